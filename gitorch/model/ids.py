@@ -1,0 +1,31 @@
+"""Run ids: 12 lower-case hex digits, random, so that two clones never agree on one by accident."""
+
+from __future__ import annotations
+
+import re
+
+ID_LENGTH = 12
+SHORTEST_PREFIX = 4
+
+_ID = re.compile(r"[0-9a-f]{12}\Z")
+_PREFIX = re.compile(r"[0-9a-f]{4,12}\Z")
+
+
+def run_id(entropy: bytes) -> str:
+    """The id made of 6 random bytes."""
+    if len(entropy) != ID_LENGTH // 2:
+        raise ValueError(f"a run id takes {ID_LENGTH // 2} bytes, got {len(entropy)}")
+    return entropy.hex()
+
+
+def is_run_id(text: str) -> bool:
+    return _ID.match(text) is not None
+
+
+def is_id_prefix(text: str) -> bool:
+    return _PREFIX.match(text) is not None
+
+
+def run_path(run: str) -> str:
+    """Where the results branch keeps a run: fanned out, since a flat tree of 20,000 entries makes each insert 40x dearer."""
+    return f"runs/{run[:2]}/{run}"

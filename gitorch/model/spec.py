@@ -1,0 +1,155 @@
+"""What a config asks for, resolved: the values that are pinned, queued and recorded.
+
+A spec holds everything needed to make a queue entry again, so it goes into the record as it is; fields are only added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+# The top-level keys of a config that are gitorch's own; every other key is a parameter.
+OWN_KEYS = frozenset(
+    {
+        "githubRepository",
+        "pathToTasks",
+        "outputDir",
+        "tasks",
+        "gitorch",
+        "overwriteOutputFine",
+        "UNSAFE_ignoreDirtyCheck",
+    }
+)
+# The keys of a task that are gitorch's own; every other key is a parameter of that task.
+OWN_TASK_KEYS = frozenset({"id", "method", "command", "needs", "gitorch"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskSpec:
+    """One task. Exactly one of `method` (a class in Tasks.py) and `command` (a string for `sh -c`, or an argv) is set."""
+
+    id: str
+    method: str | None = None
+    command: str | tuple[str, ...] | None = None  # as written: placeholders are filled in when it runs
+    needs: tuple[str, ...] = ()  # ids of this run's tasks, the default order made explicit
+    params: Mapping[str, Any] = field(default_factory=dict)  # the task's own keys that are not gitorch's
+    outputs: tuple[str, ...] = ()  # globs, relative to the worktree's root
+    metrics: tuple[str, ...] = ()  # JSON files in the output directory, beside metrics.json
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "method": self.method,
+            "command": list(self.command) if isinstance(self.command, tuple) else self.command,
+            "needs": list(self.needs),
+            "params": dict(self.params),
+            "outputs": list(self.outputs),
+            "metrics": list(self.metrics),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> TaskSpec:
+        command = value["command"]
+        return cls(
+            id=value["id"],
+            method=value["method"],
+            command=tuple(command) if isinstance(command, list) else command,
+            needs=tuple(value["needs"]),
+            params=value["params"],
+            outputs=tuple(value["outputs"]),
+            metrics=tuple(value["metrics"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSpec:
+    """One config with one set of params.
+
+    `document` is the file's top level as plain JSON values, resolved, without its `gitorch` key: what a task's config
+    dict is made of. `path_to_tasks` is relative to the repository's root, in POSIX form, "." for the root itself.
+    """
+
+    name: str
+    document: Mapping[str, Any]
+    tasks: tuple[TaskSpec, ...]
+    swept: tuple[str, ...] = ()
+    path_to_tasks: str = "."
+    output_dir: str | None = None  # logical, placeholders not yet filled in
+    link: tuple[str, ...] = ()  # git-ignored paths, relative to the root, symlinked into each worktree
+    env: Mapping[str, str] = field(default_factory=dict)
+    python: str | None = None  # the interpreter, as written
+
+    @property
+    def params(self) -> dict[str, Any]:
+        return {key: value for key, value in self.document.items() if key not in OWN_KEYS}
+
+    @property
+    def ignores_dirt(self) -> bool:
+        return self.document.get("UNSAFE_ignoreDirtyCheck") is True
+
+    @property
+    def label(self) -> str:
+        """The name and what is swept: `penguins learningRate=0.1 seed=2`."""
+        params = self.params
+        return " ".join([self.name, *(f"{key}={render_value(params.get(key))}" for key in self.swept)])
+
+    def task(self, task_id: str) -> TaskSpec:
+        return next(task for task in self.tasks if task.id == task_id)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "document": dict(self.document),
+            "tasks": [task.to_json() for task in self.tasks],
+            "swept": list(self.swept),
+            "path_to_tasks": self.path_to_tasks,
+            "output_dir": self.output_dir,
+            "link": list(self.link),
+            "env": dict(self.env),
+            "python": self.python,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> RunSpec:
+        return cls(
+            name=value["name"],
+            document=value["document"],
+            tasks=tuple(TaskSpec.from_json(task) for task in value["tasks"]),
+            swept=tuple(value["swept"]),
+            path_to_tasks=value["path_to_tasks"],
+            output_dir=value["output_dir"],
+            link=tuple(value["link"]),
+            env=value["env"],
+            python=value["python"],
+        )
+
+
+def task_config(spec: RunSpec, task: TaskSpec, output_dir: str) -> dict[str, Any]:
+    """The config dict a task is given: the file's keys overlaid with the task's, `outputDir` made the absolute directory."""
+    written = task.command if task.method is None else task.method
+    return {
+        **spec.document,
+        "id": task.id,
+        "command" if task.method is None else "method": list(written) if isinstance(written, tuple) else written,
+        **task.params,
+        "outputDir": output_dir,
+    }
+
+
+def render_value(value: Any) -> str:
+    """A parameter's value in a label or a table: short, and read back by YAML as the same scalar."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return value
+        case list():
+            return "[" + ",".join(render_value(item) for item in value) + "]"
+        case dict():
+            return "{" + ",".join(f"{key}:{render_value(item)}" for key, item in value.items()) + "}"
+        case _:
+            return str(value)

@@ -1,0 +1,75 @@
+"""The sealed room that every test runs in: no user configuration, a fixed author, nothing of the caller's environment."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pygit2
+import pytest
+
+KEPT = ("PATH", "TMPDIR", "LANG", "COVERAGE_PROCESS_START", "PYTHONHASHSEED")
+AUTHOR = {"name": "A. Researcher", "email": "researcher@example.org"}
+
+
+@pytest.fixture(autouse=True)
+def sealed_room(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty home and a bare environment; fails a test that wrote to the home it was given."""
+    home = tmp_path_factory.mktemp("home")
+    for name in list(os.environ):
+        if name not in KEPT and not name.startswith(("PYTEST_", "COV_", "PIP_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home / ".config"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(home / ".local/share"))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(home / "gitconfig"))
+    monkeypatch.setenv("GIT_TERMINAL_PROMPT", "0")
+    (home / "gitconfig").write_text(
+        f"[user]\n\tname = {AUTHOR['name']}\n\temail = {AUTHOR['email']}\n"
+        "[init]\n\tdefaultBranch = main\n[protocol \"file\"]\n\tallow = always\n[advice]\n\tdetachedHead = false\n"
+    )
+    for level in (
+        pygit2.enums.ConfigLevel.GLOBAL,
+        pygit2.enums.ConfigLevel.SYSTEM,
+        pygit2.enums.ConfigLevel.XDG,
+    ):
+        pygit2.settings.search_path[level] = str(home / "nowhere")
+    before = _listing(home)
+    yield home
+    assert _listing(home) == before, "the test wrote into the user's home"
+
+
+def _listing(home: Path) -> list[tuple[str, int]]:
+    return sorted((str(path), path.stat().st_mtime_ns) for path in home.rglob("*") if path.is_file())
+
+
+def git(root: Path, *arguments: str, check: bool = True) -> str:
+    """Run the git program in `root` and give what it prints."""
+    result = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False)
+    if check and result.returncode:
+        raise AssertionError(f"git {' '.join(arguments)}: {result.stderr}")
+    return result.stdout.rstrip("\n")
+
+
+def commit_files(root: Path, files: dict[str, str | bytes], message: str = "change") -> str:
+    """Write `files`, commit them all, and give the commit's oid."""
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    git(root, "add", "-A")
+    git(root, "commit", "-qm", message)
+    return git(root, "rev-parse", "HEAD")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A repository with one commit, in a directory of its own, the current directory of the test."""
+    root = tmp_path / "project"
+    root.mkdir()
+    git(root, "init", "-q")
+    commit_files(root, {"README.md": "A project.\n"}, "first")
+    return root
