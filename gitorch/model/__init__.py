@@ -5,7 +5,7 @@ The words, one meaning each:
 config            one YAML file.
 sweep             the part of a config that multiplies it.
 params            the keys of a config that are not gitorch's own, resolved; *swept* are those that the sweep varies.
-pin               commit oid + tree oid, and how it came about: clean HEAD, a named revision, a snapshot of a dirty tree.
+pin               commit oid + tree oid, and how it came about: clean HEAD, a named revision, a snapshot.
 run               one config with one set of params at one pin. Has an id. The durable account of it is its *record*.
 task              one unit in a run (`id` + `method` or `command`). What the queue holds is tasks.
 attempt           one try at a task; it ends in an *outcome*.

@@ -27,5 +27,5 @@ def is_id_prefix(text: str) -> bool:
 
 
 def run_path(run: str) -> str:
-    """Where the results branch keeps a run: fanned out, since a flat tree of 20,000 entries makes each insert 40x dearer."""
+    """Where the results branch keeps a run: fanned out, since inserting into a flat tree of 20,000 is 40x dearer."""
     return f"runs/{run[:2]}/{run}"

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-
 # The top-level keys of a config that are gitorch's own; every other key is a parameter.
 OWN_KEYS = frozenset(
     {
@@ -28,7 +27,7 @@ OWN_TASK_KEYS = frozenset({"id", "method", "command", "needs", "gitorch"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskSpec:
-    """One task. Exactly one of `method` (a class in Tasks.py) and `command` (a string for `sh -c`, or an argv) is set."""
+    """One task: `method` (a class in Tasks.py) or `command` (a string for `sh -c`, or an argv), never both."""
 
     id: str
     method: str | None = None
@@ -127,7 +126,7 @@ class RunSpec:
 
 
 def task_config(spec: RunSpec, task: TaskSpec, output_dir: str) -> dict[str, Any]:
-    """The config dict a task is given: the file's keys overlaid with the task's, `outputDir` made the absolute directory."""
+    """The config dict a task is given: the file's keys overlaid with the task's, `outputDir` the absolute directory."""
     written = task.command if task.method is None else task.method
     return {
         **spec.document,

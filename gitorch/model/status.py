@@ -22,7 +22,7 @@ LIVE = frozenset(QUEUED)
 
 
 class Transition(NamedTuple):
-    """A permitted change. `source` None is a run that was not there before, `target` None a run that is gone (killed)."""
+    """A permitted change. `source` None: the run was not there before; `target` None: it is gone (killed)."""
 
     source: Status | None
     target: Status | None
@@ -62,8 +62,8 @@ def run_status(tasks: Iterable[tuple[Status, bool]], *, started: bool) -> Status
     """A run's status, derived from its tasks.
 
     `tasks` gives each task's status and whether it could go on, that is whether nothing it needs is in the way;
-    `started` says whether any task of the run was ever claimed. A started run is RUNNING until none of its tasks runs
-    or can go on; then COMPLETE, else ERROR if a task is, else HOLD.
+    `started` says whether a living worker has the run in hand: such a run is RUNNING until none of its tasks runs or
+    can go on. Then it is COMPLETE, else ERROR if a task is, else HOLD.
     """
     states = list(tasks)
     found = {status for status, _ in states}

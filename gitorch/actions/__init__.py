@@ -1,0 +1,1 @@
+"""One verb per file; values in, values out."""

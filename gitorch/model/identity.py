@@ -1,0 +1,21 @@
+"""When two runs are the same run: the same resolved params and tasks, and the same code."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from gitorch.model.spec import RunSpec
+
+# Keys of the document that say where and how, not what: they do not make it another run.
+_ASIDE = ("githubRepository", "outputDir", "overwriteOutputFine", "UNSAFE_ignoreDirtyCheck")
+
+
+def run_identity(spec: RunSpec, code: str) -> str:
+    """A SHA-256, in hex, of what the run computes; `code` identifies the code it is computed with."""
+    document = {key: value for key, value in spec.document.items() if key not in (*_ASIDE, "tasks")}
+    what: dict[str, Any] = {**spec.to_json(), "document": document, "code": code}
+    for key in ("name", "output_dir", "swept"):
+        del what[key]
+    return hashlib.sha256(json.dumps(what, sort_keys=True, ensure_ascii=True).encode()).hexdigest()

@@ -1,0 +1,349 @@
+"""The durable account of a run: everything that happened, and everything needed to make its queue entry again.
+
+`record.json` on the results branch is `Record.to_json()`. Fields are only ever added, so whatever was written once
+can be read for ever. To keep its size independent of a run's age it holds the last attempt of each task and the
+newest `HISTORY_KEPT` changes; the earlier attempts lie beside it, one `attempt.json` each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from gitorch.model.outcome import GIVEN_BACK, Kind, Outcome
+from gitorch.model.pin import Pin
+from gitorch.model.spec import RunSpec, TaskSpec
+from gitorch.model.status import Status, run_status
+
+SCHEMA = "gitorch/record/v1"
+HISTORY_KEPT = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One try at a task. Times are RFC 3339 in UTC; `duration_s` is measured by the monotonic clock."""
+
+    number: int
+    token: str
+    started: str
+    ended: str
+    duration_s: float
+    host: str
+    outcome: Outcome
+    pin: Pin
+    left_running: int = 0  # processes it left behind, ended before its outputs were read
+    modified: tuple[str, ...] = ()  # tracked files it changed; the diff lies beside the log
+    notes: tuple[str, ...] = ()  # what could not be kept, and why
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "number": self.number,
+            "token": self.token,
+            "started": self.started,
+            "ended": self.ended,
+            "duration_s": self.duration_s,
+            "host": self.host,
+            "outcome": self.outcome.to_json(),
+            "pin": self.pin.to_json(),
+            "left_running": self.left_running,
+            "modified": list(self.modified),
+            "notes": list(self.notes),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Attempt:
+        return cls(
+            number=value["number"],
+            token=value["token"],
+            started=value["started"],
+            ended=value["ended"],
+            duration_s=value["duration_s"],
+            host=value["host"],
+            outcome=Outcome.from_json(value["outcome"]),
+            pin=Pin.from_json(value["pin"]),
+            left_running=value["left_running"],
+            modified=tuple(value["modified"]),
+            notes=tuple(value["notes"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRecord:
+    """What became of one task. `attempts` is the last one, or all of them where they were gathered for `show`."""
+
+    spec: TaskSpec
+    status: Status
+    pin: Pin
+    result: Any = None
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    attempt_count: int = 0
+    attempts: tuple[Attempt, ...] = ()
+
+    @property
+    def id(self) -> str:
+        return self.spec.id
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "status": str(self.status),
+            "pin": self.pin.to_json(),
+            "result": self.result,
+            "metrics": dict(self.metrics),
+            "attempt_count": self.attempt_count,
+            "attempts": [attempt.to_json() for attempt in self.attempts],
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any], spec: TaskSpec) -> TaskRecord:
+        return cls(
+            spec=spec,
+            status=Status(value["status"]),
+            pin=Pin.from_json(value["pin"]),
+            result=value["result"],
+            metrics=value["metrics"],
+            attempt_count=value["attempt_count"],
+            attempts=tuple(Attempt.from_json(attempt) for attempt in value["attempts"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """A kept file: `path` in the output directory, or under `worktree/` what `outputs:` took from the worktree."""
+
+    path: str
+    size: int
+    sha256: str
+    stored: str  # "git" or "lfs"
+    task: str  # whose attempt's end found it as it is
+    mode: int = 0o100644  # git's file mode: 100644, 100755 or 120000 (a symbolic link, `sha256` is of its target)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "path": self.path,
+            "size": self.size,
+            "sha256": self.sha256,
+            "stored": self.stored,
+            "task": self.task,
+            "mode": f"{self.mode:o}",
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Output:
+        return cls(
+            path=value["path"],
+            size=value["size"],
+            sha256=value["sha256"],
+            stored=value["stored"],
+            task=value["task"],
+            mode=int(value["mode"], 8),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One entry of a run's history: its status went from `source` to `target` (None: it was not there)."""
+
+    at: str
+    source: Status | None
+    target: Status | None
+    by: str
+    why: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "at": self.at,
+            "from": self.source and str(self.source),
+            "to": self.target and str(self.target),
+            "by": self.by,
+            "why": self.why,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Change:
+        return cls(
+            at=value["at"],
+            source=Status(value["from"]) if value["from"] else None,
+            target=Status(value["to"]) if value["to"] else None,
+            by=value["by"],
+            why=value["why"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """A run, whole. `identity` tells whether two runs would be the same run (see `identity.py`)."""
+
+    id: str
+    spec: RunSpec
+    status: Status
+    clone: str
+    source: str  # the config file: relative to the repository's root where it lies inside
+    pin: Pin
+    identity: str
+    interpreter: str  # the Python that its class tasks run in
+    output_name: str | None  # the logical output directory, placeholders filled in
+    created: str
+    tasks: tuple[TaskRecord, ...]
+    started: str | None = None
+    ended: str | None = None
+    rerun_of: str | None = None
+    outputs: tuple[Output, ...] = ()
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    history: tuple[Change, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
+    def label(self) -> str:
+        return self.spec.label
+
+    @property
+    def metrics(self) -> dict[str, float | None]:
+        """The metrics of all tasks; of one name the later task's value."""
+        return {name: value for task in self.tasks for name, value in task.metrics.items()}
+
+    @property
+    def duration_s(self) -> float | None:
+        """The time spent in the last attempts of its tasks, in seconds."""
+        spent = [attempt.duration_s for task in self.tasks for attempt in task.attempts[-1:]]
+        return round(sum(spent), 3) if spent else None
+
+    def task(self, task_id: str) -> TaskRecord:
+        return next(task for task in self.tasks if task.id == task_id)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "schema": SCHEMA,
+            "id": self.id,
+            "name": self.name,
+            "label": self.label,
+            "status": str(self.status),
+            "clone": self.clone,
+            "source": self.source,
+            "pin": self.pin.to_json(),
+            "params": self.spec.params,
+            "swept": list(self.spec.swept),
+            "created": self.created,
+            "started": self.started,
+            "ended": self.ended,
+            "duration_s": self.duration_s,
+            "rerun_of": self.rerun_of,
+            "metrics": self.metrics,
+            "tasks": [task.to_json() for task in self.tasks],
+            "outputs": [output.to_json() for output in self.outputs],
+            "output_name": self.output_name,
+            "environment": dict(self.environment),
+            "interpreter": self.interpreter,
+            "identity": self.identity,
+            "history": [change.to_json() for change in self.history],
+            "spec": self.spec.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Record:
+        spec = RunSpec.from_json(value["spec"])
+        return cls(
+            id=value["id"],
+            spec=spec,
+            status=Status(value["status"]),
+            clone=value["clone"],
+            source=value["source"],
+            pin=Pin.from_json(value["pin"]),
+            identity=value["identity"],
+            interpreter=value["interpreter"],
+            output_name=value["output_name"],
+            created=value["created"],
+            tasks=tuple(
+                TaskRecord.from_json(task, task_spec)
+                for task, task_spec in zip(value["tasks"], spec.tasks, strict=True)
+            ),
+            started=value["started"],
+            ended=value["ended"],
+            rerun_of=value["rerun_of"],
+            outputs=tuple(Output.from_json(output) for output in value["outputs"]),
+            environment=value["environment"],
+            history=tuple(Change.from_json(change) for change in value["history"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """What an attempt left: the part of a record that its end changes."""
+
+    task: str
+    attempt: Attempt
+    result: Any
+    metrics: Mapping[str, float | None]
+    outputs: tuple[Output, ...]
+    environment: Mapping[str, Any]
+
+
+def task_status(outcome: Outcome) -> Status:
+    """The status a task has after an attempt with this outcome."""
+    if outcome.kind is Kind.SUCCEEDED:
+        return Status.COMPLETE
+    return Status.WAITING if outcome.kind in GIVEN_BACK else Status.ERROR
+
+
+def after_attempt(record: Record, collected: Collected, *, by: str) -> Record:
+    """`record` after the end of an attempt. Safe to repeat: an attempt that is in it already changes nothing."""
+    task = record.task(collected.task)
+    attempt = collected.attempt
+    if any(known.token == attempt.token for known in task.attempts):
+        return record
+    status = task_status(attempt.outcome)
+    done = status is Status.COMPLETE
+    ended_task = replace(
+        task,
+        status=status,
+        pin=attempt.pin,
+        result=collected.result if done else task.result,
+        metrics={**task.metrics, **collected.metrics},
+        attempt_count=max(task.attempt_count, attempt.number),
+        attempts=(attempt,),
+    )
+    tasks = _with_task(record.tasks, ended_task)
+    changed = replace(
+        record,
+        tasks=tasks,
+        started=record.started or attempt.started,
+        outputs=collected.outputs,
+        environment=collected.environment or record.environment,
+    )
+    return _settled(changed, at=attempt.ended, by=by, why=None if done else f"{task.id}: {attempt.outcome}")
+
+
+def after_retry(record: Record, *, at: str, by: str, why: str | None = None) -> Record:
+    """`record` with its tasks in ERROR waiting again; finished ones keep their results."""
+    tasks = tuple(
+        replace(task, status=Status.WAITING) if task.status is Status.ERROR else task for task in record.tasks
+    )
+    waiting = replace(record, tasks=tasks, ended=None, status=Status.WAITING)
+    return _noted(waiting, Change(at=at, source=record.status, target=Status.WAITING, by=by, why=why))
+
+
+def can_go_on(record: Record, task: TaskRecord) -> bool:
+    """Whether everything that `task` needs is complete."""
+    return all(record.task(needed).status is Status.COMPLETE for needed in task.spec.needs)
+
+
+def _settled(record: Record, *, at: str, by: str, why: str | None) -> Record:
+    """`record` with the status that its tasks give it, a change of it noted."""
+    status = run_status(((task.status, can_go_on(record, task)) for task in record.tasks), started=True)
+    over = status not in (Status.RUNNING, Status.WAITING)
+    record = replace(record, status=status, ended=at if over else None)
+    if status is record.history[-1].target:
+        return record
+    return _noted(record, Change(at=at, source=record.history[-1].target, target=status, by=by, why=why))
+
+
+def _noted(record: Record, change: Change) -> Record:
+    return replace(record, history=(*record.history, change)[-HISTORY_KEPT:])
+
+
+def _with_task(tasks: Iterable[TaskRecord], changed: TaskRecord) -> tuple[TaskRecord, ...]:
+    return tuple(changed if task.id == changed.id else task for task in tasks)

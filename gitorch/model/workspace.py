@@ -1,0 +1,55 @@
+"""Where a run's files are while it lives: paths only, nothing is looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class RunDirectory:
+    """`<workspace>/<id>`, the directory of one run."""
+
+    path: Path
+
+    @classmethod
+    def of(cls, workspace: Path, run: str) -> RunDirectory:
+        return cls(workspace / run)
+
+    @property
+    def tree(self) -> Path:
+        return self.path / "tree"
+
+    @property
+    def output(self) -> Path:
+        return self.path / "output"
+
+    def attempt(self, task: str, number: int) -> AttemptDirectory:
+        return AttemptDirectory(self.path / "log" / task / str(number))
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptDirectory:
+    """`<workspace>/<id>/log/<task>/<number>`, written by the attempt itself."""
+
+    path: Path
+
+    @property
+    def log(self) -> Path:
+        return self.path / "log.txt"
+
+    @property
+    def events(self) -> Path:
+        return self.path / "events.jsonl"
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.json"
+
+    @property
+    def result(self) -> Path:
+        return self.path / "result.json"
+
+    @property
+    def status(self) -> Path:
+        return self.path / "status.json"

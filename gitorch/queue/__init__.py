@@ -1,0 +1,1 @@
+"""The only door to sqlite3: live runs and tasks."""

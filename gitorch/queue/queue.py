@@ -1,0 +1,398 @@
+"""The queue: live runs and tasks, claimed by any number of workers at once.
+
+Every change is one transaction, `BEGIN IMMEDIATE`, synchronous FULL: what was acknowledged survives a power cut. An
+illegal change is refused by the statement itself: who does not bear the current attempt's token changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from gitorch.errors import Busy, GitorchError, Refused
+from gitorch.model.outcome import Outcome
+from gitorch.model.status import Status
+from gitorch.queue.statements import schema, statements
+
+VERSION = 1
+BUSY_TIMEOUT_S = 10.0
+
+
+class QueueBroken(GitorchError):
+    """The file is no queue of ours, or damaged."""
+
+    kind = "queue-broken"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewTask:
+    id: str
+    needs: tuple[str, ...]
+    status: Status = Status.WAITING
+    attempts: int = 0
+    outcome: Outcome | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewRun:
+    """What joins the queue. `payload` is plain JSON, given back with each claim; finished tasks are left out."""
+
+    id: str
+    payload: Mapping[str, Any]
+    tasks: tuple[NewTask, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A task that is ours to run: its attempt's number and token, and what is needed to run it."""
+
+    run: str
+    task: str
+    number: int
+    token: str
+    started: str
+    payload: Mapping[str, Any]
+    siblings: int  # other tasks of the run that are running in the same worktree
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueuedTask:
+    """A task as the queue has it; `token`, `worker`, `started` are set while it is RUNNING, `outcome` in ERROR."""
+
+    run: str
+    id: str
+    status: Status
+    attempts: int
+    token: str | None
+    worker: str | None
+    started: str | None
+    outcome: Outcome | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueuedRun:
+    id: str
+    payload: Mapping[str, Any]
+    worker: str | None  # who has it in hand
+    tasks: tuple[QueuedTask, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    id: str
+    host: str
+    pid: int
+    boot: str
+    process_start: str
+    since: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptEnd:
+    """The end of an attempt: COMPLETE takes the task out of the queue, anything else is its new status."""
+
+    run: str
+    task: str
+    token: str
+    status: Status
+    outcome: Outcome
+
+
+class Queue:
+    """One connection to queue.db, usable from several threads of a process."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+
+    @classmethod
+    def open(cls, path: Path, *, home: str) -> Self:
+        """Open the queue at `path`, making it if need be.
+
+        `home` names the place it belongs to (host, device and inode of the common directory): in a copy of the
+        repository nothing that the file says is running runs, and nobody is swept.
+        Raises QueueBroken, Busy, Refused (made by a newer gitorch).
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _explained(path):
+            connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+            connection.row_factory = sqlite3.Row
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            queue = cls(connection)
+            queue._prepare(path, home)
+            return queue
+
+    def _prepare(self, path: Path, home: str) -> None:
+        version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+        if version > VERSION:
+            raise Refused(
+                f"{path} was made by a newer gitorch (format {version}, this one knows {VERSION})",
+                hint="upgrade gitorch: pip install --upgrade gitorch",
+            )
+        if version == VERSION and self.meta("home") == home:
+            return
+        with self._transaction() as run:
+            version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+            if version == 0:
+                for statement in _split(schema()):
+                    self._connection.execute(statement)
+                self._connection.execute(f"PRAGMA user_version = {VERSION}")
+            known = run("get_meta", key="home").fetchone()
+            if known and known["value"] != home:
+                run("void_running")
+                run("void_workers")
+            run("set_meta", key="home", value=home)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    # -- runs
+
+    def add(self, runs: Iterable[NewRun], *, tip: tuple[str | None, str] | None = None) -> None:
+        """Queue `runs`; those that are in it already stay as they are. `tip`: see `AttemptEnd`s' `finish`."""
+        with self._transaction() as run:
+            for new in runs:
+                if run("add_run", id=new.id, payload=json.dumps(new.payload)).rowcount == 0:
+                    continue
+                unfinished = {task.id for task in new.tasks}
+                for position, task in enumerate(new.tasks):
+                    outcome = json.dumps(task.outcome.to_json()) if task.outcome else None
+                    run(
+                        "add_task",
+                        run=new.id,
+                        id=task.id,
+                        position=position,
+                        status=str(task.status),
+                        attempts=task.attempts,
+                        outcome=outcome,
+                    )
+                    for needed in unfinished.intersection(task.needs):
+                        run("add_need", run=new.id, task=task.id, needed=needed)
+            self._advance(run, tip)
+
+    def remove(self, runs: Iterable[str]) -> None:
+        with self._transaction() as run:
+            for run_id in runs:
+                run("remove_run", run=run_id)
+
+    def retry(self, runs: Iterable[str], *, tip: tuple[str | None, str] | None = None) -> None:
+        """Tasks in ERROR of these runs wait again."""
+        with self._transaction() as run:
+            for run_id in runs:
+                run("retry_tasks", run=run_id)
+                run("hand_back", run=run_id)
+            self._advance(run, tip)
+
+    def forget_finished(self, run_id: str, tasks: Iterable[str]) -> None:
+        """Tasks that the record has complete leave the queue, and the run with its last one."""
+        with self._transaction() as run:
+            for task in tasks:
+                run("forget_finished_task", run=run_id, task=task)
+            run("drop_emptied_run", run=run_id)
+
+    def runs(self) -> list[QueuedRun]:
+        """The live runs, in order of arrival."""
+        with self._transaction("DEFERRED") as run:
+            rows = run("runs").fetchall()
+            tasks = [_task(row) for row in run("tasks")]
+        of_run: dict[str, list[QueuedTask]] = {}
+        for task in tasks:
+            of_run.setdefault(task.run, []).append(task)
+        return [_run(row, of_run.get(row["id"], [])) for row in rows]
+
+    def run(self, run_id: str) -> QueuedRun | None:
+        with self._transaction("DEFERRED") as run:
+            row = run("run", run=run_id).fetchone()
+            return _run(row, [_task(task) for task in run("tasks_of", run=run_id)]) if row else None
+
+    # -- attempts
+
+    def claim(self, worker: str, token: str, *, now: str, only: Sequence[str] | None = None) -> Claim | None:
+        """The first task that can run becomes `worker`'s; of the runs `only`, if given. None: there is none."""
+        with self._transaction() as run:
+            # All rows are fetched, so that the statement is over when the transaction ends.
+            rows = run("claim", worker=worker, token=token, now=now, only=_json(only)).fetchall()
+            if not rows:
+                return None
+            row = rows[0]
+            run("take_in_hand", run=row["run"], worker=worker)
+        return Claim(
+            run=row["run"],
+            task=row["id"],
+            number=row["attempts"],
+            token=row["token"],
+            started=row["started"],
+            payload=json.loads(row["payload"]),
+            siblings=row["siblings"],
+        )
+
+    def is_current(self, run_id: str, task: str, token: str) -> bool:
+        return bool(self._fetch("is_current", run=run_id, task=task, token=token))
+
+    def finish(self, ends: Iterable[AttemptEnd], *, tip: tuple[str | None, str] | None = None) -> list[AttemptEnd]:
+        """Attempts have ended; gives those that were still current, the others change nothing.
+
+        `tip` is (the results branch before, after) the commit that tells of them: the queue keeps how far it has
+        been told, so that a crash between commit and queue is found at the next start by comparing two oids.
+        """
+        accepted = []
+        with self._transaction() as run:
+            for end in ends:
+                if end.status is Status.COMPLETE:
+                    cursor = run("finish_task", run=end.run, task=end.task, token=end.token)
+                else:
+                    outcome = json.dumps(end.outcome.to_json())
+                    cursor = run(
+                        "end_task",
+                        run=end.run,
+                        task=end.task,
+                        token=end.token,
+                        status=str(end.status),
+                        outcome=outcome,
+                    )
+                if cursor.rowcount:
+                    accepted.append(end)
+                    run("let_go", run=end.run)
+                    run("drop_emptied_run", run=end.run)
+            self._advance(run, tip)
+        return accepted
+
+    def claimable(self, only: Sequence[str] | None = None) -> int:
+        """How many tasks could be claimed now."""
+        return int(self._fetch("claimable", only=_json(only))[0][0])
+
+    def next_runs(self, limit: int, only: Sequence[str] | None = None) -> list[tuple[str, Mapping[str, Any]]]:
+        """The runs that will be begun next, in order: id and payload."""
+        rows = self._fetch("next_runs", limit=limit, only=_json(only))
+        return [(row["id"], json.loads(row["payload"])) for row in rows]
+
+    def running_of(self, worker: str) -> list[QueuedTask]:
+        return [_task(row) for row in self._fetch("running_of", worker=worker)]
+
+    # -- workers
+
+    def register(self, worker: Worker) -> None:
+        with self._transaction() as run:
+            run(
+                "register_worker",
+                id=worker.id,
+                host=worker.host,
+                pid=worker.pid,
+                boot=worker.boot,
+                process_start=worker.process_start,
+                since=worker.since,
+            )
+
+    def unregister(self, worker: str) -> None:
+        """The worker is gone; what it had in hand is in nobody's."""
+        with self._transaction() as run:
+            run("unregister_worker", id=worker)
+
+    def workers(self) -> list[Worker]:
+        return [Worker(**dict(row)) for row in self._fetch("workers")]
+
+    # -- what the queue has been told
+
+    def meta(self, key: str) -> str | None:
+        rows = self._fetch("get_meta", key=key)
+        return rows[0]["value"] if rows else None
+
+    def set_tip(self, tip: str) -> None:
+        """Everything up to this commit of the results branch is in the queue."""
+        with self._transaction() as run:
+            run("set_meta", key="tip", value=tip)
+
+    def _advance(self, run: _Execute, tip: tuple[str | None, str] | None) -> None:
+        match tip:
+            case None:
+                return
+            case (None, after):
+                run("set_meta", key="tip", value=after)
+            case (before, after):
+                run("advance_tip", parent=before, tip=after)
+
+    # -- statements
+
+    def _fetch(self, name: str, **values: Any) -> list[sqlite3.Row]:
+        with self._lock, _explained():
+            return self._connection.execute(statements()[name], values).fetchall()
+
+    @contextmanager
+    def _transaction(self, mode: str = "IMMEDIATE") -> Iterator[_Execute]:
+        """Statements that happen together or not at all."""
+        with self._lock, _explained():
+            self._connection.execute(f"BEGIN {mode}")
+            try:
+                yield _Execute(self._connection)
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+
+class _Execute:
+    """Executes statements by their names in queries.sql."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __call__(self, name: str, **values: Any) -> sqlite3.Cursor:
+        return self._connection.execute(statements()[name], values)
+
+
+@contextmanager
+def _explained(path: Path | None = None) -> Iterator[None]:
+    """SQLite's errors in words that say what to do."""
+    where = path or "the queue"
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if "locked" in str(error) or "busy" in str(error):
+            raise Busy(
+                f"{where} is locked: another program has been writing to it for {BUSY_TIMEOUT_S:.0f} s",
+                hint="try again; `gitorch status` shows who is working",
+            ) from error
+        raise QueueBroken(
+            f"cannot use {where}: {error}", hint="is the disk full, or the directory read-only?"
+        ) from error
+    except sqlite3.ProgrammingError:
+        raise  # a bug of ours
+    except sqlite3.DatabaseError as error:
+        raise QueueBroken(
+            f"{where} is damaged: {error}",
+            hint="results are safe on the results branch; move queue.db* out of the way and run again: "
+            "the queue is made anew from the records",
+        ) from error
+
+
+def _split(script: str) -> Iterator[str]:
+    """The statements of a script (executescript would commit the transaction it runs in)."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+def _json(only: Sequence[str] | None) -> str | None:
+    return None if only is None else json.dumps(list(only))
+
+
+def _task(row: sqlite3.Row) -> QueuedTask:
+    values = dict(row)
+    outcome = values.pop("outcome")
+    status = Status(values.pop("status"))
+    return QueuedTask(**values, status=status, outcome=Outcome.from_json(json.loads(outcome)) if outcome else None)
+
+
+def _run(row: sqlite3.Row, tasks: Sequence[QueuedTask]) -> QueuedRun:
+    return QueuedRun(id=row["id"], payload=json.loads(row["payload"]), worker=row["worker"], tasks=tuple(tasks))

@@ -1,0 +1,1 @@
+"""Where git, queue and engines meet: what sees an attempt through."""
