@@ -74,12 +74,10 @@ SELECT 1 FROM tasks WHERE run = :run AND id = :task AND token = :token;
 SELECT count(*) FROM claimable WHERE :only IS NULL OR run IN (SELECT value FROM json_each(:only));
 
 -- name: next_runs
--- The runs that will be claimed from next, in order.
-SELECT r.id, r.payload FROM runs AS r JOIN claimable AS c ON c.run = r.id
-WHERE r.worker IS NULL AND (:only IS NULL OR r.id IN (SELECT value FROM json_each(:only)))
-GROUP BY r.id
-ORDER BY max(c.priority) DESC, r.seq
-LIMIT :limit;
+-- The runs that will be begun next, in order; one may come more than once. Read as far as needed.
+SELECT r.id, r.payload FROM claimable AS c CROSS JOIN runs AS r ON r.id = c.run
+WHERE r.worker IS NULL AND (:only IS NULL OR c.run IN (SELECT value FROM json_each(:only)))
+ORDER BY c.priority DESC, c.seq, c.position;
 
 -- name: runs
 -- The live runs, in order of arrival.

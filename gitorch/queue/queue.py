@@ -157,7 +157,7 @@ class Queue:
     # -- runs
 
     def add(self, runs: Iterable[NewRun], *, tip: tuple[str | None, str] | None = None) -> None:
-        """Queue `runs`; those that are in it already stay as they are. `tip`: see `AttemptEnd`s' `finish`."""
+        """Queue `runs`; those that are in it already stay as they are. `tip`: see `finish`."""
         with self._transaction() as run:
             for new in runs:
                 if run("add_run", id=new.id, payload=json.dumps(new.payload)).rowcount == 0:
@@ -271,8 +271,13 @@ class Queue:
 
     def next_runs(self, limit: int, only: Sequence[str] | None = None) -> list[tuple[str, Mapping[str, Any]]]:
         """The runs that will be begun next, in order: id and payload."""
-        rows = self._fetch("next_runs", limit=limit, only=_json(only))
-        return [(row["id"], json.loads(row["payload"])) for row in rows]
+        found: dict[str, Mapping[str, Any]] = {}
+        with self._transaction("DEFERRED") as run:
+            for row in run("next_runs", only=_json(only)):
+                found.setdefault(row["id"], json.loads(row["payload"]))
+                if len(found) == limit:
+                    break
+        return list(found.items())
 
     def running_of(self, worker: str) -> list[QueuedTask]:
         return [_task(row) for row in self._fetch("running_of", worker=worker)]

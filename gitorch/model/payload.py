@@ -1,0 +1,33 @@
+"""What the queue carries for a run: as much of its record as an attempt needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gitorch.model.pin import Pin
+from gitorch.model.record import Record
+from gitorch.model.spec import RunSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payload:
+    spec: RunSpec
+    pin: Pin
+    interpreter: str
+
+    @classmethod
+    def of(cls, record: Record) -> Payload:
+        return cls(spec=record.spec, pin=record.pin, interpreter=record.interpreter)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"spec": self.spec.to_json(), "pin": self.pin.to_json(), "interpreter": self.interpreter}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Payload:
+        return cls(
+            spec=RunSpec.from_json(value["spec"]),
+            pin=Pin.from_json(value["pin"]),
+            interpreter=value["interpreter"],
+        )

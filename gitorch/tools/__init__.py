@@ -1,0 +1,1 @@
+"""Small doors to the operating system: files, processes, the clock."""
