@@ -1,1 +1,1 @@
-"""The JSON Schemas of what gitorch reads and writes, shipped as data: `importlib.resources.files("gitorch.schemas")`."""
+"""The JSON Schemas of what gitorch reads and writes, as data: `importlib.resources.files("gitorch.schemas")`."""
