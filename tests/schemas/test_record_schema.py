@@ -1,0 +1,166 @@
+"""schemas/record.schema.json says what `Record` writes: all of it, and nothing else."""
+
+from __future__ import annotations
+
+import copy
+import importlib.resources
+import json
+from dataclasses import replace
+from typing import Any
+
+import jsonschema
+import pytest
+
+from gitorch.model.outcome import Kind, Outcome
+from gitorch.model.pin import Origin, Pin
+from gitorch.model.record import Attempt, Change, Output, Record, TaskRecord
+from gitorch.model.spec import RunSpec, TaskSpec
+from gitorch.model.status import Status
+
+SCHEMA = json.loads((importlib.resources.files("gitorch.schemas") / "record.schema.json").read_text())
+NOON = "2026-01-02T12:00:00.000Z"
+PIN = Pin(commit="c" * 40, tree="d" * 40)
+
+PREPARE = TaskSpec(id="prepare", method="Prepare", params={"share": 0.3}, metrics=("scores.json",))
+SORT = TaskSpec(id="sort", command=("sort", "{file}"), needs=("prepare",), outputs=("*.txt",))
+
+NEW = Record(
+    id="3f2a9c04b7d1",
+    spec=RunSpec(
+        name="penguins",
+        document={"outputDir": "penguins/{date}", "rate": 0.1, "tasks": []},
+        tasks=(PREPARE, SORT),
+        swept=("rate",),
+        path_to_tasks="demo",
+        output_dir="penguins/{date}",
+        link=("data",),
+        env={"OMP_NUM_THREADS": "1"},
+        python=".venv/bin/python",
+    ),
+    status=Status.WAITING,
+    clone="0a1b2c3d4e5f",
+    source="experiments/penguins.yaml",
+    pin=PIN,
+    identity="e" * 64,
+    interpreter="/usr/bin/python3",
+    output_name="penguins/2026-01-02",
+    created=NOON,
+    tasks=tuple(TaskRecord(spec=spec, status=Status.WAITING, pin=PIN) for spec in (PREPARE, SORT)),
+    history=(Change(at=NOON, source=None, target=Status.WAITING, by="ada"),),
+)
+
+
+def attempt(outcome: Outcome) -> Attempt:
+    return Attempt(
+        number=2,
+        token="5f0e",
+        started=NOON,
+        ended="2026-01-02T12:00:01.500Z",
+        duration_s=1.5,
+        host="lab",
+        outcome=outcome,
+        pin=replace(PIN, origin=Origin.SNAPSHOT),
+        left_running=1,
+        modified=("Tasks.py",),
+        notes=("fifo: not a file",),
+    )
+
+
+def finished(outcome: Outcome) -> Record:
+    """NEW with everything filled in that a run can gather, its last attempt ending in `outcome`."""
+    done = TaskRecord(
+        spec=PREPARE,
+        status=Status.COMPLETE,
+        pin=PIN,
+        result={"rows": 342},
+        metrics={"rows": 342, "loss": None},
+        attempt_count=2,
+        attempts=(attempt(outcome),),
+    )
+    return replace(
+        NEW,
+        status=Status.RUNNING,
+        tasks=(done, NEW.tasks[1]),
+        started=NOON,
+        ended=NOON,
+        rerun_of="0123456789ab",
+        outputs=(
+            Output(path="model.bin", size=2 << 30, sha256="f" * 64, stored="lfs", task="prepare"),
+            Output(path="latest", size=9, sha256="f" * 64, stored="git", task="prepare", mode=0o120000),
+        ),
+        environment={"python": "3.11.7"},
+        history=(*NEW.history, Change(at=NOON, source=Status.WAITING, target=None, by="ada", why="no use")),
+    )
+
+
+def closed(schema: Any) -> Any:
+    """`schema`, refusing every property that it does not describe."""
+    if isinstance(schema, list):
+        return [closed(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    inner = {key: closed(value) for key, value in schema.items()}
+    return {"additionalProperties": False, **inner} if "properties" in schema and "type" in schema else inner
+
+
+OUTCOMES = [
+    Outcome(kind=Kind.EXIT_CODE, exit_code=1, message="KeyError: 'rate'"),
+    Outcome(kind=Kind.SIGNAL, signal=9),
+    *(Outcome(kind=kind) for kind in Kind if kind not in (Kind.EXIT_CODE, Kind.SIGNAL)),
+]
+
+
+@pytest.mark.parametrize("record", [NEW, *map(finished, OUTCOMES)], ids=["new", *(str(o.kind) for o in OUTCOMES)])
+def test_every_record_is_described_in_full(record: Record) -> None:
+    written = json.loads(json.dumps(record.to_json()))
+    jsonschema.Draft7Validator(closed(SCHEMA)).validate(written)
+    assert Record.from_json(written) == record
+
+
+def test_the_schema_itself_is_valid() -> None:
+    jsonschema.Draft7Validator.check_schema(SCHEMA)
+
+
+def test_every_property_that_a_record_writes_is_required() -> None:
+    written = NEW.to_json()
+    assert sorted(SCHEMA["required"]) == sorted(written)
+    for key in written:
+        assert not is_valid({name: value for name, value in written.items() if name != key}), key
+
+
+def test_a_field_that_was_added_later_does_no_harm() -> None:
+    assert is_valid({**NEW.to_json(), "mood": "good"})
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("schema",), "gitorch/record/v2"),
+        (("id",), "3F2A9C04B7D1"),
+        (("status",), "DONE"),
+        (("created",), "2026-01-02 12:00"),
+        (("pin", "commit"), "c" * 7),
+        (("rerun_of",), "penguins"),
+        (("metrics",), {"loss": "NaN"}),
+        (("tasks",), []),
+        (("tasks", 0, "attempts", 0, "number"), 0),
+        (("tasks", 0, "attempts", 0, "outcome"), {"kind": "exit-code"}),
+        (("outputs", 0, "stored"), "s3"),
+        (("outputs", 0, "size"), -1),
+        (("spec", "tasks", 0, "command"), []),
+        (("history", 0, "to"), "DONE"),
+    ],
+    ids=str,
+)
+def test_what_no_record_says_is_refused(path: tuple[str | int, ...], value: object) -> None:
+    written: Any = copy.deepcopy(finished(Outcome(kind=Kind.SUCCEEDED)).to_json())
+    assert is_valid(written)
+    place = written
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    assert not is_valid(written)
+
+
+def is_valid(written: Any) -> bool:
+    return bool(jsonschema.Draft7Validator(SCHEMA).is_valid(written))
