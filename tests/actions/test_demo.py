@@ -1,0 +1,110 @@
+"""`gitorch demo` makes a repository that is ready for use, whatever the user's git is set to."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from gitorch.actions.demo import create
+from gitorch.errors import Refused
+from tests.conftest import AUTHOR, git
+
+DEMO = Path(__file__).parents[2] / "demo"
+PROJECT = [
+    ".gitignore",
+    "README.md",
+    "Tasks.py",
+    "experiments/all-measurements.yaml",
+    "experiments/bill-shape.yaml",
+    "experiments/body-size.yaml",
+    "penguins.csv",
+]
+
+
+def committed(root: Path) -> list[str]:
+    return git(root, "ls-tree", "-r", "--name-only", "HEAD").splitlines()
+
+
+def test_the_repository_holds_the_project_in_one_clean_commit(tmp_path: Path) -> None:
+    root = create(tmp_path / "new" / "penguins")
+    assert root == tmp_path / "new" / "penguins"
+    assert committed(root) == PROJECT
+    assert all((root / name).read_bytes() == (DEMO / name).read_bytes() for name in PROJECT)
+    assert git(root, "status", "--porcelain", "--ignored") == ""
+    assert git(root, "log", "--format=%an <%ae> %s") == (f"{AUTHOR['name']} <{AUTHOR['email']}> The penguins demo")
+
+
+def test_nothing_of_the_projects_directory_is_forgotten() -> None:
+    beside = ["__init__.py", "run"]
+    tracked = git(DEMO, "ls-files").splitlines()
+    assert sorted(tracked) == sorted(PROJECT + beside)
+
+
+def test_an_empty_directory_will_do_and_a_relative_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert create(Path()) == tmp_path
+    assert committed(tmp_path) == PROJECT
+
+
+def test_what_is_there_already_is_not_touched(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(Refused, match="is there already"):
+        create(tmp_path)
+    with pytest.raises(Refused, match="is there already"):
+        create(tmp_path / "thesis.tex")
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_it_is_a_repository_of_its_own_inside_another(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_DIR", str(project / ".git"))
+    root = create(project / "penguins")
+    monkeypatch.delenv("GIT_DIR")
+    assert committed(root) == PROJECT
+    assert committed(project) == ["README.md"]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"commit.gpgSign": "true", "gpg.program": "/bin/false"},
+        {"core.hooksPath": "{home}/hooks"},
+        {"core.excludesFile": "{home}/ignore"},
+        {"init.templateDir": "{home}/template"},
+        {"core.autocrlf": "input"},
+    ],
+    ids=lambda settings: next(iter(settings)),
+)
+def test_the_users_settings_are_no_obstacle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str]
+) -> None:
+    own = tmp_path / "own"
+    for hooks in (own / "hooks", own / "template" / "hooks"):
+        hooks.mkdir(parents=True)
+        (hooks / "pre-commit").write_text("#!/bin/sh\nexit 1\n")
+        (hooks / "pre-commit").chmod(0o755)
+    (own / "ignore").write_text("*.csv\n*.yaml\n")
+    (own / "gitconfig").write_text(f"[user]\n\tname = {AUTHOR['name']}\n\temail = {AUTHOR['email']}\n")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(own / "gitconfig"))
+    for name, value in settings.items():
+        git(tmp_path, "config", "--global", name, value.format(home=own))
+    root = create(tmp_path / "penguins")
+    assert committed(root) == PROJECT
+    assert git(root, "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize(("name", "value"), [("GIT_DEFAULT_HASH", "sha256"), ("GIT_DEFAULT_REF_FORMAT", "reftable")])
+def test_its_format_is_one_that_gitorch_can_work_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    root = create(tmp_path / "penguins")
+    assert git(root, "rev-parse", "--show-object-format") == "sha1"
+    assert (root / ".git" / "HEAD").read_text() == "ref: refs/heads/main\n"
+
+
+def test_somebody_whom_git_does_not_know_gets_a_commit_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    root = create(tmp_path / "penguins")
+    assert committed(root) == PROJECT
