@@ -1,0 +1,114 @@
+"""The wheel holds all that gitorch needs: it is built, installed into a new environment, and used from there."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tomllib
+import venv
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SHIPPED = ("gitorch", "schemas", "demo", "pyproject.toml", "README.md", "LICENSE")
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of an environment that holds the wheel; what gitorch depends on is borrowed from this one."""
+    scratch = tmp_path_factory.mktemp("packaging")
+    source = scratch / "source"  # not the work tree: setuptools would leave build/ in it, and take up what is in there
+    source.mkdir()
+    for name in SHIPPED:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
+        copy(ROOT / name, source / name)
+    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*build, "--wheel-dir", scratch, source], check=True, env=_environment())
+    venv.create(scratch / "venv")
+    python = scratch / "venv" / "bin" / "python"
+    install = [sys.executable, "-m", "pip", f"--python={python}", "install", "--quiet", "--no-deps", "--no-index"]
+    subprocess.run([*install, *scratch.glob("*.whl")], check=True, env=_environment())
+    own = Path(ask(python, "import sysconfig; print(sysconfig.get_path('purelib'))"))
+    (own / "borrowed.pth").write_text(f"{Path(pytest.__file__).parents[1]}\n")
+    return python
+
+
+def _environment() -> dict[str, str]:
+    return {
+        "PATH": "/usr/bin:/bin",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_NO_CACHE_DIR": "1",
+        "PIP_ROOT_USER_ACTION": "ignore",
+    }
+
+
+def ask(python: Path, program: str) -> str:
+    result = subprocess.run(
+        [python, "-I", "-c", program], cwd=python.parent, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip()
+
+
+def test_the_package_comes_from_the_wheel(installed: Path) -> None:
+    where = ask(installed, "import gitorch.schemas, gitorch.demo as d; print(gitorch.__path__[0], d.__path__[0])")
+    assert all(Path(path).is_relative_to(installed.parents[1]) for path in where.split())
+
+
+def test_the_schemas_are_found_in_it(installed: Path) -> None:
+    program = (
+        "import importlib.resources as r; "
+        "print(*sorted(f.name for f in r.files('gitorch.schemas').iterdir() if f.name.endswith('.json')))"
+    )
+    assert ask(installed, program).split() == sorted(path.name for path in (ROOT / "schemas").glob("*.json"))
+
+
+def test_the_demo_is_made_from_it(installed: Path, tmp_path: Path) -> None:
+    ask(
+        installed,
+        "import pathlib; from gitorch.actions.demo import create; "
+        f"create(pathlib.Path({str(tmp_path / 'penguins')!r}))",
+    )
+    assert (tmp_path / "penguins" / "penguins.csv").read_bytes() == (ROOT / "demo" / "penguins.csv").read_bytes()
+    assert (tmp_path / "penguins" / ".gitignore").exists()
+
+
+def test_importing_it_costs_the_standard_library_only(installed: Path) -> None:
+    program = (
+        "import sys, json; import gitorch; gitorch.TaskBase, gitorch.progress, gitorch.metric; "
+        "print(json.dumps([m.__file__ for m in sys.modules.values() if getattr(m, '__file__', None)]))"
+    )
+    outside = [Path(file) for file in json.loads(ask(installed, program)) if "site-packages" in file]
+    assert outside
+    assert all("gitorch" in file.parts for file in outside), outside
+
+
+def test_both_names_of_the_program_answer(installed: Path) -> None:
+    for name in ("gitorch", "git-orch"):
+        answer = subprocess.run([installed.parent / name, "--help"], capture_output=True, text=True, check=True)
+        assert "Usage:" in answer.stdout
+
+
+def test_every_package_of_the_tree_is_in_the_wheel(installed: Path) -> None:
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    there = {
+        ".".join(path.parent.relative_to(ROOT).parts)
+        for path in (ROOT / "gitorch").rglob("*.py")
+        if "__pycache__" not in path.parts
+    }
+    assert sorted(there | {"gitorch.schemas", "gitorch.demo"}) == sorted(listed)
+
+
+def test_every_file_of_the_tree_is_in_the_wheel(installed: Path) -> None:
+    own = Path(ask(installed, "import gitorch; print(gitorch.__path__[0])"))
+    left_out = [
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "gitorch").rglob("*")
+        if path.is_file()
+        and "__pycache__" not in path.parts
+        and not (own / path.relative_to(ROOT / "gitorch")).exists()
+    ]
+    assert left_out == []
