@@ -1,0 +1,148 @@
+"""Every command that the READMEs name is run here, in the order they are read."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from gitorch.actions.demo import create
+from tests.conftest import git
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+DEMO_README = (ROOT / "demo" / "README.md").read_text()
+PROGRAMS = Path(sys.executable).parent
+
+# Where the commands under a heading belong. A new heading with commands must say so here.
+IN_THE_CLONE = ("Try it",)
+IN_THE_DEMO = ("Look around", "Penguins")
+IN_A_PROJECT = ("Your own project",)
+# Run elsewhere: by .ci/run, and by test_packaging.py.
+BY_CI = ("./demo/run", "./tests/run")
+BY_PACKAGING = ("pip install .",)
+
+
+class Block(NamedTuple):
+    """A fenced block of a Markdown page: the heading it stands under, its language, its text."""
+
+    heading: str
+    language: str
+    text: str
+
+
+def blocks_of(page: str) -> Iterator[Block]:
+    heading = ""
+    for match in re.finditer(r"^#+ (?P<heading>[^\n]+)$|^```(?P<language>\w*)\n(?P<text>.*?)^```$", page, re.M | re.S):
+        if match["heading"]:
+            heading = match["heading"]
+        else:
+            yield Block(heading, match["language"], match["text"])
+
+
+def commands_of(page: str, *headings: str) -> list[str]:
+    """The commands under these headings: each line of a `sh` block, of a `console` block what follows its `$`."""
+    commands = []
+    for block in blocks_of(page):
+        if block.heading in headings and block.language in ("sh", "console"):
+            lines = [line for line in block.text.splitlines() if block.language == "sh" or line.startswith("$ ")]
+            commands += [line.removeprefix("$ ").split("  #")[0].strip() for line in lines]
+    return [command for command in commands if command and not command.startswith("#")]
+
+
+def run_all(commands: list[str], directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run them one after the other; all must succeed, off a terminal and without a question."""
+    monkeypatch.setenv("PATH", f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}")
+    for command in commands:
+        result = subprocess.run(
+            ["sh", "-c", command],
+            cwd=directory,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert result.returncode == 0, f"$ {command}\n{result.stdout}{result.stderr}"
+        assert "\x1b" not in result.stdout + result.stderr, f"$ {command}: colours off a terminal"
+
+
+@pytest.fixture
+def demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The demo's repository, its experiments run: what the reader has after `demo/run`."""
+    root = create(tmp_path / "penguins")
+    run_all(["gitorch ready", "gitorch run -j 2"], root, monkeypatch)
+    return root
+
+
+def test_every_block_of_commands_has_a_place() -> None:
+    for page in (README, DEMO_README):
+        headings = {block.heading for block in blocks_of(page) if block.language in ("sh", "console", "", "bash")}
+        assert headings <= {*IN_THE_CLONE, *IN_THE_DEMO, *IN_A_PROJECT}
+
+
+def test_the_newcomers_two_commands_are_what_ci_runs() -> None:
+    assert tuple(commands_of(README, *IN_THE_CLONE)) == BY_CI
+    script = (ROOT / ".ci" / "run").read_text().splitlines()
+    assert set(BY_CI) <= set(script)
+    assert all(os.access(ROOT / command, os.X_OK) for command in BY_CI)
+
+
+def test_the_readmes_look_around_the_demo(demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = commands_of(README, *IN_THE_DEMO)
+    assert len(commands) >= 10
+    run_all(commands, demo, monkeypatch)
+
+
+def test_the_demos_own_readme(demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = commands_of(DEMO_README, *IN_THE_DEMO)
+    assert len(commands) >= 6
+    run_all(commands, demo, monkeypatch)
+
+
+def test_the_project_of_the_readme_runs(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for block in blocks_of(README):
+        if block.language in ("python", "yaml"):
+            name = block.text.splitlines()[0].removeprefix("# ")
+            (project / name).parent.mkdir(exist_ok=True)
+            (project / name).write_text(block.text)
+    commands = [command for command in commands_of(README, *IN_A_PROJECT) if command not in BY_PACKAGING]
+    run_all(commands, project, monkeypatch)
+    assert (
+        git(project, "log", "-1", "--format=%(trailers:key=Gitorch-Status,valueonly)", "gitorch/results") == "COMPLETE"
+    )
+
+
+ROWS = re.findall(r"^\| `([a-z-]+)([^`]*)` \| (.+) \|$", README, re.M)
+
+
+@pytest.mark.parametrize(("command", "usage"), [row[:2] for row in ROWS], ids=[row[0] for row in ROWS])
+def test_the_table_promises_options_that_exist(command: str, usage: str) -> None:
+    result = subprocess.run([PROGRAMS / "gitorch", command, "--help"], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    for option in re.findall(r"--?[a-z-]+", usage):
+        assert re.search(rf"(?<![\w-]){option}(?![\w-])", result.stdout), f"{option} is not in:\n{result.stdout}"
+
+
+def test_the_table_names_every_command() -> None:
+    result = subprocess.run([PROGRAMS / "gitorch", "--help"], capture_output=True, text=True, check=True)
+    after = result.stdout.split("Commands:")[1]
+    offered = re.findall(r"^  ([a-z][a-z-]*)", after, re.M)
+    assert sorted(offered) == sorted(row[0] for row in ROWS)
+
+
+def test_the_pages_link_to_what_is_there() -> None:
+    for page, directory in (
+        (README, ROOT),
+        (DEMO_README, ROOT / "demo"),
+        ((ROOT / "CONTRIBUTING.md").read_text(), ROOT),
+    ):
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page):
+            if "://" not in target:
+                assert (directory / target).exists(), target
