@@ -1,0 +1,65 @@
+"""How the house is laid out, as CONTRIBUTING.md draws it: imports only go down, and a library has one door."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1] / "gitorch"
+STOREYS = (
+    {"errors", "model"},
+    {"tools"},
+    {"config", "git", "queue", "interpreter", "runner", "engines"},
+    {"worker"},
+    {"actions"},
+    {"cli"},
+)
+LEVEL = {package: level for level, packages in enumerate(STOREYS) for package in packages}
+DOORS = {
+    "pygit2": {"git"},
+    "yaml": {"config"},
+    "jsonschema": {"config"},
+    "sqlite3": {"queue"},
+    "typer": {"cli"},
+    "rich": {"cli"},
+}
+FILES = sorted(path for path in ROOT.rglob("*.py") if path.parent != ROOT or path.name != "__init__.py")
+
+
+def package_of(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    """Every module that a file imports, wherever in it; what only the type checker reads counts as well."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or "."
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_only_go_down(path: Path) -> None:
+    own = package_of(path)
+    for module in imports_of(path):
+        name, *rest = module.split(".")
+        if name == "gitorch" and rest and rest[0] != own:
+            lower = LEVEL[rest[0]] < LEVEL[own] or {own, rest[0]} == {"errors", "model"}
+            assert lower, f"{own}/ imports {module}, which is not below it"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_library_has_one_door(path: Path) -> None:
+    for module in imports_of(path):
+        for library, doors in DOORS.items():
+            if module == library or module.startswith(f"{library}."):
+                assert package_of(path) in doors, f"{module} is imported outside {', '.join(sorted(doors))}/"
+
+
+def test_every_package_has_its_storey() -> None:
+    packages = {path.relative_to(ROOT).parts[0].removesuffix(".py") for path in FILES}
+    assert packages <= set(LEVEL)
