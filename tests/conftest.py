@@ -29,7 +29,7 @@ def sealed_room(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
     monkeypatch.setenv("GIT_TERMINAL_PROMPT", "0")
     (home / "gitconfig").write_text(
         f"[user]\n\tname = {AUTHOR['name']}\n\temail = {AUTHOR['email']}\n"
-        "[init]\n\tdefaultBranch = main\n[protocol \"file\"]\n\tallow = always\n[advice]\n\tdetachedHead = false\n"
+        '[init]\n\tdefaultBranch = main\n[protocol "file"]\n\tallow = always\n[advice]\n\tdetachedHead = false\n'
     )
     for level in (
         pygit2.enums.ConfigLevel.GLOBAL,

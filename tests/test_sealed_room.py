@@ -10,9 +10,7 @@ from pathlib import Path
 
 def test_a_test_that_writes_to_the_home_fails(tmp_path: Path) -> None:
     (tmp_path / "test_bad.py").write_text(
-        "import os, pathlib\n"
-        "def test_bad():\n"
-        "    pathlib.Path(os.environ['HOME'], 'gitconfig').write_text('[user]')\n"
+        "import os, pathlib\ndef test_bad():\n    pathlib.Path(os.environ['HOME'], 'gitconfig').write_text('[user]')\n"
     )
     (tmp_path / "conftest.py").write_text(Path(__file__).with_name("conftest.py").read_text())
     result = subprocess.run(
