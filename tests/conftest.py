@@ -1,4 +1,4 @@
-"""The sealed room that every test runs in: no user configuration, a fixed author, nothing of the caller's environment."""
+"""The sealed room that every test runs in: no user configuration, a fixed author, a bare environment."""
 
 from __future__ import annotations
 
