@@ -57,9 +57,16 @@ def child_environment(keep: frozenset[str] = frozenset()) -> dict[str, str]:
 
 
 def run_git(
-    root: Path, *arguments: str | Path, input: bytes | None = None, env: Mapping[str, str] | None = None
+    root: Path,
+    *arguments: str | Path,
+    input: bytes | None = None,
+    env: Mapping[str, str] | None = None,
+    inherit: tuple[int, ...] = (),
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run git in `root` to its end, whatever that is; `env` is laid over the stripped environment."""
+    """Run git in `root` to its end, whatever that is; `env` is laid over the stripped environment.
+
+    git and what it starts hold the descriptors `inherit` open, and so the locks on them, even if the caller is killed.
+    """
     command = ["git", "-C", os.fspath(root), *map(str, arguments)]
     environment = {**child_environment(), **(env or {})}
     try:
@@ -69,6 +76,7 @@ def run_git(
             stdin=subprocess.DEVNULL if input is None else None,
             capture_output=True,
             env=environment,
+            pass_fds=inherit,
             check=False,
         )
     except FileNotFoundError:
@@ -76,10 +84,14 @@ def run_git(
 
 
 def call_git(
-    root: Path, *arguments: str | Path, input: bytes | None = None, env: Mapping[str, str] | None = None
+    root: Path,
+    *arguments: str | Path,
+    input: bytes | None = None,
+    env: Mapping[str, str] | None = None,
+    inherit: tuple[int, ...] = (),
 ) -> bytes:
     """What git prints. Raises GitFailed."""
-    result = run_git(root, *arguments, input=input, env=env)
+    result = run_git(root, *arguments, input=input, env=env, inherit=inherit)
     if result.returncode:
         raise GitFailed(tuple(map(str, arguments)), result.returncode, os.fsdecode(result.stderr))
     return result.stdout

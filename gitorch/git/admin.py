@@ -1,0 +1,230 @@
+"""The administrative directory of a worktree of gitorch's: how it is found, published, mended and dropped.
+
+    <common>/worktrees/gitorch-<12 hex of the path>/
+      HEAD commondir gitdir index locked     git's own
+      gitorch.json                           ours, written last: with it the worktree is whole, without it half-made
+
+The name follows from the path, so that what a crash left behind is found without a search. Everything is locked
+(`git worktree lock`): `git worktree prune`, run while the workspace is not mounted, destroys what is not.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from gitorch.errors import Refused
+from gitorch.git.repository import Repository
+from gitorch.tools.files import write_aside
+
+LOCK_REASON = "gitorch"
+_MARK = "gitorch.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """What a whole worktree holds: its commit, and the paths of the submodules that were filled, nested ones too."""
+
+    commit: str
+    submodules: tuple[str, ...] = ()
+
+    def write(self, admin: Path) -> None:
+        write_aside(admin / _MARK, json.dumps(asdict(self)).encode())
+
+
+def admin_directory(repo: Repository, path: Path) -> Path:
+    """Where the worktree at `path` has its administrative directory, be it there or not."""
+    digest = hashlib.sha256(os.fsencode(real_path(path))).hexdigest()
+    return repo.common_dir / "worktrees" / f"gitorch-{digest[:12]}"
+
+
+def real_path(path: Path) -> Path:
+    return Path(os.path.realpath(path.parent), path.name)
+
+
+def pointed_at(path: Path) -> Path | None:
+    """The administrative directory that the `.git` file in `path` names."""
+    try:
+        line = (path / ".git").read_bytes()
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        return None
+    return Path(os.fsdecode(line[len(b"gitdir: ") :].rstrip(b"\n"))) if line.startswith(b"gitdir: ") else None
+
+
+def point(path: Path, admin: Path) -> None:
+    """Write the `.git` file of the worktree at `path`."""
+    (path / ".git").write_bytes(b"gitdir: %s\n" % os.fsencode(admin))
+
+
+def read_mark(repo: Repository, path: Path) -> Mark | None:
+    """The mark of the worktree at `path`; None unless it is whole and this repository's."""
+    admin = admin_directory(repo, path)
+    if pointed_at(path) != admin:
+        return None
+    try:
+        value = json.loads((admin / _MARK).read_bytes())
+    except FileNotFoundError:
+        return None
+    return Mark(commit=value["commit"], submodules=tuple(value["submodules"]))
+
+
+def publish(repo: Repository, aside: Path, path: Path) -> Path:
+    """Rename `aside`, made for the worktree at `path`, to its place among the administrative directories."""
+    admin = admin_directory(repo, path)
+    while True:
+        try:
+            return aside.rename(admin)
+        except FileNotFoundError:
+            if not aside.exists():
+                raise
+            admin.parent.mkdir(exist_ok=True)  # `git worktree prune` removes `worktrees/` when it is empty
+        except OSError:
+            if not admin.exists():
+                raise
+            delete(admin)  # an earlier worktree's at the same path
+
+
+def mend(repo: Repository, path: Path) -> None:
+    """Let the worktree at `path` know the repository again after the repository was moved."""
+    admin = admin_directory(repo, path)
+    pointed = pointed_at(path)
+    if pointed is not None and pointed != admin and pointed.name == admin.name and (admin / _MARK).exists():
+        point(path, admin)
+
+
+@contextmanager
+def only_one_at(path: Path) -> Iterator[int]:
+    """Nobody else builds, resets or removes the worktree at `path` meanwhile, in any process.
+
+    Gives the lock's descriptor, for the git program to inherit: a git whose caller was killed is then waited for, since
+    one that fails late would remove what has been built in its place.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def throw_away(repo: Repository, path: Path) -> None:
+    """Free `path` and forget its worktree, if there is one; the files wait in the trash.
+
+    Raises Refused if what is there is not a worktree of gitorch's.
+    """
+    admin = admin_directory(repo, path)
+    doomed = [admin]
+    if os.path.lexists(path):
+        if not _is_ours(repo, path):
+            raise Refused(f"{path} is in the way: gitorch did not make it", "move it away, or choose another directory")
+        mark = read_mark(repo, path)
+        inside = [path / name for name in mark.submodules] if mark else []
+        doomed += [found for place in (path, *inside) if (found := pointed_at(place)) and _is_admin(repo, found)]
+        _move_to_trash(repo, path)
+    for directory in doomed:
+        delete(directory)
+
+
+def throw_away_submodule(repo: Repository, path: Path) -> None:
+    """Remove a submodule that the commit no longer has."""
+    directory = pointed_at(path)
+    delete(path)
+    if directory is not None and _is_admin(repo, directory):
+        delete(directory)
+
+
+def empty_trash(repo: Repository) -> None:
+    """Delete what was thrown away, and forget worktrees that a crash, or somebody's `rm -r`, left without files.
+
+    Takes as long as the disk does, and may run beside everything else.
+    """
+    trash = repo.workspace / "trash"
+    if not trash.is_dir():
+        return  # nothing was thrown away, or the workspace is not mounted and no file can be called gone
+    for entry in _entries(trash):
+        delete(entry)
+    for admin in _entries(repo.common_dir / "worktrees"):
+        tree = _tree_of(repo, admin)
+        if tree is None or not tree.is_relative_to(os.path.realpath(repo.workspace)):
+            continue
+        if not tree.parent.exists():
+            delete(admin)
+        elif _is_abandoned(admin, tree):
+            with only_one_at(tree):  # unless it is just being made
+                if _is_abandoned(admin, tree):
+                    delete(admin)
+
+
+def delete(path: Path) -> None:
+    """Remove a directory whatever the permissions in it; fine if it is not there, or others delete it too."""
+    shutil.rmtree(path, ignore_errors=True)
+    if not path.is_dir():
+        return
+    path.chmod(0o700)
+    for directory, names, _ in os.walk(path):
+        for name in (os.path.join(directory, name) for name in names):  # noqa: PTH118  half the time, in large trees
+            if not os.path.islink(name):  # noqa: PTH114
+                os.chmod(name, 0o700)  # noqa: PTH101
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_ours(repo: Repository, path: Path) -> bool:
+    """Whether gitorch made, or began to make, what is at `path`. An empty directory is nobody's, so it may be ours."""
+    if path.is_symlink() or not path.is_dir():
+        return False
+    pointed = pointed_at(path)
+    if pointed is not None:
+        return pointed.name == admin_directory(repo, path).name or _is_admin(repo, pointed)
+    names = os.listdir(path)  # noqa: PTH208
+    return not names or (names == [".git"] and (path / ".git").is_file())
+
+
+def _is_admin(repo: Repository, directory: Path) -> bool:
+    """Whether this is an administrative directory of ours, by the reason of its lock, the first thing git writes."""
+    try:
+        reason = (directory / "locked").read_text()
+    except OSError:
+        return False
+    return reason.strip() == LOCK_REASON and directory.is_relative_to(repo.common_dir)
+
+
+def _tree_of(repo: Repository, admin: Path) -> Path | None:
+    """The worktree of an administrative directory of ours."""
+    if not _is_admin(repo, admin):
+        return None
+    try:
+        return Path(os.fsdecode((admin / "gitdir").read_bytes().rstrip(b"\n"))).parent
+    except FileNotFoundError:
+        return None
+
+
+def _is_abandoned(admin: Path, tree: Path) -> bool:
+    pointed = pointed_at(tree)
+    return pointed is None or pointed.name != admin.name
+
+
+def _move_to_trash(repo: Repository, path: Path) -> None:
+    trash = repo.workspace / "trash"
+    trash.mkdir(parents=True, exist_ok=True)
+    name = f"{path.name}.{secrets.token_hex(6)}"
+    path.chmod(path.stat().st_mode | 0o700)  # a directory that may not be written cannot be moved either
+    try:
+        path.rename(trash / name)
+    except OSError:  # another file system
+        delete(path.rename(path.with_name(f".{name}")))
+
+
+def _entries(directory: Path) -> list[Path]:
+    try:
+        return sorted(directory.iterdir())
+    except FileNotFoundError:
+        return []

@@ -1,0 +1,135 @@
+"""The index file of a worktree, as far as it is needed to tell without git that nothing has changed.
+
+The format is git's (gitformat-index): 12 bytes of header, entries in the order of their paths, extensions, SHA-1.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import struct
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+FILE, EXECUTABLE, SYMLINK = 0o100644, 0o100755, 0o120000
+
+_HEADER = struct.Struct(">4sII")
+_MODE_AND_FLAGS = struct.Struct(">I32xH")  # from the mode on
+_TIMES = struct.Struct(">6I")  # ctime, its nanoseconds, mtime, its nanoseconds, device, inode
+_OWNER = struct.Struct(">3I")  # user, group, size
+_MODE_AT, _OWNER_AT, _PATH_AT = 24, 28, 62
+_PATH_LENGTH = 0xFFF  # the rest of the flags: assume-valid, extended (skip-worktree, intent-to-add), stage
+_SECOND = 1_000_000_000
+_32_BITS = 0xFFFFFFFF
+
+
+class Entry(NamedTuple):
+    """A tracked file. `offset` is where its stat data lies in the index."""
+
+    offset: int
+    mode: int
+    path: bytes
+
+
+class Index:
+    """A plain index: each file once, no flags, nothing but a cache of trees behind the entries."""
+
+    def __init__(self, data: bytes) -> None:
+        """Raises ValueError if it is anything else, so that whoever asks leaves the matter to git."""
+        self.data = data
+        self.entries: list[Entry] = []
+        signature, version, count = _HEADER.unpack_from(data)
+        if (signature, version) != (b"DIRC", 2):
+            raise ValueError(f"index of version {version}")
+        offset = _HEADER.size
+        for _ in range(count):
+            mode, flags = _MODE_AND_FLAGS.unpack_from(data, offset + _MODE_AT)
+            if flags & ~_PATH_LENGTH or mode not in (FILE, EXECUTABLE, SYMLINK):
+                raise ValueError("an entry with a flag, or of a submodule")
+            end = data.index(b"\0", offset + _PATH_AT)
+            self.entries.append(Entry(offset, mode, data[offset + _PATH_AT : end]))
+            offset = end + 8 - (end - offset) % 8
+        if offset < len(data) - 20:
+            extension, size = struct.unpack_from(">4sI", data, offset)
+            if extension != b"TREE" or offset + 8 + size != len(data) - 20:
+                raise ValueError("an extension other than the cache of trees")
+
+    @cached_property
+    def directories(self) -> list[bytes]:
+        """The directories of the tracked files, each after its parent."""
+        found: dict[bytes, None] = {}
+        for _, _, path in self.entries:
+            parent, slash, _ = path.rpartition(b"/")
+            if slash and parent not in found:
+                at = parent.find(b"/")
+                while at >= 0:
+                    found.setdefault(parent[:at])
+                    at = parent.find(b"/", at + 1)
+                found[parent] = None
+        return list(found)
+
+    def agrees(self, entry: Entry, state: os.stat_result) -> bool:
+        """Whether a file is still the one that git looked at when it wrote the entry."""
+        at = entry.offset
+        times, owner = stat_data(state)
+        return (
+            self.data[at : at + _MODE_AT] == times
+            and self.data[at + _OWNER_AT : at + _OWNER_AT + 12] == owner
+            and _git_mode(state.st_mode) == entry.mode
+        )
+
+
+def stat_data(state: os.stat_result) -> tuple[bytes, bytes]:
+    """The two parts of an entry's stat data, before and behind the mode; each number is cut to 32 bits."""
+    ctime, mtime = divmod(state.st_ctime_ns, _SECOND), divmod(state.st_mtime_ns, _SECOND)
+    return (
+        _TIMES.pack(
+            ctime[0] & _32_BITS,
+            ctime[1],
+            mtime[0] & _32_BITS,
+            mtime[1],
+            state.st_dev & _32_BITS,
+            state.st_ino & _32_BITS,
+        ),
+        _OWNER.pack(state.st_uid & _32_BITS, state.st_gid & _32_BITS, state.st_size & _32_BITS),
+    )
+
+
+def is_untouched(root: Path, index_file: Path) -> bool:
+    """Whether every file of the index is surely as it was when the index was written; no file is read.
+
+    False may also mean that it cannot be told from here.
+    """
+    try:
+        written = index_file.stat().st_mtime_ns
+        index = Index(index_file.read_bytes())
+        top = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    except (OSError, ValueError, struct.error):
+        return False
+    try:
+        for directory in index.directories:  # a symlink in its place could lead to the same files, elsewhere
+            if not stat.S_ISDIR(os.lstat(directory, dir_fd=top).st_mode):
+                return False
+        for entry in index.entries:
+            state = os.lstat(entry.path, dir_fd=top)
+            if not index.agrees(entry, state) or _is_racy(state.st_mtime_ns, written):
+                return False
+    except OSError:
+        return False
+    finally:
+        os.close(top)
+    return True
+
+
+def _is_racy(changed: int, written: int) -> bool:
+    """Whether a file could have been changed again after the index was written without its time showing it."""
+    if changed % _SECOND == 0:  # a file system that counts seconds
+        written -= written % _SECOND
+    return changed >= written
+
+
+def _git_mode(mode: int) -> int:
+    if stat.S_ISREG(mode):
+        return EXECUTABLE if mode & 0o100 else FILE
+    return SYMLINK if stat.S_ISLNK(mode) else mode

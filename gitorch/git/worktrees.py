@@ -1,0 +1,247 @@
+"""The worktree that a run executes in: exactly its commit, outside the repository, whole or not there at all.
+
+The git program does what touches a work tree: libgit2's checkout leaves LFS pointers and filters unapplied while
+`git status` says clean. Hooks, sparse checkouts and what else the user's configuration could let in are switched off.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from gitorch.errors import NotFound, Refused
+from gitorch.git import admin
+from gitorch.git.admin import LOCK_REASON, Mark, admin_directory, empty_trash, only_one_at, throw_away
+from gitorch.git.command import GitFailed, call_git, call_git_items, call_git_text
+from gitorch.git.index import is_untouched
+from gitorch.git.repository import Repository
+from gitorch.git.submodules import fill_submodules
+from gitorch.tools.files import write_aside
+
+__all__ = ["Modified", "discard", "empty_trash", "is_present", "materialise", "modified", "reset"]
+
+
+class Modified(NamedTuple):
+    """Tracked files that differ from their commit, and the patch; too `large` ones are in `files` only."""
+
+    files: tuple[str, ...]
+    diff: bytes
+    large: tuple[str, ...] = ()
+
+
+UNMODIFIED = Modified((), b"")
+
+_LARGEST_DIFF = 8 << 20
+# A patch that `git apply` takes, whatever the user's settings make of diffs.
+_DIFF = (
+    "--no-ext-diff",
+    "--no-textconv",
+    "--no-color",
+    "--no-renames",
+    "--no-relative",
+    "--full-index",
+    "--src-prefix=a/",
+    "--dst-prefix=b/",
+    "--submodule=short",
+    "--ignore-submodules=none",
+    "--unified=3",
+    "--inter-hunk-context=0",
+)
+_TRIES = 4  # `worktree add` beside gc or prune failed in 4 of 163
+_SWITCHES = {
+    "core.hooksPath": "/dev/null",  # a failing post-checkout makes `add` fail though the tree is complete
+    "core.sparseCheckout": "false",  # inherited from the main worktree: files missing, status clean
+    "core.fsmonitor": "false",
+    "core.trustctime": "true",
+    "core.checkStat": "default",
+    "core.splitIndex": "false",
+    "core.untrackedCache": "false",
+    "index.sparse": "false",
+    "index.threads": "1",  # no extensions for reading in parallel: `Index` knows none
+    "index.skipHash": "false",
+    "index.version": "2",
+    "submodule.recurse": "false",
+    "gc.auto": "0",  # it would inherit the lock of the worktree
+    "maintenance.auto": "false",
+}
+
+
+def materialise(repo: Repository, commit: str, path: Path, *, link: Sequence[str] = ()) -> None:
+    """Make sure that `path` is a worktree at `commit`, an oid; made anew unless it is there and whole.
+
+    One that is there at another commit is brought to this one; its untracked files stay. `link` names paths of the main
+    worktree that become symlinks. May be called again at any time, also after a crash, from several processes.
+    Raises Refused if something that gitorch did not make is in the way, GitFailed if git cannot check the commit out.
+    """
+    with only_one_at(path) as lock:
+        admin.mend(repo, path)
+        mark = admin.read_mark(repo, path)
+        if mark is None:
+            _build(repo, commit, path, link, lock)
+            return
+        if mark.commit != commit:
+            _bring(repo, path, mark, commit, lock)
+        _link(repo, path, link)
+
+
+def is_present(repo: Repository, path: Path) -> bool:
+    """Whether a whole worktree of this repository is at `path`."""
+    return admin.read_mark(repo, path) is not None
+
+
+def modified(repo: Repository, path: Path, commit: str) -> Modified:
+    """What was done to the files of `commit`, whatever a run did to its own index, HEAD or branches.
+
+    No git is started where the files' stat data tell that nothing was.
+    """
+    directory = admin_directory(repo, path)
+    kept = _kept_index(directory, commit)
+    if is_untouched(path, kept):
+        return UNMODIFIED
+    env = {"GIT_INDEX_FILE": str(kept)}
+    if not kept.exists():
+        call_git(path, "read-tree", commit, env=env)
+    diff = (*_flags(repo), "-c", "diff.autoRefreshIndex=true", "diff", *_DIFF)
+    files = call_git_items(path, *diff, "--name-only", "-z", commit, "--", env=env)
+    if not files:
+        return UNMODIFIED
+    large = tuple(name for name in files if _size(path / name) > _LARGEST_DIFF)
+    but = [f":(exclude,top,literal){name}" for name in large]
+    patch = call_git(path, *diff, "--binary", commit, "--", ".", *but, env=env)
+    return Modified(tuple(files), patch, large)
+
+
+def reset(repo: Repository, path: Path, commit: str) -> None:
+    """Bring the tracked files of the worktree at `path` exactly to `commit`, HEAD and index with them.
+
+    Bits that hide changes (skip-worktree, assume-unchanged) are gone afterwards; a branch that a run has switched to
+    does not move; untracked files stay. Raises NotFound if there is no whole worktree.
+    """
+    with only_one_at(path) as lock:
+        mark = admin.read_mark(repo, path)
+        if mark is None:
+            raise NotFound(f"{path} is no worktree of this repository")
+        _bring(repo, path, mark, commit, lock)
+
+
+def discard(repo: Repository, path: Path) -> None:
+    """Remove the worktree at `path`, if there is one. Quick: the files are deleted by `empty_trash`."""
+    with only_one_at(path):
+        throw_away(repo, path)
+
+
+def _build(repo: Repository, commit: str, path: Path, link: Sequence[str], lock: int) -> None:
+    throw_away(repo, path)
+    try:
+        found = _add(repo, commit, path, lock)
+        admin.point(path, admin_directory(repo, path))
+        directory = admin.publish(repo, found, path)
+        submodules = fill_submodules(path, _flags(repo), lock)
+        _require_free(path, link, commit)
+        _link(repo, path, link)
+        _keep_index(directory, commit)
+        Mark(commit=commit, submodules=submodules).write(directory)
+    except BaseException:
+        throw_away(repo, path)
+        raise
+
+
+def _add(repo: Repository, commit: str, path: Path, lock: int) -> Path:
+    """`git worktree add`; gives the administrative directory that git chose."""
+    options = ("--detach", "--lock", "--reason", LOCK_REASON, "-f", "-f")  # twice: also over a locked one left behind
+    command: tuple[str | Path, ...] = (*_flags(repo), "worktree", "add", *options, path, commit)
+    for attempt in range(_TRIES):
+        try:
+            call_git(repo.main_root, *command, inherit=(lock,))
+            break
+        except GitFailed as error:
+            if attempt == _TRIES - 1 or "worktrees/" not in error.stderr:
+                raise
+            call_git(repo.main_root, "worktree", "prune")  # one beside us, or a gc, got between the steps of `add`
+    found = Path(call_git_text(path, "rev-parse", "--absolute-git-dir"))
+    (found / "info" / "sparse-checkout").unlink(missing_ok=True)
+    if (found / "config.worktree").exists():
+        call_git(path, "config", "--worktree", "core.sparseCheckout", "false")
+    return found
+
+
+def _bring(repo: Repository, path: Path, mark: Mark, commit: str, lock: int) -> None:
+    """From one whole state to another. Stopped in between, it is done again from the index kept of the first."""
+    directory = admin_directory(repo, path)
+    kept = _kept_index(directory, mark.commit)
+    head = directory / "HEAD"
+    line = f"{commit}\n".encode()
+    if head.read_bytes() == line and mark.commit == commit and is_untouched(path, kept):
+        _replace(directory / "index", kept)
+        return
+    for name in ("HEAD", "index"):
+        (directory / f"{name}.lock").unlink(missing_ok=True)  # of a git that was killed; no run is on here now
+    write_aside(head, line)  # detached from now on: `reset` would move a branch along
+    if kept.exists():
+        _replace(directory / "index", kept)
+    else:
+        (directory / "index").unlink(missing_ok=True)
+        call_git(path, "read-tree", mark.commit)
+    call_git(path, *_flags(repo), "reset", "--hard", "--quiet", commit, inherit=(lock,))
+    submodules = fill_submodules(path, _flags(repo), lock)
+    for gone in set(mark.submodules) - set(submodules):
+        admin.throw_away_submodule(repo, path / gone)
+    _keep_index(directory, commit)
+    Mark(commit=commit, submodules=submodules).write(directory)
+    if mark.commit != commit:
+        kept.unlink(missing_ok=True)
+
+
+def _kept_index(directory: Path, commit: str) -> Path:
+    """The index as it was when the worktree was exactly at `commit`: git and runs replace theirs, never this."""
+    return directory / f"index.{commit}"
+
+
+def _keep_index(directory: Path, commit: str) -> None:
+    _replace(_kept_index(directory, commit), directory / "index")
+
+
+def _replace(path: Path, source: Path) -> None:
+    """Let `path` be another name of the file `source`; its time stays, by which git knows what it may not trust."""
+    if path.exists() and path.samefile(source):
+        return
+    aside = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    aside.hardlink_to(source)
+    aside.rename(path)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.lstat().st_size
+    except OSError:
+        return 0
+
+
+def _flags(repo: Repository) -> tuple[str, ...]:
+    workers = repo.config_int("checkoutWorkers", 4)
+    switches = {**_SWITCHES, "checkout.workers": str(workers)}
+    return tuple(word for name, value in switches.items() for word in ("-c", f"{name}={value}"))
+
+
+def _require_free(path: Path, link: Sequence[str], commit: str) -> None:
+    for name in link:
+        if os.path.lexists(path / name):
+            raise Refused(f"link: {name}: commit {commit[:12]} has that path itself", "leave it out of link")
+
+
+def _link(repo: Repository, path: Path, link: Sequence[str]) -> None:
+    """Make those symlinks that are missing."""
+    for name in link:
+        place = path / name
+        if os.path.lexists(place):
+            continue
+        source = next((root / name for root in (repo.main_root, repo.root) if (root / name).exists()), None)
+        if source is None:
+            raise NotFound(f"link: {name}: no such path in {repo.main_root}", "create it, or leave it out of link")
+        if not Path(os.path.realpath(place.parent)).is_relative_to(os.path.realpath(path)):
+            raise Refused(f"link: {name}: leads out of the worktree", "name a path inside the repository")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(source)
