@@ -5,6 +5,7 @@ The format is git's (gitformat-index): 12 bytes of header, entries in the order 
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import struct
@@ -37,6 +38,8 @@ class Index:
 
     def __init__(self, data: bytes) -> None:
         """Raises ValueError if it is anything else, so that whoever asks leaves the matter to git."""
+        if not is_whole(data):
+            raise ValueError("a broken index")
         self.data = data
         self.entries: list[Entry] = []
         signature, version, count = _HEADER.unpack_from(data)
@@ -78,6 +81,11 @@ class Index:
             and self.data[at + _OWNER_AT : at + _OWNER_AT + 12] == owner
             and _git_mode(state.st_mode) == entry.mode
         )
+
+
+def is_whole(data: bytes) -> bool:
+    """Whether the checksum at the end is right: git flushes nothing, so a power cut can leave an empty index."""
+    return hashlib.sha1(data[:-20], usedforsecurity=False).digest() == data[-20:]
 
 
 def stat_data(state: os.stat_result) -> tuple[bytes, bytes]:

@@ -16,7 +16,7 @@ from gitorch.errors import NotFound, Refused
 from gitorch.git import admin
 from gitorch.git.admin import LOCK_REASON, Mark, admin_directory, empty_trash, only_one_at, throw_away
 from gitorch.git.command import GitFailed, call_git, call_git_items, call_git_text
-from gitorch.git.index import is_untouched
+from gitorch.git.index import is_untouched, is_whole
 from gitorch.git.repository import Repository
 from gitorch.git.submodules import fill_submodules
 from gitorch.tools.files import write_aside
@@ -97,21 +97,17 @@ def modified(repo: Repository, path: Path, commit: str) -> Modified:
 
     No git is started where the files' stat data tell that nothing was.
     """
-    directory = admin_directory(repo, path)
-    kept = _kept_index(directory, commit)
+    kept = _kept_index(repo, path, commit)
     if is_untouched(path, kept):
         return UNMODIFIED
-    env = {"GIT_INDEX_FILE": str(kept)}
-    if not kept.exists():
-        call_git(path, "read-tree", commit, env=env)
-    diff = (*_flags(repo), "-c", "diff.autoRefreshIndex=true", "diff", *_DIFF)
-    files = call_git_items(path, *diff, "--name-only", "-z", commit, "--", env=env)
+    _require_index(path, kept, commit)
+    files = _changed(repo, path, kept, commit)
     if not files:
         return UNMODIFIED
     large = tuple(name for name in files if _size(path / name) > _LARGEST_DIFF)
     but = [f":(exclude,top,literal){name}" for name in large]
-    patch = call_git(path, *diff, "--binary", commit, "--", ".", *but, env=env)
-    return Modified(tuple(files), patch, large)
+    patch = call_git(path, *_diff(repo), "--binary", commit, "--", ".", *but, env={"GIT_INDEX_FILE": str(kept)})
+    return Modified(files, patch, large)
 
 
 def reset(repo: Repository, path: Path, commit: str) -> None:
@@ -142,7 +138,7 @@ def _build(repo: Repository, commit: str, path: Path, link: Sequence[str], lock:
         submodules = fill_submodules(path, _flags(repo), lock)
         _require_free(path, link, commit)
         _link(repo, path, link)
-        _keep_index(directory, commit)
+        _replace(_kept_index(repo, path, commit), directory / "index")
         Mark(commit=commit, submodules=submodules).write(directory)
     except BaseException:
         throw_away(repo, path)
@@ -171,37 +167,55 @@ def _add(repo: Repository, commit: str, path: Path, lock: int) -> Path:
 def _bring(repo: Repository, path: Path, mark: Mark, commit: str, lock: int) -> None:
     """From one whole state to another. Stopped in between, it is done again from the index kept of the first."""
     directory = admin_directory(repo, path)
-    kept = _kept_index(directory, mark.commit)
-    head = directory / "HEAD"
+    kept, head = _kept_index(repo, path, mark.commit), directory / "HEAD"
     line = f"{commit}\n".encode()
-    if head.read_bytes() == line and mark.commit == commit and is_untouched(path, kept):
+    if mark.commit == commit and head.read_bytes() == line and is_untouched(path, kept):
         _replace(directory / "index", kept)
         return
     for name in ("HEAD", "index"):
         (directory / f"{name}.lock").unlink(missing_ok=True)  # of a git that was killed; no run is on here now
     write_aside(head, line)  # detached from now on: `reset` would move a branch along
-    if kept.exists():
-        _replace(directory / "index", kept)
-    else:
-        (directory / "index").unlink(missing_ok=True)
-        call_git(path, "read-tree", mark.commit)
-    call_git(path, *_flags(repo), "reset", "--hard", "--quiet", commit, inherit=(lock,))
+    _require_index(path, kept, mark.commit)
+    _replace(directory / "index", kept)
+    _reset_hard(repo, path, commit, lock)
+    if _changed(repo, path, directory / "index", commit, "--ignore-submodules=all"):
+        # git trusted the stat data of files behind a symlink that stands where a directory was
+        (directory / "index").unlink()
+        call_git(path, "read-tree", commit)
+        _reset_hard(repo, path, commit, lock)
     submodules = fill_submodules(path, _flags(repo), lock)
     for gone in set(mark.submodules) - set(submodules):
         admin.throw_away_submodule(repo, path / gone)
-    _keep_index(directory, commit)
+    _replace(_kept_index(repo, path, commit), directory / "index")
     Mark(commit=commit, submodules=submodules).write(directory)
     if mark.commit != commit:
         kept.unlink(missing_ok=True)
 
 
-def _kept_index(directory: Path, commit: str) -> Path:
+def _reset_hard(repo: Repository, path: Path, commit: str, lock: int) -> None:
+    call_git(path, *_flags(repo), "reset", "--hard", "--quiet", commit, inherit=(lock,))
+
+
+def _diff(repo: Repository) -> tuple[str, ...]:
+    return (*_flags(repo), "-c", "diff.autoRefreshIndex=true", "diff", *_DIFF)
+
+
+def _changed(repo: Repository, path: Path, index: Path, commit: str, *options: str) -> tuple[str, ...]:
+    """The files of `index` that differ between `commit` and the work tree."""
+    env = {"GIT_INDEX_FILE": str(index)}
+    return tuple(call_git_items(path, *_diff(repo), *options, "--name-only", "-z", commit, "--", env=env))
+
+
+def _kept_index(repo: Repository, path: Path, commit: str) -> Path:
     """The index as it was when the worktree was exactly at `commit`: git and runs replace theirs, never this."""
-    return directory / f"index.{commit}"
+    return admin_directory(repo, path) / f"index.{commit}"
 
 
-def _keep_index(directory: Path, commit: str) -> None:
-    _replace(_kept_index(directory, commit), directory / "index")
+def _require_index(path: Path, kept: Path, commit: str) -> None:
+    """Make the kept index anew, without stat data, where it is missing or broken."""
+    if not (kept.exists() and is_whole(kept.read_bytes())):
+        kept.unlink(missing_ok=True)
+        call_git(path, "read-tree", commit, env={"GIT_INDEX_FILE": str(kept)})
 
 
 def _replace(path: Path, source: Path) -> None:
