@@ -1,0 +1,12 @@
+"""The engines by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from gitorch.engines.contract import Engine
+from gitorch.engines.local import LocalEngine
+
+# Made of the number of slots and the path of the lock that its processes hold.
+ENGINES: dict[str, Callable[[int, Path], Engine]] = {"local": LocalEngine}
