@@ -1,0 +1,127 @@
+"""Tree objects by hand: a set of edits laid over a tree, touching only the directories on their way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+DIRECTORY = 0o040000
+FILE = 0o100644
+EXECUTABLE = 0o100755
+LINK = 0o120000
+
+Read = Callable[[bytes], bytes]  # the data of a tree object, by its oid
+Write = Callable[[bytes], bytes]  # keeps the data of a tree object and gives its oid
+
+
+class Entry(NamedTuple):
+    """What a name in a tree stands for."""
+
+    mode: int
+    oid: bytes
+
+
+@dataclass(slots=True)
+class Edits:
+    """What is to be changed below one directory; `fresh`: whatever was there before is gone.
+
+    A None among `changes` removes that name, be it a file or a directory.
+    """
+
+    fresh: bool = False
+    changes: dict[bytes, Edits | Entry | None] = field(default_factory=dict)
+
+    def put(self, path: bytes, entry: Entry) -> None:
+        """Put a file at `path`, in place of whatever is there or on the way there."""
+        *directories, name = _components(path)
+        edits = self
+        for directory in directories:
+            below = edits.changes.get(directory, Edits())
+            if not isinstance(below, Edits):
+                below = Edits(fresh=True)
+            edits.changes[directory] = below
+            edits = below
+        edits.changes[name] = entry
+
+    def remove(self, path: bytes) -> None:
+        """Remove the file or directory at `path`, if it is there."""
+        *directories, name = _components(path)
+        edits = self
+        for directory in directories:
+            below = edits.changes.setdefault(directory, Edits())
+            if not isinstance(below, Edits):
+                return
+            edits = below
+        edits.changes[name] = None
+
+    def apply(self, base: bytes | None, read: Read, write: Write) -> bytes | None:
+        """The oid of the tree `base` with the edits applied; None where nothing is left of it."""
+        entries = parse_tree(read(base)) if base is not None and not self.fresh else {}
+        for name, change in self.changes.items():
+            if isinstance(change, Edits):
+                change = change._applied(entries.get(name), read, write)
+            if change:
+                entries[name] = change
+            else:
+                entries.pop(name, None)
+        return write(render_tree(entries)) if entries else None
+
+    def _applied(self, before: Entry | None, read: Read, write: Write) -> Entry | None:
+        if self._leaves(before):
+            return before
+        oid = self.apply(before.oid if before and before.mode == DIRECTORY else None, read, write)
+        return Entry(DIRECTORY, oid) if oid else None
+
+    def _leaves(self, before: Entry | None) -> bool:
+        """Whether a file stands here and stays, since something was only to be removed below it."""
+        is_file = before is not None and before.mode != DIRECTORY
+        return is_file and not self.fresh and self._puts_nothing()
+
+    def _puts_nothing(self) -> bool:
+        return all(
+            change is None or (isinstance(change, Edits) and change._puts_nothing()) for change in self.changes.values()
+        )
+
+
+def find(path: bytes, base: bytes | None, edits: Edits, read: Read) -> Entry | None:
+    """The file that `path` stands for once `edits` are applied to `base`; of a directory only one without edits."""
+    pending: Edits | None = edits
+    entry = Entry(DIRECTORY, base) if base else None
+    for name in _components(path):
+        before = None if pending and pending.fresh else _child(entry, name, read)
+        change = pending.changes.get(name, before) if pending else before
+        pending, entry = (change, before) if isinstance(change, Edits) else (None, change)
+    return entry if pending is None or pending._leaves(entry) else None
+
+
+def _child(entry: Entry | None, name: bytes, read: Read) -> Entry | None:
+    return parse_tree(read(entry.oid)).get(name) if entry and entry.mode == DIRECTORY else None
+
+
+def parse_tree(data: bytes) -> dict[bytes, Entry]:
+    return {name: Entry(mode, oid) for mode, name, oid in _parse(data)}
+
+
+def render_tree(entries: dict[bytes, Entry]) -> bytes:
+    """A tree object's data; git sorts a directory as if its name ended with a slash."""
+    ordered = sorted((name + b"/" if entry.mode == DIRECTORY else name, name, entry) for name, entry in entries.items())
+    return b"".join(b"%o %s\0%s" % (entry.mode, name, entry.oid) for _, name, entry in ordered)
+
+
+def _parse(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
+    position = 0
+    while position < len(data):
+        space = data.index(b" ", position)
+        end = data.index(b"\0", space)
+        yield int(data[position:space], 8), data[space + 1 : end], data[end + 1 : end + 21]
+        position = end + 21
+
+
+def _components(path: bytes) -> list[bytes]:
+    """The names on a path; those that no git tree may hold are refused with ValueError."""
+    names = path.split(b"/")
+    for name in names:
+        if name in (b"", b".", b"..") or name.lower() == b".git" or b"\0" in name:
+            raise ValueError(f"{path!r} cannot be a path in a tree")
+    return names
