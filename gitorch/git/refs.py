@@ -1,0 +1,61 @@
+"""Moving references by compare-and-swap, past the locks that others hold for a moment or left behind for good.
+
+By pygit2 on purpose: a reference-transaction hook of the user may veto what the git program does.
+Call these under the lock.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from gitorch.errors import Busy
+from gitorch.git.repository import Repository
+
+_PATIENCE_S = 15.0
+_PAUSE_S = 0.010
+# git holds a reference's lock for milliseconds, its hooks aside. A killed process leaves it for ever.
+_STALE_S = 2.0
+
+
+def read_ref(repo: Repository, name: str) -> str | None:
+    """The oid that a reference holds."""
+    reference = repo.pygit.references.get(name)
+    return None if reference is None else str(reference.target)
+
+
+def move_ref(repo: Repository, name: str, old: str | None, new: str, why: str) -> bool:
+    """Move the reference from `old` (None: it is not there) to `new`, durably; False if it is somewhere else by now.
+
+    Raises Busy where a lock stays, or the reference cannot be written.
+    """
+    import pygit2  # noqa: PLC0415  50 ms that readers of the branch do not need
+
+    # A lost race and a lock held by others come as any of these.
+    collisions = (pygit2.GitError, OSError, ValueError, KeyError)
+    pygit = repo.pygit
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            reference = pygit.references.get(name)
+            if (None if reference is None else str(reference.target)) != old:
+                return False
+            if reference is None:
+                pygit.references.create(name, new)
+            else:
+                reference.set_target(new, why)
+        except collisions as error:
+            if time.monotonic() > deadline:
+                raise Busy(f"{name} cannot be moved: {error}", "see what holds it, then try again") from error
+        else:
+            return True
+        _remove_if_stale(repo.common_dir / f"{name}.lock")
+        time.sleep(_PAUSE_S)
+
+
+def _remove_if_stale(lock: Path) -> None:
+    try:
+        if time.time() - lock.stat().st_mtime > _STALE_S:
+            lock.unlink()
+    except FileNotFoundError:
+        pass

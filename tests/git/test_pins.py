@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gitorch.errors import NotFound
+from gitorch.git.pins import DirtyState, dirt, is_kept, keep, kept, resolve
+from gitorch.git.repository import Repository
+from gitorch.model.pin import Origin
+from tests.conftest import commit_files, git
+
+
+def test_head_and_named_revisions(project: Path) -> None:
+    repo = Repository.discover(project)
+    first = git(project, "rev-parse", "HEAD")
+    second = commit_files(project, {"a": "a"}, "second one")
+    git(project, "tag", "-am", "annotated", "v1", first)
+    assert resolve(repo).commit == second
+    assert resolve(repo).tree == git(project, "rev-parse", "HEAD^{tree}")
+    assert resolve(repo).origin is Origin.HEAD
+    for name in ("HEAD~1", "v1", first[:8], ":/first", "main@{1}"):
+        pin = resolve(repo, name)
+        assert (pin.commit, pin.origin) == (first, Origin.REVISION)
+    assert resolve(repo, "HEAD", Origin.UNSAFE).origin is Origin.UNSAFE
+
+
+@pytest.mark.parametrize("name", ["nothing", "", "--all", "^HEAD", "HEAD..main", "HEAD^{tree}", "f" * 40, "a b\nc"])
+def test_what_is_no_commit_is_said_by_name(project: Path, name: str) -> None:
+    with pytest.raises(NotFound, match="no commit is called"):
+        resolve(Repository.discover(project), name)
+
+
+def test_a_kept_commit_outlives_its_branch(project: Path) -> None:
+    repo = Repository.discover(project)
+    git(project, "checkout", "-qb", "side")
+    lost = commit_files(project, {"a": "a"})
+    git(project, "checkout", "-q", "main")
+    assert not is_kept(repo, lost)
+    keep(repo, lost)
+    keep(repo, lost)
+    git(project, "branch", "-qD", "side")
+    git(project, "reflog", "expire", "--expire=now", "--all")
+    git(project, "gc", "-q", "--prune=now")
+    assert kept(Repository.discover(project)) == [lost]
+    assert git(project, "show", f"{lost}:a") == "a"
+    assert is_kept(repo, lost)  # although its reference is packed by now
+
+
+def test_a_clean_tree_has_no_dirt_and_asking_changes_nothing(project: Path) -> None:
+    index = project / ".git" / "index"
+    (project / "README.md").touch()
+    before = index.read_bytes()
+    assert dirt(Repository.discover(project)) == DirtyState((), ())
+    assert index.read_bytes() == before
+
+
+def test_dirt_of_every_sort_with_its_name_whole(project: Path) -> None:
+    names = ["changed", "staged", "deleted", "moved", "odd\nname", "latin\udce9", "with space"]
+    commit_files(project, {**dict.fromkeys(names, "before"), ".gitignore": "ignored\n"})
+    for name in ("changed", "odd\nname", "latin\udce9", "with space"):
+        (project / name).write_text("after!")
+    (project / "staged").write_text("after!")
+    git(project, "add", "staged")
+    (project / "deleted").unlink()
+    git(project, "mv", "moved", "elsewhere")
+    (project / "new dir").mkdir()
+    (project / "new dir" / "new\tfile").write_text("x")
+    (project / "ignored").write_text("x")
+    assert dirt(Repository.discover(project)) == DirtyState(
+        modified=tuple(sorted([*names, "elsewhere"])), untracked=("new dir/new\tfile",)
+    )
+
+
+def test_what_the_user_chose_to_hide_from_status_is_dirt_all_the_same(project: Path) -> None:
+    git(project, "config", "status.showUntrackedFiles", "no")
+    git(project, "config", "status.relativePaths", "true")
+    (project / "sub").mkdir()
+    (project / "sub" / "new").write_text("x")
+    assert dirt(Repository.discover(project / "sub")).untracked == ("sub/new",)
+
+
+def test_a_conflict_is_a_modification(project: Path) -> None:
+    git(project, "checkout", "-qb", "side")
+    commit_files(project, {"f f": "side"})
+    git(project, "checkout", "-q", "main")
+    commit_files(project, {"f f": "main"})
+    git(project, "merge", "side", check=False)
+    assert dirt(Repository.discover(project)).modified == ("f f",)
+
+
+def test_submodules(project: Path, tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q", "library")
+    commit_files(tmp_path / "library", {"code.py": "1"})
+    git(project, "submodule", "add", "-q", str(tmp_path / "library"), "lib")
+    git(project, "commit", "-qm", "with a submodule")
+    git(project, "config", "submodule.lib.ignore", "all")
+    repo = Repository.discover(project)
+    assert dirt(repo) == DirtyState((), ())
+    (project / "lib" / "scratch").write_text("x")
+    assert dirt(repo) == DirtyState((), ("lib",))
+    (project / "lib" / "code.py").write_text("2")
+    assert dirt(repo) == DirtyState(("lib",), ())
+    commit_files(project / "lib", {"code.py": "3"})
+    assert dirt(repo) == DirtyState(("lib",), ())
