@@ -1,0 +1,344 @@
+"""The results branch: where the durable account of every run is kept, read with git alone and written in whole commits.
+
+A change is one pack, one commit and one compare-and-swap of the branch (see `pack.py` and `refs.py`). A private second
+reference follows the branch, so that a branch which vanished or went backwards is noticed and brought back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gitorch.errors import GitorchError, Refused
+from gitorch.git.artifacts import Stored
+from gitorch.git.branch_readme import README
+from gitorch.git.command import call_git_items, call_git_lines, child_environment, run_git
+from gitorch.git.lock import locked
+from gitorch.git.objects import read_objects
+from gitorch.git.pack import KeptPack, Kind, PackWriter
+from gitorch.git.refs import move_ref, read_ref
+from gitorch.git.repository import Repository
+from gitorch.git.trees import FILE, Edits, Entry, find, parse_tree
+from gitorch.model.ids import run_path
+
+DEFAULT_BRANCH = "gitorch/results"
+KEPT = "refs/gitorch/kept/results"
+OWN_NAMES = frozenset({b"README.md", b"runs", b"killed"})
+_RECORDS_AT_ONCE = 2000
+_PACKS_BEFORE_REPACK = 30
+
+
+class Step(NamedTuple):
+    """One commit of the branch."""
+
+    commit: str
+    at: str  # RFC 3339
+    subject: str
+
+
+class ResultsBranch:
+    """The branch by its name; `at` is a commit of it, by default the newest.
+
+    Reading uses the git program alone and may be done by any number of processes at any time.
+    """
+
+    def __init__(self, repo: Repository) -> None:
+        self.repo = repo
+        self.name = repo.config("branch") or DEFAULT_BRANCH
+        self.ref = f"refs/heads/{self.name}"
+
+    def tip(self) -> str | None:
+        """The newest commit; of a branch that is not there, the one it would be brought back from."""
+        found = run_git(self.repo.root, "rev-parse", "--verify", "--quiet", self.ref)
+        if found.returncode == 0:
+            return found.stdout.decode().strip()
+        return self._origin()
+
+    def read(self, path: str, at: str | None = None) -> bytes | None:
+        """The file at `path`, as it is in git: of a large one its LFS pointer."""
+        return self.read_all([path], at)[0]
+
+    def read_all(self, paths: Sequence[str], at: str | None = None) -> list[bytes | None]:
+        tip = at or self.tip()
+        if tip is None:
+            return [None] * len(paths)
+        return read_objects(self.repo.root, [f"{tip}:{path}" for path in paths])
+
+    def names(self, path: str, at: str | None = None) -> list[str]:
+        """The names in the directory at `path`."""
+        tip = at or self.tip()
+        data = read_objects(self.repo.root, [f"{tip}:{path}"], "tree")[0] if tip else None
+        return [os.fsdecode(name) for name in parse_tree(data)] if data else []
+
+    def files(self, path: str, at: str | None = None) -> list[str]:
+        """The paths of all files below `path`."""
+        tip = at or self.tip()
+        if tip is None:
+            return []
+        return call_git_items(self.repo.root, "ls-tree", "-r", "-z", "--full-tree", "--name-only", tip, f"{path}/")
+
+    def run_ids(self, at: str | None = None) -> list[str]:
+        return [run for run, _ in self._runs(at or self.tip())]
+
+    def record(self, run: str, at: str | None = None) -> dict[str, Any] | None:
+        return _parsed(self.read(f"{run_path(run)}/record.json", at))
+
+    def records(self, at: str | None = None) -> Iterator[dict[str, Any]]:
+        """The records of all runs, by id."""
+        runs = self._runs(at or self.tip())
+        for start in range(0, len(runs), _RECORDS_AT_ONCE):
+            names = [f"{tree}:record.json" for _, tree in runs[start : start + _RECORDS_AT_ONCE]]
+            for data in read_objects(self.repo.root, names):
+                if data is not None:
+                    yield json.loads(data)
+
+    def history(self, path: str) -> list[Step]:
+        """The commits that changed `path`, newest first; they go on where it was removed since."""
+        tip = self.tip()
+        if tip is None:
+            return []
+        arguments = ("--literal-pathspecs", "log", "--no-show-signature", "--format=%H%n%cI%n%s", "-z")
+        items = call_git_items(self.repo.root, *arguments, tip, "--", path)
+        return [Step(*item.split("\n", 2)) for item in items]
+
+    def checked_out_at(self) -> Path | None:
+        """The worktree that has this branch checked out: there, new commits show as staged changes."""
+        path = None
+        for item in call_git_items(self.repo.root, "worktree", "list", "--porcelain", "-z"):
+            name, _, value = item.partition(" ")
+            if name == "worktree":
+                path = Path(value)
+            elif item == f"branch {self.ref}":
+                return path
+        return None
+
+    @contextlib.contextmanager
+    def changing(self) -> Iterator[Change]:
+        """The only one who changes the branch. What is not committed when it ends is given up.
+
+        Raises Refused where the branch cannot be gitorch's, Busy where somebody else holds it for long.
+        """
+        with locked(self.repo):
+            change = Change(self.repo, self.ref, self._brought_back())
+            try:
+                yield change
+            finally:
+                change.close()
+
+    def _runs(self, tip: str | None) -> list[tuple[str, str]]:
+        """Every run's id and tree."""
+        top = read_objects(self.repo.root, [f"{tip}:runs"], "tree")[0] if tip else None
+        fans = [entry.oid.hex() for entry in parse_tree(top or b"").values()]
+        return [
+            (run.decode(), entry.oid.hex())
+            for fan in read_objects(self.repo.root, fans, "tree")
+            for run, entry in parse_tree(fan or b"").items()
+        ]
+
+    def _brought_back(self) -> str | None:
+        """The branch's tip, once it holds at least what it held when it was last seen."""
+        tip, kept = read_ref(self.repo, self.ref), read_ref(self.repo, KEPT)
+        if tip is None:
+            origin = self._origin()
+            if origin is None:
+                self._require_free_name()
+            else:
+                move_ref(self.repo, self.ref, None, origin, "gitorch: bring back")
+            return origin
+        if kept is None:
+            self._require_ours(tip)
+        elif kept != tip and not self.repo.pygit.descendant_of(tip, kept):
+            if self.repo.pygit.descendant_of(kept, tip):
+                move_ref(self.repo, self.ref, tip, kept, "gitorch: bring back")
+                return kept
+            # Two histories: the other one is kept beside, under its own name, until they are united.
+            move_ref(self.repo, f"refs/gitorch/kept/{kept}", None, kept, "gitorch: keep aside")
+        return tip
+
+    def _origin(self) -> str | None:
+        """Where a branch that is not there starts from: what was kept of it, else what was fetched."""
+        patterns = (KEPT, f"refs/remotes/origin/{self.name}", f"refs/remotes/*/{self.name}")
+        lines = call_git_lines(self.repo.root, "for-each-ref", "--format=%(refname) %(objectname)", *patterns)
+        found = dict(line.split(" ") for line in lines)
+        return next((found[name] for name in (*patterns[:2], *found) if name in found), None)
+
+    def _require_free_name(self) -> None:
+        if not run_git(self.repo.root, "check-ref-format", self.ref).returncode == 0:
+            raise Refused(
+                f"gitorch.branch is {self.name!r}, which cannot be a branch", "git config gitorch.branch NAME"
+            )
+        parts = self.ref.split("/")
+        above = ["/".join(parts[:length]) for length in range(3, len(parts))]
+        for name in call_git_lines(self.repo.root, "for-each-ref", "--format=%(refname)", *above, f"{self.ref}/"):
+            if name in above or name.startswith(f"{self.ref}/"):
+                other = name.removeprefix("refs/heads/")
+                raise Refused(
+                    f"the branch {other!r} leaves no room for the results branch {self.name!r}",
+                    f"git branch -m {other} NEW-NAME, or git config gitorch.branch NAME",
+                )
+
+    def _require_ours(self, tip: str) -> None:
+        """A branch that this clone never wrote to may be anybody's."""
+        odb = self.repo.pygit.odb
+        names = set(parse_tree(odb.read(_tree_of(odb.read(tip)[1]).hex())[1]))
+        if not names <= OWN_NAMES:
+            raise Refused(
+                f"the branch {self.name!r} holds something else than results of gitorch",
+                "git config gitorch.branch NAME chooses another branch",
+            )
+
+
+class Change:
+    """Edits to the branch that become visible together, when they are committed. Made by `ResultsBranch.changing`."""
+
+    def __init__(self, repo: Repository, ref: str, tip: str | None) -> None:
+        self._repo = repo
+        self._ref = ref
+        self._tip = tip
+        self._edits = Edits()
+        self._pack: PackWriter | None = None
+        if tip is None:
+            self.put("README.md", README.encode())
+
+    def read(self, path: str) -> bytes | None:
+        """The file at `path`, what is not yet committed included."""
+        entry = find(os.fsencode(path), self._tree(), self._edits, self._read)
+        return None if entry is None else self._read(entry.oid)
+
+    def record(self, run: str) -> dict[str, Any] | None:
+        return _parsed(self.read(f"{run_path(run)}/record.json"))
+
+    def put(self, path: str, data: bytes | Stored, mode: int = FILE) -> None:
+        """Put a file at `path`; a stored artifact brings its own mode."""
+        if isinstance(data, Stored):
+            mode, data = data.mode, data.data
+        with _explained():
+            self._edits.put(os.fsencode(path), Entry(mode, self._packing().add(Kind.BLOB, data)))
+
+    def put_record(self, record: dict[str, Any]) -> None:
+        text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False)
+        try:
+            data = text.encode()
+        except UnicodeEncodeError:  # a file name that is no UTF-8
+            data = json.dumps(record, indent=1, allow_nan=False).encode()
+        self.put(f"{run_path(record['id'])}/record.json", data + b"\n")
+
+    def remove(self, path: str) -> None:
+        """Remove the file or directory at `path`, if it is there."""
+        self._edits.remove(os.fsencode(path))
+
+    def commit(self, subject: str, trailers: Sequence[tuple[str, str]] = ()) -> str:
+        """Commit what was put and removed, and give the branch's tip; durable when this returns.
+
+        Where nothing differs from the branch there is no new commit, so that a step can be repeated. Raises Busy.
+        """
+        published: list[KeptPack] = []
+        try:
+            with _explained():
+                while (tip := self._committed(_message(subject, trailers), published)) is None:
+                    self._tip = read_ref(self._repo, self._ref)  # somebody's own git moved it: once more, on top
+        finally:
+            for pack in published:
+                pack.release()
+        self._tip, self._edits = tip, Edits()
+        return tip
+
+    def close(self) -> None:
+        """Give up what is not committed."""
+        if self._pack:
+            self._pack.close()
+        self._pack = None
+
+    def _committed(self, message: bytes, published: list[KeptPack]) -> str | None:
+        """The new tip, or None where the branch is no longer at the one this built upon."""
+        base = self._tree()
+        tree = self._edits.apply(base, self._read, lambda data: self._packing().add(Kind.TREE, data))
+        if tree == base and self._tip:
+            return self._tip
+        tree = tree or self._packing().add(Kind.TREE, b"")
+        commit = self._packing().add(Kind.COMMIT, _render_commit(tree, self._tip, self._repo, message)).hex()
+        published.append(self._packing().publish())
+        self.close()
+        if not move_ref(self._repo, self._ref, self._tip, commit, "gitorch"):
+            return None
+        move_ref(self._repo, KEPT, read_ref(self._repo, KEPT), commit, "gitorch")
+        return commit
+
+    def _tree(self) -> bytes | None:
+        """The tree at the tip."""
+        if self._tip is None:
+            return None
+        return _tree_of(self._read(bytes.fromhex(self._tip)))
+
+    def _read(self, oid: bytes) -> bytes:
+        data = self._pack.read(oid) if self._pack else None
+        return self._repo.pygit.odb.read(oid.hex())[1] if data is None else data
+
+    def _packing(self) -> PackWriter:
+        if self._pack is None:
+            self._pack = PackWriter(self._repo.common_dir)
+        return self._pack
+
+
+def maybe_repack(repo: Repository) -> bool:
+    """Merge the packs in the background where there are many; whether it was begun."""
+    packs = repo.common_dir / "objects" / "pack"
+    names = [path.name for path in packs.iterdir()] if packs.is_dir() else []
+    # git 2.39 cannot repack a partial clone by geometry.
+    if sum(name.endswith(".pack") for name in names) < _PACKS_BEFORE_REPACK or any(
+        n.endswith(".promisor") for n in names
+    ):
+        return False
+    with (repo.state_dir / "repack.lock").open("wb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        # The shell leaves at once, so that nobody has to wait for git; git holds the lock on as long as it lives.
+        repack = ("git", "-C", str(repo.root), "repack", "-d", "-q", "-n", "--geometric=2")
+        subprocess.run(
+            ["sh", "-c", '"$@" >/dev/null 2>&1 </dev/null &', "sh", *repack],
+            env=child_environment(),
+            start_new_session=True,
+            pass_fds=(lock.fileno(),),
+            check=True,
+        )
+    return True
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """A full disk and the like is nobody's bug."""
+    try:
+        yield
+    except OSError as error:
+        raise GitorchError(f"the results cannot be written: {error}", "make room, then try again") from error
+
+
+def _parsed(data: bytes | None) -> dict[str, Any] | None:
+    return None if data is None else json.loads(data)
+
+
+def _tree_of(commit: bytes) -> bytes:
+    """The oid in a commit's first line."""
+    return bytes.fromhex(commit[len(b"tree ") : len(b"tree ") + 40].decode())
+
+
+def _message(subject: str, trailers: Sequence[tuple[str, str]]) -> bytes:
+    lines = [" ".join(subject.split()), ""] + [f"{key}: {' '.join(value.split())}" for key, value in trailers]
+    return ("\n".join(lines).strip() + "\n").replace("\0", "").encode(errors="replace")
+
+
+def _render_commit(tree: bytes, parent: str | None, repo: Repository, message: bytes) -> bytes:
+    name, email = repo.signature()
+    now = time.time()
+    who = f"{name} <{email}> {int(now)} {time.strftime('%z', time.localtime(now))}"
+    header = [f"tree {tree.hex()}", *([f"parent {parent}"] if parent else []), f"author {who}", f"committer {who}"]
+    return "\n".join(header).encode(errors="replace") + b"\n\n" + message
