@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from gitorch.errors import ProgramMissing
+from gitorch.interpreter.choose import choose
+
+
+def make_python(path: Path) -> str:
+    path.parent.mkdir(parents=True)
+    path.symlink_to(sys.executable)
+    return str(path)
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    """Everything that could be chosen is there."""
+    make_python(tmp_path / "venv/bin/python")
+    make_python(tmp_path / "conda/bin/python")
+    make_python(tmp_path / "root/.venv/bin/python")
+    make_python(tmp_path / "bin/python3.99")
+    return {
+        "VIRTUAL_ENV": str(tmp_path / "venv"),
+        "CONDA_PREFIX": str(tmp_path / "conda"),
+        "PATH": str(tmp_path / "bin"),
+    }
+
+
+def test_one_after_the_other(environ: dict[str, str], tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    assert choose(".venv/bin/python", root, environ) == str(root / ".venv/bin/python")
+    assert choose(None, root, environ) == str(tmp_path / "venv/bin/python")
+    del environ["VIRTUAL_ENV"]
+    assert choose(None, root, environ) == str(tmp_path / "conda/bin/python")
+    del environ["CONDA_PREFIX"]
+    assert choose(None, root, environ) == str(root / ".venv/bin/python")
+    assert choose(None, tmp_path, environ) == sys.executable
+
+
+def test_ways_to_name_one(environ: dict[str, str], tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    assert choose(".venv", root, environ) == str(root / ".venv/bin/python")
+    assert choose("../venv", root, environ) == str(root / "../venv/bin/python")
+    assert choose(str(tmp_path / "venv"), root, environ) == str(tmp_path / "venv/bin/python")
+    assert choose("python3.99", root, environ) == str(tmp_path / "bin/python3.99")
+
+
+@pytest.mark.parametrize("python", ["python3.98", "bin/python", ".", "/nowhere/python", "README"])
+def test_what_is_not_there_is_said(environ: dict[str, str], tmp_path: Path, python: str) -> None:
+    (tmp_path / "root/README").write_text("no program")
+    with pytest.raises(ProgramMissing, match=f"no Python interpreter '{python}'"):
+        choose(python, tmp_path / "root", environ)
+
+
+def test_environment_that_was_deleted_is_not_passed_over_in_silence(tmp_path: Path) -> None:
+    with pytest.raises(ProgramMissing, match="VIRTUAL_ENV is '/gone'") as caught:
+        choose(None, tmp_path, {"VIRTUAL_ENV": "/gone"})
+    assert caught.value.hint == "activate another environment, or leave this one: unset VIRTUAL_ENV"

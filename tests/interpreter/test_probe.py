@@ -1,0 +1,204 @@
+"""The pin must not lie: editable installs of every kind, in a virtual environment of the tests' own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from gitorch.errors import ProgramMissing, Refused
+from gitorch.interpreter.environment import attempt_environment
+from gitorch.interpreter.probe import Interpreter, probe, source_roots, verify
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """The main tree, with a package in `src` and a module beside it, and a virtual environment in it."""
+    root = tmp_path / "main"
+    write_project(root, "main")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", root / ".venv"], check=True)
+    return root
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """The worktree of a run."""
+    tree = tmp_path / "tree"
+    write_project(tree, "pinned")
+    return tree
+
+
+def write_project(root: Path, where: str) -> None:
+    (root / "src/pkg").mkdir(parents=True)
+    (root / "src/pkg/__init__.py").write_text(f"WHERE = {where!r}\n")
+    (root / "src/pkg/inner.py").write_text(f"WHERE = {where!r}\n")
+    (root / "flat.py").write_text(f"WHERE = {where!r}\n")
+
+
+def site_packages(root: Path) -> Path:
+    return next((root / ".venv/lib").glob("python3*")) / "site-packages"
+
+
+def ask(root: Path, environ: Mapping[str, str] = os.environ) -> Interpreter:
+    return probe(str(root / ".venv/bin/python"), cwd=root, env=environ)
+
+
+def environment(
+    interpreter: Interpreter, tree: Path, root: Path, base: Mapping[str, str] = os.environ
+) -> dict[str, str]:
+    return attempt_environment(base, interpreter=interpreter, tree=tree, main_root=root, declared={}, gitorch={})
+
+
+def imported(interpreter: Interpreter, tree: Path, root: Path, module: str) -> str:
+    """Where an attempt would have it from."""
+    script = f"import {module}; print({module}.WHERE)"
+    command = [interpreter.executable, "-c", script]
+    done = subprocess.run(
+        command, cwd=tree.parent, env=environment(interpreter, tree, root), capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def write_finder(root: Path, mapping: dict[str, str]) -> None:
+    """An editable install as setuptools makes it for a flat layout."""
+    site = site_packages(root)
+    (site / "__editable___proj_1_0_finder.py").write_text(
+        "import importlib.machinery, importlib.util, sys\n"
+        "from pathlib import Path\n"
+        f"MAPPING = {mapping!r}\n"
+        "class _EditableFinder:\n"
+        "    @classmethod\n"
+        "    def find_spec(cls, fullname, path=None, target=None):\n"
+        "        if fullname in MAPPING:\n"
+        "            place = Path(MAPPING[fullname])\n"
+        "            init = place / '__init__.py'\n"
+        "            file = init if init.exists() else place.with_suffix('.py')\n"
+        "            return importlib.util.spec_from_file_location(fullname, file)\n"
+        "def install():\n"
+        "    sys.meta_path.append(_EditableFinder)\n"
+    )
+    (site / "__editable__.proj-1.0.pth").write_text(
+        "import __editable___proj_1_0_finder; __editable___proj_1_0_finder.install()\n"
+    )
+
+
+def test_what_it_is(root: Path) -> None:
+    site = site_packages(root)
+    (site / "Some_Package.extra-1.2.post1.dist-info").mkdir()
+    (site / "older-0.3-py3.11.egg-info").mkdir()
+    found = ask(root)
+    assert found.executable == str(root / ".venv/bin/python")
+    assert found.prefix == str(root / ".venv")
+    assert found.version == ".".join(map(str, sys.version_info[:3]))
+    assert found.implementation == "cpython"
+    assert found.packages == {"some-package-extra": "1.2.post1", "older": "0.3"}
+    assert source_roots(found, root) == ()
+
+
+def test_shim_is_seen_through(root: Path, tmp_path: Path) -> None:
+    shim = tmp_path / "python3"
+    shim.write_text(f'#!/bin/sh\nexec {root}/.venv/bin/python "$@"\n')
+    shim.chmod(0o755)
+    assert probe(str(shim), cwd=root, env=os.environ).executable == str(root / ".venv/bin/python")
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("#!/bin/sh\necho broken >&2; exit 1\n", "no Python that works: broken"),
+        ("#!/bin/sh\nexit 0\n", "it says nothing"),
+        ("#!/nowhere/python\n", "cannot be started"),
+        ("#!/bin/sh\necho 1\n", "no Python that works"),
+    ],
+)
+def test_what_does_not_work_is_said(tmp_path: Path, script: str, message: str) -> None:
+    program = tmp_path / "python"
+    program.write_text(script)
+    program.chmod(0o755)
+    with pytest.raises(ProgramMissing, match=message):
+        probe(str(program), cwd=tmp_path, env=os.environ)
+
+
+def test_what_a_pth_file_prints_does_no_harm(root: Path) -> None:
+    (site_packages(root) / "loud.pth").write_text("import sys; print('{loud')\n")
+    assert ask(root).implementation == "cpython"
+
+
+def test_editable_by_path(root: Path, tree: Path) -> None:
+    (site_packages(root) / "__editable__.proj.pth").write_text(f"{root}/src\n")
+    found = ask(root)
+    assert source_roots(found, root) == ("src",)
+    assert imported(found, tree, root, "pkg.inner") == "pinned"
+    verify(found, tree, root, environment(found, tree, root))
+
+
+def test_editable_by_finder(root: Path, tree: Path) -> None:
+    write_finder(root, {"pkg": f"{root}/src/pkg", "flat": f"{root}/flat"})
+    found = ask(root)
+    assert set(source_roots(found, root)) == {"src", "."}
+    assert imported(found, tree, root, "pkg.inner") == "pinned"
+    assert imported(found, tree, root, "flat") == "pinned"
+    verify(found, tree, root, environment(found, tree, root))
+
+
+def test_editable_by_a_finder_that_we_know_nothing_of(root: Path, tree: Path) -> None:
+    write_finder(root, {"pkg": f"{root}/src/pkg"})
+    finder = site_packages(root) / "__editable___proj_1_0_finder.py"
+    finder.write_text(finder.read_text().replace("MAPPING", "_hidden"))
+    info = site_packages(root) / "proj-1.0.dist-info"
+    info.mkdir()
+    (info / "direct_url.json").write_text(json.dumps({"url": root.as_uri(), "dir_info": {"editable": True}}))
+    found = ask(root)
+    assert source_roots(found, root) == ("src",)
+    assert imported(found, tree, root, "pkg") == "pinned"
+    verify(found, tree, root, environment(found, tree, root))
+
+
+def test_refused_if_a_package_is_served_under_another_name(root: Path, tree: Path) -> None:
+    write_finder(root, {"renamed": f"{root}/src/pkg", "pkg": f"{root}/src/pkg"})
+    found = ask(root)
+    with pytest.raises(Refused, match=f"would import 'renamed' from the working tree, {root}/src/pkg/__init__.py"):
+        verify(found, tree, root, environment(found, tree, root))
+
+
+def test_refused_if_a_subpackage_lies_elsewhere(root: Path, tree: Path) -> None:
+    for place in (root, tree):
+        (place / "extra").mkdir()
+        (place / "extra/__init__.py").touch()
+    write_finder(root, {"pkg": f"{root}/src/pkg", "pkg.extra": f"{root}/extra"})
+    found = ask(root)
+    with pytest.raises(Refused, match=r"would import 'pkg\.extra'") as caught:
+        verify(found, tree, root, environment(found, tree, root))
+    assert caught.value.hint == f"install the project without -e: {found.executable} -m pip install ."
+
+
+def test_refused_only_if_what_is_not_in_the_commit_is_imported(root: Path, tree: Path) -> None:
+    (site_packages(root) / "proj.pth").write_text(f"{root}/src\n{root}\n")
+    (root / "src/forgotten.py").write_text("WHERE = 'main'\n")
+    (root / "scratch.py").write_text("")
+    found = ask(root)
+    verify(found, tree, root, environment(found, tree, root))
+    (tree / "src/pkg/inner.py").write_text("def f():\n    from forgotten import WHERE\n")
+    with pytest.raises(Refused, match=r"would import 'forgotten' from the working tree") as caught:
+        verify(found, tree, root, environment(found, tree, root))
+    assert caught.value.hint is not None
+    assert caught.value.hint.startswith("commit 'forgotten', or remove it")
+
+
+def test_nothing_is_asked_where_nothing_is_editable(root: Path, tree: Path) -> None:
+    found = ask(root)
+    (root / ".venv/bin/python").unlink()
+    verify(found, tree, root, environment(found, tree, root))
+
+
+def test_installed_elsewhere_is_no_matter_of_ours(root: Path, tree: Path, tmp_path: Path) -> None:
+    write_project(tmp_path / "library", "library")
+    (site_packages(root) / "library.pth").write_text(f"{tmp_path}/library/src\n")
+    found = ask(root)
+    assert source_roots(found, root) == ()
+    assert imported(found, tree, root, "pkg") == "library"
