@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gitorch.git.code import Changes, Commit, FileChange, changes_between, code_identity, diff_text
+from gitorch.git.repository import Repository
+from tests.conftest import commit_files, git
+
+
+def is_config(data: bytes) -> bool:
+    return b"tasks:" in data
+
+
+@pytest.fixture
+def repo(project: Path) -> Repository:
+    return Repository.discover(project)
+
+
+def identity(repo: Repository) -> str:
+    return code_identity(repo, git(repo.root, "rev-parse", "HEAD^{tree}"), is_config)
+
+
+def test_configs_are_no_code_wherever_they_lie(repo: Repository) -> None:
+    commit_files(repo.root, {"Tasks.py": "1", "settings.yaml": "a: 1"})
+    before = identity(repo)
+    commit_files(repo.root, {"experiments/a.yaml": "tasks:", "deep/er/b.YML": "tasks:", "odd\nname.yml": "tasks:"})
+    assert identity(repo) == before
+    commit_files(repo.root, {"experiments/a.yaml": "tasks: []"})
+    assert identity(repo) == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"Tasks.py": "2"}, {"new": ""}, {"settings.yaml": "a: 2"}, {"tasks.txt": "tasks:"}],
+    ids=["content", "new file", "YAML that is no config", "no YAML"],
+)
+def test_every_other_change_is_other_code(repo: Repository, change: dict[str, str | bytes]) -> None:
+    commit_files(repo.root, {"Tasks.py": "1", "settings.yaml": "a: 1"})
+    before = identity(repo)
+    commit_files(repo.root, change)
+    assert identity(repo) != before
+
+
+def test_mode_and_name_are_code(repo: Repository) -> None:
+    commit_files(repo.root, {"Tasks.py": "1"})
+    seen = {identity(repo)}
+    (repo.root / "Tasks.py").chmod(0o755)
+    commit_files(repo.root, {})
+    seen.add(identity(repo))
+    git(repo.root, "mv", "Tasks.py", "tasks.py")
+    commit_files(repo.root, {})
+    seen.add(identity(repo))
+    (repo.root / "link.yaml").symlink_to("tasks:")
+    commit_files(repo.root, {})
+    seen.add(identity(repo))
+    assert len(seen) == 4
+
+
+def test_a_submodule_is_code_by_its_commit(repo: Repository, tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q", "library")
+    commit_files(tmp_path / "library", {"lib.py": "1"})
+    git(repo.root, "submodule", "add", "-q", str(tmp_path / "library"), "lib.yaml")
+    git(repo.root, "commit", "-qm", "with a submodule")
+    before = identity(repo)
+    commit_files(repo.root / "lib.yaml", {"lib.py": "2"})
+    commit_files(repo.root, {})
+    assert identity(repo) != before
+
+
+def test_an_empty_tree(repo: Repository) -> None:
+    assert code_identity(repo, "4b825dc642cb6eb9a060e54bf8d69288fbee4904", is_config)
+
+
+def test_what_lies_between_two_commits(repo: Repository) -> None:
+    a = commit_files(
+        repo.root,
+        {"kept": "1\n", "changed": "1\n2\n", "gone": "x\n", "old name": "some\nlines\nof\ntext\n", "bin": b"\0\1"},
+        "the first",
+    )
+    (repo.root / "gone").unlink()
+    git(repo.root, "mv", "old name", "new\nname")
+    b = commit_files(repo.root, {"changed": "1\n3\n4\n", "bin": b"\0\2", "latin\udce9": "é"}, "second: and more")
+    assert changes_between(repo, a, b) == Changes(
+        commits=(Commit(b, "second: and more", "b"),),
+        files=(
+            FileChange("bin", "M", None, None),
+            FileChange("changed", "M", 2, 1),
+            FileChange("gone", "D", 0, 1),
+            FileChange("latin\udce9", "A", 1, 0),
+            FileChange("new\nname", "R", 0, 0, "old name"),
+        ),
+    )
+    assert changes_between(repo, a, a) == Changes((), ())
+    assert [commit.side for commit in changes_between(repo, b, a).commits] == ["a"]
+
+
+def test_two_lines_of_history(repo: Repository) -> None:
+    git(repo.root, "checkout", "-qb", "side")
+    a = commit_files(repo.root, {"a": "a"}, "on the side")
+    git(repo.root, "checkout", "-q", "main")
+    b = commit_files(repo.root, {"b": "b"}, "on main")
+    assert set(changes_between(repo, a, b).commits) == {Commit(a, "on the side", "a"), Commit(b, "on main", "b")}
+
+
+def test_the_users_settings_for_diffs_are_left_aside(repo: Repository, tmp_path: Path) -> None:
+    a = commit_files(repo.root, {"code.py": "1\n", ".gitattributes": "*.py diff=shout\n"})
+    b = commit_files(repo.root, {"code.py": "2\n"})
+    for setting in (
+        "diff.external=false",
+        "diff.shout.textconv=false",
+        "color.ui=always",
+        "diff.noprefix=true",
+        "diff.mnemonicPrefix=true",
+    ):
+        git(repo.root, "config", *setting.split("="))
+    assert changes_between(repo, a, b).files == (FileChange("code.py", "M", 1, 1),)
+    assert diff_text(repo, a, b).splitlines()[-3:] == [b"@@ -1 +1 @@", b"-1", b"+2"]
+    assert b"\x1b[31m-1" in diff_text(repo, a, b, color=True)
+    assert b"1 file changed" in diff_text(repo, a, b, stat=True)
