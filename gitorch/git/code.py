@@ -4,39 +4,35 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from gitorch.git.command import call_git, call_git_items
 from gitorch.git.objects import read_objects
 from gitorch.git.repository import Repository
 
 # The program's output as it is whatever the user's own settings for diffs say.
-_DIFF = ("diff", "--no-ext-diff", "--no-textconv", "--no-color", "--find-renames", "--submodule=short")
+_DIFF = ("diff", "--no-ext-diff", "--no-textconv", "--no-color", "--submodule=short")
 _REGULAR = (b"100644", b"100755")
 
 
 class Commit(NamedTuple):
-    """A commit that only one of two has behind it."""
-
     oid: str
     subject: str
-    side: Literal["a", "b"]
 
 
 class FileChange(NamedTuple):
-    """`status` is git's letter (A, C, D, M, R, T); counts are of lines, None of a binary file."""
+    """`status` is git's letter (A, D, M, T), a renamed file one that went and one that came; counts are of lines."""
 
     path: str
     status: str
-    added: int | None
+    added: int | None  # None of a binary file
     deleted: int | None
-    source: str | None = None  # where it was before, of one that was renamed
 
 
 class Changes(NamedTuple):
-    """What lies between two commits a and b: the history apart, and what makes b's files of a's."""
+    """What lies between two commits: the history that only one of them has, newest first, and the files."""
 
-    commits: tuple[Commit, ...]  # newest first
+    commits: tuple[Commit, ...]
     files: tuple[FileChange, ...]
 
 
@@ -63,28 +59,18 @@ def diff_text(repo: Repository, a: str, b: str, *, color: bool = False, stat: bo
 
 
 def _commits(repo: Repository, a: str, b: str) -> tuple[Commit, ...]:
-    arguments = ("log", "--no-show-signature", "--left-right", "--format=%m%H%s", "-z", f"{a}...{b}", "--")
-    items = call_git_items(repo.root, *arguments)
-    return tuple(Commit(item[1:41], item[41:], "a" if item[0] == "<" else "b") for item in items)
+    items = call_git_items(repo.root, "log", "--no-show-signature", "--format=%H%s", "-z", f"{a}...{b}", "--")
+    return tuple(Commit(item[:40], item[40:]) for item in items)
 
 
 def _files(repo: Repository, a: str, b: str) -> tuple[FileChange, ...]:
-    """`--raw` gives the letters, then `--numstat` the counts, of the same files in the same order."""
-    items = iter(call_git_items(repo.root, *_DIFF, "--raw", "--numstat", "-z", a, b, "--"))
-    letters: dict[str, tuple[str, str | None]] = {}
+    """`--raw` gives two items a file, facts and path; then `--numstat` one for each of the same files in that order."""
+    items = call_git_items(repo.root, *_DIFF, "--no-renames", "--raw", "--numstat", "-z", a, b, "--")
+    count = len(items) // 3
     files = []
-    for item in items:
-        if item.startswith(":"):
-            letter = item.rsplit(" ", 1)[1][0]
-            source = next(items)
-            path = next(items) if letter in "RC" else source
-            letters[path] = (letter, source if path != source else None)
-            continue
-        added, deleted, path = item.split("\t", 2)
-        if not path:  # of a renamed file the two paths follow
-            next(items)
-            path = next(items)
-        files.append(FileChange(path, letters[path][0], _count(added), _count(deleted), letters[path][1]))
+    for facts, path, counts in zip(items[: 2 * count : 2], items[1 : 2 * count : 2], items[2 * count :], strict=True):
+        added, deleted, _ = counts.split("\t", 2)
+        files.append(FileChange(path, facts[-1], _count(added), _count(deleted)))
     return tuple(files)
 
 

@@ -83,17 +83,18 @@ def test_what_lies_between_two_commits(repo: Repository) -> None:
     git(repo.root, "mv", "old name", "new\nname")
     b = commit_files(repo.root, {"changed": "1\n3\n4\n", "bin": b"\0\2", "latin\udce9": "é"}, "second: and more")
     assert changes_between(repo, a, b) == Changes(
-        commits=(Commit(b, "second: and more", "b"),),
+        commits=(Commit(b, "second: and more"),),
         files=(
             FileChange("bin", "M", None, None),
             FileChange("changed", "M", 2, 1),
             FileChange("gone", "D", 0, 1),
             FileChange("latin\udce9", "A", 1, 0),
-            FileChange("new\nname", "R", 0, 0, "old name"),
+            FileChange("new\nname", "A", 4, 0),
+            FileChange("old name", "D", 0, 4),
         ),
     )
     assert changes_between(repo, a, a) == Changes((), ())
-    assert [commit.side for commit in changes_between(repo, b, a).commits] == ["a"]
+    assert [commit.oid for commit in changes_between(repo, b, a).commits] == [b]
 
 
 def test_two_lines_of_history(repo: Repository) -> None:
@@ -101,7 +102,7 @@ def test_two_lines_of_history(repo: Repository) -> None:
     a = commit_files(repo.root, {"a": "a"}, "on the side")
     git(repo.root, "checkout", "-q", "main")
     b = commit_files(repo.root, {"b": "b"}, "on main")
-    assert set(changes_between(repo, a, b).commits) == {Commit(a, "on the side", "a"), Commit(b, "on main", "b")}
+    assert set(changes_between(repo, a, b).commits) == {Commit(a, "on the side"), Commit(b, "on main")}
 
 
 def test_the_users_settings_for_diffs_are_left_aside(repo: Repository, tmp_path: Path) -> None:
