@@ -22,7 +22,7 @@ VALUES = {
 
 
 def sh(command: str) -> str:
-    return subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True).stdout
+    return subprocess.run(["sh", "-c", command], capture_output=True, check=True).stdout.decode()
 
 
 @pytest.mark.parametrize(
@@ -55,11 +55,11 @@ def test_a_text_is_filled_in_as_it_is() -> None:
     assert fill_text("out/{name}/{lr}", VALUES) == "out/a b/0.1"
 
 
-@pytest.mark.parametrize("name", ["nme", "lr.x", "model.width", "list.0"])
+@pytest.mark.parametrize("name", ["nme", "lr.x", "model.width", "list.x"])
 def test_a_name_that_leads_nowhere_is_unknown(name: str) -> None:
     assert not is_known(name, VALUES)
     with pytest.raises(KeyError):
-        fill(f"echo {{{name}}}", {key: value for key, value in VALUES.items() if key != "list"})
+        fill(f"echo {{{name}}}", VALUES)
 
 
 @pytest.mark.parametrize(
@@ -124,8 +124,6 @@ def test_the_shell_reads_back_every_value(value: str) -> None:
 @settings(max_examples=300, deadline=None)
 @given(command=st.text(st.sampled_from("ab {}'\"\\$()`#<-\nE."), max_size=40))
 def test_any_command_at_all_can_be_looked_at(command: str) -> None:
-    for found in placeholders(command):
-        assert command[found.start : found.end] == f"{{{found.name}}}"
-    names = {found.name.split(".")[0] for found in placeholders(command) if "." not in found.name}
-    if all("." not in found.name for found in placeholders(command)):
-        fill(command, dict.fromkeys(names, 1))
+    found = placeholders(command)
+    assert [command[place.start : place.end] for place in found] == [f"{{{place.name}}}" for place in found]
+    assert fill(command, {place.name: place.name for place in found}).count("{") == command.count("{") - len(found)
