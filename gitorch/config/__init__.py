@@ -1,0 +1,1 @@
+"""Configs: the only door to yaml and jsonschema."""

@@ -1,0 +1,59 @@
+"""Paths that a config names, which must stay inside the repository."""
+
+from __future__ import annotations
+
+import posixpath
+from pathlib import Path, PurePosixPath
+
+
+class Misplaced(ValueError):
+    """A path that leads out of where it belongs; the text says why."""
+
+
+def place_in(root: Path | None, text: str) -> str:
+    """`text` relative to the work tree's `root`, in POSIX form, "." for the root itself.
+
+    An absolute path inside the root is accepted. Raises Misplaced for anything that leads out of it, by name or
+    through a symbolic link, or into git's own directory. Nothing need exist.
+    """
+    place = relative_place(_under(root, text) if text.startswith("/") else text)
+    if root is not None and not _stays(root, place):
+        raise Misplaced("is a symbolic link that leads out of the repository")
+    return place
+
+
+def relative_place(text: str) -> str:
+    """A relative path or glob, made normal. Raises Misplaced where it leads out of the directory it is relative to."""
+    if "\0" in text:
+        raise Misplaced("holds a NUL character, which no path can")
+    if text.startswith("/"):
+        raise Misplaced("is absolute")
+    if text == "~" or text.startswith("~/"):
+        raise Misplaced("starts in your home directory")
+    parts = PurePosixPath(text).parts
+    if ".." in parts:
+        raise Misplaced("leads outside by '..'")
+    if parts and parts[0].lower() == ".git":
+        raise Misplaced("is git's own directory")
+    return posixpath.normpath(text)
+
+
+def _under(root: Path | None, text: str) -> str:
+    """What follows the root in an absolute path that begins with it, however the root is spelt."""
+    if root is not None:
+        for base in (root, _resolved(root)):
+            if base is not None and PurePosixPath(text).is_relative_to(base):
+                return str(PurePosixPath(text).relative_to(base))
+    raise Misplaced("is outside the repository")
+
+
+def _stays(root: Path, place: str) -> bool:
+    target, home = _resolved(root / place), _resolved(root)
+    return target is not None and home is not None and target.is_relative_to(home)
+
+
+def _resolved(path: Path) -> Path | None:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # a loop of symbolic links: RuntimeError up to Python 3.12
+        return None

@@ -1,0 +1,335 @@
+"""From a document to the spec it asks for, with everything that a schema cannot check."""
+
+from __future__ import annotations
+
+import json
+import keyword
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from gitorch.config import document as documents
+from gitorch.config.address import parse_address
+from gitorch.config.document import Document
+from gitorch.config.near import did_you_mean
+from gitorch.config.places import Misplaced, place_in, relative_place
+from gitorch.config.schema import check_shape
+from gitorch.model.ids import is_id_prefix
+from gitorch.model.placeholders import Placeholder, fill_text, is_known, placeholders, placeholders_of
+from gitorch.model.problem import Problem, Severity
+from gitorch.model.spec import OWN_KEYS, OWN_TASK_KEYS, RunSpec, TaskSpec, task_config
+
+# What `{…}` in outputDir may name beside the parameters; filled in when the run is made.
+OUTPUT_NAMES = ("date", "time", "id", "name")
+LONGEST_NAME = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigContext:
+    """What a config is checked against: the work tree's `root`, and the repository's remotes, name to address."""
+
+    root: Path | None = None
+    remotes: Mapping[str, str] = field(default_factory=dict)
+
+
+class Reading:
+    """One pass over a document that is a mapping; what stands in the way of its spec is added to `problems`."""
+
+    def __init__(self, document: Document, context: ConfigContext) -> None:
+        self.document = document
+        self.context = context
+        flaws = check_shape(document)
+        self.problems: list[Problem] = [flaw.problem for flaw in flaws]
+        self._flawed = {flaw.path for flaw in flaws}
+        self._touched = {path[: end + 1] for path in self._flawed for end in range(len(path))}
+        tasks = document.value.get("tasks")
+        listed = enumerate(tasks if isinstance(tasks, list) else ())
+        self._tasks: dict[int, dict[str, Any]] = {index: task for index, task in listed if isinstance(task, dict)}
+        self._defaults: dict[str, tuple[str, ...]] = {}
+
+    def spec(self) -> RunSpec:
+        """The spec, to be used only if `problems` holds no error."""
+        self._check_repository()
+        path_to_tasks = self._path_to_tasks()
+        needs = self._needs()
+        spec = RunSpec(
+            name=self._name(),
+            document=self._resolved(path_to_tasks),
+            tasks=tuple(self._task(index, needs[index]) for index in self._tasks),
+            path_to_tasks=path_to_tasks,
+            link=self._link(),
+            env=self._env(),
+            python=self._get("gitorch", "python"),
+        )
+        for index, task in zip(self._tasks, spec.tasks, strict=True):
+            self._check_command(("tasks", index, "command"), task, task_config(spec, task, "/"))
+        return self._with_output_dir(spec)
+
+    def _get(self, *path: str | int, default: Any = None) -> Any:
+        """The value that `path` leads to, or the default where there is none or something in it is misshapen."""
+        value = self.document.value
+        for step in path:
+            try:
+                value = value[step]
+            except (LookupError, TypeError):
+                return default
+        return default if path in self._touched else value
+
+    def _items(self, path: documents.Path) -> list[tuple[Any, Any]]:
+        """What the mapping or list that `path` leads to holds, with keys or indexes, less what is misshapen."""
+        node = None if path in self._flawed else self.document.node(path)
+        held = node.value if node else ()
+        pairs = held.items() if isinstance(held, dict) else enumerate(held)
+        return [(step, value) for step, value in pairs if (*path, step) not in self._touched]
+
+    def _complain(
+        self,
+        path: documents.Path,
+        message: str,
+        hint: str | None = None,
+        *,
+        key: bool = False,
+        severity: Severity = Severity.ERROR,
+    ) -> None:
+        self.problems.append(self.document.problem(path, message, hint, severity, key=key))
+
+    # The file's own keys
+
+    def _name(self) -> str:
+        given = self._get("gitorch", "name")
+        name: str = PurePosixPath(self.document.file).stem if given is None else given
+        if wrong := _wrong_with_name(name):
+            hint = "give it another" if given else "name it:\n  gitorch: {name: …}"
+            self._complain(("gitorch", "name") if given else (), f"the name '{name}' {wrong}", hint)
+        return name
+
+    def _check_repository(self) -> None:
+        path = ("githubRepository",)
+        written = self._get(*path)
+        if written is None:
+            return
+        address = parse_address(written)
+        remotes = {name: parse_address(url) for name, url in self.context.remotes.items()}
+        if address is None:
+            self._complain(path, f"'{written}' is no address of a repository", "write it as in: git remote -v")
+        elif not remotes:
+            message = f"not checked: this repository has no remote to compare with {address}"
+            self._complain(path, message, severity=Severity.NOTE)
+        elif address not in remotes.values():
+            known = ", ".join(f"{name} ({remote or 'not readable'})" for name, remote in remotes.items())
+            self._complain(path, f"{address} is none of this repository's remotes", f"its remotes: {known}")
+
+    def _path_to_tasks(self) -> str:
+        path = ("pathToTasks",)
+        written: str = self._get(*path, default=".")
+        if PurePosixPath(written).name == "Tasks.py":
+            self._complain(path, "'pathToTasks' must be a directory", f"write {PurePosixPath(written).parent}")
+        hint = "write it relative to the repository's root"
+        return self._placed(path, written, partial(place_in, self.context.root), hint) or "."
+
+    def _placed(self, path: documents.Path, written: str, place: Callable[[str], str], hint: str) -> str | None:
+        try:
+            return place(written)
+        except Misplaced as error:
+            self._complain(path, f"'{written}' {error}", hint)
+            return None
+
+    def _places(self, path: documents.Path, hint: str) -> dict[int, str]:
+        """The sound ones of a list of relative paths or globs, by their index."""
+        tried = {index: self._placed((*path, index), text, relative_place, hint) for index, text in self._items(path)}
+        return {index: place for index, place in tried.items() if place is not None}
+
+    def _link(self) -> tuple[str, ...]:
+        path = ("gitorch", "link")
+        places = self._places(path, "name a path that is relative to the repository's root")
+        linked = set(places.values()) - {"."}
+        seen: set[str] = set()
+        for index, place in places.items():
+            around = linked.intersection(map(str, PurePosixPath(place).parents))
+            if place == ".":
+                self._complain((*path, index), "'.' would link the whole repository", "name what is not in git")
+            elif around or place in seen:
+                what = f"lies in '{min(around)}', which is linked too" if around else "is linked twice"
+                self._complain((*path, index), f"'{place}' {what}", "remove it")
+            seen.add(place)
+        return tuple(places.values())
+
+    def _env(self) -> dict[str, str]:
+        path = ("gitorch", "env")
+        given = self._items(path)
+        for name, value in given:
+            if name.startswith("GITORCH_"):
+                self._complain((*path, name), f"{name} is set by gitorch itself", "choose another name", key=True)
+            if "\0" in str(value):
+                self._complain((*path, name), f"{name} holds a NUL character, which no environment can")
+        return {name: _text(value) for name, value in given}
+
+    def _resolved(self, path_to_tasks: str) -> dict[str, Any]:
+        """The top level as the tasks see it: no settings of gitorch's, no path that depends on this machine."""
+        document = {key: value for key, value in self.document.value.items() if key != "gitorch"}
+        document["tasks"] = [{key: task[key] for key in task if key != "gitorch"} for task in self._tasks.values()]
+        if "pathToTasks" in document:
+            document["pathToTasks"] = path_to_tasks
+        return document
+
+    def _with_output_dir(self, spec: RunSpec) -> RunSpec:
+        path = ("outputDir",)
+        written = self._get(*path)
+        if written is None:
+            return spec
+        hint = "give it a relative name: every run has an output directory of its own"
+        place = self._placed(path, written, partial(place_in, self.context.root), hint)
+        if place is None:
+            return spec
+        values = {**spec.params, **dict.fromkeys(OUTPUT_NAMES, "x"), "name": spec.name}
+        if self._all_known(path, place, placeholders_of(place), values):
+            filled = fill_text(place, values)
+            try:
+                place_in(self.context.root, filled)
+            except Misplaced as error:
+                self._complain(path, f"filled in, 'outputDir' is '{filled}', which {error}", hint)
+        return replace(spec, output_dir=place, document={**spec.document, "outputDir": place})
+
+    # Tasks
+
+    def _task(self, index: int, needs: tuple[str, ...]) -> TaskSpec:
+        task = self._tasks[index]
+        for key in task.keys() & (OWN_KEYS - OWN_TASK_KEYS):
+            message = f"'{key}' is a key of the file, not of a task"
+            self._complain(("tasks", index, key), message, "move it to the top level", key=True)
+        method = self._get("tasks", index, "method")
+        if method is not None and (not method.isidentifier() or keyword.iskeyword(method)):
+            hint = "to run a program, write it as 'command'"
+            self._complain(("tasks", index, "method"), f"'{method}' is no name of a class", hint)
+        command = self._get("tasks", index, "command")
+        return TaskSpec(
+            id=self._get("tasks", index, "id", default=""),
+            method=method,
+            command=tuple(command) if isinstance(command, list) else command,
+            needs=needs,
+            params={key: value for key, value in task.items() if key not in OWN_TASK_KEYS},
+            outputs=self._of_task(index, "outputs", "name files in the repository, relative to its root"),
+            metrics=self._of_task(index, "metrics", "name files in the output directory, relative to it"),
+        )
+
+    def _of_task(self, index: int, key: str, hint: str) -> tuple[str, ...]:
+        """A setting of the task, else the file's, which is checked once, with the first task."""
+        own = ("tasks", index, "gitorch", key)
+        if self._get(*own) is not None:
+            return tuple(self._places(own, hint).values())
+        if key not in self._defaults:
+            self._defaults[key] = tuple(self._places(("gitorch", key), hint).values())
+        return self._defaults[key]
+
+    def _needs(self) -> dict[int, tuple[str, ...]]:
+        """What each task needs, the default made explicit: the task listed before it."""
+        ids = self._ids()
+        known = set(ids.values())
+        needs: dict[int, tuple[str, ...]] = {}
+        before: tuple[str, ...] = ()
+        for index in self._tasks:
+            path = ("tasks", index, "needs")
+            needs[index] = tuple(self._get(*path, default=before))
+            before = (ids[index],) if index in ids else ()
+            for position, wanted in self._items(path):
+                if wanted not in known and len(ids) == len(self._tasks):
+                    message = f"there is no task '{wanted}'{did_you_mean(wanted, ids.values())}"
+                    self._complain((*path, position), message, f"the tasks are: {', '.join(ids.values())}")
+        self._check_order({ids[index]: needs[index] for index in ids}, {name: index for index, name in ids.items()})
+        return needs
+
+    def _ids(self) -> dict[int, str]:
+        """The ids that can be used, by the task's place in the list."""
+        ids: dict[int, str] = {}
+        taken: dict[str, str] = {}
+        for index in self._tasks:
+            path = ("tasks", index, "id")
+            name = self._get(*path)
+            if name is None:
+                continue
+            if name.lower() in (".", "..", ".git"):
+                self._complain(path, f"'{name}' cannot be a task's id", "it names a directory of the record")
+            elif name.lower() in taken:
+                hint = "ids are unique, upper and lower case alike: rename one"
+                self._complain(path, f"the id '{taken[name.lower()]}' is taken by an earlier task", hint)
+            else:
+                ids[index] = taken[name.lower()] = name
+        return ids
+
+    def _check_order(self, needs: Mapping[str, tuple[str, ...]], places: Mapping[str, int]) -> None:
+        try:
+            TopologicalSorter(needs).prepare()
+        except CycleError as error:
+            circle: list[str] = error.args[1][::-1]
+            said = next(name for name in circle if self._get("tasks", places[name], "needs") is not None)
+            steps = ", ".join(f"{one} needs {other}" for one, other in pairwise(circle))
+            hint = "a task without 'needs' needs the one listed before it; 'needs: []' needs none"
+            self._complain(("tasks", places[said], "needs"), f"the tasks wait for each other: {steps}", hint)
+
+    def _check_command(self, path: documents.Path, task: TaskSpec, values: Mapping[str, Any]) -> None:
+        command = task.command
+        if command is None:
+            return
+        first = command if isinstance(command, str) else command[0]
+        if not first.strip():
+            self._complain(path, "'command' must not be empty")
+        holes = placeholders(command)
+        if "\0" in "".join(command):
+            self._complain(path, "'command' holds a NUL character, which no command can")
+        elif self._all_known(path, command, holes, values):
+            for hole in holes:
+                if "\0" in fill_text(f"{{{hole.name}}}", values):
+                    self._complain_of(path, command, hole, f"'{hole.name}' holds a NUL character, which no command can")
+                elif hole.quoted:
+                    message = f"{{{hole.name}}} stands where the shell takes quotes literally"
+                    hint = "remove the quotes around it: the value is quoted when it is filled in"
+                    self._complain_of(path, command, hole, message, hint)
+
+    def _all_known(
+        self,
+        path: documents.Path,
+        text: str | tuple[str, ...],
+        holes: Iterable[Placeholder],
+        values: Mapping[str, Any],
+    ) -> bool:
+        unknown = [hole for hole in holes if not is_known(hole.name, values)]
+        for hole in unknown:
+            message = f"there is no parameter '{hole.name}'{did_you_mean(hole.name, values)}"
+            self._complain_of(path, text, hole, message, f"to mean braces, put blanks in them: {{ {hole.name} }}")
+        return not unknown
+
+    def _complain_of(
+        self,
+        path: documents.Path,
+        text: str | tuple[str, ...],
+        hole: Placeholder,
+        message: str,
+        hint: str | None = None,
+    ) -> None:
+        """A problem at one placeholder of a text, or of one word of a list."""
+        word = text if isinstance(text, str) else text[hole.item or 0]
+        place = path if hole.item is None else (*path, hole.item)
+        written = f"{{{hole.name}}}"
+        part = written, word.count(written, 0, hole.start)
+        self.problems.append(self.document.problem(place, message, hint, part=part))
+
+
+def _wrong_with_name(name: str) -> str | None:
+    """Why a run could not be named so on the command line, in a label or as a file."""
+    if is_id_prefix(name):
+        return "could be the beginning of a run's id"
+    if not name.strip() or len(name) > LONGEST_NAME:
+        return f"must have 1 to {LONGEST_NAME} characters"
+    if name.startswith(("-", "@", ".")):
+        return f"must not begin with '{name[0]}'"
+    if "/" in name or not name.isprintable():
+        return "must not hold a '/' or a character that cannot be seen"
+    return None
+
+
+def _text(value: str | float) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
