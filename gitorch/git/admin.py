@@ -16,6 +16,7 @@ import json
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -27,6 +28,7 @@ from gitorch.tools.files import write_aside
 
 LOCK_REASON = "gitorch"
 _MARK = "gitorch.json"
+_ABANDONED_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,11 +149,13 @@ def empty_trash(repo: Repository) -> None:
 
     Takes as long as the disk does, and may run beside everything else.
     """
-    trash = repo.workspace / "trash"
-    if not trash.is_dir():
+    if not (repo.workspace / "trash").is_dir():
         return  # nothing was thrown away, or the workspace is not mounted and no file can be called gone
-    for entry in _entries(trash):
+    for entry in _entries(trash(repo)):
         delete(entry)
+    for left in (repo.store_dir / "tmp").glob("worktree-*"):
+        if left.stat().st_mtime < time.time() - _ABANDONED_S:
+            delete(left)
     for admin in _entries(repo.common_dir / "worktrees"):
         tree = _tree_of(repo, admin)
         if tree is None or not tree.is_relative_to(os.path.realpath(repo.workspace)):
@@ -165,7 +169,9 @@ def empty_trash(repo: Repository) -> None:
 
 
 def delete(path: Path) -> None:
-    """Remove a directory whatever the permissions in it; fine if it is not there, or others delete it too."""
+    """Remove a file, or a directory whatever its permissions; fine if it is not there, or others delete it too."""
+    if path.is_symlink() or path.is_file():
+        path.unlink(missing_ok=True)
     shutil.rmtree(path, ignore_errors=True)
     if not path.is_dir():
         return
@@ -212,13 +218,18 @@ def _is_abandoned(admin: Path, tree: Path) -> bool:
     return pointed is None or pointed.name != admin.name
 
 
+def trash(repo: Repository) -> Path:
+    """The directory, made if missing, in which everything may be deleted at any time."""
+    directory = repo.workspace / "trash"
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory
+
+
 def _move_to_trash(repo: Repository, path: Path) -> None:
-    trash = repo.workspace / "trash"
-    trash.mkdir(parents=True, exist_ok=True)
     name = f"{path.name}.{secrets.token_hex(6)}"
     path.chmod(path.stat().st_mode | 0o700)  # a directory that may not be written cannot be moved either
     try:
-        path.rename(trash / name)
+        path.rename(trash(repo) / name)
     except OSError:  # another file system
         delete(path.rename(path.with_name(f".{name}")))
 

@@ -9,6 +9,7 @@ import hashlib
 import os
 import stat
 import struct
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -16,21 +17,22 @@ from typing import NamedTuple
 FILE, EXECUTABLE, SYMLINK = 0o100644, 0o100755, 0o120000
 
 _HEADER = struct.Struct(">4sII")
-_MODE_AND_FLAGS = struct.Struct(">I32xH")  # from the mode on
-_TIMES = struct.Struct(">6I")  # ctime, its nanoseconds, mtime, its nanoseconds, device, inode
-_OWNER = struct.Struct(">3I")  # user, group, size
-_MODE_AT, _OWNER_AT, _PATH_AT = 24, 28, 62
+# ctime, its nanoseconds, mtime, its nanoseconds, device, inode, mode, user, group, size; all cut to 32 bits
+_STAT = struct.Struct(">10I")
+_ENTRY = struct.Struct(">8x2I8xI8xI20xH")  # of these: mtime, mode, size; then the oid, and the flags before the path
 _PATH_LENGTH = 0xFFF  # the rest of the flags: assume-valid, extended (skip-worktree, intent-to-add), stage
 _SECOND = 1_000_000_000
 _32_BITS = 0xFFFFFFFF
 
 
 class Entry(NamedTuple):
-    """A tracked file. `offset` is where its stat data lies in the index."""
+    """A tracked file. `offset` is where its stat data lies in the index; `size` is right below 4 GiB."""
 
     offset: int
-    mode: int
     path: bytes
+    mode: int
+    size: int
+    mtime_ns: int
 
 
 class Index:
@@ -47,11 +49,12 @@ class Index:
             raise ValueError(f"index of version {version}")
         offset = _HEADER.size
         for _ in range(count):
-            mode, flags = _MODE_AND_FLAGS.unpack_from(data, offset + _MODE_AT)
+            seconds, nanoseconds, mode, size, flags = _ENTRY.unpack_from(data, offset)
             if flags & ~_PATH_LENGTH or mode not in (FILE, EXECUTABLE, SYMLINK):
                 raise ValueError("an entry with a flag, or of a submodule")
-            end = data.index(b"\0", offset + _PATH_AT)
-            self.entries.append(Entry(offset, mode, data[offset + _PATH_AT : end]))
+            start = offset + _ENTRY.size
+            end = data.index(b"\0", start)
+            self.entries.append(Entry(offset, data[start:end], mode, size, seconds * _SECOND + nanoseconds))
             offset = end + 8 - (end - offset) % 8
         if offset < len(data) - 20:
             extension, size = struct.unpack_from(">4sI", data, offset)
@@ -62,8 +65,8 @@ class Index:
     def directories(self) -> list[bytes]:
         """The directories of the tracked files, each after its parent."""
         found: dict[bytes, None] = {}
-        for _, _, path in self.entries:
-            parent, slash, _ = path.rpartition(b"/")
+        for entry in self.entries:
+            parent, slash, _ = entry.path.rpartition(b"/")
             if slash and parent not in found:
                 at = parent.find(b"/")
                 while at >= 0:
@@ -74,13 +77,15 @@ class Index:
 
     def agrees(self, entry: Entry, state: os.stat_result) -> bool:
         """Whether a file is still the one that git looked at when it wrote the entry."""
-        at = entry.offset
-        times, owner = stat_data(state)
-        return (
-            self.data[at : at + _MODE_AT] == times
-            and self.data[at + _OWNER_AT : at + _OWNER_AT + 12] == owner
-            and _git_mode(state.st_mode) == entry.mode
-        )
+        return self.data[entry.offset : entry.offset + _STAT.size] == _stat_data(state, _git_mode(state.st_mode))
+
+    def with_stats(self, states: Iterable[os.stat_result]) -> bytes:
+        """The same index for other copies of its files, whose states are given in the order of the entries."""
+        data = bytearray(self.data)
+        for entry, state in zip(self.entries, states, strict=True):
+            data[entry.offset : entry.offset + _STAT.size] = _stat_data(state, entry.mode)
+        data[-20:] = hashlib.sha1(data[:-20], usedforsecurity=False).digest()
+        return bytes(data)
 
 
 def is_whole(data: bytes) -> bool:
@@ -88,19 +93,19 @@ def is_whole(data: bytes) -> bool:
     return hashlib.sha1(data[:-20], usedforsecurity=False).digest() == data[-20:]
 
 
-def stat_data(state: os.stat_result) -> tuple[bytes, bytes]:
-    """The two parts of an entry's stat data, before and behind the mode; each number is cut to 32 bits."""
-    ctime, mtime = divmod(state.st_ctime_ns, _SECOND), divmod(state.st_mtime_ns, _SECOND)
-    return (
-        _TIMES.pack(
-            ctime[0] & _32_BITS,
-            ctime[1],
-            mtime[0] & _32_BITS,
-            mtime[1],
-            state.st_dev & _32_BITS,
-            state.st_ino & _32_BITS,
-        ),
-        _OWNER.pack(state.st_uid & _32_BITS, state.st_gid & _32_BITS, state.st_size & _32_BITS),
+def _stat_data(state: os.stat_result, mode: int) -> bytes:
+    ctime, mtime = state.st_ctime_ns, state.st_mtime_ns
+    return _STAT.pack(
+        ctime // _SECOND & _32_BITS,
+        ctime % _SECOND,
+        mtime // _SECOND & _32_BITS,
+        mtime % _SECOND,
+        state.st_dev & _32_BITS,
+        state.st_ino & _32_BITS,
+        mode,
+        state.st_uid & _32_BITS,
+        state.st_gid & _32_BITS,
+        state.st_size & _32_BITS,
     )
 
 

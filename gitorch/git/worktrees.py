@@ -19,6 +19,7 @@ from gitorch.git.command import GitFailed, call_git, call_git_items, call_git_te
 from gitorch.git.index import is_untouched, is_whole
 from gitorch.git.repository import Repository
 from gitorch.git.submodules import fill_submodules
+from gitorch.git.template import copy_template, save_template
 from gitorch.tools.files import write_aside
 
 __all__ = ["Modified", "discard", "empty_trash", "is_present", "materialise", "modified", "reset"]
@@ -132,7 +133,7 @@ def discard(repo: Repository, path: Path) -> None:
 def _build(repo: Repository, commit: str, path: Path, link: Sequence[str], lock: int) -> None:
     throw_away(repo, path)
     try:
-        found = _add(repo, commit, path, lock)
+        found = _copy_or_add(repo, commit, path, lock)
         admin.point(path, admin_directory(repo, path))
         directory = admin.publish(repo, found, path)
         submodules = fill_submodules(path, _flags(repo), lock)
@@ -143,6 +144,19 @@ def _build(repo: Repository, commit: str, path: Path, link: Sequence[str], lock:
     except BaseException:
         throw_away(repo, path)
         raise
+
+
+def _copy_or_add(repo: Repository, commit: str, path: Path, lock: int) -> Path:
+    """The files, and an administrative directory that is not yet known under its name."""
+    try:
+        found = copy_template(repo, commit, path)
+    except OSError:  # for example a full disk: git will say so
+        throw_away(repo, path)
+        found = None
+    if found is None:
+        found = _add(repo, commit, path, lock)
+        save_template(repo, commit, path, found / "index")
+    return found
 
 
 def _add(repo: Repository, commit: str, path: Path, lock: int) -> Path:
