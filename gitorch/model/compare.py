@@ -10,6 +10,14 @@ from gitorch.model.record import Record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChangedCommit:
+    """A commit that only one of two runs was made from."""
+
+    oid: str
+    subject: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChangedFile:
     """A file of the code. `status` is git's letter; the counts are None for a binary file."""
 
@@ -21,9 +29,9 @@ class ChangedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodeDifference:
-    """`commits` are those of the second run that the first has not: (oid, subject), newest first."""
+    """`commits` are those that only one of the two has behind it, newest first."""
 
-    commits: tuple[tuple[str, str], ...] = ()
+    commits: tuple[ChangedCommit, ...] = ()
     files: tuple[ChangedFile, ...] = ()
 
     @property
@@ -33,7 +41,7 @@ class CodeDifference:
     def to_json(self) -> dict[str, Any]:
         return {
             "same": self.same,
-            "commits": [{"commit": oid, "subject": subject} for oid, subject in self.commits],
+            "commits": [{"commit": commit.oid, "subject": commit.subject} for commit in self.commits],
             "files": [
                 {"path": file.path, "status": file.status, "added": file.added, "deleted": file.deleted}
                 for file in self.files

@@ -94,8 +94,10 @@ SELECT run, id, status, attempts, token, worker, started, outcome FROM tasks ORD
 SELECT run, id, status, attempts, token, worker, started, outcome FROM tasks WHERE run = :run ORDER BY position;
 
 -- name: running_of
--- What this worker is running.
-SELECT run, id, status, attempts, token, worker, started, outcome FROM tasks WHERE worker = :worker;
+-- What this worker is running, in the shape of its claims.
+SELECT t.run, t.id, t.attempts, t.token, t.started, r.payload, 0 AS siblings
+FROM tasks AS t JOIN runs AS r ON r.id = t.run
+WHERE t.worker = :worker;
 
 -- name: register_worker
 INSERT INTO workers (id, host, pid, boot, process_start, since)

@@ -224,15 +224,7 @@ class Queue:
                 return None
             row = rows[0]
             run("take_in_hand", run=row["run"], worker=worker)
-        return Claim(
-            run=row["run"],
-            task=row["id"],
-            number=row["attempts"],
-            token=row["token"],
-            started=row["started"],
-            payload=json.loads(row["payload"]),
-            siblings=row["siblings"],
-        )
+        return _claim(row)
 
     def is_current(self, run_id: str, task: str, token: str) -> bool:
         return bool(self._fetch("is_current", run=run_id, task=task, token=token))
@@ -279,8 +271,9 @@ class Queue:
                     break
         return list(found.items())
 
-    def running_of(self, worker: str) -> list[QueuedTask]:
-        return [_task(row) for row in self._fetch("running_of", worker=worker)]
+    def running_of(self, worker: str) -> list[Claim]:
+        """What `worker` claimed and has not ended."""
+        return [_claim(row) for row in self._fetch("running_of", worker=worker)]
 
     # -- workers
 
@@ -390,6 +383,18 @@ def _split(script: str) -> Iterator[str]:
 
 def _json(only: Sequence[str] | None) -> str | None:
     return None if only is None else json.dumps(list(only))
+
+
+def _claim(row: sqlite3.Row) -> Claim:
+    return Claim(
+        run=row["run"],
+        task=row["id"],
+        number=row["attempts"],
+        token=row["token"],
+        started=row["started"],
+        payload=json.loads(row["payload"]),
+        siblings=row["siblings"],
+    )
 
 
 def _task(row: sqlite3.Row) -> QueuedTask:

@@ -9,8 +9,8 @@ def now() -> str:
     return stamp(datetime.now(UTC))
 
 
-def stamp(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def stamp(moment: datetime, precision: str = "milliseconds") -> str:
+    return moment.astimezone(UTC).isoformat(timespec=precision).replace("+00:00", "Z")
 
 
 def parse(text: str) -> datetime:

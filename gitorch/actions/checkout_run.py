@@ -1,0 +1,52 @@
+"""`gitorch checkout-run`: a worktree at a run's commit, with its config, logs and outputs in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gitorch.actions.lookup import find_record
+from gitorch.git import artifacts
+from gitorch.git.checkout import checkout_run as make_checkout
+from gitorch.model.ids import run_path
+from gitorch.model.record import Record
+from gitorch.worker.site import Site
+
+
+def checkout_run(site: Site, reference: str, directory: Path | None = None) -> Path:
+    """Give the worktree's path; a second call gives the same, untouched.
+
+    In `run-<id>/` are `config.yaml`, `outputs/` and `logs/<task>/<attempt>.txt`, large files included.
+    Raises NotFound (also where a large file is not in this clone), Refused where something is in the way.
+    """
+    record = find_record(site, reference)
+    path = (directory or site.workspace / "checkouts" / record.id).absolute()
+    make_checkout(
+        site.repository,
+        record.id,
+        record.pin.commit,
+        path,
+        lambda kept: _fill(site, record, kept),
+        link=record.spec.link,
+    )
+    return path
+
+
+def _fill(site: Site, record: Record, directory: Path) -> None:
+    base = run_path(record.id)
+    config = site.results.read(f"{base}/config.yaml")
+    (directory / "config.yaml").write_bytes(config or b"")
+    (directory / "outputs").mkdir()
+    stored = site.results.read_all(
+        [f"{base}/outputs/{artifacts.stored_name(output.path)}" for output in record.outputs]
+    )
+    for output, data in zip(record.outputs, stored, strict=True):
+        artifacts.restore(site.repository, output, data, directory / "outputs")
+    (directory / "logs").mkdir()
+    for path in site.results.files(f"{base}/tasks"):
+        task, attempt, name = path.removeprefix(f"{base}/tasks/").split("/", 2)
+        data = site.results.read(path) if name == "log.txt" else None
+        if data is not None:
+            target = directory / "logs" / task / f"{attempt}.txt"
+            target.parent.mkdir(exist_ok=True)
+            with artifacts.open_kept(site.repository, data) as log, target.open("wb") as copy:
+                copy.writelines(iter(lambda: log.read(1 << 20), b""))

@@ -1,0 +1,116 @@
+"""`gitorch logs`: the raw output of a run's tasks; from the attempt's own file while it lives, then from the branch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from gitorch.actions.lookup import find_record, queued_runs
+from gitorch.errors import NotFound
+from gitorch.git import artifacts
+from gitorch.model.ids import run_path
+from gitorch.model.record import Record
+from gitorch.model.status import Status
+from gitorch.worker.site import Site
+
+_CHUNK = 1 << 16
+_PAUSE_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class LogPart:
+    """Some bytes of one attempt's log; the first part of each is told by `begins`."""
+
+    task: str
+    attempt: int
+    data: bytes
+    begins: bool = False
+
+
+def logs(
+    site: Site, reference: str, *, task: str | None = None, attempt: int | None = None, follow: bool = False
+) -> Iterator[LogPart]:
+    """The last attempt of each task, or of the one named, or the attempt named; `follow` goes on until the run rests.
+
+    Raises NotFound where there is no such run, task or attempt.
+    """
+    record = find_record(site, reference)
+    if task is not None and all(known.id != task for known in record.tasks):
+        known_tasks = ", ".join(known.id for known in record.tasks)
+        raise NotFound(f"{record.label} has no task {task!r}", hint=f"its tasks are: {known_tasks}")
+    if follow:
+        yield from _followed(site, record.id, task)
+        return
+    begun = _begun(site, record)
+    chosen = [(name, attempt or last) for name, last in begun.items() if task in (None, name)]
+    found = False
+    for name, number in chosen:
+        for part in _attempt_log(site, record.id, name, number):
+            found = True
+            yield part
+    if attempt is not None and not found:
+        raise NotFound(f"{record.label} has no attempt {attempt}" + (f" at {task}" if task else ""))
+
+
+def _begun(site: Site, record: Record) -> dict[str, int]:
+    """The number of the last attempt of each task that had one."""
+    queued = queued_runs(site).get(record.id)
+    running = {task.id: task.attempts for task in queued.tasks if task.status is Status.RUNNING} if queued else {}
+    counts = {task.id: running.get(task.id, task.attempt_count) for task in record.tasks}
+    return {task: count for task, count in counts.items() if count}
+
+
+def _attempt_log(site: Site, run: str, task: str, number: int) -> Iterator[LogPart]:
+    """The committed log if there is one, else the live file."""
+    committed = site.results.read(f"{run_path(run)}/tasks/{task}/{number}/log.txt")
+    if committed is None:
+        live = site.directory(run).attempt(task, number).log
+        if live.exists():
+            yield LogPart(task, number, b"", begins=True)
+            with live.open("rb") as file:
+                while data := file.read(_CHUNK):
+                    yield LogPart(task, number, data)
+        return
+    yield LogPart(task, number, b"", begins=True)
+    with artifacts.open_kept(site.repository, committed) as kept:
+        while data := kept.read(_CHUNK):
+            yield LogPart(task, number, data)
+
+
+def _followed(site: Site, run: str, task: str | None) -> Iterator[LogPart]:
+    """Every attempt from the present one on, as it is written, until nothing of the run goes on.
+
+    The files are held open: their last lines can still be read when the finished run has been cleared away.
+    """
+    followed: dict[tuple[str, int], BinaryIO | None] = {}
+    with ExitStack() as opened:
+        while True:
+            record = find_record(site, run)
+            for name, number in _begun(site, record).items():
+                if task not in (None, name):
+                    continue
+                if (name, number) not in followed:
+                    live = _opened(site.directory(run).attempt(name, number).log)
+                    followed[name, number] = opened.enter_context(live) if live else None
+                    if live:
+                        yield LogPart(name, number, b"", begins=True)
+                    else:
+                        yield from _attempt_log(site, run, name, number)
+            for (name, number), file in followed.items():
+                while file and (data := file.read(_CHUNK)):
+                    yield LogPart(name, number, data)
+            rests = record.status not in (Status.WAITING, Status.RUNNING)
+            if rests or (task and record.task(task).status in (Status.COMPLETE, Status.ERROR)):
+                return
+            time.sleep(_PAUSE_S)
+
+
+def _opened(path: Path) -> BinaryIO | None:
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        return None

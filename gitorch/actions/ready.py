@@ -1,0 +1,273 @@
+"""`gitorch ready`: validate configs, pin the code, record the runs and queue them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from gitorch.actions.validate import Validated, validate
+from gitorch.config.load import LoadedConfig, is_config
+from gitorch.errors import Refused
+from gitorch.git import pins
+from gitorch.git.code import code_identity
+from gitorch.git.snapshot import snapshot as take_snapshot
+from gitorch.model.identity import run_identity
+from gitorch.model.ids import run_id, run_path
+from gitorch.model.pin import Origin, Pin
+from gitorch.model.placeholders import fill
+from gitorch.model.problem import Problem
+from gitorch.model.record import Change, Record, TaskRecord
+from gitorch.model.spec import RunSpec
+from gitorch.model.status import Status
+from gitorch.tools.clock import stamp
+from gitorch.worker.ahead import materialise_next
+from gitorch.worker.commit import trailers
+from gitorch.worker.recover import catch_up, new_run
+from gitorch.worker.site import Site
+
+_PATHS_NAMED = 10
+_LARGEST_UNTRACKED = 100 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped:
+    """A run that is there already."""
+
+    id: str
+    name: str
+    params: Mapping[str, Any]
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """What `ready` did: the records it made, what it found there already, what is wrong, and what it pinned."""
+
+    queued: tuple[Record, ...]
+    skipped: tuple[Skipped, ...]
+    validated: Validated
+    pin: Pin | None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        return self.validated.problems
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "schema": "gitorch/ready/v1",
+            "queued": [{"id": record.id, "name": record.name, "params": record.spec.params} for record in self.queued],
+            "skipped": [
+                {"id": run.id, "name": run.name, "params": dict(run.params), "why": run.why} for run in self.skipped
+            ],
+            "problems": [problem.to_json() for problem in self.problems],
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Candidate:
+    """A run that may be queued: what it is, the file it comes from, and whether the like of it is there."""
+
+    spec: RunSpec
+    config: LoadedConfig
+    identity: str
+
+
+def ready(
+    site: Site,
+    paths: Sequence[Path],
+    *,
+    environment: Mapping[str, str],
+    at: str | None = None,
+    snapshot: bool = False,
+    again: bool = False,
+    dry_run: bool = False,
+) -> Ready:
+    """Queue the runs of the configs at `paths` that are not there yet. Of a config with a problem nothing is queued.
+
+    Raises NotFound, Refused (uncommitted changes), GitorchError.
+    """
+    repository = site.repository
+    repository.require_commit()
+    repository.require_no_merge()
+    validated = validate(
+        site, paths, environment=environment, choose_pin=lambda configs: _pin(site, configs, at=at, snapshot=snapshot)
+    )
+    if not validated.valid or validated.pin is None:
+        return Ready(queued=(), skipped=(), validated=validated, pin=validated.pin)
+    pin = validated.pin
+    code = code_identity(repository, pin.tree, is_config)
+    candidates = [
+        _Candidate(spec=spec, config=config, identity=run_identity(spec, code))
+        for config in validated.valid
+        for spec in config.specs
+    ]
+    new, skipped = (candidates, ()) if again else _without_those_there(site, candidates)
+    records = _records(site, new, pin, validated.interpreters)
+    if records and not dry_run:
+        _queue(site, records, [candidate.config for candidate in new])
+    return Ready(queued=records, skipped=tuple(skipped), validated=validated, pin=pin, notes=validated.notes)
+
+
+def _pin(site: Site, configs: Sequence[LoadedConfig], *, at: str | None, snapshot: bool) -> tuple[Pin, tuple[str, ...]]:
+    """The commit to run, and what is to be said about it. Raises Refused where it would not be what the user sees."""
+    repository = site.repository
+    if at is not None:
+        return pins.resolve(repository, at), ()
+    modified, untracked = _dirt(site)
+    if snapshot or repository.config("dirty") == "snapshot":
+        if not (modified or untracked):
+            return pins.resolve(repository), ()
+        return take_snapshot(repository, size_limit=_LARGEST_UNTRACKED), ()
+    notes = []
+    if untracked:
+        notes.append(f"untracked, so not in the run: {_some(untracked)}")
+    if not modified:
+        return pins.resolve(repository), tuple(notes)
+    if not all(spec.ignores_dirt for config in configs for spec in config.specs):
+        raise Refused(
+            f"uncommitted changes would not be in the run: {_some(modified)}",
+            hint="git commit -a, or gitorch ready --snapshot to pin the files as they are, "
+            "or --at HEAD to run without them",
+        )
+    notes.append(f"UNSAFE_ignoreDirtyCheck: these changes are not in the run: {_some(modified)}")
+    return pins.resolve(repository, origin=Origin.UNSAFE), tuple(notes)
+
+
+def preview_pin(site: Site) -> tuple[Pin, tuple[str, ...]]:
+    """HEAD, for looking only; what is not committed is said."""
+    modified, untracked = _dirt(site)
+    notes = [f"checked against HEAD, without uncommitted changes: {_some(modified)}"] if modified else []
+    notes += [f"untracked, so not in a run: {_some(untracked)}"] if untracked else []
+    return pins.resolve(site.repository), tuple(notes)
+
+
+def _dirt(site: Site) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Modified and untracked paths, configs left out."""
+    root = site.repository.root
+    dirt = pins.dirt(site.repository)
+    return (
+        tuple(path for path in dirt.modified if not _is_config_file(root / path)),
+        tuple(path for path in dirt.untracked if not _is_config_file(root / path)),
+    )
+
+
+def _is_config_file(path: Path) -> bool:
+    """Configs are no dirt: the record keeps them byte for byte."""
+    try:
+        return path.suffix in (".yaml", ".yml") and is_config(path.read_bytes())
+    except OSError:
+        return False
+
+
+def _some(paths: Sequence[str]) -> str:
+    more = len(paths) - _PATHS_NAMED
+    return ", ".join(paths[:_PATHS_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _without_those_there(site: Site, candidates: Sequence[_Candidate]) -> tuple[list[_Candidate], list[Skipped]]:
+    there = {record["identity"]: record for record in site.results.records() if record["status"] != Status.FAILED}
+    new: dict[str, _Candidate] = {}
+    skipped: list[Skipped] = []
+    for candidate in candidates:
+        known = there.get(candidate.identity)
+        if known is None:
+            new.setdefault(candidate.identity, candidate)
+        else:
+            why = f"it is there already: {known['id']}, {known['status']}"
+            skipped.append(Skipped(id=known["id"], name=candidate.spec.name, params=candidate.spec.params, why=why))
+    return list(new.values()), skipped
+
+
+def _records(
+    site: Site, candidates: Sequence[_Candidate], pin: Pin, interpreters: Mapping[str | None, str]
+) -> tuple[Record, ...]:
+    """A new record for each; a microsecond apart, so that `latest` has one meaning."""
+    start = datetime.now(UTC)
+    by = site.repository.signature().name
+    clone = site.repository.clone_id()
+    return tuple(
+        new_record(
+            candidate.spec,
+            id=run_id(os.urandom(6)),
+            clone=clone,
+            source=_relative(candidate.config.file, site.repository.root),
+            pin=pin,
+            identity=candidate.identity,
+            interpreter=interpreters[candidate.spec.python],
+            created=start + timedelta(microseconds=number),
+            by=by,
+        )
+        for number, candidate in enumerate(candidates)
+    )
+
+
+def new_record(
+    spec: RunSpec,
+    *,
+    id: str,
+    clone: str,
+    source: str,
+    pin: Pin,
+    identity: str,
+    interpreter: str,
+    created: datetime,
+    by: str,
+    rerun_of: str | None = None,
+) -> Record:
+    """The record of a run that waits for the first time."""
+    at = stamp(created, "microseconds")
+    return Record(
+        id=id,
+        spec=spec,
+        status=Status.WAITING,
+        clone=clone,
+        source=source,
+        pin=pin,
+        identity=identity,
+        interpreter=interpreter,
+        output_name=_output_name(spec, id, created),
+        created=at,
+        rerun_of=rerun_of,
+        tasks=tuple(TaskRecord(spec=task, status=Status.WAITING, pin=pin) for task in spec.tasks),
+        history=(Change(at=at, source=None, target=Status.WAITING, by=by),),
+    )
+
+
+def queue_records(site: Site, records: Sequence[Record], configs: Sequence[bytes], subject: str) -> None:
+    """Commit new records with their configs, then queue them; their pins are kept before anything names them."""
+    for commit in {record.pin.commit for record in records}:
+        pins.keep(site.repository, commit)
+    with site.results.changing() as change:
+        before = change.tip
+        for record, config in zip(records, configs, strict=True):
+            change.put(f"{run_path(record.id)}/config.yaml", config)
+            change.put_record(record.to_json())
+        after = change.commit(subject, trailers(records))
+    site.queue.add([new_run(record) for record in records], tip=(before, after))
+
+
+def _queue(site: Site, records: Sequence[Record], configs: Sequence[LoadedConfig]) -> None:
+    catch_up(site)
+    names = ", ".join(dict.fromkeys(record.name for record in records))
+    many = f"{len(records)} runs of {names}" if len(records) > 1 else f"{names} {records[0].id}"
+    queue_records(site, records, [config.source for config in configs], f"{many}: ready")
+    materialise_next(site)
+
+
+def _output_name(spec: RunSpec, run: str, created: datetime) -> str | None:
+    if spec.output_dir is None:
+        return None
+    local = created.astimezone()
+    values = {**spec.params, "id": run, "name": spec.name, "date": f"{local:%Y-%m-%d}", "time": f"{local:%H-%M-%S}"}
+    return fill([spec.output_dir], values)[0]
+
+
+def _relative(file: str, root: Path) -> str:
+    path = Path(file).absolute()
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)

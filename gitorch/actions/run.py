@@ -1,0 +1,114 @@
+"""`gitorch run`: be a worker until there is nothing left to do."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gitorch.actions.lookup import find_records
+from gitorch.engines.registry import ENGINES
+from gitorch.errors import Refused, UsageError
+from gitorch.model.announce import Listener
+from gitorch.model.status import Status, verbs
+from gitorch.worker.liveness import WorkerLocks, locked, this_worker
+from gitorch.worker.pool import Pool, Summary
+from gitorch.worker.recover import recover
+from gitorch.worker.site import Site
+from gitorch.worker.surroundings import Surroundings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnd:
+    id: str
+    label: str
+    status: Status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worked:
+    """The runs that this worker executed tasks of."""
+
+    runs: tuple[RunEnd, ...]
+    interrupted: bool
+
+    @property
+    def failed(self) -> bool:
+        return any(run.status is Status.ERROR for run in self.runs)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "schema": "gitorch/run/v1",
+            "runs": [{"id": run.id, "label": run.label, "status": str(run.status)} for run in self.runs],
+        }
+
+
+def run(
+    site: Site,
+    references: Sequence[str],
+    listener: Listener,
+    *,
+    jobs: int,
+    environment: Mapping[str, str],
+    engine: str = "local",
+) -> Worked:
+    """Work the queue, or only the runs named. Raises Refused where one of them cannot be run, Busy, GitorchError."""
+    surroundings = Surroundings(site, environment)
+    worker = this_worker(secrets.token_hex(6))
+    locks = WorkerLocks.of(site.state, worker.id)
+    recover(site, surroundings, listener)
+    only = [record.id for record in find_records(site, references)] if references else None
+    _require_live(site, only)
+    with locked(locks.alive):
+        site.queue.register(worker)
+        try:
+            pool = Pool(
+                site,
+                ENGINES[engine](jobs, locks.slots),
+                worker.id,
+                listener,
+                surroundings=surroundings,
+                by=f"worker {worker.host}:{worker.pid}",
+                only=only,
+            )
+            summary = pool.work()
+        finally:
+            if not site.queue.running_of(worker.id):
+                site.queue.unregister(worker.id)
+                locks.remove()
+    return _worked(summary)
+
+
+def jobs_of(text: str | None, site: Site) -> int:
+    """How many tasks at a time: what the command line says, else `gitorch.jobs`, else one."""
+    chosen = text or site.repository.config("jobs") or "1"
+    if chosen == "auto":
+        return os.cpu_count() or 1
+    if not chosen.isdecimal() or int(chosen) < 1:
+        raise UsageError(f"-j takes a number from 1 on, or auto; not {chosen!r}", hint="gitorch run -j 2")
+    return int(chosen)
+
+
+def _require_live(site: Site, only: Sequence[str] | None) -> None:
+    """Runs named explicitly must be such that they can be run."""
+    for record in find_records(site, only or []):
+        if record.status in (Status.WAITING, Status.RUNNING):
+            continue
+        instead = {
+            Status.COMPLETE: f"gitorch rerun {record.id} makes and runs it anew",
+            Status.ERROR: f"gitorch retry {record.id} lets it continue where it failed",
+        }
+        possible = ", ".join(verbs(record.status))
+        raise Refused(
+            f"{record.label} ({record.id}) is {record.status} and cannot be run",
+            hint=instead.get(record.status, f"possible are: {possible}"),
+        )
+
+
+def _worked(summary: Summary) -> Worked:
+    return Worked(
+        runs=tuple(RunEnd(id=run, label=label, status=status) for run, (label, status) in summary.runs.items()),
+        interrupted=summary.interrupted,
+    )

@@ -1,0 +1,40 @@
+"""`gitorch show`: one run, put together from its record and the attempts beside it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gitorch.actions.lookup import find_record
+from gitorch.model.ids import run_path
+from gitorch.model.record import Attempt, Record, TaskRecord
+from gitorch.worker.site import Site
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    record: Record
+
+    def to_json(self) -> dict[str, Any]:
+        return {"schema": "gitorch/show/v1", "run": self.record.to_json()}
+
+
+def show(site: Site, reference: str) -> Shown:
+    """Raises NotFound, UsageError."""
+    record = find_record(site, reference)
+    earlier = [
+        (task.id, f"{run_path(record.id)}/tasks/{task.id}/{number}/attempt.json")
+        for task in record.tasks
+        for number in range(1, task.attempt_count)
+    ]
+    found = site.results.read_all([path for _, path in earlier])
+    attempts: dict[str, list[Attempt]] = {}
+    for (task_id, _), data in zip(earlier, found, strict=True):
+        if data is not None:  # a number that was claimed and given back before it ran leaves a gap
+            attempts.setdefault(task_id, []).append(Attempt.from_json(json.loads(data)))
+    return Shown(record=replace(record, tasks=tuple(_whole(task, attempts) for task in record.tasks)))
+
+
+def _whole(task: TaskRecord, attempts: dict[str, list[Attempt]]) -> TaskRecord:
+    return replace(task, attempts=(*attempts.get(task.id, ()), *task.attempts))

@@ -1,0 +1,250 @@
+"""Everything that can be known to be wrong with configs before hours are spent.
+
+First their text; then, in a worktree of the pinned commit and by the project's own interpreter, their tasks and what
+these say themselves.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from gitorch.config.load import ConfigContext, LoadedConfig, find_configs, load_config
+from gitorch.errors import GitorchError, NotFound
+from gitorch.git import worktrees
+from gitorch.git.pins import ignored_paths
+from gitorch.interpreter.choose import choose
+from gitorch.interpreter.environment import attempt_environment
+from gitorch.interpreter.preflight import Complaint, PreflightConfig, PreflightTask, preflight
+from gitorch.interpreter.probe import Interpreter, probe, source_roots, verify
+from gitorch.model.pin import Pin
+from gitorch.model.problem import Problem, Severity, has_errors
+from gitorch.model.spec import RunSpec, task_config
+from gitorch.worker.site import Site
+
+DEFAULT_PATH = "experiments"
+_VALIDATE_LIMIT_S = 60.0
+
+ChoosePin = Callable[[Sequence[LoadedConfig]], tuple[Pin, tuple[str, ...]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validated:
+    """`valid` are the configs without an error; `printed` is what validate() printed, by config file."""
+
+    configs: tuple[LoadedConfig, ...]
+    valid: tuple[LoadedConfig, ...]
+    problems: tuple[Problem, ...]
+    printed: Mapping[str, str]
+    interpreters: Mapping[str | None, str]  # what each `python:` key stands for; None: none was given
+    pin: Pin | None
+    notes: tuple[str, ...]
+
+
+def validate(site: Site, paths: Sequence[Path], *, environment: Mapping[str, str], choose_pin: ChoosePin) -> Validated:
+    """Load and check all configs at `paths`; `choose_pin` is asked once there is one worth pinning for.
+
+    Raises NotFound where there is no config, and what `choose_pin` raises.
+    """
+    configs = load_all(site, paths)
+    problems = [problem for config in configs for problem in config.problems]
+    readable = [config for config in configs if config.specs and not has_errors(config.problems)]
+    if not readable:
+        return Validated(
+            configs=configs,
+            valid=(),
+            problems=tuple(problems),
+            printed={},
+            interpreters={},
+            pin=None,
+            notes=(),
+        )
+    pin, notes = choose_pin(readable)
+    examination = _Examination(site, environment, pin)
+    problems += examination.examine(readable)
+    broken = {problem.file for problem in problems if problem.severity is Severity.ERROR}
+    return Validated(
+        configs=configs,
+        valid=tuple(config for config in readable if config.file not in broken),
+        problems=tuple(problems),
+        printed=examination.printed,
+        interpreters=examination.interpreters,
+        pin=pin,
+        notes=notes,
+    )
+
+
+def load_all(site: Site, paths: Sequence[Path]) -> tuple[LoadedConfig, ...]:
+    """The configs at `paths`, each once; by default those of the repository's experiments/. Raises NotFound."""
+    repository = site.repository
+    context = ConfigContext(root=repository.root, remotes=repository.remotes())
+    files: dict[Path, Path] = {}
+    for path in paths or [_default_path(repository.root)]:
+        for file in find_configs(path):
+            files.setdefault(file.resolve(), file)
+    return tuple(load_config(file.read_bytes(), file=str(file), settings=context) for file in files.values())
+
+
+def _default_path(root: Path) -> Path:
+    path = root / DEFAULT_PATH
+    if not path.is_dir():
+        raise NotFound(
+            f"there is no {DEFAULT_PATH}/ in {root}", hint="name a config, or make a first one: gitorch init"
+        )
+    return Path(os.path.relpath(path))
+
+
+class _Examination:
+    """The second half: what only the pinned code and its interpreter can tell."""
+
+    def __init__(self, site: Site, environment: Mapping[str, str], pin: Pin) -> None:
+        self._site = site
+        self._main_root = site.repository.main_root
+        self._environment = environment
+        self._pin = pin
+        self._probed: dict[str, Interpreter] = {}
+        self.interpreters: dict[str | None, str] = {}
+        self.printed: dict[str, str] = {}
+
+    def examine(self, configs: Sequence[LoadedConfig]) -> list[Problem]:
+        problems: list[Problem] = []
+        groups: dict[tuple[str, str], list[LoadedConfig]] = {}
+        for config in configs:
+            spec = config.specs[0]
+            try:
+                interpreter = self._interpreter(spec)
+            except GitorchError as error:
+                problems.append(config.problem(("gitorch", "python"), error.message, error.hint))
+                continue
+            problems += self._suggested_links(config)
+            if spec.path_to_tasks != "." or _has_methods(spec) or source_roots(interpreter, self._main_root):
+                groups.setdefault((interpreter.executable, spec.path_to_tasks), []).append(config)
+        if groups:
+            with self._scratch(configs) as tree:
+                for (python, path_to_tasks), members in groups.items():
+                    problems += self._in_the_code(tree, self._probed[python], path_to_tasks, members)
+        return problems
+
+    def _interpreter(self, spec: RunSpec) -> Interpreter:
+        """The interpreter of a config, asked once. Raises GitorchError where it cannot be one."""
+        if spec.python not in self.interpreters:
+            chosen = choose(spec.python, self._site.repository.root, self._environment)
+            interpreter = probe(chosen, cwd=self._main_root, env=self._environment)
+            self._probed[interpreter.executable] = interpreter
+            self.interpreters[spec.python] = interpreter.executable
+        return self._probed[self.interpreters[spec.python]]
+
+    @contextmanager
+    def _scratch(self, configs: Sequence[LoadedConfig]) -> Iterator[Path]:
+        """A worktree of the pin for validate() to run in, gone afterwards: nothing it writes reaches a run."""
+        repository = self._site.repository
+        link = dict.fromkeys(name for config in configs for spec in config.specs for name in spec.link)
+        tree = self._site.workspace / "scratch" / secrets.token_hex(6) / "tree"
+        try:
+            worktrees.materialise(repository, self._pin.commit, tree, link=tuple(link))
+            yield tree
+        finally:
+            worktrees.discard(repository, tree)
+            worktrees.empty_trash(repository)
+
+    def _in_the_code(
+        self, tree: Path, interpreter: Interpreter, path_to_tasks: str, configs: Sequence[LoadedConfig]
+    ) -> list[Problem]:
+        if problems := self._misplaced(tree, path_to_tasks, configs):
+            return problems
+        environment = attempt_environment(
+            self._environment,
+            interpreter=interpreter,
+            tree=tree,
+            main_root=self._main_root,
+            declared=configs[0].specs[0].env,
+            gitorch={},
+        )
+        verify(interpreter, tree, self._main_root, environment)
+        output = str(tree.parent / "output")
+        found = preflight(
+            interpreter,
+            tree,
+            path_to_tasks,
+            [_to_look_over(config, output) for config in configs],
+            env=environment,
+            time_limit_s=_VALIDATE_LIMIT_S,
+        )
+        self.printed |= {file: findings.printed for file, findings in found.items() if findings.printed}
+        return [_complaint(config, complaint) for config in configs for complaint in found[config.file].complaints]
+
+    def _misplaced(self, tree: Path, path_to_tasks: str, configs: Sequence[LoadedConfig]) -> list[Problem]:
+        """What is wrong with pathToTasks in the pinned commit."""
+        directory = tree / path_to_tasks
+        if not directory.resolve().is_relative_to(tree.resolve()):
+            message, hint = "pathToTasks leads out of the repository through a symbolic link", None
+        elif not directory.is_dir():
+            message, hint = f"there is no such directory in commit {self._pin.commit[:12]}", "is it committed?"
+        else:
+            return []
+        return [config.problem(("pathToTasks",), message, hint) for config in configs]
+
+    def _suggested_links(self, config: LoadedConfig) -> list[Problem]:
+        """Parameters that name a git-ignored path: a worktree does not have it."""
+        root = self._main_root
+        spec = config.specs[0]
+        named = {
+            value: key
+            for key, value in spec.params.items()
+            if isinstance(value, str) and _is_inside(root, value) and not _is_linked(value, spec.link)
+        }
+        if not named:
+            return []
+        ignored = ignored_paths(self._site.repository, list(named))
+        return [
+            config.problem(
+                (named[path],),
+                f"{path} is ignored by git, so a run's worktree will not have it",
+                hint=f"gitorch: {{link: [{path}]}} makes it a symbolic link to yours",
+                severity=Severity.WARNING,
+            )
+            for path in ignored
+        ]
+
+
+def _has_methods(spec: RunSpec) -> bool:
+    return any(task.method is not None for task in spec.tasks)
+
+
+def _to_look_over(config: LoadedConfig, output: str) -> PreflightConfig:
+    return PreflightConfig(
+        config.file,
+        [
+            PreflightTask(task.id, task.method, task_config(spec, task, output))
+            for spec in config.specs
+            for task in spec.tasks
+            if task.method is not None
+        ],
+    )
+
+
+def _complaint(config: LoadedConfig, complaint: Complaint) -> Problem:
+    """A complaint at the place in the config that it is about."""
+    ids = [task.id for task in config.specs[0].tasks]
+    where: tuple[str | int, ...] = ("pathToTasks",)
+    if complaint.task is not None:
+        where = ("tasks", ids.index(complaint.task), *(("method",) if complaint.where == "method" else ()))
+    return config.problem(where, complaint.message, complaint.hint)
+
+
+def _is_inside(root: Path, value: str) -> bool:
+    """Whether a parameter's value names something that is there, below the root and not the root itself."""
+    if not value or value.startswith(("/", "~")) or len(value) > 4096 or "\0" in value or ".." in Path(value).parts:
+        return False
+    try:
+        return Path(value) != Path() and (root / value).exists()
+    except OSError:
+        return False
+
+
+def _is_linked(value: str, link: Sequence[str]) -> bool:
+    return any(Path(value).is_relative_to(name) for name in link)

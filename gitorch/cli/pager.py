@@ -1,0 +1,31 @@
+"""Long output through the user's pager, on a terminal only."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import IO, Protocol
+
+
+class _HasPager(Protocol):
+    def pager(self) -> str: ...
+
+
+@contextmanager
+def paged(repository: _HasPager) -> Iterator[IO[bytes]]:
+    """A stream to write to: the pager that git would use, or stdout itself."""
+    command = repository.pager() if sys.stdout.isatty() else ""
+    if command in ("", "cat"):
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    # As git has it: leave at once what fits a screen, pass colours on.
+    environment = {"LESS": "FRX", "LV": "-c", **os.environ}
+    with subprocess.Popen(["sh", "-c", command], stdin=subprocess.PIPE, env=environment) as pager:
+        assert pager.stdin is not None  # noqa: S101  asked for with PIPE
+        with suppress(BrokenPipeError):  # the user has left the pager
+            yield pager.stdin
+            pager.stdin.close()

@@ -1,0 +1,278 @@
+"""Runs as text: lists, one run, what differs, how things stand."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from gitorch.actions.compare import Compared
+from gitorch.actions.listing import columns_that_differ
+from gitorch.actions.status import LiveRun, SiteStatus
+from gitorch.cli.style import duration, number, paint, paint_status, plain, table
+from gitorch.model.compare import ValueDifference
+from gitorch.model.estimate import Estimate
+from gitorch.model.record import Record, TaskRecord
+from gitorch.model.spec import render_value
+from gitorch.model.status import Status
+
+_COMMIT = 10
+_MAX_FILES = 20
+
+
+def render_list(records: Sequence[Record], *, all_columns: bool, colors: bool) -> str:
+    """A table, newest first, of the parameters and metrics in which the runs differ."""
+    cells = [_list_cells(record) for record in records]
+    kept = ["id", "name", "status", "created", "took"]
+    shown = columns_that_differ(cells) if len(cells) > 1 and not all_columns else list(_union(cells))
+    optional = [key for key in _union(cells) if key not in kept and key in shown]
+    header = [*kept[:3], *optional, *kept[3:]]
+    rows = [
+        [paint_status(record.status, on=colors) if key == "status" else plain(row.get(key, "")) for key in header]
+        for record, row in zip(records, cells, strict=True)
+    ]
+    return "\n".join(table(rows, header=[plain(name) for name in header], colors=colors))
+
+
+def render_csv(records: Sequence[Record]) -> str:
+    """All columns, params and metrics prefixed with what they are."""
+    rows = [
+        {
+            "id": record.id,
+            "name": record.name,
+            "label": record.label,
+            "status": str(record.status),
+            "commit": record.pin.commit,
+            **{f"params.{key}": render_value(value) for key, value in record.spec.params.items()},
+            **{f"metrics.{key}": "" if value is None else value for key, value in record.metrics.items()},
+            "created": record.created,
+            "started": record.started or "",
+            "ended": record.ended or "",
+            "duration_s": "" if record.duration_s is None else record.duration_s,
+        }
+        for record in records
+    ]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(_union(rows)), restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().removesuffix("\n")
+
+
+def render_run(record: Record, *, colors: bool) -> str:
+    """Everything about one run that fits a screen."""
+    rows = [
+        ("status", paint_status(record.status, on=colors)),
+        ("name", record.label),
+        ("config", record.source),
+        (
+            "commit",
+            record.pin.commit + (" (a snapshot of uncommitted files)" if record.pin.to_json()["snapshot"] else ""),
+        ),
+        ("created", local_time(record.created)),
+        ("started", local_time(record.started)),
+        ("ended", local_time(record.ended)),
+        ("took", duration(record.duration_s)),
+        ("rerun of", record.rerun_of or ""),
+        ("python", f"{record.environment.get('python', '')} {record.interpreter}".strip()),
+        ("output", record.output_name or ""),
+    ]
+    lines = [f"{paint(record.id, 'bold', on=colors)}", *_aligned((key, value) for key, value in rows if value)]
+    lines += _section("params", ((key, render_value(value)) for key, value in record.spec.params.items()), colors)
+    lines += ["", paint("tasks", "bold", on=colors), *_tasks(record, colors)]
+    lines += _section("metrics", ((key, number(value)) for key, value in record.metrics.items()), colors)
+    outputs = (
+        (output.path, f"{size(output.size)}{'  large file' if output.stored == 'lfs' else ''}  by {output.task}")
+        for output in record.outputs
+    )
+    lines += _section("outputs", outputs, colors)
+    history = (
+        (
+            local_time(change.at),
+            f"{change.source or 'new'} -> {change.target}  by {change.by}" + (f": {change.why}" if change.why else ""),
+        )
+        for change in record.history
+    )
+    lines += _section("history", history, colors)
+    return "\n".join(lines)
+
+
+def render_comparison(compared: Compared, *, colors: bool) -> str:
+    """Only what differs; of metrics also by how much."""
+    comparison = compared.comparison
+    letters = [chr(ord("A") + position) for position in range(len(compared.records))]
+    rows = [
+        [letter, record.id, paint_status(record.status, on=colors), plain(record.label)]
+        for letter, record in zip(letters, compared.records, strict=True)
+    ]
+    lines = table(rows, header=["", "id", "status", "run"], colors=colors)
+    if comparison.same:
+        return "\n".join([*lines, "", "no difference in code, config, environment, data, metrics or outputs"])
+    code = comparison.code
+    if not code.same:
+        lines += ["", paint("code", "bold", on=colors)]
+        lines += [f"  {commit.oid[:_COMMIT]}  {plain(commit.subject)}" for commit in code.commits]
+        changed = [
+            [f"  {file.status}", plain(file.path), "binary" if file.added is None else f"+{file.added} -{file.deleted}"]
+            for file in code.files[:_MAX_FILES]
+        ]
+        lines += table(changed, header=["", "", ""], colors=False)[1:]
+        if len(code.files) > _MAX_FILES:
+            lines.append(f"  and {len(code.files) - _MAX_FILES} more files")
+    for name in ("config", "environment", "data"):
+        lines += _differences(name, getattr(comparison, name), letters, colors)
+    lines += _differences("metrics", comparison.metrics, letters, colors, with_change=True)
+    outputs = comparison.outputs
+    if not outputs.same:
+        lines += ["", paint("outputs", "bold", on=colors)]
+        for mark, paths in (("changed", outputs.changed), ("added", outputs.added), ("removed", outputs.removed)):
+            lines += [f"  {mark.ljust(7)}  {plain(path)}" for path in paths]
+    same = [name for name in ("code", "config", "environment", "metrics", "outputs") if getattr(comparison, name).same]
+    if same:
+        lines += ["", paint(f"the same: {', '.join(same)}", "dim", on=colors)]
+    return "\n".join(lines)
+
+
+def render_status(status: SiteStatus, *, colors: bool) -> str:
+    """Counts, live runs and why they wait, workers, time left."""
+    counts = [f"{count} {paint_status(state, on=colors)}" for state, count in status.counts.items() if count]
+    lines = [", ".join(counts) or "no runs yet"]
+    if status.eta:
+        lines[0] += f"; about {estimate(status.eta)} left"
+    if status.runs:
+        rows = [_live_cells(run, colors) for run in status.runs]
+        lines += [
+            "",
+            *table(rows, header=["id", "run", "status", "task", "progress", "elapsed", "left", "why"], colors=colors),
+        ]
+    if status.workers:
+        lines.append("")
+    lines += [
+        f"worker {live.worker.host}:{live.worker.pid}, since {local_time(live.worker.since)}, "
+        f"{live.tasks} task{'' if live.tasks == 1 else 's'}"
+        for live in status.workers
+    ]
+    return "\n".join(lines)
+
+
+def estimate(left: Estimate) -> str:
+    """`2m10s, at most 3m`: half of the time it is less than the first, in four cases out of five than the second."""
+    near, far = duration(left.p50), duration(left.p80)
+    return near if near == far else f"{near} to {far}"
+
+
+def local_time(stamp: str | None) -> str:
+    """A recorded time as the clock on the wall shows it."""
+    return f"{datetime.fromisoformat(stamp).astimezone():%Y-%m-%d %H:%M:%S}" if stamp else ""
+
+
+def size(count: int) -> str:
+    """`812 B`, `1.4 MiB`."""
+    if count < 1024:
+        return f"{count} B"
+    amount = float(count)
+    for unit in ("KiB", "MiB", "GiB", "TiB"):
+        amount /= 1024
+        if amount < 1024 or unit == "TiB":
+            return f"{amount:.1f} {unit}"
+    raise AssertionError("unreachable")
+
+
+def _list_cells(record: Record) -> dict[str, str]:
+    return {
+        "id": record.id,
+        "name": record.name,
+        "status": str(record.status),
+        "commit": record.pin.commit[:_COMMIT],
+        **{key: render_value(value) for key, value in record.spec.params.items()},
+        **{key: number(value) for key, value in record.metrics.items()},
+        "created": local_time(record.created),
+        "took": duration(record.duration_s),
+    }
+
+
+def _union(rows: Iterable[Mapping[str, Any]]) -> dict[str, None]:
+    return dict.fromkeys(key for row in rows for key in row)
+
+
+def _tasks(record: Record, colors: bool) -> list[str]:
+    return table(
+        [_task_cells(task, colors) for task in record.tasks],
+        header=["  task", "status", "attempts", "took", ""],
+        colors=False,
+    )
+
+
+def _task_cells(task: TaskRecord, colors: bool) -> list[str]:
+    last = task.attempts[-1] if task.attempts else None
+    told = str(last.outcome) if last and task.status is Status.ERROR else ""
+    if last and last.modified:
+        told += f" (changed tracked files: {', '.join(last.modified)})"
+    if last and last.notes:
+        told += f" ({'; '.join(last.notes)})"
+    return [
+        f"  {task.id}",
+        paint_status(task.status, on=colors),
+        str(task.attempt_count or ""),
+        duration(last.duration_s if last else None),
+        plain(told),
+    ]
+
+
+def _section(title: str, rows: Iterable[tuple[str, str]], colors: bool) -> list[str]:
+    lines = _aligned(rows)
+    return ["", paint(title, "bold", on=colors), *lines] if lines else []
+
+
+def _aligned(rows: Iterable[tuple[str, str]]) -> list[str]:
+    found = [(plain(key), value) for key, value in rows]
+    width = max((len(key) for key, _ in found), default=0)
+    return [f"  {key.ljust(width)}  {value}".rstrip() for key, value in found]
+
+
+def _differences(
+    title: str, difference: ValueDifference, letters: Sequence[str], colors: bool, *, with_change: bool = False
+) -> Iterator[str]:
+    if difference.same:
+        return
+    yield ""
+    header = [f"{title}", *letters, *(["change"] if with_change else [])]
+    rows = []
+    for key, values in difference.changed.items():
+        cells = [
+            "-" if value is None else number(value) if isinstance(value, float) else _short(value) for value in values
+        ]
+        rows.append([f"  {plain(key)}", *cells, *([_change(values[0], values[-1])] if with_change else [])])
+    yield from table(rows, header=header, colors=colors)
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return plain(text)
+
+
+def _change(first: Any, last: Any) -> str:
+    if not isinstance(first, int | float) or not isinstance(last, int | float):
+        return ""
+    share = f", {(last - first) / abs(first):+.1%}" if first else ""
+    return f"{last - first:+.6g}{share}"
+
+
+def _live_cells(run: LiveRun, colors: bool) -> list[str]:
+    progress = ""
+    if run.progress:
+        done, total = run.progress
+        progress = f"{done:g}/{total:g}"
+    return [
+        run.id,
+        plain(run.label),
+        paint_status(run.status, on=colors),
+        run.task or "",
+        progress,
+        duration(run.elapsed_s),
+        estimate(run.eta) if run.eta else "",
+        plain(run.why or ""),
+    ]

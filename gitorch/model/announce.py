@@ -1,0 +1,47 @@
+"""What a worker tells about its work while it works: values, shown by whoever listens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from gitorch.model.outcome import Outcome
+from gitorch.model.status import Status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptStarted:
+    run: str
+    label: str
+    task: str
+    number: int
+    events: Path  # the file that the attempt reports its progress to
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptEnded:
+    """`status` is the task's, `run_status` the run's; `tail` and `location` (file:line) explain a failure."""
+
+    run: str
+    label: str
+    task: str
+    number: int
+    status: Status
+    run_status: Status
+    outcome: Outcome
+    duration_s: float
+    tail: tuple[str, ...] = ()
+    location: str | None = None
+    has_unkept_files: bool = False  # its outputs could not all be kept: the live ones stay
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noticed:
+    """Something worth a line: a lost worker's task taken back, a worktree that could not be removed."""
+
+    message: str
+
+
+Announcement = AttemptStarted | AttemptEnded | Noticed
+Listener = Callable[[Announcement], None]

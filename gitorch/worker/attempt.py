@@ -1,0 +1,107 @@
+"""From a claim to an order that an engine can carry out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gitorch import runner
+from gitorch.engines.contract import Order
+from gitorch.git import worktrees
+from gitorch.interpreter.environment import attempt_environment
+from gitorch.interpreter.probe import Interpreter
+from gitorch.model.payload import Payload
+from gitorch.model.placeholders import fill
+from gitorch.model.spec import TaskSpec, task_config
+from gitorch.model.workspace import AttemptDirectory, RunDirectory
+from gitorch.queue.queue import Claim
+from gitorch.tools.files import write_aside
+from gitorch.worker.site import Site
+from gitorch.worker.surroundings import Surroundings
+
+TASK_PROGRAM = Path(runner.__file__).with_name("task.py")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """A claimed task with everything known about it: what goes to the engine and comes back with its end."""
+
+    claim: Claim
+    payload: Payload
+    run: RunDirectory
+    directory: AttemptDirectory
+
+    @classmethod
+    def of(cls, site: Site, claim: Claim) -> Attempt:
+        run = site.directory(claim.run)
+        return cls(
+            claim=claim,
+            payload=Payload.from_json(claim.payload),
+            run=run,
+            directory=run.attempt(claim.task, claim.number),
+        )
+
+    @property
+    def task(self) -> TaskSpec:
+        return self.payload.spec.task(self.claim.task)
+
+
+def prepare(site: Site, attempt: Attempt, surroundings: Surroundings) -> Order:
+    """Make the worktree exactly the pin, lay out the attempt's directory, and give the order to run it.
+
+    Raises GitorchError or OSError where that cannot be done: the attempt could not start.
+    """
+    run, directory, spec = attempt.run, attempt.directory, attempt.payload.spec
+    interpreter = surroundings.interpreter(attempt.payload.interpreter)
+    _bring_to_pin(site, attempt)
+    run.output.mkdir(parents=True, exist_ok=True)
+    directory.path.mkdir(parents=True, exist_ok=True)
+    config = task_config(spec, attempt.task, str(run.output))
+    write_aside(directory.config, json.dumps(config, ensure_ascii=False).encode())
+    return Order(
+        token=attempt.claim.token,
+        directory=directory.path,
+        argv=_argv(attempt, interpreter, config),
+        cwd=run.tree,
+        env=attempt_environment(
+            surroundings.environment,
+            interpreter=interpreter,
+            tree=run.tree,
+            main_root=site.repository.main_root,
+            declared=spec.env,
+            gitorch={
+                "GITORCH_RUN_ID": attempt.claim.run,
+                "GITORCH_TASK_ID": attempt.claim.task,
+                "GITORCH_ATTEMPT": str(attempt.claim.number),
+                "GITORCH_TOKEN": attempt.claim.token,
+                "GITORCH_CONFIG": str(directory.config),
+                "GITORCH_OUTPUT_DIR": str(run.output),
+                "GITORCH_EVENTS": str(directory.events),
+            },
+        ),
+        grace_s=site.grace_s,
+    )
+
+
+def _bring_to_pin(site: Site, attempt: Attempt) -> None:
+    """A worktree that something ran in is reset, unless another task of the run is using it just now."""
+    commit = attempt.payload.pin.commit
+    if not worktrees.is_present(site.repository, attempt.run.tree):
+        worktrees.materialise(site.repository, commit, attempt.run.tree, link=attempt.payload.spec.link)
+    elif attempt.claim.siblings == 0 and (attempt.run.path / "log").exists():
+        worktrees.reset(site.repository, attempt.run.tree, commit)
+
+
+def _argv(attempt: Attempt, interpreter: Interpreter, config: Mapping[str, Any]) -> tuple[str, ...]:
+    match attempt.task:
+        case TaskSpec(method=str(method)):
+            tasks = attempt.run.tree / attempt.payload.spec.path_to_tasks
+            return (interpreter.executable, str(TASK_PROGRAM), str(tasks), method, str(attempt.directory.result))
+        case TaskSpec(command=str(command)):
+            return ("sh", "-c", fill(command, config))
+        case TaskSpec(command=tuple(words)):
+            return fill(words, config)
+    raise ValueError(f"task {attempt.claim.task} has neither method nor command")

@@ -1,0 +1,164 @@
+"""What an attempt left behind, gathered into values: the first half of the way from its end to the record.
+
+Nothing here changes the results branch or the queue, so it can be repeated after a crash.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import socket
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gitorch.engines.contract import Ended
+from gitorch.git import artifacts, worktrees
+from gitorch.git.artifacts import Stored, Unkeepable
+from gitorch.model import metrics, record
+from gitorch.model.metrics import Metrics
+from gitorch.model.outcome import Kind, Outcome
+from gitorch.model.record import Collected
+from gitorch.worker import log, outputs
+from gitorch.worker.attempt import Attempt
+from gitorch.worker.events import read_events
+from gitorch.worker.site import Site
+from gitorch.worker.surroundings import Surroundings
+
+TAIL_LINES = 20
+_LONGEST_TAIL_LINE = 2000
+_CHUNK = 1 << 20
+_LARGEST_JSON = 16 << 20
+# The last line of a traceback entry: `  File "/…/Tasks.py", line 12, in run`.
+_TRACEBACK_ENTRY = re.compile(r'^\s*File "(.+)", line (\d+)')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gathered:
+    """An ended attempt with all that is to be committed: `files` of its own, and `outputs` that are new or changed."""
+
+    attempt: Attempt
+    ended: Ended
+    collected: Collected
+    files: Mapping[str, bytes | Stored]
+    outputs: Mapping[str, Stored]
+    tail: tuple[str, ...]
+    location: str | None
+
+
+class _Log(NamedTuple):
+    content: bytes | Stored
+    tail: tuple[str, ...]
+    location: str | None
+
+
+def gather(site: Site, attempt: Attempt, ended: Ended, surroundings: Surroundings) -> Gathered:
+    """Read what the attempt wrote. Whatever of it cannot be kept is said in the attempt's notes."""
+    directory, task = attempt.directory, attempt.task
+    kept_log = _log(site, attempt, surroundings.secrets)
+    modified = worktrees.modified(site.repository, attempt.run.tree, attempt.payload.pin.commit)
+    found = outputs.find(site, attempt.run, task, link=attempt.payload.spec.link)
+    events = read_events(directory.events)
+    result = _json(directory.result) if ended.outcome.kind is Kind.SUCCEEDED else None
+    kept_attempt = record.Attempt(
+        number=attempt.claim.number,
+        token=attempt.claim.token,
+        started=ended.started,
+        ended=ended.ended,
+        duration_s=ended.duration_s,
+        host=socket.gethostname(),
+        outcome=_explained(ended.outcome, kept_log),
+        pin=attempt.payload.pin,
+        left_running=ended.left_running,
+        modified=modified.files,
+        notes=(*found.notes, *(f"{name} was changed, and is too large for a diff" for name in modified.large)),
+    )
+    collected = Collected(
+        task=task.id,
+        attempt=kept_attempt,
+        result=result,
+        metrics=_metrics(attempt, events, result),
+        outputs=found.outputs,
+        environment=surroundings.describe(attempt.payload.interpreter),
+    )
+    files: dict[str, bytes | Stored] = {"log.txt": kept_log.content}
+    if directory.events.is_file():
+        files["events.jsonl"] = artifacts.store(site.repository, directory.events, large=site.large_file)
+    if modified.diff:
+        files["changes.diff"] = modified.diff
+    files["attempt.json"] = render_json({**kept_attempt.to_json(), "result": result, "metrics": collected.metrics})
+    return Gathered(
+        attempt=attempt,
+        ended=ended,
+        collected=collected,
+        files=files,
+        outputs=found.new,
+        tail=kept_log.tail,
+        location=kept_log.location,
+    )
+
+
+def render_json(value: Any) -> bytes:
+    """JSON as it is committed: one key a line, so that `git diff` between two runs reads well."""
+    return (json.dumps(value, indent=1, allow_nan=False) + "\n").encode()
+
+
+def _log(site: Site, attempt: Attempt, secrets: tuple[bytes, ...]) -> _Log:
+    """The log as it is kept, its last lines, and the place in the run's own code that a traceback ends in."""
+    tail: deque[str] = deque(maxlen=TAIL_LINES)
+    location = None
+    aside = attempt.directory.path / "log.kept"
+    try:
+        with attempt.directory.log.open("rb") as live, aside.open("wb") as kept:
+            for line in log.kept(iter(lambda: live.read(_CHUNK), b""), secrets):
+                kept.write(line)
+                text = line[:_LONGEST_TAIL_LINE].decode("utf-8", "replace").rstrip("\n")
+                tail.append(text)
+                if entry := _TRACEBACK_ENTRY.match(text):
+                    location = _in_the_run(attempt, entry) or location
+        content = artifacts.store(site.repository, aside, large=site.large_file)
+    except (OSError, Unkeepable) as error:
+        return _Log(f"gitorch: the log could not be read: {error}\n".encode(), (), None)
+    return _Log(content, tuple(tail), location)
+
+
+def _in_the_run(attempt: Attempt, entry: re.Match[str]) -> str | None:
+    """`file:line` of a traceback entry, if the file is in the run's worktree."""
+    try:
+        return f"{Path(entry[1]).relative_to(attempt.run.tree)}:{entry[2]}"
+    except ValueError:
+        return None
+
+
+def _explained(outcome: Outcome, kept_log: _Log) -> Outcome:
+    """A failure with its reason in words: the last line that the program had to say."""
+    if outcome.kind is not Kind.EXIT_CODE or outcome.message:
+        return outcome
+    said = next((line.strip() for line in reversed(kept_log.tail) if line.strip()), None)
+    return Outcome(kind=outcome.kind, exit_code=outcome.exit_code, message=said)
+
+
+def _metrics(attempt: Attempt, events: Iterator[Any], result: Any) -> Metrics:
+    """All that the task measured: by events, in files of the output directory, by what it returned."""
+    found = metrics.of_events(events)
+    for name in ("metrics.json", *attempt.task.metrics):
+        found |= metrics.of_file(_json(attempt.run.output / name))
+    return found | metrics.of_result(result)
+
+
+def _json(path: Path) -> Any:
+    """The JSON at `path`, NaN and infinities as null; None where there is none."""
+    try:
+        if path.stat().st_size > _LARGEST_JSON:
+            return None
+        return json.loads(path.read_bytes(), parse_constant=lambda _: None, parse_float=_finite)
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def _finite(text: str) -> float | None:
+    number = float(text)
+    return number if math.isfinite(number) else None

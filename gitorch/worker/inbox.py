@@ -1,0 +1,45 @@
+"""Messages from threads to the one that waits, and a descriptor that becomes readable when there are some."""
+
+from __future__ import annotations
+
+import socket
+from collections import deque
+from contextlib import suppress
+from typing import Generic, TypeVar
+
+Message = TypeVar("Message")
+
+
+class Inbox(Generic[Message]):
+    def __init__(self) -> None:
+        self._messages: deque[Message] = deque()
+        self._reader, self._writer = socket.socketpair()
+        self._reader.setblocking(False)
+        self._writer.setblocking(False)
+
+    def post(self, message: Message) -> None:
+        self._messages.append(message)
+        with suppress(BlockingIOError):  # it is full of wake-up calls already
+            self._writer.send(b"\0")
+
+    def drain(self) -> list[Message]:
+        """The messages so far, oldest first; empty after a signal that woke us."""
+        with suppress(BlockingIOError):
+            while self._reader.recv(4096):
+                pass
+        messages = []
+        while self._messages:
+            messages.append(self._messages.popleft())
+        return messages
+
+    def fileno(self) -> int:
+        return self._reader.fileno()
+
+    @property
+    def waker(self) -> int:
+        """For `signal.set_wakeup_fd`: a signal wakes whoever waits on the inbox."""
+        return self._writer.fileno()
+
+    def close(self) -> None:
+        self._reader.close()
+        self._writer.close()

@@ -1,0 +1,122 @@
+"""The files a run has written, hashed and stored: each read once, however many attempts look at it."""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from gitorch.git import artifacts
+from gitorch.git.artifacts import Stored, Unkeepable
+from gitorch.model.record import Output
+from gitorch.model.spec import TaskSpec
+from gitorch.model.workspace import RunDirectory
+from gitorch.tools.files import write_aside
+from gitorch.worker.site import Site
+
+WORKTREE = "worktree/"  # what `outputs:` took from the worktree is kept under this name
+
+Fingerprint = list[int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What the run has written so far; `new` holds the content of what was not found like this before."""
+
+    outputs: tuple[Output, ...]
+    new: Mapping[str, Stored]
+    notes: tuple[str, ...]
+
+
+def find(site: Site, run: RunDirectory, task: TaskSpec, *, link: Iterable[str]) -> Found:
+    """Store what the run has written since it was last looked at. What cannot be kept is named in a note."""
+    before = _load(run)
+    outputs: list[Output] = []
+    new: dict[str, Stored] = {}
+    notes: list[str] = []
+    seen: dict[str, _Seen] = {}
+    for name, path in _files(run, task.outputs, tuple(link)):
+        try:
+            fingerprint = _fingerprint(path)
+            known = before.get(name)
+            if known is None or known.fingerprint != fingerprint:
+                new[name] = artifacts.store(site.repository, path, large=site.large_file)
+                known = _Seen(fingerprint, _output(name, new[name], task.id))
+        except (OSError, Unkeepable) as error:
+            notes.append(f"{name} is not kept: {error}")
+            continue
+        outputs.append(known.output)
+        seen[name] = known
+    _save(run, seen)
+    return Found(outputs=tuple(outputs), new=new, notes=tuple(notes))
+
+
+def forget(run: RunDirectory) -> None:
+    """Look at everything anew: what was found before a crash may never have been committed."""
+    (run.path / _SEEN).unlink(missing_ok=True)
+
+
+class _Seen(NamedTuple):
+    """A file as it was last read; while its fingerprint stays, so does its content."""
+
+    fingerprint: Fingerprint
+    output: Output
+
+
+_SEEN = "seen.json"
+
+
+def _load(run: RunDirectory) -> dict[str, _Seen]:
+    try:
+        values = json.loads((run.path / _SEEN).read_bytes())
+        return {name: _Seen(fingerprint, Output.from_json(output)) for name, (fingerprint, output) in values.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}  # read once more what was read already: slower, never wrong
+
+
+def _save(run: RunDirectory, seen: Mapping[str, _Seen]) -> None:
+    values = {name: (known.fingerprint, known.output.to_json()) for name, known in seen.items()}
+    write_aside(run.path / _SEEN, json.dumps(values).encode())
+
+
+def _fingerprint(path: Path) -> Fingerprint:
+    status = path.lstat()
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+
+
+def _output(name: str, stored: Stored, task: str) -> Output:
+    return Output(path=name, size=stored.size, sha256=stored.sha256, stored=stored.kind, task=task, mode=stored.mode)
+
+
+def _files(run: RunDirectory, globs: tuple[str, ...], link: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
+    yield from _below(run.output, "")
+    matched: dict[str, Path] = {}
+    for pattern in globs:
+        for found in glob.iglob(pattern, root_dir=run.tree, recursive=True, include_hidden=True):  # noqa: PTH207  names hidden files too
+            name = Path(found).as_posix()
+            if name.split("/")[0] == ".git" or any(Path(name).is_relative_to(linked) for linked in link):
+                continue
+            path = run.tree / name
+            if path.is_dir() and not path.is_symlink():
+                matched |= _below(path, f"{name}/")
+            else:
+                matched[name] = path
+    for name in sorted(matched):
+        yield WORKTREE + name, matched[name]
+
+
+def _below(directory: Path, prefix: str) -> Iterator[tuple[str, Path]]:
+    """Everything in a directory that is no directory, links not followed, in the order of names."""
+    try:
+        entries = sorted(os.scandir(directory), key=lambda entry: entry.name)
+    except FileNotFoundError:
+        return
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _below(Path(entry.path), f"{prefix}{entry.name}/")
+        else:
+            yield f"{prefix}{entry.name}", Path(entry.path)

@@ -1,0 +1,267 @@
+"""The worker: claims tasks, has them prepared, executed and committed, N at a time.
+
+The main thread claims and talks to the engine. Preparers make worktrees ready; the committer gathers what ended and
+commits it, all that ended meanwhile in one commit; a third thread keeps worktrees ready ahead. They answer through one
+inbox, so that no thread waits for another's disk and only the main one changes what the pool knows.
+"""
+
+from __future__ import annotations
+
+import queue
+import secrets
+import selectors
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import NamedTuple
+
+from gitorch.engines.contract import Ended, Engine, Order
+from gitorch.errors import GitorchError
+from gitorch.model.announce import AttemptEnded, AttemptStarted, Listener, Noticed
+from gitorch.model.outcome import Kind, Outcome
+from gitorch.model.status import Status
+from gitorch.queue.queue import AttemptEnd
+from gitorch.tools.clock import now
+from gitorch.worker.ahead import Ahead
+from gitorch.worker.attempt import Attempt, prepare
+from gitorch.worker.collect import gather
+from gitorch.worker.commit import commit
+from gitorch.worker.inbox import Inbox
+from gitorch.worker.site import Site
+from gitorch.worker.surroundings import Surroundings
+
+LARGEST_BATCH = 64
+PREPARERS = 4
+
+
+@dataclass(slots=True)
+class Summary:
+    """What a worker did: the runs it executed tasks of, with label and last status; whether it was told to stop."""
+
+    runs: dict[str, tuple[str, Status]] = field(default_factory=dict)
+    interrupted: bool = False
+
+
+class _Prepared(NamedTuple):
+    attempt: Attempt
+    order: Order
+
+
+class _Unprepared(NamedTuple):
+    attempt: Attempt
+    error: Exception
+
+
+class _Committed(NamedTuple):
+    attempts: Sequence[Attempt]
+    announcements: Sequence[AttemptEnded]
+
+
+class _Stuck(NamedTuple):
+    """These attempts could not be seen through: the disk is full, the repository gone. The next start will."""
+
+    attempts: Sequence[Attempt]
+    error: BaseException
+
+
+_Message = _Prepared | _Unprepared | _Committed | _Stuck | Noticed
+
+
+class Pool:
+    """One worker at work; made for one `work()`."""
+
+    def __init__(
+        self,
+        site: Site,
+        engine: Engine,
+        worker: str,
+        listener: Listener,
+        *,
+        surroundings: Surroundings,
+        by: str,
+        only: Sequence[str] | None = None,
+    ) -> None:
+        self._site = site
+        self._engine = engine
+        self._worker = worker
+        self._listener = listener
+        self._only = only
+        self._surroundings = surroundings
+        self._by = by
+        self._inbox: Inbox[_Message] = Inbox()
+        self._ahead = Ahead(site, only, self._inbox.post)
+        self._to_commit: queue.SimpleQueue[tuple[Attempt, Ended] | None] = queue.SimpleQueue()
+        self._in_hand: dict[str, Attempt] = {}  # by token, from the claim until the commit
+        self._in_engine: set[str] = set()
+        self._committing: set[str] = set()
+        self._cancelled: set[str] = set()
+        self._stops = 0
+        self._stuck: BaseException | None = None
+        self._summary = Summary()
+
+    def work(self) -> Summary:
+        """Run what can be claimed until nothing can and nothing of ours runs. Raises what made it give up."""
+        with self._stoppable(), self._engine, self._threads() as preparers:
+            while True:
+                self._claim_what_fits(preparers)
+                if not self._in_hand:
+                    break
+                self._wait()
+                for message in self._inbox.drain():
+                    self._receive(message)
+                for ended in self._engine.poll():
+                    self._hand_to_committer(ended)
+                self._heed_stops()
+        for message in self._inbox.drain():
+            self._receive(message)
+        self._inbox.close()
+        self._summary.interrupted = self._stops > 0
+        if self._stuck:
+            raise self._stuck
+        return self._summary
+
+    # -- the main thread's steps
+
+    def _claim_what_fits(self, preparers: ThreadPoolExecutor) -> None:
+        while not (self._stops or self._stuck) and len(self._in_hand) - len(self._committing) < self._engine.slots:
+            claim = self._site.queue.claim(self._worker, secrets.token_hex(16), now=now(), only=self._only)
+            if claim is None:
+                return
+            attempt = Attempt.of(self._site, claim)
+            self._in_hand[claim.token] = attempt
+            preparers.submit(self._prepare, attempt)
+            self._ahead.look()
+
+    def _wait(self) -> None:
+        with selectors.DefaultSelector() as selector:
+            for source in (self._inbox.fileno(), *self._engine.descriptors()):
+                selector.register(source, selectors.EVENT_READ)
+            selector.select(self._engine.poll_interval_s)
+
+    def _receive(self, message: _Message) -> None:
+        match message:
+            case _Prepared(attempt, order):
+                self._start(attempt, order)
+            case _Unprepared(attempt, error):
+                self._end_unstarted(attempt, Outcome(kind=Kind.COULD_NOT_START, message=str(error)))
+            case _Committed(attempts, announcements):
+                self._let_go(attempts)
+                for announcement in announcements:
+                    self._summary.runs[announcement.run] = (announcement.label, announcement.run_status)
+                    if announcement.run_status is Status.COMPLETE:
+                        self._ahead.clear_away(announcement.run, keep_files=announcement.has_unkept_files)
+                    self._listener(announcement)
+            case _Stuck(attempts, error):
+                self._let_go(attempts)
+                self._stuck = self._stuck or error
+            case Noticed():
+                self._listener(message)
+
+    def _start(self, attempt: Attempt, order: Order) -> None:
+        claim = attempt.claim
+        if self._stops or self._stuck:
+            self._end_unstarted(attempt, Outcome(kind=Kind.INTERRUPTED))
+            return
+        self._engine.submit(order)
+        self._in_engine.add(claim.token)
+        self._listener(
+            AttemptStarted(
+                run=claim.run,
+                label=attempt.payload.spec.label,
+                task=claim.task,
+                number=claim.number,
+                events=attempt.directory.events,
+            )
+        )
+
+    def _end_unstarted(self, attempt: Attempt, outcome: Outcome) -> None:
+        """An attempt that never ran: given back as if it had not been claimed, or recorded with the reason."""
+        claim = attempt.claim
+        if outcome.kind is Kind.INTERRUPTED:
+            self._site.queue.finish(
+                [AttemptEnd(run=claim.run, task=claim.task, token=claim.token, status=Status.WAITING, outcome=outcome)]
+            )
+            self._let_go([attempt])
+            return
+        moment = now()
+        self._hand_to_committer(Ended(token=claim.token, outcome=outcome, started=moment, ended=moment, duration_s=0.0))
+
+    def _let_go(self, attempts: Sequence[Attempt]) -> None:
+        for attempt in attempts:
+            del self._in_hand[attempt.claim.token]
+            self._committing.discard(attempt.claim.token)
+
+    def _hand_to_committer(self, ended: Ended) -> None:
+        self._in_engine.discard(ended.token)
+        self._committing.add(ended.token)
+        self._to_commit.put((self._in_hand[ended.token], ended))
+
+    def _heed_stops(self) -> None:
+        """Asked once, take nothing more; asked twice, end what runs: it will wait to be run again."""
+        if self._stops > 1:
+            for token in self._in_engine - self._cancelled:
+                self._engine.cancel(token, Kind.INTERRUPTED)
+                self._cancelled.add(token)
+
+    # -- the other threads
+
+    def _prepare(self, attempt: Attempt) -> None:
+        try:
+            self._inbox.post(_Prepared(attempt, prepare(self._site, attempt, self._surroundings)))
+        except (GitorchError, OSError) as error:
+            self._inbox.post(_Unprepared(attempt, error))
+        except BaseException as error:
+            self._inbox.post(_Stuck([attempt], error))
+
+    def _commit_all(self) -> None:
+        """Commit what has ended, together what ended while the commit before was flushed; until None comes."""
+        going_on = True
+        while going_on:
+            batch = [self._to_commit.get()]
+            with suppress(queue.Empty):
+                while len(batch) < LARGEST_BATCH:
+                    batch.append(self._to_commit.get_nowait())
+            going_on = None not in batch
+            ended = [item for item in batch if item is not None]
+            if ended:
+                self._commit(ended)
+
+    def _commit(self, batch: list[tuple[Attempt, Ended]]) -> None:
+        attempts = [attempt for attempt, _ in batch]
+        try:
+            gathered = [gather(self._site, attempt, ended, self._surroundings) for attempt, ended in batch]
+            self._inbox.post(_Committed(attempts, commit(self._site, gathered, by=self._by)))
+        except BaseException as error:
+            self._inbox.post(_Stuck(attempts, error))
+
+    @contextmanager
+    def _threads(self) -> Iterator[ThreadPoolExecutor]:
+        """The preparers, the committer and the one that looks ahead, all of them ended at the end."""
+        committer = threading.Thread(target=self._commit_all, name="committer")
+        with ThreadPoolExecutor(PREPARERS, "preparer") as preparers, self._ahead:
+            committer.start()
+            try:
+                yield preparers
+            finally:
+                self._to_commit.put(None)
+                committer.join()
+
+    @contextmanager
+    def _stoppable(self) -> Iterator[None]:
+        """Signals only count, and wake the main thread: the loop decides what they mean."""
+
+        def stop(number: int, _: FrameType | None) -> None:
+            self._stops += 1 if number == signal.SIGINT else 2
+
+        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        woken = signal.set_wakeup_fd(self._inbox.waker, warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(woken)
+            for number, handler in before.items():
+                signal.signal(number, handler)

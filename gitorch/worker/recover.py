@@ -1,0 +1,121 @@
+"""After a crash: what a dead worker had in hand is collected or given back, and the queue catches up with the records.
+
+Nothing here trusts a pid. A worker is dead when its lock is free; its supervisors are gone when theirs is; and what
+survived even them is found by the attempt's token, not by a number that may be another process's by now.
+"""
+
+from __future__ import annotations
+
+from gitorch.engines.contract import Ended, recorded_end
+from gitorch.engines.sweep import sweep
+from gitorch.errors import Busy
+from gitorch.model.announce import Listener
+from gitorch.model.outcome import Kind, Outcome
+from gitorch.model.payload import Payload
+from gitorch.model.record import Record
+from gitorch.model.status import LIVE, Status
+from gitorch.queue.queue import NewRun, NewTask, QueuedRun, Worker
+from gitorch.tools.clock import now
+from gitorch.worker import outputs
+from gitorch.worker.attempt import Attempt
+from gitorch.worker.collect import gather
+from gitorch.worker.commit import commit
+from gitorch.worker.liveness import WorkerLocks, taken_over
+from gitorch.worker.site import Site
+from gitorch.worker.surroundings import Surroundings
+
+# How long a dead worker's supervisors may take beyond the grace they give their processes.
+_SUPERVISORS_S = 10.0
+# A reader that asks whether the worker is alive holds its lock for an instant.
+_READERS_S = 0.05
+
+
+def recover(site: Site, surroundings: Surroundings, listener: Listener) -> None:
+    """Bring the queue to what records and dead workers' attempts say. Safe to repeat, and beside living workers.
+
+    Raises Busy where a dead worker's processes do not end.
+    """
+    for worker in site.queue.workers():
+        locks = WorkerLocks.of(site.state, worker.id)
+        with taken_over(locks.alive, wait_s=_READERS_S) as dead:
+            if dead:
+                _bury(site, worker, locks, surroundings, listener)
+    catch_up(site)
+
+
+def catch_up(site: Site) -> None:
+    """Tell the queue of what was committed without its knowledge: by a crash in between, or while queue.db was gone."""
+    tip, told = site.results.tip(), site.queue.meta("tip")
+    if tip is None or tip == told:
+        return
+    clone = site.repository.clone_id()
+    queued = {run.id: run for run in site.queue.runs()}
+    for run in site.results.changed_runs(told, tip):
+        found = site.results.record(run)
+        record = Record.from_json(found) if found else None
+        if record is not None and record.clone != clone:
+            continue
+        _reconcile(site, run, record, queued.get(run))
+    site.queue.set_tip(tip)
+
+
+def new_run(record: Record) -> NewRun:
+    """The queue entry of a live record, made from it alone; what was running is waiting again."""
+    unfinished = [task for task in record.tasks if task.status is not Status.COMPLETE]
+    return NewRun(
+        id=record.id,
+        payload=Payload.of(record).to_json(),
+        tasks=tuple(
+            NewTask(
+                id=task.id,
+                needs=task.spec.needs,
+                status=Status.WAITING if task.status is Status.RUNNING else task.status,
+                attempts=task.attempt_count,
+                outcome=task.attempts[-1].outcome if task.status is Status.ERROR else None,
+            )
+            for task in unfinished
+        ),
+    )
+
+
+def _reconcile(site: Site, run: str, record: Record | None, queued: QueuedRun | None) -> None:
+    live = record is not None and record.status in LIVE
+    if record is None or not live:
+        if queued:
+            site.queue.remove([run])
+    elif queued is None:
+        site.queue.add([new_run(record)])
+    else:
+        complete = {task.id for task in record.tasks if task.status is Status.COMPLETE}
+        site.queue.forget_finished(run, [task.id for task in queued.tasks if task.id in complete])
+
+
+def _bury(site: Site, worker: Worker, locks: WorkerLocks, surroundings: Surroundings, listener: Listener) -> None:
+    """Collect what a dead worker's attempts recorded, give back the others, and forget the worker."""
+    with taken_over(locks.slots, wait_s=site.grace_s + _SUPERVISORS_S) as gone:
+        if not gone:
+            raise Busy(
+                f"the processes of a dead worker (pid {worker.pid}) do not end",
+                hint=f"see what they do: fuser -v {locks.slots}",
+            )
+        attempts = [Attempt.of(site, claim) for claim in site.queue.running_of(worker.id)]
+        sweep({attempt.claim.token: attempt.directory.path for attempt in attempts})
+        for attempt in attempts:
+            outputs.forget(attempt.run)
+            ended = recorded_end(attempt.directory.path, attempt.claim.token) or _lost(attempt)
+            announcements = commit(site, [gather(site, attempt, ended, surroundings)], by="recovery")
+            for announcement in announcements:
+                listener(announcement)
+        site.queue.unregister(worker.id)
+    locks.remove()
+
+
+def _lost(attempt: Attempt) -> Ended:
+    """The end of an attempt that nobody saw."""
+    return Ended(
+        token=attempt.claim.token,
+        outcome=Outcome(kind=Kind.LOST, message="its worker died"),
+        started=attempt.claim.started,
+        ended=now(),
+        duration_s=0.0,
+    )

@@ -1,0 +1,67 @@
+"""A repository with its queue, its results branch and its workspace: what every action works on."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+from gitorch.git.repository import Repository
+from gitorch.git.results import ResultsBranch
+from gitorch.model.workspace import RunDirectory
+from gitorch.queue.queue import Queue
+
+
+@dataclass(frozen=True)
+class Site:
+    repository: Repository
+
+    @classmethod
+    def at(cls, start: Path) -> Self:
+        """The site of the repository that `start` lies in. Raises NotFound, Refused."""
+        return cls(Repository.discover(start))
+
+    @cached_property
+    def results(self) -> ResultsBranch:
+        return ResultsBranch(self.repository)
+
+    @cached_property
+    def queue(self) -> Queue:
+        return Queue.open(self.queue_path, home=self._home())
+
+    @property
+    def queue_path(self) -> Path:
+        return self.state / "queue.db"
+
+    @property
+    def state(self) -> Path:
+        return self.repository.state_dir
+
+    @property
+    def workspace(self) -> Path:
+        return self.repository.workspace
+
+    def directory(self, run: str) -> RunDirectory:
+        return RunDirectory.of(self.workspace, run)
+
+    @cached_property
+    def large_file(self) -> int:
+        """From this size on, in bytes, a file is kept as a Git LFS object."""
+        return self.repository.config_int("largeFile", 1 << 20)
+
+    @cached_property
+    def grace_s(self) -> float:
+        """How long a process may take to end when asked to, before it is made to."""
+        return float(self.repository.config_int("grace", 3))
+
+    @cached_property
+    def worktrees_ahead(self) -> int:
+        """For how many waiting runs a worktree is on disk before they are claimed."""
+        return self.repository.config_int("worktreesAhead", 8)
+
+    def _home(self) -> str:
+        """The place queue.db belongs to: a copy of the repository is another place."""
+        status = self.repository.common_dir.stat()
+        return f"{socket.gethostname()}:{status.st_dev}:{status.st_ino}"

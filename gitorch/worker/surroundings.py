@@ -1,0 +1,82 @@
+"""What attempts run in besides their worktree: the environment, the interpreters, the machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import threading
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from gitorch.interpreter.probe import Interpreter, probe
+from gitorch.worker.log import secrets_of
+from gitorch.worker.site import Site
+
+# Variables that are recorded: those that change what a program computes. An allow-list, since others hold secrets.
+RECORDED_VARIABLES = (
+    "CUBLAS_WORKSPACE_CONFIG",
+    "CUDA_VISIBLE_DEVICES",
+    "JAX_PLATFORMS",
+    "LANG",
+    "LC_ALL",
+    "MKL_NUM_THREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "PYTHONHASHSEED",
+    "PYTHONPATH",
+    "TF_DETERMINISTIC_OPS",
+    "TZ",
+    "XLA_FLAGS",
+)
+
+
+class Surroundings:
+    """Asked once each, by any thread."""
+
+    def __init__(self, site: Site, environment: Mapping[str, str]) -> None:
+        self.environment = environment
+        self.secrets = secrets_of(environment)
+        self._site = site
+        self._interpreters: dict[str, Interpreter] = {}
+        self._lock = threading.Lock()
+
+    def interpreter(self, python: str) -> Interpreter:
+        """Raises GitorchError if it cannot be started."""
+        with self._lock:
+            if python not in self._interpreters:
+                root = self._site.repository.main_root
+                self._interpreters[python] = probe(python, cwd=root, env=self.environment)
+            return self._interpreters[python]
+
+    def describe(self, python: str) -> dict[str, Any]:
+        """What a record says of it; for an interpreter that does not start, of the machine alone."""
+        known = self._interpreters.get(python)
+        packages = {"python": known.version, "packages": dict(known.packages)} if known else {}
+        return {**packages, **self._machine}
+
+    @cached_property
+    def _machine(self) -> dict[str, Any]:
+        return {
+            "platform": platform.platform(),
+            "machine": platform.machine(),
+            "cpus": os.cpu_count(),
+            "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+            "gpus": _gpus(),
+            "variables": {name: self.environment[name] for name in RECORDED_VARIABLES if name in self.environment},
+        }
+
+
+def _gpus() -> list[str]:
+    """Name and driver of each NVIDIA GPU, as nvidia-smi has them."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return []
+    command = [program, "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return answer.stdout.splitlines()
