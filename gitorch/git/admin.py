@@ -14,6 +14,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 import time
@@ -28,15 +29,20 @@ from gitorch.tools.files import write_aside
 
 LOCK_REASON = "gitorch"
 _MARK = "gitorch.json"
+_NAME = re.compile(r"gitorch-[0-9a-f]{12}")
 _ABANDONED_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """What a whole worktree holds: its commit, and the paths of the submodules that were filled, nested ones too."""
+    """What a whole worktree holds: its commit, and the paths of the submodules that were filled, nested ones too.
+
+    `target` is set while it is brought to another commit: then files of both may be there.
+    """
 
     commit: str
     submodules: tuple[str, ...] = ()
+    target: str | None = None
 
     def write(self, admin: Path) -> None:
         write_aside(admin / _MARK, json.dumps(asdict(self)).encode())
@@ -62,8 +68,18 @@ def pointed_at(path: Path) -> Path | None:
 
 
 def point(path: Path, admin: Path) -> None:
-    """Write the `.git` file of the worktree at `path`."""
-    (path / ".git").write_bytes(b"gitdir: %s\n" % os.fsencode(admin))
+    """Let the `.git` file of the worktree at `path` name `admin`. It is never seen empty beside other files."""
+    line = b"gitdir: %s\n" % os.fsencode(admin)
+    pointed = pointed_at(path)
+    if pointed is None:
+        (path / ".git").write_bytes(line)
+    elif pointed != admin:
+        write_aside(path / ".git", line)
+
+
+def gitdir_line(path: Path) -> bytes:
+    """What the administrative directory says of where the worktree is."""
+    return os.fsencode(real_path(path) / ".git") + b"\n"
 
 
 def read_mark(repo: Repository, path: Path) -> Mark | None:
@@ -75,7 +91,7 @@ def read_mark(repo: Repository, path: Path) -> Mark | None:
         value = json.loads((admin / _MARK).read_bytes())
     except FileNotFoundError:
         return None
-    return Mark(commit=value["commit"], submodules=tuple(value["submodules"]))
+    return Mark(commit=value["commit"], submodules=tuple(value["submodules"]), target=value["target"])
 
 
 def publish(repo: Repository, aside: Path, path: Path) -> Path:
@@ -95,11 +111,20 @@ def publish(repo: Repository, aside: Path, path: Path) -> Path:
 
 
 def mend(repo: Repository, path: Path) -> None:
-    """Let the worktree at `path` know the repository again after the repository was moved."""
-    admin = admin_directory(repo, path)
-    pointed = pointed_at(path)
-    if pointed is not None and pointed != admin and pointed.name == admin.name and (admin / _MARK).exists():
+    """Let the worktree at `path` and the repository find each other again after one of them, or both, were moved."""
+    admin, pointed = admin_directory(repo, path), pointed_at(path)
+    if pointed is None or pointed == admin:
+        return
+    known = admin.with_name(pointed.name)
+    tree = _tree_of(repo, known)
+    if tree is None or not (known / _MARK).exists():
+        return
+    if known == admin:
         point(path, admin)
+    elif not tree.exists():
+        (known / "gitdir").write_bytes(gitdir_line(path))
+        point(path, admin)
+        publish(repo, known, path)
 
 
 @contextmanager
@@ -189,7 +214,9 @@ def _is_ours(repo: Repository, path: Path) -> bool:
         return False
     pointed = pointed_at(path)
     if pointed is not None:
-        return pointed.name == admin_directory(repo, path).name or _is_admin(repo, pointed)
+        return _is_admin(repo, pointed) or (bool(_NAME.fullmatch(pointed.name)) and not pointed.exists())
+    if real_path(path).is_relative_to(os.path.realpath(repo.workspace)) and admin_directory(repo, path).exists():
+        return True  # a run has removed its `.git`
     names = os.listdir(path)  # noqa: PTH208
     return not names or (names == [".git"] and (path / ".git").is_file())
 

@@ -210,7 +210,7 @@ def _write_admin(repo: Repository, commit: str, path: Path, index: bytes) -> Pat
     aside.mkdir(parents=True)
     (aside / "HEAD").write_text(f"{commit}\n")
     (aside / "commondir").write_text("../..\n")
-    (aside / "gitdir").write_bytes(os.fsencode(admin.real_path(path) / ".git") + b"\n")
+    (aside / "gitdir").write_bytes(admin.gitdir_line(path))
     (aside / "locked").write_text(f"{admin.LOCK_REASON}\n")
     (aside / "index").write_bytes(index)
     return aside

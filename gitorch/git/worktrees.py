@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -83,7 +84,7 @@ def materialise(repo: Repository, commit: str, path: Path, *, link: Sequence[str
         if mark is None:
             _build(repo, commit, path, link, lock)
             return
-        if mark.commit != commit:
+        if mark.commit != commit or mark.target:
             _bring(repo, path, mark, commit, lock)
         _link(repo, path, link)
 
@@ -178,14 +179,18 @@ def _add(repo: Repository, commit: str, path: Path, lock: int) -> Path:
     return found
 
 
-def _bring(repo: Repository, path: Path, mark: Mark, commit: str, lock: int) -> None:
+def _bring(repo: Repository, path: Path, mark: Mark, commit: str, lock: int) -> Mark:
     """From one whole state to another. Stopped in between, it is done again from the index kept of the first."""
+    if mark.target not in (None, commit):
+        mark = _bring(repo, path, mark, mark.target, lock)
     directory = admin_directory(repo, path)
     kept, head = _kept_index(repo, path, mark.commit), directory / "HEAD"
     line = f"{commit}\n".encode()
     if mark.commit == commit and head.read_bytes() == line and is_untouched(path, kept):
         _replace(directory / "index", kept)
-        return
+        return mark
+    if mark.commit != commit:
+        replace(mark, target=commit).write(directory)
     for name in ("HEAD", "index"):
         (directory / f"{name}.lock").unlink(missing_ok=True)  # of a git that was killed; no run is on here now
     write_aside(head, line)  # detached from now on: `reset` would move a branch along
@@ -201,9 +206,11 @@ def _bring(repo: Repository, path: Path, mark: Mark, commit: str, lock: int) -> 
     for gone in set(mark.submodules) - set(submodules):
         admin.throw_away_submodule(repo, path / gone)
     _replace(_kept_index(repo, path, commit), directory / "index")
-    Mark(commit=commit, submodules=submodules).write(directory)
+    now = Mark(commit=commit, submodules=submodules)
+    now.write(directory)
     if mark.commit != commit:
         kept.unlink(missing_ok=True)
+    return now
 
 
 def _reset_hard(repo: Repository, path: Path, commit: str, lock: int) -> None:

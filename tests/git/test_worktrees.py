@@ -381,17 +381,91 @@ def test_several_at_once_make_one(repo: Repository, tree: Path) -> None:
     assert not list(repo.workspace.glob("trash/*"))  # nobody replaced another's
 
 
-def test_after_the_repository_moved_its_worktrees_are_found_again(
-    repo: Repository, tree: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("moved", ["repository", "workspace", "both"])
+def test_after_a_move_worktrees_and_repository_find_each_other(
+    repo: Repository, tree: Path, tmp_path: Path, moved: str
 ) -> None:
     pinned = head(repo.root)
     worktrees.materialise(repo, pinned, tree)
     (tree / "checkpoint").write_text("kept")
-    moved = Repository.discover(repo.root.rename(repo.root.with_name("renamed")))
-    assert not worktrees.is_present(moved, tree)
-    worktrees.materialise(moved, pinned, tree)
-    assert (tree / "checkpoint").read_text() == "kept"
-    assert git(tree, "status", "--porcelain") == "?? checkpoint"
+    (tmp_path / "new").mkdir()
+    root, there = repo.root, tree
+    if moved in ("repository", "both"):
+        root = repo.root.rename(tmp_path / "new" / "project")
+    if moved in ("workspace", "both"):
+        there = repo.workspace.rename(tmp_path / "new" / "project.gitorch") / tree.relative_to(repo.workspace)
+    now = Repository.discover(root)
+    assert not worktrees.is_present(now, there)
+    worktrees.materialise(now, pinned, there)
+    assert (there / "checkpoint").read_text() == "kept"
+    assert git(there, "status", "--porcelain") == "?? checkpoint"
+    assert administrative(now) == [admin_directory(now, there).name]
+    assert f"worktree {there}\n" in git(root, "worktree", "list", "--porcelain")
+
+
+def test_a_run_that_removed_its_git_file_gets_a_new_worktree(repo: Repository, tree: Path) -> None:
+    pinned = head(repo.root)
+    worktrees.materialise(repo, pinned, tree)
+    (tree / ".git").unlink()
+    worktrees.materialise(repo, pinned, tree)
+    assert git(tree, "status", "--porcelain") == ""
+
+
+MOVED = """
+import sys
+from pathlib import Path
+from gitorch.git import worktrees
+from gitorch.git.repository import Repository
+repo, path, commits = Repository.discover(Path(sys.argv[1])), Path(sys.argv[2]), sys.argv[3:]
+print("started", flush=True)
+for number in range(1000):
+    (path / "0").write_text("changed")
+    worktrees.reset(repo, path, commits[number % 2])
+"""
+
+
+def test_a_reset_killed_at_any_moment_can_be_done_again(repo: Repository, tree: Path) -> None:
+    first = commit_files(repo.root, {f"{number}": "first" for number in range(100)})
+    expected = contents(repo.root)
+    git(repo.root, "rm", "-q", *(f"{number}" for number in range(1, 100, 2)))
+    second = commit_files(repo.root, {f"{number}": "second" for number in range(0, 150, 2)})
+    worktrees.materialise(repo, first, tree)
+    for delay in range(12):
+        command = [sys.executable, "-c", MOVED, str(repo.root), str(tree), second, first]
+        victim = subprocess.Popen(command, stdout=subprocess.PIPE)
+        assert victim.stdout is not None
+        victim.stdout.readline()
+        time.sleep(delay * 0.003)
+        os.kill(victim.pid, signal.SIGKILL)
+        victim.communicate()
+        worktrees.reset(repo, tree, first)
+        assert contents(tree) == expected
+        assert git(tree, "status", "--porcelain") == ""
+        assert head(tree) == first
+
+
+def test_gc_and_prune_beside_do_no_harm(repo: Repository, tree: Path) -> None:
+    commits = [commit_files(repo.root, {"number": str(number)}) for number in range(6)]
+    done = threading.Event()
+
+    def disturb() -> None:
+        while not done.is_set():
+            git(repo.root, "worktree", "prune", "--expire=now")
+            git(repo.root, "gc", "-q", "--prune=now", check=False)
+
+    beside = threading.Thread(target=disturb)
+    beside.start()
+    try:
+        for number in range(30):
+            worktrees.materialise(repo, commits[number % 6], tree)
+            assert git(tree, "status", "--porcelain") == ""
+            assert (tree / "number").read_text() == str(number % 6)
+            worktrees.discard(repo, tree)
+    finally:
+        done.set()
+        beside.join()
+    assert administrative(repo) == []
+    assert git(repo.root, "fsck", "--full") == ""
 
 
 # What a run changed, and bringing it back
