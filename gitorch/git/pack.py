@@ -97,7 +97,8 @@ class PackWriter:
         """Give up what was not published."""
         self._file.close()
         self._path.unlink(missing_ok=True)
-        self._path.with_suffix(".idx").unlink(missing_ok=True)
+        for suffix in (".idx", ".keep"):
+            self._path.with_suffix(suffix).unlink(missing_ok=True)
 
     def _seal(self) -> bytes:
         """Write the number of objects and the checksum over everything; both are known only at the end."""
@@ -129,7 +130,10 @@ class KeptPack:
 def publish_pack(pack: Path, index: Path, packs: Path, name: str) -> KeptPack:
     """Move a pack and its index, both flushed, among the repository's `packs`."""
     keep = packs / f"pack-{name}.keep"
-    keep.write_bytes(KEEP_REASON)
+    # By a rename: an empty one, of a writer killed in between, could not be told from the user's own.
+    aside = index.with_suffix(".keep")
+    aside.write_bytes(KEEP_REASON)
+    aside.rename(keep)
     pack.rename(packs / f"pack-{name}.pack")
     index.rename(packs / f"pack-{name}.idx")
     sync_directory(packs)
@@ -139,10 +143,10 @@ def publish_pack(pack: Path, index: Path, packs: Path, name: str) -> KeptPack:
 def sweep_packs(common_dir: Path) -> None:
     """Remove what a killed writer left. Only under the lock: then nobody else's can be there."""
     for path in _entries(_aside(common_dir)):
-        path.unlink()
+        Path(path).unlink()
     for path in _entries(common_dir / "objects" / "pack"):
-        if path.suffix == ".keep" and path.read_bytes() == KEEP_REASON:
-            path.unlink()
+        if path.endswith(".keep") and Path(path).read_bytes() == KEEP_REASON:
+            Path(path).unlink()
 
 
 def object_id(kind: Kind, data: bytes) -> bytes:
@@ -154,8 +158,13 @@ def _aside(common_dir: Path) -> Path:
     return common_dir / "gitorch" / "packing"
 
 
-def _entries(directory: Path) -> list[Path]:
-    return list(directory.iterdir()) if directory.is_dir() else []
+def _entries(directory: Path) -> list[str]:
+    """The paths in a directory, as text: there may be hundreds, and this is in the way of every commit."""
+    try:
+        with os.scandir(directory) as entries:
+            return [entry.path for entry in entries]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _entry_header(kind: Kind, size: int) -> bytes:

@@ -16,6 +16,7 @@ from gitorch.errors import NotFound, Refused, UsageError
 from gitorch.git.command import (
     SETTING_VARIABLES,
     call_git_items,
+    call_git_text,
     run_git,
 )
 from gitorch.tools.files import write_aside
@@ -226,6 +227,10 @@ class Repository:
     def _told(self, what: str) -> str | None:
         told = os.environ.get(f"GIT_AUTHOR_{what.upper()}")
         return told or self.settings.get(f"author.{what}", self.settings.get(f"user.{what}", [None]))[-1]
+
+    def pager(self) -> str:
+        """The command that git would show long output with."""
+        return call_git_text(self.root, "var", "GIT_PAGER")
 
     # Conditions
 

@@ -99,6 +99,13 @@ class ResultsBranch:
                 if data is not None:
                     yield json.loads(data)
 
+    def changed_runs(self, since: str | None, tip: str) -> list[str]:
+        """The runs in which `tip` differs from the commit `since`; all of them where that is not known."""
+        if since is None or run_git(self.repo.root, "cat-file", "-e", f"{since}^{{commit}}").returncode:
+            return self.run_ids(tip)
+        paths = call_git_items(self.repo.root, "diff-tree", "-r", "-z", "--name-only", since, tip, "--", "runs/")
+        return list(dict.fromkeys(path.split("/")[2] for path in paths))
+
     def history(self, path: str) -> list[Step]:
         """The commits that changed `path`, newest first; they go on where it was removed since."""
         tip = self.tip()
@@ -146,21 +153,28 @@ class ResultsBranch:
         """The branch's tip, once it holds at least what it held when it was last seen."""
         tip, kept = read_ref(self.repo, self.ref), read_ref(self.repo, KEPT)
         if tip is None:
-            origin = self._origin()
-            if origin is None:
-                self._require_free_name()
-            else:
-                move_ref(self.repo, self.ref, None, origin, "gitorch: bring back")
-            return origin
+            return self._begun(kept)
         if kept is None:
             self._require_ours(tip)
-        elif kept != tip and not self.repo.pygit.descendant_of(tip, kept):
-            if self.repo.pygit.descendant_of(kept, tip):
-                move_ref(self.repo, self.ref, tip, kept, "gitorch: bring back")
-                return kept
-            # Two histories: the other one is kept beside, under its own name, until they are united.
-            move_ref(self.repo, f"refs/gitorch/kept/{kept}", None, kept, "gitorch: keep aside")
+        if kept in (None, tip) or self.repo.pygit.descendant_of(tip, kept):
+            return tip
+        if self.repo.pygit.descendant_of(kept, tip):
+            move_ref(self.repo, self.ref, tip, kept, "gitorch: bring back")
+            return kept
+        # Two histories: the other one is kept beside, under its own name, until they are united.
+        move_ref(self.repo, f"refs/gitorch/kept/{kept}", None, kept, "gitorch: keep aside")
         return tip
+
+    def _begun(self, kept: str | None) -> str | None:
+        """The tip of a branch that was not there: where it starts from, if there is anything."""
+        origin = self._origin()
+        if origin is None:
+            self._require_free_name()
+            return None
+        if kept is None:
+            self._require_ours(origin)
+        move_ref(self.repo, self.ref, None, origin, "gitorch: bring back")
+        return origin
 
     def _origin(self) -> str | None:
         """Where a branch that is not there starts from: what was kept of it, else what was fetched."""
@@ -188,7 +202,7 @@ class ResultsBranch:
         """A branch that this clone never wrote to may be anybody's."""
         odb = self.repo.pygit.odb
         names = set(parse_tree(odb.read(_tree_of(odb.read(tip)[1]).hex())[1]))
-        if not names <= OWN_NAMES:
+        if not names <= OWN_NAMES or names == {b"README.md"}:
             raise Refused(
                 f"the branch {self.name!r} holds something else than results of gitorch",
                 "git config gitorch.branch NAME chooses another branch",
@@ -206,6 +220,11 @@ class Change:
         self._pack: PackWriter | None = None
         if tip is None:
             self.put("README.md", README.encode())
+
+    @property
+    def tip(self) -> str | None:
+        """The commit that this builds upon; after `commit`, the one it made."""
+        return self._tip
 
     def read(self, path: str) -> bytes | None:
         """The file at `path`, what is not yet committed included."""

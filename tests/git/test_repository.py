@@ -209,3 +209,10 @@ def test_who_commits_where_git_was_not_told(project: Path, monkeypatch: pytest.M
     name, email = Repository.discover(project).signature()
     assert name
     assert email.startswith(f"{name}@")
+
+
+def test_the_users_own_pager(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    git(project, "config", "core.pager", "less -FRX")
+    assert Repository.discover(project).pager() == "less -FRX"
+    monkeypatch.setenv("GIT_PAGER", "most")
+    assert Repository.discover(project).pager() == "most"

@@ -161,6 +161,19 @@ def test_a_change_reads_what_it_has_put_already(branch: ResultsBranch) -> None:
     assert branch.record(RUN) == {"id": RUN}
 
 
+def test_the_runs_that_changed_since_a_commit(branch: ResultsBranch) -> None:
+    first = put(branch)
+    with branch.changing() as change:
+        assert change.tip == first
+        change.put_record({"id": OTHER})
+        change.put("shared", b"no run")
+        second = change.commit("another")
+        assert change.tip == second
+    assert branch.changed_runs(first, second) == [OTHER]
+    assert branch.changed_runs(second, second) == []
+    assert branch.changed_runs(None, second) == branch.changed_runs("0" * 40, second) == [RUN, OTHER]
+
+
 def test_what_is_not_committed_leaves_nothing(project: Path, branch: ResultsBranch) -> None:
     tip = put(branch)
     with branch.changing() as change:
@@ -268,6 +281,15 @@ def test_a_branch_that_cannot_be_ours(project: Path, name: str) -> None:
     with pytest.raises(Refused, match=r"cannot be a branch|holds something else"):
         put(ResultsBranch(Repository.discover(project)))
     assert git(project, "rev-parse", "main~1") == head
+
+
+def test_a_fetched_branch_that_is_not_ours_is_not_continued(project: Path, tmp_path: Path) -> None:
+    git(project, "branch", "lab")
+    git(tmp_path, "clone", "-q", str(project), "clone")
+    git(tmp_path / "clone", "config", "gitorch.branch", "lab")
+    with pytest.raises(Refused, match="holds something else"):
+        put(ResultsBranch(Repository.discover(tmp_path / "clone")))
+    assert git(tmp_path / "clone", "branch", "--list", "lab") == ""
 
 
 def test_a_checked_out_branch_is_found(project: Path, branch: ResultsBranch, tmp_path: Path) -> None:
