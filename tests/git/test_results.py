@@ -394,7 +394,7 @@ def test_commits_beside_a_chore_of_the_user_lose_nothing(
     writers = [writer(project, 1000 * number, 60) for number in range(2)]
     chores = 0
     while any(process.poll() is None for process in writers):
-        git(project, *chore)
+        git(project, *chore, check=False)  # it may find a reference locked, and then says so
         chores += 1
     for process in writers:
         assert len(process.communicate()[0].splitlines()) == 60
@@ -408,7 +408,7 @@ def test_commits_beside_a_chore_of_the_user_lose_nothing(
 
 def test_killed_writers_lose_nothing_that_they_said_was_written(project: Path, branch: ResultsBranch) -> None:
     said: list[int] = []
-    for number in range(12):
+    for number in range(8):
         process = writer(project, 1000 * number, 900)
         assert process.stdout
         said += [int(process.stdout.readline()) for _ in range(3)]
