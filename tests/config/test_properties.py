@@ -1,0 +1,185 @@
+"""Whatever a file holds, nothing is raised: it is a config that can run, or said to be wrong at a place in it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from gitorch.config.load import ConfigContext, is_config, load_config
+from gitorch.config.schema import NOT_YET, schema
+from gitorch.model.ids import is_id_prefix
+from gitorch.model.placeholders import fill, fill_text
+from gitorch.model.problem import Severity
+from gitorch.model.spec import OWN_KEYS, OWN_TASK_KEYS, RunSpec, task_config
+
+CONTEXT = ConfigContext(root=Path(__file__).parent, remotes={"origin": "git@example.org:owner/name.git"})
+QUICK = settings(max_examples=150, deadline=None, derandomize=True)
+
+
+def check(data: bytes) -> None:
+    config = load_config(data, file="experiments/some.yaml", settings=CONTEXT)
+    lines = config.document.source.text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    for problem in config.problems:
+        line = lines[problem.line - 1]
+        assert 1 <= problem.column <= len(line) + 1
+        assert 1 <= problem.length <= max(1, len(line) - problem.column + 1)
+        assert problem.excerpt in (line, "")
+        assert problem.message.strip()
+    refused = any(problem.severity is Severity.ERROR for problem in config.problems)
+    assert refused is (config.specs == ())
+    for spec in config.specs:
+        check_can_run(spec)
+        assert is_config(data)
+
+
+def check_can_run(spec: RunSpec) -> None:
+    """What everybody after us relies on."""
+    assert RunSpec.from_json(json.loads(json.dumps(spec.to_json(), allow_nan=False))) == spec
+    json.dumps(spec.to_json(), ensure_ascii=False).encode()
+    assert spec.name.isprintable()
+    assert not is_id_prefix(spec.name)
+    for place in (
+        spec.path_to_tasks,
+        *spec.link,
+        *(path for task in spec.tasks for path in task.outputs + task.metrics),
+    ):
+        assert ".." not in PurePosixPath(place).parts
+        assert not place.startswith("/")
+    assert all("\0" not in name + value and isinstance(value, str) for name, value in spec.env.items())
+    if spec.output_dir is not None:
+        fill_text(spec.output_dir, {**spec.params, **dict.fromkeys(("date", "time", "id", "name"), "x")})
+    done: set[str] = set()
+    ids = {task.id for task in spec.tasks}
+    assert len({task_id.lower() for task_id in ids}) == len(spec.tasks) > 0
+    for _ in spec.tasks:
+        done |= {task.id for task in spec.tasks if set(task.needs) <= done}
+    assert done == ids
+    for task in spec.tasks:
+        assert (task.method is None) is not (task.command is None)
+        if task.command is not None:
+            filled = fill(task.command, task_config(spec, task, "/out"))
+            assert filled
+            assert "\0" not in "".join(filled)
+
+
+ODD_TEXTS = [
+    "", " ", ".", "..", "../x", "/", "/etc/passwd", "~", "-", "-x", "@", "@~1", "a/b", "a\\b", "\0", "\n", "\t", "a\nb",
+    "cafe", "0000", "x" * 5000, "'", '"', "{", "}", "{}", "{x}", "{id}", "{outputDir}", "'{lr}'", "{lr.x}", "{{lr}}",
+    "${lr}", "$(", "`", "#", "<<E\n{lr}", "\\", "yes", "null", "1e999", ".nan", "\u202e", "\u2028", "\x85", "\ud7ff",
+    "😀", "é", "[/red]", "\x1b[31m", ".git", "CON", "a" * 256, "https://", "git@example.org:owner/name", "Tasks.py",
+    "train", "Train", "*", "**/*", "[", "!x",
+]  # fmt: skip
+TEXTS = st.sampled_from(ODD_TEXTS) | st.text(max_size=12)
+SCALARS = (
+    TEXTS
+    | st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.sampled_from([10**30, -1, 0, 1, 2, 1.0, float("inf")])
+)
+SETTINGS = list(schema()["definitions"]["fileSettings"]["properties"])
+KEYS = st.sampled_from([*OWN_KEYS, *OWN_TASK_KEYS, *SETTINGS, *NOT_YET, "task", "comand", "lr", "<<"]) | TEXTS
+VALUES: st.SearchStrategy[Any] = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=8
+)
+
+PATHS: list[tuple[str, ...]] = [
+    *((key,) for key in sorted(OWN_KEYS)),
+    *(("gitorch", key) for key in (*SETTINGS, *sorted(NOT_YET))),
+    *(("task", key) for key in sorted(OWN_TASK_KEYS)),
+    *(("task", "gitorch", key) for key in schema()["definitions"]["taskSettings"]["properties"]),
+]
+
+
+def config_with(path: tuple[str, ...], value: Any) -> dict[str, Any]:
+    """A valid config but for what `path` is set to; under `task`, that of its second task."""
+    task: dict[str, Any] = {"id": "train", "command": "train {lr}", "gitorch": {}}
+    config: dict[str, Any] = {"lr": 0.1, "gitorch": {}, "tasks": [{"id": "prepare", "method": "Prepare"}, task]}
+    place = task if path[0] == "task" else config
+    for key in path[path[0] == "task" : -1]:
+        place = place[key]
+    place[path[-1]] = value
+    if path == ("task", "method"):
+        del task["command"]
+    return config
+
+
+def written(value: Any) -> bytes:
+    """JSON is YAML, but for its escapes of what lies beyond 16 bits: so nothing is escaped that need not be."""
+    text = json.dumps(value, ensure_ascii=False)
+    for said, meant in (("NaN", ".nan"), ("-Infinity", "-.inf"), ("Infinity", "1e999")):
+        text = text.replace(said, meant)
+    return text.encode(errors="replace")
+
+
+@pytest.mark.parametrize("path", PATHS, ids=".".join)
+def test_any_value_of_any_key(path: tuple[str, ...]) -> None:
+    @settings(max_examples=40, deadline=None, derandomize=True)
+    @given(value=VALUES | st.lists(TEXTS, max_size=4) | st.dictionaries(KEYS, SCALARS, max_size=4))
+    def check_one(value: Any) -> None:
+        check(written(config_with(path, value)))
+
+    check_one()
+    for text in ODD_TEXTS:
+        check(written(config_with(path, text)))
+        check(written(config_with(path, [text])))
+        check(written(config_with(path, {text: text})))
+
+
+@QUICK
+@given(value=st.dictionaries(KEYS, VALUES, max_size=6))
+def test_any_mapping(value: dict[str, Any]) -> None:
+    check(written(value))
+
+
+@QUICK
+@given(tasks=st.lists(st.dictionaries(st.sampled_from(sorted(OWN_TASK_KEYS)), VALUES, max_size=4), max_size=4))
+def test_any_tasks(tasks: list[dict[str, Any]]) -> None:
+    check(written({"tasks": tasks}))
+
+
+TASK_IDS = st.sampled_from(["a", "b", "c", "d", "B"])
+
+
+@QUICK
+@given(
+    tasks=st.lists(
+        st.fixed_dictionaries({"id": TASK_IDS, "command": st.just("x")}, optional={"needs": st.lists(TASK_IDS)}),
+        max_size=5,
+        unique_by=lambda task: task["id"],
+    )
+)
+def test_any_order_of_tasks(tasks: list[dict[str, Any]]) -> None:
+    check(written({"tasks": tasks}))
+
+
+@QUICK
+@given(text=st.text(st.sampled_from("ab1é:- \n\r\t{}[],&*!|>'\"%@`#?<~.\\\u2028\ufeff"), max_size=40) | st.text())
+def test_any_text(text: str) -> None:
+    check(text.encode(errors="replace"))
+    check(b"tasks: [{id: a, method: A}]\n" + text.encode(errors="replace"))
+
+
+@QUICK
+@given(data=st.binary(max_size=60))
+@example(data="tasks: 1".encode("utf-16"))
+def test_any_bytes(data: bytes) -> None:
+    check(data)
+    check(b"\xef\xbb\xbf" + data)
+
+
+SAMPLE = (Path(__file__).parents[2] / "demo/experiments/body-size.yaml").read_bytes() + (
+    b"gitorch:\n  env: {A: 1}\n  link: [data]\nmore: &x [1, *y]\nthen: |\n  {lr}\n"
+)
+
+
+@QUICK
+@given(start=st.integers(0, len(SAMPLE)), length=st.integers(0, 12), put=st.binary(max_size=4) | TEXTS.map(str.encode))
+def test_any_slip_of_the_hand(start: int, length: int, put: bytes) -> None:
+    check(SAMPLE[:start] + put + SAMPLE[start + length :])
