@@ -19,7 +19,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -89,7 +89,7 @@ def read_mark(repo: Repository, path: Path) -> Mark | None:
         return None
     try:
         value = json.loads((admin / _MARK).read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):  # a power cut can leave it empty
         return None
     return Mark(commit=value["commit"], submodules=tuple(value["submodules"]), target=value["target"])
 
@@ -105,9 +105,9 @@ def publish(repo: Repository, aside: Path, path: Path) -> Path:
                 raise
             admin.parent.mkdir(exist_ok=True)  # `git worktree prune` removes `worktrees/` when it is empty
         except OSError:
-            if not admin.exists():
-                raise
             delete(admin)  # an earlier worktree's at the same path
+            if admin.exists():
+                raise
 
 
 def mend(repo: Repository, path: Path) -> None:
@@ -179,8 +179,9 @@ def empty_trash(repo: Repository) -> None:
     for entry in _entries(trash(repo)):
         delete(entry)
     for left in (repo.store_dir / "tmp").glob("worktree-*"):
-        if left.stat().st_mtime < time.time() - _ABANDONED_S:
-            delete(left)
+        with suppress(FileNotFoundError):
+            if left.stat().st_mtime < time.time() - _ABANDONED_S:
+                delete(left)
     for admin in _entries(repo.common_dir / "worktrees"):
         tree = _tree_of(repo, admin)
         if tree is None or not tree.is_relative_to(os.path.realpath(repo.workspace)):
@@ -194,17 +195,19 @@ def empty_trash(repo: Repository) -> None:
 
 
 def delete(path: Path) -> None:
-    """Remove a file, or a directory whatever its permissions; fine if it is not there, or others delete it too."""
+    """Remove a file, or a directory whatever its permissions, as far as that can be done; others may do it too."""
     if path.is_symlink() or path.is_file():
         path.unlink(missing_ok=True)
-    shutil.rmtree(path, ignore_errors=True)
-    if not path.is_dir():
         return
-    path.chmod(0o700)
-    for directory, names, _ in os.walk(path):
-        for name in (os.path.join(directory, name) for name in names):  # noqa: PTH118  half the time, in large trees
-            if not os.path.islink(name):  # noqa: PTH114
-                os.chmod(name, 0o700)  # noqa: PTH101
+    shutil.rmtree(path, ignore_errors=True)
+    if not path.exists():
+        return
+    with suppress(OSError):
+        path.chmod(0o700)
+        for directory, names, _ in os.walk(path):
+            for child in (Path(directory, name) for name in names):
+                if not child.is_symlink():
+                    child.chmod(0o700)
     shutil.rmtree(path, ignore_errors=True)
 
 
@@ -212,10 +215,12 @@ def _is_ours(repo: Repository, path: Path) -> bool:
     """Whether gitorch made, or began to make, what is at `path`. An empty directory is nobody's, so it may be ours."""
     if path.is_symlink() or not path.is_dir():
         return False
-    pointed = pointed_at(path)
+    pointed, admin = pointed_at(path), admin_directory(repo, path)
+    in_workspace = real_path(path).is_relative_to(os.path.realpath(repo.workspace))
     if pointed is not None:
-        return _is_admin(repo, pointed) or (bool(_NAME.fullmatch(pointed.name)) and not pointed.exists())
-    if real_path(path).is_relative_to(os.path.realpath(repo.workspace)) and admin_directory(repo, path).exists():
+        left_over = _NAME.fullmatch(pointed.name) and not pointed.exists()
+        return _is_admin(repo, pointed) or bool(left_over and (in_workspace or pointed.parent == admin.parent))
+    if in_workspace and admin.exists():
         return True  # a run has removed its `.git`
     names = os.listdir(path)  # noqa: PTH208
     return not names or (names == [".git"] and (path / ".git").is_file())

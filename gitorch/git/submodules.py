@@ -48,8 +48,8 @@ def _fill(
         try:
             index = call_git_text(place, "rev-parse", "--path-format=absolute", "--git-path", "index")
             Path(index).unlink(missing_ok=True)
+            call_git(place, "update-ref", "--no-deref", "HEAD", commit)  # detached: `reset` would move a branch along
             call_git(place, *flags, "reset", "--hard", "--quiet", commit, inherit=(lock,))
-            call_git(place, *flags, "checkout", "--quiet", "--detach", inherit=(lock,))
         except GitFailed:
             delete(place)  # it cannot be read, or lacks the commit: made anew
             place.mkdir()
@@ -66,6 +66,6 @@ def _fill(
 
 
 def _has_commit(git_dir: Path, commit: str) -> bool:
-    if not git_dir.is_dir():
+    if ".." in git_dir.parts or not git_dir.is_dir():
         return False
     return run_git(git_dir, f"--git-dir={git_dir}", "cat-file", "-e", f"{commit}^{{commit}}").returncode == 0

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from gitorch.git import admin
 from gitorch.git.index import EXECUTABLE, SYMLINK, Entry, Index
@@ -197,12 +197,16 @@ def _copies(index: Index, source: int, top: int) -> Iterator[os.stat_result]:
             try:
                 sent = 0
                 while sent < size:
-                    sent += os.sendfile(file, source, offset + sent, size - sent)
+                    sent += os.sendfile(file, source, offset + sent, size - sent) or _cut_short(path)
                 os.utime(file, ns=times)
                 yield os.fstat(file)
             finally:
                 os.close(file)
         offset += size
+
+
+def _cut_short(path: bytes) -> NoReturn:
+    raise OSError(f"the template ended within {os.fsdecode(path)}")
 
 
 def _write_admin(repo: Repository, commit: str, path: Path, index: bytes) -> Path:

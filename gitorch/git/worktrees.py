@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -186,13 +187,13 @@ def _bring(repo: Repository, path: Path, mark: Mark, commit: str, lock: int) -> 
     directory = admin_directory(repo, path)
     kept, head = _kept_index(repo, path, mark.commit), directory / "HEAD"
     line = f"{commit}\n".encode()
-    if mark.commit == commit and head.read_bytes() == line and is_untouched(path, kept):
+    if mark.commit == commit and head.exists() and head.read_bytes() == line and is_untouched(path, kept):
         _replace(directory / "index", kept)
         return mark
     if mark.commit != commit:
         replace(mark, target=commit).write(directory)
-    for name in ("HEAD", "index"):
-        (directory / f"{name}.lock").unlink(missing_ok=True)  # of a git that was killed; no run is on here now
+    for left in directory.glob("*.lock"):
+        left.unlink(missing_ok=True)  # of a git that was killed; no run is on here now
     write_aside(head, line)  # detached from now on: `reset` would move a branch along
     _require_index(path, kept, mark.commit)
     _replace(directory / "index", kept)
@@ -240,11 +241,14 @@ def _require_index(path: Path, kept: Path, commit: str) -> None:
 
 
 def _replace(path: Path, source: Path) -> None:
-    """Let `path` be another name of the file `source`; its time stays, by which git knows what it may not trust."""
+    """Let `path` be the file `source`; its time stays, by which git knows what it may not trust."""
     if path.exists() and path.samefile(source):
         return
     aside = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-    aside.hardlink_to(source)
+    try:
+        aside.hardlink_to(source)
+    except OSError:  # a file system without hard links
+        shutil.copy2(source, aside)
     aside.rename(path)
 
 

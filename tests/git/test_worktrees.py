@@ -133,7 +133,9 @@ def test_what_gitorch_did_not_make_is_never_replaced(repo: Repository, tree: Pat
     (tree / "thesis.tex").write_text("years of work")
     git(repo.root, "worktree", "add", "-q", "--detach", str(tmp_path / "own"))
     (tmp_path / "alias").symlink_to(tree)
-    for taken in (tree, tmp_path / "own", tmp_path / "alias", repo.root):
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign/.git").write_text("gitdir: /of/another/repository/worktrees/gitorch-0123456789ab\n")
+    for taken in (tree, tmp_path / "own", tmp_path / "alias", tmp_path / "foreign", repo.root):
         with pytest.raises(Refused, match="is in the way"):
             worktrees.materialise(repo, pinned, taken)
         with pytest.raises(Refused, match="is in the way"):
@@ -290,6 +292,18 @@ def test_a_worktree_without_its_mark_is_made_anew(repo: Repository, tree: Path) 
     worktrees.materialise(repo, pinned, tree)
     assert contents(tree) == {"README.md": b"A project.\n"}
     assert administrative(repo) == [admin_directory(repo, tree).name]
+
+
+def test_a_power_cut_that_left_files_empty_is_mended(repo: Repository, tree: Path) -> None:
+    pinned = head(repo.root)
+    for emptied in ("gitorch.json", f"index.{pinned}", "index", "HEAD"):
+        worktrees.materialise(repo, pinned, tree)
+        os.truncate(admin_directory(repo, tree) / emptied, 0)
+        (tree / "README.md").write_text("")
+        worktrees.materialise(repo, pinned, tree)
+        worktrees.reset(repo, tree, pinned)
+        assert contents(tree) == {"README.md": b"A project.\n"}
+        assert git(tree, "status", "--porcelain", "--branch") == "## HEAD (no branch)"
 
 
 def test_what_a_killed_git_left_is_replaced(repo: Repository, tree: Path) -> None:
@@ -677,13 +691,15 @@ def test_changes_in_submodules_are_found_and_undone(nested: Repository, tree: Pa
     worktrees.materialise(nested, with_submodule, tree)
     assert worktrees.modified(nested, tree, with_submodule).files == ()
     inner = tree / "vendor/lib/in side"
-    commit_files(inner, {"inner.py": "changed"})
+    git(inner, "switch", "-qc", "mine")
+    of_the_run = commit_files(inner, {"inner.py": "changed"})
     (tree / "vendor/lib/lib.py").write_text("changed too")
     assert worktrees.modified(nested, tree, with_submodule).files == ("vendor/lib",)
     worktrees.reset(nested, tree, with_submodule)
     assert (inner / "inner.py").read_text() == "inner"
     assert (tree / "vendor/lib/lib.py").read_text() == "lib"
     assert worktrees.modified(nested, tree, with_submodule).files == ()
+    assert git(inner, "rev-parse", "mine") == of_the_run
 
     git(nested.root, "rm", "-qf", "vendor/lib")
     git(nested.root, "commit", "-qm", "without")
