@@ -19,14 +19,14 @@ from typing import Any, NamedTuple
 from gitorch.errors import GitorchError, Refused
 from gitorch.git.artifacts import Stored
 from gitorch.git.branch_readme import README
-from gitorch.git.command import call_git_items, call_git_lines, child_environment, run_git
+from gitorch.git.command import call_git_items, call_git_lines, call_git_success, child_environment, run_git
 from gitorch.git.lock import locked
 from gitorch.git.objects import read_objects
 from gitorch.git.pack import KeptPack, Kind, PackWriter
 from gitorch.git.refs import move_ref, read_ref
 from gitorch.git.repository import Repository
 from gitorch.git.trees import FILE, Edits, Entry, find, parse_tree
-from gitorch.model.ids import run_path
+from gitorch.model.ids import is_run_id, run_path
 
 DEFAULT_BRANCH = "gitorch/results"
 KEPT = "refs/gitorch/kept/results"
@@ -144,9 +144,10 @@ class ResultsBranch:
         top = read_objects(self.repo.root, [f"{tip}:runs"], "tree")[0] if tip else None
         fans = [entry.oid.hex() for entry in parse_tree(top or b"").values()]
         return [
-            (run.decode(), entry.oid.hex())
+            (run, entry.oid.hex())
             for fan in read_objects(self.repo.root, fans, "tree")
-            for run, entry in parse_tree(fan or b"").items()
+            for run, entry in ((os.fsdecode(name), entry) for name, entry in parse_tree(fan or b"").items())
+            if is_run_id(run)
         ]
 
     def _brought_back(self) -> str | None:
@@ -184,7 +185,7 @@ class ResultsBranch:
         return next((found[name] for name in (*patterns[:2], *found) if name in found), None)
 
     def _require_free_name(self) -> None:
-        if not run_git(self.repo.root, "check-ref-format", self.ref).returncode == 0:
+        if not call_git_success(self.repo.root, "check-ref-format", self.ref):
             raise Refused(
                 f"gitorch.branch is {self.name!r}, which cannot be a branch", "git config gitorch.branch NAME"
             )

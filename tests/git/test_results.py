@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gitorch.errors import Busy, Refused
-from gitorch.git import lock, results
+from gitorch.git import lock, refs, results
 from gitorch.git.repository import Repository
 from gitorch.git.results import KEPT, ResultsBranch, maybe_repack
 from gitorch.model.ids import run_path
@@ -130,6 +130,16 @@ def test_reading_back(branch: ResultsBranch) -> None:
     history = branch.history(run_path(RUN))
     assert [step.subject for step in history] == ["third", "first"]
     assert history[0].commit == last
+
+
+def test_what_somebody_laid_beside_the_runs_is_no_run(branch: ResultsBranch) -> None:
+    put(branch)
+    with branch.changing() as change:
+        for path in ("runs/note", "runs/3f/latin\udce9", "runs/3f/3f3f/record.json", "runs/a1/a1b2c3d4e5f6/nothing"):
+            change.put(path, b"{}")
+        change.commit("by hand")
+    assert branch.run_ids() == [RUN, OTHER]
+    assert list(branch.records()) == [{"id": RUN}]
 
 
 def test_readers_load_no_pygit2(project: Path, branch: ResultsBranch) -> None:
@@ -443,6 +453,18 @@ def test_a_lock_that_somebody_holds_is_waited_for(project: Path, branch: Results
     assert held.exists()
     held.unlink()
     assert process.communicate()[0] == "0\n"
+
+
+def test_a_lock_that_is_never_given_back_is_busy(
+    project: Path, branch: ResultsBranch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tip = put(branch)
+    monkeypatch.setattr(refs, "_PATIENCE_S", 0.05)
+    (project / ".git" / "refs/heads/gitorch/results.lock").touch()
+    with pytest.raises(Busy, match="refs/heads/gitorch/results cannot be moved"):
+        put(branch, OTHER)
+    assert branch.tip() == tip
+    assert not list((project / ".git" / "objects" / "pack").glob("*.keep"))
 
 
 def test_packs_are_merged_in_the_background(project: Path, branch: ResultsBranch) -> None:
