@@ -13,11 +13,6 @@ RUN = "0123456789ab"
 
 
 @pytest.fixture
-def repo(project: Path) -> Repository:
-    return Repository.discover(project)
-
-
-@pytest.fixture
 def old(repo: Repository) -> str:
     """The commit of a run; main has since changed one file, removed one and added one."""
     pinned = commit_files(repo.root, {"code.py": "old", "gone/away.py": "x", "same.py": "same"})
