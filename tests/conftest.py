@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
-from collections.abc import Iterator
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pygit2
 import pytest
@@ -73,3 +78,54 @@ def project(tmp_path: Path) -> Path:
     git(root, "init", "-q")
     commit_files(root, {"README.md": "A project.\n"}, "first")
     return root
+
+
+def gitorch(
+    root: Path, *arguments: str | Path, code: int | None = 0, env: dict[str, str] | None = None, timeout: float = 60
+) -> subprocess.CompletedProcess[str]:
+    """Run the program in `root`, as a user would, off a terminal; `code` is the exit code it must have."""
+    result = subprocess.run(
+        [sys.executable, "-m", "gitorch", *map(str, arguments)],
+        cwd=root,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **(env or {})},
+        timeout=timeout,
+        check=False,
+    )
+    if code is not None:
+        assert result.returncode == code, f"gitorch {arguments}: {result.returncode}\n{result.stdout}{result.stderr}"
+    return result
+
+
+def gitorch_json(root: Path, *arguments: str | Path, code: int | None = 0) -> Any:
+    """The one document that `--json` gives."""
+    return json.loads(gitorch(root, *arguments, "--json", code=code).stdout)
+
+
+def write(root: Path, name: str, text: str) -> Path:
+    """Write a file below `root`, its directories made; the text without the indentation of the test."""
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(textwrap.dedent(text).lstrip("\n"))
+    return path
+
+
+def started(root: Path, *arguments: str | Path) -> subprocess.Popen[str]:
+    """`gitorch` as a process that goes on."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "gitorch", *map(str, arguments)],
+        cwd=root,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)

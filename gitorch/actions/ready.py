@@ -179,7 +179,7 @@ def _without_those_there(site: Site, candidates: Sequence[_Candidate]) -> tuple[
         if known is None:
             new.setdefault(candidate.identity, candidate)
         else:
-            why = f"it is there already: {known['id']}, {known['status']}"
+            why = f"there already as {known['id']}, {known['status']}"
             skipped.append(Skipped(id=known["id"], name=candidate.spec.name, params=candidate.spec.params, why=why))
     return list(new.values()), skipped
 

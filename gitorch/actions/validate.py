@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -149,6 +150,7 @@ class _Examination:
             yield tree
         finally:
             worktrees.discard(repository, tree)
+            shutil.rmtree(tree.parent, ignore_errors=True)
             worktrees.empty_trash(repository)
 
     def _in_the_code(

@@ -438,6 +438,8 @@ def _show_ready(made: Ready, *, dry_run: bool, quiet: bool = False) -> None:
     _say_validated(made.validated)
     for skipped in made.skipped:
         say(f"Skipped {plain(skipped.name)}: {skipped.why}")
+    if made.skipped and not made.queued:
+        say("nothing new to queue; --again makes a run anew")
     broken = len(made.validated.configs) - len(made.validated.valid)
     if broken:
         say(f"Nothing was queued of {broken} config{'s' if broken > 1 else ''} with problems")

@@ -18,6 +18,7 @@ import gitorch
 from gitorch.engines.contract import Capabilities, Ended, Order, recorded_end
 from gitorch.engines.sweep import TOKEN, sweep
 from gitorch.engines.wire import receive, send
+from gitorch.errors import GitorchError
 from gitorch.model.outcome import Kind, Outcome
 from gitorch.tools import clock
 
@@ -44,6 +45,7 @@ class _Slot:
     def __init__(self, end: socket.socket) -> None:
         self.end = end
         self.generation = 0
+        self.is_up = False
         self.at: _Submitted | None = None
         self.cancelled = False
 
@@ -140,10 +142,12 @@ class LocalEngine:
             if received is None:
                 return news + self._replace(slot)
             match received[0]:
-                case {"ended": value}:
-                    slot.at = None
+                case {"up": _}:
+                    slot.is_up = True
+                case {"ended": value, "generation": int(generation)}:
+                    slot.at, slot.generation = None, generation
                     news.append(Ended.from_json(value))
-                case {"died": int(generation), "code": int(code)}:
+                case {"died": int(generation), "code": int(code)} if generation == slot.generation:
                     slot.generation = generation + 1
                     news += slot.end_as_lost(f"its slot died ({code})")
 
@@ -151,6 +155,12 @@ class LocalEngine:
         """A slot and its supervisor are both dead: end what they left, and start others."""
         slot.end.close()
         self._slots.remove(slot)
+        if not slot.is_up:
+            code = self._supervisors[-1].wait()
+            raise GitorchError(
+                f"the supervisor of the slots did not start ({code})",
+                hint=f"what it said is above; see whether this starts: {sys.executable} -I -S -c 'import ctypes'",
+            )
         if slot.at:
             sweep({slot.at.order.token: slot.at.order.directory}, grace_s=0)
         self._start_supervisor(1)

@@ -119,6 +119,8 @@ class _Slot:
 
     def work(self) -> bool:
         """Carry out orders until the worker is gone; False if something that may not be signalled is left behind."""
+        with suppress(BrokenPipeError):
+            send(self._end, {"up": self._generation})
         while received := receive(self._end):
             message, order = received
             if order is None or message["generation"] != self._generation:
@@ -127,7 +129,7 @@ class _Slot:
                 return True
             ended, survivors = self._carry_out(order)
             if ended is not None:
-                self._report(order, ended)
+                self._report(order, ended, following=self._generation + bool(survivors))
             if survivors:
                 return False
         return True
@@ -195,7 +197,7 @@ class _Slot:
             return []
         return process.descendants(os.getpid())
 
-    def _report(self, order: Mapping[str, Any], ended: Ended) -> None:
+    def _report(self, order: Mapping[str, Any], ended: Ended, following: int) -> None:
         """Leave the attempt's own record, then tell the worker: a record that cannot be written, it still hears of."""
         value = ended.to_json()
         if ended.outcome.kind is Kind.COULD_NOT_START:
@@ -205,7 +207,7 @@ class _Slot:
             with suppress(OSError):
                 os.rename(aside, f"{order['directory']}/status.json")
         with suppress(BrokenPipeError):
-            send(self._end, {"ended": value})
+            send(self._end, {"ended": value, "generation": following})
 
 
 _BY_ITSELF = (Kind.SUCCEEDED, Kind.EXIT_CODE, Kind.SIGNAL)

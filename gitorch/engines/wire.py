@@ -1,7 +1,8 @@
 """What a worker and its slots say to each other: a JSON object a message, on a socket that keeps messages whole.
 
     worker to slot           {"generation": n} with an order         {"cancel": token, "kind": kind}
-    slot to worker           {"ended": Ended as JSON}
+    slot to worker           {"up": generation}
+                             {"ended": Ended as JSON, "generation": of the slot that takes the next order}
     supervisor to worker     {"died": generation, "code": exit code, or less the signal}
 
 An order travels as a descriptor of a file in memory: with its environment it may be too long for a message.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from gitorch.errors import NotFound
@@ -82,3 +84,9 @@ def dirt(repo: Repository) -> DirtyState:
             case "u":
                 modified.add(item.split(" ", 10)[10])
     return DirtyState(tuple(sorted(modified)), tuple(sorted(untracked)))
+
+
+def ignored_paths(repo: Repository, paths: Sequence[str]) -> list[str]:
+    """Those of `paths`, relative to the main worktree's root, that git ignores."""
+    found = run_git(repo.main_root, "check-ignore", "-z", "--stdin", input=os.fsencode("\0".join(paths)))
+    return os.fsdecode(found.stdout).split("\0")[:-1]

@@ -52,6 +52,19 @@ def last_progress(events: Iterable[Any]) -> tuple[float, float] | None:
     return found
 
 
+def finite(value: Any) -> Any:
+    """A JSON value with null for what JSON has no number for: NaN and the infinities."""
+    match value:
+        case float():
+            return _number(value)
+        case list():
+            return [finite(item) for item in value]
+        case dict():
+            return {key: finite(item) for key, item in value.items()}
+        case _:
+            return value
+
+
 def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 

@@ -314,6 +314,9 @@ def after_attempt(record: Record, collected: Collected, *, by: str) -> Record:
         outputs=collected.outputs,
         environment=collected.environment or record.environment,
     )
+    if record.history[-1].target is not Status.RUNNING:
+        begun = Change(at=attempt.started, source=record.status, target=Status.RUNNING, by=by)
+        changed = _noted(changed, begun)
     return _settled(changed, at=attempt.ended, by=by, why=None if done else f"{task.id}: {attempt.outcome}")
 
 

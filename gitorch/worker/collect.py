@@ -6,7 +6,6 @@ Nothing here changes the results branch or the queue, so it can be repeated afte
 from __future__ import annotations
 
 import json
-import math
 import re
 import socket
 from collections import deque
@@ -62,7 +61,7 @@ def gather(site: Site, attempt: Attempt, ended: Ended, surroundings: Surrounding
     modified = worktrees.modified(site.repository, attempt.run.tree, attempt.payload.pin.commit)
     found = outputs.find(site, attempt.run, task, link=attempt.payload.spec.link)
     events = read_events(directory.events)
-    result = _json(directory.result) if ended.outcome.kind is Kind.SUCCEEDED else None
+    result = _read_json(directory.result) if ended.outcome.kind is Kind.SUCCEEDED else None
     kept_attempt = record.Attempt(
         number=attempt.claim.number,
         token=attempt.claim.token,
@@ -79,7 +78,7 @@ def gather(site: Site, attempt: Attempt, ended: Ended, surroundings: Surrounding
     collected = Collected(
         task=task.id,
         attempt=kept_attempt,
-        result=result,
+        result=metrics.finite(result),
         metrics=_metrics(attempt, events, result),
         outputs=found.outputs,
         environment=surroundings.describe(attempt.payload.interpreter),
@@ -89,7 +88,9 @@ def gather(site: Site, attempt: Attempt, ended: Ended, surroundings: Surrounding
         files["events.jsonl"] = artifacts.store(site.repository, directory.events, large=site.large_file)
     if modified.diff:
         files["changes.diff"] = modified.diff
-    files["attempt.json"] = render_json({**kept_attempt.to_json(), "result": result, "metrics": collected.metrics})
+    files["attempt.json"] = render_json(
+        {**kept_attempt.to_json(), "result": collected.result, "metrics": collected.metrics}
+    )
     return Gathered(
         attempt=attempt,
         ended=ended,
@@ -145,20 +146,15 @@ def _metrics(attempt: Attempt, events: Iterator[Any], result: Any) -> Metrics:
     """All that the task measured: by events, in files of the output directory, by what it returned."""
     found = metrics.of_events(events)
     for name in ("metrics.json", *attempt.task.metrics):
-        found |= metrics.of_file(_json(attempt.run.output / name))
+        found |= metrics.of_file(_read_json(attempt.run.output / name))
     return found | metrics.of_result(result)
 
 
-def _json(path: Path) -> Any:
-    """The JSON at `path`, NaN and infinities as null; None where there is none."""
+def _read_json(path: Path) -> Any:
+    """The JSON at `path`; None where there is none that can be read."""
     try:
         if path.stat().st_size > _LARGEST_JSON:
             return None
-        return json.loads(path.read_bytes(), parse_constant=lambda _: None, parse_float=_finite)
+        return json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
         return None
-
-
-def _finite(text: str) -> float | None:
-    number = float(text)
-    return number if math.isfinite(number) else None

@@ -1,0 +1,249 @@
+"""Tasks that fail, crash, hang, leave things behind; and how a run goes on after them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import signal
+import time
+from pathlib import Path
+
+from tests.conftest import commit_files, git, gitorch, gitorch_json, started, wait_for, write
+
+COUNTING = """
+import os, pathlib
+
+class Step:
+    def __init__(self, config):
+        self.config = config
+    def run(self):
+        counter = pathlib.Path(self.config["counters"], self.config["id"])
+        counter.write_text(str(int(counter.read_text()) + 1 if counter.exists() else 1))
+        print("count", self.config["id"], counter.read_text())
+        if self.config.get("input"):
+            print(pathlib.Path(self.config["input"]).read_text())
+        return {"value": len(self.config["id"])}
+"""
+
+
+def test_a_failed_task_is_retried_and_finished_ones_are_not(project: Path, tmp_path: Path) -> None:
+    counters = tmp_path / "counters"
+    counters.mkdir()
+    commit_files(project, {"Tasks.py": COUNTING})
+    write(
+        project,
+        "experiments/four.yaml",
+        f"""
+        counters: {counters}
+        tasks:
+          - {{id: a, method: Step}}
+          - {{id: b, method: Step}}
+          - {{id: c, method: Step, input: {tmp_path}/missing.txt}}
+          - {{id: d, method: Step}}
+        """,
+    )
+    write(project, "experiments/other.yaml", "tasks: [{id: t, command: echo fine}]\n")
+    gitorch(project, "ready")
+    failed = gitorch(project, "run", code=1)
+    assert "FileNotFoundError" in failed.stderr
+    assert "Tasks.py:12" in failed.stderr
+    assert "gitorch retry" in failed.stderr
+    runs = {run["name"]: run for run in gitorch_json(project, "list")["runs"]}
+    assert (runs["four"]["status"], runs["other"]["status"]) == ("ERROR", "COMPLETE")
+    shown = gitorch_json(project, "show", "four")["run"]
+    assert [task["status"] for task in shown["tasks"]] == ["COMPLETE", "COMPLETE", "ERROR", "WAITING"]
+
+    gitorch(project, "run")  # there is nothing to do, which is no failure
+    (tmp_path / "missing.txt").write_text("here now\n")
+    changed = gitorch_json(project, "retry", "four")["changed"]
+    assert changed == [{"id": runs["four"]["id"], "from": "ERROR", "to": "WAITING"}]
+    gitorch(project, "run")
+    assert {path.name: path.read_text() for path in counters.iterdir()} == {"a": "1", "b": "1", "c": "2", "d": "1"}
+    shown = gitorch_json(project, "show", "four")["run"]
+    assert shown["status"] == "COMPLETE"
+    third = shown["tasks"][2]
+    assert [attempt["outcome"]["kind"] for attempt in third["attempts"]] == ["exit-code", "succeeded"]
+    assert "FileNotFoundError" in gitorch(project, "logs", "four", "--task", "c", "--attempt", "1").stdout
+    assert gitorch(project, "logs", "four", "--task", "c").stdout == "count c 2\nhere now\n\n"
+    refused = gitorch(project, "retry", "four", code=4)
+    assert "COMPLETE" in refused.stderr
+
+
+def test_what_needs_a_failed_task_waits_and_independent_ones_go_on(project: Path) -> None:
+    write(
+        project,
+        "experiments/dag.yaml",
+        """
+        tasks:
+          - {id: bad, command: exit 3}
+          - {id: after, command: echo never}
+          - {id: free, command: echo free, needs: []}
+          - {id: afterFree, command: echo too, needs: [free]}
+        """,
+    )
+    gitorch(project, "run", "experiments", "-j", "3", code=1)
+    shown = gitorch_json(project, "show", "@")["run"]
+    assert {task["id"]: task["status"] for task in shown["tasks"]} == {
+        "bad": "ERROR",
+        "after": "WAITING",
+        "free": "COMPLETE",
+        "afterFree": "COMPLETE",
+    }
+    assert shown["tasks"][0]["attempts"][0]["outcome"] == {"kind": "exit-code", "exit_code": 3}
+
+
+def test_one_bad_run_touches_no_other(project: Path) -> None:
+    bad = {"exits": "exit 1", "crashes": "kill -SEGV $$", "missing": "no-such-program", "fills": "head -c 3M /dev/zero"}
+    for name, command in bad.items():
+        write(project, f"experiments/{name}.yaml", f"tasks: [{{id: t, command: '{command}'}}]\n")
+    for name in ("good1", "good2"):
+        write(project, f"experiments/{name}.yaml", f"tasks: [{{id: t, command: 'echo {name}'}}]\n")
+    gitorch(project, "run", "experiments", "-j", "2", code=1)
+    runs = {run["name"]: run["status"] for run in gitorch_json(project, "list")["runs"]}
+    assert {name for name, status in runs.items() if status == "COMPLETE"} == {"good1", "good2", "fills"}
+    outcome = gitorch_json(project, "show", "crashes")["run"]["tasks"][0]["attempts"][0]["outcome"]
+    assert outcome["kind"] in ("signal", "exit-code")
+
+
+def test_a_checkpoint_of_a_failed_attempt_is_there_for_the_next(project: Path) -> None:
+    command = "test -f {outputDir}/checkpoint && echo resumed || (echo 7 > {outputDir}/checkpoint; exit 1)"
+    write(project, "experiments/a.yaml", f"tasks: [{{id: t, command: '{command}'}}]\n")
+    gitorch(project, "run", "experiments", code=1)
+    shown = gitorch_json(project, "show", "@")["run"]
+    assert [output["path"] for output in shown["outputs"]] == ["checkpoint"], "committed though it failed"
+    gitorch(project, "retry", "@")
+    gitorch(project, "run")
+    assert gitorch(project, "logs", "@").stdout == "resumed\n"
+
+
+def test_changed_tracked_files_are_named_and_undone(project: Path) -> None:
+    commit_files(project, {"settings.txt": "as pinned\n"})
+    write(
+        project,
+        "experiments/a.yaml",
+        """
+        tasks:
+          - {id: spoil, command: echo spoilt > settings.txt}
+          - {id: read, command: cat settings.txt}
+        """,
+    )
+    gitorch(project, "run", "experiments")
+    shown = gitorch_json(project, "show", "@")["run"]
+    assert shown["tasks"][0]["attempts"][0]["modified"] == ["settings.txt"]
+    base = f"gitorch/results:runs/{shown['id'][:2]}/{shown['id']}/tasks/spoil/1"
+    assert "+spoilt" in git(project, "show", f"{base}/changes.diff")
+    assert gitorch(project, "logs", "@", "--task", "read").stdout == "as pinned\n"
+
+
+def test_metrics_come_from_results_events_and_files(project: Path) -> None:
+    tasks = """
+    from gitorch import TaskBase, metric, progress
+
+    class Measure(TaskBase):
+        def run(self):
+            for epoch in range(3):
+                metric("loss", 1 / (epoch + 1), step=epoch)
+                progress(epoch + 1, 3)
+            with open(self.config["outputDir"] + "/metrics.json", "w") as file:
+                file.write('{"test": {"f1": 0.5}, "bad": NaN}')
+            return {"accuracy": 0.9, "note": "text is no metric"}
+    """
+    write(project, "Tasks.py", tasks)
+    git(project, "add", "-A")
+    git(project, "commit", "-qm", "tasks")
+    write(project, "experiments/a.yaml", "tasks: [{id: m, method: Measure}]\n")
+    gitorch(project, "run", "experiments")
+    shown = gitorch_json(project, "show", "@")["run"]
+    assert shown["metrics"] == {"loss": 1 / 3, "test.f1": 0.5, "bad": None, "accuracy": 0.9}
+    assert shown["tasks"][0]["result"] == {"accuracy": 0.9, "note": "text is no metric"}
+
+
+def test_outputs_named_in_the_worktree_are_kept(project: Path) -> None:
+    write(
+        project,
+        "experiments/a.yaml",
+        """
+        gitorch: {outputs: ["figures/**/*.svg"]}
+        tasks:
+          - {id: draw, command: "mkdir -p figures/a && echo '<svg/>' > figures/a/b.svg && echo no > figures/c.txt"}
+        """,
+    )
+    gitorch(project, "run", "experiments")
+    shown = gitorch_json(project, "show", "@")["run"]
+    assert [output["path"] for output in shown["outputs"]] == ["worktree/figures/a/b.svg"]
+
+
+def test_a_large_output_is_an_lfs_object_and_comes_back(project: Path) -> None:
+    write(
+        project,
+        "experiments/a.yaml",
+        "tasks: [{id: t, command: 'head -c 3000000 /dev/urandom > {outputDir}/model.bin'}]\n",
+    )
+    gitorch(project, "run", "experiments")
+    run = gitorch_json(project, "show", "@")["run"]
+    [output] = run["outputs"]
+    assert (output["stored"], output["size"]) == ("lfs", 3_000_000)
+    pointer = git(project, "show", f"gitorch/results:runs/{run['id'][:2]}/{run['id']}/outputs/model.bin")
+    assert pointer.startswith("version https://git-lfs.github.com/spec/v1")
+    git(project, "gc", "--prune=now", "-q")
+    tree = Path(gitorch(project, "checkout-run", "@").stdout.strip())
+    restored = (tree / f"run-{run['id']}/outputs/model.bin").read_bytes()
+    assert hashlib.sha256(restored).hexdigest() == output["sha256"]
+
+
+def test_ctrl_c_once_finishes_what_runs_and_takes_no_more(project: Path, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        write(
+            project,
+            f"experiments/{name}.yaml",
+            f"tasks: [{{id: t, command: 'touch {tmp_path}/{name}; sleep 0.4; echo ok'}}]\n",
+        )
+    gitorch(project, "ready")
+    worker = started(project, "run")
+    wait_for((tmp_path / "one").exists)
+    worker.send_signal(signal.SIGINT)
+    _, said = worker.communicate(timeout=20)
+    assert worker.returncode == 130, said
+    runs = {run["name"]: run["status"] for run in gitorch_json(project, "list")["runs"]}
+    assert runs == {"one": "COMPLETE", "two": "WAITING"}
+
+
+def test_ctrl_c_twice_stops_what_runs_and_gives_it_back(project: Path, tmp_path: Path) -> None:
+    write(project, "experiments/one.yaml", f"tasks: [{{id: t, command: 'touch {tmp_path}/begun; exec sleep 60'}}]\n")
+    gitorch(project, "ready")
+    worker = started(project, "run")
+    wait_for((tmp_path / "begun").exists)
+    worker.send_signal(signal.SIGINT)
+    time.sleep(0.1)
+    worker.send_signal(signal.SIGINT)
+    _, said = worker.communicate(timeout=20)
+    assert worker.returncode == 130, said
+    [run] = gitorch_json(project, "list")["runs"]
+    assert run["status"] == "WAITING"
+    [attempt] = gitorch_json(project, "show", "@")["run"]["tasks"][0]["attempts"]
+    assert attempt["outcome"]["kind"] == "interrupted"
+
+
+def test_status_tells_what_runs_and_how_far_it_is(project: Path, tmp_path: Path) -> None:
+    event = json.dumps({"progress": [3, 10]})
+    command = (
+        f"echo '{event}' >> $GITORCH_EVENTS; touch {tmp_path}/begun; while test ! -f {tmp_path}/go; do sleep 0.05; done"
+    )
+    write(project, "experiments/a.yaml", f"tasks: [{{id: t, command: [sh, -c, {json.dumps(command)}]}}]\n")
+    write(project, "experiments/b.yaml", "tasks: [{id: t, command: 'true'}]\n")
+    gitorch(project, "ready")
+    before = gitorch_json(project, "status")
+    assert [run["why"] for run in before["runs"]] == ["no worker is running: gitorch run"] * 2
+    worker = started(project, "run")
+    wait_for((tmp_path / "begun").exists)
+    during = gitorch_json(project, "status")
+    (tmp_path / "go").touch()
+    worker.communicate(timeout=20)
+    first, second = during["runs"]
+    assert (first["status"], first["task"], first["progress"]) == ("RUNNING", "t", {"done": 3, "total": 10})
+    assert first["eta_s"]["p80"] >= first["eta_s"]["p50"] > 0
+    assert second["why"] == "behind 1 run"
+    assert during["counts"] == {"WAITING": 1, "RUNNING": 1, "COMPLETE": 0, "ERROR": 0, "FAILED": 0, "HOLD": 0}
+    assert [worker["tasks"] for worker in during["workers"]] == [1]
+    after = gitorch_json(project, "status")
+    assert (after["runs"], after["workers"]) == ([], [])

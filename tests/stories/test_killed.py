@@ -1,0 +1,145 @@
+"""kill -9 of a worker at any moment: the next one finishes everything, and nothing is done twice that was recorded."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sqlite3
+import time
+from pathlib import Path
+
+import pytest
+
+from gitorch.git.repository import Repository
+from gitorch.git.results import ResultsBranch
+from tests.conftest import git, gitorch, gitorch_json, started, wait_for, write
+
+ROUNDS = 20
+RUNS = 6
+
+
+def processes_of(marker: str) -> list[int]:
+    """The processes that have `marker` in their environment or command line."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal() and int(entry.name) != os.getpid():
+            try:
+                seen = (entry / "environ").read_bytes() + (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if marker.encode() in seen:
+                found.append(int(entry.name))
+    return found
+
+
+def completions(root: Path, counters: Path) -> dict[str, int]:
+    return {path.name: len(path.read_text().splitlines()) for path in counters.iterdir()}
+
+
+@pytest.mark.timeout(300)
+def test_twenty_times_at_a_random_moment(project: Path, tmp_path: Path) -> None:
+    """Each task notes its start and its end; one that the record had complete must never start again."""
+    counters = tmp_path / "counters"
+    counters.mkdir()
+    chance = random.Random(7)
+    for number in range(RUNS):
+        write(
+            project,
+            f"experiments/run{number}.yaml",
+            f"""
+            counters: {counters}
+            number: {number}
+            tasks:
+              - {{id: first, command: "echo s >> {{counters}}/first{{number}}; sleep 0.05; echo 1 > {{outputDir}}/a"}}
+              - {{id: second, command: "echo s >> {{counters}}/second{{number}}; (sleep 30 &) ; cat {{outputDir}}/a"}}
+            """,
+        )
+    killed_while_working = 0
+    for _ in range(ROUNDS):
+        gitorch(project, "ready", "--again")
+        before = completions(project, counters)
+        worker = started(project, "run", "-j", "2")
+        time.sleep(chance.uniform(0.1, 0.45))
+        killed_while_working += worker.poll() is None
+        worker.send_signal(signal.SIGKILL)
+        worker.communicate()
+
+        complete_at_death = complete_tasks(project)
+        gitorch(project, "run", "-j", "2")
+
+        assert {run["status"] for run in gitorch_json(project, "list")["runs"]} == {"COMPLETE"}
+        assert gitorch_json(project, "status")["runs"] == []
+        assert complete_at_death.items() <= complete_tasks(project).items(), "what was complete ran no more"
+        assert all(count >= before.get(name, 0) + 1 for name, count in completions(project, counters).items())
+        wait_for(lambda: not processes_of(str(project)), 10)
+    assert killed_while_working >= ROUNDS / 2
+    assert git(project, "fsck", "--full") == ""
+    with sqlite3.connect(project / ".git/gitorch/queue.db") as database:
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def complete_tasks(root: Path) -> dict[tuple[str, str], int]:
+    """How often each complete task was tried, by run and task."""
+    return {
+        (record["id"], task["id"]): task["attempt_count"]
+        for record in ResultsBranch(Repository.discover(root)).records()
+        for task in record["tasks"]
+        if task["status"] == "COMPLETE"
+    }
+
+
+def test_everything_of_a_worker_killed_at_once_is_swept_at_the_next_start(project: Path, tmp_path: Path) -> None:
+    """Worker, supervisor and slots die together, so nobody ends the task: the next start does, and runs it again."""
+    command = f"echo s >> {tmp_path}/begun; test -f {tmp_path}/go || exec sleep 300"
+    write(project, "experiments/a.yaml", f"tasks: [{{id: t, command: '{command}'}}]\n")
+    gitorch(project, "ready")
+    worker = started(project, "run")
+    wait_for((tmp_path / "begun").exists)
+    tasks = [pid for pid in processes_of("GITORCH_TOKEN=") if b"sleep" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    ours = {pid for pid in processes_of("gitorch") if pid not in tasks}
+    for pid in ours:
+        os.kill(pid, signal.SIGKILL)
+    worker.communicate()
+    assert [pid for pid in tasks if Path(f"/proc/{pid}").exists()] == tasks, "nobody has ended it yet"
+    (tmp_path / "go").touch()
+    said = gitorch(project, "run").stderr
+    assert "given back (lost: its worker died)" in said
+    assert not [
+        pid for pid in tasks if Path(f"/proc/{pid}/cmdline").exists() and Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
+    shown = gitorch_json(project, "show", "@")["run"]
+    assert shown["status"] == "COMPLETE"
+    assert [attempt["outcome"]["kind"] for attempt in shown["tasks"][0]["attempts"]] == ["lost", "succeeded"]
+
+
+def test_without_its_queue_a_repository_goes_on_where_it_was(project: Path) -> None:
+    write(project, "experiments/a.yaml", "tasks: [{id: one, command: echo 1}, {id: two, command: exit 1}]\n")
+    write(project, "experiments/b.yaml", "tasks: [{id: one, command: echo 1}]\n")
+    gitorch(project, "run", "experiments/a.yaml", code=1)
+    gitorch(project, "ready", "experiments/b.yaml")
+    for path in (project / ".git/gitorch").glob("queue.db*"):
+        path.unlink()
+    gitorch(project, "run", code=0)
+    runs = {run["name"]: run["status"] for run in gitorch_json(project, "list")["runs"]}
+    assert runs == {"a": "ERROR", "b": "COMPLETE"}
+    gitorch(project, "retry", "a")
+    gitorch(project, "run", code=1)
+    shown = gitorch_json(project, "show", "a")["run"]
+    assert [task["attempt_count"] for task in shown["tasks"]] == [1, 2]
+
+
+def test_two_workers_share_a_queue(project: Path, tmp_path: Path) -> None:
+    for number in range(12):
+        write(
+            project,
+            f"experiments/r{number}.yaml",
+            f"n: {number}\ntasks: [{{id: t, command: 'echo s >> {tmp_path}/{{n}}'}}]\n",
+        )
+    gitorch(project, "ready")
+    workers = [started(project, "run", "-j", "2") for _ in range(3)]
+    for worker in workers:
+        _, said = worker.communicate(timeout=60)
+        assert worker.returncode == 0, said
+    assert {run["status"] for run in gitorch_json(project, "list")["runs"]} == {"COMPLETE"}
+    assert [(tmp_path / str(number)).read_text() for number in range(12)] == ["s\n"] * 12

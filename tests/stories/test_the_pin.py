@@ -1,0 +1,154 @@
+"""What runs is the pinned code, whatever happens to the working tree, and all of it comes back."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+from gitorch.actions.demo import create
+from tests.conftest import commit_files, git, gitorch, gitorch_json, write
+
+
+def test_an_edit_after_ready_is_not_in_the_run(tmp_path: Path) -> None:
+    root = create(tmp_path / "demo")
+    gitorch(root, "ready", "experiments/body-size.yaml")
+    tasks = root / "Tasks.py"
+    tasks.write_text("raise SystemExit('the working tree was run')\n")
+    gitorch(root, "run")
+    [run] = gitorch_json(root, "list")["runs"]
+    assert run["status"] == "COMPLETE"
+    assert run["metrics"]["accuracy"] == 0.8447
+    assert tasks.read_text().startswith("raise"), "the working tree is the user's"
+
+
+def test_a_finished_run_comes_back_whole_from_git_alone(tmp_path: Path) -> None:
+    root = create(tmp_path / "demo")
+    gitorch(root, "run", "experiments/body-size.yaml")
+    [run] = gitorch_json(root, "list")["runs"]
+    before = {path: (root / path).read_bytes() for path in ("Tasks.py", "experiments/body-size.yaml")}
+    log = gitorch(root, "logs", run["id"], "--task", "train").stdout
+    base = f"gitorch/results:runs/{run['id'][:2]}/{run['id']}"
+    model = subprocess.run(
+        ["git", "show", f"{base}/outputs/model.json"], cwd=root, capture_output=True, check=True
+    ).stdout
+
+    shutil.rmtree(tmp_path / "demo.gitorch")
+    commit_files(root, {"Tasks.py": "another = 1\n"}, "everything is different now")
+    git(root, "reflog", "expire", "--expire=now", "--all")
+    git(root, "worktree", "prune")
+    git(root, "gc", "--prune=now", "--quiet")
+
+    tree = Path(gitorch(root, "checkout-run", run["id"]).stdout.strip())
+    kept = tree / f"run-{run['id']}"
+    assert (tree / "Tasks.py").read_bytes() == before["Tasks.py"]
+    assert (kept / "config.yaml").read_bytes() == before["experiments/body-size.yaml"]
+    assert (kept / "outputs/model.json").read_bytes() == model
+    assert (kept / "logs/train/1.txt").read_text() == log
+    assert git(tree, "status", "--porcelain") == "", "what was restored is ignored by git"
+    assert git(root, "fsck", "--full") == ""
+    assert gitorch(root, "checkout-run", run["id"]).stdout.strip() == str(tree), "a second call gives the same"
+
+
+def test_a_project_installed_editable_runs_its_pinned_code(tmp_path: Path, project: Path) -> None:
+    environment = tmp_path / "venv"
+    venv.create(environment, with_pip=False, symlinks=True, system_site_packages=False)
+    site = next(environment.glob("lib/python*/site-packages"))
+    # What `pip install -e` leaves behind for a project with a src/ directory.
+    (site / "__editable__.science-1.0.pth").write_text(f"{project / 'src'}\n")
+    info = site / "science-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: science\nVersion: 1.0\n")
+    (info / "RECORD").write_text("")
+    (info / "direct_url.json").write_text(f'{{"dir_info": {{"editable": true}}, "url": "{project.as_uri()}"}}')
+    config = (
+        "tasks:\n"
+        "  - {id: one, method: One}\n"
+        "  - {id: two, command: [python, -c, 'import science; print(science.WHO)']}\n"
+    )
+    tasks = "import science\nclass One:\n    def __init__(self, config): pass\n    def run(self): print(science.WHO)\n"
+    commit_files(
+        project,
+        {"src/science/__init__.py": "WHO = 'pinned'\n", "Tasks.py": tasks, "experiments/a.yaml": config},
+    )
+    active = {"VIRTUAL_ENV": str(environment), "PATH": f"{environment / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+    gitorch(project, "ready", env=active)
+    write(project, "src/science/__init__.py", "WHO = 'edited'\n")
+    gitorch(project, "run", env=active)
+    assert gitorch(project, "logs", "@").stdout == "pinned\npinned\n"
+    ran_with = gitorch_json(project, "show", "@")["run"]["interpreter"]
+    assert Path(ran_with).parent == environment / "bin"
+    assert ran_with != sys.executable
+
+
+def test_a_dirty_tree_is_refused_with_the_ways_on(project: Path) -> None:
+    commit_files(project, {"train.sh": "echo one\n", "experiments/a.yaml": "tasks: [{id: t, command: sh train.sh}]\n"})
+    write(project, "train.sh", "echo two\n")
+    write(project, "new.txt", "untracked\n")
+    refused = gitorch(project, "ready", code=4)
+    assert "train.sh" in refused.stderr
+    assert "--snapshot" in refused.stderr
+    assert gitorch_json(project, "list")["runs"] == []
+
+
+def test_a_snapshot_has_what_is_uncommitted_and_leaves_everything_alone(project: Path) -> None:
+    commit_files(
+        project, {"train.sh": "cat data.txt\n", "experiments/a.yaml": "tasks: [{id: t, command: sh train.sh}]\n"}
+    )
+    write(project, "train.sh", "echo edited; cat data.txt\n")
+    write(project, "data.txt", "untracked data\n")
+    write(project, "staged.txt", "staged\n")
+    git(project, "add", "staged.txt")
+    before = (
+        git(project, "status", "--porcelain"),
+        git(project, "for-each-ref"),
+        (project / ".git/index").read_bytes(),
+    )
+    gitorch(project, "ready", "--snapshot")
+    status = git(project, "status", "--porcelain")
+    assert (
+        status,
+        git(project, "for-each-ref", "refs/heads/main", "refs/stash"),
+        (project / ".git/index").read_bytes(),
+    )[::2] == before[::2]
+    write(project, "data.txt", "later\n")
+    gitorch(project, "run")
+    assert gitorch(project, "logs", "@").stdout == "edited\nuntracked data\n"
+    assert gitorch_json(project, "show", "@")["run"]["pin"]["snapshot"] is True
+
+
+def test_another_revision_can_be_pinned(project: Path) -> None:
+    config = "tasks: [{id: t, command: cat version}]\n"
+    commit_files(project, {"version": "old\n", "experiments/a.yaml": config})
+    git(project, "tag", "v1")
+    commit_files(project, {"version": "new\n"})
+    write(project, "version", "uncommitted\n")
+    gitorch(project, "ready", "--at", "v1")
+    gitorch(project, "run")
+    assert gitorch(project, "logs", "@").stdout == "old\n"
+
+
+def test_unsafe_pins_head_and_says_what_is_not_in_the_run(project: Path) -> None:
+    config = "UNSAFE_ignoreDirtyCheck: true\ntasks: [{id: t, command: cat version}]\n"
+    commit_files(project, {"version": "committed\n", "experiments/a.yaml": config})
+    write(project, "version", "uncommitted\n")
+    said = gitorch(project, "ready").stderr
+    assert "version" in said
+    assert "not in the run" in said
+    gitorch(project, "run")
+    assert gitorch(project, "logs", "@").stdout == "committed\n"
+
+
+def test_an_uncommitted_config_is_no_dirt_and_kept_byte_for_byte(project: Path) -> None:
+    text = "# not committed\r\nx: 1e-3\ntasks:\n  - {id: t, command: 'echo {x}'}\n"
+    (project / "experiments").mkdir()
+    (project / "experiments/a.yaml").write_bytes(text.encode())
+    gitorch(project, "run", "experiments")
+    [run] = gitorch_json(project, "list")["runs"]
+    assert run["params"] == {"x": 0.001}
+    path = f"gitorch/results:runs/{run['id'][:2]}/{run['id']}/config.yaml"
+    kept = subprocess.run(["git", "show", path], cwd=project, capture_output=True, check=True).stdout
+    assert kept == text.encode()
