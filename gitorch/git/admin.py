@@ -134,13 +134,23 @@ def only_one_at(path: Path) -> Iterator[int]:
     Gives the lock's descriptor, for the git program to inherit: a git whose caller was killed is then waited for, since
     one that fails late would remove what has been built in its place.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    descriptor = _lock_directory(path.parent)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _lock_directory(directory: Path) -> int:
+    while True:
+        directory.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(descriptor), directory.stat()):
+                    return descriptor
+            os.close(descriptor)  # who held the lock has removed the directory
 
 
 def throw_away(repo: Repository, path: Path) -> None:

@@ -16,7 +16,7 @@ from gitorch.git.admin import delete, only_one_at
 from gitorch.git.command import GitFailed, call_git, call_git_items, call_git_lines, call_git_text, run_git
 from gitorch.git.pins import dirt
 from gitorch.git.repository import Repository
-from gitorch.git.worktrees import materialise
+from gitorch.git.worktrees import link_source, materialise
 
 _NAMED = 5  # paths in a message
 
@@ -40,9 +40,9 @@ def checkout_run(
 ) -> Path:
     """A worktree at `path` with what `fill` writes into `run-<id>/`, a directory that git ignores; gives the latter.
 
-    A second call finds both, and whatever was changed in them since.
+    A second call finds both, and whatever was changed in them since. Links to what is no longer there are left out.
     """
-    materialise(repo, commit, path, link=link)
+    materialise(repo, commit, path, link=[name for name in link if link_source(repo, name)])
     kept = path / f"run-{run}"
     with only_one_at(path):
         if not kept.exists():

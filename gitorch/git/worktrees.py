@@ -24,7 +24,7 @@ from gitorch.git.submodules import fill_submodules
 from gitorch.git.template import copy_template, save_template
 from gitorch.tools.files import write_aside
 
-__all__ = ["Modified", "discard", "empty_trash", "is_present", "materialise", "modified", "reset"]
+__all__ = ["Modified", "discard", "empty_trash", "is_present", "link_source", "materialise", "modified", "reset"]
 
 
 class Modified(NamedTuple):
@@ -124,6 +124,11 @@ def reset(repo: Repository, path: Path, commit: str) -> None:
         if mark is None:
             raise NotFound(f"{path} is no worktree of this repository")
         _bring(repo, path, mark, commit, lock)
+
+
+def link_source(repo: Repository, name: str) -> Path | None:
+    """Where a linked path leads: into the main worktree, or else into the one that gitorch was called in."""
+    return next((root / name for root in (repo.main_root, repo.root) if (root / name).exists()), None)
 
 
 def discard(repo: Repository, path: Path) -> None:
@@ -277,7 +282,7 @@ def _link(repo: Repository, path: Path, link: Sequence[str]) -> None:
         place = path / name
         if os.path.lexists(place):
             continue
-        source = next((root / name for root in (repo.main_root, repo.root) if (root / name).exists()), None)
+        source = link_source(repo, name)
         if source is None:
             raise NotFound(f"link: {name}: no such path in {repo.main_root}", "create it, or leave it out of link")
         if not Path(os.path.realpath(place.parent)).is_relative_to(os.path.realpath(path)):

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from gitorch.git import worktrees
-from gitorch.git.admin import admin_directory
+from gitorch.git.admin import admin_directory, only_one_at
 from gitorch.git.repository import Repository
 from tests.conftest import commit_files, git
 from tests.git.conftest import administrative, contents, head
@@ -110,6 +110,16 @@ def test_a_git_left_behind_by_a_kill_is_waited_for(repo: Repository, tree: Path,
     git(repo.root, "config", "filter.slow.smudge", "cat")
     worktrees.materialise(repo, pinned, tree)
     assert git(tree, "status", "--porcelain") == ""
+
+
+def test_a_lock_on_a_directory_that_was_removed_locks_nothing(repo: Repository, tree: Path) -> None:
+    with only_one_at(tree):
+        waiting = threading.Thread(target=worktrees.materialise, args=(repo, head(repo.root), tree))
+        waiting.start()
+        assert waiting.is_alive()
+        tree.parent.rmdir()
+    waiting.join()
+    assert worktrees.is_present(repo, tree)
 
 
 def test_several_at_once_make_one(repo: Repository, tree: Path) -> None:

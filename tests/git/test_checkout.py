@@ -67,6 +67,12 @@ def test_a_checkout_has_the_code_and_what_the_run_left(repo: Repository, old: st
     assert (kept / "outputs/model").read_text() == "changed since"
 
 
+def test_a_checkout_does_without_data_that_is_gone(repo: Repository, old: str, tmp_path: Path) -> None:
+    (repo.root / "data").mkdir()
+    checkout_run(repo, RUN, old, tmp_path / "look", lambda place: None, link=["data", "gone"])
+    assert (tmp_path / "look/data").readlink() == repo.root / "data"
+
+
 def test_a_checkout_that_was_stopped_is_filled_anew(repo: Repository, old: str, tmp_path: Path) -> None:
     def fail(place: Path) -> None:
         (place / "half").touch()
