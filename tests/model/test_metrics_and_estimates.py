@@ -1,0 +1,67 @@
+"""Numbers out of what tasks leave, and guesses out of numbers."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from gitorch.model.estimate import Estimate, from_durations, from_progress, together
+from gitorch.model.metrics import finite, last_progress, of_events, of_file, of_result
+
+
+def test_the_top_level_numbers_of_a_result() -> None:
+    assert of_result({"a": 1, "b": 0.5, "c": True, "d": "1", "e": {"f": 1}, "g": math.nan}) == {
+        "a": 1,
+        "b": 0.5,
+        "g": None,
+    }
+    assert of_result([1]) == {}
+
+
+def test_nested_numbers_of_a_file_have_dotted_names() -> None:
+    assert of_file({"test": {"f1": 0.5, "by": [1]}, "n": 10**400}) == {"test.f1": 0.5, "n": 10**400}
+
+
+def test_of_events_the_last_value_counts_and_nonsense_is_passed_over() -> None:
+    events = [
+        {"metric": "loss", "value": 2},
+        "text",
+        {"metric": 3},
+        {"metric": "loss", "value": 1},
+        {"metric": "x", "value": "y"},
+    ]
+    assert of_events(events) == {"loss": 1}
+
+
+@pytest.mark.parametrize(
+    ("events", "progress"),
+    [
+        ([{"progress": [1, 4]}, {"progress": [2, 4]}], (2, 4)),
+        ([{"progress": [1, 4]}, {"progress": [1, 0]}, {"progress": "half"}, {"progress": [1]}], (1, 4)),
+        ([], None),
+    ],
+)
+def test_the_newest_progress_that_makes_sense(events: list[object], progress: tuple[float, float] | None) -> None:
+    assert last_progress(events) == progress
+
+
+def test_json_has_no_infinities() -> None:
+    assert finite({"a": [math.inf, 1.5], "b": math.nan}) == {"a": [None, 1.5], "b": None}
+
+
+def test_time_left_by_progress() -> None:
+    assert from_progress(1, 4, 10.0) == Estimate(30.0, 37.5)
+    assert from_progress(0, 4, 10.0) is None
+
+
+def test_time_left_by_earlier_runs() -> None:
+    assert from_durations([10.0, 20.0, 30.0]) == Estimate(20.0, 26.0)
+    assert from_durations([10.0, 20.0, 30.0], elapsed_s=15.0) == Estimate(10.0, 13.0)
+    assert from_durations([10.0], elapsed_s=15.0) is None
+
+
+def test_together_they_take_no_less_than_the_longest() -> None:
+    assert together([Estimate(10, 20), Estimate(1, 2)], 2) == Estimate(10, 20)
+    assert together([Estimate(10, 20), Estimate(10, 20)], 1) == Estimate(20, 40)
+    assert together([], 2) is None

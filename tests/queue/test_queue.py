@@ -1,0 +1,205 @@
+"""The queue: what can be claimed, by whom, and what survives."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import re
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from gitorch.errors import Busy, Refused
+from gitorch.model.outcome import Kind, Outcome
+from gitorch.model.status import QUEUED, Status
+from gitorch.queue.queue import AttemptEnd, NewRun, NewTask, Queue, QueueBroken, Worker
+from gitorch.queue.statements import schema, statements
+
+FAILED = Outcome(kind=Kind.EXIT_CODE, exit_code=1)
+DONE = Outcome(kind=Kind.SUCCEEDED)
+
+
+@pytest.fixture
+def queue(tmp_path: Path) -> Queue:
+    queue = Queue.open(tmp_path / "queue.db", home="here")
+    queue.register(worker("w"))
+    return queue
+
+
+def worker(name: str) -> Worker:
+    return Worker(id=name, host="host", pid=1, boot="boot", process_start="1", since="2026-01-01T00:00:00.000Z")
+
+
+def run(name: str, *tasks: NewTask) -> NewRun:
+    return NewRun(id=name, payload={"name": name}, tasks=tasks or (NewTask(id="t", needs=()),))
+
+
+def chain(name: str) -> NewRun:
+    return run(name, NewTask(id="a", needs=()), NewTask(id="b", needs=("a",)))
+
+
+def end(queue: Queue, run: str, task: str, token: str, status: Status = Status.COMPLETE) -> list[AttemptEnd]:
+    outcome = DONE if status is Status.COMPLETE else FAILED
+    return queue.finish([AttemptEnd(run=run, task=task, token=token, status=status, outcome=outcome)])
+
+
+def test_first_in_first_out_and_a_task_after_what_it_needs(queue: Queue) -> None:
+    queue.add([chain("one"), chain("two")])
+    claims = [queue.claim("w", f"token{n}", now="now") for n in range(3)]
+    assert [(claim.run, claim.task) for claim in claims if claim] == [("one", "a"), ("two", "a")]
+    assert claims[2] is None
+    end(queue, "one", "a", "token0")
+    claim = queue.claim("w", "token3", now="now")
+    assert claim is not None
+    assert (claim.run, claim.task, claim.number, claim.payload) == ("one", "b", 1, {"name": "one"})
+
+
+def test_a_run_leaves_with_its_last_task(queue: Queue) -> None:
+    queue.add([run("one")])
+    queue.claim("w", "token", now="now")
+    end(queue, "one", "t", "token")
+    assert queue.runs() == []
+
+
+def test_a_failed_task_keeps_what_needs_it_waiting(queue: Queue) -> None:
+    queue.add([chain("one")])
+    queue.claim("w", "token", now="now")
+    end(queue, "one", "a", "token", Status.ERROR)
+    assert queue.claim("w", "next", now="now") is None
+    [left] = queue.runs()
+    assert [(task.id, task.status) for task in left.tasks] == [("a", Status.ERROR), ("b", Status.WAITING)]
+    assert left.tasks[0].outcome == FAILED
+    assert left.worker is None, "nothing of it can go on: it is in nobody's hands"
+    queue.retry(["one"])
+    again = queue.claim("w", "next", now="now")
+    assert again is not None
+    assert (again.task, again.number) == ("a", 2)
+
+
+def test_who_does_not_bear_the_current_token_changes_nothing(queue: Queue) -> None:
+    queue.add([run("one")])
+    queue.claim("w", "first", now="now")
+    end(queue, "one", "t", "first", Status.WAITING)
+    queue.claim("w", "second", now="now")
+    assert end(queue, "one", "t", "first") == []
+    assert queue.is_current("one", "t", "second")
+    assert not queue.is_current("one", "t", "first")
+
+
+def test_only_the_runs_asked_for(queue: Queue) -> None:
+    queue.add([run("one"), run("two")])
+    claim = queue.claim("w", "token", now="now", only=["two"])
+    assert claim is not None
+    assert claim.run == "two"
+    assert queue.claim("w", "token2", now="now", only=["two"]) is None
+    assert (queue.claimable(), queue.claimable(["two"])) == (1, 0)
+
+
+def test_siblings_running_in_the_same_worktree_are_counted(queue: Queue) -> None:
+    queue.add([run("one", NewTask(id="a", needs=()), NewTask(id="b", needs=()))])
+    first, second = (queue.claim("w", f"token{n}", now="now") for n in range(2))
+    assert first is not None
+    assert second is not None
+    assert (first.siblings, second.siblings) == (0, 1)
+
+
+def test_adding_twice_changes_nothing(queue: Queue) -> None:
+    queue.add([chain("one")])
+    queue.claim("w", "token", now="now")
+    before = queue.runs()
+    queue.add([chain("one")])
+    assert queue.runs() == before
+
+
+def test_the_runs_to_come_are_told_in_order_each_once(queue: Queue) -> None:
+    queue.add([run("one", NewTask(id="a", needs=()), NewTask(id="b", needs=())), run("two"), run("three")])
+    assert [name for name, _ in queue.next_runs(2)] == ["one", "two"]
+    queue.claim("w", "token", now="now")
+    assert [name for name, _ in queue.next_runs(8)] == ["two", "three"]
+
+
+def test_an_unregistered_worker_has_nothing_in_hand(queue: Queue) -> None:
+    queue.add([chain("one")])
+    queue.claim("w", "token", now="now")
+    assert [claim.task for claim in queue.running_of("w")] == ["a"]
+    queue.unregister("w")
+    assert queue.runs()[0].worker is None
+
+
+def test_what_the_queue_was_told_advances_only_without_a_gap(queue: Queue) -> None:
+    queue.add([], tip=(None, "c0"))
+    queue.add([], tip=("c0", "c1"))
+    queue.add([], tip=("c2", "c3"))
+    assert queue.meta("tip") == "c1"
+
+
+def test_in_a_copy_of_the_repository_nothing_runs(queue: Queue, tmp_path: Path) -> None:
+    queue.add([run("one")])
+    queue.claim("w", "token", now="now")
+    queue.close()
+    copy = Queue.open(tmp_path / "queue.db", home="elsewhere")
+    assert copy.workers() == []
+    assert copy.runs()[0].tasks[0].status is Status.WAITING
+
+
+def test_a_newer_format_is_refused_and_not_touched(queue: Queue, tmp_path: Path) -> None:
+    queue.close()
+    with sqlite3.connect(tmp_path / "queue.db") as database:
+        database.execute("PRAGMA user_version = 99")
+    with pytest.raises(Refused, match="newer gitorch"):
+        Queue.open(tmp_path / "queue.db", home="here")
+
+
+def test_a_damaged_file_is_named_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "queue.db").write_bytes(b"this is no database" * 100)
+    with pytest.raises(QueueBroken, match="damaged") as caught:
+        Queue.open(tmp_path / "queue.db", home="here")
+    assert "results are safe" in (caught.value.hint or "")
+
+
+def test_a_writer_that_does_not_end_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gitorch.queue.queue.BUSY_TIMEOUT_S", 0.1)
+    queue = Queue.open(tmp_path / "queue.db", home="here")
+    with sqlite3.connect(tmp_path / "queue.db", isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Busy, match="locked"):
+            queue.add([run("one")])
+        assert queue.runs() == [], "reading goes on"
+
+
+def _claim_all(path: Path, name: str, found: multiprocessing.Queue[list[str]]) -> None:
+    queue = Queue.open(path, home="here")
+    queue.register(worker(name))
+    claimed = []
+    while claim := queue.claim(name, f"{name}{len(claimed)}", now="now"):
+        claimed.append(claim.run)
+        end(queue, claim.run, claim.task, claim.token)
+    found.put(claimed)
+
+
+def test_many_processes_claim_each_task_once(tmp_path: Path) -> None:
+    queue = Queue.open(tmp_path / "queue.db", home="here")
+    names = [f"run{number:03}" for number in range(100)]
+    queue.add([run(name) for name in names])
+    context = multiprocessing.get_context("spawn")
+    found: multiprocessing.Queue[list[str]] = context.Queue()
+    others = [context.Process(target=_claim_all, args=(tmp_path / "queue.db", f"w{n}", found)) for n in range(4)]
+    for other in others:
+        other.start()
+    claimed = [name for _ in others for name in found.get(timeout=60)]
+    for other in others:
+        other.join()
+    assert sorted(claimed) == names
+
+
+def test_the_schema_knows_the_statuses_of_the_model() -> None:
+    check = re.search(r"status IN \(([^)]*)\)", schema())
+    assert check is not None
+    assert set(json.loads(f"[{check[1]}]".replace("'", '"'))) == {str(status) for status in QUEUED}
+
+
+def test_every_statement_is_explained_and_used() -> None:
+    source = (Path(__file__).parents[2] / "gitorch/queue/queue.py").read_text()
+    unused = [name for name in statements() if f'"{name}"' not in source]
+    assert unused == []
