@@ -31,9 +31,9 @@ def compare(site: Site, references: Sequence[str]) -> Compared:
     return Compared(records=tuple(records), comparison=compare_records(records, _code(site, records[0], records[-1])))
 
 
-def code_diff(site: Site, records: Sequence[Record], *, color: bool) -> bytes:
+def code_diff(site: Site, records: Sequence[Record], *, color: bool, stat: bool = False) -> bytes:
     """The difference of the code of the first and the last run, as git shows it."""
-    return diff_text(site.repository, records[0].pin.commit, records[-1].pin.commit, color=color)
+    return diff_text(site.repository, records[0].pin.commit, records[-1].pin.commit, color=color, stat=stat)
 
 
 def log_diffs(site: Site, records: Sequence[Record], *, color: bool) -> Iterator[tuple[str, bytes]]:

@@ -44,7 +44,7 @@ Paths = Annotated[
 
 def main() -> None:
     """The program `gitorch`, and `git orch`."""
-    app()
+    app(prog_name="gitorch")
 
 
 def _version(wanted: bool) -> None:
@@ -249,6 +249,12 @@ def logs(
 def compare(
     runs: Annotated[list[str], typer.Argument(metavar="A B [C]...", help="Ids, names, labels, @ or @~1.")],
     code: Annotated[bool, typer.Option("--code", help="The difference of the code itself.")] = False,
+    stat: Annotated[bool, typer.Option("--stat", help="The changed files of the code, as git diff --stat.")] = False,
+    config: Annotated[bool, typer.Option("--config", help="Only the config.")] = False,
+    environment: Annotated[bool, typer.Option("--environment", help="Only the environment.")] = False,
+    data: Annotated[bool, typer.Option("--data", help="Only the data.")] = False,
+    metrics: Annotated[bool, typer.Option("--metrics", help="Only the metrics.")] = False,
+    outputs: Annotated[bool, typer.Option("--outputs", help="Only the outputs.")] = False,
     logs_: Annotated[bool, typer.Option("--logs", help="The difference of the logs.")] = False,
     json_: Json = False,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 if anything differs.")] = False,
@@ -257,7 +263,7 @@ def compare(
     from gitorch.actions.compare import code_diff, log_diffs  # noqa: PLC0415
     from gitorch.actions.compare import compare as act  # noqa: PLC0415
     from gitorch.cli.pager import paged  # noqa: PLC0415
-    from gitorch.cli.render import render_comparison  # noqa: PLC0415
+    from gitorch.cli.render import SECTIONS, render_comparison  # noqa: PLC0415
 
     site = _site()
     compared = act(site, runs)
@@ -265,11 +271,13 @@ def compare(
         print_json(compared.comparison.to_json())
     else:
         colors = has_colors(sys.stdout)
+        asked = {"config": config, "environment": environment, "data": data, "metrics": metrics, "outputs": outputs}
+        parts = [name for name, wanted in asked.items() if wanted]
         with paged(site.repository) as out:
-            if not (code or logs_):
-                out.write(render_comparison(compared, colors=colors).encode() + b"\n")
-            if code:
-                out.write(code_diff(site, compared.records, color=colors))
+            if parts or not (code or stat or logs_):
+                out.write(render_comparison(compared, parts or SECTIONS, colors=colors).encode() + b"\n")
+            if code or stat:
+                out.write(code_diff(site, compared.records, color=colors, stat=stat))
             if logs_:
                 for task, difference in log_diffs(site, compared.records, color=colors):
                     out.write(f"task {task}: {'the logs differ' if difference else 'the same log'}\n".encode())
@@ -283,7 +291,7 @@ def checkout_run(
     run: Run,
     directory: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="Where; else in the workspace.")] = None,
 ) -> None:
-    """A worktree at a run's commit, with its config, logs and outputs."""
+    """A worktree at a run's commit, with config, logs and outputs."""
     from gitorch.actions.checkout_run import checkout_run as act  # noqa: PLC0415
 
     print(act(_site(), run, directory))
@@ -379,12 +387,12 @@ def demo(
         Path | None, typer.Argument(metavar="[DIR]", help="Where. [penguins]", show_default=False)
     ] = None,
 ) -> int:
-    """A repository with real data: readied, run and compared, in seconds."""
+    """A repository with real data: readied, run and compared."""
     from gitorch.actions.compare import compare as act_compare  # noqa: PLC0415
     from gitorch.actions.demo import create  # noqa: PLC0415
     from gitorch.actions.listing import listing  # noqa: PLC0415
     from gitorch.actions.ready import ready as make_ready  # noqa: PLC0415
-    from gitorch.cli.render import render_comparison, render_list  # noqa: PLC0415
+    from gitorch.cli.render import SECTIONS, render_comparison, render_list  # noqa: PLC0415
 
     colors = has_colors(sys.stdout)
     path = create(directory or Path("penguins"))
@@ -399,7 +407,7 @@ def demo(
     ranked = sorted(runs, key=lambda record: record.metrics.get("accuracy") or 0.0)
     first, last = ranked[0].name, ranked[-1].name
     print(f"\n$ gitorch compare {first} {last}")
-    print(render_comparison(act_compare(site, [first, last]), colors=colors))
+    print(render_comparison(act_compare(site, [first, last]), SECTIONS, colors=colors))
     say("\nnext, try:")
     here = os.path.relpath(path, os.environ.get("PWD", "/"))
     for command in (

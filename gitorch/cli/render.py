@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,14 +13,15 @@ from gitorch.actions.compare import Compared
 from gitorch.actions.listing import columns_that_differ
 from gitorch.actions.status import LiveRun, SiteStatus
 from gitorch.cli.style import duration, number, paint, paint_status, plain, table
-from gitorch.model.compare import ValueDifference
+from gitorch.model.compare import CodeDifference, OutputDifference, ValueDifference
 from gitorch.model.estimate import Estimate
 from gitorch.model.record import Record, TaskRecord
 from gitorch.model.spec import render_value
 from gitorch.model.status import Status
 
 _COMMIT = 10
-_MAX_FILES = 20
+_MAX_NAMED = 20  # commits, files and outputs; --code, --stat and --json give all
+SECTIONS = ("code", "config", "environment", "data", "metrics", "outputs")
 
 
 def render_list(records: Sequence[Record], *, all_columns: bool, colors: bool) -> str:
@@ -100,8 +101,8 @@ def render_run(record: Record, *, colors: bool) -> str:
     return "\n".join(lines)
 
 
-def render_comparison(compared: Compared, *, colors: bool) -> str:
-    """Only what differs; of metrics also by how much."""
+def render_comparison(compared: Compared, sections: Sequence[str], *, colors: bool) -> str:
+    """Only what differs, of these `sections`; of metrics also by how much."""
     comparison = compared.comparison
     letters = [chr(ord("A") + position) for position in range(len(compared.records))]
     rows = [
@@ -109,28 +110,18 @@ def render_comparison(compared: Compared, *, colors: bool) -> str:
         for letter, record in zip(letters, compared.records, strict=True)
     ]
     lines = table(rows, header=["", "id", "status", "run"], colors=colors)
-    if comparison.same:
-        return "\n".join([*lines, "", "no difference in code, config, environment, data, metrics or outputs"])
-    code = comparison.code
-    if not code.same:
-        lines += ["", paint("code", "bold", on=colors)]
-        lines += [f"  {commit.oid[:_COMMIT]}  {plain(commit.subject)}" for commit in code.commits]
-        changed = [
-            [f"  {file.status}", plain(file.path), "binary" if file.added is None else f"+{file.added} -{file.deleted}"]
-            for file in code.files[:_MAX_FILES]
-        ]
-        lines += table(changed, header=["", "", ""], colors=False)[1:]
-        if len(code.files) > _MAX_FILES:
-            lines.append(f"  and {len(code.files) - _MAX_FILES} more files")
-    for name in ("config", "environment", "data"):
-        lines += _differences(name, getattr(comparison, name), letters, colors)
-    lines += _differences("metrics", comparison.metrics, letters, colors, with_change=True)
-    outputs = comparison.outputs
-    if not outputs.same:
-        lines += ["", paint("outputs", "bold", on=colors)]
-        for mark, paths in (("changed", outputs.changed), ("added", outputs.added), ("removed", outputs.removed)):
-            lines += [f"  {mark.ljust(7)}  {plain(path)}" for path in paths]
-    same = [name for name in ("code", "config", "environment", "metrics", "outputs") if getattr(comparison, name).same]
+    same = [name for name in sections if getattr(comparison, name).same]
+    for name in sections:
+        if name in same:
+            continue
+        lines.append("")
+        match name:
+            case "code":
+                lines += _code(comparison.code, colors)
+            case "outputs":
+                lines += _outputs(comparison.outputs, colors)
+            case _:
+                lines += _differences(name, getattr(comparison, name), letters, colors)
     if same:
         lines += ["", paint(f"the same: {', '.join(same)}", "dim", on=colors)]
     return "\n".join(lines)
@@ -233,25 +224,42 @@ def _aligned(rows: Iterable[tuple[str, str]]) -> list[str]:
     return [f"  {key.ljust(width)}  {value}".rstrip() for key, value in found]
 
 
-def _differences(
-    title: str, difference: ValueDifference, letters: Sequence[str], colors: bool, *, with_change: bool = False
-) -> Iterator[str]:
-    if difference.same:
-        return
-    yield ""
-    header = [f"{title}", *letters, *(["change"] if with_change else [])]
+def _code(code: CodeDifference, colors: bool) -> list[str]:
+    lines = [paint("code", "bold", on=colors)]
+    lines += [f"  {commit.oid[:_COMMIT]}  {plain(commit.subject)}" for commit in code.commits[:_MAX_NAMED]]
+    lines += _more(len(code.commits), "commits")
+    files = [
+        [f"  {file.status}", plain(file.path), "binary" if file.added is None else f"+{file.added} -{file.deleted}"]
+        for file in code.files[:_MAX_NAMED]
+    ]
+    return [*lines, *table(files, header=["", "", ""], colors=False)[1:], *_more(len(code.files), "files")]
+
+
+def _outputs(outputs: OutputDifference, colors: bool) -> list[str]:
+    lines = [paint("outputs", "bold", on=colors)]
+    for mark, paths in (("changed", outputs.changed), ("added", outputs.added), ("removed", outputs.removed)):
+        lines += [f"  {mark.ljust(7)}  {plain(path)}" for path in paths[:_MAX_NAMED]]
+        lines += _more(len(paths), mark)
+    return lines
+
+
+def _more(count: int, what: str) -> list[str]:
+    return [f"  and {count - _MAX_NAMED} more {what}"] if count > _MAX_NAMED else []
+
+
+def _differences(title: str, difference: ValueDifference, letters: Sequence[str], colors: bool) -> list[str]:
+    changes = ["change"] if title == "metrics" else []
     rows = []
     for key, values in difference.changed.items():
-        cells = [
-            "-" if value is None else number(value) if isinstance(value, float) else _short(value) for value in values
-        ]
-        rows.append([f"  {plain(key)}", *cells, *([_change(values[0], values[-1])] if with_change else [])])
-    yield from table(rows, header=header, colors=colors)
+        cells = ["-" if value is None else _short(value) for value in values]
+        rows.append([f"  {plain(key)}", *cells, *(_change(values[0], values[-1]) for _ in changes)])
+    return table(rows, header=[title, *letters, *changes], colors=colors)
 
 
 def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return plain(text)
+    if isinstance(value, float):
+        return number(value)
+    return plain(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
 def _change(first: Any, last: Any) -> str:
