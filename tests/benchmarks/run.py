@@ -1,0 +1,253 @@
+"""What gitorch costs, each figure beside a baseline that is measured in the same rounds: ratios are what to look at.
+
+On a machine that has other things to do, look at the processor time: a crowd of threads gets more of it than its share.
+
+    python -m tests.benchmarks.run [run] [start] [commit] [ready] [--rounds N]
+
+run      100 trivial runs with -j 2, less `gitorch run` of an empty queue, against `xargs -P2` over the same process
+start    --help, list, status and show with 1,000 runs, against `python -c pass`
+commit   an attempt committed to the results branch with 20,000 runs, against one with none
+ready    `ready` of 100 configs, less `ready` where nothing is new
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gitorch import runner
+from gitorch.git.repository import Repository
+from gitorch.git.results import ResultsBranch
+from gitorch.interpreter.environment import STAND_IN
+from gitorch.model.ids import run_id, run_path
+
+RUNS = 100
+TASKS = "class Trivial:\n    def __init__(self, config):\n        pass\n\n    def run(self):\n        pass\n"
+TASK_LINES = {
+    "class": "{id: only, method: Trivial}",
+    "command": f"{{id: only, command: [{json.dumps(sys.executable)}, -c, pass]}}",
+}
+
+
+class Took(NamedTuple):
+    """Seconds by the clock, and of the processor."""
+
+    wall: float
+    cpu: float
+
+    def less(self, other: Took) -> Took:
+        return Took(self.wall - other.wall, self.cpu - other.cpu)
+
+
+Measures = Mapping[str, Callable[[], Any]]
+
+
+def benchmark_run(room: Path, rounds: int) -> None:
+    for kind, line in TASK_LINES.items():
+        root = make_project(room / f"run-{kind}", RUNS, line)
+        task = Path(runner.__file__).with_name("task.py")
+        command = {
+            "class": [str(task), str(root), "Trivial", f"{room}/{{}}.result.json"],
+            "command": ["-c", "pass"],
+        }[kind]
+        (room / "config.json").write_text("{}")
+        numbers = "\n".join(map(str, range(RUNS))).encode()
+
+        def xargs(command: list[str] = command, root: Path = root, numbers: bytes = numbers) -> None:
+            environment = {"PYTHONPATH": STAND_IN, "PYTHONUNBUFFERED": "1", "GITORCH_CONFIG": str(room / "config.json")}
+            with (room / "log.txt").open("ab") as log:
+                subprocess.run(
+                    ["xargs", "-P2", "-I{}", sys.executable, *command],
+                    input=numbers,
+                    stdout=log,
+                    stderr=log,
+                    cwd=root,
+                    env={**os.environ, **environment},
+                    check=True,
+                )
+
+        measures = {
+            "xargs": xargs,
+            "ready": lambda root=root: gitorch(root, "ready", "--again"),
+            "run": lambda root=root: gitorch(root, "run", "-j", "2"),
+            "empty": lambda root=root: gitorch(root, "run", "-j", "2"),
+        }
+        measures["ready"](), measures["run"]()
+        took = interleaved(measures, rounds)
+        work = [run.less(empty) for run, empty in zip(took["run"], took["empty"], strict=True)]
+        both = [
+            Took(ready.wall + run.wall, ready.cpu + run.cpu).less(ideal)
+            for ready, run, ideal in zip(took["ready"], took["run"], took["xargs"], strict=True)
+        ]
+        show(f"{kind} task: xargs -P2", took["xargs"], unit=RUNS)
+        show(f"{kind} task: run", work, unit=RUNS, baseline=took["xargs"])
+        show(f"{kind} task: ready + run over xargs", both, unit=RUNS)
+        show(f"{kind} task: run of an empty queue", took["empty"])
+
+
+def benchmark_start(room: Path, rounds: int) -> None:
+    root = make_project(room / "start", 1, TASK_LINES["command"])
+    gitorch(root, "run", "experiments")
+    fill(root, 1000)
+    commands = {name: name.split() for name in ("--help", "list", "list --json", "status", "show @")}
+    measures: dict[str, Callable[[], Any]] = {
+        "python -c pass": lambda: subprocess.run([sys.executable, "-c", "pass"], check=True)
+    }
+    for name, words in commands.items():
+        measures[name] = lambda words=words: gitorch(root, *words)
+    took = interleaved(measures, 3 * rounds)
+    for name, figures in took.items():
+        show(name, figures, baseline=took["python -c pass"])
+
+
+def benchmark_commit(room: Path, rounds: int) -> None:
+    measures: dict[str, Callable[[], Any]] = {}
+    for count in (0, 20_000):
+        root = make_project(room / f"commit-{count}", 1, TASK_LINES["command"])
+        gitorch(root, "run", "experiments")
+        fill(root, count)
+        measures[f"{count} runs"] = _committing(root)
+    took = interleaved(measures, 20 * rounds)
+    few, many = took.values()
+    show("commit with 0 runs", few)
+    show("commit with 20,000 runs", many, baseline=few)
+
+
+def _committing(root: Path) -> Callable[[], None]:
+    branch = ResultsBranch(Repository.discover(root))
+    record = next(branch.records())
+
+    def commit() -> None:
+        new = {**record, "id": run_id(os.urandom(6))}
+        with branch.changing() as change:
+            change.put_record(new)
+            change.put(f"{run_path(new['id'])}/config.yaml", b"tasks: []\n")
+            change.put(f"{run_path(new['id'])}/tasks/only/1/log.txt", b"a line\n")
+            change.put(f"{run_path(new['id'])}/tasks/only/1/attempt.json", os.urandom(200))
+            change.commit(f"penguins {new['id']}: only COMPLETE in 1.0s")
+
+    return commit
+
+
+def benchmark_ready(room: Path, rounds: int) -> None:
+    root = make_project(room / "ready", RUNS, TASK_LINES["class"])
+    took = interleaved(
+        {
+            "ready": lambda: gitorch(root, "ready", "--again"),
+            "nothing new": lambda: gitorch(root, "ready"),
+            "run": lambda: gitorch(root, "run", "-j", "2"),
+        },
+        rounds,
+    )
+    work = [ready.less(nothing) for ready, nothing in zip(took["ready"], took["nothing new"], strict=True)]
+    show("ready of 100", took["ready"])
+    show("ready where nothing is new", took["nothing new"])
+    show("the difference", work, unit=RUNS)
+
+
+# What they share
+
+
+def make_project(root: Path, configs: int, task: str) -> Path:
+    """A repository of 20 files, with so many configs beside them."""
+    files = {f"package/module{number}.py": f"x = {number}\n" * 50 for number in range(18)}
+    files |= {"Tasks.py": TASKS, "README.md": "A project.\n", ".gitignore": "experiments/\n"}
+    files |= {f"experiments/c{number}.yaml": f"seed: {number}\ntasks:\n  - {task}\n" for number in range(configs)}
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "first"]):
+        subprocess.run(["git", "-C", root, *words], check=True)
+    return root
+
+
+def fill(root: Path, count: int) -> None:
+    """So many more finished runs on the branch, each like the one that is there."""
+    branch = ResultsBranch(Repository.discover(root))
+    record = next(branch.records())
+    with branch.changing() as change:
+        for number in range(count):
+            made = {**record, "id": run_id(os.urandom(6)), "params": {"seed": number}}
+            made["spec"] = {**record["spec"], "document": {**record["spec"]["document"], "seed": number}}
+            change.put_record(made)
+            change.put(f"{run_path(made['id'])}/config.yaml", b"tasks: []\n")
+            change.put(f"{run_path(made['id'])}/tasks/only/1/log.txt", b"a line\n")
+        change.commit(f"{count} runs")
+
+
+def gitorch(root: Path, *arguments: str) -> None:
+    command = [str(Path(sys.executable).with_name("gitorch")), *arguments]
+    result = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise SystemExit(f"gitorch {' '.join(arguments)}: {result.stderr}")
+
+
+def interleaved(measures: Measures, rounds: int) -> dict[str, list[Took]]:
+    """What each took, in every round."""
+    took: dict[str, list[Took]] = {name: [] for name in measures}
+    for _ in range(rounds):
+        for name, measure in measures.items():
+            wall, cpu = time.perf_counter(), _processor_time()
+            measure()
+            took[name].append(Took(time.perf_counter() - wall, _processor_time() - cpu))
+    return took
+
+
+def _processor_time() -> float:
+    """Of this process and of its children that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
+
+
+def show(name: str, took: list[Took], *, unit: int = 1, baseline: list[Took] | None = None) -> None:
+    """The medians in milliseconds for each of `unit`, and what they are times those of the baseline."""
+    median = _median(took)
+    line = f"{name:40}{1000 * median.wall / unit:9.2f} ms{1000 * median.cpu / unit:9.2f} ms of processor"
+    if baseline:
+        base = _median(baseline)
+        line += f"{median.wall / base.wall:9.2f} x, processor{median.cpu / base.cpu:6.2f} x"
+    print(line, flush=True)
+
+
+def _median(took: list[Took]) -> Took:
+    return Took(*(statistics.median(figures) for figures in zip(*took, strict=True)))
+
+
+@contextmanager
+def sealed_room() -> Iterator[Path]:
+    """An empty home, as little of the caller's settings as in the tests."""
+    with tempfile.TemporaryDirectory() as directory:
+        kept = {name: os.environ[name] for name in ("PATH", "TMPDIR", "LANG") if name in os.environ}
+        os.environ.clear()
+        os.environ.update(kept, HOME=directory, GIT_CONFIG_NOSYSTEM="1")
+        (Path(directory) / ".gitconfig").write_text("[user]\n\tname = A. Researcher\n\temail = a@example.org\n")
+        yield Path(directory)
+
+
+BENCHMARKS = {"run": benchmark_run, "start": benchmark_start, "commit": benchmark_commit, "ready": benchmark_ready}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("which", nargs="*", metavar="NAME", help="all of them if none is named")
+    parser.add_argument("--rounds", type=int, default=5)
+    chosen = parser.parse_args()
+    for name in chosen.which or BENCHMARKS:
+        with sealed_room() as room:
+            BENCHMARKS[name](room, chosen.rounds)
+
+
+if __name__ == "__main__":
+    main()
