@@ -12,6 +12,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, NamedTuple, cast
 
 import yaml
@@ -35,7 +36,7 @@ MOST = 100_000  # values, those that aliases repeat included
 LONGEST_EXCERPT = 1_000  # characters of a line: a longer one is not shown
 LONGEST_NUMBER = 1_000  # digits: Python refuses to read or print more than 4,300
 
-Path = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]  # the keys and indexes that lead to a value, like ("tasks", 1, "method")
 
 
 class Span(NamedTuple):
@@ -61,36 +62,39 @@ NOWHERE = Node(None, Span(0, 0))
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file's text, and where its lines begin."""
+    """A file's text, the spans of its lines, and where its last word ends."""
 
     file: str
     text: str
-    lines: tuple[int, ...]
+    lines: tuple[Span, ...]
+    end: int
 
     @classmethod
     def of(cls, file: str, text: str) -> Source:
-        return cls(file, text, (0, *(match.end() for match in re.finditer(r"\r\n?|\n", text))))
+        breaks = [match.span() for match in re.finditer(r"\r\n?|\n", text)]
+        starts = [0, *(end for _, end in breaks)]
+        ends = [*(start for start, _ in breaks), len(text)]
+        return cls(file, text, tuple(map(Span, starts, ends)), len(text.rstrip()))
 
     def line(self, index: int) -> int:
         """The line, counted from 1, that the character at `index` is in."""
-        return bisect_right(self.lines, index)
+        return bisect_right(self.lines, index, key=itemgetter(0))
 
     def problem(
         self, span: Span, message: str, hint: str | None = None, severity: Severity = Severity.ERROR
     ) -> Problem:
-        start = min(span.start, len(self.text.rstrip()))  # what is missing at the end is missed after the last word
-        line = self.line(start)
-        begin = self.lines[line - 1]
-        excerpt = re.split(r"[\r\n]", self.text[begin : (*self.lines, len(self.text))[line]], maxsplit=1)[0]
+        start = min(span.start, self.end)  # what is missing at the end is missed after the last word
+        number = self.line(start)
+        line = self.lines[number - 1]
         return Problem(
             file=self.file,
-            line=line,
-            column=start - begin + 1,
-            length=max(1, min(span.end, begin + len(excerpt)) - start),
+            line=number,
+            column=start - line.start + 1,
+            length=max(1, min(span.end, line.end) - start),
             message=message,
             hint=hint,
             severity=severity,
-            excerpt=excerpt if len(excerpt) <= LONGEST_EXCERPT else "",
+            excerpt=self.text[slice(*line)] if line.end - line.start <= LONGEST_EXCERPT else "",
         )
 
 
@@ -112,7 +116,7 @@ class Document:
 
     def problem(
         self,
-        path: Path,
+        path: KeyPath,
         message: str,
         hint: str | None = None,
         severity: Severity = Severity.ERROR,
@@ -130,7 +134,7 @@ class Document:
             span = self._part(value.span, *part) or span
         return self.source.problem(span, message, hint, severity)
 
-    def node(self, path: Path) -> Node | None:
+    def node(self, path: KeyPath) -> Node | None:
         """The value that `path` leads to, with its place."""
         way = self._way(path)
         return way[-1][1] if len(way) > len(path) else None
@@ -138,7 +142,7 @@ class Document:
     def written(self, node: Node) -> str:
         return self.source.text[slice(*node.span)]
 
-    def _way(self, path: Path) -> list[tuple[Span | None, Node]]:
+    def _way(self, path: KeyPath) -> list[tuple[Span | None, Node]]:
         """The nodes from the root along `path`, as far as there are any, each with its key's span."""
         if self.root is None:
             return []

@@ -6,8 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from gitorch.config import document as documents
-from gitorch.config.document import Document, kind_of, parse_document
+from gitorch.config.document import Document, KeyPath, kind_of, parse_document
 from gitorch.config.reading import ConfigContext, Reading
 from gitorch.errors import NotFound
 from gitorch.model.problem import Problem, Severity, has_errors
@@ -30,7 +29,7 @@ class LoadedConfig:
 
     def problem(
         self,
-        path: documents.Path,
+        path: KeyPath,
         message: str,
         hint: str | None = None,
         severity: Severity = Severity.ERROR,

@@ -41,9 +41,10 @@ def relative_place(text: str) -> str:
 def _under(root: Path | None, text: str) -> str:
     """What follows the root in an absolute path that begins with it, however the root is spelt."""
     if root is not None:
-        for base in (root, _resolved(root)):
-            if base is not None and PurePosixPath(text).is_relative_to(base):
-                return str(PurePosixPath(text).relative_to(base))
+        path, home = Path(text), _resolved(root)
+        for spelt, base in ((path, root), (path, home), (_resolved(path), home)):
+            if spelt is not None and base is not None and spelt.is_relative_to(base):
+                return str(spelt.relative_to(base))
     raise Misplaced("is outside the repository")
 
 
@@ -55,5 +56,5 @@ def _stays(root: Path, place: str) -> bool:
 def _resolved(path: Path) -> Path | None:
     try:
         return path.resolve()
-    except (OSError, RuntimeError):  # a loop of symbolic links: RuntimeError up to Python 3.12
+    except (OSError, RuntimeError, ValueError):  # a loop of links is a RuntimeError up to 3.12, a NUL a ValueError
         return None

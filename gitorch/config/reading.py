@@ -12,20 +12,20 @@ from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from gitorch.config import document as documents
 from gitorch.config.address import parse_address
-from gitorch.config.document import Document
+from gitorch.config.document import Document, KeyPath
 from gitorch.config.near import did_you_mean
 from gitorch.config.places import Misplaced, place_in, relative_place
 from gitorch.config.schema import check_shape
 from gitorch.model.ids import is_id_prefix
-from gitorch.model.placeholders import Placeholder, fill_text, is_known, placeholders, placeholders_of
+from gitorch.model.placeholders import Placeholder, fill, fill_text, is_known, placeholders, placeholders_of
 from gitorch.model.problem import Problem, Severity
 from gitorch.model.spec import OWN_KEYS, OWN_TASK_KEYS, RunSpec, TaskSpec, task_config
 
 # What `{…}` in outputDir may name beside the parameters; filled in when the run is made.
 OUTPUT_NAMES = ("date", "time", "id", "name")
 LONGEST_NAME = 100
+_ENOUGH = 20  # complaints about the placeholders of one text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +63,7 @@ class Reading:
             path_to_tasks=path_to_tasks,
             link=self._link(),
             env=self._env(),
-            python=self._get("gitorch", "python"),
+            python=self._python(),
         )
         for index, task in zip(self._tasks, spec.tasks, strict=True):
             self._check_command(("tasks", index, "command"), task, task_config(spec, task, "/"))
@@ -79,7 +79,7 @@ class Reading:
                 return default
         return default if path in self._touched else value
 
-    def _items(self, path: documents.Path) -> list[tuple[Any, Any]]:
+    def _items(self, path: KeyPath) -> list[tuple[Any, Any]]:
         """What the mapping or list that `path` leads to holds, with keys or indexes, less what is misshapen."""
         node = None if path in self._flawed else self.document.node(path)
         held = node.value if node else ()
@@ -88,7 +88,7 @@ class Reading:
 
     def _complain(
         self,
-        path: documents.Path,
+        path: KeyPath,
         message: str,
         hint: str | None = None,
         *,
@@ -131,14 +131,14 @@ class Reading:
         hint = "write it relative to the repository's root"
         return self._placed(path, written, partial(place_in, self.context.root), hint) or "."
 
-    def _placed(self, path: documents.Path, written: str, place: Callable[[str], str], hint: str) -> str | None:
+    def _placed(self, path: KeyPath, written: str, place: Callable[[str], str], hint: str) -> str | None:
         try:
             return place(written)
         except Misplaced as error:
             self._complain(path, f"'{written}' {error}", hint)
             return None
 
-    def _places(self, path: documents.Path, hint: str) -> dict[int, str]:
+    def _places(self, path: KeyPath, hint: str) -> dict[int, str]:
         """The sound ones of a list of relative paths or globs, by their index."""
         tried = {index: self._placed((*path, index), text, relative_place, hint) for index, text in self._items(path)}
         return {index: place for index, place in tried.items() if place is not None}
@@ -157,6 +157,13 @@ class Reading:
                 self._complain((*path, index), f"'{place}' {what}", "remove it")
             seen.add(place)
         return tuple(places.values())
+
+    def _python(self) -> str | None:
+        path = ("gitorch", "python")
+        given: str | None = self._get(*path)
+        if "\0" in (given or ""):
+            self._complain(path, "'python' holds a NUL character, which no path can")
+        return given
 
     def _env(self) -> dict[str, str]:
         path = ("gitorch", "env")
@@ -219,7 +226,7 @@ class Reading:
     def _of_task(self, index: int, key: str, hint: str) -> tuple[str, ...]:
         """A setting of the task, else the file's, which is checked once, with the first task."""
         own = ("tasks", index, "gitorch", key)
-        if self._get(*own) is not None:
+        if self.document.node(own):
             return tuple(self._places(own, hint).values())
         if key not in self._defaults:
             self._defaults[key] = tuple(self._places(("gitorch", key), hint).values())
@@ -266,11 +273,11 @@ class Reading:
         except CycleError as error:
             circle: list[str] = error.args[1][::-1]
             said = next(name for name in circle if self._get("tasks", places[name], "needs") is not None)
-            steps = ", ".join(f"{one} needs {other}" for one, other in pairwise(circle))
+            steps = ", ".join(f"{one} needs {other}" for one, other in pairwise(circle[: _ENOUGH + 1]))
             hint = "a task without 'needs' needs the one listed before it; 'needs: []' needs none"
             self._complain(("tasks", places[said], "needs"), f"the tasks wait for each other: {steps}", hint)
 
-    def _check_command(self, path: documents.Path, task: TaskSpec, values: Mapping[str, Any]) -> None:
+    def _check_command(self, path: KeyPath, task: TaskSpec, values: Mapping[str, Any]) -> None:
         command = task.command
         if command is None:
             return
@@ -281,30 +288,29 @@ class Reading:
         if "\0" in "".join(command):
             self._complain(path, "'command' holds a NUL character, which no command can")
         elif self._all_known(path, command, holes, values):
-            for hole in holes:
-                if "\0" in fill_text(f"{{{hole.name}}}", values):
-                    self._complain_of(path, command, hole, f"'{hole.name}' holds a NUL character, which no command can")
-                elif hole.quoted:
-                    message = f"{{{hole.name}}} stands where the shell takes quotes literally"
-                    hint = "remove the quotes around it: the value is quoted when it is filled in"
-                    self._complain_of(path, command, hole, message, hint)
+            for hole in [hole for hole in holes if hole.quoted][:_ENOUGH]:
+                message = f"{{{hole.name}}} stands where the shell takes quotes literally"
+                hint = "remove the quotes around it: the value is quoted when it is filled in"
+                self._complain_of(path, command, hole, message, hint)
+            if "\0" in "".join(fill(command, values)):
+                self._complain(path, "filled in, 'command' holds a NUL character, which no command can")
 
     def _all_known(
         self,
-        path: documents.Path,
+        path: KeyPath,
         text: str | tuple[str, ...],
         holes: Iterable[Placeholder],
         values: Mapping[str, Any],
     ) -> bool:
         unknown = [hole for hole in holes if not is_known(hole.name, values)]
-        for hole in unknown:
+        for hole in unknown[:_ENOUGH]:
             message = f"there is no parameter '{hole.name}'{did_you_mean(hole.name, values)}"
             self._complain_of(path, text, hole, message, f"to mean braces, put blanks in them: {{ {hole.name} }}")
         return not unknown
 
     def _complain_of(
         self,
-        path: documents.Path,
+        path: KeyPath,
         text: str | tuple[str, ...],
         hole: Placeholder,
         message: str,

@@ -8,7 +8,7 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gitorch.config.document import Document, Path, kind_of
+from gitorch.config.document import Document, KeyPath, kind_of
 from gitorch.config.near import did_you_mean, nearest
 from gitorch.model.problem import Problem, Severity
 from gitorch.model.spec import OWN_KEYS, OWN_TASK_KEYS
@@ -27,12 +27,12 @@ NOT_YET = frozenset({
 class Flaw(NamedTuple):
     """A problem, and the path of the value that must therefore not be read."""
 
-    path: Path
+    path: KeyPath
     problem: Problem
 
 
 def check_shape(document: Document) -> list[Flaw]:
-    """All the ways in which a document's value is not shaped like a config, near misses of gitorch's keys included."""
+    """All the ways in which a mapping is not shaped like a config, near misses of gitorch's keys included."""
     flaws = [flaw for error in _validator().iter_errors(document.value) for flaw in _flaws(document, error)]
     told = {flaw.path for flaw in flaws}
     return flaws + [flaw for flaw in _near_misses(document) if flaw.path not in told]
@@ -54,7 +54,7 @@ def _validator() -> Draft7Validator:
 
 def _flaws(document: Document, error: ValidationError) -> Iterator[Flaw]:
     """One error of the validator, said in our words."""
-    path: Path = tuple(error.absolute_path)
+    path: KeyPath = tuple(error.absolute_path)
     rule: Any = error.validator
     limit: Any = error.validator_value
     value: Any = error.instance
@@ -90,7 +90,7 @@ _RULES = {
 }
 
 
-def _missing(document: Document, path: Path, required: list[str], value: dict[str, Any]) -> Flaw:
+def _missing(document: Document, path: KeyPath, required: list[str], value: dict[str, Any]) -> Flaw:
     """A missing key; where there is a near miss of it, that is what is wrong."""
     (missing,) = required
     wanted = ("method", "command") if missing == "command" else (missing,)
@@ -107,7 +107,7 @@ def _missing(document: Document, path: Path, required: list[str], value: dict[st
     return Flaw((*path, missing), document.problem(path, message, hint))
 
 
-def _unknown(document: Document, path: Path, known: Iterable[str]) -> Flaw:
+def _unknown(document: Document, path: KeyPath, known: Iterable[str]) -> Flaw:
     key = str(path[-1])
     if key in NOT_YET:
         message, hint = f"'{key}' is not available yet", "remove it: this version of gitorch cannot honour it"
@@ -129,7 +129,7 @@ _KINDS = {
 }
 
 
-def _wrong_kind(document: Document, path: Path, kinds: str | list[str], value: Any) -> Problem:
+def _wrong_kind(document: Document, path: KeyPath, kinds: str | list[str], value: Any) -> Problem:
     wanted = [kinds] if isinstance(kinds, str) else kinds
     *others, last = [_KINDS[kind] for kind in wanted]
     message = (
@@ -153,11 +153,8 @@ def _kind_hint(wanted: list[str], value: Any, written: str) -> str | None:
 
 def _near_misses(document: Document) -> Iterator[Flaw]:
     """Parameters whose names are nearly keys of gitorch's."""
-    value = document.value
-    if not isinstance(value, dict):
-        return
-    tasks = value.get("tasks")
-    places: list[tuple[Path, Any]] = [((), value)]
+    tasks = document.value.get("tasks")
+    places: list[tuple[KeyPath, Any]] = [((), document.value)]
     places += [(("tasks", index), task) for index, task in enumerate(tasks if isinstance(tasks, list) else ())]
     for path, mapping in places:
         own = _own_keys(path)
@@ -167,13 +164,11 @@ def _near_misses(document: Document) -> Iterator[Flaw]:
                 yield Flaw((*path, key), document.problem((*path, key), message, None, Severity.WARNING, key=True))
 
 
-def _own_keys(path: Path) -> frozenset[str]:
+def _own_keys(path: KeyPath) -> frozenset[str]:
     return OWN_TASK_KEYS if path else OWN_KEYS
 
 
-def _named(path: Path) -> str:
+def _named(path: KeyPath) -> str:
     """How messages name a value: by its last key, and its place in the list under it."""
-    if not path:
-        return "a config"
     start = max(index for index, step in enumerate(path) if isinstance(step, str))
     return f"'{path[start]}{''.join(f'[{step}]' for step in path[start + 1 :])}'"

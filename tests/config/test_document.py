@@ -189,6 +189,12 @@ def test_a_problem_points_at_what_a_path_leads_to(
     assert marked(problem) == pointed
 
 
+def test_what_is_not_there_has_no_node() -> None:
+    assert parse("a: [").node(()) is None
+    assert parse("a: 1").node(("a", "b")) is None
+    assert parse("a: [1, two]").node(("a", 1)).value == "two"
+
+
 def test_lines_are_those_of_an_editor() -> None:
     document = parse("a: 1\r\nb: 2\rc: 3\nd: .inf")
     assert [(problem.line, problem.column, problem.excerpt) for problem in document.problems] == [(4, 4, "d: .inf")]

@@ -260,6 +260,7 @@ def test_what_is_no_address_is_refused(written: str) -> None:
         ("out/there", "is a symbolic link that leads out of the repository"),
         ("loop/x", "is a symbolic link that leads out of the repository"),
         ("a\\0b", "holds a NUL character, which no path can"),
+        ("/a\\0b", "is outside the repository"),
     ],
 )
 def test_a_place_stays_inside_the_repository(key: str, written: str, why: str, tmp_path: Path) -> None:
@@ -277,11 +278,10 @@ def test_an_absolute_place_inside_the_repository_is_made_relative(key: str, tmp_
     root = tmp_path / "project"
     (root / "a").mkdir(parents=True)
     (tmp_path / "link").symlink_to(root)
-    for base in (root, tmp_path / "link"):
-        for work_tree in (root, tmp_path / "link"):
-            config = load(f"{key}: {base}/a\n{TASKS}", root=work_tree)
-            if base == root or work_tree == tmp_path / "link":
-                assert config.specs[0].document[key] == "a"
+    for written in (root, tmp_path / "link"):
+        for known in (root, tmp_path / "link"):
+            (spec,) = load(f"{key}: {written}/a\n{TASKS}", root=known).specs
+            assert spec.document[key] == "a"
 
 
 def test_path_to_tasks_is_a_directory() -> None:
@@ -307,6 +307,20 @@ def test_an_output_directory_is_named_after_what_is_known() -> None:
 @pytest.mark.parametrize("place", ["/x", "../x", "a/../../b", "~/x", ".git/config"])
 def test_listed_places_are_relative(setting: str, place: str) -> None:
     assert f"1:{14 + len(setting)}: error: '{place}' " in complaints(f"gitorch: {{{setting}: ['{place}']}}\n{TASKS}")
+
+
+def test_what_is_linked_is_linked_once() -> None:
+    text = f"gitorch: {{link: [data/x, data, models, models/, .]}}\n{TASKS}"
+    assert [problem.message for problem in load(text).problems] == [
+        "'data/x' lies in 'data', which is linked too",
+        "'models' is linked twice",
+        "'.' would link the whole repository",
+    ]
+
+
+def test_the_sound_ones_among_misshapen_places_are_looked_at_too() -> None:
+    text = "tasks: [{id: a, method: A, gitorch: {outputs: [3, ../x]}}]"
+    assert [problem.column for problem in load(text).problems] == [48, 51]
 
 
 def test_a_default_is_complained_of_once() -> None:
@@ -349,6 +363,26 @@ def test_a_method_is_the_name_of_a_class(method: str) -> None:
     assert complaints(f'tasks: [{{id: a, method: "{method}"}}]') == (
         f"1:25: error: '{method}' is no name of a class\n  to run a program, write it as 'command'"
     )
+
+
+# Environment
+
+
+@pytest.mark.parametrize(
+    ("settings", "column", "message"),
+    [
+        ('env: {A: "x\\0"}', 20, "A holds a NUL character, which no environment can"),
+        ("env: {GITORCH_TOKEN: x}", 17, "GITORCH_TOKEN is set by gitorch itself"),
+        ('env: {"": x}', 17, "'' is no name of a variable: it must consist of letters, digits and '_'"),
+        ('env: {"A\\n": x}', 17, "'A\n' is no name of a variable: it must consist of letters, digits and '_'"),
+        ("env: {A: null}", 20, "'A' must be text, a number or true or false, not nothing"),
+        ('python: "x\\0"', 19, "'python' holds a NUL character, which no path can"),
+        ("python: 3.11", 19, "'python' must be text, not a number"),
+    ],
+)
+def test_what_no_process_could_be_given_is_refused(settings: str, column: int, message: str) -> None:
+    (problem,) = load(f"gitorch: {{{settings}}}\n{TASKS}").problems
+    assert (problem.message, problem.column) == (message, column)
 
 
 # Order
@@ -433,8 +467,17 @@ def test_a_command_that_could_not_be_run_is_refused(command: str) -> None:
 
 
 def test_a_value_that_no_command_can_hold_is_refused() -> None:
-    assert "'x' holds a NUL character" in complaints('x: "\\0"\ntasks: [{id: a, command: "echo {x}"}]')
+    assert "filled in, 'command' holds a NUL character" in complaints('x: "\\0"\ntasks: [{id: a, command: "echo {x}"}]')
     assert complaints('x: "\\0"\ntasks: [{id: a, method: A}]') == ""
+
+
+def test_a_placeholder_written_with_escapes_is_complained_of_with_its_text() -> None:
+    (problem,) = load(r'tasks: [{id: a, command: "x \x7by}"}]').problems
+    assert marked(problem) == r'"x \x7by}"'
+
+
+def test_of_many_placeholders_the_first_are_complained_of() -> None:
+    assert len(load("tasks: [{id: a, command: '" + "{x} " * 100 + "'}]").problems) == 20
 
 
 # Others

@@ -51,3 +51,4 @@ def test_near_misses_of_a_files_keys(word: str, meant: str | None) -> None:
 def test_where_nothing_is_near_nothing_is_said() -> None:
     assert did_you_mean("epochs", ["epoch", "lr"]) == ", did you mean 'epoch'?"
     assert did_you_mean("epochs", ["lr"]) == ""
+    assert did_you_mean("epochs", ["epoch", *map(str, range(1000))]) == ""

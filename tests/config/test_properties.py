@@ -68,11 +68,11 @@ def check_can_run(spec: RunSpec) -> None:
 
 
 ODD_TEXTS = [
-    "", " ", ".", "..", "../x", "/", "/etc/passwd", "~", "-", "-x", "@", "@~1", "a/b", "a\\b", "\0", "\n", "\t", "a\nb",
-    "cafe", "0000", "x" * 5000, "'", '"', "{", "}", "{}", "{x}", "{id}", "{outputDir}", "'{lr}'", "{lr.x}", "{{lr}}",
-    "${lr}", "$(", "`", "#", "<<E\n{lr}", "\\", "yes", "null", "1e999", ".nan", "\u202e", "\u2028", "\x85", "\ud7ff",
-    "😀", "é", "[/red]", "\x1b[31m", ".git", "CON", "a" * 256, "https://", "git@example.org:owner/name", "Tasks.py",
-    "train", "Train", "*", "**/*", "[", "!x",
+    "", " ", ".", "..", "../x", "/", "/etc/passwd", "~", "-", "-x", "@", "@~1", "a/b", "a\\b", "\0", "/\0", "\n", "\t",
+    "a\nb", "cafe", "0000", "x" * 5000, "'", '"', "{", "}", "{}", "{x}", "{id}", "{outputDir}", "'{lr}'", "{lr.x}",
+    "{{lr}}", "${lr}", "$(", "`", "#", "<<E\n{lr}", "\\", "yes", "null", "1e999", ".nan", "\u202e", "\u2028", "\x85",
+    "\ud7ff", "😀", "é", "[/red]", "\x1b[31m", ".git", "CON", "a" * 256, "https://", "git@example.org:owner/name",
+    "Tasks.py", "train", "Train", "*", "**/*", "[", "!x",
 ]  # fmt: skip
 TEXTS = st.sampled_from(ODD_TEXTS) | st.text(max_size=12)
 SCALARS = (
