@@ -18,7 +18,7 @@ from gitorch.model.problem import Severity
 from gitorch.model.spec import OWN_KEYS, OWN_TASK_KEYS, RunSpec, task_config
 
 CONTEXT = ConfigContext(root=Path(__file__).parent, remotes={"origin": "git@example.org:owner/name.git"})
-QUICK = settings(max_examples=150, deadline=None, derandomize=True)
+QUICK = settings(max_examples=100, deadline=None, derandomize=True)
 
 
 def check(data: bytes) -> None:
@@ -120,7 +120,7 @@ def written(value: Any) -> bytes:
 
 @pytest.mark.parametrize("path", PATHS, ids=".".join)
 def test_any_value_of_any_key(path: tuple[str, ...]) -> None:
-    @settings(max_examples=40, deadline=None, derandomize=True)
+    @settings(max_examples=25, deadline=None, derandomize=True)
     @given(value=VALUES | st.lists(TEXTS, max_size=4) | st.dictionaries(KEYS, SCALARS, max_size=4))
     def check_one(value: Any) -> None:
         check(written(config_with(path, value)))
