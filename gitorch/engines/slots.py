@@ -64,17 +64,18 @@ def supervise(lock: int, ends: Sequence[int]) -> None:
         end, generation = slots.pop(pid)
         if status == 0:
             continue  # its worker is gone
-        process.end(lambda: _strays(slots), grace_s=0)
+        process.end(lambda: _strays(slots), grace_s=0, by_group=True)
         with suppress(BrokenPipeError):
             send(end, {"died": generation, "code": os.waitstatus_to_exitcode(status)})
             slots[_fork_slot(end, sockets, generation + 1)] = (end, generation + 1)
 
 
 def _strays(slots: Mapping[int, Any]) -> list[process.Process]:
-    """What lives below the supervisor, but below no slot."""
-    running = list(process.running())
-    kept = set(process.with_descendants(running, slots))
-    return [stray for stray in process.with_descendants(running, [os.getpid()], include=False) if stray not in kept]
+    """What runs below the supervisor, but below no slot."""
+    table = process.table()
+    kept = set(process.with_descendants(table, slots))
+    below = process.with_descendants(table, [os.getpid()], include=False)
+    return [stray for stray in below if stray not in kept and not stray.has_ended]
 
 
 def _fork_slot(end: socket.socket, sockets: Sequence[socket.socket], generation: int) -> int:
@@ -151,7 +152,7 @@ class _Slot:
             outcome = self._wait(order, program)
             if outcome is not None and outcome.kind in _BY_ITSELF:
                 left_running = self._settle()
-            survivors = process.end(self._left, order["grace_s"])
+            survivors = process.end(self._left, order["grace_s"], by_group=True)
         if outcome is None:
             return None, survivors
         ended = Ended(
@@ -186,16 +187,22 @@ class _Slot:
         deadline = time.monotonic() + SETTLE_S
         while (left := self._left()) and time.monotonic() < deadline:
             time.sleep(0.005)
-        return len(left)
+        return sum(not found.has_ended for found in left)
 
     def _left(self) -> list[process.Process]:
-        """What is left of the attempt. A subreaper without children has no descendants: mostly one call tells."""
-        try:
-            for _ in _reaped():
-                pass
-        except ChildProcessError:
-            return []
-        return process.descendants(os.getpid())
+        """What is left of the attempt: nothing if this process has no children, since it is a subreaper.
+
+        With children that are not in the table, being younger, it is read again.
+        """
+        while True:
+            try:
+                for _ in _reaped():
+                    pass
+            except ChildProcessError:
+                return []
+            if found := process.descendants(os.getpid()):
+                return found
+            time.sleep(0.001)
 
     def _report(self, order: Mapping[str, Any], ended: Ended, following: int) -> None:
         """Leave the attempt's own record, then tell the worker: a record that cannot be written, it still hears of."""

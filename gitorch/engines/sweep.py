@@ -32,10 +32,11 @@ def sweep(attempts: Mapping[str, Path], *, grace_s: float = 3.0) -> int:
     ended: set[Process] = set()
 
     def find() -> list[Process]:
-        running = {found.pid: found for found in process.running()}
-        spared = set(_ancestry(running))
-        roots = [pid for pid in running if pid not in spared and _belongs(pid, marks, logs)]
-        found = [found for found in process.with_descendants(running.values(), roots) if found.pid not in spared]
+        table = {found.pid: found for found in process.table()}
+        spared = set(_ancestry(table))
+        roots = [pid for pid in table if pid not in spared and _belongs(pid, marks, logs)]
+        left = process.with_descendants(table.values(), roots)
+        found = [found for found in left if found.pid not in spared and not found.has_ended]
         ended.update(found)
         return found
 
@@ -44,10 +45,10 @@ def sweep(attempts: Mapping[str, Path], *, grace_s: float = 3.0) -> int:
     return len(ended)
 
 
-def _ancestry(running: Mapping[int, Process]) -> list[int]:
+def _ancestry(table: Mapping[int, Process]) -> list[int]:
     """This process, its parent, and so on."""
     line = [os.getpid()]
-    while (here := running.get(line[-1])) and here.parent not in line:
+    while (here := table.get(line[-1])) and here.parent not in line:
         line.append(here.parent)
     return line
 

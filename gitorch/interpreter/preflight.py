@@ -22,7 +22,7 @@ from typing import Any, Literal, NamedTuple
 
 from gitorch import runner
 from gitorch.interpreter.probe import Interpreter
-from gitorch.tools.process import end, running, with_descendants
+from gitorch.tools.process import Process, end, table, with_descendants
 
 _PROGRAM = Path(runner.__file__).with_name("preflight.py")
 _LONGEST_PRINT = 1 << 20
@@ -176,7 +176,7 @@ class _Process:
             try:
                 yield process, reader
             finally:
-                end(lambda: with_descendants(running(), [process.pid]), grace_s=0)
+                end(lambda: _running(process), grace_s=0)
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)  # not reaped yet, so the number is still its own
                 process.wait()
@@ -202,6 +202,10 @@ class _Process:
                 case None:
                     return _Heard(done, at, is_hang=True)
         return _Heard(done, at, is_hang=False)
+
+
+def _running(process: subprocess.Popen[bytes]) -> list[Process]:
+    return [found for found in with_descendants(table(), [process.pid]) if not found.has_ended]
 
 
 def _answers(process: subprocess.Popen[bytes], answers: int, patience_s: float) -> Iterator[dict[str, Any] | None]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -23,17 +23,23 @@ class Process:
     pid: int
     start: int
     parent: int = field(compare=False)  # changes when the parent ends
+    group: int = field(default=0, compare=False)
+    has_ended: bool = field(default=False, compare=False)  # and waits to be reaped
 
 
-def running() -> Iterator[Process]:
-    """All processes that have not ended yet: one that only waits to be reaped does not count."""
-    for name in os.listdir("/proc"):
-        if name.isdecimal() and (process := process_of(int(name))):
-            yield process
+def table() -> list[Process]:
+    """All processes. It is not read at one moment: some are gone, some are missing, some have another parent by now."""
+    return [found for name in os.listdir("/proc") if name.isdecimal() and (found := _read(int(name)))]
 
 
 def process_of(pid: int) -> Process | None:
-    """The process of this number, if it runs (proc(5): fields 3, 4, 20 and 22 of stat).
+    """The process of this number, if it runs."""
+    found = _read(pid)
+    return None if found is None or found.has_ended else found
+
+
+def _read(pid: int) -> Process | None:
+    """A line of the table (proc(5): fields 3, 4, 5, 20 and 22 of stat).
 
     One whose main thread has ended looks like a zombie, but has other threads.
     """
@@ -42,32 +48,32 @@ def process_of(pid: int) -> Process | None:
             fields = file.read().rpartition(b")")[2].split()
     except (FileNotFoundError, ProcessLookupError, PermissionError):  # the last with /proc mounted hidepid=1
         return None
-    if fields[0] == b"X" or (fields[0] == b"Z" and int(fields[17]) <= 1):
-        return None
-    return Process(pid, int(fields[19]), int(fields[1]))
+    has_ended = fields[0] == b"X" or (fields[0] == b"Z" and int(fields[17]) <= 1)
+    return Process(pid, int(fields[19]), int(fields[1]), int(fields[2]), has_ended)
 
 
 def descendants(ancestor: int) -> list[Process]:
-    """What descends from a process, itself left out. Complete if that is a subreaper."""
-    return with_descendants(running(), [ancestor], include=False)
+    """What descends from a process, itself left out."""
+    return with_descendants(table(), [ancestor], include=False)
 
 
-def with_descendants(processes: Iterable[Process], roots: Iterable[int], *, include: bool = True) -> list[Process]:
-    """Those of `processes` that descend from `roots`, and these as well if `include`."""
+def with_descendants(processes: Collection[Process], roots: Iterable[int], *, include: bool = True) -> list[Process]:
+    """Those of `processes` that descend from `roots`, and these as well if `include`.
+
+    Those that have ended are among them, and lead to others: they may have been parents when their children were read.
+    """
     children: dict[int, list[Process]] = {}
-    by_pid: dict[int, Process] = {}
     for process in processes:
-        by_pid[process.pid] = process
         children.setdefault(process.parent, []).append(process)
     roots = set(roots)
-    found = {pid: by_pid[pid] for pid in roots if include and pid in by_pid}
+    found = {process for process in processes if include and process.pid in roots}
     pending = list(roots)
     while pending:
         for child in children.get(pending.pop(), ()):
-            if child.pid not in found and child.pid not in roots:
-                found[child.pid] = child
+            if child not in found and child.pid not in roots:
+                found.add(child)
                 pending.append(child.pid)
-    return list(found.values())
+    return list(found)
 
 
 def send(process: Process, number: int) -> bool:
@@ -88,25 +94,31 @@ def send(process: Process, number: int) -> bool:
     return True
 
 
-def end(find: Callable[[], list[Process]], grace_s: float) -> list[Process]:
+def end(find: Callable[[], Iterable[Process]], grace_s: float, *, by_group: bool = False) -> list[Process]:
     """Ask all that `find` finds to end, make them after `grace_s` seconds, until it finds nothing.
 
-    A stopped process takes no TERM until it continues. Gives those that we may not signal (of another user): they live.
+    `by_group`: their process groups are made to end as well, for what forks faster than it can be found. Gives those
+    that we may not signal, being another user's: they live.
     """
     deadline = time.monotonic() + grace_s
     asked: set[Process] = set()
     denied: set[Process] = set()
     pause = _SHORTEST_PAUSE_S
     while found := [process for process in find() if process not in denied]:
-        firm = time.monotonic() >= deadline
+        is_firm = time.monotonic() >= deadline
         for process in found:
-            if firm:
+            if is_firm:
                 allowed = send(process, signal.SIGKILL)
             elif process not in asked:
+                # One that is stopped takes the first only when it goes on.
                 allowed = send(process, signal.SIGTERM) and send(process, signal.SIGCONT)
             else:
                 continue
             (asked if allowed else denied).add(process)
+        if is_firm and by_group:
+            for group in {process.group for process in found if process.group > 1} - {os.getpgrp()}:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(group, signal.SIGKILL)
         time.sleep(pause)
         pause = min(pause * 2, _LONGEST_PAUSE_S)
     return list(denied)

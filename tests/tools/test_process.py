@@ -31,7 +31,7 @@ def known(pid: int) -> Process:
 def test_a_process_and_its_parent(child: subprocess.Popen[bytes]) -> None:
     found = known(child.pid)
     assert (found.pid, found.parent) == (child.pid, os.getpid())
-    assert found in list(process.running())
+    assert found in process.table()
     assert found in process.descendants(os.getpid())
 
 
@@ -39,6 +39,13 @@ def test_a_zombie_does_not_run(child: subprocess.Popen[bytes]) -> None:
     child.kill()
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
     assert process.process_of(child.pid) is None
+    assert [found.has_ended for found in process.descendants(os.getpid()) if found.pid == child.pid] == [True]
+
+
+def test_descendants_are_found_by_way_of_one_that_has_ended_meanwhile() -> None:
+    read = [Process(2, 0, 1), Process(3, 0, 2, has_ended=True), Process(4, 0, 3)]
+    assert {found.pid for found in process.with_descendants(read, [2])} == {2, 3, 4}
+    assert {found.pid for found in process.with_descendants(read, [3], include=False)} == {4}
 
 
 def test_a_process_whose_main_thread_has_ended_runs() -> None:
