@@ -50,7 +50,7 @@ class _Slot:
         self.cancelled = False
 
     def tell(self, message: dict[str, Any], order: dict[str, Any] | None = None) -> None:
-        with suppress(BrokenPipeError, ConnectionResetError):  # `poll` hears of it too, and knows what to do
+        with suppress(ConnectionError):  # `poll` hears of it too, and knows what to do
             send(self.end, message, order)
 
     def take(self, order: Order) -> None:

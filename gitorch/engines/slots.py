@@ -39,6 +39,7 @@ from gitorch.model.outcome import Kind, Outcome
 from gitorch.tools import clock, process
 
 SETTLE_S = 0.1  # what ends by itself so soon after its program was on its way out: it was not left running
+_BY_ITSELF = (Kind.SUCCEEDED, Kind.EXIT_CODE, Kind.SIGNAL)
 LONGEST_POLL_MS = 24 * 3600 * 1000  # poll(2) takes an int
 
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
@@ -65,7 +66,7 @@ def supervise(lock: int, ends: Sequence[int]) -> None:
         if status == 0:
             continue  # its worker is gone
         process.end(lambda: _strays(slots), grace_s=0, by_group=True)
-        with suppress(BrokenPipeError):
+        with suppress(ConnectionError):
             send(end, {"died": generation, "code": os.waitstatus_to_exitcode(status)})
             slots[_fork_slot(end, sockets, generation + 1)] = (end, generation + 1)
 
@@ -120,7 +121,7 @@ class _Slot:
 
     def work(self) -> bool:
         """Carry out orders until the worker is gone; False if something that may not be signalled is left behind."""
-        with suppress(BrokenPipeError):
+        with suppress(ConnectionError):
             send(self._end, {"up": self._generation})
         while received := receive(self._end):
             message, order = received
@@ -213,11 +214,8 @@ class _Slot:
         if _write(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, json.dumps(value)):
             with suppress(OSError):
                 os.rename(aside, f"{order['directory']}/status.json")
-        with suppress(BrokenPipeError):
+        with suppress(ConnectionError):
             send(self._end, {"ended": value, "generation": following})
-
-
-_BY_ITSELF = (Kind.SUCCEEDED, Kind.EXIT_CODE, Kind.SIGNAL)
 
 
 def _start(order: Mapping[str, Any], null: int) -> int:
