@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -107,11 +107,14 @@ def ready(
         for config in validated.valid
         for spec in config.specs
     ]
-    new, skipped = (candidates, ()) if again else _without_those_there(site, candidates)
+    there = {} if again else _there_already(site)
+    new, others = (candidates, []) if again else _divided(candidates, there)
     records = _records(site, new, pin, validated.interpreters)
     if records and not dry_run:
         _queue(site, records, [candidate.config for candidate in new])
-    return Ready(queued=records, skipped=tuple(skipped), validated=validated, pin=pin, notes=validated.notes)
+    there |= {record.identity: (record.id, f"the same run as {record.name}, {record.source}") for record in records}
+    skipped = tuple(_skipped(candidate.spec, *there[candidate.identity]) for candidate in others)
+    return Ready(queued=records, skipped=skipped, validated=validated, pin=pin, notes=validated.notes)
 
 
 def _pin(site: Site, configs: Sequence[LoadedConfig], *, at: str | None, snapshot: bool) -> tuple[Pin, tuple[str, ...]]:
@@ -167,21 +170,33 @@ def _is_config_file(path: Path) -> bool:
 
 def _some(paths: Sequence[str]) -> str:
     more = len(paths) - _PATHS_NAMED
-    return ", ".join(paths[:_PATHS_NAMED]) + (f" and {more} more" if more > 0 else "")
+    named = (path.replace("\n", "\\n") for path in paths[:_PATHS_NAMED])  # in one line, whatever a file is called
+    return ", ".join(named) + (f" and {more} more" if more > 0 else "")
 
 
-def _without_those_there(site: Site, candidates: Sequence[_Candidate]) -> tuple[list[_Candidate], list[Skipped]]:
-    there = {record["identity"]: record for record in site.results.records() if record["status"] != Status.FAILED}
+def _there_already(site: Site) -> dict[str, tuple[str, str]]:
+    """Id and reason by identity, of all runs but the FAILED ones."""
+    return {
+        record["identity"]: (record["id"], f"there already as {record['id']}, {record['status']}")
+        for record in site.results.records()
+        if record["status"] != Status.FAILED
+    }
+
+
+def _divided(candidates: Sequence[_Candidate], there: Container[str]) -> tuple[list[_Candidate], list[_Candidate]]:
+    """Those whose like is neither there nor before them, and the others."""
     new: dict[str, _Candidate] = {}
-    skipped: list[Skipped] = []
+    others = []
     for candidate in candidates:
-        known = there.get(candidate.identity)
-        if known is None:
-            new.setdefault(candidate.identity, candidate)
+        if candidate.identity in there or candidate.identity in new:
+            others.append(candidate)
         else:
-            why = f"there already as {known['id']}, {known['status']}"
-            skipped.append(Skipped(id=known["id"], name=candidate.spec.name, params=candidate.spec.params, why=why))
-    return list(new.values()), skipped
+            new[candidate.identity] = candidate
+    return list(new.values()), others
+
+
+def _skipped(spec: RunSpec, id: str, why: str) -> Skipped:
+    return Skipped(id=id, name=spec.name, params=spec.params, why=why)
 
 
 def _records(
@@ -269,5 +284,5 @@ def _output_name(spec: RunSpec, run: str, created: datetime) -> str | None:
 
 
 def _relative(file: str, root: Path) -> str:
-    path = Path(file).absolute()
+    path = Path(file).parent.resolve() / Path(file).name  # called from a subdirectory, the path begins with `..`
     return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)

@@ -247,3 +247,14 @@ def test_status_tells_what_runs_and_how_far_it_is(project: Path, tmp_path: Path)
     assert [worker["tasks"] for worker in during["workers"]] == [1]
     after = gitorch_json(project, "status")
     assert (after["runs"], after["workers"]) == ([], [])
+
+
+def test_two_configs_that_ask_for_the_same_are_one_run_and_it_is_said(project: Path) -> None:
+    for name in ("first", "second"):
+        write(project, f"experiments/{name}.yaml", "tasks: [{id: t, command: 'true'}]\n")
+    made = gitorch_json(project, "ready")
+    assert [run["name"] for run in made["queued"]] == ["first"]
+    assert [(run["id"], run["name"], run["why"]) for run in made["skipped"]] == [
+        (made["queued"][0]["id"], "second", "the same run as first, experiments/first.yaml")
+    ]
+    assert len(gitorch_json(project, "ready", "--again")["queued"]) == 2, "asked for explicitly"
