@@ -49,7 +49,7 @@ _DIFF = (
     "--src-prefix=a/",
     "--dst-prefix=b/",
     "--submodule=short",
-    "--ignore-submodules=none",
+    "--ignore-submodules=untracked",  # of Python's caches in it, say
     "--unified=3",
     "--inter-hunk-context=0",
 )

@@ -215,3 +215,18 @@ def test_a_worktree_moves_to_another_commit(repo: Repository, tree: Path, made: 
 def test_resetting_what_is_not_there_is_refused(repo: Repository, tree: Path) -> None:
     with pytest.raises(NotFound, match="is no worktree"):
         worktrees.reset(repo, tree, head(repo.root))
+
+
+def test_what_is_untracked_in_a_submodule_is_no_change(repo: Repository, tree: Path, tmp_path: Path) -> None:
+    library = tmp_path / "library"
+    library.mkdir()
+    git(library, "init", "-q")
+    commit_files(library, {"science.py": "x = 1\n"})
+    git(repo.root, "submodule", "add", "-q", str(library), "library")
+    pinned = commit_files(repo.root, {})
+    worktrees.materialise(repo, pinned, tree)
+    (tree / "library/__pycache__").mkdir()
+    (tree / "library/__pycache__/science.pyc").write_bytes(b"untracked")
+    assert worktrees.modified(repo, tree, pinned) == worktrees.UNMODIFIED
+    (tree / "library/science.py").write_text("x = 2\n")
+    assert worktrees.modified(repo, tree, pinned).files == ("library",)
