@@ -12,7 +12,7 @@ from typing import Any
 from gitorch.actions.compare import Compared
 from gitorch.actions.listing import columns_that_differ
 from gitorch.actions.status import LiveRun, SiteStatus
-from gitorch.cli.style import duration, number, paint, paint_status, plain, table
+from gitorch.cli.style import duration, number, one_line, paint, paint_status, plain, table
 from gitorch.model.compare import CodeDifference, OutputDifference, ValueDifference
 from gitorch.model.estimate import Estimate
 from gitorch.model.record import Record, TaskRecord
@@ -66,7 +66,6 @@ def render_csv(records: Sequence[Record]) -> str:
 def render_run(record: Record, *, colors: bool) -> str:
     """Everything about one run that fits a screen."""
     rows = [
-        ("status", paint_status(record.status, on=colors)),
         ("name", record.label),
         ("config", record.source),
         (
@@ -81,7 +80,8 @@ def render_run(record: Record, *, colors: bool) -> str:
         ("python", f"{record.environment.get('python', '')} {record.interpreter}".strip()),
         ("output", record.output_name or ""),
     ]
-    lines = [f"{paint(record.id, 'bold', on=colors)}", *_aligned((key, value) for key, value in rows if value)]
+    told = [("status", paint_status(record.status, on=colors)), *((key, plain(value)) for key, value in rows)]
+    lines = [f"{paint(record.id, 'bold', on=colors)}", *_aligned((key, value) for key, value in told if value)]
     lines += _section("params", ((key, render_value(value)) for key, value in record.spec.params.items()), colors)
     lines += ["", paint("tasks", "bold", on=colors), *_tasks(record, colors)]
     lines += _section("metrics", ((key, number(value)) for key, value in record.metrics.items()), colors)
@@ -214,18 +214,19 @@ def _task_cells(task: TaskRecord, colors: bool) -> list[str]:
 
 
 def _section(title: str, rows: Iterable[tuple[str, str]], colors: bool) -> list[str]:
-    lines = _aligned(rows)
+    lines = _aligned((plain(key), plain(value)) for key, value in rows)
     return ["", paint(title, "bold", on=colors), *lines] if lines else []
 
 
 def _aligned(rows: Iterable[tuple[str, str]]) -> list[str]:
-    found = [(plain(key), value) for key, value in rows]
+    found = [(one_line(key), one_line(value)) for key, value in rows]
     width = max((len(key) for key, _ in found), default=0)
     return [f"  {key.ljust(width)}  {value}".rstrip() for key, value in found]
 
 
 def _code(code: CodeDifference, colors: bool) -> list[str]:
     lines = [paint("code", "bold", on=colors)]
+    lines += [f"  differs; commit {commit[:_COMMIT]} is not in this clone" for commit in code.missing]
     lines += [f"  {commit.oid[:_COMMIT]}  {plain(commit.subject)}" for commit in code.commits[:_MAX_NAMED]]
     lines += _more(len(code.commits), "commits")
     files = [
@@ -238,7 +239,7 @@ def _code(code: CodeDifference, colors: bool) -> list[str]:
 def _outputs(outputs: OutputDifference, colors: bool) -> list[str]:
     lines = [paint("outputs", "bold", on=colors)]
     for mark, paths in (("changed", outputs.changed), ("added", outputs.added), ("removed", outputs.removed)):
-        lines += [f"  {mark.ljust(7)}  {plain(path)}" for path in paths[:_MAX_NAMED]]
+        lines += [f"  {mark.ljust(7)}  {one_line(plain(path))}" for path in paths[:_MAX_NAMED]]
         lines += _more(len(paths), mark)
     return lines
 

@@ -30,6 +30,11 @@ def plain(text: str) -> str:
     return _ESCAPES.sub("", text).encode("utf-8", "replace").decode()
 
 
+def one_line(text: str) -> str:
+    """For where a line has its meaning: a line break, as a file's name may hold, is shown as `\\n`."""
+    return text.replace("\n", "\\n")
+
+
 def has_colors(stream: TextIO) -> bool:
     """https://no-color.org: any value of NO_COLOR but the empty one."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
@@ -45,7 +50,7 @@ def paint_status(status: Status, *, on: bool, width: int = 0) -> str:
 
 def table(rows: Sequence[Sequence[str]], *, header: Sequence[str], colors: bool) -> list[str]:
     """Aligned columns two spaces apart, nothing cut off; a cell may bring its colour."""
-    cells = [[*header], *[[*row] for row in rows]]
+    cells = [[one_line(cell) for cell in row] for row in (header, *rows)]
     widths = [max(_width(row[column]) for row in cells) for column in range(len(header))]
     lines = ["  ".join(_padded(cell, width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
     return [paint(lines[0], "bold", on=colors), *lines[1:]]

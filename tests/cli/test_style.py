@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import json
+from pathlib import Path
 
 import pytest
 
 from gitorch.cli.problems import counted, render_github, render_problem
 from gitorch.cli.style import duration, has_colors, number, paint, plain, table
 from gitorch.model.problem import Problem, Severity
+from tests.conftest import gitorch, write
 
 TYPO = Problem(
     file="experiments/typo.yaml",
@@ -82,3 +85,14 @@ def test_a_problem_as_an_annotation_cannot_break_out_of_it() -> None:
 def test_problems_are_counted_by_severity() -> None:
     assert counted([TYPO, TYPO]) == "2 errors"
     assert counted([]) == "no problems"
+
+
+def test_nothing_of_a_run_is_obeyed_by_the_terminal_or_breaks_a_line(project: Path) -> None:
+    config = {"note": "\x1b[31mred", "tasks": [{"id": "t", "command": ["sh", "-c", "printf '\\033[2Jwiped'; exit 1"]}]}
+    write(project, "experiments/a.yaml", json.dumps(config))
+    write(project, "experiments/b.yaml", json.dumps({**config, "note": "two\nlines"}))
+    assert "\x1b" not in gitorch(project, "run", "experiments", code=1).stderr
+    said = [gitorch(project, *verb).stdout for verb in (["show", "a"], ["show", "b"], ["list"], ["compare", "a", "b"])]
+    assert "\x1b" not in "".join(said)
+    assert "red" in said[0]
+    assert all("two\\nlines" in text for text in said[1:])
