@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gitorch.actions.lookup import find_record
-from gitorch.git import artifacts
+from gitorch.git import artifacts, pins
 from gitorch.git.checkout import checkout_run as make_checkout
 from gitorch.model.ids import run_path
 from gitorch.model.record import Record
@@ -19,6 +19,7 @@ def checkout_run(site: Site, reference: str, directory: Path | None = None) -> P
     Raises NotFound (also where a large file is not in this clone), Refused where something is in the way.
     """
     record = find_record(site, reference)
+    pins.require(site.repository, record.pin.commit)
     path = (directory or site.workspace / "checkouts" / record.id).absolute()
     make_checkout(
         site.repository,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from gitorch.actions.lookup import find_records
 from gitorch.errors import UsageError
+from gitorch.git import pins
 from gitorch.git.code import changes_between, diff_text
 from gitorch.git.command import call_git
 from gitorch.model.compare import ChangedCommit, ChangedFile, CodeDifference, Comparison, compare_records
@@ -32,7 +33,9 @@ def compare(site: Site, references: Sequence[str]) -> Compared:
 
 
 def code_diff(site: Site, records: Sequence[Record], *, color: bool, stat: bool = False) -> bytes:
-    """The difference of the code of the first and the last run, as git shows it."""
+    """The difference of the code of the first and the last run, as git shows it. Raises NotFound."""
+    for record in (records[0], records[-1]):
+        pins.require(site.repository, record.pin.commit)
     return diff_text(site.repository, records[0].pin.commit, records[-1].pin.commit, color=color, stat=stat)
 
 
@@ -54,6 +57,9 @@ def log_diffs(site: Site, records: Sequence[Record], *, color: bool) -> Iterator
 def _code(site: Site, first: Record, last: Record) -> CodeDifference:
     if first.pin.tree == last.pin.tree:
         return CodeDifference()
+    commits = dict.fromkeys((first.pin.commit, last.pin.commit))
+    if missing := [commit for commit in commits if not pins.is_here(site.repository, commit)]:
+        return CodeDifference(missing=tuple(missing))
     changes = changes_between(site.repository, first.pin.commit, last.pin.commit)
     return CodeDifference(
         commits=tuple(ChangedCommit(oid=commit.oid, subject=commit.subject) for commit in changes.commits),

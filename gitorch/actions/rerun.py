@@ -35,7 +35,7 @@ def rerun(site: Site, references: Sequence[str]) -> Rerun:
     catch_up(site)
     originals = find_records(site, references)
     for original in originals:
-        pins.resolve(site.repository, original.pin.commit)
+        pins.require(site.repository, original.pin.commit)
     configs = site.results.read_all([f"{run_path(original.id)}/config.yaml" for original in originals])
     start = datetime.now(UTC)
     by = site.repository.signature().name

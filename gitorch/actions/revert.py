@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gitorch.actions.lookup import find_record
 from gitorch.errors import UsageError
+from gitorch.git import pins
 from gitorch.git.checkout import Reverted, revert_detached, revert_files, revert_to_branch
 from gitorch.model.record import Record
 from gitorch.worker.site import Site
@@ -14,12 +15,13 @@ def revert(
 ) -> tuple[Record, Reverted]:
     """On a new branch (`gitorch/<id>` unless named), with a detached HEAD, or as staged changes where one is.
 
-    Raises Refused whenever something uncommitted would be lost.
+    Raises Refused whenever something uncommitted would be lost, NotFound where the run's commit is not in this clone.
     """
     if sum((branch is not None, detach, files)) > 1:
         raise UsageError("--branch, --detach and --files exclude each other", hint="give one of them, or none")
     record = find_record(site, reference)
     commit = record.pin.commit
+    pins.require(site.repository, commit)
     if files:
         return record, revert_files(site.repository, commit)
     if detach:

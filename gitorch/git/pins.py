@@ -39,6 +39,20 @@ def resolve(repo: Repository, revision: str = "HEAD", origin: Origin | None = No
     raise NotFound(f"no commit is called {revision!r} in {repo.root}", "git log --oneline --all lists them")
 
 
+def is_here(repo: Repository, commit: str) -> bool:
+    """Whether this clone has the commit: a plain clone lacks those that are on no branch, like snapshots."""
+    return run_git(repo.root, "cat-file", "-e", f"{commit}^{{commit}}").returncode == 0
+
+
+def require(repo: Repository, commit: str) -> None:
+    """Raises NotFound where this clone lacks the commit of a run."""
+    if not is_here(repo, commit):
+        raise NotFound(
+            f"the run's commit {commit[:12]} is not in this clone",
+            f"git fetch {next(iter(repo.remotes()), 'REMOTE')} '{PINS}*:{PINS}*'",
+        )
+
+
 def keep(repo: Repository, commit: str) -> None:
     """Keep `commit`, and all that it needs, alive: durably, whatever becomes of its branch. Safe to repeat."""
     if not is_kept(repo, commit):

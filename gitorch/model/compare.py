@@ -29,14 +29,18 @@ class ChangedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodeDifference:
-    """`commits` are those that only one of the two has behind it, newest first."""
+    """`commits` are those that only one of the two has behind it, newest first.
+
+    Where a run's commit is not in this clone it is among the `missing`, and nothing but that is known.
+    """
 
     commits: tuple[ChangedCommit, ...] = ()
     files: tuple[ChangedFile, ...] = ()
+    missing: tuple[str, ...] = ()
 
     @property
     def same(self) -> bool:
-        return not self.files
+        return not (self.files or self.missing)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -46,6 +50,7 @@ class CodeDifference:
                 {"path": file.path, "status": file.status, "added": file.added, "deleted": file.deleted}
                 for file in self.files
             ],
+            "missing": list(self.missing),
         }
 
 
