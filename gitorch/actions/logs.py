@@ -46,7 +46,7 @@ def logs(
         yield from _followed(site, record.id, task)
         return
     begun = _begun(site, record)
-    chosen = [(name, attempt or last) for name, last in begun.items() if task in (None, name)]
+    chosen = [(name, last if attempt is None else attempt) for name, last in begun.items() if task in (None, name)]
     found = False
     for name, number in chosen:
         for part in _attempt_log(site, record.id, name, number):

@@ -19,6 +19,8 @@ from gitorch.worker.recover import recover
 from gitorch.worker.site import Site
 from gitorch.worker.surroundings import Surroundings
 
+MOST_JOBS = 1000  # more tasks at a time than one worker's sockets, and one machine, are for
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnd:
@@ -81,13 +83,23 @@ def run(
     return _worked(summary)
 
 
+def workable(site: Site, ids: Sequence[str]) -> list[str]:
+    """Those of these runs that a worker of this clone can take up."""
+    clone = site.repository.clone_id()
+    return [
+        record.id
+        for record in find_records(site, ids)
+        if record.clone == clone and record.status in (Status.WAITING, Status.RUNNING)
+    ]
+
+
 def jobs_of(text: str | None, site: Site) -> int:
     """How many tasks at a time: what the command line says, else `gitorch.jobs`, else one."""
-    chosen = text or site.repository.config("jobs") or "1"
+    chosen = text if text is not None else site.repository.config("jobs") or "1"
     if chosen == "auto":
         return os.cpu_count() or 1
-    if not chosen.isdecimal() or int(chosen) < 1:
-        raise UsageError(f"-j takes a number from 1 on, or auto; not {chosen!r}", hint="gitorch run -j 2")
+    if not (chosen.isascii() and chosen.isdecimal() and 1 <= int(chosen[:20]) <= MOST_JOBS):
+        raise UsageError(f"-j takes a number from 1 to {MOST_JOBS}, or auto; not {chosen!r}", hint="gitorch run -j 2")
     return int(chosen)
 
 

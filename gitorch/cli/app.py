@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gitorch.cli.boundary import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, guarded, print_json
+from gitorch.cli.boundary import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, guarded, launched, print_json, tell
 from gitorch.cli.style import has_colors, plain, say
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ Paths = Annotated[
 
 def main() -> None:
     """The program `gitorch`, and `git orch`."""
-    app(prog_name="gitorch")
+    sys.exit(launched(app))
 
 
 def _version(wanted: bool) -> None:
@@ -68,8 +68,10 @@ def _options(
         try:
             os.chdir(directory)
         except OSError as error:
-            say(f"error: cannot work in {directory}: {error.strerror}")
-            raise typer.Exit(3) from None
+            from gitorch.errors import NotFound  # noqa: PLC0415
+
+            missing = NotFound(f"cannot work in {directory}: {error.strerror}")
+            raise typer.Exit(tell(missing, as_json="--json" in sys.argv)) from None
 
 
 @app.command()
@@ -148,6 +150,7 @@ def run(
 ) -> int:
     """Work the queue until nothing is left to do."""
     from gitorch.actions.ready import ready as make_ready  # noqa: PLC0415
+    from gitorch.actions.run import workable  # noqa: PLC0415
 
     site = _site()
     configs = [Path(item) for item in what or [] if Path(item).exists()]
@@ -157,7 +160,7 @@ def run(
         made = make_ready(site, configs, environment=os.environ)
         _show_ready(made, dry_run=False, quiet=json_)
         failed = _has_errors(made.problems)
-        references += [record.id for record in made.queued]
+        references += [record.id for record in made.queued] + workable(site, [known.id for known in made.skipped])
         if not references:
             if json_:
                 print_json({"schema": "gitorch/run/v1", "runs": []})

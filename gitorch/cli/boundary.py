@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import json
 import os
@@ -9,12 +10,12 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, cast
 
 import typer
 
 from gitorch.cli.style import has_colors, paint, plain, say
-from gitorch.errors import GitorchError
+from gitorch.errors import GitorchError, Interrupted
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -30,7 +31,37 @@ EXIT_CODES = {
     "interrupted": EXIT_INTERRUPTED,
 }
 
+# What the system refuses is the user's to mend, whatever was being done: no bug. With what to do about it.
+REFUSED_BY_THE_SYSTEM = {
+    errno.ENOSPC: "make room; what was recorded is safe, and gitorch run continues",
+    errno.EDQUOT: "make room; what was recorded is safe, and gitorch run continues",
+    errno.EROFS: "it is on a file system that cannot be written to",
+    errno.EACCES: "see whose it is: ls -ld",
+    errno.EPERM: "see whose it is: ls -ld",
+    errno.EMFILE: "allow more: ulimit -n 4096, or take a smaller -j",
+    errno.ENFILE: "end some programs, or take a smaller -j",
+    errno.ENOTDIR: None,
+    errno.ENAMETOOLONG: None,
+    errno.EIO: "the disk may be failing: see dmesg",
+}
+
+# click's error of usage, which typer brings along or imports, as its version has it: what BadParameter is a kind of.
+_CommandLineError = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[1])
+
 Parameters = ParamSpec("Parameters")
+
+
+def launched(app: typer.Typer) -> int:
+    """The program's exit code; what is wrong with the command line is told as any other error is."""
+    try:
+        return app(prog_name="gitorch", standalone_mode=False) or EXIT_OK
+    except _CommandLineError as error:
+        if "--json" in sys.argv:
+            hint = f"{error.ctx.command_path} --help" if error.ctx else None
+            print_json(_document("usage", error.format_message(), hint))
+        else:
+            error.show()
+        return error.exit_code
 
 
 def guarded(command: Callable[Parameters, int | None]) -> Callable[Parameters, None]:
@@ -38,22 +69,25 @@ def guarded(command: Callable[Parameters, int | None]) -> Callable[Parameters, N
 
     @functools.wraps(command)
     def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
+        as_json = bool(kwargs.get("json_")) or kwargs.get("output_format") == "json"
         try:
             code = command(*args, **kwargs) or EXIT_OK
             sys.stdout.flush()
         except GitorchError as error:
-            code = _tell(error, as_json=bool(kwargs.get("json_")))
+            code = tell(error, as_json=as_json)
         except KeyboardInterrupt:
-            say("interrupted")
-            code = EXIT_INTERRUPTED
+            code = tell(Interrupted("interrupted"), as_json=as_json)
         except BrokenPipeError:
-            # The reader has seen enough. Python would complain once more when it flushes at the end.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _abandon_stdout()  # the reader has seen enough
             code = EXIT_OK
         except (typer.Exit, typer.Abort):
             raise
+        except OSError as error:
+            known = error.errno in REFUSED_BY_THE_SYSTEM
+            as_json = as_json and _is_writable()
+            code = tell(_of_the_system(error), as_json=as_json) if known else _tell_bug(error, as_json=as_json)
         except Exception as error:
-            code = _tell_bug(error, as_json=bool(kwargs.get("json_")))
+            code = _tell_bug(error, as_json=as_json)
         raise typer.Exit(code)
 
     return run
@@ -63,7 +97,8 @@ def print_json(document: dict[str, Any]) -> None:
     print(json.dumps(document, indent=1, allow_nan=False))
 
 
-def _tell(error: GitorchError, *, as_json: bool) -> int:
+def tell(error: GitorchError, *, as_json: bool) -> int:
+    """On stdout as the one document where that is wanted, else on stderr; gives the exit code."""
     if as_json:
         print_json(_document(error.kind, error.message, error.hint))
     else:
@@ -74,12 +109,39 @@ def _tell(error: GitorchError, *, as_json: bool) -> int:
     return EXIT_CODES.get(error.kind, EXIT_FAILED)
 
 
+def _is_writable() -> bool:
+    """Whether stdout takes what has been printed."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _abandon_stdout()
+        return False
+    return True
+
+
+def _abandon_stdout() -> None:
+    """Else Python would complain once more when it flushes at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _of_the_system(error: OSError) -> GitorchError:
+    place = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+    return GitorchError(f"{place}{error.strerror}", REFUSED_BY_THE_SYSTEM[error.errno or 0])
+
+
 def _tell_bug(error: Exception, *, as_json: bool) -> int:
     """Something we did not foresee: the details go to a file, to be sent with a report."""
-    with tempfile.NamedTemporaryFile("w", prefix="gitorch-bug-", suffix=".txt", delete=False) as file:
-        file.write(" ".join(sys.argv) + "\n\n" + "".join(traceback.format_exception(error)))
+    details = " ".join(sys.argv) + "\n\n" + "".join(traceback.format_exception(error))
     message = f"a bug in gitorch: {type(error).__name__}: {error}"
-    hint = f"the details are in {file.name}; please report them. Results on the results branch are not affected"
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="gitorch-bug-", suffix=".txt", delete=False, encoding="utf-8", errors="backslashreplace"
+        ) as file:
+            file.write(details)
+        hint = f"the details are in {file.name}; please report them. Results on the results branch are not affected"
+    except OSError:
+        say(plain(details))
+        hint = "please report the details above. Results on the results branch are not affected"
     if as_json:
         print_json(_document("bug", message, hint))
     else:

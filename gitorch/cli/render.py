@@ -22,6 +22,8 @@ from gitorch.model.status import Status
 _COMMIT = 10
 _MAX_NAMED = 20  # commits, files and outputs; --code, --stat and --json give all
 SECTIONS = ("code", "config", "environment", "data", "metrics", "outputs")
+# What every row has: the header of a CSV that has no row.
+_CSV_HEADER = ("id", "name", "label", "status", "commit", "created", "started", "ended", "duration_s")
 
 
 def render_list(records: Sequence[Record], *, all_columns: bool, colors: bool) -> str:
@@ -57,7 +59,8 @@ def render_csv(records: Sequence[Record]) -> str:
         for record in records
     ]
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(_union(rows)), restval="", lineterminator="\n")
+    header = tuple(_union(rows)) or _CSV_HEADER
+    writer = csv.DictWriter(text, header, restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue().removesuffix("\n")

@@ -26,10 +26,12 @@ def find(reference: str, runs: Sequence[Named]) -> str:
 
     Raises NotFound, and UsageError with the candidates where it is ambiguous.
     """
+    if not runs:
+        raise NotFound(f"no run is called {reference!r}: there are no runs yet", hint="gitorch ready")
     if match := _LATEST.match(reference):
         back = int(match[1] or 0)
         if back >= len(runs):
-            raise NotFound(f"no run {reference}: there are {len(runs)}", hint="gitorch list")
+            raise NotFound(f"there is no {reference}, only {len(runs)} runs", hint="gitorch list shows them")
         return runs[back].id
     for run in runs:
         if reference in (run.id, run.label, run.name):
