@@ -19,6 +19,7 @@ from gitorch.model.spec import TaskSpec, task_config
 from gitorch.model.workspace import AttemptDirectory, RunDirectory
 from gitorch.queue.queue import Claim
 from gitorch.tools.files import write_aside
+from gitorch.worker import outputs
 from gitorch.worker.site import Site
 from gitorch.worker.surroundings import Surroundings
 
@@ -57,7 +58,6 @@ def prepare(site: Site, attempt: Attempt, surroundings: Surroundings) -> Order:
     run, directory, spec = attempt.run, attempt.directory, attempt.payload.spec
     interpreter = surroundings.interpreter(attempt.payload.interpreter)
     _bring_to_pin(site, attempt)
-    run.output.mkdir(parents=True, exist_ok=True)
     directory.path.mkdir(parents=True, exist_ok=True)
     config = task_config(spec, attempt.task, str(run.output))
     write_aside(directory.config, json.dumps(config, ensure_ascii=False).encode())
@@ -87,12 +87,28 @@ def prepare(site: Site, attempt: Attempt, surroundings: Surroundings) -> Order:
 
 
 def _bring_to_pin(site: Site, attempt: Attempt) -> None:
-    """A worktree that something ran in is reset, unless another task of the run is using it just now."""
-    commit = attempt.payload.pin.commit
-    if not worktrees.is_present(site.repository, attempt.run.tree):
-        worktrees.materialise(site.repository, commit, attempt.run.tree, link=attempt.payload.spec.link)
-    elif attempt.claim.siblings == 0 and (attempt.run.path / "log").exists():
-        worktrees.reset(site.repository, attempt.run.tree, commit)
+    """A worktree that something ran in is reset, unless another task of the run is using it just now.
+
+    What earlier attempts left carries over; where the workspace no longer has it, it comes from the branch.
+    """
+    commit, run = attempt.payload.pin.commit, attempt.run
+    made = not worktrees.is_present(site.repository, run.tree)
+    if made:
+        worktrees.materialise(site.repository, commit, run.tree, link=attempt.payload.spec.link)
+    elif attempt.claim.siblings == 0 and (run.path / "log").exists():
+        worktrees.reset(site.repository, run.tree, commit)
+    if made or not run.output.exists():
+        if _is_begun(site, attempt):
+            outputs.bring_back(site, run, with_tree=made)
+        else:
+            run.output.mkdir(exist_ok=True)
+
+
+def _is_begun(site: Site, attempt: Attempt) -> bool:
+    """Whether another attempt of the run was made before; told by the queue alone, which is quick."""
+    queued = site.queue.run(attempt.claim.run)
+    unfinished = queued.tasks if queued else ()
+    return len(unfinished) < len(attempt.payload.spec.tasks) or sum(task.attempts for task in unfinished) > 1
 
 
 def _argv(attempt: Attempt, interpreter: Interpreter, config: Mapping[str, Any]) -> tuple[str, ...]:

@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gitorch.engines.contract import Ended
+from gitorch.errors import GitorchError
 from gitorch.git import artifacts, worktrees
 from gitorch.git.artifacts import Stored, Unkeepable
+from gitorch.git.worktrees import UNMODIFIED, Modified
 from gitorch.model import metrics, record
 from gitorch.model.metrics import Metrics
 from gitorch.model.outcome import Kind, Outcome
@@ -58,7 +60,7 @@ def gather(site: Site, attempt: Attempt, ended: Ended, surroundings: Surrounding
     """Read what the attempt wrote. Whatever of it cannot be kept is said in the attempt's notes."""
     directory, task = attempt.directory, attempt.task
     kept_log = _log(site, attempt, surroundings.secrets)
-    modified = worktrees.modified(site.repository, attempt.run.tree, attempt.payload.pin.commit)
+    modified, unknown = _modified(site, attempt, ended.outcome)
     found = outputs.find(site, attempt.run, task, link=attempt.payload.spec.link)
     events = read_events(directory.events)
     result = _read_json(directory.result) if ended.outcome.kind is Kind.SUCCEEDED else None
@@ -73,7 +75,11 @@ def gather(site: Site, attempt: Attempt, ended: Ended, surroundings: Surrounding
         pin=attempt.payload.pin,
         left_running=ended.left_running,
         modified=modified.files,
-        notes=(*found.notes, *(f"{name} was changed, and is too large for a diff" for name in modified.large)),
+        notes=(
+            *found.notes,
+            *(f"{name} was changed, and is too large for a diff" for name in modified.large),
+            *unknown,
+        ),
     )
     collected = Collected(
         task=task.id,
@@ -105,6 +111,16 @@ def gather(site: Site, attempt: Attempt, ended: Ended, surroundings: Surrounding
 def render_json(value: Any) -> bytes:
     """JSON as it is committed: one key a line, so that `git diff` between two runs reads well."""
     return (json.dumps(value, indent=1, allow_nan=False) + "\n").encode()
+
+
+def _modified(site: Site, attempt: Attempt, outcome: Outcome) -> tuple[Modified, tuple[str, ...]]:
+    """What was done to tracked files; where it cannot be told, as of a worktree that a run has removed, why."""
+    if outcome.kind is Kind.COULD_NOT_START:
+        return UNMODIFIED, ()
+    try:
+        return worktrees.modified(site.repository, attempt.run.tree, attempt.payload.pin.commit), ()
+    except (GitorchError, OSError) as error:
+        return UNMODIFIED, (f"what was changed in the worktree is not known: {error}",)
 
 
 def _log(site: Site, attempt: Attempt, secrets: tuple[bytes, ...]) -> _Log:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import glob
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from gitorch.git import artifacts
+from gitorch.git.admin import delete, only_one_at
 from gitorch.git.artifacts import Stored, Unkeepable
-from gitorch.model.record import Output
+from gitorch.model.ids import run_path
+from gitorch.model.record import Output, Record
 from gitorch.model.spec import TaskSpec
 from gitorch.model.workspace import RunDirectory
 from gitorch.tools.files import write_aside
@@ -33,7 +35,11 @@ class Found:
 
 
 def find(site: Site, run: RunDirectory, task: TaskSpec, *, link: Iterable[str]) -> Found:
-    """Store what the run has written since it was last looked at. What cannot be kept is named in a note."""
+    """Store what the run has written since it was last looked at. What cannot be kept is named in a note.
+
+    What was kept of a part of the workspace that is no longer there, as of a repository that was moved without it or
+    a worktree that could not be made, stays among the run's outputs.
+    """
     before = _load(run)
     outputs: list[Output] = []
     new: dict[str, Stored] = {}
@@ -52,12 +58,62 @@ def find(site: Site, run: RunDirectory, task: TaskSpec, *, link: Iterable[str]) 
         outputs.append(known.output)
         seen[name] = known
     _save(run, seen)
+    outputs += _out_of_sight(site, run)
     return Found(outputs=tuple(outputs), new=new, notes=tuple(notes))
 
 
 def forget(run: RunDirectory) -> None:
     """Look at everything anew: what was found before a crash may never have been committed."""
     (run.path / _SEEN).unlink(missing_ok=True)
+
+
+def bring_back(site: Site, run: RunDirectory, *, with_tree: bool) -> None:
+    """Make the output directory, if it is missing, with what the branch has of it.
+
+    `with_tree`: also what was kept of the worktree, which was made anew. Raises NotFound, OSError.
+    """
+    with only_one_at(run.output):
+        kept = _recorded(site, run)
+        of_tree = [output for output in kept if _is_of_tree(output)]
+        of_output = [output for output in kept if not _is_of_tree(output)]
+        is_there = run.output.exists()
+        if with_tree or not is_there:
+            _restore(site, run, of_tree, run.tree)
+        if not of_output:
+            run.output.mkdir(exist_ok=True)
+        elif not is_there:
+            aside = run.output.with_name("output.part")
+            delete(aside)  # of a call that was killed
+            aside.mkdir()
+            _restore(site, run, of_output, aside)
+            aside.rename(run.output)
+
+
+def _recorded(site: Site, run: RunDirectory) -> Sequence[Output]:
+    found = site.results.record(run.path.name)
+    return Record.from_json(found).outputs if found else ()
+
+
+def _restore(site: Site, run: RunDirectory, outputs: Sequence[Output], directory: Path) -> None:
+    names = [f"{run_path(run.path.name)}/outputs/{artifacts.stored_name(output.path)}" for output in outputs]
+    for output, data in zip(outputs, site.results.read_all(names), strict=True):
+        place = replace(output, path=output.path.removeprefix(WORKTREE)) if directory == run.tree else output
+        if not os.path.lexists(directory / place.path):
+            artifacts.restore(site.repository, place, data, directory)
+
+
+def _out_of_sight(site: Site, run: RunDirectory) -> list[Output]:
+    """What the record has of those parts of the workspace that are missing."""
+    output_is_there, tree_is_there = run.output.exists(), run.tree.exists()
+    if output_is_there and tree_is_there:
+        return []
+    return [
+        output for output in _recorded(site, run) if not (tree_is_there if _is_of_tree(output) else output_is_there)
+    ]
+
+
+def _is_of_tree(output: Output) -> bool:
+    return output.path.startswith(WORKTREE)
 
 
 class _Seen(NamedTuple):

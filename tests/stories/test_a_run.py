@@ -94,6 +94,8 @@ def test_what_needs_a_failed_task_waits_and_independent_ones_go_on(project: Path
 
 def test_one_bad_run_touches_no_other(project: Path) -> None:
     bad = {"exits": "exit 1", "crashes": "kill -SEGV $$", "missing": "no-such-program", "fills": "head -c 3M /dev/zero"}
+    bad["removes"] = "cd .. && rm -rf tree && echo so > {outputDir}/much && exit 1"
+    bad["unlinks"] = "rm .git && echo spoilt > README.md && exit 1"
     for name, command in bad.items():
         write(project, f"experiments/{name}.yaml", f"tasks: [{{id: t, command: '{command}'}}]\n")
     for name in ("good1", "good2"):
@@ -103,6 +105,10 @@ def test_one_bad_run_touches_no_other(project: Path) -> None:
     assert {name for name, status in runs.items() if status == "COMPLETE"} == {"good1", "good2", "fills"}
     outcome = gitorch_json(project, "show", "crashes")["run"]["tasks"][0]["attempts"][0]["outcome"]
     assert outcome["kind"] in ("signal", "exit-code")
+    for name in ("removes", "unlinks"):
+        attempt = gitorch_json(project, "show", name)["run"]["tasks"][0]["attempts"][0]
+        assert "what was changed in the worktree is not known" in attempt["notes"][0]
+    assert [output["path"] for output in gitorch_json(project, "show", "removes")["run"]["outputs"]] == ["much"]
 
 
 def test_a_checkpoint_of_a_failed_attempt_is_there_for_the_next(project: Path) -> None:

@@ -1,0 +1,388 @@
+"""Repositories that are not plain: what git can hold, where it can be called from, what can become of it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import commit_files, git, gitorch, gitorch_json, started, wait_for, write
+
+RESULTS = "refs/heads/gitorch/results"
+
+
+@contextmanager
+def untouched(*roots: Path) -> Iterator[None]:
+    """What is the user's in these work trees is afterwards as it was: files, index, HEAD, branches, stash."""
+    before = [_users_own(root) for root in roots]
+    yield
+    assert [_users_own(root) for root in roots] == before
+
+
+def _users_own(root: Path) -> tuple[object, ...]:
+    refs = git(root, "for-each-ref", "refs/heads", "refs/stash", "refs/tags").splitlines()
+    return (
+        git(root, "--no-optional-locks", "status", "--porcelain", "--ignored"),
+        Path(git(root, "rev-parse", "--absolute-git-dir"), "index").read_bytes(),
+        git(root, "rev-parse", "--symbolic-full-name", "HEAD"),
+        [ref for ref in refs if not ref.endswith(RESULTS)],
+        git(root, "config", "--list", "--local"),
+    )
+
+
+def config_of(command: str) -> str:
+    return f"tasks: [{{id: t, command: [sh, -c, {command!r}]}}]\n"
+
+
+def ran(root: Path, *arguments: str | Path, env: dict[str, str] | None = None) -> str:
+    """Run these configs and give the latest run's log; nothing of the user's, and no tracked file, was changed."""
+    with untouched(root):
+        gitorch(root, "run", *(arguments or ["experiments"]), env=env)
+    record = gitorch_json(root, "show", "@")["run"]
+    assert record["status"] == "COMPLETE"
+    assert [attempt["modified"] for task in record["tasks"] for attempt in task["attempts"]] == [[]] * len(
+        record["tasks"]
+    )
+    return gitorch(root, "logs", "@", env=env).stdout
+
+
+# What git can hold
+
+
+def test_files_of_git_lfs_are_there_as_files(project: Path) -> None:
+    git(project, "lfs", "install", "--local")
+    git(project, "lfs", "track", "*.bin")
+    content = os.urandom(2000).hex()
+    commit_files(project, {"data.bin": content, "experiments/a.yaml": config_of("cat data.bin")})
+    assert git(project, "show", "HEAD:data.bin").startswith("version https://git-lfs")
+    assert ran(project) == content
+    tree = Path(gitorch(project, "checkout-run", "@").stdout.strip())
+    assert (tree / "data.bin").read_text() == content
+    assert git(tree, "status", "--porcelain") == ""
+    git(project, "lfs", "fsck")
+
+
+def test_submodules_are_filled_without_their_origin(project: Path, tmp_path: Path) -> None:
+    library = tmp_path / "library"
+    library.mkdir()
+    git(library, "init", "-q")
+    commit_files(library, {"science/__init__.py": "WHO = 'the library'\n"})
+    git(project, "submodule", "add", "-q", str(library), "vendored lib")
+    tasks = """
+    import pathlib, sys
+    sys.path.insert(0, "vendored lib")
+    import science
+
+    class Ask:
+        def __init__(self, config):
+            pass
+        def run(self):
+            print(science.WHO)
+    """
+    write(project, "Tasks.py", tasks)
+    commit_files(project, {"experiments/a.yaml": "tasks: [{id: t, method: Ask}]\n"})
+    library.rename(tmp_path / "nowhere to be found")
+    assert ran(project) == "the library\n"
+    write(project, "vendored lib/science/__init__.py", "WHO = 'somebody else'\n")
+    assert "vendored lib" in gitorch(project, "ready", "--again", code=4).stderr
+    assert "vendored lib" in gitorch(project, "ready", "--again", "--snapshot", code=4).stderr
+
+
+def test_filters_are_applied_both_ways(project: Path) -> None:
+    git(project, "config", "filter.rot.clean", "tr a-z n-za-m")
+    git(project, "config", "filter.rot.smudge", "tr a-z n-za-m")
+    commit_files(project, {".gitattributes": "*.secret filter=rot\n*.txt text eol=crlf\n"})
+    commit_files(
+        project,
+        {"a.secret": "hello\n", "b.txt": "line\r\n", "experiments/a.yaml": config_of("cat a.secret b.txt")},
+    )
+    assert git(project, "show", "HEAD:a.secret") == "uryyb"
+    assert ran(project) == "hello\nline\n"  # the log's own line ends are made plain
+    tree = Path(gitorch(project, "checkout-run", "@").stdout.strip())
+    assert (tree / "b.txt").read_bytes() == b"line\r\n"
+
+
+def test_names_with_blanks_line_breaks_and_other_scripts(tmp_path: Path) -> None:
+    root = tmp_path / "mein Pröjekt (neu)"
+    root.mkdir()
+    git(root, "init", "-q")
+    odd = ["a b", "zwei\nZeilen", "größe", "-n", "日本", '"quoted" $HOME', "trailing "]
+    files: dict[str, str | bytes] = {f"data/{name}": f"<{name}>" for name in odd}
+    tasks = """
+    import os, pathlib
+
+    class Copy:
+        def __init__(self, config):
+            self.out = pathlib.Path(config["outputDir"])
+        def run(self):
+            for path in sorted(pathlib.Path("data").iterdir()):
+                (self.out / path.name).write_bytes(path.read_bytes())
+            for name in (b"\\xff.bin", b".gitignore", b"sub/.git/config", b"sub/%41", b"big\\xfe\\n"):
+                path = os.path.join(os.fsencode(self.out), name)
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                with open(path, "wb") as file:
+                    file.write(name * (400_000 if name.startswith(b"big") else 1))
+            os.write(1, b"caf\\xe9 \\xff\\n")
+    """
+    write(root, "sub dir/tâches/Tasks.py", tasks)
+    commit_files(root, files)
+    config = "pathToTasks: sub dir/tâches\ntasks: [{id: t, method: Copy}]\n"
+    write(root, "experiments/mein Versuch ü.yaml", config)
+    write(root, "experiments/zwei\nZeilen.yaml", "gitorch: {name: zwei Zeilen}\nx: ü\n" + config)
+    assert gitorch(root, "check").stderr == "Checked 2 configs: no problems\n"
+    with untouched(root):
+        made = gitorch_json(root, "ready")["queued"]
+        assert sorted(run["name"] for run in made) == ["mein Versuch ü", "zwei Zeilen"]
+        gitorch(root, "run")
+    assert {run["status"] for run in gitorch_json(root, "list")["runs"]} == {"COMPLETE"}
+    assert "mein Versuch ü" in gitorch(root, "list").stdout
+    assert gitorch(root, "compare", "mein Versuch ü", "zwei Zeilen").returncode == 0
+    record = gitorch_json(root, "show", "zwei Zeilen")["run"]
+    assert "  zwei\\nZeilen " in gitorch(root, "show", "zwei Zeilen", env={"LC_ALL": "C"}).stdout
+    kept = {output["path"] for output in record["outputs"]}
+    assert {*odd, os.fsdecode(b"\xff.bin"), ".gitignore", "sub/.git/config", "sub/%41"} <= kept
+    assert [output["stored"] for output in record["outputs"] if output["path"].startswith("big")] == ["lfs"]
+    log = subprocess.run(
+        [sys.executable, "-m", "gitorch", "logs", "zwei Zeilen"], cwd=root, capture_output=True, check=True
+    ).stdout
+    assert log == b"caf\xe9 \xff\n"
+
+    tree = Path(gitorch(root, "checkout-run", "mein Versuch ü").stdout.removesuffix("\n"))
+    [restored] = tree.glob("run-*/outputs")
+    for name in (*odd, ".gitignore", "sub/.git/config", "sub/%41", os.fsdecode(b"\xff.bin")):
+        expected = f"<{name}>" if name in odd else name.split("outputs/")[-1]
+        assert os.fsdecode((restored / name).read_bytes()) == expected
+    assert (restored / os.fsdecode(b"big\xfe\n")).read_bytes() == b"big\xfe\n" * 400_000
+    assert git(tree, "status", "--porcelain") == ""
+    assert git(root, "fsck", "--full") == ""
+
+    write(root, "data/zwei\nZeilen", "changed")
+    said = gitorch(root, "ready", "--again", code=4).stderr
+    assert "zwei" in said
+    assert len(said.splitlines()) == 2, "one error, one hint, whatever the file is called"
+
+
+def test_a_config_that_cannot_name_its_run_says_so(project: Path) -> None:
+    write(project, "experiments/zwei\nZeilen.yaml", "tasks: [{id: t, command: echo}]\n")
+    said = gitorch(project, "ready", code=1).stderr
+    assert "name" in said
+    assert "Nothing was queued" in said
+
+
+# Where it can be called from
+
+
+def test_from_a_subdirectory(project: Path) -> None:
+    commit_files(project, {"data.txt": "at the root\n", "experiments/a.yaml": config_of("cat data.txt; pwd")})
+    write(project, "deep/er/mine.yaml", config_of("echo mine"))
+    below = project / "deep/er"
+    gitorch(below, "check")
+    assert ran(below, "mine.yaml") == "mine\n"
+    with untouched(project):
+        gitorch(below, "ready")  # experiments/ of the repository
+        gitorch(below, "run")
+    assert gitorch(below, "logs", "@").stdout.startswith("at the root\n")
+    assert [run["name"] for run in gitorch_json(below, "list")["runs"]] == ["a", "mine"]
+    assert [gitorch_json(below, "show", name)["run"]["source"] for name in ("a", "mine")] == [
+        "experiments/a.yaml",
+        "deep/er/mine.yaml",
+    ]
+
+
+def test_from_a_linked_worktree_with_a_detached_head(project: Path, tmp_path: Path) -> None:
+    """Its own HEAD is pinned; queue, results and workspace are the repository's."""
+    commit_files(project, {"version": "main\n", ".gitignore": "data\n", "experiments/a.yaml": "x"})
+    (project / "data").mkdir()
+    write(project, "data/input.txt", "linked\n")
+    linked = tmp_path / "linked"
+    git(project, "worktree", "add", "-q", "--detach", str(linked))
+    config = f"gitorch: {{link: [data]}}\n{config_of('cat version data/input.txt')}"
+    commit_files(linked, {"version": "linked\n", "experiments/a.yaml": config})
+    with untouched(project):
+        assert ran(linked) == "linked\nlinked\n"
+    [run] = gitorch_json(project, "list")["runs"]
+    assert run["commit"] == git(linked, "rev-parse", "HEAD")
+    assert not (tmp_path / "linked.gitorch").exists()
+    git(project, "worktree", "remove", "--force", str(linked))
+    git(project, "gc", "--prune=now", "-q")
+    again = gitorch(project, "rerun", "@").stdout.strip()
+    assert gitorch(project, "logs", again).stdout == "linked\nlinked\n"
+
+
+def test_from_inside_a_hook(project: Path) -> None:
+    """git tells a hook's children of its repository and index; neither gitorch nor what it runs may follow that."""
+    command = "env | grep -c ^GIT_ | grep -vx 0; git rev-parse HEAD; git status --porcelain; git ls-files"
+    commit_files(project, {"experiments/a.yaml": config_of(command)})
+    program = f"{shlex.quote(sys.executable)} -m gitorch"
+    hook = write(
+        project,
+        ".git/hooks/post-commit",
+        f"""
+        #!/bin/sh
+        export GIT_DIR="$(git rev-parse --absolute-git-dir)" GIT_INDEX_FILE="$PWD/.git/index" GIT_PREFIX=
+        cd experiments && {program} ready . 2>>../.git/said && {program} run 2>>../.git/said
+        """,
+    )
+    hook.chmod(0o755)
+    before = git(project, "rev-parse", "main")
+    git(project, "commit", "-q", "--allow-empty", "--only", "-m", "starts a run", "-o", "README.md")
+    head = git(project, "rev-parse", "HEAD")
+    assert head != before
+    said = (project / ".git/said").read_text()
+    assert "COMPLETE" in said
+    git(project, "config", "core.hooksPath", "/dev/null")
+    assert git(project, "status", "--porcelain") == ""
+    log = gitorch(project, "logs", "@").stdout
+    assert log.splitlines() == [head, "README.md", "experiments/a.yaml"]
+    assert git(project, "fsck", "--full") == ""
+
+
+def test_without_a_name_for_git(project: Path, sealed_room: Path) -> None:
+    commit_files(project, {"experiments/a.yaml": config_of("echo fine")})
+    nobody = {"GIT_CONFIG_GLOBAL": "/dev/null"}
+    write(project, "loose.txt", "untracked\n")
+    with untouched(project):
+        gitorch(project, "ready", "--snapshot", env=nobody)
+        gitorch(project, "run", env=nobody)
+    assert gitorch_json(project, "list")["runs"][0]["status"] == "COMPLETE"
+    assert "@" in git(project, "log", "-1", "--format=%an <%ae>", "gitorch/results")
+
+
+def test_a_config_from_outside_and_a_workspace_elsewhere(project: Path, tmp_path: Path) -> None:
+    commit_files(project, {"data.txt": "pinned\n"})
+    outside = write(tmp_path / "my configs", "mine.yaml", config_of("cat data.txt; pwd"))
+    elsewhere = tmp_path / "big disk"
+    env = {"GITORCH_WORKSPACE": str(elsewhere)}
+    text, where = ran(project, outside, env=env).splitlines()
+    assert text == "pinned"
+    assert Path(where).is_relative_to(elsewhere)
+    assert not (tmp_path / "project.gitorch").exists()
+    record = gitorch_json(project, "show", "@")["run"]
+    assert record["source"] == str(outside)
+    outside.unlink()
+    again = gitorch(project, "rerun", "mine", env=env).stdout.strip()
+    assert gitorch(project, "logs", again).stdout.startswith("pinned\n")
+
+
+def test_a_linked_directory_is_the_users_own(project: Path) -> None:
+    commit_files(project, {".gitignore": "/data\n/cache/deep\n"})
+    write(project, "data/in put.txt", "not in git\n")
+    write(project, "cache/deep/x", "deep\n")
+    command = "cat 'data/in put.txt' cache/deep/x; git status --porcelain"
+    write(project, "experiments/a.yaml", f"gitorch: {{link: [data, cache/deep]}}\n{config_of(command)}")
+    assert ran(project) == "not in git\ndeep\n"
+    assert (project / "data/in put.txt").read_text() == "not in git\n"
+    write(project, "experiments/b.yaml", f"gitorch: {{link: [dta]}}\n{config_of(command)}")
+    assert "dta" in gitorch(project, "ready", "experiments/b.yaml", code=None).stderr
+
+
+# What can become of it
+
+THREE = """
+tasks:
+  - {id: make, command: 'echo made > {outputDir}/made.txt; mkdir -p figures; echo art > figures/a.svg'}
+  - {id: use, command: 'cat {outputDir}/made.txt; test -f GO'}
+  - {id: last, command: 'cat {outputDir}/made.txt'}
+gitorch: {outputs: [figures/*]}
+"""
+
+
+def moved_on(root: Path, attempts: Sequence[int] = (1, 2, 1)) -> None:
+    """The run waiting at `use` is finished here, with all that its first task left."""
+    gitorch(root, "retry", "three")
+    gitorch(root, "run")
+    record = gitorch_json(root, "show", "three")["run"]
+    assert record["status"] == "COMPLETE"
+    assert [output["path"] for output in record["outputs"]] == ["made.txt", "worktree/figures/a.svg"]
+    assert [task["attempt_count"] for task in record["tasks"]] == [*attempts]
+    assert gitorch(root, "logs", "three", "--task", "last").stdout == "made\n"
+    assert git(root, "fsck", "--full") == ""
+    assert git(root, "worktree", "prune", "--dry-run") == ""
+
+
+@pytest.mark.parametrize("with_workspace", [True, False])
+def test_a_moved_repository_goes_on(project: Path, tmp_path: Path, with_workspace: bool) -> None:
+    config = THREE.replace("test -f GO", f"test -f {tmp_path}/go")
+    commit_files(project, {"experiments/three.yaml": config, "experiments/waits.yaml": config_of("cat README.md")})
+    gitorch(project, "run", "experiments/three.yaml", code=1)
+    gitorch(project, "ready", "experiments/waits.yaml")
+    moved = tmp_path / "now here"
+    project.rename(moved)
+    if with_workspace:
+        (tmp_path / "project.gitorch").rename(tmp_path / "now here.gitorch")
+    (tmp_path / "go").touch()
+    moved_on(moved)
+    assert gitorch(moved, "logs", "waits").stdout == "A project.\n"
+
+
+def test_a_workspace_that_was_deleted_takes_no_result_with_it(project: Path, tmp_path: Path) -> None:
+    commit_files(project, {".gitignore": "data\n"})
+    write(project, "data/x", "linked")
+    config = THREE.replace("test -f GO", f"test -f {tmp_path}/go").replace("outputs:", "link: [data], outputs:")
+    write(project, "experiments/three.yaml", config)
+    gitorch(project, "run", "experiments", code=1)
+    before = gitorch_json(project, "show", "three")["run"]["outputs"]
+    shutil.rmtree(tmp_path / "project.gitorch")
+    (project / "data").rename(project / "dta")
+    gitorch(project, "retry", "three")
+    assert "link: data" in gitorch(project, "run", code=1).stderr
+    record = gitorch_json(project, "show", "three")["run"]
+    assert record["tasks"][1]["attempts"][-1]["outcome"]["kind"] == "could-not-start"
+    assert record["outputs"] == before
+    (project / "dta").rename(project / "data")
+    (tmp_path / "go").touch()
+    moved_on(project, attempts=[1, 3, 1])
+
+
+def test_a_copied_repository_takes_nothing_from_the_original(project: Path, tmp_path: Path) -> None:
+    command = f"echo s >> {tmp_path}/begun; while test ! -f {tmp_path}/go; do sleep 0.05; done; pwd"
+    commit_files(project, {"experiments/a.yaml": config_of(command)})
+    gitorch(project, "ready")
+    worker = started(project, "run")
+    wait_for((tmp_path / "begun").exists)
+    copy = tmp_path / "copy"
+    shutil.copytree(project, copy, symlinks=True)
+    assert gitorch_json(copy, "status")["counts"]["RUNNING"] == 0
+    assert gitorch_json(copy, "status")["workers"] == []
+    assert gitorch_json(project, "status")["counts"]["RUNNING"] == 1
+    second = started(copy, "run")
+    wait_for(lambda: (tmp_path / "begun").read_text() == "s\ns\n")
+    (tmp_path / "go").touch()
+    for process in (worker, second):
+        _, said = process.communicate(timeout=30)
+        assert process.returncode == 0, said
+    for root in (project, copy):
+        assert gitorch(root, "logs", "@").stdout.startswith(f"{root}.gitorch/")
+        [attempt] = gitorch_json(root, "show", "@")["run"]["tasks"][0]["attempts"]
+        assert attempt["outcome"]["kind"] == "succeeded"
+        assert git(root, "fsck", "--full") == ""
+
+
+def test_a_deleted_results_branch_comes_back(project: Path) -> None:
+    commit_files(project, {"experiments/a.yaml": config_of("echo one"), "experiments/b.yaml": config_of("echo two")})
+    gitorch(project, "run", "experiments/a.yaml")
+    tip = git(project, "rev-parse", "gitorch/results")
+    git(project, "branch", "-qD", "gitorch/results")
+    git(project, "gc", "--prune=now", "-q")
+    assert [run["name"] for run in gitorch_json(project, "list")["runs"]] == ["a"]
+    assert gitorch(project, "logs", "a").stdout == "one\n"
+    gitorch(project, "run", "experiments/b.yaml")
+    assert [run["name"] for run in gitorch_json(project, "list")["runs"]] == ["b", "a"]
+    assert tip in git(project, "rev-list", "gitorch/results").splitlines()
+
+
+def test_a_user_who_has_the_results_branch_checked_out(project: Path, tmp_path: Path) -> None:
+    commit_files(project, {"experiments/a.yaml": config_of("echo one"), "experiments/b.yaml": config_of("echo two")})
+    gitorch(project, "run", "experiments/a.yaml")
+    results = tmp_path / "results"
+    git(project, "worktree", "add", "-q", str(results), "gitorch/results")
+    gitorch(project, "run", "experiments/b.yaml")
+    assert [run["name"] for run in gitorch_json(project, "list")["runs"]] == ["b", "a"]
+    assert [run["name"] for run in gitorch_json(results, "list")["runs"]] == ["b", "a"]
