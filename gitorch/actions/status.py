@@ -164,8 +164,9 @@ def _why(record: Record, queued: QueuedRun | None, has_workers: bool, ahead: int
             return f"behind {ahead} run{'s' if ahead > 1 else ''}"
         case Status.WAITING:
             return "a worker takes it next"
-        case Status.HOLD:
-            return "held"
+        case Status.HOLD if record.hold:
+            reason = f": {record.hold.why}" if record.hold.why else ""
+            return f"held by {record.hold.by}{reason}"
         case _:
             return None
 

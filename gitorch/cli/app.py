@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from gitorch.actions.ready import Ready
     from gitorch.actions.run import Worked
+    from gitorch.actions.transition import Selection
     from gitorch.actions.validate import Validated
     from gitorch.model.problem import Problem
     from gitorch.worker.site import Site
@@ -36,6 +37,14 @@ app = typer.Typer(
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 Run = Annotated[str, typer.Argument(metavar="ID", help="An id, a prefix of it, a name, a label, @ or @~1.")]
 Runs = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids, prefixes of them, names, labels, @ or @~1.")]
+Chosen = Annotated[
+    list[str] | None, typer.Argument(metavar="[ID]...", help="Ids, prefixes of them, names, labels, @ or @~1.")
+]
+OfStatus = Annotated[str | None, typer.Option("--status", metavar="S", help="Instead: all in this status.")]
+OfName = Annotated[str | None, typer.Option("--name", metavar="GLOB", help="Instead: all of such a name.")]
+All = Annotated[bool, typer.Option("--all", help="Instead: all that it is possible for.")]
+Yes = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")]
+Why = Annotated[str | None, typer.Option("--why", metavar="TEXT", help="A reason, for the record.")]
 Paths = Annotated[
     list[Path] | None,
     typer.Argument(metavar="[PATH]...", help="Configs or directories of them; by default experiments/."),
@@ -364,23 +373,48 @@ def rerun(
     return code
 
 
-@app.command()
-@guarded
-def retry(
-    runs: Runs,
-    why: Annotated[str | None, typer.Option("--why", metavar="TEXT", help="A reason, for the record.")] = None,
-    json_: Json = False,
-) -> None:
-    """Let failed runs continue; finished tasks keep their results."""
-    from gitorch.actions.retry import retry as act  # noqa: PLC0415
+def _operator_verb(verb: str, text: str, then: str | None = None) -> None:
+    """Add a command that changes the status of the runs selected; `then` is what to do next."""
 
-    changed = act(_site(), runs, why=why)
-    if json_:
-        print_json(changed.to_json())
-    else:
+    @app.command(verb, help=text)
+    @guarded
+    def command(
+        runs: Chosen = None,
+        status: OfStatus = None,
+        name: OfName = None,
+        everything: All = False,
+        yes: Yes = False,
+        why: Why = None,
+        json_: Json = False,
+    ) -> None:
+        from gitorch.actions.kill import kill as act_kill  # noqa: PLC0415
+        from gitorch.actions.transition import change, select  # noqa: PLC0415
+
+        site = _site()
+        selection = _selection(runs, status, name, everything)
+        if not (runs or yes) and sys.stdin.isatty():
+            chosen, _ = select(site, verb, selection)
+            typer.confirm(f"{verb} {len(chosen)} run{'' if len(chosen) == 1 else 's'}?", abort=True, err=True)
+        changed = act_kill(site, selection, why=why) if verb == "kill" else change(site, verb, selection, why=why)
+        if json_:
+            print_json(changed.to_json())
+            return
         for run, source, target in changed.runs:
-            say(f"{run}  {source} -> {target}")
-        say("next: gitorch run")
+            say(f"{run}  {source} -> {target or 'killed'}")
+        if changed.refused:
+            say(f"{len(changed.refused)} not changed: {verb} is not possible for them")
+        if not changed.runs:
+            say("no run was changed")
+        elif then:
+            say(f"next: {then}")
+
+
+_operator_verb("hold", "Begin nothing more of these runs; running tasks end.")
+_operator_verb("release", "Let held runs go on.", then="gitorch run")
+_operator_verb("kill", "End runs and remove their records; nothing that is complete.")
+_operator_verb("retry", "Let failed runs continue at the task that failed.", then="gitorch run")
+_operator_verb("fail", "Give failed runs up: they leave the queue, their records stay.")
+_operator_verb("resubmit", "Queue runs again that were given up.", then="gitorch run")
 
 
 @app.command()
@@ -429,6 +463,23 @@ def _site() -> Site:
     from gitorch.worker.site import Site  # noqa: PLC0415
 
     return Site.at(Path.cwd())
+
+
+def _selection(runs: list[str] | None, status: str | None, name: str | None, everything: bool) -> Selection:
+    from gitorch.actions.transition import Selection  # noqa: PLC0415
+    from gitorch.errors import UsageError  # noqa: PLC0415
+    from gitorch.model.status import Status  # noqa: PLC0415
+
+    if runs and (status or name or everything):
+        raise UsageError("name runs, or select them with --status, --name or --all: not both")
+    if status and status.upper() not in Status.__members__:
+        raise UsageError(f"{status!r} is no status", hint=f"there are: {', '.join(Status)}")
+    return Selection(
+        references=tuple(runs or ()),
+        status=Status(status.upper()) if status else None,
+        name=name,
+        everything=everything,
+    )
 
 
 def _work(site: Site, references: Sequence[str], jobs: str | None) -> Worked:

@@ -27,6 +27,7 @@ from gitorch.git.refs import move_ref, read_ref
 from gitorch.git.repository import Repository
 from gitorch.git.trees import FILE, Edits, Entry, find, parse_tree
 from gitorch.model.ids import is_run_id, run_path
+from gitorch.tools.readable_json import render_json
 
 DEFAULT_BRANCH = "gitorch/results"
 KEPT = "refs/gitorch/kept/results"
@@ -243,12 +244,7 @@ class Change:
             self._edits.put(os.fsencode(path), Entry(mode, self._packing().add(Kind.BLOB, data)))
 
     def put_record(self, record: dict[str, Any]) -> None:
-        text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False)
-        try:
-            data = text.encode()
-        except UnicodeEncodeError:  # a file name that is no UTF-8
-            data = json.dumps(record, indent=1, allow_nan=False).encode()
-        self.put(f"{run_path(record['id'])}/record.json", data + b"\n")
+        self.put(f"{run_path(record['id'])}/record.json", render_json(record))
 
     def remove(self, path: str) -> None:
         """Remove the file or directory at `path`, if it is there."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 DIRECTORY = 0o040000
@@ -96,11 +98,11 @@ def find(path: bytes, base: bytes | None, edits: Edits, read: Read) -> Entry | N
 
 
 def _child(entry: Entry | None, name: bytes, read: Read) -> Entry | None:
-    return parse_tree(read(entry.oid)).get(name) if entry and entry.mode == DIRECTORY else None
+    return _parsed(read(entry.oid)).get(name) if entry and entry.mode == DIRECTORY else None
 
 
 def parse_tree(data: bytes) -> dict[bytes, Entry]:
-    return {name: Entry(mode, oid) for mode, name, oid in _parse(data)}
+    return _parsed(data).copy()
 
 
 def render_tree(entries: dict[bytes, Entry]) -> bytes:
@@ -109,13 +111,12 @@ def render_tree(entries: dict[bytes, Entry]) -> bytes:
     return b"".join(b"%o %s\0%s" % (entry.mode, name, entry.oid) for _, name, entry in ordered)
 
 
-def _parse(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
-    position = 0
-    while position < len(data):
-        space = data.index(b" ", position)
-        end = data.index(b"\0", space)
-        yield int(data[position:space], 8), data[space + 1 : end], data[end + 1 : end + 21]
-        position = end + 21
+_ENTRY = re.compile(rb"([0-7]+) ([^\0]+)\0(.{20})", re.DOTALL)
+
+
+@lru_cache(maxsize=64)  # on the way to a run there is always the same tree of 256 directories
+def _parsed(data: bytes) -> dict[bytes, Entry]:
+    return {name: Entry(int(mode, 8), oid) for mode, name, oid in _ENTRY.findall(data)}
 
 
 def _components(path: bytes) -> list[bytes]:

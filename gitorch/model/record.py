@@ -172,6 +172,22 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """Nothing of the run is begun until it is released."""
+
+    by: str
+    at: str
+    why: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {"by": self.by, "at": self.at, "why": self.why}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Hold:
+        return cls(by=value["by"], at=value["at"], why=value["why"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """A run, whole. `identity` tells whether two runs would be the same run (see `identity.py`)."""
 
@@ -189,6 +205,8 @@ class Record:
     started: str | None = None
     ended: str | None = None
     rerun_of: str | None = None
+    priority: int = 0
+    hold: Hold | None = None
     outputs: tuple[Output, ...] = ()
     environment: Mapping[str, Any] = field(default_factory=dict)
     history: tuple[Change, ...] = ()
@@ -232,6 +250,8 @@ class Record:
             "ended": self.ended,
             "duration_s": self.duration_s,
             "rerun_of": self.rerun_of,
+            "priority": self.priority,
+            "hold": self.hold and self.hold.to_json(),
             "metrics": self.metrics,
             "tasks": [task.to_json() for task in self.tasks],
             "outputs": [output.to_json() for output in self.outputs],
@@ -264,6 +284,8 @@ class Record:
             started=value["started"],
             ended=value["ended"],
             rerun_of=value["rerun_of"],
+            priority=value["priority"],
+            hold=Hold.from_json(value["hold"]) if value["hold"] else None,
             outputs=tuple(Output.from_json(output) for output in value["outputs"]),
             environment=value["environment"],
             history=tuple(Change.from_json(change) for change in value["history"]),
@@ -296,6 +318,8 @@ def after_attempt(record: Record, collected: Collected, *, by: str) -> Record:
     if any(known.token == attempt.token for known in task.attempts):
         return record
     status = task_status(attempt.outcome)
+    if status is Status.WAITING and record.hold:
+        status = Status.HOLD
     done = status is Status.COMPLETE
     ended_task = replace(
         task,
@@ -316,17 +340,8 @@ def after_attempt(record: Record, collected: Collected, *, by: str) -> Record:
     )
     if record.history[-1].target is not Status.RUNNING:
         begun = Change(at=attempt.started, source=record.status, target=Status.RUNNING, by=by)
-        changed = _noted(changed, begun)
+        changed = noted(changed, begun)
     return _settled(changed, at=attempt.ended, by=by, why=None if done else f"{task.id}: {attempt.outcome}")
-
-
-def after_retry(record: Record, *, at: str, by: str, why: str | None = None) -> Record:
-    """`record` with its tasks in ERROR waiting again; finished ones keep their results."""
-    tasks = tuple(
-        replace(task, status=Status.WAITING) if task.status is Status.ERROR else task for task in record.tasks
-    )
-    waiting = replace(record, tasks=tasks, ended=None, status=Status.WAITING)
-    return _noted(waiting, Change(at=at, source=record.status, target=Status.WAITING, by=by, why=why))
 
 
 def can_go_on(record: Record, task: TaskRecord) -> bool:
@@ -341,10 +356,11 @@ def _settled(record: Record, *, at: str, by: str, why: str | None) -> Record:
     record = replace(record, status=status, ended=at if over else None)
     if status is record.history[-1].target:
         return record
-    return _noted(record, Change(at=at, source=record.history[-1].target, target=status, by=by, why=why))
+    return noted(record, Change(at=at, source=record.history[-1].target, target=status, by=by, why=why))
 
 
-def _noted(record: Record, change: Change) -> Record:
+def noted(record: Record, change: Change) -> Record:
+    """`record` with one more change in its history."""
     return replace(record, history=(*record.history, change)[-HISTORY_KEPT:])
 
 

@@ -2,11 +2,11 @@
 
 -- name: add_run
 -- A run joins the queue; one that is there already stays as it is.
-INSERT INTO runs (id, payload) VALUES (:id, :payload) ON CONFLICT (id) DO NOTHING;
+INSERT INTO runs (id, payload, held) VALUES (:id, :payload, :held) ON CONFLICT (id) DO NOTHING;
 
 -- name: add_task
-INSERT INTO tasks (run, id, seq, position, status, attempts, outcome)
-SELECT :run, :id, seq, :position, :status, :attempts, :outcome FROM runs WHERE id = :run;
+INSERT INTO tasks (run, id, seq, position, priority, status, attempts, outcome)
+SELECT :run, :id, seq, :position, :priority, :status, :attempts, :outcome FROM runs WHERE id = :run;
 
 -- name: add_need
 INSERT INTO needs (run, task, needed) VALUES (:run, :task, :needed);
@@ -14,14 +14,16 @@ INSERT INTO needs (run, task, needed) VALUES (:run, :task, :needed);
 -- name: claim
 -- The first waiting task, in order, that needs nothing unfinished becomes ours, in one statement.
 UPDATE tasks
-SET status = 'RUNNING', token = :token, worker = :worker, started = :now, attempts = attempts + 1, outcome = NULL
+SET status = 'RUNNING', token = :token, worker = :worker, started = :now, attempts = attempts + 1, outcome = NULL,
+    not_before = NULL
 WHERE rowid = (
     SELECT row FROM claimable
-    WHERE :only IS NULL OR run IN (SELECT value FROM json_each(:only))
+    WHERE (:only IS NULL OR run IN (SELECT value FROM json_each(:only)))
+      AND (not_before IS NULL OR not_before <= :now)
     ORDER BY priority DESC, seq, position
     LIMIT 1
 )
-RETURNING run, id, attempts, token, started,
+RETURNING run, id, attempts, token, started, retries, losses,
     (SELECT payload FROM runs WHERE runs.id = run) AS payload,
     (SELECT count(*) FROM tasks AS sibling
      WHERE sibling.run = tasks.run AND sibling.status = 'RUNNING' AND sibling.id != tasks.id) AS siblings;
@@ -31,13 +33,22 @@ RETURNING run, id, attempts, token, started,
 UPDATE runs SET worker = :worker WHERE id = :run;
 
 -- name: finish_task
--- A finished task leaves; only the current attempt can finish it.
-DELETE FROM tasks WHERE run = :run AND id = :task AND token = :token;
+-- A finished task leaves; only the current attempt can finish it, and none of a doomed run.
+DELETE FROM tasks
+WHERE run = :run AND id = :task AND token = :token AND NOT (SELECT doomed FROM runs WHERE runs.id = run);
 
 -- name: end_task
--- A task whose attempt ended otherwise; only the current attempt can say so.
-UPDATE tasks SET status = :status, token = NULL, worker = NULL, started = NULL, outcome = :outcome
-WHERE run = :run AND id = :task AND token = :token;
+-- A task whose attempt ended otherwise; only the current attempt can say so. What would wait in a held run is held.
+UPDATE tasks
+SET status = CASE WHEN :status = 'WAITING' AND (SELECT held FROM runs WHERE runs.id = run) THEN 'HOLD' ELSE :status END,
+    token = NULL, worker = NULL, started = NULL, outcome = :outcome,
+    retries = :retries, losses = :losses, not_before = :not_before
+WHERE run = :run AND id = :task AND token = :token AND NOT (SELECT doomed FROM runs WHERE runs.id = run);
+
+-- name: end_doomed_task
+-- Of a doomed run nothing runs any more under this token.
+DELETE FROM tasks
+WHERE run = :run AND id = :task AND token = :token AND (SELECT doomed FROM runs WHERE runs.id = run);
 
 -- name: drop_emptied_run
 -- A run leaves with its last task.
@@ -63,11 +74,46 @@ DELETE FROM tasks WHERE run = :run AND id = :task;
 
 -- name: retry_tasks
 -- Tasks in ERROR wait again.
-UPDATE tasks SET status = 'WAITING', outcome = NULL WHERE run = :run AND status = 'ERROR';
+UPDATE tasks
+SET status = CASE WHEN (SELECT held FROM runs WHERE runs.id = run) THEN 'HOLD' ELSE 'WAITING' END,
+    outcome = NULL, retries = 0, losses = 0, not_before = NULL
+WHERE run = :run AND status = 'ERROR';
+
+-- name: hold_run
+UPDATE runs SET held = 1 WHERE id = :run;
+
+-- name: hold_tasks
+-- What waits is held; what runs goes on to its end.
+UPDATE tasks SET status = 'HOLD' WHERE run = :run AND status = 'WAITING';
+
+-- name: release_run
+UPDATE runs SET held = 0 WHERE id = :run;
+
+-- name: release_tasks
+UPDATE tasks SET status = 'WAITING' WHERE run = :run AND status = 'HOLD';
+
+-- name: doom_run
+-- From now on nothing of it is claimed, and no attempt of it is accepted.
+UPDATE runs SET doomed = 1 WHERE id = :run;
+
+-- name: doomed_runs
+SELECT id FROM runs WHERE doomed;
+
+-- name: set_priority
+UPDATE tasks SET priority = :priority WHERE run = :run;
+
+-- name: set_task_status
+-- What the record says of a task that does not run.
+UPDATE tasks SET status = :status WHERE run = :run AND id = :task AND status NOT IN ('RUNNING', :status);
+
+-- name: next_time
+-- When the next backoff is over.
+SELECT min(not_before) FROM claimable WHERE :only IS NULL OR run IN (SELECT value FROM json_each(:only));
 
 -- name: is_current
--- Is this still the task's current attempt?
-SELECT 1 FROM tasks WHERE run = :run AND id = :task AND token = :token;
+-- Is this still the task's current attempt, of a run that is to live?
+SELECT 1 FROM tasks
+WHERE run = :run AND id = :task AND token = :token AND NOT (SELECT doomed FROM runs WHERE runs.id = run);
 
 -- name: claimable
 -- How many tasks could be claimed now.
@@ -81,23 +127,29 @@ ORDER BY c.priority DESC, c.seq, c.position;
 
 -- name: runs
 -- The live runs, in order of arrival.
-SELECT id, payload, worker FROM runs ORDER BY seq;
+SELECT id, payload, worker, held FROM runs ORDER BY seq;
 
 -- name: run
-SELECT id, payload, worker FROM runs WHERE id = :run;
+SELECT id, payload, worker, held FROM runs WHERE id = :run;
 
 -- name: tasks
 -- The tasks of all live runs, each run's together, in order.
-SELECT run, id, status, attempts, token, worker, started, outcome FROM tasks ORDER BY seq, position;
+SELECT run, id, status, priority, attempts, token, worker, started, not_before, outcome FROM tasks ORDER BY seq, position;
 
 -- name: tasks_of
-SELECT run, id, status, attempts, token, worker, started, outcome FROM tasks WHERE run = :run ORDER BY position;
+SELECT run, id, status, priority, attempts, token, worker, started, not_before, outcome FROM tasks WHERE run = :run ORDER BY position;
 
 -- name: running_of
 -- What this worker is running, in the shape of its claims.
-SELECT t.run, t.id, t.attempts, t.token, t.started, r.payload, 0 AS siblings
+SELECT t.run, t.id, t.attempts, t.token, t.started, t.retries, t.losses, r.payload, 0 AS siblings
 FROM tasks AS t JOIN runs AS r ON r.id = t.run
 WHERE t.worker = :worker;
+
+-- name: running_in
+-- What runs of a run, in the shape of its claims, and who runs it.
+SELECT t.run, t.id, t.attempts, t.token, t.started, t.retries, t.losses, r.payload, 0 AS siblings, t.worker
+FROM tasks AS t JOIN runs AS r ON r.id = t.run
+WHERE t.run = :run AND t.status = 'RUNNING';
 
 -- name: register_worker
 INSERT INTO workers (id, host, pid, boot, process_start, since)

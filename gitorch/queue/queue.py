@@ -20,6 +20,9 @@ from gitorch.model.outcome import Outcome
 from gitorch.model.status import Status
 from gitorch.queue.statements import schema, statements
 
+# The results branch before and after a commit that the queue is told of.
+Tip = tuple[str | None, str] | None
+
 VERSION = 1
 BUSY_TIMEOUT_S = 10.0
 
@@ -46,6 +49,8 @@ class NewRun:
     id: str
     payload: Mapping[str, Any]
     tasks: tuple[NewTask, ...]
+    priority: int = 0
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +63,9 @@ class Claim:
     token: str
     started: str
     payload: Mapping[str, Any]
-    siblings: int  # other tasks of the run that are running in the same worktree
+    siblings: int = 0  # other tasks of the run that are running in the same worktree
+    retries: int = 0  # automatic ones before this attempt
+    losses: int = 0  # attempts lost in a row before this one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,10 +75,12 @@ class QueuedTask:
     run: str
     id: str
     status: Status
+    priority: int
     attempts: int
     token: str | None
     worker: str | None
     started: str | None
+    not_before: str | None  # the end of its backoff
     outcome: Outcome | None
 
 
@@ -80,6 +89,7 @@ class QueuedRun:
     id: str
     payload: Mapping[str, Any]
     worker: str | None  # who has it in hand
+    held: bool
     tasks: tuple[QueuedTask, ...]
 
 
@@ -102,6 +112,9 @@ class AttemptEnd:
     token: str
     status: Status
     outcome: Outcome
+    retries: int = 0
+    losses: int = 0
+    not_before: str | None = None
 
 
 class Queue:
@@ -156,11 +169,11 @@ class Queue:
 
     # -- runs
 
-    def add(self, runs: Iterable[NewRun], *, tip: tuple[str | None, str] | None = None) -> None:
+    def add(self, runs: Iterable[NewRun], *, tip: Tip = None) -> None:
         """Queue `runs`; those that are in it already stay as they are. `tip`: see `finish`."""
         with self._transaction() as run:
             for new in runs:
-                if run("add_run", id=new.id, payload=json.dumps(new.payload)).rowcount == 0:
+                if run("add_run", id=new.id, payload=json.dumps(new.payload), held=new.held).rowcount == 0:
                     continue
                 unfinished = {task.id for task in new.tasks}
                 for position, task in enumerate(new.tasks):
@@ -170,6 +183,7 @@ class Queue:
                         run=new.id,
                         id=task.id,
                         position=position,
+                        priority=new.priority,
                         status=str(task.status),
                         attempts=task.attempts,
                         outcome=outcome,
@@ -183,7 +197,7 @@ class Queue:
             for run_id in runs:
                 run("remove_run", run=run_id)
 
-    def retry(self, runs: Iterable[str], *, tip: tuple[str | None, str] | None = None) -> None:
+    def retry(self, runs: Iterable[str], *, tip: Tip = None) -> None:
         """Tasks in ERROR of these runs wait again."""
         with self._transaction() as run:
             for run_id in runs:
@@ -191,11 +205,46 @@ class Queue:
                 run("hand_back", run=run_id)
             self._advance(run, tip)
 
-    def forget_finished(self, run_id: str, tasks: Iterable[str]) -> None:
-        """Tasks that the record has complete leave the queue, and the run with its last one."""
+    def hold(self, runs: Iterable[str], *, tip: Tip = None) -> None:
+        """Nothing of these runs is claimed until they are released; what runs goes on to its end."""
         with self._transaction() as run:
-            for task in tasks:
-                run("forget_finished_task", run=run_id, task=task)
+            for run_id in runs:
+                run("hold_run", run=run_id)
+                run("hold_tasks", run=run_id)
+                run("let_go", run=run_id)
+            self._advance(run, tip)
+
+    def release(self, runs: Iterable[str], *, tip: Tip = None) -> None:
+        with self._transaction() as run:
+            for run_id in runs:
+                run("release_run", run=run_id)
+                run("release_tasks", run=run_id)
+            self._advance(run, tip)
+
+    def doom(self, runs: Iterable[str]) -> None:
+        """These runs are to be killed: nothing of them is claimed any more, and no attempt of them accepted."""
+        with self._transaction() as run:
+            for run_id in runs:
+                run("doom_run", run=run_id)
+
+    def doomed(self) -> frozenset[str]:
+        return frozenset(row["id"] for row in self._fetch("doomed_runs"))
+
+    def set_priority(self, runs: Iterable[str], priority: int, *, tip: Tip = None) -> None:
+        with self._transaction() as run:
+            for run_id in runs:
+                run("set_priority", run=run_id, priority=priority)
+            self._advance(run, tip)
+
+    def reconcile(self, run_id: str, tasks: Mapping[str, Status], *, held: bool) -> None:
+        """Bring a run to what its record says of its tasks; what runs is left to whoever runs it."""
+        with self._transaction() as run:
+            run("hold_run" if held else "release_run", run=run_id)
+            for task, status in tasks.items():
+                if status is Status.COMPLETE:
+                    run("forget_finished_task", run=run_id, task=task)
+                else:
+                    run("set_task_status", run=run_id, task=task, status=str(status))
             run("drop_emptied_run", run=run_id)
 
     def runs(self) -> list[QueuedRun]:
@@ -229,7 +278,7 @@ class Queue:
     def is_current(self, run_id: str, task: str, token: str) -> bool:
         return bool(self._fetch("is_current", run=run_id, task=task, token=token))
 
-    def finish(self, ends: Iterable[AttemptEnd], *, tip: tuple[str | None, str] | None = None) -> list[AttemptEnd]:
+    def finish(self, ends: Iterable[AttemptEnd], *, tip: Tip = None) -> list[AttemptEnd]:
         """Attempts have ended; gives those that were still current, the others change nothing.
 
         `tip` is (the results branch before, after) the commit that tells of them: the queue keeps how far it has
@@ -249,6 +298,9 @@ class Queue:
                         token=end.token,
                         status=str(end.status),
                         outcome=outcome,
+                        retries=end.retries,
+                        losses=end.losses,
+                        not_before=end.not_before,
                     )
                 if cursor.rowcount:
                     accepted.append(end)
@@ -256,6 +308,25 @@ class Queue:
                     run("drop_emptied_run", run=end.run)
             self._advance(run, tip)
         return accepted
+
+    def end_doomed(self, run_id: str, task: str, token: str) -> None:
+        """Nothing of this attempt of a doomed run is left running."""
+        with self._transaction() as run:
+            run("end_doomed_task", run=run_id, task=task, token=token)
+
+    def running_in(self, run_id: str) -> list[tuple[Claim, str]]:
+        """What runs of a run, each with its worker's id."""
+        return [(_claim(row), row["worker"]) for row in self._fetch("running_in", run=run_id)]
+
+    def next_time(self, only: Sequence[str] | None = None) -> str | None:
+        """When the first task in backoff can be claimed again."""
+        time: str | None = self._fetch("next_time", only=_json(only))[0][0]
+        return time
+
+    def changes(self) -> int:
+        """A number that differs when another connection has changed anything (PRAGMA data_version)."""
+        with self._lock, _explained():
+            return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
 
     def claimable(self, only: Sequence[str] | None = None) -> int:
         """How many tasks could be claimed now."""
@@ -308,7 +379,7 @@ class Queue:
         with self._transaction() as run:
             run("set_meta", key="tip", value=tip)
 
-    def _advance(self, run: _Execute, tip: tuple[str | None, str] | None) -> None:
+    def _advance(self, run: _Execute, tip: Tip) -> None:
         match tip:
             case None:
                 return
@@ -394,6 +465,8 @@ def _claim(row: sqlite3.Row) -> Claim:
         started=row["started"],
         payload=json.loads(row["payload"]),
         siblings=row["siblings"],
+        retries=row["retries"],
+        losses=row["losses"],
     )
 
 
@@ -405,4 +478,10 @@ def _task(row: sqlite3.Row) -> QueuedTask:
 
 
 def _run(row: sqlite3.Row, tasks: Sequence[QueuedTask]) -> QueuedRun:
-    return QueuedRun(id=row["id"], payload=json.loads(row["payload"]), worker=row["worker"], tasks=tuple(tasks))
+    return QueuedRun(
+        id=row["id"],
+        payload=json.loads(row["payload"]),
+        worker=row["worker"],
+        held=bool(row["held"]),
+        tasks=tuple(tasks),
+    )

@@ -17,16 +17,21 @@ CREATE TABLE workers (
     since TEXT NOT NULL
 ) STRICT;
 
--- `payload` is the JSON of what an attempt needs: spec, pin, interpreter. `worker` has the run in hand, if any.
+-- `payload` is the JSON of what an attempt needs: spec, pin, interpreter. `worker` has the run in hand, if any. `held`
+-- and `doomed` are wishes that outlive whoever had them: nothing of such a run is claimed; of a doomed one everything
+-- goes, by whoever gets to it first.
 CREATE TABLE runs (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
     payload TEXT NOT NULL,
-    worker TEXT REFERENCES workers (id) ON DELETE SET NULL
+    worker TEXT REFERENCES workers (id) ON DELETE SET NULL,
+    held INTEGER NOT NULL DEFAULT 0,
+    doomed INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 -- `seq` and `priority` repeat the run's, so that a claim reads one index in order. `token` names the current attempt:
--- who does not bear it has no say. `outcome` is the JSON of the last attempt's, for a task in ERROR.
+-- who does not bear it has no say. `outcome` is the JSON of the last attempt's, for a task in ERROR. `retries` counts the
+-- automatic ones since the last verb, `losses` the attempts lost in a row; before `not_before` it is not claimed again.
 CREATE TABLE tasks (
     run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
     id TEXT NOT NULL,
@@ -35,6 +40,9 @@ CREATE TABLE tasks (
     priority INTEGER NOT NULL DEFAULT 0,
     status TEXT NOT NULL CHECK (status IN ('WAITING', 'RUNNING', 'ERROR', 'HOLD')),
     attempts INTEGER NOT NULL DEFAULT 0,
+    retries INTEGER NOT NULL DEFAULT 0,
+    losses INTEGER NOT NULL DEFAULT 0,
+    not_before TEXT,
     token TEXT,
     worker TEXT,
     started TEXT,
@@ -52,11 +60,11 @@ CREATE TABLE needs (
     PRIMARY KEY (run, task, needed)
 ) STRICT, WITHOUT ROWID;
 
--- What could be claimed now: waiting, with nothing unfinished that it needs.
+-- What could be claimed now, its backoff aside: waiting, not held, with nothing unfinished that it needs.
 CREATE VIEW claimable AS
-SELECT t.rowid AS row, t.run, t.id, t.priority, t.seq, t.position
-FROM tasks AS t
-WHERE t.status = 'WAITING'
+SELECT t.rowid AS row, t.run, t.id, t.priority, t.seq, t.position, t.not_before
+FROM tasks AS t JOIN runs AS r ON r.id = t.run
+WHERE t.status = 'WAITING' AND NOT r.held AND NOT r.doomed
   AND NOT EXISTS (
       SELECT 1 FROM needs AS n JOIN tasks AS unfinished ON unfinished.run = n.run AND unfinished.id = n.needed
       WHERE n.run = t.run AND n.task = t.id

@@ -23,6 +23,7 @@ from gitorch.model import metrics, record
 from gitorch.model.metrics import Metrics
 from gitorch.model.outcome import Kind, Outcome
 from gitorch.model.record import Collected
+from gitorch.tools.readable_json import render_json
 from gitorch.worker import log, outputs
 from gitorch.worker.attempt import Attempt
 from gitorch.worker.events import read_events
@@ -106,11 +107,6 @@ def gather(site: Site, attempt: Attempt, ended: Ended, surroundings: Surrounding
         tail=kept_log.tail,
         location=kept_log.location,
     )
-
-
-def render_json(value: Any) -> bytes:
-    """JSON as it is committed: one key a line, so that `git diff` between two runs reads well."""
-    return (json.dumps(value, indent=1, allow_nan=False) + "\n").encode()
 
 
 def _modified(site: Site, attempt: Attempt, outcome: Outcome) -> tuple[Modified, tuple[str, ...]]:

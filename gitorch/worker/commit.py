@@ -27,7 +27,13 @@ def commit(site: Site, batch: Sequence[Gathered], *, by: str) -> list[AttemptEnd
 
     An attempt that is no longer its task's current one, or whose run is gone, leaves no trace.
     """
-    current = [gathered for gathered in batch if _is_current(site, gathered)]
+    current = []
+    for gathered in batch:
+        claim = gathered.attempt.claim
+        if site.queue.is_current(claim.run, claim.task, claim.token):
+            current.append(gathered)
+        else:
+            site.queue.end_doomed(claim.run, claim.task, claim.token)
     if not current:
         return []
     with site.results.changing() as change:
@@ -49,22 +55,17 @@ def read_record(change: Change, run: str) -> Record | None:
     return Record.from_json(found) if found else None
 
 
-def trailers(records: Iterable[Record]) -> list[tuple[str, str]]:
-    """The trailers of a commit that changes these records."""
+def trailers(records: Iterable[Record], status: str | None = None) -> list[tuple[str, str]]:
+    """The trailers of a commit that changes these records; `status` in place of theirs."""
     return [
         trailer
         for record in records
         for trailer in (
             ("Gitorch-Run", record.id),
-            ("Gitorch-Status", str(record.status)),
+            ("Gitorch-Status", status or str(record.status)),
             ("Gitorch-Commit", record.pin.commit),
         )
     ]
-
-
-def _is_current(site: Site, gathered: Gathered) -> bool:
-    claim = gathered.attempt.claim
-    return site.queue.is_current(claim.run, claim.task, claim.token)
 
 
 def _put(change: Change, gathered: Gathered, *, by: str) -> Record | None:

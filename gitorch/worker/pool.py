@@ -36,6 +36,7 @@ from gitorch.worker.surroundings import Surroundings
 
 LARGEST_BATCH = 64
 PREPARERS = 4
+WISHES_S = 0.2  # how often the queue is looked at for runs to be killed
 
 
 @dataclass(slots=True)
@@ -100,6 +101,7 @@ class Pool:
         self._committing: set[str] = set()
         self._cancelled: set[str] = set()
         self._stops = 0
+        self._changes = -1
         self._stuck: BaseException | None = None
         self._summary = Summary()
 
@@ -116,6 +118,7 @@ class Pool:
                 for ended in self._engine.poll():
                     self._hand_to_committer(ended)
                 self._heed_stops()
+                self._heed_kills()
         for message in self._inbox.drain():
             self._receive(message)
         self._inbox.close()
@@ -140,7 +143,7 @@ class Pool:
         with selectors.DefaultSelector() as selector:
             for source in (self._inbox.fileno(), *self._engine.descriptors()):
                 selector.register(source, selectors.EVENT_READ)
-            selector.select(self._engine.poll_interval_s)
+            selector.select(self._engine.poll_interval_s if self._engine.poll_interval_s else WISHES_S)
 
     def _receive(self, message: _Message) -> None:
         match message:
@@ -163,6 +166,10 @@ class Pool:
 
     def _start(self, attempt: Attempt, order: Order) -> None:
         claim = attempt.claim
+        if not self._site.queue.is_current(claim.run, claim.task, claim.token):
+            self._site.queue.end_doomed(claim.run, claim.task, claim.token)
+            self._let_go([attempt])
+            return
         if self._stops or self._stuck:
             self._end_unstarted(attempt, Outcome(kind=Kind.INTERRUPTED))
             return
@@ -205,6 +212,18 @@ class Pool:
         if self._stops > 1:
             for token in self._in_engine - self._cancelled:
                 self._engine.cancel(token, Kind.INTERRUPTED)
+                self._cancelled.add(token)
+
+    def _heed_kills(self) -> None:
+        """End what runs of runs that somebody wants to kill; their queue entry tells when nothing does any more."""
+        changes = self._site.queue.changes()
+        if changes == self._changes:
+            return
+        self._changes = changes
+        doomed = self._site.queue.doomed()
+        for token in self._in_engine - self._cancelled:
+            if self._in_hand[token].claim.run in doomed:
+                self._engine.cancel(token, Kind.KILLED)
                 self._cancelled.add(token)
 
     # -- the other threads

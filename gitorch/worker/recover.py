@@ -20,6 +20,7 @@ from gitorch.worker import outputs
 from gitorch.worker.attempt import Attempt
 from gitorch.worker.collect import gather
 from gitorch.worker.commit import commit
+from gitorch.worker.killing import finish_killing
 from gitorch.worker.liveness import WorkerLocks, taken_over
 from gitorch.worker.site import Site
 from gitorch.worker.surroundings import Surroundings
@@ -40,6 +41,8 @@ def recover(site: Site, surroundings: Surroundings, listener: Listener) -> None:
         with taken_over(locks.alive, wait_s=_READERS_S) as dead:
             if dead:
                 _bury(site, worker, locks, surroundings, listener)
+    if doomed := sorted(site.queue.doomed()):
+        finish_killing(site, doomed, by="recovery")
     catch_up(site)
 
 
@@ -65,6 +68,8 @@ def new_run(record: Record) -> NewRun:
     return NewRun(
         id=record.id,
         payload=Payload.of(record).to_json(),
+        priority=record.priority,
+        held=record.hold is not None,
         tasks=tuple(
             NewTask(
                 id=task.id,
@@ -86,8 +91,8 @@ def _reconcile(site: Site, run: str, record: Record | None, queued: QueuedRun | 
     elif queued is None:
         site.queue.add([new_run(record)])
     else:
-        complete = {task.id for task in record.tasks if task.status is Status.COMPLETE}
-        site.queue.forget_finished(run, [task.id for task in queued.tasks if task.id in complete])
+        statuses = {task.id: task.status for task in record.tasks}
+        site.queue.reconcile(run, statuses, held=record.hold is not None)
 
 
 def _bury(site: Site, worker: Worker, locks: WorkerLocks, surroundings: Surroundings, listener: Listener) -> None:

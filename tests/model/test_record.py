@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gitorch.model import transitions
 from gitorch.model.compare import CodeDifference, compare_records
 from gitorch.model.identity import run_identity
 from gitorch.model.outcome import Kind, Outcome
@@ -22,10 +23,10 @@ from gitorch.model.record import (
     Record,
     TaskRecord,
     after_attempt,
-    after_retry,
 )
 from gitorch.model.spec import RunSpec, TaskSpec
 from gitorch.model.status import Status
+from gitorch.model.transitions import Wish
 
 PIN = Pin(commit="c" * 40, tree="d" * 40, origin=Origin.SNAPSHOT)
 
@@ -68,6 +69,10 @@ def collected(task: str, kind: Kind = Kind.SUCCEEDED, number: int = 1, **metrics
     )
 
 
+def wish(record: Record, why: str | None = None) -> Wish:
+    return Wish(source=record.status, by="A", at="2026-01-02T00:00:00.000Z", why=why)
+
+
 def test_a_run_from_waiting_to_complete() -> None:
     first = after_attempt(record(), collected("a", loss=1.0), by="w")
     assert (first.status, first.ended, first.task("a").status) == (Status.RUNNING, None, Status.COMPLETE)
@@ -90,7 +95,7 @@ def test_a_failure_and_its_retry() -> None:
     failed = after_attempt(record(), collected("a", Kind.EXIT_CODE), by="w")
     assert (failed.status, failed.task("b").status) == (Status.ERROR, Status.WAITING)
     assert failed.history[-1].why == "a: exit code 1"
-    retried = after_retry(failed, at="2026-01-02T00:00:00.000Z", by="A", why="mended")
+    retried = transitions.retried(failed, wish(failed, why="mended"))
     assert (retried.status, retried.ended, retried.task("a").status) == (Status.WAITING, None, Status.WAITING)
     assert retried.history[-1].why == "mended"
     assert after_attempt(retried, collected("a", number=2), by="w").task("a").attempt_count == 2
@@ -103,8 +108,26 @@ def test_a_task_given_back_waits(kind: Kind) -> None:
     assert laid_over(back, {"a": Status.WAITING, "b": Status.WAITING}, in_hand=False).status is Status.WAITING
 
 
+def test_a_held_run_keeps_what_comes_back_on_hold() -> None:
+    held = transitions.held(record(), wish(record(), why="for a look"))
+    assert (held.status, held.hold and held.hold.why) == (Status.HOLD, "for a look")
+    lost = after_attempt(held, collected("a", Kind.LOST), by="w")
+    assert (lost.status, lost.task("a").status) == (Status.HOLD, Status.HOLD)
+    failed = after_attempt(held, collected("a", Kind.EXIT_CODE), by="w")
+    assert transitions.retried(failed, wish(failed)).status is Status.HOLD
+    released = transitions.released(held, wish(held))
+    assert (released.status, released.hold) == (Status.WAITING, None)
+
+
+def test_a_given_up_run_waits_again_with_what_it_had_done() -> None:
+    failed = after_attempt(after_attempt(record(), collected("a"), by="w"), collected("b", Kind.EXIT_CODE), by="w")
+    given_up = transitions.failed(failed, wish(failed))
+    again = transitions.resubmitted(given_up, wish(given_up))
+    assert [task.status for task in again.tasks] == [Status.COMPLETE, Status.WAITING]
+
+
 def test_a_record_is_read_as_it_was_written() -> None:
-    whole = after_attempt(record(seed=1), collected("a", loss=1.0), by="w")
+    whole = transitions.held(after_attempt(record(seed=1), collected("a", loss=1.0), by="w"), wish(record()))
     assert Record.from_json(json.loads(json.dumps(whole.to_json(), allow_nan=False))) == whole
 
 
@@ -112,7 +135,7 @@ def test_the_history_does_not_grow_for_ever() -> None:
     now = record()
     for number in range(HISTORY_KEPT):
         now = after_attempt(now, collected("a", Kind.EXIT_CODE, number + 1), by="w")
-        now = after_retry(now, at="2026-01-02T00:00:00.000Z", by="A")
+        now = transitions.retried(now, wish(now))
     assert len(now.history) == HISTORY_KEPT
 
 

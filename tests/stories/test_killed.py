@@ -96,9 +96,9 @@ def test_everything_of_a_worker_killed_at_once_is_swept_at_the_next_start(projec
     gitorch(project, "ready")
     worker = started(project, "run")
     wait_for((tmp_path / "begun").exists)
-    tasks = [pid for pid in processes_of("GITORCH_TOKEN=") if b"sleep" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-    ours = {pid for pid in processes_of("gitorch") if pid not in tasks}
-    for pid in ours:
+    ours = processes_of(os.environ["HOME"])  # which no other test has
+    tasks = [pid for pid in ours if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"sleep")]
+    for pid in set(ours) - set(tasks):
         os.kill(pid, signal.SIGKILL)
     worker.communicate()
     assert [pid for pid in tasks if Path(f"/proc/{pid}").exists()] == tasks, "nobody has ended it yet"

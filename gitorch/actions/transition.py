@@ -1,0 +1,171 @@
+"""`gitorch hold`, `release`, `retry`, `fail`, `resubmit`: the operator's verbs, one commit for all runs of a call.
+
+Results first, queue second. A crash between the two is mended at the next start: the queue is brought to the records.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gitorch.actions.lookup import all_records, find_records, queued_runs
+from gitorch.errors import Refused, UsageError
+from gitorch.model.record import Record
+from gitorch.model.status import Status, sources, verbs
+from gitorch.model.transitions import CHANGES, Wish, has_something_to_hold
+from gitorch.queue.queue import QueuedRun, Tip
+from gitorch.tools.clock import now
+from gitorch.worker.ahead import clear_away, materialise_next
+from gitorch.worker.commit import read_record, trailers
+from gitorch.worker.recover import catch_up, new_run
+from gitorch.worker.site import Site
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Runs by what they are called, all or nothing; or by what they are, those that may."""
+
+    references: Sequence[str] = ()
+    status: Status | None = None
+    name: str | None = None  # a glob
+    everything: bool = False
+
+    @property
+    def is_named(self) -> bool:
+        return bool(self.references)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changed:
+    """Runs whose status was changed (id, from, to; None: it is gone), and those that it was refused for, with why."""
+
+    runs: tuple[tuple[str, Status, Status | None], ...]
+    refused: tuple[tuple[str, str], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "schema": "gitorch/change/v1",
+            "changed": [
+                {"id": run, "from": str(source), "to": target and str(target)} for run, source, target in self.runs
+            ],
+            "refused": [{"id": run, "why": why} for run, why in self.refused],
+        }
+
+
+def change(site: Site, verb: str, selection: Selection, *, why: str | None = None) -> Changed:
+    """Do `verb`, one of `model.transitions.CHANGES`, to the runs selected.
+
+    Raises NotFound, UsageError, and of runs that were named Refused for all if one may not.
+    """
+    catch_up(site)
+    chosen, refused = select(site, verb, selection)
+    if not chosen:
+        return Changed(runs=(), refused=refused)
+    by = site.repository.signature().name
+    at = now()
+    with site.results.changing() as branch:
+        before = branch.tip
+        queued = queued_runs(site)
+        changed = []
+        for record in chosen:
+            current = read_record(branch, record.id)
+            if current is None:
+                raise Refused(f"{record.label} ({record.id}) was removed meanwhile")
+            wish = Wish(source=record.status, by=by, at=at, why=why, running=running_tasks(queued.get(record.id)))
+            changed.append(CHANGES[verb](current, wish))
+            branch.put_record(changed[-1].to_json())
+        after = branch.commit(subject(verb, changed), trailers(changed))
+    _IN_THE_QUEUE[verb](site, changed, (before, after))
+    return Changed(
+        runs=tuple((old.id, old.status, new.status) for old, new in zip(chosen, changed, strict=True)),
+        refused=refused,
+    )
+
+
+def select(site: Site, verb: str, selection: Selection) -> tuple[list[Record], tuple[tuple[str, str], ...]]:
+    """The runs to be changed, and the others with why not."""
+    if selection.is_named:
+        records = find_records(site, selection.references)
+    else:
+        if not (selection.everything or selection.status or selection.name):
+            raise UsageError(f"which runs? gitorch {verb} ID…, --status S, --name GLOB or --all")
+        records = [record for record in all_records(site) if _matches(record, selection)]
+    queued = queued_runs(site)
+    refusals = [(record, refusal(site, verb, record, queued.get(record.id))) for record in records]
+    refused = [(record, said) for record, said in refusals if said]
+    if selection.is_named and refused:
+        [(message, hint), *_] = [said for _, said in refused]
+        more = f" (and {len(refused) - 1} more of these runs)" if len(refused) > 1 else ""
+        raise Refused(message + more, hint)
+    return [record for record, said in refusals if not said], tuple(
+        (record.id, message) for record, (message, _) in refused
+    )
+
+
+def refusal(site: Site, verb: str, record: Record, queued: QueuedRun | None) -> tuple[str, str] | None:
+    """Why `verb` is not possible, and what is; None: it is."""
+    run = f"{record.label} ({record.id})"
+    if record.clone != site.repository.clone_id():
+        return (
+            f"{run} belongs to another clone of this repository, which alone may {verb} it",
+            f"gitorch rerun {record.id} makes a run of your own of it",
+        )
+    if record.status not in sources(verb):
+        wanted = " or ".join(map(str, sources(verb)))
+        possible = ", ".join(known for known in verbs(record.status) if known in OPERATOR_VERBS)
+        return (
+            f"{run} is {record.status}, and {verb} is for {wanted}",
+            f"from {record.status} possible is: {possible or 'looking at it, and rerun'}",
+        )
+    if verb == "hold" and not has_something_to_hold(record, running_tasks(queued)):
+        return f"{run} has no task left to hold: its last one is running", f"gitorch kill {record.id} ends it"
+    return None
+
+
+def running_tasks(queued: QueuedRun | None) -> frozenset[str]:
+    tasks = queued.tasks if queued else ()
+    return frozenset(task.id for task in tasks if task.status is Status.RUNNING)
+
+
+def subject(verb: str, records: Sequence[Record]) -> str:
+    """The subject of the commit."""
+    if len(records) == 1:
+        return f"{records[0].name} {records[0].id}: {verb}"
+    return f"{len(records)} runs: {verb}"
+
+
+OPERATOR_VERBS = (*CHANGES, "kill")
+
+
+def _matches(record: Record, selection: Selection) -> bool:
+    if selection.status and record.status is not selection.status:
+        return False
+    return selection.name is None or fnmatch.fnmatchcase(record.name, selection.name)
+
+
+def _fail(site: Site, records: Sequence[Record], _: Tip) -> None:
+    """What the results branch does not have of their outputs stays on disk."""
+    site.queue.remove([record.id for record in records])
+    for record in records:
+        has_notes = any(attempt.notes for task in record.tasks for attempt in task.attempts)
+        clear_away(site, record.id, keep_files=has_notes)
+
+
+def _resubmit(site: Site, records: Sequence[Record], tip: Tip) -> None:
+    site.queue.add([new_run(record) for record in records], tip=tip)
+    materialise_next(site)
+
+
+def _ids(records: Sequence[Record]) -> list[str]:
+    return [record.id for record in records]
+
+
+_IN_THE_QUEUE: Mapping[str, Callable[[Site, Sequence[Record], Tip], None]] = {
+    "hold": lambda site, records, tip: site.queue.hold(_ids(records), tip=tip),
+    "release": lambda site, records, tip: site.queue.release(_ids(records), tip=tip),
+    "retry": lambda site, records, tip: site.queue.retry(_ids(records), tip=tip),
+    "fail": _fail,
+    "resubmit": _resubmit,
+}

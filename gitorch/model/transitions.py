@@ -1,0 +1,80 @@
+"""What the operator's verbs do to a record; each is allowed from the statuses that the table of `status.py` has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass, replace
+
+from gitorch.model.record import Change, Hold, Record, TaskRecord, noted
+from gitorch.model.status import Status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """Who wants a change, when (RFC 3339), and why.
+
+    `source` is the run's status as it is now, `running` the tasks that run: a record does not tell of claims.
+    """
+
+    source: Status
+    by: str
+    at: str
+    why: str | None = None
+    running: Container[str] = ()
+
+
+def held(record: Record, wish: Wish) -> Record:
+    """What waits is held; what runs goes on to its end."""
+    changed = _with(record, Status.WAITING, Status.HOLD, but=wish.running)
+    hold = Hold(by=wish.by, at=wish.at, why=wish.why)
+    return _moved(replace(changed, hold=hold), Status.HOLD, wish)
+
+
+def released(record: Record, wish: Wish) -> Record:
+    return _moved(replace(_with(record, Status.HOLD, Status.WAITING), hold=None), Status.WAITING, wish)
+
+
+def retried(record: Record, wish: Wish) -> Record:
+    """Tasks in ERROR wait again, finished ones keep their results; of a held run they are held."""
+    target = Status.HOLD if record.hold else Status.WAITING
+    return _moved(replace(_with(record, Status.ERROR, target), ended=None), target, wish)
+
+
+def failed(record: Record, wish: Wish) -> Record:
+    """Given up: it leaves the queue, its record stays."""
+    return _moved(record, Status.FAILED, wish)
+
+
+def resubmitted(record: Record, wish: Wish) -> Record:
+    """A given-up run waits again, from its record alone."""
+    waiting = tuple(
+        task if task.status is Status.COMPLETE else replace(task, status=Status.WAITING) for task in record.tasks
+    )
+    return _moved(replace(record, tasks=waiting, ended=None, hold=None), Status.WAITING, wish)
+
+
+CHANGES: Mapping[str, Callable[[Record, Wish], Record]] = {
+    "hold": held,
+    "release": released,
+    "retry": retried,
+    "fail": failed,
+    "resubmit": resubmitted,
+}
+
+
+def has_something_to_hold(record: Record, running: Container[str]) -> bool:
+    return any(task.status is Status.WAITING and task.id not in running for task in record.tasks)
+
+
+def _with(record: Record, source: Status, target: Status, but: Container[str] = ()) -> Record:
+    """`record` with its tasks in `source` in `target`."""
+
+    def changed(task: TaskRecord) -> TaskRecord:
+        return replace(task, status=target) if task.status is source and task.id not in but else task
+
+    return replace(record, tasks=tuple(changed(task) for task in record.tasks))
+
+
+def _moved(record: Record, target: Status, wish: Wish) -> Record:
+    change = Change(at=wish.at, source=wish.source, target=target, by=wish.by, why=wish.why)
+    return noted(replace(record, status=target), change)

@@ -1,0 +1,70 @@
+"""The wish to kill a run, carried out: its processes end, then its record goes, then its queue entry.
+
+The wish is stored in the queue first, so that nothing of the run is claimed and no attempt of it accepted any more; it
+is carried out by whoever gets to it, also after a crash. The record goes only when the whole process tree is dead.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from gitorch.engines.sweep import sweep
+from gitorch.model.ids import run_path
+from gitorch.model.record import Record
+from gitorch.model.status import Status
+from gitorch.queue.queue import Claim
+from gitorch.tools.clock import now
+from gitorch.worker.ahead import clear_away
+from gitorch.worker.attempt import Attempt
+from gitorch.worker.commit import read_record, trailers
+from gitorch.worker.liveness import living
+from gitorch.worker.site import Site
+
+# How long a living worker may take, beyond the grace of its processes, before they are ended without it.
+_WORKER_S = 5.0
+_PAUSE_S = 0.02
+
+
+def finish_killing(site: Site, runs: Sequence[str], *, by: str, why: str | None = None) -> list[Record]:
+    """Carry out the wish for doomed runs; gives those that had completed before it. Safe to repeat."""
+    for run in runs:
+        _end_processes(site, run)
+    too_late = []
+    removed = []
+    with site.results.changing() as branch:
+        for run in runs:
+            current = read_record(branch, run)
+            if current is None:
+                continue
+            if current.status is Status.COMPLETE:
+                too_late.append(current)
+                continue
+            branch.remove(run_path(run))
+            branch.put(f"killed/{run[:2]}/{run}", f"{now()} {by}: {why or 'killed'}\n".encode())
+            removed.append(current)
+        if removed:
+            names = removed[0].id if len(removed) == 1 else f"{len(removed)} runs"
+            branch.commit(f"{names}: kill{f' ({why})' if why else ''}", trailers(removed, status="killed"))
+    site.queue.remove(runs)
+    for run in runs:
+        clear_away(site, run)
+    return too_late
+
+
+def _end_processes(site: Site, run: str) -> None:
+    """Wait until the run's workers have ended its attempts; where they are dead, or do not answer, do it for them."""
+    deadline = time.monotonic() + site.grace_s + _WORKER_S
+    while claims := site.queue.running_in(run):
+        alive = living(site.state, site.queue.workers())
+        if time.monotonic() > deadline or not any(worker in alive for _, worker in claims):
+            _sweep(site, [claim for claim, _ in claims])
+            return
+        time.sleep(_PAUSE_S)
+
+
+def _sweep(site: Site, claims: Sequence[Claim]) -> None:
+    attempts = [Attempt.of(site, claim) for claim in claims]
+    sweep({attempt.claim.token: attempt.directory.path for attempt in attempts}, grace_s=site.grace_s)
+    for claim in claims:
+        site.queue.end_doomed(claim.run, claim.task, claim.token)

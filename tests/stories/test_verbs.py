@@ -1,0 +1,186 @@
+"""Every verb from every status, through the command line: the table's transitions, and no other, change anything."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gitorch.git.repository import Repository
+from gitorch.git.results import ResultsBranch
+from gitorch.model.status import TRANSITIONS, Status
+from tests.conftest import git, gitorch, gitorch_json, started, wait_for, write
+
+VERBS = ("hold", "release", "kill", "retry", "fail", "resubmit")
+ALLOWED = {(move.source, move.verb): move.target for move in TRANSITIONS}
+
+
+@pytest.fixture
+def in_status(project: Path, tmp_path: Path) -> Iterator[dict[Status, str]]:
+    """One run in each status, by status; the RUNNING one goes on, with a task after the one that runs."""
+    go = tmp_path / "go"
+    configs = {
+        Status.COMPLETE: "tasks: [{id: t, command: 'true'}]",
+        Status.ERROR: "tasks: [{id: t, command: 'false'}]",
+        Status.FAILED: "tasks: [{id: t, command: 'exit 2'}]",
+        Status.RUNNING: (
+            f"tasks: [{{id: t, command: 'touch {tmp_path}/begun; while test ! -f {go}; do sleep 0.05; done'}},"
+            " {id: u, command: 'true'}]"
+        ),
+        Status.HOLD: "tasks: [{id: t, command: 'echo held'}]",
+        Status.WAITING: "tasks: [{id: t, command: 'echo waiting'}]",
+    }
+    for status, config in configs.items():
+        write(project, f"experiments/{status.lower()}.yaml", config + "\n")
+    gitorch(project, "run", *(f"experiments/{name}.yaml" for name in ("complete", "error", "failed")), code=1)
+    gitorch(project, "fail", "failed")
+    gitorch(project, "ready")
+    gitorch(project, "hold", "hold")
+    worker = started(project, "run", "running")
+    wait_for((tmp_path / "begun").exists)
+    yield {status: run for run, status in statuses(project).items()}
+    go.touch()
+    worker.communicate(timeout=30)
+
+
+def statuses(root: Path) -> dict[str, Status]:
+    return {run["id"]: Status(run["status"]) for run in gitorch_json(root, "list")["runs"]}
+
+
+def tip(root: Path) -> str:
+    return git(root, "rev-parse", "gitorch/results")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verb_from_every_status(project: Path, in_status: dict[Status, str], verb: str) -> None:
+    assert set(in_status) == set(Status)
+    for status, run in in_status.items():
+        before = (statuses(project), tip(project))
+        done = gitorch(project, verb, run, "--json", code=None)
+        if (status, verb) not in ALLOWED:
+            assert done.returncode == 4, f"{verb} from {status}"
+            assert (statuses(project), tip(project)) == before, f"{verb} from {status} changed something"
+            refused = gitorch(project, verb, run, code=4).stderr
+            assert run in refused
+            assert str(status) in refused
+            assert "possible" in refused
+            continue
+        assert done.returncode == 0, f"{verb} from {status}: {done.stdout}"
+        target = ALLOWED[status, verb]
+        if target is None:
+            assert run not in statuses(project)
+            assert run in git(project, "show", "gitorch/results:killed/" + run[:2])
+        elif (status, verb) == (Status.RUNNING, "hold"):
+            [change] = [change for change in recorded(project, run)["history"] if change["to"] == "HOLD"]
+            assert change["from"] == "RUNNING"
+        else:
+            assert statuses(project)[run] is target
+            assert recorded(project, run)["history"][-1]["to"] == target
+
+
+def recorded(root: Path, run: str) -> dict:
+    record = ResultsBranch(Repository.discover(root)).record(run)
+    assert record is not None
+    return record
+
+
+@pytest.mark.parametrize(
+    "how", [["complete"], ["complete", "-y"], ["--name", "complete"], ["--status", "COMPLETE"], ["--all", "-y"]]
+)
+def test_nothing_kills_a_complete_run(project: Path, how: list[str]) -> None:
+    write(project, "experiments/complete.yaml", "tasks: [{id: t, command: 'true'}]\n")
+    gitorch(project, "run", "experiments")
+    before = tip(project)
+    gitorch(project, "kill", *how, code=4 if how[0] == "complete" else 0)
+    assert tip(project) == before
+    assert list(statuses(project).values()) == [Status.COMPLETE]
+
+
+def test_named_runs_are_changed_all_or_none(project: Path) -> None:
+    for name in ("a", "b"):
+        write(project, f"experiments/{name}.yaml", f"tasks: [{{id: t, command: 'echo {name}'}}]\n")
+    gitorch(project, "ready")
+    gitorch(project, "hold", "a")
+    before = tip(project)
+    gitorch(project, "hold", "a", "b", code=4)
+    assert tip(project) == before
+    changed = gitorch_json(project, "hold", "--all")
+    assert [change["to"] for change in changed["changed"]] == ["HOLD"]
+    assert len(changed["refused"]) == 1
+    before = git(project, "rev-list", "--count", "gitorch/results")
+    gitorch(project, "release", "a", "b", "--why", "they may")
+    assert int(git(project, "rev-list", "--count", "gitorch/results")) == int(before) + 1, "one commit for both"
+    assert recorded(project, next(iter(statuses(project))))["history"][-1]["why"] == "they may"
+
+
+def test_a_held_run_is_not_begun_and_a_running_one_stops_after_its_task(project: Path, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    first = f"touch {tmp_path}/begun; while test ! -f {go}; do sleep 0.05; done"
+    write(project, "experiments/a.yaml", f"tasks: [{{id: t, command: '{first}'}}, {{id: u, command: echo second}}]\n")
+    gitorch(project, "ready")
+    worker = started(project, "run")
+    wait_for((tmp_path / "begun").exists)
+    gitorch(project, "hold", "a", "--why", "for a look")
+    assert list(statuses(project).values()) == [Status.RUNNING]
+    go.touch()
+    worker.communicate(timeout=30)
+    assert list(statuses(project).values()) == [Status.HOLD]
+    assert "held by A. Researcher" in gitorch_json(project, "status")["runs"][0]["why"]
+    gitorch(project, "run")
+    assert list(statuses(project).values()) == [Status.HOLD]
+    gitorch(project, "release", "a")
+    gitorch(project, "run")
+    assert list(statuses(project).values()) == [Status.COMPLETE]
+
+
+DAEMONS = """
+import os, signal, subprocess, sys, time
+for environment in (dict(os.environ), {}):
+    subprocess.Popen([sys.executable, "-c",
+        "import os, signal, time; os.setsid(); signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+        "print('MARK', flush=True); time.sleep(300)", "daemon-of-" + sys.argv[1]], env=environment)
+time.sleep(0.2)
+open(sys.argv[1], "w").close()
+time.sleep(300)
+"""
+
+
+def daemons(mark: Path) -> list[str]:
+    found = subprocess.run(["pgrep", "-f", f"daemon-of-{mark}"], capture_output=True, text=True, check=False)
+    return found.stdout.split()
+
+
+def test_kill_ends_the_whole_tree_before_the_record_goes(project: Path, tmp_path: Path) -> None:
+    mark = tmp_path / "begun"
+    write(project, "daemons.py", DAEMONS)
+    git(project, "add", "-A")
+    git(project, "commit", "-qm", "daemons")
+    write(project, "experiments/a.yaml", f"tasks: [{{id: t, command: [python, daemons.py, {mark}]}}]\n")
+    git(project, "config", "gitorch.grace", "1")
+    gitorch(project, "ready")
+    worker = started(project, "run")
+    wait_for(mark.exists)
+    assert len(daemons(mark)) == 2
+    [run] = statuses(project)
+    gitorch(project, "kill", "a", "--why", "not needed")
+    assert daemons(mark) == []
+    assert statuses(project) == {}
+    assert "not needed" in git(project, "log", "-1", "--format=%s", "gitorch/results")
+    worker.communicate(timeout=30)
+    assert worker.returncode == 0
+    assert statuses(project) == {}, "its late end is not accepted"
+    assert not (tmp_path / "project.gitorch" / run).exists()
+
+
+def test_a_given_up_run_comes_back_from_its_record_alone(project: Path) -> None:
+    write(project, "experiments/a.yaml", "tasks: [{id: one, command: echo one}, {id: two, command: test -f x}]\n")
+    gitorch(project, "run", "experiments", code=1)
+    gitorch(project, "fail", "a")
+    for path in (project / ".git/gitorch").glob("queue.db*"):
+        path.unlink()
+    gitorch(project, "resubmit", "a")
+    assert list(statuses(project).values()) == [Status.WAITING]
+    gitorch(project, "run", code=1)
+    assert [task["attempt_count"] for task in gitorch_json(project, "show", "a")["run"]["tasks"]] == [1, 2]
