@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gitorch.actions.validate import Validated, validate
-from gitorch.config.load import LoadedConfig, is_config
+from gitorch.config.load import SUFFIXES, LoadedConfig, is_config
 from gitorch.errors import Refused
 from gitorch.git import pins
 from gitorch.git.code import code_identity
@@ -122,7 +122,7 @@ def _pin(site: Site, configs: Sequence[LoadedConfig], *, at: str | None, snapsho
     repository = site.repository
     if at is not None:
         return pins.resolve(repository, at), ()
-    modified, untracked = _dirt(site)
+    modified, untracked = _dirt(site, configs)
     if snapshot or repository.config("dirty") == "snapshot":
         if not (modified or untracked):
             return pins.resolve(repository), ()
@@ -142,28 +142,34 @@ def _pin(site: Site, configs: Sequence[LoadedConfig], *, at: str | None, snapsho
     return pins.resolve(repository, origin=Origin.UNSAFE), tuple(notes)
 
 
-def preview_pin(site: Site) -> tuple[Pin, tuple[str, ...]]:
+def preview_pin(site: Site, configs: Sequence[LoadedConfig]) -> tuple[Pin, tuple[str, ...]]:
     """HEAD, for looking only; what is not committed is said."""
-    modified, untracked = _dirt(site)
+    modified, untracked = _dirt(site, configs)
     notes = [f"checked against HEAD, without uncommitted changes: {_some(modified)}"] if modified else []
     notes += [f"untracked, so not in a run: {_some(untracked)}"] if untracked else []
     return pins.resolve(site.repository), tuple(notes)
 
 
-def _dirt(site: Site) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Modified and untracked paths, configs left out."""
+def _dirt(site: Site, configs: Sequence[LoadedConfig]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Modified and untracked paths, configs left out: those that are looked at, well-formed or not, and all others."""
     root = site.repository.root
+    given = {Path(config.file).resolve() for config in configs}
     dirt = pins.dirt(site.repository)
-    return (
-        tuple(path for path in dirt.modified if not _is_config_file(root / path)),
-        tuple(path for path in dirt.untracked if not _is_config_file(root / path)),
-    )
+
+    def is_dirt(path: str) -> bool:
+        return not (_is_config_file(root / path) or (root / path).resolve() in given or was_config(path))
+
+    def was_config(path: str) -> bool:
+        """Deleted, or no longer one."""
+        return path.endswith(SUFFIXES) and is_config(pins.committed(site.repository, path) or b"")
+
+    return tuple(filter(is_dirt, dirt.modified)), tuple(filter(is_dirt, dirt.untracked))
 
 
 def _is_config_file(path: Path) -> bool:
     """Configs are no dirt: the record keeps them byte for byte."""
     try:
-        return path.suffix in (".yaml", ".yml") and is_config(path.read_bytes())
+        return path.suffix in SUFFIXES and is_config(path.read_bytes())
     except OSError:
         return False
 

@@ -47,7 +47,7 @@ class Validated:
 
 
 def validate(site: Site, paths: Sequence[Path], *, environment: Mapping[str, str], choose_pin: ChoosePin) -> Validated:
-    """Load and check all configs at `paths`; `choose_pin` is asked once there is one worth pinning for.
+    """Load and check all configs at `paths`; `choose_pin` is asked, with all of them, once one is worth pinning for.
 
     Raises NotFound where there is no config, and what `choose_pin` raises.
     """
@@ -64,9 +64,11 @@ def validate(site: Site, paths: Sequence[Path], *, environment: Mapping[str, str
             pin=None,
             notes=(),
         )
-    pin, notes = choose_pin(readable)
+    pin, notes = choose_pin(configs)
     examination = _Examination(site, environment, pin)
     problems += examination.examine(readable)
+    position = {config.file: number for number, config in enumerate(configs)}
+    problems.sort(key=lambda problem: (position[problem.file], problem.line, problem.column))
     broken = {problem.file for problem in problems if problem.severity is Severity.ERROR}
     return Validated(
         configs=configs,
