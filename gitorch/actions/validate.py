@@ -110,6 +110,7 @@ class _Examination:
         self._environment = environment
         self._pin = pin
         self._probed: dict[str, Interpreter] = {}
+        self._links: set[str] = set()
         self.interpreters: dict[str | None, str] = {}
         self.printed: dict[str, str] = {}
 
@@ -124,12 +125,18 @@ class _Examination:
                 problems.append(config.problem(("gitorch", "python"), error.message, error.hint))
                 continue
             problems += self._suggested_links(config)
-            if spec.path_to_tasks != "." or _has_methods(spec) or source_roots(interpreter, self._main_root):
+            is_in_the_code = spec.path_to_tasks != "." or _has_methods(spec)
+            if is_in_the_code or spec.link or source_roots(interpreter, self._main_root):
                 groups.setdefault((interpreter.executable, spec.path_to_tasks), []).append(config)
         if groups:
-            with self._scratch(configs) as tree:
+            with self._scratch() as tree:
                 for (python, path_to_tasks), members in groups.items():
-                    problems += self._in_the_code(tree, self._probed[python], path_to_tasks, members)
+                    unlinked = [problem for config in members for problem in self._unlinked(tree, config)]
+                    broken = {problem.file for problem in unlinked}
+                    linked = [config for config in members if config.file not in broken]
+                    problems += unlinked
+                    if linked:
+                        problems += self._in_the_code(tree, self._probed[python], path_to_tasks, linked)
         return problems
 
     def _interpreter(self, spec: RunSpec) -> Interpreter:
@@ -142,18 +149,33 @@ class _Examination:
         return self._probed[self.interpreters[spec.python]]
 
     @contextmanager
-    def _scratch(self, configs: Sequence[LoadedConfig]) -> Iterator[Path]:
+    def _scratch(self) -> Iterator[Path]:
         """A worktree of the pin for validate() to run in, gone afterwards: nothing it writes reaches a run."""
         repository = self._site.repository
-        link = dict.fromkeys(name for config in configs for spec in config.specs for name in spec.link)
         tree = self._site.workspace / "scratch" / secrets.token_hex(6) / "tree"
         try:
-            worktrees.materialise(repository, self._pin.commit, tree, link=tuple(link))
+            worktrees.materialise(repository, self._pin.commit, tree)
             yield tree
         finally:
             worktrees.discard(repository, tree)
             shutil.rmtree(tree.parent, ignore_errors=True)
             worktrees.empty_trash(repository)
+
+    def _unlinked(self, tree: Path, config: LoadedConfig) -> Iterator[Problem]:
+        """Make the links of a config; those that cannot be made are its problems."""
+        for position, name in enumerate(config.specs[0].link):
+            place = ("gitorch", "link", position)
+            if os.path.lexists(tree / name) and name not in self._links:
+                message = f"commit {self._pin.commit[:12]} has {name} itself"
+                yield config.problem(place, message, "leave it out of link: a run has it as it is in its commit")
+                continue
+            try:
+                worktrees.materialise(self._site.repository, self._pin.commit, tree, link=(name,))
+                self._links.add(name)
+            except GitorchError as error:
+                yield config.problem(place, error.message.removeprefix("link: "), error.hint)
+            except OSError as error:
+                yield config.problem(place, f"{name} cannot be linked: {error.strerror}")
 
     def _in_the_code(
         self, tree: Path, interpreter: Interpreter, path_to_tasks: str, configs: Sequence[LoadedConfig]

@@ -114,6 +114,28 @@ def test_all_errors_of_all_files_are_told_and_other_configs_are_queued(project: 
     assert [run["name"] for run in gitorch_json(project, "list")["runs"]] == ["good2", "good1"]
 
 
+def test_a_link_that_cannot_be_made_is_its_configs_problem(project: Path) -> None:
+    commit_files(project, {".gitignore": "data*/\n", "Tasks.py": TASKS})
+    (project / "data").mkdir()
+    for name, link in (
+        ("missing", "data2"),
+        ("inTheCommit", "README.md"),
+        ("belowAFile", "README.md/x"),
+        ("fine", "data"),
+    ):
+        text = f"gitorch: {{link: [{link}]}}\ntasks: [{{id: {name}, command: 'ls {link}'}}]\n"
+        write(project, f"experiments/{name}.yaml", text)
+    write(project, "experiments/other.yaml", "tasks: [{id: t, method: Train}]\n")
+    made = gitorch_json(project, "ready", code=1)
+    assert sorted(run["name"] for run in made["queued"]) == ["fine", "other"]
+    assert [(Path(problem["file"]).stem, problem["line"], problem["column"]) for problem in made["problems"]] == [
+        ("belowAFile", 1, 18),
+        ("inTheCommit", 1, 18),
+        ("missing", 1, 18),
+    ]
+    gitorch(project, "run")
+
+
 def test_a_broken_config_that_git_knows_stands_in_nobodys_way(project: Path) -> None:
     config = "tasks: [{id: t, command: 'true'}]\n"
     commit_files(project, {"experiments/a.yaml": config, "experiments/b.yaml": f"b: 1\n{config}", "gone.yaml": config})
