@@ -20,7 +20,7 @@ from gitorch.model.ids import run_id, run_path
 from gitorch.model.pin import Origin, Pin
 from gitorch.model.placeholders import fill
 from gitorch.model.problem import Problem
-from gitorch.model.record import Change, Record, TaskRecord
+from gitorch.model.record import Change, Hold, Record, TaskRecord
 from gitorch.model.spec import RunSpec
 from gitorch.model.status import Status
 from gitorch.tools.clock import stamp
@@ -86,6 +86,8 @@ def ready(
     at: str | None = None,
     snapshot: bool = False,
     again: bool = False,
+    hold: bool = False,
+    priority: int | None = None,
     dry_run: bool = False,
 ) -> Ready:
     """Queue the runs of the configs at `paths` that are not there yet. Of a config with a problem nothing is queued.
@@ -109,7 +111,7 @@ def ready(
     ]
     there = {} if again else _there_already(site)
     new, others = (candidates, []) if again else _divided(candidates, there)
-    records = _records(site, new, pin, validated.interpreters)
+    records = _records(site, new, pin, validated.interpreters, hold=hold, priority=priority)
     if records and not dry_run:
         _queue(site, records, [candidate.config for candidate in new])
     there |= {record.identity: (record.id, f"the same run as {record.name}, {record.source}") for record in records}
@@ -206,7 +208,13 @@ def _skipped(spec: RunSpec, id: str, why: str) -> Skipped:
 
 
 def _records(
-    site: Site, candidates: Sequence[_Candidate], pin: Pin, interpreters: Mapping[str | None, str]
+    site: Site,
+    candidates: Sequence[_Candidate],
+    pin: Pin,
+    interpreters: Mapping[str | None, str],
+    *,
+    hold: bool,
+    priority: int | None,
 ) -> tuple[Record, ...]:
     """A new record for each; a microsecond apart, so that `latest` has one meaning."""
     start = datetime.now(UTC)
@@ -223,6 +231,8 @@ def _records(
             interpreter=interpreters[candidate.spec.python],
             created=start + timedelta(microseconds=number),
             by=by,
+            hold=hold,
+            priority=priority,
         )
         for number, candidate in enumerate(candidates)
     )
@@ -239,14 +249,17 @@ def new_record(
     interpreter: str,
     created: datetime,
     by: str,
+    hold: bool = False,
+    priority: int | None = None,
     rerun_of: str | None = None,
 ) -> Record:
-    """The record of a run that waits for the first time."""
+    """The record of a run that waits for the first time, or is held from the beginning."""
     at = stamp(created, "microseconds")
+    status = Status.HOLD if hold else Status.WAITING
     return Record(
         id=id,
         spec=spec,
-        status=Status.WAITING,
+        status=status,
         clone=clone,
         source=source,
         pin=pin,
@@ -255,8 +268,10 @@ def new_record(
         output_name=_output_name(spec, id, created),
         created=at,
         rerun_of=rerun_of,
-        tasks=tuple(TaskRecord(spec=task, status=Status.WAITING, pin=pin) for task in spec.tasks),
-        history=(Change(at=at, source=None, target=Status.WAITING, by=by),),
+        priority=priority,
+        hold=Hold(by=by, at=at) if hold else None,
+        tasks=tuple(TaskRecord(spec=task, status=status, pin=pin) for task in spec.tasks),
+        history=(Change(at=at, source=None, target=status, by=by),),
     )
 
 

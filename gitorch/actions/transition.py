@@ -104,14 +104,13 @@ def select(site: Site, verb: str, selection: Selection) -> tuple[list[Record], t
     )
 
 
-def refusal(site: Site, verb: str, record: Record, queued: QueuedRun | None) -> tuple[str, str] | None:
+def refusal(site: Site, verb: str, record: Record, queued: QueuedRun | None) -> tuple[str, str | None] | None:
     """Why `verb` is not possible, and what is; None: it is."""
     run = f"{record.label} ({record.id})"
-    if record.clone != site.repository.clone_id():
-        return (
-            f"{run} belongs to another clone of this repository, which alone may {verb} it",
-            f"gitorch rerun {record.id} makes a run of your own of it",
-        )
+    try:
+        require_own(site, verb, record)
+    except Refused as error:
+        return error.message, error.hint
     if record.status not in sources(verb):
         wanted = " or ".join(map(str, sources(verb)))
         possible = ", ".join(known for known in verbs(record.status) if known in OPERATOR_VERBS)
@@ -122,6 +121,15 @@ def refusal(site: Site, verb: str, record: Record, queued: QueuedRun | None) -> 
     if verb == "hold" and not has_something_to_hold(record, running_tasks(queued)):
         return f"{run} has no task left to hold: its last one is running", f"gitorch kill {record.id} ends it"
     return None
+
+
+def require_own(site: Site, verb: str, record: Record) -> None:
+    """Only the clone that made a run changes it. Raises Refused."""
+    if record.clone != site.repository.clone_id():
+        raise Refused(
+            f"{record.label} ({record.id}) belongs to another clone of this repository, which alone may {verb} it",
+            f"gitorch rerun {record.id} makes a run of your own of it",
+        )
 
 
 def running_tasks(queued: QueuedRun | None) -> frozenset[str]:

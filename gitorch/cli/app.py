@@ -130,13 +130,27 @@ def ready(
     at: Annotated[str | None, typer.Option("--at", metavar="REV", help="Pin this revision instead of HEAD.")] = None,
     snapshot: Annotated[bool, typer.Option("--snapshot", help="Pin the files as they are, committed or not.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Queue also what is there already.")] = False,
+    hold: Annotated[bool, typer.Option("--hold", help="Queue on hold.")] = False,
+    priority: Annotated[
+        int | None, typer.Option("--priority", metavar="N", help="In place of the tasks' own; higher is earlier.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be queued; change nothing.")] = False,
     json_: Json = False,
 ) -> int:
     """Validate configs, pin the code, queue the runs."""
     from gitorch.actions.ready import ready as act  # noqa: PLC0415
 
-    made = act(_site(), paths or [], environment=os.environ, at=at, snapshot=snapshot, again=again, dry_run=dry_run)
+    made = act(
+        _site(),
+        paths or [],
+        environment=os.environ,
+        at=at,
+        snapshot=snapshot,
+        again=again,
+        hold=hold,
+        priority=priority,
+        dry_run=dry_run,
+    )
     if json_:
         print_json(made.to_json())
     else:
@@ -415,6 +429,24 @@ _operator_verb("kill", "End runs and remove their records; nothing that is compl
 _operator_verb("retry", "Let failed runs continue at the task that failed.", then="gitorch run")
 _operator_verb("fail", "Give failed runs up: they leave the queue, their records stay.")
 _operator_verb("resubmit", "Queue runs again that were given up.", then="gitorch run")
+
+
+@app.command("set")
+@guarded
+def set_(
+    runs: Runs,
+    priority: Annotated[int, typer.Option("--priority", metavar="N", help="Higher is earlier.")],
+    json_: Json = False,
+) -> None:
+    """Change the priority of runs that are not over."""
+    from gitorch.actions.set import set_priority  # noqa: PLC0415
+
+    changed = set_priority(_site(), runs, priority)
+    if json_:
+        print_json(changed.to_json())
+    else:
+        for run, _, _ in changed.runs:
+            say(f"{run}  priority {priority}")
 
 
 @app.command()

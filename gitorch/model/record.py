@@ -205,7 +205,7 @@ class Record:
     started: str | None = None
     ended: str | None = None
     rerun_of: str | None = None
-    priority: int = 0
+    priority: int | None = None  # in place of its tasks' own
     hold: Hold | None = None
     outputs: tuple[Output, ...] = ()
     environment: Mapping[str, Any] = field(default_factory=dict)

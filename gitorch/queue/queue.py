@@ -38,6 +38,7 @@ class NewTask:
     id: str
     needs: tuple[str, ...]
     status: Status = Status.WAITING
+    priority: int = 0
     attempts: int = 0
     outcome: Outcome | None = None
 
@@ -49,7 +50,6 @@ class NewRun:
     id: str
     payload: Mapping[str, Any]
     tasks: tuple[NewTask, ...]
-    priority: int = 0
     held: bool = False
 
 
@@ -183,7 +183,7 @@ class Queue:
                         run=new.id,
                         id=task.id,
                         position=position,
-                        priority=new.priority,
+                        priority=task.priority,
                         status=str(task.status),
                         attempts=task.attempts,
                         outcome=outcome,

@@ -68,13 +68,13 @@ def new_run(record: Record) -> NewRun:
     return NewRun(
         id=record.id,
         payload=Payload.of(record).to_json(),
-        priority=record.priority,
         held=record.hold is not None,
         tasks=tuple(
             NewTask(
                 id=task.id,
                 needs=task.spec.needs,
                 status=Status.WAITING if task.status is Status.RUNNING else task.status,
+                priority=record.priority or 0,
                 attempts=task.attempt_count,
                 outcome=task.attempts[-1].outcome if task.status is Status.ERROR else None,
             )

@@ -184,3 +184,18 @@ def test_a_given_up_run_comes_back_from_its_record_alone(project: Path) -> None:
     assert list(statuses(project).values()) == [Status.WAITING]
     gitorch(project, "run", code=1)
     assert [task["attempt_count"] for task in gitorch_json(project, "show", "a")["run"]["tasks"]] == [1, 2]
+
+
+def test_ready_on_hold_and_with_a_priority(project: Path, tmp_path: Path) -> None:
+    for name in ("first", "second", "third"):
+        write(project, f"experiments/{name}.yaml", f"tasks: [{{id: t, command: 'echo {name} >> {tmp_path}/order'}}]\n")
+    gitorch(project, "ready", "experiments/first.yaml", "experiments/second.yaml")
+    gitorch(project, "ready", "experiments/third.yaml", "--hold", "--priority", "5")
+    gitorch(project, "set", "second", "--priority", "3")
+    gitorch(project, "run")
+    assert (tmp_path / "order").read_text().split() == ["second", "first"]
+    gitorch(project, "release", "third")
+    gitorch(project, "run")
+    assert (tmp_path / "order").read_text().split() == ["second", "first", "third"]
+    assert recorded(project, next(iter(statuses(project))))["priority"] == 5
+    gitorch(project, "set", "third", "--priority", "1", code=4)
