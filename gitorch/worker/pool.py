@@ -36,6 +36,7 @@ from gitorch.worker.surroundings import Surroundings
 
 LARGEST_BATCH = 64
 PREPARERS = 4
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 WISHES_S = 0.2  # how often the queue is looked at for runs to be killed
 
 
@@ -276,7 +277,8 @@ class Pool:
         def stop(number: int, _: FrameType | None) -> None:
             self._stops += 1 if number == signal.SIGINT else 2
 
-        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        heeded = [number for number in _STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]  # nohup, `&`
+        before = {number: signal.signal(number, stop) for number in heeded}
         woken = signal.set_wakeup_fd(self._inbox.waker, warn_on_full_buffer=False)
         try:
             yield

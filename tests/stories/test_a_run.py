@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -264,3 +266,15 @@ def test_two_configs_that_ask_for_the_same_are_one_run_and_it_is_said(project: P
         (made["queued"][0]["id"], "second", "the same run as first, experiments/first.yaml")
     ]
     assert len(gitorch_json(project, "ready", "--again")["queued"]) == 2, "asked for explicitly"
+
+
+def test_a_worker_that_may_not_be_hung_up_goes_on(project: Path, tmp_path: Path) -> None:
+    command = f"touch {tmp_path}/begun; while test ! -f {tmp_path}/go; do sleep 0.05; done"
+    write(project, "experiments/one.yaml", f"tasks: [{{id: t, command: '{command}'}}]\n")
+    gitorch(project, "ready")
+    worker = subprocess.Popen(["nohup", sys.executable, "-m", "gitorch", "run"], cwd=project, stderr=subprocess.DEVNULL)
+    wait_for((tmp_path / "begun").exists)
+    worker.send_signal(signal.SIGHUP)
+    (tmp_path / "go").touch()
+    assert worker.wait(timeout=20) == 0
+    assert [run["status"] for run in gitorch_json(project, "list")["runs"]] == ["COMPLETE"]
