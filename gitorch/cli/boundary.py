@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import functools
+import io
 import json
 import os
 import sys
@@ -53,6 +55,7 @@ Parameters = ParamSpec("Parameters")
 
 def launched(app: typer.Typer) -> int:
     """The program's exit code; what is wrong with the command line is told as any other error is."""
+    _write_whatever_comes()
     try:
         return app(prog_name="gitorch", standalone_mode=False) or EXIT_OK
     except _CommandLineError as error:
@@ -91,6 +94,24 @@ def guarded(command: Callable[Parameters, int | None]) -> Callable[Parameters, N
         raise typer.Exit(code)
 
     return run
+
+
+def _write_whatever_comes() -> None:
+    """What a stream's encoding lacks is shown by its number; bytes of file names that are no text stay themselves."""
+    codecs.register_error("gitorch", _encoded)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="gitorch")
+
+
+def _encoded(error: UnicodeError) -> tuple[bytes, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    letters = error.object[error.start : error.end]
+    return b"".join(
+        os.fsencode(letter) if "\udc80" <= letter <= "\udcff" else letter.encode("ascii", "backslashreplace")
+        for letter in letters
+    ), error.end
 
 
 def print_json(document: dict[str, Any]) -> None:
