@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from gitorch.errors import Refused
 from gitorch.git.admin import LOCK_REASON, delete
 from gitorch.git.command import GitFailed, call_git, call_git_items, call_git_text, run_git
 
@@ -14,7 +15,7 @@ def fill_submodules(tree: Path, flags: tuple[str, ...], lock: int) -> tuple[str,
     """Bring every submodule of `tree`, nested ones too, exactly to the commit recorded for it; gives their paths.
 
     Taken without network from the repository's own copy where that has the commit, else cloned from the submodule's
-    URL. Raises GitFailed where neither works.
+    URL. Raises Refused where neither works.
     """
     if not (tree / ".gitmodules").exists():
         return ()
@@ -62,7 +63,14 @@ def _fill(
         call_git(tree, *command, place, commit, inherit=(lock,))
     else:
         active = ("-c", f"submodule.{name}.active=true")  # not `init`, which would write to the user's configuration
-        call_git(tree, *flags, *active, "submodule", "update", "--quiet", "--checkout", "--", path, inherit=(lock,))
+        try:
+            call_git(tree, *flags, *active, "submodule", "update", "--quiet", "--checkout", "--", path, inherit=(lock,))
+        except GitFailed as error:
+            raise Refused(
+                f"the submodule {path} is needed at {commit[:12]}, which is neither here nor can it be fetched: "
+                f"{error.stderr.strip()}",
+                "git submodule update --init --recursive",
+            ) from error
 
 
 def _has_commit(git_dir: Path, commit: str) -> bool:

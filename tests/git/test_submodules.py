@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from gitorch.errors import Refused
 from gitorch.git import worktrees
-from gitorch.git.command import GitFailed
 from gitorch.git.repository import Repository
 from tests.conftest import commit_files, git
 from tests.git.conftest import administrative, head
@@ -55,7 +55,7 @@ def test_submodules_are_filled(nested: Repository, tree: Path, tmp_path: Path, t
 def test_a_submodule_that_cannot_be_had_leaves_no_worktree(nested: Repository, tree: Path, tmp_path: Path) -> None:
     git(nested.root, "submodule", "deinit", "-q", "-f", "--all")
     subprocess.run(["rm", "-r", nested.common_dir / "modules", tmp_path / "lib"], check=True)
-    with pytest.raises(GitFailed, match="submodule"):
+    with pytest.raises(Refused, match="submodule"):
         worktrees.materialise(nested, head(nested.root), tree)
     assert not tree.exists()
 
