@@ -11,7 +11,7 @@ from typing import Any
 from gitorch.actions.lookup import find_records
 from gitorch.engines.registry import ENGINES
 from gitorch.errors import Refused, UsageError
-from gitorch.model.announce import Listener
+from gitorch.model.announce import Listener, Noticed
 from gitorch.model.status import Status, verbs
 from gitorch.worker.liveness import WorkerLocks, locked, this_worker
 from gitorch.worker.pool import Pool, Summary
@@ -19,6 +19,10 @@ from gitorch.worker.recover import recover
 from gitorch.worker.site import Site
 from gitorch.worker.surroundings import Surroundings
 
+_CHECKED_OUT = (
+    "note: {branch} is checked out in {place}, where new results show as staged changes; "
+    "git reset --hard in there shows the results, once nothing in it is yours"
+)
 MOST_JOBS = 1000  # more tasks at a time than one worker's sockets, and one machine, are for
 
 
@@ -63,6 +67,8 @@ def run(
     recover(site, surroundings, listener)
     only = [record.id for record in find_records(site, references)] if references else None
     _require_live(site, only)
+    if place := site.results.checked_out_at():
+        listener(Noticed(message=_CHECKED_OUT.format(branch=site.results.name, place=place)))
     with locked(locks.alive):
         site.queue.register(worker)
         try:
