@@ -56,7 +56,7 @@ def prepare(site: Site, attempt: Attempt, surroundings: Surroundings) -> Order:
     Raises GitorchError or OSError where that cannot be done: the attempt could not start.
     """
     run, directory, spec = attempt.run, attempt.directory, attempt.payload.spec
-    interpreter = surroundings.interpreter(attempt.payload.interpreter)
+    interpreter = surroundings.interpreter(attempt.payload.interpreter, spec.python)
     _bring_to_pin(site, attempt)
     directory.path.mkdir(parents=True, exist_ok=True)
     config = task_config(spec, attempt.task, str(run.output))

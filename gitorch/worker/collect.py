@@ -60,7 +60,7 @@ class _Log(NamedTuple):
 def gather(site: Site, attempt: Attempt, ended: Ended, surroundings: Surroundings) -> Gathered:
     """Read what the attempt wrote. Whatever of it cannot be kept is said in the attempt's notes."""
     directory, task = attempt.directory, attempt.task
-    kept_log = _log(site, attempt, surroundings.secrets)
+    kept_log = _log(site, attempt, ended.outcome, surroundings.secrets)
     modified, unknown = _modified(site, attempt, ended.outcome)
     found = outputs.find(site, attempt.run, task, link=attempt.payload.spec.link)
     events = read_events(directory.events)
@@ -119,8 +119,10 @@ def _modified(site: Site, attempt: Attempt, outcome: Outcome) -> tuple[Modified,
         return UNMODIFIED, (f"what was changed in the worktree is not known: {error}",)
 
 
-def _log(site: Site, attempt: Attempt, secrets: tuple[bytes, ...]) -> _Log:
+def _log(site: Site, attempt: Attempt, outcome: Outcome, secrets: tuple[bytes, ...]) -> _Log:
     """The log as it is kept, its last lines, and the place in the run's own code that a traceback ends in."""
+    if outcome.kind is Kind.COULD_NOT_START and not attempt.directory.log.exists():
+        return _Log(f"gitorch: {outcome}\n".encode(errors="surrogateescape"), (), None)
     tail: deque[str] = deque(maxlen=TAIL_LINES)
     location = None
     aside = attempt.directory.path / "log.kept"

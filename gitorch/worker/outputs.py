@@ -135,6 +135,8 @@ def _load(run: RunDirectory) -> dict[str, _Seen]:
 
 
 def _save(run: RunDirectory, seen: Mapping[str, _Seen]) -> None:
+    if not run.path.is_dir():
+        return  # nothing could be made for the run
     values = {name: (known.fingerprint, known.output.to_json()) for name, known in seen.items()}
     write_aside(run.path / _SEEN, json.dumps(values).encode())
 

@@ -9,8 +9,10 @@ import subprocess
 import threading
 from collections.abc import Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
+from gitorch.interpreter.choose import choose
 from gitorch.interpreter.probe import Interpreter, probe
 from gitorch.worker.log import secrets_of
 from gitorch.worker.site import Site
@@ -43,12 +45,17 @@ class Surroundings:
         self._interpreters: dict[str, Interpreter] = {}
         self._lock = threading.Lock()
 
-    def interpreter(self, python: str) -> Interpreter:
-        """Raises GitorchError if it cannot be started."""
+    def interpreter(self, python: str, wanted: str | None) -> Interpreter:
+        """The interpreter that a run was readied with; where it is gone, as the repository was moved or the record is
+        from another machine, what `wanted`, the config's `python:` key, stands for now.
+
+        Raises GitorchError if it cannot be started.
+        """
         with self._lock:
             if python not in self._interpreters:
-                root = self._site.repository.main_root
-                self._interpreters[python] = probe(python, cwd=root, env=self.environment)
+                repository = self._site.repository
+                found = python if Path(python).exists() else choose(wanted, repository.root, self.environment)
+                self._interpreters[python] = probe(found, cwd=repository.main_root, env=self.environment)
             return self._interpreters[python]
 
     def describe(self, python: str) -> dict[str, Any]:

@@ -95,6 +95,25 @@ def test_submodules_are_filled_without_their_origin(project: Path, tmp_path: Pat
     assert "vendored lib" in gitorch(project, "ready", "--again", "--snapshot", code=4).stderr
 
 
+def test_a_submodule_that_cannot_be_had_is_told_before_anything_is_queued(project: Path, tmp_path: Path) -> None:
+    library = tmp_path / "library"
+    library.mkdir()
+    git(library, "init", "-q")
+    commit_files(library, {"a": "x"})
+    git(project, "submodule", "add", "-q", str(library), "lib")
+    commit_files(project, {"experiments/a.yaml": config_of("true")})
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "-q", str(project), str(clone))
+    library.rename(tmp_path / "nowhere")
+    said = gitorch(clone, "ready", code=4).stderr
+    assert "the submodule lib is needed at" in said
+    assert "hint: git submodule update --init --recursive" in said
+    assert gitorch_json(clone, "list")["runs"] == []
+    (tmp_path / "nowhere").rename(library)
+    with untouched(clone):
+        gitorch(clone, "ready")
+
+
 def test_filters_are_applied_both_ways(project: Path) -> None:
     git(project, "config", "filter.rot.clean", "tr a-z n-za-m")
     git(project, "config", "filter.rot.smudge", "tr a-z n-za-m")
@@ -143,6 +162,7 @@ def test_names_with_blanks_line_breaks_and_other_scripts(tmp_path: Path) -> None
         gitorch(root, "run")
     assert {run["status"] for run in gitorch_json(root, "list")["runs"]} == {"COMPLETE"}
     assert "mein Versuch ü" in gitorch(root, "list").stdout
+    assert "mein Versuch \\xfc" in gitorch(root, "list", env={"PYTHONIOENCODING": "ascii"}).stdout
     assert gitorch(root, "compare", "mein Versuch ü", "zwei Zeilen").returncode == 0
     record = gitorch_json(root, "show", "zwei Zeilen")["run"]
     assert "  zwei\\nZeilen " in gitorch(root, "show", "zwei Zeilen", env={"LC_ALL": "C"}).stdout
@@ -216,6 +236,21 @@ def test_from_a_linked_worktree_with_a_detached_head(project: Path, tmp_path: Pa
     assert gitorch(project, "logs", again).stdout == "linked\nlinked\n"
 
 
+def test_a_bare_repository_with_worktrees_and_a_clone_that_fetches_blobs_late(project: Path, tmp_path: Path) -> None:
+    commit_files(project, {"data.txt": "fetched\n", "experiments/a.yaml": config_of("cat data.txt")})
+    git(project, "config", "uploadpack.allowFilter", "true")
+    git(project, "config", "uploadpack.allowAnySHA1InWant", "true")
+    git(tmp_path, "clone", "-q", "--bare", "--filter=blob:none", f"file://{project}", "bare.git")
+    git(tmp_path / "bare.git", "worktree", "add", "-q", str(tmp_path / "work"), "main")
+    assert ran(tmp_path / "work") == "fetched\n"
+    write(tmp_path / "work", "data.txt", "edited\n")
+    with untouched(tmp_path / "work"):
+        gitorch(tmp_path / "work", "ready", "--snapshot")
+        gitorch(tmp_path / "work", "run")
+    assert gitorch(tmp_path / "work", "logs", "@").stdout == "edited\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bare.git", "bare.git.gitorch", "project", "work"]
+
+
 def test_from_inside_a_hook(project: Path) -> None:
     """git tells a hook's children of its repository and index; neither gitorch nor what it runs may follow that."""
     command = "env | grep -c ^GIT_ | grep -vx 0; git rev-parse HEAD; git status --porcelain; git ls-files"
@@ -279,8 +314,15 @@ def test_a_linked_directory_is_the_users_own(project: Path) -> None:
     write(project, "experiments/a.yaml", f"gitorch: {{link: [data, cache/deep]}}\n{config_of(command)}")
     assert ran(project) == "not in git\ndeep\n"
     assert (project / "data/in put.txt").read_text() == "not in git\n"
-    write(project, "experiments/b.yaml", f"gitorch: {{link: [dta]}}\n{config_of(command)}")
-    assert "dta" in gitorch(project, "ready", "experiments/b.yaml", code=None).stderr
+    for name, link in {"missing": "dta", "tracked": "cache"}.items():
+        write(project, f"experiments/{name}.yaml", f"gitorch: {{link: [{link}]}}\n{config_of(command)}")
+    commit_files(project, {"cache/tracked": "x", "experiments/fine.yaml": config_of("echo fine")})
+    found = gitorch_json(project, "ready", code=1)
+    assert sorted(run["name"] for run in found["queued"]) == ["a", "fine"], "one config's problem is no other's"
+    assert [(problem["file"], problem["line"], problem["column"]) for problem in found["problems"]] == [
+        ("experiments/missing.yaml", 1, 18),
+        ("experiments/tracked.yaml", 1, 18),
+    ]
 
 
 # What can become of it
@@ -291,6 +333,16 @@ tasks:
   - {id: use, command: 'cat {outputDir}/made.txt; test -f GO'}
   - {id: last, command: 'cat {outputDir}/made.txt'}
 gitorch: {outputs: [figures/*]}
+"""
+
+WHICH = """
+import sys
+
+class Which:
+    def __init__(self, config):
+        pass
+    def run(self):
+        print(sys.executable)
 """
 
 
@@ -310,9 +362,15 @@ def moved_on(root: Path, attempts: Sequence[int] = (1, 2, 1)) -> None:
 @pytest.mark.parametrize("with_workspace", [True, False])
 def test_a_moved_repository_goes_on(project: Path, tmp_path: Path, with_workspace: bool) -> None:
     config = THREE.replace("test -f GO", f"test -f {tmp_path}/go")
-    commit_files(project, {"experiments/three.yaml": config, "experiments/waits.yaml": config_of("cat README.md")})
+    commit_files(project, {".gitignore": ".venv\n", "Tasks.py": WHICH, "experiments/three.yaml": config})
+    write(project, "experiments/waits.yaml", config_of("cat README.md"))
+    interpreter = project / ".venv/bin/python"
+    interpreter.parent.mkdir(parents=True)
+    interpreter.symlink_to(sys.executable)
     gitorch(project, "run", "experiments/three.yaml", code=1)
     gitorch(project, "ready", "experiments/waits.yaml")
+    write(project, "experiments/own.yaml", "tasks: [{id: t, method: Which}]\n")
+    gitorch(project, "ready", "experiments/own.yaml")
     moved = tmp_path / "now here"
     project.rename(moved)
     if with_workspace:
@@ -320,6 +378,27 @@ def test_a_moved_repository_goes_on(project: Path, tmp_path: Path, with_workspac
     (tmp_path / "go").touch()
     moved_on(moved)
     assert gitorch(moved, "logs", "waits").stdout == "A project.\n"
+    assert gitorch(moved, "logs", "own").stdout == f"{moved}/.venv/bin/python\n"
+
+
+def test_an_interpreter_that_is_gone_fails_its_own_run_alone(project: Path) -> None:
+    commit_files(project, {".gitignore": "venv\n", "Tasks.py": WHICH})
+    interpreter = project / "venv/bin/python"
+    interpreter.parent.mkdir(parents=True)
+    interpreter.symlink_to(sys.executable)
+    write(project, "experiments/a.yaml", "gitorch: {python: venv}\ntasks: [{id: t, method: Which}]\n")
+    write(project, "experiments/b.yaml", config_of("echo fine"))
+    gitorch(project, "ready")
+    interpreter.unlink()
+    shutil.rmtree(project.with_name("project.gitorch"))
+    assert "there is no Python interpreter 'venv'" in gitorch(project, "run", code=1).stderr
+    runs = {run["name"]: run["status"] for run in gitorch_json(project, "list")["runs"]}
+    assert runs == {"a": "ERROR", "b": "COMPLETE"}
+    assert "there is no Python interpreter" in gitorch(project, "logs", "a").stdout
+    interpreter.symlink_to(sys.executable)
+    gitorch(project, "retry", "a")
+    gitorch(project, "run")
+    assert gitorch(project, "logs", "a").stdout == f"{interpreter}\n"
 
 
 def test_a_workspace_that_was_deleted_takes_no_result_with_it(project: Path, tmp_path: Path) -> None:
@@ -383,6 +462,9 @@ def test_a_user_who_has_the_results_branch_checked_out(project: Path, tmp_path: 
     gitorch(project, "run", "experiments/a.yaml")
     results = tmp_path / "results"
     git(project, "worktree", "add", "-q", str(results), "gitorch/results")
-    gitorch(project, "run", "experiments/b.yaml")
+    said = gitorch(project, "run", "experiments/b.yaml").stderr
+    assert f"gitorch/results is checked out in {results}" in said
+    git(results, "reset", "-q", "--hard")
+    assert git(results, "status", "--porcelain") == ""
     assert [run["name"] for run in gitorch_json(project, "list")["runs"]] == ["b", "a"]
     assert [run["name"] for run in gitorch_json(results, "list")["runs"]] == ["b", "a"]
