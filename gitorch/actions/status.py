@@ -93,8 +93,7 @@ def status(site: Site, *, moment: datetime | None = None) -> SiteStatus:
         key=lambda record: (order.get(record.id, len(order)), record.created),
     )
     runs = tuple(
-        _live_run(site, record, queued.get(record.id), past, bool(alive), _ahead_of(record, live), moment)
-        for record in live
+        _live_run(site, record, queued.get(record.id), past, alive, _ahead_of(record, live), moment) for record in live
     )
     counts = Counter(record.status for record in records)
     running = [task for run in queued.values() for task in run.tasks if task.status is Status.RUNNING]
@@ -123,7 +122,7 @@ def _live_run(
     record: Record,
     queued: QueuedRun | None,
     past: dict[str, list[float]],
-    has_workers: bool,
+    alive: frozenset[str],
     ahead: int,
     moment: datetime,
 ) -> LiveRun:
@@ -139,7 +138,7 @@ def _live_run(
         progress=progress,
         elapsed_s=None if elapsed is None else round(max(elapsed, 0.0), 3),
         eta=_eta(record, running, progress, elapsed or 0.0, past),
-        why=_why(record, queued, has_workers, ahead),
+        why=_why(site, record, queued, running, alive, ahead),
     )
 
 
@@ -149,16 +148,25 @@ def _next_task(record: Record) -> str | None:
     return min(pending, key=lambda task: order[task.status]).id if pending else None
 
 
-def _why(record: Record, queued: QueuedRun | None, has_workers: bool, ahead: int) -> str | None:
+def _why(
+    site: Site,
+    record: Record,
+    queued: QueuedRun | None,
+    running: QueuedTask | None,
+    alive: frozenset[str],
+    ahead: int,
+) -> str | None:
     """Why a run is not running."""
     match record.status:
         case Status.ERROR:
             task = next(task for task in record.tasks if task.status is Status.ERROR)
             reason = task.attempts[-1].outcome if task.attempts else "it failed"
             return f"{task.id}: {reason}"
-        case Status.WAITING if queued is None:
+        case Status.RUNNING if running and running.worker not in alive:
+            return "its worker is gone: gitorch run takes it up again"
+        case Status.WAITING | Status.RUNNING if record.clone != site.repository.clone_id():
             return "it belongs to another clone"
-        case Status.WAITING if not has_workers:
+        case Status.WAITING if not alive:
             return "no worker is running: gitorch run"
         case Status.WAITING if ahead:
             return f"behind {ahead} run{'s' if ahead > 1 else ''}"
