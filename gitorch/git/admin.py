@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from gitorch.errors import Refused
@@ -29,6 +30,7 @@ from gitorch.tools.files import write_aside
 
 LOCK_REASON = "gitorch"
 _MARK = "gitorch.json"
+FILES = ("HEAD", "commondir", "gitdir", "index", "locked", _MARK)  # and the index that is kept of its commit
 _NAME = re.compile(r"gitorch-[0-9a-f]{12}")
 _ABANDONED_S = 3600.0
 
@@ -50,8 +52,12 @@ class Mark:
 
 def admin_directory(repo: Repository, path: Path) -> Path:
     """Where the worktree at `path` has its administrative directory, be it there or not."""
-    digest = hashlib.sha256(os.fsencode(real_path(path))).hexdigest()
-    return repo.common_dir / "worktrees" / f"gitorch-{digest[:12]}"
+    return repo.common_dir / "worktrees" / _name(path)
+
+
+@lru_cache(maxsize=256)  # asked for a dozen times on the way of one run
+def _name(path: Path) -> str:
+    return f"gitorch-{hashlib.sha256(os.fsencode(real_path(path))).hexdigest()[:12]}"
 
 
 def real_path(path: Path) -> Path:
@@ -143,8 +149,8 @@ def only_one_at(path: Path) -> Iterator[int]:
 
 def _lock_directory(directory: Path) -> int:
     while True:
-        directory.mkdir(parents=True, exist_ok=True)
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError, FileExistsError):  # the latter of one that was there, and just then removed
+            directory.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             with suppress(FileNotFoundError):

@@ -71,7 +71,7 @@ def save_template(repo: Repository, commit: str, tree: Path, index_file: Path) -
     What cannot be copied (submodules, a sparse index, a file system that folds names) is left to git every time, and
     so is everything while there is no room for a template.
     """
-    if any(repo.settings.get(name, [""])[-1] == value for name, value in _LEFT_TO_GIT.items()):
+    if is_left_to_git(repo):
         return
     seen = _place(repo, commit).with_name(f"{commit}.seen")
     if not seen.exists():
@@ -84,6 +84,11 @@ def save_template(repo: Repository, commit: str, tree: Path, index_file: Path) -
             _write(repo, commit, index, tree)
             _drop_old(seen.parent, "", repo.config_int("templates", 4))
             _drop_old(seen.parent, ".seen", 1000)
+
+
+def is_left_to_git(repo: Repository) -> bool:
+    """Whether file names or contents may be otherwise than the index says."""
+    return any(repo.settings.get(name, [""])[-1] == value for name, value in _LEFT_TO_GIT.items())
 
 
 def _place(repo: Repository, commit: str) -> Path:

@@ -18,13 +18,23 @@ from gitorch.errors import NotFound, Refused
 from gitorch.git import admin
 from gitorch.git.admin import LOCK_REASON, Mark, admin_directory, empty_trash, only_one_at, throw_away
 from gitorch.git.command import GitFailed, call_git, call_git_items, call_git_text
-from gitorch.git.index import is_untouched, is_whole
+from gitorch.git.index import Index, is_untouched, is_whole
 from gitorch.git.repository import Repository
 from gitorch.git.submodules import fill_submodules
-from gitorch.git.template import copy_template, save_template
+from gitorch.git.template import copy_template, is_left_to_git, save_template
 from gitorch.tools.files import write_aside
 
-__all__ = ["Modified", "discard", "empty_trash", "is_present", "link_source", "materialise", "modified", "reset"]
+__all__ = [
+    "Modified",
+    "discard",
+    "empty_trash",
+    "hand_on",
+    "is_present",
+    "link_source",
+    "materialise",
+    "modified",
+    "reset",
+]
 
 
 class Modified(NamedTuple):
@@ -135,6 +145,44 @@ def discard(repo: Repository, path: Path) -> None:
     """Remove the worktree at `path`, if there is one. Quick: the files are deleted by `empty_trash`."""
     with only_one_at(path):
         throw_away(repo, path)
+
+
+def hand_on(repo: Repository, source: Path, path: Path, commit: str) -> bool:
+    """Let the worktree at `source`, which nobody needs any more, be the one at `path`, where there is none.
+
+    Only one at `commit` whose tracked files nothing has touched; what else lies in it is removed. A fifth of what even
+    a copy of the template costs. False: it cannot be done, and the worktree is as good for nothing else as before.
+    """
+    with only_one_at(path), only_one_at(source):
+        if is_left_to_git(repo) or os.path.lexists(path) or not _is_as_made(repo, source, commit):
+            return False
+        _replace(admin_directory(repo, source) / "index", _kept_index(repo, source, commit))
+        source.rename(path)
+        admin.mend(repo, path)
+    return True
+
+
+def _is_as_made(repo: Repository, path: Path, commit: str) -> bool:
+    """Whether the worktree is just as it was made for `commit`, once what is not tracked is removed."""
+    directory, kept = admin_directory(repo, path), _kept_index(repo, path, commit)
+    if (
+        admin.read_mark(repo, path) != Mark(commit=commit)
+        or set(os.listdir(directory)) != {*admin.FILES, kept.name}  # noqa: PTH208
+        or (directory / "HEAD").read_bytes() != f"{commit}\n".encode()
+        or not is_untouched(path, kept)
+    ):
+        return False
+    files = Index(kept.read_bytes())
+    tracked = {b".git", *files.directories, *(entry.path for entry in files.entries)}
+    mode = path.stat().st_mode
+    for inside in (b"", *files.directories):
+        place = os.path.join(os.fsencode(path), inside)  # noqa: PTH118  bytes
+        if os.stat(place).st_mode != mode:  # noqa: PTH116
+            return False
+        for name in os.listdir(place):  # noqa: PTH208
+            if os.path.join(inside, name) not in tracked:  # noqa: PTH118
+                admin.delete(Path(os.fsdecode(place), os.fsdecode(name)))
+    return True
 
 
 def _build(repo: Repository, commit: str, path: Path, link: Sequence[str], lock: int) -> None:

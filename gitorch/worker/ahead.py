@@ -5,9 +5,10 @@ from __future__ import annotations
 import queue
 import shutil
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from gitorch.errors import GitorchError
 from gitorch.git import worktrees
@@ -22,10 +23,13 @@ def materialise_next(site: Site, only: Sequence[str] | None = None) -> None:
     Raises GitorchError, OSError.
     """
     for run, payload in site.queue.next_runs(site.worktrees_ahead, only):
-        tree = site.directory(run).tree
-        if not worktrees.is_present(site.repository, tree):
-            wanted = Payload.from_json(payload)
-            worktrees.materialise(site.repository, wanted.pin.commit, tree, link=wanted.spec.link)
+        _materialise(site, run, Payload.from_json(payload))
+
+
+def _materialise(site: Site, run: str, wanted: Payload) -> None:
+    tree = site.directory(run).tree
+    if not worktrees.is_present(site.repository, tree):
+        worktrees.materialise(site.repository, wanted.pin.commit, tree, link=wanted.spec.link)
 
 
 def clear_away(site: Site, run: str, *, keep_files: bool = False) -> None:
@@ -36,8 +40,16 @@ def clear_away(site: Site, run: str, *, keep_files: bool = False) -> None:
         shutil.rmtree(directory.path, ignore_errors=True)
 
 
+class _Finished(NamedTuple):
+    run: str
+    keep_files: bool
+
+
 class Ahead:
-    """The thread; a context manager. What it cannot do it tells, and whoever needs it done tries again."""
+    """The thread; a context manager. What it cannot do it tells, and whoever needs it done tries again.
+
+    The worktree of a finished run that left it as it was is handed on to the next one, so some wait for that.
+    """
 
     def __init__(self, site: Site, only: Sequence[str] | None, tell: Callable[[Noticed], None]) -> None:
         self._site = site
@@ -45,6 +57,8 @@ class Ahead:
         self._tell = tell
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._looking = threading.Event()
+        self._finished: deque[_Finished] = deque()
+        self._there: set[str] = set()  # runs that have their worktree; whoever begins one looks again
         self._thread = threading.Thread(target=self._work, name="ahead")
 
     def __enter__(self) -> Self:
@@ -64,16 +78,46 @@ class Ahead:
             self._jobs.put(self._look)
 
     def clear_away(self, run: str, *, keep_files: bool) -> None:
-        self._jobs.put(lambda: clear_away(self._site, run, keep_files=keep_files))
+        self._jobs.put(lambda: self._retire(_Finished(run, keep_files)))
 
     def _look(self) -> None:
         self._looking.clear()
-        materialise_next(self._site, self._only)
+        before, self._there = self._there, set()
+        for run, payload in self._site.queue.next_runs(self._site.worktrees_ahead, self._only):
+            if run not in before:
+                self._make(run, Payload.from_json(payload))
+            self._there.add(run)
+
+    def _make(self, run: str, wanted: Payload) -> None:
+        if self._finished and not wanted.spec.link:
+            self._hand_on(self._finished.popleft(), run, wanted.pin.commit)
+        _materialise(self._site, run, wanted)
+
+    def _hand_on(self, finished: _Finished, run: str, commit: str) -> None:
+        left, tree = (self._site.directory(name).tree for name in (finished.run, run))
+        worktrees.hand_on(self._site.repository, left, tree, commit)
+        self._clear(finished)
+
+    def _retire(self, finished: _Finished) -> None:
+        self._finished.append(finished)
+        while len(self._finished) > self._site.worktrees_ahead:
+            self._clear(self._finished.popleft())
+
+    def _clear(self, finished: _Finished) -> None:
+        clear_away(self._site, finished.run, keep_files=finished.keep_files)
+
+    def _clear_all(self) -> None:
+        while self._finished:
+            self._clear(self._finished.popleft())
+        worktrees.empty_trash(self._site.repository)
 
     def _work(self) -> None:
         while job := self._jobs.get():
-            try:
-                job()
-            except (GitorchError, OSError) as error:
-                self._tell(Noticed(message=str(error)))
-        worktrees.empty_trash(self._site.repository)
+            self._attempt(job)
+        self._attempt(self._clear_all)
+
+    def _attempt(self, job: Callable[[], None]) -> None:
+        try:
+            job()
+        except (GitorchError, OSError) as error:
+            self._tell(Noticed(message=str(error)))
