@@ -1,21 +1,25 @@
 """The worker: claims tasks, has them prepared, executed and committed, N at a time.
 
 The main thread claims and talks to the engine. Preparers make worktrees ready; the committer gathers what ended and
-commits it, all that ended meanwhile in one commit; a third thread keeps worktrees ready ahead. They answer through one
-inbox, so that no thread waits for another's disk and only the main one changes what the pool knows.
+commits it, together what ends in short succession while every slot is busy; a third thread keeps worktrees ready ahead.
+They answer through one inbox, so that no thread waits for another's disk and only the main one changes what the pool
+knows.
 """
 
 from __future__ import annotations
 
+import math
 import queue
 import secrets
 import selectors
 import signal
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from types import FrameType
 from typing import NamedTuple
 
@@ -35,6 +39,7 @@ from gitorch.worker.site import Site
 from gitorch.worker.surroundings import Surroundings
 
 LARGEST_BATCH = 64
+GATHERING_S = 0.05  # an end waits so long for others to be committed with it, unless a slot is waiting for the commit
 PREPARERS = 4
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 WISHES_S = 0.2  # how often the queue is looked at for runs to be killed
@@ -70,6 +75,13 @@ class _Stuck(NamedTuple):
     error: BaseException
 
 
+class _Wish(Enum):
+    """What the committer is asked for besides."""
+
+    NOW = auto()  # to commit what it has: a slot has nothing to do until then
+    LAST = auto()  # to commit what it has, and be done
+
+
 _Message = _Prepared | _Unprepared | _Committed | _Stuck | Noticed
 
 
@@ -96,7 +108,7 @@ class Pool:
         self._by = by
         self._inbox: Inbox[_Message] = Inbox()
         self._ahead = Ahead(site, only, self._inbox.post)
-        self._to_commit: queue.SimpleQueue[tuple[Attempt, Ended] | None] = queue.SimpleQueue()
+        self._to_commit: queue.SimpleQueue[tuple[Attempt, Ended] | _Wish] = queue.SimpleQueue()
         self._in_hand: dict[str, Attempt] = {}  # by token, from the claim until the commit
         self._in_engine: set[str] = set()
         self._committing: set[str] = set()
@@ -134,11 +146,13 @@ class Pool:
         while not (self._stops or self._stuck) and len(self._in_hand) - len(self._committing) < self._engine.slots:
             claim = self._site.queue.claim(self._worker, secrets.token_hex(16), now=now(), only=self._only)
             if claim is None:
-                return
+                break
             attempt = Attempt.of(self._site, claim)
             self._in_hand[claim.token] = attempt
             preparers.submit(self._prepare, attempt)
             self._ahead.look()
+        if self._committing and len(self._in_hand) - len(self._committing) < self._engine.slots:
+            self._to_commit.put(_Wish.NOW)
 
     def _wait(self) -> None:
         with selectors.DefaultSelector() as selector:
@@ -238,17 +252,26 @@ class Pool:
             self._inbox.post(_Stuck([attempt], error))
 
     def _commit_all(self) -> None:
-        """Commit what has ended, together what ended while the commit before was flushed; until None comes."""
-        going_on = True
-        while going_on:
-            batch = [self._to_commit.get()]
-            with suppress(queue.Empty):
-                while len(batch) < LARGEST_BATCH:
-                    batch.append(self._to_commit.get_nowait())
-            going_on = None not in batch
-            ended = [item for item in batch if item is not None]
-            if ended:
-                self._commit(ended)
+        """Commit what has ended, until the last."""
+        wish = None
+        while wish is not _Wish.LAST:
+            batch, wish = self._next_batch()
+            if batch:
+                self._commit(batch)
+
+    def _next_batch(self) -> tuple[list[tuple[Attempt, Ended]], _Wish | None]:
+        """What has ended: at least one, and what follows it until that is wished, enough, or has taken GATHERING_S."""
+        batch: list[tuple[Attempt, Ended]] = []
+        deadline = math.inf
+        with suppress(queue.Empty):
+            while len(batch) < LARGEST_BATCH:
+                match self._to_commit.get(timeout=max(0.0, deadline - time.monotonic()) if batch else None):
+                    case _Wish() as wish if batch or wish is _Wish.LAST:
+                        return batch, wish
+                    case (attempt, ended):
+                        deadline = min(deadline, time.monotonic() + GATHERING_S)
+                        batch.append((attempt, ended))
+        return batch, None
 
     def _commit(self, batch: list[tuple[Attempt, Ended]]) -> None:
         attempts = [attempt for attempt, _ in batch]
@@ -267,7 +290,7 @@ class Pool:
             try:
                 yield preparers
             finally:
-                self._to_commit.put(None)
+                self._to_commit.put(_Wish.LAST)
                 committer.join()
 
     @contextmanager
