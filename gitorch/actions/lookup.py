@@ -22,6 +22,8 @@ def all_records(site: Site) -> list[Record]:
 
 def find_records(site: Site, references: Sequence[str]) -> list[Record]:
     """The runs that are meant, in the order they were named, each once. Raises NotFound, UsageError."""
+    if not references:
+        return []
     records = all_records(site)
     names = [Named(record.id, record.name, record.label, record.created) for record in records]
     by_id = {record.id: record for record in records}

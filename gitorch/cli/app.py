@@ -172,7 +172,6 @@ def run(
     json_: Json = False,
 ) -> int:
     """Work the queue until nothing is left to do."""
-    from gitorch.actions.ready import ready as make_ready  # noqa: PLC0415
     from gitorch.actions.run import workable  # noqa: PLC0415
 
     site = _site()
@@ -180,6 +179,8 @@ def run(
     references = [item for item in what or [] if not Path(item).exists()]
     failed = False
     if configs:
+        from gitorch.actions.ready import ready as make_ready  # noqa: PLC0415  with YAML: 60 ms
+
         made = make_ready(site, configs, environment=os.environ)
         _show_ready(made, dry_run=False, quiet=json_)
         failed = _has_errors(made.problems)

@@ -13,6 +13,7 @@ import re
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,9 @@ _PROGRAM = Path(runner.__file__).with_name("probe.py")
 _TIME_LIMIT_S = 60.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Interpreter:
-    """A Python, as it described itself. All paths are absolute."""
+    """A Python, as it described itself at one time; another answer is another one. All paths are absolute."""
 
     executable: str  # the interpreter itself, where `python` is a version manager's shim
     version: str
@@ -52,6 +53,7 @@ def probe(python: str, *, cwd: Path, env: Mapping[str, str]) -> Interpreter:
     )
 
 
+@lru_cache(maxsize=8)  # asked for every attempt
 def source_roots(interpreter: Interpreter, main_root: Path) -> tuple[str, ...]:
     """The directories, relative to the root, that modules of the main tree are imported from."""
     candidates = [

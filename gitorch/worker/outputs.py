@@ -57,7 +57,8 @@ def find(site: Site, run: RunDirectory, task: TaskSpec, *, link: Iterable[str]) 
             continue
         outputs.append(known.output)
         seen[name] = known
-    _save(run, seen)
+    if seen or before:
+        _save(run, seen)
     outputs += _out_of_sight(site, run)
     return Found(outputs=tuple(outputs), new=new, notes=tuple(notes))
 
