@@ -12,7 +12,7 @@ from typing import Any
 from gitorch.actions.validate import Validated, validate
 from gitorch.config.load import SUFFIXES, LoadedConfig, is_config
 from gitorch.errors import Refused
-from gitorch.git import pins
+from gitorch.git import pins, worktrees
 from gitorch.git.code import code_identity
 from gitorch.git.snapshot import snapshot as take_snapshot
 from gitorch.model.identity import run_identity
@@ -24,7 +24,7 @@ from gitorch.model.record import Change, Hold, Record, TaskRecord
 from gitorch.model.spec import RunSpec
 from gitorch.model.status import Status
 from gitorch.tools.clock import stamp
-from gitorch.worker.ahead import materialise_next
+from gitorch.worker.ahead import clear_away, materialise_next
 from gitorch.worker.commit import trailers
 from gitorch.worker.recover import catch_up, new_run
 from gitorch.worker.site import Site
@@ -292,8 +292,21 @@ def _queue(site: Site, records: Sequence[Record], configs: Sequence[LoadedConfig
     catch_up(site)
     names = ", ".join(dict.fromkeys(record.name for record in records))
     many = f"{len(records)} runs of {names}" if len(records) > 1 else f"{names} {records[0].id}"
+    _materialise(site, records[0])
     queue_records(site, records, [config.source for config in configs], f"{many}: ready")
     materialise_next(site)
+
+
+def _materialise(site: Site, record: Record) -> None:
+    """The first run's worktree. That the commit can be checked out, with submodules, large files and filters, is known
+    before anything is queued. Raises GitorchError.
+    """
+    pins.keep(site.repository, record.pin.commit)
+    try:
+        worktrees.materialise(site.repository, record.pin.commit, site.directory(record.id).tree, link=record.spec.link)
+    except BaseException:
+        clear_away(site, record.id)
+        raise
 
 
 def _output_name(spec: RunSpec, run: str, created: datetime) -> str | None:

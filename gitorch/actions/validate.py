@@ -16,7 +16,8 @@ from pathlib import Path
 
 from gitorch.config.load import ConfigContext, LoadedConfig, find_configs, load_config
 from gitorch.errors import GitorchError, NotFound
-from gitorch.git import pins, worktrees
+from gitorch.git import worktrees
+from gitorch.git.pins import ignored_paths
 from gitorch.interpreter.choose import choose
 from gitorch.interpreter.environment import attempt_environment
 from gitorch.interpreter.preflight import Complaint, PreflightConfig, PreflightTask, preflight
@@ -127,8 +128,7 @@ class _Examination:
             is_in_the_code = spec.path_to_tasks != "." or _has_methods(spec)
             if is_in_the_code or spec.link or source_roots(interpreter, self._main_root):
                 groups.setdefault((interpreter.executable, spec.path_to_tasks), []).append(config)
-        # Whether submodules can be had is to be known before anything is queued.
-        if groups or (configs and pins.has_path(self._site.repository, self._pin.commit, ".gitmodules")):
+        if groups:
             with self._scratch() as tree:
                 for (python, path_to_tasks), members in groups.items():
                     unlinked = [problem for config in members for problem in self._unlinked(tree, config)]
@@ -225,7 +225,7 @@ class _Examination:
         }
         if not named:
             return []
-        ignored = pins.ignored_paths(self._site.repository, list(named))
+        ignored = ignored_paths(self._site.repository, list(named))
         return [
             config.problem(
                 (named[path],),

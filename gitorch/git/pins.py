@@ -44,11 +44,6 @@ def is_here(repo: Repository, commit: str) -> bool:
     return run_git(repo.root, "cat-file", "-e", f"{commit}^{{commit}}").returncode == 0
 
 
-def has_path(repo: Repository, commit: str, path: str) -> bool:
-    """Whether the commit has a file or directory at `path`."""
-    return run_git(repo.root, "cat-file", "-e", f"{commit}:{path}").returncode == 0
-
-
 def require(repo: Repository, commit: str) -> None:
     """Raises NotFound where this clone lacks the commit of a run."""
     if not is_here(repo, commit):

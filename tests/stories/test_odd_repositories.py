@@ -69,6 +69,23 @@ def test_files_of_git_lfs_are_there_as_files(project: Path) -> None:
     git(project, "lfs", "fsck")
 
 
+def test_large_files_that_cannot_be_had_are_told_before_anything_is_queued(project: Path, tmp_path: Path) -> None:
+    git(project, "lfs", "install", "--local")
+    git(project, "lfs", "track", "*.bin")
+    commit_files(project, {"data.bin": b"x" * 2000, "experiments/a.yaml": config_of("cat data.bin")})
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "-q", str(project), str(clone))
+    git(clone, "lfs", "install", "--local")
+    git(project, "lfs", "uninstall", "--local")
+    shutil.rmtree(project / ".git/lfs")
+    said = gitorch(clone, "ready", code=None)
+    assert said.returncode not in (0, 70)
+    assert "data.bin" in said.stderr
+    assert gitorch_json(clone, "list")["runs"] == []
+    assert {path.name for path in (tmp_path / "clone.gitorch").iterdir()} <= {"trash", "templates", "scratch"}
+    assert git(clone, "worktree", "list").count("\n") == 0
+
+
 def test_submodules_are_filled_without_their_origin(project: Path, tmp_path: Path) -> None:
     library = tmp_path / "library"
     library.mkdir()
