@@ -7,10 +7,8 @@ reference follows the branch, so that a branch which vanished or went backwards 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
-import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,7 +17,7 @@ from typing import Any, NamedTuple
 from gitorch.errors import GitorchError, Refused
 from gitorch.git.artifacts import Stored
 from gitorch.git.branch_readme import README
-from gitorch.git.command import call_git_items, call_git_lines, call_git_success, child_environment, run_git
+from gitorch.git.command import call_git_items, call_git_lines, call_git_success, run_git
 from gitorch.git.lock import locked
 from gitorch.git.objects import read_objects
 from gitorch.git.pack import KeptPack, Kind, PackWriter
@@ -33,7 +31,6 @@ DEFAULT_BRANCH = "gitorch/results"
 KEPT = "refs/gitorch/kept/results"
 OWN_NAMES = frozenset({b"README.md", b"runs", b"killed"})
 _RECORDS_AT_ONCE = 2000
-_PACKS_BEFORE_REPACK = 30
 
 
 class Step(NamedTuple):
@@ -301,32 +298,6 @@ class Change:
         if self._pack is None:
             self._pack = PackWriter(self._repo.common_dir)
         return self._pack
-
-
-def maybe_repack(repo: Repository) -> bool:
-    """Merge the packs in the background where there are many; whether it was begun."""
-    packs = repo.common_dir / "objects" / "pack"
-    names = [path.name for path in packs.iterdir()] if packs.is_dir() else []
-    # git 2.39 cannot repack a partial clone by geometry.
-    if sum(name.endswith(".pack") for name in names) < _PACKS_BEFORE_REPACK or any(
-        n.endswith(".promisor") for n in names
-    ):
-        return False
-    with (repo.state_dir / "repack.lock").open("wb") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        # The shell leaves at once, so that nobody has to wait for git; git holds the lock on as long as it lives.
-        repack = ("git", "-C", str(repo.root), "repack", "-d", "-q", "-n", "--geometric=2")
-        subprocess.run(
-            ["sh", "-c", '"$@" >/dev/null 2>&1 </dev/null &', "sh", *repack],
-            env=child_environment(),
-            start_new_session=True,
-            pass_fds=(lock.fileno(),),
-            check=True,
-        )
-    return True
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ import pytest
 from gitorch.errors import Busy, Refused
 from gitorch.git import lock, refs, results
 from gitorch.git.repository import Repository
-from gitorch.git.results import KEPT, ResultsBranch, maybe_repack
+from gitorch.git.results import KEPT, ResultsBranch
 from gitorch.model.ids import run_path
 from tests.conftest import AUTHOR, commit_files, git
 
@@ -465,21 +465,6 @@ def test_a_lock_that_is_never_given_back_is_busy(
         put(branch, OTHER)
     assert branch.tip() == tip
     assert not list((project / ".git" / "objects" / "pack").glob("*.keep"))
-
-
-def test_packs_are_merged_in_the_background(project: Path, branch: ResultsBranch) -> None:
-    packs = project / ".git" / "objects" / "pack"
-    put(branch, "f" * 12)
-    assert not maybe_repack(branch.repo)
-    runs = [f"{number:012x}" for number in range(results._PACKS_BEFORE_REPACK)]
-    for run in runs:
-        put(branch, run)
-    assert maybe_repack(branch.repo)
-    until(lambda: len(list(packs.glob("*.pack"))) < 5)
-    assert branch.run_ids() == [*runs, "f" * 12]
-    put(branch, RUN)  # by the same process, whose packs were taken away under it
-    assert branch.run_ids() == [*runs, RUN, "f" * 12]
-    assert_sound(project)
 
 
 def test_a_full_disk_is_said_in_words(branch: ResultsBranch) -> None:
