@@ -8,10 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self
 
+from gitorch.errors import Refused
 from gitorch.git.repository import Repository
 from gitorch.git.results import ResultsBranch
 from gitorch.model.workspace import RunDirectory
 from gitorch.queue.queue import Queue
+from gitorch.tools import filesystem
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class Site:
 
     @cached_property
     def queue(self) -> Queue:
+        """The queue, made if it is not there. Raises Refused on a network file system, and what `Queue.open` does."""
+        _require_local(self.state)
         return Queue.open(self.queue_path, home=self._home())
 
     @property
@@ -65,3 +69,13 @@ class Site:
         """The place queue.db belongs to: a copy of the repository is another place."""
         status = self.repository.common_dir.stat()
         return f"{socket.gethostname()}:{status.st_dev}:{status.st_ino}"
+
+
+def _require_local(state: Path) -> None:
+    """SQLite's WAL needs memory that all who use the file share (https://www.sqlite.org/wal.html)."""
+    kind = filesystem.kind_of(state)
+    if filesystem.is_network(kind):
+        raise Refused(
+            f"{state} is on a network file system ({kind}), where the queue's database could be damaged",
+            "git config gitorch.stateDir ~/.local/state/gitorch moves it to a disk of this machine",
+        )
