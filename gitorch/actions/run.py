@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gitorch.actions.lookup import find_records
+from gitorch.actions.lookup import all_records, find_records
 from gitorch.engines.registry import ENGINES
 from gitorch.errors import Refused, UsageError
 from gitorch.model.announce import Listener, Noticed
-from gitorch.model.status import Status, verbs
+from gitorch.model.status import Status
 from gitorch.worker.liveness import WorkerLocks, locked, this_worker
 from gitorch.worker.pool import Pool, Summary
 from gitorch.worker.recover import recover
@@ -86,7 +86,7 @@ def run(
             if not site.queue.running_of(worker.id):
                 site.queue.unregister(worker.id)
                 locks.remove()
-    return _worked(summary)
+    return _worked(site, summary)
 
 
 def workable(site: Site, ids: Sequence[str]) -> list[str]:
@@ -117,16 +117,20 @@ def _require_live(site: Site, only: Sequence[str] | None) -> None:
         instead = {
             Status.COMPLETE: f"gitorch rerun {record.id} makes and runs it anew",
             Status.ERROR: f"gitorch retry {record.id} lets it continue where it failed",
+            Status.HOLD: f"gitorch release {record.id} lets it be run",
+            Status.FAILED: f"gitorch resubmit {record.id} queues it again",
         }
-        possible = ", ".join(verbs(record.status))
-        raise Refused(
-            f"{record.label} ({record.id}) is {record.status} and cannot be run",
-            hint=instead.get(record.status, f"possible are: {possible}"),
-        )
+        message = f"{record.label} ({record.id}) is {record.status} and cannot be run"
+        raise Refused(message, hint=instead[record.status])
 
 
-def _worked(summary: Summary) -> Worked:
+def _worked(site: Site, summary: Summary) -> Worked:
+    """What became of the runs: one that was stopped on its way is WAITING, now that nobody is at it."""
+    left = any(status is Status.RUNNING for _, status in summary.runs.values())
+    now = {record.id: record.status for record in all_records(site)} if left else {}
     return Worked(
-        runs=tuple(RunEnd(id=run, label=label, status=status) for run, (label, status) in summary.runs.items()),
+        runs=tuple(
+            RunEnd(id=run, label=label, status=now.get(run, status)) for run, (label, status) in summary.runs.items()
+        ),
         interrupted=summary.interrupted,
     )

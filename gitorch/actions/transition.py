@@ -116,7 +116,7 @@ def refusal(site: Site, verb: str, record: Record, queued: QueuedRun | None) -> 
         possible = ", ".join(known for known in verbs(record.status) if known in OPERATOR_VERBS)
         return (
             f"{run} is {record.status}, and {verb} is for {wanted}",
-            f"from {record.status} possible is: {possible or 'looking at it, and rerun'}",
+            f"possible for a {record.status} run: {possible or 'rerun'}",
         )
     if verb == "hold" and not has_something_to_hold(record, running_tasks(queued)):
         return f"{run} has no task left to hold: its last one is running", f"gitorch kill {record.id} ends it"

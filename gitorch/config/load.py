@@ -53,8 +53,9 @@ def load_config(data: bytes, *, file: str, settings: ConfigContext) -> LoadedCon
         specs = (reading.spec(),)
         problems += reading.problems
     elif not problems:
-        wrong = "holds nothing" if document.value is None else f"must be a mapping, not {kind_of(document.value)}"
-        problems.append(document.problem((), f"a config {wrong}", "write keys and values, 'tasks' among them"))
+        kind = kind_of(document.value)
+        wrong = "the config is empty" if document.value is None else f"a config must be a mapping, not {kind}"
+        problems.append(document.problem((), wrong, "write keys and values, 'tasks' among them"))
     if has_errors(problems):
         specs = ()
     problems.sort(key=lambda problem: (problem.line, problem.column))

@@ -93,9 +93,7 @@ def test_the_minimal_file_of_four_keys() -> None:
 
 def test_only_tasks_is_required() -> None:
     assert complaints(TASKS) == ""
-    assert (
-        complaints("# nothing\n") == "1:1: error: a config holds nothing\n  write keys and values, 'tasks' among them"
-    )
+    assert complaints("# nothing\n") == "1:1: error: the config is empty\n  write keys and values, 'tasks' among them"
     assert complaints("- a\n").startswith("1:1: error: a config must be a mapping, not a list\n")
     assert complaints("just words\n").startswith("1:1: error: a config must be a mapping, not text\n")
     assert complaints("a: 1\n") == (

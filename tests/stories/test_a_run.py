@@ -226,6 +226,7 @@ def test_ctrl_c_twice_stops_what_runs_and_gives_it_back(project: Path, tmp_path:
     worker.send_signal(signal.SIGINT)
     _, said = worker.communicate(timeout=20)
     assert worker.returncode == 130, said
+    assert "1 run: 1 WAITING; stopped" in said
     [run] = gitorch_json(project, "list")["runs"]
     assert run["status"] == "WAITING"
     [attempt] = gitorch_json(project, "show", "@")["run"]["tasks"][0]["attempts"]
