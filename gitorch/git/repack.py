@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from gitorch.git.command import call_git, child_environment
 from gitorch.git.repository import Repository
@@ -18,7 +18,7 @@ _REPACK = ("repack", "-d", "-q", "-n", "--geometric=2")
 
 def maybe_repack(repo: Repository) -> bool:
     """Merge the packs in the background where there are many; whether it was begun."""
-    if not _can_repack(repo) or count_packs(repo) < _PACKS_BEFORE_REPACK:
+    if count_packs(repo) < _PACKS_BEFORE_REPACK or not _can_repack(repo):
         return False
     with _only_one(repo) as lock:
         if lock is None:
@@ -46,16 +46,20 @@ def repack(repo: Repository) -> bool:
 
 
 def count_packs(repo: Repository) -> int:
-    return len(list(_packs(repo).glob("*.pack")))
+    return _count(repo, ".pack")
 
 
 def _can_repack(repo: Repository) -> bool:
     """git 2.39 cannot repack a partial clone by geometry."""
-    return not any(_packs(repo).glob("*.promisor"))
+    return not _count(repo, ".promisor")
 
 
-def _packs(repo: Repository) -> Path:
-    return repo.common_dir / "objects" / "pack"
+def _count(repo: Repository, suffix: str) -> int:
+    """Files among the packs, by their names as text: this is in the way of every commit."""
+    try:
+        return sum(name.endswith(suffix) for name in os.listdir(repo.common_dir / "objects" / "pack"))  # noqa: PTH208
+    except FileNotFoundError:
+        return 0
 
 
 @contextmanager

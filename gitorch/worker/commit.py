@@ -7,15 +7,18 @@ the queue keeps which commit it was told of last (see `recover.py`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 
 from gitorch.git import artifacts
 from gitorch.git.artifacts import Stored
+from gitorch.git.repack import maybe_repack
 from gitorch.git.results import Change
 from gitorch.model.announce import AttemptEnded
 from gitorch.model.ids import run_path
 from gitorch.model.record import Record, after_attempt
 from gitorch.model.status import Status
 from gitorch.queue.queue import AttemptEnd
+from gitorch.tools.clock import stamp
 from gitorch.worker.collect import Gathered
 from gitorch.worker.site import Site
 
@@ -44,6 +47,7 @@ def commit(site: Site, batch: Sequence[Gathered], *, by: str) -> list[AttemptEnd
         after = change.commit(_subject(recorded), trailers(record for _, record in recorded))
     ends = [_end(gathered, record) for gathered, record in recorded]
     accepted = {end.token for end in site.queue.finish(ends, tip=(before, after))}
+    maybe_repack(site.repository)
     return [
         _announcement(gathered, record) for gathered, record in recorded if gathered.attempt.claim.token in accepted
     ]
@@ -110,7 +114,17 @@ def _end(gathered: Gathered, record: Record) -> AttemptEnd:
     claim = gathered.attempt.claim
     task = record.task(claim.task)
     last = task.attempts[-1]
-    return AttemptEnd(run=claim.run, task=claim.task, token=claim.token, status=task.status, outcome=last.outcome)
+    follows = gathered.follows
+    return AttemptEnd(
+        run=claim.run,
+        task=claim.task,
+        token=claim.token,
+        status=task.status,
+        outcome=last.outcome,
+        retries=follows.retries,
+        losses=follows.losses,
+        not_before=stamp(datetime.now(UTC) + timedelta(seconds=follows.backoff_s)) if follows.backoff_s else None,
+    )
 
 
 def _subject(recorded: Sequence[tuple[Gathered, Record]]) -> str:
