@@ -8,6 +8,7 @@ import functools
 import io
 import json
 import os
+import signal
 import sys
 import tempfile
 import traceback
@@ -56,6 +57,7 @@ Parameters = ParamSpec("Parameters")
 def launched(app: typer.Typer) -> int:
     """The program's exit code; what is wrong with the command line is told as any other error is."""
     _write_whatever_comes()
+    _tidy_up_when_told_to_end()
     try:
         return app(prog_name="gitorch", standalone_mode=False) or EXIT_OK
     except _CommandLineError as error:
@@ -65,6 +67,13 @@ def launched(app: typer.Typer) -> int:
         else:
             error.show()
         return error.exit_code
+
+
+def _tidy_up_when_told_to_end() -> None:
+    """To be told to end is to be interrupted: what was begun is undone. What nohup has ignored stays ignored."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
 
 
 def guarded(command: Callable[Parameters, int | None]) -> Callable[Parameters, None]:

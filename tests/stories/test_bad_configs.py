@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from gitorch.actions.ready import Ready, ready
 from gitorch.model.problem import has_errors
 from gitorch.worker.site import Site
 from tests.config.test_properties import PATHS, VALUES, config_with, written
-from tests.conftest import commit_files, git, gitorch, gitorch_json, write
+from tests.conftest import commit_files, git, gitorch, gitorch_json, started, wait_for, write
 
 TASKS = "class Prepare:\n    def __init__(self, config): pass\n    def run(self): pass\nTrain = Prepare\n"
 
@@ -242,3 +243,23 @@ def test_what_validate_does_is_its_own_configs_problem(project: Path, monkeypatc
     assert "looked at 14" in printed
     assert "raw" in printed
     assert len(_state(project)[1].split("worktree ")) == 4, "the user's own and one for each run"
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_validate_that_is_interrupted_leaves_nothing(project: Path, tmp_path: Path, sent: signal.Signals) -> None:
+    validates = (
+        "def validate(self):\n        open(self.config['told'], 'w').write(str(os.getpid()))\n        time.sleep(60)"
+    )
+    tasks = f"import os, time\nclass Slow:\n    def __init__(self, config): self.config = config\n    {validates}\n"
+    commit_files(project, {"Tasks.py": f"{tasks}    def run(self): pass\n"})
+    told = tmp_path / "told"
+    write(project, "experiments/slow.yaml", f"told: {told}\ntasks: [{{id: t, method: Slow}}]\n")
+    before = _state(project)
+    process = started(project, "ready")
+    wait_for(lambda: told.exists() and told.read_text())
+    process.send_signal(sent)
+    _, said = process.communicate(timeout=20)
+    assert (process.returncode, said) == (130, "error: interrupted\n")
+    wait_for(lambda: not Path(f"/proc/{told.read_text()}").exists())
+    assert _state(project) == before
+    assert list(Site.at(project).workspace.glob("scratch/*")) == []
