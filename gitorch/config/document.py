@@ -351,7 +351,7 @@ def core_value(text: str) -> Any:
         raise ValueError(f"'{text}' cannot be recorded: records are JSON, which has no infinity and no NaN")
     for pattern, convert in _NUMBERS:
         if pattern.fullmatch(text):
-            if len(text) > LONGEST_NUMBER or not math.isfinite(convert(text)):
+            if len(text) > LONGEST_NUMBER or abs(convert(text)) == math.inf:  # isfinite() is for floats
                 raise ValueError("the number is too large to be recorded")
             return convert(text)
     return text

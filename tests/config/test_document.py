@@ -99,6 +99,10 @@ def test_a_number_that_json_cannot_hold_is_refused(number: str) -> None:
     assert problem.column == 5
 
 
+def test_a_whole_number_may_be_larger_than_any_other() -> None:
+    assert parse(f"a: {'9' * 400}\n").value == {"a": 10**400 - 1}
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
