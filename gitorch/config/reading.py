@@ -10,22 +10,34 @@ from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 from gitorch.config.address import parse_address
 from gitorch.config.document import Document, KeyPath
 from gitorch.config.near import did_you_mean
 from gitorch.config.places import Misplaced, place_in, relative_place
-from gitorch.config.schema import check_shape
+from gitorch.config.schema import check_shape, hint_on
 from gitorch.model.ids import is_id_prefix
 from gitorch.model.placeholders import Placeholder, fill, fill_text, is_known, placeholders, placeholders_of
 from gitorch.model.problem import Problem, Severity
-from gitorch.model.spec import OWN_KEYS, OWN_TASK_KEYS, RunSpec, TaskSpec, task_config
+from gitorch.model.quantities import parse_duration, parse_size
+from gitorch.model.spec import (
+    OWN_KEYS,
+    OWN_TASK_KEYS,
+    RETRIABLE,
+    Resources,
+    Retries,
+    RunSpec,
+    TaskSpec,
+    task_config,
+)
 
 # What `{…}` in outputDir may name beside the parameters; filled in when the run is made.
 OUTPUT_NAMES = ("date", "time", "id", "name")
 LONGEST_NAME = 100
 _ENOUGH = 20  # complaints about the placeholders of one text
+
+_Quantity = TypeVar("_Quantity", int, float)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,17 +61,17 @@ class Reading:
         tasks = document.value.get("tasks")
         listed = enumerate(tasks if isinstance(tasks, list) else ())
         self._tasks: dict[int, dict[str, Any]] = {index: task for index, task in listed if isinstance(task, dict)}
-        self._defaults: dict[str, tuple[str, ...]] = {}
 
     def spec(self) -> RunSpec:
         """The spec, to be used only if `problems` holds no error."""
         self._check_repository()
         path_to_tasks = self._path_to_tasks()
         needs = self._needs()
+        defaults = self._task_settings(("gitorch",))
         spec = RunSpec(
             name=self._name(),
             document=self._resolved(path_to_tasks),
-            tasks=tuple(self._task(index, needs[index]) for index in self._tasks),
+            tasks=tuple(self._task(index, needs[index], defaults) for index in self._tasks),
             path_to_tasks=path_to_tasks,
             link=self._link(),
             env=self._env(),
@@ -203,7 +215,7 @@ class Reading:
 
     # Tasks
 
-    def _task(self, index: int, needs: tuple[str, ...]) -> TaskSpec:
+    def _task(self, index: int, needs: tuple[str, ...], defaults: Mapping[str, Any]) -> TaskSpec:
         task = self._tasks[index]
         for key in task.keys() & (OWN_KEYS - OWN_TASK_KEYS):
             message = f"'{key}' is a key of the file, not of a task"
@@ -219,18 +231,62 @@ class Reading:
             command=tuple(command) if isinstance(command, list) else command,
             needs=needs,
             params={key: value for key, value in task.items() if key not in OWN_TASK_KEYS},
-            outputs=self._of_task(index, "outputs", "name files in the repository, relative to its root"),
-            metrics=self._of_task(index, "metrics", "name files in the output directory, relative to it"),
+            **{**defaults, **self._task_settings(("tasks", index, "gitorch"))},
         )
 
-    def _of_task(self, index: int, key: str, hint: str) -> tuple[str, ...]:
-        """A setting of the task, else the file's, which is checked once, with the first task."""
-        own = ("tasks", index, "gitorch", key)
-        if self.document.node(own):
-            return tuple(self._places(own, hint).values())
-        if key not in self._defaults:
-            self._defaults[key] = tuple(self._places(("gitorch", key), hint).values())
-        return self._defaults[key]
+    def _task_settings(self, place: KeyPath) -> dict[str, Any]:
+        """Fields of a task's spec: of what a task can have under `gitorch`, that which is there at `place`."""
+        read: dict[str, tuple[str, Callable[[KeyPath], Any]]] = {
+            "outputs": ("outputs", self._outputs),
+            "metrics": ("metrics", self._metrics),
+            "timeout": ("timeout_s", self._timeout),
+            "retries": ("retries", self._retries),
+            "priority": ("priority", self._whole_number),
+            "resources": ("resources", self._resources),
+        }
+        there = [key for key in read if self.document.node((*place, key))]
+        return {name: of((*place, key)) for key in there for name, of in [read[key]]}
+
+    def _outputs(self, path: KeyPath) -> tuple[str, ...]:
+        return tuple(self._places(path, "name files in the repository, relative to its root").values())
+
+    def _metrics(self, path: KeyPath) -> tuple[str, ...]:
+        return tuple(self._places(path, "name files in the output directory, relative to it").values())
+
+    def _timeout(self, path: KeyPath) -> float | None:
+        seconds = self._quantity(path, parse_duration, hint_on("duration"))
+        if seconds == 0:
+            self._complain(path, "'timeout' must be more than 0", "without 'timeout' there is no limit")
+        return seconds
+
+    def _retries(self, path: KeyPath) -> Retries:
+        given = self._get(*path)
+        wanted = self._get(*path, "on", default=RETRIABLE)
+        return Retries(
+            max=self._whole_number(path if isinstance(given, int | float) else (*path, "max")),
+            on=tuple(kind for kind in RETRIABLE if kind in wanted),
+            backoff_s=self._quantity((*path, "backoff"), parse_duration, hint_on("duration")) or 0.0,
+        )
+
+    def _resources(self, path: KeyPath) -> Resources:
+        return Resources(
+            cpus=float(self._get(*path, "cpus", default=0)),
+            gpus=self._whole_number((*path, "gpus")),
+            memory_bytes=self._quantity((*path, "memory"), parse_size, hint_on("size")) or 0,
+        )
+
+    def _whole_number(self, path: KeyPath) -> int:
+        return int(self._get(*path, default=0))  # 2.0 is one too
+
+    def _quantity(self, path: KeyPath, parse: Callable[[str | float], _Quantity], hint: str) -> _Quantity | None:
+        written = self._get(*path)
+        if written is None:
+            return None
+        try:
+            return parse(written)
+        except ValueError as error:
+            self._complain(path, f"'{written}' {error}", hint)
+            return None
 
     def _needs(self) -> dict[int, tuple[str, ...]]:
         """What each task needs, the default made explicit: the task listed before it."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # Keys under `gitorch` that have a meaning in the format, but none yet in this version: refused rather than ignored.
 NOT_YET = frozenset({
     "extends", "matrix", "zip", "exclude", "include", "code", "cache",
-    "resources", "timeout", "retries", "priority", "inputs", "discard",
+    "inputs", "discard",
 })  # fmt: skip
 
 
@@ -45,6 +45,12 @@ def schema() -> dict[str, Any]:
     return read
 
 
+def hint_on(definition: str) -> str:
+    """How to write what `definition` of the schema describes."""
+    hint: str = schema()["definitions"][definition]["errorHint"]
+    return hint
+
+
 @cache
 def _validator() -> Draft7Validator:
     from jsonschema import Draft7Validator  # noqa: PLC0415 (40 to 130 ms: only where a config is loaded)
@@ -65,12 +71,17 @@ def _flaws(document: Document, error: ValidationError) -> Iterator[Flaw]:
         return
     match rule:
         case "required":
-            yield _missing(document, path, limit, value)
+            yield from _missing(document, path, part, value)
         case "additionalProperties":
             known = part["properties"]
             yield from (_unknown(document, (*path, key), known) for key in value if key not in known)
         case "type":
-            yield Flaw(path, _wrong_kind(document, path, limit, value))
+            yield Flaw(path, _wrong_kind(document, path, part, value))
+        case "enum" if not isinstance(value, str):
+            return  # its type is wrong, which is said
+        case "enum":
+            message = f"{_named(path)} cannot be '{value}'{did_you_mean(value, limit)}"
+            yield Flaw(path, document.problem(path, message, f"known here: {', '.join(limit)}"))
         case "pattern":
             message = f"{_named(path)} {part['patternErrorMessage']}"
             yield Flaw(path, document.problem(path, message))
@@ -87,29 +98,38 @@ _RULES = {
     "maxLength": "must have at most {} characters",
     "uniqueItems": "names something twice",
     "const": "must be {}",
+    "minimum": "must be at least {}",
+    "maximum": "must be at most {}",
 }
 
 
-def _missing(document: Document, path: KeyPath, required: list[str], value: dict[str, Any]) -> Flaw:
+def _missing(document: Document, path: KeyPath, part: dict[str, Any], value: dict[str, Any]) -> Iterator[Flaw]:
     """A missing key; where there is a near miss of it, that is what is wrong."""
-    (missing,) = required
+    (missing,) = part["required"]
     wanted = ("method", "command") if missing == "command" else (missing,)
     for key in value:
         if key not in _own_keys(path) and (near := nearest(key, wanted)):
-            message = f"unknown key '{key}', did you mean '{near}'?"
-            return Flaw((*path, key), document.problem((*path, key), message, key=True))
+            if "additionalProperties" not in part:  # else it is refused anyway
+                message = f"unknown key '{key}', did you mean '{near}'?"
+                yield Flaw((*path, key), document.problem((*path, key), message, key=True))
+            return
     if missing == "tasks":
         message, hint = "there are no 'tasks'", "list at least one:\n  tasks:\n    - {id: train, method: Train}"
     elif missing == "command":
         message, hint = "the task does nothing", "give it a 'method' (a class in Tasks.py) or a 'command'"
-    else:
+    elif missing == "id":
         message, hint = "the task has no 'id'", "give it one, unique in this file"
-    return Flaw((*path, missing), document.problem(path, message, hint))
+    else:
+        message, hint = f"{_named(path)} has no '{missing}'", part["errorHint"]
+    yield Flaw((*path, missing), document.problem(path, message, hint))
 
 
 def _unknown(document: Document, path: KeyPath, known: Iterable[str]) -> Flaw:
-    key = str(path[-1])
-    if key in NOT_YET:
+    *_, place, key = map(str, path)
+    if place != "gitorch":
+        message = f"unknown key '{key}' under '{place}'{did_you_mean(key, known)}"
+        hint = f"known here: {', '.join(known)}"
+    elif key in NOT_YET:
         message, hint = f"'{key}' is not available yet", "remove it: this version of gitorch cannot honour it"
     elif key in schema()["definitions"]["fileSettings"]["properties"]:
         message = f"'{key}' is a setting of the whole file"
@@ -126,18 +146,20 @@ _KINDS = {
     "object": "a mapping of keys to values",
     "boolean": "true or false",
     "number": "a number",
+    "integer": "a whole number",
 }
 
 
-def _wrong_kind(document: Document, path: KeyPath, kinds: str | list[str], value: Any) -> Problem:
+def _wrong_kind(document: Document, path: KeyPath, part: dict[str, Any], value: Any) -> Problem:
+    kinds: str | list[str] = part["type"]
     wanted = [kinds] if isinstance(kinds, str) else kinds
     *others, last = [_KINDS[kind] for kind in wanted]
-    message = (
-        f"{_named(path)} must be {' or '.join([', '.join(others), last] if others else [last])}, not {kind_of(value)}"
-    )
+    meant = " or ".join([", ".join(others), last] if others else [last])
+    given = value if isinstance(value, float) and "integer" in wanted else kind_of(value)
+    message = f"{_named(path)} must be {meant}, not {given}"
     node = document.node(path)
     written = document.written(node).strip() if node else ""
-    return document.problem(path, message, _kind_hint(wanted, value, written))
+    return document.problem(path, message, part.get("errorHint") or _kind_hint(wanted, value, written))
 
 
 def _kind_hint(wanted: list[str], value: Any, written: str) -> str | None:

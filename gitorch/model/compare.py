@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gitorch.model.record import Record
+from gitorch.model.spec import TaskSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,14 +157,20 @@ def _config(record: Record) -> dict[str, Any]:
     spec = record.spec
     document = {key: value for key, value in spec.document.items() if key != "tasks"}
     own = {"env": spec.env, "link": list(spec.link), "python": spec.python}
-    tasks = {task.id: {**task.to_json(), **task.params} for task in spec.tasks}
-    for task in tasks.values():
-        del task["id"], task["params"]
+    tasks = {task.id: _task_config(task) for task in spec.tasks}
     return {
         key: value
         for key, value in flattened({**document, "gitorch": own, "tasks": tasks}).items()
         if value not in (None, [], {})
     }
+
+
+def _task_config(task: TaskSpec) -> dict[str, Any]:
+    """As it is written: what is gitorch's own apart from the parameters, which may have the same names."""
+    written = task.to_json()
+    own = {key: written[key] for key in ("method", "command", "needs")}
+    settings = {key: value for key, value in written.items() if key not in (*own, "id", "params")}
+    return {**task.params, **own, "gitorch": settings}
 
 
 def _outputs(records: Sequence[Record]) -> OutputDifference:

@@ -10,6 +10,8 @@ from gitorch.model.spec import RunSpec
 
 # Keys of the document that say where and how, not what: they do not make it another run.
 _ASIDE = ("githubRepository", "outputDir", "overwriteOutputFine", "UNSAFE_ignoreDirtyCheck")
+# Settings of a task that say when and with what means it runs: neither do they.
+_ASIDE_OF_TASKS = ("timeout_s", "retries", "priority", "resources")
 
 
 def run_identity(spec: RunSpec, code: str) -> str:
@@ -18,4 +20,7 @@ def run_identity(spec: RunSpec, code: str) -> str:
     what: dict[str, Any] = {**spec.to_json(), "document": document, "code": code}
     for key in ("name", "output_dir", "swept"):
         del what[key]
+    for task in what["tasks"]:
+        for key in _ASIDE_OF_TASKS:
+            del task[key]
     return hashlib.sha256(json.dumps(what, sort_keys=True, ensure_ascii=True).encode()).hexdigest()

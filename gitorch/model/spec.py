@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from gitorch.model.outcome import Kind
+
 # The top-level keys of a config that are gitorch's own; every other key is a parameter.
 OWN_KEYS = frozenset(
     {
@@ -24,6 +26,41 @@ OWN_KEYS = frozenset(
 # The keys of a task that are gitorch's own; every other key is a parameter of that task.
 OWN_TASK_KEYS = frozenset({"id", "method", "command", "needs", "gitorch"})
 
+# The outcomes after which a task can be retried by itself: those that are an error of the task, once it had started.
+RETRIABLE = (Kind.EXIT_CODE, Kind.SIGNAL, Kind.TIMEOUT, Kind.OUT_OF_MEMORY)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retries:
+    """New attempts that are made by themselves: at most `max`, after an outcome of `on`, `backoff_s` seconds later."""
+
+    max: int
+    on: tuple[Kind, ...] = RETRIABLE
+    backoff_s: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        return {"max": self.max, "on": [str(kind) for kind in self.on], "backoff_s": self.backoff_s}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Retries:
+        return cls(max=value["max"], on=tuple(map(Kind, value["on"])), backoff_s=float(value["backoff_s"]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """What a task takes of its machine while it runs; 0 is not counted."""
+
+    cpus: float = 0.0
+    gpus: int = 0
+    memory_bytes: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        return {"cpus": self.cpus, "gpus": self.gpus, "memory_bytes": self.memory_bytes}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Resources:
+        return cls(cpus=float(value["cpus"]), gpus=value["gpus"], memory_bytes=value["memory_bytes"])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskSpec:
@@ -36,6 +73,10 @@ class TaskSpec:
     params: Mapping[str, Any] = field(default_factory=dict)  # the task's own keys that are not gitorch's
     outputs: tuple[str, ...] = ()  # globs, relative to the worktree's root
     metrics: tuple[str, ...] = ()  # JSON files in the output directory, beside metrics.json
+    timeout_s: float | None = None  # of each attempt, in seconds; None: no limit
+    retries: Retries | None = None
+    priority: int = 0  # the higher is begun first
+    resources: Resources = field(default_factory=Resources)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -46,11 +87,16 @@ class TaskSpec:
             "params": dict(self.params),
             "outputs": list(self.outputs),
             "metrics": list(self.metrics),
+            "timeout_s": self.timeout_s,
+            "retries": self.retries.to_json() if self.retries else None,
+            "priority": self.priority,
+            "resources": self.resources.to_json(),
         }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> TaskSpec:
-        command = value["command"]
+        """From `to_json`, also of a version that did not have all of the fields."""
+        command, timeout, retries, resources = map(value.get, ("command", "timeout_s", "retries", "resources"))
         return cls(
             id=value["id"],
             method=value["method"],
@@ -59,6 +105,10 @@ class TaskSpec:
             params=value["params"],
             outputs=tuple(value["outputs"]),
             metrics=tuple(value["metrics"]),
+            timeout_s=None if timeout is None else float(timeout),
+            retries=Retries.from_json(retries) if retries else None,
+            priority=value.get("priority", 0),
+            resources=Resources.from_json(resources) if resources else Resources(),
         )
 
 

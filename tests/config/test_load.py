@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gitorch.config.load import ConfigContext, find_configs, is_config, load_config
 from gitorch.config.schema import NOT_YET
 from gitorch.errors import NotFound
+from gitorch.model.outcome import Kind
 from gitorch.model.problem import Severity
-from gitorch.model.spec import RunSpec, TaskSpec, task_config
+from gitorch.model.spec import Resources, Retries, RunSpec, TaskSpec, task_config
 from tests.config.complaints import TASKS, complaints, load, marked
 
 FULL = """\
@@ -30,11 +32,18 @@ gitorch:
   python: .venv/bin/python
   outputs: ["figures/*.png"]
   metrics: [scores.json]
+  timeout: 1h30m
+  retries: 2
+  priority: -1
+  resources: {cpus: 2, memory: 8G}
 tasks:
   - {id: prepare, method: Prepare}
-  - {id: train, method: Train, epochs: 20, gitorch: {outputs: [], metrics: [loss.json]}}
+  - {id: train, method: Train, epochs: 20, gitorch: {outputs: [], metrics: [loss.json], resources: {gpus: 1}}}
   - {id: Plot.1, command: "plot {outputDir}/x --depth {model.depth} --lr {learningRate}", needs: []}
   - {id: report, command: [report, "{id}", "{outputDir}"], needs: [train, Plot.1]}
+  - id: clean
+    command: rm
+    gitorch: {timeout: 90, retries: {max: 3, on: [timeout, signal], backoff: 30s}, priority: 5, metrics: []}
 """
 
 
@@ -43,7 +52,9 @@ def test_everything_a_config_can_say() -> None:
     assert config.problems == ()
     assert config.source == FULL.encode()
     plot = "plot {outputDir}/x --depth {model.depth} --lr {learningRate}"
-    figures, scores = ("figures/*.png",), ("scores.json",)
+    eight = Resources(cpus=2.0, memory_bytes=8 << 30)
+    scheduling: dict[str, Any] = {"timeout_s": 5400.0, "retries": Retries(max=2), "priority": -1, "resources": eight}
+    of_file: dict[str, Any] = {"outputs": ("figures/*.png",), "metrics": ("scores.json",), **scheduling}
     assert config.specs == (
         RunSpec(
             name="Adélie",
@@ -60,18 +71,35 @@ def test_everything_a_config_can_say() -> None:
                     {"id": "train", "method": "Train", "epochs": 20},
                     {"id": "Plot.1", "command": plot, "needs": []},
                     {"id": "report", "command": ["report", "{id}", "{outputDir}"], "needs": ["train", "Plot.1"]},
+                    {"id": "clean", "command": "rm"},
                 ],
             },
             tasks=(
-                TaskSpec(id="prepare", method="Prepare", outputs=figures, metrics=scores),
-                TaskSpec(id="train", method="Train", needs=("prepare",), params={"epochs": 20}, metrics=("loss.json",)),
-                TaskSpec(id="Plot.1", command=plot, outputs=figures, metrics=scores),
+                TaskSpec(id="prepare", method="Prepare", **of_file),
+                TaskSpec(
+                    id="train",
+                    method="Train",
+                    needs=("prepare",),
+                    params={"epochs": 20},
+                    metrics=("loss.json",),
+                    **{**scheduling, "resources": Resources(gpus=1)},
+                ),
+                TaskSpec(id="Plot.1", command=plot, **of_file),
                 TaskSpec(
                     id="report",
                     command=("report", "{id}", "{outputDir}"),
                     needs=("train", "Plot.1"),
-                    outputs=figures,
-                    metrics=scores,
+                    **of_file,
+                ),
+                TaskSpec(
+                    id="clean",
+                    command="rm",
+                    needs=("report",),
+                    outputs=of_file["outputs"],
+                    timeout_s=90.0,
+                    retries=Retries(max=3, on=(Kind.SIGNAL, Kind.TIMEOUT), backoff_s=30.0),
+                    priority=5,
+                    resources=eight,
                 ),
             ),
             path_to_tasks="demo",
@@ -121,7 +149,13 @@ def test_everything_that_is_wrong_is_said_at_once_and_in_order() -> None:
           - {id: report, command: "sort {outputdir}/scores", needs: [prepar]}
           - 5
           - {}
-          - {id: Report, command: [1, ""], gitorch: {python: x, timeout: 3}}
+          - {id: Report, command: [1, ""], gitorch: {python: x, timeout: 3w, cache: 1}}
+          - id: last
+            command: x
+            gitorch:
+              retries: {Max: 1, on: [time-out, lost], backoff: [3]}
+              priority: 0.5
+              resources: {cpu: 1, gpus: -1, memory: 8}
         """
     origin = "https://me:secret@github.com/owner/penguins.git"
     assert complaints(text, origin=origin) == (
@@ -140,7 +174,8 @@ def test_everything_that_is_wrong_is_said_at_once_and_in_order() -> None:
 8:3: error: 'matrix' is not available yet
   remove it: this version of gitorch cannot honour it
 9:3: error: unknown key 'liink' under 'gitorch', did you mean 'link'?
-  known here: version, name, link, env, python, outputs, metrics; parameters belong outside of 'gitorch'
+  known here: version, name, link, env, python, outputs, metrics, timeout, retries, priority, resources; \
+parameters belong outside of 'gitorch'
 10:9: error: '1X' is no name of a variable: it must consist of letters, digits and '_'
 10:21: error: 'B' must be text, a number or true or false, not a list
 10:26: error: GITORCH_RUN_ID is set by gitorch itself
@@ -173,8 +208,24 @@ def test_everything_that_is_wrong_is_said_at_once_and_in_order() -> None:
   quote it: "1"
 19:46: error: 'python' is a setting of the whole file
   move it to the 'gitorch' key at the top level
-19:57: error: 'timeout' is not available yet
-  remove it: this version of gitorch cannot honour it"""
+19:66: error: '3w' is no length of time
+  write it like 90s, 30m, 1h30m or 2d, or as a number of seconds
+19:70: error: 'cache' is not available yet
+  remove it: this version of gitorch cannot honour it
+23:17: error: unknown key 'Max' under 'retries', did you mean 'max'?
+  known here: max, on, backoff
+23:30: error: 'on[0]' cannot be 'time-out', did you mean 'timeout'?
+  known here: exit-code, signal, timeout, out-of-memory
+23:40: error: 'on[1]' cannot be 'lost'
+  known here: exit-code, signal, timeout, out-of-memory
+23:56: error: 'backoff' must be text or a number, not a list
+  write it like 90s, 30m, 1h30m or 2d, or as a number of seconds
+24:17: error: 'priority' must be a whole number, not 0.5
+25:19: error: unknown key 'cpu' under 'resources', did you mean 'cpus'?
+  known here: cpus, gpus, memory
+25:33: error: 'gpus' must be at least 0
+25:45: error: '8' has no unit
+  write it with its unit, like 500MB, 8GiB or 8G"""
     )
     assert load(text).specs == ()
 
@@ -216,6 +267,93 @@ def test_a_parameter_may_have_any_other_name(key: str) -> None:
     config = load(f"{key}: 1\ntasks: [{{id: train, method: Train, {key}: 2}}]")
     assert config.problems == ()
     assert task_config(config.specs[0], config.specs[0].tasks[0], "/out")[key] == 2
+
+
+# Scheduling
+
+
+@pytest.mark.parametrize(
+    ("setting", "marked_as", "message"),
+    [
+        ("timeout: 0", "0", "'timeout' must be more than 0"),
+        ("timeout: 0s", "0s", "'timeout' must be more than 0"),
+        ("timeout: -1", "-1", "'-1' is negative"),
+        ("timeout: 1:30", "1:30", "'1:30' is no length of time"),
+        ("timeout: 4000d", "4000d", "'4000d' is longer than ten years"),
+        ("timeout: true", "true", "'timeout' must be text or a number, not true or false"),
+        ("timeout:", "timeout", "'timeout' must be text or a number, not nothing"),
+        ("retries: -1", "-1", "'retries' must be at least 0"),
+        ("retries: 1e9", "1e9", "'retries' must be at most 1000000"),
+        ("retries: 1.5", "1.5", "'retries' must be a whole number or a mapping of keys to values, not 1.5"),
+        ("retries: yes", "yes", "'retries' must be a whole number or a mapping of keys to values, not text"),
+        ("retries: {}", "{}", "'retries' has no 'max'"),
+        ("retries: {on: [signal]}", "{on: [signal]}", "'retries' has no 'max'"),
+        ("retries: {MAX: 1}", "MAX", "unknown key 'MAX' under 'retries', did you mean 'max'?"),
+        ("retries: {max: 1, delay: 3}", "delay", "unknown key 'delay' under 'retries'"),
+        ("retries: {max: 1, timeout: 3}", "timeout", "unknown key 'timeout' under 'retries'"),
+        ("retries: {max: -1}", "-1", "'max' must be at least 0"),
+        ("retries: {max: 1, on: timeout}", "timeout", "'on' must be a list, not text"),
+        ("retries: {max: 1, on: []}", "[]", "'on' must not be empty"),
+        ("retries: {max: 1, on: [signal, signal]}", "[signal, signal]", "'on' names something twice"),
+        ("retries: {max: 1, on: [Timeout]}", "Timeout", "'on[0]' cannot be 'Timeout', did you mean 'timeout'?"),
+        ("retries: {max: 1, on: [lost]}", "lost", "'on[0]' cannot be 'lost'"),
+        ("retries: {max: 1, on: [137]}", "137", "'on[0]' must be text, not a number"),
+        ("retries: {max: 1, backoff: -1s}", "-1s", "'-1s' is no length of time"),
+        ("priority: high", "high", "'priority' must be a whole number, not text"),
+        ("priority: 1.5", "1.5", "'priority' must be a whole number, not 1.5"),
+        ("priority: -1000001", "-1000001", "'priority' must be at least -1000000"),
+        ("resources: 4", "4", "'resources' must be a mapping of keys to values, not a number"),
+        ("resources: {cpu: 4}", "cpu", "unknown key 'cpu' under 'resources', did you mean 'cpus'?"),
+        ("resources: {name: 4}", "name", "unknown key 'name' under 'resources'"),
+        ("resources: {cpus: -0.5}", "-0.5", "'cpus' must be at least 0"),
+        ("resources: {cpus: all}", "all", "'cpus' must be a number, not text"),
+        ("resources: {gpus: 0.5}", "0.5", "'gpus' must be a whole number, not 0.5"),
+        ("resources: {memory: 8}", "8", "'8' has no unit"),
+        ("resources: {memory: 8GO}", "8GO", "'8GO' is no amount of memory"),
+        ("resources: {memory: -8G}", "-8G", "'-8G' is no amount of memory"),
+        ("resources: {memory: [8G]}", "[8G]", "'memory' must be text or a number, not a list"),
+        ("resources: {memory: 9999999TiB}", "9999999TiB", "'9999999TiB' is too much memory"),
+    ],
+)
+@pytest.mark.parametrize("place", ["file", "task"])
+def test_what_no_task_could_be_scheduled_by_is_refused(setting: str, marked_as: str, message: str, place: str) -> None:
+    texts = {
+        "file": f"gitorch:\n  {setting}\n{TASKS}",
+        "task": f"tasks:\n  - id: a\n    method: A\n    gitorch:\n      {setting}\n",
+    }
+    (problem,) = load(texts[place]).problems
+    assert (problem.message, marked(problem)) == (message, marked_as)
+    assert problem.line == (2 if place == "file" else 5)
+
+
+def test_how_it_is_written_is_the_hint() -> None:
+    assert complaints(f"gitorch: {{timeout: 2 hours, resources: {{memory: 8}}, retries: often}}\n{TASKS}") == (
+        """\
+1:20: error: '2 hours' is no length of time
+  write it like 90s, 30m, 1h30m or 2d, or as a number of seconds
+1:49: error: '8' has no unit
+  write it with its unit, like 500MB, 8GiB or 8G
+1:62: error: 'retries' must be a whole number or a mapping of keys to values, not text
+  write how many at most, 'retries: 2', or 'retries: {max: 2, on: [timeout], backoff: 30s}'"""
+    )
+
+
+def test_a_default_that_every_task_overrides_is_checked_too() -> None:
+    text = "gitorch: {timeout: soon}\ntasks: [{id: a, method: A, gitorch: {timeout: 1}}]"
+    assert complaints(text).startswith("1:20: error: 'soon' is no length of time\n")
+
+
+def test_a_tasks_own_setting_wins_as_a_whole() -> None:
+    text = """\
+        gitorch: {retries: {max: 5, on: [timeout], backoff: 1m}, resources: {cpus: 4, memory: 1G}, priority: 7}
+        tasks:
+          - {id: a, method: A, gitorch: {retries: 0, resources: {}, priority: 0}}
+          - {id: b, method: B, gitorch: {retries: {max: 1.0}, timeout: 0.5}}
+        """
+    (spec,) = load(text).specs
+    assert [task.retries for task in spec.tasks] == [Retries(max=0), Retries(max=1)]
+    assert [task.resources for task in spec.tasks] == [Resources(), Resources(cpus=4.0, memory_bytes=1 << 30)]
+    assert [(task.priority, task.timeout_s) for task in spec.tasks] == [(0, None), (7, 0.5)]
 
 
 # githubRepository
@@ -484,7 +622,7 @@ def test_of_many_placeholders_the_first_are_complained_of() -> None:
 def test_problems_found_later_have_their_place() -> None:
     config = load(FULL)
     problem = config.problem(("tasks", 1, "method"), "there is no class 'Train'", "did you commit it?")
-    assert (problem.file, problem.line, problem.column) == ("experiments/penguins.yaml", 18, 25)
+    assert (problem.file, problem.line, problem.column) == ("experiments/penguins.yaml", 22, 25)
     assert marked(problem) == "Train"
     assert marked(config.problem(("tasks", 1, "epochs"), "too many", key=True)) == "epochs"
 

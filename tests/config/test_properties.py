@@ -15,6 +15,7 @@ from gitorch.config.schema import NOT_YET, schema
 from gitorch.model.ids import is_id_prefix
 from gitorch.model.placeholders import fill, fill_text
 from gitorch.model.problem import Severity
+from gitorch.model.quantities import LARGEST, LONGEST
 from gitorch.model.spec import OWN_KEYS, OWN_TASK_KEYS, RunSpec, task_config
 
 CONTEXT = ConfigContext(root=Path(__file__).parent, remotes={"origin": "git@example.org:owner/name.git"})
@@ -61,6 +62,17 @@ def check_can_run(spec: RunSpec) -> None:
     assert done == ids
     for task in spec.tasks:
         assert (task.method is None) is not (task.command is None)
+        assert task.timeout_s is None or 0 < task.timeout_s <= LONGEST
+        if task.retries is not None:
+            assert 0 <= task.retries.max <= 10**6
+            assert task.retries.on
+            assert 0 <= task.retries.backoff_s <= LONGEST
+        assert -(10**6) <= task.priority <= 10**6
+        assert 0 <= task.resources.cpus <= 10**6
+        assert 0 <= task.resources.gpus <= 10**6
+        assert 0 <= task.resources.memory_bytes <= LARGEST
+        whole = [task.priority, task.resources.gpus, task.resources.memory_bytes, task.retries and task.retries.max]
+        assert {type(number) for number in whole} <= {int, type(None)}
         if task.command is not None:
             filled = fill(task.command, task_config(spec, task, "/out"))
             assert filled
@@ -73,6 +85,8 @@ ODD_TEXTS = [
     "{{lr}}", "${lr}", "$(", "`", "#", "<<E\n{lr}", "\\", "yes", "null", "1e999", ".nan", "\u202e", "\u2028", "\x85",
     "\ud7ff", "😀", "é", "[/red]", "\x1b[31m", ".git", "CON", "a" * 256, "https://", "git@example.org:owner/name",
     "Tasks.py", "train", "Train", "*", "**/*", "[", "!x",
+    "2h", "1h30m", "1h 30m", "30m1h", "0s", "-1s", "1e3s", "3652d", "9" * 39 + "d", "9" * 5000, "h", "1.s", "٣s", "²d",
+    "8GiB", "8 g", "0", "0.4B", "9" * 39 + "TB", "1EiB", "8Kib", "8\u212a", "timeout", "lost", "1:30",
 ]  # fmt: skip
 TEXTS = st.sampled_from(ODD_TEXTS) | st.text(max_size=12)
 SCALARS = (
@@ -81,7 +95,7 @@ SCALARS = (
     | st.booleans()
     | st.integers()
     | st.floats()
-    | st.sampled_from([10**30, -1, 0, 1, 2, 1.0, float("inf")])
+    | st.sampled_from([10**30, 10**900, -1, 0, 1, 2, 1.0, 2.5, 1e300, 5e-324, float("inf")])
 )
 SETTINGS = list(schema()["definitions"]["fileSettings"]["properties"])
 KEYS = st.sampled_from([*OWN_KEYS, *OWN_TASK_KEYS, *SETTINGS, *NOT_YET, "task", "comand", "lr", "<<"]) | TEXTS
@@ -89,11 +103,13 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=8
 )
 
+INNER = ("retries", "resources")
 PATHS: list[tuple[str, ...]] = [
     *((key,) for key in sorted(OWN_KEYS)),
     *(("gitorch", key) for key in (*SETTINGS, *sorted(NOT_YET))),
     *(("task", key) for key in sorted(OWN_TASK_KEYS)),
     *(("task", "gitorch", key) for key in schema()["definitions"]["taskSettings"]["properties"]),
+    *(("gitorch", key, inner) for key in INNER for inner in schema()["definitions"][key]["properties"]),
 ]
 
 
@@ -102,8 +118,10 @@ def config_with(path: tuple[str, ...], value: Any) -> dict[str, Any]:
     task: dict[str, Any] = {"id": "train", "command": "train {lr}", "gitorch": {}}
     config: dict[str, Any] = {"lr": 0.1, "gitorch": {}, "tasks": [{"id": "prepare", "method": "Prepare"}, task]}
     place = task if path[0] == "task" else config
+    if path[1:-1] == ("retries",):
+        config["gitorch"]["retries"] = {"max": 1}
     for key in path[path[0] == "task" : -1]:
-        place = place[key]
+        place = place.setdefault(key, {})
     place[path[-1]] = value
     if path == ("task", "method"):
         del task["command"]

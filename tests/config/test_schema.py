@@ -8,7 +8,7 @@ from typing import Any
 from jsonschema import Draft7Validator
 
 from gitorch.config.schema import NOT_YET, schema
-from gitorch.model.spec import OWN_KEYS, OWN_TASK_KEYS
+from gitorch.model.spec import OWN_KEYS, OWN_TASK_KEYS, RETRIABLE
 
 
 def parts(part: Any) -> Iterator[dict[str, Any]]:
@@ -31,6 +31,11 @@ def test_it_knows_exactly_the_keys_that_are_our_own() -> None:
     assert definitions["task"]["properties"].keys() == OWN_TASK_KEYS
     assert definitions["taskSettings"]["properties"].keys() <= definitions["fileSettings"]["properties"].keys()
     assert not NOT_YET & definitions["fileSettings"]["properties"].keys()
+
+
+def test_it_knows_exactly_the_outcomes_that_can_be_retried() -> None:
+    on = schema()["definitions"]["retries"]["properties"]["on"]
+    assert on["items"]["enum"] == on["default"] == [str(kind) for kind in RETRIABLE]
 
 
 def test_every_key_is_described() -> None:

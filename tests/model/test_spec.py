@@ -1,0 +1,90 @@
+"""What a config asks for, as values that are kept."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from gitorch.model.compare import CodeDifference, compare_records
+from gitorch.model.identity import run_identity
+from gitorch.model.outcome import Kind
+from gitorch.model.pin import Pin
+from gitorch.model.record import Record
+from gitorch.model.spec import Resources, Retries, RunSpec, TaskSpec
+from gitorch.model.status import Status
+
+TASK = TaskSpec(id="train", method="Train", params={"priority": 3})
+SCHEDULED = replace(
+    TASK,
+    timeout_s=5400.0,
+    retries=Retries(max=2, on=(Kind.TIMEOUT,), backoff_s=30.0),
+    priority=-1,
+    resources=Resources(cpus=0.5, gpus=1, memory_bytes=8 << 30),
+)
+
+
+def spec(task: TaskSpec) -> RunSpec:
+    return RunSpec(name="whales", document={"tasks": [], "seed": 1}, tasks=(task,))
+
+
+def record(task: TaskSpec) -> Record:
+    return Record(
+        id="0123456789ab",
+        spec=spec(task),
+        status=Status.WAITING,
+        clone="c1",
+        source="whales.yaml",
+        pin=Pin(commit="c" * 40, tree="d" * 40),
+        identity="1",
+        interpreter="python3",
+        output_name=None,
+        created="2026-01-01T00:00:00.000Z",
+        tasks=(),
+        history=(),
+    )
+
+
+@pytest.mark.parametrize("task", [TASK, SCHEDULED])
+def test_a_task_is_read_back_as_it_was_written(task: TaskSpec) -> None:
+    assert TaskSpec.from_json(json.loads(json.dumps(task.to_json(), allow_nan=False))) == task
+
+
+def test_a_task_written_before_it_could_be_scheduled_is_read() -> None:
+    written: dict[str, Any] = {
+        "id": "train",
+        "method": "Train",
+        "command": None,
+        "needs": [],
+        "params": {"priority": 3},
+    }
+    assert TaskSpec.from_json({**written, "outputs": [], "metrics": []}) == TASK
+
+
+def test_whole_seconds_and_processors_are_the_same_however_they_are_written() -> None:
+    written = {**SCHEDULED.to_json(), "timeout_s": 5400, "resources": {"cpus": 2, "gpus": 0, "memory_bytes": 0}}
+    task = TaskSpec.from_json(written)
+    assert (repr(task.timeout_s), repr(task.resources.cpus)) == ("5400.0", "2.0")
+
+
+def test_how_a_run_is_scheduled_does_not_make_it_another() -> None:
+    # As it was before tasks could be scheduled: what is recorded is found again.
+    before = "f0491d77582b539213170e4a7510c09cd86f562783938bc6c9d788859071fdf0"
+    assert run_identity(spec(TASK), "code") == run_identity(spec(SCHEDULED), "code") == before
+    assert run_identity(spec(TASK), "code") != run_identity(spec(replace(TASK, params={"priority": 4})), "code")
+
+
+def test_how_a_run_is_scheduled_is_part_of_the_config_that_is_compared() -> None:
+    config = compare_records([record(TASK), record(SCHEDULED)], CodeDifference()).config
+    assert [(key.removeprefix("tasks.train.gitorch."), *values) for key, values in config.changed.items()] == [
+        ("priority", 0, -1),
+        ("resources.cpus", 0.0, 0.5),
+        ("resources.gpus", 0, 1),
+        ("resources.memory_bytes", 0, 8 << 30),
+        ("timeout_s", None, 5400.0),
+        ("retries.max", None, 2),
+        ("retries.on", None, ["timeout"]),
+        ("retries.backoff_s", None, 30.0),
+    ]
