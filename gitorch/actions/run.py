@@ -59,6 +59,8 @@ def run(
     jobs: int,
     environment: Mapping[str, str],
     engine: str = "local",
+    stop_after: int | None = None,
+    watch: bool = False,
 ) -> Worked:
     """Work the queue, or only the runs named. Raises Refused where one of them cannot be run, Busy, GitorchError."""
     surroundings = Surroundings(site, environment)
@@ -79,7 +81,10 @@ def run(
                 listener,
                 surroundings=surroundings,
                 by=f"worker {worker.host}:{worker.pid}",
+                holder=locks.slots,
                 only=only,
+                stop_after=stop_after,
+                watch=watch,
             )
             summary = pool.work()
         finally:

@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from gitorch.config.load import ConfigContext, LoadedConfig, find_configs, load_config
@@ -24,7 +25,8 @@ from gitorch.interpreter.preflight import Complaint, PreflightConfig, PreflightT
 from gitorch.interpreter.probe import Interpreter, probe, source_roots, verify
 from gitorch.model.pin import Pin
 from gitorch.model.problem import Problem, Severity, has_errors
-from gitorch.model.spec import RunSpec, task_config
+from gitorch.model.spec import Resources, RunSpec, task_config
+from gitorch.worker.capacity import of_machine
 from gitorch.worker.site import Site
 
 DEFAULT_PATH = "experiments"
@@ -125,6 +127,7 @@ class _Examination:
                 problems.append(config.problem(("gitorch", "python"), error.message, error.hint))
                 continue
             problems += self._suggested_links(config)
+            problems += self._too_large(config)
             is_in_the_code = spec.path_to_tasks != "." or _has_methods(spec)
             if is_in_the_code or spec.link or source_roots(interpreter, self._main_root):
                 groups.setdefault((interpreter.executable, spec.path_to_tasks), []).append(config)
@@ -147,6 +150,10 @@ class _Examination:
             self._probed[interpreter.executable] = interpreter
             self.interpreters[spec.python] = interpreter.executable
         return self._probed[self.interpreters[spec.python]]
+
+    @cached_property
+    def _machine(self) -> Resources:
+        return of_machine(self._site.repository)
 
     @contextmanager
     def _scratch(self) -> Iterator[Path]:
@@ -213,6 +220,22 @@ class _Examination:
         else:
             return []
         return [config.problem(("pathToTasks",), message, hint) for config in configs]
+
+    def _too_large(self, config: LoadedConfig) -> list[Problem]:
+        """Tasks that this machine can never run."""
+        problems = []
+        for index, task in enumerate(config.specs[0].tasks):
+            wanted = task.resources
+            for name, asked, there in (
+                ("cpus", wanted.cpus, self._machine.cpus),
+                ("gpus", wanted.gpus, self._machine.gpus),
+                ("memory", wanted.memory_bytes, self._machine.memory_bytes),
+            ):
+                if asked > there:
+                    message = f"task {task.id} wants {asked:g} {name}, and this machine has {there:g}"
+                    hint = f"ask for less, or say what there is: git config gitorch.{name} N"
+                    problems.append(config.problem(("tasks", index), message, hint))
+        return problems
 
     def _suggested_links(self, config: LoadedConfig) -> list[Problem]:
         """Parameters that name a git-ignored path: a worktree does not have it."""

@@ -169,6 +169,10 @@ def run(
     jobs: Annotated[
         str | None, typer.Option("-j", "--jobs", metavar="N", help="Tasks at a time, or auto. [gitorch.jobs, else 1]")
     ] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Stay, and wait for more.")] = False,
+    stop_after: Annotated[
+        int | None, typer.Option("--stop-after", metavar="K", help="Begin nothing more after K failures.", min=1)
+    ] = None,
     json_: Json = False,
 ) -> int:
     """Work the queue until nothing is left to do."""
@@ -189,7 +193,7 @@ def run(
             if json_:
                 print_json({"schema": "gitorch/run/v1", "runs": []})
             return EXIT_FAILED if failed else EXIT_OK
-    worked = _work(site, references, jobs)
+    worked = _work(site, references, jobs, stop_after=stop_after, watch=watch)
     if json_:
         print_json(worked.to_json())
     else:
@@ -452,6 +456,28 @@ def set_(
 
 @app.command()
 @guarded
+def collect(
+    older_than: Annotated[
+        str | None, typer.Option("--older-than", metavar="TIME", help="In ERROR for so long. [gitorch.errorRetention]")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")] = False,
+    json_: Json = False,
+) -> None:
+    """Give up what failed long ago, remove what nothing needs, pack the results."""
+    from gitorch.actions.collect import collect as act  # noqa: PLC0415
+    from gitorch.cli.upkeep import render_collected  # noqa: PLC0415
+
+    done = act(_site(), older_than=older_than, dry_run=dry_run)
+    if json_:
+        print_json(done.to_json())
+    elif text := render_collected(done):
+        print(text)
+    else:
+        say("nothing to collect")
+
+
+@app.command()
+@guarded
 def demo(
     directory: Annotated[
         Path | None, typer.Argument(metavar="[DIR]", help="Where. [penguins]", show_default=False)
@@ -515,14 +541,16 @@ def _selection(runs: list[str] | None, status: str | None, name: str | None, eve
     )
 
 
-def _work(site: Site, references: Sequence[str], jobs: str | None) -> Worked:
+def _work(
+    site: Site, references: Sequence[str], jobs: str | None, *, stop_after: int | None = None, watch: bool = False
+) -> Worked:
     from gitorch.actions.run import jobs_of  # noqa: PLC0415
     from gitorch.actions.run import run as act  # noqa: PLC0415
     from gitorch.cli.progress import showing  # noqa: PLC0415
 
     count = jobs_of(jobs, site)
     with showing() as listener:
-        return act(site, references, listener, jobs=count, environment=os.environ)
+        return act(site, references, listener, jobs=count, environment=os.environ, stop_after=stop_after, watch=watch)
 
 
 def _show_ready(made: Ready, *, dry_run: bool, quiet: bool = False) -> None:

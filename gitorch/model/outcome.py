@@ -19,10 +19,6 @@ class Kind(StrEnum):
     KILLED = "killed"
 
 
-# Ends that are no error of the task: it waits to be claimed again.
-GIVEN_BACK = frozenset({Kind.LOST, Kind.INTERRUPTED})
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """An outcome carries the fact that is true of its kind, the others are None."""

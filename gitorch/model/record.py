@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from gitorch.model.outcome import GIVEN_BACK, Kind, Outcome
+from gitorch.model.outcome import Outcome
 from gitorch.model.pin import Pin
 from gitorch.model.spec import RunSpec, TaskSpec
 from gitorch.model.status import Status, run_status
@@ -294,21 +294,15 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collected:
-    """What an attempt left: the part of a record that its end changes."""
+    """What an attempt left: the part of a record that its end changes. `status` is what its task has after it."""
 
     task: str
+    status: Status
     attempt: Attempt
     result: Any
     metrics: Mapping[str, float | None]
     outputs: tuple[Output, ...]
     environment: Mapping[str, Any]
-
-
-def task_status(outcome: Outcome) -> Status:
-    """The status a task has after an attempt with this outcome."""
-    if outcome.kind is Kind.SUCCEEDED:
-        return Status.COMPLETE
-    return Status.WAITING if outcome.kind in GIVEN_BACK else Status.ERROR
 
 
 def after_attempt(record: Record, collected: Collected, *, by: str) -> Record:
@@ -317,9 +311,7 @@ def after_attempt(record: Record, collected: Collected, *, by: str) -> Record:
     attempt = collected.attempt
     if any(known.token == attempt.token for known in task.attempts):
         return record
-    status = task_status(attempt.outcome)
-    if status is Status.WAITING and record.hold:
-        status = Status.HOLD
+    status = Status.HOLD if record.hold and collected.status is Status.WAITING else collected.status
     done = status is Status.COMPLETE
     ended_task = replace(
         task,

@@ -5,8 +5,9 @@
 INSERT INTO runs (id, payload, held) VALUES (:id, :payload, :held) ON CONFLICT (id) DO NOTHING;
 
 -- name: add_task
-INSERT INTO tasks (run, id, seq, position, priority, status, attempts, outcome)
-SELECT :run, :id, seq, :position, :priority, :status, :attempts, :outcome FROM runs WHERE id = :run;
+INSERT INTO tasks (run, id, seq, position, priority, status, attempts, outcome, cpus, gpus, memory)
+SELECT :run, :id, seq, :position, :priority, :status, :attempts, :outcome, :cpus, :gpus, :memory
+FROM runs WHERE id = :run;
 
 -- name: add_need
 INSERT INTO needs (run, task, needed) VALUES (:run, :task, :needed);
@@ -20,6 +21,7 @@ WHERE rowid = (
     SELECT row FROM claimable
     WHERE (:only IS NULL OR run IN (SELECT value FROM json_each(:only)))
       AND (not_before IS NULL OR not_before <= :now)
+      AND cpus <= :cpus AND gpus <= :gpus AND memory <= :memory
     ORDER BY priority DESC, seq, position
     LIMIT 1
 )
@@ -106,9 +108,9 @@ UPDATE tasks SET priority = :priority WHERE run = :run;
 -- What the record says of a task that does not run.
 UPDATE tasks SET status = :status WHERE run = :run AND id = :task AND status NOT IN ('RUNNING', :status);
 
--- name: next_time
--- When the next backoff is over.
-SELECT min(not_before) FROM claimable WHERE :only IS NULL OR run IN (SELECT value FROM json_each(:only));
+-- name: counts_resources
+-- Does any task take a counted part of its machine?
+SELECT 1 FROM tasks WHERE cpus > 0 OR gpus > 0 OR memory > 0 LIMIT 1;
 
 -- name: is_current
 -- Is this still the task's current attempt, of a run that is to live?
@@ -116,8 +118,10 @@ SELECT 1 FROM tasks
 WHERE run = :run AND id = :task AND token = :token AND NOT (SELECT doomed FROM runs WHERE runs.id = run);
 
 -- name: claimable
--- How many tasks could be claimed now.
-SELECT count(*) FROM claimable WHERE :only IS NULL OR run IN (SELECT value FROM json_each(:only));
+-- How many tasks can be claimed, now or after their backoff, on a machine that has this much.
+SELECT count(*) FROM claimable
+WHERE (:only IS NULL OR run IN (SELECT value FROM json_each(:only)))
+  AND cpus <= :cpus AND gpus <= :gpus AND memory <= :memory;
 
 -- name: next_runs
 -- The runs that will be begun next, in order; one may come more than once. Read as far as needed.

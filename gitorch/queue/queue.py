@@ -11,14 +11,17 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 from gitorch.errors import Busy, GitorchError, Refused
 from gitorch.model.outcome import Outcome
+from gitorch.model.spec import Resources
 from gitorch.model.status import Status
 from gitorch.queue.statements import schema, statements
+
+UNLIMITED = Resources(cpus=1e9, gpus=1 << 30, memory_bytes=1 << 62)
 
 # The results branch before and after a commit that the queue is told of.
 Tip = tuple[str | None, str] | None
@@ -41,6 +44,7 @@ class NewTask:
     priority: int = 0
     attempts: int = 0
     outcome: Outcome | None = None
+    resources: Resources = field(default_factory=Resources)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +191,7 @@ class Queue:
                         status=str(task.status),
                         attempts=task.attempts,
                         outcome=outcome,
+                        **_amounts(task.resources),
                     )
                     for needed in unfinished.intersection(task.needs):
                         run("add_need", run=new.id, task=task.id, needed=needed)
@@ -264,11 +269,16 @@ class Queue:
 
     # -- attempts
 
-    def claim(self, worker: str, token: str, *, now: str, only: Sequence[str] | None = None) -> Claim | None:
-        """The first task that can run becomes `worker`'s; of the runs `only`, if given. None: there is none."""
+    def claim(
+        self, worker: str, token: str, *, now: str, only: Sequence[str] | None = None, free: Resources = UNLIMITED
+    ) -> Claim | None:
+        """The first task that can run becomes `worker`'s; of the runs `only`, if given. None: there is none.
+
+        It takes no more than is `free`: a smaller one goes before one that does not fit.
+        """
         with self._transaction() as run:
             # All rows are fetched, so that the statement is over when the transaction ends.
-            rows = run("claim", worker=worker, token=token, now=now, only=_json(only)).fetchall()
+            rows = run("claim", worker=worker, token=token, now=now, only=_json(only), **_amounts(free)).fetchall()
             if not rows:
                 return None
             row = rows[0]
@@ -318,19 +328,18 @@ class Queue:
         """What runs of a run, each with its worker's id."""
         return [(_claim(row), row["worker"]) for row in self._fetch("running_in", run=run_id)]
 
-    def next_time(self, only: Sequence[str] | None = None) -> str | None:
-        """When the first task in backoff can be claimed again."""
-        time: str | None = self._fetch("next_time", only=_json(only))[0][0]
-        return time
+    def counts_resources(self) -> bool:
+        """Whether any task takes a counted part of its machine."""
+        return bool(self._fetch("counts_resources"))
 
     def changes(self) -> int:
         """A number that differs when another connection has changed anything (PRAGMA data_version)."""
         with self._lock, _explained():
             return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
 
-    def claimable(self, only: Sequence[str] | None = None) -> int:
-        """How many tasks could be claimed now."""
-        return int(self._fetch("claimable", only=_json(only))[0][0])
+    def claimable(self, only: Sequence[str] | None = None, of: Resources = UNLIMITED) -> int:
+        """How many tasks can be claimed, now or after their backoff, on a machine that has `of`."""
+        return int(self._fetch("claimable", only=_json(only), **_amounts(of))[0][0])
 
     def next_runs(self, limit: int, only: Sequence[str] | None = None) -> list[tuple[str, Mapping[str, Any]]]:
         """The runs that will be begun next, in order: id and payload."""
@@ -450,6 +459,10 @@ def _split(script: str) -> Iterator[str]:
         if sqlite3.complete_statement(statement):
             yield statement
             statement = ""
+
+
+def _amounts(resources: Resources) -> dict[str, float]:
+    return {"cpus": resources.cpus, "gpus": resources.gpus, "memory": resources.memory_bytes}
 
 
 def _json(only: Sequence[str] | None) -> str | None:

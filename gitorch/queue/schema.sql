@@ -32,6 +32,7 @@ CREATE TABLE runs (
 -- `seq` and `priority` repeat the run's, so that a claim reads one index in order. `token` names the current attempt:
 -- who does not bear it has no say. `outcome` is the JSON of the last attempt's, for a task in ERROR. `retries` counts the
 -- automatic ones since the last verb, `losses` the attempts lost in a row; before `not_before` it is not claimed again.
+-- `cpus`, `gpus` and `memory` (bytes) are what it takes of its machine.
 CREATE TABLE tasks (
     run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
     id TEXT NOT NULL,
@@ -43,6 +44,9 @@ CREATE TABLE tasks (
     retries INTEGER NOT NULL DEFAULT 0,
     losses INTEGER NOT NULL DEFAULT 0,
     not_before TEXT,
+    cpus REAL NOT NULL DEFAULT 0,
+    gpus INTEGER NOT NULL DEFAULT 0,
+    memory INTEGER NOT NULL DEFAULT 0,
     token TEXT,
     worker TEXT,
     started TEXT,
@@ -50,6 +54,8 @@ CREATE TABLE tasks (
     PRIMARY KEY (run, id),
     CHECK ((status = 'RUNNING') = (token IS NOT NULL))
 ) STRICT;
+
+CREATE INDEX tasks_with_resources ON tasks (run) WHERE cpus > 0 OR gpus > 0 OR memory > 0;
 
 CREATE INDEX tasks_in_order ON tasks (status, priority DESC, seq, position);
 
@@ -62,7 +68,7 @@ CREATE TABLE needs (
 
 -- What could be claimed now, its backoff aside: waiting, not held, with nothing unfinished that it needs.
 CREATE VIEW claimable AS
-SELECT t.rowid AS row, t.run, t.id, t.priority, t.seq, t.position, t.not_before
+SELECT t.rowid AS row, t.run, t.id, t.priority, t.seq, t.position, t.not_before, t.cpus, t.gpus, t.memory
 FROM tasks AS t JOIN runs AS r ON r.id = t.run
 WHERE t.status = 'WAITING' AND NOT r.held AND NOT r.doomed
   AND NOT EXISTS (

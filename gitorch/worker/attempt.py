@@ -34,6 +34,7 @@ class Attempt:
     payload: Payload
     run: RunDirectory
     directory: AttemptDirectory
+    gpus: tuple[int, ...] | None = None  # those it may use, by index; None: it said nothing of any
 
     @classmethod
     def of(cls, site: Site, claim: Claim) -> Attempt:
@@ -71,7 +72,7 @@ def prepare(site: Site, attempt: Attempt, surroundings: Surroundings) -> Order:
             interpreter=interpreter,
             tree=run.tree,
             main_root=site.repository.main_root,
-            declared=spec.env,
+            declared={**spec.env, **_gpus(attempt)},
             gitorch={
                 "GITORCH_RUN_ID": attempt.claim.run,
                 "GITORCH_TASK_ID": attempt.claim.task,
@@ -82,8 +83,13 @@ def prepare(site: Site, attempt: Attempt, surroundings: Surroundings) -> Order:
                 "GITORCH_EVENTS": str(directory.events),
             },
         ),
+        timeout_s=attempt.task.timeout_s,
         grace_s=site.grace_s,
     )
+
+
+def _gpus(attempt: Attempt) -> dict[str, str]:
+    return {} if attempt.gpus is None else {"CUDA_VISIBLE_DEVICES": ",".join(map(str, attempt.gpus))}
 
 
 def _bring_to_pin(site: Site, attempt: Attempt) -> None:

@@ -19,9 +19,10 @@ from gitorch.errors import GitorchError
 from gitorch.git import artifacts, worktrees
 from gitorch.git.artifacts import Stored, Unkeepable
 from gitorch.git.worktrees import UNMODIFIED, Modified
-from gitorch.model import metrics, record
+from gitorch.model import metrics, policy, record
 from gitorch.model.metrics import Metrics
 from gitorch.model.outcome import Kind, Outcome
+from gitorch.model.policy import Next
 from gitorch.model.record import Collected
 from gitorch.tools.readable_json import render_json
 from gitorch.worker import log, outputs
@@ -43,7 +44,7 @@ class Gathered:
     """An ended attempt with all that is to be committed: `files` of its own, and `outputs` that are new or changed."""
 
     attempt: Attempt
-    ended: Ended
+    follows: Next
     collected: Collected
     files: Mapping[str, bytes | Stored]
     outputs: Mapping[str, Stored]
@@ -65,6 +66,13 @@ def gather(site: Site, attempt: Attempt, ended: Ended, surroundings: Surrounding
     found = outputs.find(site, attempt.run, task, link=attempt.payload.spec.link)
     events = read_events(directory.events)
     result = _read_json(directory.result) if ended.outcome.kind is Kind.SUCCEEDED else None
+    follows = policy.after(
+        _explained(ended.outcome, kept_log),
+        task.retries,
+        retries=attempt.claim.retries,
+        losses=attempt.claim.losses,
+        lost_limit=site.lost_limit,
+    )
     kept_attempt = record.Attempt(
         number=attempt.claim.number,
         token=attempt.claim.token,
@@ -72,7 +80,7 @@ def gather(site: Site, attempt: Attempt, ended: Ended, surroundings: Surrounding
         ended=ended.ended,
         duration_s=ended.duration_s,
         host=socket.gethostname(),
-        outcome=_explained(ended.outcome, kept_log),
+        outcome=follows.outcome,
         pin=attempt.payload.pin,
         left_running=ended.left_running,
         modified=modified.files,
@@ -84,6 +92,7 @@ def gather(site: Site, attempt: Attempt, ended: Ended, surroundings: Surrounding
     )
     collected = Collected(
         task=task.id,
+        status=follows.status,
         attempt=kept_attempt,
         result=metrics.finite(result),
         metrics=_metrics(attempt, events, result),
@@ -100,7 +109,7 @@ def gather(site: Site, attempt: Attempt, ended: Ended, surroundings: Surrounding
     )
     return Gathered(
         attempt=attempt,
-        ended=ended,
+        follows=follows,
         collected=collected,
         files=files,
         outputs=found.new,

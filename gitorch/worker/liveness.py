@@ -94,10 +94,10 @@ def _try_lock(descriptor: int) -> bool:
 
 def living(state: Path, workers: Iterable[Worker]) -> frozenset[str]:
     """The ids of those workers that are alive. For readers: takes nothing over and makes no file."""
-    return frozenset(worker.id for worker in workers if _is_held(WorkerLocks.of(state, worker.id).alive))
+    return frozenset(worker.id for worker in workers if is_held(WorkerLocks.of(state, worker.id).alive))
 
 
-def _is_held(path: Path) -> bool:
+def is_held(path: Path) -> bool:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:

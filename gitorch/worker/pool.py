@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import queue
-import secrets
 import selectors
 import signal
 import threading
@@ -20,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
 
@@ -35,6 +35,7 @@ from gitorch.worker.attempt import Attempt, prepare
 from gitorch.worker.collect import gather
 from gitorch.worker.commit import commit
 from gitorch.worker.inbox import Inbox
+from gitorch.worker.shares import Shares
 from gitorch.worker.site import Site
 from gitorch.worker.surroundings import Surroundings
 
@@ -97,13 +98,22 @@ class Pool:
         *,
         surroundings: Surroundings,
         by: str,
+        holder: Path,
         only: Sequence[str] | None = None,
+        stop_after: int | None = None,
+        watch: bool = False,
     ) -> None:
+        """`holder` is what the engine's processes keep locked; `stop_after` failures nothing more is begun; with
+        `watch` the end of the queue is waited for more."""
         self._site = site
         self._engine = engine
         self._worker = worker
         self._listener = listener
         self._only = only
+        self._stop_after = stop_after
+        self._watch = watch
+        self._shares = Shares(site, holder)
+        self._failures = 0
         self._surroundings = surroundings
         self._by = by
         self._inbox: Inbox[_Message] = Inbox()
@@ -123,7 +133,7 @@ class Pool:
         with self._stoppable(), self._engine, self._threads() as preparers:
             while True:
                 self._claim_what_fits(preparers)
-                if not self._in_hand:
+                if self._is_over():
                     break
                 self._wait()
                 for message in self._inbox.drain():
@@ -142,12 +152,26 @@ class Pool:
 
     # -- the main thread's steps
 
+    def _takes_more(self) -> bool:
+        if self._stops or self._stuck:
+            return False
+        # Only what is committed is known to be a failure.
+        return self._stop_after is None or (self._failures < self._stop_after and not self._committing)
+
+    def _is_over(self) -> bool:
+        """Nothing is in hand, and nothing will be: neither after a backoff nor when others give back what they took."""
+        if self._in_hand:
+            return False
+        if self._watch and not (self._stops or self._stuck):
+            return False
+        return not self._takes_more() or not self._site.queue.claimable(self._only, self._shares.total)
+
     def _claim_what_fits(self, preparers: ThreadPoolExecutor) -> None:
-        while not (self._stops or self._stuck) and len(self._in_hand) - len(self._committing) < self._engine.slots:
-            claim = self._site.queue.claim(self._worker, secrets.token_hex(16), now=now(), only=self._only)
-            if claim is None:
+        while self._takes_more() and len(self._in_hand) - len(self._committing) < self._engine.slots:
+            attempt = self._shares.claim(self._worker, self._only)
+            if attempt is None:
                 break
-            attempt = Attempt.of(self._site, claim)
+            claim = attempt.claim
             self._in_hand[claim.token] = attempt
             preparers.submit(self._prepare, attempt)
             self._ahead.look()
@@ -170,6 +194,7 @@ class Pool:
                 self._let_go(attempts)
                 for announcement in announcements:
                     self._summary.runs[announcement.run] = (announcement.label, announcement.run_status)
+                    self._failures += announcement.status is Status.ERROR
                     if announcement.run_status is Status.COMPLETE:
                         self._ahead.clear_away(announcement.run, keep_files=announcement.has_unkept_files)
                     self._listener(announcement)
@@ -216,9 +241,11 @@ class Pool:
         for attempt in attempts:
             del self._in_hand[attempt.claim.token]
             self._committing.discard(attempt.claim.token)
+            self._shares.give_back(attempt.claim.token)
 
     def _hand_to_committer(self, ended: Ended) -> None:
         self._in_engine.discard(ended.token)
+        self._shares.give_back(ended.token)
         self._committing.add(ended.token)
         self._to_commit.put((self._in_hand[ended.token], ended))
 

@@ -74,7 +74,8 @@ def new_run(record: Record) -> NewRun:
                 id=task.id,
                 needs=task.spec.needs,
                 status=Status.WAITING if task.status is Status.RUNNING else task.status,
-                priority=record.priority or 0,
+                priority=task.spec.priority if record.priority is None else record.priority,
+                resources=task.spec.resources,
                 attempts=task.attempt_count,
                 outcome=task.attempts[-1].outcome if task.status is Status.ERROR else None,
             )

@@ -61,6 +61,11 @@ class Site:
         return float(self.repository.config_int("grace", 3))
 
     @cached_property
+    def lost_limit(self) -> int:
+        """How many attempts at a task may be lost in a row before that is its error."""
+        return self.repository.config_int("lostLimit", 3)
+
+    @cached_property
     def worktrees_ahead(self) -> int:
         """For how many waiting runs a worktree is on disk before they are claimed."""
         return self.repository.config_int("worktreesAhead", 8)

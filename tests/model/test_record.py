@@ -14,6 +14,7 @@ from gitorch.model.identity import run_identity
 from gitorch.model.outcome import Kind, Outcome
 from gitorch.model.overlay import laid_over
 from gitorch.model.pin import Origin, Pin
+from gitorch.model.policy import after
 from gitorch.model.record import (
     HISTORY_KEPT,
     Attempt,
@@ -64,8 +65,15 @@ def collected(task: str, kind: Kind = Kind.SUCCEEDED, number: int = 1, **metrics
         notes=("n",),
     )
     output = Output(path=f"{task}.txt", size=1, sha256="e" * 64, stored="git", task=task, mode=0o100755)
+    follows = after(attempt.outcome, None, retries=0, losses=0, lost_limit=3)
     return Collected(
-        task=task, attempt=attempt, result=[1], metrics=metrics, outputs=(output,), environment={"python": "3.11"}
+        task=task,
+        status=follows.status,
+        attempt=attempt,
+        result=[1],
+        metrics=metrics,
+        outputs=(output,),
+        environment={"python": "3.11"},
     )
 
 

@@ -1,0 +1,118 @@
+"""`gitorch collect`: give up what failed long ago, remove what nothing needs any more, pack the results.
+
+Of runs that failed nothing is lost by it: their records stay, and `resubmit` queues them again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from gitorch.actions.lookup import all_records
+from gitorch.actions.transition import Selection, change
+from gitorch.errors import UsageError
+from gitorch.git.repack import count_packs, maybe_repack, repack
+from gitorch.model.ids import run_path
+from gitorch.model.record import Record
+from gitorch.model.retention import Retention, in_error_since, is_overdue
+from gitorch.model.status import Status
+from gitorch.worker import leftovers
+from gitorch.worker.leftovers import Leftover
+from gitorch.worker.recover import catch_up
+from gitorch.worker.site import Site
+
+DEFAULT_RETENTION = "30d"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """What was done, or with `dry_run` what would be: packs are then only counted."""
+
+    failed: tuple[Record, ...]  # as they were
+    removed: tuple[Leftover, ...]
+    trash: int  # things deleted for good
+    packs: tuple[int, int]  # how many there were, and are
+    dry_run: bool
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "schema": "gitorch/collect/v1",
+            "dry_run": self.dry_run,
+            "failed": [
+                {"id": record.id, "label": record.label, "since": in_error_since(record)} for record in self.failed
+            ],
+            "removed": [{"path": str(left.path), "run": left.run, "why": left.why} for left in self.removed],
+            "trash": self.trash,
+            "packs": {"before": self.packs[0], "after": self.packs[1]},
+        }
+
+
+def collect(site: Site, *, older_than: str | None = None, dry_run: bool = False) -> Collected:
+    """Runs in ERROR for longer than `older_than`, by default `gitorch.errorRetention`, are FAILED afterwards.
+
+    Raises UsageError where that is no length of time, and what changing the branch does.
+    """
+    retention = retention_of(site, older_than)
+    if not dry_run:
+        catch_up(site)
+    failed = _overdue(site, all_records(site), retention)
+    if not dry_run:
+        _fail(site, failed, retention)
+    removed = leftovers.find(site)
+    if not dry_run:
+        removed = [left for left in removed if leftovers.remove(site, left)]
+    trash = leftovers.count_trash(site)
+    before = count_packs(site.repository)
+    if not dry_run:
+        leftovers.empty_trash(site)
+        repack(site.repository)
+    return Collected(
+        failed=tuple(failed),
+        removed=tuple(removed),
+        trash=trash,
+        packs=(before, count_packs(site.repository)),
+        dry_run=dry_run,
+    )
+
+
+def tidy(site: Site) -> tuple[Record, ...]:
+    """The cheap part, for the end of `run`: merge many packs in the background, give up what failed long ago.
+
+    Gives the runs that were given up, as they were. Raises GitorchError.
+    """
+    maybe_repack(site.repository)
+    runs = [run.id for run in site.queue.runs() if any(task.status is Status.ERROR for task in run.tasks)]
+    found = site.results.read_all([f"{run_path(run)}/record.json" for run in runs])
+    records = [Record.from_json(json.loads(data)) for data in found if data]
+    retention = retention_of(site)
+    failed = _overdue(site, records, retention)
+    _fail(site, failed, retention)
+    return tuple(failed)
+
+
+def retention_of(site: Site, written: str | None = None) -> Retention:
+    """How long a run may be in ERROR. Raises UsageError."""
+    setting = site.repository.config("errorRetention", DEFAULT_RETENTION) or ""
+    try:
+        return Retention.parse(setting if written is None else written)
+    except ValueError as error:
+        if written is not None:
+            raise UsageError(f"--older-than: {written!r} {error}", "write it like 30d, 12h or 90m") from None
+        raise UsageError(
+            f"the setting gitorch.errorRetention: {setting!r} {error}", "git config gitorch.errorRetention 30d"
+        ) from None
+
+
+def _overdue(site: Site, records: Iterable[Record], retention: Retention) -> list[Record]:
+    clone = site.repository.clone_id()
+    moment = datetime.now(UTC)
+    return [record for record in records if record.clone == clone and is_overdue(record, retention, moment)]
+
+
+def _fail(site: Site, records: Iterable[Record], retention: Retention) -> None:
+    runs = [record.id for record in records]
+    if runs:
+        change(site, "fail", Selection(references=runs), why=f"in ERROR for longer than {retention.written}")

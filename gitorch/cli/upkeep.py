@@ -1,0 +1,29 @@
+"""What `collect` and `doctor` did, one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gitorch.actions.collect import Collected
+from gitorch.cli.style import plain
+
+
+def render_collected(done: Collected) -> str:
+    return "\n".join(_lines_of(done))
+
+
+def _lines_of(done: Collected) -> Iterator[str]:
+    for record in done.failed:
+        yield f"{record.id}  ERROR -> FAILED  {plain(record.label)}"
+    verb = "would remove" if done.dry_run else "removed"
+    for left in done.removed:
+        yield f"{verb} {plain(str(left.path))}  ({left.why})"
+    if done.trash and not done.dry_run:
+        yield f"emptied the trash, {_counted(done.trash, 'directory', 'directories')}"
+    before, after = done.packs
+    if after < before:
+        yield f"packed {_counted(before, 'pack', 'packs')} into {after}"
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"

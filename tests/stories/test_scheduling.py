@@ -1,0 +1,112 @@
+"""In what order tasks run, how often, how long, and how many fit beside each other."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from tests.conftest import git, gitorch, gitorch_json, started, wait_for, write
+
+
+def test_the_higher_priority_first_then_first_in_first_out(project: Path, tmp_path: Path) -> None:
+    for name, priority in (("a", 0), ("b", 5), ("c", 0), ("d", 5)):
+        task = f"{{id: t, command: 'echo {name} >> {tmp_path}/order', gitorch: {{priority: {priority}}}}}"
+        write(project, f"experiments/{name}.yaml", f"tasks: [{task}]\n")
+    gitorch(project, "ready")
+    gitorch(project, "run")
+    assert (tmp_path / "order").read_text().split() == ["b", "d", "a", "c"]
+
+
+def test_a_task_that_takes_too_long_is_ended(project: Path) -> None:
+    write(project, "experiments/a.yaml", "tasks: [{id: t, command: sleep 60, gitorch: {timeout: 0.3s}}]\n")
+    begun = time.monotonic()
+    said = gitorch(project, "run", "experiments", code=1).stderr
+    assert time.monotonic() - begun < 20
+    assert "timed out" in said
+    [attempt] = gitorch_json(project, "show", "@")["run"]["tasks"][0]["attempts"]
+    assert attempt["outcome"]["kind"] == "timeout"
+
+
+def test_retries_are_made_by_themselves_and_all_attempts_kept(project: Path, tmp_path: Path) -> None:
+    command = f"echo x >> {tmp_path}/tries; test $(wc -l < {tmp_path}/tries) -ge 3"
+    retries = "{max: 2, backoff: 0.2s}"
+    write(project, "experiments/a.yaml", f"tasks: [{{id: t, command: '{command}', gitorch: {{retries: {retries}}}}}]\n")
+    gitorch(project, "run", "experiments")
+    attempts = gitorch_json(project, "show", "@")["run"]["tasks"][0]["attempts"]
+    assert [attempt["outcome"]["kind"] for attempt in attempts] == ["exit-code", "exit-code", "succeeded"]
+
+
+def test_retries_come_to_an_end(project: Path) -> None:
+    write(project, "experiments/a.yaml", "tasks: [{id: t, command: exit 1, gitorch: {retries: 1}}]\n")
+    gitorch(project, "run", "experiments", code=1)
+    shown = gitorch_json(project, "show", "@")["run"]
+    assert (shown["status"], shown["tasks"][0]["attempt_count"]) == ("ERROR", 2)
+
+
+def test_after_so_many_failures_nothing_more_is_begun(project: Path) -> None:
+    for number in range(4):
+        write(project, f"experiments/r{number}.yaml", f"n: {number}\ntasks: [{{id: t, command: exit 1}}]\n")
+    gitorch(project, "ready")
+    gitorch(project, "run", "--stop-after", "2", code=1)
+    statuses = sorted(run["status"] for run in gitorch_json(project, "list")["runs"])
+    assert statuses == ["ERROR", "ERROR", "WAITING", "WAITING"]
+
+
+def test_a_watching_worker_waits_for_more(project: Path) -> None:
+    worker = started(project, "run", "--watch")
+    wait_for(lambda: gitorch_json(project, "status")["workers"])
+    write(project, "experiments/a.yaml", "tasks: [{id: t, command: echo late}]\n")
+    gitorch(project, "ready")
+    wait_for(lambda: [run["status"] for run in gitorch_json(project, "list")["runs"]] == ["COMPLETE"])
+    assert worker.poll() is None
+    worker.terminate()
+    worker.communicate(timeout=20)
+    assert worker.returncode == 130
+
+
+def test_no_more_runs_at_once_than_fit_whoever_starts_them(project: Path, tmp_path: Path) -> None:
+    """Two workers with two slots each, and a machine for two such tasks."""
+    git(project, "config", "gitorch.cpus", "2")
+    command = f"echo + >> {tmp_path}/log; sleep 0.15; echo - >> {tmp_path}/log"
+    for number in range(6):
+        task = f"{{id: t, command: '{command}', gitorch: {{resources: {{cpus: 1}}}}}}"
+        write(project, f"experiments/r{number}.yaml", f"n: {number}\ntasks: [{task}]\n")
+    gitorch(project, "ready")
+    for worker in [started(project, "run", "-j", "2") for _ in range(2)]:
+        _, said = worker.communicate(timeout=60)
+        assert worker.returncode == 0, said
+    running, most = 0, 0
+    for sign in (tmp_path / "log").read_text().split():
+        running += 1 if sign == "+" else -1
+        most = max(most, running)
+    assert (running, most) == (0, 2)
+
+
+def test_gpus_are_handed_out_by_index(project: Path) -> None:
+    git(project, "config", "gitorch.gpus", "2")
+    for number in range(2):
+        task = "{id: t, command: 'echo $CUDA_VISIBLE_DEVICES; sleep 0.5', gitorch: {resources: {gpus: 1}}}"
+        write(project, f"experiments/r{number}.yaml", f"n: {number}\ntasks: [{task}]\n")
+    gitorch(project, "run", "experiments", "-j", "2")
+    seen = sorted(gitorch(project, "logs", reference).stdout for reference in ("@", "@~1"))
+    assert seen == ["0\n", "1\n"]
+
+
+def test_what_can_never_fit_is_refused(project: Path) -> None:
+    git(project, "config", "gitorch.gpus", "1")
+    write(project, "experiments/a.yaml", "tasks: [{id: t, command: 'true', gitorch: {resources: {gpus: 2}}}]\n")
+    said = gitorch(project, "ready", code=1).stderr
+    assert "wants 2 gpus, and this machine has 1" in said
+    assert gitorch_json(project, "list")["runs"] == []
+
+
+def test_a_task_that_always_kills_its_worker_is_given_up(project: Path) -> None:
+    """It kills what supervises it: its slot, whose death ends its attempt as lost."""
+    write(project, "experiments/bad.yaml", "tasks: [{id: t, command: 'kill -9 $PPID; sleep 5'}]\n")
+    write(project, "experiments/good.yaml", "tasks: [{id: t, command: echo good}]\n")
+    gitorch(project, "run", "experiments", code=1)
+    runs = {run["name"]: run["status"] for run in gitorch_json(project, "list")["runs"]}
+    assert runs == {"bad": "ERROR", "good": "COMPLETE"}
+    attempts = gitorch_json(project, "show", "bad")["run"]["tasks"][0]["attempts"]
+    assert [attempt["outcome"]["kind"] for attempt in attempts] == ["lost"] * 3
+    assert "3 times" in attempts[-1]["outcome"]["message"]
