@@ -14,7 +14,7 @@ from typing import Any
 from gitorch.actions.lookup import all_records
 from gitorch.actions.transition import Selection, change
 from gitorch.errors import UsageError
-from gitorch.git.repack import count_packs, maybe_repack, repack
+from gitorch.git.repack import count_packs, repack
 from gitorch.model.ids import run_path
 from gitorch.model.record import Record
 from gitorch.model.retention import Retention, in_error_since, is_overdue
@@ -78,12 +78,11 @@ def collect(site: Site, *, older_than: str | None = None, dry_run: bool = False)
     )
 
 
-def tidy(site: Site) -> tuple[Record, ...]:
-    """The cheap part, for the end of `run`: merge many packs in the background, give up what failed long ago.
+def fail_overdue(site: Site) -> tuple[Record, ...]:
+    """The cheap part, for the end of `run`: give up what failed long ago.
 
-    Gives the runs that were given up, as they were. Raises GitorchError.
+    Gives these runs as they were. Raises UsageError and what changing the branch does.
     """
-    maybe_repack(site.repository)
     runs = [run.id for run in site.queue.runs() if any(task.status is Status.ERROR for task in run.tasks)]
     found = site.results.read_all([f"{run_path(run)}/record.json" for run in runs])
     records = [Record.from_json(json.loads(data)) for data in found if data]

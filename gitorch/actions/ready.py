@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 from gitorch.actions.validate import Validated, validate
 from gitorch.config.load import SUFFIXES, LoadedConfig, is_config
-from gitorch.errors import Refused
+from gitorch.errors import Busy, Refused
 from gitorch.git import pins, worktrees
 from gitorch.git.code import code_identity
 from gitorch.git.snapshot import snapshot as take_snapshot
@@ -26,10 +27,12 @@ from gitorch.model.status import Status
 from gitorch.tools.clock import stamp
 from gitorch.worker.ahead import clear_away, materialise_next
 from gitorch.worker.commit import trailers
+from gitorch.worker.liveness import taken_over
 from gitorch.worker.recover import catch_up, new_run
 from gitorch.worker.site import Site
 
 _PATHS_NAMED = 10
+_PATIENCE_S = 60.0
 _LARGEST_UNTRACKED = 100 << 20
 
 
@@ -109,11 +112,12 @@ def ready(
         for config in validated.valid
         for spec in config.specs
     ]
-    there = {} if again else _there_already(site)
-    new, others = (candidates, []) if again else _divided(candidates, there)
-    records = _records(site, new, pin, validated.interpreters, hold=hold, priority=priority)
-    if records and not dry_run:
-        _queue(site, records, [candidate.config for candidate in new])
+    with _one_at_a_time(site):  # or two that look at the same moment both queue the same run
+        there = {} if again else _there_already(site)
+        new, others = (candidates, []) if again else _divided(candidates, there)
+        records = _records(site, new, pin, validated.interpreters, hold=hold, priority=priority)
+        if records and not dry_run:
+            _queue(site, records, [candidate.config for candidate in new])
     there |= {record.identity: (record.id, f"the same run as {record.name}, {record.source}") for record in records}
     skipped = tuple(_skipped(candidate.spec, *there[candidate.identity]) for candidate in others)
     return Ready(queued=records, skipped=skipped, validated=validated, pin=pin, notes=validated.notes)
@@ -180,6 +184,18 @@ def _some(paths: Sequence[str]) -> str:
     more = len(paths) - _PATHS_NAMED
     named = (path.replace("\n", "\\n") for path in paths[:_PATHS_NAMED])  # in one line, whatever a file is called
     return ", ".join(named) + (f" and {more} more" if more > 0 else "")
+
+
+@contextmanager
+def _one_at_a_time(site: Site) -> Iterator[None]:
+    """No other `ready` looks what is there meanwhile. Raises Busy."""
+    path = site.state / "ready.lock"
+    with taken_over(path, wait_s=_PATIENCE_S) as held:
+        if not held:
+            raise Busy(
+                f"another gitorch ready has been queueing for {_PATIENCE_S:.0f} s", hint=f"fuser {path} names it"
+            )
+        yield
 
 
 def _there_already(site: Site) -> dict[str, tuple[str, str]]:

@@ -128,6 +128,19 @@ def restore(repo: Repository, output: Output, data: bytes | None, directory: Pat
     return target
 
 
+def has_copies(repo: Repository, pointer: Pointer) -> tuple[bool, bool]:
+    """Whether git-lfs's copy of a large file is there, and whether ours is, by their sizes."""
+    theirs, ours = (_is_whole(place, pointer.size) for place in _places(repo, pointer.sha256))
+    return theirs, ours
+
+
+def complete_copies(repo: Repository, pointer: Pointer) -> None:
+    """Make the copy that is missing from the other. Raises NotFound where there is none, OSError."""
+    source = _object(repo, pointer.sha256, pointer.size)
+    for place in _places(repo, pointer.sha256):
+        _publish(source, place, pointer.size)
+
+
 # Names
 
 _UNSEEN = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")  # HFS+ ignores these in a name, and so does git
@@ -215,7 +228,7 @@ def _sweep(directory: Path) -> None:
 
 def _publish(aside: Path, place: Path, size: int) -> None:
     """Make `aside` appear at `place`: by a link, or by a copy where that is another file system."""
-    if place.is_file() and place.stat().st_size == size:
+    if _is_whole(place, size):
         return
     place.parent.mkdir(parents=True, exist_ok=True)
     own = place.with_name(f"{place.name}.{secrets.token_hex(4)}")
@@ -241,9 +254,13 @@ def _object(repo: Repository, sha256: str, size: int) -> Path:
     if not re.fullmatch(r"[0-9a-f]{64}", sha256):
         raise Refused(f"{sha256!r} is no SHA-256")
     for place in _places(repo, sha256):
-        if place.is_file() and place.stat().st_size == size:
+        if _is_whole(place, size):
             return place
     raise NotFound(f"the large file {sha256} is not in this clone", "git lfs fetch --all brings what was pushed")
+
+
+def _is_whole(place: Path, size: int) -> bool:
+    return place.is_file() and place.stat().st_size == size
 
 
 def _places(repo: Repository, sha256: str) -> tuple[Path, Path]:

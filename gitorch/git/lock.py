@@ -33,6 +33,21 @@ def locked(repo: Repository) -> Iterator[None]:
         os.close(descriptor)
 
 
+def is_held(repo: Repository) -> bool:
+    """Whether somebody is writing just now."""
+    try:
+        descriptor = os.open(repo.state_dir / "lock", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def _take(descriptor: int, path: Path) -> None:
     # Asked again and again rather than waited for: a stopped holder must not hang everybody for ever.
     deadline = time.monotonic() + _PATIENCE_S

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from gitorch.errors import NotFound
@@ -42,6 +42,13 @@ def resolve(repo: Repository, revision: str = "HEAD", origin: Origin | None = No
 def is_here(repo: Repository, commit: str) -> bool:
     """Whether this clone has the commit: a plain clone lacks those that are on no branch, like snapshots."""
     return run_git(repo.root, "cat-file", "-e", f"{commit}^{{commit}}").returncode == 0
+
+
+def which_are_here(repo: Repository, commits: Iterable[str]) -> set[str]:
+    """The same of many, at one spawn."""
+    asked = "\n".join(commits).encode()
+    lines = call_git_lines(repo.root, "cat-file", "--batch-check=%(objectname) %(objecttype)", input=asked)
+    return {line.split()[0] for line in lines if line.endswith(" commit")}
 
 
 def require(repo: Repository, commit: str) -> None:

@@ -16,6 +16,8 @@ _PATIENCE_S = 15.0
 _PAUSE_S = 0.010
 # git holds a reference's lock for milliseconds, its hooks aside. A killed process leaves it for ever.
 _STALE_S = 2.0
+# One that may be of the user's own git: packing very many references takes seconds.
+_OLD_S = 60.0
 
 
 def read_ref(repo: Repository, name: str) -> str | None:
@@ -53,9 +55,25 @@ def move_ref(repo: Repository, name: str, old: str | None, new: str, why: str) -
         time.sleep(_PAUSE_S)
 
 
-def _remove_if_stale(lock: Path) -> None:
+def old_locks(repo: Repository, *names: str) -> list[Path]:
+    """Locks on the references `names`, on gitorch's own and on all packed ones, that are too old to be anybody's."""
+    common = repo.common_dir
+    locks = [common / "packed-refs.lock", *(common / f"{name}.lock" for name in names)]
+    return [lock for lock in (*locks, *sorted((common / "refs" / "gitorch").rglob("*.lock"))) if _age_s(lock) > _OLD_S]
+
+
+def remove_old_lock(lock: Path) -> None:
+    if _age_s(lock) > _OLD_S:
+        lock.unlink(missing_ok=True)
+
+
+def _age_s(lock: Path) -> float:
     try:
-        if time.time() - lock.stat().st_mtime > _STALE_S:
-            lock.unlink()
+        return time.time() - lock.stat().st_mtime
     except FileNotFoundError:
-        pass
+        return 0.0
+
+
+def _remove_if_stale(lock: Path) -> None:
+    if _age_s(lock) > _STALE_S:
+        lock.unlink(missing_ok=True)

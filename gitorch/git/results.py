@@ -9,13 +9,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import time
 from collections.abc import Iterator, Sequence
+from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from gitorch.errors import GitorchError, Refused
-from gitorch.git.artifacts import Stored
+from gitorch.git.artifacts import Pointer, Stored, parse_pointer
 from gitorch.git.branch_readme import README
 from gitorch.git.command import call_git_items, call_git_lines, call_git_success, run_git
 from gitorch.git.lock import locked
@@ -31,6 +33,18 @@ DEFAULT_BRANCH = "gitorch/results"
 KEPT = "refs/gitorch/kept/results"
 OWN_NAMES = frozenset({b"README.md", b"runs", b"killed"})
 _RECORDS_AT_ONCE = 2000
+_LONGEST_POINTER = 200
+_NEVER_POINTERS = (".json", "/.gitattributes")
+
+
+class Standing(Enum):
+    """The branch, beside what was kept of it."""
+
+    WHOLE = "whole"
+    MISSING = "missing"
+    BEHIND = "behind"  # it went backwards
+    DIVERGED = "diverged"  # it holds another history
+    BROKEN = "broken"  # its reference leads nowhere
 
 
 class Step(NamedTuple):
@@ -112,6 +126,60 @@ class ResultsBranch:
         arguments = ("--literal-pathspecs", "log", "--no-show-signature", "--format=%H%n%cI%n%s", "-z")
         items = call_git_items(self.repo.root, *arguments, tip, "--", path)
         return [Step(*item.split("\n", 2)) for item in items]
+
+    def pointers(self) -> Iterator[tuple[str, Pointer]]:
+        """Every Git LFS pointer of the runs, by its path."""
+        tip = self.tip()
+        if tip is None:
+            return
+        arguments = ("ls-tree", "-r", "-z", "--full-tree", "--format=%(objectsize) %(path)", tip, "runs/")
+        found = [item.split(" ", 1) for item in call_git_items(self.repo.root, *arguments)]
+        paths = [path for size, path in found if size.isdecimal() and int(size) <= _LONGEST_POINTER]
+        likely = [path for path in paths if not path.endswith(_NEVER_POINTERS)]
+        for path, data in zip(likely, self.read_all(likely, tip), strict=True):
+            if data is not None and (pointer := parse_pointer(data)):
+                yield path, pointer
+
+    def standing(self) -> Standing:
+        """How the branch compares with what it held when this clone last saw it. Raises GitFailed."""
+        kept = self._commit_at(KEPT)
+        tip = self._commit_at(self.ref)
+        if tip is None and self._loose.is_file():
+            return Standing.BROKEN
+        if kept is None or kept == tip:
+            return Standing.WHOLE
+        if tip is None:
+            return Standing.MISSING
+        if self._is_ancestor(kept, tip):
+            return Standing.WHOLE
+        return Standing.BEHIND if self._is_ancestor(tip, kept) else Standing.DIVERGED
+
+    def bring_back(self) -> None:
+        """Let the branch hold again what it held; a broken reference is moved aside. Raises Refused."""
+        with locked(self.repo):
+            if self.standing() is Standing.BROKEN:
+                if self._commit_at(KEPT) is None:
+                    raise Refused(f"{self.ref} leads nowhere, and nothing was kept of it", "git fsck --lost-found")
+                self._loose.rename(self.repo.state_dir / f"broken-reference.{secrets.token_hex(4)}")
+        with self.changing():
+            pass
+
+    def kept_aside(self) -> list[str]:
+        """References to histories of the branch that it does not hold."""
+        tip = self._commit_at(self.ref)
+        names = call_git_lines(self.repo.root, "for-each-ref", "--format=%(refname)", "refs/gitorch/kept/")
+        return [name for name in names if tip and not self._is_ancestor(name, tip) and not self._is_ancestor(tip, name)]
+
+    @property
+    def _loose(self) -> Path:
+        return self.repo.common_dir / self.ref
+
+    def _commit_at(self, ref: str) -> str | None:
+        found = run_git(self.repo.root, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
+        return found.stdout.decode().strip() if found.returncode == 0 else None
+
+    def _is_ancestor(self, older: str, newer: str) -> bool:
+        return call_git_success(self.repo.root, "merge-base", "--is-ancestor", older, newer)
 
     def checked_out_at(self) -> Path | None:
         """The worktree that has this branch checked out: there, new commits show as staged changes."""

@@ -137,7 +137,7 @@ class Queue:
         Raises QueueBroken, Busy, Refused (made by a newer gitorch).
         """
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _explained(path):
+        with explained(path):
             connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
             connection.row_factory = sqlite3.Row
             connection.execute("PRAGMA journal_mode = WAL")
@@ -334,7 +334,7 @@ class Queue:
 
     def changes(self) -> int:
         """A number that differs when another connection has changed anything (PRAGMA data_version)."""
-        with self._lock, _explained():
+        with self._lock, explained():
             return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
 
     def claimable(self, only: Sequence[str] | None = None, of: Resources = UNLIMITED) -> int:
@@ -400,13 +400,13 @@ class Queue:
     # -- statements
 
     def _fetch(self, name: str, **values: Any) -> list[sqlite3.Row]:
-        with self._lock, _explained():
+        with self._lock, explained():
             return self._connection.execute(statements()[name], values).fetchall()
 
     @contextmanager
     def _transaction(self, mode: str = "IMMEDIATE") -> Iterator[_Execute]:
         """Statements that happen together or not at all."""
-        with self._lock, _explained():
+        with self._lock, explained():
             self._connection.execute(f"BEGIN {mode}")
             try:
                 yield _Execute(self._connection)
@@ -427,7 +427,7 @@ class _Execute:
 
 
 @contextmanager
-def _explained(path: Path | None = None) -> Iterator[None]:
+def explained(path: Path | None = None) -> Iterator[None]:
     """SQLite's errors in words that say what to do."""
     where = path or "the queue"
     try:

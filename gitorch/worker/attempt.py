@@ -103,6 +103,7 @@ def _bring_to_pin(site: Site, attempt: Attempt) -> None:
         worktrees.materialise(site.repository, commit, run.tree, link=attempt.payload.spec.link)
     elif attempt.claim.siblings == 0 and (run.path / "log").exists():
         worktrees.reset(site.repository, run.tree, commit)
+    outputs.clear_place(run)
     if made or not run.output.exists():
         if _is_begun(site, attempt):
             outputs.bring_back(site, run, with_tree=made)

@@ -5,12 +5,12 @@ Nothing here changes the results branch or the queue, so it can be repeated afte
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import socket
-from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +24,7 @@ from gitorch.model.metrics import Metrics
 from gitorch.model.outcome import Kind, Outcome
 from gitorch.model.policy import Next
 from gitorch.model.record import Collected
+from gitorch.model.status import Status
 from gitorch.tools.readable_json import render_json
 from gitorch.worker import log, outputs
 from gitorch.worker.attempt import Attempt
@@ -33,6 +34,8 @@ from gitorch.worker.surroundings import Surroundings
 
 TAIL_LINES = 20
 _LONGEST_TAIL_LINE = 2000
+_TAIL_BYTES = 64 << 10
+_OF_THE_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE})
 _CHUNK = 1 << 20
 _LARGEST_JSON = 16 << 20
 # The last line of a traceback entry: `  File "/…/Tasks.py", line 12, in run`.
@@ -59,7 +62,67 @@ class _Log(NamedTuple):
 
 
 def gather(site: Site, attempt: Attempt, ended: Ended, surroundings: Surroundings) -> Gathered:
-    """Read what the attempt wrote. Whatever of it cannot be kept is said in the attempt's notes."""
+    """Read what the attempt wrote. Whatever of it cannot be kept is said in the attempt's notes.
+
+    An attempt that left its place in a state that nobody foresaw is an error of its own, and no other's. Raises
+    GitorchError, and OSError where the disk is at fault: then it can be gathered later.
+    """
+    try:
+        return _gather(site, attempt, ended, surroundings)
+    except GitorchError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
+            raise
+        return _ungathered(attempt, ended, error)
+
+
+def _ungathered(attempt: Attempt, ended: Ended, error: Exception) -> Gathered:
+    """The end of an attempt of which nothing but its outcome is known."""
+    told = f"what it left cannot be read ({type(error).__name__}: {error}); it ended with: {ended.outcome}"
+    outcome = replace(ended.outcome, message=told)
+    kept_attempt = _kept_attempt(attempt, ended, outcome, notes=(told,))
+    return Gathered(
+        attempt=attempt,
+        follows=Next(status=Status.ERROR, outcome=outcome),
+        collected=Collected(
+            task=attempt.task.id,
+            status=Status.ERROR,
+            attempt=kept_attempt,
+            result=None,
+            metrics={},
+            outputs=(),
+            environment={},
+        ),
+        files={
+            "log.txt": f"gitorch: {told}\n".encode(errors="replace"),
+            "attempt.json": render_json(kept_attempt.to_json()),
+        },
+        outputs={},
+        tail=(),
+        location=None,
+    )
+
+
+def _kept_attempt(
+    attempt: Attempt, ended: Ended, outcome: Outcome, *, modified: tuple[str, ...] = (), notes: tuple[str, ...] = ()
+) -> record.Attempt:
+    return record.Attempt(
+        number=attempt.claim.number,
+        token=attempt.claim.token,
+        started=ended.started,
+        ended=ended.ended,
+        duration_s=ended.duration_s,
+        host=socket.gethostname(),
+        outcome=outcome,
+        pin=attempt.payload.pin,
+        left_running=ended.left_running,
+        modified=modified,
+        notes=notes,
+    )
+
+
+def _gather(site: Site, attempt: Attempt, ended: Ended, surroundings: Surroundings) -> Gathered:
     directory, task = attempt.directory, attempt.task
     kept_log = _log(site, attempt, ended.outcome, surroundings.secrets)
     modified, unknown = _modified(site, attempt, ended.outcome)
@@ -73,16 +136,10 @@ def gather(site: Site, attempt: Attempt, ended: Ended, surroundings: Surrounding
         losses=attempt.claim.losses,
         lost_limit=site.lost_limit,
     )
-    kept_attempt = record.Attempt(
-        number=attempt.claim.number,
-        token=attempt.claim.token,
-        started=ended.started,
-        ended=ended.ended,
-        duration_s=ended.duration_s,
-        host=socket.gethostname(),
-        outcome=follows.outcome,
-        pin=attempt.payload.pin,
-        left_running=ended.left_running,
+    kept_attempt = _kept_attempt(
+        attempt,
+        ended,
+        follows.outcome,
         modified=modified.files,
         notes=(
             *found.notes,
@@ -132,21 +189,20 @@ def _log(site: Site, attempt: Attempt, outcome: Outcome, secrets: tuple[bytes, .
     """The log as it is kept, its last lines, and the place in the run's own code that a traceback ends in."""
     if outcome.kind is Kind.COULD_NOT_START and not attempt.directory.log.exists():
         return _Log(f"gitorch: {outcome}\n".encode(errors="surrogateescape"), (), None)
-    tail: deque[str] = deque(maxlen=TAIL_LINES)
-    location = None
+    end = b""
     aside = attempt.directory.path / "log.kept"
     try:
         with attempt.directory.log.open("rb") as live, aside.open("wb") as kept:
-            for line in log.kept(iter(lambda: live.read(_CHUNK), b""), secrets):
-                kept.write(line)
-                text = line[:_LONGEST_TAIL_LINE].decode("utf-8", "replace").rstrip("\n")
-                tail.append(text)
-                if entry := _TRACEBACK_ENTRY.match(text):
-                    location = _in_the_run(attempt, entry) or location
+            for block in log.kept(iter(lambda: live.read(_CHUNK), b""), secrets):
+                kept.write(block)
+                end = (end + block)[-_TAIL_BYTES:]
         content = artifacts.store(site.repository, aside, large=site.large_file)
     except (OSError, Unkeepable) as error:
         return _Log(f"gitorch: the log could not be read: {error}\n".encode(), (), None)
-    return _Log(content, tuple(tail), location)
+    lines = [line[:_LONGEST_TAIL_LINE] for line in end.decode("utf-8", "replace").split("\n")]
+    places = [_in_the_run(attempt, entry) for line in lines if (entry := _TRACEBACK_ENTRY.match(line))]
+    location = next((place for place in reversed(places) if place), None)
+    return _Log(content, tuple(lines[-1 - TAIL_LINES : -1] if lines[-1] == "" else lines[-TAIL_LINES:]), location)
 
 
 def _in_the_run(attempt: Attempt, entry: re.Match[str]) -> str | None:

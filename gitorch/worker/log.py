@@ -27,20 +27,20 @@ def secrets_of(environment: Mapping[str, str]) -> tuple[bytes, ...]:
 
 def kept(chunks: Iterable[bytes], secrets: tuple[bytes, ...] = ()) -> Iterator[bytes]:
     """A log as it is kept: of each line what follows its last carriage return, secrets masked."""
-    for line in _lines(chunks):
-        shown = _last_written(line)
+    for block in _blocks(chunks):
+        shown = _last_written(block)
         for secret in secrets:
             shown = shown.replace(secret, MASK)
         yield shown
 
 
-def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Lines with their ends; what was overwritten in a long unfinished one is forgotten on the way."""
+def _blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Whole lines, many at once; what was overwritten in a long unfinished one is forgotten on the way."""
     pending = b""
     for chunk in chunks:
-        *lines, pending = (pending + chunk).split(b"\n")
-        for line in lines:
-            yield line + b"\n"
+        lines, end, pending = (pending + chunk).rpartition(b"\n")
+        if end:
+            yield lines + end
         if len(pending) > LONGEST_PIECE:
             pending = _last_written(pending)
         if len(pending) > LONGEST_PIECE:
@@ -50,7 +50,11 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield pending
 
 
-def _last_written(line: bytes) -> bytes:
-    """What a terminal would show of a line: a carriage return starts it over (one before the line end is its end)."""
-    end = b"\n" if line.endswith(b"\n") else b""
-    return line.rstrip(b"\r\n").rpartition(b"\r")[2] + end
+# What a carriage return makes a terminal write over; and those at the end of a line, which are part of its end.
+_OVERWRITTEN = re.compile(rb"[^\r\n]*\r+(?=[^\r\n])")
+_AT_THE_END = re.compile(rb"\r+(?=\n|\Z)")
+
+
+def _last_written(text: bytes) -> bytes:
+    """What a terminal would show of each line."""
+    return _AT_THE_END.sub(b"", _OVERWRITTEN.sub(b"", text)) if b"\r" in text else text

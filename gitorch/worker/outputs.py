@@ -45,7 +45,9 @@ def find(site: Site, run: RunDirectory, task: TaskSpec, *, link: Iterable[str]) 
     new: dict[str, Stored] = {}
     notes: list[str] = []
     seen: dict[str, _Seen] = {}
-    for name, path in _files(run, task.outputs, tuple(link)):
+    if replaced := _is_replaced(run.output):
+        notes.append("the output directory was replaced by a link or a file: nothing of it is kept")
+    for name, path in _files(run, task.outputs, tuple(link), but_output=replaced):
         try:
             fingerprint = _fingerprint(path)
             known = before.get(name)
@@ -151,17 +153,32 @@ def _output(name: str, stored: Stored, task: str) -> Output:
     return Output(path=name, size=stored.size, sha256=stored.sha256, stored=stored.kind, task=task, mode=stored.mode)
 
 
-def _files(run: RunDirectory, globs: tuple[str, ...], link: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
-    yield from _below(run.output, "")
+def clear_place(run: RunDirectory) -> None:
+    """Remove what a task put in the place of its output directory."""
+    if _is_replaced(run.output):
+        run.output.unlink()
+
+
+def _is_replaced(directory: Path) -> bool:
+    """Whether something else than a directory is there. A link is not followed: it may lead to what is nobody's."""
+    return directory.is_symlink() or (directory.exists() and not directory.is_dir())
+
+
+def _files(
+    run: RunDirectory, globs: tuple[str, ...], link: tuple[str, ...], *, but_output: bool
+) -> Iterator[tuple[str, Path]]:
+    if not but_output:
+        yield from _below(run.output, "")
     matched: dict[str, Path] = {}
     for pattern in globs:
         for found in glob.iglob(pattern, root_dir=run.tree, recursive=True, include_hidden=True):  # noqa: PTH207  names hidden files too
             name = Path(found).as_posix()
-            if name.split("/")[0] == ".git" or any(Path(name).is_relative_to(linked) for linked in link):
+            if ".git" in Path(name).parts or any(Path(name).is_relative_to(linked) for linked in link):
                 continue
             path = run.tree / name
             if path.is_dir() and not path.is_symlink():
-                matched |= _below(path, f"{name}/")
+                inside = _below(path, "" if name == "." else f"{name}/")
+                matched |= {below: file for below, file in inside if ".git" not in Path(below).parts}
             else:
                 matched[name] = path
     for name in sorted(matched):
@@ -173,6 +190,9 @@ def _below(directory: Path, prefix: str) -> Iterator[tuple[str, Path]]:
     try:
         entries = sorted(os.scandir(directory), key=lambda entry: entry.name)
     except FileNotFoundError:
+        return
+    except OSError:
+        yield prefix.rstrip("/") or directory.name, directory  # cannot be kept, and will be said to be
         return
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):

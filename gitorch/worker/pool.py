@@ -124,6 +124,7 @@ class Pool:
         self._committing: set[str] = set()
         self._cancelled: set[str] = set()
         self._stops = 0
+        self._told = False
         self._changes = -1
         self._stuck: BaseException | None = None
         self._summary = Summary()
@@ -251,6 +252,11 @@ class Pool:
 
     def _heed_stops(self) -> None:
         """Asked once, take nothing more; asked twice, end what runs: it will wait to be run again."""
+        if self._stops == 1 and self._in_engine and not self._told:
+            self._told = True
+            count = len(self._in_engine)
+            many = f"{count} running task{'s' if count > 1 else ''}"
+            self._listener(Noticed(message=f"taking no more, waiting for {many}; once more ends them"))
         if self._stops > 1:
             for token in self._in_engine - self._cancelled:
                 self._engine.cancel(token, Kind.INTERRUPTED)

@@ -212,6 +212,7 @@ def test_ctrl_c_once_finishes_what_runs_and_takes_no_more(project: Path, tmp_pat
     worker.send_signal(signal.SIGINT)
     _, said = worker.communicate(timeout=20)
     assert worker.returncode == 130, said
+    assert "waiting for 1 running task; once more ends them" in said
     runs = {run["name"]: run["status"] for run in gitorch_json(project, "list")["runs"]}
     assert runs == {"one": "COMPLETE", "two": "WAITING"}
 

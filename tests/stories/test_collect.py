@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gitorch.actions.collect import tidy
+from gitorch.actions.collect import fail_overdue
 from gitorch.git import repack, worktrees
 from gitorch.git.repository import Repository
 from gitorch.worker.site import Site
@@ -137,14 +137,14 @@ def test_the_packs_of_the_results_become_few(project: Path) -> None:
     assert git(project, "fsck", "--full", "--no-dangling") == ""
 
 
-def test_the_cheap_part_gives_up_what_failed_long_ago(project: Path) -> None:
+def test_a_worker_may_give_up_what_failed_long_ago(project: Path) -> None:
     write(project, "experiments/a.yaml", BROKEN)
     write(project, "experiments/b.yaml", "tasks: [{id: t, command: 'echo waits'}]\n")
     gitorch(project, "run", "experiments/a.yaml", code=1)
     gitorch(project, "ready")
-    assert tidy(Site.at(project)) == ()
+    assert fail_overdue(Site.at(project)) == ()
     git(project, "config", "gitorch.errorRetention", "0s")
-    assert [record.name for record in tidy(Site.at(project))] == ["a"]
+    assert [record.name for record in fail_overdue(Site.at(project))] == ["a"]
     assert statuses(project) == {"a": "FAILED", "b": "WAITING"}
     with sqlite3.connect(project / ".git/gitorch/queue.db") as database:
         assert database.execute("SELECT count(*) FROM runs").fetchone() == (1,)

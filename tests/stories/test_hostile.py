@@ -201,19 +201,7 @@ def _assert_names(project: Path) -> None:
     assert "  a\\nb " in shown, "a name stays in its line"
 
 
-_ENDS_THE_WORKER = pytest.mark.xfail(reason="what cannot be gathered ends the worker, unless it was done", strict=False)
-_PUBLISHES = pytest.mark.xfail(reason="an output directory that is a link is followed", strict=True)
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "RemovesTree",
-        pytest.param("RemovesAll", marks=_ENDS_THE_WORKER),
-        pytest.param("OutputIsAFile", marks=_ENDS_THE_WORKER),
-        pytest.param("OutputLeadsOut", marks=_PUBLISHES),
-    ],
-)
+@pytest.mark.parametrize("name", ["RemovesTree", "RemovesAll", "OutputIsAFile", "OutputLeadsOut"])
 def test_a_task_that_takes_its_place_away_ends_neither_the_worker_nor_later_ones(
     project: Path, tmp_path: Path, name: str
 ) -> None:
@@ -228,7 +216,6 @@ def test_a_task_that_takes_its_place_away_ends_neither_the_worker_nor_later_ones
     gitorch(project, "run")
 
 
-@pytest.mark.xfail(reason="an output is called worktree/./%.git, which no tree can hold", strict=True)
 def test_the_whole_worktree_can_be_an_output(project: Path) -> None:
     write(
         project,

@@ -10,7 +10,7 @@ import venv
 from pathlib import Path
 
 from gitorch.actions.demo import create
-from tests.conftest import commit_files, git, gitorch, gitorch_json, write
+from tests.conftest import commit_files, git, gitorch, gitorch_json, started, write
 
 
 def test_an_edit_after_ready_is_not_in_the_run(tmp_path: Path) -> None:
@@ -152,3 +152,12 @@ def test_an_uncommitted_config_is_no_dirt_and_kept_byte_for_byte(project: Path) 
     path = f"gitorch/results:runs/{run['id'][:2]}/{run['id']}/config.yaml"
     kept = subprocess.run(["git", "show", path], cwd=project, capture_output=True, check=True).stdout
     assert kept == text.encode()
+
+
+def test_ready_twice_at_once_queues_a_run_once(project: Path) -> None:
+    for name in ("a", "b"):
+        write(project, f"experiments/{name}.yaml", f"tasks: [{{id: t, command: echo {name}}}]\n")
+    for other in [started(project, "ready") for _ in range(4)]:
+        _, said = other.communicate(timeout=60)
+        assert other.returncode == 0, said
+    assert sorted(run["name"] for run in gitorch_json(project, "list")["runs"]) == ["a", "b"]
