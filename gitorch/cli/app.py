@@ -478,6 +478,27 @@ def collect(
 
 @app.command()
 @guarded
+def doctor(
+    fix: Annotated[bool, typer.Option("--fix", help="Mend what can be mended.")] = False,
+    json_: Json = False,
+) -> int:
+    """Check queue, records, worktrees, pins, locks and large files; exit with 1 if anything is left to mend."""
+    from gitorch.actions.doctor import doctor as act  # noqa: PLC0415
+    from gitorch.cli.upkeep import render_finding  # noqa: PLC0415
+
+    health = act(_site(), environment=os.environ, fix=fix)
+    if json_:
+        print_json(health.to_json())
+    else:
+        for finding in health.findings:
+            print(render_finding(finding))
+        if not health.findings:
+            say("all is well")
+    return EXIT_OK if health.is_well else EXIT_FAILED
+
+
+@app.command()
+@guarded
 def demo(
     directory: Annotated[
         Path | None, typer.Argument(metavar="[DIR]", help="Where. [penguins]", show_default=False)

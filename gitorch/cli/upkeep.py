@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from gitorch.actions.collect import Collected
 from gitorch.cli.style import plain
+from gitorch.worker.health.checkup import Finding
 
 
 def render_collected(done: Collected) -> str:
@@ -27,3 +28,9 @@ def _lines_of(done: Collected) -> Iterator[str]:
 
 def _counted(count: int, one: str, many: str) -> str:
     return f"{count} {one if count == 1 else many}"
+
+
+def render_finding(finding: Finding) -> str:
+    if finding.fixed:
+        return f"mended: {plain(finding.message)}"
+    return f"found: {plain(finding.message)}" + (f"; {plain(finding.hint)}" if finding.hint else "")

@@ -37,6 +37,7 @@ from gitorch.engines.contract import Ended
 from gitorch.engines.wire import receive, send
 from gitorch.model.outcome import Kind, Outcome
 from gitorch.tools import clock, process
+from gitorch.tools.faults import boundary
 
 SETTLE_S = 0.1  # what ends by itself so soon after its program was on its way out: it was not left running
 _BY_ITSELF = (Kind.SUCCEEDED, Kind.EXIT_CODE, Kind.SIGNAL)
@@ -214,6 +215,7 @@ class _Slot:
         if _write(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, json.dumps(value)):
             with suppress(OSError):
                 os.rename(aside, f"{order['directory']}/status.json")
+                boundary()
         with suppress(ConnectionError):
             send(self._end, {"ended": value, "generation": following})
 

@@ -26,6 +26,7 @@ from pathlib import Path
 
 from gitorch.errors import Refused
 from gitorch.git.repository import Repository
+from gitorch.tools.faults import boundary
 from gitorch.tools.files import write_aside
 
 LOCK_REASON = "gitorch"
@@ -105,7 +106,7 @@ def publish(repo: Repository, aside: Path, path: Path) -> Path:
     admin = admin_directory(repo, path)
     while True:
         try:
-            return aside.rename(admin)
+            published = aside.rename(admin)
         except FileNotFoundError:
             if not aside.exists():
                 raise
@@ -114,6 +115,9 @@ def publish(repo: Repository, aside: Path, path: Path) -> Path:
             delete(admin)  # an earlier worktree's at the same path
             if admin.exists():
                 raise
+        else:
+            boundary()
+            return published
 
 
 def mend(repo: Repository, path: Path) -> None:
@@ -278,6 +282,7 @@ def _move_to_trash(repo: Repository, path: Path) -> None:
     path.chmod(path.stat().st_mode | 0o700)  # a directory that may not be written cannot be moved either
     try:
         path.rename(trash(repo) / name)
+        boundary()
     except OSError:  # another file system
         delete(path.rename(path.with_name(f".{name}")))
 

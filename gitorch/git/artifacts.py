@@ -27,6 +27,7 @@ from gitorch.errors import GitorchError, NotFound, Refused
 from gitorch.git.repository import Repository
 from gitorch.git.trees import EXECUTABLE, FILE, LINK
 from gitorch.model.record import Output
+from gitorch.tools.faults import boundary
 from gitorch.tools.files import sync_directory
 
 DEFAULT_LARGE = 1 << 20
@@ -123,6 +124,7 @@ def restore(repo: Repository, output: Output, data: bytes | None, directory: Pat
         if output.mode == EXECUTABLE:
             aside.chmod(aside.stat().st_mode | (aside.stat().st_mode & 0o444) >> 2)
         aside.replace(target)
+        boundary()
     finally:
         aside.unlink(missing_ok=True)
     return target
@@ -197,6 +199,7 @@ def _store_large(repo: Repository, source: int, mode: int) -> Stored:
             pointer = _copy_and_hash(source, aside.fileno())
             os.fchmod(aside.fileno(), 0o444)
             os.fsync(aside.fileno())
+            boundary()
             for place in _places(repo, pointer.sha256):
                 _publish(Path(aside.name), place, pointer.size)
     except OSError as error:
@@ -242,7 +245,9 @@ def _publish(aside: Path, place: Path, size: int) -> None:
                 _copy_and_hash(source.fileno(), copy.fileno())
                 os.fchmod(copy.fileno(), 0o444)
                 os.fsync(copy.fileno())
+                boundary()
         own.replace(place)
+        boundary()
     finally:
         own.unlink(missing_ok=True)
     for directory in (place.parent, place.parent.parent, place.parent.parent.parent):

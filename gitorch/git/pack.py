@@ -19,6 +19,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
+from gitorch.tools.faults import boundary
 from gitorch.tools.files import sync_directory
 
 KEEP_REASON = b"gitorch\n"  # tells our `.keep` files from the user's
@@ -112,6 +113,7 @@ class PackWriter:
         self._file.flush()
         os.fchmod(self._file.fileno(), 0o444)
         os.fsync(self._file.fileno())
+        boundary()
         self._file.close()
         return digest.digest()
 
@@ -125,6 +127,7 @@ class KeptPack:
     def release(self) -> None:
         """To be called when a reference leads to the objects."""
         self.keep.unlink(missing_ok=True)
+        boundary()
 
 
 def publish_pack(pack: Path, index: Path, packs: Path, name: str) -> KeptPack:
@@ -134,8 +137,11 @@ def publish_pack(pack: Path, index: Path, packs: Path, name: str) -> KeptPack:
     aside = index.with_suffix(".keep")
     aside.write_bytes(KEEP_REASON)
     aside.rename(keep)
+    boundary()
     pack.rename(packs / f"pack-{name}.pack")
+    boundary()
     index.rename(packs / f"pack-{name}.idx")
+    boundary()
     sync_directory(packs)
     return KeptPack(keep)
 
@@ -206,3 +212,4 @@ def _write_durably(path: Path, data: bytes) -> None:
         file.flush()
         os.fchmod(file.fileno(), 0o444)
         os.fsync(file.fileno())
+        boundary()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from gitorch.errors import Busy
 from gitorch.git.repository import Repository
+from gitorch.tools.faults import boundary
 
 _PATIENCE_S = 15.0
 _PAUSE_S = 0.010
@@ -50,6 +51,7 @@ def move_ref(repo: Repository, name: str, old: str | None, new: str, why: str) -
             if time.monotonic() > deadline:
                 raise Busy(f"{name} cannot be moved: {error}", "see what holds it, then try again") from error
         else:
+            boundary()
             return True
         _remove_if_stale(repo.common_dir / f"{name}.lock")
         time.sleep(_PAUSE_S)

@@ -19,6 +19,7 @@ from gitorch.git.command import (
     call_git_text,
     run_git,
 )
+from gitorch.tools.faults import boundary
 from gitorch.tools.files import write_aside
 
 if TYPE_CHECKING:
@@ -162,6 +163,7 @@ class Repository:
                 pass
             finally:
                 drawn.unlink()
+            boundary()
         return path.read_text(encoding="ascii").strip()
 
     # Settings

@@ -18,6 +18,7 @@ from gitorch.git.pack import publish_pack
 from gitorch.git.pins import keep_locked, resolve
 from gitorch.git.repository import Repository
 from gitorch.model.pin import Origin, Pin
+from gitorch.tools.faults import boundary
 
 _LARGEST_NAMED = 5
 
@@ -133,6 +134,7 @@ def _publish(repo: Repository, room: Path, environment: dict[str, str], commit: 
 def _flush(path: Path) -> None:
     with path.open("rb") as file:
         os.fsync(file.fileno())
+        boundary()
 
 
 def _size(path: Path) -> int:

@@ -24,6 +24,7 @@ from typing import NamedTuple, NoReturn
 from gitorch.git import admin
 from gitorch.git.index import EXECUTABLE, SYMLINK, Entry, Index
 from gitorch.git.repository import Repository
+from gitorch.tools.faults import boundary
 
 _LARGEST = 1 << 30
 _CHUNK = 1 << 20
@@ -133,6 +134,7 @@ def _write(repo: Repository, commit: str, index: Index, tree: Path) -> None:
             digest.update(rest)
             file.write(rest + digest.digest())
         aside.rename(_place(repo, commit))
+        boundary()
     finally:
         os.close(top)
         aside.unlink(missing_ok=True)

@@ -26,12 +26,14 @@ class Entry(NamedTuple):
 
 @dataclass(slots=True)
 class Edits:
-    """What is to be changed below one directory; `fresh`: whatever was there before is gone.
+    """What is to be changed below one directory; `fresh`: whatever was there before is gone; `entered`: a file is gone
+    that stood in its place, since something was put below, be it removed again.
 
     A None among `changes` removes that name, be it a file or a directory.
     """
 
     fresh: bool = False
+    entered: bool = False
     changes: dict[bytes, Edits | Entry | None] = field(default_factory=dict)
 
     def put(self, path: bytes, entry: Entry) -> None:
@@ -42,6 +44,7 @@ class Edits:
             below = edits.changes.get(directory, Edits())
             if not isinstance(below, Edits):
                 below = Edits(fresh=True)
+            below.entered = True
             edits.changes[directory] = below
             edits = below
         edits.changes[name] = entry
@@ -78,12 +81,7 @@ class Edits:
     def _leaves(self, before: Entry | None) -> bool:
         """Whether a file stands here and stays, since something was only to be removed below it."""
         is_file = before is not None and before.mode != DIRECTORY
-        return is_file and not self.fresh and self._puts_nothing()
-
-    def _puts_nothing(self) -> bool:
-        return all(
-            change is None or (isinstance(change, Edits) and change._puts_nothing()) for change in self.changes.values()
-        )
+        return is_file and not (self.fresh or self.entered)
 
 
 def find(path: bytes, base: bytes | None, edits: Edits, read: Read) -> Entry | None:

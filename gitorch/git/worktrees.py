@@ -22,6 +22,7 @@ from gitorch.git.index import Index, is_untouched, is_whole
 from gitorch.git.repository import Repository
 from gitorch.git.submodules import fill_submodules
 from gitorch.git.template import copy_template, is_left_to_git, save_template
+from gitorch.tools.faults import boundary
 from gitorch.tools.files import write_aside
 
 __all__ = [
@@ -158,6 +159,7 @@ def hand_on(repo: Repository, source: Path, path: Path, commit: str) -> bool:
             return False
         _replace(admin_directory(repo, source) / "index", _kept_index(repo, source, commit))
         source.rename(path)
+        boundary()
         admin.mend(repo, path)
     return True
 
@@ -221,6 +223,7 @@ def _add(repo: Repository, commit: str, path: Path, lock: int) -> Path:
     for attempt in range(_TRIES):
         try:
             call_git(repo.main_root, *command, inherit=(lock,))
+            boundary()
             break
         except GitFailed as error:
             if attempt == _TRIES - 1 or "worktrees/" not in error.stderr:
@@ -303,6 +306,7 @@ def _replace(path: Path, source: Path) -> None:
     except OSError:  # a file system without hard links
         shutil.copy2(source, aside)
     aside.rename(path)
+    boundary()
 
 
 def _size(path: Path) -> int:

@@ -20,6 +20,7 @@ from gitorch.model.outcome import Outcome
 from gitorch.model.spec import Resources
 from gitorch.model.status import Status
 from gitorch.queue.statements import schema, statements
+from gitorch.tools.faults import boundary
 
 UNLIMITED = Resources(cpus=1e9, gpus=1 << 30, memory_bytes=1 << 62)
 
@@ -414,6 +415,7 @@ class Queue:
                 self._connection.execute("ROLLBACK")
                 raise
             self._connection.execute("COMMIT")
+            boundary()
 
 
 class _Execute:

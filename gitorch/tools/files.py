@@ -6,6 +6,8 @@ import os
 import secrets
 from pathlib import Path
 
+from gitorch.tools.faults import boundary
+
 
 def write_aside(path: Path, data: bytes, *, durable: bool = False) -> None:
     """Put `data` at `path` by one rename; `durable`: it survives a power cut once this returns.
@@ -19,7 +21,9 @@ def write_aside(path: Path, data: bytes, *, durable: bool = False) -> None:
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
+                boundary()
         aside.replace(path)
+        boundary()
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
@@ -32,5 +36,6 @@ def sync_directory(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
+        boundary()
     finally:
         os.close(descriptor)

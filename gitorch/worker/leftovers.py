@@ -12,15 +12,15 @@ from pathlib import Path
 
 from gitorch.errors import Refused
 from gitorch.git import worktrees
-from gitorch.git.admin import trash
+from gitorch.git.admin import delete, trash
 from gitorch.model.ids import is_run_id, run_path
 from gitorch.model.record import Record
 from gitorch.model.status import LIVE
 from gitorch.worker.commit import read_record
 from gitorch.worker.site import Site
 
-# Longer than any check of configs takes: a directory that is older was left by one that was killed.
-_SCRATCH_S = 3600.0
+# Longer than a check or a snapshot takes: a directory that is older was left by one that was killed.
+_ABANDONED_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,13 +37,16 @@ def find(site: Site) -> list[Leftover]:
 
     A run's files that could not be kept on the results branch are needed: then only its worktree is left over.
     """
-    return [*_of_runs(site), *_of_checks(site)]
+    return [*_of_runs(site), *_of_killed(site)]
 
 
 def remove(site: Site, leftover: Leftover) -> bool:
     """Move it to the trash; False where it is needed again by now."""
     if leftover.run is None:
-        _throw_away(site, leftover.path, leftover.path / "tree")
+        if leftover.path.is_relative_to(site.workspace):
+            _throw_away(site, leftover.path, leftover.path / "tree")
+        else:
+            delete(leftover.path)
         return True
     # Under the lock: a run that is queued again has its directory made anew only when that was committed.
     with site.results.changing() as branch:
@@ -91,10 +94,18 @@ def _of_runs(site: Site) -> Iterator[Leftover]:
             yield Leftover(path=path, why=str(record.status), run=run)
 
 
-def _of_checks(site: Site) -> Iterator[Leftover]:
-    for path in _directories(site.workspace / "scratch"):
-        if path.stat().st_mtime < time.time() - _SCRATCH_S:
-            yield Leftover(path=path, why="left by a check that was killed")
+def _of_killed(site: Site) -> Iterator[Leftover]:
+    """What programs that were killed had begun: checks their worktrees, others their snapshots and worktrees."""
+    store = site.repository.store_dir
+    begun = {
+        "a check": site.workspace / "scratch",
+        "a snapshot": store / "snapshots",
+        "a worktree": store / "tmp",
+    }
+    for what, place in begun.items():
+        for path in _directories(place):
+            if path.stat().st_mtime < time.time() - _ABANDONED_S:
+                yield Leftover(path=path, why=f"{what} that was killed")
 
 
 def _directories(place: Path) -> list[Path]:

@@ -17,6 +17,7 @@ from gitorch.model.ids import run_path
 from gitorch.model.record import Output, Record
 from gitorch.model.spec import TaskSpec
 from gitorch.model.workspace import RunDirectory
+from gitorch.tools.faults import boundary
 from gitorch.tools.files import write_aside
 from gitorch.worker.site import Site
 
@@ -90,6 +91,7 @@ def bring_back(site: Site, run: RunDirectory, *, with_tree: bool) -> None:
             aside.mkdir()
             _restore(site, run, of_output, aside)
             aside.rename(run.output)
+            boundary()
 
 
 def _recorded(site: Site, run: RunDirectory) -> Sequence[Output]:

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gitorch.git.pack import Kind, object_id
@@ -50,6 +50,7 @@ def play(files: dict[bytes, Entry], path: bytes, entry: Entry | None) -> None:
 
 
 @given(steps, steps)
+@example([(b"b", 0)], [(b"b/a", 0), (b"b/a", None)])
 def test_edits_mean_the_same_as_the_steps_taken_one_by_one(before: list, after: list) -> None:
     store = Store()
     expected: dict[bytes, Entry] = {}

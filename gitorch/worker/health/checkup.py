@@ -56,8 +56,7 @@ class Checkup:
     def records(self) -> list[Record]:
         """The runs of this clone, as far as their records can be read."""
         clone = self.site.repository.clone_id()
-        found = (self._read.values())
-        return [record for record in found if record is not None and record.clone == clone]
+        return [record for record in self._read.values() if record is not None and record.clone == clone]
 
     @cached_property
     def unreadable(self) -> list[str]:

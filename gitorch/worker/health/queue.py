@@ -173,7 +173,7 @@ def _agree(site: Site, run: str) -> None:
     value = site.results.record(run)
     record = Record.from_json(value) if value else None
     queued = site.queue.run(run)
-    if record is None or record.status not in LIVE:
+    if record is None or record.status not in LIVE or record.clone != site.repository.clone_id():
         if site.queue.running_in(run):
             raise Busy("one of its tasks is running", f"gitorch kill {run} ends it")
         site.queue.remove([run])
