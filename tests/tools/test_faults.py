@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+PROGRAM = "from gitorch.tools.faults import boundary; [(print(n, flush=True), boundary()) for n in range(4)]"
+
+
+def passed(**env: str) -> tuple[int, list[str]]:
+    """Exit code, and the boundaries that a process got to."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], env={**os.environ, **env}, capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout.split()
+
+
+def test_the_process_that_passes_the_last_boundary_dies_there(tmp_path: Path) -> None:
+    count = tmp_path / "count"
+    assert passed(GITORCH_DIE_AT=f"6:{count}") == (0, ["0", "1", "2", "3"])
+    assert passed(GITORCH_DIE_AT=f"6:{count}") == (-signal.SIGKILL, ["0", "1"])
+    assert passed(GITORCH_DIE_AT=f"6:{count}") == (0, ["0", "1", "2", "3"]), "one dies, others go on"
+    assert count.stat().st_size == 10
+
+
+def test_nobody_dies_unless_it_is_asked_for() -> None:
+    assert passed() == (0, ["0", "1", "2", "3"])
