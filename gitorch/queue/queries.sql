@@ -72,7 +72,7 @@ DELETE FROM runs WHERE id = :run;
 
 -- name: forget_finished_task
 -- The record has the task complete, the queue was not told: a crash came between.
-DELETE FROM tasks WHERE run = :run AND id = :task;
+DELETE FROM tasks WHERE run = :run AND id = :task AND status != 'RUNNING';
 
 -- name: retry_tasks
 -- Tasks in ERROR wait again.

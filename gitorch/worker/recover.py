@@ -48,18 +48,20 @@ def recover(site: Site, surroundings: Surroundings, listener: Listener) -> None:
 
 def catch_up(site: Site) -> None:
     """Tell the queue of what was committed without its knowledge: by a crash in between, or while queue.db was gone."""
-    tip, told = site.results.tip(), site.queue.meta("tip")
-    if tip is None or tip == told:
+    if site.results.tip() in (None, site.queue.meta("tip")):
         return
-    clone = site.repository.clone_id()
-    queued = {run.id: run for run in site.queue.runs()}
-    for run in site.results.changed_runs(told, tip):
-        found = site.results.record(run)
-        record = Record.from_json(found) if found else None
-        if record is not None and record.clone != clone:
-            continue
-        _reconcile(site, run, record, queued.get(run))
-    site.queue.set_tip(tip)
+    with site.results.changing() as change:  # nobody commits meanwhile, so nothing newer is undone
+        tip, told = change.tip, site.queue.meta("tip")
+        if tip is None:
+            return
+        clone = site.repository.clone_id()
+        queued = {run.id: run for run in site.queue.runs()}
+        for run in site.results.changed_runs(told, tip):
+            found = change.record(run)
+            record = Record.from_json(found) if found else None
+            if record is None or record.clone == clone:
+                _reconcile(site, run, record, queued.get(run))
+        site.queue.set_tip(tip)
 
 
 def new_run(record: Record) -> NewRun:
@@ -85,9 +87,10 @@ def new_run(record: Record) -> NewRun:
 
 
 def _reconcile(site: Site, run: str, record: Record | None, queued: QueuedRun | None) -> None:
-    live = record is not None and record.status in LIVE
-    if record is None or not live:
-        if queued:
+    """What runs is left to its worker, which may just be about to tell, or to whoever buries it."""
+    is_running = queued is not None and any(task.status is Status.RUNNING for task in queued.tasks)
+    if record is None or record.status not in LIVE:
+        if queued and not is_running:
             site.queue.remove([run])
     elif queued is None:
         site.queue.add([new_run(record)])

@@ -1,0 +1,80 @@
+"""The queue is brought to the records: of what it was not told, and of nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gitorch.actions.ready import ready
+from gitorch.model.outcome import Kind, Outcome
+from gitorch.model.status import Status
+from gitorch.queue.queue import AttemptEnd
+from gitorch.tools.clock import now
+from gitorch.worker.liveness import this_worker
+from gitorch.worker.recover import catch_up
+from gitorch.worker.site import Site
+from tests.conftest import write
+
+
+@pytest.fixture
+def site(project: Path) -> Site:
+    write(project, "experiments/a.yaml", "tasks: [{id: one, command: echo 1}, {id: two, command: echo 2}]\n")
+    site = Site.at(project)
+    ready(site, [project / "experiments"], environment={"PATH": "/usr/bin:/bin"})
+    return site
+
+
+def complete(site: Site, run: str, task: str) -> None:
+    """Have the record say what the queue is not told."""
+    with site.results.changing() as change:
+        record = change.record(run)
+        assert record is not None
+        for known in record["tasks"]:
+            if known["id"] == task:
+                known["status"] = "COMPLETE"
+        change.put_record(record)
+        change.commit("a commit that the queue does not hear of")
+
+
+def test_what_the_record_has_complete_leaves_the_queue(site: Site) -> None:
+    [run] = site.queue.runs()
+    complete(site, run.id, "one")
+    catch_up(site)
+    assert [task.id for task in site.queue.runs()[0].tasks] == ["two"]
+    assert site.queue.meta("tip") == site.results.tip()
+
+
+def test_what_runs_is_left_to_the_worker_that_is_about_to_tell(site: Site) -> None:
+    [run] = site.queue.runs()
+    site.queue.register(this_worker("w"))
+    claim = site.queue.claim("w", "token", now=now())
+    assert claim is not None
+    complete(site, run.id, "one")
+    catch_up(site)
+    end = AttemptEnd(
+        run=run.id, task="one", token="token", status=Status.COMPLETE, outcome=Outcome(kind=Kind.SUCCEEDED)
+    )
+    assert site.queue.finish([end]) == [end], "its end is accepted, and so announced"
+
+
+def test_a_run_that_is_recorded_but_not_queued_is_queued(site: Site) -> None:
+    [run] = site.queue.runs()
+    site.queue.remove([run.id])
+    site.queue.set_tip("0" * 40)
+    catch_up(site)
+    assert [(task.id, task.status) for task in site.queue.runs()[0].tasks] == [
+        ("one", Status.WAITING),
+        ("two", Status.WAITING),
+    ]
+
+
+def test_another_clones_run_is_none_of_our_queue(site: Site) -> None:
+    [run] = site.queue.runs()
+    with site.results.changing() as change:
+        record = change.record(run.id)
+        assert record is not None
+        change.put_record({**record, "id": "ffffffffffff", "clone": "another"})
+        change.commit("somebody else's run")
+    catch_up(site)
+    assert [known.id for known in site.queue.runs()] == [run.id]
