@@ -11,6 +11,7 @@ from gitorch.git.refs import old_locks, remove_old_lock
 from gitorch.git.results import Standing
 from gitorch.model.ids import run_path
 from gitorch.worker.health.checkup import Checkup, Finding
+from gitorch.worker.site import Site
 
 _STANDINGS = {
     Standing.MISSING: "is gone; what it held was kept",
@@ -49,6 +50,10 @@ def check_branch(checkup: Checkup) -> Iterator[Finding]:
             message=f"{ref} has results that {results.name} does not",
             hint=f"git log {results.name}..{ref} shows them",
         )
+
+
+def is_readable(site: Site) -> bool:
+    return site.results.standing() is not Standing.BROKEN
 
 
 def check_checkout(checkup: Checkup) -> Iterator[Finding]:

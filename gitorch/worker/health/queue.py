@@ -92,7 +92,7 @@ def check_agreement(checkup: Checkup) -> Iterator[Finding]:
         return  # told already
     for run, message in _lasting(lambda: _differences(site)).items():
         yield checkup.found("queue-disagrees", message, mend=partial(_agree, site, run))
-    if checkup.fix:
+    if checkup.fix and not checkup.unreadable:
         catch_up(site)
 
 
