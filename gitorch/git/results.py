@@ -108,8 +108,8 @@ class ResultsBranch:
         for start in range(0, len(runs), _RECORDS_AT_ONCE):
             names = [f"{tree}:record.json" for _, tree in runs[start : start + _RECORDS_AT_ONCE]]
             for data in read_objects(self.repo.root, names):
-                if data is not None:
-                    yield json.loads(data)
+                if record := _parsed(data):
+                    yield record
 
     def changed_runs(self, since: str | None, tip: str) -> list[str]:
         """The runs in which `tip` differs from the commit `since`; all of them where that is not known."""
@@ -378,7 +378,11 @@ def _explained() -> Iterator[None]:
 
 
 def _parsed(data: bytes | None) -> dict[str, Any] | None:
-    return None if data is None else json.loads(data)
+    """A record. Raises GitorchError where it is none: nobody writes them but gitorch, and people with git."""
+    try:
+        return None if data is None else json.loads(data)
+    except ValueError as error:
+        raise GitorchError(f"a record on the results branch cannot be read: {error}", "gitorch doctor") from error
 
 
 def _tree_of(commit: bytes) -> bytes:
