@@ -16,11 +16,11 @@ INSERT INTO needs (run, task, needed) VALUES (:run, :task, :needed);
 -- The first waiting task, in order, that needs nothing unfinished becomes ours, in one statement.
 UPDATE tasks
 SET status = 'RUNNING', token = :token, worker = :worker, started = :now, attempts = attempts + 1, outcome = NULL,
-    not_before = NULL
+    not_before = NULL, ended = NULL
 WHERE rowid = (
     SELECT row FROM claimable
     WHERE (:only IS NULL OR run IN (SELECT value FROM json_each(:only)))
-      AND (not_before IS NULL OR not_before <= :now)
+      AND (not_before IS NULL OR not_before <= :now OR :now < ended)
       AND cpus <= :cpus AND gpus <= :gpus AND memory <= :memory
     ORDER BY priority DESC, seq, position
     LIMIT 1
@@ -44,7 +44,7 @@ WHERE run = :run AND id = :task AND token = :token AND NOT (SELECT doomed FROM r
 UPDATE tasks
 SET status = CASE WHEN :status = 'WAITING' AND (SELECT held FROM runs WHERE runs.id = run) THEN 'HOLD' ELSE :status END,
     token = NULL, worker = NULL, started = NULL, outcome = :outcome,
-    retries = :retries, losses = :losses, not_before = :not_before
+    retries = :retries, losses = :losses, not_before = :not_before, ended = :ended
 WHERE run = :run AND id = :task AND token = :token AND NOT (SELECT doomed FROM runs WHERE runs.id = run);
 
 -- name: end_doomed_task
@@ -78,7 +78,7 @@ DELETE FROM tasks WHERE run = :run AND id = :task AND status != 'RUNNING';
 -- Tasks in ERROR wait again.
 UPDATE tasks
 SET status = CASE WHEN (SELECT held FROM runs WHERE runs.id = run) THEN 'HOLD' ELSE 'WAITING' END,
-    outcome = NULL, retries = 0, losses = 0, not_before = NULL
+    outcome = NULL, retries = 0, losses = 0, not_before = NULL, ended = NULL
 WHERE run = :run AND status = 'ERROR';
 
 -- name: hold_run

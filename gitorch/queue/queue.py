@@ -19,7 +19,7 @@ from gitorch.errors import Busy, GitorchError, Refused
 from gitorch.model.outcome import Outcome
 from gitorch.model.spec import Resources
 from gitorch.model.status import Status
-from gitorch.queue.statements import schema, statements
+from gitorch.queue.statements import schema, statements, upgrade
 from gitorch.tools.faults import boundary
 
 UNLIMITED = Resources(cpus=1e9, gpus=1 << 30, memory_bytes=1 << 62)
@@ -27,7 +27,7 @@ UNLIMITED = Resources(cpus=1e9, gpus=1 << 30, memory_bytes=1 << 62)
 # The results branch before and after a commit that the queue is told of.
 Tip = tuple[str | None, str] | None
 
-VERSION = 1
+VERSION = 2
 BUSY_TIMEOUT_S = 10.0
 
 
@@ -120,6 +120,7 @@ class AttemptEnd:
     retries: int = 0
     losses: int = 0
     not_before: str | None = None
+    ended: str | None = None  # by the clock that `not_before` is of
 
 
 class Queue:
@@ -159,10 +160,10 @@ class Queue:
             return
         with self._transaction() as run:
             version = self._connection.execute("PRAGMA user_version").fetchone()[0]
-            if version == 0:
-                for statement in _split(schema()):
+            for script in [schema()] if version == 0 else map(upgrade, range(version, VERSION)):
+                for statement in _split(script):
                     self._connection.execute(statement)
-                self._connection.execute(f"PRAGMA user_version = {VERSION}")
+            self._connection.execute(f"PRAGMA user_version = {VERSION}")
             known = run("get_meta", key="home").fetchone()
             if known and known["value"] != home:
                 run("void_running")
@@ -312,6 +313,7 @@ class Queue:
                         retries=end.retries,
                         losses=end.losses,
                         not_before=end.not_before,
+                        ended=end.ended,
                     )
                 if cursor.rowcount:
                     accepted.append(end)

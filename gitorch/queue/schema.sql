@@ -31,7 +31,8 @@ CREATE TABLE runs (
 
 -- `seq` and `priority` repeat the run's, so that a claim reads one index in order. `token` names the current attempt:
 -- who does not bear it has no say. `outcome` is the JSON of the last attempt's, for a task in ERROR. `retries` counts the
--- automatic ones since the last verb, `losses` the attempts lost in a row; before `not_before` it is not claimed again.
+-- automatic ones since the last verb, `losses` the attempts lost in a row; before `not_before` it is not claimed again,
+-- unless the clock, which said `ended` when its last attempt ended, was set back since.
 -- `cpus`, `gpus` and `memory` (bytes) are what it takes of its machine.
 CREATE TABLE tasks (
     run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
@@ -44,6 +45,7 @@ CREATE TABLE tasks (
     retries INTEGER NOT NULL DEFAULT 0,
     losses INTEGER NOT NULL DEFAULT 0,
     not_before TEXT,
+    ended TEXT,
     cpus REAL NOT NULL DEFAULT 0,
     gpus INTEGER NOT NULL DEFAULT 0,
     memory INTEGER NOT NULL DEFAULT 0,
@@ -68,7 +70,7 @@ CREATE TABLE needs (
 
 -- What could be claimed now, its backoff aside: waiting, not held, with nothing unfinished that it needs.
 CREATE VIEW claimable AS
-SELECT t.rowid AS row, t.run, t.id, t.priority, t.seq, t.position, t.not_before, t.cpus, t.gpus, t.memory
+SELECT t.rowid AS row, t.run, t.id, t.priority, t.seq, t.position, t.not_before, t.ended, t.cpus, t.gpus, t.memory
 FROM tasks AS t JOIN runs AS r ON r.id = t.run
 WHERE t.status = 'WAITING' AND NOT r.held AND NOT r.doomed
   AND NOT EXISTS (

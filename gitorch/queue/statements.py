@@ -19,5 +19,10 @@ def schema() -> str:
     return _text("schema.sql")
 
 
+def upgrade(version: int) -> str:
+    """What makes a queue of the next format out of one of this."""
+    return _text(f"upgrade_{version}.sql")
+
+
 def _text(name: str) -> str:
     return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")

@@ -115,6 +115,7 @@ def _end(gathered: Gathered, record: Record) -> AttemptEnd:
     task = record.task(claim.task)
     last = task.attempts[-1]
     follows = gathered.follows
+    ended = datetime.now(UTC)
     return AttemptEnd(
         run=claim.run,
         task=claim.task,
@@ -123,7 +124,8 @@ def _end(gathered: Gathered, record: Record) -> AttemptEnd:
         outcome=last.outcome,
         retries=follows.retries,
         losses=follows.losses,
-        not_before=stamp(datetime.now(UTC) + timedelta(seconds=follows.backoff_s)) if follows.backoff_s else None,
+        not_before=stamp(ended + timedelta(seconds=follows.backoff_s)) if follows.backoff_s else None,
+        ended=stamp(ended),
     )
 
 

@@ -203,3 +203,48 @@ def test_every_statement_is_explained_and_used() -> None:
     source = (Path(__file__).parents[2] / "gitorch/queue/queue.py").read_text()
     unused = [name for name in statements() if f'"{name}"' not in source]
     assert unused == []
+
+
+def test_a_queue_of_the_first_format_goes_on(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "old.db") as database:
+        database.executescript(Path(__file__).with_name("format-1.sql").read_text())
+    old = Queue.open(tmp_path / "old.db", home="here")
+    Queue.open(tmp_path / "new.db", home="here")
+    assert _structure(tmp_path / "old.db") == _structure(tmp_path / "new.db")
+    [one] = old.runs()
+    assert [(task.id, task.status, task.priority, task.token) for task in one.tasks] == [
+        ("a", Status.RUNNING, 5, "token"),
+        ("b", Status.WAITING, 5, None),
+    ]
+    end(old, "one", "a", "token")
+    claim = old.claim("w", "next", now="now")
+    assert claim is not None
+    assert (claim.task, claim.payload) == ("b", {"spec": "one"})
+
+
+def _structure(path: Path) -> tuple[set[tuple[str, ...]], set[tuple[str, str]]]:
+    with sqlite3.connect(path) as database:
+        tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        columns = {
+            (name, *map(str, row)) for name in tables for _, *row in database.execute(f"PRAGMA table_info({name})")
+        }
+        others = database.execute("SELECT name, sql FROM sqlite_master WHERE type != 'table' AND sql IS NOT NULL")
+        return columns, set(others)
+
+
+def test_a_clock_that_is_set_back_does_not_make_a_backoff_longer(queue: Queue) -> None:
+    queue.add([run("one")])
+    claim = queue.claim("w", "token", now="2026-01-01T12:00:00.000Z")
+    assert claim is not None
+    waiting = AttemptEnd(
+        run="one",
+        task=claim.task,
+        token="token",
+        status=Status.WAITING,
+        outcome=Outcome(kind=Kind.EXIT_CODE, exit_code=1),
+        ended="2026-01-01T12:00:01.000Z",
+        not_before="2026-01-01T12:00:31.000Z",
+    )
+    queue.finish([waiting])
+    assert queue.claim("w", "early", now="2026-01-01T12:00:30.000Z") is None
+    assert queue.claim("w", "set back", now="2026-01-01T09:00:02.000Z") is not None
