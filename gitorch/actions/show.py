@@ -7,17 +7,22 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gitorch.actions.lookup import find_record
+from gitorch.actions.waiting import circumstances, why
 from gitorch.model.ids import run_path
 from gitorch.model.record import Attempt, Record, TaskRecord
+from gitorch.model.status import LIVE
 from gitorch.worker.site import Site
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
+    """`why` says why the run is not running, where it is not."""
+
     record: Record
+    why: str | None
 
     def to_json(self) -> dict[str, Any]:
-        return {"schema": "gitorch/show/v1", "run": self.record.to_json()}
+        return {"schema": "gitorch/show/v1", "run": self.record.to_json(), "why": self.why}
 
 
 def show(site: Site, reference: str) -> Shown:
@@ -33,7 +38,8 @@ def show(site: Site, reference: str) -> Shown:
     for (task_id, _), data in zip(earlier, found, strict=True):
         if data is not None:  # a number that was claimed and given back before it ran leaves a gap
             attempts.setdefault(task_id, []).append(Attempt.from_json(json.loads(data)))
-    return Shown(record=replace(record, tasks=tuple(_whole(task, attempts) for task in record.tasks)))
+    whole = replace(record, tasks=tuple(_whole(task, attempts) for task in record.tasks))
+    return Shown(record=whole, why=why(record, circumstances(site)) if record.status in LIVE else None)
 
 
 def _whole(task: TaskRecord, attempts: dict[str, list[Attempt]]) -> TaskRecord:

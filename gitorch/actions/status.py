@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gitorch.actions.lookup import all_records, queued_runs
+from gitorch.actions.lookup import all_records
+from gitorch.actions.waiting import Circumstances, circumstances, running_task, why
 from gitorch.model.estimate import Estimate, from_durations, from_progress, together
 from gitorch.model.record import Record
 from gitorch.model.status import LIVE, Status
-from gitorch.queue.queue import QueuedRun, QueuedTask, Worker
+from gitorch.queue.queue import QueuedTask, Worker
 from gitorch.tools.clock import parse
 from gitorch.worker.events import read_progress
-from gitorch.worker.liveness import living
 from gitorch.worker.site import Site
 
 
@@ -83,20 +83,16 @@ def status(site: Site, *, moment: datetime | None = None) -> SiteStatus:
     """How things stand now."""
     moment = moment or datetime.now(UTC)
     records = all_records(site)
-    queued = queued_runs(site)
-    workers = site.queue.workers() if site.queue_path.exists() else []
-    alive = living(site.state, workers)
+    known = circumstances(site)
     past = _durations(records)
-    order = {run: position for position, run in enumerate(queued)}
+    last = len(known.queued)
     live = sorted(
         (record for record in records if record.status in LIVE),
-        key=lambda record: (order.get(record.id, len(order)), record.created),
+        key=lambda record: (known.position.get(record.id, last), record.created),
     )
-    runs = tuple(
-        _live_run(site, record, queued.get(record.id), past, alive, _ahead_of(record, live), moment) for record in live
-    )
+    runs = tuple(_live_run(site, record, known, past, moment) for record in live)
     counts = Counter(record.status for record in records)
-    running = [task for run in queued.values() for task in run.tasks if task.status is Status.RUNNING]
+    running = [task for run in known.queued.values() for task in run.tasks if task.status is Status.RUNNING]
     going_on = [run for run in runs if run.status in (Status.WAITING, Status.RUNNING)]
     estimates = [run.eta for run in going_on if run.eta]
     return SiteStatus(
@@ -104,29 +100,17 @@ def status(site: Site, *, moment: datetime | None = None) -> SiteStatus:
         runs=runs,
         workers=tuple(
             LiveWorker(worker=worker, tasks=sum(task.worker == worker.id for task in running))
-            for worker in workers
-            if worker.id in alive
+            for worker in known.workers
+            if worker.id in known.alive
         ),
         eta=together(estimates, max(1, len(running))) if len(estimates) == len(going_on) else None,
     )
 
 
-def _ahead_of(record: Record, live: Sequence[Record]) -> int:
-    """How many runs stand before this one in the queue."""
-    before = live[: next(position for position, other in enumerate(live) if other.id == record.id)]
-    return sum(other.status in (Status.WAITING, Status.RUNNING) for other in before)
-
-
 def _live_run(
-    site: Site,
-    record: Record,
-    queued: QueuedRun | None,
-    past: dict[str, list[float]],
-    alive: frozenset[str],
-    ahead: int,
-    moment: datetime,
+    site: Site, record: Record, known: Circumstances, past: dict[str, list[float]], moment: datetime
 ) -> LiveRun:
-    running = next((task for task in queued.tasks if task.status is Status.RUNNING), None) if queued else None
+    running = running_task(known.queued.get(record.id))
     progress = read_progress(_events_of(site, running)) if running else None
     elapsed = (moment - parse(running.started)).total_seconds() if running and running.started else None
     return LiveRun(
@@ -138,7 +122,7 @@ def _live_run(
         progress=progress,
         elapsed_s=None if elapsed is None else round(max(elapsed, 0.0), 3),
         eta=_eta(record, running, progress, elapsed or 0.0, past),
-        why=_why(site, record, queued, running, alive, ahead),
+        why=why(record, known),
     )
 
 
@@ -146,37 +130,6 @@ def _next_task(record: Record) -> str | None:
     order = {Status.ERROR: 0, Status.WAITING: 1, Status.HOLD: 2}
     pending = [task for task in record.tasks if task.status in order]
     return min(pending, key=lambda task: order[task.status]).id if pending else None
-
-
-def _why(
-    site: Site,
-    record: Record,
-    queued: QueuedRun | None,
-    running: QueuedTask | None,
-    alive: frozenset[str],
-    ahead: int,
-) -> str | None:
-    """Why a run is not running."""
-    match record.status:
-        case Status.ERROR:
-            task = next(task for task in record.tasks if task.status is Status.ERROR)
-            reason = task.attempts[-1].outcome if task.attempts else "it failed"
-            return f"{task.id}: {reason}"
-        case Status.RUNNING if running and running.worker not in alive:
-            return "its worker is gone: gitorch run takes it up again"
-        case Status.WAITING | Status.RUNNING if record.clone != site.repository.clone_id():
-            return "it belongs to another clone"
-        case Status.WAITING if not alive:
-            return "no worker is running: gitorch run"
-        case Status.WAITING if ahead:
-            return f"behind {ahead} run{'s' if ahead > 1 else ''}"
-        case Status.WAITING:
-            return "a worker takes it next"
-        case Status.HOLD if record.hold:
-            reason = f": {record.hold.why}" if record.hold.why else ""
-            return f"held by {record.hold.by}{reason}"
-        case _:
-            return None
 
 
 def _eta(

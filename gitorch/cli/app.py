@@ -250,7 +250,7 @@ def show(run: Run, json_: Json = False) -> None:
     if json_:
         print_json(found.to_json())
     else:
-        print(render_run(found.record, colors=has_colors(sys.stdout)))
+        print(render_run(found.record, found.why, colors=has_colors(sys.stdout)))
 
 
 @app.command()

@@ -66,9 +66,10 @@ def render_csv(records: Sequence[Record]) -> str:
     return text.getvalue().removesuffix("\n")
 
 
-def render_run(record: Record, *, colors: bool) -> str:
+def render_run(record: Record, why: str | None = None, *, colors: bool) -> str:
     """Everything about one run that fits a screen."""
     rows = [
+        ("why", plain(why or "")),
         ("name", record.label),
         ("config", record.source),
         (

@@ -252,7 +252,7 @@ def test_status_tells_what_runs_and_how_far_it_is(project: Path, tmp_path: Path)
     first, second = during["runs"]
     assert (first["status"], first["task"], first["progress"]) == ("RUNNING", "t", {"done": 3, "total": 10})
     assert first["eta_s"]["p80"] >= first["eta_s"]["p50"] > 0
-    assert second["why"] == "behind 1 run"
+    assert second["why"] == f"behind 1 run, the first is {first['id']}"
     assert during["counts"] == {"WAITING": 1, "RUNNING": 1, "COMPLETE": 0, "ERROR": 0, "FAILED": 0, "HOLD": 0}
     assert [worker["tasks"] for worker in during["workers"]] == [1]
     after = gitorch_json(project, "status")

@@ -110,3 +110,35 @@ def test_a_task_that_always_kills_its_worker_is_given_up(project: Path) -> None:
     attempts = gitorch_json(project, "show", "bad")["run"]["tasks"][0]["attempts"]
     assert [attempt["outcome"]["kind"] for attempt in attempts] == ["lost"] * 3
     assert "3 times" in attempts[-1]["outcome"]["message"]
+
+
+def test_why_a_run_waits_is_said(project: Path, tmp_path: Path) -> None:
+    """Held, in backoff, behind another, for a resource: by `status` and by `show`."""
+    git(project, "config", "gitorch.gpus", "1")
+    busy = f"touch {tmp_path}/begun; while test ! -f {tmp_path}/go; do sleep 0.05; done"
+    configs = {
+        "busy": f"{{id: t, command: '{busy}', gitorch: {{resources: {{gpus: 1}}, priority: 9}}}}",
+        "again": "{id: t, command: exit 1, gitorch: {retries: {max: 1, backoff: 10m}, priority: 8}}",
+        "wanting": "{id: t, command: 'true', gitorch: {resources: {gpus: 1}}}",
+        "held": "{id: t, command: 'true'}",
+    }
+    for name, task in configs.items():
+        write(project, f"experiments/{name}.yaml", f"name: {name}\ntasks: [{task}]\n")
+    gitorch(project, "ready")
+    gitorch(project, "hold", "held", "--why", "first a look at busy")
+    worker = started(project, "run", "-j", "2")
+    wait_for((tmp_path / "begun").exists)
+    wait_for(lambda: "tried again at" in (said(project)["again"] or ""))
+    try:
+        assert said(project)["busy"] is None
+        assert said(project)["wanting"] == "t waits for 1 gpus, 0 are free"
+        assert said(project)["held"] == "held by A. Researcher: first a look at busy"
+        assert gitorch_json(project, "show", "wanting")["why"] == said(project)["wanting"]
+    finally:
+        gitorch(project, "kill", "again", "-y")
+        (tmp_path / "go").touch()
+        worker.communicate(timeout=30)
+
+
+def said(root: Path) -> dict[str, str | None]:
+    return {run["name"]: run["why"] for run in gitorch_json(root, "status")["runs"]}

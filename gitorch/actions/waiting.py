@@ -1,0 +1,126 @@
+"""Why a run is not running: held by whom, behind which runs, for which task, which resource, which worker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gitorch.actions.lookup import queued_runs
+from gitorch.model.record import Record, TaskRecord, can_go_on
+from gitorch.model.spec import Resources
+from gitorch.model.status import Status
+from gitorch.queue.queue import QueuedRun, QueuedTask, Worker
+from gitorch.tools.clock import now
+from gitorch.worker import capacity
+from gitorch.worker.liveness import living
+from gitorch.worker.site import Site
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circumstances:
+    """The queue at one moment: its runs in the order in which they are begun, who is alive, what is free."""
+
+    clone: str
+    at: str
+    queued: Mapping[str, QueuedRun]
+    workers: Sequence[Worker]
+    alive: frozenset[str]
+    free: Resources | None  # None where no task counts resources
+    position: Mapping[str, int]  # by run: how many runs go before it
+    first: str | None  # the run that goes before all others
+
+
+def circumstances(site: Site) -> Circumstances:
+    queued = queued_runs(site)
+    workers = site.queue.workers() if site.queue_path.exists() else []
+    going_on = [run for run in queued.values() if any(task.status in _GOING_ON for task in run.tasks) and not run.held]
+    going_on.sort(key=lambda run: -max(task.priority for task in run.tasks))  # stable: first in, first out
+    return Circumstances(
+        clone=site.repository.clone_id(),
+        at=now(),
+        queued=queued,
+        workers=workers,
+        alive=living(site.state, workers),
+        free=_free(site) if queued and site.queue.counts_resources() else None,
+        position={run.id: position for position, run in enumerate(going_on)},
+        first=going_on[0].id if going_on else None,
+    )
+
+
+def why(record: Record, known: Circumstances) -> str | None:
+    """In words; None of a run that runs, or is over."""
+    queued = known.queued.get(record.id)
+    match record.status:
+        case Status.COMPLETE | Status.FAILED:
+            return None
+        case _ if record.clone != known.clone:
+            return "it belongs to another clone"
+        case Status.ERROR:
+            return _of_error(record)
+        case Status.HOLD:
+            return _of_hold(record)
+        case Status.RUNNING if queued and _is_orphaned(queued, known):
+            return "its worker is gone: gitorch run takes it up again"
+        case Status.WAITING:
+            return _of_waiting(record, queued, known)
+        case _:
+            return None
+
+
+_GOING_ON = (Status.WAITING, Status.RUNNING)
+
+
+def _of_error(record: Record) -> str:
+    task = next(task for task in record.tasks if task.status is Status.ERROR)
+    waiting = [other.id for other in record.tasks if other.status is Status.WAITING]
+    reason = f"{task.id}: {task.attempts[-1].outcome if task.attempts else 'it failed'}"
+    return f"{reason}; {', '.join(waiting)} wait{'s' if len(waiting) == 1 else ''} for it" if waiting else reason
+
+
+def _of_hold(record: Record) -> str:
+    if record.hold is None:
+        return "held"
+    return f"held by {record.hold.by}" + (f": {record.hold.why}" if record.hold.why else "")
+
+
+def _of_waiting(record: Record, queued: QueuedRun | None, known: Circumstances) -> str:
+    if not known.alive:
+        return "no worker is running: gitorch run"
+    tasks = {task.id: task for task in queued.tasks} if queued else {}
+    task = next((task for task in record.tasks if task.status is Status.WAITING and can_go_on(record, task)), None)
+    entry = tasks.get(task.id) if task else None
+    if entry and entry.not_before and entry.not_before > known.at:
+        return f"{entry.id} is tried again at {entry.not_before}"
+    if task and (missing := _missing(task, known.free)):
+        return missing
+    if before := known.position.get(record.id, 0):
+        return f"behind {before} run{'s' if before > 1 else ''}, the first is {known.first}"
+    return "a worker takes it next"
+
+
+def _missing(task: TaskRecord, free: Resources | None) -> str | None:
+    """The resource that there is not enough of just now."""
+    wanted = task.spec.resources
+    if free is None:
+        return None
+    for name, asked, there in (
+        ("cpus", wanted.cpus, free.cpus),
+        ("gpus", wanted.gpus, free.gpus),
+        ("bytes of memory", wanted.memory_bytes, free.memory_bytes),
+    ):
+        if asked > there:
+            return f"{task.id} waits for {asked:g} {name}, {there:g} are free"
+    return None
+
+
+def _is_orphaned(queued: QueuedRun, known: Circumstances) -> bool:
+    return any(task.status is Status.RUNNING and task.worker not in known.alive for task in queued.tasks)
+
+
+def _free(site: Site) -> Resources:
+    with capacity.opened(capacity.of_machine(site.repository)) as ledger:
+        return ledger.free
+
+
+def running_task(queued: QueuedRun | None) -> QueuedTask | None:
+    return next((task for task in queued.tasks if task.status is Status.RUNNING), None) if queued else None
