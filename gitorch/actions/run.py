@@ -11,7 +11,7 @@ from typing import Any
 from gitorch.actions.lookup import all_records, find_records
 from gitorch.engines.registry import ENGINES
 from gitorch.errors import Refused, UsageError
-from gitorch.model.announce import Listener, Noticed
+from gitorch.model.announce import Announcement, AttemptEnded, Listener, Noticed
 from gitorch.model.status import Status
 from gitorch.worker.liveness import WorkerLocks, locked, this_worker
 from gitorch.worker.pool import Pool, Summary
@@ -62,13 +62,23 @@ def run(
     stop_after: int | None = None,
     watch: bool = False,
 ) -> Worked:
-    """Work the queue, or only the runs named. Raises Refused where one of them cannot be run, Busy, GitorchError."""
+    """Work the queue, or only the runs named; what a dead worker left is collected first, and counts.
+
+    Raises Refused where one of them cannot be run, Busy, GitorchError.
+    """
     surroundings = Surroundings(site, environment)
     worker = this_worker(secrets.token_hex(6))
     locks = WorkerLocks.of(site.state, worker.id)
-    recover(site, surroundings, listener)
     only = [record.id for record in find_records(site, references)] if references else None
-    _require_live(site, only)
+    _require_live(site, only)  # as they were when they were named: recovery may bring them to their end
+    collected: dict[str, tuple[str, Status]] = {}
+
+    def hear(heard: Announcement) -> None:
+        if isinstance(heard, AttemptEnded):
+            collected[heard.run] = (heard.label, heard.run_status)
+        listener(heard)
+
+    recover(site, surroundings, hear)
     if place := site.results.checked_out_at():
         listener(Noticed(message=_CHECKED_OUT.format(branch=site.results.name, place=place)))
     with locked(locks.alive):
@@ -91,6 +101,7 @@ def run(
             if not site.queue.running_of(worker.id):
                 site.queue.unregister(worker.id)
                 locks.remove()
+    summary.runs = collected | summary.runs
     return _worked(site, summary)
 
 

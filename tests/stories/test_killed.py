@@ -144,3 +144,19 @@ def test_two_workers_share_a_queue(project: Path, tmp_path: Path) -> None:
         assert worker.returncode == 0, said
     assert {run["status"] for run in gitorch_json(project, "list")["runs"]} == {"COMPLETE"}
     assert [(tmp_path / str(number)).read_text() for number in range(12)] == ["s\n"] * 12
+
+
+def test_a_run_that_a_dead_worker_had_all_but_finished_is_collected_and_counts(project: Path, tmp_path: Path) -> None:
+    """The task had ended, and its worker died before it told anybody: who names the run anew is told how it ended."""
+    write(project, "experiments/a.yaml", f"tasks: [{{id: t, command: 'touch {tmp_path}/begun; sleep 0.2; exit 3'}}]\n")
+    gitorch(project, "ready")
+    worker = started(project, "run")
+    wait_for((tmp_path / "begun").exists)
+    worker.send_signal(signal.SIGSTOP)
+    wait_for(lambda: list(project.parent.glob("project.gitorch/*/log/t/1/status.json")))
+    worker.kill()
+    worker.communicate()
+    told = gitorch(project, "run", "experiments/a.yaml", code=1)
+    assert "t ERROR" in told.stderr
+    assert "exit code 3" in told.stderr
+    assert gitorch_json(project, "show", "a")["run"]["tasks"][0]["attempt_count"] == 1
