@@ -35,6 +35,7 @@ def sealed_room(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
     (home / "gitconfig").write_text(
         f"[user]\n\tname = {AUTHOR['name']}\n\temail = {AUTHOR['email']}\n"
         '[init]\n\tdefaultBranch = main\n[protocol "file"]\n\tallow = always\n[advice]\n\tdetachedHead = false\n'
+        f"[gitorch]\n\tledgerDir = {tmp_path_factory.mktemp('ledger')}\n"  # not that of the tests beside this one
     )
     for level in (
         pygit2.enums.ConfigLevel.GLOBAL,

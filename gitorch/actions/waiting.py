@@ -61,10 +61,10 @@ def why(record: Record, known: Circumstances) -> str | None:
             return _of_hold(record)
         case Status.RUNNING if queued and _is_orphaned(queued, known):
             return "its worker is gone: gitorch run takes it up again"
-        case Status.WAITING:
-            return _of_waiting(record, queued, known)
-        case _:
+        case Status.RUNNING if running_task(queued):
             return None
+        case _:
+            return _of_waiting(record, queued, known)
 
 
 _GOING_ON = (Status.WAITING, Status.RUNNING)
@@ -118,7 +118,7 @@ def _is_orphaned(queued: QueuedRun, known: Circumstances) -> bool:
 
 
 def _free(site: Site) -> Resources:
-    with capacity.opened(capacity.of_machine(site.repository)) as ledger:
+    with capacity.opened(site.repository, capacity.of_machine(site.repository)) as ledger:
         return ledger.free
 
 

@@ -75,9 +75,9 @@ class Ledger:
 
 
 @contextmanager
-def opened(total: Resources) -> Iterator[Ledger]:
+def opened(repository: Repository, total: Resources) -> Iterator[Ledger]:
     """The ledger, nobody else's meanwhile; written back at the end if it was changed. Raises Refused."""
-    directory = _directory()
+    directory = _directory(repository)
     descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -93,9 +93,9 @@ def opened(total: Resources) -> Iterator[Ledger]:
         os.close(descriptor)
 
 
-def _directory() -> Path:
-    """One for all of a user's repositories, whatever the environment of the worker says; gone after a restart."""
-    path = Path(f"/tmp/gitorch-{os.getuid()}")  # noqa: S108  owner and mode are checked below
+def _directory(repository: Repository) -> Path:
+    """One for all of a user's repositories, whatever a session's environment says; or `gitorch.ledgerDir`."""
+    path = Path(repository.config("ledgerDir") or f"/tmp/gitorch-{os.getuid()}")  # noqa: S108  checked below
     path.mkdir(mode=0o700, exist_ok=True)
     status = path.lstat()
     if not path.is_dir() or path.is_symlink() or status.st_uid != os.getuid() or status.st_mode & 0o077:

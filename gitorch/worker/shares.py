@@ -33,7 +33,7 @@ class Shares:
         if not self._site.queue.counts_resources():
             claim = self._claim(worker, only, self.total)
             return Attempt.of(self._site, claim) if claim else None
-        with capacity.opened(self.total) as ledger:
+        with capacity.opened(self._site.repository, self.total) as ledger:
             claim = self._claim(worker, only, ledger.free)
             if claim is None:
                 return None
@@ -49,7 +49,7 @@ class Shares:
         """Nothing of this attempt runs any more."""
         if token in self._taken:
             self._taken.discard(token)
-            with capacity.opened(self.total) as ledger:
+            with capacity.opened(self._site.repository, self.total) as ledger:
                 ledger.give_back(token)
 
     def _claim(self, worker: str, only: Sequence[str] | None, free: Resources) -> Claim | None:
