@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -17,6 +18,10 @@ import pytest
 
 KEPT = ("PATH", "TMPDIR", "LANG", "COVERAGE_PROCESS_START", "PYTHONHASHSEED")
 AUTHOR = {"name": "A. Researcher", "email": "researcher@example.org"}
+
+# Whoever starts the tests in the background may have these ignored, and what is ignored is inherited.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)
