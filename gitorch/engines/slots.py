@@ -142,7 +142,7 @@ class _Slot:
 
     def _carry_out(self, order: Mapping[str, Any]) -> tuple[Ended | None, list[process.Process]]:
         """How the attempt ended, None if its worker did, and what is left of it in spite of everything."""
-        started, began = clock.now(), time.monotonic()
+        started, began, oom_kills = clock.now(), time.monotonic(), _oom_kills()
         left_running = 0
         survivors: list[process.Process] = []
         outcome: Outcome | None
@@ -154,6 +154,8 @@ class _Slot:
             outcome = self._wait(order, program)
             if outcome is not None and outcome.kind in _BY_ITSELF:
                 left_running = self._settle()
+                if _is_killed(outcome) and _oom_kills() > oom_kills:
+                    outcome = Outcome(kind=Kind.OUT_OF_MEMORY)
             survivors = process.end(self._left, order["grace_s"], by_group=True)
         if outcome is None:
             return None, survivors
@@ -276,6 +278,23 @@ def _outcome(status: int) -> Outcome:
             return Outcome(kind=Kind.EXIT_CODE, exit_code=code)
         case number:
             return Outcome(kind=Kind.SIGNAL, signal=-number)
+
+
+def _is_killed(outcome: Outcome) -> bool:
+    """By SIGKILL: itself, or what a shell waited for."""
+    return signal.SIGKILL in (outcome.signal, (outcome.exit_code or 0) - 128)
+
+
+def _oom_kills() -> int:
+    """How many processes of this machine the kernel has ended for want of memory, in all its control groups.
+
+    One that somebody else killed at that moment would be named wrong; which one it was the kernel tells only its log.
+    """
+    try:
+        with open("/proc/vmstat", "rb") as file:
+            return int(file.read().partition(b"\noom_kill ")[2].partition(b"\n")[0])
+    except (OSError, ValueError):
+        return 0
 
 
 def _write(path: str, flags: int, text: str) -> bool:

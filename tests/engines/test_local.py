@@ -463,3 +463,27 @@ def test_leaving_at_once_is_quick(tmp_path: Path) -> None:
     with LocalEngine(8, tmp_path / "lock"):
         pass
     assert time.monotonic() - began < 2
+
+
+@pytest.fixture
+def little_memory(tmp_path: Path) -> Iterator[Path]:
+    """The file that a process writes its number into to have 32 MiB of memory and no more. Needs root."""
+    first = Path("/sys/fs/cgroup/memory")  # of the first version of control groups; of the second there is one tree
+    place, limit = (first, "memory.limit_in_bytes") if first.exists() else (first.parent, "memory.max")
+    group = place / f"gitorch-{tmp_path.name}"
+    try:
+        group.mkdir()
+        (group / limit).write_text(str(32 << 20))
+    except OSError as error:
+        pytest.skip(f"a limit to memory needs root, and a control group to set it in: {error}")
+    yield group / "cgroup.procs"
+    group.rmdir()
+
+
+@pytest.mark.parametrize("victim", ["exec {greedy}", "{greedy}; exit $?"], ids=["the program", "its child"])
+def test_out_of_memory_is_named(engine: LocalEngine, tmp_path: Path, little_memory: Path, victim: str) -> None:
+    greedy = f"{sys.executable} -I -S -c 'len(b\"x\" * (1 << 27))'"
+    wanted = shell(tmp_path, f"echo $$ > {little_memory}; {victim.format(greedy=greedy)}")
+    assert carry_out(engine, [wanted])[wanted.token].outcome == Outcome(kind=Kind.OUT_OF_MEMORY)
+    killed = shell(tmp_path, "kill -9 $$")
+    assert carry_out(engine, [killed])[killed.token].outcome == Outcome(kind=Kind.SIGNAL, signal=signal.SIGKILL)
