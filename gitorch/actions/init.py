@@ -5,13 +5,11 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
-from gitorch.actions.validate import DEFAULT_PATH
+from gitorch.actions.validate import DEFAULT_PATH, SCHEMA
 from gitorch.errors import Refused
 from gitorch.tools.files import write_aside
 from gitorch.worker.site import Site
 
-# Beside the config, so that an editor finds it on every machine; a hidden file is no config.
-SCHEMA = ".gitorch.schema.json"
 EXAMPLE = "example.yaml"
 
 _CONFIG = f"""\

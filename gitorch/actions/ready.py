@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from gitorch.actions.validate import Validated, validate
+from gitorch.actions.validate import SCHEMA, Validated, validate
 from gitorch.config.load import SUFFIXES, LoadedConfig, is_config
 from gitorch.errors import Busy, Refused
 from gitorch.git import pins, worktrees
@@ -173,9 +173,9 @@ def _dirt(site: Site, configs: Sequence[LoadedConfig]) -> tuple[tuple[str, ...],
 
 
 def _is_config_file(path: Path) -> bool:
-    """Configs are no dirt: the record keeps them byte for byte."""
+    """Configs are no dirt, the record keeps them byte for byte; nor is what editors check them with."""
     try:
-        return path.suffix in SUFFIXES and is_config(path.read_bytes())
+        return path.name == SCHEMA or (path.suffix in SUFFIXES and is_config(path.read_bytes()))
     except OSError:
         return False
 

@@ -30,6 +30,7 @@ from gitorch.worker.capacity import of_machine
 from gitorch.worker.site import Site
 
 DEFAULT_PATH = "experiments"
+SCHEMA = ".gitorch.schema.json"  # beside the configs, so that an editor finds it on every machine
 _VALIDATE_LIMIT_S = 60.0
 
 ChoosePin = Callable[[Sequence[LoadedConfig]], tuple[Pin, tuple[str, ...]]]
