@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gitorch.actions.collect import fail_overdue, retention_of
 from gitorch.actions.lookup import all_records, find_records
 from gitorch.engines.registry import ENGINES
-from gitorch.errors import Refused, UsageError
+from gitorch.errors import GitorchError, Refused, UsageError
 from gitorch.model.announce import Announcement, AttemptEnded, Listener, Noticed
 from gitorch.model.status import Status
 from gitorch.worker.liveness import WorkerLocks, locked, this_worker
@@ -66,6 +67,7 @@ def run(
 
     Raises Refused where one of them cannot be run, Busy, GitorchError.
     """
+    retention_of(site)  # a bad setting is told before the work, not after it
     surroundings = Surroundings(site, environment)
     worker = this_worker(secrets.token_hex(6))
     locks = WorkerLocks.of(site.state, worker.id)
@@ -101,8 +103,18 @@ def run(
             if not site.queue.running_of(worker.id):
                 site.queue.unregister(worker.id)
                 locks.remove()
+    _tidy_up(site, listener)
     summary.runs = collected | summary.runs
     return _worked(site, summary)
+
+
+def _tidy_up(site: Site, listener: Listener) -> None:
+    """The cheap part of `collect`, which no result depends on."""
+    try:
+        for record in fail_overdue(site):
+            listener(Noticed(message=f"{record.id}  {record.label}: given up, it was in ERROR for too long"))
+    except GitorchError as error:
+        listener(Noticed(message=error.message))
 
 
 def workable(site: Site, ids: Sequence[str]) -> list[str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gitorch.actions.lookup import all_records, find_records, queued_runs
+from gitorch.actions.lookup import now as laid
 from gitorch.errors import Refused, UsageError
 from gitorch.model.record import Record
 from gitorch.model.status import Status, sources, verbs
@@ -19,6 +20,7 @@ from gitorch.queue.queue import QueuedRun, Tip
 from gitorch.tools.clock import now
 from gitorch.worker.ahead import clear_away, materialise_next
 from gitorch.worker.commit import read_record, trailers
+from gitorch.worker.liveness import living
 from gitorch.worker.recover import catch_up, new_run
 from gitorch.worker.site import Site
 
@@ -68,11 +70,17 @@ def change(site: Site, verb: str, selection: Selection, *, why: str | None = Non
     with site.results.changing() as branch:
         before = branch.tip
         queued = queued_runs(site)
+        alive = living(site.state, site.queue.workers())
         changed = []
         for record in chosen:
             current = read_record(branch, record.id)
             if current is None:
                 raise Refused(f"{record.label} ({record.id}) was removed meanwhile")
+            if laid(current, queued, alive).status is not record.status:
+                raise Refused(
+                    f"{record.label} ({record.id}) was {record.status} a moment ago and is not any more",
+                    hint=f"see what it is: gitorch show {record.id}",
+                )
             wish = Wish(source=record.status, by=by, at=at, why=why, running=running_tasks(queued.get(record.id)))
             changed.append(CHANGES[verb](current, wish))
             branch.put_record(changed[-1].to_json())

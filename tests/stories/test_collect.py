@@ -148,3 +148,13 @@ def test_a_worker_may_give_up_what_failed_long_ago(project: Path) -> None:
     assert statuses(project) == {"a": "FAILED", "b": "WAITING"}
     with sqlite3.connect(project / ".git/gitorch/queue.db") as database:
         assert database.execute("SELECT count(*) FROM runs").fetchone() == (1,)
+
+
+def test_run_gives_up_by_itself_what_failed_long_ago(project: Path) -> None:
+    write(project, "experiments/a.yaml", "tasks: [{id: t, command: exit 1}]\n")
+    gitorch(project, "run", "experiments", code=1)
+    git(project, "config", "gitorch.errorRetention", "0s")
+    assert "given up" in gitorch(project, "run").stderr
+    assert [run["status"] for run in gitorch_json(project, "list")["runs"]] == ["FAILED"]
+    git(project, "config", "gitorch.errorRetention", "soon")
+    assert "gitorch.errorRetention" in gitorch(project, "run", code=2).stderr
