@@ -7,6 +7,7 @@ illegal change is refused by the statement itself: who does not bear the current
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -140,6 +141,8 @@ class Queue:
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         with explained(path):
+            if os.statvfs(path.parent).f_flag & os.ST_RDONLY:
+                return cls._open_to_read(path)
             connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
             connection.row_factory = sqlite3.Row
             connection.execute("PRAGMA journal_mode = WAL")
@@ -148,6 +151,19 @@ class Queue:
             queue = cls(connection)
             queue._prepare(path, home)
             return queue
+
+    @classmethod
+    def _open_to_read(cls, path: Path) -> Self:
+        """A queue on a read-only file system, as it lies there; changes are refused by SQLite.
+
+        WAL wants to write even for reading, unless it is told that nobody else does (sqlite.org/wal.html#readonly).
+        """
+        how = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "immutable=1"
+        connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?{how}", uri=True, isolation_level=None, check_same_thread=False
+        )
+        connection.row_factory = sqlite3.Row
+        return cls(connection)
 
     def _prepare(self, path: Path, home: str) -> None:
         version = self._connection.execute("PRAGMA user_version").fetchone()[0]

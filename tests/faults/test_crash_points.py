@@ -17,6 +17,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -243,11 +244,10 @@ def check_attempts(lane: Lane) -> None:
 
 
 def check_queue(lane: Lane, step: Step) -> None:
-    with sqlite3.connect(lane.root / ".git/gitorch/queue.db") as database:
+    with closing(sqlite3.connect(lane.root / ".git/gitorch/queue.db")) as database:
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert database.execute("SELECT count(*) FROM workers").fetchone() == (0,)
         in_queue = {status for (status,) in database.execute("SELECT DISTINCT status FROM tasks")}
-    database.close()
     wanted = set(step.finally_.values())
     assert {"ERROR", "HOLD"} & in_queue == {"ERROR", "HOLD"} & wanted
     assert "RUNNING" not in in_queue
