@@ -4,22 +4,18 @@
     ├── UsageError        the command line asks for something that cannot be understood
     ├── NotFound          no such run, config or repository
     ├── Refused           possible, but it would lose work or break a rule
-    ├── ConfigInvalid     one or more configs have problems; carries them
     ├── Busy              somebody else holds what is needed, or it took too long
     ├── ProgramMissing    a program that is needed is not installed
     └── Interrupted       the user asked to stop
+
+and, beside what raises them, `git.command.GitFailed`, `git.artifacts.Unkeepable`, `queue.queue.QueueBroken` and
+`interpreter.choose.InterpreterMissing`.
 
 A message says what happened and where; the hint says what to do next, ready to paste. Only `cli/` prints an error or
 turns it into an exit code. Anything that is not of this family is a bug of gitorch.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from gitorch.model.problem import Problem
 
 
 class GitorchError(Exception):
@@ -55,14 +51,3 @@ class ProgramMissing(GitorchError):
 
 class Interrupted(GitorchError):
     kind = "interrupted"
-
-
-class ConfigInvalid(GitorchError):
-    """Configs with problems: `problems` holds all of them, in the order of file and line."""
-
-    kind = "config"
-
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        files = {problem.file for problem in problems}
-        super().__init__(f"{len(problems)} problem(s) in {len(files)} config(s)")
-        self.problems = tuple(problems)

@@ -193,17 +193,6 @@ class Repository:
         except ValueError:
             raise _bad_setting(name, text, "a whole number") from None
 
-    def config_bool(self, name: str, default: bool) -> bool:
-        """The setting as yes or no, spelt as git does. Raises UsageError."""
-        text = self.config(name)
-        if text is None:
-            return default
-        if text.lower() in ("true", "yes", "on", "1"):
-            return True
-        if text.lower() in ("false", "no", "off", "0", ""):
-            return False
-        raise _bad_setting(name, text, "true or false")
-
     def remotes(self) -> dict[str, str]:
         """The address of each remote by its name, `url.<base>.insteadOf` applied."""
         shortcuts = {

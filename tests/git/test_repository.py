@@ -142,12 +142,8 @@ def test_settings_come_from_file_command_line_and_environment(project: Path, mon
     assert repo.config_int("largeFile", 1) == 3 << 20
     assert repo.config_int("grace", 3) == 7
     assert repo.config_int("nothing", 5) == 5
-    assert repo.config_bool("flag", default=False)
-    assert not repo.config_bool("off", default=True)
     with pytest.raises(UsageError, match=r"gitorch\.off is 'no', and should be a whole number"):
         repo.config_int("off", 1)
-    with pytest.raises(UsageError, match=r"gitorch\.jobs is '4', and should be true or false"):
-        repo.config_bool("jobs", default=True)
 
 
 def test_remotes_are_read_as_git_reads_them(project: Path) -> None:
