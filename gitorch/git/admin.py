@@ -17,10 +17,11 @@ import os
 import re
 import secrets
 import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -36,19 +37,42 @@ _NAME = re.compile(r"gitorch-[0-9a-f]{12}")
 _ABANDONED_S = 3600.0
 
 
+@lru_cache
+def this_boot() -> str:
+    """What the kernel calls the time since it was started; the same for ever where it does not tell."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
     """What a whole worktree holds: its commit, and the paths of the submodules that were filled, nested ones too.
 
-    `target` is set while it is brought to another commit: then files of both may be there.
+    `target` is set while it is brought to another commit: then files of both may be there. `boot` names the time
+    since the machine was started: the files are not flushed, so a power cut may have emptied any of them.
     """
 
     commit: str
     submodules: tuple[str, ...] = ()
     target: str | None = None
+    boot: str = field(default_factory=this_boot)
+
+    @property
+    def is_of_this_boot(self) -> bool:
+        return self.boot == this_boot()
 
     def write(self, admin: Path) -> None:
         write_aside(admin / _MARK, json.dumps(asdict(self)).encode())
+
+
+def write_names(admin: Path, path: Path, commit: str) -> None:
+    """All that git reads of an administrative directory but the index."""
+    (admin / "HEAD").write_text(f"{commit}\n")
+    (admin / "commondir").write_text("../..\n")
+    (admin / "gitdir").write_bytes(gitdir_line(path))
+    (admin / "locked").write_text(f"{LOCK_REASON}\n")
 
 
 def admin_directory(repo: Repository, path: Path) -> Path:
@@ -98,7 +122,12 @@ def read_mark(repo: Repository, path: Path) -> Mark | None:
         value = json.loads((admin / _MARK).read_bytes())
     except (FileNotFoundError, ValueError):  # a power cut can leave it empty
         return None
-    return Mark(commit=value["commit"], submodules=tuple(value["submodules"]), target=value["target"])
+    return Mark(
+        commit=value["commit"],
+        submodules=tuple(value["submodules"]),
+        target=value["target"],
+        boot=value.get("boot", ""),
+    )
 
 
 def publish(repo: Repository, aside: Path, path: Path) -> Path:
@@ -214,6 +243,20 @@ def empty_trash(repo: Repository) -> None:
                     delete(admin)
 
 
+def empty_trash_later(repo: Repository) -> None:
+    """Have what was thrown away deleted by a process that nobody waits for."""
+    place = repo.workspace / "trash"
+    if place.is_dir():
+        command = 'rm -rf -- "$1"/* >/dev/null 2>&1 </dev/null &'
+        subprocess.run(["sh", "-c", command, "sh", str(place)], cwd="/", start_new_session=True, check=False)
+
+
+def move_to_trash(repo: Repository, path: Path) -> None:
+    """Have a directory out of the way at once, and deleted later; fine if it is not there."""
+    with suppress(FileNotFoundError):
+        _move_to_trash(repo, path)
+
+
 def delete(path: Path) -> None:
     """Remove a file, or a directory whatever its permissions, as far as that can be done; others may do it too."""
     if path.is_symlink() or path.is_file():
@@ -237,13 +280,19 @@ def _is_ours(repo: Repository, path: Path) -> bool:
         return False
     pointed, admin = pointed_at(path), admin_directory(repo, path)
     in_workspace = real_path(path).is_relative_to(os.path.realpath(repo.workspace))
+    if pointed == admin:
+        return True
     if pointed is not None:
         left_over = _NAME.fullmatch(pointed.name) and not pointed.exists()
         return _is_admin(repo, pointed) or bool(left_over and (in_workspace or pointed.parent == admin.parent))
-    if in_workspace and admin.exists():
-        return True  # a run has removed its `.git`
+    if in_workspace and (admin.exists() or _is_empty_file(path / ".git")):
+        return True  # a run has removed its `.git`, or a power cut has emptied it
     names = os.listdir(path)  # noqa: PTH208
     return not names or (names == [".git"] and (path / ".git").is_file())
+
+
+def _is_empty_file(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size == 0
 
 
 def _is_admin(repo: Repository, directory: Path) -> bool:

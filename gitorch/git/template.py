@@ -219,9 +219,6 @@ def _cut_short(path: bytes) -> NoReturn:
 def _write_admin(repo: Repository, commit: str, path: Path, index: bytes) -> Path:
     aside = repo.store_dir / "tmp" / f"worktree-{secrets.token_hex(8)}"
     aside.mkdir(parents=True)
-    (aside / "HEAD").write_text(f"{commit}\n")
-    (aside / "commondir").write_text("../..\n")
-    (aside / "gitdir").write_bytes(admin.gitdir_line(path))
-    (aside / "locked").write_text(f"{admin.LOCK_REASON}\n")
+    admin.write_names(aside, path, commit)
     (aside / "index").write_bytes(index)
     return aside

@@ -96,14 +96,15 @@ def materialise(repo: Repository, commit: str, path: Path, *, link: Sequence[str
         if mark is None:
             _build(repo, commit, path, link, lock)
             return
-        if mark.commit != commit or mark.target:
+        if mark.commit != commit or mark.target or not mark.is_of_this_boot:
             _bring(repo, path, mark, commit, lock)
         _link(repo, path, link)
 
 
 def is_present(repo: Repository, path: Path) -> bool:
-    """Whether a whole worktree of this repository is at `path`."""
-    return admin.read_mark(repo, path) is not None
+    """Whether a whole worktree of this repository is at `path`, and no power cut can have emptied its files."""
+    mark = admin.read_mark(repo, path)
+    return mark is not None and mark.is_of_this_boot
 
 
 def modified(repo: Repository, path: Path, commit: str) -> Modified:
@@ -243,7 +244,10 @@ def _bring(repo: Repository, path: Path, mark: Mark, commit: str, lock: int) -> 
     directory = admin_directory(repo, path)
     kept, head = _kept_index(repo, path, mark.commit), directory / "HEAD"
     line = f"{commit}\n".encode()
-    if mark.commit == commit and head.exists() and head.read_bytes() == line and is_untouched(path, kept):
+    if not mark.is_of_this_boot:
+        admin.write_names(directory, path, mark.commit)
+        kept.unlink(missing_ok=True)  # made anew, without stat data: every file is written again
+    elif mark.commit == commit and head.exists() and head.read_bytes() == line and is_untouched(path, kept):
         _replace(directory / "index", kept)
         return mark
     if mark.commit != commit:

@@ -42,10 +42,15 @@ def this_worker(worker: str) -> Worker:
         id=worker,
         host=socket.gethostname(),
         pid=os.getpid(),
-        boot=Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
+        boot=boot_id(),
         process_start=process_start(os.getpid()),
         since=now(),
     )
+
+
+def boot_id() -> str:
+    """What the kernel calls the time since it was started."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def process_start(pid: int) -> str:

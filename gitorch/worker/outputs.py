@@ -92,6 +92,19 @@ def bring_back(site: Site, run: RunDirectory, *, with_tree: bool) -> None:
             _restore(site, run, of_output, aside)
             aside.rename(run.output)
             boundary()
+        elif with_tree:
+            _refill(site, run)
+
+
+def refill(site: Site, run: RunDirectory) -> None:
+    """Bring back those kept files of the output directory that a power cut has emptied. Raises NotFound, OSError."""
+    with only_one_at(run.output):
+        _refill(site, run)
+
+
+def _refill(site: Site, run: RunDirectory) -> None:
+    kept = [output for output in _recorded(site, run) if not _is_of_tree(output)]
+    _restore(site, run, [output for output in kept if _is_emptied(run.output / output.path, output)], run.output)
 
 
 def _recorded(site: Site, run: RunDirectory) -> Sequence[Output]:
@@ -103,8 +116,13 @@ def _restore(site: Site, run: RunDirectory, outputs: Sequence[Output], directory
     names = [f"{run_path(run.path.name)}/outputs/{artifacts.stored_name(output.path)}" for output in outputs]
     for output, data in zip(outputs, site.results.read_all(names), strict=True):
         place = replace(output, path=output.path.removeprefix(WORKTREE)) if directory == run.tree else output
-        if not os.path.lexists(directory / place.path):
+        if not os.path.lexists(directory / place.path) or _is_emptied(directory / place.path, place):
             artifacts.restore(site.repository, place, data, directory)
+
+
+def _is_emptied(path: Path, output: Output) -> bool:
+    """Whether a power cut may have emptied the file: what tasks write they seldom flush."""
+    return output.size > 0 and path.is_file() and not path.is_symlink() and path.stat().st_size == 0
 
 
 def _out_of_sight(site: Site, run: RunDirectory) -> list[Output]:

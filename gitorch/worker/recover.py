@@ -21,7 +21,7 @@ from gitorch.worker.attempt import Attempt
 from gitorch.worker.collect import gather
 from gitorch.worker.commit import commit
 from gitorch.worker.killing import finish_killing
-from gitorch.worker.liveness import WorkerLocks, taken_over
+from gitorch.worker.liveness import WorkerLocks, boot_id, taken_over
 from gitorch.worker.site import Site
 from gitorch.worker.surroundings import Surroundings
 
@@ -111,6 +111,8 @@ def _bury(site: Site, worker: Worker, locks: WorkerLocks, surroundings: Surround
         sweep({attempt.claim.token: attempt.directory.path for attempt in attempts})
         for attempt in attempts:
             outputs.forget(attempt.run)
+            if worker.boot != boot_id():
+                outputs.refill(site, attempt.run)
             ended = recorded_end(attempt.directory.path, attempt.claim.token) or _lost(attempt)
             announcements = commit(site, [gather(site, attempt, ended, surroundings)], by="recovery")
             for announcement in announcements:

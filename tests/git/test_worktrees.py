@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -180,6 +182,42 @@ def test_a_workspace_that_is_not_mounted_loses_nothing(repo: Repository, tree: P
     away.rename(repo.workspace)
     assert worktrees.is_present(repo, tree)
     assert git(tree, "status", "--porcelain") == ""
+
+
+def test_files_that_a_power_cut_may_have_emptied_are_written_again(repo: Repository, tree: Path) -> None:
+    pinned = commit_files(repo.root, {"code.py": "print(1)\n", "deep/more.py": "print(2)\n"})
+    worktrees.materialise(repo, pinned, tree)
+    before = contents(tree)
+    (tree / "left").write_text("by a run")
+    admin = admin_directory(repo, tree)
+    mark = json.loads((admin / "gitorch.json").read_text())
+    (admin / "gitorch.json").write_text(json.dumps({**mark, "boot": "another"}))
+    for name in ("HEAD", "commondir", "gitdir", "locked"):
+        (admin / name).write_text("")
+    for path, state in ((path, path.stat()) for path in (tree / "code.py", tree / "deep/more.py")):
+        path.write_bytes(bytes(state.st_size))
+        os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+
+    assert not worktrees.is_present(repo, tree)
+    worktrees.materialise(repo, pinned, tree)
+    assert worktrees.is_present(repo, tree)
+    assert contents(tree) == {**before, "left": b"by a run"}
+    assert git(tree, "status", "--porcelain") == "?? left"
+
+
+@pytest.mark.parametrize("emptied", [("mark", "locked"), ("mark", "locked", ".git"), (".git", "all of it")])
+def test_one_that_a_power_cut_left_half_made_is_made_anew(repo: Repository, emptied: tuple[str, ...]) -> None:
+    tree = repo.workspace / "000000000000/tree"
+    worktrees.materialise(repo, head(repo.root), tree)
+    before = contents(tree)
+    admin = admin_directory(repo, tree)
+    places = {"mark": admin / "gitorch.json", "locked": admin / "locked", ".git": tree / ".git"}
+    for name in places.keys() & set(emptied):
+        places[name].write_text("")
+    if "all of it" in emptied:
+        shutil.rmtree(admin)
+    worktrees.materialise(repo, head(repo.root), tree)
+    assert contents(tree) == before
 
 
 def test_prune_and_gc_keep_what_only_a_worktree_refers_to(repo: Repository, tree: Path) -> None:
