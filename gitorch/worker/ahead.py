@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import queue
-import shutil
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -12,6 +11,7 @@ from typing import NamedTuple, Self
 
 from gitorch.errors import GitorchError
 from gitorch.git import worktrees
+from gitorch.git.admin import empty_trash_later, move_to_trash
 from gitorch.model.announce import Noticed
 from gitorch.model.payload import Payload
 from gitorch.worker.site import Site
@@ -37,7 +37,7 @@ def clear_away(site: Site, run: str, *, keep_files: bool = False) -> None:
     directory = site.directory(run)
     worktrees.discard(site.repository, directory.tree)
     if not keep_files:
-        shutil.rmtree(directory.path, ignore_errors=True)
+        move_to_trash(site.repository, directory.path)
 
 
 class _Finished(NamedTuple):
@@ -109,7 +109,7 @@ class Ahead:
     def _clear_all(self) -> None:
         while self._finished:
             self._clear(self._finished.popleft())
-        worktrees.empty_trash(self._site.repository)
+        empty_trash_later(self._site.repository)
 
     def _work(self) -> None:
         while job := self._jobs.get():

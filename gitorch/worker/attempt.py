@@ -51,6 +51,11 @@ class Attempt:
         return self.payload.spec.task(self.claim.task)
 
 
+def is_at_hand(site: Site, attempt: Attempt) -> bool:
+    """Whether all that `prepare` has to do is to write a small file or two: the run begins, its worktree is there."""
+    return attempt.claim.number == 1 and worktrees.is_present(site.repository, attempt.run.tree)
+
+
 def prepare(site: Site, attempt: Attempt, surroundings: Surroundings) -> Order:
     """Make the worktree exactly the pin, lay out the attempt's directory, and give the order to run it.
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import re
 import socket
 from collections.abc import Iterator, Mapping
@@ -189,14 +190,21 @@ def _log(site: Site, attempt: Attempt, outcome: Outcome, secrets: tuple[bytes, .
     """The log as it is kept, its last lines, and the place in the run's own code that a traceback ends in."""
     if outcome.kind is Kind.COULD_NOT_START and not attempt.directory.log.exists():
         return _Log(f"gitorch: {outcome}\n".encode(errors="surrogateescape"), (), None)
+    content: bytes | Stored
     end = b""
     aside = attempt.directory.path / "log.kept"
     try:
-        with attempt.directory.log.open("rb") as live, aside.open("wb") as kept:
-            for block in log.kept(iter(lambda: live.read(_CHUNK), b""), secrets):
-                kept.write(block)
-                end = (end + block)[-_TAIL_BYTES:]
-        content = artifacts.store(site.repository, aside, large=site.large_file)
+        with attempt.directory.log.open("rb") as live:
+            blocks = log.kept(iter(lambda: live.read(_CHUNK), b""), secrets)
+            if os.fstat(live.fileno()).st_size <= site.large_file:
+                content = b"".join(blocks)
+                end = content[-_TAIL_BYTES:]
+            else:
+                with aside.open("wb") as kept:
+                    for block in blocks:
+                        kept.write(block)
+                        end = (end + block)[-_TAIL_BYTES:]
+                content = artifacts.store(site.repository, aside, large=site.large_file)
     except (OSError, Unkeepable) as error:
         return _Log(f"gitorch: the log could not be read: {error}\n".encode(), (), None)
     lines = [line[:_LONGEST_TAIL_LINE] for line in end.decode("utf-8", "replace").split("\n")]

@@ -12,6 +12,7 @@ import math
 import queue
 import selectors
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -31,7 +32,7 @@ from gitorch.model.status import Status
 from gitorch.queue.queue import AttemptEnd
 from gitorch.tools.clock import now
 from gitorch.worker.ahead import Ahead
-from gitorch.worker.attempt import Attempt, prepare
+from gitorch.worker.attempt import Attempt, is_at_hand, prepare
 from gitorch.worker.collect import gather
 from gitorch.worker.commit import commit
 from gitorch.worker.inbox import Inbox
@@ -43,6 +44,7 @@ LARGEST_BATCH = 64
 GATHERING_S = 0.05  # an end waits so long for others to be committed with it, unless a slot is waiting for the commit
 PREPARERS = 4
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SWITCH_S = 0.0005  # a slot that is free must not wait 5 ms, Python's own, for a thread that commits
 WISHES_S = 0.2  # how often the queue is looked at for runs to be killed
 
 
@@ -131,6 +133,7 @@ class Pool:
 
     def work(self) -> Summary:
         """Run what can be claimed until nothing can and nothing of ours runs. Raises what made it give up."""
+        sys.setswitchinterval(SWITCH_S)
         with self._stoppable(), self._engine, self._threads() as preparers:
             while True:
                 self._claim_what_fits(preparers)
@@ -174,7 +177,10 @@ class Pool:
                 break
             claim = attempt.claim
             self._in_hand[claim.token] = attempt
-            preparers.submit(self._prepare, attempt)
+            if self._engine.free() and is_at_hand(self._site, attempt):
+                self._prepare(attempt)  # quicker than to hand it over and to be told
+            else:
+                preparers.submit(self._prepare, attempt)
             self._ahead.look()
         if self._committing and len(self._in_hand) - len(self._committing) < self._engine.slots:
             self._to_commit.put(_Wish.NOW)
