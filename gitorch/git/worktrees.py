@@ -33,6 +33,7 @@ __all__ = [
     "is_present",
     "link_source",
     "materialise",
+    "may_be_emptied",
     "modified",
     "reset",
 ]
@@ -96,15 +97,23 @@ def materialise(repo: Repository, commit: str, path: Path, *, link: Sequence[str
         if mark is None:
             _build(repo, commit, path, link, lock)
             return
-        if mark.commit != commit or mark.target or not mark.is_of_this_boot:
+        if mark.commit != commit or mark.target:
             _bring(repo, path, mark, commit, lock)
         _link(repo, path, link)
 
 
 def is_present(repo: Repository, path: Path) -> bool:
-    """Whether a whole worktree of this repository is at `path`, and no power cut can have emptied its files."""
+    """Whether a whole worktree of this repository is at `path`."""
+    return admin.read_mark(repo, path) is not None
+
+
+def may_be_emptied(repo: Repository, path: Path) -> bool:
+    """Whether the worktree at `path` is older than the machine's last start: its files were not flushed.
+
+    `reset` writes them again. Left alone they may be files that somebody has worked on.
+    """
     mark = admin.read_mark(repo, path)
-    return mark is not None and mark.is_of_this_boot
+    return mark is not None and not mark.is_of_this_boot
 
 
 def modified(repo: Repository, path: Path, commit: str) -> Modified:

@@ -104,14 +104,15 @@ def _bring_to_pin(site: Site, attempt: Attempt) -> None:
     """
     commit, run = attempt.payload.pin.commit, attempt.run
     made = not worktrees.is_present(site.repository, run.tree)
+    emptied = worktrees.may_be_emptied(site.repository, run.tree)
     if made:
         worktrees.materialise(site.repository, commit, run.tree, link=attempt.payload.spec.link)
-    elif attempt.claim.siblings == 0 and (run.path / "log").exists():
+    elif emptied or (attempt.claim.siblings == 0 and (run.path / "log").exists()):
         worktrees.reset(site.repository, run.tree, commit)
     outputs.clear_place(run)
-    if made or not run.output.exists():
+    if made or emptied or not run.output.exists():
         if _is_begun(site, attempt):
-            outputs.bring_back(site, run, with_tree=made)
+            outputs.bring_back(site, run, with_tree=made or emptied)
         else:
             run.output.mkdir(exist_ok=True)
 

@@ -6,9 +6,11 @@ survived even them is found by the attempt's token, not by a number that may be 
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from gitorch.engines.contract import Ended, recorded_end
 from gitorch.engines.sweep import sweep
-from gitorch.errors import Busy
+from gitorch.errors import Busy, GitorchError
 from gitorch.model.announce import Listener
 from gitorch.model.outcome import Kind, Outcome
 from gitorch.model.payload import Payload
@@ -112,7 +114,8 @@ def _bury(site: Site, worker: Worker, locks: WorkerLocks, surroundings: Surround
         for attempt in attempts:
             outputs.forget(attempt.run)
             if worker.boot != boot_id():
-                outputs.refill(site, attempt.run)
+                with suppress(GitorchError, OSError):  # a large file that is not here: what follows says so
+                    outputs.refill(site, attempt.run)
             ended = recorded_end(attempt.directory.path, attempt.claim.token) or _lost(attempt)
             announcements = commit(site, [gather(site, attempt, ended, surroundings)], by="recovery")
             for announcement in announcements:

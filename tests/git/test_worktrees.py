@@ -198,9 +198,11 @@ def test_files_that_a_power_cut_may_have_emptied_are_written_again(repo: Reposit
         path.write_bytes(bytes(state.st_size))
         os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
 
-    assert not worktrees.is_present(repo, tree)
     worktrees.materialise(repo, pinned, tree)
-    assert worktrees.is_present(repo, tree)
+    assert contents(tree) != before, "it may be the work of somebody who checked the run out"
+    assert worktrees.may_be_emptied(repo, tree)
+    worktrees.reset(repo, tree, pinned)
+    assert not worktrees.may_be_emptied(repo, tree)
     assert contents(tree) == {**before, "left": b"by a run"}
     assert git(tree, "status", "--porcelain") == "?? left"
 
