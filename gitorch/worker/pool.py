@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 from gitorch.engines.contract import Ended, Engine, Order
 from gitorch.errors import GitorchError
-from gitorch.model.announce import AttemptEnded, AttemptStarted, Listener, Noticed
+from gitorch.model.announce import Announcement, AttemptEnded, AttemptStarted, Listener, Noticed
 from gitorch.model.outcome import Kind, Outcome
 from gitorch.model.status import Status
 from gitorch.queue.queue import AttemptEnd
@@ -36,6 +36,8 @@ from gitorch.worker.attempt import Attempt, is_at_hand, prepare
 from gitorch.worker.collect import gather
 from gitorch.worker.commit import commit
 from gitorch.worker.inbox import Inbox
+from gitorch.worker.liveness import living
+from gitorch.worker.recover import recover
 from gitorch.worker.shares import Shares
 from gitorch.worker.site import Site
 from gitorch.worker.surroundings import Surroundings
@@ -45,6 +47,7 @@ GATHERING_S = 0.05  # an end waits so long for others to be committed with it, u
 PREPARERS = 4
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SWITCH_S = 0.0005  # a slot that is free must not wait 5 ms, Python's own, for a thread that commits
+DEAD_S = 2.0  # how often it is looked whether another worker has died
 WISHES_S = 0.2  # how often the queue is looked at for runs to be killed
 
 
@@ -85,7 +88,13 @@ class _Wish(Enum):
     LAST = auto()  # to commit what it has, and be done
 
 
-_Message = _Prepared | _Unprepared | _Committed | _Stuck | Noticed
+class _Recovered(NamedTuple):
+    """What dead workers had in hand has been seen to, or could not be."""
+
+    done: bool
+
+
+_Message = _Prepared | _Unprepared | _Committed | _Stuck | _Recovered | Announcement
 
 
 class Pool:
@@ -127,6 +136,9 @@ class Pool:
         self._cancelled: set[str] = set()
         self._stops = 0
         self._told = False
+        self._is_recovering = False
+        self._can_recover = True
+        self._next_look = time.monotonic() + DEAD_S
         self._changes = -1
         self._stuck: BaseException | None = None
         self._summary = Summary()
@@ -137,7 +149,7 @@ class Pool:
         with self._stoppable(), self._engine, self._threads() as preparers:
             while True:
                 self._claim_what_fits(preparers)
-                if self._is_over():
+                if self._is_over() and not (self._can_recover and self._look_for_dead(preparers)):
                     break
                 self._wait()
                 for message in self._inbox.drain():
@@ -146,6 +158,8 @@ class Pool:
                     self._hand_to_committer(ended)
                 self._heed_stops()
                 self._heed_kills()
+                if time.monotonic() > self._next_look:
+                    self._look_for_dead(preparers)
         for message in self._inbox.drain():
             self._receive(message)
         self._inbox.close()
@@ -164,7 +178,7 @@ class Pool:
 
     def _is_over(self) -> bool:
         """Nothing is in hand, and nothing will be: neither after a backoff nor when others give back what they took."""
-        if self._in_hand:
+        if self._in_hand or self._is_recovering:
             return False
         if self._watch and not (self._stops or self._stuck):
             return False
@@ -208,7 +222,13 @@ class Pool:
             case _Stuck(attempts, error):
                 self._let_go(attempts)
                 self._stuck = self._stuck or error
-            case Noticed():
+            case _Recovered(done):
+                self._is_recovering = False
+                self._can_recover = done
+            case AttemptEnded():
+                self._summary.runs.setdefault(message.run, (message.label, message.run_status))
+                self._listener(message)
+            case AttemptStarted() | Noticed():
                 self._listener(message)
 
     def _start(self, attempt: Attempt, order: Order) -> None:
@@ -280,6 +300,16 @@ class Pool:
                 self._engine.cancel(token, Kind.KILLED)
                 self._cancelled.add(token)
 
+    def _look_for_dead(self, preparers: ThreadPoolExecutor) -> bool:
+        """Have what dead workers had in hand collected or given back; gives whether there are any."""
+        self._next_look = time.monotonic() + DEAD_S
+        others = [worker for worker in self._site.queue.workers() if worker.id != self._worker]
+        if self._is_recovering or self._stops or self._stuck or len(living(self._site.state, others)) == len(others):
+            return self._is_recovering
+        self._is_recovering = True
+        preparers.submit(self._recover)
+        return True
+
     # -- the other threads
 
     def _prepare(self, attempt: Attempt) -> None:
@@ -289,6 +319,17 @@ class Pool:
             self._inbox.post(_Unprepared(attempt, error))
         except BaseException as error:
             self._inbox.post(_Stuck([attempt], error))
+
+    def _recover(self) -> None:
+        done = False
+        try:
+            recover(self._site, self._surroundings, self._inbox.post)
+            done = True
+        except (GitorchError, OSError) as error:
+            self._inbox.post(Noticed(message=str(error)))
+        except BaseException as error:
+            self._inbox.post(_Stuck([], error))
+        self._inbox.post(_Recovered(done))
 
     def _commit_all(self) -> None:
         """Commit what has ended, until the last."""

@@ -160,3 +160,20 @@ def test_a_run_that_a_dead_worker_had_all_but_finished_is_collected_and_counts(p
     assert "t ERROR" in told.stderr
     assert "exit code 3" in told.stderr
     assert gitorch_json(project, "show", "a")["run"]["tasks"][0]["attempt_count"] == 1
+
+
+def test_a_running_worker_takes_over_from_one_that_died(project: Path, tmp_path: Path) -> None:
+    command = f"echo s >> {tmp_path}/begun; test $(wc -l < {tmp_path}/begun) -gt 1 || exec sleep 300"
+    write(project, "experiments/a.yaml", f"tasks: [{{id: t, command: '{command}'}}]\n")
+    gitorch(project, "ready")
+    doomed = started(project, "run")
+    wait_for((tmp_path / "begun").exists)
+    other = started(project, "run", "--watch")
+    wait_for(lambda: len(gitorch_json(project, "status")["workers"]) == 2)
+    doomed.kill()
+    doomed.communicate()
+    wait_for(lambda: [run["status"] for run in gitorch_json(project, "list")["runs"]] == ["COMPLETE"])
+    other.terminate()
+    _, said = other.communicate(timeout=20)
+    assert "given back (lost: its worker died)" in said
+    assert gitorch_json(project, "status")["workers"] == []
