@@ -25,9 +25,9 @@ from gitorch.model.record import Change, Hold, Record, TaskRecord
 from gitorch.model.spec import RunSpec
 from gitorch.model.status import Status
 from gitorch.tools.clock import stamp
+from gitorch.tools.locks import taken
 from gitorch.worker.ahead import clear_away, materialise_next
 from gitorch.worker.commit import trailers
-from gitorch.worker.liveness import taken_over
 from gitorch.worker.recover import catch_up, new_run
 from gitorch.worker.site import Site
 
@@ -190,7 +190,7 @@ def _some(paths: Sequence[str]) -> str:
 def _one_at_a_time(site: Site) -> Iterator[None]:
     """No other `ready` looks what is there meanwhile. Raises Busy."""
     path = site.state / "ready.lock"
-    with taken_over(path, wait_s=_PATIENCE_S) as held:
+    with taken(path, wait_s=_PATIENCE_S) as held:
         if not held:
             raise Busy(
                 f"another gitorch ready has been queueing for {_PATIENCE_S:.0f} s", hint=f"fuser {path} names it"

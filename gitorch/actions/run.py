@@ -14,7 +14,8 @@ from gitorch.engines.registry import ENGINES
 from gitorch.errors import GitorchError, Refused, UsageError
 from gitorch.model.announce import Announcement, AttemptEnded, Listener, Noticed
 from gitorch.model.status import Status
-from gitorch.worker.liveness import WorkerLocks, locked, this_worker
+from gitorch.tools.locks import taken
+from gitorch.worker.liveness import WorkerLocks, this_worker
 from gitorch.worker.pool import Pool, Summary
 from gitorch.worker.recover import recover
 from gitorch.worker.site import Site
@@ -83,7 +84,7 @@ def run(
     recover(site, surroundings, hear)
     if place := site.results.checked_out_at():
         listener(Noticed(message=_CHECKED_OUT.format(branch=site.results.name, place=place)))
-    with locked(locks.alive):
+    with taken(locks.alive):
         site.queue.register(worker)
         try:
             pool = Pool(

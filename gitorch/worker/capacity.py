@@ -22,7 +22,7 @@ from gitorch.git.repository import Repository
 from gitorch.model.quantities import parse_size
 from gitorch.model.spec import Resources
 from gitorch.tools.files import write_aside
-from gitorch.worker.liveness import is_held
+from gitorch.tools.locks import is_held
 
 
 def of_machine(repository: Repository) -> Resources:

@@ -6,17 +6,15 @@ A worker locks `<state>/workers/<id>.lock` for as long as it lives; the processe
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
-import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from gitorch.queue.queue import Worker
 from gitorch.tools.clock import now
+from gitorch.tools.locks import is_held
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,59 +56,6 @@ def process_start(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
 
 
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock at `path`, which nobody else has."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def taken_over(path: Path, *, wait_s: float = 0.0) -> Iterator[bool]:
-    """Hold the lock at `path` if its holder is dead, or dies within `wait_s` seconds; gives whether it is held.
-
-    A lock file that is gone has no holder: its worker was unregistered while we looked.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        deadline = time.monotonic() + wait_s
-        held = _try_lock(descriptor)
-        while not held and time.monotonic() < deadline:
-            time.sleep(0.02)
-            held = _try_lock(descriptor)
-        yield held
-    finally:
-        os.close(descriptor)
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
 def living(state: Path, workers: Iterable[Worker]) -> frozenset[str]:
     """The ids of those workers that are alive. For readers: takes nothing over and makes no file."""
     return frozenset(worker.id for worker in workers if is_held(WorkerLocks.of(state, worker.id).alive))
-
-
-def is_held(path: Path) -> bool:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False

@@ -18,12 +18,13 @@ from gitorch.model.record import Record
 from gitorch.model.status import LIVE, Status
 from gitorch.queue.queue import NewRun, NewTask, QueuedRun, Worker
 from gitorch.tools.clock import now
+from gitorch.tools.locks import taken
 from gitorch.worker import outputs
 from gitorch.worker.attempt import Attempt
 from gitorch.worker.collect import gather
 from gitorch.worker.commit import commit
 from gitorch.worker.killing import finish_killing
-from gitorch.worker.liveness import WorkerLocks, boot_id, taken_over
+from gitorch.worker.liveness import WorkerLocks, boot_id
 from gitorch.worker.site import Site
 from gitorch.worker.surroundings import Surroundings
 
@@ -40,7 +41,7 @@ def recover(site: Site, surroundings: Surroundings, listener: Listener) -> None:
     """
     for worker in site.queue.workers():
         locks = WorkerLocks.of(site.state, worker.id)
-        with taken_over(locks.alive, wait_s=_READERS_S) as dead:
+        with taken(locks.alive, wait_s=_READERS_S) as dead:
             if dead:
                 _bury(site, worker, locks, surroundings, listener)
     if doomed := sorted(site.queue.doomed()):
@@ -103,7 +104,7 @@ def _reconcile(site: Site, run: str, record: Record | None, queued: QueuedRun | 
 
 def _bury(site: Site, worker: Worker, locks: WorkerLocks, surroundings: Surroundings, listener: Listener) -> None:
     """Collect what a dead worker's attempts recorded, give back the others, and forget the worker."""
-    with taken_over(locks.slots, wait_s=site.grace_s + _SUPERVISORS_S) as gone:
+    with taken(locks.slots, wait_s=site.grace_s + _SUPERVISORS_S) as gone:
         if not gone:
             raise Busy(
                 f"the processes of a dead worker (pid {worker.pid}) do not end",

@@ -15,9 +15,10 @@ from gitorch.model.status import LIVE, Status
 from gitorch.queue.examine import damage
 from gitorch.queue.queue import AttemptEnd, Claim, QueuedRun
 from gitorch.tools.clock import now
+from gitorch.tools.locks import is_held, taken
 from gitorch.worker.attempt import Attempt
 from gitorch.worker.health.checkup import Checkup, Finding, named
-from gitorch.worker.liveness import WorkerLocks, is_held, living, taken_over
+from gitorch.worker.liveness import WorkerLocks, living
 from gitorch.worker.recover import catch_up, new_run, recover
 from gitorch.worker.site import Site
 from gitorch.worker.surroundings import Surroundings
@@ -133,7 +134,7 @@ def _give_back(site: Site, claim: Claim) -> None:
 
 def _remove_locks(site: Site, path: Path) -> None:
     locks = WorkerLocks.of(site.state, path.stem)
-    with taken_over(locks.alive) as dead:
+    with taken(locks.alive) as dead:
         if dead:
             locks.remove()
 
