@@ -1,0 +1,67 @@
+"""The operator's verbs: hold, release, kill, retry, fail, resubmit, set."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from gitorch.cli.arguments import All, Chosen, Json, OfName, OfStatus, Runs, Why, Yes, selected, site_here
+from gitorch.cli.boundary import guarded, print_json
+from gitorch.cli.style import say
+
+
+def operator_verb(verb: str, then: str | None = None) -> Callable[..., None]:
+    """The command that changes the status of the runs selected; `then` is what to do next."""
+
+    @guarded
+    def command(
+        runs: Chosen = None,
+        status: OfStatus = None,
+        name: OfName = None,
+        everything: All = False,
+        yes: Yes = False,
+        why: Why = None,
+        json_: Json = False,
+    ) -> None:
+        from gitorch.actions.kill import kill as act_kill  # noqa: PLC0415
+        from gitorch.actions.transition import change, select  # noqa: PLC0415
+
+        site = site_here()
+        selection = selected(runs, status, name, everything)
+        if not (runs or yes) and sys.stdin.isatty():
+            chosen, _ = select(site, verb, selection)
+            typer.confirm(f"{verb} {len(chosen)} run{'' if len(chosen) == 1 else 's'}?", abort=True, err=True)
+        changed = act_kill(site, selection, why=why) if verb == "kill" else change(site, verb, selection, why=why)
+        if json_:
+            print_json(changed.to_json())
+            return
+        for run, source, target in changed.runs:
+            say(f"{run}  {source} -> {target or 'killed'}")
+        if changed.refused:
+            say(f"{len(changed.refused)} not changed: {verb} is not possible for them")
+        if not changed.runs:
+            say("no run was changed")
+        elif then:
+            say(f"next: {then}")
+
+    return command
+
+
+@guarded
+def set_(
+    runs: Runs,
+    priority: Annotated[int, typer.Option("--priority", metavar="N", help="Higher is earlier.")],
+    json_: Json = False,
+) -> None:
+    """Change the priority of runs that are not over."""
+    from gitorch.actions.set import set_priority  # noqa: PLC0415
+
+    changed = set_priority(site_here(), runs, priority)
+    if json_:
+        print_json(changed.to_json())
+    else:
+        for run, _, _ in changed.runs:
+            say(f"{run}  priority {priority}")

@@ -1,0 +1,130 @@
+"""From a config to queued runs: init, check, ready."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gitorch.cli.arguments import Json, Paths, site_here
+from gitorch.cli.boundary import EXIT_FAILED, EXIT_OK, guarded, print_json
+from gitorch.cli.style import has_colors, plain, say
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gitorch.actions.ready import Ready
+    from gitorch.actions.validate import Validated
+    from gitorch.model.problem import Problem
+
+
+@guarded
+def init() -> None:
+    """Write an example config. Optional: everything works without it."""
+    from gitorch.actions.init import init as act  # noqa: PLC0415
+
+    path = act(site_here())
+    print(os.path.relpath(path))
+    say("next: gitorch ready, and then gitorch run")
+
+
+@guarded
+def check(
+    paths: Paths = None,
+    json_: Json = False,
+    output_format: Annotated[str, typer.Option(help="text, github or json.")] = "text",
+) -> int:
+    """Validate configs; change nothing."""
+    from gitorch.actions.check import check as act  # noqa: PLC0415
+    from gitorch.cli.problems import counted, render_github, render_problem  # noqa: PLC0415
+    from gitorch.errors import UsageError  # noqa: PLC0415
+
+    if output_format not in ("text", "github", "json"):
+        raise UsageError(f"--output-format is text, github or json, not {output_format!r}")
+    validated = act(site_here(), paths or [], environment=os.environ)
+    if json_ or output_format == "json":
+        print_json({"schema": "gitorch/check/v1", "problems": [problem.to_json() for problem in validated.problems]})
+    elif output_format == "github":
+        for problem in validated.problems:
+            print(render_github(problem))
+    else:
+        for problem in validated.problems:
+            print(render_problem(problem, colors=has_colors(sys.stdout)))
+        say_validated(validated)
+        count = len(validated.configs)
+        say(f"Checked {count} config{'s' if count != 1 else ''}: {counted(validated.problems)}")
+    return EXIT_FAILED if has_errors(validated.problems) else EXIT_OK
+
+
+@guarded
+def ready(
+    paths: Paths = None,
+    at: Annotated[str | None, typer.Option("--at", metavar="REV", help="Pin this revision instead of HEAD.")] = None,
+    snapshot: Annotated[bool, typer.Option("--snapshot", help="Pin the files as they are, committed or not.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Queue also what is there already.")] = False,
+    hold: Annotated[bool, typer.Option("--hold", help="Queue on hold.")] = False,
+    priority: Annotated[
+        int | None, typer.Option("--priority", metavar="N", help="In place of the tasks' own; higher is earlier.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be queued; change nothing.")] = False,
+    json_: Json = False,
+) -> int:
+    """Validate configs, pin the code, queue the runs."""
+    from gitorch.actions.ready import ready as act  # noqa: PLC0415
+
+    made = act(
+        site_here(),
+        paths or [],
+        environment=os.environ,
+        at=at,
+        snapshot=snapshot,
+        again=again,
+        hold=hold,
+        priority=priority,
+        dry_run=dry_run,
+    )
+    if json_:
+        print_json(made.to_json())
+    else:
+        show_ready(made, dry_run=dry_run)
+        if made.queued and not dry_run:
+            say("next: gitorch run")
+    return EXIT_FAILED if has_errors(made.problems) else EXIT_OK
+
+
+def show_ready(made: Ready, *, dry_run: bool, quiet: bool = False) -> None:
+    from gitorch.cli.problems import render_problem  # noqa: PLC0415
+
+    for problem in made.problems:
+        say(render_problem(problem, colors=has_colors(sys.stderr)))
+    say_validated(made.validated)
+    for skipped in made.skipped:
+        say(f"Skipped {plain(skipped.name)}: {skipped.why}")
+    if made.skipped and not made.queued:
+        say("nothing new to queue; --again makes a run anew")
+    broken = len(made.validated.configs) - len(made.validated.valid)
+    if broken:
+        say(f"Nothing was queued of {broken} config{'s' if broken > 1 else ''} with problems")
+    if made.queued and made.pin:
+        verb = "Would queue" if dry_run else "Queued"
+        count = len(made.queued)
+        say(f"{verb} {count} run{'s' if count > 1 else ''} at {made.pin.commit[:12]}")
+    if not quiet:
+        for record in made.queued:
+            print(f"{record.id}  {plain(record.label)}")
+
+
+def say_validated(validated: Validated) -> None:
+    for file, text in validated.printed.items():
+        for line in text.splitlines():
+            say(f"{plain(file)}: {plain(line)}")
+    for note in validated.notes:
+        say(f"note: {plain(note)}")
+
+
+def has_errors(problems: Sequence[Problem]) -> bool:
+    from gitorch.model.problem import has_errors  # noqa: PLC0415
+
+    return has_errors(list(problems))

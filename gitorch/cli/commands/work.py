@@ -1,0 +1,168 @@
+"""What executes runs: run, rerun, demo."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gitorch.cli.arguments import Json, Runs, site_here
+from gitorch.cli.boundary import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, guarded, print_json
+from gitorch.cli.commands.prepare import has_errors, show_ready
+from gitorch.cli.style import has_colors, plain, say
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gitorch.actions.run import Worked
+    from gitorch.worker.site import Site
+
+
+@guarded
+def run(
+    what: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID or PATH]...", help="These runs only; a config is readied first.")
+    ] = None,
+    jobs: Annotated[
+        str | None, typer.Option("-j", "--jobs", metavar="N", help="Tasks at a time, or auto. [gitorch.jobs, else 1]")
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Stay, and wait for more.")] = False,
+    stop_after: Annotated[
+        int | None, typer.Option("--stop-after", metavar="K", help="Begin nothing more after K failures.", min=1)
+    ] = None,
+    json_: Json = False,
+) -> int:
+    """Work the queue until nothing is left to do."""
+    from gitorch.actions.run import workable  # noqa: PLC0415
+
+    site = site_here()
+    configs = [Path(item) for item in what or [] if Path(item).exists()]
+    references = [item for item in what or [] if not Path(item).exists()]
+    failed = False
+    if configs:
+        from gitorch.actions.ready import ready as make_ready  # noqa: PLC0415  with YAML: 60 ms
+
+        made = make_ready(site, configs, environment=os.environ)
+        show_ready(made, dry_run=False, quiet=json_)
+        failed = has_errors(made.problems)
+        references += [record.id for record in made.queued] + workable(site, [known.id for known in made.skipped])
+        if not references:
+            if json_:
+                print_json({"schema": "gitorch/run/v1", "runs": []})
+            return EXIT_FAILED if failed else EXIT_OK
+    worked = work(site, references, jobs, stop_after=stop_after, watch=watch)
+    if json_:
+        print_json(worked.to_json())
+    else:
+        say_worked(worked)
+    if worked.interrupted:
+        return EXIT_INTERRUPTED
+    return EXIT_FAILED if failed or worked.failed else EXIT_OK
+
+
+@guarded
+def rerun(
+    runs: Runs,
+    queue: Annotated[bool, typer.Option("--queue", help="Only queue it.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Say what came out the same; exit with 1 if not all did.")
+    ] = False,
+    jobs: Annotated[str | None, typer.Option("-j", "--jobs", metavar="N", help="Tasks at a time, or auto.")] = None,
+    json_: Json = False,
+) -> int:
+    """The same code, config and parameters again, as a new run."""
+    from gitorch.actions.rerun import rerun as act  # noqa: PLC0415
+    from gitorch.actions.rerun import verify as act_verify  # noqa: PLC0415
+    from gitorch.errors import UsageError  # noqa: PLC0415
+
+    if queue and verify:
+        raise UsageError("--queue and --verify exclude each other: what has not run cannot be verified")
+    site = site_here()
+    made = act(site, runs)
+    if not json_:
+        for record in made.runs:
+            print(record.id, flush=True)
+    document = made.to_json()
+    code = EXIT_OK
+    if not queue:
+        worked = work(site, [record.id for record in made.runs], jobs)
+        code = EXIT_INTERRUPTED if worked.interrupted else EXIT_FAILED if worked.failed else EXIT_OK
+    if verify and code == EXIT_OK:
+        for entry, record in zip(document["runs"], made.runs, strict=True):
+            found = act_verify(site, record.id)
+            entry["same"] = found.metrics.same and found.outputs.same
+            code = code if entry["same"] else EXIT_FAILED
+            differing = [*found.metrics.changed, *found.outputs.changed, *found.outputs.added, *found.outputs.removed]
+            said = "all metrics and outputs are the same" if entry["same"] else f"differs in {', '.join(differing)}"
+            say(f"{record.id} repeats {record.rerun_of}: {plain(said)}")
+    if json_:
+        print_json(document)
+    return code
+
+
+@guarded
+def demo(
+    directory: Annotated[
+        Path | None, typer.Argument(metavar="[DIR]", help="Where. [penguins]", show_default=False)
+    ] = None,
+) -> int:
+    """A repository with real data: readied, run and compared."""
+    from gitorch.actions.compare import compare as act_compare  # noqa: PLC0415
+    from gitorch.actions.demo import create  # noqa: PLC0415
+    from gitorch.actions.listing import listing  # noqa: PLC0415
+    from gitorch.actions.ready import ready as make_ready  # noqa: PLC0415
+    from gitorch.cli.render import SECTIONS, render_comparison, render_list  # noqa: PLC0415
+
+    colors = has_colors(sys.stdout)
+    path = create(directory or Path("penguins"))
+    os.chdir(path)
+    say(f"Made a repository in {path}")
+    site = site_here()
+    show_ready(make_ready(site, [], environment=os.environ), dry_run=False)
+    worked = work(site, [], "2")
+    say_worked(worked)
+    runs = listing(site).runs
+    print("\n$ gitorch list\n" + render_list(runs, all_columns=False, colors=colors))
+    ranked = sorted(runs, key=lambda record: record.metrics.get("accuracy") or 0.0)
+    first, last = ranked[0].name, ranked[-1].name
+    print(f"\n$ gitorch compare {first} {last}")
+    print(render_comparison(act_compare(site, [first, last]), SECTIONS, colors=colors))
+    say("\nnext, try:")
+    here = os.path.relpath(path, os.environ.get("PWD", "/"))
+    for command in (
+        f"cd {here if not here.startswith('..') else path}",
+        f"gitorch show {last}",
+        f"gitorch logs {last} --task evaluate",
+        f"gitorch checkout-run {last}",
+        f"gitorch rerun {first} --verify",
+        "git log gitorch/results",
+    ):
+        say(f"  {command}")
+    return EXIT_FAILED if worked.failed else EXIT_OK
+
+
+def work(
+    site: Site, references: Sequence[str], jobs: str | None, *, stop_after: int | None = None, watch: bool = False
+) -> Worked:
+    from gitorch.actions.run import jobs_of  # noqa: PLC0415
+    from gitorch.actions.run import run as act  # noqa: PLC0415
+    from gitorch.cli.progress import showing  # noqa: PLC0415
+
+    count = jobs_of(jobs, site)
+    with showing() as listener:
+        return act(site, references, listener, jobs=count, environment=os.environ, stop_after=stop_after, watch=watch)
+
+
+def say_worked(worked: Worked) -> None:
+    if not worked.runs:
+        say("stopped" if worked.interrupted else "nothing to do: no task can be run")
+        return
+    counts: dict[str, int] = {}
+    for ended in worked.runs:
+        counts[str(ended.status)] = counts.get(str(ended.status), 0) + 1
+    said = ", ".join(f"{count} {status}" for status, count in counts.items())
+    many = f"{len(worked.runs)} run{'s' if len(worked.runs) > 1 else ''}"
+    say(f"{many}: {said}" + ("; stopped, what is left waits in the queue" if worked.interrupted else ""))
