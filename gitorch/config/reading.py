@@ -25,6 +25,7 @@ from gitorch.model.spec import (
     OWN_KEYS,
     OWN_TASK_KEYS,
     RETRIABLE,
+    Cache,
     Resources,
     Retries,
     RunSpec,
@@ -76,6 +77,7 @@ class Reading:
             link=self._link(),
             env=self._env(),
             python=self._python(),
+            code=self._code(("gitorch", "code")),
         )
         for index, task in zip(self._tasks, spec.tasks, strict=True):
             self._check_command(("tasks", index, "command"), task, task_config(spec, task, "/"))
@@ -170,6 +172,12 @@ class Reading:
             seen.add(place)
         return tuple(places.values())
 
+    def _code(self, path: KeyPath) -> tuple[str, ...] | None:
+        """Globs of code; None where none are given."""
+        if self._get(*path) is None:
+            return None
+        return tuple(self._places(path, "name files in the repository, relative to its root").values())
+
     def _python(self) -> str | None:
         path = ("gitorch", "python")
         given: str | None = self._get(*path)
@@ -237,20 +245,42 @@ class Reading:
     def _task_settings(self, place: KeyPath) -> dict[str, Any]:
         """Fields of a task's spec: of what a task can have under `gitorch`, that which is there at `place`."""
         read: dict[str, tuple[str, Callable[[KeyPath], Any]]] = {
+            "inputs": ("inputs", self._inputs),
             "outputs": ("outputs", self._outputs),
-            "metrics": ("metrics", self._metrics),
+            "discard": ("discard", self._in_output),
+            "metrics": ("metrics", self._in_output),
             "timeout": ("timeout_s", self._timeout),
             "retries": ("retries", self._retries),
             "priority": ("priority", self._whole_number),
             "resources": ("resources", self._resources),
+            "cache": ("cache", self._cache),
         }
         there = [key for key in read if self.document.node((*place, key))]
         return {name: of((*place, key)) for key in there for name, of in [read[key]]}
 
+    def _inputs(self, path: KeyPath) -> tuple[str, ...]:
+        hint = "write it relative to the repository's root, or as an absolute path"
+        found = {
+            index: text if text.startswith("/") else self._placed((*path, index), text, relative_place, hint)
+            for index, text in self._items(path)
+        }
+        return tuple(place for place in found.values() if place is not None)
+
+    def _cache(self, path: KeyPath) -> Cache | None:
+        given = self._get(*path)
+        if not given:
+            return None if given is False else Cache()  # an empty mapping names nothing: everything counts
+        params = self._get(*path, "params")
+        return Cache(
+            params=None if params is None else tuple(params),
+            code=self._code((*path, "code")),
+            inputs=self._inputs((*path, "inputs")),
+        )
+
     def _outputs(self, path: KeyPath) -> tuple[str, ...]:
         return tuple(self._places(path, "name files in the repository, relative to its root").values())
 
-    def _metrics(self, path: KeyPath) -> tuple[str, ...]:
+    def _in_output(self, path: KeyPath) -> tuple[str, ...]:
         return tuple(self._places(path, "name files in the output directory, relative to it").values())
 
     def _timeout(self, path: KeyPath) -> float | None:

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
 # Keys under `gitorch` that have a meaning in the format, but none yet in this version: refused rather than ignored.
 NOT_YET = frozenset({
-    "extends", "matrix", "zip", "exclude", "include", "code", "cache",
-    "inputs", "discard",
+    "extends", "matrix", "zip", "exclude", "include",
 })  # fmt: skip
 
 

@@ -10,17 +10,17 @@ from gitorch.model.spec import RunSpec
 
 # Keys of the document that say where and how, not what: they do not make it another run.
 _ASIDE = ("githubRepository", "outputDir", "overwriteOutputFine", "UNSAFE_ignoreDirtyCheck")
-# Settings of a task that say when and with what means it runs: neither do they.
-_ASIDE_OF_TASKS = ("timeout_s", "retries", "priority", "resources")
+_ASIDE_OF_SPEC = ("name", "output_dir", "swept", "code")
+# Settings of a task that say when and with what means it runs, or what is kept of it: neither do they.
+_ASIDE_OF_TASKS = ("timeout_s", "retries", "priority", "resources", "cache", "discard")
 
 
 def run_identity(spec: RunSpec, code: str) -> str:
     """A SHA-256, in hex, of what the run computes; `code` identifies the code it is computed with."""
     document = {key: value for key, value in spec.document.items() if key not in (*_ASIDE, "tasks")}
-    what: dict[str, Any] = {**spec.to_json(), "document": document, "code": code}
-    for key in ("name", "output_dir", "swept"):
-        del what[key]
+    resolved = {key: value for key, value in spec.to_json().items() if key not in _ASIDE_OF_SPEC}
+    what: dict[str, Any] = {**resolved, "document": document, "code": code}
     for task in what["tasks"]:
         for key in _ASIDE_OF_TASKS:
-            del task[key]
+            task.pop(key, None)
     return hashlib.sha256(json.dumps(what, sort_keys=True, ensure_ascii=True).encode()).hexdigest()

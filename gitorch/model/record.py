@@ -13,7 +13,7 @@ from typing import Any
 
 from gitorch.model.outcome import Outcome
 from gitorch.model.pin import Pin
-from gitorch.model.spec import RunSpec, TaskSpec
+from gitorch.model.spec import RunSpec, TaskSpec, given
 from gitorch.model.status import Status, run_status
 
 SCHEMA = "gitorch/record/v1"
@@ -142,6 +142,44 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Discarded:
+    """Files that a task wrote and that were left out of the record, by the glob of `discard` that says so."""
+
+    glob: str
+    files: int
+    size: int  # bytes, of all of them
+    task: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {"glob": self.glob, "files": self.files, "size": self.size, "task": self.task}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Discarded:
+        return cls(glob=value["glob"], files=value["files"], size=value["size"], task=value["task"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Data:
+    """An input as it was when the run was readied: a file, or all the `files` that a glob or a directory stands for.
+
+    `sha256` is of the content; of several files, of the lines `<sha256>  <path>` in the order of the paths.
+    """
+
+    path: str
+    size: int  # bytes
+    sha256: str
+    files: int | None = None  # None: it is one file
+
+    def to_json(self) -> dict[str, Any]:
+        several = {} if self.files is None else {"files": self.files}
+        return {"path": self.path, "size": self.size, "sha256": self.sha256, **several}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Data:
+        return cls(path=value["path"], size=value["size"], sha256=value["sha256"], files=value.get("files"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """One entry of a run's history: its status went from `source` to `target` (None: it was not there)."""
 
@@ -208,6 +246,10 @@ class Record:
     priority: int | None = None  # in place of its tasks' own
     hold: Hold | None = None
     outputs: tuple[Output, ...] = ()
+    discarded: tuple[Discarded, ...] = ()
+    data: tuple[Data, ...] = ()
+    overrides: tuple[str, ...] = ()  # what `-S` changed in the config, as it was given
+    bases: tuple[str, ...] = ()  # the files that the config extends, kept beside it under `bases/`
     environment: Mapping[str, Any] = field(default_factory=dict)
     history: tuple[Change, ...] = ()
 
@@ -255,6 +297,9 @@ class Record:
             "metrics": self.metrics,
             "tasks": [task.to_json() for task in self.tasks],
             "outputs": [output.to_json() for output in self.outputs],
+            **given({"discarded": [found.to_json() for found in self.discarded]}),
+            **given({"data": [data.to_json() for data in self.data]}),
+            **given({"overrides": list(self.overrides), "bases": list(self.bases)}),
             "output_name": self.output_name,
             "environment": dict(self.environment),
             "interpreter": self.interpreter,
@@ -287,6 +332,10 @@ class Record:
             priority=value["priority"],
             hold=Hold.from_json(value["hold"]) if value["hold"] else None,
             outputs=tuple(Output.from_json(output) for output in value["outputs"]),
+            discarded=tuple(Discarded.from_json(found) for found in value.get("discarded", ())),
+            data=tuple(Data.from_json(data) for data in value.get("data", ())),
+            overrides=tuple(value.get("overrides", ())),
+            bases=tuple(value.get("bases", ())),
             environment=value["environment"],
             history=tuple(Change.from_json(change) for change in value["history"]),
         )

@@ -63,6 +63,31 @@ class Resources:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cache:
+    """What a task's results depend on; None is everything: all parameters, the whole tree."""
+
+    params: tuple[str, ...] | None = None  # dotted, as a task sees them
+    code: tuple[str, ...] | None = None  # globs, relative to the repository's root
+    inputs: tuple[str, ...] = ()  # paths and globs, like a task's own
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "params": None if self.params is None else list(self.params),
+            "code": None if self.code is None else list(self.code),
+            "inputs": list(self.inputs),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Cache:
+        params, code = value["params"], value["code"]
+        return cls(
+            params=None if params is None else tuple(params),
+            code=None if code is None else tuple(code),
+            inputs=tuple(value["inputs"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskSpec:
     """One task: `method` (a class in Tasks.py) or `command` (a string for `sh -c`, or an argv), never both."""
 
@@ -71,12 +96,15 @@ class TaskSpec:
     command: str | tuple[str, ...] | None = None  # as written: placeholders are filled in when it runs
     needs: tuple[str, ...] = ()  # ids of this run's tasks, the default order made explicit
     params: Mapping[str, Any] = field(default_factory=dict)  # the task's own keys that are not gitorch's
+    inputs: tuple[str, ...] = ()  # paths and globs, absolute or relative to the repository's root: data it reads
     outputs: tuple[str, ...] = ()  # globs, relative to the worktree's root
+    discard: tuple[str, ...] = ()  # globs, relative to the output directory, of files that are not kept
     metrics: tuple[str, ...] = ()  # JSON files in the output directory, beside metrics.json
     timeout_s: float | None = None  # of each attempt, in seconds; None: no limit
     retries: Retries | None = None
     priority: int = 0  # the higher is begun first
     resources: Resources = field(default_factory=Resources)
+    cache: Cache | None = None  # None: whoever runs it runs it anew
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -91,6 +119,8 @@ class TaskSpec:
             "retries": self.retries.to_json() if self.retries else None,
             "priority": self.priority,
             "resources": self.resources.to_json(),
+            **given({"inputs": list(self.inputs), "discard": list(self.discard)}),
+            **({"cache": self.cache.to_json()} if self.cache else {}),
         }
 
     @classmethod
@@ -109,6 +139,9 @@ class TaskSpec:
             retries=Retries.from_json(retries) if retries else None,
             priority=value.get("priority", 0),
             resources=Resources.from_json(resources) if resources else Resources(),
+            inputs=tuple(value.get("inputs", ())),
+            discard=tuple(value.get("discard", ())),
+            cache=Cache.from_json(value["cache"]) if value.get("cache") else None,
         )
 
 
@@ -129,6 +162,7 @@ class RunSpec:
     link: tuple[str, ...] = ()  # git-ignored paths, relative to the root, symlinked into each worktree
     env: Mapping[str, str] = field(default_factory=dict)
     python: str | None = None  # the interpreter, as written
+    code: tuple[str, ...] | None = None  # globs of the files that make it another run; None: the whole tree
 
     @property
     def params(self) -> dict[str, Any]:
@@ -158,6 +192,7 @@ class RunSpec:
             "link": list(self.link),
             "env": dict(self.env),
             "python": self.python,
+            **({"code": list(self.code)} if self.code is not None else {}),
         }
 
     @classmethod
@@ -172,6 +207,7 @@ class RunSpec:
             link=tuple(value["link"]),
             env=value["env"],
             python=value["python"],
+            code=tuple(value["code"]) if value.get("code") is not None else None,
         )
 
 
@@ -185,6 +221,11 @@ def task_config(spec: RunSpec, task: TaskSpec, output_dir: str) -> dict[str, Any
         **task.params,
         "outputDir": output_dir,
     }
+
+
+def given(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those that are not empty: what came later is not in the records, nor the identities, of runs without it."""
+    return {key: value for key, value in values.items() if value}
 
 
 def render_value(value: Any) -> str:

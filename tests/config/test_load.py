@@ -174,7 +174,8 @@ def test_everything_that_is_wrong_is_said_at_once_and_in_order() -> None:
 8:3: error: 'matrix' is not available yet
   remove it: this version of gitorch cannot honour it
 9:3: error: unknown key 'liink' under 'gitorch', did you mean 'link'?
-  known here: version, name, link, env, python, outputs, metrics, timeout, retries, priority, resources; \
+  known here: version, name, code, link, env, python, inputs, outputs, discard, metrics, timeout, \
+retries, priority, resources, cache; \
 parameters belong outside of 'gitorch'
 10:9: error: '1X' is no name of a variable: it must consist of letters, digits and '_'
 10:21: error: 'B' must be text, a number or true or false, not a list
@@ -210,8 +211,8 @@ parameters belong outside of 'gitorch'
   move it to the 'gitorch' key at the top level
 19:66: error: '3w' is no length of time
   write it like 90s, 30m, 1h30m or 2d, or as a number of seconds
-19:70: error: 'cache' is not available yet
-  remove it: this version of gitorch cannot honour it
+19:77: error: 'cache' must be true or false or a mapping of keys to values, not a number
+  write 'cache: true', or what the results depend on: 'cache: {params: [seed], code: [Tasks.py]}'
 23:17: error: unknown key 'Max' under 'retries', did you mean 'max'?
   known here: max, on, backoff
 23:30: error: 'on[0]' cannot be 'time-out', did you mean 'timeout'?

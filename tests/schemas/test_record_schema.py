@@ -13,8 +13,8 @@ import pytest
 
 from gitorch.model.outcome import Kind, Outcome
 from gitorch.model.pin import Origin, Pin
-from gitorch.model.record import Attempt, Change, Output, Record, TaskRecord
-from gitorch.model.spec import RunSpec, TaskSpec
+from gitorch.model.record import Attempt, Change, Data, Discarded, Output, Record, TaskRecord
+from gitorch.model.spec import Cache, RunSpec, TaskSpec
 from gitorch.model.status import Status
 
 SCHEMA = json.loads((importlib.resources.files("gitorch.schemas") / "record.schema.json").read_text())
@@ -22,7 +22,15 @@ NOON = "2026-01-02T12:00:00.000Z"
 PIN = Pin(commit="c" * 40, tree="d" * 40)
 
 PREPARE = TaskSpec(id="prepare", method="Prepare", params={"share": 0.3}, metrics=("scores.json",))
-SORT = TaskSpec(id="sort", command=("sort", "{file}"), needs=("prepare",), outputs=("*.txt",))
+SORT = TaskSpec(
+    id="sort",
+    command=("sort", "{file}"),
+    needs=("prepare",),
+    outputs=("*.txt",),
+    inputs=("data/*",),
+    discard=("*.ckpt",),
+    cache=Cache(params=("file",)),
+)
 
 NEW = Record(
     id="3f2a9c04b7d1",
@@ -36,6 +44,7 @@ NEW = Record(
         link=("data",),
         env={"OMP_NUM_THREADS": "1"},
         python=".venv/bin/python",
+        code=("src",),
     ),
     status=Status.WAITING,
     clone="0a1b2c3d4e5f",
@@ -45,6 +54,10 @@ NEW = Record(
     interpreter="/usr/bin/python3",
     output_name="penguins/2026-01-02",
     created=NOON,
+    discarded=(Discarded(glob="*.ckpt", files=2, size=10, task="sort"),),
+    data=(Data(path="data/*", size=9, sha256="a" * 64, files=2),),
+    overrides=("rate=0.1",),
+    bases=("experiments/_base.yaml",),
     tasks=tuple(TaskRecord(spec=spec, status=Status.WAITING, pin=PIN) for spec in (PREPARE, SORT)),
     history=(Change(at=NOON, source=None, target=Status.WAITING, by="ada"),),
 )
@@ -122,7 +135,8 @@ def test_the_schema_itself_is_valid() -> None:
 
 
 def test_every_property_that_a_record_writes_is_required() -> None:
-    written = NEW.to_json()
+    since_later = {"discarded": (), "data": (), "overrides": (), "bases": ()}  # written where there is something
+    written = replace(NEW, **since_later).to_json()
     assert sorted(SCHEMA["required"]) == sorted(written)
     for key in written:
         assert not is_valid({name: value for name, value in written.items() if name != key}), key
