@@ -14,7 +14,6 @@ from gitorch.actions.validate import SCHEMA, Validated, validate
 from gitorch.config.load import SUFFIXES, LoadedConfig, is_config
 from gitorch.errors import Busy, Refused
 from gitorch.git import pins, worktrees
-from gitorch.git.code import code_identity
 from gitorch.git.snapshot import snapshot as take_snapshot
 from gitorch.model.identity import run_identity
 from gitorch.model.ids import run_id, run_path
@@ -106,9 +105,8 @@ def ready(
     if not validated.valid or validated.pin is None:
         return Ready(queued=(), skipped=(), validated=validated, pin=validated.pin)
     pin = validated.pin
-    code = code_identity(repository, pin.tree, is_config)
     candidates = [
-        _Candidate(spec=spec, config=config, identity=run_identity(spec, code))
+        _Candidate(spec=spec, config=config, identity=run_identity(spec, site.code.of(pin.tree, spec.code)))
         for config in validated.valid
         for spec in config.specs
     ]

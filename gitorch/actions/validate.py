@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from gitorch.config.document import KeyPath
 from gitorch.config.load import ConfigContext, LoadedConfig, find_configs, load_config
+from gitorch.config.near import nearest_path
 from gitorch.errors import GitorchError, NotFound
 from gitorch.git import worktrees
 from gitorch.git.pins import ignored_paths
@@ -23,6 +25,7 @@ from gitorch.interpreter.choose import choose
 from gitorch.interpreter.environment import attempt_environment
 from gitorch.interpreter.preflight import Complaint, PreflightConfig, PreflightTask, preflight
 from gitorch.interpreter.probe import Interpreter, probe, source_roots, verify
+from gitorch.model.globs import matcher
 from gitorch.model.pin import Pin
 from gitorch.model.problem import Problem, Severity, has_errors
 from gitorch.model.spec import Resources, RunSpec, task_config
@@ -127,6 +130,7 @@ class _Examination:
             except GitorchError as error:
                 problems.append(config.problem(("gitorch", "python"), error.message, error.hint))
                 continue
+            problems += self._unnamed_code(config)
             problems += self._suggested_links(config)
             problems += self._too_large(config)
             is_in_the_code = spec.path_to_tasks != "." or _has_methods(spec)
@@ -238,6 +242,18 @@ class _Examination:
                     problems.append(config.problem(("tasks", index), message, hint))
         return problems
 
+    def _unnamed_code(self, config: LoadedConfig) -> Iterator[Problem]:
+        """Globs of code that name no file of the pinned commit."""
+        for place, globs in _code_globs(config).items():
+            for position, glob in enumerate(globs):
+                paths = self._site.code.paths(self._pin.tree)
+                if any(map(matcher(glob).fullmatch, paths)):
+                    continue
+                message = f"'{glob}' names nothing in commit {self._pin.commit[:12]}"
+                near = nearest_path(glob, paths)
+                hint = f"did you mean '{near}'?" if near else "is it committed? git ls-files lists what is"
+                yield config.problem((*place, position), message, hint)
+
     def _suggested_links(self, config: LoadedConfig) -> list[Problem]:
         """Parameters that name a git-ignored path: a worktree does not have it."""
         root = self._main_root
@@ -259,6 +275,22 @@ class _Examination:
             )
             for path in ignored
         ]
+
+
+def _code_globs(config: LoadedConfig) -> Mapping[KeyPath, Sequence[str]]:
+    """The lists of globs of code in a config, by their places."""
+    spec = config.specs[0]
+    found: dict[KeyPath, Sequence[str]] = {("gitorch", "code"): spec.code or ()}
+    for index, task in enumerate(spec.tasks):
+        if task.cache and task.cache.code:
+            found[_of_task(config, index, "cache", "code")] = task.cache.code
+    return found
+
+
+def _of_task(config: LoadedConfig, index: int, *path: str) -> KeyPath:
+    """Where a setting of a task stands: with the task, else among the file's."""
+    own: KeyPath = ("tasks", index, "gitorch", *path)
+    return own if config.document.node(own) else ("gitorch", *path)
 
 
 def _has_methods(spec: RunSpec) -> bool:

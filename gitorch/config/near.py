@@ -26,5 +26,18 @@ def did_you_mean(word: str, words: Iterable[str]) -> str:
     return f", did you mean '{near}'?" if near else ""
 
 
+def nearest_path(path: str, paths: Iterable[str]) -> str | None:
+    """`path` as it was probably meant: the first name of it that no other has there is the nearest that one has."""
+    names = path.split("/")
+    beside = [other.split("/") for other in paths]
+    for depth, name in enumerate(names):
+        there = {other[depth] for other in beside if len(other) > depth}
+        if name not in there:
+            near = nearest(name, there)
+            return "/".join([*names[:depth], near, *names[depth + 1 :]]) if near else None
+        beside = [other for other in beside if other[depth : depth + 1] == [name]]
+    return None
+
+
 def _plain(word: str) -> str:
     return word[:100].casefold().replace("_", "").replace("-", "")

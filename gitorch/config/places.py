@@ -5,9 +5,15 @@ from __future__ import annotations
 import posixpath
 from pathlib import Path, PurePosixPath
 
+from gitorch.model.globs import flaw
+
 
 class Misplaced(ValueError):
-    """A path that leads out of where it belongs; the text says why."""
+    """A path that leads out of where it belongs, or a glob that is none; the text says why."""
+
+    def __init__(self, why: str, hint: str | None = None) -> None:
+        super().__init__(why)
+        self.hint = hint
 
 
 def place_in(root: Path | None, text: str) -> str:
@@ -23,7 +29,7 @@ def place_in(root: Path | None, text: str) -> str:
 
 
 def relative_place(text: str) -> str:
-    """A relative path or glob, made normal. Raises Misplaced where it leads out of the directory it is relative to."""
+    """A relative path, made normal. Raises Misplaced where it leads out of the directory it is relative to."""
     if "\0" in text:
         raise Misplaced("holds a NUL character, which no path can")
     if text.startswith("/"):
@@ -36,6 +42,26 @@ def relative_place(text: str) -> str:
     if parts and parts[0].lower() == ".git":
         raise Misplaced("is git's own directory")
     return posixpath.normpath(text)
+
+
+def relative_glob(text: str) -> str:
+    """The same of a glob. Raises Misplaced also where it is none."""
+    return _sound_glob(relative_place(text))
+
+
+def input_place(text: str) -> str:
+    """A path or glob of data: relative, or as it is where it begins at the root or in the home directory."""
+    if not text.startswith(("/", "~/")):
+        return relative_glob(text)
+    if "\0" in text:
+        raise Misplaced("holds a NUL character, which no path can")
+    return _sound_glob(text)
+
+
+def _sound_glob(text: str) -> str:
+    if wrong := flaw(text):
+        raise Misplaced(f"is no glob: {wrong}", "a [ that stands for itself is written [[]")
+    return text
 
 
 def _under(root: Path | None, text: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from gitorch.config.address import parse_address
 from gitorch.config.document import Document, KeyPath
 from gitorch.config.near import did_you_mean
-from gitorch.config.places import Misplaced, place_in, relative_place
+from gitorch.config.places import Misplaced, input_place, place_in, relative_glob, relative_place
 from gitorch.config.schema import check_shape, hint_on
 from gitorch.model.ids import is_id_prefix
 from gitorch.model.placeholders import Placeholder, fill, fill_text, is_known, placeholders, placeholders_of
@@ -36,6 +36,7 @@ from gitorch.model.spec import (
 # What `{…}` in outputDir may name beside the parameters; filled in when the run is made.
 OUTPUT_NAMES = ("date", "time", "id", "name")
 LONGEST_NAME = 100
+_IN_OUTPUT = "name files in the output directory, relative to it"
 _ENOUGH = 20  # complaints about the placeholders of one text
 
 _Quantity = TypeVar("_Quantity", int, float)
@@ -149,12 +150,12 @@ class Reading:
         try:
             return place(written)
         except Misplaced as error:
-            self._complain(path, f"'{written}' {error}", hint)
+            self._complain(path, f"'{written}' {error}", error.hint or hint)
             return None
 
-    def _places(self, path: KeyPath, hint: str) -> dict[int, str]:
-        """The sound ones of a list of relative paths or globs, by their index."""
-        tried = {index: self._placed((*path, index), text, relative_place, hint) for index, text in self._items(path)}
+    def _places(self, path: KeyPath, hint: str, place: Callable[[str], str] = relative_place) -> dict[int, str]:
+        """The sound ones of a list of paths, by their index."""
+        tried = {index: self._placed((*path, index), text, place, hint) for index, text in self._items(path)}
         return {index: place for index, place in tried.items() if place is not None}
 
     def _link(self) -> tuple[str, ...]:
@@ -176,7 +177,7 @@ class Reading:
         """Globs of code; None where none are given."""
         if self._get(*path) is None:
             return None
-        return tuple(self._places(path, "name files in the repository, relative to its root").values())
+        return self._outputs(path)
 
     def _python(self) -> str | None:
         path = ("gitorch", "python")
@@ -247,8 +248,8 @@ class Reading:
         read: dict[str, tuple[str, Callable[[KeyPath], Any]]] = {
             "inputs": ("inputs", self._inputs),
             "outputs": ("outputs", self._outputs),
-            "discard": ("discard", self._in_output),
-            "metrics": ("metrics", self._in_output),
+            "discard": ("discard", self._discard),
+            "metrics": ("metrics", self._metrics),
             "timeout": ("timeout_s", self._timeout),
             "retries": ("retries", self._retries),
             "priority": ("priority", self._whole_number),
@@ -260,11 +261,7 @@ class Reading:
 
     def _inputs(self, path: KeyPath) -> tuple[str, ...]:
         hint = "write it relative to the repository's root, or as an absolute path"
-        found = {
-            index: text if text.startswith("/") else self._placed((*path, index), text, relative_place, hint)
-            for index, text in self._items(path)
-        }
-        return tuple(place for place in found.values() if place is not None)
+        return tuple(self._places(path, hint, input_place).values())
 
     def _cache(self, path: KeyPath) -> Cache | None:
         given = self._get(*path)
@@ -278,10 +275,13 @@ class Reading:
         )
 
     def _outputs(self, path: KeyPath) -> tuple[str, ...]:
-        return tuple(self._places(path, "name files in the repository, relative to its root").values())
+        return tuple(self._places(path, "name files in the repository, relative to its root", relative_glob).values())
 
-    def _in_output(self, path: KeyPath) -> tuple[str, ...]:
-        return tuple(self._places(path, "name files in the output directory, relative to it").values())
+    def _discard(self, path: KeyPath) -> tuple[str, ...]:
+        return tuple(self._places(path, _IN_OUTPUT, relative_glob).values())
+
+    def _metrics(self, path: KeyPath) -> tuple[str, ...]:
+        return tuple(self._places(path, _IN_OUTPUT).values())
 
     def _timeout(self, path: KeyPath) -> float | None:
         seconds = self._quantity(path, parse_duration, hint_on("duration"))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 from gitorch.git.command import call_git, call_git_items
 from gitorch.git.objects import read_objects
 from gitorch.git.repository import Repository
+from gitorch.model.globs import first_match
 
 # The program's output as it is whatever the user's own settings for diffs say.
 _DIFF = ("diff", "--no-ext-diff", "--no-textconv", "--no-color", "--submodule=short")
@@ -36,16 +39,59 @@ class Changes(NamedTuple):
     files: tuple[FileChange, ...]
 
 
-def code_identity(repo: Repository, tree: str, is_config: Callable[[bytes], bool]) -> str:
-    """A SHA-256 over path, mode and content of all files in the tree but YAML files that are configs.
+class CodeDigests:
+    """What code trees hold: each listed once, each digest computed once. For any thread.
 
-    So committing a config alone does not make other code. Submodules count by their commit.
+    `is_config` tells a config by its content: a YAML file that is one is no code.
     """
-    entries = call_git(repo.root, "ls-tree", "-r", "-z", "--full-tree", tree).split(b"\0")[:-1]
-    yaml = [entry for entry in entries if _is_yaml(entry)]
-    contents = read_objects(repo.root, [entry.split(b" ", 2)[2][:40].decode() for entry in yaml])
-    configs = {entry for entry, data in zip(yaml, contents, strict=True) if data is not None and is_config(data)}
-    return hashlib.sha256(b"\0".join(entry for entry in entries if entry not in configs)).hexdigest()
+
+    def __init__(self, repo: Repository, is_config: Callable[[bytes], bool]) -> None:
+        self._repo = repo
+        self._is_config = is_config
+        self._files = lru_cache(maxsize=4)(self._list)
+        self._digest = lru_cache(maxsize=1024)(self._compute)
+
+    def of(self, tree: str, globs: tuple[str, ...] | None = None) -> str:
+        """A SHA-256 over path, mode and content of the files that the globs name, configs aside; by default of all.
+
+        So committing a config alone does not make other code, nor does what is not named. Submodules count by their
+        commit.
+        """
+        return self._digest(tree, globs)
+
+    def paths(self, tree: str) -> tuple[str, ...]:
+        """Of all files in the tree, from its root; of a submodule the one that it stands at."""
+        return tuple(file.path for file in self._files(tree))
+
+    def _list(self, tree: str) -> tuple[_File, ...]:
+        entries = call_git(self._repo.root, "ls-tree", "-r", "-z", "--full-tree", tree).split(b"\0")[:-1]
+        return tuple(_File(entry, os.fsdecode(entry[entry.index(b"\t") + 1 :])) for entry in entries)
+
+    def _compute(self, tree: str, globs: tuple[str, ...] | None) -> str:
+        files = self._files(tree)
+        if globs is not None:
+            files = tuple(file for file in files if first_match(file.path, globs) is not None)
+        yaml = [file for file in files if file.is_yaml]
+        contents = read_objects(self._repo.root, [file.oid for file in yaml])
+        configs = {
+            file for file, data in zip(yaml, contents, strict=True) if data is not None and self._is_config(data)
+        }
+        return hashlib.sha256(b"\0".join(file.entry for file in files if file not in configs)).hexdigest()
+
+
+class _File(NamedTuple):
+    """What a tree holds at a path; `entry` is as `git ls-tree -z` has it: mode, kind, oid, path."""
+
+    entry: bytes
+    path: str
+
+    @property
+    def oid(self) -> str:
+        return self.entry.split(b" ", 2)[2].partition(b"\t")[0].decode()
+
+    @property
+    def is_yaml(self) -> bool:
+        return self.entry[:6] in _REGULAR and self.path.lower().endswith((".yaml", ".yml"))
 
 
 def changes_between(repo: Repository, a: str, b: str) -> Changes:
@@ -76,7 +122,3 @@ def _files(repo: Repository, a: str, b: str) -> tuple[FileChange, ...]:
 
 def _count(text: str) -> int | None:
     return None if text == "-" else int(text)
-
-
-def _is_yaml(entry: bytes) -> bool:
-    return entry[:6] in _REGULAR and entry.lower().endswith((b".yaml", b".yml"))

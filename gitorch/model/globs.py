@@ -23,6 +23,15 @@ def matcher(pattern: str) -> re.Pattern[str]:
     return re.compile(f"{prefix}{'.*' if last == '**' else _one_name(last)}(?:/.*)?", re.DOTALL)
 
 
+def flaw(pattern: str) -> str | None:
+    """What is wrong with a glob; None: nothing."""
+    try:
+        matcher(pattern)
+    except re.error as error:
+        return error.msg
+    return None
+
+
 def first_match(path: str, patterns: Iterable[str]) -> str | None:
     """The first of the patterns that names `path`, or a directory that it lies in."""
     return next((pattern for pattern in patterns if matcher(pattern).fullmatch(path)), None)
@@ -43,7 +52,7 @@ def _translated(token: re.Match[str]) -> str:
         case text if text.startswith("*"):
             return "[^/]*"
         case text if token[2]:
-            members = re.sub(r"([\\\[\]&~|^])", r"\\\1", token[2])
+            members = re.sub(r"([\\\[\]&~|^]|(?<=-)-)", r"\\\1", token[2])
             return f"(?!/)[{'^' if token[1] else ''}{members}]"
         case text:
             return re.escape(text)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from gitorch.errors import Refused
+from gitorch.git.code import CodeDigests
 from gitorch.git.repository import Repository
 from gitorch.git.results import ResultsBranch
 from gitorch.model.workspace import RunDirectory
@@ -34,6 +35,13 @@ class Site:
         """The queue, made if it is not there. Raises Refused on a network file system, and what `Queue.open` does."""
         _require_local(self.state)
         return Queue.open(self.queue_path, home=self._home())
+
+    @cached_property
+    def code(self) -> CodeDigests:
+        """Digests of code, kept while this site is."""
+        from gitorch.config.load import is_config  # noqa: PLC0415  with YAML: 60 ms
+
+        return CodeDigests(self.repository, is_config)
 
     @property
     def queue_path(self) -> Path:

@@ -446,6 +446,19 @@ def test_listed_places_are_relative(setting: str, place: str) -> None:
     assert f"1:{14 + len(setting)}: error: '{place}' " in complaints(f"gitorch: {{{setting}: ['{place}']}}\n{TASKS}")
 
 
+@pytest.mark.parametrize("setting", ["inputs", "outputs", "discard", "code", "cache: {code", "cache: {inputs"])
+def test_a_glob_that_is_none_is_complained_of(setting: str) -> None:
+    text = f"gitorch: {{{setting}: ['data/[z-a].csv']}}{'}' if '{' in setting else ''}\n{TASKS}"
+    said = "'data/[z-a].csv' is no glob: bad character range z-a\n  a [ that stands for itself is written [[]"
+    assert complaints(text) == f"1:{14 + len(setting)}: error: {said}"
+
+
+@pytest.mark.parametrize("place", ["../x", "a/../../b", ".git/config", "/data/a\\0b"])
+def test_inputs_lie_in_the_repository_or_are_absolute(place: str) -> None:
+    assert "1:20: error: " in complaints(f'gitorch: {{inputs: ["{place}"]}}\n{TASKS}')
+    assert complaints(f"gitorch: {{inputs: [/data/x, ~/data/*.csv, ./data//y]}}\n{TASKS}") == ""
+
+
 def test_what_is_linked_is_linked_once() -> None:
     text = f"gitorch: {{link: [data/x, data, models, models/, .]}}\n{TASKS}"
     assert [problem.message for problem in load(text).problems] == [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gitorch.config.near import did_you_mean, nearest
+from gitorch.config.near import did_you_mean, nearest, nearest_path
 from gitorch.model.spec import OWN_KEYS, OWN_TASK_KEYS
 
 
@@ -52,3 +52,20 @@ def test_where_nothing_is_near_nothing_is_said() -> None:
     assert did_you_mean("epochs", ["epoch", "lr"]) == ", did you mean 'epoch'?"
     assert did_you_mean("epochs", ["lr"]) == ""
     assert did_you_mean("epochs", ["epoch", *map(str, range(1000))]) == ""
+
+
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        ("src/modle.py", "src/model.py"),
+        ("scr/*.py", None),
+        ("source/model.py", None),
+        ("libary/**/*.py", "library/**/*.py"),
+        ("library/deep/utlis.py", "library/deep/utils.py"),
+        ("src/*.yml", None),
+        ("src/model.py", None),
+        ("", None),
+    ],
+)
+def test_the_nearest_path(path: str, meant: str | None) -> None:
+    assert nearest_path(path, ["src/model.py", "library/deep/utils.py", "README.md"]) == meant

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gitorch.git.code import Changes, Commit, FileChange, changes_between, code_identity, diff_text
+from gitorch.git.code import Changes, CodeDigests, Commit, FileChange, changes_between, diff_text
 from gitorch.git.repository import Repository
 from tests.conftest import commit_files, git
 
@@ -18,8 +18,12 @@ def repo(project: Path) -> Repository:
     return Repository.discover(project)
 
 
-def identity(repo: Repository) -> str:
-    return code_identity(repo, git(repo.root, "rev-parse", "HEAD^{tree}"), is_config)
+def tree(repo: Repository) -> str:
+    return git(repo.root, "rev-parse", "HEAD^{tree}")
+
+
+def identity(repo: Repository, *globs: str) -> str:
+    return CodeDigests(repo, is_config).of(tree(repo), globs or None)
 
 
 def test_configs_are_no_code_wherever_they_lie(repo: Repository) -> None:
@@ -70,7 +74,55 @@ def test_a_submodule_is_code_by_its_commit(repo: Repository, tmp_path: Path) -> 
 
 
 def test_an_empty_tree(repo: Repository) -> None:
-    assert code_identity(repo, "4b825dc642cb6eb9a060e54bf8d69288fbee4904", is_config)
+    assert CodeDigests(repo, is_config).of("4b825dc642cb6eb9a060e54bf8d69288fbee4904")
+
+
+def test_of_named_code_nothing_else_counts(repo: Repository) -> None:
+    commit_files(repo.root, {"Tasks.py": "1", "src/model.py": "1", "src/deep/er.py": "1", "src/settings.yaml": "a: 1"})
+    named = ("src/**/*.py", "*.py", "src/*.yaml")
+    before = identity(repo, *named)
+    commit_files(
+        repo.root, {"README.md": "new", "src/notes.txt": "new", "src/config.yaml": "tasks:", "lib/a.py": "new"}
+    )
+    assert identity(repo, *named) == before, "nothing that is named has changed, and a config is no code"
+    assert identity(repo, "lib", *named) != before
+    seen = {before}
+    for change in ({"src/deep/er.py": "2"}, {"src/new.py": ""}, {"src/settings.yaml": "a: 2"}, {"src/ünï\n.py": "1"}):
+        commit_files(repo.root, change)
+        seen.add(identity(repo, *named))
+    (repo.root / "Tasks.py").chmod(0o755)
+    commit_files(repo.root, {})
+    seen.add(identity(repo, *named))
+    git(repo.root, "mv", "src/new.py", "src/newer.py")
+    commit_files(repo.root, {})
+    seen.add(identity(repo, *named))
+    assert len(seen) == 7
+
+
+def test_the_root_names_all_code(repo: Repository) -> None:
+    commit_files(repo.root, {"Tasks.py": "1", "a/b.py": "1", "a.yaml": "tasks:"})
+    assert identity(repo, ".") == identity(repo, "**") == identity(repo)
+
+
+def test_a_named_submodule_is_code_by_its_commit(repo: Repository, tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q", "library")
+    commit_files(tmp_path / "library", {"lib.py": "1"})
+    git(repo.root, "submodule", "add", "-q", str(tmp_path / "library"), "vendor/lib")
+    git(repo.root, "commit", "-qm", "with a submodule")
+    before = identity(repo, "vendor")
+    commit_files(repo.root / "vendor/lib", {"lib.py": "2"})
+    commit_files(repo.root, {})
+    assert identity(repo, "vendor") != before
+
+
+def test_digests_of_one_tree_are_listed_once(repo: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit_files(repo.root, {"Tasks.py": "1", "src/model.py": "1"})
+    digests = CodeDigests(repo, is_config)
+    here = tree(repo)
+    of_tasks = digests.of(here, ("Tasks.py",))
+    monkeypatch.setenv("PATH", "")  # git cannot be started any more
+    assert digests.of(here, ("Tasks.py",)) == of_tasks != digests.of(here, ("src",))
+    assert digests.paths(here) == ("README.md", "Tasks.py", "src/model.py")
 
 
 def test_what_lies_between_two_commits(repo: Repository) -> None:

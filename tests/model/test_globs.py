@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gitorch.model.globs import first_match, is_glob, matcher
+from gitorch.model.globs import first_match, flaw, is_glob, matcher
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,7 @@ from gitorch.model.globs import first_match, is_glob, matcher
         ("[]a]", "]", True),
         ("[^a]", "^", True),
         ("[\\]", "\\", True),
+        ("[+--]", ",", True),
     ],
 )
 def test_what_a_glob_names(pattern: str, path: str, named: bool) -> None:
@@ -51,3 +52,9 @@ def test_the_first_that_names_it() -> None:
 def test_what_is_a_glob() -> None:
     assert is_glob("data/*.csv")
     assert not is_glob("data/one.csv")
+
+
+def test_what_is_no_glob() -> None:
+    assert flaw("data/[z-a].csv") == "bad character range z-a"
+    assert flaw("[9--]") is not None
+    assert flaw("data/[a-z].csv") is None
