@@ -94,6 +94,11 @@ def render_run(record: Record, why: str | None = None, *, colors: bool) -> str:
         for output in record.outputs
     )
     lines += _section("outputs", outputs, colors)
+    discarded = (
+        (found.glob, f"{found.files} file{'s' if found.files > 1 else ''}, {size(found.size)}  by {found.task}")
+        for found in record.discarded
+    )
+    lines += _section("discarded", discarded, colors)
     history = (
         (
             local_time(change.at),

@@ -352,6 +352,7 @@ class Collected:
     metrics: Mapping[str, float | None]
     outputs: tuple[Output, ...]
     environment: Mapping[str, Any]
+    discarded: tuple[Discarded, ...] = ()  # of what the task itself wrote
 
 
 def after_attempt(record: Record, collected: Collected, *, by: str) -> Record:
@@ -377,6 +378,7 @@ def after_attempt(record: Record, collected: Collected, *, by: str) -> Record:
         tasks=tasks,
         started=record.started or attempt.started,
         outputs=collected.outputs,
+        discarded=(*(found for found in record.discarded if found.task != task.id), *collected.discarded),
         environment=collected.environment or record.environment,
     )
     if record.history[-1].target is not Status.RUNNING:

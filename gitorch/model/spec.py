@@ -181,6 +181,21 @@ class RunSpec:
     def task(self, task_id: str) -> TaskSpec:
         return next(task for task in self.tasks if task.id == task_id)
 
+    def beside(self, task: TaskSpec) -> tuple[TaskSpec, ...]:
+        """The tasks that may run at the same time: those that neither need it, by whatever way, nor are needed."""
+        needed = self._needed_by(task)
+        return tuple(other for other in self.tasks if other.id not in needed and task.id not in self._needed_by(other))
+
+    def _needed_by(self, task: TaskSpec) -> set[str]:
+        """The ids of the task and of all that must be complete before it."""
+        found: set[str] = set()
+        waiting = [task.id]
+        while waiting:
+            if (name := waiting.pop()) not in found:
+                found.add(name)
+                waiting += self.task(name).needs
+        return found
+
     def to_json(self) -> dict[str, Any]:
         return {
             "name": self.name,

@@ -127,7 +127,7 @@ def _gather(site: Site, attempt: Attempt, ended: Ended, surroundings: Surroundin
     directory, task = attempt.directory, attempt.task
     kept_log = _log(site, attempt, ended.outcome, surroundings.secrets)
     modified, unknown = _modified(site, attempt, ended.outcome)
-    found = outputs.find(site, attempt.run, task, link=attempt.payload.spec.link)
+    found = outputs.find(site, attempt.run, attempt.payload.spec, task)
     events = read_events(directory.events)
     result = _read_json(directory.result) if ended.outcome.kind is Kind.SUCCEEDED else None
     follows = policy.after(
@@ -155,6 +155,7 @@ def _gather(site: Site, attempt: Attempt, ended: Ended, surroundings: Surroundin
         result=metrics.finite(result),
         metrics=_metrics(attempt, events, result),
         outputs=found.outputs,
+        discarded=found.discarded,
         environment=surroundings.describe(attempt.payload.interpreter),
     )
     files: dict[str, bytes | Stored] = {"log.txt": kept_log.content}

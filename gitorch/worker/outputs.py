@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -13,9 +13,10 @@ from typing import NamedTuple
 from gitorch.git import artifacts
 from gitorch.git.admin import delete, only_one_at
 from gitorch.git.artifacts import Stored, Unkeepable
+from gitorch.model.globs import first_match
 from gitorch.model.ids import run_path
-from gitorch.model.record import Output, Record
-from gitorch.model.spec import TaskSpec
+from gitorch.model.record import Discarded, Output, Record
+from gitorch.model.spec import RunSpec, TaskSpec
 from gitorch.model.workspace import RunDirectory
 from gitorch.tools.faults import boundary
 from gitorch.tools.files import write_aside
@@ -28,47 +29,85 @@ Fingerprint = list[int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What the run has written so far; `new` holds the content of what was not found like this before."""
+    """What the run has written so far; `new` holds the content of what was not found like this before.
+
+    `discarded` is what the task itself wrote and its `discard` leaves out.
+    """
 
     outputs: tuple[Output, ...]
     new: Mapping[str, Stored]
     notes: tuple[str, ...]
+    discarded: tuple[Discarded, ...] = ()
 
 
-def find(site: Site, run: RunDirectory, task: TaskSpec, *, link: Iterable[str]) -> Found:
+def find(site: Site, run: RunDirectory, spec: RunSpec, task: TaskSpec) -> Found:
     """Store what the run has written since it was last looked at. What cannot be kept is named in a note.
 
     What was kept of a part of the workspace that is no longer there, as of a repository that was moved without it or
     a worktree that could not be made, stays among the run's outputs.
     """
     before = _load(run)
+    seen = _Memory({}, {})
     outputs: list[Output] = []
     new: dict[str, Stored] = {}
     notes: list[str] = []
-    seen: dict[str, _Seen] = {}
     if replaced := _is_replaced(run.output):
         notes.append("the output directory was replaced by a link or a file: nothing of it is kept")
-    for name, path in _files(run, task.outputs, tuple(link), but_output=replaced):
+    leaves_out = _leaving_out(spec, task)
+    for name, path in _files(run, task.outputs, spec.link, but_output=replaced):
         try:
             fingerprint = _fingerprint(path)
-            known = before.get(name)
+            known = before.kept.get(name)
             if known is None or known.fingerprint != fingerprint:
+                left_out = before.left_out.get(name)
+                if left_out is None or left_out.fingerprint != fingerprint:
+                    left_out = leaves_out(name, fingerprint)
+                if left_out:
+                    seen.left_out[name] = left_out
+                    continue
                 new[name] = artifacts.store(site.repository, path, large=site.large_file)
                 known = _Seen(fingerprint, _output(name, new[name], task.id))
         except (OSError, Unkeepable) as error:
             notes.append(f"{name} is not kept: {error}")
             continue
         outputs.append(known.output)
-        seen[name] = known
-    if seen or before:
+        seen.kept[name] = known
+    if any(seen) or any(before):
         _save(run, seen)
     outputs += _out_of_sight(site, run)
-    return Found(outputs=tuple(outputs), new=new, notes=tuple(notes))
+    return Found(outputs=tuple(outputs), new=new, notes=tuple(notes), discarded=_discarded(seen.left_out, task))
+
+
+def _leaving_out(spec: RunSpec, task: TaskSpec) -> Callable[[str, Fingerprint], _LeftOut | None]:
+    """By which glob a file that is new or changed is left out: one of the task, or of those that may run beside it."""
+    beside = [other for other in spec.beside(task) if other.discard]
+    writers = [task, *beside] if task.discard else beside
+
+    def leaves_out(name: str, fingerprint: Fingerprint) -> _LeftOut | None:
+        for writer in writers if not name.startswith(WORKTREE) else ():
+            if glob := first_match(name, writer.discard):
+                return _LeftOut(fingerprint, glob, writer.id)
+        return None
+
+    return leaves_out
+
+
+def _discarded(left_out: Mapping[str, _LeftOut], task: TaskSpec) -> tuple[Discarded, ...]:
+    by_glob: dict[str, list[int]] = {}
+    for file in left_out.values():
+        if file.task == task.id:
+            by_glob.setdefault(file.glob, []).append(file.size)
+    return tuple(
+        Discarded(glob=glob, files=len(sizes), size=sum(sizes), task=task.id) for glob, sizes in by_glob.items()
+    )
 
 
 def forget(run: RunDirectory) -> None:
     """Look at everything anew: what was found before a crash may never have been committed."""
-    (run.path / _SEEN).unlink(missing_ok=True)
+    if left_out := _load(run).left_out:  # of that nothing was to be committed
+        _save(run, _Memory({}, left_out))
+    else:
+        (run.path / _SEEN).unlink(missing_ok=True)
 
 
 def bring_back(site: Site, run: RunDirectory, *, with_tree: bool) -> None:
@@ -146,22 +185,42 @@ class _Seen(NamedTuple):
     output: Output
 
 
+class _LeftOut(NamedTuple):
+    """A file that is not kept, as it was last met: which task wrote it, and the glob that leaves it out."""
+
+    fingerprint: Fingerprint
+    glob: str
+    task: str
+
+    @property
+    def size(self) -> int:
+        return self.fingerprint[0]
+
+
+class _Memory(NamedTuple):
+    """What was made of the files, by name, when they were last looked at."""
+
+    kept: dict[str, _Seen]
+    left_out: dict[str, _LeftOut]
+
+
 _SEEN = "seen.json"
 
 
-def _load(run: RunDirectory) -> dict[str, _Seen]:
+def _load(run: RunDirectory) -> _Memory:
     try:
-        values = json.loads((run.path / _SEEN).read_bytes())
-        return {name: _Seen(fingerprint, Output.from_json(output)) for name, (fingerprint, output) in values.items()}
+        value = json.loads((run.path / _SEEN).read_bytes())
+        kept = {name: _Seen(known, Output.from_json(output)) for name, (known, output) in value["kept"].items()}
+        return _Memory(kept, {name: _LeftOut(*known) for name, known in value["left_out"].items()})
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}  # read once more what was read already: slower, never wrong
+        return _Memory({}, {})  # read once more what was read already: slower, never wrong
 
 
-def _save(run: RunDirectory, seen: Mapping[str, _Seen]) -> None:
+def _save(run: RunDirectory, seen: _Memory) -> None:
     if not run.path.is_dir():
         return  # nothing could be made for the run
-    values = {name: (known.fingerprint, known.output.to_json()) for name, known in seen.items()}
-    write_aside(run.path / _SEEN, json.dumps(values).encode())
+    kept = {name: (known.fingerprint, known.output.to_json()) for name, known in seen.kept.items()}
+    write_aside(run.path / _SEEN, json.dumps({"kept": kept, "left_out": seen.left_out}).encode())
 
 
 def _fingerprint(path: Path) -> Fingerprint:

@@ -88,3 +88,11 @@ def test_how_a_run_is_scheduled_is_part_of_the_config_that_is_compared() -> None
         ("retries.on", None, ["timeout"]),
         ("retries.backoff_s", None, 30.0),
     ]
+
+
+def test_the_tasks_that_may_run_beside_one() -> None:
+    needs = {"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c"), "e": ()}
+    tasks = tuple(TaskSpec(id=name, command="true", needs=needed) for name, needed in needs.items())
+    spec = RunSpec(name="e", document={}, tasks=tasks)
+    beside = {task.id: "".join(other.id for other in spec.beside(task)) for task in tasks}
+    assert beside == {"a": "e", "b": "ce", "c": "be", "d": "e", "e": "abcd"}

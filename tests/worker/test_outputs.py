@@ -1,0 +1,102 @@
+"""What a run has written is kept, and what `discard` names is left out: neither read nor hashed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from gitorch.model.record import Discarded
+from gitorch.model.spec import RunSpec, TaskSpec
+from gitorch.model.workspace import RunDirectory
+from gitorch.worker import outputs
+from gitorch.worker.outputs import Found
+from gitorch.worker.site import Site
+
+PREPARE = TaskSpec(id="prepare", command="true")
+TRAIN = TaskSpec(id="train", command="true", needs=("prepare",), discard=("ckpt/*.pt", "*.tmp"))
+REPORT = TaskSpec(id="report", command="true", needs=("train",))
+SPEC = RunSpec(name="e", document={}, tasks=(PREPARE, TRAIN, REPORT))
+
+
+@pytest.fixture
+def site(project: Path) -> Site:
+    return Site.at(project)
+
+
+@pytest.fixture
+def run(site: Site) -> RunDirectory:
+    directory = site.directory("3f2a9c04b7d1")
+    directory.output.mkdir(parents=True)
+    directory.tree.mkdir()
+    return directory
+
+
+def put(run: RunDirectory, name: str, text: str = "x") -> Path:
+    path = run.output / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def kept(found: Found) -> dict[str, str]:
+    """The task that each kept file is of."""
+    assert found.notes == ()
+    return {output.path: output.task for output in found.outputs}
+
+
+def test_what_is_left_out_is_not_read(site: Site, run: RunDirectory) -> None:
+    for step in range(3):
+        put(run, f"ckpt/{step}.pt", "12345").chmod(0)
+    put(run, "ckpt/best.json")
+    os.mkfifo(run.output / "wakeup.tmp")
+    found = outputs.find(site, run, SPEC, TRAIN)
+    assert kept(found) == {"ckpt/best.json": "train"}
+    assert found.discarded == (
+        Discarded(glob="ckpt/*.pt", files=3, size=15, task="train"),
+        Discarded(glob="*.tmp", files=1, size=0, task="train"),
+    )
+    assert sorted(path.name for path in (run.output / "ckpt").iterdir()) == ["0.pt", "1.pt", "2.pt", "best.json"]
+
+
+def test_discard_is_about_what_the_task_itself_wrote(site: Site, run: RunDirectory) -> None:
+    put(run, "given.tmp")
+    assert kept(outputs.find(site, run, SPEC, PREPARE)) == {"given.tmp": "prepare"}
+    put(run, "own.tmp")
+    assert kept(outputs.find(site, run, SPEC, TRAIN)) == {"given.tmp": "prepare"}
+    put(run, "new.tmp")
+    found = outputs.find(site, run, SPEC, REPORT)
+    assert kept(found) == {"given.tmp": "prepare", "new.tmp": "report"}
+    assert found.discarded == (), "of a later task, which left nothing out"
+    put(run, "own.tmp", "written anew")
+    assert kept(outputs.find(site, run, SPEC, REPORT))["own.tmp"] == "report"
+
+
+def test_what_was_left_out_stays_so_after_a_crash(site: Site, run: RunDirectory) -> None:
+    put(run, "own.tmp")
+    put(run, "model.txt")
+    outputs.find(site, run, SPEC, TRAIN)
+    outputs.forget(run)
+    found = outputs.find(site, run, SPEC, REPORT)
+    assert kept(found) == {"model.txt": "report"}
+    assert found.new.keys() == {"model.txt"}, "read anew: its commit may have been lost"
+
+
+def test_the_end_of_a_task_keeps_nothing_that_one_beside_it_will_discard(site: Site, run: RunDirectory) -> None:
+    left = TaskSpec(id="left", command="true")
+    right = TaskSpec(id="right", command="true", discard=("*.tmp",))
+    spec = RunSpec(name="e", document={}, tasks=(left, right))
+    put(run, "half.tmp")
+    found = outputs.find(site, run, spec, left)
+    assert (kept(found), found.discarded) == ({}, ())
+    found = outputs.find(site, run, spec, right)
+    assert (kept(found), found.discarded) == ({}, (Discarded(glob="*.tmp", files=1, size=1, task="right"),))
+
+
+def test_a_memory_that_cannot_be_read_keeps_more(site: Site, run: RunDirectory) -> None:
+    put(run, "own.tmp")
+    outputs.find(site, run, SPEC, TRAIN)
+    (run.path / "seen.json").write_text('{"kept": {}, "left_out": {"own.tmp": 3}}')
+    assert kept(outputs.find(site, run, SPEC, REPORT)) == {"own.tmp": "report"}
+    assert outputs.find(site, run, SPEC, TRAIN).outputs[0].task == "report"
