@@ -20,7 +20,7 @@ from gitorch.model.ids import run_id, run_path
 from gitorch.model.pin import Origin, Pin
 from gitorch.model.placeholders import fill
 from gitorch.model.problem import Problem
-from gitorch.model.record import Change, Hold, Record, TaskRecord
+from gitorch.model.record import Change, Data, Hold, Record, TaskRecord
 from gitorch.model.spec import RunSpec
 from gitorch.model.status import Status
 from gitorch.tools.clock import stamp
@@ -266,6 +266,7 @@ def new_record(
     hold: bool = False,
     priority: int | None = None,
     rerun_of: str | None = None,
+    data: tuple[Data, ...] = (),
 ) -> Record:
     """The record of a run that waits for the first time, or is held from the beginning."""
     at = stamp(created, "microseconds")
@@ -284,6 +285,7 @@ def new_record(
         rerun_of=rerun_of,
         priority=priority,
         hold=Hold(by=by, at=at) if hold else None,
+        data=data,
         tasks=tuple(TaskRecord(spec=task, status=status, pin=pin) for task in spec.tasks),
         history=(Change(at=at, source=None, target=status, by=by),),
     )

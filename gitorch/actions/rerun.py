@@ -51,6 +51,7 @@ def rerun(site: Site, references: Sequence[str]) -> Rerun:
             created=start + timedelta(microseconds=number),
             by=by,
             rerun_of=original.id,
+            data=original.data,
         )
         for number, original in enumerate(originals)
     ]

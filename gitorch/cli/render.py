@@ -20,6 +20,7 @@ from gitorch.model.spec import render_value
 from gitorch.model.status import Status
 
 _COMMIT = 10
+_DIGEST = 12  # as many digits tell two contents apart; --json gives all
 _MAX_NAMED = 20  # commits, files and outputs; --code, --stat and --json give all
 SECTIONS = ("code", "config", "environment", "data", "metrics", "outputs")
 # What every row has: the header of a CSV that has no row.
@@ -89,14 +90,18 @@ def render_run(record: Record, why: str | None = None, *, colors: bool) -> str:
     lines += _section("params", ((key, render_value(value)) for key, value in record.spec.params.items()), colors)
     lines += ["", paint("tasks", "bold", on=colors), *_tasks(record, colors)]
     lines += _section("metrics", ((key, number(value)) for key, value in record.metrics.items()), colors)
+    inputs = (
+        (entry.path, f"{_files(entry.files)}{size(entry.size)}  sha256 {entry.sha256[:_DIGEST]}")
+        for entry in record.data
+    )
+    lines += _section("inputs", inputs, colors)
     outputs = (
         (output.path, f"{size(output.size)}{'  large file' if output.stored == 'lfs' else ''}  by {output.task}")
         for output in record.outputs
     )
     lines += _section("outputs", outputs, colors)
     discarded = (
-        (found.glob, f"{found.files} file{'s' if found.files > 1 else ''}, {size(found.size)}  by {found.task}")
-        for found in record.discarded
+        (found.glob, f"{_files(found.files)}{size(found.size)}  by {found.task}") for found in record.discarded
     )
     lines += _section("discarded", discarded, colors)
     history = (
@@ -181,6 +186,10 @@ def size(count: int) -> str:
     raise AssertionError("unreachable")
 
 
+def _files(count: int | None) -> str:
+    return "" if count is None else f"{count} file{'s' if count > 1 else ''}, "
+
+
 def _list_cells(record: Record) -> dict[str, str]:
     return {
         "id": record.id,
@@ -261,7 +270,8 @@ def _differences(title: str, difference: ValueDifference, letters: Sequence[str]
     changes = ["change"] if title == "metrics" else []
     rows = []
     for key, values in difference.changed.items():
-        cells = ["-" if value is None else _short(value) for value in values]
+        shown = [value and value[:_DIGEST] for value in values] if title == "data" else values
+        cells = ["-" if value is None else _short(value) for value in shown]
         rows.append([f"  {plain(key)}", *cells, *(_change(values[0], values[-1]) for _ in changes)])
     return table(rows, header=[title, *letters, *changes], colors=colors)
 

@@ -126,7 +126,7 @@ def compare_records(records: Sequence[Record], code: CodeDifference) -> Comparis
         code=code,
         config=differing([_config(record) for record in records]),
         environment=differing([flattened(record.environment) for record in records]),
-        data=differing([{} for _ in records]),
+        data=differing([{entry.path: entry.sha256 for entry in record.data} for record in records]),
         metrics=differing([record.metrics for record in records]),
         outputs=_outputs(records),
     )

@@ -1,12 +1,14 @@
-"""When two runs are the same run: the same resolved params and tasks, and the same code."""
+"""When two runs are the same run: the same resolved params and tasks, the same code, and the same data."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Any
 
-from gitorch.model.spec import RunSpec
+from gitorch.model.record import Data
+from gitorch.model.spec import RunSpec, given
 
 # Keys of the document that say where and how, not what: they do not make it another run.
 _ASIDE = ("githubRepository", "outputDir", "overwriteOutputFine", "UNSAFE_ignoreDirtyCheck")
@@ -15,11 +17,12 @@ _ASIDE_OF_SPEC = ("name", "output_dir", "swept", "code")
 _ASIDE_OF_TASKS = ("timeout_s", "retries", "priority", "resources", "cache", "discard")
 
 
-def run_identity(spec: RunSpec, code: str) -> str:
-    """A SHA-256, in hex, of what the run computes; `code` identifies the code it is computed with."""
+def run_identity(spec: RunSpec, code: str, data: Sequence[Data] = ()) -> str:
+    """A SHA-256, in hex, of what the run computes; `code` identifies the code it is computed with, `data` what from."""
     document = {key: value for key, value in spec.document.items() if key not in (*_ASIDE, "tasks")}
     resolved = {key: value for key, value in spec.to_json().items() if key not in _ASIDE_OF_SPEC}
     what: dict[str, Any] = {**resolved, "document": document, "code": code}
+    what |= given({"data": [(entry.path, entry.sha256) for entry in data]})
     for task in what["tasks"]:
         for key in _ASIDE_OF_TASKS:
             task.pop(key, None)

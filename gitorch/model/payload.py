@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from gitorch.model.pin import Pin
-from gitorch.model.record import Record
-from gitorch.model.spec import RunSpec
+from gitorch.model.record import Data, Record
+from gitorch.model.spec import RunSpec, given
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,13 +16,19 @@ class Payload:
     spec: RunSpec
     pin: Pin
     interpreter: str
+    data: tuple[Data, ...] = ()  # what its tasks read, as it was when the run was readied
 
     @classmethod
     def of(cls, record: Record) -> Payload:
-        return cls(spec=record.spec, pin=record.pin, interpreter=record.interpreter)
+        return cls(spec=record.spec, pin=record.pin, interpreter=record.interpreter, data=record.data)
 
     def to_json(self) -> dict[str, Any]:
-        return {"spec": self.spec.to_json(), "pin": self.pin.to_json(), "interpreter": self.interpreter}
+        return {
+            "spec": self.spec.to_json(),
+            "pin": self.pin.to_json(),
+            "interpreter": self.interpreter,
+            **given({"data": [entry.to_json() for entry in self.data]}),
+        }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Payload:
@@ -30,4 +36,5 @@ class Payload:
             spec=RunSpec.from_json(value["spec"]),
             pin=Pin.from_json(value["pin"]),
             interpreter=value["interpreter"],
+            data=tuple(map(Data.from_json, value.get("data", ()))),
         )

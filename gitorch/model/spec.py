@@ -106,6 +106,11 @@ class TaskSpec:
     resources: Resources = field(default_factory=Resources)
     cache: Cache | None = None  # None: whoever runs it runs it anew
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """All that it says of the data it reads, paths and globs."""
+        return tuple(dict.fromkeys((*self.inputs, *(self.cache.inputs if self.cache else ()))))
+
     def to_json(self) -> dict[str, Any]:
         return {
             "id": self.id,

@@ -12,7 +12,7 @@ from gitorch.model.compare import CodeDifference, compare_records
 from gitorch.model.identity import run_identity
 from gitorch.model.outcome import Kind
 from gitorch.model.pin import Pin
-from gitorch.model.record import Record
+from gitorch.model.record import Data, Record
 from gitorch.model.spec import Resources, Retries, RunSpec, TaskSpec
 from gitorch.model.status import Status
 
@@ -74,6 +74,26 @@ def test_how_a_run_is_scheduled_does_not_make_it_another() -> None:
     before = "f0491d77582b539213170e4a7510c09cd86f562783938bc6c9d788859071fdf0"
     assert run_identity(spec(TASK), "code") == run_identity(spec(SCHEDULED), "code") == before
     assert run_identity(spec(TASK), "code") != run_identity(spec(replace(TASK, params={"priority": 4})), "code")
+
+
+def test_other_data_makes_another_run() -> None:
+    data = Data(path="data/x.csv", size=1, sha256="a" * 64)
+    seen = {run_identity(spec(TASK), "code", read) for read in ((), (data,), (replace(data, sha256="b" * 64),))}
+    assert len(seen) == 3
+    assert run_identity(spec(TASK), "code", ()) == run_identity(spec(TASK), "code")
+
+
+def test_data_is_compared_by_path_and_content() -> None:
+    sides = [("a" * 64, "c" * 64), ("b" * 64, "c" * 64)]
+    records = [
+        replace(
+            record(TASK),
+            data=(Data(path="x.csv", size=1, sha256=first), Data(path="same.csv", size=1, sha256=second)),
+        )
+        for first, second in sides
+    ]
+    compared = compare_records(records, CodeDifference())
+    assert compared.data.to_json() == {"same": False, "changed": {"x.csv": ["a" * 64, "b" * 64]}}
 
 
 def test_how_a_run_is_scheduled_is_part_of_the_config_that_is_compared() -> None:
