@@ -37,12 +37,27 @@ _LARGEST_UNTRACKED = 100 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skipped:
-    """A run that is there already."""
+    """A run that is there already, or that another of this call is the same as (`status` None)."""
 
     id: str
-    name: str
-    params: Mapping[str, Any]
-    why: str
+    spec: RunSpec
+    status: Status | None
+    source: str = ""  # of the one that it is the same as
+
+    @property
+    def why(self) -> str:
+        if self.status is None:
+            return f"the same run as {self.source}"
+        return f"there already as {self.id}, {self.status}"
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "name": self.spec.name,
+            "label": self.spec.label,
+            "params": self.spec.params,
+            "why": self.why,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,10 +77,11 @@ class Ready:
     def to_json(self) -> dict[str, Any]:
         return {
             "schema": "gitorch/ready/v1",
-            "queued": [{"id": record.id, "name": record.name, "params": record.spec.params} for record in self.queued],
-            "skipped": [
-                {"id": run.id, "name": run.name, "params": dict(run.params), "why": run.why} for run in self.skipped
+            "queued": [
+                {"id": record.id, "name": record.name, "label": record.label, "params": record.spec.params}
+                for record in self.queued
             ],
+            "skipped": [run.to_json() for run in self.skipped],
             "problems": [problem.to_json() for problem in self.problems],
             "notes": list(self.notes),
         }
@@ -116,8 +132,8 @@ def ready(
         records = _records(site, new, pin, validated.interpreters, hold=hold, priority=priority)
         if records and not dry_run:
             _queue(site, records, [candidate.config for candidate in new])
-    there |= {record.identity: (record.id, f"the same run as {record.name}, {record.source}") for record in records}
-    skipped = tuple(_skipped(candidate.spec, *there[candidate.identity]) for candidate in others)
+    made = {record.identity: record for record in records}
+    skipped = tuple(_skipped(candidate, there, made) for candidate in others)
     return Ready(queued=records, skipped=skipped, validated=validated, pin=pin, notes=validated.notes)
 
 
@@ -196,10 +212,10 @@ def _one_at_a_time(site: Site) -> Iterator[None]:
         yield
 
 
-def _there_already(site: Site) -> dict[str, tuple[str, str]]:
-    """Id and reason by identity, of all runs but the FAILED ones."""
+def _there_already(site: Site) -> dict[str, tuple[str, Status]]:
+    """Id and status by identity, of all runs but the FAILED ones."""
     return {
-        record["identity"]: (record["id"], f"there already as {record['id']}, {record['status']}")
+        record["identity"]: (record["id"], Status(record["status"]))
         for record in site.results.records()
         if record["status"] != Status.FAILED
     }
@@ -217,8 +233,11 @@ def _divided(candidates: Sequence[_Candidate], there: Container[str]) -> tuple[l
     return list(new.values()), others
 
 
-def _skipped(spec: RunSpec, id: str, why: str) -> Skipped:
-    return Skipped(id=id, name=spec.name, params=spec.params, why=why)
+def _skipped(candidate: _Candidate, there: Mapping[str, tuple[str, Status]], made: Mapping[str, Record]) -> Skipped:
+    if found := there.get(candidate.identity):
+        return Skipped(id=found[0], spec=candidate.spec, status=found[1])
+    record = made[candidate.identity]
+    return Skipped(id=record.id, spec=candidate.spec, status=None, source=f"{record.label}, {record.source}")
 
 
 def _records(

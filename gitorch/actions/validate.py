@@ -14,7 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+from gitorch.actions.lookover import LookOver
 from gitorch.config.document import KeyPath
 from gitorch.config.load import ConfigContext, LoadedConfig, find_configs, load_config
 from gitorch.config.near import nearest_path
@@ -23,12 +25,13 @@ from gitorch.git import worktrees
 from gitorch.git.pins import ignored_paths
 from gitorch.interpreter.choose import choose
 from gitorch.interpreter.environment import attempt_environment
-from gitorch.interpreter.preflight import Complaint, PreflightConfig, PreflightTask, preflight
+from gitorch.interpreter.preflight import preflight
 from gitorch.interpreter.probe import Interpreter, probe, source_roots, verify
 from gitorch.model.globs import matcher
 from gitorch.model.pin import Pin
 from gitorch.model.problem import Problem, Severity, has_errors
-from gitorch.model.spec import Resources, RunSpec, task_config
+from gitorch.model.spec import Resources, RunSpec
+from gitorch.model.sweep import LIMIT
 from gitorch.worker.capacity import of_machine
 from gitorch.worker.site import Site
 
@@ -90,7 +93,9 @@ def validate(site: Site, paths: Sequence[Path], *, environment: Mapping[str, str
 def load_all(site: Site, paths: Sequence[Path]) -> tuple[LoadedConfig, ...]:
     """The configs at `paths`, each once; by default those of the repository's experiments/. Raises NotFound."""
     repository = site.repository
-    context = ConfigContext(root=repository.root, remotes=repository.remotes())
+    context = ConfigContext(
+        root=repository.root, remotes=repository.remotes(), sweep_limit=repository.config_int("sweepLimit", LIMIT)
+    )
     files: dict[Path, Path] = {}
     for path in paths or [_default_path(repository.root)]:
         for file in find_configs(path):
@@ -122,9 +127,9 @@ class _Examination:
 
     def examine(self, configs: Sequence[LoadedConfig]) -> list[Problem]:
         problems: list[Problem] = []
-        groups: dict[tuple[str, str], list[LoadedConfig]] = {}
+        groups: dict[tuple[Any, ...], list[LoadedConfig]] = {}
         for config in configs:
-            spec = config.specs[0]
+            spec = config.specs[0]  # in what is asked here all runs of a config are alike
             try:
                 interpreter = self._interpreter(spec)
             except GitorchError as error:
@@ -135,10 +140,11 @@ class _Examination:
             problems += self._too_large(config)
             is_in_the_code = spec.path_to_tasks != "." or _has_methods(spec)
             if is_in_the_code or spec.link or source_roots(interpreter, self._main_root):
-                groups.setdefault((interpreter.executable, spec.path_to_tasks), []).append(config)
+                together = interpreter.executable, spec.path_to_tasks, frozenset(spec.env.items())
+                groups.setdefault(together, []).append(config)
         if groups:
             with self._scratch() as tree:
-                for (python, path_to_tasks), members in groups.items():
+                for (python, path_to_tasks, _), members in groups.items():
                     unlinked = [problem for config in members for problem in self._unlinked(tree, config)]
                     broken = {problem.file for problem in unlinked}
                     linked = [config for config in members if config.file not in broken]
@@ -203,17 +209,11 @@ class _Examination:
             gitorch={},
         )
         verify(interpreter, tree, self._main_root, environment)
-        output = str(tree.parent / "output")
-        found = preflight(
-            interpreter,
-            tree,
-            path_to_tasks,
-            [_to_look_over(config, output) for config in configs],
-            env=environment,
-            time_limit_s=_VALIDATE_LIMIT_S,
-        )
+        looks = [LookOver.of(config, str(tree.parent / "output")) for config in configs]
+        requests = [look.request for look in looks]
+        found = preflight(interpreter, tree, path_to_tasks, requests, env=environment, time_limit_s=_VALIDATE_LIMIT_S)
         self.printed |= {file: findings.printed for file, findings in found.items() if findings.printed}
-        return [_complaint(config, complaint) for config in configs for complaint in found[config.file].complaints]
+        return [problem for look in looks for problem in look.problems(found[look.config.file].complaints)]
 
     def _misplaced(self, tree: Path, path_to_tasks: str, configs: Sequence[LoadedConfig]) -> list[Problem]:
         """What is wrong with pathToTasks in the pinned commit."""
@@ -257,18 +257,19 @@ class _Examination:
     def _suggested_links(self, config: LoadedConfig) -> list[Problem]:
         """Parameters that name a git-ignored path: a worktree does not have it."""
         root = self._main_root
-        spec = config.specs[0]
-        named = {
+        texts = {
             value: key
+            for spec in reversed(config.specs)
             for key, value in spec.params.items()
-            if isinstance(value, str) and _is_inside(root, value) and not _is_linked(value, spec.link)
+            if isinstance(value, str) and not _is_linked(value, spec.link)
         }
+        named = {value: config.place_of(key) for value, key in texts.items() if _is_inside(root, value)}
         if not named:
             return []
         ignored = ignored_paths(self._site.repository, list(named))
         return [
             config.problem(
-                (named[path],),
+                named[path],
                 f"{path} is ignored by git, so a run's worktree will not have it",
                 hint=f"gitorch: {{link: [{path}]}} makes it a symbolic link to yours",
                 severity=Severity.WARNING,
@@ -295,27 +296,6 @@ def _of_task(config: LoadedConfig, index: int, *path: str) -> KeyPath:
 
 def _has_methods(spec: RunSpec) -> bool:
     return any(task.method is not None for task in spec.tasks)
-
-
-def _to_look_over(config: LoadedConfig, output: str) -> PreflightConfig:
-    return PreflightConfig(
-        config.file,
-        [
-            PreflightTask(task.id, task.method, task_config(spec, task, output))
-            for spec in config.specs
-            for task in spec.tasks
-            if task.method is not None
-        ],
-    )
-
-
-def _complaint(config: LoadedConfig, complaint: Complaint) -> Problem:
-    """A complaint at the place in the config that it is about."""
-    ids = [task.id for task in config.specs[0].tasks]
-    where: tuple[str | int, ...] = ("pathToTasks",)
-    if complaint.task is not None:
-        where = ("tasks", ids.index(complaint.task), *(("method",) if complaint.where == "method" else ()))
-    return config.problem(where, complaint.message, complaint.hint)
 
 
 def _is_inside(root: Path, value: str) -> bool:

@@ -24,6 +24,7 @@ class LoadedConfig:
     file: str
     source: bytes
     specs: tuple[RunSpec, ...]
+    dimensions: tuple[str, ...]  # of its sweep
     problems: tuple[Problem, ...]
     document: Document
 
@@ -39,6 +40,11 @@ class LoadedConfig:
         """A problem found later, at the value that `path` leads to, like `("tasks", 1, "method")`, or at its key."""
         return self.document.problem(path, message, hint, severity, key=key)
 
+    def place_of(self, parameter: str) -> KeyPath:
+        """Where a parameter of the file gets its values: in the sweep, or at the top level."""
+        swept = (("gitorch", name, parameter) for name in ("matrix", "zip"))
+        return next((path for path in swept if self.document.node(path)), (parameter,))
+
 
 def load_config(data: bytes, *, file: str, settings: ConfigContext) -> LoadedConfig:
     """Read a config. Never raises: whatever is wrong with it is in the result's `problems`, in the order of the file.
@@ -48,9 +54,10 @@ def load_config(data: bytes, *, file: str, settings: ConfigContext) -> LoadedCon
     document = parse_document(data, file)
     problems = list(document.problems)
     specs: tuple[RunSpec, ...] = ()
+    dimensions: tuple[str, ...] = ()
     if isinstance(document.value, dict):
         reading = Reading(document, settings)
-        specs = (reading.spec(),)
+        specs, dimensions = reading.specs()
         problems += reading.problems
     elif not problems:
         kind = kind_of(document.value)
@@ -59,7 +66,9 @@ def load_config(data: bytes, *, file: str, settings: ConfigContext) -> LoadedCon
     if has_errors(problems):
         specs = ()
     problems.sort(key=lambda problem: (problem.line, problem.column))
-    return LoadedConfig(file=file, source=data, specs=specs, problems=tuple(problems), document=document)
+    return LoadedConfig(
+        file=file, source=data, specs=specs, dimensions=dimensions, problems=tuple(problems), document=document
+    )
 
 
 def is_config(data: bytes) -> bool:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import keyword
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
@@ -14,12 +14,14 @@ from typing import Any, TypeVar
 
 from gitorch.config.address import parse_address
 from gitorch.config.document import Document, KeyPath
+from gitorch.config.filling import Filling
 from gitorch.config.near import did_you_mean
 from gitorch.config.places import Misplaced, input_place, place_in, relative_glob, relative_place
-from gitorch.config.schema import check_shape, hint_on
+from gitorch.config.reader import Reader
+from gitorch.config.schema import hint_on
+from gitorch.config.sweeping import Sweeping
 from gitorch.model.ids import is_id_prefix
-from gitorch.model.placeholders import Placeholder, fill, fill_text, is_known, placeholders, placeholders_of
-from gitorch.model.problem import Problem, Severity
+from gitorch.model.problem import Severity
 from gitorch.model.quantities import parse_duration, parse_size
 from gitorch.model.spec import (
     OWN_KEYS,
@@ -30,119 +32,95 @@ from gitorch.model.spec import (
     Retries,
     RunSpec,
     TaskSpec,
-    task_config,
 )
+from gitorch.model.sweep import LIMIT
 
-# What `{…}` in outputDir may name beside the parameters; filled in when the run is made.
-OUTPUT_NAMES = ("date", "time", "id", "name")
 LONGEST_NAME = 100
 _IN_OUTPUT = "name files in the output directory, relative to it"
-_ENOUGH = 20  # complaints about the placeholders of one text
+_ENOUGH = 20  # tasks of a circle that are named
 
 _Quantity = TypeVar("_Quantity", int, float)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigContext:
-    """What a config is checked against: the work tree's `root`, and the repository's remotes, name to address."""
+    """What a config is checked against: the work tree's `root`, the repository's remotes, name to address, and how many
+    runs it may come to.
+    """
 
     root: Path | None = None
     remotes: Mapping[str, str] = field(default_factory=dict)
+    sweep_limit: int = LIMIT
 
 
-class Reading:
-    """One pass over a document that is a mapping; what stands in the way of its spec is added to `problems`."""
+class Reading(Reader):
+    """One pass over a document that is a mapping; what stands in the way of its specs is added to `problems`."""
 
     def __init__(self, document: Document, context: ConfigContext) -> None:
-        self.document = document
+        super().__init__(document)
         self.context = context
-        flaws = check_shape(document)
-        self.problems: list[Problem] = [flaw.problem for flaw in flaws]
-        self._flawed = {flaw.path for flaw in flaws}
-        self._touched = {path[: end + 1] for path in self._flawed for end in range(len(path))}
         tasks = document.value.get("tasks")
         listed = enumerate(tasks if isinstance(tasks, list) else ())
         self._tasks: dict[int, dict[str, Any]] = {index: task for index, task in listed if isinstance(task, dict)}
 
-    def spec(self) -> RunSpec:
-        """The spec, to be used only if `problems` holds no error."""
+    def specs(self) -> tuple[tuple[RunSpec, ...], tuple[str, ...]]:
+        """The spec of each run, to be used only if `problems` holds no error, and the dimensions of the sweep."""
         self._check_repository()
+        expansion = Sweeping(self, self.context.sweep_limit).expansion_of(self._spec())
+        filling = Filling(self, self.context.root)
+        for spec in expansion.samples:
+            filling.check(spec, one_of_many=len(expansion.samples) > 1)
+        return expansion.specs, expansion.dimensions
+
+    def _spec(self) -> RunSpec:
+        """What the file asks for, its sweep aside."""
         path_to_tasks = self._path_to_tasks()
+        output_dir = self._output_dir()
         needs = self._needs()
         defaults = self._task_settings(("gitorch",))
-        spec = RunSpec(
+        return RunSpec(
             name=self._name(),
-            document=self._resolved(path_to_tasks),
+            document=self._resolved(path_to_tasks, output_dir),
             tasks=tuple(self._task(index, needs[index], defaults) for index in self._tasks),
             path_to_tasks=path_to_tasks,
+            output_dir=output_dir,
             link=self._link(),
             env=self._env(),
             python=self._python(),
             code=self._code(("gitorch", "code")),
         )
-        for index, task in zip(self._tasks, spec.tasks, strict=True):
-            self._check_command(("tasks", index, "command"), task, task_config(spec, task, "/"))
-        return self._with_output_dir(spec)
-
-    def _get(self, *path: str | int, default: Any = None) -> Any:
-        """The value that `path` leads to, or the default where there is none or something in it is misshapen."""
-        value = self.document.value
-        for step in path:
-            try:
-                value = value[step]
-            except (LookupError, TypeError):
-                return default
-        return default if path in self._touched else value
-
-    def _items(self, path: KeyPath) -> list[tuple[Any, Any]]:
-        """What the mapping or list that `path` leads to holds, with keys or indexes, less what is misshapen."""
-        node = None if path in self._flawed else self.document.node(path)
-        held = node.value if node else ()
-        pairs = held.items() if isinstance(held, dict) else enumerate(held)
-        return [(step, value) for step, value in pairs if (*path, step) not in self._touched]
-
-    def _complain(
-        self,
-        path: KeyPath,
-        message: str,
-        hint: str | None = None,
-        *,
-        key: bool = False,
-        severity: Severity = Severity.ERROR,
-    ) -> None:
-        self.problems.append(self.document.problem(path, message, hint, severity, key=key))
 
     # The file's own keys
 
     def _name(self) -> str:
-        given = self._get("gitorch", "name")
+        given = self.get("gitorch", "name")
         name: str = PurePosixPath(self.document.file).stem if given is None else given
         if wrong := _wrong_with_name(name):
             hint = "give it another" if given else "name it:\n  gitorch: {name: …}"
-            self._complain(("gitorch", "name") if given else (), f"the name '{name}' {wrong}", hint)
+            self.complain(("gitorch", "name") if given else (), f"the name '{name}' {wrong}", hint)
         return name
 
     def _check_repository(self) -> None:
         path = ("githubRepository",)
-        written = self._get(*path)
+        written = self.get(*path)
         if written is None:
             return
         address = parse_address(written)
         remotes = {name: parse_address(url) for name, url in self.context.remotes.items()}
         if address is None:
-            self._complain(path, f"'{written}' is no address of a repository", "write it as in: git remote -v")
+            self.complain(path, f"'{written}' is no address of a repository", "write it as in: git remote -v")
         elif not remotes:
             message = f"not checked: this repository has no remote to compare with {address}"
-            self._complain(path, message, severity=Severity.NOTE)
+            self.complain(path, message, severity=Severity.NOTE)
         elif address not in remotes.values():
             known = ", ".join(f"{name} ({remote or 'not readable'})" for name, remote in remotes.items())
-            self._complain(path, f"{address} is none of this repository's remotes", f"its remotes: {known}")
+            self.complain(path, f"{address} is none of this repository's remotes", f"its remotes: {known}")
 
     def _path_to_tasks(self) -> str:
         path = ("pathToTasks",)
-        written: str = self._get(*path, default=".")
+        written: str = self.get(*path, default=".")
         if PurePosixPath(written).name == "Tasks.py":
-            self._complain(path, "'pathToTasks' must be a directory", f"write {PurePosixPath(written).parent}")
+            self.complain(path, "'pathToTasks' must be a directory", f"write {PurePosixPath(written).parent}")
         hint = "write it relative to the repository's root"
         return self._placed(path, written, partial(place_in, self.context.root), hint) or "."
 
@@ -150,12 +128,12 @@ class Reading:
         try:
             return place(written)
         except Misplaced as error:
-            self._complain(path, f"'{written}' {error}", error.hint or hint)
+            self.complain(path, f"'{written}' {error}", error.hint or hint)
             return None
 
     def _places(self, path: KeyPath, hint: str, place: Callable[[str], str] = relative_place) -> dict[int, str]:
         """The sound ones of a list of paths, by their index."""
-        tried = {index: self._placed((*path, index), text, place, hint) for index, text in self._items(path)}
+        tried = {index: self._placed((*path, index), text, place, hint) for index, text in self.items(path)}
         return {index: place for index, place in tried.items() if place is not None}
 
     def _link(self) -> tuple[str, ...]:
@@ -166,61 +144,51 @@ class Reading:
         for index, place in places.items():
             around = linked.intersection(map(str, PurePosixPath(place).parents))
             if place == ".":
-                self._complain((*path, index), "'.' would link the whole repository", "name what is not in git")
+                self.complain((*path, index), "'.' would link the whole repository", "name what is not in git")
             elif around or place in seen:
                 what = f"lies in '{min(around)}', which is linked too" if around else "is linked twice"
-                self._complain((*path, index), f"'{place}' {what}", "remove it")
+                self.complain((*path, index), f"'{place}' {what}", "remove it")
             seen.add(place)
         return tuple(places.values())
 
     def _code(self, path: KeyPath) -> tuple[str, ...] | None:
         """Globs of code; None where none are given."""
-        if self._get(*path) is None:
+        if self.get(*path) is None:
             return None
         return self._outputs(path)
 
     def _python(self) -> str | None:
         path = ("gitorch", "python")
-        given: str | None = self._get(*path)
+        given: str | None = self.get(*path)
         if "\0" in (given or ""):
-            self._complain(path, "'python' holds a NUL character, which no path can")
+            self.complain(path, "'python' holds a NUL character, which no path can")
         return given
 
     def _env(self) -> dict[str, str]:
         path = ("gitorch", "env")
-        given = self._items(path)
+        given = self.items(path)
         for name, value in given:
             if name.startswith("GITORCH_"):
-                self._complain((*path, name), f"{name} is set by gitorch itself", "choose another name", key=True)
+                self.complain((*path, name), f"{name} is set by gitorch itself", "choose another name", key=True)
             if "\0" in str(value):
-                self._complain((*path, name), f"{name} holds a NUL character, which no environment can")
+                self.complain((*path, name), f"{name} holds a NUL character, which no environment can")
         return {name: _text(value) for name, value in given}
 
-    def _resolved(self, path_to_tasks: str) -> dict[str, Any]:
+    def _output_dir(self) -> str | None:
+        path = ("outputDir",)
+        written = self.get(*path)
+        hint = "give it a relative name: every run has an output directory of its own"
+        return None if written is None else self._placed(path, written, partial(place_in, self.context.root), hint)
+
+    def _resolved(self, path_to_tasks: str, output_dir: str | None) -> dict[str, Any]:
         """The top level as the tasks see it: no settings of gitorch's, no path that depends on this machine."""
         document = {key: value for key, value in self.document.value.items() if key != "gitorch"}
         document["tasks"] = [{key: task[key] for key in task if key != "gitorch"} for task in self._tasks.values()]
         if "pathToTasks" in document:
             document["pathToTasks"] = path_to_tasks
+        if output_dir is not None:
+            document["outputDir"] = output_dir
         return document
-
-    def _with_output_dir(self, spec: RunSpec) -> RunSpec:
-        path = ("outputDir",)
-        written = self._get(*path)
-        if written is None:
-            return spec
-        hint = "give it a relative name: every run has an output directory of its own"
-        place = self._placed(path, written, partial(place_in, self.context.root), hint)
-        if place is None:
-            return spec
-        values = {**spec.params, **dict.fromkeys(OUTPUT_NAMES, "x"), "name": spec.name}
-        if self._all_known(path, place, placeholders_of(place), values):
-            filled = fill_text(place, values)
-            try:
-                place_in(self.context.root, filled)
-            except Misplaced as error:
-                self._complain(path, f"filled in, 'outputDir' is '{filled}', which {error}", hint)
-        return replace(spec, output_dir=place, document={**spec.document, "outputDir": place})
 
     # Tasks
 
@@ -228,14 +196,14 @@ class Reading:
         task = self._tasks[index]
         for key in task.keys() & (OWN_KEYS - OWN_TASK_KEYS):
             message = f"'{key}' is a key of the file, not of a task"
-            self._complain(("tasks", index, key), message, "move it to the top level", key=True)
-        method = self._get("tasks", index, "method")
+            self.complain(("tasks", index, key), message, "move it to the top level", key=True)
+        method = self.get("tasks", index, "method")
         if method is not None and (not method.isidentifier() or keyword.iskeyword(method)):
             hint = "to run a program, write it as 'command'"
-            self._complain(("tasks", index, "method"), f"'{method}' is no name of a class", hint)
-        command = self._get("tasks", index, "command")
+            self.complain(("tasks", index, "method"), f"'{method}' is no name of a class", hint)
+        command = self.get("tasks", index, "command")
         return TaskSpec(
-            id=self._get("tasks", index, "id", default=""),
+            id=self.get("tasks", index, "id", default=""),
             method=method,
             command=tuple(command) if isinstance(command, list) else command,
             needs=needs,
@@ -264,10 +232,10 @@ class Reading:
         return tuple(self._places(path, hint, input_place).values())
 
     def _cache(self, path: KeyPath) -> Cache | None:
-        given = self._get(*path)
+        given = self.get(*path)
         if not given:
             return None if given is False else Cache()  # an empty mapping names nothing: everything counts
-        params = self._get(*path, "params")
+        params = self.get(*path, "params")
         return Cache(
             params=None if params is None else tuple(params),
             code=self._code((*path, "code")),
@@ -286,12 +254,12 @@ class Reading:
     def _timeout(self, path: KeyPath) -> float | None:
         seconds = self._quantity(path, parse_duration, hint_on("duration"))
         if seconds == 0:
-            self._complain(path, "'timeout' must be more than 0", "without 'timeout' there is no limit")
+            self.complain(path, "'timeout' must be more than 0", "without 'timeout' there is no limit")
         return seconds
 
     def _retries(self, path: KeyPath) -> Retries:
-        given = self._get(*path)
-        wanted = self._get(*path, "on", default=RETRIABLE)
+        given = self.get(*path)
+        wanted = self.get(*path, "on", default=RETRIABLE)
         return Retries(
             max=self._whole_number(path if isinstance(given, int | float) else (*path, "max")),
             on=tuple(kind for kind in RETRIABLE if kind in wanted),
@@ -300,22 +268,22 @@ class Reading:
 
     def _resources(self, path: KeyPath) -> Resources:
         return Resources(
-            cpus=float(self._get(*path, "cpus", default=0)),
+            cpus=float(self.get(*path, "cpus", default=0)),
             gpus=self._whole_number((*path, "gpus")),
             memory_bytes=self._quantity((*path, "memory"), parse_size, hint_on("size")) or 0,
         )
 
     def _whole_number(self, path: KeyPath) -> int:
-        return int(self._get(*path, default=0))  # 2.0 is one too
+        return int(self.get(*path, default=0))  # 2.0 is one too
 
     def _quantity(self, path: KeyPath, parse: Callable[[str | float], _Quantity], hint: str) -> _Quantity | None:
-        written = self._get(*path)
+        written = self.get(*path)
         if written is None:
             return None
         try:
             return parse(written)
         except ValueError as error:
-            self._complain(path, f"'{written}' {error}", hint)
+            self.complain(path, f"'{written}' {error}", hint)
             return None
 
     def _needs(self) -> dict[int, tuple[str, ...]]:
@@ -326,12 +294,12 @@ class Reading:
         before: tuple[str, ...] = ()
         for index in self._tasks:
             path = ("tasks", index, "needs")
-            needs[index] = tuple(self._get(*path, default=before))
+            needs[index] = tuple(self.get(*path, default=before))
             before = (ids[index],) if index in ids else ()
-            for position, wanted in self._items(path):
+            for position, wanted in self.items(path):
                 if wanted not in known and len(ids) == len(self._tasks):
                     message = f"there is no task '{wanted}'{did_you_mean(wanted, ids.values())}"
-                    self._complain((*path, position), message, f"the tasks are: {', '.join(ids.values())}")
+                    self.complain((*path, position), message, f"the tasks are: {', '.join(ids.values())}")
         self._check_order({ids[index]: needs[index] for index in ids}, {name: index for index, name in ids.items()})
         return needs
 
@@ -341,14 +309,14 @@ class Reading:
         taken: dict[str, str] = {}
         for index in self._tasks:
             path = ("tasks", index, "id")
-            name = self._get(*path)
+            name = self.get(*path)
             if name is None:
                 continue
             if name.lower() in (".", "..", ".git"):
-                self._complain(path, f"'{name}' cannot be a task's id", "it names a directory of the record")
+                self.complain(path, f"'{name}' cannot be a task's id", "it names a directory of the record")
             elif name.lower() in taken:
                 hint = "ids are unique, upper and lower case alike: rename one"
-                self._complain(path, f"the id '{taken[name.lower()]}' is taken by an earlier task", hint)
+                self.complain(path, f"the id '{taken[name.lower()]}' is taken by an earlier task", hint)
             else:
                 ids[index] = taken[name.lower()] = name
         return ids
@@ -358,56 +326,10 @@ class Reading:
             TopologicalSorter(needs).prepare()
         except CycleError as error:
             circle: list[str] = error.args[1][::-1]
-            said = next(name for name in circle if self._get("tasks", places[name], "needs") is not None)
+            said = next(name for name in circle if self.get("tasks", places[name], "needs") is not None)
             steps = ", ".join(f"{one} needs {other}" for one, other in pairwise(circle[: _ENOUGH + 1]))
             hint = "a task without 'needs' needs the one listed before it; 'needs: []' needs none"
-            self._complain(("tasks", places[said], "needs"), f"the tasks wait for each other: {steps}", hint)
-
-    def _check_command(self, path: KeyPath, task: TaskSpec, values: Mapping[str, Any]) -> None:
-        command = task.command
-        if command is None:
-            return
-        first = command if isinstance(command, str) else command[0]
-        if not first.strip():
-            self._complain(path, "'command' must not be empty")
-        holes = placeholders(command)
-        if "\0" in "".join(command):
-            self._complain(path, "'command' holds a NUL character, which no command can")
-        elif self._all_known(path, command, holes, values):
-            for hole in [hole for hole in holes if hole.quoted][:_ENOUGH]:
-                message = f"{{{hole.name}}} stands where the shell takes quotes literally"
-                hint = "remove the quotes around it: the value is quoted when it is filled in"
-                self._complain_of(path, command, hole, message, hint)
-            if "\0" in "".join(fill(command, values)):
-                self._complain(path, "filled in, 'command' holds a NUL character, which no command can")
-
-    def _all_known(
-        self,
-        path: KeyPath,
-        text: str | tuple[str, ...],
-        holes: Iterable[Placeholder],
-        values: Mapping[str, Any],
-    ) -> bool:
-        unknown = [hole for hole in holes if not is_known(hole.name, values)]
-        for hole in unknown[:_ENOUGH]:
-            message = f"there is no parameter '{hole.name}'{did_you_mean(hole.name, values)}"
-            self._complain_of(path, text, hole, message, f"to mean braces, put blanks in them: {{ {hole.name} }}")
-        return not unknown
-
-    def _complain_of(
-        self,
-        path: KeyPath,
-        text: str | tuple[str, ...],
-        hole: Placeholder,
-        message: str,
-        hint: str | None = None,
-    ) -> None:
-        """A problem at one placeholder of a text, or of one word of a list."""
-        word = text if isinstance(text, str) else text[hole.item or 0]
-        place = path if hole.item is None else (*path, hole.item)
-        written = f"{{{hole.name}}}"
-        part = written, word.count(written, 0, hole.start)
-        self.problems.append(self.document.problem(place, message, hint, part=part))
+            self.complain(("tasks", places[said], "needs"), f"the tasks wait for each other: {steps}", hint)
 
 
 def _wrong_with_name(name: str) -> str | None:

@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
 
 # Keys under `gitorch` that have a meaning in the format, but none yet in this version: refused rather than ignored.
-NOT_YET = frozenset({
-    "extends", "matrix", "zip", "exclude", "include",
-})  # fmt: skip
+NOT_YET = frozenset({"extends"})
 
 
 class Flaw(NamedTuple):
@@ -94,6 +92,7 @@ def _flaws(document: Document, error: ValidationError) -> Iterator[Flaw]:
 _RULES = {
     "minLength": "must not be empty",
     "minItems": "must not be empty",
+    "minProperties": "must not be empty",
     "maxLength": "must have at most {} characters",
     "uniqueItems": "names something twice",
     "const": "must be {}",

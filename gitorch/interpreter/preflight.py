@@ -69,7 +69,7 @@ def preflight(
     env: Mapping[str, str],
     time_limit_s: float = 60.0,
 ) -> dict[str, Findings]:
-    """Look over all configs; `time_limit_s` is for each. `tree` holds the pinned code, `path_to_tasks` is in it."""
+    """Look over all configs; `time_limit_s` is for each call. `tree` is the pinned code, `path_to_tasks` lies in it."""
     findings = {config.key: Findings() for config in configs}
     with_classes = [config for config in configs if config.tasks]
     missing = _missing(tree / path_to_tasks, path_to_tasks)
@@ -209,7 +209,7 @@ def _running(process: subprocess.Popen[bytes]) -> list[Process]:
 
 
 def _answers(process: subprocess.Popen[bytes], answers: int, patience_s: float) -> Iterator[dict[str, Any] | None]:
-    """What the process says, until it ends; None if it takes more than `patience_s` for a config."""
+    """What the process says, until it ends; None if it is silent for more than `patience_s`."""
     death = os.pidfd_open(process.pid)  # the answers may be held open by a fork of it
     try:
         pending = b""
@@ -219,10 +219,9 @@ def _answers(process: subprocess.Popen[bytes], answers: int, patience_s: float) 
             if not chunk:
                 return
             *lines, pending = (pending + chunk).split(b"\n")
-            for answer in map(json.loads, lines):
-                if "done" in answer:
-                    deadline = time.monotonic() + patience_s
-                yield answer
+            if lines:
+                deadline = time.monotonic() + patience_s
+            yield from map(json.loads, lines)
         yield None
     finally:
         os.close(death)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from gitorch.model.keys import place_of, value_at
 from gitorch.model.outcome import Kind
 
 # The top-level keys of a config that are gitorch's own; every other key is a parameter.
@@ -180,8 +181,12 @@ class RunSpec:
     @property
     def label(self) -> str:
         """The name and what is swept: `penguins learningRate=0.1 seed=2`."""
-        params = self.params
-        return " ".join([self.name, *(f"{key}={render_value(params.get(key))}" for key in self.swept)])
+        return " ".join([self.name, *(f"{key}={render_value(self.value(key))}" for key in self.swept)])
+
+    def value(self, key: str) -> Any:
+        """The value of a parameter, dotted where it lies in a mapping or a task; None where there is none."""
+        task, path = place_of(key, self.document, [task.id for task in self.tasks])
+        return value_at(self.document if task is None else self.task(task).params, path)
 
     def task(self, task_id: str) -> TaskSpec:
         return next(task for task in self.tasks if task.id == task_id)

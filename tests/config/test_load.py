@@ -138,7 +138,7 @@ def test_everything_that_is_wrong_is_said_at_once_and_in_order() -> None:
         UNSAFE_ignoreDirtyCheck: yes
         gitorch:
           version: 2
-          matrix: {seed: [1, 2]}
+          matrix: {seed: [1, 2], tasks: [a]}
           liink: []
           env: {"1X": 1, B: [1], GITORCH_RUN_ID: 3}
           link: [data, data/x, .., 3]
@@ -171,11 +171,11 @@ def test_everything_that_is_wrong_is_said_at_once_and_in_order() -> None:
 5:26: error: 'UNSAFE_ignoreDirtyCheck' must be true or false, not text
   in YAML 1.2 'yes' is text: write true
 7:12: error: 'version' must be 1
-8:3: error: 'matrix' is not available yet
-  remove it: this version of gitorch cannot honour it
+8:26: error: 'tasks' cannot be swept: 'tasks' is gitorch's own
+  only parameters can be swept
 9:3: error: unknown key 'liink' under 'gitorch', did you mean 'link'?
-  known here: version, name, code, link, env, python, inputs, outputs, discard, metrics, timeout, \
-retries, priority, resources, cache; \
+  known here: version, name, matrix, zip, exclude, include, code, link, env, python, inputs, outputs, \
+discard, metrics, timeout, retries, priority, resources, cache; \
 parameters belong outside of 'gitorch'
 10:9: error: '1X' is no name of a variable: it must consist of letters, digits and '_'
 10:21: error: 'B' must be text, a number or true or false, not a list

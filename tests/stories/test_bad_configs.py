@@ -86,7 +86,7 @@ def test_all_errors_of_all_files_are_told_and_other_configs_are_queued(project: 
         "climbs": "pathToTasks: ../..\n" + good,
         "absolute": "outputDir: /etc\n" + good,
         "link_out": "pathToTasks: outside\ntasks: [{id: a, method: Train}]\n",
-        "matrix": "gitorch: {matrix: {a: [1, 2]}}\n" + good,
+        "matrix": "gitorch: {matrix: {a: []}}\n" + good,
         "future": "gitorch: {version: 99}\n" + good,
         "python": "gitorch: {python: no-such-python}\n" + good,
         "two_errors": "outputDir: ../x\ntasks: [{id: a}]\n",

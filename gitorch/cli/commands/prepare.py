@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,9 +16,11 @@ from gitorch.cli.style import has_colors, plain, say
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gitorch.actions.ready import Ready
+    from gitorch.actions.ready import Ready, Skipped
     from gitorch.actions.validate import Validated
     from gitorch.model.problem import Problem
+
+_MOST_SKIPPED = 10  # runs that are there already and named one by one
 
 
 @guarded
@@ -53,6 +56,7 @@ def check(
         for problem in validated.problems:
             print(render_problem(problem, colors=has_colors(sys.stdout)))
         say_validated(validated)
+        say_expanded(validated)
         count = len(validated.configs)
         say(f"Checked {count} config{'s' if count != 1 else ''}: {counted(validated.problems)}")
     return EXIT_FAILED if has_errors(validated.problems) else EXIT_OK
@@ -100,8 +104,8 @@ def show_ready(made: Ready, *, dry_run: bool, quiet: bool = False) -> None:
     for problem in made.problems:
         say(render_problem(problem, colors=has_colors(sys.stderr)))
     say_validated(made.validated)
-    for skipped in made.skipped:
-        say(f"Skipped {plain(skipped.name)}: {skipped.why}")
+    say_expanded(made.validated)
+    say_skipped(made.skipped)
     if made.skipped and not made.queued:
         say("nothing new to queue; --again makes a run anew")
     broken = len(made.validated.configs) - len(made.validated.valid)
@@ -122,6 +126,30 @@ def say_validated(validated: Validated) -> None:
             say(f"{plain(file)}: {plain(line)}")
     for note in validated.notes:
         say(f"note: {plain(note)}")
+
+
+def say_expanded(validated: Validated) -> None:
+    """How many runs the sweeps come to; where there is one, of what."""
+    sweeps = [config for config in validated.valid if config.dimensions]
+    if sweeps:
+        runs = sum(len(config.specs) for config in sweeps)
+        of = f" ({plain(' x '.join(sweeps[0].dimensions))})" if len(sweeps) == 1 else ""
+        say(f"Expanded {len(sweeps)} config{'s' if len(sweeps) > 1 else ''} to {runs} run{'s' if runs > 1 else ''}{of}")
+
+
+def say_skipped(skipped: Sequence[Skipped]) -> None:
+    """Each of a few; many are counted."""
+    if len(skipped) <= _MOST_SKIPPED:
+        for run in skipped:
+            say(f"Skipped {plain(run.spec.label)}: {plain(run.why)}")
+        return
+    twins = sum(run.status is None for run in skipped)
+    there = Counter(str(run.status) for run in skipped if run.status)
+    if there:
+        statuses = ", ".join(f"{count} {status}" for status, count in there.items())
+        say(f"Skipped {there.total()} runs that are there already ({statuses})")
+    if twins:
+        say(f"Skipped {twins} runs that are the same as another")
 
 
 def has_errors(problems: Sequence[Problem]) -> bool:

@@ -1,0 +1,51 @@
+"""Dotted keys: `lr` and `model.depth` of a config, `tasks.train.epochs` of one of its tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Mapping
+from typing import Any, NamedTuple
+
+
+class Place(NamedTuple):
+    """Where a key leads: along `path` into the parameters of a task, or into those of the file (`task` None)."""
+
+    task: str | None
+    path: tuple[str, ...]
+
+
+def place_of(key: str, names: Container[str], tasks: Iterable[str]) -> Place:
+    """The place that `key` means in a config with these top-level `names` and ids of `tasks`, which may be dotted too.
+
+    ValueError: it names no parameter; the text says why.
+    """
+    first, *rest = path = key.split(".")
+    if key in names:
+        return Place(None, (key,))
+    if not all(path):
+        raise ValueError("is no dotted name")
+    if first != "tasks" or not rest:
+        return Place(None, tuple(path))
+    for length in range(len(rest) - 1, 0, -1):  # the longest id that there is
+        task = ".".join(rest[:length])
+        if task in tasks:
+            return Place(task, tuple(rest[length:]))
+    raise ValueError("names no task and a parameter of it")
+
+
+def value_at(mapping: Mapping[str, Any], path: Iterable[str]) -> Any:
+    """The value that `path` leads to; None where there is none."""
+    value: Any = mapping
+    for step in path:
+        if not isinstance(value, Mapping):
+            return None
+        value = value.get(step)
+    return value
+
+
+def with_value(mapping: Mapping[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:
+    """`mapping` with `value` at the end of `path`, mappings made on the way; copied is only what changes."""
+    first, *rest = path
+    if rest:
+        inner = mapping.get(first)
+        value = with_value(inner if isinstance(inner, Mapping) else {}, tuple(rest), value)
+    return {**mapping, first: value}

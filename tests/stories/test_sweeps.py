@@ -1,0 +1,104 @@
+"""One config, many runs: swept, run, readied again, extended."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import commit_files, git, gitorch, gitorch_json, write
+
+TASKS = """
+class Train:
+    def __init__(self, config):
+        self.config = config
+    def validate(self):
+        return [f"seed {self.config['seed']} is odd"] if self.config.get("odd") else []
+    def run(self):
+        return {"score": self.config["lr"] * self.config["seed"]}
+"""
+SWEEP = """\
+lr: 1
+gitorch:
+  matrix: {lr: [0.5, 2], seed: [1, 2, 3]}
+tasks:
+  - {id: train, method: Train}
+  - {id: say, command: "echo {lr} {seed} > {outputDir}/said.txt"}
+"""
+
+
+@pytest.fixture
+def swept(project: Path) -> Path:
+    commit_files(project, {"Tasks.py": TASKS, "experiments/penguins.yaml": SWEEP})
+    return project
+
+
+def labels(root: Path, status: str = "COMPLETE") -> list[str]:
+    """The labels of all runs, oldest first, each of which has this status."""
+    runs = gitorch_json(root, "list")["runs"][::-1]
+    assert {run["status"] for run in runs} == {status}
+    return [run["label"].removeprefix("penguins ") for run in runs]
+
+
+SIX = [f"lr={lr} seed={seed}" for lr in (0.5, 2) for seed in (1, 2, 3)]
+
+
+def test_a_sweep_from_ready_to_list(swept: Path) -> None:
+    ready = gitorch(swept, "ready")
+    assert ready.stderr.splitlines()[0] == "Expanded 1 config to 6 runs (lr x seed)"
+    assert [line.split("  ")[1].removeprefix("penguins ") for line in ready.stdout.splitlines()] == SIX
+    assert labels(swept, "WAITING") == SIX
+    gitorch(swept, "run", "-j", "2")
+    runs = gitorch_json(swept, "list")["runs"]
+    assert {run["metrics"]["score"] for run in runs} == {0.5, 1, 1.5, 2, 4, 6}
+    assert all(run["swept"] == ["lr", "seed"] for run in runs)
+    shown = gitorch_json(swept, "show", "penguins lr=2 seed=3")["run"]
+    assert (shown["params"], shown["metrics"]) == ({"lr": 2, "seed": 3}, {"score": 6})
+
+    again = gitorch(swept, "ready")
+    assert again.stdout == ""
+    assert again.stderr.count("there already as") == 6
+    assert labels(swept) == SIX
+
+
+def test_an_extended_sweep_queues_only_what_is_new(swept: Path) -> None:
+    gitorch(swept, "run", "experiments")
+    extended = SWEEP.replace("[0.5, 2]", "[0.5, 2, 4]").replace("[1, 2, 3]", '"range(1, 5)"')
+    write(swept, "experiments/penguins.yaml", extended)
+    new = ["lr=0.5 seed=4", "lr=2 seed=4", *(f"lr=4 seed={seed}" for seed in (1, 2, 3, 4))]
+    queued = gitorch_json(swept, "ready")["queued"]
+    assert [run["label"].removeprefix("penguins ") for run in queued] == new
+    git(swept, "commit", "-qam", "More of it")
+    made = gitorch_json(swept, "ready")
+    assert made["queued"] == []
+    assert len(made["skipped"]) == 12
+    assert "Skipped 12 runs that are there already (6 COMPLETE, 6 WAITING)" in gitorch(swept, "ready").stderr
+
+
+def test_an_old_sweep_is_extended_at_its_own_pin(swept: Path) -> None:
+    gitorch(swept, "run", "experiments")
+    old = git(swept, "rev-parse", "HEAD")
+    commit_files(swept, {"Tasks.py": TASKS + "# other code\n"})
+    write(swept, "experiments/penguins.yaml", SWEEP.replace("[1, 2, 3]", "[1, 2, 3, 4]"))
+    made = gitorch_json(swept, "ready", "--at", old)
+    assert [run["label"] for run in made["queued"]] == ["penguins lr=0.5 seed=4", "penguins lr=2 seed=4"]
+    assert gitorch_json(swept, "show", "@")["run"]["pin"]["commit"] == old
+    assert len(gitorch_json(swept, "ready", "--dry-run")["queued"]) == 8
+
+
+def test_what_validate_says_of_many_points_is_said_once(swept: Path) -> None:
+    write(swept, "experiments/penguins.yaml", SWEEP.replace("lr: 1", "odd: true\nlr: 1"))
+    checked = gitorch(swept, "check", code=1)
+    assert "error: seed 2 is odd (in penguins lr=0.5 seed=2 and 1 more)\n" in checked.stdout
+    assert checked.stdout.count("error:") == 3
+    write(swept, "experiments/penguins.yaml", SWEEP.replace("method: Train", "method: Trian"))
+    problems = gitorch_json(swept, "ready", code=1)["problems"]
+    assert [problem["message"] for problem in problems] == ["there is no class 'Trian' in Tasks.py (in all 6 runs)"]
+
+
+def test_the_limit_is_raised_by_the_command_it_names(swept: Path) -> None:
+    write(swept, "experiments/penguins.yaml", SWEEP.replace("[1, 2, 3]", "range(10000)"))
+    refused = gitorch(swept, "check", code=1).stdout
+    command = next(line for line in refused.splitlines() if "help:" in line).partition("help: ")[2]
+    git(swept, *command.split()[1:])
+    assert "Expanded 1 config to 20000 runs (lr x seed)" in gitorch(swept, "check").stderr
