@@ -2,12 +2,15 @@
 
 On a machine that has other things to do, look at the processor time: a crowd of threads gets more of it than its share.
 
-    python -m tests.benchmarks.run [run] [start] [commit] [ready] [--rounds N]
+    python -m tests.benchmarks.run [NAME…] [--rounds N]
 
-run      100 trivial runs with -j 2, less `gitorch run` of an empty queue, against `xargs -P2` over the same process
-start    --help, list, status and show with 1,000 runs, against `python -c pass`
-commit   an attempt committed to the results branch with 20,000 runs, against one with none
-ready    `ready` of 100 configs, less `ready` where nothing is new
+run        100 trivial runs with -j 2, less `gitorch run` of an empty queue, against `xargs -P2` over the same process
+start      --help, list, status and show with 1,000 runs, against `python -c pass`
+commit     an attempt committed to the results branch with 20,000 runs, against one with none
+ready      `ready` of 100 configs, less `ready` where nothing is new
+worktree   a further worktree of a commit of 5,000 files, against `git worktree add`
+size       what 1,000 small runs take on the results branch, as they were committed and packed by `git repack -ad`
+memory     what `gitorch run` holds in memory after 500, 2,500 and 5,000 runs
 """
 
 from __future__ import annotations
@@ -23,12 +26,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from gitorch import runner
 from gitorch.git.repository import Repository
 from gitorch.git.results import ResultsBranch
+from gitorch.git.worktrees import materialise
 from gitorch.interpreter.environment import STAND_IN
 from gitorch.model.ids import run_id, run_path
 
@@ -113,11 +118,11 @@ def benchmark_start(room: Path, rounds: int) -> None:
 
 def benchmark_commit(room: Path, rounds: int) -> None:
     measures: dict[str, Callable[[], Any]] = {}
-    for count in (0, 20_000):
-        root = make_project(room / f"commit-{count}", 1, TASK_LINES["command"])
+    for filled in (0, 20_000):
+        root = make_project(room / f"commit-{filled}", 1, TASK_LINES["command"])
         gitorch(root, "run", "experiments")
-        fill(root, count)
-        measures[f"{count} runs"] = _committing(root)
+        fill(root, filled)
+        measures[f"{filled} runs"] = _committing(root)
     took = interleaved(measures, 20 * rounds)
     few, many = took.values()
     show("commit with 0 runs", few)
@@ -156,15 +161,69 @@ def benchmark_ready(room: Path, rounds: int) -> None:
     show("the difference", work, unit=RUNS)
 
 
+def benchmark_worktree(room: Path, rounds: int) -> None:
+    root = make_project(room / "worktree", 0, TASK_LINES["class"], files=5000)
+    repo = Repository.discover(root)
+    commit = subprocess.check_output(["git", "-C", root, "rev-parse", "HEAD"], text=True).strip()
+    places = (repo.workspace / f"{number}" / "tree" for number in count())
+
+    def by_git() -> None:
+        add = ["git", "-C", root, "worktree", "add", "-q", "--detach", next(places), commit]
+        subprocess.run(add, check=True, stderr=subprocess.DEVNULL)
+
+    def by_gitorch() -> None:
+        materialise(repo, commit, next(places))
+
+    by_gitorch(), by_gitorch()  # from the second on there is a template
+    took = interleaved({"git": by_git, "gitorch": by_gitorch}, rounds)
+    show("5,000 files: git worktree add", took["git"])
+    show("5,000 files: a further worktree", took["gitorch"], baseline=took["git"])
+
+
+def benchmark_size(room: Path, _: int) -> None:
+    runs = 1000
+    root = make_project(room / "size", runs, TASK_LINES["class"])
+    gitorch(root, "ready")
+    gitorch(root, "run", "-j", "2")
+    packs = root / ".git" / "objects" / "pack"
+    left = len(list(packs.glob("*.pack"))), sum(1 for _ in packs.parent.glob("??/*"))
+    as_committed = _size(packs.parent)
+    subprocess.run(["git", "-C", root, "repack", "-adq"], check=True)
+    print(f"{runs} runs left {left[0]} packs and {left[1]} loose objects")
+    print(
+        f"as committed {as_committed / runs / 1024:.2f} KiB a run, packed {_size(packs.parent) / runs / 1024:.2f} KiB"
+    )
+
+
+def _size(directory: Path) -> int:
+    """In bytes, of the blocks on the disk."""
+    return sum(512 * path.stat().st_blocks for path in directory.rglob("*") if path.is_file())
+
+
+def benchmark_memory(room: Path, _: int) -> None:
+    root = make_project(room / "memory", 5000, TASK_LINES["command"])
+    gitorch(root, "ready")
+    command = [str(Path(sys.executable).with_name("gitorch")), "run", "-j", "2"]
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as worker:
+        assert worker.stderr
+        ended = 0
+        for line in worker.stderr:
+            ended += "COMPLETE" in line
+            if "COMPLETE" in line and ended in (500, 2500, 5000):
+                status = Path(f"/proc/{worker.pid}/status").read_text()
+                resident = next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))
+                print(f"after {ended:5} runs {int(resident) / 1024:8.1f} MiB", flush=True)
+
+
 # What they share
 
 
-def make_project(root: Path, configs: int, task: str) -> Path:
-    """A repository of 20 files, with so many configs beside them."""
-    files = {f"package/module{number}.py": f"x = {number}\n" * 50 for number in range(18)}
-    files |= {"Tasks.py": TASKS, "README.md": "A project.\n", ".gitignore": "experiments/\n"}
-    files |= {f"experiments/c{number}.yaml": f"seed: {number}\ntasks:\n  - {task}\n" for number in range(configs)}
-    for name, content in files.items():
+def make_project(root: Path, configs: int, task: str, files: int = 20) -> Path:
+    """A repository of so many files, with so many configs beside them."""
+    contents = {f"package{n // 50}/module{n}.py": f"x = {n}\n" * 50 for n in range(files - 2)}
+    contents |= {"Tasks.py": TASKS, "README.md": "A project.\n", ".gitignore": "experiments/\n"}
+    contents |= {f"experiments/point{n}.yaml": f"seed: {n}\ntasks:\n  - {task}\n" for n in range(configs)}
+    for name, content in contents.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
@@ -236,7 +295,15 @@ def sealed_room() -> Iterator[Path]:
         yield Path(directory)
 
 
-BENCHMARKS = {"run": benchmark_run, "start": benchmark_start, "commit": benchmark_commit, "ready": benchmark_ready}
+BENCHMARKS = {
+    "run": benchmark_run,
+    "start": benchmark_start,
+    "commit": benchmark_commit,
+    "ready": benchmark_ready,
+    "worktree": benchmark_worktree,
+    "size": benchmark_size,
+    "memory": benchmark_memory,
+}
 
 
 def main() -> None:
