@@ -28,7 +28,7 @@ from pathlib import Path
 from gitorch.errors import Refused
 from gitorch.git.repository import Repository
 from gitorch.tools.faults import boundary
-from gitorch.tools.files import write_aside
+from gitorch.tools.files import read_small, write_aside
 
 LOCK_REASON = "gitorch"
 _MARK = "gitorch.json"
@@ -92,7 +92,7 @@ def real_path(path: Path) -> Path:
 def pointed_at(path: Path) -> Path | None:
     """The administrative directory that the `.git` file in `path` names."""
     try:
-        line = (path / ".git").read_bytes()
+        line = read_small(path / ".git")
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         return None
     return Path(os.fsdecode(line[len(b"gitdir: ") :].rstrip(b"\n"))) if line.startswith(b"gitdir: ") else None
@@ -119,7 +119,7 @@ def read_mark(repo: Repository, path: Path) -> Mark | None:
     if pointed_at(path) != admin:
         return None
     try:
-        value = json.loads((admin / _MARK).read_bytes())
+        value = json.loads(read_small(admin / _MARK))
     except (FileNotFoundError, ValueError):  # a power cut can leave it empty
         return None
     return Mark(
@@ -182,9 +182,12 @@ def only_one_at(path: Path) -> Iterator[int]:
 
 def _lock_directory(directory: Path) -> int:
     while True:
-        with suppress(FileNotFoundError, FileExistsError):  # the latter of one that was there, and just then removed
-            directory.mkdir(parents=True, exist_ok=True)
+        try:
             descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            with suppress(FileNotFoundError, FileExistsError):  # the latter: it was there, and just then removed
+                directory.mkdir(parents=True, exist_ok=True)
+        else:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             with suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(descriptor), directory.stat()):
@@ -298,10 +301,10 @@ def _is_empty_file(path: Path) -> bool:
 def _is_admin(repo: Repository, directory: Path) -> bool:
     """Whether this is an administrative directory of ours, by the reason of its lock, the first thing git writes."""
     try:
-        reason = (directory / "locked").read_text()
+        reason = read_small(directory / "locked")
     except OSError:
         return False
-    return reason.strip() == LOCK_REASON and directory.is_relative_to(repo.common_dir)
+    return reason.strip() == LOCK_REASON.encode() and directory.is_relative_to(repo.common_dir)
 
 
 def _tree_of(repo: Repository, admin: Path) -> Path | None:
@@ -309,7 +312,7 @@ def _tree_of(repo: Repository, admin: Path) -> Path | None:
     if not _is_admin(repo, admin):
         return None
     try:
-        return Path(os.fsdecode((admin / "gitdir").read_bytes().rstrip(b"\n"))).parent
+        return Path(os.fsdecode(read_small(admin / "gitdir").rstrip(b"\n"))).parent
     except FileNotFoundError:
         return None
 
@@ -328,12 +331,15 @@ def trash(repo: Repository) -> Path:
 
 def _move_to_trash(repo: Repository, path: Path) -> None:
     name = f"{path.name}.{secrets.token_hex(6)}"
-    path.chmod(path.stat().st_mode | 0o700)  # a directory that may not be written cannot be moved either
     try:
-        path.rename(trash(repo) / name)
-        boundary()
-    except OSError:  # another file system
-        delete(path.rename(path.with_name(f".{name}")))
+        path.rename(repo.workspace / "trash" / name)
+    except OSError:
+        path.chmod(path.stat().st_mode | 0o700)  # a directory that may not be written cannot be moved either
+        try:
+            path.rename(trash(repo) / name)
+        except OSError:  # another file system
+            delete(path.rename(path.with_name(f".{name}")))
+    boundary()
 
 
 def _entries(directory: Path) -> list[Path]:

@@ -109,30 +109,30 @@ def _stat_data(state: os.stat_result, mode: int) -> bytes:
     )
 
 
-def is_untouched(root: Path, index_file: Path) -> bool:
-    """Whether every file of the index is surely as it was when the index was written; no file is read.
+def untouched(root: Path, index_file: Path) -> Index | None:
+    """The index if every file of it is surely as it was when the index was written; no file is read.
 
-    False may also mean that it cannot be told from here.
+    None may also mean that it cannot be told from here.
     """
     try:
         written = index_file.stat().st_mtime_ns
         index = Index(index_file.read_bytes())
         top = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     except (OSError, ValueError, struct.error):
-        return False
+        return None
     try:
         for directory in index.directories:  # a symlink in its place could lead to the same files, elsewhere
             if not stat.S_ISDIR(os.lstat(directory, dir_fd=top).st_mode):
-                return False
+                return None
         for entry in index.entries:
             state = os.lstat(entry.path, dir_fd=top)
             if not index.agrees(entry, state) or _is_racy(state.st_mtime_ns, written):
-                return False
+                return None
     except OSError:
-        return False
+        return None
     finally:
         os.close(top)
-    return True
+    return index
 
 
 def _is_racy(changed: int, written: int) -> bool:

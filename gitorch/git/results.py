@@ -33,6 +33,7 @@ DEFAULT_BRANCH = "gitorch/results"
 KEPT = "refs/gitorch/kept/results"
 OWN_NAMES = frozenset({b"README.md", b"runs", b"killed"})
 _RECORDS_AT_ONCE = 2000
+_CHANGES_BEFORE_FREE = 50
 _LONGEST_POINTER = 200
 _NEVER_POINTERS = (".json", "/.gitattributes")
 
@@ -65,6 +66,7 @@ class ResultsBranch:
         self.repo = repo
         self.name = repo.config("branch") or DEFAULT_BRANCH
         self.ref = f"refs/heads/{self.name}"
+        self._changes = 0
 
     def tip(self) -> str | None:
         """The newest commit; of a branch that is not there, the one it would be brought back from."""
@@ -204,6 +206,10 @@ class ResultsBranch:
                 yield change
             finally:
                 change.close()
+                self._changes += 1
+                if self._changes % _CHANGES_BEFORE_FREE == 0:
+                    # libgit2 keeps every pack open that it ever read, also those that a repack has replaced.
+                    self.repo.pygit.free()
 
     def _runs(self, tip: str | None) -> list[tuple[str, str]]:
         """Every run's id and tree."""

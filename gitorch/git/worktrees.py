@@ -18,12 +18,12 @@ from gitorch.errors import NotFound, Refused
 from gitorch.git import admin
 from gitorch.git.admin import LOCK_REASON, Mark, admin_directory, empty_trash, only_one_at, throw_away
 from gitorch.git.command import GitFailed, call_git, call_git_items, call_git_text
-from gitorch.git.index import Index, is_untouched, is_whole
+from gitorch.git.index import is_whole, untouched
 from gitorch.git.repository import Repository
 from gitorch.git.submodules import fill_submodules
 from gitorch.git.template import copy_template, is_left_to_git, save_template
 from gitorch.tools.faults import boundary
-from gitorch.tools.files import write_aside
+from gitorch.tools.files import read_small, write_aside
 
 __all__ = [
     "Modified",
@@ -122,7 +122,7 @@ def modified(repo: Repository, path: Path, commit: str) -> Modified:
     No git is started where the files' stat data tell that nothing was.
     """
     kept = _kept_index(repo, path, commit)
-    if is_untouched(path, kept):
+    if untouched(path, kept):
         return UNMODIFIED
     _require_index(path, kept, commit)
     files = _changed(repo, path, kept, commit)
@@ -180,11 +180,12 @@ def _is_as_made(repo: Repository, path: Path, commit: str) -> bool:
     if (
         admin.read_mark(repo, path) != Mark(commit=commit)
         or set(os.listdir(directory)) != {*admin.FILES, kept.name}  # noqa: PTH208
-        or (directory / "HEAD").read_bytes() != f"{commit}\n".encode()
-        or not is_untouched(path, kept)
+        or read_small(directory / "HEAD") != f"{commit}\n".encode()
     ):
         return False
-    files = Index(kept.read_bytes())
+    files = untouched(path, kept)
+    if files is None:
+        return False
     tracked = {b".git", *files.directories, *(entry.path for entry in files.entries)}
     mode = path.stat().st_mode
     for inside in (b"", *files.directories):
@@ -256,7 +257,7 @@ def _bring(repo: Repository, path: Path, mark: Mark, commit: str, lock: int) -> 
     if not mark.is_of_this_boot:
         admin.write_names(directory, path, mark.commit)
         kept.unlink(missing_ok=True)  # made anew, without stat data: every file is written again
-    elif mark.commit == commit and head.exists() and head.read_bytes() == line and is_untouched(path, kept):
+    elif mark.commit == commit and head.exists() and head.read_bytes() == line and untouched(path, kept):
         _replace(directory / "index", kept)
         return mark
     if mark.commit != commit:

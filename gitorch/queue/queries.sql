@@ -125,9 +125,12 @@ WHERE (:only IS NULL OR run IN (SELECT value FROM json_each(:only)))
 
 -- name: next_runs
 -- The runs that will be begun next, in order; one may come more than once. Read as far as needed.
-SELECT r.id, r.payload FROM claimable AS c CROSS JOIN runs AS r ON r.id = c.run
+SELECT r.id FROM claimable AS c CROSS JOIN runs AS r ON r.id = c.run
 WHERE r.worker IS NULL AND (:only IS NULL OR c.run IN (SELECT value FROM json_each(:only)))
 ORDER BY c.priority DESC, c.seq, c.position;
+
+-- name: payload
+SELECT payload FROM runs WHERE id = :run;
 
 -- name: runs
 -- The live runs, in order of arrival.

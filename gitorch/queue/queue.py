@@ -360,15 +360,19 @@ class Queue:
         """How many tasks can be claimed, now or after their backoff, on a machine that has `of`."""
         return int(self._fetch("claimable", only=_json(only), **_amounts(of))[0][0])
 
-    def next_runs(self, limit: int, only: Sequence[str] | None = None) -> list[tuple[str, Mapping[str, Any]]]:
-        """The runs that will be begun next, in order: id and payload."""
-        found: dict[str, Mapping[str, Any]] = {}
+    def next_runs(self, limit: int, only: Sequence[str] | None = None) -> list[str]:
+        """The runs that will be begun next, in order."""
+        found: dict[str, None] = {}
         with self._transaction("DEFERRED") as run:
             for row in run("next_runs", only=_json(only)):
-                found.setdefault(row["id"], json.loads(row["payload"]))
+                found.setdefault(row["id"])
                 if len(found) == limit:
                     break
-        return list(found.items())
+        return list(found)
+
+    def payload(self, run_id: str) -> Mapping[str, Any] | None:
+        rows = self._fetch("payload", run=run_id)
+        return json.loads(rows[0]["payload"]) if rows else None
 
     def running_of(self, worker: str) -> list[Claim]:
         """What `worker` claimed and has not ended."""

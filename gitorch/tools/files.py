@@ -8,6 +8,17 @@ from pathlib import Path
 
 from gitorch.tools.faults import boundary
 
+_SMALL = 64 << 10
+
+
+def read_small(path: Path) -> bytes:
+    """The content of a file of at most 64 KiB, in a third of the system calls that `Path.read_bytes` takes."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(descriptor, _SMALL)
+    finally:
+        os.close(descriptor)
+
 
 def write_aside(path: Path, data: bytes, *, durable: bool = False) -> None:
     """Put `data` at `path` by one rename; `durable`: it survives a power cut once this returns.

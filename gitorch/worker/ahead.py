@@ -22,8 +22,15 @@ def materialise_next(site: Site, only: Sequence[str] | None = None) -> None:
 
     Raises GitorchError, OSError.
     """
-    for run, payload in site.queue.next_runs(site.worktrees_ahead, only):
-        _materialise(site, run, Payload.from_json(payload))
+    for run in site.queue.next_runs(site.worktrees_ahead, only):
+        if wanted := _wanted(site, run):
+            _materialise(site, run, wanted)
+
+
+def _wanted(site: Site, run: str) -> Payload | None:
+    """What is to be made ready; None if the run has left the queue."""
+    payload = site.queue.payload(run)
+    return Payload.from_json(payload) if payload else None
 
 
 def _materialise(site: Site, run: str, wanted: Payload) -> None:
@@ -83,20 +90,24 @@ class Ahead:
     def _look(self) -> None:
         self._looking.clear()
         before, self._there = self._there, set()
-        for run, payload in self._site.queue.next_runs(self._site.worktrees_ahead, self._only):
-            if run not in before:
-                self._make(run, Payload.from_json(payload))
+        for run in self._site.queue.next_runs(self._site.worktrees_ahead, self._only):
+            if run not in before and (wanted := _wanted(self._site, run)):
+                self._make(run, wanted)
             self._there.add(run)
 
     def _make(self, run: str, wanted: Payload) -> None:
-        if self._finished and not wanted.spec.link:
-            self._hand_on(self._finished.popleft(), run, wanted.pin.commit)
-        _materialise(self._site, run, wanted)
+        if not (self._finished and not wanted.spec.link and self._hand_on(run, wanted.pin.commit)):
+            _materialise(self._site, run, wanted)
 
-    def _hand_on(self, finished: _Finished, run: str, commit: str) -> None:
+    def _hand_on(self, run: str, commit: str) -> bool:
+        finished = self._finished.popleft()
         left, tree = (self._site.directory(name).tree for name in (finished.run, run))
-        worktrees.hand_on(self._site.repository, left, tree, commit)
-        self._clear(finished)
+        if not worktrees.hand_on(self._site.repository, left, tree, commit):
+            self._clear(finished)
+            return False
+        if not finished.keep_files:
+            move_to_trash(self._site.repository, left.parent)
+        return True
 
     def _retire(self, finished: _Finished) -> None:
         self._finished.append(finished)

@@ -119,6 +119,8 @@ def _bring_to_pin(site: Site, attempt: Attempt) -> None:
 
 def _is_begun(site: Site, attempt: Attempt) -> bool:
     """Whether another attempt of the run was made before; told by the queue alone, which is quick."""
+    if attempt.claim.number == 1 and len(attempt.payload.spec.tasks) == 1:
+        return False
     queued = site.queue.run(attempt.claim.run)
     unfinished = queued.tasks if queued else ()
     return len(unfinished) < len(attempt.payload.spec.tasks) or sum(task.attempts for task in unfinished) > 1

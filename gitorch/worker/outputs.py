@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import json
 import os
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -240,7 +241,10 @@ def clear_place(run: RunDirectory) -> None:
 
 def _is_replaced(directory: Path) -> bool:
     """Whether something else than a directory is there. A link is not followed: it may lead to what is nobody's."""
-    return directory.is_symlink() or (directory.exists() and not directory.is_dir())
+    try:
+        return not stat.S_ISDIR(directory.lstat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def _files(

@@ -200,7 +200,7 @@ class Pool:
             self._to_commit.put(_Wish.NOW)
 
     def _wait(self) -> None:
-        with selectors.DefaultSelector() as selector:
+        with selectors.PollSelector() as selector:  # made and used with one system call
             for source in (self._inbox.fileno(), *self._engine.descriptors()):
                 selector.register(source, selectors.EVENT_READ)
             selector.select(self._engine.poll_interval_s if self._engine.poll_interval_s else WISHES_S)

@@ -39,7 +39,7 @@ class Surroundings:
     """Asked once each, by any thread."""
 
     def __init__(self, site: Site, environment: Mapping[str, str]) -> None:
-        self.environment = environment
+        self.environment = dict(environment)  # once: os.environ decodes whatever is asked of it, every time
         self.secrets = secrets_of(environment)
         self._site = site
         self._interpreters: dict[str, Interpreter] = {}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gitorch.git.command import call_git_items
-from gitorch.git.index import Index, is_untouched
+from gitorch.git.index import Index, untouched
 from tests.conftest import commit_files, git
 from tests.git.conftest import ODD
 
@@ -84,11 +84,11 @@ def test_anything_but_a_plain_index_is_left_to_git(project: Path, deed: object) 
     assert callable(deed)
     os.utime(project / "README.md", (1, 1))
     git(project, "status")
-    assert is_untouched(project, project / ".git/index")
+    assert untouched(project, project / ".git/index")
     deed(project)
     with pytest.raises(ValueError):  # noqa: PT011  the reasons are for nobody but the reader of the code
         read(project)
-    assert not is_untouched(project, project / ".git/index")
+    assert untouched(project, project / ".git/index") is None
 
 
 @pytest.mark.parametrize(
@@ -107,4 +107,4 @@ def test_a_change_that_the_times_cannot_show_is_not_trusted(
     os.utime(project / "README.md", ns=(changed_ns, changed_ns))
     git(project, "update-index", "--refresh")
     os.utime(project / ".git/index", ns=(written_ns, written_ns))
-    assert is_untouched(project, project / ".git/index") is trusted
+    assert (untouched(project, project / ".git/index") is not None) is trusted

@@ -477,3 +477,13 @@ def test_a_full_disk_is_said_in_words(branch: ResultsBranch) -> None:
             change.put("runs/x", b"")
     finally:
         packing.unlink()
+
+
+def test_packs_that_a_repack_has_replaced_are_let_go(branch: ResultsBranch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "_CHANGES_BEFORE_FREE", 10)
+    for number in range(30):
+        put(branch, f"{number:012x}")
+        git(branch.repo.root, "repack", "-adq")
+    mapped = Path("/proc/self/maps").read_text().splitlines()
+    replaced = {line for line in mapped if str(branch.repo.common_dir) in line and line.endswith("(deleted)")}
+    assert len(replaced) <= 2 * 10  # the pack and its index
