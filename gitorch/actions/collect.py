@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from gitorch.actions.lookup import all_records
+from gitorch.actions.lookup import records_of
 from gitorch.actions.transition import Selection, change
 from gitorch.errors import UsageError
 from gitorch.git.repack import count_packs, repack
@@ -20,6 +20,7 @@ from gitorch.model.record import Record
 from gitorch.model.retention import Retention, in_error_since, is_overdue
 from gitorch.model.status import Status
 from gitorch.worker import leftovers
+from gitorch.worker.catalog import Catalog
 from gitorch.worker.leftovers import Leftover
 from gitorch.worker.recover import catch_up
 from gitorch.worker.site import Site
@@ -58,7 +59,10 @@ def collect(site: Site, *, older_than: str | None = None, dry_run: bool = False)
     retention = retention_of(site, older_than)
     if not dry_run:
         catch_up(site)
-    failed = _overdue(site, all_records(site), retention)
+    catalog = Catalog.of(site)
+    live, _ = catalog.standing()
+    in_error = records_of(site, catalog, [row.id for row in live if row.status is Status.ERROR])
+    failed = _overdue(site, in_error, retention)
     if not dry_run:
         _fail(site, failed, retention)
     removed = leftovers.find(site)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from gitorch.actions.lookup import find_record, queued_runs
+from gitorch.actions.lookup import find_record
 from gitorch.errors import NotFound
 from gitorch.git import artifacts
 from gitorch.model.ids import run_path
@@ -58,7 +58,7 @@ def logs(
 
 def _begun(site: Site, record: Record) -> dict[str, int]:
     """The number of the last attempt of each task that had one."""
-    queued = queued_runs(site).get(record.id)
+    queued = site.queue.run(record.id) if site.queue_path.exists() else None
     running = {task.id: task.attempts for task in queued.tasks if task.status is Status.RUNNING} if queued else {}
     counts = {task.id: running.get(task.id, task.attempt_count) for task in record.tasks}
     return {task: count for task, count in counts.items() if count}

@@ -26,6 +26,7 @@ from gitorch.model.status import Status
 from gitorch.tools.clock import stamp
 from gitorch.tools.locks import taken
 from gitorch.worker.ahead import clear_away, materialise_next
+from gitorch.worker.catalog import Catalog
 from gitorch.worker.commit import trailers
 from gitorch.worker.recover import catch_up, new_run
 from gitorch.worker.site import Site
@@ -127,7 +128,7 @@ def ready(
         for spec in config.specs
     ]
     with _one_at_a_time(site):  # or two that look at the same moment both queue the same run
-        there = {} if again else _there_already(site)
+        there = {} if again else _there_already(site, candidates)
         new, others = (candidates, []) if again else _divided(candidates, there)
         records = _records(site, new, pin, validated.interpreters, hold=hold, priority=priority)
         if records and not dry_run:
@@ -212,13 +213,10 @@ def _one_at_a_time(site: Site) -> Iterator[None]:
         yield
 
 
-def _there_already(site: Site) -> dict[str, tuple[str, Status]]:
-    """Id and status by identity, of all runs but the FAILED ones."""
-    return {
-        record["identity"]: (record["id"], Status(record["status"]))
-        for record in site.results.records()
-        if record["status"] != Status.FAILED
-    }
+def _there_already(site: Site, candidates: Sequence[_Candidate]) -> dict[str, tuple[str, Status]]:
+    """Id and status by identity, of those that are there in any status but FAILED."""
+    found = Catalog.of(site).by_identity({candidate.identity for candidate in candidates})
+    return {identity: (run, status) for identity, (run, status, _) in found.items()}
 
 
 def _divided(candidates: Sequence[_Candidate], there: Container[str]) -> tuple[list[_Candidate], list[_Candidate]]:

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from gitorch.actions.collect import fail_overdue, retention_of
-from gitorch.actions.lookup import all_records, find_records
+from gitorch.actions.lookup import find_rows
 from gitorch.engines.registry import ENGINES
 from gitorch.errors import GitorchError, Refused, UsageError
 from gitorch.model.announce import Announcement, AttemptEnded, Listener, Noticed
+from gitorch.model.row import Row
 from gitorch.model.status import Status
 from gitorch.tools.locks import taken
+from gitorch.worker.catalog import Catalog
 from gitorch.worker.liveness import WorkerLocks, this_worker
 from gitorch.worker.pool import Pool, Summary
 from gitorch.worker.recover import recover
@@ -72,8 +74,9 @@ def run(
     surroundings = Surroundings(site, environment)
     worker = this_worker(secrets.token_hex(6))
     locks = WorkerLocks.of(site.state, worker.id)
-    only = [record.id for record in find_records(site, references)] if references else None
-    _require_live(site, only)  # as they were when they were named: recovery may bring them to their end
+    named = find_rows(Catalog.of(site), references)
+    _require_live(named)  # as they were when they were named: recovery may bring them to their end
+    only = [row.id for row in named] if references else None
     collected: dict[str, tuple[str, Status]] = {}
 
     def hear(heard: Announcement) -> None:
@@ -122,9 +125,9 @@ def workable(site: Site, ids: Sequence[str]) -> list[str]:
     """Those of these runs that a worker of this clone can take up."""
     clone = site.repository.clone_id()
     return [
-        record.id
-        for record in find_records(site, ids)
-        if record.clone == clone and record.status in (Status.WAITING, Status.RUNNING)
+        row.id
+        for row in find_rows(Catalog.of(site), ids)
+        if row.clone == clone and row.status in (Status.WAITING, Status.RUNNING)
     ]
 
 
@@ -138,25 +141,25 @@ def jobs_of(text: str | None, site: Site) -> int:
     return int(chosen)
 
 
-def _require_live(site: Site, only: Sequence[str] | None) -> None:
+def _require_live(named: Sequence[Row]) -> None:
     """Runs named explicitly must be such that they can be run."""
-    for record in find_records(site, only or []):
-        if record.status in (Status.WAITING, Status.RUNNING):
+    for row in named:
+        if row.status in (Status.WAITING, Status.RUNNING):
             continue
         instead = {
-            Status.COMPLETE: f"gitorch rerun {record.id} makes and runs it anew",
-            Status.ERROR: f"gitorch retry {record.id} lets it continue where it failed",
-            Status.HOLD: f"gitorch release {record.id} lets it be run",
-            Status.FAILED: f"gitorch resubmit {record.id} queues it again",
+            Status.COMPLETE: f"gitorch rerun {row.id} makes and runs it anew",
+            Status.ERROR: f"gitorch retry {row.id} lets it continue where it failed",
+            Status.HOLD: f"gitorch release {row.id} lets it be run",
+            Status.FAILED: f"gitorch resubmit {row.id} queues it again",
         }
-        message = f"{record.label} ({record.id}) is {record.status} and cannot be run"
-        raise Refused(message, hint=instead[record.status])
+        message = f"{row.label} ({row.id}) is {row.status} and cannot be run"
+        raise Refused(message, hint=instead[row.status])
 
 
 def _worked(site: Site, summary: Summary) -> Worked:
     """What became of the runs: one that was stopped on its way is WAITING, now that nobody is at it."""
-    left = any(status is Status.RUNNING for _, status in summary.runs.values())
-    now = {record.id: record.status for record in all_records(site)} if left else {}
+    left = [run for run, (_, status) in summary.runs.items() if status is Status.RUNNING]
+    now = {row.id: row.status for row in Catalog.of(site).rows(left)} if left else {}
     return Worked(
         runs=tuple(
             RunEnd(id=run, label=label, status=now.get(run, status)) for run, (label, status) in summary.runs.items()

@@ -6,11 +6,13 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gitorch.actions.lookup import find_record
+from gitorch.actions.lookup import records_of
 from gitorch.actions.waiting import circumstances, why
 from gitorch.model.ids import run_path
 from gitorch.model.record import Attempt, Record, TaskRecord
+from gitorch.model.row import Row
 from gitorch.model.status import LIVE
+from gitorch.worker.catalog import Catalog
 from gitorch.worker.site import Site
 
 
@@ -27,7 +29,8 @@ class Shown:
 
 def show(site: Site, reference: str) -> Shown:
     """Raises NotFound, UsageError."""
-    record = find_record(site, reference)
+    catalog = Catalog.of(site)
+    [record] = records_of(site, catalog, catalog.find([reference]))
     earlier = [
         (task.id, f"{run_path(record.id)}/tasks/{task.id}/{number}/attempt.json")
         for task in record.tasks
@@ -39,7 +42,8 @@ def show(site: Site, reference: str) -> Shown:
         if data is not None:  # a number that was claimed and given back before it ran leaves a gap
             attempts.setdefault(task_id, []).append(Attempt.from_json(json.loads(data)))
     whole = replace(record, tasks=tuple(_whole(task, attempts) for task in record.tasks))
-    return Shown(record=whole, why=why(record, circumstances(site)) if record.status in LIVE else None)
+    row = Row.of(record.to_json())
+    return Shown(record=whole, why=why(row, circumstances(site, catalog)) if record.status in LIVE else None)
 
 
 def _whole(task: TaskRecord, attempts: dict[str, list[Attempt]]) -> TaskRecord:

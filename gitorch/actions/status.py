@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gitorch.actions.lookup import all_records
 from gitorch.actions.waiting import Circumstances, circumstances, running_task, why
 from gitorch.model.estimate import Estimate, from_durations, from_progress, together
-from gitorch.model.record import Record
-from gitorch.model.status import LIVE, Status
+from gitorch.model.row import Row
+from gitorch.model.status import Status
 from gitorch.queue.queue import QueuedTask, Worker
 from gitorch.tools.clock import parse
+from gitorch.worker.catalog import Catalog
 from gitorch.worker.events import read_progress
 from gitorch.worker.site import Site
 
@@ -82,21 +80,18 @@ class SiteStatus:
 def status(site: Site, *, moment: datetime | None = None) -> SiteStatus:
     """How things stand now."""
     moment = moment or datetime.now(UTC)
-    records = all_records(site)
-    known = circumstances(site)
-    past = _durations(records)
+    catalog = Catalog.of(site)
+    live, counts = catalog.standing()
+    known = circumstances(site, catalog)
+    past = Past(catalog)
     last = len(known.queued)
-    live = sorted(
-        (record for record in records if record.status in LIVE),
-        key=lambda record: (known.position.get(record.id, last), record.created),
-    )
-    runs = tuple(_live_run(site, record, known, past, moment) for record in live)
-    counts = Counter(record.status for record in records)
+    live.sort(key=lambda row: (known.position.get(row.id, last), row.created))
+    runs = tuple(_live_run(site, row, known, past, moment) for row in live)
     running = [task for run in known.queued.values() for task in run.tasks if task.status is Status.RUNNING]
     going_on = [run for run in runs if run.status in (Status.WAITING, Status.RUNNING)]
     estimates = [run.eta for run in going_on if run.eta]
     return SiteStatus(
-        counts={status: counts[status] for status in Status},
+        counts={status: counts.get(status, 0) for status in Status},
         runs=runs,
         workers=tuple(
             LiveWorker(worker=worker, tasks=sum(task.worker == worker.id for task in running))
@@ -107,68 +102,63 @@ def status(site: Site, *, moment: datetime | None = None) -> SiteStatus:
     )
 
 
-def _live_run(
-    site: Site, record: Record, known: Circumstances, past: dict[str, list[float]], moment: datetime
-) -> LiveRun:
-    running = running_task(known.queued.get(record.id))
+class Past:
+    """How long the tasks of each kind took that succeeded, read when it is asked for."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._durations: dict[tuple[str, str], list[float]] = {}
+        self._estimates: dict[tuple[str, str], Estimate | None] = {}
+
+    def estimate(self, name: str, task: str, elapsed_s: float | None) -> Estimate | None:
+        """The time that is left of a task of this kind; None: it has not begun."""
+        kind = (name, task)
+        if kind not in self._durations:
+            self._durations[kind] = self._catalog.durations(name, task)
+            self._estimates[kind] = from_durations(self._durations[kind])
+        return self._estimates[kind] if elapsed_s is None else from_durations(self._durations[kind], elapsed_s)
+
+
+def _live_run(site: Site, row: Row, known: Circumstances, past: Past, moment: datetime) -> LiveRun:
+    running = running_task(known.queued.get(row.id))
     progress = read_progress(_events_of(site, running)) if running else None
     elapsed = (moment - parse(running.started)).total_seconds() if running and running.started else None
     return LiveRun(
-        id=record.id,
-        name=record.name,
-        label=record.label,
-        status=record.status,
-        task=running.id if running else _next_task(record),
+        id=row.id,
+        name=row.name,
+        label=row.label,
+        status=row.status,
+        task=running.id if running else _next_task(row),
         progress=progress,
         elapsed_s=None if elapsed is None else round(max(elapsed, 0.0), 3),
-        eta=_eta(record, running, progress, elapsed or 0.0, past),
-        why=why(record, known),
+        eta=_eta(row, running, progress, elapsed or 0.0, past),
+        why=why(row, known),
     )
 
 
-def _next_task(record: Record) -> str | None:
+def _next_task(row: Row) -> str | None:
     order = {Status.ERROR: 0, Status.WAITING: 1, Status.HOLD: 2}
-    pending = [task for task in record.tasks if task.status in order]
+    pending = [task for task in row.tasks if task.status in order]
     return min(pending, key=lambda task: order[task.status]).id if pending else None
 
 
 def _eta(
-    record: Record,
-    running: QueuedTask | None,
-    progress: tuple[float, float] | None,
-    elapsed_s: float,
-    past: dict[str, list[float]],
+    row: Row, running: QueuedTask | None, progress: tuple[float, float] | None, elapsed_s: float, past: Past
 ) -> Estimate | None:
     """The time until the run is over: of the running task by its progress, of all others by earlier ones."""
     parts: list[Estimate] = []
-    for task in record.tasks:
+    for task in row.tasks:
         if task.status is Status.COMPLETE:
             continue
         if task.status not in (Status.WAITING, Status.RUNNING):
             return None
-        known = past.get(_kind(record, task.id), [])
-        if running and task.id == running.id:
-            estimate = (from_progress(*progress, elapsed_s) if progress else None) or from_durations(known, elapsed_s)
-        else:
-            estimate = from_durations(known)
+        runs = running is not None and task.id == running.id
+        told = from_progress(*progress, elapsed_s) if runs and progress else None
+        estimate = told or past.estimate(row.name, task.id, elapsed_s if runs else None)
         if estimate is None:
             return None
         parts.append(estimate)
     return Estimate(sum(part.p50 for part in parts), sum(part.p80 for part in parts)) if parts else None
-
-
-def _durations(records: Sequence[Record]) -> dict[str, list[float]]:
-    """How long the tasks of each kind took that succeeded."""
-    found: dict[str, list[float]] = {}
-    for record in records:
-        for task in record.tasks:
-            if task.status is Status.COMPLETE and task.attempts:
-                found.setdefault(_kind(record, task.id), []).append(task.attempts[-1].duration_s)
-    return found
-
-
-def _kind(record: Record, task: str) -> str:
-    return f"{record.name}/{task}"
 
 
 def _events_of(site: Site, task: QueuedTask) -> Path:

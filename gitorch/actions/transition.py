@@ -10,17 +10,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gitorch.actions.lookup import all_records, find_records, queued_runs
-from gitorch.actions.lookup import now as laid
+from gitorch.actions.lookup import find_rows
 from gitorch.errors import Refused, UsageError
 from gitorch.model.record import Record
+from gitorch.model.row import Row
 from gitorch.model.status import Status, sources, verbs
 from gitorch.model.transitions import CHANGES, Wish, has_something_to_hold
 from gitorch.queue.queue import QueuedRun, Tip
 from gitorch.tools.clock import now
 from gitorch.worker.ahead import clear_away, materialise_next
+from gitorch.worker.catalog import Catalog
 from gitorch.worker.commit import read_record, trailers
-from gitorch.worker.liveness import living
 from gitorch.worker.recover import catch_up, new_run
 from gitorch.worker.site import Site
 
@@ -69,19 +69,18 @@ def change(site: Site, verb: str, selection: Selection, *, why: str | None = Non
     at = now()
     with site.results.changing() as branch:
         before = branch.tip
-        queued = queued_runs(site)
-        alive = living(site.state, site.queue.workers())
+        catalog = Catalog(site)
         changed = []
-        for record in chosen:
-            current = read_record(branch, record.id)
+        for row in chosen:
+            current = read_record(branch, row.id)
             if current is None:
-                raise Refused(f"{record.label} ({record.id}) was removed meanwhile")
-            if laid(current, queued, alive).status is not record.status:
+                raise Refused(f"{row.label} ({row.id}) was removed meanwhile")
+            if catalog.laid(current).status is not row.status:
                 raise Refused(
-                    f"{record.label} ({record.id}) was {record.status} a moment ago and is not any more",
-                    hint=f"see what it is: gitorch show {record.id}",
+                    f"{row.label} ({row.id}) was {row.status} a moment ago and is not any more",
+                    hint=f"see what it is: gitorch show {row.id}",
                 )
-            wish = Wish(source=record.status, by=by, at=at, why=why, running=running_tasks(queued.get(record.id)))
+            wish = Wish(source=row.status, by=by, at=at, why=why, running=running_tasks(catalog.queued.get(row.id)))
             changed.append(CHANGES[verb](current, wish))
             branch.put_record(changed[-1].to_json())
         after = branch.commit(subject(verb, changed), trailers(changed))
@@ -92,27 +91,25 @@ def change(site: Site, verb: str, selection: Selection, *, why: str | None = Non
     )
 
 
-def select(site: Site, verb: str, selection: Selection) -> tuple[list[Record], tuple[tuple[str, str], ...]]:
+def select(site: Site, verb: str, selection: Selection) -> tuple[list[Row], tuple[tuple[str, str], ...]]:
     """The runs to be changed, and the others with why not."""
+    catalog = Catalog.of(site)
     if selection.is_named:
-        records = find_records(site, selection.references)
+        rows = find_rows(catalog, selection.references)
     else:
         if not (selection.everything or selection.status or selection.name):
             raise UsageError(f"which runs? gitorch {verb} ID…, --status S, --name GLOB or --all")
-        records = [record for record in all_records(site) if _matches(record, selection)]
-    queued = queued_runs(site)
-    refusals = [(record, refusal(site, verb, record, queued.get(record.id))) for record in records]
-    refused = [(record, said) for record, said in refusals if said]
+        rows = [row for row in catalog.rows() if _matches(row, selection)]
+    refusals = [(row, refusal(site, verb, row, catalog.queued.get(row.id))) for row in rows]
+    refused = [(row, said) for row, said in refusals if said]
     if selection.is_named and refused:
         [(message, hint), *_] = [said for _, said in refused]
         more = f" (and {len(refused) - 1} more of these runs)" if len(refused) > 1 else ""
         raise Refused(message + more, hint)
-    return [record for record, said in refusals if not said], tuple(
-        (record.id, message) for record, (message, _) in refused
-    )
+    return [row for row, said in refusals if not said], tuple((row.id, message) for row, (message, _) in refused)
 
 
-def refusal(site: Site, verb: str, record: Record, queued: QueuedRun | None) -> tuple[str, str | None] | None:
+def refusal(site: Site, verb: str, record: Record | Row, queued: QueuedRun | None) -> tuple[str, str | None] | None:
     """Why `verb` is not possible, and what is; None: it is."""
     run = f"{record.label} ({record.id})"
     try:
@@ -131,7 +128,7 @@ def refusal(site: Site, verb: str, record: Record, queued: QueuedRun | None) -> 
     return None
 
 
-def require_own(site: Site, verb: str, record: Record) -> None:
+def require_own(site: Site, verb: str, record: Record | Row) -> None:
     """Only the clone that made a run changes it. Raises Refused."""
     if record.clone != site.repository.clone_id():
         raise Refused(
@@ -155,10 +152,10 @@ def subject(verb: str, records: Sequence[Record]) -> str:
 OPERATOR_VERBS = (*CHANGES, "kill")
 
 
-def _matches(record: Record, selection: Selection) -> bool:
-    if selection.status and record.status is not selection.status:
+def _matches(row: Row, selection: Selection) -> bool:
+    if selection.status and row.status is not selection.status:
         return False
-    return selection.name is None or fnmatch.fnmatchcase(record.name, selection.name)
+    return selection.name is None or fnmatch.fnmatchcase(row.name, selection.name)
 
 
 def _fail(site: Site, records: Sequence[Record], _: Tip) -> None:

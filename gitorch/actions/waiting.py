@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gitorch.actions.lookup import queued_runs
-from gitorch.model.record import Record, TaskRecord, can_go_on
+from gitorch.model.row import Row, TaskRow
 from gitorch.model.spec import Resources
-from gitorch.model.status import Status
+from gitorch.model.status import Status, states
 from gitorch.queue.queue import QueuedRun, QueuedTask, Worker
 from gitorch.tools.clock import now
 from gitorch.worker import capacity
+from gitorch.worker.catalog import Catalog
 from gitorch.worker.liveness import living
 from gitorch.worker.site import Site
 
@@ -30,8 +30,8 @@ class Circumstances:
     first: str | None  # the run that goes before all others
 
 
-def circumstances(site: Site) -> Circumstances:
-    queued = queued_runs(site)
+def circumstances(site: Site, catalog: Catalog) -> Circumstances:
+    queued = catalog.queued
     workers = site.queue.workers() if site.queue_path.exists() else []
     going_on = [run for run in queued.values() if any(task.status in _GOING_ON for task in run.tasks) and not run.held]
     going_on.sort(key=lambda run: -max(task.priority for task in run.tasks))  # stable: first in, first out
@@ -47,61 +47,60 @@ def circumstances(site: Site) -> Circumstances:
     )
 
 
-def why(record: Record, known: Circumstances) -> str | None:
+def why(run: Row, known: Circumstances) -> str | None:
     """In words; None of a run that runs, or is over."""
-    queued = known.queued.get(record.id)
-    match record.status:
+    queued = known.queued.get(run.id)
+    match run.status:
         case Status.COMPLETE | Status.FAILED:
             return None
-        case _ if record.clone != known.clone:
+        case _ if run.clone != known.clone:
             return "it belongs to another clone"
         case Status.ERROR:
-            return _of_error(record)
+            return _of_error(run)
         case Status.HOLD:
-            return _of_hold(record)
+            return run.hold or "held"
         case Status.RUNNING if queued and _is_orphaned(queued, known):
             return "its worker is gone: gitorch run takes it up again"
         case Status.RUNNING if running_task(queued):
             return None
         case _:
-            return _of_waiting(record, queued, known)
+            return _of_waiting(run, queued, known)
 
 
 _GOING_ON = (Status.WAITING, Status.RUNNING)
 
 
-def _of_error(record: Record) -> str:
-    task = next(task for task in record.tasks if task.status is Status.ERROR)
-    waiting = [other.id for other in record.tasks if other.status is Status.WAITING]
-    reason = f"{task.id}: {task.attempts[-1].outcome if task.attempts else 'it failed'}"
+def _of_error(run: Row) -> str:
+    task = next(task for task in run.tasks if task.status is Status.ERROR)
+    waiting = [other.id for other in run.tasks if other.status is Status.WAITING]
+    reason = f"{task.id}: {task.failure}"
     return f"{reason}; {', '.join(waiting)} wait{'s' if len(waiting) == 1 else ''} for it" if waiting else reason
 
 
-def _of_hold(record: Record) -> str:
-    if record.hold is None:
-        return "held"
-    return f"held by {record.hold.by}" + (f": {record.hold.why}" if record.hold.why else "")
-
-
-def _of_waiting(record: Record, queued: QueuedRun | None, known: Circumstances) -> str:
+def _of_waiting(run: Row, queued: QueuedRun | None, known: Circumstances) -> str:
     if not known.alive:
         return "no worker is running: gitorch run"
     tasks = {task.id: task for task in queued.tasks} if queued else {}
-    task = next((task for task in record.tasks if task.status is Status.WAITING and can_go_on(record, task)), None)
+    waiting = (
+        task
+        for task, (status, ready) in zip(run.tasks, states(run.tasks), strict=True)
+        if status is Status.WAITING and ready
+    )
+    task = next(waiting, None)
     entry = tasks.get(task.id) if task else None
     if entry and entry.not_before and entry.not_before > known.at:
         return f"{entry.id} is tried again at {entry.not_before}"
     if task and (missing := _missing(task, known.free)):
         return missing
-    if before := known.position.get(record.id, 0):
+    if before := known.position.get(run.id, 0):
         return f"behind {before} run{'s' if before > 1 else ''}, the first is {known.first}"
     return "a worker takes it next"
 
 
-def _missing(task: TaskRecord, free: Resources | None) -> str | None:
+def _missing(task: TaskRow, free: Resources | None) -> str | None:
     """The resource that there is not enough of just now."""
-    wanted = task.spec.resources
-    if free is None:
+    wanted = task.resources
+    if free is None or wanted is None:
         return None
     for name, asked, there in (
         ("cpus", wanted.cpus, free.cpus),

@@ -1,18 +1,14 @@
-"""Runs as text: lists, one run, what differs, how things stand."""
+"""Runs as text: one run, what differs, how things stand."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gitorch.actions.compare import Compared
-from gitorch.actions.listing import columns_that_differ
 from gitorch.actions.status import LiveRun, SiteStatus
-from gitorch.cli.style import duration, number, one_line, paint, paint_status, plain, table
+from gitorch.cli.style import duration, local_time, number, one_line, paint, paint_status, plain, table
 from gitorch.model.compare import CodeDifference, OutputDifference, ValueDifference
 from gitorch.model.estimate import Estimate
 from gitorch.model.record import Record, TaskRecord
@@ -23,48 +19,6 @@ _COMMIT = 10
 _DIGEST = 12  # as many digits tell two contents apart; --json gives all
 _MAX_NAMED = 20  # commits, files and outputs; --code, --stat and --json give all
 SECTIONS = ("code", "config", "environment", "data", "metrics", "outputs")
-# What every row has: the header of a CSV that has no row.
-_CSV_HEADER = ("id", "name", "label", "status", "commit", "created", "started", "ended", "duration_s")
-
-
-def render_list(records: Sequence[Record], *, all_columns: bool, colors: bool) -> str:
-    """A table, newest first, of the parameters and metrics in which the runs differ."""
-    cells = [_list_cells(record) for record in records]
-    kept = ["id", "name", "status", "created", "took"]
-    shown = columns_that_differ(cells) if len(cells) > 1 and not all_columns else list(_union(cells))
-    optional = [key for key in _union(cells) if key not in kept and key in shown]
-    header = [*kept[:3], *optional, *kept[3:]]
-    rows = [
-        [paint_status(record.status, on=colors) if key == "status" else plain(row.get(key, "")) for key in header]
-        for record, row in zip(records, cells, strict=True)
-    ]
-    return "\n".join(table(rows, header=[plain(name) for name in header], colors=colors))
-
-
-def render_csv(records: Sequence[Record]) -> str:
-    """All columns, params and metrics prefixed with what they are."""
-    rows = [
-        {
-            "id": record.id,
-            "name": record.name,
-            "label": record.label,
-            "status": str(record.status),
-            "commit": record.pin.commit,
-            **{f"params.{key}": render_value(value) for key, value in record.spec.params.items()},
-            **{f"metrics.{key}": "" if value is None else value for key, value in record.metrics.items()},
-            "created": record.created,
-            "started": record.started or "",
-            "ended": record.ended or "",
-            "duration_s": "" if record.duration_s is None else record.duration_s,
-        }
-        for record in records
-    ]
-    text = io.StringIO()
-    header = tuple(_union(rows)) or _CSV_HEADER
-    writer = csv.DictWriter(text, header, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().removesuffix("\n")
 
 
 def render_run(record: Record, why: str | None = None, *, colors: bool) -> str:
@@ -169,11 +123,6 @@ def estimate(left: Estimate) -> str:
     return near if near == far else f"{near} to {far}"
 
 
-def local_time(stamp: str | None) -> str:
-    """A recorded time as the clock on the wall shows it."""
-    return f"{datetime.fromisoformat(stamp).astimezone():%Y-%m-%d %H:%M:%S}" if stamp else ""
-
-
 def size(count: int) -> str:
     """`812 B`, `1.4 MiB`."""
     if count < 1024:
@@ -188,23 +137,6 @@ def size(count: int) -> str:
 
 def _files(count: int | None) -> str:
     return "" if count is None else f"{count} file{'s' if count > 1 else ''}, "
-
-
-def _list_cells(record: Record) -> dict[str, str]:
-    return {
-        "id": record.id,
-        "name": record.name,
-        "status": str(record.status),
-        "commit": record.pin.commit[:_COMMIT],
-        **{key: render_value(value) for key, value in record.spec.params.items()},
-        **{key: number(value) for key, value in record.metrics.items()},
-        "created": local_time(record.created),
-        "took": duration(record.duration_s),
-    }
-
-
-def _union(rows: Iterable[Mapping[str, Any]]) -> dict[str, None]:
-    return dict.fromkeys(key for row in rows for key in row)
 
 
 def _tasks(record: Record, colors: bool) -> list[str]:

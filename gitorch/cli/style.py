@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TextIO
 
 from gitorch.model.status import Status
@@ -71,6 +72,11 @@ def duration(seconds: float | None) -> str:
             return f"{seconds // 3600:.0f}h{seconds % 3600 // 60:02.0f}m"
         case _:
             return f"{seconds // 86400:.0f}d{seconds % 86400 // 3600:02.0f}h"
+
+
+def local_time(stamp: str | None) -> str:
+    """A recorded time as the clock on the wall shows it."""
+    return f"{datetime.fromisoformat(stamp).astimezone():%Y-%m-%d %H:%M:%S}" if stamp else ""
 
 
 def number(value: object) -> str:

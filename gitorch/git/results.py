@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import secrets
 import time
 from collections.abc import Iterator, Sequence
@@ -32,6 +33,7 @@ from gitorch.tools.readable_json import render_json
 DEFAULT_BRANCH = "gitorch/results"
 KEPT = "refs/gitorch/kept/results"
 OWN_NAMES = frozenset({b"README.md", b"runs", b"killed"})
+_OID = re.compile(rb"[0-9a-f]{40}")
 _RECORDS_AT_ONCE = 2000
 _CHANGES_BEFORE_FREE = 50
 _LONGEST_POINTER = 200
@@ -70,6 +72,9 @@ class ResultsBranch:
 
     def tip(self) -> str | None:
         """The newest commit; of a branch that is not there, the one it would be brought back from."""
+        with contextlib.suppress(OSError):  # the commonest case without starting git: a file overrides packed-refs
+            if _OID.fullmatch(oid := self._loose.read_bytes().strip()):
+                return oid.decode()
         found = run_git(self.repo.root, "rev-parse", "--verify", "--quiet", self.ref)
         if found.returncode == 0:
             return found.stdout.decode().strip()
@@ -106,19 +111,23 @@ class ResultsBranch:
 
     def records(self, at: str | None = None) -> Iterator[dict[str, Any]]:
         """The records of all runs, by id."""
-        runs = self._runs(at or self.tip())
-        for start in range(0, len(runs), _RECORDS_AT_ONCE):
-            names = [f"{tree}:record.json" for _, tree in runs[start : start + _RECORDS_AT_ONCE]]
-            for data in read_objects(self.repo.root, names):
-                if record := _parsed(data):
-                    yield record
+        return self._records([f"{tree}:record.json" for _, tree in self._runs(at or self.tip())])
+
+    def records_of(self, runs: Sequence[str], at: str | None = None) -> Iterator[dict[str, Any]]:
+        """Those of these runs that are there."""
+        tip = at or self.tip()
+        return self._records([f"{tip}:{run_path(run)}/record.json" for run in runs] if tip else [])
 
     def changed_runs(self, since: str | None, tip: str) -> list[str]:
         """The runs in which `tip` differs from the commit `since`; all of them where that is not known."""
-        if since is None or run_git(self.repo.root, "cat-file", "-e", f"{since}^{{commit}}").returncode:
+        if since is None or not self.has(since):
             return self.run_ids(tip)
         paths = call_git_items(self.repo.root, "diff-tree", "-r", "-z", "--name-only", since, tip, "--", "runs/")
         return list(dict.fromkeys(path.split("/")[2] for path in paths))
+
+    def has(self, commit: str) -> bool:
+        """Whether this clone has the commit."""
+        return run_git(self.repo.root, "cat-file", "-e", f"{commit}^{{commit}}").returncode == 0
 
     def history(self, path: str) -> list[Step]:
         """The commits that changed `path`, newest first; they go on where it was removed since."""
@@ -210,6 +219,12 @@ class ResultsBranch:
                 if self._changes % _CHANGES_BEFORE_FREE == 0:
                     # libgit2 keeps every pack open that it ever read, also those that a repack has replaced.
                     self.repo.pygit.free()
+
+    def _records(self, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+        for start in range(0, len(names), _RECORDS_AT_ONCE):
+            for data in read_objects(self.repo.root, names[start : start + _RECORDS_AT_ONCE]):
+                if record := _parsed(data):
+                    yield record
 
     def _runs(self, tip: str | None) -> list[tuple[str, str]]:
         """Every run's id and tree."""

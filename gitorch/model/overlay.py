@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
 
-from gitorch.model.record import Record, can_go_on
-from gitorch.model.status import Status, run_status
+from gitorch.model.status import Status, run_status, states
+
+if TYPE_CHECKING:
+    from gitorch.model.record import Record
+    from gitorch.model.row import Row
+
+Run = TypeVar("Run", "Record", "Row")
 
 
-def laid_over(record: Record, tasks: Mapping[str, Status], *, in_hand: bool) -> Record:
-    """`record` with the statuses that the queue has of its `tasks`; `in_hand`: a living worker is at it."""
-    if record.status in (Status.COMPLETE, Status.FAILED) or not tasks:
-        return record
-    now = replace(record, tasks=tuple(replace(task, status=tasks.get(task.id, task.status)) for task in record.tasks))
-    states = [(task.status, can_go_on(now, task)) for task in now.tasks]
-    return replace(now, status=run_status(states, started=in_hand))
+def laid_over(run: Run, tasks: Mapping[str, Status], *, in_hand: bool) -> Run:
+    """`run` with the statuses that the queue has of its `tasks`; `in_hand`: a living worker is at it."""
+    if run.status in (Status.COMPLETE, Status.FAILED) or not tasks:
+        return run
+    now = replace(run, tasks=tuple(replace(task, status=tasks.get(task.id, task.status)) for task in run.tasks))
+    return replace(now, status=run_status(states(now.tasks), started=in_hand))

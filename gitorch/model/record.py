@@ -14,7 +14,7 @@ from typing import Any
 from gitorch.model.outcome import Outcome
 from gitorch.model.pin import Pin
 from gitorch.model.spec import RunSpec, TaskSpec, given
-from gitorch.model.status import Status, run_status
+from gitorch.model.status import Status, run_status, states
 
 SCHEMA = "gitorch/record/v1"
 HISTORY_KEPT = 50
@@ -83,6 +83,10 @@ class TaskRecord:
     @property
     def id(self) -> str:
         return self.spec.id
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return self.spec.needs
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -387,14 +391,9 @@ def after_attempt(record: Record, collected: Collected, *, by: str) -> Record:
     return _settled(changed, at=attempt.ended, by=by, why=None if done else f"{task.id}: {attempt.outcome}")
 
 
-def can_go_on(record: Record, task: TaskRecord) -> bool:
-    """Whether everything that `task` needs is complete."""
-    return all(record.task(needed).status is Status.COMPLETE for needed in task.spec.needs)
-
-
 def _settled(record: Record, *, at: str, by: str, why: str | None) -> Record:
     """`record` with the status that its tasks give it, a change of it noted."""
-    status = run_status(((task.status, can_go_on(record, task)) for task in record.tasks), started=True)
+    status = run_status(states(record.tasks), started=True)
     over = status not in (Status.RUNNING, Status.WAITING)
     record = replace(record, status=status, ended=at if over else None)
     if status is record.history[-1].target:

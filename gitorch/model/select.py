@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from gitorch.errors import NotFound, UsageError
 from gitorch.model.ids import SHORTEST_PREFIX, is_id_prefix
@@ -21,29 +21,50 @@ class Named(NamedTuple):
     created: str
 
 
-def find(reference: str, runs: Sequence[Named]) -> str:
-    """The id of the run that `reference` means; `runs` are newest first.
+class Runs(Protocol):
+    """All runs, as far as is needed to find one."""
+
+    def __len__(self) -> int: ...
+
+    def newest(self, back: int) -> str | None:
+        """The id of the latest run (0), of the one before (1), and so on."""
+        ...
+
+    def called(self, name: str) -> str | None:
+        """The id of the newest run with this id, label or name."""
+        ...
+
+    def beginning(self, prefix: str) -> Sequence[Named]:
+        """The runs whose ids begin so, newest first."""
+        ...
+
+
+def find(reference: str, runs: Runs) -> str:
+    """The id of the run that `reference` means.
 
     Raises NotFound, and UsageError with the candidates where it is ambiguous.
     """
-    if not runs:
-        raise NotFound(f"no run is called {reference!r}: there are no runs yet", hint="gitorch ready")
     if match := _LATEST.match(reference):
-        back = int(match[1] or 0)
-        if back >= len(runs):
-            raise NotFound(f"there is no {reference}, only {len(runs)} runs", hint="gitorch list shows them")
-        return runs[back].id
-    for run in runs:
-        if reference in (run.id, run.label, run.name):
-            return run.id
-    if is_id_prefix(reference):
-        found = [run for run in runs if run.id.startswith(reference)]
+        if run := runs.newest(int(match[1] or 0)):
+            return run
+    elif run := runs.called(reference):
+        return run
+    elif is_id_prefix(reference):
+        found = runs.beginning(reference)
         if len(found) == 1:
             return found[0].id
         if found:
             lines = "\n".join(f"  {run.id}  {run.label}  {run.created}" for run in found)
             raise UsageError(f"{reference} is the beginning of {len(found)} runs:\n{lines}", hint="give more of the id")
+    raise _not_found(reference, len(runs))
+
+
+def _not_found(reference: str, count: int) -> NotFound:
+    if not count:
+        return NotFound(f"no run is called {reference!r}: there are no runs yet", hint="gitorch ready")
     hint = "gitorch list shows what there is"
+    if _LATEST.match(reference):
+        return NotFound(f"there is no {reference}, only {count} runs", hint=hint)
     if len(reference) < SHORTEST_PREFIX:
         hint = f"a prefix of an id takes {SHORTEST_PREFIX} digits or more; {hint}"
-    raise NotFound(f"no run is called {reference!r}", hint=hint)
+    return NotFound(f"no run is called {reference!r}", hint=hint)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 
 class Status(StrEnum):
@@ -58,10 +58,24 @@ def verbs(source: Status) -> tuple[str, ...]:
     return tuple(dict.fromkeys(move.verb for move in TRANSITIONS if move.source is source))
 
 
-def run_status(tasks: Iterable[tuple[Status, bool]], *, started: bool) -> Status:
-    """A run's status, derived from its tasks.
+class Task(Protocol):
+    @property
+    def id(self) -> str: ...
+    @property
+    def status(self) -> Status: ...
+    @property
+    def needs(self) -> tuple[str, ...]: ...
 
-    `tasks` gives each task's status and whether it could go on, that is whether nothing it needs is in the way;
+
+def states(tasks: Sequence[Task]) -> list[tuple[Status, bool]]:
+    """Each task's status, and whether it can go on: whether everything that it needs is complete."""
+    complete = {task.id for task in tasks if task.status is Status.COMPLETE}
+    return [(task.status, complete.issuperset(task.needs)) for task in tasks]
+
+
+def run_status(tasks: Iterable[tuple[Status, bool]], *, started: bool) -> Status:
+    """A run's status, derived from the `states` of its tasks.
+
     `started` says whether a living worker has the run in hand: such a run is RUNNING until none of its tasks runs or
     can go on. Then it is COMPLETE, else ERROR if a task is, else HOLD.
     """

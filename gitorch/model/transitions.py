@@ -6,6 +6,7 @@ from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, replace
 
 from gitorch.model.record import Change, Hold, Record, TaskRecord, noted
+from gitorch.model.row import Row
 from gitorch.model.status import Status
 
 
@@ -62,7 +63,7 @@ CHANGES: Mapping[str, Callable[[Record, Wish], Record]] = {
 }
 
 
-def has_something_to_hold(record: Record, running: Container[str]) -> bool:
+def has_something_to_hold(record: Record | Row, running: Container[str]) -> bool:
     return any(task.status is Status.WAITING and task.id not in running for task in record.tasks)
 
 

@@ -134,10 +134,10 @@ SELECT payload FROM runs WHERE id = :run;
 
 -- name: runs
 -- The live runs, in order of arrival.
-SELECT id, payload, worker, held FROM runs ORDER BY seq;
+SELECT id, worker, held FROM runs ORDER BY seq;
 
 -- name: run
-SELECT id, payload, worker, held FROM runs WHERE id = :run;
+SELECT id, worker, held FROM runs WHERE id = :run;
 
 -- name: tasks
 -- The tasks of all live runs, each run's together, in order.

@@ -20,7 +20,7 @@ from gitorch.errors import Busy, GitorchError, Refused
 from gitorch.model.outcome import Outcome
 from gitorch.model.spec import Resources
 from gitorch.model.status import Status
-from gitorch.queue.statements import schema, statements, upgrade
+from gitorch.queue.statements import schema, split, statements, upgrade
 from gitorch.tools.faults import boundary
 
 UNLIMITED = Resources(cpus=1e9, gpus=1 << 30, memory_bytes=1 << 62)
@@ -93,7 +93,6 @@ class QueuedTask:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueuedRun:
     id: str
-    payload: Mapping[str, Any]
     worker: str | None  # who has it in hand
     held: bool
     tasks: tuple[QueuedTask, ...]
@@ -177,7 +176,7 @@ class Queue:
         with self._transaction() as run:
             version = self._connection.execute("PRAGMA user_version").fetchone()[0]
             for script in [schema()] if version == 0 else map(upgrade, range(version, VERSION)):
-                for statement in _split(script):
+                for statement in split(script):
                     self._connection.execute(statement)
             self._connection.execute(f"PRAGMA user_version = {VERSION}")
             known = run("get_meta", key="home").fetchone()
@@ -475,16 +474,6 @@ def explained(path: Path | None = None) -> Iterator[None]:
         ) from error
 
 
-def _split(script: str) -> Iterator[str]:
-    """The statements of a script (executescript would commit the transaction it runs in)."""
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
-
-
 def _amounts(resources: Resources) -> dict[str, float]:
     return {"cpus": resources.cpus, "gpus": resources.gpus, "memory": resources.memory_bytes}
 
@@ -517,7 +506,6 @@ def _task(row: sqlite3.Row) -> QueuedTask:
 def _run(row: sqlite3.Row, tasks: Sequence[QueuedTask]) -> QueuedRun:
     return QueuedRun(
         id=row["id"],
-        payload=json.loads(row["payload"]),
         worker=row["worker"],
         held=bool(row["held"]),
         tasks=tuple(tasks),

@@ -13,6 +13,7 @@ from gitorch.git.code import CodeDigests
 from gitorch.git.repository import Repository
 from gitorch.git.results import ResultsBranch
 from gitorch.model.workspace import RunDirectory
+from gitorch.queue.index import Index
 from gitorch.queue.queue import Queue
 from gitorch.tools import filesystem
 
@@ -42,6 +43,12 @@ class Site:
         from gitorch.config.load import is_config  # noqa: PLC0415  with YAML: 60 ms
 
         return CodeDigests(self.repository, is_config)
+
+    @cached_property
+    def index(self) -> Index:
+        """What is asked of all records together; `catalog.py` knows how to ask. On a network file system in memory."""
+        shared = not filesystem.is_network(filesystem.kind_of(self.state))
+        return Index(self.state / "index.db" if shared else None, home=self._home())
 
     @property
     def queue_path(self) -> Path:

@@ -7,11 +7,27 @@ import pytest
 from gitorch.errors import NotFound, UsageError
 from gitorch.model.select import Named, find
 
-RUNS = [
-    Named("abcd11111111", "penguins", "penguins lr=0.1", "2026-01-03"),
-    Named("abcd22222222", "penguins", "penguins lr=0.2", "2026-01-02"),
-    Named("ef0033333333", "whales", "whales", "2026-01-01"),
-]
+
+class Listed(list[Named]):
+    """Runs in a list, newest first: the simplest that can be searched."""
+
+    def newest(self, back: int) -> str | None:
+        return self[back].id if back < len(self) else None
+
+    def called(self, name: str) -> str | None:
+        return next((run.id for run in self if name in (run.id, run.label, run.name)), None)
+
+    def beginning(self, prefix: str) -> list[Named]:
+        return [run for run in self if run.id.startswith(prefix)]
+
+
+RUNS = Listed(
+    [
+        Named("abcd11111111", "penguins", "penguins lr=0.1", "2026-01-03"),
+        Named("abcd22222222", "penguins", "penguins lr=0.2", "2026-01-02"),
+        Named("ef0033333333", "whales", "whales", "2026-01-01"),
+    ]
+)
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def list_(
 ) -> None:
     """All runs, newest first; only the columns that differ."""
     from gitorch.actions.listing import listing  # noqa: PLC0415
-    from gitorch.cli.render import render_csv, render_list  # noqa: PLC0415
+    from gitorch.cli.listing import render_csv, render_list  # noqa: PLC0415
 
     found = listing(site_here())
     if json_:

@@ -114,7 +114,8 @@ def demo(
     from gitorch.actions.demo import create  # noqa: PLC0415
     from gitorch.actions.listing import listing  # noqa: PLC0415
     from gitorch.actions.ready import ready as make_ready  # noqa: PLC0415
-    from gitorch.cli.render import SECTIONS, render_comparison, render_list  # noqa: PLC0415
+    from gitorch.cli.listing import render_list  # noqa: PLC0415
+    from gitorch.cli.render import SECTIONS, render_comparison  # noqa: PLC0415
 
     colors = has_colors(sys.stdout)
     path = create(directory or Path("penguins"))
@@ -126,7 +127,7 @@ def demo(
     say_worked(worked)
     runs = listing(site).runs
     print("\n$ gitorch list\n" + render_list(runs, all_columns=False, colors=colors))
-    ranked = sorted(runs, key=lambda record: record.metrics.get("accuracy") or 0.0)
+    ranked = sorted(runs, key=lambda row: row.metrics.get("accuracy") or 0.0)
     first, last = ranked[0].name, ranked[-1].name
     print(f"\n$ gitorch compare {first} {last}")
     print(render_comparison(act_compare(site, [first, last]), SECTIONS, colors=colors))

@@ -1,0 +1,99 @@
+"""Many runs as a table, or as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from gitorch.cli.style import duration, local_time, number, paint_status, plain, table
+from gitorch.model.row import Row
+from gitorch.model.spec import render_value
+
+_COMMIT = 10
+# What every row has: the header of a CSV that has no row.
+_CSV_HEADER = ("id", "name", "label", "status", "commit", "created", "started", "ended", "duration_s")
+_ALWAYS = ("id", "name", "status", "created", "took")
+
+
+class _Column(NamedTuple):
+    title: str
+    value: Callable[[Row], Any]
+    show: Callable[[Any], str]
+
+
+def render_list(rows: Sequence[Row], *, all_columns: bool, colors: bool) -> str:
+    """A table of the parameters and metrics in which the runs differ."""
+    differing = [
+        column for column in _optional(rows) if all_columns or len(rows) == 1 or _differs(map(column.value, rows))
+    ]
+    columns = [
+        _Column("id", lambda row: row.id, str),
+        _Column("name", lambda row: row.name, plain),
+        _Column("status", lambda row: row.status, lambda status: paint_status(status, on=colors)),
+        *differing,
+        _Column("created", lambda row: row.created, local_time),
+        _Column("took", lambda row: row.duration_s, duration),
+    ]
+    cells = [[column.show(column.value(row)) for column in columns] for row in rows]
+    return "\n".join(table(cells, header=[plain(column.title) for column in columns], colors=colors))
+
+
+def render_csv(rows: Sequence[Row]) -> str:
+    """All columns, params and metrics prefixed with what they are."""
+    flat = [
+        {
+            "id": row.id,
+            "name": row.name,
+            "label": row.label,
+            "status": str(row.status),
+            "commit": row.commit,
+            **{f"params.{key}": render_value(value) for key, value in row.params.items()},
+            **{f"metrics.{key}": "" if value is None else value for key, value in row.metrics.items()},
+            "created": row.created,
+            "started": row.started or "",
+            "ended": row.ended or "",
+            "duration_s": "" if row.duration_s is None else row.duration_s,
+        }
+        for row in rows
+    ]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, tuple(_union(flat)) or _CSV_HEADER, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(flat)
+    return text.getvalue().removesuffix("\n")
+
+
+def _optional(rows: Sequence[Row]) -> list[_Column]:
+    """The commit, and every parameter and metric; of one name, or named like a column, with what they are."""
+    params, metrics = _union(row.params for row in rows), _union(row.metrics for row in rows)
+    taken = {"commit", *_ALWAYS}
+
+    def title(kind: str, key: str, others: Iterable[str]) -> str:
+        return f"{kind}.{key}" if key in taken or key in others else key
+
+    columns = [_Column("commit", lambda row: row.commit, lambda commit: commit[:_COMMIT])]
+    columns += [_Column(title("params", key, metrics), _item("params", key), _shown(render_value)) for key in params]
+    columns += [_Column(title("metrics", key, params), _item("metrics", key), _shown(number)) for key in metrics]
+    return columns
+
+
+_MISSING = object()
+
+
+def _item(kind: str, key: str) -> Callable[[Row], Any]:
+    return lambda row: getattr(row, kind).get(key, _MISSING)
+
+
+def _shown(show: Callable[[Any], str]) -> Callable[[Any], str]:
+    return lambda value: "" if value is _MISSING else plain(show(value))
+
+
+def _differs(values: Iterable[Any]) -> bool:
+    """1, 1.0 and true are three values."""
+    return len({repr(value) for value in values}) > 1
+
+
+def _union(rows: Iterable[Mapping[str, Any]]) -> dict[str, None]:
+    return dict.fromkeys(key for row in rows for key in row)
