@@ -13,4 +13,10 @@ from gitorch.worker.site import Site
 def check(site: Site, paths: Sequence[Path], *, environment: Mapping[str, str]) -> Validated:
     """Validate the configs at `paths` against HEAD, whatever is uncommitted. Raises NotFound, Refused (no commit)."""
     site.repository.require_commit()
-    return validate(site, paths, environment=environment, choose_pin=lambda configs: preview_pin(site, configs))
+    return validate(
+        site,
+        paths,
+        environment=environment,
+        choose_pin=lambda configs: preview_pin(site, configs),
+        hashes_inputs=False,
+    )

@@ -95,6 +95,7 @@ class _Candidate:
     spec: RunSpec
     config: LoadedConfig
     identity: str
+    data: tuple[Data, ...]
 
 
 def ready(
@@ -117,13 +118,17 @@ def ready(
     repository.require_commit()
     repository.require_no_merge()
     validated = validate(
-        site, paths, environment=environment, choose_pin=lambda configs: _pin(site, configs, at=at, snapshot=snapshot)
+        site,
+        paths,
+        environment=environment,
+        choose_pin=lambda configs: _pin(site, configs, at=at, snapshot=snapshot),
+        hashes_inputs=True,
     )
     if not validated.valid or validated.pin is None:
         return Ready(queued=(), skipped=(), validated=validated, pin=validated.pin)
     pin = validated.pin
     candidates = [
-        _Candidate(spec=spec, config=config, identity=run_identity(spec, site.code.of(pin.tree, spec.code)))
+        _candidate(site, config, spec, pin, validated.inputs[spec.link].data_of(spec))
         for config in validated.valid
         for spec in config.specs
     ]
@@ -136,6 +141,11 @@ def ready(
     made = {record.identity: record for record in records}
     skipped = tuple(_skipped(candidate, there, made) for candidate in others)
     return Ready(queued=records, skipped=skipped, validated=validated, pin=pin, notes=validated.notes)
+
+
+def _candidate(site: Site, config: LoadedConfig, spec: RunSpec, pin: Pin, data: tuple[Data, ...]) -> _Candidate:
+    identity = run_identity(spec, site.code.of(pin.tree, spec.code), data)
+    return _Candidate(spec=spec, config=config, identity=identity, data=data)
 
 
 def _pin(site: Site, configs: Sequence[LoadedConfig], *, at: str | None, snapshot: bool) -> tuple[Pin, tuple[str, ...]]:
@@ -264,6 +274,7 @@ def _records(
             by=by,
             hold=hold,
             priority=priority,
+            data=candidate.data,
         )
         for number, candidate in enumerate(candidates)
     )

@@ -11,7 +11,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,12 +27,13 @@ from gitorch.interpreter.choose import choose
 from gitorch.interpreter.environment import attempt_environment
 from gitorch.interpreter.preflight import preflight
 from gitorch.interpreter.probe import Interpreter, probe, source_roots, verify
-from gitorch.model.globs import matcher
+from gitorch.model.globs import literal_head, matcher
 from gitorch.model.pin import Pin
 from gitorch.model.problem import Problem, Severity, has_errors
 from gitorch.model.spec import Resources, RunSpec
 from gitorch.model.sweep import LIMIT
 from gitorch.worker.capacity import of_machine
+from gitorch.worker.inputs import Inputs, Unusable
 from gitorch.worker.site import Site
 
 DEFAULT_PATH = "experiments"
@@ -53,11 +54,20 @@ class Validated:
     interpreters: Mapping[str | None, str]  # what each `python:` key stands for; None: none was given
     pin: Pin | None
     notes: tuple[str, ...]
+    inputs: Mapping[tuple[str, ...], Inputs] = field(default_factory=dict)  # as runs see them that have these links
 
 
-def validate(site: Site, paths: Sequence[Path], *, environment: Mapping[str, str], choose_pin: ChoosePin) -> Validated:
+def validate(
+    site: Site,
+    paths: Sequence[Path],
+    *,
+    environment: Mapping[str, str],
+    choose_pin: ChoosePin,
+    hashes_inputs: bool,
+) -> Validated:
     """Load and check all configs at `paths`; `choose_pin` is asked, with all of them, once one is worth pinning for.
 
+    `hashes_inputs`: read the data that the runs read, of configs that are sound otherwise; else only look for it.
     Raises NotFound where there is no config, and what `choose_pin` raises.
     """
     configs = load_all(site, paths)
@@ -76,9 +86,12 @@ def validate(site: Site, paths: Sequence[Path], *, environment: Mapping[str, str
     pin, notes = choose_pin(configs)
     examination = _Examination(site, environment, pin)
     problems += examination.examine(readable)
+    if hashes_inputs:
+        sound = [config for config in readable if config.file not in _broken(problems)]
+        problems += [problem for config in sound for problem in examination.unreadable_inputs(config)]
     position = {config.file: number for number, config in enumerate(configs)}
     problems.sort(key=lambda problem: (position[problem.file], problem.line, problem.column))
-    broken = {problem.file for problem in problems if problem.severity is Severity.ERROR}
+    broken = _broken(problems)
     return Validated(
         configs=configs,
         valid=tuple(config for config in readable if config.file not in broken),
@@ -87,7 +100,12 @@ def validate(site: Site, paths: Sequence[Path], *, environment: Mapping[str, str
         interpreters=examination.interpreters,
         pin=pin,
         notes=notes,
+        inputs=examination.inputs,
     )
+
+
+def _broken(problems: Sequence[Problem]) -> set[str]:
+    return {problem.file for problem in problems if problem.severity is Severity.ERROR}
 
 
 def load_all(site: Site, paths: Sequence[Path]) -> tuple[LoadedConfig, ...]:
@@ -123,6 +141,7 @@ class _Examination:
         self._probed: dict[str, Interpreter] = {}
         self._links: set[str] = set()
         self.interpreters: dict[str | None, str] = {}
+        self.inputs: dict[tuple[str, ...], Inputs] = {}
         self.printed: dict[str, str] = {}
 
     def examine(self, configs: Sequence[LoadedConfig]) -> list[Problem]:
@@ -136,6 +155,7 @@ class _Examination:
                 problems.append(config.problem(("gitorch", "python"), error.message, error.hint))
                 continue
             problems += self._unnamed_code(config)
+            problems += self._missing_inputs(config)
             problems += self._suggested_links(config)
             problems += self._too_large(config)
             is_in_the_code = spec.path_to_tasks != "." or _has_methods(spec)
@@ -246,13 +266,38 @@ class _Examination:
         """Globs of code that name no file of the pinned commit."""
         for place, globs in _code_globs(config).items():
             for position, glob in enumerate(globs):
-                paths = self._site.code.paths(self._pin.tree)
+                paths = [file.path for file in self._site.code.files(self._pin.tree)]
                 if any(map(matcher(glob).fullmatch, paths)):
                     continue
                 message = f"'{glob}' names nothing in commit {self._pin.commit[:12]}"
                 near = nearest_path(glob, paths)
                 hint = f"did you mean '{near}'?" if near else "is it committed? git ls-files lists what is"
                 yield config.problem((*place, position), message, hint)
+
+    def _missing_inputs(self, config: LoadedConfig) -> Iterator[Problem]:
+        """Inputs that are not there, or that a run's worktree does not have."""
+        link = config.specs[0].link
+        inputs = self.inputs.setdefault(link, Inputs(self._site, self._pin.tree, link))
+        for place, pattern in _inputs(config):
+            try:
+                found = inputs.find(pattern)
+            except Unusable as error:
+                yield config.problem(place, error.message, error.hint)
+                continue
+            if found.is_out_of_sight:
+                message = f"{pattern} is neither committed nor linked, so a run's worktree will not have it"
+                hint = f"gitorch: {{link: [{literal_head(pattern)}]}} makes it a symbolic link to yours"
+                yield config.problem(place, message, hint, Severity.WARNING)
+
+    def unreadable_inputs(self, config: LoadedConfig) -> Iterator[Problem]:
+        """Hash what the runs of a config read; what cannot be is its problem."""
+        inputs = self.inputs[config.specs[0].link]
+        inputs.hash(pattern for _, pattern in _inputs(config))
+        for place, pattern in _inputs(config):
+            try:
+                inputs.data(pattern)
+            except Unusable as error:
+                yield config.problem(place, error.message, error.hint)
 
     def _suggested_links(self, config: LoadedConfig) -> list[Problem]:
         """Parameters that name a git-ignored path: a worktree does not have it."""
@@ -286,6 +331,17 @@ def _code_globs(config: LoadedConfig) -> Mapping[KeyPath, Sequence[str]]:
         if task.cache and task.cache.code:
             found[_of_task(config, index, "cache", "code")] = task.cache.code
     return found
+
+
+def _inputs(config: LoadedConfig) -> Iterator[tuple[KeyPath, str]]:
+    """The inputs in a config, each with its place; what stands among the file's settings once."""
+    found: dict[KeyPath, str] = {}
+    for index, task in enumerate(config.specs[0].tasks):
+        lists = {("inputs",): task.inputs, ("cache", "inputs"): task.cache.inputs if task.cache else ()}
+        for path, patterns in lists.items():
+            place = _of_task(config, index, *path)
+            found |= {(*place, position): pattern for position, pattern in enumerate(patterns)}
+    return iter(found.items())
 
 
 def _of_task(config: LoadedConfig, index: int, *path: str) -> KeyPath:

@@ -55,7 +55,8 @@ def input_place(text: str) -> str:
         return relative_glob(text)
     if "\0" in text:
         raise Misplaced("holds a NUL character, which no path can")
-    return _sound_glob(text)
+    names = [name for name in text.split("/") if name not in ("", ".")]
+    return _sound_glob(f"/{'/'.join(names)}" if text.startswith("/") else "/".join(names))
 
 
 def _sound_glob(text: str) -> str:

@@ -59,13 +59,13 @@ class CodeDigests:
         """
         return self._digest(tree, globs)
 
-    def paths(self, tree: str) -> tuple[str, ...]:
-        """Of all files in the tree, from its root; of a submodule the one that it stands at."""
-        return tuple(file.path for file in self._files(tree))
+    def files(self, tree: str) -> tuple[TreeFile, ...]:
+        """All files in the tree, in its order; of a submodule the one that it stands at."""
+        return self._files(tree)
 
-    def _list(self, tree: str) -> tuple[_File, ...]:
+    def _list(self, tree: str) -> tuple[TreeFile, ...]:
         entries = call_git(self._repo.root, "ls-tree", "-r", "-z", "--full-tree", tree).split(b"\0")[:-1]
-        return tuple(_File(entry, os.fsdecode(entry[entry.index(b"\t") + 1 :])) for entry in entries)
+        return tuple(TreeFile(entry, os.fsdecode(entry[entry.index(b"\t") + 1 :])) for entry in entries)
 
     def _compute(self, tree: str, globs: tuple[str, ...] | None) -> str:
         files = self._files(tree)
@@ -79,7 +79,7 @@ class CodeDigests:
         return hashlib.sha256(b"\0".join(file.entry for file in files if file not in configs)).hexdigest()
 
 
-class _File(NamedTuple):
+class TreeFile(NamedTuple):
     """What a tree holds at a path; `entry` is as `git ls-tree -z` has it: mode, kind, oid, path."""
 
     entry: bytes
@@ -88,6 +88,14 @@ class _File(NamedTuple):
     @property
     def oid(self) -> str:
         return self.entry.split(b" ", 2)[2].partition(b"\t")[0].decode()
+
+    @property
+    def is_link(self) -> bool:
+        return self.entry.startswith(b"120000")
+
+    @property
+    def is_submodule(self) -> bool:
+        return self.entry.startswith(b"160000")
 
     @property
     def is_yaml(self) -> bool:

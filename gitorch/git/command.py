@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, cast
 
 from gitorch.errors import GitorchError, ProgramMissing
 
@@ -95,6 +98,23 @@ def call_git(
     if result.returncode:
         raise GitFailed(tuple(map(str, arguments)), result.returncode, os.fsdecode(result.stderr))
     return result.stdout
+
+
+@contextmanager
+def reading_git(root: Path, *arguments: str | Path, input: bytes) -> Iterator[IO[bytes]]:
+    """What git prints, to be read as it comes: for more than should be held in memory. Raises GitFailed at the end."""
+    with tempfile.TemporaryFile() as asked:  # a pipe would fill while git waits to be read
+        asked.write(input)
+        asked.seek(0)
+        command = ["git", "-C", os.fspath(root), *map(str, arguments)]
+        with subprocess.Popen(command, stdin=asked, stdout=subprocess.PIPE, env=child_environment()) as process:
+            try:
+                yield cast("IO[bytes]", process.stdout)
+            except BaseException:
+                process.kill()
+                raise
+    if process.returncode:
+        raise GitFailed(tuple(map(str, arguments)), process.returncode, "")
 
 
 def call_git_text(

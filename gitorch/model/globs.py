@@ -41,6 +41,13 @@ def is_glob(text: str) -> bool:
     return any(character in text for character in "*?[")
 
 
+def literal_head(pattern: str) -> str:
+    """The directory that a glob begins with; of a plain path all of it."""
+    names = pattern.split("/")
+    plain = [index for index, name in enumerate(names) if is_glob(name)]
+    return "/".join(names[: plain[0]] if plain else names) or "."
+
+
 def _one_name(pattern: str) -> str:
     return "".join(_translated(token) for token in _TOKEN.finditer(pattern))
 

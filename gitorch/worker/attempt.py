@@ -20,6 +20,7 @@ from gitorch.model.workspace import AttemptDirectory, RunDirectory
 from gitorch.queue.queue import Claim
 from gitorch.tools.files import write_aside
 from gitorch.worker import outputs
+from gitorch.worker.inputs import require_unchanged
 from gitorch.worker.site import Site
 from gitorch.worker.surroundings import Surroundings
 
@@ -53,7 +54,9 @@ class Attempt:
 
 def is_at_hand(site: Site, attempt: Attempt) -> bool:
     """Whether all that `prepare` has to do is to write a small file or two: the run begins, its worktree is there."""
-    return attempt.claim.number == 1 and worktrees.is_present(site.repository, attempt.run.tree)
+    return (
+        attempt.claim.number == 1 and not attempt.task.reads and worktrees.is_present(site.repository, attempt.run.tree)
+    )
 
 
 def prepare(site: Site, attempt: Attempt, surroundings: Surroundings) -> Order:
@@ -63,6 +66,7 @@ def prepare(site: Site, attempt: Attempt, surroundings: Surroundings) -> Order:
     """
     run, directory, spec = attempt.run, attempt.directory, attempt.payload.spec
     interpreter = surroundings.interpreter(attempt.payload.interpreter, spec.python)
+    require_unchanged(site, attempt.payload, attempt.task)
     _bring_to_pin(site, attempt)
     directory.path.mkdir(parents=True, exist_ok=True)
     config = task_config(spec, attempt.task, str(run.output))

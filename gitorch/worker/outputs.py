@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import json
 import os
 import stat
@@ -21,6 +20,7 @@ from gitorch.model.spec import RunSpec, TaskSpec
 from gitorch.model.workspace import RunDirectory
 from gitorch.tools.faults import boundary
 from gitorch.tools.files import write_aside
+from gitorch.tools.globbing import named
 from gitorch.worker.site import Site
 
 WORKTREE = "worktree/"  # what `outputs:` took from the worktree is kept under this name
@@ -252,12 +252,14 @@ def _files(
 ) -> Iterator[tuple[str, Path]]:
     if not but_output:
         yield from _below(run.output, "")
+
+    def is_ours(name: str) -> bool:
+        """Not git's own, nor what is linked, which is the user's."""
+        return ".git" not in Path(name).parts and not any(Path(name).is_relative_to(linked) for linked in link)
+
     matched: dict[str, Path] = {}
     for pattern in globs:
-        for found in glob.iglob(pattern, root_dir=run.tree, recursive=True, include_hidden=True):  # noqa: PTH207  names hidden files too
-            name = Path(found).as_posix()
-            if ".git" in Path(name).parts or any(Path(name).is_relative_to(linked) for linked in link):
-                continue
+        for name in filter(is_ours, named(run.tree, pattern, enters=is_ours)):
             path = run.tree / name
             if path.is_dir() and not path.is_symlink():
                 inside = _below(path, "" if name == "." else f"{name}/")

@@ -13,6 +13,7 @@ from gitorch.git.code import CodeDigests
 from gitorch.git.repository import Repository
 from gitorch.git.results import ResultsBranch
 from gitorch.model.workspace import RunDirectory
+from gitorch.queue.digests import Digests
 from gitorch.queue.index import Index
 from gitorch.queue.queue import Queue
 from gitorch.tools import filesystem
@@ -40,9 +41,12 @@ class Site:
     @cached_property
     def code(self) -> CodeDigests:
         """Digests of code, kept while this site is."""
-        from gitorch.config.load import is_config  # noqa: PLC0415  with YAML: 60 ms
+        return CodeDigests(self.repository, _is_config)
 
-        return CodeDigests(self.repository, is_config)
+    @cached_property
+    def digests(self) -> Digests:
+        """What files on this machine were found to hold."""
+        return Digests(self.state / "digests.db")
 
     @cached_property
     def index(self) -> Index:
@@ -89,6 +93,12 @@ class Site:
         """The place queue.db belongs to: a copy of the repository is another place."""
         status = self.repository.common_dir.stat()
         return f"{socket.gethostname()}:{status.st_dev}:{status.st_ino}"
+
+
+def _is_config(data: bytes) -> bool:
+    from gitorch.config.load import is_config  # noqa: PLC0415  with YAML: 60 ms
+
+    return is_config(data)
 
 
 def _require_local(state: Path) -> None:

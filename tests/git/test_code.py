@@ -122,7 +122,7 @@ def test_digests_of_one_tree_are_listed_once(repo: Repository, monkeypatch: pyte
     of_tasks = digests.of(here, ("Tasks.py",))
     monkeypatch.setenv("PATH", "")  # git cannot be started any more
     assert digests.of(here, ("Tasks.py",)) == of_tasks != digests.of(here, ("src",))
-    assert digests.paths(here) == ("README.md", "Tasks.py", "src/model.py")
+    assert [file.path for file in digests.files(here)] == ["README.md", "Tasks.py", "src/model.py"]
 
 
 def test_what_lies_between_two_commits(repo: Repository) -> None:

@@ -1,0 +1,261 @@
+"""`inputs: [paths or globs]`: data is hashed when a run is readied, and must be the same when its tasks begin."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import commit_files, git, gitorch, gitorch_json, write
+
+CONFIG = """
+    gitorch: {link: [data]}
+    tasks:
+      - {id: count, command: "wc -l data/train.csv > {outputDir}/lines.txt", gitorch: {inputs: [INPUTS]}}
+"""
+
+
+def sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+TRAIN = sha256("1\n2\n")
+LONGER = sha256("1\n2\n3\n")
+
+
+@pytest.fixture
+def with_data(project: Path) -> Path:
+    """A project whose data directory is ignored by git."""
+    commit_files(project, {".gitignore": "data/\n", "tables/names.csv": "a\nb\n"})
+    write(project, "data/train.csv", "1\n2\n")
+    write(project, "data/test.csv", "3\n")
+    return project
+
+
+def config(project: Path, inputs: str) -> None:
+    write(project, "experiments/e.yaml", CONFIG.replace("INPUTS", inputs))
+
+
+def data_of(project: Path, run: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = gitorch_json(project, "show", run)["run"]["data"]
+    return found
+
+
+def test_the_record_says_what_was_read(with_data: Path, tmp_path: Path) -> None:
+    write(tmp_path, "elsewhere/big.bin", "big\n")
+    config(with_data, f"data/*.csv, tables, {tmp_path}/elsewhere")
+    gitorch(with_data, "run", "experiments")
+    assert data_of(with_data, "e") == [
+        {"path": "data/test.csv", "size": 2, "sha256": sha256("3\n")},
+        {"path": "data/train.csv", "size": 4, "sha256": TRAIN},
+        {"path": "tables/names.csv", "size": 4, "sha256": sha256("a\nb\n")},
+        {"path": f"{tmp_path}/elsewhere/big.bin", "size": 4, "sha256": sha256("big\n")},
+    ]
+    assert f"4 B  sha256 {TRAIN[:12]}\n" in gitorch(with_data, "show", "e").stdout
+
+
+def test_other_data_makes_another_run_and_is_compared(with_data: Path) -> None:
+    config(with_data, "data")
+    gitorch(with_data, "run", "experiments")
+    assert gitorch_json(with_data, "ready")["queued"] == [], "the same data: the same run"
+    (with_data / "data/train.csv").write_text("1\n2\n3\n")
+    (with_data / "data/new.csv").write_text("4\n")
+    gitorch(with_data, "run", "experiments")
+    compared = gitorch_json(with_data, "compare", "@~1", "@")
+    assert compared["data"] == {
+        "same": False,
+        "changed": {
+            "data/train.csv": [TRAIN, LONGER],
+            "data/new.csv": [None, sha256("4\n")],
+        },
+    }
+    said = gitorch(with_data, "compare", "--data", "@~1", "@").stdout
+    assert f"{TRAIN[:12]}  {LONGER[:12]}\n" in said
+    gitorch(with_data, "compare", "--exit-code", "@", "@")
+
+
+def test_data_that_changes_before_the_task_begins_is_its_error(with_data: Path) -> None:
+    config(with_data, "data/*.csv")
+    gitorch(with_data, "ready")
+    train = with_data / "data/train.csv"
+    train.write_text("1\n3\n")
+    failed = gitorch(with_data, "run", code=1)
+    was, now = TRAIN[:12], sha256("1\n3\n")[:12]
+    cause = f"input data/train.csv changed since the run was readied (was {was}, is {now})"
+    assert cause in failed.stderr
+    run = gitorch_json(with_data, "show", "e")["run"]
+    [attempt] = run["tasks"][0]["attempts"]
+    assert (run["status"], attempt["outcome"]["kind"]) == ("ERROR", "could-not-start")
+    assert attempt["outcome"]["message"].startswith(cause)
+    assert "restore it and retry" in attempt["outcome"]["message"]
+
+    train.write_text("1\n2\n")
+    gitorch(with_data, "retry", "e")
+    gitorch(with_data, "run")
+    assert gitorch_json(with_data, "show", "e")["run"]["status"] == "COMPLETE"
+
+    train.write_text("changed again\n")
+    gitorch(with_data, "rerun", "e", code=1)
+    assert "changed since" in gitorch(with_data, "logs", "@").stdout, "the same run is one of the same data"
+
+
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        (lambda data: (data / "test.csv").unlink(), "input data/test.csv is gone since the run was readied"),
+        (lambda data: (data / "new.csv").touch(), "input data/new.csv is new since the run was readied"),
+        (
+            lambda data: [path.unlink() for path in data.iterdir()],
+            "input data/*.csv was there when the run was readied: 'data/*.csv' names no file",
+        ),
+    ],
+    ids=["gone", "new", "all gone"],
+)
+def test_files_that_come_and_go(with_data: Path, change: Any, cause: str) -> None:
+    config(with_data, "data/*.csv")
+    gitorch(with_data, "ready")
+    change(with_data / "data")
+    assert cause in gitorch(with_data, "run", code=1).stderr
+
+
+def test_many_files_are_one_entry(with_data: Path) -> None:
+    for number in range(60):
+        write(with_data, f"data/images/{number:02}.png", f"{number}\n")
+    config(with_data, "data/images/*.png, data/train.csv")
+    gitorch(with_data, "run", "experiments")
+    lines = "".join(sha256(f"{number}\n") + f"  data/images/{number:02}.png\n" for number in range(60))
+    assert data_of(with_data, "e") == [
+        {"path": "data/images/*.png", "size": 170, "sha256": sha256(lines), "files": 60},
+        {"path": "data/train.csv", "size": 4, "sha256": TRAIN},
+    ]
+    assert "60 files, 170 B  sha256" in gitorch(with_data, "show", "e").stdout
+
+    config(with_data, "data/images, tables/names.csv")
+    for change in (lambda path: path.write_text("x\n"), lambda path: path.unlink()):
+        gitorch(with_data, "ready", "--again")
+        change(with_data / "data/images/07.png")
+        failed = gitorch(with_data, "run", code=1).stderr
+        assert "input data/images (60 files) changed" in failed or "data/images named 60 files" in failed
+        write(with_data, "data/images/07.png", "7\n")
+
+
+def test_what_is_missing_is_refused_at_its_place(with_data: Path) -> None:
+    (with_data / "data/empty").mkdir()
+    (with_data / "data/broken").symlink_to("nowhere")
+    os.mkfifo(with_data / "data/pipe")
+    inputs = "data/trian.csv, data/*.tsv, /no/such, data/empty, data/broken, data/pipe, /dev/zero"
+    config(with_data, inputs)
+    for verb in ("check", "ready"):
+        found = gitorch_json(with_data, verb, code=1)["problems"]
+        assert [problem["message"] for problem in found] == [
+            "there is no 'data/trian.csv'",
+            "'data/*.tsv' names no file",
+            "there is no '/no/such'",
+            "'data/empty' holds no file",
+            "there is no 'data/broken'",
+            "data/pipe is neither a file nor a directory",
+            "/dev/zero is neither a file nor a directory",
+        ]
+        start = found[0]["column"]
+        words = inputs.split(", ")
+        starts = [start + sum(len(word) + 2 for word in words[:index]) for index in range(len(words))]
+        assert [(problem["line"], problem["column"]) for problem in found] == [(3, column) for column in starts]
+
+
+def test_data_that_a_run_would_not_see_is_warned_of(with_data: Path) -> None:
+    write(
+        with_data,
+        "experiments/e.yaml",
+        "gitorch: {inputs: [data/*.csv]}\ntasks: [{id: a, command: 'true'}, {id: b, command: 'true'}]\n",
+    )
+    [problem] = gitorch_json(with_data, "check")["problems"]
+    assert (problem["severity"], problem["line"], problem["column"]) == ("warning", 1, 20)
+    assert problem["message"].startswith("data/*.csv is neither committed nor linked")
+    assert problem["hint"] == "gitorch: {link: [data]} makes it a symbolic link to yours"
+    gitorch(with_data, "run", "experiments")
+    assert len(data_of(with_data, "e")) == 2
+
+
+def test_committed_data_is_that_of_the_pin(with_data: Path) -> None:
+    (with_data / "latest.csv").symlink_to("tables/names.csv")
+    commit_files(with_data, {})
+    write(
+        with_data,
+        "experiments/e.yaml",
+        "gitorch: {inputs: [tables/*.csv, latest.csv]}\ntasks: [{id: a, command: cat latest.csv}]\n",
+    )
+    gitorch(with_data, "ready")
+    (with_data / "tables/names.csv").write_text("an edit in the working tree\n")
+    gitorch(with_data, "run")
+    names = sha256("a\nb\n")
+    assert [(entry["path"], entry["sha256"]) for entry in data_of(with_data, "e")] == [
+        ("tables/names.csv", names),
+        ("latest.csv", names),
+    ]
+    assert gitorch(with_data, "logs", "e").stdout == "a\nb\n"
+
+
+def test_named_code_and_committed_data(project: Path) -> None:
+    commit_files(project, {"data.csv": "1\n", "model.py": ""})
+    text = "gitorch: {code: [model.py], inputs: [data.csv]}\ntasks: [{id: a, command: 'true'}]\n"
+    write(project, "experiments/e.yaml", text)
+    gitorch(project, "run", "experiments")
+    commit_files(project, {"README.md": "unrelated\n"})
+    assert gitorch_json(project, "ready")["queued"] == []
+    commit_files(project, {"data.csv": "2\n"})
+    assert len(gitorch_json(project, "ready")["queued"]) == 1
+
+
+def test_data_through_links_and_with_odd_names(with_data: Path, tmp_path: Path) -> None:
+    odd = tmp_path / "disk" / "ü\n[1] ~.csv"
+    odd.parent.mkdir()
+    odd.write_text("odd\n")
+    (with_data / "data/disk").symlink_to(tmp_path / "disk")
+    (tmp_path / "disk" / "around").symlink_to(with_data / "data")  # in a circle
+    config(with_data, "data/**/*.csv")
+    gitorch(with_data, "run", "experiments")
+    assert {entry["path"] for entry in data_of(with_data, "e")} == {
+        "data/train.csv",
+        "data/test.csv",
+        f"data/disk/{odd.name}",
+    }
+    gitorch(with_data, "show", "e")
+    odd.write_text("other\n")
+    gitorch(with_data, "ready")
+    odd.write_text("odd\n")
+    assert "changed since the run was readied" in gitorch(with_data, "run", code=1).stderr
+
+
+def test_a_socket_in_a_directory_of_data_is_refused(with_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(with_data / "data")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("s")
+        config(with_data, "data")
+        [problem] = gitorch_json(with_data, "ready", code=1)["problems"]
+        assert problem["message"] == "data/s is neither a file nor a directory"
+
+
+def test_data_in_the_home_directory(with_data: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    write(home, "sets/x.csv", "1\n")
+    write(
+        with_data,
+        "experiments/e.yaml",
+        "gitorch: {inputs: [~/sets/*.csv]}\ntasks: [{id: a, command: cat ~/sets/x.csv}]\n",
+    )
+    gitorch(with_data, "run", "experiments", env={"HOME": str(home)})
+    assert data_of(with_data, "e") == [{"path": "~/sets/x.csv", "size": 2, "sha256": sha256("1\n")}]
+
+
+def test_data_in_a_submodule_goes_with_the_commit(project: Path, tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q", "sets")
+    commit_files(tmp_path / "sets", {"x.csv": "1\n"})
+    git(project, "submodule", "add", "-q", str(tmp_path / "sets"), "vendor/sets")
+    git(project, "commit", "-qm", "with data")
+    write(project, "experiments/e.yaml", "gitorch: {inputs: [vendor/sets/x.csv]}\ntasks: [{id: a, command: 'true'}]\n")
+    [problem] = gitorch_json(project, "ready", code=1)["problems"]
+    assert problem["message"] == "'vendor/sets/x.csv' lies in the submodule vendor/sets"
