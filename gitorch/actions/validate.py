@@ -177,7 +177,8 @@ class _Examination:
         """The interpreter of a config, asked once. Raises GitorchError where it cannot be one."""
         if spec.python not in self.interpreters:
             chosen = choose(spec.python, self._site.repository.root, self._environment)
-            interpreter = probe(chosen, cwd=self._main_root, env=self._environment)
+            memory = self._site.interpreters
+            interpreter = probe(chosen, cwd=self._main_root, env=self._environment, memory=memory)
             self._probed[interpreter.executable] = interpreter
             self.interpreters[spec.python] = interpreter.executable
         return self._probed[self.interpreters[spec.python]]

@@ -19,6 +19,7 @@ from typing import Any
 
 from gitorch import runner
 from gitorch.errors import ProgramMissing, Refused
+from gitorch.interpreter.remembered import clock_ns, load_answer, save_answer
 
 _PROGRAM = Path(runner.__file__).with_name("probe.py")
 _TIME_LIMIT_S = 60.0
@@ -38,9 +39,17 @@ class Interpreter:
     projects: tuple[str, ...]  # directories of editable installs
 
 
-def probe(python: str, *, cwd: Path, env: Mapping[str, str]) -> Interpreter:
-    """Ask an interpreter what it is. Raises ProgramMissing if it does not start."""
-    answer = _ask(python, [], cwd=cwd, env=env)
+def probe(python: str, *, cwd: Path, env: Mapping[str, str], memory: Path | None = None) -> Interpreter:
+    """Ask an interpreter what it is; `memory` is a directory of answers that still hold.
+
+    Raises ProgramMissing if it does not start.
+    """
+    answer = load_answer(memory, python, cwd=cwd, env=env) if memory else None
+    if answer is None:
+        asked_ns = clock_ns()
+        answer = _ask(python, [], cwd=cwd, env=env)
+        if memory:
+            save_answer(memory, python, answer, cwd=cwd, env=env, asked_ns=asked_ns)
     return Interpreter(
         executable=answer["executable"],
         version=answer["version"],

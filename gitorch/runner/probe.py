@@ -6,6 +6,7 @@ path        the entries of sys.path that are directories, site-packages and what
 mapped      {module: file or directory} that editable installs serve by finders of their own
 projects    directories of editable installs (PEP 610)
 origins     {NAME: file or directory, or null}: where these modules would be imported from; none is imported
+depends_on  files and directories, there or not, that all this follows from; empty where that cannot be told
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ def main(names: list[str]) -> None:
         "mapped": _mapped(),
         "projects": projects,
         "origins": {name: _origin(name) for name in names},
+        "depends_on": _dependencies(),
     }
     json.dump(answer, sys.stdout)
 
@@ -64,6 +66,27 @@ def _read_distributions(directory: str, packages: dict[str, str], projects: list
             from urllib.parse import unquote, urlsplit
 
             projects.append(unquote(urlsplit(source["url"]).path))
+
+
+def _dependencies() -> list[str]:
+    """What `site` has looked at when Python started, and the modules that it has loaded then."""
+    if "sitecustomize" in sys.modules or "usercustomize" in sys.modules:
+        return []
+    entries = [os.path.abspath(entry) for entry in sys.path]
+    user = getattr(sys.modules.get("site"), "USER_SITE", None)
+    found = {os.path.realpath(sys.executable), os.path.join(sys.prefix, "pyvenv.cfg"), *entries}
+    found.update([user] if user else [])
+    for directory in filter(os.path.isdir, entries):
+        found.update(os.path.join(directory, name) for name in os.listdir(directory) if name.endswith(".pth"))
+    for file in [path for path in found if path.endswith(".pth")]:
+        with open(file, "rb") as lines:
+            for line in lines.read().decode("utf-8", "replace").splitlines():
+                if line.strip() and not line.startswith(("#", "import ", "import\t")):
+                    found.add(os.path.abspath(os.path.join(os.path.dirname(file), line.rstrip())))
+    own = os.path.dirname(os.path.abspath(os.__file__))
+    modules = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+    found.update(file for file in modules if file and os.path.dirname(file) != own)
+    return sorted(found)
 
 
 def _mapped() -> dict[str, str]:

@@ -63,6 +63,11 @@ class Site:
         return self.repository.state_dir
 
     @property
+    def interpreters(self) -> Path:
+        """What interpreters said of themselves is kept here."""
+        return self.state / "interpreters"
+
+    @property
     def workspace(self) -> Path:
         return self.repository.workspace
 

@@ -55,7 +55,9 @@ class Surroundings:
             if python not in self._interpreters:
                 repository = self._site.repository
                 found = python if Path(python).exists() else choose(wanted, repository.root, self.environment)
-                self._interpreters[python] = probe(found, cwd=repository.main_root, env=self.environment)
+                self._interpreters[python] = probe(
+                    found, cwd=repository.main_root, env=self.environment, memory=self._site.interpreters
+                )
             return self._interpreters[python]
 
     def describe(self, python: str) -> dict[str, Any]:
