@@ -181,6 +181,12 @@ def preview_pin(site: Site, configs: Sequence[LoadedConfig]) -> tuple[Pin, tuple
     return pins.resolve(site.repository), tuple(notes)
 
 
+def uncommitted_code(site: Site) -> str | None:
+    """The tracked files that are changed, configs aside, in a line; None where none is."""
+    modified, _ = _dirt(site, ())
+    return _some(modified) if modified else None
+
+
 def _dirt(site: Site, configs: Sequence[LoadedConfig]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Modified and untracked paths, configs left out: those that are looked at, well-formed or not, and all others."""
     root = site.repository.root

@@ -14,6 +14,7 @@ from gitorch.actions.lookup import find_rows
 from gitorch.errors import Refused, UsageError
 from gitorch.model.record import Record
 from gitorch.model.row import Row
+from gitorch.model.spec import given
 from gitorch.model.status import Status, sources, verbs
 from gitorch.model.transitions import CHANGES, Wish, has_something_to_hold
 from gitorch.queue.queue import QueuedRun, Tip
@@ -45,6 +46,7 @@ class Changed:
 
     runs: tuple[tuple[str, Status, Status | None], ...]
     refused: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -53,6 +55,7 @@ class Changed:
                 {"id": run, "from": str(source), "to": target and str(target)} for run, source, target in self.runs
             ],
             "refused": [{"id": run, "why": why} for run, why in self.refused],
+            **given({"notes": list(self.notes)}),
         }
 
 
@@ -63,8 +66,19 @@ def change(site: Site, verb: str, selection: Selection, *, why: str | None = Non
     """
     catch_up(site)
     chosen, refused = select(site, verb, selection)
+    changed = carry_out(site, verb, chosen, CHANGES[verb], why=why)
+    return Changed(runs=changed, refused=refused)
+
+
+def carry_out(
+    site: Site, verb: str, chosen: Sequence[Row], changing: Callable[[Record, Wish], Record], *, why: str | None
+) -> tuple[tuple[str, Status, Status], ...]:
+    """Do `verb` to these runs, all of them or none; gives each with its status before and after.
+
+    Raises Refused where one is no longer what it was chosen for.
+    """
     if not chosen:
-        return Changed(runs=(), refused=refused)
+        return ()
     by = site.repository.signature().name
     at = now()
     with site.results.changing() as branch:
@@ -81,14 +95,13 @@ def change(site: Site, verb: str, selection: Selection, *, why: str | None = Non
                     hint=f"see what it is: gitorch show {row.id}",
                 )
             wish = Wish(source=row.status, by=by, at=at, why=why, running=running_tasks(catalog.queued.get(row.id)))
-            changed.append(CHANGES[verb](current, wish))
+            changed.append(changing(current, wish))
             branch.put_record(changed[-1].to_json())
         after = branch.commit(subject(verb, changed), trailers(changed))
-    _IN_THE_QUEUE[verb](site, changed, (before, after))
-    return Changed(
-        runs=tuple((old.id, old.status, new.status) for old, new in zip(chosen, changed, strict=True)),
-        refused=refused,
-    )
+        _IN_THE_QUEUE[verb](site, changed, (before, after))  # so that of two verbs at a time the later has its way
+    if verb in _AFTERWARDS:
+        _AFTERWARDS[verb](site, changed)
+    return tuple((old.id, old.status, new.status) for old, new in zip(chosen, changed, strict=True))
 
 
 def select(site: Site, verb: str, selection: Selection) -> tuple[list[Row], tuple[tuple[str, str], ...]]:
@@ -158,17 +171,15 @@ def _matches(row: Row, selection: Selection) -> bool:
     return selection.name is None or fnmatch.fnmatchcase(row.name, selection.name)
 
 
-def _fail(site: Site, records: Sequence[Record], _: Tip) -> None:
+def _clear_away(site: Site, records: Sequence[Record]) -> None:
     """What the results branch does not have of their outputs stays on disk."""
-    site.queue.remove([record.id for record in records])
     for record in records:
         has_notes = any(attempt.notes for task in record.tasks for attempt in task.attempts)
         clear_away(site, record.id, keep_files=has_notes)
 
 
-def _resubmit(site: Site, records: Sequence[Record], tip: Tip) -> None:
-    site.queue.add([new_run(record) for record in records], tip=tip)
-    materialise_next(site)
+def _bring(site: Site, records: Sequence[Record], tip: Tip) -> None:
+    site.queue.bring([new_run(record) for record in records], tip=tip)
 
 
 def _ids(records: Sequence[Record]) -> list[str]:
@@ -178,7 +189,11 @@ def _ids(records: Sequence[Record]) -> list[str]:
 _IN_THE_QUEUE: Mapping[str, Callable[[Site, Sequence[Record], Tip], None]] = {
     "hold": lambda site, records, tip: site.queue.hold(_ids(records), tip=tip),
     "release": lambda site, records, tip: site.queue.release(_ids(records), tip=tip),
-    "retry": lambda site, records, tip: site.queue.retry(_ids(records), tip=tip),
-    "fail": _fail,
-    "resubmit": _resubmit,
+    "retry": _bring,
+    "fail": lambda site, records, _: site.queue.remove(_ids(records)),
+    "resubmit": _bring,
+}
+_AFTERWARDS: Mapping[str, Callable[[Site, Sequence[Record]], None]] = {
+    "fail": _clear_away,
+    "resubmit": lambda site, _: materialise_next(site),
 }

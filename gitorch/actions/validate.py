@@ -7,16 +7,14 @@ these say themselves.
 from __future__ import annotations
 
 import os
-import secrets
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from gitorch.actions.lookover import LookOver
+from gitorch.actions.scratch import look_over, output_in, scratch
 from gitorch.config.document import KeyPath
 from gitorch.config.load import ConfigContext, LoadedConfig, find_configs, load_config
 from gitorch.config.near import nearest_path
@@ -24,9 +22,7 @@ from gitorch.errors import GitorchError, NotFound
 from gitorch.git import worktrees
 from gitorch.git.pins import ignored_paths
 from gitorch.interpreter.choose import choose
-from gitorch.interpreter.environment import attempt_environment
-from gitorch.interpreter.preflight import preflight
-from gitorch.interpreter.probe import Interpreter, probe, source_roots, verify
+from gitorch.interpreter.probe import Interpreter, probe, source_roots
 from gitorch.model.globs import literal_head, matcher
 from gitorch.model.pin import Pin
 from gitorch.model.problem import Problem, Severity, has_errors
@@ -38,7 +34,6 @@ from gitorch.worker.site import Site
 
 DEFAULT_PATH = "experiments"
 SCHEMA = ".gitorch.schema.json"  # beside the configs, so that an editor finds it on every machine
-_VALIDATE_LIMIT_S = 60.0
 
 ChoosePin = Callable[[Sequence[LoadedConfig]], tuple[Pin, tuple[str, ...]]]
 
@@ -163,7 +158,7 @@ class _Examination:
                 together = interpreter.executable, spec.path_to_tasks, frozenset(spec.env.items())
                 groups.setdefault(together, []).append(config)
         if groups:
-            with self._scratch() as tree:
+            with scratch(self._site, self._pin.commit) as tree:
                 for (python, path_to_tasks, _), members in groups.items():
                     unlinked = [problem for config in members for problem in self._unlinked(tree, config)]
                     broken = {problem.file for problem in unlinked}
@@ -187,19 +182,6 @@ class _Examination:
     def _machine(self) -> Resources:
         return of_machine(self._site.repository)
 
-    @contextmanager
-    def _scratch(self) -> Iterator[Path]:
-        """A worktree of the pin for validate() to run in, gone afterwards: nothing it writes reaches a run."""
-        repository = self._site.repository
-        tree = self._site.workspace / "scratch" / secrets.token_hex(6) / "tree"
-        try:
-            worktrees.materialise(repository, self._pin.commit, tree)
-            yield tree
-        finally:
-            worktrees.discard(repository, tree)
-            shutil.rmtree(tree.parent, ignore_errors=True)
-            worktrees.empty_trash(repository)
-
     def _unlinked(self, tree: Path, config: LoadedConfig) -> Iterator[Problem]:
         """Make the links of a config; those that cannot be made are its problems."""
         for position, name in enumerate(config.specs[0].link):
@@ -219,33 +201,19 @@ class _Examination:
     def _in_the_code(
         self, tree: Path, interpreter: Interpreter, path_to_tasks: str, configs: Sequence[LoadedConfig]
     ) -> list[Problem]:
-        if problems := self._misplaced(tree, path_to_tasks, configs):
-            return problems
-        environment = attempt_environment(
-            self._environment,
+        looks = [LookOver.of(config, output_in(tree)) for config in configs]
+        found = look_over(
+            self._site,
+            tree,
+            self._pin.commit,
+            path_to_tasks,
+            [look.request for look in looks],
             interpreter=interpreter,
-            tree=tree,
-            main_root=self._main_root,
+            environment=self._environment,
             declared=configs[0].specs[0].env,
-            gitorch={},
         )
-        verify(interpreter, tree, self._main_root, environment)
-        looks = [LookOver.of(config, str(tree.parent / "output")) for config in configs]
-        requests = [look.request for look in looks]
-        found = preflight(interpreter, tree, path_to_tasks, requests, env=environment, time_limit_s=_VALIDATE_LIMIT_S)
         self.printed |= {file: findings.printed for file, findings in found.items() if findings.printed}
         return [problem for look in looks for problem in look.problems(found[look.config.file].complaints)]
-
-    def _misplaced(self, tree: Path, path_to_tasks: str, configs: Sequence[LoadedConfig]) -> list[Problem]:
-        """What is wrong with pathToTasks in the pinned commit."""
-        directory = tree / path_to_tasks
-        if not directory.resolve().is_relative_to(tree.resolve()):
-            message, hint = "pathToTasks leads out of the repository through a symbolic link", None
-        elif not directory.is_dir():
-            message, hint = f"there is no such directory in commit {self._pin.commit[:12]}", "is it committed?"
-        else:
-            return []
-        return [config.problem(("pathToTasks",), message, hint) for config in configs]
 
     def _too_large(self, config: LoadedConfig) -> list[Problem]:
         """Tasks that this machine can never run."""

@@ -69,15 +69,14 @@ app.command()(look.compare)
 app.command()(restore.checkout_run)
 app.command()(restore.revert)
 app.command()(work.rerun)
-for verb, then, does in (
-    ("hold", None, "Begin nothing more of these runs; running tasks end."),
-    ("release", "gitorch run", "Let held runs go on."),
-    ("kill", None, "End runs and remove their records; nothing that is complete."),
-    ("retry", "gitorch run", "Let failed runs continue at the task that failed."),
-    ("fail", None, "Give failed runs up: they leave the queue, their records stay."),
-    ("resubmit", "gitorch run", "Queue runs again that were given up."),
-):
-    app.command(verb, help=does)(operate.operator_verb(verb, then))
+app.command("hold", help="Begin nothing more of these runs; running tasks end.")(operate.operator_verb("hold"))
+app.command("release", help="Let held runs go on.")(operate.operator_verb("release", "gitorch run"))
+app.command("kill", help="End runs and remove their records; nothing that is complete.")(operate.operator_verb("kill"))
+app.command()(operate.retry)
+app.command("fail", help="Give failed runs up: they leave the queue, their records stay.")(
+    operate.operator_verb("fail")
+)
+app.command("resubmit", help="Queue runs again that were given up.")(operate.operator_verb("resubmit", "gitorch run"))
 app.command("set")(operate.set_)
 app.command()(maintain.collect)
 app.command()(maintain.doctor)

@@ -30,6 +30,7 @@ __all__ = [
     "discard",
     "empty_trash",
     "hand_on",
+    "is_made_for",
     "is_present",
     "link_source",
     "materialise",
@@ -105,6 +106,12 @@ def materialise(repo: Repository, commit: str, path: Path, *, link: Sequence[str
 def is_present(repo: Repository, path: Path) -> bool:
     """Whether a whole worktree of this repository is at `path`."""
     return admin.read_mark(repo, path) is not None
+
+
+def is_made_for(repo: Repository, path: Path, commit: str) -> bool:
+    """Whether a whole worktree is at `path`, brought to `commit` whatever was done in it since."""
+    mark = admin.read_mark(repo, path)
+    return mark is not None and (mark.commit, mark.target) == (commit, None)
 
 
 def may_be_emptied(repo: Repository, path: Path) -> bool:

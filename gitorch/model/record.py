@@ -276,6 +276,12 @@ class Record:
         spent = [attempt.duration_s for task in self.tasks for attempt in task.attempts[-1:]]
         return round(sum(spent), 3) if spent else None
 
+    @property
+    def pins(self) -> dict[str, tuple[str, ...]]:
+        """The commits that its tasks ran at, or are to run at, and which: the newest first, most often the only one."""
+        commits = dict.fromkeys((self.pin.commit, *(task.pin.commit for task in reversed(self.tasks))))
+        return {commit: tuple(task.id for task in self.tasks if task.pin.commit == commit) for commit in commits}
+
     def task(self, task_id: str) -> TaskRecord:
         return next(task for task in self.tasks if task.id == task_id)
 

@@ -191,6 +191,10 @@ class RunSpec:
     def task(self, task_id: str) -> TaskSpec:
         return next(task for task in self.tasks if task.id == task_id)
 
+    def with_dependents(self, task_id: str) -> frozenset[str]:
+        """The task and all that need it, directly or not."""
+        return frozenset(task.id for task in self.tasks if task_id in self._needed_by(task))
+
     def beside(self, task: TaskSpec) -> tuple[TaskSpec, ...]:
         """The tasks that may run at the same time: those that neither need it, by whatever way, nor are needed."""
         needed = self._needed_by(task)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, replace
 
+from gitorch.model.pin import Pin
 from gitorch.model.record import Change, Hold, Record, TaskRecord, noted
 from gitorch.model.row import Row
 from gitorch.model.status import Status
@@ -35,10 +36,46 @@ def released(record: Record, wish: Wish) -> Record:
     return _moved(replace(_with(record, Status.HOLD, Status.WAITING), hold=None), Status.WAITING, wish)
 
 
-def retried(record: Record, wish: Wish) -> Record:
-    """Tasks in ERROR wait again, finished ones keep their results; of a held run they are held."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherCode:
+    """The commit at which a run goes on, and the identity that the run has by it."""
+
+    pin: Pin
+    identity: str
+
+
+def retried(record: Record, wish: Wish, *, code: OtherCode | None = None, start: str | None = None) -> Record:
+    """Tasks in ERROR wait again, finished ones keep their results; of a held run they are held.
+
+    What is not finished runs at `code`, if given. `start` names a task that is done once more, with all that need it:
+    their results are no longer the run's, those of earlier attempts are kept beside the record as ever.
+    """
     target = Status.HOLD if record.hold else Status.WAITING
-    return _moved(replace(_with(record, Status.ERROR, target), ended=None), target, wish)
+    pin = code.pin if code else record.pin
+    anew = record.spec.with_dependents(start) if start else frozenset()
+
+    def changed(task: TaskRecord) -> TaskRecord:
+        if task.id in anew:
+            return replace(task, status=target, pin=pin, result=None, metrics={})
+        if task.status is Status.COMPLETE:
+            return task
+        metrics = task.metrics if task.pin.commit == pin.commit else {}  # measured by code that is no longer its own
+        status = target if task.status is Status.ERROR else task.status
+        return replace(task, status=status, pin=pin, metrics=metrics)
+
+    reasons = (
+        wish.why,
+        f"at {pin.commit[:12]} instead of {record.pin.commit[:12]}" if code else None,
+        f"from {start}" if start else None,
+    )
+    moved = replace(
+        record,
+        pin=pin,
+        identity=code.identity if code else record.identity,
+        tasks=tuple(map(changed, record.tasks)),
+        ended=None,
+    )
+    return _moved(moved, target, replace(wish, why="; ".join(filter(None, reasons)) or None))
 
 
 def failed(record: Record, wish: Wish) -> Record:

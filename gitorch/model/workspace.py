@@ -24,8 +24,13 @@ class RunDirectory:
     def output(self) -> Path:
         return self.path / "output"
 
+    @property
+    def log(self) -> Path:
+        """Of all attempts: it is there once one was begun."""
+        return self.path / "log"
+
     def attempt(self, task: str, number: int) -> AttemptDirectory:
-        return AttemptDirectory(self.path / "log" / task / str(number))
+        return AttemptDirectory(self.log / task / str(number))
 
 
 @dataclass(frozen=True, slots=True)

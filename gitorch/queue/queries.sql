@@ -4,13 +4,22 @@
 -- A run joins the queue; one that is there already stays as it is.
 INSERT INTO runs (id, payload, held) VALUES (:id, :payload, :held) ON CONFLICT (id) DO NOTHING;
 
+-- name: bring_run
+-- A run is brought to its record, or joins the queue; what runs of it goes on with what it was begun with.
+INSERT INTO runs (id, payload, held) VALUES (:id, :payload, :held)
+ON CONFLICT (id) DO UPDATE SET held = excluded.held, payload = CASE
+    WHEN EXISTS (SELECT 1 FROM tasks WHERE run = runs.id AND status = 'RUNNING') THEN runs.payload
+    ELSE excluded.payload END;
+
 -- name: add_task
+-- A task joins the queue; of one that is there already only the place is another.
 INSERT INTO tasks (run, id, seq, position, priority, status, attempts, outcome, cpus, gpus, memory)
 SELECT :run, :id, seq, :position, :priority, :status, :attempts, :outcome, :cpus, :gpus, :memory
-FROM runs WHERE id = :run;
+FROM runs WHERE id = :run
+ON CONFLICT (run, id) DO UPDATE SET position = excluded.position, priority = excluded.priority;
 
 -- name: add_need
-INSERT INTO needs (run, task, needed) VALUES (:run, :task, :needed);
+INSERT INTO needs (run, task, needed) VALUES (:run, :task, :needed) ON CONFLICT DO NOTHING;
 
 -- name: claim
 -- The first waiting task, in order, that needs nothing unfinished becomes ours, in one statement.
@@ -63,23 +72,13 @@ WHERE id = :run
   AND NOT EXISTS (SELECT 1 FROM tasks WHERE run = runs.id AND status = 'RUNNING')
   AND NOT EXISTS (SELECT 1 FROM claimable WHERE run = runs.id);
 
--- name: hand_back
--- The worker has this run no longer in hand.
-UPDATE runs SET worker = NULL WHERE id = :run;
-
 -- name: remove_run
 DELETE FROM runs WHERE id = :run;
 
--- name: forget_finished_task
--- The record has the task complete, the queue was not told: a crash came between.
-DELETE FROM tasks WHERE run = :run AND id = :task AND status != 'RUNNING';
-
--- name: retry_tasks
--- Tasks in ERROR wait again.
-UPDATE tasks
-SET status = CASE WHEN (SELECT held FROM runs WHERE runs.id = run) THEN 'HOLD' ELSE 'WAITING' END,
-    outcome = NULL, retries = 0, losses = 0, not_before = NULL, ended = NULL
-WHERE run = :run AND status = 'ERROR';
+-- name: forget_finished_tasks
+-- The record has them complete, the queue was not told: a crash came between.
+DELETE FROM tasks
+WHERE run = :run AND status != 'RUNNING' AND id NOT IN (SELECT value FROM json_each(:unfinished));
 
 -- name: hold_run
 UPDATE runs SET held = 1 WHERE id = :run;
@@ -105,8 +104,10 @@ SELECT id FROM runs WHERE doomed;
 UPDATE tasks SET priority = :priority WHERE run = :run;
 
 -- name: set_task_status
--- What the record says of a task that does not run.
-UPDATE tasks SET status = :status WHERE run = :run AND id = :task AND status NOT IN ('RUNNING', :status);
+-- What the record says of a task that does not run: a verb did it, after which retries and losses count anew.
+UPDATE tasks
+SET status = :status, outcome = :outcome, retries = 0, losses = 0, not_before = NULL, ended = NULL
+WHERE run = :run AND id = :task AND status NOT IN ('RUNNING', :status);
 
 -- name: counts_resources
 -- Does any task take a counted part of its machine?

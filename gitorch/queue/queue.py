@@ -97,6 +97,10 @@ class QueuedRun:
     held: bool
     tasks: tuple[QueuedTask, ...]
 
+    @property
+    def is_running(self) -> bool:
+        return any(task.status is Status.RUNNING for task in self.tasks)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Worker:
@@ -194,38 +198,30 @@ class Queue:
         """Queue `runs`; those that are in it already stay as they are. `tip`: see `finish`."""
         with self._transaction() as run:
             for new in runs:
-                if run("add_run", id=new.id, payload=json.dumps(new.payload), held=new.held).rowcount == 0:
-                    continue
-                unfinished = {task.id for task in new.tasks}
-                for position, task in enumerate(new.tasks):
-                    outcome = json.dumps(task.outcome.to_json()) if task.outcome else None
-                    run(
-                        "add_task",
-                        run=new.id,
-                        id=task.id,
-                        position=position,
-                        priority=task.priority,
-                        status=str(task.status),
-                        attempts=task.attempts,
-                        outcome=outcome,
-                        **_amounts(task.resources),
-                    )
-                    for needed in unfinished.intersection(task.needs):
-                        run("add_need", run=new.id, task=task.id, needed=needed)
+                if run("add_run", id=new.id, payload=json.dumps(new.payload), held=new.held).rowcount:
+                    _add_tasks(run, new)
+            self._advance(run, tip)
+
+    def bring(self, runs: Iterable[NewRun], *, tip: Tip = None) -> None:
+        """Make the queue say of these runs what their records say, tasks that had left it included.
+
+        What runs is left to whoever runs it. A task that is there keeps the number of its attempts.
+        """
+        with self._transaction() as run:
+            for new in runs:
+                run("bring_run", id=new.id, payload=json.dumps(new.payload), held=new.held)
+                run("forget_finished_tasks", run=new.id, unfinished=_json([task.id for task in new.tasks]))
+                _add_tasks(run, new)
+                for task in new.tasks:
+                    outcome = _outcome(task.outcome)
+                    run("set_task_status", run=new.id, task=task.id, status=str(task.status), outcome=outcome)
+                run("drop_emptied_run", run=new.id)
             self._advance(run, tip)
 
     def remove(self, runs: Iterable[str]) -> None:
         with self._transaction() as run:
             for run_id in runs:
                 run("remove_run", run=run_id)
-
-    def retry(self, runs: Iterable[str], *, tip: Tip = None) -> None:
-        """Tasks in ERROR of these runs wait again."""
-        with self._transaction() as run:
-            for run_id in runs:
-                run("retry_tasks", run=run_id)
-                run("hand_back", run=run_id)
-            self._advance(run, tip)
 
     def hold(self, runs: Iterable[str], *, tip: Tip = None) -> None:
         """Nothing of these runs is claimed until they are released; what runs goes on to its end."""
@@ -257,17 +253,6 @@ class Queue:
             for run_id in runs:
                 run("set_priority", run=run_id, priority=priority)
             self._advance(run, tip)
-
-    def reconcile(self, run_id: str, tasks: Mapping[str, Status], *, held: bool) -> None:
-        """Bring a run to what its record says of its tasks; what runs is left to whoever runs it."""
-        with self._transaction() as run:
-            run("hold_run" if held else "release_run", run=run_id)
-            for task, status in tasks.items():
-                if status is Status.COMPLETE:
-                    run("forget_finished_task", run=run_id, task=task)
-                else:
-                    run("set_task_status", run=run_id, task=task, status=str(status))
-            run("drop_emptied_run", run=run_id)
 
     def runs(self) -> list[QueuedRun]:
         """The live runs, in order of arrival."""
@@ -317,14 +302,13 @@ class Queue:
                 if end.status is Status.COMPLETE:
                     cursor = run("finish_task", run=end.run, task=end.task, token=end.token)
                 else:
-                    outcome = json.dumps(end.outcome.to_json())
                     cursor = run(
                         "end_task",
                         run=end.run,
                         task=end.task,
                         token=end.token,
                         status=str(end.status),
-                        outcome=outcome,
+                        outcome=_outcome(end.outcome),
                         retries=end.retries,
                         losses=end.losses,
                         not_before=end.not_before,
@@ -472,6 +456,28 @@ def explained(path: Path | None = None) -> Iterator[None]:
             hint="results are safe on the results branch; move queue.db* out of the way and run again: "
             "the queue is made anew from the records",
         ) from error
+
+
+def _add_tasks(run: _Execute, new: NewRun) -> None:
+    unfinished = {task.id for task in new.tasks}
+    for position, task in enumerate(new.tasks):
+        run(
+            "add_task",
+            run=new.id,
+            id=task.id,
+            position=position,
+            priority=task.priority,
+            status=str(task.status),
+            attempts=task.attempts,
+            outcome=_outcome(task.outcome),
+            **_amounts(task.resources),
+        )
+        for needed in unfinished.intersection(task.needs):
+            run("add_need", run=new.id, task=task.id, needed=needed)
+
+
+def _outcome(outcome: Outcome | None) -> str | None:
+    return json.dumps(outcome.to_json()) if outcome else None
 
 
 def _amounts(resources: Resources) -> dict[str, float]:

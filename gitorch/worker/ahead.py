@@ -34,9 +34,10 @@ def _wanted(site: Site, run: str) -> Payload | None:
 
 
 def _materialise(site: Site, run: str, wanted: Payload) -> None:
-    tree = site.directory(run).tree
-    if not worktrees.is_present(site.repository, tree):
-        worktrees.materialise(site.repository, wanted.pin.commit, tree, link=wanted.spec.link)
+    """A worktree that has been lost since the run was begun is left to the attempt, which knows what was in it."""
+    directory = site.directory(run)
+    if not (directory.log.exists() or worktrees.is_present(site.repository, directory.tree)):
+        worktrees.materialise(site.repository, wanted.pin.commit, directory.tree, link=wanted.spec.link)
 
 
 def clear_away(site: Site, run: str, *, keep_files: bool = False) -> None:
@@ -96,7 +97,8 @@ class Ahead:
             self._there.add(run)
 
     def _make(self, run: str, wanted: Payload) -> None:
-        if not (self._finished and not wanted.spec.link and self._hand_on(run, wanted.pin.commit)):
+        is_new = not (wanted.spec.link or self._site.directory(run).log.exists())
+        if not (self._finished and is_new and self._hand_on(run, wanted.pin.commit)):
             _materialise(self._site, run, wanted)
 
     def _hand_on(self, run: str, commit: str) -> bool:

@@ -54,9 +54,9 @@ class Attempt:
 
 def is_at_hand(site: Site, attempt: Attempt) -> bool:
     """Whether all that `prepare` has to do is to write a small file or two: the run begins, its worktree is there."""
-    return (
-        attempt.claim.number == 1 and not attempt.task.reads and worktrees.is_present(site.repository, attempt.run.tree)
-    )
+    commit, claim = attempt.payload.pin.commit, attempt.claim
+    is_there = worktrees.is_made_for(site.repository, attempt.run.tree, commit)
+    return claim.number == 1 and not attempt.task.reads and is_there
 
 
 def prepare(site: Site, attempt: Attempt, surroundings: Surroundings) -> Order:
@@ -102,16 +102,17 @@ def _gpus(attempt: Attempt) -> dict[str, str]:
 
 
 def _bring_to_pin(site: Site, attempt: Attempt) -> None:
-    """A worktree that something ran in is reset, unless another task of the run is using it just now.
+    """A worktree that something ran in is reset, unless another task of the run is using it just now; one of another
+    commit, which the run was at before a `retry --at`, is brought to this one.
 
     What earlier attempts left carries over; where the workspace no longer has it, it comes from the branch.
     """
     commit, run = attempt.payload.pin.commit, attempt.run
     made = not worktrees.is_present(site.repository, run.tree)
     emptied = worktrees.may_be_emptied(site.repository, run.tree)
-    if made:
+    if made or not worktrees.is_made_for(site.repository, run.tree, commit):
         worktrees.materialise(site.repository, commit, run.tree, link=attempt.payload.spec.link)
-    elif emptied or (attempt.claim.siblings == 0 and (run.path / "log").exists()):
+    elif emptied or (attempt.claim.siblings == 0 and run.log.exists()):
         worktrees.reset(site.repository, run.tree, commit)
     outputs.clear_place(run)
     if made or emptied or not run.output.exists():

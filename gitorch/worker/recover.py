@@ -91,15 +91,11 @@ def new_run(record: Record) -> NewRun:
 
 def _reconcile(site: Site, run: str, record: Record | None, queued: QueuedRun | None) -> None:
     """What runs is left to its worker, which may just be about to tell, or to whoever buries it."""
-    is_running = queued is not None and any(task.status is Status.RUNNING for task in queued.tasks)
     if record is None or record.status not in LIVE:
-        if queued and not is_running:
+        if queued and not queued.is_running:
             site.queue.remove([run])
-    elif queued is None:
-        site.queue.add([new_run(record)])
     else:
-        statuses = {task.id: task.status for task in record.tasks}
-        site.queue.reconcile(run, statuses, held=record.hold is not None)
+        site.queue.bring([new_run(record)])
 
 
 def _bury(site: Site, worker: Worker, locks: WorkerLocks, surroundings: Surroundings, listener: Listener) -> None:

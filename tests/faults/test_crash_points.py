@@ -59,7 +59,7 @@ def story() -> Iterator[Step]:
     complete_a = {"a": "COMPLETE", "b": "ERROR"}
     yield step("ready --snapshot experiments/first", a="WAITING", b="WAITING", then=complete_a)
     yield step("run -j 2", a="COMPLETE", b="ERROR", code=1)
-    yield step("retry b", b="WAITING", then={"b": "COMPLETE"})
+    yield step("retry b --at HEAD", b="WAITING", then={"b": "COMPLETE"})
     yield step("run", b="COMPLETE")
     yield step("ready --hold experiments/c.yaml", c="HOLD")
     yield step("release c", c="WAITING", then={"c": "COMPLETE"})
@@ -224,6 +224,9 @@ def check(lane: Lane, step: Step, died: subprocess.CompletedProcess[str], before
     assert complete.items() <= lane.complete().items(), "what was complete did not run again"
     check_attempts(lane)
     check_queue(lane, step)
+    if step.command == "retry b --at HEAD":
+        pins = [task["pin"]["commit"] for task in lane.records()["b"]["tasks"]]
+        assert pins == [pins[0], git(lane.root, "rev-parse", "HEAD")] != [pins[0]] * 2
     wait_for(lambda: not lane.processes())
     assert "error" not in git(lane.root, "fsck", "--full", "--no-dangling")
 
@@ -241,6 +244,8 @@ def check_attempts(lane: Lane) -> None:
             succeeded = [attempt for attempt in kept if attempt["outcome"]["kind"] == "succeeded"]
             assert len(succeeded) == (task["status"] == "COMPLETE")
             assert len(kept) == task["attempt_count"]
+            if task["status"] == "COMPLETE":
+                assert kept[-1]["pin"] == task["pin"], "it ran at what it was to run at"
 
 
 def check_queue(lane: Lane, step: Step) -> None:
@@ -258,7 +263,7 @@ def tell(place: Path, lane_number: int) -> dict[str, int]:
     deaths = {}
     with Lane(place) as lane:
         for step in story():
-            if step.command == "retry b":
+            if step.command == "retry b --at HEAD":
                 (lane.live / "mended").touch()
                 git(lane.root, "checkout", "-q", "README.md")
             deaths[step.command] = tell_step(lane, step, lane_number)

@@ -71,7 +71,7 @@ def test_a_failed_task_keeps_what_needs_it_waiting(queue: Queue) -> None:
     assert [(task.id, task.status) for task in left.tasks] == [("a", Status.ERROR), ("b", Status.WAITING)]
     assert left.tasks[0].outcome == FAILED
     assert left.worker is None, "nothing of it can go on: it is in nobody's hands"
-    queue.retry(["one"])
+    queue.bring([chain("one")])
     again = queue.claim("w", "next", now="now")
     assert again is not None
     assert (again.task, again.number) == ("a", 2)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gitorch.actions import validate
+from gitorch.actions import scratch
 from gitorch.actions.ready import Ready, ready
 from gitorch.model.problem import has_errors
 from gitorch.worker.site import Site
@@ -230,7 +230,7 @@ def test_what_validate_does_is_its_own_configs_problem(project: Path, monkeypatc
     for number, name in enumerate((*expected, "Fine", "Prints")):
         write(project, f"experiments/{name}.yaml", f"x: {number}\ntasks: [{{id: t, method: {name}}}]\n")
     monkeypatch.chdir(project)
-    monkeypatch.setattr(validate, "_VALIDATE_LIMIT_S", 1.0)
+    monkeypatch.setattr(scratch, "_VALIDATE_LIMIT_S", 1.0)
     made = _ready(project)
     messages: dict[str, list[str]] = {name: [] for name in expected}
     for problem in made.problems:

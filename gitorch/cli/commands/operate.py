@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gitorch.cli.arguments import All, Chosen, Json, OfName, OfStatus, Runs, Why, Yes, selected, site_here
 from gitorch.cli.boundary import guarded, print_json
-from gitorch.cli.style import say
+from gitorch.cli.style import plain, say
+
+if TYPE_CHECKING:
+    from gitorch.actions.transition import Changed, Selection
+    from gitorch.worker.site import Site
 
 
 def operator_verb(verb: str, then: str | None = None) -> Callable[..., None]:
@@ -27,27 +32,41 @@ def operator_verb(verb: str, then: str | None = None) -> Callable[..., None]:
         json_: Json = False,
     ) -> None:
         from gitorch.actions.kill import kill as act_kill  # noqa: PLC0415
-        from gitorch.actions.transition import change, select  # noqa: PLC0415
+        from gitorch.actions.transition import change  # noqa: PLC0415
 
         site = site_here()
         selection = selected(runs, status, name, everything)
-        if not (runs or yes) and sys.stdin.isatty():
-            chosen, _ = select(site, verb, selection)
-            typer.confirm(f"{verb} {len(chosen)} run{'' if len(chosen) == 1 else 's'}?", abort=True, err=True)
+        _confirm(site, verb, selection, yes=yes)
         changed = act_kill(site, selection, why=why) if verb == "kill" else change(site, verb, selection, why=why)
-        if json_:
-            print_json(changed.to_json())
-            return
-        for run, source, target in changed.runs:
-            say(f"{run}  {source} -> {target or 'killed'}")
-        if changed.refused:
-            say(f"{len(changed.refused)} not changed: {verb} is not possible for them")
-        if not changed.runs:
-            say("no run was changed")
-        elif then:
-            say(f"next: {then}")
+        _show(verb, changed, then, json_=json_)
 
     return command
+
+
+@guarded
+def retry(
+    runs: Chosen = None,
+    at: Annotated[
+        str | None, typer.Option("--at", metavar="REV", help="What is not finished runs at this commit.")
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", metavar="TASK", help="Repeat this task and all that need it.")
+    ] = None,
+    status: OfStatus = None,
+    name: OfName = None,
+    everything: All = False,
+    yes: Yes = False,
+    why: Why = None,
+    json_: Json = False,
+) -> None:
+    """Let failed runs continue at the task that failed."""
+    from gitorch.actions.retry import retry as act  # noqa: PLC0415
+
+    site = site_here()
+    selection = selected(runs, status, name, everything)
+    _confirm(site, "retry", selection, yes=yes)
+    changed = act(site, selection, environment=os.environ, at=at, start=start, why=why)
+    _show("retry", changed, "gitorch run", json_=json_)
 
 
 @guarded
@@ -65,3 +84,28 @@ def set_(
     else:
         for run, _, _ in changed.runs:
             say(f"{run}  priority {priority}")
+
+
+def _confirm(site: Site, verb: str, selection: Selection, *, yes: bool) -> None:
+    """Ask on a terminal before runs that were not named are changed."""
+    from gitorch.actions.transition import select  # noqa: PLC0415
+
+    if not (selection.is_named or yes) and sys.stdin.isatty():
+        chosen, _ = select(site, verb, selection)
+        typer.confirm(f"{verb} {len(chosen)} run{'' if len(chosen) == 1 else 's'}?", abort=True, err=True)
+
+
+def _show(verb: str, changed: Changed, then: str | None, *, json_: bool) -> None:
+    if json_:
+        print_json(changed.to_json())
+        return
+    for note in changed.notes:
+        say(f"note: {plain(note)}")
+    for run, source, target in changed.runs:
+        say(f"{run}  {source} -> {target or 'killed'}")
+    if changed.refused:
+        say(f"{len(changed.refused)} not changed: {verb} is not possible for them")
+    if not changed.runs:
+        say("no run was changed")
+    elif then:
+        say(f"next: {then}")

@@ -10,7 +10,6 @@ from gitorch.git import pins, worktrees
 from gitorch.git.admin import admin_directory, only_one_at
 from gitorch.git.artifacts import complete_copies, has_copies, original_name
 from gitorch.model.record import Record
-from gitorch.model.status import Status
 from gitorch.worker import leftovers, outputs
 from gitorch.worker.health.checkup import Checkup, Finding, named
 from gitorch.worker.site import Site
@@ -23,7 +22,7 @@ def check_pins(checkup: Checkup) -> Iterator[Finding]:
     repository = checkup.site.repository
     runs: dict[str, list[Record]] = {}
     for record in checkup.records:
-        for commit in {record.pin.commit, *(task.pin.commit for task in record.tasks)}:
+        for commit in record.pins:
             runs.setdefault(commit, []).append(record)
     unpinned = runs.keys() - set(pins.kept(repository))
     here = pins.which_are_here(repository, sorted(runs))
@@ -49,7 +48,7 @@ def check_worktrees(checkup: Checkup) -> Iterator[Finding]:
             tree.parent.exists() or admin_directory(site.repository, tree).exists()
         ):
             continue
-        is_running = record.id in queued and any(task.status is Status.RUNNING for task in queued[record.id].tasks)
+        is_running = record.id in queued and queued[record.id].is_running
         half = tree.exists()
         message = f"the worktree of {named(record)} is {'half-made, or damaged' if half else 'gone'}: {tree}"
         what = "worktree-broken" if half else "worktree-missing"

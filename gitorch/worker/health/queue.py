@@ -10,6 +10,7 @@ from pathlib import Path
 from gitorch.engines.sweep import sweep
 from gitorch.errors import Busy, GitorchError
 from gitorch.model.outcome import Kind, Outcome
+from gitorch.model.payload import Payload
 from gitorch.model.record import Record
 from gitorch.model.status import LIVE, Status
 from gitorch.queue.examine import damage
@@ -150,7 +151,7 @@ def _differences(site: Site) -> dict[str, str]:
     for run, record in live.items():
         if run not in queued:
             found[run] = f"{named(record)} is {record.status} by its record, and not in the queue"
-        elif run not in doomed and (said := _difference(record, queued[run])):
+        elif run not in doomed and (said := _difference(record, queued[run]) or _other_commit(site, record)):
             found[run] = f"{named(record)}: {said}"
     for run in queued.keys() - live.keys() - doomed - set(look.unreadable):
         status = f"is {others[run].status}" if run in others else "is not there"
@@ -170,20 +171,20 @@ def _difference(record: Record, queued: QueuedRun) -> str | None:
     return None
 
 
+def _other_commit(site: Site, record: Record) -> str | None:
+    payload = site.queue.payload(record.id)
+    pinned = Payload.from_json(payload).pin.commit if payload else record.pin.commit
+    if pinned == record.pin.commit:
+        return None
+    return f"it is at {record.pin.commit[:12]} by its record, and at {pinned[:12]} by the queue"
+
+
 def _agree(site: Site, run: str) -> None:
     value = site.results.record(run)
     record = Record.from_json(value) if value else None
-    queued = site.queue.run(run)
     if record is None or record.status not in LIVE or record.clone != site.repository.clone_id():
         if site.queue.running_in(run):
             raise Busy("one of its tasks is running", f"gitorch kill {run} ends it")
         site.queue.remove([run])
         return
-    new = new_run(record)
-    if queued is not None and {task.id for task in new.tasks} <= {task.id for task in queued.tasks}:
-        site.queue.reconcile(run, {task.id: task.status for task in record.tasks}, held=record.hold is not None)
-        return
-    if site.queue.running_in(run):
-        raise Busy("one of its tasks is running", "try again when it has ended")
-    site.queue.remove([run])
-    site.queue.add([new])
+    site.queue.bring([new_run(record)])

@@ -1,0 +1,138 @@
+"""`gitorch retry`: failed runs go on where they failed, or from an earlier task, with their own or with fixed code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from gitorch.actions.lookup import records_of
+from gitorch.actions.ready import uncommitted_code
+from gitorch.actions.scratch import look_over, output_in, scratch
+from gitorch.actions.transition import Changed, Selection, carry_out, select
+from gitorch.config.near import did_you_mean
+from gitorch.errors import Refused, UsageError
+from gitorch.git import pins
+from gitorch.interpreter.preflight import PreflightConfig, PreflightTask
+from gitorch.model.identity import run_identity
+from gitorch.model.pin import Origin, Pin
+from gitorch.model.record import Record
+from gitorch.model.row import Row
+from gitorch.model.spec import task_config
+from gitorch.model.status import Status
+from gitorch.model.transitions import OtherCode, retried
+from gitorch.worker.catalog import Catalog
+from gitorch.worker.recover import catch_up
+from gitorch.worker.site import Site
+from gitorch.worker.surroundings import Surroundings
+
+
+def retry(
+    site: Site,
+    selection: Selection,
+    *,
+    environment: Mapping[str, str],
+    at: str | None = None,
+    start: str | None = None,
+    why: str | None = None,
+) -> Changed:
+    """Let the runs selected go on: what is not finished at the commit `at`, if given; from the task `start`, if given.
+
+    Raises NotFound, UsageError, and Refused, with nothing changed, where a task that is still to run would not do in
+    the code of that commit; of runs that were named for all if one may not.
+    """
+    catch_up(site)
+    chosen, refused = select(site, "retry", selection)
+    if start is not None:
+        lacking = {row.id: _unknown(start, row) for row in chosen if start not in _task_ids(row)}
+        if lacking and selection.is_named:
+            raise next(iter(lacking.values()))
+        refused += tuple((run, error.message) for run, error in lacking.items())
+        chosen = [row for row in chosen if row.id not in lacking]
+    codes: dict[str, OtherCode] = {}
+    notes: tuple[str, ...] = ()
+    if at is not None:
+        pin = pins.resolve(site.repository, at)
+        records = records_of(site, Catalog(site), [row.id for row in chosen])
+        others = [record for record in records if record.pin.commit != pin.commit]
+        _require_sound(site, others, pin, start, environment)
+        pins.keep(site.repository, pin.commit)
+        codes = {record.id: OtherCode(pin=pin, identity=_identity(site, record, pin)) for record in others}
+        notes = tuple(_notes(site, records, pin))
+    changed = carry_out(
+        site,
+        "retry",
+        chosen,
+        lambda record, wish: retried(record, wish, code=codes.get(record.id), start=start),
+        why=why,
+    )
+    return Changed(runs=changed, refused=refused, notes=notes)
+
+
+def _unknown(task: str, run: Row) -> UsageError:
+    ids = _task_ids(run)
+    return UsageError(
+        f"{run.label} ({run.id}) has no task {task!r}{did_you_mean(task, ids)}", f"it has: {', '.join(ids)}"
+    )
+
+
+def _task_ids(run: Row) -> list[str]:
+    return [task.id for task in run.tasks]
+
+
+def _identity(site: Site, record: Record, pin: Pin) -> str:
+    """As `ready` at that commit has it: the same run is then there already."""
+    return run_identity(record.spec, site.code.of(pin.tree, record.spec.code), record.data)
+
+
+def _notes(site: Site, records: Sequence[Record], pin: Pin) -> Iterator[str]:
+    """What somebody who forgot to commit the fix would want to know."""
+    if same := [record for record in records if record.pin.commit == pin.commit]:
+        yield f"{', '.join(record.id for record in same)}: at {pin.commit[:12]} as before, so the code is the same"
+    if pin.origin is Origin.HEAD and (changed := uncommitted_code(site)):
+        yield f"uncommitted changes are not in it: {changed}"
+
+
+def _require_sound(
+    site: Site, records: Sequence[Record], pin: Pin, start: str | None, environment: Mapping[str, str]
+) -> None:
+    """Every task that is still to run is looked over in the new code. Raises Refused with all that is wrong."""
+    surroundings = Surroundings(site, environment)
+    problems = []
+    groups: dict[tuple[object, ...], list[Record]] = {}
+    for record in records:
+        spec = record.spec
+        alike = (record.interpreter, spec.python, spec.path_to_tasks, spec.link, *sorted(spec.env.items()))
+        groups.setdefault(alike, []).append(record)
+    for members in groups.values():
+        first = members[0]
+        interpreter = surroundings.interpreter(first.interpreter, first.spec.python)
+        with scratch(site, pin.commit, link=first.spec.link) as tree:
+            found = look_over(
+                site,
+                tree,
+                pin.commit,
+                first.spec.path_to_tasks,
+                [PreflightConfig(record.id, _still_to_run(record, start, output_in(tree))) for record in members],
+                interpreter=interpreter,
+                environment=environment,
+                declared=first.spec.env,
+            )
+        for record in members:
+            for complaint in found[record.id].complaints:
+                place = f"task {complaint.task}: " if complaint.task else ""
+                hint = f" ({complaint.hint})" if complaint.hint else ""
+                problems.append(f"{record.label} ({record.id}): {place}{complaint.message}{hint}")
+    if problems:
+        lines = "\n".join(f"  {problem}" for problem in problems)
+        raise Refused(
+            f"commit {pin.commit[:12]} will not do, and nothing was changed:\n{lines}",
+            "commit a fix, and name that commit with --at",
+        )
+
+
+def _still_to_run(record: Record, start: str | None, output: str) -> list[PreflightTask]:
+    anew = record.spec.with_dependents(start) if start else frozenset()
+    return [
+        PreflightTask(task.id, task.spec.method, task_config(record.spec, task.spec, output))
+        for task in record.tasks
+        if task.spec.method is not None and (task.status is not Status.COMPLETE or task.id in anew)
+    ]
