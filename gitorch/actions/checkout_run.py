@@ -12,11 +12,13 @@ from gitorch.model.record import Record
 from gitorch.worker.site import Site
 
 
-def checkout_run(site: Site, reference: str, directory: Path | None = None) -> Path:
+def checkout_run(site: Site, reference: str, directory: Path | None = None) -> tuple[Record, Path]:
     """Give the worktree's path; a second call gives the same, untouched.
 
-    In `run-<id>/` are `config.yaml`, `outputs/` and `logs/<task>/<attempt>.txt`, large files included.
-    Raises NotFound (also where a large file is not in this clone), Refused where something is in the way.
+    In `run-<id>/` are `config.yaml`, `outputs/` and `logs/<task>/<attempt>.txt`, large files included, and of a run
+    whose tasks ran at several commits `commits.txt`: the worktree is at the newest.
+    Raises NotFound (also where a large file is not in this clone), Refused where something is in the way, and where the
+    run has gone on at another commit since it was checked out.
     """
     record = find_record(site, reference)
     pins.require(site.repository, record.pin.commit)
@@ -29,13 +31,23 @@ def checkout_run(site: Site, reference: str, directory: Path | None = None) -> P
         lambda kept: _fill(site, record, kept),
         link=record.spec.link,
     )
-    return path
+    return record, path
+
+
+_SEVERAL = """\
+The tasks of this run ran at several commits, and this worktree is at the newest of them. For a worktree at another:
+git worktree add --detach DIRECTORY COMMIT
+
+"""
 
 
 def _fill(site: Site, record: Record, directory: Path) -> None:
     base = run_path(record.id)
     config = site.results.read(f"{base}/config.yaml")
     (directory / "config.yaml").write_bytes(config or b"")
+    if record.several_pins:
+        lines = [f"{task.pin.commit}  {task.id}\n" for task in record.tasks]
+        (directory / "commits.txt").write_text(_SEVERAL + "".join(lines))
     (directory / "outputs").mkdir()
     stored = site.results.read_all(
         [f"{base}/outputs/{artifacts.stored_name(output.path)}" for output in record.outputs]

@@ -10,7 +10,14 @@ from gitorch.errors import UsageError
 from gitorch.git import pins
 from gitorch.git.code import changes_between, diff_text
 from gitorch.git.command import call_git
-from gitorch.model.compare import ChangedCommit, ChangedFile, CodeDifference, Comparison, compare_records
+from gitorch.model.compare import (
+    ChangedCommit,
+    ChangedFile,
+    CodeDifference,
+    Comparison,
+    commits_of_tasks,
+    compare_records,
+)
 from gitorch.model.ids import run_path
 from gitorch.model.record import Record
 from gitorch.worker.site import Site
@@ -29,14 +36,22 @@ def compare(site: Site, references: Sequence[str]) -> Compared:
         raise UsageError("compare takes two runs or more", hint="gitorch compare @~1 @")
     if len(records) == 1:
         records *= 2  # a run compared with itself
-    return Compared(records=tuple(records), comparison=compare_records(records, _code(site, records[0], records[-1])))
+    return Compared(records=tuple(records), comparison=compare_records(records, compare_code(site, records)))
 
 
-def code_diff(site: Site, records: Sequence[Record], *, color: bool, stat: bool = False) -> bytes:
-    """The difference of the code of the first and the last run, as git shows it. Raises NotFound."""
-    for record in (records[0], records[-1]):
-        pins.require(site.repository, record.pin.commit)
-    return diff_text(site.repository, records[0].pin.commit, records[-1].pin.commit, color=color, stat=stat)
+def code_diffs(
+    site: Site, records: Sequence[Record], *, color: bool, stat: bool = False
+) -> Iterator[tuple[str | None, bytes]]:
+    """The difference of the code of the first and the last run, as git shows it, with the tasks that it is of: one for
+    each pair of commits, where one of the two has several. Raises NotFound.
+    """
+    pairs = _pairs(records[0], records[-1])
+    for pair in pairs:
+        for commit in pair:
+            pins.require(site.repository, commit)
+    for (first, last), tasks in pairs.items():
+        told = f"{', '.join(tasks)}: {first[:12]} -> {last[:12]}" if len(pairs) > 1 else None
+        yield told, diff_text(site.repository, first, last, color=color, stat=stat)
 
 
 def log_diffs(site: Site, records: Sequence[Record], *, color: bool) -> Iterator[tuple[str, bytes]]:
@@ -54,17 +69,36 @@ def log_diffs(site: Site, records: Sequence[Record], *, color: bool) -> Iterator
             yield task.id, call_git(site.repository.root, "diff", "--no-ext-diff", colors, *sides)
 
 
-def _code(site: Site, first: Record, last: Record) -> CodeDifference:
-    if first.pin.tree == last.pin.tree:
-        return CodeDifference()
-    commits = dict.fromkeys((first.pin.commit, last.pin.commit))
+def compare_code(site: Site, records: Sequence[Record]) -> CodeDifference:
+    """What lies between the code of the first and of the last run, task by task where one of the two has several."""
+    pairs = _pairs(records[0], records[-1])
+    tasks = commits_of_tasks(records)
+    commits = dict.fromkeys(commit for pair in pairs for commit in pair)
     if missing := [commit for commit in commits if not pins.is_here(site.repository, commit)]:
-        return CodeDifference(missing=tuple(missing))
-    changes = changes_between(site.repository, first.pin.commit, last.pin.commit)
+        return CodeDifference(missing=tuple(missing), tasks=tasks)
+    changes = [changes_between(site.repository, first, last) for first, last in pairs]
+    files = {file.path: file for change in reversed(changes) for file in change.files}
     return CodeDifference(
-        commits=tuple(ChangedCommit(oid=commit.oid, subject=commit.subject) for commit in changes.commits),
+        commits=tuple(
+            ChangedCommit(oid=commit.oid, subject=commit.subject)
+            for commit in dict.fromkeys(commit for change in changes for commit in change.commits)
+        ),
         files=tuple(
             ChangedFile(path=file.path, status=file.status, added=file.added, deleted=file.deleted)
-            for file in changes.files
+            for file in files.values()
         ),
+        tasks=tasks,
     )
+
+
+def _pairs(first: Record, last: Record) -> dict[tuple[str, str], list[str]]:
+    """The commits of two runs between which their code differs, with the tasks of both runs that are at them."""
+    others = {task.id: task.pin for task in last.tasks}
+    pairs: dict[tuple[str, str], list[str]] = {}
+    if first.pin.tree != last.pin.tree:
+        pairs[first.pin.commit, last.pin.commit] = []
+    for task in first.tasks:
+        other = others.get(task.id, task.pin)
+        if other.tree != task.pin.tree:
+            pairs.setdefault((task.pin.commit, other.commit), []).append(task.id)
+    return pairs

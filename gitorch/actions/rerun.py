@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from gitorch.actions.compare import compare_code
 from gitorch.actions.lookup import find_records
 from gitorch.actions.ready import new_record, queue_records
 from gitorch.errors import NotFound
 from gitorch.git import pins
-from gitorch.model.compare import CodeDifference, Comparison, compare_records
+from gitorch.model.compare import Comparison, compare_records
 from gitorch.model.ids import run_id, run_path
 from gitorch.model.record import Record
+from gitorch.model.spec import given
 from gitorch.worker.recover import catch_up
 from gitorch.worker.site import Site
 
@@ -22,11 +24,13 @@ from gitorch.worker.site import Site
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rerun:
     runs: tuple[Record, ...]
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {
             "schema": "gitorch/rerun/v1",
             "runs": [{"id": record.id, "rerun_of": record.rerun_of} for record in self.runs],
+            **given({"notes": list(self.notes)}),
         }
 
 
@@ -57,7 +61,12 @@ def rerun(site: Site, references: Sequence[str]) -> Rerun:
     ]
     names = ", ".join(f"{record.name} {record.id} of {record.rerun_of}" for record in records)
     queue_records(site, records, [config or b"" for config in configs], f"rerun: {names}")
-    return Rerun(runs=tuple(records))
+    notes = [
+        f"{original.id} ran at several commits ({told}): {record.id} runs all of it at {record.pin.commit[:12]}"
+        for original, record in zip(originals, records, strict=True)
+        if (told := original.several_pins)
+    ]
+    return Rerun(runs=tuple(records), notes=tuple(notes))
 
 
 def verify(site: Site, rerun_id: str) -> Comparison:
@@ -66,4 +75,4 @@ def verify(site: Site, rerun_id: str) -> Comparison:
     if again.rerun_of is None:
         raise NotFound(f"{rerun_id} repeats no other run")
     [original] = find_records(site, [again.rerun_of])
-    return compare_records([original, again], CodeDifference())
+    return compare_records([original, again], compare_code(site, [original, again]))

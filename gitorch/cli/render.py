@@ -85,7 +85,7 @@ def render_comparison(compared: Compared, sections: Sequence[str], *, colors: bo
         lines.append("")
         match name:
             case "code":
-                lines += _code(comparison.code, colors)
+                lines += _code(comparison.code, letters, colors)
             case "outputs":
                 lines += _outputs(comparison.outputs, colors)
             case _:
@@ -140,14 +140,15 @@ def _files(count: int | None) -> str:
 
 
 def _tasks(record: Record, colors: bool) -> list[str]:
+    several = len(record.pins) > 1
     return table(
-        [_task_cells(task, colors) for task in record.tasks],
-        header=["  task", "status", "attempts", "took", ""],
+        [_task_cells(task, several, colors) for task in record.tasks],
+        header=["  task", "status", "attempts", "took", *(["commit"] if several else []), ""],
         colors=False,
     )
 
 
-def _task_cells(task: TaskRecord, colors: bool) -> list[str]:
+def _task_cells(task: TaskRecord, with_commit: bool, colors: bool) -> list[str]:
     last = task.attempts[-1] if task.attempts else None
     told = str(last.outcome) if last and task.status is Status.ERROR else ""
     if last and last.modified:
@@ -159,6 +160,7 @@ def _task_cells(task: TaskRecord, colors: bool) -> list[str]:
         paint_status(task.status, on=colors),
         str(task.attempt_count or ""),
         duration(last.duration_s if last else None),
+        *([task.pin.commit[:_COMMIT]] if with_commit else []),
         plain(told),
     ]
 
@@ -174,7 +176,7 @@ def _aligned(rows: Iterable[tuple[str, str]]) -> list[str]:
     return [f"  {key.ljust(width)}  {value}".rstrip() for key, value in found]
 
 
-def _code(code: CodeDifference, colors: bool) -> list[str]:
+def _code(code: CodeDifference, letters: Sequence[str], colors: bool) -> list[str]:
     lines = [paint("code", "bold", on=colors)]
     lines += [f"  differs; commit {commit[:_COMMIT]} is not in this clone" for commit in code.missing]
     lines += [f"  {commit.oid[:_COMMIT]}  {plain(commit.subject)}" for commit in code.commits[:_MAX_NAMED]]
@@ -183,7 +185,13 @@ def _code(code: CodeDifference, colors: bool) -> list[str]:
         [f"  {file.status}", plain(file.path), "binary" if file.added is None else f"+{file.added} -{file.deleted}"]
         for file in code.files[:_MAX_NAMED]
     ]
-    return [*lines, *table(files, header=["", "", ""], colors=False)[1:], *_more(len(code.files), "files")]
+    lines += [*table(files, header=["", "", ""], colors=False)[1:], *_more(len(code.files), "files")]
+    if code.tasks:
+        ran = [
+            [f"  {task}", *(commit[:_COMMIT] if commit else "-" for commit in at)] for task, at in code.tasks.items()
+        ]
+        lines += table(ran, header=["  at", *letters], colors=False)
+    return lines
 
 
 def _outputs(outputs: OutputDifference, colors: bool) -> list[str]:

@@ -16,7 +16,7 @@ from gitorch.git.admin import delete, only_one_at
 from gitorch.git.command import GitFailed, call_git, call_git_items, call_git_lines, call_git_text, run_git
 from gitorch.git.pins import dirt
 from gitorch.git.repository import Repository
-from gitorch.git.worktrees import link_source, materialise
+from gitorch.git.worktrees import is_made_for, is_present, link_source, materialise
 
 _NAMED = 5  # paths in a message
 
@@ -40,8 +40,14 @@ def checkout_run(
 ) -> Path:
     """A worktree at `path` with what `fill` writes into `run-<id>/`, a directory that git ignores; gives the latter.
 
-    A second call finds both, and whatever was changed in them since. Links to what is no longer there are left out.
+    A second call finds both, and whatever was changed in them since; so where the worktree is at another commit Refused
+    is raised. Links to what is no longer there are left out.
     """
+    if is_present(repo, path) and not is_made_for(repo, path, commit):
+        raise Refused(
+            f"{path} is at another commit: the run has gone on at {commit[:12]} since it was checked out",
+            f"choose another directory, or git worktree remove -f -f {path}",
+        )
     materialise(repo, commit, path, link=[name for name in link if link_source(repo, name)])
     kept = path / f"run-{run}"
     with only_one_at(path):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gitorch.model.record import Record
-from gitorch.model.spec import TaskSpec
+from gitorch.model.spec import TaskSpec, given
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,12 +32,14 @@ class ChangedFile:
 class CodeDifference:
     """`commits` are those that only one of the two has behind it, newest first.
 
-    Where a run's commit is not in this clone it is among the `missing`, and nothing but that is known.
+    Where a run's commit is not in this clone it is among the `missing`, and nothing but that is known. `tasks` are the
+    commits of each task in the runs, in their order, where one of these has several: then all of that is compared.
     """
 
     commits: tuple[ChangedCommit, ...] = ()
     files: tuple[ChangedFile, ...] = ()
     missing: tuple[str, ...] = ()
+    tasks: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
 
     @property
     def same(self) -> bool:
@@ -52,6 +54,7 @@ class CodeDifference:
                 for file in self.files
             ],
             "missing": list(self.missing),
+            **given({"tasks": {task: list(commits) for task, commits in self.tasks.items()}}),
         }
 
 
@@ -130,6 +133,16 @@ def compare_records(records: Sequence[Record], code: CodeDifference) -> Comparis
         metrics=differing([record.metrics for record in records]),
         outputs=_outputs(records),
     )
+
+
+def commits_of_tasks(records: Sequence[Record]) -> dict[str, tuple[str | None, ...]]:
+    """For each task its commit in each run, None where a run has no such task; nothing where each run has but one."""
+    if all(len(record.pins) == 1 for record in records):
+        return {}
+    sides = [{task.id: task.pin.commit for task in record.tasks} for record in records]
+    return {
+        task: tuple(side.get(task) for side in sides) for task in dict.fromkeys(task for side in sides for task in side)
+    }
 
 
 def differing(sides: Sequence[Mapping[str, Any]]) -> ValueDifference:

@@ -282,6 +282,13 @@ class Record:
         commits = dict.fromkeys((self.pin.commit, *(task.pin.commit for task in reversed(self.tasks))))
         return {commit: tuple(task.id for task in self.tasks if task.pin.commit == commit) for commit in commits}
 
+    @property
+    def several_pins(self) -> str | None:
+        """Which tasks are at which commit, in words; None where all are at one."""
+        if len(self.pins) == 1:
+            return None
+        return "; ".join(f"{', '.join(tasks)} at {commit[:12]}" for commit, tasks in self.pins.items())
+
     def task(self, task_id: str) -> TaskRecord:
         return next(task for task in self.tasks if task.id == task_id)
 

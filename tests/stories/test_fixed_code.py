@@ -308,6 +308,104 @@ def test_a_link_that_the_new_commit_has_itself_is_refused(project: Path, with_ev
     assert gitorch_json(project, "list")["runs"][0]["status"] == "ERROR"
 
 
+@pytest.fixture
+def fixed(project: Path, count: Path, failed: str) -> str:
+    """The run has been completed with a fix; gives the commit of that."""
+    commit = commit_code(project, count, 2, "return {'four': 2}")
+    gitorch(project, "retry", "a", "--at", "HEAD")
+    gitorch(project, "run")
+    return commit
+
+
+def test_show_tells_what_ran_where(project: Path, failed: str, fixed: str) -> None:
+    lines = gitorch(project, "show", "a").stdout.splitlines()
+    tasks = [line.split() for line in lines if " COMPLETE " in line and not line.endswith("COMPLETE")]
+    assert [(cells[0], cells[-1]) for cells in tasks if len(cells) == 5] == [
+        *((task, failed[:10]) for task in ("one", "two", "three")),
+        *((task, fixed[:10]) for task in ("four", "five")),
+    ]
+    assert f"  commit   {fixed}" in lines
+    write(project, "experiments/b.yaml", CONFIG.replace("seed: 1", "seed: 2"))
+    gitorch(project, "run", "experiments/b.yaml")
+    assert fixed[:10] not in gitorch(project, "show", "b").stdout.replace(fixed, ""), "there is but one"
+
+
+def test_compare_looks_at_each_tasks_code(project: Path, failed: str, fixed: str) -> None:
+    """A run that began with the bug and one that never had it are at the same commit, and not of the same code."""
+    write(project, "experiments/b.yaml", CONFIG.replace("seed: 1", "seed: 2"))
+    gitorch(project, "run", "experiments/b.yaml")
+    code = gitorch_json(project, "compare", "a", "b")["code"]
+    assert not code["same"]
+    assert "Tasks.py" in [file["path"] for file in code["files"]]
+    assert [commit["commit"] for commit in code["commits"]] == [fixed]
+    before, after = ([failed, fixed], [fixed, fixed])
+    assert code["tasks"] == {"one": before, "two": before, "three": before, "four": after, "five": after}
+    told = gitorch(project, "compare", "a", "b").stdout
+    assert ["one", failed[:10], fixed[:10]] in [line.split() for line in told.splitlines()]
+    difference = gitorch(project, "compare", "a", "b", "--code").stdout
+    assert "+        return {'four': 2}" in difference
+    gitorch(project, "rerun", "b")
+    assert "tasks" not in gitorch_json(project, "compare", "b", "@")["code"]
+    itself = gitorch_json(project, "compare", "a", "a")["code"]
+    assert itself["same"]
+    assert itself["tasks"]["one"] == [failed, failed]
+
+
+def test_compare_of_two_runs_with_several_commits(project: Path, count: Path) -> None:
+    first = commit_code(project, count, 1, BUG)
+    write(project, "experiments/a.yaml", CONFIG)
+    gitorch(project, "run", "experiments", code=1)
+    second = commit_code(project, count, 2, BUG)
+    write(project, "experiments/b.yaml", CONFIG.replace("seed: 1", "seed: 2"))
+    gitorch(project, "run", "experiments/b.yaml", code=1)
+    third = commit_code(project, count, 3, "return {}")
+    fourth = commit_code(project, count, 4, "return {}")
+    gitorch(project, "retry", "a", "--at", third)
+    gitorch(project, "retry", "b", "--at", fourth)
+    gitorch(project, "run")
+    parts = gitorch(project, "compare", "a", "b", "--code").stdout.split("diff --git")
+    assert f"four, five: {third[:12]} -> {fourth[:12]}" in parts[0]
+    assert f"one, two, three: {first[:12]} -> {second[:12]}" in parts[1]
+
+
+def test_going_back_to_it_says_that_there_are_several_commits(
+    project: Path, count: Path, failed: str, fixed: str
+) -> None:
+    told = f"four, five at {fixed[:12]}; one, two, three at {failed[:12]}"
+    made = gitorch(project, "checkout-run", "a")
+    assert told in made.stderr
+    tree = Path(made.stdout.strip())
+    assert git(tree, "rev-parse", "HEAD") == fixed
+    [kept] = tree.glob("run-*")
+    assert f"{failed}  one\n" in (kept / "commits.txt").read_text()
+    assert f"{fixed}  five\n" in (kept / "commits.txt").read_text()
+    assert told in gitorch(project, "revert", "a", "--detach").stderr
+    assert git(project, "rev-parse", "HEAD") == fixed
+    again = gitorch(project, "rerun", "a", "--verify", code=1)
+    assert told in again.stderr
+    assert "differs in one, two, three" in again.stderr
+    assert set(pins_of(shown(project)).values()) == {fixed}
+
+
+def test_a_checkout_is_not_moved_when_the_run_goes_on(project: Path, count: Path, failed: str) -> None:
+    tree = Path(gitorch(project, "checkout-run", "a").stdout.strip())
+    write(tree, "Tasks.py", "# mine\n")
+    commit_code(project, count, 2, "return {'four': 2}")
+    gitorch(project, "retry", "a", "--at", "HEAD")
+    refused = gitorch(project, "checkout-run", "a", code=4).stderr
+    assert (tree / "Tasks.py").read_text() == "# mine\n"
+    git(project, *refused.rpartition(", or git ")[2].split())
+    gitorch(project, "checkout-run", "a")
+    assert "v2" in (tree / "Tasks.py").read_text()
+
+
+def test_a_lost_pin_of_an_earlier_task_is_kept_again(project: Path, failed: str, fixed: str) -> None:
+    git(project, "update-ref", "-d", f"refs/gitorch/pins/{failed}")
+    assert failed[:12] in gitorch(project, "doctor", code=1).stdout
+    gitorch(project, "doctor", "--fix")
+    assert git(project, "rev-parse", f"refs/gitorch/pins/{failed}") == failed
+
+
 def test_a_death_at_any_moment_of_it(project: Path, tmp_path: Path) -> None:
     """For each durable boundary a run: what its record says afterwards is what its queue entry comes to."""
     commit_files(project, {"version": "1\n"})

@@ -95,7 +95,7 @@ def compare(
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 if anything differs.")] = False,
 ) -> int:
     """What differs between runs, and nothing else."""
-    from gitorch.actions.compare import code_diff, log_diffs  # noqa: PLC0415
+    from gitorch.actions.compare import code_diffs, log_diffs  # noqa: PLC0415
     from gitorch.actions.compare import compare as act  # noqa: PLC0415
     from gitorch.cli.pager import paged  # noqa: PLC0415
     from gitorch.cli.render import SECTIONS, render_comparison  # noqa: PLC0415
@@ -112,7 +112,9 @@ def compare(
             if parts or not (code or stat or logs_):
                 out.write(render_comparison(compared, parts or SECTIONS, colors=colors).encode() + b"\n")
             if code or stat:
-                out.write(code_diff(site, compared.records, color=colors, stat=stat))
+                for tasks, difference in code_diffs(site, compared.records, color=colors, stat=stat):
+                    out.write(f"{tasks}\n".encode() if tasks else b"")
+                    out.write(difference)
             if logs_:
                 for task, difference in log_diffs(site, compared.records, color=colors):
                     out.write(f"task {task}: {'the logs differ' if difference else 'the same log'}\n".encode())

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gitorch.cli.arguments import Run, site_here
 from gitorch.cli.boundary import guarded
 from gitorch.cli.style import plain, say
+
+if TYPE_CHECKING:
+    from gitorch.model.record import Record
 
 
 @guarded
@@ -20,7 +23,9 @@ def checkout_run(
     """A worktree at a run's commit, with config, logs and outputs."""
     from gitorch.actions.checkout_run import checkout_run as act  # noqa: PLC0415
 
-    print(act(site_here(), run, directory))
+    record, path = act(site_here(), run, directory)
+    _say_of_several(record)
+    print(path)
 
 
 @guarded
@@ -43,3 +48,9 @@ def revert(
     else:
         say(f"Now at the code of {plain(record.label)} ({record.id}), {record.pin.commit[:12]}, {where}")
         say(f"back with: git switch {done.before}")
+    _say_of_several(record)
+
+
+def _say_of_several(record: Record) -> None:
+    if record.several_pins:
+        say(f"note: its tasks ran at several commits, this is the newest: {record.several_pins}")

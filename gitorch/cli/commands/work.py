@@ -82,6 +82,8 @@ def rerun(
         raise UsageError("--queue and --verify exclude each other: what has not run cannot be verified")
     site = site_here()
     made = act(site, runs)
+    for note in made.notes:
+        say(f"note: {plain(note)}")
     if not json_:
         for record in made.runs:
             print(record.id, flush=True)
