@@ -28,6 +28,7 @@ from gitorch.tools.locks import taken
 from gitorch.worker.ahead import clear_away, materialise_next
 from gitorch.worker.catalog import Catalog
 from gitorch.worker.commit import trailers
+from gitorch.worker.inputs import Tell, unheard
 from gitorch.worker.recover import catch_up, new_run
 from gitorch.worker.site import Site
 
@@ -109,6 +110,7 @@ def ready(
     hold: bool = False,
     priority: int | None = None,
     dry_run: bool = False,
+    tell: Tell = unheard,
 ) -> Ready:
     """Queue the runs of the configs at `paths` that are not there yet. Of a config with a problem nothing is queued.
 
@@ -123,6 +125,7 @@ def ready(
         environment=environment,
         choose_pin=lambda configs: _pin(site, configs, at=at, snapshot=snapshot),
         hashes_inputs=True,
+        tell=tell,
     )
     if not validated.valid or validated.pin is None:
         return Ready(queued=(), skipped=(), validated=validated, pin=validated.pin)

@@ -20,6 +20,7 @@ from gitorch.model.spec import task_config
 from gitorch.model.status import Status
 from gitorch.model.transitions import OtherCode, retried
 from gitorch.worker.catalog import Catalog
+from gitorch.worker.inputs import data_at
 from gitorch.worker.recover import catch_up
 from gitorch.worker.site import Site
 from gitorch.worker.surroundings import Surroundings
@@ -55,7 +56,7 @@ def retry(
         others = [record for record in records if record.pin.commit != pin.commit]
         _require_sound(site, others, pin, start, environment)
         pins.keep(site.repository, pin.commit)
-        codes = {record.id: OtherCode(pin=pin, identity=_identity(site, record, pin)) for record in others}
+        codes = {record.id: _other_code(site, record, pin) for record in others}
         notes = tuple(_notes(site, records, pin))
     changed = carry_out(
         site,
@@ -78,9 +79,11 @@ def _task_ids(run: Row) -> list[str]:
     return [task.id for task in run.tasks]
 
 
-def _identity(site: Site, record: Record, pin: Pin) -> str:
-    """As `ready` at that commit has it: the same run is then there already."""
-    return run_identity(record.spec, site.code.of(pin.tree, record.spec.code), record.data)
+def _other_code(site: Site, record: Record, pin: Pin) -> OtherCode:
+    """With the identity that `ready` at that commit gives: the same run is then there already."""
+    data = data_at(site, record, pin.tree)
+    identity = run_identity(record.spec, site.code.of(pin.tree, record.spec.code), data)
+    return OtherCode(pin=pin, identity=identity, data=data)
 
 
 def _notes(site: Site, records: Sequence[Record], pin: Pin) -> Iterator[str]:

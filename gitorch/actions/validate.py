@@ -29,7 +29,7 @@ from gitorch.model.problem import Problem, Severity, has_errors
 from gitorch.model.spec import Resources, RunSpec
 from gitorch.model.sweep import LIMIT
 from gitorch.worker.capacity import of_machine
-from gitorch.worker.inputs import Inputs, Unusable
+from gitorch.worker.inputs import Inputs, Tell, Unusable, unheard
 from gitorch.worker.site import Site
 
 DEFAULT_PATH = "experiments"
@@ -59,10 +59,12 @@ def validate(
     environment: Mapping[str, str],
     choose_pin: ChoosePin,
     hashes_inputs: bool,
+    tell: Tell = unheard,
 ) -> Validated:
     """Load and check all configs at `paths`; `choose_pin` is asked, with all of them, once one is worth pinning for.
 
     `hashes_inputs`: read the data that the runs read, of configs that are sound otherwise; else only look for it.
+    `tell` hears of what takes long.
     Raises NotFound where there is no config, and what `choose_pin` raises.
     """
     configs = load_all(site, paths)
@@ -79,7 +81,7 @@ def validate(
             notes=(),
         )
     pin, notes = choose_pin(configs)
-    examination = _Examination(site, environment, pin)
+    examination = _Examination(site, environment, pin, tell)
     problems += examination.examine(readable)
     if hashes_inputs:
         sound = [config for config in readable if config.file not in _broken(problems)]
@@ -128,8 +130,9 @@ def _default_path(root: Path) -> Path:
 class _Examination:
     """The second half: what only the pinned code and its interpreter can tell."""
 
-    def __init__(self, site: Site, environment: Mapping[str, str], pin: Pin) -> None:
+    def __init__(self, site: Site, environment: Mapping[str, str], pin: Pin, tell: Tell) -> None:
         self._site = site
+        self._tell = tell
         self._main_root = site.repository.main_root
         self._environment = environment
         self._pin = pin
@@ -246,7 +249,7 @@ class _Examination:
     def _missing_inputs(self, config: LoadedConfig) -> Iterator[Problem]:
         """Inputs that are not there, or that a run's worktree does not have."""
         link = config.specs[0].link
-        inputs = self.inputs.setdefault(link, Inputs(self._site, self._pin.tree, link))
+        inputs = self.inputs.setdefault(link, Inputs(self._site, self._pin.tree, link, self._tell))
         for place, pattern in _inputs(config):
             try:
                 found = inputs.find(pattern)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -103,6 +102,8 @@ def call_git(
 @contextmanager
 def reading_git(root: Path, *arguments: str | Path, input: bytes) -> Iterator[IO[bytes]]:
     """What git prints, to be read as it comes: for more than should be held in memory. Raises GitFailed at the end."""
+    import tempfile  # noqa: PLC0415  1 ms, and seldom needed
+
     with tempfile.TemporaryFile() as asked:  # a pipe would fill while git waits to be read
         asked.write(input)
         asked.seek(0)

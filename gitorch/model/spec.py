@@ -188,6 +188,11 @@ class RunSpec:
         task, path = place_of(key, self.document, [task.id for task in self.tasks])
         return value_at(self.document if task is None else self.task(task).params, path)
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """What its tasks read, paths and globs."""
+        return tuple(dict.fromkeys(pattern for task in self.tasks for pattern in task.reads))
+
     def task(self, task_id: str) -> TaskSpec:
         return next(task for task in self.tasks if task.id == task_id)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, replace
 
 from gitorch.model.pin import Pin
-from gitorch.model.record import Change, Hold, Record, TaskRecord, noted
+from gitorch.model.record import Change, Data, Hold, Record, TaskRecord, noted
 from gitorch.model.row import Row
 from gitorch.model.status import Status
 
@@ -38,10 +38,11 @@ def released(record: Record, wish: Wish) -> Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtherCode:
-    """The commit at which a run goes on, and the identity that the run has by it."""
+    """The commit at which a run goes on, and the identity and the data that the run has by it."""
 
     pin: Pin
     identity: str
+    data: tuple[Data, ...]
 
 
 def retried(record: Record, wish: Wish, *, code: OtherCode | None = None, start: str | None = None) -> Record:
@@ -72,6 +73,7 @@ def retried(record: Record, wish: Wish, *, code: OtherCode | None = None, start:
         record,
         pin=pin,
         identity=code.identity if code else record.identity,
+        data=code.data if code else record.data,
         tasks=tuple(map(changed, record.tasks)),
         ended=None,
     )

@@ -12,19 +12,20 @@ import os
 import posixpath
 import stat
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from gitorch.config.near import nearest
 from gitorch.errors import GitorchError
 from gitorch.git.code import TreeFile
 from gitorch.git.objects import digests_of_blobs, read_objects
 from gitorch.model.globs import is_glob, matcher
 from gitorch.model.inputs import entries_of
 from gitorch.model.payload import Payload
-from gitorch.model.record import Data
+from gitorch.model.record import Data, Record
 from gitorch.model.spec import RunSpec, TaskSpec
 from gitorch.queue.digests import Facts
 from gitorch.tools.globbing import named
@@ -33,6 +34,7 @@ from gitorch.worker.site import Site
 LISTED = 50  # files of one input that have an entry each; more have one together
 _READERS = 4
 _BLOCK = 1 << 20
+_LONG = 1 << 30  # bytes: a second or two
 _DIGITS = 12  # of a digest in a message
 _LEADS_NOWHERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 _HOPS = 8  # links of the commit that lead to links
@@ -40,6 +42,11 @@ _HOPS = 8  # links of the commit that lead to links
 _RACY_NS = 2_000_000_000
 
 Place = str | Path  # a blob of the commit by its oid, or a file on this machine
+Tell = Callable[[str], None]  # who hears of what takes long
+
+
+def unheard(message: str) -> None:
+    """Nobody hears of it."""
 
 
 class Unusable(GitorchError):
@@ -73,8 +80,9 @@ class _Content(NamedTuple):
 class Inputs:
     """The inputs of runs at one commit, as they are now: each looked for once, and each file hashed once."""
 
-    def __init__(self, site: Site, tree: str, link: Sequence[str]) -> None:
+    def __init__(self, site: Site, tree: str, link: Sequence[str], tell: Tell = unheard) -> None:
         self._site = site
+        self._tell = tell
         self._tree = tree
         self._link = tuple(link)
         self._root = site.repository.main_root
@@ -96,7 +104,9 @@ class Inputs:
         places = {place for pattern in patterns for place in self.find(pattern).files.values()}
         new = places - self._contents.keys()
         self._contents |= _contents_of_blobs(self._site, [place for place in new if isinstance(place, str)])
-        self._contents |= _contents_of_files(self._site, [place for place in new if isinstance(place, Path)])
+        self._contents |= _contents_of_files(
+            self._site, [place for place in new if isinstance(place, Path)], self._tell
+        )
 
     def data(self, pattern: str) -> tuple[Data, ...]:
         """What an input holds. Raises Unusable."""
@@ -106,9 +116,8 @@ class Inputs:
 
     def data_of(self, spec: RunSpec) -> tuple[Data, ...]:
         """What all tasks of a run read, each file once. Raises Unusable."""
-        patterns = dict.fromkeys(pattern for task in spec.tasks for pattern in task.reads)
-        self.hash(patterns)
-        return tuple({(entry.path, entry.files): entry for name in patterns for entry in self.data(name)}.values())
+        self.hash(spec.reads)
+        return tuple({entry.path: entry for name in spec.reads for entry in self.data(name)}.values())
 
     def content(self, place: Place) -> _Content:
         """Of a file that was hashed. Raises Unusable where it could not be."""
@@ -154,13 +163,13 @@ class Inputs:
     def _nothing(self, pattern: str) -> tuple[str, str | None]:
         if is_glob(pattern):
             return f"'{pattern}' names no file", None
-        path = Path(pattern).expanduser()
-        if pattern.startswith(("/", "~/")):
-            return f"'{pattern}' holds no file" if path.is_dir() else f"there is no '{pattern}'", None
-        if (self._root / path).is_dir():
+        path = self._root / Path(pattern).expanduser()
+        if path.is_dir():
             return f"'{pattern}' holds no file", None
-        hint = f"it is looked for in the pinned commit, then in {self._root}"
-        return f"there is no '{pattern}'", hint
+        beside = [entry.name for entry in os.scandir(path.parent)] if path.parent.is_dir() else []
+        if near := nearest(path.name, beside):
+            return f"there is no '{pattern}'", f"did you mean '{posixpath.join(posixpath.dirname(pattern), near)}'?"
+        return f"there is no '{pattern}'", f"a relative path begins at the commit's root, or at {self._root}"
 
     def _linked(self, pattern: str) -> Iterator[tuple[str, Path]]:
         """What a run sees of an input through the links into its worktree."""
@@ -211,6 +220,27 @@ class Inputs:
                     f"'{pattern}' lies in the submodule {file.path}",
                     "leave it out: the commit says which one of the submodule's a run has",
                 )
+
+
+def data_at(site: Site, record: Record, tree: str) -> tuple[Data, ...]:
+    """The data of a run that goes on at another commit: what that commit has as it has it, the rest as it was.
+
+    Raises Unusable where it has not what was committed before.
+    """
+    if not record.data:
+        return ()
+    inputs = Inputs(site, tree, record.spec.link)
+    before = {entry.path: entry for entry in record.data}
+    data: dict[str, Data] = {}
+    for pattern in record.spec.reads:
+        files = inputs.find(pattern).files
+        if not any(isinstance(place, str) for place in files.values()):
+            data |= {entry.path: entry for entry in entries_of(pattern, record.data)}
+            continue
+        for entry in inputs.data(pattern):
+            is_elsewhere = isinstance(files.get(entry.path), Path)
+            data[entry.path] = before.get(entry.path, entry) if is_elsewhere else entry
+    return tuple(data.values())
 
 
 def require_unchanged(site: Site, payload: Payload, task: TaskSpec) -> None:
@@ -292,9 +322,9 @@ def _files_at(path: Path, name: str, above: frozenset[tuple[int, int]] = frozens
         return
     itself = facts.st_dev, facts.st_ino
     if itself not in above:
-        for child in sorted(path.iterdir()):
-            if child.name != ".git":
-                yield from _files_at(child, child.name if name == "." else f"{name}/{child.name}", above | {itself})
+        for child in sorted(entry.name for entry in os.scandir(path)):
+            if child != ".git":
+                yield from _files_at(path / child, child if name == "." else f"{name}/{child}", above | {itself})
 
 
 def _is_in(path: str, directory: str) -> bool:
@@ -322,7 +352,7 @@ def _contents_of_blobs(site: Site, oids: Sequence[str]) -> dict[Place, _Content]
     return {oid: _Content(size, sha256) for oid, size, sha256 in found}
 
 
-def _contents_of_files(site: Site, paths: Sequence[Path]) -> dict[Place, _Content | Unusable]:
+def _contents_of_files(site: Site, paths: Sequence[Path], tell: Tell) -> dict[Place, _Content | Unusable]:
     """Those that are remembered are not read."""
     contents: dict[Place, _Content | Unusable] = {}
     facts: dict[Path, Facts] = {}
@@ -334,6 +364,9 @@ def _contents_of_files(site: Site, paths: Sequence[Path]) -> dict[Place, _Conten
     known = site.digests.recall(facts)
     contents |= {path: _Content(facts[path].size, sha256) for path, sha256 in known.items()}
     unknown = [path for path in facts if path not in known]
+    total = sum(facts[path].size for path in unknown)
+    if total > _LONG:
+        tell(f"reading {total / (1 << 30):.1f} GiB of inputs; what stays as it is will not be read again")
     settled = []
     with ThreadPoolExecutor(_READERS, "hasher") as readers:  # hashlib lets the others go on while it works
         for path, found in zip(unknown, readers.map(_read, unknown), strict=True):

@@ -160,6 +160,7 @@ def test_what_is_missing_is_refused_at_its_place(with_data: Path) -> None:
             "data/pipe is neither a file nor a directory",
             "/dev/zero is neither a file nor a directory",
         ]
+        assert found[0]["hint"] == "did you mean 'data/train.csv'?"
         start = found[0]["column"]
         words = inputs.split(", ")
         starts = [start + sum(len(word) + 2 for word in words[:index]) for index in range(len(words))]
@@ -208,6 +209,44 @@ def test_named_code_and_committed_data(project: Path) -> None:
     assert gitorch_json(project, "ready")["queued"] == []
     commit_files(project, {"data.csv": "2\n"})
     assert len(gitorch_json(project, "ready")["queued"]) == 1
+
+
+def test_a_run_that_goes_on_at_another_commit_reads_what_that_has(with_data: Path) -> None:
+    write(
+        with_data,
+        "experiments/e.yaml",
+        "gitorch: {link: [data], inputs: [tables/*.csv, data/train.csv]}\n"
+        "tasks: [{id: a, command: grep c tables/names.csv}]\n",
+    )
+    gitorch(with_data, "run", "experiments", code=1)
+    commit_files(with_data, {"tables/names.csv": "c\n"})
+    gitorch(with_data, "retry", "e", "--at", "HEAD")
+    assert {entry["path"]: entry["sha256"] for entry in data_of(with_data, "e")} == {
+        "tables/names.csv": sha256("c\n"),
+        "data/train.csv": TRAIN,
+    }
+    assert gitorch_json(with_data, "ready")["queued"] == [], "it is the same run as one that is readied there"
+    gitorch(with_data, "run")
+
+    git(with_data, "rm", "-q", "tables/names.csv")
+    git(with_data, "commit", "-qm", "without the table")
+    (with_data / "data/train.csv").write_text("changed")
+    gitorch(with_data, "rerun", "e", code=1)
+    refused = gitorch(with_data, "retry", "@", "--at", "HEAD", code=1)
+    assert "'tables/*.csv' names no file" in refused.stderr
+    gitorch(with_data, "retry", "@", "--at", "HEAD~1")
+    assert "input data/train.csv changed" in gitorch(with_data, "run", code=1).stderr
+
+
+def test_the_queue_is_made_anew_with_its_data(with_data: Path) -> None:
+    config(with_data, "data")
+    gitorch(with_data, "ready")
+    (with_data / ".git/gitorch/queue.db").unlink()
+    (with_data / "data/train.csv").write_text("changed")
+    assert "input data/train.csv changed" in gitorch(with_data, "run", code=1).stderr
+    gitorch(with_data, "fail", "e")
+    gitorch(with_data, "resubmit", "e")
+    assert "input data/train.csv changed" in gitorch(with_data, "run", code=1).stderr
 
 
 def test_data_through_links_and_with_odd_names(with_data: Path, tmp_path: Path) -> None:

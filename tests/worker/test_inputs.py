@@ -56,6 +56,16 @@ def test_what_stays_as_it_is_is_read_once(site: Site, project: Path, monkeypatch
     assert read == [path, path]
 
 
+def test_what_takes_long_is_told(site: Site, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project / "data/x").write_bytes(b"one")
+    monkeypatch.setattr(inputs, "_LONG", 2)
+    monkeypatch.setattr(inputs, "_RACY_NS", 0)
+    told: list[str] = []
+    for _ in range(2):
+        Inputs(site, git(project, "rev-parse", "HEAD^{tree}"), (), told.append).data("data")
+    assert told == ["reading 0.0 GiB of inputs; what stays as it is will not be read again"]
+
+
 def test_what_was_written_just_now_is_not_remembered(
     site: Site, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -88,6 +88,7 @@ def ready(
         hold=hold,
         priority=priority,
         dry_run=dry_run,
+        tell=say,
     )
     if json_:
         print_json(made.to_json())

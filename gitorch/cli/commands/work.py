@@ -45,7 +45,7 @@ def run(
     if configs:
         from gitorch.actions.ready import ready as make_ready  # noqa: PLC0415  with YAML: 60 ms
 
-        made = make_ready(site, configs, environment=os.environ)
+        made = make_ready(site, configs, environment=os.environ, tell=say)
         show_ready(made, dry_run=False, quiet=json_)
         failed = has_errors(made.problems)
         references += [record.id for record in made.queued] + workable(site, [known.id for known in made.skipped])
