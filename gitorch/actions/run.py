@@ -12,7 +12,7 @@ from gitorch.actions.collect import fail_overdue, retention_of
 from gitorch.actions.lookup import find_rows
 from gitorch.engines.registry import ENGINES
 from gitorch.errors import GitorchError, Refused, UsageError
-from gitorch.model.announce import Announcement, AttemptEnded, Listener, Noticed
+from gitorch.model.announce import Announcement, AttemptEnded, Listener, Noticed, TaskReused
 from gitorch.model.row import Row
 from gitorch.model.status import Status
 from gitorch.tools.locks import taken
@@ -65,8 +65,11 @@ def run(
     engine: str = "local",
     stop_after: int | None = None,
     watch: bool = False,
+    reuse: bool = True,
 ) -> Worked:
     """Work the queue, or only the runs named; what a dead worker left is collected first, and counts.
+
+    Without `reuse` nothing is taken from the cache.
 
     Raises Refused where one of them cannot be run, Busy, GitorchError.
     """
@@ -80,7 +83,7 @@ def run(
     collected: dict[str, tuple[str, Status]] = {}
 
     def hear(heard: Announcement) -> None:
-        if isinstance(heard, AttemptEnded):
+        if isinstance(heard, AttemptEnded | TaskReused):
             collected[heard.run] = (heard.label, heard.run_status)
         listener(heard)
 
@@ -101,6 +104,7 @@ def run(
                 only=only,
                 stop_after=stop_after,
                 watch=watch,
+                reuse=reuse,
             )
             summary = pool.work()
         finally:

@@ -28,6 +28,7 @@ class Circumstances:
     free: Resources | None  # None where no task counts resources
     position: Mapping[str, int]  # by run: how many runs go before it
     first: str | None  # the run that goes before all others
+    computing: Mapping[str, str]  # by key of the cache: the run that computes it
 
 
 def circumstances(site: Site, catalog: Catalog) -> Circumstances:
@@ -44,6 +45,12 @@ def circumstances(site: Site, catalog: Catalog) -> Circumstances:
         free=_free(site) if queued and site.queue.counts_resources() else None,
         position={run.id: position for position, run in enumerate(going_on)},
         first=going_on[0].id if going_on else None,
+        computing={
+            task.key: run.id
+            for run in queued.values()
+            for task in run.tasks
+            if task.key and task.status is Status.RUNNING
+        },
     )
 
 
@@ -90,6 +97,8 @@ def _of_waiting(run: Row, queued: QueuedRun | None, known: Circumstances) -> str
     entry = tasks.get(task.id) if task else None
     if entry and entry.not_before and entry.not_before > known.at:
         return f"{entry.id} is tried again at {entry.not_before}"
+    if entry and entry.key and (other := known.computing.get(entry.key)):
+        return f"{entry.id} waits for run {other}, which computes the same"
     if task and (missing := _missing(task, known.free)):
         return missing
     if before := known.position.get(run.id, 0):

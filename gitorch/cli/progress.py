@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 from gitorch.actions.status import progress_of
 from gitorch.cli.style import duration, has_colors, paint, paint_status, plain, say
-from gitorch.model.announce import Announcement, AttemptEnded, AttemptStarted, Listener, Noticed
+from gitorch.model.announce import Announcement, AttemptEnded, AttemptStarted, Listener, Noticed, TaskReused
 from gitorch.model.status import Status
 
 HEARTBEAT_S = 30.0
@@ -31,6 +31,9 @@ def render_announcement(heard: Announcement, *, colors: bool) -> str:
             return f"{heard.run}  {plain(heard.label)}: {heard.task} started{number}"
         case AttemptEnded():
             return "\n".join(_ended(heard, colors=colors))
+        case TaskReused():
+            status = paint_status(Status.COMPLETE, on=colors)
+            return f"{heard.run}  {plain(heard.label)}: {heard.task} {status} from run {heard.source}"
         case Noticed():
             return plain(heard.message)
 

@@ -1,4 +1,6 @@
-"""What commands and outputDir have filled in: that there is such a parameter, and that its value can stand there."""
+"""What commands and outputDir have filled in, and `cache` names: that there is such a parameter, and that its value
+can stand there.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,7 @@ from gitorch.config.document import KeyPath
 from gitorch.config.near import did_you_mean
 from gitorch.config.places import Misplaced, place_in
 from gitorch.config.reader import Reader
+from gitorch.model.cache import seen_params
 from gitorch.model.placeholders import Placeholder, fill, fill_text, is_known, placeholders, placeholders_of
 from gitorch.model.spec import RunSpec, TaskSpec, task_config
 
@@ -31,6 +34,7 @@ class Filling:
         self._of = f"in '{spec.label}' " if one_of_many else ""
         for index, task in enumerate(spec.tasks):
             self._check_command(("tasks", index, "command"), task, task_config(spec, task, "/"))
+            self._check_cached(("tasks", index, "gitorch", "cache"), spec, task)
         if spec.output_dir is not None:
             self._check_output_dir(spec, spec.output_dir)
 
@@ -62,6 +66,17 @@ class Filling:
                 self._complain_of(path, command, hole, message, hint)
             if "\0" in "".join(fill(command, values)):
                 self._complain(path, "filled in, 'command' holds a NUL character, which no command can")
+
+    def _check_cached(self, own: KeyPath, spec: RunSpec, task: TaskSpec) -> None:
+        if task.cache is None or task.cache.params is None:
+            return
+        path = own if self._reader.document.node(own) else ("gitorch", "cache")
+        seen = seen_params(spec, task)
+        for position, name in enumerate(task.cache.params):
+            if not is_known(name, seen):
+                message = f"{self._of}task '{task.id}' has no parameter '{name}'{did_you_mean(name, seen)}"
+                hint = "name parameters as the task sees them; without 'params' all of them count"
+                self._complain((*path, "params", position), message, hint)
 
     def _all_known(
         self,

@@ -130,6 +130,17 @@ def restore(repo: Repository, output: Output, data: bytes | None, directory: Pat
     return target
 
 
+def is_intact(repo: Repository, output: Output, data: bytes) -> bool:
+    """Whether a kept file is all there, and what the record says; `data` is what the branch has of it. Reads all of it.
+
+    Raises NotFound, OSError.
+    """
+    if output.stored != "lfs":
+        return hashlib.sha256(data).hexdigest() == output.sha256
+    with _object(repo, output.sha256, output.size).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == output.sha256
+
+
 def has_copies(repo: Repository, pointer: Pointer) -> tuple[bool, bool]:
     """Whether git-lfs's copy of a large file is there, and whether ours is, by their sizes."""
     theirs, ours = (_is_whole(place, pointer.size) for place in _places(repo, pointer.sha256))

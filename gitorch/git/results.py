@@ -203,6 +203,11 @@ class ResultsBranch:
                 return path
         return None
 
+    def look(self) -> Look | None:
+        """The branch as it is now; None where there is none. For workers: this loads pygit2, and starts no program."""
+        tip = read_ref(self.repo, self.ref) or self._origin()
+        return Look(self.repo, tip) if tip else None
+
     @contextlib.contextmanager
     def changing(self) -> Iterator[Change]:
         """The only one who changes the branch. What is not committed when it ends is given up.
@@ -297,6 +302,28 @@ class ResultsBranch:
             )
 
 
+class Look:
+    """The branch at one commit."""
+
+    def __init__(self, repo: Repository, tip: str) -> None:
+        self._repo = repo
+        self._tree = _tree_of(self.read(bytes.fromhex(tip)))
+        self.tip = tip
+
+    def entry(self, path: str) -> Entry | None:
+        """What lies at `path`."""
+        return find(os.fsencode(path), self._tree, Edits(), self.read)
+
+    def read(self, oid: bytes) -> bytes:
+        """The data of an object."""
+        data: bytes = self._repo.pygit.odb.read(oid.hex())[1]
+        return data
+
+    def record(self, run: str) -> dict[str, Any] | None:
+        entry = self.entry(f"{run_path(run)}/record.json")
+        return _parsed(self.read(entry.oid)) if entry else None
+
+
 class Change:
     """Edits to the branch that become visible together, when they are committed. Made by `ResultsBranch.changing`."""
 
@@ -322,8 +349,11 @@ class Change:
     def record(self, run: str) -> dict[str, Any] | None:
         return _parsed(self.read(f"{run_path(run)}/record.json"))
 
-    def put(self, path: str, data: bytes | Stored, mode: int = FILE) -> None:
-        """Put a file at `path`; a stored artifact brings its own mode."""
+    def put(self, path: str, data: bytes | Stored | Entry, mode: int = FILE) -> None:
+        """Put a file at `path`; a stored artifact brings its own mode, and so does what the branch has elsewhere."""
+        if isinstance(data, Entry):
+            self._edits.put(os.fsencode(path), data)
+            return
         if isinstance(data, Stored):
             mode, data = data.mode, data.data
         with _explained():

@@ -37,11 +37,22 @@ class AttemptEnded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TaskReused:
+    """A task is complete without having run: it was given the results that the run `source` has computed."""
+
+    run: str
+    label: str
+    task: str
+    source: str
+    run_status: Status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Noticed:
     """Something worth a line: a lost worker's task taken back, a worktree that could not be removed."""
 
     message: str
 
 
-Announcement = AttemptStarted | AttemptEnded | Noticed
+Announcement = AttemptStarted | AttemptEnded | TaskReused | Noticed
 Listener = Callable[[Announcement], None]

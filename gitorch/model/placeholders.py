@@ -75,10 +75,20 @@ def placeholders_of(text: str) -> Iterator[Placeholder]:
 
 def is_known(name: str, values: Mapping[str, Any]) -> bool:
     try:
-        _value(name, values)
+        value_of(name, values)
     except KeyError:
         return False
     return True
+
+
+def value_of(name: str, values: Mapping[str, Any]) -> Any:
+    """What a dotted name stands for. KeyError: nothing."""
+    value: Any = values
+    for key in name.split("."):
+        if not isinstance(value, Mapping):
+            raise KeyError(name)
+        value = value[key]
+    return value
 
 
 @overload
@@ -106,17 +116,8 @@ def _replaced(text: str, found: Iterator[Placeholder], render: Callable[[str], s
 
 
 def _rendered(name: str, values: Mapping[str, Any]) -> str:
-    value = _value(name, values)
+    value = value_of(name, values)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _value(name: str, values: Mapping[str, Any]) -> Any:
-    value: Any = values
-    for key in name.split("."):
-        if not isinstance(value, Mapping):
-            raise KeyError(name)
-        value = value[key]
-    return value
 
 
 def _in_shell(text: str) -> Iterator[Placeholder]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from gitorch.model.outcome import Outcome
 from gitorch.model.pin import Pin
@@ -68,6 +68,52 @@ class Attempt:
         )
 
 
+class Source(NamedTuple):
+    """The run and its task that computed what another one was given."""
+
+    run: str
+    task: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheEntry:
+    """Under what `key` the results of a task are found again once it is complete, and whose they were first.
+
+    Of a task that is not it says that all it has left so far was computed under this key. See `cache.py`.
+    `code` and `before` are parts of the key, kept so that another key can be explained; `produced` tells whether the
+    run's outputs still are what the task left: all three SHA-256, of code, of the outputs of the tasks before it, and
+    of its own. `removed` are outputs of others that it deleted.
+    """
+
+    key: str
+    code: str
+    before: str
+    produced: str
+    removed: tuple[str, ...] = ()
+    source: Source | None = None  # None: it was computed in this run
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "key": self.key,
+            "code": self.code,
+            "before": self.before,
+            "produced": self.produced,
+            **given({"removed": list(self.removed)}),
+            "from": self.source and self.source._asdict(),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> CacheEntry:
+        return cls(
+            key=value["key"],
+            code=value["code"],
+            before=value["before"],
+            produced=value["produced"],
+            removed=tuple(value.get("removed", ())),
+            source=Source(**value["from"]) if value["from"] else None,
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskRecord:
     """What became of one task. `attempts` is the last one, or all of them where they were gathered for `show`."""
@@ -79,6 +125,7 @@ class TaskRecord:
     metrics: Mapping[str, float | None] = field(default_factory=dict)
     attempt_count: int = 0
     attempts: tuple[Attempt, ...] = ()
+    cache: CacheEntry | None = None
 
     @property
     def id(self) -> str:
@@ -97,6 +144,7 @@ class TaskRecord:
             "metrics": dict(self.metrics),
             "attempt_count": self.attempt_count,
             "attempts": [attempt.to_json() for attempt in self.attempts],
+            **({"cache": self.cache.to_json()} if self.cache else {}),
         }
 
     @classmethod
@@ -109,6 +157,7 @@ class TaskRecord:
             metrics=value["metrics"],
             attempt_count=value["attempt_count"],
             attempts=tuple(Attempt.from_json(attempt) for attempt in value["attempts"]),
+            cache=CacheEntry.from_json(value["cache"]) if value.get("cache") else None,
         )
 
 
@@ -370,6 +419,22 @@ class Collected:
     outputs: tuple[Output, ...]
     environment: Mapping[str, Any]
     discarded: tuple[Discarded, ...] = ()  # of what the task itself wrote
+    cache: CacheEntry | None = None  # where what the task has left can be told from all else
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reuse:
+    """The results of a task of another run that has computed the same: `outputs` and `discarded` are that task's."""
+
+    task: str
+    pin: Pin
+    at: str
+    result: Any
+    metrics: Mapping[str, float | None]
+    outputs: tuple[Output, ...]
+    discarded: tuple[Discarded, ...]
+    environment: Mapping[str, Any]
+    cache: CacheEntry
 
 
 def after_attempt(record: Record, collected: Collected, *, by: str) -> Record:
@@ -388,6 +453,7 @@ def after_attempt(record: Record, collected: Collected, *, by: str) -> Record:
         metrics={**task.metrics, **collected.metrics},
         attempt_count=max(task.attempt_count, attempt.number),
         attempts=(attempt,),
+        cache=collected.cache,
     )
     tasks = _with_task(record.tasks, ended_task)
     changed = replace(
@@ -398,10 +464,47 @@ def after_attempt(record: Record, collected: Collected, *, by: str) -> Record:
         discarded=(*(found for found in record.discarded if found.task != task.id), *collected.discarded),
         environment=collected.environment or record.environment,
     )
-    if record.history[-1].target is not Status.RUNNING:
-        begun = Change(at=attempt.started, source=record.status, target=Status.RUNNING, by=by)
-        changed = noted(changed, begun)
+    changed = _begun(changed, at=attempt.started, by=by)
     return _settled(changed, at=attempt.ended, by=by, why=None if done else f"{task.id}: {attempt.outcome}")
+
+
+def after_reuse(record: Record, reuse: Reuse, *, by: str) -> Record:
+    """`record` with a task complete that did not run. Safe to repeat: a complete task stays as it is.
+
+    What an earlier attempt of it left is gone, so that its outputs are exactly those of the run that computed them.
+    """
+    task = record.task(reuse.task)
+    if task.status is Status.COMPLETE:
+        return record
+    complete = replace(
+        task, status=Status.COMPLETE, pin=reuse.pin, result=reuse.result, metrics=reuse.metrics, cache=reuse.cache
+    )
+    gone = {*reuse.cache.removed, *(output.path for output in reuse.outputs)}
+    outputs = (
+        *(output for output in record.outputs if output.task != task.id and output.path not in gone),
+        *(replace(output, task=task.id) for output in reuse.outputs),
+    )
+    discarded = (
+        *(found for found in record.discarded if found.task != task.id),
+        *(replace(found, task=task.id) for found in reuse.discarded),
+    )
+    changed = replace(
+        record,
+        tasks=_with_task(record.tasks, complete),
+        started=record.started or reuse.at,
+        outputs=outputs,
+        discarded=discarded,
+        environment=record.environment or reuse.environment,
+    )
+    changed = _begun(changed, at=reuse.at, by=by)
+    return _settled(changed, at=reuse.at, by=by, why=None)
+
+
+def _begun(record: Record, *, at: str, by: str) -> Record:
+    """`record` with it noted that it runs, unless that is its newest change."""
+    if record.history[-1].target is Status.RUNNING:
+        return record
+    return noted(record, Change(at=at, source=record.status, target=Status.RUNNING, by=by))
 
 
 def _settled(record: Record, *, at: str, by: str, why: str | None) -> Record:

@@ -198,14 +198,14 @@ class RunSpec:
 
     def with_dependents(self, task_id: str) -> frozenset[str]:
         """The task and all that need it, directly or not."""
-        return frozenset(task.id for task in self.tasks if task_id in self._needed_by(task))
+        return frozenset(task.id for task in self.tasks if task_id in self.needed_by(task))
 
     def beside(self, task: TaskSpec) -> tuple[TaskSpec, ...]:
         """The tasks that may run at the same time: those that neither need it, by whatever way, nor are needed."""
-        needed = self._needed_by(task)
-        return tuple(other for other in self.tasks if other.id not in needed and task.id not in self._needed_by(other))
+        needed = self.needed_by(task)
+        return tuple(other for other in self.tasks if other.id not in needed and task.id not in self.needed_by(other))
 
-    def _needed_by(self, task: TaskSpec) -> set[str]:
+    def needed_by(self, task: TaskSpec) -> set[str]:
         """The ids of the task and of all that must be complete before it."""
         found: set[str] = set()
         waiting = [task.id]

@@ -25,23 +25,42 @@ INSERT INTO needs (run, task, needed) VALUES (:run, :task, :needed) ON CONFLICT 
 -- The first waiting task, in order, that needs nothing unfinished becomes ours, in one statement.
 UPDATE tasks
 SET status = 'RUNNING', token = :token, worker = :worker, started = :now, attempts = attempts + 1, outcome = NULL,
-    not_before = NULL, ended = NULL
+    not_before = NULL, ended = NULL, key = NULL
 WHERE rowid = (
     SELECT row FROM claimable
     WHERE (:only IS NULL OR run IN (SELECT value FROM json_each(:only)))
       AND (not_before IS NULL OR not_before <= :now OR :now < ended)
+      AND (key IS NULL OR key NOT IN (SELECT key FROM computing))
       AND cpus <= :cpus AND gpus <= :gpus AND memory <= :memory
     ORDER BY priority DESC, seq, position
     LIMIT 1
 )
-RETURNING run, id, attempts, token, started, retries, losses,
+RETURNING run, id, attempts, token, started, retries, losses, key,
     (SELECT payload FROM runs WHERE runs.id = run) AS payload,
+    (SELECT worker FROM runs WHERE runs.id = run) IS NULL AS is_fresh,
     (SELECT count(*) FROM tasks AS sibling
      WHERE sibling.run = tasks.run AND sibling.status = 'RUNNING' AND sibling.id != tasks.id) AS siblings;
 
 -- name: take_in_hand
 -- The run is worked on by this worker.
 UPDATE runs SET worker = :worker WHERE id = :run;
+
+-- name: compute
+-- What this attempt computes, unless another does so already; `alongside`: even then.
+UPDATE tasks SET key = :key
+WHERE run = :run AND id = :task AND token = :token AND (:alongside OR :key NOT IN (SELECT key FROM computing));
+
+-- name: give_way
+-- To another that computes the same: as if it had never been claimed, it waits for that to end.
+UPDATE tasks
+SET status = CASE WHEN (SELECT held FROM runs WHERE runs.id = run) THEN 'HOLD' ELSE 'WAITING' END, key = :key,
+    attempts = attempts - 1, token = NULL, worker = NULL, started = NULL
+WHERE run = :run AND id = :task AND token = :token AND NOT (SELECT doomed FROM runs WHERE runs.id = run)
+  AND :key IN (SELECT key FROM computing);
+
+-- name: hand_back
+-- The worker has this run no longer in hand.
+UPDATE runs SET worker = NULL WHERE id = :run;
 
 -- name: finish_task
 -- A finished task leaves; only the current attempt can finish it, and none of a doomed run.
@@ -119,7 +138,8 @@ SELECT 1 FROM tasks
 WHERE run = :run AND id = :task AND token = :token AND NOT (SELECT doomed FROM runs WHERE runs.id = run);
 
 -- name: claimable
--- How many tasks can be claimed, now or after their backoff, on a machine that has this much.
+-- How many tasks can be claimed on a machine that has this much: now, after their backoff, or once nobody computes the
+-- same.
 SELECT count(*) FROM claimable
 WHERE (:only IS NULL OR run IN (SELECT value FROM json_each(:only)))
   AND cpus <= :cpus AND gpus <= :gpus AND memory <= :memory;
@@ -128,6 +148,7 @@ WHERE (:only IS NULL OR run IN (SELECT value FROM json_each(:only)))
 -- The runs that will be begun next, in order; one may come more than once. Read as far as needed.
 SELECT r.id FROM claimable AS c CROSS JOIN runs AS r ON r.id = c.run
 WHERE r.worker IS NULL AND (:only IS NULL OR c.run IN (SELECT value FROM json_each(:only)))
+  AND (c.key IS NULL OR c.key NOT IN (SELECT key FROM computing))
 ORDER BY c.priority DESC, c.seq, c.position;
 
 -- name: payload
@@ -142,20 +163,20 @@ SELECT id, worker, held FROM runs WHERE id = :run;
 
 -- name: tasks
 -- The tasks of all live runs, each run's together, in order.
-SELECT run, id, status, priority, attempts, token, worker, started, not_before, outcome FROM tasks ORDER BY seq, position;
+SELECT run, id, status, priority, attempts, token, worker, started, not_before, outcome, key FROM tasks ORDER BY seq, position;
 
 -- name: tasks_of
-SELECT run, id, status, priority, attempts, token, worker, started, not_before, outcome FROM tasks WHERE run = :run ORDER BY position;
+SELECT run, id, status, priority, attempts, token, worker, started, not_before, outcome, key FROM tasks WHERE run = :run ORDER BY position;
 
 -- name: running_of
 -- What this worker is running, in the shape of its claims.
-SELECT t.run, t.id, t.attempts, t.token, t.started, t.retries, t.losses, r.payload, 0 AS siblings
+SELECT t.run, t.id, t.attempts, t.token, t.started, t.retries, t.losses, t.key, r.payload, 0 AS siblings, 0 AS is_fresh
 FROM tasks AS t JOIN runs AS r ON r.id = t.run
 WHERE t.worker = :worker;
 
 -- name: running_in
 -- What runs of a run, in the shape of its claims, and who runs it.
-SELECT t.run, t.id, t.attempts, t.token, t.started, t.retries, t.losses, r.payload, 0 AS siblings, t.worker
+SELECT t.run, t.id, t.attempts, t.token, t.started, t.retries, t.losses, t.key, r.payload, 0 AS siblings, 0 AS is_fresh, t.worker
 FROM tasks AS t JOIN runs AS r ON r.id = t.run
 WHERE t.run = :run AND t.status = 'RUNNING';
 

@@ -28,7 +28,7 @@ UNLIMITED = Resources(cpus=1e9, gpus=1 << 30, memory_bytes=1 << 62)
 # The results branch before and after a commit that the queue is told of.
 Tip = tuple[str | None, str] | None
 
-VERSION = 2
+VERSION = 3
 BUSY_TIMEOUT_S = 10.0
 
 
@@ -72,6 +72,8 @@ class Claim:
     siblings: int = 0  # other tasks of the run that are running in the same worktree
     retries: int = 0  # automatic ones before this attempt
     losses: int = 0  # attempts lost in a row before this one
+    key: str | None = None  # of the cache, once it is known that this attempt computes it
+    is_fresh: bool = False  # the run was in nobody's hands before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +90,7 @@ class QueuedTask:
     started: str | None
     not_before: str | None  # the end of its backoff
     outcome: Outcome | None
+    key: str | None  # what it computes, or waits for while another computes it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,6 +290,23 @@ class Queue:
             run("take_in_hand", run=row["run"], worker=worker)
         return _claim(row)
 
+    def give_way(self, claim: Claim, key: str) -> bool:
+        """Whether another task computes what has this key of the cache: then the claim waits again until none does."""
+        with self._transaction() as run:
+            return _gives_way(run, claim, key)
+
+    def compute(self, claim: Claim, key: str, *, alongside: bool = False) -> bool:
+        """Whether the claim is now the one to compute what has this key; else it is given back.
+
+        `alongside`: also if another does.
+        """
+        with self._transaction() as run:
+            values = {"run": claim.run, "task": claim.task, "token": claim.token, "key": key}
+            if run("compute", **values, alongside=alongside).rowcount:
+                return True
+            _gives_way(run, claim, key)
+        return False
+
     def is_current(self, run_id: str, task: str, token: str) -> bool:
         return bool(self._fetch("is_current", run=run_id, task=task, token=token))
 
@@ -480,6 +500,13 @@ def _outcome(outcome: Outcome | None) -> str | None:
     return json.dumps(outcome.to_json()) if outcome else None
 
 
+def _gives_way(run: _Execute, claim: Claim, key: str) -> bool:
+    gave_way = run("give_way", run=claim.run, task=claim.task, token=claim.token, key=key).rowcount > 0
+    if gave_way and claim.is_fresh:
+        run("hand_back", run=claim.run)
+    return gave_way
+
+
 def _amounts(resources: Resources) -> dict[str, float]:
     return {"cpus": resources.cpus, "gpus": resources.gpus, "memory": resources.memory_bytes}
 
@@ -499,6 +526,8 @@ def _claim(row: sqlite3.Row) -> Claim:
         siblings=row["siblings"],
         retries=row["retries"],
         losses=row["losses"],
+        key=row["key"],
+        is_fresh=bool(row["is_fresh"]),
     )
 
 

@@ -33,7 +33,8 @@ CREATE TABLE runs (
 -- who does not bear it has no say. `outcome` is the JSON of the last attempt's, for a task in ERROR. `retries` counts the
 -- automatic ones since the last verb, `losses` the attempts lost in a row; before `not_before` it is not claimed again,
 -- unless the clock, which said `ended` when its last attempt ended, was set back since.
--- `cpus`, `gpus` and `memory` (bytes) are what it takes of its machine.
+-- `cpus`, `gpus` and `memory` (bytes) are what it takes of its machine. `key` is that of the cache: of a task in RUNNING
+-- what it computes, of any other what it was last found to; one that somebody computes is not claimed.
 CREATE TABLE tasks (
     run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
     id TEXT NOT NULL,
@@ -53,6 +54,7 @@ CREATE TABLE tasks (
     worker TEXT,
     started TEXT,
     outcome TEXT,
+    key TEXT,
     PRIMARY KEY (run, id),
     CHECK ((status = 'RUNNING') = (token IS NOT NULL))
 ) STRICT;
@@ -68,12 +70,18 @@ CREATE TABLE needs (
     PRIMARY KEY (run, task, needed)
 ) STRICT, WITHOUT ROWID;
 
--- What could be claimed now, its backoff aside: waiting, not held, with nothing unfinished that it needs.
+-- What could be claimed now, its backoff and its key aside: waiting, not held, with nothing unfinished that it needs.
 CREATE VIEW claimable AS
-SELECT t.rowid AS row, t.run, t.id, t.priority, t.seq, t.position, t.not_before, t.ended, t.cpus, t.gpus, t.memory
+SELECT t.rowid AS row, t.run, t.id, t.priority, t.seq, t.position, t.not_before, t.ended, t.cpus, t.gpus, t.memory,
+    t.key
 FROM tasks AS t JOIN runs AS r ON r.id = t.run
 WHERE t.status = 'WAITING' AND NOT r.held AND NOT r.doomed
   AND NOT EXISTS (
       SELECT 1 FROM needs AS n JOIN tasks AS unfinished ON unfinished.run = n.run AND unfinished.id = n.needed
       WHERE n.run = t.run AND n.task = t.id
   );
+
+-- The keys that are just being computed, and where.
+CREATE VIEW computing AS
+SELECT key, run, id FROM tasks
+WHERE status = 'RUNNING' AND key IS NOT NULL AND worker IN (SELECT id FROM workers);

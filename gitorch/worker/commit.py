@@ -7,50 +7,56 @@ the queue keeps which commit it was told of last (see `recover.py`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from gitorch.git import artifacts
 from gitorch.git.artifacts import Stored
 from gitorch.git.repack import maybe_repack
 from gitorch.git.results import Change
-from gitorch.model.announce import AttemptEnded
+from gitorch.git.trees import Entry
+from gitorch.model.announce import AttemptEnded, TaskReused
 from gitorch.model.ids import run_path
-from gitorch.model.record import Record, after_attempt
+from gitorch.model.outcome import Kind, Outcome
+from gitorch.model.record import Record, TaskRecord, after_attempt, after_reuse
 from gitorch.model.status import Status
 from gitorch.queue.queue import AttemptEnd
 from gitorch.tools.clock import stamp
+from gitorch.worker import outputs
 from gitorch.worker.collect import Gathered
+from gitorch.worker.reuse import Reused, entry_of
 from gitorch.worker.site import Site
 
 _RULES = ".gitattributes"
 
 
-def commit(site: Site, batch: Sequence[Gathered], *, by: str) -> list[AttemptEnded]:
-    """Commit these attempts together, then tell the queue; gives what is to be announced.
+def commit(site: Site, batch: Sequence[Gathered | Reused], *, by: str) -> list[AttemptEnded | TaskReused]:
+    """Commit these attempts and reused results together, then tell the queue; gives what is to be announced.
 
     An attempt that is no longer its task's current one, or whose run is gone, leaves no trace.
     """
     current = []
-    for gathered in batch:
-        claim = gathered.attempt.claim
+    for ending in batch:
+        claim = ending.attempt.claim
         if site.queue.is_current(claim.run, claim.task, claim.token):
-            current.append(gathered)
+            current.append(ending)
         else:
             site.queue.end_doomed(claim.run, claim.task, claim.token)
     if not current:
         return []
     with site.results.changing() as change:
-        recorded = [(gathered, record) for gathered in current if (record := _put(change, gathered, by=by))]
+        recorded = [(ending, record) for ending in current if (record := _put(site, change, ending, by=by))]
         if not recorded:
             return []
         before = change.tip
         after = change.commit(_subject(recorded), trailers(record for _, record in recorded))
-    ends = [_end(gathered, record) for gathered, record in recorded]
+    for ending, record in recorded:
+        if isinstance(ending, Reused):
+            outputs.take_over(site, ending.attempt.run, record, ending.attempt.task.id)
+    ends = [_end(ending, record) for ending, record in recorded]
     accepted = {end.token for end in site.queue.finish(ends, tip=(before, after))}
     maybe_repack(site.repository)
-    return [
-        _announcement(gathered, record) for gathered, record in recorded if gathered.attempt.claim.token in accepted
-    ]
+    return [_announcement(ending, record) for ending, record in recorded if ending.attempt.claim.token in accepted]
 
 
 def read_record(change: Change, run: str) -> Record | None:
@@ -72,24 +78,33 @@ def trailers(records: Iterable[Record], status: str | None = None) -> list[tuple
     ]
 
 
-def _put(change: Change, gathered: Gathered, *, by: str) -> Record | None:
-    """Put all that the attempt left; gives the run's new record, None if the run is gone."""
-    before = read_record(change, gathered.attempt.claim.run)
+def _put(site: Site, change: Change, ending: Gathered | Reused, *, by: str) -> Record | None:
+    """Put all that the task has now; gives the run's new record, None if the run is gone."""
+    before = read_record(change, ending.attempt.claim.run)
     if before is None:
         return None
-    record = after_attempt(before, gathered.collected, by=by)
-    base = run_path(record.id)
-    attempt = f"tasks/{gathered.collected.task}/{gathered.collected.attempt.number}"
-    for name, content in gathered.files.items():
-        change.put(f"{base}/{attempt}/{name}", content)
-    _put_rules(change, f"{base}/{attempt}", _large(gathered.files))
-    for path in {output.path for output in before.outputs} - {output.path for output in record.outputs}:
-        change.remove(f"{base}/{_output(path)}")
-    for path, stored in gathered.outputs.items():
-        change.put(f"{base}/{_output(path)}", stored, mode=stored.mode)
-    _put_rules(change, base, [_output(output.path) for output in record.outputs if output.stored == "lfs"])
+    if isinstance(ending, Reused):
+        record = after_reuse(before, ending.reuse, by=by) if ending.reuse else before
+        _put_outputs(change, before, record, ending.files)
+    else:
+        entry = entry_of(site, before, ending.attempt, ending.collected)
+        record = after_attempt(before, replace(ending.collected, cache=entry), by=by)
+        directory = f"{run_path(record.id)}/tasks/{ending.collected.task}/{ending.collected.attempt.number}"
+        for name, content in ending.files.items():
+            change.put(f"{directory}/{name}", content)
+        _put_rules(change, directory, _large(ending.files))
+        _put_outputs(change, before, record, ending.outputs)
     change.put_record(record.to_json())
     return record
+
+
+def _put_outputs(change: Change, before: Record, record: Record, new: Mapping[str, Stored | Entry]) -> None:
+    base = run_path(record.id)
+    for path in {output.path for output in before.outputs} - {output.path for output in record.outputs}:
+        change.remove(f"{base}/{_output(path)}")
+    for path, content in new.items():
+        change.put(f"{base}/{_output(path)}", content)
+    _put_rules(change, base, [_output(output.path) for output in record.outputs if output.stored == "lfs"])
 
 
 def _output(path: str) -> str:
@@ -109,12 +124,15 @@ def _put_rules(change: Change, directory: str, large: Sequence[str]) -> None:
         change.remove(path)
 
 
-def _end(gathered: Gathered, record: Record) -> AttemptEnd:
+def _end(ending: Gathered | Reused, record: Record) -> AttemptEnd:
     """What the queue is to be told, by the record: after a crash it may know more than the attempt's own files."""
-    claim = gathered.attempt.claim
+    claim = ending.attempt.claim
     task = record.task(claim.task)
+    if isinstance(ending, Reused):
+        done = Outcome(kind=Kind.SUCCEEDED)
+        return AttemptEnd(run=claim.run, task=claim.task, token=claim.token, status=task.status, outcome=done)
     last = task.attempts[-1]
-    follows = gathered.follows
+    follows = ending.follows
     ended = datetime.now(UTC)
     return AttemptEnd(
         run=claim.run,
@@ -129,24 +147,34 @@ def _end(gathered: Gathered, record: Record) -> AttemptEnd:
     )
 
 
-def _subject(recorded: Sequence[tuple[Gathered, Record]]) -> str:
+def _subject(recorded: Sequence[tuple[Gathered | Reused, Record]]) -> str:
     if len(recorded) == 1:
-        [(gathered, record)] = recorded
-        return f"{record.name} {record.id}: {_in_words(gathered, record)}"
+        [(ending, record)] = recorded
+        return f"{record.name} {record.id}: {_in_words(ending, record)}"
     return f"{len(recorded)} attempts: " + ", ".join(
-        f"{record.name} {record.id} {_in_words(gathered, record)}" for gathered, record in recorded
+        f"{record.name} {record.id} {_in_words(ending, record)}" for ending, record in recorded
     )
 
 
-def _in_words(gathered: Gathered, record: Record) -> str:
-    task = record.task(gathered.collected.task)
+def _in_words(ending: Gathered | Reused, record: Record) -> str:
+    task = record.task(ending.attempt.claim.task)
+    if isinstance(ending, Reused):
+        return f"{task.id} {task.status} from run {_source(task)}"
     attempt = task.attempts[-1]
     verb = str(task.status) if task.status is not Status.WAITING else str(attempt.outcome.kind)
     return f"{task.id} {verb} {'in' if task.status is Status.COMPLETE else 'after'} {attempt.duration_s:.1f}s"
 
 
-def _announcement(gathered: Gathered, record: Record) -> AttemptEnded:
-    task = record.task(gathered.collected.task)
+def _source(task: TaskRecord) -> str:
+    return task.cache.source.run if task.cache and task.cache.source else ""
+
+
+def _announcement(ending: Gathered | Reused, record: Record) -> AttemptEnded | TaskReused:
+    task = record.task(ending.attempt.claim.task)
+    if isinstance(ending, Reused):
+        return TaskReused(
+            run=record.id, label=record.label, task=task.id, source=_source(task), run_status=record.status
+        )
     attempt = task.attempts[-1]
     return AttemptEnded(
         run=record.id,
@@ -157,7 +185,7 @@ def _announcement(gathered: Gathered, record: Record) -> AttemptEnded:
         run_status=record.status,
         outcome=attempt.outcome,
         duration_s=attempt.duration_s,
-        tail=gathered.tail if task.status is Status.ERROR else (),
-        location=gathered.location if task.status is Status.ERROR else None,
+        tail=ending.tail if task.status is Status.ERROR else (),
+        location=ending.location if task.status is Status.ERROR else None,
         has_unkept_files=bool(attempt.notes),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -62,17 +62,21 @@ def find(site: Site, run: RunDirectory, spec: RunSpec, task: TaskSpec) -> Found:
             if known is None or known.fingerprint != fingerprint:
                 left_out = before.left_out.get(name)
                 if left_out is None or left_out.fingerprint != fingerprint:
-                    left_out = leaves_out(name, fingerprint)
+                    left_out = None if known and known.may_be(fingerprint) else leaves_out(name, fingerprint)
                 if left_out:
                     seen.left_out[name] = left_out
                     continue
                 new[name] = artifacts.store(site.repository, path, large=site.large_file)
-                known = _Seen(fingerprint, _output(name, new[name], task.id))
+                known = _Seen(fingerprint, _output(name, new[name], known.output if known else None, task.id))
         except (OSError, Unkeepable) as error:
             notes.append(f"{name} is not kept: {error}")
             continue
         outputs.append(known.output)
         seen.kept[name] = known
+    if run.tree.exists():
+        for name in [name for name in before.kept if name.startswith(WORKTREE) and not _is_taken(name, task)]:
+            seen.kept[name] = before.kept[name]
+            outputs.append(before.kept[name].output)
     if any(seen) or any(before):
         _save(run, seen)
     outputs += _out_of_sight(site, run)
@@ -93,6 +97,11 @@ def _leaving_out(spec: RunSpec, task: TaskSpec) -> Callable[[str, Fingerprint], 
     return leaves_out
 
 
+def _is_taken(name: str, task: TaskSpec) -> bool:
+    """Whether `outputs` of the task takes this from the worktree; what only another's takes stays as it was left."""
+    return first_match(name.removeprefix(WORKTREE), task.outputs) is not None
+
+
 def _discarded(left_out: Mapping[str, _LeftOut], task: TaskSpec) -> tuple[Discarded, ...]:
     by_glob: dict[str, list[int]] = {}
     for file in left_out.values():
@@ -103,12 +112,12 @@ def _discarded(left_out: Mapping[str, _LeftOut], task: TaskSpec) -> tuple[Discar
     )
 
 
-def forget(run: RunDirectory) -> None:
-    """Look at everything anew: what was found before a crash may never have been committed."""
-    if left_out := _load(run).left_out:  # of that nothing was to be committed
-        _save(run, _Memory({}, left_out))
-    else:
-        (run.path / _SEEN).unlink(missing_ok=True)
+def forget(site: Site, run: RunDirectory) -> None:
+    """Look at everything anew: what was found before a crash may never have been committed.
+
+    What the record has stays that task's whose it is, if it is found to be the same.
+    """
+    _save(run, _Memory(_recalled(_recorded(site, run)), _load(run).left_out))
 
 
 def bring_back(site: Site, run: RunDirectory, *, with_tree: bool) -> None:
@@ -121,6 +130,10 @@ def bring_back(site: Site, run: RunDirectory, *, with_tree: bool) -> None:
         of_tree = [output for output in kept if _is_of_tree(output)]
         of_output = [output for output in kept if not _is_of_tree(output)]
         is_there = run.output.exists()
+        seen = _load(run)
+        if kept:
+            seen = _Memory(_recalled(kept) | seen.kept, seen.left_out)
+            _save(run, seen)
         if with_tree or not is_there:
             _restore(site, run, of_tree, run.tree)
         if not of_output:
@@ -132,8 +145,53 @@ def bring_back(site: Site, run: RunDirectory, *, with_tree: bool) -> None:
             _restore(site, run, of_output, aside)
             aside.rename(run.output)
             boundary()
+            _remember(run, seen, of_output)
         elif with_tree:
             _refill(site, run)
+
+
+def take_over(site: Site, run: RunDirectory, record: Record, task: str) -> None:
+    """Let the workspace hold what the record has since `task` was given results of another run. Safe to repeat.
+
+    Where the output directory is not there, nothing is: all of it is brought back when it is needed. Raises NotFound,
+    OSError.
+    """
+    with only_one_at(run.output):
+        if not run.output.is_dir() or run.output.is_symlink():
+            return
+        cache, seen = record.task(task).cache, _load(run)
+        before = {name for name, known in seen.kept.items() if known.output.task == task}
+        for name in {*before, *(cache.removed if cache else ())} - {output.path for output in record.outputs}:
+            delete(_place(run, name))
+            seen.kept.pop(name, None)
+        parts = {False: run.output, True: run.tree}
+        wanted = [
+            output
+            for output in record.outputs
+            if output.task == task and parts[_is_of_tree(output)].is_dir() and not _is_as_seen(run, seen, output)
+        ]
+        for output in wanted:
+            _make_room(parts[_is_of_tree(output)], _place(run, output.path))
+        for of_tree, directory in parts.items():
+            _restore(site, run, [output for output in wanted if _is_of_tree(output) is of_tree], directory)
+        _remember(run, seen, wanted)
+
+
+def _make_room(top: Path, place: Path) -> None:
+    """Remove what is at `place`, and what is no directory on the way to it."""
+    way = [directory for directory in place.parents if directory != top and directory.is_relative_to(top)]
+    for directory in reversed(way):
+        if directory.is_symlink() or directory.is_file():
+            directory.unlink()
+    delete(place)
+
+
+def _is_as_seen(run: RunDirectory, seen: _Memory, output: Output) -> bool:
+    known = seen.kept.get(output.path)
+    try:
+        return known is not None and known == (_fingerprint(_place(run, output.path)), output)
+    except OSError:
+        return False
 
 
 def refill(site: Site, run: RunDirectory) -> None:
@@ -145,6 +203,21 @@ def refill(site: Site, run: RunDirectory) -> None:
 def _refill(site: Site, run: RunDirectory) -> None:
     kept = [output for output in _recorded(site, run) if not _is_of_tree(output)]
     _restore(site, run, [output for output in kept if _is_emptied(run.output / output.path, output)], run.output)
+
+
+def _recalled(outputs: Iterable[Output]) -> dict[str, _Seen]:
+    """Kept files as the record has them; whether they are still the same is not known."""
+    return {output.path: _Seen([], output) for output in outputs}
+
+
+def _remember(run: RunDirectory, seen: _Memory, outputs: Iterable[Output]) -> None:
+    """These were just written as they were kept."""
+    there = {output.path: _Seen(_fingerprint(_place(run, output.path)), output) for output in outputs}
+    _save(run, _Memory(seen.kept | there, seen.left_out))
+
+
+def _place(run: RunDirectory, name: str) -> Path:
+    return run.tree / name.removeprefix(WORKTREE) if name.startswith(WORKTREE) else run.output / name
 
 
 def _recorded(site: Site, run: RunDirectory) -> Sequence[Output]:
@@ -182,8 +255,12 @@ def _is_of_tree(output: Output) -> bool:
 class _Seen(NamedTuple):
     """A file as it was last read; while its fingerprint stays, so does its content."""
 
-    fingerprint: Fingerprint
+    fingerprint: Fingerprint  # empty: it was not looked at since
     output: Output
+
+    def may_be(self, fingerprint: Fingerprint) -> bool:
+        """Whether a file that was not looked at since may still be this one."""
+        return not self.fingerprint and self.output.size == fingerprint[0]
 
 
 class _LeftOut(NamedTuple):
@@ -229,8 +306,10 @@ def _fingerprint(path: Path) -> Fingerprint:
     return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
 
 
-def _output(name: str, stored: Stored, task: str) -> Output:
-    return Output(path=name, size=stored.size, sha256=stored.sha256, stored=stored.kind, task=task, mode=stored.mode)
+def _output(name: str, stored: Stored, before: Output | None, task: str) -> Output:
+    """What is kept of a file: the task's, unless it was the same before."""
+    found = Output(path=name, size=stored.size, sha256=stored.sha256, stored=stored.kind, task=task, mode=stored.mode)
+    return before if before is not None and replace(before, task=task) == found else found
 
 
 def clear_place(run: RunDirectory) -> None:

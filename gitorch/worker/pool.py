@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 from gitorch.engines.contract import Ended, Engine, Order
 from gitorch.errors import GitorchError
-from gitorch.model.announce import Announcement, AttemptEnded, AttemptStarted, Listener, Noticed
+from gitorch.model.announce import Announcement, AttemptEnded, AttemptStarted, Listener, Noticed, TaskReused
 from gitorch.model.outcome import Kind, Outcome
 from gitorch.model.status import Status
 from gitorch.queue.queue import AttemptEnd
@@ -38,6 +38,7 @@ from gitorch.worker.commit import commit
 from gitorch.worker.inbox import Inbox
 from gitorch.worker.liveness import living
 from gitorch.worker.recover import recover
+from gitorch.worker.reuse import Reused, Reuser
 from gitorch.worker.shares import Shares
 from gitorch.worker.site import Site
 from gitorch.worker.surroundings import Surroundings
@@ -69,9 +70,15 @@ class _Unprepared(NamedTuple):
     error: Exception
 
 
+class _GivenBack(NamedTuple):
+    """It waits in the queue for another that computes the same."""
+
+    attempt: Attempt
+
+
 class _Committed(NamedTuple):
     attempts: Sequence[Attempt]
-    announcements: Sequence[AttemptEnded]
+    announcements: Sequence[AttemptEnded | TaskReused]
 
 
 class _Stuck(NamedTuple):
@@ -94,7 +101,7 @@ class _Recovered(NamedTuple):
     done: bool
 
 
-_Message = _Prepared | _Unprepared | _Committed | _Stuck | _Recovered | Announcement
+_Message = _Prepared | _Unprepared | Reused | _GivenBack | _Committed | _Stuck | _Recovered | Announcement
 
 
 class Pool:
@@ -113,9 +120,10 @@ class Pool:
         only: Sequence[str] | None = None,
         stop_after: int | None = None,
         watch: bool = False,
+        reuse: bool = True,
     ) -> None:
         """`holder` is what the engine's processes keep locked; `stop_after` failures nothing more is begun; with
-        `watch` the end of the queue is waited for more."""
+        `watch` the end of the queue is waited for more; without `reuse` all is computed anew."""
         self._site = site
         self._engine = engine
         self._worker = worker
@@ -124,12 +132,13 @@ class Pool:
         self._stop_after = stop_after
         self._watch = watch
         self._shares = Shares(site, holder)
+        self._reuser = Reuser(site, takes=reuse)
         self._failures = 0
         self._surroundings = surroundings
         self._by = by
         self._inbox: Inbox[_Message] = Inbox()
         self._ahead = Ahead(site, only, self._inbox.post)
-        self._to_commit: queue.SimpleQueue[tuple[Attempt, Ended] | _Wish] = queue.SimpleQueue()
+        self._to_commit: queue.SimpleQueue[tuple[Attempt, Ended] | Reused | _Wish] = queue.SimpleQueue()
         self._in_hand: dict[str, Attempt] = {}  # by token, from the claim until the commit
         self._in_engine: set[str] = set()
         self._committing: set[str] = set()
@@ -155,7 +164,7 @@ class Pool:
                 for message in self._inbox.drain():
                     self._receive(message)
                 for ended in self._engine.poll():
-                    self._hand_to_committer(ended)
+                    self._hand_to_committer(self._in_hand[ended.token], ended)
                 self._heed_stops()
                 self._heed_kills()
                 if time.monotonic() > self._next_look:
@@ -191,7 +200,7 @@ class Pool:
                 break
             claim = attempt.claim
             self._in_hand[claim.token] = attempt
-            if self._engine.free() and is_at_hand(self._site, attempt):
+            if self._engine.free() and not attempt.task.cache and is_at_hand(self._site, attempt):
                 self._prepare(attempt)  # quicker than to hand it over and to be told
             else:
                 preparers.submit(self._prepare, attempt)
@@ -211,13 +220,20 @@ class Pool:
                 self._start(attempt, order)
             case _Unprepared(attempt, error):
                 self._end_unstarted(attempt, Outcome(kind=Kind.COULD_NOT_START, message=str(error)))
+            case Reused():
+                self._hand_to_committer(message.attempt, message)
+            case _GivenBack(attempt):
+                self._site.queue.end_doomed(attempt.claim.run, attempt.claim.task, attempt.claim.token)
+                self._let_go([attempt])
             case _Committed(attempts, announcements):
                 self._let_go(attempts)
                 for announcement in announcements:
                     self._summary.runs[announcement.run] = (announcement.label, announcement.run_status)
-                    self._failures += announcement.status is Status.ERROR
+                    ended = announcement if isinstance(announcement, AttemptEnded) else None
+                    self._failures += ended is not None and ended.status is Status.ERROR
                     if announcement.run_status is Status.COMPLETE:
-                        self._ahead.clear_away(announcement.run, keep_files=announcement.has_unkept_files)
+                        keep_files = ended is not None and ended.has_unkept_files
+                        self._ahead.clear_away(announcement.run, keep_files=keep_files)
                     self._listener(announcement)
             case _Stuck(attempts, error):
                 self._let_go(attempts)
@@ -225,7 +241,7 @@ class Pool:
             case _Recovered(done):
                 self._is_recovering = False
                 self._can_recover = done
-            case AttemptEnded():
+            case AttemptEnded() | TaskReused():
                 self._summary.runs.setdefault(message.run, (message.label, message.run_status))
                 self._listener(message)
             case AttemptStarted() | Noticed():
@@ -233,6 +249,7 @@ class Pool:
 
     def _start(self, attempt: Attempt, order: Order) -> None:
         claim = attempt.claim
+        self._in_hand[claim.token] = attempt  # by now it may be known what it computes
         if not self._site.queue.is_current(claim.run, claim.task, claim.token):
             self._site.queue.end_doomed(claim.run, claim.task, claim.token)
             self._let_go([attempt])
@@ -262,7 +279,9 @@ class Pool:
             self._let_go([attempt])
             return
         moment = now()
-        self._hand_to_committer(Ended(token=claim.token, outcome=outcome, started=moment, ended=moment, duration_s=0.0))
+        self._hand_to_committer(
+            attempt, Ended(token=claim.token, outcome=outcome, started=moment, ended=moment, duration_s=0.0)
+        )
 
     def _let_go(self, attempts: Sequence[Attempt]) -> None:
         for attempt in attempts:
@@ -270,11 +289,12 @@ class Pool:
             self._committing.discard(attempt.claim.token)
             self._shares.give_back(attempt.claim.token)
 
-    def _hand_to_committer(self, ended: Ended) -> None:
-        self._in_engine.discard(ended.token)
-        self._shares.give_back(ended.token)
-        self._committing.add(ended.token)
-        self._to_commit.put((self._in_hand[ended.token], ended))
+    def _hand_to_committer(self, attempt: Attempt, end: Ended | Reused) -> None:
+        token = attempt.claim.token
+        self._in_engine.discard(token)
+        self._shares.give_back(token)
+        self._committing.add(token)
+        self._to_commit.put(end if isinstance(end, Reused) else (attempt, end))
 
     def _heed_stops(self) -> None:
         """Asked once, take nothing more; asked twice, end what runs: it will wait to be run again."""
@@ -314,7 +334,13 @@ class Pool:
 
     def _prepare(self, attempt: Attempt) -> None:
         try:
-            self._inbox.post(_Prepared(attempt, prepare(self._site, attempt, self._surroundings)))
+            match self._reuser.settle(attempt):
+                case Reused() as reused:
+                    self._inbox.post(reused)
+                case None:
+                    self._inbox.post(_GivenBack(attempt))
+                case settled:
+                    self._inbox.post(_Prepared(settled, prepare(self._site, settled, self._surroundings)))
         except (GitorchError, OSError) as error:
             self._inbox.post(_Unprepared(attempt, error))
         except BaseException as error:
@@ -339,25 +365,27 @@ class Pool:
             if batch:
                 self._commit(batch)
 
-    def _next_batch(self) -> tuple[list[tuple[Attempt, Ended]], _Wish | None]:
+    def _next_batch(self) -> tuple[list[tuple[Attempt, Ended] | Reused], _Wish | None]:
         """What has ended: at least one, and what follows it until that is wished, enough, or has taken GATHERING_S."""
-        batch: list[tuple[Attempt, Ended]] = []
+        batch: list[tuple[Attempt, Ended] | Reused] = []
         deadline = math.inf
         with suppress(queue.Empty):
             while len(batch) < LARGEST_BATCH:
                 match self._to_commit.get(timeout=max(0.0, deadline - time.monotonic()) if batch else None):
                     case _Wish() as wish if batch or wish is _Wish.LAST:
                         return batch, wish
-                    case (attempt, ended):
+                    case (_, _) | Reused() as end:
                         deadline = min(deadline, time.monotonic() + GATHERING_S)
-                        batch.append((attempt, ended))
+                        batch.append(end)
         return batch, None
 
-    def _commit(self, batch: list[tuple[Attempt, Ended]]) -> None:
-        attempts = [attempt for attempt, _ in batch]
+    def _commit(self, batch: list[tuple[Attempt, Ended] | Reused]) -> None:
+        attempts = [end.attempt if isinstance(end, Reused) else end[0] for end in batch]
         try:
-            gathered = [gather(self._site, attempt, ended, self._surroundings) for attempt, ended in batch]
-            self._inbox.post(_Committed(attempts, commit(self._site, gathered, by=self._by)))
+            endings = [
+                end if isinstance(end, Reused) else gather(self._site, *end, self._surroundings) for end in batch
+            ]
+            self._inbox.post(_Committed(attempts, commit(self._site, endings, by=self._by)))
         except BaseException as error:
             self._inbox.post(_Stuck(attempts, error))
 

@@ -21,10 +21,11 @@ from gitorch.tools.clock import now
 from gitorch.tools.locks import taken
 from gitorch.worker import outputs
 from gitorch.worker.attempt import Attempt
-from gitorch.worker.collect import gather
+from gitorch.worker.collect import Gathered, gather
 from gitorch.worker.commit import commit
 from gitorch.worker.killing import finish_killing
 from gitorch.worker.liveness import WorkerLocks, boot_id
+from gitorch.worker.reuse import recorded as recorded_reuse
 from gitorch.worker.site import Site
 from gitorch.worker.surroundings import Surroundings
 
@@ -109,16 +110,20 @@ def _bury(site: Site, worker: Worker, locks: WorkerLocks, surroundings: Surround
         attempts = [Attempt.of(site, claim) for claim in site.queue.running_of(worker.id)]
         sweep({attempt.claim.token: attempt.directory.path for attempt in attempts})
         for attempt in attempts:
-            outputs.forget(attempt.run)
-            if worker.boot != boot_id():
-                with suppress(GitorchError, OSError):  # a large file that is not here: what follows says so
-                    outputs.refill(site, attempt.run)
-            ended = recorded_end(attempt.directory.path, attempt.claim.token) or _lost(attempt)
-            announcements = commit(site, [gather(site, attempt, ended, surroundings)], by="recovery")
-            for announcement in announcements:
+            ending = recorded_reuse(site, attempt) or _gathered(site, attempt, worker, surroundings)
+            for announcement in commit(site, [ending], by="recovery"):
                 listener(announcement)
         site.queue.unregister(worker.id)
     locks.remove()
+
+
+def _gathered(site: Site, attempt: Attempt, worker: Worker, surroundings: Surroundings) -> Gathered:
+    outputs.forget(site, attempt.run)
+    if worker.boot != boot_id():
+        with suppress(GitorchError, OSError):  # a large file that is not here: what follows says so
+            outputs.refill(site, attempt.run)
+    ended = recorded_end(attempt.directory.path, attempt.claim.token) or _lost(attempt)
+    return gather(site, attempt, ended, surroundings)
 
 
 def _lost(attempt: Attempt) -> Ended:

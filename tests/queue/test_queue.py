@@ -13,7 +13,7 @@ import pytest
 from gitorch.errors import Busy, Refused
 from gitorch.model.outcome import Kind, Outcome
 from gitorch.model.status import QUEUED, Status
-from gitorch.queue.queue import AttemptEnd, NewRun, NewTask, Queue, QueueBroken, Worker
+from gitorch.queue.queue import AttemptEnd, Claim, NewRun, NewTask, Queue, QueueBroken, Worker
 from gitorch.queue.statements import schema, statements
 
 FAILED = Outcome(kind=Kind.EXIT_CODE, exit_code=1)
@@ -248,3 +248,134 @@ def test_a_clock_that_is_set_back_does_not_make_a_backoff_longer(queue: Queue) -
     queue.finish([waiting])
     assert queue.claim("w", "early", now="2026-01-01T12:00:30.000Z") is None
     assert queue.claim("w", "set back", now="2026-01-01T09:00:02.000Z") is not None
+
+
+def claimed(queue: Queue, token: str, worker: str = "w") -> Claim:
+    claim = queue.claim(worker, token, now="now")
+    assert claim is not None
+    return claim
+
+
+def in_turn(queue: Queue) -> str | None:
+    """The run that would be claimed next."""
+    claim = queue.claim("w", "in turn", now="now")
+    if claim:
+        end(queue, claim.run, claim.task, "in turn", Status.WAITING)
+    return claim and claim.run
+
+
+def test_of_those_that_compute_the_same_one_does_and_the_others_wait_for_it(queue: Queue) -> None:
+    queue.add([run("one"), run("two"), run("three"), run("four")])
+    assert queue.compute(claimed(queue, "1"), "key")
+    second = claimed(queue, "2")
+    assert queue.give_way(second, "key")
+    assert not queue.is_current("two", "t", "2")
+    assert not queue.compute(claimed(queue, "3"), "key"), "the other way to find out: given back as well"
+    assert queue.next_runs(8) == ["four"]
+    assert in_turn(queue) == "four"
+    assert queue.claimable() == 3, "those that wait are not forgotten"
+    waiting = queue.run("two")
+    assert waiting is not None
+    assert (waiting.worker, waiting.tasks[0].attempts, waiting.tasks[0].key) == (None, 0, "key")
+    end(queue, "one", "t", "1")
+    assert in_turn(queue) == "two", "in the order of their arrival"
+
+
+@pytest.mark.parametrize("way", ["failed", "requeued", "killed", "gone", "lost"])
+def test_those_that_wait_go_on_whatever_becomes_of_the_one_that_computes(queue: Queue, way: str) -> None:
+    queue.register(worker("other"))
+    queue.add([run("one"), run("two"), run("three")])
+    assert queue.compute(claimed(queue, "1", "other"), "key")
+    for token in ("2", "3"):
+        assert queue.give_way(claimed(queue, token), "key")
+    assert in_turn(queue) is None
+    match way:
+        case "failed":
+            end(queue, "one", "t", "1", Status.ERROR)
+        case "requeued":
+            end(queue, "one", "t", "1", Status.WAITING)
+            queue.hold(["one"])
+        case "killed":
+            queue.doom(["one"])
+            assert in_turn(queue) is None, "it may still run"
+            queue.end_doomed("one", "t", "1")
+        case "gone":
+            queue.remove(["one"])
+        case "lost":
+            queue.unregister("other")
+    second = claimed(queue, "4")
+    assert second.run == "two"
+    assert queue.compute(second, "key")
+    assert in_turn(queue) is None, "and again only one of them computes it"
+
+
+def test_what_is_computed_in_spite_of_another_is_waited_for_too(queue: Queue) -> None:
+    queue.add([run("one"), run("two"), run("three")])
+    assert queue.compute(claimed(queue, "1"), "key")
+    assert queue.compute(claimed(queue, "2"), "key", alongside=True)
+    assert queue.give_way(claimed(queue, "3"), "key")
+    end(queue, "one", "t", "1")
+    assert in_turn(queue) is None
+    end(queue, "two", "t", "2", Status.ERROR)
+    assert in_turn(queue) == "three"
+
+
+def test_who_gives_way_is_held_with_its_run_and_killed_with_it(queue: Queue) -> None:
+    queue.add([run("one"), run("two"), run("three")])
+    assert queue.compute(claimed(queue, "1"), "key")
+    second, third = claimed(queue, "2"), claimed(queue, "3")
+    queue.hold(["two"])
+    queue.doom(["three"])
+    assert queue.give_way(second, "key")
+    assert not queue.give_way(third, "key")
+    assert not queue.compute(third, "key")
+    queue.end_doomed("three", "t", "3")
+    assert [[task.status for task in one.tasks] for one in queue.runs()] == [[Status.RUNNING], [Status.HOLD], []]
+
+
+def test_a_run_that_had_begun_stays_in_hand_while_it_waits(queue: Queue) -> None:
+    queue.add([run("one"), chain("two")])
+    assert queue.compute(claimed(queue, "1"), "key")
+    claimed(queue, "2")
+    end(queue, "two", "a", "2")
+    assert queue.give_way(claimed(queue, "3"), "key")
+    begun = queue.run("two")
+    assert begun is not None
+    assert begun.worker == "w"
+
+
+def test_a_claim_tells_what_it_is_known_to_compute(queue: Queue) -> None:
+    queue.add([run("one")])
+    assert queue.compute(claimed(queue, "1"), "key")
+    assert [claim.key for claim in queue.running_of("w")] == ["key"]
+    end(queue, "one", "t", "1", Status.WAITING)
+    assert claimed(queue, "2").key is None, "another time it may be another key"
+
+
+def _compute_all(path: Path, name: str, found: multiprocessing.Queue[list[str]]) -> None:
+    queue = Queue.open(path, home="here")
+    queue.register(worker(name))
+    computed = []
+    while queue.claimable():
+        claim = queue.claim(name, f"{name}{len(computed)}", now="now")
+        if claim and queue.compute(claim, f"key {int(claim.run[3:]) % 5}"):
+            computed.append(claim.run)
+            others = [known.tasks[0] for known in queue.runs() if known.tasks[0].status is Status.RUNNING]
+            assert len({task.key for task in others if task.key}) == len([task for task in others if task.key])
+            end(queue, claim.run, claim.task, claim.token)
+    found.put(computed)
+
+
+def test_many_processes_compute_no_key_at_the_same_time(tmp_path: Path) -> None:
+    queue = Queue.open(tmp_path / "queue.db", home="here")
+    names = [f"run{number:03}" for number in range(40)]
+    queue.add([run(name) for name in names])
+    context = multiprocessing.get_context("spawn")
+    found: multiprocessing.Queue[list[str]] = context.Queue()
+    others = [context.Process(target=_compute_all, args=(tmp_path / "queue.db", f"w{n}", found)) for n in range(3)]
+    for other in others:
+        other.start()
+    computed = [name for _ in others for name in found.get(timeout=60)]
+    for other in others:
+        other.join()
+    assert sorted(computed) == names

@@ -13,7 +13,7 @@ import pytest
 
 from gitorch.model.outcome import Kind, Outcome
 from gitorch.model.pin import Origin, Pin
-from gitorch.model.record import Attempt, Change, Data, Discarded, Output, Record, TaskRecord
+from gitorch.model.record import Attempt, CacheEntry, Change, Data, Discarded, Output, Record, Source, TaskRecord
 from gitorch.model.spec import Cache, RunSpec, TaskSpec
 from gitorch.model.status import Status
 
@@ -89,11 +89,20 @@ def finished(outcome: Outcome) -> Record:
         metrics={"rows": 342, "loss": None},
         attempt_count=2,
         attempts=(attempt(outcome),),
+        cache=CacheEntry(key="1" * 64, code="2" * 64, before="3" * 64, produced="4" * 64),
+    )
+    given = CacheEntry(
+        key="1" * 64,
+        code="2" * 64,
+        before="3" * 64,
+        produced="4" * 64,
+        removed=("old.txt",),
+        source=Source(run="0123456789ab", task="sort"),
     )
     return replace(
         NEW,
         status=Status.RUNNING,
-        tasks=(done, NEW.tasks[1]),
+        tasks=(done, replace(NEW.tasks[1], status=Status.COMPLETE, cache=given)),
         started=NOON,
         ended=NOON,
         rerun_of="0123456789ab",

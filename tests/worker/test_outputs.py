@@ -77,7 +77,7 @@ def test_what_was_left_out_stays_so_after_a_crash(site: Site, run: RunDirectory)
     put(run, "own.tmp")
     put(run, "model.txt")
     outputs.find(site, run, SPEC, TRAIN)
-    outputs.forget(run)
+    outputs.forget(site, run)
     found = outputs.find(site, run, SPEC, REPORT)
     assert kept(found) == {"model.txt": "report"}
     assert found.new.keys() == {"model.txt"}, "read anew: its commit may have been lost"

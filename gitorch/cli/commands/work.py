@@ -33,6 +33,9 @@ def run(
     stop_after: Annotated[
         int | None, typer.Option("--stop-after", metavar="K", help="Begin nothing more after K failures.", min=1)
     ] = None,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Compute all anew, also what other runs have computed already.")
+    ] = False,
     json_: Json = False,
 ) -> int:
     """Work the queue until nothing is left to do."""
@@ -53,7 +56,7 @@ def run(
             if json_:
                 print_json({"schema": "gitorch/run/v1", "runs": []})
             return EXIT_FAILED if failed else EXIT_OK
-    worked = work(site, references, jobs, stop_after=stop_after, watch=watch)
+    worked = work(site, references, jobs, stop_after=stop_after, watch=watch, reuse=not no_cache)
     if json_:
         print_json(worked.to_json())
     else:
@@ -73,7 +76,7 @@ def rerun(
     jobs: Annotated[str | None, typer.Option("-j", "--jobs", metavar="N", help="Tasks at a time, or auto.")] = None,
     json_: Json = False,
 ) -> int:
-    """The same code, config and parameters again, as a new run."""
+    """The same code, config and parameters again: a new run, computed anew."""
     from gitorch.actions.rerun import rerun as act  # noqa: PLC0415
     from gitorch.actions.rerun import verify as act_verify  # noqa: PLC0415
     from gitorch.errors import UsageError  # noqa: PLC0415
@@ -148,7 +151,13 @@ def demo(
 
 
 def work(
-    site: Site, references: Sequence[str], jobs: str | None, *, stop_after: int | None = None, watch: bool = False
+    site: Site,
+    references: Sequence[str],
+    jobs: str | None,
+    *,
+    stop_after: int | None = None,
+    watch: bool = False,
+    reuse: bool = True,
 ) -> Worked:
     from gitorch.actions.run import jobs_of  # noqa: PLC0415
     from gitorch.actions.run import run as act  # noqa: PLC0415
@@ -156,7 +165,16 @@ def work(
 
     count = jobs_of(jobs, site)
     with showing() as listener:
-        return act(site, references, listener, jobs=count, environment=os.environ, stop_after=stop_after, watch=watch)
+        return act(
+            site,
+            references,
+            listener,
+            jobs=count,
+            environment=os.environ,
+            stop_after=stop_after,
+            watch=watch,
+            reuse=reuse,
+        )
 
 
 def say_worked(worked: Worked) -> None:

@@ -1,0 +1,147 @@
+"""What the results of a task that may be reused depend on, and the key under which they are found again.
+
+Two tasks with the same key compute the same, in whatever run: their names, and when and with what means they run, are
+no part of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gitorch.model.compare import differing, flattened
+from gitorch.model.placeholders import is_known, placeholders, value_of
+from gitorch.model.record import Output, Record
+from gitorch.model.spec import RunSpec, TaskSpec, render_value
+
+_NAMED = 3  # so many of what differs are named
+_LONGEST_VALUE = 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dependencies:
+    """All that the results of one task depend on; `code`, `inputs` and `before` are told by SHA-256."""
+
+    work: Mapping[str, Any]
+    params: Mapping[str, Any]
+    code: str
+    inputs: Mapping[str, str]
+    before: str
+
+    @property
+    def key(self) -> str:
+        return _digest([self.work, self.params, self.code, self.inputs, self.before])
+
+
+def dependencies(record: Record, task: TaskSpec, code: str) -> Dependencies | None:
+    """Those of a task that may be reused and begins now; `code` is the digest of the code that its `cache` names.
+
+    None where the digest of an input is not known.
+    """
+    inputs = _inputs(record, task)
+    if inputs is None:
+        return None
+    return Dependencies(
+        work=_work(record.spec, task),
+        params=_params(record.spec, task),
+        code=code,
+        inputs=inputs,
+        before=digest_of(outputs_before(record, task)),
+    )
+
+
+def outputs_of(record: Record, task: str) -> tuple[Output, ...]:
+    return tuple(output for output in record.outputs if output.task == task)
+
+
+def outputs_before(record: Record, task: TaskSpec) -> tuple[Output, ...]:
+    """What the tasks that must be complete before it have left."""
+    before = record.spec.needed_by(task) - {task.id}
+    return tuple(output for output in record.outputs if output.task in before)
+
+
+def digest_of(outputs: Iterable[Output]) -> str:
+    """A SHA-256 over paths, modes and contents."""
+    return _digest(sorted((output.path, output.mode, output.sha256) for output in outputs))
+
+
+def seen_params(spec: RunSpec, task: TaskSpec) -> dict[str, Any]:
+    """All parameters, as the task sees them."""
+    return {**spec.params, **task.params}
+
+
+def what_differs(record: Record, other: Record, task: str) -> dict[str, list[str]]:
+    """Why `task`, complete in both runs, has another key in `record` than it had in `other`: names by kind.
+
+    Of the code, which git has to be asked of, no file is named.
+    """
+    mine, its = record.task(task), other.task(task)
+    found = {
+        "task": list(differing([_work(other.spec, its.spec), _work(record.spec, mine.spec)]).changed),
+        "params": _changes(_params(other.spec, its.spec), _params(record.spec, mine.spec)),
+        "inputs": list(differing([_inputs(other, its.spec) or {}, _inputs(record, mine.spec) or {}]).changed),
+    }
+    differs = {kind: names for kind, names in found.items() if names}
+    if mine.cache and its.cache and mine.cache.code != its.cache.code:
+        differs["code"] = []
+    if mine.cache and its.cache and mine.cache.before != its.cache.before:
+        before = [known.id for known in record.spec.tasks if known.id in record.spec.needed_by(mine.spec) - {task}]
+        changed = [name for name in before if _left(record, name) != _left(other, name)]
+        differs["before"] = changed or before  # what one task left another has changed since
+    return differs
+
+
+def some(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _left(record: Record, task: str) -> str:
+    return digest_of(outputs_of(record, task))
+
+
+def _work(spec: RunSpec, task: TaskSpec) -> dict[str, Any]:
+    return {
+        "method": task.method,
+        "command": list(task.command) if isinstance(task.command, tuple) else task.command,
+        "path_to_tasks": spec.path_to_tasks,
+        "env": dict(spec.env),
+        "outputs": list(task.outputs),
+        "discard": list(task.discard),
+        "metrics": list(task.metrics),
+    }
+
+
+def _params(spec: RunSpec, task: TaskSpec) -> dict[str, Any]:
+    """Those that `cache` names, by default all, and always those that the command does."""
+    seen = seen_params(spec, task)
+    named = task.cache.params if task.cache else None
+    if named is None:
+        return seen
+    known = {"id": task.id, **seen}
+    in_command = [hole.name for hole in placeholders(task.command or "")]
+    return {name: value_of(name, known) for name in (*named, *in_command) if is_known(name, known)}
+
+
+def _inputs(record: Record, task: TaskSpec) -> dict[str, str] | None:
+    wanted = {*task.inputs, *(task.cache.inputs if task.cache else ())}
+    digests = {data.path: data.sha256 for data in record.data if data.path in wanted}
+    return digests if digests.keys() == wanted else None
+
+
+def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """`seed 1 -> 2`, for each that differs."""
+    changed = differing([flattened(before), flattened(after)]).changed
+    return [f"{name} {_short(old)} -> {_short(new)}" for name, (old, new) in changed.items()]
+
+
+def _short(value: Any) -> str:
+    text = render_value(value)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
