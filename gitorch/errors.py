@@ -9,7 +9,7 @@
     └── Interrupted       the user asked to stop
 
 and, beside what raises them, `git.command.GitFailed`, `git.artifacts.Unkeepable`, `queue.queue.QueueBroken`,
-`interpreter.choose.InterpreterMissing`, `worker.inputs.Unusable` and `worker.inputs.Changed`.
+`interpreter.choose.InterpreterMissing`, `worker.contents.Unusable` and `worker.inputs.Changed`.
 
 A message says what happened and where; the hint says what to do next, ready to paste. Only `cli/` prints an error or
 turns it into an exit code. Anything that is not of this family is a bug of gitorch.

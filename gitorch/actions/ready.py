@@ -28,7 +28,7 @@ from gitorch.tools.locks import taken
 from gitorch.worker.ahead import clear_away, materialise_next
 from gitorch.worker.catalog import Catalog
 from gitorch.worker.commit import trailers
-from gitorch.worker.inputs import Tell, unheard
+from gitorch.worker.contents import Tell, unheard
 from gitorch.worker.recover import catch_up, new_run
 from gitorch.worker.site import Site
 

@@ -29,7 +29,8 @@ from gitorch.model.problem import Problem, Severity, has_errors
 from gitorch.model.spec import Resources, RunSpec
 from gitorch.model.sweep import LIMIT
 from gitorch.worker.capacity import of_machine
-from gitorch.worker.inputs import Inputs, Tell, Unusable, unheard
+from gitorch.worker.contents import Tell, Unusable, unheard
+from gitorch.worker.inputs import Inputs
 from gitorch.worker.site import Site
 
 DEFAULT_PATH = "experiments"

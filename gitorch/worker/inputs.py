@@ -11,48 +11,27 @@ import hashlib
 import os
 import posixpath
 import stat
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from gitorch.config.near import nearest
 from gitorch.errors import GitorchError
 from gitorch.git.code import TreeFile
-from gitorch.git.objects import digests_of_blobs, read_objects
+from gitorch.git.objects import read_objects
 from gitorch.model.globs import is_glob, matcher
 from gitorch.model.inputs import entries_of
 from gitorch.model.payload import Payload
 from gitorch.model.record import Data, Record
 from gitorch.model.spec import RunSpec, TaskSpec
-from gitorch.queue.digests import Facts
 from gitorch.tools.globbing import named
+from gitorch.worker.contents import Content, Place, Tell, Unusable, contents_of_blobs, contents_of_files, unheard
 from gitorch.worker.site import Site
 
 LISTED = 50  # files of one input that have an entry each; more have one together
-_READERS = 4
-_BLOCK = 1 << 20
-_LONG = 1 << 30  # bytes: a second or two
 _DIGITS = 12  # of a digest in a message
 _LEADS_NOWHERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 _HOPS = 8  # links of the commit that lead to links
-# Written so short a time ago, a file may be written once more without a change of its times.
-_RACY_NS = 2_000_000_000
-
-Place = str | Path  # a blob of the commit by its oid, or a file on this machine
-Tell = Callable[[str], None]  # who hears of what takes long
-
-
-def unheard(message: str) -> None:
-    """Nobody hears of it."""
-
-
-class Unusable(GitorchError):
-    """An input that is missing, or that holds what cannot be hashed."""
-
-    kind = "input"
 
 
 class Changed(GitorchError):
@@ -72,11 +51,6 @@ class Found:
     is_out_of_sight: bool
 
 
-class _Content(NamedTuple):
-    size: int
-    sha256: str
-
-
 class Inputs:
     """The inputs of runs at one commit, as they are now: each looked for once, and each file hashed once."""
 
@@ -87,7 +61,7 @@ class Inputs:
         self._link = tuple(link)
         self._root = site.repository.main_root
         self._found: dict[str, Found] = {}
-        self._contents: dict[Place, _Content | Unusable] = {}
+        self._contents: dict[Place, Content | Unusable] = {}
         self._data: dict[str, tuple[Data, ...]] = {}
 
     def find(self, pattern: str) -> Found:
@@ -97,16 +71,17 @@ class Inputs:
                 self._found[pattern] = self._look(pattern)
             except OSError as error:
                 raise Unusable(f"{error.filename} cannot be read: {error.strerror}") from None
+            except RecursionError:
+                raise Unusable(f"'{pattern}' holds directories that are too deep") from None
         return self._found[pattern]
 
     def hash(self, patterns: Iterable[str]) -> None:
         """Read the files of all these inputs together; without it `data` reads those of each by themselves."""
         places = {place for pattern in patterns for place in self.find(pattern).files.values()}
         new = places - self._contents.keys()
-        self._contents |= _contents_of_blobs(self._site, [place for place in new if isinstance(place, str)])
-        self._contents |= _contents_of_files(
-            self._site, [place for place in new if isinstance(place, Path)], self._tell
-        )
+        self._contents |= contents_of_blobs(self._site, [place for place in new if isinstance(place, str)])
+        files = [place for place in new if isinstance(place, Path)]
+        self._contents |= contents_of_files(self._site, files, self._tell)
 
     def data(self, pattern: str) -> tuple[Data, ...]:
         """What an input holds. Raises Unusable."""
@@ -119,7 +94,7 @@ class Inputs:
         self.hash(spec.reads)
         return tuple({entry.path: entry for name in spec.reads for entry in self.data(name)}.values())
 
-    def content(self, place: Place) -> _Content:
+    def content(self, place: Place) -> Content:
         """Of a file that was hashed. Raises Unusable where it could not be."""
         found = self._contents[place]
         if isinstance(found, Unusable):
@@ -345,63 +320,3 @@ def _require_file(name: str, place: Place) -> None:
             raise Unusable(f"{name} is neither a file nor a directory", "name what can be read from beginning to end")
         if not os.access(place, os.R_OK):
             raise Unusable(f"{name} may not be read", f"chmod u+r {place}")
-
-
-def _contents_of_blobs(site: Site, oids: Sequence[str]) -> dict[Place, _Content]:
-    found = digests_of_blobs(site.repository.root, oids)
-    return {oid: _Content(size, sha256) for oid, size, sha256 in found}
-
-
-def _contents_of_files(site: Site, paths: Sequence[Path], tell: Tell) -> dict[Place, _Content | Unusable]:
-    """Those that are remembered are not read."""
-    contents: dict[Place, _Content | Unusable] = {}
-    facts: dict[Path, Facts] = {}
-    for path in paths:
-        try:
-            facts[path] = Facts.of(path.stat())
-        except OSError as error:
-            contents[path] = Unusable(f"{path} cannot be read: {error.strerror}")
-    known = site.digests.recall(facts)
-    contents |= {path: _Content(facts[path].size, sha256) for path, sha256 in known.items()}
-    unknown = [path for path in facts if path not in known]
-    total = sum(facts[path].size for path in unknown)
-    if total > _LONG:
-        tell(f"reading {total / (1 << 30):.1f} GiB of inputs; what stays as it is will not be read again")
-    settled = []
-    with ThreadPoolExecutor(_READERS, "hasher") as readers:  # hashlib lets the others go on while it works
-        for path, found in zip(unknown, readers.map(_read, unknown), strict=True):
-            if isinstance(found, Unusable):
-                contents[path] = found
-            else:
-                contents[path] = _Content(found.facts.size, found.sha256)
-                if found.is_settled:
-                    settled.append((path, found.facts, found.sha256))
-    site.digests.remember(settled)
-    return contents
-
-
-class _Read(NamedTuple):
-    facts: Facts
-    sha256: str
-    is_settled: bool  # whatever changes the file from now on changes its facts
-
-
-def _read(path: Path) -> _Read | Unusable:
-    digest = hashlib.sha256()
-    try:
-        descriptor = os.open(
-            path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
-        )  # what is a pipe by now is not waited for
-        with os.fdopen(descriptor, "rb", buffering=0) as file:
-            before = os.fstat(file.fileno())
-            if not stat.S_ISREG(before.st_mode):
-                return Unusable(f"{path} is not a file any more")
-            buffer = memoryview(bytearray(_BLOCK))
-            while count := file.readinto(buffer):
-                digest.update(buffer[:count])
-        facts = Facts.of(path.stat())
-    except OSError as error:
-        return Unusable(f"{path} cannot be read: {error.strerror}")
-    if facts != Facts.of(before):
-        return Unusable(f"{path} was changed while it was read", "wait until it is complete, and try again")
-    return _Read(facts, digest.hexdigest(), is_settled=time.time_ns() - facts.ctime_ns > _RACY_NS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 from hashlib import sha256
 from pathlib import Path
@@ -13,8 +14,9 @@ from gitorch.model.payload import Payload
 from gitorch.model.pin import Pin
 from gitorch.model.record import Data
 from gitorch.model.spec import RunSpec, TaskSpec
-from gitorch.worker import inputs
-from gitorch.worker.inputs import Changed, Inputs, Unusable, require_unchanged
+from gitorch.worker import contents, inputs
+from gitorch.worker.contents import Unusable
+from gitorch.worker.inputs import Changed, Inputs, require_unchanged
 from gitorch.worker.site import Site
 from tests.conftest import commit_files, git
 
@@ -38,8 +40,8 @@ def data(site: Site, pattern: str, *link: str) -> dict[str, str]:
 
 def count_reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     read: list[Path] = []
-    really = inputs._read
-    monkeypatch.setattr(inputs, "_read", lambda path: (read.append(path), really(path))[1])
+    really = contents._read
+    monkeypatch.setattr(contents, "_read", lambda path: (read.append(path), really(path))[1])
     return read
 
 
@@ -47,7 +49,7 @@ def test_what_stays_as_it_is_is_read_once(site: Site, project: Path, monkeypatch
     path = project / "data/x"
     path.write_bytes(b"one")
     read = count_reads(monkeypatch)
-    monkeypatch.setattr(inputs, "_RACY_NS", 0)
+    monkeypatch.setattr(contents, "_RACY_NS", 0)
     for _ in range(3):
         assert data(site, "data/x", "data") == {"data/x": ONE}
     assert read == [path]
@@ -58,8 +60,8 @@ def test_what_stays_as_it_is_is_read_once(site: Site, project: Path, monkeypatch
 
 def test_what_takes_long_is_told(site: Site, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (project / "data/x").write_bytes(b"one")
-    monkeypatch.setattr(inputs, "_LONG", 2)
-    monkeypatch.setattr(inputs, "_RACY_NS", 0)
+    monkeypatch.setattr(contents, "_LONG", 2)
+    monkeypatch.setattr(contents, "_RACY_NS", 0)
     told: list[str] = []
     for _ in range(2):
         Inputs(site, git(project, "rev-parse", "HEAD^{tree}"), (), told.append).data("data")
@@ -128,6 +130,27 @@ def test_committed_content_is_that_of_the_commit(site: Site, project: Path, tmp_
         data(site, "to_nothing")
 
 
+def test_a_large_file_in_git_lfs_is_told_by_what_it_holds(site: Site, project: Path) -> None:
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{ONE}\nsize 3\n"
+    commit_files(project, {"model.bin": pointer})
+    assert looked(site).data("model.bin") == (Data(path="model.bin", size=3, sha256=ONE),)
+
+
+def test_directories_that_are_too_deep_are_refused(site: Site, project: Path) -> None:
+    place = os.open(project / "data", os.O_RDONLY)
+    for _ in range(1200):
+        os.mkdir("d", dir_fd=place)
+        below = os.open("d", os.O_RDONLY, dir_fd=place)
+        os.close(place)
+        place = below
+    os.close(place)
+    try:
+        with pytest.raises(Unusable):
+            looked(site, "data").find("data")
+    finally:
+        subprocess.run(["rm", "-rf", project / "data/d"], check=True)  # Python's own way gives up on it
+
+
 def test_what_is_linked_is_found_wherever_the_glob_begins(site: Site, project: Path) -> None:
     for name in ("data/raw/a.csv", "data/raw/b.txt", "other/c.csv", "top.csv", "data/.git/d.csv"):
         (project / name).parent.mkdir(exist_ok=True, parents=True)
@@ -184,5 +207,5 @@ def test_a_group_that_is_committed_is_not_read_again(
     pin = Pin(commit=git(project, "rev-parse", "HEAD"), tree=git(project, "rev-parse", "HEAD^{tree}"))
     task = TaskSpec(id="a", command="true", inputs=("tables",))
     spec = RunSpec(name="e", document={}, tasks=(task,))
-    monkeypatch.setattr(inputs, "digests_of_blobs", None)
+    monkeypatch.setattr(contents, "digests_of_blobs", None)
     require_unchanged(site, Payload(spec=spec, pin=pin, interpreter="python", data=(group,)), task)
