@@ -9,7 +9,7 @@ from gitorch.actions.ready import uncommitted_code
 from gitorch.actions.scratch import look_over, output_in, scratch
 from gitorch.actions.transition import Changed, Selection, carry_out, select
 from gitorch.config.near import did_you_mean
-from gitorch.errors import Refused, UsageError
+from gitorch.errors import GitorchError, Refused, UsageError
 from gitorch.git import pins
 from gitorch.interpreter.preflight import PreflightConfig, PreflightTask
 from gitorch.model.identity import run_identity
@@ -53,10 +53,7 @@ def retry(
     if at is not None:
         pin = pins.resolve(site.repository, at)
         records = records_of(site, Catalog(site), [row.id for row in chosen])
-        others = [record for record in records if record.pin.commit != pin.commit]
-        _require_sound(site, others, pin, start, environment)
-        pins.keep(site.repository, pin.commit)
-        codes = {record.id: _other_code(site, record, pin) for record in others}
+        codes = _at(site, [record for record in records if record.pin.commit != pin.commit], pin, start, environment)
         notes = tuple(_notes(site, records, pin))
     changed = carry_out(
         site,
@@ -94,42 +91,64 @@ def _notes(site: Site, records: Sequence[Record], pin: Pin) -> Iterator[str]:
         yield f"uncommitted changes are not in it: {changed}"
 
 
-def _require_sound(
+def _at(
     site: Site, records: Sequence[Record], pin: Pin, start: str | None, environment: Mapping[str, str]
-) -> None:
-    """Every task that is still to run is looked over in the new code. Raises Refused with all that is wrong."""
+) -> dict[str, OtherCode]:
+    """What these runs are at that commit, which is kept from now on, by their ids.
+
+    Raises Refused with all that is wrong where a task that is still to run would not do there.
+    """
     surroundings = Surroundings(site, environment)
-    problems = []
-    groups: dict[tuple[object, ...], list[Record]] = {}
-    for record in records:
-        spec = record.spec
-        alike = (record.interpreter, spec.python, spec.path_to_tasks, spec.link, *sorted(spec.env.items()))
-        groups.setdefault(alike, []).append(record)
-    for members in groups.values():
-        first = members[0]
-        interpreter = surroundings.interpreter(first.interpreter, first.spec.python)
-        with scratch(site, pin.commit, link=first.spec.link) as tree:
-            found = look_over(
-                site,
-                tree,
-                pin.commit,
-                first.spec.path_to_tasks,
-                [PreflightConfig(record.id, _still_to_run(record, start, output_in(tree))) for record in members],
-                interpreter=interpreter,
-                environment=environment,
-                declared=first.spec.env,
-            )
-        for record in members:
-            for complaint in found[record.id].complaints:
-                place = f"task {complaint.task}: " if complaint.task else ""
-                hint = f" ({complaint.hint})" if complaint.hint else ""
-                problems.append(f"{record.label} ({record.id}): {place}{complaint.message}{hint}")
+    codes: dict[str, OtherCode] = {}
+    problems: list[str] = []
+    for alike in _together(records):
+        try:
+            problems += _look_over(site, alike, pin, start, surroundings)
+            codes |= {record.id: _other_code(site, record, pin) for record in alike}
+        except GitorchError as error:
+            problems.append(f"{', '.join(record.id for record in alike)}: {error.message}")
     if problems:
         lines = "\n".join(f"  {problem}" for problem in problems)
         raise Refused(
             f"commit {pin.commit[:12]} will not do, and nothing was changed:\n{lines}",
             "commit a fix, and name that commit with --at",
         )
+    pins.keep(site.repository, pin.commit)
+    return codes
+
+
+def _together(records: Sequence[Record]) -> list[list[Record]]:
+    """Those that can be looked over by one process in one worktree."""
+    groups: dict[tuple[object, ...], list[Record]] = {}
+    for record in records:
+        spec = record.spec
+        alike = (record.interpreter, spec.python, spec.path_to_tasks, spec.link, *sorted(spec.env.items()))
+        groups.setdefault(alike, []).append(record)
+    return list(groups.values())
+
+
+def _look_over(
+    site: Site, records: Sequence[Record], pin: Pin, start: str | None, surroundings: Surroundings
+) -> Iterator[str]:
+    """What is wrong, by the code of that commit, with the tasks that are still to run."""
+    spec = records[0].spec
+    with scratch(site, pin.commit, link=spec.link) as tree:
+        output = output_in(tree)
+        found = look_over(
+            site,
+            tree,
+            pin.commit,
+            spec.path_to_tasks,
+            [PreflightConfig(record.id, _still_to_run(record, start, output)) for record in records],
+            interpreter=surroundings.interpreter(records[0].interpreter, spec.python),
+            environment=surroundings.environment,
+            declared=spec.env,
+        )
+    for record in records:
+        for complaint in found[record.id].complaints:
+            place = f"task {complaint.task}: " if complaint.task else ""
+            hint = f" ({complaint.hint})" if complaint.hint else ""
+            yield f"{record.label} ({record.id}): {place}{complaint.message}{hint}"
 
 
 def _still_to_run(record: Record, start: str | None, output: str) -> list[PreflightTask]:

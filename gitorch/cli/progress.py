@@ -39,7 +39,7 @@ def render_announcement(heard: Announcement, *, colors: bool) -> str:
 
 
 def _ended(heard: AttemptEnded, *, colors: bool) -> Iterator[str]:
-    """A line, and for a failure its reason, place, last lines, and the command to try again."""
+    """A line, and for a failure its reason, place, last lines, and the commands to try again."""
     status = paint_status(heard.status, on=colors)
     took = f" in {duration(heard.duration_s)}"
     if heard.status is Status.WAITING:
@@ -53,6 +53,7 @@ def _ended(heard: AttemptEnded, *, colors: bool) -> Iterator[str]:
     yield from (f"  {paint('|', 'dim', on=colors)} {plain(line)}" for line in heard.tail)
     yield f"  whole log:  gitorch logs {heard.run} --task {heard.task}"
     yield f"  try again:  gitorch retry {heard.run} && gitorch run"
+    yield f"  with a fix: gitorch retry {heard.run} --at HEAD && gitorch run"
 
 
 @contextmanager

@@ -232,7 +232,7 @@ def test_a_run_that_goes_on_at_another_commit_reads_what_that_has(with_data: Pat
     git(with_data, "commit", "-qm", "without the table")
     (with_data / "data/train.csv").write_text("changed")
     gitorch(with_data, "rerun", "e", code=1)
-    refused = gitorch(with_data, "retry", "@", "--at", "HEAD", code=1)
+    refused = gitorch(with_data, "retry", "@", "--at", "HEAD", code=4)
     assert "'tables/*.csv' names no file" in refused.stderr
     gitorch(with_data, "retry", "@", "--at", "HEAD~1")
     assert "input data/train.csv changed" in gitorch(with_data, "run", code=1).stderr
