@@ -24,6 +24,8 @@ DOORS = {
     "jsonschema": {"config"},
     "sqlite3": {"queue"},
     "typer": {"cli"},
+    "pandas": {"actions"},
+    "polars": {"actions"},
     "rich": {"cli"},
 }
 FILES = sorted(path for path in ROOT.rglob("*.py") if path.parent != ROOT or not path.name.startswith("__"))

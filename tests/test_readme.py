@@ -114,6 +114,8 @@ def test_the_project_of_the_readme_runs(project: Path, monkeypatch: pytest.Monke
             (project / name).write_text(block.text)
     commands = [command for command in commands_of(README, *IN_A_PROJECT) if command not in BY_PACKAGING]
     run_all(commands, project, monkeypatch)
+    looked = subprocess.run([sys.executable, "look.py"], cwd=project, capture_output=True, text=True, check=True)
+    assert "0.1    0.121577" in looked.stdout
     assert (
         git(project, "log", "-1", "--format=%(trailers:key=Gitorch-Status,valueonly)", "gitorch/results") == "COMPLETE"
     )

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gitorch.actions.lookup import records_of
-from gitorch.actions.transition import Selection, change
+from gitorch.actions.selection import Selection
+from gitorch.actions.transition import change
 from gitorch.errors import UsageError
 from gitorch.git.repack import count_packs, repack
 from gitorch.model.ids import run_path

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from gitorch.actions.lookup import find_records
+from gitorch.actions.lookup import records_of
+from gitorch.actions.selection import Selection, selected
 from gitorch.errors import UsageError
 from gitorch.git import pins
 from gitorch.git.code import changes_between, diff_text
@@ -20,6 +21,7 @@ from gitorch.model.compare import (
 )
 from gitorch.model.ids import run_path
 from gitorch.model.record import Record
+from gitorch.worker.catalog import Catalog
 from gitorch.worker.site import Site
 
 
@@ -29,13 +31,19 @@ class Compared:
     comparison: Comparison
 
 
-def compare(site: Site, references: Sequence[str]) -> Compared:
-    """Two runs or more; the code is compared between the first and the last. Raises NotFound, UsageError."""
-    records = find_records(site, references)
-    if len(references) < 2:
-        raise UsageError("compare takes two runs or more", hint="gitorch compare @~1 @")
-    if len(records) == 1:
-        records *= 2  # a run compared with itself
+def compare(site: Site, selection: Selection) -> Compared:
+    """Two runs or more, those not named oldest first; the code is compared between the first and the last.
+
+    Raises NotFound, UsageError.
+    """
+    catalog = Catalog.of(site)
+    rows = selected(catalog, selection, "compare")
+    if selection.is_named and len(rows) == 1 < len(selection.references):
+        rows *= 2  # a run compared with itself
+    if len(rows) < 2:
+        found = "" if selection.is_named else f", and {len(rows)} match{'es' if len(rows) == 1 else ''}"
+        raise UsageError(f"compare takes two runs or more{found}", hint="gitorch compare @~1 @")
+    records = records_of(site, catalog, [row.id for row in (rows if selection.is_named else reversed(rows))])
     return Compared(records=tuple(records), comparison=compare_records(records, compare_code(site, records)))
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gitorch.actions.transition import Changed, Selection, select
+from gitorch.actions.selection import Selection
+from gitorch.actions.transition import Changed, select
 from gitorch.errors import Refused
 from gitorch.worker.killing import finish_killing
 from gitorch.worker.recover import catch_up

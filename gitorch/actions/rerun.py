@@ -3,43 +3,62 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gitorch.actions.compare import compare_code
-from gitorch.actions.lookup import find_records
+from gitorch.actions.lookup import find_record, records_of
 from gitorch.actions.ready import new_record, queue_records
+from gitorch.actions.selection import Selection, selected
 from gitorch.errors import NotFound
 from gitorch.git import pins
 from gitorch.model.compare import Comparison, compare_records
 from gitorch.model.ids import run_id, run_path
 from gitorch.model.record import Record
 from gitorch.model.spec import given
+from gitorch.worker.catalog import Catalog
 from gitorch.worker.recover import catch_up
 from gitorch.worker.site import Site
+
+_NAMED = 10  # in the subject of a commit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rerun:
+    """The new runs, and the runs that there could be none of, with why."""
+
     runs: tuple[Record, ...]
     notes: tuple[str, ...] = ()
+    refused: tuple[tuple[str, str], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {
             "schema": "gitorch/rerun/v1",
             "runs": [{"id": record.id, "rerun_of": record.rerun_of} for record in self.runs],
+            "refused": [{"id": run, "why": why} for run, why in self.refused],
             **given({"notes": list(self.notes)}),
         }
 
 
-def rerun(site: Site, references: Sequence[str]) -> Rerun:
-    """Queue these runs once more. Raises NotFound where a run, or the commit it was pinned to, is not in this clone."""
+def rerun(site: Site, selection: Selection) -> Rerun:
+    """Queue the runs selected once more, the oldest first of those that are not named.
+
+    Raises NotFound where a run that was named, or the commit it was pinned to, is not in this clone; UsageError.
+    """
     catch_up(site)
-    originals = find_records(site, references)
-    for original in originals:
-        pins.require(site.repository, original.pin.commit)
+    catalog = Catalog.of(site)
+    rows = selected(catalog, selection, "rerun")
+    refused: tuple[tuple[str, str], ...] = ()
+    if not selection.is_named:
+        here = pins.which_are_here(site.repository, {row.commit for row in rows})
+        refused = tuple((row.id, f"{row.commit} is not in this clone") for row in rows if row.commit not in here)
+        rows = [row for row in reversed(rows) if row.commit in here]
+    if not rows:
+        return Rerun(runs=(), refused=refused)
+    originals = records_of(site, catalog, [row.id for row in rows])
+    for commit in {original.pin.commit for original in originals}:
+        pins.require(site.repository, commit)
     configs = site.results.read_all([f"{run_path(original.id)}/config.yaml" for original in originals])
     start = datetime.now(UTC)
     by = site.repository.signature().name
@@ -59,20 +78,21 @@ def rerun(site: Site, references: Sequence[str]) -> Rerun:
         )
         for number, original in enumerate(originals)
     ]
-    names = ", ".join(f"{record.name} {record.id} of {record.rerun_of}" for record in records)
-    queue_records(site, records, [config or b"" for config in configs], f"rerun: {names}")
+    names = ", ".join(f"{record.name} {record.id} of {record.rerun_of}" for record in records[:_NAMED])
+    more = f" and {len(records) - _NAMED} more" if len(records) > _NAMED else ""
+    queue_records(site, records, [config or b"" for config in configs], f"rerun: {names}{more}")
     notes = [
         f"{original.id} ran at several commits ({told}): {record.id} runs all of it at {record.pin.commit[:12]}"
         for original, record in zip(originals, records, strict=True)
         if (told := original.several_pins)
     ]
-    return Rerun(runs=tuple(records), notes=tuple(notes))
+    return Rerun(runs=tuple(records), notes=tuple(notes), refused=refused)
 
 
 def verify(site: Site, rerun_id: str) -> Comparison:
     """What came out otherwise than in the run that `rerun_id` repeats."""
-    [again] = find_records(site, [rerun_id])
+    again = find_record(site, rerun_id)
     if again.rerun_of is None:
         raise NotFound(f"{rerun_id} repeats no other run")
-    [original] = find_records(site, [again.rerun_of])
+    original = find_record(site, again.rerun_of)
     return compare_records([original, again], compare_code(site, [original, again]))

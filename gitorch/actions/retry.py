@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from gitorch.actions.lookup import records_of
 from gitorch.actions.ready import uncommitted_code
 from gitorch.actions.scratch import look_over, output_in, scratch
-from gitorch.actions.transition import Changed, Selection, carry_out, select
+from gitorch.actions.selection import Selection
+from gitorch.actions.transition import Changed, carry_out, select
 from gitorch.config.near import did_you_mean
 from gitorch.errors import GitorchError, Refused, UsageError
 from gitorch.git import pins

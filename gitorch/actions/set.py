@@ -2,36 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
-from gitorch.actions.lookup import find_records
-from gitorch.actions.transition import Changed, require_own
+from gitorch.actions.selection import Selection, selected
+from gitorch.actions.transition import Changed, Refusal, divided, require_own
 from gitorch.errors import Refused
+from gitorch.model.row import Row
 from gitorch.model.status import LIVE
+from gitorch.worker.catalog import Catalog
 from gitorch.worker.commit import read_record, trailers
 from gitorch.worker.recover import catch_up
 from gitorch.worker.site import Site
 
 
-def set_priority(site: Site, references: Sequence[str], priority: int) -> Changed:
-    """Begin these runs earlier or later: all of them or none. Raises NotFound, Refused."""
+def set_priority(site: Site, selection: Selection, priority: int) -> Changed:
+    """Begin the runs selected earlier or later. Raises NotFound, UsageError; Refused for all named if one may not."""
     catch_up(site)
-    records = find_records(site, references)
-    for record in records:
-        require_own(site, "set", record)
-        if record.status not in LIVE:
-            raise Refused(
-                f"{record.label} ({record.id}) is {record.status}: its priority has no meaning any more",
-                hint=f"possible are: {', '.join(sorted(LIVE))}",
-            )
+    rows = selected(Catalog.of(site), selection, "set")
+    chosen, refused = divided(selection, rows, lambda row: _refusal(site, row))
+    if not chosen:
+        return Changed(runs=(), refused=refused)
     with site.results.changing() as branch:
         before = branch.tip
+        records = [record for row in chosen if (record := read_record(branch, row.id))]
         for record in records:
-            current = read_record(branch, record.id)
-            if current is not None:
-                branch.put_record(replace(current, priority=priority).to_json())
-        names = records[0].id if len(records) == 1 else f"{len(records)} runs"
+            branch.put_record(replace(record, priority=priority).to_json())
+        names = chosen[0].id if len(chosen) == 1 else f"{len(chosen)} runs"
         after = branch.commit(f"{names}: priority {priority}", trailers(records))
-    site.queue.set_priority([record.id for record in records], priority, tip=(before, after))
-    return Changed(runs=tuple((record.id, record.status, record.status) for record in records))
+    site.queue.set_priority([row.id for row in chosen], priority, tip=(before, after))
+    return Changed(runs=tuple((row.id, row.status, row.status) for row in chosen), refused=refused)
+
+
+def _refusal(site: Site, row: Row) -> Refusal | None:
+    try:
+        require_own(site, "set", row)
+    except Refused as error:
+        return error.message, error.hint
+    if row.status not in LIVE:
+        return (
+            f"{row.label} ({row.id}) is {row.status}: its priority has no meaning any more",
+            f"possible are: {', '.join(sorted(LIVE))}",
+        )
+    return None

@@ -5,13 +5,12 @@ Results first, queue second. A crash between the two is mended at the next start
 
 from __future__ import annotations
 
-import fnmatch
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gitorch.actions.lookup import find_rows
-from gitorch.errors import Refused, UsageError
+from gitorch.actions.selection import Selection, selected
+from gitorch.errors import Refused
 from gitorch.model.record import Record
 from gitorch.model.row import Row
 from gitorch.model.spec import given
@@ -25,19 +24,7 @@ from gitorch.worker.commit import read_record, trailers
 from gitorch.worker.recover import catch_up, new_run
 from gitorch.worker.site import Site
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
-    """Runs by what they are called, all or nothing; or by what they are, those that may."""
-
-    references: Sequence[str] = ()
-    status: Status | None = None
-    name: str | None = None  # a glob
-    everything: bool = False
-
-    @property
-    def is_named(self) -> bool:
-        return bool(self.references)
+Refusal = tuple[str, str | None]  # why not, and what is possible
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,13 +94,15 @@ def carry_out(
 def select(site: Site, verb: str, selection: Selection) -> tuple[list[Row], tuple[tuple[str, str], ...]]:
     """The runs to be changed, and the others with why not."""
     catalog = Catalog.of(site)
-    if selection.is_named:
-        rows = find_rows(catalog, selection.references)
-    else:
-        if not (selection.everything or selection.status or selection.name):
-            raise UsageError(f"which runs? gitorch {verb} ID…, --status S, --name GLOB or --all")
-        rows = [row for row in catalog.rows() if _matches(row, selection)]
-    refusals = [(row, refusal(site, verb, row, catalog.queued.get(row.id))) for row in rows]
+    rows = selected(catalog, selection, verb)
+    return divided(selection, rows, lambda row: refusal(site, verb, row, catalog.queued.get(row.id)))
+
+
+def divided(
+    selection: Selection, rows: Iterable[Row], refusal: Callable[[Row], Refusal | None]
+) -> tuple[list[Row], tuple[tuple[str, str], ...]]:
+    """Those of `rows` that are not refused, and the others with why. Raises Refused if any is that was named."""
+    refusals = [(row, refusal(row)) for row in rows]
     refused = [(row, said) for row, said in refusals if said]
     if selection.is_named and refused:
         [(message, hint), *_] = [said for _, said in refused]
@@ -122,7 +111,7 @@ def select(site: Site, verb: str, selection: Selection) -> tuple[list[Row], tupl
     return [row for row, said in refusals if not said], tuple((row.id, message) for row, (message, _) in refused)
 
 
-def refusal(site: Site, verb: str, record: Record | Row, queued: QueuedRun | None) -> tuple[str, str | None] | None:
+def refusal(site: Site, verb: str, record: Record | Row, queued: QueuedRun | None) -> Refusal | None:
     """Why `verb` is not possible, and what is; None: it is."""
     run = f"{record.label} ({record.id})"
     try:
@@ -163,12 +152,6 @@ def subject(verb: str, records: Sequence[Record]) -> str:
 
 
 OPERATOR_VERBS = (*CHANGES, "kill")
-
-
-def _matches(row: Row, selection: Selection) -> bool:
-    if selection.status and row.status is not selection.status:
-        return False
-    return selection.name is None or fnmatch.fnmatchcase(row.name, selection.name)
 
 
 def _clear_away(site: Site, records: Sequence[Record]) -> None:

@@ -8,14 +8,41 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from gitorch.actions.transition import Selection
+    from gitorch.actions.selection import Selection
     from gitorch.worker.site import Site
 
+_COMPLETED = 100  # more cannot be chosen from
+
+
+def complete_runs(incomplete: str) -> list[tuple[str, str]]:
+    """Names and ids that begin so, for the shell; nothing where there is no repository."""
+    from gitorch.errors import GitorchError  # noqa: PLC0415
+    from gitorch.worker.catalog import Catalog  # noqa: PLC0415
+
+    try:
+        catalog = Catalog.of(site_here())
+        names = [(name, "the latest of this name") for name in catalog.names() if name.startswith(incomplete)]
+        ids = [(run.id, run.label) for run in catalog.beginning(incomplete)]
+    except (GitorchError, OSError):
+        return []
+    return [*names, *ids][:_COMPLETED]
+
+
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
-Run = Annotated[str, typer.Argument(metavar="ID", help="An id, a prefix of it, a name, a label, @ or @~1.")]
-Runs = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids, prefixes of them, names, labels, @ or @~1.")]
+Run = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID", help="An id, a prefix of it, a name, a label, @ or @~1.", autocompletion=complete_runs
+    ),
+]
 Chosen = Annotated[
-    list[str] | None, typer.Argument(metavar="[ID]...", help="Ids, prefixes of them, names, labels, @ or @~1.")
+    list[str] | None,
+    typer.Argument(
+        metavar="[ID]...", help="Ids, prefixes of them, names, labels, @ or @~1.", autocompletion=complete_runs
+    ),
+]
+OfWhere = Annotated[
+    str | None, typer.Option("--where", metavar="EXPR", help="Instead: all that this is true of, see list --help.")
 ]
 OfStatus = Annotated[str | None, typer.Option("--status", metavar="S", help="Instead: all in this status.")]
 OfName = Annotated[str | None, typer.Option("--name", metavar="GLOB", help="Instead: all of such a name.")]
@@ -34,18 +61,33 @@ def site_here() -> Site:
     return Site.at(Path.cwd())
 
 
-def selected(runs: list[str] | None, status: str | None, name: str | None, everything: bool) -> Selection:
-    from gitorch.actions.transition import Selection  # noqa: PLC0415
+def selected(
+    runs: list[str] | None,
+    where: str | None = None,
+    status: str | None = None,
+    name: str | None = None,
+    everything: bool = False,
+) -> Selection:
+    from gitorch.actions.selection import Selection  # noqa: PLC0415
     from gitorch.errors import UsageError  # noqa: PLC0415
     from gitorch.model.status import Status  # noqa: PLC0415
 
-    if runs and (status or name or everything):
-        raise UsageError("name runs, or select them with --status, --name or --all: not both")
+    if runs and (where is not None or status or name or everything):
+        raise UsageError("name runs, or select them with options: not both")
     if status and status.upper() not in Status.__members__:
         raise UsageError(f"{status!r} is no status", hint=f"there are: {', '.join(Status)}")
     return Selection(
         references=tuple(runs or ()),
+        where=where,
         status=Status(status.upper()) if status else None,
         name=name,
         everything=everything,
     )
+
+
+def none_selected(site: Site, where: str | None) -> str:
+    """What is to be said where no run is so."""
+    from gitorch.actions.selection import why_none  # noqa: PLC0415
+    from gitorch.cli.style import plain  # noqa: PLC0415
+
+    return plain(why_none(site, where))

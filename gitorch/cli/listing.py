@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gitorch.cli.style import duration, local_time, number, paint_status, plain, table
+from gitorch.model.groups import Group
 from gitorch.model.row import Row
 from gitorch.model.spec import render_value
 
@@ -58,10 +59,67 @@ def render_csv(rows: Sequence[Row]) -> str:
         }
         for row in rows
     ]
+    return _csv(flat, _CSV_HEADER)
+
+
+def render_groups(groups: Sequence[Group], aggregates: Sequence[str], *, colors: bool) -> str:
+    """One line a group: what its runs agree in, how many they are, and their metrics in numbers."""
+    metrics = _union(group.metrics for group in groups)
+    told = [aggregate for aggregate in aggregates if aggregate != "count"]
+    named = len(told) > 1
+    header = [
+        *(_short(name, metrics) for name in _union(group.by for group in groups)),
+        "runs",
+        *(f"{metric} {aggregate}" if named else metric for metric in metrics for aggregate in told),
+    ]
+    cells = [
+        [
+            *("" if value is None else plain(render_value(value)) for value in group.by.values()),
+            str(group.count) if group.count == group.runs else f"{group.count} of {group.runs}",
+            *(_aggregated(group, metric, aggregate) for metric in metrics for aggregate in told),
+        ]
+        for group in groups
+    ]
+    return "\n".join(table(cells, header=list(map(plain, header)), colors=colors))
+
+
+def render_groups_csv(groups: Sequence[Group]) -> str:
+    flat = [
+        {
+            **{name: "" if value is None else render_value(value) for name, value in group.by.items()},
+            "runs": group.runs,
+            "count": group.count,
+            **{
+                f"metrics.{metric}.{aggregate}": "" if value is None else value
+                for metric, values in group.metrics.items()
+                for aggregate, value in values.items()
+            },
+        }
+        for group in groups
+    ]
+    return _csv(flat, ("runs", "count"))
+
+
+def _short(name: str, metrics: Iterable[str]) -> str:
+    """A parameter's own name, unless that is a metric's too."""
+    bare = name.removeprefix("params.")
+    return name if bare in metrics or bare == "runs" else bare
+
+
+def _aggregated(group: Group, metric: str, aggregate: str) -> str:
+    """Of how many values, where not all runs have one."""
+    values = group.metrics.get(metric, {})
+    value = values.get(aggregate)
+    count = values.get("count", group.count)
+    return "" if value is None else number(value) + ("" if count == group.count else f" (of {count})")
+
+
+def _csv(rows: Sequence[Mapping[str, Any]], header: Sequence[str]) -> str:
+    """`header` is that of no row."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, tuple(_union(flat)) or _CSV_HEADER, restval="", lineterminator="\n")
+    writer = csv.DictWriter(text, tuple(_union(rows)) or header, restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(flat)
+    writer.writerows(rows)
     return text.getvalue().removesuffix("\n")
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
+from gitorch.errors import UsageError
 from gitorch.model.row import Row
 
 OWN = ("id", "name", "label", "status", "commit", "created", "started", "ended", "duration_s")
 KINDS = ("params", "metrics")
 
+# As the columns of the list are headed.
+_TITLES = {"took": "duration_s"}
+
+Item = TypeVar("Item")
 Path = tuple[str, ...]  # ("status",), ("params", "optimizer", "lr"), ("metrics", "test.f1")
 Getter = Callable[[Row], Any]
 
@@ -32,6 +37,46 @@ def getter(path: Path) -> Getter:
 def is_field(path: Path) -> bool:
     """Whether a run may have this, one or another."""
     return path[0] in KINDS if len(path) > 1 else path[0] in OWN
+
+
+def field(name: str, rows: Iterable[Row]) -> Path:
+    """What a column's name means among `rows`: a field in full, or the end of one that is the only one to end so.
+
+    Raises UsageError. Where there is no run yet, nobody can tell.
+    """
+    if name in OWN or name in _TITLES:
+        return (_TITLES.get(name, name),)
+    known = known_fields(rows)
+    path = tuple(name.split("."))
+    if path in known or (not known and is_field(path)):
+        return path
+    found = meant(name, known)
+    if len(found) == 1 and name in (found[0][-1], ".".join(found[0][1:]), ".".join(found[0])):
+        return found[0]
+    if found:
+        raise UsageError(f"no column {name!r}", f"did you mean {' or '.join(map(render_path, found))}?")
+    raise UsageError(f"no column {name!r}", f"there are: {', '.join([*OWN, *map(render_path, known)])}")
+
+
+def in_order(value: Any) -> tuple[int, Any]:
+    """A key for sorting values of any kinds: numbers before text, before all others."""
+    match value:
+        case int() | float():
+            return (0, value)
+        case str():
+            return (1, value)
+        case _:
+            return (2, repr(value))
+
+
+def sorted_by(items: Iterable[Item], keys: Sequence[tuple[Callable[[Item], Any], bool]]) -> list[Item]:
+    """`items` by the first key, then by the next, each from high to low or not; None comes last in both."""
+    ordered = list(items)
+    for get, descending in reversed(keys):
+        there = [item for item in ordered if get(item) is not None]
+        there.sort(key=lambda item, get=get: in_order(get(item)), reverse=descending)  # type: ignore[misc]
+        ordered = there + [item for item in ordered if get(item) is None]
+    return ordered
 
 
 def known_fields(rows: Iterable[Row]) -> list[Path]:

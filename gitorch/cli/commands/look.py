@@ -7,9 +7,14 @@ from typing import Annotated
 
 import typer
 
-from gitorch.cli.arguments import Json, Run, site_here
+from gitorch.cli.arguments import Json, OfWhere, Run, complete_runs, none_selected, selected, site_here
 from gitorch.cli.boundary import EXIT_FAILED, EXIT_OK, guarded, print_json
 from gitorch.cli.style import has_colors, say
+
+EXPRESSIONS = (
+    "EXPR is made of and, or, not, ( ), == != < <= > >=, in [1, 2] and like 'glob*'; of numbers, 'text', true, false, "
+    "null; and of the names id name label status commit created started ended duration_s params.NAME metrics.NAME."
+)
 
 
 @guarded
@@ -27,23 +32,46 @@ def status(json_: Json = False) -> None:
 
 @guarded
 def list_(
+    where: Annotated[
+        str | None,
+        typer.Option("--where", metavar="EXPR", help="Such as \"metrics.accuracy > 0.9 and status == 'COMPLETE'\"."),
+    ] = None,
+    sort: Annotated[
+        list[str] | None, typer.Option("--sort", metavar="KEY", help="By a column, or several; -KEY: highest first.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option("-n", "--limit", metavar="N", help="The first N only.", min=1)] = None,
+    group: Annotated[
+        list[str] | None,
+        typer.Option("--group", metavar="KEY", help="One line for all complete runs that agree in it."),
+    ] = None,
+    aggregate: Annotated[
+        list[str] | None, typer.Option("--aggregate", metavar="A", help="mean, std, min, max, count. [mean,count]")
+    ] = None,
     all_columns: Annotated[bool, typer.Option("--all-columns", help="Also those in which no run differs.")] = False,
     json_: Json = False,
     csv: Annotated[bool, typer.Option("--csv", help="All columns, as CSV.")] = False,
 ) -> None:
     """All runs, newest first; only the columns that differ."""
     from gitorch.actions.listing import listing  # noqa: PLC0415
-    from gitorch.cli.listing import render_csv, render_list  # noqa: PLC0415
+    from gitorch.cli.listing import render_csv, render_groups, render_groups_csv, render_list  # noqa: PLC0415
+    from gitorch.cli.pager import paged  # noqa: PLC0415
 
-    found = listing(site_here())
+    site = site_here()
+    found = listing(site, where=where, sort=sort or (), limit=limit, group=group or (), aggregates=aggregate or ())
     if json_:
         print_json(found.to_json())
-    elif csv:
-        print(render_csv(found.runs))
-    elif found.runs:
-        print(render_list(found.runs, all_columns=all_columns, colors=has_colors(sys.stdout)))
+        return
+    if csv:
+        text = render_csv(found.runs) if found.groups is None else render_groups_csv(found.groups)
+    elif not found.runs:
+        say(none_selected(site, where))
+        return
+    elif found.groups is not None:
+        text = render_groups(found.groups, found.aggregates, colors=has_colors(sys.stdout))
     else:
-        say("no runs yet; next: gitorch ready")
+        text = render_list(found.runs, all_columns=all_columns, colors=has_colors(sys.stdout))
+    with paged(site.repository) as out:
+        out.write(f"{text}\n".encode(sys.stdout.encoding, "gitorch"))
 
 
 @guarded
@@ -82,7 +110,11 @@ def logs(
 
 @guarded
 def compare(
-    runs: Annotated[list[str], typer.Argument(metavar="A B [C]...", help="Ids, names, labels, @ or @~1.")],
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[A B [C]...]", help="Ids, names, labels, @ or @~1.", autocompletion=complete_runs),
+    ] = None,
+    where: OfWhere = None,
     code: Annotated[bool, typer.Option("--code", help="The difference of the code itself.")] = False,
     stat: Annotated[bool, typer.Option("--stat", help="The changed files of the code, as git diff --stat.")] = False,
     config: Annotated[bool, typer.Option("--config", help="Only the config.")] = False,
@@ -101,7 +133,7 @@ def compare(
     from gitorch.cli.render import SECTIONS, render_comparison  # noqa: PLC0415
 
     site = site_here()
-    compared = act(site, runs)
+    compared = act(site, selected(runs, where))
     if json_:
         print_json(compared.comparison.to_json())
     else:

@@ -9,12 +9,25 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gitorch.cli.arguments import All, Chosen, Json, OfName, OfStatus, Runs, Why, Yes, selected, site_here
+from gitorch.cli.arguments import (
+    All,
+    Chosen,
+    Json,
+    OfName,
+    OfStatus,
+    OfWhere,
+    Why,
+    Yes,
+    none_selected,
+    selected,
+    site_here,
+)
 from gitorch.cli.boundary import guarded, print_json
 from gitorch.cli.style import plain, say
 
 if TYPE_CHECKING:
-    from gitorch.actions.transition import Changed, Selection
+    from gitorch.actions.selection import Selection
+    from gitorch.actions.transition import Changed
     from gitorch.worker.site import Site
 
 
@@ -24,6 +37,7 @@ def operator_verb(verb: str, then: str | None = None) -> Callable[..., None]:
     @guarded
     def command(
         runs: Chosen = None,
+        where: OfWhere = None,
         status: OfStatus = None,
         name: OfName = None,
         everything: All = False,
@@ -35,10 +49,10 @@ def operator_verb(verb: str, then: str | None = None) -> Callable[..., None]:
         from gitorch.actions.transition import change  # noqa: PLC0415
 
         site = site_here()
-        selection = selected(runs, status, name, everything)
+        selection = selected(runs, where, status, name, everything)
         _confirm(site, verb, selection, yes=yes)
         changed = act_kill(site, selection, why=why) if verb == "kill" else change(site, verb, selection, why=why)
-        _show(verb, changed, then, json_=json_)
+        _show(site, verb, selection, changed, then, json_=json_)
 
     return command
 
@@ -52,6 +66,7 @@ def retry(
     start: Annotated[
         str | None, typer.Option("--from", metavar="TASK", help="Repeat this task and all that need it.")
     ] = None,
+    where: OfWhere = None,
     status: OfStatus = None,
     name: OfName = None,
     everything: All = False,
@@ -63,27 +78,33 @@ def retry(
     from gitorch.actions.retry import retry as act  # noqa: PLC0415
 
     site = site_here()
-    selection = selected(runs, status, name, everything)
+    selection = selected(runs, where, status, name, everything)
     _confirm(site, "retry", selection, yes=yes)
     changed = act(site, selection, environment=os.environ, at=at, start=start, why=why)
-    _show("retry", changed, "gitorch run", json_=json_)
+    _show(site, "retry", selection, changed, "gitorch run", json_=json_)
 
 
 @guarded
 def set_(
-    runs: Runs,
     priority: Annotated[int, typer.Option("--priority", metavar="N", help="Higher is earlier.")],
+    runs: Chosen = None,
+    where: OfWhere = None,
     json_: Json = False,
 ) -> None:
     """Change the priority of runs that are not over."""
     from gitorch.actions.set import set_priority  # noqa: PLC0415
 
-    changed = set_priority(site_here(), runs, priority)
+    site = site_here()
+    changed = set_priority(site, selected(runs, where), priority)
     if json_:
         print_json(changed.to_json())
-    else:
-        for run, _, _ in changed.runs:
-            say(f"{run}  priority {priority}")
+        return
+    for run, _, _ in changed.runs:
+        say(f"{run}  priority {priority}")
+    if changed.refused:
+        say(f"{len(changed.refused)} not changed: they are over, or another clone's")
+    elif not changed.runs:
+        say(none_selected(site, where))
 
 
 def _confirm(site: Site, verb: str, selection: Selection, *, yes: bool) -> None:
@@ -95,7 +116,7 @@ def _confirm(site: Site, verb: str, selection: Selection, *, yes: bool) -> None:
         typer.confirm(f"{verb} {len(chosen)} run{'' if len(chosen) == 1 else 's'}?", abort=True, err=True)
 
 
-def _show(verb: str, changed: Changed, then: str | None, *, json_: bool) -> None:
+def _show(site: Site, verb: str, selection: Selection, changed: Changed, then: str | None, *, json_: bool) -> None:
     if json_:
         print_json(changed.to_json())
         return
@@ -106,6 +127,6 @@ def _show(verb: str, changed: Changed, then: str | None, *, json_: bool) -> None
     if changed.refused:
         say(f"{len(changed.refused)} not changed: {verb} is not possible for them")
     if not changed.runs:
-        say("no run was changed")
+        say("no run was changed" if changed.refused else none_selected(site, selection.where))
     elif then:
         say(f"next: {then}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gitorch.cli.arguments import Json, Runs, site_here
+from gitorch.cli.arguments import Chosen, Json, OfWhere, none_selected, selected, site_here
 from gitorch.cli.boundary import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, guarded, print_json
 from gitorch.cli.commands.prepare import has_errors, show_ready
 from gitorch.cli.style import has_colors, plain, say
@@ -68,7 +68,8 @@ def run(
 
 @guarded
 def rerun(
-    runs: Runs,
+    runs: Chosen = None,
+    where: OfWhere = None,
     queue: Annotated[bool, typer.Option("--queue", help="Only queue it.")] = False,
     verify: Annotated[
         bool, typer.Option("--verify", help="Say what came out the same; exit with 1 if not all did.")
@@ -84,15 +85,19 @@ def rerun(
     if queue and verify:
         raise UsageError("--queue and --verify exclude each other: what has not run cannot be verified")
     site = site_here()
-    made = act(site, runs)
+    made = act(site, selected(runs, where))
     for note in made.notes:
         say(f"note: {plain(note)}")
     if not json_:
         for record in made.runs:
             print(record.id, flush=True)
+        if made.refused:
+            say(f"{len(made.refused)} not run again: the commits that they were pinned to are not in this clone")
+        elif not made.runs:
+            say(none_selected(site, where))
     document = made.to_json()
     code = EXIT_OK
-    if not queue:
+    if made.runs and not queue:
         worked = work(site, [record.id for record in made.runs], jobs)
         code = EXIT_INTERRUPTED if worked.interrupted else EXIT_FAILED if worked.failed else EXIT_OK
     if verify and code == EXIT_OK:
@@ -135,7 +140,7 @@ def demo(
     ranked = sorted(runs, key=lambda row: row.metrics.get("accuracy") or 0.0)
     first, last = ranked[0].name, ranked[-1].name
     print(f"\n$ gitorch compare {first} {last}")
-    print(render_comparison(act_compare(site, [first, last]), SECTIONS, colors=colors))
+    print(render_comparison(act_compare(site, selected([first, last])), SECTIONS, colors=colors))
     say("\nnext, try:")
     here = os.path.relpath(path, os.environ.get("PWD", "/"))
     for command in (

@@ -1,0 +1,176 @@
+"""Looking at many runs: selected by what they are, sorted, in groups, in a terminal and by programs."""
+
+from __future__ import annotations
+
+import csv
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import commit_files, git, gitorch, gitorch_json, write
+
+TASKS = """
+class Train:
+    def __init__(self, config):
+        self.config = config
+
+    def run(self):
+        lr, seed = self.config["lr"], self.config["seed"]
+        return {"accuracy": 1 - lr * seed, "seed_used": seed}
+"""
+SWEEP = """
+    lr: 0.1
+    seed: 1
+    optimizer: {kind: adam}
+    gitorch: {matrix: {lr: [0.1, 0.01], seed: [1, 2, 3]}}
+    tasks: [{id: train, method: Train}]
+"""
+
+
+@pytest.fixture
+def swept(project: Path) -> Path:
+    """Six finished runs, two learning rates with three seeds each, and one that waits."""
+    commit_files(project, {"Tasks.py": TASKS})
+    write(project, "experiments/sweep.yaml", SWEEP)
+    write(project, "experiments/later.yaml", "lr: none\ntasks: [{id: t, command: 'true'}]\n")
+    gitorch(project, "run", "experiments/sweep.yaml", "-j", "2")
+    gitorch(project, "ready")
+    return project
+
+
+def points(root: Path, *options: str) -> list[tuple[object, object]]:
+    return [
+        (run["params"].get("lr"), run["params"].get("seed")) for run in gitorch_json(root, "list", *options)["runs"]
+    ]
+
+
+def column(table: str, name: str) -> list[str]:
+    header, *lines = table.splitlines()
+    start = header.index(name)
+    return [line[start:].split("  ")[0].strip() for line in lines]
+
+
+def test_list_selects_and_sorts(swept: Path) -> None:
+    assert points(swept, "--where", "metrics.accuracy > 0.85 and params.lr == 0.1") == [(0.1, 1)]
+    assert points(
+        swept, "--where", "params.optimizer.kind == 'adam' and params.seed in [1, 3]", "--sort", "lr,-seed"
+    ) == [*((0.01, 3), (0.01, 1), (0.1, 3), (0.1, 1))]
+    assert points(swept, "--sort", "-metrics.accuracy", "-n", "2") == [(0.01, 1), (0.01, 2)]
+    assert points(swept, "--sort", "accuracy")[-1] == ("none", None), "what has no such metric comes last"
+    assert points(swept, "--sort=-lr", "--sort", "seed")[0] == ("none", None), "numbers before text"
+    table = gitorch(swept, "list", "--where", "status == 'COMPLETE'", "--sort", "-accuracy").stdout
+    assert column(table, "accuracy") == ["0.99", "0.98", "0.97", "0.9", "0.8", "0.7"]
+    assert "optimizer" not in table, "in which no run differs"
+    assert "optimizer" in gitorch(swept, "list", "--all-columns").stdout
+
+
+def test_list_says_what_is_wrong_with_an_expression(swept: Path) -> None:
+    wrong = gitorch(swept, "list", "--where", "lr == 0.1", code=2).stderr
+    assert wrong == ("error: --where: there is no name 'lr'\n  lr == 0.1\n  ^^\nhint: did you mean params.lr?\n")
+    assert gitorch_json(swept, "list", "--where", "params.lr = 1", code=2)["error"]["kind"] == "usage"
+    none = gitorch(swept, "list", "--where", "metrics.acuracy > 0")
+    assert none.stdout == ""
+    assert "no run matches; no run has metrics.acuracy; did you mean metrics.accuracy?" in none.stderr
+    assert gitorch(swept, "list", "--sort", "sed", code=2).stderr.endswith("did you mean params.seed?\n")
+
+
+def test_groups_over_seeds(swept: Path) -> None:
+    assert gitorch(swept, "list", "--group", "lr").stdout == (
+        "lr    runs    accuracy  seed_used\n0.01  3       0.98      2\n0.1   3       0.8       2\nnone  0 of 1\n"
+    )
+    table = gitorch(
+        swept, "list", "--group", "lr", "--aggregate", "mean,std,min,max,count", "--sort", "-accuracy"
+    ).stdout
+    assert column(table, "lr") == ["0.01", "0.1", "none"]
+    assert column(table, "accuracy std") == ["0.01", "0.1", ""]
+    assert column(table, "accuracy min") == ["0.97", "0.7", ""]
+    document = gitorch_json(swept, "list", "--group", "lr,name", "--where", "status == 'COMPLETE'")
+    assert len(document["runs"]) == 6
+    assert [group["by"] for group in document["groups"]] == [
+        {"params.lr": 0.01, "name": "sweep"},
+        {"params.lr": 0.1, "name": "sweep"},
+    ]
+    assert document["groups"][1]["metrics"]["accuracy"] == {"mean": pytest.approx(0.8), "count": 3}
+    rows = list(csv.DictReader(gitorch(swept, "list", "--group", "lr", "--csv").stdout.splitlines()))
+    assert [row["count"] for row in rows] == ["3", "3", "0"]
+    assert float(rows[1]["metrics.accuracy.mean"]) == pytest.approx(0.8)
+    assert "no aggregate 'median'" in gitorch(swept, "list", "--group", "lr", "--aggregate", "median", code=2).stderr
+    assert "is of groups" in gitorch(swept, "list", "--aggregate", "mean", code=2).stderr
+
+
+def test_verbs_select_by_an_expression(swept: Path) -> None:
+    held = gitorch_json(swept, "hold", "--where", "params.lr == 'none' or params.lr == 0.1")
+    assert ([change["to"] for change in held["changed"]], len(held["refused"])) == (["HOLD"], 3)
+    gitorch(swept, "set", "--priority", "3", "--where", "status == 'HOLD'")
+    assert gitorch_json(swept, "show", "later")["run"]["priority"] == 3
+    assert (
+        gitorch_json(swept, "release", "--where", "status == 'HOLD'", "--name", "l*")["changed"][0]["to"] == "WAITING"
+    )
+    assert "not both" in gitorch(swept, "hold", "later", "--where", "true", code=2).stderr
+    assert "which runs?" in gitorch(swept, "rerun", code=2).stderr
+    assert "^" in gitorch(swept, "kill", "--where", "status = 'WAITING'", code=2).stderr
+    assert "no run matches" in gitorch(swept, "retry", "--where", "params.lr == 7").stderr
+    compared = gitorch_json(swept, "compare", "--where", "params.seed == 1")
+    assert compared["config"]["changed"] == {"lr": [0.1, 0.01]}, "the oldest first"
+    assert (
+        "two runs or more, and 1 matches" in gitorch(swept, "compare", "--where", "params.lr == 'none'", code=2).stderr
+    )
+    again = gitorch_json(swept, "rerun", "--queue", "--where", "params.seed == 1")
+    assert [points(swept, "--where", f"id == '{run['rerun_of']}'") for run in again["runs"]] == [
+        [(0.1, 1)],
+        [(0.01, 1)],
+    ]
+    killed = gitorch_json(swept, "kill", "--where", "status == 'WAITING'", "-y")
+    assert len(killed["changed"]) == 3
+
+
+def test_what_cannot_be_run_again_is_left_out_and_counted(swept: Path) -> None:
+    later = gitorch_json(swept, "show", "later")["run"]["pin"]["commit"]
+    clone = swept.parent / "clone"
+    git(swept, "commit", "-q", "--amend", "-m", "another commit with the same tree")
+    subprocess.run(["git", "clone", "-q", "--no-local", str(swept), str(clone)], check=True)
+    assert git(clone, "cat-file", "-t", later, check=False) == ""
+    done = gitorch(clone, "rerun", "--where", "status == 'COMPLETE'")
+    assert done.stdout == ""
+    assert "6 not run again" in done.stderr
+    assert gitorch(clone, "rerun", "later", code=3).stdout == ""
+
+
+def test_names_and_ids_are_completed(swept: Path) -> None:
+    [run, *_] = [run["id"] for run in gitorch_json(swept, "list")["runs"]]
+    for words, expected in (("gitorch show sw", ["sweep"]), (f"gitorch hold {run[:5]}", [run])):
+        assert completed(swept, words) == expected
+    assert len(completed(swept, "gitorch compare ")) == 9
+    assert completed(swept.parent, "gitorch show s") == []
+
+
+def completed(root: Path, words: str) -> list[str]:
+    environment = {"_GITORCH_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": "2"}
+    program = [str(Path(sys.executable).with_name("gitorch"))]
+    result = subprocess.run(program, cwd=root, env={**os.environ, **environment}, capture_output=True, text=True)
+    assert result.stderr == ""
+    return result.stdout.split()
+
+
+def test_in_a_terminal_a_list_goes_through_the_pager(swept: Path) -> None:
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "GIT_PAGER": "sed 's/^/paged: /'", "NO_COLOR": "1"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "gitorch", "list"], cwd=swept, stdout=theirs, env=environment, stdin=subprocess.DEVNULL
+    ):
+        os.close(theirs)
+        said = b""
+        try:
+            while data := os.read(ours, 1 << 16):
+                said += data
+        except OSError:  # the terminal is closed
+            pass
+        os.close(ours)
+    lines = said.decode().splitlines()
+    assert len(lines) == 8
+    assert all(re.match("paged: ", line) for line in lines)
