@@ -56,17 +56,19 @@ class Digests:
         rows = [{"path": os.fsencode(path), "facts": str(facts), "sha256": sha256} for path, facts, sha256 in files]
         if not rows:
             return
-        with self._forgiving(), closing(self._connect()) as connection:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-            connection.execute("BEGIN IMMEDIATE")
-            if connection.execute("PRAGMA user_version").fetchone()[0] != VERSION:
-                connection.execute("DROP TABLE IF EXISTS digests")
-                connection.execute(_sql("create"))
-                connection.execute(f"PRAGMA user_version = {VERSION}")
-            connection.executemany(_sql("remember"), rows)
-            connection.execute(_sql("forget"), {"kept": KEPT})
-            connection.execute("COMMIT")
+        with self._forgiving():
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with closing(self._connect()) as connection:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = NORMAL")
+                connection.execute("BEGIN IMMEDIATE")
+                if connection.execute("PRAGMA user_version").fetchone()[0] != VERSION:
+                    connection.execute("DROP TABLE IF EXISTS digests")
+                    connection.execute(_sql("create"))
+                    connection.execute(f"PRAGMA user_version = {VERSION}")
+                connection.executemany(_sql("remember"), rows)
+                connection.execute(_sql("forget"), {"kept": KEPT})
+                connection.execute("COMMIT")
 
     def _connect(self) -> sqlite3.Connection:
         return sqlite3.connect(self._path, timeout=_PATIENCE_S, isolation_level=None)
@@ -76,7 +78,7 @@ class Digests:
         """What goes wrong ends what was begun, and nothing else."""
         try:
             yield
-        except sqlite3.OperationalError:
+        except (OSError, sqlite3.OperationalError):
             pass  # not readable, not writable, locked, of another format, the disk full
         except sqlite3.DatabaseError:
             for suffix in ("", "-wal", "-shm"):
