@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 
 from gitorch.errors import NotFound
 from gitorch.model.record import Record
-from gitorch.model.row import Row
 from gitorch.worker.catalog import Catalog
 from gitorch.worker.site import Site
 
@@ -17,13 +16,6 @@ def find_records(site: Site, references: Sequence[str]) -> list[Record]:
         return []
     catalog = Catalog.of(site)
     return records_of(site, catalog, catalog.find(references))
-
-
-def find_rows(catalog: Catalog, references: Sequence[str]) -> list[Row]:
-    """The rows of the runs that are meant, in the order they were named, each once. Raises NotFound, UsageError."""
-    ids = catalog.find(references)
-    found = {row.id: row for row in catalog.rows(ids)} if ids else {}
-    return [found[run] for run in ids if run in found]
 
 
 def find_record(site: Site, reference: str) -> Record:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from gitorch.actions.collect import fail_overdue, retention_of
-from gitorch.actions.lookup import find_rows
 from gitorch.engines.registry import ENGINES
 from gitorch.errors import GitorchError, Refused, UsageError
 from gitorch.model.announce import Announcement, AttemptEnded, Listener, Noticed, TaskReused
@@ -77,7 +76,7 @@ def run(
     surroundings = Surroundings(site, environment)
     worker = this_worker(secrets.token_hex(6))
     locks = WorkerLocks.of(site.state, worker.id)
-    named = find_rows(Catalog.of(site), references)
+    named = Catalog.of(site).named(references)
     _require_live(named)  # as they were when they were named: recovery may bring them to their end
     only = [row.id for row in named] if references else None
     collected: dict[str, tuple[str, Status]] = {}
@@ -130,7 +129,7 @@ def workable(site: Site, ids: Sequence[str]) -> list[str]:
     clone = site.repository.clone_id()
     return [
         row.id
-        for row in find_rows(Catalog.of(site), ids)
+        for row in Catalog.of(site).named(ids)
         if row.clone == clone and row.status in (Status.WAITING, Status.RUNNING)
     ]
 

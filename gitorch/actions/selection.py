@@ -6,7 +6,6 @@ import fnmatch
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gitorch.actions.lookup import find_rows
 from gitorch.errors import UsageError
 from gitorch.model.row import Row
 from gitorch.model.status import Status
@@ -39,7 +38,7 @@ def selected(catalog: Catalog, selection: Selection, verb: str) -> list[Row]:
     if selection.is_empty:
         raise UsageError(f"which runs? gitorch {verb} ID…, or --where EXPRESSION; see gitorch {verb} --help")
     if selection.is_named:
-        return find_rows(catalog, selection.references)
+        return catalog.named(selection.references)
     rows = rows_where(catalog.rows(), selection.where)
     return [row for row in rows if _matches(row, selection)]
 

@@ -10,7 +10,6 @@ import json
 import os
 import signal
 import sys
-import tempfile
 import traceback
 from collections.abc import Callable
 from typing import Any, ParamSpec, cast
@@ -161,6 +160,8 @@ def _of_the_system(error: OSError) -> GitorchError:
 
 def _tell_bug(error: Exception, *, as_json: bool) -> int:
     """Something we did not foresee: the details go to a file, to be sent with a report."""
+    import tempfile  # noqa: PLC0415  2 ms, and seldom needed
+
     details = " ".join(sys.argv) + "\n\n" + "".join(traceback.format_exception(error))
     message = f"a bug in gitorch: {type(error).__name__}: {error}"
     try:

@@ -28,6 +28,8 @@ _ESCAPES = re.compile(
 
 def plain(text: str) -> str:
     """User text with what a terminal would obey taken out, and what cannot be encoded replaced."""
+    if text.isprintable():
+        return text  # nearly every one, and many times faster
     return _ESCAPES.sub("", text).encode("utf-8", "replace").decode()
 
 
@@ -52,8 +54,8 @@ def paint_status(status: Status, *, on: bool, width: int = 0) -> str:
 def table(rows: Sequence[Sequence[str]], *, header: Sequence[str], colors: bool) -> list[str]:
     """Aligned columns two spaces apart, nothing cut off; a cell may bring its colour."""
     cells = [[one_line(cell) for cell in row] for row in (header, *rows)]
-    widths = [max(_width(row[column]) for row in cells) for column in range(len(header))]
-    lines = ["  ".join(_padded(cell, width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+    widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
+    lines = ["  ".join(map(_padded, row, widths)).rstrip() for row in cells]
     return [paint(lines[0], "bold", on=colors), *lines[1:]]
 
 
@@ -90,8 +92,8 @@ def say(text: str = "") -> None:
 
 
 def _width(cell: str) -> int:
-    return len(_ESCAPES.sub("", cell))
+    return len(cell) if cell.isprintable() else len(_ESCAPES.sub("", cell))
 
 
 def _padded(cell: str, width: int) -> str:
-    return cell + " " * (width - _width(cell))
+    return cell.ljust(width) if cell.isprintable() else cell + " " * (width - _width(cell))

@@ -18,7 +18,6 @@ import secrets
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NamedTuple
@@ -296,6 +295,8 @@ def _copy_and_hash(source: int, target: int) -> Pointer:
     """
     digest = hashlib.sha256()
     size = 0
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  3 ms that listing need not wait for
+
     with ThreadPoolExecutor(1) as beside:
         hashed = None
         while count := _copy_chunk(source, target):

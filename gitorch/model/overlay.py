@@ -19,5 +19,8 @@ def laid_over(run: Run, tasks: Mapping[str, Status], *, in_hand: bool) -> Run:
     """`run` with the statuses that the queue has of its `tasks`; `in_hand`: a living worker is at it."""
     if run.status in (Status.COMPLETE, Status.FAILED) or not tasks:
         return run
-    now = replace(run, tasks=tuple(replace(task, status=tasks.get(task.id, task.status)) for task in run.tasks))
-    return replace(now, status=run_status(states(now.tasks), started=in_hand))
+    now = tuple(
+        task if tasks.get(task.id, task.status) is task.status else replace(task, status=tasks[task.id])
+        for task in run.tasks
+    )
+    return replace(run, tasks=now, status=run_status(states(now), started=in_hand))

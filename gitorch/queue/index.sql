@@ -7,8 +7,9 @@ CREATE TABLE meta (
     value TEXT NOT NULL
 ) STRICT;
 
--- A run as its record has it. Names and labels are UTF-8, with what is no text of a file's name let through. `params`,
--- `swept`, `metrics` and `tasks` are JSON; `tasks` and `hold` are of a run that is not over.
+-- A run as its record has it. Names and labels are UTF-8, with what is no text of a file's name let through. `told` is the
+-- JSON of its params, of what is swept, and of its metrics; `live` that of how it is held and of its tasks, of a run that is
+-- not over.
 CREATE TABLE runs (
     id TEXT PRIMARY KEY,
     created TEXT NOT NULL,
@@ -16,16 +17,13 @@ CREATE TABLE runs (
     label BLOB NOT NULL,
     status TEXT NOT NULL,
     "commit" TEXT NOT NULL,
-    params TEXT NOT NULL,
-    swept TEXT NOT NULL,
-    metrics TEXT NOT NULL,
+    told TEXT NOT NULL,
     started TEXT,
     ended TEXT,
     duration_s REAL,
     clone TEXT NOT NULL,
     identity TEXT NOT NULL,
-    hold TEXT,
-    tasks TEXT
+    live TEXT
 ) STRICT;
 
 CREATE INDEX runs_newest ON runs (created, id);
@@ -66,29 +64,24 @@ DELETE FROM runs;
 DELETE FROM runs WHERE id = :run;
 
 -- name: add
-INSERT INTO runs (id, created, name, label, status, "commit", params, swept, metrics, started, ended, duration_s, clone,
-    identity, hold, tasks)
-VALUES (:id, :created, :name, :label, :status, :commit, :params, :swept, :metrics, :started, :ended, :duration_s, :clone,
-    :identity, :hold, :tasks);
+INSERT INTO runs (id, name, label, status, "commit", told, created, started, ended, duration_s, clone, identity, live)
+VALUES (:id, :name, :label, :status, :commit, :told, :created, :started, :ended, :duration_s, :clone, :identity, :live);
 
 -- name: add_complete
 INSERT INTO complete (run, task, name, duration_s, ended, key) VALUES (:run, :task, :name, :duration_s, :ended, :key);
 
 -- name: rows
 -- Newest first.
-SELECT id, name, label, status, "commit", params, swept, metrics, created, started, ended, duration_s, clone, identity,
-    hold, tasks
+SELECT id, name, label, status, "commit", told, created, started, ended, duration_s, clone, identity, live
 FROM runs ORDER BY created DESC, id DESC;
 
 -- name: rows_of
-SELECT id, name, label, status, "commit", params, swept, metrics, created, started, ended, duration_s, clone, identity,
-    hold, tasks
+SELECT id, name, label, status, "commit", told, created, started, ended, duration_s, clone, identity, live
 FROM runs WHERE id IN (SELECT value FROM json_each(:ids)) ORDER BY created DESC, id DESC;
 
 -- name: live_rows
 -- Of the runs that are not over.
-SELECT id, name, label, status, "commit", params, swept, metrics, created, started, ended, duration_s, clone, identity,
-    hold, tasks
+SELECT id, name, label, status, "commit", told, created, started, ended, duration_s, clone, identity, live
 FROM runs WHERE status NOT IN ('COMPLETE', 'FAILED') ORDER BY created DESC, id DESC;
 
 -- name: counts

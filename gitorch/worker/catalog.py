@@ -54,6 +54,12 @@ class Catalog:
         """The ids of the runs that are meant, in the order they were named, each once. Raises NotFound, UsageError."""
         return list(dict.fromkeys(find(reference, self) for reference in references))
 
+    def named(self, references: Iterable[str]) -> list[Row]:
+        """The runs that are meant, in the order they were named, each once. Raises NotFound, UsageError."""
+        ids = self.find(references)
+        found = {row.id: row for row in self.rows(ids)} if ids else {}
+        return [found[run] for run in ids if run in found]
+
     def names(self) -> list[str]:
         """What runs are called, each once, the newest first."""
         return self._ask(Index.names)
@@ -150,5 +156,5 @@ class Catalog:
                 update.forget_all()
                 records = results.records(tip) if tip else iter(())
             for record in records:
-                update.put(Row.of(record), complete_tasks(record))
+                update.add(Row.of(record), complete_tasks(record))
             update.tell(tip)

@@ -26,6 +26,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,6 +37,7 @@ from gitorch.git.results import ResultsBranch
 from gitorch.git.worktrees import materialise
 from gitorch.interpreter.environment import STAND_IN
 from gitorch.model.ids import run_id, run_path
+from gitorch.tools.clock import stamp
 
 RUNS = 100
 TASKS = "class Trivial:\n    def __init__(self, config):\n        pass\n\n    def run(self):\n        pass\n"
@@ -102,18 +104,29 @@ def benchmark_run(room: Path, rounds: int) -> None:
 
 
 def benchmark_start(room: Path, rounds: int) -> None:
-    root = make_project(room / "start", 1, TASK_LINES["command"])
-    gitorch(root, "run", "experiments")
-    fill(root, 1000)
-    commands = {name: name.split() for name in ("--help", "list", "list --json", "status", "show @")}
     measures: dict[str, Callable[[], Any]] = {
-        "python -c pass": lambda: subprocess.run([sys.executable, "-c", "pass"], check=True)
+        "python -c pass": lambda: subprocess.run([sys.executable, "-c", "pass"], check=True),
+        "--help": lambda: gitorch(room, "--help"),
     }
-    for name, words in commands.items():
-        measures[name] = lambda words=words: gitorch(root, *words)
+    commands = {
+        name: name.split()
+        for name in ("list", "list --json", "list --sort -loss", "list --group lr", "status", "show @")
+    }
+    sizes = (1_000, 20_000)
+    for size in sizes:
+        root = make_project(room / f"start-{size}", 1, TASK_LINES["command"])
+        gitorch(root, "run", "experiments")
+        fill(root, size)
+        first = interleaved({"first": lambda root=root: gitorch(root, "list")}, 1)["first"]
+        show(f"the first list of {size:,} runs", first)
+        for name, words in commands.items():
+            measures[f"{name}, {size:,} runs"] = lambda root=root, words=words: gitorch(root, *words)
     took = interleaved(measures, 3 * rounds)
     for name, figures in took.items():
         show(name, figures, baseline=took["python -c pass"])
+    for name in commands:
+        few, many = (took[f"{name}, {size:,} runs"] for size in sizes)
+        show(f"{name}, many runs against few", many, baseline=few)
 
 
 def benchmark_commit(room: Path, rounds: int) -> None:
@@ -233,13 +246,22 @@ def make_project(root: Path, configs: int, task: str, files: int = 20) -> Path:
 
 
 def fill(root: Path, count: int) -> None:
-    """So many more finished runs on the branch, each like the one that is there."""
+    """So many more finished runs on the branch, each like the one that is there but for parameters and metrics."""
     branch = ResultsBranch(Repository.discover(root))
     record = next(branch.records())
+    start = datetime(2026, 1, 1, tzinfo=UTC)
     with branch.changing() as change:
         for number in range(count):
-            made = {**record, "id": run_id(os.urandom(6)), "params": {"seed": number}}
-            made["spec"] = {**record["spec"], "document": {**record["spec"]["document"], "seed": number}}
+            params = {"lr": 10.0 ** -(number % 3), "seed": number, "model": "small"}
+            made = {
+                **record,
+                "id": run_id(os.urandom(6)),
+                "identity": os.urandom(32).hex(),
+                "created": stamp(start + timedelta(seconds=number), "microseconds"),
+                "params": params,
+                "metrics": {"loss": number / count, "accuracy": 1 - number / count},
+            }
+            made["spec"] = {**record["spec"], "document": {**record["spec"]["document"], **params}}
             change.put_record(made)
             change.put(f"{run_path(made['id'])}/config.yaml", b"tasks: []\n")
             change.put(f"{run_path(made['id'])}/tasks/only/1/log.txt", b"a line\n")

@@ -63,7 +63,7 @@ def filled(path: Path | None, *rows: Row) -> Index:
     index = Index(path, home="here")
     with index.updating() as update:
         for row in rows or (HELD, ODD, FIRST):
-            update.put(row, [Complete("a", 2.0, row.created, "key")] if row is not ODD else [])
+            update.add(row, [Complete("a", 2.0, row.created, "key")] if row is not ODD else [])
         update.tell("t" * 40)
     return index
 
@@ -107,7 +107,8 @@ def test_the_newest_run_of_an_identity_counts(tmp_path: Path) -> None:
 def test_a_run_is_put_again_and_forgotten_with_its_tasks(index: Index) -> None:
     with index.updating() as update:
         assert update.told == "t" * 40
-        update.put(replace(FIRST, metrics={}), [])
+        update.forget(FIRST.id)
+        update.add(replace(FIRST, metrics={}), [])
         update.forget(HELD.id)
         update.tell(None)
     assert index.rows() == [ODD, replace(FIRST, metrics={})]
@@ -221,7 +222,7 @@ def add_one(path: Path, number: int) -> None:
     index = Index(path, home="here")
     with index.updating() as update:
         told = int(update.told or 0)
-        update.put(replace(FIRST, id=f"{number:012x}"), [])
+        update.add(replace(FIRST, id=f"{number:012x}"), [])
         update.tell(str(told + 1))
 
 
