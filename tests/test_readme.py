@@ -115,10 +115,9 @@ def test_the_project_of_the_readme_runs(project: Path, monkeypatch: pytest.Monke
     commands = [command for command in commands_of(README, *IN_A_PROJECT) if command not in BY_PACKAGING]
     run_all(commands, project, monkeypatch)
     looked = subprocess.run([sys.executable, "look.py"], cwd=project, capture_output=True, text=True, check=True)
-    assert "0.1    0.121577" in looked.stdout
-    assert (
-        git(project, "log", "-1", "--format=%(trailers:key=Gitorch-Status,valueonly)", "gitorch/results") == "COMPLETE"
-    )
+    assert "0.1    0.158556" in looked.stdout
+    ended = git(project, "log", "-1", "--format=%(trailers:key=Gitorch-Status,valueonly)", "gitorch/results")
+    assert set(ended.splitlines()) == {"COMPLETE"}  # of one attempt or of several
 
 
 ROWS = re.findall(r"^\| `([a-z-]+)([^`]*)` \| (.+) \|$", README, re.M)

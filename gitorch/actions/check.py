@@ -10,7 +10,9 @@ from gitorch.actions.validate import Validated, validate
 from gitorch.worker.site import Site
 
 
-def check(site: Site, paths: Sequence[Path], *, environment: Mapping[str, str]) -> Validated:
+def check(
+    site: Site, paths: Sequence[Path], *, environment: Mapping[str, str], overrides: Sequence[str] = ()
+) -> Validated:
     """Validate the configs at `paths` against HEAD, whatever is uncommitted. Raises NotFound, Refused (no commit)."""
     site.repository.require_commit()
     return validate(
@@ -19,4 +21,5 @@ def check(site: Site, paths: Sequence[Path], *, environment: Mapping[str, str]) 
         environment=environment,
         choose_pin=lambda configs: preview_pin(site, configs),
         hashes_inputs=False,
+        overrides=overrides,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from pathlib import Path
 
 from gitorch.actions.lookup import find_record
@@ -41,10 +42,25 @@ git worktree add --detach DIRECTORY COMMIT
 """
 
 
+def _write_config(site: Site, record: Record, directory: Path) -> None:
+    """The config as it was; what it extends is in `bases/`, and is named there, so that it can be readied again."""
+    from gitorch.config.extending import with_bases_at  # noqa: PLC0415  with YAML: 60 ms
+
+    files = {record.source: "config.yaml", **record.base_files}
+    found = site.results.read_all([f"{run_path(record.id)}/{name}" for name in files.values()])
+    for (path, name), data in zip(files.items(), found, strict=True):
+
+        def place_of(written: str, path: str = path, name: str = name) -> str | None:
+            kept = record.base_files.get(posixpath.normpath(posixpath.join(posixpath.dirname(path), written)))
+            return kept and posixpath.relpath(kept, posixpath.dirname(name) or ".")
+
+        (directory / name).parent.mkdir(exist_ok=True)
+        (directory / name).write_bytes(with_bases_at(data or b"", place_of) if record.bases else data or b"")
+
+
 def _fill(site: Site, record: Record, directory: Path) -> None:
     base = run_path(record.id)
-    config = site.results.read(f"{base}/config.yaml")
-    (directory / "config.yaml").write_bytes(config or b"")
+    _write_config(site, record, directory)
     if record.several_pins:
         lines = [f"{task.pin.commit}  {task.id}\n" for task in record.tasks]
         (directory / "commits.txt").write_text(_SEVERAL + "".join(lines))

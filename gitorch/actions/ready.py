@@ -64,13 +64,20 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
-    """What `ready` did: the records it made, what it found there already, what is wrong, and what it pinned."""
+    """What `ready` did: the records it made and what was there already, in the order of the configs, and its pin."""
 
-    queued: tuple[Record, ...]
-    skipped: tuple[Skipped, ...]
+    points: tuple[Record | Skipped, ...]
     validated: Validated
     pin: Pin | None
     notes: tuple[str, ...] = ()
+
+    @property
+    def queued(self) -> tuple[Record, ...]:
+        return tuple(point for point in self.points if isinstance(point, Record))
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        return tuple(point for point in self.points if isinstance(point, Skipped))
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -111,8 +118,10 @@ def ready(
     priority: int | None = None,
     dry_run: bool = False,
     tell: Tell = unheard,
+    overrides: Sequence[str] = (),
 ) -> Ready:
     """Queue the runs of the configs at `paths` that are not there yet. Of a config with a problem nothing is queued.
+    `overrides` (`-S`) are laid over each config.
 
     Raises NotFound, Refused (uncommitted changes), GitorchError.
     """
@@ -126,29 +135,36 @@ def ready(
         choose_pin=lambda configs: _pin(site, configs, at=at, snapshot=snapshot),
         hashes_inputs=True,
         tell=tell,
+        overrides=overrides,
     )
     if not validated.valid or validated.pin is None:
-        return Ready(queued=(), skipped=(), validated=validated, pin=validated.pin)
+        return Ready(points=(), validated=validated, pin=validated.pin)
     pin = validated.pin
     candidates = [
-        _candidate(site, config, spec, pin, validated.inputs[spec.link].data_of(spec))
+        _candidate(config, spec, code, validated.inputs[spec.link].data_of(spec))
         for config in validated.valid
+        for code in [site.code.of(pin.tree, config.specs[0].code, frozenset(_base_paths(site, config)))]
         for spec in config.specs
     ]
     with _one_at_a_time(site):  # or two that look at the same moment both queue the same run
         there = {} if again else _there_already(site, candidates)
-        new, others = (candidates, []) if again else _divided(candidates, there)
+        are_new = [again or is_new for is_new in _are_new(candidates, there)]
+        new = [candidate for candidate, is_new in zip(candidates, are_new, strict=True) if is_new]
         records = _records(site, new, pin, validated.interpreters, hold=hold, priority=priority)
         if records and not dry_run:
-            _queue(site, records, [candidate.config for candidate in new])
+            files = [_kept_files(record, candidate.config) for record, candidate in zip(records, new, strict=True)]
+            _queue(site, records, files)
     made = {record.identity: record for record in records}
-    skipped = tuple(_skipped(candidate, there, made) for candidate in others)
-    return Ready(queued=records, skipped=skipped, validated=validated, pin=pin, notes=validated.notes)
+    ahead = iter(records)
+    points = tuple(
+        next(ahead) if is_new else _skipped(candidate, there, made)
+        for candidate, is_new in zip(candidates, are_new, strict=True)
+    )
+    return Ready(points=points, validated=validated, pin=pin, notes=validated.notes)
 
 
-def _candidate(site: Site, config: LoadedConfig, spec: RunSpec, pin: Pin, data: tuple[Data, ...]) -> _Candidate:
-    identity = run_identity(spec, site.code.of(pin.tree, spec.code), data)
-    return _Candidate(spec=spec, config=config, identity=identity, data=data)
+def _candidate(config: LoadedConfig, spec: RunSpec, code: str, data: tuple[Data, ...]) -> _Candidate:
+    return _Candidate(spec=spec, config=config, identity=run_identity(spec, code, data), data=data)
 
 
 def _pin(site: Site, configs: Sequence[LoadedConfig], *, at: str | None, snapshot: bool) -> tuple[Pin, tuple[str, ...]]:
@@ -191,17 +207,21 @@ def uncommitted_code(site: Site) -> str | None:
 
 
 def _dirt(site: Site, configs: Sequence[LoadedConfig]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Modified and untracked paths, configs left out: those that are looked at, well-formed or not, and all others."""
-    root = site.repository.root
+    """Modified and untracked paths, configs and what they extend left out: those that are looked at, well-formed or
+    not, and all others.
+    """
+    repository = site.repository
     given = {Path(config.file).resolve() for config in configs}
-    dirt = pins.dirt(site.repository)
+    given |= {base.path.resolve() for config in configs for base in config.bases}
+    dirt = pins.dirt(repository)
 
     def is_dirt(path: str) -> bool:
-        return not (_is_config_file(root / path) or (root / path).resolve() in given or was_config(path))
+        here = repository.root / path
+        return not (_is_config_file(here) or here.resolve() in given or was_config(path))
 
     def was_config(path: str) -> bool:
-        """Deleted, or no longer one."""
-        return path.endswith(SUFFIXES) and is_config(pins.committed(site.repository, path) or b"")
+        """Deleted, no longer one, or one that another extends."""
+        return path.endswith(SUFFIXES) and path in site.code.configs(pins.resolve(repository).tree)
 
     return tuple(filter(is_dirt, dirt.modified)), tuple(filter(is_dirt, dirt.untracked))
 
@@ -238,16 +258,15 @@ def _there_already(site: Site, candidates: Sequence[_Candidate]) -> dict[str, tu
     return {identity: (run, status) for identity, (run, status, _) in found.items()}
 
 
-def _divided(candidates: Sequence[_Candidate], there: Container[str]) -> tuple[list[_Candidate], list[_Candidate]]:
-    """Those whose like is neither there nor before them, and the others."""
-    new: dict[str, _Candidate] = {}
-    others = []
-    for candidate in candidates:
-        if candidate.identity in there or candidate.identity in new:
-            others.append(candidate)
-        else:
-            new[candidate.identity] = candidate
-    return list(new.values()), others
+def _are_new(candidates: Sequence[_Candidate], there: Container[str]) -> list[bool]:
+    """Whether the like of each is neither there nor before it."""
+    first: dict[str, int] = {}
+    for number, candidate in enumerate(candidates):
+        first.setdefault(candidate.identity, number)
+    return [
+        candidate.identity not in there and first[candidate.identity] == number
+        for number, candidate in enumerate(candidates)
+    ]
 
 
 def _skipped(candidate: _Candidate, there: Mapping[str, tuple[str, Status]], made: Mapping[str, Record]) -> Skipped:
@@ -284,6 +303,8 @@ def _records(
             hold=hold,
             priority=priority,
             data=candidate.data,
+            overrides=candidate.config.overrides,
+            bases=_base_paths(site, candidate.config),
         )
         for number, candidate in enumerate(candidates)
     )
@@ -304,6 +325,8 @@ def new_record(
     priority: int | None = None,
     rerun_of: str | None = None,
     data: tuple[Data, ...] = (),
+    overrides: tuple[str, ...] = (),
+    bases: tuple[str, ...] = (),
 ) -> Record:
     """The record of a run that waits for the first time, or is held from the beginning."""
     at = stamp(created, "microseconds")
@@ -323,30 +346,49 @@ def new_record(
         priority=priority,
         hold=Hold(by=by, at=at) if hold else None,
         data=data,
+        overrides=overrides,
+        bases=bases,
         tasks=tuple(TaskRecord(spec=task, status=status, pin=pin) for task in spec.tasks),
         history=(Change(at=at, source=None, target=status, by=by),),
     )
 
 
-def queue_records(site: Site, records: Sequence[Record], configs: Sequence[bytes], subject: str) -> None:
-    """Commit new records with their configs, then queue them; their pins are kept before anything names them."""
+def _base_paths(site: Site, config: LoadedConfig) -> tuple[str, ...]:
+    """What a config extends, relative to the repository's root where it lies inside."""
+    root = site.repository.root
+    return tuple(
+        str(base.path.relative_to(root) if base.path.is_relative_to(root) else base.path) for base in config.bases
+    )
+
+
+def _kept_files(record: Record, config: LoadedConfig) -> dict[str, bytes]:
+    """The config and what it extends, by the paths at which they are kept beside the record."""
+    bases = zip(record.base_files.values(), config.bases, strict=True)
+    return {"config.yaml": config.source, **{path: base.data for path, base in bases}}
+
+
+def queue_records(site: Site, records: Sequence[Record], files: Sequence[Mapping[str, bytes]], subject: str) -> None:
+    """Commit new records with the files of their configs, then queue them; their pins are kept before anything names
+    them.
+    """
     for commit in {record.pin.commit for record in records}:
         pins.keep(site.repository, commit)
     with site.results.changing() as change:
         before = change.tip
-        for record, config in zip(records, configs, strict=True):
-            change.put(f"{run_path(record.id)}/config.yaml", config)
+        for record, kept in zip(records, files, strict=True):
+            for path, data in kept.items():
+                change.put(f"{run_path(record.id)}/{path}", data)
             change.put_record(record.to_json())
         after = change.commit(subject, trailers(records))
     site.queue.add([new_run(record) for record in records], tip=(before, after))
 
 
-def _queue(site: Site, records: Sequence[Record], configs: Sequence[LoadedConfig]) -> None:
+def _queue(site: Site, records: Sequence[Record], files: Sequence[Mapping[str, bytes]]) -> None:
     catch_up(site)
     names = ", ".join(dict.fromkeys(record.name for record in records))
     many = f"{len(records)} runs of {names}" if len(records) > 1 else f"{names} {records[0].id}"
     _materialise(site, records[0])
-    queue_records(site, records, [config.source for config in configs], f"{many}: ready")
+    queue_records(site, records, files, f"{many}: ready")
     materialise_next(site)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -59,7 +60,7 @@ def rerun(site: Site, selection: Selection) -> Rerun:
     originals = records_of(site, catalog, [row.id for row in rows])
     for commit in {original.pin.commit for original in originals}:
         pins.require(site.repository, commit)
-    configs = site.results.read_all([f"{run_path(original.id)}/config.yaml" for original in originals])
+    files = _kept_files(site, originals)
     start = datetime.now(UTC)
     by = site.repository.signature().name
     records = [
@@ -74,19 +75,29 @@ def rerun(site: Site, selection: Selection) -> Rerun:
             created=start + timedelta(microseconds=number),
             by=by,
             rerun_of=original.id,
+            overrides=original.overrides,
+            bases=original.bases,
             data=original.data,
         )
         for number, original in enumerate(originals)
     ]
     names = ", ".join(f"{record.name} {record.id} of {record.rerun_of}" for record in records[:_NAMED])
     more = f" and {len(records) - _NAMED} more" if len(records) > _NAMED else ""
-    queue_records(site, records, [config or b"" for config in configs], f"rerun: {names}{more}")
+    queue_records(site, records, files, f"rerun: {names}{more}")
     notes = [
         f"{original.id} ran at several commits ({told}): {record.id} runs all of it at {record.pin.commit[:12]}"
         for original, record in zip(originals, records, strict=True)
         if (told := original.several_pins)
     ]
     return Rerun(runs=tuple(records), notes=tuple(notes), refused=refused)
+
+
+def _kept_files(site: Site, records: Sequence[Record]) -> list[dict[str, bytes]]:
+    """The config of each run and what it extends, as they lie beside its record."""
+    names = [("config.yaml", *record.base_files.values()) for record in records]
+    paths = [f"{run_path(record.id)}/{name}" for record, of in zip(records, names, strict=True) for name in of]
+    found = iter(site.results.read_all(paths))
+    return [{name: next(found) or b"" for name in of} for of in names]
 
 
 def verify(site: Site, rerun_id: str) -> Comparison:

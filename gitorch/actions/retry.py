@@ -80,7 +80,7 @@ def _task_ids(run: Row) -> list[str]:
 def _other_code(site: Site, record: Record, pin: Pin) -> OtherCode:
     """With the identity that `ready` at that commit gives: the same run is then there already."""
     data = data_at(site, record, pin.tree)
-    identity = run_identity(record.spec, site.code.of(pin.tree, record.spec.code), data)
+    identity = run_identity(record.spec, site.code.of(pin.tree, record.spec.code, frozenset(record.bases)), data)
     return OtherCode(pin=pin, identity=identity, data=data)
 
 

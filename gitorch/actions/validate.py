@@ -7,7 +7,8 @@ these say themselves.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 from gitorch.actions.lookover import LookOver
 from gitorch.actions.scratch import look_over, output_in, scratch
 from gitorch.config.document import KeyPath
-from gitorch.config.load import ConfigContext, LoadedConfig, find_configs, load_config
+from gitorch.config.load import ConfigContext, LoadedConfig, find_configs, is_config, load_config
 from gitorch.config.near import nearest_path
 from gitorch.errors import GitorchError, NotFound
 from gitorch.git import worktrees
@@ -60,22 +61,24 @@ def validate(
     environment: Mapping[str, str],
     choose_pin: ChoosePin,
     hashes_inputs: bool,
+    overrides: Sequence[str] = (),
     tell: Tell = unheard,
 ) -> Validated:
-    """Load and check all configs at `paths`; `choose_pin` is asked, with all of them, once one is worth pinning for.
+    """Load and check all configs at `paths`, with `overrides` (`-S`) laid over each.
+
+    `choose_pin` is asked, with all of them, once one is worth pinning for.
 
     `hashes_inputs`: read the data that the runs read, of configs that are sound otherwise; else only look for it.
     `tell` hears of what takes long.
     Raises NotFound where there is no config, and what `choose_pin` raises.
     """
-    configs = load_all(site, paths)
-    problems = [problem for config in configs for problem in config.problems]
+    configs = load_all(site, paths, overrides)
     readable = [config for config in configs if config.specs and not has_errors(config.problems)]
     if not readable:
         return Validated(
             configs=configs,
             valid=(),
-            problems=tuple(problems),
+            problems=_once(problem for config in configs for problem in config.problems),
             printed={},
             interpreters={},
             pin=None,
@@ -83,17 +86,17 @@ def validate(
         )
     pin, notes = choose_pin(configs)
     examination = _Examination(site, environment, pin, tell)
-    problems += examination.examine(readable)
+    found = examination.examine(readable)
     if hashes_inputs:
-        sound = [config for config in readable if config.file not in _broken(problems)]
-        problems += [problem for config in sound for problem in examination.unreadable_inputs(config)]
-    position = {config.file: number for number, config in enumerate(configs)}
-    problems.sort(key=lambda problem: (position[problem.file], problem.line, problem.column))
-    broken = _broken(problems)
+        for config in readable:
+            if not has_errors(found[config.file]):
+                found[config.file] += examination.unreadable_inputs(config)
     return Validated(
         configs=configs,
-        valid=tuple(config for config in readable if config.file not in broken),
-        problems=tuple(problems),
+        valid=tuple(config for config in readable if not has_errors(found[config.file])),
+        problems=_once(
+            problem for config in configs for problem in config.in_order(*config.problems, *found[config.file])
+        ),
         printed=examination.printed,
         interpreters=examination.interpreters,
         pin=pin,
@@ -102,12 +105,16 @@ def validate(
     )
 
 
-def _broken(problems: Sequence[Problem]) -> set[str]:
-    return {problem.file for problem in problems if problem.severity is Severity.ERROR}
+def _once(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """What is wrong with a file that several configs extend, or with `-S`, is said once."""
+    return tuple(dict.fromkeys(problems))
 
 
-def load_all(site: Site, paths: Sequence[Path]) -> tuple[LoadedConfig, ...]:
-    """The configs at `paths`, each once; by default those of the repository's experiments/. Raises NotFound."""
+def load_all(site: Site, paths: Sequence[Path], overrides: Sequence[str] = ()) -> tuple[LoadedConfig, ...]:
+    """The configs at `paths`, each once; by default those of the repository's experiments/. Raises NotFound.
+
+    A file without tasks that is there only for others to extend is no config, unless it is named itself.
+    """
     repository = site.repository
     context = ConfigContext(
         root=repository.root, remotes=repository.remotes(), sweep_limit=repository.config_int("sweepLimit", LIMIT)
@@ -116,7 +123,13 @@ def load_all(site: Site, paths: Sequence[Path]) -> tuple[LoadedConfig, ...]:
     for path in paths or [_default_path(repository.root)]:
         for file in find_configs(path):
             files.setdefault(file.resolve(), file)
-    return tuple(load_config(file.read_bytes(), file=str(file), settings=context) for file in files.values())
+    loaded = [
+        load_config(file.read_bytes(), file=str(file), settings=context, overrides=overrides) for file in files.values()
+    ]
+    extended = {base.path.resolve() for config in loaded for base in config.bases} - {path.resolve() for path in paths}
+    return tuple(
+        config for config, place in zip(loaded, files, strict=True) if place not in extended or is_config(config.source)
+    )
 
 
 def _default_path(root: Path) -> Path:
@@ -143,20 +156,23 @@ class _Examination:
         self.inputs: dict[tuple[str, ...], Inputs] = {}
         self.printed: dict[str, str] = {}
 
-    def examine(self, configs: Sequence[LoadedConfig]) -> list[Problem]:
-        problems: list[Problem] = []
+    def examine(self, configs: Sequence[LoadedConfig]) -> dict[str, list[Problem]]:
+        """What is wrong with each, by its file."""
+        found: defaultdict[str, list[Problem]] = defaultdict(list)
         groups: dict[tuple[Any, ...], list[LoadedConfig]] = {}
         for config in configs:
             spec = config.specs[0]  # in what is asked here all runs of a config are alike
             try:
                 interpreter = self._interpreter(spec)
             except GitorchError as error:
-                problems.append(config.problem(("gitorch", "python"), error.message, error.hint))
+                found[config.file].append(config.problem(("gitorch", "python"), error.message, error.hint))
                 continue
-            problems += self._unnamed_code(config)
-            problems += self._missing_inputs(config)
-            problems += self._suggested_links(config)
-            problems += self._too_large(config)
+            found[config.file] += [
+                *self._unnamed_code(config),
+                *self._missing_inputs(config),
+                *self._suggested_links(config),
+                *self._too_large(config),
+            ]
             is_in_the_code = spec.path_to_tasks != "." or _has_methods(spec)
             if is_in_the_code or spec.link or source_roots(interpreter, self._main_root):
                 together = interpreter.executable, spec.path_to_tasks, frozenset(spec.env.items())
@@ -164,13 +180,12 @@ class _Examination:
         if groups:
             with scratch(self._site, self._pin.commit) as tree:
                 for (python, path_to_tasks, _), members in groups.items():
-                    unlinked = [problem for config in members for problem in self._unlinked(tree, config)]
-                    broken = {problem.file for problem in unlinked}
-                    linked = [config for config in members if config.file not in broken]
-                    problems += unlinked
-                    if linked:
-                        problems += self._in_the_code(tree, self._probed[python], path_to_tasks, linked)
-        return problems
+                    unlinked = {config.file: list(self._unlinked(tree, config)) for config in members}
+                    linked = [config for config in members if not unlinked[config.file]]
+                    in_the_code = self._in_the_code(tree, self._probed[python], path_to_tasks, linked)
+                    for file, problems in (*unlinked.items(), *in_the_code.items()):
+                        found[file] += problems
+        return found
 
     def _interpreter(self, spec: RunSpec) -> Interpreter:
         """The interpreter of a config, asked once. Raises GitorchError where it cannot be one."""
@@ -204,7 +219,9 @@ class _Examination:
 
     def _in_the_code(
         self, tree: Path, interpreter: Interpreter, path_to_tasks: str, configs: Sequence[LoadedConfig]
-    ) -> list[Problem]:
+    ) -> Mapping[str, list[Problem]]:
+        if not configs:
+            return {}
         looks = [LookOver.of(config, output_in(tree)) for config in configs]
         found = look_over(
             self._site,
@@ -217,7 +234,7 @@ class _Examination:
             declared=configs[0].specs[0].env,
         )
         self.printed |= {file: findings.printed for file, findings in found.items() if findings.printed}
-        return [problem for look in looks for problem in look.problems(found[look.config.file].complaints)]
+        return {look.config.file: list(look.problems(found[look.config.file].complaints)) for look in looks}
 
     def _too_large(self, config: LoadedConfig) -> list[Problem]:
         """Tasks that this machine can never run."""

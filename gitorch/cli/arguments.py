@@ -49,6 +49,10 @@ OfName = Annotated[str | None, typer.Option("--name", metavar="GLOB", help="Inst
 All = Annotated[bool, typer.Option("--all", help="Instead: all that it is possible for.")]
 Yes = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")]
 Why = Annotated[str | None, typer.Option("--why", metavar="TEXT", help="A reason, for the record.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("-S", metavar="K=V[,V]", help="Set a parameter, or sweep it; ~K drops it. Repeatable."),
+]
 Paths = Annotated[
     list[Path] | None,
     typer.Argument(metavar="[PATH]...", help="Configs or directories of them; by default experiments/."),

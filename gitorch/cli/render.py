@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -27,6 +28,8 @@ def render_run(record: Record, why: str | None = None, *, colors: bool) -> str:
         ("why", plain(why or "")),
         ("name", record.label),
         ("config", record.source),
+        ("extends", ", ".join(record.bases)),
+        ("changed by", " ".join(f"-S {shlex.quote(text)}" for text in record.overrides)),
         (
             "commit",
             record.pin.commit + (" (a snapshot of uncommitted files)" if record.pin.to_json()["snapshot"] else ""),

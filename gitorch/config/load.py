@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gitorch.config.document import Document, KeyPath, kind_of, parse_document
+from gitorch.config.document import Document, KeyPath, kind_of
+from gitorch.config.extending import SUFFIXES, Base, bases_named, extended
+from gitorch.config.overriding import overridden
+from gitorch.config.parameters import Parameters
+from gitorch.config.parsing import parse_document
 from gitorch.config.reading import ConfigContext, Reading
 from gitorch.errors import NotFound
 from gitorch.model.problem import Problem, Severity, has_errors
 from gitorch.model.spec import RunSpec
 
-__all__ = ["ConfigContext", "LoadedConfig", "find_configs", "is_config", "load_config"]
-
-SUFFIXES = (".yaml", ".yml")
+__all__ = ["SUFFIXES", "ConfigContext", "LoadedConfig", "configs_among", "find_configs", "is_config", "load_config"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +26,8 @@ class LoadedConfig:
 
     file: str
     source: bytes
+    bases: tuple[Base, ...]
+    overrides: tuple[str, ...]
     specs: tuple[RunSpec, ...]
     dimensions: tuple[str, ...]  # of its sweep
     problems: tuple[Problem, ...]
@@ -40,35 +45,48 @@ class LoadedConfig:
         """A problem found later, at the value that `path` leads to, like `("tasks", 1, "method")`, or at its key."""
         return self.document.problem(path, message, hint, severity, key=key)
 
+    def in_order(self, *problems: Problem) -> tuple[Problem, ...]:
+        """As they come in the file, then those of what it extends and of `-S`."""
+        order = sorted(problems, key=lambda problem: (problem.file, problem.line, problem.column))
+        return tuple(sorted(order, key=lambda problem: problem.file != self.file))
+
     def place_of(self, parameter: str) -> KeyPath:
         """Where a parameter of the file gets its values: in the sweep, or at the top level."""
         swept = (("gitorch", name, parameter) for name in ("matrix", "zip"))
         return next((path for path in swept if self.document.node(path)), (parameter,))
 
 
-def load_config(data: bytes, *, file: str, settings: ConfigContext) -> LoadedConfig:
-    """Read a config. Never raises: whatever is wrong with it is in the result's `problems`, in the order of the file.
+def load_config(data: bytes, *, file: str, settings: ConfigContext, overrides: Sequence[str] = ()) -> LoadedConfig:
+    """Read a config, what it extends, and what `-S` says. Never raises: whatever is wrong is in its `problems`.
 
     `file` is what problems call it, and its stem the config's name unless it gives itself one.
     """
-    document = parse_document(data, file)
+    written, bases, is_whole = extended(parse_document(data, file))
+    document = overridden(written, overrides)
     problems = list(document.problems)
     specs: tuple[RunSpec, ...] = ()
     dimensions: tuple[str, ...] = ()
-    if isinstance(document.value, dict):
-        reading = Reading(document, settings)
+    if isinstance(document.value, dict) and is_whole:
+        reading = Reading(document, settings, Parameters(written.value))
         specs, dimensions = reading.specs()
         problems += reading.problems
-    elif not problems:
+    elif is_whole and not problems:
         kind = kind_of(document.value)
         wrong = "the config is empty" if document.value is None else f"a config must be a mapping, not {kind}"
         problems.append(document.problem((), wrong, "write keys and values, 'tasks' among them"))
     if has_errors(problems):
         specs = ()
-    problems.sort(key=lambda problem: (problem.line, problem.column))
-    return LoadedConfig(
-        file=file, source=data, specs=specs, dimensions=dimensions, problems=tuple(problems), document=document
+    loaded = LoadedConfig(
+        file=file,
+        source=data,
+        bases=bases,
+        overrides=tuple(overrides),
+        specs=specs,
+        dimensions=dimensions,
+        problems=(),
+        document=document,
     )
+    return replace(loaded, problems=loaded.in_order(*problems))
 
 
 def is_config(data: bytes) -> bool:
@@ -77,6 +95,18 @@ def is_config(data: bytes) -> bool:
         return False
     value = parse_document(data, "").value
     return isinstance(value, dict) and "tasks" in value
+
+
+def configs_among(files: Mapping[str, bytes]) -> frozenset[str]:
+    """The paths of those of these YAML files that are configs, and of what they extend. Never raises."""
+    found = {path for path, data in files.items() if is_config(data)}
+    ahead = list(found)
+    while ahead:
+        path = ahead.pop()
+        new = files.keys() & set(bases_named(files[path], path)) - found
+        found |= new
+        ahead += new
+    return frozenset(found)
 
 
 def find_configs(path: Path) -> list[Path]:

@@ -16,6 +16,7 @@ from gitorch.config.address import parse_address
 from gitorch.config.document import Document, KeyPath
 from gitorch.config.filling import Filling
 from gitorch.config.near import did_you_mean
+from gitorch.config.parameters import Parameters
 from gitorch.config.places import Misplaced, input_place, place_in, relative_glob, relative_place
 from gitorch.config.reader import Reader
 from gitorch.config.schema import hint_on
@@ -56,9 +57,10 @@ class ConfigContext:
 class Reading(Reader):
     """One pass over a document that is a mapping; what stands in the way of its specs is added to `problems`."""
 
-    def __init__(self, document: Document, context: ConfigContext) -> None:
+    def __init__(self, document: Document, context: ConfigContext, known: Parameters) -> None:
         super().__init__(document)
         self.context = context
+        self._known = known
         tasks = document.value.get("tasks")
         listed = enumerate(tasks if isinstance(tasks, list) else ())
         self._tasks: dict[int, dict[str, Any]] = {index: task for index, task in listed if isinstance(task, dict)}
@@ -66,7 +68,7 @@ class Reading(Reader):
     def specs(self) -> tuple[tuple[RunSpec, ...], tuple[str, ...]]:
         """The spec of each run, to be used only if `problems` holds no error, and the dimensions of the sweep."""
         self._check_repository()
-        expansion = Sweeping(self, self.context.sweep_limit).expansion_of(self._spec())
+        expansion = Sweeping(self, self.context.sweep_limit, self._known).expansion_of(self._spec())
         filling = Filling(self, self.context.root)
         for spec in expansion.samples:
             filling.check(spec, one_of_many=len(expansion.samples) > 1)

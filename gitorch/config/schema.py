@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from jsonschema import Draft7Validator
     from jsonschema.exceptions import ValidationError
 
-# Keys under `gitorch` that have a meaning in the format, but none yet in this version: refused rather than ignored.
-NOT_YET = frozenset({"extends"})
-
 
 class Flaw(NamedTuple):
     """A problem, and the path of the value that must therefore not be read."""
@@ -127,8 +124,6 @@ def _unknown(document: Document, path: KeyPath, known: Iterable[str]) -> Flaw:
     if place != "gitorch":
         message = f"unknown key '{key}' under '{place}'{did_you_mean(key, known)}"
         hint = f"known here: {', '.join(known)}"
-    elif key in NOT_YET:
-        message, hint = f"'{key}' is not available yet", "remove it: this version of gitorch cannot honour it"
     elif key in schema()["definitions"]["fileSettings"]["properties"]:
         message = f"'{key}' is a setting of the whole file"
         hint = "move it to the 'gitorch' key at the top level"
@@ -156,7 +151,7 @@ def _wrong_kind(document: Document, path: KeyPath, part: dict[str, Any], value: 
     given = value if isinstance(value, float) and "integer" in wanted else kind_of(value)
     message = f"{_named(path)} must be {meant}, not {given}"
     node = document.node(path)
-    written = document.written(node).strip() if node else ""
+    written = node.span.text.strip() if node else ""
     return document.problem(path, message, part.get("errorHint") or _kind_hint(wanted, value, written))
 
 

@@ -7,13 +7,14 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from gitorch.config.document import KeyPath
-from gitorch.config.near import did_you_mean, nearest
+from gitorch.config.near import did_you_mean
+from gitorch.config.parameters import Parameters, Refusal
 from gitorch.config.reader import Reader
 from gitorch.config.schema import hint_on
-from gitorch.model.keys import Place, place_of
+from gitorch.model.keys import Place
 from gitorch.model.placeholders import placeholders_of
 from gitorch.model.problem import Severity, has_errors
-from gitorch.model.spec import OWN_KEYS, OWN_TASK_KEYS, RunSpec, render_value
+from gitorch.model.spec import RunSpec, render_value
 from gitorch.model.sweep import Point, Sweep, at_point, comparable, parse_range
 
 _SWEEP = ("matrix", "zip", "exclude", "include")
@@ -30,11 +31,15 @@ class Expansion(NamedTuple):
 
 
 class Sweeping:
-    """Reads the sweep of a config; what is wrong with it is added to the reader's problems."""
+    """Reads the sweep of a config; what is wrong with it is added to the reader's problems.
 
-    def __init__(self, reader: Reader, limit: int) -> None:
+    `known` are the parameters that the files have themselves: a new one may be a near miss of these.
+    """
+
+    def __init__(self, reader: Reader, limit: int, known: Parameters) -> None:
         self._reader = reader
         self._limit = limit
+        self._known = known
 
     def expansion_of(self, spec: RunSpec) -> Expansion:
         """Only `spec` where nothing is swept; nothing where the sweep is wrong."""
@@ -46,7 +51,7 @@ class Sweeping:
             include=[values for _, values in self._reader.items(("gitorch", "include"))],
         )
         self._check_lists(sweep)
-        places = self._places(spec)
+        places = self._places()
         self._check_excluded_keys(sweep)
         self._check_number(sweep)
         if not all(self._reader.is_sound(("gitorch", name)) for name in _SWEEP):
@@ -126,24 +131,20 @@ class Sweeping:
 
     # The keys
 
-    def _places(self, spec: RunSpec) -> dict[str, Place]:
+    def _places(self) -> dict[str, Place]:
         """Where each swept key leads."""
+        parameters = Parameters(self._reader.document.value)
         places: dict[str, Place] = {}
         first: dict[str, KeyPath] = {}
-        tasks = [task.id for task in spec.tasks]
         for path in self._swept_keys():
             key = str(path[-1])
-            if key in places:
-                continue
-            try:
-                place = place_of(key, spec.document, tasks)
-            except ValueError as error:
-                hint = f"the tasks are: {', '.join(tasks)}" if key.startswith("tasks.") else None
-                self._reader.complain(path, f"'{key}' {error}", hint, key=True)
-                continue
-            if not self._is_refused(path, key, place, spec):
-                self._warn_of_near_miss(path, place, spec)
+            place = parameters.place(key)
+            if isinstance(place, Refusal):
+                self._reader.complain(path, *place, key=True)
+            elif key not in places:
                 places[key], first[key] = place, path
+                if warning := self._known.near_miss(place):
+                    self._reader.complain(path, warning, key=True, severity=Severity.WARNING)
         self._check_apart(places, first)
         return places
 
@@ -152,29 +153,6 @@ class Sweeping:
             yield from (("gitorch", name, key) for key, _ in self._reader.items(("gitorch", name)))
         for index, values in self._reader.items(("gitorch", "include")):
             yield from (("gitorch", "include", index, key) for key in values)
-
-    def _is_refused(self, path: KeyPath, key: str, place: Place, spec: RunSpec) -> bool:
-        name = place.path[0]
-        message = hint = None
-        if name in (OWN_KEYS if place.task is None else OWN_KEYS | OWN_TASK_KEYS):
-            message, hint = f"'{key}' cannot be swept: '{name}' is gitorch's own", "only parameters can be swept"
-        elif leaf := _in_the_way(place, spec):
-            message, hint = f"'{key}' leads nowhere: '{leaf}' is no mapping", f"sweep '{leaf}' itself"
-        elif place.task is None and (task := next((task.id for task in spec.tasks if name in task.params), None)):
-            message = f"task '{task}' has a '{name}' of its own, which this would not change"
-            hint = f"sweep 'tasks.{task}.{'.'.join(place.path)}', or remove '{name}' from the task"
-        if message:
-            self._reader.complain(path, message, hint, key=True)
-        return message is not None
-
-    def _warn_of_near_miss(self, path: KeyPath, place: Place, spec: RunSpec) -> None:
-        """A key that is new, and nearly one that is there."""
-        known: Any = spec.document if place.task is None else {**spec.document, **spec.task(place.task).params}
-        for step in place.path[:-1]:
-            known = known.get(step, {})
-        if place.path[-1] not in known and (near := nearest(place.path[-1], known)):
-            message = f"'{place.path[-1]}' is a new parameter, did you mean '{near}'?"
-            self._reader.complain(path, message, key=True, severity=Severity.WARNING)
 
     def _check_apart(self, places: Mapping[str, Place], first: Mapping[str, KeyPath]) -> None:
         """No swept key lies in another, or is hidden by one of a task."""
@@ -203,16 +181,6 @@ class Sweeping:
 def _listed(values: Sequence[Any]) -> Sequence[Any]:
     """A range holds nothing twice."""
     return () if isinstance(values, range) else values
-
-
-def _in_the_way(place: Place, spec: RunSpec) -> str | None:
-    """The key on the way to a place that holds something else than a mapping."""
-    value: Any = spec.document if place.task is None else spec.task(place.task).params
-    for length, step in enumerate(place.path[:-1], 1):
-        value = value.get(step, {})
-        if not isinstance(value, dict):
-            return ".".join(place.path[:length])
-    return None
 
 
 def _samples(spec: RunSpec, points: Sequence[Point], places: Mapping[str, Place]) -> list[int]:

@@ -11,6 +11,7 @@ records what happened to one or more runs of experiments. You need nothing but g
     runs/<first 2 digits of id>/<id>/   one run, that is one config at one commit of the code
         record.json                     everything about it: status, commit, parameters, metrics, tasks, outputs
         config.yaml                     the config, byte for byte as it was written
+        bases/                          what it extends, likewise
         tasks/<task>/<attempt>/         each attempt at a task: attempt.json, log.txt, events.jsonl
         outputs/                        the files it left
     killed/                             the ids of runs that were removed on purpose

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -42,22 +42,24 @@ class Changes(NamedTuple):
 class CodeDigests:
     """What code trees hold: each listed once, each digest computed once. For any thread.
 
-    `is_config` tells a config by its content: a YAML file that is one is no code.
+    `configs_among` tells which of some YAML files, content by path, are configs or part of one: they are no code.
     """
 
-    def __init__(self, repo: Repository, is_config: Callable[[bytes], bool]) -> None:
+    def __init__(self, repo: Repository, configs_among: Callable[[Mapping[str, bytes]], frozenset[str]]) -> None:
         self._repo = repo
-        self._is_config = is_config
+        self._configs_among = configs_among
         self._files = lru_cache(maxsize=4)(self._list)
+        self.configs = lru_cache(maxsize=4)(self._find_configs)
         self._digest = lru_cache(maxsize=1024)(self._compute)
 
-    def of(self, tree: str, globs: tuple[str, ...] | None = None) -> str:
-        """A SHA-256 over path, mode and content of the files that the globs name, configs aside; by default of all.
+    def of(self, tree: str, globs: tuple[str, ...] | None = None, aside: frozenset[str] = frozenset()) -> str:
+        """A SHA-256 over path, mode and content of the files that the globs name, configs and the paths `aside` left
+        out; by default of all.
 
         So committing a config alone does not make other code, nor does what is not named. Submodules count by their
         commit.
         """
-        return self._digest(tree, globs)
+        return self._digest(tree, globs, aside)
 
     def files(self, tree: str) -> tuple[TreeFile, ...]:
         """All files in the tree, in its order; of a submodule the one that it stands at."""
@@ -67,16 +69,18 @@ class CodeDigests:
         entries = call_git(self._repo.root, "ls-tree", "-r", "-z", "--full-tree", tree).split(b"\0")[:-1]
         return tuple(TreeFile(entry, os.fsdecode(entry[entry.index(b"\t") + 1 :])) for entry in entries)
 
-    def _compute(self, tree: str, globs: tuple[str, ...] | None) -> str:
+    def _compute(self, tree: str, globs: tuple[str, ...] | None, aside: frozenset[str]) -> str:
         files = self._files(tree)
         if globs is not None:
             files = tuple(file for file in files if first_match(file.path, globs) is not None)
-        yaml = [file for file in files if file.is_yaml]
+        aside |= self.configs(tree)
+        return hashlib.sha256(b"\0".join(file.entry for file in files if file.path not in aside)).hexdigest()
+
+    def _find_configs(self, tree: str) -> frozenset[str]:
+        """The paths of the configs in the tree, and of what they extend."""
+        yaml = [file for file in self._files(tree) if file.is_yaml]
         contents = read_objects(self._repo.root, [file.oid for file in yaml])
-        configs = {
-            file for file, data in zip(yaml, contents, strict=True) if data is not None and self._is_config(data)
-        }
-        return hashlib.sha256(b"\0".join(file.entry for file in files if file not in configs)).hexdigest()
+        return self._configs_among({file.path: data for file, data in zip(yaml, contents, strict=True) if data})
 
 
 class TreeFile(NamedTuple):

@@ -107,12 +107,6 @@ def dirt(repo: Repository) -> DirtyState:
     return DirtyState(tuple(sorted(modified)), tuple(sorted(untracked)))
 
 
-def committed(repo: Repository, path: str) -> bytes | None:
-    """What HEAD has of the file at `path`, relative to the root."""
-    found = run_git(repo.root, "cat-file", "blob", f"HEAD:{path}")
-    return found.stdout if found.returncode == 0 else None
-
-
 def ignored_paths(repo: Repository, paths: Sequence[str]) -> list[str]:
     """Those of `paths`, relative to the main worktree's root, that git ignores."""
     found = run_git(repo.main_root, "check-ignore", "-z", "--stdin", input=os.fsencode("\0".join(paths)))

@@ -315,6 +315,11 @@ class Record:
         return self.spec.label
 
     @property
+    def base_files(self) -> dict[str, str]:
+        """Where each of the `bases` is kept, relative to the record."""
+        return {path: f"bases/{number}-{path.rsplit('/', 1)[-1]}" for number, path in enumerate(self.bases, 1)}
+
+    @property
     def metrics(self) -> dict[str, float | None]:
         """The metrics of all tasks; of one name the later task's value."""
         return {name: value for task in self.tasks for name, value in task.metrics.items()}

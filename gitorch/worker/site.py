@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -41,7 +42,7 @@ class Site:
     @cached_property
     def code(self) -> CodeDigests:
         """Digests of code, kept while this site is."""
-        return CodeDigests(self.repository, _is_config)
+        return CodeDigests(self.repository, _configs_among)
 
     @cached_property
     def digests(self) -> Digests:
@@ -100,10 +101,10 @@ class Site:
         return f"{socket.gethostname()}:{status.st_dev}:{status.st_ino}"
 
 
-def _is_config(data: bytes) -> bool:
-    from gitorch.config.load import is_config  # noqa: PLC0415  with YAML: 60 ms
+def _configs_among(files: Mapping[str, bytes]) -> frozenset[str]:
+    from gitorch.config.load import configs_among  # noqa: PLC0415  with YAML: 60 ms
 
-    return is_config(data)
+    return configs_among(files)
 
 
 def _require_local(state: Path) -> None:

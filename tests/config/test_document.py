@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gitorch.config.document import DEEPEST, LARGEST, MOST, Document, parse_document
+from gitorch.config.document import Document
+from gitorch.config.parsing import DEEPEST, LARGEST, MOST, parse_document
 from tests.config.complaints import marked, said
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from gitorch.config.load import ConfigContext, find_configs, is_config, load_config
-from gitorch.config.schema import NOT_YET
 from gitorch.errors import NotFound
 from gitorch.model.outcome import Kind
 from gitorch.model.problem import Severity
@@ -171,10 +170,10 @@ def test_everything_that_is_wrong_is_said_at_once_and_in_order() -> None:
 5:26: error: 'UNSAFE_ignoreDirtyCheck' must be true or false, not text
   in YAML 1.2 'yes' is text: write true
 7:12: error: 'version' must be 1
-8:26: error: 'tasks' cannot be swept: 'tasks' is gitorch's own
-  only parameters can be swept
+8:26: error: 'tasks' is no parameter: 'tasks' is gitorch's own
+  change it in the file
 9:3: error: unknown key 'liink' under 'gitorch', did you mean 'link'?
-  known here: version, name, matrix, zip, exclude, include, code, link, env, python, inputs, outputs, \
+  known here: version, name, extends, matrix, zip, exclude, include, code, link, env, python, inputs, outputs, \
 discard, metrics, timeout, retries, priority, resources, cache; \
 parameters belong outside of 'gitorch'
 10:9: error: '1X' is no name of a variable: it must consist of letters, digits and '_'
@@ -232,13 +231,6 @@ parameters belong outside of 'gitorch'
 
 
 # Keys
-
-
-@pytest.mark.parametrize("key", sorted(NOT_YET))
-def test_a_key_without_a_meaning_yet_is_refused_by_name(key: str) -> None:
-    assert complaints(f"gitorch: {{{key}: 1}}\n{TASKS}").startswith(f"1:11: error: '{key}' is not available yet\n")
-    task = f"tasks: [{{id: a, method: A, gitorch: {{{key}: 1}}}}]"
-    assert complaints(task).startswith(f"1:38: error: '{key}' is not available yet\n")
 
 
 @pytest.mark.parametrize(

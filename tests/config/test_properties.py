@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gitorch.config.load import ConfigContext, is_config, load_config
-from gitorch.config.schema import NOT_YET, schema
+from gitorch.config.schema import schema
 from gitorch.model.ids import is_id_prefix
 from gitorch.model.placeholders import fill, fill_text
 from gitorch.model.problem import Severity
@@ -98,7 +98,7 @@ SCALARS = (
     | st.sampled_from([10**30, 10**900, -1, 0, 1, 2, 1.0, 2.5, 1e300, 5e-324, float("inf")])
 )
 SETTINGS = list(schema()["definitions"]["fileSettings"]["properties"])
-KEYS = st.sampled_from([*OWN_KEYS, *OWN_TASK_KEYS, *SETTINGS, *NOT_YET, "task", "comand", "lr", "<<"]) | TEXTS
+KEYS = st.sampled_from([*OWN_KEYS, *OWN_TASK_KEYS, *SETTINGS, "task", "comand", "lr", "<<"]) | TEXTS
 VALUES: st.SearchStrategy[Any] = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=8
 )
@@ -106,7 +106,7 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 INNER = ("retries", "resources")
 PATHS: list[tuple[str, ...]] = [
     *((key,) for key in sorted(OWN_KEYS)),
-    *(("gitorch", key) for key in (*SETTINGS, *sorted(NOT_YET))),
+    *(("gitorch", key) for key in SETTINGS),
     *(("task", key) for key in sorted(OWN_TASK_KEYS)),
     *(("task", "gitorch", key) for key in schema()["definitions"]["taskSettings"]["properties"]),
     *(("gitorch", key, inner) for key in INNER for inner in schema()["definitions"][key]["properties"]),

@@ -7,7 +7,7 @@ from typing import Any
 
 from jsonschema import Draft7Validator
 
-from gitorch.config.schema import NOT_YET, schema
+from gitorch.config.schema import schema
 from gitorch.model.spec import OWN_KEYS, OWN_TASK_KEYS, RETRIABLE
 
 
@@ -30,7 +30,6 @@ def test_it_knows_exactly_the_keys_that_are_our_own() -> None:
     assert schema()["properties"].keys() == OWN_KEYS
     assert definitions["task"]["properties"].keys() == OWN_TASK_KEYS
     assert definitions["taskSettings"]["properties"].keys() <= definitions["fileSettings"]["properties"].keys()
-    assert not NOT_YET & definitions["fileSettings"]["properties"].keys()
 
 
 def test_it_knows_exactly_the_outcomes_that_can_be_retried() -> None:

@@ -88,13 +88,13 @@ def test_a_value_can_be_a_list_or_a_mapping() -> None:
         ("exclude: [{}], matrix: {lr: [1]}", "'exclude[0]' must not be empty", "{}"),
         ("zip: {a: [1, 2], b: [1]}", "the lists are of unequal length: a has 2, b has 1", "zip"),
         ("zip: {lr: [1]}, matrix: {lr: [1]}", "'lr' is in 'matrix' too", "lr"),
-        ("matrix: {outputDir: [a]}", "'outputDir' cannot be swept: 'outputDir' is gitorch's own", "outputDir"),
-        ("matrix: {gitorch.name: [a]}", "'gitorch.name' cannot be swept: 'gitorch' is gitorch's own", "gitorch.name"),
-        ("include: [{tasks: []}]", "'tasks' cannot be swept: 'tasks' is gitorch's own", "tasks"),
-        ("zip: {tasks.train.method: [A]}", "'tasks.train.method' cannot be swept: 'method' is gitorch's own",
+        ("matrix: {outputDir: [a]}", "'outputDir' is no parameter: 'outputDir' is gitorch's own", "outputDir"),
+        ("matrix: {gitorch.name: [a]}", "'gitorch.name' is no parameter: 'gitorch' is gitorch's own", "gitorch.name"),
+        ("include: [{tasks: []}]", "'tasks' is no parameter: 'tasks' is gitorch's own", "tasks"),
+        ("zip: {tasks.train.method: [A]}", "'tasks.train.method' is no parameter: 'method' is gitorch's own",
          "tasks.train.method"),
         ("matrix: {tasks.train.gitorch.timeout: [1]}",
-         "'tasks.train.gitorch.timeout' cannot be swept: 'gitorch' is gitorch's own", "tasks.train.gitorch.timeout"),
+         "'tasks.train.gitorch.timeout' is no parameter: 'gitorch' is gitorch's own", "tasks.train.gitorch.timeout"),
         ("matrix: {tasks.train: [1]}", "'tasks.train' names no task and a parameter of it", "tasks.train"),
         ("matrix: {tasks.tarin.x: [1]}", "'tasks.tarin.x' names no task and a parameter of it", "tasks.tarin.x"),
         ("matrix: {a..b: [1]}", "'a..b' is no dotted name", "a..b"),
@@ -124,9 +124,9 @@ def test_a_parameter_that_a_task_sets_itself_is_refused() -> None:
     tasks = "tasks: [{id: train, method: Train, lr: 1, model: {}}]\n"
     assert complaints(swept("matrix: {lr: [1], model.depth: [1]}", tasks)) == (
         "3:20: error: task 'train' has a 'lr' of its own, which this would not change\n"
-        "  sweep 'tasks.train.lr', or remove 'lr' from the task\n"
+        "  name 'tasks.train.lr', or remove 'lr' from the task\n"
         "3:29: error: task 'train' has a 'model' of its own, which this would not change\n"
-        "  sweep 'tasks.train.model.depth', or remove 'model' from the task"
+        "  name 'tasks.train.model.depth', or remove 'model' from the task"
     )
 
 
@@ -187,7 +187,7 @@ def test_a_nul_in_a_swept_value_is_found() -> None:
 def test_what_else_is_wrong_is_said_with_a_wrong_sweep() -> None:
     text = swept("matrix: {seed: [1], outputDir: [a]}", "tasks: [{id: a, command: 'echo {seed} {x}'}]\n")
     assert [problem.message for problem in load(text).problems] == [
-        "'outputDir' cannot be swept: 'outputDir' is gitorch's own",
+        "'outputDir' is no parameter: 'outputDir' is gitorch's own",
         "there is no parameter 'x'",
     ]
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,8 @@ from gitorch.git.repository import Repository
 from tests.conftest import commit_files, git
 
 
-def is_config(data: bytes) -> bool:
-    return b"tasks:" in data
+def configs_among(files: Mapping[str, bytes]) -> frozenset[str]:
+    return frozenset(path for path, data in files.items() if b"tasks:" in data)
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def tree(repo: Repository) -> str:
 
 
 def identity(repo: Repository, *globs: str) -> str:
-    return CodeDigests(repo, is_config).of(tree(repo), globs or None)
+    return CodeDigests(repo, configs_among).of(tree(repo), globs or None)
 
 
 def test_configs_are_no_code_wherever_they_lie(repo: Repository) -> None:
@@ -74,7 +75,7 @@ def test_a_submodule_is_code_by_its_commit(repo: Repository, tmp_path: Path) -> 
 
 
 def test_an_empty_tree(repo: Repository) -> None:
-    assert CodeDigests(repo, is_config).of("4b825dc642cb6eb9a060e54bf8d69288fbee4904")
+    assert CodeDigests(repo, configs_among).of("4b825dc642cb6eb9a060e54bf8d69288fbee4904")
 
 
 def test_of_named_code_nothing_else_counts(repo: Repository) -> None:
@@ -104,6 +105,16 @@ def test_the_root_names_all_code(repo: Repository) -> None:
     assert identity(repo, ".") == identity(repo, "**") == identity(repo)
 
 
+def test_what_is_put_aside_is_no_code(repo: Repository) -> None:
+    commit_files(repo.root, {"Tasks.py": "1", "base.yaml": "lr: 1"})
+    digests = CodeDigests(repo, configs_among)
+    before = tree(repo)
+    commit_files(repo.root, {"base.yaml": "lr: 2"})
+    aside = frozenset({"base.yaml"})
+    assert digests.of(before, None, aside) == digests.of(tree(repo), None, aside)
+    assert digests.of(before) != digests.of(tree(repo))
+
+
 def test_a_named_submodule_is_code_by_its_commit(repo: Repository, tmp_path: Path) -> None:
     git(tmp_path, "init", "-q", "library")
     commit_files(tmp_path / "library", {"lib.py": "1"})
@@ -117,7 +128,7 @@ def test_a_named_submodule_is_code_by_its_commit(repo: Repository, tmp_path: Pat
 
 def test_digests_of_one_tree_are_listed_once(repo: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     commit_files(repo.root, {"Tasks.py": "1", "src/model.py": "1"})
-    digests = CodeDigests(repo, is_config)
+    digests = CodeDigests(repo, configs_among)
     here = tree(repo)
     of_tasks = digests.of(here, ("Tasks.py",))
     monkeypatch.setenv("PATH", "")  # git cannot be started any more

@@ -102,3 +102,98 @@ def test_the_limit_is_raised_by_the_command_it_names(swept: Path) -> None:
     command = next(line for line in refused.splitlines() if "help:" in line).partition("help: ")[2]
     git(swept, *command.split()[1:])
     assert "Expanded 1 config to 20000 runs (lr x seed)" in gitorch(swept, "check").stderr
+
+
+def test_a_dry_run_shows_the_table_and_changes_nothing(swept: Path) -> None:
+    gitorch(swept, "run", "experiments", "-S", "lr=2")
+    runs = {run["params"]["seed"]: run["id"] for run in gitorch_json(swept, "list")["runs"]}
+    shown = gitorch(swept, "ready", "--dry-run", "-S", "seed=1,4")
+    assert shown.stdout.splitlines() == [
+        "name      lr   seed",
+        "penguins  0.5  1     new",
+        "penguins  0.5  4     new",
+        f"penguins  2    1     there already as {runs[1]}, COMPLETE",
+        "penguins  2    4     new",
+    ]
+    assert "Would queue 3 runs" in shown.stderr
+    assert len(gitorch_json(swept, "list")["runs"]) == 3
+
+
+def test_parameters_are_set_on_the_command_line(swept: Path) -> None:
+    options = ("-S", "seed=5", "-S", "tasks.train.epochs=1,2", "-S", "note=a b")
+    made = gitorch_json(swept, "ready", *options)["queued"]
+    of = [run["label"].removeprefix("penguins ") for run in made]
+    assert of == [f"lr={lr} seed=5 tasks.train.epochs={epochs}" for lr in (0.5, 2) for epochs in (1, 2)]
+    shown = gitorch_json(swept, "show", "penguins lr=2 seed=5 tasks.train.epochs=1")["run"]
+    assert shown["params"] == {"lr": 2, "seed": 5, "note": "a b"}
+    assert shown["overrides"] == ["seed=5", "tasks.train.epochs=1,2", "note=a b"]
+    assert "changed by  -S seed=5 -S tasks.train.epochs=1,2 -S 'note=a b'" in gitorch(swept, "show", "@").stdout
+    assert len(gitorch_json(swept, "ready", *options)["skipped"]) == 4
+    again = gitorch_json(swept, "rerun", "--queue", "@")["runs"][0]["id"]
+    assert gitorch_json(swept, "show", again)["run"]["overrides"] == shown["overrides"]
+
+    wrong = gitorch(swept, "check", "-S", "seed=5", "-S", "sed=1", "-S", "outputDir=x", code=1).stdout
+    assert "error: 'outputDir' is no parameter: 'outputDir' is gitorch's own\n --> -S:3:1\n" in wrong
+    assert "warning: 'sed' is a new parameter, did you mean 'seed'?\n --> -S:2:1\n" in wrong
+    assert "name one" in gitorch(swept, "run", "-S", "seed=1", code=2).stderr
+
+
+@pytest.fixture
+def extended(project: Path) -> Path:
+    commit_files(
+        project,
+        {
+            "Tasks.py": TASKS,
+            "experiments/base.yaml": "lr: 1\ngitorch: {extends: ../shared/more.yaml}\n",
+            "shared/more.yaml": "gitorch: {matrix: {seed: [1, 2]}}\n",
+            "experiments/penguins.yaml": "gitorch: {extends: base.yaml}\ntasks: [{id: train, method: Train}]\n",
+        },
+    )
+    return project
+
+
+def test_what_configs_share(extended: Path) -> None:
+    gitorch(extended, "run", "experiments")
+    assert labels(extended) == ["seed=1", "seed=2"]
+    shown = gitorch_json(extended, "show", "@")["run"]
+    assert shown["bases"] == ["experiments/base.yaml", "shared/more.yaml"]
+    kept = git(extended, "ls-tree", "-r", "--name-only", "gitorch/results", f"runs/{shown['id'][:2]}/{shown['id']}/")
+    assert [path.split("/", 3)[3] for path in kept.splitlines() if "/bases/" in path] == [
+        "bases/1-base.yaml",
+        "bases/2-more.yaml",
+    ]
+    again = gitorch_json(extended, "rerun", "--queue", "@")["runs"][0]["id"]
+    for run in (shown["id"], again):
+        directory = Path(gitorch(extended, "checkout-run", run).stdout.strip()) / f"run-{run}"
+        assert (directory / "bases/2-more.yaml").read_text() == (extended / "shared/more.yaml").read_text()
+        checked = gitorch(extended, "check", directory / "config.yaml")
+        assert "Expanded 1 config to 2 runs (seed)" in checked.stderr
+
+
+def test_a_changed_base_is_no_dirt_and_no_other_code(extended: Path) -> None:
+    gitorch(extended, "ready")
+    write(extended, "shared/more.yaml", "gitorch: {matrix: {seed: [1, 2, 3]}}\n")
+    for _ in range(2):
+        made = gitorch_json(extended, "ready", "--dry-run")
+        assert [run["label"] for run in made["queued"]] == ["penguins seed=3"]
+        assert made["notes"] == []
+        git(extended, "commit", "-qam", "One more seed", "--allow-empty")
+    gitorch_json(extended, "ready")
+    (extended / "shared/more.yaml").unlink()
+    broken = gitorch_json(extended, "ready", code=1)
+    assert [problem["file"] for problem in broken["problems"]] == ["experiments/base.yaml"]
+    write(extended, "other.yaml", "lr: 1\n")
+    git(extended, "add", "other.yaml")
+    write(extended, "experiments/single.yaml", "lr: 1\nseed: 1\ntasks: [{id: train, method: Train}]\n")
+    refused = gitorch(extended, "ready", "experiments/single.yaml", code=4).stderr
+    assert "other.yaml" in refused
+    assert "more.yaml" not in refused
+
+
+def test_a_sweep_of_many_is_told_in_few_words(swept: Path) -> None:
+    config = SWEEP.replace("[1, 2, 3]", "range(500)").replace("lr: 1", "odd: true\nlr: 1")
+    write(swept, "experiments/penguins.yaml", config)
+    told = gitorch(swept, "check", code=1)
+    assert told.stdout.count("error: seed") == 20
+    assert "and 480 more complaints" in told.stdout
+    assert "Expanded" not in told.stderr

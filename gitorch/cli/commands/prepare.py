@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gitorch.cli.arguments import Json, Paths, site_here
+from gitorch.cli.arguments import Json, Overrides, Paths, site_here
 from gitorch.cli.boundary import EXIT_FAILED, EXIT_OK, guarded, print_json
-from gitorch.cli.style import has_colors, plain, say
+from gitorch.cli.style import has_colors, plain, say, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gitorch.actions.ready import Ready, Skipped
     from gitorch.actions.validate import Validated
     from gitorch.model.problem import Problem
+    from gitorch.model.record import Record
 
 _MOST_SKIPPED = 10  # runs that are there already and named one by one
 
@@ -36,6 +37,7 @@ def init() -> None:
 @guarded
 def check(
     paths: Paths = None,
+    overrides: Overrides = None,
     json_: Json = False,
     output_format: Annotated[str, typer.Option(help="text, github or json.")] = "text",
 ) -> int:
@@ -46,7 +48,7 @@ def check(
 
     if output_format not in ("text", "github", "json"):
         raise UsageError(f"--output-format is text, github or json, not {output_format!r}")
-    validated = act(site_here(), paths or [], environment=os.environ)
+    validated = act(site_here(), paths or [], environment=os.environ, overrides=overrides or [])
     if json_ or output_format == "json":
         print_json({"schema": "gitorch/check/v1", "problems": [problem.to_json() for problem in validated.problems]})
     elif output_format == "github":
@@ -65,6 +67,7 @@ def check(
 @guarded
 def ready(
     paths: Paths = None,
+    overrides: Overrides = None,
     at: Annotated[str | None, typer.Option("--at", metavar="REV", help="Pin this revision instead of HEAD.")] = None,
     snapshot: Annotated[bool, typer.Option("--snapshot", help="Pin the files as they are, committed or not.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Queue also what is there already.")] = False,
@@ -89,6 +92,7 @@ def ready(
         priority=priority,
         dry_run=dry_run,
         tell=say,
+        overrides=overrides or [],
     )
     if json_:
         print_json(made.to_json())
@@ -106,7 +110,8 @@ def show_ready(made: Ready, *, dry_run: bool, quiet: bool = False) -> None:
         say(render_problem(problem, colors=has_colors(sys.stderr)))
     say_validated(made.validated)
     say_expanded(made.validated)
-    say_skipped(made.skipped)
+    if not dry_run:
+        say_skipped(made.skipped)
     if made.skipped and not made.queued:
         say("nothing new to queue; --again makes a run anew")
     broken = len(made.validated.configs) - len(made.validated.valid)
@@ -116,9 +121,26 @@ def show_ready(made: Ready, *, dry_run: bool, quiet: bool = False) -> None:
         verb = "Would queue" if dry_run else "Queued"
         count = len(made.queued)
         say(f"{verb} {count} run{'s' if count > 1 else ''} at {made.pin.commit[:12]}")
-    if not quiet:
+    if dry_run:
+        print_expansion(made.points)
+    elif not quiet:
         for record in made.queued:
             print(f"{record.id}  {plain(record.label)}")
+
+
+def print_expansion(points: Sequence[Record | Skipped]) -> None:
+    """A table of all runs: what is swept, and what is there already."""
+    from gitorch.actions.ready import Skipped  # noqa: PLC0415
+    from gitorch.model.spec import render_value  # noqa: PLC0415
+
+    keys = list(dict.fromkeys(key for point in points for key in point.spec.swept))
+    rows = []
+    for point in points:
+        swept = [render_value(point.spec.value(key)) if key in point.spec.swept else "" for key in keys]
+        state = point.why if isinstance(point, Skipped) else "new"
+        rows.append([plain(cell) for cell in (point.spec.name, *swept, state)])
+    if rows:
+        print("\n".join(table(rows, header=["name", *map(plain, keys), ""], colors=has_colors(sys.stdout))))
 
 
 def say_validated(validated: Validated) -> None:

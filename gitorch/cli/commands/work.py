@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gitorch.cli.arguments import Chosen, Json, OfWhere, none_selected, selected, site_here
+from gitorch.cli.arguments import Chosen, Json, OfWhere, Overrides, none_selected, selected, site_here
 from gitorch.cli.boundary import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, guarded, print_json
 from gitorch.cli.commands.prepare import has_errors, show_ready
 from gitorch.cli.style import has_colors, plain, say
@@ -26,6 +26,7 @@ def run(
     what: Annotated[
         list[str] | None, typer.Argument(metavar="[ID or PATH]...", help="These runs only; a config is readied first.")
     ] = None,
+    overrides: Overrides = None,
     jobs: Annotated[
         str | None, typer.Option("-j", "--jobs", metavar="N", help="Tasks at a time, or auto. [gitorch.jobs, else 1]")
     ] = None,
@@ -40,15 +41,18 @@ def run(
 ) -> int:
     """Work the queue until nothing is left to do."""
     from gitorch.actions.run import workable  # noqa: PLC0415
+    from gitorch.errors import UsageError  # noqa: PLC0415
 
     site = site_here()
     configs = [Path(item) for item in what or [] if Path(item).exists()]
     references = [item for item in what or [] if not Path(item).exists()]
     failed = False
+    if overrides and not configs:
+        raise UsageError("-S changes a config: name one", hint="gitorch run experiments -S lr=0.1,0.01")
     if configs:
         from gitorch.actions.ready import ready as make_ready  # noqa: PLC0415  with YAML: 60 ms
 
-        made = make_ready(site, configs, environment=os.environ, tell=say)
+        made = make_ready(site, configs, environment=os.environ, overrides=overrides or [], tell=say)
         show_ready(made, dry_run=False, quiet=json_)
         failed = has_errors(made.problems)
         references += [record.id for record in made.queued] + workable(site, [known.id for known in made.skipped])

@@ -1,0 +1,277 @@
+"""YAML parsed, with positions.
+
+Values follow the core schema of YAML 1.2 (https://yaml.org/spec/1.2.2/#103-core-schema), where PyYAML's own loaders
+follow 1.1: there `1e-3` is text, `017` is 15, `1:30` is 90 and `no` is false. The tree is built from the parser's
+events, since its own composer recurses in C: 100,000 times `[` end the process.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+import yaml
+from yaml import (
+    AliasEvent,
+    CollectionStartEvent,
+    DocumentStartEvent,
+    Event,
+    MappingEndEvent,
+    MappingStartEvent,
+    NodeEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+)
+
+from gitorch.config.document import Document, Node, Source, Span, kind_of
+from gitorch.model.problem import Problem
+
+LARGEST = 1 << 20  # bytes of a file
+DEEPEST = 100  # levels of nesting
+MOST = 100_000  # values, those that aliases repeat included
+LONGEST_NUMBER = 1_000  # digits: Python refuses to read or print more than 4,300
+
+
+class _Unreadable(Exception):
+    """The file is refused as a whole, with one problem."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+
+
+def parse_document(data: bytes, file: str) -> Document:
+    """Read a file. Never raises: all that is wrong with it is in the document's `problems`."""
+    source = Source.of(file, data.decode("utf-8-sig", errors="replace"))
+    composer = _Composer(source)
+    try:
+        _check_bytes(source, data)
+        root = composer.compose(Span(0, len(source.text), source))
+    except _Unreadable as refusal:
+        return Document(source, None, (*composer.problems, refusal.problem))
+    return Document(source, root, tuple(composer.problems))
+
+
+def parse_items(span: Span) -> tuple[list[Node], list[Problem]]:
+    """The values in a text that is written like the inside of a flow list: `0.1, [2, 3], "a, b"`."""
+    composer = _Composer(span.source)
+    try:
+        root = composer.compose(span, "[", "]")
+    except _Unreadable as refusal:
+        return [], [*composer.problems, refusal.problem]
+    items = root.children if root and isinstance(root.children, list) else []
+    return items, composer.problems
+
+
+# What YAML allows in a file: https://yaml.org/spec/1.2.2/#51-character-set
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+
+
+def _check_bytes(source: Source, data: bytes) -> None:
+    if len(data) > LARGEST:
+        message = f"the file has {len(data):,} bytes, a config has at most {LARGEST:,}"
+        raise _Unreadable(Span(0, 1, source).problem(message, "name a data file in it instead"))
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        index = len(data[: error.start].decode("utf-8-sig"))
+        message = f"the file is not UTF-8: byte 0x{data[error.start]:02x}"
+        raise _Unreadable(Span(index, index + 1, source).problem(message, "save it as UTF-8")) from None
+
+
+def _check_characters(span: Span) -> None:
+    if found := _FORBIDDEN.search(span.source.text, span.start, span.end):
+        message = f"the character U+{ord(found[0]):04X} is not allowed in YAML"
+        place = Span(*found.span(), span.source)
+        raise _Unreadable(place.problem(message, 'write it as an escape in a "quoted" text'))
+
+
+class _Composer:
+    """Builds the tree of nodes from the parser's events, and notes what is wrong on the way."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.problems: list[Problem] = []
+        self.anchors: dict[str, Node] = {}
+        self.open: list[str | None] = []  # the anchors of the collections around the current event
+        self.size = 0
+        self.span = Span(0, 0, source)  # what is read
+        self.shift = 0  # from the parser's places to those of the source
+        self.events: Iterator[Event] = iter(())
+
+    def compose(self, span: Span, before: str = "", after: str = "") -> Node | None:
+        """What stands at `span`, read as if it stood between two other texts. Raises _Unreadable."""
+        _check_characters(span)
+        self.span, self.shift = span, span.start - len(before)
+        self.events = yaml.parse(f"{before}{span.text}{after}", Loader=yaml.CSafeLoader)
+        try:
+            return self._document()
+        except yaml.MarkedYAMLError as error:
+            raise _Unreadable(self._syntax_problem(error)) from None
+
+    def _document(self) -> Node | None:
+        root = None
+        for event in self.events:
+            if isinstance(event, DocumentStartEvent):
+                if root is not None:
+                    raise self._refusal(
+                        event, "a second document begins here", "one file is one config: remove the ---"
+                    )
+                root = self._node(next(self.events))
+        return root
+
+    def _node(self, event: Event) -> Node:
+        if isinstance(event, AliasEvent):
+            return self._alias(event)
+        self._count(event, size=1, height=1)
+        event = cast("ScalarEvent | CollectionStartEvent", event)
+        if event.tag is not None:
+            tag = event.tag.replace("tag:yaml.org,2002:", "!!")
+            self._complain(self._span(event), f"YAML tags are not supported: {tag}", "write the value without it")
+        node = self._scalar(event) if isinstance(event, ScalarEvent) else self._collection(event)
+        if event.anchor:
+            self.anchors[event.anchor] = node
+        return node
+
+    def _alias(self, event: AliasEvent) -> Node:
+        anchor = str(event.anchor)
+        if anchor in self.open:
+            raise self._refusal(event, f"the alias *{anchor} stands for what it is part of", None)
+        node = self.anchors.get(anchor)
+        if node is None:
+            raise self._refusal(event, f"the alias *{anchor} has no anchor &{anchor} before it", None)
+        self._count(event, size=node.size, height=node.height)
+        return node
+
+    def _count(self, event: Event, *, size: int, height: int) -> None:
+        self.size += size
+        if self.size > MOST:
+            raise self._refusal(event, f"more than {MOST:,} values, aliases expanded", "name a data file instead")
+        if len(self.open) + height > DEEPEST:
+            raise self._refusal(event, f"nested deeper than {DEEPEST} levels", None)
+
+    def _collection(self, start: NodeEvent) -> Node:
+        before = self.size
+        self.open.append(start.anchor)
+        build = self._mapping if isinstance(start, MappingStartEvent) else self._sequence
+        value, children, nodes, end = build()
+        self.open.pop()
+        height = 1 + max((node.height for node in nodes), default=0)
+        span = Span(self._span(start).start, self._span(end).end, self.source)
+        return Node(value, span, children, 1 + self.size - before, height)
+
+    def _sequence(self) -> tuple[Any, list[Node], list[Node], Event]:
+        nodes: list[Node] = []
+        while not isinstance(event := next(self.events), SequenceEndEvent):
+            nodes.append(self._node(event))
+        return [node.value for node in nodes], nodes, nodes, event
+
+    def _mapping(self) -> tuple[Any, dict[str, tuple[Span, Node]], list[Node], Event]:
+        children: dict[str, tuple[Span, Node]] = {}
+        nodes: list[Node] = []
+        while not isinstance(event := next(self.events), MappingEndEvent):
+            key, value = self._node(event), self._node(next(self.events))
+            nodes += [key, value]
+            if not self._is_fit_key(key):
+                continue
+            if key.value in children:
+                line = self.source.line(children[key.value][0].start)
+                self._complain(
+                    key.span, f"duplicate key '{key.value}'", f"line {line} has it already: keep one of them"
+                )
+            else:
+                children[key.value] = key.span, value
+        return {name: node.value for name, (_, node) in children.items()}, children, nodes, event
+
+    def _is_fit_key(self, key: Node) -> bool:
+        written = key.span.text
+        if written == "<<":
+            hint = "write the keys out: merging is not part of YAML 1.2"
+            self._complain(key.span, "'<<' does not merge here", hint)
+        elif key.children is not None:
+            self._complain(key.span, "a key must be text, not a list or a mapping")
+        elif not isinstance(key.value, str):
+            hint = f'quote it: "{written}"' if written else "write a key before the ':'"
+            self._complain(key.span, f"a key must be text, not {kind_of(key.value)}", hint)
+        else:
+            return True
+        return False
+
+    def _scalar(self, event: ScalarEvent) -> Node:
+        span = self._span(event)
+        if event.tag is not None or not event.implicit[0]:
+            return Node(event.value, span)
+        try:
+            return Node(core_value(event.value), span)
+        except ValueError as error:
+            self._complain(span, str(error), f'quote it to pass text: "{event.value[:40]}"')
+            return Node(None, span)
+
+    def _complain(self, span: Span, message: str, hint: str | None = None) -> None:
+        self.problems.append(span.problem(message, hint))
+
+    def _refusal(self, event: Event, message: str, hint: str | None) -> _Unreadable:
+        return _Unreadable(self._span(event).problem(message, hint))
+
+    def _span(self, event: Event) -> Span:
+        start, end = cast("yaml.Mark", event.start_mark), cast("yaml.Mark", event.end_mark)
+        return Span(self._index(start), self._index(end), self.source)
+
+    def _index(self, mark: yaml.Mark) -> int:
+        return min(max(self.span.start, mark.index + self.shift), self.span.end)
+
+    def _syntax_problem(self, error: yaml.MarkedYAMLError) -> Problem:
+        what = error.problem or "it cannot be read"
+        begun_here = what in ("could not find expected ':'", "found unexpected end of stream")
+        mark = (error.context_mark if begun_here else None) or error.problem_mark or error.context_mark
+        index = self._index(mark) if mark else 0
+        hint = _SYNTAX_HINTS.get(what)
+        if what == "found character that cannot start any token":
+            hint = _TAB if self.source.text[index : index + 1] == "\t" else _QUOTE
+        context = f" {error.context}" if error.context else ""
+        return Span(index, index + 1, self.source).problem(f"not valid YAML: {what}{context}", hint)
+
+
+_WORDS = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+_NUMBERS: tuple[tuple[re.Pattern[str], Callable[[str], int | float]], ...] = (
+    (re.compile(r"[-+]?[0-9]+"), int),
+    (re.compile(r"0o[0-7]+"), lambda text: int(text, 8)),
+    (re.compile(r"0x[0-9a-fA-F]+"), lambda text: int(text, 16)),
+    (re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"), float),
+)
+_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+
+
+def core_value(text: str) -> Any:
+    """What an unquoted scalar means. ValueError: a number that JSON, which records are written in, cannot hold."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if text[0] not in "+-.0123456789":
+        return text
+    if _NOT_FINITE.fullmatch(text):
+        raise ValueError(f"'{text}' cannot be recorded: records are JSON, which has no infinity and no NaN")
+    for pattern, convert in _NUMBERS:
+        if pattern.fullmatch(text):
+            if len(text) > LONGEST_NUMBER or abs(convert(text)) == math.inf:  # isfinite() is for floats
+                raise ValueError("the number is too large to be recorded")
+            return convert(text)
+    return text
+
+
+_TAB = "YAML does not indent with tabs"
+_QUOTE = "quote the value"
+_SYNTAX_HINTS = {
+    "mapping values are not allowed in this context": "quote a value that holds ': ', or mend the indentation",
+    "did not find expected key": "mend the indentation; quote a value that goes on after a }, a ] or a closing quote",
+    "could not find expected ':'": "a key is followed by ': '",
+    "found unexpected end of stream": "the closing quote is missing",
+    "did not find expected ',' or ']'": "the closing ] is missing",
+    "did not find expected ',' or '}'": "the closing } is missing",
+    "did not find expected '-' indicator": "mend the indentation",
+    "found unknown escape character": "write the text in 'single quotes', where \\ is itself",
+}

@@ -1,0 +1,164 @@
+"""What `-S` makes of a config."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gitorch.config.load import ConfigContext, LoadedConfig, load_config
+from gitorch.model.problem import has_errors
+from tests.config.complaints import marked
+from tests.config.test_properties import ODD_TEXTS, TEXTS
+
+CONFIG = """\
+lr: 0.5
+model: {depth: 3}
+gitorch:
+  matrix: {seed: [1, 2]}
+  zip: {a: [1, 2], b: [3, 4]}
+  exclude: [{seed: 1, a: 2}]
+tasks:
+  - {id: train, method: Train, epochs: 3}
+"""
+PLAIN = "lr: 0.5\nmodel: {depth: 3}\ntasks: [{id: train, method: Train, epochs: 3}]\n"
+
+
+def load(*options: str, text: str = PLAIN) -> LoadedConfig:
+    return load_config(text.encode(), file="p.yaml", settings=ConfigContext(root=Path("/")), overrides=options)
+
+
+@pytest.mark.parametrize(
+    ("option", "params"),
+    [
+        ("lr=1e-3", {"lr": 0.001, "model": {"depth": 3}}),
+        ("lr=[1, 2]", {"lr": [1, 2], "model": {"depth": 3}}),
+        ("lr={a: 1, b: [2]}", {"lr": {"a": 1, "b": [2]}, "model": {"depth": 3}}),
+        ('lr="a,b"', {"lr": "a,b", "model": {"depth": 3}}),
+        ("lr=no", {"lr": "no", "model": {"depth": 3}}),
+        ("lr=null", {"lr": None, "model": {"depth": 3}}),
+        ("lr=a=b", {"lr": "a=b", "model": {"depth": 3}}),
+        ("lr = 7 ", {"lr": 7, "model": {"depth": 3}}),
+        ("model.depth=5", {"lr": 0.5, "model": {"depth": 5}}),
+        ("model.width=5", {"lr": 0.5, "model": {"depth": 3, "width": 5}}),
+        ("new.er=x", {"lr": 0.5, "model": {"depth": 3}, "new": {"er": "x"}}),
+        ("~lr", {"model": {"depth": 3}}),
+        ("~model.depth", {"lr": 0.5, "model": {}}),
+    ],
+)
+def test_one_value(option: str, params: dict[str, Any]) -> None:
+    config = load(option)
+    assert config.problems == ()
+    (spec,) = config.specs
+    assert (spec.params, spec.swept, config.overrides) == (params, (), (option,))
+
+
+def test_a_parameter_of_a_task() -> None:
+    (spec,) = load("tasks.train.epochs=5", "tasks.train.optimizer.lr=1").specs
+    assert spec.tasks[0].params == {"epochs": 5, "optimizer": {"lr": 1}}
+    assert spec.document["tasks"] == [{"id": "train", "method": "Train", "epochs": 5, "optimizer": {"lr": 1}}]
+    (spec,) = load("~tasks.train.epochs").specs
+    assert spec.tasks[0].params == {}
+
+
+@pytest.mark.parametrize(
+    ("option", "labels"),
+    [
+        ("lr=0.1,0.01", ["lr=0.1", "lr=0.01"]),
+        ("seed=range(1,4)", ["seed=1", "seed=2", "seed=3"]),
+        ("seed= range(4, 0, -2) ", ["seed=4", "seed=2"]),
+        ('k=[1,2],"a,b"', ["k=[1,2]", "k=a,b"]),
+        ("model.depth=1, 2", ["model.depth=1", "model.depth=2"]),
+        ("tasks.train.epochs=1,2", ["tasks.train.epochs=1", "tasks.train.epochs=2"]),
+    ],
+)
+def test_several_values_are_swept(option: str, labels: list[str]) -> None:
+    config = load(option)
+    assert config.problems == ()
+    assert [spec.label for spec in config.specs] == [f"p {label}" for label in labels]
+
+
+@pytest.mark.parametrize(
+    ("options", "labels"),
+    [
+        (["seed=3"], ["seed=3 a=1 b=3", "seed=3 a=2 b=4"]),
+        (["seed=1,5"], ["seed=1 a=1 b=3", "seed=5 a=1 b=3", "seed=5 a=2 b=4"]),
+        (["a=7,2"], ["seed=1 a=7 b=3", "seed=2 a=7 b=3", "seed=2 a=2 b=4"]),
+        (["a=7", "seed=1"], ["seed=1 a=7 b=3", "seed=1 a=7 b=4"]),
+        (["~a", "~b"], ["seed=1", "seed=2"]),
+        (["~seed", "lr=1,2"], ["lr=1 a=1 b=3", "lr=1 a=2 b=4", "lr=2 a=1 b=3", "lr=2 a=2 b=4"]),
+    ],
+)
+def test_what_the_file_sweeps_is_replaced_in_its_place(options: list[str], labels: list[str]) -> None:
+    config = load(*options, text=CONFIG)
+    assert config.problems == ()
+    assert [spec.label for spec in config.specs] == [f"p {label}" for label in labels]
+
+
+@pytest.mark.parametrize(
+    ("option", "message", "at"),
+    [
+        ("lr", "'lr' says nothing to change", "lr"),
+        ("=1", "'=1' says nothing to change", "=1"),
+        ("lr=", "'lr' is given no value", "lr="),
+        ("lr=\x1b[2J", "it holds a character that cannot be seen", "lr=\x1b[2J"),
+        ("lr=[1", "not valid YAML: did not find expected ',' or ']' while parsing a flow sequence", ""),
+        ("lr=1], [2", "not valid YAML: did not find expected <document start>", ","),
+        ("lr=#1", "not valid YAML: did not find expected node content while parsing a flow node", ""),
+        ("lr=.inf", "'.inf' cannot be recorded: records are JSON, which has no infinity and no NaN", ".inf"),
+        ("lr=!!int 3", "YAML tags are not supported: !!int", "!!int 3"),
+        ("lr=range(1,3),4", "'range(1,3),4' is no range", "range(1,3),4"),
+        ("lr=range(1,3,0)", "the step of a range cannot be 0", "range(1,3,0)"),
+        ("outputDir=x", "'outputDir' is no parameter: 'outputDir' is gitorch's own", "outputDir"),
+        ("tasks.train.id=x", "'tasks.train.id' is no parameter: 'id' is gitorch's own", "tasks.train.id"),
+        ("tasks.tarin.x=1", "'tasks.tarin.x' names no task and a parameter of it", "tasks.tarin.x"),
+        ("lr.x=1", "'lr.x' leads nowhere: 'lr' is no mapping", "lr.x"),
+        ("epochs=1", "task 'train' has a 'epochs' of its own, which this would not change", "epochs"),
+        ("~lR", "there is no 'lR' to drop, did you mean 'lr'?", "lR"),
+        ("~gitorch", "'gitorch' is no parameter: 'gitorch' is gitorch's own", "gitorch"),
+    ],
+)
+def test_what_is_refused(option: str, message: str, at: str) -> None:
+    config = load("model.depth=4", option)
+    (problem,) = config.problems
+    assert (problem.file, problem.line, problem.message, problem.excerpt) == ("-S", 2, message, option)
+    assert marked(problem) == at
+    assert config.specs == ()
+
+
+@pytest.mark.parametrize("option", ["lR=1", "lR=1,2", "model.dept=1"])
+def test_a_new_key_that_is_nearly_an_old_one_is_warned_of(option: str) -> None:
+    config = load(option)
+    (problem,) = config.problems
+    assert (problem.severity, problem.file, marked(problem)) == ("warning", "-S", option.partition("=")[0])
+    assert "is a new parameter, did you mean" in problem.message
+    assert config.specs != ()
+
+
+def test_what_the_file_sweeps_is_known() -> None:
+    (problem,) = load("sed=1", text=CONFIG).problems
+    assert problem.message == "'sed' is a new parameter, did you mean 'seed'?"
+
+
+def test_what_is_wrong_with_a_value_later_points_into_the_option() -> None:
+    text = "out: x\noutputDir: '{out}'\ntasks: [{id: a, command: 'echo {out}'}]\n"
+    (problem,) = load("gone={}", "out.a=1", text=text).problems
+    assert (problem.file, problem.line) == ("-S", 2)
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(options=st.lists(st.builds("{}={}".format, st.sampled_from(["lr", "seed", "a", "x"]) | TEXTS, TEXTS) | TEXTS))
+def test_nothing_is_ever_raised(options: list[str]) -> None:
+    config = load(*options, text=CONFIG)
+    assert bool(config.specs) is not has_errors(config.problems)
+    for problem in config.problems:
+        assert problem.length > 0
+        assert not problem.excerpt or problem.length <= max(1, len(problem.excerpt) - problem.column + 1)
+
+
+@pytest.mark.parametrize("text", ODD_TEXTS)
+def test_odd_values(text: str) -> None:
+    load(f"lr={text}", f"{text}=1", f"~{text}", text=CONFIG)
