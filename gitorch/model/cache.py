@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gitorch.model.compare import differing, flattened
+from gitorch.model.inputs import entries_of
 from gitorch.model.placeholders import is_known, placeholders, value_of
 from gitorch.model.record import Output, Record
 from gitorch.model.spec import RunSpec, TaskSpec, render_value
@@ -127,9 +128,8 @@ def _params(spec: RunSpec, task: TaskSpec) -> dict[str, Any]:
 
 
 def _inputs(record: Record, task: TaskSpec) -> dict[str, str] | None:
-    wanted = {*task.inputs, *(task.cache.inputs if task.cache else ())}
-    digests = {data.path: data.sha256 for data in record.data if data.path in wanted}
-    return digests if digests.keys() == wanted else None
+    found = [entries_of(pattern, record.data) for pattern in task.reads]
+    return {entry.path: entry.sha256 for entries in found for entry in entries} if all(found) else None
 
 
 def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:

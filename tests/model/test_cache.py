@@ -130,6 +130,10 @@ def test_inputs_count_by_their_digests_and_must_be_known() -> None:
     assert key(record(reading, data=(*data, unrelated))) == key(record(reading, data=data)) != KEY
     assert key(record(reading, data=(data[0], replace(data[1], sha256="4" * 64)))) != key(record(reading, data=data))
     assert key(record(reading, data=data[:1])) is None
+    single = tuple(Data(path=f"b/{name}", size=1, sha256="2" * 64) for name in "xy")
+    assert (
+        key(record(reading, data=(data[0], *single))) != key(record(reading, data=(data[0], *single[:1]))) is not None
+    )
 
 
 def complete(run: Record, **values: Any) -> Record:

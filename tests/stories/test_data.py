@@ -238,6 +238,30 @@ def test_a_run_that_goes_on_at_another_commit_reads_what_that_has(with_data: Pat
     assert "input data/train.csv changed" in gitorch(with_data, "run", code=1).stderr
 
 
+def test_what_is_cached_depends_on_the_data(with_data: Path, tmp_path: Path) -> None:
+    counter = tmp_path / "counter"
+    for name in ("a", "b", "c"):
+        write(
+            with_data,
+            f"experiments/{name}.yaml",
+            f"""
+            name: {name}
+            gitorch: {{link: [data]}}
+            tasks:
+              - id: count
+                command: echo counted >> {counter}
+                gitorch: {{cache: {{params: [], code: [.gitignore], inputs: [data/*.csv, tables]}}}}
+            """,
+        )
+    gitorch(with_data, "run", "experiments/a.yaml")
+    gitorch(with_data, "run", "experiments/b.yaml")
+    assert counter.read_text() == "counted\n", "both read the same"
+    assert len(data_of(with_data, "b")) == 3
+    (with_data / "data/train.csv").write_text("changed")
+    gitorch(with_data, "run", "experiments/c.yaml")
+    assert counter.read_text() == "counted\n" * 2
+
+
 def test_the_queue_is_made_anew_with_its_data(with_data: Path) -> None:
     config(with_data, "data")
     gitorch(with_data, "ready")
