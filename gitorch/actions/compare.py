@@ -32,7 +32,7 @@ class Compared:
 
 
 def compare(site: Site, selection: Selection) -> Compared:
-    """Two runs or more, those not named oldest first; the code is compared between the first and the last.
+    """Two runs or more, those not named oldest first; what is compared with the others is the first.
 
     Raises NotFound, UsageError.
     """
@@ -50,15 +50,15 @@ def compare(site: Site, selection: Selection) -> Compared:
 def code_diffs(
     site: Site, records: Sequence[Record], *, color: bool, stat: bool = False
 ) -> Iterator[tuple[str | None, bytes]]:
-    """The difference of the code of the first and the last run, as git shows it, with the tasks that it is of: one for
-    each pair of commits, where one of the two has several. Raises NotFound.
+    """The difference of the code of the first run and of each other, as git shows it: one for each pair of commits,
+    with the tasks that it is of where there are several. Raises NotFound.
     """
-    pairs = _pairs(records[0], records[-1])
+    pairs = _pairs(records)
     for pair in pairs:
         for commit in pair:
             pins.require(site.repository, commit)
     for (first, last), tasks in pairs.items():
-        told = f"{', '.join(tasks)}: {first[:12]} -> {last[:12]}" if len(pairs) > 1 else None
+        told = f"{first[:12]} -> {last[:12]}  {', '.join(tasks)}".rstrip() if len(pairs) > 1 else None
         yield told, diff_text(site.repository, first, last, color=color, stat=stat)
 
 
@@ -78,8 +78,8 @@ def log_diffs(site: Site, records: Sequence[Record], *, color: bool) -> Iterator
 
 
 def compare_code(site: Site, records: Sequence[Record]) -> CodeDifference:
-    """What lies between the code of the first and of the last run, task by task where one of the two has several."""
-    pairs = _pairs(records[0], records[-1])
+    """What lies between the code of the first run and of the others, task by task where one has several commits."""
+    pairs = _pairs(records)
     tasks = commits_of_tasks(records)
     commits = dict.fromkeys(commit for pair in pairs for commit in pair)
     if missing := [commit for commit in commits if not pins.is_here(site.repository, commit)]:
@@ -99,14 +99,14 @@ def compare_code(site: Site, records: Sequence[Record]) -> CodeDifference:
     )
 
 
-def _pairs(first: Record, last: Record) -> dict[tuple[str, str], list[str]]:
-    """The commits of two runs between which their code differs, with the tasks of both runs that are at them."""
-    others = {task.id: task.pin for task in last.tasks}
-    pairs: dict[tuple[str, str], list[str]] = {}
-    if first.pin.tree != last.pin.tree:
-        pairs[first.pin.commit, last.pin.commit] = []
-    for task in first.tasks:
-        other = others.get(task.id, task.pin)
-        if other.tree != task.pin.tree:
-            pairs.setdefault((task.pin.commit, other.commit), []).append(task.id)
+def _pairs(records: Sequence[Record]) -> dict[tuple[str, str], dict[str, None]]:
+    """The commits of the first run and of another between which their code differs, with the tasks that are at them."""
+    first, *others = records
+    pairs: dict[tuple[str, str], dict[str, None]] = {}
+    for other in others:
+        pins_of = {task.id: task.pin for task in other.tasks}
+        shared = [(task.id, task.pin, pins_of[task.id]) for task in first.tasks if task.id in pins_of]
+        for task_id, a, b in shared or [("", first.pin, other.pin)]:
+            if a.tree != b.tree:
+                pairs.setdefault((a.commit, b.commit), {})[task_id] = None
     return pairs

@@ -346,6 +346,7 @@ def test_compare_looks_at_each_tasks_code(project: Path, failed: str, fixed: str
     assert "+        return {'four': 2}" in difference
     gitorch(project, "rerun", "b")
     assert "tasks" not in gitorch_json(project, "compare", "b", "@")["code"]
+    assert not gitorch_json(project, "compare", "b", "a", "@")["code"]["same"], "each is compared with the first"
     itself = gitorch_json(project, "compare", "a", "a")["code"]
     assert itself["same"]
     assert itself["tasks"]["one"] == [failed, failed]
@@ -364,8 +365,8 @@ def test_compare_of_two_runs_with_several_commits(project: Path, count: Path) ->
     gitorch(project, "retry", "b", "--at", fourth)
     gitorch(project, "run")
     parts = gitorch(project, "compare", "a", "b", "--code").stdout.split("diff --git")
-    assert f"four, five: {third[:12]} -> {fourth[:12]}" in parts[0]
-    assert f"one, two, three: {first[:12]} -> {second[:12]}" in parts[1]
+    assert f"{first[:12]} -> {second[:12]}  one, two, three\n" in parts[0]
+    assert f"{third[:12]} -> {fourth[:12]}  four, five\n" in parts[-2] + parts[-3]
 
 
 def test_going_back_to_it_says_that_there_are_several_commits(
