@@ -254,9 +254,11 @@ class Reading(Reader):
         return tuple(self._places(path, _IN_OUTPUT).values())
 
     def _timeout(self, path: KeyPath) -> float | None:
+        if self.get(*path) == "none":
+            return None
         seconds = self._quantity(path, parse_duration, hint_on("duration"))
         if seconds == 0:
-            self.complain(path, "'timeout' must be more than 0", "without 'timeout' there is no limit")
+            self.complain(path, "'timeout' must be more than 0", "'timeout: none' is no limit")
         return seconds
 
     def _retries(self, path: KeyPath) -> Retries:

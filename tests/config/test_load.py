@@ -43,6 +43,7 @@ tasks:
   - id: clean
     command: rm
     gitorch: {timeout: 90, retries: {max: 3, on: [timeout, signal], backoff: 30s}, priority: 5, metrics: []}
+  - {id: long, command: sleep 9d, gitorch: {timeout: none}}
 """
 
 
@@ -71,6 +72,7 @@ def test_everything_a_config_can_say() -> None:
                     {"id": "Plot.1", "command": plot, "needs": []},
                     {"id": "report", "command": ["report", "{id}", "{outputDir}"], "needs": ["train", "Plot.1"]},
                     {"id": "clean", "command": "rm"},
+                    {"id": "long", "command": "sleep 9d"},
                 ],
             },
             tasks=(
@@ -100,6 +102,7 @@ def test_everything_a_config_can_say() -> None:
                     priority=5,
                     resources=eight,
                 ),
+                TaskSpec(id="long", command="sleep 9d", needs=("clean",), **{**of_file, "timeout_s": None}),
             ),
             path_to_tasks="demo",
             output_dir="penguins/{date}/{model.depth}",
