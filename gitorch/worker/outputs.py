@@ -55,7 +55,13 @@ def find(site: Site, run: RunDirectory, spec: RunSpec, task: TaskSpec) -> Found:
     if replaced := _is_replaced(run.output):
         notes.append("the output directory was replaced by a link or a file: nothing of it is kept")
     leaves_out = _leaving_out(spec, task)
+    files: dict[str, Path] = {}
     for name, path in _files(run, task.outputs, spec.link, but_output=replaced):
+        if name in files:
+            own = name.removeprefix(WORKTREE)
+            notes.append(f"{name} of the output directory is not kept: {own} of the worktree has its name")
+        files[name] = path
+    for name, path in files.items():
         try:
             fingerprint = _fingerprint(path)
             known = before.kept.get(name)

@@ -280,3 +280,22 @@ def test_a_worker_that_may_not_be_hung_up_goes_on(project: Path, tmp_path: Path)
     (tmp_path / "go").touch()
     assert worker.wait(timeout=20) == 0
     assert [run["status"] for run in gitorch_json(project, "list")["runs"]] == ["COMPLETE"]
+
+
+def test_two_files_that_would_have_one_name_among_the_outputs(project: Path) -> None:
+    write(
+        project,
+        "experiments/a.yaml",
+        """
+        gitorch: {outputs: [x]}
+        tasks: [{id: t, command: "echo tree > x; mkdir {outputDir}/worktree; echo output > {outputDir}/worktree/x"}]
+        """,
+    )
+    gitorch(project, "run", "experiments")
+    run = gitorch_json(project, "show", "@")["run"]
+    assert [output["path"] for output in run["outputs"]] == ["worktree/x"]
+    assert run["tasks"][0]["attempts"][0]["notes"] == [
+        "worktree/x of the output directory is not kept: x of the worktree has its name"
+    ]
+    left = project.parent / "project.gitorch" / run["id"] / "output/worktree/x"
+    assert left.read_text() == "output\n", "what is not kept is not removed"
