@@ -29,6 +29,11 @@ class RunDirectory:
         """Of all attempts: it is there once one was begun."""
         return self.path / "log"
 
+    @property
+    def users(self) -> Path:
+        """A file of the tokens of the attempts that share the worktree, in a directory that is locked for it."""
+        return self.path / "beside" / "tokens"
+
     def attempt(self, task: str, number: int) -> AttemptDirectory:
         return AttemptDirectory(self.log / task / str(number))
 

@@ -37,9 +37,7 @@ WHERE rowid = (
 )
 RETURNING run, id, attempts, token, started, retries, losses, key,
     (SELECT payload FROM runs WHERE runs.id = run) AS payload,
-    (SELECT worker FROM runs WHERE runs.id = run) IS NULL AS is_fresh,
-    (SELECT count(*) FROM tasks AS sibling
-     WHERE sibling.run = tasks.run AND sibling.status = 'RUNNING' AND sibling.id != tasks.id) AS siblings;
+    (SELECT worker FROM runs WHERE runs.id = run) IS NULL AS is_fresh;
 
 -- name: take_in_hand
 -- The run is worked on by this worker.
@@ -170,13 +168,13 @@ SELECT run, id, status, priority, attempts, token, worker, started, not_before, 
 
 -- name: running_of
 -- What this worker is running, in the shape of its claims.
-SELECT t.run, t.id, t.attempts, t.token, t.started, t.retries, t.losses, t.key, r.payload, 0 AS siblings, 0 AS is_fresh
+SELECT t.run, t.id, t.attempts, t.token, t.started, t.retries, t.losses, t.key, r.payload, 0 AS is_fresh
 FROM tasks AS t JOIN runs AS r ON r.id = t.run
 WHERE t.worker = :worker;
 
 -- name: running_in
 -- What runs of a run, in the shape of its claims, and who runs it.
-SELECT t.run, t.id, t.attempts, t.token, t.started, t.retries, t.losses, t.key, r.payload, 0 AS siblings, 0 AS is_fresh, t.worker
+SELECT t.run, t.id, t.attempts, t.token, t.started, t.retries, t.losses, t.key, r.payload, 0 AS is_fresh, t.worker
 FROM tasks AS t JOIN runs AS r ON r.id = t.run
 WHERE t.run = :run AND t.status = 'RUNNING';
 

@@ -69,7 +69,6 @@ class Claim:
     token: str
     started: str
     payload: Mapping[str, Any]
-    siblings: int = 0  # other tasks of the run that are running in the same worktree
     retries: int = 0  # automatic ones before this attempt
     losses: int = 0  # attempts lost in a row before this one
     key: str | None = None  # of the cache, once it is known that this attempt computes it
@@ -523,7 +522,6 @@ def _claim(row: sqlite3.Row) -> Claim:
         token=row["token"],
         started=row["started"],
         payload=json.loads(row["payload"]),
-        siblings=row["siblings"],
         retries=row["retries"],
         losses=row["losses"],
         key=row["key"],

@@ -11,6 +11,7 @@ from typing import Any
 from gitorch import runner
 from gitorch.engines.contract import Order
 from gitorch.git import worktrees
+from gitorch.git.admin import only_one_at
 from gitorch.interpreter.environment import attempt_environment
 from gitorch.interpreter.probe import Interpreter
 from gitorch.model.payload import Payload
@@ -54,9 +55,10 @@ class Attempt:
 
 def is_at_hand(site: Site, attempt: Attempt) -> bool:
     """Whether all that `prepare` has to do is to write a small file or two: the run begins, its worktree is there."""
-    commit, claim = attempt.payload.pin.commit, attempt.claim
-    is_there = worktrees.is_made_for(site.repository, attempt.run.tree, commit)
-    return claim.number == 1 and not attempt.task.reads and is_there
+    payload, task = attempt.payload, attempt.task
+    if attempt.claim.number > 1 or task.reads or payload.spec.beside(task):
+        return False
+    return worktrees.is_made_for(site.repository, attempt.run.tree, payload.pin.commit)
 
 
 def prepare(site: Site, attempt: Attempt, surroundings: Surroundings) -> Order:
@@ -102,8 +104,28 @@ def _gpus(attempt: Attempt) -> dict[str, str]:
 
 
 def _bring_to_pin(site: Site, attempt: Attempt) -> None:
-    """A worktree that something ran in is reset, unless another task of the run is using it just now; one of another
-    commit, which the run was at before a `retry --at`, is brought to this one.
+    """Before the first of the tasks that share it begins, and not while one of them is at work in it."""
+    if not attempt.payload.spec.beside(attempt.task):
+        _make_exact(site, attempt, is_alone=True)
+        return
+    with only_one_at(attempt.run.users):
+        _make_exact(site, attempt, is_alone=_joins_nobody(site, attempt))
+
+
+def _joins_nobody(site: Site, attempt: Attempt) -> bool:
+    """Whether no other task of the run is at work in the worktree; from now on this one is."""
+    claim, users = attempt.claim, attempt.run.users
+    queued = site.queue.run(claim.run)
+    current = {task.token for task in queued.tasks} if queued else set()
+    known = users.read_text().split() if users.exists() else []
+    others = [token for token in known if token in current and token != claim.token]
+    write_aside(users, " ".join([*others, claim.token]).encode())
+    return not others
+
+
+def _make_exact(site: Site, attempt: Attempt, *, is_alone: bool) -> None:
+    """A worktree that something ran in is reset; one of another commit, which the run was at before a `retry --at`, is
+    brought to this one.
 
     What earlier attempts left carries over; where the workspace no longer has it, it comes from the branch.
     """
@@ -112,7 +134,7 @@ def _bring_to_pin(site: Site, attempt: Attempt) -> None:
     emptied = worktrees.may_be_emptied(site.repository, run.tree)
     if made or not worktrees.is_made_for(site.repository, run.tree, commit):
         worktrees.materialise(site.repository, commit, run.tree, link=attempt.payload.spec.link)
-    elif emptied or (attempt.claim.siblings == 0 and run.log.exists()):
+    elif emptied or (is_alone and run.log.exists()):
         worktrees.reset(site.repository, run.tree, commit)
     outputs.clear_place(run)
     if made or emptied or not run.output.exists():

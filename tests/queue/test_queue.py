@@ -96,14 +96,6 @@ def test_only_the_runs_asked_for(queue: Queue) -> None:
     assert (queue.claimable(), queue.claimable(["two"])) == (1, 0)
 
 
-def test_siblings_running_in_the_same_worktree_are_counted(queue: Queue) -> None:
-    queue.add([run("one", NewTask(id="a", needs=()), NewTask(id="b", needs=()))])
-    first, second = (queue.claim("w", f"token{n}", now="now") for n in range(2))
-    assert first is not None
-    assert second is not None
-    assert (first.siblings, second.siblings) == (0, 1)
-
-
 def test_adding_twice_changes_nothing(queue: Queue) -> None:
     queue.add([chain("one")])
     queue.claim("w", "token", now="now")
