@@ -13,7 +13,7 @@ outcome           succeeded, exit code, signal, timed out, could not start, lost
 status            WAITING, RUNNING, COMPLETE, ERROR, FAILED, HOLD.
 queue             the SQLite file holding live runs and tasks only.
 row               what lists and selections need of a run's record.
-index             the SQLite file holding the rows of all records; the *catalog* is the index with the queue laid over it.
+index             the SQLite file holding all rows; the *catalog* is the index with the queue laid over it.
 worker            what claims a task and sees an attempt through.
 engine            who executes an attempt.
 worktree          the git worktree a run executes in.

@@ -101,7 +101,7 @@ class Row:
 
 
 class Complete(NamedTuple):
-    """A complete task: how long its last attempt took, when it ended, and its key of the cache, if it has one."""
+    """A complete task: how long it took, if it was computed in this run, when it ended, and its key of the cache."""
 
     task: str
     duration_s: float | None
@@ -116,7 +116,8 @@ def complete_tasks(record: Mapping[str, Any]) -> list[Complete]:
         if task["status"] == Status.COMPLETE:
             last = task["attempts"][-1] if task["attempts"] else {}
             cache = task.get("cache") or {}
-            found.append(Complete(task["id"], last.get("duration_s"), last.get("ended"), cache.get("key")))
+            took = None if cache.get("from") else last.get("duration_s")
+            found.append(Complete(task["id"], took, last.get("ended"), cache.get("key")))
     return found
 
 

@@ -32,8 +32,8 @@ CREATE INDEX runs_by_label ON runs (label, created, id);
 CREATE INDEX runs_by_status ON runs (status);
 CREATE INDEX runs_by_identity ON runs (identity);
 
--- The complete tasks. `name` is the run's; `duration_s` is of the last attempt; `key` is that of the cache, where the
--- task has one.
+-- The complete tasks. `name` is the run's; `duration_s` is of those that were computed in this run, `key` of those that
+-- the cache knows.
 CREATE TABLE complete (
     run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
     task TEXT NOT NULL,

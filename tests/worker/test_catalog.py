@@ -193,6 +193,14 @@ def test_the_newest_task_with_a_key_is_found(done: Path) -> None:
     assert known.computed_like("one", "b") == ()
 
 
+def test_what_came_from_the_cache_says_nothing_of_how_long_it_takes(done: Path) -> None:
+    [record] = branch(done).records()
+    reused = {**record["tasks"][0], "cache": {"key": "k" * 64, "from": {"run": record["id"], "task": "a"}}}
+    add(done, "a" * 12, tasks=[reused, record["tasks"][1]])
+    assert len(catalog(done).durations("one", "a")) == 1
+    assert len(catalog(done).durations("one", "b")) == 2
+
+
 def test_a_record_that_cannot_be_read_is_told(done: Path) -> None:
     with branch(done).changing() as change:
         change.put(f"{run_path('a' * 12)}/record.json", b"{")

@@ -1,0 +1,55 @@
+"""Many runs as text."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gitorch.cli.listing import render_csv, render_groups, render_groups_csv, render_list
+from gitorch.model.groups import grouped
+from gitorch.model.status import Status
+from tests.model.test_where import ROW
+
+
+def test_a_parameter_may_be_called_like_a_column_or_a_metric() -> None:
+    rows = [
+        replace(ROW, params={"status": number, "loss": number, "seed": number}, metrics={"loss": 1 / (3 + number)})
+        for number in (0, 1)
+    ]
+    assert render_list(rows, all_columns=False, colors=False).splitlines()[0].split() == [
+        *("id", "name", "status", "params.status", "params.loss", "seed", "metrics.loss", "created", "took")
+    ]
+    assert "0.333333" in render_list(rows, all_columns=False, colors=False)
+
+
+def test_missing_values_are_blank_and_odd_ones_stay_in_their_line() -> None:
+    rows = [
+        replace(ROW, params={"note": "two\nlines\x1b[31m", "off": False}, metrics={"loss": None}),
+        replace(ROW, params={"off": 0}, metrics={}, status=Status.ERROR),
+    ]
+    table = render_list(rows, all_columns=False, colors=True)
+    assert table.count("\n") == 2
+    assert "two\\nlines" in table
+    assert "\x1b[31mtwo" not in table
+    assert "false" in table, "false and 0 differ"
+
+
+def test_groups_say_of_how_many_values_a_number_is() -> None:
+    rows = [
+        replace(ROW, params={"lr": 0.1}, metrics={"loss": 1.0, "f1": 0.5}),
+        replace(ROW, params={"lr": 0.1}, metrics={"loss": 2.0}),
+        replace(ROW, params={"lr": 0.1}, metrics={"loss": 3.0}, status=Status.ERROR),
+    ]
+    groups = grouped(rows, [("params", "lr")], ["mean", "count"])
+    assert render_groups(groups, ["mean", "count"], colors=False).splitlines() == [
+        "lr   runs    loss  f1",
+        "0.1  2 of 3  1.5   0.5 (of 1)",
+    ]
+    assert render_groups_csv(groups).splitlines() == [
+        "params.lr,runs,count,metrics.loss.mean,metrics.loss.count,metrics.f1.mean,metrics.f1.count",
+        "0.1,3,2,1.5,2,0.5,1",
+    ]
+
+
+def test_a_csv_of_no_run_has_a_header() -> None:
+    assert render_csv([]) == "id,name,label,status,commit,created,started,ended,duration_s"
+    assert render_groups_csv([]) == "runs,count"
