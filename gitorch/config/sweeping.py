@@ -43,7 +43,6 @@ class Sweeping:
 
     def expansion_of(self, spec: RunSpec) -> Expansion:
         """Only `spec` where nothing is swept; nothing where the sweep is wrong."""
-        before = len(self._reader.problems)
         sweep = Sweep(
             matrix=self._lists("matrix"),
             zipped=self._lists("zip"),
@@ -56,10 +55,8 @@ class Sweeping:
         self._check_number(sweep)
         if not all(self._reader.is_sound(("gitorch", name)) for name in _SWEEP):
             return Expansion()
-        if has_errors(self._reader.problems[before:]):
-            return Expansion(
-                samples=(at_point(spec, dict.fromkeys(places), places),)
-            )  # what else is wrong is said as well
+        if has_errors(self._reader.problems):
+            return Expansion(samples=(self._sample(spec, sweep, places),))
         if not sweep.keys:
             return Expansion((spec,), (spec,))
         points = sweep.points()
@@ -68,6 +65,14 @@ class Sweeping:
         specs = tuple(at_point(spec, point, places) for point in points)
         samples = tuple(specs[number] for number in _samples(spec, points, places))
         return Expansion(specs, samples, sweep.dimensions)
+
+    def _sample(self, spec: RunSpec, sweep: Sweep, places: Mapping[str, Place]) -> RunSpec:
+        """Some values for all keys, so that what else is wrong can be told although there are no points."""
+        tasks = {None, *(task.id for task in spec.tasks)}  # without those whose id is no good
+        values = {key: value for point in sweep.include for key, value in point.items()}
+        values |= {key: listed[0] for key, listed in (*sweep.matrix.items(), *sweep.zipped.items())}
+        point = {key: values.get(key) for key, place in places.items() if place.task in tasks}
+        return at_point(spec, point, places)
 
     # What is listed
 

@@ -201,3 +201,11 @@ def test_ten_thousand_points_are_read_in_no_time() -> None:
     start = time.process_time()
     assert len(load(text).specs) == 9_900
     assert time.process_time() - start < 2  # 0.3 on an idle machine
+
+
+@pytest.mark.parametrize("task", ["a b", "..", "a"])
+def test_a_sweep_of_a_task_whose_id_is_no_good(task: str) -> None:
+    text = swept(f"matrix: {{'tasks.{task}.x': [1]}}", f"tasks: [{{id: a, method: A}}, {{id: '{task}', method: A}}]\n")
+    config = load(text)
+    assert config.problems != ()
+    assert config.specs == ()

@@ -60,6 +60,12 @@ class Crashes(Good):
     def validate(self):
         os.kill(os.getpid(), 11)
 
+class Slow(Good):
+    def validate(self):
+        time.sleep(0.6)
+        return []
+
+
 class Hangs(Good):
     def validate(self):
         child = subprocess.Popen(["setsid", "sleep", "600"])
@@ -252,6 +258,11 @@ def test_hang_is_cut_off_with_all_it_started(interpreter: Interpreter, tree: Pat
     assert [found[key].complaints[0].message for key in "ac"] == ["before", "after"]
     for pid in (tmp_path / "pids").read_text().split():
         assert not Path(f"/proc/{pid}/fd/0").exists()
+
+
+def test_the_time_limit_is_for_each_call(interpreter: Interpreter, tree: Path) -> None:
+    found = look_over(interpreter, tree, config("a", "Slow", "Slow", "Slow"), limit=1.5)
+    assert found["a"].complaints == []
 
 
 @pytest.mark.parametrize(
