@@ -207,10 +207,9 @@ def _whole(path: Path, home: str) -> sqlite3.Connection | None:
     connection = None
     try:
         connection = _connected(path)
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version == VERSION and connection.execute(statements(_SQL)["get_meta"], {"key": "home"}).fetchone() == (
-            home,
-        ):
+        [version] = connection.execute("PRAGMA user_version").fetchone()
+        known = version == VERSION and connection.execute(statements(_SQL)["get_meta"], {"key": "home"}).fetchone()
+        if known == (home,):
             return connection
     except sqlite3.DatabaseError:
         pass
