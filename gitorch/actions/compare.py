@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from gitorch.actions.logs import last_log
 from gitorch.actions.lookup import records_of
 from gitorch.actions.selection import Selection, selected
 from gitorch.errors import UsageError
@@ -66,13 +67,11 @@ def log_diffs(site: Site, records: Sequence[Record], *, color: bool) -> Iterator
     """For each task of the first run the difference of the last attempts' logs in the first and the last run."""
     first, last = records[0], records[-1]
     tip = site.results.tip()
-    counts = {task.id: task.attempt_count for task in last.tasks}
     for task in first.tasks:
-        if task.attempt_count and counts.get(task.id):
-            sides = (
-                f"{tip}:{run_path(record.id)}/tasks/{task.id}/{count}/log.txt"
-                for record, count in ((first, task.attempt_count), (last, counts[task.id]))
-            )
+        known = [record for record in (first, last) if any(other.id == task.id for other in record.tasks)]
+        places = [place for record in known if (place := last_log(site, record, task.id))]
+        if len(places) == 2:
+            sides = (f"{tip}:{run_path(run)}/tasks/{name}/{number}/log.txt" for run, name, number in places)
             colors = f"--color={'always' if color else 'never'}"
             yield task.id, call_git(site.repository.root, "diff", "--no-ext-diff", colors, *sides)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from gitorch.actions.lookup import find_record
 from gitorch.errors import NotFound
@@ -23,12 +23,24 @@ _PAUSE_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class LogPart:
-    """Some bytes of one attempt's log; the first part of each is told by `begins`."""
+    """Some bytes of one attempt's log; the first part of each is told by `begins`.
+
+    `source`: the log is of this run, whose results the task was given.
+    """
 
     task: str
     attempt: int
     data: bytes
     begins: bool = False
+    source: str | None = None
+
+
+class Logged(NamedTuple):
+    """The attempt whose log is a task's: its own last one, or that of another run which computed its results."""
+
+    run: str
+    task: str
+    number: int
 
 
 def logs(
@@ -45,37 +57,55 @@ def logs(
     if follow:
         yield from _followed(site, record.id, task)
         return
-    begun = _begun(site, record)
-    chosen = [(name, last if attempt is None else attempt) for name, last in begun.items() if task in (None, name)]
+    chosen = {
+        name: last if attempt is None else Logged(record.id, name, attempt)
+        for name, last in _begun(site, record).items()
+        if task in (None, name)
+    }
     found = False
-    for name, number in chosen:
-        for part in _attempt_log(site, record.id, name, number):
+    for name, logged in chosen.items():
+        for part in _attempt_log(site, record.id, name, logged):
             found = True
             yield part
     if attempt is not None and not found:
         raise NotFound(f"{record.label} has no attempt {attempt}" + (f" at {task}" if task else ""))
 
 
-def _begun(site: Site, record: Record) -> dict[str, int]:
-    """The number of the last attempt of each task that had one."""
+def last_log(site: Site, record: Record, task: str) -> Logged | None:
+    """Where the log of a task is that has ended; None where it has none, or its origin is not there any more."""
+    known = record.task(task)
+    source = known.cache.source if known.cache and known.status is Status.COMPLETE else None
+    if source is None:
+        return Logged(record.id, task, known.attempt_count) if known.attempt_count else None
+    found = site.results.record(source.run)
+    return last_log(site, Record.from_json(found), source.task) if found else None
+
+
+def _begun(site: Site, record: Record) -> dict[str, Logged]:
+    """The last attempt of each task that had one."""
     queued = site.queue.run(record.id) if site.queue_path.exists() else None
     running = {task.id: task.attempts for task in queued.tasks if task.status is Status.RUNNING} if queued else {}
-    counts = {task.id: running.get(task.id, task.attempt_count) for task in record.tasks}
-    return {task: count for task, count in counts.items() if count}
+    begun = {
+        task.id: Logged(record.id, task.id, running[task.id]) if task.id in running else last_log(site, record, task.id)
+        for task in record.tasks
+    }
+    return {task: logged for task, logged in begun.items() if logged}
 
 
-def _attempt_log(site: Site, run: str, task: str, number: int) -> Iterator[LogPart]:
-    """The committed log if there is one, else the live file."""
-    committed = site.results.read(f"{run_path(run)}/tasks/{task}/{number}/log.txt")
+def _attempt_log(site: Site, run: str, task: str, logged: Logged) -> Iterator[LogPart]:
+    """The committed log if there is one, else the live file; `run` is the one that is asked for."""
+    source = logged.run if logged.run != run else None
+    number = logged.number
+    committed = site.results.read(f"{run_path(logged.run)}/tasks/{logged.task}/{number}/log.txt")
     if committed is None:
-        live = site.directory(run).attempt(task, number).log
+        live = site.directory(logged.run).attempt(logged.task, number).log
         if live.exists():
-            yield LogPart(task, number, b"", begins=True)
+            yield LogPart(task, number, b"", begins=True, source=source)
             with live.open("rb") as file:
                 while data := file.read(_CHUNK):
                     yield LogPart(task, number, data)
         return
-    yield LogPart(task, number, b"", begins=True)
+    yield LogPart(task, number, b"", begins=True, source=source)
     with artifacts.open_kept(site.repository, committed) as kept:
         while data := kept.read(_CHUNK):
             yield LogPart(task, number, data)
@@ -86,23 +116,23 @@ def _followed(site: Site, run: str, task: str | None) -> Iterator[LogPart]:
 
     The files are held open: their last lines can still be read when the finished run has been cleared away.
     """
-    followed: dict[tuple[str, int], BinaryIO | None] = {}
+    followed: dict[tuple[str, Logged], BinaryIO | None] = {}
     with ExitStack() as opened:
         while True:
             record = find_record(site, run)
-            for name, number in _begun(site, record).items():
+            for name, logged in _begun(site, record).items():
                 if task not in (None, name):
                     continue
-                if (name, number) not in followed:
-                    live = _opened(site.directory(run).attempt(name, number).log)
-                    followed[name, number] = opened.enter_context(live) if live else None
+                if (name, logged) not in followed:
+                    live = _opened(site.directory(run).attempt(name, logged.number).log) if logged.run == run else None
+                    followed[name, logged] = opened.enter_context(live) if live else None
                     if live:
-                        yield LogPart(name, number, b"", begins=True)
+                        yield LogPart(name, logged.number, b"", begins=True)
                     else:
-                        yield from _attempt_log(site, run, name, number)
-            for (name, number), file in followed.items():
+                        yield from _attempt_log(site, run, name, logged)
+            for (name, logged), file in followed.items():
                 while file and (data := file.read(_CHUNK)):
-                    yield LogPart(name, number, data)
+                    yield LogPart(name, logged.number, data)
             rests = record.status not in (Status.WAITING, Status.RUNNING)
             if rests or (task and record.task(task).status in (Status.COMPLETE, Status.ERROR)):
                 return

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from gitorch.actions.lookup import records_of
+from gitorch.actions.reused import origins
 from gitorch.actions.waiting import circumstances, why
 from gitorch.model.ids import run_path
 from gitorch.model.record import Attempt, Record, TaskRecord
@@ -18,10 +20,12 @@ from gitorch.worker.site import Site
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """`why` says why the run is not running, where it is not."""
+    """`why` says why the run is not running, where it is not; `origins`, by task, where results of tasks with `cache`
+    come from."""
 
     record: Record
     why: str | None
+    origins: Mapping[str, str]
 
     def to_json(self) -> dict[str, Any]:
         return {"schema": "gitorch/show/v1", "run": self.record.to_json(), "why": self.why}
@@ -43,7 +47,11 @@ def show(site: Site, reference: str) -> Shown:
             attempts.setdefault(task_id, []).append(Attempt.from_json(json.loads(data)))
     whole = replace(record, tasks=tuple(_whole(task, attempts) for task in record.tasks))
     row = Row.of(record.to_json())
-    return Shown(record=whole, why=why(row, circumstances(site, catalog)) if record.status in LIVE else None)
+    return Shown(
+        record=whole,
+        why=why(row, circumstances(site, catalog)) if record.status in LIVE else None,
+        origins=origins(site, catalog, record),
+    )
 
 
 def _whole(task: TaskRecord, attempts: dict[str, list[Attempt]]) -> TaskRecord:

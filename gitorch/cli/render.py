@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from gitorch.actions.compare import Compared
@@ -22,8 +22,8 @@ _MAX_NAMED = 20  # commits, files and outputs; --code, --stat and --json give al
 SECTIONS = ("code", "config", "environment", "data", "metrics", "outputs")
 
 
-def render_run(record: Record, why: str | None = None, *, colors: bool) -> str:
-    """Everything about one run that fits a screen."""
+def render_run(record: Record, why: str | None, origins: Mapping[str, str], *, colors: bool) -> str:
+    """Everything about one run that fits a screen; of tasks with `cache` also, by id, where their results come from."""
     rows = [
         ("why", plain(why or "")),
         ("name", record.label),
@@ -45,7 +45,7 @@ def render_run(record: Record, why: str | None = None, *, colors: bool) -> str:
     told = [("status", paint_status(record.status, on=colors)), *((key, plain(value)) for key, value in rows)]
     lines = [f"{paint(record.id, 'bold', on=colors)}", *_aligned((key, value) for key, value in told if value)]
     lines += _section("params", ((key, render_value(value)) for key, value in record.spec.params.items()), colors)
-    lines += ["", paint("tasks", "bold", on=colors), *_tasks(record, colors)]
+    lines += ["", paint("tasks", "bold", on=colors), *_tasks(record, origins, colors)]
     lines += _section("metrics", ((key, number(value)) for key, value in record.metrics.items()), colors)
     inputs = (
         (entry.path, f"{_files(entry.files)}{size(entry.size)}  sha256 {entry.sha256[:_DIGEST]}")
@@ -142,18 +142,18 @@ def _files(count: int | None) -> str:
     return "" if count is None else f"{count} file{'s' if count > 1 else ''}, "
 
 
-def _tasks(record: Record, colors: bool) -> list[str]:
+def _tasks(record: Record, origins: Mapping[str, str], colors: bool) -> list[str]:
     several = len(record.pins) > 1
     return table(
-        [_task_cells(task, several, colors) for task in record.tasks],
+        [_task_cells(task, origins.get(task.id, ""), several, colors) for task in record.tasks],
         header=["  task", "status", "attempts", "took", *(["commit"] if several else []), ""],
         colors=False,
     )
 
 
-def _task_cells(task: TaskRecord, with_commit: bool, colors: bool) -> list[str]:
+def _task_cells(task: TaskRecord, origin: str, with_commit: bool, colors: bool) -> list[str]:
     last = task.attempts[-1] if task.attempts else None
-    told = str(last.outcome) if last and task.status is Status.ERROR else ""
+    told = str(last.outcome) if last and task.status is Status.ERROR else origin
     if last and last.modified:
         told += f" (changed tracked files: {', '.join(last.modified)})"
     if last and last.notes:

@@ -65,16 +65,24 @@ class CodeDigests:
         """All files in the tree, in its order; of a submodule the one that it stands at."""
         return self._files(tree)
 
+    def differing(self, tree: str, other: str, globs: tuple[str, ...] | None = None) -> tuple[str, ...]:
+        """The paths of the files, among those that count in `of`, in which two trees differ."""
+        one, another = (set(self._code(known, globs, frozenset())) for known in (tree, other))
+        return tuple(sorted({file.path for file in one ^ another}))
+
     def _list(self, tree: str) -> tuple[TreeFile, ...]:
         entries = call_git(self._repo.root, "ls-tree", "-r", "-z", "--full-tree", tree).split(b"\0")[:-1]
         return tuple(TreeFile(entry, os.fsdecode(entry[entry.index(b"\t") + 1 :])) for entry in entries)
 
     def _compute(self, tree: str, globs: tuple[str, ...] | None, aside: frozenset[str]) -> str:
+        return hashlib.sha256(b"\0".join(file.entry for file in self._code(tree, globs, aside))).hexdigest()
+
+    def _code(self, tree: str, globs: tuple[str, ...] | None, aside: frozenset[str]) -> list[TreeFile]:
         files = self._files(tree)
         if globs is not None:
             files = tuple(file for file in files if first_match(file.path, globs) is not None)
         aside |= self.configs(tree)
-        return hashlib.sha256(b"\0".join(file.entry for file in files if file.path not in aside)).hexdigest()
+        return [file for file in files if file.path not in aside]
 
     def _find_configs(self, tree: str) -> frozenset[str]:
         """The paths of the configs in the tree, and of what they extend."""

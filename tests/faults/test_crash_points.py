@@ -45,7 +45,9 @@ class Step:
 
 
 def story() -> Iterator[Step]:
-    """Every verb that writes; `a` completes, `b` does once it is mended, `c` comes and goes, `d` always fails."""
+    """Every verb that writes; `a` completes, `b` does once it is mended, `c` comes and goes, `d` always fails, `e` is
+    given what `a` has computed.
+    """
     runs: Statuses = {}
 
     def step(command: str, *, code: int = 0, then: Statuses | None = None, **after: str | None) -> Step:
@@ -70,6 +72,7 @@ def story() -> Iterator[Step]:
     yield step("resubmit d", d="WAITING", then={"d": "ERROR"})
     yield step("set d --priority 2", then={"d": "ERROR"})
     yield step("collect", then={"d": "ERROR"})
+    yield step("run experiments/e.yaml", e="COMPLETE", then={"d": "ERROR"})
 
 
 # Starts `gitorch` for a lane, again and again: as a child of a process that has imported it already, since most of what
@@ -110,7 +113,7 @@ class Lane:
         for directory in (self.root, self.home, self.counters):
             directory.mkdir(parents=True)
         git(self.root, "init", "-q")
-        commit_files(self.root, {"README.md": "A project.\n"})
+        commit_files(self.root, {"README.md": "A project.\n", "Tasks.py": ""})
         git(self.root, "config", "gitorch.largeFile", "200")
         git(self.root, "config", "gitorch.worktreesAhead", "1")
         self.configs()
@@ -128,12 +131,14 @@ class Lane:
         def counted(name: str, what: str) -> str:
             return f"{{id: {name[-1]}, command: 'echo $GITORCH_ATTEMPT >> {self.counters}/{name}; {what}'}}"
 
+        shared = counted("at", "seq 100 > {outputDir}/large")[:-1] + ", gitorch: {cache: {code: [Tasks.py]}}}"
         mended = f"test -e {self.live}/mended"
         for path, tasks in {
-            "first/a": [counted("at", "seq 100 > {outputDir}/large")],
+            "first/a": [shared],
             "first/b": [counted("bt", "echo 1 > {outputDir}/one"), counted("bu", mended)],
             "c": [counted("ct", "true")],
             "d": [counted("dt", "exit 3")],
+            "e": [counted("eb", "true"), shared, counted("ec", "test -s {outputDir}/large")],
         }.items():
             write(self.root, f"experiments/{path}.yaml", f"tasks: [{', '.join(tasks)}]\n")
         write(self.root, "README.md", "Changed, and not committed.\n")
@@ -242,9 +247,11 @@ def check_attempts(lane: Lane) -> None:
             base = f"runs/{record['id'][:2]}/{record['id']}/tasks/{task['id']}"
             kept = [json.loads(branch.read(f"{base}/{number}/attempt.json") or b"{}") for number in branch.names(base)]
             succeeded = [attempt for attempt in kept if attempt["outcome"]["kind"] == "succeeded"]
-            assert len(succeeded) == (task["status"] == "COMPLETE")
+            is_given = (task.get("cache") or {}).get("from") is not None
+            assert len(succeeded) == (task["status"] == "COMPLETE" and not is_given)
+            assert is_given == (record["name"] == "e" and task["id"] == "t" and task["status"] == "COMPLETE")
             assert len(kept) == task["attempt_count"]
-            if task["status"] == "COMPLETE":
+            if succeeded:
                 assert kept[-1]["pin"] == task["pin"], "it ran at what it was to run at"
 
 

@@ -84,7 +84,7 @@ def show(run: Run, json_: Json = False) -> None:
     if json_:
         print_json(found.to_json())
     else:
-        print(render_run(found.record, found.why, colors=has_colors(sys.stdout)))
+        print(render_run(found.record, found.why, found.origins, colors=has_colors(sys.stdout)))
 
 
 @guarded
@@ -102,7 +102,8 @@ def logs(
     several = 0
     for part in act(site_here(), run, task=task, attempt=attempt, follow=follow):
         if part.begins and task is None:
-            say(f"{'' if several == 0 else chr(10)}==> {part.task}, attempt {part.attempt} <==")
+            origin = f" of run {part.source}" if part.source else ""
+            say(f"{'' if several == 0 else chr(10)}==> {part.task}, attempt {part.attempt}{origin} <==")
             several += 1
         sys.stdout.buffer.write(part.data)
         sys.stdout.buffer.flush()
