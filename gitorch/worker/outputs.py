@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from gitorch.errors import GitorchError
 from gitorch.git import artifacts
 from gitorch.git.admin import delete, only_one_at
 from gitorch.git.artifacts import Stored, Unkeepable
@@ -159,28 +160,37 @@ def bring_back(site: Site, run: RunDirectory, *, with_tree: bool) -> None:
 def take_over(site: Site, run: RunDirectory, record: Record, task: str) -> None:
     """Let the workspace hold what the record has since `task` was given results of another run. Safe to repeat.
 
-    Where the output directory is not there, nothing is: all of it is brought back when it is needed. Raises NotFound,
-    OSError.
+    Where the output directory is not there, or cannot be written, nothing is: all of it is brought back when it is
+    needed. Raises NotFound, OSError where another task may be using it.
     """
     with only_one_at(run.output):
         if not run.output.is_dir() or run.output.is_symlink():
             return
-        cache, seen = record.task(task).cache, _load(run)
-        before = {name for name, known in seen.kept.items() if known.output.task == task}
-        for name in {*before, *(cache.removed if cache else ())} - {output.path for output in record.outputs}:
-            delete(_place(run, name))
-            seen.kept.pop(name, None)
-        parts = {False: run.output, True: run.tree}
-        wanted = [
-            output
-            for output in record.outputs
-            if output.task == task and parts[_is_of_tree(output)].is_dir() and not _is_as_seen(run, seen, output)
-        ]
-        for output in wanted:
-            _make_room(parts[_is_of_tree(output)], _place(run, output.path))
-        for of_tree, directory in parts.items():
-            _restore(site, run, [output for output in wanted if _is_of_tree(output) is of_tree], directory)
-        _remember(run, seen, wanted)
+        try:
+            _take_over(site, run, record, task)
+        except (GitorchError, OSError):
+            if record.spec.beside(record.spec.task(task)):
+                raise
+            delete(run.output)
+
+
+def _take_over(site: Site, run: RunDirectory, record: Record, task: str) -> None:
+    cache, seen = record.task(task).cache, _load(run)
+    before = {name for name, known in seen.kept.items() if known.output.task == task}
+    for name in {*before, *(cache.removed if cache else ())} - {output.path for output in record.outputs}:
+        delete(_place(run, name))
+        seen.kept.pop(name, None)
+    parts = {False: run.output, True: run.tree}
+    wanted = [
+        output
+        for output in record.outputs
+        if output.task == task and parts[_is_of_tree(output)].is_dir() and not _is_as_seen(run, seen, output)
+    ]
+    for output in wanted:
+        _make_room(parts[_is_of_tree(output)], _place(run, output.path))
+    for of_tree, directory in parts.items():
+        _restore(site, run, [output for output in wanted if _is_of_tree(output) is of_tree], directory)
+    _remember(run, seen, wanted)
 
 
 def _make_room(top: Path, place: Path) -> None:

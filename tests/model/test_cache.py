@@ -124,16 +124,20 @@ def test_a_dotted_name_counts_alone() -> None:
 
 
 def test_inputs_count_by_their_digests_and_must_be_known() -> None:
-    reading = replace(TRAIN, inputs=("a.csv",), cache=Cache(params=("seed",), inputs=("b/*",)))
-    data = (Data(path="a.csv", size=1, sha256="1" * 64), Data(path="b/*", size=1, sha256="2" * 64, files=3))
-    unrelated = Data(path="c.csv", size=1, sha256="3" * 64)
-    assert key(record(reading, data=(*data, unrelated))) == key(record(reading, data=data)) != KEY
-    assert key(record(reading, data=(data[0], replace(data[1], sha256="4" * 64)))) != key(record(reading, data=data))
-    assert key(record(reading, data=data[:1])) is None
-    single = tuple(Data(path=f"b/{name}", size=1, sha256="2" * 64) for name in "xy")
-    assert (
-        key(record(reading, data=(data[0], *single))) != key(record(reading, data=(data[0], *single[:1]))) is not None
+    reading = replace(TRAIN, inputs=("a.csv", "c"), cache=Cache(params=("seed",), inputs=("b/*", "/d/*.csv")))
+    data = (
+        Data(path="a.csv", size=1, sha256="1" * 64),
+        Data(path="b/*", size=1, sha256="2" * 64, files=3000),
+        Data(path="c/1.csv", size=1, sha256="3" * 64),
+        Data(path="/d/1.csv", size=1, sha256="4" * 64),
     )
+    unrelated = Data(path="e.csv", size=1, sha256="5" * 64)
+    known = key(record(reading, data=data))
+    assert key(record(reading, data=(*data, unrelated))) == known != KEY
+    for changed in range(len(data)):
+        others = tuple(replace(entry, sha256="6" * 64) if n == changed else entry for n, entry in enumerate(data))
+        assert key(record(reading, data=others)) != known
+        assert key(record(reading, data=tuple(entry for n, entry in enumerate(data) if n != changed))) is None
 
 
 def complete(run: Record, **values: Any) -> Record:

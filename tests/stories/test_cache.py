@@ -197,7 +197,7 @@ def test_what_a_task_reads_and_what_was_done_before_it_count(project: Path, coun
               - id: use
                 command: "echo used >> {counter}; cat {{outputDir}}/made data.csv"
                 inputs: [data.csv]
-                gitorch: {{cache: {{params: [], code: [Tasks.py]}}, inputs: [data.csv]}}
+                gitorch: {{cache: {{params: [], code: [Tasks.py]}}, inputs: [data.csv, "more/*"]}}
             """,
         )
         gitorch(project, "ready", "--again")
@@ -205,13 +205,15 @@ def test_what_a_task_reads_and_what_was_done_before_it_count(project: Path, coun
         lines = gitorch(project, "show", "@").stdout.splitlines()
         return next(line for line in lines if line.startswith("  use")).split("  ")[-1]
 
-    commit_files(project, {"Tasks.py": "", "data.csv": "1\n"})
+    commit_files(project, {"Tasks.py": "", "data.csv": "1\n", "more/1.csv": "1\n"})
     assert run(1) == "computed: first of its kind"
     assert run(1).startswith("from run ")
     assert run(2) == "computed: before: outputs of make differ"
     commit_files(project, {"data.csv": "2\n"})
     assert run(2) == "computed: inputs: data.csv differs"
-    assert len(ran(counter)) == 3
+    commit_files(project, {"more/2.csv": "2\n"})
+    assert run(2) == "computed: inputs: more/2.csv differs"
+    assert len(ran(counter)) == 4
 
 
 def test_the_log_of_a_task_that_was_given_results_is_that_of_the_run_that_computed_them(
