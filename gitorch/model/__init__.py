@@ -16,6 +16,7 @@ row               what lists and selections need of a run's record.
 index             the SQLite file holding all rows; the *catalog* is the index with the queue laid over it.
 worker            what claims a task and sees an attempt through.
 engine            who executes an attempt.
+key               of the cache: a hash of all that a task's results depend on; another run that has it can *reuse* them.
 worktree          the git worktree a run executes in.
 output directory  where its tasks write.
 artifact          a kept output file.

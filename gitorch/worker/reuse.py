@@ -136,7 +136,8 @@ def depends_on(site: Site, record: Record, attempt: Attempt) -> Dependencies | N
     task = attempt.task
     if task.cache is None:
         return None
-    return dependencies(record, task, site.code.of(attempt.payload.pin.tree, task.cache.code))
+    code = site.code.of(attempt.payload.pin.tree, task.cache.code, frozenset(record.bases))
+    return dependencies(record, task, code)
 
 
 def entry_of(site: Site, before: Record, attempt: Attempt, collected: Collected) -> CacheEntry | None:
