@@ -73,6 +73,13 @@ SET status = CASE WHEN :status = 'WAITING' AND (SELECT held FROM runs WHERE runs
     retries = :retries, losses = :losses, not_before = :not_before, ended = :ended
 WHERE run = :run AND id = :task AND token = :token AND NOT (SELECT doomed FROM runs WHERE runs.id = run);
 
+-- name: give_back
+-- An attempt that was never begun: it is as if it had never been claimed.
+UPDATE tasks
+SET status = CASE WHEN (SELECT held FROM runs WHERE runs.id = run) THEN 'HOLD' ELSE 'WAITING' END,
+    attempts = attempts - 1, token = NULL, worker = NULL, started = NULL
+WHERE run = :run AND id = :task AND token = :token AND NOT (SELECT doomed FROM runs WHERE runs.id = run);
+
 -- name: end_doomed_task
 -- Of a doomed run nothing runs any more under this token.
 DELETE FROM tasks

@@ -340,6 +340,14 @@ class Queue:
             self._advance(run, tip)
         return accepted
 
+    def give_back(self, claim: Claim) -> None:
+        """The claim comes to nothing: it is as if there had been none, or of a doomed run, nothing of it is left."""
+        values = {"run": claim.run, "task": claim.task, "token": claim.token}
+        with self._transaction() as run:
+            if run("give_back", **values).rowcount and claim.is_fresh:
+                run("hand_back", run=claim.run)
+            run("end_doomed_task", **values)
+
     def end_doomed(self, run_id: str, task: str, token: str) -> None:
         """Nothing of this attempt of a doomed run is left running."""
         with self._transaction() as run:

@@ -15,6 +15,7 @@ import signal
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -29,7 +30,6 @@ from gitorch.errors import GitorchError
 from gitorch.model.announce import Announcement, AttemptEnded, AttemptStarted, Listener, Noticed, TaskReused
 from gitorch.model.outcome import Kind, Outcome
 from gitorch.model.status import Status
-from gitorch.queue.queue import AttemptEnd
 from gitorch.tools.clock import now
 from gitorch.worker.ahead import Ahead
 from gitorch.worker.attempt import Attempt, is_at_hand, prepare
@@ -46,6 +46,7 @@ from gitorch.worker.surroundings import Surroundings
 LARGEST_BATCH = 64
 GATHERING_S = 0.05  # an end waits so long for others to be committed with it, unless a slot is waiting for the commit
 PREPARERS = 4
+SHORT_S = 1.0  # while attempts take less, tasks are claimed ahead, and no longer kept waiting for their slots
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SWITCH_S = 0.0005  # a slot that is free must not wait 5 ms, Python's own, for a thread that commits
 DEAD_S = 2.0  # how often it is looked whether another worker has died
@@ -63,6 +64,7 @@ class Summary:
 class _Prepared(NamedTuple):
     attempt: Attempt
     order: Order
+    at: float  # by the monotonic clock
 
 
 class _Unprepared(NamedTuple):
@@ -140,9 +142,11 @@ class Pool:
         self._ahead = Ahead(site, only, self._inbox.post)
         self._to_commit: queue.SimpleQueue[tuple[Attempt, Ended] | Reused | _Wish] = queue.SimpleQueue()
         self._in_hand: dict[str, Attempt] = {}  # by token, from the claim until the commit
+        self._prepared: deque[_Prepared] = deque()  # to be started when there is a slot
         self._in_engine: set[str] = set()
         self._committing: set[str] = set()
         self._cancelled: set[str] = set()
+        self._took_s = math.inf  # the attempt that ended last
         self._stops = 0
         self._told = False
         self._is_recovering = False
@@ -164,7 +168,9 @@ class Pool:
                 for message in self._inbox.drain():
                     self._receive(message)
                 for ended in self._engine.poll():
+                    self._took_s = ended.duration_s
                     self._hand_to_committer(self._in_hand[ended.token], ended)
+                self._start_what_fits()
                 self._heed_stops()
                 self._heed_kills()
                 if time.monotonic() > self._next_look:
@@ -194,19 +200,26 @@ class Pool:
         return not self._takes_more() or not self._site.queue.claimable(self._only, self._shares.total)
 
     def _claim_what_fits(self, preparers: ThreadPoolExecutor) -> None:
-        while self._takes_more() and len(self._in_hand) - len(self._committing) < self._engine.slots:
-            attempt = self._shares.claim(self._worker, self._only)
+        """A task for each slot; and another for each while they are short, which is ready when the slot is free."""
+        beyond = self._engine.slots if self._took_s < SHORT_S and self._stop_after is None else 0
+        while self._takes_more() and (waiting := self._to_begin()) < self._engine.slots + beyond:
+            attempt = self._shares.claim(self._worker, self._only, ahead=waiting >= self._engine.slots)
             if attempt is None:
                 break
             claim = attempt.claim
             self._in_hand[claim.token] = attempt
-            if self._engine.free() and not attempt.task.cache and is_at_hand(self._site, attempt):
-                self._prepare(attempt)  # quicker than to hand it over and to be told
+            if not attempt.task.cache and is_at_hand(self._site, attempt):
+                self._receive(self._prepare(attempt))  # quicker than to hand it over and to be told
+                self._start_what_fits()
             else:
-                preparers.submit(self._prepare, attempt)
+                preparers.submit(self._prepare_aside, attempt)
             self._ahead.look()
-        if self._committing and len(self._in_hand) - len(self._committing) < self._engine.slots:
+        if self._committing and self._to_begin() < self._engine.slots:
             self._to_commit.put(_Wish.NOW)
+
+    def _to_begin(self) -> int:
+        """How many tasks in hand are begun or to be begun."""
+        return len(self._in_hand) - len(self._committing)
 
     def _wait(self) -> None:
         with selectors.PollSelector() as selector:  # made and used with one system call
@@ -216,15 +229,14 @@ class Pool:
 
     def _receive(self, message: _Message) -> None:
         match message:
-            case _Prepared(attempt, order):
-                self._start(attempt, order)
+            case _Prepared():
+                self._prepared.append(message)
             case _Unprepared(attempt, error):
                 self._end_unstarted(attempt, Outcome(kind=Kind.COULD_NOT_START, message=str(error)))
             case Reused():
                 self._hand_to_committer(message.attempt, message)
             case _GivenBack(attempt):
-                self._site.queue.end_doomed(attempt.claim.run, attempt.claim.task, attempt.claim.token)
-                self._let_go([attempt])
+                self._give_back(attempt)
             case _Committed(attempts, announcements):
                 self._let_go(attempts)
                 for announcement in announcements:
@@ -247,15 +259,19 @@ class Pool:
             case AttemptStarted() | Noticed():
                 self._listener(message)
 
+    def _start_what_fits(self) -> None:
+        """Start what is prepared; what cannot be soon, as others take longer than those before, is left to others."""
+        while self._prepared and self._engine.free() and not (self._stops or self._stuck):
+            self._start(*self._prepared.popleft()[:2])
+        while self._prepared and (self._stops or self._stuck or time.monotonic() > self._prepared[0].at + SHORT_S):
+            self._give_back(self._prepared.popleft().attempt)
+            self._took_s = math.inf
+
     def _start(self, attempt: Attempt, order: Order) -> None:
         claim = attempt.claim
         self._in_hand[claim.token] = attempt  # by now it may be known what it computes
         if not self._site.queue.is_current(claim.run, claim.task, claim.token):
-            self._site.queue.end_doomed(claim.run, claim.task, claim.token)
-            self._let_go([attempt])
-            return
-        if self._stops or self._stuck:
-            self._end_unstarted(attempt, Outcome(kind=Kind.INTERRUPTED))
+            self._give_back(attempt)
             return
         self._engine.submit(order)
         self._in_engine.add(claim.token)
@@ -270,18 +286,13 @@ class Pool:
         )
 
     def _end_unstarted(self, attempt: Attempt, outcome: Outcome) -> None:
-        """An attempt that never ran: given back as if it had not been claimed, or recorded with the reason."""
-        claim = attempt.claim
-        if outcome.kind is Kind.INTERRUPTED:
-            self._site.queue.finish(
-                [AttemptEnd(run=claim.run, task=claim.task, token=claim.token, status=Status.WAITING, outcome=outcome)]
-            )
-            self._let_go([attempt])
-            return
-        moment = now()
-        self._hand_to_committer(
-            attempt, Ended(token=claim.token, outcome=outcome, started=moment, ended=moment, duration_s=0.0)
-        )
+        token, moment = attempt.claim.token, now()
+        ended = Ended(token=token, outcome=outcome, started=moment, ended=moment, duration_s=0.0)
+        self._hand_to_committer(attempt, ended)
+
+    def _give_back(self, attempt: Attempt) -> None:
+        self._site.queue.give_back(attempt.claim)
+        self._let_go([attempt])
 
     def _let_go(self, attempts: Sequence[Attempt]) -> None:
         for attempt in attempts:
@@ -319,6 +330,9 @@ class Pool:
             if self._in_hand[token].claim.run in doomed:
                 self._engine.cancel(token, Kind.KILLED)
                 self._cancelled.add(token)
+        for prepared in [prepared for prepared in self._prepared if prepared.attempt.claim.run in doomed]:
+            self._prepared.remove(prepared)
+            self._give_back(prepared.attempt)
 
     def _look_for_dead(self, preparers: ThreadPoolExecutor) -> bool:
         """Have what dead workers had in hand collected or given back; gives whether there are any."""
@@ -332,19 +346,23 @@ class Pool:
 
     # -- the other threads
 
-    def _prepare(self, attempt: Attempt) -> None:
+    def _prepare(self, attempt: Attempt) -> _Prepared | _Unprepared | Reused | _GivenBack | _Stuck:
         try:
             match self._reuser.settle(attempt):
                 case Reused() as reused:
-                    self._inbox.post(reused)
+                    return reused
                 case None:
-                    self._inbox.post(_GivenBack(attempt))
+                    return _GivenBack(attempt)
                 case settled:
-                    self._inbox.post(_Prepared(settled, prepare(self._site, settled, self._surroundings)))
+                    order = prepare(self._site, settled, self._surroundings)
+                    return _Prepared(settled, order, time.monotonic())
         except (GitorchError, OSError) as error:
-            self._inbox.post(_Unprepared(attempt, error))
+            return _Unprepared(attempt, error)
         except BaseException as error:
-            self._inbox.post(_Stuck([attempt], error))
+            return _Stuck([attempt], error)
+
+    def _prepare_aside(self, attempt: Attempt) -> None:
+        self._inbox.post(self._prepare(attempt))
 
     def _recover(self) -> None:
         done = False

@@ -110,11 +110,20 @@ def _bury(site: Site, worker: Worker, locks: WorkerLocks, surroundings: Surround
         attempts = [Attempt.of(site, claim) for claim in site.queue.running_of(worker.id)]
         sweep({attempt.claim.token: attempt.directory.path for attempt in attempts})
         for attempt in attempts:
-            ending = recorded_reuse(site, attempt) or _gathered(site, attempt, worker, surroundings)
+            reuse = recorded_reuse(site, attempt)
+            if reuse is None and worker.boot == boot_id() and not _was_begun(attempt):
+                site.queue.give_back(attempt.claim)
+                continue
+            ending = reuse or _gathered(site, attempt, worker, surroundings)
             for announcement in commit(site, [ending], by="recovery"):
                 listener(announcement)
         site.queue.unregister(worker.id)
     locks.remove()
+
+
+def _was_begun(attempt: Attempt) -> bool:
+    """Whether a slot took it up: the first thing that one does is to open the log, or to say why it cannot start."""
+    return attempt.directory.log.exists() or attempt.directory.status.exists()
 
 
 def _gathered(site: Site, attempt: Attempt, worker: Worker, surroundings: Surroundings) -> Gathered:

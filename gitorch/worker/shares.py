@@ -28,11 +28,16 @@ class Shares:
     def total(self) -> Resources:
         return capacity.of_machine(self._site.repository)
 
-    def claim(self, worker: str, only: Sequence[str] | None) -> Attempt | None:
-        """The next task that fits, with the GPUs it may use. Costs a lock only where any task counts resources."""
+    def claim(self, worker: str, only: Sequence[str] | None, *, ahead: bool = False) -> Attempt | None:
+        """The next task that fits, with the GPUs it may use. Costs a lock only where any task counts resources.
+
+        `ahead`, of a slot for it: nothing where that would keep a part of the machine from others.
+        """
         if not self._site.queue.counts_resources():
             claim = self._claim(worker, only, self.total)
             return Attempt.of(self._site, claim) if claim else None
+        if ahead:
+            return None
         with capacity.opened(self._site.repository, self.total) as ledger:
             claim = self._claim(worker, only, ledger.free)
             if claim is None:

@@ -351,7 +351,7 @@ def test_no_space_for(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
             root = disk / "project"
             git(project, "config", "gitorch.workspace", str(tmp_path / "workspace"))
             shutil.copytree(project, root)
-            no_space_then_room(root, disk, 64_000, "the results cannot be written")
+            no_space_then_room(root, disk, 256_000, "the results cannot be written")
     elif what == "the database":
         with mounted(tmp_path / "disk", *small("4m")) as disk:
             git(project, "config", "gitorch.stateDir", str(disk))

@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import re
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,21 @@ def test_who_does_not_bear_the_current_token_changes_nothing(queue: Queue) -> No
     assert end(queue, "one", "t", "first") == []
     assert queue.is_current("one", "t", "second")
     assert not queue.is_current("one", "t", "first")
+
+
+def test_what_is_given_back_unbegun_was_never_claimed(queue: Queue) -> None:
+    names = ("one", "two", "three")
+    queue.add([run(name) for name in names])
+    claims = [queue.claim("w", f"token of {name}", now="now", only=[name]) for name in names]
+    queue.hold(["two"])
+    queue.doom(["three"])
+    for claim in filter(None, claims):
+        queue.give_back(replace(claim, token="another"))
+        assert claim.run == "three" or queue.is_current(claim.run, claim.task, claim.token)
+        queue.give_back(claim)
+    found = {run.id: [(task.status, task.attempts, task.token) for task in run.tasks] for run in queue.runs()}
+    assert found == {"one": [(Status.WAITING, 0, None)], "two": [(Status.HOLD, 0, None)], "three": []}
+    assert [run.worker for run in queue.runs()] == [None, None, "w"]
 
 
 def test_only_the_runs_asked_for(queue: Queue) -> None:
