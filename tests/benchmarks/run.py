@@ -8,6 +8,7 @@ run        100 trivial runs with -j 2, less `gitorch run` of an empty queue, aga
 start      --help, list, status and show with 1,000 runs, against `python -c pass`
 commit     an attempt committed to the results branch with 20,000 runs, against one with none
 ready      `ready` of 100 configs, less `ready` where nothing is new
+ready1000  `ready` of 1,000 points in a repository of 5,000 files, less `git worktree add` for each worktree made ahead
 worktree   a further worktree of a commit of 5,000 files, against `git worktree add`
 size       what 1,000 small runs take on the results branch, as they were committed and packed by `git repack -ad`
 memory     what `gitorch run` holds in memory after 500, 2,500 and 5,000 runs
@@ -38,6 +39,7 @@ from gitorch.git.worktrees import materialise
 from gitorch.interpreter.environment import STAND_IN
 from gitorch.model.ids import run_id, run_path
 from gitorch.tools.clock import stamp
+from gitorch.worker.site import Site
 
 RUNS = 100
 TASKS = "class Trivial:\n    def __init__(self, config):\n        pass\n\n    def run(self):\n        pass\n"
@@ -172,6 +174,30 @@ def benchmark_ready(room: Path, rounds: int) -> None:
     show("ready of 100", took["ready"])
     show("ready where nothing is new", took["nothing new"])
     show("the difference", work, unit=RUNS)
+
+
+def benchmark_ready1000(room: Path, rounds: int) -> None:
+    took: dict[str, list[Took]] = {}
+    for number in range(rounds):
+        root = make_project(room / f"sweep{number}", 0, TASK_LINES["class"], files=5000)
+        sweep = f"gitorch: {{matrix: {{seed: {list(range(1000))}}}}}\ntasks:\n  - {TASK_LINES['class']}\n"
+        (root / "sweep.yaml").write_text(sweep)
+        repo = Repository.discover(root)
+        ahead = Site(repo).worktrees_ahead
+        add = ["git", "-C", root, "worktree", "add", "-q", "--detach"]
+
+        def by_git(room: Path = room, add: list[Any] = add, ahead: int = ahead, number: int = number) -> None:
+            for tree in range(ahead):
+                subprocess.run([*add, room / f"by-git{number}" / str(tree)], check=True, stderr=subprocess.DEVNULL)
+
+        measures = {"git": by_git, "ready": lambda root=root: gitorch(root, "ready", "sweep.yaml")}
+        for name, figures in interleaved(measures, 1).items():
+            took.setdefault(name, []).extend(figures)
+        print(f"worktrees made ahead: {len(list(repo.workspace.glob('*/tree')))} of {ahead}")
+    more = [ready.less(git) for ready, git in zip(took["ready"], took["git"], strict=True)]
+    show("git worktree add for those ahead", took["git"])
+    show("ready of 1,000 points, 5,000 files", took["ready"], baseline=took["git"])
+    show("the difference", more)
 
 
 def benchmark_worktree(room: Path, rounds: int) -> None:
@@ -322,6 +348,7 @@ BENCHMARKS = {
     "start": benchmark_start,
     "commit": benchmark_commit,
     "ready": benchmark_ready,
+    "ready1000": benchmark_ready1000,
     "worktree": benchmark_worktree,
     "size": benchmark_size,
     "memory": benchmark_memory,
