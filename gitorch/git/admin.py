@@ -63,6 +63,10 @@ class Mark:
     def is_of_this_boot(self) -> bool:
         return self.boot == this_boot()
 
+    def is_for(self, commit: str) -> bool:
+        """Whether it was brought to `commit`, whatever was done in it since."""
+        return self.commit == commit and self.target is None
+
     def write(self, admin: Path) -> None:
         write_aside(admin / _MARK, json.dumps(asdict(self)).encode())
 

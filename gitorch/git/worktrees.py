@@ -33,8 +33,8 @@ __all__ = [
     "is_made_for",
     "is_present",
     "link_source",
+    "mark_of",
     "materialise",
-    "may_be_emptied",
     "modified",
     "reset",
 ]
@@ -111,16 +111,16 @@ def is_present(repo: Repository, path: Path) -> bool:
 def is_made_for(repo: Repository, path: Path, commit: str) -> bool:
     """Whether a whole worktree is at `path`, brought to `commit` whatever was done in it since."""
     mark = admin.read_mark(repo, path)
-    return mark is not None and (mark.commit, mark.target) == (commit, None)
+    return mark is not None and mark.is_for(commit)
 
 
-def may_be_emptied(repo: Repository, path: Path) -> bool:
-    """Whether the worktree at `path` is older than the machine's last start: its files were not flushed.
+def mark_of(repo: Repository, path: Path) -> Mark | None:
+    """What the whole worktree at `path` holds; None if there is none.
 
-    `reset` writes them again. Left alone they may be files that somebody has worked on.
+    Of an earlier boot its files may be emptied, since they are not flushed: `reset` writes them again. Left alone they
+    may be files that somebody has worked on.
     """
-    mark = admin.read_mark(repo, path)
-    return mark is not None and not mark.is_of_this_boot
+    return admin.read_mark(repo, path)
 
 
 def modified(repo: Repository, path: Path, commit: str) -> Modified:

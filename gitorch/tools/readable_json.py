@@ -23,12 +23,17 @@ def render_json(value: Any) -> bytes:
 
 
 def _render(value: Any, margin: str, quoted: Callable[[str], str]) -> str:
-    if isinstance(value, str):
-        return quoted(value)
     inner = margin + " "
     if isinstance(value, dict) and value:
-        items = [f"{inner}{quoted(key)}: {_render(item, inner, quoted)}" for key, item in value.items()]
+        items = [
+            f"{inner}{quoted(key)}: {quoted(item) if isinstance(item, str) else _render(item, inner, quoted)}"
+            for key, item in value.items()
+        ]
         return f"{{{','.join(items)}{margin}}}"
     if isinstance(value, list) and value:
         return f"[{','.join([inner + _render(item, inner, quoted) for item in value])}{margin}]"
-    return _render_leaf(value)
+    if isinstance(value, str):
+        return quoted(value)
+    if value is None:  # the commonest of those that are left
+        return "null"
+    return str(value) if type(value) is int else _render_leaf(value)

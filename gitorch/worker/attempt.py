@@ -19,7 +19,6 @@ from gitorch.model.placeholders import fill
 from gitorch.model.spec import TaskSpec, task_config
 from gitorch.model.workspace import AttemptDirectory, RunDirectory
 from gitorch.queue.queue import Claim
-from gitorch.tools.files import write_aside
 from gitorch.worker import outputs
 from gitorch.worker.inputs import require_unchanged
 from gitorch.worker.site import Site
@@ -72,7 +71,7 @@ def prepare(site: Site, attempt: Attempt, surroundings: Surroundings) -> Order:
     _bring_to_pin(site, attempt)
     directory.path.mkdir(parents=True, exist_ok=True)
     config = task_config(spec, attempt.task, str(run.output))
-    write_aside(directory.config, json.dumps(config, ensure_ascii=False).encode())
+    directory.config.write_bytes(json.dumps(config, ensure_ascii=False).encode())  # read by nobody but the attempt
     return Order(
         token=attempt.claim.token,
         directory=directory.path,
@@ -130,9 +129,10 @@ def _make_exact(site: Site, attempt: Attempt, *, is_alone: bool) -> None:
     What earlier attempts left carries over; where the workspace no longer has it, it comes from the branch.
     """
     commit, run = attempt.payload.pin.commit, attempt.run
-    made = not worktrees.is_present(site.repository, run.tree)
-    emptied = worktrees.may_be_emptied(site.repository, run.tree)
-    if made or not worktrees.is_made_for(site.repository, run.tree, commit):
+    mark = worktrees.mark_of(site.repository, run.tree)
+    made = mark is None
+    emptied = mark is not None and not mark.is_of_this_boot
+    if mark is None or not mark.is_for(commit):
         worktrees.materialise(site.repository, commit, run.tree, link=attempt.payload.spec.link)
     elif emptied or (is_alone and run.log.exists()):
         worktrees.reset(site.repository, run.tree, commit)

@@ -200,11 +200,17 @@ def test_files_that_a_power_cut_may_have_emptied_are_written_again(repo: Reposit
 
     worktrees.materialise(repo, pinned, tree)
     assert contents(tree) != before, "it may be the work of somebody who checked the run out"
-    assert worktrees.may_be_emptied(repo, tree)
+    assert not is_of_this_boot(repo, tree)
     worktrees.reset(repo, tree, pinned)
-    assert not worktrees.may_be_emptied(repo, tree)
+    assert is_of_this_boot(repo, tree)
     assert contents(tree) == {**before, "left": b"by a run"}
     assert git(tree, "status", "--porcelain") == "?? left"
+
+
+def is_of_this_boot(repo: Repository, tree: Path) -> bool:
+    mark = worktrees.mark_of(repo, tree)
+    assert mark
+    return mark.is_of_this_boot
 
 
 @pytest.mark.parametrize("emptied", [("mark", "locked"), ("mark", "locked", ".git"), (".git", "all of it")])
