@@ -22,7 +22,8 @@ ON CONFLICT (run, id) DO UPDATE SET position = excluded.position, priority = exc
 INSERT INTO needs (run, task, needed) VALUES (:run, :task, :needed) ON CONFLICT DO NOTHING;
 
 -- name: claim
--- The first waiting task, in order, that needs nothing unfinished becomes ours, in one statement.
+-- The first waiting task, in order, that needs nothing unfinished becomes ours, in one statement; `ahead`: of a run of
+-- which nothing runs.
 UPDATE tasks
 SET status = 'RUNNING', token = :token, worker = :worker, started = :now, attempts = attempts + 1, outcome = NULL,
     not_before = NULL, ended = NULL, key = NULL
@@ -32,6 +33,8 @@ WHERE rowid = (
       AND (not_before IS NULL OR not_before <= :now OR :now < ended)
       AND (key IS NULL OR key NOT IN (SELECT key FROM computing))
       AND cpus <= :cpus AND gpus <= :gpus AND memory <= :memory
+      AND (NOT :ahead OR NOT EXISTS (
+          SELECT 1 FROM tasks AS other WHERE other.run = claimable.run AND other.status = 'RUNNING'))
     ORDER BY priority DESC, seq, position
     LIMIT 1
 )

@@ -274,15 +274,24 @@ class Queue:
     # -- attempts
 
     def claim(
-        self, worker: str, token: str, *, now: str, only: Sequence[str] | None = None, free: Resources = UNLIMITED
+        self,
+        worker: str,
+        token: str,
+        *,
+        now: str,
+        only: Sequence[str] | None = None,
+        free: Resources = UNLIMITED,
+        ahead: bool = False,
     ) -> Claim | None:
         """The first task that can run becomes `worker`'s; of the runs `only`, if given. None: there is none.
 
-        It takes no more than is `free`: a smaller one goes before one that does not fit.
+        It takes no more than is `free`: a smaller one goes before one that does not fit. `ahead`: it will not begin at
+        once, so none that shares its worktree with one that runs, which may change the files that it is to find.
         """
+        values = {"worker": worker, "token": token, "now": now, "only": _json(only), "ahead": ahead}
         with self._transaction() as run:
             # All rows are fetched, so that the statement is over when the transaction ends.
-            rows = run("claim", worker=worker, token=token, now=now, only=_json(only), **_amounts(free)).fetchall()
+            rows = run("claim", **values, **_amounts(free)).fetchall()
             if not rows:
                 return None
             row = rows[0]

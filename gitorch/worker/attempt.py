@@ -19,6 +19,7 @@ from gitorch.model.placeholders import fill
 from gitorch.model.spec import TaskSpec, task_config
 from gitorch.model.workspace import AttemptDirectory, RunDirectory
 from gitorch.queue.queue import Claim
+from gitorch.tools.files import write_aside
 from gitorch.worker import outputs
 from gitorch.worker.inputs import require_unchanged
 from gitorch.worker.site import Site

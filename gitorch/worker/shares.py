@@ -34,7 +34,7 @@ class Shares:
         `ahead`, of a slot for it: nothing where that would keep a part of the machine from others.
         """
         if not self._site.queue.counts_resources():
-            claim = self._claim(worker, only, self.total)
+            claim = self._claim(worker, only, self.total, ahead)
             return Attempt.of(self._site, claim) if claim else None
         if ahead:
             return None
@@ -57,5 +57,5 @@ class Shares:
             with capacity.opened(self._site.repository, self.total) as ledger:
                 ledger.give_back(token)
 
-    def _claim(self, worker: str, only: Sequence[str] | None, free: Resources) -> Claim | None:
-        return self._site.queue.claim(worker, secrets.token_hex(16), now=now(), only=only, free=free)
+    def _claim(self, worker: str, only: Sequence[str] | None, free: Resources, ahead: bool = False) -> Claim | None:
+        return self._site.queue.claim(worker, secrets.token_hex(16), now=now(), only=only, free=free, ahead=ahead)

@@ -103,6 +103,12 @@ def test_what_is_given_back_unbegun_was_never_claimed(queue: Queue) -> None:
     assert [run.worker for run in queue.runs()] == [None, None, "w"]
 
 
+def test_ahead_nothing_is_claimed_beside_what_runs(queue: Queue) -> None:
+    queue.add([run("one", NewTask(id="a", needs=()), NewTask(id="b", needs=())), run("two")])
+    claims = [queue.claim("w", f"token{n}", now="now", ahead=n > 0) for n in range(3)]
+    assert [claim and (claim.run, claim.task) for claim in claims] == [("one", "a"), ("two", "t"), None]
+
+
 def test_only_the_runs_asked_for(queue: Queue) -> None:
     queue.add([run("one"), run("two")])
     claim = queue.claim("w", "token", now="now", only=["two"])
