@@ -116,3 +116,11 @@ def test_the_tasks_that_may_run_beside_one() -> None:
     spec = RunSpec(name="e", document={}, tasks=tasks)
     beside = {task.id: "".join(other.id for other in spec.beside(task)) for task in tasks}
     assert beside == {"a": "e", "b": "ce", "c": "be", "d": "e", "e": "abcd"}
+
+
+def test_a_task_with_all_that_need_it() -> None:
+    needs = {"a": (), "b": ("a",), "c": ("b",), "d": ("a",), "e": ("c", "d"), "f": ()}
+    tasks = tuple(TaskSpec(id=name, command="true", needs=needed) for name, needed in needs.items())
+    spec = RunSpec(name="n", document={}, tasks=tasks)
+    found = {name: "".join(sorted(spec.with_dependents(name))) for name in needs}
+    assert found == {"a": "abcde", "b": "bce", "c": "ce", "d": "de", "e": "e", "f": "f"}

@@ -118,6 +118,40 @@ def test_only_the_runs_asked_for(queue: Queue) -> None:
     assert (queue.claimable(), queue.claimable(["two"])) == (1, 0)
 
 
+def test_a_run_is_brought_to_its_record_tasks_that_had_left_included(queue: Queue) -> None:
+    queue.add([chain("one"), run("two")])
+    queue.claim("w", "first", now="now", only=["one"])
+    end(queue, "one", "a", "first")
+    queue.claim("w", "second", now="now", only=["one"])
+    end(queue, "one", "b", "second", Status.ERROR)
+    again = run("one", NewTask(id="a", needs=(), attempts=1), NewTask(id="b", needs=("a",)))
+    queue.bring([replace(again, payload={"name": "other"})])
+    assert [(task.id, task.status, task.attempts) for task in queue.runs()[0].tasks] == [
+        ("a", Status.WAITING, 1),
+        ("b", Status.WAITING, 1),
+    ]
+    claim = queue.claim("w", "third", now="now")
+    assert claim is not None
+    assert (claim.run, claim.task, claim.number, claim.payload) == ("one", "a", 2, {"name": "other"}), (
+        "in its old place"
+    )
+    assert queue.claim("w", "fourth", now="now", only=["one"]) is None, "b needs a again"
+
+
+def test_what_runs_is_not_touched_when_its_run_is_brought_to_its_record(queue: Queue) -> None:
+    queue.add([run("one", NewTask(id="a", needs=()), NewTask(id="b", needs=()))])
+    queue.claim("w", "token", now="now")
+    held = NewTask(id="b", needs=(), status=Status.HOLD)
+    queue.bring([replace(run("one", held), payload={"name": "other"}, held=True)])
+    [left] = queue.runs()
+    assert [(task.id, task.status) for task in left.tasks] == [("a", Status.RUNNING), ("b", Status.HOLD)]
+    assert left.held
+    assert queue.payload("one") == {"name": "one"}, "what it was begun with"
+    assert len(end(queue, "one", "a", "token")) == 1
+    queue.bring([NewRun(id="one", payload={}, tasks=())])
+    assert queue.runs() == []
+
+
 def test_adding_twice_changes_nothing(queue: Queue) -> None:
     queue.add([chain("one")])
     queue.claim("w", "token", now="now")
