@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import commit_files, git, gitorch, gitorch_json, write
+from tests.conftest import commit_files, git, gitorch, gitorch_json, started, write
 
 TASKS = """
 import pathlib
@@ -405,6 +405,18 @@ def test_a_lost_pin_of_an_earlier_task_is_kept_again(project: Path, failed: str,
     assert failed[:12] in gitorch(project, "doctor", code=1).stdout
     gitorch(project, "doctor", "--fix")
     assert git(project, "rev-parse", f"refs/gitorch/pins/{failed}") == failed
+
+
+def test_of_two_at_the_same_time_one_is_refused(project: Path, count: Path, failed: str) -> None:
+    commits = [commit_code(project, count, number, "return {}") for number in (2, 3)]
+    both = [started(project, "retry", "a", "--at", commit) for commit in commits]
+    for process in both:
+        process.communicate(timeout=60)
+    assert sorted(process.returncode for process in both) == [0, 4]
+    gitorch(project, "doctor")
+    [chosen] = [commit for commit, process in zip(commits, both, strict=True) if process.returncode == 0]
+    gitorch(project, "run")
+    assert pins_of(shown(project))["five"] == chosen
 
 
 def test_a_death_at_any_moment_of_it(project: Path, tmp_path: Path) -> None:
