@@ -36,17 +36,15 @@ def move_ref(repo: Repository, name: str, old: str | None, new: str, why: str) -
 
     # A lost race and a lock held by others come as any of these.
     collisions = (pygit2.GitError, OSError, ValueError, KeyError)
-    pygit = repo.pygit
     deadline = time.monotonic() + _PATIENCE_S
     while True:
         try:
-            reference = pygit.references.get(name)
-            if (None if reference is None else str(reference.target)) != old:
-                return False
-            if reference is None:
-                pygit.references.create(name, new)
-            else:
-                reference.set_target(new, why)
+            # A transaction waits for the disk without keeping other threads from running, `set_target` keeps them.
+            with repo.pygit.transaction() as transaction:
+                transaction.lock_ref(name)
+                if read_ref(repo, name) != old:
+                    return False
+                transaction.set_target(name, new, message=why)
         except collisions as error:
             if time.monotonic() > deadline:
                 raise Busy(f"{name} cannot be moved: {error}", "see what holds it, then try again") from error
