@@ -16,6 +16,7 @@ from gitorch.errors import NotFound
 from gitorch.git import pins
 from gitorch.model.compare import Comparison, compare_records
 from gitorch.model.ids import run_id, run_path
+from gitorch.model.phrases import some
 from gitorch.model.record import Record
 from gitorch.model.spec import given
 from gitorch.worker.catalog import Catalog
@@ -81,9 +82,8 @@ def rerun(site: Site, selection: Selection) -> Rerun:
         )
         for number, original in enumerate(originals)
     ]
-    names = ", ".join(f"{record.name} {record.id} of {record.rerun_of}" for record in records[:_NAMED])
-    more = f" and {len(records) - _NAMED} more" if len(records) > _NAMED else ""
-    queue_records(site, records, files, f"rerun: {names}{more}")
+    names = [f"{record.name} {record.id} of {record.rerun_of}" for record in records]
+    queue_records(site, records, files, f"rerun: {some(names, _NAMED)}")
     notes = [
         f"{original.id} ran at several commits ({told}): {record.id} runs all of it at {record.pin.commit[:12]}"
         for original, record in zip(originals, records, strict=True)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from gitorch.errors import GitorchError
-from gitorch.model.cache import some, what_differs
+from gitorch.model.cache import what_differs
+from gitorch.model.phrases import some
 from gitorch.model.record import Record, TaskRecord
 from gitorch.model.status import Status
 from gitorch.worker.catalog import Catalog
 from gitorch.worker.site import Site
+
+_NAMED = 3  # so many of what differs
 
 
 def origins(site: Site, catalog: Catalog, record: Record) -> dict[str, str]:
@@ -57,10 +60,10 @@ def _changed_files(site: Site, task: TaskRecord, other: TaskRecord) -> list[str]
 def _in_words(kind: str, names: list[str]) -> str:
     match kind:
         case "params":
-            return f"params: {some(names)}"
+            return f"params: {some(names, _NAMED)}"
         case "before":
-            return f"before: outputs of {some(names)} differ"
+            return f"before: outputs of {some(names, _NAMED)} differ"
         case _ if not names:
             return f"{kind} differs"
         case _:
-            return f"{kind}: {some(names)} differ{'s' if len(names) == 1 else ''}"
+            return f"{kind}: {some(names, _NAMED)} differ{'s' if len(names) == 1 else ''}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from gitorch.model.phrases import counted
 from gitorch.model.row import Row, TaskRow
 from gitorch.model.spec import Resources
 from gitorch.model.status import Status, states
@@ -102,7 +103,7 @@ def _of_waiting(run: Row, queued: QueuedRun | None, known: Circumstances) -> str
     if task and (missing := _missing(task, known.free)):
         return missing
     if before := known.position.get(run.id, 0):
-        return f"behind {before} run{'s' if before > 1 else ''}, the first is {known.first}"
+        return f"behind {counted(before, 'run')}, the first is {known.first}"
     return "a worker takes it next"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gitorch.cli.style import paint, plain
+from gitorch.model.phrases import counted
 from gitorch.model.problem import Problem, Severity
 
 _COLORS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
@@ -40,12 +41,10 @@ def render_github(problem: Problem) -> str:
     return f"::{_GITHUB[problem.severity]} {place}::{_data(message)}"
 
 
-def counted(problems: Iterable[Problem]) -> str:
+def render_counts(problems: Iterable[Problem]) -> str:
     """`2 errors, 1 warning`."""
     found = [problem.severity for problem in problems]
-    parts = [
-        f"{count} {severity}{'s' if count > 1 else ''}" for severity in Severity if (count := found.count(severity))
-    ]
+    parts = [counted(count, severity) for severity in Severity if (count := found.count(severity))]
     return ", ".join(parts) or "no problems"
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from gitorch.actions.collect import Collected
 from gitorch.cli.style import plain
+from gitorch.model.phrases import counted
 from gitorch.worker.health.checkup import Finding
 
 
@@ -20,14 +21,10 @@ def _lines_of(done: Collected) -> Iterator[str]:
     for left in done.removed:
         yield f"{verb} {plain(str(left.path))}  ({left.why})"
     if done.trash and not done.dry_run:
-        yield f"emptied the trash, {_counted(done.trash, 'directory', 'directories')}"
+        yield f"emptied the trash, {counted(done.trash, 'directory', 'directories')}"
     before, after = done.packs
     if after < before:
-        yield f"packed {_counted(before, 'pack', 'packs')} into {after}"
-
-
-def _counted(count: int, one: str, many: str) -> str:
-    return f"{count} {one if count == 1 else many}"
+        yield f"packed {counted(before, 'pack')} into {after}"
 
 
 def render_finding(finding: Finding) -> str:

@@ -17,8 +17,7 @@ from gitorch.git.command import GitFailed, call_git, call_git_items, call_git_li
 from gitorch.git.pins import dirt
 from gitorch.git.repository import Repository
 from gitorch.git.worktrees import is_made_for, is_present, link_source, materialise
-
-_NAMED = 5  # paths in a message
+from gitorch.model.phrases import some
 
 
 class Reverted(NamedTuple):
@@ -108,11 +107,11 @@ def _safe_to_change(repo: Repository, commit: str) -> int:
     repo.require_no_merge()
     state = dirt(repo)
     if state.modified:
-        raise Refused(f"uncommitted changes in {_listed(state.modified)}", "commit them, or put them aside: git stash")
+        raise Refused(f"uncommitted changes in {some(state.modified)}", "commit them, or put them aside: git stash")
     changed = _differing(repo, commit)
     in_the_way = _in_the_way(repo, _differing(repo, commit, "--diff-filter=A"))
     if in_the_way:
-        raise Refused(f"files that git does not track would be lost: {_listed(in_the_way)}", "move them away first")
+        raise Refused(f"files that git does not track would be lost: {some(in_the_way)}", "move them away first")
     return len(changed)
 
 
@@ -161,8 +160,3 @@ def _branch(repo: Repository) -> str | None:
 
 def _whereabouts(repo: Repository) -> str:
     return _branch(repo) or repo.require_commit()
-
-
-def _listed(paths: Sequence[str]) -> str:
-    more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
-    return ", ".join(paths[:_NAMED]) + more

@@ -17,10 +17,9 @@ from gitorch.git.lock import locked
 from gitorch.git.pack import publish_pack
 from gitorch.git.pins import keep_locked, resolve
 from gitorch.git.repository import Repository
+from gitorch.model.phrases import some
 from gitorch.model.pin import Origin, Pin
 from gitorch.tools.faults import boundary
-
-_LARGEST_NAMED = 5
 
 
 def snapshot(repo: Repository, *, size_limit: int) -> Pin:
@@ -61,22 +60,23 @@ def _require_capturable(repo: Repository, size_limit: int) -> None:
         elif item[0] == "?":
             untracked.append(item[2:])
     if conflicts:
-        raise Refused(f"{_listed(conflicts)} is in conflict", "resolve it, then git add it")
+        raise Refused(f"{some(conflicts)} is in conflict", "resolve it, then git add it")
     if nested:
         raise Refused(
-            f"a snapshot cannot hold {_listed(nested)}: a git repository of its own",
+            f"a snapshot cannot hold {some(nested)}: a git repository of its own",
             "add it to .gitignore, or make it a submodule",
         )
     if inside:
         raise Refused(
-            f"a snapshot cannot hold the changes inside of the submodule {_listed(inside)}", "commit them there first"
+            f"a snapshot cannot hold the changes inside of the submodule {some(inside)}",
+            "commit them there first",
         )
     sizes = sorted(((_size(repo.root / path), path) for path in untracked), reverse=True)
     total = sum(size for size, _ in sizes)
     if total > size_limit:
         raise Refused(
             f"the untracked files have {total / (1 << 20):.1f} MiB, and a snapshot takes {size_limit / (1 << 20):.1f}; "
-            f"the largest: {_listed([path for _, path in sizes])}",
+            f"the largest: {some([path for _, path in sizes])}",
             "name what does not belong to the code in .gitignore",
         )
 
@@ -142,8 +142,3 @@ def _size(path: Path) -> int:
         return path.lstat().st_size
     except FileNotFoundError:
         return 0
-
-
-def _listed(paths: list[str]) -> str:
-    named = ", ".join(paths[:_LARGEST_NAMED])
-    return named if len(paths) <= _LARGEST_NAMED else f"{named} and {len(paths) - _LARGEST_NAMED} more"

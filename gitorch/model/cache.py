@@ -6,19 +6,17 @@ no part of it.
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from gitorch.model.compare import differing, flattened
+from gitorch.model.identity import digest
 from gitorch.model.inputs import entries_of
 from gitorch.model.placeholders import is_known, placeholders, value_of
 from gitorch.model.record import Output, Record
 from gitorch.model.spec import RunSpec, TaskSpec, render_value
 
-_NAMED = 3  # so many of what differs are named
 _LONGEST_VALUE = 40
 
 
@@ -34,7 +32,7 @@ class Dependencies:
 
     @property
     def key(self) -> str:
-        return _digest([self.work, self.params, self.code, self.inputs, self.before])
+        return digest([self.work, self.params, self.code, self.inputs, self.before])
 
 
 def dependencies(record: Record, task: TaskSpec, code: str) -> Dependencies | None:
@@ -66,7 +64,7 @@ def outputs_before(record: Record, task: TaskSpec) -> tuple[Output, ...]:
 
 def digest_of(outputs: Iterable[Output]) -> str:
     """A SHA-256 over paths, modes and contents."""
-    return _digest(sorted((output.path, output.mode, output.sha256) for output in outputs))
+    return digest(sorted((output.path, output.mode, output.sha256) for output in outputs))
 
 
 def seen_params(spec: RunSpec, task: TaskSpec) -> dict[str, Any]:
@@ -93,11 +91,6 @@ def what_differs(record: Record, other: Record, task: str) -> dict[str, list[str
         changed = [name for name in before if _left(record, name) != _left(other, name)]
         differs["before"] = changed or before  # what one task left another has changed since
     return differs
-
-
-def some(names: Sequence[str]) -> str:
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _left(record: Record, task: str) -> str:
@@ -141,7 +134,3 @@ def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
 def _short(value: Any) -> str:
     text = render_value(value)
     return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"
-
-
-def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=True).encode()).hexdigest()

@@ -26,4 +26,9 @@ def run_identity(spec: RunSpec, code: str, data: Sequence[Data] = ()) -> str:
     for task in what["tasks"]:
         for key in _ASIDE_OF_TASKS:
             task.pop(key, None)
-    return hashlib.sha256(json.dumps(what, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
+    return digest(what)
+
+
+def digest(value: Any) -> str:
+    """A SHA-256, in hex, of a value of JSON."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=True).encode()).hexdigest()

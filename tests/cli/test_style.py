@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gitorch.cli.problems import counted, render_github, render_problem
+from gitorch.cli.problems import render_counts, render_github, render_problem
 from gitorch.cli.style import duration, has_colors, number, paint, plain, table
 from gitorch.model.problem import Problem, Severity
 from tests.conftest import gitorch, write
@@ -82,9 +82,9 @@ def test_a_problem_as_an_annotation_cannot_break_out_of_it() -> None:
     assert render_github(hostile) == "::warning file=a%2Cb%3Ac.yaml,line=2,col=1::50%25%0Anew: line"
 
 
-def test_problems_are_counted_by_severity() -> None:
-    assert counted([TYPO, TYPO]) == "2 errors"
-    assert counted([]) == "no problems"
+def test_problems_are_render_counts_by_severity() -> None:
+    assert render_counts([TYPO, TYPO]) == "2 errors"
+    assert render_counts([]) == "no problems"
 
 
 def test_nothing_of_a_run_is_obeyed_by_the_terminal_or_breaks_a_line(project: Path) -> None:

@@ -24,6 +24,7 @@ from gitorch.cli.arguments import (
 )
 from gitorch.cli.boundary import guarded, print_json
 from gitorch.cli.style import plain, say
+from gitorch.model.phrases import counted
 
 if TYPE_CHECKING:
     from gitorch.actions.selection import Selection
@@ -61,7 +62,7 @@ def operator_verb(verb: str, then: str | None = None) -> Callable[..., None]:
 def retry(
     runs: Chosen = None,
     at: Annotated[
-        str | None, typer.Option("--at", metavar="REV", help="What is not finished runs at this commit.")
+        str | None, typer.Option("--at", metavar="REV", help="Run what is not finished at this commit.")
     ] = None,
     start: Annotated[
         str | None, typer.Option("--from", metavar="TASK", help="Repeat this task and all that need it.")
@@ -102,7 +103,7 @@ def set_(
     for run, _, _ in changed.runs:
         say(f"{run}  priority {priority}")
     if changed.refused:
-        say(f"{len(changed.refused)} not changed: they are over, or another clone's")
+        say(f"{counted(len(changed.refused), 'run')} left alone: over, or another clone's")
     elif not changed.runs:
         say(none_selected(site, where))
 
@@ -113,7 +114,7 @@ def _confirm(site: Site, verb: str, selection: Selection, *, yes: bool) -> None:
 
     if not (selection.is_named or yes) and sys.stdin.isatty():
         chosen, _ = select(site, verb, selection)
-        typer.confirm(f"{verb} {len(chosen)} run{'' if len(chosen) == 1 else 's'}?", abort=True, err=True)
+        typer.confirm(f"{verb} {counted(len(chosen), 'run')}?", abort=True, err=True)
 
 
 def _show(site: Site, verb: str, selection: Selection, changed: Changed, then: str | None, *, json_: bool) -> None:
@@ -125,8 +126,8 @@ def _show(site: Site, verb: str, selection: Selection, changed: Changed, then: s
     for run, source, target in changed.runs:
         say(f"{run}  {source} -> {target or 'killed'}")
     if changed.refused:
-        say(f"{len(changed.refused)} not changed: {verb} is not possible for them")
-    if not changed.runs:
-        say("no run was changed" if changed.refused else none_selected(site, selection.where))
-    elif then:
+        say(f"{counted(len(changed.refused), 'run')} left alone: {verb} is not possible")
+    elif not changed.runs:
+        say(none_selected(site, selection.where))
+    if changed.runs and then:
         say(f"next: {then}")

@@ -12,6 +12,7 @@ import typer
 from gitorch.cli.arguments import Json, Overrides, Paths, site_here
 from gitorch.cli.boundary import EXIT_FAILED, EXIT_OK, guarded, print_json
 from gitorch.cli.style import has_colors, plain, say, table
+from gitorch.model.phrases import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +44,7 @@ def check(
 ) -> int:
     """Validate configs; change nothing."""
     from gitorch.actions.check import check as act  # noqa: PLC0415
-    from gitorch.cli.problems import counted, render_github, render_problem  # noqa: PLC0415
+    from gitorch.cli.problems import render_counts, render_github, render_problem  # noqa: PLC0415
     from gitorch.errors import UsageError  # noqa: PLC0415
 
     if output_format not in ("text", "github", "json"):
@@ -59,8 +60,7 @@ def check(
             print(render_problem(problem, colors=has_colors(sys.stdout)))
         say_validated(validated)
         say_expanded(validated)
-        count = len(validated.configs)
-        say(f"Checked {count} config{'s' if count != 1 else ''}: {counted(validated.problems)}")
+        say(f"Checked {counted(len(validated.configs), 'config')}: {render_counts(validated.problems)}")
     return EXIT_FAILED if has_errors(validated.problems) else EXIT_OK
 
 
@@ -99,7 +99,7 @@ def ready(
     else:
         show_ready(made, dry_run=dry_run)
         if made.queued and not dry_run:
-            say("next: gitorch run")
+            say(f"next: gitorch run{' -j 2' if len(made.queued) > 1 else ''}")
     return EXIT_FAILED if has_errors(made.problems) else EXIT_OK
 
 
@@ -116,11 +116,10 @@ def show_ready(made: Ready, *, dry_run: bool, quiet: bool = False) -> None:
         say("nothing new to queue; --again makes a run anew")
     broken = len(made.validated.configs) - len(made.validated.valid)
     if broken:
-        say(f"Nothing was queued of {broken} config{'s' if broken > 1 else ''} with problems")
+        say(f"Nothing was queued of {counted(broken, 'config')} with problems")
     if made.queued and made.pin:
         verb = "Would queue" if dry_run else "Queued"
-        count = len(made.queued)
-        say(f"{verb} {count} run{'s' if count > 1 else ''} at {made.pin.commit[:12]}")
+        say(f"{verb} {counted(len(made.queued), 'run')} at {made.pin.commit[:12]}")
     if dry_run:
         print_expansion(made.points)
     elif not quiet:
@@ -157,7 +156,7 @@ def say_expanded(validated: Validated) -> None:
     if sweeps:
         runs = sum(len(config.specs) for config in sweeps)
         of = f" ({plain(' x '.join(sweeps[0].dimensions))})" if len(sweeps) == 1 else ""
-        say(f"Expanded {len(sweeps)} config{'s' if len(sweeps) > 1 else ''} to {runs} run{'s' if runs > 1 else ''}{of}")
+        say(f"Expanded {counted(len(sweeps), 'config')} to {counted(runs, 'run')}{of}")
 
 
 def say_skipped(skipped: Sequence[Skipped]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,7 @@ from gitorch.cli.arguments import Chosen, Json, OfWhere, Overrides, none_selecte
 from gitorch.cli.boundary import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, guarded, print_json
 from gitorch.cli.commands.prepare import has_errors, show_ready
 from gitorch.cli.style import has_colors, plain, say
+from gitorch.model.phrases import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -190,9 +192,9 @@ def say_worked(worked: Worked) -> None:
     if not worked.runs:
         say("stopped" if worked.interrupted else "nothing to do: no task can be run")
         return
-    counts: dict[str, int] = {}
-    for ended in worked.runs:
-        counts[str(ended.status)] = counts.get(str(ended.status), 0) + 1
+    counts = Counter(ended.status for ended in worked.runs)
     said = ", ".join(f"{count} {status}" for status, count in counts.items())
-    many = f"{len(worked.runs)} run{'s' if len(worked.runs) > 1 else ''}"
-    say(f"{many}: {said}" + ("; stopped, what is left waits in the queue" if worked.interrupted else ""))
+    say(
+        f"{counted(len(worked.runs), 'run')}: {said}"
+        + ("; stopped, what is left waits in the queue" if worked.interrupted else "")
+    )

@@ -9,6 +9,7 @@ from gitorch.errors import Refused
 from gitorch.git import pins, worktrees
 from gitorch.git.admin import admin_directory, only_one_at
 from gitorch.git.artifacts import complete_copies, has_copies, original_name
+from gitorch.model.phrases import some
 from gitorch.model.record import Record
 from gitorch.worker import leftovers, outputs
 from gitorch.worker.health.checkup import Checkup, Finding, named
@@ -113,5 +114,4 @@ def _is_large(record: Record, name: str) -> bool:
 
 
 def _some(records: list[Record]) -> str:
-    more = f" and {len(records) - _NAMED} more" if len(records) > _NAMED else ""
-    return ", ".join(map(named, records[:_NAMED])) + more
+    return some([named(record) for record in records], _NAMED)

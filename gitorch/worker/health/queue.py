@@ -11,6 +11,7 @@ from gitorch.engines.sweep import sweep
 from gitorch.errors import Busy, GitorchError
 from gitorch.model.outcome import Kind, Outcome
 from gitorch.model.payload import Payload
+from gitorch.model.phrases import counted
 from gitorch.model.record import Record
 from gitorch.model.status import LIVE, Status
 from gitorch.queue.examine import damage
@@ -37,7 +38,7 @@ def check_file(checkup: Checkup) -> Iterator[Finding]:
     if not path.exists():
         count = len(checkup.live())
         if count:
-            message = f"{path} is gone, and {count} run{'s' if count > 1 else ''} should be in it"
+            message = f"{path} is gone, and {counted(count, 'run')} should be in it"
             yield checkup.found("queue-missing", message, mend=lambda: catch_up(site))
         return
     try:
@@ -71,7 +72,7 @@ def check_workers(checkup: Checkup) -> Iterator[Finding]:
     for worker in workers:
         if worker.id not in alive:
             count = len(site.queue.running_of(worker.id))
-            message = f"the worker {worker.host}:{worker.pid} died with {count} task{'' if count == 1 else 's'} in hand"
+            message = f"the worker {worker.host}:{worker.pid} died with {counted(count, 'task')} in hand"
             yield checkup.found("dead-worker", message, mend=partial(_recover, checkup))
     known = {worker.id for worker in site.queue.workers()}
     for run in _lasting(lambda: dict.fromkeys(site.queue.doomed(), "")):
