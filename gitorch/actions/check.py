@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from gitorch.actions.ready import preview_pin
+from gitorch.actions.pinning import preview_pin
 from gitorch.actions.validate import Validated, validate
 from gitorch.worker.site import Site
 

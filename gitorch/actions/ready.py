@@ -10,14 +10,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from gitorch.actions.validate import SCHEMA, Validated, validate
-from gitorch.config.load import SUFFIXES, LoadedConfig, is_config
-from gitorch.errors import Busy, Refused
+from gitorch.actions.pinning import choose_pin
+from gitorch.actions.validate import Validated, validate
+from gitorch.config.load import LoadedConfig
+from gitorch.errors import Busy
 from gitorch.git import pins, worktrees
-from gitorch.git.snapshot import snapshot as take_snapshot
 from gitorch.model.identity import run_identity
 from gitorch.model.ids import run_id, run_path
-from gitorch.model.pin import Origin, Pin
+from gitorch.model.pin import Pin
 from gitorch.model.placeholders import fill
 from gitorch.model.problem import Problem
 from gitorch.model.record import Change, Data, Hold, Record, TaskRecord
@@ -32,9 +32,7 @@ from gitorch.worker.contents import Tell, unheard
 from gitorch.worker.recover import catch_up, new_run
 from gitorch.worker.site import Site
 
-_PATHS_NAMED = 10
 _PATIENCE_S = 60.0
-_LARGEST_UNTRACKED = 100 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +130,7 @@ def ready(
         site,
         paths,
         environment=environment,
-        choose_pin=lambda configs: _pin(site, configs, at=at, snapshot=snapshot),
+        choose_pin=lambda configs: choose_pin(site, configs, at=at, snapshot=snapshot),
         hashes_inputs=True,
         tell=tell,
         overrides=overrides,
@@ -165,79 +163,6 @@ def ready(
 
 def _candidate(config: LoadedConfig, spec: RunSpec, code: str, data: tuple[Data, ...]) -> _Candidate:
     return _Candidate(spec=spec, config=config, identity=run_identity(spec, code, data), data=data)
-
-
-def _pin(site: Site, configs: Sequence[LoadedConfig], *, at: str | None, snapshot: bool) -> tuple[Pin, tuple[str, ...]]:
-    """The commit to run, and what is to be said about it. Raises Refused where it would not be what the user sees."""
-    repository = site.repository
-    if at is not None:
-        return pins.resolve(repository, at), ()
-    modified, untracked = _dirt(site, configs)
-    if snapshot or repository.config("dirty") == "snapshot":
-        if not (modified or untracked):
-            return pins.resolve(repository), ()
-        return take_snapshot(repository, size_limit=_LARGEST_UNTRACKED), ()
-    notes = []
-    if untracked:
-        notes.append(f"untracked, so not in the run: {_some(untracked)}")
-    if not modified:
-        return pins.resolve(repository), tuple(notes)
-    if not all(spec.ignores_dirt for config in configs for spec in config.specs):
-        raise Refused(
-            f"uncommitted changes would not be in the run: {_some(modified)}",
-            hint="git commit -a, or gitorch ready --snapshot to pin the files as they are, "
-            "or --at HEAD to run without them",
-        )
-    notes.append(f"UNSAFE_ignoreDirtyCheck: these changes are not in the run: {_some(modified)}")
-    return pins.resolve(repository, origin=Origin.UNSAFE), tuple(notes)
-
-
-def preview_pin(site: Site, configs: Sequence[LoadedConfig]) -> tuple[Pin, tuple[str, ...]]:
-    """HEAD, for looking only; what is not committed is said."""
-    modified, untracked = _dirt(site, configs)
-    notes = [f"checked against HEAD, without uncommitted changes: {_some(modified)}"] if modified else []
-    notes += [f"untracked, so not in a run: {_some(untracked)}"] if untracked else []
-    return pins.resolve(site.repository), tuple(notes)
-
-
-def uncommitted_code(site: Site) -> str | None:
-    """The tracked files that are changed, configs aside, in a line; None where none is."""
-    modified, _ = _dirt(site, ())
-    return _some(modified) if modified else None
-
-
-def _dirt(site: Site, configs: Sequence[LoadedConfig]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Modified and untracked paths, configs and what they extend left out: those that are looked at, well-formed or
-    not, and all others.
-    """
-    repository = site.repository
-    given = {Path(config.file).resolve() for config in configs}
-    given |= {base.path.resolve() for config in configs for base in config.bases}
-    dirt = pins.dirt(repository)
-
-    def is_dirt(path: str) -> bool:
-        here = repository.root / path
-        return not (_is_config_file(here) or here.resolve() in given or was_config(path))
-
-    def was_config(path: str) -> bool:
-        """Deleted, no longer one, or one that another extends."""
-        return path.endswith(SUFFIXES) and path in site.code.configs(pins.resolve(repository).tree)
-
-    return tuple(filter(is_dirt, dirt.modified)), tuple(filter(is_dirt, dirt.untracked))
-
-
-def _is_config_file(path: Path) -> bool:
-    """Configs are no dirt, the record keeps them byte for byte; nor is what editors check them with."""
-    try:
-        return path.name == SCHEMA or (path.suffix in SUFFIXES and is_config(path.read_bytes()))
-    except OSError:
-        return False
-
-
-def _some(paths: Sequence[str]) -> str:
-    more = len(paths) - _PATHS_NAMED
-    named = (path.replace("\n", "\\n") for path in paths[:_PATHS_NAMED])  # in one line, whatever a file is called
-    return ", ".join(named) + (f" and {more} more" if more > 0 else "")
 
 
 @contextmanager

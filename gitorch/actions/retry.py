@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from gitorch.actions.lookup import records_of
-from gitorch.actions.ready import uncommitted_code
+from gitorch.actions.pinning import uncommitted_code
 from gitorch.actions.scratch import look_over, output_in, scratch
 from gitorch.actions.selection import Selection
 from gitorch.actions.transition import Changed, carry_out, select
