@@ -66,11 +66,10 @@ def render_groups(groups: Sequence[Group], aggregates: Sequence[str], *, colors:
     """One line a group: what its runs agree in, how many they are, and their metrics in numbers."""
     metrics = _union(group.metrics for group in groups)
     told = [aggregate for aggregate in aggregates if aggregate != "count"]
-    named = len(told) > 1
     header = [
         *(_short(name, metrics) for name in _union(group.by for group in groups)),
         "runs",
-        *(f"{metric} {aggregate}" if named else metric for metric in metrics for aggregate in told),
+        *(f"{metric} {aggregate}" for metric in metrics for aggregate in told),
     ]
     cells = [
         [

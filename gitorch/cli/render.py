@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -12,6 +11,7 @@ from gitorch.actions.status import LiveRun, SiteStatus
 from gitorch.cli.style import duration, local_time, number, one_line, paint, paint_status, plain, table
 from gitorch.model.compare import CodeDifference, OutputDifference, ValueDifference
 from gitorch.model.estimate import Estimate
+from gitorch.model.phrases import counted
 from gitorch.model.record import Record, TaskRecord
 from gitorch.model.spec import render_value
 from gitorch.model.status import Status
@@ -114,7 +114,7 @@ def render_status(status: SiteStatus, *, colors: bool) -> str:
         lines.append("")
     lines += [
         f"worker {live.worker.host}:{live.worker.pid}, since {local_time(live.worker.since)}, "
-        f"{live.tasks} task{'' if live.tasks == 1 else 's'}"
+        f"{counted(live.tasks, 'task')}"
         for live in status.workers
     ]
     return "\n".join(lines)
@@ -139,7 +139,7 @@ def size(count: int) -> str:
 
 
 def _files(count: int | None) -> str:
-    return "" if count is None else f"{count} file{'s' if count > 1 else ''}, "
+    return "" if count is None else f"{counted(count, 'file')}, "
 
 
 def _tasks(record: Record, origins: Mapping[str, str], colors: bool) -> list[str]:
@@ -210,19 +210,13 @@ def _more(count: int, what: str) -> list[str]:
 
 
 def _differences(title: str, difference: ValueDifference, letters: Sequence[str], colors: bool) -> list[str]:
-    changes = ["change"] if title == "metrics" else []
+    changes, show = (["change"], number) if title == "metrics" else ([], render_value)
     rows = []
     for key, values in difference.changed.items():
         shown = [value and value[:_DIGEST] for value in values] if title == "data" else values
-        cells = ["-" if value is None else _short(value) for value in shown]
+        cells = ["-" if value is None else plain(show(value)) for value in shown]
         rows.append([f"  {plain(key)}", *cells, *(_change(values[0], values[-1]) for _ in changes)])
     return table(rows, header=[title, *letters, *changes], colors=colors)
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, float):
-        return number(value)
-    return plain(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
 def _change(first: Any, last: Any) -> str:

@@ -41,8 +41,8 @@ def test_groups_say_of_how_many_values_a_number_is() -> None:
     ]
     groups = grouped(rows, [("params", "lr")], ["mean", "count"])
     assert render_groups(groups, ["mean", "count"], colors=False).splitlines() == [
-        "lr   runs    loss  f1",
-        "0.1  2 of 3  1.5   0.5 (of 1)",
+        "lr   runs    loss mean  f1 mean",
+        "0.1  2 of 3  1.5        0.5 (of 1)",
     ]
     assert render_groups_csv(groups).splitlines() == [
         "params.lr,runs,count,metrics.loss.mean,metrics.loss.count,metrics.f1.mean,metrics.f1.count",

@@ -81,7 +81,10 @@ def test_list_says_what_is_wrong_with_an_expression(swept: Path) -> None:
 
 def test_groups_over_seeds(swept: Path) -> None:
     assert gitorch(swept, "list", "--group", "lr").stdout == (
-        "lr    runs    accuracy  seed_used\n0.01  3       0.98      2\n0.1   3       0.8       2\nnone  0 of 1\n"
+        "lr    runs    accuracy mean  seed_used mean\n"
+        "0.01  3       0.98           2\n"
+        "0.1   3       0.8            2\n"
+        "none  0 of 1\n"
     )
     table = gitorch(
         swept, "list", "--group", "lr", "--aggregate", "mean,std,min,max,count", "--sort", "-accuracy"

@@ -42,10 +42,11 @@ def list_(
     limit: Annotated[int | None, typer.Option("-n", "--limit", metavar="N", help="The first N only.", min=1)] = None,
     group: Annotated[
         list[str] | None,
-        typer.Option("--group", metavar="KEY", help="One line for all complete runs that agree in it."),
+        typer.Option("--group", metavar="KEY", help="One line for all runs that agree in it."),
     ] = None,
     aggregate: Annotated[
-        list[str] | None, typer.Option("--aggregate", metavar="A", help="mean, std, min, max, count. [mean,count]")
+        list[str] | None,
+        typer.Option("--aggregate", metavar="A", help="mean, std, min, max, count of the complete. [mean,count]"),
     ] = None,
     all_columns: Annotated[bool, typer.Option("--all-columns", help="Also those in which no run differs.")] = False,
     json_: Json = False,
