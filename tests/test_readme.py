@@ -23,7 +23,7 @@ PROGRAMS = Path(sys.executable).parent
 # Where the commands under a heading belong. A new heading with commands must say so here.
 IN_THE_CLONE = ("Try it",)
 IN_THE_DEMO = ("Look around", "Penguins")
-IN_A_PROJECT = ("Your own project",)
+IN_A_PROJECT = ("Your own project", "Many runs")
 # Run elsewhere: by .ci/run, and by test_packaging.py.
 BY_CI = ("./demo/run", "./tests/run")
 BY_PACKAGING = ("pip install .",)

@@ -155,6 +155,8 @@ def demo(
         f"gitorch logs {last} --task evaluate",
         f"gitorch checkout-run {last}",
         f"gitorch rerun {first} --verify",
+        f"gitorch run -j 2 experiments/{last}.yaml -S learningRate=0.1,1.0 -S 'seed=range(1,4)'",
+        "gitorch list --group name,learningRate",
         "git log gitorch/results",
     ):
         say(f"  {command}")
