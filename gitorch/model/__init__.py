@@ -3,7 +3,7 @@
 The words, one meaning each:
 
 config            one YAML file.
-sweep             the part of a config that multiplies it.
+sweep             the part of a config that multiplies it; each combination of values that it comes to is a *point*.
 params            the keys of a config that are not gitorch's own, resolved; *swept* are those that the sweep varies.
 pin               commit oid + tree oid, and how it came about: clean HEAD, a named revision, a snapshot.
 run               one config with one set of params at one pin. Has an id. The durable account of it is its *record*.
@@ -19,7 +19,8 @@ engine            who executes an attempt.
 key               of the cache: a hash of all that a task's results depend on; another run that has it can *reuse* them.
 worktree          the git worktree a run executes in.
 output directory  where its tasks write.
-artifact          a kept output file.
+artifact          a kept output file; what `discard` names is left out.
+data              what the files of the *inputs* hold, by SHA-256.
 results branch    the orphan branch the records are committed to.
 workspace         the directory that holds worktrees and live outputs.
 """
