@@ -37,7 +37,8 @@ def _origin(site: Site, catalog: Catalog, record: Record, task: TaskRecord) -> s
         return f"computed, though run {other.id} has the same"
     if "code" in differs:
         differs["code"] = _changed_files(site, task, other.task(task.id))
-    return "computed: " + "; ".join(_in_words(kind, names) for kind, names in differs.items())
+    told = "; ".join(_in_words(kind, names) for kind, names in differs.items())
+    return f"computed: {told} (compared with run {other.id})"
 
 
 def _before(site: Site, catalog: Catalog, record: Record, task: TaskRecord) -> Record | None:

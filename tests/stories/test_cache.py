@@ -161,6 +161,9 @@ def test_show_says_where_results_come_from_or_why_they_were_computed(project: Pa
         lines = gitorch(project, "show", "@").stdout.splitlines()
         return next(line for line in lines if line.startswith("  prepare")).split("  ")[-1]
 
+    def compared_with(run: str) -> str:
+        return f" (compared with run {shown(project, run)['id']})"
+
     commit_files(project, {"Tasks.py": "", "lib/a.py": ""})
     config(project, counter, "a")
     gitorch(project, "run", "experiments/a.yaml")
@@ -171,15 +174,15 @@ def test_show_says_where_results_come_from_or_why_they_were_computed(project: Pa
     assert origin() == f"from run {first} (prepare)"
     config(project, counter, "a", seed=2)
     gitorch(project, "run", "experiments/a.yaml")
-    assert origin() == "computed: params: seed 1 -> 2"
+    assert origin() == f"computed: params: seed 1 -> 2 (compared with run {first})"
     commit_files(project, {"Tasks.py": "# changed\n", "lib/a.py": "changed"})
     gitorch(project, "run", "experiments/a.yaml")
-    assert origin() == "computed: code: Tasks.py differs"
+    assert origin() == "computed: code: Tasks.py differs" + compared_with("@~1")
     gitorch(project, "rerun", "@")
     assert origin() == "computed: a rerun reuses nothing"
     config(project, counter, "a", prepare=f"{PREPARE}; true")
     gitorch(project, "run", "experiments/a.yaml")
-    assert origin() == "computed: task: command differs; params: seed 2 -> 1"
+    assert origin() == "computed: task: command differs; params: seed 2 -> 1" + compared_with("@~1")
     gitorch(project, "ready", "--again", "experiments/a.yaml")
     gitorch(project, "run", "--no-cache")
     assert origin() == f"computed, though run {shown(project, '@~1')['id']} has the same"
@@ -203,7 +206,7 @@ def test_what_a_task_reads_and_what_was_done_before_it_count(project: Path, coun
         gitorch(project, "ready", "--again")
         gitorch(project, "run")
         lines = gitorch(project, "show", "@").stdout.splitlines()
-        return next(line for line in lines if line.startswith("  use")).split("  ")[-1]
+        return next(line for line in lines if line.startswith("  use")).split("  ")[-1].split(" (compared")[0]
 
     commit_files(project, {"Tasks.py": "", "data.csv": "1\n", "more/1.csv": "1\n"})
     assert run(1) == "computed: first of its kind"
