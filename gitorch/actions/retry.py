@@ -9,11 +9,11 @@ from gitorch.actions.pinning import uncommitted_code
 from gitorch.actions.scratch import look_over, output_in, scratch
 from gitorch.actions.selection import Selection
 from gitorch.actions.transition import Changed, carry_out, select
-from gitorch.config.near import did_you_mean
 from gitorch.errors import GitorchError, Refused, UsageError
 from gitorch.git import pins
 from gitorch.interpreter.preflight import PreflightConfig, PreflightTask
 from gitorch.model.identity import run_identity
+from gitorch.model.near import did_you_mean
 from gitorch.model.pin import Origin, Pin
 from gitorch.model.record import Record
 from gitorch.model.row import Row

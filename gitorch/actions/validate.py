@@ -18,13 +18,13 @@ from gitorch.actions.lookover import LookOver
 from gitorch.actions.scratch import look_over, output_in, scratch
 from gitorch.config.document import KeyPath
 from gitorch.config.load import ConfigContext, LoadedConfig, find_configs, is_config, load_config
-from gitorch.config.near import nearest_path
 from gitorch.errors import GitorchError, NotFound
 from gitorch.git import worktrees
 from gitorch.git.pins import ignored_paths
 from gitorch.interpreter.choose import choose
 from gitorch.interpreter.probe import Interpreter, probe, source_roots
 from gitorch.model.globs import literal_head, matcher
+from gitorch.model.near import nearest_path
 from gitorch.model.pin import Pin
 from gitorch.model.problem import Problem, Severity, has_errors
 from gitorch.model.spec import Resources, RunSpec

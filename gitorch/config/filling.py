@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from gitorch.config.document import KeyPath
-from gitorch.config.near import did_you_mean
 from gitorch.config.places import Misplaced, place_in
 from gitorch.config.reader import Reader
 from gitorch.model.cache import seen_params
+from gitorch.model.near import did_you_mean
 from gitorch.model.placeholders import Placeholder, fill, fill_text, is_known, placeholders, placeholders_of
 from gitorch.model.spec import RunSpec, TaskSpec, task_config
 

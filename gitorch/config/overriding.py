@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gitorch.config.document import Document, KeyPath, Node, Source, Span, grafted, list_node
-from gitorch.config.near import did_you_mean
 from gitorch.config.parameters import Parameters, Refusal
 from gitorch.config.parsing import parse_items
+from gitorch.model.near import did_you_mean
 from gitorch.model.problem import Problem, Severity
 from gitorch.model.sweep import parse_range
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from gitorch.config.near import nearest
 from gitorch.model.keys import Place, place_of
+from gitorch.model.near import nearest
 from gitorch.model.spec import OWN_KEYS, OWN_TASK_KEYS
 
 

@@ -15,13 +15,13 @@ from typing import Any, TypeVar
 from gitorch.config.address import parse_address
 from gitorch.config.document import Document, KeyPath
 from gitorch.config.filling import Filling
-from gitorch.config.near import did_you_mean
 from gitorch.config.parameters import Parameters
 from gitorch.config.places import Misplaced, input_place, place_in, relative_glob, relative_place
 from gitorch.config.reader import Reader
 from gitorch.config.schema import hint_on
 from gitorch.config.sweeping import Sweeping
 from gitorch.model.ids import is_id_prefix
+from gitorch.model.near import did_you_mean
 from gitorch.model.problem import Severity
 from gitorch.model.quantities import parse_duration, parse_size
 from gitorch.model.spec import (

@@ -7,11 +7,11 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from gitorch.config.document import KeyPath
-from gitorch.config.near import did_you_mean
 from gitorch.config.parameters import Parameters, Refusal
 from gitorch.config.reader import Reader
 from gitorch.config.schema import hint_on
 from gitorch.model.keys import Place
+from gitorch.model.near import did_you_mean
 from gitorch.model.placeholders import placeholders_of
 from gitorch.model.problem import Severity, has_errors
 from gitorch.model.spec import RunSpec, render_value

@@ -15,12 +15,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gitorch.config.near import nearest
 from gitorch.errors import GitorchError
 from gitorch.git.code import TreeFile
 from gitorch.git.objects import read_objects
 from gitorch.model.globs import is_glob, matcher
 from gitorch.model.inputs import entries_of
+from gitorch.model.near import nearest
 from gitorch.model.payload import Payload
 from gitorch.model.record import Data, Record
 from gitorch.model.spec import RunSpec, TaskSpec

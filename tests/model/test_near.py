@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gitorch.config.near import did_you_mean, nearest, nearest_path
+from gitorch.model.near import did_you_mean, nearest, nearest_path
 from gitorch.model.spec import OWN_KEYS, OWN_TASK_KEYS
 
 
