@@ -21,10 +21,10 @@ from gitorch.git import artifacts, worktrees
 from gitorch.git.artifacts import Stored, Unkeepable
 from gitorch.git.worktrees import UNMODIFIED, Modified
 from gitorch.model import metrics, policy, record
+from gitorch.model.endings import Collected
 from gitorch.model.metrics import Metrics
 from gitorch.model.outcome import Kind, Outcome
 from gitorch.model.policy import Next
-from gitorch.model.record import Collected
 from gitorch.model.status import Status
 from gitorch.tools.readable_json import render_json
 from gitorch.worker import log, outputs

@@ -16,9 +16,10 @@ from gitorch.git.repack import maybe_repack
 from gitorch.git.results import Change
 from gitorch.git.trees import Entry
 from gitorch.model.announce import AttemptEnded, TaskReused
+from gitorch.model.endings import after_attempt, after_reuse
 from gitorch.model.ids import run_path
 from gitorch.model.outcome import Kind, Outcome
-from gitorch.model.record import Record, TaskRecord, after_attempt, after_reuse
+from gitorch.model.record import Record, TaskRecord
 from gitorch.model.status import Status
 from gitorch.queue.queue import AttemptEnd
 from gitorch.tools.clock import stamp

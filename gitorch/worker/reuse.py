@@ -16,8 +16,9 @@ from gitorch.git import artifacts
 from gitorch.git.results import Look
 from gitorch.git.trees import Entry
 from gitorch.model.cache import Dependencies, dependencies, digest_of, outputs_of
+from gitorch.model.endings import Collected, Reuse
 from gitorch.model.ids import run_path
-from gitorch.model.record import CacheEntry, Collected, Output, Record, Reuse, Source
+from gitorch.model.record import CacheEntry, Output, Record, Source
 from gitorch.model.status import Status
 from gitorch.tools.clock import now
 from gitorch.worker.attempt import Attempt

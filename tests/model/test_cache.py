@@ -8,21 +8,18 @@ from typing import Any
 import pytest
 
 from gitorch.model.cache import dependencies, digest_of, outputs_of, what_differs
+from gitorch.model.endings import Collected, Reuse, after_attempt, after_reuse
 from gitorch.model.outcome import Kind, Outcome
 from gitorch.model.pin import Pin
 from gitorch.model.record import (
     Attempt,
     CacheEntry,
     Change,
-    Collected,
     Data,
     Output,
     Record,
-    Reuse,
     Source,
     TaskRecord,
-    after_attempt,
-    after_reuse,
 )
 from gitorch.model.spec import Cache, Resources, Retries, RunSpec, TaskSpec
 from gitorch.model.status import Status

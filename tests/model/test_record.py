@@ -10,6 +10,7 @@ import pytest
 
 from gitorch.model import transitions
 from gitorch.model.compare import CodeDifference, compare_records
+from gitorch.model.endings import Collected, after_attempt
 from gitorch.model.identity import run_identity
 from gitorch.model.outcome import Kind, Outcome
 from gitorch.model.overlay import laid_over
@@ -19,11 +20,9 @@ from gitorch.model.record import (
     HISTORY_KEPT,
     Attempt,
     Change,
-    Collected,
     Output,
     Record,
     TaskRecord,
-    after_attempt,
 )
 from gitorch.model.spec import RunSpec, TaskSpec
 from gitorch.model.status import Status
