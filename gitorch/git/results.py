@@ -24,6 +24,7 @@ from gitorch.git.command import call_git_items, call_git_lines, call_git_success
 from gitorch.git.lock import locked
 from gitorch.git.objects import read_objects
 from gitorch.git.pack import KeptPack, Kind, PackWriter
+from gitorch.git.recent import Recent
 from gitorch.git.refs import move_ref, read_ref
 from gitorch.git.repository import Repository
 from gitorch.git.trees import FILE, Edits, Entry, find, parse_tree
@@ -69,6 +70,7 @@ class ResultsBranch:
         self.name = repo.config("branch") or DEFAULT_BRANCH
         self.ref = f"refs/heads/{self.name}"
         self._changes = 0
+        self._recent = Recent()
 
     def tip(self) -> str | None:
         """The newest commit; of a branch that is not there, the one it would be brought back from."""
@@ -215,7 +217,7 @@ class ResultsBranch:
         Raises Refused where the branch cannot be gitorch's, Busy where somebody else holds it for long.
         """
         with locked(self.repo):
-            change = Change(self.repo, self.ref, self._brought_back())
+            change = Change(self.repo, self.ref, self._brought_back(), self._recent)
             try:
                 yield change
             finally:
@@ -327,10 +329,11 @@ class Look:
 class Change:
     """Edits to the branch that become visible together, when they are committed. Made by `ResultsBranch.changing`."""
 
-    def __init__(self, repo: Repository, ref: str, tip: str | None) -> None:
+    def __init__(self, repo: Repository, ref: str, tip: str | None, recent: Recent) -> None:
         self._repo = repo
         self._ref = ref
         self._tip = tip
+        self._recent = recent
         self._edits = Edits()
         self._pack: PackWriter | None = None
         if tip is None:
@@ -360,7 +363,9 @@ class Change:
             self._edits.put(os.fsencode(path), Entry(mode, self._packing().add(Kind.BLOB, data)))
 
     def put_record(self, record: dict[str, Any]) -> None:
-        self.put(f"{run_path(record['id'])}/record.json", render_json(record))
+        with _explained():
+            written = self._add(Kind.BLOB, render_json(record))
+        self._edits.put(os.fsencode(f"{run_path(record['id'])}/record.json"), Entry(FILE, written))
 
     def remove(self, path: str) -> None:
         """Remove the file or directory at `path`, if it is there."""
@@ -391,11 +396,11 @@ class Change:
     def _committed(self, message: bytes, published: list[KeptPack]) -> str | None:
         """The new tip, or None where the branch is no longer at the one this built upon."""
         base = self._tree()
-        tree = self._edits.apply(base, self._read, lambda data: self._packing().add(Kind.TREE, data))
+        tree = self._edits.apply(base, self._read, lambda data: self._add(Kind.TREE, data))
         if tree == base and self._tip:
             return self._tip
-        tree = tree or self._packing().add(Kind.TREE, b"")
-        commit = self._packing().add(Kind.COMMIT, _render_commit(tree, self._tip, self._repo, message)).hex()
+        tree = tree or self._add(Kind.TREE, b"")
+        commit = self._add(Kind.COMMIT, _render_commit(tree, self._tip, self._repo, message)).hex()
         published.append(self._packing().publish())
         self.close()
         if not move_ref(self._repo, self._ref, self._tip, commit, "gitorch"):
@@ -410,8 +415,16 @@ class Change:
         return _tree_of(self._read(bytes.fromhex(self._tip)))
 
     def _read(self, oid: bytes) -> bytes:
-        data = self._pack.read(oid) if self._pack else None
+        data = self._recent.get(oid)
+        if data is None and self._pack:
+            data = self._pack.read(oid)
         return self._repo.pygit.odb.read(oid.hex())[1] if data is None else data
+
+    def _add(self, kind: Kind, data: bytes) -> bytes:
+        """The oid of an object that the next change reads again."""
+        oid = self._packing().add(kind, data)
+        self._recent.put(oid, data)
+        return oid
 
     def _packing(self) -> PackWriter:
         if self._pack is None:
