@@ -22,7 +22,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import commit_files, git, gitorch, gitorch_json, started, write
+from tests.conftest import commit_files, git, gitorch, gitorch_json, started, wait_for, write
 from tests.faults.test_faults import assert_sound_at, statuses
 
 # Nothing but what is flushed goes to the disk for as long as a test takes.
@@ -93,6 +93,15 @@ def root(disks: Disks, tmp_path: Path) -> Path:
     return root
 
 
+def stop(process: subprocess.Popen[str]) -> None:
+    """Stop a process; a thread of it may be flushing just then, and stops when it has done that."""
+    process.send_signal(signal.SIGSTOP)
+    threads = Path(f"/proc/{process.pid}/task")
+    wait_for(
+        lambda: all((thread / "stat").read_text().rpartition(")")[2].split()[0] == "T" for thread in threads.iterdir())
+    )
+
+
 def test_after_ready(disks: Disks, root: Path) -> None:
     write(root, "experiments/a.yaml", "tasks: [{id: t, command: echo done}]\n")
     write(root, "README.md", "Changed, and only in the snapshot.\n")
@@ -123,7 +132,7 @@ def test_after_run_has_said_that_a_task_is_complete(disks: Disks, root: Path, tm
     for line in worker.stderr:
         if "first COMPLETE" in line:
             break
-    worker.send_signal(signal.SIGSTOP)  # lest a later flush carries along what was not flushed when it spoke
+    stop(worker)  # lest a later flush carries along what was not flushed when it spoke
     disks.cut()
     worker.kill()
     worker.communicate(timeout=20)
