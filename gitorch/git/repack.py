@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from gitorch.git.command import call_git, child_environment
 from gitorch.git.repository import Repository
 
-_PACKS_BEFORE_REPACK = 30
+_PACKS_BEFORE_REPACK = 50
 # By geometry, so that large packs are left alone and the whole costs no more than what is new.
 _REPACK = ("repack", "-d", "-q", "-n", "--geometric=2")
 
