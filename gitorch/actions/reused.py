@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from gitorch.errors import GitorchError
-from gitorch.model.cache import what_differs
+from gitorch.model.cache import params_counted, what_differs
+from gitorch.model.compare import differing, flattened
 from gitorch.model.phrases import some
 from gitorch.model.record import Record, TaskRecord
 from gitorch.model.status import Status
@@ -42,11 +46,19 @@ def _origin(site: Site, catalog: Catalog, record: Record, task: TaskRecord) -> s
 
 
 def _before(site: Site, catalog: Catalog, record: Record, task: TaskRecord) -> Record | None:
-    """The run of the same name that was the last before this one to have such results."""
+    """Of the runs of the same name that had such results before this one: the last with the most alike parameters."""
     runs = catalog.computed_like(record.name, task.id)
     earlier = runs[runs.index(record.id) + 1 :] if record.id in runs else runs
-    found = next(iter(site.results.records_of(earlier[:1])), None)
+    likest = min(catalog.rows(earlier), key=lambda row: _unlike(record, task, row.params), default=None)
+    found = next(iter(site.results.records_of([likest.id] if likest else [])), None)
     return Record.from_json(found) if found else None
+
+
+def _unlike(record: Record, task: TaskRecord, params: Mapping[str, Any]) -> tuple[int, int]:
+    """In how many parameters that count for the task another run's differ from its own; and in how many at all."""
+    changed = differing([flattened(record.spec.params), flattened(params)]).changed
+    counted = flattened(params_counted(record.spec, task.spec))
+    return len(changed.keys() & counted.keys()), len(changed)
 
 
 def _changed_files(site: Site, task: TaskRecord, other: TaskRecord) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from gitorch.config.document import Document, KeyPath, Node, Source, Span, grafted, list_node
 from gitorch.config.parameters import Parameters, Refusal
@@ -61,6 +62,9 @@ class _Overriding:
         if value is None:
             return
         swept = self._swept_at(key.text)
+        if any(isinstance(point, dict) and key.text in point for point in self._items("include")):
+            message = f"'include' sets '{key.text}' too, and the points that it lists keep their values"
+            self._complain(key.problem(message, severity=Severity.WARNING))
         if is_sweep:
             self._graft(swept or ("gitorch", "matrix", key.text), value, key)
         elif swept:
@@ -89,6 +93,11 @@ class _Overriding:
     def _swept_at(self, key: str) -> KeyPath | None:
         paths = (("gitorch", name, key) for name in ("matrix", "zip"))
         return next((path for path in paths if self.document.node(path)), None)
+
+    def _items(self, name: str) -> list[Any]:
+        """What is listed in this part of the sweep; nothing where it is no list."""
+        found = self.document.node(("gitorch", name))
+        return found.value if found and isinstance(found.value, list) else []
 
     def _repeated(self, value: Node, swept: KeyPath) -> Node:
         """One value in the place of a list; of lists that are taken together as often as that was long."""

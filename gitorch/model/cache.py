@@ -45,7 +45,7 @@ def dependencies(record: Record, task: TaskSpec, code: str) -> Dependencies | No
         return None
     return Dependencies(
         work=_work(record.spec, task),
-        params=_params(record.spec, task),
+        params=params_counted(record.spec, task),
         code=code,
         inputs=inputs,
         before=digest_of(outputs_before(record, task)),
@@ -80,7 +80,7 @@ def what_differs(record: Record, other: Record, task: str) -> dict[str, list[str
     mine, its = record.task(task), other.task(task)
     found = {
         "task": list(differing([_work(other.spec, its.spec), _work(record.spec, mine.spec)]).changed),
-        "params": _changes(_params(other.spec, its.spec), _params(record.spec, mine.spec)),
+        "params": _changes(params_counted(other.spec, its.spec), params_counted(record.spec, mine.spec)),
         "inputs": list(differing([_inputs(other, its.spec) or {}, _inputs(record, mine.spec) or {}]).changed),
     }
     differs = {kind: names for kind, names in found.items() if names}
@@ -109,7 +109,7 @@ def _work(spec: RunSpec, task: TaskSpec) -> dict[str, Any]:
     }
 
 
-def _params(spec: RunSpec, task: TaskSpec) -> dict[str, Any]:
+def params_counted(spec: RunSpec, task: TaskSpec) -> dict[str, Any]:
     """Those that `cache` names, by default all, and always those that the command does."""
     seen = seen_params(spec, task)
     named = task.cache.params if task.cache else None

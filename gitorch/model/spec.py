@@ -180,8 +180,9 @@ class RunSpec:
 
     @property
     def label(self) -> str:
-        """The name and what is swept: `penguins learningRate=0.1 seed=2`."""
-        return " ".join([self.name, *(f"{key}={render_value(self.value(key))}" for key in self.swept)])
+        """The name and what is swept, in one line: `penguins learningRate=0.1 seed=2`."""
+        parts = [self.name, *(f"{key}={render_value(self.value(key))}" for key in self.swept)]
+        return " ".join(parts).replace("\n", "\\n")
 
     def value(self, key: str) -> Any:
         """The value of a parameter, dotted where it lies in a mapping or a task; None where there is none."""

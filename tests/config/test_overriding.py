@@ -129,6 +129,15 @@ def test_what_is_refused(option: str, message: str, at: str) -> None:
     assert config.specs == ()
 
 
+@pytest.mark.parametrize("option", ["lr=4", "lr=4,5"])
+def test_that_points_of_their_own_keep_their_values_is_said(option: str) -> None:
+    config = load(option, text="gitorch: {include: [{lr: 1}, {lr: 2, seed: 3}]}\ntasks: [{id: a, command: 'true'}]\n")
+    (problem,) = config.problems
+    assert (problem.severity, marked(problem)) == ("warning", "lr")
+    assert problem.message == "'include' sets 'lr' too, and the points that it lists keep their values"
+    assert {"p lr=1", "p lr=2 seed=3"} <= {spec.label for spec in config.specs}
+
+
 @pytest.mark.parametrize("option", ["lR=1", "lR=1,2", "model.dept=1"])
 def test_a_new_key_that_is_nearly_an_old_one_is_warned_of(option: str) -> None:
     config = load(option)

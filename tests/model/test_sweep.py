@@ -205,6 +205,10 @@ def test_a_label_says_only_what_the_point_has() -> None:
     assert laid({}).label == "penguins"
 
 
+def test_a_label_is_one_line() -> None:
+    assert laid({"lr": "a\nb"}).label == r"penguins lr=a\nb"
+
+
 def test_ten_thousand_points_are_laid_in_no_time() -> None:
     sweep = Sweep(
         matrix={"lr": range(100), "model.depth": range(50), "tasks.train.epochs": [1, 2]},

@@ -182,7 +182,8 @@ def test_show_says_where_results_come_from_or_why_they_were_computed(project: Pa
     assert origin() == "computed: a rerun reuses nothing"
     config(project, counter, "a", prepare=f"{PREPARE}; true")
     gitorch(project, "run", "experiments/a.yaml")
-    assert origin() == "computed: task: command differs; params: seed 2 -> 1" + compared_with("@~1")
+    told = f"computed: task: command differs; code: Tasks.py differs (compared with run {first})"
+    assert origin() == told, "the last run with its seed, not the last of all"
     gitorch(project, "ready", "--again", "experiments/a.yaml")
     gitorch(project, "run", "--no-cache")
     assert origin() == f"computed, though run {shown(project, '@~1')['id']} has the same"
