@@ -118,6 +118,9 @@ def _settled(record: Record, *, at: str, by: str, why: str | None) -> Record:
     record = replace(record, status=status, ended=at if over else None)
     if status is record.history[-1].target:
         return record
+    if status is Status.ERROR:  # also of what failed before the task that ended last
+        failed = [task for task in record.tasks if task.status is Status.ERROR and task.attempts]
+        why = "; ".join(f"{task.id}: {task.attempts[-1].outcome}" for task in failed)
     return noted(record, Change(at=at, source=record.history[-1].target, target=status, by=by, why=why))
 
 

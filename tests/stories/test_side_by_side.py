@@ -149,3 +149,15 @@ def test_a_task_of_an_earlier_commit_beside_one_of_a_later(project: Path, diamon
     gitorch(project, "run", "-j", "2")
     assert {task["pin"]["commit"] for task in shown(project)["tasks"]} == {second}
     assert attempts(diamond) == {"left": ["1", "2"], "right": ["1", "2", "3"], "last": ["1"]}
+
+
+def test_the_history_says_what_failed_although_another_task_ended_last(project: Path) -> None:
+    config = """
+        tasks:
+          - {id: bad, command: exit 3, needs: []}
+          - {id: slow, command: "sleep 0.3", needs: []}
+    """
+    write(project, "experiments/both.yaml", config)
+    gitorch(project, "run", "experiments/both.yaml", "-j", "2", code=1)
+    ended = gitorch_json(project, "show", "@")["run"]["history"][-1]
+    assert (ended["to"], ended["why"]) == ("ERROR", "bad: exit code 3")
