@@ -65,7 +65,7 @@ def _in_groups(
     for aggregate in aggregates:
         if aggregate not in AGGREGATES:
             raise UsageError(f"no aggregate {aggregate!r}", hint=f"there are: {', '.join(AGGREGATES)}")
-    paths = [field(name, rows) for name in names]
+    paths = [field(name, rows, prefer="params") for name in names]
     groups = grouped(rows, paths, aggregates)
     if keys:
         groups = sorted_by(groups, [(_of_group(path, paths, aggregates[0]), descending) for path, descending in keys])

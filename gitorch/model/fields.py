@@ -39,10 +39,11 @@ def is_field(path: Path) -> bool:
     return path[0] in KINDS if len(path) > 1 else path[0] in OWN
 
 
-def field(name: str, rows: Iterable[Row]) -> Path:
+def field(name: str, rows: Iterable[Row], *, prefer: str | None = None) -> Path:
     """What a column's name means among `rows`: a field in full, or the end of one that is the only one to end so.
 
-    Raises UsageError. Where there is no run yet, nobody can tell.
+    `prefer`, one of KINDS, decides between a parameter and a metric of that name. Raises UsageError. Where there is no
+    run yet, nobody can tell.
     """
     if name in OWN or name in _TITLES:
         return (_TITLES.get(name, name),)
@@ -50,6 +51,8 @@ def field(name: str, rows: Iterable[Row]) -> Path:
     path = tuple(name.split("."))
     if path in known or (not known and is_field(path)):
         return path
+    if prefer and (prefer, *path) in known:
+        return (prefer, *path)
     found = meant(name, known)
     if len(found) == 1 and name in (found[0][-1], ".".join(found[0][1:]), ".".join(found[0])):
         return found[0]

@@ -48,6 +48,7 @@ def test_a_column_that_there_is_not() -> None:
     with pytest.raises(UsageError) as raised:
         field("loss", [row({"loss": 1}, {"loss": 2})])
     assert raised.value.hint == "did you mean params.loss or metrics.loss?"
+    assert field("loss", [row({"loss": 1}, {"loss": 2})], prefer="params") == ("params", "loss")
     with pytest.raises(UsageError, match="no column 'quite else'"):
         field("quite else", [ROW])
     assert field("params.lr", []) == ("params", "lr"), "where there is no run, nobody can tell"
