@@ -46,7 +46,9 @@ from gitorch.worker.surroundings import Surroundings
 LARGEST_BATCH = 64
 GATHERING_S = 0.05  # an end waits so long for others to be committed with it, unless a slot is waiting for the commit
 PREPARERS = 4
-SHORT_S = 1.0  # while attempts take less, tasks are claimed ahead, and no longer kept waiting for their slots
+# While attempts take less, tasks are claimed ahead, and no longer kept waiting for their slots: all who look see them
+# running, though they are about to.
+SHORT_S = 0.25
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SWITCH_S = 0.0005  # a slot that is free must not wait 5 ms, Python's own, for a thread that commits
 DEAD_S = 2.0  # how often it is looked whether another worker has died

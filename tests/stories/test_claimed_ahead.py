@@ -58,7 +58,7 @@ def test_a_worker_that_is_told_to_stop_gives_it_back(
     project: Path, tmp_path: Path, worker: subprocess.Popen[str]
 ) -> None:
     worker.send_signal(signal.SIGINT)
-    wait_for(lambda: status_of(project, "last") == "WAITING", 0.9)
+    wait_for(lambda: status_of(project, "last") == "WAITING")
     (tmp_path / "go").touch()
     worker.communicate()
     gitorch(project, "run")
