@@ -76,6 +76,7 @@ def test_list_says_what_is_wrong_with_an_expression(swept: Path) -> None:
     none = gitorch(swept, "list", "--where", "metrics.acuracy > 0")
     assert none.stdout == ""
     assert "no run matches; no run has metrics.acuracy; did you mean metrics.accuracy?" in none.stderr
+    assert "exclude each other" in gitorch(swept, "list", "--json", "--csv", code=2).stdout
     assert gitorch(swept, "list", "--sort", "sed", code=2).stderr.endswith("did you mean params.seed?\n")
 
 

@@ -56,7 +56,10 @@ def list_(
     from gitorch.actions.listing import listing  # noqa: PLC0415
     from gitorch.cli.listing import render_csv, render_groups, render_groups_csv, render_list  # noqa: PLC0415
     from gitorch.cli.pager import paged  # noqa: PLC0415
+    from gitorch.errors import UsageError  # noqa: PLC0415
 
+    if json_ and csv:
+        raise UsageError("--json and --csv exclude each other")
     site = site_here()
     found = listing(site, where=where, sort=sort or (), limit=limit, group=group or (), aggregates=aggregate or ())
     if json_:
