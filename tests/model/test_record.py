@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -175,3 +176,8 @@ def test_the_same_run_is_known_whatever_it_is_called() -> None:
     assert run_identity(spec, "code") == run_identity(replace(spec, name="other", swept=()), "code")
     assert run_identity(spec, "code") != run_identity(spec, "other code")
     assert run_identity(spec, "code") != run_identity(record(seed=2).spec, "code")
+
+
+def test_a_record_from_before_there_were_sweeps_is_read_and_written_as_it_was() -> None:
+    before = json.loads(Path(__file__).with_name("record-before-sweeps.json").read_text())
+    assert Record.from_json(before).to_json() == before

@@ -14,7 +14,7 @@ import pytest
 from gitorch.errors import Busy, Refused
 from gitorch.model.outcome import Kind, Outcome
 from gitorch.model.status import QUEUED, Status
-from gitorch.queue.queue import AttemptEnd, Claim, NewRun, NewTask, Queue, QueueBroken, Worker
+from gitorch.queue.queue import VERSION, AttemptEnd, Claim, NewRun, NewTask, Queue, QueueBroken, Worker
 from gitorch.queue.statements import schema, statements
 
 FAILED = Outcome(kind=Kind.EXIT_CODE, exit_code=1)
@@ -253,9 +253,10 @@ def test_every_statement_is_explained_and_used() -> None:
     assert unused == []
 
 
-def test_a_queue_of_the_first_format_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", range(1, VERSION))
+def test_a_queue_of_an_earlier_format_goes_on(tmp_path: Path, version: int) -> None:
     with sqlite3.connect(tmp_path / "old.db") as database:
-        database.executescript(Path(__file__).with_name("format-1.sql").read_text())
+        database.executescript(Path(__file__).with_name(f"format-{version}.sql").read_text())
     old = Queue.open(tmp_path / "old.db", home="here")
     Queue.open(tmp_path / "new.db", home="here")
     assert _structure(tmp_path / "old.db") == _structure(tmp_path / "new.db")
