@@ -61,7 +61,7 @@ ELSEWHERE = {
         "stories/test_odd_repositories.py: test_a_workspace_that_was_deleted_takes_no_result_with_it",
     ),
     "a database of an older and of a newer format": (
-        "queue/test_queue.py: test_a_queue_of_the_first_format_goes_on",
+        "queue/test_queue.py: test_a_queue_of_an_earlier_format_goes_on",
         "queue/test_queue.py: test_a_newer_format_is_refused_and_not_touched",
     ),
 }
