@@ -226,6 +226,8 @@ class _Composer:
         begun_here = what in ("could not find expected ':'", "found unexpected end of stream")
         mark = (error.context_mark if begun_here else None) or error.problem_mark or error.context_mark
         index = self._index(mark) if mark else 0
+        if what == _TOO_DEEP:
+            return Span(index, index + 1, self.source).problem(f"nested deeper than {DEEPEST} levels", None)
         hint = _SYNTAX_HINTS.get(what)
         if what == "found character that cannot start any token":
             hint = _TAB if self.source.text[index : index + 1] == "\t" else _QUOTE
@@ -265,6 +267,7 @@ def core_value(text: str) -> Any:
 
 _TAB = "YAML does not indent with tabs"
 _QUOTE = "quote the value"
+_TOO_DEEP = "exceeded maximum nesting depth"  # libyaml's own limit, from PyYAML 6.0.4 on, which it meets before we do
 _SYNTAX_HINTS = {
     "mapping values are not allowed in this context": "quote a value that holds ': ', or mend the indentation",
     "did not find expected key": "mend the indentation; quote a value that goes on after a }, a ] or a closing quote",
