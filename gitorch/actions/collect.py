@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+
+from msgspec import Struct
 
 from gitorch.actions.lookup import records_of
 from gitorch.actions.selection import Selection
@@ -29,8 +30,7 @@ from gitorch.worker.site import Site
 DEFAULT_RETENTION = "30d"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Collected:
+class Collected(Struct, frozen=True, kw_only=True):
     """What was done, or with `dry_run` what would be: packs are then only counted."""
 
     failed: tuple[Record, ...]  # as they were

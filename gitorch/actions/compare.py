@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gitorch.actions.logs import last_log
 from gitorch.actions.lookup import records_of
@@ -26,8 +27,7 @@ from gitorch.worker.catalog import Catalog
 from gitorch.worker.site import Site
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Compared:
+class Compared(Struct, frozen=True, kw_only=True):
     records: tuple[Record, ...]
     comparison: Comparison
 

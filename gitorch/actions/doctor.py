@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from gitorch.worker.health import branch, files, queue
 from gitorch.worker.health.checkup import Checkup, Finding
@@ -29,8 +30,7 @@ OF_THE_QUEUE: tuple[Check, ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Health:
+class Health(Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...]
 
     @property

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from gitorch.actions.selection import rows_where
 from gitorch.errors import UsageError
@@ -17,8 +18,7 @@ from gitorch.worker.site import Site
 DEFAULT_AGGREGATES = ("mean", "count")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listing:
+class Listing(Struct, frozen=True, kw_only=True):
     """`groups` are of all runs selected, where they were asked for; `aggregates` what they tell of metrics."""
 
     runs: tuple[Row, ...]

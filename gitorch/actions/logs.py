@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
+
+from msgspec import Struct
 
 from gitorch.actions.lookup import find_record
 from gitorch.errors import NotFound
@@ -21,8 +22,7 @@ _CHUNK = 1 << 16
 _PAUSE_S = 0.2
 
 
-@dataclass(frozen=True, slots=True)
-class LogPart:
+class LogPart(Struct, frozen=True):
     """Some bytes of one attempt's log; the first part of each is told by `begins`.
 
     `source`: the log is of this run, whose results the task was given.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gitorch.config.load import LoadedConfig
 from gitorch.interpreter.preflight import Complaint, PreflightConfig, PreflightTask
@@ -14,8 +15,7 @@ from gitorch.model.spec import RunSpec, task_config
 _ENOUGH = 20  # different complaints about one task
 
 
-@dataclass(frozen=True, slots=True)
-class LookOver:
+class LookOver(Struct, frozen=True):
     """`runs`: for each task handed over, by the key it was given, its id and the runs that it is of."""
 
     config: LoadedConfig

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from gitorch.actions.pinning import choose_pin
 from gitorch.actions.validate import Validated, validate
@@ -35,8 +36,7 @@ from gitorch.worker.site import Site
 _PATIENCE_S = 60.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Skipped:
+class Skipped(Struct, frozen=True, kw_only=True):
     """A run that is there already, or that another of this call is the same as (`status` None)."""
 
     id: str
@@ -60,8 +60,7 @@ class Skipped:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ready:
+class Ready(Struct, frozen=True, kw_only=True):
     """What `ready` did: the records it made and what was there already, in the order of the configs, and its pin."""
 
     points: tuple[Record | Skipped, ...]
@@ -94,8 +93,7 @@ class Ready:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Candidate:
+class _Candidate(Struct, frozen=True, kw_only=True):
     """A run that may be queued: what it is, the file it comes from, and whether the like of it is there."""
 
     spec: RunSpec

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from msgspec import Struct
 
 from gitorch.actions.compare import compare_code
 from gitorch.actions.lookup import find_record, records_of
@@ -26,8 +27,7 @@ from gitorch.worker.site import Site
 _NAMED = 10  # in the subject of a commit
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rerun:
+class Rerun(Struct, frozen=True, kw_only=True):
     """The new runs, and the runs that there could be none of, with why."""
 
     runs: tuple[Record, ...]

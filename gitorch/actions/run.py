@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from gitorch.actions.collect import fail_overdue, retention_of
 from gitorch.engines.registry import ENGINES
@@ -29,15 +30,13 @@ _CHECKED_OUT = (
 MOST_JOBS = 1000  # more tasks at a time than one worker's sockets, and one machine, are for
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunEnd:
+class RunEnd(Struct, frozen=True, kw_only=True):
     id: str
     label: str
     status: Status
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Worked:
+class Worked(Struct, frozen=True, kw_only=True):
     """The runs that this worker executed tasks of."""
 
     runs: tuple[RunEnd, ...]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gitorch.errors import UsageError
 from gitorch.model.row import Row
@@ -14,8 +15,7 @@ from gitorch.worker.catalog import Catalog
 from gitorch.worker.site import Site
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
+class Selection(Struct, frozen=True, kw_only=True):
     """Runs by what they are called, all or nothing; or by what they are, those that may."""
 
     references: Sequence[str] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from gitorch.actions.selection import Selection, selected
 from gitorch.actions.transition import Changed, Refusal, divided, require_own

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gitorch.actions.lookup import records_of
 from gitorch.actions.reused import origins
@@ -18,8 +20,7 @@ from gitorch.worker.catalog import Catalog
 from gitorch.worker.site import Site
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class Shown(Struct, frozen=True, kw_only=True):
     """`why` says why the run is not running, where it is not; `origins`, by task, where results of tasks with `cache`
     come from."""
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from gitorch.actions.waiting import Circumstances, circumstances, running_task, why
 from gitorch.model.estimate import Estimate, from_durations, from_progress, together
@@ -18,8 +19,7 @@ from gitorch.worker.events import read_progress
 from gitorch.worker.site import Site
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveRun:
+class LiveRun(Struct, frozen=True, kw_only=True):
     """A run that is not over. `task` is the one running, else the one to come, else the one in ERROR."""
 
     id: str
@@ -33,14 +33,12 @@ class LiveRun:
     why: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveWorker:
+class LiveWorker(Struct, frozen=True, kw_only=True):
     worker: Worker
     tasks: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SiteStatus:
+class SiteStatus(Struct, frozen=True, kw_only=True):
     counts: dict[Status, int]
     runs: tuple[LiveRun, ...]
     workers: tuple[LiveWorker, ...]

@@ -6,8 +6,9 @@ Results first, queue second. A crash between the two is mended at the next start
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from gitorch.actions.selection import Selection, selected
 from gitorch.errors import Refused
@@ -27,8 +28,7 @@ from gitorch.worker.site import Site
 Refusal = tuple[str, str | None]  # why not, and what is possible
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Changed:
+class Changed(Struct, frozen=True, kw_only=True):
     """Runs whose status was changed (id, from, to; None: it is gone), and those that it was refused for, with why."""
 
     runs: tuple[tuple[str, Status, Status | None], ...]

@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from gitorch.actions.lookover import LookOver
 from gitorch.actions.scratch import look_over, output_in, scratch
@@ -40,8 +41,7 @@ SCHEMA = ".gitorch.schema.json"  # beside the configs, so that an editor finds i
 ChoosePin = Callable[[Sequence[LoadedConfig]], tuple[Pin, tuple[str, ...]]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Validated:
+class Validated(Struct, frozen=True, kw_only=True):
     """`valid` are the configs without an error; `printed` is what validate() printed, by config file."""
 
     configs: tuple[LoadedConfig, ...]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gitorch.model.phrases import counted
 from gitorch.model.row import Row, TaskRow
@@ -17,8 +18,7 @@ from gitorch.worker.liveness import living
 from gitorch.worker.site import Site
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Circumstances:
+class Circumstances(Struct, frozen=True, kw_only=True):
     """The queue at one moment: its runs in the order in which they are begun, who is alive, what is free."""
 
     clone: str

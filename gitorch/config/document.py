@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, NamedTuple
+
+from msgspec import Struct
 
 from gitorch.model.problem import Problem, Severity
 
@@ -16,8 +17,7 @@ LONGEST_EXCERPT = 1_000  # characters of a line: a longer one is not shown
 KeyPath = tuple[str | int, ...]  # the keys and indexes that lead to a value, like ("tasks", 1, "method")
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """A text that values come from, where its lines begin and end, and where its last word ends."""
 
     file: str
@@ -68,8 +68,7 @@ class Span(NamedTuple):
 Children = Mapping[str, tuple[Span, "Node"]]  # by their keys, each with where the key stands
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(Struct, frozen=True):
     """One value and where it stands. `size` and `height` count what it holds, aliases expanded."""
 
     value: Any
@@ -110,8 +109,7 @@ def grafted(node: Node, path: KeyPath, value: Node | None, key: Span) -> Node:
     return mapping_node(children, node.span)
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(Struct, frozen=True):
     """A file's values. `root` is None where it holds nothing, or cannot be read."""
 
     source: Source

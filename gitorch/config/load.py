@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gitorch.config.document import Document, KeyPath, kind_of
 from gitorch.config.extending import SUFFIXES, Base, bases_named, extended
@@ -20,8 +22,7 @@ from gitorch.model.spec import RunSpec
 __all__ = ["SUFFIXES", "ConfigContext", "LoadedConfig", "configs_among", "find_configs", "is_config", "load_config"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadedConfig:
+class LoadedConfig(Struct, frozen=True, kw_only=True):
     """A config as read. `specs` is empty exactly where `problems` holds an error."""
 
     file: str

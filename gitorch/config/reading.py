@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import keyword
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
+
+from msgspec import Struct, field
 
 from gitorch.config.address import parse_address
 from gitorch.config.document import Document, KeyPath
@@ -43,8 +44,7 @@ _ENOUGH = 20  # tasks of a circle that are named
 _Quantity = TypeVar("_Quantity", int, float)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConfigContext:
+class ConfigContext(Struct, frozen=True, kw_only=True):
     """What a config is checked against: the work tree's `root`, the repository's remotes, name to address, and how many
     runs it may come to.
     """

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, Self
@@ -17,8 +16,7 @@ from gitorch.model.outcome import Kind, Outcome
 from gitorch.model.workspace import AttemptDirectory
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class Order(NamedTuple):
     """One attempt to execute. The directory exists; the attempt's log and status are written into it."""
 
     token: str  # names the attempt, and no other one ever
@@ -30,8 +28,7 @@ class Order:
     grace_s: float = 3.0  # from being asked to end until being made to
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
+class Ended(NamedTuple):
     """How an attempt ended. Of its processes none is left."""
 
     token: str

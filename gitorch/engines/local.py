@@ -9,10 +9,11 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+from msgspec import Struct
 
 import gitorch
 from gitorch.engines.contract import Capabilities, Ended, Order, recorded_end
@@ -30,8 +31,7 @@ supervise(int(sys.argv[2]), [int(end) for end in sys.argv[3:]])
 """
 
 
-@dataclass(frozen=True, slots=True)
-class _Submitted:
+class _Submitted(Struct, frozen=True):
     """An order that a slot has, and when we gave it."""
 
     order: Order

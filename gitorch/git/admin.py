@@ -21,9 +21,11 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
+
+from msgspec import Struct, field
+from msgspec.structs import asdict
 
 from gitorch.errors import Refused
 from gitorch.git.repository import Repository
@@ -46,8 +48,7 @@ def this_boot() -> str:
         return ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mark:
+class Mark(Struct, frozen=True, kw_only=True):
     """What a whole worktree holds: its commit, and the paths of the submodules that were filled, nested ones too.
 
     `target` is set while it is brought to another commit: then files of both may be there. `boot` names the time

@@ -18,9 +18,10 @@ import secrets
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NamedTuple
+
+from msgspec import Struct
 
 from gitorch.errors import GitorchError, NotFound, Refused
 from gitorch.git.repository import Repository
@@ -44,8 +45,7 @@ class Unkeepable(GitorchError):
     kind = "unkeepable"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stored:
+class Stored(Struct, frozen=True, kw_only=True):
     """A file that was read once and can be put on the branch: `data` is its bytes, a link's target, or a pointer."""
 
     size: int

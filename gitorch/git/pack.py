@@ -13,11 +13,12 @@ import os
 import secrets
 import struct
 import zlib
-from dataclasses import dataclass
 from enum import IntEnum
 from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from gitorch.tools.faults import boundary
 from gitorch.tools.files import sync_directory
@@ -118,8 +119,7 @@ class PackWriter:
         return digest.digest()
 
 
-@dataclass(frozen=True, slots=True)
-class KeptPack:
+class KeptPack(Struct, frozen=True):
     """A published pack that neither gc nor repack touches until it is released."""
 
     keep: Path

@@ -7,10 +7,11 @@ import hashlib
 import os
 import secrets
 import socket
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import Struct
 
 from gitorch.errors import NotFound, Refused, UsageError
 from gitorch.git.command import (
@@ -54,8 +55,7 @@ class Signature(NamedTuple):
     email: str
 
 
-@dataclass(frozen=True)
-class Repository:
+class Repository(Struct, frozen=True, dict=True):
     """A non-bare repository, seen from one of its worktrees.
 
     `root` is the top of the worktree it was called in, `git_dir` that worktree's own directory (HEAD, index),

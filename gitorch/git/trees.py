@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 DIRECTORY = 0o040000
 FILE = 0o100644
@@ -24,8 +25,7 @@ class Entry(NamedTuple):
     oid: bytes
 
 
-@dataclass(slots=True)
-class Edits:
+class Edits(Struct):
     """What is to be changed below one directory; `fresh`: whatever was there before is gone; `entered`: a file is gone
     that stood in its place, since something was put below, be it removed again.
 

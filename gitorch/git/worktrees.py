@@ -10,9 +10,10 @@ import os
 import secrets
 import shutil
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from gitorch.errors import NotFound, Refused
 from gitorch.git import admin

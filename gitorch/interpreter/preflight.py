@@ -16,9 +16,10 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
+
+from msgspec import Struct, field
 
 from gitorch import runner
 from gitorch.interpreter.probe import Interpreter
@@ -52,8 +53,7 @@ class Complaint(NamedTuple):
     where: Where
 
 
-@dataclass(slots=True)
-class Findings:
+class Findings(Struct):
     """What came of looking over one config; `printed` is what its tasks printed meanwhile, cut at 1 MiB."""
 
     complaints: list[Complaint] = field(default_factory=list)
@@ -119,8 +119,7 @@ class _Heard(NamedTuple):
     is_hang: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Process:
+class _Process(Struct, frozen=True):
     """A process that looks over one config after the other."""
 
     interpreter: Interpreter

@@ -12,10 +12,11 @@ import os
 import re
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from gitorch import runner
 from gitorch.errors import ProgramMissing, Refused
@@ -25,8 +26,7 @@ _PROGRAM = Path(runner.__file__).with_name("probe.py")
 _TIME_LIMIT_S = 60.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Interpreter:
+class Interpreter(Struct, frozen=True, kw_only=True, eq=False):
     """A Python, as it described itself at one time; another answer is another one. All paths are absolute."""
 
     executable: str  # the interpreter itself, where `python` is a version manager's shim

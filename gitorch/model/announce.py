@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from gitorch.model.outcome import Outcome
 from gitorch.model.status import Status
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptStarted:
+class AttemptStarted(Struct, frozen=True, kw_only=True):
     run: str
     label: str
     task: str
@@ -19,8 +19,7 @@ class AttemptStarted:
     events: Path  # the file that the attempt reports its progress to
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptEnded:
+class AttemptEnded(Struct, frozen=True, kw_only=True):
     """`status` is the task's, `run_status` the run's; `tail` and `location` (file:line) explain a failure."""
 
     run: str
@@ -36,8 +35,7 @@ class AttemptEnded:
     has_unkept_files: bool = False  # its outputs could not all be kept: the live ones stay
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskReused:
+class TaskReused(Struct, frozen=True, kw_only=True):
     """A task is complete without having run: it was given the results that the run `source` has computed."""
 
     run: str
@@ -47,8 +45,7 @@ class TaskReused:
     run_status: Status
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Noticed:
+class Noticed(Struct, frozen=True, kw_only=True):
     """Something worth a line: a lost worker's task taken back, a worktree that could not be removed."""
 
     message: str

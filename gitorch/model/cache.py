@@ -7,8 +7,9 @@ no part of it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from gitorch.model.compare import differing, flattened
 from gitorch.model.identity import digest
@@ -20,8 +21,7 @@ from gitorch.model.spec import RunSpec, TaskSpec, render_value
 _LONGEST_VALUE = 40
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dependencies:
+class Dependencies(Struct, frozen=True, kw_only=True):
     """All that the results of one task depend on; `code`, `inputs` and `before` are told by SHA-256."""
 
     work: Mapping[str, Any]

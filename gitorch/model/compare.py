@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from gitorch.model.record import Record
 from gitorch.model.spec import TaskSpec, given
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChangedCommit:
+class ChangedCommit(Struct, frozen=True, kw_only=True):
     """A commit that only one of two runs was made from."""
 
     oid: str
     subject: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChangedFile:
+class ChangedFile(Struct, frozen=True, kw_only=True):
     """A file of the code. `status` is git's letter; the counts are None for a binary file."""
 
     path: str
@@ -28,8 +27,7 @@ class ChangedFile:
     deleted: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CodeDifference:
+class CodeDifference(Struct, frozen=True, kw_only=True):
     """`commits` are those that only one of the two has behind it, newest first.
 
     Where a run's commit is not in this clone it is among the `missing`, and nothing but that is known. `tasks` are the
@@ -58,8 +56,7 @@ class CodeDifference:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ValueDifference:
+class ValueDifference(Struct, frozen=True, kw_only=True):
     """Dotted keys and each run's value, in the order of the runs; None where a run has no such key."""
 
     changed: Mapping[str, tuple[Any, ...]]
@@ -72,8 +69,7 @@ class ValueDifference:
         return {"same": self.same, "changed": {key: list(values) for key, values in self.changed.items()}}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutputDifference:
+class OutputDifference(Struct, frozen=True, kw_only=True):
     """Paths: with other content, that the first run has not, that only the first has."""
 
     changed: tuple[str, ...]
@@ -93,8 +89,7 @@ class OutputDifference:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class Comparison(Struct, frozen=True, kw_only=True):
     runs: tuple[str, ...]
     code: CodeDifference
     config: ValueDifference

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gitorch.model.pin import Pin
 from gitorch.model.record import Attempt, CacheEntry, Change, Discarded, Output, Record, TaskRecord, noted
 from gitorch.model.status import Status, run_status, states
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Collected:
+class Collected(Struct, frozen=True, kw_only=True):
     """What an attempt left: the part of a record that its end changes. `status` is what its task has after it."""
 
     task: str
@@ -26,8 +27,7 @@ class Collected:
     cache: CacheEntry | None = None  # where what the task has left can be told from all else
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reuse:
+class Reuse(Struct, frozen=True, kw_only=True):
     """The results of a task of another run that has computed the same: `outputs` and `discarded` are that task's."""
 
     task: str

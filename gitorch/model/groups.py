@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from gitorch.model.fields import Path, getter, in_order, render_path
 from gitorch.model.metrics import is_number
@@ -34,8 +35,7 @@ AGGREGATES: Mapping[str, Callable[[Sequence[float]], float | None]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class Group(Struct, frozen=True, kw_only=True):
     """The runs that agree in `by`. Only COMPLETE ones count: `count` of them, of `runs` in all.
 
     `metrics` has, by name, the aggregates of those values that there are.

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from gitorch.model.pin import Pin
 from gitorch.model.record import Data, Record
 from gitorch.model.spec import RunSpec, given
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Payload:
+class Payload(Struct, frozen=True, kw_only=True):
     spec: RunSpec
     pin: Pin
     interpreter: str

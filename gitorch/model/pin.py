@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+from msgspec import Struct
 
 
 class Origin(StrEnum):
@@ -14,8 +15,7 @@ class Origin(StrEnum):
     UNSAFE = "unsafe"  # HEAD, in spite of uncommitted changes that are not in the run
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pin:
+class Pin(Struct, frozen=True, kw_only=True):
     """`commit` and `tree` are full hex oids."""
 
     commit: str

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
 
 from gitorch.model.outcome import Kind, Outcome
 from gitorch.model.spec import Retries
 from gitorch.model.status import Status
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Next:
+class Next(Struct, frozen=True, kw_only=True):
     """The task's status; the outcome, which may say more now; what has been counted; how long to wait, in seconds."""
 
     status: Status
@@ -34,7 +33,7 @@ def after(outcome: Outcome, policy: Retries | None, *, retries: int, losses: int
             return Next(status=Status.WAITING, outcome=outcome, retries=retries, losses=losses + 1)
         case Kind.LOST:
             told = f"lost {losses + 1} times in a row, so it may be what ends its workers"
-            return Next(status=Status.ERROR, outcome=replace(outcome, message=told))
+            return Next(status=Status.ERROR, outcome=outcome._replace(message=told))
         case kind if policy and kind in policy.on and retries < policy.max:
             return Next(status=Status.WAITING, outcome=outcome, retries=retries + 1, backoff_s=policy.backoff_s)
         case _:

@@ -8,8 +8,10 @@ newest `HISTORY_KEPT` changes; the earlier attempts lie beside it, one `attempt.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from gitorch.model.outcome import Outcome
 from gitorch.model.pin import Pin
@@ -20,8 +22,7 @@ SCHEMA = "gitorch/record/v1"
 HISTORY_KEPT = 50
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class Attempt(Struct, frozen=True, kw_only=True):
     """One try at a task. Times are RFC 3339 in UTC; `duration_s` is measured by the monotonic clock."""
 
     number: int
@@ -75,8 +76,7 @@ class Source(NamedTuple):
     task: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CacheEntry:
+class CacheEntry(Struct, frozen=True, kw_only=True):
     """Under what `key` the results of a task are found again once it is complete, and whose they were first.
 
     Of a task that is not it says that all it has left so far was computed under this key. See `cache.py`.
@@ -114,8 +114,7 @@ class CacheEntry:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskRecord:
+class TaskRecord(Struct, frozen=True, kw_only=True):
     """What became of one task. `attempts` is the last one, or all of them where they were gathered for `show`."""
 
     spec: TaskSpec
@@ -161,8 +160,7 @@ class TaskRecord:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Output:
+class Output(Struct, frozen=True, kw_only=True):
     """A kept file: `path` in the output directory, or under `worktree/` what `outputs:` took from the worktree."""
 
     path: str
@@ -194,8 +192,7 @@ class Output:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Discarded:
+class Discarded(Struct, frozen=True, kw_only=True):
     """Files that a task wrote and that were left out of the record, by the glob of `discard` that says so."""
 
     glob: str
@@ -211,8 +208,7 @@ class Discarded:
         return cls(glob=value["glob"], files=value["files"], size=value["size"], task=value["task"])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Data:
+class Data(Struct, frozen=True, kw_only=True):
     """An input as it was when the run was readied: a file, or all the `files` that a glob or a directory stands for.
 
     `sha256` is of the content; of several files, of the lines `<sha256>  <path>` in the order of the paths.
@@ -232,8 +228,7 @@ class Data:
         return cls(path=value["path"], size=value["size"], sha256=value["sha256"], files=value.get("files"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(Struct, frozen=True, kw_only=True):
     """One entry of a run's history: its status went from `source` to `target` (None: it was not there)."""
 
     at: str
@@ -262,8 +257,7 @@ class Change:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hold:
+class Hold(Struct, frozen=True, kw_only=True):
     """Nothing of the run is begun until it is released."""
 
     by: str
@@ -278,8 +272,7 @@ class Hold:
         return cls(by=value["by"], at=value["at"], why=value["why"])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class Record(Struct, frozen=True, kw_only=True):
     """A run, whole. `identity` tells whether two runs would be the same run (see `identity.py`)."""
 
     id: str

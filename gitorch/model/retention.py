@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from gitorch.model.quantities import parse_duration
 from gitorch.model.record import Record
 from gitorch.model.status import Status
 
 
-@dataclass(frozen=True, slots=True)
-class Retention:
+class Retention(Struct, frozen=True):
     """`written` as a person did, `duration` what it means."""
 
     written: str

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+from msgspec import Struct
 
 from gitorch.model.outcome import Outcome
 from gitorch.model.spec import Resources
 from gitorch.model.status import LIVE, Status
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskRow:
+class TaskRow(Struct, frozen=True, kw_only=True):
     """A task of a run that is not over."""
 
     id: str
@@ -37,8 +37,7 @@ class TaskRow:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class Row(Struct, frozen=True, kw_only=True):
     """Times are RFC 3339 in UTC. `tasks` and `hold` are told of runs that are not over; the others have none."""
 
     id: str

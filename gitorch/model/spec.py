@@ -6,8 +6,9 @@ A spec holds everything needed to make a queue entry again, so it goes into the 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from gitorch.model.keys import place_of, value_at
 from gitorch.model.outcome import Kind
@@ -31,8 +32,7 @@ OWN_TASK_KEYS = frozenset({"id", "method", "command", "needs", "gitorch"})
 RETRIABLE = (Kind.EXIT_CODE, Kind.SIGNAL, Kind.TIMEOUT, Kind.OUT_OF_MEMORY)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retries:
+class Retries(Struct, frozen=True, kw_only=True):
     """New attempts that are made by themselves: at most `max`, after an outcome of `on`, `backoff_s` seconds later."""
 
     max: int
@@ -47,8 +47,7 @@ class Retries:
         return cls(max=value["max"], on=tuple(map(Kind, value["on"])), backoff_s=float(value["backoff_s"]))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resources:
+class Resources(Struct, frozen=True, kw_only=True):
     """What a task takes of its machine while it runs; 0 is not counted."""
 
     cpus: float = 0.0
@@ -63,8 +62,7 @@ class Resources:
         return cls(cpus=float(value["cpus"]), gpus=value["gpus"], memory_bytes=value["memory_bytes"])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cache:
+class Cache(Struct, frozen=True, kw_only=True):
     """What a task's results depend on; None is everything: all parameters, the whole tree."""
 
     params: tuple[str, ...] | None = None  # dotted, as a task sees them
@@ -88,8 +86,7 @@ class Cache:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskSpec:
+class TaskSpec(Struct, frozen=True, kw_only=True):
     """One task: `method` (a class in Tasks.py) or `command` (a string for `sh -c`, or an argv), never both."""
 
     id: str
@@ -151,8 +148,7 @@ class TaskSpec:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunSpec:
+class RunSpec(Struct, frozen=True, kw_only=True):
     """One config with one set of params.
 
     `document` is the file's top level as plain JSON values, resolved, without its `gitorch` key: what a task's config

@@ -9,9 +9,11 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from gitorch.model.keys import Place, with_value
 from gitorch.model.spec import RunSpec
@@ -24,8 +26,7 @@ _INTEGER = r"\s*([-+]?[0-9]{1,15})\s*"
 _RANGE = re.compile(rf"range\({_INTEGER}(?:,{_INTEGER}(?:,{_INTEGER})?)?\)")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sweep:
+class Sweep(Struct, frozen=True, kw_only=True):
     """`matrix`: every combination, the last key's values fastest. `zipped`: lists of one length, taken together as one
     more dimension. `exclude`: combinations with these values are left out. `include`: what is added to every original
     combination none of whose values it would change; what fits none is a point of its own.

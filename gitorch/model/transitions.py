@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gitorch.model.pin import Pin
 from gitorch.model.record import Change, Data, Hold, Record, TaskRecord, noted
@@ -11,8 +13,7 @@ from gitorch.model.row import Row
 from gitorch.model.status import Status
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class Wish(Struct, frozen=True, kw_only=True):
     """Who wants a change, when (RFC 3339), and why.
 
     `source` is the run's status as it is now, `running` the tasks that run: a record does not tell of claims.
@@ -36,8 +37,7 @@ def released(record: Record, wish: Wish) -> Record:
     return _moved(replace(_with(record, Status.HOLD, Status.WAITING), hold=None), Status.WAITING, wish)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OtherCode:
+class OtherCode(Struct, frozen=True, kw_only=True):
     """The commit at which a run goes on, and the identity and the data that the run has by it."""
 
     pin: Pin

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class RunDirectory:
+class RunDirectory(NamedTuple):
     """`<workspace>/<id>`, the directory of one run."""
 
     path: Path
@@ -38,8 +37,7 @@ class RunDirectory:
         return AttemptDirectory(self.log / task / str(number))
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptDirectory:
+class AttemptDirectory(NamedTuple):
     """`<workspace>/<id>/log/<task>/<number>`, written by the attempt itself."""
 
     path: Path

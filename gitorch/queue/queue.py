@@ -12,9 +12,10 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
+
+from msgspec import Struct, field
 
 from gitorch.errors import Busy, GitorchError, Refused
 from gitorch.model.outcome import Outcome
@@ -38,8 +39,7 @@ class QueueBroken(GitorchError):
     kind = "queue-broken"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewTask:
+class NewTask(Struct, frozen=True, kw_only=True):
     id: str
     needs: tuple[str, ...]
     status: Status = Status.WAITING
@@ -49,8 +49,7 @@ class NewTask:
     resources: Resources = field(default_factory=Resources)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewRun:
+class NewRun(Struct, frozen=True, kw_only=True):
     """What joins the queue. `payload` is plain JSON, given back with each claim; finished tasks are left out."""
 
     id: str
@@ -59,8 +58,7 @@ class NewRun:
     held: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class Claim(Struct, frozen=True, kw_only=True):
     """A task that is ours to run: its attempt's number and token, and what is needed to run it."""
 
     run: str
@@ -75,8 +73,7 @@ class Claim:
     is_fresh: bool = False  # the run was in nobody's hands before
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueuedTask:
+class QueuedTask(Struct, frozen=True, kw_only=True):
     """A task as the queue has it; `token`, `worker`, `started` are set while it is RUNNING, `outcome` in ERROR."""
 
     run: str
@@ -92,8 +89,7 @@ class QueuedTask:
     key: str | None  # what it computes, or waits for while another computes it
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueuedRun:
+class QueuedRun(Struct, frozen=True, kw_only=True):
     id: str
     worker: str | None  # who has it in hand
     held: bool
@@ -104,8 +100,7 @@ class QueuedRun:
         return any(task.status is Status.RUNNING for task in self.tasks)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Worker:
+class Worker(Struct, frozen=True, kw_only=True):
     id: str
     host: str
     pid: int
@@ -114,8 +109,7 @@ class Worker:
     since: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptEnd:
+class AttemptEnd(Struct, frozen=True, kw_only=True):
     """The end of an attempt: COMPLETE takes the task out of the queue, anything else is its new status."""
 
     run: str

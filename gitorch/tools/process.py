@@ -10,21 +10,29 @@ import signal
 import time
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 _SHORTEST_PAUSE_S = 0.001
 _LONGEST_PAUSE_S = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
+class Process(NamedTuple):
     """A process, told from a later one of the same number by its start, in clock ticks since boot."""
 
     pid: int
     start: int
-    parent: int = field(compare=False)  # changes when the parent ends
-    group: int = field(default=0, compare=False)
-    has_ended: bool = field(default=False, compare=False)  # and waits to be reaped
+    parent: int  # changes when the parent ends
+    group: int = 0
+    has_ended: bool = False  # and waits to be reaped
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Process) and self[:2] == other[:2]
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(self[:2])
 
 
 def table() -> list[Process]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from gitorch import runner
 from gitorch.engines.contract import Order
@@ -28,8 +29,7 @@ from gitorch.worker.surroundings import Surroundings
 TASK_PROGRAM = Path(runner.__file__).with_name("task.py")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class Attempt(Struct, frozen=True, kw_only=True):
     """A claimed task with everything known about it: what goes to the engine and comes back with its end."""
 
     claim: Claim

@@ -13,9 +13,10 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from gitorch.errors import Refused, UsageError
 from gitorch.git.repository import Repository
@@ -39,8 +40,7 @@ def of_machine(repository: Repository) -> Resources:
     )
 
 
-@dataclass(slots=True)
-class Ledger:
+class Ledger(Struct):
     """The open ledger, locked: what is free can be taken before anybody else looks."""
 
     total: Resources

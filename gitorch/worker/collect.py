@@ -11,9 +11,10 @@ import os
 import re
 import socket
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from msgspec import Struct
 
 from gitorch.engines.contract import Ended
 from gitorch.errors import GitorchError
@@ -43,8 +44,7 @@ _LARGEST_JSON = 16 << 20
 _TRACEBACK_ENTRY = re.compile(r'^\s*File "(.+)", line (\d+)')
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gathered:
+class Gathered(Struct, frozen=True, kw_only=True):
     """An ended attempt with all that is to be committed: `files` of its own, and `outputs` that are new or changed."""
 
     attempt: Attempt
@@ -81,7 +81,7 @@ def gather(site: Site, attempt: Attempt, ended: Ended, surroundings: Surrounding
 def _ungathered(attempt: Attempt, ended: Ended, error: Exception) -> Gathered:
     """The end of an attempt of which nothing but its outcome is known."""
     told = f"what it left cannot be read ({type(error).__name__}: {error}); it ended with: {ended.outcome}"
-    outcome = replace(ended.outcome, message=told)
+    outcome = ended.outcome._replace(message=told)
     kept_attempt = _kept_attempt(attempt, ended, outcome, notes=(told,))
     return Gathered(
         attempt=attempt,

@@ -7,8 +7,9 @@ the queue keeps which commit it was told of last (see `recover.py`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+
+from msgspec.structs import replace
 
 from gitorch.git import artifacts
 from gitorch.git.artifacts import Stored

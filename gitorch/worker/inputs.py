@@ -12,8 +12,9 @@ import os
 import posixpath
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from gitorch.errors import GitorchError
 from gitorch.git.code import TreeFile
@@ -43,8 +44,7 @@ class Changed(GitorchError):
         super().__init__(f"{what}; restore it and retry, or gitorch ready makes a run with the data as it is now")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(Struct, frozen=True, kw_only=True):
     """The files that an input names; `is_out_of_sight`: none of them is where a run's worktree has it."""
 
     files: Mapping[str, Place]

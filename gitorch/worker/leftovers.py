@@ -7,8 +7,9 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from gitorch.errors import Refused
 from gitorch.git import worktrees
@@ -23,8 +24,7 @@ from gitorch.worker.site import Site
 _ABANDONED_S = 3600.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leftover:
+class Leftover(Struct, frozen=True, kw_only=True):
     """A directory, why it is not needed, and the run it was for."""
 
     path: Path

@@ -9,16 +9,16 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from gitorch.queue.queue import Worker
 from gitorch.tools.clock import now
 from gitorch.tools.locks import is_held
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerLocks:
+class WorkerLocks(Struct, frozen=True):
     """The two lock files of one worker."""
 
     alive: Path

@@ -6,9 +6,11 @@ import json
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gitorch.errors import GitorchError
 from gitorch.git import artifacts
@@ -29,8 +31,7 @@ WORKTREE = "worktree/"  # what `outputs:` took from the worktree is kept under t
 Fingerprint = list[int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(Struct, frozen=True, kw_only=True):
     """What the run has written so far; `new` holds the content of what was not found like this before.
 
     `discarded` is what the task itself wrote and its `discard` leaves out.

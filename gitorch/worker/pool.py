@@ -19,11 +19,12 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from enum import Enum, auto
 from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from gitorch.engines.contract import Ended, Engine, Order
 from gitorch.errors import GitorchError
@@ -55,8 +56,7 @@ DEAD_S = 2.0  # how often it is looked whether another worker has died
 WISHES_S = 0.2  # how often the queue is looked at for runs to be killed
 
 
-@dataclass(slots=True)
-class Summary:
+class Summary(Struct):
     """What a worker did: the runs it executed tasks of, with label and last status; whether it was told to stop."""
 
     runs: dict[str, tuple[str, Status]] = field(default_factory=dict)

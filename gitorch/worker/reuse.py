@@ -8,8 +8,10 @@ task with that key is just being computed, this one is given back to the queue u
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from gitorch.errors import GitorchError
 from gitorch.git import artifacts
@@ -26,8 +28,7 @@ from gitorch.worker.catalog import Catalog
 from gitorch.worker.site import Site
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reused:
+class Reused(Struct, frozen=True, kw_only=True):
     """A claimed task that need not run: the results it is given, and their files as the branch has them, by path.
 
     Without `reuse` its record has them already: whoever committed them died before the queue was told.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Self
+
+from msgspec import Struct
 
 from gitorch.errors import Refused
 from gitorch.git.code import CodeDigests
@@ -20,8 +21,7 @@ from gitorch.queue.queue import Queue
 from gitorch.tools import filesystem
 
 
-@dataclass(frozen=True)
-class Site:
+class Site(Struct, frozen=True, dict=True):
     repository: Repository
 
     @classmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from gitorch.cli.listing import render_csv, render_groups, render_groups_csv, render_list
 from gitorch.model.groups import grouped

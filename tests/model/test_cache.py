@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from gitorch.model.cache import dependencies, digest_of, outputs_of, what_differs
 from gitorch.model.endings import Collected, Reuse, after_attempt, after_reuse

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from gitorch.model.record import Change, Record
 from gitorch.model.retention import Retention, in_error_since, is_overdue

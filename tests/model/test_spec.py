@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from gitorch.model.compare import CodeDifference, compare_records
 from gitorch.model.identity import run_identity

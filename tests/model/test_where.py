@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import string
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gitorch.errors import UsageError
 from gitorch.model.row import Row

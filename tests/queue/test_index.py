@@ -6,10 +6,10 @@ import multiprocessing
 import os
 import sqlite3
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from gitorch.errors import Busy
 from gitorch.model.row import Complete, Row, TaskRow

@@ -6,10 +6,10 @@ import json
 import multiprocessing
 import re
 import sqlite3
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from gitorch.errors import Busy, Refused
 from gitorch.model.outcome import Kind, Outcome

@@ -5,11 +5,11 @@ from __future__ import annotations
 import copy
 import importlib.resources
 import json
-from dataclasses import replace
 from typing import Any
 
 import jsonschema
 import pytest
+from msgspec.structs import replace
 
 from gitorch.model.outcome import Kind, Outcome
 from gitorch.model.pin import Origin, Pin

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gitorch.errors import GitorchError
 from gitorch.model.ids import run_path
@@ -18,8 +20,7 @@ from gitorch.worker.site import Site
 _FIX = "gitorch doctor --fix"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Finding(Struct, frozen=True, kw_only=True):
     """Something that is not as it should be, or was not until it was mended. `hint`: what to do, where it is not."""
 
     what: str
