@@ -17,6 +17,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import subprocess
 import time
 from collections.abc import Iterator
@@ -105,12 +106,16 @@ def pointed_at(path: Path) -> Path | None:
 
 def point(path: Path, admin: Path) -> None:
     """Let the `.git` file of the worktree at `path` name `admin`. It is never seen empty beside other files."""
-    line = b"gitdir: %s\n" % os.fsencode(admin)
+    line = _git_file(admin)
     pointed = pointed_at(path)
     if pointed is None:
         (path / ".git").write_bytes(line)
     elif pointed != admin:
         write_aside(path / ".git", line)
+
+
+def _git_file(admin: Path) -> bytes:
+    return b"gitdir: %s\n" % os.fsencode(admin)
 
 
 def gitdir_line(path: Path) -> bytes:
@@ -169,6 +174,33 @@ def mend(repo: Repository, path: Path) -> None:
         (known / "gitdir").write_bytes(gitdir_line(path))
         point(path, admin)
         publish(repo, known, path)
+
+
+def move(repo: Repository, source: Path, path: Path) -> None:
+    """Move the worktree at `source` to `path`, where there is none; stopped on the way, `mend` takes it to the end.
+
+    What names it is written over where it stands: the lines are as long as before if the directories' names are.
+    """
+    known, admin = admin_directory(repo, source), admin_directory(repo, path)
+    source.rename(path)
+    boundary()
+    _write_over(known / "gitdir", gitdir_line(path))
+    _write_over(path / ".git", _git_file(admin))
+    publish(repo, known, path)
+
+
+def _write_over(path: Path, line: bytes) -> None:
+    """Exchange the line that a file of its own holds; a reader sees the one or the other."""
+    state = path.lstat()
+    if (state.st_size, state.st_nlink) != (len(line), 1) or not stat.S_ISREG(state.st_mode):
+        write_aside(path, line)
+        return
+    descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.pwrite(descriptor, line, 0)
+    finally:
+        os.close(descriptor)
+    boundary()
 
 
 @contextmanager

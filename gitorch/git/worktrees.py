@@ -176,9 +176,7 @@ def hand_on(repo: Repository, source: Path, path: Path, commit: str) -> bool:
         if is_left_to_git(repo) or os.path.lexists(path) or not _is_as_made(repo, source, commit):
             return False
         _replace(admin_directory(repo, source) / "index", _kept_index(repo, source, commit))
-        source.rename(path)
-        boundary()
-        admin.mend(repo, path)
+        admin.move(repo, source, path)
     return True
 
 

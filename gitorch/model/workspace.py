@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,28 +11,16 @@ class RunDirectory(NamedTuple):
     """`<workspace>/<id>`, the directory of one run."""
 
     path: Path
+    tree: Path
+    output: Path
+    log: Path  # of all attempts: it is there once one was begun
+    users: Path  # a file of the tokens of the attempts that share the worktree, in a directory that is locked for it
 
     @classmethod
+    @lru_cache(maxsize=256)  # asked for by each thread on the way of a run, and paths are dear
     def of(cls, workspace: Path, run: str) -> RunDirectory:
-        return cls(workspace / run)
-
-    @property
-    def tree(self) -> Path:
-        return self.path / "tree"
-
-    @property
-    def output(self) -> Path:
-        return self.path / "output"
-
-    @property
-    def log(self) -> Path:
-        """Of all attempts: it is there once one was begun."""
-        return self.path / "log"
-
-    @property
-    def users(self) -> Path:
-        """A file of the tokens of the attempts that share the worktree, in a directory that is locked for it."""
-        return self.path / "beside" / "tokens"
+        path = workspace / run
+        return cls(path, path / "tree", path / "output", path / "log", path / "beside" / "tokens")
 
     def attempt(self, task: str, number: int) -> AttemptDirectory:
         return AttemptDirectory(self.log / task / str(number))
