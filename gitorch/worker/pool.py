@@ -8,6 +8,7 @@ knows.
 
 from __future__ import annotations
 
+import gc
 import math
 import queue
 import selectors
@@ -45,13 +46,14 @@ from gitorch.worker.site import Site
 from gitorch.worker.surroundings import Surroundings
 
 LARGEST_BATCH = 64
-GATHERING_S = 0.05  # an end waits so long for others to be committed with it, unless a slot is waiting for the commit
+GATHERING_S = 0.1  # an end waits so long for others to be committed with it, unless a slot is waiting for the commit
 PREPARERS = 4
 # While attempts take less, tasks are claimed ahead, and no longer kept waiting for their slots: all who look see them
 # running, though they are about to.
 SHORT_S = 0.25
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SWITCH_S = 0.0005  # a slot that is free must not wait 5 ms, Python's own, for a thread that commits
+GARBAGE = 20_000  # objects until it is looked for; Python's own 700 took a tenth of a worker's time
 DEAD_S = 2.0  # how often it is looked whether another worker has died
 WISHES_S = 0.2  # how often the queue is looked at for runs to be killed
 
@@ -161,6 +163,8 @@ class Pool:
     def work(self) -> Summary:
         """Run what can be claimed until nothing can and nothing of ours runs. Raises what made it give up."""
         sys.setswitchinterval(SWITCH_S)
+        gc.freeze()  # what was loaded stays: it need not be looked through for garbage again and again
+        gc.set_threshold(GARBAGE)
         with self._stoppable(), self._engine, self._threads() as preparers:
             while True:
                 self._claim_what_fits(preparers)
