@@ -56,12 +56,14 @@ class _Finished(NamedTuple):
 class Ahead:
     """The thread; a context manager. What it cannot do it tells, and whoever needs it done tries again.
 
-    The worktree of a finished run that left it as it was is handed on to the next one, so some wait for that.
+    The worktree of a finished run that left it as it was is handed on to the next one, so some wait for that, and while
+    `enough` are ready none is made anew.
     """
 
-    def __init__(self, site: Site, only: Sequence[str] | None, tell: Callable[[Noticed], None]) -> None:
+    def __init__(self, site: Site, only: Sequence[str] | None, tell: Callable[[Noticed], None], *, enough: int) -> None:
         self._site = site
         self._only = only
+        self._enough = enough
         self._tell = tell
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._looking = threading.Event()
@@ -92,14 +94,23 @@ class Ahead:
         self._looking.clear()
         before, self._there = self._there, set()
         for run in self._site.queue.next_runs(self._site.worktrees_ahead, self._only):
-            if run not in before and (wanted := _wanted(self._site, run)):
-                self._make(run, wanted)
-            self._there.add(run)
+            if run in before or self._is_made(run):
+                self._there.add(run)
 
-    def _make(self, run: str, wanted: Payload) -> None:
-        is_new = not (wanted.spec.link or self._site.directory(run).log.exists())
-        if not (self._finished and is_new and self._hand_on(run, wanted.pin.commit)):
+    def _is_made(self, run: str) -> bool:
+        """Whether the run has what can be made ready for it; what is not is made, if it is needed or cheap."""
+        directory = self._site.directory(run)
+        if directory.log.exists() or worktrees.is_present(self._site.repository, directory.tree):
+            return True
+        has_enough = len(self._there) >= self._enough
+        if has_enough and not self._finished:
+            return False
+        wanted = _wanted(self._site, run)
+        if wanted is None or (not wanted.spec.link and self._finished and self._hand_on(run, wanted.pin.commit)):
+            return True
+        if not has_enough:
             _materialise(self._site, run, wanted)
+        return not has_enough
 
     def _hand_on(self, run: str, commit: str) -> bool:
         finished = self._finished.popleft()

@@ -46,6 +46,7 @@ from gitorch.worker.site import Site
 from gitorch.worker.surroundings import Surroundings
 
 LARGEST_BATCH = 64
+FEW = 4  # worktrees ahead, and ends in a batch, for a worker with one slot or two
 GATHERING_S = 0.1  # an end waits so long for others to be committed with it, unless a slot is waiting for the commit
 PREPARERS = 4
 # While attempts take less, tasks are claimed ahead, and no longer kept waiting for their slots: all who look see them
@@ -97,6 +98,7 @@ class _Stuck(NamedTuple):
 class _Wish(Enum):
     """What the committer is asked for besides."""
 
+    SOON = auto()  # to be ready: something has begun
     NOW = auto()  # to commit what it has: a slot has nothing to do until then
     LAST = auto()  # to commit what it has, and be done
 
@@ -143,7 +145,9 @@ class Pool:
         self._surroundings = surroundings
         self._by = by
         self._inbox: Inbox[_Message] = Inbox()
-        self._ahead = Ahead(site, only, self._inbox.post)
+        # So many worktrees suffice ahead of the claims, since those of so many finished runs come back together.
+        self._enough = max(FEW, 2 * engine.slots)
+        self._ahead = Ahead(site, only, self._inbox.post, enough=self._enough)
         self._to_commit: queue.SimpleQueue[tuple[Attempt, Ended] | Reused | _Wish] = queue.SimpleQueue()
         self._in_hand: dict[str, Attempt] = {}  # by token, from the claim until the commit
         self._prepared: deque[_Prepared] = deque()  # to be started when there is a slot
@@ -153,6 +157,7 @@ class Pool:
         self._took_s = math.inf  # the attempt that ended last
         self._stops = 0
         self._told = False
+        self._has_begun = False
         self._is_recovering = False
         self._can_recover = True
         self._next_look = time.monotonic() + DEAD_S
@@ -281,6 +286,9 @@ class Pool:
             return
         self._engine.submit(order)
         self._in_engine.add(claim.token)
+        if not self._has_begun:
+            self._has_begun = True
+            self._to_commit.put(_Wish.SOON)
         self._listener(
             AttemptStarted(
                 run=claim.run,
@@ -394,8 +402,11 @@ class Pool:
         batch: list[tuple[Attempt, Ended] | Reused] = []
         deadline = math.inf
         with suppress(queue.Empty):
-            while len(batch) < LARGEST_BATCH:
+            while len(batch) < min(LARGEST_BATCH, self._enough):
                 match self._to_commit.get(timeout=max(0.0, deadline - time.monotonic()) if batch else None):
+                    case _Wish.SOON:
+                        with suppress(Exception):  # the commit will say what is wrong
+                            self._site.results.look()  # loads what that takes
                     case _Wish() as wish if batch or wish is _Wish.LAST:
                         return batch, wish
                     case (_, _) | Reused() as end:
