@@ -70,7 +70,8 @@ def prepare(site: Site, attempt: Attempt, surroundings: Surroundings) -> Order:
     interpreter = surroundings.interpreter(attempt.payload.interpreter, spec.python)
     require_unchanged(site, attempt.payload, attempt.task)
     _bring_to_pin(site, attempt)
-    directory.path.mkdir(parents=True, exist_ok=True)
+    for place in (run.log, directory.path.parent, directory.path):  # each at once: `parents` tries the last one first
+        place.mkdir(exist_ok=True)
     config = task_config(spec, attempt.task, str(run.output))
     directory.config.write_bytes(json.dumps(config, ensure_ascii=False).encode())  # read by nobody but the attempt
     return Order(
