@@ -2,6 +2,9 @@
 
 On a machine that has other things to do, look at the processor time: a crowd of threads gets more of it than its share.
 
+TMPDIR says on which file system. On ext4 a new file is several times dearer while many have been deleted within the
+last minute, by the rounds before it among others; on tmpfs it is not, and nothing is flushed.
+
     python -m tests.benchmarks.run [NAME…] [--rounds N]
 
 run        100 trivial runs with -j 2, less `gitorch run` of an empty queue, against `xargs -P2` over the same process
