@@ -12,8 +12,10 @@ ROOT = Path(__file__).parents[1] / "gitorch"
 STOREYS = (
     {"errors", "model"},
     {"tools", "runner"},
-    {"config", "git", "queue", "interpreter", "engines"},
+    {"config", "git", "database", "interpreter", "engines"},
+    {"runs"},
     {"worker"},
+    {"health"},
     {"actions"},
     {"cli"},
 )
@@ -22,7 +24,7 @@ DOORS = {
     "pygit2": {"git"},
     "yaml": {"config"},
     "jsonschema": {"config"},
-    "sqlite3": {"queue"},
+    "sqlite3": {"database"},
     "typer": {"cli"},
     "pandas": {"actions"},
     "polars": {"actions"},

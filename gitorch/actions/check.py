@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gitorch.actions.pinning import preview_pin
 from gitorch.actions.validate import Validated, validate
-from gitorch.worker.site import Site
+from gitorch.runs.site import Site
 
 
 def check(

@@ -6,11 +6,12 @@ import posixpath
 from pathlib import Path
 
 from gitorch.actions.lookup import find_record
-from gitorch.git import artifacts, pins
+from gitorch.git import pins
 from gitorch.git.checkout import checkout_run as make_checkout
-from gitorch.model.ids import run_path
-from gitorch.model.record import Record
-from gitorch.worker.site import Site
+from gitorch.git.store import artifacts
+from gitorch.model.run.ids import run_path
+from gitorch.model.run.record import Record
+from gitorch.runs.site import Site
 
 
 def checkout_run(site: Site, reference: str, directory: Path | None = None) -> tuple[Record, Path]:

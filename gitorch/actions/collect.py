@@ -16,21 +16,21 @@ from gitorch.actions.lookup import records_of
 from gitorch.actions.selection import Selection
 from gitorch.actions.transition import change
 from gitorch.errors import UsageError
-from gitorch.git.repack import count_packs, repack
-from gitorch.model.ids import run_path
-from gitorch.model.record import Record
-from gitorch.model.retention import Retention, in_error_since, is_overdue
-from gitorch.model.status import Status
-from gitorch.worker import leftovers
-from gitorch.worker.catalog import Catalog
-from gitorch.worker.leftovers import Leftover
-from gitorch.worker.recover import catch_up
-from gitorch.worker.site import Site
+from gitorch.git.store.repack import count_packs, repack
+from gitorch.model.run.ids import run_path
+from gitorch.model.run.record import Record
+from gitorch.model.run.retention import Retention, in_error_since, is_overdue
+from gitorch.model.run.status import Status
+from gitorch.runs import leftovers
+from gitorch.runs.catalog import Catalog
+from gitorch.runs.leftovers import Leftover
+from gitorch.runs.recording import catch_up
+from gitorch.runs.site import Site
 
 DEFAULT_RETENTION = "30d"
 
 
-class Collected(Struct, frozen=True, kw_only=True):
+class Cleanup(Struct, frozen=True, kw_only=True):
     """What was done, or with `dry_run` what would be: packs are then only counted."""
 
     failed: tuple[Record, ...]  # as they were
@@ -52,7 +52,7 @@ class Collected(Struct, frozen=True, kw_only=True):
         }
 
 
-def collect(site: Site, *, older_than: str | None = None, dry_run: bool = False) -> Collected:
+def collect(site: Site, *, older_than: str | None = None, dry_run: bool = False) -> Cleanup:
     """Runs in ERROR for longer than `older_than`, by default `gitorch.errorRetention`, are FAILED afterwards.
 
     Raises UsageError where that is no length of time, and what changing the branch does.
@@ -74,7 +74,7 @@ def collect(site: Site, *, older_than: str | None = None, dry_run: bool = False)
     if not dry_run:
         leftovers.empty_trash(site)
         repack(site.repository)
-    return Collected(
+    return Cleanup(
         failed=tuple(failed),
         removed=tuple(removed),
         trash=trash,

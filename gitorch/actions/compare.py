@@ -11,9 +11,9 @@ from gitorch.actions.lookup import records_of
 from gitorch.actions.selection import Selection, selected
 from gitorch.errors import UsageError
 from gitorch.git import pins
-from gitorch.git.code import changes_between, diff_text
 from gitorch.git.command import call_git
-from gitorch.model.compare import (
+from gitorch.git.diff import changes_between, diff_text
+from gitorch.model.run.compare import (
     ChangedCommit,
     ChangedFile,
     CodeDifference,
@@ -21,10 +21,10 @@ from gitorch.model.compare import (
     commits_of_tasks,
     compare_records,
 )
-from gitorch.model.ids import run_path
-from gitorch.model.record import Record
-from gitorch.worker.catalog import Catalog
-from gitorch.worker.site import Site
+from gitorch.model.run.ids import run_path
+from gitorch.model.run.record import Record
+from gitorch.runs.catalog import Catalog
+from gitorch.runs.site import Site
 
 
 class Compared(Struct, frozen=True, kw_only=True):

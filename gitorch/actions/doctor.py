@@ -7,9 +7,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from gitorch.worker.health import branch, files, queue
-from gitorch.worker.health.checkup import Checkup, Finding
-from gitorch.worker.site import Site
+from gitorch.health import branch, files, run_queue
+from gitorch.health.checkup import Checkup, Finding
+from gitorch.runs.site import Site
 
 Check = Callable[[Checkup], Iterator[Finding]]
 
@@ -20,11 +20,11 @@ OF_RECORDS: tuple[Check, ...] = (
     branch.check_records,
     files.check_pins,
     files.check_large_files,
-    queue.check_file,
+    run_queue.check_file,
 )
 OF_THE_QUEUE: tuple[Check, ...] = (
-    queue.check_workers,
-    queue.check_agreement,
+    run_queue.check_workers,
+    run_queue.check_agreement,
     files.check_worktrees,
     files.check_leftovers,
 )
@@ -47,7 +47,7 @@ def doctor(site: Site, *, environment: Mapping[str, str], fix: bool = False) -> 
     findings = _made(site, OF_THE_BRANCH, environment, fix=fix)
     if branch.is_readable(site):
         findings += _made(site, OF_RECORDS, environment, fix=fix)
-        if queue.is_usable(site):
+        if run_queue.is_usable(site):
             findings += _made(site, OF_THE_QUEUE, environment, fix=fix)
     return Health(findings=tuple(findings))
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from gitorch.actions.validate import DEFAULT_PATH, SCHEMA
 from gitorch.errors import Refused
+from gitorch.runs.site import Site
 from gitorch.tools.files import write_aside
-from gitorch.worker.site import Site
 
 EXAMPLE = "example.yaml"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from gitorch.actions.selection import Selection
 from gitorch.actions.transition import Changed, select
 from gitorch.errors import Refused
+from gitorch.runs.recording import catch_up
+from gitorch.runs.site import Site
 from gitorch.worker.killing import finish_killing
-from gitorch.worker.recover import catch_up
-from gitorch.worker.site import Site
 
 
 def kill(site: Site, selection: Selection, *, why: str | None = None) -> Changed:

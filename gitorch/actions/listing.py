@@ -9,11 +9,11 @@ from msgspec import Struct
 
 from gitorch.actions.selection import rows_where
 from gitorch.errors import UsageError
-from gitorch.model.fields import Path, field, getter, render_path, sorted_by
-from gitorch.model.groups import AGGREGATES, Group, grouped
-from gitorch.model.row import Row
-from gitorch.worker.catalog import Catalog
-from gitorch.worker.site import Site
+from gitorch.model.table.fields import Path, field, getter, render_path, sorted_by
+from gitorch.model.table.groups import AGGREGATES, Group, grouped
+from gitorch.model.table.row import Row
+from gitorch.runs.catalog import Catalog
+from gitorch.runs.site import Site
 
 DEFAULT_AGGREGATES = ("mean", "count")
 

@@ -12,11 +12,11 @@ from msgspec import Struct
 
 from gitorch.actions.lookup import find_record
 from gitorch.errors import NotFound
-from gitorch.git import artifacts
-from gitorch.model.ids import run_path
-from gitorch.model.record import Record
-from gitorch.model.status import Status
-from gitorch.worker.site import Site
+from gitorch.git.store import artifacts
+from gitorch.model.run.ids import run_path
+from gitorch.model.run.record import Record
+from gitorch.model.run.status import Status
+from gitorch.runs.site import Site
 
 _CHUNK = 1 << 16
 _PAUSE_S = 0.2

@@ -10,7 +10,7 @@ from msgspec import Struct
 from gitorch.config.load import LoadedConfig
 from gitorch.interpreter.preflight import Complaint, PreflightConfig, PreflightTask
 from gitorch.model.problem import Problem
-from gitorch.model.spec import RunSpec, task_config
+from gitorch.model.run.spec import RunSpec, task_config
 
 _ENOUGH = 20  # different complaints about one task
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from gitorch.errors import NotFound
-from gitorch.model.record import Record
-from gitorch.worker.catalog import Catalog
-from gitorch.worker.site import Site
+from gitorch.model.run.record import Record
+from gitorch.runs.catalog import Catalog
+from gitorch.runs.site import Site
 
 
 def find_records(site: Site, references: Sequence[str]) -> list[Record]:

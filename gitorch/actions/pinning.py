@@ -10,9 +10,9 @@ from gitorch.config.load import SUFFIXES, LoadedConfig, is_config
 from gitorch.errors import Refused
 from gitorch.git import pins
 from gitorch.git.snapshot import snapshot as take_snapshot
-from gitorch.model.phrases import some
-from gitorch.model.pin import Origin, Pin
-from gitorch.worker.site import Site
+from gitorch.model.run.pin import Origin, Pin
+from gitorch.model.text.phrases import some
+from gitorch.runs.site import Site
 
 _NAMED = 10  # paths in a message
 _LARGEST_UNTRACKED = 100 << 20

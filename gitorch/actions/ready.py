@@ -15,23 +15,23 @@ from gitorch.actions.pinning import choose_pin
 from gitorch.actions.validate import Validated, validate
 from gitorch.config.load import LoadedConfig
 from gitorch.errors import Busy
-from gitorch.git import pins, worktrees
-from gitorch.model.identity import run_identity
-from gitorch.model.ids import run_id, run_path
-from gitorch.model.pin import Pin
-from gitorch.model.placeholders import fill
+from gitorch.git import pins
+from gitorch.git.worktree import worktrees
 from gitorch.model.problem import Problem
-from gitorch.model.record import Change, Data, Hold, Record, TaskRecord
-from gitorch.model.spec import RunSpec
-from gitorch.model.status import Status
+from gitorch.model.run.identity import run_identity
+from gitorch.model.run.ids import run_id
+from gitorch.model.run.pin import Pin
+from gitorch.model.run.record import Change, Data, Hold, Record, TaskRecord
+from gitorch.model.run.spec import RunSpec
+from gitorch.model.run.status import Status
+from gitorch.model.text.placeholders import fill
+from gitorch.runs.catalog import Catalog
+from gitorch.runs.contents import Tell, unheard
+from gitorch.runs.recording import catch_up, queue_records
+from gitorch.runs.run_directories import clear_away, materialise_next
+from gitorch.runs.site import Site
 from gitorch.tools.clock import stamp
 from gitorch.tools.locks import taken
-from gitorch.worker.ahead import clear_away, materialise_next
-from gitorch.worker.catalog import Catalog
-from gitorch.worker.commit import trailers
-from gitorch.worker.contents import Tell, unheard
-from gitorch.worker.recover import catch_up, new_run
-from gitorch.worker.site import Site
 
 _PATIENCE_S = 60.0
 
@@ -290,20 +290,6 @@ def _kept_files(record: Record, config: LoadedConfig) -> dict[str, bytes]:
     return {"config.yaml": config.source, **{path: base.data for path, base in bases}}
 
 
-def queue_records(site: Site, records: Sequence[Record], files: Sequence[Mapping[str, bytes]], subject: str) -> None:
-    """Commit new records with the files of their configs, then queue them; their pins are kept before anything names
-    them.
-    """
-    for commit in {record.pin.commit for record in records}:
-        pins.keep(site.repository, commit)
-    with site.results.changing() as change:
-        before = change.tip
-        for record, kept in zip(records, files, strict=True):
-            for path, data in kept.items():
-                change.put(f"{run_path(record.id)}/{path}", data)
-            change.put_record(record.to_json())
-        after = change.commit(subject, trailers(records))
-    site.queue.add([new_run(record) for record in records], tip=(before, after))
 
 
 def _queue(site: Site, records: Sequence[Record], files: Sequence[Mapping[str, bytes]]) -> None:

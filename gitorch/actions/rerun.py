@@ -11,18 +11,18 @@ from msgspec import Struct
 
 from gitorch.actions.compare import compare_code
 from gitorch.actions.lookup import find_record, records_of
-from gitorch.actions.ready import new_record, queue_records
+from gitorch.actions.ready import new_record
 from gitorch.actions.selection import Selection, selected
 from gitorch.errors import NotFound
 from gitorch.git import pins
-from gitorch.model.compare import Comparison, compare_records
-from gitorch.model.ids import run_id, run_path
-from gitorch.model.phrases import some
-from gitorch.model.record import Record
-from gitorch.model.spec import given
-from gitorch.worker.catalog import Catalog
-from gitorch.worker.recover import catch_up
-from gitorch.worker.site import Site
+from gitorch.model.run.compare import Comparison, compare_records
+from gitorch.model.run.ids import run_id, run_path
+from gitorch.model.run.record import Record
+from gitorch.model.run.spec import given
+from gitorch.model.text.phrases import some
+from gitorch.runs.catalog import Catalog
+from gitorch.runs.recording import catch_up, queue_records
+from gitorch.runs.site import Site
 
 _NAMED = 10  # in the subject of a commit
 

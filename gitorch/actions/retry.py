@@ -12,18 +12,18 @@ from gitorch.actions.transition import Changed, carry_out, select
 from gitorch.errors import GitorchError, Refused, UsageError
 from gitorch.git import pins
 from gitorch.interpreter.preflight import PreflightConfig, PreflightTask
-from gitorch.model.identity import run_identity
-from gitorch.model.near import did_you_mean
-from gitorch.model.pin import Origin, Pin
-from gitorch.model.record import Record
-from gitorch.model.row import Row
-from gitorch.model.spec import task_config
-from gitorch.model.status import Status
-from gitorch.model.transitions import OtherCode, retried
-from gitorch.worker.catalog import Catalog
-from gitorch.worker.inputs import data_at
-from gitorch.worker.recover import catch_up
-from gitorch.worker.site import Site
+from gitorch.model.run.identity import run_identity
+from gitorch.model.run.pin import Origin, Pin
+from gitorch.model.run.record import Record
+from gitorch.model.run.spec import task_config
+from gitorch.model.run.status import Status
+from gitorch.model.run.transitions import OtherCode, retried
+from gitorch.model.table.row import Row
+from gitorch.model.text.spelling import did_you_mean
+from gitorch.runs.catalog import Catalog
+from gitorch.runs.inputs import data_at
+from gitorch.runs.recording import catch_up
+from gitorch.runs.site import Site
 from gitorch.worker.surroundings import Surroundings
 
 

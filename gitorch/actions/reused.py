@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from gitorch.errors import GitorchError
-from gitorch.model.cache import params_counted, what_differs
-from gitorch.model.compare import differing, flattened
-from gitorch.model.phrases import some
-from gitorch.model.record import Record, TaskRecord
-from gitorch.model.status import Status
-from gitorch.worker.catalog import Catalog
-from gitorch.worker.site import Site
+from gitorch.model.run.cache import params_counted, what_differs
+from gitorch.model.run.compare import differing, flattened
+from gitorch.model.run.record import Record, TaskRecord
+from gitorch.model.run.status import Status
+from gitorch.model.text.phrases import some
+from gitorch.runs.catalog import Catalog
+from gitorch.runs.site import Site
 
 _NAMED = 3  # so many of what differs
 

@@ -6,8 +6,8 @@ from gitorch.actions.lookup import find_record
 from gitorch.errors import UsageError
 from gitorch.git import pins
 from gitorch.git.checkout import Reverted, revert_detached, revert_files, revert_to_branch
-from gitorch.model.record import Record
-from gitorch.worker.site import Site
+from gitorch.model.run.record import Record
+from gitorch.runs.site import Site
 
 
 def revert(

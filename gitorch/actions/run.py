@@ -12,15 +12,15 @@ from msgspec import Struct
 from gitorch.actions.collect import fail_overdue, retention_of
 from gitorch.engines.registry import ENGINES
 from gitorch.errors import GitorchError, Refused, UsageError
-from gitorch.model.announce import Announcement, AttemptEnded, Listener, Noticed, TaskReused
-from gitorch.model.row import Row
-from gitorch.model.status import Status
+from gitorch.model.run.announce import Announcement, AttemptEnded, Listener, Noticed, TaskReused
+from gitorch.model.run.status import Status
+from gitorch.model.table.row import Row
+from gitorch.runs.catalog import Catalog
+from gitorch.runs.liveness import WorkerLocks, this_worker
+from gitorch.runs.site import Site
 from gitorch.tools.locks import taken
-from gitorch.worker.catalog import Catalog
-from gitorch.worker.liveness import WorkerLocks, this_worker
 from gitorch.worker.pool import Pool, Summary
 from gitorch.worker.recover import recover
-from gitorch.worker.site import Site
 from gitorch.worker.surroundings import Surroundings
 
 _CHECKED_OUT = (

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from gitorch.actions.selection import rows_where
 from gitorch.errors import ProgramMissing
-from gitorch.model.row import Row
-from gitorch.worker.catalog import Catalog
-from gitorch.worker.site import Site
+from gitorch.model.table.row import Row
+from gitorch.runs.catalog import Catalog
+from gitorch.runs.site import Site
 
 if TYPE_CHECKING:
     import pandas

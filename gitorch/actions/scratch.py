@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from gitorch.git import worktrees
+from gitorch.git.worktree import worktrees
 from gitorch.interpreter.environment import attempt_environment
 from gitorch.interpreter.preflight import Complaint, Findings, PreflightConfig, preflight
 from gitorch.interpreter.probe import Interpreter, verify
-from gitorch.worker.site import Site
+from gitorch.runs.site import Site
 
 _VALIDATE_LIMIT_S = 60.0
 

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from gitorch.errors import UsageError
-from gitorch.model.row import Row
-from gitorch.model.status import Status
-from gitorch.model.where import parse_where
-from gitorch.worker.catalog import Catalog
-from gitorch.worker.site import Site
+from gitorch.model.run.status import Status
+from gitorch.model.table.row import Row
+from gitorch.model.table.where import parse_where
+from gitorch.runs.catalog import Catalog
+from gitorch.runs.site import Site
 
 
 class Selection(Struct, frozen=True, kw_only=True):

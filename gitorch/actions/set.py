@@ -7,12 +7,11 @@ from msgspec.structs import replace
 from gitorch.actions.selection import Selection, selected
 from gitorch.actions.transition import Changed, Refusal, divided, require_own
 from gitorch.errors import Refused
-from gitorch.model.row import Row
-from gitorch.model.status import LIVE
-from gitorch.worker.catalog import Catalog
-from gitorch.worker.commit import read_record, trailers
-from gitorch.worker.recover import catch_up
-from gitorch.worker.site import Site
+from gitorch.model.run.status import LIVE
+from gitorch.model.table.row import Row
+from gitorch.runs.catalog import Catalog
+from gitorch.runs.recording import catch_up, read_record, trailers
+from gitorch.runs.site import Site
 
 
 def set_priority(site: Site, selection: Selection, priority: int) -> Changed:

@@ -12,12 +12,12 @@ from msgspec.structs import replace
 from gitorch.actions.lookup import records_of
 from gitorch.actions.reused import origins
 from gitorch.actions.waiting import circumstances, why
-from gitorch.model.ids import run_path
-from gitorch.model.record import Attempt, Record, TaskRecord
-from gitorch.model.row import Row
-from gitorch.model.status import LIVE
-from gitorch.worker.catalog import Catalog
-from gitorch.worker.site import Site
+from gitorch.model.run.ids import run_path
+from gitorch.model.run.record import Attempt, Record, TaskRecord
+from gitorch.model.run.status import LIVE
+from gitorch.model.table.row import Row
+from gitorch.runs.catalog import Catalog
+from gitorch.runs.site import Site
 
 
 class Shown(Struct, frozen=True, kw_only=True):

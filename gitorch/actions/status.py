@@ -9,14 +9,14 @@ from typing import Any
 from msgspec import Struct
 
 from gitorch.actions.waiting import Circumstances, circumstances, running_task, why
-from gitorch.model.estimate import Estimate, from_durations, from_progress, together
-from gitorch.model.row import Row
-from gitorch.model.status import Status
-from gitorch.queue.queue import QueuedTask, Worker
+from gitorch.database.run_queue import QueuedTask, Worker
+from gitorch.model.run.estimate import Estimate, from_durations, from_progress, together
+from gitorch.model.run.status import Status
+from gitorch.model.table.row import Row
+from gitorch.runs.catalog import Catalog
+from gitorch.runs.events import read_progress
+from gitorch.runs.site import Site
 from gitorch.tools.clock import parse
-from gitorch.worker.catalog import Catalog
-from gitorch.worker.events import read_progress
-from gitorch.worker.site import Site
 
 
 class LiveRun(Struct, frozen=True, kw_only=True):

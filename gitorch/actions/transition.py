@@ -11,19 +11,18 @@ from typing import Any
 from msgspec import Struct
 
 from gitorch.actions.selection import Selection, selected
+from gitorch.database.run_queue import QueuedRun, Tip
 from gitorch.errors import Refused
-from gitorch.model.record import Record
-from gitorch.model.row import Row
-from gitorch.model.spec import given
-from gitorch.model.status import Status, sources, verbs
-from gitorch.model.transitions import CHANGES, Wish, has_something_to_hold
-from gitorch.queue.queue import QueuedRun, Tip
+from gitorch.model.run.record import Record
+from gitorch.model.run.spec import given
+from gitorch.model.run.status import Status, sources, verbs
+from gitorch.model.run.transitions import CHANGES, Wish, has_something_to_hold
+from gitorch.model.table.row import Row
+from gitorch.runs.catalog import Catalog
+from gitorch.runs.recording import catch_up, new_run, read_record, trailers
+from gitorch.runs.run_directories import clear_away, materialise_next
+from gitorch.runs.site import Site
 from gitorch.tools.clock import now
-from gitorch.worker.ahead import clear_away, materialise_next
-from gitorch.worker.catalog import Catalog
-from gitorch.worker.commit import read_record, trailers
-from gitorch.worker.recover import catch_up, new_run
-from gitorch.worker.site import Site
 
 Refusal = tuple[str, str | None]  # why not, and what is possible
 

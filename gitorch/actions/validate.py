@@ -20,20 +20,20 @@ from gitorch.actions.scratch import look_over, output_in, scratch
 from gitorch.config.document import KeyPath
 from gitorch.config.load import ConfigContext, LoadedConfig, find_configs, is_config, load_config
 from gitorch.errors import GitorchError, NotFound
-from gitorch.git import worktrees
 from gitorch.git.pins import ignored_paths
+from gitorch.git.worktree import worktrees
 from gitorch.interpreter.choose import choose
 from gitorch.interpreter.probe import Interpreter, probe, source_roots
-from gitorch.model.globs import literal_head, matcher
-from gitorch.model.near import nearest_path
-from gitorch.model.pin import Pin
 from gitorch.model.problem import Problem, Severity, has_errors
-from gitorch.model.spec import Resources, RunSpec
+from gitorch.model.run.pin import Pin
+from gitorch.model.run.spec import Resources, RunSpec
 from gitorch.model.sweep import LIMIT
+from gitorch.model.text.globs import literal_head, matcher
+from gitorch.model.text.spelling import nearest_path
+from gitorch.runs.contents import Tell, Unusable, unheard
+from gitorch.runs.inputs import Inputs
+from gitorch.runs.site import Site
 from gitorch.worker.capacity import of_machine
-from gitorch.worker.contents import Tell, Unusable, unheard
-from gitorch.worker.inputs import Inputs
-from gitorch.worker.site import Site
 
 DEFAULT_PATH = "experiments"
 SCHEMA = ".gitorch.schema.json"  # beside the configs, so that an editor finds it on every machine

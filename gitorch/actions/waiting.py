@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from gitorch.model.phrases import counted
-from gitorch.model.row import Row, TaskRow
-from gitorch.model.spec import Resources
-from gitorch.model.status import Status, states
-from gitorch.queue.queue import QueuedRun, QueuedTask, Worker
+from gitorch.database.run_queue import QueuedRun, QueuedTask, Worker
+from gitorch.model.run.spec import Resources
+from gitorch.model.run.status import Status, states
+from gitorch.model.table.row import Row, TaskRow
+from gitorch.model.text.phrases import counted
+from gitorch.runs.catalog import Catalog
+from gitorch.runs.liveness import living
+from gitorch.runs.site import Site
 from gitorch.tools.clock import now
 from gitorch.worker import capacity
-from gitorch.worker.catalog import Catalog
-from gitorch.worker.liveness import living
-from gitorch.worker.site import Site
 
 
 class Circumstances(Struct, frozen=True, kw_only=True):

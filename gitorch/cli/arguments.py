@@ -9,7 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from gitorch.actions.selection import Selection
-    from gitorch.worker.site import Site
+    from gitorch.runs.site import Site
 
 _COMPLETED = 100  # more cannot be chosen from
 
@@ -17,7 +17,7 @@ _COMPLETED = 100  # more cannot be chosen from
 def complete_runs(incomplete: str) -> list[tuple[str, str]]:
     """Names and ids that begin so, for the shell; nothing where there is no repository."""
     from gitorch.errors import GitorchError  # noqa: PLC0415
-    from gitorch.worker.catalog import Catalog  # noqa: PLC0415
+    from gitorch.runs.catalog import Catalog  # noqa: PLC0415
 
     try:
         catalog = Catalog.of(site_here())
@@ -60,7 +60,7 @@ Paths = Annotated[
 
 
 def site_here() -> Site:
-    from gitorch.worker.site import Site  # noqa: PLC0415
+    from gitorch.runs.site import Site  # noqa: PLC0415
 
     return Site.at(Path.cwd())
 
@@ -74,7 +74,7 @@ def selected(
 ) -> Selection:
     from gitorch.actions.selection import Selection  # noqa: PLC0415
     from gitorch.errors import UsageError  # noqa: PLC0415
-    from gitorch.model.status import Status  # noqa: PLC0415
+    from gitorch.model.run.status import Status  # noqa: PLC0415
 
     if runs and (where is not None or status or name or everything):
         raise UsageError("name runs, or select them with options: not both")

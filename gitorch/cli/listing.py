@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gitorch.cli.style import duration, local_time, number, paint_status, plain, table
-from gitorch.model.groups import Group
-from gitorch.model.row import Row
-from gitorch.model.spec import render_value
+from gitorch.model.run.spec import render_value
+from gitorch.model.table.groups import Group
+from gitorch.model.table.row import Row
 
 _COMMIT = 10
 # What every row has: the header of a CSV that has no row.

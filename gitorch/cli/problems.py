@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gitorch.cli.style import paint, plain
-from gitorch.model.phrases import counted
 from gitorch.model.problem import Problem, Severity
+from gitorch.model.text.phrases import counted
 
 _COLORS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
 _GITHUB = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "notice"}

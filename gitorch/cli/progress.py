@@ -10,8 +10,15 @@ from contextlib import AbstractContextManager, contextmanager
 
 from gitorch.actions.status import progress_of
 from gitorch.cli.style import duration, has_colors, paint, paint_status, plain, say
-from gitorch.model.announce import Announcement, AttemptEnded, AttemptStarted, Listener, Noticed, TaskReused
-from gitorch.model.status import Status
+from gitorch.model.run.announce import (
+    Announcement,
+    AttemptEnded,
+    AttemptStarted,
+    Listener,
+    Noticed,
+    TaskReused,
+)
+from gitorch.model.run.status import Status
 
 HEARTBEAT_S = 30.0
 

@@ -8,13 +8,22 @@ from typing import Any
 
 from gitorch.actions.compare import Compared
 from gitorch.actions.status import LiveRun, SiteStatus
-from gitorch.cli.style import duration, local_time, number, one_line, paint, paint_status, plain, table
-from gitorch.model.compare import CodeDifference, OutputDifference, ValueDifference
-from gitorch.model.estimate import Estimate
-from gitorch.model.phrases import counted
-from gitorch.model.record import Record, TaskRecord
-from gitorch.model.spec import render_value
-from gitorch.model.status import Status
+from gitorch.cli.style import (
+    duration,
+    local_time,
+    number,
+    one_line,
+    paint,
+    paint_status,
+    plain,
+    table,
+)
+from gitorch.model.run.compare import CodeDifference, OutputDifference, ValueDifference
+from gitorch.model.run.estimate import Estimate
+from gitorch.model.run.record import Record, TaskRecord
+from gitorch.model.run.spec import render_value
+from gitorch.model.run.status import Status
+from gitorch.model.text.phrases import counted
 
 _COMMIT = 10
 _DIGEST = 12  # as many digits tell two contents apart; --json gives all

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gitorch.actions.collect import Collected
+from gitorch.actions.collect import Cleanup
 from gitorch.cli.style import plain
-from gitorch.model.phrases import counted
-from gitorch.worker.health.checkup import Finding
+from gitorch.health.checkup import Finding
+from gitorch.model.text.phrases import counted
 
 
-def render_collected(done: Collected) -> str:
+def render_collected(done: Cleanup) -> str:
     return "\n".join(_lines_of(done))
 
 
-def _lines_of(done: Collected) -> Iterator[str]:
+def _lines_of(done: Cleanup) -> Iterator[str]:
     for record in done.failed:
         yield f"{record.id}  ERROR -> FAILED  {plain(record.label)}"
     verb = "would remove" if done.dry_run else "removed"

@@ -17,7 +17,7 @@ LONGEST_EXCERPT = 1_000  # characters of a line: a longer one is not shown
 KeyPath = tuple[str | int, ...]  # the keys and indexes that lead to a value, like ("tasks", 1, "method")
 
 
-class Source(Struct, frozen=True):
+class SourceText(Struct, frozen=True):
     """A text that values come from, where its lines begin and end, and where its last word ends."""
 
     file: str
@@ -26,7 +26,7 @@ class Source(Struct, frozen=True):
     end: int
 
     @classmethod
-    def of(cls, file: str, text: str) -> Source:
+    def of(cls, file: str, text: str) -> SourceText:
         breaks = [match.span() for match in re.finditer(r"\r\n?|\n", text)]
         starts = [0, *(end for _, end in breaks)]
         ends = [*(start for start, _ in breaks), len(text)]
@@ -42,7 +42,7 @@ class Span(NamedTuple):
 
     start: int
     end: int
-    source: Source
+    source: SourceText
 
     @property
     def text(self) -> str:
@@ -112,7 +112,7 @@ def grafted(node: Node, path: KeyPath, value: Node | None, key: Span) -> Node:
 class Document(Struct, frozen=True):
     """A file's values. `root` is None where it holds nothing, or cannot be read."""
 
-    source: Source
+    source: SourceText
     root: Node | None
     problems: tuple[Problem, ...]
 

@@ -11,10 +11,17 @@ from typing import Any
 from gitorch.config.document import KeyPath
 from gitorch.config.places import Misplaced, place_in
 from gitorch.config.reader import Reader
-from gitorch.model.cache import seen_params
-from gitorch.model.near import did_you_mean
-from gitorch.model.placeholders import Placeholder, fill, fill_text, is_known, placeholders, placeholders_of
-from gitorch.model.spec import RunSpec, TaskSpec, task_config
+from gitorch.model.run.cache import seen_params
+from gitorch.model.run.spec import RunSpec, TaskSpec, task_config
+from gitorch.model.text.placeholders import (
+    Placeholder,
+    fill,
+    fill_text,
+    is_known,
+    placeholders,
+    placeholders_of,
+)
+from gitorch.model.text.spelling import did_you_mean
 
 # What `{…}` in outputDir may name beside the parameters; filled in when the run is made.
 OUTPUT_NAMES = ("date", "time", "id", "name")

@@ -17,7 +17,7 @@ from gitorch.config.parsing import parse_document
 from gitorch.config.reading import ConfigContext, Reading
 from gitorch.errors import NotFound
 from gitorch.model.problem import Problem, Severity, has_errors
-from gitorch.model.spec import RunSpec
+from gitorch.model.run.spec import RunSpec
 
 __all__ = ["SUFFIXES", "ConfigContext", "LoadedConfig", "configs_among", "find_configs", "is_config", "load_config"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gitorch.config.document import Document, KeyPath, Node, Source, Span, grafted, list_node
+from gitorch.config.document import Document, KeyPath, Node, SourceText, Span, grafted, list_node
 from gitorch.config.parameters import Parameters, Refusal
 from gitorch.config.parsing import parse_items
-from gitorch.model.near import did_you_mean
 from gitorch.model.problem import Problem, Severity
 from gitorch.model.sweep import parse_range
+from gitorch.model.text.spelling import did_you_mean
 
 _HOW = "write key=value, key=value,value to sweep it, or ~key to drop it"
 
@@ -20,7 +20,7 @@ def overridden(document: Document, options: Sequence[str]) -> Document:
     if document.root is None or not isinstance(document.value, dict) or not options:
         return document
     overriding = _Overriding(document)
-    source = Source.of("-S", "\n".join(options))
+    source = SourceText.of("-S", "\n".join(options))
     start = 0
     for option in options:
         overriding.take(Span(start, start + len(option), source))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from gitorch.model.keys import Place, place_of
-from gitorch.model.near import nearest
-from gitorch.model.spec import OWN_KEYS, OWN_TASK_KEYS
+from gitorch.model.run.spec import OWN_KEYS, OWN_TASK_KEYS
+from gitorch.model.text.keys import Place, place_of
+from gitorch.model.text.spelling import nearest
 
 
 class Refusal(NamedTuple):

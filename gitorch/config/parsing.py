@@ -25,7 +25,7 @@ from yaml import (
     SequenceEndEvent,
 )
 
-from gitorch.config.document import Document, Node, Source, Span, kind_of
+from gitorch.config.document import Document, Node, SourceText, Span, kind_of
 from gitorch.model.problem import Problem
 
 LARGEST = 1 << 20  # bytes of a file
@@ -43,7 +43,7 @@ class _Unreadable(Exception):
 
 def parse_document(data: bytes, file: str) -> Document:
     """Read a file. Never raises: all that is wrong with it is in the document's `problems`."""
-    source = Source.of(file, data.decode("utf-8-sig", errors="replace"))
+    source = SourceText.of(file, data.decode("utf-8-sig", errors="replace"))
     composer = _Composer(source)
     try:
         _check_bytes(source, data)
@@ -68,7 +68,7 @@ def parse_items(span: Span) -> tuple[list[Node], list[Problem]]:
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
 
-def _check_bytes(source: Source, data: bytes) -> None:
+def _check_bytes(source: SourceText, data: bytes) -> None:
     if len(data) > LARGEST:
         message = f"the file has {len(data):,} bytes, a config has at most {LARGEST:,}"
         raise _Unreadable(Span(0, 1, source).problem(message, "name a data file in it instead"))
@@ -90,7 +90,7 @@ def _check_characters(span: Span) -> None:
 class _Composer:
     """Builds the tree of nodes from the parser's events, and notes what is wrong on the way."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: SourceText) -> None:
         self.source = source
         self.problems: list[Problem] = []
         self.anchors: dict[str, Node] = {}

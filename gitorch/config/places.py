@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 from pathlib import Path, PurePosixPath
 
-from gitorch.model.globs import flaw
+from gitorch.model.text.globs import flaw
 
 
 class Misplaced(ValueError):

@@ -21,11 +21,9 @@ from gitorch.config.places import Misplaced, input_place, place_in, relative_glo
 from gitorch.config.reader import Reader
 from gitorch.config.schema import hint_on
 from gitorch.config.sweeping import Sweeping
-from gitorch.model.ids import is_id_prefix
-from gitorch.model.near import did_you_mean
 from gitorch.model.problem import Severity
-from gitorch.model.quantities import parse_duration, parse_size
-from gitorch.model.spec import (
+from gitorch.model.run.ids import is_id_prefix
+from gitorch.model.run.spec import (
     OWN_KEYS,
     OWN_TASK_KEYS,
     RETRIABLE,
@@ -36,6 +34,8 @@ from gitorch.model.spec import (
     TaskSpec,
 )
 from gitorch.model.sweep import LIMIT
+from gitorch.model.text.quantities import parse_duration, parse_size
+from gitorch.model.text.spelling import did_you_mean
 
 LONGEST_NAME = 100
 _IN_OUTPUT = "name files in the output directory, relative to it"

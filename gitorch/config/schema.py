@@ -9,9 +9,9 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gitorch.config.document import Document, KeyPath, kind_of
-from gitorch.model.near import did_you_mean, nearest
 from gitorch.model.problem import Problem, Severity
-from gitorch.model.spec import OWN_KEYS, OWN_TASK_KEYS
+from gitorch.model.run.spec import OWN_KEYS, OWN_TASK_KEYS
+from gitorch.model.text.spelling import did_you_mean, nearest
 
 if TYPE_CHECKING:
     from jsonschema import Draft7Validator

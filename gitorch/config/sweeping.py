@@ -10,12 +10,12 @@ from gitorch.config.document import KeyPath
 from gitorch.config.parameters import Parameters, Refusal
 from gitorch.config.reader import Reader
 from gitorch.config.schema import hint_on
-from gitorch.model.keys import Place
-from gitorch.model.near import did_you_mean
-from gitorch.model.placeholders import placeholders_of
 from gitorch.model.problem import Severity, has_errors
-from gitorch.model.spec import RunSpec, render_value
+from gitorch.model.run.spec import RunSpec, render_value
 from gitorch.model.sweep import Point, Sweep, at_point, comparable, parse_range
+from gitorch.model.text.keys import Place
+from gitorch.model.text.placeholders import placeholders_of
+from gitorch.model.text.spelling import did_you_mean
 
 _SWEEP = ("matrix", "zip", "exclude", "include")
 

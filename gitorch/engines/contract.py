@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, Self
 
-from gitorch.model.outcome import Kind, Outcome
+from gitorch.model.run.outcome import Kind, Outcome
 from gitorch.model.workspace import AttemptDirectory
 
 

@@ -20,7 +20,7 @@ from gitorch.engines.contract import Capabilities, Ended, Order, recorded_end
 from gitorch.engines.sweep import TOKEN, sweep
 from gitorch.engines.wire import receive, send
 from gitorch.errors import GitorchError
-from gitorch.model.outcome import Kind, Outcome
+from gitorch.model.run.outcome import Kind, Outcome
 from gitorch.tools import clock
 
 _BOOT = """

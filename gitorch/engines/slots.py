@@ -35,7 +35,7 @@ from typing import Any
 
 from gitorch.engines.contract import Ended
 from gitorch.engines.wire import receive, send
-from gitorch.model.outcome import Kind, Outcome
+from gitorch.model.run.outcome import Kind, Outcome
 from gitorch.tools import clock, process
 from gitorch.tools.faults import boundary
 

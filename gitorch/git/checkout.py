@@ -12,12 +12,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gitorch.errors import Refused
-from gitorch.git.admin import delete, only_one_at
-from gitorch.git.command import GitFailed, call_git, call_git_items, call_git_lines, call_git_text, run_git
+from gitorch.git.command import (
+    GitFailed,
+    call_git,
+    call_git_items,
+    call_git_lines,
+    call_git_text,
+    run_git,
+)
 from gitorch.git.pins import dirt
 from gitorch.git.repository import Repository
-from gitorch.git.worktrees import is_made_for, is_present, link_source, materialise
-from gitorch.model.phrases import some
+from gitorch.git.worktree.admin import delete, only_one_at
+from gitorch.git.worktree.worktrees import is_made_for, is_present, link_source, materialise
+from gitorch.model.text.phrases import some
 
 
 class Reverted(NamedTuple):

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from gitorch.errors import NotFound
 from gitorch.git.command import call_git_items, call_git_lines, run_git
-from gitorch.git.lock import locked
-from gitorch.git.refs import move_ref, read_ref
 from gitorch.git.repository import Repository
-from gitorch.model.pin import Origin, Pin
+from gitorch.git.store.lock import locked
+from gitorch.git.store.refs import move_ref, read_ref
+from gitorch.model.run.pin import Origin, Pin
 
 PINS = "refs/gitorch/pins/"
 

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from gitorch.errors import Refused
 from gitorch.git.command import call_git, call_git_items, call_git_text
-from gitorch.git.lock import locked
-from gitorch.git.pack import publish_pack
 from gitorch.git.pins import keep_locked, resolve
 from gitorch.git.repository import Repository
-from gitorch.model.phrases import some
-from gitorch.model.pin import Origin, Pin
+from gitorch.git.store.lock import locked
+from gitorch.git.store.pack import publish_pack
+from gitorch.model.run.pin import Origin, Pin
+from gitorch.model.text.phrases import some
 from gitorch.tools.faults import boundary
 
 

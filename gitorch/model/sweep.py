@@ -15,8 +15,8 @@ from typing import Any
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from gitorch.model.keys import Place, with_value
-from gitorch.model.spec import RunSpec
+from gitorch.model.run.spec import RunSpec
+from gitorch.model.text.keys import Place, with_value
 
 LIMIT = 10_000
 

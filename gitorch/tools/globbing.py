@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from gitorch.model.globs import is_glob, matcher
+from gitorch.model.text.globs import is_glob, matcher
 
 
 def named(root: Path, pattern: str, *, enters: Callable[[str], bool] = lambda path: True) -> Iterator[str]:

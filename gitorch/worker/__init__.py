@@ -1,1 +1,1 @@
-"""Where git, queue and engines meet: what sees an attempt through."""
+"""The worker: claims tasks, has them executed, and commits what they left."""

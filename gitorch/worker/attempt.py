@@ -7,53 +7,27 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct
-
 from gitorch import runner
 from gitorch.engines.contract import Order
-from gitorch.git import worktrees
-from gitorch.git.admin import only_one_at
+from gitorch.git.worktree import worktrees
+from gitorch.git.worktree.admin import only_one_at
 from gitorch.interpreter.environment import attempt_environment
 from gitorch.interpreter.probe import Interpreter
-from gitorch.model.payload import Payload
-from gitorch.model.placeholders import fill
-from gitorch.model.spec import TaskSpec, task_config
-from gitorch.model.workspace import AttemptDirectory, RunDirectory
-from gitorch.queue.queue import Claim
+from gitorch.model.run.spec import TaskSpec, task_config
+from gitorch.model.text.placeholders import fill
+from gitorch.runs import outputs
+from gitorch.runs.claimed_attempt import ClaimedAttempt
+from gitorch.runs.inputs import require_unchanged
+from gitorch.runs.site import Site
 from gitorch.tools.files import write_aside
-from gitorch.worker import outputs
-from gitorch.worker.inputs import require_unchanged
-from gitorch.worker.site import Site
 from gitorch.worker.surroundings import Surroundings
 
 TASK_PROGRAM = Path(runner.__file__).with_name("task.py")
 
 
-class Attempt(Struct, frozen=True, kw_only=True):
-    """A claimed task with everything known about it: what goes to the engine and comes back with its end."""
-
-    claim: Claim
-    payload: Payload
-    run: RunDirectory
-    directory: AttemptDirectory
-    gpus: tuple[int, ...] | None = None  # those it may use, by index; None: it said nothing of any
-
-    @classmethod
-    def of(cls, site: Site, claim: Claim) -> Attempt:
-        run = site.directory(claim.run)
-        return cls(
-            claim=claim,
-            payload=Payload.from_json(claim.payload),
-            run=run,
-            directory=run.attempt(claim.task, claim.number),
-        )
-
-    @property
-    def task(self) -> TaskSpec:
-        return self.payload.spec.task(self.claim.task)
 
 
-def is_at_hand(site: Site, attempt: Attempt) -> bool:
+def is_at_hand(site: Site, attempt: ClaimedAttempt) -> bool:
     """Whether all that `prepare` has to do is to write a small file or two: the run begins, its worktree is there."""
     payload, task = attempt.payload, attempt.task
     if attempt.claim.number > 1 or task.reads or payload.spec.beside(task):
@@ -61,7 +35,7 @@ def is_at_hand(site: Site, attempt: Attempt) -> bool:
     return worktrees.is_made_for(site.repository, attempt.run.tree, payload.pin.commit)
 
 
-def prepare(site: Site, attempt: Attempt, surroundings: Surroundings) -> Order:
+def prepare(site: Site, attempt: ClaimedAttempt, surroundings: Surroundings) -> Order:
     """Make the worktree exactly the pin, lay out the attempt's directory, and give the order to run it.
 
     Raises GitorchError or OSError where that cannot be done: the attempt could not start.
@@ -100,11 +74,11 @@ def prepare(site: Site, attempt: Attempt, surroundings: Surroundings) -> Order:
     )
 
 
-def _gpus(attempt: Attempt) -> dict[str, str]:
+def _gpus(attempt: ClaimedAttempt) -> dict[str, str]:
     return {} if attempt.gpus is None else {"CUDA_VISIBLE_DEVICES": ",".join(map(str, attempt.gpus))}
 
 
-def _bring_to_pin(site: Site, attempt: Attempt) -> None:
+def _bring_to_pin(site: Site, attempt: ClaimedAttempt) -> None:
     """Before the first of the tasks that share it begins, and not while one of them is at work in it."""
     if not attempt.payload.spec.beside(attempt.task):
         _make_exact(site, attempt, is_alone=True)
@@ -113,7 +87,7 @@ def _bring_to_pin(site: Site, attempt: Attempt) -> None:
         _make_exact(site, attempt, is_alone=_joins_nobody(site, attempt))
 
 
-def _joins_nobody(site: Site, attempt: Attempt) -> bool:
+def _joins_nobody(site: Site, attempt: ClaimedAttempt) -> bool:
     """Whether no other task of the run is at work in the worktree; from now on this one is."""
     claim, users = attempt.claim, attempt.run.users
     queued = site.queue.run(claim.run)
@@ -124,7 +98,7 @@ def _joins_nobody(site: Site, attempt: Attempt) -> bool:
     return not others
 
 
-def _make_exact(site: Site, attempt: Attempt, *, is_alone: bool) -> None:
+def _make_exact(site: Site, attempt: ClaimedAttempt, *, is_alone: bool) -> None:
     """A worktree that something ran in is reset; one of another commit, which the run was at before a `retry --at`, is
     brought to this one.
 
@@ -146,7 +120,7 @@ def _make_exact(site: Site, attempt: Attempt, *, is_alone: bool) -> None:
             run.output.mkdir(exist_ok=True)
 
 
-def _is_begun(site: Site, attempt: Attempt) -> bool:
+def _is_begun(site: Site, attempt: ClaimedAttempt) -> bool:
     """Whether another attempt of the run was made before; told by the queue alone, which is quick."""
     if attempt.claim.number == 1 and len(attempt.payload.spec.tasks) == 1:
         return False
@@ -155,7 +129,7 @@ def _is_begun(site: Site, attempt: Attempt) -> bool:
     return len(unfinished) < len(attempt.payload.spec.tasks) or sum(task.attempts for task in unfinished) > 1
 
 
-def _argv(attempt: Attempt, interpreter: Interpreter, config: Mapping[str, Any]) -> tuple[str, ...]:
+def _argv(attempt: ClaimedAttempt, interpreter: Interpreter, config: Mapping[str, Any]) -> tuple[str, ...]:
     match attempt.task:
         case TaskSpec(method=str(method)):
             tasks = attempt.run.tree / attempt.payload.spec.path_to_tasks

@@ -20,8 +20,8 @@ from msgspec import Struct
 
 from gitorch.errors import Refused, UsageError
 from gitorch.git.repository import Repository
-from gitorch.model.quantities import parse_size
-from gitorch.model.spec import Resources
+from gitorch.model.run.spec import Resources
+from gitorch.model.text.quantities import parse_size
 from gitorch.tools.files import write_aside
 from gitorch.tools.locks import is_held
 

@@ -6,33 +6,34 @@ the queue keeps which commit it was told of last (see `recover.py`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from msgspec.structs import replace
 
-from gitorch.git import artifacts
-from gitorch.git.artifacts import Stored
-from gitorch.git.repack import maybe_repack
-from gitorch.git.results import Change
-from gitorch.git.trees import Entry
-from gitorch.model.announce import AttemptEnded, TaskReused
-from gitorch.model.endings import after_attempt, after_reuse
-from gitorch.model.ids import run_path
-from gitorch.model.outcome import Kind, Outcome
-from gitorch.model.record import Record, TaskRecord
-from gitorch.model.status import Status
-from gitorch.queue.queue import AttemptEnd
+from gitorch.database.run_queue import AttemptEnd
+from gitorch.git.store import artifacts
+from gitorch.git.store.artifacts import Stored
+from gitorch.git.store.repack import maybe_repack
+from gitorch.git.store.results import BranchEdit
+from gitorch.git.store.trees import TreeEntry
+from gitorch.model.run.announce import AttemptEnded, TaskReused
+from gitorch.model.run.endings import after_attempt, after_reuse
+from gitorch.model.run.ids import run_path
+from gitorch.model.run.outcome import Kind, Outcome
+from gitorch.model.run.record import Record, TaskRecord
+from gitorch.model.run.status import Status
+from gitorch.runs import outputs
+from gitorch.runs.recording import read_record, trailers
+from gitorch.runs.reuse import Reused, entry_of
+from gitorch.runs.site import Site
 from gitorch.tools.clock import stamp
-from gitorch.worker import outputs
-from gitorch.worker.collect import Gathered
-from gitorch.worker.reuse import Reused, entry_of
-from gitorch.worker.site import Site
+from gitorch.worker.gather import AttemptFiles
 
 _RULES = ".gitattributes"
 
 
-def commit(site: Site, batch: Sequence[Gathered | Reused], *, by: str) -> list[AttemptEnded | TaskReused]:
+def commit(site: Site, batch: Sequence[AttemptFiles | Reused], *, by: str) -> list[AttemptEnded | TaskReused]:
     """Commit these attempts and reused results together, then tell the queue; gives what is to be announced.
 
     An attempt that is no longer its task's current one, or whose run is gone, leaves no trace.
@@ -61,26 +62,11 @@ def commit(site: Site, batch: Sequence[Gathered | Reused], *, by: str) -> list[A
     return [_announcement(ending, record) for ending, record in recorded if ending.attempt.claim.token in accepted]
 
 
-def read_record(change: Change, run: str) -> Record | None:
-    """The record as it is on the branch now, under the lock."""
-    found = change.record(run)
-    return Record.from_json(found) if found else None
 
 
-def trailers(records: Iterable[Record], status: str | None = None) -> list[tuple[str, str]]:
-    """The trailers of a commit that changes these records; `status` in place of theirs."""
-    return [
-        trailer
-        for record in records
-        for trailer in (
-            ("Gitorch-Run", record.id),
-            ("Gitorch-Status", status or str(record.status)),
-            ("Gitorch-Commit", record.pin.commit),
-        )
-    ]
 
 
-def _put(site: Site, change: Change, ending: Gathered | Reused, *, by: str) -> Record | None:
+def _put(site: Site, change: BranchEdit, ending: AttemptFiles | Reused, *, by: str) -> Record | None:
     """Put all that the task has now; gives the run's new record, None if the run is gone."""
     before = read_record(change, ending.attempt.claim.run)
     if before is None:
@@ -100,7 +86,7 @@ def _put(site: Site, change: Change, ending: Gathered | Reused, *, by: str) -> R
     return record
 
 
-def _put_outputs(change: Change, before: Record, record: Record, new: Mapping[str, Stored | Entry]) -> None:
+def _put_outputs(change: BranchEdit, before: Record, record: Record, new: Mapping[str, Stored | TreeEntry]) -> None:
     base = run_path(record.id)
     for path in {output.path for output in before.outputs} - {output.path for output in record.outputs}:
         change.remove(f"{base}/{_output(path)}")
@@ -117,7 +103,7 @@ def _large(files: Mapping[str, bytes | Stored]) -> list[str]:
     return [name for name, content in files.items() if isinstance(content, Stored) and content.kind == "lfs"]
 
 
-def _put_rules(change: Change, directory: str, large: Sequence[str]) -> None:
+def _put_rules(change: BranchEdit, directory: str, large: Sequence[str]) -> None:
     """The LFS rule for exactly these paths: a wider one would make small files show as modified."""
     path = f"{directory}/{_RULES}"
     if large:
@@ -126,7 +112,7 @@ def _put_rules(change: Change, directory: str, large: Sequence[str]) -> None:
         change.remove(path)
 
 
-def _end(ending: Gathered | Reused, record: Record) -> AttemptEnd:
+def _end(ending: AttemptFiles | Reused, record: Record) -> AttemptEnd:
     """What the queue is to be told, by the record: after a crash it may know more than the attempt's own files."""
     claim = ending.attempt.claim
     task = record.task(claim.task)
@@ -149,7 +135,7 @@ def _end(ending: Gathered | Reused, record: Record) -> AttemptEnd:
     )
 
 
-def _subject(recorded: Sequence[tuple[Gathered | Reused, Record]]) -> str:
+def _subject(recorded: Sequence[tuple[AttemptFiles | Reused, Record]]) -> str:
     if len(recorded) == 1:
         [(ending, record)] = recorded
         return f"{record.name} {record.id}: {_in_words(ending, record)}"
@@ -158,7 +144,7 @@ def _subject(recorded: Sequence[tuple[Gathered | Reused, Record]]) -> str:
     )
 
 
-def _in_words(ending: Gathered | Reused, record: Record) -> str:
+def _in_words(ending: AttemptFiles | Reused, record: Record) -> str:
     task = record.task(ending.attempt.claim.task)
     if isinstance(ending, Reused):
         return f"{task.id} {task.status} from run {_source(task)}"
@@ -171,7 +157,7 @@ def _source(task: TaskRecord) -> str:
     return task.cache.source.run if task.cache and task.cache.source else ""
 
 
-def _announcement(ending: Gathered | Reused, record: Record) -> AttemptEnded | TaskReused:
+def _announcement(ending: AttemptFiles | Reused, record: Record) -> AttemptEnded | TaskReused:
     task = record.task(ending.attempt.claim.task)
     if isinstance(ending, Reused):
         return TaskReused(

@@ -9,17 +9,17 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from gitorch.database.run_queue import Claim
 from gitorch.engines.sweep import sweep
-from gitorch.model.ids import run_path
-from gitorch.model.record import Record
-from gitorch.model.status import Status
-from gitorch.queue.queue import Claim
+from gitorch.model.run.ids import run_path
+from gitorch.model.run.record import Record
+from gitorch.model.run.status import Status
+from gitorch.runs.claimed_attempt import ClaimedAttempt
+from gitorch.runs.liveness import living
+from gitorch.runs.recording import read_record, trailers
+from gitorch.runs.run_directories import clear_away
+from gitorch.runs.site import Site
 from gitorch.tools.clock import now
-from gitorch.worker.ahead import clear_away
-from gitorch.worker.attempt import Attempt
-from gitorch.worker.commit import read_record, trailers
-from gitorch.worker.liveness import living
-from gitorch.worker.site import Site
 
 # How long a living worker may take, beyond the grace of its processes, before they are ended without it.
 _WORKER_S = 5.0
@@ -64,7 +64,7 @@ def _end_processes(site: Site, run: str) -> None:
 
 
 def _sweep(site: Site, claims: Sequence[Claim]) -> None:
-    attempts = [Attempt.of(site, claim) for claim in claims]
+    attempts = [ClaimedAttempt.of(site, claim) for claim in claims]
     sweep({attempt.claim.token: attempt.directory.path for attempt in attempts}, grace_s=site.grace_s)
     for claim in claims:
         site.queue.end_doomed(claim.run, claim.task, claim.token)

@@ -29,20 +29,28 @@ from msgspec import Struct, field
 
 from gitorch.engines.contract import Ended, Engine, Order
 from gitorch.errors import GitorchError
-from gitorch.model.announce import Announcement, AttemptEnded, AttemptStarted, Listener, Noticed, TaskReused
-from gitorch.model.outcome import Kind, Outcome
-from gitorch.model.status import Status
+from gitorch.model.run.announce import (
+    Announcement,
+    AttemptEnded,
+    AttemptStarted,
+    Listener,
+    Noticed,
+    TaskReused,
+)
+from gitorch.model.run.outcome import Kind, Outcome
+from gitorch.model.run.status import Status
+from gitorch.runs.claimed_attempt import ClaimedAttempt
+from gitorch.runs.liveness import living
+from gitorch.runs.reuse import Reused, Reuser
+from gitorch.runs.site import Site
 from gitorch.tools.clock import now
-from gitorch.worker.ahead import Ahead
-from gitorch.worker.attempt import Attempt, is_at_hand, prepare
-from gitorch.worker.collect import gather
+from gitorch.worker.attempt import is_at_hand, prepare
 from gitorch.worker.commit import commit
+from gitorch.worker.gather import gather
 from gitorch.worker.inbox import Inbox
-from gitorch.worker.liveness import living
+from gitorch.worker.prefetch import Prefetch
 from gitorch.worker.recover import recover
-from gitorch.worker.reuse import Reused, Reuser
 from gitorch.worker.shares import Shares
-from gitorch.worker.site import Site
 from gitorch.worker.surroundings import Surroundings
 
 LARGEST_BATCH = 64
@@ -67,31 +75,31 @@ class Summary(Struct):
 
 
 class _Prepared(NamedTuple):
-    attempt: Attempt
+    attempt: ClaimedAttempt
     order: Order
     at: float  # by the monotonic clock
 
 
 class _Unprepared(NamedTuple):
-    attempt: Attempt
+    attempt: ClaimedAttempt
     error: Exception
 
 
 class _GivenBack(NamedTuple):
     """It waits in the queue for another that computes the same."""
 
-    attempt: Attempt
+    attempt: ClaimedAttempt
 
 
 class _Committed(NamedTuple):
-    attempts: Sequence[Attempt]
+    attempts: Sequence[ClaimedAttempt]
     announcements: Sequence[AttemptEnded | TaskReused]
 
 
 class _Stuck(NamedTuple):
     """These attempts could not be seen through: the disk is full, the repository gone. The next start will."""
 
-    attempts: Sequence[Attempt]
+    attempts: Sequence[ClaimedAttempt]
     error: BaseException
 
 
@@ -147,9 +155,9 @@ class Pool:
         self._inbox: Inbox[_Message] = Inbox()
         # So many worktrees suffice ahead of the claims, since those of so many finished runs come back together.
         self._enough = max(FEW, 2 * engine.slots)
-        self._ahead = Ahead(site, only, self._inbox.post, enough=self._enough)
-        self._to_commit: queue.SimpleQueue[tuple[Attempt, Ended] | Reused | _Wish] = queue.SimpleQueue()
-        self._in_hand: dict[str, Attempt] = {}  # by token, from the claim until the commit
+        self._ahead = Prefetch(site, only, self._inbox.post, enough=self._enough)
+        self._to_commit: queue.SimpleQueue[tuple[ClaimedAttempt, Ended] | Reused | _Wish] = queue.SimpleQueue()
+        self._in_hand: dict[str, ClaimedAttempt] = {}  # by token, from the claim until the commit
         self._prepared: deque[_Prepared] = deque()  # to be started when there is a slot
         self._in_engine: set[str] = set()
         self._committing: set[str] = set()
@@ -278,7 +286,7 @@ class Pool:
             self._give_back(self._prepared.popleft().attempt)
             self._took_s = math.inf
 
-    def _start(self, attempt: Attempt, order: Order) -> None:
+    def _start(self, attempt: ClaimedAttempt, order: Order) -> None:
         claim = attempt.claim
         self._in_hand[claim.token] = attempt  # by now it may be known what it computes
         if not self._site.queue.is_current(claim.run, claim.task, claim.token):
@@ -299,22 +307,22 @@ class Pool:
             )
         )
 
-    def _end_unstarted(self, attempt: Attempt, outcome: Outcome) -> None:
+    def _end_unstarted(self, attempt: ClaimedAttempt, outcome: Outcome) -> None:
         token, moment = attempt.claim.token, now()
         ended = Ended(token=token, outcome=outcome, started=moment, ended=moment, duration_s=0.0)
         self._hand_to_committer(attempt, ended)
 
-    def _give_back(self, attempt: Attempt) -> None:
+    def _give_back(self, attempt: ClaimedAttempt) -> None:
         self._site.queue.give_back(attempt.claim)
         self._let_go([attempt])
 
-    def _let_go(self, attempts: Sequence[Attempt]) -> None:
+    def _let_go(self, attempts: Sequence[ClaimedAttempt]) -> None:
         for attempt in attempts:
             del self._in_hand[attempt.claim.token]
             self._committing.discard(attempt.claim.token)
             self._shares.give_back(attempt.claim.token)
 
-    def _hand_to_committer(self, attempt: Attempt, end: Ended | Reused) -> None:
+    def _hand_to_committer(self, attempt: ClaimedAttempt, end: Ended | Reused) -> None:
         token = attempt.claim.token
         self._in_engine.discard(token)
         self._shares.give_back(token)
@@ -360,7 +368,7 @@ class Pool:
 
     # -- the other threads
 
-    def _prepare(self, attempt: Attempt) -> _Prepared | _Unprepared | Reused | _GivenBack | _Stuck:
+    def _prepare(self, attempt: ClaimedAttempt) -> _Prepared | _Unprepared | Reused | _GivenBack | _Stuck:
         try:
             match self._reuser.settle(attempt):
                 case Reused() as reused:
@@ -375,7 +383,7 @@ class Pool:
         except BaseException as error:
             return _Stuck([attempt], error)
 
-    def _prepare_aside(self, attempt: Attempt) -> None:
+    def _prepare_aside(self, attempt: ClaimedAttempt) -> None:
         self._inbox.post(self._prepare(attempt))
 
     def _recover(self) -> None:
@@ -397,12 +405,12 @@ class Pool:
             if batch:
                 self._commit(batch)
 
-    def _next_batch(self) -> tuple[list[tuple[Attempt, Ended] | Reused], _Wish | None]:
+    def _next_batch(self) -> tuple[list[tuple[ClaimedAttempt, Ended] | Reused], _Wish | None]:
         """What has ended: at least one, and what follows it until that is wished, enough, or has taken GATHERING_S.
 
         What was reused had no worktree to give back, so of that many more are enough.
         """
-        batch: list[tuple[Attempt, Ended] | Reused] = []
+        batch: list[tuple[ClaimedAttempt, Ended] | Reused] = []
         deadline = math.inf
         with suppress(queue.Empty):
             while len(batch) < LARGEST_BATCH and sum(not isinstance(end, Reused) for end in batch) < self._enough:
@@ -417,7 +425,7 @@ class Pool:
                         batch.append(end)
         return batch, None
 
-    def _commit(self, batch: list[tuple[Attempt, Ended] | Reused]) -> None:
+    def _commit(self, batch: list[tuple[ClaimedAttempt, Ended] | Reused]) -> None:
         attempts = [end.attempt if isinstance(end, Reused) else end[0] for end in batch]
         try:
             endings = [

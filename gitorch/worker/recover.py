@@ -8,25 +8,23 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from gitorch.database.run_queue import Worker
 from gitorch.engines.contract import Ended, recorded_end
 from gitorch.engines.sweep import sweep
 from gitorch.errors import Busy, GitorchError
-from gitorch.model.announce import Listener
-from gitorch.model.outcome import Kind, Outcome
-from gitorch.model.payload import Payload
-from gitorch.model.record import Record
-from gitorch.model.status import LIVE, Status
-from gitorch.queue.queue import NewRun, NewTask, QueuedRun, Worker
+from gitorch.model.run.announce import Listener
+from gitorch.model.run.outcome import Kind, Outcome
+from gitorch.runs import outputs
+from gitorch.runs.claimed_attempt import ClaimedAttempt
+from gitorch.runs.liveness import WorkerLocks, boot_id
+from gitorch.runs.recording import catch_up
+from gitorch.runs.reuse import recorded as recorded_reuse
+from gitorch.runs.site import Site
 from gitorch.tools.clock import now
 from gitorch.tools.locks import taken
-from gitorch.worker import outputs
-from gitorch.worker.attempt import Attempt
-from gitorch.worker.collect import Gathered, gather
 from gitorch.worker.commit import commit
+from gitorch.worker.gather import AttemptFiles, gather
 from gitorch.worker.killing import finish_killing
-from gitorch.worker.liveness import WorkerLocks, boot_id
-from gitorch.worker.reuse import recorded as recorded_reuse
-from gitorch.worker.site import Site
 from gitorch.worker.surroundings import Surroundings
 
 # How long a dead worker's supervisors may take beyond the grace they give their processes.
@@ -50,53 +48,10 @@ def recover(site: Site, surroundings: Surroundings, listener: Listener) -> None:
     catch_up(site)
 
 
-def catch_up(site: Site) -> None:
-    """Tell the queue of what was committed without its knowledge: by a crash in between, or while queue.db was gone."""
-    if site.results.tip() in (None, site.queue.meta("tip")):
-        return
-    with site.results.changing() as change:  # nobody commits meanwhile, so nothing newer is undone
-        tip, told = change.tip, site.queue.meta("tip")
-        if tip is None:
-            return
-        clone = site.repository.clone_id()
-        queued = {run.id: run for run in site.queue.runs()}
-        for run in site.results.changed_runs(told, tip):
-            found = change.record(run)
-            record = Record.from_json(found) if found else None
-            if record is None or record.clone == clone:
-                _reconcile(site, run, record, queued.get(run))
-        site.queue.set_tip(tip)
 
 
-def new_run(record: Record) -> NewRun:
-    """The queue entry of a live record, made from it alone; what was running is waiting again."""
-    unfinished = [task for task in record.tasks if task.status is not Status.COMPLETE]
-    return NewRun(
-        id=record.id,
-        payload=Payload.of(record).to_json(),
-        held=record.hold is not None,
-        tasks=tuple(
-            NewTask(
-                id=task.id,
-                needs=task.spec.needs,
-                status=Status.WAITING if task.status is Status.RUNNING else task.status,
-                priority=task.spec.priority if record.priority is None else record.priority,
-                resources=task.spec.resources,
-                attempts=task.attempt_count,
-                outcome=task.attempts[-1].outcome if task.status is Status.ERROR else None,
-            )
-            for task in unfinished
-        ),
-    )
 
 
-def _reconcile(site: Site, run: str, record: Record | None, queued: QueuedRun | None) -> None:
-    """What runs is left to its worker, which may just be about to tell, or to whoever buries it."""
-    if record is None or record.status not in LIVE:
-        if queued and not queued.is_running:
-            site.queue.remove([run])
-    else:
-        site.queue.bring([new_run(record)])
 
 
 def _bury(site: Site, worker: Worker, locks: WorkerLocks, surroundings: Surroundings, listener: Listener) -> None:
@@ -107,7 +62,7 @@ def _bury(site: Site, worker: Worker, locks: WorkerLocks, surroundings: Surround
                 f"the processes of a dead worker (pid {worker.pid}) do not end",
                 hint=f"see what they do: fuser -v {locks.slots}",
             )
-        attempts = [Attempt.of(site, claim) for claim in site.queue.running_of(worker.id)]
+        attempts = [ClaimedAttempt.of(site, claim) for claim in site.queue.running_of(worker.id)]
         sweep({attempt.claim.token: attempt.directory.path for attempt in attempts})
         for attempt in attempts:
             reuse = recorded_reuse(site, attempt)
@@ -121,12 +76,12 @@ def _bury(site: Site, worker: Worker, locks: WorkerLocks, surroundings: Surround
     locks.remove()
 
 
-def _was_begun(attempt: Attempt) -> bool:
+def _was_begun(attempt: ClaimedAttempt) -> bool:
     """Whether a slot took it up: the first thing that one does is to open the log, or to say why it cannot start."""
     return attempt.directory.log.exists() or attempt.directory.status.exists()
 
 
-def _gathered(site: Site, attempt: Attempt, worker: Worker, surroundings: Surroundings) -> Gathered:
+def _gathered(site: Site, attempt: ClaimedAttempt, worker: Worker, surroundings: Surroundings) -> AttemptFiles:
     outputs.forget(site, attempt.run)
     if worker.boot != boot_id():
         with suppress(GitorchError, OSError):  # a large file that is not here: what follows says so
@@ -135,7 +90,7 @@ def _gathered(site: Site, attempt: Attempt, worker: Worker, surroundings: Surrou
     return gather(site, attempt, ended, surroundings)
 
 
-def _lost(attempt: Attempt) -> Ended:
+def _lost(attempt: ClaimedAttempt) -> Ended:
     """The end of an attempt that nobody saw."""
     return Ended(
         token=attempt.claim.token,

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from gitorch.model.spec import Resources
-from gitorch.queue.queue import Claim
+from gitorch.database.run_queue import Claim
+from gitorch.model.run.spec import Resources
+from gitorch.runs.claimed_attempt import ClaimedAttempt
+from gitorch.runs.site import Site
 from gitorch.tools.clock import now
 from gitorch.worker import capacity
-from gitorch.worker.attempt import Attempt
-from gitorch.worker.site import Site
 
 
 class Shares:
@@ -29,21 +29,21 @@ class Shares:
     def total(self) -> Resources:
         return capacity.of_machine(self._site.repository)
 
-    def claim(self, worker: str, only: Sequence[str] | None, *, ahead: bool = False) -> Attempt | None:
+    def claim(self, worker: str, only: Sequence[str] | None, *, ahead: bool = False) -> ClaimedAttempt | None:
         """The next task that fits, with the GPUs it may use. Costs a lock only where any task counts resources.
 
         `ahead`, of a slot for it: nothing where that would keep a part of the machine from others.
         """
         if not self._site.queue.counts_resources():
             claim = self._claim(worker, only, self.total, ahead)
-            return Attempt.of(self._site, claim) if claim else None
+            return ClaimedAttempt.of(self._site, claim) if claim else None
         if ahead:
             return None
         with capacity.opened(self._site.repository, self.total) as ledger:
             claim = self._claim(worker, only, ledger.free)
             if claim is None:
                 return None
-            attempt = Attempt.of(self._site, claim)
+            attempt = ClaimedAttempt.of(self._site, claim)
             wanted = attempt.task.resources
             if wanted == Resources():
                 return attempt

@@ -14,8 +14,8 @@ from typing import Any
 
 from gitorch.interpreter.choose import choose
 from gitorch.interpreter.probe import Interpreter, probe
-from gitorch.worker.log import secrets_of
-from gitorch.worker.site import Site
+from gitorch.runs.log import secrets_of
+from gitorch.runs.site import Site
 
 # Variables that are recorded: those that change what a program computes. An allow-list, since others hold secrets.
 RECORDED_VARIABLES = (

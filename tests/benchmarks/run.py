@@ -37,12 +37,12 @@ from typing import Any, NamedTuple
 
 from gitorch import runner
 from gitorch.git.repository import Repository
-from gitorch.git.results import ResultsBranch
-from gitorch.git.worktrees import materialise
+from gitorch.git.store.results import ResultsBranch
+from gitorch.git.worktree.worktrees import materialise
 from gitorch.interpreter.environment import STAND_IN
-from gitorch.model.ids import run_id, run_path
+from gitorch.model.run.ids import run_id, run_path
+from gitorch.runs.site import Site
 from gitorch.tools.clock import stamp
-from gitorch.worker.site import Site
 
 RUNS = 100
 TASKS = "class Trivial:\n    def __init__(self, config):\n        pass\n\n    def run(self):\n        pass\n"

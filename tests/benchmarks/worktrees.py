@@ -16,8 +16,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from gitorch.git import worktrees
 from gitorch.git.repository import Repository
+from gitorch.git.worktree import worktrees
 
 
 def git(root: Path, *arguments: str) -> str:

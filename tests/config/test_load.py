@@ -10,9 +10,9 @@ import pytest
 
 from gitorch.config.load import ConfigContext, find_configs, is_config, load_config
 from gitorch.errors import NotFound
-from gitorch.model.outcome import Kind
 from gitorch.model.problem import Severity
-from gitorch.model.spec import Resources, Retries, RunSpec, TaskSpec, task_config
+from gitorch.model.run.outcome import Kind
+from gitorch.model.run.spec import Resources, Retries, RunSpec, TaskSpec, task_config
 from tests.config.complaints import TASKS, complaints, load, marked
 
 FULL = """\

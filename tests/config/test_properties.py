@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from gitorch.config.load import ConfigContext, is_config, load_config
 from gitorch.config.schema import schema
-from gitorch.model.ids import is_id_prefix
-from gitorch.model.placeholders import fill, fill_text
 from gitorch.model.problem import Severity
-from gitorch.model.quantities import LARGEST, LONGEST
-from gitorch.model.spec import OWN_KEYS, OWN_TASK_KEYS, RunSpec, task_config
+from gitorch.model.run.ids import is_id_prefix
+from gitorch.model.run.spec import OWN_KEYS, OWN_TASK_KEYS, RunSpec, task_config
+from gitorch.model.text.placeholders import fill, fill_text
+from gitorch.model.text.quantities import LARGEST, LONGEST
 
 CONTEXT = ConfigContext(root=Path(__file__).parent, remotes={"origin": "git@example.org:owner/name.git"})
 QUICK = settings(max_examples=100, deadline=None, derandomize=True)

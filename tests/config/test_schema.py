@@ -8,7 +8,7 @@ from typing import Any
 from jsonschema import Draft7Validator
 
 from gitorch.config.schema import schema
-from gitorch.model.spec import OWN_KEYS, OWN_TASK_KEYS, RETRIABLE
+from gitorch.model.run.spec import OWN_KEYS, OWN_TASK_KEYS, RETRIABLE
 
 
 def parts(part: Any) -> Iterator[dict[str, Any]]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from gitorch.engines.contract import Capabilities, Ended, Order
-from gitorch.model.outcome import Kind, Outcome
+from gitorch.model.run.outcome import Kind, Outcome
 from gitorch.tools import clock
 
 

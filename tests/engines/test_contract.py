@@ -14,7 +14,7 @@ import pytest
 from gitorch.engines.contract import Ended, Engine, recorded_end
 from gitorch.engines.local import LocalEngine
 from gitorch.engines.registry import ENGINES
-from gitorch.model.outcome import Kind, Outcome
+from gitorch.model.run.outcome import Kind, Outcome
 from gitorch.tools import clock
 from tests.engines.bench import carry_out, eventually, living, log_of, next_ends, order, shell
 from tests.engines.plain import PlainEngine

@@ -21,7 +21,7 @@ from gitorch.engines.contract import Ended, Order, recorded_end
 from gitorch.engines.local import LocalEngine
 from gitorch.engines.sweep import sweep
 from gitorch.errors import GitorchError
-from gitorch.model.outcome import Kind, Outcome
+from gitorch.model.run.outcome import Kind, Outcome
 from gitorch.tools import process
 from gitorch.tools.files import write_aside
 from tests.engines.bench import (

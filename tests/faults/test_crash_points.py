@@ -25,7 +25,7 @@ from typing import Any, Self
 import pytest
 
 from gitorch.git.repository import Repository
-from gitorch.git.results import ResultsBranch
+from gitorch.git.store.results import ResultsBranch
 from tests.conftest import commit_files, git, wait_for, write
 
 LANES = 2

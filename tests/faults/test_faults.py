@@ -532,7 +532,7 @@ def test_a_queue_of_an_older_format_goes_on_and_one_of_a_newer_is_left_alone(pro
         }
     for path in queue_of(project).parent.glob("queue.db*"):
         path.unlink()
-    schema, _, _ = (TESTS / "queue/format-1.sql").read_text().partition("INSERT INTO")
+    schema, _, _ = (TESTS / "database/format-1.sql").read_text().partition("INSERT INTO")
     with opened(project) as database:
         database.executescript(schema)
         for table, values in rows.items():

@@ -5,7 +5,13 @@ from pathlib import Path
 import pytest
 
 from gitorch.errors import Refused
-from gitorch.git.checkout import Reverted, checkout_run, revert_detached, revert_files, revert_to_branch
+from gitorch.git.checkout import (
+    Reverted,
+    checkout_run,
+    revert_detached,
+    revert_files,
+    revert_to_branch,
+)
 from gitorch.git.repository import Repository
 from tests.conftest import commit_files, git
 

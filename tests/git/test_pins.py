@@ -7,7 +7,7 @@ import pytest
 from gitorch.errors import NotFound
 from gitorch.git.pins import DirtyState, dirt, is_kept, keep, kept, resolve
 from gitorch.git.repository import Repository
-from gitorch.model.pin import Origin
+from gitorch.model.run.pin import Origin
 from tests.conftest import commit_files, git
 
 

@@ -12,7 +12,7 @@ from gitorch.git.command import call_git_items
 from gitorch.git.pins import is_kept
 from gitorch.git.repository import Repository
 from gitorch.git.snapshot import snapshot
-from gitorch.model.pin import Origin
+from gitorch.model.run.pin import Origin
 from tests.conftest import commit_files, git
 
 ROOMY = 1 << 30

@@ -11,7 +11,13 @@ from typing import Any
 import pytest
 
 from gitorch.interpreter.environment import attempt_environment
-from gitorch.interpreter.preflight import Complaint, Findings, PreflightConfig, PreflightTask, preflight
+from gitorch.interpreter.preflight import (
+    Complaint,
+    Findings,
+    PreflightConfig,
+    PreflightTask,
+    preflight,
+)
 from gitorch.interpreter.probe import Interpreter, probe
 
 TASKS = """

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from gitorch.model.estimate import Estimate, from_durations, from_progress, together
-from gitorch.model.metrics import finite, last_progress, of_events, of_file, of_result
+from gitorch.model.run.estimate import Estimate, from_durations, from_progress, together
+from gitorch.model.run.metrics import finite, last_progress, of_events, of_file, of_result
 
 
 def test_the_top_level_numbers_of_a_result() -> None:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gitorch.model.keys import Place, place_of
-from gitorch.model.spec import RunSpec, TaskSpec
+from gitorch.model.run.spec import RunSpec, TaskSpec
 from gitorch.model.sweep import Sweep, at_point, comparable, parse_range
+from gitorch.model.text.keys import Place, place_of
 
 SEEDS: dict[str, Any] = {"lr": [0.1, 0.01], "seed": [1, 2, 3]}
 

@@ -11,11 +11,21 @@ import jsonschema
 import pytest
 from msgspec.structs import replace
 
-from gitorch.model.outcome import Kind, Outcome
-from gitorch.model.pin import Origin, Pin
-from gitorch.model.record import Attempt, CacheEntry, Change, Data, Discarded, Output, Record, Source, TaskRecord
-from gitorch.model.spec import Cache, RunSpec, TaskSpec
-from gitorch.model.status import Status
+from gitorch.model.run.outcome import Kind, Outcome
+from gitorch.model.run.pin import Origin, Pin
+from gitorch.model.run.record import (
+    Attempt,
+    CacheEntry,
+    CacheSource,
+    Change,
+    Data,
+    Discarded,
+    Output,
+    Record,
+    TaskRecord,
+)
+from gitorch.model.run.spec import Cache, RunSpec, TaskSpec
+from gitorch.model.run.status import Status
 
 SCHEMA = json.loads((importlib.resources.files("gitorch.schemas") / "record.schema.json").read_text())
 NOON = "2026-01-02T12:00:00.000Z"
@@ -97,7 +107,7 @@ def finished(outcome: Outcome) -> Record:
         before="3" * 64,
         produced="4" * 64,
         removed=("old.txt",),
-        source=Source(run="0123456789ab", task="sort"),
+        source=CacheSource(run="0123456789ab", task="sort"),
     )
     return replace(
         NEW,

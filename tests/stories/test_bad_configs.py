@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from gitorch.actions import scratch
 from gitorch.actions.ready import Ready, ready
 from gitorch.model.problem import has_errors
-from gitorch.worker.site import Site
+from gitorch.runs.site import Site
 from tests.config.test_properties import PATHS, VALUES, config_with, written
 from tests.conftest import commit_files, git, gitorch, gitorch_json, started, wait_for, write
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from gitorch.actions.collect import fail_overdue
-from gitorch.git import repack, worktrees
 from gitorch.git.repository import Repository
-from gitorch.worker.site import Site
+from gitorch.git.store import repack
+from gitorch.git.worktree import worktrees
+from gitorch.runs.site import Site
 from tests.conftest import git, gitorch, gitorch_json, write
 
 BROKEN = "tasks: [{id: t, command: 'exit 3'}]\n"

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from gitorch.git.lock import locked
 from gitorch.git.repository import Repository
-from gitorch.git.results import KEPT, ResultsBranch
+from gitorch.git.store.lock import locked
+from gitorch.git.store.results import KEPT, ResultsBranch
 from tests.conftest import commit_files, git, gitorch, gitorch_json, started, wait_for, write
 
 LONG_AGO = time.time() - 7200

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gitorch.git.repository import Repository
-from gitorch.git.results import ResultsBranch
+from gitorch.git.store.results import ResultsBranch
 from tests.conftest import git, gitorch, gitorch_json, started, wait_for, write
 
 ROUNDS = 20

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from gitorch.git.repository import Repository
-from gitorch.git.results import ResultsBranch
-from gitorch.model.status import TRANSITIONS, Status
+from gitorch.git.store.results import ResultsBranch
+from gitorch.model.run.status import TRANSITIONS, Status
 from tests.conftest import git, gitorch, gitorch_json, started, wait_for, write
 
 VERBS = ("hold", "release", "kill", "retry", "fail", "resubmit")

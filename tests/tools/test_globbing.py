@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gitorch.model.globs import matcher
+from gitorch.model.text.globs import matcher
 from gitorch.tools.globbing import named
 
 FILES = ("a.py", ".hidden", "src/a.py", "src/deep/b.py", "src/deep/er/c.txt", "src/[1].py", "tests/src/a.py")

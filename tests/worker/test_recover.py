@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from gitorch.actions.ready import ready
-from gitorch.model.outcome import Kind, Outcome
-from gitorch.model.status import Status
-from gitorch.queue.queue import AttemptEnd
+from gitorch.database.run_queue import AttemptEnd
+from gitorch.model.run.outcome import Kind, Outcome
+from gitorch.model.run.status import Status
+from gitorch.runs.liveness import this_worker
+from gitorch.runs.recording import catch_up
+from gitorch.runs.site import Site
 from gitorch.tools.clock import now
-from gitorch.worker.liveness import this_worker
-from gitorch.worker.recover import catch_up
-from gitorch.worker.site import Site
 from tests.conftest import write
 
 

@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from gitorch.cli.arguments import Json, OfWhere, Run, complete_runs, none_selected, selected, site_here
+from gitorch.cli.arguments import (
+    Json,
+    OfWhere,
+    Run,
+    complete_runs,
+    none_selected,
+    selected,
+    site_here,
+)
 from gitorch.cli.boundary import EXIT_FAILED, EXIT_OK, guarded, print_json
 from gitorch.cli.style import has_colors, say
 

@@ -24,12 +24,12 @@ from gitorch.cli.arguments import (
 )
 from gitorch.cli.boundary import guarded, print_json
 from gitorch.cli.style import plain, say
-from gitorch.model.phrases import counted
+from gitorch.model.text.phrases import counted
 
 if TYPE_CHECKING:
     from gitorch.actions.selection import Selection
     from gitorch.actions.transition import Changed
-    from gitorch.worker.site import Site
+    from gitorch.runs.site import Site
 
 
 def operator_verb(verb: str, then: str | None = None) -> Callable[..., None]:

@@ -12,7 +12,7 @@ import typer
 from gitorch.cli.arguments import Json, Overrides, Paths, site_here
 from gitorch.cli.boundary import EXIT_FAILED, EXIT_OK, guarded, print_json
 from gitorch.cli.style import has_colors, plain, say, table
-from gitorch.model.phrases import counted
+from gitorch.model.text.phrases import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gitorch.actions.ready import Ready, Skipped
     from gitorch.actions.validate import Validated
     from gitorch.model.problem import Problem
-    from gitorch.model.record import Record
+    from gitorch.model.run.record import Record
 
 _MOST_SKIPPED = 10  # runs that are there already and named one by one
 
@@ -130,7 +130,7 @@ def show_ready(made: Ready, *, dry_run: bool, quiet: bool = False) -> None:
 def print_expansion(points: Sequence[Record | Skipped]) -> None:
     """A table of all runs: what is swept, and what is there already."""
     from gitorch.actions.ready import Skipped  # noqa: PLC0415
-    from gitorch.model.spec import render_value  # noqa: PLC0415
+    from gitorch.model.run.spec import render_value  # noqa: PLC0415
 
     keys = list(dict.fromkeys(key for point in points for key in point.spec.swept))
     rows = []

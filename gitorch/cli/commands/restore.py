@@ -12,7 +12,7 @@ from gitorch.cli.boundary import guarded
 from gitorch.cli.style import plain, say
 
 if TYPE_CHECKING:
-    from gitorch.model.record import Record
+    from gitorch.model.run.record import Record
 
 
 @guarded

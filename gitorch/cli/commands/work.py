@@ -10,17 +10,25 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gitorch.cli.arguments import Chosen, Json, OfWhere, Overrides, none_selected, selected, site_here
+from gitorch.cli.arguments import (
+    Chosen,
+    Json,
+    OfWhere,
+    Overrides,
+    none_selected,
+    selected,
+    site_here,
+)
 from gitorch.cli.boundary import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, guarded, print_json
 from gitorch.cli.commands.prepare import has_errors, show_ready
 from gitorch.cli.style import has_colors, plain, say
-from gitorch.model.phrases import counted
+from gitorch.model.text.phrases import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gitorch.actions.run import Worked
-    from gitorch.worker.site import Site
+    from gitorch.runs.site import Site
 
 
 @guarded

@@ -1,0 +1,1 @@
+"""The object database and references: packs, trees, the results branch, artifacts."""

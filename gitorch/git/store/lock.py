@@ -1,0 +1,36 @@
+"""One writer at a time: what this clone writes into the repository is written under one lock."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from gitorch.errors import Busy
+from gitorch.git.repository import Repository
+from gitorch.git.store.pack import sweep_packs
+from gitorch.tools import locks
+
+_PATIENCE_S = 60.0
+
+
+@contextlib.contextmanager
+def locked(repo: Repository) -> Iterator[None]:
+    """No other process or thread of this clone writes packs or moves our references meanwhile. Not reentrant.
+
+    The kernel drops the lock with its holder, and what a killed holder left half made is swept away here.
+    Raises Busy.
+    """
+    path = repo.state_dir / "lock"
+    with locks.taken(path, wait_s=_PATIENCE_S) as held:
+        if not held:
+            raise Busy(
+                f"another gitorch has been writing to this repository for {_PATIENCE_S:.0f} s",
+                f"fuser {path} names it",
+            )
+        sweep_packs(repo.common_dir)
+        yield
+
+
+def is_held(repo: Repository) -> bool:
+    """Whether somebody is writing just now."""
+    return locks.is_held(repo.state_dir / "lock")

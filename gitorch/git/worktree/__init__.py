@@ -1,0 +1,1 @@
+"""Worktrees: made from templates, reset, handed on and removed."""

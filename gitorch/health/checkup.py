@@ -1,0 +1,90 @@
+"""One look at everything: what is found, and what became of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gitorch.database.run_queue import QueuedRun
+from gitorch.errors import GitorchError
+from gitorch.model.run.ids import run_path
+from gitorch.model.run.record import Record
+from gitorch.model.run.status import LIVE
+from gitorch.runs.site import Site
+
+_FIX = "gitorch doctor --fix"
+
+
+class Finding(Struct, frozen=True, kw_only=True):
+    """Something that is not as it should be, or was not until it was mended. `hint`: what to do, where it is not."""
+
+    what: str
+    message: str
+    hint: str | None = None
+    fixed: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        return {"what": self.what, "message": self.message, "hint": self.hint, "fixed": self.fixed}
+
+
+class Checkup:
+    """Passed from check to check; `fix`: what is found is to be mended."""
+
+    def __init__(self, site: Site, environment: Mapping[str, str], *, fix: bool) -> None:
+        self.site = site
+        self.environment = environment
+        self.fix = fix
+
+    def found(self, what: str, message: str, *, mend: Callable[[], object]) -> Finding:
+        """What can be mended; it is, if it is to be."""
+        finding = Finding(what=what, message=message, hint=_FIX)
+        if not self.fix:
+            return finding
+        try:
+            mend()
+        except GitorchError as error:
+            return replace(finding, message=f"{message}; not mended: {error.message}", hint=error.hint)
+        except OSError as error:
+            return replace(finding, message=f"{message}; not mended: {error}", hint=None)
+        return replace(finding, hint=None, fixed=True)
+
+    @cached_property
+    def records(self) -> list[Record]:
+        """The runs of this clone, as far as their records can be read."""
+        clone = self.site.repository.clone_id()
+        return [record for record in self._read.values() if record is not None and record.clone == clone]
+
+    @cached_property
+    def unreadable(self) -> list[str]:
+        return [run for run, record in self._read.items() if record is None]
+
+    def live(self) -> list[Record]:
+        return [record for record in self.records if record.status in LIVE]
+
+    def queued(self) -> dict[str, QueuedRun]:
+        """By id; looking makes no queue where there is none."""
+        return {run.id: run for run in self.site.queue.runs()} if self.site.queue_path.exists() else {}
+
+    @cached_property
+    def _read(self) -> dict[str, Record | None]:
+        results = self.site.results
+        tip = results.tip()
+        runs = results.run_ids(tip)
+        data = results.read_all([f"{run_path(run)}/record.json" for run in runs], tip)
+        return {run: _parsed(found) for run, found in zip(runs, data, strict=True)}
+
+
+def _parsed(data: bytes | None) -> Record | None:
+    try:
+        return Record.from_json(json.loads(data or b""))
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return None
+
+
+def named(record: Record) -> str:
+    return f"{record.label} ({record.id})"

@@ -1,0 +1,1 @@
+"""Text rules: quantities, globs, placeholders, key paths, spelling suggestions."""

@@ -1,1 +1,0 @@
-"""The only door to sqlite3: live runs and tasks."""

@@ -1,0 +1,35 @@
+"""A claimed task with everything that is known about it."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from gitorch.database.run_queue import Claim
+from gitorch.model.run.payload import Payload
+from gitorch.model.run.spec import TaskSpec
+from gitorch.model.workspace import AttemptDirectory, RunDirectory
+from gitorch.runs.site import Site
+
+
+class ClaimedAttempt(Struct, frozen=True, kw_only=True):
+    """A claimed task with everything known about it: what goes to the engine and comes back with its end."""
+
+    claim: Claim
+    payload: Payload
+    run: RunDirectory
+    directory: AttemptDirectory
+    gpus: tuple[int, ...] | None = None  # those it may use, by index; None: it said nothing of any
+
+    @classmethod
+    def of(cls, site: Site, claim: Claim) -> ClaimedAttempt:
+        run = site.directory(claim.run)
+        return cls(
+            claim=claim,
+            payload=Payload.from_json(claim.payload),
+            run=run,
+            directory=run.attempt(claim.task, claim.number),
+        )
+
+    @property
+    def task(self) -> TaskSpec:
+        return self.payload.spec.task(self.claim.task)

@@ -1,0 +1,117 @@
+"""A repository with its queue, its results branch and its workspace: what every action works on."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+from msgspec import Struct
+
+from gitorch.database.file_digests import FileDigests
+from gitorch.database.run_index import RunIndex
+from gitorch.database.run_queue import Queue
+from gitorch.errors import Refused
+from gitorch.git.diff import CodeDigests
+from gitorch.git.repository import Repository
+from gitorch.git.store.results import ResultsBranch
+from gitorch.model.workspace import RunDirectory
+from gitorch.tools import filesystem
+
+
+class Site(Struct, frozen=True, dict=True):
+    repository: Repository
+
+    @classmethod
+    def at(cls, start: Path) -> Self:
+        """The site of the repository that `start` lies in. Raises NotFound, Refused."""
+        return cls(Repository.discover(start))
+
+    @cached_property
+    def results(self) -> ResultsBranch:
+        return ResultsBranch(self.repository)
+
+    @cached_property
+    def queue(self) -> Queue:
+        """The queue, made if it is not there. Raises Refused on a network file system, and what `Queue.open` does."""
+        _require_local(self.state)
+        return Queue.open(self.queue_path, home=self._home())
+
+    @cached_property
+    def code(self) -> CodeDigests:
+        """FileDigests of code, kept while this site is."""
+        return CodeDigests(self.repository, _configs_among)
+
+    @cached_property
+    def digests(self) -> FileDigests:
+        """What files on this machine were found to hold."""
+        return FileDigests(self.state / "digests.db")
+
+    @cached_property
+    def index(self) -> RunIndex:
+        """What is asked of all records together; `catalog.py` knows how to ask. On a network file system in memory."""
+        shared = not filesystem.is_network(filesystem.kind_of(self.state))
+        return RunIndex(self.state / "index.db" if shared else None, home=self._home())
+
+    @property
+    def queue_path(self) -> Path:
+        return self.state / "queue.db"
+
+    @property
+    def state(self) -> Path:
+        return self.repository.state_dir
+
+    @property
+    def interpreters(self) -> Path:
+        """What interpreters said of themselves is kept here."""
+        return self.state / "interpreters"
+
+    @property
+    def workspace(self) -> Path:
+        return self.repository.workspace
+
+    def directory(self, run: str) -> RunDirectory:
+        return RunDirectory.of(self.workspace, run)
+
+    @cached_property
+    def large_file(self) -> int:
+        """From this size on, in bytes, a file is kept as a Git LFS object."""
+        return self.repository.config_int("largeFile", 1 << 20)
+
+    @cached_property
+    def grace_s(self) -> float:
+        """How long a process may take to end when asked to, before it is made to."""
+        return float(self.repository.config_int("grace", 3))
+
+    @cached_property
+    def lost_limit(self) -> int:
+        """How many attempts at a task may be lost in a row before that is its error."""
+        return self.repository.config_int("lostLimit", 3)
+
+    @cached_property
+    def worktrees_ahead(self) -> int:
+        """For how many waiting runs a worktree is on disk before they are claimed."""
+        return self.repository.config_int("worktreesAhead", 8)
+
+    def _home(self) -> str:
+        """The place queue.db belongs to: a copy of the repository is another place."""
+        status = self.repository.common_dir.stat()
+        return f"{socket.gethostname()}:{status.st_dev}:{status.st_ino}"
+
+
+def _configs_among(files: Mapping[str, bytes]) -> frozenset[str]:
+    from gitorch.config.load import configs_among  # noqa: PLC0415  with YAML: 60 ms
+
+    return configs_among(files)
+
+
+def _require_local(state: Path) -> None:
+    """SQLite's WAL needs memory that all who use the file share (https://www.sqlite.org/wal.html)."""
+    kind = filesystem.kind_of(state)
+    if filesystem.is_network(kind):
+        raise Refused(
+            f"{state} is on a network file system ({kind}), where the queue's database could be damaged",
+            "git config gitorch.stateDir ~/.local/state/gitorch moves it to a disk of this machine",
+        )

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import fcntl
+from pathlib import Path
+
+import pytest
+
+from gitorch.git.repository import Repository
+from gitorch.git.store import repack
+from gitorch.git.store.results import ResultsBranch
+from tests.conftest import git, wait_for
+
+RUNS = [f"{number:012x}" for number in range(repack._PACKS_BEFORE_REPACK)]
+
+
+@pytest.fixture
+def branch(project: Path) -> ResultsBranch:
+    return ResultsBranch(Repository.discover(project))
+
+
+def put(branch: ResultsBranch, run: str) -> None:
+    with branch.changing() as change:
+        change.put_record({"id": run})
+        change.commit("a change")
+
+
+def test_packs_are_merged_in_the_background(project: Path, branch: ResultsBranch) -> None:
+    put(branch, "f" * 12)
+    assert not repack.maybe_repack(branch.repo)
+    for run in RUNS:
+        put(branch, run)
+    assert repack.maybe_repack(branch.repo)
+    wait_for(lambda: repack.count_packs(branch.repo) < 5)
+    assert branch.run_ids() == [*RUNS, "f" * 12]
+    put(branch, "e" * 12)  # by the same process, whose packs were taken away under it
+    assert branch.run_ids() == [*RUNS, "e" * 12, "f" * 12]
+    assert git(project, "fsck", "--full", "--strict", "--no-dangling") == ""
+
+
+def test_packs_are_merged_at_once_by_one_at_a_time(project: Path, branch: ResultsBranch) -> None:
+    for run in RUNS[:4]:
+        put(branch, run)
+    with (branch.repo.state_dir / "repack.lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert not repack.repack(branch.repo)
+        assert repack.count_packs(branch.repo) == 4
+    assert repack.repack(branch.repo)
+    assert repack.count_packs(branch.repo) == 1
+    assert branch.run_ids() == RUNS[:4]
+    assert git(project, "fsck", "--full", "--strict", "--no-dangling") == ""

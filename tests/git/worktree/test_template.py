@@ -1,0 +1,270 @@
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gitorch.git.repository import Repository
+from gitorch.git.worktree import template, worktrees
+from gitorch.git.worktree.admin import admin_directory
+from tests.conftest import commit_files, git
+
+FILES = {
+    ".gitattributes": "*.loud filter=shout\n*.bat eol=crlf\n",
+    "a.loud": "hush\n",
+    "b.bat": "x\ny\n",
+    "big": os.urandom(3 << 20),
+    "deep/er/est": "1",
+    "deep/er.x": "2",
+    "empty": "",
+    "Grüße/naïve.txt": "3",
+    "latin\udce9": "4",
+    "line\nbreak": "5",
+    "sp ace/-dash": "6",
+}
+
+
+@pytest.fixture
+def repo(project: Path) -> Repository:
+    git(project, "config", "filter.shout.smudge", "tr a-z A-Z")
+    git(project, "config", "filter.shout.clean", "tr A-Z a-z")
+    return Repository.discover(project)
+
+
+@pytest.fixture
+def pinned(repo: Repository) -> str:
+    (repo.root / "link").symlink_to("deep/er")
+    (repo.root / "dangling").symlink_to("nowhere at all")
+    (repo.root / "program").write_text("#!/bin/sh\n")
+    (repo.root / "program").chmod(0o755)
+    return commit_files(repo.root, FILES)
+
+
+def place(repo: Repository, number: int) -> Path:
+    return repo.workspace / f"run{number}" / "tree"
+
+
+def materialise_two(repo: Repository, commit: str) -> None:
+    """From the second on there is a template."""
+    for number in (1, 2):
+        worktrees.materialise(repo, commit, place(repo, number))
+
+
+def is_copy(repo: Repository, tree: Path) -> bool:
+    return not (admin_directory(repo, tree) / "logs").exists()  # git writes a reflog of HEAD
+
+
+def state(root: Path) -> dict[str, tuple[int, bytes]]:
+    """Mode and content of everything in a worktree, directories included; its `.git` aside."""
+    found = {}
+    for path in sorted(root.rglob("*")):
+        content = os.fsencode(path.readlink()) if path.is_symlink() else b"" if path.is_dir() else path.read_bytes()
+        found[str(path.relative_to(root))] = (path.lstat().st_mode, content)
+    del found[".git"]
+    return found
+
+
+@pytest.fixture
+def copied(repo: Repository, pinned: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A third worktree of the commit, made without starting git once."""
+    materialise_two(repo, pinned)
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", "/nowhere")
+        worktrees.materialise(repo, pinned, place(repo, 3))
+    return place(repo, 3)
+
+
+def test_a_copy_is_what_git_would_have_made(repo: Repository, pinned: str, copied: Path) -> None:
+    assert state(copied) == state(place(repo, 1))
+    assert state(copied)["a.loud"][1] == b"HUSH\n"
+    assert state(copied)["b.bat"][1] == b"x\r\ny\r\n"
+
+    def written(tree: Path) -> dict[str, bytes]:
+        names = ("HEAD", "commondir", "locked")
+        return {name: (admin_directory(repo, tree) / name).read_bytes() for name in names}
+
+    assert written(copied) == written(place(repo, 1))
+    assert (copied / ".git").read_text() == f"gitdir: {admin_directory(repo, copied)}\n"
+
+
+def test_git_finds_a_copy_clean_and_has_nothing_to_look_into(repo: Repository, pinned: str, copied: Path) -> None:
+    entries = git(copied, "diff-files", "--raw")  # trusts stat data alone: prints what it would look into
+    assert entries == ""
+    assert git(copied, "status", "--porcelain") == ""
+    git(copied, "update-index", "--really-refresh")
+    assert git(copied, "status", "--porcelain") == ""
+    assert git(copied, "write-tree") == git(repo.root, "rev-parse", f"{pinned}^{{tree}}")
+    assert git(copied, "fsck", "--full", "--strict") == ""
+    (copied / "deep/er.x").write_text("X")
+    assert git(copied, "status", "--porcelain") == " M deep/er.x"
+    assert worktrees.modified(repo, copied, pinned).files == ("deep/er.x",)
+    worktrees.reset(repo, copied, pinned)
+    assert state(copied) == state(place(repo, 1))
+
+
+def test_an_untouched_copy_is_known_without_git(
+    repo: Repository, pinned: str, copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert worktrees.modified(repo, copied, pinned) == worktrees.UNMODIFIED
+    worktrees.reset(repo, copied, pinned)
+
+
+def test_git_treats_a_copy_as_any_worktree(repo: Repository, pinned: str, copied: Path, tmp_path: Path) -> None:
+    directory = admin_directory(repo, copied)
+    listed = git(repo.root, "worktree", "list", "--porcelain", "-z")
+    assert f"worktree {copied}\0HEAD {pinned}\0detached\0locked gitorch\0" in listed
+    git(repo.root, "worktree", "prune", "--expire=now")
+    git(repo.root, "worktree", "unlock", str(copied))
+    git(repo.root, "worktree", "lock", str(copied))
+    git(repo.root, "worktree", "unlock", str(copied))
+    git(repo.root, "worktree", "prune", "--expire=now")
+    moved = tmp_path / "moved"
+    git(repo.root, "worktree", "move", str(copied), str(moved))
+    assert git(moved, "status", "--porcelain") == ""
+    by_hand = moved.rename(tmp_path / "moved by hand")
+    git(repo.root, "worktree", "repair", str(by_hand))
+    assert git(repo.root, "worktree", "list").count("moved by hand") == 1
+    git(by_hand, "switch", "-qc", "work")
+    commit_files(by_hand, {"new": "x"})
+    git(repo.root, "worktree", "remove", str(by_hand))
+    assert not directory.exists()
+    assert git(repo.root, "show", "work:new") == "x"
+
+
+def test_gc_keeps_what_only_a_copy_refers_to(repo: Repository, pinned: str, copied: Path) -> None:
+    git(copied, "commit", "-q", "--allow-empty", "-m", "of the run")
+    (copied / "staged").write_text("only in the index")
+    git(copied, "add", "staged")
+    git(repo.root, "reset", "-q", "--hard", f"{pinned}~")
+    for number in (1, 2):
+        worktrees.discard(repo, place(repo, number))
+    git(repo.root, "reflog", "expire", "--expire=now", "--all")
+    git(repo.root, "gc", "-q", "--prune=now")
+    assert git(copied, "log", "-1", "--format=%s") == "of the run"
+    assert git(copied, "show", ":staged") == "only in the index"
+    assert git(copied, "show", "HEAD:deep/er/est") == "1"
+
+
+def test_a_run_in_one_worktree_reaches_no_other(repo: Repository, pinned: str, copied: Path) -> None:
+    expected = state(copied)
+    with (place(repo, 2) / "deep/er/est").open("r+") as file:
+        file.write("written in place")
+    assert state(copied) == expected
+    worktrees.materialise(repo, pinned, place(repo, 4))
+    assert state(place(repo, 4)) == expected
+
+
+def cut(path: Path) -> None:
+    os.truncate(path, path.stat().st_size - 1)
+
+
+def empty(path: Path) -> None:
+    os.truncate(path, 0)
+
+
+def flip(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size // 2)
+        byte = file.read(1)
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte[0] ^ 1]))
+
+
+@pytest.mark.parametrize("harm", [cut, empty, flip])
+def test_a_harmed_template_is_never_used(
+    repo: Repository, pinned: str, copied: Path, harm: Callable[[Path], None]
+) -> None:
+    stored = repo.workspace / "templates" / pinned
+    harm(stored)
+    worktrees.materialise(repo, pinned, place(repo, 4))
+    assert not is_copy(repo, place(repo, 4))
+    worktrees.materialise(repo, pinned, place(repo, 5))
+    assert is_copy(repo, place(repo, 5))
+    assert state(place(repo, 5)) == state(place(repo, 4)) == state(copied)
+
+
+def other_setting(repo: Repository) -> None:
+    git(repo.root, "config", "core.autocrlf", "true")
+
+
+def other_filter(repo: Repository) -> None:
+    git(repo.root, "config", "filter.shout.smudge", "rev")
+
+
+def other_attributes(repo: Repository) -> None:
+    (repo.common_dir / "info").mkdir(exist_ok=True)
+    (repo.common_dir / "info/attributes").write_text("* -filter\n")
+
+
+@pytest.mark.parametrize("change", [other_setting, other_filter, other_attributes])
+def test_other_settings_make_another_template(
+    repo: Repository, pinned: str, copied: Path, change: Callable[[Repository], None]
+) -> None:
+    change(repo)
+    later = Repository.discover(repo.root)
+    for number in (4, 5):
+        worktrees.materialise(later, pinned, place(repo, number))
+    assert not is_copy(repo, place(repo, 4))
+    assert is_copy(repo, place(repo, 5))
+    assert state(place(repo, 5)) == state(place(repo, 4)) != state(copied)
+
+
+def test_a_single_worktree_of_a_commit_makes_no_template(repo: Repository, pinned: str) -> None:
+    worktrees.materialise(repo, pinned, place(repo, 1))
+    assert [path.name for path in (repo.workspace / "templates").iterdir()] == [f"{pinned}.seen"]
+
+
+def test_only_the_last_templates_are_kept(repo: Repository) -> None:
+    git(repo.root, "config", "gitorch.templates", "2")
+    repo = Repository.discover(repo.root)
+    commits = [commit_files(repo.root, {"number": str(number)}) for number in range(4)]
+    for commit in commits:
+        for number in (1, 2):
+            worktrees.materialise(repo, commit, place(repo, number) / commit)
+    kept = {path.name for path in (repo.workspace / "templates").iterdir() if path.suffix != ".seen"}
+    assert kept == set(commits[2:])
+
+
+def test_what_cannot_be_copied_is_left_to_git(
+    repo: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pinned = commit_files(repo.root, {"in/a": "1", "out/b": "2"})
+    git(repo.root, "sparse-checkout", "set", "in")
+    sparse = Repository.discover(repo.root)
+    (tmp_path / "library").mkdir()
+    git(tmp_path / "library", "init", "-q")
+    commit_files(tmp_path / "library", {"x": "y"})
+    for number in (1, 2, 3):
+        worktrees.materialise(sparse, pinned, place(repo, number))
+        assert not is_copy(repo, place(repo, number))
+    git(repo.root, "sparse-checkout", "disable")
+    git(repo.root, "config", "--unset", "extensions.worktreeConfig")
+    git(repo.root, "submodule", "add", "-q", str(tmp_path / "library"), "library")
+    git(repo.root, "commit", "-qm", "a submodule")
+    later = Repository.discover(repo.root)
+    for number in (4, 5, 6):
+        worktrees.materialise(later, git(repo.root, "rev-parse", "HEAD"), place(repo, number))
+        assert (place(repo, number) / "library/x").read_text() == "y"
+    monkeypatch.setattr(template, "_LARGEST", 1)
+    large = commit_files(repo.root, {"large": "xx"})
+    for number in (7, 8, 9):
+        worktrees.materialise(later, large, place(repo, number))
+        assert not is_copy(repo, place(repo, number))
+
+
+def test_without_room_for_a_copy_git_says_so(repo: Repository, pinned: str, copied: Path, tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1M", "tmpfs", small], check=False).returncode:
+        pytest.skip("mounting a small file system needs to be root")
+    try:
+        with pytest.raises(worktrees.GitFailed, match=r"No space left|unable to write"):
+            worktrees.materialise(repo, pinned, small / "run" / "tree")
+        assert not (small / "run" / "tree").exists()
+    finally:
+        subprocess.run(["umount", "-l", small], check=True)
+    assert len(git(repo.root, "worktree", "list").split("\n")) == 4

@@ -1,0 +1,183 @@
+"""What becomes of a record as its run goes on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from gitorch.model.run import transitions
+from gitorch.model.run.compare import CodeDifference, compare_records
+from gitorch.model.run.endings import AttemptResult, after_attempt
+from gitorch.model.run.identity import run_identity
+from gitorch.model.run.outcome import Kind, Outcome
+from gitorch.model.run.pin import Origin, Pin
+from gitorch.model.run.policy import after
+from gitorch.model.run.record import (
+    HISTORY_KEPT,
+    Attempt,
+    Change,
+    Output,
+    Record,
+    TaskRecord,
+)
+from gitorch.model.run.spec import RunSpec, TaskSpec
+from gitorch.model.run.status import Status
+from gitorch.model.run.transitions import Wish
+from gitorch.model.table.overlay import laid_over
+
+PIN = Pin(commit="c" * 40, tree="d" * 40, origin=Origin.SNAPSHOT)
+
+
+def record(**params: Any) -> Record:
+    tasks = (TaskSpec(id="a", command="true"), TaskSpec(id="b", command=("ls", "-l"), needs=("a",)))
+    spec = RunSpec(name="whales", document={"tasks": [], **params}, tasks=tasks, swept=tuple(params), link=("data",))
+    return Record(
+        id="0123456789ab",
+        spec=spec,
+        status=Status.WAITING,
+        clone="c1",
+        source="experiments/whales.yaml",
+        pin=PIN,
+        identity="1",
+        interpreter="/usr/bin/python3",
+        output_name="whales/1",
+        created="2026-01-01T00:00:00.000000Z",
+        tasks=tuple(TaskRecord(spec=task, status=Status.WAITING, pin=PIN) for task in tasks),
+        history=(Change(at="2026-01-01T00:00:00.000000Z", source=None, target=Status.WAITING, by="A"),),
+    )
+
+
+def collected(task: str, kind: Kind = Kind.SUCCEEDED, number: int = 1, **metrics: float) -> AttemptResult:
+    attempt = Attempt(
+        number=number,
+        token=f"{task}{number}",
+        started="2026-01-01T00:00:01.000Z",
+        ended="2026-01-01T00:00:03.000Z",
+        duration_s=2.0,
+        host="host",
+        outcome=Outcome(kind=kind, exit_code=1 if kind is Kind.EXIT_CODE else None),
+        pin=PIN,
+        modified=("x",),
+        notes=("n",),
+    )
+    output = Output(path=f"{task}.txt", size=1, sha256="e" * 64, stored="git", task=task, mode=0o100755)
+    follows = after(attempt.outcome, None, retries=0, losses=0, lost_limit=3)
+    return AttemptResult(
+        task=task,
+        status=follows.status,
+        attempt=attempt,
+        result=[1],
+        metrics=metrics,
+        outputs=(output,),
+        environment={"python": "3.11"},
+    )
+
+
+def wish(record: Record, why: str | None = None) -> Wish:
+    return Wish(source=record.status, by="A", at="2026-01-02T00:00:00.000Z", why=why)
+
+
+def test_a_run_from_waiting_to_complete() -> None:
+    first = after_attempt(record(), collected("a", loss=1.0), by="w")
+    assert (first.status, first.ended, first.task("a").status) == (Status.RUNNING, None, Status.COMPLETE)
+    last = after_attempt(first, collected("b", loss=0.5), by="w")
+    assert (last.status, last.ended) == (Status.COMPLETE, "2026-01-01T00:00:03.000Z")
+    assert (last.metrics, last.duration_s) == ({"loss": 0.5}, 4.0)
+    assert [(change.source, change.target) for change in last.history] == [
+        (None, Status.WAITING),
+        (Status.WAITING, Status.RUNNING),
+        (Status.RUNNING, Status.COMPLETE),
+    ]
+
+
+def test_an_attempt_told_twice_counts_once() -> None:
+    once = after_attempt(record(), collected("a"), by="w")
+    assert after_attempt(once, collected("a"), by="another") == once
+
+
+def test_a_failure_and_its_retry() -> None:
+    failed = after_attempt(record(), collected("a", Kind.EXIT_CODE), by="w")
+    assert (failed.status, failed.task("b").status) == (Status.ERROR, Status.WAITING)
+    assert failed.history[-1].why == "a: exit code 1"
+    retried = transitions.retried(failed, wish(failed, why="mended"))
+    assert (retried.status, retried.ended, retried.task("a").status) == (Status.WAITING, None, Status.WAITING)
+    assert retried.history[-1].why == "mended"
+    assert after_attempt(retried, collected("a", number=2), by="w").task("a").attempt_count == 2
+
+
+@pytest.mark.parametrize("kind", [Kind.LOST, Kind.INTERRUPTED])
+def test_a_task_given_back_waits(kind: Kind) -> None:
+    back = after_attempt(record(), collected("a", kind), by="w")
+    assert back.task("a").status is Status.WAITING
+    assert laid_over(back, {"a": Status.WAITING, "b": Status.WAITING}, in_hand=False).status is Status.WAITING
+
+
+def test_a_held_run_keeps_what_comes_back_on_hold() -> None:
+    held = transitions.held(record(), wish(record(), why="for a look"))
+    assert (held.status, held.hold and held.hold.why) == (Status.HOLD, "for a look")
+    lost = after_attempt(held, collected("a", Kind.LOST), by="w")
+    assert (lost.status, lost.task("a").status) == (Status.HOLD, Status.HOLD)
+    failed = after_attempt(held, collected("a", Kind.EXIT_CODE), by="w")
+    assert transitions.retried(failed, wish(failed)).status is Status.HOLD
+    released = transitions.released(held, wish(held))
+    assert (released.status, released.hold) == (Status.WAITING, None)
+
+
+def test_a_given_up_run_waits_again_with_what_it_had_done() -> None:
+    failed = after_attempt(after_attempt(record(), collected("a"), by="w"), collected("b", Kind.EXIT_CODE), by="w")
+    given_up = transitions.failed(failed, wish(failed))
+    again = transitions.resubmitted(given_up, wish(given_up))
+    assert [task.status for task in again.tasks] == [Status.COMPLETE, Status.WAITING]
+
+
+def test_a_record_is_read_as_it_was_written() -> None:
+    whole = transitions.held(after_attempt(record(seed=1), collected("a", loss=1.0), by="w"), wish(record()))
+    assert Record.from_json(json.loads(json.dumps(whole.to_json(), allow_nan=False))) == whole
+
+
+def test_the_history_does_not_grow_for_ever() -> None:
+    now = record()
+    for number in range(HISTORY_KEPT):
+        now = after_attempt(now, collected("a", Kind.EXIT_CODE, number + 1), by="w")
+        now = transitions.retried(now, wish(now))
+    assert len(now.history) == HISTORY_KEPT
+
+
+def test_the_queue_lies_over_the_record() -> None:
+    running = laid_over(record(), {"a": Status.RUNNING, "b": Status.WAITING}, in_hand=True)
+    assert running.status is Status.RUNNING
+    assert laid_over(record(), {}, in_hand=False) == record()
+
+
+def test_only_what_differs_is_compared() -> None:
+    one = after_attempt(record(seed=1, model={"depth": 2}), collected("a", loss=1.0), by="w")
+    two = after_attempt(record(seed=2, model={"depth": 3}), collected("a", loss=0.5, extra=1.0), by="w")
+    two = replace(two, outputs=(replace(two.outputs[0], sha256="f" * 64),), environment={"python": "3.12"})
+    found = compare_records([one, two], CodeDifference())
+    assert found.to_json()["config"] == {"same": False, "changed": {"seed": [1, 2], "model.depth": [2, 3]}}
+    assert found.to_json()["metrics"]["changed"] == {"loss": [1.0, 0.5], "extra": [None, 1.0]}
+    assert found.outputs.changed == ("a.txt",)
+    assert found.environment.changed == {"python": ("3.11", "3.12")}
+    assert not found.same
+    assert compare_records([one, one], CodeDifference()).same
+
+
+def test_values_that_only_look_alike_differ() -> None:
+    found = compare_records([record(x=1), record(x=True)], CodeDifference())
+    assert found.config.changed == {"x": (1, True)}
+
+
+def test_the_same_run_is_known_whatever_it_is_called() -> None:
+    spec = record(seed=1).spec
+    assert run_identity(spec, "code") == run_identity(replace(spec, name="other", swept=()), "code")
+    assert run_identity(spec, "code") != run_identity(spec, "other code")
+    assert run_identity(spec, "code") != run_identity(record(seed=2).spec, "code")
+
+
+def test_a_record_from_before_there_were_sweeps_is_read_and_written_as_it_was() -> None:
+    before = json.loads(Path(__file__).with_name("record-before-sweeps.json").read_text())
+    assert Record.from_json(before).to_json() == before

@@ -1,0 +1,58 @@
+"""A run is found by whatever people call it."""
+
+from __future__ import annotations
+
+import pytest
+
+from gitorch.errors import NotFound, UsageError
+from gitorch.model.table.select import Named, find
+
+
+class Listed(list[Named]):
+    """Runs in a list, newest first: the simplest that can be searched."""
+
+    def newest(self, back: int) -> str | None:
+        return self[back].id if back < len(self) else None
+
+    def called(self, name: str) -> str | None:
+        return next((run.id for run in self if name in (run.id, run.label, run.name)), None)
+
+    def beginning(self, prefix: str) -> list[Named]:
+        return [run for run in self if run.id.startswith(prefix)]
+
+
+RUNS = Listed(
+    [
+        Named("abcd11111111", "penguins", "penguins lr=0.1", "2026-01-03"),
+        Named("abcd22222222", "penguins", "penguins lr=0.2", "2026-01-02"),
+        Named("ef0033333333", "whales", "whales", "2026-01-01"),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("reference", "found"),
+    [
+        ("abcd22222222", 1),
+        ("abcd2", 1),
+        ("ef00", 2),
+        ("penguins", 0),
+        ("whales", 2),
+        ("penguins lr=0.2", 1),
+        ("@", 0),
+        ("@~2", 2),
+    ],
+)
+def test_found(reference: str, found: int) -> None:
+    assert find(reference, RUNS) == RUNS[found].id
+
+
+def test_an_ambiguous_prefix_names_the_candidates() -> None:
+    with pytest.raises(UsageError, match="abcd11111111"):
+        find("abcd", RUNS)
+
+
+@pytest.mark.parametrize("reference", ["abc", "ffff", "seals", "@~3", ""])
+def test_not_found(reference: str) -> None:
+    with pytest.raises(NotFound):
+        find(reference, RUNS)
