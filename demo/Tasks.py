@@ -57,7 +57,10 @@ class Prepare(PenguinTask):
         test_size = round(len(measured) * self.config["testShare"])
         points = [[float(row[feature]) for feature in features] for row in measured]
         scales = [scale(column) for column in zip(*points[test_size:])]
-        scaled = [[(x - mean) / deviation for x, (mean, deviation) in zip(point, scales)] for point in points]
+        scaled = [
+            [(x - mean) / deviation for x, (mean, deviation) in zip(point, scales)]
+            for point in points
+        ]
         labelled = [[row["species"], *point] for row, point in zip(measured, scaled)]
         self.write("prepared.json", {"test": labelled[:test_size], "train": labelled[test_size:]})
         return {"train_size": len(labelled) - test_size, "test_size": test_size}
@@ -107,7 +110,9 @@ class Evaluate(PenguinTask):
         logging.info("the rows are the truth, the columns the guess\n%s", table)
         (self.output / "confusion.txt").write_text(table + "\n")
         right = sum(confusion[name][name] for name in species)
-        self.write("metrics.json", {"accuracy": round(right / len(rows), 4), "wrong": len(rows) - right})
+        self.write(
+            "metrics.json", {"accuracy": round(right / len(rows), 4), "wrong": len(rows) - right}
+        )
 
 
 def scale(column):
@@ -142,5 +147,8 @@ def confusion_table(confusion):
     """The matrix as aligned text: a line for each species, a column for each guess."""
     width = max(map(len, confusion)) + 2
     head = "".join(name.rjust(width) for name in ("", *confusion))
-    lines = ["".join(str(cell).rjust(width) for cell in (name, *row.values())) for name, row in confusion.items()]
+    lines = [
+        "".join(str(cell).rjust(width) for cell in (name, *row.values()))
+        for name, row in confusion.items()
+    ]
     return "\n".join([head, *lines])

@@ -25,7 +25,9 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)
-def sealed_room(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def sealed_room(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
     """An empty home and a bare environment; fails a test that wrote to the home it was given."""
     home = tmp_path_factory.mktemp("home")
     for name in list(os.environ):
@@ -54,12 +56,16 @@ def sealed_room(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
 
 
 def _listing(home: Path) -> list[tuple[str, int]]:
-    return sorted((str(path), path.stat().st_mtime_ns) for path in home.rglob("*") if path.is_file())
+    return sorted(
+        (str(path), path.stat().st_mtime_ns) for path in home.rglob("*") if path.is_file()
+    )
 
 
 def git(root: Path, *arguments: str, check: bool = True) -> str:
     """Run the git program in `root` and give what it prints."""
-    result = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False
+    )
     if check and result.returncode:
         raise AssertionError(f"git {' '.join(arguments)}: {result.stderr}")
     return result.stdout.rstrip("\n")
@@ -87,7 +93,11 @@ def project(tmp_path: Path) -> Path:
 
 
 def gitorch(
-    root: Path, *arguments: str | Path, code: int | None = 0, env: dict[str, str] | None = None, timeout: float = 60
+    root: Path,
+    *arguments: str | Path,
+    code: int | None = 0,
+    env: dict[str, str] | None = None,
+    timeout: float = 60,
 ) -> subprocess.CompletedProcess[str]:
     """Run the program in `root`, as a user would, off a terminal; `code` is the exit code it must have."""
     result = subprocess.run(
@@ -101,7 +111,9 @@ def gitorch(
         check=False,
     )
     if code is not None:
-        assert result.returncode == code, f"gitorch {arguments}: {result.returncode}\n{result.stdout}{result.stderr}"
+        assert result.returncode == code, (
+            f"gitorch {arguments}: {result.returncode}\n{result.stdout}{result.stderr}"
+        )
     return result
 
 

@@ -30,7 +30,9 @@ DOORS = {
     "polars": {"actions"},
     "rich": {"cli"},
 }
-FILES = sorted(path for path in ROOT.rglob("*.py") if path.parent != ROOT or not path.name.startswith("__"))
+FILES = sorted(
+    path for path in ROOT.rglob("*.py") if path.parent != ROOT or not path.name.startswith("__")
+)
 
 
 def package_of(path: Path) -> str:
@@ -61,7 +63,9 @@ def test_a_library_has_one_door(path: Path) -> None:
     for module in imports_of(path):
         for library, doors in DOORS.items():
             if module == library or module.startswith(f"{library}."):
-                assert package_of(path) in doors, f"{module} is imported outside {', '.join(sorted(doors))}/"
+                assert package_of(path) in doors, (
+                    f"{module} is imported outside {', '.join(sorted(doors))}/"
+                )
 
 
 def test_every_package_has_its_storey() -> None:

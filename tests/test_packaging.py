@@ -20,7 +20,9 @@ SHIPPED = ("gitorch", "schemas", "demo", "pyproject.toml", "README.md", "LICENSE
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The Python of an environment that holds the wheel; what gitorch depends on is borrowed from this one."""
     scratch = tmp_path_factory.mktemp("packaging")
-    source = scratch / "source"  # not the work tree: setuptools would leave build/ in it, and take up what is in there
+    source = (
+        scratch / "source"
+    )  # not the work tree: setuptools would leave build/ in it, and take up what is in there
     source.mkdir()
     for name in SHIPPED:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
@@ -29,7 +31,16 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run([*build, "--wheel-dir", scratch, source], check=True, env=_environment())
     venv.create(scratch / "venv")
     python = scratch / "venv" / "bin" / "python"
-    install = [sys.executable, "-m", "pip", f"--python={python}", "install", "--quiet", "--no-deps", "--no-index"]
+    install = [
+        sys.executable,
+        "-m",
+        "pip",
+        f"--python={python}",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+    ]
     subprocess.run([*install, *scratch.glob("*.whl")], check=True, env=_environment())
     own = Path(ask(python, "import sysconfig; print(sysconfig.get_path('purelib'))"))
     (own / "borrowed.pth").write_text(f"{Path(pytest.__file__).parents[1]}\n")
@@ -47,14 +58,21 @@ def _environment() -> dict[str, str]:
 
 def ask(python: Path, program: str) -> str:
     result = subprocess.run(
-        [python, "-I", "-c", program], cwd=python.parent, capture_output=True, text=True, check=False
+        [python, "-I", "-c", program],
+        cwd=python.parent,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert result.returncode == 0, result.stderr
     return result.stdout.strip()
 
 
 def test_the_package_comes_from_the_wheel(installed: Path) -> None:
-    where = ask(installed, "import gitorch.schemas, gitorch.demo as d; print(gitorch.__path__[0], d.__path__[0])")
+    where = ask(
+        installed,
+        "import gitorch.schemas, gitorch.demo as d; print(gitorch.__path__[0], d.__path__[0])",
+    )
     assert all(Path(path).is_relative_to(installed.parents[1]) for path in where.split())
 
 
@@ -63,7 +81,9 @@ def test_the_schemas_are_found_in_it(installed: Path) -> None:
         "import importlib.resources as r; "
         "print(*sorted(f.name for f in r.files('gitorch.schemas').iterdir() if f.name.endswith('.json')))"
     )
-    assert ask(installed, program).split() == sorted(path.name for path in (ROOT / "schemas").glob("*.json"))
+    assert ask(installed, program).split() == sorted(
+        path.name for path in (ROOT / "schemas").glob("*.json")
+    )
 
 
 def test_the_demo_is_made_from_it(installed: Path, tmp_path: Path) -> None:
@@ -72,7 +92,9 @@ def test_the_demo_is_made_from_it(installed: Path, tmp_path: Path) -> None:
         "import pathlib; from gitorch.actions.demo import create; "
         f"create(pathlib.Path({str(tmp_path / 'penguins')!r}))",
     )
-    assert (tmp_path / "penguins" / "penguins.csv").read_bytes() == (ROOT / "demo" / "penguins.csv").read_bytes()
+    assert (tmp_path / "penguins" / "penguins.csv").read_bytes() == (
+        ROOT / "demo" / "penguins.csv"
+    ).read_bytes()
     assert (tmp_path / "penguins" / ".gitignore").exists()
 
 
@@ -81,14 +103,18 @@ def test_importing_it_costs_the_standard_library_only(installed: Path) -> None:
         "import sys, json; import gitorch; gitorch.TaskBase, gitorch.progress, gitorch.metric; "
         "print(json.dumps([m.__file__ for m in sys.modules.values() if getattr(m, '__file__', None)]))"
     )
-    outside = [Path(file) for file in json.loads(ask(installed, program)) if "site-packages" in file]
+    outside = [
+        Path(file) for file in json.loads(ask(installed, program)) if "site-packages" in file
+    ]
     assert outside
     assert all("gitorch" in file.parts for file in outside), outside
 
 
 def test_both_names_of_the_program_answer(installed: Path) -> None:
     for name in ("gitorch", "git-orch"):
-        answer = subprocess.run([installed.parent / name, "--help"], capture_output=True, text=True, check=True)
+        answer = subprocess.run(
+            [installed.parent / name, "--help"], capture_output=True, text=True, check=True
+        )
         assert "Usage:" in answer.stdout
 
 

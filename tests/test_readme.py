@@ -39,7 +39,9 @@ class Block(NamedTuple):
 
 def blocks_of(page: str) -> Iterator[Block]:
     heading = ""
-    for match in re.finditer(r"^#+ (?P<heading>[^\n]+)$|^```(?P<language>\w*)\n(?P<text>.*?)^```$", page, re.M | re.S):
+    for match in re.finditer(
+        r"^#+ (?P<heading>[^\n]+)$|^```(?P<language>\w*)\n(?P<text>.*?)^```$", page, re.M | re.S
+    ):
         if match["heading"]:
             heading = match["heading"]
         else:
@@ -51,7 +53,11 @@ def commands_of(page: str, *headings: str) -> list[str]:
     commands = []
     for block in blocks_of(page):
         if block.heading in headings and block.language in ("sh", "console"):
-            lines = [line for line in block.text.splitlines() if block.language == "sh" or line.startswith("$ ")]
+            lines = [
+                line
+                for line in block.text.splitlines()
+                if block.language == "sh" or line.startswith("$ ")
+            ]
             commands += [line.removeprefix("$ ").split("  #")[0].strip() for line in lines]
     return [command for command in commands if command and not command.startswith("#")]
 
@@ -83,7 +89,11 @@ def demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_every_block_of_commands_has_a_place() -> None:
     for page in (README, DEMO_README):
-        headings = {block.heading for block in blocks_of(page) if block.language in ("sh", "console", "", "bash")}
+        headings = {
+            block.heading
+            for block in blocks_of(page)
+            if block.language in ("sh", "console", "", "bash")
+        }
         assert headings <= {*IN_THE_CLONE, *IN_THE_DEMO, *IN_A_PROJECT}
 
 
@@ -112,27 +122,41 @@ def test_the_project_of_the_readme_runs(project: Path, monkeypatch: pytest.Monke
             name = block.text.splitlines()[0].removeprefix("# ")
             (project / name).parent.mkdir(exist_ok=True)
             (project / name).write_text(block.text)
-    commands = [command for command in commands_of(README, *IN_A_PROJECT) if command not in BY_PACKAGING]
+    commands = [
+        command for command in commands_of(README, *IN_A_PROJECT) if command not in BY_PACKAGING
+    ]
     run_all(commands, project, monkeypatch)
-    looked = subprocess.run([sys.executable, "look.py"], cwd=project, capture_output=True, text=True, check=True)
+    looked = subprocess.run(
+        [sys.executable, "look.py"], cwd=project, capture_output=True, text=True, check=True
+    )
     assert "0.1    0.158556" in looked.stdout
-    ended = git(project, "log", "-1", "--format=%(trailers:key=Gitorch-Status,valueonly)", "gitorch/results")
+    ended = git(
+        project, "log", "-1", "--format=%(trailers:key=Gitorch-Status,valueonly)", "gitorch/results"
+    )
     assert set(ended.splitlines()) == {"COMPLETE"}  # of one attempt or of several
 
 
 ROWS = re.findall(r"^\| `([a-z-]+)([^`]*)` \| (.+) \|$", README, re.M)
 
 
-@pytest.mark.parametrize(("command", "usage"), [row[:2] for row in ROWS], ids=[row[0] for row in ROWS])
+@pytest.mark.parametrize(
+    ("command", "usage"), [row[:2] for row in ROWS], ids=[row[0] for row in ROWS]
+)
 def test_the_table_promises_options_that_exist(command: str, usage: str) -> None:
-    result = subprocess.run([PROGRAMS / "gitorch", command, "--help"], capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [PROGRAMS / "gitorch", command, "--help"], capture_output=True, text=True, check=False
+    )
     assert result.returncode == 0, result.stderr
     for option in re.findall(r"--?[a-z-]+", usage):
-        assert re.search(rf"(?<![\w-]){option}(?![\w-])", result.stdout), f"{option} is not in:\n{result.stdout}"
+        assert re.search(rf"(?<![\w-]){option}(?![\w-])", result.stdout), (
+            f"{option} is not in:\n{result.stdout}"
+        )
 
 
 def test_the_table_names_every_command() -> None:
-    result = subprocess.run([PROGRAMS / "gitorch", "--help"], capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [PROGRAMS / "gitorch", "--help"], capture_output=True, text=True, check=True
+    )
     after = result.stdout.split("Commands:")[1]
     offered = re.findall(r"^  ([a-z][a-z-]*)", after, re.M)
     assert sorted(offered) == sorted(row[0] for row in ROWS)

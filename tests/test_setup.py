@@ -30,7 +30,9 @@ def write_program(path: Path, script: str) -> None:
 
 def run_setup(programs: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {"PATH": str(programs), "VENV": str(programs.parent / "venv")}
-    return subprocess.run([SETUP, *arguments], env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [SETUP, *arguments], env=environment, capture_output=True, text=True, check=False
+    )
 
 
 def test_what_is_missing_is_named_to_a_user_who_cannot_install(programs: Path) -> None:

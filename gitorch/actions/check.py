@@ -11,7 +11,11 @@ from gitorch.runs.site import Site
 
 
 def check(
-    site: Site, paths: Sequence[Path], *, environment: Mapping[str, str], overrides: Sequence[str] = ()
+    site: Site,
+    paths: Sequence[Path],
+    *,
+    environment: Mapping[str, str],
+    overrides: Sequence[str] = (),
 ) -> Validated:
     """Validate the configs at `paths` against HEAD, whatever is uncommitted. Raises NotFound, Refused (no commit)."""
     site.repository.require_commit()

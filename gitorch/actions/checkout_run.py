@@ -52,11 +52,15 @@ def _write_config(site: Site, record: Record, directory: Path) -> None:
     for (path, name), data in zip(files.items(), found, strict=True):
 
         def place_of(written: str, path: str = path, name: str = name) -> str | None:
-            kept = record.base_files.get(posixpath.normpath(posixpath.join(posixpath.dirname(path), written)))
+            kept = record.base_files.get(
+                posixpath.normpath(posixpath.join(posixpath.dirname(path), written))
+            )
             return kept and posixpath.relpath(kept, posixpath.dirname(name) or ".")
 
         (directory / name).parent.mkdir(exist_ok=True)
-        (directory / name).write_bytes(with_bases_at(data or b"", place_of) if record.bases else data or b"")
+        (directory / name).write_bytes(
+            with_bases_at(data or b"", place_of) if record.bases else data or b""
+        )
 
 
 def _fill(site: Site, record: Record, directory: Path) -> None:

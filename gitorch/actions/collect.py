@@ -44,9 +44,12 @@ class Cleanup(Struct, frozen=True, kw_only=True):
             "schema": "gitorch/collect/v1",
             "dry_run": self.dry_run,
             "failed": [
-                {"id": record.id, "label": record.label, "since": in_error_since(record)} for record in self.failed
+                {"id": record.id, "label": record.label, "since": in_error_since(record)}
+                for record in self.failed
             ],
-            "removed": [{"path": str(left.path), "run": left.run, "why": left.why} for left in self.removed],
+            "removed": [
+                {"path": str(left.path), "run": left.run, "why": left.why} for left in self.removed
+            ],
             "trash": self.trash,
             "packs": {"before": self.packs[0], "after": self.packs[1]},
         }
@@ -88,7 +91,11 @@ def fail_overdue(site: Site) -> tuple[Record, ...]:
 
     Gives these runs as they were. Raises UsageError and what changing the branch does.
     """
-    runs = [run.id for run in site.queue.runs() if any(task.status is Status.ERROR for task in run.tasks)]
+    runs = [
+        run.id
+        for run in site.queue.runs()
+        if any(task.status is Status.ERROR for task in run.tasks)
+    ]
     found = site.results.read_all([f"{run_path(run)}/record.json" for run in runs])
     records = [Record.from_json(json.loads(data)) for data in found if data]
     retention = retention_of(site)
@@ -104,19 +111,31 @@ def retention_of(site: Site, written: str | None = None) -> Retention:
         return Retention.parse(setting if written is None else written)
     except ValueError as error:
         if written is not None:
-            raise UsageError(f"--older-than: {written!r} {error}", "write it like 30d, 12h or 90m") from None
+            raise UsageError(
+                f"--older-than: {written!r} {error}", "write it like 30d, 12h or 90m"
+            ) from None
         raise UsageError(
-            f"the setting gitorch.errorRetention: {setting!r} {error}", "git config gitorch.errorRetention 30d"
+            f"the setting gitorch.errorRetention: {setting!r} {error}",
+            "git config gitorch.errorRetention 30d",
         ) from None
 
 
 def _overdue(site: Site, records: Iterable[Record], retention: Retention) -> list[Record]:
     clone = site.repository.clone_id()
     moment = datetime.now(UTC)
-    return [record for record in records if record.clone == clone and is_overdue(record, retention, moment)]
+    return [
+        record
+        for record in records
+        if record.clone == clone and is_overdue(record, retention, moment)
+    ]
 
 
 def _fail(site: Site, records: Iterable[Record], retention: Retention) -> None:
     runs = [record.id for record in records]
     if runs:
-        change(site, "fail", Selection(references=runs), why=f"in ERROR for longer than {retention.written}")
+        change(
+            site,
+            "fail",
+            Selection(references=runs),
+            why=f"in ERROR for longer than {retention.written}",
+        )

@@ -42,10 +42,16 @@ def compare(site: Site, selection: Selection) -> Compared:
     if selection.is_named and len(rows) == 1 < len(selection.references):
         rows *= 2  # a run compared with itself
     if len(rows) < 2:
-        found = "" if selection.is_named else f", and {len(rows)} match{'es' if len(rows) == 1 else ''}"
+        found = (
+            "" if selection.is_named else f", and {len(rows)} match{'es' if len(rows) == 1 else ''}"
+        )
         raise UsageError(f"compare takes two runs or more{found}", hint="gitorch compare @~1 @")
-    records = records_of(site, catalog, [row.id for row in (rows if selection.is_named else reversed(rows))])
-    return Compared(records=tuple(records), comparison=compare_records(records, compare_code(site, records)))
+    records = records_of(
+        site, catalog, [row.id for row in (rows if selection.is_named else reversed(rows))]
+    )
+    return Compared(
+        records=tuple(records), comparison=compare_records(records, compare_code(site, records))
+    )
 
 
 def code_diffs(
@@ -59,7 +65,9 @@ def code_diffs(
         for commit in pair:
             pins.require(site.repository, commit)
     for (first, last), tasks in pairs.items():
-        told = f"{first[:12]} -> {last[:12]}  {', '.join(tasks)}".rstrip() if len(pairs) > 1 else None
+        told = (
+            f"{first[:12]} -> {last[:12]}  {', '.join(tasks)}".rstrip() if len(pairs) > 1 else None
+        )
         yield told, diff_text(site.repository, first, last, color=color, stat=stat)
 
 
@@ -68,10 +76,15 @@ def log_diffs(site: Site, records: Sequence[Record], *, color: bool) -> Iterator
     first, last = records[0], records[-1]
     tip = site.results.tip()
     for task in first.tasks:
-        known = [record for record in (first, last) if any(other.id == task.id for other in record.tasks)]
+        known = [
+            record for record in (first, last) if any(other.id == task.id for other in record.tasks)
+        ]
         places = [place for record in known if (place := last_log(site, record, task.id))]
         if len(places) == 2:
-            sides = (f"{tip}:{run_path(run)}/tasks/{name}/{number}/log.txt" for run, name, number in places)
+            sides = (
+                f"{tip}:{run_path(run)}/tasks/{name}/{number}/log.txt"
+                for run, name, number in places
+            )
             colors = f"--color={'always' if color else 'never'}"
             yield task.id, call_git(site.repository.root, "diff", "--no-ext-diff", colors, *sides)
 
@@ -104,7 +117,9 @@ def _pairs(records: Sequence[Record]) -> dict[tuple[str, str], dict[str, None]]:
     pairs: dict[tuple[str, str], dict[str, None]] = {}
     for other in others:
         pins_of = {task.id: task.pin for task in other.tasks}
-        shared = [(task.id, task.pin, pins_of[task.id]) for task in first.tasks if task.id in pins_of]
+        shared = [
+            (task.id, task.pin, pins_of[task.id]) for task in first.tasks if task.id in pins_of
+        ]
         for task_id, a, b in shared or [("", first.pin, other.pin)]:
             if a.tree != b.tree:
                 pairs.setdefault((a.commit, b.commit), {})[task_id] = None

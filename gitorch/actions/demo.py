@@ -23,14 +23,26 @@ def create(directory: Path) -> Path:
     """
     directory = directory.absolute()
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise Refused(f"{directory} is there already", "name a directory that does not exist yet: gitorch demo DIR")
+        raise Refused(
+            f"{directory} is there already",
+            "name a directory that does not exist yet: gitorch demo DIR",
+        )
     directory.mkdir(parents=True, exist_ok=True)
     call_git(directory, "init", "--quiet", "--template=", env=_FORMAT)
     _copy(importlib.resources.files("gitorch.demo"), directory)
     name, email = Repository.discover(directory).signature()
-    quiet = ("-c", f"user.name={name}", "-c", f"user.email={email}", "-c", "core.hooksPath=/dev/null")
+    quiet = (
+        "-c",
+        f"user.name={name}",
+        "-c",
+        f"user.email={email}",
+        "-c",
+        "core.hooksPath=/dev/null",
+    )
     call_git(directory, "add", "--force", "--all")  # the user's own ignore rules may name *.csv
-    call_git(directory, *quiet, "commit", "--quiet", "--no-gpg-sign", "--message", "The penguins demo")
+    call_git(
+        directory, *quiet, "commit", "--quiet", "--no-gpg-sign", "--message", "The penguins demo"
+    )
     return directory
 
 

@@ -39,7 +39,10 @@ class Health(Struct, frozen=True, kw_only=True):
         return all(finding.fixed for finding in self.findings)
 
     def to_json(self) -> dict[str, Any]:
-        return {"schema": "gitorch/doctor/v1", "findings": [finding.to_json() for finding in self.findings]}
+        return {
+            "schema": "gitorch/doctor/v1",
+            "findings": [finding.to_json() for finding in self.findings],
+        }
 
 
 def doctor(site: Site, *, environment: Mapping[str, str], fix: bool = False) -> Health:
@@ -52,6 +55,8 @@ def doctor(site: Site, *, environment: Mapping[str, str], fix: bool = False) -> 
     return Health(findings=tuple(findings))
 
 
-def _made(site: Site, checks: Sequence[Check], environment: Mapping[str, str], *, fix: bool) -> list[Finding]:
+def _made(
+    site: Site, checks: Sequence[Check], environment: Mapping[str, str], *, fix: bool
+) -> list[Finding]:
     """What these checks find; each sees what those before it have mended."""
     return [finding for check in checks for finding in check(Checkup(site, environment, fix=fix))]

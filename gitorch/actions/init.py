@@ -32,9 +32,13 @@ def init(site: Site) -> Path:
     example = directory / EXAMPLE
     if example.exists():
         raise Refused(
-            f"{example} is there already", hint="gitorch check says what is wrong with it, gitorch ready queues it"
+            f"{example} is there already",
+            hint="gitorch check says what is wrong with it, gitorch ready queues it",
         )
     directory.mkdir(exist_ok=True)
-    write_aside(directory / SCHEMA, resources.files("gitorch.schemas").joinpath("config.schema.json").read_bytes())
+    write_aside(
+        directory / SCHEMA,
+        resources.files("gitorch.schemas").joinpath("config.schema.json").read_bytes(),
+    )
     write_aside(example, _CONFIG.encode())
     return example

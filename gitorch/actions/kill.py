@@ -17,10 +17,14 @@ def kill(site: Site, selection: Selection, *, why: str | None = None) -> Changed
     if not chosen:
         return Changed(runs=(), refused=refused)
     site.queue.doom(record.id for record in chosen)
-    too_late = finish_killing(site, [record.id for record in chosen], by=site.repository.signature().name, why=why)
+    too_late = finish_killing(
+        site, [record.id for record in chosen], by=site.repository.signature().name, why=why
+    )
     if too_late and selection.is_named:
         names = ", ".join(f"{record.label} ({record.id})" for record in too_late)
-        raise Refused(f"{names} had completed before it could be killed", "a COMPLETE run cannot be killed")
+        raise Refused(
+            f"{names} had completed before it could be killed", "a COMPLETE run cannot be killed"
+        )
     late = {record.id for record in too_late}
     return Changed(
         runs=tuple((record.id, record.status, None) for record in chosen if record.id not in late),

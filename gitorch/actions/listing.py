@@ -26,7 +26,9 @@ class Listing(Struct, frozen=True, kw_only=True):
     aggregates: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        groups = {} if self.groups is None else {"groups": [group.to_json() for group in self.groups]}
+        groups = (
+            {} if self.groups is None else {"groups": [group.to_json() for group in self.groups]}
+        )
         return {"schema": "gitorch/list/v1", "runs": [row.to_json() for row in self.runs], **groups}
 
 
@@ -47,9 +49,13 @@ def listing(
     rows = rows_where(Catalog.of(site).rows(), where)
     keys = [(field(name.removeprefix("-"), rows), name.startswith("-")) for name in _split(sort)]
     if group:
-        return _in_groups(rows, keys, limit, _split(group), _split(aggregates) or DEFAULT_AGGREGATES)
+        return _in_groups(
+            rows, keys, limit, _split(group), _split(aggregates) or DEFAULT_AGGREGATES
+        )
     if aggregates:
-        raise UsageError("--aggregate is of groups", hint="gitorch list --group lr --aggregate mean,std")
+        raise UsageError(
+            "--aggregate is of groups", hint="gitorch list --group lr --aggregate mean,std"
+        )
     if keys:
         rows = sorted_by(rows, [(getter(path), descending) for path, descending in keys])
     return Listing(runs=tuple(rows[:limit]))
@@ -64,11 +70,16 @@ def _in_groups(
 ) -> Listing:
     for aggregate in aggregates:
         if aggregate not in AGGREGATES:
-            raise UsageError(f"no aggregate {aggregate!r}", hint=f"there are: {', '.join(AGGREGATES)}")
+            raise UsageError(
+                f"no aggregate {aggregate!r}", hint=f"there are: {', '.join(AGGREGATES)}"
+            )
     paths = [field(name, rows, prefer="params") for name in names]
     groups = grouped(rows, paths, aggregates)
     if keys:
-        groups = sorted_by(groups, [(_of_group(path, paths, aggregates[0]), descending) for path, descending in keys])
+        groups = sorted_by(
+            groups,
+            [(_of_group(path, paths, aggregates[0]), descending) for path, descending in keys],
+        )
     return Listing(runs=tuple(rows), groups=tuple(groups[:limit]), aggregates=tuple(aggregates))
 
 
@@ -79,7 +90,9 @@ def _of_group(path: Path, by: Sequence[Path], aggregate: str) -> Callable[[Group
     if path[0] == "metrics":
         metric = ".".join(path[1:])
         return lambda group: group.metrics.get(metric, {}).get(aggregate)
-    raise UsageError(f"groups cannot be sorted by {name}", hint="by what they agree in, or by a metric")
+    raise UsageError(
+        f"groups cannot be sorted by {name}", hint="by what they agree in, or by a metric"
+    )
 
 
 def _split(names: Sequence[str]) -> list[str]:

@@ -44,7 +44,12 @@ class Logged(NamedTuple):
 
 
 def logs(
-    site: Site, reference: str, *, task: str | None = None, attempt: int | None = None, follow: bool = False
+    site: Site,
+    reference: str,
+    *,
+    task: str | None = None,
+    attempt: int | None = None,
+    follow: bool = False,
 ) -> Iterator[LogPart]:
     """The last attempt of each task, or of the one named, or the attempt named; `follow` goes on until the run rests.
 
@@ -84,9 +89,15 @@ def last_log(site: Site, record: Record, task: str) -> Logged | None:
 def _begun(site: Site, record: Record) -> dict[str, Logged]:
     """The last attempt of each task that had one."""
     queued = site.queue.run(record.id) if site.queue_path.exists() else None
-    running = {task.id: task.attempts for task in queued.tasks if task.status is Status.RUNNING} if queued else {}
+    running = (
+        {task.id: task.attempts for task in queued.tasks if task.status is Status.RUNNING}
+        if queued
+        else {}
+    )
     begun = {
-        task.id: Logged(record.id, task.id, running[task.id]) if task.id in running else last_log(site, record, task.id)
+        task.id: Logged(record.id, task.id, running[task.id])
+        if task.id in running
+        else last_log(site, record, task.id)
         for task in record.tasks
     }
     return {task: logged for task, logged in begun.items() if logged}
@@ -124,7 +135,11 @@ def _followed(site: Site, run: str, task: str | None) -> Iterator[LogPart]:
                 if task not in (None, name):
                     continue
                 if (name, logged) not in followed:
-                    live = _opened(site.directory(run).attempt(name, logged.number).log) if logged.run == run else None
+                    live = (
+                        _opened(site.directory(run).attempt(name, logged.number).log)
+                        if logged.run == run
+                        else None
+                    )
                     followed[name, logged] = opened.enter_context(live) if live else None
                     if live:
                         yield LogPart(name, logged.number, b"", begins=True)

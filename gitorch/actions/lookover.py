@@ -50,7 +50,9 @@ class LookOver(Struct, frozen=True):
                 yield self._problem(complaint, complaint.message + self._where(specs))
         for name, count in told.items():
             if count > _ENOUGH:
-                yield self._problem(Complaint(name, "", None, "task"), f"and {count - _ENOUGH} more complaints")
+                yield self._problem(
+                    Complaint(name, "", None, "task"), f"and {count - _ENOUGH} more complaints"
+                )
 
     def _where(self, specs: Sequence[RunSpec]) -> str:
         """Which of several runs it is about."""
@@ -66,5 +68,9 @@ class LookOver(Struct, frozen=True):
         ids = [task.id for task in self.config.specs[0].tasks]
         where: tuple[str | int, ...] = ("pathToTasks",)
         if complaint.task is not None:
-            where = ("tasks", ids.index(complaint.task), *(("method",) if complaint.where == "method" else ()))
+            where = (
+                "tasks",
+                ids.index(complaint.task),
+                *(("method",) if complaint.where == "method" else ()),
+            )
         return self.config.problem(where, message, complaint.hint)

@@ -27,5 +27,7 @@ def records_of(site: Site, catalog: Catalog, ids: Iterable[str]) -> list[Record]
     wanted = list(ids)
     found = {value["id"]: value for value in site.results.records_of(wanted)}
     if missing := [run for run in wanted if run not in found]:
-        raise NotFound(f"the run {missing[0]} is not there any more", hint="gitorch list shows what there is")
+        raise NotFound(
+            f"the run {missing[0]} is not there any more", hint="gitorch list shows what there is"
+        )
     return [catalog.laid(Record.from_json(found[run])) for run in wanted]

@@ -41,14 +41,20 @@ def choose_pin(
             hint="git commit -a, or gitorch ready --snapshot to pin the files as they are, "
             "or --at HEAD to run without them",
         )
-    notes.append(f"UNSAFE_ignoreDirtyCheck: these changes are not in the run: {some(modified, _NAMED)}")
+    notes.append(
+        f"UNSAFE_ignoreDirtyCheck: these changes are not in the run: {some(modified, _NAMED)}"
+    )
     return pins.resolve(repository, origin=Origin.UNSAFE), tuple(notes)
 
 
 def preview_pin(site: Site, configs: Sequence[LoadedConfig]) -> tuple[Pin, tuple[str, ...]]:
     """HEAD, for looking only; what is not committed is said."""
     modified, untracked = _dirt(site, configs)
-    notes = [f"checked against HEAD, without uncommitted changes: {some(modified, _NAMED)}"] if modified else []
+    notes = (
+        [f"checked against HEAD, without uncommitted changes: {some(modified, _NAMED)}"]
+        if modified
+        else []
+    )
     notes += [f"untracked, so not in a run: {some(untracked, _NAMED)}"] if untracked else []
     return pins.resolve(site.repository), tuple(notes)
 

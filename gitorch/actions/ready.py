@@ -84,7 +84,12 @@ class Ready(Struct, frozen=True, kw_only=True):
         return {
             "schema": "gitorch/ready/v1",
             "queued": [
-                {"id": record.id, "name": record.name, "label": record.label, "params": record.spec.params}
+                {
+                    "id": record.id,
+                    "name": record.name,
+                    "label": record.label,
+                    "params": record.spec.params,
+                }
                 for record in self.queued
             ],
             "skipped": [run.to_json() for run in self.skipped],
@@ -139,7 +144,9 @@ def ready(
     candidates = [
         _candidate(config, spec, code, validated.inputs[spec.link].data_of(spec))
         for config in validated.valid
-        for code in [site.code.of(pin.tree, config.specs[0].code, frozenset(_base_paths(site, config)))]
+        for code in [
+            site.code.of(pin.tree, config.specs[0].code, frozenset(_base_paths(site, config)))
+        ]
         for spec in config.specs
     ]
     with _one_at_a_time(site):  # or two that look at the same moment both queue the same run
@@ -148,7 +155,10 @@ def ready(
         new = [candidate for candidate, is_new in zip(candidates, are_new, strict=True) if is_new]
         records = _records(site, new, pin, validated.interpreters, hold=hold, priority=priority)
         if records and not dry_run:
-            files = [_kept_files(record, candidate.config) for record, candidate in zip(records, new, strict=True)]
+            files = [
+                _kept_files(record, candidate.config)
+                for record, candidate in zip(records, new, strict=True)
+            ]
             _queue(site, records, files)
     made = {record.identity: record for record in records}
     ahead = iter(records)
@@ -159,7 +169,9 @@ def ready(
     return Ready(points=points, validated=validated, pin=pin, notes=validated.notes)
 
 
-def _candidate(config: LoadedConfig, spec: RunSpec, code: str, data: tuple[Data, ...]) -> _Candidate:
+def _candidate(
+    config: LoadedConfig, spec: RunSpec, code: str, data: tuple[Data, ...]
+) -> _Candidate:
     return _Candidate(spec=spec, config=config, identity=run_identity(spec, code, data), data=data)
 
 
@@ -170,7 +182,8 @@ def _one_at_a_time(site: Site) -> Iterator[None]:
     with taken(path, wait_s=_PATIENCE_S) as held:
         if not held:
             raise Busy(
-                f"another gitorch ready has been queueing for {_PATIENCE_S:.0f} s", hint=f"fuser {path} names it"
+                f"another gitorch ready has been queueing for {_PATIENCE_S:.0f} s",
+                hint=f"fuser {path} names it",
             )
         yield
 
@@ -192,11 +205,15 @@ def _are_new(candidates: Sequence[_Candidate], there: Container[str]) -> list[bo
     ]
 
 
-def _skipped(candidate: _Candidate, there: Mapping[str, tuple[str, Status]], made: Mapping[str, Record]) -> Skipped:
+def _skipped(
+    candidate: _Candidate, there: Mapping[str, tuple[str, Status]], made: Mapping[str, Record]
+) -> Skipped:
     if found := there.get(candidate.identity):
         return Skipped(id=found[0], spec=candidate.spec, status=found[1])
     record = made[candidate.identity]
-    return Skipped(id=record.id, spec=candidate.spec, status=None, source=f"{record.label}, {record.source}")
+    return Skipped(
+        id=record.id, spec=candidate.spec, status=None, source=f"{record.label}, {record.source}"
+    )
 
 
 def _records(
@@ -280,7 +297,8 @@ def _base_paths(site: Site, config: LoadedConfig) -> tuple[str, ...]:
     """What a config extends, relative to the repository's root where it lies inside."""
     root = site.repository.root
     return tuple(
-        str(base.path.relative_to(root) if base.path.is_relative_to(root) else base.path) for base in config.bases
+        str(base.path.relative_to(root) if base.path.is_relative_to(root) else base.path)
+        for base in config.bases
     )
 
 
@@ -288,8 +306,6 @@ def _kept_files(record: Record, config: LoadedConfig) -> dict[str, bytes]:
     """The config and what it extends, by the paths at which they are kept beside the record."""
     bases = zip(record.base_files.values(), config.bases, strict=True)
     return {"config.yaml": config.source, **{path: base.data for path, base in bases}}
-
-
 
 
 def _queue(site: Site, records: Sequence[Record], files: Sequence[Mapping[str, bytes]]) -> None:
@@ -307,7 +323,12 @@ def _materialise(site: Site, record: Record) -> None:
     """
     pins.keep(site.repository, record.pin.commit)
     try:
-        worktrees.materialise(site.repository, record.pin.commit, site.directory(record.id).tree, link=record.spec.link)
+        worktrees.materialise(
+            site.repository,
+            record.pin.commit,
+            site.directory(record.id).tree,
+            link=record.spec.link,
+        )
     except BaseException:
         clear_away(site, record.id)
         raise
@@ -317,10 +338,18 @@ def _output_name(spec: RunSpec, run: str, created: datetime) -> str | None:
     if spec.output_dir is None:
         return None
     local = created.astimezone()
-    values = {**spec.params, "id": run, "name": spec.name, "date": f"{local:%Y-%m-%d}", "time": f"{local:%H-%M-%S}"}
+    values = {
+        **spec.params,
+        "id": run,
+        "name": spec.name,
+        "date": f"{local:%Y-%m-%d}",
+        "time": f"{local:%H-%M-%S}",
+    }
     return fill([spec.output_dir], values)[0]
 
 
 def _relative(file: str, root: Path) -> str:
-    path = Path(file).parent.resolve() / Path(file).name  # called from a subdirectory, the path begins with `..`
+    path = (
+        Path(file).parent.resolve() / Path(file).name
+    )  # called from a subdirectory, the path begins with `..`
     return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)

@@ -54,7 +54,9 @@ def rerun(site: Site, selection: Selection) -> Rerun:
     refused: tuple[tuple[str, str], ...] = ()
     if not selection.is_named:
         here = pins.which_are_here(site.repository, {row.commit for row in rows})
-        refused = tuple((row.id, f"{row.commit} is not in this clone") for row in rows if row.commit not in here)
+        refused = tuple(
+            (row.id, f"{row.commit} is not in this clone") for row in rows if row.commit not in here
+        )
         rows = [row for row in reversed(rows) if row.commit in here]
     if not rows:
         return Rerun(runs=(), refused=refused)
@@ -95,7 +97,11 @@ def rerun(site: Site, selection: Selection) -> Rerun:
 def _kept_files(site: Site, records: Sequence[Record]) -> list[dict[str, bytes]]:
     """The config of each run and what it extends, as they lie beside its record."""
     names = [("config.yaml", *record.base_files.values()) for record in records]
-    paths = [f"{run_path(record.id)}/{name}" for record, of in zip(records, names, strict=True) for name in of]
+    paths = [
+        f"{run_path(record.id)}/{name}"
+        for record, of in zip(records, names, strict=True)
+        for name in of
+    ]
     found = iter(site.results.read_all(paths))
     return [{name: next(found) or b"" for name in of} for of in names]
 

@@ -54,7 +54,13 @@ def retry(
     if at is not None:
         pin = pins.resolve(site.repository, at)
         records = records_of(site, Catalog(site), [row.id for row in chosen])
-        codes = _at(site, [record for record in records if record.pin.commit != pin.commit], pin, start, environment)
+        codes = _at(
+            site,
+            [record for record in records if record.pin.commit != pin.commit],
+            pin,
+            start,
+            environment,
+        )
         notes = tuple(_notes(site, records, pin))
     changed = carry_out(
         site,
@@ -69,7 +75,8 @@ def retry(
 def _unknown(task: str, run: Row) -> UsageError:
     ids = _task_ids(run)
     return UsageError(
-        f"{run.label} ({run.id}) has no task {task!r}{did_you_mean(task, ids)}", f"it has: {', '.join(ids)}"
+        f"{run.label} ({run.id}) has no task {task!r}{did_you_mean(task, ids)}",
+        f"it has: {', '.join(ids)}",
     )
 
 
@@ -80,7 +87,9 @@ def _task_ids(run: Row) -> list[str]:
 def _other_code(site: Site, record: Record, pin: Pin) -> OtherCode:
     """With the identity that `ready` at that commit gives: the same run is then there already."""
     data = data_at(site, record, pin.tree)
-    identity = run_identity(record.spec, site.code.of(pin.tree, record.spec.code, frozenset(record.bases)), data)
+    identity = run_identity(
+        record.spec, site.code.of(pin.tree, record.spec.code, frozenset(record.bases)), data
+    )
     return OtherCode(pin=pin, identity=identity, data=data)
 
 
@@ -93,7 +102,11 @@ def _notes(site: Site, records: Sequence[Record], pin: Pin) -> Iterator[str]:
 
 
 def _at(
-    site: Site, records: Sequence[Record], pin: Pin, start: str | None, environment: Mapping[str, str]
+    site: Site,
+    records: Sequence[Record],
+    pin: Pin,
+    start: str | None,
+    environment: Mapping[str, str],
 ) -> dict[str, OtherCode]:
     """What these runs are at that commit, which is kept from now on, by their ids.
 
@@ -123,7 +136,13 @@ def _together(records: Sequence[Record]) -> list[list[Record]]:
     groups: dict[tuple[object, ...], list[Record]] = {}
     for record in records:
         spec = record.spec
-        alike = (record.interpreter, spec.python, spec.path_to_tasks, spec.link, *sorted(spec.env.items()))
+        alike = (
+            record.interpreter,
+            spec.python,
+            spec.path_to_tasks,
+            spec.link,
+            *sorted(spec.env.items()),
+        )
         groups.setdefault(alike, []).append(record)
     return list(groups.values())
 
@@ -140,7 +159,10 @@ def _look_over(
             tree,
             pin.commit,
             spec.path_to_tasks,
-            [PreflightConfig(record.id, _still_to_run(record, start, output)) for record in records],
+            [
+                PreflightConfig(record.id, _still_to_run(record, start, output))
+                for record in records
+            ],
             interpreter=surroundings.interpreter(records[0].interpreter, spec.python),
             environment=surroundings.environment,
             declared=spec.env,

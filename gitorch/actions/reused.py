@@ -49,7 +49,9 @@ def _before(site: Site, catalog: Catalog, record: Record, task: TaskRecord) -> R
     """Of the runs of the same name that had such results before this one: the last with the most alike parameters."""
     runs = catalog.computed_like(record.name, task.id)
     earlier = runs[runs.index(record.id) + 1 :] if record.id in runs else runs
-    likest = min(catalog.rows(earlier), key=lambda row: _unlike(record, task, row.params), default=None)
+    likest = min(
+        catalog.rows(earlier), key=lambda row: _unlike(record, task, row.params), default=None
+    )
     found = next(iter(site.results.records_of([likest.id] if likest else [])), None)
     return Record.from_json(found) if found else None
 

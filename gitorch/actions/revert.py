@@ -11,14 +11,21 @@ from gitorch.runs.site import Site
 
 
 def revert(
-    site: Site, reference: str, *, branch: str | None = None, detach: bool = False, files: bool = False
+    site: Site,
+    reference: str,
+    *,
+    branch: str | None = None,
+    detach: bool = False,
+    files: bool = False,
 ) -> tuple[Record, Reverted]:
     """On a new branch (`gitorch/<id>` unless named), with a detached HEAD, or as staged changes where one is.
 
     Raises Refused whenever something uncommitted would be lost, NotFound where the run's commit is not in this clone.
     """
     if sum((branch is not None, detach, files)) > 1:
-        raise UsageError("--branch, --detach and --files exclude each other", hint="give one of them, or none")
+        raise UsageError(
+            "--branch, --detach and --files exclude each other", hint="give one of them, or none"
+        )
     record = find_record(site, reference)
     commit = record.pin.commit
     pins.require(site.repository, commit)

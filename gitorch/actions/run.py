@@ -49,7 +49,9 @@ class Worked(Struct, frozen=True, kw_only=True):
     def to_json(self) -> dict[str, Any]:
         return {
             "schema": "gitorch/run/v1",
-            "runs": [{"id": run.id, "label": run.label, "status": str(run.status)} for run in self.runs],
+            "runs": [
+                {"id": run.id, "label": run.label, "status": str(run.status)} for run in self.runs
+            ],
         }
 
 
@@ -118,7 +120,11 @@ def _tidy_up(site: Site, listener: Listener) -> None:
     """The cheap part of `collect`, which no result depends on."""
     try:
         for record in fail_overdue(site):
-            listener(Noticed(message=f"{record.id}  {record.label}: given up, it was in ERROR for too long"))
+            listener(
+                Noticed(
+                    message=f"{record.id}  {record.label}: given up, it was in ERROR for too long"
+                )
+            )
     except GitorchError as error:
         listener(Noticed(message=error.message))
 
@@ -139,7 +145,10 @@ def jobs_of(text: str | None, site: Site) -> int:
     if chosen == "auto":
         return os.cpu_count() or 1
     if not (chosen.isascii() and chosen.isdecimal() and 1 <= int(chosen[:20]) <= MOST_JOBS):
-        raise UsageError(f"-j takes a number from 1 to {MOST_JOBS}, or auto; not {chosen!r}", hint="gitorch run -j 2")
+        raise UsageError(
+            f"-j takes a number from 1 to {MOST_JOBS}, or auto; not {chosen!r}",
+            hint="gitorch run -j 2",
+        )
     return int(chosen)
 
 
@@ -164,7 +173,8 @@ def _worked(site: Site, summary: Summary) -> Worked:
     now = {row.id: row.status for row in Catalog.of(site).rows(left)} if left else {}
     return Worked(
         runs=tuple(
-            RunEnd(id=run, label=label, status=now.get(run, status)) for run, (label, status) in summary.runs.items()
+            RunEnd(id=run, label=label, status=now.get(run, status))
+            for run, (label, status) in summary.runs.items()
         ),
         interrupted=summary.interrupted,
     )

@@ -46,7 +46,9 @@ class Runs(list[dict[str, Any]]):
         except ImportError:
             raise _not_installed("polars") from None
         columns = {name: _of_one_kind(values) for name, values in self._columns().items()}
-        own = dict.fromkeys(_OWN, polars.String) | dict.fromkeys(_TIMES, polars.Datetime("us", "UTC"))
+        own = dict.fromkeys(_OWN, polars.String) | dict.fromkeys(
+            _TIMES, polars.Datetime("us", "UTC")
+        )
         return polars.DataFrame(columns, schema_overrides=own | {"duration_s": polars.Float64})
 
     def _columns(self) -> dict[str, list[Any]]:
@@ -87,10 +89,16 @@ def _of_one_kind(values: list[Any]) -> list[Any]:
     """Whole numbers among others are numbers too; anything else that is mixed, and lists, become JSON."""
     kinds = {type(value) for value in values if value is not None}
     if kinds <= {int, float}:
-        return [None if value is None else float(value) for value in values] if float in kinds else values
+        return (
+            [None if value is None else float(value) for value in values]
+            if float in kinds
+            else values
+        )
     if len(kinds) == 1 and not kinds & {list, dict}:
         return values
-    return [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]
+    return [
+        value if value is None or isinstance(value, str) else json.dumps(value) for value in values
+    ]
 
 
 def _not_installed(name: str) -> ProgramMissing:

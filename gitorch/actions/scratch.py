@@ -55,10 +55,17 @@ def look_over(
         return {config.key: Findings([misplaced]) for config in configs}
     main_root = site.repository.main_root
     env = attempt_environment(
-        environment, interpreter=interpreter, tree=tree, main_root=main_root, declared=declared, gitorch={}
+        environment,
+        interpreter=interpreter,
+        tree=tree,
+        main_root=main_root,
+        declared=declared,
+        gitorch={},
     )
     verify(interpreter, tree, main_root, env)
-    return preflight(interpreter, tree, path_to_tasks, configs, env=env, time_limit_s=_VALIDATE_LIMIT_S)
+    return preflight(
+        interpreter, tree, path_to_tasks, configs, env=env, time_limit_s=_VALIDATE_LIMIT_S
+    )
 
 
 def _misplaced(tree: Path, commit: str, path_to_tasks: str) -> Complaint | None:
@@ -66,7 +73,10 @@ def _misplaced(tree: Path, commit: str, path_to_tasks: str) -> Complaint | None:
     directory = tree / path_to_tasks
     if not directory.resolve().is_relative_to(tree.resolve()):
         return Complaint(
-            None, "pathToTasks leads out of the repository through a symbolic link", None, where="pathToTasks"
+            None,
+            "pathToTasks leads out of the repository through a symbolic link",
+            None,
+            where="pathToTasks",
         )
     if not directory.is_dir():
         message = f"pathToTasks: there is no directory {path_to_tasks} in commit {commit[:12]}"

@@ -30,13 +30,17 @@ class Selection(Struct, frozen=True, kw_only=True):
 
     @property
     def is_empty(self) -> bool:
-        return not (self.references or self.where is not None or self.status or self.name or self.everything)
+        return not (
+            self.references or self.where is not None or self.status or self.name or self.everything
+        )
 
 
 def selected(catalog: Catalog, selection: Selection, verb: str) -> list[Row]:
     """Those named, in the order of their names; or those that are so, newest first. Raises NotFound, UsageError."""
     if selection.is_empty:
-        raise UsageError(f"which runs? gitorch {verb} ID…, or --where EXPRESSION; see gitorch {verb} --help")
+        raise UsageError(
+            f"which runs? gitorch {verb} ID…, or --where EXPRESSION; see gitorch {verb} --help"
+        )
     if selection.is_named:
         return catalog.named(selection.references)
     rows = rows_where(catalog.rows(), selection.where)

@@ -55,7 +55,8 @@ class SiteStatus(Struct, frozen=True, kw_only=True):
                     "label": run.label,
                     "status": str(run.status),
                     "task": run.task,
-                    "progress": run.progress and {"done": run.progress[0], "total": run.progress[1]},
+                    "progress": run.progress
+                    and {"done": run.progress[0], "total": run.progress[1]},
                     "elapsed_s": run.elapsed_s,
                     "eta_s": run.eta and run.eta.to_json(),
                     "why": run.why,
@@ -85,7 +86,9 @@ def status(site: Site, *, moment: datetime | None = None) -> SiteStatus:
     last = len(known.queued)
     live.sort(key=lambda row: (known.position.get(row.id, last), row.created))
     runs = tuple(_live_run(site, row, known, past, moment) for row in live)
-    running = [task for run in known.queued.values() for task in run.tasks if task.status is Status.RUNNING]
+    running = [
+        task for run in known.queued.values() for task in run.tasks if task.status is Status.RUNNING
+    ]
     going_on = [run for run in runs if run.status in (Status.WAITING, Status.RUNNING)]
     estimates = [run.eta for run in going_on if run.eta]
     return SiteStatus(
@@ -114,13 +117,19 @@ class Past:
         if kind not in self._durations:
             self._durations[kind] = self._catalog.durations(name, task)
             self._estimates[kind] = from_durations(self._durations[kind])
-        return self._estimates[kind] if elapsed_s is None else from_durations(self._durations[kind], elapsed_s)
+        return (
+            self._estimates[kind]
+            if elapsed_s is None
+            else from_durations(self._durations[kind], elapsed_s)
+        )
 
 
 def _live_run(site: Site, row: Row, known: Circumstances, past: Past, moment: datetime) -> LiveRun:
     running = running_task(known.queued.get(row.id))
     progress = read_progress(_events_of(site, running)) if running else None
-    elapsed = (moment - parse(running.started)).total_seconds() if running and running.started else None
+    elapsed = (
+        (moment - parse(running.started)).total_seconds() if running and running.started else None
+    )
     return LiveRun(
         id=row.id,
         name=row.name,
@@ -141,7 +150,11 @@ def _next_task(row: Row) -> str | None:
 
 
 def _eta(
-    row: Row, running: QueuedTask | None, progress: tuple[float, float] | None, elapsed_s: float, past: Past
+    row: Row,
+    running: QueuedTask | None,
+    progress: tuple[float, float] | None,
+    elapsed_s: float,
+    past: Past,
 ) -> Estimate | None:
     """The time until the run is over: of the running task by its progress, of all others by earlier ones."""
     parts: list[Estimate] = []
@@ -156,7 +169,11 @@ def _eta(
         if estimate is None:
             return None
         parts.append(estimate)
-    return Estimate(sum(part.p50 for part in parts), sum(part.p80 for part in parts)) if parts else None
+    return (
+        Estimate(sum(part.p50 for part in parts), sum(part.p80 for part in parts))
+        if parts
+        else None
+    )
 
 
 def _events_of(site: Site, task: QueuedTask) -> Path:

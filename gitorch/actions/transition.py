@@ -38,7 +38,8 @@ class Changed(Struct, frozen=True, kw_only=True):
         return {
             "schema": "gitorch/change/v1",
             "changed": [
-                {"id": run, "from": str(source), "to": target and str(target)} for run, source, target in self.runs
+                {"id": run, "from": str(source), "to": target and str(target)}
+                for run, source, target in self.runs
             ],
             "refused": [{"id": run, "why": why} for run, why in self.refused],
             **given({"notes": list(self.notes)}),
@@ -57,7 +58,12 @@ def change(site: Site, verb: str, selection: Selection, *, why: str | None = Non
 
 
 def carry_out(
-    site: Site, verb: str, chosen: Sequence[Row], changing: Callable[[Record, Wish], Record], *, why: str | None
+    site: Site,
+    verb: str,
+    chosen: Sequence[Row],
+    changing: Callable[[Record, Wish], Record],
+    *,
+    why: str | None,
 ) -> tuple[tuple[str, Status, Status], ...]:
     """Do `verb` to these runs, all of them or none; gives each with its status before and after.
 
@@ -80,21 +86,33 @@ def carry_out(
                     f"{row.label} ({row.id}) was {row.status} a moment ago and is not any more",
                     hint=f"see what it is: gitorch show {row.id}",
                 )
-            wish = Wish(source=row.status, by=by, at=at, why=why, running=running_tasks(catalog.queued.get(row.id)))
+            wish = Wish(
+                source=row.status,
+                by=by,
+                at=at,
+                why=why,
+                running=running_tasks(catalog.queued.get(row.id)),
+            )
             changed.append(changing(current, wish))
             branch.put_record(changed[-1].to_json())
         after = branch.commit(subject(verb, changed), trailers(changed))
-        _IN_THE_QUEUE[verb](site, changed, (before, after))  # so that of two verbs at a time the later has its way
+        _IN_THE_QUEUE[verb](
+            site, changed, (before, after)
+        )  # so that of two verbs at a time the later has its way
     if verb in _AFTERWARDS:
         _AFTERWARDS[verb](site, changed)
     return tuple((old.id, old.status, new.status) for old, new in zip(chosen, changed, strict=True))
 
 
-def select(site: Site, verb: str, selection: Selection) -> tuple[list[Row], tuple[tuple[str, str], ...]]:
+def select(
+    site: Site, verb: str, selection: Selection
+) -> tuple[list[Row], tuple[tuple[str, str], ...]]:
     """The runs to be changed, and the others with why not."""
     catalog = Catalog.of(site)
     rows = selected(catalog, selection, verb)
-    return divided(selection, rows, lambda row: refusal(site, verb, row, catalog.queued.get(row.id)))
+    return divided(
+        selection, rows, lambda row: refusal(site, verb, row, catalog.queued.get(row.id))
+    )
 
 
 def divided(
@@ -107,10 +125,14 @@ def divided(
         [(message, hint), *_] = [said for _, said in refused]
         more = f" (and {len(refused) - 1} more of these runs)" if len(refused) > 1 else ""
         raise Refused(message + more, hint)
-    return [row for row, said in refusals if not said], tuple((row.id, message) for row, (message, _) in refused)
+    return [row for row, said in refusals if not said], tuple(
+        (row.id, message) for row, (message, _) in refused
+    )
 
 
-def refusal(site: Site, verb: str, record: Record | Row, queued: QueuedRun | None) -> Refusal | None:
+def refusal(
+    site: Site, verb: str, record: Record | Row, queued: QueuedRun | None
+) -> Refusal | None:
     """Why `verb` is not possible, and what is; None: it is."""
     run = f"{record.label} ({record.id})"
     try:
@@ -125,7 +147,10 @@ def refusal(site: Site, verb: str, record: Record | Row, queued: QueuedRun | Non
             f"possible for a {record.status} run: {possible or 'rerun'}",
         )
     if verb == "hold" and not has_something_to_hold(record, running_tasks(queued)):
-        return f"{run} has no task left to hold: its last one is running", f"gitorch kill {record.id} ends it"
+        return (
+            f"{run} has no task left to hold: its last one is running",
+            f"gitorch kill {record.id} ends it",
+        )
     return None
 
 

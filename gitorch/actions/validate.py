@@ -48,10 +48,14 @@ class Validated(Struct, frozen=True, kw_only=True):
     valid: tuple[LoadedConfig, ...]
     problems: tuple[Problem, ...]
     printed: Mapping[str, str]
-    interpreters: Mapping[str | None, str]  # what each `python:` key stands for; None: none was given
+    interpreters: Mapping[
+        str | None, str
+    ]  # what each `python:` key stands for; None: none was given
     pin: Pin | None
     notes: tuple[str, ...]
-    inputs: Mapping[tuple[str, ...], Inputs] = field(default_factory=dict)  # as runs see them that have these links
+    inputs: Mapping[tuple[str, ...], Inputs] = field(
+        default_factory=dict
+    )  # as runs see them that have these links
 
 
 def validate(
@@ -95,7 +99,9 @@ def validate(
         configs=configs,
         valid=tuple(config for config in readable if not has_errors(found[config.file])),
         problems=_once(
-            problem for config in configs for problem in config.in_order(*config.problems, *found[config.file])
+            problem
+            for config in configs
+            for problem in config.in_order(*config.problems, *found[config.file])
         ),
         printed=examination.printed,
         interpreters=examination.interpreters,
@@ -110,25 +116,34 @@ def _once(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     return tuple(dict.fromkeys(problems))
 
 
-def load_all(site: Site, paths: Sequence[Path], overrides: Sequence[str] = ()) -> tuple[LoadedConfig, ...]:
+def load_all(
+    site: Site, paths: Sequence[Path], overrides: Sequence[str] = ()
+) -> tuple[LoadedConfig, ...]:
     """The configs at `paths`, each once; by default those of the repository's experiments/. Raises NotFound.
 
     A file without tasks that is there only for others to extend is no config, unless it is named itself.
     """
     repository = site.repository
     context = ConfigContext(
-        root=repository.root, remotes=repository.remotes(), sweep_limit=repository.config_int("sweepLimit", LIMIT)
+        root=repository.root,
+        remotes=repository.remotes(),
+        sweep_limit=repository.config_int("sweepLimit", LIMIT),
     )
     files: dict[Path, Path] = {}
     for path in paths or [_default_path(repository.root)]:
         for file in find_configs(path):
             files.setdefault(file.resolve(), file)
     loaded = [
-        load_config(file.read_bytes(), file=str(file), settings=context, overrides=overrides) for file in files.values()
+        load_config(file.read_bytes(), file=str(file), settings=context, overrides=overrides)
+        for file in files.values()
     ]
-    extended = {base.path.resolve() for config in loaded for base in config.bases} - {path.resolve() for path in paths}
+    extended = {base.path.resolve() for config in loaded for base in config.bases} - {
+        path.resolve() for path in paths
+    }
     return tuple(
-        config for config, place in zip(loaded, files, strict=True) if place not in extended or is_config(config.source)
+        config
+        for config, place in zip(loaded, files, strict=True)
+        if place not in extended or is_config(config.source)
     )
 
 
@@ -136,7 +151,8 @@ def _default_path(root: Path) -> Path:
     path = root / DEFAULT_PATH
     if not path.is_dir():
         raise NotFound(
-            f"there is no {DEFAULT_PATH}/ in {root}", hint="name a config, or make a first one: gitorch init"
+            f"there is no {DEFAULT_PATH}/ in {root}",
+            hint="name a config, or make a first one: gitorch init",
         )
     return Path(os.path.relpath(path))
 
@@ -165,7 +181,9 @@ class _Examination:
             try:
                 interpreter = self._interpreter(spec)
             except GitorchError as error:
-                found[config.file].append(config.problem(("gitorch", "python"), error.message, error.hint))
+                found[config.file].append(
+                    config.problem(("gitorch", "python"), error.message, error.hint)
+                )
                 continue
             found[config.file] += [
                 *self._unnamed_code(config),
@@ -180,9 +198,13 @@ class _Examination:
         if groups:
             with scratch(self._site, self._pin.commit) as tree:
                 for (python, path_to_tasks, _), members in groups.items():
-                    unlinked = {config.file: list(self._unlinked(tree, config)) for config in members}
+                    unlinked = {
+                        config.file: list(self._unlinked(tree, config)) for config in members
+                    }
                     linked = [config for config in members if not unlinked[config.file]]
-                    in_the_code = self._in_the_code(tree, self._probed[python], path_to_tasks, linked)
+                    in_the_code = self._in_the_code(
+                        tree, self._probed[python], path_to_tasks, linked
+                    )
                     for file, problems in (*unlinked.items(), *in_the_code.items()):
                         found[file] += problems
         return found
@@ -207,7 +229,9 @@ class _Examination:
             place = ("gitorch", "link", position)
             if os.path.lexists(tree / name) and name not in self._links:
                 message = f"commit {self._pin.commit[:12]} has {name} itself"
-                yield config.problem(place, message, "leave it out of link: a run has it as it is in its commit")
+                yield config.problem(
+                    place, message, "leave it out of link: a run has it as it is in its commit"
+                )
                 continue
             try:
                 worktrees.materialise(self._site.repository, self._pin.commit, tree, link=(name,))
@@ -218,7 +242,11 @@ class _Examination:
                 yield config.problem(place, f"{name} cannot be linked: {error.strerror}")
 
     def _in_the_code(
-        self, tree: Path, interpreter: Interpreter, path_to_tasks: str, configs: Sequence[LoadedConfig]
+        self,
+        tree: Path,
+        interpreter: Interpreter,
+        path_to_tasks: str,
+        configs: Sequence[LoadedConfig],
     ) -> Mapping[str, list[Problem]]:
         if not configs:
             return {}
@@ -233,8 +261,13 @@ class _Examination:
             environment=self._environment,
             declared=configs[0].specs[0].env,
         )
-        self.printed |= {file: findings.printed for file, findings in found.items() if findings.printed}
-        return {look.config.file: list(look.problems(found[look.config.file].complaints)) for look in looks}
+        self.printed |= {
+            file: findings.printed for file, findings in found.items() if findings.printed
+        }
+        return {
+            look.config.file: list(look.problems(found[look.config.file].complaints))
+            for look in looks
+        }
 
     def _too_large(self, config: LoadedConfig) -> list[Problem]:
         """Tasks that this machine can never run."""
@@ -247,7 +280,9 @@ class _Examination:
                 ("memory", wanted.memory_bytes, self._machine.memory_bytes),
             ):
                 if asked > there:
-                    message = f"task {task.id} wants {asked:g} {name}, and this machine has {there:g}"
+                    message = (
+                        f"task {task.id} wants {asked:g} {name}, and this machine has {there:g}"
+                    )
                     hint = f"ask for less, or say what there is: git config gitorch.{name} N"
                     problems.append(config.problem(("tasks", index), message, hint))
         return problems
@@ -261,7 +296,11 @@ class _Examination:
                     continue
                 message = f"'{glob}' names nothing in commit {self._pin.commit[:12]}"
                 near = nearest_path(glob, paths)
-                hint = f"did you mean '{near}'?" if near else "is it committed? git ls-files lists what is"
+                hint = (
+                    f"did you mean '{near}'?"
+                    if near
+                    else "is it committed? git ls-files lists what is"
+                )
                 yield config.problem((*place, position), message, hint)
 
     def _missing_inputs(self, config: LoadedConfig) -> Iterator[Problem]:
@@ -298,7 +337,9 @@ class _Examination:
             for key, value in spec.params.items()
             if isinstance(value, str) and not _is_linked(value, spec.link)
         }
-        named = {value: config.place_of(key) for value, key in texts.items() if _is_inside(root, value)}
+        named = {
+            value: config.place_of(key) for value, key in texts.items() if _is_inside(root, value)
+        }
         if not named:
             return []
         ignored = ignored_paths(self._site.repository, list(named))
@@ -327,7 +368,10 @@ def _inputs(config: LoadedConfig) -> Iterator[tuple[KeyPath, str]]:
     """The inputs in a config, each with its place; what stands among the file's settings once."""
     found: dict[KeyPath, str] = {}
     for index, task in enumerate(config.specs[0].tasks):
-        lists = {("inputs",): task.inputs, ("cache", "inputs"): task.cache.inputs if task.cache else ()}
+        lists = {
+            ("inputs",): task.inputs,
+            ("cache", "inputs"): task.cache.inputs if task.cache else (),
+        }
         for path, patterns in lists.items():
             place = _of_task(config, index, *path)
             found |= {(*place, position): pattern for position, pattern in enumerate(patterns)}
@@ -346,7 +390,13 @@ def _has_methods(spec: RunSpec) -> bool:
 
 def _is_inside(root: Path, value: str) -> bool:
     """Whether a parameter's value names something that is there, below the root and not the root itself."""
-    if not value or value.startswith(("/", "~")) or len(value) > 4096 or "\0" in value or ".." in Path(value).parts:
+    if (
+        not value
+        or value.startswith(("/", "~"))
+        or len(value) > 4096
+        or "\0" in value
+        or ".." in Path(value).parts
+    ):
         return False
     try:
         return Path(value) != Path() and (root / value).exists()

@@ -35,8 +35,14 @@ class Circumstances(Struct, frozen=True, kw_only=True):
 def circumstances(site: Site, catalog: Catalog) -> Circumstances:
     queued = catalog.queued
     workers = site.queue.workers() if site.queue_path.exists() else []
-    going_on = [run for run in queued.values() if any(task.status in _GOING_ON for task in run.tasks) and not run.held]
-    going_on.sort(key=lambda run: -max(task.priority for task in run.tasks))  # stable: first in, first out
+    going_on = [
+        run
+        for run in queued.values()
+        if any(task.status in _GOING_ON for task in run.tasks) and not run.held
+    ]
+    going_on.sort(
+        key=lambda run: -max(task.priority for task in run.tasks)
+    )  # stable: first in, first out
     return Circumstances(
         clone=site.repository.clone_id(),
         at=now(),
@@ -82,7 +88,11 @@ def _of_error(run: Row) -> str:
     task = next(task for task in run.tasks if task.status is Status.ERROR)
     waiting = [other.id for other in run.tasks if other.status is Status.WAITING]
     reason = f"{task.id}: {task.failure}"
-    return f"{reason}; {', '.join(waiting)} wait{'s' if len(waiting) == 1 else ''} for it" if waiting else reason
+    return (
+        f"{reason}; {', '.join(waiting)} wait{'s' if len(waiting) == 1 else ''} for it"
+        if waiting
+        else reason
+    )
 
 
 def _of_waiting(run: Row, queued: QueuedRun | None, known: Circumstances) -> str:
@@ -123,7 +133,9 @@ def _missing(task: TaskRow, free: Resources | None) -> str | None:
 
 
 def _is_orphaned(queued: QueuedRun, known: Circumstances) -> bool:
-    return any(task.status is Status.RUNNING and task.worker not in known.alive for task in queued.tasks)
+    return any(
+        task.status is Status.RUNNING and task.worker not in known.alive for task in queued.tasks
+    )
 
 
 def _free(site: Site) -> Resources:
@@ -132,4 +144,8 @@ def _free(site: Site) -> Resources:
 
 
 def running_task(queued: QueuedRun | None) -> QueuedTask | None:
-    return next((task for task in queued.tasks if task.status is Status.RUNNING), None) if queued else None
+    return (
+        next((task for task in queued.tasks if task.status is Status.RUNNING), None)
+        if queued
+        else None
+    )

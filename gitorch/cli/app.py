@@ -41,7 +41,8 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _options(
     directory: Annotated[
-        Path | None, typer.Option("-C", metavar="DIR", help="Work as if started in DIR.", show_default=False)
+        Path | None,
+        typer.Option("-C", metavar="DIR", help="Work as if started in DIR.", show_default=False),
     ] = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
@@ -69,14 +70,20 @@ app.command()(look.compare)
 app.command()(restore.checkout_run)
 app.command()(restore.revert)
 app.command()(work.rerun)
-app.command("hold", help="Begin nothing more of these runs; running tasks end.")(operate.operator_verb("hold"))
+app.command("hold", help="Begin nothing more of these runs; running tasks end.")(
+    operate.operator_verb("hold")
+)
 app.command("release", help="Let held runs go on.")(operate.operator_verb("release", "gitorch run"))
-app.command("kill", help="End runs and remove their records; nothing that is complete.")(operate.operator_verb("kill"))
+app.command("kill", help="End runs and remove their records; nothing that is complete.")(
+    operate.operator_verb("kill")
+)
 app.command()(operate.retry)
 app.command("fail", help="Give failed runs up: they leave the queue, their records stay.")(
     operate.operator_verb("fail")
 )
-app.command("resubmit", help="Queue runs again that were given up.")(operate.operator_verb("resubmit", "gitorch run"))
+app.command("resubmit", help="Queue runs again that were given up.")(
+    operate.operator_verb("resubmit", "gitorch run")
+)
 app.command("set")(operate.set_)
 app.command()(maintain.collect)
 app.command()(maintain.doctor)

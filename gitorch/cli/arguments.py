@@ -21,7 +21,11 @@ def complete_runs(incomplete: str) -> list[tuple[str, str]]:
 
     try:
         catalog = Catalog.of(site_here())
-        names = [(name, "the latest of this name") for name in catalog.names() if name.startswith(incomplete)]
+        names = [
+            (name, "the latest of this name")
+            for name in catalog.names()
+            if name.startswith(incomplete)
+        ]
         ids = [(run.id, run.label) for run in catalog.beginning(incomplete)]
     except (GitorchError, OSError):
         return []
@@ -32,30 +36,45 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.
 Run = Annotated[
     str,
     typer.Argument(
-        metavar="ID", help="An id, a prefix of it, a name, a label, @ or @~1.", autocompletion=complete_runs
+        metavar="ID",
+        help="An id, a prefix of it, a name, a label, @ or @~1.",
+        autocompletion=complete_runs,
     ),
 ]
 Chosen = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[ID]...", help="Ids, prefixes of them, names, labels, @ or @~1.", autocompletion=complete_runs
+        metavar="[ID]...",
+        help="Ids, prefixes of them, names, labels, @ or @~1.",
+        autocompletion=complete_runs,
     ),
 ]
 OfWhere = Annotated[
-    str | None, typer.Option("--where", metavar="EXPR", help="Instead: all that this is true of, see list --help.")
+    str | None,
+    typer.Option(
+        "--where", metavar="EXPR", help="Instead: all that this is true of, see list --help."
+    ),
 ]
-OfStatus = Annotated[str | None, typer.Option("--status", metavar="S", help="Instead: all in this status.")]
-OfName = Annotated[str | None, typer.Option("--name", metavar="GLOB", help="Instead: all of such a name.")]
+OfStatus = Annotated[
+    str | None, typer.Option("--status", metavar="S", help="Instead: all in this status.")
+]
+OfName = Annotated[
+    str | None, typer.Option("--name", metavar="GLOB", help="Instead: all of such a name.")
+]
 All = Annotated[bool, typer.Option("--all", help="Instead: all that it is possible for.")]
 Yes = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")]
 Why = Annotated[str | None, typer.Option("--why", metavar="TEXT", help="A reason, for the record.")]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("-S", metavar="K=V[,V]", help="Set a parameter, or sweep it; ~K drops it. Repeatable."),
+    typer.Option(
+        "-S", metavar="K=V[,V]", help="Set a parameter, or sweep it; ~K drops it. Repeatable."
+    ),
 ]
 Paths = Annotated[
     list[Path] | None,
-    typer.Argument(metavar="[PATH]...", help="Configs or directories of them; by default experiments/."),
+    typer.Argument(
+        metavar="[PATH]...", help="Configs or directories of them; by default experiments/."
+    ),
 ]
 
 

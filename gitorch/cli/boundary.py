@@ -96,7 +96,11 @@ def guarded(command: Callable[Parameters, int | None]) -> Callable[Parameters, N
         except OSError as error:
             known = error.errno in REFUSED_BY_THE_SYSTEM
             as_json = as_json and _is_writable()
-            code = tell(_of_the_system(error), as_json=as_json) if known else _tell_bug(error, as_json=as_json)
+            code = (
+                tell(_of_the_system(error), as_json=as_json)
+                if known
+                else _tell_bug(error, as_json=as_json)
+            )
         except Exception as error:
             code = _tell_bug(error, as_json=as_json)
         raise typer.Exit(code)
@@ -117,7 +121,9 @@ def _encoded(error: UnicodeError) -> tuple[bytes, int]:
         raise error
     letters = error.object[error.start : error.end]
     return b"".join(
-        os.fsencode(letter) if "\udc80" <= letter <= "\udcff" else letter.encode("ascii", "backslashreplace")
+        os.fsencode(letter)
+        if "\udc80" <= letter <= "\udcff"
+        else letter.encode("ascii", "backslashreplace")
         for letter in letters
     ), error.end
 
@@ -166,7 +172,12 @@ def _tell_bug(error: Exception, *, as_json: bool) -> int:
     message = f"a bug in gitorch: {type(error).__name__}: {error}"
     try:
         with tempfile.NamedTemporaryFile(
-            "w", prefix="gitorch-bug-", suffix=".txt", delete=False, encoding="utf-8", errors="backslashreplace"
+            "w",
+            prefix="gitorch-bug-",
+            suffix=".txt",
+            delete=False,
+            encoding="utf-8",
+            errors="backslashreplace",
         ) as file:
             file.write(details)
         hint = f"the details are in {file.name}; please report them. Results on the results branch are not affected"

@@ -14,7 +14,17 @@ from gitorch.model.table.row import Row
 
 _COMMIT = 10
 # What every row has: the header of a CSV that has no row.
-_CSV_HEADER = ("id", "name", "label", "status", "commit", "created", "started", "ended", "duration_s")
+_CSV_HEADER = (
+    "id",
+    "name",
+    "label",
+    "status",
+    "commit",
+    "created",
+    "started",
+    "ended",
+    "duration_s",
+)
 _ALWAYS = ("id", "name", "status", "created", "took")
 
 
@@ -27,7 +37,9 @@ class _Column(NamedTuple):
 def render_list(rows: Sequence[Row], *, all_columns: bool, colors: bool) -> str:
     """A table of the parameters and metrics in which the runs differ."""
     differing = [
-        column for column in _optional(rows) if all_columns or len(rows) == 1 or _differs(map(column.value, rows))
+        column
+        for column in _optional(rows)
+        if all_columns or len(rows) == 1 or _differs(map(column.value, rows))
     ]
     columns = [
         _Column("id", lambda row: row.id, str),
@@ -38,7 +50,9 @@ def render_list(rows: Sequence[Row], *, all_columns: bool, colors: bool) -> str:
         _Column("took", lambda row: row.duration_s, duration),
     ]
     cells = [[column.show(column.value(row)) for column in columns] for row in rows]
-    return "\n".join(table(cells, header=[plain(column.title) for column in columns], colors=colors))
+    return "\n".join(
+        table(cells, header=[plain(column.title) for column in columns], colors=colors)
+    )
 
 
 def render_csv(rows: Sequence[Row]) -> str:
@@ -51,7 +65,10 @@ def render_csv(rows: Sequence[Row]) -> str:
             "status": str(row.status),
             "commit": row.commit,
             **{f"params.{key}": render_value(value) for key, value in row.params.items()},
-            **{f"metrics.{key}": "" if value is None else value for key, value in row.metrics.items()},
+            **{
+                f"metrics.{key}": "" if value is None else value
+                for key, value in row.metrics.items()
+            },
             "created": row.created,
             "started": row.started or "",
             "ended": row.ended or "",
@@ -85,7 +102,10 @@ def render_groups(groups: Sequence[Group], aggregates: Sequence[str], *, colors:
 def render_groups_csv(groups: Sequence[Group]) -> str:
     flat = [
         {
-            **{name: "" if value is None else render_value(value) for name, value in group.by.items()},
+            **{
+                name: "" if value is None else render_value(value)
+                for name, value in group.by.items()
+            },
             "runs": group.runs,
             "count": group.count,
             **{
@@ -110,7 +130,9 @@ def _aggregated(group: Group, metric: str, aggregate: str) -> str:
     values = group.metrics.get(metric, {})
     value = values.get(aggregate)
     count = values.get("count", group.count)
-    return "" if value is None else number(value) + ("" if count == group.count else f" (of {count})")
+    return (
+        "" if value is None else number(value) + ("" if count == group.count else f" (of {count})")
+    )
 
 
 def _csv(rows: Sequence[Mapping[str, Any]], header: Sequence[str]) -> str:
@@ -131,8 +153,14 @@ def _optional(rows: Sequence[Row]) -> list[_Column]:
         return f"{kind}.{key}" if key in taken or key in others else key
 
     columns = [_Column("commit", lambda row: row.commit, lambda commit: commit[:_COMMIT])]
-    columns += [_Column(title("params", key, metrics), _item("params", key), _shown(render_value)) for key in params]
-    columns += [_Column(title("metrics", key, params), _item("metrics", key), _shown(number)) for key in metrics]
+    columns += [
+        _Column(title("params", key, metrics), _item("params", key), _shown(render_value))
+        for key in params
+    ]
+    columns += [
+        _Column(title("metrics", key, params), _item("metrics", key), _shown(number))
+        for key in metrics
+    ]
     return columns
 
 

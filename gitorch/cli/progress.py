@@ -40,7 +40,9 @@ def render_announcement(heard: Announcement, *, colors: bool) -> str:
             return "\n".join(_ended(heard, colors=colors))
         case TaskReused():
             status = paint_status(Status.COMPLETE, on=colors)
-            return f"{heard.run}  {plain(heard.label)}: {heard.task} {status} from run {heard.source}"
+            return (
+                f"{heard.run}  {plain(heard.label)}: {heard.task} {status} from run {heard.source}"
+            )
         case Noticed():
             return plain(heard.message)
 
@@ -138,7 +140,9 @@ def _live() -> Iterator[Listener]:
                 elif isinstance(heard, AttemptEnded):
                     shown.pop((heard.run, heard.task), None)
             if not isinstance(heard, AttemptStarted):
-                console.print(Text.from_ansi(render_announcement(heard, colors=colors)), soft_wrap=True)
+                console.print(
+                    Text.from_ansi(render_announcement(heard, colors=colors)), soft_wrap=True
+                )
 
         yield listen
 

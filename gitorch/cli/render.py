@@ -41,7 +41,8 @@ def render_run(record: Record, why: str | None, origins: Mapping[str, str], *, c
         ("changed by", " ".join(f"-S {shlex.quote(text)}" for text in record.overrides)),
         (
             "commit",
-            record.pin.commit + (" (a snapshot of uncommitted files)" if record.pin.to_json()["snapshot"] else ""),
+            record.pin.commit
+            + (" (a snapshot of uncommitted files)" if record.pin.to_json()["snapshot"] else ""),
         ),
         ("created", local_time(record.created)),
         ("started", local_time(record.started)),
@@ -51,29 +52,44 @@ def render_run(record: Record, why: str | None, origins: Mapping[str, str], *, c
         ("python", f"{record.environment.get('python', '')} {record.interpreter}".strip()),
         ("output", record.output_name or ""),
     ]
-    told = [("status", paint_status(record.status, on=colors)), *((key, plain(value)) for key, value in rows)]
-    lines = [f"{paint(record.id, 'bold', on=colors)}", *_aligned((key, value) for key, value in told if value)]
-    lines += _section("params", ((key, render_value(value)) for key, value in record.spec.params.items()), colors)
+    told = [
+        ("status", paint_status(record.status, on=colors)),
+        *((key, plain(value)) for key, value in rows),
+    ]
+    lines = [
+        f"{paint(record.id, 'bold', on=colors)}",
+        *_aligned((key, value) for key, value in told if value),
+    ]
+    lines += _section(
+        "params", ((key, render_value(value)) for key, value in record.spec.params.items()), colors
+    )
     lines += ["", paint("tasks", "bold", on=colors), *_tasks(record, origins, colors)]
-    lines += _section("metrics", ((key, number(value)) for key, value in record.metrics.items()), colors)
+    lines += _section(
+        "metrics", ((key, number(value)) for key, value in record.metrics.items()), colors
+    )
     inputs = (
         (entry.path, f"{_files(entry.files)}{size(entry.size)}  sha256 {entry.sha256[:_DIGEST]}")
         for entry in record.data
     )
     lines += _section("inputs", inputs, colors)
     outputs = (
-        (output.path, f"{size(output.size)}{'  large file' if output.stored == 'lfs' else ''}  by {output.task}")
+        (
+            output.path,
+            f"{size(output.size)}{'  large file' if output.stored == 'lfs' else ''}  by {output.task}",
+        )
         for output in record.outputs
     )
     lines += _section("outputs", outputs, colors)
     discarded = (
-        (found.glob, f"{_files(found.files)}{size(found.size)}  by {found.task}") for found in record.discarded
+        (found.glob, f"{_files(found.files)}{size(found.size)}  by {found.task}")
+        for found in record.discarded
     )
     lines += _section("discarded", discarded, colors)
     history = (
         (
             local_time(change.at),
-            f"{change.source or 'new'} -> {change.target}  by {change.by}" + (f": {change.why}" if change.why else ""),
+            f"{change.source or 'new'} -> {change.target}  by {change.by}"
+            + (f": {change.why}" if change.why else ""),
         )
         for change in record.history
     )
@@ -109,7 +125,11 @@ def render_comparison(compared: Compared, sections: Sequence[str], *, colors: bo
 
 def render_status(status: SiteStatus, *, colors: bool) -> str:
     """Counts, live runs and why they wait, workers, time left."""
-    counts = [f"{count} {paint_status(state, on=colors)}" for state, count in status.counts.items() if count]
+    counts = [
+        f"{count} {paint_status(state, on=colors)}"
+        for state, count in status.counts.items()
+        if count
+    ]
     lines = [", ".join(counts) or "no runs yet"]
     if status.eta:
         lines[0] += f"; about {estimate(status.eta)} left"
@@ -117,7 +137,11 @@ def render_status(status: SiteStatus, *, colors: bool) -> str:
         rows = [_live_cells(run, colors) for run in status.runs]
         lines += [
             "",
-            *table(rows, header=["id", "run", "status", "task", "progress", "elapsed", "left", "why"], colors=colors),
+            *table(
+                rows,
+                header=["id", "run", "status", "task", "progress", "elapsed", "left", "why"],
+                colors=colors,
+            ),
         ]
     if status.workers:
         lines.append("")
@@ -190,17 +214,29 @@ def _aligned(rows: Iterable[tuple[str, str]]) -> list[str]:
 
 def _code(code: CodeDifference, letters: Sequence[str], colors: bool) -> list[str]:
     lines = [paint("code", "bold", on=colors)]
-    lines += [f"  differs; commit {commit[:_COMMIT]} is not in this clone" for commit in code.missing]
-    lines += [f"  {commit.oid[:_COMMIT]}  {plain(commit.subject)}" for commit in code.commits[:_MAX_NAMED]]
+    lines += [
+        f"  differs; commit {commit[:_COMMIT]} is not in this clone" for commit in code.missing
+    ]
+    lines += [
+        f"  {commit.oid[:_COMMIT]}  {plain(commit.subject)}" for commit in code.commits[:_MAX_NAMED]
+    ]
     lines += _more(len(code.commits), "commits")
     files = [
-        [f"  {file.status}", plain(file.path), "binary" if file.added is None else f"+{file.added} -{file.deleted}"]
+        [
+            f"  {file.status}",
+            plain(file.path),
+            "binary" if file.added is None else f"+{file.added} -{file.deleted}",
+        ]
         for file in code.files[:_MAX_NAMED]
     ]
-    lines += [*table(files, header=["", "", ""], colors=False)[1:], *_more(len(code.files), "files")]
+    lines += [
+        *table(files, header=["", "", ""], colors=False)[1:],
+        *_more(len(code.files), "files"),
+    ]
     if code.tasks:
         ran = [
-            [f"  {task}", *(commit[:_COMMIT] if commit else "-" for commit in at)] for task, at in code.tasks.items()
+            [f"  {task}", *(commit[:_COMMIT] if commit else "-" for commit in at)]
+            for task, at in code.tasks.items()
         ]
         lines += table(ran, header=["  at", *letters], colors=False)
     return lines
@@ -208,7 +244,11 @@ def _code(code: CodeDifference, letters: Sequence[str], colors: bool) -> list[st
 
 def _outputs(outputs: OutputDifference, colors: bool) -> list[str]:
     lines = [paint("outputs", "bold", on=colors)]
-    for mark, paths in (("changed", outputs.changed), ("added", outputs.added), ("removed", outputs.removed)):
+    for mark, paths in (
+        ("changed", outputs.changed),
+        ("added", outputs.added),
+        ("removed", outputs.removed),
+    ):
         lines += [f"  {mark.ljust(7)}  {one_line(plain(path))}" for path in paths[:_MAX_NAMED]]
         lines += _more(len(paths), mark)
     return lines
@@ -218,7 +258,9 @@ def _more(count: int, what: str) -> list[str]:
     return [f"  and {count - _MAX_NAMED} more {what}"] if count > _MAX_NAMED else []
 
 
-def _differences(title: str, difference: ValueDifference, letters: Sequence[str], colors: bool) -> list[str]:
+def _differences(
+    title: str, difference: ValueDifference, letters: Sequence[str], colors: bool
+) -> list[str]:
     changes, show = (["change"], number) if title == "metrics" else ([], render_value)
     rows = []
     for key, values in difference.changed.items():

@@ -11,7 +11,15 @@ from typing import TextIO
 
 from gitorch.model.run.status import Status
 
-_CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "34", "cyan": "36"}
+_CODES = {
+    "bold": "1",
+    "dim": "2",
+    "red": "31",
+    "green": "32",
+    "yellow": "33",
+    "blue": "34",
+    "cyan": "36",
+}
 _STATUS = {
     Status.COMPLETE: "green",
     Status.RUNNING: "cyan",
@@ -44,7 +52,11 @@ def has_colors(stream: TextIO) -> bool:
 
 
 def paint(text: str, *styles: str, on: bool) -> str:
-    return f"\x1b[{';'.join(_CODES[style] for style in styles)}m{text}\x1b[0m" if on and styles else text
+    return (
+        f"\x1b[{';'.join(_CODES[style] for style in styles)}m{text}\x1b[0m"
+        if on and styles
+        else text
+    )
 
 
 def paint_status(status: Status, *, on: bool, width: int = 0) -> str:

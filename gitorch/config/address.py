@@ -7,9 +7,13 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 # The forms that git understands: https://git-scm.com/docs/git-clone#_git_urls
-_URL = re.compile(r"(?i)[a-z][a-z0-9+.-]*://(?:[^/@]*@)?(?P<host>\[[^\]/]*\]|[^/:]*)(?::\d*)?(?P<path>/.*)?")
+_URL = re.compile(
+    r"(?i)[a-z][a-z0-9+.-]*://(?:[^/@]*@)?(?P<host>\[[^\]/]*\]|[^/:]*)(?::\d*)?(?P<path>/.*)?"
+)
 _SCP = re.compile(r"(?:[^/@:]+@)?(?P<host>\[[^\]/]*\]|[^/:\s]+):(?P<path>[^\s].*)")
-_BARE = re.compile(r"(?P<host>[A-Za-z0-9][A-Za-z0-9-]*(?:\.[A-Za-z0-9-]+)+)(?P<path>/.*)")  # github.com/owner/name
+_BARE = re.compile(
+    r"(?P<host>[A-Za-z0-9][A-Za-z0-9-]*(?:\.[A-Za-z0-9-]+)+)(?P<path>/.*)"
+)  # github.com/owner/name
 
 
 class Address(NamedTuple):

@@ -14,7 +14,9 @@ from gitorch.model.problem import Problem, Severity
 
 LONGEST_EXCERPT = 1_000  # characters of a line: a longer one is not shown
 
-KeyPath = tuple[str | int, ...]  # the keys and indexes that lead to a value, like ("tasks", 1, "method")
+KeyPath = tuple[
+    str | int, ...
+]  # the keys and indexes that lead to a value, like ("tasks", 1, "method")
 
 
 class SourceText(Struct, frozen=True):
@@ -48,9 +50,13 @@ class Span(NamedTuple):
     def text(self) -> str:
         return self.source.text[self.start : self.end]
 
-    def problem(self, message: str, hint: str | None = None, severity: Severity = Severity.ERROR) -> Problem:
+    def problem(
+        self, message: str, hint: str | None = None, severity: Severity = Severity.ERROR
+    ) -> Problem:
         source = self.source
-        start = min(self.start, source.end)  # what is missing at the end is missed after the last word
+        start = min(
+            self.start, source.end
+        )  # what is missing at the end is missed after the last word
         number = source.line(start)
         first, end = source.lines[number - 1]
         return Problem(

@@ -44,7 +44,11 @@ def extended(document: Document) -> Extended:
     extending = _Extending()
     root = extending.laid_over(document, _place(Path(document.file)), ())
     problems = (*document.problems, *extending.problems)
-    return Extended(Document(document.source, root, problems), tuple(extending.bases.values()), extending.is_whole)
+    return Extended(
+        Document(document.source, root, problems),
+        tuple(extending.bases.values()),
+        extending.is_whole,
+    )
 
 
 def merged(under: Node | None, over: Node) -> Node:
@@ -74,7 +78,11 @@ def with_bases_at(data: bytes, place_of: Callable[[str], str | None]) -> bytes:
     text = document.source.text
     for node in sorted(written_bases(document), key=lambda node: node.span.start, reverse=True):
         if place := place_of(node.value):
-            text = text[: node.span.start] + json.dumps(place, ensure_ascii=False) + text[node.span.end :]
+            text = (
+                text[: node.span.start]
+                + json.dumps(place, ensure_ascii=False)
+                + text[node.span.end :]
+            )
     return text.encode()
 
 
@@ -91,7 +99,9 @@ class _Extending:
         if root is None or said is None:
             return root
         written = list(written_bases(document))
-        if isinstance(said.value, dict) or len(written) != (len(said.value) if isinstance(said.value, list) else 1):
+        if isinstance(said.value, dict) or len(written) != (
+            len(said.value) if isinstance(said.value, list) else 1
+        ):
             message = f"'extends' must be text or a list of texts, not {kind_of(said.value)}"
             self.problems.append(document.problem(_PATH, message, _HOW))
         under: Node | None = None
@@ -102,7 +112,9 @@ class _Extending:
         over = grafted(root, _PATH, None, root.span)
         return merged(under, over) if under else over
 
-    def _base(self, node: Node, sayer: Document, place: Path, above: tuple[Path, ...]) -> Node | None:
+    def _base(
+        self, node: Node, sayer: Document, place: Path, above: tuple[Path, ...]
+    ) -> Node | None:
         """The whole of a file that is extended; None where it is not to be had, which is said."""
         file = os.path.normpath(Path(sayer.file).parent / node.value)
         path = Path(os.path.normpath(place.parent / node.value))
@@ -127,8 +139,14 @@ class _Extending:
         self.problems += document.problems
         if document.root is None or not isinstance(document.value, dict):
             if not document.problems:
-                wrong = "is empty" if document.value is None else f"must be a mapping, not {kind_of(document.value)}"
-                self.problems.append(document.problem((), f"what is extended {wrong}", "write keys and values"))
+                wrong = (
+                    "is empty"
+                    if document.value is None
+                    else f"must be a mapping, not {kind_of(document.value)}"
+                )
+                self.problems.append(
+                    document.problem((), f"what is extended {wrong}", "write keys and values")
+                )
             return None
         return self.laid_over(document, path, above)
 

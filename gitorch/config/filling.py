@@ -72,7 +72,9 @@ class Filling:
                 hint = "remove the quotes around it: the value is quoted when it is filled in"
                 self._complain_of(path, command, hole, message, hint)
             if "\0" in "".join(fill(command, values)):
-                self._complain(path, "filled in, 'command' holds a NUL character, which no command can")
+                self._complain(
+                    path, "filled in, 'command' holds a NUL character, which no command can"
+                )
 
     def _check_cached(self, own: KeyPath, spec: RunSpec, task: TaskSpec) -> None:
         if task.cache is None or task.cache.params is None:
@@ -94,7 +96,9 @@ class Filling:
     ) -> bool:
         unknown = [hole for hole in holes if not is_known(hole.name, values)]
         for hole in unknown[:_ENOUGH]:
-            message = f"{self._of}there is no parameter '{hole.name}'{did_you_mean(hole.name, values)}"
+            message = (
+                f"{self._of}there is no parameter '{hole.name}'{did_you_mean(hole.name, values)}"
+            )
             hint = f"to mean braces, put blanks in them: {{ {hole.name} }}"
             self._complain_of(path, text, hole, message, hint)
         return not unknown
@@ -111,7 +115,9 @@ class Filling:
         word = text if isinstance(text, str) else text[hole.item or 0]
         place = path if hole.item is None else (*path, hole.item)
         written = f"{{{hole.name}}}"
-        self._complain(place, message, hint, hole, part=(written, word.count(written, 0, hole.start)))
+        self._complain(
+            place, message, hint, hole, part=(written, word.count(written, 0, hole.start))
+        )
 
     def _complain(
         self,

@@ -19,7 +19,15 @@ from gitorch.errors import NotFound
 from gitorch.model.problem import Problem, Severity, has_errors
 from gitorch.model.run.spec import RunSpec
 
-__all__ = ["SUFFIXES", "ConfigContext", "LoadedConfig", "configs_among", "find_configs", "is_config", "load_config"]
+__all__ = [
+    "SUFFIXES",
+    "ConfigContext",
+    "LoadedConfig",
+    "configs_among",
+    "find_configs",
+    "is_config",
+    "load_config",
+]
 
 
 class LoadedConfig(Struct, frozen=True, kw_only=True):
@@ -57,7 +65,9 @@ class LoadedConfig(Struct, frozen=True, kw_only=True):
         return next((path for path in swept if self.document.node(path)), (parameter,))
 
 
-def load_config(data: bytes, *, file: str, settings: ConfigContext, overrides: Sequence[str] = ()) -> LoadedConfig:
+def load_config(
+    data: bytes, *, file: str, settings: ConfigContext, overrides: Sequence[str] = ()
+) -> LoadedConfig:
     """Read a config, what it extends, and what `-S` says. Never raises: whatever is wrong is in its `problems`.
 
     `file` is what problems call it, and its stem the config's name unless it gives itself one.
@@ -73,7 +83,11 @@ def load_config(data: bytes, *, file: str, settings: ConfigContext, overrides: S
         problems += reading.problems
     elif is_whole and not problems:
         kind = kind_of(document.value)
-        wrong = "the config is empty" if document.value is None else f"a config must be a mapping, not {kind}"
+        wrong = (
+            "the config is empty"
+            if document.value is None
+            else f"a config must be a mapping, not {kind}"
+        )
         problems.append(document.problem((), wrong, "write keys and values, 'tasks' among them"))
     if has_errors(problems):
         specs = ()
@@ -122,7 +136,11 @@ def find_configs(path: Path) -> list[Path]:
     found: list[Path] = []
     for directory, names, files in os.walk(path):
         names[:] = [name for name in names if not name.startswith(("_", "."))]
-        fit = (Path(directory, name) for name in files if name.endswith(SUFFIXES) and not name.startswith(("_", ".")))
+        fit = (
+            Path(directory, name)
+            for name in files
+            if name.endswith(SUFFIXES) and not name.startswith(("_", "."))
+        )
         found += (file for file in fit if file.is_file())
     if not found:
         hint = "a config's name ends in .yaml or .yml; names that begin with _ or . are left out"

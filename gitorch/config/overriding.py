@@ -47,7 +47,9 @@ class _Overriding:
             self._complain(option.problem(f"'{written}' says nothing to change", _HOW))
         elif not value.strip():
             self._complain(
-                option.problem(f"'{name}' is given no value", f'write {name}=null, or {name}="" for no text')
+                option.problem(
+                    f"'{name}' is given no value", f'write {name}=null, or {name}="" for no text'
+                )
             )
         else:
             self._set(key, Span(option.end - len(value), option.end, option.source))
@@ -63,7 +65,9 @@ class _Overriding:
             return
         swept = self._swept_at(key.text)
         if any(isinstance(point, dict) and key.text in point for point in self._items("include")):
-            message = f"'include' sets '{key.text}' too, and the points that it lists keep their values"
+            message = (
+                f"'include' sets '{key.text}' too, and the points that it lists keep their values"
+            )
             self._complain(key.problem(message, severity=Severity.WARNING))
         if is_sweep:
             self._graft(swept or ("gitorch", "matrix", key.text), value, key)
@@ -80,13 +84,17 @@ class _Overriding:
             if parse_range(given.text) is not None:
                 return Node(given.text.strip(), given), True
         except ValueError:
-            return Node(given.text.strip(), given), True  # its step is 0: said where all ranges are read
+            return Node(
+                given.text.strip(), given
+            ), True  # its step is 0: said where all ranges are read
         items, problems = parse_items(given)
         self._complain(*problems)
         if problems or not items:
             return None, False
         if any(isinstance(item.value, str) and item.value.startswith("range(") for item in items):
-            self._complain(given.problem(f"'{given.text}' is no range", "write it like range(1,6), by itself"))
+            self._complain(
+                given.problem(f"'{given.text}' is no range", "write it like range(1,6), by itself")
+            )
             return None, False
         return (items[0], False) if len(items) == 1 else (list_node(items, given), True)
 
@@ -102,7 +110,11 @@ class _Overriding:
     def _repeated(self, value: Node, swept: KeyPath) -> Node:
         """One value in the place of a list; of lists that are taken together as often as that was long."""
         before = self.document.node(swept)
-        length = len(before.value) if before and isinstance(before.value, list) and swept[1] == "zip" else 1
+        length = (
+            len(before.value)
+            if before and isinstance(before.value, list) and swept[1] == "zip"
+            else 1
+        )
         return list_node([value] * length, value.span)
 
     def _drop(self, key: Span) -> None:
@@ -120,13 +132,19 @@ class _Overriding:
         self._graft(path, None, key)
         excluded = self.document.node(("gitorch", "exclude"))
         if excluded and isinstance(excluded.children, list):
-            left = [item for item in excluded.children if not (isinstance(item.value, dict) and key.text in item.value)]
+            left = [
+                item
+                for item in excluded.children
+                if not (isinstance(item.value, dict) and key.text in item.value)
+            ]
             self._graft(("gitorch", "exclude"), list_node(left, excluded.span), excluded.span)
 
     def _graft(self, path: KeyPath, value: Node | None, key: Span) -> None:
         document = self.document
         if document.root is not None:
-            self.document = Document(document.source, grafted(document.root, path, value, key), document.problems)
+            self.document = Document(
+                document.source, grafted(document.root, path, value, key), document.problems
+            )
 
     def _complain(self, *problems: Problem) -> None:
         document = self.document

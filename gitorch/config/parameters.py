@@ -37,23 +37,35 @@ class Parameters:
             return Refusal(f"'{key}' {error}", hint)
         name = place.path[0]
         if name in (OWN_KEYS if place.task is None else OWN_KEYS | OWN_TASK_KEYS):
-            return Refusal(f"'{key}' is no parameter: '{name}' is gitorch's own", "change it in the file")
+            return Refusal(
+                f"'{key}' is no parameter: '{name}' is gitorch's own", "change it in the file"
+            )
         if leaf := self._in_the_way(place):
-            return Refusal(f"'{key}' leads nowhere: '{leaf}' is no mapping", f"name '{leaf}' itself")
-        if place.task is None and (task := next((id for id, (_, task) in self._tasks.items() if name in task), None)):
+            return Refusal(
+                f"'{key}' leads nowhere: '{leaf}' is no mapping", f"name '{leaf}' itself"
+            )
+        if place.task is None and (
+            task := next((id for id, (_, task) in self._tasks.items() if name in task), None)
+        ):
             hint = f"name 'tasks.{task}.{'.'.join(place.path)}', or remove '{name}' from the task"
-            return Refusal(f"task '{task}' has a '{name}' of its own, which this would not change", hint)
+            return Refusal(
+                f"task '{task}' has a '{name}' of its own, which this would not change", hint
+            )
         return place
 
     def path(self, place: Place) -> tuple[str | int, ...]:
         """The path in the document."""
-        return place.path if place.task is None else ("tasks", self._tasks[place.task][0], *place.path)
+        return (
+            place.path if place.task is None else ("tasks", self._tasks[place.task][0], *place.path)
+        )
 
     @property
     def swept(self) -> list[str]:
         """The keys of lists in the sweep."""
         settings = self._document.get("gitorch")
-        lists = [settings.get(name) for name in ("matrix", "zip")] if isinstance(settings, dict) else []
+        lists = (
+            [settings.get(name) for name in ("matrix", "zip")] if isinstance(settings, dict) else []
+        )
         return [key for listed in lists if isinstance(listed, dict) for key in listed]
 
     def near_miss(self, place: Place, *, beside: Iterable[str] = ()) -> str | None:

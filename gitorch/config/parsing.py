@@ -65,7 +65,9 @@ def parse_items(span: Span) -> tuple[list[Node], list[Problem]]:
 
 
 # What YAML allows in a file: https://yaml.org/spec/1.2.2/#51-character-set
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_FORBIDDEN = re.compile(
+    "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+)
 
 
 def _check_bytes(source: SourceText, data: bytes) -> None:
@@ -77,7 +79,9 @@ def _check_bytes(source: SourceText, data: bytes) -> None:
     except UnicodeDecodeError as error:
         index = len(data[: error.start].decode("utf-8-sig"))
         message = f"the file is not UTF-8: byte 0x{data[error.start]:02x}"
-        raise _Unreadable(Span(index, index + 1, source).problem(message, "save it as UTF-8")) from None
+        raise _Unreadable(
+            Span(index, index + 1, source).problem(message, "save it as UTF-8")
+        ) from None
 
 
 def _check_characters(span: Span) -> None:
@@ -116,7 +120,9 @@ class _Composer:
             if isinstance(event, DocumentStartEvent):
                 if root is not None:
                     raise self._refusal(
-                        event, "a second document begins here", "one file is one config: remove the ---"
+                        event,
+                        "a second document begins here",
+                        "one file is one config: remove the ---",
                     )
                 root = self._node(next(self.events))
         return root
@@ -128,7 +134,11 @@ class _Composer:
         event = cast("ScalarEvent | CollectionStartEvent", event)
         if event.tag is not None:
             tag = event.tag.replace("tag:yaml.org,2002:", "!!")
-            self._complain(self._span(event), f"YAML tags are not supported: {tag}", "write the value without it")
+            self._complain(
+                self._span(event),
+                f"YAML tags are not supported: {tag}",
+                "write the value without it",
+            )
         node = self._scalar(event) if isinstance(event, ScalarEvent) else self._collection(event)
         if event.anchor:
             self.anchors[event.anchor] = node
@@ -140,14 +150,18 @@ class _Composer:
             raise self._refusal(event, f"the alias *{anchor} stands for what it is part of", None)
         node = self.anchors.get(anchor)
         if node is None:
-            raise self._refusal(event, f"the alias *{anchor} has no anchor &{anchor} before it", None)
+            raise self._refusal(
+                event, f"the alias *{anchor} has no anchor &{anchor} before it", None
+            )
         self._count(event, size=node.size, height=node.height)
         return node
 
     def _count(self, event: Event, *, size: int, height: int) -> None:
         self.size += size
         if self.size > MOST:
-            raise self._refusal(event, f"more than {MOST:,} values, aliases expanded", "name a data file instead")
+            raise self._refusal(
+                event, f"more than {MOST:,} values, aliases expanded", "name a data file instead"
+            )
         if len(self.open) + height > DEEPEST:
             raise self._refusal(event, f"nested deeper than {DEEPEST} levels", None)
 
@@ -178,7 +192,9 @@ class _Composer:
             if key.value in children:
                 line = self.source.line(children[key.value][0].start)
                 self._complain(
-                    key.span, f"duplicate key '{key.value}'", f"line {line} has it already: keep one of them"
+                    key.span,
+                    f"duplicate key '{key.value}'",
+                    f"line {line} has it already: keep one of them",
                 )
             else:
                 children[key.value] = key.span, value
@@ -224,10 +240,14 @@ class _Composer:
     def _syntax_problem(self, error: yaml.MarkedYAMLError) -> Problem:
         what = error.problem or "it cannot be read"
         begun_here = what in ("could not find expected ':'", "found unexpected end of stream")
-        mark = (error.context_mark if begun_here else None) or error.problem_mark or error.context_mark
+        mark = (
+            (error.context_mark if begun_here else None) or error.problem_mark or error.context_mark
+        )
         index = self._index(mark) if mark else 0
         if what == _TOO_DEEP:
-            return Span(index, index + 1, self.source).problem(f"nested deeper than {DEEPEST} levels", None)
+            return Span(index, index + 1, self.source).problem(
+                f"nested deeper than {DEEPEST} levels", None
+            )
         hint = _SYNTAX_HINTS.get(what)
         if what == "found character that cannot start any token":
             hint = _TAB if self.source.text[index : index + 1] == "\t" else _QUOTE
@@ -256,10 +276,14 @@ def core_value(text: str) -> Any:
     if text[0] not in "+-.0123456789":
         return text
     if _NOT_FINITE.fullmatch(text):
-        raise ValueError(f"'{text}' cannot be recorded: records are JSON, which has no infinity and no NaN")
+        raise ValueError(
+            f"'{text}' cannot be recorded: records are JSON, which has no infinity and no NaN"
+        )
     for pattern, convert in _NUMBERS:
         if pattern.fullmatch(text):
-            if len(text) > LONGEST_NUMBER or abs(convert(text)) == math.inf:  # isfinite() is for floats
+            if (
+                len(text) > LONGEST_NUMBER or abs(convert(text)) == math.inf
+            ):  # isfinite() is for floats
                 raise ValueError("the number is too large to be recorded")
             return convert(text)
     return text

@@ -83,5 +83,9 @@ def _stays(root: Path, place: str) -> bool:
 def _resolved(path: Path) -> Path | None:
     try:
         return path.resolve()
-    except (OSError, RuntimeError, ValueError):  # a loop of links is a RuntimeError up to 3.12, a NUL a ValueError
+    except (
+        OSError,
+        RuntimeError,
+        ValueError,
+    ):  # a loop of links is a RuntimeError up to 3.12, a NUL a ValueError
         return None

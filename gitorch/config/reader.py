@@ -53,4 +53,6 @@ class Reader:
         part: tuple[str, int] | None = None,
         severity: Severity = Severity.ERROR,
     ) -> None:
-        self.problems.append(self.document.problem(path, message, hint, severity, key=key, part=part))
+        self.problems.append(
+            self.document.problem(path, message, hint, severity, key=key, part=part)
+        )

@@ -63,7 +63,9 @@ class Reading(Reader):
         self._known = known
         tasks = document.value.get("tasks")
         listed = enumerate(tasks if isinstance(tasks, list) else ())
-        self._tasks: dict[int, dict[str, Any]] = {index: task for index, task in listed if isinstance(task, dict)}
+        self._tasks: dict[int, dict[str, Any]] = {
+            index: task for index, task in listed if isinstance(task, dict)
+        }
 
     def specs(self) -> tuple[tuple[RunSpec, ...], tuple[str, ...]]:
         """The spec of each run, to be used only if `problems` holds no error, and the dimensions of the sweep."""
@@ -110,32 +112,47 @@ class Reading(Reader):
         address = parse_address(written)
         remotes = {name: parse_address(url) for name, url in self.context.remotes.items()}
         if address is None:
-            self.complain(path, f"'{written}' is no address of a repository", "write it as in: git remote -v")
+            self.complain(
+                path, f"'{written}' is no address of a repository", "write it as in: git remote -v"
+            )
         elif not remotes:
             message = f"not checked: this repository has no remote to compare with {address}"
             self.complain(path, message, severity=Severity.NOTE)
         elif address not in remotes.values():
-            known = ", ".join(f"{name} ({remote or 'not readable'})" for name, remote in remotes.items())
-            self.complain(path, f"{address} is none of this repository's remotes", f"its remotes: {known}")
+            known = ", ".join(
+                f"{name} ({remote or 'not readable'})" for name, remote in remotes.items()
+            )
+            self.complain(
+                path, f"{address} is none of this repository's remotes", f"its remotes: {known}"
+            )
 
     def _path_to_tasks(self) -> str:
         path = ("pathToTasks",)
         written: str = self.get(*path, default=".")
         if PurePosixPath(written).name == "Tasks.py":
-            self.complain(path, "'pathToTasks' must be a directory", f"write {PurePosixPath(written).parent}")
+            self.complain(
+                path, "'pathToTasks' must be a directory", f"write {PurePosixPath(written).parent}"
+            )
         hint = "write it relative to the repository's root"
         return self._placed(path, written, partial(place_in, self.context.root), hint) or "."
 
-    def _placed(self, path: KeyPath, written: str, place: Callable[[str], str], hint: str) -> str | None:
+    def _placed(
+        self, path: KeyPath, written: str, place: Callable[[str], str], hint: str
+    ) -> str | None:
         try:
             return place(written)
         except Misplaced as error:
             self.complain(path, f"'{written}' {error}", error.hint or hint)
             return None
 
-    def _places(self, path: KeyPath, hint: str, place: Callable[[str], str] = relative_place) -> dict[int, str]:
+    def _places(
+        self, path: KeyPath, hint: str, place: Callable[[str], str] = relative_place
+    ) -> dict[int, str]:
         """The sound ones of a list of paths, by their index."""
-        tried = {index: self._placed((*path, index), text, place, hint) for index, text in self.items(path)}
+        tried = {
+            index: self._placed((*path, index), text, place, hint)
+            for index, text in self.items(path)
+        }
         return {index: place for index, place in tried.items() if place is not None}
 
     def _link(self) -> tuple[str, ...]:
@@ -146,9 +163,13 @@ class Reading(Reader):
         for index, place in places.items():
             around = linked.intersection(map(str, PurePosixPath(place).parents))
             if place == ".":
-                self.complain((*path, index), "'.' would link the whole repository", "name what is not in git")
+                self.complain(
+                    (*path, index), "'.' would link the whole repository", "name what is not in git"
+                )
             elif around or place in seen:
-                what = f"lies in '{min(around)}', which is linked too" if around else "is linked twice"
+                what = (
+                    f"lies in '{min(around)}', which is linked too" if around else "is linked twice"
+                )
                 self.complain((*path, index), f"'{place}' {what}", "remove it")
             seen.add(place)
         return tuple(places.values())
@@ -171,21 +192,34 @@ class Reading(Reader):
         given = self.items(path)
         for name, value in given:
             if name.startswith("GITORCH_"):
-                self.complain((*path, name), f"{name} is set by gitorch itself", "choose another name", key=True)
+                self.complain(
+                    (*path, name),
+                    f"{name} is set by gitorch itself",
+                    "choose another name",
+                    key=True,
+                )
             if "\0" in str(value):
-                self.complain((*path, name), f"{name} holds a NUL character, which no environment can")
+                self.complain(
+                    (*path, name), f"{name} holds a NUL character, which no environment can"
+                )
         return {name: _text(value) for name, value in given}
 
     def _output_dir(self) -> str | None:
         path = ("outputDir",)
         written = self.get(*path)
         hint = "give it a relative name: every run has an output directory of its own"
-        return None if written is None else self._placed(path, written, partial(place_in, self.context.root), hint)
+        return (
+            None
+            if written is None
+            else self._placed(path, written, partial(place_in, self.context.root), hint)
+        )
 
     def _resolved(self, path_to_tasks: str, output_dir: str | None) -> dict[str, Any]:
         """The top level as the tasks see it: no settings of gitorch's, no path that depends on this machine."""
         document = {key: value for key, value in self.document.value.items() if key != "gitorch"}
-        document["tasks"] = [{key: task[key] for key in task if key != "gitorch"} for task in self._tasks.values()]
+        document["tasks"] = [
+            {key: task[key] for key in task if key != "gitorch"} for task in self._tasks.values()
+        ]
         if "pathToTasks" in document:
             document["pathToTasks"] = path_to_tasks
         if output_dir is not None:
@@ -236,7 +270,9 @@ class Reading(Reader):
     def _cache(self, path: KeyPath) -> Cache | None:
         given = self.get(*path)
         if not given:
-            return None if given is False else Cache()  # an empty mapping names nothing: everything counts
+            return (
+                None if given is False else Cache()
+            )  # an empty mapping names nothing: everything counts
         params = self.get(*path, "params")
         return Cache(
             params=None if params is None else tuple(params),
@@ -245,7 +281,11 @@ class Reading(Reader):
         )
 
     def _outputs(self, path: KeyPath) -> tuple[str, ...]:
-        return tuple(self._places(path, "name files in the repository, relative to its root", relative_glob).values())
+        return tuple(
+            self._places(
+                path, "name files in the repository, relative to its root", relative_glob
+            ).values()
+        )
 
     def _discard(self, path: KeyPath) -> tuple[str, ...]:
         return tuple(self._places(path, _IN_OUTPUT, relative_glob).values())
@@ -267,7 +307,8 @@ class Reading(Reader):
         return Retries(
             max=self._whole_number(path if isinstance(given, int | float) else (*path, "max")),
             on=tuple(kind for kind in RETRIABLE if kind in wanted),
-            backoff_s=self._quantity((*path, "backoff"), parse_duration, hint_on("duration")) or 0.0,
+            backoff_s=self._quantity((*path, "backoff"), parse_duration, hint_on("duration"))
+            or 0.0,
         )
 
     def _resources(self, path: KeyPath) -> Resources:
@@ -280,7 +321,9 @@ class Reading(Reader):
     def _whole_number(self, path: KeyPath) -> int:
         return int(self.get(*path, default=0))  # 2.0 is one too
 
-    def _quantity(self, path: KeyPath, parse: Callable[[str | float], _Quantity], hint: str) -> _Quantity | None:
+    def _quantity(
+        self, path: KeyPath, parse: Callable[[str | float], _Quantity], hint: str
+    ) -> _Quantity | None:
         written = self.get(*path)
         if written is None:
             return None
@@ -303,8 +346,13 @@ class Reading(Reader):
             for position, wanted in self.items(path):
                 if wanted not in known and len(ids) == len(self._tasks):
                     message = f"there is no task '{wanted}'{did_you_mean(wanted, ids.values())}"
-                    self.complain((*path, position), message, f"the tasks are: {', '.join(ids.values())}")
-        self._check_order({ids[index]: needs[index] for index in ids}, {name: index for index, name in ids.items()})
+                    self.complain(
+                        (*path, position), message, f"the tasks are: {', '.join(ids.values())}"
+                    )
+        self._check_order(
+            {ids[index]: needs[index] for index in ids},
+            {name: index for index, name in ids.items()},
+        )
         return needs
 
     def _ids(self) -> dict[int, str]:
@@ -317,10 +365,14 @@ class Reading(Reader):
             if name is None:
                 continue
             if name.lower() in (".", "..", ".git"):
-                self.complain(path, f"'{name}' cannot be a task's id", "it names a directory of the record")
+                self.complain(
+                    path, f"'{name}' cannot be a task's id", "it names a directory of the record"
+                )
             elif name.lower() in taken:
                 hint = "ids are unique, upper and lower case alike: rename one"
-                self.complain(path, f"the id '{taken[name.lower()]}' is taken by an earlier task", hint)
+                self.complain(
+                    path, f"the id '{taken[name.lower()]}' is taken by an earlier task", hint
+                )
             else:
                 ids[index] = taken[name.lower()] = name
         return ids
@@ -330,10 +382,16 @@ class Reading(Reader):
             TopologicalSorter(needs).prepare()
         except CycleError as error:
             circle: list[str] = error.args[1][::-1]
-            said = next(name for name in circle if self.get("tasks", places[name], "needs") is not None)
-            steps = ", ".join(f"{one} needs {other}" for one, other in pairwise(circle[: _ENOUGH + 1]))
+            said = next(
+                name for name in circle if self.get("tasks", places[name], "needs") is not None
+            )
+            steps = ", ".join(
+                f"{one} needs {other}" for one, other in pairwise(circle[: _ENOUGH + 1])
+            )
             hint = "a task without 'needs' needs the one listed before it; 'needs: []' needs none"
-            self.complain(("tasks", places[said], "needs"), f"the tasks wait for each other: {steps}", hint)
+            self.complain(
+                ("tasks", places[said], "needs"), f"the tasks wait for each other: {steps}", hint
+            )
 
 
 def _wrong_with_name(name: str) -> str | None:

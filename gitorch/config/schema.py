@@ -27,14 +27,22 @@ class Flaw(NamedTuple):
 
 def check_shape(document: Document) -> list[Flaw]:
     """All the ways in which a mapping is not shaped like a config, near misses of gitorch's keys included."""
-    flaws = [flaw for error in _validator().iter_errors(document.value) for flaw in _flaws(document, error)]
+    flaws = [
+        flaw
+        for error in _validator().iter_errors(document.value)
+        for flaw in _flaws(document, error)
+    ]
     told = {flaw.path for flaw in flaws}
     return flaws + [flaw for flaw in _near_misses(document) if flaw.path not in told]
 
 
 @cache
 def schema() -> dict[str, Any]:
-    text = resources.files("gitorch.schemas").joinpath("config.schema.json").read_text(encoding="utf-8")
+    text = (
+        resources.files("gitorch.schemas")
+        .joinpath("config.schema.json")
+        .read_text(encoding="utf-8")
+    )
     read: dict[str, Any] = json.loads(text)
     return read
 
@@ -68,7 +76,9 @@ def _flaws(document: Document, error: ValidationError) -> Iterator[Flaw]:
             yield from _missing(document, path, part, value)
         case "additionalProperties":
             known = part["properties"]
-            yield from (_unknown(document, (*path, key), known) for key in value if key not in known)
+            yield from (
+                _unknown(document, (*path, key), known) for key in value if key not in known
+            )
         case "type":
             yield Flaw(path, _wrong_kind(document, path, part, value))
         case "enum" if not isinstance(value, str):
@@ -98,7 +108,9 @@ _RULES = {
 }
 
 
-def _missing(document: Document, path: KeyPath, part: dict[str, Any], value: dict[str, Any]) -> Iterator[Flaw]:
+def _missing(
+    document: Document, path: KeyPath, part: dict[str, Any], value: dict[str, Any]
+) -> Iterator[Flaw]:
     """A missing key; where there is a near miss of it, that is what is wrong."""
     (missing,) = part["required"]
     wanted = ("method", "command") if missing == "command" else (missing,)
@@ -109,9 +121,15 @@ def _missing(document: Document, path: KeyPath, part: dict[str, Any], value: dic
                 yield Flaw((*path, key), document.problem((*path, key), message, key=True))
             return
     if missing == "tasks":
-        message, hint = "there are no 'tasks'", "list at least one:\n  tasks:\n    - {id: train, method: Train}"
+        message, hint = (
+            "there are no 'tasks'",
+            "list at least one:\n  tasks:\n    - {id: train, method: Train}",
+        )
     elif missing == "command":
-        message, hint = "the task does nothing", "give it a 'method' (a class in Tasks.py) or a 'command'"
+        message, hint = (
+            "the task does nothing",
+            "give it a 'method' (a class in Tasks.py) or a 'command'",
+        )
     elif missing == "id":
         message, hint = "the task has no 'id'", "give it one, unique in this file"
     else:
@@ -152,7 +170,9 @@ def _wrong_kind(document: Document, path: KeyPath, part: dict[str, Any], value: 
     message = f"{_named(path)} must be {meant}, not {given}"
     node = document.node(path)
     written = node.span.text.strip() if node else ""
-    return document.problem(path, message, part.get("errorHint") or _kind_hint(wanted, value, written))
+    return document.problem(
+        path, message, part.get("errorHint") or _kind_hint(wanted, value, written)
+    )
 
 
 def _kind_hint(wanted: list[str], value: Any, written: str) -> str | None:
@@ -162,7 +182,9 @@ def _kind_hint(wanted: list[str], value: Any, written: str) -> str | None:
     if "array" in wanted and short and isinstance(value, str):
         return f"write [{written}]"
     if "boolean" in wanted and value in ("yes", "no", "on", "off"):
-        return f"in YAML 1.2 '{value}' is text: write {'true' if value in ('yes', 'on') else 'false'}"
+        return (
+            f"in YAML 1.2 '{value}' is text: write {'true' if value in ('yes', 'on') else 'false'}"
+        )
     return None
 
 
@@ -170,13 +192,19 @@ def _near_misses(document: Document) -> Iterator[Flaw]:
     """Parameters whose names are nearly keys of gitorch's."""
     tasks = document.value.get("tasks")
     places: list[tuple[KeyPath, Any]] = [((), document.value)]
-    places += [(("tasks", index), task) for index, task in enumerate(tasks if isinstance(tasks, list) else ())]
+    places += [
+        (("tasks", index), task)
+        for index, task in enumerate(tasks if isinstance(tasks, list) else ())
+    ]
     for path, mapping in places:
         own = _own_keys(path)
         for key in mapping if isinstance(mapping, dict) else ():
             if key not in own and (near := nearest(key, own)):
                 message = f"'{key}' is taken for a parameter, did you mean '{near}'?"
-                yield Flaw((*path, key), document.problem((*path, key), message, None, Severity.WARNING, key=True))
+                yield Flaw(
+                    (*path, key),
+                    document.problem((*path, key), message, None, Severity.WARNING, key=True),
+                )
 
 
 def _own_keys(path: KeyPath) -> frozenset[str]:

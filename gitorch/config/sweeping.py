@@ -27,7 +27,9 @@ class Expansion(NamedTuple):
 
     specs: tuple[RunSpec, ...] = ()
     samples: tuple[RunSpec, ...] = ()
-    dimensions: tuple[str, ...] = ()  # the swept keys, those that are taken together as one: "width+height"
+    dimensions: tuple[
+        str, ...
+    ] = ()  # the swept keys, those that are taken together as one: "width+height"
 
 
 class Sweeping:
@@ -61,7 +63,9 @@ class Sweeping:
             return Expansion((spec,), (spec,))
         points = sweep.points()
         if not points:
-            self._reader.complain(("gitorch", "exclude"), "everything is excluded: there is nothing to run", key=True)
+            self._reader.complain(
+                ("gitorch", "exclude"), "everything is excluded: there is nothing to run", key=True
+            )
         specs = tuple(at_point(spec, point, places) for point in points)
         samples = tuple(specs[number] for number in _samples(spec, points, places))
         return Expansion(specs, samples, sweep.dimensions)
@@ -79,7 +83,11 @@ class Sweeping:
     def _lists(self, name: str) -> dict[str, Sequence[Any]]:
         lists: dict[str, Sequence[Any]] = {}
         for key, written in self._reader.items(("gitorch", name)):
-            values = written if isinstance(written, list) else self._range(("gitorch", name, key), written)
+            values = (
+                written
+                if isinstance(written, list)
+                else self._range(("gitorch", name, key), written)
+            )
             if values is not None:
                 lists[key] = values
         return lists
@@ -95,7 +103,9 @@ class Sweeping:
             hint = 'write it like range(1, 6); within braces, where a comma ends a text, quoted: "range(1, 6)"'
             self._reader.complain(path, f"'{written}' is no range", hint)
         elif values is None:
-            self._reader.complain(path, f"'{path[-1]}' must be a list, not text", f"write [{written}]")
+            self._reader.complain(
+                path, f"'{path[-1]}' must be a list, not text", f"write [{written}]"
+            )
         elif not values:
             self._reader.complain(path, f"{written} is empty", hint)
             return None
@@ -103,12 +113,16 @@ class Sweeping:
 
     def _check_lists(self, sweep: Sweep) -> None:
         for key in sweep.zipped.keys() & sweep.matrix.keys():
-            self._reader.complain(("gitorch", "zip", key), f"'{key}' is in 'matrix' too", "remove one", key=True)
+            self._reader.complain(
+                ("gitorch", "zip", key), f"'{key}' is in 'matrix' too", "remove one", key=True
+            )
         lengths = {key: len(values) for key, values in sweep.zipped.items()}
         if len(set(lengths.values())) > 1:
             said = ", ".join(f"{key} has {length}" for key, length in lengths.items())
             hint = "lists that are taken together are equally long; under 'matrix' every combination is made"
-            self._reader.complain(("gitorch", "zip"), f"the lists are of unequal length: {said}", hint, key=True)
+            self._reader.complain(
+                ("gitorch", "zip"), f"the lists are of unequal length: {said}", hint, key=True
+            )
             return
         for key, values in sweep.matrix.items():
             self._warn_of_twins(("gitorch", "matrix", key), [(value,) for value in _listed(values)])
@@ -129,10 +143,14 @@ class Sweeping:
     def _check_number(self, sweep: Sweep) -> None:
         if sweep.most > self._limit:
             message = f"the sweep has {sweep.most:,} points, more than gitorch.sweepLimit allows ({self._limit:,})"
-            self._reader.complain(self._begin(), message, f"git config gitorch.sweepLimit {sweep.most}", key=True)
+            self._reader.complain(
+                self._begin(), message, f"git config gitorch.sweepLimit {sweep.most}", key=True
+            )
 
     def _begin(self) -> KeyPath:
-        return next(("gitorch", name) for name in _SWEEP if self._reader.document.node(("gitorch", name)))
+        return next(
+            ("gitorch", name) for name in _SWEEP if self._reader.document.node(("gitorch", name))
+        )
 
     # The keys
 
@@ -180,7 +198,9 @@ class Sweeping:
                     near = did_you_mean(key, sweep.listed)
                     message = f"'{key}' is in neither 'matrix' nor 'zip'{near}"
                     hint = "what is excluded are combinations of these; what 'include' adds comes after it"
-                    self._reader.complain(("gitorch", "exclude", index, key), message, hint, key=True)
+                    self._reader.complain(
+                        ("gitorch", "exclude", index, key), message, hint, key=True
+                    )
 
 
 def _listed(values: Sequence[Any]) -> Sequence[Any]:
@@ -195,7 +215,8 @@ def _samples(spec: RunSpec, points: Sequence[Point], places: Mapping[str, Place]
     found: dict[Any, int] = {}
     for number, point in enumerate(points):
         kind = tuple(
-            (key, comparable(value) if key in naming else _form(value)) for key, value in sorted(point.items())
+            (key, comparable(value) if key in naming else _form(value))
+            for key, value in sorted(point.items())
         )
         found.setdefault(kind, number)
     return list(found.values())

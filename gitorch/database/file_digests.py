@@ -53,7 +53,10 @@ class FileDigests:
         return found
 
     def remember(self, files: Iterable[tuple[Path, Facts, str]]) -> None:
-        rows = [{"path": os.fsencode(path), "facts": str(facts), "sha256": sha256} for path, facts, sha256 in files]
+        rows = [
+            {"path": os.fsencode(path), "facts": str(facts), "sha256": sha256}
+            for path, facts, sha256 in files
+        ]
         if not rows:
             return
         with self._forgiving():

@@ -74,7 +74,9 @@ class RunIndex:
                 yield Update(self._connection)
                 self._connection.execute("COMMIT")
             except BaseException:
-                if self._connection.in_transaction:  # SQLite ends it by itself where the disk is full
+                if (
+                    self._connection.in_transaction
+                ):  # SQLite ends it by itself where the disk is full
                     self._connection.execute("ROLLBACK")
                 raise
             boundary()
@@ -94,7 +96,11 @@ class RunIndex:
 
     def rows(self, ids: Sequence[str] | None = None) -> list[Row]:
         """All runs, or these, newest first."""
-        found = self._fetch("rows") if ids is None else self._fetch("rows_of", ids=json.dumps(list(ids)))
+        found = (
+            self._fetch("rows")
+            if ids is None
+            else self._fetch("rows_of", ids=json.dumps(list(ids)))
+        )
         return list(map(_row, found))
 
     def live_rows(self) -> list[Row]:
@@ -118,16 +124,25 @@ class RunIndex:
     def beginning(self, prefix: str) -> list[Named]:
         """The runs whose ids begin with these hexadecimal digits, newest first."""
         found = self._fetch("beginning", prefix=prefix)
-        return [Named(id, _decoded(name), _decoded(label), created) for id, name, label, created in found]
+        return [
+            Named(id, _decoded(name), _decoded(label), created)
+            for id, name, label, created in found
+        ]
 
     def names(self) -> list[str]:
         """What runs are called, each once, the newest first."""
         return [_decoded(name) for (name,) in self._fetch("names")]
 
-    def by_identity(self, identities: Iterable[str] | None = None) -> dict[str, tuple[str, Status, str]]:
+    def by_identity(
+        self, identities: Iterable[str] | None = None
+    ) -> dict[str, tuple[str, Status, str]]:
         """Id, status and label of the newest run of each identity, or of each of these; FAILED ones count for none."""
-        found = self._fetch("by_identity", identities=None if identities is None else json.dumps(list(identities)))
-        return {identity: (id, Status(status), _decoded(label)) for identity, id, status, label in found}
+        found = self._fetch(
+            "by_identity", identities=None if identities is None else json.dumps(list(identities))
+        )
+        return {
+            identity: (id, Status(status), _decoded(label)) for identity, id, status, label in found
+        }
 
     def durations(self, name: str, task: str) -> list[float]:
         """How long this task took, in seconds, in the runs of this name in which it is complete."""
@@ -148,7 +163,10 @@ class RunIndex:
         if self._path is None:
             return _made(":memory:", self._home)
         try:
-            with taken(self._path.with_suffix(".lock"), wait_s=_PATIENCE_S) as held, explained(self._path):
+            with (
+                taken(self._path.with_suffix(".lock"), wait_s=_PATIENCE_S) as held,
+                explained(self._path),
+            ):
                 connection = _whole(self._path, self._home) if held and not anew else None
                 if held and connection is None:
                     for part in ("", "-wal", "-shm"):
@@ -208,7 +226,10 @@ def _whole(path: Path, home: str) -> sqlite3.Connection | None:
     try:
         connection = _connected(path)
         [version] = connection.execute("PRAGMA user_version").fetchone()
-        known = version == VERSION and connection.execute(statements(_SQL)["get_meta"], {"key": "home"}).fetchone()
+        known = (
+            version == VERSION
+            and connection.execute(statements(_SQL)["get_meta"], {"key": "home"}).fetchone()
+        )
         if known == (home,):
             return connection
     except sqlite3.DatabaseError:
@@ -231,7 +252,9 @@ def _made(path: Path | str, home: str) -> sqlite3.Connection:
 
 def _connected(path: Path | str) -> sqlite3.Connection:
     """In WAL with synchronous NORMAL a power cut takes the last changes, all of each, and damages nothing."""
-    connection = sqlite3.connect(path, timeout=_PATIENCE_S, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(
+        path, timeout=_PATIENCE_S, isolation_level=None, check_same_thread=False
+    )
     for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
         connection.execute(f"PRAGMA {pragma}")
     return connection
@@ -251,7 +274,9 @@ def _values(row: Row) -> dict[str, Any]:
         "duration_s": row.duration_s,
         "clone": row.clone,
         "identity": row.identity,
-        "live": json.dumps([row.hold, [task.to_json() for task in row.tasks]]) if row.tasks else None,
+        "live": json.dumps([row.hold, [task.to_json() for task in row.tasks]])
+        if row.tasks
+        else None,
     }
 
 
@@ -261,7 +286,21 @@ _json = json.JSONDecoder().raw_decode
 
 def _row(values: Sequence[Any]) -> Row:
     """Of what the statements `rows`, `rows_of` and `live_rows` select."""
-    id, name, label, status, commit, told, created, started, ended, duration_s, clone, identity, live = values
+    (
+        id,
+        name,
+        label,
+        status,
+        commit,
+        told,
+        created,
+        started,
+        ended,
+        duration_s,
+        clone,
+        identity,
+        live,
+    ) = values
     params, swept, metrics = _json(told)[0]
     hold, tasks = _json(live)[0] if live else (None, ())
     return Row(

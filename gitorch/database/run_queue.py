@@ -142,7 +142,9 @@ class Queue:
         with explained(path):
             if os.statvfs(path.parent).f_flag & os.ST_RDONLY:
                 return cls._open_to_read(path)
-            connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+            connection = sqlite3.connect(
+                path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+            )
             connection.row_factory = sqlite3.Row
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
@@ -159,7 +161,10 @@ class Queue:
         """
         how = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "immutable=1"
         connection = sqlite3.connect(
-            f"{path.absolute().as_uri()}?{how}", uri=True, isolation_level=None, check_same_thread=False
+            f"{path.absolute().as_uri()}?{how}",
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
         )
         connection.row_factory = sqlite3.Row
         return cls(connection)
@@ -194,7 +199,9 @@ class Queue:
         """Queue `runs`; those that are in it already stay as they are. `tip`: see `finish`."""
         with self._transaction() as run:
             for new in runs:
-                if run("add_run", id=new.id, payload=json.dumps(new.payload), held=new.held).rowcount:
+                if run(
+                    "add_run", id=new.id, payload=json.dumps(new.payload), held=new.held
+                ).rowcount:
                     _add_tasks(run, new)
             self._advance(run, tip)
 
@@ -206,11 +213,21 @@ class Queue:
         with self._transaction() as run:
             for new in runs:
                 run("bring_run", id=new.id, payload=json.dumps(new.payload), held=new.held)
-                run("forget_finished_tasks", run=new.id, unfinished=_json([task.id for task in new.tasks]))
+                run(
+                    "forget_finished_tasks",
+                    run=new.id,
+                    unfinished=_json([task.id for task in new.tasks]),
+                )
                 _add_tasks(run, new)
                 for task in new.tasks:
                     outcome = _outcome(task.outcome)
-                    run("set_task_status", run=new.id, task=task.id, status=str(task.status), outcome=outcome)
+                    run(
+                        "set_task_status",
+                        run=new.id,
+                        task=task.id,
+                        status=str(task.status),
+                        outcome=outcome,
+                    )
                 run("drop_emptied_run", run=new.id)
             self._advance(run, tip)
 
@@ -511,7 +528,9 @@ def _outcome(outcome: Outcome | None) -> str | None:
 
 
 def _gives_way(run: _Execute, claim: Claim, key: str) -> bool:
-    gave_way = run("give_way", run=claim.run, task=claim.task, token=claim.token, key=key).rowcount > 0
+    gave_way = (
+        run("give_way", run=claim.run, task=claim.task, token=claim.token, key=key).rowcount > 0
+    )
     if gave_way and claim.is_fresh:
         run("hand_back", run=claim.run)
     return gave_way
@@ -544,7 +563,9 @@ def _task(row: sqlite3.Row) -> QueuedTask:
     values = dict(row)
     outcome = values.pop("outcome")
     status = Status(values.pop("status"))
-    return QueuedTask(**values, status=status, outcome=Outcome.from_json(json.loads(outcome)) if outcome else None)
+    return QueuedTask(
+        **values, status=status, outcome=Outcome.from_json(json.loads(outcome)) if outcome else None
+    )
 
 
 def _run(row: sqlite3.Row, tasks: Sequence[QueuedTask]) -> QueuedRun:

@@ -36,7 +36,9 @@ class Ended(NamedTuple):
     started: str  # RFC 3339, UTC, milliseconds
     ended: str
     duration_s: float  # by the monotonic clock
-    left_running: int = 0  # processes that were still there after the program itself had ended, and were ended
+    left_running: int = (
+        0  # processes that were still there after the program itself had ended, and were ended
+    )
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -93,7 +95,10 @@ class Engine(Protocol):
     def __enter__(self) -> Self: ...
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None: ...
 
     def submit(self, order: Order) -> None:

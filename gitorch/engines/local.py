@@ -99,7 +99,10 @@ class LocalEngine:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         for slot in self._slots:
             slot.end.close()
@@ -171,7 +174,15 @@ class LocalEngine:
         try:
             self._supervisors.append(
                 subprocess.Popen(
-                    [sys.executable, "-I", "-S", "-c", _BOOT, str(Path(gitorch.__file__).parents[1]), str(self._lock)]
+                    [
+                        sys.executable,
+                        "-I",
+                        "-S",
+                        "-c",
+                        _BOOT,
+                        str(Path(gitorch.__file__).parents[1]),
+                        str(self._lock),
+                    ]
                     + [str(theirs.fileno()) for _, theirs in pairs],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,

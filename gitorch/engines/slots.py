@@ -39,13 +39,20 @@ from gitorch.model.run.outcome import Kind, Outcome
 from gitorch.tools import clock, process
 from gitorch.tools.faults import boundary
 
-SETTLE_S = 0.1  # what ends by itself so soon after its program was on its way out: it was not left running
+SETTLE_S = (
+    0.1  # what ends by itself so soon after its program was on its way out: it was not left running
+)
 _BY_ITSELF = (Kind.SUCCEEDED, Kind.EXIT_CODE, Kind.SIGNAL)
 LONGEST_POLL_MS = 24 * 3600 * 1000  # poll(2) takes an int
 
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-_DEFAULT_IN_ATTEMPTS = (*_IGNORED, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD)  # as subprocess restores them
+_DEFAULT_IN_ATTEMPTS = (
+    *_IGNORED,
+    signal.SIGPIPE,
+    signal.SIGXFSZ,
+    signal.SIGCHLD,
+)  # as subprocess restores them
 _TO_LOG = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 
 

@@ -59,7 +59,9 @@ def _belongs(pid: int, marks: set[bytes], logs: set[_FileId]) -> bool:
             return False
         if not marks.isdisjoint(Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")):
             return True
-        return any(_writes(pid, descriptor, logs) for descriptor in Path(f"/proc/{pid}/fd").iterdir())
+        return any(
+            _writes(pid, descriptor, logs) for descriptor in Path(f"/proc/{pid}/fd").iterdir()
+        )
     except OSError:  # it has ended, or does not let itself be looked at
         return False
 

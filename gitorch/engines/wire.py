@@ -19,7 +19,9 @@ from typing import Any
 LARGEST_MESSAGE = 64 * 1024
 
 
-def send(end: socket.socket, message: Mapping[str, Any], order: Mapping[str, Any] | None = None) -> None:
+def send(
+    end: socket.socket, message: Mapping[str, Any], order: Mapping[str, Any] | None = None
+) -> None:
     """Send a message, with an order if there is one."""
     data = json.dumps(message).encode()
     if order is None:

@@ -71,10 +71,13 @@ def revert_to_branch(repo: Repository, commit: str, branch: str) -> Reverted:
     """Switch to `branch` at `commit`; it is made if it is not there. Raises Refused."""
     if run_git(repo.root, "check-ref-format", "--branch", branch).returncode:
         raise Refused(f"{branch!r} is no name for a branch", "choose another with --branch")
-    there = call_git_text(repo.root, "for-each-ref", "--format=%(objectname)", f"refs/heads/{branch}")
+    there = call_git_text(
+        repo.root, "for-each-ref", "--format=%(objectname)", f"refs/heads/{branch}"
+    )
     if there not in ("", commit):
         raise Refused(
-            f"branch {branch} is there already, at another commit ({there[:12]})", "choose another name with --branch"
+            f"branch {branch} is there already, at another commit ({there[:12]})",
+            "choose another name with --branch",
         )
     before, files = _safe_to_switch(repo, commit)
     target = (branch,) if there else ("--no-track", "--create", branch, commit)
@@ -101,10 +104,13 @@ def revert_files(repo: Repository, commit: str) -> Reverted:
 
 def _safe_to_switch(repo: Repository, commit: str) -> tuple[str, int]:
     """Where HEAD is and how many files would change, if leaving there loses nothing."""
-    if _branch(repo) is None and not call_git_lines(repo.root, "for-each-ref", "--count=1", "--contains", "HEAD"):
+    if _branch(repo) is None and not call_git_lines(
+        repo.root, "for-each-ref", "--count=1", "--contains", "HEAD"
+    ):
         head = repo.require_commit()
         raise Refused(
-            f"HEAD is detached at {head[:12]}, which no branch contains: it would be lost", "git branch keep-this"
+            f"HEAD is detached at {head[:12]}, which no branch contains: it would be lost",
+            "git branch keep-this",
         )
     return _whereabouts(repo), _safe_to_change(repo, commit)
 
@@ -114,11 +120,17 @@ def _safe_to_change(repo: Repository, commit: str) -> int:
     repo.require_no_merge()
     state = dirt(repo)
     if state.modified:
-        raise Refused(f"uncommitted changes in {some(state.modified)}", "commit them, or put them aside: git stash")
+        raise Refused(
+            f"uncommitted changes in {some(state.modified)}",
+            "commit them, or put them aside: git stash",
+        )
     changed = _differing(repo, commit)
     in_the_way = _in_the_way(repo, _differing(repo, commit, "--diff-filter=A"))
     if in_the_way:
-        raise Refused(f"files that git does not track would be lost: {some(in_the_way)}", "move them away first")
+        raise Refused(
+            f"files that git does not track would be lost: {some(in_the_way)}",
+            "move them away first",
+        )
     return len(changed)
 
 
@@ -152,7 +164,9 @@ def _switch(repo: Repository, commit: str, *arguments: str) -> None:
     try:
         call_git(repo.root, "switch", "--quiet", "--no-overwrite-ignore", *arguments)
     except GitFailed as error:
-        if repo.require_commit() != commit or dirt(repo).modified:  # else a hook failed, after all was done
+        if (
+            repo.require_commit() != commit or dirt(repo).modified
+        ):  # else a hook failed, after all was done
             raise _would_not(error) from error
 
 

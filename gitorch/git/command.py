@@ -55,7 +55,11 @@ class GitFailed(GitorchError):
 
 def child_environment(keep: frozenset[str] = frozenset()) -> dict[str, str]:
     """The environment for a child that must find its repository by its directory alone."""
-    return {name: value for name, value in os.environ.items() if name not in LOCAL_VARIABLES or name in keep}
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name not in LOCAL_VARIABLES or name in keep
+    }
 
 
 def run_git(
@@ -82,7 +86,9 @@ def run_git(
             check=False,
         )
     except FileNotFoundError:
-        raise ProgramMissing("git is not installed", "install it, for example with: apt-get install git") from None
+        raise ProgramMissing(
+            "git is not installed", "install it, for example with: apt-get install git"
+        ) from None
 
 
 def call_git(
@@ -108,7 +114,9 @@ def reading_git(root: Path, *arguments: str | Path, input: bytes) -> Iterator[IO
         asked.write(input)
         asked.seek(0)
         command = ["git", "-C", os.fspath(root), *map(str, arguments)]
-        with subprocess.Popen(command, stdin=asked, stdout=subprocess.PIPE, env=child_environment()) as process:
+        with subprocess.Popen(
+            command, stdin=asked, stdout=subprocess.PIPE, env=child_environment()
+        ) as process:
             try:
                 yield cast("IO[bytes]", process.stdout)
             except BaseException:
@@ -119,14 +127,20 @@ def reading_git(root: Path, *arguments: str | Path, input: bytes) -> Iterator[IO
 
 
 def call_git_text(
-    root: Path, *arguments: str | Path, input: bytes | None = None, env: Mapping[str, str] | None = None
+    root: Path,
+    *arguments: str | Path,
+    input: bytes | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> str:
     """What git prints, less the last line's end; bytes that are no UTF-8 come as in file names."""
     return os.fsdecode(call_git(root, *arguments, input=input, env=env)).removesuffix("\n")
 
 
 def call_git_lines(
-    root: Path, *arguments: str | Path, input: bytes | None = None, env: Mapping[str, str] | None = None
+    root: Path,
+    *arguments: str | Path,
+    input: bytes | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> list[str]:
     """The lines that git prints."""
     text = call_git_text(root, *arguments, input=input, env=env)
@@ -134,7 +148,10 @@ def call_git_lines(
 
 
 def call_git_items(
-    root: Path, *arguments: str | Path, input: bytes | None = None, env: Mapping[str, str] | None = None
+    root: Path,
+    *arguments: str | Path,
+    input: bytes | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> list[str]:
     """The items of output in which each ends with a NUL (`-z`), so that any file name is whole."""
     text = os.fsdecode(call_git(root, *arguments, input=input, env=env))
@@ -142,7 +159,10 @@ def call_git_items(
 
 
 def call_git_success(
-    root: Path, *arguments: str | Path, input: bytes | None = None, env: Mapping[str, str] | None = None
+    root: Path,
+    *arguments: str | Path,
+    input: bytes | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> bool:
     """Whether git's answer is yes (exit code 0) or no (1). Raises GitFailed where it cannot tell."""
     result = run_git(root, *arguments, input=input, env=env)

@@ -36,7 +36,9 @@ def resolve(repo: Repository, revision: str = "HEAD", origin: Origin | None = No
             commit, tree = peeled.stdout.decode().split()
             origin = origin or (Origin.HEAD if revision == "HEAD" else Origin.REVISION)
             return Pin(commit=commit, tree=tree, origin=origin)
-    raise NotFound(f"no commit is called {revision!r} in {repo.root}", "git log --oneline --all lists them")
+    raise NotFound(
+        f"no commit is called {revision!r} in {repo.root}", "git log --oneline --all lists them"
+    )
 
 
 def is_here(repo: Repository, commit: str) -> bool:
@@ -47,7 +49,9 @@ def is_here(repo: Repository, commit: str) -> bool:
 def which_are_here(repo: Repository, commits: Iterable[str]) -> set[str]:
     """The same of many, at one spawn."""
     asked = "\n".join(commits).encode()
-    lines = call_git_lines(repo.root, "cat-file", "--batch-check=%(objectname) %(objecttype)", input=asked)
+    lines = call_git_lines(
+        repo.root, "cat-file", "--batch-check=%(objectname) %(objecttype)", input=asked
+    )
     return {line.split()[0] for line in lines if line.endswith(" commit")}
 
 
@@ -109,5 +113,7 @@ def dirt(repo: Repository) -> DirtyState:
 
 def ignored_paths(repo: Repository, paths: Sequence[str]) -> list[str]:
     """Those of `paths`, relative to the main worktree's root, that git ignores."""
-    found = run_git(repo.main_root, "check-ignore", "-z", "--stdin", input=os.fsencode("\0".join(paths)))
+    found = run_git(
+        repo.main_root, "check-ignore", "-z", "--stdin", input=os.fsencode("\0".join(paths))
+    )
     return os.fsdecode(found.stdout).split("\0")[:-1]

@@ -84,9 +84,13 @@ class Repository(Struct, frozen=True, dict=True):
                 f"git clone {answers[2]} and work in the clone",
             )
         if result.returncode:
-            raise NotFound(f"{start} lies inside a git directory, not in a work tree", "cd to the work tree")
+            raise NotFound(
+                f"{start} lies inside a git directory, not in a work tree", "cd to the work tree"
+            )
         if len(answers) != 5:
-            raise Refused("the path of the repository contains a line break", "move it to a path without one")
+            raise Refused(
+                "the path of the repository contains a line break", "move it to a path without one"
+            )
         if answers[1] != "sha1":
             raise Refused(
                 f"the repository's objects are named by {answers[1].upper()}, which gitorch cannot read",
@@ -158,7 +162,9 @@ class Repository(Struct, frozen=True, dict=True):
             drawn = path.with_name(f"clone-id.{secrets.token_hex(4)}")
             write_aside(drawn, f"{secrets.token_hex(6)}\n".encode(), durable=True)
             try:
-                path.hardlink_to(drawn)  # unlike a rename it does not replace what another process drew meanwhile
+                path.hardlink_to(
+                    drawn
+                )  # unlike a rename it does not replace what another process drew meanwhile
             except FileExistsError:
                 pass
             finally:
@@ -204,8 +210,12 @@ class Repository(Struct, frozen=True, dict=True):
         remotes = {}
         for name, urls in self.settings.items():
             if name.startswith("remote.") and name.endswith(".url"):
-                short = max((short for short in shortcuts if urls[0].startswith(short)), key=len, default="")
-                remotes[name[len("remote.") : -len(".url")]] = shortcuts.get(short, "") + urls[0][len(short) :]
+                short = max(
+                    (short for short in shortcuts if urls[0].startswith(short)), key=len, default=""
+                )
+                remotes[name[len("remote.") : -len(".url")]] = (
+                    shortcuts.get(short, "") + urls[0][len(short) :]
+                )
         return remotes
 
     def signature(self) -> Signature:
@@ -217,7 +227,10 @@ class Repository(Struct, frozen=True, dict=True):
 
     def _told(self, what: str) -> str | None:
         told = os.environ.get(f"GIT_AUTHOR_{what.upper()}")
-        return told or self.settings.get(f"author.{what}", self.settings.get(f"user.{what}", [None]))[-1]
+        return (
+            told
+            or self.settings.get(f"author.{what}", self.settings.get(f"user.{what}", [None]))[-1]
+        )
 
     def pager(self) -> str:
         """The command that git would show long output with."""
@@ -252,17 +265,26 @@ def _unreadable(start: Path, said: str) -> NotFound | Refused:
     if "dubious ownership" in said:
         return _foreign(start)
     if "not a git repository" in said:
-        return NotFound(f"{start} is not in a git repository", "cd to your project, or make it one with: git init")
-    return Refused(f"git cannot read the repository at {start}: {said.strip().removeprefix('fatal: ')}")
+        return NotFound(
+            f"{start} is not in a git repository",
+            "cd to your project, or make it one with: git init",
+        )
+    return Refused(
+        f"git cannot read the repository at {start}: {said.strip().removeprefix('fatal: ')}"
+    )
 
 
 def _foreign(path: Path) -> Refused:
-    return Refused(f"{path} belongs to another user", "work in a clone of your own: git clone, then gitorch sync")
+    return Refused(
+        f"{path} belongs to another user",
+        "work in a clone of your own: git clone, then gitorch sync",
+    )
 
 
 def _bad_setting(name: str, text: str, wanted: str) -> UsageError:
     return UsageError(
-        f"gitorch.{name} is {text!r}, and should be {wanted}", f"git config --show-origin gitorch.{name} says where"
+        f"gitorch.{name} is {text!r}, and should be {wanted}",
+        f"git config --show-origin gitorch.{name} says where",
     )
 
 

@@ -41,7 +41,9 @@ def snapshot(repo: Repository, *, size_limit: int) -> Pin:
         if tree == head.tree:
             return head
         message = f"The working tree on top of {head.commit[:12]}, as gitorch found it"
-        commit = call_git_text(repo.root, "commit-tree", "-p", head.commit, "-m", message, tree, env=environment)
+        commit = call_git_text(
+            repo.root, "commit-tree", "-p", head.commit, "-m", message, tree, env=environment
+        )
         _publish(repo, room, environment, commit, head.commit)
     return resolve(repo, commit, Origin.SNAPSHOT)
 
@@ -49,7 +51,13 @@ def snapshot(repo: Repository, *, size_limit: int) -> Pin:
 def _require_capturable(repo: Repository, size_limit: int) -> None:
     """Refuse what `git add` would leave out without a word."""
     conflicts, nested, inside, untracked = [], [], [], []
-    arguments = ("--porcelain=v2", "-z", "--no-renames", "--untracked-files=all", "--ignore-submodules=untracked")
+    arguments = (
+        "--porcelain=v2",
+        "-z",
+        "--no-renames",
+        "--untracked-files=all",
+        "--ignore-submodules=untracked",
+    )
     for item in call_git_items(repo.root, "--no-optional-locks", "status", *arguments):
         if item[0] == "1" and item.split(" ", 8)[2][2:3] == "M":
             inside.append(item.split(" ", 8)[8])
@@ -112,12 +120,21 @@ def _write_tree(repo: Repository, environment: dict[str, str]) -> str:
     for flag in ("--no-assume-unchanged", "--no-skip-worktree") if flagged else ():
         names = b"".join(os.fsencode(path) + b"\0" for path in flagged)
         call_git(repo.root, "update-index", flag, "-z", "--stdin", input=names, env=environment)
-    settings = ("-c", "core.splitIndex=false", "-c", "core.fsmonitor=false", "-c", "core.safecrlf=false")
+    settings = (
+        "-c",
+        "core.splitIndex=false",
+        "-c",
+        "core.fsmonitor=false",
+        "-c",
+        "core.safecrlf=false",
+    )
     call_git(repo.root, *settings, "add", "--all", "--sparse", "--", ".", env=environment)
     return call_git_text(repo.root, "write-tree", env=environment)
 
 
-def _publish(repo: Repository, room: Path, environment: dict[str, str], commit: str, head: str) -> None:
+def _publish(
+    repo: Repository, room: Path, environment: dict[str, str], commit: str, head: str
+) -> None:
     """Pack what HEAD does not have, also what another, perhaps vanishing, object already held; and pin the commit."""
     wanted = f"{commit}\n^{head}\n".encode()
     packing = ("pack-objects", "--revs", "-q", "--delta-base-offset", room / "pack")

@@ -48,7 +48,9 @@ class Checkup:
         try:
             mend()
         except GitorchError as error:
-            return replace(finding, message=f"{message}; not mended: {error.message}", hint=error.hint)
+            return replace(
+                finding, message=f"{message}; not mended: {error.message}", hint=error.hint
+            )
         except OSError as error:
             return replace(finding, message=f"{message}; not mended: {error}", hint=None)
         return replace(finding, hint=None, fixed=True)
@@ -57,7 +59,9 @@ class Checkup:
     def records(self) -> list[Record]:
         """The runs of this clone, as far as their records can be read."""
         clone = self.site.repository.clone_id()
-        return [record for record in self._read.values() if record is not None and record.clone == clone]
+        return [
+            record for record in self._read.values() if record is not None and record.clone == clone
+        ]
 
     @cached_property
     def unreadable(self) -> list[str]:
@@ -68,7 +72,9 @@ class Checkup:
 
     def queued(self) -> dict[str, QueuedRun]:
         """By id; looking makes no queue where there is none."""
-        return {run.id: run for run in self.site.queue.runs()} if self.site.queue_path.exists() else {}
+        return (
+            {run.id: run for run in self.site.queue.runs()} if self.site.queue_path.exists() else {}
+        )
 
     @cached_property
     def _read(self) -> dict[str, Record | None]:

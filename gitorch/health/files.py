@@ -36,7 +36,9 @@ def check_pins(checkup: Checkup) -> Iterator[Finding]:
                 hint=f"git fetch REMOTE {commit}, from where it still is",
             )
         elif commit in unpinned:
-            message = f"nothing keeps the commit {commit[:12]} of {_some(records)}: its pin is missing"
+            message = (
+                f"nothing keeps the commit {commit[:12]} of {_some(records)}: its pin is missing"
+            )
             yield checkup.found("pin-missing", message, mend=partial(pins.keep, repository, commit))
 
 
@@ -54,7 +56,9 @@ def check_worktrees(checkup: Checkup) -> Iterator[Finding]:
         half = tree.exists()
         message = f"the worktree of {named(record)} is {'half-made, or damaged' if half else 'gone'}: {tree}"
         what = "worktree-broken" if half else "worktree-missing"
-        yield checkup.found(what, message, mend=partial(_make_again, site, record, is_running=is_running))
+        yield checkup.found(
+            what, message, mend=partial(_make_again, site, record, is_running=is_running)
+        )
 
 
 def check_leftovers(checkup: Checkup) -> Iterator[Finding]:
@@ -81,7 +85,9 @@ def check_large_files(checkup: Checkup) -> Iterator[Finding]:
             continue
         if any(copies):
             message = f"of two copies of {name} of {named(record)} one is gone"
-            yield checkup.found("large-file-copy", message, mend=partial(complete_copies, site.repository, pointer))
+            yield checkup.found(
+                "large-file-copy", message, mend=partial(complete_copies, site.repository, pointer)
+            )
             continue
         yield Finding(
             what="large-file-missing",
@@ -101,7 +107,9 @@ def _is_present(site: Site, run: str) -> bool:
 
 def _make_again(site: Site, record: Record, *, is_running: bool) -> None:
     if is_running:
-        raise Refused("one of its tasks is running in it", f"gitorch kill {record.id}, or wait for its end")
+        raise Refused(
+            "one of its tasks is running in it", f"gitorch kill {record.id}, or wait for its end"
+        )
     pins.require(site.repository, record.pin.commit)
     directory = site.directory(record.id)
     worktrees.materialise(site.repository, record.pin.commit, directory.tree, link=record.spec.link)

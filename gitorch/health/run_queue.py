@@ -50,7 +50,9 @@ def check_file(checkup: Checkup) -> Iterator[Finding]:
     except GitorchError as error:
         yield Finding(what="queue-unusable", message=error.message, hint=error.hint)
         return
-    yield checkup.found("queue-damaged", f"{path} is damaged: {broken}", mend=lambda: _rebuild(site))
+    yield checkup.found(
+        "queue-damaged", f"{path} is damaged: {broken}", mend=lambda: _rebuild(site)
+    )
 
 
 def is_usable(site: Site) -> bool:
@@ -73,18 +75,26 @@ def check_workers(checkup: Checkup) -> Iterator[Finding]:
     for worker in workers:
         if worker.id not in alive:
             count = len(site.queue.running_of(worker.id))
-            message = f"the worker {worker.host}:{worker.pid} died with {counted(count, 'task')} in hand"
+            message = (
+                f"the worker {worker.host}:{worker.pid} died with {counted(count, 'task')} in hand"
+            )
             yield checkup.found("dead-worker", message, mend=partial(_recover, checkup))
     known = {worker.id for worker in site.queue.workers()}
     for run in _lasting(lambda: dict.fromkeys(site.queue.doomed(), "")):
         message = f"the run {run} was to be killed, and is not dead yet"
         yield checkup.found("kill-unfinished", message, mend=partial(_recover, checkup))
-    for claim, holder in [claim for run in checkup.queued() for claim in site.queue.running_in(run)]:
+    for claim, holder in [
+        claim for run in checkup.queued() for claim in site.queue.running_in(run)
+    ]:
         if holder not in known:
             message = f"the task {claim.task} of {claim.run} is RUNNING, and no worker has it"
             yield checkup.found("task-orphaned", message, mend=partial(_give_back, site, claim))
     for path in sorted((site.state / "workers").glob("*.lock")):
-        if path.stem not in known and time.time() - path.stat().st_mtime > _BEGINNING_S and not is_held(path):
+        if (
+            path.stem not in known
+            and time.time() - path.stat().st_mtime > _BEGINNING_S
+            and not is_held(path)
+        ):
             message = f"{path} was left by a worker that is gone"
             yield checkup.found("worker-file", message, mend=partial(_remove_locks, site, path))
 
@@ -131,7 +141,9 @@ def _give_back(site: Site, claim: Claim) -> None:
     attempt = ClaimedAttempt.of(site, claim)
     sweep({claim.token: attempt.directory.path}, grace_s=site.grace_s)
     lost = Outcome(kind=Kind.LOST, message="no worker has it")
-    end = AttemptEnd(run=claim.run, task=claim.task, token=claim.token, status=Status.WAITING, outcome=lost)
+    end = AttemptEnd(
+        run=claim.run, task=claim.task, token=claim.token, status=Status.WAITING, outcome=lost
+    )
     site.queue.finish([end])
 
 
@@ -153,7 +165,9 @@ def _differences(site: Site) -> dict[str, str]:
     for run, record in live.items():
         if run not in queued:
             found[run] = f"{named(record)} is {record.status} by its record, and not in the queue"
-        elif run not in doomed and (said := _difference(record, queued[run]) or _other_commit(site, record)):
+        elif run not in doomed and (
+            said := _difference(record, queued[run]) or _other_commit(site, record)
+        ):
             found[run] = f"{named(record)}: {said}"
     for run in queued.keys() - live.keys() - doomed - set(look.unreadable):
         status = f"is {others[run].status}" if run in others else "is not there"
@@ -165,11 +179,18 @@ def _difference(record: Record, queued: QueuedRun) -> str | None:
     recorded = {task.id: task.status for task in new_run(record).tasks}
     waiting = {task.id: task.status for task in queued.tasks}
     for task in recorded.keys() | waiting.keys():
-        by_record, by_queue = recorded.get(task, Status.COMPLETE), waiting.get(task, Status.COMPLETE)
-        if by_record is not by_queue and (by_queue is not Status.RUNNING or by_record is Status.COMPLETE):
+        by_record, by_queue = (
+            recorded.get(task, Status.COMPLETE),
+            waiting.get(task, Status.COMPLETE),
+        )
+        if by_record is not by_queue and (
+            by_queue is not Status.RUNNING or by_record is Status.COMPLETE
+        ):
             return f"{task} is {by_record} by its record, and {by_queue} by the queue"
     if (record.hold is not None) is not queued.held:
-        return f"it is {'held' if record.hold else 'not held'} by its record, and not so by the queue"
+        return (
+            f"it is {'held' if record.hold else 'not held'} by its record, and not so by the queue"
+        )
     return None
 
 

@@ -50,7 +50,11 @@ def attempt_environment(
 def _of_interpreter(interpreter: Interpreter, environment: Mapping[str, str]) -> dict[str, str]:
     """PATH begins with the interpreter's directory; VIRTUAL_ENV is the environment it is in."""
     bin_directory = str(Path(interpreter.executable).parent)
-    path = [entry for entry in environment.get("PATH", os.defpath).split(os.pathsep) if entry != bin_directory]
+    path = [
+        entry
+        for entry in environment.get("PATH", os.defpath).split(os.pathsep)
+        if entry != bin_directory
+    ]
     changed = {"PATH": os.pathsep.join([bin_directory, *path])}
     if "VIRTUAL_ENV" in environment:
         changed["VIRTUAL_ENV"] = interpreter.prefix

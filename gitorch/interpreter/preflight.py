@@ -80,7 +80,9 @@ def preflight(
     batches = deque([with_classes] if with_classes else [])
     while batches:
         batch = batches.popleft()
-        done, death = _Process(interpreter, tree, path_to_tasks, env, time_limit_s).look_over(batch, findings)
+        done, death = _Process(interpreter, tree, path_to_tasks, env, time_limit_s).look_over(
+            batch, findings
+        )
         if death is None:
             continue
         culprit, rest = batch[done], batch[done + 1 :]
@@ -102,8 +104,14 @@ def _missing(directory: Path, written: str) -> Complaint | None:
     if (directory / "Tasks.py").is_file():
         return None
     others = sorted(path.name for path in directory.glob("*.py") if path.name.lower() == "tasks.py")
-    hint = f"it is spelled {others[0]}: rename it" if others else "`pathToTasks` names the directory of Tasks.py"
-    return Complaint(None, f"there is no Tasks.py in {written!r} in the commit", hint, "pathToTasks")
+    hint = (
+        f"it is spelled {others[0]}: rename it"
+        if others
+        else "`pathToTasks` names the directory of Tasks.py"
+    )
+    return Complaint(
+        None, f"there is no Tasks.py in {written!r} in the commit", hint, "pathToTasks"
+    )
 
 
 class _Death(NamedTuple):
@@ -128,7 +136,9 @@ class _Process(Struct, frozen=True):
     env: Mapping[str, str]
     time_limit_s: float
 
-    def look_over(self, batch: Sequence[PreflightConfig], findings: dict[str, Findings]) -> tuple[int, _Death | None]:
+    def look_over(
+        self, batch: Sequence[PreflightConfig], findings: dict[str, Findings]
+    ) -> tuple[int, _Death | None]:
         """How many configs of the batch it came through with, and what ended it before it was through, if anything."""
         with tempfile.TemporaryDirectory(prefix="gitorch-preflight-") as place:
             outputs = [Path(place) / f"{index}.out" for index in range(len(batch))]
@@ -142,7 +152,11 @@ class _Process(Struct, frozen=True):
         if heard.done == len(batch):
             return heard.done, None
         task, what = heard.at
-        how = f"does not end within {self.time_limit_s:g} s" if heard.is_hang else _died(process.returncode)
+        how = (
+            f"does not end within {self.time_limit_s:g} s"
+            if heard.is_hang
+            else _died(process.returncode)
+        )
         where: Where = "pathToTasks" if task is None else "task"
         return heard.done, _Death(Complaint(task, f"{what} {how}", None, where), heard.is_hang)
 
@@ -150,7 +164,8 @@ class _Process(Struct, frozen=True):
         return {
             "path_to_tasks": str((self.tree / self.path_to_tasks).absolute()),
             "configs": [
-                {"output": str(output), "tasks": config.tasks} for config, output in zip(batch, outputs, strict=True)
+                {"output": str(output), "tasks": config.tasks}
+                for config, output in zip(batch, outputs, strict=True)
             ],
         }
 
@@ -177,7 +192,9 @@ class _Process(Struct, frozen=True):
             finally:
                 end(lambda: _running(process), grace_s=0)
                 with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)  # not reaped yet, so the number is still its own
+                    os.killpg(
+                        process.pid, signal.SIGKILL
+                    )  # not reaped yet, so the number is still its own
                 process.wait()
         finally:
             os.close(reader)
@@ -207,13 +224,17 @@ def _running(process: subprocess.Popen[bytes]) -> list[Process]:
     return [found for found in with_descendants(table(), [process.pid]) if not found.has_ended]
 
 
-def _answers(process: subprocess.Popen[bytes], answers: int, patience_s: float) -> Iterator[dict[str, Any] | None]:
+def _answers(
+    process: subprocess.Popen[bytes], answers: int, patience_s: float
+) -> Iterator[dict[str, Any] | None]:
     """What the process says, until it ends; None if it is silent for more than `patience_s`."""
     death = os.pidfd_open(process.pid)  # the answers may be held open by a fork of it
     try:
         pending = b""
         deadline = time.monotonic() + patience_s
-        while readable := select.select([answers, death], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        while readable := select.select(
+            [answers, death], [], [], max(0.0, deadline - time.monotonic())
+        )[0]:
             chunk = os.read(answers, 1 << 16) if answers in readable else b""
             if not chunk:
                 return

@@ -39,7 +39,9 @@ class Interpreter(Struct, frozen=True, kw_only=True, eq=False):
     projects: tuple[str, ...]  # directories of editable installs
 
 
-def probe(python: str, *, cwd: Path, env: Mapping[str, str], memory: Path | None = None) -> Interpreter:
+def probe(
+    python: str, *, cwd: Path, env: Mapping[str, str], memory: Path | None = None
+) -> Interpreter:
     """Ask an interpreter what it is; `memory` is a directory of answers that still hold.
 
     Raises ProgramMissing if it does not start.
@@ -70,7 +72,9 @@ def source_roots(interpreter: Interpreter, main_root: Path) -> tuple[str, ...]:
         *(_directory_on_path(name, Path(path)) for name, path in interpreter.mapped.items()),
         *_roots_of_projects(interpreter),
     ]
-    found = dict.fromkeys(root for path in candidates if (root := _below(path, main_root)) is not None)
+    found = dict.fromkeys(
+        root for path in candidates if (root := _below(path, main_root)) is not None
+    )
     return tuple(root for root in found if not _is_of_environment(main_root / root, interpreter))
 
 
@@ -83,7 +87,11 @@ def verify(interpreter: Interpreter, tree: Path, main_root: Path, env: Mapping[s
     if not roots:
         return
     of_tree = {name for root in roots for name in _modules_in(tree / root)}
-    of_tree |= {name for name, path in interpreter.mapped.items() if _below(Path(path), main_root) is not None}
+    of_tree |= {
+        name
+        for name, path in interpreter.mapped.items()
+        if _below(Path(path), main_root) is not None
+    }
     only_in_main = {name for root in roots for name in _modules_in(main_root / root)} - of_tree
     imported = of_tree | (only_in_main & _imported_by(tree, only_in_main))
     origins = _ask(interpreter.executable, sorted(imported), cwd=tree, env=env)["origins"]
@@ -125,13 +133,17 @@ def _ask(python: str, names: Sequence[str], *, cwd: Path, env: Mapping[str, str]
     except OSError as error:
         raise ProgramMissing(f"{python} cannot be started: {error.strerror}", hint) from error
     except subprocess.TimeoutExpired as error:
-        raise ProgramMissing(f"{python} does not answer within {_TIME_LIMIT_S:g} s", hint) from error
+        raise ProgramMissing(
+            f"{python} does not answer within {_TIME_LIMIT_S:g} s", hint
+        ) from error
     try:
         # A .pth file may have printed something before.
         answer = json.loads(done.stdout[max(0, done.stdout.rfind(b'{"executable"')) :])
     except ValueError as error:
         said = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
-        raise ProgramMissing(f"{python} is no Python that works: {said or 'it says nothing'}", hint) from error
+        raise ProgramMissing(
+            f"{python} is no Python that works: {said or 'it says nothing'}", hint
+        ) from error
     if not isinstance(answer, dict):
         raise ProgramMissing(f"{python} is no Python that works", hint)
     return answer
@@ -180,7 +192,9 @@ def _imported_by(tree: Path, names: set[str]) -> set[str]:
     """Those of `names` that some Python file in `tree` imports, as far as a search for import statements tells."""
     if not names:
         return set()
-    statement = re.compile(rf"^\s*(?:import|from)\s+({'|'.join(map(re.escape, sorted(names)))})\b", re.MULTILINE)
+    statement = re.compile(
+        rf"^\s*(?:import|from)\s+({'|'.join(map(re.escape, sorted(names)))})\b", re.MULTILINE
+    )
     found: set[str] = set()
     for path in tree.rglob("*.py"):
         try:

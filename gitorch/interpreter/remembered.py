@@ -26,7 +26,9 @@ Answer = dict[str, Any]
 _Stamp = list[int] | None
 
 
-def load_answer(directory: Path, python: str, *, cwd: Path, env: Mapping[str, str]) -> Answer | None:
+def load_answer(
+    directory: Path, python: str, *, cwd: Path, env: Mapping[str, str]
+) -> Answer | None:
     """What `python` answered when it was asked like this before; None where it may answer otherwise now."""
     try:
         kept = json.loads(_place(directory, python).read_bytes())
@@ -41,7 +43,13 @@ def load_answer(directory: Path, python: str, *, cwd: Path, env: Mapping[str, st
 
 
 def save_answer(
-    directory: Path, python: str, answer: Answer, *, cwd: Path, env: Mapping[str, str], asked_ns: int
+    directory: Path,
+    python: str,
+    answer: Answer,
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    asked_ns: int,
 ) -> None:
     """Keep an answer to what was asked at `asked_ns`, if it may be; whoever cannot, asks again."""
     with suppress(OSError, ValueError):
@@ -66,7 +74,9 @@ def _place(directory: Path, python: str) -> Path:
 
 def _question(python: str, cwd: Path, env: Mapping[str, str]) -> list[Any]:
     """All of the way it is asked that Python heeds."""
-    heeded = sorted(item for item in env.items() if item[0].startswith(("PYTHON", "LD_")) or item[0] == "HOME")
+    heeded = sorted(
+        item for item in env.items() if item[0].startswith(("PYTHON", "LD_")) or item[0] == "HOME"
+    )
     return [_VERSION, python, str(cwd), [list(item) for item in heeded]]
 
 

@@ -50,7 +50,9 @@ class Sweep(Struct, frozen=True, kw_only=True):
     @property
     def dimensions(self) -> tuple[str, ...]:
         """What is varied independently: `lr`, and `width+height` taken together; of `include` alone its keys."""
-        return (*self.matrix, *(["+".join(self.zipped)] if self.zipped else [])) or ("+".join(self.keys),)
+        return (*self.matrix, *(["+".join(self.zipped)] if self.zipped else [])) or (
+            "+".join(self.keys),
+        )
 
     @property
     def most(self) -> int:
@@ -83,7 +85,9 @@ class Sweep(Struct, frozen=True, kw_only=True):
     def _combinations(self) -> Iterator[Point]:
         if not self.listed:
             return
-        together: Iterable[tuple[Any, ...]] = zip(*self.zipped.values(), strict=True) if self.zipped else [()]
+        together: Iterable[tuple[Any, ...]] = (
+            zip(*self.zipped.values(), strict=True) if self.zipped else [()]
+        )
         for *values, last in itertools.product(*self.matrix.values(), together):
             yield dict(zip(self.listed, (*values, *last), strict=True))
 

@@ -70,7 +70,9 @@ class _Preflight:
         """Complain of what is wrong with the tasks of a config."""
         if self._module is None and self._not_imported is None:
             try:
-                self._module = self._call(None, "importing Tasks.py", importlib.import_module, "Tasks")
+                self._module = self._call(
+                    None, "importing Tasks.py", importlib.import_module, "Tasks"
+                )
             except _Wrong as wrong:
                 self._not_imported = wrong
         if self._not_imported:
@@ -89,13 +91,19 @@ class _Preflight:
             return
         instance = self._call(task, f"{method}(config)", found, config)
         if hasattr(instance, "validate"):
-            for problem in self._call(task, f"{method}.validate()", lambda: _listed(instance.validate())):
+            for problem in self._call(
+                task, f"{method}.validate()", lambda: _listed(instance.validate())
+            ):
                 self._complain(task, "task", problem)
 
-    def _complain(self, task: str | None, where: str, message: str, hint: str | None = None) -> None:
+    def _complain(
+        self, task: str | None, where: str, message: str, hint: str | None = None
+    ) -> None:
         self.answer({"complaint": {"task": task, "message": message, "hint": hint, "where": where}})
 
-    def _call(self, task: str | None, what: str, function: Callable[..., Result], *arguments: Any) -> Result:
+    def _call(
+        self, task: str | None, what: str, function: Callable[..., Result], *arguments: Any
+    ) -> Result:
         """Call into the project. Raises _Wrong whatever happens there."""
         self.answer({"at": [task, what]})
         try:
@@ -104,7 +112,9 @@ class _Preflight:
             raise _Wrong(f"{what} asked to exit ({error.code})", _line(error)) from error
         except BaseException as error:
             said = str(error).strip()
-            raise _Wrong(f"{what} raised {type(error).__name__}{': ' + said if said else ''}", _line(error)) from error
+            raise _Wrong(
+                f"{what} raised {type(error).__name__}{': ' + said if said else ''}", _line(error)
+            ) from error
 
 
 def _line(error: BaseException) -> str | None:
@@ -123,7 +133,11 @@ def _line(error: BaseException) -> str | None:
 
 def _is_task(found: Any) -> bool:
     run = getattr(found, "run", None)
-    return isinstance(found, type) and callable(run) and not getattr(run, "__isabstractmethod__", False)
+    return (
+        isinstance(found, type)
+        and callable(run)
+        and not getattr(run, "__isabstractmethod__", False)
+    )
 
 
 def _why_no_task(module: Any, method: str, found: Any) -> tuple[str, str | None]:
@@ -134,9 +148,19 @@ def _why_no_task(module: Any, method: str, found: Any) -> tuple[str, str | None]
         return f"{method!r} in Tasks.py is no class, but a {type(found).__name__}", None
     import difflib
 
-    tasks = [name for name in vars(module) if not name.startswith("_") and _is_task(getattr(module, name))]
+    tasks = [
+        name
+        for name in vars(module)
+        if not name.startswith("_") and _is_task(getattr(module, name))
+    ]
     near = difflib.get_close_matches(method, tasks, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(tasks)}" if tasks else None
+    hint = (
+        f"did you mean {near[0]!r}?"
+        if near
+        else f"there are: {', '.join(tasks)}"
+        if tasks
+        else None
+    )
     return f"there is no class {method!r} in Tasks.py", hint
 
 
@@ -146,7 +170,9 @@ def _listed(problems: Any) -> list[str]:
         return []
     if isinstance(problems, str):
         return [problems]
-    if not isinstance(problems, (list, tuple)) or not all(isinstance(problem, str) for problem in problems):
+    if not isinstance(problems, (list, tuple)) or not all(
+        isinstance(problem, str) for problem in problems
+    ):
         raise TypeError(f"it has to return a list of strings, not {problems!r}")
     return list(problems)
 

@@ -62,7 +62,9 @@ def _read_distributions(directory: str, packages: dict[str, str], projects: list
                 source = json.load(file)
         except (OSError, ValueError):
             continue
-        if source.get("dir_info", {}).get("editable") and source.get("url", "").startswith("file://"):
+        if source.get("dir_info", {}).get("editable") and source.get("url", "").startswith(
+            "file://"
+        ):
             from urllib.parse import unquote, urlsplit
 
             projects.append(unquote(urlsplit(source["url"]).path))
@@ -77,7 +79,9 @@ def _dependencies() -> list[str]:
     found = {os.path.realpath(sys.executable), os.path.join(sys.prefix, "pyvenv.cfg"), *entries}
     found.update([user] if user else [])
     for directory in filter(os.path.isdir, entries):
-        found.update(os.path.join(directory, name) for name in os.listdir(directory) if name.endswith(".pth"))
+        found.update(
+            os.path.join(directory, name) for name in os.listdir(directory) if name.endswith(".pth")
+        )
     for file in [path for path in found if path.endswith(".pth")]:
         with open(file, "rb") as lines:
             for line in lines.read().decode("utf-8", "replace").splitlines():
@@ -97,7 +101,9 @@ def _mapped() -> dict[str, str]:
             for name in _MAPPINGS:
                 mapping = getattr(holder, name, None)
                 if isinstance(mapping, dict):
-                    mapped.update({key: os.fspath(value) for key, value in mapping.items() if _is_path(value)})
+                    mapped.update(
+                        {key: os.fspath(value) for key, value in mapping.items() if _is_path(value)}
+                    )
     return mapped
 
 

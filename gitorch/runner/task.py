@@ -31,7 +31,9 @@ def main(tasks_directory: str, method: str, result_path: str) -> None:
         traceback = error.__traceback__
         while traceback is not None and traceback.tb_frame.f_code.co_filename == __file__:
             traceback = traceback.tb_next
-        sys.excepthook(type(error), error.with_traceback(traceback), traceback)  # the project's own frames only
+        sys.excepthook(
+            type(error), error.with_traceback(traceback), traceback
+        )  # the project's own frames only
         sys.exit(1)
     _keep(result, result_path)
 

@@ -64,7 +64,9 @@ class Catalog:
         """What runs are called, each once, the newest first."""
         return self._ask(RunIndex.names)
 
-    def by_identity(self, identities: Collection[str] | None = None) -> dict[str, tuple[str, Status, str]]:
+    def by_identity(
+        self, identities: Collection[str] | None = None
+    ) -> dict[str, tuple[str, Status, str]]:
         """Id, status and label of the newest run of each identity, or of each of these; FAILED ones count for none."""
         found = self._ask(lambda index: index.by_identity(identities))
         live = [id for id, status, _ in found.values() if status in LIVE and id in self.queued]
@@ -102,7 +104,11 @@ class Catalog:
     @cached_property
     def queued(self) -> dict[str, QueuedRun]:
         """What is in the queue, by id; reading makes no queue where there is none."""
-        return {run.id: run for run in self._site.queue.runs()} if self._site.queue_path.exists() else {}
+        return (
+            {run.id: run for run in self._site.queue.runs()}
+            if self._site.queue_path.exists()
+            else {}
+        )
 
     @cached_property
     def alive(self) -> frozenset[str]:
@@ -114,7 +120,11 @@ class Catalog:
         queued = self.queued.get(run.id)
         if queued is None:
             return run
-        return laid_over(run, {task.id: task.status for task in queued.tasks}, in_hand=queued.worker in self.alive)
+        return laid_over(
+            run,
+            {task.id: task.status for task in queued.tasks},
+            in_hand=queued.worker in self.alive,
+        )
 
     def _look_at_queue(self) -> None:
         """Before the records: of a run that ends in between the record tells then, which is newer."""

@@ -46,7 +46,9 @@ class Content(NamedTuple):
 def contents_of_blobs(site: Site, oids: Sequence[str]) -> dict[Place, Content]:
     """Of a large file's Git LFS pointer, what it stands for."""
     root = site.repository.root
-    found: dict[Place, Content] = {oid: Content(size, sha256) for oid, size, sha256 in digests_of_blobs(root, oids)}
+    found: dict[Place, Content] = {
+        oid: Content(size, sha256) for oid, size, sha256 in digests_of_blobs(root, oids)
+    }
     small = [oid for oid in oids if found[oid].size <= _LONGEST_POINTER]
     for oid, data in zip(small, read_objects(root, small), strict=True):
         if pointer := parse_pointer(data or b""):
@@ -54,7 +56,9 @@ def contents_of_blobs(site: Site, oids: Sequence[str]) -> dict[Place, Content]:
     return found
 
 
-def contents_of_files(site: Site, paths: Sequence[Path], tell: Tell) -> dict[Place, Content | Unusable]:
+def contents_of_files(
+    site: Site, paths: Sequence[Path], tell: Tell
+) -> dict[Place, Content | Unusable]:
     """Those that are remembered are not read."""
     contents: dict[Place, Content | Unusable] = {}
     facts: dict[Path, Facts] = {}
@@ -68,9 +72,13 @@ def contents_of_files(site: Site, paths: Sequence[Path], tell: Tell) -> dict[Pla
     unknown = [path for path in facts if path not in known]
     total = sum(facts[path].size for path in unknown)
     if total > _LONG:
-        tell(f"reading {total / (1 << 30):.1f} GiB of inputs; what stays as it is will not be read again")
+        tell(
+            f"reading {total / (1 << 30):.1f} GiB of inputs; what stays as it is will not be read again"
+        )
     settled = []
-    with ThreadPoolExecutor(_READERS, "hasher") as readers:  # hashlib lets the others go on while it works
+    with ThreadPoolExecutor(
+        _READERS, "hasher"
+    ) as readers:  # hashlib lets the others go on while it works
         for path, found in zip(unknown, readers.map(_read, unknown), strict=True):
             if isinstance(found, Unusable):
                 contents[path] = found
@@ -91,7 +99,9 @@ class _Read(NamedTuple):
 def _read(path: Path) -> _Read | Unusable:
     digest = hashlib.sha256()
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe by now is not waited for
+        descriptor = os.open(
+            path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+        )  # a pipe by now is not waited for
         with os.fdopen(descriptor, "rb", buffering=0) as file:
             before = os.fstat(file.fileno())
             if not stat.S_ISREG(before.st_mode):
@@ -103,5 +113,7 @@ def _read(path: Path) -> _Read | Unusable:
     except OSError as error:
         return Unusable(f"{path} cannot be read: {error.strerror}")
     if facts != Facts.of(before):
-        return Unusable(f"{path} was changed while it was read", "wait until it is complete, and try again")
+        return Unusable(
+            f"{path} was changed while it was read", "wait until it is complete, and try again"
+        )
     return _Read(facts, digest.hexdigest(), is_settled=time.time_ns() - facts.ctime_ns > _RACY_NS)

@@ -49,7 +49,9 @@ class InputChanged(GitorchError):
     kind = "input"
 
     def __init__(self, what: str) -> None:
-        super().__init__(f"{what}; restore it and retry, or gitorch ready makes a run with the data as it is now")
+        super().__init__(
+            f"{what}; restore it and retry, or gitorch ready makes a run with the data as it is now"
+        )
 
 
 class FoundInputs(Struct, frozen=True, kw_only=True):
@@ -87,7 +89,9 @@ class Inputs:
         """Read the files of all these inputs together; without it `data` reads those of each by themselves."""
         places = {place for pattern in patterns for place in self.find(pattern).files.values()}
         new = places - self._contents.keys()
-        self._contents |= contents_of_blobs(self._site, [place for place in new if isinstance(place, str)])
+        self._contents |= contents_of_blobs(
+            self._site, [place for place in new if isinstance(place, str)]
+        )
         files = [place for place in new if isinstance(place, Path)]
         self._contents |= contents_of_files(self._site, files, self._tell)
 
@@ -100,7 +104,9 @@ class Inputs:
     def data_of(self, spec: RunSpec) -> tuple[Data, ...]:
         """What all tasks of a run read, each file once. Raises Unusable."""
         self.hash(spec.reads)
-        return tuple({entry.path: entry for name in spec.reads for entry in self.data(name)}.values())
+        return tuple(
+            {entry.path: entry for name in spec.reads for entry in self.data(name)}.values()
+        )
 
     def content(self, place: Place) -> Content:
         """Of a file that was hashed. Raises Unusable where it could not be."""
@@ -114,7 +120,10 @@ class Inputs:
         files = self.find(pattern).files
         contents = {name: self.content(files[name]) for name in sorted(files)}
         if len(contents) <= LISTED:
-            return tuple(Data(path=name, size=found.size, sha256=found.sha256) for name, found in contents.items())
+            return tuple(
+                Data(path=name, size=found.size, sha256=found.sha256)
+                for name, found in contents.items()
+            )
         lines = "".join(f"{found.sha256}  {name}\n" for name, found in contents.items())
         return (
             Data(
@@ -151,8 +160,14 @@ class Inputs:
             return f"'{pattern}' holds no file", None
         beside = [entry.name for entry in os.scandir(path.parent)] if path.parent.is_dir() else []
         if near := nearest(path.name, beside):
-            return f"there is no '{pattern}'", f"did you mean '{posixpath.join(posixpath.dirname(pattern), near)}'?"
-        return f"there is no '{pattern}'", f"a relative path begins at the commit's root, or at {self._root}"
+            return (
+                f"there is no '{pattern}'",
+                f"did you mean '{posixpath.join(posixpath.dirname(pattern), near)}'?",
+            )
+        return (
+            f"there is no '{pattern}'",
+            f"a relative path begins at the commit's root, or at {self._root}",
+        )
 
     def _linked(self, pattern: str) -> Iterator[tuple[str, Path]]:
         """What a run sees of an input through the links into its worktree."""
@@ -172,7 +187,9 @@ class Inputs:
         found: dict[str, Place] = {}
         for file in self._site.code.files(self._tree):
             if file.is_link and _can_reach(pattern, file.path):
-                found |= {name: place for name, place in self._behind(file, _HOPS) if is_named(name)}
+                found |= {
+                    name: place for name, place in self._behind(file, _HOPS) if is_named(name)
+                }
             elif is_named(file.path) and not (file.is_link or file.is_submodule):
                 found[file.path] = file.oid
         return found
@@ -190,7 +207,10 @@ class Inputs:
                 continue
             name = link.path + file.path[len(inside) :]
             if file.is_link and hops:
-                yield from ((name + rest[len(file.path) :], place) for rest, place in self._behind(file, hops - 1))
+                yield from (
+                    (name + rest[len(file.path) :], place)
+                    for rest, place in self._behind(file, hops - 1)
+                )
             elif not (file.is_link or file.is_submodule):
                 yield name, file.oid
         if any(_is_in(inside, linked) for linked in self._link):
@@ -232,12 +252,18 @@ def require_unchanged(site: Site, payload: Payload, task: TaskSpec) -> None:
     Raises InputChanged, or Unusable where an input can no longer be read.
     """
     inputs = Inputs(site, payload.pin.tree, payload.spec.link)
-    known = [(pattern, entries) for pattern in task.reads if (entries := entries_of(pattern, payload.data))]
+    known = [
+        (pattern, entries)
+        for pattern in task.reads
+        if (entries := entries_of(pattern, payload.data))
+    ]
     for pattern, entries in known:
         try:
             inputs.find(pattern)
         except Unusable as error:
-            raise InputChanged(f"input {pattern} was there when the run was readied: {error.message}") from None
+            raise InputChanged(
+                f"input {pattern} was there when the run was readied: {error.message}"
+            ) from None
         if entries[0].files is None:
             _require_same_files(inputs, pattern, entries)
         else:
@@ -263,19 +289,25 @@ def _require_same_group(inputs: Inputs, pattern: str, before: Data) -> None:
     if len(files) == before.files and not any(isinstance(place, Path) for place in files.values()):
         return
     if len(files) != before.files:
-        raise InputChanged(f"input {pattern} named {before.files} files when the run was readied, and names {len(files)}")
+        raise InputChanged(
+            f"input {pattern} named {before.files} files when the run was readied, and names {len(files)}"
+        )
     [now] = inputs.data(pattern)
     _require_same(f"input {pattern} ({before.files} files)", before.sha256, now.sha256)
 
 
 def _require_same(what: str, before: str, now: str) -> None:
     if before != now:
-        raise InputChanged(f"{what} changed since the run was readied (was {before[:_DIGITS]}, is {now[:_DIGITS]})")
+        raise InputChanged(
+            f"{what} changed since the run was readied (was {before[:_DIGITS]}, is {now[:_DIGITS]})"
+        )
 
 
 def _on_disk(root: Path, pattern: str, prefix: str) -> Iterator[tuple[str, Path]]:
     """The files that a glob names below `root`, whatever is git's own left out."""
-    for start in named(root, _head(pattern), enters=lambda path: posixpath.basename(path) != ".git"):
+    for start in named(
+        root, _head(pattern), enters=lambda path: posixpath.basename(path) != ".git"
+    ):
         yield from ((f"{prefix}{name}", path) for name, path in _below(root, pattern, start))
 
 
@@ -289,7 +321,9 @@ def _below(root: Path, pattern: str, start: str) -> Iterator[tuple[str, Path]]:
     return ((name, path) for name, path in _files_at(root / start, start) if is_named(name))
 
 
-def _files_at(path: Path, name: str, above: frozenset[tuple[int, int]] = frozenset()) -> Iterator[tuple[str, Path]]:
+def _files_at(
+    path: Path, name: str, above: frozenset[tuple[int, int]] = frozenset()
+) -> Iterator[tuple[str, Path]]:
     """The file, or all files below the directory: links are followed, but not in circles, nor into nothing.
 
     Raises OSError.
@@ -307,7 +341,9 @@ def _files_at(path: Path, name: str, above: frozenset[tuple[int, int]] = frozens
     if itself not in above:
         for child in sorted(entry.name for entry in os.scandir(path)):
             if child != ".git":
-                yield from _files_at(path / child, child if name == "." else f"{name}/{child}", above | {itself})
+                yield from _files_at(
+                    path / child, child if name == "." else f"{name}/{child}", above | {itself}
+                )
 
 
 def _is_in(path: str, directory: str) -> bool:
@@ -325,6 +361,9 @@ def _can_reach(pattern: str, path: str) -> bool:
 def _require_file(name: str, place: Place) -> None:
     if isinstance(place, Path):
         if not stat.S_ISREG(place.stat().st_mode):
-            raise Unusable(f"{name} is neither a file nor a directory", "name what can be read from beginning to end")
+            raise Unusable(
+                f"{name} is neither a file nor a directory",
+                "name what can be read from beginning to end",
+            )
         if not os.access(place, os.R_OK):
             raise Unusable(f"{name} may not be read", f"chmod u+r {place}")

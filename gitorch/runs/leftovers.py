@@ -51,7 +51,9 @@ def remove(site: Site, leftover: Leftover) -> bool:
     # Under the lock: a run that is queued again has its directory made anew only when that was committed.
     with site.results.changing() as branch:
         record = read_record(branch, leftover.run)
-        if (record is not None and record.status in LIVE) or site.queue.run(leftover.run) is not None:
+        if (record is not None and record.status in LIVE) or site.queue.run(
+            leftover.run
+        ) is not None:
             return False
         _throw_away(site, leftover.path, site.directory(leftover.run).tree)
     return True
@@ -117,8 +119,12 @@ def _directories(place: Path) -> list[Path]:
 
 def _throw_away(site: Site, path: Path, tree: Path) -> None:
     """Move `path` to the trash, with the worktree `tree` that it is or holds."""
-    with suppress(Refused):  # a run has left something else in its place: what lies in the workspace is gitorch's
+    with suppress(
+        Refused
+    ):  # a run has left something else in its place: what lies in the workspace is gitorch's
         worktrees.discard(site.repository, tree)
     with suppress(FileNotFoundError):
-        path.chmod(path.stat().st_mode | 0o700)  # a directory that may not be written cannot be moved either
+        path.chmod(
+            path.stat().st_mode | 0o700
+        )  # a directory that may not be written cannot be moved either
         path.rename(trash(site.repository) / f"{path.name}.{secrets.token_hex(6)}")

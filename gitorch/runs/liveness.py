@@ -58,4 +58,6 @@ def process_start(pid: int) -> str:
 
 def living(state: Path, workers: Iterable[Worker]) -> frozenset[str]:
     """The ids of those workers that are alive. For readers: takes nothing over and makes no file."""
-    return frozenset(worker.id for worker in workers if is_held(WorkerLocks.of(state, worker.id).alive))
+    return frozenset(
+        worker.id for worker in workers if is_held(WorkerLocks.of(state, worker.id).alive)
+    )

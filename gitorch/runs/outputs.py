@@ -61,7 +61,9 @@ def find(site: Site, run: RunDirectory, spec: RunSpec, task: TaskSpec) -> FoundO
     for name, path in _files(run, task.outputs, spec.link, but_output=replaced):
         if name in files:
             own = name.removeprefix(WORKTREE)
-            notes.append(f"{name} of the output directory is not kept: {own} of the worktree has its name")
+            notes.append(
+                f"{name} of the output directory is not kept: {own} of the worktree has its name"
+            )
         files[name] = path
     for name, path in files.items():
         try:
@@ -70,25 +72,38 @@ def find(site: Site, run: RunDirectory, spec: RunSpec, task: TaskSpec) -> FoundO
             if known is None or known.fingerprint != fingerprint:
                 left_out = before.left_out.get(name)
                 if left_out is None or left_out.fingerprint != fingerprint:
-                    left_out = None if known and known.may_be(fingerprint) else leaves_out(name, fingerprint)
+                    left_out = (
+                        None
+                        if known and known.may_be(fingerprint)
+                        else leaves_out(name, fingerprint)
+                    )
                 if left_out:
                     seen.left_out[name] = left_out
                     continue
                 new[name] = artifacts.store(site.repository, path, large=site.large_file)
-                known = _Seen(fingerprint, _output(name, new[name], known.output if known else None, task.id))
+                known = _Seen(
+                    fingerprint, _output(name, new[name], known.output if known else None, task.id)
+                )
         except (OSError, Unkeepable) as error:
             notes.append(f"{name} is not kept: {error}")
             continue
         outputs.append(known.output)
         seen.kept[name] = known
     if run.tree.exists():
-        for name in [name for name in before.kept if name.startswith(WORKTREE) and not _is_taken(name, task)]:
+        for name in [
+            name for name in before.kept if name.startswith(WORKTREE) and not _is_taken(name, task)
+        ]:
             seen.kept[name] = before.kept[name]
             outputs.append(before.kept[name].output)
     if any(seen) or any(before):
         _save(run, seen)
     outputs += _out_of_sight(site, run)
-    return FoundOutputs(outputs=tuple(outputs), new=new, notes=tuple(notes), discarded=_discarded(seen.left_out, task))
+    return FoundOutputs(
+        outputs=tuple(outputs),
+        new=new,
+        notes=tuple(notes),
+        discarded=_discarded(seen.left_out, task),
+    )
 
 
 def _leaving_out(spec: RunSpec, task: TaskSpec) -> Callable[[str, Fingerprint], _LeftOut | None]:
@@ -116,7 +131,8 @@ def _discarded(left_out: Mapping[str, _LeftOut], task: TaskSpec) -> tuple[Discar
         if file.task == task.id:
             by_glob.setdefault(file.glob, []).append(file.size)
     return tuple(
-        Discarded(glob=glob, files=len(sizes), size=sum(sizes), task=task.id) for glob, sizes in by_glob.items()
+        Discarded(glob=glob, files=len(sizes), size=sum(sizes), task=task.id)
+        for glob, sizes in by_glob.items()
     )
 
 
@@ -178,25 +194,35 @@ def take_over(site: Site, run: RunDirectory, record: Record, task: str) -> None:
 def _take_over(site: Site, run: RunDirectory, record: Record, task: str) -> None:
     cache, seen = record.task(task).cache, _load(run)
     before = {name for name, known in seen.kept.items() if known.output.task == task}
-    for name in {*before, *(cache.removed if cache else ())} - {output.path for output in record.outputs}:
+    for name in {*before, *(cache.removed if cache else ())} - {
+        output.path for output in record.outputs
+    }:
         delete(_place(run, name))
         seen.kept.pop(name, None)
     parts = {False: run.output, True: run.tree}
     wanted = [
         output
         for output in record.outputs
-        if output.task == task and parts[_is_of_tree(output)].is_dir() and not _is_as_seen(run, seen, output)
+        if output.task == task
+        and parts[_is_of_tree(output)].is_dir()
+        and not _is_as_seen(run, seen, output)
     ]
     for output in wanted:
         _make_room(parts[_is_of_tree(output)], _place(run, output.path))
     for of_tree, directory in parts.items():
-        _restore(site, run, [output for output in wanted if _is_of_tree(output) is of_tree], directory)
+        _restore(
+            site, run, [output for output in wanted if _is_of_tree(output) is of_tree], directory
+        )
     _remember(run, seen, wanted)
 
 
 def _make_room(top: Path, place: Path) -> None:
     """Remove what is at `place`, and what is no directory on the way to it."""
-    way = [directory for directory in place.parents if directory != top and directory.is_relative_to(top)]
+    way = [
+        directory
+        for directory in place.parents
+        if directory != top and directory.is_relative_to(top)
+    ]
     for directory in reversed(way):
         if directory.is_symlink() or directory.is_file():
             directory.unlink()
@@ -219,7 +245,12 @@ def refill(site: Site, run: RunDirectory) -> None:
 
 def _refill(site: Site, run: RunDirectory) -> None:
     kept = [output for output in _recorded(site, run) if not _is_of_tree(output)]
-    _restore(site, run, [output for output in kept if _is_emptied(run.output / output.path, output)], run.output)
+    _restore(
+        site,
+        run,
+        [output for output in kept if _is_emptied(run.output / output.path, output)],
+        run.output,
+    )
 
 
 def _recalled(outputs: Iterable[Output]) -> dict[str, _Seen]:
@@ -229,12 +260,16 @@ def _recalled(outputs: Iterable[Output]) -> dict[str, _Seen]:
 
 def _remember(run: RunDirectory, seen: _Memory, outputs: Iterable[Output]) -> None:
     """These were just written as they were kept."""
-    there = {output.path: _Seen(_fingerprint(_place(run, output.path)), output) for output in outputs}
+    there = {
+        output.path: _Seen(_fingerprint(_place(run, output.path)), output) for output in outputs
+    }
     _save(run, _Memory(seen.kept | there, seen.left_out))
 
 
 def _place(run: RunDirectory, name: str) -> Path:
-    return run.tree / name.removeprefix(WORKTREE) if name.startswith(WORKTREE) else run.output / name
+    return (
+        run.tree / name.removeprefix(WORKTREE) if name.startswith(WORKTREE) else run.output / name
+    )
 
 
 def _recorded(site: Site, run: RunDirectory) -> Sequence[Output]:
@@ -243,10 +278,19 @@ def _recorded(site: Site, run: RunDirectory) -> Sequence[Output]:
 
 
 def _restore(site: Site, run: RunDirectory, outputs: Sequence[Output], directory: Path) -> None:
-    names = [f"{run_path(run.path.name)}/outputs/{artifacts.stored_name(output.path)}" for output in outputs]
+    names = [
+        f"{run_path(run.path.name)}/outputs/{artifacts.stored_name(output.path)}"
+        for output in outputs
+    ]
     for output, data in zip(outputs, site.results.read_all(names), strict=True):
-        place = replace(output, path=output.path.removeprefix(WORKTREE)) if directory == run.tree else output
-        if not os.path.lexists(directory / place.path) or _is_emptied(directory / place.path, place):
+        place = (
+            replace(output, path=output.path.removeprefix(WORKTREE))
+            if directory == run.tree
+            else output
+        )
+        if not os.path.lexists(directory / place.path) or _is_emptied(
+            directory / place.path, place
+        ):
             artifacts.restore(site.repository, place, data, directory)
 
 
@@ -261,7 +305,9 @@ def _out_of_sight(site: Site, run: RunDirectory) -> list[Output]:
     if output_is_there and tree_is_there:
         return []
     return [
-        output for output in _recorded(site, run) if not (tree_is_there if _is_of_tree(output) else output_is_there)
+        output
+        for output in _recorded(site, run)
+        if not (tree_is_there if _is_of_tree(output) else output_is_there)
     ]
 
 
@@ -305,7 +351,10 @@ _SEEN = "seen.json"
 def _load(run: RunDirectory) -> _Memory:
     try:
         value = json.loads((run.path / _SEEN).read_bytes())
-        kept = {name: _Seen(known, Output.from_json(output)) for name, (known, output) in value["kept"].items()}
+        kept = {
+            name: _Seen(known, Output.from_json(output))
+            for name, (known, output) in value["kept"].items()
+        }
         return _Memory(kept, {name: _LeftOut(*known) for name, known in value["left_out"].items()})
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return _Memory({}, {})  # read once more what was read already: slower, never wrong
@@ -325,7 +374,14 @@ def _fingerprint(path: Path) -> Fingerprint:
 
 def _output(name: str, stored: Stored, before: Output | None, task: str) -> Output:
     """What is kept of a file: the task's, unless it was the same before."""
-    found = Output(path=name, size=stored.size, sha256=stored.sha256, stored=stored.kind, task=task, mode=stored.mode)
+    found = Output(
+        path=name,
+        size=stored.size,
+        sha256=stored.sha256,
+        stored=stored.kind,
+        task=task,
+        mode=stored.mode,
+    )
     return before if before is not None and replace(before, task=task) == found else found
 
 
@@ -351,7 +407,9 @@ def _files(
 
     def is_ours(name: str) -> bool:
         """Not git's own, nor what is linked, which is the user's."""
-        return ".git" not in Path(name).parts and not any(Path(name).is_relative_to(linked) for linked in link)
+        return ".git" not in Path(name).parts and not any(
+            Path(name).is_relative_to(linked) for linked in link
+        )
 
     matched: dict[str, Path] = {}
     for pattern in globs:
@@ -359,7 +417,9 @@ def _files(
             path = run.tree / name
             if path.is_dir() and not path.is_symlink():
                 inside = _below(path, "" if name == "." else f"{name}/")
-                matched |= {below: file for below, file in inside if ".git" not in Path(below).parts}
+                matched |= {
+                    below: file for below, file in inside if ".git" not in Path(below).parts
+                }
             else:
                 matched[name] = path
     for name in sorted(matched):
@@ -373,7 +433,10 @@ def _below(directory: Path, prefix: str) -> Iterator[tuple[str, Path]]:
     except FileNotFoundError:
         return
     except OSError:
-        yield prefix.rstrip("/") or directory.name, directory  # cannot be kept, and will be said to be
+        yield (
+            prefix.rstrip("/") or directory.name,
+            directory,
+        )  # cannot be kept, and will be said to be
         return
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):

@@ -33,7 +33,9 @@ def trailers(records: Iterable[Record], status: str | None = None) -> list[tuple
     ]
 
 
-def queue_records(site: Site, records: Sequence[Record], files: Sequence[Mapping[str, bytes]], subject: str) -> None:
+def queue_records(
+    site: Site, records: Sequence[Record], files: Sequence[Mapping[str, bytes]], subject: str
+) -> None:
     """Commit new records with the files of their configs, then queue them; their pins are kept before anything names
     them.
     """

@@ -47,7 +47,9 @@ class Reuser:
         self._catalog = Catalog(site)
         self._takes = takes
         self._sources: dict[str, CacheSource] = {}  # where results were found last, by key
-        self._intact: set[tuple[bytes, str]] = set()  # blobs, and the SHA-256 that the files had which they stand for
+        self._intact: set[tuple[bytes, str]] = (
+            set()
+        )  # blobs, and the SHA-256 that the files had which they stand for
 
     def settle(self, attempt: ClaimedAttempt) -> ClaimedAttempt | Reused | None:
         """What is to be done about a claimed task: to run it, to reuse results; None: nothing, it was given back."""
@@ -68,12 +70,16 @@ class Reuser:
             return found
         if not queue.compute(claim, depends.key):
             return None
-        newer = self._site.results.look()  # whoever computed it may have committed it before it was our turn
+        newer = (
+            self._site.results.look()
+        )  # whoever computed it may have committed it before it was our turn
         if newer and newer.tip != look.tip and (found := self._find(newer, attempt, depends)):
             return found
         return replace(attempt, claim=replace(claim, key=depends.key))
 
-    def _find(self, look: BranchView, attempt: ClaimedAttempt, depends: Dependencies) -> Reused | None:
+    def _find(
+        self, look: BranchView, attempt: ClaimedAttempt, depends: Dependencies
+    ) -> Reused | None:
         """Results that are all still there; whatever is wrong with some, others are looked at."""
         known = self._sources.get(depends.key)
         if known and (found := self._reused(look, known, attempt, depends)):
@@ -84,22 +90,39 @@ class Reuser:
                 return found
         return None
 
-    def _reused(self, look: BranchView, source: CacheSource, attempt: ClaimedAttempt, depends: Dependencies) -> Reused | None:
+    def _reused(
+        self, look: BranchView, source: CacheSource, attempt: ClaimedAttempt, depends: Dependencies
+    ) -> Reused | None:
         try:
             return self._taken(look, source, attempt, depends)
-        except (GitorchError, OSError, ValueError, KeyError):  # somebody else's record may be of any shape
+        except (
+            GitorchError,
+            OSError,
+            ValueError,
+            KeyError,
+        ):  # somebody else's record may be of any shape
             return None
 
-    def _taken(self, look: BranchView, source: CacheSource, attempt: ClaimedAttempt, depends: Dependencies) -> Reused | None:
+    def _taken(
+        self, look: BranchView, source: CacheSource, attempt: ClaimedAttempt, depends: Dependencies
+    ) -> Reused | None:
         record = _record(look, source.run)
         task = record.task(source.task) if record else None
-        if not (record and task and task.cache and task.status is Status.COMPLETE and task.cache.key == depends.key):
+        if not (
+            record
+            and task
+            and task.cache
+            and task.status is Status.COMPLETE
+            and task.cache.key == depends.key
+        ):
             return None
         outputs = outputs_of(record, task.id)
         if digest_of(outputs) != task.cache.produced:  # a later task has changed some of them
             return None
         files = {
-            output.path: look.entry(f"{run_path(source.run)}/outputs/{artifacts.stored_name(output.path)}")
+            output.path: look.entry(
+                f"{run_path(source.run)}/outputs/{artifacts.stored_name(output.path)}"
+            )
             for output in outputs
         }
         if not all(self._is_intact(look, output, files[output.path]) for output in outputs):
@@ -122,13 +145,19 @@ class Reuser:
                 source=task.cache.source or source,
             ),
         )
-        return Reused(attempt=attempt, reuse=reuse, files={path: entry for path, entry in files.items() if entry})
+        return Reused(
+            attempt=attempt,
+            reuse=reuse,
+            files={path: entry for path, entry in files.items() if entry},
+        )
 
     def _is_intact(self, look: BranchView, output: Output, entry: TreeEntry | None) -> bool:
         if entry is None:
             return False
         known = entry.oid, output.sha256
-        if known not in self._intact and artifacts.is_intact(self._site.repository, output, look.read(entry.oid)):
+        if known not in self._intact and artifacts.is_intact(
+            self._site.repository, output, look.read(entry.oid)
+        ):
             self._intact.add(known)
         return known in self._intact
 
@@ -142,7 +171,9 @@ def depends_on(site: Site, record: Record, attempt: ClaimedAttempt) -> Dependenc
     return dependencies(record, task, code)
 
 
-def entry_of(site: Site, before: Record, attempt: ClaimedAttempt, collected: AttemptResult) -> CacheEntry | None:
+def entry_of(
+    site: Site, before: Record, attempt: ClaimedAttempt, collected: AttemptResult
+) -> CacheEntry | None:
     """Under what key the results of an ended attempt can be reused; `before` is the record without it.
 
     None where they cannot be: what they depend on has changed meanwhile, something could not be kept, an attempt before
@@ -164,7 +195,9 @@ def entry_of(site: Site, before: Record, attempt: ClaimedAttempt, collected: Att
         before=depends.before,
         produced=digest_of(output for output in collected.outputs if output.task == claim.task),
         removed=tuple(
-            output.path for output in before.outputs if output.path not in there and output.task != claim.task
+            output.path
+            for output in before.outputs
+            if output.path not in there and output.task != claim.task
         ),
     )
 
@@ -182,13 +215,17 @@ def _record(look: BranchView | None, run: str) -> Record | None:
     return Record.from_json(found) if found else None
 
 
-def _ran_beside(site: Site, before: Record, attempt: ClaimedAttempt, collected: AttemptResult) -> bool:
+def _ran_beside(
+    site: Site, before: Record, attempt: ClaimedAttempt, collected: AttemptResult
+) -> bool:
     """Whether another task of the run was at work at the same time."""
     beside = {other.id for other in before.spec.beside(attempt.task)}
     if not beside:
         return False
     began, ended = collected.attempt.started, collected.attempt.ended
-    return any(claim.task in beside for claim, _ in site.queue.running_in(attempt.claim.run)) or any(
+    return any(
+        claim.task in beside for claim, _ in site.queue.running_in(attempt.claim.run)
+    ) or any(
         other.started < ended and began < other.ended
         for task in before.tasks
         if task.id in beside

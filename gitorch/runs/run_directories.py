@@ -30,7 +30,9 @@ def materialise(site: Site, run: str, wanted: Payload) -> None:
     """A worktree that has been lost since the run was begun is left to the attempt, which knows what was in it."""
     directory = site.directory(run)
     if not (directory.log.exists() or worktrees.is_present(site.repository, directory.tree)):
-        worktrees.materialise(site.repository, wanted.pin.commit, directory.tree, link=wanted.spec.link)
+        worktrees.materialise(
+            site.repository, wanted.pin.commit, directory.tree, link=wanted.spec.link
+        )
 
 
 def clear_away(site: Site, run: str, *, keep_files: bool = False) -> None:

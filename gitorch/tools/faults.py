@@ -23,7 +23,9 @@ def _count(wish: str) -> None:
     descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         os.write(descriptor, b".")
-        if os.lseek(descriptor, 0, os.SEEK_CUR) == int(last):  # where our own byte ends, whoever else writes
+        if os.lseek(descriptor, 0, os.SEEK_CUR) == int(
+            last
+        ):  # where our own byte ends, whoever else writes
             os.kill(os.getpid(), signal.SIGKILL)
     finally:
         os.close(descriptor)

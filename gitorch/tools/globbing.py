@@ -9,7 +9,9 @@ from pathlib import Path
 from gitorch.model.text.globs import is_glob, matcher
 
 
-def named(root: Path, pattern: str, *, enters: Callable[[str], bool] = lambda path: True) -> Iterator[str]:
+def named(
+    root: Path, pattern: str, *, enters: Callable[[str], bool] = lambda path: True
+) -> Iterator[str]:
     """What the glob itself names below `root`, files and directories, relative to it; some twice where it has two `**`.
 
     Links are followed where the glob leads through them, `**` follows none. Directories that cannot be listed have
@@ -25,7 +27,11 @@ def _named(root: Path, at: str, names: list[str], enters: Callable[[str], bool])
             yield at or "."
             return
         yield from _named(root, at, rest, enters)
-        found = [(child.name, names) for child in _listed(root / at) if child.is_dir(follow_symlinks=False)]
+        found = [
+            (child.name, names)
+            for child in _listed(root / at)
+            if child.is_dir(follow_symlinks=False)
+        ]
     elif is_glob(name):
         fits = matcher(name).fullmatch
         found = [(child.name, rest) for child in _listed(root / at) if fits(child.name)]

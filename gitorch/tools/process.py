@@ -37,7 +37,9 @@ class Process(NamedTuple):
 
 def table() -> list[Process]:
     """All processes. It is not read at one moment: some are gone, some are missing, some have another parent by now."""
-    return [found for name in os.listdir("/proc") if name.isdecimal() and (found := _read(int(name)))]
+    return [
+        found for name in os.listdir("/proc") if name.isdecimal() and (found := _read(int(name)))
+    ]
 
 
 def process_of(pid: int) -> Process | None:
@@ -54,7 +56,11 @@ def _read(pid: int) -> Process | None:
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             fields = file.read().rpartition(b")")[2].split()
-    except (FileNotFoundError, ProcessLookupError, PermissionError):  # the last with /proc mounted hidepid=1
+    except (
+        FileNotFoundError,
+        ProcessLookupError,
+        PermissionError,
+    ):  # the last with /proc mounted hidepid=1
         return None
     has_ended = fields[0] == b"X" or (fields[0] == b"Z" and int(fields[17]) <= 1)
     return Process(pid, int(fields[19]), int(fields[1]), int(fields[2]), has_ended)
@@ -65,7 +71,9 @@ def descendants(ancestor: int) -> list[Process]:
     return with_descendants(table(), [ancestor], include=False)
 
 
-def with_descendants(processes: Collection[Process], roots: Iterable[int], *, include: bool = True) -> list[Process]:
+def with_descendants(
+    processes: Collection[Process], roots: Iterable[int], *, include: bool = True
+) -> list[Process]:
     """Those of `processes` that descend from `roots`, and these as well if `include`.
 
     Those that have ended are among them, and lead to others: they may have been parents when their children were read.
@@ -102,7 +110,9 @@ def send(process: Process, number: int) -> bool:
     return True
 
 
-def end(find: Callable[[], Iterable[Process]], grace_s: float, *, by_group: bool = False) -> list[Process]:
+def end(
+    find: Callable[[], Iterable[Process]], grace_s: float, *, by_group: bool = False
+) -> list[Process]:
     """Ask all that `find` finds to end, make them after `grace_s` seconds, until it finds nothing.
 
     `by_group`: their process groups are made to end as well, for what forks faster than it can be found. Gives those

@@ -25,8 +25,6 @@ from gitorch.worker.surroundings import Surroundings
 TASK_PROGRAM = Path(runner.__file__).with_name("task.py")
 
 
-
-
 def is_at_hand(site: Site, attempt: ClaimedAttempt) -> bool:
     """Whether all that `prepare` has to do is to write a small file or two: the run begins, its worktree is there."""
     payload, task = attempt.payload, attempt.task
@@ -44,10 +42,16 @@ def prepare(site: Site, attempt: ClaimedAttempt, surroundings: Surroundings) -> 
     interpreter = surroundings.interpreter(attempt.payload.interpreter, spec.python)
     require_unchanged(site, attempt.payload, attempt.task)
     _bring_to_pin(site, attempt)
-    for place in (run.log, directory.path.parent, directory.path):  # each at once: `parents` tries the last one first
+    for place in (
+        run.log,
+        directory.path.parent,
+        directory.path,
+    ):  # each at once: `parents` tries the last one first
         place.mkdir(exist_ok=True)
     config = task_config(spec, attempt.task, str(run.output))
-    directory.config.write_bytes(json.dumps(config, ensure_ascii=False).encode())  # read by nobody but the attempt
+    directory.config.write_bytes(
+        json.dumps(config, ensure_ascii=False).encode()
+    )  # read by nobody but the attempt
     return Order(
         token=attempt.claim.token,
         directory=directory.path,
@@ -75,7 +79,9 @@ def prepare(site: Site, attempt: ClaimedAttempt, surroundings: Surroundings) -> 
 
 
 def _gpus(attempt: ClaimedAttempt) -> dict[str, str]:
-    return {} if attempt.gpus is None else {"CUDA_VISIBLE_DEVICES": ",".join(map(str, attempt.gpus))}
+    return (
+        {} if attempt.gpus is None else {"CUDA_VISIBLE_DEVICES": ",".join(map(str, attempt.gpus))}
+    )
 
 
 def _bring_to_pin(site: Site, attempt: ClaimedAttempt) -> None:
@@ -126,14 +132,25 @@ def _is_begun(site: Site, attempt: ClaimedAttempt) -> bool:
         return False
     queued = site.queue.run(attempt.claim.run)
     unfinished = queued.tasks if queued else ()
-    return len(unfinished) < len(attempt.payload.spec.tasks) or sum(task.attempts for task in unfinished) > 1
+    return (
+        len(unfinished) < len(attempt.payload.spec.tasks)
+        or sum(task.attempts for task in unfinished) > 1
+    )
 
 
-def _argv(attempt: ClaimedAttempt, interpreter: Interpreter, config: Mapping[str, Any]) -> tuple[str, ...]:
+def _argv(
+    attempt: ClaimedAttempt, interpreter: Interpreter, config: Mapping[str, Any]
+) -> tuple[str, ...]:
     match attempt.task:
         case TaskSpec(method=str(method)):
             tasks = attempt.run.tree / attempt.payload.spec.path_to_tasks
-            return (interpreter.executable, str(TASK_PROGRAM), str(tasks), method, str(attempt.directory.result))
+            return (
+                interpreter.executable,
+                str(TASK_PROGRAM),
+                str(tasks),
+                method,
+                str(attempt.directory.result),
+            )
         case TaskSpec(command=str(command)):
             return ("sh", "-c", fill(command, config))
         case TaskSpec(command=tuple(words)):

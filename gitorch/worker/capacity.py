@@ -30,9 +30,15 @@ def of_machine(repository: Repository) -> Resources:
     """What there is, or what `gitorch.cpus`, `gitorch.gpus` and `gitorch.memory` say there is. Raises UsageError."""
     memory = repository.config("memory")
     try:
-        memory_bytes = parse_size(memory) if memory else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        memory_bytes = (
+            parse_size(memory)
+            if memory
+            else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        )
     except ValueError as error:
-        raise UsageError(f"gitorch.memory: {memory!r} {error}", hint="git config gitorch.memory 16GiB") from None
+        raise UsageError(
+            f"gitorch.memory: {memory!r} {error}", hint="git config gitorch.memory 16GiB"
+        ) from None
     return Resources(
         cpus=float(repository.config_int("cpus", len(os.sched_getaffinity(0)))),
         gpus=repository.config_int("gpus", _count_gpus()),
@@ -44,7 +50,9 @@ class Ledger(Struct):
     """The open ledger, locked: what is free can be taken before anybody else looks."""
 
     total: Resources
-    entries: dict[str, dict[str, Any]]  # by token: amounts, the GPUs' indices, and the lock of its holder's processes
+    entries: dict[
+        str, dict[str, Any]
+    ]  # by token: amounts, the GPUs' indices, and the lock of its holder's processes
 
     @property
     def free(self) -> Resources:
@@ -52,7 +60,9 @@ class Ledger(Struct):
         return Resources(
             cpus=max(0.0, self.total.cpus - sum(entry["cpus"] for entry in taken)),
             gpus=len(self._free_gpus()),
-            memory_bytes=max(0, self.total.memory_bytes - sum(entry["memory_bytes"] for entry in taken)),
+            memory_bytes=max(
+                0, self.total.memory_bytes - sum(entry["memory_bytes"] for entry in taken)
+            ),
         )
 
     def take(self, token: str, wanted: Resources, *, holder: Path) -> tuple[int, ...] | None:
@@ -84,7 +94,10 @@ def opened(repository: Repository, total: Resources) -> Iterator[Ledger]:
         path = directory / "taken.json"
         before = _read(path)
         ledger = Ledger(
-            total=total, entries={token: entry for token, entry in before.items() if is_held(Path(entry["holder"]))}
+            total=total,
+            entries={
+                token: entry for token, entry in before.items() if is_held(Path(entry["holder"]))
+            },
         )
         yield ledger
         if ledger.entries != before:
@@ -98,8 +111,15 @@ def _directory(repository: Repository) -> Path:
     path = Path(repository.config("ledgerDir") or f"/tmp/gitorch-{os.getuid()}")  # noqa: S108  checked below
     path.mkdir(mode=0o700, exist_ok=True)
     status = path.lstat()
-    if not path.is_dir() or path.is_symlink() or status.st_uid != os.getuid() or status.st_mode & 0o077:
-        raise Refused(f"{path} is not a directory of yours alone", hint=f"see whose it is: ls -ld {path}")
+    if (
+        not path.is_dir()
+        or path.is_symlink()
+        or status.st_uid != os.getuid()
+        or status.st_mode & 0o077
+    ):
+        raise Refused(
+            f"{path} is not a directory of yours alone", hint=f"see whose it is: ls -ld {path}"
+        )
     return path
 
 
@@ -117,7 +137,9 @@ def _count_gpus() -> int:
     if program is None:
         return 0
     try:
-        answer = subprocess.run([program, "--list-gpus"], capture_output=True, timeout=10, check=True)
+        answer = subprocess.run(
+            [program, "--list-gpus"], capture_output=True, timeout=10, check=True
+        )
     except (OSError, subprocess.SubprocessError):
         return 0
     return len(answer.stdout.splitlines())

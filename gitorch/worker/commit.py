@@ -33,7 +33,9 @@ from gitorch.worker.gather import AttemptFiles
 _RULES = ".gitattributes"
 
 
-def commit(site: Site, batch: Sequence[AttemptFiles | Reused], *, by: str) -> list[AttemptEnded | TaskReused]:
+def commit(
+    site: Site, batch: Sequence[AttemptFiles | Reused], *, by: str
+) -> list[AttemptEnded | TaskReused]:
     """Commit these attempts and reused results together, then tell the queue; gives what is to be announced.
 
     An attempt that is no longer its task's current one, or whose run is gone, leaves no trace.
@@ -48,7 +50,9 @@ def commit(site: Site, batch: Sequence[AttemptFiles | Reused], *, by: str) -> li
     if not current:
         return []
     with site.results.changing() as change:
-        recorded = [(ending, record) for ending in current if (record := _put(site, change, ending, by=by))]
+        recorded = [
+            (ending, record) for ending in current if (record := _put(site, change, ending, by=by))
+        ]
         if not recorded:
             return []
         before = change.tip
@@ -59,14 +63,16 @@ def commit(site: Site, batch: Sequence[AttemptFiles | Reused], *, by: str) -> li
     ends = [_end(ending, record) for ending, record in recorded]
     accepted = {end.token for end in site.queue.finish(ends, tip=(before, after))}
     maybe_repack(site.repository)
-    return [_announcement(ending, record) for ending, record in recorded if ending.attempt.claim.token in accepted]
+    return [
+        _announcement(ending, record)
+        for ending, record in recorded
+        if ending.attempt.claim.token in accepted
+    ]
 
 
-
-
-
-
-def _put(site: Site, change: BranchEdit, ending: AttemptFiles | Reused, *, by: str) -> Record | None:
+def _put(
+    site: Site, change: BranchEdit, ending: AttemptFiles | Reused, *, by: str
+) -> Record | None:
     """Put all that the task has now; gives the run's new record, None if the run is gone."""
     before = read_record(change, ending.attempt.claim.run)
     if before is None:
@@ -77,7 +83,9 @@ def _put(site: Site, change: BranchEdit, ending: AttemptFiles | Reused, *, by: s
     else:
         entry = entry_of(site, before, ending.attempt, ending.collected)
         record = after_attempt(before, replace(ending.collected, cache=entry), by=by)
-        directory = f"{run_path(record.id)}/tasks/{ending.collected.task}/{ending.collected.attempt.number}"
+        directory = (
+            f"{run_path(record.id)}/tasks/{ending.collected.task}/{ending.collected.attempt.number}"
+        )
         for name, content in ending.files.items():
             change.put(f"{directory}/{name}", content)
         _put_rules(change, directory, _large(ending.files))
@@ -86,13 +94,19 @@ def _put(site: Site, change: BranchEdit, ending: AttemptFiles | Reused, *, by: s
     return record
 
 
-def _put_outputs(change: BranchEdit, before: Record, record: Record, new: Mapping[str, Stored | TreeEntry]) -> None:
+def _put_outputs(
+    change: BranchEdit, before: Record, record: Record, new: Mapping[str, Stored | TreeEntry]
+) -> None:
     base = run_path(record.id)
-    for path in {output.path for output in before.outputs} - {output.path for output in record.outputs}:
+    for path in {output.path for output in before.outputs} - {
+        output.path for output in record.outputs
+    }:
         change.remove(f"{base}/{_output(path)}")
     for path, content in new.items():
         change.put(f"{base}/{_output(path)}", content)
-    _put_rules(change, base, [_output(output.path) for output in record.outputs if output.stored == "lfs"])
+    _put_rules(
+        change, base, [_output(output.path) for output in record.outputs if output.stored == "lfs"]
+    )
 
 
 def _output(path: str) -> str:
@@ -100,7 +114,11 @@ def _output(path: str) -> str:
 
 
 def _large(files: Mapping[str, bytes | Stored]) -> list[str]:
-    return [name for name, content in files.items() if isinstance(content, Stored) and content.kind == "lfs"]
+    return [
+        name
+        for name, content in files.items()
+        if isinstance(content, Stored) and content.kind == "lfs"
+    ]
 
 
 def _put_rules(change: BranchEdit, directory: str, large: Sequence[str]) -> None:
@@ -118,7 +136,9 @@ def _end(ending: AttemptFiles | Reused, record: Record) -> AttemptEnd:
     task = record.task(claim.task)
     if isinstance(ending, Reused):
         done = Outcome(kind=Kind.SUCCEEDED)
-        return AttemptEnd(run=claim.run, task=claim.task, token=claim.token, status=task.status, outcome=done)
+        return AttemptEnd(
+            run=claim.run, task=claim.task, token=claim.token, status=task.status, outcome=done
+        )
     last = task.attempts[-1]
     follows = ending.follows
     ended = datetime.now(UTC)
@@ -130,7 +150,9 @@ def _end(ending: AttemptFiles | Reused, record: Record) -> AttemptEnd:
         outcome=last.outcome,
         retries=follows.retries,
         losses=follows.losses,
-        not_before=stamp(ended + timedelta(seconds=follows.backoff_s)) if follows.backoff_s else None,
+        not_before=stamp(ended + timedelta(seconds=follows.backoff_s))
+        if follows.backoff_s
+        else None,
         ended=stamp(ended),
     )
 
@@ -161,7 +183,11 @@ def _announcement(ending: AttemptFiles | Reused, record: Record) -> AttemptEnded
     task = record.task(ending.attempt.claim.task)
     if isinstance(ending, Reused):
         return TaskReused(
-            run=record.id, label=record.label, task=task.id, source=_source(task), run_status=record.status
+            run=record.id,
+            label=record.label,
+            task=task.id,
+            source=_source(task),
+            run_status=record.status,
         )
     attempt = task.attempts[-1]
     return AttemptEnded(

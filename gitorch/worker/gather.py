@@ -38,7 +38,9 @@ from gitorch.worker.surroundings import Surroundings
 TAIL_LINES = 20
 _LONGEST_TAIL_LINE = 2000
 _TAIL_BYTES = 64 << 10
-_OF_THE_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE})
+_OF_THE_DISK = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
+)
 _CHUNK = 1 << 20
 _LARGEST_JSON = 16 << 20
 # The last line of a traceback entry: `  File "/…/Tasks.py", line 12, in run`.
@@ -63,7 +65,9 @@ class _Log(NamedTuple):
     location: str | None
 
 
-def gather(site: Site, attempt: ClaimedAttempt, ended: Ended, surroundings: Surroundings) -> AttemptFiles:
+def gather(
+    site: Site, attempt: ClaimedAttempt, ended: Ended, surroundings: Surroundings
+) -> AttemptFiles:
     """Read what the attempt wrote. Whatever of it cannot be kept is said in the attempt's notes.
 
     An attempt that left its place in a state that nobody foresaw is an error of its own, and no other's. Raises
@@ -107,7 +111,12 @@ def _ungathered(attempt: ClaimedAttempt, ended: Ended, error: Exception) -> Atte
 
 
 def _kept_attempt(
-    attempt: ClaimedAttempt, ended: Ended, outcome: Outcome, *, modified: tuple[str, ...] = (), notes: tuple[str, ...] = ()
+    attempt: ClaimedAttempt,
+    ended: Ended,
+    outcome: Outcome,
+    *,
+    modified: tuple[str, ...] = (),
+    notes: tuple[str, ...] = (),
 ) -> record.Attempt:
     return record.Attempt(
         number=attempt.claim.number,
@@ -124,7 +133,9 @@ def _kept_attempt(
     )
 
 
-def _gather(site: Site, attempt: ClaimedAttempt, ended: Ended, surroundings: Surroundings) -> AttemptFiles:
+def _gather(
+    site: Site, attempt: ClaimedAttempt, ended: Ended, surroundings: Surroundings
+) -> AttemptFiles:
     directory, task = attempt.directory, attempt.task
     kept_log = _log(site, attempt, ended.outcome, surroundings.secrets)
     modified, unknown = _modified(site, attempt, ended.outcome)
@@ -161,7 +172,9 @@ def _gather(site: Site, attempt: ClaimedAttempt, ended: Ended, surroundings: Sur
     )
     files: dict[str, bytes | Stored] = {"log.txt": kept_log.content}
     if directory.events.is_file():
-        files["events.jsonl"] = artifacts.store(site.repository, directory.events, large=site.large_file)
+        files["events.jsonl"] = artifacts.store(
+            site.repository, directory.events, large=site.large_file
+        )
     if modified.diff:
         files["changes.diff"] = modified.diff
     files["attempt.json"] = render_json(
@@ -178,7 +191,9 @@ def _gather(site: Site, attempt: ClaimedAttempt, ended: Ended, surroundings: Sur
     )
 
 
-def _modified(site: Site, attempt: ClaimedAttempt, outcome: Outcome) -> tuple[Modified, tuple[str, ...]]:
+def _modified(
+    site: Site, attempt: ClaimedAttempt, outcome: Outcome
+) -> tuple[Modified, tuple[str, ...]]:
     """What was done to tracked files; where it cannot be told, as of a worktree that a run has removed, why."""
     if outcome.kind is Kind.COULD_NOT_START:
         return UNMODIFIED, ()
@@ -210,9 +225,15 @@ def _log(site: Site, attempt: ClaimedAttempt, outcome: Outcome, secrets: tuple[b
     except (OSError, Unkeepable) as error:
         return _Log(f"gitorch: the log could not be read: {error}\n".encode(), (), None)
     lines = [line[:_LONGEST_TAIL_LINE] for line in end.decode("utf-8", "replace").split("\n")]
-    places = [_in_the_run(attempt, entry) for line in lines if (entry := _TRACEBACK_ENTRY.match(line))]
+    places = [
+        _in_the_run(attempt, entry) for line in lines if (entry := _TRACEBACK_ENTRY.match(line))
+    ]
     location = next((place for place in reversed(places) if place), None)
-    return _Log(content, tuple(lines[-1 - TAIL_LINES : -1] if lines[-1] == "" else lines[-TAIL_LINES:]), location)
+    return _Log(
+        content,
+        tuple(lines[-1 - TAIL_LINES : -1] if lines[-1] == "" else lines[-TAIL_LINES:]),
+        location,
+    )
 
 
 def _in_the_run(attempt: ClaimedAttempt, entry: re.Match[str]) -> str | None:

@@ -26,7 +26,9 @@ _WORKER_S = 5.0
 _PAUSE_S = 0.02
 
 
-def finish_killing(site: Site, runs: Sequence[str], *, by: str, why: str | None = None) -> list[Record]:
+def finish_killing(
+    site: Site, runs: Sequence[str], *, by: str, why: str | None = None
+) -> list[Record]:
     """Carry out the wish for doomed runs; gives those that had completed before it. Safe to repeat."""
     for run in runs:
         _end_processes(site, run)
@@ -45,7 +47,9 @@ def finish_killing(site: Site, runs: Sequence[str], *, by: str, why: str | None 
             removed.append(current)
         if removed:
             names = removed[0].id if len(removed) == 1 else f"{len(removed)} runs"
-            branch.commit(f"{names}: kill{f' ({why})' if why else ''}", trailers(removed, status="killed"))
+            branch.commit(
+                f"{names}: kill{f' ({why})' if why else ''}", trailers(removed, status="killed")
+            )
     site.queue.remove(runs)
     for run in runs:
         clear_away(site, run)
@@ -65,6 +69,8 @@ def _end_processes(site: Site, run: str) -> None:
 
 def _sweep(site: Site, claims: Sequence[Claim]) -> None:
     attempts = [ClaimedAttempt.of(site, claim) for claim in claims]
-    sweep({attempt.claim.token: attempt.directory.path for attempt in attempts}, grace_s=site.grace_s)
+    sweep(
+        {attempt.claim.token: attempt.directory.path for attempt in attempts}, grace_s=site.grace_s
+    )
     for claim in claims:
         site.queue.end_doomed(claim.run, claim.task, claim.token)

@@ -62,7 +62,9 @@ PREPARERS = 4
 SHORT_S = 0.25
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SWITCH_S = 0.0005  # a slot that is free must not wait 5 ms, Python's own, for a thread that commits
-GARBAGE = 20_000  # objects until it is looked for; with Python's own 700 that took 7 % of a worker's time
+GARBAGE = (
+    20_000  # objects until it is looked for; with Python's own 700 that took 7 % of a worker's time
+)
 DEAD_S = 2.0  # how often it is looked whether another worker has died
 WISHES_S = 0.2  # how often the queue is looked at for runs to be killed
 
@@ -117,7 +119,9 @@ class _Recovered(NamedTuple):
     done: bool
 
 
-_Message = _Prepared | _Unprepared | Reused | _GivenBack | _Committed | _Stuck | _Recovered | Announcement
+_Message = (
+    _Prepared | _Unprepared | Reused | _GivenBack | _Committed | _Stuck | _Recovered | Announcement
+)
 
 
 class Pool:
@@ -156,7 +160,9 @@ class Pool:
         # So many worktrees suffice ahead of the claims, since those of so many finished runs come back together.
         self._enough = max(FEW, 2 * engine.slots)
         self._ahead = Prefetch(site, only, self._inbox.post, enough=self._enough)
-        self._to_commit: queue.SimpleQueue[tuple[ClaimedAttempt, Ended] | Reused | _Wish] = queue.SimpleQueue()
+        self._to_commit: queue.SimpleQueue[tuple[ClaimedAttempt, Ended] | Reused | _Wish] = (
+            queue.SimpleQueue()
+        )
         self._in_hand: dict[str, ClaimedAttempt] = {}  # by token, from the claim until the commit
         self._prepared: deque[_Prepared] = deque()  # to be started when there is a slot
         self._in_engine: set[str] = set()
@@ -208,7 +214,9 @@ class Pool:
         if self._stops or self._stuck:
             return False
         # Only what is committed is known to be a failure.
-        return self._stop_after is None or (self._failures < self._stop_after and not self._committing)
+        return self._stop_after is None or (
+            self._failures < self._stop_after and not self._committing
+        )
 
     def _is_over(self) -> bool:
         """Nothing is in hand, and nothing will be: neither after a backoff nor when others give back what they took."""
@@ -216,13 +224,17 @@ class Pool:
             return False
         if self._watch and not (self._stops or self._stuck):
             return False
-        return not self._takes_more() or not self._site.queue.claimable(self._only, self._shares.total)
+        return not self._takes_more() or not self._site.queue.claimable(
+            self._only, self._shares.total
+        )
 
     def _claim_what_fits(self, preparers: ThreadPoolExecutor) -> None:
         """A task for each slot; and another for each while they are short, which is ready when the slot is free."""
         beyond = self._engine.slots if self._took_s < SHORT_S and self._stop_after is None else 0
         while self._takes_more() and (waiting := self._to_begin()) < self._engine.slots + beyond:
-            attempt = self._shares.claim(self._worker, self._only, ahead=waiting >= self._engine.slots)
+            attempt = self._shares.claim(
+                self._worker, self._only, ahead=waiting >= self._engine.slots
+            )
             if attempt is None:
                 break
             claim = attempt.claim
@@ -244,7 +256,9 @@ class Pool:
         with selectors.PollSelector() as selector:  # made and used with one system call
             for source in (self._inbox.fileno(), *self._engine.descriptors()):
                 selector.register(source, selectors.EVENT_READ)
-            selector.select(self._engine.poll_interval_s if self._engine.poll_interval_s else WISHES_S)
+            selector.select(
+                self._engine.poll_interval_s if self._engine.poll_interval_s else WISHES_S
+            )
 
     def _receive(self, message: _Message) -> None:
         match message:
@@ -259,7 +273,10 @@ class Pool:
             case _Committed(attempts, announcements):
                 self._let_go(attempts)
                 for announcement in announcements:
-                    self._summary.runs[announcement.run] = (announcement.label, announcement.run_status)
+                    self._summary.runs[announcement.run] = (
+                        announcement.label,
+                        announcement.run_status,
+                    )
                     ended = announcement if isinstance(announcement, AttemptEnded) else None
                     self._failures += ended is not None and ended.status is Status.ERROR
                     if announcement.run_status is Status.COMPLETE:
@@ -282,7 +299,9 @@ class Pool:
         """Start what is prepared; what cannot be soon, as others take longer than those before, is left to others."""
         while self._prepared and self._engine.free() and not (self._stops or self._stuck):
             self._start(*self._prepared.popleft()[:2])
-        while self._prepared and (self._stops or self._stuck or time.monotonic() > self._prepared[0].at + SHORT_S):
+        while self._prepared and (
+            self._stops or self._stuck or time.monotonic() > self._prepared[0].at + SHORT_S
+        ):
             self._give_back(self._prepared.popleft().attempt)
             self._took_s = math.inf
 
@@ -335,7 +354,9 @@ class Pool:
             self._told = True
             count = len(self._in_engine)
             many = f"{count} running task{'s' if count > 1 else ''}"
-            self._listener(Noticed(message=f"taking no more, waiting for {many}; once more ends them"))
+            self._listener(
+                Noticed(message=f"taking no more, waiting for {many}; once more ends them")
+            )
         if self._stops > 1:
             for token in self._in_engine - self._cancelled:
                 self._engine.cancel(token, Kind.INTERRUPTED)
@@ -352,7 +373,9 @@ class Pool:
             if self._in_hand[token].claim.run in doomed:
                 self._engine.cancel(token, Kind.KILLED)
                 self._cancelled.add(token)
-        for prepared in [prepared for prepared in self._prepared if prepared.attempt.claim.run in doomed]:
+        for prepared in [
+            prepared for prepared in self._prepared if prepared.attempt.claim.run in doomed
+        ]:
             self._prepared.remove(prepared)
             self._give_back(prepared.attempt)
 
@@ -360,7 +383,12 @@ class Pool:
         """Have what dead workers had in hand collected or given back; gives whether there are any."""
         self._next_look = time.monotonic() + DEAD_S
         others = [worker for worker in self._site.queue.workers() if worker.id != self._worker]
-        if self._is_recovering or self._stops or self._stuck or len(living(self._site.state, others)) == len(others):
+        if (
+            self._is_recovering
+            or self._stops
+            or self._stuck
+            or len(living(self._site.state, others)) == len(others)
+        ):
             return self._is_recovering
         self._is_recovering = True
         preparers.submit(self._recover)
@@ -368,7 +396,9 @@ class Pool:
 
     # -- the other threads
 
-    def _prepare(self, attempt: ClaimedAttempt) -> _Prepared | _Unprepared | Reused | _GivenBack | _Stuck:
+    def _prepare(
+        self, attempt: ClaimedAttempt
+    ) -> _Prepared | _Unprepared | Reused | _GivenBack | _Stuck:
         try:
             match self._reuser.settle(attempt):
                 case Reused() as reused:
@@ -413,8 +443,13 @@ class Pool:
         batch: list[tuple[ClaimedAttempt, Ended] | Reused] = []
         deadline = math.inf
         with suppress(queue.Empty):
-            while len(batch) < LARGEST_BATCH and sum(not isinstance(end, Reused) for end in batch) < self._enough:
-                match self._to_commit.get(timeout=max(0.0, deadline - time.monotonic()) if batch else None):
+            while (
+                len(batch) < LARGEST_BATCH
+                and sum(not isinstance(end, Reused) for end in batch) < self._enough
+            ):
+                match self._to_commit.get(
+                    timeout=max(0.0, deadline - time.monotonic()) if batch else None
+                ):
                     case _Wish.SOON:
                         with suppress(Exception):  # the commit will say what is wrong
                             self._site.results.look()  # loads what that takes
@@ -429,7 +464,8 @@ class Pool:
         attempts = [end.attempt if isinstance(end, Reused) else end[0] for end in batch]
         try:
             endings = [
-                end if isinstance(end, Reused) else gather(self._site, *end, self._surroundings) for end in batch
+                end if isinstance(end, Reused) else gather(self._site, *end, self._surroundings)
+                for end in batch
             ]
             self._inbox.post(_Committed(attempts, commit(self._site, endings, by=self._by)))
         except BaseException as error:
@@ -454,7 +490,9 @@ class Pool:
         def stop(number: int, _: FrameType | None) -> None:
             self._stops += 1 if number == signal.SIGINT else 2
 
-        heeded = [number for number in _STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]  # nohup, `&`
+        heeded = [
+            number for number in _STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN
+        ]  # nohup, `&`
         before = {number: signal.signal(number, stop) for number in heeded}
         woken = signal.set_wakeup_fd(self._inbox.waker, warn_on_full_buffer=False)
         try:

@@ -29,7 +29,14 @@ class Prefetch:
     `enough` are ready none is made anew.
     """
 
-    def __init__(self, site: Site, only: Sequence[str] | None, tell: Callable[[Noticed], None], *, enough: int) -> None:
+    def __init__(
+        self,
+        site: Site,
+        only: Sequence[str] | None,
+        tell: Callable[[Noticed], None],
+        *,
+        enough: int,
+    ) -> None:
         self._site = site
         self._only = only
         self._enough = enough
@@ -37,7 +44,9 @@ class Prefetch:
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._looking = threading.Event()
         self._finished: deque[_Finished] = deque()
-        self._there: set[str] = set()  # runs that have their worktree; whoever begins one looks again
+        self._there: set[str] = (
+            set()
+        )  # runs that have their worktree; whoever begins one looks again
         self._thread = threading.Thread(target=self._work, name="ahead")
 
     def __enter__(self) -> Self:
@@ -45,7 +54,10 @@ class Prefetch:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         self._jobs.put(None)
         self._thread.join()
@@ -75,7 +87,9 @@ class Prefetch:
         if has_enough and not self._finished:
             return False
         wanted = wanted_by(self._site, run)
-        if wanted is None or (not wanted.spec.link and self._finished and self._hand_on(run, wanted.pin.commit)):
+        if wanted is None or (
+            not wanted.spec.link and self._finished and self._hand_on(run, wanted.pin.commit)
+        ):
             return True
         if not has_enough:
             materialise(self._site, run, wanted)

@@ -48,13 +48,9 @@ def recover(site: Site, surroundings: Surroundings, listener: Listener) -> None:
     catch_up(site)
 
 
-
-
-
-
-
-
-def _bury(site: Site, worker: Worker, locks: WorkerLocks, surroundings: Surroundings, listener: Listener) -> None:
+def _bury(
+    site: Site, worker: Worker, locks: WorkerLocks, surroundings: Surroundings, listener: Listener
+) -> None:
     """Collect what a dead worker's attempts recorded, give back the others, and forget the worker."""
     with taken(locks.slots, wait_s=site.grace_s + _SUPERVISORS_S) as gone:
         if not gone:
@@ -81,7 +77,9 @@ def _was_begun(attempt: ClaimedAttempt) -> bool:
     return attempt.directory.log.exists() or attempt.directory.status.exists()
 
 
-def _gathered(site: Site, attempt: ClaimedAttempt, worker: Worker, surroundings: Surroundings) -> AttemptFiles:
+def _gathered(
+    site: Site, attempt: ClaimedAttempt, worker: Worker, surroundings: Surroundings
+) -> AttemptFiles:
     outputs.forget(site, attempt.run)
     if worker.boot != boot_id():
         with suppress(GitorchError, OSError):  # a large file that is not here: what follows says so

@@ -29,7 +29,9 @@ class Shares:
     def total(self) -> Resources:
         return capacity.of_machine(self._site.repository)
 
-    def claim(self, worker: str, only: Sequence[str] | None, *, ahead: bool = False) -> ClaimedAttempt | None:
+    def claim(
+        self, worker: str, only: Sequence[str] | None, *, ahead: bool = False
+    ) -> ClaimedAttempt | None:
         """The next task that fits, with the GPUs it may use. Costs a lock only where any task counts resources.
 
         `ahead`, of a slot for it: nothing where that would keep a part of the machine from others.
@@ -58,5 +60,9 @@ class Shares:
             with capacity.opened(self._site.repository, self.total) as ledger:
                 ledger.give_back(token)
 
-    def _claim(self, worker: str, only: Sequence[str] | None, free: Resources, ahead: bool = False) -> Claim | None:
-        return self._site.queue.claim(worker, secrets.token_hex(16), now=now(), only=only, free=free, ahead=ahead)
+    def _claim(
+        self, worker: str, only: Sequence[str] | None, free: Resources, ahead: bool = False
+    ) -> Claim | None:
+        return self._site.queue.claim(
+            worker, secrets.token_hex(16), now=now(), only=only, free=free, ahead=ahead
+        )

@@ -39,7 +39,9 @@ class Surroundings:
     """Asked once each, by any thread."""
 
     def __init__(self, site: Site, environment: Mapping[str, str]) -> None:
-        self.environment = dict(environment)  # once: os.environ decodes whatever is asked of it, every time
+        self.environment = dict(
+            environment
+        )  # once: os.environ decodes whatever is asked of it, every time
         self.secrets = secrets_of(environment)
         self._site = site
         self._interpreters: dict[str, Interpreter] = {}
@@ -54,9 +56,16 @@ class Surroundings:
         with self._lock:
             if python not in self._interpreters:
                 repository = self._site.repository
-                found = python if Path(python).exists() else choose(wanted, repository.root, self.environment)
+                found = (
+                    python
+                    if Path(python).exists()
+                    else choose(wanted, repository.root, self.environment)
+                )
                 self._interpreters[python] = probe(
-                    found, cwd=repository.main_root, env=self.environment, memory=self._site.interpreters
+                    found,
+                    cwd=repository.main_root,
+                    env=self.environment,
+                    memory=self._site.interpreters,
                 )
             return self._interpreters[python]
 
@@ -74,7 +83,11 @@ class Surroundings:
             "cpus": os.cpu_count(),
             "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
             "gpus": _gpus(),
-            "variables": {name: self.environment[name] for name in RECORDED_VARIABLES if name in self.environment},
+            "variables": {
+                name: self.environment[name]
+                for name in RECORDED_VARIABLES
+                if name in self.environment
+            },
         }
 
 

@@ -33,7 +33,9 @@ def test_the_repository_holds_the_project_in_one_clean_commit(tmp_path: Path) ->
     assert committed(root) == PROJECT
     assert all((root / name).read_bytes() == (DEMO / name).read_bytes() for name in PROJECT)
     assert git(root, "status", "--porcelain", "--ignored") == ""
-    assert git(root, "log", "--format=%an <%ae> %s") == (f"{AUTHOR['name']} <{AUTHOR['email']}> The penguins demo")
+    assert git(root, "log", "--format=%an <%ae> %s") == (
+        f"{AUTHOR['name']} <{AUTHOR['email']}> The penguins demo"
+    )
 
 
 def test_nothing_of_the_projects_directory_is_forgotten() -> None:
@@ -42,7 +44,9 @@ def test_nothing_of_the_projects_directory_is_forgotten() -> None:
     assert sorted(tracked) == sorted(PROJECT + beside)
 
 
-def test_an_empty_directory_will_do_and_a_relative_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_directory_will_do_and_a_relative_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert create(Path()) == tmp_path
     assert committed(tmp_path) == PROJECT
@@ -57,7 +61,9 @@ def test_what_is_there_already_is_not_touched(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_it_is_a_repository_of_its_own_inside_another(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_a_repository_of_its_own_inside_another(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("GIT_DIR", str(project / ".git"))
     root = create(project / "penguins")
     monkeypatch.delenv("GIT_DIR")
@@ -85,7 +91,9 @@ def test_the_users_settings_are_no_obstacle(
         (hooks / "pre-commit").write_text("#!/bin/sh\nexit 1\n")
         (hooks / "pre-commit").chmod(0o755)
     (own / "ignore").write_text("*.csv\n*.yaml\n")
-    (own / "gitconfig").write_text(f"[user]\n\tname = {AUTHOR['name']}\n\temail = {AUTHOR['email']}\n")
+    (own / "gitconfig").write_text(
+        f"[user]\n\tname = {AUTHOR['name']}\n\temail = {AUTHOR['email']}\n"
+    )
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(own / "gitconfig"))
     for name, value in settings.items():
         git(tmp_path, "config", "--global", name, value.format(home=own))
@@ -94,7 +102,9 @@ def test_the_users_settings_are_no_obstacle(
     assert git(root, "status", "--porcelain") == ""
 
 
-@pytest.mark.parametrize(("name", "value"), [("GIT_DEFAULT_HASH", "sha256"), ("GIT_DEFAULT_REF_FORMAT", "reftable")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("GIT_DEFAULT_HASH", "sha256"), ("GIT_DEFAULT_REF_FORMAT", "reftable")]
+)
 def test_its_format_is_one_that_gitorch_can_work_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
@@ -104,7 +114,9 @@ def test_its_format_is_one_that_gitorch_can_work_with(
     assert (root / ".git" / "HEAD").read_text() == "ref: refs/heads/main\n"
 
 
-def test_somebody_whom_git_does_not_know_gets_a_commit_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_somebody_whom_git_does_not_know_gets_a_commit_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     root = create(tmp_path / "penguins")
     assert committed(root) == PROJECT

@@ -39,7 +39,9 @@ def test_runs_are_plain_values_as_in_list(swept: Path, tmp_path: Path) -> None:
     found = gitorch.runs()
     assert isinstance(found, list)
     assert found == gitorch_json(swept, "list")["runs"]
-    assert [run["params"]["lr"] for run in gitorch.runs("status == 'COMPLETE'", path=str(swept))] == [0.01, 0.1]
+    assert [
+        run["params"]["lr"] for run in gitorch.runs("status == 'COMPLETE'", path=str(swept))
+    ] == [0.01, 0.1]
     with pytest.raises(UsageError, match="no name 'lr'"):
         gitorch.runs("lr == 1")
     with pytest.raises(NotFound, match="not in a git repository"):
@@ -65,7 +67,10 @@ def test_a_table_of_polars(swept: Path) -> None:
     assert frame["params.optimizer.betas"].to_list() == [None, "[1, 2]", "[1, 2]"]
     assert frame["metrics.loss"].to_list() == [None, 1, 1]
     assert isinstance(frame["created"][0], datetime)
-    assert frame["created"][0].astimezone(UTC).isoformat().replace("+00:00", "Z") == gitorch.runs()[0]["created"]
+    assert (
+        frame["created"][0].astimezone(UTC).isoformat().replace("+00:00", "Z")
+        == gitorch.runs()[0]["created"]
+    )
     assert frame["started"][0] is None
     complete = gitorch.runs("status == 'COMPLETE'").to_polars()
     assert complete["params.lr"].to_list() == [0.01, 0.1]
@@ -83,6 +88,13 @@ def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_importing_gitorch_imports_nothing_else() -> None:
     program = "import sys; before = set(sys.modules); import gitorch; print(sorted(set(sys.modules) - before))"
-    imported = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-    known = {"gitorch", "gitorch.runner", "gitorch.runner.standin", "gitorch.runner.standin.gitorch"}
+    imported = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout
+    known = {
+        "gitorch",
+        "gitorch.runner",
+        "gitorch.runner.standin",
+        "gitorch.runner.standin.gitorch",
+    }
     assert set(eval(imported)) <= known

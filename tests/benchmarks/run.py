@@ -76,8 +76,14 @@ def benchmark_run(room: Path, rounds: int) -> None:
         (room / "config.json").write_text("{}")
         numbers = "\n".join(map(str, range(RUNS))).encode()
 
-        def xargs(command: list[str] = command, root: Path = root, numbers: bytes = numbers) -> None:
-            environment = {"PYTHONPATH": STAND_IN, "PYTHONUNBUFFERED": "1", "GITORCH_CONFIG": str(room / "config.json")}
+        def xargs(
+            command: list[str] = command, root: Path = root, numbers: bytes = numbers
+        ) -> None:
+            environment = {
+                "PYTHONPATH": STAND_IN,
+                "PYTHONUNBUFFERED": "1",
+                "GITORCH_CONFIG": str(room / "config.json"),
+            }
             with (room / "log.txt").open("ab") as log:
                 subprocess.run(
                     ["xargs", "-P2", "-I{}", sys.executable, *command],
@@ -115,7 +121,14 @@ def benchmark_start(room: Path, rounds: int) -> None:
     }
     commands = {
         name: name.split()
-        for name in ("list", "list --json", "list --sort -loss", "list --group lr", "status", "show @")
+        for name in (
+            "list",
+            "list --json",
+            "list --sort -loss",
+            "list --group lr",
+            "status",
+            "show @",
+        )
     }
     sizes = (1_000, 20_000)
     for size in sizes:
@@ -125,7 +138,9 @@ def benchmark_start(room: Path, rounds: int) -> None:
         first = interleaved({"first": lambda root=root: gitorch(root, "list")}, 1)["first"]
         show(f"the first list of {size:,} runs", first)
         for name, words in commands.items():
-            measures[f"{name}, {size:,} runs"] = lambda root=root, words=words: gitorch(root, *words)
+            measures[f"{name}, {size:,} runs"] = lambda root=root, words=words: gitorch(
+                root, *words
+            )
     took = interleaved(measures, 3 * rounds)
     for name, figures in took.items():
         show(name, figures, baseline=took["python -c pass"])
@@ -173,7 +188,10 @@ def benchmark_ready(room: Path, rounds: int) -> None:
         },
         rounds,
     )
-    work = [ready.less(nothing) for ready, nothing in zip(took["ready"], took["nothing new"], strict=True)]
+    work = [
+        ready.less(nothing)
+        for ready, nothing in zip(took["ready"], took["nothing new"], strict=True)
+    ]
     show("ready of 100", took["ready"])
     show("ready where nothing is new", took["nothing new"])
     show("the difference", work, unit=RUNS)
@@ -189,9 +207,15 @@ def benchmark_ready1000(room: Path, rounds: int) -> None:
         ahead = Site(repo).worktrees_ahead
         add = ["git", "-C", root, "worktree", "add", "-q", "--detach"]
 
-        def by_git(room: Path = room, add: list[Any] = add, ahead: int = ahead, number: int = number) -> None:
+        def by_git(
+            room: Path = room, add: list[Any] = add, ahead: int = ahead, number: int = number
+        ) -> None:
             for tree in range(ahead):
-                subprocess.run([*add, room / f"by-git{number}" / str(tree)], check=True, stderr=subprocess.DEVNULL)
+                subprocess.run(
+                    [*add, room / f"by-git{number}" / str(tree)],
+                    check=True,
+                    stderr=subprocess.DEVNULL,
+                )
 
         measures = {"git": by_git, "ready": lambda root=root: gitorch(root, "ready", "sweep.yaml")}
         for name, figures in interleaved(measures, 1).items():
@@ -246,14 +270,18 @@ def benchmark_memory(room: Path, _: int) -> None:
     root = make_project(room / "memory", 5000, TASK_LINES["command"])
     gitorch(root, "ready")
     command = [str(Path(sys.executable).with_name("gitorch")), "run", "-j", "2"]
-    with subprocess.Popen(command, cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as worker:
+    with subprocess.Popen(
+        command, cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as worker:
         assert worker.stderr
         ended = 0
         for line in worker.stderr:
             ended += "COMPLETE" in line
             if "COMPLETE" in line and ended in (500, 2500, 5000):
                 status = Path(f"/proc/{worker.pid}/status").read_text()
-                resident = next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))
+                resident = next(
+                    line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")
+                )
                 print(f"after {ended:5} runs {int(resident) / 1024:8.1f} MiB", flush=True)
 
 
@@ -264,7 +292,9 @@ def make_project(root: Path, configs: int, task: str, files: int = 20) -> Path:
     """A repository of so many files, with so many configs beside them."""
     contents = {f"package{n // 50}/module{n}.py": f"x = {n}\n" * 50 for n in range(files - 2)}
     contents |= {"Tasks.py": TASKS, "README.md": "A project.\n", ".gitignore": "experiments/\n"}
-    contents |= {f"experiments/point{n}.yaml": f"seed: {n}\ntasks:\n  - {task}\n" for n in range(configs)}
+    contents |= {
+        f"experiments/point{n}.yaml": f"seed: {n}\ntasks:\n  - {task}\n" for n in range(configs)
+    }
     for name, content in contents.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -342,7 +372,9 @@ def sealed_room() -> Iterator[Path]:
         kept = {name: os.environ[name] for name in ("PATH", "TMPDIR", "LANG") if name in os.environ}
         os.environ.clear()
         os.environ.update(kept, HOME=directory, GIT_CONFIG_NOSYSTEM="1")
-        (Path(directory) / ".gitconfig").write_text("[user]\n\tname = A. Researcher\n\temail = a@example.org\n")
+        (Path(directory) / ".gitconfig").write_text(
+            "[user]\n\tname = A. Researcher\n\temail = a@example.org\n"
+        )
         yield Path(directory)
 
 
@@ -359,7 +391,9 @@ BENCHMARKS = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("which", nargs="*", metavar="NAME", help="all of them if none is named")
     parser.add_argument("--rounds", type=int, default=5)
     chosen = parser.parse_args()

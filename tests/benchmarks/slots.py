@@ -68,7 +68,13 @@ def carry_out(engine: LocalEngine, place: Path, argv: Sequence[str], attempts: i
             while directories and engine.free():
                 directory = directories.pop()
                 engine.submit(
-                    Order(token=directory.name, directory=directory, argv=argv, cwd=place, env=dict(os.environ))
+                    Order(
+                        token=directory.name,
+                        directory=directory,
+                        argv=argv,
+                        cwd=place,
+                        env=dict(os.environ),
+                    )
                 )
             selector.select()
             ended += len(engine.poll())
@@ -82,14 +88,19 @@ def make_directory(place: Path) -> Path:
 
 
 def main(attempts: int = 200, rounds: int = 7) -> None:
-    ways: dict[str, Callable[[Path, Sequence[str], int, int], float]] = {"popen": by_popen, "slots": by_slots}
+    ways: dict[str, Callable[[Path, Sequence[str], int, int], float]] = {
+        "popen": by_popen,
+        "slots": by_slots,
+    }
     for name, argv in PROGRAMS.items():
         for at_a_time in (1, 2):
             taken: dict[str, list[float]] = {way: [] for way in ways}
             for _ in range(rounds):
                 for way, run in ways.items():
                     with tempfile.TemporaryDirectory() as place:
-                        taken[way].append(run(Path(place), argv, attempts, at_a_time) / attempts * 1000)
+                        taken[way].append(
+                            run(Path(place), argv, attempts, at_a_time) / attempts * 1000
+                        )
             popen, slots = min(taken["popen"]), min(taken["slots"])
             print(
                 f"{name:7}{at_a_time} at a time: Popen {popen:.2f} ms, slots {slots:.2f} ms, "

@@ -21,7 +21,9 @@ from gitorch.git.worktree import worktrees
 
 
 def git(root: Path, *arguments: str) -> str:
-    return subprocess.run(["git", "-C", root, *arguments], check=True, capture_output=True, text=True).stdout.strip()
+    return subprocess.run(
+        ["git", "-C", root, *arguments], check=True, capture_output=True, text=True
+    ).stdout.strip()
 
 
 def make_project(root: Path, files: int) -> str:

@@ -12,11 +12,25 @@ from gitorch.model.table.groups import grouped
 
 def test_a_parameter_may_be_called_like_a_column_or_a_metric() -> None:
     rows = [
-        replace(ROW, params={"status": number, "loss": number, "seed": number}, metrics={"loss": 1 / (3 + number)})
+        replace(
+            ROW,
+            params={"status": number, "loss": number, "seed": number},
+            metrics={"loss": 1 / (3 + number)},
+        )
         for number in (0, 1)
     ]
     assert render_list(rows, all_columns=False, colors=False).splitlines()[0].split() == [
-        *("id", "name", "status", "params.status", "params.loss", "seed", "metrics.loss", "created", "took")
+        *(
+            "id",
+            "name",
+            "status",
+            "params.status",
+            "params.loss",
+            "seed",
+            "metrics.loss",
+            "created",
+            "took",
+        )
     ]
     assert "0.333333" in render_list(rows, all_columns=False, colors=False)
 

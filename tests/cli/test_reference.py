@@ -19,7 +19,10 @@ def test_the_reference_is_what_help_says(tmp_path: Path) -> None:
     width = {"COLUMNS": "100", "TERMINAL_WIDTH": "100"}
     whole = gitorch(tmp_path, "--help", env=width).stdout
     commands = re.findall(r"^  ([a-z][a-z-]*)  ", whole.partition("Commands:")[2], re.MULTILINE)
-    texts = [whole, *(gitorch(tmp_path, command, "--help", env=width).stdout for command in commands)]
+    texts = [
+        whole,
+        *(gitorch(tmp_path, command, "--help", env=width).stdout for command in commands),
+    ]
     reference = "\n".join(text.rstrip() + "\n" for text in texts)
     if REWRITE:
         REFERENCE.write_text(reference)

@@ -42,19 +42,34 @@ def test_a_terminal_has_nothing_to_obey(text: str, shown: str) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "shown"),
-    [(None, ""), (0.04, "0.0s"), (9.94, "9.9s"), (12, "12s"), (200, "3m20s"), (7500, "2h05m"), (273600, "3d04h")],
+    [
+        (None, ""),
+        (0.04, "0.0s"),
+        (9.94, "9.9s"),
+        (12, "12s"),
+        (200, "3m20s"),
+        (7500, "2h05m"),
+        (273600, "3d04h"),
+    ],
 )
 def test_durations(seconds: float | None, shown: str) -> None:
     assert duration(seconds) == shown
 
 
 def test_numbers_are_short_and_integers_whole() -> None:
-    assert [number(value) for value in (0.1234567, 3, 1e-9, 10**12)] == ["0.123457", "3", "1e-09", "1000000000000"]
+    assert [number(value) for value in (0.1234567, 3, 1e-9, 10**12)] == [
+        "0.123457",
+        "3",
+        "1e-09",
+        "1000000000000",
+    ]
 
 
 def test_columns_are_aligned_whatever_their_colours() -> None:
     red = paint("bad", "red", on=True)
-    assert table([["one", red, "1"], ["three", "worse", "2"]], header=["name", "how", "n"], colors=False) == [
+    assert table(
+        [["one", red, "1"], ["three", "worse", "2"]], header=["name", "how", "n"], colors=False
+    ) == [
         "name   how    n",
         f"one    {red}    1",
         "three  worse  2",
@@ -78,7 +93,9 @@ def test_a_problem_points_at_its_place() -> None:
 
 
 def test_a_problem_as_an_annotation_cannot_break_out_of_it() -> None:
-    hostile = Problem(file="a,b:c.yaml", line=2, column=1, message="50%\nnew: line", severity=Severity.WARNING)
+    hostile = Problem(
+        file="a,b:c.yaml", line=2, column=1, message="50%\nnew: line", severity=Severity.WARNING
+    )
     assert render_github(hostile) == "::warning file=a%2Cb%3Ac.yaml,line=2,col=1::50%25%0Anew: line"
 
 
@@ -88,11 +105,17 @@ def test_problems_are_render_counts_by_severity() -> None:
 
 
 def test_nothing_of_a_run_is_obeyed_by_the_terminal_or_breaks_a_line(project: Path) -> None:
-    config = {"note": "\x1b[31mred", "tasks": [{"id": "t", "command": ["sh", "-c", "printf '\\033[2Jwiped'; exit 1"]}]}
+    config = {
+        "note": "\x1b[31mred",
+        "tasks": [{"id": "t", "command": ["sh", "-c", "printf '\\033[2Jwiped'; exit 1"]}],
+    }
     write(project, "experiments/a.yaml", json.dumps(config))
     write(project, "experiments/b.yaml", json.dumps({**config, "note": "two\nlines"}))
     assert "\x1b" not in gitorch(project, "run", "experiments", code=1).stderr
-    said = [gitorch(project, *verb).stdout for verb in (["show", "a"], ["show", "b"], ["list"], ["compare", "a", "b"])]
+    said = [
+        gitorch(project, *verb).stdout
+        for verb in (["show", "a"], ["show", "b"], ["list"], ["compare", "a", "b"])
+    ]
     assert "\x1b" not in "".join(said)
     assert "red" in said[0]
     assert all("two\\nlines" in text for text in said[1:])

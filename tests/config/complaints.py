@@ -18,7 +18,9 @@ def load(
     return load_config(dedent(text).encode(), file=file, settings=context)
 
 
-def complaints(text: str, *, file: str = "experiments/penguins.yaml", root: Path | None = None, **remotes: str) -> str:
+def complaints(
+    text: str, *, file: str = "experiments/penguins.yaml", root: Path | None = None, **remotes: str
+) -> str:
     """All problems as a compiler would print them, one line each and the hint below."""
     return "\n".join(map(said, load(text, file=file, root=root, **remotes).problems))
 

@@ -33,7 +33,18 @@ def test_every_form_gives_host_and_path(text: str, address: tuple[str, str]) -> 
 
 
 @pytest.mark.parametrize(
-    "text", ["", "name", "owner/name", "https://", "https://host", "https://host/.git", "a b", "/", "host:"]
+    "text",
+    [
+        "",
+        "name",
+        "owner/name",
+        "https://",
+        "https://host",
+        "https://host/.git",
+        "a b",
+        "/",
+        "host:",
+    ],
 )
 def test_what_is_none(text: str) -> None:
     assert parse_address(text) is None

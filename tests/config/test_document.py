@@ -68,7 +68,9 @@ def test_aliases_repeat_what_they_stand_for() -> None:
 def test_a_byte_order_mark_is_no_part_of_the_text() -> None:
     document = parse(b"\xef\xbb\xbfa: 1\n1: 2\n")
     assert document.value == {"a": 1}
-    assert refusals(b"\xef\xbb\xbf1: 2\n") == ['1:1: error: a key must be text, not a number\n  quote it: "1"']
+    assert refusals(b"\xef\xbb\xbf1: 2\n") == [
+        '1:1: error: a key must be text, not a number\n  quote it: "1"'
+    ]
 
 
 def test_everything_that_is_wrong_is_said_at_once() -> None:
@@ -86,7 +88,9 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
     ]
 
 
-@pytest.mark.parametrize("tag", ["!", "!!str", "!own", "!<tag:example.org,2000:x>", "!!binary", "!!set"])
+@pytest.mark.parametrize(
+    "tag", ["!", "!!str", "!own", "!<tag:example.org,2000:x>", "!!binary", "!!set"]
+)
 def test_every_tag_is_refused(tag: str) -> None:
     (problem,) = parse(f"a: {tag} x\n").problems
     assert problem.message.startswith("YAML tags are not supported: ")
@@ -119,7 +123,10 @@ def test_a_whole_number_may_be_larger_than_any_other() -> None:
         ("a: 1\nb\nc: 2", "2:1: error: not valid YAML: could not find expected ':'"),
         ("a: 1\nb: 'x\n\n", "2:4: error: not valid YAML: found unexpected end of stream"),
         ("a: [1, 2\n\n", "1:9: error: not valid YAML: did not find expected ',' or ']'"),
-        ("a: 1\n b: 2", "2:3: error: not valid YAML: mapping values are not allowed in this context"),
+        (
+            "a: 1\n b: 2",
+            "2:3: error: not valid YAML: mapping values are not allowed in this context",
+        ),
     ],
 )
 def test_what_cannot_be_read_is_refused_at_its_place(text: str | bytes, complaint: str) -> None:
@@ -141,8 +148,16 @@ def test_what_was_wrong_before_the_syntax_is_said_too() -> None:
         ("? " * 300_000, "nested deeper than 100 levels"),
         ("a: [" + "1," * (MOST + 1) + "]", "more than 100,000 values"),
         ("&a [x,x]\n", None),
-        ("\n".join(["a0: &a0 [x,x,x,x]", *(f"a{n}: &a{n} [{f'*a{n - 1},' * 9}]" for n in range(1, 30))]), "more than"),
-        ("\n".join(["a0: &a0 []", *(f"a{n}: &a{n} [*a{n - 1}]" for n in range(1, 150))]), "nested deeper"),
+        (
+            "\n".join(
+                ["a0: &a0 [x,x,x,x]", *(f"a{n}: &a{n} [{f'*a{n - 1},' * 9}]" for n in range(1, 30))]
+            ),
+            "more than",
+        ),
+        (
+            "\n".join(["a0: &a0 []", *(f"a{n}: &a{n} [*a{n - 1}]" for n in range(1, 150))]),
+            "nested deeper",
+        ),
     ],
 )
 def test_bombs_are_refused(text: str, why: str | None) -> None:
@@ -202,7 +217,9 @@ def test_what_is_not_there_has_no_node() -> None:
 
 def test_lines_are_those_of_an_editor() -> None:
     document = parse("a: 1\r\nb: 2\rc: 3\nd: .inf")
-    assert [(problem.line, problem.column, problem.excerpt) for problem in document.problems] == [(4, 4, "d: .inf")]
+    assert [(problem.line, problem.column, problem.excerpt) for problem in document.problems] == [
+        (4, 4, "d: .inf")
+    ]
 
 
 def test_a_line_too_long_to_be_shown_is_not() -> None:

@@ -40,8 +40,17 @@ def params(file: str) -> dict[str, Any]:
 def test_a_file_wins_over_what_it_extends_and_the_later_over_the_earlier(here: Path) -> None:
     write(here, "base.yaml", "lr: 1\nmodel: {depth: 3, width: 4}\nsizes: [1, 2]\nseed: 1\n")
     write(here, "more/large.yaml", "model: {width: 8}\nsizes: [9]\nseed: 2\n")
-    write(here, "a.yaml", f"gitorch: {{extends: [base.yaml, more/large.yaml]}}\nmodel: {{drop: 0}}\nseed: 3\n{TASKS}")
-    assert params("a.yaml") == {"lr": 1, "model": {"depth": 3, "width": 8, "drop": 0}, "sizes": [9], "seed": 3}
+    write(
+        here,
+        "a.yaml",
+        f"gitorch: {{extends: [base.yaml, more/large.yaml]}}\nmodel: {{drop: 0}}\nseed: 3\n{TASKS}",
+    )
+    assert params("a.yaml") == {
+        "lr": 1,
+        "model": {"depth": 3, "width": 8, "drop": 0},
+        "sizes": [9],
+        "seed": 3,
+    }
     config = load("a.yaml")
     assert [base.path for base in config.bases] == [here / "base.yaml", here / "more/large.yaml"]
     assert config.bases[1].data == (here / "more/large.yaml").read_bytes()
@@ -57,17 +66,29 @@ def test_paths_are_relative_to_the_file_that_says_them(here: Path) -> None:
 
 
 def test_null_drops_a_key(here: Path) -> None:
-    write(here, "base.yaml", "lr: 1\nmodel: {depth: 3, width: 4}\ngitorch: {env: {A: 1, B: 2}, priority: 3}\n")
+    write(
+        here,
+        "base.yaml",
+        "lr: 1\nmodel: {depth: 3, width: 4}\ngitorch: {env: {A: 1, B: 2}, priority: 3}\n",
+    )
     text = "lr: null\nmodel: {depth: ~}\nnew: {x: null}\ngitorch: {extends: base.yaml, env: {A: null}, priority: }\n"
     write(here, "a.yaml", text + TASKS)
     (spec,) = load("a.yaml").specs
-    assert (spec.params, spec.env, spec.tasks[0].priority) == ({"model": {"width": 4}, "new": {}}, {"B": "2"}, 0)
+    assert (spec.params, spec.env, spec.tasks[0].priority) == (
+        {"model": {"width": 4}, "new": {}},
+        {"B": "2"},
+        0,
+    )
     write(here, "b.yaml", "lr: null\n" + TASKS)
     assert params("b.yaml") == {"lr": None}
 
 
 def test_sweeps_are_extended_key_by_key(here: Path) -> None:
-    write(here, "base.yaml", "gitorch: {matrix: {lr: [1, 2], seed: [1, 2]}, exclude: [{lr: 1, seed: 2}]}\n")
+    write(
+        here,
+        "base.yaml",
+        "gitorch: {matrix: {lr: [1, 2], seed: [1, 2]}, exclude: [{lr: 1, seed: 2}]}\n",
+    )
     write(here, "a.yaml", f"gitorch: {{extends: base.yaml, matrix: {{seed: [2, 3]}}}}\n{TASKS}")
     assert [spec.label for spec in load("a.yaml").specs] == [f"a lr={lr} seed={seed}" for lr, seed in
                                                              ((1, 3), (2, 2), (2, 3))]  # fmt: skip
@@ -75,7 +96,9 @@ def test_sweeps_are_extended_key_by_key(here: Path) -> None:
 
 def test_a_problem_is_shown_where_it_stands(here: Path) -> None:
     write(here, "base.yaml", "# shared\nlr: 1\ngitorch:\n  timeout: soon\n  link: [data, ../x]\n")
-    write(here, "a.yaml", f"gitorch: {{extends: base.yaml, link: [..]}}\noutputDir: '{{lR}}'\n{TASKS}")
+    write(
+        here, "a.yaml", f"gitorch: {{extends: base.yaml, link: [..]}}\noutputDir: '{{lR}}'\n{TASKS}"
+    )
     problems = load("a.yaml").problems
     assert [(problem.file, problem.line, marked(problem)) for problem in problems] == [
         ("a.yaml", 1, ".."),
@@ -97,10 +120,16 @@ def test_a_problem_is_shown_where_it_stands(here: Path) -> None:
         ("base.txt", "1:20: error: 'base.txt' is no path of a YAML file"),
         ('"a\\0.yaml"', "1:20: error: 'a\0.yaml' is no path of a YAML file"),
         ("a.yaml", "1:20: error: a file cannot extend itself: a.yaml extends a.yaml"),
-        ("over.yaml", "1:20: error: a file cannot extend itself: a.yaml extends over.yaml extends a.yaml"),
+        (
+            "over.yaml",
+            "1:20: error: a file cannot extend itself: a.yaml extends over.yaml extends a.yaml",
+        ),
         ("list.yaml", "1:1: error: what is extended must be a mapping, not a list"),
         ("empty.yaml", "1:1: error: what is extended is empty"),
-        ("broken.yaml", "1:5: error: not valid YAML: did not find expected node content while parsing a flow node"),
+        (
+            "broken.yaml",
+            "1:5: error: not valid YAML: did not find expected node content while parsing a flow node",
+        ),
     ],
 )
 def test_what_cannot_be_extended(here: Path, extends: str, told: str) -> None:
@@ -110,7 +139,11 @@ def test_what_cannot_be_extended(here: Path, extends: str, told: str) -> None:
     write(here, "empty.yaml", "")
     write(here, "broken.yaml", "a: [\n")
     (here / "directory.yaml").mkdir()
-    write(here, "a.yaml", f"gitorch: {{extends: {extends}}}\ntasks: [{{id: a, command: '{{gone}}'}}]\n")
+    write(
+        here,
+        "a.yaml",
+        f"gitorch: {{extends: {extends}}}\ntasks: [{{id: a, command: '{{gone}}'}}]\n",
+    )
     config = load("a.yaml")
     assert config.specs == ()
     assert said(config.problems[0]).splitlines()[0] == told
@@ -119,15 +152,24 @@ def test_what_cannot_be_extended(here: Path, extends: str, told: str) -> None:
 def test_many_files_that_extend_one_another(here: Path) -> None:
     write(here, "0.yaml", "n: 0\n")
     for number in range(1, 60):
-        write(here, f"{number}.yaml", f"gitorch: {{extends: [{number - 1}.yaml, {number - 1}.yaml]}}\n{TASKS}")
+        write(
+            here,
+            f"{number}.yaml",
+            f"gitorch: {{extends: [{number - 1}.yaml, {number - 1}.yaml]}}\n{TASKS}",
+        )
     assert params("50.yaml") == {"n": 0}
-    assert [problem.message for problem in load("59.yaml").problems] == ["more than 50 files extend one another"] * 2
+    assert [problem.message for problem in load("59.yaml").problems] == [
+        "more than 50 files extend one another"
+    ] * 2
 
 
 def test_a_config_that_extends_the_same_at_other_places(here: Path) -> None:
     text = "# mine\r\ngitorch: {extends: [ ../b.yaml, 'c d.yaml' ], priority: 1}  # é\r\n"
     moved = with_bases_at(text.encode(), {"../b.yaml": "bases/1-b.yaml", "c d.yaml": None}.get)
-    assert moved.decode() == "# mine\r\ngitorch: {extends: [ \"bases/1-b.yaml\", 'c d.yaml' ], priority: 1}  # é\r\n"
+    assert (
+        moved.decode()
+        == "# mine\r\ngitorch: {extends: [ \"bases/1-b.yaml\", 'c d.yaml' ], priority: 1}  # é\r\n"
+    )
 
 
 def test_what_configs_extend_is_part_of_them() -> None:
@@ -143,7 +185,9 @@ def test_what_configs_extend_is_part_of_them() -> None:
 
 VALUES: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.integers(0, 2) | st.just("x"),
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 MAPPINGS = st.dictionaries(st.sampled_from("abc"), VALUES, max_size=3)
@@ -165,7 +209,9 @@ def patched(under: Any, over: Any) -> Any:
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(under=MAPPINGS, over=MAPPINGS)
 def test_merging_is_that_of_rfc_7396(under: Any, over: Any) -> None:
-    nodes = [parse_document(written(value), name) for value, name in ((under, "under"), (over, "over"))]
+    nodes = [
+        parse_document(written(value), name) for value, name in ((under, "under"), (over, "over"))
+    ]
     below, above = (node.root for node in nodes)
     assert above is not None
     found = Document(nodes[1].source, merged(below, above), ())

@@ -53,8 +53,17 @@ def test_everything_a_config_can_say() -> None:
     assert config.source == FULL.encode()
     plot = "plot {outputDir}/x --depth {model.depth} --lr {learningRate}"
     eight = Resources(cpus=2.0, memory_bytes=8 << 30)
-    scheduling: dict[str, Any] = {"timeout_s": 5400.0, "retries": Retries(max=2), "priority": -1, "resources": eight}
-    of_file: dict[str, Any] = {"outputs": ("figures/*.png",), "metrics": ("scores.json",), **scheduling}
+    scheduling: dict[str, Any] = {
+        "timeout_s": 5400.0,
+        "retries": Retries(max=2),
+        "priority": -1,
+        "resources": eight,
+    }
+    of_file: dict[str, Any] = {
+        "outputs": ("figures/*.png",),
+        "metrics": ("scores.json",),
+        **scheduling,
+    }
     assert config.specs == (
         RunSpec(
             name="Adélie",
@@ -70,7 +79,11 @@ def test_everything_a_config_can_say() -> None:
                     {"id": "prepare", "method": "Prepare"},
                     {"id": "train", "method": "Train", "epochs": 20},
                     {"id": "Plot.1", "command": plot, "needs": []},
-                    {"id": "report", "command": ["report", "{id}", "{outputDir}"], "needs": ["train", "Plot.1"]},
+                    {
+                        "id": "report",
+                        "command": ["report", "{id}", "{outputDir}"],
+                        "needs": ["train", "Plot.1"],
+                    },
                     {"id": "clean", "command": "rm"},
                     {"id": "long", "command": "sleep 9d"},
                 ],
@@ -102,7 +115,12 @@ def test_everything_a_config_can_say() -> None:
                     priority=5,
                     resources=eight,
                 ),
-                TaskSpec(id="long", command="sleep 9d", needs=("clean",), **{**of_file, "timeout_s": None}),
+                TaskSpec(
+                    id="long",
+                    command="sleep 9d",
+                    needs=("clean",),
+                    **{**of_file, "timeout_s": None},
+                ),
             ),
             path_to_tasks="demo",
             output_dir="penguins/{date}/{model.depth}",
@@ -115,7 +133,9 @@ def test_everything_a_config_can_say() -> None:
 
 def test_the_minimal_file_of_four_keys() -> None:
     text = "githubRepository: https://github.com/o/r\npathToTasks: .\noutputDir: out\n" + TASKS
-    assert complaints(text) == ("1:19: note: not checked: this repository has no remote to compare with github.com/o/r")
+    assert complaints(text) == (
+        "1:19: note: not checked: this repository has no remote to compare with github.com/o/r"
+    )
     (spec,) = load(text).specs
     assert (spec.name, spec.params, spec.output_dir) == ("penguins", {}, "out")
     assert spec.tasks == (TaskSpec(id="train", method="Train"),)
@@ -123,9 +143,14 @@ def test_the_minimal_file_of_four_keys() -> None:
 
 def test_only_tasks_is_required() -> None:
     assert complaints(TASKS) == ""
-    assert complaints("# nothing\n") == "1:1: error: the config is empty\n  write keys and values, 'tasks' among them"
+    assert (
+        complaints("# nothing\n")
+        == "1:1: error: the config is empty\n  write keys and values, 'tasks' among them"
+    )
     assert complaints("- a\n").startswith("1:1: error: a config must be a mapping, not a list\n")
-    assert complaints("just words\n").startswith("1:1: error: a config must be a mapping, not text\n")
+    assert complaints("just words\n").startswith(
+        "1:1: error: a config must be a mapping, not text\n"
+    )
     assert complaints("a: 1\n") == (
         "1:1: error: there are no 'tasks'\n  list at least one:\n  tasks:\n    - {id: train, method: Train}"
     )
@@ -238,7 +263,12 @@ parameters belong outside of 'gitorch'
 
 @pytest.mark.parametrize(
     ("key", "meant"),
-    [("pathToTask", "pathToTasks"), ("output_dir", "outputDir"), ("OutputDir", "outputDir"), ("gitOrch", "gitorch")],
+    [
+        ("pathToTask", "pathToTasks"),
+        ("output_dir", "outputDir"),
+        ("OutputDir", "outputDir"),
+        ("gitOrch", "gitorch"),
+    ],
 )
 def test_a_parameter_that_nearly_is_a_key_is_a_warning(key: str, meant: str) -> None:
     config = load(f"{key}: x\n{TASKS}")
@@ -258,7 +288,9 @@ def test_a_near_miss_of_a_key_that_is_missing_is_an_error() -> None:
     )
 
 
-@pytest.mark.parametrize("key", ["epochs", "model", "idx", "dataset", "mode", "outputs", "name", "python", "comment"])
+@pytest.mark.parametrize(
+    "key", ["epochs", "model", "idx", "dataset", "mode", "outputs", "name", "python", "comment"]
+)
 def test_a_parameter_may_have_any_other_name(key: str) -> None:
     config = load(f"{key}: 1\ntasks: [{{id: train, method: Train, {key}: 2}}]")
     assert config.problems == ()
@@ -280,8 +312,16 @@ def test_a_parameter_may_have_any_other_name(key: str) -> None:
         ("timeout:", "timeout", "'timeout' must be text or a number, not nothing"),
         ("retries: -1", "-1", "'retries' must be at least 0"),
         ("retries: 1e9", "1e9", "'retries' must be at most 1000000"),
-        ("retries: 1.5", "1.5", "'retries' must be a whole number or a mapping of keys to values, not 1.5"),
-        ("retries: yes", "yes", "'retries' must be a whole number or a mapping of keys to values, not text"),
+        (
+            "retries: 1.5",
+            "1.5",
+            "'retries' must be a whole number or a mapping of keys to values, not 1.5",
+        ),
+        (
+            "retries: yes",
+            "yes",
+            "'retries' must be a whole number or a mapping of keys to values, not text",
+        ),
         ("retries: {}", "{}", "'retries' has no 'max'"),
         ("retries: {on: [signal]}", "{on: [signal]}", "'retries' has no 'max'"),
         ("retries: {MAX: 1}", "MAX", "unknown key 'MAX' under 'retries', did you mean 'max'?"),
@@ -290,8 +330,16 @@ def test_a_parameter_may_have_any_other_name(key: str) -> None:
         ("retries: {max: -1}", "-1", "'max' must be at least 0"),
         ("retries: {max: 1, on: timeout}", "timeout", "'on' must be a list, not text"),
         ("retries: {max: 1, on: []}", "[]", "'on' must not be empty"),
-        ("retries: {max: 1, on: [signal, signal]}", "[signal, signal]", "'on' names something twice"),
-        ("retries: {max: 1, on: [Timeout]}", "Timeout", "'on[0]' cannot be 'Timeout', did you mean 'timeout'?"),
+        (
+            "retries: {max: 1, on: [signal, signal]}",
+            "[signal, signal]",
+            "'on' names something twice",
+        ),
+        (
+            "retries: {max: 1, on: [Timeout]}",
+            "Timeout",
+            "'on[0]' cannot be 'Timeout', did you mean 'timeout'?",
+        ),
         ("retries: {max: 1, on: [lost]}", "lost", "'on[0]' cannot be 'lost'"),
         ("retries: {max: 1, on: [137]}", "137", "'on[0]' must be text, not a number"),
         ("retries: {max: 1, backoff: -1s}", "-1s", "'-1s' is no length of time"),
@@ -312,7 +360,9 @@ def test_a_parameter_may_have_any_other_name(key: str) -> None:
     ],
 )
 @pytest.mark.parametrize("place", ["file", "task"])
-def test_what_no_task_could_be_scheduled_by_is_refused(setting: str, marked_as: str, message: str, place: str) -> None:
+def test_what_no_task_could_be_scheduled_by_is_refused(
+    setting: str, marked_as: str, message: str, place: str
+) -> None:
     texts = {
         "file": f"gitorch:\n  {setting}\n{TASKS}",
         "task": f"tasks:\n  - id: a\n    method: A\n    gitorch:\n      {setting}\n",
@@ -323,7 +373,9 @@ def test_what_no_task_could_be_scheduled_by_is_refused(setting: str, marked_as: 
 
 
 def test_how_it_is_written_is_the_hint() -> None:
-    assert complaints(f"gitorch: {{timeout: 2 hours, resources: {{memory: 8}}, retries: often}}\n{TASKS}") == (
+    assert complaints(
+        f"gitorch: {{timeout: 2 hours, resources: {{memory: 8}}, retries: often}}\n{TASKS}"
+    ) == (
         """\
 1:20: error: '2 hours' is no length of time
   write it like 90s, 30m, 1h30m or 2d, or as a number of seconds
@@ -348,7 +400,10 @@ def test_a_tasks_own_setting_wins_as_a_whole() -> None:
         """
     (spec,) = load(text).specs
     assert [task.retries for task in spec.tasks] == [Retries(max=0), Retries(max=1)]
-    assert [task.resources for task in spec.tasks] == [Resources(), Resources(cpus=4.0, memory_bytes=1 << 30)]
+    assert [task.resources for task in spec.tasks] == [
+        Resources(),
+        Resources(cpus=4.0, memory_bytes=1 << 30),
+    ]
     assert [(task.priority, task.timeout_s) for task in spec.tasks] == [(0, None), (7, 0.5)]
 
 
@@ -371,7 +426,9 @@ def test_a_repository_is_the_same_however_its_address_is_written(remote: str) ->
     assert complaints(text, upstream="https://example.org/x", origin=remote) == ""
 
 
-@pytest.mark.parametrize("written", ["penguins", "owner/penguins", "https://", "not an address", "git@github.com:"])
+@pytest.mark.parametrize(
+    "written", ["penguins", "owner/penguins", "https://", "not an address", "git@github.com:"]
+)
 def test_what_is_no_address_is_refused(written: str) -> None:
     assert complaints(f'githubRepository: "{written}"\n{TASKS}').startswith("1:19: error: ")
 
@@ -395,7 +452,9 @@ def test_what_is_no_address_is_refused(written: str) -> None:
         ("/a\\0b", "is outside the repository"),
     ],
 )
-def test_a_place_stays_inside_the_repository(key: str, written: str, why: str, tmp_path: Path) -> None:
+def test_a_place_stays_inside_the_repository(
+    key: str, written: str, why: str, tmp_path: Path
+) -> None:
     root = tmp_path / "project"
     root.mkdir()
     (root / "out").symlink_to(tmp_path)
@@ -424,12 +483,18 @@ def test_path_to_tasks_is_a_directory() -> None:
 
 def test_a_parameter_does_not_lead_the_output_outside() -> None:
     text = f"outputDir: 'out/{{data}}'\ndata: ../../x\n{TASKS}"
-    assert complaints(text).startswith("1:12: error: filled in, 'outputDir' is 'out/../../x', which leads outside")
-    assert complaints(f"outputDir: '{{data}}'\ndata: /x\n{TASKS}").startswith("1:12: error: filled in, ")
+    assert complaints(text).startswith(
+        "1:12: error: filled in, 'outputDir' is 'out/../../x', which leads outside"
+    )
+    assert complaints(f"outputDir: '{{data}}'\ndata: /x\n{TASKS}").startswith(
+        "1:12: error: filled in, "
+    )
 
 
 def test_an_output_directory_is_named_after_what_is_known() -> None:
-    assert complaints(f'outputDir: "{{date}}/{{time}}/{{id}}/{{name}}/{{lr}}"\nlr: 1\n{TASKS}') == ""
+    assert (
+        complaints(f'outputDir: "{{date}}/{{time}}/{{id}}/{{name}}/{{lr}}"\nlr: 1\n{TASKS}') == ""
+    )
     assert complaints(f'outputDir: "{{dat}}"\n{TASKS}') == (
         "1:13: error: there is no parameter 'dat', did you mean 'date'?\n  to mean braces, put blanks in them: { dat }"
     )
@@ -438,10 +503,14 @@ def test_an_output_directory_is_named_after_what_is_known() -> None:
 @pytest.mark.parametrize("setting", ["outputs", "metrics", "link"])
 @pytest.mark.parametrize("place", ["/x", "../x", "a/../../b", "~/x", ".git/config"])
 def test_listed_places_are_relative(setting: str, place: str) -> None:
-    assert f"1:{14 + len(setting)}: error: '{place}' " in complaints(f"gitorch: {{{setting}: ['{place}']}}\n{TASKS}")
+    assert f"1:{14 + len(setting)}: error: '{place}' " in complaints(
+        f"gitorch: {{{setting}: ['{place}']}}\n{TASKS}"
+    )
 
 
-@pytest.mark.parametrize("setting", ["inputs", "outputs", "discard", "code", "cache: {code", "cache: {inputs"])
+@pytest.mark.parametrize(
+    "setting", ["inputs", "outputs", "discard", "code", "cache: {code", "cache: {inputs"]
+)
 def test_a_glob_that_is_none_is_complained_of(setting: str) -> None:
     text = f"gitorch: {{{setting}: ['data/[z-a].csv']}}{'}' if '{' in setting else ''}\n{TASKS}"
     said = "'data/[z-a].csv' is no glob: bad character range z-a\n  a [ that stands for itself is written [[]"
@@ -476,14 +545,18 @@ def test_a_default_is_complained_of_once() -> None:
 # Names
 
 
-@pytest.mark.parametrize("name", ["cafe", "2024", "0123456789ab", "-x", "@x", ".x", "a/b", "a\tb", " ", "x" * 101, "‮x"])
+@pytest.mark.parametrize(
+    "name", ["cafe", "2024", "0123456789ab", "-x", "@x", ".x", "a/b", "a\tb", " ", "x" * 101, "‮x"]
+)
 def test_a_name_that_could_not_be_used_is_refused(name: str) -> None:
     config = load(f'gitorch: {{name: "{name}"}}\n{TASKS}')
     assert config.specs == ()
     assert [(problem.line, problem.column) for problem in config.problems] == [(1, 17)]
 
 
-@pytest.mark.parametrize("name", ["caf", "0123456789abc", "CAFE", "a-b", "größe 2", "x" * 100, "cafe_1"])
+@pytest.mark.parametrize(
+    "name", ["caf", "0123456789abc", "CAFE", "a-b", "größe 2", "x" * 100, "cafe_1"]
+)
 def test_other_names_are_fine(name: str) -> None:
     assert load(f'gitorch: {{name: "{name}"}}\n{TASKS}').specs[0].name == name
 
@@ -518,14 +591,24 @@ def test_a_method_is_the_name_of_a_class(method: str) -> None:
     [
         ('env: {A: "x\\0"}', 20, "A holds a NUL character, which no environment can"),
         ("env: {GITORCH_TOKEN: x}", 17, "GITORCH_TOKEN is set by gitorch itself"),
-        ('env: {"": x}', 17, "'' is no name of a variable: it must consist of letters, digits and '_'"),
-        ('env: {"A\\n": x}', 17, "'A\n' is no name of a variable: it must consist of letters, digits and '_'"),
+        (
+            'env: {"": x}',
+            17,
+            "'' is no name of a variable: it must consist of letters, digits and '_'",
+        ),
+        (
+            'env: {"A\\n": x}',
+            17,
+            "'A\n' is no name of a variable: it must consist of letters, digits and '_'",
+        ),
         ("env: {A: null}", 20, "'A' must be text, a number or true or false, not nothing"),
         ('python: "x\\0"', 19, "'python' holds a NUL character, which no path can"),
         ("python: 3.11", 19, "'python' must be text, not a number"),
     ],
 )
-def test_what_no_process_could_be_given_is_refused(settings: str, column: int, message: str) -> None:
+def test_what_no_process_could_be_given_is_refused(
+    settings: str, column: int, message: str
+) -> None:
     (problem,) = load(f"gitorch: {{{settings}}}\n{TASKS}").problems
     assert (problem.message, problem.column) == (message, column)
 
@@ -588,7 +671,9 @@ def test_a_placeholder_is_complained_of_where_it_stands() -> None:
         (7, 27, "{x}"),
         (8, 32, "{y}"),
     ]
-    assert problems[0].message == "there is no parameter 'lerningRate', did you mean 'learningRate'?"
+    assert (
+        problems[0].message == "there is no parameter 'lerningRate', did you mean 'learningRate'?"
+    )
 
 
 @pytest.mark.parametrize("command", ["'{lr}'", 'x "{lr}"', 'x "$(y "{lr}")"'])
@@ -603,7 +688,8 @@ def test_other_braces_are_left_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ['""', '" "', "[]", '[""]', "null", "3", "{a: b}", "[a, [b]]", r'"a\0"', r'[a, "\0"]']
+    "command",
+    ['""', '" "', "[]", '[""]', "null", "3", "{a: b}", "[a, [b]]", r'"a\0"', r'[a, "\0"]'],
 )
 def test_a_command_that_could_not_be_run_is_refused(command: str) -> None:
     config = load(f"tasks: [{{id: a, command: {command}}}]")
@@ -612,7 +698,9 @@ def test_a_command_that_could_not_be_run_is_refused(command: str) -> None:
 
 
 def test_a_value_that_no_command_can_hold_is_refused() -> None:
-    assert "filled in, 'command' holds a NUL character" in complaints('x: "\\0"\ntasks: [{id: a, command: "echo {x}"}]')
+    assert "filled in, 'command' holds a NUL character" in complaints(
+        'x: "\\0"\ntasks: [{id: a, command: "echo {x}"}]'
+    )
     assert complaints('x: "\\0"\ntasks: [{id: a, method: A}]') == ""
 
 
@@ -630,7 +718,9 @@ def test_of_many_placeholders_the_first_are_complained_of() -> None:
 
 def test_problems_found_later_have_their_place() -> None:
     config = load(FULL)
-    problem = config.problem(("tasks", 1, "method"), "there is no class 'Train'", "did you commit it?")
+    problem = config.problem(
+        ("tasks", 1, "method"), "there is no class 'Train'", "did you commit it?"
+    )
     assert (problem.file, problem.line, problem.column) == ("experiments/penguins.yaml", 22, 25)
     assert marked(problem) == "Train"
     assert marked(config.problem(("tasks", 1, "epochs"), "too many", key=True)) == "epochs"
@@ -658,13 +748,26 @@ def test_a_config_is_a_mapping_with_tasks(data: bytes, is_one: bool) -> None:
 
 
 def test_configs_are_found_below_a_directory(tmp_path: Path) -> None:
-    for name in ("b.yaml", "a/z.yml", "a/_base.yaml", "_a/x.yaml", ".a/x.yaml", ".x.yaml", "a/x.txt", "c.yaml/d.yaml"):
+    for name in (
+        "b.yaml",
+        "a/z.yml",
+        "a/_base.yaml",
+        "_a/x.yaml",
+        ".a/x.yaml",
+        ".x.yaml",
+        "a/x.txt",
+        "c.yaml/d.yaml",
+    ):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(TASKS)
     (tmp_path / "broken.yaml").symlink_to("nowhere")
     found = find_configs(tmp_path)
-    assert [str(path.relative_to(tmp_path)) for path in found] == ["a/z.yml", "b.yaml", "c.yaml/d.yaml"]
+    assert [str(path.relative_to(tmp_path)) for path in found] == [
+        "a/z.yml",
+        "b.yaml",
+        "c.yaml/d.yaml",
+    ]
     assert find_configs(tmp_path / "a/_base.yaml") == [tmp_path / "a/_base.yaml"]
     assert find_configs(tmp_path / "a/x.txt") == [tmp_path / "a/x.txt"]
 

@@ -28,7 +28,9 @@ PLAIN = "lr: 0.5\nmodel: {depth: 3}\ntasks: [{id: train, method: Train, epochs: 
 
 
 def load(*options: str, text: str = PLAIN) -> LoadedConfig:
-    return load_config(text.encode(), file="p.yaml", settings=ConfigContext(root=Path("/")), overrides=options)
+    return load_config(
+        text.encode(), file="p.yaml", settings=ConfigContext(root=Path("/")), overrides=options
+    )
 
 
 @pytest.mark.parametrize(
@@ -59,7 +61,9 @@ def test_one_value(option: str, params: dict[str, Any]) -> None:
 def test_a_parameter_of_a_task() -> None:
     (spec,) = load("tasks.train.epochs=5", "tasks.train.optimizer.lr=1").specs
     assert spec.tasks[0].params == {"epochs": 5, "optimizer": {"lr": 1}}
-    assert spec.document["tasks"] == [{"id": "train", "method": "Train", "epochs": 5, "optimizer": {"lr": 1}}]
+    assert spec.document["tasks"] == [
+        {"id": "train", "method": "Train", "epochs": 5, "optimizer": {"lr": 1}}
+    ]
     (spec,) = load("~tasks.train.epochs").specs
     assert spec.tasks[0].params == {}
 
@@ -92,7 +96,9 @@ def test_several_values_are_swept(option: str, labels: list[str]) -> None:
         (["~seed", "lr=1,2"], ["lr=1 a=1 b=3", "lr=1 a=2 b=4", "lr=2 a=1 b=3", "lr=2 a=2 b=4"]),
     ],
 )
-def test_what_the_file_sweeps_is_replaced_in_its_place(options: list[str], labels: list[str]) -> None:
+def test_what_the_file_sweeps_is_replaced_in_its_place(
+    options: list[str], labels: list[str]
+) -> None:
     config = load(*options, text=CONFIG)
     assert config.problems == ()
     assert [spec.label for spec in config.specs] == [f"p {label}" for label in labels]
@@ -105,18 +111,38 @@ def test_what_the_file_sweeps_is_replaced_in_its_place(options: list[str], label
         ("=1", "'=1' says nothing to change", "=1"),
         ("lr=", "'lr' is given no value", "lr="),
         ("lr=\x1b[2J", "it holds a character that cannot be seen", "lr=\x1b[2J"),
-        ("lr=[1", "not valid YAML: did not find expected ',' or ']' while parsing a flow sequence", ""),
+        (
+            "lr=[1",
+            "not valid YAML: did not find expected ',' or ']' while parsing a flow sequence",
+            "",
+        ),
         ("lr=1], [2", "not valid YAML: did not find expected <document start>", ","),
-        ("lr=#1", "not valid YAML: did not find expected node content while parsing a flow node", ""),
-        ("lr=.inf", "'.inf' cannot be recorded: records are JSON, which has no infinity and no NaN", ".inf"),
+        (
+            "lr=#1",
+            "not valid YAML: did not find expected node content while parsing a flow node",
+            "",
+        ),
+        (
+            "lr=.inf",
+            "'.inf' cannot be recorded: records are JSON, which has no infinity and no NaN",
+            ".inf",
+        ),
         ("lr=!!int 3", "YAML tags are not supported: !!int", "!!int 3"),
         ("lr=range(1,3),4", "'range(1,3),4' is no range", "range(1,3),4"),
         ("lr=range(1,3,0)", "the step of a range cannot be 0", "range(1,3,0)"),
         ("outputDir=x", "'outputDir' is no parameter: 'outputDir' is gitorch's own", "outputDir"),
-        ("tasks.train.id=x", "'tasks.train.id' is no parameter: 'id' is gitorch's own", "tasks.train.id"),
+        (
+            "tasks.train.id=x",
+            "'tasks.train.id' is no parameter: 'id' is gitorch's own",
+            "tasks.train.id",
+        ),
         ("tasks.tarin.x=1", "'tasks.tarin.x' names no task and a parameter of it", "tasks.tarin.x"),
         ("lr.x=1", "'lr.x' leads nowhere: 'lr' is no mapping", "lr.x"),
-        ("epochs=1", "task 'train' has a 'epochs' of its own, which this would not change", "epochs"),
+        (
+            "epochs=1",
+            "task 'train' has a 'epochs' of its own, which this would not change",
+            "epochs",
+        ),
         ("~lR", "there is no 'lR' to drop, did you mean 'lr'?", "lR"),
         ("~gitorch", "'gitorch' is no parameter: 'gitorch' is gitorch's own", "gitorch"),
     ],
@@ -124,17 +150,27 @@ def test_what_the_file_sweeps_is_replaced_in_its_place(options: list[str], label
 def test_what_is_refused(option: str, message: str, at: str) -> None:
     config = load("model.depth=4", option)
     (problem,) = config.problems
-    assert (problem.file, problem.line, problem.message, problem.excerpt) == ("-S", 2, message, option)
+    assert (problem.file, problem.line, problem.message, problem.excerpt) == (
+        "-S",
+        2,
+        message,
+        option,
+    )
     assert marked(problem) == at
     assert config.specs == ()
 
 
 @pytest.mark.parametrize("option", ["lr=4", "lr=4,5"])
 def test_that_points_of_their_own_keep_their_values_is_said(option: str) -> None:
-    config = load(option, text="gitorch: {include: [{lr: 1}, {lr: 2, seed: 3}]}\ntasks: [{id: a, command: 'true'}]\n")
+    config = load(
+        option,
+        text="gitorch: {include: [{lr: 1}, {lr: 2, seed: 3}]}\ntasks: [{id: a, command: 'true'}]\n",
+    )
     (problem,) = config.problems
     assert (problem.severity, marked(problem)) == ("warning", "lr")
-    assert problem.message == "'include' sets 'lr' too, and the points that it lists keep their values"
+    assert (
+        problem.message == "'include' sets 'lr' too, and the points that it lists keep their values"
+    )
     assert {"p lr=1", "p lr=2 seed=3"} <= {spec.label for spec in config.specs}
 
 
@@ -142,7 +178,11 @@ def test_that_points_of_their_own_keep_their_values_is_said(option: str) -> None
 def test_a_new_key_that_is_nearly_an_old_one_is_warned_of(option: str) -> None:
     config = load(option)
     (problem,) = config.problems
-    assert (problem.severity, problem.file, marked(problem)) == ("warning", "-S", option.partition("=")[0])
+    assert (problem.severity, problem.file, marked(problem)) == (
+        "warning",
+        "-S",
+        option.partition("=")[0],
+    )
     assert "is a new parameter, did you mean" in problem.message
     assert config.specs != ()
 
@@ -159,13 +199,19 @@ def test_what_is_wrong_with_a_value_later_points_into_the_option() -> None:
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)
-@given(options=st.lists(st.builds("{}={}".format, st.sampled_from(["lr", "seed", "a", "x"]) | TEXTS, TEXTS) | TEXTS))
+@given(
+    options=st.lists(
+        st.builds("{}={}".format, st.sampled_from(["lr", "seed", "a", "x"]) | TEXTS, TEXTS) | TEXTS
+    )
+)
 def test_nothing_is_ever_raised(options: list[str]) -> None:
     config = load(*options, text=CONFIG)
     assert bool(config.specs) is not has_errors(config.problems)
     for problem in config.problems:
         assert problem.length > 0
-        assert not problem.excerpt or problem.length <= max(1, len(problem.excerpt) - problem.column + 1)
+        assert not problem.excerpt or problem.length <= max(
+            1, len(problem.excerpt) - problem.column + 1
+        )
 
 
 @pytest.mark.parametrize("text", ODD_TEXTS)

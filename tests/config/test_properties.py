@@ -18,7 +18,9 @@ from gitorch.model.run.spec import OWN_KEYS, OWN_TASK_KEYS, RunSpec, task_config
 from gitorch.model.text.placeholders import fill, fill_text
 from gitorch.model.text.quantities import LARGEST, LONGEST
 
-CONTEXT = ConfigContext(root=Path(__file__).parent, remotes={"origin": "git@example.org:owner/name.git"})
+CONTEXT = ConfigContext(
+    root=Path(__file__).parent, remotes={"origin": "git@example.org:owner/name.git"}
+)
 QUICK = settings(max_examples=100, deadline=None, derandomize=True)
 
 
@@ -51,9 +53,13 @@ def check_can_run(spec: RunSpec) -> None:
     ):
         assert ".." not in PurePosixPath(place).parts
         assert not place.startswith("/")
-    assert all("\0" not in name + value and isinstance(value, str) for name, value in spec.env.items())
+    assert all(
+        "\0" not in name + value and isinstance(value, str) for name, value in spec.env.items()
+    )
     if spec.output_dir is not None:
-        fill_text(spec.output_dir, {**spec.params, **dict.fromkeys(("date", "time", "id", "name"), "x")})
+        fill_text(
+            spec.output_dir, {**spec.params, **dict.fromkeys(("date", "time", "id", "name"), "x")}
+        )
     done: set[str] = set()
     ids = {task.id for task in spec.tasks}
     assert len({task_id.lower() for task_id in ids}) == len(spec.tasks) > 0
@@ -71,7 +77,12 @@ def check_can_run(spec: RunSpec) -> None:
         assert 0 <= task.resources.cpus <= 10**6
         assert 0 <= task.resources.gpus <= 10**6
         assert 0 <= task.resources.memory_bytes <= LARGEST
-        whole = [task.priority, task.resources.gpus, task.resources.memory_bytes, task.retries and task.retries.max]
+        whole = [
+            task.priority,
+            task.resources.gpus,
+            task.resources.memory_bytes,
+            task.retries and task.retries.max,
+        ]
         assert {type(number) for number in whole} <= {int, type(None)}
         if task.command is not None:
             filled = fill(task.command, task_config(spec, task, "/out"))
@@ -100,7 +111,9 @@ SCALARS = (
 SETTINGS = list(schema()["definitions"]["fileSettings"]["properties"])
 KEYS = st.sampled_from([*OWN_KEYS, *OWN_TASK_KEYS, *SETTINGS, "task", "comand", "lr", "<<"]) | TEXTS
 VALUES: st.SearchStrategy[Any] = st.recursive(
-    SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=8
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=8,
 )
 
 INNER = ("retries", "resources")
@@ -109,14 +122,22 @@ PATHS: list[tuple[str, ...]] = [
     *(("gitorch", key) for key in SETTINGS),
     *(("task", key) for key in sorted(OWN_TASK_KEYS)),
     *(("task", "gitorch", key) for key in schema()["definitions"]["taskSettings"]["properties"]),
-    *(("gitorch", key, inner) for key in INNER for inner in schema()["definitions"][key]["properties"]),
+    *(
+        ("gitorch", key, inner)
+        for key in INNER
+        for inner in schema()["definitions"][key]["properties"]
+    ),
 ]
 
 
 def config_with(path: tuple[str, ...], value: Any) -> dict[str, Any]:
     """A valid config but for what `path` is set to; under `task`, that of its second task."""
     task: dict[str, Any] = {"id": "train", "command": "train {lr}", "gitorch": {}}
-    config: dict[str, Any] = {"lr": 0.1, "gitorch": {}, "tasks": [{"id": "prepare", "method": "Prepare"}, task]}
+    config: dict[str, Any] = {
+        "lr": 0.1,
+        "gitorch": {},
+        "tasks": [{"id": "prepare", "method": "Prepare"}, task],
+    }
     place = task if path[0] == "task" else config
     if path[1:-1] == ("retries",):
         config["gitorch"]["retries"] = {"max": 1}
@@ -157,7 +178,11 @@ def test_any_mapping(value: dict[str, Any]) -> None:
 
 
 @QUICK
-@given(tasks=st.lists(st.dictionaries(st.sampled_from(sorted(OWN_TASK_KEYS)), VALUES, max_size=4), max_size=4))
+@given(
+    tasks=st.lists(
+        st.dictionaries(st.sampled_from(sorted(OWN_TASK_KEYS)), VALUES, max_size=4), max_size=4
+    )
+)
 def test_any_tasks(tasks: list[dict[str, Any]]) -> None:
     check(written({"tasks": tasks}))
 
@@ -168,7 +193,9 @@ TASK_IDS = st.sampled_from(["a", "b", "c", "d", "B"])
 @QUICK
 @given(
     tasks=st.lists(
-        st.fixed_dictionaries({"id": TASK_IDS, "command": st.just("x")}, optional={"needs": st.lists(TASK_IDS)}),
+        st.fixed_dictionaries(
+            {"id": TASK_IDS, "command": st.just("x")}, optional={"needs": st.lists(TASK_IDS)}
+        ),
         max_size=5,
         unique_by=lambda task: task["id"],
     )
@@ -178,7 +205,10 @@ def test_any_order_of_tasks(tasks: list[dict[str, Any]]) -> None:
 
 
 @QUICK
-@given(text=st.text(st.sampled_from("ab1é:- \n\r\t{}[],&*!|>'\"%@`#?<~.\\\u2028\ufeff"), max_size=40) | st.text())
+@given(
+    text=st.text(st.sampled_from("ab1é:- \n\r\t{}[],&*!|>'\"%@`#?<~.\\\u2028\ufeff"), max_size=40)
+    | st.text()
+)
 def test_any_text(text: str) -> None:
     check(text.encode(errors="replace"))
     check(b"tasks: [{id: a, method: A}]\n" + text.encode(errors="replace"))
@@ -198,6 +228,10 @@ SAMPLE = (Path(__file__).parents[2] / "demo/experiments/body-size.yaml").read_by
 
 
 @QUICK
-@given(start=st.integers(0, len(SAMPLE)), length=st.integers(0, 12), put=st.binary(max_size=4) | TEXTS.map(str.encode))
+@given(
+    start=st.integers(0, len(SAMPLE)),
+    length=st.integers(0, 12),
+    put=st.binary(max_size=4) | TEXTS.map(str.encode),
+)
 def test_any_slip_of_the_hand(start: int, length: int, put: bytes) -> None:
     check(SAMPLE[:start] + put + SAMPLE[start + length :])

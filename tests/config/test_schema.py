@@ -29,7 +29,10 @@ def test_it_knows_exactly_the_keys_that_are_our_own() -> None:
     definitions = schema()["definitions"]
     assert schema()["properties"].keys() == OWN_KEYS
     assert definitions["task"]["properties"].keys() == OWN_TASK_KEYS
-    assert definitions["taskSettings"]["properties"].keys() <= definitions["fileSettings"]["properties"].keys()
+    assert (
+        definitions["taskSettings"]["properties"].keys()
+        <= definitions["fileSettings"]["properties"].keys()
+    )
 
 
 def test_it_knows_exactly_the_outcomes_that_can_be_retried() -> None:

@@ -52,7 +52,13 @@ def test_everything_a_sweep_can_say() -> None:
     config = load(text)
     assert config.dimensions == ("model.depth", "tasks.train.1.epochs", "width+height")
     last = config.specs[-1]
-    assert last.params == {"model": {"depth": 2}, "width": 64, "height": 0, "speed": "fast", "note": "no"}
+    assert last.params == {
+        "model": {"depth": 2},
+        "width": 64,
+        "height": 0,
+        "speed": "fast",
+        "note": "no",
+    }
     assert last.task("train.1").params == {"epochs": 7}
     assert last.document["tasks"][0] == {"id": "train.1", "method": "Train", "epochs": 7}
 
@@ -141,7 +147,11 @@ def test_the_limit_is_a_setting() -> None:
     ("settings", "said", "at"),
     [
         ("matrix: {lR: [1]}", "'lR' is a new parameter, did you mean 'lr'?", "lR"),
-        ("matrix: {model.dept: [1]}", "'dept' is a new parameter, did you mean 'depth'?", "model.dept"),
+        (
+            "matrix: {model.dept: [1]}",
+            "'dept' is a new parameter, did you mean 'depth'?",
+            "model.dept",
+        ),
         ("matrix: {seed: [1, 2, 1]}", "1 is listed twice, and makes one run", "1"),
         ("zip: {a: [1, 2, 1], b: [3, 4, 3]}", "1, 3 is listed twice, and makes one run", "1"),
     ],
@@ -167,7 +177,10 @@ def test_placeholders_are_checked_for_every_set_of_keys() -> None:
 
 
 def test_the_keys_of_swept_mappings_count() -> None:
-    text = swept("matrix: {size: [{x: 1}, {x: 2}, {y: 1}]}", "tasks: [{id: a, command: 'a {size.x} {model.depth}'}]")
+    text = swept(
+        "matrix: {size: [{x: 1}, {x: 2}, {y: 1}]}",
+        "tasks: [{id: a, command: 'a {size.x} {model.depth}'}]",
+    )
     (problem,) = load(text).problems
     assert problem.message.startswith("in 'penguins size={y:1}' there is no parameter 'size.x'")
 
@@ -185,7 +198,9 @@ def test_a_nul_in_a_swept_value_is_found() -> None:
 
 
 def test_what_else_is_wrong_is_said_with_a_wrong_sweep() -> None:
-    text = swept("matrix: {seed: [1], outputDir: [a]}", "tasks: [{id: a, command: 'echo {seed} {x}'}]\n")
+    text = swept(
+        "matrix: {seed: [1], outputDir: [a]}", "tasks: [{id: a, command: 'echo {seed} {x}'}]\n"
+    )
     assert [problem.message for problem in load(text).problems] == [
         "'outputDir' is no parameter: 'outputDir' is gitorch's own",
         "there is no parameter 'x'",
@@ -205,7 +220,10 @@ def test_ten_thousand_points_are_read_in_no_time() -> None:
 
 @pytest.mark.parametrize("task", ["a b", "..", "a"])
 def test_a_sweep_of_a_task_whose_id_is_no_good(task: str) -> None:
-    text = swept(f"matrix: {{'tasks.{task}.x': [1]}}", f"tasks: [{{id: a, method: A}}, {{id: '{task}', method: A}}]\n")
+    text = swept(
+        f"matrix: {{'tasks.{task}.x': [1]}}",
+        f"tasks: [{{id: a, method: A}}, {{id: '{task}', method: A}}]\n",
+    )
     config = load(text)
     assert config.problems != ()
     assert config.specs == ()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gitorch.database import file_digests
 from gitorch.database.file_digests import Facts, FileDigests
 
 FACTS = Facts(size=3, mtime_ns=1, ctime_ns=2, inode=2**64 - 1)
@@ -21,7 +22,10 @@ def memory(tmp_path: Path) -> FileDigests:
 
 
 def test_what_is_unchanged_is_known(memory: FileDigests) -> None:
-    assert memory.recall({ONE: FACTS, TWO: FACTS, Path("/data/three"): FACTS}) == {ONE: "a" * 64, TWO: "b" * 64}
+    assert memory.recall({ONE: FACTS, TWO: FACTS, Path("/data/three"): FACTS}) == {
+        ONE: "a" * 64,
+        TWO: "b" * 64,
+    }
 
 
 @pytest.mark.parametrize("fact", Facts._fields)
@@ -36,10 +40,15 @@ def test_what_has_changed_is_not(memory: FileDigests, fact: str) -> None:
 def test_the_oldest_are_forgotten(memory: FileDigests, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file_digests, "KEPT", 2)
     memory.remember([(Path("/data/three"), FACTS, "c" * 64)])
-    assert memory.recall(dict.fromkeys((ONE, TWO, Path("/data/three")), FACTS)).keys() == {TWO, Path("/data/three")}
+    assert memory.recall(dict.fromkeys((ONE, TWO, Path("/data/three")), FACTS)).keys() == {
+        TWO,
+        Path("/data/three"),
+    }
 
 
-@pytest.mark.parametrize("content", [b"", b"no database " * 1000, b"SQLite format 3\0" + b"\xff" * 5000])
+@pytest.mark.parametrize(
+    "content", [b"", b"no database " * 1000, b"SQLite format 3\0" + b"\xff" * 5000]
+)
 def test_a_file_that_is_none_begins_anew(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "digests.db"
     path.write_bytes(content)

@@ -48,10 +48,23 @@ HELD = replace(
     hold="held by A: why not",
     tasks=(
         TaskRow(id="a", status=Status.COMPLETE),
-        TaskRow(id="b", status=Status.ERROR, needs=("a",), resources=Resources(gpus=1), failure="exit code 1"),
+        TaskRow(
+            id="b",
+            status=Status.ERROR,
+            needs=("a",),
+            resources=Resources(gpus=1),
+            failure="exit code 1",
+        ),
     ),
 )
-ODD = replace(FIRST, id="ef0033333333", name="caf\udce9\0", label="é", status=Status.FAILED, created="2026-01-03")
+ODD = replace(
+    FIRST,
+    id="ef0033333333",
+    name="caf\udce9\0",
+    label="é",
+    status=Status.FAILED,
+    created="2026-01-03",
+)
 
 
 @pytest.fixture
@@ -78,8 +91,20 @@ def test_what_was_put_in_comes_out_newest_first(index: RunIndex) -> None:
 
 
 def test_runs_are_found_by_what_they_are_called(index: RunIndex) -> None:
-    assert [index.newest(back) for back in (0, 1, 2, 3, 1 << 80)] == [ODD.id, HELD.id, FIRST.id, None, None]
-    for name, run in ((FIRST.id, FIRST), ("penguins", HELD), ("penguins lr=0.1", FIRST), (ODD.name, ODD), ("é", ODD)):
+    assert [index.newest(back) for back in (0, 1, 2, 3, 1 << 80)] == [
+        ODD.id,
+        HELD.id,
+        FIRST.id,
+        None,
+        None,
+    ]
+    for name, run in (
+        (FIRST.id, FIRST),
+        ("penguins", HELD),
+        ("penguins lr=0.1", FIRST),
+        (ODD.name, ODD),
+        ("é", ODD),
+    ):
         assert index.called(name) == run.id
     assert index.called("whales") is None
     assert [named.id for named in index.beginning("abcd")] == [HELD.id, FIRST.id]
@@ -129,10 +154,22 @@ def test_a_change_is_made_whole_or_not_at_all(index: RunIndex) -> None:
 
 def test_look_ups_use_an_index(index: RunIndex, tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "index.db") as connection:
-        for name in ("rows_of", "newest", "called", "beginning", "computed", "computed_like", "durations"):
+        for name in (
+            "rows_of",
+            "newest",
+            "called",
+            "beginning",
+            "computed",
+            "computed_like",
+            "durations",
+        ):
             values = dict.fromkeys(("ids", "back", "id", "name", "prefix", "key", "task"), "[]")
-            plan = connection.execute(f"EXPLAIN QUERY PLAN {statements('index.sql')[name]}", values).fetchall()
-            scans = [step[-1] for step in plan if step[-1].startswith(("SCAN runs", "SCAN complete"))]
+            plan = connection.execute(
+                f"EXPLAIN QUERY PLAN {statements('index.sql')[name]}", values
+            ).fetchall()
+            scans = [
+                step[-1] for step in plan if step[-1].startswith(("SCAN runs", "SCAN complete"))
+            ]
             assert all("USING" in scan for scan in scans), (name, scans)
     connection.close()
 
@@ -168,7 +205,9 @@ def sql(path: Path, statement: str) -> None:
 
 def test_damage_that_shows_later_is_told_and_mended(tmp_path: Path) -> None:
     path = tmp_path / "index.db"
-    filled(path, *(replace(FIRST, id=f"{number:012x}") for number in range(500)))._connection.close()
+    filled(
+        path, *(replace(FIRST, id=f"{number:012x}") for number in range(500))
+    )._connection.close()
     data = bytearray(path.read_bytes())
     data[3 * 4096 :] = os.urandom(len(data) - 3 * 4096)
     path.write_bytes(data)

@@ -38,7 +38,14 @@ def queue(tmp_path: Path) -> Queue:
 
 
 def worker(name: str) -> Worker:
-    return Worker(id=name, host="host", pid=1, boot="boot", process_start="1", since="2026-01-01T00:00:00.000Z")
+    return Worker(
+        id=name,
+        host="host",
+        pid=1,
+        boot="boot",
+        process_start="1",
+        since="2026-01-01T00:00:00.000Z",
+    )
 
 
 def run(name: str, *tasks: NewTask) -> NewRun:
@@ -49,9 +56,13 @@ def chain(name: str) -> NewRun:
     return run(name, NewTask(id="a", needs=()), NewTask(id="b", needs=("a",)))
 
 
-def end(queue: Queue, run: str, task: str, token: str, status: Status = Status.COMPLETE) -> list[AttemptEnd]:
+def end(
+    queue: Queue, run: str, task: str, token: str, status: Status = Status.COMPLETE
+) -> list[AttemptEnd]:
     outcome = DONE if status is Status.COMPLETE else FAILED
-    return queue.finish([AttemptEnd(run=run, task=task, token=token, status=status, outcome=outcome)])
+    return queue.finish(
+        [AttemptEnd(run=run, task=task, token=token, status=status, outcome=outcome)]
+    )
 
 
 def test_first_in_first_out_and_a_task_after_what_it_needs(queue: Queue) -> None:
@@ -78,7 +89,10 @@ def test_a_failed_task_keeps_what_needs_it_waiting(queue: Queue) -> None:
     end(queue, "one", "a", "token", Status.ERROR)
     assert queue.claim("w", "next", now="now") is None
     [left] = queue.runs()
-    assert [(task.id, task.status) for task in left.tasks] == [("a", Status.ERROR), ("b", Status.WAITING)]
+    assert [(task.id, task.status) for task in left.tasks] == [
+        ("a", Status.ERROR),
+        ("b", Status.WAITING),
+    ]
     assert left.tasks[0].outcome == FAILED
     assert left.worker is None, "nothing of it can go on: it is in nobody's hands"
     queue.bring([chain("one")])
@@ -107,15 +121,26 @@ def test_what_is_given_back_unbegun_was_never_claimed(queue: Queue) -> None:
         queue.give_back(replace(claim, token="another"))
         assert claim.run == "three" or queue.is_current(claim.run, claim.task, claim.token)
         queue.give_back(claim)
-    found = {run.id: [(task.status, task.attempts, task.token) for task in run.tasks] for run in queue.runs()}
-    assert found == {"one": [(Status.WAITING, 0, None)], "two": [(Status.HOLD, 0, None)], "three": []}
+    found = {
+        run.id: [(task.status, task.attempts, task.token) for task in run.tasks]
+        for run in queue.runs()
+    }
+    assert found == {
+        "one": [(Status.WAITING, 0, None)],
+        "two": [(Status.HOLD, 0, None)],
+        "three": [],
+    }
     assert [run.worker for run in queue.runs()] == [None, None, "w"]
 
 
 def test_ahead_nothing_is_claimed_beside_what_runs(queue: Queue) -> None:
     queue.add([run("one", NewTask(id="a", needs=()), NewTask(id="b", needs=())), run("two")])
     claims = [queue.claim("w", f"token{n}", now="now", ahead=n > 0) for n in range(3)]
-    assert [claim and (claim.run, claim.task) for claim in claims] == [("one", "a"), ("two", "t"), None]
+    assert [claim and (claim.run, claim.task) for claim in claims] == [
+        ("one", "a"),
+        ("two", "t"),
+        None,
+    ]
 
 
 def test_only_the_runs_asked_for(queue: Queue) -> None:
@@ -141,9 +166,12 @@ def test_a_run_is_brought_to_its_record_tasks_that_had_left_included(queue: Queu
     ]
     claim = queue.claim("w", "third", now="now")
     assert claim is not None
-    assert (claim.run, claim.task, claim.number, claim.payload) == ("one", "a", 2, {"name": "other"}), (
-        "in its old place"
-    )
+    assert (claim.run, claim.task, claim.number, claim.payload) == (
+        "one",
+        "a",
+        2,
+        {"name": "other"},
+    ), "in its old place"
     assert queue.claim("w", "fourth", now="now", only=["one"]) is None, "b needs a again"
 
 
@@ -153,7 +181,10 @@ def test_what_runs_is_not_touched_when_its_run_is_brought_to_its_record(queue: Q
     held = NewTask(id="b", needs=(), status=Status.HOLD)
     queue.bring([replace(run("one", held), payload={"name": "other"}, held=True)])
     [left] = queue.runs()
-    assert [(task.id, task.status) for task in left.tasks] == [("a", Status.RUNNING), ("b", Status.HOLD)]
+    assert [(task.id, task.status) for task in left.tasks] == [
+        ("a", Status.RUNNING),
+        ("b", Status.HOLD),
+    ]
     assert left.held
     assert queue.payload("one") == {"name": "one"}, "what it was begun with"
     assert len(end(queue, "one", "a", "token")) == 1
@@ -170,7 +201,9 @@ def test_adding_twice_changes_nothing(queue: Queue) -> None:
 
 
 def test_the_runs_to_come_are_told_in_order_each_once(queue: Queue) -> None:
-    queue.add([run("one", NewTask(id="a", needs=()), NewTask(id="b", needs=())), run("two"), run("three")])
+    queue.add(
+        [run("one", NewTask(id="a", needs=()), NewTask(id="b", needs=())), run("two"), run("three")]
+    )
     assert queue.next_runs(2) == ["one", "two"]
     queue.claim("w", "token", now="now")
     assert queue.next_runs(8) == ["two", "three"]
@@ -215,7 +248,9 @@ def test_a_damaged_file_is_named_with_what_to_do(tmp_path: Path) -> None:
     assert "results are safe" in (caught.value.hint or "")
 
 
-def test_a_writer_that_does_not_end_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_writer_that_does_not_end_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("gitorch.database.run_queue.BUSY_TIMEOUT_S", 0.1)
     queue = Queue.open(tmp_path / "queue.db", home="here")
     with sqlite3.connect(tmp_path / "queue.db", isolation_level=None) as other:
@@ -241,7 +276,10 @@ def test_many_processes_claim_each_task_once(tmp_path: Path) -> None:
     queue.add([run(name) for name in names])
     context = multiprocessing.get_context("spawn")
     found: multiprocessing.Queue[list[str]] = context.Queue()
-    others = [context.Process(target=_claim_all, args=(tmp_path / "queue.db", f"w{n}", found)) for n in range(4)]
+    others = [
+        context.Process(target=_claim_all, args=(tmp_path / "queue.db", f"w{n}", found))
+        for n in range(4)
+    ]
     for other in others:
         other.start()
     claimed = [name for _ in others for name in found.get(timeout=60)]
@@ -282,11 +320,18 @@ def test_a_queue_of_an_earlier_format_goes_on(tmp_path: Path, version: int) -> N
 
 def _structure(path: Path) -> tuple[set[tuple[str, ...]], set[tuple[str, str]]]:
     with sqlite3.connect(path) as database:
-        tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        tables = [
+            name
+            for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        ]
         columns = {
-            (name, *map(str, row)) for name in tables for _, *row in database.execute(f"PRAGMA table_info({name})")
+            (name, *map(str, row))
+            for name in tables
+            for _, *row in database.execute(f"PRAGMA table_info({name})")
         }
-        others = database.execute("SELECT name, sql FROM sqlite_master WHERE type != 'table' AND sql IS NOT NULL")
+        others = database.execute(
+            "SELECT name, sql FROM sqlite_master WHERE type != 'table' AND sql IS NOT NULL"
+        )
         return columns, set(others)
 
 
@@ -328,7 +373,9 @@ def test_of_those_that_compute_the_same_one_does_and_the_others_wait_for_it(queu
     second = claimed(queue, "2")
     assert queue.give_way(second, "key")
     assert not queue.is_current("two", "t", "2")
-    assert not queue.compute(claimed(queue, "3"), "key"), "the other way to find out: given back as well"
+    assert not queue.compute(claimed(queue, "3"), "key"), (
+        "the other way to find out: given back as well"
+    )
     assert queue.next_runs(8) == ["four"]
     assert in_turn(queue) == "four"
     assert queue.claimable() == 3, "those that wait are not forgotten"
@@ -340,7 +387,9 @@ def test_of_those_that_compute_the_same_one_does_and_the_others_wait_for_it(queu
 
 
 @pytest.mark.parametrize("way", ["failed", "requeued", "killed", "gone", "lost"])
-def test_those_that_wait_go_on_whatever_becomes_of_the_one_that_computes(queue: Queue, way: str) -> None:
+def test_those_that_wait_go_on_whatever_becomes_of_the_one_that_computes(
+    queue: Queue, way: str
+) -> None:
     queue.register(worker("other"))
     queue.add([run("one"), run("two"), run("three")])
     assert queue.compute(claimed(queue, "1", "other"), "key")
@@ -388,7 +437,11 @@ def test_who_gives_way_is_held_with_its_run_and_killed_with_it(queue: Queue) -> 
     assert not queue.give_way(third, "key")
     assert not queue.compute(third, "key")
     queue.end_doomed("three", "t", "3")
-    assert [[task.status for task in one.tasks] for one in queue.runs()] == [[Status.RUNNING], [Status.HOLD], []]
+    assert [[task.status for task in one.tasks] for one in queue.runs()] == [
+        [Status.RUNNING],
+        [Status.HOLD],
+        [],
+    ]
 
 
 def test_a_run_that_had_begun_stays_in_hand_while_it_waits(queue: Queue) -> None:
@@ -418,8 +471,12 @@ def _compute_all(path: Path, name: str, found: multiprocessing.Queue[list[str]])
         claim = queue.claim(name, f"{name}{len(computed)}", now="now")
         if claim and queue.compute(claim, f"key {int(claim.run[3:]) % 5}"):
             computed.append(claim.run)
-            others = [known.tasks[0] for known in queue.runs() if known.tasks[0].status is Status.RUNNING]
-            assert len({task.key for task in others if task.key}) == len([task for task in others if task.key])
+            others = [
+                known.tasks[0] for known in queue.runs() if known.tasks[0].status is Status.RUNNING
+            ]
+            assert len({task.key for task in others if task.key}) == len(
+                [task for task in others if task.key]
+            )
             end(queue, claim.run, claim.task, claim.token)
     found.put(computed)
 
@@ -430,7 +487,10 @@ def test_many_processes_compute_no_key_at_the_same_time(tmp_path: Path) -> None:
     queue.add([run(name) for name in names])
     context = multiprocessing.get_context("spawn")
     found: multiprocessing.Queue[list[str]] = context.Queue()
-    others = [context.Process(target=_compute_all, args=(tmp_path / "queue.db", f"w{n}", found)) for n in range(3)]
+    others = [
+        context.Process(target=_compute_all, args=(tmp_path / "queue.db", f"w{n}", found))
+        for n in range(3)
+    ]
     for other in others:
         other.start()
     computed = [name for _ in others for name in found.get(timeout=60)]

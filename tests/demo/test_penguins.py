@@ -30,7 +30,10 @@ def tasks(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def config_of(name: str, output: Path) -> dict[str, Any]:
-    return {**yaml.safe_load((DEMO / "experiments" / f"{name}.yaml").read_text()), "outputDir": str(output)}
+    return {
+        **yaml.safe_load((DEMO / "experiments" / f"{name}.yaml").read_text()),
+        "outputDir": str(output),
+    }
 
 
 def run_all(tasks: ModuleType, config: dict[str, Any]) -> None:
@@ -60,7 +63,8 @@ def test_the_readme_names_source_and_licence() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "accuracy"), [("body-size", 0.8447), ("bill-shape", 0.9709), ("all-measurements", 0.9903)]
+    ("name", "accuracy"),
+    [("body-size", 0.8447), ("bill-shape", 0.9709), ("all-measurements", 0.9903)],
 )
 def test_every_experiment_reaches_an_accuracy_of_its_own(
     tasks: ModuleType, tmp_path: Path, name: str, accuracy: float
@@ -119,11 +123,15 @@ def test_training_reports_loss_and_progress_of_every_epoch(
     events = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
     losses = [event["value"] for event in events if event.get("metric") == "loss"]
     assert losses == sorted(losses, reverse=True)
-    assert [event["progress"] for event in events if "progress" in event] == [[n, 60] for n in range(1, 61)]
+    assert [event["progress"] for event in events if "progress" in event] == [
+        [n, 60] for n in range(1, 61)
+    ]
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_no_experiment_has_anything_to_complain_about(tasks: ModuleType, tmp_path: Path, path: Path) -> None:
+def test_no_experiment_has_anything_to_complain_about(
+    tasks: ModuleType, tmp_path: Path, path: Path
+) -> None:
     config = config_of(path.stem, tmp_path)
     assert tasks.Prepare(config).validate() == []
     assert tasks.Train(config).validate() == []

@@ -63,7 +63,9 @@ def next_ends(engine: Engine, count: int) -> list[Ended]:
         with selectors.DefaultSelector() as selector:
             for descriptor in engine.descriptors():
                 selector.register(descriptor, selectors.EVENT_READ)
-            selector.select(PATIENCE_S if engine.poll_interval_s is None else engine.poll_interval_s)
+            selector.select(
+                PATIENCE_S if engine.poll_interval_s is None else engine.poll_interval_s
+            )
         ends += engine.poll()
     return ends
 

@@ -57,7 +57,9 @@ class PlainEngine:
                     start_new_session=True,
                 )
         except OSError as error:
-            outcome = Outcome(kind=Kind.COULD_NOT_START, message=f"{error.filename}: {error.strerror}")
+            outcome = Outcome(
+                kind=Kind.COULD_NOT_START, message=f"{error.filename}: {error.strerror}"
+            )
             self._unstarted.append(_ended(order, outcome, started, began))
         else:
             self._running[order.token] = _Running(order, process, started, began)
@@ -66,11 +68,17 @@ class PlainEngine:
         news, self._unstarted = self._unstarted, []
         for token, running in list(self._running.items()):
             limit = running.order.timeout_s
-            if limit is not None and time.monotonic() - running.began > limit and not running.cancelled:
+            if (
+                limit is not None
+                and time.monotonic() - running.began > limit
+                and not running.cancelled
+            ):
                 self.cancel(token, Kind.TIMEOUT)
             if running.process.poll() is not None:
                 del self._running[token]
-                news.append(_ended(running.order, _outcome(running), running.started, running.began))
+                news.append(
+                    _ended(running.order, _outcome(running), running.started, running.began)
+                )
         return news
 
     def descriptors(self) -> list[int]:
@@ -99,4 +107,10 @@ def _outcome(running: _Running) -> Outcome:
 
 def _ended(order: Order, outcome: Outcome, started: str, began: float) -> Ended:
     now = time.monotonic()
-    return Ended(token=order.token, outcome=outcome, started=started, ended=clock.now(), duration_s=now - began)
+    return Ended(
+        token=order.token,
+        outcome=outcome,
+        started=started,
+        ended=clock.now(),
+        duration_s=now - began,
+    )

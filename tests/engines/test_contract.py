@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,10 @@ from gitorch.tools import clock
 from tests.engines.bench import carry_out, eventually, living, log_of, next_ends, order, shell
 from tests.engines.plain import PlainEngine
 
-MADE: dict[str, Callable[[int, Path], Engine]] = {**ENGINES, "plain": lambda slots, _: PlainEngine(slots)}
+MADE: dict[str, Callable[[int, Path], Engine]] = {
+    **ENGINES,
+    "plain": lambda slots, _: PlainEngine(slots),
+}
 
 
 @pytest.fixture(params=MADE)
@@ -36,7 +40,9 @@ def test_success_is_told_once_with_its_times(engine: Engine, tmp_path: Path) -> 
     assert 0.05 <= ended.duration_s < 5
     started, stopped = clock.parse(ended.started), clock.parse(ended.ended)
     assert before <= started
-    assert abs((stopped - started) - timedelta(seconds=ended.duration_s)) < timedelta(milliseconds=50)
+    assert abs((stopped - started) - timedelta(seconds=ended.duration_s)) < timedelta(
+        milliseconds=50
+    )
     assert ended.left_running == 0
     assert engine.poll() == []
 
@@ -75,9 +81,13 @@ def test_log_holds_both_streams_in_order_and_is_appended_to(engine: Engine, tmp_
     assert log_of(wanted) == "zero\none\ntwo\nthree\n"
 
 
-def test_program_has_its_directory_and_exactly_its_environment(engine: Engine, tmp_path: Path) -> None:
+def test_program_has_its_directory_and_exactly_its_environment(
+    engine: Engine, tmp_path: Path
+) -> None:
     (tmp_path / "a b").mkdir()
-    wanted = shell(tmp_path, "pwd; exec env", cwd=tmp_path / "a b", env={"NAME": "ä\n=", "LONG": "x" * 100_000})
+    wanted = shell(
+        tmp_path, "pwd; exec env", cwd=tmp_path / "a b", env={"NAME": "ä\n=", "LONG": "x" * 100_000}
+    )
     carry_out(engine, [wanted])
     first, _, variables = log_of(wanted).partition("\n")
     assert first == str(tmp_path / "a b")
@@ -86,7 +96,9 @@ def test_program_has_its_directory_and_exactly_its_environment(engine: Engine, t
     assert "HOME=" not in variables
 
 
-def test_program_reads_nothing_and_is_the_leader_of_a_session(engine: Engine, tmp_path: Path) -> None:
+def test_program_reads_nothing_and_is_the_leader_of_a_session(
+    engine: Engine, tmp_path: Path
+) -> None:
     wanted = shell(tmp_path, "cat; ps -o sid= -p $$ | grep -qw $$ && echo leader")
     carry_out(engine, [wanted])
     assert log_of(wanted) == "leader\n"
@@ -149,7 +161,9 @@ def test_leaving_ends_what_runs(tmp_path: Path) -> None:
         wanted = shell(tmp_path, "echo $$; exec sleep 60")
         with make(1, tmp_path / "lock") as engine:
             engine.submit(wanted)
-            pid = int(eventually(lambda: (wanted.directory / "log.txt").exists() and log_of(wanted)))  # noqa: B023
+            log = wanted.directory / "log.txt"
+            eventually(log.exists)
+            pid = int(eventually(partial(log_of, wanted)))
         assert living([pid]) == []
 
 

@@ -91,7 +91,11 @@ def pids(tmp_path: Path) -> Iterator[Path]:
 
 def supervisors_of(pid: int) -> list[int]:
     """The supervisor processes of a worker."""
-    return [found.pid for found in process.table() if found.parent == pid and b"supervise" in command_of(found.pid)]
+    return [
+        found.pid
+        for found in process.table()
+        if found.parent == pid and b"supervise" in command_of(found.pid)
+    ]
 
 
 def slots_of(pid: int) -> list[int]:
@@ -114,7 +118,9 @@ def slot_at(pids: Path) -> int:
     """The slot that sees an attempt through whose program has left its number."""
     slots = set(slots_of(os.getpid()))
     programs = [found for pid in numbers_in(pids) if (found := process.process_of(pid))]
-    return next(found.parent for found in programs if found.parent in slots and command_of(found.pid) != b"")
+    return next(
+        found.parent for found in programs if found.parent in slots and command_of(found.pid) != b""
+    )
 
 
 def start(engine: LocalEngine, place: Path, script: str = STAYS, **how: float) -> Order:
@@ -128,7 +134,9 @@ def start(engine: LocalEngine, place: Path, script: str = STAYS, **how: float) -
 # -- what an attempt leaves behind
 
 
-def test_what_a_program_leaves_running_is_ended_and_counted(engine: LocalEngine, tmp_path: Path, pids: Path) -> None:
+def test_what_a_program_leaves_running_is_ended_and_counted(
+    engine: LocalEngine, tmp_path: Path, pids: Path
+) -> None:
     wanted = python(tmp_path, DAEMONS)
     ended = carry_out(engine, [wanted])[wanted.token]
     assert ended.outcome.kind is Kind.SUCCEEDED
@@ -143,7 +151,9 @@ def test_what_was_just_ending_was_not_left_running(engine: LocalEngine, tmp_path
     assert log_of(wanted) == "late\n"
 
 
-def test_what_forks_faster_than_it_can_be_found(engine: LocalEngine, tmp_path: Path, pids: Path) -> None:
+def test_what_forks_faster_than_it_can_be_found(
+    engine: LocalEngine, tmp_path: Path, pids: Path
+) -> None:
     script = """
 import os, signal, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -162,7 +172,9 @@ if os.fork() == 0:
     assert pids.stat().st_mtime_ns == touched
 
 
-def test_many_short_orphans_are_reaped_while_the_program_runs(engine: LocalEngine, tmp_path: Path) -> None:
+def test_many_short_orphans_are_reaped_while_the_program_runs(
+    engine: LocalEngine, tmp_path: Path
+) -> None:
     wanted = shell(tmp_path, "for i in 1 2 3 4 5 6 7 8; do (true &) ; done; echo up; sleep 60")
     engine.submit(wanted)
     eventually(lambda: (wanted.directory / "log.txt").exists() and log_of(wanted))
@@ -184,7 +196,9 @@ def stat_files() -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("kind", [Kind.KILLED, Kind.TIMEOUT])
-def test_cancel_and_time_limit_end_daemons_too(engine: LocalEngine, tmp_path: Path, pids: Path, kind: Kind) -> None:
+def test_cancel_and_time_limit_end_daemons_too(
+    engine: LocalEngine, tmp_path: Path, pids: Path, kind: Kind
+) -> None:
     wanted = start(engine, tmp_path, timeout_s=1.5 if kind is Kind.TIMEOUT else PATIENCE_S)
     if kind is Kind.KILLED:
         engine.cancel(wanted.token, kind)
@@ -196,7 +210,11 @@ def test_cancel_and_time_limit_end_daemons_too(engine: LocalEngine, tmp_path: Pa
 
 
 def test_gentle_first_and_also_to_a_stopped_process(engine: LocalEngine, tmp_path: Path) -> None:
-    wanted = shell(tmp_path, "trap 'echo bye; exit 0' TERM; echo up; kill -STOP $$; sleep 60 & wait", grace_s=10)
+    wanted = shell(
+        tmp_path,
+        "trap 'echo bye; exit 0' TERM; echo up; kill -STOP $$; sleep 60 & wait",
+        grace_s=10,
+    )
     engine.submit(wanted)
     eventually(lambda: (wanted.directory / "log.txt").exists() and log_of(wanted))
     engine.cancel(wanted.token, Kind.INTERRUPTED)
@@ -255,7 +273,9 @@ def is_free(lock: Path) -> bool:
 
 
 @pytest.mark.parametrize("stopped", [False, True])
-def test_worker_killed(worker: subprocess.Popen[str], tmp_path: Path, pids: Path, stopped: bool) -> None:
+def test_worker_killed(
+    worker: subprocess.Popen[str], tmp_path: Path, pids: Path, stopped: bool
+) -> None:
     tokens = tokens_of(worker)
     lock = tmp_path / "lock"
     assert not is_free(lock)
@@ -268,7 +288,9 @@ def test_worker_killed(worker: subprocess.Popen[str], tmp_path: Path, pids: Path
     assert all(recorded_end(tmp_path / token, token) is None for token in tokens)
 
 
-def test_worker_and_supervisor_killed(worker: subprocess.Popen[str], tmp_path: Path, pids: Path) -> None:
+def test_worker_and_supervisor_killed(
+    worker: subprocess.Popen[str], tmp_path: Path, pids: Path
+) -> None:
     supervisors = supervisors_of(worker.pid)
     worker.kill()
     for pid in supervisors:
@@ -277,7 +299,9 @@ def test_worker_and_supervisor_killed(worker: subprocess.Popen[str], tmp_path: P
     assert living(numbers_in(pids)) == []
 
 
-def test_all_of_them_killed_is_for_the_sweep(worker: subprocess.Popen[str], tmp_path: Path, pids: Path) -> None:
+def test_all_of_them_killed_is_for_the_sweep(
+    worker: subprocess.Popen[str], tmp_path: Path, pids: Path
+) -> None:
     tokens = tokens_of(worker)
     slots = slots_of(worker.pid)
     for pid in (worker.pid, *supervisors_of(worker.pid), *slots):
@@ -295,7 +319,9 @@ def is_cleared(pid: int) -> bool:
     return Path(f"/proc/{pid}/environ").read_bytes() == b""
 
 
-def test_slot_killed_loses_its_attempt_alone(engine: LocalEngine, tmp_path: Path, pids: Path) -> None:
+def test_slot_killed_loses_its_attempt_alone(
+    engine: LocalEngine, tmp_path: Path, pids: Path
+) -> None:
     wanted = start(engine, tmp_path)
     other = shell(tmp_path, "sleep 0.4; echo unharmed")
     engine.submit(other)
@@ -305,10 +331,14 @@ def test_slot_killed_loses_its_attempt_alone(engine: LocalEngine, tmp_path: Path
     assert living(numbers_in(pids)) == []
     assert engine.free() == 2
     following = [shell(tmp_path, "true") for _ in range(4)]
-    assert {ended.outcome.kind for ended in carry_out(engine, following).values()} == {Kind.SUCCEEDED}
+    assert {ended.outcome.kind for ended in carry_out(engine, following).values()} == {
+        Kind.SUCCEEDED
+    }
 
 
-def test_order_to_a_slot_that_just_died_is_lost_and_never_started(engine: LocalEngine, tmp_path: Path) -> None:
+def test_order_to_a_slot_that_just_died_is_lost_and_never_started(
+    engine: LocalEngine, tmp_path: Path
+) -> None:
     carry_out(engine, [shell(tmp_path, "true")])
     for round_ in range(5):
         slots = set(eventually(lambda: len(found := slots_of(os.getpid())) == 2 and found))
@@ -323,7 +353,9 @@ def test_order_to_a_slot_that_just_died_is_lost_and_never_started(engine: LocalE
         assert [each for each in wanted if (each.directory / "log.txt").exists()] == []
 
 
-def test_slot_killed_after_the_record_was_written(engine: LocalEngine, tmp_path: Path, pids: Path) -> None:
+def test_slot_killed_after_the_record_was_written(
+    engine: LocalEngine, tmp_path: Path, pids: Path
+) -> None:
     """The record is the truth: the attempt has ended as it says, though its slot could not tell."""
     wanted = start(engine, tmp_path)
     said = Ended(
@@ -345,7 +377,9 @@ def test_gentle_signals_do_not_end_supervisor_or_slots(engine: LocalEngine, tmp_
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             os.kill(pid, number)
     wanted = [shell(tmp_path, "kill -TERM $$") for _ in range(2)]  # and attempts do not ignore them
-    assert {ended.outcome.signal for ended in carry_out(engine, wanted).values()} == {signal.SIGTERM}
+    assert {ended.outcome.signal for ended in carry_out(engine, wanted).values()} == {
+        signal.SIGTERM
+    }
     assert slots_of(os.getpid()) == before
 
 
@@ -369,7 +403,9 @@ def test_supervisor_and_slot_killed(engine: LocalEngine, tmp_path: Path, pids: P
     cleared = [pid for pid in living(numbers_in(pids)) if is_cleared(pid)]
     assert living(numbers_in(pids)) == cleared
     following = [shell(tmp_path, "true") for _ in range(4)]
-    assert {ended.outcome.kind for ended in carry_out(engine, following).values()} == {Kind.SUCCEEDED}
+    assert {ended.outcome.kind for ended in carry_out(engine, following).values()} == {
+        Kind.SUCCEEDED
+    }
 
 
 # -- the place
@@ -405,7 +441,9 @@ def test_reason_is_in_the_log_when_it_could_not_start(engine: LocalEngine, tmp_p
 def test_full_disk(engine: LocalEngine, tmp_path: Path) -> None:
     small = tmp_path / "small"
     small.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", small], capture_output=True).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "none", small], capture_output=True
+    ).returncode:
         pytest.skip("a small file system needs root")
     try:
         wanted = shell(small, "yes > filling; echo said; exit 7")
@@ -427,7 +465,11 @@ def test_log_flood_costs_no_memory(engine: LocalEngine, tmp_path: Path) -> None:
     assert (wanted.directory / "log.txt").stat().st_size == 200_000_000
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 10_000
     for slot in slots_of(os.getpid()):
-        high = next(line for line in Path(f"/proc/{slot}/status").read_text().splitlines() if "VmHWM" in line)
+        high = next(
+            line
+            for line in Path(f"/proc/{slot}/status").read_text().splitlines()
+            if "VmHWM" in line
+        )
         assert int(high.split()[1]) < 40_000
     (wanted.directory / "log.txt").unlink()
 
@@ -449,7 +491,9 @@ def test_lock_is_free_when_the_engine_is_left(tmp_path: Path) -> None:
         assert is_free(tmp_path / "lock")
 
 
-def test_supervisor_that_does_not_start_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_supervisor_that_does_not_start_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """And not an attempt that is lost and tried again for ever."""
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with LocalEngine(2, tmp_path / "lock") as engine:
@@ -468,8 +512,12 @@ def test_leaving_at_once_is_quick(tmp_path: Path) -> None:
 @pytest.fixture
 def little_memory(tmp_path: Path) -> Iterator[Path]:
     """The file that a process writes its number into to have 32 MiB of memory and no more. Needs root."""
-    first = Path("/sys/fs/cgroup/memory")  # of the first version of control groups; of the second there is one tree
-    place, limit = (first, "memory.limit_in_bytes") if first.exists() else (first.parent, "memory.max")
+    first = Path(
+        "/sys/fs/cgroup/memory"
+    )  # of the first version of control groups; of the second there is one tree
+    place, limit = (
+        (first, "memory.limit_in_bytes") if first.exists() else (first.parent, "memory.max")
+    )
     group = place / f"gitorch-{tmp_path.name}"
     try:
         group.mkdir()
@@ -480,10 +528,16 @@ def little_memory(tmp_path: Path) -> Iterator[Path]:
     group.rmdir()
 
 
-@pytest.mark.parametrize("victim", ["exec {greedy}", "{greedy}; exit $?"], ids=["the program", "its child"])
-def test_out_of_memory_is_named(engine: LocalEngine, tmp_path: Path, little_memory: Path, victim: str) -> None:
+@pytest.mark.parametrize(
+    "victim", ["exec {greedy}", "{greedy}; exit $?"], ids=["the program", "its child"]
+)
+def test_out_of_memory_is_named(
+    engine: LocalEngine, tmp_path: Path, little_memory: Path, victim: str
+) -> None:
     greedy = f"{sys.executable} -I -S -c 'len(b\"x\" * (1 << 27))'"
     wanted = shell(tmp_path, f"echo $$ > {little_memory}; {victim.format(greedy=greedy)}")
     assert carry_out(engine, [wanted])[wanted.token].outcome == Outcome(kind=Kind.OUT_OF_MEMORY)
     killed = shell(tmp_path, "kill -9 $$")
-    assert carry_out(engine, [killed])[killed.token].outcome == Outcome(kind=Kind.SIGNAL, signal=signal.SIGKILL)
+    assert carry_out(engine, [killed])[killed.token].outcome == Outcome(
+        kind=Kind.SIGNAL, signal=signal.SIGKILL
+    )

@@ -46,7 +46,11 @@ def token() -> str:
 
 def test_by_token_and_not_others(survivors: Survivors, token: str, tmp_path: Path) -> None:
     ours = [survivors.start(token=token) for _ in range(2)]
-    others = [survivors.start(token=secrets.token_hex(16)), survivors.start(token=token + "0"), survivors.start()]
+    others = [
+        survivors.start(token=secrets.token_hex(16)),
+        survivors.start(token=token + "0"),
+        survivors.start(),
+    ]
     assert sweep({token: tmp_path}) == 2
     assert [process.wait(5) for process in ours] == [-15, -15]
     assert [process.poll() for process in others] == [None, None, None]
@@ -75,7 +79,9 @@ def test_descendants_that_bear_no_mark(survivors: Survivors, token: str, tmp_pat
 
 
 def test_firmly_after_the_grace(survivors: Survivors, token: str, tmp_path: Path) -> None:
-    stubborn = survivors.start("sh", "-c", "trap '' TERM; echo up; sleep 600; sleep 600", token=token, stdout=-1)
+    stubborn = survivors.start(
+        "sh", "-c", "trap '' TERM; echo up; sleep 600; sleep 600", token=token, stdout=-1
+    )
     assert stubborn.stdout is not None
     stubborn.stdout.readline()
     stubborn.stdout.close()
@@ -90,8 +96,18 @@ def test_spares_itself_and_what_it_descends_from(token: str, tmp_path: Path) -> 
         f"print(sweep({{{token!r}: Path({str(tmp_path)!r})}}))"
     )
     done = subprocess.run(
-        ["sh", "-c", 'sleep 600 & "$0" -c "$1"; kill $! 2>/dev/null; echo lives', sys.executable, script],
-        env={"PATH": os.environ["PATH"], TOKEN: token, "PYTHONPATH": str(Path(__file__).parents[2])},
+        [
+            "sh",
+            "-c",
+            'sleep 600 & "$0" -c "$1"; kill $! 2>/dev/null; echo lives',
+            sys.executable,
+            script,
+        ],
+        env={
+            "PATH": os.environ["PATH"],
+            TOKEN: token,
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+        },
         capture_output=True,
         text=True,
         check=True,

@@ -50,7 +50,9 @@ def story() -> Iterator[Step]:
     """
     runs: Statuses = {}
 
-    def step(command: str, *, code: int = 0, then: Statuses | None = None, **after: str | None) -> Step:
+    def step(
+        command: str, *, code: int = 0, then: Statuses | None = None, **after: str | None
+    ) -> Step:
         for name, status in after.items():
             if status is None:
                 del runs[name]
@@ -107,7 +109,9 @@ class Lane:
         self.place = place
         self.live = place / "live"
         self.root = self.live / "project"
-        self.home = self.live / "home"  # in the environment of everything that is started here, and of nothing else
+        self.home = (
+            self.live / "home"
+        )  # in the environment of everything that is started here, and of nothing else
         self.counters = self.live / "counters"
         self.count = place / "count"
         for directory in (self.root, self.home, self.counters):
@@ -118,7 +122,10 @@ class Lane:
         git(self.root, "config", "gitorch.worktreesAhead", "1")
         self.configs()
         self.starter = subprocess.Popen(
-            [sys.executable, "-c", STARTER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", STARTER],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
 
     def __enter__(self) -> Self:
@@ -131,7 +138,10 @@ class Lane:
         def counted(name: str, what: str) -> str:
             return f"{{id: {name[-1]}, command: 'echo $GITORCH_ATTEMPT >> {self.counters}/{name}; {what}'}}"
 
-        shared = counted("at", "seq 100 > {outputDir}/large")[:-1] + ", gitorch: {cache: {code: [Tasks.py]}}}"
+        shared = (
+            counted("at", "seq 100 > {outputDir}/large")[:-1]
+            + ", gitorch: {cache: {code: [Tasks.py]}}}"
+        )
         mended = f"test -e {self.live}/mended"
         for path, tasks in {
             "first/a": [shared],
@@ -175,12 +185,17 @@ class Lane:
         """But for the repository's directory itself: its inode says that it is no copy."""
         subprocess.run(["find", self.live, "-mindepth", "1", "-not", "-path", self.root, "-not", "-path",
                         self.root / ".git", "-delete"], check=True)  # fmt: skip
-        subprocess.run(["cp", "-a", "--reflink=auto", f"{self.place}/aside/.", self.live], check=True)
+        subprocess.run(
+            ["cp", "-a", "--reflink=auto", f"{self.place}/aside/.", self.live], check=True
+        )
 
     # -- what is there
 
     def records(self) -> dict[str, dict[str, Any]]:
-        return {record["name"]: record for record in ResultsBranch(Repository.discover(self.root)).records()}
+        return {
+            record["name"]: record
+            for record in ResultsBranch(Repository.discover(self.root)).records()
+        }
 
     def statuses(self) -> Statuses:
         return {name: record["status"] for name, record in self.records().items()}
@@ -199,7 +214,9 @@ class Lane:
         found = []
         for entry in Path("/proc").iterdir():
             try:
-                if entry.name.isdecimal() and marker in (entry / "environ").read_bytes().split(b"\0"):
+                if entry.name.isdecimal() and marker in (entry / "environ").read_bytes().split(
+                    b"\0"
+                ):
                     found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode())
             except OSError:
                 continue
@@ -209,10 +226,17 @@ class Lane:
 def acknowledged(said: subprocess.CompletedProcess[str]) -> tuple[set[str], set[tuple[str, str]]]:
     """The runs that were said to be queued, and the tasks that were said to be complete."""
     queued = set(re.findall(r"^([0-9a-f]{12})  .* (?:queued|held)", said.stdout, re.MULTILINE))
-    return queued, set(re.findall(r"^([0-9a-f]{12})  .*: (\w+) COMPLETE", said.stderr, re.MULTILINE))
+    return queued, set(
+        re.findall(r"^([0-9a-f]{12})  .*: (\w+) COMPLETE", said.stderr, re.MULTILINE)
+    )
 
 
-def check(lane: Lane, step: Step, died: subprocess.CompletedProcess[str], before: dict[tuple[str, str], int]) -> None:
+def check(
+    lane: Lane,
+    step: Step,
+    died: subprocess.CompletedProcess[str],
+    before: dict[tuple[str, str], int],
+) -> None:
     """After a death: what was acknowledged is there, and the command and a worker get everywhere they would have."""
     complete = lane.complete()
     queued, done = acknowledged(died)
@@ -241,15 +265,22 @@ def check_attempts(lane: Lane) -> None:
     branch = ResultsBranch(Repository.discover(lane.root))
     for counter in lane.counters.iterdir():
         numbers = counter.read_text().split()
-        assert len(numbers) == len(set(numbers)), f"an attempt of {counter.name} ran twice: {numbers}"
+        assert len(numbers) == len(set(numbers)), (
+            f"an attempt of {counter.name} ran twice: {numbers}"
+        )
     for record in lane.records().values():
         for task in record["tasks"]:
             base = f"runs/{record['id'][:2]}/{record['id']}/tasks/{task['id']}"
-            kept = [json.loads(branch.read(f"{base}/{number}/attempt.json") or b"{}") for number in branch.names(base)]
+            kept = [
+                json.loads(branch.read(f"{base}/{number}/attempt.json") or b"{}")
+                for number in branch.names(base)
+            ]
             succeeded = [attempt for attempt in kept if attempt["outcome"]["kind"] == "succeeded"]
             is_given = (task.get("cache") or {}).get("from") is not None
             assert len(succeeded) == (task["status"] == "COMPLETE" and not is_given)
-            assert is_given == (record["name"] == "e" and task["id"] == "t" and task["status"] == "COMPLETE")
+            assert is_given == (
+                record["name"] == "e" and task["id"] == "t" and task["status"] == "COMPLETE"
+            )
             assert len(kept) == task["attempt_count"]
             if succeeded:
                 assert kept[-1]["pin"] == task["pin"], "it ran at what it was to run at"
@@ -292,7 +323,9 @@ def tell_step(lane: Lane, step: Step, lane_number: int) -> int:
             assert said.returncode in (-signal.SIGKILL, step.code)  # the latter of a slot's death
             check(lane, step, said, before)
         except BaseException as error:
-            error.add_note(f"{step.command!r} died at its boundary {n}, having said:\n{said.stdout}{said.stderr}")
+            error.add_note(
+                f"{step.command!r} died at its boundary {n}, having said:\n{said.stdout}{said.stderr}"
+            )
             raise
         lane.put_back()
     assert said.returncode == step.code, said.stderr
@@ -301,9 +334,13 @@ def tell_step(lane: Lane, step: Step, lane_number: int) -> int:
 
 
 @pytest.mark.timeout(400)
-def test_a_death_at_every_durable_boundary(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_death_at_every_durable_boundary(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with ThreadPoolExecutor(LANES) as lanes:
-        told = list(lanes.map(tell, [tmp_path / f"lane{number}" for number in range(LANES)], range(LANES)))
+        told = list(
+            lanes.map(tell, [tmp_path / f"lane{number}" for number in range(LANES)], range(LANES))
+        )
     deaths = {step.command: sum(lane.get(step.command, 0) for lane in told) for step in story()}
     with capsys.disabled():
         print(f"\n{sum(deaths.values())} crash points: {deaths}")

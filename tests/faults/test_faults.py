@@ -54,8 +54,12 @@ ELSEWHERE = {
         "git/test_results.py: test_a_lock_that_a_dead_process_left_is_removed",
         "stories/test_hostile.py: test_what_is_lost_between_ready_and_run_is_made_again",
     ),
-    "git gc --prune=now beside it": ("git/test_results.py: test_commits_beside_a_chore_of_the_user_lose_nothing",),
-    "a task that kills its slot": ("stories/test_scheduling.py: test_a_task_that_always_kills_its_worker_is_given_up",),
+    "git gc --prune=now beside it": (
+        "git/test_results.py: test_commits_beside_a_chore_of_the_user_lose_nothing",
+    ),
+    "a task that kills its slot": (
+        "stories/test_scheduling.py: test_a_task_that_always_kills_its_worker_is_given_up",
+    ),
     "the interpreter is gone, the directory is gone": (
         "stories/test_odd_repositories.py: test_an_interpreter_that_is_gone_fails_its_own_run_alone",
         "stories/test_odd_repositories.py: test_a_workspace_that_was_deleted_takes_no_result_with_it",
@@ -129,7 +133,9 @@ def config(project: Path, name: str, *commands: str, **params: object) -> None:
 # -- workers that stop, die, or come back
 
 
-def test_a_stopped_worker_that_goes_on_after_its_run_was_killed_is_fenced(project: Path, tmp_path: Path) -> None:
+def test_a_stopped_worker_that_goes_on_after_its_run_was_killed_is_fenced(
+    project: Path, tmp_path: Path
+) -> None:
     git(project, "config", "gitorch.grace", "0")
     config(project, "a", f"touch {tmp_path}/begun; sleep 0.2; echo late > {{outputDir}}/late")
     gitorch(project, "ready")
@@ -146,7 +152,9 @@ def test_a_stopped_worker_that_goes_on_after_its_run_was_killed_is_fenced(projec
     assert_sound(project)
 
 
-def test_a_stopped_worker_keeps_what_it_has_and_nobody_does_it_twice(project: Path, tmp_path: Path) -> None:
+def test_a_stopped_worker_keeps_what_it_has_and_nobody_does_it_twice(
+    project: Path, tmp_path: Path
+) -> None:
     for name in ("a", "b"):
         config(project, name, f"echo s >> {tmp_path}/{name}; sleep 0.2")
     gitorch(project, "ready")
@@ -164,7 +172,9 @@ def test_a_stopped_worker_keeps_what_it_has_and_nobody_does_it_twice(project: Pa
 
 
 @pytest.mark.parametrize("what", ["another boot", "a pid that is somebody else's by now"])
-def test_no_foreign_process_is_killed_for_a_dead_workers(project: Path, tmp_path: Path, what: str) -> None:
+def test_no_foreign_process_is_killed_for_a_dead_workers(
+    project: Path, tmp_path: Path, what: str
+) -> None:
     config(project, "a", f"echo s >> {tmp_path}/begun; test -e {tmp_path}/go || exec sleep 60")
     gitorch(project, "ready")
     worker = started(project, "run")
@@ -193,7 +203,9 @@ WORKERS = 50
 
 
 @pytest.mark.timeout(240)
-def test_fifty_workers_at_once_give_each_task_one_accepted_attempt(project: Path, tmp_path: Path) -> None:
+def test_fifty_workers_at_once_give_each_task_one_accepted_attempt(
+    project: Path, tmp_path: Path
+) -> None:
     """The first of them make the queue anew from the records, all at once."""
     for number in range(TASKS):
         config(project, f"r{number}", f"echo s >> {tmp_path}/{number}", number=number)
@@ -203,10 +215,16 @@ def test_fifty_workers_at_once_give_each_task_one_accepted_attempt(project: Path
     workers = [started(project, "run", "-j", "1") for _ in range(WORKERS)]
     with ThreadPoolExecutor(WORKERS) as readers:
         said = list(readers.map(lambda worker: worker.communicate(timeout=200)[1], workers))
-    assert [(worker.returncode, text) for worker, text in zip(workers, said, strict=True) if worker.returncode] == []
+    assert [
+        (worker.returncode, text)
+        for worker, text in zip(workers, said, strict=True)
+        if worker.returncode
+    ] == []
     assert set(statuses(project).values()) == {"COMPLETE"}
     assert [(tmp_path / str(number)).read_text() for number in range(TASKS)] == ["s\n"] * TASKS
-    subjects = git(project, "log", "--format=%b", "gitorch/results").count("Gitorch-Status: COMPLETE")
+    subjects = git(project, "log", "--format=%b", "gitorch/results").count(
+        "Gitorch-Status: COMPLETE"
+    )
     assert subjects == TASKS
     assert_sound(project)
 
@@ -214,11 +232,14 @@ def test_fifty_workers_at_once_give_each_task_one_accepted_attempt(project: Path
 def test_a_writer_stopped_inside_a_transaction_is_told_and_status_goes_on(project: Path) -> None:
     config(project, "a", "true")
     gitorch(project, "ready")
-    program = (
-        "import sqlite3, sys; d = sqlite3.connect(sys.argv[1], isolation_level=None); d.execute('BEGIN IMMEDIATE')"
-    )
+    program = "import sqlite3, sys; d = sqlite3.connect(sys.argv[1], isolation_level=None); d.execute('BEGIN IMMEDIATE')"
     writer = subprocess.Popen(
-        [sys.executable, "-c", f"{program}; print('in', flush=True); input()", str(queue_of(project))],
+        [
+            sys.executable,
+            "-c",
+            f"{program}; print('in', flush=True); input()",
+            str(queue_of(project)),
+        ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
@@ -241,9 +262,7 @@ def test_a_writer_stopped_inside_a_transaction_is_told_and_status_goes_on(projec
 
 def test_a_task_that_kills_its_worker_is_given_up_and_the_queue_goes_on(project: Path) -> None:
     """Not only its slot: slot, supervisor and worker, in the order of descent."""
-    find = (
-        "import os; p = os.getpid(); stat = lambda p: int(open(f'/proc/{p}/stat').read().rpartition(')')[2].split()[1])"
-    )
+    find = "import os; p = os.getpid(); stat = lambda p: int(open(f'/proc/{p}/stat').read().rpartition(')')[2].split()[1])"
     line = "slot = stat(stat(p)); boss = stat(slot); worker = stat(boss)"  # the program is a child of a shell
     kill = "[os.kill(one, 9) for one in (worker, boss, slot)]"
     write(project, "killer.py", f"{find}\n{line}\n{kill}\nimport time; time.sleep(30)\n")
@@ -273,7 +292,9 @@ def slow_checkout(project: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("moment", ["starting", "running", "finishing"])
 def test_kill_of_a_run_that_is(project: Path, tmp_path: Path, moment: str) -> None:
     git(project, "config", "gitorch.grace", "1")
-    config(project, "a", f"touch {tmp_path}/ran; {'exec sleep 60' if moment == 'running' else 'true'}")
+    config(
+        project, "a", f"touch {tmp_path}/ran; {'exec sleep 60' if moment == 'running' else 'true'}"
+    )
     gitorch(project, "ready")
     if moment == "starting":
         shutil.rmtree(project.parent / "project.gitorch")
@@ -342,7 +363,9 @@ def fill(place: Path, but: int) -> None:
 
 
 @pytest.mark.parametrize("what", ["the worktree", "the log", "the database", "git"])
-def test_no_space_for(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+def test_no_space_for(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
     """The fault is said, nothing is half there, and with room made `gitorch run` goes on."""
     commit_files(project, {"large.bin": os.urandom(300_000)})
     config(project, "a", "head -c 2000000 /dev/urandom", "echo second")
@@ -411,12 +434,18 @@ FLOOD = 1 << 30
 
 def test_a_log_flood_of_a_gibibyte_leaves_the_workers_memory_flat(project: Path) -> None:
     line = "x" * 1023
-    config(project, "a", f"{sys.executable} -c 'import os; [os.write(1, b\"{line}\\n\" * 1024) for _ in range(1024)]'")
+    config(
+        project,
+        "a",
+        f"{sys.executable} -c 'import os; [os.write(1, b\"{line}\\n\" * 1024) for _ in range(1024)]'",
+    )
     config(project, "b", "echo small")
 
     def peak(name: str) -> int:
         gitorch(project, "ready", f"experiments/{name}.yaml")
-        worker = subprocess.Popen([sys.executable, "-m", "gitorch", "run"], cwd=project, stderr=subprocess.DEVNULL)
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "gitorch", "run"], cwd=project, stderr=subprocess.DEVNULL
+        )
         _, status, usage = os.wait4(worker.pid, 0)
         worker.returncode = os.waitstatus_to_exitcode(status)
         assert worker.returncode == 0
@@ -454,11 +483,18 @@ main()
 def test_a_clock_that_jumps_while_a_worker_works(project: Path, tmp_path: Path, hours: int) -> None:
     """The worker's alone: a machine's cannot be set for one test. That of the slots goes on."""
     tries = f"echo s >> {tmp_path}/tries; sleep 0.3; test $(wc -l < {tmp_path}/tries) -ge 3"
-    task = {"id": "t0", "command": tries, "gitorch": {"timeout": "30s", "retries": {"max": 4, "backoff": "0.3s"}}}
+    task = {
+        "id": "t0",
+        "command": tries,
+        "gitorch": {"timeout": "30s", "retries": {"max": 4, "backoff": "0.3s"}},
+    }
     write(project, "experiments/a.yaml", json.dumps({"tasks": [task]}))
     gitorch(project, "ready")
     worked = subprocess.run(
-        [sys.executable, "-c", SHIFTED, str(hours * 3600), "0.6", "run"], cwd=project, timeout=60, check=False
+        [sys.executable, "-c", SHIFTED, str(hours * 3600), "0.6", "run"],
+        cwd=project,
+        timeout=60,
+        check=False,
     )
     assert worked.returncode == 0
     assert kinds(project) == ["exit-code", "exit-code", "succeeded"]
@@ -474,7 +510,9 @@ def test_a_clock_that_jumps_while_a_worker_works(project: Path, tmp_path: Path, 
 def test_a_corrupt_status_file_makes_its_attempt_lost_and_nothing_else(
     project: Path, tmp_path: Path, junk: bytes
 ) -> None:
-    config(project, "a", f"touch {tmp_path}/begun; sleep 0.1; exit $(test -e {tmp_path}/go; echo $?)")
+    config(
+        project, "a", f"touch {tmp_path}/begun; sleep 0.1; exit $(test -e {tmp_path}/go; echo $?)"
+    )
     gitorch(project, "ready")
     worker = started(project, "run")
     wait_for((tmp_path / "begun").exists)
@@ -490,9 +528,17 @@ def test_a_corrupt_status_file_makes_its_attempt_lost_and_nothing_else(
     assert_sound(project)
 
 
-def test_gc_with_prune_now_and_worktrees_deleted_by_hand_beside_a_worker(project: Path, tmp_path: Path) -> None:
+def test_gc_with_prune_now_and_worktrees_deleted_by_hand_beside_a_worker(
+    project: Path, tmp_path: Path
+) -> None:
     for number in range(20):
-        config(project, f"r{number}", "sleep 0.05; echo 1 > {outputDir}/a", "cat {outputDir}/a", number=number)
+        config(
+            project,
+            f"r{number}",
+            "sleep 0.05; echo 1 > {outputDir}/a",
+            "cat {outputDir}/a",
+            number=number,
+        )
     gitorch(project, "ready")
     over = threading.Event()
     collected = 0
@@ -536,7 +582,9 @@ def test_a_queue_of_an_older_format_goes_on_and_one_of_a_newer_is_left_alone(pro
     with opened(project) as database:
         database.executescript(schema)
         for table, values in rows.items():
-            database.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(values[0]))})", values)
+            database.executemany(
+                f"INSERT INTO {table} VALUES ({', '.join('?' * len(values[0]))})", values
+            )
         database.execute("PRAGMA user_version = 1")
     assert [run["status"] for run in gitorch_json(project, "status")["runs"]] == ["WAITING"]
     gitorch(project, "run")

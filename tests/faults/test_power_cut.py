@@ -40,7 +40,9 @@ class Disks:
         for name in self.names:
             (self.place / name).mkdir(exist_ok=True)
             image = self.place / f"{name}.{suffix}"
-            subprocess.run(["mount", "-o", OPTIONS, image, self.place / name], check=True, capture_output=True)
+            subprocess.run(
+                ["mount", "-o", OPTIONS, image, self.place / name], check=True, capture_output=True
+            )
 
     def unmount(self) -> None:
         for name in self.names:
@@ -74,7 +76,9 @@ def disks(tmp_path: Path) -> Iterator[Disks]:
     for name in disks.names:
         with (tmp_path / f"{name}.image").open("wb") as image:
             image.truncate(64 << 20)
-        subprocess.run(["mkfs.ext4", "-q", "-F", tmp_path / f"{name}.image"], check=True, capture_output=True)
+        subprocess.run(
+            ["mkfs.ext4", "-q", "-F", tmp_path / f"{name}.image"], check=True, capture_output=True
+        )
     disks.mount()
     yield disks
     disks.unmount()
@@ -98,7 +102,10 @@ def stop(process: subprocess.Popen[str]) -> None:
     process.send_signal(signal.SIGSTOP)
     threads = Path(f"/proc/{process.pid}/task")
     wait_for(
-        lambda: all((thread / "stat").read_text().rpartition(")")[2].split()[0] == "T" for thread in threads.iterdir())
+        lambda: all(
+            (thread / "stat").read_text().rpartition(")")[2].split()[0] == "T"
+            for thread in threads.iterdir()
+        )
     )
 
 
@@ -108,18 +115,24 @@ def test_after_ready(disks: Disks, root: Path) -> None:
     [queued] = gitorch_json(root, "ready", "--snapshot")["queued"]
     disks.cut()
     disks.restart()
-    assert [(run["id"], run["status"]) for run in gitorch_json(root, "list")["runs"]] == [(queued["id"], "WAITING")]
+    assert [(run["id"], run["status"]) for run in gitorch_json(root, "list")["runs"]] == [
+        (queued["id"], "WAITING")
+    ]
     gitorch(root, "run")
     assert statuses(root) == {"a": "COMPLETE"}
-    assert git(root, "show", f"{gitorch_json(root, 'show', 'a')['run']['pin']['commit']}:README.md").startswith(
-        "Changed"
-    )
+    assert git(
+        root, "show", f"{gitorch_json(root, 'show', 'a')['run']['pin']['commit']}:README.md"
+    ).startswith("Changed")
     assert_sound_at(root)
 
 
-def test_after_run_has_said_that_a_task_is_complete(disks: Disks, root: Path, tmp_path: Path) -> None:
+def test_after_run_has_said_that_a_task_is_complete(
+    disks: Disks, root: Path, tmp_path: Path
+) -> None:
     """At that very moment, with the next task begun."""
-    first = f"echo s >> {tmp_path}/first; seq 2000 > {{outputDir}}/large; echo 1 > {{outputDir}}/small"
+    first = (
+        f"echo s >> {tmp_path}/first; seq 2000 > {{outputDir}}/large; echo 1 > {{outputDir}}/small"
+    )
     second = f"test -e {tmp_path}/again || exec sleep 60; cat {{outputDir}}/large | wc -l"
     write(
         root,
@@ -140,19 +153,29 @@ def test_after_run_has_said_that_a_task_is_complete(disks: Disks, root: Path, tm
     (tmp_path / "again").touch()
     shown = gitorch_json(root, "show", "a")["run"]
     assert shown["tasks"][0]["status"] == "COMPLETE"
-    assert {output["path"]: output["stored"] for output in shown["outputs"]} == {"large": "lfs", "small": "git"}
+    assert {output["path"]: output["stored"] for output in shown["outputs"]} == {
+        "large": "lfs",
+        "small": "git",
+    }
     gitorch(root, "run")
     assert statuses(root) == {"a": "COMPLETE"}
     assert gitorch(root, "logs", "a", "--task", "second").stdout == "2000\n"
     assert (tmp_path / "first").read_text() == "s\n", "it did not run again"
-    sizes = {output["path"]: output["size"] for output in gitorch_json(root, "show", "a")["run"]["outputs"]}
+    sizes = {
+        output["path"]: output["size"]
+        for output in gitorch_json(root, "show", "a")["run"]["outputs"]
+    }
     assert sizes == {"large": 8893, "small": 2}
     assert_sound_at(root)
 
 
 def test_after_a_verb(disks: Disks, root: Path) -> None:
     for name in ("a", "b"):
-        write(root, f"experiments/{name}.yaml", f"name: {name}\ntasks: [{{id: t, command: echo done}}]\n")
+        write(
+            root,
+            f"experiments/{name}.yaml",
+            f"name: {name}\ntasks: [{{id: t, command: echo done}}]\n",
+        )
     gitorch(root, "ready")
     gitorch(root, "hold", "a")
     gitorch(root, "kill", "b")

@@ -10,7 +10,14 @@ import pytest
 from gitorch.git.repository import Repository
 from tests.conftest import git
 
-ODD = {"sp ace": "1", "line\nbreak": "2", "Grüße/naïve.txt": "3", "latin\udce9": "4", "-dash": "5", "deep/er/file": "6"}
+ODD = {
+    "sp ace": "1",
+    "line\nbreak": "2",
+    "Grüße/naïve.txt": "3",
+    "latin\udce9": "4",
+    "-dash": "5",
+    "deep/er/file": "6",
+}
 
 
 @pytest.fixture
@@ -31,7 +38,9 @@ def head(root: Path) -> str:
 def contents(root: Path) -> dict[str, bytes]:
     """Every file below `root`, git's own aside, with its bytes; a symlink with where it leads."""
     return {
-        str(path.relative_to(root)): os.fsencode(path.readlink()) if path.is_symlink() else path.read_bytes()
+        str(path.relative_to(root)): os.fsencode(path.readlink())
+        if path.is_symlink()
+        else path.read_bytes()
         for path in root.rglob("*")
         if (path.is_symlink() or path.is_file()) and ".git" not in path.relative_to(root).parts
     }

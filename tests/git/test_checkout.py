@@ -73,13 +73,17 @@ def test_a_checkout_has_the_code_and_what_the_run_left(repo: Repository, old: st
     assert (kept / "outputs/model").read_text() == "changed since"
 
 
-def test_a_checkout_does_without_data_that_is_gone(repo: Repository, old: str, tmp_path: Path) -> None:
+def test_a_checkout_does_without_data_that_is_gone(
+    repo: Repository, old: str, tmp_path: Path
+) -> None:
     (repo.root / "data").mkdir()
     checkout_run(repo, RUN, old, tmp_path / "look", lambda place: None, link=["data", "gone"])
     assert (tmp_path / "look/data").readlink() == repo.root / "data"
 
 
-def test_a_checkout_that_was_stopped_is_filled_anew(repo: Repository, old: str, tmp_path: Path) -> None:
+def test_a_checkout_that_was_stopped_is_filled_anew(
+    repo: Repository, old: str, tmp_path: Path
+) -> None:
     def fail(place: Path) -> None:
         (place / "half").touch()
         raise KeyboardInterrupt
@@ -93,7 +97,9 @@ def test_a_checkout_that_was_stopped_is_filled_anew(repo: Repository, old: str, 
     assert not (path / f".run-{RUN}.part").exists()
 
 
-def test_a_checkout_never_replaces_what_is_there(repo: Repository, old: str, tmp_path: Path) -> None:
+def test_a_checkout_never_replaces_what_is_there(
+    repo: Repository, old: str, tmp_path: Path
+) -> None:
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken/file").touch()
     with pytest.raises(Refused, match="in the way"):
@@ -115,7 +121,9 @@ def test_the_current_worktree_gets_the_code(repo: Repository, old: str, mode: st
     expected = {"branch": (old, f"gitorch/{RUN}"), "detach": (old, "HEAD"), "files": (main, "main")}
     assert (head, branch) == expected[mode]
     staged = git(repo.root, "status", "--porcelain").split("\n")
-    assert staged == (["M  code.py", "A  gone/away.py", "D  later.py"] if mode == "files" else []) + ["?? notes"]
+    assert staged == (
+        ["M  code.py", "A  gone/away.py", "D  later.py"] if mode == "files" else []
+    ) + ["?? notes"]
 
 
 def test_the_branch_of_a_run_is_used_again_but_never_moved(repo: Repository, old: str) -> None:
@@ -202,10 +210,15 @@ def merging(root: Path) -> None:
         merging,
     ],
 )
-def test_nothing_uncommitted_is_ever_lost(repo: Repository, old: str, mode: str, work: object) -> None:
+def test_nothing_uncommitted_is_ever_lost(
+    repo: Repository, old: str, mode: str, work: object
+) -> None:
     assert callable(work)
     work(repo.root)
-    before, status = files(repo.root.parent), git(repo.root, "status", "--porcelain", "--branch", "--ignored")
+    before, status = (
+        files(repo.root.parent),
+        git(repo.root, "status", "--porcelain", "--branch", "--ignored"),
+    )
     with pytest.raises(Refused):
         revert(mode, repo, old)
     assert files(repo.root.parent) == before
@@ -217,7 +230,9 @@ def test_the_message_names_the_files(repo: Repository, old: str) -> None:
     commit_files(repo.root, {f"{number}.py": "" for number in range(8)})
     for number in range(8):
         (repo.root / f"{number}.py").write_text("changed")
-    with pytest.raises(Refused, match=r"^uncommitted changes in 0.py, 1.py, 2.py, 3.py, 4.py and 3 more$"):
+    with pytest.raises(
+        Refused, match=r"^uncommitted changes in 0.py, 1.py, 2.py, 3.py, 4.py and 3 more$"
+    ):
         revert_files(repo, old)
 
 
@@ -230,7 +245,9 @@ def test_commits_on_no_branch_are_not_left_behind(repo: Repository, old: str) ->
     assert revert_files(repo, old).branch is None
 
 
-def test_a_branch_that_another_worktree_is_on_is_refused(repo: Repository, old: str, tmp_path: Path) -> None:
+def test_a_branch_that_another_worktree_is_on_is_refused(
+    repo: Repository, old: str, tmp_path: Path
+) -> None:
     git(repo.root, "worktree", "add", "-q", "-b", "mine", str(tmp_path / "other"), old)
     with pytest.raises(Refused, match="already checked out"):
         revert_to_branch(repo, old, "mine")
@@ -245,7 +262,9 @@ def test_a_failing_hook_does_not_make_it_a_failure(repo: Repository, old: str) -
     assert files(repo.root) == THEN
 
 
-def test_it_works_in_a_linked_worktree_and_from_a_subdirectory(repo: Repository, old: str, tmp_path: Path) -> None:
+def test_it_works_in_a_linked_worktree_and_from_a_subdirectory(
+    repo: Repository, old: str, tmp_path: Path
+) -> None:
     git(repo.root, "worktree", "add", "-q", "--detach", str(tmp_path / "linked"), "main")
     (tmp_path / "linked/sub").mkdir()
     revert_files(Repository.discover(tmp_path / "linked/sub"), old)

@@ -22,7 +22,9 @@ def test_every_variable_that_git_calls_local_is_stripped(project: Path) -> None:
     assert set(call_git_lines(project, "rev-parse", "--local-env-vars")) <= LOCAL_VARIABLES
 
 
-def test_a_leaked_repository_is_not_followed(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_leaked_repository_is_not_followed(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere"))
     monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "nothing"))
     monkeypatch.setenv("GIT_AUTHOR_NAME", "kept")
@@ -51,7 +53,9 @@ def test_any_file_name_comes_whole(project: Path) -> None:
     assert call_git_items(project, "ls-files", "-z", "nothing") == []
 
 
-def test_without_git_the_message_says_how_to_get_it(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_git_the_message_says_how_to_get_it(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", str(project))
     with pytest.raises(ProgramMissing, match="git is not installed"):
         call_git(project, "status")

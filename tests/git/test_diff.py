@@ -30,7 +30,10 @@ def identity(repo: Repository, *globs: str) -> str:
 def test_configs_are_no_code_wherever_they_lie(repo: Repository) -> None:
     commit_files(repo.root, {"Tasks.py": "1", "settings.yaml": "a: 1"})
     before = identity(repo)
-    commit_files(repo.root, {"experiments/a.yaml": "tasks:", "deep/er/b.YML": "tasks:", "odd\nname.yml": "tasks:"})
+    commit_files(
+        repo.root,
+        {"experiments/a.yaml": "tasks:", "deep/er/b.YML": "tasks:", "odd\nname.yml": "tasks:"},
+    )
     assert identity(repo) == before
     commit_files(repo.root, {"experiments/a.yaml": "tasks: []"})
     assert identity(repo) == before
@@ -79,16 +82,32 @@ def test_an_empty_tree(repo: Repository) -> None:
 
 
 def test_of_named_code_nothing_else_counts(repo: Repository) -> None:
-    commit_files(repo.root, {"Tasks.py": "1", "src/model.py": "1", "src/deep/er.py": "1", "src/settings.yaml": "a: 1"})
+    commit_files(
+        repo.root,
+        {"Tasks.py": "1", "src/model.py": "1", "src/deep/er.py": "1", "src/settings.yaml": "a: 1"},
+    )
     named = ("src/**/*.py", "*.py", "src/*.yaml")
     before = identity(repo, *named)
     commit_files(
-        repo.root, {"README.md": "new", "src/notes.txt": "new", "src/config.yaml": "tasks:", "lib/a.py": "new"}
+        repo.root,
+        {
+            "README.md": "new",
+            "src/notes.txt": "new",
+            "src/config.yaml": "tasks:",
+            "lib/a.py": "new",
+        },
     )
-    assert identity(repo, *named) == before, "nothing that is named has changed, and a config is no code"
+    assert identity(repo, *named) == before, (
+        "nothing that is named has changed, and a config is no code"
+    )
     assert identity(repo, "lib", *named) != before
     seen = {before}
-    for change in ({"src/deep/er.py": "2"}, {"src/new.py": ""}, {"src/settings.yaml": "a: 2"}, {"src/ünï\n.py": "1"}):
+    for change in (
+        {"src/deep/er.py": "2"},
+        {"src/new.py": ""},
+        {"src/settings.yaml": "a: 2"},
+        {"src/ünï\n.py": "1"},
+    ):
         commit_files(repo.root, change)
         seen.add(identity(repo, *named))
     (repo.root / "Tasks.py").chmod(0o755)
@@ -126,7 +145,9 @@ def test_a_named_submodule_is_code_by_its_commit(repo: Repository, tmp_path: Pat
     assert identity(repo, "vendor") != before
 
 
-def test_digests_of_one_tree_are_listed_once(repo: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_digests_of_one_tree_are_listed_once(
+    repo: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
     commit_files(repo.root, {"Tasks.py": "1", "src/model.py": "1"})
     digests = CodeDigests(repo, configs_among)
     here = tree(repo)
@@ -139,12 +160,20 @@ def test_digests_of_one_tree_are_listed_once(repo: Repository, monkeypatch: pyte
 def test_what_lies_between_two_commits(repo: Repository) -> None:
     a = commit_files(
         repo.root,
-        {"kept": "1\n", "changed": "1\n2\n", "gone": "x\n", "old name": "some\nlines\nof\ntext\n", "bin": b"\0\1"},
+        {
+            "kept": "1\n",
+            "changed": "1\n2\n",
+            "gone": "x\n",
+            "old name": "some\nlines\nof\ntext\n",
+            "bin": b"\0\1",
+        },
         "the first",
     )
     (repo.root / "gone").unlink()
     git(repo.root, "mv", "old name", "new\nname")
-    b = commit_files(repo.root, {"changed": "1\n3\n4\n", "bin": b"\0\2", "latin\udce9": "é"}, "second: and more")
+    b = commit_files(
+        repo.root, {"changed": "1\n3\n4\n", "bin": b"\0\2", "latin\udce9": "é"}, "second: and more"
+    )
     assert changes_between(repo, a, b) == Changes(
         commits=(Commit(b, "second: and more"),),
         files=(
@@ -165,7 +194,10 @@ def test_two_lines_of_history(repo: Repository) -> None:
     a = commit_files(repo.root, {"a": "a"}, "on the side")
     git(repo.root, "checkout", "-q", "main")
     b = commit_files(repo.root, {"b": "b"}, "on main")
-    assert set(changes_between(repo, a, b).commits) == {Commit(a, "on the side"), Commit(b, "on main")}
+    assert set(changes_between(repo, a, b).commits) == {
+        Commit(a, "on the side"),
+        Commit(b, "on main"),
+    }
 
 
 def test_the_users_settings_for_diffs_are_left_aside(repo: Repository, tmp_path: Path) -> None:

@@ -25,7 +25,9 @@ def test_head_and_named_revisions(project: Path) -> None:
     assert resolve(repo, "HEAD", Origin.UNSAFE).origin is Origin.UNSAFE
 
 
-@pytest.mark.parametrize("name", ["nothing", "", "--all", "^HEAD", "HEAD..main", "HEAD^{tree}", "f" * 40, "a b\nc"])
+@pytest.mark.parametrize(
+    "name", ["nothing", "", "--all", "^HEAD", "HEAD..main", "HEAD^{tree}", "f" * 40, "a b\nc"]
+)
 def test_what_is_no_commit_is_said_by_name(project: Path, name: str) -> None:
     with pytest.raises(NotFound, match="no commit is called"):
         resolve(Repository.discover(project), name)

@@ -16,11 +16,17 @@ def test_the_same_repository_from_root_and_subdirectory(project: Path) -> None:
     commit_files(project, {"a b/c/file": "x"})
     repo = Repository.discover(project / "a b" / "c")
     assert repo == Repository.discover(project)
-    assert (repo.root, repo.git_dir, repo.common_dir) == (project, project / ".git", project / ".git")
+    assert (repo.root, repo.git_dir, repo.common_dir) == (
+        project,
+        project / ".git",
+        project / ".git",
+    )
     assert repo.main_root == project
 
 
-def test_a_linked_worktree_has_its_own_root_and_shares_the_rest(project: Path, tmp_path: Path) -> None:
+def test_a_linked_worktree_has_its_own_root_and_shares_the_rest(
+    project: Path, tmp_path: Path
+) -> None:
     git(project, "worktree", "add", "-q", "--detach", str(tmp_path / "linked"))
     repo = Repository.discover(tmp_path / "linked")
     assert repo.root == tmp_path / "linked"
@@ -41,7 +47,9 @@ def test_a_git_directory_that_lies_apart_names_one_workspace(tmp_path: Path) -> 
     assert main.workspace == linked.workspace == tmp_path / "apart.gitorch"
 
 
-def test_inside_a_hook_the_directory_decides(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_inside_a_hook_the_directory_decides(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     git(tmp_path, "init", "-q", "other")
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "other" / ".git"))
     monkeypatch.setenv("GIT_WORK_TREE", str(tmp_path / "other"))
@@ -92,7 +100,9 @@ def test_a_repository_of_somebody_else_is_refused(project: Path, sealed_room: Pa
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
-def test_git_trusting_the_directory_does_not_make_it_ours(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_git_trusting_the_directory_does_not_make_it_ours(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     os.chown(project / ".git", 12345, 12345)
     trusting = project.parent / "trusting"
     trusting.write_text("[safe]\n\tdirectory = *\n")
@@ -128,7 +138,9 @@ def test_in_the_middle_of_something(project: Path, what: str) -> None:
     repo.require_no_merge()
 
 
-def test_settings_come_from_file_command_line_and_environment(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_come_from_file_command_line_and_environment(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     git(project, "config", "gitorch.jobs", "2")
     git(project, "config", "gitorch.largeFile", "3m")
     with (project / ".git" / "config").open("a") as file:

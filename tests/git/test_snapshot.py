@@ -20,17 +20,33 @@ ROOMY = 1 << 30
 
 @pytest.fixture
 def repo(project: Path) -> Repository:
-    commit_files(project, {"code.py": "1", "sub/other.py": "2", "gone.py": "3", ".gitignore": "ignored\n"})
+    commit_files(
+        project, {"code.py": "1", "sub/other.py": "2", "gone.py": "3", ".gitignore": "ignored\n"}
+    )
     return Repository.discover(project)
 
 
 def state(repo: Repository) -> tuple[object, ...]:
     """All that a snapshot must leave alone."""
     files = sorted(
-        (path, path.read_bytes()) for path in repo.root.rglob("*") if path.is_file() and ".git" not in path.parts
+        (path, path.read_bytes())
+        for path in repo.root.rglob("*")
+        if path.is_file() and ".git" not in path.parts
     )
-    references = git(repo.root, "for-each-ref", "--format=%(refname) %(objectname)", "refs/heads", "refs/stash", "HEAD")
-    return (repo.git_dir / "index").read_bytes(), files, references, git(repo.root, "reflog", "HEAD")
+    references = git(
+        repo.root,
+        "for-each-ref",
+        "--format=%(refname) %(objectname)",
+        "refs/heads",
+        "refs/stash",
+        "HEAD",
+    )
+    return (
+        (repo.git_dir / "index").read_bytes(),
+        files,
+        references,
+        git(repo.root, "reflog", "HEAD"),
+    )
 
 
 def test_a_clean_tree_is_head(repo: Repository) -> None:
@@ -96,7 +112,11 @@ def test_it_does_not_lean_on_objects_that_are_about_to_go(repo: Repository) -> N
 
 
 def test_beside_a_running_gc(repo: Repository) -> None:
-    chore = ["sh", "-c", "while [ ! -e stop ]; do git gc -q --prune=now; git prune --expire=now; done"]
+    chore = [
+        "sh",
+        "-c",
+        "while [ ! -e stop ]; do git gc -q --prune=now; git prune --expire=now; done",
+    ]
     process = subprocess.Popen(chore, cwd=repo.common_dir)
     pins = []
     try:
@@ -107,7 +127,9 @@ def test_beside_a_running_gc(repo: Repository) -> None:
         (repo.common_dir / "stop").touch()
         process.wait()
     git(repo.root, "gc", "-q", "--prune=now")
-    assert [git(repo.root, "show", f"{pin.commit}:code.py") for pin in pins] == [str(number) for number in range(15)]
+    assert [git(repo.root, "show", f"{pin.commit}:code.py") for pin in pins] == [
+        str(number) for number in range(15)
+    ]
     assert git(repo.root, "fsck", "--full", "--strict") == ""
 
 
@@ -116,7 +138,9 @@ def test_edits_that_git_was_told_to_overlook(repo: Repository, flag: str) -> Non
     git(repo.root, "update-index", flag, "code.py")
     (repo.root / "code.py").write_text("overlooked")
     before = state(repo)
-    assert git(repo.root, "show", f"{snapshot(repo, size_limit=ROOMY).commit}:code.py") == "overlooked"
+    assert (
+        git(repo.root, "show", f"{snapshot(repo, size_limit=ROOMY).commit}:code.py") == "overlooked"
+    )
     assert state(repo) == before
 
 
@@ -144,7 +168,8 @@ def test_files_outside_of_a_sparse_checkout_stay_in_it(repo: Repository) -> None
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("core.splitIndex", "true"), ("core.untrackedCache", "true"), ("index.version", "4")]
+    ("name", "value"),
+    [("core.splitIndex", "true"), ("core.untrackedCache", "true"), ("index.version", "4")],
 )
 def test_every_sort_of_index(repo: Repository, name: str, value: str) -> None:
     git(repo.root, "config", name, value)
@@ -169,7 +194,10 @@ def test_in_a_repository_whose_path_has_a_colon(tmp_path: Path) -> None:
     git(root, "init", "-q")
     commit_files(root, {"code.py": "1"})
     (root / "code.py").write_text("2")
-    assert git(root, "show", f"{snapshot(Repository.discover(root), size_limit=ROOMY).commit}:code.py") == "2"
+    assert (
+        git(root, "show", f"{snapshot(Repository.discover(root), size_limit=ROOMY).commit}:code.py")
+        == "2"
+    )
 
 
 def test_without_a_user_name(repo: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,16 +242,24 @@ def test_changes_inside_of_a_submodule(repo: Repository, tmp_path: Path) -> None
     (repo.root / "the lib" / "lib.py").write_text("2")
     refused(repo, "changes inside of the submodule the lib")
     moved = commit_files(repo.root / "the lib", {"lib.py": "3"})
-    assert git(repo.root, "rev-parse", f"{snapshot(repo, size_limit=ROOMY).commit}:the lib") == moved
+    assert (
+        git(repo.root, "rev-parse", f"{snapshot(repo, size_limit=ROOMY).commit}:the lib") == moved
+    )
 
 
 def test_too_much_that_is_untracked(repo: Repository) -> None:
     for name, size in (("data.bin", 3 << 20), ("more.bin", 1 << 20)):
         (repo.root / name).write_bytes(b"x" * size)
-    refused(repo, r"have 4\.0 MiB, and a snapshot takes 2\.0; the largest: data\.bin, more\.bin", 2 << 20)
+    refused(
+        repo,
+        r"have 4\.0 MiB, and a snapshot takes 2\.0; the largest: data\.bin, more\.bin",
+        2 << 20,
+    )
     (repo.root / "code.py").write_bytes(b"x" * (3 << 20))
     (repo.root / "data.bin").unlink()
-    assert snapshot(repo, size_limit=2 << 20).origin is Origin.SNAPSHOT  # what is tracked may be large
+    assert (
+        snapshot(repo, size_limit=2 << 20).origin is Origin.SNAPSHOT
+    )  # what is tracked may be large
 
 
 def test_a_merge_and_its_conflicts(repo: Repository) -> None:

@@ -77,7 +77,9 @@ def test_empty_environment() -> None:
     assert environment({})["PATH"] == f"/venv/bin:{os.defpath}"
 
 
-def test_git_sees_the_directory_it_is_in(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_git_sees_the_directory_it_is_in(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     git(tmp_path, "init", "-q", "other")
     for name in git(project, "rev-parse", "--local-env-vars").split():
         monkeypatch.setenv(name, str(project / ".git"))

@@ -145,20 +145,33 @@ def tree(tmp_path: Path) -> Path:
 
 
 def config(key: str, *methods: str, **params: Any) -> PreflightConfig:
-    return PreflightConfig(key, [PreflightTask(f"{method.lower()}-id", method, params) for method in methods])
+    return PreflightConfig(
+        key, [PreflightTask(f"{method.lower()}-id", method, params) for method in methods]
+    )
 
 
 def look_over(
-    interpreter: Interpreter, tree: Path, *configs: PreflightConfig, limit: float = 20, where: str = "code"
+    interpreter: Interpreter,
+    tree: Path,
+    *configs: PreflightConfig,
+    limit: float = 20,
+    where: str = "code",
 ) -> dict[str, Findings]:
     env = attempt_environment(
-        os.environ, interpreter=interpreter, tree=tree, main_root=Path("/nowhere"), declared={}, gitorch={}
+        os.environ,
+        interpreter=interpreter,
+        tree=tree,
+        main_root=Path("/nowhere"),
+        declared={},
+        gitorch={},
     )
     return preflight(interpreter, tree, where, configs, env=env, time_limit_s=limit)
 
 
 def test_nothing_to_complain_of(interpreter: Interpreter, tree: Path) -> None:
-    found = look_over(interpreter, tree, config("a", "Good", "ByShape"), config("b", "Thread"), config("c"))
+    found = look_over(
+        interpreter, tree, config("a", "Good", "ByShape"), config("b", "Thread"), config("c")
+    )
     assert [findings.complaints for findings in found.values()] == [[], [], []]
     assert list(found) == ["a", "b", "c"]
 
@@ -179,7 +192,9 @@ def test_complaints_of_all_tasks_of_all_configs(interpreter: Interpreter, tree: 
 
 
 def test_what_is_printed_goes_to_its_config(interpreter: Interpreter, tree: Path) -> None:
-    found = look_over(interpreter, tree, config("a", "Good"), config("b", "Loud"), config("c", "Good"))
+    found = look_over(
+        interpreter, tree, config("a", "Good"), config("b", "Loud"), config("c", "Good")
+    )
     assert {key: findings.printed.splitlines() for key, findings in found.items()} == {
         "a": ["imported"],
         "b": ["printed", "to stderr", "INFO logged", "by a child"],
@@ -196,7 +211,9 @@ def test_what_is_printed_goes_to_its_config(interpreter: Interpreter, tree: Path
         ("Abstract", "class 'Abstract' in Tasks.py has no method run(self)", None),
     ],
 )
-def test_no_such_task(interpreter: Interpreter, tree: Path, method: str, message: str, hint: str | None) -> None:
+def test_no_such_task(
+    interpreter: Interpreter, tree: Path, method: str, message: str, hint: str | None
+) -> None:
     found = look_over(interpreter, tree, config("a", method, "Good", complaints=["also"]))
     assert found["a"].complaints == [
         Complaint(f"{method.lower()}-id", message, hint, "method"),
@@ -220,10 +237,16 @@ def line_of(text: str) -> int:
         ("Constructor", "Constructor(config) raised KeyError: 'rate'", "self.rate ="),
         ("Raises", "Raises.validate() raised ValueError: not good", "raise ValueError"),
         ("Exits", "Exits.validate() asked to exit (reason)", "sys.exit("),
-        ("Number", "Number.validate() raised TypeError: it has to return a list of strings, not 3", None),
+        (
+            "Number",
+            "Number.validate() raised TypeError: it has to return a list of strings, not 3",
+            None,
+        ),
     ],
 )
-def test_exceptions(interpreter: Interpreter, tree: Path, method: str, message: str, line: str | None) -> None:
+def test_exceptions(
+    interpreter: Interpreter, tree: Path, method: str, message: str, line: str | None
+) -> None:
     found = look_over(interpreter, tree, config("a", method), config("b", "Good"))
     hint = f"see code/Tasks.py:{line_of(line)}" if line else None
     assert found["a"].complaints == [Complaint(f"{method.lower()}-id", message, hint, "task")]
@@ -233,23 +256,37 @@ def test_exceptions(interpreter: Interpreter, tree: Path, method: str, message: 
 @pytest.mark.parametrize(
     ("method", "how"), [("Dies", "exit code 9"), ("Crashes", "signal 11"), ("Forks", "exit code 4")]
 )
-def test_death_is_the_fault_of_one(interpreter: Interpreter, tree: Path, method: str, how: str) -> None:
+def test_death_is_the_fault_of_one(
+    interpreter: Interpreter, tree: Path, method: str, how: str
+) -> None:
     others = [config(f"other {number}", "Good", complaints=[str(number)]) for number in range(4)]
-    found = look_over(interpreter, tree, *others[:2], config("a", method), *others[2:], config("b", method))
+    found = look_over(
+        interpreter, tree, *others[:2], config("a", method), *others[2:], config("b", method)
+    )
     message = f"{method}.validate() ended the process with {how}"
     for key in "ab":
         assert found[key].complaints == [Complaint(f"{method.lower()}-id", message, None, "task")]
     for number in range(4):
-        assert [complaint.message for complaint in found[f"other {number}"].complaints] == [str(number)]
+        assert [complaint.message for complaint in found[f"other {number}"].complaints] == [
+            str(number)
+        ]
 
 
 def test_death_by_what_another_config_did_is_no_fault(interpreter: Interpreter, tree: Path) -> None:
-    found = look_over(interpreter, tree, config("a", "Counts"), config("b", "DiesUnlessAlone"), config("c", "Good"))
+    found = look_over(
+        interpreter,
+        tree,
+        config("a", "Counts"),
+        config("b", "DiesUnlessAlone"),
+        config("c", "Good"),
+    )
     assert found["b"].complaints == [Complaint("diesunlessalone-id", "alone", None, "task")]
     assert found["a"].complaints == found["c"].complaints == []
 
 
-def test_hang_is_cut_off_with_all_it_started(interpreter: Interpreter, tree: Path, tmp_path: Path) -> None:
+def test_hang_is_cut_off_with_all_it_started(
+    interpreter: Interpreter, tree: Path, tmp_path: Path
+) -> None:
     began = time.monotonic()
     found = look_over(
         interpreter,
@@ -260,7 +297,9 @@ def test_hang_is_cut_off_with_all_it_started(interpreter: Interpreter, tree: Pat
         limit=0.8,
     )
     assert time.monotonic() - began < 10
-    assert found["b"].complaints == [Complaint("hangs-id", "Hangs.validate() does not end within 0.8 s", None, "task")]
+    assert found["b"].complaints == [
+        Complaint("hangs-id", "Hangs.validate() does not end within 0.8 s", None, "task")
+    ]
     assert [found[key].complaints[0].message for key in "ac"] == ["before", "after"]
     for pid in (tmp_path / "pids").read_text().split():
         assert not Path(f"/proc/{pid}/fd/0").exists()
@@ -274,7 +313,11 @@ def test_the_time_limit_is_for_each_call(interpreter: Interpreter, tree: Path) -
 @pytest.mark.parametrize(
     ("source", "message", "hint"),
     [
-        ("import nothing_like_it", "importing Tasks.py raised ModuleNotFoundError", "see code/Tasks.py:1"),
+        (
+            "import nothing_like_it",
+            "importing Tasks.py raised ModuleNotFoundError",
+            "see code/Tasks.py:1",
+        ),
         ("\n\nx = = 1", "importing Tasks.py raised SyntaxError", "see code/Tasks.py:3"),
         ("import sys; sys.exit(3)", "importing Tasks.py asked to exit (3)", "see code/Tasks.py:1"),
         ("import os; os._exit(3)", "importing Tasks.py ended the process with exit code 3", None),
@@ -287,7 +330,9 @@ def test_tasks_that_cannot_be_imported(
     (tree / "code/Tasks.py").write_text(source)
     limit = 0.5 if "does not end" in message else 20
     began = time.monotonic()
-    found = look_over(interpreter, tree, config("a", "Good"), config("b", "Good"), config("c"), limit=limit)
+    found = look_over(
+        interpreter, tree, config("a", "Good"), config("b", "Good"), config("c"), limit=limit
+    )
     assert time.monotonic() - began < 5
     [complaint] = found["a"].complaints
     assert complaint.message.startswith(message)

@@ -51,7 +51,9 @@ def ask(root: Path, environ: Mapping[str, str] = os.environ) -> Interpreter:
 def environment(
     interpreter: Interpreter, tree: Path, root: Path, base: Mapping[str, str] = os.environ
 ) -> dict[str, str]:
-    return attempt_environment(base, interpreter=interpreter, tree=tree, main_root=root, declared={}, gitorch={})
+    return attempt_environment(
+        base, interpreter=interpreter, tree=tree, main_root=root, declared={}, gitorch={}
+    )
 
 
 def imported(interpreter: Interpreter, tree: Path, root: Path, module: str) -> str:
@@ -59,7 +61,12 @@ def imported(interpreter: Interpreter, tree: Path, root: Path, module: str) -> s
     script = f"import {module}; print({module}.WHERE)"
     command = [interpreter.executable, "-c", script]
     done = subprocess.run(
-        command, cwd=tree.parent, env=environment(interpreter, tree, root), capture_output=True, text=True, check=True
+        command,
+        cwd=tree.parent,
+        env=environment(interpreter, tree, root),
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return done.stdout.strip()
 
@@ -152,7 +159,9 @@ def test_editable_by_a_finder_that_we_know_nothing_of(root: Path, tree: Path) ->
     finder.write_text(finder.read_text().replace("MAPPING", "_hidden"))
     info = site_packages(root) / "proj-1.0.dist-info"
     info.mkdir()
-    (info / "direct_url.json").write_text(json.dumps({"url": root.as_uri(), "dir_info": {"editable": True}}))
+    (info / "direct_url.json").write_text(
+        json.dumps({"url": root.as_uri(), "dir_info": {"editable": True}})
+    )
     found = ask(root)
     assert source_roots(found, root) == ("src",)
     assert imported(found, tree, root, "pkg") == "pinned"
@@ -162,7 +171,9 @@ def test_editable_by_a_finder_that_we_know_nothing_of(root: Path, tree: Path) ->
 def test_refused_if_a_package_is_served_under_another_name(root: Path, tree: Path) -> None:
     write_finder(root, {"renamed": f"{root}/src/pkg", "pkg": f"{root}/src/pkg"})
     found = ask(root)
-    with pytest.raises(Refused, match=f"would import 'renamed' from the working tree, {root}/src/pkg/__init__.py"):
+    with pytest.raises(
+        Refused, match=f"would import 'renamed' from the working tree, {root}/src/pkg/__init__.py"
+    ):
         verify(found, tree, root, environment(found, tree, root))
 
 
@@ -174,7 +185,9 @@ def test_refused_if_a_subpackage_lies_elsewhere(root: Path, tree: Path) -> None:
     found = ask(root)
     with pytest.raises(Refused, match=r"would import 'pkg\.extra'") as caught:
         verify(found, tree, root, environment(found, tree, root))
-    assert caught.value.hint == f"install the project without -e: {found.executable} -m pip install ."
+    assert (
+        caught.value.hint == f"install the project without -e: {found.executable} -m pip install ."
+    )
 
 
 def test_refused_only_if_what_is_not_in_the_commit_is_imported(root: Path, tree: Path) -> None:

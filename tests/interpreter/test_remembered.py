@@ -38,7 +38,9 @@ def ask(root: Path, env: Mapping[str, str] = os.environ) -> Interpreter:
 
 
 def starts(root: Path) -> int:
-    return len(set((root / "starts").read_text().split()))  # in a venv `site` reads .pth files twice
+    return len(
+        set((root / "starts").read_text().split())
+    )  # in a venv `site` reads .pth files twice
 
 
 def test_an_interpreter_is_started_once_and_says_the_same(root: Path) -> None:
@@ -67,7 +69,9 @@ def put_another_interpreter_there(root: Path) -> None:
     target = python.resolve()
     python.unlink()
     python.symlink_to(target)
-    (root / ".venv/pyvenv.cfg").write_text((root / ".venv/pyvenv.cfg").read_text() + "prompt = another\n")
+    (root / ".venv/pyvenv.cfg").write_text(
+        (root / ".venv/pyvenv.cfg").read_text() + "prompt = another\n"
+    )
 
 
 def make_the_user_site(root: Path) -> None:
@@ -76,9 +80,12 @@ def make_the_user_site(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [install, make_what_a_pth_names, edit_a_pth, put_another_interpreter_there, make_the_user_site]
+    "change",
+    [install, make_what_a_pth_names, edit_a_pth, put_another_interpreter_there, make_the_user_site],
 )
-def test_whatever_it_depends_on_has_it_asked_again(root: Path, change: Callable[[Path], None]) -> None:
+def test_whatever_it_depends_on_has_it_asked_again(
+    root: Path, change: Callable[[Path], None]
+) -> None:
     env = {**os.environ, "HOME": str(root / "home")}
     ask(root, env)
     change(root)
@@ -107,7 +114,9 @@ def test_what_is_too_young_is_not_remembered(root: Path, monkeypatch: pytest.Mon
     assert starts(root) == 2
 
 
-def test_of_an_interpreter_that_does_what_it_likes_at_its_start_nothing_is_remembered(root: Path) -> None:
+def test_of_an_interpreter_that_does_what_it_likes_at_its_start_nothing_is_remembered(
+    root: Path,
+) -> None:
     (site_packages(root) / "sitecustomize.py").write_text("")
     ask(root), ask(root)
     assert starts(root) == 2

@@ -38,11 +38,16 @@ def test_of_events_the_last_value_counts_and_nonsense_is_passed_over() -> None:
     ("events", "progress"),
     [
         ([{"progress": [1, 4]}, {"progress": [2, 4]}], (2, 4)),
-        ([{"progress": [1, 4]}, {"progress": [1, 0]}, {"progress": "half"}, {"progress": [1]}], (1, 4)),
+        (
+            [{"progress": [1, 4]}, {"progress": [1, 0]}, {"progress": "half"}, {"progress": [1]}],
+            (1, 4),
+        ),
         ([], None),
     ],
 )
-def test_the_newest_progress_that_makes_sense(events: list[object], progress: tuple[float, float] | None) -> None:
+def test_the_newest_progress_that_makes_sense(
+    events: list[object], progress: tuple[float, float] | None
+) -> None:
     assert last_progress(events) == progress
 
 

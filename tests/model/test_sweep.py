@@ -17,13 +17,20 @@ SEEDS: dict[str, Any] = {"lr": [0.1, 0.01], "seed": [1, 2, 3]}
 
 
 def test_the_last_key_changes_fastest() -> None:
-    assert Sweep(matrix=SEEDS).points() == [{"lr": lr, "seed": seed} for lr in (0.1, 0.01) for seed in (1, 2, 3)]
+    assert Sweep(matrix=SEEDS).points() == [
+        {"lr": lr, "seed": seed} for lr in (0.1, 0.01) for seed in (1, 2, 3)
+    ]
 
 
 def test_lists_taken_together_are_one_more_dimension() -> None:
-    assert Sweep(zipped={"a": [1, 2], "b": "xy"}).points() == [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]
+    assert Sweep(zipped={"a": [1, 2], "b": "xy"}).points() == [
+        {"a": 1, "b": "x"},
+        {"a": 2, "b": "y"},
+    ]
     points = Sweep(matrix={"lr": [0.1, 0.2]}, zipped={"a": [1, 2], "b": "xy"}).points()
-    assert points == [{"lr": lr, "a": a, "b": b} for lr in (0.1, 0.2) for a, b in ((1, "x"), (2, "y"))]
+    assert points == [
+        {"lr": lr, "a": a, "b": b} for lr in (0.1, 0.2) for a, b in ((1, "x"), (2, "y"))
+    ]
 
 
 def test_what_is_excluded_need_not_name_every_key() -> None:
@@ -61,11 +68,16 @@ def test_include_comes_after_exclude() -> None:
 
 
 def test_include_alone_makes_a_point_each() -> None:
-    assert Sweep(include=[{"lr": 0.1}, {"lr": 0.2, "seed": 1}]).points() == [{"lr": 0.1}, {"lr": 0.2, "seed": 1}]
+    assert Sweep(include=[{"lr": 0.1}, {"lr": 0.2, "seed": 1}]).points() == [
+        {"lr": 0.1},
+        {"lr": 0.2, "seed": 1},
+    ]
 
 
 def test_the_same_point_twice_is_one() -> None:
-    sweep = Sweep(matrix={"a": [1, 2, 1.0, [1], [1]]}, include=[{"a": 3}, {"b": 1, "a": 9}, {"a": 9, "b": 1}])
+    sweep = Sweep(
+        matrix={"a": [1, 2, 1.0, [1], [1]]}, include=[{"a": 3}, {"b": 1, "a": 9}, {"a": 9, "b": 1}]
+    )
     assert sweep.points() == [{"a": 1}, {"a": 2}, {"a": [1]}, {"a": 3}, {"a": 9, "b": 1}]
 
 
@@ -92,20 +104,31 @@ POINTS = st.lists(st.dictionaries(st.sampled_from("abxy"), VALUES, min_size=1), 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(
-    matrix=st.dictionaries(st.sampled_from("ab"), st.lists(VALUES, min_size=1, max_size=3, unique=True)),
+    matrix=st.dictionaries(
+        st.sampled_from("ab"), st.lists(VALUES, min_size=1, max_size=3, unique=True)
+    ),
     exclude=POINTS,
     include=POINTS,
 )
-def test_the_rules_one_by_one(matrix: dict[str, list[int]], exclude: list[Any], include: list[Any]) -> None:
+def test_the_rules_one_by_one(
+    matrix: dict[str, list[int]], exclude: list[Any], include: list[Any]
+) -> None:
     """As GitHub words them, without the short cuts."""
     exclude = [values for values in exclude if values.keys() <= matrix.keys()]
     originals: list[dict[str, int]] = [{}] if matrix else []
     for key, values in matrix.items():
         originals = [{**point, key: value} for point in originals for value in values]
-    originals = [point for point in originals if not any(values.items() <= point.items() for values in exclude)]
+    originals = [
+        point
+        for point in originals
+        if not any(values.items() <= point.items() for values in exclude)
+    ]
     points = [dict(point) for point in originals]
     for extra in include:
-        fits = [all(original.get(key, value) == value for key, value in extra.items()) for original in originals]
+        fits = [
+            all(original.get(key, value) == value for key, value in extra.items())
+            for original in originals
+        ]
         for fit, point in zip(fits, points[: len(originals)], strict=True):
             if fit:
                 point.update(extra)
@@ -126,7 +149,9 @@ def test_ranges_are_those_of_python(text: str, values: list[int]) -> None:
     assert list(found) == values
 
 
-@pytest.mark.parametrize("text", ["", "range", "range()", "range(a)", "range(1.5)", "range(1,2,3,4)", "1..3"])
+@pytest.mark.parametrize(
+    "text", ["", "range", "range()", "range(a)", "range(1.5)", "range(1,2,3,4)", "1..3"]
+)
 def test_everything_else_is_no_range(text: str) -> None:
     assert parse_range(text) is None
 
@@ -142,7 +167,10 @@ SPEC = RunSpec(
         "lr": 1,
         "model": {"depth": 3, "width": {"inner": 8}},
         "odd.name": 0,
-        "tasks": [{"id": "train", "method": "Train", "epochs": 5}, {"id": "train.more", "method": "Train"}],
+        "tasks": [
+            {"id": "train", "method": "Train", "epochs": 5},
+            {"id": "train.more", "method": "Train"},
+        ],
     },
     tasks=(
         TaskSpec(id="train", method="Train", params={"epochs": 5}),
@@ -169,7 +197,9 @@ def test_where_a_key_leads(key: str, place: Place) -> None:
     assert place_of(key, SPEC.document, IDS) == place
 
 
-@pytest.mark.parametrize("key", ["", ".", "a.", ".a", "a..b", "tasks.train", "tasks.trian.epochs", "tasks.train."])
+@pytest.mark.parametrize(
+    "key", ["", ".", "a.", ".a", "a..b", "tasks.train", "tasks.trian.epochs", "tasks.train."]
+)
 def test_what_leads_nowhere(key: str) -> None:
     with pytest.raises(ValueError, match=r"is no dotted name|names no task"):
         place_of(key, SPEC.document, IDS)
@@ -182,7 +212,13 @@ def laid(point: dict[str, Any]) -> RunSpec:
 def test_a_point_is_laid_over_what_the_file_asks_for() -> None:
     before = SPEC.to_json()
     spec = laid(
-        {"lr": 0.5, "model.width.inner": 9, "odd.name": 1, "tasks.train.epochs": 7, "tasks.train.more.a.b": "x"}
+        {
+            "lr": 0.5,
+            "model.width.inner": 9,
+            "odd.name": 1,
+            "tasks.train.epochs": 7,
+            "tasks.train.more.a.b": "x",
+        }
     )
     assert spec.document == {
         "lr": 0.5,
@@ -194,7 +230,9 @@ def test_a_point_is_laid_over_what_the_file_asks_for() -> None:
         ],
     }
     assert [task.params for task in spec.tasks] == [{"epochs": 7}, {"a": {"b": "x"}}]
-    label = "penguins lr=0.5 model.width.inner=9 odd.name=1 tasks.train.epochs=7 tasks.train.more.a.b=x"
+    label = (
+        "penguins lr=0.5 model.width.inner=9 odd.name=1 tasks.train.epochs=7 tasks.train.more.a.b=x"
+    )
     assert spec.label == label
     assert RunSpec.from_json(spec.to_json()).label == label
     assert SPEC.to_json() == before

@@ -20,10 +20,17 @@ def test_python_3_8_and_the_standard_library(path: Path) -> None:
         name.split(".")[0]
         for node in ast.walk(parsed)
         if isinstance(node, ast.Import | ast.ImportFrom)
-        for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names])
+        for name in (
+            [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else [alias.name for alias in node.names]
+        )
     }
     assert imported <= set(sys.stdlib_module_names)
     if parsed.body[1:]:  # annotations of later Pythons do no harm where they are not evaluated
         assert "annotations" in {
-            alias.name for node in parsed.body if isinstance(node, ast.ImportFrom) for alias in node.names
+            alias.name
+            for node in parsed.body
+            if isinstance(node, ast.ImportFrom)
+            for alias in node.names
         }

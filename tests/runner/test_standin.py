@@ -51,7 +51,9 @@ def test_numbers_of_other_kinds(events: Path) -> None:
         metric("c", "many")  # type: ignore[arg-type]
 
 
-def test_outside_of_a_run_and_without_a_disk_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_outside_of_a_run_and_without_a_disk_nothing_happens(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.delenv("GITORCH_EVENTS", raising=False)
     progress(1, 2)
     for path in ("/nowhere/events", "/dev/full"):
@@ -81,8 +83,13 @@ def test_task_base_wants_a_run() -> None:
 
 @pytest.mark.parametrize("where", [str(Path(gitorch.__file__).parents[1]), STAND_IN])
 def test_importing_costs_nothing(where: str) -> None:
-    script = f"import sys; sys.path.insert(0, {where!r}); before = set(sys.modules)\nimport gitorch\n" + (
-        "print(sorted(name for name in set(sys.modules) - before if not name.startswith('gitorch')))"
+    script = (
+        f"import sys; sys.path.insert(0, {where!r}); before = set(sys.modules)\nimport gitorch\n"
+        + (
+            "print(sorted(name for name in set(sys.modules) - before if not name.startswith('gitorch')))"
+        )
     )
-    done = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True
+    )
     assert set(done.stdout.strip("[]\n").replace("'", "").split(", ")) <= {"__future__", ""}

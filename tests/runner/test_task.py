@@ -36,13 +36,19 @@ def run(tree: Path, source: str, method: str = "Task", config: Any = None) -> Do
     done = subprocess.run(
         [sys.executable, PROGRAM, tree / "code", method, result],
         cwd=tree,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": STAND_IN, "GITORCH_CONFIG": str(config_path)},
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": STAND_IN,
+            "GITORCH_CONFIG": str(config_path),
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
     )
-    return Done(done.returncode, done.stdout, json.loads(result.read_text()) if result.exists() else None)
+    return Done(
+        done.returncode, done.stdout, json.loads(result.read_text()) if result.exists() else None
+    )
 
 
 def returning(expression: str) -> str:
@@ -74,7 +80,9 @@ def test_results(tree: Path, expression: str, result: Any) -> None:
     assert run(tree, returning(expression)) == Done(0, "", result)
 
 
-@pytest.mark.parametrize("expression", ["object()", "{'a': {1, 2}}", "(lambda x: (x.append(x), x)[1])([])"])
+@pytest.mark.parametrize(
+    "expression", ["object()", "{'a': {1, 2}}", "(lambda x: (x.append(x), x)[1])([])"]
+)
 def test_result_that_is_no_json_is_said_and_no_failure(tree: Path, expression: str) -> None:
     done = run(tree, returning(expression))
     assert (done.code, done.result) == (0, None)
@@ -83,7 +91,10 @@ def test_result_that_is_no_json_is_said_and_no_failure(tree: Path, expression: s
 
 def test_exception_shows_the_project_only_and_fails(tree: Path) -> None:
     (tree / "deep.py").write_text("def f():\n    raise ValueError('bad')\n")
-    done = run(tree, "import deep\nclass Task:\n    def __init__(self, c): pass\n    def run(self): deep.f()\n")
+    done = run(
+        tree,
+        "import deep\nclass Task:\n    def __init__(self, c): pass\n    def run(self): deep.f()\n",
+    )
     assert done.code == 1
     assert [line for line in done.log.splitlines() if "^^" not in line] == [
         "Traceback (most recent call last):",

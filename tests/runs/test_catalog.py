@@ -64,7 +64,9 @@ def ids(root: Path) -> list[str]:
 
 def agrees(root: Path) -> bool:
     """The index says what the records say."""
-    recorded = {record["id"]: (record["status"], record["params"]) for record in branch(root).records()}
+    recorded = {
+        record["id"]: (record["status"], record["params"]) for record in branch(root).records()
+    }
     return {row.id: (str(row.status), row.params) for row in catalog(root).rows()} == recorded
 
 
@@ -72,8 +74,17 @@ def test_a_finished_run_as_the_lists_show_it(done: Path) -> None:
     [row] = catalog(done).rows()
     [record] = branch(done).records()
     assert row.to_json() == gitorch_json(done, "list")["runs"][0]
-    assert (row.id, row.name, row.label, row.status) == (record["id"], "one", "one", Status.COMPLETE)
-    assert (row.params, row.commit, row.duration_s) == ({"lr": 0.1}, record["pin"]["commit"], record["duration_s"])
+    assert (row.id, row.name, row.label, row.status) == (
+        record["id"],
+        "one",
+        "one",
+        Status.COMPLETE,
+    )
+    assert (row.params, row.commit, row.duration_s) == (
+        {"lr": 0.1},
+        record["pin"]["commit"],
+        record["duration_s"],
+    )
     assert row.tasks == (), "told of runs that are not over only"
     assert catalog(done).by_identity() == {record["identity"]: (row.id, Status.COMPLETE, "one")}
     assert len(catalog(done).durations("one", "b")) == 1
@@ -86,7 +97,11 @@ def test_only_what_changed_is_read_again(done: Path, monkeypatch: pytest.MonkeyP
     read: list[str] = []
     real = ResultsBranch.records_of
     monkeypatch.setattr(ResultsBranch, "records", lambda *_: pytest.fail("all records are read"))
-    monkeypatch.setattr(ResultsBranch, "records_of", lambda self, runs, at: read.extend(runs) or real(self, runs, at))
+    monkeypatch.setattr(
+        ResultsBranch,
+        "records_of",
+        lambda self, runs, at: read.extend(runs) or real(self, runs, at),
+    )
     assert len(ids(done)) == 4
     assert read == ["c" * 12]
 
@@ -107,7 +122,9 @@ def test_a_run_that_was_removed_is_forgotten(done: Path) -> None:
         lambda root, index: index.unlink(),
         lambda root, index: index.write_bytes(os.urandom(40_000)),
         lambda root, index: index.write_bytes(index.read_bytes()[:9000]),
-        lambda root, index: git(root, "update-ref", "refs/heads/gitorch/results", "gitorch/results~1"),
+        lambda root, index: git(
+            root, "update-ref", "refs/heads/gitorch/results", "gitorch/results~1"
+        ),
         lambda root, index: git(root, "pack-refs", "--all"),
         lambda root, index: git(root, "gc", "-q", "--prune=now"),
     ],
@@ -128,7 +145,12 @@ def test_another_history_in_place_of_the_one_it_was_told_of(done: Path) -> None:
     assert len(ids(done)) == 2
     told = git(done, "rev-parse", "gitorch/results")
     tree = git(done, "rev-parse", "gitorch/results~1^{tree}")
-    git(done, "update-ref", "refs/heads/gitorch/results", git(done, "commit-tree", tree, "-m", "anew"))
+    git(
+        done,
+        "update-ref",
+        "refs/heads/gitorch/results",
+        git(done, "commit-tree", tree, "-m", "anew"),
+    )
     git(done, "update-ref", "-d", "refs/gitorch/kept/results")
     git(done, "reflog", "expire", "--expire=all", "--all")
     for pack in (done / ".git" / "objects" / "pack").glob("*.keep"):
@@ -170,11 +192,17 @@ def test_a_live_run_is_shown_as_the_queue_has_it(done: Path) -> None:
     live, counts = catalog(done).standing()
     assert [(run.id, run.status) for run in live] == [(row.id, Status.RUNNING)]
     assert counts == {Status.COMPLETE: 1, Status.RUNNING: 1}
-    assert catalog(done).by_identity([row.identity]) == {row.identity: (row.id, Status.RUNNING, "two")}
+    assert catalog(done).by_identity([row.identity]) == {
+        row.identity: (row.id, Status.RUNNING, "two")
+    }
 
 
 def test_why_a_failed_run_failed_is_known_without_its_record(project: Path) -> None:
-    write(project, "experiments/two.yaml", CONFIG.replace("b, command: 'true'", "b, command: 'exit 3'"))
+    write(
+        project,
+        "experiments/two.yaml",
+        CONFIG.replace("b, command: 'true'", "b, command: 'exit 3'"),
+    )
     gitorch(project, "run", "experiments", code=1)
     [row] = catalog(project).rows()
     assert row.tasks[1].failure == "exit code 3"
@@ -184,7 +212,10 @@ def test_why_a_failed_run_failed_is_known_without_its_record(project: Path) -> N
 def test_the_newest_task_with_a_key_is_found(done: Path) -> None:
     [record] = branch(done).records()
     tasks = [{**record["tasks"][0], "cache": {"key": "k" * 64}}, record["tasks"][1]]
-    later = [{**tasks[0], "attempts": [{**tasks[0]["attempts"][0], "ended": "2031-01-01T00:00:00Z"}]}, tasks[1]]
+    later = [
+        {**tasks[0], "attempts": [{**tasks[0]["attempts"][0], "ended": "2031-01-01T00:00:00Z"}]},
+        tasks[1],
+    ]
     add(done, "a" * 12, tasks=later)
     add(done, "b" * 12, tasks=tasks)
     known = catalog(done)
@@ -195,7 +226,10 @@ def test_the_newest_task_with_a_key_is_found(done: Path) -> None:
 
 def test_what_came_from_the_cache_says_nothing_of_how_long_it_takes(done: Path) -> None:
     [record] = branch(done).records()
-    reused = {**record["tasks"][0], "cache": {"key": "k" * 64, "from": {"run": record["id"], "task": "a"}}}
+    reused = {
+        **record["tasks"][0],
+        "cache": {"key": "k" * 64, "from": {"run": record["id"], "task": "a"}},
+    }
     add(done, "a" * 12, tasks=[reused, record["tasks"][1]])
     assert len(catalog(done).durations("one", "a")) == 1
     assert len(catalog(done).durations("one", "b")) == 2
@@ -259,7 +293,10 @@ def test_on_a_medium_that_cannot_be_written(done: Path) -> None:
     script = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
     program = [sys.executable, "-m", "gitorch", "list", "--json"]
     listed = subprocess.run(
-        ["unshare", "--mount", "sh", "-c", script, str(done), *program], cwd=done, capture_output=True, check=False
+        ["unshare", "--mount", "sh", "-c", script, str(done), *program],
+        cwd=done,
+        capture_output=True,
+        check=False,
     )
     assert listed.returncode == 0, listed.stderr
     assert len(json.loads(listed.stdout)["runs"]) == 1

@@ -45,7 +45,9 @@ def count_reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     return read
 
 
-def test_what_stays_as_it_is_is_read_once(site: Site, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_stays_as_it_is_is_read_once(
+    site: Site, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = project / "data/x"
     path.write_bytes(b"one")
     read = count_reads(monkeypatch)
@@ -58,7 +60,9 @@ def test_what_stays_as_it_is_is_read_once(site: Site, project: Path, monkeypatch
     assert read == [path, path]
 
 
-def test_what_takes_long_is_told(site: Site, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_takes_long_is_told(
+    site: Site, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (project / "data/x").write_bytes(b"one")
     monkeypatch.setattr(contents, "_LONG", 2)
     monkeypatch.setattr(contents, "_RACY_NS", 0)
@@ -112,7 +116,9 @@ def test_committed_content_is_that_of_the_commit(site: Site, project: Path, tmp_
         "to_beside": "../outside",
     }.items():
         (project / name).symlink_to(target)
-    commit_files(project, {"tables/one": b"one", "tables/empty": b"", "tables/large": b"x" * (3 << 20)})
+    commit_files(
+        project, {"tables/one": b"one", "tables/empty": b"", "tables/large": b"x" * (3 << 20)}
+    )
     (project / "data/local").write_bytes(b"local")
     (project / "tables/one").write_bytes(b"edited")
 
@@ -120,7 +126,9 @@ def test_committed_content_is_that_of_the_commit(site: Site, project: Path, tmp_
     below = {"one": ONE, "empty": empty, "large": large}
     assert data(site, "tables") == {f"tables/{name}": content for name, content in below.items()}
     assert data(site, "to_file") == {"to_file": ONE}
-    assert data(site, "to_directory/*") == {f"to_directory/{name}": content for name, content in below.items()}
+    assert data(site, "to_directory/*") == {
+        f"to_directory/{name}": content for name, content in below.items()
+    }
     assert data(site, "sub/*") == {"sub/to_link": ONE}
     assert data(site, "to_disk/*") == {"to_disk/big": big}
     assert data(site, "to_linked", "data") == {"to_linked": sha256(b"local").hexdigest()}
@@ -148,7 +156,9 @@ def test_directories_that_are_too_deep_are_refused(site: Site, project: Path) ->
         with pytest.raises(Unusable):
             looked(site, "data").find("data")
     finally:
-        subprocess.run(["rm", "-rf", project / "data/d"], check=True)  # Python's own way gives up on it
+        subprocess.run(
+            ["rm", "-rf", project / "data/d"], check=True
+        )  # Python's own way gives up on it
 
 
 def test_what_is_linked_is_found_wherever_the_glob_begins(site: Site, project: Path) -> None:
@@ -160,7 +170,11 @@ def test_what_is_linked_is_found_wherever_the_glob_begins(site: Site, project: P
         assert data(site, pattern, "data/raw").keys() <= {
             *("data/raw/a.csv", "data/raw/b.txt", "README.md", ".gitignore"),
         }
-    assert looked(site).find("**/*.csv").files.keys() == {"data/raw/a.csv", "other/c.csv", "top.csv"}
+    assert looked(site).find("**/*.csv").files.keys() == {
+        "data/raw/a.csv",
+        "other/c.csv",
+        "top.csv",
+    }
     assert looked(site).find("**/*.csv").is_out_of_sight
 
 
@@ -179,22 +193,32 @@ def test_nothing_but_files_is_data(site: Site, project: Path) -> None:
     assert time.monotonic() - started < 5, "nobody waits for a writer"
 
 
-def test_before_an_attempt_only_what_is_not_committed_is_looked_at(site: Site, project: Path) -> None:
+def test_before_an_attempt_only_what_is_not_committed_is_looked_at(
+    site: Site, project: Path
+) -> None:
     commit_files(project, {"tables/one": b"one"})
     (project / "data/x").write_bytes(b"one")
-    pin = Pin(commit=git(project, "rev-parse", "HEAD"), tree=git(project, "rev-parse", "HEAD^{tree}"))
+    pin = Pin(
+        commit=git(project, "rev-parse", "HEAD"), tree=git(project, "rev-parse", "HEAD^{tree}")
+    )
     task = TaskSpec(id="a", command="true", inputs=("tables", "data"))
     spec = RunSpec(name="e", document={}, tasks=(task,), link=("data",))
     read = looked(site, "data").data_of(spec)
-    payload = Payload.from_json(Payload(spec=spec, pin=pin, interpreter="python", data=read).to_json())
+    payload = Payload.from_json(
+        Payload(spec=spec, pin=pin, interpreter="python", data=read).to_json()
+    )
     assert payload.data == read
     (project / "tables/one").write_bytes(b"of the working tree")
     (project / "tables/two").write_bytes(b"of the working tree")
     require_unchanged(site, payload, task)
     (project / "data/x").write_bytes(b"two")
-    with pytest.raises(InputChanged, match=f"input data/x changed since the run was readied .was {ONE[:12]}, is "):
+    with pytest.raises(
+        InputChanged, match=f"input data/x changed since the run was readied .was {ONE[:12]}, is "
+    ):
         require_unchanged(site, payload, task)
-    require_unchanged(site, Payload(spec=spec, pin=pin, interpreter="python"), task)  # readied before it was hashed
+    require_unchanged(
+        site, Payload(spec=spec, pin=pin, interpreter="python"), task
+    )  # readied before it was hashed
 
 
 def test_a_group_that_is_committed_is_not_read_again(
@@ -202,9 +226,16 @@ def test_a_group_that_is_committed_is_not_read_again(
 ) -> None:
     commit_files(project, {f"tables/{number}": str(number) for number in range(inputs.LISTED + 1)})
     [group] = looked(site).data("tables")
-    lines = [f"{sha256(name.encode()).hexdigest()}  tables/{name}\n" for name in sorted(map(str, range(51)))]
-    assert group == Data(path="tables", size=92, sha256=sha256("".join(lines).encode()).hexdigest(), files=51)
-    pin = Pin(commit=git(project, "rev-parse", "HEAD"), tree=git(project, "rev-parse", "HEAD^{tree}"))
+    lines = [
+        f"{sha256(name.encode()).hexdigest()}  tables/{name}\n"
+        for name in sorted(map(str, range(51)))
+    ]
+    assert group == Data(
+        path="tables", size=92, sha256=sha256("".join(lines).encode()).hexdigest(), files=51
+    )
+    pin = Pin(
+        commit=git(project, "rev-parse", "HEAD"), tree=git(project, "rev-parse", "HEAD^{tree}")
+    )
     task = TaskSpec(id="a", command="true", inputs=("tables",))
     spec = RunSpec(name="e", document={}, tasks=(task,))
     monkeypatch.setattr(contents, "digests_of_blobs", None)

@@ -38,6 +38,8 @@ def test_an_endless_line_is_passed_on_in_pieces() -> None:
 
 
 def test_values_of_secret_variables_are_masked() -> None:
-    secrets = secrets_of({"WANDB_API_KEY": "0123456789abcdef", "HOME": "/home/someone", "DB_PASSWORD": "short"})
+    secrets = secrets_of(
+        {"WANDB_API_KEY": "0123456789abcdef", "HOME": "/home/someone", "DB_PASSWORD": "short"}
+    )
     assert secrets == (b"0123456789abcdef",)
     assert keep(b"key=0123456789abcdef!\n", secrets=secrets) == b"key=********!\n"

@@ -58,7 +58,15 @@ def record_outputs(site: Site, found: FoundOutputs) -> None:
     created = datetime(2026, 1, 1, tzinfo=UTC)
     pin = Pin(commit="c" * 40, tree="d" * 40)
     record = new_record(
-        SPEC, id=RUN, clone="c", source="e", pin=pin, identity="1", interpreter="python", created=created, by="A"
+        SPEC,
+        id=RUN,
+        clone="c",
+        source="e",
+        pin=pin,
+        identity="1",
+        interpreter="python",
+        created=created,
+        by="A",
     )
     with site.results.changing() as change:
         change.put_record(replace(record, outputs=found.outputs).to_json())
@@ -78,7 +86,12 @@ def test_what_is_left_out_is_not_read(site: Site, run: RunDirectory) -> None:
         Discarded(glob="ckpt/*.pt", files=3, size=15, task="train"),
         Discarded(glob="*.tmp", files=1, size=0, task="train"),
     )
-    assert sorted(path.name for path in (run.output / "ckpt").iterdir()) == ["0.pt", "1.pt", "2.pt", "best.json"]
+    assert sorted(path.name for path in (run.output / "ckpt").iterdir()) == [
+        "0.pt",
+        "1.pt",
+        "2.pt",
+        "best.json",
+    ]
 
 
 def test_discard_is_about_what_the_task_itself_wrote(site: Site, run: RunDirectory) -> None:
@@ -104,7 +117,9 @@ def test_what_was_left_out_stays_so_after_a_crash(site: Site, run: RunDirectory)
     assert found.new.keys() == {"model.txt"}, "read anew: its commit may have been lost"
 
 
-def test_the_end_of_a_task_keeps_nothing_that_one_beside_it_will_discard(site: Site, run: RunDirectory) -> None:
+def test_the_end_of_a_task_keeps_nothing_that_one_beside_it_will_discard(
+    site: Site, run: RunDirectory
+) -> None:
     left = TaskSpec(id="left", command="true")
     right = TaskSpec(id="right", command="true", discard=("*.tmp",))
     spec = RunSpec(name="e", document={}, tasks=(left, right))
@@ -112,7 +127,10 @@ def test_the_end_of_a_task_keeps_nothing_that_one_beside_it_will_discard(site: S
     found = outputs.find(site, run, spec, left)
     assert (kept(found), found.discarded) == ({}, ())
     found = outputs.find(site, run, spec, right)
-    assert (kept(found), found.discarded) == ({}, (Discarded(glob="*.tmp", files=1, size=1, task="right"),))
+    assert (kept(found), found.discarded) == (
+        {},
+        (Discarded(glob="*.tmp", files=1, size=1, task="right"),),
+    )
 
 
 def test_a_memory_that_cannot_be_read_keeps_more(site: Site, run: RunDirectory) -> None:
@@ -132,7 +150,9 @@ def test_what_is_the_same_stays_whose_it_was(site: Site, run: RunDirectory) -> N
     assert kept(outputs.find(site, run, SPEC, TRAIN)) == {"a": "prepare", "b": "train"}
 
 
-def test_what_is_brought_back_is_whose_it_was_and_is_not_read_again(site: Site, run: RunDirectory) -> None:
+def test_what_is_brought_back_is_whose_it_was_and_is_not_read_again(
+    site: Site, run: RunDirectory
+) -> None:
     put(run, "a")
     put(run, "b")
     record_outputs(site, outputs.find(site, run, SPEC, PREPARE))
@@ -145,7 +165,9 @@ def test_what_is_brought_back_is_whose_it_was_and_is_not_read_again(site: Site, 
     assert found.new.keys() == {"b"}
 
 
-def test_after_a_crash_what_the_record_has_stays_whose_it_was(site: Site, run: RunDirectory) -> None:
+def test_after_a_crash_what_the_record_has_stays_whose_it_was(
+    site: Site, run: RunDirectory
+) -> None:
     put(run, "a.tmp")
     record_outputs(site, outputs.find(site, run, SPEC, PREPARE))
     put(run, "b")
@@ -155,13 +177,19 @@ def test_after_a_crash_what_the_record_has_stays_whose_it_was(site: Site, run: R
     assert found.new.keys() == {"a.tmp", "b"}
 
 
-def test_what_one_task_took_from_the_worktree_is_kept_until_another_takes_it(site: Site, run: RunDirectory) -> None:
+def test_what_one_task_took_from_the_worktree_is_kept_until_another_takes_it(
+    site: Site, run: RunDirectory
+) -> None:
     (run.tree / "plot.png").write_text("1")
     takes, other = replace(PREPARE, outputs=("*.png",)), replace(TRAIN, outputs=("plot.*",))
     outputs.find(site, run, SPEC, takes)
     (run.tree / "plot.png").write_text("changed")
     kept_output = outputs.find(site, run, SPEC, REPORT).outputs[0]
-    assert (kept_output.path, kept_output.task, kept_output.size) == ("worktree/plot.png", "prepare", 1)
+    assert (kept_output.path, kept_output.task, kept_output.size) == (
+        "worktree/plot.png",
+        "prepare",
+        1,
+    )
     assert outputs.find(site, run, SPEC, other).outputs[0].task == "train"
     (run.tree / "plot.png").unlink()
     assert outputs.find(site, run, SPEC, other).outputs == ()

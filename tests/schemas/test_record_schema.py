@@ -27,7 +27,9 @@ from gitorch.model.run.record import (
 from gitorch.model.run.spec import Cache, RunSpec, TaskSpec
 from gitorch.model.run.status import Status
 
-SCHEMA = json.loads((importlib.resources.files("gitorch.schemas") / "record.schema.json").read_text())
+SCHEMA = json.loads(
+    (importlib.resources.files("gitorch.schemas") / "record.schema.json").read_text()
+)
 NOON = "2026-01-02T12:00:00.000Z"
 PIN = Pin(commit="c" * 40, tree="d" * 40)
 
@@ -118,10 +120,15 @@ def finished(outcome: Outcome) -> Record:
         rerun_of="0123456789ab",
         outputs=(
             Output(path="model.bin", size=2 << 30, sha256="f" * 64, stored="lfs", task="prepare"),
-            Output(path="latest", size=9, sha256="f" * 64, stored="git", task="prepare", mode=0o120000),
+            Output(
+                path="latest", size=9, sha256="f" * 64, stored="git", task="prepare", mode=0o120000
+            ),
         ),
         environment={"python": "3.11.7"},
-        history=(*NEW.history, Change(at=NOON, source=Status.WAITING, target=None, by="ada", why="no use")),
+        history=(
+            *NEW.history,
+            Change(at=NOON, source=Status.WAITING, target=None, by="ada", why="no use"),
+        ),
     )
 
 
@@ -132,7 +139,11 @@ def closed(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     inner = {key: closed(value) for key, value in schema.items()}
-    return {"additionalProperties": False, **inner} if "properties" in schema and "type" in schema else inner
+    return (
+        {"additionalProperties": False, **inner}
+        if "properties" in schema and "type" in schema
+        else inner
+    )
 
 
 OUTCOMES = [
@@ -142,7 +153,9 @@ OUTCOMES = [
 ]
 
 
-@pytest.mark.parametrize("record", [NEW, *map(finished, OUTCOMES)], ids=["new", *(str(o.kind) for o in OUTCOMES)])
+@pytest.mark.parametrize(
+    "record", [NEW, *map(finished, OUTCOMES)], ids=["new", *(str(o.kind) for o in OUTCOMES)]
+)
 def test_every_record_is_described_in_full(record: Record) -> None:
     written = json.loads(json.dumps(record.to_json()))
     jsonschema.Draft7Validator(closed(SCHEMA)).validate(written)
@@ -154,7 +167,12 @@ def test_the_schema_itself_is_valid() -> None:
 
 
 def test_every_property_that_a_record_writes_is_required() -> None:
-    since_later = {"discarded": (), "data": (), "overrides": (), "bases": ()}  # written where there is something
+    since_later = {
+        "discarded": (),
+        "data": (),
+        "overrides": (),
+        "bases": (),
+    }  # written where there is something
     written = replace(NEW, **since_later).to_json()
     assert sorted(SCHEMA["required"]) == sorted(written)
     for key in written:

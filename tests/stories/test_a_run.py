@@ -53,19 +53,35 @@ def test_a_failed_task_is_retried_and_finished_ones_are_not(project: Path, tmp_p
     runs = {run["name"]: run for run in gitorch_json(project, "list")["runs"]}
     assert (runs["four"]["status"], runs["other"]["status"]) == ("ERROR", "COMPLETE")
     shown = gitorch_json(project, "show", "four")["run"]
-    assert [task["status"] for task in shown["tasks"]] == ["COMPLETE", "COMPLETE", "ERROR", "WAITING"]
+    assert [task["status"] for task in shown["tasks"]] == [
+        "COMPLETE",
+        "COMPLETE",
+        "ERROR",
+        "WAITING",
+    ]
 
     gitorch(project, "run")  # there is nothing to do, which is no failure
     (tmp_path / "missing.txt").write_text("here now\n")
     changed = gitorch_json(project, "retry", "four")["changed"]
     assert changed == [{"id": runs["four"]["id"], "from": "ERROR", "to": "WAITING"}]
     gitorch(project, "run")
-    assert {path.name: path.read_text() for path in counters.iterdir()} == {"a": "1", "b": "1", "c": "2", "d": "1"}
+    assert {path.name: path.read_text() for path in counters.iterdir()} == {
+        "a": "1",
+        "b": "1",
+        "c": "2",
+        "d": "1",
+    }
     shown = gitorch_json(project, "show", "four")["run"]
     assert shown["status"] == "COMPLETE"
     third = shown["tasks"][2]
-    assert [attempt["outcome"]["kind"] for attempt in third["attempts"]] == ["exit-code", "succeeded"]
-    assert "FileNotFoundError" in gitorch(project, "logs", "four", "--task", "c", "--attempt", "1").stdout
+    assert [attempt["outcome"]["kind"] for attempt in third["attempts"]] == [
+        "exit-code",
+        "succeeded",
+    ]
+    assert (
+        "FileNotFoundError"
+        in gitorch(project, "logs", "four", "--task", "c", "--attempt", "1").stdout
+    )
     assert gitorch(project, "logs", "four", "--task", "c").stdout == "count c 2\nhere now\n\n"
     refused = gitorch(project, "retry", "four", code=4)
     assert "COMPLETE" in refused.stderr
@@ -95,7 +111,12 @@ def test_what_needs_a_failed_task_waits_and_independent_ones_go_on(project: Path
 
 
 def test_one_bad_run_touches_no_other(project: Path) -> None:
-    bad = {"exits": "exit 1", "crashes": "kill -SEGV $$", "missing": "no-such-program", "fills": "head -c 3M /dev/zero"}
+    bad = {
+        "exits": "exit 1",
+        "crashes": "kill -SEGV $$",
+        "missing": "no-such-program",
+        "fills": "head -c 3M /dev/zero",
+    }
     bad["removes"] = "cd .. && rm -rf tree && echo so > {outputDir}/much && exit 1"
     bad["unlinks"] = "rm .git && echo spoilt > README.md && exit 1"
     for name, command in bad.items():
@@ -104,13 +125,19 @@ def test_one_bad_run_touches_no_other(project: Path) -> None:
         write(project, f"experiments/{name}.yaml", f"tasks: [{{id: t, command: 'echo {name}'}}]\n")
     gitorch(project, "run", "experiments", "-j", "2", code=1)
     runs = {run["name"]: run["status"] for run in gitorch_json(project, "list")["runs"]}
-    assert {name for name, status in runs.items() if status == "COMPLETE"} == {"good1", "good2", "fills"}
+    assert {name for name, status in runs.items() if status == "COMPLETE"} == {
+        "good1",
+        "good2",
+        "fills",
+    }
     outcome = gitorch_json(project, "show", "crashes")["run"]["tasks"][0]["attempts"][0]["outcome"]
     assert outcome["kind"] in ("signal", "exit-code")
     for name in ("removes", "unlinks"):
         attempt = gitorch_json(project, "show", name)["run"]["tasks"][0]["attempts"][0]
         assert "what was changed in the worktree is not known" in attempt["notes"][0]
-    assert [output["path"] for output in gitorch_json(project, "show", "removes")["run"]["outputs"]] == ["much"]
+    assert [
+        output["path"] for output in gitorch_json(project, "show", "removes")["run"]["outputs"]
+    ] == ["much"]
 
 
 def test_a_checkpoint_of_a_failed_attempt_is_there_for_the_next(project: Path) -> None:
@@ -118,7 +145,9 @@ def test_a_checkpoint_of_a_failed_attempt_is_there_for_the_next(project: Path) -
     write(project, "experiments/a.yaml", f"tasks: [{{id: t, command: '{command}'}}]\n")
     gitorch(project, "run", "experiments", code=1)
     shown = gitorch_json(project, "show", "@")["run"]
-    assert [output["path"] for output in shown["outputs"]] == ["checkpoint"], "committed though it failed"
+    assert [output["path"] for output in shown["outputs"]] == ["checkpoint"], (
+        "committed though it failed"
+    )
     gitorch(project, "retry", "@")
     gitorch(project, "run")
     assert gitorch(project, "logs", "@").stdout == "resumed\n"
@@ -191,7 +220,9 @@ def test_a_large_output_is_an_lfs_object_and_comes_back(project: Path) -> None:
     run = gitorch_json(project, "show", "@")["run"]
     [output] = run["outputs"]
     assert (output["stored"], output["size"]) == ("lfs", 3_000_000)
-    pointer = git(project, "show", f"gitorch/results:runs/{run['id'][:2]}/{run['id']}/outputs/model.bin")
+    pointer = git(
+        project, "show", f"gitorch/results:runs/{run['id'][:2]}/{run['id']}/outputs/model.bin"
+    )
     assert pointer.startswith("version https://git-lfs.github.com/spec/v1")
     git(project, "gc", "--prune=now", "-q")
     tree = Path(gitorch(project, "checkout-run", "@").stdout.strip())
@@ -218,7 +249,11 @@ def test_ctrl_c_once_finishes_what_runs_and_takes_no_more(project: Path, tmp_pat
 
 
 def test_ctrl_c_twice_stops_what_runs_and_gives_it_back(project: Path, tmp_path: Path) -> None:
-    write(project, "experiments/one.yaml", f"tasks: [{{id: t, command: 'touch {tmp_path}/begun; exec sleep 60'}}]\n")
+    write(
+        project,
+        "experiments/one.yaml",
+        f"tasks: [{{id: t, command: 'touch {tmp_path}/begun; exec sleep 60'}}]\n",
+    )
     gitorch(project, "ready")
     worker = started(project, "run")
     wait_for((tmp_path / "begun").exists)
@@ -236,10 +271,12 @@ def test_ctrl_c_twice_stops_what_runs_and_gives_it_back(project: Path, tmp_path:
 
 def test_status_tells_what_runs_and_how_far_it_is(project: Path, tmp_path: Path) -> None:
     event = json.dumps({"progress": [3, 10]})
-    command = (
-        f"echo '{event}' >> $GITORCH_EVENTS; touch {tmp_path}/begun; while test ! -f {tmp_path}/go; do sleep 0.05; done"
+    command = f"echo '{event}' >> $GITORCH_EVENTS; touch {tmp_path}/begun; while test ! -f {tmp_path}/go; do sleep 0.05; done"
+    write(
+        project,
+        "experiments/a.yaml",
+        f"tasks: [{{id: t, command: [sh, -c, {json.dumps(command)}]}}]\n",
     )
-    write(project, "experiments/a.yaml", f"tasks: [{{id: t, command: [sh, -c, {json.dumps(command)}]}}]\n")
     write(project, "experiments/b.yaml", "tasks: [{id: t, command: 'true'}]\n")
     gitorch(project, "ready")
     before = gitorch_json(project, "status")
@@ -250,10 +287,21 @@ def test_status_tells_what_runs_and_how_far_it_is(project: Path, tmp_path: Path)
     (tmp_path / "go").touch()
     worker.communicate(timeout=20)
     first, second = during["runs"]
-    assert (first["status"], first["task"], first["progress"]) == ("RUNNING", "t", {"done": 3, "total": 10})
+    assert (first["status"], first["task"], first["progress"]) == (
+        "RUNNING",
+        "t",
+        {"done": 3, "total": 10},
+    )
     assert first["eta_s"]["p80"] >= first["eta_s"]["p50"] > 0
     assert second["why"] == f"behind 1 run, the first is {first['id']}"
-    assert during["counts"] == {"WAITING": 1, "RUNNING": 1, "COMPLETE": 0, "ERROR": 0, "FAILED": 0, "HOLD": 0}
+    assert during["counts"] == {
+        "WAITING": 1,
+        "RUNNING": 1,
+        "COMPLETE": 0,
+        "ERROR": 0,
+        "FAILED": 0,
+        "HOLD": 0,
+    }
     assert [worker["tasks"] for worker in during["workers"]] == [1]
     after = gitorch_json(project, "status")
     assert (after["runs"], after["workers"]) == ([], [])
@@ -274,7 +322,9 @@ def test_a_worker_that_may_not_be_hung_up_goes_on(project: Path, tmp_path: Path)
     command = f"touch {tmp_path}/begun; while test ! -f {tmp_path}/go; do sleep 0.05; done"
     write(project, "experiments/one.yaml", f"tasks: [{{id: t, command: '{command}'}}]\n")
     gitorch(project, "ready")
-    worker = subprocess.Popen(["nohup", sys.executable, "-m", "gitorch", "run"], cwd=project, stderr=subprocess.DEVNULL)
+    worker = subprocess.Popen(
+        ["nohup", sys.executable, "-m", "gitorch", "run"], cwd=project, stderr=subprocess.DEVNULL
+    )
     wait_for((tmp_path / "begun").exists)
     worker.send_signal(signal.SIGHUP)
     (tmp_path / "go").touch()

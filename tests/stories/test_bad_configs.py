@@ -37,7 +37,12 @@ def _ready(project: Path, *paths: Path) -> Ready:
     return ready(Site.at(project), paths, environment=os.environ)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(path=st.sampled_from(PATHS), value=VALUES)
 def test_a_config_is_queued_whole_or_refused_without_a_trace(
     project: Path, tmp_path: Path, path: tuple[str, ...], value: Any
@@ -53,7 +58,9 @@ def test_a_config_is_queued_whole_or_refused_without_a_trace(
         assert not made.skipped
         assert _state(project) == before
         lines = config.read_bytes().count(b"\n") + 1
-        assert all(1 <= problem.line <= lines and problem.message.strip() for problem in made.problems)
+        assert all(
+            1 <= problem.line <= lines and problem.message.strip() for problem in made.problems
+        )
     else:
         assert len(made.queued) + len(made.skipped) == 1
 
@@ -129,7 +136,10 @@ def test_a_link_that_cannot_be_made_is_its_configs_problem(project: Path) -> Non
     write(project, "experiments/other.yaml", "tasks: [{id: t, method: Train}]\n")
     made = gitorch_json(project, "ready", code=1)
     assert sorted(run["name"] for run in made["queued"]) == ["fine", "other"]
-    assert [(Path(problem["file"]).stem, problem["line"], problem["column"]) for problem in made["problems"]] == [
+    assert [
+        (Path(problem["file"]).stem, problem["line"], problem["column"])
+        for problem in made["problems"]
+    ] == [
         ("belowAFile", 1, 18),
         ("inTheCommit", 1, 18),
         ("missing", 1, 18),
@@ -139,11 +149,20 @@ def test_a_link_that_cannot_be_made_is_its_configs_problem(project: Path) -> Non
 
 def test_a_broken_config_that_git_knows_stands_in_nobodys_way(project: Path) -> None:
     config = "tasks: [{id: t, command: 'true'}]\n"
-    commit_files(project, {"experiments/a.yaml": config, "experiments/b.yaml": f"b: 1\n{config}", "gone.yaml": config})
+    commit_files(
+        project,
+        {
+            "experiments/a.yaml": config,
+            "experiments/b.yaml": f"b: 1\n{config}",
+            "gone.yaml": config,
+        },
+    )
     write(project, "experiments/a.yaml", "tasks: [\n")
     (project / "gone.yaml").unlink()
     told = gitorch(project, "ready", code=1)
-    assert told.stderr.count("error:") == 1, "a deleted config is no dirt, and neither is one with an error"
+    assert told.stderr.count("error:") == 1, (
+        "a deleted config is no dirt, and neither is one with an error"
+    )
     assert [run["name"] for run in gitorch_json(project, "list")["runs"]] == ["b"]
 
 
@@ -210,7 +229,9 @@ class Eats(Fine):
 """
 
 
-def test_what_validate_does_is_its_own_configs_problem(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_validate_does_is_its_own_configs_problem(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     commit_files(project, {"Tasks.py": VALIDATES})
     expected = {
         "Raises": "ValueError: boom",
@@ -228,7 +249,11 @@ def test_what_validate_does_is_its_own_configs_problem(project: Path, monkeypatc
         "Eats": "MemoryError",
     }
     for number, name in enumerate((*expected, "Fine", "Prints")):
-        write(project, f"experiments/{name}.yaml", f"x: {number}\ntasks: [{{id: t, method: {name}}}]\n")
+        write(
+            project,
+            f"experiments/{name}.yaml",
+            f"x: {number}\ntasks: [{{id: t, method: {name}}}]\n",
+        )
     monkeypatch.chdir(project)
     monkeypatch.setattr(scratch, "_VALIDATE_LIMIT_S", 3.0)
     made = _ready(project)
@@ -246,10 +271,10 @@ def test_what_validate_does_is_its_own_configs_problem(project: Path, monkeypatc
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_validate_that_is_interrupted_leaves_nothing(project: Path, tmp_path: Path, sent: signal.Signals) -> None:
-    validates = (
-        "def validate(self):\n        open(self.config['told'], 'w').write(str(os.getpid()))\n        time.sleep(60)"
-    )
+def test_a_validate_that_is_interrupted_leaves_nothing(
+    project: Path, tmp_path: Path, sent: signal.Signals
+) -> None:
+    validates = "def validate(self):\n        open(self.config['told'], 'w').write(str(os.getpid()))\n        time.sleep(60)"
     tasks = f"import os, time\nclass Slow:\n    def __init__(self, config): self.config = config\n    {validates}\n"
     commit_files(project, {"Tasks.py": f"{tasks}    def run(self): pass\n"})
     told = tmp_path / "told"

@@ -31,7 +31,13 @@ def counter(tmp_path: Path) -> Path:
 
 
 def config(
-    project: Path, counter: Path, name: str, *, seed: int = 1, rate: float = 0.1, prepare: str = PREPARE
+    project: Path,
+    counter: Path,
+    name: str,
+    *,
+    seed: int = 1,
+    rate: float = 0.1,
+    prepare: str = PREPARE,
 ) -> Path:
     text = CONFIG.format(seed=seed, rate=rate, prepare=prepare.format(counter=counter))
     return write(project, f"experiments/{name}.yaml", text)
@@ -97,9 +103,17 @@ def test_two_workers_compute_it_once(project: Path, counter: Path, tmp_path: Pat
     workers = [started(project, "run", "-j", "2") for _ in range(2)]
     wait_for(lambda: len(gitorch_json(project, "status")["workers"]) == 2 and ran(counter))
     wait_for(
-        lambda: sum("computes the same" in (run["why"] or "") for run in gitorch_json(project, "status")["runs"]) == 3
+        lambda: (
+            sum(
+                "computes the same" in (run["why"] or "")
+                for run in gitorch_json(project, "status")["runs"]
+            )
+            == 3
+        )
     )
-    computing = next(run["id"] for run in gitorch_json(project, "status")["runs"] if run["status"] == "RUNNING")
+    computing = next(
+        run["id"] for run in gitorch_json(project, "status")["runs"] if run["status"] == "RUNNING"
+    )
     whys = {run["why"] for run in gitorch_json(project, "status")["runs"]}
     assert whys == {None, f"prepare waits for run {computing}, which computes the same"}
     (tmp_path / "go").touch()
@@ -121,7 +135,13 @@ def test_when_the_one_that_computes_it_does_not_get_there_another_does(
     wait_for(lambda: ran(counter))
     others = started(project, "run", "-j", "2", "c1", "c2")
     wait_for(
-        lambda: sum("computes the same" in (run["why"] or "") for run in gitorch_json(project, "status")["runs"]) == 2
+        lambda: (
+            sum(
+                "computes the same" in (run["why"] or "")
+                for run in gitorch_json(project, "status")["runs"]
+            )
+            == 2
+        )
     )
     match how:
         case "fails":
@@ -156,7 +176,9 @@ def test_no_cache_and_rerun_compute_anew_and_others_may_use_what_they_did(
     assert ran(counter) == ["1", "1", "1", "1"]
 
 
-def test_show_says_where_results_come_from_or_why_they_were_computed(project: Path, counter: Path) -> None:
+def test_show_says_where_results_come_from_or_why_they_were_computed(
+    project: Path, counter: Path
+) -> None:
     def origin() -> str:
         lines = gitorch(project, "show", "@").stdout.splitlines()
         return next(line for line in lines if line.startswith("  prepare")).split("  ")[-1]
@@ -207,7 +229,11 @@ def test_what_a_task_reads_and_what_was_done_before_it_count(project: Path, coun
         gitorch(project, "ready", "--again")
         gitorch(project, "run")
         lines = gitorch(project, "show", "@").stdout.splitlines()
-        return next(line for line in lines if line.startswith("  use")).split("  ")[-1].split(" (compared")[0]
+        return (
+            next(line for line in lines if line.startswith("  use"))
+            .split("  ")[-1]
+            .split(" (compared")[0]
+        )
 
     commit_files(project, {"Tasks.py": "", "data.csv": "1\n", "more/1.csv": "1\n"})
     assert run(1) == "computed: first of its kind"
@@ -251,7 +277,9 @@ def test_a_plain_clone_reuses_what_was_pushed(project: Path, counter: Path, tmp_
     assert shown(clone, "b")["outputs"] == shown(project, "a")["outputs"]
 
 
-def test_large_files_are_given_on_while_they_are_there(project: Path, counter: Path, tmp_path: Path) -> None:
+def test_large_files_are_given_on_while_they_are_there(
+    project: Path, counter: Path, tmp_path: Path
+) -> None:
     commit_files(project, {"Tasks.py": ""})
     git(project, "config", "gitorch.largeFile", "100")
     large = f"{PREPARE}; seq {{{{seed}}}} 200 > {{{{outputDir}}}}/large"
@@ -283,7 +311,9 @@ def test_large_files_are_given_on_while_they_are_there(project: Path, counter: P
     assert ran(counter) == ["1", "1", "1"], "it is there again"
 
 
-def test_results_that_a_later_task_has_changed_are_not_given_on(project: Path, counter: Path) -> None:
+def test_results_that_a_later_task_has_changed_are_not_given_on(
+    project: Path, counter: Path
+) -> None:
     commit_files(project, {"Tasks.py": ""})
 
     def run(name: str, after: str) -> None:
@@ -315,7 +345,11 @@ def test_a_retry_is_given_results_and_what_the_failed_attempt_left_is_gone(
     fails = f"{PREPARE}; if ! test -e {tmp_path}/mended; then {leave}; fi"
     config(project, counter, "a", prepare=fails)
     gitorch(project, "run", "experiments/a.yaml", code=1)
-    assert [output["path"] for output in shown(project, "a")["outputs"]] == ["data.txt", "left", "worktree/made.txt"]
+    assert [output["path"] for output in shown(project, "a")["outputs"]] == [
+        "data.txt",
+        "left",
+        "worktree/made.txt",
+    ]
     (tmp_path / "mended").touch()
     config(project, counter, "b", rate=2, prepare=fails)
     gitorch(project, "run", "experiments/b.yaml")
@@ -326,11 +360,15 @@ def test_a_retry_is_given_results_and_what_the_failed_attempt_left_is_gone(
     assert shown(project, "a")["tasks"][0]["attempt_count"] == 1
 
 
-def test_tasks_that_run_beside_each_other_are_not_reused(project: Path, counter: Path, tmp_path: Path) -> None:
+def test_tasks_that_run_beside_each_other_are_not_reused(
+    project: Path, counter: Path, tmp_path: Path
+) -> None:
     """Both write into one directory: whose a file is cannot be told."""
     commit_files(project, {"Tasks.py": ""})
     meet = "until test -e {tmp}/{other}; do touch {tmp}/{own}; sleep 0.02; done; touch {tmp}/{own}"
-    left, right = (meet.format(tmp=tmp_path, own=own, other=other) for own, other in (("l", "r"), ("r", "l")))
+    left, right = (
+        meet.format(tmp=tmp_path, own=own, other=other) for own, other in (("l", "r"), ("r", "l"))
+    )
     write(
         project,
         "experiments/a.yaml",

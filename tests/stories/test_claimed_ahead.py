@@ -16,7 +16,9 @@ def worker(project: Path, tmp_path: Path) -> subprocess.Popen[str]:
     """A worker that has just begun a task which goes on until `go` is there, after short ones; then comes `last`."""
     long = f"touch {tmp_path}/begun; until test -f {tmp_path}/go; do sleep 0.02; done"
     for name, command in {"r0": "true", "r1": "true", "r2": long, "last": "true"}.items():
-        config = f"gitorch: {{name: {name}}}\ntasks: [{{id: t, command: '{command}', of: {name}}}]\n"
+        config = (
+            f"gitorch: {{name: {name}}}\ntasks: [{{id: t, command: '{command}', of: {name}}}]\n"
+        )
         gitorch(project, "ready", write(project, f"experiments/{name}.yaml", config))
     worker = started(project, "run")
     wait_for((tmp_path / "begun").exists)
@@ -24,7 +26,9 @@ def worker(project: Path, tmp_path: Path) -> subprocess.Popen[str]:
 
 
 def status_of(root: Path, name: str) -> str:
-    return next(str(run["status"]) for run in gitorch_json(root, "list")["runs"] if run["name"] == name)
+    return next(
+        str(run["status"]) for run in gitorch_json(root, "list")["runs"] if run["name"] == name
+    )
 
 
 def attempts_of(root: Path, name: str) -> list[tuple[int, str]]:

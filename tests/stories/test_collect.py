@@ -32,7 +32,10 @@ def test_a_run_that_failed_long_ago_is_given_up_and_can_come_back(project: Path)
     gitorch(project, "run", "experiments", code=1)
     run = ids(project)["a"]
     assert gitorch_json(project, "collect")["failed"] == []
-    assert gitorch_json(project, "collect", "--dry-run", "--older-than", "0s")["failed"][0]["id"] == run
+    assert (
+        gitorch_json(project, "collect", "--dry-run", "--older-than", "0s")["failed"][0]["id"]
+        == run
+    )
     assert statuses(project) == {"a": "ERROR"}, "the first was too early, the second only looked"
 
     said = gitorch(project, "collect", "--older-than", "0s").stdout
@@ -70,9 +73,16 @@ def test_directories_that_nothing_needs_are_removed_and_no_others(project: Path)
     """Each stands for a crash: between the end of a run and the removal of its directory, or in the middle of one."""
     names = ("complete", "failed", "error", "waiting", "killed")
     for name in names:
-        command = {"complete": "true", "waiting": "echo w", "killed": "echo k"}.get(name, f"exit {len(name)}")
+        command = {"complete": "true", "waiting": "echo w", "killed": "echo k"}.get(
+            name, f"exit {len(name)}"
+        )
         write(project, f"experiments/{name}.yaml", f"tasks: [{{id: t, command: '{command}'}}]\n")
-    gitorch(project, "run", *(f"experiments/{name}.yaml" for name in ("complete", "failed", "error")), code=1)
+    gitorch(
+        project,
+        "run",
+        *(f"experiments/{name}.yaml" for name in ("complete", "failed", "error")),
+        code=1,
+    )
     gitorch(project, "ready")
     run = ids(project)
     gitorch(project, "fail", "failed")
@@ -80,7 +90,9 @@ def test_directories_that_nothing_needs_are_removed_and_no_others(project: Path)
     workspace = project.parent / "project.gitorch"
     repository = Repository.discover(project)
     for name in ("complete", "failed", "killed"):
-        worktrees.materialise(repository, git(project, "rev-parse", "HEAD"), workspace / run[name] / "tree")
+        worktrees.materialise(
+            repository, git(project, "rev-parse", "HEAD"), workspace / run[name] / "tree"
+        )
         write(workspace, f"{run[name]}/log/t/1/log.txt", "")
     write(workspace, "scratch/0123456789ab/tree/file", "")
     write(workspace, "scratch/ba9876543210/tree/file", "of a check that is going on")
@@ -93,7 +105,9 @@ def test_directories_that_nothing_needs_are_removed_and_no_others(project: Path)
     wanted = gitorch_json(project, "collect", "--dry-run")
     assert {path.name for path in workspace.iterdir()} == before
     done = gitorch_json(project, "collect")
-    assert [left["path"] for left in done["removed"]] == [left["path"] for left in wanted["removed"]]
+    assert [left["path"] for left in done["removed"]] == [
+        left["path"] for left in wanted["removed"]
+    ]
     assert {(left["run"], left["why"]) for left in done["removed"]} == {
         (run["complete"], "COMPLETE"),
         (run["failed"], "FAILED"),
@@ -108,19 +122,25 @@ def test_directories_that_nothing_needs_are_removed_and_no_others(project: Path)
     gitorch(project, "retry", "error")
     gitorch(project, "run", code=1)
     assert statuses(project)["waiting"] == "COMPLETE"
-    assert git(project, "worktree", "list", "--porcelain").count("worktree ") == 2, "the project's, and error's"
+    assert git(project, "worktree", "list", "--porcelain").count("worktree ") == 2, (
+        "the project's, and error's"
+    )
 
 
 def test_files_that_could_not_be_kept_stay(project: Path) -> None:
     write(
-        project, "experiments/a.yaml", "tasks: [{id: t, command: 'mkfifo {outputDir}/pipe; echo 1 > {outputDir}/b'}]\n"
+        project,
+        "experiments/a.yaml",
+        "tasks: [{id: t, command: 'mkfifo {outputDir}/pipe; echo 1 > {outputDir}/b'}]\n",
     )
     gitorch(project, "run", "experiments")
     directory = project.parent / "project.gitorch" / ids(project)["a"]
     assert (directory / "output" / "b").exists()
     assert gitorch_json(project, "collect")["removed"] == []
     (directory / "tree").mkdir()
-    assert [left["path"] for left in gitorch_json(project, "collect")["removed"]] == [str(directory / "tree")]
+    assert [left["path"] for left in gitorch_json(project, "collect")["removed"]] == [
+        str(directory / "tree")
+    ]
     assert (directory / "output" / "b").exists()
     assert not (directory / "tree").exists()
 
@@ -131,7 +151,10 @@ def test_the_packs_of_the_results_become_few(project: Path) -> None:
         gitorch(project, "run", "experiments")
     before = repack.count_packs(Repository.discover(project))
     assert before >= 4
-    assert gitorch_json(project, "collect", "--dry-run")["packs"] == {"before": before, "after": before}
+    assert gitorch_json(project, "collect", "--dry-run")["packs"] == {
+        "before": before,
+        "after": before,
+    }
     assert "into 1" in gitorch(project, "collect").stdout
     assert repack.count_packs(Repository.discover(project)) == 1
     assert len(statuses(project)) == 1

@@ -33,7 +33,11 @@ def _with_three_runs(project: Path) -> dict[str, str]:
     """Two runs that are COMPLETE and one in ERROR; their ids by name."""
     commit_files(project, {"Tasks.py": TASKS})
     for name, rate in (("low", 0.1), ("mid", 0.5), ("high", 2)):
-        write(project, f"experiments/{name}.yaml", f"rate: {rate}\ntasks: [{{id: train, method: Train}}]\n")
+        write(
+            project,
+            f"experiments/{name}.yaml",
+            f"rate: {rate}\ntasks: [{{id: train, method: Train}}]\n",
+        )
     gitorch(project, "run", "experiments", code=1)
     return {run["name"]: run["id"] for run in gitorch_json(project, "list")["runs"]}
 
@@ -47,7 +51,11 @@ def test_documents_have_the_promised_shape(project: Path) -> None:
     assert checked["schema"] == "gitorch/check/v1"
     [problem] = checked["problems"]
     assert problem.keys() >= {"file", "line", "column", "message", "hint"}
-    assert (problem["file"], problem["line"], problem["column"]) == ("experiments/broken.yaml", 1, 21)
+    assert (problem["file"], problem["line"], problem["column"]) == (
+        "experiments/broken.yaml",
+        1,
+        21,
+    )
     assert gitorch_json(project, "check", "--output-format", "json", code=1) == checked
 
     ready = gitorch_json(project, "ready", code=1)
@@ -72,10 +80,27 @@ def test_documents_have_the_promised_shape(project: Path) -> None:
 
     status = gitorch_json(project, "status")
     assert status["schema"] == "gitorch/status/v1"
-    assert status["counts"] == {"WAITING": 1, "RUNNING": 0, "COMPLETE": 2, "ERROR": 1, "FAILED": 0, "HOLD": 0}
+    assert status["counts"] == {
+        "WAITING": 1,
+        "RUNNING": 0,
+        "COMPLETE": 2,
+        "ERROR": 1,
+        "FAILED": 0,
+        "HOLD": 0,
+    }
     assert {run["name"] for run in status["runs"]} == {"new", "high"}, "live runs only"
     for run in status["runs"]:
-        expected = {"id", "name", "label", "status", "task", "progress", "elapsed_s", "eta_s", "why"}
+        expected = {
+            "id",
+            "name",
+            "label",
+            "status",
+            "task",
+            "progress",
+            "elapsed_s",
+            "eta_s",
+            "why",
+        }
         assert run.keys() >= expected
     assert status["workers"] == []
     assert "eta_s" in status
@@ -91,7 +116,12 @@ def test_documents_have_the_promised_shape(project: Path) -> None:
     assert compared["code"].items() >= {"same": True, "commits": [], "files": []}.items()
     assert compared["config"] == {"same": False, "changed": {"rate": [0.1, 0.5]}}
     assert compared["metrics"] == {"same": False, "changed": {"loss": [0.05, 0.25]}}
-    assert compared["outputs"] == {"same": False, "changed": ["model.txt"], "added": [], "removed": []}
+    assert compared["outputs"] == {
+        "same": False,
+        "changed": ["model.txt"],
+        "added": [],
+        "removed": [],
+    }
     assert compared["environment"]["same"] is compared["data"]["same"] is True
 
     retried = gitorch_json(project, "retry", "high")
@@ -102,7 +132,10 @@ def test_documents_have_the_promised_shape(project: Path) -> None:
     }
     worked = gitorch_json(project, "run", code=1)
     assert worked["schema"] == "gitorch/run/v1"
-    assert {run["label"]: run["status"] for run in worked["runs"]} == {"new": "COMPLETE", "high": "ERROR"}
+    assert {run["label"]: run["status"] for run in worked["runs"]} == {
+        "new": "COMPLETE",
+        "high": "ERROR",
+    }
     assert all(run.keys() >= {"id", "label", "status"} for run in worked["runs"])
     again = gitorch_json(project, "rerun", "low", "--verify")
     assert again["schema"] == "gitorch/rerun/v1"
@@ -111,7 +144,17 @@ def test_documents_have_the_promised_shape(project: Path) -> None:
 
 def _assert_row(run: dict[str, Any]) -> None:
     assert ID.match(run["id"])
-    assert run.keys() >= {"name", "label", "status", "commit", "params", "swept", "metrics", "created", "started"}
+    assert run.keys() >= {
+        "name",
+        "label",
+        "status",
+        "commit",
+        "params",
+        "swept",
+        "metrics",
+        "created",
+        "started",
+    }
     assert run.keys() >= {"ended", "duration_s"}
     assert STAMP.match(run["created"])
     if run["status"] == "WAITING":
@@ -123,7 +166,19 @@ def _assert_row(run: dict[str, Any]) -> None:
 
 def _assert_record(record: dict[str, Any]) -> None:
     assert record["schema"] == "gitorch/record/v1"
-    keys = {"id", "name", "label", "status", "clone", "source", "pin", "params", "swept", "created", "started"}
+    keys = {
+        "id",
+        "name",
+        "label",
+        "status",
+        "clone",
+        "source",
+        "pin",
+        "params",
+        "swept",
+        "created",
+        "started",
+    }
     keys |= {"ended", "rerun_of", "metrics", "tasks", "outputs", "environment", "history"}
     assert record.keys() >= keys
     assert record["pin"].keys() >= {"commit", "tree", "snapshot"}
@@ -134,7 +189,12 @@ def _assert_record(record: dict[str, Any]) -> None:
     assert attempt["outcome"].items() >= {"kind": "exit-code", "exit_code": 1}.items()
     [output] = record["outputs"]
     assert output.keys() >= {"path", "size", "sha256", "stored", "task"}
-    assert (output["path"], output["size"], output["stored"], output["task"]) == ("model.txt", 1, "git", "train")
+    assert (output["path"], output["size"], output["stored"], output["task"]) == (
+        "model.txt",
+        1,
+        "git",
+        "train",
+    )
     assert [(change["from"], change["to"]) for change in record["history"]] == [
         (None, "WAITING"),
         ("WAITING", "RUNNING"),
@@ -148,7 +208,9 @@ def test_an_empty_repository_lists_nothing(project: Path) -> None:
     assert gitorch(project, "list", "--csv").stdout.startswith("id,name,label,status,commit")
     assert gitorch_json(project, "run") == {"schema": "gitorch/run/v1", "runs": []}
     assert gitorch_json(project, "status")["counts"]["WAITING"] == 0
-    assert git(project, "for-each-ref", "refs/heads/gitorch", "refs/gitorch") == "", "looking makes no branch"
+    assert git(project, "for-each-ref", "refs/heads/gitorch", "refs/gitorch") == "", (
+        "looking makes no branch"
+    )
 
 
 def test_an_error_is_the_one_document_whatever_is_wrong(project: Path, tmp_path: Path) -> None:
@@ -201,7 +263,10 @@ def test_an_ambiguous_prefix_is_a_usage_error_with_the_candidates(project: Path)
     assert told.stdout == ""
     assert first in told.stderr
     assert twin in told.stderr
-    assert json.loads(gitorch(project, "show", first[:6], "--json", code=2).stdout)["error"]["kind"] == "usage"
+    assert (
+        json.loads(gitorch(project, "show", first[:6], "--json", code=2).stdout)["error"]["kind"]
+        == "usage"
+    )
     assert gitorch_json(project, "show", first)["run"]["id"] == first
     assert gitorch_json(project, "show", "two")["run"]["name"] == "two"
 
@@ -221,9 +286,15 @@ def _rename_record(project: Path, old: str, new: str) -> None:
 
 
 def test_data_goes_to_stdout_and_the_rest_to_stderr(project: Path) -> None:
-    write(project, "experiments/a.yaml", "tasks: [{id: t, command: 'echo hello; echo warned >&2'}]\n")
+    write(
+        project, "experiments/a.yaml", "tasks: [{id: t, command: 'echo hello; echo warned >&2'}]\n"
+    )
     name = "a-run-with-a-name-that-is-longer-than-most-terminals-are-wide-" + "x" * 30
-    write(project, "experiments/long.yaml", f"gitorch: {{name: {name}}}\ntasks: [{{id: t, command: 'true'}}]\n")
+    write(
+        project,
+        "experiments/long.yaml",
+        f"gitorch: {{name: {name}}}\ntasks: [{{id: t, command: 'true'}}]\n",
+    )
     ready = gitorch(project, "ready")
     ids = [line.split("  ")[0] for line in ready.stdout.splitlines()]
     assert all(map(ID.match, ids))
@@ -231,7 +302,9 @@ def test_data_goes_to_stdout_and_the_rest_to_stderr(project: Path) -> None:
     assert "Queued 2 runs" in ready.stderr
     worked = gitorch(project, "run")
     assert worked.stdout == ""
-    assert re.search(rf"^{ids[1]}  {name}: t COMPLETE in [0-9.]+s$", worked.stderr, re.MULTILINE), "nothing cut off"
+    assert re.search(rf"^{ids[1]}  {name}: t COMPLETE in [0-9.]+s$", worked.stderr, re.MULTILINE), (
+        "nothing cut off"
+    )
     assert not re.search("[\r\x1b]", ready.stderr + worked.stderr)
     logs = gitorch(project, "logs", "a")
     assert logs.stdout == "hello\nwarned\n"
@@ -248,7 +321,9 @@ def test_a_config_readied_before_is_run_when_it_is_named(project: Path) -> None:
     gitorch(project, "ready")
     [run] = gitorch_json(project, "run", config)["runs"]
     assert run["status"] == "COMPLETE"
-    assert gitorch_json(project, "run", config)["runs"] == [], "there already, and nothing left of it to do"
+    assert gitorch_json(project, "run", config)["runs"] == [], (
+        "there already, and nothing left of it to do"
+    )
 
 
 def test_an_attempt_that_never_was_is_not_another(project: Path) -> None:
@@ -285,7 +360,9 @@ def test_colours_are_for_terminals_that_want_them(project: Path) -> None:
     assert "\x1b[31mERROR" in _on_a_terminal(project, on_terminal, "list")
     assert "\x1b[" not in _on_a_terminal(project, {**on_terminal, "NO_COLOR": "1"}, "list")
     assert "\x1b[" not in _on_a_terminal(project, {"TERM": "dumb"}, "list")
-    assert "\x1b[" in _on_a_terminal(project, {**on_terminal, "NO_COLOR": ""}, "list"), "empty is as if not there"
+    assert "\x1b[" in _on_a_terminal(project, {**on_terminal, "NO_COLOR": ""}, "list"), (
+        "empty is as if not there"
+    )
 
 
 def _on_a_terminal(root: Path, environment: dict[str, str], *arguments: str) -> str:

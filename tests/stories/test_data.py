@@ -100,14 +100,22 @@ def test_data_that_changes_before_the_task_begins_is_its_error(with_data: Path) 
 
     train.write_text("changed again\n")
     gitorch(with_data, "rerun", "e", code=1)
-    assert "changed since" in gitorch(with_data, "logs", "@").stdout, "the same run is one of the same data"
+    assert "changed since" in gitorch(with_data, "logs", "@").stdout, (
+        "the same run is one of the same data"
+    )
 
 
 @pytest.mark.parametrize(
     ("change", "cause"),
     [
-        (lambda data: (data / "test.csv").unlink(), "input data/test.csv is gone since the run was readied"),
-        (lambda data: (data / "new.csv").touch(), "input data/new.csv is new since the run was readied"),
+        (
+            lambda data: (data / "test.csv").unlink(),
+            "input data/test.csv is gone since the run was readied",
+        ),
+        (
+            lambda data: (data / "new.csv").touch(),
+            "input data/new.csv is new since the run was readied",
+        ),
         (
             lambda data: [path.unlink() for path in data.iterdir()],
             "input data/*.csv was there when the run was readied: 'data/*.csv' names no file",
@@ -127,7 +135,9 @@ def test_many_files_are_one_entry(with_data: Path) -> None:
         write(with_data, f"data/images/{number:02}.png", f"{number}\n")
     config(with_data, "data/images/*.png, data/train.csv")
     gitorch(with_data, "run", "experiments")
-    lines = "".join(sha256(f"{number}\n") + f"  data/images/{number:02}.png\n" for number in range(60))
+    lines = "".join(
+        sha256(f"{number}\n") + f"  data/images/{number:02}.png\n" for number in range(60)
+    )
     assert data_of(with_data, "e") == [
         {"path": "data/images/*.png", "size": 170, "sha256": sha256(lines), "files": 60},
         {"path": "data/train.csv", "size": 4, "sha256": TRAIN},
@@ -139,7 +149,10 @@ def test_many_files_are_one_entry(with_data: Path) -> None:
         gitorch(with_data, "ready", "--again")
         change(with_data / "data/images/07.png")
         failed = gitorch(with_data, "run", code=1).stderr
-        assert "input data/images (60 files) changed" in failed or "data/images named 60 files" in failed
+        assert (
+            "input data/images (60 files) changed" in failed
+            or "data/images named 60 files" in failed
+        )
         write(with_data, "data/images/07.png", "7\n")
 
 
@@ -163,8 +176,12 @@ def test_what_is_missing_is_refused_at_its_place(with_data: Path) -> None:
         assert found[0]["hint"] == "did you mean 'data/train.csv'?"
         start = found[0]["column"]
         words = inputs.split(", ")
-        starts = [start + sum(len(word) + 2 for word in words[:index]) for index in range(len(words))]
-        assert [(problem["line"], problem["column"]) for problem in found] == [(3, column) for column in starts]
+        starts = [
+            start + sum(len(word) + 2 for word in words[:index]) for index in range(len(words))
+        ]
+        assert [(problem["line"], problem["column"]) for problem in found] == [
+            (3, column) for column in starts
+        ]
 
 
 def test_data_that_a_run_would_not_see_is_warned_of(with_data: Path) -> None:
@@ -225,7 +242,9 @@ def test_a_run_that_goes_on_at_another_commit_reads_what_that_has(with_data: Pat
         "tables/names.csv": sha256("c\n"),
         "data/train.csv": TRAIN,
     }
-    assert gitorch_json(with_data, "ready")["queued"] == [], "it is the same run as one that is readied there"
+    assert gitorch_json(with_data, "ready")["queued"] == [], (
+        "it is the same run as one that is readied there"
+    )
     gitorch(with_data, "run")
 
     git(with_data, "rm", "-q", "tables/names.csv")
@@ -293,7 +312,9 @@ def test_data_through_links_and_with_odd_names(with_data: Path, tmp_path: Path) 
     assert "changed since the run was readied" in gitorch(with_data, "run", code=1).stderr
 
 
-def test_a_socket_in_a_directory_of_data_is_refused(with_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_socket_in_a_directory_of_data_is_refused(
+    with_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(with_data / "data")
     with socket.socket(socket.AF_UNIX) as server:
         server.bind("s")
@@ -319,6 +340,10 @@ def test_data_in_a_submodule_goes_with_the_commit(project: Path, tmp_path: Path)
     commit_files(tmp_path / "sets", {"x.csv": "1\n"})
     git(project, "submodule", "add", "-q", str(tmp_path / "sets"), "vendor/sets")
     git(project, "commit", "-qm", "with data")
-    write(project, "experiments/e.yaml", "gitorch: {inputs: [vendor/sets/x.csv]}\ntasks: [{id: a, command: 'true'}]\n")
+    write(
+        project,
+        "experiments/e.yaml",
+        "gitorch: {inputs: [vendor/sets/x.csv]}\ntasks: [{id: a, command: 'true'}]\n",
+    )
     [problem] = gitorch_json(project, "ready", code=1)["problems"]
     assert problem["message"] == "'vendor/sets/x.csv' lies in the submodule vendor/sets"

@@ -50,4 +50,6 @@ def test_a_retry_resumes_from_a_checkpoint_that_is_not_kept(project: Path) -> No
     said = gitorch(project, "show", "e").stdout
     assert "discarded\n  ckpt          1 file, 2.9 KiB  by train\n" in said
     assert "ckpt" not in git(project, "ls-tree", "-r", "--name-only", "gitorch/results")
-    assert not list((project.parent / "project.gitorch").glob(f"{run['id']}*")), "gone with the workspace"
+    assert not list((project.parent / "project.gitorch").glob(f"{run['id']}*")), (
+        "gone with the workspace"
+    )

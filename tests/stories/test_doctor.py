@@ -43,7 +43,9 @@ def root(project: Path) -> Path:
 
 def found(root: Path, *, fix: bool = False, code: int | None = None) -> list[tuple[str, bool]]:
     """What doctor finds: kinds, and whether they were mended."""
-    document = gitorch_json(root, "doctor", *(["--fix"] if fix else []), code=None if code is None else code)
+    document = gitorch_json(
+        root, "doctor", *(["--fix"] if fix else []), code=None if code is None else code
+    )
     assert document["schema"] == "gitorch/doctor/v1"
     return [(finding["what"], finding["fixed"]) for finding in document["findings"]]
 
@@ -71,7 +73,9 @@ def goes_on(root: Path) -> None:
     gitorch(root, "retry", "broken")
     gitorch(root, "run", code=1)
     assert statuses(root) == {"broken": "ERROR", "whole": "COMPLETE", "waiting": "COMPLETE"}
-    assert [task["attempt_count"] for task in gitorch_json(root, "show", "broken")["run"]["tasks"]] == [1, 2]
+    assert [
+        task["attempt_count"] for task in gitorch_json(root, "show", "broken")["run"]["tasks"]
+    ] == [1, 2]
 
 
 def queue_of(root: Path) -> Path:
@@ -103,7 +107,9 @@ def test_a_queue_that_was_never_needed_is_not_missed(project: Path) -> None:
 def test_a_damaged_queue_is_kept_aside(root: Path, table: str | None) -> None:
     with closing(sqlite3.connect(queue_of(root))) as database:
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        [page] = database.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", [table]).fetchone() or [1]
+        [page] = database.execute(
+            "SELECT rootpage FROM sqlite_schema WHERE name = ?", [table]
+        ).fetchone() or [1]
         offset = (page - 1) * database.execute("PRAGMA page_size").fetchone()[0]
     with queue_of(root).open("r+b") as file:
         file.seek(offset)
@@ -204,7 +210,8 @@ def test_a_kill_that_was_cut_short(root: Path) -> None:
 def test_a_task_that_runs_in_nobodys_hands(root: Path) -> None:
     run = run_of(root, "waiting")
     change_queue(
-        root, f"UPDATE tasks SET status = 'RUNNING', token = 'x', worker = 'gone', attempts = 1 WHERE run = '{run}'"
+        root,
+        f"UPDATE tasks SET status = 'RUNNING', token = 'x', worker = 'gone', attempts = 1 WHERE run = '{run}'",
     )
     is_mended(root, "task-orphaned")
     goes_on(root)
@@ -335,7 +342,11 @@ def test_one_missing_copy_of_a_large_file(root: Path, which: int) -> None:
 
 
 def test_a_large_log_counts_too(project: Path) -> None:
-    write(project, "experiments/a.yaml", "tasks: [{id: talks, command: 'head -c 2000000 /dev/zero'}]\n")
+    write(
+        project,
+        "experiments/a.yaml",
+        "tasks: [{id: talks, command: 'head -c 2000000 /dev/zero'}]\n",
+    )
     gitorch(project, "run", "experiments")
     for path in large_copies(project):
         path.unlink()
@@ -354,7 +365,13 @@ def test_a_pointer_that_a_run_wrote_itself_is_its_output(project: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["refs/heads/gitorch/results.lock", f"{KEPT}.lock", "packed-refs.lock", "refs/gitorch/pins/x.lock"]
+    "name",
+    [
+        "refs/heads/gitorch/results.lock",
+        f"{KEPT}.lock",
+        "packed-refs.lock",
+        "refs/gitorch/pins/x.lock",
+    ],
 )
 def test_an_old_lock_of_git(root: Path, name: str) -> None:
     lock = root / ".git" / name
@@ -393,7 +410,9 @@ def test_a_results_branch_whose_reference_is_broken(root: Path, content: str) ->
     assert found(root, code=1)[0] == ("branch-broken", False)
     assert found(root, fix=True, code=0)[0] == ("branch-broken", True)
     assert ref.read_text() == tip
-    assert [path.read_text() for path in (root / ".git/gitorch").glob("broken-reference.*")] == [content]
+    assert [path.read_text() for path in (root / ".git/gitorch").glob("broken-reference.*")] == [
+        content
+    ]
     assert found(root) == []
     goes_on(root)
 
@@ -421,7 +440,9 @@ def test_a_record_that_cannot_be_read(root: Path) -> None:
         change.put(f"runs/{run[:2]}/{run}/record.json", b"{]")
         change.commit("by hand")
     assert found(root, fix=True, code=1)[0] == ("record-unreadable", False)
-    assert f"git log gitorch/results -- runs/{run[:2]}/{run}" in gitorch(root, "doctor", code=1).stdout
+    assert (
+        f"git log gitorch/results -- runs/{run[:2]}/{run}" in gitorch(root, "doctor", code=1).stdout
+    )
 
 
 def test_a_repository_after_everything_at_once(root: Path) -> None:

@@ -15,5 +15,9 @@ def test_from_nothing_to_a_result(project: Path) -> None:
     assert "untracked" not in gitorch(project, "ready").stderr
     gitorch(project, "run")
     [run] = gitorch_json(project, "list")["runs"]
-    assert (run["name"], run["status"], run["params"]) == ("example", "COMPLETE", {"learningRate": 0.1})
+    assert (run["name"], run["status"], run["params"]) == (
+        "example",
+        "COMPLETE",
+        {"learningRate": 0.1},
+    )
     assert gitorch(project, "logs", "@", "--task", "report").stdout == "trained with 0.1\n"

@@ -82,7 +82,9 @@ def failed(project: Path, count: Path) -> str:
     return buggy
 
 
-def test_it_goes_on_where_it_failed_at_the_commit_of_the_fix(project: Path, count: Path, failed: str) -> None:
+def test_it_goes_on_where_it_failed_at_the_commit_of_the_fix(
+    project: Path, count: Path, failed: str
+) -> None:
     fixed = commit_code(project, count, 2, "return {'four': 2}")
     said = gitorch(project, "retry", "a", "--at", "HEAD", "--why", "mended").stderr
     assert "ERROR -> WAITING" in said
@@ -92,20 +94,35 @@ def test_it_goes_on_where_it_failed_at_the_commit_of_the_fix(project: Path, coun
     gitorch(project, "run")
     record = shown(project)
     assert record["status"] == "COMPLETE"
-    assert executed(count) == Counter(["one v1", "two v1", "three v1", "four v1", "four v2", "five v2"])
-    assert pins_of(record) == {"one": failed, "two": failed, "three": failed, "four": fixed, "five": fixed}
+    assert executed(count) == Counter(
+        ["one v1", "two v1", "three v1", "four v1", "four v2", "five v2"]
+    )
+    assert pins_of(record) == {
+        "one": failed,
+        "two": failed,
+        "three": failed,
+        "four": fixed,
+        "five": fixed,
+    }
     assert record["metrics"] == {"one": 1, "two": 1, "three": 1, "four": 2, "five": 2}
-    assert [attempt["pin"]["commit"] for attempt in record["tasks"][3]["attempts"]] == [failed, fixed]
+    assert [attempt["pin"]["commit"] for attempt in record["tasks"][3]["attempts"]] == [
+        failed,
+        fixed,
+    ]
     for commit in (failed, fixed):
         assert git(project, "rev-parse", f"refs/gitorch/pins/{commit}") == commit
     assert gitorch_json(project, "list")["runs"][0]["commit"] == fixed
-    assert gitorch_json(project, "ready")["queued"] == [], "it is the same run as one of that commit"
+    assert gitorch_json(project, "ready")["queued"] == [], (
+        "it is the same run as one of that commit"
+    )
     gitorch(project, "doctor")
 
 
 def test_two_fixes_in_a_row_leave_three_pins(project: Path, count: Path, failed: str) -> None:
     better = commit_code(project, count, 2, "return {'four': 2}")
-    commit_files(project, {"Tasks.py": (project / "Tasks.py").read_text().replace("self.work()", "1 / 0")})
+    commit_files(
+        project, {"Tasks.py": (project / "Tasks.py").read_text().replace("self.work()", "1 / 0")}
+    )
     worse = git(project, "rev-parse", "HEAD")
     gitorch(project, "retry", "a", "--at", worse)
     gitorch(project, "run", code=1)
@@ -133,7 +150,13 @@ def test_from_an_earlier_task(project: Path, count: Path, failed: str) -> None:
     fixed = commit_code(project, count, 2, "return {'four': 2}")
     gitorch(project, "retry", "a", "--at", "HEAD", "--from", "two")
     waiting = shown(project)
-    assert [task["status"] for task in waiting["tasks"]] == ["COMPLETE", "WAITING", "WAITING", "WAITING", "WAITING"]
+    assert [task["status"] for task in waiting["tasks"]] == [
+        "COMPLETE",
+        "WAITING",
+        "WAITING",
+        "WAITING",
+        "WAITING",
+    ]
     assert waiting["metrics"] == {"one": 1}, "what is to be repeated is no longer the run's"
     assert waiting["tasks"][1]["result"] is None
     gitorch(project, "run")
@@ -144,7 +167,9 @@ def test_from_an_earlier_task(project: Path, count: Path, failed: str) -> None:
     )  # fmt: skip
     assert [task["attempt_count"] for task in record["tasks"]] == [1, 2, 2, 2, 1]
     assert record["tasks"][1]["result"] == {"two": 2}
-    assert pins_of(record) == {"one": failed} | dict.fromkeys(("two", "three", "four", "five"), fixed)
+    assert pins_of(record) == {"one": failed} | dict.fromkeys(
+        ("two", "three", "four", "five"), fixed
+    )
     kept = git(project, "ls-tree", "-r", "--name-only", "gitorch/results").splitlines()
     assert len([path for path in kept if path.endswith("tasks/two/1/attempt.json")]) == 1
     refused = gitorch(project, "retry", "a", "--from", "two", code=4).stderr
@@ -167,11 +192,20 @@ def test_from_a_task_with_the_code_as_it_was(project: Path, tmp_path: Path) -> N
     )
     gitorch(project, "run", "experiments", code=1)
     mended.touch()
-    assert "did you mean 'prepare'" in gitorch(project, "retry", "a", "--from", "perpare", code=2).stderr
+    assert (
+        "did you mean 'prepare'"
+        in gitorch(project, "retry", "a", "--from", "perpare", code=2).stderr
+    )
     gitorch(project, "retry", "a", "--from", "prepare")
     gitorch(project, "doctor")
     gitorch(project, "run", "-j", "2")
-    assert sorted((tmp_path / "order").read_text().split()) == ["after", "after", "prepare", "prepare", "right"]
+    assert sorted((tmp_path / "order").read_text().split()) == [
+        "after",
+        "after",
+        "prepare",
+        "prepare",
+        "right",
+    ]
     assert shown(project)["status"] == "COMPLETE"
     assert len({*pins_of(shown(project)).values()}) == 1
 
@@ -180,7 +214,12 @@ def test_what_would_not_do_at_that_commit_is_said_before_anything_is_changed(
     project: Path, count: Path, failed: str
 ) -> None:
     before = git(project, "rev-parse", "gitorch/results")
-    commit_files(project, {"Tasks.py": "class Works:\n    def __init__(self, config): 1 / 0\n    def run(self): ...\n"})
+    commit_files(
+        project,
+        {
+            "Tasks.py": "class Works:\n    def __init__(self, config): 1 / 0\n    def run(self): ...\n"
+        },
+    )
     refused = gitorch(project, "retry", "a", "--at", "HEAD", code=4).stderr
     assert "task four: " in refused
     assert "Fails" in refused
@@ -205,7 +244,9 @@ def test_who_forgot_to_commit_the_fix_is_told(project: Path, count: Path, failed
 
 
 def test_a_path_to_the_tasks_that_is_not_there_any_more(project: Path) -> None:
-    commit_files(project, {"code/Tasks.py": "class T:\n def __init__(self, c): ...\n def run(self): 1 / 0\n"})
+    commit_files(
+        project, {"code/Tasks.py": "class T:\n def __init__(self, c): ...\n def run(self): 1 / 0\n"}
+    )
     write(project, "experiments/a.yaml", "pathToTasks: code\ntasks: [{id: t, method: T}]\n")
     gitorch(project, "run", "experiments", code=1)
     git(project, "mv", "code", "source")
@@ -230,7 +271,9 @@ def test_several_runs_all_or_none(project: Path, count: Path) -> None:
     assert len(changed["changed"]) == 2
     assert sorted(refused["why"].split(" ")[0] for refused in changed["refused"]) == ["c", "d"]
     assert git(project, "rev-list", "--count", f"{before}..gitorch/results") == "1"
-    assert {run["commit"] for run in gitorch_json(project, "list")["runs"] if run["name"] in "ab"} == {fixed}
+    assert {
+        run["commit"] for run in gitorch_json(project, "list")["runs"] if run["name"] in "ab"
+    } == {fixed}
 
 
 OUTSIDE = """
@@ -287,7 +330,9 @@ def test_the_worktree_is_brought_to_the_new_commit_whatever_is_left_of_it(
 
 
 @pytest.mark.parametrize("lost", ["workspace", "tree"])
-def test_a_worktree_that_is_made_ahead_is_whole(project: Path, with_everything: str, lost: str) -> None:
+def test_a_worktree_that_is_made_ahead_is_whole(
+    project: Path, with_everything: str, lost: str
+) -> None:
     """While a run before it is executed, the worktrees of those that wait are made, or handed on."""
     place = project.parent / "project.gitorch" / gitorch_json(project, "list")["runs"][0]["id"]
     shutil.rmtree(place if lost == "workspace" else place / lost)
@@ -300,7 +345,9 @@ def test_a_worktree_that_is_made_ahead_is_whole(project: Path, with_everything: 
     assert found + "\n" == FIRST + SECOND
 
 
-def test_a_link_that_the_new_commit_has_itself_is_refused(project: Path, with_everything: str) -> None:
+def test_a_link_that_the_new_commit_has_itself_is_refused(
+    project: Path, with_everything: str
+) -> None:
     git(project, "rm", "-q", ".gitignore")
     commit_files(project, {"data/file": "tracked now\n"})
     refused = gitorch(project, "retry", "a", "--at", "HEAD", code=4).stderr
@@ -319,7 +366,9 @@ def fixed(project: Path, count: Path, failed: str) -> str:
 
 def test_show_tells_what_ran_where(project: Path, failed: str, fixed: str) -> None:
     lines = gitorch(project, "show", "a").stdout.splitlines()
-    tasks = [line.split() for line in lines if " COMPLETE " in line and not line.endswith("COMPLETE")]
+    tasks = [
+        line.split() for line in lines if " COMPLETE " in line and not line.endswith("COMPLETE")
+    ]
     assert [(cells[0], cells[-1]) for cells in tasks if len(cells) == 5] == [
         *((task, failed[:10]) for task in ("one", "two", "three")),
         *((task, fixed[:10]) for task in ("four", "five")),
@@ -327,7 +376,9 @@ def test_show_tells_what_ran_where(project: Path, failed: str, fixed: str) -> No
     assert f"  commit   {fixed}" in lines
     write(project, "experiments/b.yaml", CONFIG.replace("seed: 1", "seed: 2"))
     gitorch(project, "run", "experiments/b.yaml")
-    assert fixed[:10] not in gitorch(project, "show", "b").stdout.replace(fixed, ""), "there is but one"
+    assert fixed[:10] not in gitorch(project, "show", "b").stdout.replace(fixed, ""), (
+        "there is but one"
+    )
 
 
 def test_compare_looks_at_each_tasks_code(project: Path, failed: str, fixed: str) -> None:
@@ -339,14 +390,22 @@ def test_compare_looks_at_each_tasks_code(project: Path, failed: str, fixed: str
     assert "Tasks.py" in [file["path"] for file in code["files"]]
     assert [commit["commit"] for commit in code["commits"]] == [fixed]
     before, after = ([failed, fixed], [fixed, fixed])
-    assert code["tasks"] == {"one": before, "two": before, "three": before, "four": after, "five": after}
+    assert code["tasks"] == {
+        "one": before,
+        "two": before,
+        "three": before,
+        "four": after,
+        "five": after,
+    }
     told = gitorch(project, "compare", "a", "b").stdout
     assert ["one", failed[:10], fixed[:10]] in [line.split() for line in told.splitlines()]
     difference = gitorch(project, "compare", "a", "b", "--code").stdout
     assert "+        return {'four': 2}" in difference
     gitorch(project, "rerun", "b")
     assert "tasks" not in gitorch_json(project, "compare", "b", "@")["code"]
-    assert not gitorch_json(project, "compare", "b", "a", "@")["code"]["same"], "each is compared with the first"
+    assert not gitorch_json(project, "compare", "b", "a", "@")["code"]["same"], (
+        "each is compared with the first"
+    )
     itself = gitorch_json(project, "compare", "a", "a")["code"]
     assert itself["same"]
     assert itself["tasks"]["one"] == [failed, failed]
@@ -388,7 +447,9 @@ def test_going_back_to_it_says_that_there_are_several_commits(
     assert set(pins_of(shown(project)).values()) == {fixed}
 
 
-def test_a_checkout_is_not_moved_when_the_run_goes_on(project: Path, count: Path, failed: str) -> None:
+def test_a_checkout_is_not_moved_when_the_run_goes_on(
+    project: Path, count: Path, failed: str
+) -> None:
     tree = Path(gitorch(project, "checkout-run", "a").stdout.strip())
     write(tree, "Tasks.py", "# mine\n")
     commit_code(project, count, 2, "return {'four': 2}")
@@ -400,7 +461,9 @@ def test_a_checkout_is_not_moved_when_the_run_goes_on(project: Path, count: Path
     assert "v2" in (tree / "Tasks.py").read_text()
 
 
-def test_a_lost_pin_of_an_earlier_task_is_kept_again(project: Path, failed: str, fixed: str) -> None:
+def test_a_lost_pin_of_an_earlier_task_is_kept_again(
+    project: Path, failed: str, fixed: str
+) -> None:
     git(project, "update-ref", "-d", f"refs/gitorch/pins/{failed}")
     assert failed[:12] in gitorch(project, "doctor", code=1).stdout
     gitorch(project, "doctor", "--fix")
@@ -414,7 +477,9 @@ def test_of_two_at_the_same_time_one_is_refused(project: Path, count: Path, fail
         process.communicate(timeout=60)
     assert sorted(process.returncode for process in both) == [0, 4]
     gitorch(project, "doctor")
-    [chosen] = [commit for commit, process in zip(commits, both, strict=True) if process.returncode == 0]
+    [chosen] = [
+        commit for commit, process in zip(commits, both, strict=True) if process.returncode == 0
+    ]
     gitorch(project, "run")
     assert pins_of(shown(project))["five"] == chosen
 
@@ -425,14 +490,22 @@ def test_a_death_at_any_moment_of_it(project: Path, tmp_path: Path) -> None:
     runs = [f"r{number}" for number in range(30)]
     for run in runs:
         tasks = [("one", ""), ("two", ""), ("three", "; grep 2 version")]
-        commands = [f"{{id: {task}, command: 'cat version >> {tmp_path}/{run}.{task}{then}'}}" for task, then in tasks]
+        commands = [
+            f"{{id: {task}, command: 'cat version >> {tmp_path}/{run}.{task}{then}'}}"
+            for task, then in tasks
+        ]
         write(project, f"experiments/{run}.yaml", f"tasks: [{', '.join(commands)}]\n")
     gitorch(project, "run", "experiments", "-j", "2", code=1)
     fixed = commit_files(project, {"version": "2\n"})
     died = 0
     for number, run in enumerate(runs, 1):
         env = {"GITORCH_DIE_AT": f"{number}:{tmp_path}/{run}.boundaries"}
-        if gitorch(project, "retry", run, "--at", "HEAD", "--from", "two", code=None, env=env).returncode == 0:
+        if (
+            gitorch(
+                project, "retry", run, "--at", "HEAD", "--from", "two", code=None, env=env
+            ).returncode
+            == 0
+        ):
             break
         died += 1
     assert 5 < died < len(runs) - 1, died
@@ -440,7 +513,9 @@ def test_a_death_at_any_moment_of_it(project: Path, tmp_path: Path) -> None:
     gitorch(project, "doctor")
     gitorch(project, "run", "-j", "2")
     for run in runs:
-        found = [(tmp_path / f"{run}.{task}").read_text().split() for task in ("one", "two", "three")]
+        found = [
+            (tmp_path / f"{run}.{task}").read_text().split() for task in ("one", "two", "three")
+        ]
         assert found == [["1"], ["1", "2"], ["1", "2"]]
     assert {run["commit"] for run in gitorch_json(project, "list")["runs"]} == {fixed}
     assert {run["status"] for run in gitorch_json(project, "list")["runs"]} == {"COMPLETE"}

@@ -127,13 +127,18 @@ FINE = (
 BAD = ("KillsGroup", "Talks")
 
 
-def _run(project: Path, *names: str, code: int | None, **params: str) -> subprocess.CompletedProcess[str]:
+def _run(
+    project: Path, *names: str, code: int | None, **params: str
+) -> subprocess.CompletedProcess[str]:
     """Run each task in a run of its own, an ordinary task after it."""
     if not (project / "Tasks.py").exists():
         commit_files(project, {"Tasks.py": TASKS})
     after = "test -f README.md && git diff --quiet HEAD && test -d {outputDir} && echo as pinned"
     for name in names:
-        config = {**params, "tasks": [{"id": "t", "method": name}, {"id": "after", "command": after}]}
+        config = {
+            **params,
+            "tasks": [{"id": "t", "method": name}, {"id": "after", "command": after}],
+        }
         write(project, f"experiments/{name}.yaml", json.dumps(config))
     return gitorch(project, "run", "experiments", "-j", "3", code=code)
 
@@ -158,13 +163,18 @@ def test_what_a_task_does_to_its_place_touches_nothing_else(project: Path) -> No
     assert "30% no line feed" in told.stderr
     assert "10%" not in told.stderr, "what was written over is gone"
     assert runs["SpoilsEvents"]["metrics"] == {"inf": None, "good": 5}
-    modified = gitorch_json(project, "show", "Commits")["run"]["tasks"][0]["attempts"][0]["modified"]
+    modified = gitorch_json(project, "show", "Commits")["run"]["tasks"][0]["attempts"][0][
+        "modified"
+    ]
     assert modified == ["Tasks.py"], "against the pin, whatever was committed"
     _assert_special(project)
     _assert_names(project)
     assert len(gitorch_json(project, "show", "Many")["run"]["outputs"]) == 3000
     log = subprocess.run(
-        ["git", "cat-file", "-s", _log_of(project, "Floods")], cwd=project, capture_output=True, check=True
+        ["git", "cat-file", "-s", _log_of(project, "Floods")],
+        cwd=project,
+        capture_output=True,
+        check=True,
     )
     assert int(log.stdout) < 1000, "a large log is a Git LFS object"
     assert len(gitorch(project, "logs", "Floods", "--task", "t").stdout) == 64 << 20
@@ -190,7 +200,9 @@ def _assert_names(project: Path) -> None:
     run = gitorch_json(project, "show", "Names")["run"]
     tree = Path(gitorch(project, "checkout-run", "Names").stdout.strip())
     outputs = tree / f"run-{run['id']}" / "outputs"
-    found = {path.relative_to(outputs).as_posix(): path for path in outputs.rglob("*") if path.is_file()}
+    found = {
+        path.relative_to(outputs).as_posix(): path for path in outputs.rglob("*") if path.is_file()
+    }
     assert found.keys() == {output["path"] for output in run["outputs"]}
     assert len(found) == 23
     for name, path in found.items():
@@ -229,12 +241,16 @@ def test_the_whole_worktree_can_be_an_output(project: Path) -> None:
 
 
 def test_what_is_lost_between_ready_and_run_is_made_again(project: Path) -> None:
-    write(project, "experiments/a.yaml", "tasks: [{id: t, command: 'echo done > {outputDir}/it'}]\n")
+    write(
+        project, "experiments/a.yaml", "tasks: [{id: t, command: 'echo done > {outputDir}/it'}]\n"
+    )
     gitorch(project, "ready")
     shutil.rmtree(project.parent / "project.gitorch")
     for file in (project / ".git/gitorch").glob("queue.db*"):
         file.unlink()
-    assert [run["why"] for run in gitorch_json(project, "status")["runs"]] == ["no worker is running: gitorch run"]
+    assert [run["why"] for run in gitorch_json(project, "status")["runs"]] == [
+        "no worker is running: gitorch run"
+    ]
     stale = project / ".git/refs/heads/gitorch/results.lock"
     stale.touch()
     os.utime(stale, (1, 1))
@@ -243,7 +259,11 @@ def test_what_is_lost_between_ready_and_run_is_made_again(project: Path) -> None
 
 
 def test_a_run_whose_worker_died_says_so(project: Path, tmp_path: Path) -> None:
-    write(project, "experiments/a.yaml", f"tasks: [{{id: t, command: 'touch {tmp_path}/begun; sleep 30'}}]\n")
+    write(
+        project,
+        "experiments/a.yaml",
+        f"tasks: [{{id: t, command: 'touch {tmp_path}/begun; sleep 30'}}]\n",
+    )
     gitorch(project, "ready")
     worker = started(project, "run")
     wait_for((tmp_path / "begun").exists)

@@ -48,17 +48,27 @@ def test_a_sweep_of_300_points_from_its_config_to_its_means(tmp_path: Path) -> N
     assert sorted(prepared(root, runs)) == SEEDS, "once for each seed"
     git(root, "fsck", "--no-dangling")
 
-    groups = gitorch_json(root, "list", "--where", "name == 'sweep'", "--group", "learningRate")["groups"]
-    assert {group["by"]["params.learningRate"]: group["metrics"]["accuracy"]["mean"] for group in groups} == {
-        rate: pytest.approx(statistics.mean(run["metrics"]["accuracy"] for run in runs if values(run)[0] == rate))
+    groups = gitorch_json(root, "list", "--where", "name == 'sweep'", "--group", "learningRate")[
+        "groups"
+    ]
+    assert {
+        group["by"]["params.learningRate"]: group["metrics"]["accuracy"]["mean"] for group in groups
+    } == {
+        rate: pytest.approx(
+            statistics.mean(run["metrics"]["accuracy"] for run in runs if values(run)[0] == rate)
+        )
         for rate in RATES
     }
-    table = gitorch(root, "list", "--where", "name == 'sweep'", "--group", "learningRate").stdout.splitlines()
+    table = gitorch(
+        root, "list", "--where", "name == 'sweep'", "--group", "learningRate"
+    ).stdout.splitlines()
     assert len(table) == 1 + len(RATES)
 
     assert ready(root) == [], "nothing is queued twice"
     write_sweep(root, [*RATES, 5.0])
-    assert {values(run) for run in ready(root)} == {(5.0, seed) for seed in SEEDS}, "only what is new"
+    assert {values(run) for run in ready(root)} == {(5.0, seed) for seed in SEEDS}, (
+        "only what is new"
+    )
     gitorch(root, "run", "-j", "2")
     new = [run for run in points(root) if values(run)[0] == 5.0]
     assert prepared(root, new) == [], "the same preparations, also in a sweep that grew"
@@ -74,7 +84,9 @@ def write_sweep(root: Path, rates: Sequence[float]) -> None:
 
 
 def ready(root: Path, *options: str) -> list[dict[str, Any]]:
-    queued: list[dict[str, Any]] = gitorch_json(root, "ready", "experiments/sweep.yaml", *options)["queued"]
+    queued: list[dict[str, Any]] = gitorch_json(root, "ready", "experiments/sweep.yaml", *options)[
+        "queued"
+    ]
     return queued
 
 
@@ -108,7 +120,9 @@ def prepared(root: Path, runs: Sequence[dict[str, Any]]) -> list[int]:
     """The seed of every attempt that was made at `prepare`."""
     seeds = []
     for run in runs:
-        record = json.loads(git(root, "show", f"gitorch/results:runs/{run['id'][:2]}/{run['id']}/record.json"))
+        record = json.loads(
+            git(root, "show", f"gitorch/results:runs/{run['id'][:2]}/{run['id']}/record.json")
+        )
         prepare, *_ = record["tasks"]
         seeds += [run["params"]["seed"]] * prepare["attempt_count"]
     return seeds

@@ -70,8 +70,13 @@ def test_twenty_times_at_a_random_moment(project: Path, tmp_path: Path) -> None:
 
         assert {run["status"] for run in gitorch_json(project, "list")["runs"]} == {"COMPLETE"}
         assert gitorch_json(project, "status")["runs"] == []
-        assert complete_at_death.items() <= complete_tasks(project).items(), "what was complete ran no more"
-        assert all(count >= before.get(name, 0) + 1 for name, count in completions(project, counters).items())
+        assert complete_at_death.items() <= complete_tasks(project).items(), (
+            "what was complete ran no more"
+        )
+        assert all(
+            count >= before.get(name, 0) + 1
+            for name, count in completions(project, counters).items()
+        )
         wait_for(lambda: not processes_of(str(project)), 10)
     assert killed_while_working >= ROUNDS / 2
     assert git(project, "fsck", "--full", "--no-dangling") == ""
@@ -89,7 +94,9 @@ def complete_tasks(root: Path) -> dict[tuple[str, str], int]:
     }
 
 
-def test_everything_of_a_worker_killed_at_once_is_swept_at_the_next_start(project: Path, tmp_path: Path) -> None:
+def test_everything_of_a_worker_killed_at_once_is_swept_at_the_next_start(
+    project: Path, tmp_path: Path
+) -> None:
     """Worker, supervisor and slots die together, so nobody ends the task: the next start does, and runs it again."""
     command = f"echo s >> {tmp_path}/begun; test -f {tmp_path}/go || exec sleep 300"
     write(project, "experiments/a.yaml", f"tasks: [{{id: t, command: '{command}'}}]\n")
@@ -102,20 +109,31 @@ def test_everything_of_a_worker_killed_at_once_is_swept_at_the_next_start(projec
         for pid in set(ours) - set(tasks):
             os.kill(pid, number)
     worker.communicate()
-    assert [pid for pid in tasks if Path(f"/proc/{pid}").exists()] == tasks, "nobody has ended it yet"
+    assert [pid for pid in tasks if Path(f"/proc/{pid}").exists()] == tasks, (
+        "nobody has ended it yet"
+    )
     (tmp_path / "go").touch()
     said = gitorch(project, "run").stderr
     assert "given back (lost: its worker died)" in said
     assert not [
-        pid for pid in tasks if Path(f"/proc/{pid}/cmdline").exists() and Path(f"/proc/{pid}/cmdline").read_bytes()
+        pid
+        for pid in tasks
+        if Path(f"/proc/{pid}/cmdline").exists() and Path(f"/proc/{pid}/cmdline").read_bytes()
     ]
     shown = gitorch_json(project, "show", "@")["run"]
     assert shown["status"] == "COMPLETE"
-    assert [attempt["outcome"]["kind"] for attempt in shown["tasks"][0]["attempts"]] == ["lost", "succeeded"]
+    assert [attempt["outcome"]["kind"] for attempt in shown["tasks"][0]["attempts"]] == [
+        "lost",
+        "succeeded",
+    ]
 
 
 def test_without_its_queue_a_repository_goes_on_where_it_was(project: Path) -> None:
-    write(project, "experiments/a.yaml", "tasks: [{id: one, command: echo 1}, {id: two, command: exit 1}]\n")
+    write(
+        project,
+        "experiments/a.yaml",
+        "tasks: [{id: one, command: echo 1}, {id: two, command: exit 1}]\n",
+    )
     write(project, "experiments/b.yaml", "tasks: [{id: one, command: echo 1}]\n")
     gitorch(project, "run", "experiments/a.yaml", code=1)
     gitorch(project, "ready", "experiments/b.yaml")
@@ -146,9 +164,15 @@ def test_two_workers_share_a_queue(project: Path, tmp_path: Path) -> None:
     assert [(tmp_path / str(number)).read_text() for number in range(12)] == ["s\n"] * 12
 
 
-def test_a_run_that_a_dead_worker_had_all_but_finished_is_collected_and_counts(project: Path, tmp_path: Path) -> None:
+def test_a_run_that_a_dead_worker_had_all_but_finished_is_collected_and_counts(
+    project: Path, tmp_path: Path
+) -> None:
     """The task had ended, and its worker died before it told anybody: who names the run anew is told how it ended."""
-    write(project, "experiments/a.yaml", f"tasks: [{{id: t, command: 'touch {tmp_path}/begun; sleep 0.2; exit 3'}}]\n")
+    write(
+        project,
+        "experiments/a.yaml",
+        f"tasks: [{{id: t, command: 'touch {tmp_path}/begun; sleep 0.2; exit 3'}}]\n",
+    )
     gitorch(project, "ready")
     worker = started(project, "run")
     wait_for((tmp_path / "begun").exists)
@@ -163,7 +187,9 @@ def test_a_run_that_a_dead_worker_had_all_but_finished_is_collected_and_counts(p
 
 
 def test_a_running_worker_takes_over_from_one_that_died(project: Path, tmp_path: Path) -> None:
-    command = f"echo s >> {tmp_path}/begun; test $(wc -l < {tmp_path}/begun) -gt 1 || exec sleep 300"
+    command = (
+        f"echo s >> {tmp_path}/begun; test $(wc -l < {tmp_path}/begun) -gt 1 || exec sleep 300"
+    )
     write(project, "experiments/a.yaml", f"tasks: [{{id: t, command: '{command}'}}]\n")
     gitorch(project, "ready")
     doomed = started(project, "run")
@@ -172,7 +198,9 @@ def test_a_running_worker_takes_over_from_one_that_died(project: Path, tmp_path:
     wait_for(lambda: len(gitorch_json(project, "status")["workers"]) == 2)
     doomed.kill()
     doomed.communicate()
-    wait_for(lambda: [run["status"] for run in gitorch_json(project, "list")["runs"]] == ["COMPLETE"])
+    wait_for(
+        lambda: [run["status"] for run in gitorch_json(project, "list")["runs"]] == ["COMPLETE"]
+    )
     other.terminate()
     _, said = other.communicate(timeout=20)
     assert "given back (lost: its worker died)" in said

@@ -45,7 +45,8 @@ def swept(project: Path) -> Path:
 
 def points(root: Path, *options: str) -> list[tuple[object, object]]:
     return [
-        (run["params"].get("lr"), run["params"].get("seed")) for run in gitorch_json(root, "list", *options)["runs"]
+        (run["params"].get("lr"), run["params"].get("seed"))
+        for run in gitorch_json(root, "list", *options)["runs"]
     ]
 
 
@@ -58,10 +59,16 @@ def column(table: str, name: str) -> list[str]:
 def test_list_selects_and_sorts(swept: Path) -> None:
     assert points(swept, "--where", "metrics.accuracy > 0.85 and params.lr == 0.1") == [(0.1, 1)]
     assert points(
-        swept, "--where", "params.optimizer.kind == 'adam' and params.seed in [1, 3]", "--sort", "lr,-seed"
+        swept,
+        "--where",
+        "params.optimizer.kind == 'adam' and params.seed in [1, 3]",
+        "--sort",
+        "lr,-seed",
     ) == [*((0.01, 3), (0.01, 1), (0.1, 3), (0.1, 1))]
     assert points(swept, "--sort", "-metrics.accuracy", "-n", "2") == [(0.01, 1), (0.01, 2)]
-    assert points(swept, "--sort", "accuracy")[-1] == ("none", None), "what has no such metric comes last"
+    assert points(swept, "--sort", "accuracy")[-1] == ("none", None), (
+        "what has no such metric comes last"
+    )
     assert points(swept, "--sort=-lr", "--sort", "seed")[0] == ("none", None), "numbers before text"
     table = gitorch(swept, "list", "--where", "status == 'COMPLETE'", "--sort", "-accuracy").stdout
     assert column(table, "accuracy") == ["0.99", "0.98", "0.97", "0.9", "0.8", "0.7"]
@@ -71,13 +78,21 @@ def test_list_selects_and_sorts(swept: Path) -> None:
 
 def test_list_says_what_is_wrong_with_an_expression(swept: Path) -> None:
     wrong = gitorch(swept, "list", "--where", "lr == 0.1", code=2).stderr
-    assert wrong == ("error: --where: there is no name 'lr'\n  lr == 0.1\n  ^^\nhint: did you mean params.lr?\n")
-    assert gitorch_json(swept, "list", "--where", "params.lr = 1", code=2)["error"]["kind"] == "usage"
+    assert wrong == (
+        "error: --where: there is no name 'lr'\n  lr == 0.1\n  ^^\nhint: did you mean params.lr?\n"
+    )
+    assert (
+        gitorch_json(swept, "list", "--where", "params.lr = 1", code=2)["error"]["kind"] == "usage"
+    )
     none = gitorch(swept, "list", "--where", "metrics.acuracy > 0")
     assert none.stdout == ""
-    assert "no run matches; no run has metrics.acuracy; did you mean metrics.accuracy?" in none.stderr
+    assert (
+        "no run matches; no run has metrics.acuracy; did you mean metrics.accuracy?" in none.stderr
+    )
     assert "exclude each other" in gitorch(swept, "list", "--json", "--csv", code=2).stdout
-    assert gitorch(swept, "list", "--sort", "sed", code=2).stderr.endswith("did you mean params.seed?\n")
+    assert gitorch(swept, "list", "--sort", "sed", code=2).stderr.endswith(
+        "did you mean params.seed?\n"
+    )
 
 
 def test_groups_over_seeds(swept: Path) -> None:
@@ -88,7 +103,14 @@ def test_groups_over_seeds(swept: Path) -> None:
         "none  0 of 1\n"
     )
     table = gitorch(
-        swept, "list", "--group", "lr", "--aggregate", "mean,std,min,max,count", "--sort", "-accuracy"
+        swept,
+        "list",
+        "--group",
+        "lr",
+        "--aggregate",
+        "mean,std,min,max,count",
+        "--sort",
+        "-accuracy",
     ).stdout
     assert column(table, "lr") == ["0.01", "0.1", "none"]
     assert column(table, "accuracy std") == ["0.01", "0.1", ""]
@@ -100,10 +122,15 @@ def test_groups_over_seeds(swept: Path) -> None:
         {"params.lr": 0.1, "name": "sweep"},
     ]
     assert document["groups"][1]["metrics"]["accuracy"] == {"mean": pytest.approx(0.8), "count": 3}
-    rows = list(csv.DictReader(gitorch(swept, "list", "--group", "lr", "--csv").stdout.splitlines()))
+    rows = list(
+        csv.DictReader(gitorch(swept, "list", "--group", "lr", "--csv").stdout.splitlines())
+    )
     assert [row["count"] for row in rows] == ["3", "3", "0"]
     assert float(rows[1]["metrics.accuracy.mean"]) == pytest.approx(0.8)
-    assert "no aggregate 'median'" in gitorch(swept, "list", "--group", "lr", "--aggregate", "median", code=2).stderr
+    assert (
+        "no aggregate 'median'"
+        in gitorch(swept, "list", "--group", "lr", "--aggregate", "median", code=2).stderr
+    )
     assert "is of groups" in gitorch(swept, "list", "--aggregate", "mean", code=2).stderr
 
 
@@ -113,7 +140,10 @@ def test_verbs_select_by_an_expression(swept: Path) -> None:
     gitorch(swept, "set", "--priority", "3", "--where", "status == 'HOLD'")
     assert gitorch_json(swept, "show", "later")["run"]["priority"] == 3
     assert (
-        gitorch_json(swept, "release", "--where", "status == 'HOLD'", "--name", "l*")["changed"][0]["to"] == "WAITING"
+        gitorch_json(swept, "release", "--where", "status == 'HOLD'", "--name", "l*")["changed"][0][
+            "to"
+        ]
+        == "WAITING"
     )
     assert "not both" in gitorch(swept, "hold", "later", "--where", "true", code=2).stderr
     assert "which runs?" in gitorch(swept, "rerun", code=2).stderr
@@ -122,7 +152,8 @@ def test_verbs_select_by_an_expression(swept: Path) -> None:
     compared = gitorch_json(swept, "compare", "--where", "params.seed == 1")
     assert compared["config"]["changed"] == {"lr": [0.1, 0.01]}, "the oldest first"
     assert (
-        "two runs or more, and 1 matches" in gitorch(swept, "compare", "--where", "params.lr == 'none'", code=2).stderr
+        "two runs or more, and 1 matches"
+        in gitorch(swept, "compare", "--where", "params.lr == 'none'", code=2).stderr
     )
     again = gitorch_json(swept, "rerun", "--queue", "--where", "params.seed == 1")
     assert [points(swept, "--where", f"id == '{run['rerun_of']}'") for run in again["runs"]] == [
@@ -156,7 +187,9 @@ def test_names_and_ids_are_completed(swept: Path) -> None:
 def completed(root: Path, words: str) -> list[str]:
     environment = {"_GITORCH_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": "2"}
     program = [str(Path(sys.executable).with_name("gitorch"))]
-    result = subprocess.run(program, cwd=root, env={**os.environ, **environment}, capture_output=True, text=True)
+    result = subprocess.run(
+        program, cwd=root, env={**os.environ, **environment}, capture_output=True, text=True
+    )
     assert result.stderr == ""
     return result.stdout.split()
 
@@ -165,7 +198,11 @@ def test_in_a_terminal_a_list_goes_through_the_pager(swept: Path) -> None:
     ours, theirs = pty.openpty()
     environment = {**os.environ, "GIT_PAGER": "sed 's/^/paged: /'", "NO_COLOR": "1"}
     with subprocess.Popen(
-        [sys.executable, "-m", "gitorch", "list"], cwd=swept, stdout=theirs, env=environment, stdin=subprocess.DEVNULL
+        [sys.executable, "-m", "gitorch", "list"],
+        cwd=swept,
+        stdout=theirs,
+        env=environment,
+        stdin=subprocess.DEVNULL,
     ):
         os.close(theirs)
         said = b""

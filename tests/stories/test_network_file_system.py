@@ -25,7 +25,9 @@ def gitorch_on(kind: str, root: Path, *arguments: str) -> subprocess.CompletedPr
     )
     program = [sys.executable, "-m", "gitorch", *arguments]
     command = ["unshare", "--mount", "sh", "-c", COVERED, str(table), *program]
-    return subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        command, cwd=root, capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 def test_the_queue_is_refused_there_and_can_be_moved(project: Path) -> None:
@@ -34,7 +36,9 @@ def test_the_queue_is_refused_there_and_can_be_moved(project: Path) -> None:
     assert refused.returncode == 4, refused.stderr
     assert "network file system (nfs4)" in refused.stderr
     assert "git config gitorch.stateDir ~/.local/state/gitorch" in refused.stderr
-    assert git(project, "branch", "--list", "gitorch/results") == "", "nothing was recorded that cannot be queued"
+    assert git(project, "branch", "--list", "gitorch/results") == "", (
+        "nothing was recorded that cannot be queued"
+    )
     git(project, "config", "gitorch.stateDir", str(project.parent / "state"))
     for command in ("ready", "run"):
         done = gitorch_on("nfs4", project, command)

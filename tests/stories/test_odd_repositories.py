@@ -47,9 +47,9 @@ def ran(root: Path, *arguments: str | Path, env: dict[str, str] | None = None) -
         gitorch(root, "run", *(arguments or ["experiments"]), env=env)
     record = gitorch_json(root, "show", "@")["run"]
     assert record["status"] == "COMPLETE"
-    assert [attempt["modified"] for task in record["tasks"] for attempt in task["attempts"]] == [[]] * len(
-        record["tasks"]
-    )
+    assert [attempt["modified"] for task in record["tasks"] for attempt in task["attempts"]] == [
+        []
+    ] * len(record["tasks"])
     return gitorch(root, "logs", "@", env=env).stdout
 
 
@@ -69,10 +69,14 @@ def test_files_of_git_lfs_are_there_as_files(project: Path) -> None:
     git(project, "lfs", "fsck")
 
 
-def test_large_files_that_cannot_be_had_are_told_before_anything_is_queued(project: Path, tmp_path: Path) -> None:
+def test_large_files_that_cannot_be_had_are_told_before_anything_is_queued(
+    project: Path, tmp_path: Path
+) -> None:
     git(project, "lfs", "install", "--local")
     git(project, "lfs", "track", "*.bin")
-    commit_files(project, {"data.bin": b"x" * 2000, "experiments/a.yaml": config_of("cat data.bin")})
+    commit_files(
+        project, {"data.bin": b"x" * 2000, "experiments/a.yaml": config_of("cat data.bin")}
+    )
     clone = tmp_path / "clone"
     git(tmp_path, "clone", "-q", str(project), str(clone))
     git(clone, "lfs", "install", "--local")
@@ -82,7 +86,11 @@ def test_large_files_that_cannot_be_had_are_told_before_anything_is_queued(proje
     assert said.returncode not in (0, 70)
     assert "data.bin" in said.stderr
     assert gitorch_json(clone, "list")["runs"] == []
-    assert {path.name for path in (tmp_path / "clone.gitorch").iterdir()} <= {"trash", "templates", "scratch"}
+    assert {path.name for path in (tmp_path / "clone.gitorch").iterdir()} <= {
+        "trash",
+        "templates",
+        "scratch",
+    }
     assert git(clone, "worktree", "list").count("\n") == 0
 
 
@@ -112,7 +120,9 @@ def test_submodules_are_filled_without_their_origin(project: Path, tmp_path: Pat
     assert "vendored lib" in gitorch(project, "ready", "--again", "--snapshot", code=4).stderr
 
 
-def test_a_submodule_that_cannot_be_had_is_told_before_anything_is_queued(project: Path, tmp_path: Path) -> None:
+def test_a_submodule_that_cannot_be_had_is_told_before_anything_is_queued(
+    project: Path, tmp_path: Path
+) -> None:
     library = tmp_path / "library"
     library.mkdir()
     git(library, "init", "-q")
@@ -137,7 +147,11 @@ def test_filters_are_applied_both_ways(project: Path) -> None:
     commit_files(project, {".gitattributes": "*.secret filter=rot\n*.txt text eol=crlf\n"})
     commit_files(
         project,
-        {"a.secret": "hello\n", "b.txt": "line\r\n", "experiments/a.yaml": config_of("cat a.secret b.txt")},
+        {
+            "a.secret": "hello\n",
+            "b.txt": "line\r\n",
+            "experiments/a.yaml": config_of("cat a.secret b.txt"),
+        },
     )
     assert git(project, "show", "HEAD:a.secret") == "uryyb"
     assert ran(project) == "hello\nline\n"  # the log's own line ends are made plain
@@ -185,9 +199,14 @@ def test_names_with_blanks_line_breaks_and_other_scripts(tmp_path: Path) -> None
     assert "  zwei\\nZeilen " in gitorch(root, "show", "zwei Zeilen", env={"LC_ALL": "C"}).stdout
     kept = {output["path"] for output in record["outputs"]}
     assert {*odd, os.fsdecode(b"\xff.bin"), ".gitignore", "sub/.git/config", "sub/%41"} <= kept
-    assert [output["stored"] for output in record["outputs"] if output["path"].startswith("big")] == ["lfs"]
+    assert [
+        output["stored"] for output in record["outputs"] if output["path"].startswith("big")
+    ] == ["lfs"]
     log = subprocess.run(
-        [sys.executable, "-m", "gitorch", "logs", "zwei Zeilen"], cwd=root, capture_output=True, check=True
+        [sys.executable, "-m", "gitorch", "logs", "zwei Zeilen"],
+        cwd=root,
+        capture_output=True,
+        check=True,
     ).stdout
     assert log == b"caf\xe9 \xff\n"
 
@@ -217,7 +236,9 @@ def test_a_config_that_cannot_name_its_run_says_so(project: Path) -> None:
 
 
 def test_from_a_subdirectory(project: Path) -> None:
-    commit_files(project, {"data.txt": "at the root\n", "experiments/a.yaml": config_of("cat data.txt")})
+    commit_files(
+        project, {"data.txt": "at the root\n", "experiments/a.yaml": config_of("cat data.txt")}
+    )
     write(project, "deep/er/mine.yaml", config_of("echo mine"))
     below = project / "deep/er"
     assert ran(below, "mine.yaml") == "mine\n"
@@ -250,8 +271,12 @@ def test_from_a_linked_worktree_with_a_detached_head(project: Path, tmp_path: Pa
     assert gitorch(project, "logs", again).stdout == "linked\nlinked\n"
 
 
-def test_a_bare_repository_with_worktrees_and_a_clone_that_fetches_blobs_late(project: Path, tmp_path: Path) -> None:
-    commit_files(project, {"data.txt": "fetched\n", "experiments/a.yaml": config_of("cat data.txt")})
+def test_a_bare_repository_with_worktrees_and_a_clone_that_fetches_blobs_late(
+    project: Path, tmp_path: Path
+) -> None:
+    commit_files(
+        project, {"data.txt": "fetched\n", "experiments/a.yaml": config_of("cat data.txt")}
+    )
     git(project, "config", "uploadpack.allowFilter", "true")
     git(project, "config", "uploadpack.allowAnySHA1InWant", "true")
     git(tmp_path, "clone", "-q", "--bare", "--filter=blob:none", f"file://{project}", "bare.git")
@@ -262,12 +287,19 @@ def test_a_bare_repository_with_worktrees_and_a_clone_that_fetches_blobs_late(pr
         gitorch(tmp_path / "work", "ready", "--snapshot")
         gitorch(tmp_path / "work", "run")
     assert gitorch(tmp_path / "work", "logs", "@").stdout == "edited\n"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["bare.git", "bare.git.gitorch", "project", "work"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "bare.git",
+        "bare.git.gitorch",
+        "project",
+        "work",
+    ]
 
 
 def test_from_inside_a_hook(project: Path) -> None:
     """git tells a hook's children of its repository and index; neither gitorch nor what it runs may follow that."""
-    command = "env | grep -c ^GIT_ | grep -vx 0; git rev-parse HEAD; git status --porcelain; git ls-files"
+    command = (
+        "env | grep -c ^GIT_ | grep -vx 0; git rev-parse HEAD; git status --porcelain; git ls-files"
+    )
     commit_files(project, {"experiments/a.yaml": config_of(command)})
     program = f"{shlex.quote(sys.executable)} -m gitorch"
     hook = write(
@@ -325,15 +357,27 @@ def test_a_linked_directory_is_the_users_own(project: Path) -> None:
     write(project, "data/in put.txt", "not in git\n")
     write(project, "cache/deep/x", "deep\n")
     command = "cat 'data/in put.txt' cache/deep/x; git status --porcelain"
-    write(project, "experiments/a.yaml", f"gitorch: {{link: [data, cache/deep]}}\n{config_of(command)}")
+    write(
+        project,
+        "experiments/a.yaml",
+        f"gitorch: {{link: [data, cache/deep]}}\n{config_of(command)}",
+    )
     assert ran(project) == "not in git\ndeep\n"
     assert (project / "data/in put.txt").read_text() == "not in git\n"
     for name, link in {"missing": "dta", "tracked": "cache"}.items():
-        write(project, f"experiments/{name}.yaml", f"gitorch: {{link: [{link}]}}\n{config_of(command)}")
+        write(
+            project,
+            f"experiments/{name}.yaml",
+            f"gitorch: {{link: [{link}]}}\n{config_of(command)}",
+        )
     commit_files(project, {"cache/tracked": "x", "experiments/fine.yaml": config_of("echo fine")})
     found = gitorch_json(project, "ready", code=1)
-    assert sorted(run["name"] for run in found["queued"]) == ["a", "fine"], "one config's problem is no other's"
-    assert [(problem["file"], problem["line"], problem["column"]) for problem in found["problems"]] == [
+    assert sorted(run["name"] for run in found["queued"]) == ["a", "fine"], (
+        "one config's problem is no other's"
+    )
+    assert [
+        (problem["file"], problem["line"], problem["column"]) for problem in found["problems"]
+    ] == [
         ("experiments/missing.yaml", 1, 18),
         ("experiments/tracked.yaml", 1, 18),
     ]
@@ -366,7 +410,10 @@ def moved_on(root: Path, attempts: Sequence[int] = (1, 2, 1)) -> None:
     gitorch(root, "run")
     record = gitorch_json(root, "show", "three")["run"]
     assert record["status"] == "COMPLETE"
-    assert [output["path"] for output in record["outputs"]] == ["made.txt", "worktree/figures/a.svg"]
+    assert [output["path"] for output in record["outputs"]] == [
+        "made.txt",
+        "worktree/figures/a.svg",
+    ]
     assert [task["attempt_count"] for task in record["tasks"]] == [*attempts]
     assert gitorch(root, "logs", "three", "--task", "last").stdout == "made\n"
     assert git(root, "fsck", "--full") == ""
@@ -376,7 +423,9 @@ def moved_on(root: Path, attempts: Sequence[int] = (1, 2, 1)) -> None:
 @pytest.mark.parametrize("with_workspace", [True, False])
 def test_a_moved_repository_goes_on(project: Path, tmp_path: Path, with_workspace: bool) -> None:
     config = THREE.replace("test -f GO", f"test -f {tmp_path}/go")
-    commit_files(project, {".gitignore": ".venv\n", "Tasks.py": WHICH, "experiments/three.yaml": config})
+    commit_files(
+        project, {".gitignore": ".venv\n", "Tasks.py": WHICH, "experiments/three.yaml": config}
+    )
     write(project, "experiments/waits.yaml", config_of("cat README.md"))
     interpreter = project / ".venv/bin/python"
     interpreter.parent.mkdir(parents=True)
@@ -400,7 +449,9 @@ def test_an_interpreter_that_is_gone_fails_its_own_run_alone(project: Path) -> N
     interpreter = project / "venv/bin/python"
     interpreter.parent.mkdir(parents=True)
     interpreter.symlink_to(sys.executable)
-    write(project, "experiments/a.yaml", "gitorch: {python: venv}\ntasks: [{id: t, method: Which}]\n")
+    write(
+        project, "experiments/a.yaml", "gitorch: {python: venv}\ntasks: [{id: t, method: Which}]\n"
+    )
     write(project, "experiments/b.yaml", config_of("echo fine"))
     gitorch(project, "ready")
     interpreter.unlink()
@@ -415,10 +466,14 @@ def test_an_interpreter_that_is_gone_fails_its_own_run_alone(project: Path) -> N
     assert gitorch(project, "logs", "a").stdout == f"{interpreter}\n"
 
 
-def test_a_workspace_that_was_deleted_takes_no_result_with_it(project: Path, tmp_path: Path) -> None:
+def test_a_workspace_that_was_deleted_takes_no_result_with_it(
+    project: Path, tmp_path: Path
+) -> None:
     commit_files(project, {".gitignore": "data\n"})
     write(project, "data/x", "linked")
-    config = THREE.replace("test -f GO", f"test -f {tmp_path}/go").replace("outputs:", "link: [data], outputs:")
+    config = THREE.replace("test -f GO", f"test -f {tmp_path}/go").replace(
+        "outputs:", "link: [data], outputs:"
+    )
     write(project, "experiments/three.yaml", config)
     gitorch(project, "run", "experiments", code=1)
     before = gitorch_json(project, "show", "three")["run"]["outputs"]
@@ -459,7 +514,10 @@ def test_a_copied_repository_takes_nothing_from_the_original(project: Path, tmp_
 
 
 def test_a_deleted_results_branch_comes_back(project: Path) -> None:
-    commit_files(project, {"experiments/a.yaml": config_of("echo one"), "experiments/b.yaml": config_of("echo two")})
+    commit_files(
+        project,
+        {"experiments/a.yaml": config_of("echo one"), "experiments/b.yaml": config_of("echo two")},
+    )
     gitorch(project, "run", "experiments/a.yaml")
     tip = git(project, "rev-parse", "gitorch/results")
     git(project, "branch", "-qD", "gitorch/results")
@@ -472,7 +530,10 @@ def test_a_deleted_results_branch_comes_back(project: Path) -> None:
 
 
 def test_a_user_who_has_the_results_branch_checked_out(project: Path, tmp_path: Path) -> None:
-    commit_files(project, {"experiments/a.yaml": config_of("echo one"), "experiments/b.yaml": config_of("echo two")})
+    commit_files(
+        project,
+        {"experiments/a.yaml": config_of("echo one"), "experiments/b.yaml": config_of("echo two")},
+    )
     gitorch(project, "run", "experiments/a.yaml")
     results = tmp_path / "results"
     git(project, "worktree", "add", "-q", str(results), "gitorch/results")

@@ -31,7 +31,11 @@ def origin(project: Path) -> Path:
     commit_files(project, {"Tasks.py": TASKS})
     for name, rate in (("slow", 3), ("fast", 5)):
         commit_files(project, {"notes.txt": f"{name}\n"}, f"notes on {name}")
-        write(project, f"experiments/{name}.yaml", f"rate: {rate}\ntasks: [{{id: train, method: Train}}]\n")
+        write(
+            project,
+            f"experiments/{name}.yaml",
+            f"rate: {rate}\ntasks: [{{id: train, method: Train}}]\n",
+        )
         gitorch(project, "run", f"experiments/{name}.yaml")
     return project
 
@@ -61,15 +65,30 @@ def test_results_read_well_with_plain_git(origin: Path) -> None:
     assert git(origin, "show", f"gitorch/results:{fast}/tasks/train/1/log.txt") == "epoch 1\nrate 5"
     assert git(origin, "show", f"gitorch/results:{fast}/outputs/model.txt") == "weights of rate 5"
     assert git(origin, "show", "gitorch/results:README.md").startswith("# Results of experiments")
-    assert json.loads(git(origin, "show", f"gitorch/results:{fast}/record.json"))["metrics"] == {"accuracy": 0.5}
+    assert json.loads(git(origin, "show", f"gitorch/results:{fast}/record.json"))["metrics"] == {
+        "accuracy": 0.5
+    }
 
-    difference = git(origin, "diff", f"gitorch/results:{slow}", f"gitorch/results:{fast}").splitlines()
-    for line in ("-rate: 3", "+rate: 5", "-rate 3", "+rate 5", "-weights of rate 3", "+weights of rate 5"):
+    difference = git(
+        origin, "diff", f"gitorch/results:{slow}", f"gitorch/results:{fast}"
+    ).splitlines()
+    for line in (
+        "-rate: 3",
+        "+rate: 5",
+        "-rate 3",
+        "+rate 5",
+        "-weights of rate 3",
+        "+weights of rate 5",
+    ):
         assert line in difference
     changed = [line.strip() for line in difference if line.startswith(("-", "+"))]
-    assert any(line.startswith("+") and '"accuracy": 0.5' in line for line in changed), "one key a line"
+    assert any(line.startswith("+") and '"accuracy": 0.5' in line for line in changed), (
+        "one key a line"
+    )
     assert max(map(len, difference)) < 200, "no line that nobody can read"
-    names = git(origin, "diff", "--name-only", f"gitorch/results:{slow}", f"gitorch/results:{fast}").splitlines()
+    names = git(
+        origin, "diff", "--name-only", f"gitorch/results:{slow}", f"gitorch/results:{fast}"
+    ).splitlines()
     assert names == [
         "config.yaml",
         "outputs/large.bin",
@@ -78,7 +97,9 @@ def test_results_read_well_with_plain_git(origin: Path) -> None:
         "tasks/train/1/attempt.json",
         "tasks/train/1/log.txt",
     ]
-    assert git(origin, "merge-base", "main", "gitorch/results", check=False) == "", "no history shared with the code"
+    assert git(origin, "merge-base", "main", "gitorch/results", check=False) == "", (
+        "no history shared with the code"
+    )
     assert git(origin, "fsck", "--full", "--strict") == ""
 
 
@@ -116,12 +137,17 @@ def test_a_clone_looks_back_without_having_run_anything(origin: Path, tmp_path: 
     assert "belongs to another clone" in gitorch(clone, "retry", "fast", code=4).stderr
 
     again = gitorch(clone, "rerun", "slow").stdout.strip()
-    assert [run["id"] for run in gitorch_json(clone, "list")["runs"]] == [again, *(run["id"] for run in listed["runs"])]
+    assert [run["id"] for run in gitorch_json(clone, "list")["runs"]] == [
+        again,
+        *(run["id"] for run in listed["runs"]),
+    ]
     git(origin, "fetch", "-q", str(clone), "gitorch/results:gitorch/results")
     assert gitorch(origin, "logs", again).stdout == "epoch 1\nrate 3\n"
 
 
-def test_a_clone_that_lacks_a_runs_commit_still_tells_the_rest(origin: Path, tmp_path: Path) -> None:
+def test_a_clone_that_lacks_a_runs_commit_still_tells_the_rest(
+    origin: Path, tmp_path: Path
+) -> None:
     """A snapshot is on no branch, and pins are not fetched by a plain clone."""
     write(origin, "notes.txt", "not committed\n")
     gitorch(origin, "ready", "--snapshot", "--again")
@@ -133,7 +159,12 @@ def test_a_clone_that_lacks_a_runs_commit_still_tells_the_rest(origin: Path, tmp
     assert compared["code"]["same"] is False
     told = gitorch(clone, "compare", "@~3", "@").stdout
     assert "not in this clone" in told
-    for verb in (["compare", "@~3", "@", "--code"], ["checkout-run", "@"], ["rerun", "@"], ["revert", "@"]):
+    for verb in (
+        ["compare", "@~3", "@", "--code"],
+        ["checkout-run", "@"],
+        ["rerun", "@"],
+        ["revert", "@"],
+    ):
         said = gitorch(clone, *verb, code=3).stderr
         assert "hint: " in said
         assert "refs/gitorch/pins" in said

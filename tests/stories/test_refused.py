@@ -27,7 +27,9 @@ def test_not_a_repository(tmp_path: Path) -> None:
     assert "not in a git repository" in message
     assert "git init" in hint
     told = gitorch(tmp_path, "list", code=3)
-    assert (told.stdout, told.stderr) == ("", f"error: {message}\nhint: {hint}\n"), "the same for people"
+    assert (told.stdout, told.stderr) == ("", f"error: {message}\nhint: {hint}\n"), (
+        "the same for people"
+    )
 
 
 def test_no_commit_yet(tmp_path: Path) -> None:
@@ -54,7 +56,9 @@ def test_objects_named_by_sha_256(tmp_path: Path) -> None:
 @pytest.mark.parametrize("made_by_git", [True, False])
 def test_references_in_a_reftable(tmp_path: Path, made_by_git: bool) -> None:
     if made_by_git:
-        if "reftable" not in git(tmp_path, "init", "-q", "-h", check=False) + git(tmp_path, "version"):
+        if "reftable" not in git(tmp_path, "init", "-q", "-h", check=False) + git(
+            tmp_path, "version"
+        ):
             git(tmp_path, "init", "-q", "--ref-format=reftable", check=False)
         if not (tmp_path / ".git/reftable").is_dir():
             pytest.skip("this git cannot make one")

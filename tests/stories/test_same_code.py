@@ -7,7 +7,9 @@ from typing import Any
 
 from tests.conftest import commit_files, gitorch, gitorch_json, write
 
-TASKS = "class Train:\n    def __init__(self, config): pass\n    def run(self): return {'version': 1}\n"
+TASKS = (
+    "class Train:\n    def __init__(self, config): pass\n    def run(self): return {'version': 1}\n"
+)
 CONFIG = """
     seeds: [1]
     gitorch: {code: [Tasks.py, "lib/**/*.py"]}
@@ -44,10 +46,18 @@ def test_only_a_change_of_the_named_code_makes_another_run(project: Path) -> Non
 
 def test_a_glob_that_names_nothing_is_an_error_at_its_place(project: Path) -> None:
     commit_files(project, {"Tasks.py": TASKS, "source/model.py": "", "source/train.py": ""})
-    write(project, "experiments/e.yaml", CONFIG.replace('"lib/**/*.py"', "source/modle.py, sourc/*.py, data/x"))
+    write(
+        project,
+        "experiments/e.yaml",
+        CONFIG.replace('"lib/**/*.py"', "source/modle.py, sourc/*.py, data/x"),
+    )
     for verb in ("check", "ready"):
         problems = gitorch_json(project, verb, code=1)["problems"]
-        assert [(problem["line"], problem["column"]) for problem in problems] == [(2, 28), (2, 45), (2, 57)]
+        assert [(problem["line"], problem["column"]) for problem in problems] == [
+            (2, 28),
+            (2, 45),
+            (2, 57),
+        ]
         assert [problem["hint"] for problem in problems] == [
             "did you mean 'source/model.py'?",
             "did you mean 'source/*.py'?",

@@ -18,7 +18,11 @@ def test_the_higher_priority_first_then_first_in_first_out(project: Path, tmp_pa
 
 
 def test_a_task_that_takes_too_long_is_ended(project: Path) -> None:
-    write(project, "experiments/a.yaml", "tasks: [{id: t, command: sleep 60, gitorch: {timeout: 0.3s}}]\n")
+    write(
+        project,
+        "experiments/a.yaml",
+        "tasks: [{id: t, command: sleep 60, gitorch: {timeout: 0.3s}}]\n",
+    )
     begun = time.monotonic()
     said = gitorch(project, "run", "experiments", code=1).stderr
     assert time.monotonic() - begun < 20
@@ -27,17 +31,29 @@ def test_a_task_that_takes_too_long_is_ended(project: Path) -> None:
     assert attempt["outcome"]["kind"] == "timeout"
 
 
-def test_retries_are_made_by_themselves_and_all_attempts_kept(project: Path, tmp_path: Path) -> None:
+def test_retries_are_made_by_themselves_and_all_attempts_kept(
+    project: Path, tmp_path: Path
+) -> None:
     command = f"echo x >> {tmp_path}/tries; test $(wc -l < {tmp_path}/tries) -ge 3"
     retries = "{max: 2, backoff: 0.2s}"
-    write(project, "experiments/a.yaml", f"tasks: [{{id: t, command: '{command}', gitorch: {{retries: {retries}}}}}]\n")
+    write(
+        project,
+        "experiments/a.yaml",
+        f"tasks: [{{id: t, command: '{command}', gitorch: {{retries: {retries}}}}}]\n",
+    )
     gitorch(project, "run", "experiments")
     attempts = gitorch_json(project, "show", "@")["run"]["tasks"][0]["attempts"]
-    assert [attempt["outcome"]["kind"] for attempt in attempts] == ["exit-code", "exit-code", "succeeded"]
+    assert [attempt["outcome"]["kind"] for attempt in attempts] == [
+        "exit-code",
+        "exit-code",
+        "succeeded",
+    ]
 
 
 def test_retries_come_to_an_end(project: Path) -> None:
-    write(project, "experiments/a.yaml", "tasks: [{id: t, command: exit 1, gitorch: {retries: 1}}]\n")
+    write(
+        project, "experiments/a.yaml", "tasks: [{id: t, command: exit 1, gitorch: {retries: 1}}]\n"
+    )
     gitorch(project, "run", "experiments", code=1)
     shown = gitorch_json(project, "show", "@")["run"]
     assert (shown["status"], shown["tasks"][0]["attempt_count"]) == ("ERROR", 2)
@@ -45,7 +61,11 @@ def test_retries_come_to_an_end(project: Path) -> None:
 
 def test_after_so_many_failures_nothing_more_is_begun(project: Path) -> None:
     for number in range(4):
-        write(project, f"experiments/r{number}.yaml", f"n: {number}\ntasks: [{{id: t, command: exit 1}}]\n")
+        write(
+            project,
+            f"experiments/r{number}.yaml",
+            f"n: {number}\ntasks: [{{id: t, command: exit 1}}]\n",
+        )
     gitorch(project, "ready")
     gitorch(project, "run", "--stop-after", "2", code=1)
     statuses = sorted(run["status"] for run in gitorch_json(project, "list")["runs"])
@@ -57,7 +77,9 @@ def test_a_watching_worker_waits_for_more(project: Path) -> None:
     wait_for(lambda: gitorch_json(project, "status")["workers"])
     write(project, "experiments/a.yaml", "tasks: [{id: t, command: echo late}]\n")
     gitorch(project, "ready")
-    wait_for(lambda: [run["status"] for run in gitorch_json(project, "list")["runs"]] == ["COMPLETE"])
+    wait_for(
+        lambda: [run["status"] for run in gitorch_json(project, "list")["runs"]] == ["COMPLETE"]
+    )
     assert worker.poll() is None
     worker.terminate()
     worker.communicate(timeout=20)
@@ -94,7 +116,11 @@ def test_gpus_are_handed_out_by_index(project: Path) -> None:
 
 def test_what_can_never_fit_is_refused(project: Path) -> None:
     git(project, "config", "gitorch.gpus", "1")
-    write(project, "experiments/a.yaml", "tasks: [{id: t, command: 'true', gitorch: {resources: {gpus: 2}}}]\n")
+    write(
+        project,
+        "experiments/a.yaml",
+        "tasks: [{id: t, command: 'true', gitorch: {resources: {gpus: 2}}}]\n",
+    )
     said = gitorch(project, "ready", code=1).stderr
     assert "wants 2 gpus, and this machine has 1" in said
     assert gitorch_json(project, "list")["runs"] == []

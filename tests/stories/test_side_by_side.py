@@ -18,7 +18,9 @@ def shown(project: Path) -> Any:
 
 
 @pytest.mark.parametrize("at", [(), ("--at", "HEAD")])
-def test_all_of_them_begin_with_the_files_of_the_commit(project: Path, tmp_path: Path, at: tuple[str, ...]) -> None:
+def test_all_of_them_begin_with_the_files_of_the_commit(
+    project: Path, tmp_path: Path, at: tuple[str, ...]
+) -> None:
     """What the first attempts did to tracked files is undone before any of the second begins, not meanwhile."""
     command = f"cat version >> {tmp_path}/$GITORCH_TASK_ID; test $GITORCH_ATTEMPT = 2 || (echo dirt >> version; exit 1)"
     git(project, "config", "filter.slow.smudge", "sleep 0.3; cat")  # it takes a while to undo
@@ -58,7 +60,9 @@ def diamond(project: Path, tmp_path: Path) -> Path:
 
 
 def attempts(place: Path) -> dict[str, list[str]]:
-    return {path.name: path.read_text().split() for path in sorted(place.iterdir()) if path.is_file()}
+    return {
+        path.name: path.read_text().split() for path in sorted(place.iterdir()) if path.is_file()
+    }
 
 
 def statuses(project: Path) -> list[str]:
@@ -71,7 +75,9 @@ def mend(place: Path, *tasks: str) -> None:
         (place / "mended" / task).touch()
 
 
-def test_when_one_fails_the_other_goes_on_to_its_end(project: Path, tmp_path: Path, diamond: Path) -> None:
+def test_when_one_fails_the_other_goes_on_to_its_end(
+    project: Path, tmp_path: Path, diamond: Path
+) -> None:
     go = tmp_path / "go"
     config = (project / "experiments/a.yaml").read_text()
     waiting = f"while test ! -f {go}; do sleep 0.05; done; "
@@ -86,7 +92,10 @@ def test_when_one_fails_the_other_goes_on_to_its_end(project: Path, tmp_path: Pa
     wait_for(lambda: statuses(project)[1] == "ERROR")
     assert statuses(project) == ["RUNNING", "ERROR", "RUNNING", "WAITING"]
     assert "RUNNING, and retry is for ERROR" in gitorch(project, "retry", "@", code=4).stderr
-    assert "RUNNING, and retry is for ERROR" in gitorch(project, "retry", "@", "--from", "left", code=4).stderr
+    assert (
+        "RUNNING, and retry is for ERROR"
+        in gitorch(project, "retry", "@", "--from", "left", code=4).stderr
+    )
     go.touch()
     worker.communicate(timeout=30)
     assert worker.returncode == 1

@@ -46,7 +46,9 @@ SIX = [f"lr={lr} seed={seed}" for lr in (0.5, 2) for seed in (1, 2, 3)]
 def test_a_sweep_from_ready_to_list(swept: Path) -> None:
     ready = gitorch(swept, "ready")
     assert ready.stderr.splitlines()[0] == "Expanded 1 config to 6 runs (lr x seed)"
-    assert [line.split("  ")[1].removeprefix("penguins ") for line in ready.stdout.splitlines()] == SIX
+    assert [
+        line.split("  ")[1].removeprefix("penguins ") for line in ready.stdout.splitlines()
+    ] == SIX
     assert labels(swept, "WAITING") == SIX
     gitorch(swept, "run", "-j", "2")
     runs = gitorch_json(swept, "list")["runs"]
@@ -72,7 +74,10 @@ def test_an_extended_sweep_queues_only_what_is_new(swept: Path) -> None:
     made = gitorch_json(swept, "ready")
     assert made["queued"] == []
     assert len(made["skipped"]) == 12
-    assert "Skipped 12 runs that are there already (6 COMPLETE, 6 WAITING)" in gitorch(swept, "ready").stderr
+    assert (
+        "Skipped 12 runs that are there already (6 COMPLETE, 6 WAITING)"
+        in gitorch(swept, "ready").stderr
+    )
 
 
 def test_an_old_sweep_is_extended_at_its_own_pin(swept: Path) -> None:
@@ -81,7 +86,10 @@ def test_an_old_sweep_is_extended_at_its_own_pin(swept: Path) -> None:
     commit_files(swept, {"Tasks.py": TASKS + "# other code\n"})
     write(swept, "experiments/penguins.yaml", SWEEP.replace("[1, 2, 3]", "[1, 2, 3, 4]"))
     made = gitorch_json(swept, "ready", "--at", old)
-    assert [run["label"] for run in made["queued"]] == ["penguins lr=0.5 seed=4", "penguins lr=2 seed=4"]
+    assert [run["label"] for run in made["queued"]] == [
+        "penguins lr=0.5 seed=4",
+        "penguins lr=2 seed=4",
+    ]
     assert gitorch_json(swept, "show", "@")["run"]["pin"]["commit"] == old
     assert len(gitorch_json(swept, "ready", "--dry-run")["queued"]) == 8
 
@@ -93,7 +101,9 @@ def test_what_validate_says_of_many_points_is_said_once(swept: Path) -> None:
     assert checked.stdout.count("error:") == 3
     write(swept, "experiments/penguins.yaml", SWEEP.replace("method: Train", "method: Trian"))
     problems = gitorch_json(swept, "ready", code=1)["problems"]
-    assert [problem["message"] for problem in problems] == ["there is no class 'Trian' in Tasks.py (in all 6 runs)"]
+    assert [problem["message"] for problem in problems] == [
+        "there is no class 'Trian' in Tasks.py (in all 6 runs)"
+    ]
 
 
 def test_the_limit_is_raised_by_the_command_it_names(swept: Path) -> None:
@@ -123,17 +133,26 @@ def test_parameters_are_set_on_the_command_line(swept: Path) -> None:
     options = ("-S", "seed=5", "-S", "tasks.train.epochs=1,2", "-S", "note=a b")
     made = gitorch_json(swept, "ready", *options)["queued"]
     of = [run["label"].removeprefix("penguins ") for run in made]
-    assert of == [f"lr={lr} seed=5 tasks.train.epochs={epochs}" for lr in (0.5, 2) for epochs in (1, 2)]
+    assert of == [
+        f"lr={lr} seed=5 tasks.train.epochs={epochs}" for lr in (0.5, 2) for epochs in (1, 2)
+    ]
     shown = gitorch_json(swept, "show", "penguins lr=2 seed=5 tasks.train.epochs=1")["run"]
     assert shown["params"] == {"lr": 2, "seed": 5, "note": "a b"}
     assert shown["overrides"] == ["seed=5", "tasks.train.epochs=1,2", "note=a b"]
-    assert "changed by  -S seed=5 -S tasks.train.epochs=1,2 -S 'note=a b'" in gitorch(swept, "show", "@").stdout
+    assert (
+        "changed by  -S seed=5 -S tasks.train.epochs=1,2 -S 'note=a b'"
+        in gitorch(swept, "show", "@").stdout
+    )
     assert len(gitorch_json(swept, "ready", *options)["skipped"]) == 4
     again = gitorch_json(swept, "rerun", "--queue", "@")["runs"][0]["id"]
     assert gitorch_json(swept, "show", again)["run"]["overrides"] == shown["overrides"]
 
-    wrong = gitorch(swept, "check", "-S", "seed=5", "-S", "sed=1", "-S", "outputDir=x", code=1).stdout
-    assert "error: 'outputDir' is no parameter: 'outputDir' is gitorch's own\n --> -S:3:1\n" in wrong
+    wrong = gitorch(
+        swept, "check", "-S", "seed=5", "-S", "sed=1", "-S", "outputDir=x", code=1
+    ).stdout
+    assert (
+        "error: 'outputDir' is no parameter: 'outputDir' is gitorch's own\n --> -S:3:1\n" in wrong
+    )
     assert "warning: 'sed' is a new parameter, did you mean 'seed'?\n --> -S:2:1\n" in wrong
     assert "name one" in gitorch(swept, "run", "-S", "seed=1", code=2).stderr
 
@@ -157,7 +176,14 @@ def test_what_configs_share(extended: Path) -> None:
     assert labels(extended) == ["seed=1", "seed=2"]
     shown = gitorch_json(extended, "show", "@")["run"]
     assert shown["bases"] == ["experiments/base.yaml", "shared/more.yaml"]
-    kept = git(extended, "ls-tree", "-r", "--name-only", "gitorch/results", f"runs/{shown['id'][:2]}/{shown['id']}/")
+    kept = git(
+        extended,
+        "ls-tree",
+        "-r",
+        "--name-only",
+        "gitorch/results",
+        f"runs/{shown['id'][:2]}/{shown['id']}/",
+    )
     assert [path.split("/", 3)[3] for path in kept.splitlines() if "/bases/" in path] == [
         "bases/1-base.yaml",
         "bases/2-more.yaml",
@@ -165,7 +191,9 @@ def test_what_configs_share(extended: Path) -> None:
     again = gitorch_json(extended, "rerun", "--queue", "@")["runs"][0]["id"]
     for run in (shown["id"], again):
         directory = Path(gitorch(extended, "checkout-run", run).stdout.strip()) / f"run-{run}"
-        assert (directory / "bases/2-more.yaml").read_text() == (extended / "shared/more.yaml").read_text()
+        assert (directory / "bases/2-more.yaml").read_text() == (
+            extended / "shared/more.yaml"
+        ).read_text()
         checked = gitorch(extended, "check", directory / "config.yaml")
         assert "Expanded 1 config to 2 runs (seed)" in checked.stderr
 
@@ -184,7 +212,9 @@ def test_a_changed_base_is_no_dirt_and_no_other_code(extended: Path) -> None:
     assert [problem["file"] for problem in broken["problems"]] == ["experiments/base.yaml"]
     write(extended, "other.yaml", "lr: 1\n")
     git(extended, "add", "other.yaml")
-    write(extended, "experiments/single.yaml", "lr: 1\nseed: 1\ntasks: [{id: train, method: Train}]\n")
+    write(
+        extended, "experiments/single.yaml", "lr: 1\nseed: 1\ntasks: [{id: train, method: Train}]\n"
+    )
     refused = gitorch(extended, "ready", "experiments/single.yaml", code=4).stderr
     assert "other.yaml" in refused
     assert "more.yaml" not in refused

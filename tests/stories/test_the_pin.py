@@ -29,7 +29,9 @@ def test_a_finished_run_comes_back_whole_from_git_alone(tmp_path: Path) -> None:
     root = create(tmp_path / "demo")
     gitorch(root, "run", "experiments/body-size.yaml")
     [run] = gitorch_json(root, "list")["runs"]
-    before = {path: (root / path).read_bytes() for path in ("Tasks.py", "experiments/body-size.yaml")}
+    before = {
+        path: (root / path).read_bytes() for path in ("Tasks.py", "experiments/body-size.yaml")
+    }
     log = gitorch(root, "logs", run["id"], "--task", "train").stdout
     base = f"gitorch/results:runs/{run['id'][:2]}/{run['id']}"
     model = subprocess.run(
@@ -50,7 +52,9 @@ def test_a_finished_run_comes_back_whole_from_git_alone(tmp_path: Path) -> None:
     assert (kept / "logs/train/1.txt").read_text() == log
     assert git(tree, "status", "--porcelain") == "", "what was restored is ignored by git"
     assert git(root, "fsck", "--full") == ""
-    assert gitorch(root, "checkout-run", run["id"]).stdout.strip() == str(tree), "a second call gives the same"
+    assert gitorch(root, "checkout-run", run["id"]).stdout.strip() == str(tree), (
+        "a second call gives the same"
+    )
 
 
 def test_a_project_installed_editable_runs_its_pinned_code(tmp_path: Path, project: Path) -> None:
@@ -63,7 +67,9 @@ def test_a_project_installed_editable_runs_its_pinned_code(tmp_path: Path, proje
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: science\nVersion: 1.0\n")
     (info / "RECORD").write_text("")
-    (info / "direct_url.json").write_text(f'{{"dir_info": {{"editable": true}}, "url": "{project.as_uri()}"}}')
+    (info / "direct_url.json").write_text(
+        f'{{"dir_info": {{"editable": true}}, "url": "{project.as_uri()}"}}'
+    )
     config = (
         "tasks:\n"
         "  - {id: one, method: One}\n"
@@ -72,9 +78,16 @@ def test_a_project_installed_editable_runs_its_pinned_code(tmp_path: Path, proje
     tasks = "import science\nclass One:\n    def __init__(self, config): pass\n    def run(self): print(science.WHO)\n"
     commit_files(
         project,
-        {"src/science/__init__.py": "WHO = 'pinned'\n", "Tasks.py": tasks, "experiments/a.yaml": config},
+        {
+            "src/science/__init__.py": "WHO = 'pinned'\n",
+            "Tasks.py": tasks,
+            "experiments/a.yaml": config,
+        },
     )
-    active = {"VIRTUAL_ENV": str(environment), "PATH": f"{environment / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+    active = {
+        "VIRTUAL_ENV": str(environment),
+        "PATH": f"{environment / 'bin'}{os.pathsep}{os.environ['PATH']}",
+    }
     gitorch(project, "ready", env=active)
     write(project, "src/science/__init__.py", "WHO = 'edited'\n")
     gitorch(project, "run", env=active)
@@ -85,7 +98,13 @@ def test_a_project_installed_editable_runs_its_pinned_code(tmp_path: Path, proje
 
 
 def test_a_dirty_tree_is_refused_with_the_ways_on(project: Path) -> None:
-    commit_files(project, {"train.sh": "echo one\n", "experiments/a.yaml": "tasks: [{id: t, command: sh train.sh}]\n"})
+    commit_files(
+        project,
+        {
+            "train.sh": "echo one\n",
+            "experiments/a.yaml": "tasks: [{id: t, command: sh train.sh}]\n",
+        },
+    )
     write(project, "train.sh", "echo two\n")
     write(project, "new.txt", "untracked\n")
     refused = gitorch(project, "ready", code=4)
@@ -96,7 +115,11 @@ def test_a_dirty_tree_is_refused_with_the_ways_on(project: Path) -> None:
 
 def test_a_snapshot_has_what_is_uncommitted_and_leaves_everything_alone(project: Path) -> None:
     commit_files(
-        project, {"train.sh": "cat data.txt\n", "experiments/a.yaml": "tasks: [{id: t, command: sh train.sh}]\n"}
+        project,
+        {
+            "train.sh": "cat data.txt\n",
+            "experiments/a.yaml": "tasks: [{id: t, command: sh train.sh}]\n",
+        },
     )
     write(project, "train.sh", "echo edited; cat data.txt\n")
     write(project, "data.txt", "untracked data\n")
@@ -150,7 +173,9 @@ def test_an_uncommitted_config_is_no_dirt_and_kept_byte_for_byte(project: Path) 
     [run] = gitorch_json(project, "list")["runs"]
     assert run["params"] == {"x": 0.001}
     path = f"gitorch/results:runs/{run['id'][:2]}/{run['id']}/config.yaml"
-    kept = subprocess.run(["git", "show", path], cwd=project, capture_output=True, check=True).stdout
+    kept = subprocess.run(
+        ["git", "show", path], cwd=project, capture_output=True, check=True
+    ).stdout
     assert kept == text.encode()
 
 

@@ -34,7 +34,12 @@ def in_status(project: Path, tmp_path: Path) -> Iterator[dict[Status, str]]:
     }
     for status, config in configs.items():
         write(project, f"experiments/{status.lower()}.yaml", config + "\n")
-    gitorch(project, "run", *(f"experiments/{name}.yaml" for name in ("complete", "error", "failed")), code=1)
+    gitorch(
+        project,
+        "run",
+        *(f"experiments/{name}.yaml" for name in ("complete", "error", "failed")),
+        code=1,
+    )
     gitorch(project, "fail", "failed")
     gitorch(project, "ready")
     gitorch(project, "hold", "hold")
@@ -61,7 +66,9 @@ def test_a_verb_from_every_status(project: Path, in_status: dict[Status, str], v
         done = gitorch(project, verb, run, "--json", code=None)
         if (status, verb) not in ALLOWED:
             assert done.returncode == 4, f"{verb} from {status}"
-            assert (statuses(project), tip(project)) == before, f"{verb} from {status} changed something"
+            assert (statuses(project), tip(project)) == before, (
+                f"{verb} from {status} changed something"
+            )
             refused = gitorch(project, verb, run, code=4).stderr
             assert run in refused
             assert str(status) in refused
@@ -73,7 +80,9 @@ def test_a_verb_from_every_status(project: Path, in_status: dict[Status, str], v
             assert run not in statuses(project)
             assert run in git(project, "show", "gitorch/results:killed/" + run[:2])
         elif (status, verb) == (Status.RUNNING, "hold"):
-            [change] = [change for change in recorded(project, run)["history"] if change["to"] == "HOLD"]
+            [change] = [
+                change for change in recorded(project, run)["history"] if change["to"] == "HOLD"
+            ]
             assert change["from"] == "RUNNING"
         else:
             assert statuses(project)[run] is target
@@ -87,7 +96,14 @@ def recorded(root: Path, run: str) -> dict:
 
 
 @pytest.mark.parametrize(
-    "how", [["complete"], ["complete", "-y"], ["--name", "complete"], ["--status", "COMPLETE"], ["--all", "-y"]]
+    "how",
+    [
+        ["complete"],
+        ["complete", "-y"],
+        ["--name", "complete"],
+        ["--status", "COMPLETE"],
+        ["--all", "-y"],
+    ],
 )
 def test_nothing_kills_a_complete_run(project: Path, how: list[str]) -> None:
     write(project, "experiments/complete.yaml", "tasks: [{id: t, command: 'true'}]\n")
@@ -111,14 +127,22 @@ def test_named_runs_are_changed_all_or_none(project: Path) -> None:
     assert len(changed["refused"]) == 1
     before = git(project, "rev-list", "--count", "gitorch/results")
     gitorch(project, "release", "a", "b", "--why", "they may")
-    assert int(git(project, "rev-list", "--count", "gitorch/results")) == int(before) + 1, "one commit for both"
+    assert int(git(project, "rev-list", "--count", "gitorch/results")) == int(before) + 1, (
+        "one commit for both"
+    )
     assert recorded(project, next(iter(statuses(project))))["history"][-1]["why"] == "they may"
 
 
-def test_a_held_run_is_not_begun_and_a_running_one_stops_after_its_task(project: Path, tmp_path: Path) -> None:
+def test_a_held_run_is_not_begun_and_a_running_one_stops_after_its_task(
+    project: Path, tmp_path: Path
+) -> None:
     go = tmp_path / "go"
     first = f"touch {tmp_path}/begun; while test ! -f {go}; do sleep 0.05; done"
-    write(project, "experiments/a.yaml", f"tasks: [{{id: t, command: '{first}'}}, {{id: u, command: echo second}}]\n")
+    write(
+        project,
+        "experiments/a.yaml",
+        f"tasks: [{{id: t, command: '{first}'}}, {{id: u, command: echo second}}]\n",
+    )
     gitorch(project, "ready")
     worker = started(project, "run")
     wait_for((tmp_path / "begun").exists)
@@ -148,7 +172,9 @@ time.sleep(300)
 
 
 def daemons(mark: Path) -> list[str]:
-    found = subprocess.run(["pgrep", "-f", f"daemon-of-{mark}"], capture_output=True, text=True, check=False)
+    found = subprocess.run(
+        ["pgrep", "-f", f"daemon-of-{mark}"], capture_output=True, text=True, check=False
+    )
     return found.stdout.split()
 
 
@@ -157,7 +183,11 @@ def test_kill_ends_the_whole_tree_before_the_record_goes(project: Path, tmp_path
     write(project, "daemons.py", DAEMONS)
     git(project, "add", "-A")
     git(project, "commit", "-qm", "daemons")
-    write(project, "experiments/a.yaml", f"tasks: [{{id: t, command: [python, daemons.py, {mark}]}}]\n")
+    write(
+        project,
+        "experiments/a.yaml",
+        f"tasks: [{{id: t, command: [python, daemons.py, {mark}]}}]\n",
+    )
     git(project, "config", "gitorch.grace", "1")
     gitorch(project, "ready")
     worker = started(project, "run")
@@ -175,7 +205,11 @@ def test_kill_ends_the_whole_tree_before_the_record_goes(project: Path, tmp_path
 
 
 def test_a_given_up_run_comes_back_from_its_record_alone(project: Path) -> None:
-    write(project, "experiments/a.yaml", "tasks: [{id: one, command: echo one}, {id: two, command: test -f x}]\n")
+    write(
+        project,
+        "experiments/a.yaml",
+        "tasks: [{id: one, command: echo one}, {id: two, command: test -f x}]\n",
+    )
     gitorch(project, "run", "experiments", code=1)
     gitorch(project, "fail", "a")
     for path in (project / ".git/gitorch").glob("queue.db*"):
@@ -183,12 +217,18 @@ def test_a_given_up_run_comes_back_from_its_record_alone(project: Path) -> None:
     gitorch(project, "resubmit", "a")
     assert list(statuses(project).values()) == [Status.WAITING]
     gitorch(project, "run", code=1)
-    assert [task["attempt_count"] for task in gitorch_json(project, "show", "a")["run"]["tasks"]] == [1, 2]
+    assert [
+        task["attempt_count"] for task in gitorch_json(project, "show", "a")["run"]["tasks"]
+    ] == [1, 2]
 
 
 def test_ready_on_hold_and_with_a_priority(project: Path, tmp_path: Path) -> None:
     for name in ("first", "second", "third"):
-        write(project, f"experiments/{name}.yaml", f"tasks: [{{id: t, command: 'echo {name} >> {tmp_path}/order'}}]\n")
+        write(
+            project,
+            f"experiments/{name}.yaml",
+            f"tasks: [{{id: t, command: 'echo {name} >> {tmp_path}/order'}}]\n",
+        )
     gitorch(project, "ready", "experiments/first.yaml", "experiments/second.yaml")
     gitorch(project, "ready", "experiments/third.yaml", "--hold", "--priority", "5")
     gitorch(project, "set", "second", "--priority", "3")

@@ -12,7 +12,11 @@ PROGRAM = "from gitorch.tools.faults import boundary; [(print(n, flush=True), bo
 def passed(**env: str) -> tuple[int, list[str]]:
     """Exit code, and the boundaries that a process got to."""
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM], env={**os.environ, **env}, capture_output=True, text=True, check=False
+        [sys.executable, "-c", PROGRAM],
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return done.returncode, done.stdout.split()
 
@@ -21,7 +25,9 @@ def test_the_process_that_passes_the_last_boundary_dies_there(tmp_path: Path) ->
     count = tmp_path / "count"
     assert passed(GITORCH_DIE_AT=f"6:{count}") == (0, ["0", "1", "2", "3"])
     assert passed(GITORCH_DIE_AT=f"6:{count}") == (-signal.SIGKILL, ["0", "1"])
-    assert passed(GITORCH_DIE_AT=f"6:{count}") == (0, ["0", "1", "2", "3"]), "one dies, others go on"
+    assert passed(GITORCH_DIE_AT=f"6:{count}") == (0, ["0", "1", "2", "3"]), (
+        "one dies, others go on"
+    )
     assert count.stat().st_size == 10
 
 

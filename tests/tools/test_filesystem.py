@@ -33,11 +33,15 @@ def test_the_deepest_mount_is_a_paths_file_system(path: str, kind: str) -> None:
 
 
 def test_this_machine_tells_the_same_as_stat(tmp_path: Path) -> None:
-    said = subprocess.run(["findmnt", "-no", "FSTYPE", "-T", tmp_path], capture_output=True, text=True, check=True)
+    said = subprocess.run(
+        ["findmnt", "-no", "FSTYPE", "-T", tmp_path], capture_output=True, text=True, check=True
+    )
     assert kind_of(tmp_path) == said.stdout.split()[-1]
 
 
-@pytest.mark.parametrize("kind", ["nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "9p", "lustre", "gpfs"])
+@pytest.mark.parametrize(
+    "kind", ["nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "9p", "lustre", "gpfs"]
+)
 def test_what_is_on_the_network(kind: str) -> None:
     assert is_network(kind)
 

@@ -9,7 +9,15 @@ import pytest
 from gitorch.model.text.globs import matcher
 from gitorch.tools.globbing import named
 
-FILES = ("a.py", ".hidden", "src/a.py", "src/deep/b.py", "src/deep/er/c.txt", "src/[1].py", "tests/src/a.py")
+FILES = (
+    "a.py",
+    ".hidden",
+    "src/a.py",
+    "src/deep/b.py",
+    "src/deep/er/c.txt",
+    "src/[1].py",
+    "tests/src/a.py",
+)
 
 
 @pytest.fixture
@@ -44,7 +52,16 @@ def files(root: Path, pattern: str) -> set[str]:
             "**/src/**/*.py",
             "**/deep",
         ),
-        *("src/deep/../a.py", "*/a.py", "src/[[]1].py", "s?c/[a-z].py", "nothing", "a.py/b", "**/**/c.txt", ".h*"),
+        *(
+            "src/deep/../a.py",
+            "*/a.py",
+            "src/[[]1].py",
+            "s?c/[a-z].py",
+            "nothing",
+            "a.py/b",
+            "**/**/c.txt",
+            ".h*",
+        ),
     ],
 )
 def test_what_is_named(root: Path, pattern: str) -> None:

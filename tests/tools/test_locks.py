@@ -27,7 +27,9 @@ def test_a_killed_holder_holds_nothing(tmp_path: Path) -> None:
         "import sys, time; from pathlib import Path; from gitorch.tools.locks import taken\n"
         "with taken(Path(sys.argv[1])):\n    print('held', flush=True); time.sleep(60)\n"
     )
-    with subprocess.Popen([sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE) as holder:
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE
+    ) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()
         assert is_held(path)

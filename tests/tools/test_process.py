@@ -39,7 +39,9 @@ def test_a_zombie_does_not_run(child: subprocess.Popen[bytes]) -> None:
     child.kill()
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
     assert process.process_of(child.pid) is None
-    assert [found.has_ended for found in process.descendants(os.getpid()) if found.pid == child.pid] == [True]
+    assert [
+        found.has_ended for found in process.descendants(os.getpid()) if found.pid == child.pid
+    ] == [True]
 
 
 def test_descendants_are_found_by_way_of_one_that_has_ended_meanwhile() -> None:
@@ -55,7 +57,9 @@ def test_a_process_whose_main_thread_has_ended_runs() -> None:
         "print('up', flush=True)\n"
         "ctypes.CDLL(None).pthread_exit(None)\n"
     )
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as started:
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as started:
         assert started.stdout is not None
         started.stdout.readline()
         try:
@@ -68,10 +72,14 @@ def test_a_process_whose_main_thread_has_ended_runs() -> None:
 
 
 def test_descendants_of_several() -> None:
-    family = [Process(pid, 0, parent) for pid, parent in ((2, 1), (3, 2), (4, 3), (5, 1), (6, 5), (7, 7))]
+    family = [
+        Process(pid, 0, parent) for pid, parent in ((2, 1), (3, 2), (4, 3), (5, 1), (6, 5), (7, 7))
+    ]
 
     def pids(roots: list[int], *, include: bool = True) -> list[int]:
-        return sorted(found.pid for found in process.with_descendants(family, roots, include=include))
+        return sorted(
+            found.pid for found in process.with_descendants(family, roots, include=include)
+        )
 
     assert pids([2]) == [2, 3, 4]
     assert pids([2], include=False) == [3, 4]
@@ -81,7 +89,9 @@ def test_descendants_of_several() -> None:
     assert pids([99]) == []
 
 
-def test_signal_does_not_reach_another_process_of_the_same_number(child: subprocess.Popen[bytes]) -> None:
+def test_signal_does_not_reach_another_process_of_the_same_number(
+    child: subprocess.Popen[bytes],
+) -> None:
     earlier = Process(child.pid, known(child.pid).start - 1, os.getpid())
     assert process.send(earlier, signal.SIGKILL)
     assert child.poll() is None

@@ -17,7 +17,11 @@ from tests.conftest import git, write
 def site(project: Path) -> Site:
     """Ten runs wait, the first of which has its worktree."""
     git(project, "config", "gitorch.worktreesAhead", "1")
-    write(project, "experiments/a.yaml", "gitorch: {matrix: {n: 'range(10)'}}\ntasks: [{id: t, command: echo 1}]\n")
+    write(
+        project,
+        "experiments/a.yaml",
+        "gitorch: {matrix: {n: 'range(10)'}}\ntasks: [{id: t, command: echo 1}]\n",
+    )
     ready(Site.at(project), [project / "experiments"], environment={"PATH": "/usr/bin:/bin"})
     git(project, "config", "gitorch.worktreesAhead", "6")
     return Site.at(project)
@@ -55,7 +59,10 @@ def test_never_more_than_the_window(site: Site) -> None:
 
 def test_they_come_from_finished_runs_even_beyond_that(site: Site) -> None:
     looked(site, enough=4)
-    gone, kept = waiting(site)[2:4], waiting(site)[:2]  # what git itself has made, the first two, is not handed on
+    gone, kept = (
+        waiting(site)[2:4],
+        waiting(site)[:2],
+    )  # what git itself has made, the first two, is not handed on
     left = [inode(site, run) for run in gone]
     site.queue.remove(gone)
     assert looked(site, *gone, enough=2) == []

@@ -19,7 +19,11 @@ from tests.conftest import write
 
 @pytest.fixture
 def site(project: Path) -> Site:
-    write(project, "experiments/a.yaml", "tasks: [{id: one, command: echo 1}, {id: two, command: echo 2}]\n")
+    write(
+        project,
+        "experiments/a.yaml",
+        "tasks: [{id: one, command: echo 1}, {id: two, command: echo 2}]\n",
+    )
     site = Site.at(project)
     ready(site, [project / "experiments"], environment={"PATH": "/usr/bin:/bin"})
     return site
@@ -53,7 +57,11 @@ def test_what_runs_is_left_to_the_worker_that_is_about_to_tell(site: Site) -> No
     complete(site, run.id, "one")
     catch_up(site)
     end = AttemptEnd(
-        run=run.id, task="one", token="token", status=Status.COMPLETE, outcome=Outcome(kind=Kind.SUCCEEDED)
+        run=run.id,
+        task="one",
+        token="token",
+        status=Status.COMPLETE,
+        outcome=Outcome(kind=Kind.SUCCEEDED),
     )
     assert site.queue.finish([end]) == [end], "its end is accepted, and so announced"
 

@@ -42,21 +42,34 @@ def status(json_: Json = False) -> None:
 def list_(
     where: Annotated[
         str | None,
-        typer.Option("--where", metavar="EXPR", help="Such as \"metrics.accuracy > 0.9 and status == 'COMPLETE'\"."),
+        typer.Option(
+            "--where",
+            metavar="EXPR",
+            help="Such as \"metrics.accuracy > 0.9 and status == 'COMPLETE'\".",
+        ),
     ] = None,
     sort: Annotated[
-        list[str] | None, typer.Option("--sort", metavar="KEY", help="By a column, or several; -KEY: highest first.")
+        list[str] | None,
+        typer.Option("--sort", metavar="KEY", help="By a column, or several; -KEY: highest first."),
     ] = None,
-    limit: Annotated[int | None, typer.Option("-n", "--limit", metavar="N", help="The first N only.", min=1)] = None,
+    limit: Annotated[
+        int | None, typer.Option("-n", "--limit", metavar="N", help="The first N only.", min=1)
+    ] = None,
     group: Annotated[
         list[str] | None,
         typer.Option("--group", metavar="KEY", help="One line for all runs that agree in it."),
     ] = None,
     aggregate: Annotated[
         list[str] | None,
-        typer.Option("--aggregate", metavar="A", help="mean, std, min, max, count of the complete. [mean,count]"),
+        typer.Option(
+            "--aggregate",
+            metavar="A",
+            help="mean, std, min, max, count of the complete. [mean,count]",
+        ),
     ] = None,
-    all_columns: Annotated[bool, typer.Option("--all-columns", help="Also those in which no run differs.")] = False,
+    all_columns: Annotated[
+        bool, typer.Option("--all-columns", help="Also those in which no run differs.")
+    ] = False,
     json_: Json = False,
     csv: Annotated[bool, typer.Option("--csv", help="All columns, as CSV.")] = False,
 ) -> None:
@@ -69,7 +82,14 @@ def list_(
     if json_ and csv:
         raise UsageError("--json and --csv exclude each other")
     site = site_here()
-    found = listing(site, where=where, sort=sort or (), limit=limit, group=group or (), aggregates=aggregate or ())
+    found = listing(
+        site,
+        where=where,
+        sort=sort or (),
+        limit=limit,
+        group=group or (),
+        aggregates=aggregate or (),
+    )
     if json_:
         print_json(found.to_json())
         return
@@ -102,11 +122,15 @@ def show(run: Run, json_: Json = False) -> None:
 @guarded
 def logs(
     run: Run,
-    task: Annotated[str | None, typer.Option("--task", metavar="T", help="Only of this task.")] = None,
+    task: Annotated[
+        str | None, typer.Option("--task", metavar="T", help="Only of this task.")
+    ] = None,
     attempt: Annotated[
         int | None, typer.Option("--attempt", metavar="N", help="Of this attempt, not the last.")
     ] = None,
-    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on while the run does.")] = False,
+    follow: Annotated[
+        bool, typer.Option("-f", "--follow", help="Go on while the run does.")
+    ] = False,
 ) -> None:
     """A run's raw output."""
     from gitorch.actions.logs import logs as act  # noqa: PLC0415
@@ -115,7 +139,9 @@ def logs(
     for part in act(site_here(), run, task=task, attempt=attempt, follow=follow):
         if part.begins and task is None:
             origin = f" of run {part.source}" if part.source else ""
-            say(f"{'' if several == 0 else chr(10)}==> {part.task}, attempt {part.attempt}{origin} <==")
+            say(
+                f"{'' if several == 0 else chr(10)}==> {part.task}, attempt {part.attempt}{origin} <=="
+            )
             several += 1
         sys.stdout.buffer.write(part.data)
         sys.stdout.buffer.flush()
@@ -125,19 +151,31 @@ def logs(
 def compare(
     runs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[A B [C]...]", help="Ids, names, labels, @ or @~1.", autocompletion=complete_runs),
+        typer.Argument(
+            metavar="[A B [C]...]",
+            help="Ids, names, labels, @ or @~1.",
+            autocompletion=complete_runs,
+        ),
     ] = None,
     where: OfWhere = None,
-    code: Annotated[bool, typer.Option("--code", help="The difference of the code itself.")] = False,
-    stat: Annotated[bool, typer.Option("--stat", help="The changed files of the code, as git diff --stat.")] = False,
+    code: Annotated[
+        bool, typer.Option("--code", help="The difference of the code itself.")
+    ] = False,
+    stat: Annotated[
+        bool, typer.Option("--stat", help="The changed files of the code, as git diff --stat.")
+    ] = False,
     config: Annotated[bool, typer.Option("--config", help="Only the config.")] = False,
-    environment: Annotated[bool, typer.Option("--environment", help="Only the environment.")] = False,
+    environment: Annotated[
+        bool, typer.Option("--environment", help="Only the environment.")
+    ] = False,
     data: Annotated[bool, typer.Option("--data", help="Only the data.")] = False,
     metrics: Annotated[bool, typer.Option("--metrics", help="Only the metrics.")] = False,
     outputs: Annotated[bool, typer.Option("--outputs", help="Only the outputs.")] = False,
     logs_: Annotated[bool, typer.Option("--logs", help="The difference of the logs.")] = False,
     json_: Json = False,
-    exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 if anything differs.")] = False,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="Exit with 1 if anything differs.")
+    ] = False,
 ) -> int:
     """What differs between runs, and nothing else."""
     from gitorch.actions.compare import code_diffs, log_diffs  # noqa: PLC0415
@@ -151,17 +189,29 @@ def compare(
         print_json(compared.comparison.to_json())
     else:
         colors = has_colors(sys.stdout)
-        asked = {"config": config, "environment": environment, "data": data, "metrics": metrics, "outputs": outputs}
+        asked = {
+            "config": config,
+            "environment": environment,
+            "data": data,
+            "metrics": metrics,
+            "outputs": outputs,
+        }
         parts = [name for name, wanted in asked.items() if wanted]
         with paged(site.repository) as out:
             if parts or not (code or stat or logs_):
-                out.write(render_comparison(compared, parts or SECTIONS, colors=colors).encode() + b"\n")
+                out.write(
+                    render_comparison(compared, parts or SECTIONS, colors=colors).encode() + b"\n"
+                )
             if code or stat:
-                for tasks, difference in code_diffs(site, compared.records, color=colors, stat=stat):
+                for tasks, difference in code_diffs(
+                    site, compared.records, color=colors, stat=stat
+                ):
                     out.write(f"{tasks}\n".encode() if tasks else b"")
                     out.write(difference)
             if logs_:
                 for task, difference in log_diffs(site, compared.records, color=colors):
-                    out.write(f"task {task}: {'the logs differ' if difference else 'the same log'}\n".encode())
+                    out.write(
+                        f"task {task}: {'the logs differ' if difference else 'the same log'}\n".encode()
+                    )
                     out.write(difference)
     return EXIT_FAILED if exit_code and not compared.comparison.same else EXIT_OK

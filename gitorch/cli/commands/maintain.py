@@ -15,9 +15,14 @@ from gitorch.cli.style import say
 @guarded
 def collect(
     older_than: Annotated[
-        str | None, typer.Option("--older-than", metavar="TIME", help="In ERROR for so long. [gitorch.errorRetention]")
+        str | None,
+        typer.Option(
+            "--older-than", metavar="TIME", help="In ERROR for so long. [gitorch.errorRetention]"
+        ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")
+    ] = False,
     json_: Json = False,
 ) -> None:
     """Give up what failed long ago, remove what nothing needs, pack the results."""

@@ -52,7 +52,11 @@ def operator_verb(verb: str, then: str | None = None) -> Callable[..., None]:
         site = site_here()
         selection = selected(runs, where, status, name, everything)
         _confirm(site, verb, selection, yes=yes)
-        changed = act_kill(site, selection, why=why) if verb == "kill" else change(site, verb, selection, why=why)
+        changed = (
+            act_kill(site, selection, why=why)
+            if verb == "kill"
+            else change(site, verb, selection, why=why)
+        )
         _show(site, verb, selection, changed, then, json_=json_)
 
     return command
@@ -62,10 +66,12 @@ def operator_verb(verb: str, then: str | None = None) -> Callable[..., None]:
 def retry(
     runs: Chosen = None,
     at: Annotated[
-        str | None, typer.Option("--at", metavar="REV", help="Run what is not finished at this commit.")
+        str | None,
+        typer.Option("--at", metavar="REV", help="Run what is not finished at this commit."),
     ] = None,
     start: Annotated[
-        str | None, typer.Option("--from", metavar="TASK", help="Repeat this task and all that need it.")
+        str | None,
+        typer.Option("--from", metavar="TASK", help="Repeat this task and all that need it."),
     ] = None,
     where: OfWhere = None,
     status: OfStatus = None,
@@ -117,7 +123,9 @@ def _confirm(site: Site, verb: str, selection: Selection, *, yes: bool) -> None:
         typer.confirm(f"{verb} {counted(len(chosen), 'run')}?", abort=True, err=True)
 
 
-def _show(site: Site, verb: str, selection: Selection, changed: Changed, then: str | None, *, json_: bool) -> None:
+def _show(
+    site: Site, verb: str, selection: Selection, changed: Changed, then: str | None, *, json_: bool
+) -> None:
     if json_:
         print_json(changed.to_json())
         return

@@ -51,7 +51,12 @@ def check(
         raise UsageError(f"--output-format is text, github or json, not {output_format!r}")
     validated = act(site_here(), paths or [], environment=os.environ, overrides=overrides or [])
     if json_ or output_format == "json":
-        print_json({"schema": "gitorch/check/v1", "problems": [problem.to_json() for problem in validated.problems]})
+        print_json(
+            {
+                "schema": "gitorch/check/v1",
+                "problems": [problem.to_json() for problem in validated.problems],
+            }
+        )
     elif output_format == "github":
         for problem in validated.problems:
             print(render_github(problem))
@@ -60,7 +65,9 @@ def check(
             print(render_problem(problem, colors=has_colors(sys.stdout)))
         say_validated(validated)
         say_expanded(validated)
-        say(f"Checked {counted(len(validated.configs), 'config')}: {render_counts(validated.problems)}")
+        say(
+            f"Checked {counted(len(validated.configs), 'config')}: {render_counts(validated.problems)}"
+        )
     return EXIT_FAILED if has_errors(validated.problems) else EXIT_OK
 
 
@@ -68,14 +75,25 @@ def check(
 def ready(
     paths: Paths = None,
     overrides: Overrides = None,
-    at: Annotated[str | None, typer.Option("--at", metavar="REV", help="Pin this revision instead of HEAD.")] = None,
-    snapshot: Annotated[bool, typer.Option("--snapshot", help="Pin the files as they are, committed or not.")] = False,
-    again: Annotated[bool, typer.Option("--again", help="Queue also what is there already.")] = False,
+    at: Annotated[
+        str | None, typer.Option("--at", metavar="REV", help="Pin this revision instead of HEAD.")
+    ] = None,
+    snapshot: Annotated[
+        bool, typer.Option("--snapshot", help="Pin the files as they are, committed or not.")
+    ] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Queue also what is there already.")
+    ] = False,
     hold: Annotated[bool, typer.Option("--hold", help="Queue on hold.")] = False,
     priority: Annotated[
-        int | None, typer.Option("--priority", metavar="N", help="In place of the tasks' own; higher is earlier.")
+        int | None,
+        typer.Option(
+            "--priority", metavar="N", help="In place of the tasks' own; higher is earlier."
+        ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be queued; change nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be queued; change nothing.")
+    ] = False,
     json_: Json = False,
 ) -> int:
     """Validate configs, pin the code, queue the runs."""
@@ -135,11 +153,17 @@ def print_expansion(points: Sequence[Record | Skipped]) -> None:
     keys = list(dict.fromkeys(key for point in points for key in point.spec.swept))
     rows = []
     for point in points:
-        swept = [render_value(point.spec.value(key)) if key in point.spec.swept else "" for key in keys]
+        swept = [
+            render_value(point.spec.value(key)) if key in point.spec.swept else "" for key in keys
+        ]
         state = point.why if isinstance(point, Skipped) else "new"
         rows.append([plain(cell) for cell in (point.spec.name, *swept, state)])
     if rows:
-        print("\n".join(table(rows, header=["name", *map(plain, keys), ""], colors=has_colors(sys.stdout))))
+        print(
+            "\n".join(
+                table(rows, header=["name", *map(plain, keys), ""], colors=has_colors(sys.stdout))
+            )
+        )
 
 
 def say_validated(validated: Validated) -> None:

@@ -34,18 +34,30 @@ if TYPE_CHECKING:
 @guarded
 def run(
     what: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID or PATH]...", help="These runs only; a config is readied first.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[ID or PATH]...", help="These runs only; a config is readied first."
+        ),
     ] = None,
     overrides: Overrides = None,
     jobs: Annotated[
-        str | None, typer.Option("-j", "--jobs", metavar="N", help="Tasks at a time, or auto. [gitorch.jobs, else 1]")
+        str | None,
+        typer.Option(
+            "-j", "--jobs", metavar="N", help="Tasks at a time, or auto. [gitorch.jobs, else 1]"
+        ),
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Stay, and wait for more.")] = False,
     stop_after: Annotated[
-        int | None, typer.Option("--stop-after", metavar="K", help="Begin nothing more after K failures.", min=1)
+        int | None,
+        typer.Option(
+            "--stop-after", metavar="K", help="Begin nothing more after K failures.", min=1
+        ),
     ] = None,
     no_cache: Annotated[
-        bool, typer.Option("--no-cache", help="Compute all anew, also what other runs have computed already.")
+        bool,
+        typer.Option(
+            "--no-cache", help="Compute all anew, also what other runs have computed already."
+        ),
     ] = False,
     json_: Json = False,
 ) -> int:
@@ -58,14 +70,20 @@ def run(
     references = [item for item in what or [] if not Path(item).exists()]
     failed = False
     if overrides and not configs:
-        raise UsageError("-S changes a config: name one", hint="gitorch run experiments -S lr=0.1,0.01")
+        raise UsageError(
+            "-S changes a config: name one", hint="gitorch run experiments -S lr=0.1,0.01"
+        )
     if configs:
         from gitorch.actions.ready import ready as make_ready  # noqa: PLC0415  with YAML: 60 ms
 
-        made = make_ready(site, configs, environment=os.environ, overrides=overrides or [], tell=say)
+        made = make_ready(
+            site, configs, environment=os.environ, overrides=overrides or [], tell=say
+        )
         show_ready(made, dry_run=False, quiet=json_)
         failed = has_errors(made.problems)
-        references += [record.id for record in made.queued] + workable(site, [known.id for known in made.skipped])
+        references += [record.id for record in made.queued] + workable(
+            site, [known.id for known in made.skipped]
+        )
         if not references:
             if json_:
                 print_json({"schema": "gitorch/run/v1", "runs": []})
@@ -86,9 +104,12 @@ def rerun(
     where: OfWhere = None,
     queue: Annotated[bool, typer.Option("--queue", help="Only queue it.")] = False,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Say what came out the same; exit with 1 if not all did.")
+        bool,
+        typer.Option("--verify", help="Say what came out the same; exit with 1 if not all did."),
     ] = False,
-    jobs: Annotated[str | None, typer.Option("-j", "--jobs", metavar="N", help="Tasks at a time, or auto.")] = None,
+    jobs: Annotated[
+        str | None, typer.Option("-j", "--jobs", metavar="N", help="Tasks at a time, or auto.")
+    ] = None,
     json_: Json = False,
 ) -> int:
     """The same code, config and parameters again: a new run, computed anew."""
@@ -97,7 +118,9 @@ def rerun(
     from gitorch.errors import UsageError  # noqa: PLC0415
 
     if queue and verify:
-        raise UsageError("--queue and --verify exclude each other: what has not run cannot be verified")
+        raise UsageError(
+            "--queue and --verify exclude each other: what has not run cannot be verified"
+        )
     site = site_here()
     made = act(site, selected(runs, where))
     for note in made.notes:
@@ -106,7 +129,9 @@ def rerun(
         for record in made.runs:
             print(record.id, flush=True)
         if made.refused:
-            say(f"{len(made.refused)} not run again: the commits that they were pinned to are not in this clone")
+            say(
+                f"{len(made.refused)} not run again: the commits that they were pinned to are not in this clone"
+            )
         elif not made.runs:
             say(none_selected(site, where))
     document = made.to_json()
@@ -119,8 +144,17 @@ def rerun(
             found = act_verify(site, record.id)
             entry["same"] = found.metrics.same and found.outputs.same
             code = code if entry["same"] else EXIT_FAILED
-            differing = [*found.metrics.changed, *found.outputs.changed, *found.outputs.added, *found.outputs.removed]
-            said = "all metrics and outputs are the same" if entry["same"] else f"differs in {', '.join(differing)}"
+            differing = [
+                *found.metrics.changed,
+                *found.outputs.changed,
+                *found.outputs.added,
+                *found.outputs.removed,
+            ]
+            said = (
+                "all metrics and outputs are the same"
+                if entry["same"]
+                else f"differs in {', '.join(differing)}"
+            )
             say(f"{record.id} repeats {record.rerun_of}: {plain(said)}")
     if json_:
         print_json(document)

@@ -94,7 +94,11 @@ def store(repo: Repository, path: Path, large: int = DEFAULT_LARGE) -> Stored:
 def open_kept(repo: Repository, data: bytes) -> BinaryIO:
     """What `data`, as it is on the branch, stands for: itself, or the object that it points to. Raises NotFound."""
     pointer = parse_pointer(data)
-    return io.BytesIO(data) if pointer is None else _object(repo, pointer.sha256, pointer.size).open("rb")
+    return (
+        io.BytesIO(data)
+        if pointer is None
+        else _object(repo, pointer.sha256, pointer.size).open("rb")
+    )
 
 
 def restore(repo: Repository, output: Output, data: bytes | None, directory: Path) -> Path:
@@ -108,10 +112,16 @@ def restore(repo: Repository, output: Output, data: bytes | None, directory: Pat
     aside = target.with_name(f".{secrets.token_hex(8)}")
     try:
         if output.stored == "lfs":
-            with _object(repo, output.sha256, output.size).open("rb") as source, aside.open("xb+") as copy:
+            with (
+                _object(repo, output.sha256, output.size).open("rb") as source,
+                aside.open("xb+") as copy,
+            ):
                 found = _copy_and_hash(source.fileno(), copy.fileno()).sha256
         elif data is None:
-            raise NotFound(f"{output.path} is not on the results branch", "git fsck tells whether anything is lost")
+            raise NotFound(
+                f"{output.path} is not on the results branch",
+                "git fsck tells whether anything is lost",
+            )
         else:
             found = hashlib.sha256(data).hexdigest()
             if output.mode == LINK:
@@ -119,7 +129,9 @@ def restore(repo: Repository, output: Output, data: bytes | None, directory: Pat
             else:
                 aside.write_bytes(data)
         if found != output.sha256:
-            raise Refused(f"{output.path} as it was kept is damaged: its SHA-256 is {found}, not {output.sha256}")
+            raise Refused(
+                f"{output.path} as it was kept is damaged: its SHA-256 is {found}, not {output.sha256}"
+            )
         if output.mode == EXECUTABLE:
             aside.chmod(aside.stat().st_mode | (aside.stat().st_mode & 0o444) >> 2)
         aside.replace(target)
@@ -155,14 +167,18 @@ def complete_copies(repo: Repository, pointer: Pointer) -> None:
 
 # Names
 
-_UNSEEN = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")  # HFS+ ignores these in a name, and so does git
+_UNSEEN = re.compile(
+    "[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]"
+)  # HFS+ ignores these in a name, and so does git
 # `gi…~`: the short names that NTFS gives to .git, .gitmodules and others. `%`: so that it can be taken off again.
 _GITS_OWN = re.compile(r"\.git|gi[^~]*~|%", re.IGNORECASE)
 
 
 def stored_name(path: str) -> str:
     """The path on the branch of an output: names that git takes for its own, or refuses, have a `%` put before them."""
-    return re.sub(r"[^/\\]+", lambda name: f"%{name[0]}" if _is_gits_own(name[0]) else name[0], path)
+    return re.sub(
+        r"[^/\\]+", lambda name: f"%{name[0]}" if _is_gits_own(name[0]) else name[0], path
+    )
 
 
 def original_name(stored: str) -> str:
@@ -176,7 +192,9 @@ def _is_gits_own(name: str) -> bool:
 
 def gitattributes_for(paths: Iterable[str]) -> bytes:
     """The .gitattributes that makes LFS files of exactly these paths, as they are on the branch from its directory."""
-    return b"".join(b"%s filter=lfs diff=lfs merge=lfs -text\n" % _pattern(path) for path in sorted(paths))
+    return b"".join(
+        b"%s filter=lfs diff=lfs merge=lfs -text\n" % _pattern(path) for path in sorted(paths)
+    )
 
 
 _LONGEST_LINE = 2000  # git ignores a longer line, from 2048 on, and fsck complains of it
@@ -200,7 +218,9 @@ def _quoted(path: bytes) -> bytes:
 
 
 def _small(data: bytes, mode: int) -> Stored:
-    return Stored(size=len(data), sha256=hashlib.sha256(data).hexdigest(), kind="git", mode=mode, data=data)
+    return Stored(
+        size=len(data), sha256=hashlib.sha256(data).hexdigest(), kind="git", mode=mode, data=data
+    )
 
 
 def _store_large(repo: Repository, source: int, mode: int) -> Stored:
@@ -213,8 +233,12 @@ def _store_large(repo: Repository, source: int, mode: int) -> Stored:
             for place in _places(repo, pointer.sha256):
                 _publish(Path(aside.name), place, pointer.size)
     except OSError as error:
-        raise GitorchError(f"{_lfs(repo)} cannot be written: {error}", "make room, then try again") from error
-    return Stored(size=pointer.size, sha256=pointer.sha256, kind="lfs", mode=mode, data=pointer.render())
+        raise GitorchError(
+            f"{_lfs(repo)} cannot be written: {error}", "make room, then try again"
+        ) from error
+    return Stored(
+        size=pointer.size, sha256=pointer.sha256, kind="lfs", mode=mode, data=pointer.render()
+    )
 
 
 @contextlib.contextmanager
@@ -235,7 +259,9 @@ def _sweep(directory: Path) -> None:
     for path in directory.iterdir():
         with contextlib.suppress(FileNotFoundError, BlockingIOError), path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if time.time() - path.stat().st_mtime > _STALE_S:  # a newer one may not have its lock yet
+            if (
+                time.time() - path.stat().st_mtime > _STALE_S
+            ):  # a newer one may not have its lock yet
                 path.unlink()
 
 
@@ -271,7 +297,10 @@ def _object(repo: Repository, sha256: str, size: int) -> Path:
     for place in _places(repo, sha256):
         if _is_whole(place, size):
             return place
-    raise NotFound(f"the large file {sha256} is not in this clone", "git lfs fetch --all brings what was pushed")
+    raise NotFound(
+        f"the large file {sha256} is not in this clone",
+        "git lfs fetch --all brings what was pushed",
+    )
 
 
 def _is_whole(place: Path, size: int) -> bool:
@@ -311,7 +340,9 @@ def _copy_and_hash(source: int, target: int) -> Pointer:
 
 def _copy_chunk(source: int, target: int) -> int:
     try:
-        return os.copy_file_range(source, target, _CHUNK)  # shares the blocks where the file system can
+        return os.copy_file_range(
+            source, target, _CHUNK
+        )  # shares the blocks where the file system can
     except OSError as error:
         if error.errno not in _NO_REFLINK:
             raise

@@ -36,7 +36,9 @@ def digests_of_blobs(root: Path, oids: Sequence[str]) -> Iterator[tuple[str, int
     """Oid, size and SHA-256 of each blob; memory stays flat. Raises GitFailed, ValueError where one is not there."""
     if not oids:
         return
-    with reading_git(root, "cat-file", "--batch", "--buffer", input="\n".join(oids).encode() + b"\n") as answers:
+    with reading_git(
+        root, "cat-file", "--batch", "--buffer", input="\n".join(oids).encode() + b"\n"
+    ) as answers:
         for oid in oids:
             _, _, size = answers.readline().split(b" ")
             digest = hashlib.sha256()

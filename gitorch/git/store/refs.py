@@ -47,7 +47,9 @@ def move_ref(repo: Repository, name: str, old: str | None, new: str, why: str) -
                 transaction.set_target(name, new, message=why)
         except collisions as error:
             if time.monotonic() > deadline:
-                raise Busy(f"{name} cannot be moved: {error}", "see what holds it, then try again") from error
+                raise Busy(
+                    f"{name} cannot be moved: {error}", "see what holds it, then try again"
+                ) from error
         else:
             boundary()
             return True
@@ -59,7 +61,11 @@ def old_locks(repo: Repository, *names: str) -> list[Path]:
     """Locks on the references `names`, on gitorch's own and on all packed ones, that are too old to be anybody's."""
     common = repo.common_dir
     locks = [common / "packed-refs.lock", *(common / f"{name}.lock" for name in names)]
-    return [lock for lock in (*locks, *sorted((common / "refs" / "gitorch").rglob("*.lock"))) if _age_s(lock) > _OLD_S]
+    return [
+        lock
+        for lock in (*locks, *sorted((common / "refs" / "gitorch").rglob("*.lock")))
+        if _age_s(lock) > _OLD_S
+    ]
 
 
 def remove_old_lock(lock: Path) -> None:

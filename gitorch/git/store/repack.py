@@ -25,7 +25,16 @@ def maybe_repack(repo: Repository) -> bool:
             return False
         # The shell leaves at once, so that nobody has to wait for git; git holds the lock on as long as it lives.
         subprocess.run(
-            ["sh", "-c", '"$@" >/dev/null 2>&1 </dev/null &', "sh", "git", "-C", str(repo.root), *_REPACK],
+            [
+                "sh",
+                "-c",
+                '"$@" >/dev/null 2>&1 </dev/null &',
+                "sh",
+                "git",
+                "-C",
+                str(repo.root),
+                *_REPACK,
+            ],
             env=child_environment(),
             start_new_session=True,
             pass_fds=(lock,),
@@ -57,7 +66,8 @@ def _can_repack(repo: Repository) -> bool:
 def _count(repo: Repository, suffix: str) -> int:
     """Files among the packs, by their names as text: this is in the way of every commit."""
     try:
-        return sum(name.endswith(suffix) for name in os.listdir(repo.common_dir / "objects" / "pack"))  # noqa: PTH208
+        names = os.listdir(repo.common_dir / "objects" / "pack")  # noqa: PTH208
+        return sum(name.endswith(suffix) for name in names)
     except FileNotFoundError:
         return 0
 

@@ -74,7 +74,9 @@ class ResultsBranch:
 
     def tip(self) -> str | None:
         """The newest commit; of a branch that is not there, the one it would be brought back from."""
-        with contextlib.suppress(OSError):  # the commonest case without starting git: a file overrides packed-refs
+        with contextlib.suppress(
+            OSError
+        ):  # the commonest case without starting git: a file overrides packed-refs
             if _OID.fullmatch(oid := self._loose.read_bytes().strip()):
                 return oid.decode()
         found = run_git(self.repo.root, "rev-parse", "--verify", "--quiet", self.ref)
@@ -103,7 +105,9 @@ class ResultsBranch:
         tip = at or self.tip()
         if tip is None:
             return []
-        return call_git_items(self.repo.root, "ls-tree", "-r", "-z", "--full-tree", "--name-only", tip, f"{path}/")
+        return call_git_items(
+            self.repo.root, "ls-tree", "-r", "-z", "--full-tree", "--name-only", tip, f"{path}/"
+        )
 
     def run_ids(self, at: str | None = None) -> list[str]:
         return [run for run, _ in self._runs(at or self.tip())]
@@ -124,7 +128,9 @@ class ResultsBranch:
         """The runs in which `tip` differs from the commit `since`; all of them where that is not known."""
         if since is None or not self.has(since):
             return self.run_ids(tip)
-        paths = call_git_items(self.repo.root, "diff-tree", "-r", "-z", "--name-only", since, tip, "--", "runs/")
+        paths = call_git_items(
+            self.repo.root, "diff-tree", "-r", "-z", "--name-only", since, tip, "--", "runs/"
+        )
         return list(dict.fromkeys(path.split("/")[2] for path in paths))
 
     def has(self, commit: str) -> bool:
@@ -136,7 +142,13 @@ class ResultsBranch:
         tip = self.tip()
         if tip is None:
             return []
-        arguments = ("--literal-pathspecs", "log", "--no-show-signature", "--format=%H%n%cI%n%s", "-z")
+        arguments = (
+            "--literal-pathspecs",
+            "log",
+            "--no-show-signature",
+            "--format=%H%n%cI%n%s",
+            "-z",
+        )
         items = call_git_items(self.repo.root, *arguments, tip, "--", path)
         return [Step(*item.split("\n", 2)) for item in items]
 
@@ -145,7 +157,15 @@ class ResultsBranch:
         tip = self.tip()
         if tip is None:
             return
-        arguments = ("ls-tree", "-r", "-z", "--full-tree", "--format=%(objectsize) %(path)", tip, "runs/")
+        arguments = (
+            "ls-tree",
+            "-r",
+            "-z",
+            "--full-tree",
+            "--format=%(objectsize) %(path)",
+            tip,
+            "runs/",
+        )
         found = [item.split(" ", 1) for item in call_git_items(self.repo.root, *arguments)]
         paths = [path for size, path in found if size.isdecimal() and int(size) <= _LONGEST_POINTER]
         likely = [path for path in paths if not path.endswith(_NEVER_POINTERS)]
@@ -172,7 +192,10 @@ class ResultsBranch:
         with locked(self.repo):
             if self.standing() is Standing.BROKEN:
                 if self._commit_at(KEPT) is None:
-                    raise Refused(f"{self.ref} leads nowhere, and nothing was kept of it", "git fsck --lost-found")
+                    raise Refused(
+                        f"{self.ref} leads nowhere, and nothing was kept of it",
+                        "git fsck --lost-found",
+                    )
                 self._loose.rename(self.repo.state_dir / f"broken-reference.{secrets.token_hex(4)}")
         with self.changing():
             pass
@@ -180,8 +203,14 @@ class ResultsBranch:
     def kept_aside(self) -> list[str]:
         """References to histories of the branch that it does not hold."""
         tip = self._commit_at(self.ref)
-        names = call_git_lines(self.repo.root, "for-each-ref", "--format=%(refname)", "refs/gitorch/kept/")
-        return [name for name in names if tip and not self._is_ancestor(name, tip) and not self._is_ancestor(tip, name)]
+        names = call_git_lines(
+            self.repo.root, "for-each-ref", "--format=%(refname)", "refs/gitorch/kept/"
+        )
+        return [
+            name
+            for name in names
+            if tip and not self._is_ancestor(name, tip) and not self._is_ancestor(tip, name)
+        ]
 
     @property
     def _loose(self) -> Path:
@@ -240,7 +269,9 @@ class ResultsBranch:
         return [
             (run, entry.oid.hex())
             for fan in read_objects(self.repo.root, fans, "tree")
-            for run, entry in ((os.fsdecode(name), entry) for name, entry in parse_tree(fan or b"").items())
+            for run, entry in (
+                (os.fsdecode(name), entry) for name, entry in parse_tree(fan or b"").items()
+            )
             if is_run_id(run)
         ]
 
@@ -274,18 +305,23 @@ class ResultsBranch:
     def _origin(self) -> str | None:
         """Where a branch that is not there starts from: what was kept of it, else what was fetched."""
         patterns = (KEPT, f"refs/remotes/origin/{self.name}", f"refs/remotes/*/{self.name}")
-        lines = call_git_lines(self.repo.root, "for-each-ref", "--format=%(refname) %(objectname)", *patterns)
+        lines = call_git_lines(
+            self.repo.root, "for-each-ref", "--format=%(refname) %(objectname)", *patterns
+        )
         found = dict(line.split(" ") for line in lines)
         return next((found[name] for name in (*patterns[:2], *found) if name in found), None)
 
     def _require_free_name(self) -> None:
         if not call_git_success(self.repo.root, "check-ref-format", self.ref):
             raise Refused(
-                f"gitorch.branch is {self.name!r}, which cannot be a branch", "git config gitorch.branch NAME"
+                f"gitorch.branch is {self.name!r}, which cannot be a branch",
+                "git config gitorch.branch NAME",
             )
         parts = self.ref.split("/")
         above = ["/".join(parts[:length]) for length in range(3, len(parts))]
-        for name in call_git_lines(self.repo.root, "for-each-ref", "--format=%(refname)", *above, f"{self.ref}/"):
+        for name in call_git_lines(
+            self.repo.root, "for-each-ref", "--format=%(refname)", *above, f"{self.ref}/"
+        ):
             if name in above or name.startswith(f"{self.ref}/"):
                 other = name.removeprefix("refs/heads/")
                 raise Refused(
@@ -360,12 +396,16 @@ class BranchEdit:
         if isinstance(data, Stored):
             mode, data = data.mode, data.data
         with _explained():
-            self._edits.put(os.fsencode(path), TreeEntry(mode, self._packing().add(ObjectType.BLOB, data)))
+            self._edits.put(
+                os.fsencode(path), TreeEntry(mode, self._packing().add(ObjectType.BLOB, data))
+            )
 
     def put_record(self, record: dict[str, Any]) -> None:
         with _explained():
             written = self._add(ObjectType.BLOB, render_json(record))
-        self._edits.put(os.fsencode(f"{run_path(record['id'])}/record.json"), TreeEntry(FILE, written))
+        self._edits.put(
+            os.fsencode(f"{run_path(record['id'])}/record.json"), TreeEntry(FILE, written)
+        )
 
     def remove(self, path: str) -> None:
         """Remove the file or directory at `path`, if it is there."""
@@ -380,7 +420,9 @@ class BranchEdit:
         try:
             with _explained():
                 while (tip := self._committed(_message(subject, trailers), published)) is None:
-                    self._tip = read_ref(self._repo, self._ref)  # somebody's own git moved it: once more, on top
+                    self._tip = read_ref(
+                        self._repo, self._ref
+                    )  # somebody's own git moved it: once more, on top
         finally:
             for pack in published:
                 pack.release()
@@ -400,7 +442,9 @@ class BranchEdit:
         if tree == base and self._tip:
             return self._tip
         tree = tree or self._add(ObjectType.TREE, b"")
-        commit = self._add(ObjectType.COMMIT, _render_commit(tree, self._tip, self._repo, message)).hex()
+        commit = self._add(
+            ObjectType.COMMIT, _render_commit(tree, self._tip, self._repo, message)
+        ).hex()
         published.append(self._packing().publish())
         self.close()
         if not move_ref(self._repo, self._ref, self._tip, commit, "gitorch"):
@@ -438,7 +482,9 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise GitorchError(f"the results cannot be written: {error}", "make room, then try again") from error
+        raise GitorchError(
+            f"the results cannot be written: {error}", "make room, then try again"
+        ) from error
 
 
 def _parsed(data: bytes | None) -> dict[str, Any] | None:
@@ -446,7 +492,9 @@ def _parsed(data: bytes | None) -> dict[str, Any] | None:
     try:
         return None if data is None else json.loads(data)
     except ValueError as error:
-        raise GitorchError(f"a record on the results branch cannot be read: {error}", "gitorch doctor") from error
+        raise GitorchError(
+            f"a record on the results branch cannot be read: {error}", "gitorch doctor"
+        ) from error
 
 
 def _tree_of(commit: bytes) -> bytes:
@@ -455,7 +503,9 @@ def _tree_of(commit: bytes) -> bytes:
 
 
 def _message(subject: str, trailers: Sequence[tuple[str, str]]) -> bytes:
-    lines = [" ".join(subject.split()), ""] + [f"{key}: {' '.join(value.split())}" for key, value in trailers]
+    lines = [" ".join(subject.split()), ""] + [
+        f"{key}: {' '.join(value.split())}" for key, value in trailers
+    ]
     return ("\n".join(lines).strip() + "\n").replace("\0", "").encode(errors="replace")
 
 
@@ -463,5 +513,10 @@ def _render_commit(tree: bytes, parent: str | None, repo: Repository, message: b
     name, email = repo.signature()
     now = time.time()
     who = f"{name} <{email}> {int(now)} {time.strftime('%z', time.localtime(now))}"
-    header = [f"tree {tree.hex()}", *([f"parent {parent}"] if parent else []), f"author {who}", f"committer {who}"]
+    header = [
+        f"tree {tree.hex()}",
+        *([f"parent {parent}"] if parent else []),
+        f"author {who}",
+        f"committer {who}",
+    ]
     return "\n".join(header).encode(errors="replace") + b"\n\n" + message

@@ -105,7 +105,10 @@ def parse_tree(data: bytes) -> dict[bytes, TreeEntry]:
 
 def render_tree(entries: dict[bytes, TreeEntry]) -> bytes:
     """A tree object's data; git sorts a directory as if its name ended with a slash."""
-    ordered = sorted((name + b"/" if entry.mode == DIRECTORY else name, name, entry) for name, entry in entries.items())
+    ordered = sorted(
+        (name + b"/" if entry.mode == DIRECTORY else name, name, entry)
+        for name, entry in entries.items()
+    )
     return b"".join(b"%o %s\0%s" % (entry.mode, name, entry.oid) for _, name, entry in ordered)
 
 

@@ -35,7 +35,14 @@ from gitorch.tools.files import read_small, write_aside
 
 LOCK_REASON = "gitorch"
 _MARK = "gitorch.json"
-FILES = ("HEAD", "commondir", "gitdir", "index", "locked", _MARK)  # and the index that is kept of its commit
+FILES = (
+    "HEAD",
+    "commondir",
+    "gitdir",
+    "index",
+    "locked",
+    _MARK,
+)  # and the index that is kept of its commit
 _NAME = re.compile(r"gitorch-[0-9a-f]{12}")
 _ABANDONED_S = 3600.0
 
@@ -101,7 +108,11 @@ def pointed_at(path: Path) -> Path | None:
         line = read_small(path / ".git")
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         return None
-    return Path(os.fsdecode(line[len(b"gitdir: ") :].rstrip(b"\n"))) if line.startswith(b"gitdir: ") else None
+    return (
+        Path(os.fsdecode(line[len(b"gitdir: ") :].rstrip(b"\n")))
+        if line.startswith(b"gitdir: ")
+        else None
+    )
 
 
 def point(path: Path, admin: Path) -> None:
@@ -149,7 +160,9 @@ def publish(repo: Repository, aside: Path, path: Path) -> Path:
         except FileNotFoundError:
             if not aside.exists():
                 raise
-            admin.parent.mkdir(exist_ok=True)  # `git worktree prune` removes `worktrees/` when it is empty
+            admin.parent.mkdir(
+                exist_ok=True
+            )  # `git worktree prune` removes `worktrees/` when it is empty
         except OSError:
             delete(admin)  # an earlier worktree's at the same path
             if admin.exists():
@@ -222,7 +235,9 @@ def _lock_directory(directory: Path) -> int:
         try:
             descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
         except FileNotFoundError:
-            with suppress(FileNotFoundError, FileExistsError):  # the latter: it was there, and just then removed
+            with suppress(
+                FileNotFoundError, FileExistsError
+            ):  # the latter: it was there, and just then removed
                 directory.mkdir(parents=True, exist_ok=True)
         else:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -241,10 +256,17 @@ def throw_away(repo: Repository, path: Path) -> None:
     doomed = [admin]
     if os.path.lexists(path):
         if not _is_ours(repo, path):
-            raise Refused(f"{path} is in the way: gitorch did not make it", "move it away, or choose another directory")
+            raise Refused(
+                f"{path} is in the way: gitorch did not make it",
+                "move it away, or choose another directory",
+            )
         mark = read_mark(repo, path)
         inside = [path / name for name in mark.submodules] if mark else []
-        doomed += [found for place in (path, *inside) if (found := pointed_at(place)) and _is_admin(repo, found)]
+        doomed += [
+            found
+            for place in (path, *inside)
+            if (found := pointed_at(place)) and _is_admin(repo, found)
+        ]
         _move_to_trash(repo, path)
     for directory in doomed:
         delete(directory)
@@ -288,7 +310,9 @@ def empty_trash_later(repo: Repository) -> None:
     place = repo.workspace / "trash"
     if place.is_dir():
         command = 'rm -rf -- "$1"/* >/dev/null 2>&1 </dev/null &'
-        subprocess.run(["sh", "-c", command, "sh", str(place)], cwd="/", start_new_session=True, check=False)
+        subprocess.run(
+            ["sh", "-c", command, "sh", str(place)], cwd="/", start_new_session=True, check=False
+        )
 
 
 def move_to_trash(repo: Repository, path: Path) -> None:
@@ -324,7 +348,9 @@ def _is_ours(repo: Repository, path: Path) -> bool:
         return True
     if pointed is not None:
         left_over = _NAME.fullmatch(pointed.name) and not pointed.exists()
-        return _is_admin(repo, pointed) or bool(left_over and (in_workspace or pointed.parent == admin.parent))
+        return _is_admin(repo, pointed) or bool(
+            left_over and (in_workspace or pointed.parent == admin.parent)
+        )
     if in_workspace and (admin.exists() or _is_empty_file(path / ".git")):
         return True  # a run has removed its `.git`, or a power cut has emptied it
     names = os.listdir(path)  # noqa: PTH208
@@ -371,7 +397,9 @@ def _move_to_trash(repo: Repository, path: Path) -> None:
     try:
         path.rename(repo.workspace / "trash" / name)
     except OSError:
-        path.chmod(path.stat().st_mode | 0o700)  # a directory that may not be written cannot be moved either
+        path.chmod(
+            path.stat().st_mode | 0o700
+        )  # a directory that may not be written cannot be moved either
         try:
             path.rename(trash(repo) / name)
         except OSError:  # another file system

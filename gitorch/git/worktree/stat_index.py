@@ -19,8 +19,12 @@ FILE, EXECUTABLE, SYMLINK = 0o100644, 0o100755, 0o120000
 _HEADER = struct.Struct(">4sII")
 # ctime, its nanoseconds, mtime, its nanoseconds, device, inode, mode, user, group, size; all cut to 32 bits
 _STAT = struct.Struct(">10I")
-_ENTRY = struct.Struct(">8x2I8xI8xI20xH")  # of these: mtime, mode, size; then the oid, and the flags before the path
-_PATH_LENGTH = 0xFFF  # the rest of the flags: assume-valid, extended (skip-worktree, intent-to-add), stage
+_ENTRY = struct.Struct(
+    ">8x2I8xI8xI20xH"
+)  # of these: mtime, mode, size; then the oid, and the flags before the path
+_PATH_LENGTH = (
+    0xFFF  # the rest of the flags: assume-valid, extended (skip-worktree, intent-to-add), stage
+)
 _SECOND = 1_000_000_000
 _32_BITS = 0xFFFFFFFF
 
@@ -54,7 +58,9 @@ class StatIndex:
                 raise ValueError("an entry with a flag, or of a submodule")
             start = offset + _ENTRY.size
             end = data.index(b"\0", start)
-            self.entries.append(StatEntry(offset, data[start:end], mode, size, seconds * _SECOND + nanoseconds))
+            self.entries.append(
+                StatEntry(offset, data[start:end], mode, size, seconds * _SECOND + nanoseconds)
+            )
             offset = end + 8 - (end - offset) % 8
         if offset < len(data) - 20:
             extension, size = struct.unpack_from(">4sI", data, offset)
@@ -77,7 +83,9 @@ class StatIndex:
 
     def agrees(self, entry: StatEntry, state: os.stat_result) -> bool:
         """Whether a file is still the one that git looked at when it wrote the entry."""
-        return self.data[entry.offset : entry.offset + _STAT.size] == _stat_data(state, _git_mode(state.st_mode))
+        return self.data[entry.offset : entry.offset + _STAT.size] == _stat_data(
+            state, _git_mode(state.st_mode)
+        )
 
     def with_stats(self, states: Iterable[os.stat_result]) -> bytes:
         """The same index for other copies of its files, whose states are given in the order of the entries."""
@@ -121,7 +129,9 @@ def untouched(root: Path, index_file: Path) -> StatIndex | None:
     except (OSError, ValueError, struct.error):
         return None
     try:
-        for directory in index.directories:  # a symlink in its place could lead to the same files, elsewhere
+        for (
+            directory
+        ) in index.directories:  # a symlink in its place could lead to the same files, elsewhere
             if not stat.S_ISDIR(os.lstat(directory, dir_fd=top).st_mode):
                 return None
         for entry in index.entries:

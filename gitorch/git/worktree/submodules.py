@@ -23,7 +23,10 @@ def fill_submodules(tree: Path, flags: tuple[str, ...], lock: int) -> tuple[str,
     filled: list[str] = []
     for name, place, commit in _recorded(tree):
         _fill(tree / place, tree, name, place, commit, common, flags, lock)
-        filled += [place, *(f"{place}/{inner}" for inner in fill_submodules(tree / place, flags, lock))]
+        filled += [
+            place,
+            *(f"{place}/{inner}" for inner in fill_submodules(tree / place, flags, lock)),
+        ]
     return tuple(filled)
 
 
@@ -31,11 +34,15 @@ def _recorded(tree: Path) -> Iterator[tuple[str, str, str]]:
     """Name, path and commit of each submodule: what both the index and `.gitmodules` know."""
     items = call_git_items(tree, "ls-files", "--stage", "-z")
     commits = {
-        path: meta.split()[1] for meta, _, path in (item.partition("\t") for item in items) if meta[:6] == "160000"
+        path: meta.split()[1]
+        for meta, _, path in (item.partition("\t") for item in items)
+        if meta[:6] == "160000"
     }
     if not commits:
         return
-    paths = run_git(tree, "config", "--file", ".gitmodules", "-z", "--get-regexp", r"^submodule\..*\.path$").stdout
+    paths = run_git(
+        tree, "config", "--file", ".gitmodules", "-z", "--get-regexp", r"^submodule\..*\.path$"
+    ).stdout
     for item in os.fsdecode(paths).split("\0"):
         key, _, path = item.partition("\n")
         if path in commits:
@@ -43,13 +50,24 @@ def _recorded(tree: Path) -> Iterator[tuple[str, str, str]]:
 
 
 def _fill(
-    place: Path, tree: Path, name: str, path: str, commit: str, common: Path, flags: tuple[str, ...], lock: int
+    place: Path,
+    tree: Path,
+    name: str,
+    path: str,
+    commit: str,
+    common: Path,
+    flags: tuple[str, ...],
+    lock: int,
 ) -> None:
     if (place / ".git").exists():
         try:
-            index = call_git_text(place, "rev-parse", "--path-format=absolute", "--git-path", "index")
+            index = call_git_text(
+                place, "rev-parse", "--path-format=absolute", "--git-path", "index"
+            )
             Path(index).unlink(missing_ok=True)
-            call_git(place, "update-ref", "--no-deref", "HEAD", commit)  # detached: `reset` would move a branch along
+            call_git(
+                place, "update-ref", "--no-deref", "HEAD", commit
+            )  # detached: `reset` would move a branch along
             call_git(place, *flags, "reset", "--hard", "--quiet", commit, inherit=(lock,))
         except GitFailed:
             delete(place)  # it cannot be read, or lacks the commit: made anew
@@ -62,9 +80,23 @@ def _fill(
         command = (f"--git-dir={own}", "-c", "core.worktree=", *flags, "worktree", "add", *options)
         call_git(tree, *command, place, commit, inherit=(lock,))
     else:
-        active = ("-c", f"submodule.{name}.active=true")  # not `init`, which would write to the user's configuration
+        active = (
+            "-c",
+            f"submodule.{name}.active=true",
+        )  # not `init`, which would write to the user's configuration
         try:
-            call_git(tree, *flags, *active, "submodule", "update", "--quiet", "--checkout", "--", path, inherit=(lock,))
+            call_git(
+                tree,
+                *flags,
+                *active,
+                "submodule",
+                "update",
+                "--quiet",
+                "--checkout",
+                "--",
+                path,
+                inherit=(lock,),
+            )
         except GitFailed as error:
             raise Refused(
                 f"the submodule {path} is needed at {commit[:12]}, which is neither here nor can it be fetched: "
@@ -76,4 +108,9 @@ def _fill(
 def _has_commit(git_dir: Path, commit: str) -> bool:
     if ".." in git_dir.parts or not git_dir.is_dir():
         return False
-    return run_git(git_dir, f"--git-dir={git_dir}", "cat-file", "-e", f"{commit}^{{commit}}").returncode == 0
+    return (
+        run_git(
+            git_dir, f"--git-dir={git_dir}", "cat-file", "-e", f"{commit}^{{commit}}"
+        ).returncode
+        == 0
+    )

@@ -29,7 +29,11 @@ from gitorch.tools.faults import boundary
 _LARGEST = 1 << 30
 _CHUNK = 1 << 20
 _FOOTER = struct.Struct(">Q32s32s")
-_MATTERS = ("core.", "filter.", "lfs.")  # sections whose settings can change the bytes of a checkout
+_MATTERS = (
+    "core.",
+    "filter.",
+    "lfs.",
+)  # sections whose settings can change the bytes of a checkout
 _LEFT_TO_GIT = {
     "core.ignorecase": "true",
     "core.symlinks": "false",
@@ -59,7 +63,9 @@ def copy_template(repo: Repository, commit: str, path: Path) -> Path | None:
             place.unlink(missing_ok=True)
             return None
         path.mkdir()
-        admin.point(path, admin.admin_directory(repo, path))  # first, so that a half-made one is known for ours
+        admin.point(
+            path, admin.admin_directory(repo, path)
+        )  # first, so that a half-made one is known for ours
         index = _copy(template.files, source, path)
     finally:
         os.close(source)
@@ -121,7 +127,9 @@ def _settings(repo: Repository) -> bytes:
 
 
 def _write(repo: Repository, commit: str, index: StatIndex, tree: Path) -> None:
-    aside = admin.trash(repo) / f"{commit}.{secrets.token_hex(4)}"  # where it is swept away if this is killed
+    aside = (
+        admin.trash(repo) / f"{commit}.{secrets.token_hex(4)}"
+    )  # where it is swept away if this is killed
     digest = hashlib.sha256()
     top = os.open(tree, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -145,7 +153,8 @@ def _content(index: StatIndex, entry: StatEntry, top: int) -> Iterator[bytes]:
     if entry.mode == SYMLINK:
         yield os.readlink(entry.path, dir_fd=top)
         return
-    with open(os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=top), "rb", buffering=0) as file:  # noqa: PTH123
+    descriptor = os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=top)
+    with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123
         if not index.agrees(entry, os.fstat(file.fileno())):
             raise OSError(f"{os.fsdecode(entry.path)} has changed since git wrote it")
         while chunk := file.read(_CHUNK):
@@ -154,7 +163,9 @@ def _content(index: StatIndex, entry: StatEntry, top: int) -> Iterator[bytes]:
 
 def _drop_old(directory: Path, suffix: str, kept: int) -> None:
     """Keep the `kept` that were made last. Whoever still reads one that is dropped has it open."""
-    found = [(path.stat().st_mtime_ns, path) for path in directory.iterdir() if path.suffix == suffix]
+    found = [
+        (path.stat().st_mtime_ns, path) for path in directory.iterdir() if path.suffix == suffix
+    ]
     for _, path in sorted(found, reverse=True)[kept:]:
         path.unlink(missing_ok=True)
 
@@ -172,10 +183,14 @@ def _read(place: Path, identity: tuple[int, ...]) -> _Template | None:
         digest = hashlib.sha256()
         for left in range(size - 32, 0, -_CHUNK):
             digest.update(file.read(min(left, _CHUNK)))
-        length, settings, expected = _FOOTER.unpack(os.pread(file.fileno(), _FOOTER.size, size - _FOOTER.size))
+        length, settings, expected = _FOOTER.unpack(
+            os.pread(file.fileno(), _FOOTER.size, size - _FOOTER.size)
+        )
         if digest.digest() != expected:
             return None
-        return _Template(settings, StatIndex(os.pread(file.fileno(), length, size - _FOOTER.size - length)))
+        return _Template(
+            settings, StatIndex(os.pread(file.fileno(), length, size - _FOOTER.size - length))
+        )
 
 
 def _copy(index: StatIndex, source: int, path: Path) -> bytes:
@@ -199,12 +214,17 @@ def _copies(index: StatIndex, source: int, top: int) -> Iterator[os.stat_result]
             yield os.lstat(path, dir_fd=top)
         else:
             file = os.open(
-                path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o777 if mode == EXECUTABLE else 0o666, dir_fd=top
+                path,
+                os.O_WRONLY | os.O_CREAT | os.O_EXCL,
+                0o777 if mode == EXECUTABLE else 0o666,
+                dir_fd=top,
             )
             try:
                 sent = 0
                 while sent < size:
-                    sent += os.sendfile(file, source, offset + sent, size - sent) or _cut_short(path)
+                    sent += os.sendfile(file, source, offset + sent, size - sent) or _cut_short(
+                        path
+                    )
                 os.utime(file, ns=times)
                 yield os.fstat(file)
             finally:

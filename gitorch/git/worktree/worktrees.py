@@ -145,7 +145,9 @@ def modified(repo: Repository, path: Path, commit: str) -> Modified:
         return UNMODIFIED
     large = tuple(name for name in files if _size(path / name) > _LARGEST_DIFF)
     but = [f":(exclude,top,literal){name}" for name in large]
-    patch = call_git(path, *_diff(repo), "--binary", commit, "--", ".", *but, env={"GIT_INDEX_FILE": str(kept)})
+    patch = call_git(
+        path, *_diff(repo), "--binary", commit, "--", ".", *but, env={"GIT_INDEX_FILE": str(kept)}
+    )
     return Modified(files, patch, large)
 
 
@@ -164,7 +166,9 @@ def reset(repo: Repository, path: Path, commit: str) -> None:
 
 def link_source(repo: Repository, name: str) -> Path | None:
     """Where a linked path leads: into the main worktree, or else into the one that gitorch was called in."""
-    return next((root / name for root in (repo.main_root, repo.root) if (root / name).exists()), None)
+    return next(
+        (root / name for root in (repo.main_root, repo.root) if (root / name).exists()), None
+    )
 
 
 def discard(repo: Repository, path: Path) -> None:
@@ -242,7 +246,14 @@ def _copy_or_add(repo: Repository, commit: str, path: Path, lock: int) -> Path:
 
 def _add(repo: Repository, commit: str, path: Path, lock: int) -> Path:
     """`git worktree add`; gives the administrative directory that git chose."""
-    options = ("--detach", "--lock", "--reason", LOCK_REASON, "-f", "-f")  # twice: also over a locked one left behind
+    options = (
+        "--detach",
+        "--lock",
+        "--reason",
+        LOCK_REASON,
+        "-f",
+        "-f",
+    )  # twice: also over a locked one left behind
     command: tuple[str | Path, ...] = (*_flags(repo), "worktree", "add", *options, path, commit)
     for attempt in range(_TRIES):
         try:
@@ -252,7 +263,9 @@ def _add(repo: Repository, commit: str, path: Path, lock: int) -> Path:
         except GitFailed as error:
             if attempt == _TRIES - 1 or "worktrees/" not in error.stderr:
                 raise
-            call_git(repo.main_root, "worktree", "prune")  # one beside us, or a gc, got between the steps of `add`
+            call_git(
+                repo.main_root, "worktree", "prune"
+            )  # one beside us, or a gc, got between the steps of `add`
     found = Path(call_git_text(path, "rev-parse", "--absolute-git-dir"))
     (found / "info" / "sparse-checkout").unlink(missing_ok=True)
     if (found / "config.worktree").exists():
@@ -270,7 +283,12 @@ def _bring(repo: Repository, path: Path, mark: Mark, commit: str, lock: int) -> 
     if not mark.is_of_this_boot:
         admin.write_names(directory, path, mark.commit)
         kept.unlink(missing_ok=True)  # made anew, without stat data: every file is written again
-    elif mark.commit == commit and head.exists() and head.read_bytes() == line and untouched(path, kept):
+    elif (
+        mark.commit == commit
+        and head.exists()
+        and head.read_bytes() == line
+        and untouched(path, kept)
+    ):
         _replace(directory / "index", kept)
         return mark
     if mark.commit != commit:
@@ -305,10 +323,14 @@ def _diff(repo: Repository) -> tuple[str, ...]:
     return (*_flags(repo), "-c", "diff.autoRefreshIndex=true", "diff", *_DIFF)
 
 
-def _changed(repo: Repository, path: Path, index: Path, commit: str, *options: str) -> tuple[str, ...]:
+def _changed(
+    repo: Repository, path: Path, index: Path, commit: str, *options: str
+) -> tuple[str, ...]:
     """The files of `index` that differ between `commit` and the work tree."""
     env = {"GIT_INDEX_FILE": str(index)}
-    return tuple(call_git_items(path, *_diff(repo), *options, "--name-only", "-z", commit, "--", env=env))
+    return tuple(
+        call_git_items(path, *_diff(repo), *options, "--name-only", "-z", commit, "--", env=env)
+    )
 
 
 def _kept_index(repo: Repository, path: Path, commit: str) -> Path:
@@ -352,7 +374,9 @@ def _flags(repo: Repository) -> tuple[str, ...]:
 def _require_free(path: Path, link: Sequence[str], commit: str) -> None:
     for name in link:
         if os.path.lexists(path / name):
-            raise Refused(f"link: {name}: commit {commit[:12]} has that path itself", "leave it out of link")
+            raise Refused(
+                f"link: {name}: commit {commit[:12]} has that path itself", "leave it out of link"
+            )
 
 
 def _link(repo: Repository, path: Path, link: Sequence[str]) -> None:
@@ -363,8 +387,13 @@ def _link(repo: Repository, path: Path, link: Sequence[str]) -> None:
             continue
         source = link_source(repo, name)
         if source is None:
-            raise NotFound(f"link: {name}: no such path in {repo.main_root}", "create it, or leave it out of link")
+            raise NotFound(
+                f"link: {name}: no such path in {repo.main_root}",
+                "create it, or leave it out of link",
+            )
         if not Path(os.path.realpath(place.parent)).is_relative_to(os.path.realpath(path)):
-            raise Refused(f"link: {name}: leads out of the worktree", "name a path inside the repository")
+            raise Refused(
+                f"link: {name}: leads out of the worktree", "name a path inside the repository"
+            )
         place.parent.mkdir(parents=True, exist_ok=True)
         place.symlink_to(source)

@@ -79,15 +79,25 @@ def what_differs(record: Record, other: Record, task: str) -> dict[str, list[str
     """
     mine, its = record.task(task), other.task(task)
     found = {
-        "task": list(differing([_work(other.spec, its.spec), _work(record.spec, mine.spec)]).changed),
-        "params": _changes(params_counted(other.spec, its.spec), params_counted(record.spec, mine.spec)),
-        "inputs": list(differing([_inputs(other, its.spec) or {}, _inputs(record, mine.spec) or {}]).changed),
+        "task": list(
+            differing([_work(other.spec, its.spec), _work(record.spec, mine.spec)]).changed
+        ),
+        "params": _changes(
+            params_counted(other.spec, its.spec), params_counted(record.spec, mine.spec)
+        ),
+        "inputs": list(
+            differing([_inputs(other, its.spec) or {}, _inputs(record, mine.spec) or {}]).changed
+        ),
     }
     differs = {kind: names for kind, names in found.items() if names}
     if mine.cache and its.cache and mine.cache.code != its.cache.code:
         differs["code"] = []
     if mine.cache and its.cache and mine.cache.before != its.cache.before:
-        before = [known.id for known in record.spec.tasks if known.id in record.spec.needed_by(mine.spec) - {task}]
+        before = [
+            known.id
+            for known in record.spec.tasks
+            if known.id in record.spec.needed_by(mine.spec) - {task}
+        ]
         changed = [name for name in before if _left(record, name) != _left(other, name)]
         differs["before"] = changed or before  # what one task left another has changed since
     return differs
@@ -122,7 +132,9 @@ def params_counted(spec: RunSpec, task: TaskSpec) -> dict[str, Any]:
 
 def _inputs(record: Record, task: TaskSpec) -> dict[str, str] | None:
     found = [entries_of(pattern, record.data) for pattern in task.reads]
-    return {entry.path: entry.sha256 for entries in found for entry in entries} if all(found) else None
+    return (
+        {entry.path: entry.sha256 for entries in found for entry in entries} if all(found) else None
+    )
 
 
 def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:

@@ -46,9 +46,16 @@ class CodeDifference(Struct, frozen=True, kw_only=True):
     def to_json(self) -> dict[str, Any]:
         return {
             "same": self.same,
-            "commits": [{"commit": commit.oid, "subject": commit.subject} for commit in self.commits],
+            "commits": [
+                {"commit": commit.oid, "subject": commit.subject} for commit in self.commits
+            ],
             "files": [
-                {"path": file.path, "status": file.status, "added": file.added, "deleted": file.deleted}
+                {
+                    "path": file.path,
+                    "status": file.status,
+                    "added": file.added,
+                    "deleted": file.deleted,
+                }
                 for file in self.files
             ],
             "missing": list(self.missing),
@@ -66,7 +73,10 @@ class ValueDifference(Struct, frozen=True, kw_only=True):
         return not self.changed
 
     def to_json(self) -> dict[str, Any]:
-        return {"same": self.same, "changed": {key: list(values) for key, values in self.changed.items()}}
+        return {
+            "same": self.same,
+            "changed": {key: list(values) for key, values in self.changed.items()},
+        }
 
 
 class OutputDifference(Struct, frozen=True, kw_only=True):
@@ -136,7 +146,8 @@ def commits_of_tasks(records: Sequence[Record]) -> dict[str, tuple[str | None, .
         return {}
     sides = [{task.id: task.pin.commit for task in record.tasks} for record in records]
     return {
-        task: tuple(side.get(task) for side in sides) for task in dict.fromkeys(task for side in sides for task in side)
+        task: tuple(side.get(task) for side in sides)
+        for task in dict.fromkeys(task for side in sides for task in side)
     }
 
 
@@ -146,7 +157,11 @@ def differing(sides: Sequence[Mapping[str, Any]]) -> ValueDifference:
     rows = {key: tuple(side.get(key) for side in sides) for key in keys}
     missing = {key for key in keys if any(key not in side for side in sides)}
     return ValueDifference(
-        changed={key: row for key, row in rows.items() if key in missing or len({repr(value) for value in row}) > 1}
+        changed={
+            key: row
+            for key, row in rows.items()
+            if key in missing or len({repr(value) for value in row}) > 1
+        }
     )
 
 
@@ -182,10 +197,15 @@ def _task_config(task: TaskSpec) -> dict[str, Any]:
 
 
 def _outputs(records: Sequence[Record]) -> OutputDifference:
-    first, *others = [{output.path: (output.sha256, output.mode) for output in record.outputs} for record in records]
+    first, *others = [
+        {output.path: (output.sha256, output.mode) for output in record.outputs}
+        for record in records
+    ]
     return OutputDifference(
         changed=tuple(
-            path for path, content in first.items() if any(other.get(path, content) != content for other in others)
+            path
+            for path, content in first.items()
+            if any(other.get(path, content) != content for other in others)
         ),
         added=tuple(dict.fromkeys(path for other in others for path in other if path not in first)),
         removed=tuple(path for path in first if any(path not in other for other in others)),

@@ -74,11 +74,16 @@ def after_attempt(record: Record, collected: AttemptResult, *, by: str) -> Recor
         tasks=tasks,
         started=record.started or attempt.started,
         outputs=collected.outputs,
-        discarded=(*(found for found in record.discarded if found.task != task.id), *collected.discarded),
+        discarded=(
+            *(found for found in record.discarded if found.task != task.id),
+            *collected.discarded,
+        ),
         environment=collected.environment or record.environment,
     )
     changed = _begun(changed, at=attempt.started, by=by)
-    return _settled(changed, at=attempt.ended, by=by, why=None if done else f"{task.id}: {attempt.outcome}")
+    return _settled(
+        changed, at=attempt.ended, by=by, why=None if done else f"{task.id}: {attempt.outcome}"
+    )
 
 
 def after_reuse(record: Record, reuse: Reuse, *, by: str) -> Record:
@@ -90,11 +95,20 @@ def after_reuse(record: Record, reuse: Reuse, *, by: str) -> Record:
     if task.status is Status.COMPLETE:
         return record
     complete = replace(
-        task, status=Status.COMPLETE, pin=reuse.pin, result=reuse.result, metrics=reuse.metrics, cache=reuse.cache
+        task,
+        status=Status.COMPLETE,
+        pin=reuse.pin,
+        result=reuse.result,
+        metrics=reuse.metrics,
+        cache=reuse.cache,
     )
     gone = {*reuse.cache.removed, *(output.path for output in reuse.outputs)}
     outputs = (
-        *(output for output in record.outputs if output.task != task.id and output.path not in gone),
+        *(
+            output
+            for output in record.outputs
+            if output.task != task.id and output.path not in gone
+        ),
         *(replace(output, task=task.id) for output in reuse.outputs),
     )
     discarded = (
@@ -130,7 +144,9 @@ def _settled(record: Record, *, at: str, by: str, why: str | None) -> Record:
     if status is Status.ERROR:  # also of what failed before the task that ended last
         failed = [task for task in record.tasks if task.status is Status.ERROR and task.attempts]
         why = "; ".join(f"{task.id}: {task.attempts[-1].outcome}" for task in failed)
-    return noted(record, Change(at=at, source=record.history[-1].target, target=status, by=by, why=why))
+    return noted(
+        record, Change(at=at, source=record.history[-1].target, target=status, by=by, why=why)
+    )
 
 
 def _with_task(tasks: Iterable[TaskRecord], changed: TaskRecord) -> tuple[TaskRecord, ...]:

@@ -24,7 +24,9 @@ class Outcome(NamedTuple):
     kind: Kind
     exit_code: int | None = None  # EXIT_CODE
     signal: int | None = None  # SIGNAL
-    message: str | None = None  # the reason in words: an exception's last line, why it could not start, …
+    message: str | None = (
+        None  # the reason in words: an exception's last line, why it could not start, …
+    )
 
     def to_json(self) -> dict[str, Any]:
         return {

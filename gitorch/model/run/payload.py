@@ -20,7 +20,9 @@ class Payload(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, record: Record) -> Payload:
-        return cls(spec=record.spec, pin=record.pin, interpreter=record.interpreter, data=record.data)
+        return cls(
+            spec=record.spec, pin=record.pin, interpreter=record.interpreter, data=record.data
+        )
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -19,7 +19,9 @@ class Next(Struct, frozen=True, kw_only=True):
     backoff_s: float = 0.0
 
 
-def after(outcome: Outcome, policy: Retries | None, *, retries: int, losses: int, lost_limit: int) -> Next:
+def after(
+    outcome: Outcome, policy: Retries | None, *, retries: int, losses: int, lost_limit: int
+) -> Next:
     """`retries` are the automatic ones so far, `losses` the attempts lost in a row before this one.
 
     Interrupted attempts are given back and count for nothing; lost ones are, until `lost_limit` in a row.
@@ -35,6 +37,11 @@ def after(outcome: Outcome, policy: Retries | None, *, retries: int, losses: int
             told = f"lost {losses + 1} times in a row, so it may be what ends its workers"
             return Next(status=Status.ERROR, outcome=outcome._replace(message=told))
         case kind if policy and kind in policy.on and retries < policy.max:
-            return Next(status=Status.WAITING, outcome=outcome, retries=retries + 1, backoff_s=policy.backoff_s)
+            return Next(
+                status=Status.WAITING,
+                outcome=outcome,
+                retries=retries + 1,
+                backoff_s=policy.backoff_s,
+            )
         case _:
             return Next(status=Status.ERROR, outcome=outcome)

@@ -225,7 +225,9 @@ class Data(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Data:
-        return cls(path=value["path"], size=value["size"], sha256=value["sha256"], files=value.get("files"))
+        return cls(
+            path=value["path"], size=value["size"], sha256=value["sha256"], files=value.get("files")
+        )
 
 
 class Change(Struct, frozen=True, kw_only=True):
@@ -310,7 +312,10 @@ class Record(Struct, frozen=True, kw_only=True):
     @property
     def base_files(self) -> dict[str, str]:
         """Where each of the `bases` is kept, relative to the record."""
-        return {path: f"bases/{number}-{path.rsplit('/', 1)[-1]}" for number, path in enumerate(self.bases, 1)}
+        return {
+            path: f"bases/{number}-{path.rsplit('/', 1)[-1]}"
+            for number, path in enumerate(self.bases, 1)
+        }
 
     @property
     def metrics(self) -> dict[str, float | None]:
@@ -326,15 +331,22 @@ class Record(Struct, frozen=True, kw_only=True):
     @property
     def pins(self) -> dict[str, tuple[str, ...]]:
         """The commits that its tasks ran at, or are to run at, and which: the newest first, most often the only one."""
-        commits = dict.fromkeys((self.pin.commit, *(task.pin.commit for task in reversed(self.tasks))))
-        return {commit: tuple(task.id for task in self.tasks if task.pin.commit == commit) for commit in commits}
+        commits = dict.fromkeys(
+            (self.pin.commit, *(task.pin.commit for task in reversed(self.tasks)))
+        )
+        return {
+            commit: tuple(task.id for task in self.tasks if task.pin.commit == commit)
+            for commit in commits
+        }
 
     @property
     def several_pins(self) -> str | None:
         """Which tasks are at which commit, in words; None where all are at one."""
         if len(self.pins) == 1:
             return None
-        return "; ".join(f"{', '.join(tasks)} at {commit[:12]}" for commit, tasks in self.pins.items())
+        return "; ".join(
+            f"{', '.join(tasks)} at {commit[:12]}" for commit, tasks in self.pins.items()
+        )
 
     def task(self, task_id: str) -> TaskRecord:
         return next(task for task in self.tasks if task.id == task_id)

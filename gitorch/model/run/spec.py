@@ -44,7 +44,9 @@ class Retries(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Retries:
-        return cls(max=value["max"], on=tuple(map(Kind, value["on"])), backoff_s=float(value["backoff_s"]))
+        return cls(
+            max=value["max"], on=tuple(map(Kind, value["on"])), backoff_s=float(value["backoff_s"])
+        )
 
 
 class Resources(Struct, frozen=True, kw_only=True):
@@ -59,7 +61,9 @@ class Resources(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Resources:
-        return cls(cpus=float(value["cpus"]), gpus=value["gpus"], memory_bytes=value["memory_bytes"])
+        return cls(
+            cpus=float(value["cpus"]), gpus=value["gpus"], memory_bytes=value["memory_bytes"]
+        )
 
 
 class Cache(Struct, frozen=True, kw_only=True):
@@ -91,12 +95,20 @@ class TaskSpec(Struct, frozen=True, kw_only=True):
 
     id: str
     method: str | None = None
-    command: str | tuple[str, ...] | None = None  # as written: placeholders are filled in when it runs
+    command: str | tuple[str, ...] | None = (
+        None  # as written: placeholders are filled in when it runs
+    )
     needs: tuple[str, ...] = ()  # ids of this run's tasks, the default order made explicit
-    params: Mapping[str, Any] = field(default_factory=dict)  # the task's own keys that are not gitorch's
-    inputs: tuple[str, ...] = ()  # paths and globs, absolute or relative to the repository's root: data it reads
+    params: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # the task's own keys that are not gitorch's
+    inputs: tuple[
+        str, ...
+    ] = ()  # paths and globs, absolute or relative to the repository's root: data it reads
     outputs: tuple[str, ...] = ()  # globs, relative to the worktree's root
-    discard: tuple[str, ...] = ()  # globs, relative to the output directory, of files that are not kept
+    discard: tuple[
+        str, ...
+    ] = ()  # globs, relative to the output directory, of files that are not kept
     metrics: tuple[str, ...] = ()  # JSON files in the output directory, beside metrics.json
     timeout_s: float | None = None  # of each attempt, in seconds; None: no limit
     retries: Retries | None = None
@@ -129,7 +141,9 @@ class TaskSpec(Struct, frozen=True, kw_only=True):
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> TaskSpec:
         """From `to_json`, also of a version that did not have all of the fields."""
-        command, timeout, retries, resources = map(value.get, ("command", "timeout_s", "retries", "resources"))
+        command, timeout, retries, resources = map(
+            value.get, ("command", "timeout_s", "retries", "resources")
+        )
         return cls(
             id=value["id"],
             method=value["method"],
@@ -161,10 +175,14 @@ class RunSpec(Struct, frozen=True, kw_only=True):
     swept: tuple[str, ...] = ()
     path_to_tasks: str = "."
     output_dir: str | None = None  # logical, placeholders not yet filled in
-    link: tuple[str, ...] = ()  # git-ignored paths, relative to the root, symlinked into each worktree
+    link: tuple[
+        str, ...
+    ] = ()  # git-ignored paths, relative to the root, symlinked into each worktree
     env: Mapping[str, str] = field(default_factory=dict)
     python: str | None = None  # the interpreter, as written
-    code: tuple[str, ...] | None = None  # globs of the files that make it another run; None: the whole tree
+    code: tuple[str, ...] | None = (
+        None  # globs of the files that make it another run; None: the whole tree
+    )
 
     @property
     def params(self) -> dict[str, Any]:
@@ -200,7 +218,11 @@ class RunSpec(Struct, frozen=True, kw_only=True):
     def beside(self, task: TaskSpec) -> tuple[TaskSpec, ...]:
         """The tasks that may run at the same time: those that neither need it, by whatever way, nor are needed."""
         needed = self.needed_by(task)
-        return tuple(other for other in self.tasks if other.id not in needed and task.id not in self.needed_by(other))
+        return tuple(
+            other
+            for other in self.tasks
+            if other.id not in needed and task.id not in self.needed_by(other)
+        )
 
     def needed_by(self, task: TaskSpec) -> set[str]:
         """The ids of the task and of all that must be complete before it."""
@@ -248,7 +270,9 @@ def task_config(spec: RunSpec, task: TaskSpec, output_dir: str) -> dict[str, Any
     return {
         **spec.document,
         "id": task.id,
-        "command" if task.method is None else "method": list(written) if isinstance(written, tuple) else written,
+        "command" if task.method is None else "method": list(written)
+        if isinstance(written, tuple)
+        else written,
         **task.params,
         "outputDir": output_dir,
     }
@@ -271,6 +295,8 @@ def render_value(value: Any) -> str:
         case list():
             return "[" + ",".join(render_value(item) for item in value) + "]"
         case dict():
-            return "{" + ",".join(f"{key}:{render_value(item)}" for key, item in value.items()) + "}"
+            return (
+                "{" + ",".join(f"{key}:{render_value(item)}" for key, item in value.items()) + "}"
+            )
         case _:
             return str(value)

@@ -50,7 +50,9 @@ TRANSITIONS: tuple[Transition, ...] = (
 
 def sources(verb: str) -> tuple[Status, ...]:
     """The statuses from which `verb` is allowed."""
-    return tuple(move.source for move in TRANSITIONS if move.verb == verb and move.source is not None)
+    return tuple(
+        move.source for move in TRANSITIONS if move.verb == verb and move.source is not None
+    )
 
 
 def verbs(source: Status) -> tuple[str, ...]:

@@ -34,7 +34,9 @@ def held(record: Record, wish: Wish) -> Record:
 
 
 def released(record: Record, wish: Wish) -> Record:
-    return _moved(replace(_with(record, Status.HOLD, Status.WAITING), hold=None), Status.WAITING, wish)
+    return _moved(
+        replace(_with(record, Status.HOLD, Status.WAITING), hold=None), Status.WAITING, wish
+    )
 
 
 class OtherCode(Struct, frozen=True, kw_only=True):
@@ -45,7 +47,9 @@ class OtherCode(Struct, frozen=True, kw_only=True):
     data: tuple[Data, ...]
 
 
-def retried(record: Record, wish: Wish, *, code: OtherCode | None = None, start: str | None = None) -> Record:
+def retried(
+    record: Record, wish: Wish, *, code: OtherCode | None = None, start: str | None = None
+) -> Record:
     """Tasks in ERROR wait again, finished ones keep their results; of a held run they are held.
 
     What is not finished runs at `code`, if given. `start` names a task that is done once more, with all that need it:
@@ -60,7 +64,9 @@ def retried(record: Record, wish: Wish, *, code: OtherCode | None = None, start:
             return replace(task, status=target, pin=pin, result=None, metrics={})
         if task.status is Status.COMPLETE:
             return task
-        metrics = task.metrics if task.pin.commit == pin.commit else {}  # measured by code that is no longer its own
+        metrics = (
+            task.metrics if task.pin.commit == pin.commit else {}
+        )  # measured by code that is no longer its own
         status = target if task.status is Status.ERROR else task.status
         return replace(task, status=status, pin=pin, metrics=metrics)
 
@@ -88,7 +94,8 @@ def failed(record: Record, wish: Wish) -> Record:
 def resubmitted(record: Record, wish: Wish) -> Record:
     """A given-up run waits again, from its record alone."""
     waiting = tuple(
-        task if task.status is Status.COMPLETE else replace(task, status=Status.WAITING) for task in record.tasks
+        task if task.status is Status.COMPLETE else replace(task, status=Status.WAITING)
+        for task in record.tasks
     )
     return _moved(replace(record, tasks=waiting, ended=None, hold=None), Status.WAITING, wish)
 
@@ -110,7 +117,9 @@ def _with(record: Record, source: Status, target: Status, but: Container[str] = 
     """`record` with its tasks in `source` in `target`."""
 
     def changed(task: TaskRecord) -> TaskRecord:
-        return replace(task, status=target) if task.status is source and task.id not in but else task
+        return (
+            replace(task, status=target) if task.status is source and task.id not in but else task
+        )
 
     return replace(record, tasks=tuple(changed(task) for task in record.tasks))
 

@@ -57,8 +57,12 @@ def field(name: str, rows: Iterable[Row], *, prefer: str | None = None) -> Path:
     if len(found) == 1 and name in (found[0][-1], ".".join(found[0][1:]), ".".join(found[0])):
         return found[0]
     if found:
-        raise UsageError(f"no column {name!r}", f"did you mean {' or '.join(map(render_path, found))}?")
-    raise UsageError(f"no column {name!r}", f"there are: {', '.join([*OWN, *map(render_path, known)])}")
+        raise UsageError(
+            f"no column {name!r}", f"did you mean {' or '.join(map(render_path, found))}?"
+        )
+    raise UsageError(
+        f"no column {name!r}", f"there are: {', '.join([*OWN, *map(render_path, known)])}"
+    )
 
 
 def in_order(value: Any) -> tuple[int, Any]:
@@ -72,7 +76,9 @@ def in_order(value: Any) -> tuple[int, Any]:
             return (2, repr(value))
 
 
-def sorted_by(items: Iterable[Item], keys: Sequence[tuple[Callable[[Item], Any], bool]]) -> list[Item]:
+def sorted_by(
+    items: Iterable[Item], keys: Sequence[tuple[Callable[[Item], Any], bool]]
+) -> list[Item]:
     """`items` by the first key, then by the next, each from high to low or not; None comes last in both."""
     ordered = list(items)
     for get, descending in reversed(keys):

@@ -22,7 +22,9 @@ def _deviation(values: Sequence[float]) -> float | None:
     """Of a sample (n - 1): one value has none."""
     mean = _mean(values)
     return (
-        math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)) if len(values) > 1 else None
+        math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
+        if len(values) > 1
+        else None
     )
 
 
@@ -62,8 +64,13 @@ def grouped(rows: Iterable[Row], by: Sequence[Path], aggregates: Sequence[str]) 
     for row in rows:
         values = tuple(get(row) for get in getters)
         members.setdefault(repr(values), (values, []))[1].append(row)
-    found = sorted(members.values(), key=lambda group: [(value is None, in_order(value)) for value in group[0]])
-    return [_group(dict(zip(map(render_path, by), values, strict=True)), group, aggregates) for values, group in found]
+    found = sorted(
+        members.values(), key=lambda group: [(value is None, in_order(value)) for value in group[0]]
+    )
+    return [
+        _group(dict(zip(map(render_path, by), values, strict=True)), group, aggregates)
+        for values, group in found
+    ]
 
 
 def _group(by: Mapping[str, Any], rows: Sequence[Row], aggregates: Sequence[str]) -> Group:

@@ -21,7 +21,9 @@ def laid_over(run: Run, tasks: Mapping[str, Status], *, in_hand: bool) -> Run:
     if run.status in (Status.COMPLETE, Status.FAILED) or not tasks:
         return run
     now = tuple(
-        task if tasks.get(task.id, task.status) is task.status else replace(task, status=tasks[task.id])
+        task
+        if tasks.get(task.id, task.status) is task.status
+        else replace(task, status=tasks[task.id])
         for task in run.tasks
     )
     return replace(run, tasks=now, status=run_status(states(now), started=in_hand))

@@ -55,13 +55,18 @@ def find(reference: str, runs: RunNames) -> str:
             return found[0].id
         if found:
             lines = "\n".join(f"  {run.id}  {run.label}  {run.created}" for run in found)
-            raise UsageError(f"{reference} is the beginning of {len(found)} runs:\n{lines}", hint="give more of the id")
+            raise UsageError(
+                f"{reference} is the beginning of {len(found)} runs:\n{lines}",
+                hint="give more of the id",
+            )
     raise _not_found(reference, len(runs))
 
 
 def _not_found(reference: str, count: int) -> NotFound:
     if not count:
-        return NotFound(f"no run is called {reference!r}: there are no runs yet", hint="gitorch ready")
+        return NotFound(
+            f"no run is called {reference!r}: there are no runs yet", hint="gitorch ready"
+        )
     hint = "gitorch list shows what there is"
     if _LATEST.match(reference):
         return NotFound(f"there is no {reference}, only {count} runs", hint=hint)

@@ -52,7 +52,14 @@ _TOKENS = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _KEYWORDS = frozenset({"and", "or", "not", "in", "like"})
-_CONSTANTS = {"true": True, "false": False, "null": None, "True": True, "False": False, "None": None}
+_CONSTANTS = {
+    "true": True,
+    "false": False,
+    "null": None,
+    "True": True,
+    "False": False,
+    "None": None,
+}
 _ORDERS: Mapping[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -80,9 +87,16 @@ class Where(NamedTuple):
         known = known_fields(rows)
         said = []
         for path in dict.fromkeys(self.names):
-            if path[0] in KINDS and path not in known and (path[0], ".".join(path[1:])) not in known:
+            if (
+                path[0] in KINDS
+                and path not in known
+                and (path[0], ".".join(path[1:])) not in known
+            ):
                 instead = " or ".join(map(render_path, meant(path[-1], known)))
-                said.append(f"no run has {render_path(path)}" + (f"; did you mean {instead}?" if instead else ""))
+                said.append(
+                    f"no run has {render_path(path)}"
+                    + (f"; did you mean {instead}?" if instead else "")
+                )
         return said
 
 
@@ -121,7 +135,11 @@ class _Parser:
 
     def parsed(self) -> Where:
         if self._next.kind == "end":
-            raise self._wrong(self._next, "an expression is missing", "for example: --where \"status == 'COMPLETE'\"")
+            raise self._wrong(
+                self._next,
+                "an expression is missing",
+                "for example: --where \"status == 'COMPLETE'\"",
+            )
         matches = self._expression()
         if self._next.kind != "end":
             raise self._wrong(self._next, self._unexpected(self._next), self._hint(self._next))
@@ -173,7 +191,9 @@ class _Parser:
         elif self._taken("~") or self._taken("like"):
             right = self._operand()
             if not isinstance(right.value, str):
-                raise self._wrong(right.token, "here a glob in quotes is needed", "name like 'penguins*'")
+                raise self._wrong(
+                    right.token, "here a glob in quotes is needed", "name like 'penguins*'"
+                )
             found = _like(left.get, right.value)
         elif negated:
             raise self._wrong(self._next, "after `not` there is `in` or `like` here")
@@ -239,10 +259,16 @@ class _Parser:
         tokens = []
         for found in _TOKENS.finditer(self._text):
             kind, text = found.lastgroup or "", found[found.lastgroup or 0]
-            token = _Token("keyword" if text.lower() in _KEYWORDS else kind, text, found.start(kind))
+            token = _Token(
+                "keyword" if text.lower() in _KEYWORDS else kind, text, found.start(kind)
+            )
             if kind == "odd":
-                message = "this text is not closed" if text in "'\"" else f"{text!r} means nothing here"
-                raise self._wrong(token, message, f"did you mean {_INSTEAD[text]}?" if text in _INSTEAD else None)
+                message = (
+                    "this text is not closed" if text in "'\"" else f"{text!r} means nothing here"
+                )
+                raise self._wrong(
+                    token, message, f"did you mean {_INSTEAD[text]}?" if text in _INSTEAD else None
+                )
             tokens.append(token)
             if kind == "end":
                 break
@@ -272,7 +298,9 @@ class _Parser:
             if len(found[1]) == 5:
                 return chr(int(found[1][1:], 16))
             place = _Token("text", found[0], token.start + 1 + found.start())
-            raise self._wrong(place, f"{found[0]} is no escape", r"there are \\ \' \" \n \t \r and \u00e9")
+            raise self._wrong(
+                place, f"{found[0]} is no escape", r"there are \\ \' \" \n \t \r and \u00e9"
+            )
 
         return _ESCAPE.sub(escaped, token.text[1:-1])
 
@@ -284,13 +312,23 @@ class _Parser:
         if left.path == ("status",):
             for value in asked:
                 if isinstance(value, str) and value not in Status.__members__:
-                    raise self._wrong(right.token, f"{value!r} is no status", f"there are: {', '.join(Status)}")
+                    raise self._wrong(
+                        right.token, f"{value!r} is no status", f"there are: {', '.join(Status)}"
+                    )
 
     def _unexpected(self, token: _Token) -> str:
-        return "the expression breaks off" if token.kind == "end" else f"{token.text!r} is not expected here"
+        return (
+            "the expression breaks off"
+            if token.kind == "end"
+            else f"{token.text!r} is not expected here"
+        )
 
     def _hint(self, token: _Token) -> str | None:
-        return "values that are text are in quotes: name == 'penguins'" if token.kind in ("word", "more") else None
+        return (
+            "values that are text are in quotes: name == 'penguins'"
+            if token.kind in ("word", "more")
+            else None
+        )
 
     def _did_you_mean(self, path: Path) -> str:
         if len(path) == 1 and path[0].upper() in Status.__members__:

@@ -65,7 +65,11 @@ def placeholders(command: str | Words) -> list[Placeholder]:
     """All of a command's placeholders, in their order."""
     if isinstance(command, str):
         return list(_in_shell(command))
-    return [found._replace(item=item) for item, word in enumerate(command) for found in placeholders_of(word)]
+    return [
+        found._replace(item=item)
+        for item, word in enumerate(command)
+        for found in placeholders_of(word)
+    ]
 
 
 def placeholders_of(text: str) -> Iterator[Placeholder]:
@@ -98,7 +102,9 @@ def fill(command: Words, values: Mapping[str, Any]) -> tuple[str, ...]: ...
 def fill(command: str | Words, values: Mapping[str, Any]) -> str | tuple[str, ...]:
     """The command to run: a string's values are quoted for the shell, an argv's are not. KeyError: an unknown name."""
     if isinstance(command, str):
-        return _replaced(command, _in_shell(command), lambda name: shlex.quote(_rendered(name, values)))
+        return _replaced(
+            command, _in_shell(command), lambda name: shlex.quote(_rendered(name, values))
+        )
     return tuple(fill_text(word, values) for word in command)
 
 

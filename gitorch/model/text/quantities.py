@@ -30,7 +30,9 @@ def parse_duration(written: str | float) -> float:
     numbers = found.groups() if found else ()
     if not any(numbers):
         raise ValueError("is no length of time")
-    seconds = sum(float(number or 0) * unit for number, unit in zip(numbers, _SECONDS.values(), strict=True))
+    seconds = sum(
+        float(number or 0) * unit for number, unit in zip(numbers, _SECONDS.values(), strict=True)
+    )
     return float(_within(seconds, LONGEST, "is longer than ten years"))
 
 

@@ -39,7 +39,14 @@ def repo(project: Path) -> Repository:
 
 
 def output_of(stored: Stored, path: str) -> Output:
-    return Output(path=path, size=stored.size, sha256=stored.sha256, stored=stored.kind, task="train", mode=stored.mode)
+    return Output(
+        path=path,
+        size=stored.size,
+        sha256=stored.sha256,
+        stored=stored.kind,
+        task="train",
+        mode=stored.mode,
+    )
 
 
 def objects(repo: Repository) -> list[Path]:
@@ -53,13 +60,19 @@ def test_a_small_file_is_its_bytes(repo: Repository, tmp_path: Path, size: int) 
     path.write_bytes(b"x" * size)
     stored = store(repo, path, large=100)
     assert stored == Stored(
-        size=size, sha256=hashlib.sha256(b"x" * size).hexdigest(), kind="git", mode=0o100644, data=b"x" * size
+        size=size,
+        sha256=hashlib.sha256(b"x" * size).hexdigest(),
+        kind="git",
+        mode=0o100644,
+        data=b"x" * size,
     )
     assert objects(repo) == []
 
 
 @pytest.mark.parametrize("size", [101, 5 << 20, (17 << 20) + 3])
-def test_a_large_file_is_an_lfs_object_and_a_pointer(repo: Repository, tmp_path: Path, size: int) -> None:
+def test_a_large_file_is_an_lfs_object_and_a_pointer(
+    repo: Repository, tmp_path: Path, size: int
+) -> None:
     content = os.urandom(size)
     path = tmp_path / "model"
     path.write_bytes(content)
@@ -83,7 +96,10 @@ def test_git_lfs_finds_pointer_and_object_in_order(repo: Repository, tmp_path: P
     (tmp_path / "model").write_bytes(b"weights" * 1000)
     stored = store(repo, tmp_path / "model", large=10)
     subprocess.run(
-        ["git", "lfs", "pointer", "--check", "--strict", "--stdin"], input=stored.data, cwd=repo.root, check=True
+        ["git", "lfs", "pointer", "--check", "--strict", "--stdin"],
+        input=stored.data,
+        cwd=repo.root,
+        check=True,
     )
     (repo.root / "model").write_bytes(stored.data)
     (repo.root / ".gitattributes").write_bytes(gitattributes_for(["model"]))
@@ -102,8 +118,12 @@ def test_the_store_is_where_git_lfs_says(project: Path, tmp_path: Path, where: s
     (tmp_path / "model").write_bytes(b"weights")
     stored = store(repo, tmp_path / "model", large=1)
     lines = git(project, "lfs", "env").splitlines()
-    media = Path(next(line.partition("=")[2] for line in lines if line.startswith("LocalMediaDir=")))
-    assert (media / stored.sha256[:2] / stored.sha256[2:4] / stored.sha256).read_bytes() == b"weights"
+    media = Path(
+        next(line.partition("=")[2] for line in lines if line.startswith("LocalMediaDir="))
+    )
+    assert (
+        media / stored.sha256[:2] / stored.sha256[2:4] / stored.sha256
+    ).read_bytes() == b"weights"
 
 
 @pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no second file system")
@@ -114,10 +134,16 @@ def test_a_store_on_another_file_system_is_a_copy(project: Path, tmp_path: Path)
     (tmp_path / "model").write_bytes(b"weights" * 99)
     try:
         stored = store(repo, tmp_path / "model", large=1)
-        assert restore(repo, output_of(stored, "m"), None, tmp_path / "out").read_bytes() == b"weights" * 99
+        assert (
+            restore(repo, output_of(stored, "m"), None, tmp_path / "out").read_bytes()
+            == b"weights" * 99
+        )
     finally:
         shutil.rmtree(elsewhere)
-    assert restore(repo, output_of(stored, "again"), None, tmp_path / "out").read_bytes() == b"weights" * 99
+    assert (
+        restore(repo, output_of(stored, "again"), None, tmp_path / "out").read_bytes()
+        == b"weights" * 99
+    )
 
 
 def test_memory_stays_flat(repo: Repository, tmp_path: Path) -> None:
@@ -132,7 +158,11 @@ def test_memory_stays_flat(repo: Repository, tmp_path: Path) -> None:
         "grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before\n"
         "assert stored.size == 400 << 20 and grown < 40_000, grown\n"
     )
-    subprocess.run([sys.executable, "-c", program, repo.root, tmp_path / "model"], cwd=REPOSITORY_ROOT, check=True)
+    subprocess.run(
+        [sys.executable, "-c", program, repo.root, tmp_path / "model"],
+        cwd=REPOSITORY_ROOT,
+        check=True,
+    )
 
 
 def test_modes_and_links_come_back(repo: Repository, tmp_path: Path) -> None:
@@ -153,7 +183,9 @@ def test_modes_and_links_come_back(repo: Repository, tmp_path: Path) -> None:
     assert os.access(tmp_path / "out/deep/er/big", os.W_OK)
 
 
-def test_what_is_no_file_is_said_by_name(repo: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_no_file_is_said_by_name(
+    repo: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "dir").mkdir()
     monkeypatch.chdir(tmp_path)  # the path of a socket is short
@@ -166,7 +198,9 @@ def test_what_is_no_file_is_said_by_name(repo: Repository, tmp_path: Path, monke
         store(repo, tmp_path / "gone")
 
 
-def test_what_a_killed_writer_left_is_swept(repo: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_killed_writer_left_is_swept(
+    repo: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     incoming = repo.common_dir / "lfs" / "gitorch-incoming"
     incoming.mkdir(parents=True)
     (incoming / "left").write_bytes(b"half")
@@ -206,12 +240,16 @@ def test_the_second_link_outlives_git_lfs_prune(repo: Repository, tmp_path: Path
     (tmp_path / "model").write_bytes(b"weights")
     stored = store(repo, tmp_path / "model", large=1)
     shutil.rmtree(repo.common_dir / "lfs")
-    assert restore(repo, output_of(stored, "model"), None, tmp_path / "out").read_bytes() == b"weights"
+    assert (
+        restore(repo, output_of(stored, "model"), None, tmp_path / "out").read_bytes() == b"weights"
+    )
     store(repo, tmp_path / "model", large=1)
     assert len(objects(repo)) == 2
 
 
-def test_what_is_missing_or_damaged_is_never_restored_silently(repo: Repository, tmp_path: Path) -> None:
+def test_what_is_missing_or_damaged_is_never_restored_silently(
+    repo: Repository, tmp_path: Path
+) -> None:
     (tmp_path / "model").write_bytes(b"weights")
     large, small = store(repo, tmp_path / "model", large=1), store(repo, tmp_path / "model")
     with pytest.raises(Refused, match="is damaged"):
@@ -231,7 +269,9 @@ def test_what_is_missing_or_damaged_is_never_restored_silently(repo: Repository,
 
 
 @pytest.mark.parametrize("path", ["../x", "/etc/x", "a/../../x", "", "link/x"])
-def test_a_record_cannot_write_outside_of_the_directory(repo: Repository, tmp_path: Path, path: str) -> None:
+def test_a_record_cannot_write_outside_of_the_directory(
+    repo: Repository, tmp_path: Path, path: str
+) -> None:
     (tmp_path / "file").write_bytes(b"x")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "link").symlink_to("/etc")
@@ -277,7 +317,9 @@ def test_ordinary_names_stay_as_they_are() -> None:
 
 
 @needs_lfs
-def test_a_clone_that_checks_the_branch_out_has_the_real_files_under_any_name(repo: Repository, tmp_path: Path) -> None:
+def test_a_clone_that_checks_the_branch_out_has_the_real_files_under_any_name(
+    repo: Repository, tmp_path: Path
+) -> None:
     out = tmp_path / "output"
     names = [name for name in AWKWARD if name not in (".git/config",)]
     for name in names:
@@ -293,7 +335,11 @@ def test_a_clone_that_checks_the_branch_out_has_the_real_files_under_any_name(re
                 stored = store(repo, path, large=20)
                 kept[name] = output_of(stored, name)
                 change.put(f"runs/3f/3f2a5c8e91d0/outputs/{stored_name(name)}", stored)
-        large = [f"outputs/{stored_name(name)}" for name, output in kept.items() if output.stored == "lfs"]
+        large = [
+            f"outputs/{stored_name(name)}"
+            for name, output in kept.items()
+            if output.stored == "lfs"
+        ]
         attributes = gitattributes_for(large)
         change.put("runs/3f/3f2a5c8e91d0/.gitattributes", attributes)
         change.commit("outputs")
@@ -315,9 +361,16 @@ def test_a_clone_that_checks_the_branch_out_has_the_real_files_under_any_name(re
 
 def test_git_matches_exactly_the_large_paths(repo: Repository) -> None:
     deep = "/".join(["d" * 200] * 12) + "/long\n"
-    paths = [name for name in AWKWARD if "/" not in name] + [f"x/{name}" for name in AWKWARD] + [deep]
-    (repo.root / ".gitattributes").write_bytes(gitattributes_for([f"outputs/{path}" for path in paths]))
-    asked = [f"outputs/{path}{more}" for path in paths for more in ("", "2")] + ["outputs/star", "outputs/quet"]
+    paths = (
+        [name for name in AWKWARD if "/" not in name] + [f"x/{name}" for name in AWKWARD] + [deep]
+    )
+    (repo.root / ".gitattributes").write_bytes(
+        gitattributes_for([f"outputs/{path}" for path in paths])
+    )
+    asked = [f"outputs/{path}{more}" for path in paths for more in ("", "2")] + [
+        "outputs/star",
+        "outputs/quet",
+    ]
     said = subprocess.run(
         ["git", "check-attr", "-z", "--stdin", "filter"],
         cwd=repo.root,
@@ -325,6 +378,10 @@ def test_git_matches_exactly_the_large_paths(repo: Repository) -> None:
         capture_output=True,
         check=True,
     ).stdout.split(b"\0")
-    large = {os.fsdecode(path) for path, value in zip(said[0::3], said[2::3], strict=False) if value == b"lfs"}
+    large = {
+        os.fsdecode(path)
+        for path, value in zip(said[0::3], said[2::3], strict=False)
+        if value == b"lfs"
+    }
     assert large == {f"outputs/{path}" for path in paths}
     assert max(map(len, (repo.root / ".gitattributes").read_bytes().split(b"\n"))) < 2048

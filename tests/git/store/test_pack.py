@@ -12,7 +12,9 @@ from tests.conftest import git
 
 
 def cat(project: Path, oid: bytes) -> bytes:
-    return subprocess.run(["git", "cat-file", "blob", oid.hex()], cwd=project, capture_output=True, check=True).stdout
+    return subprocess.run(
+        ["git", "cat-file", "blob", oid.hex()], cwd=project, capture_output=True, check=True
+    ).stdout
 
 
 @pytest.mark.parametrize("size", [0, 1, 15, 16, 2047, 2048, 300_000, 5_000_000])
@@ -34,13 +36,19 @@ def test_git_reads_what_was_packed(project: Path, size: int) -> None:
 
 
 def test_git_follows_offsets_beyond_31_bits(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pack_module, "_FAR", 20_000)  # as if those from there on needed the table of 64-bit ones
+    monkeypatch.setattr(
+        pack_module, "_FAR", 20_000
+    )  # as if those from there on needed the table of 64-bit ones
     writer = PackWriter(project / ".git")
     blobs = [b"%d" % number for number in range(2000)]
     names = "\n".join(writer.add(ObjectType.BLOB, data).hex() for data in blobs)
     writer.publish()
     said = subprocess.run(
-        ["git", "cat-file", "--batch=%(objectsize)"], cwd=project, input=names.encode(), capture_output=True, check=True
+        ["git", "cat-file", "--batch=%(objectsize)"],
+        cwd=project,
+        input=names.encode(),
+        capture_output=True,
+        check=True,
     )
     assert said.stdout == b"".join(b"%d\n%s\n" % (len(data), data) for data in blobs)
     (index,) = (project / ".git" / "objects" / "pack").glob("*.idx")

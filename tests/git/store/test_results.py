@@ -53,7 +53,10 @@ def put(branch: ResultsBranch, run: str = RUN, subject: str = "a change", **more
 def writer(project: Path, first: int, count: int) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", WRITER, str(project), str(first), str(count)]
     return subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(REPOSITORY_ROOT)}
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY_ROOT)},
     )
 
 
@@ -135,7 +138,12 @@ def test_reading_back(branch: ResultsBranch) -> None:
 def test_what_somebody_laid_beside_the_runs_is_no_run(branch: ResultsBranch) -> None:
     put(branch)
     with branch.changing() as change:
-        for path in ("runs/note", "runs/3f/latin\udce9", "runs/3f/3f3f/record.json", "runs/a1/a1b2c3d4e5f6/nothing"):
+        for path in (
+            "runs/note",
+            "runs/3f/latin\udce9",
+            "runs/3f/3f3f/record.json",
+            "runs/a1/a1b2c3d4e5f6/nothing",
+        ):
             change.put(path, b"{}")
         change.commit("by hand")
     assert branch.run_ids() == [RUN, OTHER]
@@ -181,7 +189,9 @@ def test_the_runs_that_changed_since_a_commit(branch: ResultsBranch) -> None:
         assert change.tip == second
     assert branch.changed_runs(first, second) == [OTHER]
     assert branch.changed_runs(second, second) == []
-    assert branch.changed_runs(None, second) == branch.changed_runs("0" * 40, second) == [RUN, OTHER]
+    assert (
+        branch.changed_runs(None, second) == branch.changed_runs("0" * 40, second) == [RUN, OTHER]
+    )
 
 
 def test_what_is_not_committed_leaves_nothing(project: Path, branch: ResultsBranch) -> None:
@@ -266,7 +276,9 @@ def test_a_hook_of_the_user_cannot_veto_results(project: Path, branch: ResultsBr
 def test_another_branch_can_be_chosen(project: Path) -> None:
     git(project, "config", "gitorch.branch", "lab/book")
     put(ResultsBranch(Repository.discover(project)))
-    assert git(project, "for-each-ref", "--format=%(refname:short)", "refs/heads") == "lab/book\nmain"
+    assert (
+        git(project, "for-each-ref", "--format=%(refname:short)", "refs/heads") == "lab/book\nmain"
+    )
 
 
 # Refusals
@@ -274,7 +286,10 @@ def test_another_branch_can_be_chosen(project: Path) -> None:
 
 def test_a_branch_in_the_way_is_named(project: Path, branch: ResultsBranch) -> None:
     git(project, "branch", "gitorch")
-    with pytest.raises(Refused, match="the branch 'gitorch' leaves no room for the results branch 'gitorch/results'"):
+    with pytest.raises(
+        Refused,
+        match="the branch 'gitorch' leaves no room for the results branch 'gitorch/results'",
+    ):
         put(branch)
     git(project, "branch", "-m", "gitorch", "gitorch/results/deeper")
     with pytest.raises(Refused, match="the branch 'gitorch/results/deeper' leaves no room"):
@@ -302,14 +317,18 @@ def test_a_fetched_branch_that_is_not_ours_is_not_continued(project: Path, tmp_p
     assert git(tmp_path / "clone", "branch", "--list", "lab") == ""
 
 
-def test_a_checked_out_branch_is_found(project: Path, branch: ResultsBranch, tmp_path: Path) -> None:
+def test_a_checked_out_branch_is_found(
+    project: Path, branch: ResultsBranch, tmp_path: Path
+) -> None:
     put(branch)
     assert branch.checked_out_at() is None
     git(project, "worktree", "add", "-q", str(tmp_path / "look here"), "gitorch/results")
     assert branch.checked_out_at() == tmp_path / "look here"
 
 
-def test_a_lock_held_for_long_is_busy(branch: ResultsBranch, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_held_for_long_is_busy(
+    branch: ResultsBranch, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(lock, "_PATIENCE_S", 0.05)
     with branch.changing(), pytest.raises(Busy, match="has been writing"):
         put(ResultsBranch(branch.repo))
@@ -350,7 +369,9 @@ def test_a_branch_that_was_written_anew_loses_nothing(project: Path, branch: Res
     assert branch.run_ids(at=before) == [RUN, OTHER]
 
 
-def test_a_branch_that_moved_on_is_followed(project: Path, branch: ResultsBranch, tmp_path: Path) -> None:
+def test_a_branch_that_moved_on_is_followed(
+    project: Path, branch: ResultsBranch, tmp_path: Path
+) -> None:
     put(branch)
     git(tmp_path, "clone", "-q", "-b", "gitorch/results", str(project), "clone")
     put(ResultsBranch(Repository.discover(tmp_path / "clone")), OTHER)
@@ -359,7 +380,9 @@ def test_a_branch_that_moved_on_is_followed(project: Path, branch: ResultsBranch
     assert branch.run_ids() == ["0" * 12, RUN, OTHER]
 
 
-def test_a_clone_reads_and_continues_what_it_fetched(project: Path, branch: ResultsBranch, tmp_path: Path) -> None:
+def test_a_clone_reads_and_continues_what_it_fetched(
+    project: Path, branch: ResultsBranch, tmp_path: Path
+) -> None:
     tip = put(branch)
     git(tmp_path, "clone", "-q", str(project), "clone")
     cloned = ResultsBranch(Repository.discover(tmp_path / "clone"))
@@ -368,7 +391,9 @@ def test_a_clone_reads_and_continues_what_it_fetched(project: Path, branch: Resu
     assert git(tmp_path / "clone", "rev-parse", "gitorch/results~1") == tip
 
 
-def test_a_move_in_the_middle_of_a_change_is_built_upon(project: Path, branch: ResultsBranch) -> None:
+def test_a_move_in_the_middle_of_a_change_is_built_upon(
+    project: Path, branch: ResultsBranch
+) -> None:
     put(branch)
     with branch.changing() as change:
         change.put_record({"id": OTHER})
@@ -396,7 +421,9 @@ def test_writers_in_several_processes_lose_nothing(project: Path, branch: Result
     assert_sound(project)
 
 
-@pytest.mark.parametrize("chore", [["gc", "-q", "--prune=now"], ["prune", "--expire=now"], ["repack", "-adq"]])
+@pytest.mark.parametrize(
+    "chore", [["gc", "-q", "--prune=now"], ["prune", "--expire=now"], ["repack", "-adq"]]
+)
 def test_commits_beside_a_chore_of_the_user_lose_nothing(
     project: Path, branch: ResultsBranch, chore: list[str]
 ) -> None:
@@ -416,7 +443,9 @@ def test_commits_beside_a_chore_of_the_user_lose_nothing(
     assert_sound(project)
 
 
-def test_killed_writers_lose_nothing_that_they_said_was_written(project: Path, branch: ResultsBranch) -> None:
+def test_killed_writers_lose_nothing_that_they_said_was_written(
+    project: Path, branch: ResultsBranch
+) -> None:
     said: list[int] = []
     for number in range(8):
         process = writer(project, 1000 * number, 900)
@@ -473,17 +502,26 @@ def test_a_full_disk_is_said_in_words(branch: ResultsBranch) -> None:
     packing.rmdir()
     packing.write_text("no directory can be made here")
     try:
-        with pytest.raises(results.GitorchError, match="the results cannot be written"), branch.changing() as change:
+        with (
+            pytest.raises(results.GitorchError, match="the results cannot be written"),
+            branch.changing() as change,
+        ):
             change.put("runs/x", b"")
     finally:
         packing.unlink()
 
 
-def test_packs_that_a_repack_has_replaced_are_let_go(branch: ResultsBranch, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_packs_that_a_repack_has_replaced_are_let_go(
+    branch: ResultsBranch, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(results, "_CHANGES_BEFORE_FREE", 10)
     for number in range(30):
         put(branch, f"{number:012x}")
         git(branch.repo.root, "repack", "-adq")
     mapped = Path("/proc/self/maps").read_text().splitlines()
-    replaced = {line for line in mapped if str(branch.repo.common_dir) in line and line.endswith("(deleted)")}
+    replaced = {
+        line
+        for line in mapped
+        if str(branch.repo.common_dir) in line and line.endswith("(deleted)")
+    }
     assert len(replaced) <= 2 * 10  # the pack and its index

@@ -38,7 +38,11 @@ class Store(dict[bytes, bytes]):
     def files(self, oid: bytes | None, prefix: bytes = b"") -> dict[bytes, TreeEntry]:
         found: dict[bytes, TreeEntry] = {}
         for name, entry in (parse_tree(self[oid]) if oid else {}).items():
-            below = self.files(entry.oid, prefix + name + b"/") if entry.mode == DIRECTORY else {prefix + name: entry}
+            below = (
+                self.files(entry.oid, prefix + name + b"/")
+                if entry.mode == DIRECTORY
+                else {prefix + name: entry}
+            )
             assert below, "an empty directory"
             found |= below
         return found
@@ -111,16 +115,23 @@ def test_git_makes_the_same_tree(project: Path) -> None:
     store, edits = Store(), Edits()
     for name, content in files.items():
         mode = EXECUTABLE if name == "run me" else FILE
-        edits.put(name.encode(errors="surrogateescape"), TreeEntry(mode, object_id(ObjectType.BLOB, content.encode())))
+        edits.put(
+            name.encode(errors="surrogateescape"),
+            TreeEntry(mode, object_id(ObjectType.BLOB, content.encode())),
+        )
     edits.put(b"link", TreeEntry(LINK, object_id(ObjectType.BLOB, b"a/z")))
     root = edits.apply(None, store.__getitem__, store.write)
     assert root
     assert root.hex() == git(project, "write-tree")
-    data = subprocess.run(["git", "cat-file", "tree", root.hex()], cwd=project, capture_output=True, check=True).stdout
+    data = subprocess.run(
+        ["git", "cat-file", "tree", root.hex()], cwd=project, capture_output=True, check=True
+    ).stdout
     assert render_tree(parse_tree(data)) == data
 
 
-@pytest.mark.parametrize("path", [b"", b"/a", b"a/", b"a//b", b"../a", b"a/./b", b".git/x", b"a/.GIT", b"nul\0"])
+@pytest.mark.parametrize(
+    "path", [b"", b"/a", b"a/", b"a//b", b"../a", b"a/./b", b".git/x", b"a/.GIT", b"nul\0"]
+)
 def test_paths_that_no_tree_may_hold(path: bytes) -> None:
     with pytest.raises(ValueError, match="cannot be a path"):
         Edits().put(path, blob(1))

@@ -48,7 +48,18 @@ def test_what_a_killed_git_left_is_replaced(repo: Repository, tree: Path) -> Non
     for left in ("nothing but the lock", "an empty directory", "an empty .git", "half a tree"):
         stale = repo.common_dir / "worktrees" / "tree"
         if left in ("nothing but the lock", "half a tree"):
-            git(repo.root, "worktree", "add", "-q", "--detach", "--lock", "--reason", "gitorch", str(tree), pinned)
+            git(
+                repo.root,
+                "worktree",
+                "add",
+                "-q",
+                "--detach",
+                "--lock",
+                "--reason",
+                "gitorch",
+                str(tree),
+                pinned,
+            )
             (tree / "README.md").unlink()
         if left == "nothing but the lock":
             subprocess.run(["rm", "-r", tree], check=True)
@@ -95,7 +106,9 @@ def test_killed_at_any_moment_the_next_one_makes_it_whole(repo: Repository, tree
     assert administrative(repo) == []
 
 
-def test_a_git_left_behind_by_a_kill_is_waited_for(repo: Repository, tree: Path, tmp_path: Path) -> None:
+def test_a_git_left_behind_by_a_kill_is_waited_for(
+    repo: Repository, tree: Path, tmp_path: Path
+) -> None:
     gate = tmp_path / "gate"
     os.mkfifo(gate)
     git(repo.root, "config", "filter.slow.smudge", f"cat {gate}; cat")
@@ -154,7 +167,9 @@ def test_after_a_move_worktrees_and_repository_find_each_other(
     if moved in ("repository", "both"):
         root = repo.root.rename(tmp_path / "new" / "project")
     if moved in ("workspace", "both"):
-        there = repo.workspace.rename(tmp_path / "new" / "project.gitorch") / tree.relative_to(repo.workspace)
+        there = repo.workspace.rename(tmp_path / "new" / "project.gitorch") / tree.relative_to(
+            repo.workspace
+        )
     now = Repository.discover(root)
     assert not worktrees.is_present(now, there)
     worktrees.materialise(now, pinned, there)

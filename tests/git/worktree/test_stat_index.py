@@ -22,13 +22,21 @@ def test_it_says_what_git_says(project: Path) -> None:
     index = read(project)
     listed = call_git_items(project, "ls-files", "--stage", "-z")
     assert [f"{entry.mode:o}" for entry in index.entries] == [item.split()[0] for item in listed]
-    assert [os.fsdecode(entry.path) for entry in index.entries] == [item.split("\t")[1] for item in listed]
+    assert [os.fsdecode(entry.path) for entry in index.entries] == [
+        item.split("\t")[1] for item in listed
+    ]
     states = [(project / os.fsdecode(entry.path)).lstat() for entry in index.entries]
     for entry, state in zip(index.entries, states, strict=True):
         assert index.agrees(entry, state)
         assert (entry.size, entry.mtime_ns) == (state.st_size, state.st_mtime_ns)
     assert index.with_stats(states) == index.data
-    assert set(map(os.fsdecode, index.directories)) == {"Grüße", "deep", "deep/er", "x" * 250, "long"}
+    assert set(map(os.fsdecode, index.directories)) == {
+        "Grüße",
+        "deep",
+        "deep/er",
+        "x" * 250,
+        "long",
+    }
 
 
 def flag(root: Path) -> None:
@@ -66,7 +74,9 @@ def conflict(root: Path) -> None:
 
 
 def gitlink(root: Path) -> None:
-    git(root, "update-index", "--add", "--cacheinfo", f"160000,{git(root, 'rev-parse', 'HEAD')},sub")
+    git(
+        root, "update-index", "--add", "--cacheinfo", f"160000,{git(root, 'rev-parse', 'HEAD')},sub"
+    )
 
 
 def flip(root: Path) -> None:
@@ -79,7 +89,9 @@ def empty(root: Path) -> None:
     os.truncate(root / ".git/index", 0)
 
 
-@pytest.mark.parametrize("deed", [flag, skip, intend, compress, extend, split, conflict, gitlink, flip, empty])
+@pytest.mark.parametrize(
+    "deed", [flag, skip, intend, compress, extend, split, conflict, gitlink, flip, empty]
+)
 def test_anything_but_a_plain_index_is_left_to_git(project: Path, deed: object) -> None:
     assert callable(deed)
     os.utime(project / "README.md", (1, 1))
@@ -97,7 +109,11 @@ def test_anything_but_a_plain_index_is_left_to_git(project: Path, deed: object) 
         (1_500_000_000, 1_499_999_999, False),
         (1_500_000_000, 1_500_000_000, False),
         (1_500_000_000, 1_500_000_001, True),
-        (1_000_000_000, 1_900_000_000, False),  # perhaps changed at 1.95 s, and seconds are all that is counted
+        (
+            1_000_000_000,
+            1_900_000_000,
+            False,
+        ),  # perhaps changed at 1.95 s, and seconds are all that is counted
         (1_000_000_000, 2_000_000_000, True),
     ],
 )

@@ -52,7 +52,9 @@ def test_submodules_are_filled(nested: Repository, tree: Path, tmp_path: Path, t
     assert (tree / "vendor/lib/in side/inner.py").read_text() == "inner"
 
 
-def test_a_submodule_that_cannot_be_had_leaves_no_worktree(nested: Repository, tree: Path, tmp_path: Path) -> None:
+def test_a_submodule_that_cannot_be_had_leaves_no_worktree(
+    nested: Repository, tree: Path, tmp_path: Path
+) -> None:
     git(nested.root, "submodule", "deinit", "-q", "-f", "--all")
     subprocess.run(["rm", "-r", nested.common_dir / "modules", tmp_path / "lib"], check=True)
     with pytest.raises(Refused, match="submodule"):

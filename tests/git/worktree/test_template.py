@@ -61,7 +61,13 @@ def state(root: Path) -> dict[str, tuple[int, bytes]]:
     """Mode and content of everything in a worktree, directories included; its `.git` aside."""
     found = {}
     for path in sorted(root.rglob("*")):
-        content = os.fsencode(path.readlink()) if path.is_symlink() else b"" if path.is_dir() else path.read_bytes()
+        content = (
+            os.fsencode(path.readlink())
+            if path.is_symlink()
+            else b""
+            if path.is_dir()
+            else path.read_bytes()
+        )
         found[str(path.relative_to(root))] = (path.lstat().st_mode, content)
     del found[".git"]
     return found
@@ -90,8 +96,12 @@ def test_a_copy_is_what_git_would_have_made(repo: Repository, pinned: str, copie
     assert (copied / ".git").read_text() == f"gitdir: {admin_directory(repo, copied)}\n"
 
 
-def test_git_finds_a_copy_clean_and_has_nothing_to_look_into(repo: Repository, pinned: str, copied: Path) -> None:
-    entries = git(copied, "diff-files", "--raw")  # trusts stat data alone: prints what it would look into
+def test_git_finds_a_copy_clean_and_has_nothing_to_look_into(
+    repo: Repository, pinned: str, copied: Path
+) -> None:
+    entries = git(
+        copied, "diff-files", "--raw"
+    )  # trusts stat data alone: prints what it would look into
     assert entries == ""
     assert git(copied, "status", "--porcelain") == ""
     git(copied, "update-index", "--really-refresh")
@@ -113,7 +123,9 @@ def test_an_untouched_copy_is_known_without_git(
     worktrees.reset(repo, copied, pinned)
 
 
-def test_git_treats_a_copy_as_any_worktree(repo: Repository, pinned: str, copied: Path, tmp_path: Path) -> None:
+def test_git_treats_a_copy_as_any_worktree(
+    repo: Repository, pinned: str, copied: Path, tmp_path: Path
+) -> None:
     directory = admin_directory(repo, copied)
     listed = git(repo.root, "worktree", "list", "--porcelain", "-z")
     assert f"worktree {copied}\0HEAD {pinned}\0detached\0locked gitorch\0" in listed
@@ -149,7 +161,9 @@ def test_gc_keeps_what_only_a_copy_refers_to(repo: Repository, pinned: str, copi
     assert git(copied, "show", "HEAD:deep/er/est") == "1"
 
 
-def test_a_run_in_one_worktree_reaches_no_other(repo: Repository, pinned: str, copied: Path) -> None:
+def test_a_run_in_one_worktree_reaches_no_other(
+    repo: Repository, pinned: str, copied: Path
+) -> None:
     expected = state(copied)
     with (place(repo, 2) / "deep/er/est").open("r+") as file:
         file.write("written in place")
@@ -225,7 +239,9 @@ def test_only_the_last_templates_are_kept(repo: Repository) -> None:
     for commit in commits:
         for number in (1, 2):
             worktrees.materialise(repo, commit, place(repo, number) / commit)
-    kept = {path.name for path in (repo.workspace / "templates").iterdir() if path.suffix != ".seen"}
+    kept = {
+        path.name for path in (repo.workspace / "templates").iterdir() if path.suffix != ".seen"
+    }
     assert kept == set(commits[2:])
 
 
@@ -256,10 +272,14 @@ def test_what_cannot_be_copied_is_left_to_git(
         assert not is_copy(repo, place(repo, number))
 
 
-def test_without_room_for_a_copy_git_says_so(repo: Repository, pinned: str, copied: Path, tmp_path: Path) -> None:
+def test_without_room_for_a_copy_git_says_so(
+    repo: Repository, pinned: str, copied: Path, tmp_path: Path
+) -> None:
     small = tmp_path / "small"
     small.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1M", "tmpfs", small], check=False).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1M", "tmpfs", small], check=False
+    ).returncode:
         pytest.skip("mounting a small file system needs to be root")
     try:
         with pytest.raises(worktrees.GitFailed, match=r"No space left|unable to write"):

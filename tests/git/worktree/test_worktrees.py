@@ -69,7 +69,12 @@ def test_filters_and_line_endings_are_applied(repo: Repository, tree: Path) -> N
     git(repo.root, "config", "filter.shout.smudge", "tr a-z A-Z")
     git(repo.root, "config", "filter.shout.clean", "tr A-Z a-z")
     pinned = commit_files(
-        repo.root, {".gitattributes": "*.loud filter=shout\n*.bat eol=crlf\n", "a.loud": "hush\n", "b.bat": "x\ny\n"}
+        repo.root,
+        {
+            ".gitattributes": "*.loud filter=shout\n*.bat eol=crlf\n",
+            "a.loud": "hush\n",
+            "b.bat": "x\ny\n",
+        },
     )
     worktrees.materialise(repo, pinned, tree)
     assert (tree / "a.loud").read_bytes() == b"HUSH\n"
@@ -86,21 +91,27 @@ def test_large_files_are_the_real_ones(repo: Repository, tree: Path) -> None:
     assert (tree / "model.bin").read_bytes() == bytes(range(256)) * 100
 
 
-def test_a_commit_that_is_not_there_is_refused_and_nothing_stays(repo: Repository, tree: Path) -> None:
+def test_a_commit_that_is_not_there_is_refused_and_nothing_stays(
+    repo: Repository, tree: Path
+) -> None:
     with pytest.raises(GitFailed):
         worktrees.materialise(repo, "1" * 40, tree)
     assert not tree.exists()
     assert administrative(repo) == []
 
 
-def test_what_gitorch_did_not_make_is_never_replaced(repo: Repository, tree: Path, tmp_path: Path) -> None:
+def test_what_gitorch_did_not_make_is_never_replaced(
+    repo: Repository, tree: Path, tmp_path: Path
+) -> None:
     pinned = head(repo.root)
     tree.mkdir(parents=True)
     (tree / "thesis.tex").write_text("years of work")
     git(repo.root, "worktree", "add", "-q", "--detach", str(tmp_path / "own"))
     (tmp_path / "alias").symlink_to(tree)
     (tmp_path / "foreign").mkdir()
-    (tmp_path / "foreign/.git").write_text("gitdir: /of/another/repository/worktrees/gitorch-0123456789ab\n")
+    (tmp_path / "foreign/.git").write_text(
+        "gitdir: /of/another/repository/worktrees/gitorch-0123456789ab\n"
+    )
     for taken in (tree, tmp_path / "own", tmp_path / "alias", tmp_path / "foreign", repo.root):
         with pytest.raises(Refused, match="is in the way"):
             worktrees.materialise(repo, pinned, taken)
@@ -159,7 +170,9 @@ def test_discarding_is_whole_and_deletes_later(repo: Repository, tree: Path) -> 
     assert not list((repo.workspace / "trash").iterdir())
 
 
-def test_files_deleted_by_hand_are_forgotten_and_others_are_not(repo: Repository, tree: Path, tmp_path: Path) -> None:
+def test_files_deleted_by_hand_are_forgotten_and_others_are_not(
+    repo: Repository, tree: Path, tmp_path: Path
+) -> None:
     other = tree.with_name("other")
     for path in (tree, other):
         worktrees.materialise(repo, head(repo.root), path)
@@ -184,7 +197,9 @@ def test_a_workspace_that_is_not_mounted_loses_nothing(repo: Repository, tree: P
     assert git(tree, "status", "--porcelain") == ""
 
 
-def test_files_that_a_power_cut_may_have_emptied_are_written_again(repo: Repository, tree: Path) -> None:
+def test_files_that_a_power_cut_may_have_emptied_are_written_again(
+    repo: Repository, tree: Path
+) -> None:
     pinned = commit_files(repo.root, {"code.py": "print(1)\n", "deep/more.py": "print(2)\n"})
     worktrees.materialise(repo, pinned, tree)
     before = contents(tree)
@@ -213,8 +228,12 @@ def is_of_this_boot(repo: Repository, tree: Path) -> bool:
     return mark.is_of_this_boot
 
 
-@pytest.mark.parametrize("emptied", [("mark", "locked"), ("mark", "locked", ".git"), (".git", "all of it")])
-def test_one_that_a_power_cut_left_half_made_is_made_anew(repo: Repository, emptied: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "emptied", [("mark", "locked"), ("mark", "locked", ".git"), (".git", "all of it")]
+)
+def test_one_that_a_power_cut_left_half_made_is_made_anew(
+    repo: Repository, emptied: tuple[str, ...]
+) -> None:
     tree = repo.workspace / "000000000000/tree"
     worktrees.materialise(repo, head(repo.root), tree)
     before = contents(tree)

@@ -19,7 +19,13 @@ from tests.git.conftest import ODD, contents, head
 @pytest.fixture
 def made(repo: Repository, tree: Path) -> str:
     """A worktree at `tree`, its files a while older than its index; gives its commit."""
-    files = {"code.py": "one\ntwo\n", "pack/age.py": "x = 1\n", "pack/data": b"\0\1\2", "run.sh": "true\n", **ODD}
+    files = {
+        "code.py": "one\ntwo\n",
+        "pack/age.py": "x = 1\n",
+        "pack/data": b"\0\1\2",
+        "run.sh": "true\n",
+        **ODD,
+    }
     pinned = commit_files(repo.root, files)
     worktrees.materialise(repo, pinned, tree)
     return pinned
@@ -28,7 +34,9 @@ def made(repo: Repository, tree: Path) -> str:
 def test_an_untouched_tree_is_known_without_git(
     repo: Repository, tree: Path, made: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in contents(tree):  # older than the index: else a change right after it was written could not be seen
+    for name in contents(
+        tree
+    ):  # older than the index: else a change right after it was written could not be seen
         os.utime(tree / name, (1, 1))
     assert worktrees.modified(repo, tree, made) == worktrees.UNMODIFIED
     (tree / "pack/__pycache__").mkdir()
@@ -140,7 +148,12 @@ DEEDS = {
 
 @pytest.mark.parametrize(("deed", "files"), DEEDS.items(), ids=[deed.__name__ for deed in DEEDS])
 def test_what_a_run_changed_is_found_kept_and_undone(
-    repo: Repository, tree: Path, made: str, deed: Callable[[Path], None], files: set[str], tmp_path: Path
+    repo: Repository,
+    tree: Path,
+    made: str,
+    deed: Callable[[Path], None],
+    files: set[str],
+    tmp_path: Path,
 ) -> None:
     expected = contents(tree)
     (tree / "checkpoint").write_text("untracked")
@@ -168,7 +181,9 @@ def test_what_a_run_changed_is_found_kept_and_undone(
     assert worktrees.modified(repo, tree, made).files == ()
 
 
-def test_bits_that_hide_changes_go_even_where_nothing_changed(repo: Repository, tree: Path, made: str) -> None:
+def test_bits_that_hide_changes_go_even_where_nothing_changed(
+    repo: Repository, tree: Path, made: str
+) -> None:
     git(tree, "update-index", "--skip-worktree", "code.py")
     worktrees.reset(repo, tree, made)
     (tree / "code.py").write_text("changed")
@@ -189,11 +204,18 @@ def test_large_changes_are_named_but_not_in_the_patch(
 
 
 def test_settings_for_diffs_do_not_reach_the_patch(repo: Repository, tree: Path, made: str) -> None:
-    for name, value in {"diff.noprefix": "true", "diff.external": "false", "color.ui": "always"}.items():
+    for name, value in {
+        "diff.noprefix": "true",
+        "diff.external": "false",
+        "color.ui": "always",
+    }.items():
         git(repo.root, "config", name, value)
     git(repo.root, "config", "diff.odd.textconv", "false")
     (tree / "code.py").write_text("one\n2\n")
-    assert worktrees.modified(repo, tree, made).diff.split(b"\n", 2)[0] == b"diff --git a/code.py b/code.py"
+    assert (
+        worktrees.modified(repo, tree, made).diff.split(b"\n", 2)[0]
+        == b"diff --git a/code.py b/code.py"
+    )
 
 
 def test_a_worktree_moves_to_another_commit(repo: Repository, tree: Path, made: str) -> None:
@@ -217,7 +239,9 @@ def test_resetting_what_is_not_there_is_refused(repo: Repository, tree: Path) ->
         worktrees.reset(repo, tree, head(repo.root))
 
 
-def test_what_is_untracked_in_a_submodule_is_no_change(repo: Repository, tree: Path, tmp_path: Path) -> None:
+def test_what_is_untracked_in_a_submodule_is_no_change(
+    repo: Repository, tree: Path, tmp_path: Path
+) -> None:
     library = tmp_path / "library"
     library.mkdir()
     git(library, "init", "-q")

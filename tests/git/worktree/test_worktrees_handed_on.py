@@ -31,7 +31,9 @@ def commit(repo: Repository, tree: Path) -> str:
     return pinned
 
 
-def test_it_is_as_good_as_a_new_one(repo: Repository, tree: Path, following: Path, commit: str) -> None:
+def test_it_is_as_good_as_a_new_one(
+    repo: Repository, tree: Path, following: Path, commit: str
+) -> None:
     expected = contents(tree)
     assert worktrees.hand_on(repo, tree, following, commit)
 
@@ -42,13 +44,17 @@ def test_it_is_as_good_as_a_new_one(repo: Repository, tree: Path, following: Pat
     assert git(following, "status", "--porcelain", "--ignored") == ""
     assert head(following) == commit
     assert worktrees.modified(repo, following, commit) == worktrees.UNMODIFIED
-    assert f"worktree {following}\nHEAD {commit}\ndetached\nlocked" in git(repo.root, "worktree", "list", "--porcelain")
+    assert f"worktree {following}\nHEAD {commit}\ndetached\nlocked" in git(
+        repo.root, "worktree", "list", "--porcelain"
+    )
     git(repo.root, "worktree", "prune")
     git(repo.root, "fsck", "--strict")
     assert worktrees.hand_on(repo, following, tree, commit)
 
 
-def test_what_a_run_left_untracked_is_gone(repo: Repository, tree: Path, following: Path, commit: str) -> None:
+def test_what_a_run_left_untracked_is_gone(
+    repo: Repository, tree: Path, following: Path, commit: str
+) -> None:
     expected = contents(tree)
     (tree / ".gitignore").write_text("*\n")
     (tree / "deep/__pycache__").mkdir()

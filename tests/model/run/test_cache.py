@@ -26,17 +26,30 @@ from gitorch.model.run.status import Status
 
 PIN = Pin(commit="c" * 40, tree="d" * 40)
 PREPARE = TaskSpec(id="prepare", method="Prepare")
-TRAIN = TaskSpec(id="train", command="train --rate {rate}", needs=("prepare",), cache=Cache(params=("seed",)))
+TRAIN = TaskSpec(
+    id="train", command="train --rate {rate}", needs=("prepare",), cache=Cache(params=("seed",))
+)
 LATER = TaskSpec(id="later", command="true", needs=("train",))
-DOCUMENT = {"seed": 1, "rate": 0.1, "model": {"depth": 2}, "githubRepository": "x", "outputDir": "a", "tasks": []}
+DOCUMENT = {
+    "seed": 1,
+    "rate": 0.1,
+    "model": {"depth": 2},
+    "githubRepository": "x",
+    "outputDir": "a",
+    "tasks": [],
+}
 
 
 def output(path: str, task: str, sha256: str = "e" * 64, **values: Any) -> Output:
     return Output(path=path, size=1, sha256=sha256, stored="git", task=task, **values)
 
 
-def record(train: TaskSpec = TRAIN, *, document: dict[str, Any] | None = None, **values: Any) -> Record:
-    spec = RunSpec(name="whales", document={**DOCUMENT, **(document or {})}, tasks=(PREPARE, train, LATER))
+def record(
+    train: TaskSpec = TRAIN, *, document: dict[str, Any] | None = None, **values: Any
+) -> Record:
+    spec = RunSpec(
+        name="whales", document={**DOCUMENT, **(document or {})}, tasks=(PREPARE, train, LATER)
+    )
     made = Record(
         id="0123456789ab",
         spec=spec,
@@ -50,7 +63,9 @@ def record(train: TaskSpec = TRAIN, *, document: dict[str, Any] | None = None, *
         created="2026-01-01T00:00:00.000000Z",
         tasks=tuple(TaskRecord(spec=task, status=Status.WAITING, pin=PIN) for task in spec.tasks),
         outputs=(output("data.csv", "prepare"), output("old.csv", "prepare")),
-        history=(Change(at="2026-01-01T00:00:00.000000Z", source=None, target=Status.WAITING, by="A"),),
+        history=(
+            Change(at="2026-01-01T00:00:00.000000Z", source=None, target=Status.WAITING, by="A"),
+        ),
     )
     return replace(made, **values)
 
@@ -77,7 +92,9 @@ KEY = key(record())
         record(replace(TRAIN, metrics=("scores.json",))),
         record(replace(TRAIN, discard=("*.ckpt",))),
         record(outputs=(output("data.csv", "prepare", "f" * 64), output("old.csv", "prepare"))),
-        record(outputs=(output("data.csv", "prepare", mode=0o100755), output("old.csv", "prepare"))),
+        record(
+            outputs=(output("data.csv", "prepare", mode=0o100755), output("old.csv", "prepare"))
+        ),
         record(outputs=(output("data.csv", "prepare"),)),
         replace(record(), spec=replace(record().spec, env={"OMP_NUM_THREADS": "1"})),
         replace(record(), spec=replace(record().spec, path_to_tasks="src")),
@@ -91,13 +108,23 @@ def test_what_makes_it_another_key(other: Record) -> None:
     "other",
     [
         record(id="ffffffffffff", clone="c2", priority=3),
-        record(document={"model": {"depth": 3}, "outputDir": "b", "githubRepository": "y", "new": 1}),
+        record(
+            document={"model": {"depth": 3}, "outputDir": "b", "githubRepository": "y", "new": 1}
+        ),
         record(replace(TRAIN, params={"other": 3})),
         record(replace(TRAIN, id="fit")),
-        record(replace(TRAIN, timeout_s=3, retries=Retries(max=2), priority=1, resources=Resources(cpus=2))),
-        record(outputs=(*record().outputs, output("own.txt", "train"), output("later.txt", "later"))),
+        record(
+            replace(
+                TRAIN, timeout_s=3, retries=Retries(max=2), priority=1, resources=Resources(cpus=2)
+            )
+        ),
+        record(
+            outputs=(*record().outputs, output("own.txt", "train"), output("later.txt", "later"))
+        ),
         record(outputs=record().outputs[::-1]),
-        replace(record(), spec=replace(record().spec, name="dolphins", swept=("rate",), link=("data",))),
+        replace(
+            record(), spec=replace(record().spec, name="dolphins", swept=("rate",), link=("data",))
+        ),
     ],
 )
 def test_what_does_not(other: Record) -> None:
@@ -111,7 +138,9 @@ def test_the_code_is_part_of_it() -> None:
 def test_by_default_all_parameters_count_but_none_of_gitorchs_own() -> None:
     everything = replace(TRAIN, command=None, method="Train", cache=Cache())
     assert key(record(everything, document={"model": {"depth": 3}})) != key(record(everything))
-    assert key(record(everything, document={"outputDir": "b", "githubRepository": "y"})) == key(record(everything))
+    assert key(record(everything, document={"outputDir": "b", "githubRepository": "y"})) == key(
+        record(everything)
+    )
 
 
 def test_a_dotted_name_counts_alone() -> None:
@@ -121,7 +150,9 @@ def test_a_dotted_name_counts_alone() -> None:
 
 
 def test_inputs_count_by_their_digests_and_must_be_known() -> None:
-    reading = replace(TRAIN, inputs=("a.csv", "c"), cache=Cache(params=("seed",), inputs=("b/*", "/d/*.csv")))
+    reading = replace(
+        TRAIN, inputs=("a.csv", "c"), cache=Cache(params=("seed",), inputs=("b/*", "/d/*.csv"))
+    )
     data = (
         Data(path="a.csv", size=1, sha256="1" * 64),
         Data(path="b/*", size=1, sha256="2" * 64, files=3000),
@@ -132,9 +163,15 @@ def test_inputs_count_by_their_digests_and_must_be_known() -> None:
     known = key(record(reading, data=data))
     assert key(record(reading, data=(*data, unrelated))) == known != KEY
     for changed in range(len(data)):
-        others = tuple(replace(entry, sha256="6" * 64) if n == changed else entry for n, entry in enumerate(data))
+        others = tuple(
+            replace(entry, sha256="6" * 64) if n == changed else entry
+            for n, entry in enumerate(data)
+        )
         assert key(record(reading, data=others)) != known
-        assert key(record(reading, data=tuple(entry for n, entry in enumerate(data) if n != changed))) is None
+        assert (
+            key(record(reading, data=tuple(entry for n, entry in enumerate(data) if n != changed)))
+            is None
+        )
 
 
 def complete(run: Record, **values: Any) -> Record:
@@ -172,7 +209,13 @@ def ended(**values: Any) -> AttemptResult:
     )
     outputs = (*record().outputs, output("model.part", "train"))
     collected = AttemptResult(
-        task="train", status=Status.WAITING, attempt=attempt, result=None, metrics={}, outputs=outputs, environment={}
+        task="train",
+        status=Status.WAITING,
+        attempt=attempt,
+        result=None,
+        metrics={},
+        outputs=outputs,
+        environment={},
     )
     return replace(collected, **values)
 
@@ -187,7 +230,12 @@ REUSE = Reuse(
     discarded=(),
     environment={"python": "3.11"},
     cache=CacheEntry(
-        key="k", code="c", before="b", produced="p", removed=("old.csv",), source=CacheSource("ffffffffffff", "fit")
+        key="k",
+        code="c",
+        before="b",
+        produced="p",
+        removed=("old.csv",),
+        source=CacheSource("ffffffffffff", "fit"),
     ),
 )
 
@@ -195,7 +243,12 @@ REUSE = Reuse(
 def test_reused_results_are_the_tasks_as_if_it_had_run() -> None:
     after = after_reuse(after_attempt(record(), ended(), by="w"), REUSE, by="w")
     task = after.task("train")
-    assert (task.status, task.result, task.metrics, task.cache) == (Status.COMPLETE, [1], {"loss": 0.5}, REUSE.cache)
+    assert (task.status, task.result, task.metrics, task.cache) == (
+        Status.COMPLETE,
+        [1],
+        {"loss": 0.5},
+        REUSE.cache,
+    )
     assert task.attempt_count == 1, "the failed attempt; none was added"
     assert {known.path: (known.task, known.sha256[0]) for known in after.outputs} == {
         "model.txt": ("train", "e"),
@@ -210,8 +263,17 @@ def test_a_run_of_reused_results_alone_is_complete() -> None:
     run = record()
     for task in ("prepare", "train", "later"):
         run = after_reuse(run, replace(REUSE, task=task), by="w")
-    assert (run.status, run.started, run.ended, run.duration_s) == (Status.COMPLETE, REUSE.at, REUSE.at, None)
-    assert [change.target for change in run.history] == [Status.WAITING, Status.RUNNING, Status.COMPLETE]
+    assert (run.status, run.started, run.ended, run.duration_s) == (
+        Status.COMPLETE,
+        REUSE.at,
+        REUSE.at,
+        None,
+    )
+    assert [change.target for change in run.history] == [
+        Status.WAITING,
+        Status.RUNNING,
+        Status.COMPLETE,
+    ]
 
 
 def test_after_each_attempt_it_is_said_under_which_key_all_was_computed() -> None:

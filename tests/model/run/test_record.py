@@ -34,7 +34,13 @@ PIN = Pin(commit="c" * 40, tree="d" * 40, origin=Origin.SNAPSHOT)
 
 def record(**params: Any) -> Record:
     tasks = (TaskSpec(id="a", command="true"), TaskSpec(id="b", command=("ls", "-l"), needs=("a",)))
-    spec = RunSpec(name="whales", document={"tasks": [], **params}, tasks=tasks, swept=tuple(params), link=("data",))
+    spec = RunSpec(
+        name="whales",
+        document={"tasks": [], **params},
+        tasks=tasks,
+        swept=tuple(params),
+        link=("data",),
+    )
     return Record(
         id="0123456789ab",
         spec=spec,
@@ -47,11 +53,15 @@ def record(**params: Any) -> Record:
         output_name="whales/1",
         created="2026-01-01T00:00:00.000000Z",
         tasks=tuple(TaskRecord(spec=task, status=Status.WAITING, pin=PIN) for task in tasks),
-        history=(Change(at="2026-01-01T00:00:00.000000Z", source=None, target=Status.WAITING, by="A"),),
+        history=(
+            Change(at="2026-01-01T00:00:00.000000Z", source=None, target=Status.WAITING, by="A"),
+        ),
     )
 
 
-def collected(task: str, kind: Kind = Kind.SUCCEEDED, number: int = 1, **metrics: float) -> AttemptResult:
+def collected(
+    task: str, kind: Kind = Kind.SUCCEEDED, number: int = 1, **metrics: float
+) -> AttemptResult:
     attempt = Attempt(
         number=number,
         token=f"{task}{number}",
@@ -64,7 +74,9 @@ def collected(task: str, kind: Kind = Kind.SUCCEEDED, number: int = 1, **metrics
         modified=("x",),
         notes=("n",),
     )
-    output = Output(path=f"{task}.txt", size=1, sha256="e" * 64, stored="git", task=task, mode=0o100755)
+    output = Output(
+        path=f"{task}.txt", size=1, sha256="e" * 64, stored="git", task=task, mode=0o100755
+    )
     follows = after(attempt.outcome, None, retries=0, losses=0, lost_limit=3)
     return AttemptResult(
         task=task,
@@ -83,7 +95,11 @@ def wish(record: Record, why: str | None = None) -> Wish:
 
 def test_a_run_from_waiting_to_complete() -> None:
     first = after_attempt(record(), collected("a", loss=1.0), by="w")
-    assert (first.status, first.ended, first.task("a").status) == (Status.RUNNING, None, Status.COMPLETE)
+    assert (first.status, first.ended, first.task("a").status) == (
+        Status.RUNNING,
+        None,
+        Status.COMPLETE,
+    )
     last = after_attempt(first, collected("b", loss=0.5), by="w")
     assert (last.status, last.ended) == (Status.COMPLETE, "2026-01-01T00:00:03.000Z")
     assert (last.metrics, last.duration_s) == ({"loss": 0.5}, 4.0)
@@ -104,7 +120,11 @@ def test_a_failure_and_its_retry() -> None:
     assert (failed.status, failed.task("b").status) == (Status.ERROR, Status.WAITING)
     assert failed.history[-1].why == "a: exit code 1"
     retried = transitions.retried(failed, wish(failed, why="mended"))
-    assert (retried.status, retried.ended, retried.task("a").status) == (Status.WAITING, None, Status.WAITING)
+    assert (retried.status, retried.ended, retried.task("a").status) == (
+        Status.WAITING,
+        None,
+        Status.WAITING,
+    )
     assert retried.history[-1].why == "mended"
     assert after_attempt(retried, collected("a", number=2), by="w").task("a").attempt_count == 2
 
@@ -113,7 +133,10 @@ def test_a_failure_and_its_retry() -> None:
 def test_a_task_given_back_waits(kind: Kind) -> None:
     back = after_attempt(record(), collected("a", kind), by="w")
     assert back.task("a").status is Status.WAITING
-    assert laid_over(back, {"a": Status.WAITING, "b": Status.WAITING}, in_hand=False).status is Status.WAITING
+    assert (
+        laid_over(back, {"a": Status.WAITING, "b": Status.WAITING}, in_hand=False).status
+        is Status.WAITING
+    )
 
 
 def test_a_held_run_keeps_what_comes_back_on_hold() -> None:
@@ -128,14 +151,18 @@ def test_a_held_run_keeps_what_comes_back_on_hold() -> None:
 
 
 def test_a_given_up_run_waits_again_with_what_it_had_done() -> None:
-    failed = after_attempt(after_attempt(record(), collected("a"), by="w"), collected("b", Kind.EXIT_CODE), by="w")
+    failed = after_attempt(
+        after_attempt(record(), collected("a"), by="w"), collected("b", Kind.EXIT_CODE), by="w"
+    )
     given_up = transitions.failed(failed, wish(failed))
     again = transitions.resubmitted(given_up, wish(given_up))
     assert [task.status for task in again.tasks] == [Status.COMPLETE, Status.WAITING]
 
 
 def test_a_record_is_read_as_it_was_written() -> None:
-    whole = transitions.held(after_attempt(record(seed=1), collected("a", loss=1.0), by="w"), wish(record()))
+    whole = transitions.held(
+        after_attempt(record(seed=1), collected("a", loss=1.0), by="w"), wish(record())
+    )
     assert Record.from_json(json.loads(json.dumps(whole.to_json(), allow_nan=False))) == whole
 
 
@@ -155,10 +182,17 @@ def test_the_queue_lies_over_the_record() -> None:
 
 def test_only_what_differs_is_compared() -> None:
     one = after_attempt(record(seed=1, model={"depth": 2}), collected("a", loss=1.0), by="w")
-    two = after_attempt(record(seed=2, model={"depth": 3}), collected("a", loss=0.5, extra=1.0), by="w")
-    two = replace(two, outputs=(replace(two.outputs[0], sha256="f" * 64),), environment={"python": "3.12"})
+    two = after_attempt(
+        record(seed=2, model={"depth": 3}), collected("a", loss=0.5, extra=1.0), by="w"
+    )
+    two = replace(
+        two, outputs=(replace(two.outputs[0], sha256="f" * 64),), environment={"python": "3.12"}
+    )
     found = compare_records([one, two], CodeDifference())
-    assert found.to_json()["config"] == {"same": False, "changed": {"seed": [1, 2], "model.depth": [2, 3]}}
+    assert found.to_json()["config"] == {
+        "same": False,
+        "changed": {"seed": [1, 2], "model.depth": [2, 3]},
+    }
     assert found.to_json()["metrics"]["changed"] == {"loss": [1.0, 0.5], "extra": [None, 1.0]}
     assert found.outputs.changed == ("a.txt",)
     assert found.environment.changed == {"python": ("3.11", "3.12")}

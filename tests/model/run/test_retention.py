@@ -31,5 +31,7 @@ def test_nothing_else_ever_is(status: Status) -> None:
 
 def test_one_that_was_retried_since_is_not_in_error() -> None:
     """The queue may already have it in ERROR while its record does not yet tell when."""
-    again = Change(at=FAILED_AT.isoformat(), source=Status.WAITING, target=Status.RUNNING, by="worker")
+    again = Change(
+        at=FAILED_AT.isoformat(), source=Status.WAITING, target=Status.RUNNING, by="worker"
+    )
     assert in_error_since(replace(record(), history=(*record().history, again))) is None

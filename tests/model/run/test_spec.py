@@ -64,7 +64,11 @@ def test_a_task_written_before_it_could_be_scheduled_is_read() -> None:
 
 
 def test_whole_seconds_and_processors_are_the_same_however_they_are_written() -> None:
-    written = {**SCHEDULED.to_json(), "timeout_s": 5400, "resources": {"cpus": 2, "gpus": 0, "memory_bytes": 0}}
+    written = {
+        **SCHEDULED.to_json(),
+        "timeout_s": 5400,
+        "resources": {"cpus": 2, "gpus": 0, "memory_bytes": 0},
+    }
     task = TaskSpec.from_json(written)
     assert (repr(task.timeout_s), repr(task.resources.cpus)) == ("5400.0", "2.0")
 
@@ -73,12 +77,17 @@ def test_how_a_run_is_scheduled_does_not_make_it_another() -> None:
     # As it was before tasks could be scheduled: what is recorded is found again.
     before = "f0491d77582b539213170e4a7510c09cd86f562783938bc6c9d788859071fdf0"
     assert run_identity(spec(TASK), "code") == run_identity(spec(SCHEDULED), "code") == before
-    assert run_identity(spec(TASK), "code") != run_identity(spec(replace(TASK, params={"priority": 4})), "code")
+    assert run_identity(spec(TASK), "code") != run_identity(
+        spec(replace(TASK, params={"priority": 4})), "code"
+    )
 
 
 def test_other_data_makes_another_run() -> None:
     data = Data(path="data/x.csv", size=1, sha256="a" * 64)
-    seen = {run_identity(spec(TASK), "code", read) for read in ((), (data,), (replace(data, sha256="b" * 64),))}
+    seen = {
+        run_identity(spec(TASK), "code", read)
+        for read in ((), (data,), (replace(data, sha256="b" * 64),))
+    }
     assert len(seen) == 3
     assert run_identity(spec(TASK), "code", ()) == run_identity(spec(TASK), "code")
 
@@ -88,7 +97,10 @@ def test_data_is_compared_by_path_and_content() -> None:
     records = [
         replace(
             record(TASK),
-            data=(Data(path="x.csv", size=1, sha256=first), Data(path="same.csv", size=1, sha256=second)),
+            data=(
+                Data(path="x.csv", size=1, sha256=first),
+                Data(path="same.csv", size=1, sha256=second),
+            ),
         )
         for first, second in sides
     ]
@@ -98,7 +110,10 @@ def test_data_is_compared_by_path_and_content() -> None:
 
 def test_how_a_run_is_scheduled_is_part_of_the_config_that_is_compared() -> None:
     config = compare_records([record(TASK), record(SCHEDULED)], CodeDifference()).config
-    assert [(key.removeprefix("tasks.train.gitorch."), *values) for key, values in config.changed.items()] == [
+    assert [
+        (key.removeprefix("tasks.train.gitorch."), *values)
+        for key, values in config.changed.items()
+    ] == [
         ("priority", 0, -1),
         ("resources.cpus", 0.0, 0.5),
         ("resources.gpus", 0, 1),

@@ -19,7 +19,9 @@ from gitorch.model.table.groups import AGGREGATES, grouped
 from gitorch.model.table.row import Row
 
 
-def row(params: dict[str, Any], metrics: dict[str, Any] | None = None, status: Status = Status.COMPLETE) -> Row:
+def row(
+    params: dict[str, Any], metrics: dict[str, Any] | None = None, status: Status = Status.COMPLETE
+) -> Row:
     return replace(ROW, params=params, metrics=metrics or {}, status=status)
 
 
@@ -64,8 +66,24 @@ def test_sorted_with_numbers_before_text_and_the_missing_last() -> None:
     values = ["b", None, 10, 2.5, "a", True, [1]]
     rows = [row({"x": value}) for value in values]
     get = getter(("params", "x"))
-    assert [get(found) for found in sorted_by(rows, [(get, False)])] == [True, 2.5, 10, "a", "b", [1], None]
-    assert [get(found) for found in sorted_by(rows, [(get, True)])] == [[1], "b", "a", 10, 2.5, True, None]
+    assert [get(found) for found in sorted_by(rows, [(get, False)])] == [
+        True,
+        2.5,
+        10,
+        "a",
+        "b",
+        [1],
+        None,
+    ]
+    assert [get(found) for found in sorted_by(rows, [(get, True)])] == [
+        [1],
+        "b",
+        "a",
+        10,
+        2.5,
+        True,
+        None,
+    ]
 
 
 def test_sorted_by_one_column_and_then_by_the_next() -> None:
@@ -85,7 +103,12 @@ def test_groups_of_complete_runs() -> None:
     ]
     found = grouped(rows, [("params", "lr")], ["mean", "std", "count"])
     assert [group.to_json() for group in found] == [
-        {"by": {"params.lr": 0.01}, "runs": 1, "count": 1, "metrics": {"loss": {"mean": 2, "std": None, "count": 1}}},
+        {
+            "by": {"params.lr": 0.01},
+            "runs": 1,
+            "count": 1,
+            "metrics": {"loss": {"mean": 2, "std": None, "count": 1}},
+        },
         {
             "by": {"params.lr": 0.1},
             "runs": 3,
@@ -96,12 +119,20 @@ def test_groups_of_complete_runs() -> None:
             },
         },
         {"by": {"params.lr": "high"}, "runs": 1, "count": 0, "metrics": {}},
-        {"by": {"params.lr": None}, "runs": 1, "count": 1, "metrics": {"loss": {"mean": 3, "std": None, "count": 1}}},
+        {
+            "by": {"params.lr": None},
+            "runs": 1,
+            "count": 1,
+            "metrics": {"loss": {"mean": 3, "std": None, "count": 1}},
+        },
     ]
 
 
 def test_one_and_true_are_two_groups() -> None:
-    assert len(grouped([row({"x": 1}), row({"x": True}), row({"x": 1})], [("params", "x")], ["mean"])) == 2
+    assert (
+        len(grouped([row({"x": 1}), row({"x": True}), row({"x": 1})], [("params", "x")], ["mean"]))
+        == 2
+    )
 
 
 def test_numbers_that_are_too_large_to_be_added_have_no_mean() -> None:

@@ -160,7 +160,9 @@ def test_false(expression: str) -> None:
         ("params.x in " + "[" * 1000, "nested more than", "[", None),
     ],
 )
-def test_complaints_show_the_place(expression: str, message: str, place: str, hint: str | None) -> None:
+def test_complaints_show_the_place(
+    expression: str, message: str, place: str, hint: str | None
+) -> None:
     with pytest.raises(UsageError) as raised:
         parse_where(expression, [ROW])
     said, line, pointer = raised.value.message.split("\n")
@@ -181,23 +183,37 @@ def test_a_long_expression_is_shown_around_the_place() -> None:
 
 
 def test_a_very_long_one_does_not_exhaust_the_stack() -> None:
-    for expression in ("true and " * 50_000 + "true", "not " * 100_000 + "true", "false or " * 50_000 + "true"):
+    for expression in (
+        "true and " * 50_000 + "true",
+        "not " * 100_000 + "true",
+        "false or " * 50_000 + "true",
+    ):
         assert parse_where(expression).matches(ROW) is True
     assert parse_where(f"params.seed in [{','.join(map(str, range(50_000)))}]").matches(ROW)
     assert parse_where(f"params.seed < {'9' * 100_000}").matches(ROW)
 
 
 def test_names_that_no_run_has_are_told() -> None:
-    found = parse_where("metrics.acuracy > 1 and params.lr > 0 and params.optimizer.kind == 'x' and id == 'a'")
+    found = parse_where(
+        "metrics.acuracy > 1 and params.lr > 0 and params.optimizer.kind == 'x' and id == 'a'"
+    )
     assert found.unheard_of([ROW]) == ["no run has metrics.acuracy; did you mean metrics.accuracy?"]
     assert parse_where("metrics.test.f1 > 0").unheard_of([ROW]) == []
 
 
 KEYS = ("a", "b", "odd key")
 SCALARS = st.one_of(
-    st.none(), st.booleans(), st.integers(-3, 3), st.floats(-3, 3), st.sampled_from(("", "a", "b'\"\\"))
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 3),
+    st.floats(-3, 3),
+    st.sampled_from(("", "a", "b'\"\\")),
 )
-LEAVES = st.tuples(st.sampled_from(("==", "!=", "<", "<=", ">", ">=", "in", "not in")), st.sampled_from(KEYS), SCALARS)
+LEAVES = st.tuples(
+    st.sampled_from(("==", "!=", "<", "<=", ">", ">=", "in", "not in")),
+    st.sampled_from(KEYS),
+    SCALARS,
+)
 TREES = st.recursive(
     LEAVES,
     lambda below: st.one_of(
@@ -233,7 +249,10 @@ def meaning(tree: Any, params: dict[str, Any]) -> bool:
     sign, key, value = tree
     own = params.get(key)
     number = (int, float)
-    kinds = [type(side) if isinstance(side, bool) or not isinstance(side, number) else float for side in (own, value)]
+    kinds = [
+        type(side) if isinstance(side, bool) or not isinstance(side, number) else float
+        for side in (own, value)
+    ]
     same = kinds[0] is kinds[1] and own == value
     match sign:
         case "==" | "in":
@@ -249,15 +268,33 @@ def meaning(tree: Any, params: dict[str, Any]) -> bool:
 
 @given(TREES, st.dictionaries(st.sampled_from(KEYS), SCALARS))
 def test_an_expression_means_what_it_says(tree: Any, params: dict[str, Any]) -> None:
-    assert parse_where(rendered(tree)).matches(replace(ROW, params=params)) is meaning(tree, params), rendered(tree)
+    assert parse_where(rendered(tree)).matches(replace(ROW, params=params)) is meaning(
+        tree, params
+    ), rendered(tree)
 
 
 WORDS = st.sampled_from(
-    [*'()[],<~.1\\…\n"', "params.a", "metrics.b", "status", "and", "or", "not", "in", "like", "==", "'x'", "null", "&&"]
+    [
+        *'()[],<~.1\\…\n"',
+        "params.a",
+        "metrics.b",
+        "status",
+        "and",
+        "or",
+        "not",
+        "in",
+        "like",
+        "==",
+        "'x'",
+        "null",
+        "&&",
+    ]
 )
 
 
-@given(st.one_of(st.lists(WORDS, max_size=12).map(" ".join), st.text(string.printable, max_size=40)))
+@given(
+    st.one_of(st.lists(WORDS, max_size=12).map(" ".join), st.text(string.printable, max_size=40))
+)
 def test_whatever_is_written_is_understood_or_refused(text: str) -> None:
     with contextlib.suppress(UsageError):
         assert parse_where(text, [ROW]).matches(ROW) in (True, False)

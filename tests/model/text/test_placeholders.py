@@ -48,7 +48,12 @@ def test_a_string_is_filled_in_for_the_shell(command: str, filled: str) -> None:
 
 
 def test_a_list_is_filled_in_as_it_is() -> None:
-    assert fill(["{name}", "--lr={lr}", "'{name}'", "# {lr}"], VALUES) == ("a b", "--lr=0.1", "'a b'", "# 0.1")
+    assert fill(["{name}", "--lr={lr}", "'{name}'", "# {lr}"], VALUES) == (
+        "a b",
+        "--lr=0.1",
+        "'a b'",
+        "# 0.1",
+    )
 
 
 def test_a_text_is_filled_in_as_it_is() -> None:
@@ -116,14 +121,18 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=2
 @settings(max_examples=50, deadline=None)
 @given(value=TEXT)
 def test_the_shell_reads_back_every_value(value: str) -> None:
-    assert sh(fill('printf "%s" {value}; printf "<%s>" "$(printf "%s." {value})"', {"value": value})) == (
-        f"{value}<{value}.>"
-    )
+    assert sh(
+        fill('printf "%s" {value}; printf "<%s>" "$(printf "%s." {value})"', {"value": value})
+    ) == (f"{value}<{value}.>")
 
 
 @settings(max_examples=300, deadline=None)
 @given(command=st.text(st.sampled_from("ab {}'\"\\$()`#<-\nE."), max_size=40))
 def test_any_command_at_all_can_be_looked_at(command: str) -> None:
     found = placeholders(command)
-    assert [command[place.start : place.end] for place in found] == [f"{{{place.name}}}" for place in found]
-    assert fill(command, {place.name: place.name for place in found}).count("{") == command.count("{") - len(found)
+    assert [command[place.start : place.end] for place in found] == [
+        f"{{{place.name}}}" for place in found
+    ]
+    assert fill(command, {place.name: place.name for place in found}).count("{") == command.count(
+        "{"
+    ) - len(found)

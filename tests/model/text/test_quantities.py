@@ -42,7 +42,10 @@ def test_a_length_of_time(written: str | float, seconds: float) -> None:
             (text, "is no length of time")
             for text in ("", " ", "h", "90", "1:30", "2 hours", "30m1h", "1h1h", "2H", "1M")
         ),
-        *((text, "is no length of time") for text in ("-1s", "+1s", "1e3s", ".5h", "1.h", "٣s", "²s", "1s\n", "inf")),
+        *(
+            (text, "is no length of time")
+            for text in ("-1s", "+1s", "1e3s", ".5h", "1.h", "٣s", "²s", "1s\n", "inf")
+        ),
         (-1, "is negative"),
         (-0.001, "is negative"),
         ("3650d1s", "is longer than ten years"),
@@ -101,14 +104,21 @@ def test_what_is_no_amount_of_memory(written: str | float, why: str) -> None:
         parse_size(written)
 
 
-@given(written=st.text() | st.text("0123456789.dhmskgtib ") | st.floats(allow_nan=False) | st.integers())
+@given(
+    written=st.text()
+    | st.text("0123456789.dhmskgtib ")
+    | st.floats(allow_nan=False)
+    | st.integers()
+)
 def test_anything_else_is_a_value_error(written: str | float) -> None:
     for parse, most in ((parse_duration, LONGEST), (parse_size, LARGEST)):
         with suppress(ValueError):
             assert 0 <= parse(written) <= most
 
 
-@pytest.mark.parametrize("text", ["1" * 1_000_000, " " * 1_000_000, "1 " * 500_000, "1" + " " * 1_000_000 + "x"])
+@pytest.mark.parametrize(
+    "text", ["1" * 1_000_000, " " * 1_000_000, "1 " * 500_000, "1" + " " * 1_000_000 + "x"]
+)
 def test_no_text_takes_long_to_refuse(text: str) -> None:
     began = time.monotonic()
     for parse in (parse_duration, parse_size):
