@@ -9,7 +9,7 @@ from gitorch.actions.lookup import find_record
 from gitorch.git import pins
 from gitorch.git.checkout import checkout_run as make_checkout
 from gitorch.git.store import artifacts
-from gitorch.model.run.ids import run_path
+from gitorch.model.branch_layout import CONFIG, LOG, RunPaths
 from gitorch.model.run.record import Record
 from gitorch.runs.site import Site
 
@@ -47,8 +47,8 @@ def _write_config(site: Site, record: Record, directory: Path) -> None:
     """The config as it was; what it extends is in `bases/`, and is named there, so that it can be readied again."""
     from gitorch.config.extending import with_bases_at  # noqa: PLC0415  with YAML: 60 ms
 
-    files = {record.source: "config.yaml", **record.base_files}
-    found = site.results.read_all([f"{run_path(record.id)}/{name}" for name in files.values()])
+    files = {record.source: CONFIG, **record.base_files}
+    found = site.results.read_all([RunPaths.of(record.id).file(name) for name in files.values()])
     for (path, name), data in zip(files.items(), found, strict=True):
 
         def place_of(written: str, path: str = path, name: str = name) -> str | None:
@@ -64,21 +64,19 @@ def _write_config(site: Site, record: Record, directory: Path) -> None:
 
 
 def _fill(site: Site, record: Record, directory: Path) -> None:
-    base = run_path(record.id)
+    paths = RunPaths.of(record.id)
     _write_config(site, record, directory)
     if record.several_pins:
         lines = [f"{task.pin.commit}  {task.id}\n" for task in record.tasks]
         (directory / "commits.txt").write_text(_SEVERAL + "".join(lines))
     (directory / "outputs").mkdir()
-    stored = site.results.read_all(
-        [f"{base}/outputs/{artifacts.stored_name(output.path)}" for output in record.outputs]
-    )
+    stored = site.results.read_all([paths.output(output.path) for output in record.outputs])
     for output, data in zip(record.outputs, stored, strict=True):
         artifacts.restore(site.repository, output, data, directory / "outputs")
     (directory / "logs").mkdir()
-    for path in site.results.files(f"{base}/tasks"):
-        task, attempt, name = path.removeprefix(f"{base}/tasks/").split("/", 2)
-        data = site.results.read(path) if name == "log.txt" else None
+    for path in site.results.files(paths.tasks):
+        task, attempt, name = path.removeprefix(f"{paths.tasks}/").split("/", 2)
+        data = site.results.read(path) if name == LOG else None
         if data is not None:
             target = directory / "logs" / task / f"{attempt}.txt"
             target.parent.mkdir(exist_ok=True)

@@ -17,7 +17,7 @@ from gitorch.actions.selection import Selection
 from gitorch.actions.transition import change
 from gitorch.errors import UsageError
 from gitorch.git.store.repack import count_packs, repack
-from gitorch.model.run.ids import run_path
+from gitorch.model.branch_layout import RunPaths
 from gitorch.model.run.record import Record
 from gitorch.model.run.retention import Retention, in_error_since, is_overdue
 from gitorch.model.run.status import Status
@@ -26,8 +26,6 @@ from gitorch.runs.catalog import Catalog
 from gitorch.runs.leftovers import Leftover
 from gitorch.runs.recording import catch_up
 from gitorch.runs.site import Site
-
-DEFAULT_RETENTION = "30d"
 
 
 class Cleanup(Struct, frozen=True, kw_only=True):
@@ -96,7 +94,7 @@ def fail_overdue(site: Site) -> tuple[Record, ...]:
         for run in site.queue.runs()
         if any(task.status is Status.ERROR for task in run.tasks)
     ]
-    found = site.results.read_all([f"{run_path(run)}/record.json" for run in runs])
+    found = site.results.read_all([RunPaths.of(run).record for run in runs])
     records = [Record.from_json(json.loads(data)) for data in found if data]
     retention = retention_of(site)
     failed = _overdue(site, records, retention)
@@ -105,18 +103,14 @@ def fail_overdue(site: Site) -> tuple[Record, ...]:
 
 
 def retention_of(site: Site, written: str | None = None) -> Retention:
-    """How long a run may be in ERROR. Raises UsageError."""
-    setting = site.repository.config("errorRetention", DEFAULT_RETENTION) or ""
+    """How long a run may be in ERROR: `written`, or the setting errorRetention. Raises UsageError."""
+    if written is None:
+        return Retention.parse(site.repository.settings.error_retention)
     try:
-        return Retention.parse(setting if written is None else written)
+        return Retention.parse(written)
     except ValueError as error:
-        if written is not None:
-            raise UsageError(
-                f"--older-than: {written!r} {error}", "write it like 30d, 12h or 90m"
-            ) from None
         raise UsageError(
-            f"the setting gitorch.errorRetention: {setting!r} {error}",
-            "git config gitorch.errorRetention 30d",
+            f"--older-than: {written!r} {error}", "write it like 30d, 12h or 90m"
         ) from None
 
 

@@ -13,6 +13,7 @@ from gitorch.errors import UsageError
 from gitorch.git import pins
 from gitorch.git.command import call_git
 from gitorch.git.diff import changes_between, diff_text
+from gitorch.model.branch_layout import RunPaths
 from gitorch.model.run.compare import (
     ChangedCommit,
     ChangedFile,
@@ -21,7 +22,6 @@ from gitorch.model.run.compare import (
     commits_of_tasks,
     compare_records,
 )
-from gitorch.model.run.ids import run_path
 from gitorch.model.run.record import Record
 from gitorch.runs.catalog import Catalog
 from gitorch.runs.site import Site
@@ -82,7 +82,7 @@ def log_diffs(site: Site, records: Sequence[Record], *, color: bool) -> Iterator
         places = [place for record in known if (place := last_log(site, record, task.id))]
         if len(places) == 2:
             sides = (
-                f"{tip}:{run_path(run)}/tasks/{name}/{number}/log.txt"
+                f"{tip}:{RunPaths.of(run).attempt(name, number).log}"
                 for run, name, number in places
             )
             colors = f"--color={'always' if color else 'never'}"

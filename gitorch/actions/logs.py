@@ -13,7 +13,7 @@ from msgspec import Struct
 from gitorch.actions.lookup import find_record
 from gitorch.errors import NotFound
 from gitorch.git.store import artifacts
-from gitorch.model.run.ids import run_path
+from gitorch.model.branch_layout import RunPaths
 from gitorch.model.run.record import Record
 from gitorch.model.run.status import Status
 from gitorch.runs.site import Site
@@ -107,7 +107,7 @@ def _attempt_log(site: Site, run: str, task: str, logged: Logged) -> Iterator[Lo
     """The committed log if there is one, else the live file; `run` is the one that is asked for."""
     source = logged.run if logged.run != run else None
     number = logged.number
-    committed = site.results.read(f"{run_path(logged.run)}/tasks/{logged.task}/{number}/log.txt")
+    committed = site.results.read(RunPaths.of(logged.run).attempt(logged.task, number).log)
     if committed is None:
         live = site.directory(logged.run).attempt(logged.task, number).log
         if live.exists():

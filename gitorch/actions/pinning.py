@@ -26,7 +26,7 @@ def choose_pin(
     if at is not None:
         return pins.resolve(repository, at), ()
     modified, untracked = _dirt(site, configs)
-    if snapshot or repository.config("dirty") == "snapshot":
+    if snapshot or repository.settings.dirty == "snapshot":
         if not (modified or untracked):
             return pins.resolve(repository), ()
         return take_snapshot(repository, size_limit=_LARGEST_UNTRACKED), ()

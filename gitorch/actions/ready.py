@@ -17,6 +17,7 @@ from gitorch.config.load import LoadedConfig
 from gitorch.errors import Busy
 from gitorch.git import pins
 from gitorch.git.worktree import worktrees
+from gitorch.model.branch_layout import CONFIG
 from gitorch.model.problem import Problem
 from gitorch.model.run.identity import run_identity
 from gitorch.model.run.ids import run_id
@@ -305,7 +306,7 @@ def _base_paths(site: Site, config: LoadedConfig) -> tuple[str, ...]:
 def _kept_files(record: Record, config: LoadedConfig) -> dict[str, bytes]:
     """The config and what it extends, by the paths at which they are kept beside the record."""
     bases = zip(record.base_files.values(), config.bases, strict=True)
-    return {"config.yaml": config.source, **{path: base.data for path, base in bases}}
+    return {CONFIG: config.source, **{path: base.data for path, base in bases}}
 
 
 def _queue(site: Site, records: Sequence[Record], files: Sequence[Mapping[str, bytes]]) -> None:

@@ -15,8 +15,9 @@ from gitorch.actions.ready import new_record
 from gitorch.actions.selection import Selection, selected
 from gitorch.errors import NotFound
 from gitorch.git import pins
+from gitorch.model.branch_layout import CONFIG, RunPaths
 from gitorch.model.run.compare import Comparison, compare_records
-from gitorch.model.run.ids import run_id, run_path
+from gitorch.model.run.ids import run_id
 from gitorch.model.run.record import Record
 from gitorch.model.run.spec import given
 from gitorch.model.text.phrases import some
@@ -96,9 +97,9 @@ def rerun(site: Site, selection: Selection) -> Rerun:
 
 def _kept_files(site: Site, records: Sequence[Record]) -> list[dict[str, bytes]]:
     """The config of each run and what it extends, as they lie beside its record."""
-    names = [("config.yaml", *record.base_files.values()) for record in records]
+    names = [(CONFIG, *record.base_files.values()) for record in records]
     paths = [
-        f"{run_path(record.id)}/{name}"
+        RunPaths.of(record.id).file(name)
         for record, of in zip(records, names, strict=True)
         for name in of
     ]

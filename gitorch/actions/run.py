@@ -141,7 +141,7 @@ def workable(site: Site, ids: Sequence[str]) -> list[str]:
 
 def jobs_of(text: str | None, site: Site) -> int:
     """How many tasks at a time: what the command line says, else `gitorch.jobs`, else one."""
-    chosen = text if text is not None else site.repository.config("jobs") or "1"
+    chosen = site.repository.settings.jobs if text is None else text
     if chosen == "auto":
         return os.cpu_count() or 1
     if not (chosen.isascii() and chosen.isdecimal() and 1 <= int(chosen[:20]) <= MOST_JOBS):

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from gitorch.actions.lookup import records_of
 from gitorch.actions.reused import origins
 from gitorch.actions.waiting import circumstances, why
-from gitorch.model.run.ids import run_path
+from gitorch.model.branch_layout import RunPaths
 from gitorch.model.run.record import Attempt, Record, TaskRecord
 from gitorch.model.run.status import LIVE
 from gitorch.model.table.row import Row
@@ -37,7 +37,7 @@ def show(site: Site, reference: str) -> Shown:
     catalog = Catalog.of(site)
     [record] = records_of(site, catalog, catalog.find([reference]))
     earlier = [
-        (task.id, f"{run_path(record.id)}/tasks/{task.id}/{number}/attempt.json")
+        (task.id, RunPaths.of(record.id).attempt(task.id, number).attempt)
         for task in record.tasks
         for number in range(1, task.attempt_count)
     ]

@@ -27,7 +27,6 @@ from gitorch.interpreter.probe import Interpreter, probe, source_roots
 from gitorch.model.problem import Problem, Severity, has_errors
 from gitorch.model.run.pin import Pin
 from gitorch.model.run.spec import Resources, RunSpec
-from gitorch.model.sweep import LIMIT
 from gitorch.model.text.globs import literal_head, matcher
 from gitorch.model.text.spelling import nearest_path
 from gitorch.runs.contents import Tell, Unusable, unheard
@@ -127,7 +126,7 @@ def load_all(
     context = ConfigContext(
         root=repository.root,
         remotes=repository.remotes(),
-        sweep_limit=repository.config_int("sweepLimit", LIMIT),
+        sweep_limit=repository.settings.sweep_limit,
     )
     files: dict[Path, Path] = {}
     for path in paths or [_default_path(repository.root)]:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gitorch.cli.style import plain, say
+
 if TYPE_CHECKING:
     from gitorch.actions.selection import Selection
     from gitorch.runs.site import Site
@@ -20,7 +22,7 @@ def complete_runs(incomplete: str) -> list[tuple[str, str]]:
     from gitorch.runs.catalog import Catalog  # noqa: PLC0415
 
     try:
-        catalog = Catalog.of(site_here())
+        catalog = Catalog.of(_quiet_site())
         names = [
             (name, "the latest of this name")
             for name in catalog.names()
@@ -79,6 +81,16 @@ Paths = Annotated[
 
 
 def site_here() -> Site:
+    """The site of the current directory. Warns of settings that do not exist. Raises NotFound, Refused, UsageError."""
+    from gitorch.model.settings import unknown_settings  # noqa: PLC0415
+
+    site = _quiet_site()
+    for message in unknown_settings(site.repository.git_config):
+        say(f"warning: {plain(message)}")
+    return site
+
+
+def _quiet_site() -> Site:
     from gitorch.runs.site import Site  # noqa: PLC0415
 
     return Site.at(Path.cwd())
@@ -111,6 +123,5 @@ def selected(
 def none_selected(site: Site, where: str | None) -> str:
     """What is to be said where no run is so."""
     from gitorch.actions.selection import why_none  # noqa: PLC0415
-    from gitorch.cli.style import plain  # noqa: PLC0415
 
     return plain(why_none(site, where))

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 
-from gitorch.errors import NotFound, Refused, UsageError
+from gitorch.errors import NotFound, Refused
 from gitorch.git.command import (
     SETTING_VARIABLES,
     call_git_items,
     call_git_text,
     run_git,
 )
+from gitorch.model.settings import Settings, parse_settings
 from gitorch.tools.faults import boundary
 from gitorch.tools.files import write_aside
 
@@ -45,7 +46,6 @@ _IN_PROGRESS = {
     "rebase-merge": "rebase",
     "rebase-apply": "rebase",
 }
-_FACTORS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
 class Signature(NamedTuple):
@@ -113,7 +113,7 @@ class Repository(Struct, frozen=True, dict=True):
         """What names this repository, the same from all its worktrees: in most the top of the main one."""
         if self.common_dir.name == ".git":
             return self.common_dir.parent
-        inside = self.settings.get("core.worktree")  # as of a submodule
+        inside = self.git_config.get("core.worktree")  # as of a submodule
         return Path(os.path.normpath(self.common_dir / inside[-1])) if inside else self.common_dir
 
     @cached_property
@@ -134,7 +134,7 @@ class Repository(Struct, frozen=True, dict=True):
     @cached_property
     def state_dir(self) -> Path:
         """Where the queue, locks and this clone's id are kept; made if missing."""
-        chosen = self.config("stateDir")
+        chosen = self.settings.state_dir
         path = self._own_directory_in(Path(chosen)) if chosen else self.store_dir
         path.mkdir(parents=True, exist_ok=True)
         return path
@@ -142,7 +142,7 @@ class Repository(Struct, frozen=True, dict=True):
     @cached_property
     def workspace(self) -> Path:
         """Where the worktrees and live outputs of this repository's runs are; not made here."""
-        chosen = os.environ.get("GITORCH_WORKSPACE") or self.config("workspace")
+        chosen = os.environ.get("GITORCH_WORKSPACE") or self.settings.workspace
         if chosen:
             return self._own_directory_in(Path(chosen))
         sibling = self.home.with_name(f"{self.home.name}.gitorch")
@@ -175,7 +175,7 @@ class Repository(Struct, frozen=True, dict=True):
     # Settings
 
     @cached_property
-    def settings(self) -> dict[str, list[str]]:
+    def git_config(self) -> dict[str, list[str]]:
         """All of git's configuration as the caller sees it (`git -c` included); names as git spells them in lists."""
         keep = {name: os.environ[name] for name in SETTING_VARIABLES if name in os.environ}
         values: dict[str, list[str]] = {}
@@ -184,31 +184,21 @@ class Repository(Struct, frozen=True, dict=True):
             values.setdefault(name, []).append(value if "\n" in item else "true")
         return values
 
-    def config(self, name: str, default: str | None = None) -> str | None:
-        """The setting `gitorch.<name>`."""
-        return self.settings.get(f"gitorch.{name.lower()}", [default])[-1]
-
-    def config_int(self, name: str, default: int) -> int:
-        """The setting as a number; git's suffixes k, m and g are understood. Raises UsageError."""
-        text = self.config(name)
-        if text is None:
-            return default
-        factor = _FACTORS.get(text[-1:].lower(), 1)
-        try:
-            return int(text if factor == 1 else text[:-1]) * factor
-        except ValueError:
-            raise _bad_setting(name, text, "a whole number") from None
+    @cached_property
+    def settings(self) -> Settings:
+        """The values of `git config gitorch.*`. Raises UsageError."""
+        return parse_settings({name: values[-1] for name, values in self.git_config.items()})
 
     def remotes(self) -> dict[str, str]:
         """The address of each remote by its name, `url.<base>.insteadOf` applied."""
         shortcuts = {
             short: base.removeprefix("url.").removesuffix(".insteadof")
-            for base, shorts in self.settings.items()
+            for base, shorts in self.git_config.items()
             if base.startswith("url.") and base.endswith(".insteadof")
             for short in shorts
         }
         remotes = {}
-        for name, urls in self.settings.items():
+        for name, urls in self.git_config.items():
             if name.startswith("remote.") and name.endswith(".url"):
                 short = max(
                     (short for short in shortcuts if urls[0].startswith(short)), key=len, default=""
@@ -229,7 +219,9 @@ class Repository(Struct, frozen=True, dict=True):
         told = os.environ.get(f"GIT_AUTHOR_{what.upper()}")
         return (
             told
-            or self.settings.get(f"author.{what}", self.settings.get(f"user.{what}", [None]))[-1]
+            or self.git_config.get(f"author.{what}", self.git_config.get(f"user.{what}", [None]))[
+                -1
+            ]
         )
 
     def pager(self) -> str:
@@ -278,13 +270,6 @@ def _foreign(path: Path) -> Refused:
     return Refused(
         f"{path} belongs to another user",
         "work in a clone of your own: git clone, then gitorch sync",
-    )
-
-
-def _bad_setting(name: str, text: str, wanted: str) -> UsageError:
-    return UsageError(
-        f"gitorch.{name} is {text!r}, and should be {wanted}",
-        f"git config --show-origin gitorch.{name} says where",
     )
 
 

@@ -10,7 +10,7 @@ from gitorch.git.store.lock import is_held, locked
 from gitorch.git.store.refs import old_locks, remove_old_lock
 from gitorch.git.store.results import Standing
 from gitorch.health.checkup import Checkup, Finding
-from gitorch.model.run.ids import run_path
+from gitorch.model.branch_layout import RunPaths
 from gitorch.runs.site import Site
 
 _STANDINGS = {
@@ -72,5 +72,5 @@ def check_records(checkup: Checkup) -> Iterator[Finding]:
         yield Finding(
             what="record-unreadable",
             message=f"the record of {run} cannot be read",
-            hint=f"git log {name} -- {run_path(run)} shows earlier ones",
+            hint=f"git log {name} -- {RunPaths.of(run).directory} shows earlier ones",
         )

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from gitorch.database.run_queue import QueuedRun
 from gitorch.errors import GitorchError
-from gitorch.model.run.ids import run_path
+from gitorch.model.branch_layout import RunPaths
 from gitorch.model.run.record import Record
 from gitorch.model.run.status import LIVE
 from gitorch.runs.site import Site
@@ -81,7 +81,7 @@ class Checkup:
         results = self.site.results
         tip = results.tip()
         runs = results.run_ids(tip)
-        data = results.read_all([f"{run_path(run)}/record.json" for run in runs], tip)
+        data = results.read_all([RunPaths.of(run).record for run in runs], tip)
         return {run: _parsed(found) for run, found in zip(runs, data, strict=True)}
 
 

@@ -7,10 +7,11 @@ from functools import partial
 
 from gitorch.errors import Refused
 from gitorch.git import pins
-from gitorch.git.store.artifacts import complete_copies, has_copies, original_name
+from gitorch.git.store.artifacts import complete_copies, has_copies
 from gitorch.git.worktree import worktrees
 from gitorch.git.worktree.admin import admin_directory, only_one_at
 from gitorch.health.checkup import Checkup, Finding, named
+from gitorch.model.branch_layout import unescaped
 from gitorch.model.run.record import Record
 from gitorch.model.text.phrases import some
 from gitorch.runs import leftovers, outputs
@@ -77,7 +78,7 @@ def check_large_files(checkup: Checkup) -> Iterator[Finding]:
     for path, pointer in site.results.pointers():
         _, _, run, *rest = path.split("/")
         record = ours.get(run)
-        name = original_name("/".join(rest[1:])) if rest[0] == "outputs" else "/".join(rest)
+        name = unescaped("/".join(rest[1:])) if rest[0] == "outputs" else "/".join(rest)
         if record is None or (rest[0] == "outputs" and not _is_large(record, name)):
             continue
         copies = has_copies(site.repository, pointer)

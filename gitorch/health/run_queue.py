@@ -139,7 +139,7 @@ def _recover(checkup: Checkup) -> None:
 
 def _give_back(site: Site, claim: Claim) -> None:
     attempt = ClaimedAttempt.of(site, claim)
-    sweep({claim.token: attempt.directory.path}, grace_s=site.grace_s)
+    sweep({claim.token: attempt.directory.path}, grace_s=site.settings.grace_s)
     lost = Outcome(kind=Kind.LOST, message="no worker has it")
     end = AttemptEnd(
         run=claim.run, task=claim.task, token=claim.token, status=Status.WAITING, outcome=lost

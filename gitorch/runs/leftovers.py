@@ -14,7 +14,8 @@ from msgspec import Struct
 from gitorch.errors import Refused
 from gitorch.git.worktree import worktrees
 from gitorch.git.worktree.admin import delete, trash
-from gitorch.model.run.ids import is_run_id, run_path
+from gitorch.model.branch_layout import RunPaths, killed_mark
+from gitorch.model.run.ids import is_run_id
 from gitorch.model.run.record import Record
 from gitorch.model.run.status import LIVE
 from gitorch.runs.recording import read_record
@@ -78,8 +79,8 @@ def _of_runs(site: Site) -> Iterator[Leftover]:
     runs = [path.name for path in _directories(site.workspace) if is_run_id(path.name)]
     queued = {run.id for run in site.queue.runs()} if runs and site.queue_path.exists() else set()
     clone = site.repository.clone_id()
-    records = site.results.read_all([f"{run_path(run)}/record.json" for run in runs])
-    killed = site.results.read_all([f"killed/{run[:2]}/{run}" for run in runs])
+    records = site.results.read_all([RunPaths.of(run).record for run in runs])
+    killed = site.results.read_all([killed_mark(run) for run in runs])
     for run, data, mark in zip(runs, records, killed, strict=True):
         if run in queued:
             continue

@@ -16,7 +16,7 @@ from gitorch.errors import GitorchError
 from gitorch.git.store import artifacts
 from gitorch.git.store.artifacts import Stored, Unkeepable
 from gitorch.git.worktree.admin import delete, only_one_at
-from gitorch.model.run.ids import run_path
+from gitorch.model.branch_layout import RunPaths
 from gitorch.model.run.record import Discarded, Output, Record
 from gitorch.model.run.spec import RunSpec, TaskSpec
 from gitorch.model.text.globs import first_match
@@ -80,7 +80,9 @@ def find(site: Site, run: RunDirectory, spec: RunSpec, task: TaskSpec) -> FoundO
                 if left_out:
                     seen.left_out[name] = left_out
                     continue
-                new[name] = artifacts.store(site.repository, path, large=site.large_file)
+                new[name] = artifacts.store(
+                    site.repository, path, large=site.settings.large_file_bytes
+                )
                 known = _Seen(
                     fingerprint, _output(name, new[name], known.output if known else None, task.id)
                 )
@@ -278,10 +280,7 @@ def _recorded(site: Site, run: RunDirectory) -> Sequence[Output]:
 
 
 def _restore(site: Site, run: RunDirectory, outputs: Sequence[Output], directory: Path) -> None:
-    names = [
-        f"{run_path(run.path.name)}/outputs/{artifacts.stored_name(output.path)}"
-        for output in outputs
-    ]
+    names = [RunPaths.of(run.path.name).output(output.path) for output in outputs]
     for output, data in zip(outputs, site.results.read_all(names), strict=True):
         place = (
             replace(output, path=output.path.removeprefix(WORKTREE))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from gitorch.database.run_queue import NewRun, NewTask, QueuedRun
 from gitorch.git import pins
 from gitorch.git.store.results import BranchEdit
-from gitorch.model.run.ids import run_path
+from gitorch.model.branch_layout import RunPaths
 from gitorch.model.run.payload import Payload
 from gitorch.model.run.record import Record
 from gitorch.model.run.status import LIVE, Status
@@ -45,7 +45,7 @@ def queue_records(
         before = change.tip
         for record, kept in zip(records, files, strict=True):
             for path, data in kept.items():
-                change.put(f"{run_path(record.id)}/{path}", data)
+                change.put(RunPaths.of(record.id).file(path), data)
             change.put_record(record.to_json())
         after = change.commit(subject, trailers(records))
     site.queue.add([new_run(record) for record in records], tip=(before, after))

@@ -17,9 +17,9 @@ from gitorch.errors import GitorchError
 from gitorch.git.store import artifacts
 from gitorch.git.store.results import BranchView
 from gitorch.git.store.trees import TreeEntry
+from gitorch.model.branch_layout import RunPaths
 from gitorch.model.run.cache import Dependencies, dependencies, digest_of, outputs_of
 from gitorch.model.run.endings import AttemptResult, Reuse
-from gitorch.model.run.ids import run_path
 from gitorch.model.run.record import CacheEntry, CacheSource, Output, Record
 from gitorch.model.run.status import Status
 from gitorch.runs.catalog import Catalog
@@ -120,9 +120,7 @@ class Reuser:
         if digest_of(outputs) != task.cache.produced:  # a later task has changed some of them
             return None
         files = {
-            output.path: look.entry(
-                f"{run_path(source.run)}/outputs/{artifacts.stored_name(output.path)}"
-            )
+            output.path: look.entry(RunPaths.of(source.run).output(output.path))
             for output in outputs
         }
         if not all(self._is_intact(look, output, files[output.path]) for output in outputs):

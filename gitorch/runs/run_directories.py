@@ -15,7 +15,7 @@ def materialise_next(site: Site, only: Sequence[str] | None = None) -> None:
 
     Raises GitorchError, OSError.
     """
-    for run in site.queue.next_runs(site.worktrees_ahead, only):
+    for run in site.queue.next_runs(site.settings.worktrees_ahead, only):
         if wanted := wanted_by(site, run):
             materialise(site, run, wanted)
 

@@ -17,6 +17,7 @@ from gitorch.errors import Refused
 from gitorch.git.diff import CodeDigests
 from gitorch.git.repository import Repository
 from gitorch.git.store.results import ResultsBranch
+from gitorch.model.settings import Settings
 from gitorch.model.workspace import RunDirectory
 from gitorch.tools import filesystem
 
@@ -72,28 +73,12 @@ class Site(Struct, frozen=True, dict=True):
     def workspace(self) -> Path:
         return self.repository.workspace
 
+    @property
+    def settings(self) -> Settings:
+        return self.repository.settings
+
     def directory(self, run: str) -> RunDirectory:
         return RunDirectory.of(self.workspace, run)
-
-    @cached_property
-    def large_file(self) -> int:
-        """From this size on, in bytes, a file is kept as a Git LFS object."""
-        return self.repository.config_int("largeFile", 1 << 20)
-
-    @cached_property
-    def grace_s(self) -> float:
-        """How long a process may take to end when asked to, before it is made to."""
-        return float(self.repository.config_int("grace", 3))
-
-    @cached_property
-    def lost_limit(self) -> int:
-        """How many attempts at a task may be lost in a row before that is its error."""
-        return self.repository.config_int("lostLimit", 3)
-
-    @cached_property
-    def worktrees_ahead(self) -> int:
-        """For how many waiting runs a worktree is on disk before they are claimed."""
-        return self.repository.config_int("worktreesAhead", 8)
 
     def _home(self) -> str:
         """The place queue.db belongs to: a copy of the repository is another place."""

@@ -74,7 +74,7 @@ def prepare(site: Site, attempt: ClaimedAttempt, surroundings: Surroundings) -> 
             },
         ),
         timeout_s=attempt.task.timeout_s,
-        grace_s=site.grace_s,
+        grace_s=site.settings.grace_s,
     )
 
 

@@ -18,32 +18,26 @@ from typing import Any
 
 from msgspec import Struct
 
-from gitorch.errors import Refused, UsageError
+from gitorch.errors import Refused
 from gitorch.git.repository import Repository
 from gitorch.model.run.spec import Resources
-from gitorch.model.text.quantities import parse_size
 from gitorch.tools.files import write_aside
 from gitorch.tools.locks import is_held
 
 
 def of_machine(repository: Repository) -> Resources:
-    """What there is, or what `gitorch.cpus`, `gitorch.gpus` and `gitorch.memory` say there is. Raises UsageError."""
-    memory = repository.config("memory")
-    try:
-        memory_bytes = (
-            parse_size(memory)
-            if memory
-            else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        )
-    except ValueError as error:
-        raise UsageError(
-            f"gitorch.memory: {memory!r} {error}", hint="git config gitorch.memory 16GiB"
-        ) from None
-    return Resources(
-        cpus=float(repository.config_int("cpus", len(os.sched_getaffinity(0)))),
-        gpus=repository.config_int("gpus", _count_gpus()),
-        memory_bytes=memory_bytes,
-    )
+    """The resources of the machine, or those that the settings cpus, gpus and memory state. Raises UsageError."""
+    settings = repository.settings
+    cpus = settings.cpus
+    if cpus is None:
+        cpus = len(os.sched_getaffinity(0))
+    gpus = settings.gpus
+    if gpus is None:
+        gpus = _count_gpus()
+    memory_bytes = settings.memory_bytes
+    if memory_bytes is None:
+        memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return Resources(cpus=float(cpus), gpus=gpus, memory_bytes=memory_bytes)
 
 
 class Ledger(Struct):
@@ -108,7 +102,7 @@ def opened(repository: Repository, total: Resources) -> Iterator[Ledger]:
 
 def _directory(repository: Repository) -> Path:
     """One for all of a user's repositories, whatever a session's environment says; or `gitorch.ledgerDir`."""
-    path = Path(repository.config("ledgerDir") or f"/tmp/gitorch-{os.getuid()}")  # noqa: S108  checked below
+    path = Path(repository.settings.ledger_dir or f"/tmp/gitorch-{os.getuid()}")  # noqa: S108  checked below
     path.mkdir(mode=0o700, exist_ok=True)
     status = path.lstat()
     if (

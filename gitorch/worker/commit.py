@@ -17,9 +17,9 @@ from gitorch.git.store.artifacts import Stored
 from gitorch.git.store.repack import maybe_repack
 from gitorch.git.store.results import BranchEdit
 from gitorch.git.store.trees import TreeEntry
+from gitorch.model.branch_layout import RunPaths, output_name
 from gitorch.model.run.announce import AttemptEnded, TaskReused
 from gitorch.model.run.endings import after_attempt, after_reuse
-from gitorch.model.run.ids import run_path
 from gitorch.model.run.outcome import Kind, Outcome
 from gitorch.model.run.record import Record, TaskRecord
 from gitorch.model.run.status import Status
@@ -29,8 +29,6 @@ from gitorch.runs.reuse import Reused, entry_of
 from gitorch.runs.site import Site
 from gitorch.tools.clock import stamp
 from gitorch.worker.gather import AttemptFiles
-
-_RULES = ".gitattributes"
 
 
 def commit(
@@ -83,12 +81,12 @@ def _put(
     else:
         entry = entry_of(site, before, ending.attempt, ending.collected)
         record = after_attempt(before, replace(ending.collected, cache=entry), by=by)
-        directory = (
-            f"{run_path(record.id)}/tasks/{ending.collected.task}/{ending.collected.attempt.number}"
+        paths = RunPaths.of(record.id).attempt(
+            ending.collected.task, ending.collected.attempt.number
         )
         for name, content in ending.files.items():
-            change.put(f"{directory}/{name}", content)
-        _put_rules(change, directory, _large(ending.files))
+            change.put(paths.file(name), content)
+        _put_rules(change, paths.attributes, _large(ending.files))
         _put_outputs(change, before, record, ending.outputs)
     change.put_record(record.to_json())
     return record
@@ -97,20 +95,15 @@ def _put(
 def _put_outputs(
     change: BranchEdit, before: Record, record: Record, new: Mapping[str, Stored | TreeEntry]
 ) -> None:
-    base = run_path(record.id)
-    for path in {output.path for output in before.outputs} - {
-        output.path for output in record.outputs
-    }:
-        change.remove(f"{base}/{_output(path)}")
+    paths = RunPaths.of(record.id)
+    kept = {output.path for output in record.outputs}
+    for output in before.outputs:
+        if output.path not in kept:
+            change.remove(paths.output(output.path))
     for path, content in new.items():
-        change.put(f"{base}/{_output(path)}", content)
-    _put_rules(
-        change, base, [_output(output.path) for output in record.outputs if output.stored == "lfs"]
-    )
-
-
-def _output(path: str) -> str:
-    return f"outputs/{artifacts.stored_name(path)}"
+        change.put(paths.output(path), content)
+    large = [output_name(output.path) for output in record.outputs if output.stored == "lfs"]
+    _put_rules(change, paths.attributes, large)
 
 
 def _large(files: Mapping[str, bytes | Stored]) -> list[str]:
@@ -121,9 +114,8 @@ def _large(files: Mapping[str, bytes | Stored]) -> list[str]:
     ]
 
 
-def _put_rules(change: BranchEdit, directory: str, large: Sequence[str]) -> None:
+def _put_rules(change: BranchEdit, path: str, large: Sequence[str]) -> None:
     """The LFS rule for exactly these paths: a wider one would make small files show as modified."""
-    path = f"{directory}/{_RULES}"
     if large:
         change.put(path, artifacts.gitattributes_for(large))
     else:

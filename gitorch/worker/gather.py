@@ -22,6 +22,7 @@ from gitorch.git.store import artifacts
 from gitorch.git.store.artifacts import Stored, Unkeepable
 from gitorch.git.worktree import worktrees
 from gitorch.git.worktree.worktrees import UNMODIFIED, Modified
+from gitorch.model.branch_layout import ATTEMPT, CHANGES, EVENTS, LOG
 from gitorch.model.run import metrics, policy, record
 from gitorch.model.run.endings import AttemptResult
 from gitorch.model.run.metrics import Metrics
@@ -101,8 +102,8 @@ def _ungathered(attempt: ClaimedAttempt, ended: Ended, error: Exception) -> Atte
             environment={},
         ),
         files={
-            "log.txt": f"gitorch: {told}\n".encode(errors="replace"),
-            "attempt.json": render_json(kept_attempt.to_json()),
+            LOG: f"gitorch: {told}\n".encode(errors="replace"),
+            ATTEMPT: render_json(kept_attempt.to_json()),
         },
         outputs={},
         tail=(),
@@ -147,7 +148,7 @@ def _gather(
         task.retries,
         retries=attempt.claim.retries,
         losses=attempt.claim.losses,
-        lost_limit=site.lost_limit,
+        lost_limit=site.settings.lost_limit,
     )
     kept_attempt = _kept_attempt(
         attempt,
@@ -170,14 +171,14 @@ def _gather(
         discarded=found.discarded,
         environment=surroundings.describe(attempt.payload.interpreter),
     )
-    files: dict[str, bytes | Stored] = {"log.txt": kept_log.content}
+    files: dict[str, bytes | Stored] = {LOG: kept_log.content}
     if directory.events.is_file():
-        files["events.jsonl"] = artifacts.store(
-            site.repository, directory.events, large=site.large_file
+        files[EVENTS] = artifacts.store(
+            site.repository, directory.events, large=site.settings.large_file_bytes
         )
     if modified.diff:
-        files["changes.diff"] = modified.diff
-    files["attempt.json"] = render_json(
+        files[CHANGES] = modified.diff
+    files[ATTEMPT] = render_json(
         {**kept_attempt.to_json(), "result": collected.result, "metrics": collected.metrics}
     )
     return AttemptFiles(
@@ -213,7 +214,7 @@ def _log(site: Site, attempt: ClaimedAttempt, outcome: Outcome, secrets: tuple[b
     try:
         with attempt.directory.log.open("rb") as live:
             blocks = log.kept(iter(lambda: live.read(_CHUNK), b""), secrets)
-            if os.fstat(live.fileno()).st_size <= site.large_file:
+            if os.fstat(live.fileno()).st_size <= site.settings.large_file_bytes:
                 content = b"".join(blocks)
                 end = content[-_TAIL_BYTES:]
             else:
@@ -221,7 +222,9 @@ def _log(site: Site, attempt: ClaimedAttempt, outcome: Outcome, secrets: tuple[b
                     for block in blocks:
                         kept.write(block)
                         end = (end + block)[-_TAIL_BYTES:]
-                content = artifacts.store(site.repository, aside, large=site.large_file)
+                content = artifacts.store(
+                    site.repository, aside, large=site.settings.large_file_bytes
+                )
     except (OSError, Unkeepable) as error:
         return _Log(f"gitorch: the log could not be read: {error}\n".encode(), (), None)
     lines = [line[:_LONGEST_TAIL_LINE] for line in end.decode("utf-8", "replace").split("\n")]

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from gitorch.database.run_queue import Claim
 from gitorch.engines.sweep import sweep
-from gitorch.model.run.ids import run_path
+from gitorch.model.branch_layout import RunPaths, killed_mark
 from gitorch.model.run.record import Record
 from gitorch.model.run.status import Status
 from gitorch.runs.claimed_attempt import ClaimedAttempt
@@ -42,8 +42,8 @@ def finish_killing(
             if current.status is Status.COMPLETE:
                 too_late.append(current)
                 continue
-            branch.remove(run_path(run))
-            branch.put(f"killed/{run[:2]}/{run}", f"{now()} {by}: {why or 'killed'}\n".encode())
+            branch.remove(RunPaths.of(run).directory)
+            branch.put(killed_mark(run), f"{now()} {by}: {why or 'killed'}\n".encode())
             removed.append(current)
         if removed:
             names = removed[0].id if len(removed) == 1 else f"{len(removed)} runs"
@@ -58,7 +58,7 @@ def finish_killing(
 
 def _end_processes(site: Site, run: str) -> None:
     """Wait until the run's workers have ended its attempts; where they are dead, or do not answer, do it for them."""
-    deadline = time.monotonic() + site.grace_s + _WORKER_S
+    deadline = time.monotonic() + site.settings.grace_s + _WORKER_S
     while claims := site.queue.running_in(run):
         alive = living(site.state, site.queue.workers())
         if time.monotonic() > deadline or not any(worker in alive for _, worker in claims):
@@ -70,7 +70,8 @@ def _end_processes(site: Site, run: str) -> None:
 def _sweep(site: Site, claims: Sequence[Claim]) -> None:
     attempts = [ClaimedAttempt.of(site, claim) for claim in claims]
     sweep(
-        {attempt.claim.token: attempt.directory.path for attempt in attempts}, grace_s=site.grace_s
+        {attempt.claim.token: attempt.directory.path for attempt in attempts},
+        grace_s=site.settings.grace_s,
     )
     for claim in claims:
         site.queue.end_doomed(claim.run, claim.task, claim.token)

@@ -74,7 +74,7 @@ class Prefetch:
     def _look(self) -> None:
         self._looking.clear()
         before, self._there = self._there, set()
-        for run in self._site.queue.next_runs(self._site.worktrees_ahead, self._only):
+        for run in self._site.queue.next_runs(self._site.settings.worktrees_ahead, self._only):
             if run in before or self._is_made(run):
                 self._there.add(run)
 
@@ -107,7 +107,7 @@ class Prefetch:
 
     def _retire(self, finished: _Finished) -> None:
         self._finished.append(finished)
-        while len(self._finished) > self._site.worktrees_ahead:
+        while len(self._finished) > self._site.settings.worktrees_ahead:
             self._clear(self._finished.popleft())
 
     def _clear(self, finished: _Finished) -> None:

@@ -52,7 +52,7 @@ def _bury(
     site: Site, worker: Worker, locks: WorkerLocks, surroundings: Surroundings, listener: Listener
 ) -> None:
     """Collect what a dead worker's attempts recorded, give back the others, and forget the worker."""
-    with taken(locks.slots, wait_s=site.grace_s + _SUPERVISORS_S) as gone:
+    with taken(locks.slots, wait_s=site.settings.grace_s + _SUPERVISORS_S) as gone:
         if not gone:
             raise Busy(
                 f"the processes of a dead worker (pid {worker.pid}) do not end",

@@ -40,7 +40,8 @@ from gitorch.git.repository import Repository
 from gitorch.git.store.results import ResultsBranch
 from gitorch.git.worktree.worktrees import materialise
 from gitorch.interpreter.environment import STAND_IN
-from gitorch.model.run.ids import run_id, run_path
+from gitorch.model.branch_layout import RunPaths
+from gitorch.model.run.ids import run_id
 from gitorch.runs.site import Site
 from gitorch.tools.clock import stamp
 
@@ -170,9 +171,11 @@ def _committing(root: Path) -> Callable[[], None]:
         new = {**record, "id": run_id(os.urandom(6))}
         with branch.changing() as change:
             change.put_record(new)
-            change.put(f"{run_path(new['id'])}/config.yaml", b"tasks: []\n")
-            change.put(f"{run_path(new['id'])}/tasks/only/1/log.txt", b"a line\n")
-            change.put(f"{run_path(new['id'])}/tasks/only/1/attempt.json", os.urandom(200))
+            change.put(f"{RunPaths.of(new['id']).directory}/config.yaml", b"tasks: []\n")
+            change.put(f"{RunPaths.of(new['id']).directory}/tasks/only/1/log.txt", b"a line\n")
+            change.put(
+                f"{RunPaths.of(new['id']).directory}/tasks/only/1/attempt.json", os.urandom(200)
+            )
             change.commit(f"penguins {new['id']}: only COMPLETE in 1.0s")
 
     return commit
@@ -322,8 +325,8 @@ def fill(root: Path, count: int) -> None:
             }
             made["spec"] = {**record["spec"], "document": {**record["spec"]["document"], **params}}
             change.put_record(made)
-            change.put(f"{run_path(made['id'])}/config.yaml", b"tasks: []\n")
-            change.put(f"{run_path(made['id'])}/tasks/only/1/log.txt", b"a line\n")
+            change.put(f"{RunPaths.of(made['id']).directory}/config.yaml", b"tasks: []\n")
+            change.put(f"{RunPaths.of(made['id']).directory}/tasks/only/1/log.txt", b"a line\n")
         change.commit(f"{count} runs")
 
 

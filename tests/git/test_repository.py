@@ -143,19 +143,18 @@ def test_settings_come_from_file_command_line_and_environment(
 ) -> None:
     git(project, "config", "gitorch.jobs", "2")
     git(project, "config", "gitorch.largeFile", "3m")
-    with (project / ".git" / "config").open("a") as file:
-        file.write("[gitorch]\n\tflag\n\toff = no\n")
     monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
     monkeypatch.setenv("GIT_CONFIG_KEY_0", "gitorch.grace")
     monkeypatch.setenv("GIT_CONFIG_VALUE_0", "7")
     monkeypatch.setenv("GIT_CONFIG_PARAMETERS", "'gitorch.jobs'='4'")
     repo = Repository.discover(project)
-    assert repo.config("jobs") == "4"
-    assert repo.config_int("largeFile", 1) == 3 << 20
-    assert repo.config_int("grace", 3) == 7
-    assert repo.config_int("nothing", 5) == 5
-    with pytest.raises(UsageError, match=r"gitorch\.off is 'no', and should be a whole number"):
-        repo.config_int("off", 1)
+    assert repo.settings.jobs == "4"
+    assert repo.settings.large_file_bytes == 3 << 20
+    assert repo.settings.grace_s == 7
+    assert repo.settings.lost_limit == 3
+    git(project, "config", "gitorch.lostLimit", "no")
+    with pytest.raises(UsageError, match=r"gitorch\.lostLimit: 'no' is not a whole number"):
+        _ = Repository.discover(project).settings
 
 
 def test_remotes_are_read_as_git_reads_them(project: Path) -> None:

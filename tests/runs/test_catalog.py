@@ -16,7 +16,7 @@ import pytest
 from gitorch.errors import GitorchError, NotFound
 from gitorch.git.repository import Repository
 from gitorch.git.store.results import ResultsBranch
-from gitorch.model.run.ids import run_path
+from gitorch.model.branch_layout import RunPaths
 from gitorch.model.run.status import Status
 from gitorch.runs.catalog import Catalog
 from gitorch.runs.liveness import this_worker
@@ -110,7 +110,7 @@ def test_a_run_that_was_removed_is_forgotten(done: Path) -> None:
     add(done, "a" * 12)
     assert len(ids(done)) == 2
     with branch(done).changing() as change:
-        change.remove(run_path("a" * 12))
+        change.remove(RunPaths.of("a" * 12).directory)
         change.commit("one less")
     assert "a" * 12 not in ids(done)
     assert agrees(done)
@@ -237,7 +237,7 @@ def test_what_came_from_the_cache_says_nothing_of_how_long_it_takes(done: Path) 
 
 def test_a_record_that_cannot_be_read_is_told(done: Path) -> None:
     with branch(done).changing() as change:
-        change.put(f"{run_path('a' * 12)}/record.json", b"{")
+        change.put(f"{RunPaths.of('a' * 12).directory}/record.json", b"{")
         change.commit("spoilt")
     with pytest.raises(GitorchError, match="cannot be read"):
         catalog(done)

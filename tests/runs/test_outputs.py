@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from gitorch.actions.ready import new_record
-from gitorch.model.run.ids import run_path
+from gitorch.model.branch_layout import RunPaths
 from gitorch.model.run.pin import Pin
 from gitorch.model.run.record import Discarded
 from gitorch.model.run.spec import RunSpec, TaskSpec
@@ -71,7 +71,7 @@ def record_outputs(site: Site, found: FoundOutputs) -> None:
     with site.results.changing() as change:
         change.put_record(replace(record, outputs=found.outputs).to_json())
         for path, stored in found.new.items():
-            change.put(f"{run_path(RUN)}/outputs/{path}", stored)
+            change.put(f"{RunPaths.of(RUN).directory}/outputs/{path}", stored)
         change.commit("a record")
 
 

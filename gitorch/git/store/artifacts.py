@@ -165,31 +165,6 @@ def complete_copies(repo: Repository, pointer: Pointer) -> None:
         _publish(source, place, pointer.size)
 
 
-# Names
-
-_UNSEEN = re.compile(
-    "[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]"
-)  # HFS+ ignores these in a name, and so does git
-# `gi…~`: the short names that NTFS gives to .git, .gitmodules and others. `%`: so that it can be taken off again.
-_GITS_OWN = re.compile(r"\.git|gi[^~]*~|%", re.IGNORECASE)
-
-
-def stored_name(path: str) -> str:
-    """The path on the branch of an output: names that git takes for its own, or refuses, have a `%` put before them."""
-    return re.sub(
-        r"[^/\\]+", lambda name: f"%{name[0]}" if _is_gits_own(name[0]) else name[0], path
-    )
-
-
-def original_name(stored: str) -> str:
-    """The reverse of `stored_name`."""
-    return re.sub(r"(?<![^/\\])%", "", stored)
-
-
-def _is_gits_own(name: str) -> bool:
-    return _GITS_OWN.match(_UNSEEN.sub("", name)) is not None
-
-
 def gitattributes_for(paths: Iterable[str]) -> bytes:
     """The .gitattributes that makes LFS files of exactly these paths, as they are on the branch from its directory."""
     return b"".join(
@@ -314,7 +289,7 @@ def _places(repo: Repository, sha256: str) -> tuple[Path, Path]:
 
 
 def _lfs(repo: Repository) -> Path:
-    return repo.common_dir / repo.settings.get("lfs.storage", ["lfs"])[-1]
+    return repo.common_dir / repo.git_config.get("lfs.storage", ["lfs"])[-1]
 
 
 def _copy_and_hash(source: int, target: int) -> Pointer:

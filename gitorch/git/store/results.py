@@ -28,17 +28,16 @@ from gitorch.git.store.objects import read_objects
 from gitorch.git.store.pack import KeptPack, ObjectType, PackWriter
 from gitorch.git.store.refs import move_ref, read_ref
 from gitorch.git.store.trees import FILE, Edits, TreeEntry, find, parse_tree
-from gitorch.model.run.ids import is_run_id, run_path
+from gitorch.model.branch_layout import ATTRIBUTES, OWN_NAMES, RECORD, RUNS, RunPaths, run_of
+from gitorch.model.run.ids import is_run_id
 from gitorch.tools.readable_json import render_json
 
-DEFAULT_BRANCH = "gitorch/results"
 KEPT = "refs/gitorch/kept/results"
-OWN_NAMES = frozenset({b"README.md", b"runs", b"killed"})
 _OID = re.compile(rb"[0-9a-f]{40}")
 _RECORDS_AT_ONCE = 2000
 _CHANGES_BEFORE_FREE = 50
 _LONGEST_POINTER = 200
-_NEVER_POINTERS = (".json", "/.gitattributes")
+_NEVER_POINTERS = (".json", f"/{ATTRIBUTES}")
 
 
 class Standing(Enum):
@@ -67,7 +66,7 @@ class ResultsBranch:
 
     def __init__(self, repo: Repository) -> None:
         self.repo = repo
-        self.name = repo.config("branch") or DEFAULT_BRANCH
+        self.name = repo.settings.branch
         self.ref = f"refs/heads/{self.name}"
         self._changes = 0
         self._recent = ObjectCache()
@@ -113,25 +112,25 @@ class ResultsBranch:
         return [run for run, _ in self._runs(at or self.tip())]
 
     def record(self, run: str, at: str | None = None) -> dict[str, Any] | None:
-        return _parsed(self.read(f"{run_path(run)}/record.json", at))
+        return _parsed(self.read(RunPaths.of(run).record, at))
 
     def records(self, at: str | None = None) -> Iterator[dict[str, Any]]:
         """The records of all runs, by id."""
-        return self._records([f"{tree}:record.json" for _, tree in self._runs(at or self.tip())])
+        return self._records([f"{tree}:{RECORD}" for _, tree in self._runs(at or self.tip())])
 
     def records_of(self, runs: Sequence[str], at: str | None = None) -> Iterator[dict[str, Any]]:
         """Those of these runs that are there."""
         tip = at or self.tip()
-        return self._records([f"{tip}:{run_path(run)}/record.json" for run in runs] if tip else [])
+        return self._records([f"{tip}:{RunPaths.of(run).record}" for run in runs] if tip else [])
 
     def changed_runs(self, since: str | None, tip: str) -> list[str]:
         """The runs in which `tip` differs from the commit `since`; all of them where that is not known."""
         if since is None or not self.has(since):
             return self.run_ids(tip)
         paths = call_git_items(
-            self.repo.root, "diff-tree", "-r", "-z", "--name-only", since, tip, "--", "runs/"
+            self.repo.root, "diff-tree", "-r", "-z", "--name-only", since, tip, "--", RUNS
         )
-        return list(dict.fromkeys(path.split("/")[2] for path in paths))
+        return list(dict.fromkeys(run_of(path) for path in paths))
 
     def has(self, commit: str) -> bool:
         """Whether this clone has the commit."""
@@ -164,7 +163,7 @@ class ResultsBranch:
             "--full-tree",
             "--format=%(objectsize) %(path)",
             tip,
-            "runs/",
+            RUNS,
         )
         found = [item.split(" ", 1) for item in call_git_items(self.repo.root, *arguments)]
         paths = [path for size, path in found if size.isdecimal() and int(size) <= _LONGEST_POINTER]
@@ -358,7 +357,7 @@ class BranchView:
         return data
 
     def record(self, run: str) -> dict[str, Any] | None:
-        entry = self.entry(f"{run_path(run)}/record.json")
+        entry = self.entry(RunPaths.of(run).record)
         return _parsed(self.read(entry.oid)) if entry else None
 
 
@@ -386,7 +385,7 @@ class BranchEdit:
         return None if entry is None else self._read(entry.oid)
 
     def record(self, run: str) -> dict[str, Any] | None:
-        return _parsed(self.read(f"{run_path(run)}/record.json"))
+        return _parsed(self.read(RunPaths.of(run).record))
 
     def put(self, path: str, data: bytes | Stored | TreeEntry, mode: int = FILE) -> None:
         """Put a file at `path`; a stored artifact brings its own mode, and so does what the branch has elsewhere."""
@@ -403,9 +402,7 @@ class BranchEdit:
     def put_record(self, record: dict[str, Any]) -> None:
         with _explained():
             written = self._add(ObjectType.BLOB, render_json(record))
-        self._edits.put(
-            os.fsencode(f"{run_path(record['id'])}/record.json"), TreeEntry(FILE, written)
-        )
+        self._edits.put(os.fsencode(RunPaths.of(record["id"]).record), TreeEntry(FILE, written))
 
     def remove(self, path: str) -> None:
         """Remove the file or directory at `path`, if it is there."""

@@ -89,13 +89,13 @@ def save_template(repo: Repository, commit: str, tree: Path, index_file: Path) -
         index = StatIndex(index_file.read_bytes())
         if sum(entry.size for entry in index.entries) <= _LARGEST:
             _write(repo, commit, index, tree)
-            _drop_old(seen.parent, "", repo.config_int("templates", 4))
+            _drop_old(seen.parent, "", repo.settings.templates)
             _drop_old(seen.parent, ".seen", 1000)
 
 
 def is_left_to_git(repo: Repository) -> bool:
     """Whether file names or contents may be otherwise than the index says."""
-    return any(repo.settings.get(name, [""])[-1] == value for name, value in _LEFT_TO_GIT.items())
+    return any(repo.git_config.get(name, [""])[-1] == value for name, value in _LEFT_TO_GIT.items())
 
 
 def _place(repo: Repository, commit: str) -> Path:
@@ -112,11 +112,11 @@ def _settings(repo: Repository) -> bytes:
     user = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config") / "git" / "attributes"
     attributes = (
         repo.common_dir / "info" / "attributes",
-        Path(repo.settings.get("core.attributesfile", [str(user)])[-1]).expanduser(),
+        Path(repo.git_config.get("core.attributesfile", [str(user)])[-1]).expanduser(),
         Path("/etc/gitattributes"),
     )
     facts = (
-        sorted(item for item in repo.settings.items() if item[0].startswith(_MATTERS)),
+        sorted(item for item in repo.git_config.items() if item[0].startswith(_MATTERS)),
         sorted(item for item in os.environ.items() if item[0].startswith("GIT_LFS_")),
         [_identity(path.stat()) if path.exists() else None for path in attributes],
     )

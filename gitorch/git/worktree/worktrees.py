@@ -366,7 +366,7 @@ def _size(path: Path) -> int:
 
 
 def _flags(repo: Repository) -> tuple[str, ...]:
-    workers = repo.config_int("checkoutWorkers", 4)
+    workers = repo.settings.checkout_workers
     switches = {**_SWITCHES, "checkout.workers": str(workers)}
     return tuple(word for name, value in switches.items() for word in ("-c", f"{name}={value}"))
 

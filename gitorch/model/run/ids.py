@@ -24,8 +24,3 @@ def is_run_id(text: str) -> bool:
 
 def is_id_prefix(text: str) -> bool:
     return _PREFIX.match(text) is not None
-
-
-def run_path(run: str) -> str:
-    """Where the results branch keeps a run: fanned out, since inserting into a flat tree of 20,000 is 40x dearer."""
-    return f"runs/{run[:2]}/{run}"

@@ -19,13 +19,12 @@ from gitorch.git.store.artifacts import (
     Unkeepable,
     gitattributes_for,
     open_kept,
-    original_name,
     parse_pointer,
     restore,
     store,
-    stored_name,
 )
 from gitorch.git.store.results import ResultsBranch
+from gitorch.model.branch_layout import escaped, unescaped
 from gitorch.model.run.record import Output
 from tests.conftest import git
 
@@ -308,12 +307,12 @@ AWKWARD = [
 
 @pytest.mark.parametrize("name", AWKWARD)
 def test_names_can_be_told_back(name: str) -> None:
-    assert original_name(stored_name(name)) == name
+    assert unescaped(escaped(name)) == name
 
 
 def test_ordinary_names_stay_as_they_are() -> None:
     for name in ("model.pt", "a/b.c", ".hidden", ".config/x", "git", "digits~", "gist.txt", "100%"):
-        assert stored_name(name) == name
+        assert escaped(name) == name
 
 
 @needs_lfs
@@ -334,11 +333,9 @@ def test_a_clone_that_checks_the_branch_out_has_the_real_files_under_any_name(
                 name = str(path.relative_to(out))
                 stored = store(repo, path, large=20)
                 kept[name] = output_of(stored, name)
-                change.put(f"runs/3f/3f2a5c8e91d0/outputs/{stored_name(name)}", stored)
+                change.put(f"runs/3f/3f2a5c8e91d0/outputs/{escaped(name)}", stored)
         large = [
-            f"outputs/{stored_name(name)}"
-            for name, output in kept.items()
-            if output.stored == "lfs"
+            f"outputs/{escaped(name)}" for name, output in kept.items() if output.stored == "lfs"
         ]
         attributes = gitattributes_for(large)
         change.put("runs/3f/3f2a5c8e91d0/.gitattributes", attributes)
@@ -351,7 +348,7 @@ def test_a_clone_that_checks_the_branch_out_has_the_real_files_under_any_name(
         "worktree", "add", "-q", str(look), "gitorch/results")  # fmt: skip
     back = tmp_path / "back"
     for name, output in kept.items():
-        place = f"runs/3f/3f2a5c8e91d0/outputs/{stored_name(name)}"
+        place = f"runs/3f/3f2a5c8e91d0/outputs/{escaped(name)}"
         assert (look / place).read_bytes() == (out / name).read_bytes(), name
         restore(repo, output, branch.read(place), back)
         assert (back / name).read_bytes() == (out / name).read_bytes()

@@ -15,7 +15,7 @@ from gitorch.errors import Busy, Refused
 from gitorch.git.repository import Repository
 from gitorch.git.store import lock, refs, results
 from gitorch.git.store.results import KEPT, ResultsBranch
-from gitorch.model.run.ids import run_path
+from gitorch.model.branch_layout import RunPaths
 from tests.conftest import AUTHOR, commit_files, git
 
 REPOSITORY_ROOT = Path(__file__).parents[3]
@@ -92,8 +92,8 @@ def test_nothing_is_there_before_the_first_commit(project: Path, branch: Results
 def test_a_change_is_one_commit_that_reads_well(project: Path, branch: ResultsBranch) -> None:
     put(branch)
     with branch.changing() as change:
-        change.put(f"{run_path(RUN)}/tasks/train/1/log.txt", b"learning\n")
-        change.put(f"{run_path(RUN)}/run me", b"#!/bin/sh\n", 0o100755)
+        change.put(f"{RunPaths.of(RUN).directory}/tasks/train/1/log.txt", b"learning\n")
+        change.put(f"{RunPaths.of(RUN).directory}/run me", b"#!/bin/sh\n", 0o100755)
         tip = change.commit(
             "penguins 3f2a5c8e91d0: train COMPLETE\nin 12.3s",
             [("Gitorch-Run", RUN), ("Gitorch-Status", "COMPLETE"), ("Gitorch-Why", "two\nlines")],
@@ -126,11 +126,11 @@ def test_reading_back(branch: ResultsBranch) -> None:
     assert branch.run_ids() == [RUN, OTHER]
     assert branch.run_ids(first) == [RUN]
     assert [record["id"] for record in branch.records()] == [RUN, OTHER]
-    assert branch.names(run_path(RUN)) == ["record.json"]
+    assert branch.names(RunPaths.of(RUN).directory) == ["record.json"]
     assert branch.names("runs") == ["3f", "a1"]
-    assert branch.files("runs/3f") == [f"{run_path(RUN)}/record.json"]
+    assert branch.files("runs/3f") == [f"{RunPaths.of(RUN).directory}/record.json"]
     assert branch.read("runs/3f") is None  # a directory is no file
-    history = branch.history(run_path(RUN))
+    history = branch.history(RunPaths.of(RUN).directory)
     assert [step.subject for step in history] == ["third", "first"]
     assert history[0].commit == last
 
@@ -171,7 +171,7 @@ def test_a_change_reads_what_it_has_put_already(branch: ResultsBranch) -> None:
         assert change.record(RUN) == {"id": RUN, "status": "RUNNING"}
         change.put("runs/file", b"content")
         assert change.read("runs/file") == b"content"
-        change.remove(run_path(RUN))
+        change.remove(RunPaths.of(RUN).directory)
         assert change.record(RUN) is None
         change.put_record({"id": RUN})
         change.commit("all of it")
@@ -222,11 +222,16 @@ def test_removing_is_a_commit_that_git_can_go_behind(project: Path, branch: Resu
     put(branch)
     with branch.changing() as change:
         change.put(f"killed/{RUN[:2]}/{RUN}", b"")
-        change.remove(run_path(RUN))
+        change.remove(RunPaths.of(RUN).directory)
         tip = change.commit("killed")
     assert branch.record(RUN) is None
-    assert json.loads(git(project, "show", f"{tip}~1:{run_path(RUN)}/record.json")) == {"id": RUN}
-    assert [step.subject for step in branch.history(run_path(RUN))] == ["killed", "a change"]
+    assert json.loads(
+        git(project, "show", f"{tip}~1:{RunPaths.of(RUN).directory}/record.json")
+    ) == {"id": RUN}
+    assert [step.subject for step in branch.history(RunPaths.of(RUN).directory)] == [
+        "killed",
+        "a change",
+    ]
 
 
 AWKWARD = [
@@ -249,12 +254,14 @@ AWKWARD = [
 def test_awkward_names(project: Path, branch: ResultsBranch, name: str) -> None:
     with branch.changing() as change:
         change.put_record({"id": RUN, "outputs": [name]})
-        change.put(f"{run_path(RUN)}/outputs/{name}", b"content")
+        change.put(f"{RunPaths.of(RUN).directory}/outputs/{name}", b"content")
         change.commit(name)
-    assert branch.read(f"{run_path(RUN)}/outputs/{name}") == b"content"
-    assert branch.names(f"{run_path(RUN)}/outputs") == [name]
-    assert branch.files(f"{run_path(RUN)}/outputs") == [f"{run_path(RUN)}/outputs/{name}"]
-    assert len(branch.history(f"{run_path(RUN)}/outputs/{name}")) == 1
+    assert branch.read(f"{RunPaths.of(RUN).directory}/outputs/{name}") == b"content"
+    assert branch.names(f"{RunPaths.of(RUN).directory}/outputs") == [name]
+    assert branch.files(f"{RunPaths.of(RUN).directory}/outputs") == [
+        f"{RunPaths.of(RUN).directory}/outputs/{name}"
+    ]
+    assert len(branch.history(f"{RunPaths.of(RUN).directory}/outputs/{name}")) == 1
     assert branch.record(RUN) == {"id": RUN, "outputs": [name]}
     assert_sound(project)
 

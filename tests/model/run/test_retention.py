@@ -4,11 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from msgspec.structs import replace
-from tests.model.test_record import record as new_record
 
 from gitorch.model.run.record import Change, Record
 from gitorch.model.run.retention import Retention, in_error_since, is_overdue
 from gitorch.model.run.status import Status
+from tests.model.run.test_record import record as new_record
 
 FAILED_AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

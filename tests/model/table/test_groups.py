@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from tests.model.test_where import ROW
 
 from gitorch.errors import UsageError
 from gitorch.model.run.status import Status
 from gitorch.model.table.fields import field, getter, meant, render_path, sorted_by
 from gitorch.model.table.groups import AGGREGATES, grouped
 from gitorch.model.table.row import Row
+from tests.model.table.test_where import ROW
 
 
 def row(

@@ -1,0 +1,115 @@
+"""The layout of the results branch: every path on it, in one place.
+
+    runs/<first 2 of id>/<id>/
+        record.json, config.yaml, bases/<n>-<name>, .gitattributes
+        tasks/<task>/<attempt>/attempt.json, log.txt, events.jsonl, changes.diff, .gitattributes
+        outputs/<path>
+    killed/<first 2 of id>/<id>
+
+Runs are fanned out over 256 directories, since an insertion into a flat tree of 20,000 entries takes 40 times as long.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+RUNS = "runs/"
+OWN_NAMES = frozenset({b"README.md", b"runs", b"killed"})  # gitorch's names at the top level
+
+RECORD = "record.json"
+CONFIG = "config.yaml"
+ATTEMPT = "attempt.json"
+LOG = "log.txt"
+EVENTS = "events.jsonl"
+CHANGES = "changes.diff"
+ATTRIBUTES = ".gitattributes"
+
+# HFS+ ignores these characters in a name, and git refuses `.git` written with them.
+_IGNORED = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
+# `gi…~`: the short names that NTFS gives to .git, .gitmodules and others. `%` is the escape character itself.
+_GIT_NAME = re.compile(r"\.git|gi[^~]*~|%", re.IGNORECASE)
+_COMPONENT = re.compile(r"[^/\\]+")
+
+
+class AttemptPaths(NamedTuple):
+    """The paths of one attempt at a task."""
+
+    directory: str
+
+    @property
+    def attempt(self) -> str:
+        return f"{self.directory}/{ATTEMPT}"
+
+    @property
+    def log(self) -> str:
+        return f"{self.directory}/{LOG}"
+
+    @property
+    def attributes(self) -> str:
+        return f"{self.directory}/{ATTRIBUTES}"
+
+    def file(self, name: str) -> str:
+        return f"{self.directory}/{name}"
+
+
+class RunPaths(NamedTuple):
+    """The paths of one run."""
+
+    directory: str
+
+    @classmethod
+    def of(cls, run_id: str) -> RunPaths:
+        return cls(f"{RUNS}{run_id[:2]}/{run_id}")
+
+    @property
+    def record(self) -> str:
+        return f"{self.directory}/{RECORD}"
+
+    @property
+    def attributes(self) -> str:
+        return f"{self.directory}/{ATTRIBUTES}"
+
+    @property
+    def tasks(self) -> str:
+        return f"{self.directory}/tasks"
+
+    def attempt(self, task: str, number: int) -> AttemptPaths:
+        return AttemptPaths(f"{self.tasks}/{task}/{number}")
+
+    def output(self, path: str) -> str:
+        """Where the output at `path`, relative to the output directory, is stored."""
+        return self.file(output_name(path))
+
+    def file(self, name: str) -> str:
+        return f"{self.directory}/{name}"
+
+
+def killed_mark(run_id: str) -> str:
+    """The file that keeps a killed run from being brought back by a merge with another clone."""
+    return f"killed/{run_id[:2]}/{run_id}"
+
+
+def run_of(path: str) -> str:
+    """The id of the run that a path below `runs/` belongs to."""
+    return path.split("/")[2]
+
+
+def output_name(path: str) -> str:
+    """The path of an output relative to its run's directory."""
+    return f"outputs/{escaped(path)}"
+
+
+def escaped(path: str) -> str:
+    """`path` with a `%` before every component that git would refuse or take for its own."""
+
+    def escape(component: re.Match[str]) -> str:
+        name = component[0]
+        return f"%{name}" if _GIT_NAME.match(_IGNORED.sub("", name)) else name
+
+    return _COMPONENT.sub(escape, path)
+
+
+def unescaped(stored: str) -> str:
+    """The reverse of `escaped`."""
+    return re.sub(r"(?<![^/\\])%", "", stored)
