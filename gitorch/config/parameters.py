@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from gitorch.model.run.spec import OWN_KEYS, OWN_TASK_KEYS
-from gitorch.model.text.keys import Place, place_of
+from gitorch.model.text.keys import Target, target_of
 from gitorch.model.text.spelling import nearest
 
 
@@ -28,10 +28,10 @@ class Parameters:
             if isinstance(task, dict) and isinstance(task.get("id"), str)
         }
 
-    def place(self, key: str) -> Place | Refusal:
+    def place(self, key: str) -> Target | Refusal:
         """Where a key leads, or why it cannot be swept or set."""
         try:
-            place = place_of(key, self._document, self._tasks)
+            place = target_of(key, self._document, self._tasks)
         except ValueError as error:
             hint = f"the tasks are: {', '.join(self._tasks)}" if key.startswith("tasks.") else None
             return Refusal(f"'{key}' {error}", hint)
@@ -53,7 +53,7 @@ class Parameters:
             )
         return place
 
-    def path(self, place: Place) -> tuple[str | int, ...]:
+    def path(self, place: Target) -> tuple[str | int, ...]:
         """The path in the document."""
         return (
             place.path if place.task is None else ("tasks", self._tasks[place.task][0], *place.path)
@@ -68,7 +68,7 @@ class Parameters:
         )
         return [key for listed in lists if isinstance(listed, dict) for key in listed]
 
-    def near_miss(self, place: Place, *, beside: Iterable[str] = ()) -> str | None:
+    def near_miss(self, place: Target, *, beside: Iterable[str] = ()) -> str | None:
         """A warning where a place is new, and its name nearly that of a parameter that is there, or `beside` it."""
         known: Any = {**dict.fromkeys(beside), **self._document}
         if place.task is not None:
@@ -83,7 +83,7 @@ class Parameters:
     def _of(self, task: str) -> Mapping[str, Any]:
         return self._tasks[task][1]
 
-    def _in_the_way(self, place: Place) -> str | None:
+    def _in_the_way(self, place: Target) -> str | None:
         """The key on the way to a place that holds something else than a mapping."""
         value: Any = self._document if place.task is None else self._of(place.task)
         for length, step in enumerate(place.path[:-1], 1):

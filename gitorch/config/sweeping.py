@@ -13,7 +13,7 @@ from gitorch.config.schema import hint_on
 from gitorch.model.problem import Severity, has_errors
 from gitorch.model.run.spec import RunSpec, render_value
 from gitorch.model.sweep import Point, Sweep, at_point, comparable, parse_range
-from gitorch.model.text.keys import Place
+from gitorch.model.text.keys import Target
 from gitorch.model.text.placeholders import placeholders_of
 from gitorch.model.text.spelling import did_you_mean
 
@@ -70,7 +70,7 @@ class Sweeping:
         samples = tuple(specs[number] for number in _samples(spec, points, places))
         return Expansion(specs, samples, sweep.dimensions)
 
-    def _sample(self, spec: RunSpec, sweep: Sweep, places: Mapping[str, Place]) -> RunSpec:
+    def _sample(self, spec: RunSpec, sweep: Sweep, places: Mapping[str, Target]) -> RunSpec:
         """Some values for all keys, so that what else is wrong can be told although there are no points."""
         tasks = {None, *(task.id for task in spec.tasks)}  # without those whose id is no good
         values = {key: value for point in sweep.include for key, value in point.items()}
@@ -154,10 +154,10 @@ class Sweeping:
 
     # The keys
 
-    def _places(self) -> dict[str, Place]:
+    def _places(self) -> dict[str, Target]:
         """Where each swept key leads."""
         parameters = Parameters(self._reader.document.value)
-        places: dict[str, Place] = {}
+        places: dict[str, Target] = {}
         first: dict[str, KeyPath] = {}
         for path in self._swept_keys():
             key = str(path[-1])
@@ -177,7 +177,7 @@ class Sweeping:
         for index, values in self._reader.items(("gitorch", "include")):
             yield from (("gitorch", "include", index, key) for key in values)
 
-    def _check_apart(self, places: Mapping[str, Place], first: Mapping[str, KeyPath]) -> None:
+    def _check_apart(self, places: Mapping[str, Target], first: Mapping[str, KeyPath]) -> None:
         """No swept key lies in another, or is hidden by one of a task."""
         in_order = sorted(places, key=lambda key: (places[key].task or "", places[key].path))
         for key, other in pairwise(in_order):
@@ -208,7 +208,7 @@ def _listed(values: Sequence[Any]) -> Sequence[Any]:
     return () if isinstance(values, range) else values
 
 
-def _samples(spec: RunSpec, points: Sequence[Point], places: Mapping[str, Place]) -> list[int]:
+def _samples(spec: RunSpec, points: Sequence[Point], places: Mapping[str, Target]) -> list[int]:
     """The numbers of the first points of each kind."""
     named = {hole.name.split(".")[0] for hole in placeholders_of(spec.output_dir or "")}
     naming = {key for key, place in places.items() if place.task is None and place.path[0] in named}

@@ -25,7 +25,7 @@ from gitorch import runner
 from gitorch.interpreter.probe import Interpreter
 from gitorch.tools.process import Process, end, table, with_descendants
 
-_PROGRAM = Path(runner.__file__).with_name("preflight.py")
+_PROGRAM = Path(runner.__file__).with_name("preflight_program.py")
 _LONGEST_PRINT = 1 << 20
 
 Where = Literal["pathToTasks", "method", "task"]

@@ -20,9 +20,9 @@ from msgspec import Struct
 
 from gitorch import runner
 from gitorch.errors import ProgramMissing, Refused
-from gitorch.interpreter.remembered import clock_ns, load_answer, save_answer
+from gitorch.interpreter.answer_cache import clock_ns, load_answer, save_answer
 
-_PROGRAM = Path(runner.__file__).with_name("probe.py")
+_PROGRAM = Path(runner.__file__).with_name("probe_program.py")
 _TIME_LIMIT_S = 60.0
 
 

@@ -16,7 +16,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from gitorch.model.run.spec import RunSpec
-from gitorch.model.text.keys import Place, with_value
+from gitorch.model.text.keys import Target, with_value
 
 LIMIT = 10_000
 
@@ -139,7 +139,7 @@ def parse_range(text: str) -> range | None:
     return range(*(int(number) for number in match.groups() if number)) if match else None
 
 
-def at_point(spec: RunSpec, point: Point, places: Mapping[str, Place]) -> RunSpec:
+def at_point(spec: RunSpec, point: Point, places: Mapping[str, Target]) -> RunSpec:
     """`spec` with the values of a point laid over it; `places` says where each key leads."""
     document: dict[str, Any] = dict(spec.document)
     tasks = list(spec.tasks)

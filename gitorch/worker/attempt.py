@@ -22,7 +22,7 @@ from gitorch.runs.site import Site
 from gitorch.tools.files import write_aside
 from gitorch.worker.surroundings import Surroundings
 
-TASK_PROGRAM = Path(runner.__file__).with_name("task.py")
+TASK_PROGRAM = Path(runner.__file__).with_name("task_program.py")
 
 
 def is_at_hand(site: Site, attempt: ClaimedAttempt) -> bool:

@@ -69,7 +69,7 @@ Measures = Mapping[str, Callable[[], Any]]
 def benchmark_run(room: Path, rounds: int) -> None:
     for kind, line in TASK_LINES.items():
         root = make_project(room / f"run-{kind}", RUNS, line)
-        task = Path(runner.__file__).with_name("task.py")
+        task = Path(runner.__file__).with_name("task_program.py")
         command = {
             "class": [str(task), str(root), "Trivial", f"{room}/{{}}.result.json"],
             "command": ["-c", "pass"],

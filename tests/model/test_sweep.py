@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gitorch.model.run.spec import RunSpec, TaskSpec
 from gitorch.model.sweep import Sweep, at_point, comparable, parse_range
-from gitorch.model.text.keys import Place, place_of
+from gitorch.model.text.keys import Target, target_of
 
 SEEDS: dict[str, Any] = {"lr": [0.1, 0.01], "seed": [1, 2, 3]}
 
@@ -181,20 +181,20 @@ IDS = ("train", "train.more")
 
 
 @pytest.mark.parametrize(
-    ("key", "place"),
+    ("key", "target"),
     [
-        ("lr", Place(None, ("lr",))),
-        ("new", Place(None, ("new",))),
-        ("model.depth", Place(None, ("model", "depth"))),
-        ("odd.name", Place(None, ("odd.name",))),
-        ("tasks.train.epochs", Place("train", ("epochs",))),
-        ("tasks.train.optimizer.lr", Place("train", ("optimizer", "lr"))),
-        ("tasks.train.more.epochs", Place("train.more", ("epochs",))),
-        ("tasks.train.more", Place("train", ("more",))),
+        ("lr", Target(None, ("lr",))),
+        ("new", Target(None, ("new",))),
+        ("model.depth", Target(None, ("model", "depth"))),
+        ("odd.name", Target(None, ("odd.name",))),
+        ("tasks.train.epochs", Target("train", ("epochs",))),
+        ("tasks.train.optimizer.lr", Target("train", ("optimizer", "lr"))),
+        ("tasks.train.more.epochs", Target("train.more", ("epochs",))),
+        ("tasks.train.more", Target("train", ("more",))),
     ],
 )
-def test_where_a_key_leads(key: str, place: Place) -> None:
-    assert place_of(key, SPEC.document, IDS) == place
+def test_where_a_key_leads(key: str, target: Target) -> None:
+    assert target_of(key, SPEC.document, IDS) == target
 
 
 @pytest.mark.parametrize(
@@ -202,11 +202,11 @@ def test_where_a_key_leads(key: str, place: Place) -> None:
 )
 def test_what_leads_nowhere(key: str) -> None:
     with pytest.raises(ValueError, match=r"is no dotted name|names no task"):
-        place_of(key, SPEC.document, IDS)
+        target_of(key, SPEC.document, IDS)
 
 
 def laid(point: dict[str, Any]) -> RunSpec:
-    return at_point(SPEC, point, {key: place_of(key, SPEC.document, IDS) for key in point})
+    return at_point(SPEC, point, {key: target_of(key, SPEC.document, IDS) for key in point})
 
 
 def test_a_point_is_laid_over_what_the_file_asks_for() -> None:
@@ -253,8 +253,8 @@ def test_ten_thousand_points_are_laid_in_no_time() -> None:
         exclude=[{"lr": lr, "model.depth": lr % 50} for lr in range(100)],
         include=[{"lr": lr, "new": lr} for lr in range(100)],
     )
-    places = {key: place_of(key, SPEC.document, IDS) for key in sweep.keys}
+    targets = {key: target_of(key, SPEC.document, IDS) for key in sweep.keys}
     start = time.process_time()
-    specs = [at_point(SPEC, point, places) for point in sweep.points()]
+    specs = [at_point(SPEC, point, targets) for point in sweep.points()]
     assert len(specs) == 9_800
     assert time.process_time() - start < 2  # 0.2 on an idle machine

@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from gitorch.model.run.outcome import Kind
-from gitorch.model.text.keys import place_of, value_at
+from gitorch.model.text.keys import target_of, value_at
 
 # The top-level keys of a config that are gitorch's own; every other key is a parameter.
 OWN_KEYS = frozenset(
@@ -200,7 +200,7 @@ class RunSpec(Struct, frozen=True, kw_only=True):
 
     def value(self, key: str) -> Any:
         """The value of a parameter, dotted where it lies in a mapping or a task; None where there is none."""
-        task, path = place_of(key, self.document, [task.id for task in self.tasks])
+        task, path = target_of(key, self.document, [task.id for task in self.tasks])
         return value_at(self.document if task is None else self.task(task).params, path)
 
     @property

@@ -6,29 +6,29 @@ from collections.abc import Container, Iterable, Mapping
 from typing import Any, NamedTuple
 
 
-class Place(NamedTuple):
+class Target(NamedTuple):
     """Where a key leads: along `path` into the parameters of a task, or into those of the file (`task` None)."""
 
     task: str | None
     path: tuple[str, ...]
 
 
-def place_of(key: str, names: Container[str], tasks: Iterable[str]) -> Place:
-    """The place that `key` means in a config with these top-level `names` and ids of `tasks`, which may be dotted too.
+def target_of(key: str, names: Container[str], tasks: Iterable[str]) -> Target:
+    """The target that `key` names in a config with these top-level `names` and ids of `tasks`, which may be dotted too.
 
     ValueError: it names no parameter; the text says why.
     """
     first, *rest = path = key.split(".")
     if key in names:
-        return Place(None, (key,))
+        return Target(None, (key,))
     if not all(path):
         raise ValueError("is no dotted name")
     if first != "tasks" or not rest:
-        return Place(None, tuple(path))
+        return Target(None, tuple(path))
     for length in range(len(rest) - 1, 0, -1):  # the longest id that there is
         task = ".".join(rest[:length])
         if task in tasks:
-            return Place(task, tuple(rest[length:]))
+            return Target(task, tuple(rest[length:]))
     raise ValueError("names no task and a parameter of it")
 
 

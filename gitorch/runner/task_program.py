@@ -1,4 +1,4 @@
-"""Runs one task of a class: `python task.py <pathToTasks> <class> <result.json>`, in the worktree's root.
+"""Runs one task of a class: `python task_program.py <pathToTasks> <class> <result.json>`, in the worktree's root.
 
 The config comes from $GITORCH_CONFIG. What `run` returns is put at <result.json> if it is JSON; an exception ends in a
 traceback on stderr, which is the attempt's log, and exit code 1.

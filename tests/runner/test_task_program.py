@@ -14,7 +14,7 @@ import pytest
 from gitorch import runner
 from gitorch.interpreter.environment import STAND_IN
 
-PROGRAM = Path(runner.__file__).with_name("task.py")
+PROGRAM = Path(runner.__file__).with_name("task_program.py")
 
 
 class Done(NamedTuple):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gitorch.interpreter import remembered
+from gitorch.interpreter import answer_cache
 from gitorch.interpreter.probe import Interpreter, probe
 
 COUNT = "import os, sys; open(os.path.join(os.path.dirname(sys.prefix), 'starts'), 'a').write(f'{os.getpid()} ')\n"
@@ -20,7 +20,7 @@ COUNT = "import os, sys; open(os.path.join(os.path.dirname(sys.prefix), 'starts'
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A directory with an environment in `.venv`, none of whose files is too young to be trusted."""
-    monkeypatch.setattr(remembered, "_YOUNG_NS", -(1 << 60))
+    monkeypatch.setattr(answer_cache, "_YOUNG_NS", -(1 << 60))
     root = tmp_path / "main"
     root.mkdir()
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", root / ".venv"], check=True)

@@ -1,4 +1,4 @@
-"""Tells about the interpreter it runs in: `python probe.py [NAME…]` prints one JSON object.
+"""Tells about the interpreter it runs in: `python probe_program.py [NAME…]` prints one JSON object.
 
 executable, version, implementation, prefix
 packages    {normalised name: version}

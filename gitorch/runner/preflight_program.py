@@ -1,4 +1,4 @@
-"""Looks every task over before anything is queued: `python preflight.py <request.json> <answers>`, in the tree's root.
+"""Looks every task over before anything is queued: `python preflight_program.py <request.json> <answers>`, in the tree's root.
 
 The request: {"path_to_tasks": absolute directory, "configs": [{"output": file, "tasks": [[id, method, config], …]}]}
 The answers, a JSON object a line on the descriptor <answers>, come as it goes, so that a death tells how far it came:
