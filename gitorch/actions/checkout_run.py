@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 from pathlib import Path
 
-from gitorch.actions.lookup import find_record
+from gitorch.actions.records import find_record
 from gitorch.git import pins
 from gitorch.git.checkout import checkout_run as make_checkout
 from gitorch.git.store import artifacts

@@ -12,9 +12,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from gitorch.actions.lookup import records_of
+from gitorch.actions.change_status import change_status
+from gitorch.actions.records import read_records
 from gitorch.actions.selection import Selection
-from gitorch.actions.transition import change
 from gitorch.errors import UsageError
 from gitorch.git.store.repack import count_packs, repack
 from gitorch.model.branch_layout import RunPaths
@@ -63,7 +63,7 @@ def collect(site: Site, *, older_than: str | None = None, dry_run: bool = False)
         catch_up(site)
     catalog = Catalog.of(site)
     live, _ = catalog.standing()
-    in_error = records_of(site, catalog, [row.id for row in live if row.status is Status.ERROR])
+    in_error = read_records(site, catalog, [row.id for row in live if row.status is Status.ERROR])
     failed = _overdue(site, in_error, retention)
     if not dry_run:
         _fail(site, failed, retention)
@@ -127,7 +127,7 @@ def _overdue(site: Site, records: Iterable[Record], retention: Retention) -> lis
 def _fail(site: Site, records: Iterable[Record], retention: Retention) -> None:
     runs = [record.id for record in records]
     if runs:
-        change(
+        change_status(
             site,
             "fail",
             Selection(references=runs),

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from msgspec import Struct
 
 from gitorch.actions.logs import last_log
-from gitorch.actions.lookup import records_of
-from gitorch.actions.selection import Selection, selected
+from gitorch.actions.records import read_records
+from gitorch.actions.selection import Selection, select_rows
 from gitorch.errors import UsageError
 from gitorch.git import pins
 from gitorch.git.command import call_git
@@ -38,7 +38,7 @@ def compare(site: Site, selection: Selection) -> Compared:
     Raises NotFound, UsageError.
     """
     catalog = Catalog.of(site)
-    rows = selected(catalog, selection, "compare")
+    rows = select_rows(catalog, selection, "compare")
     if selection.is_named and len(rows) == 1 < len(selection.references):
         rows *= 2  # a run compared with itself
     if len(rows) < 2:
@@ -46,7 +46,7 @@ def compare(site: Site, selection: Selection) -> Compared:
             "" if selection.is_named else f", and {len(rows)} match{'es' if len(rows) == 1 else ''}"
         )
         raise UsageError(f"compare takes two runs or more{found}", hint="gitorch compare @~1 @")
-    records = records_of(
+    records = read_records(
         site, catalog, [row.id for row in (rows if selection.is_named else reversed(rows))]
     )
     return Compared(

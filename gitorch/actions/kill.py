@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from gitorch.actions.change_status import Changed, select_changeable
 from gitorch.actions.selection import Selection
-from gitorch.actions.transition import Changed, select
 from gitorch.errors import Refused
 from gitorch.runs.recording import catch_up
 from gitorch.runs.site import Site
@@ -13,7 +13,7 @@ from gitorch.worker.killing import finish_killing
 def kill(site: Site, selection: Selection, *, why: str | None = None) -> Changed:
     """Kill the runs selected. Raises NotFound, UsageError, and Refused for all runs named if one of them may not."""
     catch_up(site)
-    chosen, refused = select(site, "kill", selection)
+    chosen, refused = select_changeable(site, "kill", selection)
     if not chosen:
         return Changed(runs=(), refused=refused)
     site.queue.doom(record.id for record in chosen)

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from gitorch.actions.selection import rows_where
+from gitorch.actions.selection import filter_rows
 from gitorch.errors import UsageError
 from gitorch.model.table.fields import Path, field, getter, render_path, sorted_by
 from gitorch.model.table.groups import AGGREGATES, Group, grouped
@@ -46,7 +46,7 @@ def listing(
     With `group` it is groups that are sorted, by what they agree in and by the first aggregate of metrics, and limited.
     Raises UsageError.
     """
-    rows = rows_where(Catalog.of(site).rows(), where)
+    rows = filter_rows(Catalog.of(site).rows(), where)
     keys = [(field(name.removeprefix("-"), rows), name.startswith("-")) for name in _split(sort)]
     if group:
         return _in_groups(

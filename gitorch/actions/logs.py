@@ -10,7 +10,7 @@ from typing import BinaryIO, NamedTuple
 
 from msgspec import Struct
 
-from gitorch.actions.lookup import find_record
+from gitorch.actions.records import find_record
 from gitorch.errors import NotFound
 from gitorch.git.store import artifacts
 from gitorch.model.branch_layout import RunPaths

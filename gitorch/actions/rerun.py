@@ -10,9 +10,9 @@ from typing import Any
 from msgspec import Struct
 
 from gitorch.actions.compare import compare_code
-from gitorch.actions.lookup import find_record, records_of
 from gitorch.actions.ready import new_record
-from gitorch.actions.selection import Selection, selected
+from gitorch.actions.records import find_record, read_records
+from gitorch.actions.selection import Selection, select_rows
 from gitorch.errors import NotFound
 from gitorch.git import pins
 from gitorch.model.branch_layout import CONFIG, RunPaths
@@ -51,7 +51,7 @@ def rerun(site: Site, selection: Selection) -> Rerun:
     """
     catch_up(site)
     catalog = Catalog.of(site)
-    rows = selected(catalog, selection, "rerun")
+    rows = select_rows(catalog, selection, "rerun")
     refused: tuple[tuple[str, str], ...] = ()
     if not selection.is_named:
         here = pins.which_are_here(site.repository, {row.commit for row in rows})
@@ -61,7 +61,7 @@ def rerun(site: Site, selection: Selection) -> Rerun:
         rows = [row for row in reversed(rows) if row.commit in here]
     if not rows:
         return Rerun(runs=(), refused=refused)
-    originals = records_of(site, catalog, [row.id for row in rows])
+    originals = read_records(site, catalog, [row.id for row in rows])
     for commit in {original.pin.commit for original in originals}:
         pins.require(site.repository, commit)
     files = _kept_files(site, originals)

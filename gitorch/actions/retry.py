@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from gitorch.actions.lookup import records_of
+from gitorch.actions.change_status import Changed, apply_change, select_changeable
 from gitorch.actions.pinning import uncommitted_code
+from gitorch.actions.records import read_records
 from gitorch.actions.scratch import look_over, output_in, scratch
 from gitorch.actions.selection import Selection
-from gitorch.actions.transition import Changed, carry_out, select
 from gitorch.errors import GitorchError, Refused, UsageError
 from gitorch.git import pins
 from gitorch.interpreter.preflight import PreflightConfig, PreflightTask
@@ -42,7 +42,7 @@ def retry(
     the code of that commit; of runs that were named for all if one may not.
     """
     catch_up(site)
-    chosen, refused = select(site, "retry", selection)
+    chosen, refused = select_changeable(site, "retry", selection)
     if start is not None:
         lacking = {row.id: _unknown(start, row) for row in chosen if start not in _task_ids(row)}
         if lacking and selection.is_named:
@@ -53,7 +53,7 @@ def retry(
     notes: tuple[str, ...] = ()
     if at is not None:
         pin = pins.resolve(site.repository, at)
-        records = records_of(site, Catalog(site), [row.id for row in chosen])
+        records = read_records(site, Catalog(site), [row.id for row in chosen])
         codes = _at(
             site,
             [record for record in records if record.pin.commit != pin.commit],
@@ -62,7 +62,7 @@ def retry(
             environment,
         )
         notes = tuple(_notes(site, records, pin))
-    changed = carry_out(
+    changed = apply_change(
         site,
         "retry",
         chosen,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gitorch.actions.lookup import find_record
+from gitorch.actions.records import find_record
 from gitorch.errors import UsageError
 from gitorch.git import pins
 from gitorch.git.checkout import Reverted, revert_detached, revert_files, revert_to_branch

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gitorch.actions.selection import rows_where
+from gitorch.actions.selection import filter_rows
 from gitorch.errors import ProgramMissing
 from gitorch.model.table.row import Row
 from gitorch.runs.catalog import Catalog
@@ -62,7 +62,7 @@ _OWN = ("id", "name", "label", "status", "commit", *_TIMES, "duration_s")
 
 def runs(where: str | None, path: Path) -> Runs:
     """Raises NotFound, Refused, UsageError."""
-    rows: list[Row] = rows_where(Catalog.of(Site.at(path)).rows(), where)
+    rows: list[Row] = filter_rows(Catalog.of(Site.at(path)).rows(), where)
     return Runs(row.to_json() for row in rows)
 
 

@@ -35,7 +35,7 @@ class Selection(Struct, frozen=True, kw_only=True):
         )
 
 
-def selected(catalog: Catalog, selection: Selection, verb: str) -> list[Row]:
+def select_rows(catalog: Catalog, selection: Selection, verb: str) -> list[Row]:
     """Those named, in the order of their names; or those that are so, newest first. Raises NotFound, UsageError."""
     if selection.is_empty:
         raise UsageError(
@@ -43,16 +43,16 @@ def selected(catalog: Catalog, selection: Selection, verb: str) -> list[Row]:
         )
     if selection.is_named:
         return catalog.named(selection.references)
-    rows = rows_where(catalog.rows(), selection.where)
+    rows = filter_rows(catalog.rows(), selection.where)
     return [row for row in rows if _matches(row, selection)]
 
 
-def rows_where(rows: list[Row], where: str | None) -> list[Row]:
+def filter_rows(rows: list[Row], where: str | None) -> list[Row]:
     """Those of `rows` that the expression is true of; all of them without one. Raises UsageError."""
     return rows if where is None else list(filter(parse_where(where, rows).matches, rows))
 
 
-def why_none(site: Site, where: str | None) -> str:
+def explain_empty_selection(site: Site, where: str | None) -> str:
     """What is to be said where nothing is selected."""
     rows = Catalog.of(site).rows()
     if not rows:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from gitorch.actions.selection import Selection, selected
-from gitorch.actions.transition import Changed, Refusal, divided, require_own
+from gitorch.actions.change_status import Changed, Refusal, require_own, split_refused
+from gitorch.actions.selection import Selection, select_rows
 from gitorch.errors import Refused
 from gitorch.model.run.status import LIVE
 from gitorch.model.table.row import Row
@@ -17,8 +17,8 @@ from gitorch.runs.site import Site
 def set_priority(site: Site, selection: Selection, priority: int) -> Changed:
     """Begin the runs selected earlier or later. Raises NotFound, UsageError; Refused for all named if one may not."""
     catch_up(site)
-    rows = selected(Catalog.of(site), selection, "set")
-    chosen, refused = divided(selection, rows, lambda row: _refusal(site, row))
+    rows = select_rows(Catalog.of(site), selection, "set")
+    chosen, refused = split_refused(selection, rows, lambda row: _refusal(site, row))
     if not chosen:
         return Changed(runs=(), refused=refused)
     with site.results.changing() as branch:

@@ -9,9 +9,9 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gitorch.actions.lookup import records_of
-from gitorch.actions.reused import origins
-from gitorch.actions.waiting import circumstances, why
+from gitorch.actions.explain_cache import explain_cached_tasks
+from gitorch.actions.records import read_records
+from gitorch.actions.waiting import explain_not_running, view_queue
 from gitorch.model.branch_layout import RunPaths
 from gitorch.model.run.record import Attempt, Record, TaskRecord
 from gitorch.model.run.status import LIVE
@@ -35,7 +35,7 @@ class Shown(Struct, frozen=True, kw_only=True):
 def show(site: Site, reference: str) -> Shown:
     """Raises NotFound, UsageError."""
     catalog = Catalog.of(site)
-    [record] = records_of(site, catalog, catalog.find([reference]))
+    [record] = read_records(site, catalog, catalog.find([reference]))
     earlier = [
         (task.id, RunPaths.of(record.id).attempt(task.id, number).attempt)
         for task in record.tasks
@@ -50,8 +50,8 @@ def show(site: Site, reference: str) -> Shown:
     row = Row.of(record.to_json())
     return Shown(
         record=whole,
-        why=why(row, circumstances(site, catalog)) if record.status in LIVE else None,
-        origins=origins(site, catalog, record),
+        why=explain_not_running(row, view_queue(site, catalog)) if record.status in LIVE else None,
+        origins=explain_cached_tasks(site, catalog, record),
     )
 
 

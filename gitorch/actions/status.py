@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from gitorch.actions.waiting import Circumstances, circumstances, running_task, why
+from gitorch.actions.waiting import QueueView, explain_not_running, running_task, view_queue
 from gitorch.database.run_queue import QueuedTask, Worker
 from gitorch.model.run.estimate import Estimate, from_durations, from_progress, together
 from gitorch.model.run.status import Status
@@ -81,7 +81,7 @@ def status(site: Site, *, moment: datetime | None = None) -> SiteStatus:
     moment = moment or datetime.now(UTC)
     catalog = Catalog.of(site)
     live, counts = catalog.standing()
-    known = circumstances(site, catalog)
+    known = view_queue(site, catalog)
     past = Past(catalog)
     last = len(known.queued)
     live.sort(key=lambda row: (known.position.get(row.id, last), row.created))
@@ -124,7 +124,7 @@ class Past:
         )
 
 
-def _live_run(site: Site, row: Row, known: Circumstances, past: Past, moment: datetime) -> LiveRun:
+def _live_run(site: Site, row: Row, known: QueueView, past: Past, moment: datetime) -> LiveRun:
     running = running_task(known.queued.get(row.id))
     progress = read_progress(_events_of(site, running)) if running else None
     elapsed = (
@@ -139,7 +139,7 @@ def _live_run(site: Site, row: Row, known: Circumstances, past: Past, moment: da
         progress=progress,
         elapsed_s=None if elapsed is None else round(max(elapsed, 0.0), 3),
         eta=_eta(row, running, progress, elapsed or 0.0, past),
-        why=why(row, known),
+        why=explain_not_running(row, known),
     )
 
 

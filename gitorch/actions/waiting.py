@@ -18,7 +18,7 @@ from gitorch.tools.clock import now
 from gitorch.worker import capacity
 
 
-class Circumstances(Struct, frozen=True, kw_only=True):
+class QueueView(Struct, frozen=True, kw_only=True):
     """The queue at one moment: its runs in the order in which they are begun, who is alive, what is free."""
 
     clone: str
@@ -32,7 +32,7 @@ class Circumstances(Struct, frozen=True, kw_only=True):
     computing: Mapping[str, str]  # by key of the cache: the run that computes it
 
 
-def circumstances(site: Site, catalog: Catalog) -> Circumstances:
+def view_queue(site: Site, catalog: Catalog) -> QueueView:
     queued = catalog.queued
     workers = site.queue.workers() if site.queue_path.exists() else []
     going_on = [
@@ -43,7 +43,7 @@ def circumstances(site: Site, catalog: Catalog) -> Circumstances:
     going_on.sort(
         key=lambda run: -max(task.priority for task in run.tasks)
     )  # stable: first in, first out
-    return Circumstances(
+    return QueueView(
         clone=site.repository.clone_id(),
         at=now(),
         queued=queued,
@@ -61,7 +61,7 @@ def circumstances(site: Site, catalog: Catalog) -> Circumstances:
     )
 
 
-def why(run: Row, known: Circumstances) -> str | None:
+def explain_not_running(run: Row, known: QueueView) -> str | None:
     """In words; None of a run that runs, or is over."""
     queued = known.queued.get(run.id)
     match run.status:
@@ -95,7 +95,7 @@ def _of_error(run: Row) -> str:
     )
 
 
-def _of_waiting(run: Row, queued: QueuedRun | None, known: Circumstances) -> str:
+def _of_waiting(run: Row, queued: QueuedRun | None, known: QueueView) -> str:
     if not known.alive:
         return "no worker is running: gitorch run"
     tasks = {task.id: task for task in queued.tasks} if queued else {}
@@ -132,7 +132,7 @@ def _missing(task: TaskRow, free: Resources | None) -> str | None:
     return None
 
 
-def _is_orphaned(queued: QueuedRun, known: Circumstances) -> bool:
+def _is_orphaned(queued: QueuedRun, known: QueueView) -> bool:
     return any(
         task.status is Status.RUNNING and task.worker not in known.alive for task in queued.tasks
     )

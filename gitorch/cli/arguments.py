@@ -122,6 +122,6 @@ def selected(
 
 def none_selected(site: Site, where: str | None) -> str:
     """What is to be said where no run is so."""
-    from gitorch.actions.selection import why_none  # noqa: PLC0415
+    from gitorch.actions.selection import explain_empty_selection  # noqa: PLC0415
 
-    return plain(why_none(site, where))
+    return plain(explain_empty_selection(site, where))

@@ -27,8 +27,8 @@ from gitorch.cli.style import plain, say
 from gitorch.model.text.phrases import counted
 
 if TYPE_CHECKING:
+    from gitorch.actions.change_status import Changed
     from gitorch.actions.selection import Selection
-    from gitorch.actions.transition import Changed
     from gitorch.runs.site import Site
 
 
@@ -46,8 +46,8 @@ def operator_verb(verb: str, then: str | None = None) -> Callable[..., None]:
         why: Why = None,
         json_: Json = False,
     ) -> None:
+        from gitorch.actions.change_status import change_status  # noqa: PLC0415
         from gitorch.actions.kill import kill as act_kill  # noqa: PLC0415
-        from gitorch.actions.transition import change  # noqa: PLC0415
 
         site = site_here()
         selection = selected(runs, where, status, name, everything)
@@ -55,7 +55,7 @@ def operator_verb(verb: str, then: str | None = None) -> Callable[..., None]:
         changed = (
             act_kill(site, selection, why=why)
             if verb == "kill"
-            else change(site, verb, selection, why=why)
+            else change_status(site, verb, selection, why=why)
         )
         _show(site, verb, selection, changed, then, json_=json_)
 
@@ -116,10 +116,10 @@ def set_(
 
 def _confirm(site: Site, verb: str, selection: Selection, *, yes: bool) -> None:
     """Ask on a terminal before runs that were not named are changed."""
-    from gitorch.actions.transition import select  # noqa: PLC0415
+    from gitorch.actions.change_status import select_changeable  # noqa: PLC0415
 
     if not (selection.is_named or yes) and sys.stdin.isatty():
-        chosen, _ = select(site, verb, selection)
+        chosen, _ = select_changeable(site, verb, selection)
         typer.confirm(f"{verb} {counted(len(chosen), 'run')}?", abort=True, err=True)
 
 

@@ -17,7 +17,7 @@ from gitorch.runs.site import Site
 _NAMED = 3  # so many of what differs
 
 
-def origins(site: Site, catalog: Catalog, record: Record) -> dict[str, str]:
+def explain_cached_tasks(site: Site, catalog: Catalog, record: Record) -> dict[str, str]:
     """In words, by task: of those that are complete and have `cache`."""
     return {
         task.id: _origin(site, catalog, record, task)

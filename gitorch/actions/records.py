@@ -15,14 +15,14 @@ def find_records(site: Site, references: Sequence[str]) -> list[Record]:
     if not references:
         return []
     catalog = Catalog.of(site)
-    return records_of(site, catalog, catalog.find(references))
+    return read_records(site, catalog, catalog.find(references))
 
 
 def find_record(site: Site, reference: str) -> Record:
     return find_records(site, [reference])[0]
 
 
-def records_of(site: Site, catalog: Catalog, ids: Iterable[str]) -> list[Record]:
+def read_records(site: Site, catalog: Catalog, ids: Iterable[str]) -> list[Record]:
     """The records of these runs, in this order. Raises NotFound where one is gone by now."""
     wanted = list(ids)
     found = {value["id"]: value for value in site.results.records_of(wanted)}

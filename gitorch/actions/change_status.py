@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from gitorch.actions.selection import Selection, selected
+from gitorch.actions.selection import Selection, select_rows
 from gitorch.database.run_queue import QueuedRun, Tip
 from gitorch.errors import Refused
 from gitorch.model.run.record import Record
@@ -46,18 +46,20 @@ class Changed(Struct, frozen=True, kw_only=True):
         }
 
 
-def change(site: Site, verb: str, selection: Selection, *, why: str | None = None) -> Changed:
+def change_status(
+    site: Site, verb: str, selection: Selection, *, why: str | None = None
+) -> Changed:
     """Do `verb`, one of `model.transitions.CHANGES`, to the runs selected.
 
     Raises NotFound, UsageError, and of runs that were named Refused for all if one may not.
     """
     catch_up(site)
-    chosen, refused = select(site, verb, selection)
-    changed = carry_out(site, verb, chosen, CHANGES[verb], why=why)
+    chosen, refused = select_changeable(site, verb, selection)
+    changed = apply_change(site, verb, chosen, CHANGES[verb], why=why)
     return Changed(runs=changed, refused=refused)
 
 
-def carry_out(
+def apply_change(
     site: Site,
     verb: str,
     chosen: Sequence[Row],
@@ -104,18 +106,18 @@ def carry_out(
     return tuple((old.id, old.status, new.status) for old, new in zip(chosen, changed, strict=True))
 
 
-def select(
+def select_changeable(
     site: Site, verb: str, selection: Selection
 ) -> tuple[list[Row], tuple[tuple[str, str], ...]]:
     """The runs to be changed, and the others with why not."""
     catalog = Catalog.of(site)
-    rows = selected(catalog, selection, verb)
-    return divided(
+    rows = select_rows(catalog, selection, verb)
+    return split_refused(
         selection, rows, lambda row: refusal(site, verb, row, catalog.queued.get(row.id))
     )
 
 
-def divided(
+def split_refused(
     selection: Selection, rows: Iterable[Row], refusal: Callable[[Row], Refusal | None]
 ) -> tuple[list[Row], tuple[tuple[str, str], ...]]:
     """Those of `rows` that are not refused, and the others with why. Raises Refused if any is that was named."""
