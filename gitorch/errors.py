@@ -1,25 +1,27 @@
-"""The errors that a user can cause or mend, as one family.
+"""The errors that a user can cause or repair, as one family.
 
     GitorchError
     ├── UsageError        the command line asks for something that cannot be understood
     ├── NotFound          no such run, config or repository
     ├── Refused           possible, but it would lose work or break a rule
-    ├── Busy              somebody else holds what is needed, or it took too long
-    ├── ProgramMissing    a program that is needed is not installed
+    ├── Busy              another process holds what is needed, or it took too long
+    ├── ProgramMissing    a required program is not installed
     └── Interrupted       the user asked to stop
 
-and, beside what raises them, `git.command.GitFailed`, `git.artifacts.Unkeepable`, `queue.queue.QueueBroken`,
-`interpreter.choose.InterpreterMissing`, `worker.contents.Unusable` and `worker.inputs.Changed`.
+The other members of the family are defined beside the code that raises them:
+`gitorch.database.run_queue.QueueBroken`, `gitorch.git.command.GitFailed`,
+`gitorch.git.store.artifacts.Unkeepable`, `gitorch.runs.contents.Unusable` and
+`gitorch.runs.inputs.InputChanged`.
 
-A message says what happened and where; the hint says what to do next, ready to paste. Only `cli/` prints an error or
-turns it into an exit code. Anything that is not of this family is a bug of gitorch.
+A message says what happened and where. The hint says what to do next, ready to paste. Only `cli/`
+prints an error or turns it into an exit code. An exception outside this family is a bug of gitorch.
 """
 
 from __future__ import annotations
 
 
 class GitorchError(Exception):
-    """Something the user can understand and act on."""
+    """Something that the user can understand and act on."""
 
     kind = "error"
 
@@ -30,24 +32,36 @@ class GitorchError(Exception):
 
 
 class UsageError(GitorchError):
+    """The command line asks for something that cannot be understood."""
+
     kind = "usage"
 
 
 class NotFound(GitorchError):
+    """There is no such run, config or repository."""
+
     kind = "not-found"
 
 
 class Refused(GitorchError):
+    """It is possible, but it would lose work or break a rule."""
+
     kind = "refused"
 
 
 class Busy(GitorchError):
+    """Another process holds what is needed, or it took too long."""
+
     kind = "busy"
 
 
 class ProgramMissing(GitorchError):
+    """A required program is not installed."""
+
     kind = "program-missing"
 
 
 class Interrupted(GitorchError):
+    """The user asked to stop."""
+
     kind = "interrupted"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gitorch.cli.style import paint, plain
+from gitorch.cli.style import display_width, paint, plain
 from gitorch.model.problem import Problem, Severity
 from gitorch.model.text.phrases import counted
 
@@ -23,11 +23,14 @@ def render_problem(problem: Problem, *, colors: bool) -> str:
     ]
     if problem.excerpt:
         excerpt = plain(problem.excerpt.replace("\t", " "))
-        marks = "^" * max(1, min(problem.length, len(excerpt) - problem.column + 1))
+        start = problem.column - 1
+        indent = " " * display_width(excerpt[:start])
+        marked = excerpt[start : start + problem.length]
+        marks = "^" * max(1, display_width(marked))
         lines += [
             f"{gutter} {bar}",
             f"{paint(str(problem.line), 'blue', on=colors)} {bar} {excerpt}",
-            f"{gutter} {bar} {' ' * (problem.column - 1)}{paint(marks, color, on=colors)}",
+            f"{gutter} {bar} {indent}{paint(marks, color, on=colors)}",
         ]
     if problem.hint:
         lines.append(f"{gutter} = {paint('help:', 'bold', on=colors)} {plain(problem.hint)}")

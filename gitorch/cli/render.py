@@ -9,10 +9,12 @@ from typing import Any
 from gitorch.actions.compare import Compared
 from gitorch.actions.status import LiveRun, SiteStatus
 from gitorch.cli.style import (
+    display_width,
     duration,
     local_time,
     number,
     one_line,
+    padded,
     paint,
     paint_status,
     plain,
@@ -20,6 +22,7 @@ from gitorch.cli.style import (
 )
 from gitorch.model.run.compare import CodeDifference, OutputDifference, ValueDifference
 from gitorch.model.run.estimate import Estimate
+from gitorch.model.run.pin import Origin
 from gitorch.model.run.record import Record, TaskRecord
 from gitorch.model.run.spec import render_value
 from gitorch.model.run.status import Status
@@ -42,7 +45,9 @@ def render_run(record: Record, why: str | None, origins: Mapping[str, str], *, c
         (
             "commit",
             record.pin.commit
-            + (" (a snapshot of uncommitted files)" if record.pin.to_json()["snapshot"] else ""),
+            + (
+                " (a snapshot of uncommitted files)" if record.pin.origin is Origin.SNAPSHOT else ""
+            ),
         ),
         ("created", local_time(record.created)),
         ("started", local_time(record.started)),
@@ -208,8 +213,8 @@ def _section(title: str, rows: Iterable[tuple[str, str]], colors: bool) -> list[
 
 def _aligned(rows: Iterable[tuple[str, str]]) -> list[str]:
     found = [(one_line(key), one_line(value)) for key, value in rows]
-    width = max((len(key) for key, _ in found), default=0)
-    return [f"  {key.ljust(width)}  {value}".rstrip() for key, value in found]
+    width = max((display_width(key) for key, _ in found), default=0)
+    return [f"  {padded(key, width)}  {value}".rstrip() for key, value in found]
 
 
 def _code(code: CodeDifference, letters: Sequence[str], colors: bool) -> list[str]:

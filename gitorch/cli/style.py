@@ -1,10 +1,11 @@
-"""Text for people: colours where a terminal wants them, and nothing in it that a terminal would obey."""
+"""Text for people: colours only where the terminal wants them, and no control sequences."""
 
 from __future__ import annotations
 
 import os
 import re
 import sys
+import unicodedata
 from collections.abc import Sequence
 from datetime import datetime
 from typing import TextIO
@@ -20,7 +21,7 @@ _CODES = {
     "blue": "34",
     "cyan": "36",
 }
-_STATUS = {
+_STATUS_COLORS = {
     Status.COMPLETE: "green",
     Status.RUNNING: "cyan",
     Status.ERROR: "red",
@@ -28,84 +29,117 @@ _STATUS = {
     Status.HOLD: "yellow",
     Status.WAITING: "dim",
 }
-# Escape sequences (CSI, OSC and the two-byte ones), then what is left of control characters but tab and line feed.
+# Escape sequences (CSI, OSC and the two-byte sequences), then every control character except tab
+# and line feed.
 _ESCAPES = re.compile(
-    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
+    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])"
+    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
 )
+# Unicode categories of characters that occupy no cell of their own: marks that combine with the
+# character before them, and format characters such as the zero-width joiner.
+_ZERO_WIDTH = {"Mn", "Me", "Cf"}
 
 
 def plain(text: str) -> str:
-    """User text with what a terminal would obey taken out, and what cannot be encoded replaced."""
+    """Return `text` without control sequences, and with `?` for what cannot be encoded."""
     if text.isprintable():
-        return text  # nearly every one, and many times faster
+        return text  # true of nearly every text, and many times faster than the substitution
     return _ESCAPES.sub("", text).encode("utf-8", "replace").decode()
 
 
 def one_line(text: str) -> str:
-    """For where a line has its meaning: a line break, as a file's name may hold, is shown as `\\n`."""
+    r"""Return `text` with `\n` for each line break, for output in which a line has a meaning."""
     return text.replace("\n", "\\n")
 
 
 def has_colors(stream: TextIO) -> bool:
-    """https://no-color.org: any value of NO_COLOR but the empty one."""
+    """Return True if colours may be written to `stream`.
+
+    See https://no-color.org: every value of NO_COLOR except the empty one forbids them.
+    """
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def paint(text: str, *styles: str, on: bool) -> str:
-    return (
-        f"\x1b[{';'.join(_CODES[style] for style in styles)}m{text}\x1b[0m"
-        if on and styles
-        else text
-    )
+    if not on or not styles:
+        return text
+    codes = ";".join(_CODES[style] for style in styles)
+    return f"\x1b[{codes}m{text}\x1b[0m"
 
 
-def paint_status(status: Status, *, on: bool, width: int = 0) -> str:
-    return paint(str(status).ljust(width), _STATUS[status], on=on)
+def paint_status(status: Status, *, on: bool) -> str:
+    return paint(str(status), _STATUS_COLORS[status], on=on)
 
 
 def table(rows: Sequence[Sequence[str]], *, header: Sequence[str], colors: bool) -> list[str]:
-    """Aligned columns two spaces apart, nothing cut off; a cell may bring its colour."""
+    """Return the lines of a table: aligned columns, two spaces apart, with nothing cut off.
+
+    A cell may contain colours.
+    """
     cells = [[one_line(cell) for cell in row] for row in (header, *rows)]
-    widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
-    lines = ["  ".join(map(_padded, row, widths)).rstrip() for row in cells]
+    widths = [max(map(display_width, column)) for column in zip(*cells, strict=True)]
+    lines = ["  ".join(map(padded, row, widths)).rstrip() for row in cells]
     return [paint(lines[0], "bold", on=colors), *lines[1:]]
 
 
+def display_width(text: str) -> int:
+    """Return how many cells of a terminal `text` occupies; colours in it occupy none.
+
+    East Asian wide characters and emoji occupy two cells, combining characters none. The text is
+    composed first (NFC), because decomposed Hangul occupies the cells of its composed syllables.
+    """
+    if text.isascii() and text.isprintable():
+        return len(text)
+    visible = _ESCAPES.sub("", text)
+    return sum(map(_character_width, unicodedata.normalize("NFC", visible)))
+
+
+def _character_width(character: str) -> int:
+    if unicodedata.category(character) in _ZERO_WIDTH:
+        return 0
+    if unicodedata.east_asian_width(character) in ("W", "F"):
+        return 2
+    return 1
+
+
+def padded(text: str, width: int) -> str:
+    """Return `text` with spaces after it, so that it occupies `width` cells."""
+    return text + " " * (width - display_width(text))
+
+
 def duration(seconds: float | None) -> str:
-    """`0.4s`, `12s`, `3m20s`, `2h05m`, `3d04h`."""
-    match seconds:
-        case None:
-            return ""
-        case _ if seconds < 9.95:
-            return f"{seconds:.1f}s"
-        case _ if seconds < 60:
-            return f"{seconds:.0f}s"
-        case _ if seconds < 3600:
-            return f"{seconds // 60:.0f}m{seconds % 60:02.0f}s"
-        case _ if seconds < 86400:
-            return f"{seconds // 3600:.0f}h{seconds % 3600 // 60:02.0f}m"
-        case _:
-            return f"{seconds // 86400:.0f}d{seconds % 86400 // 3600:02.0f}h"
+    """Return a duration as `0.4s`, `12s`, `3m20s`, `2h05m` or `3d04h`; an unknown one is empty.
+
+    The duration is rounded to its smallest unit before the unit is chosen: 239.7 is `4m00s`.
+    """
+    if seconds is None:
+        return ""
+    if seconds < 9.95:
+        return f"{seconds:.1f}s"
+    whole_seconds = round(seconds)
+    if whole_seconds < 60:
+        return f"{whole_seconds}s"
+    if whole_seconds < 3600:
+        return f"{whole_seconds // 60}m{whole_seconds % 60:02}s"
+    minutes = round(seconds / 60)
+    if minutes < 24 * 60:
+        return f"{minutes // 60}h{minutes % 60:02}m"
+    hours = round(seconds / 3600)
+    return f"{hours // 24}d{hours % 24:02}h"
 
 
 def local_time(stamp: str | None) -> str:
-    """A recorded time as the clock on the wall shows it."""
-    return f"{datetime.fromisoformat(stamp).astimezone():%Y-%m-%d %H:%M:%S}" if stamp else ""
+    """Return a recorded time in the local time zone; an unknown one is empty."""
+    if not stamp:
+        return ""
+    return f"{datetime.fromisoformat(stamp).astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 def number(value: object) -> str:
-    """A metric: up to six significant digits, integers whole."""
+    """Return a metric as text: floats with up to six significant digits, integers whole."""
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def say(text: str = "") -> None:
-    """To stderr: everything that is not data."""
+    """Print to stderr, which receives everything that is not data."""
     print(text, file=sys.stderr, flush=True)
-
-
-def _width(cell: str) -> int:
-    return len(cell) if cell.isprintable() else len(_ESCAPES.sub("", cell))
-
-
-def _padded(cell: str, width: int) -> str:
-    return cell.ljust(width) if cell.isprintable() else cell + " " * (width - _width(cell))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import unicodedata
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from gitorch.cli.problems import render_counts, render_github, render_problem
-from gitorch.cli.style import duration, has_colors, number, paint, plain, table
+from gitorch.cli.style import display_width, duration, has_colors, number, paint, plain, table
 from gitorch.model.problem import Problem, Severity
 from tests.conftest import gitorch, write
 
@@ -46,10 +48,15 @@ def test_a_terminal_has_nothing_to_obey(text: str, shown: str) -> None:
         (None, ""),
         (0.04, "0.0s"),
         (9.94, "9.9s"),
+        (9.96, "10s"),
         (12, "12s"),
+        (59.6, "1m00s"),
         (200, "3m20s"),
+        (239.7, "4m00s"),
+        (3599.7, "1h00m"),
         (7500, "2h05m"),
-        (273600, "3d04h"),
+        (86_399, "1d00h"),
+        (273_600, "3d04h"),
     ],
 )
 def test_durations(seconds: float | None, shown: str) -> None:
@@ -74,6 +81,39 @@ def test_columns_are_aligned_whatever_their_colours() -> None:
         f"one    {red}    1",
         "three  worse  2",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "width"),
+    [
+        ("plain", 5),
+        ("ペンギン", 8),
+        ("ﾍﾟﾝｷﾞﾝ", 6),
+        ("naïve", 5),
+        (unicodedata.normalize("NFD", "naïve"), 5),
+        (unicodedata.normalize("NFD", "한국"), 4),
+        ("🐧", 2),
+        ("\N{ZERO WIDTH JOINER}", 0),
+        ("\x1b[31mred\x1b[0m", 3),
+    ],
+)
+def test_a_text_is_as_wide_as_its_cells(text: str, width: int) -> None:
+    assert display_width(text) == width
+
+
+def test_wide_characters_do_not_shift_the_columns_beside_them() -> None:
+    assert table([["ペンギン", "1"], ["penguin", "2"]], header=["name", "n"], colors=False) == [
+        "name      n",
+        "ペンギン  1",
+        "penguin   2",
+    ]
+
+
+def test_a_problem_after_wide_characters_is_marked_in_its_cells() -> None:
+    problem = replace(TYPO, line=1, column=7, length=4, excerpt="ペンギン: 種類が", hint=None)
+    _, _, _, excerpt, marks, _ = render_problem(problem, colors=False).split("\n")
+    assert excerpt == "1 | ペンギン: 種類が"
+    assert marks == "  |           ^^^^^^"
 
 
 def test_no_colours_off_a_terminal() -> None:

@@ -135,14 +135,14 @@ def logs(
     """A run's raw output."""
     from gitorch.actions.logs import logs as act  # noqa: PLC0415
 
-    several = 0
+    several = False
     for part in act(site_here(), run, task=task, attempt=attempt, follow=follow):
         if part.begins and task is None:
             origin = f" of run {part.source}" if part.source else ""
-            say(
-                f"{'' if several == 0 else chr(10)}==> {part.task}, attempt {part.attempt}{origin} <=="
-            )
-            several += 1
+            if several:
+                say()
+            say(f"==> {part.task}, attempt {part.attempt}{origin} <==")
+            several = True
         sys.stdout.buffer.write(part.data)
         sys.stdout.buffer.flush()
 
