@@ -19,6 +19,13 @@ STOREYS = (
     {"actions"},
     {"cli"},
 )
+# The storeys within git/: the object database and the worktrees do not know each other.
+GIT_STOREYS = (
+    {"modes", "command"},
+    {"repository"},
+    {"store", "worktree"},
+    {"pins", "snapshot", "diff", "code_digest", "checkout"},
+)
 LEVEL = {package: level for level, packages in enumerate(STOREYS) for package in packages}
 DOORS = {
     "pygit2": {"git"},
@@ -66,6 +73,28 @@ def test_a_library_has_one_door(path: Path) -> None:
                 assert package_of(path) in doors, (
                     f"{module} is imported outside {', '.join(sorted(doors))}/"
                 )
+
+
+GIT_LEVEL = {module: level for level, modules in enumerate(GIT_STOREYS) for module in modules}
+GIT_FILES = [path for path in FILES if package_of(path) == "git" and path.name != "__init__.py"]
+
+
+def git_module_of(path: Path) -> str:
+    return path.relative_to(ROOT / "git").parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", GIT_FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_within_git_only_go_down(path: Path) -> None:
+    own = git_module_of(path)
+    for module in imports_of(path):
+        assert module != "gitorch.git", "name the module: from gitorch.git.pins import ..."
+        if not module.startswith("gitorch.git."):
+            continue
+        other = module.split(".")[2]
+        is_top = GIT_LEVEL[own] == len(GIT_STOREYS) - 1
+        if other != own and not (is_top and GIT_LEVEL[other] == GIT_LEVEL[own]):
+            lower = GIT_LEVEL[other] < GIT_LEVEL[own]
+            assert lower, f"git/{own} imports {module}, which is not below it"
 
 
 def test_every_package_has_its_storey() -> None:

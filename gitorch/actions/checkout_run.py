@@ -27,6 +27,7 @@ def checkout_run(site: Site, reference: str, directory: Path | None = None) -> t
     path = (directory or site.workspace / "checkouts" / record.id).absolute()
     make_checkout(
         site.repository,
+        site.worktrees,
         record.id,
         record.pin.commit,
         path,

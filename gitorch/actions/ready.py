@@ -16,7 +16,6 @@ from gitorch.actions.validate import Validated, validate
 from gitorch.config.load import LoadedConfig
 from gitorch.errors import Busy
 from gitorch.git import pins
-from gitorch.git.worktree import worktrees
 from gitorch.model.branch_layout import CONFIG
 from gitorch.model.problem import Problem
 from gitorch.model.run.identity import run_identity
@@ -324,8 +323,7 @@ def _materialise(site: Site, record: Record) -> None:
     """
     pins.keep(site.repository, record.pin.commit)
     try:
-        worktrees.materialise(
-            site.repository,
+        site.worktrees.materialise(
             record.pin.commit,
             site.directory(record.id).tree,
             link=record.spec.link,

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from gitorch.git.worktree import worktrees
 from gitorch.interpreter.environment import attempt_environment
 from gitorch.interpreter.preflight import Complaint, Findings, PreflightConfig, preflight
 from gitorch.interpreter.probe import Interpreter, verify
@@ -20,15 +19,14 @@ _VALIDATE_LIMIT_S = 60.0
 @contextmanager
 def scratch(site: Site, commit: str, *, link: Sequence[str] = ()) -> Iterator[Path]:
     """A worktree at `commit`, gone afterwards. Raises GitorchError, OSError where it cannot be made."""
-    repository = site.repository
     tree = site.workspace / "scratch" / secrets.token_hex(6) / "tree"
     try:
-        worktrees.materialise(repository, commit, tree, link=link)
+        site.worktrees.materialise(commit, tree, link=link)
         yield tree
     finally:
-        worktrees.discard(repository, tree)
+        site.worktrees.discard(tree)
         shutil.rmtree(tree.parent, ignore_errors=True)
-        worktrees.empty_trash(repository)
+        site.worktrees.empty_trash()
 
 
 def output_in(tree: Path) -> str:

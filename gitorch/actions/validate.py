@@ -21,7 +21,6 @@ from gitorch.config.document import KeyPath
 from gitorch.config.load import ConfigContext, LoadedConfig, find_configs, is_config, load_config
 from gitorch.errors import GitorchError, NotFound
 from gitorch.git.pins import ignored_paths
-from gitorch.git.worktree import worktrees
 from gitorch.interpreter.choose import choose
 from gitorch.interpreter.probe import Interpreter, probe, source_roots
 from gitorch.model.problem import Problem, Severity, has_errors
@@ -233,7 +232,7 @@ class _Examination:
                 )
                 continue
             try:
-                worktrees.materialise(self._site.repository, self._pin.commit, tree, link=(name,))
+                self._site.worktrees.materialise(self._pin.commit, tree, link=(name,))
                 self._links.add(name)
             except GitorchError as error:
                 yield config.problem(place, error.message.removeprefix("link: "), error.hint)

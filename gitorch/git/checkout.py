@@ -22,9 +22,11 @@ from gitorch.git.command import (
 )
 from gitorch.git.pins import dirt
 from gitorch.git.repository import Repository
-from gitorch.git.worktree.admin import delete, only_one_at
-from gitorch.git.worktree.worktrees import is_made_for, is_present, link_source, materialise
+from gitorch.git.worktree.contract import Worktrees
+from gitorch.git.worktree.links import link_source
 from gitorch.model.text.phrases import some
+from gitorch.tools.files import delete
+from gitorch.tools.locks import only_one_at
 
 
 class Reverted(NamedTuple):
@@ -37,7 +39,8 @@ class Reverted(NamedTuple):
 
 def checkout_run(
     repo: Repository,
-    run: str,
+    worktrees: Worktrees,
+    run_id: str,
     commit: str,
     path: Path,
     fill: Callable[[Path], None],
@@ -49,16 +52,17 @@ def checkout_run(
     A second call finds both, and whatever was changed in them since; so where the worktree is at another commit Refused
     is raised. Links to what is no longer there are left out.
     """
-    if is_present(repo, path) and not is_made_for(repo, path, commit):
+    if worktrees.is_present(path) and not worktrees.is_made_for(path, commit):
         raise Refused(
             f"{path} is at another commit: the run has gone on at {commit[:12]} since it was checked out",
             f"choose another directory, or git worktree remove -f -f {path}",
         )
-    materialise(repo, commit, path, link=[name for name in link if link_source(repo, name)])
-    kept = path / f"run-{run}"
+    available = [name for name in link if link_source(repo, name)]
+    worktrees.materialise(commit, path, link=available)
+    kept = path / f"run-{run_id}"
     with only_one_at(path):
         if not kept.exists():
-            aside = path / f".run-{run}.part"
+            aside = path / f".run-{run_id}.part"
             delete(aside)  # of a call that was killed
             aside.mkdir()
             (aside / ".gitignore").write_text("*\n")

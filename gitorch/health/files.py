@@ -8,14 +8,13 @@ from functools import partial
 from gitorch.errors import Refused
 from gitorch.git import pins
 from gitorch.git.store.artifacts import complete_copies, has_copies
-from gitorch.git.worktree import worktrees
-from gitorch.git.worktree.admin import admin_directory, only_one_at
 from gitorch.health.checkup import Checkup, Finding, named
 from gitorch.model.branch_layout import unescaped
 from gitorch.model.run.record import Record
 from gitorch.model.text.phrases import some
 from gitorch.runs import leftovers, outputs
 from gitorch.runs.site import Site
+from gitorch.tools.locks import only_one_at
 
 _NAMED = 3
 
@@ -50,7 +49,7 @@ def check_worktrees(checkup: Checkup) -> Iterator[Finding]:
     for record in checkup.live():
         tree = site.directory(record.id).tree
         if _is_present(site, record.id) or not (
-            tree.parent.exists() or admin_directory(site.repository, tree).exists()
+            tree.parent.exists() or site.worktrees.is_registered(tree)
         ):
             continue
         is_running = record.id in queued and queued[record.id].is_running
@@ -100,10 +99,10 @@ def check_large_files(checkup: Checkup) -> Iterator[Finding]:
 def _is_present(site: Site, run: str) -> bool:
     """Whether the run's worktree is there and whole; one that is just being made is waited for."""
     tree = site.directory(run).tree
-    if worktrees.is_present(site.repository, tree) or not tree.parent.exists():
-        return worktrees.is_present(site.repository, tree)
+    if site.worktrees.is_present(tree) or not tree.parent.exists():
+        return site.worktrees.is_present(tree)
     with only_one_at(tree):
-        return worktrees.is_present(site.repository, tree)
+        return site.worktrees.is_present(tree)
 
 
 def _make_again(site: Site, record: Record, *, is_running: bool) -> None:
@@ -113,7 +112,7 @@ def _make_again(site: Site, record: Record, *, is_running: bool) -> None:
         )
     pins.require(site.repository, record.pin.commit)
     directory = site.directory(record.id)
-    worktrees.materialise(site.repository, record.pin.commit, directory.tree, link=record.spec.link)
+    site.worktrees.materialise(record.pin.commit, directory.tree, link=record.spec.link)
     if record.started:
         outputs.bring_back(site, directory, with_tree=True)
 

@@ -12,14 +12,14 @@ from pathlib import Path
 from msgspec import Struct
 
 from gitorch.errors import Refused
-from gitorch.git.worktree import worktrees
-from gitorch.git.worktree.admin import delete, trash
+from gitorch.git.worktree.trash import trash
 from gitorch.model.branch_layout import RunPaths, killed_mark
 from gitorch.model.run.ids import is_run_id
 from gitorch.model.run.record import Record
 from gitorch.model.run.status import LIVE
 from gitorch.runs.recording import read_record
 from gitorch.runs.site import Site
+from gitorch.tools.files import delete
 
 # Longer than a check or a snapshot takes: a directory that is older was left by one that was killed.
 _ABANDONED_S = 3600.0
@@ -67,7 +67,7 @@ def count_trash(site: Site) -> int:
 
 
 def empty_trash(site: Site) -> None:
-    worktrees.empty_trash(site.repository)
+    site.worktrees.empty_trash()
 
 
 def keeps_files(record: Record) -> bool:
@@ -123,7 +123,7 @@ def _throw_away(site: Site, path: Path, tree: Path) -> None:
     with suppress(
         Refused
     ):  # a run has left something else in its place: what lies in the workspace is gitorch's
-        worktrees.discard(site.repository, tree)
+        site.worktrees.discard(tree)
     with suppress(FileNotFoundError):
         path.chmod(
             path.stat().st_mode | 0o700

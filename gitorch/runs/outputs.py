@@ -15,7 +15,6 @@ from msgspec.structs import replace
 from gitorch.errors import GitorchError
 from gitorch.git.store import artifacts
 from gitorch.git.store.artifacts import Stored, Unkeepable
-from gitorch.git.worktree.admin import delete, only_one_at
 from gitorch.model.branch_layout import RunPaths
 from gitorch.model.run.record import Discarded, Output, Record
 from gitorch.model.run.spec import RunSpec, TaskSpec
@@ -23,8 +22,9 @@ from gitorch.model.text.globs import first_match
 from gitorch.model.workspace import RunDirectory
 from gitorch.runs.site import Site
 from gitorch.tools.faults import boundary
-from gitorch.tools.files import write_aside
+from gitorch.tools.files import delete, write_aside
 from gitorch.tools.globbing import named
+from gitorch.tools.locks import only_one_at
 
 WORKTREE = "worktree/"  # what `outputs:` took from the worktree is kept under this name
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gitorch.git.worktree import worktrees
-from gitorch.git.worktree.admin import move_to_trash
+from gitorch.git.worktree.trash import move_to_trash
 from gitorch.model.run.payload import Payload
 from gitorch.runs.site import Site
 
@@ -29,15 +28,13 @@ def wanted_by(site: Site, run: str) -> Payload | None:
 def materialise(site: Site, run: str, wanted: Payload) -> None:
     """A worktree that has been lost since the run was begun is left to the attempt, which knows what was in it."""
     directory = site.directory(run)
-    if not (directory.log.exists() or worktrees.is_present(site.repository, directory.tree)):
-        worktrees.materialise(
-            site.repository, wanted.pin.commit, directory.tree, link=wanted.spec.link
-        )
+    if not (directory.log.exists() or site.worktrees.is_present(directory.tree)):
+        site.worktrees.materialise(wanted.pin.commit, directory.tree, link=wanted.spec.link)
 
 
 def clear_away(site: Site, run: str, *, keep_files: bool = False) -> None:
     """Remove what the workspace holds of a run: all of it is on the results branch. `keep_files`: only its worktree."""
     directory = site.directory(run)
-    worktrees.discard(site.repository, directory.tree)
+    site.worktrees.discard(directory.tree)
     if not keep_files:
         move_to_trash(site.repository, directory.path)

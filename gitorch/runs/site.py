@@ -17,6 +17,8 @@ from gitorch.errors import Refused
 from gitorch.git.diff import CodeDigests
 from gitorch.git.repository import Repository
 from gitorch.git.store.results import ResultsBranch
+from gitorch.git.worktree.contract import Worktrees
+from gitorch.git.worktree.worktrees import FastWorktrees
 from gitorch.model.settings import Settings
 from gitorch.model.workspace import RunDirectory
 from gitorch.tools import filesystem
@@ -33,6 +35,11 @@ class Site(Struct, frozen=True, dict=True):
     @cached_property
     def results(self) -> ResultsBranch:
         return ResultsBranch(self.repository)
+
+    @cached_property
+    def worktrees(self) -> Worktrees:
+        """The worktrees that the runs execute in."""
+        return FastWorktrees(self.repository)
 
     @cached_property
     def queue(self) -> Queue:

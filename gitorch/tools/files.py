@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from gitorch.tools.faults import boundary
@@ -50,3 +52,28 @@ def sync_directory(path: Path) -> None:
         boundary()
     finally:
         os.close(descriptor)
+
+
+def delete(path: Path) -> None:
+    """Remove a file, or a directory with everything in it, as far as that is possible.
+
+    Directories without write permission are made writable first. Several processes may do this at the same time.
+    """
+    if path.is_symlink() or path.is_file():
+        path.unlink(missing_ok=True)
+        return
+    shutil.rmtree(path, ignore_errors=True)
+    if not path.exists():
+        return
+    with suppress(OSError):
+        _make_writable(path)
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def _make_writable(top: Path) -> None:
+    top.chmod(0o700)
+    for directory, names, _ in os.walk(top):
+        for name in names:
+            child = Path(directory, name)
+            if not child.is_symlink():
+                child.chmod(0o700)

@@ -6,7 +6,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _PAUSE_S = 0.002
@@ -39,6 +39,37 @@ def is_held(path: Path) -> bool:
         return not _lock(descriptor, fcntl.LOCK_SH)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def only_one_at(path: Path) -> Iterator[int]:
+    """Hold the lock for everything that builds, changes or removes `path`, in any process.
+
+    The lock is on the directory that `path` lies in, which is made if it is missing. Yields the lock's descriptor, for
+    a child process to inherit: the next holder then also waits for a child whose parent was killed. Otherwise a child
+    that fails late would remove what has been built in its place.
+    """
+    descriptor = _lock_directory(path.parent)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _lock_directory(directory: Path) -> int:
+    while True:
+        try:
+            descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            # FileExistsError: the directory was there, and was removed at that very moment.
+            with suppress(FileNotFoundError, FileExistsError):
+                directory.mkdir(parents=True, exist_ok=True)
+        else:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(descriptor), directory.stat()):
+                    return descriptor
+            os.close(descriptor)  # the previous holder of the lock has removed the directory
 
 
 def _lock(descriptor: int, kind: int) -> bool:

@@ -9,8 +9,6 @@ from typing import Any
 
 from gitorch import runner
 from gitorch.engines.contract import Order
-from gitorch.git.worktree import worktrees
-from gitorch.git.worktree.admin import only_one_at
 from gitorch.interpreter.environment import attempt_environment
 from gitorch.interpreter.probe import Interpreter
 from gitorch.model.run.spec import TaskSpec, task_config
@@ -20,6 +18,7 @@ from gitorch.runs.claimed_attempt import ClaimedAttempt
 from gitorch.runs.inputs import require_unchanged
 from gitorch.runs.site import Site
 from gitorch.tools.files import write_aside
+from gitorch.tools.locks import only_one_at
 from gitorch.worker.surroundings import Surroundings
 
 TASK_PROGRAM = Path(runner.__file__).with_name("task_program.py")
@@ -30,7 +29,7 @@ def is_at_hand(site: Site, attempt: ClaimedAttempt) -> bool:
     payload, task = attempt.payload, attempt.task
     if attempt.claim.number > 1 or task.reads or payload.spec.beside(task):
         return False
-    return worktrees.is_made_for(site.repository, attempt.run.tree, payload.pin.commit)
+    return site.worktrees.is_made_for(attempt.run.tree, payload.pin.commit)
 
 
 def prepare(site: Site, attempt: ClaimedAttempt, surroundings: Surroundings) -> Order:
@@ -111,13 +110,13 @@ def _make_exact(site: Site, attempt: ClaimedAttempt, *, is_alone: bool) -> None:
     What earlier attempts left carries over; where the workspace no longer has it, it comes from the branch.
     """
     commit, run = attempt.payload.pin.commit, attempt.run
-    mark = worktrees.mark_of(site.repository, run.tree)
-    made = mark is None
-    emptied = mark is not None and not mark.is_of_this_boot
-    if mark is None or not mark.is_for(commit):
-        worktrees.materialise(site.repository, commit, run.tree, link=attempt.payload.spec.link)
+    state = site.worktrees.state(run.tree)
+    made = state is None
+    emptied = state is not None and not state.is_of_this_boot
+    if state is None or state.commit != commit:
+        site.worktrees.materialise(commit, run.tree, link=attempt.payload.spec.link)
     elif emptied or (is_alone and run.log.exists()):
-        worktrees.reset(site.repository, run.tree, commit)
+        site.worktrees.reset(run.tree, commit)
     outputs.clear_place(run)
     if made or emptied or not run.output.exists():
         if _is_begun(site, attempt):

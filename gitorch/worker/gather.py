@@ -20,8 +20,7 @@ from gitorch.engines.contract import Ended
 from gitorch.errors import GitorchError
 from gitorch.git.store import artifacts
 from gitorch.git.store.artifacts import Stored, Unkeepable
-from gitorch.git.worktree import worktrees
-from gitorch.git.worktree.worktrees import UNMODIFIED, Modified
+from gitorch.git.worktree.contract import UNMODIFIED, Modified
 from gitorch.model.branch_layout import ATTEMPT, CHANGES, EVENTS, LOG
 from gitorch.model.run import metrics, policy, record
 from gitorch.model.run.endings import AttemptResult
@@ -199,7 +198,7 @@ def _modified(
     if outcome.kind is Kind.COULD_NOT_START:
         return UNMODIFIED, ()
     try:
-        return worktrees.modified(site.repository, attempt.run.tree, attempt.payload.pin.commit), ()
+        return site.worktrees.modified(attempt.run.tree, attempt.payload.pin.commit), ()
     except (GitorchError, OSError) as error:
         return UNMODIFIED, (f"what was changed in the worktree is not known: {error}",)
 

@@ -10,8 +10,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from gitorch.errors import GitorchError
-from gitorch.git.worktree import worktrees
-from gitorch.git.worktree.admin import empty_trash_later, move_to_trash
+from gitorch.git.worktree.trash import empty_trash_later, move_to_trash
 from gitorch.model.run.announce import Noticed
 from gitorch.runs.run_directories import clear_away, materialise, wanted_by
 from gitorch.runs.site import Site
@@ -81,7 +80,7 @@ class Prefetch:
     def _is_made(self, run: str) -> bool:
         """Whether the run has what can be made ready for it; what is not is made, if it is needed or cheap."""
         directory = self._site.directory(run)
-        if directory.log.exists() or worktrees.is_present(self._site.repository, directory.tree):
+        if directory.log.exists() or self._site.worktrees.is_present(directory.tree):
             return True
         has_enough = len(self._there) >= self._enough
         if has_enough and not self._finished:
@@ -98,7 +97,7 @@ class Prefetch:
     def _hand_on(self, run: str, commit: str) -> bool:
         finished = self._finished.popleft()
         left, tree = (self._site.directory(name).tree for name in (finished.run, run))
-        if not worktrees.hand_on(self._site.repository, left, tree, commit):
+        if not self._site.worktrees.hand_on(left, tree, commit):
             self._clear(finished)
             return False
         if not finished.keep_files:

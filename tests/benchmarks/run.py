@@ -38,11 +38,10 @@ from typing import Any, NamedTuple
 from gitorch import runner
 from gitorch.git.repository import Repository
 from gitorch.git.store.results import ResultsBranch
-from gitorch.git.worktree.worktrees import materialise
+from gitorch.git.worktree.worktrees import FastWorktrees
 from gitorch.interpreter.environment import STAND_IN
 from gitorch.model.branch_layout import RunPaths
 from gitorch.model.run.ids import run_id
-from gitorch.runs.site import Site
 from gitorch.tools.clock import stamp
 
 RUNS = 100
@@ -207,7 +206,7 @@ def benchmark_ready1000(room: Path, rounds: int) -> None:
         sweep = f"gitorch: {{matrix: {{seed: {list(range(1000))}}}}}\ntasks:\n  - {TASK_LINES['class']}\n"
         (root / "sweep.yaml").write_text(sweep)
         repo = Repository.discover(root)
-        ahead = Site(repo).worktrees_ahead
+        ahead = repo.settings.worktrees_ahead
         add = ["git", "-C", root, "worktree", "add", "-q", "--detach"]
 
         def by_git(
@@ -241,7 +240,7 @@ def benchmark_worktree(room: Path, rounds: int) -> None:
         subprocess.run(add, check=True, stderr=subprocess.DEVNULL)
 
     def by_gitorch() -> None:
-        materialise(repo, commit, next(places))
+        FastWorktrees(repo).materialise(commit, next(places))
 
     by_gitorch(), by_gitorch()  # from the second on there is a template
     took = interleaved({"git": by_git, "gitorch": by_gitorch}, rounds)

@@ -17,7 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gitorch.git.repository import Repository
-from gitorch.git.worktree import worktrees
+from gitorch.git.worktree.contract import UNMODIFIED
+from gitorch.git.worktree.worktrees import FastWorktrees
 
 
 def git(root: Path, *arguments: str) -> str:
@@ -51,16 +52,16 @@ def measure(files: int, rounds: int, room: Path) -> dict[str, list[float]]:
         git(root, "-c", "checkout.workers=4", "worktree", "add", "--detach", str(path), commit)
 
     def materialise(path: Path) -> None:
-        worktrees.materialise(repo, commit, path)
+        FastWorktrees(repo).materialise(commit, path)
 
     def unmodified(path: Path) -> None:
-        assert worktrees.modified(repo, last, commit) == worktrees.UNMODIFIED
+        assert FastWorktrees(repo).modified(last, commit) == UNMODIFIED
 
     def reset(path: Path) -> None:
-        worktrees.reset(repo, last, commit)
+        FastWorktrees(repo).reset(last, commit)
 
     def discard(path: Path) -> None:
-        worktrees.discard(repo, last)
+        FastWorktrees(repo).discard(last)
 
     for name in ("warm", "up"):
         materialise(room / name)

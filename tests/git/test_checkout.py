@@ -13,6 +13,7 @@ from gitorch.git.checkout import (
     revert_to_branch,
 )
 from gitorch.git.repository import Repository
+from gitorch.git.worktree.worktrees import FastWorktrees
 from tests.conftest import commit_files, git
 
 RUN = "0123456789ab"
@@ -61,14 +62,14 @@ def test_a_checkout_has_the_code_and_what_the_run_left(repo: Repository, old: st
         (place / "outputs").mkdir()
         (place / "outputs/model").write_text("weights")
 
-    kept = checkout_run(repo, RUN, old, path, fill)
+    kept = checkout_run(repo, FastWorktrees(repo), RUN, old, path, fill)
     assert kept == path / f"run-{RUN}"
     assert {name: text for name, text in files(path).items() if not name.startswith("run-")} == THEN
     assert (kept / "outputs/model").read_text() == "weights"
     assert git(path, "status", "--porcelain") == ""
 
     (kept / "outputs/model").write_text("changed since")
-    assert checkout_run(repo, RUN, old, path, fill) == kept
+    assert checkout_run(repo, FastWorktrees(repo), RUN, old, path, fill) == kept
     assert len(calls) == 1
     assert (kept / "outputs/model").read_text() == "changed since"
 
@@ -77,7 +78,15 @@ def test_a_checkout_does_without_data_that_is_gone(
     repo: Repository, old: str, tmp_path: Path
 ) -> None:
     (repo.root / "data").mkdir()
-    checkout_run(repo, RUN, old, tmp_path / "look", lambda place: None, link=["data", "gone"])
+    checkout_run(
+        repo,
+        FastWorktrees(repo),
+        RUN,
+        old,
+        tmp_path / "look",
+        lambda place: None,
+        link=["data", "gone"],
+    )
     assert (tmp_path / "look/data").readlink() == repo.root / "data"
 
 
@@ -90,9 +99,9 @@ def test_a_checkout_that_was_stopped_is_filled_anew(
 
     path = tmp_path / "look"
     with pytest.raises(KeyboardInterrupt):
-        checkout_run(repo, RUN, old, path, fail)
+        checkout_run(repo, FastWorktrees(repo), RUN, old, path, fail)
     assert git(path, "status", "--porcelain") == ""
-    checkout_run(repo, RUN, old, path, lambda place: (place / "whole").touch())
+    checkout_run(repo, FastWorktrees(repo), RUN, old, path, lambda place: (place / "whole").touch())
     assert {left.name for left in (path / f"run-{RUN}").iterdir()} == {".gitignore", "whole"}
     assert not (path / f".run-{RUN}.part").exists()
 
@@ -103,7 +112,7 @@ def test_a_checkout_never_replaces_what_is_there(
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken/file").touch()
     with pytest.raises(Refused, match="in the way"):
-        checkout_run(repo, RUN, old, tmp_path / "taken", lambda place: None)
+        checkout_run(repo, FastWorktrees(repo), RUN, old, tmp_path / "taken", lambda place: None)
 
 
 # revert

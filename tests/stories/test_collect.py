@@ -12,7 +12,7 @@ import pytest
 from gitorch.actions.collect import fail_overdue
 from gitorch.git.repository import Repository
 from gitorch.git.store import repack
-from gitorch.git.worktree import worktrees
+from gitorch.git.worktree.worktrees import FastWorktrees
 from gitorch.runs.site import Site
 from tests.conftest import git, gitorch, gitorch_json, write
 
@@ -90,8 +90,8 @@ def test_directories_that_nothing_needs_are_removed_and_no_others(project: Path)
     workspace = project.parent / "project.gitorch"
     repository = Repository.discover(project)
     for name in ("complete", "failed", "killed"):
-        worktrees.materialise(
-            repository, git(project, "rev-parse", "HEAD"), workspace / run[name] / "tree"
+        FastWorktrees(repository).materialise(
+            git(project, "rev-parse", "HEAD"), workspace / run[name] / "tree"
         )
         write(workspace, f"{run[name]}/log/t/1/log.txt", "")
     write(workspace, "scratch/0123456789ab/tree/file", "")

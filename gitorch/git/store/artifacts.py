@@ -24,8 +24,8 @@ from typing import BinaryIO, NamedTuple
 from msgspec import Struct
 
 from gitorch.errors import GitorchError, NotFound, Refused
+from gitorch.git.modes import EXECUTABLE, FILE, LINK
 from gitorch.git.repository import Repository
-from gitorch.git.store.trees import EXECUTABLE, FILE, LINK
 from gitorch.model.run.record import Output
 from gitorch.tools.faults import boundary
 from gitorch.tools.files import sync_directory

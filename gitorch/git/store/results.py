@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from gitorch.errors import GitorchError, Refused
 from gitorch.git.command import call_git_items, call_git_lines, call_git_success, run_git
+from gitorch.git.modes import FILE
 from gitorch.git.repository import Repository
 from gitorch.git.store.artifacts import Pointer, Stored, parse_pointer
 from gitorch.git.store.branch_readme import README
@@ -27,7 +28,7 @@ from gitorch.git.store.object_cache import ObjectCache
 from gitorch.git.store.objects import read_objects
 from gitorch.git.store.pack import KeptPack, ObjectType, PackWriter
 from gitorch.git.store.refs import move_ref, read_ref
-from gitorch.git.store.trees import FILE, Edits, TreeEntry, find, parse_tree
+from gitorch.git.store.trees import Edits, TreeEntry, find, parse_tree
 from gitorch.model.branch_layout import ATTRIBUTES, OWN_NAMES, RECORD, RUNS, RunPaths, run_of
 from gitorch.model.run.ids import is_run_id
 from gitorch.tools.readable_json import render_json

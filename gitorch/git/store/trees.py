@@ -9,10 +9,7 @@ from typing import NamedTuple
 
 from msgspec import Struct, field
 
-DIRECTORY = 0o040000
-FILE = 0o100644
-EXECUTABLE = 0o100755
-LINK = 0o120000
+from gitorch.git.modes import DIRECTORY
 
 Read = Callable[[bytes], bytes]  # the data of a tree object, by its oid
 Write = Callable[[bytes], bytes]  # keeps the data of a tree object and gives its oid

@@ -1,1 +1,1 @@
-"""Worktrees: made from templates, reset, handed on and removed."""
+"""Worktrees: the contract, the fast implementation, and the parts that it is made of."""

@@ -1,55 +1,40 @@
-"""The administrative directory of a worktree of gitorch's: how it is found, published, mended and dropped.
+"""The administrative directory of a worktree of gitorch: how it is found, published, repaired and moved.
 
     <common>/worktrees/gitorch-<12 hex of the path>/
       HEAD commondir gitdir index locked     git's own
       gitorch.json                           ours, written last: with it the worktree is whole, without it half-made
 
-The name follows from the path, so that what a crash left behind is found without a search. Everything is locked
-(`git worktree lock`): `git worktree prune`, run while the workspace is not mounted, destroys what is not.
+The name follows from the path, so that what a crash left behind is found without a search. Every worktree is locked
+(`git worktree lock`): `git worktree prune`, run while the workspace is not mounted, destroys unlocked ones.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 import re
-import secrets
-import shutil
 import stat
-import subprocess
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 
 from msgspec import Struct, field
 from msgspec.structs import asdict
 
-from gitorch.errors import Refused
 from gitorch.git.repository import Repository
 from gitorch.tools.faults import boundary
-from gitorch.tools.files import read_small, write_aside
+from gitorch.tools.files import delete, read_small, write_aside
 
 LOCK_REASON = "gitorch"
 _MARK = "gitorch.json"
-FILES = (
-    "HEAD",
-    "commondir",
-    "gitdir",
-    "index",
-    "locked",
-    _MARK,
-)  # and the index that is kept of its commit
+# All files of an administrative directory that no run has touched, apart from the index that is kept of its commit.
+FILES = ("HEAD", "commondir", "gitdir", "index", "locked", _MARK)
 _NAME = re.compile(r"gitorch-[0-9a-f]{12}")
-_ABANDONED_S = 3600.0
 
 
 @lru_cache
 def this_boot() -> str:
-    """What the kernel calls the time since it was started; the same for ever where it does not tell."""
+    """Return the kernel's name for the time since the machine was started; "" where the kernel does not say."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
@@ -57,10 +42,11 @@ def this_boot() -> str:
 
 
 class Mark(Struct, frozen=True, kw_only=True):
-    """What a whole worktree holds: its commit, and the paths of the submodules that were filled, nested ones too.
+    """The content of gitorch.json: the commit of a whole worktree, and the paths of its filled submodules.
 
-    `target` is set while it is brought to another commit: then files of both may be there. `boot` names the time
-    since the machine was started: the files are not flushed, so a power cut may have emptied any of them.
+    Nested submodules are included. `target` is set while the worktree is being brought to another commit: files of both
+    may be there. `boot` names the time since the machine was started: the files are not flushed, so a power cut may have
+    emptied any of them.
     """
 
     commit: str
@@ -72,51 +58,46 @@ class Mark(Struct, frozen=True, kw_only=True):
     def is_of_this_boot(self) -> bool:
         return self.boot == this_boot()
 
-    def is_for(self, commit: str) -> bool:
-        """Whether it was brought to `commit`, whatever was done in it since."""
-        return self.commit == commit and self.target is None
-
     def write(self, admin: Path) -> None:
         write_aside(admin / _MARK, json.dumps(asdict(self)).encode())
 
 
 def write_names(admin: Path, path: Path, commit: str) -> None:
-    """All that git reads of an administrative directory but the index."""
+    """Write all files that git reads in an administrative directory, except the index."""
     (admin / "HEAD").write_text(f"{commit}\n")
     (admin / "commondir").write_text("../..\n")
-    (admin / "gitdir").write_bytes(gitdir_line(path))
+    (admin / "gitdir").write_bytes(_gitdir_line(path))
     (admin / "locked").write_text(f"{LOCK_REASON}\n")
 
 
 def admin_directory(repo: Repository, path: Path) -> Path:
-    """Where the worktree at `path` has its administrative directory, be it there or not."""
+    """Return where the worktree at `path` has its administrative directory, whether or not it exists."""
     return repo.common_dir / "worktrees" / _name(path)
 
 
-@lru_cache(maxsize=256)  # asked for a dozen times on the way of one run
+@lru_cache(maxsize=256)  # asked a dozen times for each run
 def _name(path: Path) -> str:
     return f"gitorch-{hashlib.sha256(os.fsencode(real_path(path))).hexdigest()[:12]}"
 
 
 def real_path(path: Path) -> Path:
+    """Return `path` with the symlinks of its parent resolved."""
     return Path(os.path.realpath(path.parent), path.name)
 
 
 def pointed_at(path: Path) -> Path | None:
-    """The administrative directory that the `.git` file in `path` names."""
+    """Return the administrative directory that the `.git` file in `path` names."""
     try:
         line = read_small(path / ".git")
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         return None
-    return (
-        Path(os.fsdecode(line[len(b"gitdir: ") :].rstrip(b"\n")))
-        if line.startswith(b"gitdir: ")
-        else None
-    )
+    if not line.startswith(b"gitdir: "):
+        return None
+    return Path(os.fsdecode(line[len(b"gitdir: ") :].rstrip(b"\n")))
 
 
 def point(path: Path, admin: Path) -> None:
-    """Let the `.git` file of the worktree at `path` name `admin`. It is never seen empty beside other files."""
+    """Make the `.git` file of the worktree at `path` name `admin`. No reader sees it empty beside other files."""
     line = _git_file(admin)
     pointed = pointed_at(path)
     if pointed is None:
@@ -129,19 +110,19 @@ def _git_file(admin: Path) -> bytes:
     return b"gitdir: %s\n" % os.fsencode(admin)
 
 
-def gitdir_line(path: Path) -> bytes:
-    """What the administrative directory says of where the worktree is."""
+def _gitdir_line(path: Path) -> bytes:
+    """Return the line by which the administrative directory names its worktree."""
     return os.fsencode(real_path(path) / ".git") + b"\n"
 
 
 def read_mark(repo: Repository, path: Path) -> Mark | None:
-    """The mark of the worktree at `path`; None unless it is whole and this repository's."""
+    """Return the mark of the worktree at `path`; None unless it is whole and belongs to this repository."""
     admin = admin_directory(repo, path)
     if pointed_at(path) != admin:
         return None
     try:
         value = json.loads(read_small(admin / _MARK))
-    except (FileNotFoundError, ValueError):  # a power cut can leave it empty
+    except (FileNotFoundError, ValueError):  # ValueError: a power cut can leave the file empty
         return None
     return Mark(
         commit=value["commit"],
@@ -160,9 +141,7 @@ def publish(repo: Repository, aside: Path, path: Path) -> Path:
         except FileNotFoundError:
             if not aside.exists():
                 raise
-            admin.parent.mkdir(
-                exist_ok=True
-            )  # `git worktree prune` removes `worktrees/` when it is empty
+            admin.parent.mkdir(exist_ok=True)  # `git worktree prune` removes an empty `worktrees/`
         except OSError:
             delete(admin)  # an earlier worktree's at the same path
             if admin.exists():
@@ -172,38 +151,43 @@ def publish(repo: Repository, aside: Path, path: Path) -> Path:
             return published
 
 
-def mend(repo: Repository, path: Path) -> None:
-    """Let the worktree at `path` and the repository find each other again after one of them, or both, were moved."""
+def repair(repo: Repository, path: Path) -> None:
+    """Connect the worktree at `path` and the repository again after one of them, or both, were moved."""
     admin, pointed = admin_directory(repo, path), pointed_at(path)
     if pointed is None or pointed == admin:
         return
-    known = admin.with_name(pointed.name)
-    tree = _tree_of(repo, known)
-    if tree is None or not (known / _MARK).exists():
+    former = admin.with_name(pointed.name)
+    tree = tree_of(repo, former)
+    if tree is None or not (former / _MARK).exists():
         return
-    if known == admin:
+    if former == admin:
         point(path, admin)
     elif not tree.exists():
-        (known / "gitdir").write_bytes(gitdir_line(path))
+        (former / "gitdir").write_bytes(_gitdir_line(path))
         point(path, admin)
-        publish(repo, known, path)
+        publish(repo, former, path)
 
 
 def move(repo: Repository, source: Path, path: Path) -> None:
-    """Move the worktree at `source` to `path`, where there is none; stopped on the way, `mend` takes it to the end.
+    """Move the worktree at `source` to `path`, which is free. After a crash, `repair` completes the move.
 
-    What names it is written over where it stands: the lines are as long as before if the directories' names are.
+    `gitdir` and `.git` are rewritten in place, which is possible because both lines are as long as before if the names
+    of both directories are.
     """
-    known, admin = admin_directory(repo, source), admin_directory(repo, path)
+    former, admin = admin_directory(repo, source), admin_directory(repo, path)
     source.rename(path)
     boundary()
-    _write_over(known / "gitdir", gitdir_line(path))
-    _write_over(path / ".git", _git_file(admin))
-    publish(repo, known, path)
+    _overwrite(former / "gitdir", _gitdir_line(path))
+    _overwrite(path / ".git", _git_file(admin))
+    publish(repo, former, path)
 
 
-def _write_over(path: Path, line: bytes) -> None:
-    """Exchange the line that a file of its own holds; a reader sees the one or the other."""
+def _overwrite(path: Path, line: bytes) -> None:
+    """Replace the line that a file consists of; a reader sees either the old line or the new one.
+
+    Unlike `write_aside`, this writes a line of the same length in place with one call: it takes half as many system
+    calls, and happens twice for each run that takes over a worktree.
+    """
     state = path.lstat()
     if (state.st_size, state.st_nlink) != (len(line), 1) or not stat.S_ISREG(state.st_mode):
         write_aside(path, line)
@@ -216,130 +200,11 @@ def _write_over(path: Path, line: bytes) -> None:
     boundary()
 
 
-@contextmanager
-def only_one_at(path: Path) -> Iterator[int]:
-    """Nobody else builds, resets or removes the worktree at `path` meanwhile, in any process.
+def is_ours(repo: Repository, path: Path) -> bool:
+    """Return True if gitorch made, or began to make, what is at `path`.
 
-    Gives the lock's descriptor, for the git program to inherit: a git whose caller was killed is then waited for, since
-    one that fails late would remove what has been built in its place.
+    That includes an empty directory, which belongs to no one.
     """
-    descriptor = _lock_directory(path.parent)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _lock_directory(directory: Path) -> int:
-    while True:
-        try:
-            descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-        except FileNotFoundError:
-            with suppress(
-                FileNotFoundError, FileExistsError
-            ):  # the latter: it was there, and just then removed
-                directory.mkdir(parents=True, exist_ok=True)
-        else:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            with suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(descriptor), directory.stat()):
-                    return descriptor
-            os.close(descriptor)  # who held the lock has removed the directory
-
-
-def throw_away(repo: Repository, path: Path) -> None:
-    """Free `path` and forget its worktree, if there is one; the files wait in the trash.
-
-    Raises Refused if what is there is not a worktree of gitorch's.
-    """
-    admin = admin_directory(repo, path)
-    doomed = [admin]
-    if os.path.lexists(path):
-        if not _is_ours(repo, path):
-            raise Refused(
-                f"{path} is in the way: gitorch did not make it",
-                "move it away, or choose another directory",
-            )
-        mark = read_mark(repo, path)
-        inside = [path / name for name in mark.submodules] if mark else []
-        doomed += [
-            found
-            for place in (path, *inside)
-            if (found := pointed_at(place)) and _is_admin(repo, found)
-        ]
-        _move_to_trash(repo, path)
-    for directory in doomed:
-        delete(directory)
-
-
-def throw_away_submodule(repo: Repository, path: Path) -> None:
-    """Remove a submodule that the commit no longer has."""
-    directory = pointed_at(path)
-    delete(path)
-    if directory is not None and _is_admin(repo, directory):
-        delete(directory)
-
-
-def empty_trash(repo: Repository) -> None:
-    """Delete what was thrown away, and forget worktrees that a crash, or somebody's `rm -r`, left without files.
-
-    Takes as long as the disk does, and may run beside everything else.
-    """
-    if not (repo.workspace / "trash").is_dir():
-        return  # nothing was thrown away, or the workspace is not mounted and no file can be called gone
-    for entry in _entries(trash(repo)):
-        delete(entry)
-    for left in (repo.store_dir / "tmp").glob("worktree-*"):
-        with suppress(FileNotFoundError):
-            if left.stat().st_mtime < time.time() - _ABANDONED_S:
-                delete(left)
-    for admin in _entries(repo.common_dir / "worktrees"):
-        tree = _tree_of(repo, admin)
-        if tree is None or not tree.is_relative_to(os.path.realpath(repo.workspace)):
-            continue
-        if not tree.parent.exists():
-            delete(admin)
-        elif _is_abandoned(admin, tree):
-            with only_one_at(tree):  # unless it is just being made
-                if _is_abandoned(admin, tree):
-                    delete(admin)
-
-
-def empty_trash_later(repo: Repository) -> None:
-    """Have what was thrown away deleted by a process that nobody waits for."""
-    place = repo.workspace / "trash"
-    if place.is_dir():
-        command = 'rm -rf -- "$1"/* >/dev/null 2>&1 </dev/null &'
-        subprocess.run(
-            ["sh", "-c", command, "sh", str(place)], cwd="/", start_new_session=True, check=False
-        )
-
-
-def move_to_trash(repo: Repository, path: Path) -> None:
-    """Have a directory out of the way at once, and deleted later; fine if it is not there."""
-    with suppress(FileNotFoundError):
-        _move_to_trash(repo, path)
-
-
-def delete(path: Path) -> None:
-    """Remove a file, or a directory whatever its permissions, as far as that can be done; others may do it too."""
-    if path.is_symlink() or path.is_file():
-        path.unlink(missing_ok=True)
-        return
-    shutil.rmtree(path, ignore_errors=True)
-    if not path.exists():
-        return
-    with suppress(OSError):
-        path.chmod(0o700)
-        for directory, names, _ in os.walk(path):
-            for child in (Path(directory, name) for name in names):
-                if not child.is_symlink():
-                    child.chmod(0o700)
-    shutil.rmtree(path, ignore_errors=True)
-
-
-def _is_ours(repo: Repository, path: Path) -> bool:
-    """Whether gitorch made, or began to make, what is at `path`. An empty directory is nobody's, so it may be ours."""
     if path.is_symlink() or not path.is_dir():
         return False
     pointed, admin = pointed_at(path), admin_directory(repo, path)
@@ -347,10 +212,10 @@ def _is_ours(repo: Repository, path: Path) -> bool:
     if pointed == admin:
         return True
     if pointed is not None:
-        left_over = _NAME.fullmatch(pointed.name) and not pointed.exists()
-        return _is_admin(repo, pointed) or bool(
-            left_over and (in_workspace or pointed.parent == admin.parent)
-        )
+        if is_admin(repo, pointed):
+            return True
+        is_orphan = _NAME.fullmatch(pointed.name) is not None and not pointed.exists()
+        return is_orphan and (in_workspace or pointed.parent == admin.parent)
     if in_workspace and (admin.exists() or _is_empty_file(path / ".git")):
         return True  # a run has removed its `.git`, or a power cut has emptied it
     names = os.listdir(path)  # noqa: PTH208
@@ -361,8 +226,11 @@ def _is_empty_file(path: Path) -> bool:
     return path.is_file() and path.stat().st_size == 0
 
 
-def _is_admin(repo: Repository, directory: Path) -> bool:
-    """Whether this is an administrative directory of ours, by the reason of its lock, the first thing git writes."""
+def is_admin(repo: Repository, directory: Path) -> bool:
+    """Return True if this is an administrative directory of gitorch.
+
+    The reason of the lock decides, since it is the first thing that git writes.
+    """
     try:
         reason = read_small(directory / "locked")
     except OSError:
@@ -370,45 +238,11 @@ def _is_admin(repo: Repository, directory: Path) -> bool:
     return reason.strip() == LOCK_REASON.encode() and directory.is_relative_to(repo.common_dir)
 
 
-def _tree_of(repo: Repository, admin: Path) -> Path | None:
-    """The worktree of an administrative directory of ours."""
-    if not _is_admin(repo, admin):
+def tree_of(repo: Repository, admin: Path) -> Path | None:
+    """Return the worktree of an administrative directory of gitorch."""
+    if not is_admin(repo, admin):
         return None
     try:
         return Path(os.fsdecode(read_small(admin / "gitdir").rstrip(b"\n"))).parent
     except FileNotFoundError:
         return None
-
-
-def _is_abandoned(admin: Path, tree: Path) -> bool:
-    pointed = pointed_at(tree)
-    return pointed is None or pointed.name != admin.name
-
-
-def trash(repo: Repository) -> Path:
-    """The directory, made if missing, in which everything may be deleted at any time."""
-    directory = repo.workspace / "trash"
-    directory.mkdir(parents=True, exist_ok=True)
-    return directory
-
-
-def _move_to_trash(repo: Repository, path: Path) -> None:
-    name = f"{path.name}.{secrets.token_hex(6)}"
-    try:
-        path.rename(repo.workspace / "trash" / name)
-    except OSError:
-        path.chmod(
-            path.stat().st_mode | 0o700
-        )  # a directory that may not be written cannot be moved either
-        try:
-            path.rename(trash(repo) / name)
-        except OSError:  # another file system
-            delete(path.rename(path.with_name(f".{name}")))
-    boundary()
-
-
-def _entries(directory: Path) -> list[Path]:
-    try:
-        return sorted(directory.iterdir())
-    except FileNotFoundError:
-        return []

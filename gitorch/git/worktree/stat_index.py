@@ -1,4 +1,4 @@
-"""The index file of a worktree, as far as it is needed to tell without git that nothing has changed.
+"""The index file of a worktree, as far as it is needed to see without git that nothing has changed.
 
 The format is git's (gitformat-index): 12 bytes of header, entries in the order of their paths, extensions, SHA-1.
 """
@@ -14,17 +14,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-FILE, EXECUTABLE, SYMLINK = 0o100644, 0o100755, 0o120000
+from gitorch.git.modes import EXECUTABLE, FILE, LINK
 
 _HEADER = struct.Struct(">4sII")
-# ctime, its nanoseconds, mtime, its nanoseconds, device, inode, mode, user, group, size; all cut to 32 bits
+# The stat data: ctime, its nanoseconds, mtime, its nanoseconds, device, inode, mode, user, group, size. All are cut to
+# 32 bits.
 _STAT = struct.Struct(">10I")
-_ENTRY = struct.Struct(
-    ">8x2I8xI8xI20xH"
-)  # of these: mtime, mode, size; then the oid, and the flags before the path
-_PATH_LENGTH = (
-    0xFFF  # the rest of the flags: assume-valid, extended (skip-worktree, intent-to-add), stage
-)
+# Of an entry's stat data: mtime, its nanoseconds, mode, size. After the stat data: the oid, then the flags, then the path.
+_ENTRY = struct.Struct(">8x2I8xI8xI20xH")
+# The part of the flags that is the length of the path. The rest: assume-valid, extended (skip-worktree, intent-to-add),
+# stage.
+_PATH_LENGTH = 0xFFF
 _SECOND = 1_000_000_000
 _32_BITS = 0xFFFFFFFF
 
@@ -43,7 +43,7 @@ class StatIndex:
     """A plain index: each file once, no flags, nothing but a cache of trees behind the entries."""
 
     def __init__(self, data: bytes) -> None:
-        """Raises ValueError if it is anything else, so that whoever asks leaves the matter to git."""
+        """Parse the index. Raises ValueError if it is anything but a plain one; the caller then asks git instead."""
         if not is_whole(data):
             raise ValueError("a broken index")
         self.data = data
@@ -54,13 +54,13 @@ class StatIndex:
         offset = _HEADER.size
         for _ in range(count):
             seconds, nanoseconds, mode, size, flags = _ENTRY.unpack_from(data, offset)
-            if flags & ~_PATH_LENGTH or mode not in (FILE, EXECUTABLE, SYMLINK):
+            if flags & ~_PATH_LENGTH or mode not in (FILE, EXECUTABLE, LINK):
                 raise ValueError("an entry with a flag, or of a submodule")
             start = offset + _ENTRY.size
             end = data.index(b"\0", start)
-            self.entries.append(
-                StatEntry(offset, data[start:end], mode, size, seconds * _SECOND + nanoseconds)
-            )
+            mtime_ns = seconds * _SECOND + nanoseconds
+            self.entries.append(StatEntry(offset, data[start:end], mode, size, mtime_ns))
+            # 1 to 8 NUL bytes pad the entry to a multiple of 8.
             offset = end + 8 - (end - offset) % 8
         if offset < len(data) - 20:
             extension, size = struct.unpack_from(">4sI", data, offset)
@@ -70,25 +70,25 @@ class StatIndex:
     @cached_property
     def directories(self) -> list[bytes]:
         """The directories of the tracked files, each after its parent."""
-        found: dict[bytes, None] = {}
+        directories: dict[bytes, None] = {}
         for entry in self.entries:
             parent, slash, _ = entry.path.rpartition(b"/")
-            if slash and parent not in found:
-                at = parent.find(b"/")
-                while at >= 0:
-                    found.setdefault(parent[:at])
-                    at = parent.find(b"/", at + 1)
-                found[parent] = None
-        return list(found)
+            if not slash or parent in directories:
+                continue
+            end = parent.find(b"/")
+            while end >= 0:
+                directories.setdefault(parent[:end])
+                end = parent.find(b"/", end + 1)
+            directories[parent] = None
+        return list(directories)
 
     def agrees(self, entry: StatEntry, state: os.stat_result) -> bool:
-        """Whether a file is still the one that git looked at when it wrote the entry."""
-        return self.data[entry.offset : entry.offset + _STAT.size] == _stat_data(
-            state, _git_mode(state.st_mode)
-        )
+        """Return True if a file is still the one that git looked at when it wrote the entry."""
+        written = self.data[entry.offset : entry.offset + _STAT.size]
+        return written == _stat_data(state, _git_mode(state.st_mode))
 
     def with_stats(self, states: Iterable[os.stat_result]) -> bytes:
-        """The same index for other copies of its files, whose states are given in the order of the entries."""
+        """Return the same index for other copies of its files, given their stat data in the order of the entries."""
         data = bytearray(self.data)
         for entry, state in zip(self.entries, states, strict=True):
             data[entry.offset : entry.offset + _STAT.size] = _stat_data(state, entry.mode)
@@ -97,7 +97,10 @@ class StatIndex:
 
 
 def is_whole(data: bytes) -> bool:
-    """Whether the checksum at the end is right: git flushes nothing, so a power cut can leave an empty index."""
+    """Return True if the checksum at the end is right.
+
+    git does not flush the index to disk, so a power cut can leave an empty one.
+    """
     return hashlib.sha1(data[:-20], usedforsecurity=False).digest() == data[-20:]
 
 
@@ -118,9 +121,9 @@ def _stat_data(state: os.stat_result, mode: int) -> bytes:
 
 
 def untouched(root: Path, index_file: Path) -> StatIndex | None:
-    """The index if every file of it is surely as it was when the index was written; no file is read.
+    """Return the index if each of its files is certainly as it was when the index was written. No file is read.
 
-    None may also mean that it cannot be told from here.
+    None can also mean that the stat data do not decide it.
     """
     try:
         written = index_file.stat().st_mtime_ns
@@ -129,9 +132,8 @@ def untouched(root: Path, index_file: Path) -> StatIndex | None:
     except (OSError, ValueError, struct.error):
         return None
     try:
-        for (
-            directory
-        ) in index.directories:  # a symlink in its place could lead to the same files, elsewhere
+        for directory in index.directories:
+            # A symlink that has replaced the directory could lead to the same files elsewhere.
             if not stat.S_ISDIR(os.lstat(directory, dir_fd=top).st_mode):
                 return None
         for entry in index.entries:
@@ -146,13 +148,14 @@ def untouched(root: Path, index_file: Path) -> StatIndex | None:
 
 
 def _is_racy(changed: int, written: int) -> bool:
-    """Whether a file could have been changed again after the index was written without its time showing it."""
+    """Return True if a file could have changed again after the index was written without a visible change of time."""
     if changed % _SECOND == 0:  # a file system that counts seconds
         written -= written % _SECOND
     return changed >= written
 
 
 def _git_mode(mode: int) -> int:
+    """Return the mode by which git lists a file with these permissions."""
     if stat.S_ISREG(mode):
-        return EXECUTABLE if mode & 0o100 else FILE
-    return SYMLINK if stat.S_ISLNK(mode) else mode
+        return EXECUTABLE if mode & stat.S_IXUSR else FILE
+    return LINK if stat.S_ISLNK(mode) else mode

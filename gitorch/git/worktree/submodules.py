@@ -1,116 +1,113 @@
-"""The submodules of a worktree of gitorch's, which `git worktree add` leaves empty."""
+"""The submodules of a worktree of gitorch, which `git worktree add` leaves empty."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from gitorch.errors import Refused
 from gitorch.git.command import GitFailed, call_git, call_git_items, call_git_text, run_git
-from gitorch.git.worktree.admin import LOCK_REASON, delete
+from gitorch.git.worktree.admin import LOCK_REASON
+from gitorch.tools.files import delete
+
+
+class _Submodule(NamedTuple):
+    """A submodule of the work tree `tree`, with the commit that is recorded for it."""
+
+    tree: Path
+    name: str
+    path: str
+    commit: str
+
+    @property
+    def directory(self) -> Path:
+        return self.tree / self.path
 
 
 def fill_submodules(tree: Path, flags: tuple[str, ...], lock: int) -> tuple[str, ...]:
-    """Bring every submodule of `tree`, nested ones too, exactly to the commit recorded for it; gives their paths.
+    """Bring every submodule of `tree`, nested ones too, exactly to its recorded commit; return the submodules' paths.
 
-    Taken without network from the repository's own copy where that has the commit, else cloned from the submodule's
-    URL. Raises Refused where neither works.
+    The files come without network from the repository's own copy of the submodule if that has the commit, and
+    otherwise from the submodule's URL. Raises Refused if neither works.
     """
     if not (tree / ".gitmodules").exists():
         return ()
     common = Path(call_git_text(tree, "rev-parse", "--path-format=absolute", "--git-common-dir"))
     filled: list[str] = []
-    for name, place, commit in _recorded(tree):
-        _fill(tree / place, tree, name, place, commit, common, flags, lock)
-        filled += [
-            place,
-            *(f"{place}/{inner}" for inner in fill_submodules(tree / place, flags, lock)),
-        ]
+    for submodule in _recorded(tree):
+        _fill(submodule, common, flags, lock)
+        filled.append(submodule.path)
+        for nested in fill_submodules(submodule.directory, flags, lock):
+            filled.append(f"{submodule.path}/{nested}")
     return tuple(filled)
 
 
-def _recorded(tree: Path) -> Iterator[tuple[str, str, str]]:
-    """Name, path and commit of each submodule: what both the index and `.gitmodules` know."""
-    items = call_git_items(tree, "ls-files", "--stage", "-z")
-    commits = {
-        path: meta.split()[1]
-        for meta, _, path in (item.partition("\t") for item in items)
-        if meta[:6] == "160000"
-    }
+def _recorded(tree: Path) -> Iterator[_Submodule]:
+    """Yield the submodules that both the index and `.gitmodules` list."""
+    commits: dict[str, str] = {}
+    for item in call_git_items(tree, "ls-files", "--stage", "-z"):
+        facts, _, path = item.partition("\t")
+        mode, oid, _ = facts.split(" ")
+        if mode == "160000":
+            commits[path] = oid
     if not commits:
         return
-    paths = run_git(
-        tree, "config", "--file", ".gitmodules", "-z", "--get-regexp", r"^submodule\..*\.path$"
-    ).stdout
-    for item in os.fsdecode(paths).split("\0"):
+    command = ("config", "--file", ".gitmodules", "-z", "--get-regexp", r"^submodule\..*\.path$")
+    for item in os.fsdecode(run_git(tree, *command).stdout).split("\0"):
         key, _, path = item.partition("\n")
         if path in commits:
-            yield key.removeprefix("submodule.").removesuffix(".path"), path, commits[path]
+            name = key.removeprefix("submodule.").removesuffix(".path")
+            yield _Submodule(tree, name, path, commits[path])
 
 
-def _fill(
-    place: Path,
-    tree: Path,
-    name: str,
-    path: str,
-    commit: str,
-    common: Path,
-    flags: tuple[str, ...],
-    lock: int,
-) -> None:
-    if (place / ".git").exists():
+def _fill(submodule: _Submodule, common: Path, flags: tuple[str, ...], lock: int) -> None:
+    directory = submodule.directory
+    if (directory / ".git").exists():
         try:
-            index = call_git_text(
-                place, "rev-parse", "--path-format=absolute", "--git-path", "index"
-            )
-            Path(index).unlink(missing_ok=True)
-            call_git(
-                place, "update-ref", "--no-deref", "HEAD", commit
-            )  # detached: `reset` would move a branch along
-            call_git(place, *flags, "reset", "--hard", "--quiet", commit, inherit=(lock,))
+            _reset(directory, submodule.commit, flags, lock)
         except GitFailed:
-            delete(place)  # it cannot be read, or lacks the commit: made anew
-            place.mkdir()
+            # The submodule cannot be read, or lacks the commit: it is made anew.
+            delete(directory)
+            directory.mkdir()
         else:
             return
-    own = common / "modules" / name
-    if _has_commit(own, commit):
+    own = common / "modules" / submodule.name
+    if _has_commit(own, submodule.commit):
         options = ("--detach", "-f", "-f", "--lock", "--reason", LOCK_REASON)
         command = (f"--git-dir={own}", "-c", "core.worktree=", *flags, "worktree", "add", *options)
-        call_git(tree, *command, place, commit, inherit=(lock,))
+        call_git(submodule.tree, *command, directory, submodule.commit, inherit=(lock,))
     else:
-        active = (
-            "-c",
-            f"submodule.{name}.active=true",
-        )  # not `init`, which would write to the user's configuration
-        try:
-            call_git(
-                tree,
-                *flags,
-                *active,
-                "submodule",
-                "update",
-                "--quiet",
-                "--checkout",
-                "--",
-                path,
-                inherit=(lock,),
-            )
-        except GitFailed as error:
-            raise Refused(
-                f"the submodule {path} is needed at {commit[:12]}, which is neither here nor can it be fetched: "
-                f"{error.stderr.strip()}",
-                "git submodule update --init --recursive",
-            ) from error
+        _update(submodule, flags, lock)
+
+
+def _reset(directory: Path, commit: str, flags: tuple[str, ...], lock: int) -> None:
+    where = ("rev-parse", "--path-format=absolute", "--git-path", "index")
+    Path(call_git_text(directory, *where)).unlink(missing_ok=True)
+    # Detached: `reset` would move a branch along.
+    call_git(directory, "update-ref", "--no-deref", "HEAD", commit)
+    call_git(directory, *flags, "reset", "--hard", "--quiet", commit, inherit=(lock,))
+
+
+def _update(submodule: _Submodule, flags: tuple[str, ...], lock: int) -> None:
+    """Clone or fetch the submodule from its URL."""
+    # Not `submodule init`, which would write to the user's configuration.
+    active = ("-c", f"submodule.{submodule.name}.active=true")
+    command = ("submodule", "update", "--quiet", "--checkout", "--", submodule.path)
+    try:
+        call_git(submodule.tree, *flags, *active, *command, inherit=(lock,))
+    except GitFailed as error:
+        commit = submodule.commit[:12]
+        raise Refused(
+            f"the submodule {submodule.path} is needed at {commit}, which this clone does not have and git cannot "
+            f"fetch: {error.stderr.strip()}",
+            "git submodule update --init --recursive",
+        ) from error
 
 
 def _has_commit(git_dir: Path, commit: str) -> bool:
     if ".." in git_dir.parts or not git_dir.is_dir():
         return False
-    return (
-        run_git(
-            git_dir, f"--git-dir={git_dir}", "cat-file", "-e", f"{commit}^{{commit}}"
-        ).returncode
-        == 0
-    )
+    exists = ("cat-file", "-e", f"{commit}^{{commit}}")
+    return run_git(git_dir, f"--git-dir={git_dir}", *exists).returncode == 0

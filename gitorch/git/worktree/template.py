@@ -1,12 +1,12 @@
-"""A further worktree of a commit, copied from one that git has made: faster than a checkout by much, exactly the same.
+"""A further worktree of a commit, copied from one that git has made: much faster than a checkout, exactly the same.
 
     <workspace>/templates/<commit>
-        the contents of all files in the order of the index (of a symlink: where it leads), then the index;
+        the contents of all files in the order of the index (for a symlink: its target), then the index;
         then the index's length (8 bytes), a digest of the settings that the checkout depended on (32 bytes),
-        and a digest of all that comes before (32 bytes)
+        and a digest of everything before it (32 bytes)
 
-It is taken from a worktree before anything runs there. The copies get the times that the files had in it, and its index
-with the rest of the stat data exchanged, so that git sees no reason to look into any file.
+A template is taken from a worktree before anything runs there. The copies get the times that the files had in it, and
+its index with the rest of the stat data exchanged, so that git has no reason to read any file.
 """
 
 from __future__ import annotations
@@ -19,21 +19,20 @@ from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
+from gitorch.git.modes import EXECUTABLE, LINK
 from gitorch.git.repository import Repository
 from gitorch.git.worktree import admin
-from gitorch.git.worktree.stat_index import EXECUTABLE, SYMLINK, StatEntry, StatIndex
+from gitorch.git.worktree.stat_index import StatEntry, StatIndex
+from gitorch.git.worktree.trash import trash
 from gitorch.tools.faults import boundary
 
 _LARGEST = 1 << 30
 _CHUNK = 1 << 20
 _FOOTER = struct.Struct(">Q32s32s")
-_MATTERS = (
-    "core.",
-    "filter.",
-    "lfs.",
-)  # sections whose settings can change the bytes of a checkout
+# Sections whose settings can change the bytes of a checkout.
+_RELEVANT = ("core.", "filter.", "lfs.")
 _LEFT_TO_GIT = {
     "core.ignorecase": "true",
     "core.symlinks": "false",
@@ -48,24 +47,23 @@ class _Template(NamedTuple):
 
 
 def copy_template(repo: Repository, commit: str, path: Path) -> Path | None:
-    """Fill `path`, which is free, with the files of `commit`; gives an administrative directory, not yet published.
+    """Fill `path`, which is free, with the files of `commit`; return an administrative directory, not yet published.
 
-    None if there is no template to be trusted. Raises OSError with `path` half filled.
+    Return None if there is no template that can be trusted. After an OSError, `path` may be half filled.
     """
-    place = _place(repo, commit)
+    location = _location(repo, commit)
     try:
-        source = os.open(place, os.O_RDONLY)
+        source = os.open(location, os.O_RDONLY)
     except FileNotFoundError:
         return None
     try:
-        template = _read(place, _identity(os.fstat(source)))
+        template = _read(location, _identity(os.fstat(source)))
         if template is None or template.settings != _settings(repo):
-            place.unlink(missing_ok=True)
+            location.unlink(missing_ok=True)
             return None
         path.mkdir()
-        admin.point(
-            path, admin.admin_directory(repo, path)
-        )  # first, so that a half-made one is known for ours
+        # First, so that a half-made worktree is recognised as one of gitorch.
+        admin.point(path, admin.admin_directory(repo, path))
         index = _copy(template.files, source, path)
     finally:
         os.close(source)
@@ -73,14 +71,14 @@ def copy_template(repo: Repository, commit: str, path: Path) -> Path | None:
 
 
 def save_template(repo: Repository, commit: str, tree: Path, index_file: Path) -> None:
-    """Keep what git has just checked out in `tree`, from its second worktree of a commit on: one may be all there is.
+    """Keep what git has just checked out in `tree`, beginning with the commit's second worktree.
 
-    What cannot be copied (submodules, a sparse index, a file system that folds names) is left to git every time, and
-    so is everything while there is no room for a template.
+    The first worktree of a commit is often the only one. What cannot be copied (submodules, a sparse index, a file
+    system that folds names) is left to git every time, and so is everything while there is no room for a template.
     """
     if is_left_to_git(repo):
         return
-    seen = _place(repo, commit).with_name(f"{commit}.seen")
+    seen = _location(repo, commit).with_name(f"{commit}.seen")
     if not seen.exists():
         seen.parent.mkdir(parents=True, exist_ok=True)
         seen.touch()
@@ -94,21 +92,22 @@ def save_template(repo: Repository, commit: str, tree: Path, index_file: Path) -
 
 
 def is_left_to_git(repo: Repository) -> bool:
-    """Whether file names or contents may be otherwise than the index says."""
-    return any(repo.git_config.get(name, [""])[-1] == value for name, value in _LEFT_TO_GIT.items())
+    """Return True if file names or contents may differ from what the index says."""
+    config = repo.git_config
+    return any(config.get(name, [""])[-1] == value for name, value in _LEFT_TO_GIT.items())
 
 
-def _place(repo: Repository, commit: str) -> Path:
+def _location(repo: Repository, commit: str) -> Path:
     return repo.workspace / "templates" / commit
 
 
 def _identity(state: os.stat_result) -> tuple[int, ...]:
-    """What changes whenever the file does."""
+    """Return what changes whenever the file does."""
     return (state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
 
 
 def _settings(repo: Repository) -> bytes:
-    """A digest of what decides, besides the commit, over the bytes of a checkout."""
+    """Return a digest of everything, apart from the commit, that decides the bytes of a checkout."""
     user = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config") / "git" / "attributes"
     attributes = (
         repo.common_dir / "info" / "attributes",
@@ -116,20 +115,27 @@ def _settings(repo: Repository) -> bytes:
         Path("/etc/gitattributes"),
     )
     facts = (
-        sorted(item for item in repo.git_config.items() if item[0].startswith(_MATTERS)),
+        sorted(item for item in repo.git_config.items() if item[0].startswith(_RELEVANT)),
         sorted(item for item in os.environ.items() if item[0].startswith("GIT_LFS_")),
-        [_identity(path.stat()) if path.exists() else None for path in attributes],
+        [_identity_at(path) for path in attributes],
     )
     return hashlib.sha256(os.fsencode(repr(facts))).digest()
+
+
+def _identity_at(path: Path) -> tuple[int, ...] | None:
+    return _identity(path.stat()) if path.exists() else None
 
 
 # Writing
 
 
 def _write(repo: Repository, commit: str, index: StatIndex, tree: Path) -> None:
-    aside = (
-        admin.trash(repo) / f"{commit}.{secrets.token_hex(4)}"
-    )  # where it is swept away if this is killed
+    """Write the template of `commit` and rename it into place.
+
+    Not by `write_aside`: the content is up to 1 GiB and is streamed, and a half-written file must lie in the trash,
+    where it is swept away if this process is killed.
+    """
+    aside = trash(repo) / f"{commit}.{secrets.token_hex(4)}"
     digest = hashlib.sha256()
     top = os.open(tree, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -138,10 +144,11 @@ def _write(repo: Repository, commit: str, index: StatIndex, tree: Path) -> None:
                 for chunk in _content(index, entry, top):
                     digest.update(chunk)
                     file.write(chunk)
-            rest = index.data + _FOOTER.pack(len(index.data), _settings(repo), b"")[:-32]
+            footer = _FOOTER.pack(len(index.data), _settings(repo), b"")
+            rest = index.data + footer[:-32]
             digest.update(rest)
             file.write(rest + digest.digest())
-        aside.rename(_place(repo, commit))
+        aside.rename(_location(repo, commit))
         boundary()
     finally:
         os.close(top)
@@ -149,8 +156,8 @@ def _write(repo: Repository, commit: str, index: StatIndex, tree: Path) -> None:
 
 
 def _content(index: StatIndex, entry: StatEntry, top: int) -> Iterator[bytes]:
-    """The bytes of a file, or where a symlink leads."""
-    if entry.mode == SYMLINK:
+    """Yield the bytes of a file, or the target of a symlink."""
+    if entry.mode == LINK:
         yield os.readlink(entry.path, dir_fd=top)
         return
     descriptor = os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=top)
@@ -162,11 +169,13 @@ def _content(index: StatIndex, entry: StatEntry, top: int) -> Iterator[bytes]:
 
 
 def _drop_old(directory: Path, suffix: str, kept: int) -> None:
-    """Keep the `kept` that were made last. Whoever still reads one that is dropped has it open."""
-    found = [
-        (path.stat().st_mtime_ns, path) for path in directory.iterdir() if path.suffix == suffix
-    ]
-    for _, path in sorted(found, reverse=True)[kept:]:
+    """Keep the `kept` newest files. A process that still reads one that is dropped has it open."""
+    candidates: list[tuple[int, Path]] = []
+    for path in directory.iterdir():
+        if path.suffix == suffix:
+            candidates.append((path.stat().st_mtime_ns, path))
+    candidates.sort(reverse=True)
+    for _, path in candidates[kept:]:
         path.unlink(missing_ok=True)
 
 
@@ -174,27 +183,26 @@ def _drop_old(directory: Path, suffix: str, kept: int) -> None:
 
 
 @lru_cache(maxsize=4)
-def _read(place: Path, identity: tuple[int, ...]) -> _Template | None:
-    """The template at `place`, checked as a whole: once, as long as the file is the same; None if it is broken."""
-    with place.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        if _identity(os.fstat(file.fileno())) != identity or size < _FOOTER.size:
+def _read(location: Path, identity: tuple[int, ...]) -> _Template | None:
+    """Return the template, or None if it is broken. The digest is checked once, as long as the file is the same."""
+    with location.open("rb") as file:
+        state = os.fstat(file.fileno())
+        size = state.st_size
+        if _identity(state) != identity or size < _FOOTER.size:
             return None
         digest = hashlib.sha256()
-        for left in range(size - 32, 0, -_CHUNK):
-            digest.update(file.read(min(left, _CHUNK)))
-        length, settings, expected = _FOOTER.unpack(
-            os.pread(file.fileno(), _FOOTER.size, size - _FOOTER.size)
-        )
+        for remaining in range(size - 32, 0, -_CHUNK):
+            digest.update(file.read(min(remaining, _CHUNK)))
+        footer = os.pread(file.fileno(), _FOOTER.size, size - _FOOTER.size)
+        length, settings, expected = _FOOTER.unpack(footer)
         if digest.digest() != expected:
             return None
-        return _Template(
-            settings, StatIndex(os.pread(file.fileno(), length, size - _FOOTER.size - length))
-        )
+        index = os.pread(file.fileno(), length, size - _FOOTER.size - length)
+        return _Template(settings, StatIndex(index))
 
 
 def _copy(index: StatIndex, source: int, path: Path) -> bytes:
-    """Make all files in `path`; gives the index for them."""
+    """Make all files in `path`; return the index for them."""
     top = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         for directory in index.directories:
@@ -205,26 +213,19 @@ def _copy(index: StatIndex, source: int, path: Path) -> bytes:
 
 
 def _copies(index: StatIndex, source: int, top: int) -> Iterator[os.stat_result]:
+    """Make each file from the template; yield its stat data, in the order of the index."""
     offset = 0
     for _, path, mode, size, mtime_ns in index.entries:
         times = (mtime_ns, mtime_ns)
-        if mode == SYMLINK:
+        if mode == LINK:
             os.symlink(os.pread(source, size, offset), path, dir_fd=top)
             os.utime(path, ns=times, dir_fd=top, follow_symlinks=False)
             yield os.lstat(path, dir_fd=top)
         else:
-            file = os.open(
-                path,
-                os.O_WRONLY | os.O_CREAT | os.O_EXCL,
-                0o777 if mode == EXECUTABLE else 0o666,
-                dir_fd=top,
-            )
+            permissions = 0o777 if mode == EXECUTABLE else 0o666
+            file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, permissions, dir_fd=top)
             try:
-                sent = 0
-                while sent < size:
-                    sent += os.sendfile(file, source, offset + sent, size - sent) or _cut_short(
-                        path
-                    )
+                _send(source, offset, file, size)
                 os.utime(file, ns=times)
                 yield os.fstat(file)
             finally:
@@ -232,8 +233,14 @@ def _copies(index: StatIndex, source: int, top: int) -> Iterator[os.stat_result]
         offset += size
 
 
-def _cut_short(path: bytes) -> NoReturn:
-    raise OSError(f"the template ended within {os.fsdecode(path)}")
+def _send(source: int, offset: int, target: int, size: int) -> None:
+    """Copy `size` bytes of the template, from `offset` on, to the start of another file."""
+    end = offset + size
+    while offset < end:
+        sent = os.sendfile(target, source, offset, end - offset)
+        if not sent:
+            raise OSError("the template ended within a file")
+        offset += sent
 
 
 def _write_admin(repo: Repository, commit: str, path: Path, index: bytes) -> Path:

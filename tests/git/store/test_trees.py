@@ -8,18 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from gitorch.git.modes import DIRECTORY, EXECUTABLE, FILE, LINK
 from gitorch.git.store.pack import ObjectType, object_id
-from gitorch.git.store.trees import (
-    DIRECTORY,
-    EXECUTABLE,
-    FILE,
-    LINK,
-    Edits,
-    TreeEntry,
-    find,
-    parse_tree,
-    render_tree,
-)
+from gitorch.git.store.trees import Edits, TreeEntry, find, parse_tree, render_tree
 from tests.conftest import git
 
 names = st.sampled_from([b"a", b"b", b"c.d", b"c", b"c-"])

@@ -14,19 +14,20 @@ from pathlib import Path
 import pytest
 
 from gitorch.git.repository import Repository
-from gitorch.git.worktree import worktrees
-from gitorch.git.worktree.admin import admin_directory, only_one_at
+from gitorch.git.worktree.admin import admin_directory
+from gitorch.git.worktree.worktrees import FastWorktrees
+from gitorch.tools.locks import only_one_at
 from tests.conftest import commit_files, git
 from tests.git.conftest import administrative, contents, head
 
 
 def test_a_worktree_without_its_mark_is_made_anew(repo: Repository, tree: Path) -> None:
     pinned = head(repo.root)
-    worktrees.materialise(repo, pinned, tree)
+    FastWorktrees(repo).materialise(pinned, tree)
     (admin_directory(repo, tree) / "gitorch.json").unlink()
     (tree / "README.md").unlink()
-    assert not worktrees.is_present(repo, tree)
-    worktrees.materialise(repo, pinned, tree)
+    assert not FastWorktrees(repo).is_present(tree)
+    FastWorktrees(repo).materialise(pinned, tree)
     assert contents(tree) == {"README.md": b"A project.\n"}
     assert administrative(repo) == [admin_directory(repo, tree).name]
 
@@ -34,11 +35,11 @@ def test_a_worktree_without_its_mark_is_made_anew(repo: Repository, tree: Path) 
 def test_a_power_cut_that_left_files_empty_is_mended(repo: Repository, tree: Path) -> None:
     pinned = head(repo.root)
     for emptied in ("gitorch.json", f"index.{pinned}", "index", "HEAD"):
-        worktrees.materialise(repo, pinned, tree)
+        FastWorktrees(repo).materialise(pinned, tree)
         os.truncate(admin_directory(repo, tree) / emptied, 0)
         (tree / "README.md").write_text("")
-        worktrees.materialise(repo, pinned, tree)
-        worktrees.reset(repo, tree, pinned)
+        FastWorktrees(repo).materialise(pinned, tree)
+        FastWorktrees(repo).reset(tree, pinned)
         assert contents(tree) == {"README.md": b"A project.\n"}
         assert git(tree, "status", "--porcelain", "--branch") == "## HEAD (no branch)"
 
@@ -67,23 +68,23 @@ def test_what_a_killed_git_left_is_replaced(repo: Repository, tree: Path) -> Non
             tree.mkdir(parents=True)
         if left == "an empty .git":
             (tree / ".git").touch()
-        worktrees.materialise(repo, pinned, tree)
+        FastWorktrees(repo).materialise(pinned, tree)
         assert contents(tree) == {"README.md": b"A project.\n"}
-        worktrees.discard(repo, tree)
-        worktrees.empty_trash(repo)
+        FastWorktrees(repo).discard(tree)
+        FastWorktrees(repo).empty_trash()
         assert not stale.exists(), left
 
 
 KILLED = """
 import sys
 from pathlib import Path
-from gitorch.git import worktrees
+from gitorch.git.worktree.worktrees import FastWorktrees
 from gitorch.git.repository import Repository
 repo = Repository.discover(Path(sys.argv[1]))
 print("started", flush=True)
 for number in range(1000):
-    worktrees.materialise(repo, sys.argv[2], Path(sys.argv[3]))
-    worktrees.discard(repo, Path(sys.argv[3]))
+    FastWorktrees(repo).materialise(sys.argv[2], Path(sys.argv[3]))
+    FastWorktrees(repo).discard(Path(sys.argv[3]))
 """
 
 
@@ -98,11 +99,11 @@ def test_killed_at_any_moment_the_next_one_makes_it_whole(repo: Repository, tree
         time.sleep(delay * 0.006)
         os.kill(victim.pid, signal.SIGKILL)
         victim.communicate()
-        worktrees.materialise(repo, pinned, tree)
+        FastWorktrees(repo).materialise(pinned, tree)
         assert contents(tree) == expected
         assert git(tree, "status", "--porcelain") == ""
-        worktrees.discard(repo, tree)
-    worktrees.empty_trash(repo)
+        FastWorktrees(repo).discard(tree)
+    FastWorktrees(repo).empty_trash()
     assert administrative(repo) == []
 
 
@@ -121,18 +122,20 @@ def test_a_git_left_behind_by_a_kill_is_waited_for(
         with pytest.raises(BlockingIOError):
             fcntl.flock(os.open(tree.parent, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)
     git(repo.root, "config", "filter.slow.smudge", "cat")
-    worktrees.materialise(repo, pinned, tree)
+    FastWorktrees(repo).materialise(pinned, tree)
     assert git(tree, "status", "--porcelain") == ""
 
 
 def test_a_lock_on_a_directory_that_was_removed_locks_nothing(repo: Repository, tree: Path) -> None:
     with only_one_at(tree):
-        waiting = threading.Thread(target=worktrees.materialise, args=(repo, head(repo.root), tree))
+        waiting = threading.Thread(
+            target=FastWorktrees(repo).materialise, args=(head(repo.root), tree)
+        )
         waiting.start()
         assert waiting.is_alive()
         tree.parent.rmdir()
     waiting.join()
-    assert worktrees.is_present(repo, tree)
+    assert FastWorktrees(repo).is_present(tree)
 
 
 def test_several_at_once_make_one(repo: Repository, tree: Path) -> None:
@@ -141,7 +144,7 @@ def test_several_at_once_make_one(repo: Repository, tree: Path) -> None:
 
     def make() -> None:
         try:
-            worktrees.materialise(repo, pinned, tree)
+            FastWorktrees(repo).materialise(pinned, tree)
         except BaseException as error:
             failures.append(error)
 
@@ -160,7 +163,7 @@ def test_after_a_move_worktrees_and_repository_find_each_other(
     repo: Repository, tree: Path, tmp_path: Path, moved: str
 ) -> None:
     pinned = head(repo.root)
-    worktrees.materialise(repo, pinned, tree)
+    FastWorktrees(repo).materialise(pinned, tree)
     (tree / "checkpoint").write_text("kept")
     (tmp_path / "new").mkdir()
     root, there = repo.root, tree
@@ -171,8 +174,8 @@ def test_after_a_move_worktrees_and_repository_find_each_other(
             repo.workspace
         )
     now = Repository.discover(root)
-    assert not worktrees.is_present(now, there)
-    worktrees.materialise(now, pinned, there)
+    assert not FastWorktrees(now).is_present(there)
+    FastWorktrees(now).materialise(pinned, there)
     assert (there / "checkpoint").read_text() == "kept"
     assert git(there, "status", "--porcelain") == "?? checkpoint"
     assert administrative(now) == [admin_directory(now, there).name]
@@ -181,22 +184,22 @@ def test_after_a_move_worktrees_and_repository_find_each_other(
 
 def test_a_run_that_removed_its_git_file_gets_a_new_worktree(repo: Repository, tree: Path) -> None:
     pinned = head(repo.root)
-    worktrees.materialise(repo, pinned, tree)
+    FastWorktrees(repo).materialise(pinned, tree)
     (tree / ".git").unlink()
-    worktrees.materialise(repo, pinned, tree)
+    FastWorktrees(repo).materialise(pinned, tree)
     assert git(tree, "status", "--porcelain") == ""
 
 
 MOVED = """
 import sys
 from pathlib import Path
-from gitorch.git import worktrees
+from gitorch.git.worktree.worktrees import FastWorktrees
 from gitorch.git.repository import Repository
 repo, path, commits = Repository.discover(Path(sys.argv[1])), Path(sys.argv[2]), sys.argv[3:]
 print("started", flush=True)
 for number in range(1000):
     (path / "0").write_text("changed")
-    worktrees.reset(repo, path, commits[number % 2])
+    FastWorktrees(repo).reset(path, commits[number % 2])
 """
 
 
@@ -205,7 +208,7 @@ def test_a_reset_killed_at_any_moment_can_be_done_again(repo: Repository, tree: 
     expected = contents(repo.root)
     git(repo.root, "rm", "-q", *(f"{number}" for number in range(1, 100, 2)))
     second = commit_files(repo.root, {f"{number}": "second" for number in range(0, 150, 2)})
-    worktrees.materialise(repo, first, tree)
+    FastWorktrees(repo).materialise(first, tree)
     for delay in range(8):
         command = [sys.executable, "-c", MOVED, str(repo.root), str(tree), second, first]
         victim = subprocess.Popen(command, stdout=subprocess.PIPE)
@@ -214,7 +217,7 @@ def test_a_reset_killed_at_any_moment_can_be_done_again(repo: Repository, tree: 
         time.sleep(delay * 0.005)
         os.kill(victim.pid, signal.SIGKILL)
         victim.communicate()
-        worktrees.reset(repo, tree, first)
+        FastWorktrees(repo).reset(tree, first)
         assert contents(tree) == expected
         assert git(tree, "status", "--porcelain") == ""
         assert head(tree) == first
@@ -233,10 +236,10 @@ def test_gc_and_prune_beside_do_no_harm(repo: Repository, tree: Path) -> None:
     beside.start()
     try:
         for number in range(18):
-            worktrees.materialise(repo, commits[number % 6], tree)
+            FastWorktrees(repo).materialise(commits[number % 6], tree)
             assert git(tree, "status", "--porcelain") == ""
             assert (tree / "number").read_text() == str(number % 6)
-            worktrees.discard(repo, tree)
+            FastWorktrees(repo).discard(tree)
     finally:
         done.set()
         beside.join()

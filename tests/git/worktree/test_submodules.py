@@ -7,7 +7,7 @@ import pytest
 
 from gitorch.errors import Refused
 from gitorch.git.repository import Repository
-from gitorch.git.worktree import worktrees
+from gitorch.git.worktree.worktrees import FastWorktrees
 from tests.conftest import commit_files, git
 from tests.git.conftest import administrative, head
 
@@ -37,7 +37,7 @@ def test_submodules_are_filled(nested: Repository, tree: Path, tmp_path: Path, t
         subprocess.run(["rm", "-r", nested.common_dir / "modules"], check=True)
     configured = (nested.common_dir / "config").read_bytes()
 
-    worktrees.materialise(nested, head(root), tree)
+    FastWorktrees(nested).materialise(head(root), tree)
 
     assert (tree / "vendor/lib/lib.py").read_text() == "lib"
     assert (tree / "vendor/lib/in side/inner.py").read_text() == "inner"
@@ -45,10 +45,10 @@ def test_submodules_are_filled(nested: Repository, tree: Path, tmp_path: Path, t
     assert git(tree, "status", "--porcelain") == ""
     assert (nested.common_dir / "config").read_bytes() == configured
 
-    worktrees.discard(nested, tree)
+    FastWorktrees(nested).discard(tree)
     assert administrative(nested) == []
     assert not list(nested.common_dir.glob("modules/*/*/worktrees/*"))
-    worktrees.materialise(nested, head(root), tree)
+    FastWorktrees(nested).materialise(head(root), tree)
     assert (tree / "vendor/lib/in side/inner.py").read_text() == "inner"
 
 
@@ -58,28 +58,28 @@ def test_a_submodule_that_cannot_be_had_leaves_no_worktree(
     git(nested.root, "submodule", "deinit", "-q", "-f", "--all")
     subprocess.run(["rm", "-r", nested.common_dir / "modules", tmp_path / "lib"], check=True)
     with pytest.raises(Refused, match="submodule"):
-        worktrees.materialise(nested, head(nested.root), tree)
+        FastWorktrees(nested).materialise(head(nested.root), tree)
     assert not tree.exists()
 
 
 def test_changes_in_submodules_are_found_and_undone(nested: Repository, tree: Path) -> None:
     with_submodule = head(nested.root)
-    worktrees.materialise(nested, with_submodule, tree)
-    assert worktrees.modified(nested, tree, with_submodule).files == ()
+    FastWorktrees(nested).materialise(with_submodule, tree)
+    assert FastWorktrees(nested).modified(tree, with_submodule).files == ()
     inner = tree / "vendor/lib/in side"
     git(inner, "switch", "-qc", "mine")
     of_the_run = commit_files(inner, {"inner.py": "changed"})
     (tree / "vendor/lib/lib.py").write_text("changed too")
-    assert worktrees.modified(nested, tree, with_submodule).files == ("vendor/lib",)
-    worktrees.reset(nested, tree, with_submodule)
+    assert FastWorktrees(nested).modified(tree, with_submodule).files == ("vendor/lib",)
+    FastWorktrees(nested).reset(tree, with_submodule)
     assert (inner / "inner.py").read_text() == "inner"
     assert (tree / "vendor/lib/lib.py").read_text() == "lib"
-    assert worktrees.modified(nested, tree, with_submodule).files == ()
+    assert FastWorktrees(nested).modified(tree, with_submodule).files == ()
     assert git(inner, "rev-parse", "mine") == of_the_run
 
     git(nested.root, "rm", "-qf", "vendor/lib")
     git(nested.root, "commit", "-qm", "without")
-    worktrees.materialise(nested, head(nested.root), tree)
+    FastWorktrees(nested).materialise(head(nested.root), tree)
     assert not (tree / "vendor/lib").exists()
-    worktrees.materialise(nested, with_submodule, tree)
+    FastWorktrees(nested).materialise(with_submodule, tree)
     assert (inner / "inner.py").read_text() == "inner"

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from gitorch.git.command import GitFailed
 from gitorch.git.repository import Repository
-from gitorch.git.worktree import template, worktrees
+from gitorch.git.worktree import template
 from gitorch.git.worktree.admin import admin_directory
+from gitorch.git.worktree.contract import UNMODIFIED
+from gitorch.git.worktree.worktrees import FastWorktrees
 from tests.conftest import commit_files, git
 
 FILES = {
@@ -50,7 +53,7 @@ def place(repo: Repository, number: int) -> Path:
 def materialise_two(repo: Repository, commit: str) -> None:
     """From the second on there is a template."""
     for number in (1, 2):
-        worktrees.materialise(repo, commit, place(repo, number))
+        FastWorktrees(repo).materialise(commit, place(repo, number))
 
 
 def is_copy(repo: Repository, tree: Path) -> bool:
@@ -79,7 +82,7 @@ def copied(repo: Repository, pinned: str, monkeypatch: pytest.MonkeyPatch) -> Pa
     materialise_two(repo, pinned)
     with monkeypatch.context() as patch:
         patch.setenv("PATH", "/nowhere")
-        worktrees.materialise(repo, pinned, place(repo, 3))
+        FastWorktrees(repo).materialise(pinned, place(repo, 3))
     return place(repo, 3)
 
 
@@ -110,8 +113,8 @@ def test_git_finds_a_copy_clean_and_has_nothing_to_look_into(
     assert git(copied, "fsck", "--full", "--strict") == ""
     (copied / "deep/er.x").write_text("X")
     assert git(copied, "status", "--porcelain") == " M deep/er.x"
-    assert worktrees.modified(repo, copied, pinned).files == ("deep/er.x",)
-    worktrees.reset(repo, copied, pinned)
+    assert FastWorktrees(repo).modified(copied, pinned).files == ("deep/er.x",)
+    FastWorktrees(repo).reset(copied, pinned)
     assert state(copied) == state(place(repo, 1))
 
 
@@ -119,8 +122,8 @@ def test_an_untouched_copy_is_known_without_git(
     repo: Repository, pinned: str, copied: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    assert worktrees.modified(repo, copied, pinned) == worktrees.UNMODIFIED
-    worktrees.reset(repo, copied, pinned)
+    assert FastWorktrees(repo).modified(copied, pinned) == UNMODIFIED
+    FastWorktrees(repo).reset(copied, pinned)
 
 
 def test_git_treats_a_copy_as_any_worktree(
@@ -153,7 +156,7 @@ def test_gc_keeps_what_only_a_copy_refers_to(repo: Repository, pinned: str, copi
     git(copied, "add", "staged")
     git(repo.root, "reset", "-q", "--hard", f"{pinned}~")
     for number in (1, 2):
-        worktrees.discard(repo, place(repo, number))
+        FastWorktrees(repo).discard(place(repo, number))
     git(repo.root, "reflog", "expire", "--expire=now", "--all")
     git(repo.root, "gc", "-q", "--prune=now")
     assert git(copied, "log", "-1", "--format=%s") == "of the run"
@@ -168,7 +171,7 @@ def test_a_run_in_one_worktree_reaches_no_other(
     with (place(repo, 2) / "deep/er/est").open("r+") as file:
         file.write("written in place")
     assert state(copied) == expected
-    worktrees.materialise(repo, pinned, place(repo, 4))
+    FastWorktrees(repo).materialise(pinned, place(repo, 4))
     assert state(place(repo, 4)) == expected
 
 
@@ -194,9 +197,9 @@ def test_a_harmed_template_is_never_used(
 ) -> None:
     stored = repo.workspace / "templates" / pinned
     harm(stored)
-    worktrees.materialise(repo, pinned, place(repo, 4))
+    FastWorktrees(repo).materialise(pinned, place(repo, 4))
     assert not is_copy(repo, place(repo, 4))
-    worktrees.materialise(repo, pinned, place(repo, 5))
+    FastWorktrees(repo).materialise(pinned, place(repo, 5))
     assert is_copy(repo, place(repo, 5))
     assert state(place(repo, 5)) == state(place(repo, 4)) == state(copied)
 
@@ -221,14 +224,14 @@ def test_other_settings_make_another_template(
     change(repo)
     later = Repository.discover(repo.root)
     for number in (4, 5):
-        worktrees.materialise(later, pinned, place(repo, number))
+        FastWorktrees(later).materialise(pinned, place(repo, number))
     assert not is_copy(repo, place(repo, 4))
     assert is_copy(repo, place(repo, 5))
     assert state(place(repo, 5)) == state(place(repo, 4)) != state(copied)
 
 
 def test_a_single_worktree_of_a_commit_makes_no_template(repo: Repository, pinned: str) -> None:
-    worktrees.materialise(repo, pinned, place(repo, 1))
+    FastWorktrees(repo).materialise(pinned, place(repo, 1))
     assert [path.name for path in (repo.workspace / "templates").iterdir()] == [f"{pinned}.seen"]
 
 
@@ -238,7 +241,7 @@ def test_only_the_last_templates_are_kept(repo: Repository) -> None:
     commits = [commit_files(repo.root, {"number": str(number)}) for number in range(4)]
     for commit in commits:
         for number in (1, 2):
-            worktrees.materialise(repo, commit, place(repo, number) / commit)
+            FastWorktrees(repo).materialise(commit, place(repo, number) / commit)
     kept = {
         path.name for path in (repo.workspace / "templates").iterdir() if path.suffix != ".seen"
     }
@@ -255,7 +258,7 @@ def test_what_cannot_be_copied_is_left_to_git(
     git(tmp_path / "library", "init", "-q")
     commit_files(tmp_path / "library", {"x": "y"})
     for number in (1, 2, 3):
-        worktrees.materialise(sparse, pinned, place(repo, number))
+        FastWorktrees(sparse).materialise(pinned, place(repo, number))
         assert not is_copy(repo, place(repo, number))
     git(repo.root, "sparse-checkout", "disable")
     git(repo.root, "config", "--unset", "extensions.worktreeConfig")
@@ -263,12 +266,12 @@ def test_what_cannot_be_copied_is_left_to_git(
     git(repo.root, "commit", "-qm", "a submodule")
     later = Repository.discover(repo.root)
     for number in (4, 5, 6):
-        worktrees.materialise(later, git(repo.root, "rev-parse", "HEAD"), place(repo, number))
+        FastWorktrees(later).materialise(git(repo.root, "rev-parse", "HEAD"), place(repo, number))
         assert (place(repo, number) / "library/x").read_text() == "y"
     monkeypatch.setattr(template, "_LARGEST", 1)
     large = commit_files(repo.root, {"large": "xx"})
     for number in (7, 8, 9):
-        worktrees.materialise(later, large, place(repo, number))
+        FastWorktrees(later).materialise(large, place(repo, number))
         assert not is_copy(repo, place(repo, number))
 
 
@@ -282,8 +285,8 @@ def test_without_room_for_a_copy_git_says_so(
     ).returncode:
         pytest.skip("mounting a small file system needs to be root")
     try:
-        with pytest.raises(worktrees.GitFailed, match=r"No space left|unable to write"):
-            worktrees.materialise(repo, pinned, small / "run" / "tree")
+        with pytest.raises(GitFailed, match=r"No space left|unable to write"):
+            FastWorktrees(repo).materialise(pinned, small / "run" / "tree")
         assert not (small / "run" / "tree").exists()
     finally:
         subprocess.run(["umount", "-l", small], check=True)

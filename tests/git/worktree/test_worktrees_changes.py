@@ -12,6 +12,8 @@ import pytest
 from gitorch.errors import NotFound, ProgramMissing
 from gitorch.git.repository import Repository
 from gitorch.git.worktree import worktrees
+from gitorch.git.worktree.contract import UNMODIFIED
+from gitorch.git.worktree.worktrees import FastWorktrees
 from tests.conftest import commit_files, git
 from tests.git.conftest import ODD, contents, head
 
@@ -27,7 +29,7 @@ def made(repo: Repository, tree: Path) -> str:
         **ODD,
     }
     pinned = commit_files(repo.root, files)
-    worktrees.materialise(repo, pinned, tree)
+    FastWorktrees(repo).materialise(pinned, tree)
     return pinned
 
 
@@ -38,15 +40,15 @@ def test_an_untouched_tree_is_known_without_git(
         tree
     ):  # older than the index: else a change right after it was written could not be seen
         os.utime(tree / name, (1, 1))
-    assert worktrees.modified(repo, tree, made) == worktrees.UNMODIFIED
+    assert FastWorktrees(repo).modified(tree, made) == UNMODIFIED
     (tree / "pack/__pycache__").mkdir()
     (tree / "pack/__pycache__/age.pyc").write_bytes(b"untracked")
     monkeypatch.setenv("PATH", "/nowhere")
-    assert worktrees.modified(repo, tree, made) == worktrees.UNMODIFIED
-    worktrees.reset(repo, tree, made)
+    assert FastWorktrees(repo).modified(tree, made) == UNMODIFIED
+    FastWorktrees(repo).reset(tree, made)
     spoil_same_size_and_time(tree)
     with pytest.raises(ProgramMissing):
-        worktrees.modified(repo, tree, made)
+        FastWorktrees(repo).modified(tree, made)
 
 
 def spoil_content(tree: Path) -> None:
@@ -160,16 +162,16 @@ def test_what_a_run_changed_is_found_kept_and_undone(
     deed(tree)
     spoilt = contents(tree)
 
-    changes = worktrees.modified(repo, tree, made)
+    changes = FastWorktrees(repo).modified(tree, made)
     assert set(changes.files) == files
     again = tmp_path / "again"
-    worktrees.materialise(repo, made, again)
+    FastWorktrees(repo).materialise(made, again)
     subprocess.run(["git", "apply", "-"], input=changes.diff, cwd=again, check=True)
     after = contents(again)
     assert {name: after.get(name) for name in files} == {name: spoilt.get(name) for name in files}
 
     branches = git(repo.root, "for-each-ref", "refs/heads")
-    worktrees.reset(repo, tree, made)
+    FastWorktrees(repo).reset(tree, made)
     restored = contents(tree)
     assert {name: restored[name] for name in expected} == expected
     assert restored["checkpoint"] == b"untracked"
@@ -178,14 +180,14 @@ def test_what_a_run_changed_is_found_kept_and_undone(
     assert git(tree, "diff", "HEAD") == ""
     assert {line[0] for line in git(tree, "ls-files", "-v").split("\n")} == {"H"}
     assert git(repo.root, "for-each-ref", "refs/heads") == branches
-    assert worktrees.modified(repo, tree, made).files == ()
+    assert FastWorktrees(repo).modified(tree, made).files == ()
 
 
 def test_bits_that_hide_changes_go_even_where_nothing_changed(
     repo: Repository, tree: Path, made: str
 ) -> None:
     git(tree, "update-index", "--skip-worktree", "code.py")
-    worktrees.reset(repo, tree, made)
+    FastWorktrees(repo).reset(tree, made)
     (tree / "code.py").write_text("changed")
     assert git(tree, "status", "--porcelain") == " M code.py"
 
@@ -193,10 +195,10 @@ def test_bits_that_hide_changes_go_even_where_nothing_changed(
 def test_large_changes_are_named_but_not_in_the_patch(
     repo: Repository, tree: Path, made: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worktrees, "_LARGEST_DIFF", 100)
+    monkeypatch.setattr(worktrees, "LARGEST_DIFF", 100)
     (tree / "sp ace").write_bytes(b"x" * 101)
     (tree / "code.py").write_text("small")
-    changes = worktrees.modified(repo, tree, made)
+    changes = FastWorktrees(repo).modified(tree, made)
     assert changes.files == ("code.py", "sp ace")
     assert changes.large == ("sp ace",)
     assert b"+small" in changes.diff
@@ -213,7 +215,7 @@ def test_settings_for_diffs_do_not_reach_the_patch(repo: Repository, tree: Path,
     git(repo.root, "config", "diff.odd.textconv", "false")
     (tree / "code.py").write_text("one\n2\n")
     assert (
-        worktrees.modified(repo, tree, made).diff.split(b"\n", 2)[0]
+        FastWorktrees(repo).modified(tree, made).diff.split(b"\n", 2)[0]
         == b"diff --git a/code.py b/code.py"
     )
 
@@ -225,18 +227,18 @@ def test_a_worktree_moves_to_another_commit(repo: Repository, tree: Path, made: 
     (tree / "run.sh").write_text("changed")
     (tree / "new.py").write_text("in the way")
     (tree / "checkpoint").write_text("untracked")
-    worktrees.materialise(repo, later, tree)
+    FastWorktrees(repo).materialise(later, tree)
     assert contents(tree) == {**expected, "checkpoint": b"untracked"}
     assert head(tree) == later
-    worktrees.reset(repo, tree, made)
+    FastWorktrees(repo).reset(tree, made)
     assert (tree / "pack/age.py").exists()
     assert not (tree / "new.py").exists()
     assert git(tree, "status", "--porcelain") == "?? checkpoint"
 
 
 def test_resetting_what_is_not_there_is_refused(repo: Repository, tree: Path) -> None:
-    with pytest.raises(NotFound, match="is no worktree"):
-        worktrees.reset(repo, tree, head(repo.root))
+    with pytest.raises(NotFound, match="is not a worktree"):
+        FastWorktrees(repo).reset(tree, head(repo.root))
 
 
 def test_what_is_untracked_in_a_submodule_is_no_change(
@@ -248,9 +250,9 @@ def test_what_is_untracked_in_a_submodule_is_no_change(
     commit_files(library, {"science.py": "x = 1\n"})
     git(repo.root, "submodule", "add", "-q", str(library), "library")
     pinned = commit_files(repo.root, {})
-    worktrees.materialise(repo, pinned, tree)
+    FastWorktrees(repo).materialise(pinned, tree)
     (tree / "library/__pycache__").mkdir()
     (tree / "library/__pycache__/science.pyc").write_bytes(b"untracked")
-    assert worktrees.modified(repo, tree, pinned) == worktrees.UNMODIFIED
+    assert FastWorktrees(repo).modified(tree, pinned) == UNMODIFIED
     (tree / "library/science.py").write_text("x = 2\n")
-    assert worktrees.modified(repo, tree, pinned).files == ("library",)
+    assert FastWorktrees(repo).modified(tree, pinned).files == ("library",)

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from gitorch.git.repository import Repository
-from gitorch.git.worktree import worktrees
 from gitorch.git.worktree.admin import admin_directory
+from gitorch.git.worktree.contract import UNMODIFIED
+from gitorch.git.worktree.worktrees import FastWorktrees
 from tests.conftest import commit_files, git
 from tests.git.conftest import ODD, contents, head
 
@@ -27,7 +28,7 @@ def commit(repo: Repository, tree: Path) -> str:
     """What `tree` is a worktree at: the third of its commit, for those that git itself makes are not handed on."""
     pinned = commit_files(repo.root, ODD)
     for path in (repo.workspace / "1" / "tree", repo.workspace / "2" / "tree", tree):
-        worktrees.materialise(repo, pinned, path)
+        FastWorktrees(repo).materialise(pinned, path)
     return pinned
 
 
@@ -35,21 +36,21 @@ def test_it_is_as_good_as_a_new_one(
     repo: Repository, tree: Path, following: Path, commit: str
 ) -> None:
     expected = contents(tree)
-    assert worktrees.hand_on(repo, tree, following, commit)
+    assert FastWorktrees(repo).hand_on(tree, following, commit)
 
-    assert worktrees.is_present(repo, following)
+    assert FastWorktrees(repo).is_present(following)
     assert not tree.exists()
     assert not admin_directory(repo, tree).exists()
     assert contents(following) == expected
     assert git(following, "status", "--porcelain", "--ignored") == ""
     assert head(following) == commit
-    assert worktrees.modified(repo, following, commit) == worktrees.UNMODIFIED
+    assert FastWorktrees(repo).modified(following, commit) == UNMODIFIED
     assert f"worktree {following}\nHEAD {commit}\ndetached\nlocked" in git(
         repo.root, "worktree", "list", "--porcelain"
     )
     git(repo.root, "worktree", "prune")
     git(repo.root, "fsck", "--strict")
-    assert worktrees.hand_on(repo, following, tree, commit)
+    assert FastWorktrees(repo).hand_on(following, tree, commit)
 
 
 def test_what_a_run_left_untracked_is_gone(
@@ -61,7 +62,7 @@ def test_what_a_run_left_untracked_is_gone(
     (tree / "deep/__pycache__/a.pyc").write_bytes(b"cache")
     (tree / "deep/er/link").symlink_to(repo.root)
     git(tree, "status")  # writes an index of its own
-    assert worktrees.hand_on(repo, tree, following, commit)
+    assert FastWorktrees(repo).hand_on(tree, following, commit)
 
     assert contents(following) == expected
     assert (repo.root / "README.md").exists()
@@ -128,17 +129,17 @@ def test_what_a_run_touched_is_not_handed_on(
     repo: Repository, tree: Path, following: Path, commit: str, touch: Callable[[Path], None]
 ) -> None:
     touch(tree)
-    assert not worktrees.hand_on(repo, tree, following, commit)
+    assert not FastWorktrees(repo).hand_on(tree, following, commit)
     assert not following.exists()
 
 
 def test_nor_is_another_commit_or_to_where_something_is(
     repo: Repository, tree: Path, following: Path, commit: str
 ) -> None:
-    assert not worktrees.hand_on(repo, tree, following, git(repo.root, "rev-parse", "HEAD~1"))
-    worktrees.materialise(repo, commit, following)
-    assert not worktrees.hand_on(repo, tree, following, commit)
-    assert worktrees.is_present(repo, tree)
+    assert not FastWorktrees(repo).hand_on(tree, following, git(repo.root, "rev-parse", "HEAD~1"))
+    FastWorktrees(repo).materialise(commit, following)
+    assert not FastWorktrees(repo).hand_on(tree, following, commit)
+    assert FastWorktrees(repo).is_present(tree)
 
 
 def test_nor_are_submodules(repo: Repository, tree: Path, following: Path, tmp_path: Path) -> None:
@@ -148,8 +149,8 @@ def test_nor_are_submodules(repo: Repository, tree: Path, following: Path, tmp_p
     commit_files(library, {"code.py": "x = 1\n"})
     git(repo.root, "submodule", "add", "-q", str(library), "library")
     git(repo.root, "commit", "-qm", "submodule")
-    worktrees.materialise(repo, head(repo.root), tree)
-    assert not worktrees.hand_on(repo, tree, following, head(repo.root))
+    FastWorktrees(repo).materialise(head(repo.root), tree)
+    assert not FastWorktrees(repo).hand_on(tree, following, head(repo.root))
 
 
 @pytest.mark.parametrize("step", ["renamed", "told", "pointed"])
@@ -163,9 +164,9 @@ def test_killed_in_between_the_worktree_is_made_anew(
         (admin_directory(repo, tree) / "gitdir").write_text(f"{following}/.git\n")
     if step == "pointed":
         (following / ".git").write_text(f"gitdir: {admin_directory(repo, following)}\n")
-    worktrees.materialise(repo, commit, following)
+    FastWorktrees(repo).materialise(commit, following)
 
     assert contents(following) == expected
     assert git(following, "status", "--porcelain") == ""
-    worktrees.empty_trash(repo)
+    FastWorktrees(repo).empty_trash()
     assert not admin_directory(repo, tree).exists()

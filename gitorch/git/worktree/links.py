@@ -1,0 +1,50 @@
+"""The symlinks of a worktree: paths of the main worktree that a config's `link` makes visible to a run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from gitorch.errors import NotFound, Refused
+from gitorch.git.repository import Repository
+
+
+def link_source(repo: Repository, name: str) -> Path | None:
+    """Return where a linked path leads: into the main worktree, or else into the one that gitorch was called in."""
+    for root in (repo.main_root, repo.root):
+        if (root / name).exists():
+            return root / name
+    return None
+
+
+def require_untracked(tree: Path, link: Sequence[str], commit: str) -> None:
+    """Raise Refused if `commit`, which has just been checked out in `tree`, has one of the linked paths itself."""
+    for name in link:
+        if os.path.lexists(tree / name):
+            raise Refused(
+                f"link: {name}: commit {commit[:12]} has that path itself", "leave it out of link"
+            )
+
+
+def make_links(repo: Repository, tree: Path, link: Sequence[str]) -> None:
+    """Make the symlinks that are missing from `tree`.
+
+    Raises NotFound if a linked path does not exist, Refused if it would lead out of the worktree.
+    """
+    for name in link:
+        target = tree / name
+        if os.path.lexists(target):
+            continue
+        source = link_source(repo, name)
+        if source is None:
+            raise NotFound(
+                f"link: {name}: no such path in {repo.main_root}",
+                "create it, or leave it out of link",
+            )
+        if not Path(os.path.realpath(target.parent)).is_relative_to(os.path.realpath(tree)):
+            raise Refused(
+                f"link: {name}: leads out of the worktree", "name a path inside the repository"
+            )
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.symlink_to(source)

@@ -1,0 +1,135 @@
+"""Worktrees removed quickly: their files are moved to the trash of the workspace and deleted there later."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from gitorch.errors import Refused
+from gitorch.git.repository import Repository
+from gitorch.git.worktree.admin import (
+    admin_directory,
+    is_admin,
+    is_ours,
+    pointed_at,
+    read_mark,
+    tree_of,
+)
+from gitorch.tools.faults import boundary
+from gitorch.tools.files import delete
+from gitorch.tools.locks import only_one_at
+
+_ABANDONED_S = 3600.0
+
+
+def trash(repo: Repository) -> Path:
+    """Return the directory in which everything may be deleted at any time; it is made if it is missing."""
+    directory = repo.workspace / "trash"
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory
+
+
+def move_to_trash(repo: Repository, path: Path) -> None:
+    """Move a directory out of the way at once, to be deleted later. Do nothing if it does not exist."""
+    with suppress(FileNotFoundError):
+        _move_to_trash(repo, path)
+
+
+def throw_away(repo: Repository, path: Path) -> None:
+    """Free `path` and forget its worktree, if there is one; the files wait in the trash.
+
+    Raises Refused if what is there is not a worktree of gitorch.
+    """
+    admins = [admin_directory(repo, path)]
+    if os.path.lexists(path):
+        if not is_ours(repo, path):
+            raise Refused(
+                f"{path} is in the way: gitorch did not make it",
+                "move it away, or choose another directory",
+            )
+        mark = read_mark(repo, path)
+        submodules = [path / name for name in mark.submodules] if mark else []
+        for tree in (path, *submodules):
+            pointed = pointed_at(tree)
+            if pointed is not None and is_admin(repo, pointed):
+                admins.append(pointed)
+        _move_to_trash(repo, path)
+    for directory in admins:
+        delete(directory)
+
+
+def throw_away_submodule(repo: Repository, path: Path) -> None:
+    """Remove a submodule that the commit no longer has."""
+    directory = pointed_at(path)
+    delete(path)
+    if directory is not None and is_admin(repo, directory):
+        delete(directory)
+
+
+def empty_trash(repo: Repository) -> None:
+    """Delete what was thrown away, and forget worktrees that a crash, or a person's `rm -r`, left without files.
+
+    Takes as long as the disk does, and may run beside everything else.
+    """
+    if not (repo.workspace / "trash").is_dir():
+        return  # nothing was thrown away, or the workspace is not mounted: then no file can be called gone
+    for entry in _entries(trash(repo)):
+        delete(entry)
+    for unfinished in (repo.store_dir / "tmp").glob("worktree-*"):
+        with suppress(FileNotFoundError):
+            if unfinished.stat().st_mtime < time.time() - _ABANDONED_S:
+                delete(unfinished)
+    for admin in _entries(repo.common_dir / "worktrees"):
+        _forget_if_abandoned(repo, admin)
+
+
+def _forget_if_abandoned(repo: Repository, admin: Path) -> None:
+    """Delete an administrative directory of gitorch whose worktree in the workspace is gone."""
+    tree = tree_of(repo, admin)
+    if tree is None or not tree.is_relative_to(os.path.realpath(repo.workspace)):
+        return
+    if not tree.parent.exists():
+        delete(admin)
+    elif _is_abandoned(admin, tree):
+        with only_one_at(tree):  # it may just be in the making
+            if _is_abandoned(admin, tree):
+                delete(admin)
+
+
+def empty_trash_later(repo: Repository) -> None:
+    """Start a process that deletes what was thrown away, and do not wait for it."""
+    directory = repo.workspace / "trash"
+    if directory.is_dir():
+        command = 'rm -rf -- "$1"/* >/dev/null 2>&1 </dev/null &'
+        arguments = ["sh", "-c", command, "sh", str(directory)]
+        subprocess.run(arguments, cwd="/", start_new_session=True, check=False)
+
+
+def _is_abandoned(admin: Path, tree: Path) -> bool:
+    pointed = pointed_at(tree)
+    return pointed is None or pointed.name != admin.name
+
+
+def _move_to_trash(repo: Repository, path: Path) -> None:
+    name = f"{path.name}.{secrets.token_hex(6)}"
+    try:
+        path.rename(repo.workspace / "trash" / name)
+    except OSError:
+        # A directory without write permission cannot be moved.
+        path.chmod(path.stat().st_mode | 0o700)
+        try:
+            path.rename(trash(repo) / name)
+        except OSError:  # another file system
+            delete(path.rename(path.with_name(f".{name}")))
+    boundary()
+
+
+def _entries(directory: Path) -> list[Path]:
+    try:
+        return sorted(directory.iterdir())
+    except FileNotFoundError:
+        return []
