@@ -1,6 +1,7 @@
-"""Git-native, reproducible experiments. What a project's Tasks.py needs is here, and importing it costs nothing.
+"""Git-native, reproducible experiments.
 
-For notebooks and programs that look at results there is `runs`.
+This module contains what a project's Tasks.py needs, and importing it costs nothing. Notebooks and programs that
+evaluate results use `runs`.
 """
 
 from __future__ import annotations
@@ -17,18 +18,19 @@ if TYPE_CHECKING:
 
 
 def runs(where: str | None = None, *, path: str | os.PathLike[str] = ".") -> Runs:
-    """The runs of the repository that `path` lies in, newest first: a list of dictionaries, as `gitorch list --json`.
+    """Return the runs of the repository that contains `path`, newest first.
 
-    `where` selects, as with `gitorch list --where`:
+    The result is a list of dictionaries, as in `gitorch list --json`. `where` selects runs, as in
+    `gitorch list --where`:
 
         best = gitorch.runs("metrics.accuracy > 0.9 and status == 'COMPLETE'")
         best[0]["params"]["lr"]
         best.to_pandas().groupby("params.lr")["metrics.accuracy"].mean()
 
-    Raises errors of `gitorch.errors.GitorchError`.
+    Raises subclasses of `gitorch.errors.GitorchError`.
     """
-    from pathlib import Path  # noqa: PLC0415  tasks do not wait for this
+    from pathlib import Path  # noqa: PLC0415  the start of a task does not wait for this
 
-    from gitorch.actions.runs import runs as found  # noqa: PLC0415
+    from gitorch.actions.runs import runs as find_runs  # noqa: PLC0415
 
-    return found(where, Path(path))
+    return find_runs(where, Path(path))
