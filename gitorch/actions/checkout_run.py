@@ -1,8 +1,9 @@
-"""`gitorch checkout-run`: a worktree at a run's commit, with its config, logs and outputs in it."""
+"""`gitorch checkout-run`: a worktree at a run's commit, with the run's config, logs and outputs in it."""
 
 from __future__ import annotations
 
 import posixpath
+from functools import partial
 from pathlib import Path
 
 from gitorch.actions.records import find_record
@@ -13,14 +14,21 @@ from gitorch.model.branch_layout import CONFIG, LOG, RunPaths
 from gitorch.model.run.record import Record
 from gitorch.runs.site import Site
 
+_SEVERAL_COMMITS = """\
+The tasks of this run ran at several commits, and this worktree is at the newest of them. For a worktree at another:
+git worktree add --detach DIRECTORY COMMIT
+
+"""
+_BLOCK = 1 << 20  # bytes
+
 
 def checkout_run(site: Site, reference: str, directory: Path | None = None) -> tuple[Record, Path]:
-    """Give the worktree's path; a second call gives the same, untouched.
+    """Create the worktree and return its path. A second call returns the same worktree, unchanged.
 
-    In `run-<id>/` are `config.yaml`, `outputs/` and `logs/<task>/<attempt>.txt`, large files included, and of a run
-    whose tasks ran at several commits `commits.txt`: the worktree is at the newest.
-    Raises NotFound (also where a large file is not in this clone), Refused where something is in the way, and where the
-    run has gone on at another commit since it was checked out.
+    The directory `run-<id>/` in it contains `config.yaml`, `outputs/` and `logs/<task>/<attempt>.txt`, including large
+    files. If the tasks ran at several commits, the worktree is at the newest one, and `commits.txt` lists them all.
+    Raises NotFound if there is no such run, or if its commit or one of its large files is not in this clone.
+    Raises Refused if the target exists, or if the run has continued at another commit since it was checked out.
     """
     record = find_record(site, reference)
     pins.require(site.repository, record.pin.commit)
@@ -31,55 +39,73 @@ def checkout_run(site: Site, reference: str, directory: Path | None = None) -> t
         record.id,
         record.pin.commit,
         path,
-        lambda kept: _fill(site, record, kept),
+        lambda run_directory: _fill(site, record, run_directory),
         link=record.spec.link,
     )
     return record, path
 
 
-_SEVERAL = """\
-The tasks of this run ran at several commits, and this worktree is at the newest of them. For a worktree at another:
-git worktree add --detach DIRECTORY COMMIT
-
-"""
-
-
-def _write_config(site: Site, record: Record, directory: Path) -> None:
-    """The config as it was; what it extends is in `bases/`, and is named there, so that it can be readied again."""
-    from gitorch.config.extending import with_bases_at  # noqa: PLC0415  with YAML: 60 ms
-
-    files = {record.source: CONFIG, **record.base_files}
-    found = site.results.read_all([RunPaths.of(record.id).file(name) for name in files.values()])
-    for (path, name), data in zip(files.items(), found, strict=True):
-
-        def place_of(written: str, path: str = path, name: str = name) -> str | None:
-            kept = record.base_files.get(
-                posixpath.normpath(posixpath.join(posixpath.dirname(path), written))
-            )
-            return kept and posixpath.relpath(kept, posixpath.dirname(name) or ".")
-
-        (directory / name).parent.mkdir(exist_ok=True)
-        (directory / name).write_bytes(
-            with_bases_at(data or b"", place_of) if record.bases else data or b""
-        )
-
-
 def _fill(site: Site, record: Record, directory: Path) -> None:
-    paths = RunPaths.of(record.id)
     _write_config(site, record, directory)
     if record.several_pins:
         lines = [f"{task.pin.commit}  {task.id}\n" for task in record.tasks]
-        (directory / "commits.txt").write_text(_SEVERAL + "".join(lines))
-    (directory / "outputs").mkdir()
-    stored = site.results.read_all([paths.output(output.path) for output in record.outputs])
+        (directory / "commits.txt").write_text(_SEVERAL_COMMITS + "".join(lines))
+    _write_outputs(site, record, directory / "outputs")
+    _write_logs(site, record, directory / "logs")
+
+
+def _write_config(site: Site, record: Record, directory: Path) -> None:
+    """Write the config as it was, and the configs that it extends.
+
+    The base configs are in `bases/`. The `extends` keys are changed to name them there, so that `ready` can read the
+    config again.
+    """
+    from gitorch.config.extending import with_bases_at  # noqa: PLC0415  with YAML: 60 ms
+
+    kept_as = {record.source: CONFIG, **record.base_files}
+    paths = [RunPaths.of(record.id).file(name) for name in kept_as.values()]
+    stored = site.results.read_all(paths)
+    for (source, name), data in zip(kept_as.items(), stored, strict=True):
+        text = data or b""
+        if record.bases:
+            text = with_bases_at(text, partial(_path_of_base, record, source, name))
+        target = directory / name
+        target.parent.mkdir(exist_ok=True)
+        target.write_bytes(text)
+
+
+def _path_of_base(record: Record, source: str, name: str, written: str) -> str | None:
+    """Return where the base that the config `source` calls `written` is kept, or None if it is not kept.
+
+    The path is relative to `name`, the place where the config itself is kept.
+    """
+    base = posixpath.normpath(posixpath.join(posixpath.dirname(source), written))
+    kept = record.base_files.get(base)
+    if kept is None:
+        return None
+    return posixpath.relpath(kept, posixpath.dirname(name) or ".")
+
+
+def _write_outputs(site: Site, record: Record, directory: Path) -> None:
+    directory.mkdir()
+    paths = [RunPaths.of(record.id).output(output.path) for output in record.outputs]
+    stored = site.results.read_all(paths)
     for output, data in zip(record.outputs, stored, strict=True):
-        artifacts.restore(site.repository, output, data, directory / "outputs")
-    (directory / "logs").mkdir()
-    for path in site.results.files(paths.tasks):
-        task, attempt, name = path.removeprefix(f"{paths.tasks}/").split("/", 2)
-        data = site.results.read(path) if name == LOG else None
-        if data is not None:
-            target = directory / "logs" / task / f"{attempt}.txt"
-            target.parent.mkdir(exist_ok=True)
-            with artifacts.open_kept(site.repository, data) as log, target.open("wb") as copy:
-                copy.writelines(iter(lambda: log.read(1 << 20), b""))
+        artifacts.restore(site.repository, output, data, directory)
+
+
+def _write_logs(site: Site, record: Record, directory: Path) -> None:
+    directory.mkdir()
+    tasks = RunPaths.of(record.id).tasks
+    for path in site.results.files(tasks):
+        task, attempt, name = path.removeprefix(f"{tasks}/").split("/", 2)
+        if name != LOG:
+            continue
+        data = site.results.read(path)
+        if data is None:
+            continue
+        target = directory / task / f"{attempt}.txt"
+        target.parent.mkdir(exist_ok=True)
+        with artifacts.open_kept(site.repository, data) as log, target.open("wb") as copy:
+            while block := log.read(_BLOCK):
+                copy.write(block)

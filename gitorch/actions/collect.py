@@ -1,6 +1,6 @@
-"""`gitorch collect`: give up what failed long ago, remove what nothing needs any more, pack the results.
+"""`gitorch collect`: fail runs that have been in ERROR for too long, remove unneeded files, and repack the results.
 
-Of runs that failed nothing is lost by it: their records stay, and `resubmit` queues them again.
+Nothing is lost when a run is failed: its record stays, and `resubmit` queues the run again.
 """
 
 from __future__ import annotations
@@ -29,15 +29,19 @@ from gitorch.runs.site import Site
 
 
 class Cleanup(Struct, frozen=True, kw_only=True):
-    """What was done, or with `dry_run` what would be: packs are then only counted."""
+    """The things that `collect` failed, removed and repacked.
 
-    failed: tuple[Record, ...]  # as they were
+    With `dry_run`, nothing was changed: `failed` and `removed` are the things that would be, and `packs` are only counted.
+    """
+
+    failed: tuple[Record, ...]  # as they were before
     removed: tuple[Leftover, ...]
-    trash: int  # things deleted for good
-    packs: tuple[int, int]  # how many there were, and are
+    trash: int  # the number of things deleted from the trash
+    packs: tuple[int, int]  # the number of packs before and after
     dry_run: bool
 
     def to_json(self) -> dict[str, Any]:
+        before, after = self.packs
         return {
             "schema": "gitorch/collect/v1",
             "dry_run": self.dry_run,
@@ -46,64 +50,66 @@ class Cleanup(Struct, frozen=True, kw_only=True):
                 for record in self.failed
             ],
             "removed": [
-                {"path": str(left.path), "run": left.run, "why": left.why} for left in self.removed
+                {"path": str(leftover.path), "run": leftover.run, "why": leftover.why}
+                for leftover in self.removed
             ],
             "trash": self.trash,
-            "packs": {"before": self.packs[0], "after": self.packs[1]},
+            "packs": {"before": before, "after": after},
         }
 
 
 def collect(site: Site, *, older_than: str | None = None, dry_run: bool = False) -> Cleanup:
-    """Runs in ERROR for longer than `older_than`, by default `gitorch.errorRetention`, are FAILED afterwards.
+    """Fail the runs that have been in ERROR for longer than `older_than`, then clean up and repack.
 
-    Raises UsageError where that is no length of time, and what changing the branch does.
+    The default of `older_than` is the setting `gitorch.errorRetention`.
+    Raises UsageError if it is not a duration, and the errors of changing the results branch.
     """
     retention = retention_of(site, older_than)
     if not dry_run:
         catch_up(site)
-    catalog = Catalog.of(site)
-    live, _ = catalog.standing()
-    in_error = read_records(site, catalog, [row.id for row in live if row.status is Status.ERROR])
-    failed = _overdue(site, in_error, retention)
+    overdue = _overdue(site, _records_in_error(site), retention)
     if not dry_run:
-        _fail(site, failed, retention)
+        _fail(site, overdue, retention)
     removed = leftovers.find(site)
     if not dry_run:
-        removed = [left for left in removed if leftovers.remove(site, left)]
+        removed = [leftover for leftover in removed if leftovers.remove(site, leftover)]
     trash = leftovers.count_trash(site)
-    before = count_packs(site.repository)
+    packs_before = count_packs(site.repository)
     if not dry_run:
         leftovers.empty_trash(site)
         repack(site.repository)
     return Cleanup(
-        failed=tuple(failed),
+        failed=tuple(overdue),
         removed=tuple(removed),
         trash=trash,
-        packs=(before, count_packs(site.repository)),
+        packs=(packs_before, count_packs(site.repository)),
         dry_run=dry_run,
     )
 
 
 def fail_overdue(site: Site) -> tuple[Record, ...]:
-    """The cheap part, for the end of `run`: give up what failed long ago.
+    """Fail the runs that have been in ERROR for too long. Return their records as they were before.
 
-    Gives these runs as they were. Raises UsageError and what changing the branch does.
+    This is the cheap part of `collect`: the end of `run` calls it. It reads only the runs in the queue.
+    Raises UsageError if the setting is not a duration, and the errors of changing the results branch.
     """
-    runs = [
-        run.id
-        for run in site.queue.runs()
-        if any(task.status is Status.ERROR for task in run.tasks)
-    ]
-    found = site.results.read_all([RunPaths.of(run).record for run in runs])
-    records = [Record.from_json(json.loads(data)) for data in found if data]
+    in_error = []
+    for run in site.queue.runs():
+        if any(task.status is Status.ERROR for task in run.tasks):
+            in_error.append(run.id)
+    stored = site.results.read_all([RunPaths.of(run_id).record for run_id in in_error])
+    records = [Record.from_json(json.loads(data)) for data in stored if data]
     retention = retention_of(site)
-    failed = _overdue(site, records, retention)
-    _fail(site, failed, retention)
-    return tuple(failed)
+    overdue = _overdue(site, records, retention)
+    _fail(site, overdue, retention)
+    return tuple(overdue)
 
 
 def retention_of(site: Site, written: str | None = None) -> Retention:
-    """How long a run may be in ERROR: `written`, or the setting errorRetention. Raises UsageError."""
+    """Return how long a run may be in ERROR: `written`, or the setting `gitorch.errorRetention`.
+
+    Raises UsageError if the value is not a duration.
+    """
     if written is None:
         return Retention.parse(site.repository.settings.error_retention)
     try:
@@ -114,22 +120,27 @@ def retention_of(site: Site, written: str | None = None) -> Retention:
         ) from None
 
 
+def _records_in_error(site: Site) -> list[Record]:
+    catalog = Catalog.of(site)
+    live, _ = catalog.standing()
+    run_ids = [row.id for row in live if row.status is Status.ERROR]
+    return read_records(site, catalog, run_ids)
+
+
 def _overdue(site: Site, records: Iterable[Record], retention: Retention) -> list[Record]:
+    """Return the records of this clone that have been in ERROR for too long."""
     clone = site.repository.clone_id()
-    moment = datetime.now(UTC)
-    return [
-        record
-        for record in records
-        if record.clone == clone and is_overdue(record, retention, moment)
-    ]
+    now = datetime.now(UTC)
+    own = [record for record in records if record.clone == clone]
+    return [record for record in own if is_overdue(record, retention, now)]
 
 
 def _fail(site: Site, records: Iterable[Record], retention: Retention) -> None:
-    runs = [record.id for record in records]
-    if runs:
+    run_ids = [record.id for record in records]
+    if run_ids:
         change_status(
             site,
             "fail",
-            Selection(references=runs),
+            Selection(references=run_ids),
             why=f"in ERROR for longer than {retention.written}",
         )

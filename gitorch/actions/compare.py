@@ -1,12 +1,12 @@
-"""`gitorch compare`: what differs between runs, and nothing else."""
+"""`gitorch compare`: the differences between runs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import Struct
 
-from gitorch.actions.logs import last_log
+from gitorch.actions.logs import LoggedAttempt, last_log
 from gitorch.actions.records import read_records
 from gitorch.actions.selection import Selection, select_rows
 from gitorch.errors import UsageError
@@ -23,32 +23,30 @@ from gitorch.model.run.compare import (
     compare_records,
 )
 from gitorch.model.run.record import Record
+from gitorch.model.table.row import Row
 from gitorch.runs.catalog import Catalog
 from gitorch.runs.site import Site
 
+# The commit of the first run and that of another run, with the tasks that ran at them; "" stands for the whole run.
+CommitPairs = dict[tuple[str, str], list[str]]
+
 
 class Compared(Struct, frozen=True, kw_only=True):
+    """The compared records and their differences."""
+
     records: tuple[Record, ...]
     comparison: Comparison
 
 
 def compare(site: Site, selection: Selection) -> Compared:
-    """Two runs or more, those not named oldest first; what is compared with the others is the first.
+    """Compare the first of the selected runs with each of the others.
 
-    Raises NotFound, UsageError.
+    Runs that are selected by properties are compared oldest first.
+    Raises NotFound, and UsageError if fewer than two runs are selected.
     """
     catalog = Catalog.of(site)
-    rows = select_rows(catalog, selection, "compare")
-    if selection.is_named and len(rows) == 1 < len(selection.references):
-        rows *= 2  # a run compared with itself
-    if len(rows) < 2:
-        found = (
-            "" if selection.is_named else f", and {len(rows)} match{'es' if len(rows) == 1 else ''}"
-        )
-        raise UsageError(f"compare takes two runs or more{found}", hint="gitorch compare @~1 @")
-    records = read_records(
-        site, catalog, [row.id for row in (rows if selection.is_named else reversed(rows))]
-    )
+    rows = _rows_to_compare(catalog, selection)
+    records = read_records(site, catalog, [row.id for row in rows])
     return Compared(
         records=tuple(records), comparison=compare_records(records, compare_code(site, records))
     )
@@ -57,70 +55,129 @@ def compare(site: Site, selection: Selection) -> Compared:
 def code_diffs(
     site: Site, records: Sequence[Record], *, color: bool, stat: bool = False
 ) -> Iterator[tuple[str | None, bytes]]:
-    """The difference of the code of the first run and of each other, as git shows it: one for each pair of commits,
-    with the tasks that it is of where there are several. Raises NotFound.
+    """Yield the difference between the code of the first run and that of each other run, as git shows it.
+
+    There is one difference for each pair of commits. If there are several pairs, each comes with a heading that names
+    the commits and the tasks that ran at them.
+    Raises NotFound if a commit is not in this clone.
     """
-    pairs = _pairs(records)
+    pairs = _commit_pairs(records)
     for pair in pairs:
         for commit in pair:
             pins.require(site.repository, commit)
-    for (first, last), tasks in pairs.items():
-        told = (
-            f"{first[:12]} -> {last[:12]}  {', '.join(tasks)}".rstrip() if len(pairs) > 1 else None
-        )
-        yield told, diff_text(site.repository, first, last, color=color, stat=stat)
+    for (first, other), task_ids in pairs.items():
+        heading = None
+        if len(pairs) > 1:
+            heading = f"{first[:12]} -> {other[:12]}  {', '.join(task_ids)}".rstrip()
+        yield heading, diff_text(site.repository, first, other, color=color, stat=stat)
 
 
 def log_diffs(site: Site, records: Sequence[Record], *, color: bool) -> Iterator[tuple[str, bytes]]:
-    """For each task of the first run the difference of the last attempts' logs in the first and the last run."""
-    first, last = records[0], records[-1]
+    """Yield, by task, the difference between its last log in the first run and in the last run.
+
+    A task without a log in one of the two runs is left out.
+    """
     tip = site.results.tip()
-    for task in first.tasks:
-        known = [
-            record for record in (first, last) if any(other.id == task.id for other in record.tasks)
-        ]
-        places = [place for record in known if (place := last_log(site, record, task.id))]
-        if len(places) == 2:
-            sides = (
-                f"{tip}:{RunPaths.of(run).attempt(name, number).log}"
-                for run, name, number in places
+    colors = "--color=always" if color else "--color=never"
+    for task in records[0].tasks:
+        old = _log_object(tip, _last_log_if_any(site, records[0], task.id))
+        new = _log_object(tip, _last_log_if_any(site, records[-1], task.id))
+        if old is not None and new is not None:
+            yield (
+                task.id,
+                call_git(site.repository.root, "diff", "--no-ext-diff", colors, old, new),
             )
-            colors = f"--color={'always' if color else 'never'}"
-            yield task.id, call_git(site.repository.root, "diff", "--no-ext-diff", colors, *sides)
 
 
 def compare_code(site: Site, records: Sequence[Record]) -> CodeDifference:
-    """What lies between the code of the first run and of the others, task by task where one has several commits."""
-    pairs = _pairs(records)
+    """Return the difference between the code of the first run and that of the others.
+
+    The code is compared task by task if a run has several commits.
+    """
+    pairs = _commit_pairs(records)
     tasks = commits_of_tasks(records)
-    commits = dict.fromkeys(commit for pair in pairs for commit in pair)
-    if missing := [commit for commit in commits if not pins.is_here(site.repository, commit)]:
-        return CodeDifference(missing=tuple(missing), tasks=tasks)
-    changes = [changes_between(site.repository, first, last) for first, last in pairs]
-    files = {file.path: file for change in reversed(changes) for file in change.files}
-    return CodeDifference(
-        commits=tuple(
-            ChangedCommit(oid=commit.oid, subject=commit.subject)
-            for commit in dict.fromkeys(commit for change in changes for commit in change.commits)
-        ),
-        files=tuple(
-            ChangedFile(path=file.path, status=file.status, added=file.added, deleted=file.deleted)
-            for file in files.values()
-        ),
-        tasks=tasks,
-    )
+    missing = _missing_commits(site, pairs)
+    if missing:
+        return CodeDifference(missing=missing, tasks=tasks)
+    changes = [changes_between(site.repository, first, other) for first, other in pairs]
+    commits: dict[ChangedCommit, None] = {}
+    for change in changes:
+        for commit in change.commits:
+            commits[ChangedCommit(oid=commit.oid, subject=commit.subject)] = None
+    files: dict[str, ChangedFile] = {}
+    for change in reversed(
+        changes
+    ):  # a file that changed in several pairs is shown as in the first
+        for file in change.files:
+            files[file.path] = ChangedFile(
+                path=file.path, status=file.status, added=file.added, deleted=file.deleted
+            )
+    return CodeDifference(commits=tuple(commits), files=tuple(files.values()), tasks=tasks)
 
 
-def _pairs(records: Sequence[Record]) -> dict[tuple[str, str], dict[str, None]]:
-    """The commits of the first run and of another between which their code differs, with the tasks that are at them."""
+def _rows_to_compare(catalog: Catalog, selection: Selection) -> list[Row]:
+    """Return two rows or more. Raises NotFound, UsageError."""
+    rows = select_rows(catalog, selection, "compare")
+    if selection.is_named and len(rows) == 1 and len(selection.references) > 1:
+        return [rows[0], rows[0]]  # all references mean one run: it is compared with itself
+    if len(rows) < 2:
+        raise _too_few(rows, selection)
+    if not selection.is_named:
+        rows.reverse()
+    return rows
+
+
+def _too_few(rows: Sequence[Row], selection: Selection) -> UsageError:
+    message = "compare takes two runs or more"
+    if not selection.is_named:
+        verb = "matches" if len(rows) == 1 else "match"
+        message += f", and {len(rows)} {verb}"
+    return UsageError(message, hint="gitorch compare @~1 @")
+
+
+def _commit_pairs(records: Sequence[Record]) -> CommitPairs:
+    """Return the pairs of commits, with different code, at which the first run and the others ran.
+
+    Runs that have tasks in common are compared task by task, other runs as a whole.
+    """
     first, *others = records
-    pairs: dict[tuple[str, str], dict[str, None]] = {}
+    pairs: CommitPairs = {}
     for other in others:
-        pins_of = {task.id: task.pin for task in other.tasks}
-        shared = [
-            (task.id, task.pin, pins_of[task.id]) for task in first.tasks if task.id in pins_of
+        other_pins = {task.id: task.pin for task in other.tasks}
+        compared = [
+            (task.id, task.pin, other_pins[task.id])
+            for task in first.tasks
+            if task.id in other_pins
         ]
-        for task_id, a, b in shared or [("", first.pin, other.pin)]:
-            if a.tree != b.tree:
-                pairs.setdefault((a.commit, b.commit), {})[task_id] = None
+        if not compared:
+            compared = [("", first.pin, other.pin)]
+        for task_id, first_pin, other_pin in compared:
+            if first_pin.tree == other_pin.tree:
+                continue
+            task_ids = pairs.setdefault((first_pin.commit, other_pin.commit), [])
+            if task_id not in task_ids:
+                task_ids.append(task_id)
     return pairs
+
+
+def _missing_commits(site: Site, pairs: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """Return the commits that are not in this clone, each once."""
+    commits: dict[str, None] = {}
+    for first, other in pairs:
+        commits[first] = None
+        commits[other] = None
+    return tuple(commit for commit in commits if not pins.is_here(site.repository, commit))
+
+
+def _last_log_if_any(site: Site, record: Record, task_id: str) -> LoggedAttempt | None:
+    """Return the last logged attempt of the task, or None if the run has no such task or log."""
+    if all(task.id != task_id for task in record.tasks):
+        return None
+    return last_log(site, record, task_id)
+
+
+def _log_object(tip: str | None, logged: LoggedAttempt | None) -> str | None:
+    """Return the name by which git finds the log in the commit `tip` of the results branch."""
+    if logged is None:
+        return None
+    return f"{tip}:{RunPaths.of(logged.run_id).attempt(logged.task_id, logged.number).log}"

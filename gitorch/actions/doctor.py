@@ -1,4 +1,4 @@
-"""`gitorch doctor`: what is wrong with queue, records, worktrees, pins, locks and large files; `--fix` mends it."""
+"""`gitorch doctor`: find problems of the queue, records, worktrees, pins, locks and large files; `--fix` repairs them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gitorch.runs.site import Site
 
 Check = Callable[[Checkup], Iterator[Finding]]
 
-# In the order in which one needs the other mended.
+# The checks are in the order in which the later ones need the earlier ones repaired.
 OF_THE_BRANCH: tuple[Check, ...] = (branch.check_git_locks, branch.check_branch)
 OF_RECORDS: tuple[Check, ...] = (
     branch.check_checkout,
@@ -31,11 +31,13 @@ OF_THE_QUEUE: tuple[Check, ...] = (
 
 
 class Health(Struct, frozen=True, kw_only=True):
+    """The problems that were found."""
+
     findings: tuple[Finding, ...]
 
     @property
     def is_well(self) -> bool:
-        """Whether nothing is left to be mended."""
+        """Return True if no problem is left to be fixed."""
         return all(finding.fixed for finding in self.findings)
 
     def to_json(self) -> dict[str, Any]:
@@ -46,17 +48,24 @@ class Health(Struct, frozen=True, kw_only=True):
 
 
 def doctor(site: Site, *, environment: Mapping[str, str], fix: bool = False) -> Health:
-    """Look at everything; nothing is changed unless `fix`. Raises GitorchError where it cannot be looked at."""
-    findings = _made(site, OF_THE_BRANCH, environment, fix=fix)
+    """Check everything. Nothing is changed without `fix`.
+
+    The later checks are skipped if the results branch or the queue, which they read, is broken.
+    Raises GitorchError if a check is impossible.
+    """
+    findings = _run_checks(site, OF_THE_BRANCH, environment, fix=fix)
     if branch.is_readable(site):
-        findings += _made(site, OF_RECORDS, environment, fix=fix)
+        findings += _run_checks(site, OF_RECORDS, environment, fix=fix)
         if run_queue.is_usable(site):
-            findings += _made(site, OF_THE_QUEUE, environment, fix=fix)
+            findings += _run_checks(site, OF_THE_QUEUE, environment, fix=fix)
     return Health(findings=tuple(findings))
 
 
-def _made(
+def _run_checks(
     site: Site, checks: Sequence[Check], environment: Mapping[str, str], *, fix: bool
 ) -> list[Finding]:
-    """What these checks find; each sees what those before it have mended."""
-    return [finding for check in checks for finding in check(Checkup(site, environment, fix=fix))]
+    """Return the findings of these checks. Each check sees the repairs of the checks before it."""
+    findings: list[Finding] = []
+    for check in checks:
+        findings += check(Checkup(site, environment, fix=fix))
+    return findings

@@ -1,8 +1,8 @@
-"""Where the results of a task come from that may be reused: from which run, or why they were computed."""
+"""The origin of a cached task's results: the run that they were reused from, or why they were computed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gitorch.errors import GitorchError
@@ -14,57 +14,73 @@ from gitorch.model.text.phrases import some
 from gitorch.runs.catalog import Catalog
 from gitorch.runs.site import Site
 
-_NAMED = 3  # so many of what differs
+_NAMED = 3  # the number of differing names in an explanation
 
 
 def explain_cached_tasks(site: Site, catalog: Catalog, record: Record) -> dict[str, str]:
-    """In words, by task: of those that are complete and have `cache`."""
-    return {
-        task.id: _origin(site, catalog, record, task)
-        for task in record.tasks
-        if task.spec.cache and task.status is Status.COMPLETE
-    }
+    """Return where the results come from, in words, by the id of each complete task that has `cache`."""
+    explanations = {}
+    for task in record.tasks:
+        if task.spec.cache and task.status is Status.COMPLETE:
+            explanations[task.id] = _explain(site, catalog, record, task)
+    return explanations
 
 
-def _origin(site: Site, catalog: Catalog, record: Record, task: TaskRecord) -> str:
+def _explain(site: Site, catalog: Catalog, record: Record, task: TaskRecord) -> str:
     if task.cache is None:
-        return "computed, and not reusable: its own results cannot be told apart, or not all could be kept"
+        return (
+            "computed, and not reusable: its results are mixed with those of other tasks, "
+            "or were not kept completely"
+        )
     if task.cache.source:
         return f"from run {task.cache.source.run} ({task.cache.source.task})"
     if record.rerun_of:
         return "computed: a rerun reuses nothing"
-    other = _before(site, catalog, record, task)
+    other = _most_similar_earlier_run(site, catalog, record, task)
     if other is None:
         return "computed: first of its kind"
-    differs = what_differs(record, other, task.id)
-    if not differs:
+    differences = what_differs(record, other, task.id)
+    if not differences:
         return f"computed, though run {other.id} has the same"
-    if "code" in differs:
-        differs["code"] = _changed_files(site, task, other.task(task.id))
-    told = "; ".join(_in_words(kind, names) for kind, names in differs.items())
-    return f"computed: {told} (compared with run {other.id})"
+    if "code" in differences:
+        differences["code"] = _changed_files(site, task, other.task(task.id))
+    reasons = [_in_words(kind, names) for kind, names in differences.items()]
+    return f"computed: {'; '.join(reasons)} (compared with run {other.id})"
 
 
-def _before(site: Site, catalog: Catalog, record: Record, task: TaskRecord) -> Record | None:
-    """Of the runs of the same name that had such results before this one: the last with the most alike parameters."""
-    runs = catalog.computed_like(record.name, task.id)
-    earlier = runs[runs.index(record.id) + 1 :] if record.id in runs else runs
-    likest = min(
-        catalog.rows(earlier), key=lambda row: _unlike(record, task, row.params), default=None
+def _most_similar_earlier_run(
+    site: Site, catalog: Catalog, record: Record, task: TaskRecord
+) -> Record | None:
+    """Return the earlier run of the same name that has the fewest other parameters, or None.
+
+    Only runs in which this task is complete and cached count. Of several equally similar runs the newest is returned.
+    """
+    run_ids = catalog.computed_like(record.name, task.id)
+    if record.id in run_ids:
+        run_ids = run_ids[run_ids.index(record.id) + 1 :]  # newest first
+    most_similar = min(
+        catalog.rows(run_ids),
+        key=lambda row: _parameter_distance(record, task, row.params),
+        default=None,
     )
-    found = next(iter(site.results.records_of([likest.id] if likest else [])), None)
-    return Record.from_json(found) if found else None
+    if most_similar is None:
+        return None
+    for document in site.results.records_of([most_similar.id]):
+        return Record.from_json(document)
+    return None
 
 
-def _unlike(record: Record, task: TaskRecord, params: Mapping[str, Any]) -> tuple[int, int]:
-    """In how many parameters that count for the task another run's differ from its own; and in how many at all."""
+def _parameter_distance(
+    record: Record, task: TaskRecord, params: Mapping[str, Any]
+) -> tuple[int, int]:
+    """Return how many of the task's cache parameters differ, and how many parameters differ at all."""
     changed = differing([flattened(record.spec.params), flattened(params)]).changed
     counted = flattened(params_counted(record.spec, task.spec))
     return len(changed.keys() & counted.keys()), len(changed)
 
 
 def _changed_files(site: Site, task: TaskRecord, other: TaskRecord) -> list[str]:
-    """The files of the code that differ; none where that cannot be told: the other commit is not in this clone."""
+    """Return the changed code files, or an empty list if the other commit is not in this clone."""
     globs = task.spec.cache.code if task.spec.cache else None
     try:
         return list(site.code.differing(task.pin.tree, other.pin.tree, globs))
@@ -72,7 +88,7 @@ def _changed_files(site: Site, task: TaskRecord, other: TaskRecord) -> list[str]
         return []
 
 
-def _in_words(kind: str, names: list[str]) -> str:
+def _in_words(kind: str, names: Sequence[str]) -> str:
     match kind:
         case "params":
             return f"params: {some(names, _NAMED)}"
@@ -81,4 +97,5 @@ def _in_words(kind: str, names: list[str]) -> str:
         case _ if not names:
             return f"{kind} differs"
         case _:
-            return f"{kind}: {some(names, _NAMED)} differ{'s' if len(names) == 1 else ''}"
+            verb = "differs" if len(names) == 1 else "differ"
+            return f"{kind}: {some(names, _NAMED)} {verb}"

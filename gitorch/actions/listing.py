@@ -1,4 +1,4 @@
-"""`gitorch list`: runs, newest first or sorted, selected, or in groups."""
+"""`gitorch list`: selected runs, newest first, sorted by columns, or grouped."""
 
 from __future__ import annotations
 
@@ -19,17 +19,27 @@ DEFAULT_AGGREGATES = ("mean", "count")
 
 
 class Listing(Struct, frozen=True, kw_only=True):
-    """`groups` are of all runs selected, where they were asked for; `aggregates` what they tell of metrics."""
+    """The selected runs, or all of their groups if groups were asked for."""
 
     runs: tuple[Row, ...]
     groups: tuple[Group, ...] | None = None
-    aggregates: tuple[str, ...] = ()
+    aggregates: tuple[str, ...] = ()  # the statistics of each metric that the groups contain
 
     def to_json(self) -> dict[str, Any]:
-        groups = (
-            {} if self.groups is None else {"groups": [group.to_json() for group in self.groups]}
-        )
-        return {"schema": "gitorch/list/v1", "runs": [row.to_json() for row in self.runs], **groups}
+        document: dict[str, Any] = {
+            "schema": "gitorch/list/v1",
+            "runs": [row.to_json() for row in self.runs],
+        }
+        if self.groups is not None:
+            document["groups"] = [group.to_json() for group in self.groups]
+        return document
+
+
+class SortKey(Struct, frozen=True):
+    """A column to sort by."""
+
+    path: Path
+    descending: bool
 
 
 def listing(
@@ -41,29 +51,40 @@ def listing(
     group: Sequence[str] = (),
     aggregates: Sequence[str] = (),
 ) -> Listing:
-    """Columns are named as in `model.fields.field`, several by comma; after `-` they sort from high to low.
+    """Return the runs for which `where` is true, the first `limit` of them.
 
-    With `group` it is groups that are sorted, by what they agree in and by the first aggregate of metrics, and limited.
+    Columns are named as in `model.table.fields.field`. One text may name several columns, separated by commas.
+    A `-` before the name of a column sorts from high to low.
+    With `group`, sorting and `limit` apply to the groups. They are sorted by the columns that they are grouped by, or
+    by the first aggregate of a metric.
     Raises UsageError.
     """
     rows = filter_rows(Catalog.of(site).rows(), where)
-    keys = [(field(name.removeprefix("-"), rows), name.startswith("-")) for name in _split(sort)]
+    sort_keys = _sort_keys(sort, rows)
+    names = _split_names(group)
     if group:
-        return _in_groups(
-            rows, keys, limit, _split(group), _split(aggregates) or DEFAULT_AGGREGATES
-        )
+        chosen = _split_names(aggregates) or DEFAULT_AGGREGATES
+        return _list_groups(rows, sort_keys, limit, names, chosen)
     if aggregates:
         raise UsageError(
-            "--aggregate is of groups", hint="gitorch list --group lr --aggregate mean,std"
+            "--aggregate needs --group", hint="gitorch list --group lr --aggregate mean,std"
         )
-    if keys:
-        rows = sorted_by(rows, [(getter(path), descending) for path, descending in keys])
+    if sort_keys:
+        rows = sorted_by(rows, [(getter(key.path), key.descending) for key in sort_keys])
     return Listing(runs=tuple(rows[:limit]))
 
 
-def _in_groups(
+def _sort_keys(sort: Sequence[str], rows: Sequence[Row]) -> list[SortKey]:
+    keys = []
+    for name in _split_names(sort):
+        column = field(name.removeprefix("-"), rows)
+        keys.append(SortKey(column, descending=name.startswith("-")))
+    return keys
+
+
+def _list_groups(
     rows: Sequence[Row],
-    keys: Sequence[tuple[Path, bool]],
+    sort_keys: Sequence[SortKey],
     limit: int | None,
     names: Sequence[str],
     aggregates: Sequence[str],
@@ -71,29 +92,38 @@ def _in_groups(
     for aggregate in aggregates:
         if aggregate not in AGGREGATES:
             raise UsageError(
-                f"no aggregate {aggregate!r}", hint=f"there are: {', '.join(AGGREGATES)}"
+                f"there is no aggregate {aggregate!r}",
+                hint=f"the aggregates are: {', '.join(AGGREGATES)}",
             )
-    paths = [field(name, rows, prefer="params") for name in names]
-    groups = grouped(rows, paths, aggregates)
-    if keys:
-        groups = sorted_by(
-            groups,
-            [(_of_group(path, paths, aggregates[0]), descending) for path, descending in keys],
-        )
+    grouped_by = [field(name, rows, prefer="params") for name in names]
+    groups = grouped(rows, grouped_by, aggregates)
+    if sort_keys:
+        getters = [_group_getter(key.path, grouped_by, aggregates[0]) for key in sort_keys]
+        descending = [key.descending for key in sort_keys]
+        groups = sorted_by(groups, list(zip(getters, descending, strict=True)))
     return Listing(runs=tuple(rows), groups=tuple(groups[:limit]), aggregates=tuple(aggregates))
 
 
-def _of_group(path: Path, by: Sequence[Path], aggregate: str) -> Callable[[Group], Any]:
-    name = render_path(path)
-    if path in by:
+def _group_getter(
+    column: Path, grouped_by: Sequence[Path], aggregate: str
+) -> Callable[[Group], Any]:
+    """Return the function that returns a group's value in `column`."""
+    name = render_path(column)
+    if column in grouped_by:
         return lambda group: group.by[name]
-    if path[0] == "metrics":
-        metric = ".".join(path[1:])
+    if column[0] == "metrics":
+        metric = ".".join(column[1:])
         return lambda group: group.metrics.get(metric, {}).get(aggregate)
     raise UsageError(
-        f"groups cannot be sorted by {name}", hint="by what they agree in, or by a metric"
+        f"groups cannot be sorted by {name}",
+        hint="sort by a column of --group, or by a metric",
     )
 
 
-def _split(names: Sequence[str]) -> list[str]:
-    return [name.strip() for several in names for name in several.split(",") if name.strip()]
+def _split_names(texts: Sequence[str]) -> list[str]:
+    """Return the names in texts such as `a,b`, without empty ones."""
+    names: list[str] = []
+    for text in texts:
+        parts = [part.strip() for part in text.split(",")]
+        names += filter(None, parts)
+    return names

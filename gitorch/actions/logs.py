@@ -1,11 +1,10 @@
-"""`gitorch logs`: the raw output of a run's tasks; from the attempt's own file while it lives, then from the branch."""
+"""`gitorch logs`: the raw output of a run's tasks, from the live file or from the results branch."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from msgspec import Struct
@@ -18,28 +17,25 @@ from gitorch.model.run.record import Record
 from gitorch.model.run.status import Status
 from gitorch.runs.site import Site
 
-_CHUNK = 1 << 16
+_CHUNK = 1 << 16  # bytes
 _PAUSE_S = 0.2
 
 
 class LogPart(Struct, frozen=True):
-    """Some bytes of one attempt's log; the first part of each is told by `begins`.
-
-    `source`: the log is of this run, whose results the task was given.
-    """
+    """A piece of one attempt's log. The first piece of each log has `begins` set and is empty."""
 
     task: str
     attempt: int
     data: bytes
     begins: bool = False
-    source: str | None = None
+    source: str | None = None  # the run that the log belongs to, if the task's results were reused
 
 
-class Logged(NamedTuple):
-    """The attempt whose log is a task's: its own last one, or that of another run which computed its results."""
+class LoggedAttempt(NamedTuple):
+    """An attempt that has a log; of a task whose results were reused, the attempt that computed them."""
 
-    run: str
-    task: str
+    run_id: str
+    task_id: str
     number: int
 
 
@@ -51,111 +47,141 @@ def logs(
     attempt: int | None = None,
     follow: bool = False,
 ) -> Iterator[LogPart]:
-    """The last attempt of each task, or of the one named, or the attempt named; `follow` goes on until the run rests.
+    """Yield the log of the last attempt of each task, or of `task`, or of the attempt with the number `attempt`.
 
-    Raises NotFound where there is no such run, task or attempt.
+    With `follow`, continue until the run stops.
+    Raises NotFound if there is no such run, task or attempt.
     """
     record = find_record(site, reference)
-    if task is not None and all(known.id != task for known in record.tasks):
-        known_tasks = ", ".join(known.id for known in record.tasks)
-        raise NotFound(f"{record.label} has no task {task!r}", hint=f"its tasks are: {known_tasks}")
+    _require_task(record, task)
     if follow:
-        yield from _followed(site, record.id, task)
+        yield from _follow(site, record.id, task)
         return
-    chosen = {
-        name: last if attempt is None else Logged(record.id, name, attempt)
-        for name, last in _begun(site, record).items()
-        if task in (None, name)
-    }
-    found = False
-    for name, logged in chosen.items():
-        for part in _attempt_log(site, record.id, name, logged):
-            found = True
+    has_log = False
+    for task_id, last in _last_attempts(site, record, task).items():
+        chosen = last
+        if attempt is not None:
+            chosen = LoggedAttempt(record.id, task_id, attempt)
+        for part in _read_log(site, record.id, task_id, chosen):
+            has_log = True
             yield part
-    if attempt is not None and not found:
-        raise NotFound(f"{record.label} has no attempt {attempt}" + (f" at {task}" if task else ""))
+    if attempt is not None and not has_log:
+        of_task = f" of {task}" if task else ""
+        raise NotFound(f"{record.label} has no attempt {attempt}{of_task}")
 
 
-def last_log(site: Site, record: Record, task: str) -> Logged | None:
-    """Where the log of a task is that has ended; None where it has none, or its origin is not there any more."""
-    known = record.task(task)
-    source = known.cache.source if known.cache and known.status is Status.COMPLETE else None
-    if source is None:
-        return Logged(record.id, task, known.attempt_count) if known.attempt_count else None
-    found = site.results.record(source.run)
-    return last_log(site, Record.from_json(found), source.task) if found else None
+def last_log(site: Site, record: Record, task_id: str) -> LoggedAttempt | None:
+    """Return the attempt whose log is the log of a task that has ended.
 
-
-def _begun(site: Site, record: Record) -> dict[str, Logged]:
-    """The last attempt of each task that had one."""
-    queued = site.queue.run(record.id) if site.queue_path.exists() else None
-    running = (
-        {task.id: task.attempts for task in queued.tasks if task.status is Status.RUNNING}
-        if queued
-        else {}
-    )
-    begun = {
-        task.id: Logged(record.id, task.id, running[task.id])
-        if task.id in running
-        else last_log(site, record, task.id)
-        for task in record.tasks
-    }
-    return {task: logged for task, logged in begun.items() if logged}
-
-
-def _attempt_log(site: Site, run: str, task: str, logged: Logged) -> Iterator[LogPart]:
-    """The committed log if there is one, else the live file; `run` is the one that is asked for."""
-    source = logged.run if logged.run != run else None
-    number = logged.number
-    committed = site.results.read(RunPaths.of(logged.run).attempt(logged.task, number).log)
-    if committed is None:
-        live = site.directory(logged.run).attempt(logged.task, number).log
-        if live.exists():
-            yield LogPart(task, number, b"", begins=True, source=source)
-            with live.open("rb") as file:
-                while data := file.read(_CHUNK):
-                    yield LogPart(task, number, data)
-        return
-    yield LogPart(task, number, b"", begins=True, source=source)
-    with artifacts.open_kept(site.repository, committed) as kept:
-        while data := kept.read(_CHUNK):
-            yield LogPart(task, number, data)
-
-
-def _followed(site: Site, run: str, task: str | None) -> Iterator[LogPart]:
-    """Every attempt from the present one on, as it is written, until nothing of the run goes on.
-
-    The files are held open: their last lines can still be read when the finished run has been cleared away.
+    Return None if the task was never attempted, or if the run that its results came from no longer exists.
     """
-    followed: dict[tuple[str, Logged], BinaryIO | None] = {}
+    task = record.task(task_id)
+    source = None
+    if task.cache and task.status is Status.COMPLETE:
+        source = task.cache.source
+    if source is None:
+        if task.attempt_count == 0:
+            return None
+        return LoggedAttempt(record.id, task_id, task.attempt_count)
+    document = site.results.record(source.run)
+    if document is None:
+        return None
+    return last_log(site, Record.from_json(document), source.task)
+
+
+def _require_task(record: Record, task_id: str | None) -> None:
+    task_ids = [task.id for task in record.tasks]
+    if task_id is not None and task_id not in task_ids:
+        raise NotFound(
+            f"{record.label} has no task {task_id!r}", hint=f"its tasks are: {', '.join(task_ids)}"
+        )
+
+
+def _last_attempts(site: Site, record: Record, only: str | None) -> dict[str, LoggedAttempt]:
+    """Return the last attempt of each task, or of the task `only`, if the task was attempted."""
+    running = _running_attempts(site, record.id)
+    attempts = {}
+    for task in record.tasks:
+        if only not in (None, task.id):
+            continue
+        last = running.get(task.id) or last_log(site, record, task.id)
+        if last is not None:
+            attempts[task.id] = last
+    return attempts
+
+
+def _running_attempts(site: Site, run_id: str) -> dict[str, LoggedAttempt]:
+    queued = site.queue.run(run_id) if site.queue_path.exists() else None
+    if queued is None:
+        return {}
+    running = [task for task in queued.tasks if task.status is Status.RUNNING]
+    return {task.id: LoggedAttempt(run_id, task.id, task.attempts) for task in running}
+
+
+def _read_log(site: Site, run_id: str, task_id: str, logged: LoggedAttempt) -> Iterator[LogPart]:
+    """Yield the committed log, or the live file if the attempt has not been committed.
+
+    `run_id` and `task_id` are those that the user asked for.
+    """
+    source = None if logged.run_id == run_id else logged.run_id
+    begin = LogPart(task_id, logged.number, b"", begins=True, source=source)
+    path = RunPaths.of(logged.run_id).attempt(logged.task_id, logged.number).log
+    committed = site.results.read(path)
+    if committed is not None:
+        yield begin
+        with artifacts.open_kept(site.repository, committed) as file:
+            yield from _parts(file, task_id, logged.number)
+        return
+    live = site.directory(logged.run_id).attempt(logged.task_id, logged.number).log
+    if live.exists():
+        yield begin
+        with live.open("rb") as file:
+            yield from _parts(file, task_id, logged.number)
+
+
+def _parts(file: BinaryIO, task_id: str, number: int) -> Iterator[LogPart]:
+    while data := file.read(_CHUNK):
+        yield LogPart(task_id, number, data)
+
+
+def _follow(site: Site, run_id: str, only: str | None) -> Iterator[LogPart]:
+    """Yield every attempt from the current one on, while it is written, until the run stops.
+
+    The files stay open, so that their last lines can be read after the directory of the finished run was removed.
+    """
+    seen: set[LoggedAttempt] = set()
+    live_files: dict[LoggedAttempt, BinaryIO] = {}
     with ExitStack() as opened:
         while True:
-            record = find_record(site, run)
-            for name, logged in _begun(site, record).items():
-                if task not in (None, name):
+            record = find_record(site, run_id)
+            for task_id, logged in _last_attempts(site, record, only).items():
+                shown = LoggedAttempt(logged.run_id, task_id, logged.number)
+                if shown in seen:
                     continue
-                if (name, logged) not in followed:
-                    live = (
-                        _opened(site.directory(run).attempt(name, logged.number).log)
-                        if logged.run == run
-                        else None
-                    )
-                    followed[name, logged] = opened.enter_context(live) if live else None
-                    if live:
-                        yield LogPart(name, logged.number, b"", begins=True)
-                    else:
-                        yield from _attempt_log(site, run, name, logged)
-            for (name, logged), file in followed.items():
-                while file and (data := file.read(_CHUNK)):
-                    yield LogPart(name, logged.number, data)
-            rests = record.status not in (Status.WAITING, Status.RUNNING)
-            if rests or (task and record.task(task).status in (Status.COMPLETE, Status.ERROR)):
+                seen.add(shown)
+                live = _open_live_log(site, logged) if logged.run_id == run_id else None
+                if live is None:
+                    yield from _read_log(site, run_id, task_id, logged)
+                else:
+                    live_files[shown] = opened.enter_context(live)
+                    yield LogPart(task_id, logged.number, b"", begins=True)
+            for shown, file in live_files.items():
+                yield from _parts(file, shown.task_id, shown.number)
+            if _is_over(record, only):
                 return
             time.sleep(_PAUSE_S)
 
 
-def _opened(path: Path) -> BinaryIO | None:
+def _open_live_log(site: Site, logged: LoggedAttempt) -> BinaryIO | None:
+    path = site.directory(logged.run_id).attempt(logged.task_id, logged.number).log
     try:
         return path.open("rb")
     except FileNotFoundError:
         return None
+
+
+def _is_over(record: Record, only: str | None) -> bool:
+    """Return True if nothing more will be written to the logs that are followed."""
+    if record.status not in (Status.WAITING, Status.RUNNING):
+        return True
+    return only is not None and record.task(only).status in (Status.COMPLETE, Status.ERROR)

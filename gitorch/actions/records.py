@@ -1,4 +1,4 @@
-"""Which runs are meant, with their whole records as they are now: what most verbs begin with."""
+"""The current records of the runs that a user refers to, with the state of the queue laid over them."""
 
 from __future__ import annotations
 
@@ -10,24 +10,33 @@ from gitorch.runs.catalog import Catalog
 from gitorch.runs.site import Site
 
 
+def find_record(site: Site, reference: str) -> Record:
+    """Return the record of the run that `reference` means. Raises NotFound, UsageError."""
+    return find_records(site, [reference])[0]
+
+
 def find_records(site: Site, references: Sequence[str]) -> list[Record]:
-    """The runs that are meant, in the order they were named, each once. Raises NotFound, UsageError."""
+    """Return the records of the runs in the order in which they were named, each run once.
+
+    Raises NotFound, and UsageError if a reference is ambiguous.
+    """
     if not references:
         return []
     catalog = Catalog.of(site)
     return read_records(site, catalog, catalog.find(references))
 
 
-def find_record(site: Site, reference: str) -> Record:
-    return find_records(site, [reference])[0]
+def read_records(site: Site, catalog: Catalog, run_ids: Iterable[str]) -> list[Record]:
+    """Return the records of these runs, in this order.
 
-
-def read_records(site: Site, catalog: Catalog, ids: Iterable[str]) -> list[Record]:
-    """The records of these runs, in this order. Raises NotFound where one is gone by now."""
-    wanted = list(ids)
-    found = {value["id"]: value for value in site.results.records_of(wanted)}
-    if missing := [run for run in wanted if run not in found]:
-        raise NotFound(
-            f"the run {missing[0]} is not there any more", hint="gitorch list shows what there is"
-        )
-    return [catalog.laid(Record.from_json(found[run])) for run in wanted]
+    Raises NotFound if a run was removed after its id had been looked up.
+    """
+    wanted = list(run_ids)
+    documents = {document["id"]: document for document in site.results.records_of(wanted)}
+    records = []
+    for run_id in wanted:
+        document = documents.get(run_id)
+        if document is None:
+            raise NotFound(f"the run {run_id} no longer exists", hint="gitorch list shows all runs")
+        records.append(catalog.laid(Record.from_json(document)))
+    return records

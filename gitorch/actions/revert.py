@@ -1,4 +1,7 @@
-"""`gitorch revert`: the user's own checkout back at a run's code. The only verb that touches it; it loses nothing."""
+"""`gitorch revert`: put the user's own checkout back to a run's code.
+
+No other verb changes the user's checkout. `revert` never loses uncommitted work.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +21,13 @@ def revert(
     detach: bool = False,
     files: bool = False,
 ) -> tuple[Record, Reverted]:
-    """On a new branch (`gitorch/<id>` unless named), with a detached HEAD, or as staged changes where one is.
+    """Check out the code of a run on a new branch, by default `gitorch/<id>`.
 
-    Raises Refused whenever something uncommitted would be lost, NotFound where the run's commit is not in this clone.
+    With `detach`, detach HEAD instead. With `files`, stage the differences on the current branch instead.
+    Raises Refused if uncommitted work would be lost, and NotFound if the run's commit is not in this clone.
     """
-    if sum((branch is not None, detach, files)) > 1:
+    options = [branch is not None, detach, files]
+    if options.count(True) > 1:
         raise UsageError(
             "--branch, --detach and --files exclude each other", hint="give one of them, or none"
         )

@@ -1,16 +1,15 @@
-"""`gitorch.runs()`: runs for programs and notebooks, as plain values or as a table of pandas or Polars."""
+"""`gitorch.runs()`: runs for programs and notebooks, as plain values or as a pandas or Polars table."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gitorch.actions.selection import filter_rows
 from gitorch.errors import ProgramMissing
-from gitorch.model.table.row import Row
 from gitorch.runs.catalog import Catalog
 from gitorch.runs.site import Site
 
@@ -19,19 +18,20 @@ if TYPE_CHECKING:
     import polars
 
 _TIMES = ("created", "started", "ended")
+_OWN = ("id", "name", "label", "status", "commit", *_TIMES, "duration_s")
 
 
 class Runs(list[dict[str, Any]]):
-    """Runs as `gitorch list --json` has them, newest first: a list of dictionaries.
+    """Runs as in `gitorch list --json`, newest first: a list of dictionaries.
 
-    In tables parameters and metrics are columns of their own, `params.lr` and `metrics.accuracy`, what is nested in
-    parameters with dotted names; times are in UTC.
+    A table has one column for each parameter and metric, such as `params.lr` and `metrics.accuracy`. Nested parameters
+    have dotted names. Times are in UTC.
     """
 
     def to_pandas(self) -> pandas.DataFrame:
-        """A data frame. Raises ProgramMissing where pandas is not installed."""
+        """Return a data frame. Raises ProgramMissing if pandas is not installed."""
         try:
-            import pandas  # noqa: PLC0415  only where it is asked for
+            import pandas  # noqa: PLC0415  only if a table is asked for
         except ImportError:
             raise _not_installed("pandas") from None
         frame = pandas.DataFrame(self._columns())
@@ -40,44 +40,49 @@ class Runs(list[dict[str, Any]]):
         return frame
 
     def to_polars(self) -> polars.DataFrame:
-        """A data frame; a column of values of several kinds is one of texts. Raises ProgramMissing without Polars."""
+        """Return a data frame, in which a column of mixed types is a column of texts.
+
+        Raises ProgramMissing if Polars is not installed.
+        """
         try:
-            import polars  # noqa: PLC0415  only where it is asked for
+            import polars  # noqa: PLC0415  only if a table is asked for
         except ImportError:
             raise _not_installed("polars") from None
-        columns = {name: _of_one_kind(values) for name, values in self._columns().items()}
-        own = dict.fromkeys(_OWN, polars.String) | dict.fromkeys(
-            _TIMES, polars.Datetime("us", "UTC")
-        )
-        return polars.DataFrame(columns, schema_overrides=own | {"duration_s": polars.Float64})
+        columns = {name: _of_one_type(values) for name, values in self._columns().items()}
+        types: dict[str, Any] = dict.fromkeys(_OWN, polars.String)
+        types |= dict.fromkeys(_TIMES, polars.Datetime("us", "UTC"))
+        types["duration_s"] = polars.Float64
+        return polars.DataFrame(columns, schema_overrides=types)
 
     def _columns(self) -> dict[str, list[Any]]:
-        flat = [_flat(run) for run in self]
-        names = dict.fromkeys([*_OWN, *(name for run in flat for name in run)])
-        return {name: [run.get(name) for run in flat] for name in names}
-
-
-_OWN = ("id", "name", "label", "status", "commit", *_TIMES, "duration_s")
+        """Return the values of each column, None for a run without a value in it."""
+        flat_runs = [_flattened(run) for run in self]
+        names = dict.fromkeys(_OWN)
+        for run in flat_runs:
+            names |= dict.fromkeys(run)
+        return {name: [run.get(name) for run in flat_runs] for name in names}
 
 
 def runs(where: str | None, path: Path) -> Runs:
-    """Raises NotFound, Refused, UsageError."""
-    rows: list[Row] = filter_rows(Catalog.of(Site.at(path)).rows(), where)
+    """Return the runs of the repository that contains `path`. Raises NotFound, Refused, UsageError."""
+    rows = filter_rows(Catalog.of(Site.at(path)).rows(), where)
     return Runs(row.to_json() for row in rows)
 
 
-def _flat(run: Mapping[str, Any]) -> dict[str, Any]:
-    own = {name: run[name] for name in _OWN}
-    times = {name: datetime.fromisoformat(run[name]) if run[name] else None for name in _TIMES}
-    return {
-        **own,
-        **times,
-        **dict(_leaves("params", run["params"])),
-        **{f"metrics.{name}": value for name, value in run["metrics"].items()},
-    }
+def _flattened(run: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a run by the names of their columns."""
+    flat = {name: run[name] for name in _OWN}
+    for name in _TIMES:
+        if run[name]:
+            flat[name] = datetime.fromisoformat(run[name])
+    flat |= _leaves("params", run["params"])
+    for name, value in run["metrics"].items():
+        flat[f"metrics.{name}"] = value
+    return flat
 
 
 def _leaves(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the values in nested mappings with their dotted names."""
     for key, value in values.items():
         if isinstance(value, Mapping) and value:
             yield from _leaves(f"{prefix}.{key}", value)
@@ -85,20 +90,23 @@ def _leaves(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]
             yield f"{prefix}.{key}", value
 
 
-def _of_one_kind(values: list[Any]) -> list[Any]:
-    """Whole numbers among others are numbers too; anything else that is mixed, and lists, become JSON."""
-    kinds = {type(value) for value in values if value is not None}
-    if kinds <= {int, float}:
-        return (
-            [None if value is None else float(value) for value in values]
-            if float in kinds
-            else values
-        )
-    if len(kinds) == 1 and not kinds & {list, dict}:
-        return values
-    return [
-        value if value is None or isinstance(value, str) else json.dumps(value) for value in values
-    ]
+def _of_one_type(values: Sequence[Any]) -> list[Any]:
+    """Return the values as values of one type.
+
+    Integers among floats become floats. Other mixed values, and lists, become JSON.
+    """
+    types = {type(value) for value in values if value is not None}
+    if types == {int, float}:
+        return [None if value is None else float(value) for value in values]
+    if len(types) <= 1 and not types & {list, dict}:
+        return list(values)
+    return [_as_text(value) for value in values]
+
+
+def _as_text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value)
 
 
 def _not_installed(name: str) -> ProgramMissing:

@@ -1,4 +1,4 @@
-"""Which runs a verb is for: by what they are called, or by what they are."""
+"""The runs that a verb applies to, selected by reference or by their properties."""
 
 from __future__ import annotations
 
@@ -16,10 +16,14 @@ from gitorch.runs.site import Site
 
 
 class Selection(Struct, frozen=True, kw_only=True):
-    """Runs by what they are called, all or nothing; or by what they are, those that may."""
+    """A choice of runs, either by reference or by properties.
 
-    references: Sequence[str] = ()
-    where: str | None = None  # an expression, see `model/where.py`
+    If a verb cannot change one of the runs that were named, it refuses all of them. If the runs were selected by
+    properties, the verb changes those that it can and reports the others.
+    """
+
+    references: Sequence[str] = ()  # ids, names, labels, @ or @~1
+    where: str | None = None  # an expression, see `model/table/where.py`
     status: Status | None = None
     name: str | None = None  # a glob
     everything: bool = False
@@ -30,13 +34,16 @@ class Selection(Struct, frozen=True, kw_only=True):
 
     @property
     def is_empty(self) -> bool:
-        return not (
-            self.references or self.where is not None or self.status or self.name or self.everything
-        )
+        has_properties = self.where is not None or self.status or self.name
+        return not (self.references or has_properties or self.everything)
 
 
 def select_rows(catalog: Catalog, selection: Selection, verb: str) -> list[Row]:
-    """Those named, in the order of their names; or those that are so, newest first. Raises NotFound, UsageError."""
+    """Return the rows of the selected runs.
+
+    Named runs come in the order of their references, runs selected by properties newest first.
+    Raises NotFound, and UsageError if the selection is empty.
+    """
     if selection.is_empty:
         raise UsageError(
             f"which runs? gitorch {verb} ID…, or --where EXPRESSION; see gitorch {verb} --help"
@@ -48,17 +55,25 @@ def select_rows(catalog: Catalog, selection: Selection, verb: str) -> list[Row]:
 
 
 def filter_rows(rows: list[Row], where: str | None) -> list[Row]:
-    """Those of `rows` that the expression is true of; all of them without one. Raises UsageError."""
-    return rows if where is None else list(filter(parse_where(where, rows).matches, rows))
+    """Return the rows for which the expression `where` is true; without one, all of them.
+
+    Raises UsageError if the expression is invalid.
+    """
+    if where is None:
+        return rows
+    condition = parse_where(where, rows)
+    return list(filter(condition.matches, rows))
 
 
 def explain_empty_selection(site: Site, where: str | None) -> str:
-    """What is to be said where nothing is selected."""
+    """Return the message that says why no run was selected."""
     rows = Catalog.of(site).rows()
     if not rows:
         return "no runs yet; next: gitorch ready"
-    unheard_of = parse_where(where, rows).unheard_of(rows) if where is not None else []
-    return "; ".join(["no run matches", *unheard_of])
+    reasons = ["no run matches"]
+    if where is not None:
+        reasons += parse_where(where, rows).unheard_of(rows)
+    return "; ".join(reasons)
 
 
 def _matches(row: Row, selection: Selection) -> bool:

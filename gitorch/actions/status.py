@@ -1,7 +1,9 @@
-"""`gitorch status`: the central place. What runs, how far it is and how long it will take, what waits and why."""
+"""`gitorch status`: what is running, its progress and remaining time, and what is waiting and why."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,27 +20,63 @@ from gitorch.runs.events import read_progress
 from gitorch.runs.site import Site
 from gitorch.tools.clock import parse
 
+_UNFINISHED = (Status.WAITING, Status.RUNNING)
+# The task that `status` names for a run in which no task is running: the one that needs attention first.
+_ATTENTION = {Status.ERROR: 0, Status.WAITING: 1, Status.HOLD: 2}
+
 
 class LiveRun(Struct, frozen=True, kw_only=True):
-    """A run that is not over. `task` is the one running, else the one to come, else the one in ERROR."""
+    """A run that is not over.
+
+    `task` is the running task. If no task is running, it is the task in ERROR, the next task or the held task.
+    """
 
     id: str
     name: str
     label: str
     status: Status
     task: str | None
-    progress: tuple[float, float] | None
+    progress: tuple[float, float] | None  # done, total
     elapsed_s: float | None
     eta: Estimate | None
-    why: str | None
+    why: str | None  # the reason why the run is not running
+
+    def to_json(self) -> dict[str, Any]:
+        progress = None
+        if self.progress is not None:
+            done, total = self.progress
+            progress = {"done": done, "total": total}
+        return {
+            "id": self.id,
+            "name": self.name,
+            "label": self.label,
+            "status": str(self.status),
+            "task": self.task,
+            "progress": progress,
+            "elapsed_s": self.elapsed_s,
+            "eta_s": self.eta and self.eta.to_json(),
+            "why": self.why,
+        }
 
 
 class LiveWorker(Struct, frozen=True, kw_only=True):
+    """A living worker and the number of tasks that it is running."""
+
     worker: Worker
     tasks: int
 
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "host": self.worker.host,
+            "pid": self.worker.pid,
+            "since": self.worker.since,
+            "tasks": self.tasks,
+        }
+
 
 class SiteStatus(Struct, frozen=True, kw_only=True):
+    """The state of all runs and workers; `eta` is the time until nothing is left to run."""
+
     counts: dict[Status, int]
     runs: tuple[LiveRun, ...]
     workers: tuple[LiveWorker, ...]
@@ -48,105 +86,88 @@ class SiteStatus(Struct, frozen=True, kw_only=True):
         return {
             "schema": "gitorch/status/v1",
             "counts": {str(status): count for status, count in self.counts.items()},
-            "runs": [
-                {
-                    "id": run.id,
-                    "name": run.name,
-                    "label": run.label,
-                    "status": str(run.status),
-                    "task": run.task,
-                    "progress": run.progress
-                    and {"done": run.progress[0], "total": run.progress[1]},
-                    "elapsed_s": run.elapsed_s,
-                    "eta_s": run.eta and run.eta.to_json(),
-                    "why": run.why,
-                }
-                for run in self.runs
-            ],
-            "workers": [
-                {
-                    "host": live.worker.host,
-                    "pid": live.worker.pid,
-                    "since": live.worker.since,
-                    "tasks": live.tasks,
-                }
-                for live in self.workers
-            ],
+            "runs": [run.to_json() for run in self.runs],
+            "workers": [worker.to_json() for worker in self.workers],
             "eta_s": self.eta and self.eta.to_json(),
         }
 
 
 def status(site: Site, *, moment: datetime | None = None) -> SiteStatus:
-    """How things stand now."""
+    """Return the state of all runs and workers at `moment`, by default now."""
     moment = moment or datetime.now(UTC)
     catalog = Catalog.of(site)
     live, counts = catalog.standing()
-    known = view_queue(site, catalog)
-    past = Past(catalog)
-    last = len(known.queued)
-    live.sort(key=lambda row: (known.position.get(row.id, last), row.created))
-    runs = tuple(_live_run(site, row, known, past, moment) for row in live)
-    running = [
-        task for run in known.queued.values() for task in run.tasks if task.status is Status.RUNNING
-    ]
-    going_on = [run for run in runs if run.status in (Status.WAITING, Status.RUNNING)]
-    estimates = [run.eta for run in going_on if run.eta]
+    view = view_queue(site, catalog)
+    history = DurationHistory(catalog)
+    not_queued = len(view.queued)  # sorted behind all queued runs
+    live.sort(key=lambda row: (view.runs_ahead.get(row.id, not_queued), row.created))
+    runs = tuple(_live_run(site, row, view, history, moment) for row in live)
+    workers = _live_workers(view)
     return SiteStatus(
         counts={status: counts.get(status, 0) for status in Status},
         runs=runs,
-        workers=tuple(
-            LiveWorker(worker=worker, tasks=sum(task.worker == worker.id for task in running))
-            for worker in known.workers
-            if worker.id in known.alive
-        ),
-        eta=together(estimates, max(1, len(running))) if len(estimates) == len(going_on) else None,
+        workers=workers,
+        eta=_total_eta(runs, view),
     )
 
 
-class Past:
-    """How long the tasks of each kind took that succeeded, read when it is asked for."""
+def progress_of(events: Path) -> tuple[float, float] | None:
+    """Return the progress that a running attempt reported last: (done, total)."""
+    return read_progress(events)
+
+
+class DurationHistory:
+    """The durations of successful tasks, read from the catalog once for each kind of task."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._durations: dict[tuple[str, str], list[float]] = {}
         self._estimates: dict[tuple[str, str], Estimate | None] = {}
 
-    def estimate(self, name: str, task: str, elapsed_s: float | None) -> Estimate | None:
-        """The time that is left of a task of this kind; None: it has not begun."""
-        kind = (name, task)
+    def estimate(self, name: str, task_id: str, elapsed_s: float | None) -> Estimate | None:
+        """Return the remaining time of a task, or None if nothing is known about tasks of this kind.
+
+        `elapsed_s` is None for a task that has not started.
+        """
+        kind = (name, task_id)
         if kind not in self._durations:
-            self._durations[kind] = self._catalog.durations(name, task)
+            self._durations[kind] = self._catalog.durations(name, task_id)
             self._estimates[kind] = from_durations(self._durations[kind])
-        return (
-            self._estimates[kind]
-            if elapsed_s is None
-            else from_durations(self._durations[kind], elapsed_s)
-        )
+        if elapsed_s is None:
+            return self._estimates[kind]
+        return from_durations(self._durations[kind], elapsed_s)
 
 
-def _live_run(site: Site, row: Row, known: QueueView, past: Past, moment: datetime) -> LiveRun:
-    running = running_task(known.queued.get(row.id))
+def _live_run(
+    site: Site, row: Row, view: QueueView, history: DurationHistory, moment: datetime
+) -> LiveRun:
+    running = running_task(view.queued.get(row.id))
     progress = read_progress(_events_of(site, running)) if running else None
-    elapsed = (
-        (moment - parse(running.started)).total_seconds() if running and running.started else None
-    )
+    elapsed_s = _elapsed_s(running, moment)
     return LiveRun(
         id=row.id,
         name=row.name,
         label=row.label,
         status=row.status,
-        task=running.id if running else _next_task(row),
+        task=running.id if running else _task_to_name(row),
         progress=progress,
-        elapsed_s=None if elapsed is None else round(max(elapsed, 0.0), 3),
-        eta=_eta(row, running, progress, elapsed or 0.0, past),
-        why=explain_not_running(row, known),
+        elapsed_s=None if elapsed_s is None else round(max(elapsed_s, 0.0), 3),
+        eta=_eta(row, running, progress, elapsed_s or 0.0, history),
+        why=explain_not_running(row, view),
     )
 
 
-def _next_task(row: Row) -> str | None:
-    order = {Status.ERROR: 0, Status.WAITING: 1, Status.HOLD: 2}
-    pending = [task for task in row.tasks if task.status in order]
-    return min(pending, key=lambda task: order[task.status]).id if pending else None
+def _elapsed_s(running: QueuedTask | None, moment: datetime) -> float | None:
+    if running is None or not running.started:
+        return None
+    return (moment - parse(running.started)).total_seconds()
+
+
+def _task_to_name(row: Row) -> str | None:
+    unfinished = [task for task in row.tasks if task.status in _ATTENTION]
+    if not unfinished:
+        return None
+    return min(unfinished, key=lambda task: _ATTENTION[task.status]).id
 
 
 def _eta(
@@ -154,32 +175,63 @@ def _eta(
     running: QueuedTask | None,
     progress: tuple[float, float] | None,
     elapsed_s: float,
-    past: Past,
+    history: DurationHistory,
 ) -> Estimate | None:
-    """The time until the run is over: of the running task by its progress, of all others by earlier ones."""
+    """Return the time until the run is over, or None if it cannot be estimated.
+
+    The estimate of the running task is based on its progress, that of the others on earlier runs.
+    """
     parts: list[Estimate] = []
     for task in row.tasks:
         if task.status is Status.COMPLETE:
             continue
-        if task.status not in (Status.WAITING, Status.RUNNING):
+        if task.status not in _UNFINISHED:
             return None
-        runs = running is not None and task.id == running.id
-        told = from_progress(*progress, elapsed_s) if runs and progress else None
-        estimate = told or past.estimate(row.name, task.id, elapsed_s if runs else None)
+        if running is not None and task.id == running.id:
+            estimate = from_progress(*progress, elapsed_s) if progress else None
+            estimate = estimate or history.estimate(row.name, task.id, elapsed_s)
+        else:
+            estimate = history.estimate(row.name, task.id, None)
         if estimate is None:
             return None
         parts.append(estimate)
-    return (
-        Estimate(sum(part.p50 for part in parts), sum(part.p80 for part in parts))
-        if parts
-        else None
-    )
+    return _in_sequence(parts)
+
+
+def _in_sequence(parts: Sequence[Estimate]) -> Estimate | None:
+    if not parts:
+        return None
+    p50 = sum(part.p50 for part in parts)
+    p80 = sum(part.p80 for part in parts)
+    return Estimate(p50, p80)
+
+
+def _total_eta(runs: Sequence[LiveRun], view: QueueView) -> Estimate | None:
+    """Return the time until all runs are over, or None if one of them has no estimate."""
+    estimates = []
+    for run in runs:
+        if run.status not in _UNFINISHED:
+            continue
+        if run.eta is None:
+            return None
+        estimates.append(run.eta)
+    at_once = _tasks_by_worker(view).total()
+    return together(estimates, max(1, at_once))
+
+
+def _live_workers(view: QueueView) -> tuple[LiveWorker, ...]:
+    tasks = _tasks_by_worker(view)
+    alive = [worker for worker in view.workers if worker.id in view.alive]
+    return tuple(LiveWorker(worker=worker, tasks=tasks[worker.id]) for worker in alive)
+
+
+def _tasks_by_worker(view: QueueView) -> Counter[str | None]:
+    """Return the number of running tasks of each worker."""
+    tasks: Counter[str | None] = Counter()
+    for run in view.queued.values():
+        tasks.update(task.worker for task in run.tasks if task.status is Status.RUNNING)
+    return tasks
 
 
 def _events_of(site: Site, task: QueuedTask) -> Path:
     return site.directory(task.run).attempt(task.id, task.attempts).events
-
-
-def progress_of(events: Path) -> tuple[float, float] | None:
-    """How far a running attempt says it is: (done, total)."""
-    return read_progress(events)

@@ -1,8 +1,8 @@
-"""Why a run is not running: held by whom, behind which runs, for which task, which resource, which worker."""
+"""The reasons why a run is not running: a hold, earlier runs, another task, a resource, or no worker."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -17,135 +17,162 @@ from gitorch.runs.site import Site
 from gitorch.tools.clock import now
 from gitorch.worker import capacity
 
+_UNFINISHED = (Status.WAITING, Status.RUNNING)
+
 
 class QueueView(Struct, frozen=True, kw_only=True):
-    """The queue at one moment: its runs in the order in which they are begun, who is alive, what is free."""
+    """The queue at one moment, with the living workers and the free resources."""
 
     clone: str
-    at: str
-    queued: Mapping[str, QueuedRun]
+    now: str
+    queued: Mapping[str, QueuedRun]  # by run id
     workers: Sequence[Worker]
-    alive: frozenset[str]
-    free: Resources | None  # None where no task counts resources
-    position: Mapping[str, int]  # by run: how many runs go before it
-    first: str | None  # the run that goes before all others
-    computing: Mapping[str, str]  # by key of the cache: the run that computes it
+    alive: frozenset[str]  # ids of workers
+    free: Resources | None  # None if no task counts resources
+    runs_ahead: Mapping[str, int]  # by run id: the number of runs that start before it
+    first: str | None  # the id of the run that starts before all others
+    computing: Mapping[str, str]  # by cache key: the id of the run that is computing it
 
 
 def view_queue(site: Site, catalog: Catalog) -> QueueView:
+    """Return the queue as it is now."""
     queued = catalog.queued
     workers = site.queue.workers() if site.queue_path.exists() else []
-    going_on = [
-        run
-        for run in queued.values()
-        if any(task.status in _GOING_ON for task in run.tasks) and not run.held
-    ]
-    going_on.sort(
-        key=lambda run: -max(task.priority for task in run.tasks)
-    )  # stable: first in, first out
+    pending = _in_starting_order(queued.values())
     return QueueView(
         clone=site.repository.clone_id(),
-        at=now(),
+        now=now(),
         queued=queued,
         workers=workers,
         alive=living(site.state, workers),
-        free=_free(site) if queued and site.queue.counts_resources() else None,
-        position={run.id: position for position, run in enumerate(going_on)},
-        first=going_on[0].id if going_on else None,
-        computing={
-            task.key: run.id
-            for run in queued.values()
-            for task in run.tasks
-            if task.key and task.status is Status.RUNNING
-        },
+        free=_free_resources(site) if queued and site.queue.counts_resources() else None,
+        runs_ahead={run.id: position for position, run in enumerate(pending)},
+        first=pending[0].id if pending else None,
+        computing=_keys_being_computed(queued.values()),
     )
 
 
-def explain_not_running(run: Row, known: QueueView) -> str | None:
-    """In words; None of a run that runs, or is over."""
-    queued = known.queued.get(run.id)
-    match run.status:
+def running_task(queued: QueuedRun | None) -> QueuedTask | None:
+    """Return the task of a queued run that is running, if there is one."""
+    if queued is None:
+        return None
+    for task in queued.tasks:
+        if task.status is Status.RUNNING:
+            return task
+    return None
+
+
+def explain_not_running(row: Row, view: QueueView) -> str | None:
+    """Return the reason why a run is not running, or None if it is running or over."""
+    queued = view.queued.get(row.id)
+    match row.status:
         case Status.COMPLETE | Status.FAILED:
             return None
-        case _ if run.clone != known.clone:
+        case _ if row.clone != view.clone:
             return "it belongs to another clone"
         case Status.ERROR:
-            return _of_error(run)
+            return _explain_error(row)
         case Status.HOLD:
-            return run.hold or "held"
-        case Status.RUNNING if queued and _is_orphaned(queued, known):
-            return "its worker is gone: gitorch run takes it up again"
+            return row.hold or "held"
+        case Status.RUNNING if queued and _is_orphaned(queued, view):
+            return "its worker is gone: gitorch run resumes it"
         case Status.RUNNING if running_task(queued):
             return None
         case _:
-            return _of_waiting(run, queued, known)
+            return _explain_waiting(row, queued, view)
 
 
-_GOING_ON = (Status.WAITING, Status.RUNNING)
+def _explain_error(row: Row) -> str:
+    failed = next(task for task in row.tasks if task.status is Status.ERROR)
+    reason = f"{failed.id}: {failed.failure}"
+    waiting = [task.id for task in row.tasks if task.status is Status.WAITING]
+    if not waiting:
+        return reason
+    verb = "waits" if len(waiting) == 1 else "wait"
+    return f"{reason}; {', '.join(waiting)} {verb} for it"
 
 
-def _of_error(run: Row) -> str:
-    task = next(task for task in run.tasks if task.status is Status.ERROR)
-    waiting = [other.id for other in run.tasks if other.status is Status.WAITING]
-    reason = f"{task.id}: {task.failure}"
-    return (
-        f"{reason}; {', '.join(waiting)} wait{'s' if len(waiting) == 1 else ''} for it"
-        if waiting
-        else reason
-    )
-
-
-def _of_waiting(run: Row, queued: QueuedRun | None, known: QueueView) -> str:
-    if not known.alive:
+def _explain_waiting(row: Row, queued: QueuedRun | None, view: QueueView) -> str:
+    if not view.alive:
         return "no worker is running: gitorch run"
-    tasks = {task.id: task for task in queued.tasks} if queued else {}
-    waiting = (
-        task
-        for task, (status, ready) in zip(run.tasks, states(run.tasks), strict=True)
-        if status is Status.WAITING and ready
-    )
-    task = next(waiting, None)
-    entry = tasks.get(task.id) if task else None
-    if entry and entry.not_before and entry.not_before > known.at:
-        return f"{entry.id} is tried again at {entry.not_before}"
-    if entry and entry.key and (other := known.computing.get(entry.key)):
-        return f"{entry.id} waits for run {other}, which computes the same"
-    if task and (missing := _missing(task, known.free)):
-        return missing
-    if before := known.position.get(run.id, 0):
-        return f"behind {counted(before, 'run')}, the first is {known.first}"
+    task = _next_task(row)
+    if task is not None:
+        reason = _explain_queued_task(task, queued, view) or _missing_resource(task, view.free)
+        if reason is not None:
+            return reason
+    ahead = view.runs_ahead.get(row.id, 0)
+    if ahead:
+        return f"behind {counted(ahead, 'run')}, the first is {view.first}"
     return "a worker takes it next"
 
 
-def _missing(task: TaskRow, free: Resources | None) -> str | None:
-    """The resource that there is not enough of just now."""
+def _next_task(row: Row) -> TaskRow | None:
+    """Return the first waiting task whose needs are complete."""
+    for task, (status, is_ready) in zip(row.tasks, states(row.tasks), strict=True):
+        if status is Status.WAITING and is_ready:
+            return task
+    return None
+
+
+def _explain_queued_task(task: TaskRow, queued: QueuedRun | None, view: QueueView) -> str | None:
+    """Return the reason in the task's own queue entry: a pending retry, or a result being computed."""
+    entries = queued.tasks if queued else ()
+    for entry in entries:
+        if entry.id != task.id:
+            continue
+        if entry.not_before and entry.not_before > view.now:
+            return f"{task.id} will be tried again at {entry.not_before}"
+        computing_run = view.computing.get(entry.key) if entry.key else None
+        if computing_run:
+            return f"{task.id} waits for run {computing_run}, which computes the same"
+    return None
+
+
+def _missing_resource(task: TaskRow, free: Resources | None) -> str | None:
+    """Return which resource is scarce at the moment, if one is."""
     wanted = task.resources
     if free is None or wanted is None:
         return None
-    for name, asked, there in (
+    for name, wanted_amount, free_amount in (
         ("cpus", wanted.cpus, free.cpus),
         ("gpus", wanted.gpus, free.gpus),
         ("bytes of memory", wanted.memory_bytes, free.memory_bytes),
     ):
-        if asked > there:
-            return f"{task.id} waits for {asked:g} {name}, {there:g} are free"
+        if wanted_amount > free_amount:
+            return f"{task.id} waits for {wanted_amount:g} {name}, {free_amount:g} are free"
     return None
 
 
-def _is_orphaned(queued: QueuedRun, known: QueueView) -> bool:
-    return any(
-        task.status is Status.RUNNING and task.worker not in known.alive for task in queued.tasks
-    )
+def _in_starting_order(queued: Iterable[QueuedRun]) -> list[QueuedRun]:
+    """Return the unfinished runs that are not held, by priority and then by age."""
+    pending = []
+    for run in queued:
+        is_unfinished = any(task.status in _UNFINISHED for task in run.tasks)
+        if is_unfinished and not run.held:
+            pending.append(run)
+    pending.sort(key=_highest_priority, reverse=True)  # stable: first in, first out
+    return pending
 
 
-def _free(site: Site) -> Resources:
+def _highest_priority(run: QueuedRun) -> int:
+    return max(task.priority for task in run.tasks)
+
+
+def _keys_being_computed(queued: Iterable[QueuedRun]) -> dict[str, str]:
+    computing = {}
+    for run in queued:
+        for task in run.tasks:
+            if task.key and task.status is Status.RUNNING:
+                computing[task.key] = run.id
+    return computing
+
+
+def _is_orphaned(queued: QueuedRun, view: QueueView) -> bool:
+    """Return True if a task is marked as running by a worker that is dead."""
+    running = [task for task in queued.tasks if task.status is Status.RUNNING]
+    return any(task.worker not in view.alive for task in running)
+
+
+def _free_resources(site: Site) -> Resources:
     with capacity.opened(site.repository, capacity.of_machine(site.repository)) as ledger:
         return ledger.free
-
-
-def running_task(queued: QueuedRun | None) -> QueuedTask | None:
-    return (
-        next((task for task in queued.tasks if task.status is Status.RUNNING), None)
-        if queued
-        else None
-    )

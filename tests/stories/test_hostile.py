@@ -270,7 +270,7 @@ def test_a_run_whose_worker_died_says_so(project: Path, tmp_path: Path) -> None:
     worker.kill()
     worker.communicate(timeout=20)
     assert [run["why"] for run in gitorch_json(project, "status")["runs"]] == [
-        "its worker is gone: gitorch run takes it up again"
+        "its worker is gone: gitorch run resumes it"
     ]
 
 

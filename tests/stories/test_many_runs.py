@@ -128,10 +128,10 @@ def test_groups_over_seeds(swept: Path) -> None:
     assert [row["count"] for row in rows] == ["3", "3", "0"]
     assert float(rows[1]["metrics.accuracy.mean"]) == pytest.approx(0.8)
     assert (
-        "no aggregate 'median'"
+        "there is no aggregate 'median'"
         in gitorch(swept, "list", "--group", "lr", "--aggregate", "median", code=2).stderr
     )
-    assert "is of groups" in gitorch(swept, "list", "--aggregate", "mean", code=2).stderr
+    assert "needs --group" in gitorch(swept, "list", "--aggregate", "mean", code=2).stderr
 
 
 def test_verbs_select_by_an_expression(swept: Path) -> None:
