@@ -1,7 +1,4 @@
-"""`gitorch hold`, `release`, `retry`, `fail`, `resubmit`: the operator's verbs, one commit for all runs of a call.
-
-Results first, queue second. A crash between the two is mended at the next start: the queue is brought to the records.
-"""
+"""`gitorch hold`, `release`, `retry`, `fail`, `resubmit`: the operator's verbs, one commit for all runs of a call."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from gitorch.actions.selection import Selection, select_rows
-from gitorch.database.run_queue import QueuedRun, Tip
+from gitorch.database.run_queue import QueuedRun
 from gitorch.errors import Refused
 from gitorch.model.run.record import Record
 from gitorch.model.run.spec import given
@@ -19,7 +16,7 @@ from gitorch.model.run.status import Status, sources, verbs
 from gitorch.model.run.transitions import CHANGES, Wish, has_something_to_hold
 from gitorch.model.table.row import Row
 from gitorch.runs.catalog import Catalog
-from gitorch.runs.recording import catch_up, new_run, read_record, trailers
+from gitorch.runs.recording import catch_up, recording
 from gitorch.runs.run_directories import clear_away, materialise_next
 from gitorch.runs.site import Site
 from gitorch.tools.clock import now
@@ -75,12 +72,11 @@ def apply_change(
         return ()
     by = site.repository.signature().name
     at = now()
-    with site.results.changing() as branch:
-        before = branch.tip
+    with recording(site) as changes:
         catalog = Catalog(site)
         changed = []
         for row in chosen:
-            current = read_record(branch, row.id)
+            current = changes.record(row.id)
             if current is None:
                 raise Refused(f"{row.label} ({row.id}) was removed meanwhile")
             if catalog.laid(current).status is not row.status:
@@ -96,11 +92,8 @@ def apply_change(
                 running=running_tasks(catalog.queued.get(row.id)),
             )
             changed.append(changing(current, wish))
-            branch.put_record(changed[-1].to_json())
-        after = branch.commit(subject(verb, changed), trailers(changed))
-        _IN_THE_QUEUE[verb](
-            site, changed, (before, after)
-        )  # so that of two verbs at a time the later has its way
+            changes.put(changed[-1])
+        changes.commit(subject(verb, changed))
     if verb in _AFTERWARDS:
         _AFTERWARDS[verb](site, changed)
     return tuple((old.id, old.status, new.status) for old, new in zip(chosen, changed, strict=True))
@@ -187,21 +180,6 @@ def _clear_away(site: Site, records: Sequence[Record]) -> None:
         clear_away(site, record.id, keep_files=has_notes)
 
 
-def _bring(site: Site, records: Sequence[Record], tip: Tip) -> None:
-    site.queue.bring([new_run(record) for record in records], tip=tip)
-
-
-def _ids(records: Sequence[Record]) -> list[str]:
-    return [record.id for record in records]
-
-
-_IN_THE_QUEUE: Mapping[str, Callable[[Site, Sequence[Record], Tip], None]] = {
-    "hold": lambda site, records, tip: site.queue.hold(_ids(records), tip=tip),
-    "release": lambda site, records, tip: site.queue.release(_ids(records), tip=tip),
-    "retry": _bring,
-    "fail": lambda site, records, _: site.queue.remove(_ids(records)),
-    "resubmit": _bring,
-}
 _AFTERWARDS: Mapping[str, Callable[[Site, Sequence[Record]], None]] = {
     "fail": _clear_away,
     "resubmit": lambda site, _: materialise_next(site),

@@ -10,7 +10,7 @@ from gitorch.errors import Refused
 from gitorch.model.run.status import LIVE
 from gitorch.model.table.row import Row
 from gitorch.runs.catalog import Catalog
-from gitorch.runs.recording import catch_up, read_record, trailers
+from gitorch.runs.recording import catch_up, recording
 from gitorch.runs.site import Site
 
 
@@ -21,14 +21,12 @@ def set_priority(site: Site, selection: Selection, priority: int) -> Changed:
     chosen, refused = split_refused(selection, rows, lambda row: _refusal(site, row))
     if not chosen:
         return Changed(runs=(), refused=refused)
-    with site.results.changing() as branch:
-        before = branch.tip
-        records = [record for row in chosen if (record := read_record(branch, row.id))]
-        for record in records:
-            branch.put_record(replace(record, priority=priority).to_json())
+    with recording(site) as changes:
+        for row in chosen:
+            if record := changes.record(row.id):
+                changes.put(replace(record, priority=priority))
         names = chosen[0].id if len(chosen) == 1 else f"{len(chosen)} runs"
-        after = branch.commit(f"{names}: priority {priority}", trailers(records))
-    site.queue.set_priority([row.id for row in chosen], priority, tip=(before, after))
+        changes.commit(f"{names}: priority {priority}")
     return Changed(runs=tuple((row.id, row.status, row.status) for row in chosen), refused=refused)
 
 

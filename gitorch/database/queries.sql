@@ -5,11 +5,11 @@
 INSERT INTO runs (id, payload, held) VALUES (:id, :payload, :held) ON CONFLICT (id) DO NOTHING;
 
 -- name: bring_run
--- A run is brought to its record, or joins the queue; what runs of it goes on with what it was begun with.
-INSERT INTO runs (id, payload, held) VALUES (:id, :payload, :held)
-ON CONFLICT (id) DO UPDATE SET held = excluded.held, payload = CASE
-    WHEN EXISTS (SELECT 1 FROM tasks WHERE run = runs.id AND status = 'RUNNING') THEN runs.payload
-    ELSE excluded.payload END;
+-- A run is brought to its record. While one of its tasks runs, the run keeps the payload that the task was begun with.
+UPDATE runs SET held = :held, payload = CASE
+    WHEN EXISTS (SELECT 1 FROM tasks WHERE run = runs.id AND status = 'RUNNING') THEN payload
+    ELSE :payload END
+WHERE id = :id;
 
 -- name: add_task
 -- A task joins the queue; of one that is there already only the place is another.
@@ -107,17 +107,12 @@ DELETE FROM runs WHERE id = :run;
 DELETE FROM tasks
 WHERE run = :run AND status != 'RUNNING' AND id NOT IN (SELECT value FROM json_each(:unfinished));
 
--- name: hold_run
-UPDATE runs SET held = 1 WHERE id = :run;
-
 -- name: hold_tasks
--- What waits is held; what runs goes on to its end.
+-- The tasks of a held run that wait are held, and keep their retries, losses and backoff. A running task goes on.
 UPDATE tasks SET status = 'HOLD' WHERE run = :run AND status = 'WAITING';
 
--- name: release_run
-UPDATE runs SET held = 0 WHERE id = :run;
-
 -- name: release_tasks
+-- The tasks of a run that is not held wait, with their retries, losses and backoff as before.
 UPDATE tasks SET status = 'WAITING' WHERE run = :run AND status = 'HOLD';
 
 -- name: doom_run
@@ -127,11 +122,8 @@ UPDATE runs SET doomed = 1 WHERE id = :run;
 -- name: doomed_runs
 SELECT id FROM runs WHERE doomed;
 
--- name: set_priority
-UPDATE tasks SET priority = :priority WHERE run = :run;
-
 -- name: set_task_status
--- What the record says of a task that does not run: a verb did it, after which retries and losses count anew.
+-- A task that does not run gets the status of its record. A verb gave it that status, so retries and losses count anew.
 UPDATE tasks
 SET status = :status, outcome = :outcome, retries = 0, losses = 0, not_before = NULL, ended = NULL
 WHERE run = :run AND id = :task AND status NOT IN ('RUNNING', :status);

@@ -195,62 +195,26 @@ class Queue:
 
     # -- runs
 
-    def add(self, runs: Iterable[NewRun], *, tip: Tip = None) -> None:
-        """Queue `runs`; those that are in it already stay as they are. `tip`: see `finish`."""
-        with self._transaction() as run:
-            for new in runs:
-                if run(
-                    "add_run", id=new.id, payload=json.dumps(new.payload), held=new.held
-                ).rowcount:
-                    _add_tasks(run, new)
-            self._advance(run, tip)
+    def bring(self, runs: Iterable[NewRun], *, over: Iterable[str] = (), tip: Tip = None) -> None:
+        """Make the queue say of these runs what their records say, and remove those that are `over`.
 
-    def bring(self, runs: Iterable[NewRun], *, tip: Tip = None) -> None:
-        """Make the queue say of these runs what their records say, tasks that had left it included.
-
-        What runs is left to whoever runs it. A task that is there keeps the number of its attempts.
+        A run joins the queue if it is not there, and so does a task that had left it. A task that runs stays as it is,
+        and any other keeps the number of its attempts. `tip`: see `finish`.
         """
         with self._transaction() as run:
             for new in runs:
-                run("bring_run", id=new.id, payload=json.dumps(new.payload), held=new.held)
-                run(
-                    "forget_finished_tasks",
-                    run=new.id,
-                    unfinished=_json([task.id for task in new.tasks]),
-                )
-                _add_tasks(run, new)
-                for task in new.tasks:
-                    outcome = _outcome(task.outcome)
-                    run(
-                        "set_task_status",
-                        run=new.id,
-                        task=task.id,
-                        status=str(task.status),
-                        outcome=outcome,
-                    )
-                run("drop_emptied_run", run=new.id)
+                payload = json.dumps(new.payload)
+                if run("add_run", id=new.id, payload=payload, held=new.held).rowcount:
+                    _add_tasks(run, new)
+                else:
+                    run("bring_run", id=new.id, payload=payload, held=new.held)
+                    _bring_tasks(run, new)
+            for run_id in over:
+                run("remove_run", run=run_id)
             self._advance(run, tip)
 
     def remove(self, runs: Iterable[str]) -> None:
-        with self._transaction() as run:
-            for run_id in runs:
-                run("remove_run", run=run_id)
-
-    def hold(self, runs: Iterable[str], *, tip: Tip = None) -> None:
-        """Nothing of these runs is claimed until they are released; what runs goes on to its end."""
-        with self._transaction() as run:
-            for run_id in runs:
-                run("hold_run", run=run_id)
-                run("hold_tasks", run=run_id)
-                run("let_go", run=run_id)
-            self._advance(run, tip)
-
-    def release(self, runs: Iterable[str], *, tip: Tip = None) -> None:
-        with self._transaction() as run:
-            for run_id in runs:
-                run("release_run", run=run_id)
-                run("release_tasks", run=run_id)
-            self._advance(run, tip)
+        self.bring([], over=runs)
 
     def doom(self, runs: Iterable[str]) -> None:
         """These runs are to be killed: nothing of them is claimed any more, and no attempt of them accepted."""
@@ -260,12 +224,6 @@ class Queue:
 
     def doomed(self) -> frozenset[str]:
         return frozenset(row["id"] for row in self._fetch("doomed_runs"))
-
-    def set_priority(self, runs: Iterable[str], priority: int, *, tip: Tip = None) -> None:
-        with self._transaction() as run:
-            for run_id in runs:
-                run("set_priority", run=run_id, priority=priority)
-            self._advance(run, tip)
 
     def runs(self) -> list[QueuedRun]:
         """The live runs, in order of arrival."""
@@ -436,11 +394,6 @@ class Queue:
         rows = self._fetch("get_meta", key=key)
         return rows[0]["value"] if rows else None
 
-    def set_tip(self, tip: str) -> None:
-        """Everything up to this commit of the results branch is in the queue."""
-        with self._transaction() as run:
-            run("set_meta", key="tip", value=tip)
-
     def _advance(self, run: _Execute, tip: Tip) -> None:
         match tip:
             case None:
@@ -521,6 +474,19 @@ def _add_tasks(run: _Execute, new: NewRun) -> None:
         )
         for needed in unfinished.intersection(task.needs):
             run("add_need", run=new.id, task=task.id, needed=needed)
+
+
+def _bring_tasks(run: _Execute, new: NewRun) -> None:
+    """Make the tasks of a run that is in the queue say what its record says."""
+    unfinished = _json([task.id for task in new.tasks])
+    run("forget_finished_tasks", run=new.id, unfinished=unfinished)
+    _add_tasks(run, new)
+    run("hold_tasks" if new.held else "release_tasks", run=new.id)
+    for task in new.tasks:
+        status, outcome = str(task.status), _outcome(task.outcome)
+        run("set_task_status", run=new.id, task=task.id, status=status, outcome=outcome)
+    run("let_go", run=new.id)
+    run("drop_emptied_run", run=new.id)
 
 
 def _outcome(outcome: Outcome | None) -> str | None:

@@ -19,7 +19,7 @@ from gitorch.model.run.status import LIVE, Status
 from gitorch.model.text.phrases import counted
 from gitorch.runs.claimed_attempt import ClaimedAttempt
 from gitorch.runs.liveness import WorkerLocks, living
-from gitorch.runs.recording import catch_up, new_run
+from gitorch.runs.recording import catch_up, queue_entry
 from gitorch.runs.site import Site
 from gitorch.tools.clock import now
 from gitorch.tools.locks import is_held, taken
@@ -176,7 +176,7 @@ def _differences(site: Site) -> dict[str, str]:
 
 
 def _difference(record: Record, queued: QueuedRun) -> str | None:
-    recorded = {task.id: task.status for task in new_run(record).tasks}
+    recorded = {task.id: task.status for task in queue_entry(record).tasks}
     waiting = {task.id: task.status for task in queued.tasks}
     for task in recorded.keys() | waiting.keys():
         by_record, by_queue = (
@@ -210,4 +210,4 @@ def _agree(site: Site, run: str) -> None:
             raise Busy("one of its tasks is running", f"gitorch kill {run} ends it")
         site.queue.remove([run])
         return
-    site.queue.bring([new_run(record)])
+    site.queue.bring([queue_entry(record)])

@@ -17,7 +17,7 @@ from gitorch.model.branch_layout import RunPaths, killed_mark
 from gitorch.model.run.ids import is_run_id
 from gitorch.model.run.record import Record
 from gitorch.model.run.status import LIVE
-from gitorch.runs.recording import read_record
+from gitorch.runs.recording import recording
 from gitorch.runs.site import Site
 from gitorch.tools.files import delete
 
@@ -50,8 +50,8 @@ def remove(site: Site, leftover: Leftover) -> bool:
             delete(leftover.path)
         return True
     # Under the lock: a run that is queued again has its directory made anew only when that was committed.
-    with site.results.changing() as branch:
-        record = read_record(branch, leftover.run)
+    with recording(site) as changes:
+        record = changes.record(leftover.run)
         if (record is not None and record.status in LIVE) or site.queue.run(
             leftover.run
         ) is not None:

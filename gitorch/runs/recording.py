@@ -1,100 +1,183 @@
-"""Results first, queue second: what every change of a record has in common."""
+"""The one way to change records: results first, queue second, both under one lock.
+
+A record on the results branch is the truth about a run. The queue holds what follows from the records of the live runs,
+and remembers the commit of the branch up to which it is current, its tip. Everything that changes a record does it in a
+`recording`, which takes three steps:
+
+1. Take the lock of the results branch, and read the records as they are now.
+2. Commit the changed records. The commit is durable when this step ends.
+3. Bring the queue to the records, in one transaction that also advances the queue's tip to the commit.
+
+Because no other program commits between the steps, of two changes of one record the later one also reaches the queue
+last. A crash between step 2 and step 3 leaves a queue whose tip is behind the branch. `catch_up` notices that by
+comparing two commit ids, and repeats step 3 for the runs that differ. Every step may be repeated.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
-from gitorch.database.run_queue import NewRun, NewTask, QueuedRun
+from gitorch.database.run_queue import AttemptEnd, NewRun, NewTask, Tip
 from gitorch.git import pins
 from gitorch.git.store.results import BranchEdit
-from gitorch.model.branch_layout import RunPaths
+from gitorch.model.branch_layout import RunPaths, killed_mark
 from gitorch.model.run.payload import Payload
-from gitorch.model.run.record import Record
+from gitorch.model.run.record import Record, TaskRecord
 from gitorch.model.run.status import LIVE, Status
 from gitorch.runs.site import Site
 
 
-def read_record(change: BranchEdit, run: str) -> Record | None:
-    """The record as it is on the branch now, under the lock."""
-    found = change.record(run)
-    return Record.from_json(found) if found else None
+class Recording:
+    """Records that are changed together. Made by `recording`.
+
+    Files of a run other than its record are put and removed with `branch`.
+    """
+
+    def __init__(self, site: Site, branch: BranchEdit) -> None:
+        self.branch = branch
+        self._site = site
+        self._trailers: list[tuple[str, str]] = []
+        self._followed: dict[str, Record | None] = {}
+
+    def record(self, run_id: str) -> Record | None:
+        """Return the run's record as it is now, uncommitted changes included."""
+        value = self.branch.record(run_id)
+        return Record.from_json(value) if value else None
+
+    def put(self, record: Record) -> None:
+        """Change or add a record."""
+        self.branch.put_record(record.to_json())
+        self._trailers += _trailers(record, str(record.status))
+        self.follow(record.id, record)
+
+    def remove(self, record: Record, *, mark: bytes) -> None:
+        """Remove a killed run with all its files. `mark` says who killed it, and stays on the branch."""
+        self.branch.remove(RunPaths.of(record.id).directory)
+        self.branch.put(killed_mark(record.id), mark)
+        self._trailers += _trailers(record, "killed")
+        self.follow(record.id, None)
+
+    def follow(self, run_id: str, record: Record | None) -> None:
+        """Bring the queue to a record that is not changed now. None: the run has none any more."""
+        self._followed[run_id] = record
+
+    def commit(self, subject: str) -> None:
+        """Commit the changed records, then bring the queue to them.
+
+        A live run is queued as its record says. What is running stays with its worker. Any other run leaves the queue.
+        """
+        self.bring_queue(self._committed(subject))
+
+    def commit_ends(self, subject: str, ends: Sequence[AttemptEnd]) -> list[AttemptEnd]:
+        """Commit the changed records, then end the attempts in the queue whose ends the records contain.
+
+        Return the ends of those attempts that were still their tasks' current ones. The queue knows more about a
+        running task than its record does, so it is told of the end instead of being brought to the record.
+        """
+        return self._site.queue.finish(ends, tip=self._committed(subject))
+
+    def bring_queue(self, tip: Tip = None) -> None:
+        """Bring the queue to the records that were put, removed or followed. `tip`: see `Queue.finish`."""
+        live = []
+        over = []
+        for run_id, record in self._followed.items():
+            if record is not None and record.status in LIVE:
+                live.append(queue_entry(record))
+            else:
+                over.append(run_id)
+        self._site.queue.bring(live, over=over, tip=tip)
+
+    def _committed(self, subject: str) -> tuple[str | None, str]:
+        before = self.branch.tip
+        return before, self.branch.commit(subject, self._trailers)
 
 
-def trailers(records: Iterable[Record], status: str | None = None) -> list[tuple[str, str]]:
-    """The trailers of a commit that changes these records; `status` in place of theirs."""
-    return [
-        trailer
-        for record in records
-        for trailer in (
-            ("Gitorch-Run", record.id),
-            ("Gitorch-Status", status or str(record.status)),
-            ("Gitorch-Commit", record.pin.commit),
-        )
-    ]
+@contextmanager
+def recording(site: Site) -> Iterator[Recording]:
+    """Hold the lock of the results branch, to change records with what is yielded.
+
+    Changes that are not committed when the block ends are given up.
+    Raises Refused if the branch cannot be gitorch's, and Busy if another program holds the lock for long.
+    """
+    with site.results.changing() as branch:
+        yield Recording(site, branch)
 
 
 def queue_records(
     site: Site, records: Sequence[Record], files: Sequence[Mapping[str, bytes]], subject: str
 ) -> None:
-    """Commit new records with the files of their configs, then queue them; their pins are kept before anything names
-    them.
+    """Commit new records with the files of their configs, then queue them.
+
+    Their pins are kept before anything names them.
     """
     for commit in {record.pin.commit for record in records}:
         pins.keep(site.repository, commit)
-    with site.results.changing() as change:
-        before = change.tip
+    with recording(site) as changes:
         for record, kept in zip(records, files, strict=True):
             for path, data in kept.items():
-                change.put(RunPaths.of(record.id).file(path), data)
-            change.put_record(record.to_json())
-        after = change.commit(subject, trailers(records))
-    site.queue.add([new_run(record) for record in records], tip=(before, after))
+                changes.branch.put(RunPaths.of(record.id).file(path), data)
+            changes.put(record)
+        changes.commit(subject)
 
 
 def catch_up(site: Site) -> None:
-    """Tell the queue of what was committed without its knowledge: by a crash in between, or while queue.db was gone."""
+    """Bring the queue to records that were committed without its knowledge.
+
+    That happens when a program dies between commit and queue, and while queue.db was gone.
+    """
     if site.results.tip() in (None, site.queue.meta("tip")):
         return
-    with site.results.changing() as change:  # nobody commits meanwhile, so nothing newer is undone
-        tip, told = change.tip, site.queue.meta("tip")
+    with recording(site) as changes:
+        tip = changes.branch.tip
         if tip is None:
             return
         clone = site.repository.clone_id()
-        queued = {run.id: run for run in site.queue.runs()}
-        for run in site.results.changed_runs(told, tip):
-            found = change.record(run)
-            record = Record.from_json(found) if found else None
-            if record is None or record.clone == clone:
-                _reconcile(site, run, record, queued.get(run))
-        site.queue.set_tip(tip)
+        running = {run.id for run in site.queue.runs() if run.is_running}
+        for run_id in site.results.changed_runs(site.queue.meta("tip"), tip):
+            record = changes.record(run_id)
+            if record is not None and record.clone != clone:
+                continue
+            is_live = record is not None and record.status in LIVE
+            # What runs is left to its worker, which may be about to end it, or to the recovery from the worker's death.
+            if is_live or run_id not in running:
+                changes.follow(run_id, record)
+        changes.bring_queue((None, tip))
 
 
-def new_run(record: Record) -> NewRun:
-    """The queue entry of a live record, made from it alone; what was running is waiting again."""
+def queue_entry(record: Record) -> NewRun:
+    """Return the queue entry of a live record, made from the record alone."""
     unfinished = [task for task in record.tasks if task.status is not Status.COMPLETE]
     return NewRun(
         id=record.id,
         payload=Payload.of(record).to_json(),
         held=record.hold is not None,
-        tasks=tuple(
-            NewTask(
-                id=task.id,
-                needs=task.spec.needs,
-                status=Status.WAITING if task.status is Status.RUNNING else task.status,
-                priority=task.spec.priority if record.priority is None else record.priority,
-                resources=task.spec.resources,
-                attempts=task.attempt_count,
-                outcome=task.attempts[-1].outcome if task.status is Status.ERROR else None,
-            )
-            for task in unfinished
-        ),
+        tasks=tuple(_queue_task(record, task) for task in unfinished),
     )
 
 
-def _reconcile(site: Site, run: str, record: Record | None, queued: QueuedRun | None) -> None:
-    """What runs is left to its worker, which may just be about to tell, or to whoever buries it."""
-    if record is None or record.status not in LIVE:
-        if queued and not queued.is_running:
-            site.queue.remove([run])
-    else:
-        site.queue.bring([new_run(record)])
+def _queue_task(record: Record, task: TaskRecord) -> NewTask:
+    """Return the queue entry of an unfinished task. A task that was running waits again, or is held with its run."""
+    outcome = None
+    status = Status.HOLD if record.hold is not None else Status.WAITING
+    if task.status is Status.ERROR:
+        status = Status.ERROR
+        outcome = task.attempts[-1].outcome
+    return NewTask(
+        id=task.id,
+        needs=task.spec.needs,
+        status=status,
+        priority=task.spec.priority if record.priority is None else record.priority,
+        resources=task.spec.resources,
+        attempts=task.attempt_count,
+        outcome=outcome,
+    )
+
+
+def _trailers(record: Record, status: str) -> list[tuple[str, str]]:
+    """Return the trailers with which a commit names a run that it changes."""
+    return [
+        ("Gitorch-Run", record.id),
+        ("Gitorch-Status", status),
+        ("Gitorch-Commit", record.pin.commit),
+    ]

@@ -1,8 +1,4 @@
-"""From ended attempts to the results branch and then the queue: results first, queue second.
-
-Every step is safe to repeat. A crash between the two leaves a queue that was not told; the next start notices, since
-the queue keeps which commit it was told of last (see `recover.py`).
-"""
+"""From ended attempts and reused results to the results branch and the queue. Safe to repeat."""
 
 from __future__ import annotations
 
@@ -24,7 +20,7 @@ from gitorch.model.run.outcome import Kind, Outcome
 from gitorch.model.run.record import Record, TaskRecord
 from gitorch.model.run.status import Status
 from gitorch.runs import outputs
-from gitorch.runs.recording import read_record, trailers
+from gitorch.runs.recording import Recording, recording
 from gitorch.runs.reuse import Reused, entry_of
 from gitorch.runs.site import Site
 from gitorch.tools.clock import stamp
@@ -47,19 +43,18 @@ def commit(
             site.queue.end_doomed(claim.run, claim.task, claim.token)
     if not current:
         return []
-    with site.results.changing() as change:
-        recorded = [
-            (ending, record) for ending in current if (record := _put(site, change, ending, by=by))
-        ]
+    recorded = []
+    with recording(site) as changes:
+        for ending in current:
+            record = _put(site, changes, ending, by=by)
+            if record is not None:
+                recorded.append((ending, record))
         if not recorded:
             return []
-        before = change.tip
-        after = change.commit(_subject(recorded), trailers(record for _, record in recorded))
-    for ending, record in recorded:
-        if isinstance(ending, Reused):
-            outputs.take_over(site, ending.attempt.run, record, ending.attempt.task.id)
-    ends = [_end(ending, record) for ending, record in recorded]
-    accepted = {end.token for end in site.queue.finish(ends, tip=(before, after))}
+        ends = [_end(*each) for each in recorded if not isinstance(each[0], Reused)]
+        ended = changes.commit_ends(_subject(recorded), ends)
+    ended += _end_reused(site, recorded)
+    accepted = {end.token for end in ended}
     maybe_repack(site.repository)
     return [
         _announcement(ending, record)
@@ -68,13 +63,30 @@ def commit(
     ]
 
 
+def _end_reused(
+    site: Site, recorded: Sequence[tuple[AttemptFiles | Reused, Record]]
+) -> list[AttemptEnd]:
+    """Put the files of reused results where the run's next task will look for them, then end the attempts.
+
+    That can take as long as large files take to copy, so it is not done under the lock of the results branch. Until
+    then the queue has these tasks as running. If the worker dies, `recover` finds the reuse in the record.
+    """
+    ends = []
+    for ending, record in recorded:
+        if isinstance(ending, Reused):
+            outputs.take_over(site, ending.attempt.run, record, ending.attempt.task.id)
+            ends.append(_end(ending, record))
+    return site.queue.finish(ends) if ends else []
+
+
 def _put(
-    site: Site, change: BranchEdit, ending: AttemptFiles | Reused, *, by: str
+    site: Site, changes: Recording, ending: AttemptFiles | Reused, *, by: str
 ) -> Record | None:
     """Put all that the task has now; gives the run's new record, None if the run is gone."""
-    before = read_record(change, ending.attempt.claim.run)
+    before = changes.record(ending.attempt.claim.run)
     if before is None:
         return None
+    change = changes.branch
     if isinstance(ending, Reused):
         record = after_reuse(before, ending.reuse, by=by) if ending.reuse else before
         _put_outputs(change, before, record, ending.files)
@@ -88,7 +100,7 @@ def _put(
             change.put(paths.file(name), content)
         _put_rules(change, paths.attributes, _large(ending.files))
         _put_outputs(change, before, record, ending.outputs)
-    change.put_record(record.to_json())
+    changes.put(record)
     return record
 
 

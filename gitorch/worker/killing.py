@@ -11,12 +11,11 @@ from collections.abc import Sequence
 
 from gitorch.database.run_queue import Claim
 from gitorch.engines.sweep import sweep
-from gitorch.model.branch_layout import RunPaths, killed_mark
 from gitorch.model.run.record import Record
 from gitorch.model.run.status import Status
 from gitorch.runs.claimed_attempt import ClaimedAttempt
 from gitorch.runs.liveness import living
-from gitorch.runs.recording import read_record, trailers
+from gitorch.runs.recording import recording
 from gitorch.runs.run_directories import clear_away
 from gitorch.runs.site import Site
 from gitorch.tools.clock import now
@@ -34,23 +33,23 @@ def finish_killing(
         _end_processes(site, run)
     too_late = []
     removed = []
-    with site.results.changing() as branch:
+    mark = f"{now()} {by}: {why or 'killed'}\n".encode()
+    with recording(site) as changes:
         for run in runs:
-            current = read_record(branch, run)
-            if current is None:
+            record = changes.record(run)
+            if record is not None and record.status is not Status.COMPLETE:
+                changes.remove(record, mark=mark)
+                removed.append(record)
                 continue
-            if current.status is Status.COMPLETE:
-                too_late.append(current)
-                continue
-            branch.remove(RunPaths.of(run).directory)
-            branch.put(killed_mark(run), f"{now()} {by}: {why or 'killed'}\n".encode())
-            removed.append(current)
+            if record is not None:
+                too_late.append(record)
+            changes.follow(run, record)
         if removed:
             names = removed[0].id if len(removed) == 1 else f"{len(removed)} runs"
-            branch.commit(
-                f"{names}: kill{f' ({why})' if why else ''}", trailers(removed, status="killed")
-            )
-    site.queue.remove(runs)
+            reason = f" ({why})" if why else ""
+            changes.commit(f"{names}: kill{reason}")
+        else:
+            changes.bring_queue()
     for run in runs:
         clear_away(site, run)
     return too_late

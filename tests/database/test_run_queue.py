@@ -56,6 +56,10 @@ def chain(name: str) -> NewRun:
     return run(name, NewTask(id="a", needs=()), NewTask(id="b", needs=("a",)))
 
 
+def held(name: str) -> NewRun:
+    return replace(run(name, NewTask(id="t", needs=(), status=Status.HOLD)), held=True)
+
+
 def end(
     queue: Queue, run: str, task: str, token: str, status: Status = Status.COMPLETE
 ) -> list[AttemptEnd]:
@@ -66,7 +70,7 @@ def end(
 
 
 def test_first_in_first_out_and_a_task_after_what_it_needs(queue: Queue) -> None:
-    queue.add([chain("one"), chain("two")])
+    queue.bring([chain("one"), chain("two")])
     claims = [queue.claim("w", f"token{n}", now="now") for n in range(3)]
     assert [(claim.run, claim.task) for claim in claims if claim] == [("one", "a"), ("two", "a")]
     assert claims[2] is None
@@ -77,14 +81,14 @@ def test_first_in_first_out_and_a_task_after_what_it_needs(queue: Queue) -> None
 
 
 def test_a_run_leaves_with_its_last_task(queue: Queue) -> None:
-    queue.add([run("one")])
+    queue.bring([run("one")])
     queue.claim("w", "token", now="now")
     end(queue, "one", "t", "token")
     assert queue.runs() == []
 
 
 def test_a_failed_task_keeps_what_needs_it_waiting(queue: Queue) -> None:
-    queue.add([chain("one")])
+    queue.bring([chain("one")])
     queue.claim("w", "token", now="now")
     end(queue, "one", "a", "token", Status.ERROR)
     assert queue.claim("w", "next", now="now") is None
@@ -102,7 +106,7 @@ def test_a_failed_task_keeps_what_needs_it_waiting(queue: Queue) -> None:
 
 
 def test_who_does_not_bear_the_current_token_changes_nothing(queue: Queue) -> None:
-    queue.add([run("one")])
+    queue.bring([run("one")])
     queue.claim("w", "first", now="now")
     end(queue, "one", "t", "first", Status.WAITING)
     queue.claim("w", "second", now="now")
@@ -113,9 +117,9 @@ def test_who_does_not_bear_the_current_token_changes_nothing(queue: Queue) -> No
 
 def test_what_is_given_back_unbegun_was_never_claimed(queue: Queue) -> None:
     names = ("one", "two", "three")
-    queue.add([run(name) for name in names])
+    queue.bring([run(name) for name in names])
     claims = [queue.claim("w", f"token of {name}", now="now", only=[name]) for name in names]
-    queue.hold(["two"])
+    queue.bring([held("two")])
     queue.doom(["three"])
     for claim in filter(None, claims):
         queue.give_back(replace(claim, token="another"))
@@ -134,7 +138,7 @@ def test_what_is_given_back_unbegun_was_never_claimed(queue: Queue) -> None:
 
 
 def test_ahead_nothing_is_claimed_beside_what_runs(queue: Queue) -> None:
-    queue.add([run("one", NewTask(id="a", needs=()), NewTask(id="b", needs=())), run("two")])
+    queue.bring([run("one", NewTask(id="a", needs=()), NewTask(id="b", needs=())), run("two")])
     claims = [queue.claim("w", f"token{n}", now="now", ahead=n > 0) for n in range(3)]
     assert [claim and (claim.run, claim.task) for claim in claims] == [
         ("one", "a"),
@@ -144,7 +148,7 @@ def test_ahead_nothing_is_claimed_beside_what_runs(queue: Queue) -> None:
 
 
 def test_only_the_runs_asked_for(queue: Queue) -> None:
-    queue.add([run("one"), run("two")])
+    queue.bring([run("one"), run("two")])
     claim = queue.claim("w", "token", now="now", only=["two"])
     assert claim is not None
     assert claim.run == "two"
@@ -153,7 +157,7 @@ def test_only_the_runs_asked_for(queue: Queue) -> None:
 
 
 def test_a_run_is_brought_to_its_record_tasks_that_had_left_included(queue: Queue) -> None:
-    queue.add([chain("one"), run("two")])
+    queue.bring([chain("one"), run("two")])
     queue.claim("w", "first", now="now", only=["one"])
     end(queue, "one", "a", "first")
     queue.claim("w", "second", now="now", only=["one"])
@@ -176,10 +180,10 @@ def test_a_run_is_brought_to_its_record_tasks_that_had_left_included(queue: Queu
 
 
 def test_what_runs_is_not_touched_when_its_run_is_brought_to_its_record(queue: Queue) -> None:
-    queue.add([run("one", NewTask(id="a", needs=()), NewTask(id="b", needs=()))])
+    queue.bring([run("one", NewTask(id="a", needs=()), NewTask(id="b", needs=()))])
     queue.claim("w", "token", now="now")
-    held = NewTask(id="b", needs=(), status=Status.HOLD)
-    queue.bring([replace(run("one", held), payload={"name": "other"}, held=True)])
+    on_hold = NewTask(id="b", needs=(), status=Status.HOLD)
+    queue.bring([replace(run("one", on_hold), payload={"name": "other"}, held=True)])
     [left] = queue.runs()
     assert [(task.id, task.status) for task in left.tasks] == [
         ("a", Status.RUNNING),
@@ -192,16 +196,40 @@ def test_what_runs_is_not_touched_when_its_run_is_brought_to_its_record(queue: Q
     assert queue.runs() == []
 
 
-def test_adding_twice_changes_nothing(queue: Queue) -> None:
-    queue.add([chain("one")])
+def test_a_held_run_keeps_the_backoff_and_retries_of_its_tasks(queue: Queue) -> None:
+    queue.bring([run("one")])
+    queue.claim("w", "token", now="now")
+    backoff = AttemptEnd(
+        run="one",
+        task="t",
+        token="token",
+        status=Status.WAITING,
+        outcome=FAILED,
+        retries=2,
+        not_before="later",
+        ended="before",
+    )
+    queue.finish([backoff])
+    queue.bring([held("one")])
+    assert queue.claim("w", "early", now="latest") is None, "the run is held"
+    assert queue.runs()[0].worker is None, "no worker has a held run in hand"
+    queue.bring([run("one")])
+    assert queue.claim("w", "early", now="early") is None, "its backoff is not over"
+    claim = queue.claim("w", "again", now="latest")
+    assert claim is not None
+    assert claim.retries == 2
+
+
+def test_bringing_twice_changes_nothing(queue: Queue) -> None:
+    queue.bring([chain("one")])
     queue.claim("w", "token", now="now")
     before = queue.runs()
-    queue.add([chain("one")])
+    queue.bring([chain("one")])
     assert queue.runs() == before
 
 
 def test_the_runs_to_come_are_told_in_order_each_once(queue: Queue) -> None:
-    queue.add(
+    queue.bring(
         [run("one", NewTask(id="a", needs=()), NewTask(id="b", needs=())), run("two"), run("three")]
     )
     assert queue.next_runs(2) == ["one", "two"]
@@ -210,7 +238,7 @@ def test_the_runs_to_come_are_told_in_order_each_once(queue: Queue) -> None:
 
 
 def test_an_unregistered_worker_has_nothing_in_hand(queue: Queue) -> None:
-    queue.add([chain("one")])
+    queue.bring([chain("one")])
     queue.claim("w", "token", now="now")
     assert [claim.task for claim in queue.running_of("w")] == ["a"]
     queue.unregister("w")
@@ -218,14 +246,14 @@ def test_an_unregistered_worker_has_nothing_in_hand(queue: Queue) -> None:
 
 
 def test_what_the_queue_was_told_advances_only_without_a_gap(queue: Queue) -> None:
-    queue.add([], tip=(None, "c0"))
-    queue.add([], tip=("c0", "c1"))
-    queue.add([], tip=("c2", "c3"))
+    queue.bring([], tip=(None, "c0"))
+    queue.bring([], tip=("c0", "c1"))
+    queue.bring([], tip=("c2", "c3"))
     assert queue.meta("tip") == "c1"
 
 
 def test_in_a_copy_of_the_repository_nothing_runs(queue: Queue, tmp_path: Path) -> None:
-    queue.add([run("one")])
+    queue.bring([run("one")])
     queue.claim("w", "token", now="now")
     queue.close()
     copy = Queue.open(tmp_path / "queue.db", home="elsewhere")
@@ -256,7 +284,7 @@ def test_a_writer_that_does_not_end_is_named(
     with sqlite3.connect(tmp_path / "queue.db", isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(Busy, match="locked"):
-            queue.add([run("one")])
+            queue.bring([run("one")])
         assert queue.runs() == [], "reading goes on"
 
 
@@ -273,7 +301,7 @@ def _claim_all(path: Path, name: str, found: multiprocessing.Queue[list[str]]) -
 def test_many_processes_claim_each_task_once(tmp_path: Path) -> None:
     queue = Queue.open(tmp_path / "queue.db", home="here")
     names = [f"run{number:03}" for number in range(100)]
-    queue.add([run(name) for name in names])
+    queue.bring([run(name) for name in names])
     context = multiprocessing.get_context("spawn")
     found: multiprocessing.Queue[list[str]] = context.Queue()
     others = [
@@ -336,7 +364,7 @@ def _structure(path: Path) -> tuple[set[tuple[str, ...]], set[tuple[str, str]]]:
 
 
 def test_a_clock_that_is_set_back_does_not_make_a_backoff_longer(queue: Queue) -> None:
-    queue.add([run("one")])
+    queue.bring([run("one")])
     claim = queue.claim("w", "token", now="2026-01-01T12:00:00.000Z")
     assert claim is not None
     waiting = AttemptEnd(
@@ -368,7 +396,7 @@ def in_turn(queue: Queue) -> str | None:
 
 
 def test_of_those_that_compute_the_same_one_does_and_the_others_wait_for_it(queue: Queue) -> None:
-    queue.add([run("one"), run("two"), run("three"), run("four")])
+    queue.bring([run("one"), run("two"), run("three"), run("four")])
     assert queue.compute(claimed(queue, "1"), "key")
     second = claimed(queue, "2")
     assert queue.give_way(second, "key")
@@ -391,7 +419,7 @@ def test_those_that_wait_go_on_whatever_becomes_of_the_one_that_computes(
     queue: Queue, way: str
 ) -> None:
     queue.register(worker("other"))
-    queue.add([run("one"), run("two"), run("three")])
+    queue.bring([run("one"), run("two"), run("three")])
     assert queue.compute(claimed(queue, "1", "other"), "key")
     for token in ("2", "3"):
         assert queue.give_way(claimed(queue, token), "key")
@@ -401,7 +429,7 @@ def test_those_that_wait_go_on_whatever_becomes_of_the_one_that_computes(
             end(queue, "one", "t", "1", Status.ERROR)
         case "requeued":
             end(queue, "one", "t", "1", Status.WAITING)
-            queue.hold(["one"])
+            queue.bring([held("one")])
         case "killed":
             queue.doom(["one"])
             assert in_turn(queue) is None, "it may still run"
@@ -417,7 +445,7 @@ def test_those_that_wait_go_on_whatever_becomes_of_the_one_that_computes(
 
 
 def test_what_is_computed_in_spite_of_another_is_waited_for_too(queue: Queue) -> None:
-    queue.add([run("one"), run("two"), run("three")])
+    queue.bring([run("one"), run("two"), run("three")])
     assert queue.compute(claimed(queue, "1"), "key")
     assert queue.compute(claimed(queue, "2"), "key", alongside=True)
     assert queue.give_way(claimed(queue, "3"), "key")
@@ -428,10 +456,10 @@ def test_what_is_computed_in_spite_of_another_is_waited_for_too(queue: Queue) ->
 
 
 def test_who_gives_way_is_held_with_its_run_and_killed_with_it(queue: Queue) -> None:
-    queue.add([run("one"), run("two"), run("three")])
+    queue.bring([run("one"), run("two"), run("three")])
     assert queue.compute(claimed(queue, "1"), "key")
     second, third = claimed(queue, "2"), claimed(queue, "3")
-    queue.hold(["two"])
+    queue.bring([held("two")])
     queue.doom(["three"])
     assert queue.give_way(second, "key")
     assert not queue.give_way(third, "key")
@@ -445,7 +473,7 @@ def test_who_gives_way_is_held_with_its_run_and_killed_with_it(queue: Queue) -> 
 
 
 def test_a_run_that_had_begun_stays_in_hand_while_it_waits(queue: Queue) -> None:
-    queue.add([run("one"), chain("two")])
+    queue.bring([run("one"), chain("two")])
     assert queue.compute(claimed(queue, "1"), "key")
     claimed(queue, "2")
     end(queue, "two", "a", "2")
@@ -456,7 +484,7 @@ def test_a_run_that_had_begun_stays_in_hand_while_it_waits(queue: Queue) -> None
 
 
 def test_a_claim_tells_what_it_is_known_to_compute(queue: Queue) -> None:
-    queue.add([run("one")])
+    queue.bring([run("one")])
     assert queue.compute(claimed(queue, "1"), "key")
     assert [claim.key for claim in queue.running_of("w")] == ["key"]
     end(queue, "one", "t", "1", Status.WAITING)
@@ -484,7 +512,7 @@ def _compute_all(path: Path, name: str, found: multiprocessing.Queue[list[str]])
 def test_many_processes_compute_no_key_at_the_same_time(tmp_path: Path) -> None:
     queue = Queue.open(tmp_path / "queue.db", home="here")
     names = [f"run{number:03}" for number in range(40)]
-    queue.add([run(name) for name in names])
+    queue.bring([run(name) for name in names])
     context = multiprocessing.get_context("spawn")
     found: multiprocessing.Queue[list[str]] = context.Queue()
     others = [

@@ -69,7 +69,7 @@ def test_what_runs_is_left_to_the_worker_that_is_about_to_tell(site: Site) -> No
 def test_a_run_that_is_recorded_but_not_queued_is_queued(site: Site) -> None:
     [run] = site.queue.runs()
     site.queue.remove([run.id])
-    site.queue.set_tip("0" * 40)
+    site.queue.bring([], tip=(None, "0" * 40))
     catch_up(site)
     assert [(task.id, task.status) for task in site.queue.runs()[0].tasks] == [
         ("one", Status.WAITING),
