@@ -60,7 +60,7 @@ def _write_config(site: Site, record: Record, directory: Path) -> None:
     The base configs are in `bases/`. The `extends` keys are changed to name them there, so that `ready` can read the
     config again.
     """
-    from gitorch.config.extending import with_bases_at  # noqa: PLC0415  with YAML: 60 ms
+    from gitorch.config.bases import rename_bases  # noqa: PLC0415  with YAML: 60 ms
 
     kept_as = {record.source: CONFIG, **record.base_files}
     paths = [RunPaths.of(record.id).file(name) for name in kept_as.values()]
@@ -68,7 +68,7 @@ def _write_config(site: Site, record: Record, directory: Path) -> None:
     for (source, name), data in zip(kept_as.items(), stored, strict=True):
         text = data or b""
         if record.bases:
-            text = with_bases_at(text, partial(_path_of_base, record, source, name))
+            text = rename_bases(text, partial(_path_of_base, record, source, name))
         target = directory / name
         target.parent.mkdir(exist_ok=True)
         target.write_bytes(text)

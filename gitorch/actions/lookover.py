@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
-from gitorch.config.load import LoadedConfig
+from gitorch.config.pipeline import LoadedConfig
 from gitorch.interpreter.preflight import Complaint, PreflightConfig, PreflightTask
 from gitorch.model.problem import Problem
 from gitorch.model.run.spec import RunSpec, task_config

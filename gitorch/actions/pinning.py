@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gitorch.actions.validate import SCHEMA
-from gitorch.config.load import SUFFIXES, LoadedConfig, is_config
+from gitorch.config.discovery import SUFFIXES, is_config
+from gitorch.config.pipeline import LoadedConfig
 from gitorch.errors import Refused
 from gitorch.git import pins
 from gitorch.git.snapshot import snapshot as take_snapshot

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from gitorch.actions.pinning import choose_pin
 from gitorch.actions.validate import Validated, validate
-from gitorch.config.load import LoadedConfig
+from gitorch.config.pipeline import LoadedConfig
 from gitorch.errors import Busy
 from gitorch.git import pins
 from gitorch.model.branch_layout import CONFIG

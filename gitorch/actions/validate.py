@@ -17,8 +17,9 @@ from msgspec import Struct, field
 
 from gitorch.actions.lookover import LookOver
 from gitorch.actions.scratch import look_over, output_in, scratch
+from gitorch.config.discovery import find_configs, is_config
 from gitorch.config.document import KeyPath
-from gitorch.config.load import ConfigContext, LoadedConfig, find_configs, is_config, load_config
+from gitorch.config.pipeline import ConfigContext, LoadedConfig, load_config
 from gitorch.errors import GitorchError, NotFound
 from gitorch.git.pins import ignored_paths
 from gitorch.interpreter.choose import choose
@@ -132,7 +133,7 @@ def load_all(
         for file in find_configs(path):
             files.setdefault(file.resolve(), file)
     loaded = [
-        load_config(file.read_bytes(), file=str(file), settings=context, overrides=overrides)
+        load_config(file.read_bytes(), file=str(file), context=context, overrides=overrides)
         for file in files.values()
     ]
     extended = {base.path.resolve() for config in loaded for base in config.bases} - {
@@ -336,7 +337,9 @@ class _Examination:
             if isinstance(value, str) and not _is_linked(value, spec.link)
         }
         named = {
-            value: config.place_of(key) for value, key in texts.items() if _is_inside(root, value)
+            value: config.position_of(key)
+            for value, key in texts.items()
+            if _is_inside(root, value)
         }
         if not named:
             return []

@@ -1,1 +1,4 @@
-"""Configs: the only door to yaml and jsonschema."""
+"""Configs: YAML files that become run specs. Read `pipeline` first.
+
+Only this package uses yaml and jsonschema.
+"""

@@ -11,30 +11,35 @@ _URL = re.compile(
     r"(?i)[a-z][a-z0-9+.-]*://(?:[^/@]*@)?(?P<host>\[[^\]/]*\]|[^/:]*)(?::\d*)?(?P<path>/.*)?"
 )
 _SCP = re.compile(r"(?:[^/@:]+@)?(?P<host>\[[^\]/]*\]|[^/:\s]+):(?P<path>[^\s].*)")
-_BARE = re.compile(
-    r"(?P<host>[A-Za-z0-9][A-Za-z0-9-]*(?:\.[A-Za-z0-9-]+)+)(?P<path>/.*)"
-)  # github.com/owner/name
+# Without a scheme, like github.com/owner/name.
+_BARE = re.compile(r"(?P<host>[A-Za-z0-9][A-Za-z0-9-]*(?:\.[A-Za-z0-9-]+)+)(?P<path>/.*)")
 
 
 class Address(NamedTuple):
-    """Where a repository is. Case is ignored: the large hosts do so too. `host` is empty for a path on this machine."""
+    """The address of a repository, in lower case, since the large hosts ignore case.
+
+    `host` is empty for a path on this machine.
+    """
 
     host: str
     path: str
 
     def __str__(self) -> str:
-        """For people, and without the password that an address may hold."""
+        """Return the address as people read it, without the password that its text may contain."""
         return f"{self.host}/{self.path}" if self.host else f"/{self.path}"
 
 
 def parse_address(text: str) -> Address | None:
-    """The host and path of an https, ssh, scp-like, git or file address, or of a path; None where it is none."""
+    """Return the address that `text` stands for, or None if it is not an address.
+
+    An address is an https, ssh, scp-like, git or file address, or a path on this machine.
+    """
+    host, path = "", text
     for form in (_URL, _SCP, _BARE):
         if match := form.fullmatch(text):
             host, path = match["host"], match["path"] or ""
             break
     else:
-        host, path = "", text
         if not text.startswith(("/", "./", "../")):
             return None
     path = unquote(path).strip("/").removesuffix(".git").rstrip("/")

@@ -1,4 +1,4 @@
-"""A file as plain JSON values, together with the place of each of them."""
+"""A file as plain JSON values, together with the position of each value."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ from msgspec import Struct
 
 from gitorch.model.problem import Problem, Severity
 
-LONGEST_EXCERPT = 1_000  # characters of a line: a longer one is not shown
+LONGEST_EXCERPT = 1_000  # characters of a line: a longer line is not shown
 
-KeyPath = tuple[
-    str | int, ...
-]  # the keys and indexes that lead to a value, like ("tasks", 1, "method")
+# The position of a value: the keys and indexes that lead to it, like ("tasks", 1, "method").
+KeyPath = tuple[str | int, ...]
 
 
 class SourceText(Struct, frozen=True):
-    """A text that values come from, where its lines begin and end, and where its last word ends."""
+    """A text that values come from.
+
+    `lines` holds the start and the end of each line. `end` is the index behind the last character
+    that is not blank.
+    """
 
     file: str
     text: str
@@ -35,12 +38,12 @@ class SourceText(Struct, frozen=True):
         return cls(file, text, tuple(zip(starts, ends, strict=True)), len(text.rstrip()))
 
     def line(self, index: int) -> int:
-        """The line, counted from 1, that the character at `index` is in."""
+        """Return the number of the line, counted from 1, that holds the character at `index`."""
         return bisect_right(self.lines, index, key=itemgetter(0))
 
 
 class Span(NamedTuple):
-    """From the first character to behind the last, of a source."""
+    """A part of a source, from the character at `start` to the one before `end`."""
 
     start: int
     end: int
@@ -53,29 +56,36 @@ class Span(NamedTuple):
     def problem(
         self, message: str, hint: str | None = None, severity: Severity = Severity.ERROR
     ) -> Problem:
+        """Return a problem that points at this span."""
         source = self.source
-        start = min(
-            self.start, source.end
-        )  # what is missing at the end is missed after the last word
+        # Something that is missing at the end of a file is shown behind the last word.
+        start = min(self.start, source.end)
         number = source.line(start)
-        first, end = source.lines[number - 1]
+        line_start, line_end = source.lines[number - 1]
+        excerpt = ""
+        if line_end - line_start <= LONGEST_EXCERPT:
+            excerpt = source.text[line_start:line_end]
         return Problem(
             file=source.file,
             line=number,
-            column=start - first + 1,
-            length=max(1, min(self.end, end) - start),
+            column=start - line_start + 1,
+            length=max(1, min(self.end, line_end) - start),
             message=message,
             hint=hint,
             severity=severity,
-            excerpt=source.text[first:end] if end - first <= LONGEST_EXCERPT else "",
+            excerpt=excerpt,
         )
 
 
-Children = Mapping[str, tuple[Span, "Node"]]  # by their keys, each with where the key stands
+# The values of a mapping by their keys, each with the span of its key.
+Children = Mapping[str, tuple[Span, "Node"]]
 
 
 class Node(Struct, frozen=True):
-    """One value and where it stands. `size` and `height` count what it holds, aliases expanded."""
+    """One value and its span.
+
+    `size` and `height` count the values and the levels in it, with aliases expanded.
+    """
 
     value: Any
     span: Span
@@ -85,7 +95,7 @@ class Node(Struct, frozen=True):
 
 
 def mapping_node(children: Children, span: Span) -> Node:
-    """A mapping put together from nodes of whatever sources."""
+    """Return a mapping of nodes, which may come from different sources."""
     return Node({name: node.value for name, (_, node) in children.items()}, span, children)
 
 
@@ -93,30 +103,33 @@ def list_node(items: list[Node], span: Span) -> Node:
     return Node([item.value for item in items], span, items)
 
 
-def grafted(node: Node, path: KeyPath, value: Node | None, key: Span) -> Node:
-    """The tree with `value` at the end of `path`, its key standing at `key`; None takes away what is there.
+def graft(tree: Node, position: KeyPath, node: Node | None, key: Span) -> Node:
+    """Return `tree` with `node` at `position`, and its key at the span `key`.
 
-    Mappings are made on the way; an index must be there.
+    If `node` is None, the value at `position` is removed. Mappings that are missing on the way are
+    created. A list on the way must have the index.
     """
-    step, *rest = path
-    if isinstance(node.children, list) and isinstance(step, int):
-        items = list(node.children)
-        items[step] = grafted(items[step], tuple(rest), value, key)
-        return list_node(items, node.span)
-    children = dict(node.children) if isinstance(node.children, dict) else {}
+    step, *rest = position
+    if isinstance(tree.children, list) and isinstance(step, int):
+        items = list(tree.children)
+        items[step] = graft(items[step], tuple(rest), node, key)
+        return list_node(items, tree.span)
+    children: dict[str, tuple[Span, Node]] = {}
+    if isinstance(tree.children, dict):
+        children.update(tree.children)
     name = str(step)
     if rest:
-        place, inner = children.get(name, (key, mapping_node({}, key)))
-        children[name] = place, grafted(inner, tuple(rest), value, key)
-    elif value is None:
+        inner_key, inner = children.get(name, (key, mapping_node({}, key)))
+        children[name] = inner_key, graft(inner, tuple(rest), node, key)
+    elif node is None:
         children.pop(name, None)
     else:
-        children[name] = key, value
-    return mapping_node(children, node.span)
+        children[name] = key, node
+    return mapping_node(children, tree.span)
 
 
 class Document(Struct, frozen=True):
-    """A file's values. `root` is None where it holds nothing, or cannot be read."""
+    """The values of a file. `root` is None if the file is empty or cannot be read."""
 
     source: SourceText
     root: Node | None
@@ -132,7 +145,7 @@ class Document(Struct, frozen=True):
 
     def problem(
         self,
-        path: KeyPath,
+        position: KeyPath,
         message: str,
         hint: str | None = None,
         severity: Severity = Severity.ERROR,
@@ -140,49 +153,61 @@ class Document(Struct, frozen=True):
         key: bool = False,
         part: tuple[str, int] | None = None,
     ) -> Problem:
-        """A problem at the value that `path` leads to, or as near to it as there is something.
+        """Return a problem that points at the value at `position`.
 
-        `key`: at its key instead. `part`: at the nth (from 0) occurrence of a text in it.
+        If there is no such value, the problem points at the closest value around the position.
+        With `key`, it points at the key of the value instead. With `part`, a text and a number, it
+        points at that occurrence (counted from 0) of the text inside the value.
         """
         if self.root is None:
             return Span(0, 0, self.source).problem(message, hint, severity)
-        name, value = self._way(path)[-1]
-        span = name if name and (key or value.span.start == value.span.end) else value.span
+        key_span, node = self._nodes_along(position)[-1]
+        span = node.span
+        is_empty = span.start == span.end
+        if key_span and (key or is_empty):
+            span = key_span
         if part:
-            span = _part(value.span, *part) or span
+            span = _occurrence(node.span, *part) or span
         return span.problem(message, hint, severity)
 
-    def node(self, path: KeyPath) -> Node | None:
-        """The value that `path` leads to, with its place."""
-        way = self._way(path)
-        return way[-1][1] if len(way) > len(path) else None
+    def node(self, position: KeyPath) -> Node | None:
+        """Return the node at `position`, or None if there is none."""
+        nodes = self._nodes_along(position)
+        return nodes[-1][1] if len(nodes) > len(position) else None
 
-    def _way(self, path: KeyPath) -> list[tuple[Span | None, Node]]:
-        """The nodes from the root along `path`, as far as there are any, each with its key's span."""
+    def _nodes_along(self, position: KeyPath) -> list[tuple[Span | None, Node]]:
+        """Return the nodes from the root to `position`, each with the span of its key.
+
+        The list ends where the document does not have the next node.
+        """
         if self.root is None:
             return []
-        way: list[tuple[Span | None, Node]] = [(None, self.root)]
-        for step in path:
-            match way[-1][1].children:
+        nodes: list[tuple[Span | None, Node]] = [(None, self.root)]
+        for step in position:
+            match nodes[-1][1].children:
                 case dict() as children if step in children:
-                    way.append(children[str(step)])
+                    nodes.append(children[str(step)])
                 case list() as items if isinstance(step, int) and step < len(items):
-                    way.append((None, items[step]))
+                    nodes.append((None, items[step]))
                 case _:
                     break
-        return way
+        return nodes
 
 
-def _part(span: Span, text: str, number: int) -> Span | None:
-    found = list(re.finditer(re.escape(text), span.text))
-    if number >= len(found):  # written with escapes
+def _occurrence(span: Span, text: str, number: int) -> Span | None:
+    """Return the span of an occurrence of `text`.
+
+    Return None if the source spells the text differently, with escapes.
+    """
+    matches = list(re.finditer(re.escape(text), span.text))
+    if number >= len(matches):
         return None
-    start, end = found[number].span()
+    start, end = matches[number].span()
     return Span(span.start + start, span.start + end, span.source)
 
 
 def kind_of(value: Any) -> str:
-    """The kind of a value, in the words of somebody who writes YAML."""
+    """Return the kind of a value in the words of a person who writes YAML."""
     match value:
         case None:
             return "nothing"

@@ -1,51 +1,39 @@
-"""Reading a document whose shape may be wrong in places: what is well-shaped is read, what is not is complained of."""
+"""Access to the values of a document, some of which may be misshapen."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from gitorch.config.document import Document, KeyPath
+from gitorch.config.paths import BadPath, relative_path
 from gitorch.config.schema import check_shape
 from gitorch.model.problem import Problem, Severity
 
+_Quantity = TypeVar("_Quantity", int, float)
+
 
 class Reader:
-    """The values of a document that is a mapping, as far as they have the shape of a config's.
+    """The well-shaped values of a document that is a mapping.
 
-    What is wrong with it, its shape to begin with, is gathered in `problems`.
+    `problems` holds everything that is wrong with the document, beginning with its shape. A value
+    that is misshapen, or holds something misshapen, reads as if it were missing, so that each
+    fault is reported once.
     """
 
     def __init__(self, document: Document) -> None:
         self.document = document
         flaws = check_shape(document)
         self.problems: list[Problem] = [flaw.problem for flaw in flaws]
-        self._flawed = {flaw.path for flaw in flaws}
-        self._touched = {path[: end + 1] for path in self._flawed for end in range(len(path))}
-
-    def get(self, *path: str | int, default: Any = None) -> Any:
-        """The value that `path` leads to, or the default where there is none or something in it is misshapen."""
-        value = self.document.value
-        for step in path:
-            try:
-                value = value[step]
-            except (LookupError, TypeError):
-                return default
-        return default if path in self._touched else value
-
-    def items(self, path: KeyPath) -> list[tuple[Any, Any]]:
-        """What the mapping or list that `path` leads to holds, with keys or indexes, less what is misshapen."""
-        node = None if path in self._flawed else self.document.node(path)
-        held = node.value if node else ()
-        pairs = held.items() if isinstance(held, dict) else enumerate(held)
-        return [(step, value) for step, value in pairs if (*path, step) not in self._touched]
-
-    def is_sound(self, path: KeyPath) -> bool:
-        """Whether nothing in what `path` leads to is misshapen."""
-        return path not in self._touched
+        self._misshapen = {flaw.position for flaw in flaws}
+        self._holding_misshapen: set[KeyPath] = set()
+        for position in self._misshapen:
+            for length in range(1, len(position) + 1):
+                self._holding_misshapen.add(position[:length])
 
     def complain(
         self,
-        path: KeyPath,
+        position: KeyPath,
         message: str,
         hint: str | None = None,
         *,
@@ -53,6 +41,80 @@ class Reader:
         part: tuple[str, int] | None = None,
         severity: Severity = Severity.ERROR,
     ) -> None:
+        """Add a problem at a position; `key` and `part` are those of Document.problem()."""
         self.problems.append(
-            self.document.problem(path, message, hint, severity, key=key, part=part)
+            self.document.problem(position, message, hint, severity, key=key, part=part)
         )
+
+    # Values of any kind
+
+    def get(self, *position: str | int, default: Any = None) -> Any:
+        """Return the value at a position, or the default if it is missing or misshapen."""
+        value = self.document.value
+        for step in position:
+            try:
+                value = value[step]
+            except (LookupError, TypeError):
+                return default
+        return value if self.is_sound(position) else default
+
+    def items(self, position: KeyPath) -> list[tuple[Any, Any]]:
+        """Return the well-shaped items of the mapping or list at a position.
+
+        Each item comes with its key or index.
+        """
+        node = None if position in self._misshapen else self.document.node(position)
+        value = node.value if node else ()
+        pairs = value.items() if isinstance(value, dict) else enumerate(value)
+        return [(step, item) for step, item in pairs if self.is_sound((*position, step))]
+
+    def is_sound(self, position: KeyPath) -> bool:
+        """Return True if nothing in the value at a position is misshapen."""
+        return position not in self._holding_misshapen
+
+    def tasks(self) -> dict[int, dict[str, Any]]:
+        """Return the tasks that are mappings, by their index."""
+        tasks = self.document.value.get("tasks")
+        if not isinstance(tasks, list):
+            return {}
+        return {index: task for index, task in enumerate(tasks) if isinstance(task, dict)}
+
+    # Values of one kind
+
+    def path(
+        self, position: KeyPath, written: str, normalise: Callable[[str], str], hint: str
+    ) -> str | None:
+        """Return a path in normal form; complain and return None if `normalise` raises BadPath."""
+        try:
+            return normalise(written)
+        except BadPath as error:
+            self.complain(position, f"'{written}' {error}", error.hint or hint)
+            return None
+
+    def paths(
+        self, position: KeyPath, hint: str, normalise: Callable[[str], str] = relative_path
+    ) -> dict[int, str]:
+        """Return the valid paths of the list at a position, by their index."""
+        paths: dict[int, str] = {}
+        for index, written in self.items(position):
+            path = self.path((*position, index), written, normalise, hint)
+            if path is not None:
+                paths[index] = path
+        return paths
+
+    def whole_number(self, position: KeyPath) -> int:
+        """Return the whole number at a position, 0 if it is missing; YAML's 2.0 is one too."""
+        return int(self.get(*position, default=0))
+
+    def quantity(
+        self, position: KeyPath, parse: Callable[[str | float], _Quantity], hint: str
+    ) -> _Quantity | None:
+        """Return the parsed quantity at a position; complain and return None if it is invalid."""
+        written = self.get(*position)
+        if written is None:
+            return None
+        try:
+            return parse(written)
+        except ValueError as error:
+            self.complain(position, f"'{written}' {error}", hint)
+            return None

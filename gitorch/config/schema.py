@@ -1,4 +1,4 @@
-"""The shape of a config, checked against `schemas/config.schema.json`, in words and with places."""
+"""The shape of a config, checked against `schemas/config.schema.json` and reported in our words."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ if TYPE_CHECKING:
 
 
 class Flaw(NamedTuple):
-    """A problem, and the path of the value that must therefore not be read."""
+    """A problem, and the position of the value that must therefore not be read."""
 
-    path: KeyPath
+    position: KeyPath
     problem: Problem
 
 
 def check_shape(document: Document) -> list[Flaw]:
-    """All the ways in which a mapping is not shaped like a config, near misses of gitorch's keys included."""
-    flaws = [
-        flaw
-        for error in _validator().iter_errors(document.value)
-        for flaw in _flaws(document, error)
-    ]
-    told = {flaw.path for flaw in flaws}
-    return flaws + [flaw for flaw in _near_misses(document) if flaw.path not in told]
+    """Return all the ways in which a mapping is not shaped like a config.
+
+    Parameters whose names are close to gitorch's keys are among them, as warnings.
+    """
+    flaws: list[Flaw] = []
+    for error in _validator().iter_errors(document.value):
+        flaws += _flaws_of(document, error)
+    positions = {flaw.position for flaw in flaws}
+    for near_miss in _near_misses(document):
+        if near_miss.position not in positions:
+            flaws.append(near_miss)
+    return flaws
 
 
 @cache
 def schema() -> dict[str, Any]:
-    text = (
-        resources.files("gitorch.schemas")
-        .joinpath("config.schema.json")
-        .read_text(encoding="utf-8")
-    )
-    read: dict[str, Any] = json.loads(text)
-    return read
+    file = resources.files("gitorch.schemas").joinpath("config.schema.json")
+    content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return content
 
 
 def hint_on(definition: str) -> str:
-    """How to write what `definition` of the schema describes."""
+    """Return the hint that says how to write a value of one of the schema's definitions."""
     hint: str = schema()["definitions"][definition]["errorHint"]
     return hint
 
@@ -60,40 +60,45 @@ def _validator() -> Draft7Validator:
     return Draft7Validator(schema())
 
 
-def _flaws(document: Document, error: ValidationError) -> Iterator[Flaw]:
-    """One error of the validator, said in our words."""
-    path: KeyPath = tuple(error.absolute_path)
+def _flaws_of(document: Document, error: ValidationError) -> Iterator[Flaw]:
+    """Yield the flaws that one error of the validator stands for."""
+    position: KeyPath = tuple(error.absolute_path)
     rule: Any = error.validator
     limit: Any = error.validator_value
     value: Any = error.instance
-    part: Any = error.schema  # the part of the schema that says so
+    subschema: Any = error.schema  # the part of the schema with the rule
     if "propertyNames" in error.absolute_schema_path:
-        message = f"'{value}' is no name of a variable: it {part['patternErrorMessage']}"
-        yield Flaw((*path, value), document.problem((*path, value), message, key=True))
+        reason = subschema["patternErrorMessage"]
+        message = f"'{value}' is not the name of a variable: it {reason}"
+        position = (*position, value)
+        yield Flaw(position, document.problem(position, message, key=True))
         return
     match rule:
         case "required":
-            yield from _missing(document, path, part, value)
+            yield from _missing_key(document, position, subschema, value)
         case "additionalProperties":
-            known = part["properties"]
-            yield from (
-                _unknown(document, (*path, key), known) for key in value if key not in known
-            )
+            known = subschema["properties"]
+            for key in value:
+                if key not in known:
+                    yield _unknown_key(document, (*position, key), known)
         case "type":
-            yield Flaw(path, _wrong_kind(document, path, part, value))
+            yield Flaw(position, _wrong_kind(document, position, subschema, value))
         case "enum" if not isinstance(value, str):
-            return  # its type is wrong, which is said
+            return  # the rule "type" reports the value too
         case "enum":
-            message = f"{_named(path)} cannot be '{value}'{did_you_mean(value, limit)}"
-            yield Flaw(path, document.problem(path, message, f"known here: {', '.join(limit)}"))
+            message = f"{_named(position)} cannot be '{value}'{did_you_mean(value, limit)}"
+            hint = f"known here: {', '.join(limit)}"
+            yield Flaw(position, document.problem(position, message, hint))
         case "pattern":
-            message = f"{_named(path)} {part['patternErrorMessage']}"
-            yield Flaw(path, document.problem(path, message))
+            message = f"{_named(position)} {subschema['patternErrorMessage']}"
+            yield Flaw(position, document.problem(position, message))
         case "not":
             hint = "remove one, or make them two tasks"
-            yield Flaw(path, document.problem(path, part["errorMessage"], hint, key=True))
+            problem = document.problem(position, subschema["errorMessage"], hint, key=True)
+            yield Flaw(position, problem)
         case _:
-            yield Flaw(path, document.problem(path, f"{_named(path)} {_RULES[rule].format(limit)}"))
+            message = f"{_named(position)} {_RULES[rule].format(limit)}"
+            yield Flaw(position, document.problem(position, message))
 
 
 _RULES = {
@@ -108,39 +113,42 @@ _RULES = {
 }
 
 
-def _missing(
-    document: Document, path: KeyPath, part: dict[str, Any], value: dict[str, Any]
+def _missing_key(
+    document: Document, position: KeyPath, subschema: dict[str, Any], value: dict[str, Any]
 ) -> Iterator[Flaw]:
-    """A missing key; where there is a near miss of it, that is what is wrong."""
-    (missing,) = part["required"]
+    """Yield the flaw of a missing key, or of a key that is a near miss of it."""
+    (missing,) = subschema["required"]
     wanted = ("method", "command") if missing == "command" else (missing,)
     for key in value:
-        if key not in _own_keys(path) and (near := nearest(key, wanted)):
-            if "additionalProperties" not in part:  # else it is refused anyway
-                message = f"unknown key '{key}', did you mean '{near}'?"
-                yield Flaw((*path, key), document.problem((*path, key), message, key=True))
-            return
-    if missing == "tasks":
-        message, hint = (
-            "there are no 'tasks'",
-            "list at least one:\n  tasks:\n    - {id: train, method: Train}",
-        )
-    elif missing == "command":
-        message, hint = (
-            "the task does nothing",
-            "give it a 'method' (a class in Tasks.py) or a 'command'",
-        )
-    elif missing == "id":
-        message, hint = "the task has no 'id'", "give it one, unique in this file"
-    else:
-        message, hint = f"{_named(path)} has no '{missing}'", part["errorHint"]
-    yield Flaw((*path, missing), document.problem(path, message, hint))
+        near = None if key in _own_keys(position) else nearest(key, wanted)
+        if near is None:
+            continue
+        is_reported_as_unknown = "additionalProperties" in subschema
+        if not is_reported_as_unknown:
+            key_position = (*position, key)
+            message = f"unknown key '{key}', did you mean '{near}'?"
+            yield Flaw(key_position, document.problem(key_position, message, key=True))
+        return
+    match missing:
+        case "tasks":
+            message = "there are no 'tasks'"
+            hint = "list at least one:\n  tasks:\n    - {id: train, method: Train}"
+        case "command":
+            message = "the task does nothing"
+            hint = "give it a 'method' (a class in Tasks.py) or a 'command'"
+        case "id":
+            message = "the task has no 'id'"
+            hint = "give it one, unique in this file"
+        case _:
+            message = f"{_named(position)} has no '{missing}'"
+            hint = subschema["errorHint"]
+    yield Flaw((*position, missing), document.problem(position, message, hint))
 
 
-def _unknown(document: Document, path: KeyPath, known: Iterable[str]) -> Flaw:
-    *_, place, key = map(str, path)
-    if place != "gitorch":
-        message = f"unknown key '{key}' under '{place}'{did_you_mean(key, known)}"
+def _unknown_key(document: Document, position: KeyPath, known: Iterable[str]) -> Flaw:
+    *_, parent, key = map(str, position)
+    if parent != "gitorch":
+        message = f"unknown key '{key}' under '{parent}'{did_you_mean(key, known)}"
         hint = f"known here: {', '.join(known)}"
     elif key in schema()["definitions"]["fileSettings"]["properties"]:
         message = f"'{key}' is a setting of the whole file"
@@ -148,7 +156,7 @@ def _unknown(document: Document, path: KeyPath, known: Iterable[str]) -> Flaw:
     else:
         message = f"unknown key '{key}' under 'gitorch'{did_you_mean(key, known)}"
         hint = f"known here: {', '.join(known)}; parameters belong outside of 'gitorch'"
-    return Flaw(path, document.problem(path, message, hint, key=True))
+    return Flaw(position, document.problem(position, message, hint, key=True))
 
 
 _KINDS = {
@@ -161,57 +169,63 @@ _KINDS = {
 }
 
 
-def _wrong_kind(document: Document, path: KeyPath, part: dict[str, Any], value: Any) -> Problem:
-    kinds: str | list[str] = part["type"]
+def _wrong_kind(
+    document: Document, position: KeyPath, subschema: dict[str, Any], value: Any
+) -> Problem:
+    kinds: str | list[str] = subschema["type"]
     wanted = [kinds] if isinstance(kinds, str) else kinds
     *others, last = [_KINDS[kind] for kind in wanted]
-    meant = " or ".join([", ".join(others), last] if others else [last])
-    given = value if isinstance(value, float) and "integer" in wanted else kind_of(value)
-    message = f"{_named(path)} must be {meant}, not {given}"
-    node = document.node(path)
+    expected = f"{', '.join(others)} or {last}" if others else last
+    given = kind_of(value)
+    if isinstance(value, float) and "integer" in wanted:
+        given = str(value)  # 0.5 is a number, but not a whole one
+    message = f"{_named(position)} must be {expected}, not {given}"
+    node = document.node(position)
     written = node.span.text.strip() if node else ""
-    return document.problem(
-        path, message, part.get("errorHint") or _kind_hint(wanted, value, written)
-    )
+    hint = subschema.get("errorHint") or _kind_hint(wanted, value, written)
+    return document.problem(position, message, hint)
 
 
 def _kind_hint(wanted: list[str], value: Any, written: str) -> str | None:
-    short = "\n" not in written and len(written) <= 60
-    if "string" in wanted and short and written and not isinstance(value, list):
+    """Return how to write a value, or its source text `written`, so that it has a wanted kind."""
+    is_short = "\n" not in written and len(written) <= 60
+    if "string" in wanted and is_short and written and not isinstance(value, list):
         return f'quote it: "{written}"'
-    if "array" in wanted and short and isinstance(value, str):
+    if "array" in wanted and is_short and isinstance(value, str):
         return f"write [{written}]"
     if "boolean" in wanted and value in ("yes", "no", "on", "off"):
-        return (
-            f"in YAML 1.2 '{value}' is text: write {'true' if value in ('yes', 'on') else 'false'}"
-        )
+        meant = "true" if value in ("yes", "on") else "false"
+        return f"in YAML 1.2 '{value}' is text: write {meant}"
     return None
 
 
 def _near_misses(document: Document) -> Iterator[Flaw]:
-    """Parameters whose names are nearly keys of gitorch's."""
+    """Yield a warning for each parameter whose name is close to one of gitorch's keys."""
+    mappings: list[tuple[KeyPath, Any]] = [((), document.value)]
     tasks = document.value.get("tasks")
-    places: list[tuple[KeyPath, Any]] = [((), document.value)]
-    places += [
-        (("tasks", index), task)
-        for index, task in enumerate(tasks if isinstance(tasks, list) else ())
-    ]
-    for path, mapping in places:
-        own = _own_keys(path)
-        for key in mapping if isinstance(mapping, dict) else ():
-            if key not in own and (near := nearest(key, own)):
+    if isinstance(tasks, list):
+        mappings += [(("tasks", index), task) for index, task in enumerate(tasks)]
+    for position, mapping in mappings:
+        own_keys = _own_keys(position)
+        if not isinstance(mapping, dict):
+            continue
+        for key in mapping:
+            near = None if key in own_keys else nearest(key, own_keys)
+            if near:
+                key_position = (*position, key)
                 message = f"'{key}' is taken for a parameter, did you mean '{near}'?"
-                yield Flaw(
-                    (*path, key),
-                    document.problem((*path, key), message, None, Severity.WARNING, key=True),
-                )
+                severity = Severity.WARNING
+                problem = document.problem(key_position, message, None, severity, key=True)
+                yield Flaw(key_position, problem)
 
 
-def _own_keys(path: KeyPath) -> frozenset[str]:
-    return OWN_TASK_KEYS if path else OWN_KEYS
+def _own_keys(position: KeyPath) -> frozenset[str]:
+    """Return gitorch's keys in the mapping at a position: the file, or a task."""
+    return OWN_TASK_KEYS if position else OWN_KEYS
 
 
-def _named(path: KeyPath) -> str:
-    """How messages name a value: by its last key, and its place in the list under it."""
-    start = max(index for index, step in enumerate(path) if isinstance(step, str))
-    return f"'{path[start]}{''.join(f'[{step}]' for step in path[start + 1 :])}'"
+def _named(position: KeyPath) -> str:
+    """Return the name of a value in messages: its last key, and its indexes below that key."""
+    last_key = max(index for index, step in enumerate(position) if isinstance(step, str))
+    indexes = "".join(f"[{step}]" for step in position[last_key + 1 :])
+    return f"'{position[last_key]}{indexes}'"

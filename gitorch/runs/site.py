@@ -94,7 +94,7 @@ class Site(Struct, frozen=True, dict=True):
 
 
 def _configs_among(files: Mapping[str, bytes]) -> frozenset[str]:
-    from gitorch.config.load import configs_among  # noqa: PLC0415  with YAML: 60 ms
+    from gitorch.config.discovery import configs_among  # noqa: PLC0415  with YAML: 60 ms
 
     return configs_among(files)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from textwrap import dedent
 
-from gitorch.config.load import ConfigContext, LoadedConfig, load_config
+from gitorch.config.pipeline import ConfigContext, LoadedConfig, load_config
 from gitorch.model.problem import Problem
 
 TASKS = "tasks: [{id: train, method: Train}]\n"
@@ -15,7 +15,7 @@ def load(
     text: str, *, file: str = "experiments/penguins.yaml", root: Path | None = None, **remotes: str
 ) -> LoadedConfig:
     context = ConfigContext(root=root, remotes=remotes)
-    return load_config(dedent(text).encode(), file=file, settings=context)
+    return load_config(dedent(text).encode(), file=file, context=context)
 
 
 def complaints(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gitorch.config.document import Document
-from gitorch.config.parsing import DEEPEST, LARGEST, MOST, parse_document
+from gitorch.config.yaml_parser import DEEPEST, LARGEST, MOST, parse_document
 from tests.config.complaints import marked, said
 
 
@@ -115,7 +115,7 @@ def test_a_whole_number_may_be_larger_than_any_other() -> None:
         ("é: 1\nb: \x01", "2:4: error: the character U+0001 is not allowed in YAML"),
         ("a: 1\n---\nb: 2\n", "2:1: error: a second document begins here"),
         ("a: *b", "1:4: error: the alias *b has no anchor &b before it"),
-        ("a: &b [1, *b]", "1:11: error: the alias *b stands for what it is part of"),
+        ("a: &b [1, *b]", "1:11: error: the alias *b stands for a value that it is part of"),
         ("a:\n\t- b", "2:1: error: not valid YAML: found character that cannot start any token"),
         ("a: @b", "1:4: error: not valid YAML: found character that cannot start any token"),
         ("a: {b}/c\nd: 1", "1:7: error: not valid YAML: did not find expected key"),

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gitorch.config.load import ConfigContext, is_config, load_config
+from gitorch.config.discovery import is_config
+from gitorch.config.pipeline import ConfigContext, load_config
 from gitorch.config.schema import schema
 from gitorch.model.problem import Severity
 from gitorch.model.run.ids import is_id_prefix
@@ -25,7 +26,7 @@ QUICK = settings(max_examples=100, deadline=None, derandomize=True)
 
 
 def check(data: bytes) -> None:
-    config = load_config(data, file="experiments/some.yaml", settings=CONTEXT)
+    config = load_config(data, file="experiments/some.yaml", context=CONTEXT)
     lines = config.document.source.text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     for problem in config.problems:
         line = lines[problem.line - 1]

@@ -151,7 +151,8 @@ def test_parameters_are_set_on_the_command_line(swept: Path) -> None:
         swept, "check", "-S", "seed=5", "-S", "sed=1", "-S", "outputDir=x", code=1
     ).stdout
     assert (
-        "error: 'outputDir' is no parameter: 'outputDir' is gitorch's own\n --> -S:3:1\n" in wrong
+        "error: 'outputDir' is not a parameter: 'outputDir' is gitorch's own\n --> -S:3:1\n"
+        in wrong
     )
     assert "warning: 'sed' is a new parameter, did you mean 'seed'?\n --> -S:2:1\n" in wrong
     assert "name one" in gitorch(swept, "run", "-S", "seed=1", code=2).stderr

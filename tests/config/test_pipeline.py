@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from gitorch.config.load import ConfigContext, find_configs, is_config, load_config
+from gitorch.config.discovery import find_configs, is_config
+from gitorch.config.pipeline import ConfigContext, load_config
 from gitorch.errors import NotFound
 from gitorch.model.problem import Severity
 from gitorch.model.run.outcome import Kind
@@ -198,13 +199,13 @@ def test_everything_that_is_wrong_is_said_at_once_and_in_order() -> None:
 5:26: error: 'UNSAFE_ignoreDirtyCheck' must be true or false, not text
   in YAML 1.2 'yes' is text: write true
 7:12: error: 'version' must be 1
-8:26: error: 'tasks' is no parameter: 'tasks' is gitorch's own
+8:26: error: 'tasks' is not a parameter: 'tasks' is gitorch's own
   change it in the file
 9:3: error: unknown key 'liink' under 'gitorch', did you mean 'link'?
   known here: version, name, extends, matrix, zip, exclude, include, code, link, env, python, inputs, outputs, \
 discard, metrics, timeout, retries, priority, resources, cache; \
 parameters belong outside of 'gitorch'
-10:9: error: '1X' is no name of a variable: it must consist of letters, digits and '_'
+10:9: error: '1X' is not the name of a variable: it must consist of letters, digits and '_'
 10:21: error: 'B' must be text, a number or true or false, not a list
 10:26: error: GITORCH_RUN_ID is set by gitorch itself
   choose another name
@@ -513,7 +514,7 @@ def test_listed_places_are_relative(setting: str, place: str) -> None:
 )
 def test_a_glob_that_is_none_is_complained_of(setting: str) -> None:
     text = f"gitorch: {{{setting}: ['data/[z-a].csv']}}{'}' if '{' in setting else ''}\n{TASKS}"
-    said = "'data/[z-a].csv' is no glob: bad character range z-a\n  a [ that stands for itself is written [[]"
+    said = "'data/[z-a].csv' is not a glob: bad character range z-a\n  a [ that stands for itself is written [[]"
     assert complaints(text) == f"1:{14 + len(setting)}: error: {said}"
 
 
@@ -579,7 +580,7 @@ def test_an_id_that_could_not_be_used_is_refused(task: str) -> None:
 @pytest.mark.parametrize("method", ["", "my.Train", "Train()", "train it", "class", "1A"])
 def test_a_method_is_the_name_of_a_class(method: str) -> None:
     assert complaints(f'tasks: [{{id: a, method: "{method}"}}]') == (
-        f"1:25: error: '{method}' is no name of a class\n  to run a program, write it as 'command'"
+        f"1:25: error: '{method}' is not the name of a class\n  to run a program, write it as 'command'"
     )
 
 
@@ -594,12 +595,12 @@ def test_a_method_is_the_name_of_a_class(method: str) -> None:
         (
             'env: {"": x}',
             17,
-            "'' is no name of a variable: it must consist of letters, digits and '_'",
+            "'' is not the name of a variable: it must consist of letters, digits and '_'",
         ),
         (
             'env: {"A\\n": x}',
             17,
-            "'A\n' is no name of a variable: it must consist of letters, digits and '_'",
+            "'A\n' is not the name of a variable: it must consist of letters, digits and '_'",
         ),
         ("env: {A: null}", 20, "'A' must be text, a number or true or false, not nothing"),
         ('python: "x\\0"', 19, "'python' holds a NUL character, which no path can"),
@@ -785,5 +786,5 @@ def test_the_demo_is_valid() -> None:
     configs = find_configs(root / "experiments")
     assert configs
     for path in configs:
-        loaded = load_config(path.read_bytes(), file=str(path), settings=ConfigContext(root=root))
+        loaded = load_config(path.read_bytes(), file=str(path), context=ConfigContext(root=root))
         assert loaded.problems == ()

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from gitorch.config.load import ConfigContext, load_config
+from gitorch.config.pipeline import ConfigContext, load_config
 from tests.config.complaints import TASKS, complaints, load, marked
 
 
@@ -86,7 +86,7 @@ def test_a_value_can_be_a_list_or_a_mapping() -> None:
         ("matrix: {lr: 0.1}", "'lr' must be a list or text, not a number", "0.1"),
         ("matrix: {lr: []}", "'lr' must not be empty", "[]"),
         ("matrix: {lr: small}", "'lr' must be a list, not text", "small"),
-        ("matrix: {lr: range(3}", "'range(3' is no range", "range(3"),
+        ("matrix: {lr: range(3}", "'range(3' is not a range", "range(3"),
         ("matrix: {lr: 'range(3, 3)'}", "range(3, 3) is empty", "'range(3, 3)'"),
         ("matrix: {lr: 'range(1, 3, 0)'}", "the step of a range cannot be 0", "'range(1, 3, 0)'"),
         ("include: {lr: 1}", "'include' must be a list, not a mapping", "{lr: 1}"),
@@ -94,18 +94,18 @@ def test_a_value_can_be_a_list_or_a_mapping() -> None:
         ("exclude: [{}], matrix: {lr: [1]}", "'exclude[0]' must not be empty", "{}"),
         ("zip: {a: [1, 2], b: [1]}", "the lists are of unequal length: a has 2, b has 1", "zip"),
         ("zip: {lr: [1]}, matrix: {lr: [1]}", "'lr' is in 'matrix' too", "lr"),
-        ("matrix: {outputDir: [a]}", "'outputDir' is no parameter: 'outputDir' is gitorch's own", "outputDir"),
-        ("matrix: {gitorch.name: [a]}", "'gitorch.name' is no parameter: 'gitorch' is gitorch's own", "gitorch.name"),
-        ("include: [{tasks: []}]", "'tasks' is no parameter: 'tasks' is gitorch's own", "tasks"),
-        ("zip: {tasks.train.method: [A]}", "'tasks.train.method' is no parameter: 'method' is gitorch's own",
+        ("matrix: {outputDir: [a]}", "'outputDir' is not a parameter: 'outputDir' is gitorch's own", "outputDir"),
+        ("matrix: {gitorch.name: [a]}", "'gitorch.name' is not a parameter: 'gitorch' is gitorch's own", "gitorch.name"),
+        ("include: [{tasks: []}]", "'tasks' is not a parameter: 'tasks' is gitorch's own", "tasks"),
+        ("zip: {tasks.train.method: [A]}", "'tasks.train.method' is not a parameter: 'method' is gitorch's own",
          "tasks.train.method"),
         ("matrix: {tasks.train.gitorch.timeout: [1]}",
-         "'tasks.train.gitorch.timeout' is no parameter: 'gitorch' is gitorch's own", "tasks.train.gitorch.timeout"),
+         "'tasks.train.gitorch.timeout' is not a parameter: 'gitorch' is gitorch's own", "tasks.train.gitorch.timeout"),
         ("matrix: {tasks.train: [1]}", "'tasks.train' names no task and a parameter of it", "tasks.train"),
         ("matrix: {tasks.tarin.x: [1]}", "'tasks.tarin.x' names no task and a parameter of it", "tasks.tarin.x"),
         ("matrix: {a..b: [1]}", "'a..b' is no dotted name", "a..b"),
-        ("matrix: {lr.x: [1]}", "'lr.x' leads nowhere: 'lr' is no mapping", "lr.x"),
-        ("matrix: {model.depth.x: [1]}", "'model.depth.x' leads nowhere: 'model.depth' is no mapping", "model.depth.x"),
+        ("matrix: {lr.x: [1]}", "'lr.x' leads nowhere: 'lr' is not a mapping", "lr.x"),
+        ("matrix: {model.depth.x: [1]}", "'model.depth.x' leads nowhere: 'model.depth' is not a mapping", "model.depth.x"),
         ("matrix: {model: [{}], model.depth: [1]}", "'model.depth' lies in 'model', which is swept too", "model.depth"),
         ("matrix: {lr: [1], tasks.train.lr: [2]}", "'tasks.train.lr' is swept too, and hides 'lr' from that task",
          "lr"),
@@ -138,9 +138,9 @@ def test_a_parameter_that_a_task_sets_itself_is_refused() -> None:
 
 def test_the_limit_is_a_setting() -> None:
     text = swept("matrix: {seed: range(20)}").encode()
-    config = load_config(text, file="x.yaml", settings=ConfigContext(sweep_limit=19))
+    config = load_config(text, file="x.yaml", context=ConfigContext(sweep_limit=19))
     assert [problem.hint for problem in config.problems] == ["git config gitorch.sweepLimit 20"]
-    assert len(load_config(text, file="x.yaml", settings=ConfigContext(sweep_limit=20)).specs) == 20
+    assert len(load_config(text, file="x.yaml", context=ConfigContext(sweep_limit=20)).specs) == 20
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_what_else_is_wrong_is_said_with_a_wrong_sweep() -> None:
         "matrix: {seed: [1], outputDir: [a]}", "tasks: [{id: a, command: 'echo {seed} {x}'}]\n"
     )
     assert [problem.message for problem in load(text).problems] == [
-        "'outputDir' is no parameter: 'outputDir' is gitorch's own",
+        "'outputDir' is not a parameter: 'outputDir' is gitorch's own",
         "there is no parameter 'x'",
     ]
 

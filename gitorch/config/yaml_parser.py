@@ -1,8 +1,9 @@
-"""YAML parsed, with positions.
+"""A YAML parser that keeps the position of every value.
 
-Values follow the core schema of YAML 1.2 (https://yaml.org/spec/1.2.2/#103-core-schema), where PyYAML's own loaders
-follow 1.1: there `1e-3` is text, `017` is 15, `1:30` is 90 and `no` is false. The tree is built from the parser's
-events, since its own composer recurses in C: 100,000 times `[` end the process.
+Values follow the core schema of YAML 1.2 (https://yaml.org/spec/1.2.2/#103-core-schema). PyYAML's
+own loaders follow YAML 1.1, in which `1e-3` is text, `017` is 15, `1:30` is 90 and `no` is false.
+The tree is built from the parser's events, because PyYAML's own composer recurses in C: a file of
+100,000 times `[` ends the process.
 """
 
 from __future__ import annotations
@@ -35,14 +36,14 @@ LONGEST_NUMBER = 1_000  # digits: Python refuses to read or print more than 4,30
 
 
 class _Unreadable(Exception):
-    """The file is refused as a whole, with one problem."""
+    """The whole file is refused, with one problem."""
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
 
 
 def parse_document(data: bytes, file: str) -> Document:
-    """Read a file. Never raises: all that is wrong with it is in the document's `problems`."""
+    """Parse a file. This never raises: `problems` of the document say what is wrong."""
     source = SourceText.of(file, data.decode("utf-8-sig", errors="replace"))
     composer = _Composer(source)
     try:
@@ -54,17 +55,19 @@ def parse_document(data: bytes, file: str) -> Document:
 
 
 def parse_items(span: Span) -> tuple[list[Node], list[Problem]]:
-    """The values in a text that is written like the inside of a flow list: `0.1, [2, 3], "a, b"`."""
+    """Return the values in a text like the inside of a flow list: `0.1, [2, 3], "a, b"`."""
     composer = _Composer(span.source)
     try:
         root = composer.compose(span, "[", "]")
     except _Unreadable as refusal:
         return [], [*composer.problems, refusal.problem]
-    items = root.children if root and isinstance(root.children, list) else []
+    items: list[Node] = []
+    if root and isinstance(root.children, list):
+        items = root.children
     return items, composer.problems
 
 
-# What YAML allows in a file: https://yaml.org/spec/1.2.2/#51-character-set
+# Everything that YAML does not allow in a file: https://yaml.org/spec/1.2.2/#51-character-set
 _FORBIDDEN = re.compile(
     "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
@@ -79,20 +82,19 @@ def _check_bytes(source: SourceText, data: bytes) -> None:
     except UnicodeDecodeError as error:
         index = len(data[: error.start].decode("utf-8-sig"))
         message = f"the file is not UTF-8: byte 0x{data[error.start]:02x}"
-        raise _Unreadable(
-            Span(index, index + 1, source).problem(message, "save it as UTF-8")
-        ) from None
+        problem = Span(index, index + 1, source).problem(message, "save it as UTF-8")
+        raise _Unreadable(problem) from None
 
 
 def _check_characters(span: Span) -> None:
-    if found := _FORBIDDEN.search(span.source.text, span.start, span.end):
-        message = f"the character U+{ord(found[0]):04X} is not allowed in YAML"
-        place = Span(*found.span(), span.source)
-        raise _Unreadable(place.problem(message, 'write it as an escape in a "quoted" text'))
+    if match := _FORBIDDEN.search(span.source.text, span.start, span.end):
+        message = f"the character U+{ord(match[0]):04X} is not allowed in YAML"
+        character = Span(*match.span(), span.source)
+        raise _Unreadable(character.problem(message, 'write it as an escape in a "quoted" text'))
 
 
 class _Composer:
-    """Builds the tree of nodes from the parser's events, and notes what is wrong on the way."""
+    """Builds the tree of nodes from the parser's events, and collects problems on the way."""
 
     def __init__(self, source: SourceText) -> None:
         self.source = source
@@ -100,12 +102,15 @@ class _Composer:
         self.anchors: dict[str, Node] = {}
         self.open: list[str | None] = []  # the anchors of the collections around the current event
         self.size = 0
-        self.span = Span(0, 0, source)  # what is read
-        self.shift = 0  # from the parser's places to those of the source
+        self.span = Span(0, 0, source)  # the part of the source that is being parsed
+        self.shift = 0  # from the parser's indexes to those of the source
         self.events: Iterator[Event] = iter(())
 
     def compose(self, span: Span, before: str = "", after: str = "") -> Node | None:
-        """What stands at `span`, read as if it stood between two other texts. Raises _Unreadable."""
+        """Return the tree of the text at `span`, parsed with `before` and `after` around it.
+
+        Raises _Unreadable if the text cannot be parsed.
+        """
         _check_characters(span)
         self.span, self.shift = span, span.start - len(before)
         self.events = yaml.parse(f"{before}{span.text}{after}", Loader=yaml.CSafeLoader)
@@ -117,14 +122,12 @@ class _Composer:
     def _document(self) -> Node | None:
         root = None
         for event in self.events:
-            if isinstance(event, DocumentStartEvent):
-                if root is not None:
-                    raise self._refusal(
-                        event,
-                        "a second document begins here",
-                        "one file is one config: remove the ---",
-                    )
-                root = self._node(next(self.events))
+            if not isinstance(event, DocumentStartEvent):
+                continue
+            if root is not None:
+                message = "a second document begins here"
+                raise self._refusal(event, message, "one file is one config: remove the ---")
+            root = self._node(next(self.events))
         return root
 
     def _node(self, event: Event) -> Node:
@@ -134,11 +137,8 @@ class _Composer:
         event = cast("ScalarEvent | CollectionStartEvent", event)
         if event.tag is not None:
             tag = event.tag.replace("tag:yaml.org,2002:", "!!")
-            self._complain(
-                self._span(event),
-                f"YAML tags are not supported: {tag}",
-                "write the value without it",
-            )
+            message = f"YAML tags are not supported: {tag}"
+            self._complain(self._span(event), message, "write the value without it")
         node = self._scalar(event) if isinstance(event, ScalarEvent) else self._collection(event)
         if event.anchor:
             self.anchors[event.anchor] = node
@@ -147,33 +147,32 @@ class _Composer:
     def _alias(self, event: AliasEvent) -> Node:
         anchor = str(event.anchor)
         if anchor in self.open:
-            raise self._refusal(event, f"the alias *{anchor} stands for what it is part of", None)
+            message = f"the alias *{anchor} stands for a value that it is part of"
+            raise self._refusal(event, message, None)
         node = self.anchors.get(anchor)
         if node is None:
-            raise self._refusal(
-                event, f"the alias *{anchor} has no anchor &{anchor} before it", None
-            )
+            message = f"the alias *{anchor} has no anchor &{anchor} before it"
+            raise self._refusal(event, message, None)
         self._count(event, size=node.size, height=node.height)
         return node
 
     def _count(self, event: Event, *, size: int, height: int) -> None:
         self.size += size
         if self.size > MOST:
-            raise self._refusal(
-                event, f"more than {MOST:,} values, aliases expanded", "name a data file instead"
-            )
+            message = f"more than {MOST:,} values, aliases expanded"
+            raise self._refusal(event, message, "name a data file instead")
         if len(self.open) + height > DEEPEST:
             raise self._refusal(event, f"nested deeper than {DEEPEST} levels", None)
 
     def _collection(self, start: NodeEvent) -> Node:
-        before = self.size
+        size_before = self.size
         self.open.append(start.anchor)
         build = self._mapping if isinstance(start, MappingStartEvent) else self._sequence
         value, children, nodes, end = build()
         self.open.pop()
         height = 1 + max((node.height for node in nodes), default=0)
         span = Span(self._span(start).start, self._span(end).end, self.source)
-        return Node(value, span, children, 1 + self.size - before, height)
+        return Node(value, span, children, 1 + self.size - size_before, height)
 
     def _sequence(self) -> tuple[Any, list[Node], list[Node], Event]:
         nodes: list[Node] = []
@@ -185,22 +184,22 @@ class _Composer:
         children: dict[str, tuple[Span, Node]] = {}
         nodes: list[Node] = []
         while not isinstance(event := next(self.events), MappingEndEvent):
-            key, value = self._node(event), self._node(next(self.events))
+            key = self._node(event)
+            value = self._node(next(self.events))
             nodes += [key, value]
-            if not self._is_fit_key(key):
+            if not self._is_valid_key(key):
                 continue
             if key.value in children:
                 line = self.source.line(children[key.value][0].start)
-                self._complain(
-                    key.span,
-                    f"duplicate key '{key.value}'",
-                    f"line {line} has it already: keep one of them",
-                )
+                hint = f"line {line} has it already: keep one of them"
+                self._complain(key.span, f"duplicate key '{key.value}'", hint)
             else:
                 children[key.value] = key.span, value
-        return {name: node.value for name, (_, node) in children.items()}, children, nodes, event
+        values = {name: node.value for name, (_, node) in children.items()}
+        return values, children, nodes, event
 
-    def _is_fit_key(self, key: Node) -> bool:
+    def _is_valid_key(self, key: Node) -> bool:
+        """Return True if `key` can be the key of a mapping; complain otherwise."""
         written = key.span.text
         if written == "<<":
             hint = "write the keys out: merging is not part of YAML 1.2"
@@ -216,7 +215,8 @@ class _Composer:
 
     def _scalar(self, event: ScalarEvent) -> Node:
         span = self._span(event)
-        if event.tag is not None or not event.implicit[0]:
+        is_quoted = not event.implicit[0]
+        if event.tag is not None or is_quoted:
             return Node(event.value, span)
         try:
             return Node(core_value(event.value), span)
@@ -235,24 +235,23 @@ class _Composer:
         return Span(self._index(start), self._index(end), self.source)
 
     def _index(self, mark: yaml.Mark) -> int:
+        """Return the index in the source that a mark stands for, inside the parsed span."""
         return min(max(self.span.start, mark.index + self.shift), self.span.end)
 
     def _syntax_problem(self, error: yaml.MarkedYAMLError) -> Problem:
-        what = error.problem or "it cannot be read"
-        begun_here = what in ("could not find expected ':'", "found unexpected end of stream")
-        mark = (
-            (error.context_mark if begun_here else None) or error.problem_mark or error.context_mark
-        )
+        fault = error.problem or "it cannot be read"
+        mark = error.problem_mark or error.context_mark
+        if fault in _FAULTS_SHOWN_AT_THEIR_BEGINNING:
+            mark = error.context_mark or mark
         index = self._index(mark) if mark else 0
-        if what == _TOO_DEEP:
-            return Span(index, index + 1, self.source).problem(
-                f"nested deeper than {DEEPEST} levels", None
-            )
-        hint = _SYNTAX_HINTS.get(what)
-        if what == "found character that cannot start any token":
-            hint = _TAB if self.source.text[index : index + 1] == "\t" else _QUOTE
+        span = Span(index, index + 1, self.source)
+        if fault == _TOO_DEEP:
+            return span.problem(f"nested deeper than {DEEPEST} levels", None)
+        hint = _SYNTAX_HINTS.get(fault)
+        if fault == "found character that cannot start any token":
+            hint = _TAB if span.text == "\t" else _QUOTE
         context = f" {error.context}" if error.context else ""
-        return Span(index, index + 1, self.source).problem(f"not valid YAML: {what}{context}", hint)
+        return span.problem(f"not valid YAML: {fault}{context}", hint)
 
 
 _WORDS = {
@@ -270,7 +269,10 @@ _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
 
 def core_value(text: str) -> Any:
-    """What an unquoted scalar means. ValueError: a number that JSON, which records are written in, cannot hold."""
+    """Return the value of an unquoted scalar.
+
+    Raises ValueError for a number that a record cannot hold, since records are JSON.
+    """
     if text in _WORDS:
         return _WORDS[text]
     if text[0] not in "+-.0123456789":
@@ -280,25 +282,36 @@ def core_value(text: str) -> Any:
             f"'{text}' cannot be recorded: records are JSON, which has no infinity and no NaN"
         )
     for pattern, convert in _NUMBERS:
-        if pattern.fullmatch(text):
-            if (
-                len(text) > LONGEST_NUMBER or abs(convert(text)) == math.inf
-            ):  # isfinite() is for floats
-                raise ValueError("the number is too large to be recorded")
-            return convert(text)
+        if not pattern.fullmatch(text):
+            continue
+        # Compared with infinity, since math.isfinite() refuses an int too large for a float.
+        if len(text) > LONGEST_NUMBER or abs(convert(text)) == math.inf:
+            raise ValueError("the number is too large to be recorded")
+        return convert(text)
     return text
 
 
+# libyaml's own limit, from PyYAML 6.0.4 on, is reached before DEEPEST is.
+_TOO_DEEP = "exceeded maximum nesting depth"
+# libyaml notices these at the end of the file or of the line; the fault is where it says that the
+# construct began.
+_FAULTS_SHOWN_AT_THEIR_BEGINNING = (
+    "could not find expected ':'",
+    "found unexpected end of stream",
+)
 _TAB = "YAML does not indent with tabs"
 _QUOTE = "quote the value"
-_TOO_DEEP = "exceeded maximum nesting depth"  # libyaml's own limit, from PyYAML 6.0.4 on, which it meets before we do
 _SYNTAX_HINTS = {
-    "mapping values are not allowed in this context": "quote a value that holds ': ', or mend the indentation",
-    "did not find expected key": "mend the indentation; quote a value that goes on after a }, a ] or a closing quote",
+    "mapping values are not allowed in this context": (
+        "quote a value that holds ': ', or fix the indentation"
+    ),
+    "did not find expected key": (
+        "fix the indentation; quote a value that goes on after a }, a ] or a closing quote"
+    ),
     "could not find expected ':'": "a key is followed by ': '",
     "found unexpected end of stream": "the closing quote is missing",
     "did not find expected ',' or ']'": "the closing ] is missing",
     "did not find expected ',' or '}'": "the closing } is missing",
-    "did not find expected '-' indicator": "mend the indentation",
+    "did not find expected '-' indicator": "fix the indentation",
     "found unknown escape character": "write the text in 'single quotes', where \\ is itself",
 }

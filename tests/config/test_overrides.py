@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gitorch.config.load import ConfigContext, LoadedConfig, load_config
+from gitorch.config.pipeline import ConfigContext, LoadedConfig, load_config
 from gitorch.model.problem import has_errors
 from tests.config.complaints import marked
 from tests.config.test_properties import ODD_TEXTS, TEXTS
@@ -29,7 +29,7 @@ PLAIN = "lr: 0.5\nmodel: {depth: 3}\ntasks: [{id: train, method: Train, epochs: 
 
 def load(*options: str, text: str = PLAIN) -> LoadedConfig:
     return load_config(
-        text.encode(), file="p.yaml", settings=ConfigContext(root=Path("/")), overrides=options
+        text.encode(), file="p.yaml", context=ConfigContext(root=Path("/")), overrides=options
     )
 
 
@@ -107,8 +107,8 @@ def test_what_the_file_sweeps_is_replaced_in_its_place(
 @pytest.mark.parametrize(
     ("option", "message", "at"),
     [
-        ("lr", "'lr' says nothing to change", "lr"),
-        ("=1", "'=1' says nothing to change", "=1"),
+        ("lr", "'lr' does not change anything", "lr"),
+        ("=1", "'=1' does not change anything", "=1"),
         ("lr=", "'lr' is given no value", "lr="),
         ("lr=\x1b[2J", "it holds a character that cannot be seen", "lr=\x1b[2J"),
         (
@@ -128,23 +128,27 @@ def test_what_the_file_sweeps_is_replaced_in_its_place(
             ".inf",
         ),
         ("lr=!!int 3", "YAML tags are not supported: !!int", "!!int 3"),
-        ("lr=range(1,3),4", "'range(1,3),4' is no range", "range(1,3),4"),
+        ("lr=range(1,3),4", "'range(1,3),4' is not a range", "range(1,3),4"),
         ("lr=range(1,3,0)", "the step of a range cannot be 0", "range(1,3,0)"),
-        ("outputDir=x", "'outputDir' is no parameter: 'outputDir' is gitorch's own", "outputDir"),
+        (
+            "outputDir=x",
+            "'outputDir' is not a parameter: 'outputDir' is gitorch's own",
+            "outputDir",
+        ),
         (
             "tasks.train.id=x",
-            "'tasks.train.id' is no parameter: 'id' is gitorch's own",
+            "'tasks.train.id' is not a parameter: 'id' is gitorch's own",
             "tasks.train.id",
         ),
         ("tasks.tarin.x=1", "'tasks.tarin.x' names no task and a parameter of it", "tasks.tarin.x"),
-        ("lr.x=1", "'lr.x' leads nowhere: 'lr' is no mapping", "lr.x"),
+        ("lr.x=1", "'lr.x' leads nowhere: 'lr' is not a mapping", "lr.x"),
         (
             "epochs=1",
             "task 'train' has a 'epochs' of its own, which this would not change",
             "epochs",
         ),
         ("~lR", "there is no 'lR' to drop, did you mean 'lr'?", "lR"),
-        ("~gitorch", "'gitorch' is no parameter: 'gitorch' is gitorch's own", "gitorch"),
+        ("~gitorch", "'gitorch' is not a parameter: 'gitorch' is gitorch's own", "gitorch"),
     ],
 )
 def test_what_is_refused(option: str, message: str, at: str) -> None:

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gitorch.config.bases import merge, rename_bases
+from gitorch.config.discovery import configs_among
 from gitorch.config.document import Document
-from gitorch.config.extending import merged, with_bases_at
-from gitorch.config.load import ConfigContext, LoadedConfig, configs_among, load_config
-from gitorch.config.parsing import parse_document
+from gitorch.config.pipeline import ConfigContext, LoadedConfig, load_config
+from gitorch.config.yaml_parser import parse_document
 from tests.config.complaints import marked, said
 from tests.config.test_properties import written
 from tests.conftest import write
@@ -28,7 +29,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def load(file: str) -> LoadedConfig:
-    return load_config(Path(file).read_bytes(), file=file, settings=ConfigContext())
+    return load_config(Path(file).read_bytes(), file=file, context=ConfigContext())
 
 
 def params(file: str) -> dict[str, Any]:
@@ -117,15 +118,15 @@ def test_a_problem_is_shown_where_it_stands(here: Path) -> None:
         ("", "1:11: error: 'extends' must be text or a list of texts, not nothing"),
         ("[base.yaml, gone.yaml]", "1:32: error: there is no file gone.yaml"),
         ("directory.yaml", "1:20: error: there is no file directory.yaml"),
-        ("base.txt", "1:20: error: 'base.txt' is no path of a YAML file"),
-        ('"a\\0.yaml"', "1:20: error: 'a\0.yaml' is no path of a YAML file"),
+        ("base.txt", "1:20: error: 'base.txt' is not the path of a YAML file"),
+        ('"a\\0.yaml"', "1:20: error: 'a\0.yaml' is not the path of a YAML file"),
         ("a.yaml", "1:20: error: a file cannot extend itself: a.yaml extends a.yaml"),
         (
             "over.yaml",
             "1:20: error: a file cannot extend itself: a.yaml extends over.yaml extends a.yaml",
         ),
-        ("list.yaml", "1:1: error: what is extended must be a mapping, not a list"),
-        ("empty.yaml", "1:1: error: what is extended is empty"),
+        ("list.yaml", "1:1: error: a base must be a mapping, not a list"),
+        ("empty.yaml", "1:1: error: the base is empty"),
         (
             "broken.yaml",
             "1:5: error: not valid YAML: did not find expected node content while parsing a flow node",
@@ -165,7 +166,7 @@ def test_many_files_that_extend_one_another(here: Path) -> None:
 
 def test_a_config_that_extends_the_same_at_other_places(here: Path) -> None:
     text = "# mine\r\ngitorch: {extends: [ ../b.yaml, 'c d.yaml' ], priority: 1}  # é\r\n"
-    moved = with_bases_at(text.encode(), {"../b.yaml": "bases/1-b.yaml", "c d.yaml": None}.get)
+    moved = rename_bases(text.encode(), {"../b.yaml": "bases/1-b.yaml", "c d.yaml": None}.get)
     assert (
         moved.decode()
         == "# mine\r\ngitorch: {extends: [ \"bases/1-b.yaml\", 'c d.yaml' ], priority: 1}  # é\r\n"
@@ -214,7 +215,7 @@ def test_merging_is_that_of_rfc_7396(under: Any, over: Any) -> None:
     ]
     below, above = (node.root for node in nodes)
     assert above is not None
-    found = Document(nodes[1].source, merged(below, above), ())
+    found = Document(nodes[1].source, merge(below, above), ())
     assert found.value == patched(under, over)
     for key, value in found.value.items():
         node = found.node((key,))

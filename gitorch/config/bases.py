@@ -1,0 +1,203 @@
+"""`extends`: a config laid over the files that it extends, which are its bases."""
+
+from __future__ import annotations
+
+import json
+import os
+import posixpath
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from gitorch.config.document import Document, Node, graft, kind_of, mapping_node
+from gitorch.config.yaml_parser import parse_document
+from gitorch.model.problem import Problem
+
+SUFFIXES = (".yaml", ".yml")
+DEEPEST = 50  # files that extend one another
+_EXTENDS = ("gitorch", "extends")
+_HOW = "write the path of a YAML file, relative to this one, or a list of such paths"
+
+
+class Base(NamedTuple):
+    """A file that a config extends, directly or through another base."""
+
+    path: Path
+    data: bytes
+
+
+class Extended(NamedTuple):
+    """A document laid over its bases. `is_whole` is True if all bases could be read."""
+
+    document: Document
+    bases: tuple[Base, ...] = ()
+    is_whole: bool = True
+
+
+def extend(document: Document) -> Extended:
+    """Lay a document over everything that it extends, and return the result. This never raises.
+
+    The merge is deep: mappings are merged, lists and scalars are replaced, and null drops a key
+    (RFC 7396). Every value keeps its position in the file that it came from.
+    """
+    if document.node(_EXTENDS) is None:
+        return Extended(document)
+    extension = _Extension()
+    root = extension.lay_over_bases(document, _path_by_name(Path(document.file)), ())
+    problems = (*document.problems, *extension.problems)
+    return Extended(
+        Document(document.source, root, problems),
+        tuple(extension.bases.values()),
+        extension.is_whole,
+    )
+
+
+def merge(base: Node | None, patch: Node) -> Node:
+    """Merge two nodes by RFC 7396 (JSON Merge Patch); every value keeps its span."""
+    if not isinstance(patch.children, dict):
+        return patch
+    children = {}
+    if base and isinstance(base.children, dict):
+        children.update(base.children)
+    for name, (key, node) in patch.children.items():
+        if node.value is None:
+            children.pop(name, None)
+            continue
+        value_in_base = children[name][1] if name in children else None
+        children[name] = key, merge(value_in_base, node)
+    return mapping_node(children, patch.span)
+
+
+def written_bases(document: Document) -> Iterator[Node]:
+    """Yield the texts under `extends`; a value there that is not text is left out."""
+    node = document.node(_EXTENDS)
+    if node is None:
+        return
+    items = node.children if isinstance(node.children, list) else [node]
+    for item in items:
+        if isinstance(item.value, str):
+            yield item
+
+
+def rename_bases(data: bytes, new_path: Callable[[str], str | None]) -> bytes:
+    """Return a config that extends the same files under other paths.
+
+    `new_path` returns the new path of a base, or None if its path does not change.
+    """
+    document = parse_document(data, "")
+    text = document.source.text
+    # From the last to the first, so that the spans before a replacement stay valid.
+    for node in sorted(written_bases(document), key=lambda node: node.span.start, reverse=True):
+        if path := new_path(node.value):
+            start, end, _ = node.span
+            text = text[:start] + json.dumps(path, ensure_ascii=False) + text[end:]
+    return text.encode()
+
+
+def named_bases(data: bytes, path: str) -> Iterator[str]:
+    """Yield the paths, relative to a tree, that the file at `path` of the tree extends."""
+    if b"extends" in data:
+        for node in written_bases(parse_document(data, "")):
+            yield posixpath.normpath(posixpath.join(posixpath.dirname(path), node.value))
+
+
+class _Extension:
+    """The bases that have been read, and the problems with them."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+        self.bases: dict[Path, Base] = {}
+        self.is_whole = True
+        self._roots: dict[Path, Node | None] = {}
+
+    def lay_over_bases(
+        self, document: Document, path: Path, extenders: tuple[Path, ...]
+    ) -> Node | None:
+        """Return the root of a document laid over its bases.
+
+        `extenders` are the files that extend this one, the config itself first.
+        """
+        root, extends = document.root, document.node(_EXTENDS)
+        if root is None or extends is None:
+            return root
+        bases = list(written_bases(document))
+        expected = len(extends.value) if isinstance(extends.value, list) else 1
+        if isinstance(extends.value, dict) or len(bases) != expected:
+            message = f"'extends' must be text or a list of texts, not {kind_of(extends.value)}"
+            self.problems.append(document.problem(_EXTENDS, message, _HOW))
+        merged: Node | None = None
+        for node in bases:
+            base = self._base(node, document, path, (*extenders, path))
+            if base is None:
+                self.is_whole = False
+            else:
+                merged = merge(merged, base) if merged else base
+        own = graft(root, _EXTENDS, None, root.span)
+        return merge(merged, own) if merged else own
+
+    def _base(
+        self, node: Node, extender: Document, extender_path: Path, extenders: tuple[Path, ...]
+    ) -> Node | None:
+        """Return the root of a base, laid over its own bases.
+
+        Return None, and add a problem, if the base cannot be read.
+        """
+        file = os.path.normpath(Path(extender.file).parent / node.value)
+        path = Path(os.path.normpath(extender_path.parent / node.value))
+        if refusal := _refusal(node.value, path, extenders):
+            self.problems.append(node.span.problem(*refusal))
+        elif path not in self._roots:
+            data = self._read(node, file, path, extender.file)
+            if data is None:
+                return None
+            self.bases[path] = Base(path, data)
+            self._roots[path] = self._parse(data, file, path, extenders)
+        return self._roots.get(path)
+
+    def _read(self, node: Node, file: str, path: Path, extender: str) -> bytes | None:
+        try:
+            if path.is_file():
+                return path.read_bytes()
+        except OSError as error:
+            self.problems.append(node.span.problem(f"{file} cannot be read: {error.strerror}"))
+            return None
+        hint = f"a path is relative to the file that contains it, {extender}"
+        self.problems.append(node.span.problem(f"there is no file {file}", hint))
+        return None
+
+    def _parse(
+        self, data: bytes, file: str, path: Path, extenders: tuple[Path, ...]
+    ) -> Node | None:
+        document = parse_document(data, file)
+        self.problems += document.problems
+        if isinstance(document.value, dict):
+            return self.lay_over_bases(document, path, extenders)
+        if not document.problems:
+            message = f"a base must be a mapping, not {kind_of(document.value)}"
+            if document.value is None:
+                message = "the base is empty"
+            self.problems.append(document.problem((), message, "write keys and values"))
+        return None
+
+
+def _refusal(
+    written: str, path: Path, extenders: tuple[Path, ...]
+) -> tuple[str, str | None] | None:
+    """Return the message and hint about a base that cannot be extended, whatever the file holds."""
+    if not written.isprintable() or not written.endswith(SUFFIXES):
+        return f"'{written}' is not the path of a YAML file", "its name ends in .yaml or .yml"
+    if path in extenders:
+        circle = (*extenders[extenders.index(path) :], path)
+        names = " extends ".join(file.name for file in circle)
+        return f"a file cannot extend itself: {names}", "move what they share to a third file"
+    if len(extenders) > DEEPEST:
+        return f"more than {DEEPEST} files extend one another", None
+    return None
+
+
+def _path_by_name(file: Path) -> Path:
+    """Return the absolute path of a file without following the last link.
+
+    A base is relative to the directory of the link, not to that of the file it leads to.
+    """
+    return file.parent.resolve() / file.name

@@ -1,0 +1,22 @@
+"""The facts about a repository that a config is checked against."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from msgspec import Struct, field
+
+from gitorch.model.sweep import LIMIT
+
+
+class ConfigContext(Struct, frozen=True, kw_only=True):
+    """The root of the work tree, the remotes, and the largest number of points of a sweep.
+
+    `remotes` maps the name of each remote to its address. Without a `root`, paths are checked by
+    their text only.
+    """
+
+    root: Path | None = None
+    remotes: Mapping[str, str] = field(default_factory=dict)
+    sweep_limit: int = LIMIT

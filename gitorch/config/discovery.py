@@ -1,0 +1,61 @@
+"""Which files are configs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from gitorch.config.bases import SUFFIXES, named_bases
+from gitorch.config.yaml_parser import parse_document
+from gitorch.errors import NotFound
+
+__all__ = ["SUFFIXES", "configs_among", "find_configs", "is_config"]
+
+
+def is_config(data: bytes) -> bool:
+    """Return True if `data` is a YAML mapping with `tasks`. This never raises."""
+    if b"tasks" not in data:
+        return False
+    value = parse_document(data, "").value
+    return isinstance(value, dict) and "tasks" in value
+
+
+def configs_among(files: Mapping[str, bytes]) -> frozenset[str]:
+    """Return the paths of the configs among these YAML files, and of their bases.
+
+    This never raises.
+    """
+    configs = {path for path, data in files.items() if is_config(data)}
+    to_visit = list(configs)
+    while to_visit:
+        path = to_visit.pop()
+        bases = files.keys() & set(named_bases(files[path], path))
+        new = bases - configs
+        configs |= new
+        to_visit += new
+    return frozenset(configs)
+
+
+def find_configs(path: Path) -> list[Path]:
+    """Return the file at `path`, or all configs in the directory at `path`, sorted.
+
+    In a directory, files and directories whose names begin with `_` or `.` are left out. Raises
+    NotFound if there is no config.
+    """
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise NotFound(f"there is no {path}", "name a config, or a directory of configs")
+    configs: list[Path] = []
+    for directory, subdirectories, names in os.walk(path):
+        subdirectories[:] = [name for name in subdirectories if not name.startswith(("_", "."))]
+        for name in names:
+            file = Path(directory, name)
+            is_named_like_one = name.endswith(SUFFIXES) and not name.startswith(("_", "."))
+            if is_named_like_one and file.is_file():
+                configs.append(file)
+    if not configs:
+        hint = "a config's name ends in .yaml or .yml; names that begin with _ or . are left out"
+        raise NotFound(f"there is no config in {path}", hint)
+    return sorted(configs)

@@ -1,0 +1,168 @@
+"""`-S`: a config with overrides: `key=value`, `key=value,value` to sweep it, `~key` to drop it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from gitorch.config.document import Document, KeyPath, Node, SourceText, Span, graft, list_node
+from gitorch.config.parameters import Parameters, Refusal
+from gitorch.config.yaml_parser import parse_items
+from gitorch.model.problem import Problem, Severity
+from gitorch.model.sweep import parse_range
+from gitorch.model.text.spelling import did_you_mean
+
+_EXCLUDE = ("gitorch", "exclude")
+_HOW = "write key=value, key=value,value to sweep it, or ~key to drop it"
+
+
+def override(document: Document, options: Sequence[str]) -> Document:
+    """Return the document with the options applied in their order. This never raises.
+
+    The options are the lines of one source, which their problems point into.
+    """
+    if document.root is None or not isinstance(document.value, dict) or not options:
+        return document
+    overrides = _Overrides(document)
+    source = SourceText.of("-S", "\n".join(options))
+    start = 0
+    for option in options:
+        overrides.apply(Span(start, start + len(option), source))
+        start += len(option) + 1
+    return overrides.document
+
+
+class _Overrides:
+    """A document, changed by one option after the other."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self._written = Parameters(document.value)
+
+    def apply(self, option: Span) -> None:
+        text = option.text
+        if not text.isprintable():
+            self._complain(option.problem("it holds a character that cannot be seen"))
+            return
+        if text.startswith("~"):
+            self._drop(Span(option.start + 1, option.end, option.source))
+            return
+        name, equals, value = text.partition("=")
+        key = Span(option.start, option.start + len(name.rstrip()), option.source)
+        if not (key.text and equals):
+            self._complain(option.problem(f"'{text}' does not change anything", _HOW))
+        elif not value.strip():
+            hint = f'write {name}=null, or {name}="" for an empty text'
+            self._complain(option.problem(f"'{name}' is given no value", hint))
+        else:
+            self._set(key, Span(option.end - len(value), option.end, option.source))
+
+    def _set(self, key: Span, value: Span) -> None:
+        """Set the parameter named at `key` to the value at `value`, or sweep it over the values."""
+        parameters = Parameters(self.document.value)
+        target = parameters.target(key.text)
+        if isinstance(target, Refusal):
+            self._complain(key.problem(*target))
+            return
+        node, is_sweep = self._parse(value)
+        if node is None:
+            return
+        self._warn_of_include(key)
+        swept = self._swept_position(key.text)
+        if is_sweep:
+            self._graft(swept or ("gitorch", "matrix", key.text), node, key)
+        elif swept:
+            self._graft(swept, self._repeated(node, swept), key)
+        else:
+            if warning := self._written.near_miss(target, also=self._written.swept):
+                self._complain(key.problem(warning, severity=Severity.WARNING))
+            self._graft(parameters.position(target), node, key)
+
+    def _warn_of_include(self, key: Span) -> None:
+        points = self._listed("include")
+        if any(isinstance(point, dict) and key.text in point for point in points):
+            message = (
+                f"'include' sets '{key.text}' too, and the points that it lists keep their values"
+            )
+            self._complain(key.problem(message, severity=Severity.WARNING))
+
+    def _parse(self, value: Span) -> tuple[Node | None, bool]:
+        """Return the node of a value, and True if it is a list or a range to be swept.
+
+        The node is None if the value cannot be read.
+        """
+        range_node = Node(value.text.strip(), value)
+        try:
+            if parse_range(value.text) is not None:
+                return range_node, True
+        except ValueError:
+            return range_node, True  # the step is 0: the sweep pass complains, as of all ranges
+        items, problems = parse_items(value)
+        self._complain(*problems)
+        if problems or not items:
+            return None, False
+        for item in items:
+            if isinstance(item.value, str) and item.value.startswith("range("):
+                message = f"'{value.text}' is not a range"
+                self._complain(value.problem(message, "write it like range(1,6), by itself"))
+                return None, False
+        if len(items) == 1:
+            return items[0], False
+        return list_node(items, value), True
+
+    def _swept_position(self, key: str) -> KeyPath | None:
+        """Return the position of a key in `matrix` or `zip`, or None if neither lists it."""
+        for name in ("matrix", "zip"):
+            if self.document.node(("gitorch", name, key)):
+                return ("gitorch", name, key)
+        return None
+
+    def _listed(self, name: str) -> list[Any]:
+        """Return the items of a list in the sweep; none if it is missing or not a list."""
+        node = self.document.node(("gitorch", name))
+        return node.value if node and isinstance(node.value, list) else []
+
+    def _repeated(self, value: Node, swept: KeyPath) -> Node:
+        """Return the list that replaces the one at `swept`, when a single value is given.
+
+        Lists in `zip` have one length, so there the value is repeated as often as it had values.
+        """
+        replaced = self.document.node(swept)
+        length = 1
+        if replaced and isinstance(replaced.value, list) and swept[1] == "zip":
+            length = len(replaced.value)
+        return list_node([value] * length, value.span)
+
+    def _drop(self, key: Span) -> None:
+        """Drop a key from the sweep, or from the file if it is not swept.
+
+        Combinations in `exclude` that name the key are dropped with it.
+        """
+        parameters = Parameters(self.document.value)
+        target = parameters.target(key.text)
+        if isinstance(target, Refusal):
+            self._complain(key.problem(*target))
+            return
+        position = self._swept_position(key.text) or parameters.position(target)
+        if self.document.node(position) is None:
+            near = did_you_mean(key.text, self.document.value)
+            self._complain(key.problem(f"there is no '{key.text}' to drop{near}"))
+            return
+        self._graft(position, None, key)
+        excluded = self.document.node(_EXCLUDE)
+        if excluded and isinstance(excluded.children, list):
+            kept = []
+            for point in excluded.children:
+                if not (isinstance(point.value, dict) and key.text in point.value):
+                    kept.append(point)
+            self._graft(_EXCLUDE, list_node(kept, excluded.span), excluded.span)
+
+    def _graft(self, position: KeyPath, node: Node | None, key: Span) -> None:
+        document = self.document
+        if document.root is not None:
+            root = graft(document.root, position, node, key)
+            self.document = Document(document.source, root, document.problems)
+
+    def _complain(self, *problems: Problem) -> None:
+        document = self.document
+        self.document = Document(document.source, document.root, (*document.problems, *problems))

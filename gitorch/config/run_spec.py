@@ -1,0 +1,169 @@
+"""The spec that a config asks for, before its sweep is expanded."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import PurePosixPath
+from typing import Any
+
+from gitorch.config.address import parse_address
+from gitorch.config.context import ConfigContext
+from gitorch.config.document import KeyPath
+from gitorch.config.paths import path_in_repository
+from gitorch.config.reader import Reader
+from gitorch.config.task_specs import read_code, read_tasks
+from gitorch.model.problem import Severity
+from gitorch.model.run.ids import is_id_prefix
+from gitorch.model.run.spec import RunSpec
+
+LONGEST_NAME = 100
+OUTPUT_HINT = "give it a relative name: every run has an output directory of its own"
+
+
+def read_run_spec(reader: Reader, context: ConfigContext) -> RunSpec:
+    """Return the spec that a config asks for. It may be used only if the reader finds no error."""
+    _check_repository(reader, context)
+    path_to_tasks = _read_path_to_tasks(reader, context)
+    output_dir = _read_output_dir(reader, context)
+    tasks = read_tasks(reader)
+    return RunSpec(
+        name=_read_name(reader),
+        document=_resolved_document(reader, path_to_tasks, output_dir),
+        tasks=tasks,
+        path_to_tasks=path_to_tasks,
+        output_dir=output_dir,
+        link=_read_link(reader),
+        env=_read_env(reader),
+        python=_read_python(reader),
+        code=read_code(reader, ("gitorch", "code")),
+    )
+
+
+def _check_repository(reader: Reader, context: ConfigContext) -> None:
+    """Complain if `githubRepository` is not one of the repository's remotes."""
+    position = ("githubRepository",)
+    written = reader.get(*position)
+    if written is None:
+        return
+    address = parse_address(written)
+    remotes = {name: parse_address(url) for name, url in context.remotes.items()}
+    if address is None:
+        message = f"'{written}' is not the address of a repository"
+        reader.complain(position, message, "write it as in: git remote -v")
+    elif not remotes:
+        message = f"not checked: this repository has no remote to compare with {address}"
+        reader.complain(position, message, severity=Severity.NOTE)
+    elif address not in remotes.values():
+        message = f"{address} is none of this repository's remotes"
+        listed = ", ".join(f"{name} ({url or 'not readable'})" for name, url in remotes.items())
+        reader.complain(position, message, f"its remotes: {listed}")
+
+
+def _read_path_to_tasks(reader: Reader, context: ConfigContext) -> str:
+    position = ("pathToTasks",)
+    written: str = reader.get(*position, default=".")
+    path = PurePosixPath(written)
+    if path.name == "Tasks.py":
+        reader.complain(position, "'pathToTasks' must be a directory", f"write {path.parent}")
+    hint = "write it relative to the repository's root"
+    normalise = partial(path_in_repository, context.root)
+    return reader.path(position, written, normalise, hint) or "."
+
+
+def _read_output_dir(reader: Reader, context: ConfigContext) -> str | None:
+    position = ("outputDir",)
+    written = reader.get(*position)
+    if written is None:
+        return None
+    return reader.path(position, written, partial(path_in_repository, context.root), OUTPUT_HINT)
+
+
+def _read_name(reader: Reader) -> str:
+    """Return the config's name: by default the name of its file, without the suffix."""
+    name: str | None = reader.get("gitorch", "name")
+    if name is None:
+        position: KeyPath = ()
+        name = PurePosixPath(reader.document.file).stem
+        hint = "name it:\n  gitorch: {name: …}"
+    else:
+        position = ("gitorch", "name")
+        hint = "give it another"
+    if fault := _fault_of_name(name):
+        reader.complain(position, f"the name '{name}' {fault}", hint)
+    return name
+
+
+def _fault_of_name(name: str) -> str | None:
+    """Return why a run cannot have this name on the command line, in a label or as a file."""
+    if is_id_prefix(name):
+        return "could be the beginning of a run's id"
+    if not name.strip() or len(name) > LONGEST_NAME:
+        return f"must have 1 to {LONGEST_NAME} characters"
+    if name.startswith(("-", "@", ".")):
+        return f"must not begin with '{name[0]}'"
+    if "/" in name or not name.isprintable():
+        return "must not hold a '/' or a character that cannot be seen"
+    return None
+
+
+def _resolved_document(
+    reader: Reader, path_to_tasks: str, output_dir: str | None
+) -> dict[str, Any]:
+    """Return the config as its tasks see it.
+
+    It has no settings of gitorch's, and no path that depends on this machine.
+    """
+    document = _without_settings(reader.document.value)
+    document["tasks"] = [_without_settings(task) for task in reader.tasks().values()]
+    if "pathToTasks" in document:
+        document["pathToTasks"] = path_to_tasks
+    if output_dir is not None:
+        document["outputDir"] = output_dir
+    return document
+
+
+def _without_settings(mapping: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in mapping.items() if key != "gitorch"}
+
+
+def _read_link(reader: Reader) -> tuple[str, ...]:
+    """Return the paths to link; complain of those that are linked twice."""
+    position = ("gitorch", "link")
+    paths = reader.paths(position, "name a path that is relative to the repository's root")
+    linked = set(paths.values()) - {"."}
+    seen: set[str] = set()
+    for index, path in paths.items():
+        linked_parents = linked.intersection(map(str, PurePosixPath(path).parents))
+        if path == ".":
+            message = "'.' would link the whole repository"
+            reader.complain((*position, index), message, "name what is not in git")
+        elif linked_parents:
+            message = f"'{path}' lies in '{min(linked_parents)}', which is linked too"
+            reader.complain((*position, index), message, "remove it")
+        elif path in seen:
+            reader.complain((*position, index), f"'{path}' is linked twice", "remove it")
+        seen.add(path)
+    return tuple(paths.values())
+
+
+def _read_env(reader: Reader) -> dict[str, str]:
+    position = ("gitorch", "env")
+    env: dict[str, str] = {}
+    for name, value in reader.items(position):
+        if name.startswith("GITORCH_"):
+            message = f"{name} is set by gitorch itself"
+            reader.complain((*position, name), message, "choose another name", key=True)
+        if "\0" in str(value):
+            message = f"{name} holds a NUL character, which no environment can"
+            reader.complain((*position, name), message)
+        env[name] = value if isinstance(value, str) else json.dumps(value)
+    return env
+
+
+def _read_python(reader: Reader) -> str | None:
+    position = ("gitorch", "python")
+    python: str | None = reader.get(*position)
+    if python is not None and "\0" in python:
+        reader.complain(position, "'python' holds a NUL character, which no path can")
+    return python

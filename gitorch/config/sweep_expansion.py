@@ -1,0 +1,268 @@
+"""The sweep of a config, expanded into the specs of its runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from gitorch.config.document import KeyPath
+from gitorch.config.parameters import Parameters, Refusal
+from gitorch.config.reader import Reader
+from gitorch.config.schema import hint_on
+from gitorch.model.problem import Severity, has_errors
+from gitorch.model.run.spec import RunSpec, render_value
+from gitorch.model.sweep import Point, Sweep, at_point, comparable, parse_range
+from gitorch.model.text.keys import Target
+from gitorch.model.text.placeholders import placeholders_of
+from gitorch.model.text.spelling import did_you_mean
+
+_SETTINGS = ("matrix", "zip", "exclude", "include")
+
+
+class Expansion(NamedTuple):
+    """The specs of all points of a sweep.
+
+    `samples` are enough of the specs to check the placeholders of all: any two samples differ in
+    which placeholders can be filled in, or in the name of their output directory. `dimensions` are
+    the swept keys; keys that are swept together are one dimension, like "width+height".
+    """
+
+    specs: tuple[RunSpec, ...] = ()
+    samples: tuple[RunSpec, ...] = ()
+    dimensions: tuple[str, ...] = ()
+
+
+def expand(reader: Reader, spec: RunSpec, *, limit: int, written: Parameters) -> Expansion:
+    """Return the specs of all points of a config's sweep, or `spec` alone if nothing is swept.
+
+    A sweep of more than `limit` points is an error. A sweep with an error has no specs. `written`
+    are the parameters before `-S` is applied: a new swept key may be a near miss of one of them.
+    """
+    sweep = Sweep(
+        matrix=_read_lists(reader, "matrix"),
+        zipped=_read_lists(reader, "zip"),
+        exclude=[values for _, values in reader.items(("gitorch", "exclude"))],
+        include=[values for _, values in reader.items(("gitorch", "include"))],
+    )
+    _check_lists(reader, sweep)
+    targets = _read_targets(reader, written)
+    _check_excluded_keys(reader, sweep)
+    _check_size(reader, sweep, limit)
+    if not all(reader.is_sound(("gitorch", setting)) for setting in _SETTINGS):
+        return Expansion()
+    if has_errors(reader.problems):
+        return Expansion(samples=(_any_sample(spec, sweep, targets),))
+    if not sweep.keys:
+        return Expansion((spec,), (spec,))
+    points = sweep.points()
+    if not points:
+        message = "everything is excluded: there is nothing to run"
+        reader.complain(("gitorch", "exclude"), message, key=True)
+    specs = tuple(at_point(spec, point, targets) for point in points)
+    samples = tuple(specs[number] for number in _sample_numbers(spec, points, targets))
+    return Expansion(specs, samples, sweep.dimensions)
+
+
+# The lists of values
+
+
+def _read_lists(reader: Reader, setting: str) -> dict[str, Sequence[Any]]:
+    """Return the values of each key in `matrix` or `zip`."""
+    lists: dict[str, Sequence[Any]] = {}
+    for key, written in reader.items(("gitorch", setting)):
+        values: Sequence[Any] | None = written
+        if isinstance(written, str):
+            values = _read_range(reader, ("gitorch", setting, key), written)
+        if values is not None:
+            lists[key] = values
+    return lists
+
+
+def _read_range(reader: Reader, position: KeyPath, written: str) -> range | None:
+    """Return the range that a text stands for; complain and return None if it is not a range."""
+    hint = hint_on("sweptValues")
+    try:
+        values = parse_range(written)
+    except ValueError:
+        reader.complain(position, "the step of a range cannot be 0", hint)
+        return None
+    if values:
+        return values
+    if values is not None:
+        reader.complain(position, f"{written} is empty", hint)
+    elif written.startswith("range("):
+        hint = (
+            "write it like range(1, 6); within braces, where a comma ends a text, "
+            'quoted: "range(1, 6)"'
+        )
+        reader.complain(position, f"'{written}' is not a range", hint)
+    else:
+        message = f"'{position[-1]}' must be a list, not text"
+        reader.complain(position, message, f"write [{written}]")
+    return None
+
+
+def _check_lists(reader: Reader, sweep: Sweep) -> None:
+    for key in sweep.zipped.keys() & sweep.matrix.keys():
+        message = f"'{key}' is in 'matrix' too"
+        reader.complain(("gitorch", "zip", key), message, "remove one", key=True)
+    lengths = {key: len(values) for key, values in sweep.zipped.items()}
+    if len(set(lengths.values())) > 1:
+        shown = ", ".join(f"{key} has {length}" for key, length in lengths.items())
+        message = f"the lists are of unequal length: {shown}"
+        hint = (
+            "lists that are taken together are equally long; "
+            "under 'matrix' every combination is made"
+        )
+        reader.complain(("gitorch", "zip"), message, hint, key=True)
+        return
+    for key, values in sweep.matrix.items():
+        rows = [(value,) for value in _that_may_repeat(values)]
+        _warn_of_duplicates(reader, ("gitorch", "matrix", key), rows)
+    if sweep.zipped:
+        first_key = next(iter(sweep.zipped))
+        columns = map(_that_may_repeat, sweep.zipped.values())
+        rows = list(zip(*columns, strict=False))
+        _warn_of_duplicates(reader, ("gitorch", "zip", first_key), rows)
+
+
+def _that_may_repeat(values: Sequence[Any]) -> Sequence[Any]:
+    """Return the values, or none for a range: it has no duplicates and may be very long."""
+    return () if isinstance(values, range) else values
+
+
+def _warn_of_duplicates(reader: Reader, position: KeyPath, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Warn of values, or of values taken together, that are listed twice."""
+    seen = set()
+    for index, row in enumerate(rows):
+        key = comparable(list(row))
+        if key in seen:
+            values = ", ".join(map(render_value, row))
+            message = f"{values} is listed twice, and makes one run"
+            reader.complain((*position, index), message, severity=Severity.WARNING)
+        seen.add(key)
+
+
+def _check_size(reader: Reader, sweep: Sweep, limit: int) -> None:
+    if sweep.most <= limit:
+        return
+    message = (
+        f"the sweep has {sweep.most:,} points, more than gitorch.sweepLimit allows ({limit:,})"
+    )
+    hint = f"git config gitorch.sweepLimit {sweep.most}"
+    for setting in _SETTINGS:
+        if reader.document.node(("gitorch", setting)):
+            reader.complain(("gitorch", setting), message, hint, key=True)
+            return
+
+
+# The keys
+
+
+def _read_targets(reader: Reader, written: Parameters) -> dict[str, Target]:
+    """Return what each swept key leads to."""
+    parameters = Parameters(reader.document.value)
+    targets: dict[str, Target] = {}
+    positions: dict[str, KeyPath] = {}
+    for position in _positions_of_keys(reader):
+        key = str(position[-1])
+        target = parameters.target(key)
+        if isinstance(target, Refusal):
+            reader.complain(position, *target, key=True)
+        elif key not in targets:
+            targets[key], positions[key] = target, position
+            if warning := written.near_miss(target):
+                reader.complain(position, warning, key=True, severity=Severity.WARNING)
+    _check_overlaps(reader, targets, positions)
+    return targets
+
+
+def _positions_of_keys(reader: Reader) -> Iterator[KeyPath]:
+    for setting in ("matrix", "zip"):
+        for key, _ in reader.items(("gitorch", setting)):
+            yield ("gitorch", setting, key)
+    for index, values in reader.items(("gitorch", "include")):
+        for key in values:
+            yield ("gitorch", "include", index, key)
+
+
+def _check_overlaps(
+    reader: Reader, targets: Mapping[str, Target], positions: Mapping[str, KeyPath]
+) -> None:
+    """Complain of a swept key that lies inside another one, or is hidden by one of a task."""
+    in_order = sorted(targets, key=lambda key: (targets[key].task or "", targets[key].path))
+    for outer_key, inner_key in pairwise(in_order):
+        outer, inner = targets[outer_key], targets[inner_key]
+        if outer.task == inner.task and inner.path[: len(outer.path)] == outer.path:
+            message = f"'{inner_key}' lies in '{outer_key}', which is swept too"
+            reader.complain(positions[inner_key], message, "sweep one of them", key=True)
+    of_tasks: dict[str, str] = {}
+    for key, target in targets.items():
+        if target.task is not None:
+            of_tasks[target.path[0]] = key
+    for key, target in targets.items():
+        hiding_key = of_tasks.get(target.path[0])
+        if target.task is None and hiding_key:
+            message = f"'{hiding_key}' is swept too, and hides '{key}' from that task"
+            reader.complain(positions[key], message, "sweep one of them", key=True)
+
+
+def _check_excluded_keys(reader: Reader, sweep: Sweep) -> None:
+    hint = "'exclude' lists combinations of these; what 'include' adds is added afterwards"
+    for index, values in reader.items(("gitorch", "exclude")):
+        for key in values:
+            if key not in sweep.listed:
+                near = did_you_mean(key, sweep.listed)
+                message = f"'{key}' is in neither 'matrix' nor 'zip'{near}"
+                reader.complain(("gitorch", "exclude", index, key), message, hint, key=True)
+
+
+# Samples, so that placeholders need not be checked in every spec
+
+
+def _any_sample(spec: RunSpec, sweep: Sweep, targets: Mapping[str, Target]) -> RunSpec:
+    """Return the spec with some value for every swept key.
+
+    It lets the other passes find more problems although the sweep is wrong and has no points.
+    """
+    values: dict[str, Any] = {}
+    for point in sweep.include:
+        values.update(point)
+    for key, listed in (*sweep.matrix.items(), *sweep.zipped.items()):
+        values[key] = listed[0]
+    tasks = {None, *(task.id for task in spec.tasks)}  # without tasks whose id is invalid
+    point = {key: values.get(key) for key, target in targets.items() if target.task in tasks}
+    return at_point(spec, point, targets)
+
+
+def _sample_numbers(
+    spec: RunSpec, points: Sequence[Point], targets: Mapping[str, Target]
+) -> list[int]:
+    """Return the numbers of the points to check: the first of every kind.
+
+    Two points are of one kind if they have the same keys, if the values of these keys have the
+    same shape, and if the keys that outputDir names have the same values.
+    """
+    names_in_output_dir = set()
+    for placeholder in placeholders_of(spec.output_dir or ""):
+        names_in_output_dir.add(placeholder.name.split(".")[0])
+    keys_in_output_dir = set()
+    for key, target in targets.items():
+        if target.task is None and target.path[0] in names_in_output_dir:
+            keys_in_output_dir.add(key)
+    first_of_kind: dict[Any, int] = {}
+    for number, point in enumerate(points):
+        kind = []
+        for key, value in sorted(point.items()):
+            form = comparable(value) if key in keys_in_output_dir else _shape(value)
+            kind.append((key, form))
+        first_of_kind.setdefault(tuple(kind), number)
+    return list(first_of_kind.values())
+
+
+def _shape(value: Any) -> Any:
+    """Return what decides if a value can be filled in: a mapping's keys, and a NUL in a text."""
+    if isinstance(value, dict):
+        return frozenset((key, _shape(held)) for key, held in value.items())
+    return isinstance(value, str) and "\0" in value

@@ -1,0 +1,80 @@
+"""The order of a config's tasks: their ids, what each task needs, and no circles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
+
+from gitorch.config.reader import Reader
+from gitorch.model.text.spelling import did_you_mean
+
+_MOST_STEPS = 20  # steps of a circle that are shown
+
+
+def read_needs(reader: Reader) -> dict[int, tuple[str, ...]]:
+    """Return the ids of the tasks that each task needs, by the task's index.
+
+    A task without `needs` needs the task listed before it.
+    """
+    ids = _read_ids(reader)
+    known_ids = set(ids.values())
+    tasks = reader.tasks()
+    all_ids_are_valid = len(ids) == len(tasks)
+    needs: dict[int, tuple[str, ...]] = {}
+    default: tuple[str, ...] = ()
+    for index in tasks:
+        position = ("tasks", index, "needs")
+        needs[index] = tuple(reader.get(*position, default=default))
+        default = (ids[index],) if index in ids else ()
+        for number, needed in reader.items(position):
+            if all_ids_are_valid and needed not in known_ids:
+                message = f"there is no task '{needed}'{did_you_mean(needed, ids.values())}"
+                hint = f"the tasks are: {', '.join(ids.values())}"
+                reader.complain((*position, number), message, hint)
+    _check_circles(
+        reader,
+        needs={ids[index]: needs[index] for index in ids},
+        indexes={id: index for index, id in ids.items()},
+    )
+    return needs
+
+
+def _read_ids(reader: Reader) -> dict[int, str]:
+    """Return the valid ids, by the task's index."""
+    ids: dict[int, str] = {}
+    taken: dict[str, str] = {}
+    for index in reader.tasks():
+        position = ("tasks", index, "id")
+        id = reader.get(*position)
+        if id is None:
+            continue
+        folded = id.lower()
+        if folded in (".", "..", ".git"):
+            message = f"'{id}' cannot be a task's id"
+            reader.complain(position, message, "it names a directory of the record")
+        elif folded in taken:
+            message = f"the id '{taken[folded]}' is taken by an earlier task"
+            hint = "ids are unique, upper and lower case alike: rename one"
+            reader.complain(position, message, hint)
+        else:
+            ids[index] = taken[folded] = id
+    return ids
+
+
+def _check_circles(
+    reader: Reader, *, needs: Mapping[str, tuple[str, ...]], indexes: Mapping[str, int]
+) -> None:
+    """Complain of tasks that wait for each other, at a `needs` of the circle that is written."""
+    try:
+        TopologicalSorter(needs).prepare()
+    except CycleError as error:
+        circle: list[str] = error.args[1][::-1]
+        steps = pairwise(circle[: _MOST_STEPS + 1])
+        shown = ", ".join(f"{one} needs {other}" for one, other in steps)
+        hint = "a task without 'needs' needs the one listed before it; 'needs: []' needs none"
+        for id in circle:
+            position = ("tasks", indexes[id], "needs")
+            if reader.get(*position) is not None:
+                reader.complain(position, f"the tasks wait for each other: {shown}", hint)
+                return

@@ -1,0 +1,155 @@
+"""The specs of a config's tasks: their keys and settings, and the file's settings as defaults."""
+
+from __future__ import annotations
+
+import keyword
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gitorch.config.document import KeyPath
+from gitorch.config.paths import input_path, relative_glob
+from gitorch.config.reader import Reader
+from gitorch.config.schema import hint_on
+from gitorch.config.task_order import read_needs
+from gitorch.model.run.spec import (
+    OWN_KEYS,
+    OWN_TASK_KEYS,
+    RETRIABLE,
+    Cache,
+    Resources,
+    Retries,
+    TaskSpec,
+)
+from gitorch.model.text.quantities import parse_duration, parse_size
+
+_IN_REPOSITORY = "name files in the repository, relative to its root"
+_IN_OUTPUT = "name files in the output directory, relative to it"
+_INPUT = "write it relative to the repository's root, or as an absolute path"
+
+
+def read_tasks(reader: Reader) -> tuple[TaskSpec, ...]:
+    needs = read_needs(reader)
+    defaults = _read_settings(reader, ("gitorch",))
+    specs: list[TaskSpec] = []
+    for index, task in reader.tasks().items():
+        specs.append(_read_task(reader, index, task, needs[index], defaults))
+    return tuple(specs)
+
+
+def read_code(reader: Reader, position: KeyPath) -> tuple[str, ...] | None:
+    """Return the globs of code at a position; None if there are none."""
+    if reader.get(*position) is None:
+        return None
+    return _read_outputs(reader, position)
+
+
+def _read_task(
+    reader: Reader,
+    index: int,
+    task: Mapping[str, Any],
+    needs: tuple[str, ...],
+    defaults: Mapping[str, Any],
+) -> TaskSpec:
+    for key in task.keys() & (OWN_KEYS - OWN_TASK_KEYS):
+        message = f"'{key}' is a key of the file, not of a task"
+        reader.complain(("tasks", index, key), message, "move it to the top level", key=True)
+    method = reader.get("tasks", index, "method")
+    if method is not None and (not method.isidentifier() or keyword.iskeyword(method)):
+        hint = "to run a program, write it as 'command'"
+        message = f"'{method}' is not the name of a class"
+        reader.complain(("tasks", index, "method"), message, hint)
+    command = reader.get("tasks", index, "command")
+    if isinstance(command, list):
+        command = tuple(command)
+    settings = {**defaults, **_read_settings(reader, ("tasks", index, "gitorch"))}
+    return TaskSpec(
+        id=reader.get("tasks", index, "id", default=""),
+        method=method,
+        command=command,
+        needs=needs,
+        params={key: value for key, value in task.items() if key not in OWN_TASK_KEYS},
+        **settings,
+    )
+
+
+def _read_settings(reader: Reader, position: KeyPath) -> dict[str, Any]:
+    """Return the fields of a TaskSpec for the settings that are written at a position."""
+    fields: dict[str, Any] = {}
+    for setting, (field, read) in _SETTINGS.items():
+        if reader.document.node((*position, setting)):
+            fields[field] = read(reader, (*position, setting))
+    return fields
+
+
+def _read_inputs(reader: Reader, position: KeyPath) -> tuple[str, ...]:
+    return tuple(reader.paths(position, _INPUT, input_path).values())
+
+
+def _read_outputs(reader: Reader, position: KeyPath) -> tuple[str, ...]:
+    return tuple(reader.paths(position, _IN_REPOSITORY, relative_glob).values())
+
+
+def _read_discard(reader: Reader, position: KeyPath) -> tuple[str, ...]:
+    return tuple(reader.paths(position, _IN_OUTPUT, relative_glob).values())
+
+
+def _read_metrics(reader: Reader, position: KeyPath) -> tuple[str, ...]:
+    return tuple(reader.paths(position, _IN_OUTPUT).values())
+
+
+def _read_timeout(reader: Reader, position: KeyPath) -> float | None:
+    if reader.get(*position) == "none":
+        return None
+    seconds = reader.quantity(position, parse_duration, hint_on("duration"))
+    if seconds == 0:
+        hint = "'timeout: none' is no limit"
+        reader.complain(position, "'timeout' must be more than 0", hint)
+    return seconds
+
+
+def _read_retries(reader: Reader, position: KeyPath) -> Retries:
+    is_number = isinstance(reader.get(*position), int | float)
+    kinds = reader.get(*position, "on", default=RETRIABLE)
+    backoff_s = reader.quantity((*position, "backoff"), parse_duration, hint_on("duration"))
+    return Retries(
+        max=reader.whole_number(position if is_number else (*position, "max")),
+        on=tuple(kind for kind in RETRIABLE if kind in kinds),
+        backoff_s=backoff_s or 0.0,
+    )
+
+
+def _read_resources(reader: Reader, position: KeyPath) -> Resources:
+    memory_bytes = reader.quantity((*position, "memory"), parse_size, hint_on("size"))
+    return Resources(
+        cpus=float(reader.get(*position, "cpus", default=0)),
+        gpus=reader.whole_number((*position, "gpus")),
+        memory_bytes=memory_bytes or 0,
+    )
+
+
+def _read_cache(reader: Reader, position: KeyPath) -> Cache | None:
+    written = reader.get(*position)
+    if written is False:
+        return None
+    if not written:
+        return Cache()  # an empty mapping names nothing, so everything counts
+    params = reader.get(*position, "params")
+    return Cache(
+        params=None if params is None else tuple(params),
+        code=read_code(reader, (*position, "code")),
+        inputs=_read_inputs(reader, (*position, "inputs")),
+    )
+
+
+# The settings of a task: the field of a TaskSpec that holds each, and the function that reads it.
+_SETTINGS: dict[str, tuple[str, Callable[[Reader, KeyPath], Any]]] = {
+    "inputs": ("inputs", _read_inputs),
+    "outputs": ("outputs", _read_outputs),
+    "discard": ("discard", _read_discard),
+    "metrics": ("metrics", _read_metrics),
+    "timeout": ("timeout_s", _read_timeout),
+    "retries": ("retries", _read_retries),
+    "priority": ("priority", Reader.whole_number),
+    "resources": ("resources", _read_resources),
+    "cache": ("cache", _read_cache),
+}
