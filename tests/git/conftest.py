@@ -1,4 +1,4 @@
-"""A repository, the place of a run's worktree, and what can be seen there."""
+"""A repository, the paths of its worktrees, and functions that look at them."""
 
 from __future__ import annotations
 
@@ -27,8 +27,14 @@ def repo(project: Path) -> Repository:
 
 @pytest.fixture
 def tree(repo: Repository) -> Path:
-    """Where the worktree of a run goes."""
+    """Return the path for the worktree of a run."""
     return repo.workspace / "0123456789ab" / "tree"
+
+
+@pytest.fixture
+def following(repo: Repository) -> Path:
+    """Return the path for the worktree of the next run."""
+    return repo.workspace / "ba9876543210" / "tree"
 
 
 def head(root: Path) -> str:
@@ -36,16 +42,20 @@ def head(root: Path) -> str:
 
 
 def contents(root: Path) -> dict[str, bytes]:
-    """Every file below `root`, git's own aside, with its bytes; a symlink with where it leads."""
-    return {
-        str(path.relative_to(root)): os.fsencode(path.readlink())
-        if path.is_symlink()
-        else path.read_bytes()
-        for path in root.rglob("*")
-        if (path.is_symlink() or path.is_file()) and ".git" not in path.relative_to(root).parts
-    }
+    """Return the bytes of every file below `root`, and the target of every symlink; `.git` is left out."""
+    found: dict[str, bytes] = {}
+    for path in root.rglob("*"):
+        relative = path.relative_to(root)
+        if ".git" in relative.parts:
+            continue
+        if path.is_symlink():
+            found[str(relative)] = os.fsencode(path.readlink())
+        elif path.is_file():
+            found[str(relative)] = path.read_bytes()
+    return found
 
 
 def administrative(repo: Repository) -> list[str]:
+    """Return the names of the administrative directories of all worktrees but the main one."""
     directory = repo.common_dir / "worktrees"
     return sorted(path.name for path in directory.glob("*"))

@@ -1,3 +1,5 @@
+"""The reading of git's index: it agrees with git, and refuses everything that is not plain."""
+
 from __future__ import annotations
 
 import os
@@ -15,7 +17,7 @@ def read(root: Path) -> StatIndex:
     return StatIndex((root / ".git/index").read_bytes())
 
 
-def test_it_says_what_git_says(project: Path) -> None:
+def test_the_index_is_read_as_git_reads_it(project: Path) -> None:
     (project / "link").symlink_to("README.md")
     (project / "program").touch(0o755)
     commit_files(project, {**ODD, "x" * 250 + "/" + "y" * 250: "", "long/" + "z" * 250: ""})
@@ -39,15 +41,15 @@ def test_it_says_what_git_says(project: Path) -> None:
     }
 
 
-def flag(root: Path) -> None:
+def assume_unchanged(root: Path) -> None:
     git(root, "update-index", "--assume-unchanged", "README.md")
 
 
-def skip(root: Path) -> None:
+def skip_worktree(root: Path) -> None:
     git(root, "update-index", "--skip-worktree", "README.md")
 
 
-def intend(root: Path) -> None:
+def intend_to_add(root: Path) -> None:
     (root / "new").touch()
     git(root, "add", "--intent-to-add", "new")
 
@@ -90,15 +92,27 @@ def empty(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "deed", [flag, skip, intend, compress, extend, split, conflict, gitlink, flip, empty]
+    "change",
+    [
+        assume_unchanged,
+        skip_worktree,
+        intend_to_add,
+        compress,
+        extend,
+        split,
+        conflict,
+        gitlink,
+        flip,
+        empty,
+    ],
 )
-def test_anything_but_a_plain_index_is_left_to_git(project: Path, deed: object) -> None:
-    assert callable(deed)
+def test_an_index_that_is_not_plain_is_left_to_git(project: Path, change: object) -> None:
+    assert callable(change)
     os.utime(project / "README.md", (1, 1))
     git(project, "status")
     assert untouched(project, project / ".git/index")
-    deed(project)
-    with pytest.raises(ValueError):  # noqa: PT011  the reasons are for nobody but the reader of the code
+    change(project)
+    with pytest.raises(ValueError):  # noqa: PT011  the reasons are only for the reader of the code
         read(project)
     assert untouched(project, project / ".git/index") is None
 
@@ -109,15 +123,12 @@ def test_anything_but_a_plain_index_is_left_to_git(project: Path, deed: object) 
         (1_500_000_000, 1_499_999_999, False),
         (1_500_000_000, 1_500_000_000, False),
         (1_500_000_000, 1_500_000_001, True),
-        (
-            1_000_000_000,
-            1_900_000_000,
-            False,
-        ),  # perhaps changed at 1.95 s, and seconds are all that is counted
+        # Perhaps changed at 1.95 s: this file system counts only seconds.
+        (1_000_000_000, 1_900_000_000, False),
         (1_000_000_000, 2_000_000_000, True),
     ],
 )
-def test_a_change_that_the_times_cannot_show_is_not_trusted(
+def test_a_file_that_may_have_changed_since_is_not_trusted(
     project: Path, changed_ns: int, written_ns: int, trusted: bool
 ) -> None:
     os.utime(project / "README.md", ns=(changed_ns, changed_ns))

@@ -1,3 +1,5 @@
+"""Submodules of worktrees: filled, reset and removed with the commit."""
+
 from __future__ import annotations
 
 import subprocess
@@ -14,7 +16,7 @@ from tests.git.conftest import administrative, head
 
 @pytest.fixture
 def nested(project: Path, tmp_path: Path) -> Repository:
-    """The project with a submodule `lib` that has a submodule `inner`."""
+    """Give the project a submodule `lib` that has a submodule `inner`."""
     for name, content in {"inner": "inner", "lib": "lib"}.items():
         (tmp_path / name).mkdir()
         git(tmp_path / name, "init", "-q")
@@ -26,10 +28,12 @@ def nested(project: Path, tmp_path: Path) -> Repository:
     return Repository.discover(project)
 
 
-@pytest.mark.parametrize("there", [True, False], ids=["offline", "from its URL"])
-def test_submodules_are_filled(nested: Repository, tree: Path, tmp_path: Path, there: bool) -> None:
+@pytest.mark.parametrize("is_offline", [True, False], ids=["offline", "from its URL"])
+def test_submodules_are_filled(
+    nested: Repository, tree: Path, tmp_path: Path, is_offline: bool
+) -> None:
     root = nested.root
-    if there:
+    if is_offline:
         git(root, "submodule", "update", "-q", "--init", "--recursive")
         (tmp_path / "lib").rename(tmp_path / "unreachable")
     else:
@@ -52,7 +56,7 @@ def test_submodules_are_filled(nested: Repository, tree: Path, tmp_path: Path, t
     assert (tree / "vendor/lib/in side/inner.py").read_text() == "inner"
 
 
-def test_a_submodule_that_cannot_be_had_leaves_no_worktree(
+def test_a_submodule_that_cannot_be_fetched_leaves_no_worktree(
     nested: Repository, tree: Path, tmp_path: Path
 ) -> None:
     git(nested.root, "submodule", "deinit", "-q", "-f", "--all")
@@ -68,14 +72,14 @@ def test_changes_in_submodules_are_found_and_undone(nested: Repository, tree: Pa
     assert FastWorktrees(nested).modified(tree, with_submodule).files == ()
     inner = tree / "vendor/lib/in side"
     git(inner, "switch", "-qc", "mine")
-    of_the_run = commit_files(inner, {"inner.py": "changed"})
+    commit_of_the_run = commit_files(inner, {"inner.py": "changed"})
     (tree / "vendor/lib/lib.py").write_text("changed too")
     assert FastWorktrees(nested).modified(tree, with_submodule).files == ("vendor/lib",)
     FastWorktrees(nested).reset(tree, with_submodule)
     assert (inner / "inner.py").read_text() == "inner"
     assert (tree / "vendor/lib/lib.py").read_text() == "lib"
     assert FastWorktrees(nested).modified(tree, with_submodule).files == ()
-    assert git(inner, "rev-parse", "mine") == of_the_run
+    assert git(inner, "rev-parse", "mine") == commit_of_the_run
 
     git(nested.root, "rm", "-qf", "vendor/lib")
     git(nested.root, "commit", "-qm", "without")

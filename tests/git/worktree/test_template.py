@@ -1,3 +1,5 @@
+"""Worktrees that are copied from a template: the same as those that git makes, or made by git after all."""
+
 from __future__ import annotations
 
 import os
@@ -46,31 +48,30 @@ def pinned(repo: Repository) -> str:
     return commit_files(repo.root, FILES)
 
 
-def place(repo: Repository, number: int) -> Path:
+def tree_of_run(repo: Repository, number: int) -> Path:
     return repo.workspace / f"run{number}" / "tree"
 
 
 def materialise_two(repo: Repository, commit: str) -> None:
-    """From the second on there is a template."""
+    """Make two worktrees: from the second one a template is taken."""
     for number in (1, 2):
-        FastWorktrees(repo).materialise(commit, place(repo, number))
+        FastWorktrees(repo).materialise(commit, tree_of_run(repo, number))
 
 
 def is_copy(repo: Repository, tree: Path) -> bool:
-    return not (admin_directory(repo, tree) / "logs").exists()  # git writes a reflog of HEAD
+    """Return True if git did not make the worktree: git writes a reflog of HEAD."""
+    return not (admin_directory(repo, tree) / "logs").exists()
 
 
 def state(root: Path) -> dict[str, tuple[int, bytes]]:
-    """Mode and content of everything in a worktree, directories included; its `.git` aside."""
+    """Return the mode and content of everything in a worktree, directories included; its `.git` is left out."""
     found = {}
     for path in sorted(root.rglob("*")):
-        content = (
-            os.fsencode(path.readlink())
-            if path.is_symlink()
-            else b""
-            if path.is_dir()
-            else path.read_bytes()
-        )
+        content = b""
+        if path.is_symlink():
+            content = os.fsencode(path.readlink())
+        elif path.is_file():
+            content = path.read_bytes()
         found[str(path.relative_to(root))] = (path.lstat().st_mode, content)
     del found[".git"]
     return found
@@ -78,16 +79,16 @@ def state(root: Path) -> dict[str, tuple[int, bytes]]:
 
 @pytest.fixture
 def copied(repo: Repository, pinned: str, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A third worktree of the commit, made without starting git once."""
+    """Make a third worktree of the commit, without starting git once."""
     materialise_two(repo, pinned)
     with monkeypatch.context() as patch:
         patch.setenv("PATH", "/nowhere")
-        FastWorktrees(repo).materialise(pinned, place(repo, 3))
-    return place(repo, 3)
+        FastWorktrees(repo).materialise(pinned, tree_of_run(repo, 3))
+    return tree_of_run(repo, 3)
 
 
 def test_a_copy_is_what_git_would_have_made(repo: Repository, pinned: str, copied: Path) -> None:
-    assert state(copied) == state(place(repo, 1))
+    assert state(copied) == state(tree_of_run(repo, 1))
     assert state(copied)["a.loud"][1] == b"HUSH\n"
     assert state(copied)["b.bat"][1] == b"x\r\ny\r\n"
 
@@ -95,17 +96,15 @@ def test_a_copy_is_what_git_would_have_made(repo: Repository, pinned: str, copie
         names = ("HEAD", "commondir", "locked")
         return {name: (admin_directory(repo, tree) / name).read_bytes() for name in names}
 
-    assert written(copied) == written(place(repo, 1))
+    assert written(copied) == written(tree_of_run(repo, 1))
     assert (copied / ".git").read_text() == f"gitdir: {admin_directory(repo, copied)}\n"
 
 
-def test_git_finds_a_copy_clean_and_has_nothing_to_look_into(
+def test_git_finds_a_copy_clean_and_reads_no_file(
     repo: Repository, pinned: str, copied: Path
 ) -> None:
-    entries = git(
-        copied, "diff-files", "--raw"
-    )  # trusts stat data alone: prints what it would look into
-    assert entries == ""
+    # `diff-files` trusts stat data alone: it prints the files that git would read.
+    assert git(copied, "diff-files", "--raw") == ""
     assert git(copied, "status", "--porcelain") == ""
     git(copied, "update-index", "--really-refresh")
     assert git(copied, "status", "--porcelain") == ""
@@ -115,10 +114,10 @@ def test_git_finds_a_copy_clean_and_has_nothing_to_look_into(
     assert git(copied, "status", "--porcelain") == " M deep/er.x"
     assert FastWorktrees(repo).modified(copied, pinned).files == ("deep/er.x",)
     FastWorktrees(repo).reset(copied, pinned)
-    assert state(copied) == state(place(repo, 1))
+    assert state(copied) == state(tree_of_run(repo, 1))
 
 
-def test_an_untouched_copy_is_known_without_git(
+def test_an_untouched_copy_is_recognised_without_git(
     repo: Repository, pinned: str, copied: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
@@ -126,7 +125,7 @@ def test_an_untouched_copy_is_known_without_git(
     FastWorktrees(repo).reset(copied, pinned)
 
 
-def test_git_treats_a_copy_as_any_worktree(
+def test_git_treats_a_copy_like_any_worktree(
     repo: Repository, pinned: str, copied: Path, tmp_path: Path
 ) -> None:
     directory = admin_directory(repo, copied)
@@ -156,7 +155,7 @@ def test_gc_keeps_what_only_a_copy_refers_to(repo: Repository, pinned: str, copi
     git(copied, "add", "staged")
     git(repo.root, "reset", "-q", "--hard", f"{pinned}~")
     for number in (1, 2):
-        FastWorktrees(repo).discard(place(repo, number))
+        FastWorktrees(repo).discard(tree_of_run(repo, number))
     git(repo.root, "reflog", "expire", "--expire=now", "--all")
     git(repo.root, "gc", "-q", "--prune=now")
     assert git(copied, "log", "-1", "--format=%s") == "of the run"
@@ -164,18 +163,18 @@ def test_gc_keeps_what_only_a_copy_refers_to(repo: Repository, pinned: str, copi
     assert git(copied, "show", "HEAD:deep/er/est") == "1"
 
 
-def test_a_run_in_one_worktree_reaches_no_other(
+def test_a_run_in_one_worktree_does_not_reach_another(
     repo: Repository, pinned: str, copied: Path
 ) -> None:
     expected = state(copied)
-    with (place(repo, 2) / "deep/er/est").open("r+") as file:
+    with (tree_of_run(repo, 2) / "deep/er/est").open("r+") as file:
         file.write("written in place")
     assert state(copied) == expected
-    FastWorktrees(repo).materialise(pinned, place(repo, 4))
-    assert state(place(repo, 4)) == expected
+    FastWorktrees(repo).materialise(pinned, tree_of_run(repo, 4))
+    assert state(tree_of_run(repo, 4)) == expected
 
 
-def cut(path: Path) -> None:
+def truncate(path: Path) -> None:
     os.truncate(path, path.stat().st_size - 1)
 
 
@@ -191,64 +190,64 @@ def flip(path: Path) -> None:
         file.write(bytes([byte[0] ^ 1]))
 
 
-@pytest.mark.parametrize("harm", [cut, empty, flip])
-def test_a_harmed_template_is_never_used(
-    repo: Repository, pinned: str, copied: Path, harm: Callable[[Path], None]
+@pytest.mark.parametrize("damage", [truncate, empty, flip])
+def test_a_damaged_template_is_never_used(
+    repo: Repository, pinned: str, copied: Path, damage: Callable[[Path], None]
 ) -> None:
     stored = repo.workspace / "templates" / pinned
-    harm(stored)
-    FastWorktrees(repo).materialise(pinned, place(repo, 4))
-    assert not is_copy(repo, place(repo, 4))
-    FastWorktrees(repo).materialise(pinned, place(repo, 5))
-    assert is_copy(repo, place(repo, 5))
-    assert state(place(repo, 5)) == state(place(repo, 4)) == state(copied)
+    damage(stored)
+    FastWorktrees(repo).materialise(pinned, tree_of_run(repo, 4))
+    assert not is_copy(repo, tree_of_run(repo, 4))
+    FastWorktrees(repo).materialise(pinned, tree_of_run(repo, 5))
+    assert is_copy(repo, tree_of_run(repo, 5))
+    assert state(tree_of_run(repo, 5)) == state(tree_of_run(repo, 4)) == state(copied)
 
 
-def other_setting(repo: Repository) -> None:
+def change_a_setting(repo: Repository) -> None:
     git(repo.root, "config", "core.autocrlf", "true")
 
 
-def other_filter(repo: Repository) -> None:
+def change_a_filter(repo: Repository) -> None:
     git(repo.root, "config", "filter.shout.smudge", "rev")
 
 
-def other_attributes(repo: Repository) -> None:
+def change_the_attributes(repo: Repository) -> None:
     (repo.common_dir / "info").mkdir(exist_ok=True)
     (repo.common_dir / "info/attributes").write_text("* -filter\n")
 
 
-@pytest.mark.parametrize("change", [other_setting, other_filter, other_attributes])
-def test_other_settings_make_another_template(
+@pytest.mark.parametrize("change", [change_a_setting, change_a_filter, change_the_attributes])
+def test_after_a_change_of_settings_a_new_template_is_made(
     repo: Repository, pinned: str, copied: Path, change: Callable[[Repository], None]
 ) -> None:
     change(repo)
     later = Repository.discover(repo.root)
     for number in (4, 5):
-        FastWorktrees(later).materialise(pinned, place(repo, number))
-    assert not is_copy(repo, place(repo, 4))
-    assert is_copy(repo, place(repo, 5))
-    assert state(place(repo, 5)) == state(place(repo, 4)) != state(copied)
+        FastWorktrees(later).materialise(pinned, tree_of_run(repo, number))
+    assert not is_copy(repo, tree_of_run(repo, 4))
+    assert is_copy(repo, tree_of_run(repo, 5))
+    assert state(tree_of_run(repo, 5)) == state(tree_of_run(repo, 4)) != state(copied)
 
 
 def test_a_single_worktree_of_a_commit_makes_no_template(repo: Repository, pinned: str) -> None:
-    FastWorktrees(repo).materialise(pinned, place(repo, 1))
+    FastWorktrees(repo).materialise(pinned, tree_of_run(repo, 1))
     assert [path.name for path in (repo.workspace / "templates").iterdir()] == [f"{pinned}.seen"]
 
 
-def test_only_the_last_templates_are_kept(repo: Repository) -> None:
+def test_only_the_newest_templates_are_kept(repo: Repository) -> None:
     git(repo.root, "config", "gitorch.templates", "2")
     repo = Repository.discover(repo.root)
     commits = [commit_files(repo.root, {"number": str(number)}) for number in range(4)]
     for commit in commits:
         for number in (1, 2):
-            FastWorktrees(repo).materialise(commit, place(repo, number) / commit)
+            FastWorktrees(repo).materialise(commit, tree_of_run(repo, number) / commit)
     kept = {
         path.name for path in (repo.workspace / "templates").iterdir() if path.suffix != ".seen"
     }
     assert kept == set(commits[2:])
 
 
-def test_what_cannot_be_copied_is_left_to_git(
+def test_worktrees_that_cannot_be_copied_are_left_to_git(
     repo: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pinned = commit_files(repo.root, {"in/a": "1", "out/b": "2"})
@@ -258,24 +257,26 @@ def test_what_cannot_be_copied_is_left_to_git(
     git(tmp_path / "library", "init", "-q")
     commit_files(tmp_path / "library", {"x": "y"})
     for number in (1, 2, 3):
-        FastWorktrees(sparse).materialise(pinned, place(repo, number))
-        assert not is_copy(repo, place(repo, number))
+        FastWorktrees(sparse).materialise(pinned, tree_of_run(repo, number))
+        assert not is_copy(repo, tree_of_run(repo, number))
     git(repo.root, "sparse-checkout", "disable")
     git(repo.root, "config", "--unset", "extensions.worktreeConfig")
     git(repo.root, "submodule", "add", "-q", str(tmp_path / "library"), "library")
     git(repo.root, "commit", "-qm", "a submodule")
     later = Repository.discover(repo.root)
     for number in (4, 5, 6):
-        FastWorktrees(later).materialise(git(repo.root, "rev-parse", "HEAD"), place(repo, number))
-        assert (place(repo, number) / "library/x").read_text() == "y"
+        FastWorktrees(later).materialise(
+            git(repo.root, "rev-parse", "HEAD"), tree_of_run(repo, number)
+        )
+        assert (tree_of_run(repo, number) / "library/x").read_text() == "y"
     monkeypatch.setattr(template, "_LARGEST", 1)
     large = commit_files(repo.root, {"large": "xx"})
     for number in (7, 8, 9):
-        FastWorktrees(later).materialise(large, place(repo, number))
-        assert not is_copy(repo, place(repo, number))
+        FastWorktrees(later).materialise(large, tree_of_run(repo, number))
+        assert not is_copy(repo, tree_of_run(repo, number))
 
 
-def test_without_room_for_a_copy_git_says_so(
+def test_without_room_for_a_copy_git_reports_it(
     repo: Repository, pinned: str, copied: Path, tmp_path: Path
 ) -> None:
     small = tmp_path / "small"
