@@ -9,7 +9,7 @@
     └── Interrupted       the user asked to stop
 
 The other members of the family are defined beside the code that raises them:
-`gitorch.database.run_queue.QueueBroken`, `gitorch.git.command.GitFailed`,
+`gitorch.database.connection.DatabaseBroken`, `gitorch.git.command.GitFailed`,
 `gitorch.git.store.artifacts.Unkeepable`, `gitorch.runs.contents.Unusable` and
 `gitorch.runs.inputs.InputChanged`.
 

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from gitorch.actions.selection import Selection, select_rows
-from gitorch.database.run_queue import QueuedRun
+from gitorch.database.values import QueuedRun
 from gitorch.errors import Refused
 from gitorch.model.run.record import Record
 from gitorch.model.run.spec import given

@@ -16,7 +16,7 @@ def kill(site: Site, selection: Selection, *, why: str | None = None) -> Changed
     chosen, refused = select_changeable(site, "kill", selection)
     if not chosen:
         return Changed(runs=(), refused=refused)
-    site.queue.doom(record.id for record in chosen)
+    site.queue.request_kill(record.id for record in chosen)
     too_late = finish_killing(
         site, [record.id for record in chosen], by=site.repository.signature().name, why=why
     )

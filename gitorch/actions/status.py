@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import Struct
 
 from gitorch.actions.waiting import QueueView, explain_not_running, running_task, view_queue
-from gitorch.database.run_queue import QueuedTask, Worker
+from gitorch.database.values import QueuedTask, Running, Worker
 from gitorch.model.run.estimate import Estimate, from_durations, from_progress, together
 from gitorch.model.run.status import Status
 from gitorch.model.table.row import Row
@@ -158,9 +158,9 @@ def _live_run(
 
 
 def _elapsed_s(running: QueuedTask | None, moment: datetime) -> float | None:
-    if running is None or not running.started:
+    if running is None or not isinstance(running.state, Running):
         return None
-    return (moment - parse(running.started)).total_seconds()
+    return (moment - parse(running.state.started)).total_seconds()
 
 
 def _task_to_name(row: Row) -> str | None:
@@ -225,12 +225,14 @@ def _live_workers(view: QueueView) -> tuple[LiveWorker, ...]:
     return tuple(LiveWorker(worker=worker, tasks=tasks[worker.id]) for worker in alive)
 
 
-def _tasks_by_worker(view: QueueView) -> Counter[str | None]:
+def _tasks_by_worker(view: QueueView) -> Counter[str]:
     """Return the number of running tasks of each worker."""
-    tasks: Counter[str | None] = Counter()
+    counts: Counter[str] = Counter()
     for run in view.queued.values():
-        tasks.update(task.worker for task in run.tasks if task.status is Status.RUNNING)
-    return tasks
+        for task in run.tasks:
+            if isinstance(task.state, Running):
+                counts[task.state.worker] += 1
+    return counts
 
 
 def _events_of(site: Site, task: QueuedTask) -> Path:

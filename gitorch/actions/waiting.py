@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
-from gitorch.database.run_queue import QueuedRun, QueuedTask, Worker
+from gitorch.database.values import QueuedRun, QueuedTask, Running, Waiting, Worker
 from gitorch.model.run.spec import Resources
 from gitorch.model.run.status import Status, states
 from gitorch.model.table.row import Row, TaskRow
@@ -120,11 +120,11 @@ def _explain_queued_task(task: TaskRow, queued: QueuedRun | None, view: QueueVie
     for entry in entries:
         if entry.id != task.id:
             continue
-        if entry.not_before and entry.not_before > view.now:
-            return f"{task.id} will be tried again at {entry.not_before}"
-        computing_run = view.computing.get(entry.key) if entry.key else None
-        if computing_run:
-            return f"{task.id} waits for run {computing_run}, which computes the same"
+        match entry.state:
+            case Waiting(not_before=str(moment)) if moment > view.now:
+                return f"{task.id} will be tried again at {moment}"
+            case Waiting(key=str(key)) if key in view.computing:
+                return f"{task.id} waits for run {view.computing[key]}, which computes the same"
     return None
 
 
@@ -162,15 +162,19 @@ def _keys_being_computed(queued: Iterable[QueuedRun]) -> dict[str, str]:
     computing = {}
     for run in queued:
         for task in run.tasks:
-            if task.key and task.status is Status.RUNNING:
-                computing[task.key] = run.id
+            match task.state:
+                case Running(key=str(key)):
+                    computing[key] = run.id
     return computing
 
 
 def _is_orphaned(queued: QueuedRun, view: QueueView) -> bool:
     """Return True if a task is marked as running by a worker that is dead."""
-    running = [task for task in queued.tasks if task.status is Status.RUNNING]
-    return any(task.worker not in view.alive for task in running)
+    for task in queued.tasks:
+        match task.state:
+            case Running(worker=worker) if worker not in view.alive:
+                return True
+    return False
 
 
 def _free_resources(site: Site) -> Resources:

@@ -1,7 +1,8 @@
--- The memory of what files hold. Paths are bytes, as the file system has them; `age` grows with every entry, so the
--- lowest are the oldest.
+-- Every statement of the file digests, by name; the table comes first. Paths are bytes, as the file system has them.
 
 -- name: create
+-- `age` is the number of an entry: it grows with every new entry, so the lowest numbers are the oldest entries. `facts` is
+-- the text of the file's size, times and inode at the moment when it was read.
 CREATE TABLE digests (
   age INTEGER PRIMARY KEY,
   path BLOB NOT NULL UNIQUE,
@@ -9,14 +10,18 @@ CREATE TABLE digests (
   sha256 TEXT NOT NULL
 ) STRICT;
 
--- What a file holds, if it is still as it was.
+-- name: discard
+-- Remove the table of another format.
+DROP TABLE IF EXISTS digests;
+
 -- name: recall
+-- Return the digest of a file that has not changed since it was read.
 SELECT sha256 FROM digests WHERE path = :path AND facts = :facts;
 
--- In the place of what was known of the path.
 -- name: remember
+-- Add the digest of a file, in place of an earlier one of the same path.
 INSERT OR REPLACE INTO digests (path, facts, sha256) VALUES (:path, :facts, :sha256);
 
--- All but the newest.
 -- name: forget
+-- Remove all entries but the newest.
 DELETE FROM digests WHERE age <= (SELECT max(age) FROM digests) - :kept;

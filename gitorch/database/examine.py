@@ -1,55 +1,57 @@
-"""Whether a queue's file is whole, without changing or making it."""
+"""Examining the file of a queue without changing or creating it."""
 
 from __future__ import annotations
 
-import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-from gitorch.database.run_queue import BUSY_TIMEOUT_S, VERSION, explained
+from gitorch.database.connection import Database, DatabaseBroken, DatabaseDamaged
+from gitorch.database.run_queue import FORMAT
 from gitorch.database.statements import statements
 
 
-class _Anything(dict[str, Any]):
-    """A value for every parameter."""
+class _AnyValues(dict[str, Any]):
+    """NULL for every parameter of a statement."""
 
     def __missing__(self, name: str) -> None:
         return None
 
 
 def damage(path: Path) -> str | None:
-    """What is wrong with the file at `path`; None: nothing, or nothing that a newer gitorch would not know better.
+    """Return what is wrong with the queue at `path`, or None. The whole file is read.
 
-    Reads all of it. Raises Busy, and QueueBroken where the system does not let it be read.
+    None is also returned for the file of a newer gitorch, which alone could judge it.
+    Raises Busy, and DatabaseBroken if the system does not let the file be read.
     """
-    with explained(path):
-        try:
-            uri = f"file:{quote(str(path))}?mode=ro"
-            with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S)) as connection:
-                return _damage(connection)
-        except sqlite3.OperationalError:
-            raise
-        except sqlite3.DatabaseError as error:
-            return str(error)
+    try:
+        with closing(Database.open_read_only(path, FORMAT)) as database:
+            return _damage(database)
+    except DatabaseDamaged as error:
+        return error.reason
 
 
-def _damage(connection: sqlite3.Connection) -> str | None:
-    found = [row[0] for row in connection.execute("PRAGMA integrity_check(3)")]
-    if found != ["ok"]:
-        return "; ".join(" ".join(line.split()) for line in found)
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version > VERSION:
+def _damage(database: Database) -> str | None:
+    flaws = [row[0] for row in database.query("PRAGMA integrity_check(3)")]
+    if flaws != ["ok"]:
+        return "; ".join(" ".join(flaw.split()) for flaw in flaws)
+    version = database.version()
+    if version > FORMAT.version:
         return None
     if version == 0:
-        has_tables = connection.execute("SELECT 1 FROM sqlite_schema").fetchone()
-        return "it is no queue of gitorch's" if has_tables else None
-    if broken := connection.execute("PRAGMA foreign_key_check").fetchone():
-        return f"a row of {broken[0]} belongs to nothing"
-    try:
-        for statement in statements().values():
-            connection.execute(f"EXPLAIN {statement}", _Anything())
-    except sqlite3.OperationalError as error:
-        return str(error)
+        has_tables = database.query("SELECT 1 FROM sqlite_schema")
+        return "it is not a queue of gitorch" if has_tables else None
+    orphans = database.query("PRAGMA foreign_key_check")
+    if orphans:
+        return f"a row of the table {orphans[0][0]} belongs to no run"
+    return _missing_part(database)
+
+
+def _missing_part(database: Database) -> str | None:
+    """Return SQLite's message about the first statement that the tables do not support, or None."""
+    for statement in statements(FORMAT.statements).values():
+        try:
+            database.query(f"EXPLAIN {statement}", _AnyValues())
+        except DatabaseBroken as error:
+            return error.reason
     return None

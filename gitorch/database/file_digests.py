@@ -1,26 +1,33 @@
-"""What files were found to hold, so that they are not read twice: digests.db.
+"""A cache of the SHA-256 digests of files, so that an unchanged file is not read twice: digests.db.
 
-A memory and nothing more. Where it cannot be read or written it is empty; where it is damaged it begins anew.
+The cache is never the cause of an error: a file that cannot be read or written counts as empty, and a
+damaged file is deleted.
 """
 
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from gitorch.database.statements import statements
+from gitorch.database.connection import Database, DatabaseBroken, DatabaseDamaged, DatabaseFormat
+from gitorch.errors import Busy
 
-VERSION = 1
-KEPT = 1_000_000  # files; of more the oldest are forgotten
-_PATIENCE_S = 1.0
+FORMAT = DatabaseFormat(
+    name="file digests",
+    version=1,
+    statements="digests.sql",
+    pragmas=("journal_mode = WAL", "synchronous = NORMAL"),
+    timeout_s=1.0,
+    repair="delete digests.db*: the files are read again",
+)
+KEPT = 1_000_000  # files; the oldest entries beyond this number are removed
 
 
 class Facts(NamedTuple):
-    """What changes whenever a file's content does."""
+    """What the file system says of a file and changes with every change of its content."""
 
     size: int
     mtime_ns: int
@@ -36,23 +43,29 @@ class Facts(NamedTuple):
 
 
 class FileDigests:
-    """The memory at a path. For any thread: each call opens and closes the file."""
+    """The cache in the file at a path. Any thread can use it: each call opens and closes the file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def recall(self, files: Mapping[Path, Facts]) -> dict[Path, str]:
-        """The SHA-256 of those that are known and unchanged."""
-        found: dict[Path, str] = {}
-        if files and self._path.exists():
-            with self._forgiving(), closing(self._connect()) as connection:
-                for path, facts in files.items():
-                    values = {"path": os.fsencode(path), "facts": str(facts)}
-                    if row := connection.execute(_sql("recall"), values).fetchone():
-                        found[path] = row[0]
-        return found
+        """Return the SHA-256 of those files that are in the cache and unchanged."""
+        digests: dict[Path, str] = {}
+        if not files or not self._path.exists():
+            return digests
+        with (
+            self._forgiving(),
+            closing(Database.open(self._path, FORMAT)) as database,
+            database.snapshot() as execute,
+        ):
+            for path, facts in files.items():
+                row = execute("recall", path=os.fsencode(path), facts=str(facts)).fetchone()
+                if row:
+                    digests[path] = row[0]
+        return digests
 
     def remember(self, files: Iterable[tuple[Path, Facts, str]]) -> None:
+        """Add the SHA-256 of files to the cache."""
         rows = [
             {"path": os.fsencode(path), "facts": str(facts), "sha256": sha256}
             for path, facts, sha256 in files
@@ -61,33 +74,25 @@ class FileDigests:
             return
         with self._forgiving():
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with closing(self._connect()) as connection:
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute("PRAGMA synchronous = NORMAL")
-                connection.execute("BEGIN IMMEDIATE")
-                if connection.execute("PRAGMA user_version").fetchone()[0] != VERSION:
-                    connection.execute("DROP TABLE IF EXISTS digests")
-                    connection.execute(_sql("create"))
-                    connection.execute(f"PRAGMA user_version = {VERSION}")
-                connection.executemany(_sql("remember"), rows)
-                connection.execute(_sql("forget"), {"kept": KEPT})
-                connection.execute("COMMIT")
-
-    def _connect(self) -> sqlite3.Connection:
-        return sqlite3.connect(self._path, timeout=_PATIENCE_S, isolation_level=None)
+            with (
+                closing(Database.open(self._path, FORMAT)) as database,
+                database.transaction() as execute,
+            ):
+                if database.version() != FORMAT.version:
+                    execute("discard")
+                    execute("create")
+                    execute.set_version()
+                execute.many("remember", rows)
+                execute("forget", kept=KEPT)
 
     @contextmanager
     def _forgiving(self) -> Iterator[None]:
-        """What goes wrong ends what was begun, and nothing else."""
+        """End what was begun if an error occurs, without raising it."""
         try:
             yield
-        except (OSError, sqlite3.OperationalError):
-            pass  # not readable, not writable, locked, of another format, the disk full
-        except sqlite3.DatabaseError:
+        except DatabaseDamaged:
             for suffix in ("", "-wal", "-shm"):
                 with suppress(OSError):
                     Path(f"{self._path}{suffix}").unlink()
-
-
-def _sql(name: str) -> str:
-    return statements("digests.sql")[name]
+        except (OSError, Busy, DatabaseBroken):
+            pass  # not readable or writable, locked, of another format, or the disk is full

@@ -1,5 +1,5 @@
--- Every statement of the index, by name; its tables first. What is in it is taken from the records of one commit of the
--- results branch, `tip`, and can always be taken from them again.
+-- Every statement of the index of runs, by name; the tables come first. The index is made from the records of one commit
+-- of the results branch, which `meta` names as `tip`. It can always be made again.
 
 -- name: schema
 CREATE TABLE meta (
@@ -7,9 +7,10 @@ CREATE TABLE meta (
     value TEXT NOT NULL
 ) STRICT;
 
--- A run as its record has it. Names and labels are UTF-8, with what is no text of a file's name let through. `told` is the
--- JSON of its params, of what is swept, and of its metrics; `live` that of how it is held and of its tasks, of a run that is
--- not over.
+-- A run as its record describes it.
+--   name, label  UTF-8, with surrogates for the bytes of a file name that is not text
+--   summary      JSON: [params, the names of the swept params, metrics]
+--   live         JSON: [how the run is held, its tasks]; NULL if the run is over
 CREATE TABLE runs (
     id TEXT PRIMARY KEY,
     created TEXT NOT NULL,
@@ -17,7 +18,7 @@ CREATE TABLE runs (
     label BLOB NOT NULL,
     status TEXT NOT NULL,
     "commit" TEXT NOT NULL,
-    told TEXT NOT NULL,
+    summary TEXT NOT NULL,
     started TEXT,
     ended TEXT,
     duration_s REAL,
@@ -32,9 +33,11 @@ CREATE INDEX runs_by_label ON runs (label, created, id);
 CREATE INDEX runs_by_status ON runs (status);
 CREATE INDEX runs_by_identity ON runs (identity);
 
--- The complete tasks. `name` is the run's; `duration_s` is of those that were computed in this run, `key` of those that
--- the cache knows.
-CREATE TABLE complete (
+-- A complete task.
+--   name        the name of its run
+--   duration_s  how long it took; NULL if its results were reused from another run
+--   key         its cache key; NULL if the task is not cached
+CREATE TABLE complete_tasks (
     run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
     task TEXT NOT NULL,
     name BLOB NOT NULL,
@@ -44,54 +47,65 @@ CREATE TABLE complete (
     PRIMARY KEY (run, task)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX complete_by_kind ON complete (name, task, duration_s);
-CREATE INDEX complete_by_key ON complete (key, ended) WHERE key IS NOT NULL;
-CREATE INDEX complete_with_key ON complete (name, task, ended) WHERE key IS NOT NULL;
+CREATE INDEX complete_by_kind ON complete_tasks (name, task, duration_s);
+CREATE INDEX complete_by_key ON complete_tasks (key, ended) WHERE key IS NOT NULL;
+CREATE INDEX complete_with_key ON complete_tasks (name, task, ended) WHERE key IS NOT NULL;
 
 -- name: get_meta
+-- Return the value of a key.
 SELECT value FROM meta WHERE key = :key;
 
 -- name: set_meta
+-- Add a key that has no value.
 INSERT INTO meta (key, value) VALUES (:key, :value);
 
 -- name: forget_meta
+-- Remove a key and its value.
 DELETE FROM meta WHERE key = :key;
 
 -- name: forget_all
+-- Remove all runs and their tasks.
 DELETE FROM runs;
 
 -- name: forget
+-- Remove a run and its tasks.
 DELETE FROM runs WHERE id = :run;
 
 -- name: add
-INSERT INTO runs (id, name, label, status, "commit", told, created, started, ended, duration_s, clone, identity, live)
-VALUES (:id, :name, :label, :status, :commit, :told, :created, :started, :ended, :duration_s, :clone, :identity, :live);
+-- Add a run that is not in the index.
+INSERT INTO runs (id, name, label, status, "commit", summary, created, started, ended, duration_s, clone, identity, live)
+VALUES (:id, :name, :label, :status, :commit, :summary, :created, :started, :ended, :duration_s, :clone, :identity, :live);
 
 -- name: add_complete
-INSERT INTO complete (run, task, name, duration_s, ended, key) VALUES (:run, :task, :name, :duration_s, :ended, :key);
+-- Add a complete task of a run that is in the index.
+INSERT INTO complete_tasks (run, task, name, duration_s, ended, key)
+VALUES (:run, :task, :name, :duration_s, :ended, :key);
 
 -- name: rows
--- Newest first.
-SELECT id, name, label, status, "commit", told, created, started, ended, duration_s, clone, identity, live
+-- Return all runs, newest first.
+SELECT id, name, label, status, "commit", summary, created, started, ended, duration_s, clone, identity, live
 FROM runs ORDER BY created DESC, id DESC;
 
 -- name: rows_of
-SELECT id, name, label, status, "commit", told, created, started, ended, duration_s, clone, identity, live
+-- Return the runs with these ids, newest first.
+SELECT id, name, label, status, "commit", summary, created, started, ended, duration_s, clone, identity, live
 FROM runs WHERE id IN (SELECT value FROM json_each(:ids)) ORDER BY created DESC, id DESC;
 
 -- name: live_rows
--- Of the runs that are not over.
-SELECT id, name, label, status, "commit", told, created, started, ended, duration_s, clone, identity, live
+-- Return the runs that are not over, newest first.
+SELECT id, name, label, status, "commit", summary, created, started, ended, duration_s, clone, identity, live
 FROM runs WHERE status NOT IN ('COMPLETE', 'FAILED') ORDER BY created DESC, id DESC;
 
 -- name: counts
+-- Count the runs in each status.
 SELECT status, count(*) AS count FROM runs GROUP BY status;
 
 -- name: newest
+-- Return the latest run (0), the one before it (1), and so on.
 SELECT id FROM runs ORDER BY created DESC, id DESC LIMIT 1 OFFSET :back;
 
 -- name: called
--- The newest that has this id, label or name.
+-- Return the newest run with this id, label or name. Each part of the UNION reads one entry of an index.
 SELECT id FROM (
     SELECT id, created FROM runs WHERE id = :id
     UNION ALL
@@ -101,27 +115,27 @@ SELECT id FROM (
 ) ORDER BY created DESC, id DESC LIMIT 1;
 
 -- name: beginning
--- Those whose id, of hexadecimal digits, begins so.
+-- Return the runs whose ids begin with this prefix, newest first. Ids have hexadecimal digits, so `g` is past the last.
 SELECT id, name, label, created FROM runs WHERE id >= :prefix AND id < :prefix || 'g' ORDER BY created DESC, id DESC;
 
 -- name: names
--- What runs are called, the newest first.
+-- Return the names of runs, the most recently used first.
 SELECT name FROM runs GROUP BY name ORDER BY max(created) DESC;
 
 -- name: by_identity
--- Newest last.
+-- Return the runs that are not FAILED, newest last. `identities` (JSON) restricts the answer to these.
 SELECT identity, id, status, label FROM runs
 WHERE status != 'FAILED' AND (:identities IS NULL OR identity IN (SELECT value FROM json_each(:identities)))
 ORDER BY created, id;
 
 -- name: durations
--- How long the complete tasks of one kind took.
-SELECT duration_s FROM complete WHERE name = :name AND task = :task AND duration_s IS NOT NULL;
+-- Return how many seconds each complete task of one kind took.
+SELECT duration_s FROM complete_tasks WHERE name = :name AND task = :task AND duration_s IS NOT NULL;
 
 -- name: computed
--- The complete tasks with this key of the cache, newest first.
-SELECT run, task FROM complete WHERE key = :key ORDER BY ended DESC, run;
+-- Return the complete tasks with this cache key, newest first.
+SELECT run, task FROM complete_tasks WHERE key = :key ORDER BY ended DESC, run;
 
 -- name: computed_like
--- The runs of this name in which this task is complete and has a key, newest first.
-SELECT run FROM complete WHERE name = :name AND task = :task AND key IS NOT NULL ORDER BY ended DESC, run;
+-- Return the runs of this name in which this task is complete and has a cache key, newest first.
+SELECT run FROM complete_tasks WHERE name = :name AND task = :task AND key IS NOT NULL ORDER BY ended DESC, run;

@@ -1,298 +1,288 @@
-"""The index: what is asked of all records together, in SQLite, as of one commit of the results branch.
+"""The index: what lists, selections and the cache ask of all records, as of one commit of the branch.
 
-It holds nothing that the records do not: a file that is damaged, of another format or of another place is thrown away
-and made anew, and where none can be written, or shared, the index is held in memory. Whoever changes it holds SQLite's
-write lock from reading how far it has been told to telling it more, all in one transaction, so it is always whole.
+The index holds nothing that the records do not hold. A file that is damaged, of another format or of
+another repository is deleted and created anew. If the file cannot be written or shared, the index is
+kept in memory. An update holds SQLite's write lock from reading the indexed commit to noting the new
+one, in one transaction, so the index always agrees with one commit.
 """
 
 from __future__ import annotations
 
 import json
-import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gitorch.database.run_queue import QueueBroken, explained
-from gitorch.database.statements import split, statements
+from gitorch.database.connection import Database, DatabaseBroken, DatabaseFormat, Transaction
+from gitorch.database.statements import statements
+from gitorch.errors import Busy
 from gitorch.model.run.status import Status
 from gitorch.model.table.row import Complete, Row, TaskRow
 from gitorch.model.table.select import Named
-from gitorch.tools.faults import boundary
 from gitorch.tools.locks import taken
 
-VERSION = 1
-# Somebody else may be reading tens of thousands of records into it.
-_PATIENCE_S = 30.0
-_SQL = "index.sql"
+FORMAT = DatabaseFormat(
+    name="index",
+    version=2,
+    statements="index.sql",
+    # In WAL mode with synchronous NORMAL, a power cut may undo the last transactions as a whole, and
+    # damages nothing.
+    pragmas=("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"),
+    # Another process may be reading tens of thousands of records into the index.
+    timeout_s=30.0,
+    repair="delete index.db*: the index is made anew from the records",
+)
 
 
 class RunIndex:
     """One connection to index.db, usable from several threads of a process.
 
-    Anything but a bug is told as QueueBroken or Busy; `renew` and `move_to_memory` are what to do then.
+    All methods raise DatabaseBroken or Busy. The caller then calls `renew` or `move_to_memory` and
+    repeats the question.
     """
 
     def __init__(self, path: Path | None, *, home: str) -> None:
-        """The index at `path`, made if need be; in memory where that is None or cannot be used.
+        """Open or create the index at `path`. It is in memory if `path` is None or cannot be used.
 
-        `home` names the place it belongs to: a copy of the repository may have been made while it was written.
+        `home` identifies the repository: a file that was copied with its repository is made anew,
+        since the copy may have been made in the middle of a change.
         """
         self._path = path
         self._home = home
+        # Held for a whole snapshot, so that `renew` does not exchange the database within one.
         self._lock = threading.RLock()
-        self._connection = self._opened(anew=False)
+        self._database = self._opened(discard=False)
 
     def renew(self) -> None:
-        """Throw the file away, and begin with an empty one."""
+        """Delete the file and begin with an empty index."""
         with self._lock:
-            self._connection.close()
-            self._connection = self._opened(anew=True)
+            self._database.close()
+            self._database = self._opened(discard=True)
 
     def move_to_memory(self) -> None:
-        """Begin with an empty one in memory, and leave the file alone."""
+        """Begin with an empty index in memory, and leave the file alone."""
         with self._lock:
             self._path = None
-            self._connection.close()
-            self._connection = self._opened(anew=False)
+            self._database.close()
+            self._database = self._opened(discard=False)
 
-    # -- what it has been told
+    def close(self) -> None:
+        self._database.close()
+
+    # -- the commit that is indexed
 
     def tip(self) -> str | None:
-        """The commit whose records are in it."""
-        found = self._fetch("get_meta", key="tip")
-        return str(found[0][0]) if found else None
+        """Return the commit whose records are in the index."""
+        rows = self._fetch("get_meta", key="tip")
+        return str(rows[0][0]) if rows else None
 
     @contextmanager
-    def updating(self) -> Iterator[Update]:
-        """The only one who changes the index, all at once at the end or not at all."""
-        with self._lock, explained(self._path):
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield Update(self._connection)
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if (
-                    self._connection.in_transaction
-                ):  # SQLite ends it by itself where the disk is full
-                    self._connection.execute("ROLLBACK")
-                raise
-            boundary()
+    def updating(self) -> Iterator[IndexUpdate]:
+        """Change the index, all at once when the context ends, or not at all."""
+        with self._lock, self._database.transaction() as execute:
+            yield IndexUpdate(execute)
 
     @contextmanager
-    def at_one_moment(self) -> Iterator[None]:
-        """What is asked within is answered by one state of the index."""
-        with self._lock, explained(self._path):
-            self._connection.execute("BEGIN DEFERRED")
-            try:
-                yield
-            finally:
-                if self._connection.in_transaction:
-                    self._connection.execute("COMMIT")
+    def snapshot(self) -> Iterator[None]:
+        """Answer all questions within the context from one state of the index."""
+        with self._lock, self._database.snapshot():
+            yield
 
-    # -- what is asked of it
+    # -- questions
 
     def rows(self, ids: Sequence[str] | None = None) -> list[Row]:
-        """All runs, or these, newest first."""
-        found = (
-            self._fetch("rows")
-            if ids is None
-            else self._fetch("rows_of", ids=json.dumps(list(ids)))
-        )
+        """Return all runs, or those with these ids, newest first."""
+        if ids is None:
+            found = self._fetch("rows")
+        else:
+            found = self._fetch("rows_of", ids=json.dumps(list(ids)))
         return list(map(_row, found))
 
     def live_rows(self) -> list[Row]:
-        """The runs that are not over, newest first."""
+        """Return the runs that are not over, newest first."""
         return list(map(_row, self._fetch("live_rows")))
 
     def counts(self) -> dict[Status, int]:
-        """How many runs there are in each status."""
+        """Return the number of runs in each status."""
         return {Status(status): count for status, count in self._fetch("counts")}
 
     def newest(self, back: int) -> str | None:
-        """The latest run (0), the one before (1), and so on."""
-        found = self._fetch("newest", back=min(back, _LARGEST))
-        return found[0][0] if found else None
+        """Return the id of the latest run (0), of the one before it (1), and so on."""
+        rows = self._fetch("newest", back=min(back, _LARGEST_INTEGER))
+        return rows[0][0] if rows else None
 
     def called(self, name: str) -> str | None:
-        """The newest run with this id, label or name."""
-        found = self._fetch("called", id=name if name.isascii() else None, name=_encoded(name))
-        return found[0][0] if found else None
+        """Return the id of the newest run with this id, label or name."""
+        rows = self._fetch("called", id=name if name.isascii() else None, name=_encoded(name))
+        return rows[0][0] if rows else None
 
     def beginning(self, prefix: str) -> list[Named]:
-        """The runs whose ids begin with these hexadecimal digits, newest first."""
-        found = self._fetch("beginning", prefix=prefix)
+        """Return the runs whose ids begin with these hexadecimal digits, newest first."""
         return [
             Named(id, _decoded(name), _decoded(label), created)
-            for id, name, label, created in found
+            for id, name, label, created in self._fetch("beginning", prefix=prefix)
         ]
 
     def names(self) -> list[str]:
-        """What runs are called, each once, the newest first."""
+        """Return the names of runs, each once, the most recently used first."""
         return [_decoded(name) for (name,) in self._fetch("names")]
 
     def by_identity(
         self, identities: Iterable[str] | None = None
     ) -> dict[str, tuple[str, Status, str]]:
-        """Id, status and label of the newest run of each identity, or of each of these; FAILED ones count for none."""
-        found = self._fetch(
-            "by_identity", identities=None if identities is None else json.dumps(list(identities))
-        )
+        """Return id, status and label of the newest run that is not FAILED, by identity.
+
+        `identities` restricts the answer to these.
+        """
+        wanted = None if identities is None else json.dumps(list(identities))
         return {
-            identity: (id, Status(status), _decoded(label)) for identity, id, status, label in found
+            identity: (id, Status(status), _decoded(label))
+            for identity, id, status, label in self._fetch("by_identity", identities=wanted)
         }
 
     def durations(self, name: str, task: str) -> list[float]:
-        """How long this task took, in seconds, in the runs of this name in which it is complete."""
+        """Return how many seconds a task took, in each run of this name in which it is complete."""
         return [seconds for (seconds,) in self._fetch("durations", name=_encoded(name), task=task)]
 
     def computed(self, key: str) -> list[tuple[str, str]]:
-        """Run and id of the complete tasks with this key of the cache, newest first."""
+        """Return run and task of the complete tasks with this cache key, newest first."""
         return self._fetch("computed", key=key)
 
     def computed_like(self, name: str, task: str) -> tuple[str, ...]:
-        """The runs of this name in which this task is complete and has a key of the cache, newest first."""
-        return tuple(run for (run,) in self._fetch("computed_like", name=_encoded(name), task=task))
+        """Return the runs of this name in which a task is complete and has a cache key, newest first."""
+        rows = self._fetch("computed_like", name=_encoded(name), task=task)
+        return tuple(run for (run,) in rows)
+
+    def _fetch(self, statement: str, /, **values: Any) -> list[Any]:
+        with self._lock:
+            return self._database.fetch(statement, **values)
 
     # -- the file
 
-    def _opened(self, *, anew: bool) -> sqlite3.Connection:
-        """The file is opened, made and thrown away by one at a time: its parts are never of two files."""
-        if self._path is None:
-            return _made(":memory:", self._home)
-        try:
-            with (
-                taken(self._path.with_suffix(".lock"), wait_s=_PATIENCE_S) as held,
-                explained(self._path),
-            ):
-                connection = _whole(self._path, self._home) if held and not anew else None
-                if held and connection is None:
-                    for part in ("", "-wal", "-shm"):
-                        self._path.with_name(self._path.name + part).unlink(missing_ok=True)
-                    connection = _made(self._path, self._home)
-        except (OSError, QueueBroken):  # nothing can be written there
-            connection = None
-        return connection or _made(":memory:", self._home)
+    def _opened(self, *, discard: bool) -> Database:
+        """Open the file, or create it, or use memory instead. `discard` deletes an existing file."""
+        if self._path is not None:
+            try:
+                return self._opened_at(self._path, discard=discard)
+            except (OSError, Busy, DatabaseBroken):
+                pass  # the file cannot be written
+        return _created(None, self._home)
 
-    def _fetch(self, statement: str, /, **values: Any) -> list[Any]:
-        with self._lock, explained(self._path):
-            return self._connection.execute(statements(_SQL)[statement], values).fetchall()
+    def _opened_at(self, path: Path, *, discard: bool) -> Database:
+        # One process at a time, so that the database and its -wal are never of two files.
+        with taken(path.with_suffix(".lock"), wait_s=FORMAT.timeout_s) as is_locked:
+            if not is_locked:
+                return _created(None, self._home)
+            database = None if discard else _existing(path, self._home)
+            if database is not None:
+                return database
+            for suffix in ("", "-wal", "-shm"):
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
+            return _created(path, self._home)
 
 
-class Update:
-    """Changes to the index that are made together. Given by `RunIndex.updating`."""
+class IndexUpdate:
+    """Changes to the index that are made together, given by `RunIndex.updating`."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+    def __init__(self, execute: Transaction) -> None:
+        self._execute = execute
 
     @property
-    def told(self) -> str | None:
-        """The commit whose records are in it."""
-        found = self._run("get_meta", key="tip").fetchone()
-        return found[0] if found else None
+    def tip(self) -> str | None:
+        """The commit whose records are in the index."""
+        row = self._execute("get_meta", key="tip").fetchone()
+        return row[0] if row else None
+
+    def set_tip(self, tip: str | None) -> None:
+        """Note that the index holds the records of this commit, and no others."""
+        self._execute("forget_meta", key="tip")
+        if tip:
+            self._execute("set_meta", key="tip", value=tip)
 
     def forget_all(self) -> None:
-        self._run("forget_all")
+        self._execute("forget_all")
 
-    def forget(self, run: str) -> None:
-        self._run("forget", run=run)
+    def forget(self, run_id: str) -> None:
+        self._execute("forget", run=run_id)
 
     def add(self, row: Row, complete: Iterable[Complete]) -> None:
-        """A run that is not in it, or was forgotten."""
-        self._run("add", **_values(row))
+        """Add a run that is not in the index, with its complete tasks."""
+        self._execute("add", **_values(row))
         for task in complete:
-            self._run("add_complete", run=row.id, name=_encoded(row.name), **task._asdict())
-
-    def tell(self, tip: str | None) -> None:
-        """The records of this commit are in it, and no others."""
-        self._run("forget_meta", key="tip")
-        if tip:
-            self._run("set_meta", key="tip", value=tip)
-
-    def _run(self, statement: str, /, **values: Any) -> sqlite3.Cursor:
-        return self._connection.execute(statements(_SQL)[statement], values)
+            self._execute("add_complete", run=row.id, name=_encoded(row.name), **task._asdict())
 
 
-_LARGEST = (1 << 63) - 1  # of SQLite's integers
+_LARGEST_INTEGER = (1 << 63) - 1  # of SQLite
 
 
-def _whole(path: Path, home: str) -> sqlite3.Connection | None:
-    """The index at `path`; None where there is none, or not one of this format and place."""
+def _existing(path: Path, home: str) -> Database | None:
+    """Open the index at `path`. Return None if there is no usable one of this format and repository."""
     if not path.exists():
         return None
-    connection = None
+    is_usable = False
     try:
-        connection = _connected(path)
-        [version] = connection.execute("PRAGMA user_version").fetchone()
-        known = (
-            version == VERSION
-            and connection.execute(statements(_SQL)["get_meta"], {"key": "home"}).fetchone()
-        )
-        if known == (home,):
-            return connection
-    except sqlite3.DatabaseError:
+        database = Database.open(path, FORMAT)
+    except DatabaseBroken:
+        return None
+    try:
+        if database.version() == FORMAT.version:
+            is_usable = database.fetch("get_meta", key="home") == [(home,)]
+    except DatabaseBroken:
         pass
-    if connection:
-        connection.close()
-    return None
+    finally:
+        if not is_usable:
+            database.close()
+    return database if is_usable else None
 
 
-def _made(path: Path | str, home: str) -> sqlite3.Connection:
-    connection = _connected(path)
-    connection.execute("BEGIN IMMEDIATE")
-    for statement in split(statements(_SQL)["schema"]):
-        connection.execute(statement)
-    connection.execute(statements(_SQL)["set_meta"], {"key": "home", "value": home})
-    connection.execute(f"PRAGMA user_version = {VERSION}")
-    connection.execute("COMMIT")
-    return connection
+def _created(path: Path | None, home: str) -> Database:
+    database = Database.open(path, FORMAT)
+    with database.transaction() as execute:
+        execute.script(statements(FORMAT.statements)["schema"])
+        execute("set_meta", key="home", value=home)
+        execute.set_version()
+    return database
 
 
-def _connected(path: Path | str) -> sqlite3.Connection:
-    """In WAL with synchronous NORMAL a power cut takes the last changes, all of each, and damages nothing."""
-    connection = sqlite3.connect(
-        path, timeout=_PATIENCE_S, isolation_level=None, check_same_thread=False
-    )
-    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
-        connection.execute(f"PRAGMA {pragma}")
-    return connection
+# -- between Python's values and SQLite's
 
 
 def _values(row: Row) -> dict[str, Any]:
+    live = None
+    if row.tasks:
+        live = json.dumps([row.hold, [task.to_json() for task in row.tasks]])
     return {
         "id": row.id,
         "name": _encoded(row.name),
         "label": _encoded(row.label),
         "status": str(row.status),
         "commit": row.commit,
-        "told": json.dumps([row.params, row.swept, row.metrics]),
+        "summary": json.dumps([row.params, row.swept, row.metrics]),
         "created": row.created,
         "started": row.started,
         "ended": row.ended,
         "duration_s": row.duration_s,
         "clone": row.clone,
         "identity": row.identity,
-        "live": json.dumps([row.hold, [task.to_json() for task in row.tasks]])
-        if row.tasks
-        else None,
+        "live": live,
     }
 
 
-# `json.loads` takes twice as long for what is as short as this.
-_json = json.JSONDecoder().raw_decode
+# `json.loads` takes twice as long for texts as short as these.
+_parse = json.JSONDecoder().raw_decode
 
 
 def _row(values: Sequence[Any]) -> Row:
-    """Of what the statements `rows`, `rows_of` and `live_rows` select."""
+    """Return the Row of a result of the statements `rows`, `rows_of` and `live_rows`."""
     (
         id,
         name,
         label,
         status,
         commit,
-        told,
+        summary,
         created,
         started,
         ended,
@@ -301,8 +291,8 @@ def _row(values: Sequence[Any]) -> Row:
         identity,
         live,
     ) = values
-    params, swept, metrics = _json(told)[0]
-    hold, tasks = _json(live)[0] if live else (None, ())
+    params, swept, metrics = _parse(summary)[0]
+    hold, tasks = _parse(live)[0] if live else (None, ())
     return Row(
         id=id,
         name=_decoded(name),
@@ -324,7 +314,7 @@ def _row(values: Sequence[Any]) -> Row:
 
 
 def _encoded(text: str) -> bytes:
-    """What a file is called need not be text (PEP 383)."""
+    """Encode a name that may hold surrogates, as file names that are not UTF-8 do (PEP 383)."""
     return text.encode("utf-8", "surrogatepass")
 
 

@@ -1,4 +1,4 @@
-"""The `.sql` files beside this one: statements by their names."""
+"""The `.sql` files beside this one, as statements by name."""
 
 from __future__ import annotations
 
@@ -12,29 +12,26 @@ _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
 
 @cache
-def statements(file: str = "queries.sql") -> dict[str, str]:
-    _, *parts = _NAME.split(_text(file))
-    return {name: body.strip() for name, body in zip(parts[::2], parts[1::2], strict=True)}
+def statements(file: str) -> dict[str, str]:
+    """Return the statements of a file by name. A line `-- name: ...` begins each statement."""
+    _, *parts = _NAME.split(script(file))
+    names, bodies = parts[::2], parts[1::2]
+    return {name: body.strip() for name, body in zip(names, bodies, strict=True)}
 
 
-def schema() -> str:
-    return _text("schema.sql")
+def script(file: str) -> str:
+    """Return the text of a file, for one whose statements have no names."""
+    return Path(__file__).with_name(file).read_text(encoding="utf-8")
 
 
-def upgrade(version: int) -> str:
-    """What makes a queue of the next format out of one of this."""
-    return _text(f"upgrade_{version}.sql")
+def split(sql: str) -> Iterator[str]:
+    """Yield the statements of a script one by one.
 
-
-def split(script: str) -> Iterator[str]:
-    """The statements of a script (executescript would commit the transaction it runs in)."""
+    sqlite3's own `executescript` would commit the transaction in which it is called.
+    """
     statement = ""
-    for line in script.splitlines(keepends=True):
+    for line in sql.splitlines(keepends=True):
         statement += line
         if sqlite3.complete_statement(statement):
             yield statement
             statement = ""
-
-
-def _text(name: str) -> str:
-    return Path(__file__).with_name(name).read_text(encoding="utf-8")

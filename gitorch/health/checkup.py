@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gitorch.database.run_queue import QueuedRun
+from gitorch.database.values import QueuedRun
 from gitorch.errors import GitorchError
 from gitorch.model.branch_layout import RunPaths
 from gitorch.model.run.record import Record

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from gitorch.database.examine import damage
-from gitorch.database.run_queue import AttemptEnd, Claim, QueuedRun
+from gitorch.database.values import AttemptEnd, Claim, QueuedRun
 from gitorch.engines.sweep import sweep
 from gitorch.errors import Busy, GitorchError
 from gitorch.health.checkup import Checkup, Finding, named
@@ -80,7 +80,7 @@ def check_workers(checkup: Checkup) -> Iterator[Finding]:
             )
             yield checkup.found("dead-worker", message, mend=partial(_recover, checkup))
     known = {worker.id for worker in site.queue.workers()}
-    for run in _lasting(lambda: dict.fromkeys(site.queue.doomed(), "")):
+    for run in _lasting(lambda: dict.fromkeys(site.queue.kill_requests(), "")):
         message = f"the run {run} was to be killed, and is not dead yet"
         yield checkup.found("kill-unfinished", message, mend=partial(_recover, checkup))
     for claim, holder in [
@@ -160,7 +160,7 @@ def _differences(site: Site) -> dict[str, str]:
     queued = look.queued()
     live = {record.id: record for record in look.live()}
     others = {record.id: record for record in look.records}
-    doomed = site.queue.doomed()
+    doomed = site.queue.kill_requests()
     found = {}
     for run, record in live.items():
         if run not in queued:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import cached_property
 from typing import TypeVar
 
+from gitorch.database.connection import DatabaseBroken
 from gitorch.database.run_index import RunIndex
-from gitorch.database.run_queue import QueueBroken, QueuedRun
+from gitorch.database.values import QueuedRun
 from gitorch.errors import Busy
 from gitorch.model.run.status import LIVE, Status
 from gitorch.model.table.overlay import Run, laid_over
@@ -140,25 +141,25 @@ class Catalog:
                 return self._answer(index, question)
             except Busy:
                 index.move_to_memory()
-            except QueueBroken:
+            except DatabaseBroken:
                 mend()
         return self._answer(index, question)
 
     def _answer(self, index: RunIndex, question: Callable[[RunIndex], Answer]) -> Answer:
         if index.tip() != self._site.results.tip():
             self._bring_to_tip(index)
-        with index.at_one_moment():
+        with index.snapshot():
             return question(index)
 
     def _bring_to_tip(self, index: RunIndex) -> None:
         """Only what changed since is read. The tip is read under the index's lock, so that it is never taken back."""
         results = self._site.results
         with index.updating() as update:
-            tip, told = results.tip(), update.told
-            if tip == told:
+            tip, indexed = results.tip(), update.tip
+            if tip == indexed:
                 return
-            if tip and told and results.has(told):
-                changed = results.changed_runs(told, tip)
+            if tip and indexed and results.has(indexed):
+                changed = results.changed_runs(indexed, tip)
                 for run in changed:
                     update.forget(run)
                 records = results.records_of(changed, tip)
@@ -167,4 +168,4 @@ class Catalog:
                 records = results.records(tip) if tip else iter(())
             for record in records:
                 update.add(Row.of(record), complete_tasks(record))
-            update.tell(tip)
+            update.set_tip(tip)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from gitorch.database.run_queue import Claim
+from gitorch.database.values import Claim
 from gitorch.model.run.payload import Payload
 from gitorch.model.run.spec import TaskSpec
 from gitorch.model.workspace import AttemptDirectory, RunDirectory

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from gitorch.database.run_queue import Worker
+from gitorch.database.values import Worker
 from gitorch.tools.clock import now
 from gitorch.tools.locks import is_held
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from gitorch.database.run_queue import AttemptEnd, NewRun, NewTask, Tip
+from gitorch.database.values import AttemptEnd, NewRun, NewTask, Tip
 from gitorch.git import pins
 from gitorch.git.store.results import BranchEdit
 from gitorch.model.branch_layout import RunPaths, killed_mark

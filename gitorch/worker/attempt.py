@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gitorch import runner
+from gitorch.database.values import Running
 from gitorch.engines.contract import Order
 from gitorch.interpreter.environment import attempt_environment
 from gitorch.interpreter.probe import Interpreter
@@ -96,7 +97,10 @@ def _joins_nobody(site: Site, attempt: ClaimedAttempt) -> bool:
     """Whether no other task of the run is at work in the worktree; from now on this one is."""
     claim, users = attempt.claim, attempt.run.users
     queued = site.queue.run(claim.run)
-    current = {task.token for task in queued.tasks} if queued else set()
+    current = set()
+    for task in queued.tasks if queued else ():
+        if isinstance(task.state, Running):
+            current.add(task.state.token)
     known = users.read_text().split() if users.exists() else []
     others = [token for token in known if token in current and token != claim.token]
     write_aside(users, " ".join([*others, claim.token]).encode())

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from msgspec.structs import replace
 
-from gitorch.database.run_queue import AttemptEnd
+from gitorch.database.values import AttemptEnd
 from gitorch.git.store import artifacts
 from gitorch.git.store.artifacts import Stored
 from gitorch.git.store.repack import maybe_repack
@@ -40,7 +40,7 @@ def commit(
         if site.queue.is_current(claim.run, claim.task, claim.token):
             current.append(ending)
         else:
-            site.queue.end_doomed(claim.run, claim.task, claim.token)
+            site.queue.end_killed_task(claim.run, claim.task, claim.token)
     if not current:
         return []
     recorded = []

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from gitorch.database.run_queue import Claim
+from gitorch.database.values import Claim
 from gitorch.engines.sweep import sweep
 from gitorch.model.run.record import Record
 from gitorch.model.run.status import Status
@@ -73,4 +73,4 @@ def _sweep(site: Site, claims: Sequence[Claim]) -> None:
         grace_s=site.settings.grace_s,
     )
     for claim in claims:
-        site.queue.end_doomed(claim.run, claim.task, claim.token)
+        site.queue.end_killed_task(claim.run, claim.task, claim.token)

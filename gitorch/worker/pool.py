@@ -368,7 +368,7 @@ class Pool:
         if changes == self._changes:
             return
         self._changes = changes
-        doomed = self._site.queue.doomed()
+        doomed = self._site.queue.kill_requests()
         for token in self._in_engine - self._cancelled:
             if self._in_hand[token].claim.run in doomed:
                 self._engine.cancel(token, Kind.KILLED)

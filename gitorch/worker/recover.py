@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from gitorch.database.run_queue import Worker
+from gitorch.database.values import Worker
 from gitorch.engines.contract import Ended, recorded_end
 from gitorch.engines.sweep import sweep
 from gitorch.errors import Busy, GitorchError
@@ -43,7 +43,7 @@ def recover(site: Site, surroundings: Surroundings, listener: Listener) -> None:
         with taken(locks.alive, wait_s=_READERS_S) as dead:
             if dead:
                 _bury(site, worker, locks, surroundings, listener)
-    if doomed := sorted(site.queue.doomed()):
+    if doomed := sorted(site.queue.kill_requests()):
         finish_killing(site, doomed, by="recovery")
     catch_up(site)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from gitorch.database.run_queue import Claim
+from gitorch.database.values import Claim
 from gitorch.model.run.spec import Resources
 from gitorch.runs.claimed_attempt import ClaimedAttempt
 from gitorch.runs.site import Site

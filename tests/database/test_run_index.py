@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from gitorch.database.run_index import VERSION, RunIndex
-from gitorch.database.run_queue import QueueBroken, explained
+from gitorch.database.connection import DatabaseBroken
+from gitorch.database.run_index import FORMAT, RunIndex
 from gitorch.database.statements import statements
 from gitorch.errors import Busy
 from gitorch.model.run.spec import Resources
@@ -77,7 +77,7 @@ def filled(path: Path | None, *rows: Row) -> RunIndex:
     with index.updating() as update:
         for row in rows or (HELD, ODD, FIRST):
             update.add(row, [Complete("a", 2.0, row.created, "key")] if row is not ODD else [])
-        update.tell("t" * 40)
+        update.set_tip("t" * 40)
     return index
 
 
@@ -131,11 +131,11 @@ def test_the_newest_run_of_an_identity_counts(tmp_path: Path) -> None:
 
 def test_a_run_is_put_again_and_forgotten_with_its_tasks(index: RunIndex) -> None:
     with index.updating() as update:
-        assert update.told == "t" * 40
+        assert update.tip == "t" * 40
         update.forget(FIRST.id)
         update.add(replace(FIRST, metrics={}), [])
         update.forget(HELD.id)
-        update.tell(None)
+        update.set_tip(None)
     assert index.rows() == [ODD, replace(FIRST, metrics={})]
     assert index.computed("key") == []
     assert index.tip() is None
@@ -147,7 +147,7 @@ def test_a_run_is_put_again_and_forgotten_with_its_tasks(index: RunIndex) -> Non
 def test_a_change_is_made_whole_or_not_at_all(index: RunIndex) -> None:
     with pytest.raises(ZeroDivisionError), index.updating() as update:  # noqa: PT012
         update.forget_all()
-        update.tell(str(1 / 0))
+        update.set_tip(str(1 / 0))
     assert len(index.rows()) == 3
     assert index.tip() == "t" * 40
 
@@ -165,10 +165,12 @@ def test_look_ups_use_an_index(index: RunIndex, tmp_path: Path) -> None:
         ):
             values = dict.fromkeys(("ids", "back", "id", "name", "prefix", "key", "task"), "[]")
             plan = connection.execute(
-                f"EXPLAIN QUERY PLAN {statements('index.sql')[name]}", values
+                f"EXPLAIN QUERY PLAN {statements(FORMAT.statements)[name]}", values
             ).fetchall()
             scans = [
-                step[-1] for step in plan if step[-1].startswith(("SCAN runs", "SCAN complete"))
+                step[-1]
+                for step in plan
+                if step[-1].startswith(("SCAN runs", "SCAN complete_tasks"))
             ]
             assert all("USING" in scan for scan in scans), (name, scans)
     connection.close()
@@ -181,14 +183,14 @@ def test_look_ups_use_an_index(index: RunIndex, tmp_path: Path) -> None:
         lambda path: path.write_bytes(path.read_bytes()[:5000]),
         lambda path: path.write_bytes(b""),
         lambda path: path.unlink(),
-        lambda path: sql(path, f"PRAGMA user_version = {VERSION + 1}"),
+        lambda path: sql(path, f"PRAGMA user_version = {FORMAT.version + 1}"),
         lambda path: sql(path, "DROP TABLE meta"),
         lambda path: sql(path, "UPDATE meta SET value = 'elsewhere' WHERE key = 'home'"),
     ],
 )
 def test_a_file_that_is_no_index_of_ours_is_made_again(tmp_path: Path, spoil: object) -> None:
     path = tmp_path / "index.db"
-    filled(path)._connection.close()
+    filled(path).close()
     assert callable(spoil)
     spoil(path)
     assert RunIndex(path, home="here").tip() is None
@@ -205,14 +207,12 @@ def sql(path: Path, statement: str) -> None:
 
 def test_damage_that_shows_later_is_told_and_mended(tmp_path: Path) -> None:
     path = tmp_path / "index.db"
-    filled(
-        path, *(replace(FIRST, id=f"{number:012x}") for number in range(500))
-    )._connection.close()
+    filled(path, *(replace(FIRST, id=f"{number:012x}") for number in range(500))).close()
     data = bytearray(path.read_bytes())
     data[3 * 4096 :] = os.urandom(len(data) - 3 * 4096)
     path.write_bytes(data)
     index = RunIndex(path, home="here")
-    with pytest.raises(QueueBroken):
+    with pytest.raises(DatabaseBroken):
         index.rows(), index.called("penguins")
     index.renew()
     assert index.rows() == []
@@ -246,7 +246,7 @@ def test_threads_share_a_connection(index: RunIndex) -> None:
 
     def ask() -> None:
         for _ in range(50):
-            with index.at_one_moment():
+            with index.snapshot():
                 answers.append((len(index.rows()), index.counts()[Status.HOLD]))
 
     threads = [threading.Thread(target=ask) for _ in range(4)]
@@ -260,9 +260,9 @@ def test_threads_share_a_connection(index: RunIndex) -> None:
 def add_one(path: Path, number: int) -> None:
     index = RunIndex(path, home="here")
     with index.updating() as update:
-        told = int(update.told or 0)
+        told = int(update.tip or 0)
         update.add(replace(FIRST, id=f"{number:012x}"), [])
-        update.tell(str(told + 1))
+        update.set_tip(str(told + 1))
 
 
 def test_processes_add_to_it_at_once(tmp_path: Path) -> None:
@@ -275,6 +275,6 @@ def test_processes_add_to_it_at_once(tmp_path: Path) -> None:
 
 def test_a_lock_is_told_as_busy(index: RunIndex, tmp_path: Path) -> None:
     other = sqlite3.connect(tmp_path / "index.db", timeout=0, isolation_level=None)
-    with index.updating(), pytest.raises(Busy), explained():
+    with index.updating(), pytest.raises(Busy), FORMAT.translated(None):
         other.execute("BEGIN IMMEDIATE")
     other.close()

@@ -11,17 +11,21 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from gitorch.database.run_queue import (
-    VERSION,
+from gitorch.database import run_queue
+from gitorch.database.connection import DatabaseBroken
+from gitorch.database.run_queue import FORMAT, Queue
+from gitorch.database.statements import script, statements
+from gitorch.database.values import (
     AttemptEnd,
     Claim,
+    Errored,
+    Held,
     NewRun,
     NewTask,
-    Queue,
-    QueueBroken,
+    Running,
+    Waiting,
     Worker,
 )
-from gitorch.database.statements import schema, statements
 from gitorch.errors import Busy, Refused
 from gitorch.model.run.outcome import Kind, Outcome
 from gitorch.model.run.status import QUEUED, Status
@@ -97,7 +101,7 @@ def test_a_failed_task_keeps_what_needs_it_waiting(queue: Queue) -> None:
         ("a", Status.ERROR),
         ("b", Status.WAITING),
     ]
-    assert left.tasks[0].outcome == FAILED
+    assert left.tasks[0].state == Errored(outcome=FAILED)
     assert left.worker is None, "nothing of it can go on: it is in nobody's hands"
     queue.bring([chain("one")])
     again = queue.claim("w", "next", now="now")
@@ -120,18 +124,15 @@ def test_what_is_given_back_unbegun_was_never_claimed(queue: Queue) -> None:
     queue.bring([run(name) for name in names])
     claims = [queue.claim("w", f"token of {name}", now="now", only=[name]) for name in names]
     queue.bring([held("two")])
-    queue.doom(["three"])
+    queue.request_kill(["three"])
     for claim in filter(None, claims):
         queue.give_back(replace(claim, token="another"))
         assert claim.run == "three" or queue.is_current(claim.run, claim.task, claim.token)
         queue.give_back(claim)
-    found = {
-        run.id: [(task.status, task.attempts, task.token) for task in run.tasks]
-        for run in queue.runs()
-    }
+    found = {run.id: [(task.state, task.attempts) for task in run.tasks] for run in queue.runs()}
     assert found == {
-        "one": [(Status.WAITING, 0, None)],
-        "two": [(Status.HOLD, 0, None)],
+        "one": [(Waiting(), 0)],
+        "two": [(Held(), 0)],
         "three": [],
     }
     assert [run.worker for run in queue.runs()] == [None, None, "w"]
@@ -271,7 +272,7 @@ def test_a_newer_format_is_refused_and_not_touched(queue: Queue, tmp_path: Path)
 
 def test_a_damaged_file_is_named_with_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "queue.db").write_bytes(b"this is no database" * 100)
-    with pytest.raises(QueueBroken, match="damaged") as caught:
+    with pytest.raises(DatabaseBroken, match="damaged") as caught:
         Queue.open(tmp_path / "queue.db", home="here")
     assert "results are safe" in (caught.value.hint or "")
 
@@ -279,7 +280,7 @@ def test_a_damaged_file_is_named_with_what_to_do(tmp_path: Path) -> None:
 def test_a_writer_that_does_not_end_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gitorch.database.run_queue.BUSY_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(run_queue, "FORMAT", FORMAT._replace(timeout_s=0.1))
     queue = Queue.open(tmp_path / "queue.db", home="here")
     with sqlite3.connect(tmp_path / "queue.db", isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -317,18 +318,18 @@ def test_many_processes_claim_each_task_once(tmp_path: Path) -> None:
 
 
 def test_the_schema_knows_the_statuses_of_the_model() -> None:
-    check = re.search(r"status IN \(([^)]*)\)", schema())
+    check = re.search(r"status IN \(([^)]*)\)", script("queue_schema.sql"))
     assert check is not None
     assert set(json.loads(f"[{check[1]}]".replace("'", '"'))) == {str(status) for status in QUEUED}
 
 
 def test_every_statement_is_explained_and_used() -> None:
     source = (Path(__file__).parents[2] / "gitorch/database/run_queue.py").read_text()
-    unused = [name for name in statements() if f'"{name}"' not in source]
+    unused = [name for name in statements(FORMAT.statements) if f'"{name}"' not in source]
     assert unused == []
 
 
-@pytest.mark.parametrize("version", range(1, VERSION))
+@pytest.mark.parametrize("version", range(1, FORMAT.version))
 def test_a_queue_of_an_earlier_format_goes_on(tmp_path: Path, version: int) -> None:
     with sqlite3.connect(tmp_path / "old.db") as database:
         database.executescript(Path(__file__).with_name(f"format-{version}.sql").read_text())
@@ -336,9 +337,10 @@ def test_a_queue_of_an_earlier_format_goes_on(tmp_path: Path, version: int) -> N
     Queue.open(tmp_path / "new.db", home="here")
     assert _structure(tmp_path / "old.db") == _structure(tmp_path / "new.db")
     [one] = old.runs()
-    assert [(task.id, task.status, task.priority, task.token) for task in one.tasks] == [
-        ("a", Status.RUNNING, 5, "token"),
-        ("b", Status.WAITING, 5, None),
+    running = Running(token="token", worker="w", started="then")
+    assert [(task.id, task.priority, task.state) for task in one.tasks] == [
+        ("a", 5, running),
+        ("b", 5, Waiting()),
     ]
     end(old, "one", "a", "token")
     claim = old.claim("w", "next", now="now")
@@ -409,7 +411,8 @@ def test_of_those_that_compute_the_same_one_does_and_the_others_wait_for_it(queu
     assert queue.claimable() == 3, "those that wait are not forgotten"
     waiting = queue.run("two")
     assert waiting is not None
-    assert (waiting.worker, waiting.tasks[0].attempts, waiting.tasks[0].key) == (None, 0, "key")
+    assert waiting.worker is None
+    assert (waiting.tasks[0].attempts, waiting.tasks[0].state) == (0, Waiting(key="key"))
     end(queue, "one", "t", "1")
     assert in_turn(queue) == "two", "in the order of their arrival"
 
@@ -431,9 +434,9 @@ def test_those_that_wait_go_on_whatever_becomes_of_the_one_that_computes(
             end(queue, "one", "t", "1", Status.WAITING)
             queue.bring([held("one")])
         case "killed":
-            queue.doom(["one"])
+            queue.request_kill(["one"])
             assert in_turn(queue) is None, "it may still run"
-            queue.end_doomed("one", "t", "1")
+            queue.end_killed_task("one", "t", "1")
         case "gone":
             queue.remove(["one"])
         case "lost":
@@ -460,11 +463,11 @@ def test_who_gives_way_is_held_with_its_run_and_killed_with_it(queue: Queue) -> 
     assert queue.compute(claimed(queue, "1"), "key")
     second, third = claimed(queue, "2"), claimed(queue, "3")
     queue.bring([held("two")])
-    queue.doom(["three"])
+    queue.request_kill(["three"])
     assert queue.give_way(second, "key")
     assert not queue.give_way(third, "key")
     assert not queue.compute(third, "key")
-    queue.end_doomed("three", "t", "3")
+    queue.end_killed_task("three", "t", "3")
     assert [[task.status for task in one.tasks] for one in queue.runs()] == [
         [Status.RUNNING],
         [Status.HOLD],
@@ -499,12 +502,12 @@ def _compute_all(path: Path, name: str, found: multiprocessing.Queue[list[str]])
         claim = queue.claim(name, f"{name}{len(computed)}", now="now")
         if claim and queue.compute(claim, f"key {int(claim.run[3:]) % 5}"):
             computed.append(claim.run)
-            others = [
-                known.tasks[0] for known in queue.runs() if known.tasks[0].status is Status.RUNNING
-            ]
-            assert len({task.key for task in others if task.key}) == len(
-                [task for task in others if task.key]
-            )
+            keys = []
+            for known in queue.runs():
+                match known.tasks[0].state:
+                    case Running(key=str(key)):
+                        keys.append(key)
+            assert len(set(keys)) == len(keys)
             end(queue, claim.run, claim.task, claim.token)
     found.put(computed)
 

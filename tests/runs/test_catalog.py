@@ -257,21 +257,21 @@ def test_processes_that_bring_it_to_the_tip_at_once(done: Path) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from gitorch.database.run_index import Update
+from gitorch.database.connection import Transaction
 from gitorch.runs.catalog import Catalog
 from gitorch.runs.site import Site
 
 left = int(sys.argv[2])
-real = Update._run
+real = Transaction.__call__
 
-def run(self, statement, /, **values):
+def call(self, name, /, **values):
     global left
     left -= 1
     if left < 0:
         os.kill(os.getpid(), signal.SIGKILL)
-    return real(self, statement, **values)
+    return real(self, name, **values)
 
-Update._run = run
+Transaction.__call__ = call
 Catalog.of(Site.at(Path(sys.argv[1])))
 """
 

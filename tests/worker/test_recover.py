@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gitorch.actions.ready import ready
-from gitorch.database.run_queue import AttemptEnd
+from gitorch.database.values import AttemptEnd
 from gitorch.model.run.outcome import Kind, Outcome
 from gitorch.model.run.status import Status
 from gitorch.runs.liveness import this_worker

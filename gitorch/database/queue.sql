@@ -42,7 +42,7 @@ RETURNING run, id, attempts, token, started, retries, losses, key,
     (SELECT payload FROM runs WHERE runs.id = run) AS payload,
     (SELECT worker FROM runs WHERE runs.id = run) IS NULL AS is_fresh;
 
--- name: take_in_hand
+-- name: assign_run
 -- The run is worked on by this worker.
 UPDATE runs SET worker = :worker WHERE id = :run;
 
@@ -59,7 +59,7 @@ SET status = CASE WHEN (SELECT held FROM runs WHERE runs.id = run) THEN 'HOLD' E
 WHERE run = :run AND id = :task AND token = :token AND NOT (SELECT doomed FROM runs WHERE runs.id = run)
   AND :key IN (SELECT key FROM computing);
 
--- name: hand_back
+-- name: unassign_run
 -- The worker has this run no longer in hand.
 UPDATE runs SET worker = NULL WHERE id = :run;
 
@@ -83,7 +83,7 @@ SET status = CASE WHEN (SELECT held FROM runs WHERE runs.id = run) THEN 'HOLD' E
     attempts = attempts - 1, token = NULL, worker = NULL, started = NULL
 WHERE run = :run AND id = :task AND token = :token AND NOT (SELECT doomed FROM runs WHERE runs.id = run);
 
--- name: end_doomed_task
+-- name: end_killed_task
 -- Of a doomed run nothing runs any more under this token.
 DELETE FROM tasks
 WHERE run = :run AND id = :task AND token = :token AND (SELECT doomed FROM runs WHERE runs.id = run);
@@ -92,7 +92,7 @@ WHERE run = :run AND id = :task AND token = :token AND (SELECT doomed FROM runs 
 -- A run leaves with its last task.
 DELETE FROM runs WHERE id = :run AND NOT EXISTS (SELECT 1 FROM tasks WHERE tasks.run = runs.id);
 
--- name: let_go
+-- name: unassign_stuck_run
 -- The run is in nobody's hands if nothing of it can go on.
 UPDATE runs SET worker = NULL
 WHERE id = :run
@@ -115,11 +115,11 @@ UPDATE tasks SET status = 'HOLD' WHERE run = :run AND status = 'WAITING';
 -- The tasks of a run that is not held wait, with their retries, losses and backoff as before.
 UPDATE tasks SET status = 'WAITING' WHERE run = :run AND status = 'HOLD';
 
--- name: doom_run
+-- name: request_kill
 -- From now on nothing of it is claimed, and no attempt of it is accepted.
 UPDATE runs SET doomed = 1 WHERE id = :run;
 
--- name: doomed_runs
+-- name: kill_requests
 SELECT id FROM runs WHERE doomed;
 
 -- name: set_task_status

@@ -1,0 +1,194 @@
+"""The values that go into the queue and come out of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from sqlite3 import Row
+from typing import Any, ClassVar
+
+from msgspec import Struct, field
+
+from gitorch.model.run.outcome import Outcome
+from gitorch.model.run.spec import Resources
+from gitorch.model.run.status import Status
+
+# More of everything than any task asks for.
+UNLIMITED = Resources(cpus=1e9, gpus=1 << 30, memory_bytes=1 << 62)
+
+# The commits of the results branch before and after the commit that a change of the queue follows.
+Tip = tuple[str | None, str] | None
+
+
+class NewTask(Struct, frozen=True, kw_only=True):
+    """An unfinished task that joins the queue with its run."""
+
+    id: str
+    needs: tuple[str, ...]
+    status: Status = Status.WAITING
+    priority: int = 0
+    attempts: int = 0
+    outcome: Outcome | None = None
+    resources: Resources = field(default_factory=Resources)
+
+
+class NewRun(Struct, frozen=True, kw_only=True):
+    """A run that joins the queue, without its finished tasks.
+
+    `payload` is plain JSON. Each claim of one of the run's tasks returns the payload.
+    """
+
+    id: str
+    payload: Mapping[str, Any]
+    tasks: tuple[NewTask, ...]
+    held: bool = False
+
+
+class Claim(Struct, frozen=True, kw_only=True):
+    """A task that a worker has claimed: number and token of its attempt, and what is needed to run it."""
+
+    run: str
+    task: str
+    number: int
+    token: str
+    started: str
+    payload: Mapping[str, Any]
+    retries: int = 0  # automatic ones before this attempt
+    losses: int = 0  # attempts lost in a row before this one
+    key: str | None = None  # the cache key, once this attempt is known to compute it
+    is_fresh: bool = False  # no worker was assigned to the run before this claim
+
+    @classmethod
+    def from_row(cls, row: Row) -> Claim:
+        return cls(
+            run=row["run"],
+            task=row["id"],
+            number=row["attempts"],
+            token=row["token"],
+            started=row["started"],
+            payload=json.loads(row["payload"]),
+            retries=row["retries"],
+            losses=row["losses"],
+            key=row["key"],
+            is_fresh=bool(row["is_fresh"]),
+        )
+
+
+class Waiting(Struct, frozen=True, kw_only=True):
+    """The state of a task that waits to be claimed.
+
+    It is not claimed before `not_before`, the end of its backoff, nor while another task computes
+    `key`, the cache key that the task last had.
+    """
+
+    status: ClassVar[Status] = Status.WAITING
+    not_before: str | None = None
+    key: str | None = None
+
+
+class Running(Struct, frozen=True, kw_only=True):
+    """The state of a task that has an attempt: its token, the id of its worker, and when it was claimed."""
+
+    status: ClassVar[Status] = Status.RUNNING
+    token: str
+    worker: str
+    started: str
+    key: str | None = None  # the cache key that the attempt computes, once it is known
+
+
+class Errored(Struct, frozen=True, kw_only=True):
+    """The state of a task whose last attempt failed, with the outcome of this attempt."""
+
+    status: ClassVar[Status] = Status.ERROR
+    outcome: Outcome | None
+
+
+class Held(Struct, frozen=True, kw_only=True):
+    """The state of a task that would wait, if its run were not held."""
+
+    status: ClassVar[Status] = Status.HOLD
+
+
+TaskState = Waiting | Running | Errored | Held
+
+
+class QueuedTask(Struct, frozen=True, kw_only=True):
+    """A task in the queue. `attempts` counts those that were begun."""
+
+    run: str
+    id: str
+    priority: int
+    attempts: int
+    state: TaskState
+
+    @classmethod
+    def from_row(cls, row: Row) -> QueuedTask:
+        return cls(
+            run=row["run"],
+            id=row["id"],
+            priority=row["priority"],
+            attempts=row["attempts"],
+            state=_state(row),
+        )
+
+    @property
+    def status(self) -> Status:
+        return self.state.status
+
+
+class QueuedRun(Struct, frozen=True, kw_only=True):
+    """A run in the queue, with its unfinished tasks in their order."""
+
+    id: str
+    worker: str | None  # the worker that is assigned to the run
+    held: bool
+    tasks: tuple[QueuedTask, ...]
+
+    @classmethod
+    def from_row(cls, row: Row, tasks: Iterable[QueuedTask]) -> QueuedRun:
+        return cls(id=row["id"], worker=row["worker"], held=bool(row["held"]), tasks=tuple(tasks))
+
+    @property
+    def is_running(self) -> bool:
+        return any(isinstance(task.state, Running) for task in self.tasks)
+
+
+class Worker(Struct, frozen=True, kw_only=True):
+    """A process that claims tasks. Boot id and start time distinguish it from a later one with its pid."""
+
+    id: str
+    host: str
+    pid: int
+    boot: str
+    process_start: str
+    since: str
+
+
+class AttemptEnd(Struct, frozen=True, kw_only=True):
+    """The end of an attempt. A COMPLETE task leaves the queue; any other `status` becomes the task's."""
+
+    run: str
+    task: str
+    token: str
+    status: Status
+    outcome: Outcome
+    retries: int = 0
+    losses: int = 0
+    not_before: str | None = None  # the end of the backoff
+    ended: str | None = None  # by the same clock as `not_before`
+
+
+def _state(row: Row) -> TaskState:
+    match row["status"]:
+        case Status.WAITING:
+            return Waiting(not_before=row["not_before"], key=row["key"])
+        case Status.RUNNING:
+            return Running(
+                token=row["token"], worker=row["worker"], started=row["started"], key=row["key"]
+            )
+        case Status.ERROR:
+            outcome = row["outcome"]
+            return Errored(outcome=Outcome.from_json(json.loads(outcome)) if outcome else None)
+        case Status.HOLD:
+            return Held()
+    raise AssertionError(row["status"])  # the table's CHECK refuses any other status
