@@ -1,4 +1,4 @@
-"""Arguments and options that several commands have, and what is made of them."""
+"""Arguments and options that several commands share, and what the commands make of them."""
 
 from __future__ import annotations
 
@@ -8,81 +8,97 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gitorch.cli.style import plain, say
+from gitorch.errors import GitorchError, UsageError
+from gitorch.model.run.status import Status
 
 if TYPE_CHECKING:
     from gitorch.actions.selection import Selection
     from gitorch.runs.site import Site
 
-_COMPLETED = 100  # more cannot be chosen from
+_MOST_COMPLETIONS = 100  # nobody chooses from more
 
 
 def complete_runs(incomplete: str) -> list[tuple[str, str]]:
-    """Names and ids that begin so, for the shell; nothing where there is no repository."""
-    from gitorch.errors import GitorchError  # noqa: PLC0415
-    from gitorch.runs.catalog import Catalog  # noqa: PLC0415
+    """Return the names and ids that begin with `incomplete`, each with a description for the shell.
 
+    The list is empty outside a repository.
+    """
+    from gitorch.runs.catalog import Catalog
+
+    completions = []
     try:
         catalog = Catalog.of(_quiet_site())
-        names = [
-            (name, "the latest of this name")
-            for name in catalog.names()
-            if name.startswith(incomplete)
-        ]
-        ids = [(run.id, run.label) for run in catalog.beginning(incomplete)]
+        for name in catalog.names():
+            if name.startswith(incomplete):
+                completions.append((name, "the latest of this name"))
+        for row in catalog.beginning(incomplete):
+            completions.append((row.id, row.label))
     except (GitorchError, OSError):
         return []
-    return [*names, *ids][:_COMPLETED]
+    return completions[:_MOST_COMPLETIONS]
 
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
-Run = Annotated[
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+RunArgument = Annotated[
     str,
     typer.Argument(
         metavar="ID",
-        help="An id, a prefix of it, a name, a label, @ or @~1.",
+        help="A run: its id, a prefix of the id, its name, its label, @ or @~1.",
         autocompletion=complete_runs,
     ),
 ]
-Chosen = Annotated[
+RunsArgument = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[ID]...",
-        help="Ids, prefixes of them, names, labels, @ or @~1.",
+        help="Runs: ids, prefixes of ids, names, labels, @ or @~1.",
         autocompletion=complete_runs,
     ),
 ]
-OfWhere = Annotated[
+WhereOption = Annotated[
     str | None,
     typer.Option(
-        "--where", metavar="EXPR", help="Instead: all that this is true of, see list --help."
+        "--where",
+        metavar="EXPR",
+        help="Select the runs for which EXPR is true; see gitorch list --help.",
     ),
 ]
-OfStatus = Annotated[
-    str | None, typer.Option("--status", metavar="S", help="Instead: all in this status.")
+StatusOption = Annotated[
+    str | None, typer.Option("--status", metavar="S", help="Select the runs with this status.")
 ]
-OfName = Annotated[
-    str | None, typer.Option("--name", metavar="GLOB", help="Instead: all of such a name.")
+NameOption = Annotated[
+    str | None,
+    typer.Option("--name", metavar="GLOB", help="Select the runs whose name matches GLOB."),
 ]
-All = Annotated[bool, typer.Option("--all", help="Instead: all that it is possible for.")]
-Yes = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")]
-Why = Annotated[str | None, typer.Option("--why", metavar="TEXT", help="A reason, for the record.")]
-Overrides = Annotated[
+AllOption = Annotated[
+    bool, typer.Option("--all", help="Select every run whose status permits the change.")
+]
+YesOption = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask for confirmation.")]
+WhyOption = Annotated[
+    str | None, typer.Option("--why", metavar="TEXT", help="Record this reason with the change.")
+]
+OverridesOption = Annotated[
     list[str] | None,
     typer.Option(
-        "-S", metavar="K=V[,V]", help="Set a parameter, or sweep it; ~K drops it. Repeatable."
+        "-S",
+        metavar="K=V[,V]",
+        help="Set parameter K, or sweep over several values; ~K removes it. Repeatable.",
     ),
 ]
-Paths = Annotated[
+PathsArgument = Annotated[
     list[Path] | None,
     typer.Argument(
-        metavar="[PATH]...", help="Configs or directories of them; by default experiments/."
+        metavar="[PATH]...", help="Configs, or directories of configs. Default: experiments/."
     ),
 ]
 
 
 def site_here() -> Site:
-    """The site of the current directory. Warns of settings that do not exist. Raises NotFound, Refused, UsageError."""
-    from gitorch.model.settings import unknown_settings  # noqa: PLC0415
+    """Return the site of the current directory, and warn of settings that do not exist.
+
+    Raises NotFound, Refused or UsageError.
+    """
+    from gitorch.model.settings import unknown_settings
 
     site = _quiet_site()
     for message in unknown_settings(site.repository.git_config):
@@ -91,28 +107,30 @@ def site_here() -> Site:
 
 
 def _quiet_site() -> Site:
-    from gitorch.runs.site import Site  # noqa: PLC0415
+    from gitorch.runs.site import Site
 
     return Site.at(Path.cwd())
 
 
-def selected(
-    runs: list[str] | None,
+def selection_of(
+    references: list[str] | None,
     where: str | None = None,
     status: str | None = None,
     name: str | None = None,
     everything: bool = False,
 ) -> Selection:
-    from gitorch.actions.selection import Selection  # noqa: PLC0415
-    from gitorch.errors import UsageError  # noqa: PLC0415
-    from gitorch.model.run.status import Status  # noqa: PLC0415
+    """Return the selection that the arguments describe. Raises UsageError if they contradict."""
+    from gitorch.actions.selection import Selection
 
-    if runs and (where is not None or status or name or everything):
-        raise UsageError("name runs, or select them with options: not both")
+    has_options = where is not None or status or name or everything
+    if references and has_options:
+        raise UsageError("name runs or select them with options, not both")
     if status and status.upper() not in Status.__members__:
-        raise UsageError(f"{status!r} is no status", hint=f"there are: {', '.join(Status)}")
+        raise UsageError(
+            f"{status!r} is not a status", hint=f"the statuses are {', '.join(Status)}"
+        )
     return Selection(
-        references=tuple(runs or ()),
+        references=tuple(references or ()),
         where=where,
         status=Status(status.upper()) if status else None,
         name=name,
@@ -120,8 +138,7 @@ def selected(
     )
 
 
-def none_selected(site: Site, where: str | None) -> str:
-    """What is to be said where no run is so."""
-    from gitorch.actions.selection import explain_empty_selection  # noqa: PLC0415
+def say_none_selected(site: Site, where: str | None) -> None:
+    from gitorch.actions.selection import explain_empty_selection
 
-    return plain(explain_empty_selection(site, where))
+    say(plain(explain_empty_selection(site, where)))

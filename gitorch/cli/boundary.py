@@ -1,4 +1,4 @@
-"""Where errors become text and exit codes: the only place that prints one or leaves the program for it."""
+"""The only code that turns errors into text and exit codes."""
 
 from __future__ import annotations
 
@@ -33,30 +33,35 @@ EXIT_CODES = {
     "interrupted": EXIT_INTERRUPTED,
 }
 
-# What the system refuses is the user's to mend, whatever was being done: no bug. With what to do about it.
-REFUSED_BY_THE_SYSTEM = {
+# Errors of the system that the user can resolve, whichever command was running. They are not bugs
+# of gitorch. Each has a hint that says what to do about it, if there is one.
+SYSTEM_ERRORS = {
     errno.ENOSPC: "make room; what was recorded is safe, and gitorch run continues",
     errno.EDQUOT: "make room; what was recorded is safe, and gitorch run continues",
     errno.EROFS: "it is on a file system that cannot be written to",
-    errno.EACCES: "see whose it is: ls -ld",
-    errno.EPERM: "see whose it is: ls -ld",
-    errno.EMFILE: "allow more: ulimit -n 4096, or take a smaller -j",
-    errno.ENFILE: "end some programs, or take a smaller -j",
+    errno.EACCES: "see who owns it: ls -ld",
+    errno.EPERM: "see who owns it: ls -ld",
+    errno.EMFILE: "allow more open files: ulimit -n 4096; or use a smaller -j",
+    errno.ENFILE: "end some programs, or use a smaller -j",
     errno.ENOTDIR: None,
     errno.ENAMETOOLONG: None,
     errno.EIO: "the disk may be failing: see dmesg",
 }
 
-# click's error of usage, which typer brings along or imports, as its version has it: what BadParameter is a kind of.
+# The base class of BadParameter: click's UsageError. Depending on its version, typer imports click
+# or contains a copy of it, so the class cannot be imported by name.
 _CommandLineError = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[1])
 
 Parameters = ParamSpec("Parameters")
 
 
-def launched(app: typer.Typer) -> int:
-    """The program's exit code; what is wrong with the command line is told as any other error is."""
-    _write_whatever_comes()
-    _tidy_up_when_told_to_end()
+def launch(app: typer.Typer) -> int:
+    """Run the program and return its exit code.
+
+    A mistake in the command line is reported as every other error is.
+    """
+    _accept_every_character()
+    _interrupt_on_signals()
     try:
         return app(prog_name="gitorch", standalone_mode=False) or EXIT_OK
     except _CommandLineError as error:
@@ -68,72 +73,73 @@ def launched(app: typer.Typer) -> int:
         return error.exit_code
 
 
-def _tidy_up_when_told_to_end() -> None:
-    """To be told to end is to be interrupted: what was begun is undone. What nohup has ignored stays ignored."""
+def _interrupt_on_signals() -> None:
+    """Treat a request to end as an interruption, so that what was begun is undone.
+
+    A signal that is ignored, as nohup ignores SIGHUP, stays ignored.
+    """
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, signal.default_int_handler)
 
 
 def guarded(command: Callable[Parameters, int | None]) -> Callable[Parameters, None]:
-    """A command whose result is its exit code (None: 0) and whose errors are told."""
+    """Wrap a command that returns its exit code (None: 0), so that its errors are reported."""
 
     @functools.wraps(command)
-    def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
-        as_json = bool(kwargs.get("json_")) or kwargs.get("output_format") == "json"
+    def guarded_command(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
+        as_json = bool(kwargs.get("as_json")) or kwargs.get("output_format") == "json"
         try:
             code = command(*args, **kwargs) or EXIT_OK
             sys.stdout.flush()
         except GitorchError as error:
-            code = tell(error, as_json=as_json)
+            code = report_error(error, as_json=as_json)
         except KeyboardInterrupt:
-            code = tell(Interrupted("interrupted"), as_json=as_json)
+            code = report_error(Interrupted("interrupted"), as_json=as_json)
         except BrokenPipeError:
             _abandon_stdout()  # the reader has seen enough
             code = EXIT_OK
         except (typer.Exit, typer.Abort):
             raise
         except OSError as error:
-            known = error.errno in REFUSED_BY_THE_SYSTEM
-            as_json = as_json and _is_writable()
-            code = (
-                tell(_of_the_system(error), as_json=as_json)
-                if known
-                else _tell_bug(error, as_json=as_json)
-            )
+            code = _report_os_error(error, as_json=as_json)
         except Exception as error:
-            code = _tell_bug(error, as_json=as_json)
+            code = _report_bug(error, as_json=as_json)
         raise typer.Exit(code)
 
-    return run
+    return guarded_command
 
 
-def _write_whatever_comes() -> None:
-    """What a stream's encoding lacks is shown by its number; bytes of file names that are no text stay themselves."""
-    codecs.register_error("gitorch", _encoded)
+def _accept_every_character() -> None:
+    """Make stdout and stderr print every character.
+
+    A character that the encoding of the stream lacks is printed as its escape sequence. The bytes
+    of a file name that is not valid text are printed unchanged.
+    """
+    codecs.register_error("gitorch", _encode)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="gitorch")
 
 
-def _encoded(error: UnicodeError) -> tuple[bytes, int]:
+def _encode(error: UnicodeError) -> tuple[bytes, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    letters = error.object[error.start : error.end]
-    return b"".join(
-        os.fsencode(letter)
-        if "\udc80" <= letter <= "\udcff"
-        else letter.encode("ascii", "backslashreplace")
-        for letter in letters
-    ), error.end
+    encoded = b""
+    for character in error.object[error.start : error.end]:
+        if "\udc80" <= character <= "\udcff":  # a byte that os.fsdecode could not decode
+            encoded += os.fsencode(character)
+        else:
+            encoded += character.encode("ascii", "backslashreplace")
+    return encoded, error.end
 
 
 def print_json(document: dict[str, Any]) -> None:
     print(json.dumps(document, indent=1, allow_nan=False))
 
 
-def tell(error: GitorchError, *, as_json: bool) -> int:
-    """On stdout as the one document where that is wanted, else on stderr; gives the exit code."""
+def report_error(error: GitorchError, *, as_json: bool) -> int:
+    """Print `error`, as a JSON document on stdout or as text on stderr, and return the exit code."""
     if as_json:
         print_json(_document(error.kind, error.message, error.hint))
     else:
@@ -144,8 +150,19 @@ def tell(error: GitorchError, *, as_json: bool) -> int:
     return EXIT_CODES.get(error.kind, EXIT_FAILED)
 
 
-def _is_writable() -> bool:
-    """Whether stdout takes what has been printed."""
+def _report_os_error(error: OSError, *, as_json: bool) -> int:
+    as_json = as_json and _is_stdout_writable()
+    if error.errno not in SYSTEM_ERRORS:
+        return _report_bug(error, as_json=as_json)
+    path = ""
+    if isinstance(error.filename, str | bytes):
+        path = f"{os.fsdecode(error.filename)}: "
+    refused = GitorchError(f"{path}{error.strerror}", SYSTEM_ERRORS[error.errno])
+    return report_error(refused, as_json=as_json)
+
+
+def _is_stdout_writable() -> bool:
+    """Return True if stdout accepts what has been printed."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -155,18 +172,13 @@ def _is_writable() -> bool:
 
 
 def _abandon_stdout() -> None:
-    """Else Python would complain once more when it flushes at the end."""
+    """Discard everything printed from now on; Python would fail again when it flushes at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _of_the_system(error: OSError) -> GitorchError:
-    place = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
-    return GitorchError(f"{place}{error.strerror}", REFUSED_BY_THE_SYSTEM[error.errno or 0])
-
-
-def _tell_bug(error: Exception, *, as_json: bool) -> int:
-    """Something we did not foresee: the details go to a file, to be sent with a report."""
-    import tempfile  # noqa: PLC0415  2 ms, and seldom needed
+def _report_bug(error: Exception, *, as_json: bool) -> int:
+    """Report an exception that gitorch did not foresee; its details go to a file for the report."""
+    import tempfile  # 2 ms, and rarely needed
 
     details = " ".join(sys.argv) + "\n\n" + "".join(traceback.format_exception(error))
     message = f"a bug in gitorch: {type(error).__name__}: {error}"
@@ -180,10 +192,11 @@ def _tell_bug(error: Exception, *, as_json: bool) -> int:
             errors="backslashreplace",
         ) as file:
             file.write(details)
-        hint = f"the details are in {file.name}; please report them. Results on the results branch are not affected"
+        hint = f"please report it with the details in {file.name}"
     except OSError:
         say(plain(details))
-        hint = "please report the details above. Results on the results branch are not affected"
+        hint = "please report it with the details above"
+    hint += ". Results on the results branch are not affected"
     if as_json:
         print_json(_document("bug", message, hint))
     else:

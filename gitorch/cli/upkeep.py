@@ -10,24 +10,25 @@ from gitorch.health.checkup import Finding
 from gitorch.model.text.phrases import counted
 
 
-def render_collected(done: Cleanup) -> str:
-    return "\n".join(_lines_of(done))
+def render_cleanup(cleanup: Cleanup) -> str:
+    return "\n".join(_cleanup_lines(cleanup))
 
 
-def _lines_of(done: Cleanup) -> Iterator[str]:
-    for record in done.failed:
+def _cleanup_lines(cleanup: Cleanup) -> Iterator[str]:
+    for record in cleanup.failed:
         yield f"{record.id}  ERROR -> FAILED  {plain(record.label)}"
-    verb = "would remove" if done.dry_run else "removed"
-    for left in done.removed:
-        yield f"{verb} {plain(str(left.path))}  ({left.why})"
-    if done.trash and not done.dry_run:
-        yield f"emptied the trash, {counted(done.trash, 'directory', 'directories')}"
-    before, after = done.packs
+    verb = "would remove" if cleanup.dry_run else "removed"
+    for leftover in cleanup.removed:
+        yield f"{verb} {plain(str(leftover.path))}  ({leftover.why})"
+    if cleanup.trash and not cleanup.dry_run:
+        yield f"emptied the trash, {counted(cleanup.trash, 'directory', 'directories')}"
+    before, after = cleanup.packs
     if after < before:
         yield f"packed {counted(before, 'pack')} into {after}"
 
 
 def render_finding(finding: Finding) -> str:
     if finding.fixed:
-        return f"mended: {plain(finding.message)}"
-    return f"found: {plain(finding.message)}" + (f"; {plain(finding.hint)}" if finding.hint else "")
+        return f"repaired: {plain(finding.message)}"
+    hint = f"; {plain(finding.hint)}" if finding.hint else ""
+    return f"found: {plain(finding.message)}{hint}"

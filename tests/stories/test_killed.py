@@ -114,7 +114,7 @@ def test_everything_of_a_worker_killed_at_once_is_swept_at_the_next_start(
     )
     (tmp_path / "go").touch()
     said = gitorch(project, "run").stderr
-    assert "given back (lost: its worker died)" in said
+    assert "returned to the queue (lost: its worker died)" in said
     assert not [
         pid
         for pid in tasks
@@ -203,5 +203,5 @@ def test_a_running_worker_takes_over_from_one_that_died(project: Path, tmp_path:
     )
     other.terminate()
     _, said = other.communicate(timeout=20)
-    assert "given back (lost: its worker died)" in said
+    assert "returned to the queue (lost: its worker died)" in said
     assert gitorch_json(project, "status")["workers"] == []

@@ -172,7 +172,7 @@ def test_what_cannot_be_run_again_is_left_out_and_counted(swept: Path) -> None:
     assert git(clone, "cat-file", "-t", later, check=False) == ""
     done = gitorch(clone, "rerun", "--where", "status == 'COMPLETE'")
     assert done.stdout == ""
-    assert "6 not run again" in done.stderr
+    assert "6 runs not repeated" in done.stderr
     assert gitorch(clone, "rerun", "later", code=3).stdout == ""
 
 

@@ -75,7 +75,7 @@ def test_an_extended_sweep_queues_only_what_is_new(swept: Path) -> None:
     assert made["queued"] == []
     assert len(made["skipped"]) == 12
     assert (
-        "Skipped 12 runs that are there already (6 COMPLETE, 6 WAITING)"
+        "Skipped 12 runs that exist already (6 COMPLETE, 6 WAITING)"
         in gitorch(swept, "ready").stderr
     )
 

@@ -1,0 +1,56 @@
+"""What happens to runs, as the lines that `run` prints on stderr."""
+
+from __future__ import annotations
+
+from gitorch.cli.style import duration, paint, paint_status, plain
+from gitorch.model.run.announce import (
+    Announcement,
+    AttemptEnded,
+    AttemptStarted,
+    Noticed,
+    TaskReused,
+)
+from gitorch.model.run.status import Status
+
+
+def render_announcement(announcement: Announcement, *, colors: bool) -> str:
+    match announcement:
+        case AttemptStarted():
+            number = announcement.number
+            attempt = f" (attempt {number})" if number > 1 else ""
+            return f"{_task(announcement)} started{attempt}"
+        case AttemptEnded():
+            return "\n".join(_ended(announcement, colors))
+        case TaskReused():
+            status = paint_status(Status.COMPLETE, on=colors)
+            return f"{_task(announcement)} {status} from run {announcement.source}"
+        case Noticed():
+            return plain(announcement.message)
+
+
+def _task(announcement: AttemptStarted | AttemptEnded | TaskReused) -> str:
+    return f"{announcement.run}  {plain(announcement.label)}: {announcement.task}"
+
+
+def _ended(ended: AttemptEnded, colors: bool) -> list[str]:
+    """Return one line for the end of an attempt, and more for a failure.
+
+    The lines of a failure say why and where the task failed, what it printed last, and which
+    commands try it again.
+    """
+    if ended.status is Status.WAITING:
+        return [f"{_task(ended)} returned to the queue ({plain(str(ended.outcome))})"]
+    status = paint_status(ended.status, on=colors)
+    lines = [f"{_task(ended)} {status} in {duration(ended.duration_s)}"]
+    if ended.status is not Status.ERROR:
+        return lines
+    location = f" at {plain(ended.location)}" if ended.location else ""
+    bar = paint("|", "dim", on=colors)
+    lines.append(f"  {paint(plain(str(ended.outcome)), 'red', on=colors)}{location}")
+    lines += [f"  {bar} {plain(line)}" for line in ended.tail]
+    lines += [
+        f"  whole log:  gitorch logs {ended.run} --task {ended.task}",
+        f"  try again:  gitorch retry {ended.run} && gitorch run",
+        f"  with a fix: gitorch retry {ended.run} --at HEAD && gitorch run",
+    ]
+    return lines

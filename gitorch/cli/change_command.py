@@ -1,0 +1,102 @@
+"""The commands that change the status of runs: what hold, release, kill, fail and resubmit share."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import typer
+
+from gitorch.cli.arguments import (
+    AllOption,
+    JsonOption,
+    NameOption,
+    RunsArgument,
+    StatusOption,
+    WhereOption,
+    WhyOption,
+    YesOption,
+    say_none_selected,
+    selection_of,
+    site_here,
+)
+from gitorch.cli.boundary import guarded, print_json
+from gitorch.cli.style import plain, say
+from gitorch.model.text.phrases import counted
+
+if TYPE_CHECKING:
+    from gitorch.actions.change_status import Changed
+    from gitorch.actions.selection import Selection
+    from gitorch.runs.site import Site
+
+
+def change_command(verb: str, *, help: str, next_command: str | None = None) -> Callable[..., None]:
+    """Return the command that applies `verb` to the selected runs.
+
+    `next_command` is what the user is likely to do next.
+    """
+
+    @guarded
+    def command(
+        runs: RunsArgument = None,
+        where: WhereOption = None,
+        status: StatusOption = None,
+        name: NameOption = None,
+        everything: AllOption = False,
+        yes: YesOption = False,
+        why: WhyOption = None,
+        as_json: JsonOption = False,
+    ) -> None:
+        site = site_here()
+        selection = selection_of(runs, where, status, name, everything)
+        confirm(site, verb, selection, yes=yes)
+        changed = _change(site, verb, selection, why)
+        show_changed(site, verb, selection, changed, next_command, as_json=as_json)
+
+    command.__doc__ = help
+    return command
+
+
+def _change(site: Site, verb: str, selection: Selection, why: str | None) -> Changed:
+    from gitorch.actions.change_status import change_status
+    from gitorch.actions.kill import kill
+
+    if verb == "kill":
+        return kill(site, selection, why=why)
+    return change_status(site, verb, selection, why=why)
+
+
+def confirm(site: Site, verb: str, selection: Selection, *, yes: bool) -> None:
+    """Ask on a terminal before runs are changed that the user did not name."""
+    from gitorch.actions.change_status import select_changeable
+
+    if selection.is_named or yes or not sys.stdin.isatty():
+        return
+    rows, _ = select_changeable(site, verb, selection)
+    typer.confirm(f"{verb} {counted(len(rows), 'run')}?", abort=True, err=True)
+
+
+def show_changed(
+    site: Site,
+    verb: str,
+    selection: Selection,
+    changed: Changed,
+    next_command: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    if as_json:
+        print_json(changed.to_json())
+        return
+    for note in changed.notes:
+        say(f"note: {plain(note)}")
+    for run_id, source, target in changed.runs:
+        say(f"{run_id}  {source} -> {target or 'killed'}")
+    if changed.refused:
+        count = counted(len(changed.refused), "run")
+        say(f"{count} left unchanged: {verb} is not possible")
+    elif not changed.runs:
+        say_none_selected(site, selection.where)
+    if changed.runs and next_command:
+        say(f"next: {next_command}")

@@ -1,0 +1,100 @@
+"""`gitorch compare`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import IO, TYPE_CHECKING, Annotated
+
+import typer
+
+from gitorch.cli.arguments import (
+    JsonOption,
+    WhereOption,
+    complete_runs,
+    selection_of,
+    site_here,
+)
+from gitorch.cli.boundary import EXIT_FAILED, EXIT_OK, guarded, print_json
+from gitorch.cli.style import has_colors
+
+if TYPE_CHECKING:
+    from gitorch.model.run.record import Record
+    from gitorch.runs.site import Site
+
+
+@guarded
+def command(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[A B [C]...]",
+            help="Runs: ids, names, labels, @ or @~1.",
+            autocompletion=complete_runs,
+        ),
+    ] = None,
+    where: WhereOption = None,
+    code: Annotated[bool, typer.Option("--code", help="Show the diff of the code.")] = False,
+    stat: Annotated[
+        bool, typer.Option("--stat", help="Show the changed files of the code, as git diff --stat.")
+    ] = False,
+    config: Annotated[bool, typer.Option("--config", help="Show only the config.")] = False,
+    environment: Annotated[
+        bool, typer.Option("--environment", help="Show only the environment.")
+    ] = False,
+    data: Annotated[bool, typer.Option("--data", help="Show only the data.")] = False,
+    metrics: Annotated[bool, typer.Option("--metrics", help="Show only the metrics.")] = False,
+    outputs: Annotated[bool, typer.Option("--outputs", help="Show only the outputs.")] = False,
+    logs: Annotated[bool, typer.Option("--logs", help="Show the diff of the logs.")] = False,
+    as_json: JsonOption = False,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="Exit with 1 if anything differs.")
+    ] = False,
+) -> int:
+    """Show what differs between runs, and nothing else."""
+    from gitorch.actions.compare import compare
+    from gitorch.cli.pager import paged
+    from gitorch.cli.render_comparison import SECTIONS, render_comparison
+
+    site = site_here()
+    compared = compare(site, selection_of(runs, where))
+    options = {
+        "config": config,
+        "environment": environment,
+        "data": data,
+        "metrics": metrics,
+        "outputs": outputs,
+    }
+    sections = [name for name, is_given in options.items() if is_given]
+    if not sections and not (code or stat or logs):
+        sections = list(SECTIONS)
+    if as_json:
+        print_json(compared.comparison.to_json())
+    else:
+        with paged(site.repository) as out:
+            if sections:
+                text = render_comparison(compared, sections, colors=has_colors(sys.stdout))
+                out.write(text.encode() + b"\n")
+            if code or stat:
+                _write_code_diffs(out, site, compared.records, stat=stat)
+            if logs:
+                _write_log_diffs(out, site, compared.records)
+    return EXIT_FAILED if exit_code and not compared.comparison.same else EXIT_OK
+
+
+def _write_code_diffs(out: IO[bytes], site: Site, records: Sequence[Record], *, stat: bool) -> None:
+    from gitorch.actions.compare import code_diffs
+
+    for tasks, diff in code_diffs(site, records, color=has_colors(sys.stdout), stat=stat):
+        if tasks:
+            out.write(f"{tasks}\n".encode())
+        out.write(diff)
+
+
+def _write_log_diffs(out: IO[bytes], site: Site, records: Sequence[Record]) -> None:
+    from gitorch.actions.compare import log_diffs
+
+    for task, diff in log_diffs(site, records, color=has_colors(sys.stdout)):
+        verdict = "the logs differ" if diff else "the same log"
+        out.write(f"task {task}: {verdict}\n".encode())
+        out.write(diff)

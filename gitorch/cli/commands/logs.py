@@ -1,0 +1,41 @@
+"""`gitorch logs`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from gitorch.cli.arguments import RunArgument, site_here
+from gitorch.cli.boundary import guarded
+from gitorch.cli.style import say
+
+
+@guarded
+def command(
+    run: RunArgument,
+    task: Annotated[
+        str | None, typer.Option("--task", metavar="T", help="Print the log of this task only.")
+    ] = None,
+    attempt: Annotated[
+        int | None,
+        typer.Option("--attempt", metavar="N", help="Print this attempt instead of the last."),
+    ] = None,
+    follow: Annotated[
+        bool, typer.Option("-f", "--follow", help="Continue while the run does.")
+    ] = False,
+) -> None:
+    """Print the raw output of a run."""
+    from gitorch.actions.logs import logs
+
+    is_first = True
+    for part in logs(site_here(), run, task=task, attempt=attempt, follow=follow):
+        if part.begins and task is None:
+            origin = f" of run {part.source}" if part.source else ""
+            if not is_first:
+                say()
+            say(f"==> {part.task}, attempt {part.attempt}{origin} <==")
+            is_first = False
+        sys.stdout.buffer.write(part.data)
+        sys.stdout.buffer.flush()

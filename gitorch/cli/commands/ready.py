@@ -1,0 +1,67 @@
+"""`gitorch ready`."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from gitorch.cli.arguments import JsonOption, OverridesOption, PathsArgument, site_here
+from gitorch.cli.boundary import EXIT_FAILED, EXIT_OK, guarded, print_json
+from gitorch.cli.style import say
+
+
+@guarded
+def command(
+    paths: PathsArgument = None,
+    overrides: OverridesOption = None,
+    at: Annotated[
+        str | None, typer.Option("--at", metavar="REV", help="Pin this revision instead of HEAD.")
+    ] = None,
+    snapshot: Annotated[
+        bool, typer.Option("--snapshot", help="Pin the files as they are, committed or not.")
+    ] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Queue runs that exist already once more.")
+    ] = False,
+    hold: Annotated[bool, typer.Option("--hold", help="Queue the runs on hold.")] = False,
+    priority: Annotated[
+        int | None,
+        typer.Option(
+            "--priority",
+            metavar="N",
+            help="Replace the priorities of the tasks; a higher one starts earlier.",
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be queued; change nothing.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> int:
+    """Validate configs, pin the code and queue the runs."""
+    from gitorch.actions.ready import ready
+    from gitorch.cli.readiness import show_ready
+    from gitorch.model.problem import has_errors
+
+    readied = ready(
+        site_here(),
+        paths or [],
+        environment=os.environ,
+        at=at,
+        snapshot=snapshot,
+        again=again,
+        hold=hold,
+        priority=priority,
+        dry_run=dry_run,
+        tell=say,
+        overrides=overrides or [],
+    )
+    if as_json:
+        print_json(readied.to_json())
+    else:
+        show_ready(readied, dry_run=dry_run)
+        if readied.queued and not dry_run:
+            jobs = " -j 2" if len(readied.queued) > 1 else ""
+            say(f"next: gitorch run{jobs}")
+    return EXIT_FAILED if has_errors(readied.problems) else EXIT_OK

@@ -1,0 +1,102 @@
+"""`gitorch rerun`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gitorch.cli.arguments import (
+    JsonOption,
+    RunsArgument,
+    WhereOption,
+    say_none_selected,
+    selection_of,
+    site_here,
+)
+from gitorch.cli.boundary import EXIT_FAILED, EXIT_OK, guarded, print_json
+from gitorch.cli.style import plain, say
+from gitorch.errors import UsageError
+from gitorch.model.text.phrases import counted
+
+if TYPE_CHECKING:
+    from gitorch.actions.rerun import Rerun
+    from gitorch.model.run.compare import Comparison
+    from gitorch.runs.site import Site
+
+
+@guarded
+def command(
+    runs: RunsArgument = None,
+    where: WhereOption = None,
+    queue: Annotated[
+        bool, typer.Option("--queue", help="Queue the new runs, and do not execute them.")
+    ] = False,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Report what is reproduced; exit with 1 if anything is not."),
+    ] = False,
+    jobs: Annotated[
+        str | None,
+        typer.Option("-j", "--jobs", metavar="N", help="Execute N tasks at a time, or auto."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Repeat runs as new runs, and compute everything anew.
+
+    The new runs have the same code, config and parameters.
+    """
+    from gitorch.actions.rerun import rerun
+    from gitorch.cli.execution import execute, exit_code
+
+    if queue and verify:
+        raise UsageError("--queue and --verify exclude each other: a queued run has no results")
+    site = site_here()
+    repeated = rerun(site, selection_of(runs, where))
+    for note in repeated.notes:
+        say(f"note: {plain(note)}")
+    if not as_json:
+        _show(site, repeated, where)
+    document = repeated.to_json()
+    code = EXIT_OK
+    if repeated.runs and not queue:
+        code = exit_code(execute(site, [record.id for record in repeated.runs], jobs))
+    if verify and code == EXIT_OK:
+        is_reproduced = _verify(site, repeated, document["runs"])
+        code = EXIT_OK if is_reproduced else EXIT_FAILED
+    if as_json:
+        print_json(document)
+    return code
+
+
+def _show(site: Site, repeated: Rerun, where: str | None) -> None:
+    for record in repeated.runs:
+        print(record.id, flush=True)
+    if repeated.refused:
+        count = counted(len(repeated.refused), "run")
+        say(f"{count} not repeated: the commits of these runs are not in this clone")
+    elif not repeated.runs:
+        say_none_selected(site, where)
+
+
+def _verify(site: Site, repeated: Rerun, entries: list[dict[str, Any]]) -> bool:
+    """Compare each new run with the run that it repeats, and return True if all are the same.
+
+    The verdict on each run is added to its entry in the JSON document.
+    """
+    from gitorch.actions.rerun import verify
+
+    for entry, record in zip(entries, repeated.runs, strict=True):
+        comparison = verify(site, record.id)
+        entry["same"] = comparison.metrics.same and comparison.outputs.same
+        if entry["same"]:
+            verdict = "all metrics and outputs are the same"
+        else:
+            verdict = f"differs in {', '.join(_differing(comparison))}"
+        say(f"{record.id} repeats {record.rerun_of}: {plain(verdict)}")
+    return all(entry["same"] for entry in entries)
+
+
+def _differing(comparison: Comparison) -> list[str]:
+    outputs = comparison.outputs
+    return [*comparison.metrics.changed, *outputs.changed, *outputs.added, *outputs.removed]

@@ -1,0 +1,5 @@
+"""`gitorch resubmit`."""
+
+from gitorch.cli.change_command import change_command
+
+command = change_command("resubmit", help="Queue runs in FAILED again.", next_command="gitorch run")

@@ -1,0 +1,52 @@
+"""`gitorch retry`."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from gitorch.cli.arguments import (
+    AllOption,
+    JsonOption,
+    NameOption,
+    RunsArgument,
+    StatusOption,
+    WhereOption,
+    WhyOption,
+    YesOption,
+    selection_of,
+    site_here,
+)
+from gitorch.cli.boundary import guarded
+from gitorch.cli.change_command import confirm, show_changed
+
+
+@guarded
+def command(
+    runs: RunsArgument = None,
+    at: Annotated[
+        str | None,
+        typer.Option("--at", metavar="REV", help="Run the unfinished tasks at this commit."),
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option("--from", metavar="TASK", help="Repeat this task and all that need it."),
+    ] = None,
+    where: WhereOption = None,
+    status: StatusOption = None,
+    name: NameOption = None,
+    everything: AllOption = False,
+    yes: YesOption = False,
+    why: WhyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Continue failed runs at the task that failed."""
+    from gitorch.actions.retry import retry
+
+    site = site_here()
+    selection = selection_of(runs, where, status, name, everything)
+    confirm(site, "retry", selection, yes=yes)
+    changed = retry(site, selection, environment=os.environ, at=at, start=start, why=why)
+    show_changed(site, "retry", selection, changed, "gitorch run", as_json=as_json)

@@ -1,0 +1,98 @@
+"""`gitorch run`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gitorch.cli.arguments import JsonOption, OverridesOption, site_here
+from gitorch.cli.boundary import EXIT_FAILED, EXIT_OK, guarded, print_json
+from gitorch.cli.style import say
+from gitorch.errors import UsageError
+
+if TYPE_CHECKING:
+    from gitorch.actions.ready import Ready
+    from gitorch.runs.site import Site
+
+
+@guarded
+def command(
+    targets: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[ID or PATH]...", help="Execute only these runs; a config is readied first."
+        ),
+    ] = None,
+    overrides: OverridesOption = None,
+    jobs: Annotated[
+        str | None,
+        typer.Option(
+            "-j",
+            "--jobs",
+            metavar="N",
+            help="Execute N tasks at a time, or auto. [gitorch.jobs, else 1]",
+        ),
+    ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Stay, and wait for more runs to be queued.")
+    ] = False,
+    stop_after: Annotated[
+        int | None,
+        typer.Option(
+            "--stop-after", metavar="K", help="Start no more tasks after K failures.", min=1
+        ),
+    ] = None,
+    no_cache: Annotated[
+        bool,
+        typer.Option("--no-cache", help="Compute everything anew, and reuse no cached results."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> int:
+    """Execute queued tasks until nothing is left to do."""
+    from gitorch.cli.execution import execute, exit_code, say_summary
+    from gitorch.model.problem import has_errors
+
+    site = site_here()
+    configs = [Path(target) for target in targets or [] if Path(target).exists()]
+    references = [target for target in targets or [] if not Path(target).exists()]
+    if overrides and not configs:
+        raise UsageError(
+            "-S changes a config: name one", hint="gitorch run experiments -S lr=0.1,0.01"
+        )
+    has_failed = False
+    if configs:
+        readied = _ready(site, configs, overrides or [], quiet=as_json)
+        has_failed = has_errors(readied.problems)
+        references += _to_execute(site, readied)
+        if not references:
+            if as_json:
+                print_json({"schema": "gitorch/run/v1", "runs": []})
+            return EXIT_FAILED if has_failed else EXIT_OK
+    worked = execute(site, references, jobs, stop_after=stop_after, watch=watch, reuse=not no_cache)
+    if as_json:
+        print_json(worked.to_json())
+    else:
+        say_summary(worked)
+    code = exit_code(worked)
+    return EXIT_FAILED if has_failed and code == EXIT_OK else code
+
+
+def _ready(site: Site, configs: Sequence[Path], overrides: Sequence[str], *, quiet: bool) -> Ready:
+    from gitorch.actions.ready import ready  # with YAML: 60 ms
+    from gitorch.cli.readiness import show_ready
+
+    readied = ready(site, configs, environment=os.environ, overrides=overrides, tell=say)
+    show_ready(readied, dry_run=False, quiet=quiet)
+    return readied
+
+
+def _to_execute(site: Site, readied: Ready) -> list[str]:
+    """Return the ids of the runs that were queued, and of those that were in the queue already."""
+    from gitorch.actions.run import workable
+
+    queued = [record.id for record in readied.queued]
+    return queued + workable(site, [skipped.id for skipped in readied.skipped])

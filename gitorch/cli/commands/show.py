@@ -1,0 +1,23 @@
+"""`gitorch show`."""
+
+from __future__ import annotations
+
+import sys
+
+from gitorch.cli.arguments import JsonOption, RunArgument, site_here
+from gitorch.cli.boundary import guarded, print_json
+from gitorch.cli.style import has_colors
+
+
+@guarded
+def command(run: RunArgument, as_json: JsonOption = False) -> None:
+    """Show a run with its tasks, metrics, outputs and history."""
+    from gitorch.actions.show import show
+    from gitorch.cli.render_run import render_run
+
+    shown = show(site_here(), run)
+    if as_json:
+        print_json(shown.to_json())
+    else:
+        colors = has_colors(sys.stdout)
+        print(render_run(shown.record, shown.why, shown.origins, colors=colors))

@@ -1,0 +1,22 @@
+"""`gitorch status`."""
+
+from __future__ import annotations
+
+import sys
+
+from gitorch.cli.arguments import JsonOption, site_here
+from gitorch.cli.boundary import guarded, print_json
+from gitorch.cli.style import has_colors
+
+
+@guarded
+def command(as_json: JsonOption = False) -> None:
+    """Show what is running, its progress, and what waits and why."""
+    from gitorch.actions.status import status
+    from gitorch.cli.render_status import render_status
+
+    current = status(site_here())
+    if as_json:
+        print_json(current.to_json())
+    else:
+        print(render_status(current, colors=has_colors(sys.stdout)))

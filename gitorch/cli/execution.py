@@ -1,0 +1,55 @@
+"""Executing runs with a view of their progress: what run, rerun and demo share."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+
+from gitorch.actions.run import Worked, jobs_of, run
+from gitorch.cli.boundary import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
+from gitorch.cli.progress import showing
+from gitorch.cli.style import say
+from gitorch.model.text.phrases import counted
+from gitorch.runs.site import Site
+
+
+def execute(
+    site: Site,
+    references: Sequence[str],
+    jobs: str | None,
+    *,
+    stop_after: int | None = None,
+    watch: bool = False,
+    reuse: bool = True,
+) -> Worked:
+    """Execute queued tasks, of these runs only if any are named, and show their progress."""
+    count = jobs_of(jobs, site)
+    with showing() as listener:
+        return run(
+            site,
+            references,
+            listener,
+            jobs=count,
+            environment=os.environ,
+            stop_after=stop_after,
+            watch=watch,
+            reuse=reuse,
+        )
+
+
+def exit_code(worked: Worked) -> int:
+    if worked.interrupted:
+        return EXIT_INTERRUPTED
+    return EXIT_FAILED if worked.failed else EXIT_OK
+
+
+def say_summary(worked: Worked) -> None:
+    """Say how many runs were executed and how they ended."""
+    if not worked.runs:
+        say("stopped" if worked.interrupted else "nothing to do: no task can be run")
+        return
+    counts = Counter(run_end.status for run_end in worked.runs)
+    statuses = ", ".join(f"{count} {status}" for status, count in counts.items())
+    interrupted = "; stopped, the rest waits in the queue" if worked.interrupted else ""
+    say(f"{counted(len(worked.runs), 'run')}: {statuses}{interrupted}")

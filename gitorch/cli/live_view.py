@@ -1,0 +1,87 @@
+"""A table of the running attempts, redrawn below the lines that `run` prints on a terminal."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from gitorch.actions.status import progress_of
+from gitorch.cli.announcements import render_announcement
+from gitorch.cli.style import duration, has_colors, plain
+from gitorch.model.run.announce import Announcement, AttemptEnded, AttemptStarted, Listener
+
+_REDRAWS_PER_SECOND = 4
+
+
+@contextmanager
+def live_view() -> Iterator[Listener]:
+    """Give a listener that prints what ends, and shows what runs in a table below it."""
+    console = Console(stderr=True, highlight=False)
+    view = _LiveView(console)
+    live = Live(
+        get_renderable=view.draw,
+        console=console,
+        refresh_per_second=_REDRAWS_PER_SECOND,
+        transient=True,
+    )
+    with live:
+        yield view.listen
+
+
+class _LiveView:
+    """The running attempts. rich draws them in a thread of its own, hence the lock."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._colors = has_colors(sys.stderr)
+        self._lock = threading.Lock()
+        self._running: dict[tuple[str, str], tuple[AttemptStarted, float]] = {}
+
+    def listen(self, announcement: Announcement) -> None:
+        if isinstance(announcement, AttemptStarted):
+            with self._lock:
+                key = announcement.run, announcement.task
+                self._running[key] = announcement, time.monotonic()
+            return
+        if isinstance(announcement, AttemptEnded):
+            with self._lock:
+                self._running.pop((announcement.run, announcement.task), None)
+        line = render_announcement(announcement, colors=self._colors)
+        self._console.print(Text.from_ansi(line), soft_wrap=True)
+
+    def draw(self) -> Table:
+        with self._lock:
+            running = list(self._running.values())
+        grid = Table.grid(padding=(0, 2))
+        for attempt, started in running:
+            grid.add_row(*_cells(attempt, time.monotonic() - started))
+        return grid
+
+
+def _cells(attempt: AttemptStarted, elapsed_s: float) -> list[RenderableType]:
+    progress = progress_of(attempt.events)
+    bar: RenderableType = ""
+    count = left = ""
+    if progress:
+        done, total = progress
+        bar = ProgressBar(total=total, completed=done, width=24)
+        count = f"{done:g}/{total:g}"
+        if done:
+            left = f"{duration(elapsed_s * (total - done) / done)} left"
+    return [
+        Text(plain(attempt.label)),
+        Text(attempt.task, "cyan"),
+        bar,
+        Text(count),
+        Text(duration(elapsed_s)),
+        Text(left, "dim"),
+    ]

@@ -1,0 +1,104 @@
+"""What check, ready, run and demo say about configs and about the runs that they expand to."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+
+from gitorch.actions.ready import Ready, Skipped
+from gitorch.actions.validate import Validated
+from gitorch.cli.problems import render_problem
+from gitorch.cli.style import has_colors, plain, say, table
+from gitorch.model.run.record import Record
+from gitorch.model.run.spec import render_value
+from gitorch.model.text.phrases import counted
+
+_MOST_NAMED = 10  # more skipped runs than these are counted instead of named
+
+
+def show_ready(readied: Ready, *, dry_run: bool, quiet: bool = False) -> None:
+    """Say what `ready` did, and print the queued runs, or all runs as a table for a dry run.
+
+    `quiet` prints nothing on stdout.
+    """
+    for problem in readied.problems:
+        say(render_problem(problem, colors=has_colors(sys.stderr)))
+    say_notes(readied.validated)
+    say_expanded(readied.validated)
+    if not dry_run:
+        _say_skipped(readied.skipped)
+    _say_queued(readied, dry_run=dry_run)
+    if dry_run:
+        _print_expansion(readied.points)
+    elif not quiet:
+        for record in readied.queued:
+            print(f"{record.id}  {plain(record.label)}")
+
+
+def say_notes(validated: Validated) -> None:
+    """Say what the `validate()` of tasks printed, and the notes of the validation."""
+    for file, text in validated.printed.items():
+        for line in text.splitlines():
+            say(f"{plain(file)}: {plain(line)}")
+    for note in validated.notes:
+        say(f"note: {plain(note)}")
+
+
+def say_expanded(validated: Validated) -> None:
+    """Say how many runs the sweeps expand to; a single sweep is named by its dimensions."""
+    sweeps = [config for config in validated.valid if config.dimensions]
+    if not sweeps:
+        return
+    configs = counted(len(sweeps), "config")
+    runs = counted(sum(len(config.specs) for config in sweeps), "run")
+    dimensions = ""
+    if len(sweeps) == 1:
+        dimensions = f" ({plain(' x '.join(sweeps[0].dimensions))})"
+    say(f"Expanded {configs} to {runs}{dimensions}")
+
+
+def _say_queued(readied: Ready, *, dry_run: bool) -> None:
+    if readied.skipped and not readied.queued:
+        say("nothing new to queue; --again queues a run that exists already once more")
+    invalid = len(readied.validated.configs) - len(readied.validated.valid)
+    if invalid:
+        say(f"Nothing was queued of {counted(invalid, 'config')} with problems")
+    if readied.queued and readied.pin:
+        verb = "Would queue" if dry_run else "Queued"
+        runs = counted(len(readied.queued), "run")
+        say(f"{verb} {runs} at {readied.pin.commit[:12]}")
+
+
+def _say_skipped(skipped: Sequence[Skipped]) -> None:
+    """Say which runs were skipped and why: each of a few runs, or how many."""
+    if len(skipped) <= _MOST_NAMED:
+        for run in skipped:
+            say(f"Skipped {plain(run.spec.label)}: {plain(run.why)}")
+        return
+    existing = Counter(str(run.status) for run in skipped if run.status)
+    if existing:
+        statuses = ", ".join(f"{count} {status}" for status, count in existing.items())
+        say(f"Skipped {existing.total()} runs that exist already ({statuses})")
+    duplicates = len(skipped) - existing.total()
+    if duplicates:
+        say(f"Skipped {duplicates} runs that are the same as another")
+
+
+def _print_expansion(points: Sequence[Record | Skipped]) -> None:
+    """Print a table of all runs: the swept values, and whether the run is new."""
+    if not points:
+        return
+    keys = list(dict.fromkeys(key for point in points for key in point.spec.swept))
+    rows = [[plain(cell) for cell in _expansion_row(point, keys)] for point in points]
+    header = ["name", *map(plain, keys), ""]
+    print("\n".join(table(rows, header=header, colors=has_colors(sys.stdout))))
+
+
+def _expansion_row(point: Record | Skipped, keys: Sequence[str]) -> list[str]:
+    cells = [point.spec.name]
+    for key in keys:
+        is_swept = key in point.spec.swept
+        cells.append(render_value(point.spec.value(key)) if is_swept else "")
+    cells.append(point.why if isinstance(point, Skipped) else "new")
+    return cells

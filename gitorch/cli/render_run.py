@@ -1,0 +1,173 @@
+"""One run as text, for `show`."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping
+
+from gitorch.cli.style import (
+    display_width,
+    duration,
+    local_time,
+    number,
+    one_line,
+    padded,
+    paint,
+    paint_status,
+    plain,
+    say,
+    table,
+)
+from gitorch.model.run.pin import Origin
+from gitorch.model.run.record import Change, Data, Discarded, Output, Record, TaskRecord
+from gitorch.model.run.spec import render_value
+from gitorch.model.run.status import Status
+from gitorch.model.text.phrases import counted
+
+_COMMIT = 10
+_DIGEST = 12  # as many digits tell two contents apart; --json prints all
+
+Row = tuple[str, str]
+
+
+def render_run(record: Record, why: str | None, origins: Mapping[str, str], *, colors: bool) -> str:
+    """Return everything about one run that fits a screen.
+
+    `why` says why the run waits. `origins` says, by task id, where the results of a cached task
+    come from.
+    """
+    params = [(key, render_value(value)) for key, value in record.spec.params.items()]
+    metrics = [(key, number(value)) for key, value in record.metrics.items()]
+    lines = [
+        paint(record.id, "bold", on=colors),
+        *_aligned(_facts(record, why, colors)),
+        *_section("params", params, colors),
+        "",
+        paint("tasks", "bold", on=colors),
+        *_tasks(record, origins, colors),
+        *_section("metrics", metrics, colors),
+        *_section("inputs", map(_input, record.data), colors),
+        *_section("outputs", map(_output, record.outputs), colors),
+        *_section("discarded", map(_discarded, record.discarded), colors),
+        *_section("history", map(_change, record.history), colors),
+    ]
+    return "\n".join(lines)
+
+
+def say_several_pins(record: Record) -> None:
+    """Say at which commits the tasks of the run ran, unless all ran at the same one."""
+    if record.several_pins:
+        say(
+            "note: the tasks of this run ran at several commits, this is the newest: "
+            + record.several_pins
+        )
+
+
+def _facts(record: Record, why: str | None, colors: bool) -> list[Row]:
+    """Return the facts about the run as a whole that are known."""
+    overrides = [f"-S {shlex.quote(text)}" for text in record.overrides]
+    commit = record.pin.commit
+    if record.pin.origin is Origin.SNAPSHOT:
+        commit += " (a snapshot of uncommitted files)"
+    python = f"{record.environment.get('python', '')} {record.interpreter}".strip()
+    facts = [
+        ("why", why or ""),
+        ("name", record.label),
+        ("config", record.source),
+        ("extends", ", ".join(record.bases)),
+        ("changed by", " ".join(overrides)),
+        ("commit", commit),
+        ("created", local_time(record.created)),
+        ("started", local_time(record.started)),
+        ("ended", local_time(record.ended)),
+        ("took", duration(record.duration_s)),
+        ("rerun of", record.rerun_of or ""),
+        ("python", python),
+        ("output", record.output_name or ""),
+    ]
+    status = ("status", paint_status(record.status, on=colors))
+    return [status, *((name, plain(value)) for name, value in facts if value)]
+
+
+def _tasks(record: Record, origins: Mapping[str, str], colors: bool) -> list[str]:
+    with_commit = len(record.pins) > 1
+    header = ["  task", "status", "attempts", "took", ""]
+    if with_commit:
+        header.insert(-1, "commit")
+    rows = []
+    for task in record.tasks:
+        cells = _task_cells(task, origins.get(task.id, ""), colors)
+        if with_commit:
+            cells.insert(-1, task.pin.commit[:_COMMIT])
+        rows.append(cells)
+    return table(rows, header=header, colors=False)
+
+
+def _task_cells(task: TaskRecord, origin: str, colors: bool) -> list[str]:
+    last = task.attempts[-1] if task.attempts else None
+    remark = origin
+    took = ""
+    if last:
+        took = duration(last.duration_s)
+        if task.status is Status.ERROR:
+            remark = str(last.outcome)
+        if last.modified:
+            remark += f" (changed tracked files: {', '.join(last.modified)})"
+        if last.notes:
+            remark += f" ({'; '.join(last.notes)})"
+    return [
+        f"  {task.id}",
+        paint_status(task.status, on=colors),
+        str(task.attempt_count or ""),
+        took,
+        plain(remark),
+    ]
+
+
+def _input(data: Data) -> Row:
+    return data.path, f"{_file_count(data.files)}{size(data.size)}  sha256 {data.sha256[:_DIGEST]}"
+
+
+def _output(output: Output) -> Row:
+    large = "  large file" if output.stored == "lfs" else ""
+    return output.path, f"{size(output.size)}{large}  by {output.task}"
+
+
+def _discarded(discarded: Discarded) -> Row:
+    files = _file_count(discarded.files)
+    return discarded.glob, f"{files}{size(discarded.size)}  by {discarded.task}"
+
+
+def _change(change: Change) -> Row:
+    text = f"{change.source or 'new'} -> {change.target}  by {change.by}"
+    if change.why:
+        text += f": {change.why}"
+    return local_time(change.at), text
+
+
+def _file_count(count: int | None) -> str:
+    return "" if count is None else f"{counted(count, 'file')}, "
+
+
+def size(count: int) -> str:
+    """Return a number of bytes as `812 B` or `1.4 MiB`."""
+    if count < 1024:
+        return f"{count} B"
+    amount = count / 1024
+    for unit in ("KiB", "MiB", "GiB"):
+        if amount < 1024:
+            return f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} TiB"
+
+
+def _section(title: str, rows: Iterable[Row], colors: bool) -> list[str]:
+    lines = _aligned([(plain(key), plain(value)) for key, value in rows])
+    return ["", paint(title, "bold", on=colors), *lines] if lines else []
+
+
+def _aligned(rows: Iterable[Row]) -> list[str]:
+    """Return each row as one line, with the values below each other."""
+    cells = [(one_line(key), one_line(value)) for key, value in rows]
+    width = max((display_width(key) for key, _ in cells), default=0)
+    return [f"  {padded(key, width)}  {value}".rstrip() for key, value in cells]

@@ -1,0 +1,73 @@
+"""The commands of gitorch, in the order in which `--help` lists them.
+
+`gitorch --help` and the completion of a command's name read this table and import no command. The
+module of a command is imported when the command is invoked.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+
+class Verb(NamedTuple):
+    """A command: the module of `gitorch.cli.commands` that defines it, and its first help line."""
+
+    module: str
+    summary: str
+
+
+VERBS = {
+    "init": Verb("init", "Write an example config."),
+    "check": Verb("check", "Validate configs and change nothing."),
+    "ready": Verb("ready", "Validate configs, pin the code and queue the runs."),
+    "run": Verb("run", "Execute queued tasks until nothing is left to do."),
+    "status": Verb("status", "Show what is running, its progress, and what waits and why."),
+    "list": Verb("list_runs", "List the runs, newest first, with the columns that differ."),
+    "show": Verb("show", "Show a run with its tasks, metrics, outputs and history."),
+    "logs": Verb("logs", "Print the raw output of a run."),
+    "compare": Verb("compare", "Show what differs between runs, and nothing else."),
+    "checkout-run": Verb("checkout_run", "Create a worktree with a run's code, logs and outputs."),
+    "revert": Verb("revert", "Bring your checkout back to the code of a run."),
+    "rerun": Verb("rerun", "Repeat runs as new runs, and compute everything anew."),
+    "hold": Verb("hold", "Start no more tasks of these runs; running tasks finish."),
+    "release": Verb("release", "Let held runs continue."),
+    "kill": Verb("kill", "End unfinished runs and remove their records."),
+    "retry": Verb("retry", "Continue failed runs at the task that failed."),
+    "fail": Verb("fail", "Give up runs in ERROR; their records stay."),
+    "resubmit": Verb("resubmit", "Queue runs in FAILED again."),
+    "set": Verb("set_priority", "Change the priority of unfinished runs."),
+    "collect": Verb("collect", "Remove what nothing needs any more, and pack the results."),
+    "doctor": Verb("doctor", "Check queue, records, worktrees, locks and large files."),
+    "demo": Verb("demo", "Create a repository with real data, run and compare it."),
+}
+
+
+def load_command(name: str) -> Any:
+    """Import the command `name` of the table, and return it as a command of typer."""
+    module = import_module(f"gitorch.cli.commands.{VERBS[name].module}")
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    app.command(name, epilog=getattr(module, "EPILOG", None))(module.command)
+    return get_command(app)
+
+
+class VerbGroup(TyperGroup):
+    """The group of all commands; it holds a stand-in for each command until that is invoked.
+
+    `--help`, the completion of names and the suggestion for a misspelt name need only the name and
+    the summary, which a stand-in has.
+    """
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        for name, verb in VERBS.items():
+            self.add_command(TyperCommand(name, help=verb.summary, rich_markup_mode=None))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        name, _, rest = super().resolve_command(ctx, args)
+        command = None if name is None else load_command(name)
+        return name, command, rest
