@@ -10,8 +10,8 @@ from msgspec import Struct
 from gitorch.actions.selection import Selection, select_rows
 from gitorch.database.values import QueuedRun
 from gitorch.errors import Refused
+from gitorch.model.json_struct import without_empty
 from gitorch.model.run.record import Record
-from gitorch.model.run.spec import given
 from gitorch.model.run.status import Status, sources, verbs
 from gitorch.model.run.transitions import CHANGES, Wish, has_something_to_hold
 from gitorch.model.table.row import Row
@@ -39,7 +39,7 @@ class Changed(Struct, frozen=True, kw_only=True):
                 for run, source, target in self.runs
             ],
             "refused": [{"id": run, "why": why} for run, why in self.refused],
-            **given({"notes": list(self.notes)}),
+            **without_empty({"notes": list(self.notes)}),
         }
 
 

@@ -21,7 +21,7 @@ def explain_cached_tasks(site: Site, catalog: Catalog, record: Record) -> dict[s
     """Return where the results come from, in words, by the id of each complete task that has `cache`."""
     explanations = {}
     for task in record.tasks:
-        if task.spec.cache and task.status is Status.COMPLETE:
+        if record.spec.task(task.id).cache and task.status is Status.COMPLETE:
             explanations[task.id] = _explain(site, catalog, record, task)
     return explanations
 
@@ -43,7 +43,7 @@ def _explain(site: Site, catalog: Catalog, record: Record, task: TaskRecord) -> 
     if not differences:
         return f"computed, though run {other.id} has the same"
     if "code" in differences:
-        differences["code"] = _changed_files(site, task, other.task(task.id))
+        differences["code"] = _changed_files(site, record, task, other.task(task.id))
     reasons = [_in_words(kind, names) for kind, names in differences.items()]
     return f"computed: {'; '.join(reasons)} (compared with run {other.id})"
 
@@ -75,13 +75,14 @@ def _parameter_distance(
 ) -> tuple[int, int]:
     """Return how many of the task's cache parameters differ, and how many parameters differ at all."""
     changed = differing([flattened(record.spec.params), flattened(params)]).changed
-    counted = flattened(params_counted(record.spec, task.spec))
+    counted = flattened(params_counted(record.spec, record.spec.task(task.id)))
     return len(changed.keys() & counted.keys()), len(changed)
 
 
-def _changed_files(site: Site, task: TaskRecord, other: TaskRecord) -> list[str]:
+def _changed_files(site: Site, record: Record, task: TaskRecord, other: TaskRecord) -> list[str]:
     """Return the changed code files, or an empty list if the other commit is not in this clone."""
-    globs = task.spec.cache.code if task.spec.cache else None
+    cache = record.spec.task(task.id).cache
+    globs = cache.code if cache else None
     try:
         return list(site.code.differing(task.pin.tree, other.pin.tree, globs))
     except GitorchError:

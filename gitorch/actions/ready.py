@@ -288,7 +288,7 @@ def new_record(
         data=data,
         overrides=overrides,
         bases=bases,
-        tasks=tuple(TaskRecord(spec=task, status=status, pin=pin) for task in spec.tasks),
+        tasks=tuple(TaskRecord(id=task.id, status=status, pin=pin) for task in spec.tasks),
         history=(Change(at=at, source=None, target=status, by=by),),
     )
 

@@ -16,10 +16,10 @@ from gitorch.actions.selection import Selection, select_rows
 from gitorch.errors import NotFound
 from gitorch.git import pins
 from gitorch.model.branch_layout import CONFIG, RunPaths
+from gitorch.model.json_struct import without_empty
 from gitorch.model.run.compare import Comparison, compare_records
 from gitorch.model.run.ids import run_id
 from gitorch.model.run.record import Record
-from gitorch.model.run.spec import given
 from gitorch.model.text.phrases import some
 from gitorch.runs.catalog import Catalog
 from gitorch.runs.recording import catch_up, queue_records
@@ -40,7 +40,7 @@ class Rerun(Struct, frozen=True, kw_only=True):
             "schema": "gitorch/rerun/v1",
             "runs": [{"id": record.id, "rerun_of": record.rerun_of} for record in self.runs],
             "refused": [{"id": run, "why": why} for run, why in self.refused],
-            **given({"notes": list(self.notes)}),
+            **without_empty({"notes": list(self.notes)}),
         }
 
 

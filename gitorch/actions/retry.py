@@ -176,8 +176,11 @@ def _look_over(
 
 def _still_to_run(record: Record, start: str | None, output: str) -> list[PreflightTask]:
     anew = record.spec.with_dependents(start) if start else frozenset()
-    return [
-        PreflightTask(task.id, task.spec.method, task_config(record.spec, task.spec, output))
-        for task in record.tasks
-        if task.spec.method is not None and (task.status is not Status.COMPLETE or task.id in anew)
-    ]
+    tasks = []
+    for spec in record.spec.tasks:
+        is_pending = spec.id in anew or record.task(spec.id).status is not Status.COMPLETE
+        if spec.method is not None and is_pending:
+            tasks.append(
+                PreflightTask(spec.id, spec.method, task_config(record.spec, spec, output))
+            )
+    return tasks

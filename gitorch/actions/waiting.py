@@ -108,7 +108,7 @@ def _explain_waiting(row: Row, queued: QueuedRun | None, view: QueueView) -> str
 
 def _next_task(row: Row) -> TaskRow | None:
     """Return the first waiting task whose needs are complete."""
-    for task, (status, is_ready) in zip(row.tasks, states(row.tasks), strict=True):
+    for task, (status, is_ready) in zip(row.tasks, states(row.tasks, row.needs), strict=True):
         if status is Status.WAITING and is_ready:
             return task
     return None

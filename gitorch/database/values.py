@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from msgspec import Struct, field
 
-from gitorch.model.run.outcome import Outcome
+from gitorch.model.run.outcome import Outcome, read_outcome
 from gitorch.model.run.spec import Resources
 from gitorch.model.run.status import Status
 
@@ -188,7 +188,7 @@ def _state(row: Row) -> TaskState:
             )
         case Status.ERROR:
             outcome = row["outcome"]
-            return Errored(outcome=Outcome.from_json(json.loads(outcome)) if outcome else None)
+            return Errored(outcome=read_outcome(json.loads(outcome)) if outcome else None)
         case Status.HOLD:
             return Held()
     raise AssertionError(row["status"])  # the table's CHECK refuses any other status

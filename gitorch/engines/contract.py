@@ -10,9 +10,10 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Protocol, Self
+from typing import NamedTuple, Protocol, Self
 
-from gitorch.model.run.outcome import Kind, Outcome
+from gitorch.model.json_struct import JsonStruct, always
+from gitorch.model.run.outcome import Outcome
 from gitorch.model.workspace import AttemptDirectory
 
 
@@ -28,54 +29,24 @@ class Order(NamedTuple):
     grace_s: float = 3.0  # from being asked to end until being made to
 
 
-class Ended(NamedTuple):
-    """How an attempt ended. Of its processes none is left."""
+class Ended(JsonStruct, frozen=True, kw_only=True):
+    """The end of an attempt, all of whose processes have ended. `status.json` is its JSON; slots write it too."""
 
     token: str
     outcome: Outcome
     started: str  # RFC 3339, UTC, milliseconds
     ended: str
     duration_s: float  # by the monotonic clock
-    left_running: int = (
-        0  # processes that were still there after the program itself had ended, and were ended
-    )
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "token": self.token,
-            "outcome": self.outcome.to_json(),
-            "started": self.started,
-            "ended": self.ended,
-            "duration_s": self.duration_s,
-            "left_running": self.left_running,
-        }
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Ended:
-        return cls(
-            token=value["token"],
-            outcome=Outcome.from_json(value["outcome"]),
-            started=value["started"],
-            ended=value["ended"],
-            duration_s=value["duration_s"],
-            left_running=value["left_running"],
-        )
+    left_running: int = always(0)  # processes that outlived the program, and were ended
 
 
 def recorded_end(directory: Path, token: str) -> Ended | None:
-    """The end that the attempt itself recorded in its directory; None if there is none that bears `token`."""
+    """Return the end that the attempt itself recorded in its directory, None if there is no end with this `token`."""
     try:
-        value = json.loads(AttemptDirectory(directory).status.read_bytes())
-        return Ended.from_json(value) if value["token"] == token else None
-    except (OSError, ValueError, KeyError, TypeError):
+        ended = Ended.from_json(json.loads(AttemptDirectory(directory).status.read_bytes()))
+    except (OSError, ValueError):
         return None
-
-
-class Capabilities(NamedTuple):
-    """What may be relied on."""
-
-    ends_everything: bool  # also processes that left their session or cleared their environment
-    outlives_worker: bool  # attempts go on when the worker ends
+    return ended if ended.token == token else None
 
 
 class Engine(Protocol):
@@ -110,14 +81,11 @@ class Engine(Protocol):
     def descriptors(self) -> list[int]:
         """File descriptors, one of which is readable when `poll` has news; they may change with every `poll`."""
 
-    def cancel(self, token: str, kind: Kind) -> None:
-        """Have an attempt ended; its end comes by `poll` with `kind`, or as it ended by itself just before.
+    def cancel(self, token: str, outcome: Outcome) -> None:
+        """Have an attempt ended. `poll` returns its end with this outcome, or with its own if it ended just before.
 
-        A token that is not running is passed over.
+        A token that is not running is ignored.
         """
 
     def free(self) -> int:
         """How many orders it can take just now."""
-
-    def capabilities(self) -> Capabilities:
-        """What this engine promises beyond the contract."""

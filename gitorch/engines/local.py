@@ -16,11 +16,11 @@ from typing import Any, Self
 from msgspec import Struct
 
 import gitorch
-from gitorch.engines.contract import Capabilities, Ended, Order, recorded_end
+from gitorch.engines.contract import Ended, Order, recorded_end
 from gitorch.engines.sweep import TOKEN, sweep
 from gitorch.engines.wire import receive, send
 from gitorch.errors import GitorchError
-from gitorch.model.run.outcome import Kind, Outcome
+from gitorch.model.run.outcome import Lost, Outcome
 from gitorch.tools import clock
 
 _BOOT = """
@@ -66,7 +66,7 @@ class _Slot:
         self.at = None
         lost = Ended(
             token=order.token,
-            outcome=Outcome(kind=Kind.LOST, message=why),
+            outcome=Lost(message=why),
             started=at,
             ended=clock.now(),
             duration_s=round(time.monotonic() - monotonic, 6),
@@ -123,17 +123,14 @@ class LocalEngine:
     def descriptors(self) -> list[int]:
         return [slot.end.fileno() for slot in self._slots]
 
-    def cancel(self, token: str, kind: Kind) -> None:
+    def cancel(self, token: str, outcome: Outcome) -> None:
         for slot in self._slots:
             if slot.at and slot.at.order.token == token and not slot.cancelled:
                 slot.cancelled = True
-                slot.tell({"cancel": token, "kind": kind})
+                slot.tell({"cancel": token, "outcome": outcome.to_json()})
 
     def free(self) -> int:
         return sum(slot.at is None for slot in self._slots)
-
-    def capabilities(self) -> Capabilities:
-        return Capabilities(ends_everything=True, outlives_worker=False)
 
     def _news(self, slot: _Slot) -> list[Ended]:
         news: list[Ended] = []

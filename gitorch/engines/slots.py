@@ -14,7 +14,8 @@ else. As long as one of them lives, the lock whose descriptor they were given is
 An order bears the generation of the slot that it is meant for: the next one leaves it alone, because the worker is told
 at the same time that it was lost.
 
-Runs with `python -I -S`: standard library only.
+Runs with `python -I -S`, so it uses the standard library only. It therefore writes outcomes and ends as the JSON that
+`model/run/outcome.py` and `contract.Ended` read.
 """
 
 from __future__ import annotations
@@ -33,16 +34,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from gitorch.engines.contract import Ended
 from gitorch.engines.wire import receive, send
-from gitorch.model.run.outcome import Kind, Outcome
+from gitorch.model.run.outcome_kind import OutcomeKind
 from gitorch.tools import clock, process
 from gitorch.tools.faults import boundary
 
+_Outcome = dict[str, Any]  # as JSON
 SETTLE_S = (
     0.1  # what ends by itself so soon after its program was on its way out: it was not left running
 )
-_BY_ITSELF = (Kind.SUCCEEDED, Kind.EXIT_CODE, Kind.SIGNAL)
+_BY_ITSELF = (OutcomeKind.SUCCEEDED, OutcomeKind.EXIT_CODE, OutcomeKind.SIGNAL)
 LONGEST_POLL_MS = 24 * 3600 * 1000  # poll(2) takes an int
 
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
@@ -147,36 +148,38 @@ class _Slot:
     def _is_worker_gone(self) -> bool:
         return any(events & select.POLLHUP for _, events in self._poll.poll(0))
 
-    def _carry_out(self, order: Mapping[str, Any]) -> tuple[Ended | None, list[process.Process]]:
+    def _carry_out(
+        self, order: Mapping[str, Any]
+    ) -> tuple[dict[str, Any] | None, list[process.Process]]:
         """How the attempt ended, None if its worker did, and what is left of it in spite of everything."""
         started, began, oom_kills = clock.now(), time.monotonic(), _oom_kills()
         left_running = 0
         survivors: list[process.Process] = []
-        outcome: Outcome | None
+        outcome: _Outcome | None
         try:
             program = _start(order, self._null)
         except (OSError, ValueError) as error:
-            outcome = Outcome(kind=Kind.COULD_NOT_START, message=_reason(error))
+            outcome = {"kind": OutcomeKind.COULD_NOT_START, "message": _reason(error)}
         else:
             outcome = self._wait(order, program)
-            if outcome is not None and outcome.kind in _BY_ITSELF:
+            if outcome is not None and outcome["kind"] in _BY_ITSELF:
                 left_running = self._settle()
                 if _is_killed(outcome) and _oom_kills() > oom_kills:
-                    outcome = Outcome(kind=Kind.OUT_OF_MEMORY)
+                    outcome = {"kind": OutcomeKind.OUT_OF_MEMORY}
             survivors = process.end(self._left, order["grace_s"], by_group=True)
         if outcome is None:
             return None, survivors
-        ended = Ended(
-            token=order["token"],
-            outcome=outcome,
-            started=started,
-            ended=clock.now(),
-            duration_s=round(time.monotonic() - began, 6),
-            left_running=left_running,
-        )
+        ended = {
+            "token": order["token"],
+            "outcome": outcome,
+            "started": started,
+            "ended": clock.now(),
+            "duration_s": round(time.monotonic() - began, 6),
+            "left_running": left_running,
+        }
         return ended, survivors
 
-    def _wait(self, order: Mapping[str, Any], program: int) -> Outcome | None:
+    def _wait(self, order: Mapping[str, Any], program: int) -> _Outcome | None:
         """The first that happens: the program ends, its time is up, it is cancelled, its worker is gone (None)."""
         timeout = order["timeout_s"]
         deadline = math.inf if timeout is None else time.monotonic() + timeout
@@ -190,8 +193,9 @@ class _Slot:
                 elif (received := receive(self._end)) is None:
                     return None
                 elif received[0].get("cancel") == order["token"]:
-                    return Outcome(kind=Kind(received[0]["kind"]))
-        return Outcome(kind=Kind.TIMEOUT, message=f"after {timeout:g} s")
+                    outcome: _Outcome = received[0]["outcome"]
+                    return outcome
+        return {"kind": OutcomeKind.TIMEOUT, "message": f"after {timeout:g} s"}
 
     def _settle(self) -> int:
         """How many processes are still there when those that were just ending have ended."""
@@ -215,18 +219,19 @@ class _Slot:
                 return found
             time.sleep(0.001)
 
-    def _report(self, order: Mapping[str, Any], ended: Ended, following: int) -> None:
+    def _report(self, order: Mapping[str, Any], ended: Mapping[str, Any], following: int) -> None:
         """Leave the attempt's own record, then tell the worker: a record that cannot be written, it still hears of."""
-        value = ended.to_json()
-        if ended.outcome.kind is Kind.COULD_NOT_START:
-            _write(f"{order['directory']}/log.txt", _TO_LOG, f"gitorch: {ended.outcome}\n")
+        outcome = ended["outcome"]
+        if outcome["kind"] == OutcomeKind.COULD_NOT_START:
+            reason = f"gitorch: could not start: {outcome['message']}\n"
+            _write(f"{order['directory']}/log.txt", _TO_LOG, reason)
         aside = f"{order['directory']}/.status.json"
-        if _write(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, json.dumps(value)):
+        if _write(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, json.dumps(ended)):
             with suppress(OSError):
                 os.rename(aside, f"{order['directory']}/status.json")
                 boundary()
         with suppress(ConnectionError):
-            send(self._end, {"ended": value, "generation": following})
+            send(self._end, {"ended": ended, "generation": following})
 
 
 def _start(order: Mapping[str, Any], null: int) -> int:
@@ -277,19 +282,21 @@ def _reaped() -> Iterator[tuple[int, int]]:
         yield ended
 
 
-def _outcome(status: int) -> Outcome:
+def _outcome(status: int) -> _Outcome:
     match os.waitstatus_to_exitcode(status):
         case 0:
-            return Outcome(kind=Kind.SUCCEEDED)
+            return {"kind": OutcomeKind.SUCCEEDED}
         case code if code > 0:
-            return Outcome(kind=Kind.EXIT_CODE, exit_code=code)
+            return {"kind": OutcomeKind.EXIT_CODE, "exit_code": code}
         case number:
-            return Outcome(kind=Kind.SIGNAL, signal=-number)
+            return {"kind": OutcomeKind.SIGNAL, "signal": -number}
 
 
-def _is_killed(outcome: Outcome) -> bool:
-    """By SIGKILL: itself, or what a shell waited for."""
-    return signal.SIGKILL in (outcome.signal, (outcome.exit_code or 0) - 128)
+def _is_killed(outcome: _Outcome) -> bool:
+    """Return True if SIGKILL ended the program, or one that a shell waited for."""
+    if outcome["kind"] == OutcomeKind.SIGNAL:
+        return bool(outcome["signal"] == signal.SIGKILL)
+    return bool(outcome.get("exit_code") == 128 + signal.SIGKILL)
 
 
 def _oom_kills() -> int:

@@ -1,6 +1,6 @@
 """What a worker and its slots say to each other: a JSON object a message, on a socket that keeps messages whole.
 
-    worker to slot           {"generation": n} with an order         {"cancel": token, "kind": kind}
+    worker to slot           {"generation": n} with an order         {"cancel": token, "outcome": Outcome as JSON}
     slot to worker           {"up": generation}
                              {"ended": Ended as JSON, "generation": of the slot that takes the next order}
     supervisor to worker     {"died": generation, "code": exit code, or less the signal}

@@ -68,9 +68,9 @@ def check_checkout(checkup: Checkup) -> Iterator[Finding]:
 
 def check_records(checkup: Checkup) -> Iterator[Finding]:
     name = checkup.site.results.name
-    for run in checkup.unreadable:
+    for run, reason in checkup.unreadable.items():
         yield Finding(
             what="record-unreadable",
-            message=f"the record of {run} cannot be read",
+            message=f"the record of {run} cannot be read: {reason}",
             hint=f"git log {name} -- {RunPaths.of(run).directory} shows earlier ones",
         )

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from gitorch.database.values import QueuedRun
 from gitorch.errors import GitorchError
 from gitorch.model.branch_layout import RunPaths
-from gitorch.model.run.record import Record
+from gitorch.model.run.record import Record, RecordBroken
 from gitorch.model.run.status import LIVE
 from gitorch.runs.site import Site
 
@@ -57,15 +57,15 @@ class Checkup:
 
     @cached_property
     def records(self) -> list[Record]:
-        """The runs of this clone, as far as their records can be read."""
+        """Return the records of this clone's runs that can be read."""
         clone = self.site.repository.clone_id()
-        return [
-            record for record in self._read.values() if record is not None and record.clone == clone
-        ]
+        records = [found for found in self._read.values() if isinstance(found, Record)]
+        return [record for record in records if record.clone == clone]
 
     @cached_property
-    def unreadable(self) -> list[str]:
-        return [run for run, record in self._read.items() if record is None]
+    def unreadable(self) -> dict[str, str]:
+        """Return by run id why a record cannot be read."""
+        return {run_id: found for run_id, found in self._read.items() if isinstance(found, str)}
 
     def live(self) -> list[Record]:
         return [record for record in self.records if record.status in LIVE]
@@ -77,7 +77,7 @@ class Checkup:
         )
 
     @cached_property
-    def _read(self) -> dict[str, Record | None]:
+    def _read(self) -> dict[str, Record | str]:
         results = self.site.results
         tip = results.tip()
         runs = results.run_ids(tip)
@@ -85,11 +85,14 @@ class Checkup:
         return {run: _parsed(found) for run, found in zip(runs, data, strict=True)}
 
 
-def _parsed(data: bytes | None) -> Record | None:
+def _parsed(data: bytes | None) -> Record | str:
+    """Return the record, or why it cannot be read."""
     try:
         return Record.from_json(json.loads(data or b""))
-    except (ValueError, LookupError, TypeError, AttributeError):
-        return None
+    except RecordBroken as error:
+        return error.reason
+    except ValueError as error:
+        return str(error)
 
 
 def named(record: Record) -> str:

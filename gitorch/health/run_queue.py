@@ -12,7 +12,7 @@ from gitorch.database.values import AttemptEnd, Claim, QueuedRun
 from gitorch.engines.sweep import sweep
 from gitorch.errors import Busy, GitorchError
 from gitorch.health.checkup import Checkup, Finding, named
-from gitorch.model.run.outcome import Kind, Outcome
+from gitorch.model.run.outcome import Lost
 from gitorch.model.run.payload import Payload
 from gitorch.model.run.record import Record
 from gitorch.model.run.status import LIVE, Status
@@ -140,7 +140,7 @@ def _recover(checkup: Checkup) -> None:
 def _give_back(site: Site, claim: Claim) -> None:
     attempt = ClaimedAttempt.of(site, claim)
     sweep({claim.token: attempt.directory.path}, grace_s=site.settings.grace_s)
-    lost = Outcome(kind=Kind.LOST, message="no worker has it")
+    lost = Lost(message="no worker has it")
     end = AttemptEnd(
         run=claim.run, task=claim.task, token=claim.token, status=Status.WAITING, outcome=lost
     )

@@ -379,7 +379,7 @@ def _output(name: str, stored: Stored, before: Output | None, task: str) -> Outp
         sha256=stored.sha256,
         stored=stored.kind,
         task=task,
-        mode=stored.mode,
+        octal_mode=f"{stored.mode:o}",
     )
     return before if before is not None and replace(before, task=task) == found else found
 

@@ -158,6 +158,7 @@ def queue_entry(record: Record) -> NewRun:
 
 def _queue_task(record: Record, task: TaskRecord) -> NewTask:
     """Return the queue entry of an unfinished task. A task that was running waits again, or is held with its run."""
+    spec = record.spec.task(task.id)
     outcome = None
     status = Status.HOLD if record.hold is not None else Status.WAITING
     if task.status is Status.ERROR:
@@ -165,10 +166,10 @@ def _queue_task(record: Record, task: TaskRecord) -> NewTask:
         outcome = task.attempts[-1].outcome
     return NewTask(
         id=task.id,
-        needs=task.spec.needs,
+        needs=spec.needs,
         status=status,
-        priority=task.spec.priority if record.priority is None else record.priority,
-        resources=task.spec.resources,
+        priority=spec.priority if record.priority is None else record.priority,
+        resources=spec.resources,
         attempts=task.attempt_count,
         outcome=outcome,
     )

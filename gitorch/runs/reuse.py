@@ -8,6 +8,7 @@ task with that key is just being computed, this one is given back to the queue u
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import starmap
 from pathlib import PurePosixPath
 
 from msgspec import Struct, field
@@ -84,7 +85,7 @@ class Reuser:
         known = self._sources.get(depends.key)
         if known and (found := self._reused(look, known, attempt, depends)):
             return found
-        for source in map(CacheSource._make, self._catalog.computed(depends.key)):
+        for source in starmap(CacheSource, self._catalog.computed(depends.key)):
             if found := self._reused(look, source, attempt, depends):
                 self._sources[depends.key] = source
                 return found

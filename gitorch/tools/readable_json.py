@@ -1,39 +1,22 @@
-"""JSON as it is committed: one key a line, so that `git diff` between two runs reads well.
-
-The same text as `json.dumps(value, indent=1)` gives, in a fifth of the time: that does without its C encoder, and took
-a third of what a small run's commit does.
-"""
+"""JSON as it is committed: one key a line, so that `git diff` between two runs reads well."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from json.encoder import encode_basestring, encode_basestring_ascii
 from typing import Any
 
-_render_leaf = json.JSONEncoder(allow_nan=False).encode
+import msgspec
 
 
 def render_json(value: Any) -> bytes:
-    """`value`, of dicts with string keys, lists and what else JSON has, as UTF-8. Raises ValueError for NaN."""
+    """Return the UTF-8 text that `json.dumps(value, indent=1)` gives, with a newline at the end.
+
+    `value` consists of dicts with string keys, lists or tuples, and what else JSON has. Raises ValueError for NaN.
+    json writes the values, since msgspec writes NaN as null and 1e-05 as 0.00001. json has no C encoder for indented
+    text, so msgspec indents it: both together take a quarter of the time.
+    """
     try:
-        return (_render(value, "\n", encode_basestring) + "\n").encode()
-    except UnicodeEncodeError:  # a file name that is no UTF-8
-        return (_render(value, "\n", encode_basestring_ascii) + "\n").encode()
-
-
-def _render(value: Any, margin: str, quoted: Callable[[str], str]) -> str:
-    inner = margin + " "
-    if isinstance(value, dict) and value:
-        items = [
-            f"{inner}{quoted(key)}: {quoted(item) if isinstance(item, str) else _render(item, inner, quoted)}"
-            for key, item in value.items()
-        ]
-        return f"{{{','.join(items)}{margin}}}"
-    if isinstance(value, list) and value:
-        return f"[{','.join([inner + _render(item, inner, quoted) for item in value])}{margin}]"
-    if isinstance(value, str):
-        return quoted(value)
-    if value is None:  # the commonest of those that are left
-        return "null"
-    return str(value) if type(value) is int else _render_leaf(value)
+        compact = json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except UnicodeEncodeError:  # a file name that is not UTF-8; msgspec refuses its lone surrogate
+        return (json.dumps(value, indent=1, allow_nan=False) + "\n").encode()
+    return msgspec.json.format(compact, indent=1) + b"\n"

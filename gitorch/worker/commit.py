@@ -16,7 +16,7 @@ from gitorch.git.store.trees import TreeEntry
 from gitorch.model.branch_layout import RunPaths, output_name
 from gitorch.model.run.announce import AttemptEnded, TaskReused
 from gitorch.model.run.endings import after_attempt, after_reuse
-from gitorch.model.run.outcome import Kind, Outcome
+from gitorch.model.run.outcome import Succeeded
 from gitorch.model.run.record import Record, TaskRecord
 from gitorch.model.run.status import Status
 from gitorch.runs import outputs
@@ -139,9 +139,12 @@ def _end(ending: AttemptFiles | Reused, record: Record) -> AttemptEnd:
     claim = ending.attempt.claim
     task = record.task(claim.task)
     if isinstance(ending, Reused):
-        done = Outcome(kind=Kind.SUCCEEDED)
         return AttemptEnd(
-            run=claim.run, task=claim.task, token=claim.token, status=task.status, outcome=done
+            run=claim.run,
+            task=claim.task,
+            token=claim.token,
+            status=task.status,
+            outcome=Succeeded(),
         )
     last = task.attempts[-1]
     follows = ending.follows

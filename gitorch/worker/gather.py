@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gitorch.engines.contract import Ended
 from gitorch.errors import GitorchError
@@ -25,7 +26,7 @@ from gitorch.model.branch_layout import ATTEMPT, CHANGES, EVENTS, LOG
 from gitorch.model.run import metrics, policy, record
 from gitorch.model.run.endings import AttemptResult
 from gitorch.model.run.metrics import Metrics
-from gitorch.model.run.outcome import Kind, Outcome
+from gitorch.model.run.outcome import CouldNotStart, ExitCode, Outcome, Succeeded
 from gitorch.model.run.policy import Next
 from gitorch.model.run.status import Status
 from gitorch.runs import log, outputs
@@ -86,7 +87,7 @@ def gather(
 def _ungathered(attempt: ClaimedAttempt, ended: Ended, error: Exception) -> AttemptFiles:
     """The end of an attempt of which nothing but its outcome is known."""
     told = f"what it left cannot be read ({type(error).__name__}: {error}); it ended with: {ended.outcome}"
-    outcome = ended.outcome._replace(message=told)
+    outcome = replace(ended.outcome, message=told)
     kept_attempt = _kept_attempt(attempt, ended, outcome, notes=(told,))
     return AttemptFiles(
         attempt=attempt,
@@ -141,7 +142,7 @@ def _gather(
     modified, unknown = _modified(site, attempt, ended.outcome)
     found = outputs.find(site, attempt.run, attempt.payload.spec, task)
     events = read_events(directory.events)
-    result = _read_json(directory.result) if ended.outcome.kind is Kind.SUCCEEDED else None
+    result = _read_json(directory.result) if isinstance(ended.outcome, Succeeded) else None
     follows = policy.after(
         _explained(ended.outcome, kept_log),
         task.retries,
@@ -195,7 +196,7 @@ def _modified(
     site: Site, attempt: ClaimedAttempt, outcome: Outcome
 ) -> tuple[Modified, tuple[str, ...]]:
     """What was done to tracked files; where it cannot be told, as of a worktree that a run has removed, why."""
-    if outcome.kind is Kind.COULD_NOT_START:
+    if isinstance(outcome, CouldNotStart):
         return UNMODIFIED, ()
     try:
         return site.worktrees.modified(attempt.run.tree, attempt.payload.pin.commit), ()
@@ -205,7 +206,7 @@ def _modified(
 
 def _log(site: Site, attempt: ClaimedAttempt, outcome: Outcome, secrets: tuple[bytes, ...]) -> _Log:
     """The log as it is kept, its last lines, and the place in the run's own code that a traceback ends in."""
-    if outcome.kind is Kind.COULD_NOT_START and not attempt.directory.log.exists():
+    if isinstance(outcome, CouldNotStart) and not attempt.directory.log.exists():
         return _Log(f"gitorch: {outcome}\n".encode(errors="surrogateescape"), (), None)
     content: bytes | Stored
     end = b""
@@ -248,10 +249,10 @@ def _in_the_run(attempt: ClaimedAttempt, entry: re.Match[str]) -> str | None:
 
 def _explained(outcome: Outcome, kept_log: _Log) -> Outcome:
     """A failure with its reason in words: the last line that the program had to say."""
-    if outcome.kind is not Kind.EXIT_CODE or outcome.message:
+    if not isinstance(outcome, ExitCode) or outcome.message:
         return outcome
     said = next((line.strip() for line in reversed(kept_log.tail) if line.strip()), None)
-    return Outcome(kind=outcome.kind, exit_code=outcome.exit_code, message=said)
+    return ExitCode(exit_code=outcome.exit_code, message=said)
 
 
 def _metrics(attempt: ClaimedAttempt, events: Iterator[Any], result: Any) -> Metrics:

@@ -37,7 +37,7 @@ from gitorch.model.run.announce import (
     Noticed,
     TaskReused,
 )
-from gitorch.model.run.outcome import Kind, Outcome
+from gitorch.model.run.outcome import CouldNotStart, Interrupted, Killed, Outcome
 from gitorch.model.run.status import Status
 from gitorch.runs.claimed_attempt import ClaimedAttempt
 from gitorch.runs.liveness import living
@@ -265,7 +265,7 @@ class Pool:
             case _Prepared():
                 self._prepared.append(message)
             case _Unprepared(attempt, error):
-                self._end_unstarted(attempt, Outcome(kind=Kind.COULD_NOT_START, message=str(error)))
+                self._end_unstarted(attempt, CouldNotStart(message=str(error)))
             case Reused():
                 self._hand_to_committer(message.attempt, message)
             case _GivenBack(attempt):
@@ -359,7 +359,7 @@ class Pool:
             )
         if self._stops > 1:
             for token in self._in_engine - self._cancelled:
-                self._engine.cancel(token, Kind.INTERRUPTED)
+                self._engine.cancel(token, Interrupted())
                 self._cancelled.add(token)
 
     def _heed_kills(self) -> None:
@@ -371,7 +371,7 @@ class Pool:
         doomed = self._site.queue.kill_requests()
         for token in self._in_engine - self._cancelled:
             if self._in_hand[token].claim.run in doomed:
-                self._engine.cancel(token, Kind.KILLED)
+                self._engine.cancel(token, Killed())
                 self._cancelled.add(token)
         for prepared in [
             prepared for prepared in self._prepared if prepared.attempt.claim.run in doomed

@@ -13,7 +13,7 @@ from gitorch.engines.contract import Ended, recorded_end
 from gitorch.engines.sweep import sweep
 from gitorch.errors import Busy, GitorchError
 from gitorch.model.run.announce import Listener
-from gitorch.model.run.outcome import Kind, Outcome
+from gitorch.model.run.outcome import Lost
 from gitorch.runs import outputs
 from gitorch.runs.claimed_attempt import ClaimedAttempt
 from gitorch.runs.liveness import WorkerLocks, boot_id
@@ -92,7 +92,7 @@ def _lost(attempt: ClaimedAttempt) -> Ended:
     """The end of an attempt that nobody saw."""
     return Ended(
         token=attempt.claim.token,
-        outcome=Outcome(kind=Kind.LOST, message="its worker died"),
+        outcome=Lost(message="its worker died"),
         started=attempt.claim.started,
         ended=now(),
         duration_s=0.0,

@@ -12,7 +12,7 @@ from gitorch.config.discovery import find_configs, is_config
 from gitorch.config.pipeline import ConfigContext, load_config
 from gitorch.errors import NotFound
 from gitorch.model.problem import Severity
-from gitorch.model.run.outcome import Kind
+from gitorch.model.run.outcome_kind import OutcomeKind
 from gitorch.model.run.spec import Resources, Retries, RunSpec, TaskSpec, task_config
 from tests.config.complaints import TASKS, complaints, load, marked
 
@@ -112,7 +112,9 @@ def test_everything_a_config_can_say() -> None:
                     needs=("report",),
                     outputs=of_file["outputs"],
                     timeout_s=90.0,
-                    retries=Retries(max=3, on=(Kind.SIGNAL, Kind.TIMEOUT), backoff_s=30.0),
+                    retries=Retries(
+                        max=3, on=(OutcomeKind.SIGNAL, OutcomeKind.TIMEOUT), backoff_s=30.0
+                    ),
                     priority=5,
                     resources=eight,
                 ),

@@ -27,11 +27,11 @@ from gitorch.database.values import (
     Worker,
 )
 from gitorch.errors import Busy, Refused
-from gitorch.model.run.outcome import Kind, Outcome
+from gitorch.model.run.outcome import ExitCode, Succeeded
 from gitorch.model.run.status import QUEUED, Status
 
-FAILED = Outcome(kind=Kind.EXIT_CODE, exit_code=1)
-DONE = Outcome(kind=Kind.SUCCEEDED)
+FAILED = ExitCode(exit_code=1)
+DONE = Succeeded()
 
 
 @pytest.fixture
@@ -374,7 +374,7 @@ def test_a_clock_that_is_set_back_does_not_make_a_backoff_longer(queue: Queue) -
         task=claim.task,
         token="token",
         status=Status.WAITING,
-        outcome=Outcome(kind=Kind.EXIT_CODE, exit_code=1),
+        outcome=ExitCode(exit_code=1),
         ended="2026-01-01T12:00:01.000Z",
         not_before="2026-01-01T12:00:31.000Z",
     )

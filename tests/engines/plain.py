@@ -9,8 +9,15 @@ import time
 from dataclasses import dataclass
 from typing import Any, Self
 
-from gitorch.engines.contract import Capabilities, Ended, Order
-from gitorch.model.run.outcome import Kind, Outcome
+from gitorch.engines.contract import Ended, Order
+from gitorch.model.run.outcome import (
+    CouldNotStart,
+    ExitCode,
+    Outcome,
+    Signalled,
+    Succeeded,
+    TimedOut,
+)
 from gitorch.tools import clock
 
 
@@ -20,7 +27,7 @@ class _Running:
     process: subprocess.Popen[bytes]
     started: str
     began: float
-    cancelled: Kind | None = None
+    cancelled: Outcome | None = None
 
 
 class PlainEngine:
@@ -57,9 +64,7 @@ class PlainEngine:
                     start_new_session=True,
                 )
         except OSError as error:
-            outcome = Outcome(
-                kind=Kind.COULD_NOT_START, message=f"{error.filename}: {error.strerror}"
-            )
+            outcome = CouldNotStart(message=f"{error.filename}: {error.strerror}")
             self._unstarted.append(_ended(order, outcome, started, began))
         else:
             self._running[order.token] = _Running(order, process, started, began)
@@ -73,7 +78,7 @@ class PlainEngine:
                 and time.monotonic() - running.began > limit
                 and not running.cancelled
             ):
-                self.cancel(token, Kind.TIMEOUT)
+                self.cancel(token, TimedOut())
             if running.process.poll() is not None:
                 del self._running[token]
                 news.append(
@@ -84,25 +89,22 @@ class PlainEngine:
     def descriptors(self) -> list[int]:
         return []
 
-    def cancel(self, token: str, kind: Kind) -> None:
+    def cancel(self, token: str, outcome: Outcome) -> None:
         if (running := self._running.get(token)) and running.process.poll() is None:
-            running.cancelled = running.cancelled or kind
+            running.cancelled = running.cancelled or outcome
             os.killpg(running.process.pid, signal.SIGKILL)
 
     def free(self) -> int:
         return self.slots - len(self._running) - len(self._unstarted)
 
-    def capabilities(self) -> Capabilities:
-        return Capabilities(ends_everything=False, outlives_worker=False)
-
 
 def _outcome(running: _Running) -> Outcome:
     code = running.process.returncode
     if running.cancelled:
-        return Outcome(kind=running.cancelled)
+        return running.cancelled
     if code < 0:
-        return Outcome(kind=Kind.SIGNAL, signal=-code)
-    return Outcome(kind=Kind.EXIT_CODE, exit_code=code) if code else Outcome(kind=Kind.SUCCEEDED)
+        return Signalled(signal=-code)
+    return ExitCode(exit_code=code) if code else Succeeded()
 
 
 def _ended(order: Order, outcome: Outcome, started: str, began: float) -> Ended:

@@ -15,7 +15,17 @@ import pytest
 from gitorch.engines.contract import Ended, Engine, recorded_end
 from gitorch.engines.local import LocalEngine
 from gitorch.engines.registry import ENGINES
-from gitorch.model.run.outcome import Kind, Outcome
+from gitorch.model.run.outcome import (
+    CouldNotStart,
+    ExitCode,
+    Interrupted,
+    Killed,
+    Outcome,
+    Signalled,
+    Succeeded,
+    TimedOut,
+)
+from gitorch.model.run.outcome_kind import OutcomeKind
 from gitorch.tools import clock
 from tests.engines.bench import carry_out, eventually, living, log_of, next_ends, order, shell
 from tests.engines.plain import PlainEngine
@@ -36,7 +46,7 @@ def test_success_is_told_once_with_its_times(engine: Engine, tmp_path: Path) -> 
     before = clock.parse(clock.now())
     wanted = shell(tmp_path, "sleep 0.05")
     ended = carry_out(engine, [wanted])[wanted.token]
-    assert ended.outcome == Outcome(kind=Kind.SUCCEEDED)
+    assert ended.outcome == Succeeded()
     assert 0.05 <= ended.duration_s < 5
     started, stopped = clock.parse(ended.started), clock.parse(ended.ended)
     assert before <= started
@@ -50,9 +60,9 @@ def test_success_is_told_once_with_its_times(engine: Engine, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("script", "outcome"),
     [
-        ("exit 3", Outcome(kind=Kind.EXIT_CODE, exit_code=3)),
-        ("kill -9 $$", Outcome(kind=Kind.SIGNAL, signal=9)),
-        ("kill -15 $$", Outcome(kind=Kind.SIGNAL, signal=15)),
+        ("exit 3", ExitCode(exit_code=3)),
+        ("kill -9 $$", Signalled(signal=9)),
+        ("kill -15 $$", Signalled(signal=15)),
     ],
 )
 def test_failure_says_how(engine: Engine, tmp_path: Path, script: str, outcome: Outcome) -> None:
@@ -63,14 +73,14 @@ def test_failure_says_how(engine: Engine, tmp_path: Path, script: str, outcome: 
 def test_program_that_is_not_there(engine: Engine, tmp_path: Path) -> None:
     wanted = order(tmp_path, "no-such-program")
     outcome = carry_out(engine, [wanted])[wanted.token].outcome
-    assert outcome.kind is Kind.COULD_NOT_START
+    assert isinstance(outcome, CouldNotStart)
     assert "no-such-program" in (outcome.message or "")
 
 
 def test_working_directory_that_is_not_there(engine: Engine, tmp_path: Path) -> None:
     wanted = order(tmp_path, "true", cwd=tmp_path / "gone")
     outcome = carry_out(engine, [wanted])[wanted.token].outcome
-    assert outcome.kind is Kind.COULD_NOT_START
+    assert isinstance(outcome, CouldNotStart)
     assert "gone" in (outcome.message or "")
 
 
@@ -123,7 +133,7 @@ def test_as_many_at_a_time_as_there_are_slots(engine: Engine, tmp_path: Path) ->
     assert engine.free() == 1
     engine.submit(second)
     assert engine.free() == 0
-    assert {ended.outcome.kind for ended in next_ends(engine, 2)} == {Kind.SUCCEEDED}
+    assert {ended.outcome.kind for ended in next_ends(engine, 2)} == {OutcomeKind.SUCCEEDED}
     assert engine.free() == 2
 
 
@@ -131,29 +141,31 @@ def test_time_limit(engine: Engine, tmp_path: Path) -> None:
     wanted = shell(tmp_path, "sleep 60", timeout_s=0.1)
     began = time.monotonic()
     outcome = carry_out(engine, [wanted])[wanted.token].outcome
-    assert outcome.kind is Kind.TIMEOUT
+    assert isinstance(outcome, TimedOut)
     assert 0.1 <= time.monotonic() - began < 5
 
 
-@pytest.mark.parametrize("kind", [Kind.KILLED, Kind.INTERRUPTED])
-def test_cancel_ends_with_the_given_kind(engine: Engine, tmp_path: Path, kind: Kind) -> None:
+@pytest.mark.parametrize("outcome", [Killed(), Interrupted()])
+def test_a_cancelled_attempt_ends_with_the_given_outcome(
+    engine: Engine, tmp_path: Path, outcome: Outcome
+) -> None:
     ended, spared = shell(tmp_path, "echo up; sleep 60"), shell(tmp_path, "sleep 0.3")
     engine.submit(ended)
     engine.submit(spared)
     eventually(lambda: (ended.directory / "log.txt").exists() and log_of(ended))
     for _ in range(1000):
-        engine.cancel(ended.token, kind)
-    kinds = {end.token: end.outcome.kind for end in next_ends(engine, 2)}
-    assert kinds == {ended.token: kind, spared.token: Kind.SUCCEEDED}
+        engine.cancel(ended.token, outcome)
+    outcomes = {end.token: end.outcome for end in next_ends(engine, 2)}
+    assert outcomes == {ended.token: outcome, spared.token: Succeeded()}
 
 
 def test_cancel_of_what_does_not_run_is_passed_over(engine: Engine, tmp_path: Path) -> None:
     wanted = shell(tmp_path, "true")
     carry_out(engine, [wanted])
-    engine.cancel(wanted.token, Kind.KILLED)
-    engine.cancel(secrets.token_hex(16), Kind.KILLED)
+    engine.cancel(wanted.token, Killed())
+    engine.cancel(secrets.token_hex(16), Killed())
     following = shell(tmp_path, "true")
-    assert carry_out(engine, [following])[following.token].outcome.kind is Kind.SUCCEEDED
+    assert carry_out(engine, [following])[following.token].outcome == Succeeded()
 
 
 def test_leaving_ends_what_runs(tmp_path: Path) -> None:

@@ -21,7 +21,16 @@ from gitorch.engines.contract import Ended, Order, recorded_end
 from gitorch.engines.local import LocalEngine
 from gitorch.engines.sweep import sweep
 from gitorch.errors import GitorchError
-from gitorch.model.run.outcome import Kind, Outcome
+from gitorch.model.run.outcome import (
+    CouldNotStart,
+    ExitCode,
+    Interrupted,
+    Killed,
+    OutOfMemory,
+    Signalled,
+    Succeeded,
+)
+from gitorch.model.run.outcome_kind import OutcomeKind
 from gitorch.tools import process
 from gitorch.tools.files import write_aside
 from tests.engines.bench import (
@@ -139,7 +148,7 @@ def test_what_a_program_leaves_running_is_ended_and_counted(
 ) -> None:
     wanted = python(tmp_path, DAEMONS)
     ended = carry_out(engine, [wanted])[wanted.token]
-    assert ended.outcome.kind is Kind.SUCCEEDED
+    assert isinstance(ended.outcome, Succeeded)
     assert ended.left_running == 3
     assert len(numbers_in(pids)) == 4
     assert living(numbers_in(pids)) == []
@@ -185,7 +194,7 @@ def test_many_short_orphans_are_reaped_while_the_program_runs(
         return [parent for state, parent, *_ in stats if state == "Z" and int(parent) in slots]
 
     eventually(lambda: not zombies())
-    engine.cancel(wanted.token, Kind.KILLED)
+    engine.cancel(wanted.token, Killed())
     next_ends(engine, 1)
 
 
@@ -195,13 +204,13 @@ def stat_files() -> Iterator[Path]:
             yield path
 
 
-@pytest.mark.parametrize("kind", [Kind.KILLED, Kind.TIMEOUT])
+@pytest.mark.parametrize("kind", [OutcomeKind.KILLED, OutcomeKind.TIMEOUT])
 def test_cancel_and_time_limit_end_daemons_too(
-    engine: LocalEngine, tmp_path: Path, pids: Path, kind: Kind
+    engine: LocalEngine, tmp_path: Path, pids: Path, kind: OutcomeKind
 ) -> None:
-    wanted = start(engine, tmp_path, timeout_s=1.5 if kind is Kind.TIMEOUT else PATIENCE_S)
-    if kind is Kind.KILLED:
-        engine.cancel(wanted.token, kind)
+    wanted = start(engine, tmp_path, timeout_s=1.5 if kind is OutcomeKind.TIMEOUT else PATIENCE_S)
+    if kind is OutcomeKind.KILLED:
+        engine.cancel(wanted.token, Killed())
     [ended] = next_ends(engine, 1)
     assert ended.outcome.kind is kind
     assert ended.left_running == 0
@@ -217,9 +226,9 @@ def test_gentle_first_and_also_to_a_stopped_process(engine: LocalEngine, tmp_pat
     )
     engine.submit(wanted)
     eventually(lambda: (wanted.directory / "log.txt").exists() and log_of(wanted))
-    engine.cancel(wanted.token, Kind.INTERRUPTED)
+    engine.cancel(wanted.token, Interrupted())
     [ended] = next_ends(engine, 1)
-    assert (ended.outcome.kind, log_of(wanted)) == (Kind.INTERRUPTED, "up\nbye\n")
+    assert (ended.outcome.kind, log_of(wanted)) == (OutcomeKind.INTERRUPTED, "up\nbye\n")
     assert ended.duration_s < 5
 
 
@@ -327,12 +336,12 @@ def test_slot_killed_loses_its_attempt_alone(
     engine.submit(other)
     os.kill(slot_at(pids), signal.SIGKILL)
     kinds = {ended.token: ended.outcome.kind for ended in next_ends(engine, 2)}
-    assert kinds == {wanted.token: Kind.LOST, other.token: Kind.SUCCEEDED}
+    assert kinds == {wanted.token: OutcomeKind.LOST, other.token: OutcomeKind.SUCCEEDED}
     assert living(numbers_in(pids)) == []
     assert engine.free() == 2
     following = [shell(tmp_path, "true") for _ in range(4)]
     assert {ended.outcome.kind for ended in carry_out(engine, following).values()} == {
-        Kind.SUCCEEDED
+        OutcomeKind.SUCCEEDED
     }
 
 
@@ -349,7 +358,7 @@ def test_order_to_a_slot_that_just_died_is_lost_and_never_started(
         wanted = [shell(tmp_path, "echo started") for _ in range(2)]
         for each in wanted:
             engine.submit(each)
-        assert {ended.outcome.kind for ended in next_ends(engine, 2)} == {Kind.LOST}
+        assert {ended.outcome.kind for ended in next_ends(engine, 2)} == {OutcomeKind.LOST}
         assert [each for each in wanted if (each.directory / "log.txt").exists()] == []
 
 
@@ -360,7 +369,7 @@ def test_slot_killed_after_the_record_was_written(
     wanted = start(engine, tmp_path)
     said = Ended(
         token=wanted.token,
-        outcome=Outcome(kind=Kind.EXIT_CODE, exit_code=5),
+        outcome=ExitCode(exit_code=5),
         started="2026-01-02T03:04:05.678Z",
         ended="2026-01-02T03:04:06.678Z",
         duration_s=1.0,
@@ -389,7 +398,7 @@ def test_supervisor_killed_slots_go_on(engine: LocalEngine, tmp_path: Path) -> N
     eventually(lambda: len(slots_of(os.getpid())) == 2)
     for pid in supervisors_of(os.getpid()):
         os.kill(pid, signal.SIGKILL)
-    assert next_ends(engine, 1)[0].outcome.kind is Kind.SUCCEEDED
+    assert next_ends(engine, 1)[0].outcome == Succeeded()
     assert log_of(wanted) == "through\n"
 
 
@@ -399,12 +408,12 @@ def test_supervisor_and_slot_killed(engine: LocalEngine, tmp_path: Path, pids: P
     for pid in (*supervisors_of(os.getpid()), slot):
         os.kill(pid, signal.SIGKILL)
     [ended] = next_ends(engine, 1)
-    assert (ended.token, ended.outcome.kind) == (wanted.token, Kind.LOST)
+    assert (ended.token, ended.outcome.kind) == (wanted.token, OutcomeKind.LOST)
     cleared = [pid for pid in living(numbers_in(pids)) if is_cleared(pid)]
     assert living(numbers_in(pids)) == cleared
     following = [shell(tmp_path, "true") for _ in range(4)]
     assert {ended.outcome.kind for ended in carry_out(engine, following).values()} == {
-        Kind.SUCCEEDED
+        OutcomeKind.SUCCEEDED
     }
 
 
@@ -423,7 +432,7 @@ def test_directory_is_gone_before_the_attempt_starts(engine: LocalEngine, tmp_pa
     wanted = shell(tmp_path, "true")
     shutil.rmtree(wanted.directory)
     outcome = carry_out(engine, [wanted])[wanted.token].outcome
-    assert outcome.kind is Kind.COULD_NOT_START
+    assert isinstance(outcome, CouldNotStart)
     assert outcome.message == f"{wanted.directory}/log.txt: No such file or directory"
 
 
@@ -433,7 +442,7 @@ def test_reason_is_in_the_log_when_it_could_not_start(engine: LocalEngine, tmp_p
     for wanted in (order(tmp_path, "./script"), order(tmp_path, "true", env={"A": "nul\0"})):
         script.chmod(0o755)
         ended = carry_out(engine, [wanted])[wanted.token]
-        assert ended.outcome.kind is Kind.COULD_NOT_START
+        assert isinstance(ended.outcome, CouldNotStart)
         assert log_of(wanted) == f"gitorch: {ended.outcome}\n"
         assert recorded_end(wanted.directory, wanted.token) == ended
 
@@ -536,8 +545,6 @@ def test_out_of_memory_is_named(
 ) -> None:
     greedy = f"{sys.executable} -I -S -c 'len(b\"x\" * (1 << 27))'"
     wanted = shell(tmp_path, f"echo $$ > {little_memory}; {victim.format(greedy=greedy)}")
-    assert carry_out(engine, [wanted])[wanted.token].outcome == Outcome(kind=Kind.OUT_OF_MEMORY)
+    assert carry_out(engine, [wanted])[wanted.token].outcome == OutOfMemory()
     killed = shell(tmp_path, "kill -9 $$")
-    assert carry_out(engine, [killed])[killed.token].outcome == Outcome(
-        kind=Kind.SIGNAL, signal=signal.SIGKILL
-    )
+    assert carry_out(engine, [killed])[killed.token].outcome == Signalled(signal=signal.SIGKILL)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import importlib.resources
 import json
 from typing import Any
@@ -11,7 +10,18 @@ import jsonschema
 import pytest
 from msgspec.structs import replace
 
-from gitorch.model.run.outcome import Kind, Outcome
+from gitorch.model.run.outcome import (
+    CouldNotStart,
+    ExitCode,
+    Interrupted,
+    Killed,
+    Lost,
+    Outcome,
+    OutOfMemory,
+    Signalled,
+    Succeeded,
+    TimedOut,
+)
 from gitorch.model.run.pin import Origin, Pin
 from gitorch.model.run.record import (
     Attempt,
@@ -70,7 +80,7 @@ NEW = Record(
     data=(Data(path="data/*", size=9, sha256="a" * 64, files=2),),
     overrides=("rate=0.1",),
     bases=("experiments/_base.yaml",),
-    tasks=tuple(TaskRecord(spec=spec, status=Status.WAITING, pin=PIN) for spec in (PREPARE, SORT)),
+    tasks=tuple(TaskRecord(id=spec.id, status=Status.WAITING, pin=PIN) for spec in (PREPARE, SORT)),
     history=(Change(at=NOON, source=None, target=Status.WAITING, by="ada"),),
 )
 
@@ -94,7 +104,7 @@ def attempt(outcome: Outcome) -> Attempt:
 def finished(outcome: Outcome) -> Record:
     """NEW with everything filled in that a run can gather, its last attempt ending in `outcome`."""
     done = TaskRecord(
-        spec=PREPARE,
+        id=PREPARE.id,
         status=Status.COMPLETE,
         pin=PIN,
         result={"rows": 342},
@@ -121,7 +131,12 @@ def finished(outcome: Outcome) -> Record:
         outputs=(
             Output(path="model.bin", size=2 << 30, sha256="f" * 64, stored="lfs", task="prepare"),
             Output(
-                path="latest", size=9, sha256="f" * 64, stored="git", task="prepare", mode=0o120000
+                path="latest",
+                size=9,
+                sha256="f" * 64,
+                stored="git",
+                task="prepare",
+                octal_mode="120000",
             ),
         ),
         environment={"python": "3.11.7"},
@@ -147,9 +162,15 @@ def closed(schema: Any) -> Any:
 
 
 OUTCOMES = [
-    Outcome(kind=Kind.EXIT_CODE, exit_code=1, message="KeyError: 'rate'"),
-    Outcome(kind=Kind.SIGNAL, signal=9),
-    *(Outcome(kind=kind) for kind in Kind if kind not in (Kind.EXIT_CODE, Kind.SIGNAL)),
+    ExitCode(exit_code=1, message="KeyError: 'rate'"),
+    Signalled(signal=9),
+    Succeeded(),
+    TimedOut(message="after 1 s"),
+    OutOfMemory(),
+    CouldNotStart(message="no such program"),
+    Lost(),
+    Interrupted(),
+    Killed(),
 ]
 
 
@@ -157,7 +178,7 @@ OUTCOMES = [
     "record", [NEW, *map(finished, OUTCOMES)], ids=["new", *(str(o.kind) for o in OUTCOMES)]
 )
 def test_every_record_is_described_in_full(record: Record) -> None:
-    written = json.loads(json.dumps(record.to_json()))
+    written = as_json(record)
     jsonschema.Draft7Validator(closed(SCHEMA)).validate(written)
     assert Record.from_json(written) == record
 
@@ -173,14 +194,14 @@ def test_every_property_that_a_record_writes_is_required() -> None:
         "overrides": (),
         "bases": (),
     }  # written where there is something
-    written = replace(NEW, **since_later).to_json()
+    written = as_json(replace(NEW, **since_later))
     assert sorted(SCHEMA["required"]) == sorted(written)
     for key in written:
         assert not is_valid({name: value for name, value in written.items() if name != key}), key
 
 
 def test_a_field_that_was_added_later_does_no_harm() -> None:
-    assert is_valid({**NEW.to_json(), "mood": "good"})
+    assert is_valid({**as_json(NEW), "mood": "good"})
 
 
 @pytest.mark.parametrize(
@@ -204,13 +225,17 @@ def test_a_field_that_was_added_later_does_no_harm() -> None:
     ids=str,
 )
 def test_what_no_record_says_is_refused(path: tuple[str | int, ...], value: object) -> None:
-    written: Any = copy.deepcopy(finished(Outcome(kind=Kind.SUCCEEDED)).to_json())
+    written = as_json(finished(Succeeded()))
     assert is_valid(written)
     place = written
     for step in path[:-1]:
         place = place[step]
     place[path[-1]] = value
     assert not is_valid(written)
+
+
+def as_json(record: Record) -> Any:
+    return json.loads(json.dumps(record.to_json()))
 
 
 def is_valid(written: Any) -> bool:

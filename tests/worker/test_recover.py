@@ -8,7 +8,7 @@ import pytest
 
 from gitorch.actions.ready import ready
 from gitorch.database.values import AttemptEnd
-from gitorch.model.run.outcome import Kind, Outcome
+from gitorch.model.run.outcome import Succeeded
 from gitorch.model.run.status import Status
 from gitorch.runs.liveness import this_worker
 from gitorch.runs.recording import catch_up
@@ -61,7 +61,7 @@ def test_what_runs_is_left_to_the_worker_that_is_about_to_tell(site: Site) -> No
         task="one",
         token="token",
         status=Status.COMPLETE,
-        outcome=Outcome(kind=Kind.SUCCEEDED),
+        outcome=Succeeded(),
     )
     assert site.queue.finish([end]) == [end], "its end is accepted, and so announced"
 

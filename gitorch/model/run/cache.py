@@ -78,15 +78,12 @@ def what_differs(record: Record, other: Record, task: str) -> dict[str, list[str
     Of the code, which git has to be asked of, no file is named.
     """
     mine, its = record.task(task), other.task(task)
+    spec, its_spec = record.spec.task(task), other.spec.task(task)
     found = {
-        "task": list(
-            differing([_work(other.spec, its.spec), _work(record.spec, mine.spec)]).changed
-        ),
-        "params": _changes(
-            params_counted(other.spec, its.spec), params_counted(record.spec, mine.spec)
-        ),
+        "task": list(differing([_work(other.spec, its_spec), _work(record.spec, spec)]).changed),
+        "params": _changes(params_counted(other.spec, its_spec), params_counted(record.spec, spec)),
         "inputs": list(
-            differing([_inputs(other, its.spec) or {}, _inputs(record, mine.spec) or {}]).changed
+            differing([_inputs(other, its_spec) or {}, _inputs(record, spec) or {}]).changed
         ),
     }
     differs = {kind: names for kind, names in found.items() if names}
@@ -96,7 +93,7 @@ def what_differs(record: Record, other: Record, task: str) -> dict[str, list[str
         before = [
             known.id
             for known in record.spec.tasks
-            if known.id in record.spec.needed_by(mine.spec) - {task}
+            if known.id in record.spec.needed_by(spec) - {task}
         ]
         changed = [name for name in before if _left(record, name) != _left(other, name)]
         differs["before"] = changed or before  # what one task left another has changed since

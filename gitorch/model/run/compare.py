@@ -7,8 +7,9 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from gitorch.model.json_struct import without_empty
 from gitorch.model.run.record import Record
-from gitorch.model.run.spec import TaskSpec, given
+from gitorch.model.run.spec import TaskSpec
 
 
 class ChangedCommit(Struct, frozen=True, kw_only=True):
@@ -59,7 +60,9 @@ class CodeDifference(Struct, frozen=True, kw_only=True):
                 for file in self.files
             ],
             "missing": list(self.missing),
-            **given({"tasks": {task: list(commits) for task, commits in self.tasks.items()}}),
+            **without_empty(
+                {"tasks": {task: list(commits) for task, commits in self.tasks.items()}}
+            ),
         }
 
 
@@ -181,11 +184,11 @@ def _config(record: Record) -> dict[str, Any]:
     document = {key: value for key, value in spec.document.items() if key != "tasks"}
     own = {"env": spec.env, "link": list(spec.link), "python": spec.python}
     tasks = {task.id: _task_config(task) for task in spec.tasks}
-    return {
-        key: value
-        for key, value in flattened({**document, "gitorch": own, "tasks": tasks}).items()
-        if value not in (None, [], {})
-    }
+    config = {}
+    for key, value in flattened({**document, "gitorch": own, "tasks": tasks}).items():
+        if value not in (None, (), [], {}):
+            config[key] = list(value) if isinstance(value, tuple) else value
+    return config
 
 
 def _task_config(task: TaskSpec) -> dict[str, Any]:

@@ -136,7 +136,7 @@ def _begun(record: Record, *, at: str, by: str) -> Record:
 
 def _settled(record: Record, *, at: str, by: str, why: str | None) -> Record:
     """`record` with the status that its tasks give it, a change of it noted."""
-    status = run_status(states(record.tasks), started=True)
+    status = run_status(states(record.tasks, record.needs), started=True)
     over = status not in (Status.RUNNING, Status.WAITING)
     record = replace(record, status=status, ended=at if over else None)
     if status is record.history[-1].target:

@@ -7,8 +7,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from gitorch.model.json_struct import without_empty
 from gitorch.model.run.record import Data
-from gitorch.model.run.spec import RunSpec, given
+from gitorch.model.run.spec import RunSpec
 
 # Keys of the document that say where and how, not what: they do not make it another run.
 _ASIDE = ("githubRepository", "outputDir", "overwriteOutputFine", "UNSAFE_ignoreDirtyCheck")
@@ -22,7 +23,7 @@ def run_identity(spec: RunSpec, code: str, data: Sequence[Data] = ()) -> str:
     document = {key: value for key, value in spec.document.items() if key not in (*_ASIDE, "tasks")}
     resolved = {key: value for key, value in spec.to_json().items() if key not in _ASIDE_OF_SPEC}
     what: dict[str, Any] = {**resolved, "document": document, "code": code}
-    what |= given({"data": [(entry.path, entry.sha256) for entry in data]})
+    what |= without_empty({"data": [(entry.path, entry.sha256) for entry in data]})
     for task in what["tasks"]:
         for key in _ASIDE_OF_TASKS:
             task.pop(key, None)

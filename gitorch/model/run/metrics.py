@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-Metrics = dict[str, float | None]
+Metrics = dict[str, int | float | None]  # a whole number stays one
 
 
 def of_result(result: Any) -> Metrics:

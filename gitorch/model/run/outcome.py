@@ -1,66 +1,100 @@
-"""How an attempt ended."""
+"""The outcome of an attempt: a tagged union in which each kind carries exactly the facts that are true of it."""
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any
+
+from msgspec import convert
+
+from gitorch.model.json_struct import JsonStruct
+from gitorch.model.run.outcome_kind import OutcomeKind
+
+# `message` gives the reason in words: the last line of an exception, why a program could not start, …
+# JSON has it after the fields of the kind, so each class that has fields of its own declares it again.
 
 
-class Kind(StrEnum):
-    SUCCEEDED = "succeeded"
-    EXIT_CODE = "exit-code"
-    SIGNAL = "signal"
-    TIMEOUT = "timeout"
-    OUT_OF_MEMORY = "out-of-memory"
-    COULD_NOT_START = "could-not-start"
-    LOST = "lost"  # the worker died and nobody saw the end
-    INTERRUPTED = "interrupted"  # the worker was asked to stop: no fault of the task
-    KILLED = "killed"
+class _Ending(JsonStruct, frozen=True, kw_only=True, tag_field="kind"):
+    @property
+    def kind(self) -> OutcomeKind:
+        return OutcomeKind(str(self.__struct_config__.tag))
 
 
-class Outcome(NamedTuple):
-    """An outcome carries the fact that is true of its kind, the others are None."""
+class _PlainEnding(_Ending, frozen=True, kw_only=True):
+    """An outcome of which there is nothing to say but its kind and a message."""
 
-    kind: Kind
-    exit_code: int | None = None  # EXIT_CODE
-    signal: int | None = None  # SIGNAL
-    message: str | None = (
-        None  # the reason in words: an exception's last line, why it could not start, …
-    )
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            key: value
-            for key, value in (
-                ("kind", str(self.kind)),
-                ("exit_code", self.exit_code),
-                ("signal", self.signal),
-                ("message", self.message),
-            )
-            if value is not None
-        }
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> Outcome:
-        return cls(
-            kind=Kind(value["kind"]),
-            exit_code=value.get("exit_code"),
-            signal=value.get("signal"),
-            message=value.get("message"),
-        )
+    message: str | None = None
 
     def __str__(self) -> str:
-        match self.kind:
-            case Kind.EXIT_CODE:
-                head = f"exit code {self.exit_code}"
-            case Kind.SIGNAL:
-                head = f"killed by signal {self.signal}"
-            case Kind.TIMEOUT:
-                head = "timed out"
-            case Kind.OUT_OF_MEMORY:
-                head = "out of memory"
-            case Kind.COULD_NOT_START:
-                head = "could not start"
-            case other:
-                head = str(other)
-        return f"{head}: {self.message}" if self.message else head
+        return _sentence(self.kind.replace("-", " "), self.message)
+
+
+class Succeeded(_PlainEnding, frozen=True, tag=OutcomeKind.SUCCEEDED.value):
+    pass
+
+
+class ExitCode(_Ending, frozen=True, kw_only=True, tag=OutcomeKind.EXIT_CODE.value):
+    """The program ended by itself with an exit code other than 0."""
+
+    exit_code: int
+    message: str | None = None
+
+    def __str__(self) -> str:
+        return _sentence(f"exit code {self.exit_code}", self.message)
+
+
+class Signalled(_Ending, frozen=True, kw_only=True, tag=OutcomeKind.SIGNAL.value):
+    """A signal ended the program. gitorch did not send it."""
+
+    signal: int
+    message: str | None = None
+
+    def __str__(self) -> str:
+        return _sentence(f"killed by signal {self.signal}", self.message)
+
+
+class TimedOut(_PlainEnding, frozen=True, tag=OutcomeKind.TIMEOUT.value):
+    def __str__(self) -> str:
+        return _sentence("timed out", self.message)
+
+
+class OutOfMemory(_PlainEnding, frozen=True, tag=OutcomeKind.OUT_OF_MEMORY.value):
+    pass
+
+
+class CouldNotStart(_PlainEnding, frozen=True, tag=OutcomeKind.COULD_NOT_START.value):
+    pass
+
+
+class Lost(_PlainEnding, frozen=True, tag=OutcomeKind.LOST.value):
+    pass
+
+
+class Interrupted(_PlainEnding, frozen=True, tag=OutcomeKind.INTERRUPTED.value):
+    pass
+
+
+class Killed(_PlainEnding, frozen=True, tag=OutcomeKind.KILLED.value):
+    pass
+
+
+Outcome = (
+    Succeeded
+    | ExitCode
+    | Signalled
+    | TimedOut
+    | OutOfMemory
+    | CouldNotStart
+    | Lost
+    | Interrupted
+    | Killed
+)
+
+
+def read_outcome(value: Any) -> Outcome:
+    """Return the outcome that has this JSON. Raises ValueError if there is none."""
+    outcome: Outcome = convert(value, Outcome)
+    return outcome
+
+
+def _sentence(ending: str, message: str | None) -> str:
+    return f"{ending}: {message}" if message else ending

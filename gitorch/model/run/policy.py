@@ -1,16 +1,33 @@
-"""What follows the end of an attempt: the task is complete, in error, or tried again by itself."""
+"""What follows the end of an attempt: the task is complete, in error, or tried again automatically."""
 
 from __future__ import annotations
 
+from typing import assert_never
+
 from msgspec import Struct
 
-from gitorch.model.run.outcome import Kind, Outcome
+from gitorch.model.run.outcome import (
+    CouldNotStart,
+    ExitCode,
+    Interrupted,
+    Killed,
+    Lost,
+    Outcome,
+    OutOfMemory,
+    Signalled,
+    Succeeded,
+    TimedOut,
+)
 from gitorch.model.run.spec import Retries
 from gitorch.model.run.status import Status
 
 
 class Next(Struct, frozen=True, kw_only=True):
-    """The task's status; the outcome, which may say more now; what has been counted; how long to wait, in seconds."""
+    """What follows an attempt.
+
+    `status` is that of the task. `outcome` may have a more exact message than before. `retries` and `losses` are the
+    new counts, `backoff_s` the seconds until the next attempt.
+    """
 
     status: Status
     outcome: Outcome
@@ -22,26 +39,34 @@ class Next(Struct, frozen=True, kw_only=True):
 def after(
     outcome: Outcome, policy: Retries | None, *, retries: int, losses: int, lost_limit: int
 ) -> Next:
-    """`retries` are the automatic ones so far, `losses` the attempts lost in a row before this one.
+    """Return what follows an attempt with this outcome.
 
-    Interrupted attempts are given back and count for nothing; lost ones are, until `lost_limit` in a row.
+    `retries` counts the automatic retries so far, `losses` the attempts that were lost in a row before this one.
+    An interrupted attempt is repeated and changes no count. A lost attempt is repeated up to `lost_limit` in a row.
     """
-    match outcome.kind:
-        case Kind.SUCCEEDED:
+    match outcome:
+        case Succeeded():
             return Next(status=Status.COMPLETE, outcome=outcome)
-        case Kind.INTERRUPTED:
+        case Interrupted():
             return Next(status=Status.WAITING, outcome=outcome, retries=retries, losses=losses)
-        case Kind.LOST if losses + 1 < lost_limit:
-            return Next(status=Status.WAITING, outcome=outcome, retries=retries, losses=losses + 1)
-        case Kind.LOST:
-            told = f"lost {losses + 1} times in a row, so it may be what ends its workers"
-            return Next(status=Status.ERROR, outcome=outcome._replace(message=told))
-        case kind if policy and kind in policy.on and retries < policy.max:
-            return Next(
-                status=Status.WAITING,
-                outcome=outcome,
-                retries=retries + 1,
-                backoff_s=policy.backoff_s,
+        case Lost():
+            losses += 1
+            if losses < lost_limit:
+                return Next(status=Status.WAITING, outcome=outcome, retries=retries, losses=losses)
+            message = (
+                f"lost {losses} times in a row, so the task itself may be what ends its workers"
             )
-        case _:
+            return Next(status=Status.ERROR, outcome=Lost(message=message))
+        case ExitCode() | Signalled() | TimedOut() | OutOfMemory():
+            if policy and outcome.kind in policy.on and retries < policy.max:
+                return Next(
+                    status=Status.WAITING,
+                    outcome=outcome,
+                    retries=retries + 1,
+                    backoff_s=policy.backoff_s,
+                )
             return Next(status=Status.ERROR, outcome=outcome)
+        case CouldNotStart() | Killed():
+            return Next(status=Status.ERROR, outcome=outcome)
+        case unknown:
+            assert_never(unknown)

@@ -1,28 +1,44 @@
 """The durable account of a run: everything that happened, and everything needed to make its queue entry again.
 
-`record.json` on the results branch is `Record.to_json()`. Fields are only ever added, so whatever was written once
-can be read for ever. To keep its size independent of a run's age it holds the last attempt of each task and the
-newest `HISTORY_KEPT` changes; the earlier attempts lie beside it, one `attempt.json` each.
+`record.json` on the results branch is `Record.to_json()`. Fields are only added, so every record that was ever written
+can be read. The size of a record does not depend on the age of its run: it has the last attempt of each task and the
+newest `HISTORY_KEPT` changes. The earlier attempts are beside it, one `attempt.json` each.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
-from msgspec import Struct, field
+from msgspec import ValidationError, field
 from msgspec.structs import replace
 
+from gitorch.errors import GitorchError
+from gitorch.model.json_struct import JsonStruct, always, empty_mapping
+from gitorch.model.run.metrics import Metrics
 from gitorch.model.run.outcome import Outcome
 from gitorch.model.run.pin import Pin
-from gitorch.model.run.spec import RunSpec, TaskSpec, given
+from gitorch.model.run.spec import RunSpec
 from gitorch.model.run.status import Status
 
 SCHEMA = "gitorch/record/v1"
 HISTORY_KEPT = 50
 
 
-class Attempt(Struct, frozen=True, kw_only=True):
+class RecordBroken(GitorchError):
+    """A record that cannot be read. `reason` has the path of the part that is wrong."""
+
+    kind = "record-broken"
+
+    def __init__(self, run_id: str, reason: str) -> None:
+        super().__init__(
+            f"the record of run {run_id} cannot be read: {reason}",
+            hint="gitorch doctor lists the records that cannot be read",
+        )
+        self.reason = reason
+
+
+class Attempt(JsonStruct, frozen=True, kw_only=True):
     """One try at a task. Times are RFC 3339 in UTC; `duration_s` is measured by the monotonic clock."""
 
     number: int
@@ -33,56 +49,26 @@ class Attempt(Struct, frozen=True, kw_only=True):
     host: str
     outcome: Outcome
     pin: Pin
-    left_running: int = 0  # processes it left behind, ended before its outputs were read
-    modified: tuple[str, ...] = ()  # tracked files it changed; the diff lies beside the log
-    notes: tuple[str, ...] = ()  # what could not be kept, and why
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "number": self.number,
-            "token": self.token,
-            "started": self.started,
-            "ended": self.ended,
-            "duration_s": self.duration_s,
-            "host": self.host,
-            "outcome": self.outcome.to_json(),
-            "pin": self.pin.to_json(),
-            "left_running": self.left_running,
-            "modified": list(self.modified),
-            "notes": list(self.notes),
-        }
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Attempt:
-        return cls(
-            number=value["number"],
-            token=value["token"],
-            started=value["started"],
-            ended=value["ended"],
-            duration_s=value["duration_s"],
-            host=value["host"],
-            outcome=Outcome.from_json(value["outcome"]),
-            pin=Pin.from_json(value["pin"]),
-            left_running=value["left_running"],
-            modified=tuple(value["modified"]),
-            notes=tuple(value["notes"]),
-        )
+    left_running: int = always(0)  # processes that it left, ended before its outputs were read
+    modified: tuple[str, ...] = always(())  # tracked files it changed; the diff is beside the log
+    notes: tuple[str, ...] = always(())  # what could not be kept, and why
 
 
-class CacheSource(NamedTuple):
-    """The run and its task that computed what another one was given."""
+class CacheSource(JsonStruct, frozen=True):
+    """The run and the task that computed results which another task was given."""
 
     run: str
     task: str
 
 
-class CacheEntry(Struct, frozen=True, kw_only=True):
-    """Under what `key` the results of a task are found again once it is complete, and whose they were first.
+class CacheEntry(JsonStruct, frozen=True, kw_only=True):
+    """The key under which the results of a complete task can be reused, and the task that computed them first.
 
-    Of a task that is not it says that all it has left so far was computed under this key. See `cache.py`.
-    `code` and `before` are parts of the key, kept so that another key can be explained; `produced` tells whether the
-    run's outputs still are what the task left: all three SHA-256, of code, of the outputs of the tasks before it, and
-    of its own. `removed` are outputs of others that it deleted.
+    For a task that is not complete it says that all outputs which the task has left so far were computed under this
+    key. See `cache.py`. `code`, `before` and `produced` are SHA-256 of the code, of the outputs of the tasks before
+    this one, and of the task's own outputs. `code` and `before` are parts of the key, kept to explain why another key
+    differs. `produced` tells whether the outputs of the run still are what the task left. `removed` are outputs of
+    other tasks that this task deleted.
     """
 
     key: str
@@ -90,216 +76,143 @@ class CacheEntry(Struct, frozen=True, kw_only=True):
     before: str
     produced: str
     removed: tuple[str, ...] = ()
-    source: CacheSource | None = None  # None: it was computed in this run
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "key": self.key,
-            "code": self.code,
-            "before": self.before,
-            "produced": self.produced,
-            **given({"removed": list(self.removed)}),
-            "from": self.source and self.source._asdict(),
-        }
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> CacheEntry:
-        return cls(
-            key=value["key"],
-            code=value["code"],
-            before=value["before"],
-            produced=value["produced"],
-            removed=tuple(value.get("removed", ())),
-            source=CacheSource(**value["from"]) if value["from"] else None,
-        )
+    source: CacheSource | None = always(None, name="from")  # None: computed in this run
 
 
-class TaskRecord(Struct, frozen=True, kw_only=True):
-    """What became of one task. `attempts` is the last one, or all of them where they were gathered for `show`."""
+class TaskRecord(JsonStruct, frozen=True, kw_only=True):
+    """What happened to one task. `attempts` is the last one, or all of them where `show` has gathered them."""
 
-    spec: TaskSpec
+    id: str
     status: Status
     pin: Pin
-    result: Any = None
-    metrics: Mapping[str, float | None] = field(default_factory=dict)
-    attempt_count: int = 0
-    attempts: tuple[Attempt, ...] = ()
+    result: Any = always(None)
+    metrics: Metrics = field(default_factory=empty_mapping)
+    attempt_count: int = always(0)
+    attempts: tuple[Attempt, ...] = always(())
     cache: CacheEntry | None = None
 
-    @property
-    def id(self) -> str:
-        return self.spec.id
 
-    @property
-    def needs(self) -> tuple[str, ...]:
-        return self.spec.needs
+class Output(JsonStruct, frozen=True, kw_only=True):
+    """A kept file: `path` in the output directory, or below `worktree/` a file that `outputs:` took from the worktree.
 
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "id": self.id,
-            "status": str(self.status),
-            "pin": self.pin.to_json(),
-            "result": self.result,
-            "metrics": dict(self.metrics),
-            "attempt_count": self.attempt_count,
-            "attempts": [attempt.to_json() for attempt in self.attempts],
-            **({"cache": self.cache.to_json()} if self.cache else {}),
-        }
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any], spec: TaskSpec) -> TaskRecord:
-        return cls(
-            spec=spec,
-            status=Status(value["status"]),
-            pin=Pin.from_json(value["pin"]),
-            result=value["result"],
-            metrics=value["metrics"],
-            attempt_count=value["attempt_count"],
-            attempts=tuple(Attempt.from_json(attempt) for attempt in value["attempts"]),
-            cache=CacheEntry.from_json(value["cache"]) if value.get("cache") else None,
-        )
-
-
-class Output(Struct, frozen=True, kw_only=True):
-    """A kept file: `path` in the output directory, or under `worktree/` what `outputs:` took from the worktree."""
+    `octal_mode` is git's file mode: 100644, 100755, or 120000 for a symbolic link, whose `sha256` is of the target.
+    """
 
     path: str
     size: int
     sha256: str
     stored: str  # "git" or "lfs"
-    task: str  # whose attempt's end found it as it is
-    mode: int = 0o100644  # git's file mode: 100644, 100755 or 120000 (a symbolic link, `sha256` is of its target)
+    task: str  # the task after whose attempt the file was found as it is
+    octal_mode: str = always("100644", name="mode")
 
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "path": self.path,
-            "size": self.size,
-            "sha256": self.sha256,
-            "stored": self.stored,
-            "task": self.task,
-            "mode": f"{self.mode:o}",
-        }
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Output:
-        return cls(
-            path=value["path"],
-            size=value["size"],
-            sha256=value["sha256"],
-            stored=value["stored"],
-            task=value["task"],
-            mode=int(value["mode"], 8),
-        )
+    @property
+    def mode(self) -> int:
+        return int(self.octal_mode, 8)
 
 
-class Discarded(Struct, frozen=True, kw_only=True):
-    """Files that a task wrote and that were left out of the record, by the glob of `discard` that says so."""
+class Discarded(JsonStruct, frozen=True, kw_only=True):
+    """Files that a task wrote and that are not in the record, and the glob of `discard` that names them."""
 
     glob: str
     files: int
-    size: int  # bytes, of all of them
+    size: int  # bytes, of all files together
     task: str
 
-    def to_json(self) -> dict[str, Any]:
-        return {"glob": self.glob, "files": self.files, "size": self.size, "task": self.task}
 
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Discarded:
-        return cls(glob=value["glob"], files=value["files"], size=value["size"], task=value["task"])
+class Data(JsonStruct, frozen=True, kw_only=True):
+    """An input as it was when the run was readied: one file, or all `files` of a glob or a directory.
 
-
-class Data(Struct, frozen=True, kw_only=True):
-    """An input as it was when the run was readied: a file, or all the `files` that a glob or a directory stands for.
-
-    `sha256` is of the content; of several files, of the lines `<sha256>  <path>` in the order of the paths.
+    `sha256` is of the content. For several files it is of the lines `<sha256>  <path>` in the order of the paths.
     """
 
     path: str
     size: int  # bytes
     sha256: str
-    files: int | None = None  # None: it is one file
-
-    def to_json(self) -> dict[str, Any]:
-        several = {} if self.files is None else {"files": self.files}
-        return {"path": self.path, "size": self.size, "sha256": self.sha256, **several}
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Data:
-        return cls(
-            path=value["path"], size=value["size"], sha256=value["sha256"], files=value.get("files")
-        )
+    files: int | None = None  # None: one file
 
 
-class Change(Struct, frozen=True, kw_only=True):
-    """One entry of a run's history: its status went from `source` to `target` (None: it was not there)."""
+class Change(JsonStruct, frozen=True, kw_only=True):
+    """One entry of a run's history: its status went from `source` to `target` (None: the run did not exist)."""
 
     at: str
-    source: Status | None
-    target: Status | None
+    source: Status | None = field(name="from")
+    target: Status | None = field(name="to")
     by: str
-    why: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "at": self.at,
-            "from": self.source and str(self.source),
-            "to": self.target and str(self.target),
-            "by": self.by,
-            "why": self.why,
-        }
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Change:
-        return cls(
-            at=value["at"],
-            source=Status(value["from"]) if value["from"] else None,
-            target=Status(value["to"]) if value["to"] else None,
-            by=value["by"],
-            why=value["why"],
-        )
+    why: str | None = always(None)
 
 
-class Hold(Struct, frozen=True, kw_only=True):
-    """Nothing of the run is begun until it is released."""
+class Hold(JsonStruct, frozen=True, kw_only=True):
+    """No task of the run starts until the run is released."""
 
     by: str
     at: str
-    why: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        return {"by": self.by, "at": self.at, "why": self.why}
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Hold:
-        return cls(by=value["by"], at=value["at"], why=value["why"])
+    why: str | None = always(None)
 
 
-class Record(Struct, frozen=True, kw_only=True):
-    """A run, whole. `identity` tells whether two runs would be the same run (see `identity.py`)."""
+# The keys of `record.json`, in their order. Those of `_DERIVED` are computed from the fields, for readers of the JSON.
+_KEYS = (
+    "schema",
+    "id",
+    "name",
+    "label",
+    "status",
+    "clone",
+    "source",
+    "pin",
+    "params",
+    "swept",
+    "created",
+    "started",
+    "ended",
+    "duration_s",
+    "rerun_of",
+    "priority",
+    "hold",
+    "metrics",
+    "tasks",
+    "outputs",
+    "discarded",
+    "data",
+    "overrides",
+    "bases",
+    "output_name",
+    "environment",
+    "interpreter",
+    "identity",
+    "history",
+    "spec",
+)
+_DERIVED = ("name", "label", "params", "swept", "duration_s", "metrics")
+
+
+class Record(JsonStruct, frozen=True, kw_only=True):
+    """A whole run. `identity` tells whether two runs would be the same run (see `identity.py`)."""
 
     id: str
     spec: RunSpec
     status: Status
     clone: str
-    source: str  # the config file: relative to the repository's root where it lies inside
+    source: (
+        str  # the config file; its path is relative to the root of the repository, if it is inside
+    )
     pin: Pin
     identity: str
-    interpreter: str  # the Python that its class tasks run in
-    output_name: str | None  # the logical output directory, placeholders filled in
+    interpreter: str  # the Python in which the class tasks run
+    output_name: str | None  # the logical output directory, its placeholders filled in
     created: str
     tasks: tuple[TaskRecord, ...]
-    started: str | None = None
-    ended: str | None = None
-    rerun_of: str | None = None
-    priority: int | None = None  # in place of its tasks' own
-    hold: Hold | None = None
-    outputs: tuple[Output, ...] = ()
+    started: str | None = always(None)
+    ended: str | None = always(None)
+    rerun_of: str | None = always(None)
+    priority: int | None = always(None)  # replaces the priorities of the tasks
+    hold: Hold | None = always(None)
+    outputs: tuple[Output, ...] = always(())
     discarded: tuple[Discarded, ...] = ()
     data: tuple[Data, ...] = ()
-    overrides: tuple[str, ...] = ()  # what `-S` changed in the config, as it was given
-    bases: tuple[str, ...] = ()  # the files that the config extends, kept beside it under `bases/`
-    environment: Mapping[str, Any] = field(default_factory=dict)
-    history: tuple[Change, ...] = ()
+    overrides: tuple[str, ...] = ()  # the changes that `-S` made to the config, as they were given
+    bases: tuple[str, ...] = ()  # the files that the config extends, kept beside it in `bases/`
+    environment: Mapping[str, Any] = field(default_factory=empty_mapping)
+    history: tuple[Change, ...] = always(())
 
     @property
     def name(self) -> str:
@@ -310,113 +223,87 @@ class Record(Struct, frozen=True, kw_only=True):
         return self.spec.label
 
     @property
+    def params(self) -> dict[str, Any]:
+        return self.spec.params
+
+    @property
+    def swept(self) -> tuple[str, ...]:
+        return self.spec.swept
+
+    @property
+    def needs(self) -> dict[str, tuple[str, ...]]:
+        """Return the ids of the tasks that each task needs."""
+        return {task.id: task.needs for task in self.spec.tasks}
+
+    @property
     def base_files(self) -> dict[str, str]:
-        """Where each of the `bases` is kept, relative to the record."""
+        """Return the path at which each of the `bases` is kept, relative to the record."""
         return {
             path: f"bases/{number}-{path.rsplit('/', 1)[-1]}"
             for number, path in enumerate(self.bases, 1)
         }
 
     @property
-    def metrics(self) -> dict[str, float | None]:
-        """The metrics of all tasks; of one name the later task's value."""
+    def metrics(self) -> Metrics:
+        """Return the metrics of all tasks. If two tasks have a metric of one name, the later task's value counts."""
         return {name: value for task in self.tasks for name, value in task.metrics.items()}
 
     @property
     def duration_s(self) -> float | None:
-        """The time spent in the last attempts of its tasks, in seconds."""
-        spent = [attempt.duration_s for task in self.tasks for attempt in task.attempts[-1:]]
-        return round(sum(spent), 3) if spent else None
+        """Return the seconds that the last attempts of all tasks took together, None if there is no attempt."""
+        durations = [task.attempts[-1].duration_s for task in self.tasks if task.attempts]
+        return round(sum(durations), 3) if durations else None
 
     @property
     def pins(self) -> dict[str, tuple[str, ...]]:
-        """The commits that its tasks ran at, or are to run at, and which: the newest first, most often the only one."""
-        commits = dict.fromkeys(
-            (self.pin.commit, *(task.pin.commit for task in reversed(self.tasks)))
-        )
-        return {
-            commit: tuple(task.id for task in self.tasks if task.pin.commit == commit)
-            for commit in commits
-        }
+        """Return the commits of the run, newest first, and the ids of the tasks that ran or will run at each."""
+        pins: dict[str, tuple[str, ...]] = {self.pin.commit: ()}
+        for task in reversed(self.tasks):
+            pins.setdefault(task.pin.commit, ())
+        for task in self.tasks:
+            pins[task.pin.commit] += (task.id,)
+        return pins
 
     @property
     def several_pins(self) -> str | None:
-        """Which tasks are at which commit, in words; None where all are at one."""
-        if len(self.pins) == 1:
+        """Return in words which tasks are at which commit, None if all are at one commit."""
+        pins = self.pins
+        if len(pins) == 1:
             return None
-        return "; ".join(
-            f"{', '.join(tasks)} at {commit[:12]}" for commit, tasks in self.pins.items()
-        )
+        return "; ".join(f"{', '.join(tasks)} at {commit[:12]}" for commit, tasks in pins.items())
 
     def task(self, task_id: str) -> TaskRecord:
         return next(task for task in self.tasks if task.id == task_id)
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "schema": SCHEMA,
-            "id": self.id,
-            "name": self.name,
-            "label": self.label,
-            "status": str(self.status),
-            "clone": self.clone,
-            "source": self.source,
-            "pin": self.pin.to_json(),
-            "params": self.spec.params,
-            "swept": list(self.spec.swept),
-            "created": self.created,
-            "started": self.started,
-            "ended": self.ended,
-            "duration_s": self.duration_s,
-            "rerun_of": self.rerun_of,
-            "priority": self.priority,
-            "hold": self.hold and self.hold.to_json(),
-            "metrics": self.metrics,
-            "tasks": [task.to_json() for task in self.tasks],
-            "outputs": [output.to_json() for output in self.outputs],
-            **given({"discarded": [found.to_json() for found in self.discarded]}),
-            **given({"data": [data.to_json() for data in self.data]}),
-            **given({"overrides": list(self.overrides), "bases": list(self.bases)}),
-            "output_name": self.output_name,
-            "environment": dict(self.environment),
-            "interpreter": self.interpreter,
-            "identity": self.identity,
-            "history": [change.to_json() for change in self.history],
-            "spec": self.spec.to_json(),
-        }
+        """Return `record.json` as plain JSON values. Sequences are tuples."""
+        values: dict[str, Any] = {"schema": SCHEMA, **super().to_json()}
+        for name in _DERIVED:
+            values[name] = getattr(self, name)
+        return {key: values[key] for key in _KEYS if key in values}
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Record:
-        spec = RunSpec.from_json(value["spec"])
-        return cls(
-            id=value["id"],
-            spec=spec,
-            status=Status(value["status"]),
-            clone=value["clone"],
-            source=value["source"],
-            pin=Pin.from_json(value["pin"]),
-            identity=value["identity"],
-            interpreter=value["interpreter"],
-            output_name=value["output_name"],
-            created=value["created"],
-            tasks=tuple(
-                TaskRecord.from_json(task, task_spec)
-                for task, task_spec in zip(value["tasks"], spec.tasks, strict=True)
-            ),
-            started=value["started"],
-            ended=value["ended"],
-            rerun_of=value["rerun_of"],
-            priority=value["priority"],
-            hold=Hold.from_json(value["hold"]) if value["hold"] else None,
-            outputs=tuple(Output.from_json(output) for output in value["outputs"]),
-            discarded=tuple(Discarded.from_json(found) for found in value.get("discarded", ())),
-            data=tuple(Data.from_json(data) for data in value.get("data", ())),
-            overrides=tuple(value.get("overrides", ())),
-            bases=tuple(value.get("bases", ())),
-            environment=value["environment"],
-            history=tuple(Change.from_json(change) for change in value["history"]),
-        )
+    def from_json(cls, value: Any) -> Record:
+        """Return the record that `to_json` was called on.
+
+        Raises RecordBroken with the path of the part that cannot be read.
+        """
+        try:
+            record = super().from_json(value)
+            _require_specified_tasks(record)
+        except ValidationError as error:
+            run_id = value.get("id", "?") if isinstance(value, dict) else "?"
+            raise RecordBroken(run_id, str(error)) from error
+        return record
+
+
+def _require_specified_tasks(record: Record) -> None:
+    """Raise ValidationError if the tasks are not those of the spec."""
+    recorded = [task.id for task in record.tasks]
+    if recorded != [task.id for task in record.spec.tasks]:
+        raise ValidationError("Expected the tasks of `$.spec.tasks` - at `$.tasks`")
 
 
 def noted(record: Record, change: Change) -> Record:
-    """`record` with one more change in its history."""
+    """Return `record` with `change` added to its history."""
     return replace(record, history=(*record.history, change)[-HISTORY_KEPT:])

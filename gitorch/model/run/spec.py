@@ -1,16 +1,17 @@
 """What a config asks for, resolved: the values that are pinned, queued and recorded.
 
-A spec holds everything needed to make a queue entry again, so it goes into the record as it is; fields are only added.
+A spec holds everything needed to make a queue entry again, so the record contains the whole spec. Fields are only added.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from msgspec import Struct, field
+from msgspec import field
 
-from gitorch.model.run.outcome import Kind
+from gitorch.model.json_struct import JsonStruct, always, empty_mapping
+from gitorch.model.run.outcome_kind import OutcomeKind
 from gitorch.model.text.keys import target_of, value_at
 
 # The top-level keys of a config that are gitorch's own; every other key is a parameter.
@@ -28,161 +29,85 @@ OWN_KEYS = frozenset(
 # The keys of a task that are gitorch's own; every other key is a parameter of that task.
 OWN_TASK_KEYS = frozenset({"id", "method", "command", "needs", "gitorch"})
 
-# The outcomes after which a task can be retried by itself: those that are an error of the task, once it had started.
-RETRIABLE = (Kind.EXIT_CODE, Kind.SIGNAL, Kind.TIMEOUT, Kind.OUT_OF_MEMORY)
+# The outcomes after which a task can be retried automatically: errors of the task after it had started.
+RETRIABLE = (
+    OutcomeKind.EXIT_CODE,
+    OutcomeKind.SIGNAL,
+    OutcomeKind.TIMEOUT,
+    OutcomeKind.OUT_OF_MEMORY,
+)
 
 
-class Retries(Struct, frozen=True, kw_only=True):
-    """New attempts that are made by themselves: at most `max`, after an outcome of `on`, `backoff_s` seconds later."""
+class Retries(JsonStruct, frozen=True, kw_only=True):
+    """Automatic retries: at most `max`, after an outcome of a kind in `on`, each `backoff_s` seconds later."""
 
     max: int
-    on: tuple[Kind, ...] = RETRIABLE
-    backoff_s: float = 0.0
-
-    def to_json(self) -> dict[str, Any]:
-        return {"max": self.max, "on": [str(kind) for kind in self.on], "backoff_s": self.backoff_s}
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Retries:
-        return cls(
-            max=value["max"], on=tuple(map(Kind, value["on"])), backoff_s=float(value["backoff_s"])
-        )
+    on: tuple[OutcomeKind, ...] = always(RETRIABLE)
+    backoff_s: float = always(0.0)
 
 
-class Resources(Struct, frozen=True, kw_only=True):
-    """What a task takes of its machine while it runs; 0 is not counted."""
+class Resources(JsonStruct, frozen=True, kw_only=True):
+    """What a task takes of its machine while it runs. 0 means that the task does not count the resource."""
 
-    cpus: float = 0.0
-    gpus: int = 0
-    memory_bytes: int = 0
-
-    def to_json(self) -> dict[str, Any]:
-        return {"cpus": self.cpus, "gpus": self.gpus, "memory_bytes": self.memory_bytes}
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Resources:
-        return cls(
-            cpus=float(value["cpus"]), gpus=value["gpus"], memory_bytes=value["memory_bytes"]
-        )
+    cpus: float = always(0.0)
+    gpus: int = always(0)
+    memory_bytes: int = always(0)
 
 
-class Cache(Struct, frozen=True, kw_only=True):
-    """What a task's results depend on; None is everything: all parameters, the whole tree."""
+class Cache(JsonStruct, frozen=True, kw_only=True):
+    """What the results of a task depend on. None means everything: all parameters, or the whole tree."""
 
-    params: tuple[str, ...] | None = None  # dotted, as a task sees them
-    code: tuple[str, ...] | None = None  # globs, relative to the repository's root
-    inputs: tuple[str, ...] = ()  # paths and globs, like a task's own
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "params": None if self.params is None else list(self.params),
-            "code": None if self.code is None else list(self.code),
-            "inputs": list(self.inputs),
-        }
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Cache:
-        params, code = value["params"], value["code"]
-        return cls(
-            params=None if params is None else tuple(params),
-            code=None if code is None else tuple(code),
-            inputs=tuple(value["inputs"]),
-        )
+    params: tuple[str, ...] | None = always(None)  # dotted, as a task sees them
+    code: tuple[str, ...] | None = always(None)  # globs, relative to the root of the repository
+    inputs: tuple[str, ...] = always(())  # paths and globs, like the task's own
 
 
-class TaskSpec(Struct, frozen=True, kw_only=True):
-    """One task: `method` (a class in Tasks.py) or `command` (a string for `sh -c`, or an argv), never both."""
+class TaskSpec(JsonStruct, frozen=True, kw_only=True):
+    """One task: `method` (a class in Tasks.py) or `command` (a string for a shell, or an argv), never both.
+
+    Paths and globs of `inputs` are absolute or relative to the root of the repository. Globs of `outputs` are relative to
+    the root of the worktree, those of `discard` and files of `metrics` to the output directory.
+    """
 
     id: str
-    method: str | None = None
-    command: str | tuple[str, ...] | None = (
-        None  # as written: placeholders are filled in when it runs
-    )
-    needs: tuple[str, ...] = ()  # ids of this run's tasks, the default order made explicit
-    params: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # the task's own keys that are not gitorch's
-    inputs: tuple[
-        str, ...
-    ] = ()  # paths and globs, absolute or relative to the repository's root: data it reads
-    outputs: tuple[str, ...] = ()  # globs, relative to the worktree's root
-    discard: tuple[
-        str, ...
-    ] = ()  # globs, relative to the output directory, of files that are not kept
-    metrics: tuple[str, ...] = ()  # JSON files in the output directory, beside metrics.json
-    timeout_s: float | None = None  # of each attempt, in seconds; None: no limit
-    retries: Retries | None = None
-    priority: int = 0  # the higher is begun first
+    method: str | None = always(None)
+    command: str | tuple[str, ...] | None = always(None)  # as written, with its placeholders
+    needs: tuple[str, ...] = always(())  # ids of tasks of this run; the default order is explicit
+    params: Mapping[str, Any] = field(default_factory=empty_mapping)  # keys that are not gitorch's
+    outputs: tuple[str, ...] = always(())  # files that are kept
+    metrics: tuple[str, ...] = always(())  # JSON files, in addition to metrics.json
+    timeout_s: float | None = always(None)  # of each attempt, in seconds; None: no limit
+    retries: Retries | None = always(None)
+    priority: int = always(0)  # the highest starts first
     resources: Resources = field(default_factory=Resources)
-    cache: Cache | None = None  # None: whoever runs it runs it anew
+    inputs: tuple[str, ...] = ()  # data that the task reads
+    discard: tuple[str, ...] = ()  # files that are not kept
+    cache: Cache | None = None  # None: the task is always computed anew
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """All that it says of the data it reads, paths and globs."""
-        return tuple(dict.fromkeys((*self.inputs, *(self.cache.inputs if self.cache else ()))))
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "id": self.id,
-            "method": self.method,
-            "command": list(self.command) if isinstance(self.command, tuple) else self.command,
-            "needs": list(self.needs),
-            "params": dict(self.params),
-            "outputs": list(self.outputs),
-            "metrics": list(self.metrics),
-            "timeout_s": self.timeout_s,
-            "retries": self.retries.to_json() if self.retries else None,
-            "priority": self.priority,
-            "resources": self.resources.to_json(),
-            **given({"inputs": list(self.inputs), "discard": list(self.discard)}),
-            **({"cache": self.cache.to_json()} if self.cache else {}),
-        }
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> TaskSpec:
-        """From `to_json`, also of a version that did not have all of the fields."""
-        command, timeout, retries, resources = map(
-            value.get, ("command", "timeout_s", "retries", "resources")
-        )
-        return cls(
-            id=value["id"],
-            method=value["method"],
-            command=tuple(command) if isinstance(command, list) else command,
-            needs=tuple(value["needs"]),
-            params=value["params"],
-            outputs=tuple(value["outputs"]),
-            metrics=tuple(value["metrics"]),
-            timeout_s=None if timeout is None else float(timeout),
-            retries=Retries.from_json(retries) if retries else None,
-            priority=value.get("priority", 0),
-            resources=Resources.from_json(resources) if resources else Resources(),
-            inputs=tuple(value.get("inputs", ())),
-            discard=tuple(value.get("discard", ())),
-            cache=Cache.from_json(value["cache"]) if value.get("cache") else None,
-        )
+        """Return the paths and globs of all data that the task reads."""
+        cached = self.cache.inputs if self.cache else ()
+        return _unique((*self.inputs, *cached))
 
 
-class RunSpec(Struct, frozen=True, kw_only=True):
+class RunSpec(JsonStruct, frozen=True, kw_only=True):
     """One config with one set of params.
 
-    `document` is the file's top level as plain JSON values, resolved, without its `gitorch` key: what a task's config
-    dict is made of. `path_to_tasks` is relative to the repository's root, in POSIX form, "." for the root itself.
+    `document` is the file's top level as plain JSON values, resolved, without its `gitorch` key. The config dict of a
+    task is made of it. `path_to_tasks` is relative to the root of the repository, in POSIX form; "." is the root itself.
     """
 
     name: str
     document: Mapping[str, Any]
     tasks: tuple[TaskSpec, ...]
-    swept: tuple[str, ...] = ()
-    path_to_tasks: str = "."
-    output_dir: str | None = None  # logical, placeholders not yet filled in
-    link: tuple[
-        str, ...
-    ] = ()  # git-ignored paths, relative to the root, symlinked into each worktree
-    env: Mapping[str, str] = field(default_factory=dict)
-    python: str | None = None  # the interpreter, as written
-    code: tuple[str, ...] | None = (
-        None  # globs of the files that make it another run; None: the whole tree
-    )
+    swept: tuple[str, ...] = always(())
+    path_to_tasks: str = always(".")
+    output_dir: str | None = always(None)  # the logical name, with its placeholders
+    link: tuple[str, ...] = always(())  # git-ignored paths, symlinked into each worktree
+    env: Mapping[str, str] = field(default_factory=empty_mapping)
+    python: str | None = always(None)  # the interpreter, as written
+    code: tuple[str, ...] | None = None  # globs of the files that make another run; None: the tree
 
     @property
     def params(self) -> dict[str, Any]:
@@ -194,97 +119,74 @@ class RunSpec(Struct, frozen=True, kw_only=True):
 
     @property
     def label(self) -> str:
-        """The name and what is swept, in one line: `penguins learningRate=0.1 seed=2`."""
-        parts = [self.name, *(f"{key}={render_value(self.value(key))}" for key in self.swept)]
+        """Return the name and the swept params in one line: `penguins learningRate=0.1 seed=2`."""
+        parts = [self.name]
+        for key in self.swept:
+            parts.append(f"{key}={render_value(self.value(key))}")
         return " ".join(parts).replace("\n", "\\n")
 
     def value(self, key: str) -> Any:
-        """The value of a parameter, dotted where it lies in a mapping or a task; None where there is none."""
+        """Return the value of a parameter, None if there is none.
+
+        The key is dotted where the parameter is in a mapping or in a task.
+        """
         task, path = target_of(key, self.document, [task.id for task in self.tasks])
-        return value_at(self.document if task is None else self.task(task).params, path)
+        values = self.document if task is None else self.task(task).params
+        return value_at(values, path)
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """What its tasks read, paths and globs."""
-        return tuple(dict.fromkeys(pattern for task in self.tasks for pattern in task.reads))
+        """Return the paths and globs of all data that the tasks read."""
+        return _unique(pattern for task in self.tasks for pattern in task.reads)
 
     def task(self, task_id: str) -> TaskSpec:
         return next(task for task in self.tasks if task.id == task_id)
 
     def with_dependents(self, task_id: str) -> frozenset[str]:
-        """The task and all that need it, directly or not."""
+        """Return the ids of the task and of all tasks that need it, directly or not."""
         return frozenset(task.id for task in self.tasks if task_id in self.needed_by(task))
 
     def beside(self, task: TaskSpec) -> tuple[TaskSpec, ...]:
-        """The tasks that may run at the same time: those that neither need it, by whatever way, nor are needed."""
+        """Return the tasks that may run at the same time: those that neither need `task` nor are needed by it."""
         needed = self.needed_by(task)
-        return tuple(
-            other
-            for other in self.tasks
-            if other.id not in needed and task.id not in self.needed_by(other)
-        )
+        independent = []
+        for other in self.tasks:
+            if other.id not in needed and task.id not in self.needed_by(other):
+                independent.append(other)
+        return tuple(independent)
 
     def needed_by(self, task: TaskSpec) -> set[str]:
-        """The ids of the task and of all that must be complete before it."""
-        found: set[str] = set()
-        waiting = [task.id]
-        while waiting:
-            if (name := waiting.pop()) not in found:
-                found.add(name)
-                waiting += self.task(name).needs
-        return found
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "document": dict(self.document),
-            "tasks": [task.to_json() for task in self.tasks],
-            "swept": list(self.swept),
-            "path_to_tasks": self.path_to_tasks,
-            "output_dir": self.output_dir,
-            "link": list(self.link),
-            "env": dict(self.env),
-            "python": self.python,
-            **({"code": list(self.code)} if self.code is not None else {}),
-        }
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> RunSpec:
-        return cls(
-            name=value["name"],
-            document=value["document"],
-            tasks=tuple(TaskSpec.from_json(task) for task in value["tasks"]),
-            swept=tuple(value["swept"]),
-            path_to_tasks=value["path_to_tasks"],
-            output_dir=value["output_dir"],
-            link=tuple(value["link"]),
-            env=value["env"],
-            python=value["python"],
-            code=tuple(value["code"]) if value.get("code") is not None else None,
-        )
+        """Return the ids of the task and of all tasks that must be complete before it."""
+        needed: set[str] = set()
+        pending = [task.id]
+        while pending:
+            task_id = pending.pop()
+            if task_id not in needed:
+                needed.add(task_id)
+                pending += self.task(task_id).needs
+        return needed
 
 
 def task_config(spec: RunSpec, task: TaskSpec, output_dir: str) -> dict[str, Any]:
-    """The config dict a task is given: the file's keys overlaid with the task's, `outputDir` the absolute directory."""
-    written = task.command if task.method is None else task.method
-    return {
-        **spec.document,
-        "id": task.id,
-        "command" if task.method is None else "method": list(written)
-        if isinstance(written, tuple)
-        else written,
-        **task.params,
-        "outputDir": output_dir,
-    }
+    """Return the config dict that a task is given.
 
-
-def given(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Those that are not empty: what came later is not in the records, nor the identities, of runs without it."""
-    return {key: value for key, value in values.items() if value}
+    It contains the keys of the file, overlaid with the task's. `outputDir` is the absolute output directory.
+    """
+    own: dict[str, Any] = {"id": task.id}
+    if task.method is not None:
+        own["method"] = task.method
+    elif isinstance(task.command, tuple):
+        own["command"] = list(task.command)
+    else:
+        own["command"] = task.command
+    return {**spec.document, **own, **task.params, "outputDir": output_dir}
 
 
 def render_value(value: Any) -> str:
-    """A parameter's value in a label or a table: short, and read back by YAML as the same scalar."""
+    """Return the text of a parameter's value in a label or a table.
+
+    It is short, and YAML reads it as the same scalar.
+    """
     match value:
         case None:
             return "null"
@@ -295,8 +197,12 @@ def render_value(value: Any) -> str:
         case list():
             return "[" + ",".join(render_value(item) for item in value) + "]"
         case dict():
-            return (
-                "{" + ",".join(f"{key}:{render_value(item)}" for key, item in value.items()) + "}"
-            )
+            items = (f"{key}:{render_value(item)}" for key, item in value.items())
+            return "{" + ",".join(items) + "}"
         case _:
             return str(value)
+
+
+def _unique(values: Iterable[str]) -> tuple[str, ...]:
+    """Return each value once, in the order of its first occurrence."""
+    return tuple(dict.fromkeys(values))

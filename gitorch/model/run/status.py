@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
@@ -65,14 +65,12 @@ class Task(Protocol):
     def id(self) -> str: ...
     @property
     def status(self) -> Status: ...
-    @property
-    def needs(self) -> tuple[str, ...]: ...
 
 
-def states(tasks: Sequence[Task]) -> list[tuple[Status, bool]]:
-    """Each task's status, and whether it can go on: whether everything that it needs is complete."""
+def states(tasks: Sequence[Task], needs: Mapping[str, Sequence[str]]) -> list[tuple[Status, bool]]:
+    """Return the status of each task, and True if all tasks that it `needs` are complete, so that it can start."""
     complete = {task.id for task in tasks if task.status is Status.COMPLETE}
-    return [(task.status, complete.issuperset(task.needs)) for task in tasks]
+    return [(task.status, complete.issuperset(needs[task.id])) for task in tasks]
 
 
 def run_status(tasks: Iterable[tuple[Status, bool]], *, started: bool) -> Status:

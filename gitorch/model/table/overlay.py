@@ -26,4 +26,4 @@ def laid_over(run: Run, tasks: Mapping[str, Status], *, in_hand: bool) -> Run:
         else replace(task, status=tasks[task.id])
         for task in run.tasks
     )
-    return replace(run, tasks=now, status=run_status(states(now), started=in_hand))
+    return replace(run, tasks=now, status=run_status(states(now, run.needs), started=in_hand))

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from msgspec import Struct
-
-from gitorch.model.run.outcome import Outcome
+from gitorch.model.json_struct import JsonStruct
+from gitorch.model.run.metrics import Metrics
+from gitorch.model.run.outcome import read_outcome
 from gitorch.model.run.spec import Resources
 from gitorch.model.run.status import LIVE, Status
 
 
-class TaskRow(Struct, frozen=True, kw_only=True):
-    """A task of a run that is not over."""
+class TaskRow(JsonStruct, frozen=True, kw_only=True, array_like=True, omit_defaults=False):
+    """A task of a run that is not over; an array in JSON."""
 
     id: str
     status: Status
@@ -21,23 +21,11 @@ class TaskRow(Struct, frozen=True, kw_only=True):
     resources: Resources | None = None  # None: it counts none
     failure: str | None = None  # how the last attempt ended, in words, of a task in ERROR
 
-    def to_json(self) -> list[Any]:
-        resources = self.resources and self.resources.to_json()
-        return [self.id, str(self.status), self.needs, resources, self.failure]
 
-    @classmethod
-    def from_json(cls, value: list[Any]) -> TaskRow:
-        name, status, needs, resources, failure = value
-        return cls(
-            id=name,
-            status=Status(status),
-            needs=tuple(needs),
-            resources=resources and Resources.from_json(resources),
-            failure=failure,
-        )
+_NOT_SHOWN = ("clone", "identity", "hold", "tasks")
 
 
-class Row(Struct, frozen=True, kw_only=True):
+class Row(JsonStruct, frozen=True, kw_only=True, omit_defaults=False):
     """Times are RFC 3339 in UTC. `tasks` and `hold` are told of runs that are not over; the others have none."""
 
     id: str
@@ -47,7 +35,7 @@ class Row(Struct, frozen=True, kw_only=True):
     commit: str
     params: Mapping[str, Any]
     swept: tuple[str, ...]
-    metrics: Mapping[str, float | None]
+    metrics: Metrics
     created: str
     started: str | None
     ended: str | None
@@ -56,6 +44,11 @@ class Row(Struct, frozen=True, kw_only=True):
     identity: str
     hold: str | None = None  # by whom it is held, and why, in words
     tasks: tuple[TaskRow, ...] = ()
+
+    @property
+    def needs(self) -> dict[str, tuple[str, ...]]:
+        """Return the ids of the tasks that each task needs."""
+        return {task.id: task.needs for task in self.tasks}
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Row:
@@ -82,21 +75,11 @@ class Row(Struct, frozen=True, kw_only=True):
         )
 
     def to_json(self) -> dict[str, Any]:
-        """As `gitorch list --json` shows it."""
-        return {
-            "id": self.id,
-            "name": self.name,
-            "label": self.label,
-            "status": str(self.status),
-            "commit": self.commit,
-            "params": self.params,
-            "swept": list(self.swept),
-            "metrics": self.metrics,
-            "created": self.created,
-            "started": self.started,
-            "ended": self.ended,
-            "duration_s": self.duration_s,
-        }
+        """Return the row as `gitorch list --json` shows it."""
+        shown: dict[str, Any] = super().to_json()
+        for name in _NOT_SHOWN:
+            del shown[name]
+        return shown
 
 
 class Complete(NamedTuple):
@@ -125,7 +108,7 @@ def _task(record: Mapping[str, Any], spec: Mapping[str, Any]) -> TaskRow:
     asked = spec.get("resources")
     failure = "it failed"
     if record["attempts"]:
-        failure = str(Outcome.from_json(record["attempts"][-1]["outcome"]))
+        failure = str(read_outcome(record["attempts"][-1]["outcome"]))
     return TaskRow(
         id=record["id"],
         status=status,

@@ -44,7 +44,7 @@ def output_of(stored: Stored, path: str) -> Output:
         sha256=stored.sha256,
         stored=stored.kind,
         task="train",
-        mode=stored.mode,
+        octal_mode=f"{stored.mode:o}",
     )
 
 
@@ -62,7 +62,7 @@ def test_a_small_file_is_its_bytes(repo: Repository, tmp_path: Path, size: int) 
         size=size,
         sha256=hashlib.sha256(b"x" * size).hexdigest(),
         kind="git",
-        mode=0o100644,
+        octal_mode="100644",
         data=b"x" * size,
     )
     assert objects(repo) == []

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from gitorch.model.run.cache import dependencies, digest_of, outputs_of, what_differs
 from gitorch.model.run.endings import AttemptResult, Reuse, after_attempt, after_reuse
-from gitorch.model.run.outcome import Kind, Outcome
+from gitorch.model.run.outcome import ExitCode
 from gitorch.model.run.pin import Pin
 from gitorch.model.run.record import (
     Attempt,
@@ -61,7 +61,7 @@ def record(
         interpreter="/usr/bin/python3",
         output_name=None,
         created="2026-01-01T00:00:00.000000Z",
-        tasks=tuple(TaskRecord(spec=task, status=Status.WAITING, pin=PIN) for task in spec.tasks),
+        tasks=tuple(TaskRecord(id=task.id, status=Status.WAITING, pin=PIN) for task in spec.tasks),
         outputs=(output("data.csv", "prepare"), output("old.csv", "prepare")),
         history=(
             Change(at="2026-01-01T00:00:00.000000Z", source=None, target=Status.WAITING, by="A"),
@@ -93,7 +93,10 @@ KEY = key(record())
         record(replace(TRAIN, discard=("*.ckpt",))),
         record(outputs=(output("data.csv", "prepare", "f" * 64), output("old.csv", "prepare"))),
         record(
-            outputs=(output("data.csv", "prepare", mode=0o100755), output("old.csv", "prepare"))
+            outputs=(
+                output("data.csv", "prepare", octal_mode="100755"),
+                output("old.csv", "prepare"),
+            )
         ),
         record(outputs=(output("data.csv", "prepare"),)),
         replace(record(), spec=replace(record().spec, env={"OMP_NUM_THREADS": "1"})),
@@ -204,7 +207,7 @@ def ended(**values: Any) -> AttemptResult:
         ended="2026-01-01T00:00:03.000Z",
         duration_s=2.0,
         host="host",
-        outcome=Outcome(kind=Kind.EXIT_CODE, exit_code=1),
+        outcome=ExitCode(exit_code=1),
         pin=PIN,
     )
     outputs = (*record().outputs, output("model.part", "train"))

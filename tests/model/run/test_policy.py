@@ -4,49 +4,62 @@ from __future__ import annotations
 
 import pytest
 
-from gitorch.model.run.outcome import Kind, Outcome
+from gitorch.model.run.outcome import (
+    CouldNotStart,
+    ExitCode,
+    Interrupted,
+    Killed,
+    Lost,
+    Outcome,
+    Signalled,
+    Succeeded,
+    TimedOut,
+)
+from gitorch.model.run.outcome_kind import OutcomeKind
 from gitorch.model.run.policy import Next, after
 from gitorch.model.run.spec import Retries
 from gitorch.model.run.status import Status
 
-TWICE = Retries(max=2, on=(Kind.TIMEOUT, Kind.EXIT_CODE), backoff_s=30.0)
+TWICE = Retries(max=2, on=(OutcomeKind.TIMEOUT, OutcomeKind.EXIT_CODE), backoff_s=30.0)
 
 
-def follow(kind: Kind, policy: Retries | None = None, *, retries: int = 0, losses: int = 0) -> Next:
-    return after(Outcome(kind=kind), policy, retries=retries, losses=losses, lost_limit=3)
+def follow(
+    outcome: Outcome, policy: Retries | None = None, *, retries: int = 0, losses: int = 0
+) -> Next:
+    return after(outcome, policy, retries=retries, losses=losses, lost_limit=3)
 
 
 def test_a_success_ends_all_counting() -> None:
-    follows = follow(Kind.SUCCEEDED, TWICE, retries=1, losses=2)
+    follows = follow(Succeeded(), TWICE, retries=1, losses=2)
     assert (follows.status, follows.retries, follows.losses) == (Status.COMPLETE, 0, 0)
 
 
 def test_without_a_policy_a_failure_is_an_error() -> None:
-    assert follow(Kind.EXIT_CODE).status is Status.ERROR
+    assert follow(ExitCode(exit_code=1)).status is Status.ERROR
 
 
 def test_a_policy_tries_again_so_often_after_what_it_names() -> None:
-    first = follow(Kind.EXIT_CODE, TWICE)
+    first = follow(ExitCode(exit_code=1), TWICE)
     assert (first.status, first.retries, first.backoff_s) == (Status.WAITING, 1, 30.0)
-    assert follow(Kind.TIMEOUT, TWICE, retries=1).status is Status.WAITING
-    assert follow(Kind.EXIT_CODE, TWICE, retries=2).status is Status.ERROR
-    assert follow(Kind.SIGNAL, TWICE).status is Status.ERROR
+    assert follow(TimedOut(), TWICE, retries=1).status is Status.WAITING
+    assert follow(ExitCode(exit_code=1), TWICE, retries=2).status is Status.ERROR
+    assert follow(Signalled(signal=9), TWICE).status is Status.ERROR
 
 
-@pytest.mark.parametrize("kind", [Kind.COULD_NOT_START, Kind.KILLED])
-def test_what_no_policy_can_mend_is_an_error(kind: Kind) -> None:
-    assert follow(kind, TWICE).status is Status.ERROR
+@pytest.mark.parametrize("outcome", [CouldNotStart(), Killed()])
+def test_what_no_policy_can_mend_is_an_error(outcome: Outcome) -> None:
+    assert follow(outcome, TWICE).status is Status.ERROR
 
 
 def test_an_interrupted_attempt_counts_for_nothing() -> None:
-    follows = follow(Kind.INTERRUPTED, TWICE, retries=1, losses=1)
+    follows = follow(Interrupted(), TWICE, retries=1, losses=1)
     assert (follows.status, follows.retries, follows.losses) == (Status.WAITING, 1, 1)
 
 
 def test_a_task_that_is_always_lost_does_not_block_the_queue() -> None:
-    assert [follow(Kind.LOST, losses=losses).status for losses in range(3)] == [
+    assert [follow(Lost(), losses=losses).status for losses in range(3)] == [
         Status.WAITING,
         Status.WAITING,
         Status.ERROR,
     ]
-    assert "3 times" in (follow(Kind.LOST, losses=2).outcome.message or "")
+    assert "3 times" in (follow(Lost(), losses=2).outcome.message or "")

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from gitorch.model.run.compare import CodeDifference, compare_records
 from gitorch.model.run.identity import run_identity
-from gitorch.model.run.outcome import Kind
+from gitorch.model.run.outcome_kind import OutcomeKind
 from gitorch.model.run.pin import Pin
 from gitorch.model.run.record import Data, Record
 from gitorch.model.run.spec import Resources, Retries, RunSpec, TaskSpec
@@ -20,7 +20,7 @@ TASK = TaskSpec(id="train", method="Train", params={"priority": 3})
 SCHEDULED = replace(
     TASK,
     timeout_s=5400.0,
-    retries=Retries(max=2, on=(Kind.TIMEOUT,), backoff_s=30.0),
+    retries=Retries(max=2, on=(OutcomeKind.TIMEOUT,), backoff_s=30.0),
     priority=-1,
     resources=Resources(cpus=0.5, gpus=1, memory_bytes=8 << 30),
 )

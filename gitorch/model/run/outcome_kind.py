@@ -1,0 +1,17 @@
+"""The kinds of outcome, by the names that JSON has for them. Standard library only: the slots of an engine import it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class OutcomeKind(StrEnum):
+    SUCCEEDED = "succeeded"
+    EXIT_CODE = "exit-code"
+    SIGNAL = "signal"
+    TIMEOUT = "timeout"
+    OUT_OF_MEMORY = "out-of-memory"
+    COULD_NOT_START = "could-not-start"
+    LOST = "lost"  # the worker died, so the end of the attempt is unknown
+    INTERRUPTED = "interrupted"  # the worker was asked to stop: not an error of the task
+    KILLED = "killed"
