@@ -1,1 +1,4 @@
-"""The project's interpreter: which one it is, what is installed in it, what attempts see of it, and preflight in it."""
+"""The project's interpreter: which one it is, what is installed in it, and what attempts see of it.
+
+The programs that run inside it are in `gitorch.runner`.
+"""

@@ -1,9 +1,11 @@
-"""What an interpreter said of itself, remembered for as long as all that it depends on stays as it is.
+"""A cache of the answers of interpreters to `probe`, valid while nothing they depend on changes.
 
-To start one takes as long as a short task. Its answer follows from the way it was asked and from files that it names
-itself (`depends_on`). Nothing is remembered of a version manager's shim, which may start another one any time, of an
-interpreter with a `sitecustomize`, which may do anything, and where a file is so young that it could be changed again
-within the same tick of the clock.
+Starting an interpreter takes as long as a short task. Its answer depends on how it is called and on
+files that the answer itself names (`depends_on`). Three kinds of answers are not cached:
+
+- of a version manager's shim, which may start another interpreter at any time,
+- of an interpreter with a `sitecustomize`, which may do anything,
+- if a file is so new that it could change again within the same tick of the file system's clock.
 """
 
 from __future__ import annotations
@@ -29,17 +31,18 @@ _Stamp = list[int] | None
 def load_answer(
     directory: Path, python: str, *, cwd: Path, env: Mapping[str, str]
 ) -> Answer | None:
-    """What `python` answered when it was asked like this before; None where it may answer otherwise now."""
+    """Return the cached answer to the same call, or None if `python` may answer differently now."""
     try:
-        kept = json.loads(_place(directory, python).read_bytes())
-        if kept["asked"] == _question(python, cwd, env) and all(
-            _stamp(path) == stamp for path, stamp in kept["files"].items()
-        ):
-            answer: Answer = kept["answer"]
-            return answer
+        entry = json.loads(_entry_path(directory, python).read_bytes())
+        if entry["asked"] != _question(python, cwd, env):
+            return None
+        for path, stamp in entry["files"].items():
+            if _stamp(path) != stamp:
+                return None
+        answer: Answer = entry["answer"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        pass
-    return None
+        return None  # no entry, or a broken one
+    return answer
 
 
 def save_answer(
@@ -51,39 +54,45 @@ def save_answer(
     env: Mapping[str, str],
     asked_ns: int,
 ) -> None:
-    """Keep an answer to what was asked at `asked_ns`, if it may be; whoever cannot, asks again."""
+    """Cache the answer to a call that was made at `asked_ns`, unless it may not be cached.
+
+    If the cache cannot be written, the interpreter is simply asked again next time.
+    """
     with suppress(OSError, ValueError):
-        if not answer["depends_on"] or not Path(python).samefile(answer["executable"]):
+        is_shim = not Path(python).samefile(answer["executable"])
+        if not answer["depends_on"] or is_shim:
             return
         files = {path: _stamp(path) for path in (python, *answer["depends_on"])}
-        if any(stamp and max(stamp[2:]) > asked_ns - _YOUNG_NS for stamp in files.values()):
-            return
+        for stamp in files.values():
+            if stamp and max(stamp[2:]) > asked_ns - _YOUNG_NS:
+                return
         directory.mkdir(exist_ok=True)
-        kept = {"asked": _question(python, cwd, env), "answer": answer, "files": files}
-        write_aside(_place(directory, python), json.dumps(kept).encode())
+        entry = {"asked": _question(python, cwd, env), "answer": answer, "files": files}
+        write_aside(_entry_path(directory, python), json.dumps(entry).encode())
 
 
 def clock_ns() -> int:
-    """By the clock that stamps files."""
+    """Return the time of the clock that sets the timestamps of files."""
     return time.time_ns()
 
 
-def _place(directory: Path, python: str) -> Path:
+def _entry_path(directory: Path, python: str) -> Path:
     return directory / f"{hashlib.sha256(os.fsencode(python)).hexdigest()[:16]}.json"
 
 
 def _question(python: str, cwd: Path, env: Mapping[str, str]) -> list[Any]:
-    """All of the way it is asked that Python heeds."""
-    heeded = sorted(
-        item for item in env.items() if item[0].startswith(("PYTHON", "LD_")) or item[0] == "HOME"
-    )
-    return [_VERSION, python, str(cwd), [list(item) for item in heeded]]
+    """Return everything about the call that can change Python's answer."""
+    variables = []
+    for name, value in sorted(env.items()):
+        if name.startswith(("PYTHON", "LD_")) or name == "HOME":
+            variables.append([name, value])
+    return [_VERSION, python, str(cwd), variables]
 
 
 def _stamp(path: str) -> _Stamp:
-    """What changes whenever a file, or the names in a directory, do; None if there is none."""
+    """Return what changes with a file, or with the names in a directory; None if there is none."""
     try:
-        state = os.stat(path)  # noqa: PTH116  text, many of them
+        state = os.stat(path)  # noqa: PTH116  (called for many paths; a Path for each costs more)
     except (FileNotFoundError, NotADirectoryError):
         return None
     return [state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns]

@@ -1,4 +1,4 @@
-"""Which Python a project's code runs with."""
+"""The choice of the Python interpreter that a project's code runs with."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from gitorch.errors import ProgramMissing
 
 
 def choose(python: str | None, root: Path, environ: Mapping[str, str]) -> str:
-    """The path of the interpreter, as it is to be started.
+    """Return the path of the interpreter to start.
 
-    `python` is what the config says: a path from the repository's `root`, a virtual environment's directory, or a
-    program on PATH. Without it: the active virtual or conda environment, a `.venv` of the repository, gitorch's own.
-    Raises ProgramMissing.
+    `python` is the setting in the config: a path relative to the repository's `root`, the directory
+    of a virtual environment, or a program on PATH. Without it, the choice is the active virtual or
+    conda environment, then `.venv` in the repository, then gitorch's own interpreter. Raises
+    ProgramMissing if the interpreter does not exist.
     """
     if python is not None:
         return _named(python, root, environ)
@@ -28,21 +29,26 @@ def choose(python: str | None, root: Path, environ: Mapping[str, str]) -> str:
 
 
 def _named(python: str, root: Path, environ: Mapping[str, str]) -> str:
+    """Return the interpreter that a config names."""
     path = root / Path(python).expanduser()
     if path.is_dir():
         path = path / "bin" / "python"
     if _can_start(path):
         return str(path)
-    if "/" not in python and (found := shutil.which(python, path=environ.get("PATH"))):
-        return str(Path(found).absolute())
-    looked = path if "/" in python else "PATH"
+    is_path = "/" in python
+    program = None if is_path else shutil.which(python, path=environ.get("PATH"))
+    if program:
+        return str(Path(program).absolute())
+    searched = path if is_path else "PATH"
     raise ProgramMissing(
-        f"there is no Python interpreter {python!r} (looked for {looked})",
-        hint="`python:` is a path from the repository's root, a virtual environment, or a program on PATH",
+        f"there is no Python interpreter {python!r} (looked for {searched})",
+        hint="`python:` is a path from the repository's root, a virtual environment, "
+        "or a program on PATH",
     )
 
 
 def _active(variable: str, prefix: Path) -> str:
+    """Return the interpreter of the active environment, which `variable` names."""
     path = prefix / "bin" / "python"
     if _can_start(path):
         return str(path)

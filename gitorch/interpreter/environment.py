@@ -1,16 +1,17 @@
-"""The environment of an attempt."""
+"""The environment variables of an attempt."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from gitorch.interpreter.probe import Interpreter, source_roots
 from gitorch.runner import standin
 
-# With git's variables, as a hook or an alias has them, the git commands of a task would turn to the user's repository
-# and index instead of the worktree; ours are of the attempt that gitorch itself may be running in.
+# A hook or an alias has GIT_ variables: with them, the git commands of a task would use the user's
+# repository and index instead of the worktree. GITORCH_ variables belong to another attempt, if
+# gitorch itself runs inside one.
 _DROPPED = ("GIT_", "GITORCH_")
 
 STAND_IN = str(Path(standin.__file__).parent)
@@ -25,43 +26,44 @@ def attempt_environment(
     declared: Mapping[str, str],
     gitorch: Mapping[str, str],
 ) -> dict[str, str]:
-    """The caller's environment made the attempt's: the pinned code, the project's interpreter, gitorch's variables.
+    """Return the environment of an attempt, which runs the pinned code with the interpreter.
 
-    `declared` is the config's `env`, which wins over the caller's; the PYTHONPATH of either is kept, behind ours, with
-    what points into the main tree pointing into `tree`.
+    `base` is the caller's environment. `declared` is the config's `env`, which wins over `base`;
+    `gitorch` holds gitorch's own variables, which win over both. The PYTHONPATH of the caller or
+    the config is kept behind ours, with its paths in the main tree changed to paths in `tree`.
     """
     environment = {name: value for name, value in base.items() if not name.startswith(_DROPPED)}
     environment.update(declared)
-    environment.update(_of_interpreter(interpreter, environment))
-    environment["PYTHONUNBUFFERED"] = "1"  # what was printed is in the log even after kill -9
-    environment["PYTHONPATH"] = os.pathsep.join(
-        dict.fromkeys(
-            [
-                *(str(tree / root) for root in source_roots(interpreter, main_root)),
-                STAND_IN,
-                *_mapped(environment.get("PYTHONPATH", ""), main_root, tree),
-            ]
-        )
-    )
+    environment.update(_interpreter_variables(interpreter, environment))
+    environment["PYTHONUNBUFFERED"] = "1"  # so that output is in the log even after kill -9
+    python_path = [
+        *(str(tree / root) for root in source_roots(interpreter, main_root)),
+        STAND_IN,
+        *_moved_entries(environment.get("PYTHONPATH", ""), main_root, tree),
+    ]
+    environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(python_path))
     environment.update(gitorch)
     return environment
 
 
-def _of_interpreter(interpreter: Interpreter, environment: Mapping[str, str]) -> dict[str, str]:
-    """PATH begins with the interpreter's directory; VIRTUAL_ENV is the environment it is in."""
+def _interpreter_variables(
+    interpreter: Interpreter, environment: Mapping[str, str]
+) -> dict[str, str]:
+    """Return a PATH that begins with the interpreter's directory, and its VIRTUAL_ENV."""
     bin_directory = str(Path(interpreter.executable).parent)
-    path = [
-        entry
-        for entry in environment.get("PATH", os.defpath).split(os.pathsep)
-        if entry != bin_directory
-    ]
-    changed = {"PATH": os.pathsep.join([bin_directory, *path])}
+    entries = environment.get("PATH", os.defpath).split(os.pathsep)
+    others = [entry for entry in entries if entry != bin_directory]
+    variables = {"PATH": os.pathsep.join([bin_directory, *others])}
     if "VIRTUAL_ENV" in environment:
-        changed["VIRTUAL_ENV"] = interpreter.prefix
-    return changed
+        variables["VIRTUAL_ENV"] = interpreter.prefix
+    return variables
 
 
-def _mapped(python_path: str, main_root: Path, tree: Path) -> Iterable[str]:
+def _moved_entries(python_path: str, main_root: Path, tree: Path) -> Iterator[str]:
+    """Yield the entries of a PYTHONPATH, with those in the main tree moved to `tree`."""
     for entry in filter(None, python_path.split(os.pathsep)):
         path = Path(entry)
-        yield str(tree / path.relative_to(main_root)) if path.is_relative_to(main_root) else entry
+        if path.is_relative_to(main_root):
+            yield str(tree / path.relative_to(main_root))
+        else:
+            yield entry

@@ -1,7 +1,8 @@
-"""Every task looked over in the pinned code, by the project's interpreter, before anything is queued.
+"""Preflight: the project's interpreter constructs and validates every task before a run is queued.
 
-One process looks over all configs. One that dies or hangs is the fault of the config that it was at: that one is given
-up, or tried once more by itself if it was not the first, and another process looks over the rest.
+This happens in the pinned code, in a process that goes through all configs. If the process dies or
+hangs, the config that it was working on is to blame: that config is given up, or is tried once more
+by itself if it was not the first. Another process continues with the configs behind it.
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ from gitorch.interpreter.probe import Interpreter
 from gitorch.tools.process import Process, end, table, with_descendants
 
 _PROGRAM = Path(runner.__file__).with_name("preflight_program.py")
-_LONGEST_PRINT = 1 << 20
+_LONGEST_OUTPUT = 1 << 20  # bytes that are kept of what the tasks of a config print
 
 Where = Literal["pathToTasks", "method", "task"]
 
 
 class PreflightTask(NamedTuple):
-    """A class task; `config` is the dict that it will be constructed with. Commands have nothing to look over."""
+    """A class task and the dict that it is constructed with. Commands need no preflight."""
 
     id: str
     method: str
@@ -40,12 +41,14 @@ class PreflightTask(NamedTuple):
 
 
 class PreflightConfig(NamedTuple):
-    key: str  # the caller's name for it
+    """The tasks of a config; `key` is the name by which the caller finds the config's findings."""
+
+    key: str
     tasks: Sequence[PreflightTask]
 
 
 class Complaint(NamedTuple):
-    """What is wrong; `task` None where it is wrong with all of them. `where` names the key to point at."""
+    """A fault of a task, or of all tasks if `task` is None. `where` names the key to point at."""
 
     task: str | None
     message: str
@@ -54,7 +57,7 @@ class Complaint(NamedTuple):
 
 
 class Findings(Struct):
-    """What came of looking over one config; `printed` is what its tasks printed meanwhile, cut at 1 MiB."""
+    """The result for one config; `printed` is the output of its tasks, cut at 1 MiB."""
 
     complaints: list[Complaint] = field(default_factory=list)
     printed: str = ""
@@ -69,66 +72,80 @@ def preflight(
     env: Mapping[str, str],
     time_limit_s: float = 60.0,
 ) -> dict[str, Findings]:
-    """Look over all configs; `time_limit_s` is for each call. `tree` is the pinned code, `path_to_tasks` lies in it."""
+    """Check the tasks of all configs, and return the findings by the configs' keys.
+
+    `tree` is the pinned code, and `path_to_tasks` is a directory in it. `time_limit_s` is the limit
+    of each call into the project.
+    """
     findings = {config.key: Findings() for config in configs}
     with_classes = [config for config in configs if config.tasks]
-    missing = _missing(tree / path_to_tasks, path_to_tasks)
+    missing = _missing_module(tree / path_to_tasks, path_to_tasks)
     if missing:
-        for config in with_classes:
-            findings[config.key].complaints.append(missing)
+        _blame(with_classes, missing, findings)
         return findings
+    process = _PreflightProcess(interpreter, tree, path_to_tasks, env, time_limit_s)
     batches = deque([with_classes] if with_classes else [])
     while batches:
         batch = batches.popleft()
-        done, death = _Process(interpreter, tree, path_to_tasks, env, time_limit_s).look_over(
-            batch, findings
-        )
+        completed, death = process.run(batch, findings)
         if death is None:
             continue
-        culprit, rest = batch[done], batch[done + 1 :]
         if death.complaint.where == "pathToTasks":
-            for config in batch[done:]:
-                findings[config.key].complaints.append(death.complaint)
+            _blame(batch[completed:], death.complaint, findings)
             continue
-        if done == 0 or death.is_hang:
-            findings[culprit.key].complaints.append(death.complaint)
+        culprit = batch[completed]
+        if completed == 0 or death.is_hang:
+            _blame([culprit], death.complaint, findings)
         else:
+            # An earlier config may have caused the death: try this one again by itself.
             findings[culprit.key] = Findings()
             batches.append([culprit])
-        if rest:
+        if rest := batch[completed + 1 :]:
             batches.append(rest)
     return findings
 
 
-def _missing(directory: Path, written: str) -> Complaint | None:
+def _blame(
+    configs: Sequence[PreflightConfig], complaint: Complaint, findings: Mapping[str, Findings]
+) -> None:
+    for config in configs:
+        findings[config.key].complaints.append(complaint)
+
+
+def _missing_module(directory: Path, written: str) -> Complaint | None:
+    """Return a complaint if there is no Tasks.py in `directory`, which a config calls `written`."""
     if (directory / "Tasks.py").is_file():
         return None
-    others = sorted(path.name for path in directory.glob("*.py") if path.name.lower() == "tasks.py")
-    hint = (
-        f"it is spelled {others[0]}: rename it"
-        if others
-        else "`pathToTasks` names the directory of Tasks.py"
-    )
-    return Complaint(
-        None, f"there is no Tasks.py in {written!r} in the commit", hint, "pathToTasks"
-    )
+    hint = "`pathToTasks` names the directory of Tasks.py"
+    for path in sorted(directory.glob("*.py")):
+        if path.name.lower() == "tasks.py":
+            hint = f"it is spelled {path.name}: rename it"
+            break
+    message = f"there is no Tasks.py in {written!r} in the commit"
+    return Complaint(None, message, hint, "pathToTasks")
 
 
 class _Death(NamedTuple):
+    """The end of a process that did not complete its batch; `is_hang` if it had to be killed."""
+
     complaint: Complaint
     is_hang: bool
 
 
-class _Heard(NamedTuple):
-    """What a process said until it was through, ended or fell silent: how far it came, what it was at, if it hangs."""
+class _Progress(NamedTuple):
+    """The progress of a process when it completed the batch, ended or fell silent.
 
-    done: int
-    at: tuple[str | None, str]
-    is_hang: bool
+    `last_call` is the id of a task, None for the import of Tasks.py, and a description of the last
+    call into the project.
+    """
+
+    completed: int
+    last_call: tuple[str | None, str]
+    is_silent: bool
 
 
-class _Process(Struct, frozen=True):
-    """A process that looks over one config after the other."""
+class _PreflightProcess(Struct, frozen=True):
+    """How to start a process that runs preflight_program.py."""
 
     interpreter: Interpreter
     tree: Path
@@ -136,42 +153,47 @@ class _Process(Struct, frozen=True):
     env: Mapping[str, str]
     time_limit_s: float
 
-    def look_over(
-        self, batch: Sequence[PreflightConfig], findings: dict[str, Findings]
+    def run(
+        self, batch: Sequence[PreflightConfig], findings: Mapping[str, Findings]
     ) -> tuple[int, _Death | None]:
-        """How many configs of the batch it came through with, and what ended it before it was through, if anything."""
-        with tempfile.TemporaryDirectory(prefix="gitorch-preflight-") as place:
-            outputs = [Path(place) / f"{index}.out" for index in range(len(batch))]
-            request = Path(place) / "request.json"
+        """Start a process for a batch of configs, and add its answers to the findings.
+
+        Return the number of configs completed, and how the process died if it did not finish.
+        """
+        with tempfile.TemporaryDirectory(prefix="gitorch-preflight-") as directory:
+            outputs = [Path(directory) / f"{index}.out" for index in range(len(batch))]
+            request = Path(directory) / "request.json"
             request.write_text(json.dumps(self._request(batch, outputs)))
             with self._started(request) as (process, answers):
-                heard = self._listen(process, answers, batch, findings)
+                progress = self._listen(process, answers, batch, findings)
             for config, output in zip(batch, outputs, strict=True):
                 if output.exists():
-                    findings[config.key].printed = _read(output)
-        if heard.done == len(batch):
-            return heard.done, None
-        task, what = heard.at
-        how = (
-            f"does not end within {self.time_limit_s:g} s"
-            if heard.is_hang
-            else _died(process.returncode)
-        )
+                    findings[config.key].printed = _read_output(output)
+        if progress.completed == len(batch):
+            return progress.completed, None
+        task, call = progress.last_call
+        end_of_call = _end_of_process(process.returncode)
+        if progress.is_silent:
+            end_of_call = f"does not end within {self.time_limit_s:g} s"
         where: Where = "pathToTasks" if task is None else "task"
-        return heard.done, _Death(Complaint(task, f"{what} {how}", None, where), heard.is_hang)
+        complaint = Complaint(task, f"{call} {end_of_call}", None, where)
+        return progress.completed, _Death(complaint, progress.is_silent)
 
     def _request(self, batch: Sequence[PreflightConfig], outputs: Sequence[Path]) -> dict[str, Any]:
+        configs = []
+        for config, output in zip(batch, outputs, strict=True):
+            configs.append({"output": str(output), "tasks": config.tasks})
         return {
             "path_to_tasks": str((self.tree / self.path_to_tasks).absolute()),
-            "configs": [
-                {"output": str(output), "tasks": config.tasks}
-                for config, output in zip(batch, outputs, strict=True)
-            ],
+            "configs": configs,
         }
 
     @contextmanager
     def _started(self, request: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-        """The process and the descriptor of its answers; in the end it is dead, and so is what it started."""
+        """Start the process, and yield it and the descriptor of its answers.
+
+        At the end the process and all its descendants are killed.
+        """
         reader, writer = os.pipe()
         try:
             try:
@@ -190,11 +212,10 @@ class _Process(Struct, frozen=True):
             try:
                 yield process, reader
             finally:
-                end(lambda: _running(process), grace_s=0)
+                end(lambda: _running_processes(process), grace_s=0)
+                # The process is not reaped yet, so its id is still its own.
                 with suppress(ProcessLookupError):
-                    os.killpg(
-                        process.pid, signal.SIGKILL
-                    )  # not reaped yet, so the number is still its own
+                    os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
         finally:
             os.close(reader)
@@ -204,53 +225,61 @@ class _Process(Struct, frozen=True):
         process: subprocess.Popen[bytes],
         answers: int,
         batch: Sequence[PreflightConfig],
-        findings: dict[str, Findings],
-    ) -> _Heard:
-        done, at = 0, (None, "starting the interpreter")
+        findings: Mapping[str, Findings],
+    ) -> _Progress:
+        """Add complaints to the findings until the process ends or is silent for too long."""
+        completed = 0
+        last_call: tuple[str | None, str] = (None, "starting the interpreter")
         for answer in _answers(process, answers, self.time_limit_s):
             match answer:
-                case {"at": [task, what]}:
-                    at = (task, what)
+                case {"at": [task, call]}:
+                    last_call = (task, call)
                 case {"complaint": complaint}:
-                    findings[batch[done].key].complaints.append(Complaint(**complaint))
+                    findings[batch[completed].key].complaints.append(Complaint(**complaint))
                 case {"done": _}:
-                    done += 1
+                    completed += 1
                 case None:
-                    return _Heard(done, at, is_hang=True)
-        return _Heard(done, at, is_hang=False)
+                    return _Progress(completed, last_call, is_silent=True)
+        return _Progress(completed, last_call, is_silent=False)
 
 
-def _running(process: subprocess.Popen[bytes]) -> list[Process]:
-    return [found for found in with_descendants(table(), [process.pid]) if not found.has_ended]
+def _running_processes(process: subprocess.Popen[bytes]) -> list[Process]:
+    return [other for other in with_descendants(table(), [process.pid]) if not other.has_ended]
 
 
 def _answers(
     process: subprocess.Popen[bytes], answers: int, patience_s: float
 ) -> Iterator[dict[str, Any] | None]:
-    """What the process says, until it ends; None if it is silent for more than `patience_s`."""
-    death = os.pidfd_open(process.pid)  # the answers may be held open by a fork of it
+    """Yield the answers of a process until it ends; yield None if it is silent for `patience_s`."""
+    # A fork of the process may keep the answers open, so the end of the process is watched as well.
+    death = os.pidfd_open(process.pid)
     try:
         pending = b""
         deadline = time.monotonic() + patience_s
-        while readable := select.select(
-            [answers, death], [], [], max(0.0, deadline - time.monotonic())
-        )[0]:
+        while True:
+            remaining_s = max(0.0, deadline - time.monotonic())
+            readable, _, _ = select.select([answers, death], [], [], remaining_s)
+            if not readable:
+                yield None
+                return
             chunk = os.read(answers, 1 << 16) if answers in readable else b""
             if not chunk:
                 return
             *lines, pending = (pending + chunk).split(b"\n")
             if lines:
                 deadline = time.monotonic() + patience_s
-            yield from map(json.loads, lines)
-        yield None
+            for line in lines:
+                yield json.loads(line)
     finally:
         os.close(death)
 
 
-def _read(path: Path) -> str:
+def _read_output(path: Path) -> str:
     with path.open("rb") as file:
-        return file.read(_LONGEST_PRINT).decode("utf-8", "replace")
+        return file.read(_LONGEST_OUTPUT).decode("utf-8", "replace")
 
 
-def _died(code: int) -> str:
-    return f"ended the process with {f'exit code {code}' if code >= 0 else f'signal {-code}'}"
+def _end_of_process(code: int) -> str:
+    if code >= 0:
+        return f"ended the process with exit code {code}"
+    return f"ended the process with signal {-code}"

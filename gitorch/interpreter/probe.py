@@ -1,8 +1,8 @@
-"""What an interpreter is, and whether it would run the pinned code.
+"""The facts about an interpreter, and a check that it would run the pinned code.
 
-A project that is installed editable (`pip install -e`) is imported from the main tree, whatever the worktree says: the
-pin would lie. So the worktree's own source roots are put first on PYTHONPATH, and `verify` asks the interpreter whether
-that is enough.
+A project that is installed editable (`pip install -e`) is imported from the main tree, whatever is
+in the worktree: the run would not be of its pin. Attempts therefore have the worktree's own source
+roots first on their PYTHONPATH. `verify` asks the interpreter if that is enough.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,14 @@ from gitorch.interpreter.answer_cache import clock_ns, load_answer, save_answer
 
 _PROGRAM = Path(runner.__file__).with_name("probe_program.py")
 _TIME_LIMIT_S = 60.0
+_START_HINT = "see whether it starts by hand, or name another with `python:` under `gitorch:`"
 
 
 class Interpreter(Struct, frozen=True, kw_only=True, eq=False):
-    """A Python, as it described itself at one time; another answer is another one. All paths are absolute."""
+    """A Python interpreter as it described itself at one time; all paths are absolute.
+
+    Two answers are never equal, so that results can be cached by the identity of an answer.
+    """
 
     executable: str  # the interpreter itself, where `python` is a version manager's shim
     version: str
@@ -35,16 +39,16 @@ class Interpreter(Struct, frozen=True, kw_only=True, eq=False):
     prefix: str
     packages: Mapping[str, str]
     path: tuple[str, ...]  # directories that modules are imported from
-    mapped: Mapping[str, str]  # modules that editable installs serve by finders of their own
+    mapped: Mapping[str, str]  # modules that the finders of editable installs serve
     projects: tuple[str, ...]  # directories of editable installs
 
 
 def probe(
     python: str, *, cwd: Path, env: Mapping[str, str], memory: Path | None = None
 ) -> Interpreter:
-    """Ask an interpreter what it is; `memory` is a directory of answers that still hold.
+    """Ask an interpreter to describe itself; `memory` is the directory of cached answers.
 
-    Raises ProgramMissing if it does not start.
+    Raises ProgramMissing if the interpreter does not start.
     """
     answer = load_answer(memory, python, cwd=cwd, env=env) if memory else None
     if answer is None:
@@ -64,45 +68,47 @@ def probe(
     )
 
 
-@lru_cache(maxsize=8)  # asked for every attempt
+@lru_cache(maxsize=8)  # needed for every attempt
 def source_roots(interpreter: Interpreter, main_root: Path) -> tuple[str, ...]:
-    """The directories, relative to the root, that modules of the main tree are imported from."""
-    candidates = [
-        *(Path(entry) for entry in interpreter.path),
-        *(_directory_on_path(name, Path(path)) for name, path in interpreter.mapped.items()),
-        *_roots_of_projects(interpreter),
-    ]
-    found = dict.fromkeys(
-        root for path in candidates if (root := _below(path, main_root)) is not None
-    )
-    return tuple(root for root in found if not _is_of_environment(main_root / root, interpreter))
+    """Return the directories of the main tree that modules are imported from.
+
+    The directories are relative to `main_root`.
+    """
+    candidates = list(map(Path, interpreter.path))
+    for name, module_path in interpreter.mapped.items():
+        candidates.append(_directory_on_path(name, Path(module_path)))
+    candidates += _roots_of_projects(interpreter)
+    roots: dict[str, None] = {}
+    for path in candidates:
+        root = _relative_to(path, main_root)
+        if root is not None and not _is_in_environment(main_root / root, interpreter):
+            roots[root] = None
+    return tuple(roots)
 
 
 def verify(interpreter: Interpreter, tree: Path, main_root: Path, env: Mapping[str, str]) -> None:
-    """Refuse if the code at `tree`, run with `env`, would import modules of the main tree instead of its own.
+    """Check that the code at `tree`, run with `env`, does not import modules of the main tree.
 
-    Raises Refused. Costs nothing where the project is not installed editable.
+    Raises Refused if it does. The interpreter is started only if the project is installed editable.
     """
     roots = source_roots(interpreter, main_root)
     if not roots:
         return
-    of_tree = {name for root in roots for name in _modules_in(tree / root)}
-    of_tree |= {
-        name
-        for name, path in interpreter.mapped.items()
-        if _below(Path(path), main_root) is not None
-    }
-    only_in_main = {name for root in roots for name in _modules_in(main_root / root)} - of_tree
-    imported = of_tree | (only_in_main & _imported_by(tree, only_in_main))
+    in_tree: set[str] = set()
+    in_main: set[str] = set()
+    for root in roots:
+        in_tree.update(_modules_in(tree / root))
+        in_main.update(_modules_in(main_root / root))
+    for name, path in interpreter.mapped.items():
+        if _relative_to(Path(path), main_root) is not None:
+            in_tree.add(name)
+    only_in_main = in_main - in_tree
+    imported = in_tree | (only_in_main & _imported_by(tree, only_in_main))
     origins = _ask(interpreter.executable, sorted(imported), cwd=tree, env=env)["origins"]
-    astray = {
-        name: origin
-        for name, origin in origins.items()
-        if origin is not None
-        and _below(Path(origin), tree) is None
-        and _below(Path(origin), main_root) is not None
-        and not _is_of_environment(Path(origin), interpreter)
-    }
+    astray: dict[str, str] = {}
+    for name, origin in origins.items():
+        if origin is not None and _is_in_main(Path(origin), tree, main_root, interpreter):
+            astray[name] = origin
     if astray:
         name, origin = min(astray.items())
         more = f" (and {len(astray) - 1} more)" if len(astray) > 1 else ""
@@ -112,16 +118,31 @@ def verify(interpreter: Interpreter, tree: Path, main_root: Path, env: Mapping[s
         )
 
 
-def _hint(name: str, is_untracked: bool, interpreter: Interpreter) -> str:
-    if is_untracked:
-        return f"commit {name!r}, or remove it: it is not in the commit, but the project is installed editable"
+def _is_in_main(path: Path, tree: Path, main_root: Path, interpreter: Interpreter) -> bool:
+    """Return True if a path is the main tree's own: not the worktree's, nor the environment's."""
+    if _relative_to(path, tree) is not None:
+        return False
+    if _relative_to(path, main_root) is None:
+        return False
+    return not _is_in_environment(path, interpreter)
+
+
+def _hint(name: str, is_uncommitted: bool, interpreter: Interpreter) -> str:
+    if is_uncommitted:
+        return (
+            f"commit {name!r}, or remove it: it is not in the commit, "
+            "but the project is installed editable"
+        )
     return f"install the project without -e: {interpreter.executable} -m pip install ."
 
 
 def _ask(python: str, names: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> dict[str, Any]:
-    hint = "see whether it starts by hand, or name another with `python:` under `gitorch:`"
+    """Return the answer of probe_program.py, which also looks for the modules `names`.
+
+    Raises ProgramMissing if there is no answer.
+    """
     try:
-        done = subprocess.run(
+        completed = subprocess.run(
             [python, str(_PROGRAM), *names],
             cwd=cwd,
             env=dict(env),
@@ -131,52 +152,64 @@ def _ask(python: str, names: Sequence[str], *, cwd: Path, env: Mapping[str, str]
             check=False,
         )
     except OSError as error:
-        raise ProgramMissing(f"{python} cannot be started: {error.strerror}", hint) from error
+        message = f"{python} cannot be started: {error.strerror}"
+        raise ProgramMissing(message, _START_HINT) from error
     except subprocess.TimeoutExpired as error:
-        raise ProgramMissing(
-            f"{python} does not answer within {_TIME_LIMIT_S:g} s", hint
-        ) from error
+        message = f"{python} does not answer within {_TIME_LIMIT_S:g} s"
+        raise ProgramMissing(message, _START_HINT) from error
+    output = completed.stdout
     try:
-        # A .pth file may have printed something before.
-        answer = json.loads(done.stdout[max(0, done.stdout.rfind(b'{"executable"')) :])
+        # A .pth file may have printed something before the answer.
+        answer = json.loads(output[max(0, output.rfind(b'{"executable"')) :])
     except ValueError as error:
-        said = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
-        raise ProgramMissing(
-            f"{python} is no Python that works: {said or 'it says nothing'}", hint
-        ) from error
+        last_line = completed.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
+        message = f"{python} is not a working Python: {last_line or 'it prints nothing'}"
+        raise ProgramMissing(message, _START_HINT) from error
     if not isinstance(answer, dict):
-        raise ProgramMissing(f"{python} is no Python that works", hint)
+        raise ProgramMissing(f"{python} is not a working Python", _START_HINT)
     return answer
 
 
 def _directory_on_path(name: str, path: Path) -> Path:
-    """What would have to be on sys.path for `name` to be found at `path`: `src` of `src/pkg/sub` for `pkg.sub`."""
+    """Return the directory that must be on sys.path for `name` to be found at `path`.
+
+    For `pkg.sub` at `src/pkg/sub` it is `src`.
+    """
     if path.name == "__init__.py":
         path = path.parent
-    return path.parents[name.count(".")] if len(path.parents) > name.count(".") else path.parent
+    depth = name.count(".")
+    return path.parents[depth] if depth < len(path.parents) else path.parent
 
 
-def _roots_of_projects(interpreter: Interpreter) -> Iterable[Path]:
-    """Where the modules of a project usually are; for editable installs by finders that we know nothing of."""
+def _roots_of_projects(interpreter: Interpreter) -> Iterator[Path]:
+    """Yield the usual source root of each editable install, in case its finder is unknown."""
     for project in interpreter.projects:
         source = Path(project) / "src"
         yield source if source.is_dir() else Path(project)
 
 
-def _below(path: Path, root: Path) -> str | None:
-    """The path relative to `root`, "." for the root itself; None if it is not in it. Symlinks are resolved."""
+def _relative_to(path: Path, root: Path) -> str | None:
+    """Return `path` relative to `root`, "." for the root itself, or None if it is outside.
+
+    Symbolic links are resolved.
+    """
     real, real_root = os.path.realpath(path), os.path.realpath(root)
     relative = os.path.relpath(real, real_root)
-    return None if relative == ".." or relative.startswith("../") else relative
+    if relative == ".." or relative.startswith("../"):
+        return None
+    return relative
 
 
-def _is_of_environment(path: Path, interpreter: Interpreter) -> bool:
-    """An environment may lie in the repository (`.venv`): what is installed in it is not of the main tree."""
-    return _below(path, Path(interpreter.prefix)) is not None
+def _is_in_environment(path: Path, interpreter: Interpreter) -> bool:
+    """Return True if a path lies in the interpreter's environment.
+
+    An environment may lie in the repository (`.venv`), but its packages are not the main tree's.
+    """
+    return _relative_to(path, Path(interpreter.prefix)) is not None
 
 
-def _modules_in(directory: Path) -> Iterable[str]:
-    """The modules and packages that a directory on sys.path provides."""
+def _modules_in(directory: Path) -> Iterator[str]:
+    """Yield the names of the modules and packages that a directory on sys.path provides."""
     try:
         entries = sorted(directory.iterdir())
     except OSError:
@@ -189,16 +222,15 @@ def _modules_in(directory: Path) -> Iterable[str]:
 
 
 def _imported_by(tree: Path, names: set[str]) -> set[str]:
-    """Those of `names` that some Python file in `tree` imports, as far as a search for import statements tells."""
+    """Return the `names` that a Python file in `tree` imports, found by a search for statements."""
     if not names:
         return set()
-    statement = re.compile(
-        rf"^\s*(?:import|from)\s+({'|'.join(map(re.escape, sorted(names)))})\b", re.MULTILINE
-    )
-    found: set[str] = set()
+    any_name = "|".join(map(re.escape, sorted(names)))
+    statement = re.compile(rf"^\s*(?:import|from)\s+({any_name})\b", re.MULTILINE)
+    imported: set[str] = set()
     for path in tree.rglob("*.py"):
         try:
-            found |= set(statement.findall(path.read_text("utf-8", "replace")))
+            imported.update(statement.findall(path.read_text("utf-8", "replace")))
         except OSError:
             continue
-    return found
+    return imported

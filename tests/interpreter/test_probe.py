@@ -117,10 +117,10 @@ def test_shim_is_seen_through(root: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("script", "message"),
     [
-        ("#!/bin/sh\necho broken >&2; exit 1\n", "no Python that works: broken"),
-        ("#!/bin/sh\nexit 0\n", "it says nothing"),
+        ("#!/bin/sh\necho broken >&2; exit 1\n", "is not a working Python: broken"),
+        ("#!/bin/sh\nexit 0\n", "it prints nothing"),
         ("#!/nowhere/python\n", "cannot be started"),
-        ("#!/bin/sh\necho 1\n", "no Python that works"),
+        ("#!/bin/sh\necho 1\n", "is not a working Python"),
     ],
 )
 def test_what_does_not_work_is_said(tmp_path: Path, script: str, message: str) -> None:
