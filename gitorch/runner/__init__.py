@@ -1,1 +1,4 @@
-"""Programs that run inside the project's interpreter: standard library only, from Python 3.8 on, each one file."""
+"""Programs that run inside the project's interpreter, started by `gitorch.interpreter` and workers.
+
+Each program is one file, uses the standard library only, and runs on Python 3.8 and later.
+"""

@@ -1,13 +1,21 @@
-"""Looks every task over before anything is queued: `python preflight_program.py <request.json> <answers>`, in the tree's root.
+"""Constructs and validates every class task of some configs, before anything is queued.
 
-The request: {"path_to_tasks": absolute directory, "configs": [{"output": file, "tasks": [[id, method, config], …]}]}
-The answers, a JSON object a line on the descriptor <answers>, come as it goes, so that a death tells how far it came:
+    python preflight_program.py <request.json> <answers>
 
-    {"at": [task or null, "Train.validate()"]}               before anything of the project is called
+The working directory is the root of the tree. The request is one JSON object:
+
+    {"path_to_tasks": absolute directory, "configs": [{"output": file, "tasks": [TASK, …]}, …]}
+
+A TASK is a list: [id, method, config].
+
+The answers are JSON objects, one a line, on the file descriptor <answers>. They are written one by
+one, so that the reader knows how far the program came if it dies:
+
+    {"at": [task or null, "Train.validate()"]}               before each call into the project
     {"complaint": {"task", "message", "hint", "where"}}
-    {"done": index}                                          the config is through
+    {"done": index}                                          after the last task of a config
 
-What a config's tasks print meanwhile goes to its `output`, also what their child processes print.
+Everything that a config's tasks and their child processes print goes to the config's `output`.
 """
 
 from __future__ import annotations
@@ -18,7 +26,7 @@ import logging
 import os
 import sys
 
-TYPE_CHECKING = False
+TYPE_CHECKING = False  # `typing` itself takes milliseconds to import
 if TYPE_CHECKING:
     from typing import Any, Callable, TypeVar
 
@@ -28,23 +36,25 @@ if TYPE_CHECKING:
 def main(request_path: str, answers: str) -> None:
     with open(request_path, encoding="utf-8") as file:
         request = json.load(file)
-    here, root = os.path.dirname(os.path.abspath(__file__)), os.getcwd()
-    directory = request["path_to_tasks"]
-    sys.path[:] = [directory, root, *(entry for entry in sys.path if entry != here)]
-    sys.argv[:] = [os.path.join(directory, "Tasks.py")]
+    own_directory, root = os.path.dirname(os.path.abspath(__file__)), os.getcwd()
+    tasks_directory = request["path_to_tasks"]
+    others = [entry for entry in sys.path if entry != own_directory]
+    sys.path[:] = [tasks_directory, root, *others]
+    sys.argv[:] = [os.path.join(tasks_directory, "Tasks.py")]
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     os.set_inheritable(int(answers), False)
     preflight = _Preflight(int(answers))
     for index, config in enumerate(request["configs"]):
         _print_to(config["output"])
         os.chdir(root)
-        preflight.look_over(config["tasks"])
+        preflight.check_config(config["tasks"])
         _print_to(os.devnull)
         preflight.answer({"done": index})
-    os._exit(0)  # threads that the project started are no reason to stay
+    os._exit(0)  # without waiting for threads that the project started
 
 
 def _print_to(path: str) -> None:
+    """Redirect stdout and stderr, also those of child processes, to the end of a file."""
     sys.stdout.flush()
     sys.stderr.flush()
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -53,48 +63,52 @@ def _print_to(path: str) -> None:
     os.close(descriptor)
 
 
-class _Wrong(Exception):
-    """Something of the project raised or asked to exit: message, and the line as hint."""
+class _ProjectError(Exception):
+    """The project raised an exception or asked to exit; the arguments are a message and a hint."""
 
 
 class _Preflight:
+    """The checks, which write their answers as they go."""
+
     def __init__(self, answers: int) -> None:
         self._answers = answers
         self._module: Any = None
-        self._not_imported: _Wrong | None = None
+        self._import_error: _ProjectError | None = None
 
     def answer(self, value: dict[str, Any]) -> None:
         os.write(self._answers, json.dumps(value).encode() + b"\n")
 
-    def look_over(self, tasks: list[tuple[str, str, dict[str, Any]]]) -> None:
-        """Complain of what is wrong with the tasks of a config."""
-        if self._module is None and self._not_imported is None:
-            try:
-                self._module = self._call(
-                    None, "importing Tasks.py", importlib.import_module, "Tasks"
-                )
-            except _Wrong as wrong:
-                self._not_imported = wrong
-        if self._not_imported:
-            self._complain(None, "pathToTasks", *self._not_imported.args)
+    def check_config(self, tasks: list[tuple[str, str, dict[str, Any]]]) -> None:
+        """Complain of everything that is wrong with the tasks of a config."""
+        self._import_module()
+        if self._import_error:
+            self._complain(None, "pathToTasks", *self._import_error.args)
             return
         for task, method, config in tasks:
             try:
-                self._look_over_task(task, method, config)
-            except _Wrong as wrong:
-                self._complain(task, "task", *wrong.args)
+                self._check_task(task, method, config)
+            except _ProjectError as error:
+                self._complain(task, "task", *error.args)
 
-    def _look_over_task(self, task: str, method: str, config: dict[str, Any]) -> None:
-        found: Any = getattr(self._module, method, None)
-        if not _is_task(found):
-            self._complain(task, "method", *_why_no_task(self._module, method, found))
+    def _import_module(self) -> None:
+        """Import Tasks.py, unless that was tried before."""
+        if self._module is not None or self._import_error is not None:
             return
-        instance = self._call(task, f"{method}(config)", found, config)
+        try:
+            self._module = self._call(None, "importing Tasks.py", importlib.import_module, "Tasks")
+        except _ProjectError as error:
+            self._import_error = error
+
+    def _check_task(self, task: str, method: str, config: dict[str, Any]) -> None:
+        cls: Any = getattr(self._module, method, None)
+        if not _is_task(cls):
+            self._complain(task, "method", *_why_not_a_task(self._module, method, cls))
+            return
+        instance = self._call(task, f"{method}(config)", cls, config)
         if hasattr(instance, "validate"):
-            for problem in self._call(
-                task, f"{method}.validate()", lambda: _listed(instance.validate())
-            ):
-                self._complain(task, "task", problem)
+            description = f"{method}.validate()"
+            for message in self._call(task, description, lambda: _messages(instance.validate())):
+                self._complain(task, "task", message)
 
     def _complain(
         self, task: str | None, where: str, message: str, hint: str | None = None
@@ -102,77 +116,76 @@ class _Preflight:
         self.answer({"complaint": {"task": task, "message": message, "hint": hint, "where": where}})
 
     def _call(
-        self, task: str | None, what: str, function: Callable[..., Result], *arguments: Any
+        self, task: str | None, description: str, function: Callable[..., Result], *arguments: Any
     ) -> Result:
-        """Call into the project. Raises _Wrong whatever happens there."""
-        self.answer({"at": [task, what]})
+        """Call a function of the project. Raises _ProjectError for every exception there."""
+        self.answer({"at": [task, description]})
         try:
             return function(*arguments)
         except SystemExit as error:
-            raise _Wrong(f"{what} asked to exit ({error.code})", _line(error)) from error
+            message = f"{description} asked to exit ({error.code})"
+            raise _ProjectError(message, _line_hint(error)) from error
         except BaseException as error:
-            said = str(error).strip()
-            raise _Wrong(
-                f"{what} raised {type(error).__name__}{': ' + said if said else ''}", _line(error)
-            ) from error
+            message = f"{description} raised {type(error).__name__}"
+            text = str(error).strip()
+            if text:
+                message += f": {text}"
+            raise _ProjectError(message, _line_hint(error)) from error
 
 
-def _line(error: BaseException) -> str | None:
-    """`file:line` of the place in the tree that is to be looked at: the innermost that the exception passed through."""
-    inside = sys.path[1] + os.sep
-    found: tuple[str, int | None] | None = None
+def _line_hint(error: BaseException) -> str | None:
+    """Return "see file:line": the innermost line in the tree that an exception passed through."""
+    tree = sys.path[1] + os.sep
+    line: tuple[str, int | None] | None = None
     traceback = error.__traceback__
     while traceback is not None:
-        if traceback.tb_frame.f_code.co_filename.startswith(inside):
-            found = (traceback.tb_frame.f_code.co_filename, traceback.tb_lineno)
+        if traceback.tb_frame.f_code.co_filename.startswith(tree):
+            line = (traceback.tb_frame.f_code.co_filename, traceback.tb_lineno)
         traceback = traceback.tb_next
-    if isinstance(error, SyntaxError) and error.filename and error.filename.startswith(inside):
-        found = (error.filename, error.lineno)
-    return f"see {found[0][len(inside) :]}:{found[1]}" if found else None
+    if isinstance(error, SyntaxError) and error.filename and error.filename.startswith(tree):
+        line = (error.filename, error.lineno)
+    if line is None:
+        return None
+    file, number = line
+    return f"see {file[len(tree) :]}:{number}"
 
 
-def _is_task(found: Any) -> bool:
-    run = getattr(found, "run", None)
-    return (
-        isinstance(found, type)
-        and callable(run)
-        and not getattr(run, "__isabstractmethod__", False)
-    )
+def _is_task(value: Any) -> bool:
+    run = getattr(value, "run", None)
+    is_concrete = callable(run) and not getattr(run, "__isabstractmethod__", False)
+    return isinstance(value, type) and is_concrete
 
 
-def _why_no_task(module: Any, method: str, found: Any) -> tuple[str, str | None]:
-    """Message and hint about a name that is no task."""
-    if isinstance(found, type):
+def _why_not_a_task(module: Any, method: str, value: Any) -> tuple[str, str | None]:
+    """Return the message and hint about a name in Tasks.py whose value is not a task."""
+    if isinstance(value, type):
         return f"class {method!r} in Tasks.py has no method run(self)", None
-    if found is not None:
-        return f"{method!r} in Tasks.py is no class, but a {type(found).__name__}", None
+    if value is not None:
+        return f"{method!r} in Tasks.py is not a class, but a {type(value).__name__}", None
     import difflib
 
-    tasks = [
-        name
-        for name in vars(module)
-        if not name.startswith("_") and _is_task(getattr(module, name))
-    ]
+    names = [name for name in vars(module) if not name.startswith("_")]
+    tasks = [name for name in names if _is_task(getattr(module, name))]
     near = difflib.get_close_matches(method, tasks, n=1)
-    hint = (
-        f"did you mean {near[0]!r}?"
-        if near
-        else f"there are: {', '.join(tasks)}"
-        if tasks
-        else None
-    )
+    hint = None
+    if near:
+        hint = f"did you mean {near[0]!r}?"
+    elif tasks:
+        hint = f"there are: {', '.join(tasks)}"
     return f"there is no class {method!r} in Tasks.py", hint
 
 
-def _listed(problems: Any) -> list[str]:
-    """What validate() returned as complaints: a list of strings, or none where it is None."""
+def _messages(problems: Any) -> list[str]:
+    """Return the value of validate() as a list of messages.
+
+    Raises TypeError if it is neither None, a string nor a list of strings.
+    """
     if problems is None:
         return []
     if isinstance(problems, str):
         return [problems]
-    if not isinstance(problems, (list, tuple)) or not all(
-        isinstance(problem, str) for problem in problems
-    ):
+    is_list = isinstance(problems, (list, tuple))
+    if not is_list or not all(isinstance(problem, str) for problem in problems):
         raise TypeError(f"it has to return a list of strings, not {problems!r}")
     return list(problems)
 

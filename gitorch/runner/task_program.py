@@ -1,7 +1,8 @@
-"""Runs one task of a class: `python task_program.py <pathToTasks> <class> <result.json>`, in the worktree's root.
+"""Runs one class task: `python task_program.py <pathToTasks> <class> <result.json>`.
 
-The config comes from $GITORCH_CONFIG. What `run` returns is put at <result.json> if it is JSON; an exception ends in a
-traceback on stderr, which is the attempt's log, and exit code 1.
+The working directory is the root of the worktree, and $GITORCH_CONFIG is the path of the config.
+The value that `run` returns is written to <result.json> if it is JSON. An exception prints a
+traceback to stderr, which is the attempt's log, and ends the program with exit code 1.
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ import math
 import os
 import sys
 
-TYPE_CHECKING = False
+TYPE_CHECKING = False  # `typing` itself takes milliseconds to import
 if TYPE_CHECKING:
     from typing import Any
 
 
 def main(tasks_directory: str, method: str, result_path: str) -> None:
-    here = os.path.dirname(os.path.abspath(__file__))
-    sys.path[:] = [tasks_directory, os.getcwd(), *(entry for entry in sys.path if entry != here)]
+    own_directory = os.path.dirname(os.path.abspath(__file__))
+    others = [entry for entry in sys.path if entry != own_directory]
+    sys.path[:] = [tasks_directory, os.getcwd(), *others]
     sys.argv[:] = [os.path.join(tasks_directory, "Tasks.py")]
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     with open(os.environ["GITORCH_CONFIG"], encoding="utf-8") as file:
@@ -28,46 +30,52 @@ def main(tasks_directory: str, method: str, result_path: str) -> None:
     try:
         result = _run(method, config)
     except Exception as error:
-        traceback = error.__traceback__
-        while traceback is not None and traceback.tb_frame.f_code.co_filename == __file__:
-            traceback = traceback.tb_next
-        sys.excepthook(
-            type(error), error.with_traceback(traceback), traceback
-        )  # the project's own frames only
+        _print_traceback(error)
         sys.exit(1)
-    _keep(result, result_path)
+    if result is not None:
+        _write_result(result, result_path)
 
 
 def _run(method: str, config: dict[str, Any]) -> Any:
     return getattr(importlib.import_module("Tasks"), method)(config).run()
 
 
-def _keep(result: Any, path: str) -> None:
-    if result is None:
-        return
+def _print_traceback(error: Exception) -> None:
+    """Print a traceback without the frames of this program."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_frame.f_code.co_filename == __file__:
+        traceback = traceback.tb_next
+    sys.excepthook(type(error), error.with_traceback(traceback), traceback)
+
+
+def _write_result(result: Any, path: str) -> None:
     try:
-        text = json.dumps(_plain(result), allow_nan=False)
+        text = json.dumps(_to_json(result), allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
-        logging.info("what the task returned is not kept, since it is no JSON: %s", error)
+        logging.info("what the task returned is not kept, since it is not JSON: %s", error)
         return
-    aside = path + ".new"
-    with open(aside, "w", encoding="utf-8") as file:
+    temporary = path + ".new"
+    with open(temporary, "w", encoding="utf-8") as file:
         file.write(text)
-    os.replace(aside, path)
+    os.replace(temporary, path)
 
 
-def _plain(value: Any) -> Any:
-    """The value made of JSON's own kinds: NumPy's numbers and single-element tensors as numbers, NaN as null."""
+def _to_json(value: Any) -> Any:
+    """Return the value in JSON's own types.
+
+    Numbers of NumPy and tensors of one element become numbers; NaN and infinities become null.
+    Raises TypeError if the value holds anything else.
+    """
     if value is None or isinstance(value, (str, bool, int)):
         return value
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [_to_json(item) for item in value]
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): _to_json(item) for key, item in value.items()}
     if callable(getattr(value, "item", None)):
-        return _plain(value.item())
+        return _to_json(value.item())
     raise TypeError(f"there is a {type(value).__name__} in it")
 
 

@@ -206,7 +206,7 @@ def test_what_is_printed_goes_to_its_config(interpreter: Interpreter, tree: Path
     ("method", "message", "hint"),
     [
         ("Goood", "there is no class 'Goood' in Tasks.py", "did you mean 'Good'?"),
-        ("function", "'function' in Tasks.py is no class, but a function", None),
+        ("function", "'function' in Tasks.py is not a class, but a function", None),
         ("NoRun", "class 'NoRun' in Tasks.py has no method run(self)", None),
         ("Abstract", "class 'Abstract' in Tasks.py has no method run(self)", None),
     ],

@@ -86,7 +86,7 @@ def test_results(tree: Path, expression: str, result: Any) -> None:
 def test_result_that_is_no_json_is_said_and_no_failure(tree: Path, expression: str) -> None:
     done = run(tree, returning(expression))
     assert (done.code, done.result) == (0, None)
-    assert "what the task returned is not kept, since it is no JSON" in done.log
+    assert "what the task returned is not kept, since it is not JSON" in done.log
 
 
 def test_exception_shows_the_project_only_and_fails(tree: Path) -> None:

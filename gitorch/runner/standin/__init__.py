@@ -1,1 +1,4 @@
-"""The directory that goes on the PYTHONPATH of attempts, so that `import gitorch` works in every interpreter."""
+"""The directory on the PYTHONPATH of attempts that makes `import gitorch` work everywhere.
+
+The project's interpreter need not have gitorch installed.
+"""

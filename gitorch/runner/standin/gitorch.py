@@ -1,4 +1,4 @@
-"""What a task uses of gitorch: a base class, and two functions that report from inside.
+"""The part of gitorch that tasks use: a base class, and two functions that report from inside.
 
 Outside of a run the functions do nothing, so that a Tasks.py can be used and tested by itself.
 """
@@ -17,17 +17,26 @@ if TYPE_CHECKING:
 
 
 class TaskBase(ABC):
-    """A task: a class in Tasks.py with this shape. Deriving from it is a convenience, the shape is what counts."""
+    """A task: a class in Tasks.py with these methods.
+
+    Deriving from TaskBase is optional: gitorch accepts every class with these methods.
+    """
 
     def __init__(self, config: dict[str, Any]) -> None:
         self.config = config
 
     @abstractmethod
     def run(self) -> Any:
-        """Do the work. What is returned is kept if it is JSON, and the top-level numbers of a mapping are metrics."""
+        """Do the work, and return a result.
+
+        The result is kept if it is JSON. The top-level numbers of a mapping are metrics.
+        """
 
     def validate(self) -> Sequence[str]:
-        """What is wrong with the config, in words; asked before anything is queued, so it should be quick."""
+        """Return messages that say what is wrong with the config.
+
+        This is called before anything is queued, so it should be quick.
+        """
         return []
 
 
@@ -37,7 +46,10 @@ def progress(done: float, total: float) -> None:
 
 
 def metric(name: str, value: float, step: float | None = None) -> None:
-    """Report a measured value; the last value of a name is the metric, all of them are its curve."""
+    """Report a measured value.
+
+    The last value of a name is the metric, and all values of a name are its curve.
+    """
     event = {"metric": str(name), "value": _number(value)}
     if step is not None:
         event["step"] = _number(step)
@@ -45,15 +57,19 @@ def metric(name: str, value: float, step: float | None = None) -> None:
 
 
 def _number(value: float) -> float | None:
-    """A number as JSON has it: also of NumPy's and the tensors' kinds; NaN and infinities are null."""
+    """Return a number that JSON can hold, also for the numbers of NumPy and tensors.
+
+    NaN and infinities become null.
+    """
     if isinstance(value, int):
         return int(value)
     value = float(value)
-    return value if value - value == 0 else None
+    is_finite = value - value == 0  # without `math`, which takes time to import
+    return value if is_finite else None
 
 
 def _report(event: dict[str, Any]) -> None:
-    """Append a line with a single write, so that those of several processes do not mix."""
+    """Append an event as a line, with a single write: lines of several processes do not mix."""
     path = os.environ.get("GITORCH_EVENTS")
     if not path:
         return
