@@ -24,7 +24,7 @@ GIT_STOREYS = (
     {"modes", "command"},
     {"repository"},
     {"store", "worktree"},
-    {"pins", "snapshot", "diff", "code_digest", "checkout"},
+    {"pins", "snapshot", "status", "diff", "code_digest", "checkout", "creation"},
 )
 LEVEL = {package: level for level, packages in enumerate(STOREYS) for package in packages}
 DOORS = {

@@ -11,8 +11,8 @@ from gitorch.actions.records import read_records
 from gitorch.actions.selection import Selection, select_rows
 from gitorch.errors import UsageError
 from gitorch.git import pins
-from gitorch.git.command import call_git
-from gitorch.git.diff import changes_between, diff_text
+from gitorch.git.diff import changes_between, diff_blobs, diff_text
+from gitorch.git.store.objects import has_commit
 from gitorch.model.branch_layout import RunPaths
 from gitorch.model.run.compare import (
     ChangedCommit,
@@ -78,15 +78,11 @@ def log_diffs(site: Site, records: Sequence[Record], *, color: bool) -> Iterator
     A task without a log in one of the two runs is left out.
     """
     tip = site.results.tip()
-    colors = "--color=always" if color else "--color=never"
     for task in records[0].tasks:
         old = _log_object(tip, _last_log_if_any(site, records[0], task.id))
         new = _log_object(tip, _last_log_if_any(site, records[-1], task.id))
         if old is not None and new is not None:
-            yield (
-                task.id,
-                call_git(site.repository.root, "diff", "--no-ext-diff", colors, old, new),
-            )
+            yield task.id, diff_blobs(site.repository, old, new, color=color)
 
 
 def compare_code(site: Site, records: Sequence[Record]) -> CodeDifference:
@@ -166,7 +162,7 @@ def _missing_commits(site: Site, pairs: Iterable[tuple[str, str]]) -> tuple[str,
     for first, other in pairs:
         commits[first] = None
         commits[other] = None
-    return tuple(commit for commit in commits if not pins.is_here(site.repository, commit))
+    return tuple(commit for commit in commits if not has_commit(site.repository.root, commit))
 
 
 def _last_log_if_any(site: Site, record: Record, task_id: str) -> LoggedAttempt | None:

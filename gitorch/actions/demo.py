@@ -7,13 +7,10 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from gitorch.errors import Refused
-from gitorch.git.command import call_git
-from gitorch.git.repository import Repository
+from gitorch.git.creation import commit_everything, create_repository
 
 # What lies in demo/ beside the project itself.
 _NOT_COPIED = frozenset({"__init__.py", "__pycache__", "run"})
-# Whatever the user's defaults are, gitorch can work in the repository.
-_FORMAT = {"GIT_DEFAULT_HASH": "sha1", "GIT_DEFAULT_REF_FORMAT": "files"}
 
 
 def create(directory: Path) -> Path:
@@ -28,21 +25,9 @@ def create(directory: Path) -> Path:
             "name a directory that does not exist yet: gitorch demo DIR",
         )
     directory.mkdir(parents=True, exist_ok=True)
-    call_git(directory, "init", "--quiet", "--template=", env=_FORMAT)
+    repository = create_repository(directory)
     _copy(importlib.resources.files("gitorch.demo"), directory)
-    name, email = Repository.discover(directory).signature()
-    quiet = (
-        "-c",
-        f"user.name={name}",
-        "-c",
-        f"user.email={email}",
-        "-c",
-        "core.hooksPath=/dev/null",
-    )
-    call_git(directory, "add", "--force", "--all")  # the user's own ignore rules may name *.csv
-    call_git(
-        directory, *quiet, "commit", "--quiet", "--no-gpg-sign", "--message", "The penguins demo"
-    )
+    commit_everything(repository, "The penguins demo")
     return directory
 
 

@@ -73,7 +73,7 @@ def _dirt(site: Site, configs: Sequence[LoadedConfig]) -> tuple[tuple[str, ...],
     repository = site.repository
     given = {Path(config.file).resolve() for config in configs}
     given |= {base.path.resolve() for config in configs for base in config.bases}
-    dirt = pins.dirt(repository)
+    dirt = pins.dirty_state(repository)
 
     def is_dirt(path: str) -> bool:
         here = repository.root / path

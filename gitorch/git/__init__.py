@@ -1,1 +1,1 @@
-"""The only door to pygit2 and the git program: objects and references by pygit2, work trees by the program."""
+"""The only package that uses pygit2 and the git program: pygit2 for objects and references, the program for work trees."""

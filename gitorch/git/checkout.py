@@ -1,7 +1,7 @@
-"""Going back to a run's code: in a worktree beside, or in the one the user is in.
+"""Going back to a run's code: in a worktree of its own, or in the one that the user is in.
 
-In the user's own worktree nothing uncommitted is ever lost, ignored files included: git itself overwrites those without
-a word when it switches to a commit that has files of their names.
+In the user's own worktree nothing uncommitted is ever lost, ignored files included: git itself overwrites ignored files
+without a word when it switches to a commit that has files of the same names.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gitorch.git.command import (
     call_git_text,
     run_git,
 )
-from gitorch.git.pins import dirt
+from gitorch.git.pins import dirty_state
 from gitorch.git.repository import Repository
 from gitorch.git.worktree.contract import Worktrees
 from gitorch.git.worktree.links import link_source
@@ -30,11 +30,11 @@ from gitorch.tools.locks import only_one_at
 
 
 class Reverted(NamedTuple):
-    """What was done: `before` is the branch, or the commit, that the worktree was on."""
+    """What was done. `before` is the branch, or the commit, that the worktree was on."""
 
     before: str
     branch: str | None
-    files: int  # that differ between before and now
+    files: int  # how many differ between before and now
 
 
 def checkout_run(
@@ -47,10 +47,10 @@ def checkout_run(
     *,
     link: Sequence[str] = (),
 ) -> Path:
-    """A worktree at `path` with what `fill` writes into `run-<id>/`, a directory that git ignores; gives the latter.
+    """Make a worktree at `path` with a directory `run-<id>/` that `fill` writes and git ignores; return the directory.
 
-    A second call finds both, and whatever was changed in them since; so where the worktree is at another commit Refused
-    is raised. Links to what is no longer there are left out.
+    A second call finds both, and everything that was changed in them since. Links to missing paths are left out. Raises
+    Refused if the worktree is there at another commit.
     """
     if worktrees.is_present(path) and not worktrees.is_made_for(path, commit):
         raise Refused(
@@ -63,7 +63,7 @@ def checkout_run(
     with only_one_at(path):
         if not kept.exists():
             aside = path / f".run-{run_id}.part"
-            delete(aside)  # of a call that was killed
+            delete(aside)  # left by a call that was killed
             aside.mkdir()
             (aside / ".gitignore").write_text("*\n")
             fill(aside)
@@ -72,57 +72,61 @@ def checkout_run(
 
 
 def revert_to_branch(repo: Repository, commit: str, branch: str) -> Reverted:
-    """Switch to `branch` at `commit`; it is made if it is not there. Raises Refused."""
+    """Switch to `branch` at `commit`; the branch is made if it does not exist. Raises Refused."""
     if run_git(repo.root, "check-ref-format", "--branch", branch).returncode:
-        raise Refused(f"{branch!r} is no name for a branch", "choose another with --branch")
-    there = call_git_text(
-        repo.root, "for-each-ref", "--format=%(objectname)", f"refs/heads/{branch}"
-    )
-    if there not in ("", commit):
         raise Refused(
-            f"branch {branch} is there already, at another commit ({there[:12]})",
+            f"{branch!r} is not a valid name for a branch", "choose another with --branch"
+        )
+    ref = f"refs/heads/{branch}"
+    existing = call_git_text(repo.root, "for-each-ref", "--format=%(objectname)", ref)
+    if existing not in ("", commit):
+        raise Refused(
+            f"branch {branch} exists already, at another commit ({existing[:12]})",
             "choose another name with --branch",
         )
-    before, files = _safe_to_switch(repo, commit)
-    target = (branch,) if there else ("--no-track", "--create", branch, commit)
-    _switch(repo, commit, *target)
+    before, files = _require_safe_switch(repo, commit)
+    if existing:
+        _switch(repo, commit, branch)
+    else:
+        _switch(repo, commit, "--no-track", "--create", branch, commit)
     return Reverted(before, branch, files)
 
 
 def revert_detached(repo: Repository, commit: str) -> Reverted:
     """Detach HEAD at `commit`. Raises Refused."""
-    before, files = _safe_to_switch(repo, commit)
+    before, files = _require_safe_switch(repo, commit)
     _switch(repo, commit, "--detach", commit)
     return Reverted(before, None, files)
 
 
 def revert_files(repo: Repository, commit: str) -> Reverted:
-    """Make the tracked files those of `commit`, as staged changes on what is checked out now. Raises Refused."""
-    files = _safe_to_change(repo, commit)
+    """Make the tracked files those of `commit`, as staged changes to what is checked out now. Raises Refused."""
+    files = _require_safe_change(repo, commit)
     try:
         call_git(repo.root, "read-tree", "-m", "-u", "HEAD", commit)
     except GitFailed as error:
-        raise _would_not(error) from error
-    return Reverted(_whereabouts(repo), _branch(repo), files)
+        raise _refused(error) from error
+    return Reverted(_branch_or_commit(repo), _branch(repo), files)
 
 
-def _safe_to_switch(repo: Repository, commit: str) -> tuple[str, int]:
-    """Where HEAD is and how many files would change, if leaving there loses nothing."""
-    if _branch(repo) is None and not call_git_lines(
-        repo.root, "for-each-ref", "--count=1", "--contains", "HEAD"
-    ):
-        head = repo.require_commit()
-        raise Refused(
-            f"HEAD is detached at {head[:12]}, which no branch contains: it would be lost",
-            "git branch keep-this",
-        )
-    return _whereabouts(repo), _safe_to_change(repo, commit)
+def _require_safe_switch(repo: Repository, commit: str) -> tuple[str, int]:
+    """Return where HEAD is and how many files would change. Raises Refused if leaving HEAD would lose anything."""
+    if _branch(repo) is None:
+        containing = ("for-each-ref", "--count=1", "--contains", "HEAD")
+        if not call_git_lines(repo.root, *containing):
+            head = repo.require_commit()
+            raise Refused(
+                f"HEAD is detached at {head[:12]}, which no branch contains: it would be lost",
+                "git branch keep-this",
+            )
+    return _branch_or_commit(repo), _require_safe_change(repo, commit)
 
 
-def _safe_to_change(repo: Repository, commit: str) -> int:
+def _require_safe_change(repo: Repository, commit: str) -> int:
+    """Return how many tracked files `commit` would change. Raises Refused if that would lose anything."""
     repo.require_commit()
     repo.require_no_merge()
-    state = dirt(repo)
+    state = dirty_state(repo)
     if state.modified:
         raise Refused(
             f"uncommitted changes in {some(state.modified)}",
@@ -143,17 +147,24 @@ def _differing(repo: Repository, commit: str, *options: str) -> list[str]:
     return call_git_items(repo.root, *command, "HEAD", commit)
 
 
-def _in_the_way(repo: Repository, wanted: Iterable[str]) -> list[str]:
-    """The untracked files, ignored ones too, whose places the paths `wanted` need. Nothing tracked has changed."""
-    occupied = {place for path in wanted if (place := _occupied(repo.root, path)) is not None}
+def _in_the_way(repo: Repository, added: Iterable[str]) -> list[str]:
+    """Return the untracked files, ignored ones too, that are where the paths `added` would go.
+
+    The tracked files have no changes.
+    """
+    occupied: set[str] = set()
+    for path in added:
+        obstacle = _obstacle(repo.root, path)
+        if obstacle is not None:
+            occupied.add(obstacle)
     if not occupied:
         return []
-    literal = [f":(top,literal){place}" for place in sorted(occupied)]
+    literal = [f":(top,literal){path}" for path in sorted(occupied)]
     return call_git_items(repo.root, "ls-files", "--others", "-z", "--", *literal)
 
 
-def _occupied(root: Path, path: str) -> str | None:
-    """What already is where `path` would go: itself, or a parent of it that is no directory."""
+def _obstacle(root: Path, path: str) -> str | None:
+    """Return what is already where `path` would go: `path` itself, or a parent that is not a directory."""
     parts = path.split("/")
     for depth in range(1, len(parts)):
         parent = "/".join(parts[:depth])
@@ -168,14 +179,13 @@ def _switch(repo: Repository, commit: str, *arguments: str) -> None:
     try:
         call_git(repo.root, "switch", "--quiet", "--no-overwrite-ignore", *arguments)
     except GitFailed as error:
-        if (
-            repo.require_commit() != commit or dirt(repo).modified
-        ):  # else a hook failed, after all was done
-            raise _would_not(error) from error
+        # If the switch is complete, only a hook failed afterwards.
+        if repo.require_commit() != commit or dirty_state(repo).modified:
+            raise _refused(error) from error
 
 
-def _would_not(error: GitFailed) -> Refused:
-    return Refused(f"git would not: {error.stderr.strip()}")
+def _refused(error: GitFailed) -> Refused:
+    return Refused(f"git refused: {error.stderr.strip()}")
 
 
 def _branch(repo: Repository) -> str | None:
@@ -183,5 +193,5 @@ def _branch(repo: Repository) -> str | None:
     return os.fsdecode(name).strip() or None
 
 
-def _whereabouts(repo: Repository) -> str:
+def _branch_or_commit(repo: Repository) -> str:
     return _branch(repo) or repo.require_commit()

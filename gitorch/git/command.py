@@ -1,7 +1,7 @@
 """The git program: one family of calls, named by what you get back.
 
-Every call strips from the environment what git itself calls local to a repository: with a leaked `GIT_DIR`, as inside a
-hook, `git -C plain` acts on another repository.
+Every call strips from the environment what git itself calls local to a repository: with a leaked `GIT_DIR`, for example
+inside a hook, `git -C plain` acts on another repository.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import IO, cast
 
 from gitorch.errors import GitorchError, ProgramMissing
 
-# What `git rev-parse --local-env-vars` prints, of all versions since 2.39.
+# What `git rev-parse --local-env-vars` prints, in all versions since 2.39.
 LOCAL_VARIABLES = frozenset(
     {
         "GIT_ALTERNATE_OBJECT_DIRECTORIES",
@@ -36,12 +36,12 @@ LOCAL_VARIABLES = frozenset(
         "GIT_WORK_TREE",
     }
 )
-# Those by which a caller hands settings down (`git -c`, GIT_CONFIG_COUNT): only the reading of settings keeps them.
+# The variables that pass a caller's settings on (`git -c`, GIT_CONFIG_COUNT). Only the reading of settings keeps them.
 SETTING_VARIABLES = frozenset({"GIT_CONFIG_COUNT", "GIT_CONFIG_PARAMETERS"})
 
 
 class GitFailed(GitorchError):
-    """git ended with an error; `stderr` is what it said."""
+    """git ended with an error. `stderr` is git's message."""
 
     kind = "git"
 
@@ -49,12 +49,12 @@ class GitFailed(GitorchError):
         self.arguments = arguments
         self.code = code
         self.stderr = stderr
-        said = stderr.strip().removeprefix("fatal: ") or f"exit code {code}"
-        super().__init__(f"git {_verb(arguments)}: {said}")
+        reason = stderr.strip().removeprefix("fatal: ") or f"exit code {code}"
+        super().__init__(f"git {_verb(arguments)}: {reason}")
 
 
 def child_environment(keep: frozenset[str] = frozenset()) -> dict[str, str]:
-    """The environment for a child that must find its repository by its directory alone."""
+    """Return the environment for a child that must find its repository by its directory alone."""
     return {
         name: value
         for name, value in os.environ.items()
@@ -69,9 +69,10 @@ def run_git(
     env: Mapping[str, str] | None = None,
     inherit: tuple[int, ...] = (),
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run git in `root` to its end, whatever that is; `env` is laid over the stripped environment.
+    """Run git in `root` until it ends, with any exit code; `env` is added to the stripped environment.
 
-    git and what it starts hold the descriptors `inherit` open, and so the locks on them, even if the caller is killed.
+    git and its own children keep the descriptors `inherit` open, and so the locks on them, even if the caller is
+    killed.
     """
     command = ["git", "-C", os.fspath(root), *map(str, arguments)]
     environment = {**child_environment(), **(env or {})}
@@ -98,24 +99,26 @@ def call_git(
     env: Mapping[str, str] | None = None,
     inherit: tuple[int, ...] = (),
 ) -> bytes:
-    """What git prints. Raises GitFailed."""
+    """Return git's stdout. Raises GitFailed."""
     result = run_git(root, *arguments, input=input, env=env, inherit=inherit)
     if result.returncode:
-        raise GitFailed(tuple(map(str, arguments)), result.returncode, os.fsdecode(result.stderr))
+        raise _failure(arguments, result)
     return result.stdout
 
 
 @contextmanager
 def reading_git(root: Path, *arguments: str | Path, input: bytes) -> Iterator[IO[bytes]]:
-    """What git prints, to be read as it comes: for more than should be held in memory. Raises GitFailed at the end."""
-    import tempfile  # noqa: PLC0415  1 ms, and seldom needed
+    """Yield git's stdout as a stream, for output that is too large for memory. Raises GitFailed at the end."""
+    import tempfile  # noqa: PLC0415  takes 1 ms, and is seldom needed
 
-    with tempfile.TemporaryFile() as asked:  # a pipe would fill while git waits to be read
-        asked.write(input)
-        asked.seek(0)
+    with (
+        tempfile.TemporaryFile() as file
+    ):  # a pipe would fill up while git waits for its output to be read
+        file.write(input)
+        file.seek(0)
         command = ["git", "-C", os.fspath(root), *map(str, arguments)]
         with subprocess.Popen(
-            command, stdin=asked, stdout=subprocess.PIPE, env=child_environment()
+            command, stdin=file, stdout=subprocess.PIPE, env=child_environment()
         ) as process:
             try:
                 yield cast("IO[bytes]", process.stdout)
@@ -132,7 +135,7 @@ def call_git_text(
     input: bytes | None = None,
     env: Mapping[str, str] | None = None,
 ) -> str:
-    """What git prints, less the last line's end; bytes that are no UTF-8 come as in file names."""
+    """Return git's stdout without the trailing newline; undecodable bytes become surrogates (os.fsdecode)."""
     return os.fsdecode(call_git(root, *arguments, input=input, env=env)).removesuffix("\n")
 
 
@@ -142,7 +145,7 @@ def call_git_lines(
     input: bytes | None = None,
     env: Mapping[str, str] | None = None,
 ) -> list[str]:
-    """The lines that git prints."""
+    """Return the lines that git prints."""
     text = call_git_text(root, *arguments, input=input, env=env)
     return text.split("\n") if text else []
 
@@ -153,7 +156,7 @@ def call_git_items(
     input: bytes | None = None,
     env: Mapping[str, str] | None = None,
 ) -> list[str]:
-    """The items of output in which each ends with a NUL (`-z`), so that any file name is whole."""
+    """Return the items that git prints where each ends with a NUL (`-z`), so that any file name is complete."""
     text = os.fsdecode(call_git(root, *arguments, input=input, env=env))
     return text.removesuffix("\0").split("\0") if text else []
 
@@ -164,15 +167,21 @@ def call_git_success(
     input: bytes | None = None,
     env: Mapping[str, str] | None = None,
 ) -> bool:
-    """Whether git's answer is yes (exit code 0) or no (1). Raises GitFailed where it cannot tell."""
+    """Return True if git answers yes (exit code 0), False if no (1). Raises GitFailed if git cannot tell."""
     result = run_git(root, *arguments, input=input, env=env)
     if result.returncode not in (0, 1):
-        raise GitFailed(tuple(map(str, arguments)), result.returncode, os.fsdecode(result.stderr))
+        raise _failure(arguments, result)
     return result.returncode == 0
 
 
+def _failure(
+    arguments: tuple[str | Path, ...], result: subprocess.CompletedProcess[bytes]
+) -> GitFailed:
+    return GitFailed(tuple(map(str, arguments)), result.returncode, os.fsdecode(result.stderr))
+
+
 def _verb(arguments: tuple[str, ...]) -> str:
-    """The subcommand among `arguments`: the first that is neither an option nor the value of `-c`."""
+    """Return the subcommand among `arguments`: the first that is neither an option nor the value of `-c`."""
     words = iter(arguments)
     for word in words:
         if word in ("-c", "-C"):

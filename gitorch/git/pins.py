@@ -1,4 +1,4 @@
-"""The commit a run is pinned to: found, kept alive, and told apart from what is not committed."""
+"""The commit that a run is pinned to: found, kept alive, and compared with what is not committed."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from gitorch.errors import NotFound
-from gitorch.git.command import call_git_items, call_git_lines, run_git
+from gitorch.git.command import call_git_lines, run_git
 from gitorch.git.repository import Repository
+from gitorch.git.status import StatusKind, read_status
 from gitorch.git.store.lock import locked
+from gitorch.git.store.objects import has_commit
 from gitorch.git.store.refs import move_ref, read_ref
 from gitorch.model.run.pin import Origin, Pin
 
@@ -17,62 +19,62 @@ PINS = "refs/gitorch/pins/"
 
 
 class DirtyState(NamedTuple):
-    """What the working tree has that no commit has: paths from the root, sorted, a directory's with a slash at the end.
+    """What the working tree has that no commit has: sorted paths from the root; a directory's path ends with a slash.
 
-    A submodule counts as modified when another commit is checked out in it or its tracked files are changed.
+    A submodule counts as modified if another commit is checked out in it or if its tracked files are changed.
     """
 
     modified: tuple[str, ...]
-    untracked: tuple[str, ...]  # without what is ignored
+    untracked: tuple[str, ...]  # without ignored files
 
 
 def resolve(repo: Repository, revision: str = "HEAD", origin: Origin | None = None) -> Pin:
-    """The commit that git understands by `revision`. Raises NotFound."""
-    found = run_git(repo.root, "rev-parse", "--verify", "--quiet", "--end-of-options", revision)
-    oid = found.stdout.decode().strip()
-    if found.returncode == 0 and not oid.startswith("^"):
+    """Return the commit that git understands by `revision`. Raises NotFound."""
+    parsed = run_git(repo.root, "rev-parse", "--verify", "--quiet", "--end-of-options", revision)
+    oid = parsed.stdout.decode().strip()
+    if parsed.returncode == 0 and not oid.startswith("^"):
         peeled = run_git(repo.root, "rev-parse", f"{oid}^{{commit}}", f"{oid}^{{tree}}")
         if peeled.returncode == 0:
             commit, tree = peeled.stdout.decode().split()
-            origin = origin or (Origin.HEAD if revision == "HEAD" else Origin.REVISION)
+            if origin is None:
+                origin = Origin.HEAD if revision == "HEAD" else Origin.REVISION
             return Pin(commit=commit, tree=tree, origin=origin)
     raise NotFound(
         f"no commit is called {revision!r} in {repo.root}", "git log --oneline --all lists them"
     )
 
 
-def is_here(repo: Repository, commit: str) -> bool:
-    """Whether this clone has the commit: a plain clone lacks those that are on no branch, like snapshots."""
-    return run_git(repo.root, "cat-file", "-e", f"{commit}^{{commit}}").returncode == 0
-
-
 def which_are_here(repo: Repository, commits: Iterable[str]) -> set[str]:
-    """The same of many, at one spawn."""
-    asked = "\n".join(commits).encode()
-    lines = call_git_lines(
-        repo.root, "cat-file", "--batch-check=%(objectname) %(objecttype)", input=asked
+    """Return those of `commits` that this clone has; git is started once for all of them."""
+    names = "\n".join(commits).encode()
+    checks = call_git_lines(
+        repo.root, "cat-file", "--batch-check=%(objectname) %(objecttype)", input=names
     )
-    return {line.split()[0] for line in lines if line.endswith(" commit")}
+    return {line.split()[0] for line in checks if line.endswith(" commit")}
 
 
 def require(repo: Repository, commit: str) -> None:
-    """Raises NotFound where this clone lacks the commit of a run."""
-    if not is_here(repo, commit):
+    """Raise NotFound if this clone lacks the commit of a run.
+
+    A plain clone lacks the commits that are on no branch, for example snapshots.
+    """
+    if not has_commit(repo.root, commit):
+        remote = next(iter(repo.remotes()), "REMOTE")
         raise NotFound(
             f"the run's commit {commit[:12]} is not in this clone",
-            f"git fetch {next(iter(repo.remotes()), 'REMOTE')} '{PINS}*:{PINS}*'",
+            f"git fetch {remote} '{PINS}*:{PINS}*'",
         )
 
 
 def keep(repo: Repository, commit: str) -> None:
-    """Keep `commit`, and all that it needs, alive: durably, whatever becomes of its branch. Safe to repeat."""
+    """Keep `commit`, and everything that it needs, alive even if its branch is deleted. Durable; safe to repeat."""
     if not is_kept(repo, commit):
         with locked(repo):
             keep_locked(repo, commit)
 
 
 def keep_locked(repo: Repository, commit: str) -> None:
-    """The same for a caller that holds the lock."""
+    """Keep `commit` alive; for a caller that holds the lock."""
     move_ref(repo, PINS + commit, None, commit, "gitorch: pin")
 
 
@@ -81,39 +83,25 @@ def is_kept(repo: Repository, commit: str) -> bool:
 
 
 def kept(repo: Repository) -> list[str]:
-    """All pinned commits."""
+    """Return all pinned commits."""
     return call_git_lines(repo.root, "for-each-ref", "--format=%(objectname)", PINS)
 
 
-def dirt(repo: Repository) -> DirtyState:
-    """What is not committed; neither index nor anything else is touched."""
-    status = call_git_items(
-        repo.root,
-        "--no-optional-locks",  # else git writes its refreshed index, in the way of the user's own git
-        "status",
-        "--porcelain=v2",
-        "-z",
-        "--no-renames",
-        "--untracked-files=all",
-        "--ignore-submodules=none",
-    )
+def dirty_state(repo: Repository) -> DirtyState:
+    """Return what is not committed. Nothing is written, not even git's refreshed index."""
     modified: set[str] = set()
     untracked: set[str] = set()
-    for item in status:
-        match item[0]:
-            case "?":
-                untracked.add(item[2:])
-            case "1":
-                _, _, submodule, _, _, _, _, _, path = item.split(" ", 8)
-                (untracked if submodule == "S..U" else modified).add(path)
-            case "u":
-                modified.add(item.split(" ", 10)[10])
+    for item in read_status(repo, ignore_submodules="none"):
+        # A submodule with nothing but untracked files in it is not modified.
+        if item.kind is StatusKind.UNTRACKED or item.submodule == "S..U":
+            untracked.add(item.path)
+        else:
+            modified.add(item.path)
     return DirtyState(tuple(sorted(modified)), tuple(sorted(untracked)))
 
 
 def ignored_paths(repo: Repository, paths: Sequence[str]) -> list[str]:
-    """Those of `paths`, relative to the main worktree's root, that git ignores."""
-    found = run_git(
-        repo.main_root, "check-ignore", "-z", "--stdin", input=os.fsencode("\0".join(paths))
-    )
-    return os.fsdecode(found.stdout).split("\0")[:-1]
+    """Return those of `paths`, relative to the main worktree's root, that git ignores."""
+    names = os.fsencode("\0".join(paths))
+    result = run_git(repo.main_root, "check-ignore", "-z", "--stdin", input=names)
+    return os.fsdecode(result.stdout).split("\0")[:-1]

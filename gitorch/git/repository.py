@@ -1,4 +1,4 @@
-"""The repository that gitorch was called in: its places, its settings, and whether it can be worked with."""
+"""The repository that gitorch was called in: its paths, its settings, and whether gitorch can work with it."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from gitorch.errors import NotFound, Refused
 from gitorch.git.command import (
     SETTING_VARIABLES,
     call_git_items,
+    call_git_lines,
     call_git_text,
     run_git,
 )
@@ -33,7 +34,8 @@ _QUESTIONS = (
     "--path-format=absolute",
     "--absolute-git-dir",
     "--git-common-dir",
-    "--show-toplevel",  # last: it fails where there is no work tree, and the other answers still tell why
+    # Last: it fails where there is no work tree, and the other answers still tell why.
+    "--show-toplevel",
 )
 _REFTABLE = (
     "its references are kept in a reftable, which gitorch cannot write",
@@ -49,7 +51,7 @@ _IN_PROGRESS = {
 
 
 class Signature(NamedTuple):
-    """Who commits."""
+    """The author of commits."""
 
     name: str
     email: str
@@ -58,8 +60,8 @@ class Signature(NamedTuple):
 class Repository(Struct, frozen=True, dict=True):
     """A non-bare repository, seen from one of its worktrees.
 
-    `root` is the top of the worktree it was called in, `git_dir` that worktree's own directory (HEAD, index),
-    `common_dir` what all worktrees share, `main_root` the top of the main worktree.
+    `root` is the top of the worktree that gitorch was called in, `git_dir` that worktree's own directory (HEAD, index),
+    `common_dir` the directory that all worktrees share, `main_root` the top of the main worktree.
     """
 
     root: Path
@@ -68,9 +70,9 @@ class Repository(Struct, frozen=True, dict=True):
 
     @classmethod
     def discover(cls, start: Path) -> Repository:
-        """The repository that `start` lies in; what a caller's GIT_DIR says is left aside.
+        """Return the repository that `start` lies in, whatever GIT_DIR says.
 
-        Raises NotFound where there is none, Refused where there is one that gitorch cannot work with.
+        Raises NotFound if there is none, Refused if there is one that gitorch cannot work with.
         """
         if not start.is_dir():
             raise NotFound(f"no such directory: {start}")
@@ -91,49 +93,43 @@ class Repository(Struct, frozen=True, dict=True):
             raise Refused(
                 "the path of the repository contains a line break", "move it to a path without one"
             )
-        if answers[1] != "sha1":
-            raise Refused(
-                f"the repository's objects are named by {answers[1].upper()}, which gitorch cannot read",
-                "git init --object-format=sha1 makes one that it can",
-            )
-        git_dir, common_dir, root = map(Path, answers[2:])
-        if (common_dir / "reftable").is_dir():
-            raise Refused(*_REFTABLE)
-        if common_dir.stat().st_uid != os.geteuid():
-            raise _foreign(common_dir)
-        return cls(root=root, git_dir=git_dir, common_dir=common_dir)
+        _, object_format, git_dir, common_dir, root = answers
+        _require_usable(object_format, Path(common_dir))
+        return cls(root=Path(root), git_dir=Path(git_dir), common_dir=Path(common_dir))
 
     @cached_property
     def main_root(self) -> Path:
-        """The top of the main worktree; where git itself cannot tell it from here, `home`."""
+        """The top of the main worktree; where git cannot tell it from here, `home`."""
         return self.root if self.git_dir == self.common_dir else self.home
 
     @cached_property
     def home(self) -> Path:
-        """What names this repository, the same from all its worktrees: in most the top of the main one."""
+        """The path that names this repository, the same in all its worktrees: usually the top of the main worktree."""
         if self.common_dir.name == ".git":
             return self.common_dir.parent
-        inside = self.git_config.get("core.worktree")  # as of a submodule
-        return Path(os.path.normpath(self.common_dir / inside[-1])) if inside else self.common_dir
+        work_tree = self.git_config.get("core.worktree")  # set in a submodule, for example
+        if not work_tree:
+            return self.common_dir
+        return Path(os.path.normpath(self.common_dir / work_tree[-1]))
 
     @cached_property
     def pygit(self) -> pygit2.Repository:
-        """This worktree's repository for objects and references, whose writes of references survive a power cut."""
-        import pygit2  # noqa: PLC0415  50 ms that listing and showing do not need
+        """The repository for objects and references; what is written to references survives a power cut."""
+        import pygit2  # noqa: PLC0415  takes 50 ms, which listing and showing do not need
 
         pygit2.settings.enable_fsync_gitdir(True)
         return pygit2.Repository(str(self.root))
 
-    # Places
+    # Paths
 
     @property
     def store_dir(self) -> Path:
-        """Where files lie that must be on the file system of the objects."""
+        """The directory for files that must be on the same file system as the objects."""
         return self.common_dir / "gitorch"
 
     @cached_property
     def state_dir(self) -> Path:
-        """Where the queue, locks and this clone's id are kept; made if missing."""
+        """The directory for the queue, the locks and the id of this clone; it is made if it is missing."""
         chosen = self.settings.state_dir
         path = self._own_directory_in(Path(chosen)) if chosen else self.store_dir
         path.mkdir(parents=True, exist_ok=True)
@@ -141,7 +137,7 @@ class Repository(Struct, frozen=True, dict=True):
 
     @cached_property
     def workspace(self) -> Path:
-        """Where the worktrees and live outputs of this repository's runs are; not made here."""
+        """The directory for the worktrees and live outputs of this repository's runs; it is not made here."""
         chosen = os.environ.get("GITORCH_WORKSPACE") or self.settings.workspace
         if chosen:
             return self._own_directory_in(Path(chosen))
@@ -156,15 +152,14 @@ class Repository(Struct, frozen=True, dict=True):
         return self.home / parent.expanduser() / f"{self.home.name}-{digest}"
 
     def clone_id(self) -> str:
-        """What tells this clone from all others: drawn once, by whoever asks first."""
+        """Return the random id that distinguishes this clone from all others; the first caller draws it."""
         path = self.state_dir / "clone-id"
         if not path.exists():
             drawn = path.with_name(f"clone-id.{secrets.token_hex(4)}")
             write_aside(drawn, f"{secrets.token_hex(6)}\n".encode(), durable=True)
             try:
-                path.hardlink_to(
-                    drawn
-                )  # unlike a rename it does not replace what another process drew meanwhile
+                # Unlike a rename, a link does not replace an id that another process has just drawn.
+                path.hardlink_to(drawn)
             except FileExistsError:
                 pass
             finally:
@@ -176,12 +171,13 @@ class Repository(Struct, frozen=True, dict=True):
 
     @cached_property
     def git_config(self) -> dict[str, list[str]]:
-        """All of git's configuration as the caller sees it (`git -c` included); names as git spells them in lists."""
-        keep = {name: os.environ[name] for name in SETTING_VARIABLES if name in os.environ}
+        """All of git's configuration as the caller sees it, `git -c` included; the names are as git lists them."""
         values: dict[str, list[str]] = {}
-        for item in call_git_items(self.root, "config", "--list", "-z", env=keep):
-            name, _, value = item.partition("\n")
-            values.setdefault(name, []).append(value if "\n" in item else "true")
+        items = call_git_items(self.root, "config", "--list", "-z", env=_settings_of_caller())
+        for item in items:
+            name, line_break, value = item.partition("\n")
+            # A name without a value means true.
+            values.setdefault(name, []).append(value if line_break else "true")
         return values
 
     @cached_property
@@ -190,48 +186,45 @@ class Repository(Struct, frozen=True, dict=True):
         return parse_settings({name: values[-1] for name, values in self.git_config.items()})
 
     def remotes(self) -> dict[str, str]:
-        """The address of each remote by its name, `url.<base>.insteadOf` applied."""
-        shortcuts = {
-            short: base.removeprefix("url.").removesuffix(".insteadof")
-            for base, shorts in self.git_config.items()
-            if base.startswith("url.") and base.endswith(".insteadof")
-            for short in shorts
-        }
-        remotes = {}
-        for name, urls in self.git_config.items():
-            if name.startswith("remote.") and name.endswith(".url"):
-                short = max(
-                    (short for short in shortcuts if urls[0].startswith(short)), key=len, default=""
-                )
-                remotes[name[len("remote.") : -len(".url")]] = (
-                    shortcuts.get(short, "") + urls[0][len(short) :]
-                )
+        """Return the address that git fetches from for each remote, by the remote's name."""
+        addresses: dict[str, str] = {}
+        for line in call_git_lines(self.root, "remote", "--verbose", env=_settings_of_caller()):
+            name, _, rest = line.partition("\t")
+            address, is_fetch, _ = rest.rpartition(" (fetch)")
+            if is_fetch:
+                addresses[name] = address
+        # In the order of the configuration. git also lists remotes that have settings but no address.
+        remotes: dict[str, str] = {}
+        for key in self.git_config:
+            name = key.removeprefix("remote.").removesuffix(".url")
+            if key == f"remote.{name}.url" and name in addresses:
+                remotes[name] = addresses[name]
         return remotes
 
     def signature(self) -> Signature:
-        """Who commits, as git would have it, or the account's name where git was told none."""
-        return Signature(
-            _plain(self._told("name") or _account()),
-            _plain(self._told("email") or f"{_account()}@{socket.gethostname()}"),
-        )
+        """Return the author that git would use, or the account's name if git has none."""
+        name = self._configured_author("name") or _account()
+        email = self._configured_author("email") or f"{_account()}@{socket.gethostname()}"
+        return Signature(_plain(name), _plain(email))
 
-    def _told(self, what: str) -> str | None:
-        told = os.environ.get(f"GIT_AUTHOR_{what.upper()}")
-        return (
-            told
-            or self.git_config.get(f"author.{what}", self.git_config.get(f"user.{what}", [None]))[
-                -1
-            ]
-        )
+    def _configured_author(self, part: str) -> str | None:
+        """Return the author's "name" or "email", from the environment or from git's configuration."""
+        value = os.environ.get(f"GIT_AUTHOR_{part.upper()}")
+        if value:
+            return value
+        for key in (f"author.{part}", f"user.{part}"):
+            if key in self.git_config:
+                return self.git_config[key][-1]
+        return None
 
     def pager(self) -> str:
-        """The command that git would show long output with."""
+        """Return the command that git would show long output with."""
         return call_git_text(self.root, "var", "GIT_PAGER")
 
     # Conditions
 
     def require_commit(self) -> str:
-        """HEAD's commit. Raises Refused where there is none yet."""
+        """Return HEAD's commit. Raises Refused if there is none yet."""
         result = run_git(self.root, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
         if result.returncode:
             raise Refused(
@@ -241,28 +234,46 @@ class Repository(Struct, frozen=True, dict=True):
         return result.stdout.decode().strip()
 
     def require_no_merge(self) -> None:
-        """Raises Refused in the middle of a merge, rebase, cherry-pick or revert."""
-        for name, what in _IN_PROGRESS.items():
+        """Raise Refused in the middle of a merge, rebase, cherry-pick or revert."""
+        for name, command in _IN_PROGRESS.items():
             if (self.git_dir / name).exists():
                 raise Refused(
-                    f"a {what} is in progress in {self.root}",
-                    f"finish it, or give it up with: git {what} --abort",
+                    f"a {command} is in progress in {self.root}",
+                    f"finish it, or give it up with: git {command} --abort",
                 )
 
 
-def _unreadable(start: Path, said: str) -> NotFound | Refused:
-    """Why git finds no repository at `start`."""
-    if "refstorage" in said.lower():
+def _settings_of_caller() -> dict[str, str]:
+    """Return the variables by which a caller passes settings on: `git -c x=y gitorch` sets them."""
+    return {name: os.environ[name] for name in SETTING_VARIABLES if name in os.environ}
+
+
+def _require_usable(object_format: str, common_dir: Path) -> None:
+    """Raise Refused if the repository has a format that gitorch cannot write, or belongs to another user."""
+    if object_format != "sha1":
+        raise Refused(
+            f"the repository's objects are named by {object_format.upper()}, which gitorch cannot read",
+            "git init --object-format=sha1 makes one that it can",
+        )
+    if (common_dir / "reftable").is_dir():
+        raise Refused(*_REFTABLE)
+    if common_dir.stat().st_uid != os.geteuid():
+        raise _foreign(common_dir)
+
+
+def _unreadable(start: Path, stderr: str) -> NotFound | Refused:
+    """Return the error that explains why git finds no repository at `start`."""
+    if "refstorage" in stderr.lower():
         return Refused(*_REFTABLE)
-    if "dubious ownership" in said:
+    if "dubious ownership" in stderr:
         return _foreign(start)
-    if "not a git repository" in said:
+    if "not a git repository" in stderr:
         return NotFound(
             f"{start} is not in a git repository",
             "cd to your project, or make it one with: git init",
         )
     return Refused(
-        f"git cannot read the repository at {start}: {said.strip().removeprefix('fatal: ')}"
+        f"git cannot read the repository at {start}: {stderr.strip().removeprefix('fatal: ')}"
     )
 
 
@@ -281,15 +292,15 @@ def _account() -> str:
 
 
 def _plain(text: str) -> str:
-    """`text` without what a commit's header cannot hold."""
+    """Return `text` without the characters that a commit's header cannot hold."""
     return "".join(letter for letter in text if letter.isprintable() and letter not in "<>").strip()
 
 
 def _is_writable(path: Path) -> bool:
-    """Whether `path` can be written, or made."""
+    """Return True if `path` can be written, or made."""
     return os.access(path if path.exists() else path.parent, os.W_OK | os.X_OK)
 
 
 def _is_in_work_tree(path: Path) -> bool:
-    """Whether another repository would show `path` as untracked, as beside a submodule."""
+    """Return True if another repository would show `path` as untracked, for example beside a submodule."""
     return any((parent / ".git").exists() for parent in path.parents)

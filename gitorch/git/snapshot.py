@@ -1,6 +1,6 @@
-"""A commit made of the working tree as it is, with tree, index, stash and branches left alone.
+"""A commit made of the working tree as it is; the tree, the index, the stash and the branches are left alone.
 
-Everything new is written into an object directory of its own and then published as one kept pack, so that no
+Everything new is written into a separate object directory and then published as one kept pack, so that no
 `git gc --prune=now` can take any of it before the pin leads there.
 """
 
@@ -15,19 +15,22 @@ from gitorch.errors import Refused
 from gitorch.git.command import call_git, call_git_items, call_git_text
 from gitorch.git.pins import keep_locked, resolve
 from gitorch.git.repository import Repository
+from gitorch.git.status import StatusItem, StatusKind, read_status
 from gitorch.git.store.lock import locked
 from gitorch.git.store.pack import publish_pack
 from gitorch.model.run.pin import Origin, Pin
 from gitorch.model.text.phrases import some
 from gitorch.tools.faults import boundary
 
+_MIB = 1 << 20
+
 
 def snapshot(repo: Repository, *, size_limit: int) -> Pin:
-    """The pin of the working tree, untracked files that are not ignored included; kept alive.
+    """Return the pin of the working tree, including untracked files that are not ignored; the commit is kept alive.
 
-    HEAD's where nothing differs from it. Raises Refused where something would be missing from the commit (nested
-    repositories, changes inside submodules), in the middle of a merge, and where the untracked files have more than
-    `size_limit` bytes altogether.
+    If nothing differs from HEAD, return HEAD's pin. Raises Refused if something would be missing from the commit
+    (nested repositories, changes inside submodules), in the middle of a merge, and if the untracked files have more
+    than `size_limit` bytes altogether.
     """
     repo.require_no_merge()
     head = resolve(repo, repo.require_commit(), Origin.HEAD)
@@ -41,32 +44,28 @@ def snapshot(repo: Repository, *, size_limit: int) -> Pin:
         if tree == head.tree:
             return head
         message = f"The working tree on top of {head.commit[:12]}, as gitorch found it"
-        commit = call_git_text(
-            repo.root, "commit-tree", "-p", head.commit, "-m", message, tree, env=environment
-        )
+        command = ("commit-tree", "-p", head.commit, "-m", message, tree)
+        commit = call_git_text(repo.root, *command, env=environment)
         _publish(repo, room, environment, commit, head.commit)
     return resolve(repo, commit, Origin.SNAPSHOT)
 
 
 def _require_capturable(repo: Repository, size_limit: int) -> None:
-    """Refuse what `git add` would leave out without a word."""
-    conflicts, nested, inside, untracked = [], [], [], []
-    arguments = (
-        "--porcelain=v2",
-        "-z",
-        "--no-renames",
-        "--untracked-files=all",
-        "--ignore-submodules=untracked",
-    )
-    for item in call_git_items(repo.root, "--no-optional-locks", "status", *arguments):
-        if item[0] == "1" and item.split(" ", 8)[2][2:3] == "M":
-            inside.append(item.split(" ", 8)[8])
-        elif item[0] == "u":
-            conflicts.append(item.split(" ", 10)[10])
-        elif item[0] == "?" and item.endswith("/"):
-            nested.append(item[2:])
-        elif item[0] == "?":
-            untracked.append(item[2:])
+    """Raise Refused if `git add` would leave something out without a word, or if there is too much to add."""
+    conflicts: list[str] = []
+    nested: list[str] = []
+    submodules: list[str] = []
+    untracked: list[str] = []
+    for item in read_status(repo, ignore_submodules="untracked"):
+        match item:
+            case StatusItem(StatusKind.UNMERGED, path):
+                conflicts.append(path)
+            case StatusItem(StatusKind.UNTRACKED, path) if path.endswith("/"):
+                nested.append(path)
+            case StatusItem(StatusKind.UNTRACKED, path):
+                untracked.append(path)
+            case StatusItem(StatusKind.CHANGED, path, submodule) if submodule[2:3] == "M":
+                submodules.append(path)
     if conflicts:
         raise Refused(f"{some(conflicts)} is in conflict", "resolve it, then git add it")
     if nested:
@@ -74,26 +73,34 @@ def _require_capturable(repo: Repository, size_limit: int) -> None:
             f"a snapshot cannot hold {some(nested)}: a git repository of its own",
             "add it to .gitignore, or make it a submodule",
         )
-    if inside:
+    if submodules:
         raise Refused(
-            f"a snapshot cannot hold the changes inside of the submodule {some(inside)}",
+            f"a snapshot cannot hold the changes inside the submodule {some(submodules)}",
             "commit them there first",
         )
-    sizes = sorted(((_size(repo.root / path), path) for path in untracked), reverse=True)
-    total = sum(size for size, _ in sizes)
+    _require_small(repo, untracked, size_limit)
+
+
+def _require_small(repo: Repository, untracked: list[str], size_limit: int) -> None:
+    sizes = {path: _size(repo.root / path) for path in untracked}
+    total = sum(sizes.values())
     if total > size_limit:
+        largest = sorted(untracked, key=lambda path: (sizes[path], path), reverse=True)
         raise Refused(
-            f"the untracked files have {total / (1 << 20):.1f} MiB, and a snapshot takes {size_limit / (1 << 20):.1f}; "
-            f"the largest: {some([path for _, path in sizes])}",
+            f"the untracked files have {total / _MIB:.1f} MiB, and a snapshot takes {size_limit / _MIB:.1f}; "
+            f"the largest: {some(largest)}",
             "name what does not belong to the code in .gitignore",
         )
 
 
 def _environment(repo: Repository, room: Path) -> dict[str, str]:
-    """An index and an object directory aside, the repository's own objects within reach."""
+    """Prepare an index and an object directory in `room`; return the environment in which git uses them.
+
+    The repository's own objects are within reach.
+    """
     index = repo.git_dir / "index"
     if index.exists():
-        # With its time: by that git knows which files may have changed within the tick the index was written in.
+        # With its modification time: from that git knows which files may have changed within the same clock tick.
         shutil.copy2(index, room / "index")
     (room / "objects" / "pack").mkdir(parents=True)
     name, email = repo.signature()
@@ -101,44 +108,57 @@ def _environment(repo: Repository, room: Path) -> dict[str, str]:
         "GIT_INDEX_FILE": str(room / "index"),
         "GIT_OBJECT_DIRECTORY": str(room / "objects"),
         "GIT_ALTERNATE_OBJECT_DIRECTORIES": _quoted(repo.common_dir / "objects"),
-        **{f"GIT_{who}_NAME": name for who in ("AUTHOR", "COMMITTER")},
-        **{f"GIT_{who}_EMAIL": email for who in ("AUTHOR", "COMMITTER")},
+        "GIT_AUTHOR_NAME": name,
+        "GIT_AUTHOR_EMAIL": email,
+        "GIT_COMMITTER_NAME": name,
+        "GIT_COMMITTER_EMAIL": email,
     }
 
 
 def _quoted(path: Path) -> str:
-    """A path in git's lists of paths: quoted, lest a colon divide it."""
+    """Return a path for git's lists of paths, quoted so that a colon does not divide it."""
     return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _write_tree(repo: Repository, environment: dict[str, str]) -> str:
-    flagged = [
-        item[2:]
-        for item in call_git_items(repo.root, "ls-files", "-v", "-z", env=environment)
-        if item[0].islower() or (item[0] == "S" and os.path.lexists(repo.root / item[2:]))
-    ]
-    for flag in ("--no-assume-unchanged", "--no-skip-worktree") if flagged else ():
+    """Write the working tree as a tree object; return its oid."""
+    flagged = _flagged(repo, environment)
+    if flagged:
         names = b"".join(os.fsencode(path) + b"\0" for path in flagged)
-        call_git(repo.root, "update-index", flag, "-z", "--stdin", input=names, env=environment)
-    settings = (
-        "-c",
-        "core.splitIndex=false",
-        "-c",
-        "core.fsmonitor=false",
-        "-c",
-        "core.safecrlf=false",
-    )
-    call_git(repo.root, *settings, "add", "--all", "--sparse", "--", ".", env=environment)
+        for flag in ("--no-assume-unchanged", "--no-skip-worktree"):
+            command = ("update-index", flag, "-z", "--stdin")
+            call_git(repo.root, *command, input=names, env=environment)
+    settings = ("core.splitIndex=false", "core.fsmonitor=false", "core.safecrlf=false")
+    options: list[str] = []
+    for setting in settings:
+        options += ("-c", setting)
+    call_git(repo.root, *options, "add", "--all", "--sparse", "--", ".", env=environment)
     return call_git_text(repo.root, "write-tree", env=environment)
+
+
+def _flagged(repo: Repository, environment: dict[str, str]) -> list[str]:
+    """Return the existing files whose changes `git add` would overlook because of a flag in the index.
+
+    `ls-files -v` prints a lower-case letter for assume-unchanged and "S" for skip-worktree.
+    """
+    flagged: list[str] = []
+    for item in call_git_items(repo.root, "ls-files", "-v", "-z", env=environment):
+        letter, path = item[0], item[2:]
+        if letter.islower() or (letter == "S" and os.path.lexists(repo.root / path)):
+            flagged.append(path)
+    return flagged
 
 
 def _publish(
     repo: Repository, room: Path, environment: dict[str, str], commit: str, head: str
 ) -> None:
-    """Pack what HEAD does not have, also what another, perhaps vanishing, object already held; and pin the commit."""
-    wanted = f"{commit}\n^{head}\n".encode()
+    """Pack everything that HEAD does not have, and pin the commit.
+
+    That includes objects which the repository already has from elsewhere, since those may be about to vanish.
+    """
+    revisions = f"{commit}\n^{head}\n".encode()
     packing = ("pack-objects", "--revs", "-q", "--delta-base-offset", room / "pack")
-    name = call_git_text(repo.root, *packing, input=wanted, env=environment)
+    name = call_git_text(repo.root, *packing, input=revisions, env=environment)
     pack, index = room / f"pack-{name}.pack", room / f"pack-{name}.idx"
     _flush(pack)
     _flush(index)

@@ -8,7 +8,7 @@ from pathlib import Path
 from gitorch.errors import Busy
 from gitorch.git.store.lock import is_held, locked
 from gitorch.git.store.refs import old_locks, remove_old_lock
-from gitorch.git.store.results import Standing
+from gitorch.git.store.standing import Standing
 from gitorch.health.checkup import Checkup, Finding
 from gitorch.model.branch_layout import RunPaths
 from gitorch.runs.site import Site
@@ -41,9 +41,9 @@ def check_branch(checkup: Checkup) -> Iterator[Finding]:
     if standing is not Standing.WHOLE:
         message = f"the results branch {results.name} {_STANDINGS[standing]}"
         if standing is not Standing.DIVERGED:
-            yield checkup.found(f"branch-{standing.value}", message, mend=results.bring_back)
+            yield checkup.found(f"branch-{standing.value}", message, mend=results.restore)
         elif checkup.fix:
-            results.bring_back()  # keeps it under a name of its own, from where it is reported
+            results.restore()  # keeps it under a name of its own, from where it is reported
     for ref in results.kept_aside():
         yield Finding(
             what="branch-diverged",

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from gitorch.database.file_digests import Facts
 from gitorch.errors import GitorchError
-from gitorch.git.store.artifacts import parse_pointer
 from gitorch.git.store.objects import digests_of_blobs, read_objects
+from gitorch.git.store.pointers import parse_pointer
 from gitorch.runs.site import Site
 
 _READERS = 4

@@ -17,7 +17,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from gitorch.errors import GitorchError
-from gitorch.git.diff import TreeFile
+from gitorch.git.code_digest import TreeFile
 from gitorch.git.store.objects import read_objects
 from gitorch.model.run.inputs import entries_of
 from gitorch.model.run.payload import Payload

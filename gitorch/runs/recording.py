@@ -20,7 +20,7 @@ from contextlib import contextmanager
 
 from gitorch.database.values import AttemptEnd, NewRun, NewTask, Tip
 from gitorch.git import pins
-from gitorch.git.store.results import BranchEdit
+from gitorch.git.store.branch_edit import BranchEdit
 from gitorch.model.branch_layout import RunPaths, killed_mark
 from gitorch.model.run.payload import Payload
 from gitorch.model.run.record import Record, TaskRecord

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from gitorch.errors import GitorchError
 from gitorch.git.store import artifacts
-from gitorch.git.store.results import BranchView
+from gitorch.git.store.branch_content import BranchView
 from gitorch.git.store.trees import TreeEntry
 from gitorch.model.branch_layout import RunPaths
 from gitorch.model.run.cache import Dependencies, dependencies, digest_of, outputs_of
@@ -57,7 +57,7 @@ class Reuser:
         if attempt.task.cache is None:
             return attempt
         queue, claim = self._site.queue, attempt.claim
-        look = self._site.results.look()
+        look = self._site.results.view()
         record = _record(look, claim.run)
         depends = record and depends_on(self._site, record, attempt)
         if not (look and record and depends):
@@ -72,7 +72,7 @@ class Reuser:
         if not queue.compute(claim, depends.key):
             return None
         newer = (
-            self._site.results.look()
+            self._site.results.view()
         )  # whoever computed it may have committed it before it was our turn
         if newer and newer.tip != look.tip and (found := self._find(newer, attempt, depends)):
             return found
@@ -203,7 +203,7 @@ def entry_of(
 
 def recorded(site: Site, attempt: ClaimedAttempt) -> Reused | None:
     """The reuse that a dead worker has committed for its claim, if that is how it ended."""
-    record = _record(site.results.look(), attempt.claim.run)
+    record = _record(site.results.view(), attempt.claim.run)
     task = record and record.task(attempt.claim.task)
     is_reused = task and task.status is Status.COMPLETE and task.cache and task.cache.source
     return Reused(attempt=attempt, reuse=None) if is_reused else None

@@ -14,7 +14,7 @@ from gitorch.database.file_digests import FileDigests
 from gitorch.database.run_index import RunIndex
 from gitorch.database.run_queue import Queue
 from gitorch.errors import Refused
-from gitorch.git.diff import CodeDigests
+from gitorch.git.code_digest import CodeDigests
 from gitorch.git.repository import Repository
 from gitorch.git.store.results import ResultsBranch
 from gitorch.git.worktree.contract import Worktrees

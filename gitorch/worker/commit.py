@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 from msgspec.structs import replace
 
 from gitorch.database.values import AttemptEnd
-from gitorch.git.store import artifacts
 from gitorch.git.store.artifacts import Stored
+from gitorch.git.store.branch_edit import BranchEdit
+from gitorch.git.store.pointers import gitattributes_for
 from gitorch.git.store.repack import maybe_repack
-from gitorch.git.store.results import BranchEdit
 from gitorch.git.store.trees import TreeEntry
 from gitorch.model.branch_layout import RunPaths, output_name
 from gitorch.model.run.announce import AttemptEnded, TaskReused
@@ -129,7 +129,7 @@ def _large(files: Mapping[str, bytes | Stored]) -> list[str]:
 def _put_rules(change: BranchEdit, path: str, large: Sequence[str]) -> None:
     """The LFS rule for exactly these paths: a wider one would make small files show as modified."""
     if large:
-        change.put(path, artifacts.gitattributes_for(large))
+        change.put(path, gitattributes_for(large))
     else:
         change.remove(path)
 

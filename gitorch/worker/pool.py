@@ -452,7 +452,7 @@ class Pool:
                 ):
                     case _Wish.SOON:
                         with suppress(Exception):  # the commit will say what is wrong
-                            self._site.results.look()  # loads what that takes
+                            self._site.results.view()  # loads what that takes
                     case _Wish() as wish if batch or wish is _Wish.LAST:
                         return batch, wish
                     case (_, _) | Reused() as end:

@@ -141,9 +141,9 @@ def test_the_branch_of_a_run_is_used_again_but_never_moved(repo: Repository, old
     assert revert_to_branch(repo, old, "mine").branch == "mine"
     commit_files(repo.root, {"work": "on it"})
     git(repo.root, "switch", "-q", "main")
-    with pytest.raises(Refused, match="branch mine is there already, at another commit"):
+    with pytest.raises(Refused, match="branch mine exists already, at another commit"):
         revert_to_branch(repo, old, "mine")
-    with pytest.raises(Refused, match="is no name for a branch"):
+    with pytest.raises(Refused, match="is not a valid name for a branch"):
         revert_to_branch(repo, old, "two..dots")
     assert files(repo.root) == NOW
 

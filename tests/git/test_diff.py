@@ -1,160 +1,10 @@
+"""What lies between two commits, and how it is shown."""
+
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-
-import pytest
-
-from gitorch.git.diff import Changes, CodeDigests, Commit, FileChange, changes_between, diff_text
+from gitorch.git.diff import Changes, Commit, FileChange, changes_between, diff_blobs, diff_text
 from gitorch.git.repository import Repository
 from tests.conftest import commit_files, git
-
-
-def configs_among(files: Mapping[str, bytes]) -> frozenset[str]:
-    return frozenset(path for path, data in files.items() if b"tasks:" in data)
-
-
-@pytest.fixture
-def repo(project: Path) -> Repository:
-    return Repository.discover(project)
-
-
-def tree(repo: Repository) -> str:
-    return git(repo.root, "rev-parse", "HEAD^{tree}")
-
-
-def identity(repo: Repository, *globs: str) -> str:
-    return CodeDigests(repo, configs_among).of(tree(repo), globs or None)
-
-
-def test_configs_are_no_code_wherever_they_lie(repo: Repository) -> None:
-    commit_files(repo.root, {"Tasks.py": "1", "settings.yaml": "a: 1"})
-    before = identity(repo)
-    commit_files(
-        repo.root,
-        {"experiments/a.yaml": "tasks:", "deep/er/b.YML": "tasks:", "odd\nname.yml": "tasks:"},
-    )
-    assert identity(repo) == before
-    commit_files(repo.root, {"experiments/a.yaml": "tasks: []"})
-    assert identity(repo) == before
-
-
-@pytest.mark.parametrize(
-    "change",
-    [{"Tasks.py": "2"}, {"new": ""}, {"settings.yaml": "a: 2"}, {"tasks.txt": "tasks:"}],
-    ids=["content", "new file", "YAML that is no config", "no YAML"],
-)
-def test_every_other_change_is_other_code(repo: Repository, change: dict[str, str | bytes]) -> None:
-    commit_files(repo.root, {"Tasks.py": "1", "settings.yaml": "a: 1"})
-    before = identity(repo)
-    commit_files(repo.root, change)
-    assert identity(repo) != before
-
-
-def test_mode_and_name_are_code(repo: Repository) -> None:
-    commit_files(repo.root, {"Tasks.py": "1"})
-    seen = {identity(repo)}
-    (repo.root / "Tasks.py").chmod(0o755)
-    commit_files(repo.root, {})
-    seen.add(identity(repo))
-    git(repo.root, "mv", "Tasks.py", "tasks.py")
-    commit_files(repo.root, {})
-    seen.add(identity(repo))
-    (repo.root / "link.yaml").symlink_to("tasks:")
-    commit_files(repo.root, {})
-    seen.add(identity(repo))
-    assert len(seen) == 4
-
-
-def test_a_submodule_is_code_by_its_commit(repo: Repository, tmp_path: Path) -> None:
-    git(tmp_path, "init", "-q", "library")
-    commit_files(tmp_path / "library", {"lib.py": "1"})
-    git(repo.root, "submodule", "add", "-q", str(tmp_path / "library"), "lib.yaml")
-    git(repo.root, "commit", "-qm", "with a submodule")
-    before = identity(repo)
-    commit_files(repo.root / "lib.yaml", {"lib.py": "2"})
-    commit_files(repo.root, {})
-    assert identity(repo) != before
-
-
-def test_an_empty_tree(repo: Repository) -> None:
-    assert CodeDigests(repo, configs_among).of("4b825dc642cb6eb9a060e54bf8d69288fbee4904")
-
-
-def test_of_named_code_nothing_else_counts(repo: Repository) -> None:
-    commit_files(
-        repo.root,
-        {"Tasks.py": "1", "src/model.py": "1", "src/deep/er.py": "1", "src/settings.yaml": "a: 1"},
-    )
-    named = ("src/**/*.py", "*.py", "src/*.yaml")
-    before = identity(repo, *named)
-    commit_files(
-        repo.root,
-        {
-            "README.md": "new",
-            "src/notes.txt": "new",
-            "src/config.yaml": "tasks:",
-            "lib/a.py": "new",
-        },
-    )
-    assert identity(repo, *named) == before, (
-        "nothing that is named has changed, and a config is no code"
-    )
-    assert identity(repo, "lib", *named) != before
-    seen = {before}
-    for change in (
-        {"src/deep/er.py": "2"},
-        {"src/new.py": ""},
-        {"src/settings.yaml": "a: 2"},
-        {"src/ünï\n.py": "1"},
-    ):
-        commit_files(repo.root, change)
-        seen.add(identity(repo, *named))
-    (repo.root / "Tasks.py").chmod(0o755)
-    commit_files(repo.root, {})
-    seen.add(identity(repo, *named))
-    git(repo.root, "mv", "src/new.py", "src/newer.py")
-    commit_files(repo.root, {})
-    seen.add(identity(repo, *named))
-    assert len(seen) == 7
-
-
-def test_the_root_names_all_code(repo: Repository) -> None:
-    commit_files(repo.root, {"Tasks.py": "1", "a/b.py": "1", "a.yaml": "tasks:"})
-    assert identity(repo, ".") == identity(repo, "**") == identity(repo)
-
-
-def test_what_is_put_aside_is_no_code(repo: Repository) -> None:
-    commit_files(repo.root, {"Tasks.py": "1", "base.yaml": "lr: 1"})
-    digests = CodeDigests(repo, configs_among)
-    before = tree(repo)
-    commit_files(repo.root, {"base.yaml": "lr: 2"})
-    aside = frozenset({"base.yaml"})
-    assert digests.of(before, None, aside) == digests.of(tree(repo), None, aside)
-    assert digests.of(before) != digests.of(tree(repo))
-
-
-def test_a_named_submodule_is_code_by_its_commit(repo: Repository, tmp_path: Path) -> None:
-    git(tmp_path, "init", "-q", "library")
-    commit_files(tmp_path / "library", {"lib.py": "1"})
-    git(repo.root, "submodule", "add", "-q", str(tmp_path / "library"), "vendor/lib")
-    git(repo.root, "commit", "-qm", "with a submodule")
-    before = identity(repo, "vendor")
-    commit_files(repo.root / "vendor/lib", {"lib.py": "2"})
-    commit_files(repo.root, {})
-    assert identity(repo, "vendor") != before
-
-
-def test_digests_of_one_tree_are_listed_once(
-    repo: Repository, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    commit_files(repo.root, {"Tasks.py": "1", "src/model.py": "1"})
-    digests = CodeDigests(repo, configs_among)
-    here = tree(repo)
-    of_tasks = digests.of(here, ("Tasks.py",))
-    monkeypatch.setenv("PATH", "")  # git cannot be started any more
-    assert digests.of(here, ("Tasks.py",)) == of_tasks != digests.of(here, ("src",))
-    assert [file.path for file in digests.files(here)] == ["README.md", "Tasks.py", "src/model.py"]
 
 
 def test_what_lies_between_two_commits(repo: Repository) -> None:
@@ -189,7 +39,7 @@ def test_what_lies_between_two_commits(repo: Repository) -> None:
     assert [commit.oid for commit in changes_between(repo, b, a).commits] == [b]
 
 
-def test_two_lines_of_history(repo: Repository) -> None:
+def test_the_commits_of_both_sides_are_listed(repo: Repository) -> None:
     git(repo.root, "checkout", "-qb", "side")
     a = commit_files(repo.root, {"a": "a"}, "on the side")
     git(repo.root, "checkout", "-q", "main")
@@ -200,7 +50,7 @@ def test_two_lines_of_history(repo: Repository) -> None:
     }
 
 
-def test_the_users_settings_for_diffs_are_left_aside(repo: Repository, tmp_path: Path) -> None:
+def test_the_users_settings_for_diffs_have_no_effect(repo: Repository) -> None:
     a = commit_files(repo.root, {"code.py": "1\n", ".gitattributes": "*.py diff=shout\n"})
     b = commit_files(repo.root, {"code.py": "2\n"})
     for setting in (
@@ -215,3 +65,12 @@ def test_the_users_settings_for_diffs_are_left_aside(repo: Repository, tmp_path:
     assert diff_text(repo, a, b).splitlines()[-3:] == [b"@@ -1 +1 @@", b"-1", b"+2"]
     assert b"\x1b[31m-1" in diff_text(repo, a, b, color=True)
     assert b"1 file changed" in diff_text(repo, a, b, stat=True)
+
+
+def test_two_files_are_compared_as_git_shows_it(repo: Repository) -> None:
+    a = commit_files(repo.root, {"log": "1\n"})
+    b = commit_files(repo.root, {"other log": "2\n"})
+    text = diff_blobs(repo, f"{a}:log", f"{b}:other log")
+    assert text.splitlines()[-3:] == [b"@@ -1 +1 @@", b"-1", b"+2"]
+    assert b"\x1b[31m-1" in diff_blobs(repo, f"{a}:log", f"{b}:other log", color=True)
+    assert diff_blobs(repo, f"{a}:log", f"{a}:log") == b""

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gitorch.errors import NotFound
-from gitorch.git.pins import DirtyState, dirt, is_kept, keep, kept, resolve
+from gitorch.git.pins import DirtyState, dirty_state, is_kept, keep, kept, resolve
 from gitorch.git.repository import Repository
 from gitorch.model.run.pin import Origin
 from tests.conftest import commit_files, git
@@ -53,7 +53,7 @@ def test_a_clean_tree_has_no_dirt_and_asking_changes_nothing(project: Path) -> N
     index = project / ".git" / "index"
     (project / "README.md").touch()
     before = index.read_bytes()
-    assert dirt(Repository.discover(project)) == DirtyState((), ())
+    assert dirty_state(Repository.discover(project)) == DirtyState((), ())
     assert index.read_bytes() == before
 
 
@@ -69,7 +69,7 @@ def test_dirt_of_every_sort_with_its_name_whole(project: Path) -> None:
     (project / "new dir").mkdir()
     (project / "new dir" / "new\tfile").write_text("x")
     (project / "ignored").write_text("x")
-    assert dirt(Repository.discover(project)) == DirtyState(
+    assert dirty_state(Repository.discover(project)) == DirtyState(
         modified=tuple(sorted([*names, "elsewhere"])), untracked=("new dir/new\tfile",)
     )
 
@@ -79,7 +79,7 @@ def test_what_the_user_chose_to_hide_from_status_is_dirt_all_the_same(project: P
     git(project, "config", "status.relativePaths", "true")
     (project / "sub").mkdir()
     (project / "sub" / "new").write_text("x")
-    assert dirt(Repository.discover(project / "sub")).untracked == ("sub/new",)
+    assert dirty_state(Repository.discover(project / "sub")).untracked == ("sub/new",)
 
 
 def test_a_conflict_is_a_modification(project: Path) -> None:
@@ -88,7 +88,7 @@ def test_a_conflict_is_a_modification(project: Path) -> None:
     git(project, "checkout", "-q", "main")
     commit_files(project, {"f f": "main"})
     git(project, "merge", "side", check=False)
-    assert dirt(Repository.discover(project)).modified == ("f f",)
+    assert dirty_state(Repository.discover(project)).modified == ("f f",)
 
 
 def test_submodules(project: Path, tmp_path: Path) -> None:
@@ -98,10 +98,10 @@ def test_submodules(project: Path, tmp_path: Path) -> None:
     git(project, "commit", "-qm", "with a submodule")
     git(project, "config", "submodule.lib.ignore", "all")
     repo = Repository.discover(project)
-    assert dirt(repo) == DirtyState((), ())
+    assert dirty_state(repo) == DirtyState((), ())
     (project / "lib" / "scratch").write_text("x")
-    assert dirt(repo) == DirtyState((), ("lib",))
+    assert dirty_state(repo) == DirtyState((), ("lib",))
     (project / "lib" / "code.py").write_text("2")
-    assert dirt(repo) == DirtyState(("lib",), ())
+    assert dirty_state(repo) == DirtyState(("lib",), ())
     commit_files(project / "lib", {"code.py": "3"})
-    assert dirt(repo) == DirtyState(("lib",), ())
+    assert dirty_state(repo) == DirtyState(("lib",), ())

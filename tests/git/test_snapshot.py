@@ -240,7 +240,7 @@ def test_changes_inside_of_a_submodule(repo: Repository, tmp_path: Path) -> None
     git(repo.root, "commit", "-qm", "with a submodule")
     assert snapshot(repo, size_limit=ROOMY).origin is Origin.HEAD
     (repo.root / "the lib" / "lib.py").write_text("2")
-    refused(repo, "changes inside of the submodule the lib")
+    refused(repo, "changes inside the submodule the lib")
     moved = commit_files(repo.root / "the lib", {"lib.py": "3"})
     assert (
         git(repo.root, "rev-parse", f"{snapshot(repo, size_limit=ROOMY).commit}:the lib") == moved

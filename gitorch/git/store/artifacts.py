@@ -1,8 +1,7 @@
 """Kept files: small ones go into the branch as they are, large ones become Git LFS objects and leave a pointer there.
 
-The pointers are those of git-lfs (https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md), the objects lie where it
-looks for them, so that a checkout of the branch gives the real files. A second link to each object is ours alone, since
-`git lfs prune` may delete what it believes to be pushed.
+The objects lie where git-lfs looks for them, so that a checkout of the branch gives the real files. A second link to
+each object is gitorch's alone, since `git lfs prune` may delete what it believes to be pushed.
 """
 
 from __future__ import annotations
@@ -17,30 +16,28 @@ import re
 import secrets
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from msgspec import Struct
 
 from gitorch.errors import GitorchError, NotFound, Refused
 from gitorch.git.modes import EXECUTABLE, FILE, LINK
 from gitorch.git.repository import Repository
+from gitorch.git.store.pointers import Pointer, parse_pointer
 from gitorch.model.run.record import Output
 from gitorch.tools.faults import boundary
 from gitorch.tools.files import sync_directory
 
-DEFAULT_LARGE = 1 << 20
 _CHUNK = 8 << 20
 _STALE_S = 60.0
-_POINTER = re.compile(
-    rb"version https://git-lfs\.github\.com/spec/v1\noid sha256:([0-9a-f]{64})\nsize (0|[1-9][0-9]*)\n\Z"
-)
 _NO_REFLINK = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF}
+_NO_HARD_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP}
 
 
 class Unkeepable(GitorchError):
-    """A file that cannot be kept: neither regular nor a symbolic link, gone, or not readable."""
+    """A file that cannot be kept: it is neither regular nor a symbolic link, or it is gone, or not readable."""
 
     kind = "unkeepable"
 
@@ -55,85 +52,53 @@ class Stored(Struct, frozen=True, kw_only=True):
     data: bytes
 
 
-class Pointer(NamedTuple):
-    """What an LFS pointer says."""
+def store(repo: Repository, path: Path, large: int) -> Stored:
+    """Read the file at `path` once. If it has more than `large` bytes, its content is durably in the LFS store then.
 
-    sha256: str
-    size: int
-
-    def render(self) -> bytes:
-        return f"version https://git-lfs.github.com/spec/v1\noid sha256:{self.sha256}\nsize {self.size}\n".encode()
-
-
-def parse_pointer(data: bytes) -> Pointer | None:
-    found = _POINTER.match(data)
-    return Pointer(found[1].decode(), int(found[2])) if found else None
-
-
-def store(repo: Repository, path: Path, large: int = DEFAULT_LARGE) -> Stored:
-    """Read the file at `path` once; above `large` bytes its content is in the LFS store, durably, when this returns.
-
-    Memory stays flat. Raises Unkeepable, or GitorchError where the store cannot be written.
+    Memory stays flat. Raises Unkeepable, or GitorchError if the store cannot be written.
     """
     try:
-        facts = path.lstat()
-        if stat.S_ISLNK(facts.st_mode):
+        state = path.lstat()
+        if stat.S_ISLNK(state.st_mode):
             return _small(os.fsencode(path.readlink()), LINK)
-        if not stat.S_ISREG(facts.st_mode):
+        if not stat.S_ISREG(state.st_mode):
             raise Unkeepable(f"{path} is neither a file nor a symbolic link")
-        mode = EXECUTABLE if facts.st_mode & stat.S_IXUSR else FILE
+        mode = EXECUTABLE if state.st_mode & stat.S_IXUSR else FILE
         with path.open("rb", buffering=0) as file:
-            head = _read_whole(file.fileno(), large + 1) if facts.st_size <= large else None
-            if head is not None and len(head) <= large:
-                return _small(head, mode)
+            if state.st_size <= large:
+                data = _read_up_to(file.fileno(), large + 1)
+                if len(data) <= large:  # it may have grown since
+                    return _small(data, mode)
             return _store_large(repo, file.fileno(), mode)
     except OSError as error:
         raise Unkeepable(f"{path} cannot be read: {error.strerror}") from error
 
 
 def open_kept(repo: Repository, data: bytes) -> BinaryIO:
-    """What `data`, as it is on the branch, stands for: itself, or the object that it points to. Raises NotFound."""
+    """Open what `data` on the branch stands for: `data` itself, or the object that it points to. Raises NotFound."""
     pointer = parse_pointer(data)
-    return (
-        io.BytesIO(data)
-        if pointer is None
-        else _object(repo, pointer.sha256, pointer.size).open("rb")
-    )
+    if pointer is None:
+        return io.BytesIO(data)
+    return _object(repo, pointer).open("rb")
 
 
 def restore(repo: Repository, output: Output, data: bytes | None, directory: Path) -> Path:
     """Put a kept file back where it was under `directory`; `data` is what the branch has of it.
 
-    Nothing is written outside of `directory`, whatever the record (perhaps somebody else's) says. The file appears
-    whole, and in place of what was there. Raises NotFound, Refused.
+    Nothing is written outside `directory`, whatever the record says (another person may have written it). The file
+    appears at once, in place of what was there. Raises NotFound, Refused.
     """
     target = _inside(directory, output.path)
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = target.with_name(f".{secrets.token_hex(8)}")
     try:
-        if output.stored == "lfs":
-            with (
-                _object(repo, output.sha256, output.size).open("rb") as source,
-                aside.open("xb+") as copy,
-            ):
-                found = _copy_and_hash(source.fileno(), copy.fileno()).sha256
-        elif data is None:
-            raise NotFound(
-                f"{output.path} is not on the results branch",
-                "git fsck tells whether anything is lost",
-            )
-        else:
-            found = hashlib.sha256(data).hexdigest()
-            if output.mode == LINK:
-                aside.symlink_to(os.fsdecode(data))
-            else:
-                aside.write_bytes(data)
-        if found != output.sha256:
+        sha256 = _write_kept(repo, output, data, aside)
+        if sha256 != output.sha256:
             raise Refused(
-                f"{output.path} as it was kept is damaged: its SHA-256 is {found}, not {output.sha256}"
+                f"{output.path} as it was kept is damaged: its SHA-256 is {sha256}, not {output.sha256}"
             )
         if output.mode == EXECUTABLE:
-            aside.chmod(aside.stat().st_mode | (aside.stat().st_mode & 0o444) >> 2)
+            _make_executable(aside)
         aside.replace(target)
         boundary()
     finally:
@@ -141,61 +106,60 @@ def restore(repo: Repository, output: Output, data: bytes | None, directory: Pat
     return target
 
 
-def is_intact(repo: Repository, output: Output, data: bytes) -> bool:
-    """Whether a kept file is all there, and what the record says; `data` is what the branch has of it. Reads all of it.
+def _write_kept(repo: Repository, output: Output, data: bytes | None, path: Path) -> str:
+    """Write a kept file at `path`, which is free; return its SHA-256."""
+    if output.stored == "lfs":
+        source = _object(repo, Pointer(output.sha256, output.size))
+        with source.open("rb") as file, path.open("xb+") as copy:
+            return _copy_and_hash(file.fileno(), copy.fileno()).sha256
+    if data is None:
+        raise NotFound(
+            f"{output.path} is not on the results branch", "git fsck tells whether anything is lost"
+        )
+    if output.mode == LINK:
+        path.symlink_to(os.fsdecode(data))
+    else:
+        path.write_bytes(data)
+    return hashlib.sha256(data).hexdigest()
 
-    Raises NotFound, OSError.
+
+def _make_executable(path: Path) -> None:
+    """Let everyone execute the file who can read it, as git does."""
+    mode = path.stat().st_mode
+    readers = mode & (stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH)
+    path.chmod(mode | readers >> 2)
+
+
+def is_intact(repo: Repository, output: Output, data: bytes) -> bool:
+    """Return True if a kept file is complete and as the record says; `data` is what the branch has of it.
+
+    All of the file is read. Raises NotFound, OSError.
     """
     if output.stored != "lfs":
         return hashlib.sha256(data).hexdigest() == output.sha256
-    with _object(repo, output.sha256, output.size).open("rb") as file:
+    with _object(repo, Pointer(output.sha256, output.size)).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest() == output.sha256
 
 
 def has_copies(repo: Repository, pointer: Pointer) -> tuple[bool, bool]:
-    """Whether git-lfs's copy of a large file is there, and whether ours is, by their sizes."""
-    theirs, ours = (_is_whole(place, pointer.size) for place in _places(repo, pointer.sha256))
-    return theirs, ours
+    """Return whether git-lfs's copy of a large file exists, and whether gitorch's does; only the sizes are checked."""
+    theirs, ours = _locations(repo, pointer.sha256)
+    return _is_whole(theirs, pointer.size), _is_whole(ours, pointer.size)
 
 
 def complete_copies(repo: Repository, pointer: Pointer) -> None:
-    """Make the copy that is missing from the other. Raises NotFound where there is none, OSError."""
-    source = _object(repo, pointer.sha256, pointer.size)
-    for place in _places(repo, pointer.sha256):
-        _publish(source, place, pointer.size)
-
-
-def gitattributes_for(paths: Iterable[str]) -> bytes:
-    """The .gitattributes that makes LFS files of exactly these paths, as they are on the branch from its directory."""
-    return b"".join(
-        b"%s filter=lfs diff=lfs merge=lfs -text\n" % _pattern(path) for path in sorted(paths)
-    )
-
-
-_LONGEST_LINE = 2000  # git ignores a longer line, from 2048 on, and fsck complains of it
-
-
-def _pattern(path: str) -> bytes:
-    """A pattern that matches `path` alone; where it would be too long, only its name, in any directory."""
-    quoted = _quoted(b"/" + os.fsencode(path))
-    return quoted if len(quoted) < _LONGEST_LINE else _quoted(os.fsencode(PurePosixPath(path).name))
-
-
-def _quoted(path: bytes) -> bytes:
-    literal = re.sub(rb"([*?\[\\!#])", rb"\\\1", path)
-    if re.fullmatch(rb"[!#-~]+", literal):
-        return literal
-    octal = (b"\\%03o" % byte if byte < 0x20 or byte >= 0x7F else bytes([byte]) for byte in literal)
-    return b'"' + b"".join(b"\\" + part if part in (b"\\", b'"') else part for part in octal) + b'"'
+    """Make the missing copy of a large file from the other one. Raises NotFound if there is none, OSError."""
+    source = _object(repo, pointer)
+    for path in _locations(repo, pointer.sha256):
+        _publish(source, path, pointer.size)
 
 
 # Objects
 
 
 def _small(data: bytes, mode: int) -> Stored:
-    return Stored(
-        size=len(data), sha256=hashlib.sha256(data).hexdigest(), kind="git", mode=mode, data=data
-    )
+    sha256 = hashlib.sha256(data).hexdigest()
+    return Stored(size=len(data), sha256=sha256, kind="git", mode=mode, data=data)
 
 
 def _store_large(repo: Repository, source: int, mode: int) -> Stored:
@@ -205,8 +169,8 @@ def _store_large(repo: Repository, source: int, mode: int) -> Stored:
             os.fchmod(aside.fileno(), 0o444)
             os.fsync(aside.fileno())
             boundary()
-            for place in _places(repo, pointer.sha256):
-                _publish(Path(aside.name), place, pointer.size)
+            for path in _locations(repo, pointer.sha256):
+                _publish(Path(aside.name), path, pointer.size)
     except OSError as error:
         raise GitorchError(
             f"{_lfs(repo)} cannot be written: {error}", "make room, then try again"
@@ -218,7 +182,10 @@ def _store_large(repo: Repository, source: int, mode: int) -> Stored:
 
 @contextlib.contextmanager
 def _incoming(lfs: Path) -> Iterator[BinaryIO]:
-    """A new file on the file system of the LFS objects, gone afterwards. Locked, so that a killed writer's is known."""
+    """Yield a new file on the file system of the LFS objects, and delete it afterwards.
+
+    The file is locked, so that the file of a writer that was killed can be recognised.
+    """
     directory = lfs / "gitorch-incoming"
     directory.mkdir(parents=True, exist_ok=True)
     _sweep(directory)
@@ -231,59 +198,65 @@ def _incoming(lfs: Path) -> Iterator[BinaryIO]:
 
 
 def _sweep(directory: Path) -> None:
+    """Delete the files of writers that were killed. A file that is not old may not have its lock yet."""
     for path in directory.iterdir():
         with contextlib.suppress(FileNotFoundError, BlockingIOError), path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if (
-                time.time() - path.stat().st_mtime > _STALE_S
-            ):  # a newer one may not have its lock yet
+            if time.time() - path.stat().st_mtime > _STALE_S:
                 path.unlink()
 
 
-def _publish(aside: Path, place: Path, size: int) -> None:
-    """Make `aside` appear at `place`: by a link, or by a copy where that is another file system."""
-    if _is_whole(place, size):
+def _publish(source: Path, path: Path, size: int) -> None:
+    """Make the file `source`, which is flushed, appear at `path`: by a link, or by a copy on another file system.
+
+    Not by `write_aside`: the content is not in memory, and usually no byte of it is copied.
+    """
+    if _is_whole(path, size):
         return
-    place.parent.mkdir(parents=True, exist_ok=True)
-    own = place.with_name(f"{place.name}.{secrets.token_hex(4)}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     try:
         try:
-            own.hardlink_to(aside)
+            aside.hardlink_to(source)
         except OSError as error:
-            if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP):
+            if error.errno not in _NO_HARD_LINK:
                 raise
-            with aside.open("rb") as source, own.open("xb+") as copy:
-                _copy_and_hash(source.fileno(), copy.fileno())
-                os.fchmod(copy.fileno(), 0o444)
-                os.fsync(copy.fileno())
-                boundary()
-        own.replace(place)
+            _copy_durably(source, aside)
+        aside.replace(path)
         boundary()
     finally:
-        own.unlink(missing_ok=True)
-    for directory in (place.parent, place.parent.parent, place.parent.parent.parent):
+        aside.unlink(missing_ok=True)
+    for directory in (path.parent, path.parent.parent, path.parent.parent.parent):
         sync_directory(directory)
 
 
-def _object(repo: Repository, sha256: str, size: int) -> Path:
-    """Where the object lies, whole."""
-    if not re.fullmatch(r"[0-9a-f]{64}", sha256):
-        raise Refused(f"{sha256!r} is no SHA-256")
-    for place in _places(repo, sha256):
-        if _is_whole(place, size):
-            return place
+def _copy_durably(source: Path, path: Path) -> None:
+    with source.open("rb") as file, path.open("xb+") as copy:
+        _copy_and_hash(file.fileno(), copy.fileno())
+        os.fchmod(copy.fileno(), 0o444)
+        os.fsync(copy.fileno())
+        boundary()
+
+
+def _object(repo: Repository, pointer: Pointer) -> Path:
+    """Return where the object lies, complete. Raises NotFound, Refused."""
+    if not re.fullmatch(r"[0-9a-f]{64}", pointer.sha256):
+        raise Refused(f"{pointer.sha256!r} is not a SHA-256")
+    for path in _locations(repo, pointer.sha256):
+        if _is_whole(path, pointer.size):
+            return path
     raise NotFound(
-        f"the large file {sha256} is not in this clone",
+        f"the large file {pointer.sha256} is not in this clone",
         "git lfs fetch --all brings what was pushed",
     )
 
 
-def _is_whole(place: Path, size: int) -> bool:
-    return place.is_file() and place.stat().st_size == size
+def _is_whole(path: Path, size: int) -> bool:
+    return path.is_file() and path.stat().st_size == size
 
 
-def _places(repo: Repository, sha256: str) -> tuple[Path, Path]:
-    """git-lfs's own place of an object, and ours."""
+def _locations(repo: Repository, sha256: str) -> tuple[Path, Path]:
+    """Return where git-lfs has an object, and where gitorch has it."""
     name = Path(sha256[:2], sha256[2:4], sha256)
     return _lfs(repo) / "objects" / name, repo.store_dir / "objects" / name
 
@@ -293,20 +266,20 @@ def _lfs(repo: Repository) -> Path:
 
 
 def _copy_and_hash(source: int, target: int) -> Pointer:
-    """Copy what is left of one descriptor to another, empty one, and hash what arrived, a chunk behind.
+    """Copy the rest of one descriptor to another, which is empty, and hash what arrived, a chunk behind.
 
-    Hashing the copy makes digest and content agree whatever happens to the source meanwhile.
+    Hashing the copy makes digest and content agree even if the source changes at the same time.
     """
     digest = hashlib.sha256()
     size = 0
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  3 ms that listing need not wait for
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  takes 3 ms, which listing does not need
 
-    with ThreadPoolExecutor(1) as beside:
+    with ThreadPoolExecutor(1) as hasher:
         hashed = None
         while count := _copy_chunk(source, target):
             if hashed:
                 hashed.result()
-            hashed = beside.submit(_hash_range, digest.update, target, size, count)
+            hashed = hasher.submit(_hash_range, digest.update, target, size, count)
             size += count
         if hashed:
             hashed.result()
@@ -314,10 +287,9 @@ def _copy_and_hash(source: int, target: int) -> Pointer:
 
 
 def _copy_chunk(source: int, target: int) -> int:
+    """Copy the next chunk and return its length; the two files share blocks if the file system can do that."""
     try:
-        return os.copy_file_range(
-            source, target, _CHUNK
-        )  # shares the blocks where the file system can
+        return os.copy_file_range(source, target, _CHUNK)
     except OSError as error:
         if error.errno not in _NO_REFLINK:
             raise
@@ -325,29 +297,33 @@ def _copy_chunk(source: int, target: int) -> int:
 
 
 def _hash_range(update: Callable[[bytes], None], descriptor: int, start: int, count: int) -> None:
-    """Feed the bytes of a range that was just written."""
-    while count:
-        data = os.pread(descriptor, min(count, 1 << 20), start)
+    """Feed a range of bytes that was just written to `update`."""
+    end = start + count
+    while start < end:
+        data = os.pread(descriptor, min(end - start, 1 << 20), start)
         update(data)
-        start, count = start + len(data), count - len(data)
+        start += len(data)
 
 
-def _read_whole(descriptor: int, limit: int) -> bytes:
-    """Up to `limit` bytes from the start; the position stays where it was."""
+def _read_up_to(descriptor: int, limit: int) -> bytes:
+    """Return up to `limit` bytes from the start; the position of the descriptor does not move."""
     data = b""
-    while len(data) < limit and (more := os.pread(descriptor, limit - len(data), len(data))):
+    while len(data) < limit:
+        more = os.pread(descriptor, limit - len(data), len(data))
+        if not more:
+            break
         data += more
     return data
 
 
 def _inside(directory: Path, path: str) -> Path:
-    """The place of `path` in `directory`. Raises Refused where it would be elsewhere, also by a symbolic link."""
+    """Return the path in `directory`. Raises Refused if it leads elsewhere, also by a symbolic link."""
     parts = PurePosixPath(path).parts
     if not parts or path.startswith("/") or ".." in parts:
         raise Refused(f"{path!r} leads out of {directory}")
-    place = directory
+    parent = directory
     for part in parts[:-1]:
-        place /= part
-        if place.is_symlink():
-            raise Refused(f"{path!r} leads through the symbolic link {place}")
+        parent /= part
+        if parent.is_symlink():
+            raise Refused(f"{path!r} leads through the symbolic link {parent}")
     return directory.joinpath(*parts)

@@ -1,4 +1,4 @@
-"""One writer at a time: what this clone writes into the repository is written under one lock."""
+"""One writer at a time: everything that this clone writes into the repository is written under one lock."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _PATIENCE_S = 60.0
 
 @contextlib.contextmanager
 def locked(repo: Repository) -> Iterator[None]:
-    """No other process or thread of this clone writes packs or moves our references meanwhile. Not reentrant.
+    """Hold the lock: no other process or thread of this clone writes packs or moves gitorch's references.
 
-    The kernel drops the lock with its holder, and what a killed holder left half made is swept away here.
-    Raises Busy.
+    Not reentrant. The kernel frees the lock when its holder ends, and what a killed holder left half made is removed
+    here. Raises Busy.
     """
     path = repo.state_dir / "lock"
     with locks.taken(path, wait_s=_PATIENCE_S) as held:
@@ -32,5 +32,5 @@ def locked(repo: Repository) -> Iterator[None]:
 
 
 def is_held(repo: Repository) -> bool:
-    """Whether somebody is writing just now."""
+    """Return True if a process is writing right now."""
     return locks.is_held(repo.state_dir / "lock")

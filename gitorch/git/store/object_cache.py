@@ -1,20 +1,20 @@
-"""Objects that were written lately, by their oids: the next change of the branch reads most of them again.
+"""Recently written objects, by their oids: the next change of the branch reads most of them again.
 
-Left to libgit2 that would open, and keep open, the pack of every change.
+If libgit2 read them, it would open the pack of every change, and keep it open.
 """
 
 from __future__ import annotations
 
 import threading
 
-_MOST = 4 << 20  # bytes
+_CAPACITY = 4 << 20  # bytes
 
 
 class ObjectCache:
-    """The newest few megabytes. For any thread: what an oid stands for never changes."""
+    """The newest few megabytes of objects. For use by any thread: what an oid stands for never changes."""
 
-    def __init__(self, most: int = _MOST) -> None:
-        self._most = most
+    def __init__(self, capacity: int = _CAPACITY) -> None:
+        self._capacity = capacity
         self._size = 0
         self._objects: dict[bytes, bytes] = {}
         self._lock = threading.Lock()
@@ -24,7 +24,9 @@ class ObjectCache:
 
     def put(self, oid: bytes, data: bytes) -> None:
         with self._lock:
-            self._size += len(data) - len(self._objects.pop(oid, b""))
+            former = self._objects.pop(oid, b"")
             self._objects[oid] = data
-            while self._size > self._most:
-                self._size -= len(self._objects.pop(next(iter(self._objects))))
+            self._size += len(data) - len(former)
+            while self._size > self._capacity:
+                oldest = next(iter(self._objects))
+                self._size -= len(self._objects.pop(oldest))

@@ -1,4 +1,4 @@
-"""Objects read by the git program, many at one spawn: for readers, which then need not load pygit2."""
+"""Objects read by the git program, many with one start of git: for readers, which then need not load pygit2."""
 
 from __future__ import annotations
 
@@ -7,45 +7,57 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from gitorch.git.command import call_git, reading_git
+from gitorch.git.command import call_git, reading_git, run_git
 
 _BLOCK = 1 << 20
 
 
+def has_commit(root: Path, commit: str) -> bool:
+    """Return True if this clone has the commit."""
+    return run_git(root, "cat-file", "-e", f"{commit}^{{commit}}").returncode == 0
+
+
 def read_objects(root: Path, names: Sequence[str], kind: str = "blob") -> list[bytes | None]:
-    """The data of each object named (an oid, or `<commit>:<path>`); None where there is none of that kind."""
+    """Return the data of each named object (an oid, or `<commit>:<path>`); None if there is none of that kind."""
     if not names:
         return []
-    asked = [os.fsencode(name) for name in names]
-    said = call_git(root, "cat-file", "--batch", "--buffer", "-z", input=b"\0".join(asked) + b"\0")
-    found: list[bytes | None] = []
+    requests = [os.fsencode(name) for name in names]
+    input = b"\0".join(requests) + b"\0"
+    output = call_git(root, "cat-file", "--batch", "--buffer", "-z", input=input)
+    objects: list[bytes | None] = []
     position = 0
-    for name in asked:
-        if said.startswith(absent := name + b" missing\n", position):
-            position += len(absent)
-            found.append(None)
+    for request in requests:
+        missing = request + b" missing\n"
+        if output.startswith(missing, position):
+            position += len(missing)
+            objects.append(None)
             continue
-        end = said.index(b"\n", position)
-        _, its_kind, size = said[position:end].split(b" ")
-        start, position = end + 1, end + 1 + int(size) + 1
-        found.append(said[start : position - 1] if its_kind.decode() == kind else None)
-    return found
+        # One line "<oid> <kind> <size>", then the data and a line end.
+        end = output.index(b"\n", position)
+        _, its_kind, size = output[position:end].split(b" ")
+        start = end + 1
+        position = start + int(size) + 1
+        is_wanted = its_kind.decode() == kind
+        objects.append(output[start : position - 1] if is_wanted else None)
+    return objects
 
 
 def digests_of_blobs(root: Path, oids: Sequence[str]) -> Iterator[tuple[str, int, str]]:
-    """Oid, size and SHA-256 of each blob; memory stays flat. Raises GitFailed, ValueError where one is not there."""
+    """Yield oid, size and SHA-256 of each blob, one block in memory at a time.
+
+    Raises GitFailed, or ValueError if a blob is missing.
+    """
     if not oids:
         return
-    with reading_git(
-        root, "cat-file", "--batch", "--buffer", input="\n".join(oids).encode() + b"\n"
-    ) as answers:
+    input = "\n".join(oids).encode() + b"\n"
+    with reading_git(root, "cat-file", "--batch", "--buffer", input=input) as output:
         for oid in oids:
-            _, _, size = answers.readline().split(b" ")
+            _, _, size = output.readline().split(b" ")
             digest = hashlib.sha256()
-            left = int(size)
-            while left:
-                block = answers.read(min(left, _BLOCK))
+            remaining = int(size)
+            while remaining:
+                block = output.read(min(remaining, _BLOCK))
                 digest.update(block)
-                left -= len(block)
-            answers.read(1)  # the end of the line
+                remaining -= len(block)
+            output.read(1)  # the end of the line
             yield oid, int(size), digest.hexdigest()

@@ -1,9 +1,9 @@
 """Packs written by hand: all new objects of a change in one file, flushed once, safe beside `git gc --prune=now`.
 
-Loose objects written beside a prune are lost, and fsyncing each is dear. A pack is written aside, under the common
-directory (never as `tmp_*` among the packs, which prune deletes), then published in this order: a `.keep`, which gc and
-repack respect; the pack; its index, which makes it visible. Once a reference leads to the objects the `.keep` goes.
-The formats are those of gitformat-pack(5).
+Loose objects written beside a prune are lost, and flushing each of them is slow. A pack is written aside, under the
+common directory (never as `tmp_*` among the packs, which prune deletes), and then published in this order: a `.keep`,
+which gc and repack respect; the pack; its index, which makes it visible. Once a reference leads to the objects, the
+`.keep` is removed. The formats are those of gitformat-pack(5).
 """
 
 from __future__ import annotations
@@ -23,13 +23,16 @@ from msgspec import Struct
 from gitorch.tools.faults import boundary
 from gitorch.tools.files import sync_directory
 
-KEEP_REASON = b"gitorch\n"  # tells our `.keep` files from the user's
-_SPEED = 1  # zlib's level: these bytes are compressed while the lock is held, and again by the user's own gc
+KEEP_REASON = b"gitorch\n"  # distinguishes our `.keep` files from the user's
+# zlib's level: these bytes are compressed while the lock is held, and again by the user's own gc.
+_COMPRESSION_LEVEL = 1
 _CHUNK = 1 << 20
 _HEADER = struct.Struct(">4sII")
 _INDEX_HEADER = b"\xfftOc\x00\x00\x00\x02"
-_FAR = 1 << 31  # offsets from here on go into the index's table of 64-bit ones,
-_IN_TABLE = 1 << 31  # to whose rows such an entry points
+# Offsets from here on are in the index's table of 64-bit offsets. The 32-bit entry then has the highest bit set, and its
+# other bits are the row in that table.
+_FAR = 1 << 31
+_IN_TABLE = 1 << 31
 
 
 class ObjectType(IntEnum):
@@ -40,7 +43,9 @@ class ObjectType(IntEnum):
     BLOB = 3
 
 
-class _Place(NamedTuple):
+class _PackEntry(NamedTuple):
+    """Where an object is in the pack. The order of the fields is the order in the index: by oid."""
+
     oid: bytes
     crc: int
     offset: int
@@ -48,7 +53,7 @@ class _Place(NamedTuple):
 
 
 class PackWriter:
-    """A pack in the making. Objects go straight to its file, so that memory stays flat however many there are."""
+    """A pack in the making. Objects go straight to its file, so that memory stays flat for any number of objects."""
 
     def __init__(self, common_dir: Path) -> None:
         aside = _aside(common_dir)
@@ -57,33 +62,35 @@ class PackWriter:
         self._path = aside / secrets.token_hex(8)
         self._file = self._path.open("x+b")
         self._file.write(_HEADER.pack(b"PACK", 2, 0))
-        self._places: dict[bytes, _Place] = {}
+        self._entries: dict[bytes, _PackEntry] = {}
         self._end = _HEADER.size
 
     def add(self, kind: ObjectType, data: bytes) -> bytes:
-        """The oid of the object, which is in the pack now, once."""
+        """Put the object into the pack, unless it is there already; return its oid."""
         oid = object_id(kind, data)
-        if oid not in self._places:
-            packed = _entry_header(kind, len(data)) + zlib.compress(data, _SPEED)
-            self._places[oid] = _Place(oid, zlib.crc32(packed), self._end, kind)
+        if oid not in self._entries:
+            packed = _entry_header(kind, len(data)) + zlib.compress(data, _COMPRESSION_LEVEL)
+            self._entries[oid] = _PackEntry(oid, zlib.crc32(packed), self._end, kind)
             self._file.write(packed)
             self._end += len(packed)
         return oid
 
     def read(self, oid: bytes) -> bytes | None:
-        """An object of this pack, or None."""
-        place = self._places.get(oid)
-        if place is None:
+        """Return an object of this pack, or None."""
+        entry = self._entries.get(oid)
+        if entry is None:
             return None
         self._file.flush()
-        unpacking = zlib.decompressobj()
-        position = place.offset
-        while os.pread(self._file.fileno(), 1, position)[0] & 0x80:
+        descriptor = self._file.fileno()
+        # Skip the entry's header: its last byte is the first without the highest bit.
+        position = entry.offset
+        while os.pread(descriptor, 1, position)[0] & 0x80:
             position += 1
         position += 1
+        unpacking = zlib.decompressobj()
         data = bytearray()
         while not unpacking.eof:
-            chunk = os.pread(self._file.fileno(), _CHUNK, position)
+            chunk = os.pread(descriptor, _CHUNK, position)
             position += len(chunk)
             data += unpacking.decompress(chunk)
         return bytes(data)
@@ -92,20 +99,20 @@ class PackWriter:
         """Flush the pack to the disk and make it one of the repository's, protected until it is released."""
         checksum = self._seal()
         index = self._path.with_suffix(".idx")
-        _write_durably(index, _render_index(sorted(self._places.values()), checksum))
+        _write_durably(index, _render_index(sorted(self._entries.values()), checksum))
         return publish_pack(self._path, index, self._packs, checksum.hex())
 
     def close(self) -> None:
-        """Give up what was not published."""
+        """Delete what was not published."""
         self._file.close()
         self._path.unlink(missing_ok=True)
         for suffix in (".idx", ".keep"):
             self._path.with_suffix(suffix).unlink(missing_ok=True)
 
     def _seal(self) -> bytes:
-        """Write the number of objects and the checksum over everything; both are known only at the end."""
+        """Write the number of objects and the checksum over everything: both are known only at the end."""
         self._file.seek(0)
-        self._file.write(_HEADER.pack(b"PACK", 2, len(self._places)))
+        self._file.write(_HEADER.pack(b"PACK", 2, len(self._entries)))
         self._file.seek(0)
         digest = hashlib.sha1(usedforsecurity=False)
         while chunk := self._file.read(_CHUNK):
@@ -125,15 +132,15 @@ class KeptPack(Struct, frozen=True):
     keep: Path
 
     def release(self) -> None:
-        """To be called when a reference leads to the objects."""
+        """Remove the protection; to be called once a reference leads to the objects."""
         self.keep.unlink(missing_ok=True)
         boundary()
 
 
 def publish_pack(pack: Path, index: Path, packs: Path, name: str) -> KeptPack:
-    """Move a pack and its index, both flushed, among the repository's `packs`."""
+    """Move a pack and its index, both flushed, into the repository's directory `packs`."""
     keep = packs / f"pack-{name}.keep"
-    # By a rename: an empty one, of a writer killed in between, could not be told from the user's own.
+    # By a rename: an empty `.keep`, left by a writer that was killed in between, would look like the user's own.
     aside = index.with_suffix(".keep")
     aside.write_bytes(KEEP_REASON)
     aside.rename(keep)
@@ -147,10 +154,10 @@ def publish_pack(pack: Path, index: Path, packs: Path, name: str) -> KeptPack:
 
 
 def sweep_packs(common_dir: Path) -> None:
-    """Remove what a killed writer left. Only under the lock: then nobody else's can be there."""
-    for path in _entries(_aside(common_dir)):
+    """Remove what a killed writer left. Only under the lock: then it cannot belong to a writer that is alive."""
+    for path in _paths_in(_aside(common_dir)):
         Path(path).unlink()
-    for path in _entries(common_dir / "objects" / "pack"):
+    for path in _paths_in(common_dir / "objects" / "pack"):
         if path.endswith(".keep") and Path(path).read_bytes() == KEEP_REASON:
             Path(path).unlink()
 
@@ -164,8 +171,8 @@ def _aside(common_dir: Path) -> Path:
     return common_dir / "gitorch" / "packing"
 
 
-def _entries(directory: Path) -> list[str]:
-    """The paths in a directory, as text: there may be hundreds, and this is in the way of every commit."""
+def _paths_in(directory: Path) -> list[str]:
+    """Return the paths in a directory, as text: there may be hundreds, and this happens at every commit."""
     try:
         with os.scandir(directory) as entries:
             return [entry.path for entry in entries]
@@ -174,31 +181,38 @@ def _entries(directory: Path) -> list[str]:
 
 
 def _entry_header(kind: ObjectType, size: int) -> bytes:
-    """Type and size: 4 bits of size beside the type, then 7 a byte, the lowest first."""
-    byte, size = (kind << 4) | (size & 0x0F), size >> 4
+    """Return type and size of an object: 4 bits of the size beside the type, then 7 bits in each byte, lowest first."""
+    byte = (kind << 4) | (size & 0x0F)
+    size >>= 4
     header = bytearray()
     while size:
         header.append(byte | 0x80)
-        byte, size = size & 0x7F, size >> 7
+        byte = size & 0x7F
+        size >>= 7
     header.append(byte)
     return bytes(header)
 
 
-def _render_index(places: list[_Place], checksum: bytes) -> bytes:
-    """The index, version 2, of objects sorted by their oid."""
-    firsts = [0] * 256
-    for place in places:
-        firsts[place.oid[0]] += 1
-    far = [place.offset for place in places if place.offset >= _FAR]
-    rank = iter(range(len(far)))
-    near = [place.offset if place.offset < _FAR else _IN_TABLE | next(rank) for place in places]
+def _render_index(entries: list[_PackEntry], checksum: bytes) -> bytes:
+    """Return the index, version 2, of objects sorted by their oid."""
+    first_bytes = [0] * 256
+    near: list[int] = []
+    far: list[int] = []
+    for entry in entries:
+        first_bytes[entry.oid[0]] += 1
+        if entry.offset < _FAR:
+            near.append(entry.offset)
+        else:
+            near.append(_IN_TABLE | len(far))
+            far.append(entry.offset)
+    count = len(entries)
     body = b"".join(
         (
             _INDEX_HEADER,
-            struct.pack(">256I", *accumulate(firsts)),
-            b"".join(place.oid for place in places),
-            struct.pack(f">{len(places)}I", *(place.crc for place in places)),
-            struct.pack(f">{len(places)}I", *near),
+            struct.pack(">256I", *accumulate(first_bytes)),
+            b"".join([entry.oid for entry in entries]),
+            struct.pack(f">{count}I", *[entry.crc for entry in entries]),
+            struct.pack(f">{count}I", *near),
             struct.pack(f">{len(far)}Q", *far),
             checksum,
         )
@@ -207,6 +221,11 @@ def _render_index(places: list[_Place], checksum: bytes) -> bytes:
 
 
 def _write_durably(path: Path, data: bytes) -> None:
+    """Write a new read-only file and flush it.
+
+    Unlike `write_aside` this renames nothing and does not flush the directory: `publish_pack` does both later, for the
+    pack and the index together.
+    """
     with path.open("xb") as file:
         file.write(data)
         file.flush()

@@ -1,7 +1,7 @@
-"""Moving references by compare-and-swap, past the locks that others hold for a moment or left behind for good.
+"""Moving references by compare-and-swap, in spite of locks that others hold for a moment or left behind forever.
 
 By pygit2 on purpose: a reference-transaction hook of the user may veto what the git program does.
-Call these under the lock.
+Call these functions under the lock.
 """
 
 from __future__ import annotations
@@ -15,31 +15,32 @@ from gitorch.tools.faults import boundary
 
 _PATIENCE_S = 15.0
 _PAUSE_S = 0.010
-# git holds a reference's lock for milliseconds, its hooks aside. A killed process leaves it for ever.
+# git holds a reference's lock for milliseconds, apart from the time of its hooks. A killed process never removes it.
 _STALE_S = 2.0
-# One that may be of the user's own git: packing very many references takes seconds.
+# A lock that may belong to the user's own git: packing very many references takes seconds.
 _OLD_S = 60.0
 
 
 def read_ref(repo: Repository, name: str) -> str | None:
-    """The oid that a reference holds."""
+    """Return the oid that a reference holds, or None if there is no such reference."""
     reference = repo.pygit.references.get(name)
     return None if reference is None else str(reference.target)
 
 
 def move_ref(repo: Repository, name: str, old: str | None, new: str, why: str) -> bool:
-    """Move the reference from `old` (None: it is not there) to `new`, durably; False if it is somewhere else by now.
+    """Move the reference from `old` to `new`, durably. `old` is None if the reference must not exist yet.
 
-    Raises Busy where a lock stays, or the reference cannot be written.
+    Return False if the reference holds something else by now. Raises Busy if a lock stays, or if the reference cannot
+    be written.
     """
-    import pygit2  # noqa: PLC0415  50 ms that readers of the branch do not need
+    import pygit2  # noqa: PLC0415  takes 50 ms, which readers of the branch do not need
 
-    # A lost race and a lock held by others come as any of these.
+    # A lost race, and a lock that another process holds, raise any of these.
     collisions = (pygit2.GitError, OSError, ValueError, KeyError)
     deadline = time.monotonic() + _PATIENCE_S
     while True:
         try:
-            # A transaction waits for the disk without keeping other threads from running, `set_target` keeps them.
+            # A transaction waits for the disk without the GIL; `Reference.set_target` waits with it.
             with repo.pygit.transaction() as transaction:
                 transaction.lock_ref(name)
                 if read_ref(repo, name) != old:
@@ -58,17 +59,19 @@ def move_ref(repo: Repository, name: str, old: str | None, new: str, why: str) -
 
 
 def old_locks(repo: Repository, *names: str) -> list[Path]:
-    """Locks on the references `names`, on gitorch's own and on all packed ones, that are too old to be anybody's."""
+    """Return the locks that are too old to be held by a running process.
+
+    These are the locks on the references `names`, on gitorch's own references and on the packed references.
+    """
     common = repo.common_dir
-    locks = [common / "packed-refs.lock", *(common / f"{name}.lock" for name in names)]
-    return [
-        lock
-        for lock in (*locks, *sorted((common / "refs" / "gitorch").rglob("*.lock")))
-        if _age_s(lock) > _OLD_S
-    ]
+    candidates = [common / "packed-refs.lock"]
+    candidates += [common / f"{name}.lock" for name in names]
+    candidates += sorted((common / "refs" / "gitorch").rglob("*.lock"))
+    return [lock for lock in candidates if _age_s(lock) > _OLD_S]
 
 
 def remove_old_lock(lock: Path) -> None:
+    """Remove a lock that `old_locks` has found, unless a process has taken it again since."""
     if _age_s(lock) > _OLD_S:
         lock.unlink(missing_ok=True)
 

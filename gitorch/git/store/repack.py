@@ -1,4 +1,4 @@
-"""Many small packs into few: every commit of the results branch adds one, and each makes reading slower."""
+"""Merging small packs: every commit of the results branch adds a pack, and each pack makes reading slower."""
 
 from __future__ import annotations
 
@@ -12,29 +12,22 @@ from gitorch.git.command import call_git, child_environment
 from gitorch.git.repository import Repository
 
 _PACKS_BEFORE_REPACK = 50
-# By geometry, so that large packs are left alone and the whole costs no more than what is new.
+# By geometry, so that large packs are left alone and the cost is in proportion to what is new.
 _REPACK = ("repack", "-d", "-q", "-n", "--geometric=2")
+# A shell that starts the rest of its arguments in the background and leaves at once.
+_IN_BACKGROUND = ("sh", "-c", '"$@" >/dev/null 2>&1 </dev/null &', "sh")
 
 
 def maybe_repack(repo: Repository) -> bool:
-    """Merge the packs in the background where there are many; whether it was begun."""
+    """Merge the packs in the background if there are many. Return True if that was begun."""
     if count_packs(repo) < _PACKS_BEFORE_REPACK or not _can_repack(repo):
         return False
     with _only_one(repo) as lock:
         if lock is None:
             return False
-        # The shell leaves at once, so that nobody has to wait for git; git holds the lock on as long as it lives.
+        # Because the shell leaves at once, no one waits for git. git holds the lock for as long as it runs.
         subprocess.run(
-            [
-                "sh",
-                "-c",
-                '"$@" >/dev/null 2>&1 </dev/null &',
-                "sh",
-                "git",
-                "-C",
-                str(repo.root),
-                *_REPACK,
-            ],
+            [*_IN_BACKGROUND, "git", "-C", str(repo.root), *_REPACK],
             env=child_environment(),
             start_new_session=True,
             pass_fds=(lock,),
@@ -44,7 +37,7 @@ def maybe_repack(repo: Repository) -> bool:
 
 
 def repack(repo: Repository) -> bool:
-    """Merge the packs now; False where that is being done, or git cannot. Raises GitFailed."""
+    """Merge the packs now. Return False if another process is doing it, or if git cannot. Raises GitFailed."""
     if not _can_repack(repo):
         return False
     with _only_one(repo) as lock:
@@ -55,26 +48,27 @@ def repack(repo: Repository) -> bool:
 
 
 def count_packs(repo: Repository) -> int:
+    """Return how many packs the repository has."""
     return _count(repo, ".pack")
 
 
 def _can_repack(repo: Repository) -> bool:
-    """git 2.39 cannot repack a partial clone by geometry."""
-    return not _count(repo, ".promisor")
+    """Return False for a partial clone: git 2.39 cannot repack that by geometry."""
+    return _count(repo, ".promisor") == 0
 
 
 def _count(repo: Repository, suffix: str) -> int:
-    """Files among the packs, by their names as text: this is in the way of every commit."""
+    """Count the files among the packs. Names as text, not as paths: this happens at every commit."""
     try:
         names = os.listdir(repo.common_dir / "objects" / "pack")  # noqa: PTH208
-        return sum(name.endswith(suffix) for name in names)
     except FileNotFoundError:
         return 0
+    return len([name for name in names if name.endswith(suffix)])
 
 
 @contextmanager
 def _only_one(repo: Repository) -> Iterator[int | None]:
-    """The lock's descriptor, or None where another has it."""
+    """Yield the lock's descriptor, or None if another process has the lock."""
     with (repo.state_dir / "repack.lock").open("wb") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

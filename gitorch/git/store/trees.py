@@ -1,4 +1,4 @@
-"""Tree objects by hand: a set of edits laid over a tree, touching only the directories on their way."""
+"""Tree objects by hand: a set of edits laid over a tree, which touches only the directories on their way."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from msgspec import Struct, field
 
 from gitorch.git.modes import DIRECTORY
 
-Read = Callable[[bytes], bytes]  # the data of a tree object, by its oid
-Write = Callable[[bytes], bytes]  # keeps the data of a tree object and gives its oid
+Read = Callable[[bytes], bytes]  # returns the data of a tree object, by its oid
+Write = Callable[[bytes], bytes]  # stores the data of a tree object and returns its oid
+
+_ENTRY = re.compile(rb"([0-7]+) ([^\0]+)\0(.{20})", re.DOTALL)
 
 
 class TreeEntry(NamedTuple):
@@ -23,10 +25,10 @@ class TreeEntry(NamedTuple):
 
 
 class Edits(Struct):
-    """What is to be changed below one directory; `fresh`: whatever was there before is gone; `entered`: a file is gone
-    that stood in its place, since something was put below, be it removed again.
+    """The changes below one directory, by name. A None removes the name, whether it is a file or a directory.
 
-    A None among `changes` removes that name, be it a file or a directory.
+    `fresh`: everything that was in the directory before is gone. `entered`: a file that stood in the directory's place
+    is gone, because something was put below it, even if that was removed again.
     """
 
     fresh: bool = False
@@ -34,7 +36,7 @@ class Edits(Struct):
     changes: dict[bytes, Edits | TreeEntry | None] = field(default_factory=dict)
 
     def put(self, path: bytes, entry: TreeEntry) -> None:
-        """Put a file at `path`, in place of whatever is there or on the way there."""
+        """Put a file at `path`, in place of anything that is there or on the way there."""
         *directories, name = _components(path)
         edits = self
         for directory in directories:
@@ -47,7 +49,7 @@ class Edits(Struct):
         edits.changes[name] = entry
 
     def remove(self, path: bytes) -> None:
-        """Remove the file or directory at `path`, if it is there."""
+        """Remove the file or directory at `path`, if it exists."""
         *directories, name = _components(path)
         edits = self
         for directory in directories:
@@ -58,67 +60,81 @@ class Edits(Struct):
         edits.changes[name] = None
 
     def apply(self, base: bytes | None, read: Read, write: Write) -> bytes | None:
-        """The oid of the tree `base` with the edits applied; None where nothing is left of it."""
-        entries = parse_tree(read(base)) if base is not None and not self.fresh else {}
+        """Return the oid of the tree `base` with the edits applied; None if nothing is left in it."""
+        entries: dict[bytes, TreeEntry] = {}
+        if base is not None and not self.fresh:
+            entries = parse_tree(read(base))
         for name, change in self.changes.items():
-            if isinstance(change, Edits):
-                change = change._applied(entries.get(name), read, write)
-            if change:
-                entries[name] = change
+            entry = change
+            if isinstance(entry, Edits):
+                entry = entry._applied(entries.get(name), read, write)
+            if entry:
+                entries[name] = entry
             else:
                 entries.pop(name, None)
         return write(render_tree(entries)) if entries else None
 
     def _applied(self, before: TreeEntry | None, read: Read, write: Write) -> TreeEntry | None:
+        """Return what the directory's name stands for after the edits; it stood for `before`."""
         if self._leaves(before):
             return before
-        oid = self.apply(before.oid if before and before.mode == DIRECTORY else None, read, write)
+        base = before.oid if before and before.mode == DIRECTORY else None
+        oid = self.apply(base, read, write)
         return TreeEntry(DIRECTORY, oid) if oid else None
 
     def _leaves(self, before: TreeEntry | None) -> bool:
-        """Whether a file stands here and stays, since something was only to be removed below it."""
+        """Return True if a file stands here and stays, because things were only to be removed below it."""
         is_file = before is not None and before.mode != DIRECTORY
         return is_file and not (self.fresh or self.entered)
 
 
 def find(path: bytes, base: bytes | None, edits: Edits, read: Read) -> TreeEntry | None:
-    """The file that `path` stands for once `edits` are applied to `base`; of a directory only one without edits."""
+    """Return the entry at `path` once `edits` are applied to `base`; a directory is found only if it has no edits."""
     pending: Edits | None = edits
     entry = TreeEntry(DIRECTORY, base) if base else None
     for name in _components(path):
-        before = None if pending and pending.fresh else _child(entry, name, read)
-        change = pending.changes.get(name, before) if pending else before
-        pending, entry = (change, before) if isinstance(change, Edits) else (None, change)
+        before = None
+        if not (pending and pending.fresh):
+            before = _child(entry, name, read)
+        change: Edits | TreeEntry | None = before
+        if pending:
+            change = pending.changes.get(name, before)
+        if isinstance(change, Edits):
+            pending, entry = change, before
+        else:
+            pending, entry = None, change
     return entry if pending is None or pending._leaves(entry) else None
 
 
 def _child(entry: TreeEntry | None, name: bytes, read: Read) -> TreeEntry | None:
-    return _parsed(read(entry.oid)).get(name) if entry and entry.mode == DIRECTORY else None
+    if entry is None or entry.mode != DIRECTORY:
+        return None
+    return _parsed(read(entry.oid)).get(name)
 
 
 def parse_tree(data: bytes) -> dict[bytes, TreeEntry]:
+    """Return the entries of a tree object, by name."""
     return _parsed(data).copy()
 
 
 def render_tree(entries: dict[bytes, TreeEntry]) -> bytes:
-    """A tree object's data; git sorts a directory as if its name ended with a slash."""
-    ordered = sorted(
-        (name + b"/" if entry.mode == DIRECTORY else name, name, entry)
-        for name, entry in entries.items()
-    )
-    return b"".join(b"%o %s\0%s" % (entry.mode, name, entry.oid) for _, name, entry in ordered)
+    """Return the data of a tree object; git sorts a directory as if its name ended with a slash."""
+    ordered: list[tuple[bytes, bytes, TreeEntry]] = []
+    for name, entry in entries.items():
+        key = name + b"/" if entry.mode == DIRECTORY else name
+        ordered.append((key, name, entry))
+    ordered.sort()
+    return b"".join([b"%o %s\0%s" % (entry.mode, name, entry.oid) for _, name, entry in ordered])
 
 
-_ENTRY = re.compile(rb"([0-7]+) ([^\0]+)\0(.{20})", re.DOTALL)
-
-
-@lru_cache(maxsize=64)  # on the way to a run there is always the same tree of 256 directories
+# The tree of up to 256 directories that is on the way to every run would otherwise be parsed for each file.
+@lru_cache(maxsize=64)
 def _parsed(data: bytes) -> dict[bytes, TreeEntry]:
     return {name: TreeEntry(int(mode, 8), oid) for mode, name, oid in _ENTRY.findall(data)}
 
 
 def _components(path: bytes) -> list[bytes]:
-    """The names on a path; those that no git tree may hold are refused with ValueError."""
+    """Return the names on a path. Raises ValueError if no git tree may hold one of them."""
     names = path.split(b"/")
     for name in names:
         if name in (b"", b".", b"..") or name.lower() == b".git" or b"\0" in name:

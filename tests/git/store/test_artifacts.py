@@ -1,3 +1,5 @@
+"""Files kept small or large: what is stored, what is restored, and what is refused."""
+
 from __future__ import annotations
 
 import hashlib
@@ -17,18 +19,18 @@ from gitorch.git.store import artifacts
 from gitorch.git.store.artifacts import (
     Stored,
     Unkeepable,
-    gitattributes_for,
     open_kept,
-    parse_pointer,
     restore,
     store,
 )
+from gitorch.git.store.pointers import gitattributes_for, parse_pointer
 from gitorch.git.store.results import ResultsBranch
 from gitorch.model.branch_layout import escaped, unescaped
 from gitorch.model.run.record import Output
 from tests.conftest import git
 
 REPOSITORY_ROOT = Path(__file__).parents[3]
+LARGE = 1 << 20  # where a file becomes large in tests that are not about that
 needs_lfs = pytest.mark.skipif(not shutil.which("git-lfs"), reason="git-lfs is not installed")
 
 
@@ -91,7 +93,7 @@ def test_a_large_file_is_an_lfs_object_and_a_pointer(
 
 
 @needs_lfs
-def test_git_lfs_finds_pointer_and_object_in_order(repo: Repository, tmp_path: Path) -> None:
+def test_git_lfs_accepts_the_pointer_and_the_object(repo: Repository, tmp_path: Path) -> None:
     (tmp_path / "model").write_bytes(b"weights" * 1000)
     stored = store(repo, tmp_path / "model", large=10)
     subprocess.run(
@@ -110,7 +112,9 @@ def test_git_lfs_finds_pointer_and_object_in_order(repo: Repository, tmp_path: P
 
 @needs_lfs
 @pytest.mark.parametrize("where", [None, "elsewhere", "/absolute"])
-def test_the_store_is_where_git_lfs_says(project: Path, tmp_path: Path, where: str | None) -> None:
+def test_the_objects_are_where_git_lfs_looks_for_them(
+    project: Path, tmp_path: Path, where: str | None
+) -> None:
     if where:
         git(project, "config", "lfs.storage", where if where[0] != "/" else f"{tmp_path}{where}")
     repo = Repository.discover(project)
@@ -153,7 +157,7 @@ def test_memory_stays_flat(repo: Repository, tmp_path: Path) -> None:
         "from gitorch.git.repository import Repository; from gitorch.git.store.artifacts import store\n"
         "repo = Repository.discover(Path(sys.argv[1]))\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "stored = store(repo, Path(sys.argv[2]))\n"
+        "stored = store(repo, Path(sys.argv[2]), large=1 << 20)\n"
         "grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before\n"
         "assert stored.size == 400 << 20 and grown < 40_000, grown\n"
     )
@@ -182,7 +186,7 @@ def test_modes_and_links_come_back(repo: Repository, tmp_path: Path) -> None:
     assert os.access(tmp_path / "out/deep/er/big", os.W_OK)
 
 
-def test_what_is_no_file_is_said_by_name(
+def test_only_files_and_links_can_be_kept(
     repo: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     os.mkfifo(tmp_path / "fifo")
@@ -192,26 +196,26 @@ def test_what_is_no_file_is_said_by_name(
         listening.bind("socket")
     for name in ("fifo", "dir", "socket"):
         with pytest.raises(Unkeepable, match=f"{name} is neither a file nor"):
-            store(repo, tmp_path / name)
+            store(repo, tmp_path / name, LARGE)
     with pytest.raises(Unkeepable, match="gone cannot be read: No such file"):
-        store(repo, tmp_path / "gone")
+        store(repo, tmp_path / "gone", LARGE)
 
 
-def test_what_a_killed_writer_left_is_swept(
+def test_the_file_of_a_killed_writer_is_deleted(
     repo: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     incoming = repo.common_dir / "lfs" / "gitorch-incoming"
     incoming.mkdir(parents=True)
-    (incoming / "left").write_bytes(b"half")
+    (incoming / "unfinished").write_bytes(b"half")
     (tmp_path / "model").write_bytes(b"weights")
     store(repo, tmp_path / "model", large=1)
-    assert (incoming / "left").exists()  # it may just have begun
+    assert (incoming / "unfinished").exists()  # its writer may just have begun
     monkeypatch.setattr(artifacts, "_STALE_S", -1.0)
     store(repo, tmp_path / "model", large=1)
     assert not list(incoming.iterdir())
 
 
-def test_a_full_disk_is_said_in_words(repo: Repository, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_as_such(repo: Repository, tmp_path: Path) -> None:
     (tmp_path / "model").write_bytes(b"weights" * 100_000)
     program = (
         "import resource, signal, sys; from pathlib import Path\n"
@@ -224,14 +228,14 @@ def test_a_full_disk_is_said_in_words(repo: Repository, tmp_path: Path) -> None:
         "except Unkeepable: raise\n"
         "except GitorchError as error: print(error.message)\n"
     )
-    said = subprocess.run(
+    output = subprocess.run(
         [sys.executable, "-c", program, repo.root, tmp_path / "model"],
         cwd=REPOSITORY_ROOT,
         check=True,
         capture_output=True,
         text=True,
     ).stdout
-    assert "cannot be written: [Errno 27] File too large" in said
+    assert "cannot be written: [Errno 27] File too large" in output
     assert objects(repo) == []
 
 
@@ -246,11 +250,11 @@ def test_the_second_link_outlives_git_lfs_prune(repo: Repository, tmp_path: Path
     assert len(objects(repo)) == 2
 
 
-def test_what_is_missing_or_damaged_is_never_restored_silently(
+def test_a_missing_or_damaged_file_is_never_restored_silently(
     repo: Repository, tmp_path: Path
 ) -> None:
     (tmp_path / "model").write_bytes(b"weights")
-    large, small = store(repo, tmp_path / "model", large=1), store(repo, tmp_path / "model")
+    large, small = (store(repo, tmp_path / "model", limit) for limit in (1, LARGE))
     with pytest.raises(Refused, match="is damaged"):
         restore(repo, output_of(small, "model"), b"Weights", tmp_path / "out")
     with pytest.raises(NotFound, match="not on the results branch"):
@@ -268,23 +272,23 @@ def test_what_is_missing_or_damaged_is_never_restored_silently(
 
 
 @pytest.mark.parametrize("path", ["../x", "/etc/x", "a/../../x", "", "link/x"])
-def test_a_record_cannot_write_outside_of_the_directory(
+def test_a_record_cannot_write_outside_the_directory(
     repo: Repository, tmp_path: Path, path: str
 ) -> None:
     (tmp_path / "file").write_bytes(b"x")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "link").symlink_to("/etc")
-    stored = store(repo, tmp_path / "file")
+    stored = store(repo, tmp_path / "file", LARGE)
     with pytest.raises(Refused, match="leads"):
         restore(repo, output_of(stored, path), stored.data, tmp_path / "out")
 
 
-def test_what_stood_in_the_place_is_replaced_whole(repo: Repository, tmp_path: Path) -> None:
+def test_a_link_in_the_way_is_replaced_and_not_followed(repo: Repository, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"new")
     (tmp_path / "precious").write_bytes(b"precious")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "file").symlink_to("../precious")
-    stored = store(repo, tmp_path / "file")
+    stored = store(repo, tmp_path / "file", LARGE)
     assert not restore(repo, output_of(stored, "file"), stored.data, tmp_path / "out").is_symlink()
     assert (tmp_path / "precious").read_bytes() == b"precious"
 
@@ -306,7 +310,7 @@ AWKWARD = [
 
 
 @pytest.mark.parametrize("name", AWKWARD)
-def test_names_can_be_told_back(name: str) -> None:
+def test_escaping_a_name_can_be_undone(name: str) -> None:
     assert unescaped(escaped(name)) == name
 
 

@@ -13,7 +13,7 @@ def test_what_was_put_is_there() -> None:
 
 
 def test_what_is_oldest_makes_room() -> None:
-    recent = ObjectCache(most=10)
+    recent = ObjectCache(capacity=10)
     recent.put(b"1", b"12345")
     recent.put(b"2", b"12345")
     recent.put(b"1", b"12345")  # it is the newest now
@@ -22,7 +22,7 @@ def test_what_is_oldest_makes_room() -> None:
 
 
 def test_what_is_too_large_is_not_kept() -> None:
-    recent = ObjectCache(most=10)
+    recent = ObjectCache(capacity=10)
     recent.put(b"1", b"12345678901")
     recent.put(b"2", b"1234567890")
     assert [recent.get(name) for name in (b"1", b"2")] == [None, b"1234567890"]

@@ -95,14 +95,14 @@ def test_memory_does_not_hold_the_objects(project: Path) -> None:
     writer = PackWriter(project / ".git")
     for number in range(50):
         writer.add(ObjectType.BLOB, number.to_bytes(4, "big") * 50_000)
-    assert sum(len(place) for place in writer._places.values()) < 1000
+    assert sum(len(entry) for entry in writer._entries.values()) < 1000
     writer.close()
 
 
 def test_the_checksums_are_those_of_the_entries(project: Path) -> None:
     writer = PackWriter(project / ".git")
     writer.add(ObjectType.BLOB, b"x")
-    (place,) = writer._places.values()
+    (entry,) = writer._entries.values()
     writer._file.flush()
-    assert zlib.crc32(writer._path.read_bytes()[place.offset :]) == place.crc
+    assert zlib.crc32(writer._path.read_bytes()[entry.offset :]) == entry.crc
     writer.close()

@@ -1,0 +1,51 @@
+"""What readers and writers of the results branch share: its objects, parsed, and the view of one commit."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from gitorch.errors import GitorchError
+from gitorch.git.repository import Repository
+from gitorch.git.store.trees import Edits, TreeEntry, find
+from gitorch.model.branch_layout import RunPaths
+
+_TREE = b"tree "
+
+
+def parse_record(data: bytes | None) -> dict[str, Any] | None:
+    """Return the record in `data`. Raises GitorchError if it cannot be read: a person has changed it with git."""
+    try:
+        return None if data is None else json.loads(data)
+    except ValueError as error:
+        raise GitorchError(
+            f"a record on the results branch cannot be read: {error}", "gitorch doctor"
+        ) from error
+
+
+def tree_of_commit(commit: bytes) -> bytes:
+    """Return the tree's oid, which is in the first line of a commit."""
+    return bytes.fromhex(commit[len(_TREE) : len(_TREE) + 40].decode())
+
+
+class BranchView:
+    """The branch at one commit, read by pygit2: fast for many small questions."""
+
+    def __init__(self, repo: Repository, tip: str) -> None:
+        self._repo = repo
+        self._tree = tree_of_commit(self.read(bytes.fromhex(tip)))
+        self.tip = tip
+
+    def entry(self, path: str) -> TreeEntry | None:
+        """Return the tree entry at `path`."""
+        return find(os.fsencode(path), self._tree, Edits(), self.read)
+
+    def read(self, oid: bytes) -> bytes:
+        """Return the data of an object."""
+        data: bytes = self._repo.pygit.odb.read(oid.hex())[1]
+        return data
+
+    def record(self, run_id: str) -> dict[str, Any] | None:
+        entry = self.entry(RunPaths.of(run_id).record)
+        return parse_record(self.read(entry.oid)) if entry else None

@@ -1,0 +1,65 @@
+"""Git LFS pointers, and the attributes that make a path an LFS file.
+
+The format is that of git-lfs (https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+_POINTER = re.compile(
+    rb"version https://git-lfs\.github\.com/spec/v1\noid sha256:([0-9a-f]{64})\nsize (0|[1-9][0-9]*)\n\Z"
+)
+_LONGEST_LINE = 2000  # git ignores lines from 2048 characters on, and fsck complains about them
+
+
+class Pointer(NamedTuple):
+    """The content of an LFS pointer."""
+
+    sha256: str
+    size: int
+
+    def render(self) -> bytes:
+        return f"version https://git-lfs.github.com/spec/v1\noid sha256:{self.sha256}\nsize {self.size}\n".encode()
+
+
+def parse_pointer(data: bytes) -> Pointer | None:
+    """Return the pointer in `data`, or None if `data` is not exactly a pointer."""
+    match = _POINTER.match(data)
+    return Pointer(match[1].decode(), int(match[2])) if match else None
+
+
+def gitattributes_for(paths: Iterable[str]) -> bytes:
+    """Return the .gitattributes that makes exactly these paths LFS files; the paths are relative to its directory."""
+    lines: list[bytes] = []
+    for path in sorted(paths):
+        lines.append(b"%s filter=lfs diff=lfs merge=lfs -text\n" % _pattern(path))
+    return b"".join(lines)
+
+
+def _pattern(path: str) -> bytes:
+    """Return a pattern that matches `path` alone; if that is too long, a pattern for its name in any directory."""
+    quoted = _quoted(b"/" + os.fsencode(path))
+    if len(quoted) < _LONGEST_LINE:
+        return quoted
+    return _quoted(os.fsencode(PurePosixPath(path).name))
+
+
+def _quoted(path: bytes) -> bytes:
+    """Return the pattern for a literal path, quoted as in C if it has other than plain characters (gitattributes(5))."""
+    literal = re.sub(rb"([*?\[\\!#])", rb"\\\1", path)
+    if re.fullmatch(rb"[!#-~]+", literal):
+        return literal
+    quoted = bytearray()
+    for byte in literal:
+        if byte < 0x20 or byte >= 0x7F:
+            quoted += b"\\%03o" % byte
+        elif byte in b'\\"':
+            quoted += b"\\%c" % byte
+        else:
+            quoted.append(byte)
+    return b'"%s"' % quoted
