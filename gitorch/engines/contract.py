@@ -15,6 +15,7 @@ from typing import NamedTuple, Protocol, Self
 from gitorch.model.json_struct import JsonStruct, always
 from gitorch.model.run.outcome import Outcome
 from gitorch.model.workspace import AttemptDirectory
+from gitorch.tools import clock
 
 
 class Order(NamedTuple):
@@ -38,6 +39,23 @@ class Ended(JsonStruct, frozen=True, kw_only=True):
     ended: str
     duration_s: float  # by the monotonic clock
     left_running: int = always(0)  # processes that outlived the program, and were ended
+
+    @classmethod
+    def unrecorded(
+        cls, token: str, outcome: Outcome, *, started: str | None = None, duration_s: float = 0.0
+    ) -> Ended:
+        """Return the end of an attempt that left no record of its own; the end is dated now.
+
+        Without `started` the attempt never started.
+        """
+        ended = clock.now()
+        return cls(
+            token=token,
+            outcome=outcome,
+            started=started or ended,
+            ended=ended,
+            duration_s=duration_s,
+        )
 
 
 def recorded_end(directory: Path, token: str) -> Ended | None:
@@ -88,4 +106,4 @@ class Engine(Protocol):
         """
 
     def free(self) -> int:
-        """How many orders it can take just now."""
+        """Return the number of orders that the engine can take now."""

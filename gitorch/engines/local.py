@@ -39,7 +39,7 @@ class _Submitted(Struct, frozen=True):
     monotonic: float
 
 
-class _Slot:
+class _SlotConnection:
     """The worker's side of a slot: what it is at, and which generation of it hears us."""
 
     def __init__(self, end: socket.socket) -> None:
@@ -64,14 +64,12 @@ class _Slot:
             return []
         order, at, monotonic = self.at.order, self.at.at, self.at.monotonic
         self.at = None
-        lost = Ended(
-            token=order.token,
-            outcome=Lost(message=why),
-            started=at,
-            ended=clock.now(),
-            duration_s=round(time.monotonic() - monotonic, 6),
-        )
-        return [recorded_end(order.directory, order.token) or lost]
+        recorded = recorded_end(order.directory, order.token)
+        if recorded is not None:
+            return [recorded]
+        outcome = Lost(message=why)
+        duration_s = round(time.monotonic() - monotonic, 6)
+        return [Ended.unrecorded(order.token, outcome, started=at, duration_s=duration_s)]
 
 
 class LocalEngine:
@@ -83,7 +81,7 @@ class LocalEngine:
         self.slots = slots
         self._lock_path = lock
         self._lock = -1
-        self._slots: list[_Slot] = []
+        self._slots: list[_SlotConnection] = []
         self._supervisors: list[subprocess.Popen[bytes]] = []
         self._known: set[str] = set()
 
@@ -132,7 +130,7 @@ class LocalEngine:
     def free(self) -> int:
         return sum(slot.at is None for slot in self._slots)
 
-    def _news(self, slot: _Slot) -> list[Ended]:
+    def _news(self, slot: _SlotConnection) -> list[Ended]:
         news: list[Ended] = []
         while True:
             try:
@@ -151,7 +149,7 @@ class LocalEngine:
                     slot.generation = generation + 1
                     news += slot.end_as_lost(f"its slot died ({code})")
 
-    def _replace(self, slot: _Slot) -> list[Ended]:
+    def _replace(self, slot: _SlotConnection) -> list[Ended]:
         """A slot and its supervisor are both dead: end what they left, and start others."""
         slot.end.close()
         self._slots.remove(slot)
@@ -194,7 +192,7 @@ class LocalEngine:
                 theirs.close()
         for ours, _ in pairs:
             ours.setblocking(False)
-            self._slots.append(_Slot(ours))
+            self._slots.append(_SlotConnection(ours))
 
     def _wait_until_unlocked(self) -> None:
         """Slots that outlived their supervisor are none of our children, but hold the lock."""

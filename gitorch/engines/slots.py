@@ -99,7 +99,7 @@ def _fork_slot(end: socket.socket, sockets: Sequence[socket.socket], generation:
                 other.close()
         os.setsid()
         _become_subreaper()
-        if _Slot(end, generation).work():
+        if _SlotProcess(end, generation).work():
             code = 0
     except Exception:
         sys.excepthook(*sys.exc_info())
@@ -113,7 +113,7 @@ def _become_subreaper() -> None:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
 
 
-class _Slot:
+class _SlotProcess:
     def __init__(self, end: socket.socket, generation: int) -> None:
         self._end = end
         self._generation = generation

@@ -16,6 +16,7 @@ from msgspec import Struct
 from gitorch.database.values import Worker
 from gitorch.tools.clock import now
 from gitorch.tools.locks import is_held
+from gitorch.tools.process import boot_id, process_start
 
 
 class WorkerLocks(Struct, frozen=True):
@@ -41,19 +42,9 @@ def this_worker(worker: str) -> Worker:
         host=socket.gethostname(),
         pid=os.getpid(),
         boot=boot_id(),
-        process_start=process_start(os.getpid()),
+        process_start=str(process_start(os.getpid())),
         since=now(),
     )
-
-
-def boot_id() -> str:
-    """What the kernel calls the time since it was started."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-
-
-def process_start(pid: int) -> str:
-    """When a process began, in clock ticks since boot (proc(5), field 22 of stat)."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
 
 
 def living(state: Path, workers: Iterable[Worker]) -> frozenset[str]:

@@ -5,11 +5,13 @@ Standard library only, since the slot supervisor starts without site-packages.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
+from functools import lru_cache
 from typing import NamedTuple
 
 _SHORTEST_PAUSE_S = 0.001
@@ -64,6 +66,27 @@ def _read(pid: int) -> Process | None:
         return None
     has_ended = fields[0] == b"X" or (fields[0] == b"Z" and int(fields[17]) <= 1)
     return Process(pid, int(fields[19]), int(fields[1]), int(fields[2]), has_ended)
+
+
+@lru_cache
+def boot_id() -> str:
+    """Return the kernel's random id of this boot, or "" if the kernel does not say (proc(5))."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def process_start(pid: int) -> int:
+    """Return when a process started, in clock ticks since boot.
+
+    Raises ProcessLookupError if there is no such process.
+    """
+    process = _read(pid)
+    if process is None:
+        raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH), str(pid))
+    return process.start
 
 
 def descendants(ancestor: int) -> list[Process]:

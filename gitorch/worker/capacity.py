@@ -9,8 +9,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shutil
-import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +19,7 @@ from msgspec import Struct
 from gitorch.errors import Refused
 from gitorch.git.repository import Repository
 from gitorch.model.run.spec import Resources
+from gitorch.tools import nvidia
 from gitorch.tools.files import write_aside
 from gitorch.tools.locks import is_held
 
@@ -33,7 +32,7 @@ def of_machine(repository: Repository) -> Resources:
         cpus = len(os.sched_getaffinity(0))
     gpus = settings.gpus
     if gpus is None:
-        gpus = _count_gpus()
+        gpus = len(nvidia.gpus())
     memory_bytes = settings.memory_bytes
     if memory_bytes is None:
         memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -123,17 +122,3 @@ def _read(path: Path) -> Mapping[str, dict[str, Any]]:
     except (FileNotFoundError, ValueError):
         return {}
     return entries if isinstance(entries, dict) else {}
-
-
-def _count_gpus() -> int:
-    """As many as nvidia-smi lists."""
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return 0
-    try:
-        answer = subprocess.run(
-            [program, "--list-gpus"], capture_output=True, timeout=10, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return 0
-    return len(answer.stdout.splitlines())

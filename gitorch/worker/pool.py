@@ -43,7 +43,6 @@ from gitorch.runs.claimed_attempt import ClaimedAttempt
 from gitorch.runs.liveness import living
 from gitorch.runs.reuse import Reused, Reuser
 from gitorch.runs.site import Site
-from gitorch.tools.clock import now
 from gitorch.worker.attempt import is_at_hand, prepare
 from gitorch.worker.commit import commit
 from gitorch.worker.gather import gather
@@ -327,9 +326,7 @@ class Pool:
         )
 
     def _end_unstarted(self, attempt: ClaimedAttempt, outcome: Outcome) -> None:
-        token, moment = attempt.claim.token, now()
-        ended = Ended(token=token, outcome=outcome, started=moment, ended=moment, duration_s=0.0)
-        self._hand_to_committer(attempt, ended)
+        self._hand_to_committer(attempt, Ended.unrecorded(attempt.claim.token, outcome))
 
     def _give_back(self, attempt: ClaimedAttempt) -> None:
         self._site.queue.give_back(attempt.claim)

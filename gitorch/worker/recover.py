@@ -16,12 +16,12 @@ from gitorch.model.run.announce import Listener
 from gitorch.model.run.outcome import Lost
 from gitorch.runs import outputs
 from gitorch.runs.claimed_attempt import ClaimedAttempt
-from gitorch.runs.liveness import WorkerLocks, boot_id
+from gitorch.runs.liveness import WorkerLocks
 from gitorch.runs.recording import catch_up
 from gitorch.runs.reuse import recorded as recorded_reuse
 from gitorch.runs.site import Site
-from gitorch.tools.clock import now
 from gitorch.tools.locks import taken
+from gitorch.tools.process import boot_id
 from gitorch.worker.commit import commit
 from gitorch.worker.gather import AttemptFiles, gather
 from gitorch.worker.killing import finish_killing
@@ -84,16 +84,9 @@ def _gathered(
     if worker.boot != boot_id():
         with suppress(GitorchError, OSError):  # a large file that is not here: what follows says so
             outputs.refill(site, attempt.run)
-    ended = recorded_end(attempt.directory.path, attempt.claim.token) or _lost(attempt)
+    ended = recorded_end(attempt.directory.path, attempt.claim.token)
+    if ended is None:
+        outcome = Lost(message="its worker died")
+        claim = attempt.claim
+        ended = Ended.unrecorded(claim.token, outcome, started=claim.started)
     return gather(site, attempt, ended, surroundings)
-
-
-def _lost(attempt: ClaimedAttempt) -> Ended:
-    """The end of an attempt that nobody saw."""
-    return Ended(
-        token=attempt.claim.token,
-        outcome=Lost(message="its worker died"),
-        started=attempt.claim.started,
-        ended=now(),
-        duration_s=0.0,
-    )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
-import subprocess
 import threading
 from collections.abc import Mapping
 from functools import cached_property
@@ -16,6 +14,7 @@ from gitorch.interpreter.choose import choose
 from gitorch.interpreter.probe import Interpreter, probe
 from gitorch.runs.log import secrets_of
 from gitorch.runs.site import Site
+from gitorch.tools import nvidia
 
 # Variables that are recorded: those that change what a program computes. An allow-list, since others hold secrets.
 RECORDED_VARIABLES = (
@@ -82,23 +81,10 @@ class Surroundings:
             "machine": platform.machine(),
             "cpus": os.cpu_count(),
             "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-            "gpus": _gpus(),
+            "gpus": list(nvidia.gpus()),
             "variables": {
                 name: self.environment[name]
                 for name in RECORDED_VARIABLES
                 if name in self.environment
             },
         }
-
-
-def _gpus() -> list[str]:
-    """Name and driver of each NVIDIA GPU, as nvidia-smi has them."""
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return []
-    command = [program, "--query-gpu=name,driver_version", "--format=csv,noheader"]
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return []
-    return answer.stdout.splitlines()

@@ -1,3 +1,5 @@
+"""Processes are read from /proc and signalled without ever reaching another process."""
+
 from __future__ import annotations
 
 import os
@@ -33,6 +35,19 @@ def test_a_process_and_its_parent(child: subprocess.Popen[bytes]) -> None:
     assert (found.pid, found.parent) == (child.pid, os.getpid())
     assert found in process.table()
     assert found in process.descendants(os.getpid())
+
+
+def test_start_of_a_process(child: subprocess.Popen[bytes]) -> None:
+    assert process.process_start(child.pid) == known(child.pid).start
+    child.kill()
+    child.wait()
+    with pytest.raises(ProcessLookupError):
+        process.process_start(child.pid)
+
+
+def test_boot_id_is_the_kernels() -> None:
+    boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    assert process.boot_id() == boot_id
 
 
 def test_a_zombie_does_not_run(child: subprocess.Popen[bytes]) -> None:

@@ -24,21 +24,13 @@ from msgspec.structs import asdict
 from gitorch.git.repository import Repository
 from gitorch.tools.faults import boundary
 from gitorch.tools.files import delete, read_small, write_aside
+from gitorch.tools.process import boot_id
 
 LOCK_REASON = "gitorch"
 _MARK = "gitorch.json"
 # All files of an administrative directory that no run has touched, apart from the index that is kept of its commit.
 FILES = ("HEAD", "commondir", "gitdir", "index", "locked", _MARK)
 _NAME = re.compile(r"gitorch-[0-9a-f]{12}")
-
-
-@lru_cache
-def this_boot() -> str:
-    """Return the kernel's name for the time since the machine was started; "" where the kernel does not say."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""
 
 
 class Mark(Struct, frozen=True, kw_only=True):
@@ -52,11 +44,11 @@ class Mark(Struct, frozen=True, kw_only=True):
     commit: str
     submodules: tuple[str, ...] = ()
     target: str | None = None
-    boot: str = field(default_factory=this_boot)
+    boot: str = field(default_factory=boot_id)
 
     @property
     def is_of_this_boot(self) -> bool:
-        return self.boot == this_boot()
+        return self.boot == boot_id()
 
     def write(self, admin: Path) -> None:
         write_aside(admin / _MARK, json.dumps(asdict(self)).encode())
