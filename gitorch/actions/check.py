@@ -1,10 +1,11 @@
-"""`gitorch check`: what `ready` would say of configs; changes nothing."""
+"""`gitorch check`: the problems that `ready` would report, without changing anything."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from gitorch.actions.configs import load_configs, readable_configs
 from gitorch.actions.pinning import preview_pin
 from gitorch.actions.validate import Validated, validate
 from gitorch.runs.site import Site
@@ -17,13 +18,13 @@ def check(
     environment: Mapping[str, str],
     overrides: Sequence[str] = (),
 ) -> Validated:
-    """Validate the configs at `paths` against HEAD, whatever is uncommitted. Raises NotFound, Refused (no commit)."""
+    """Validate the configs at `paths` against HEAD, without uncommitted changes.
+
+    Raises NotFound, and Refused if there is no commit.
+    """
     site.repository.require_commit()
-    return validate(
-        site,
-        paths,
-        environment=environment,
-        choose_pin=lambda configs: preview_pin(site, configs),
-        hashes_inputs=False,
-        overrides=overrides,
-    )
+    configs = load_configs(site, paths, overrides)
+    if not readable_configs(configs):
+        return Validated.by_text(configs)
+    pin = preview_pin(site, configs)
+    return validate(site, configs, pin, environment=environment, hashes_inputs=False)

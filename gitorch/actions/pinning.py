@@ -1,11 +1,12 @@
-"""Which commit runs are pinned to, and what of the working tree is not in it."""
+"""The choice of the commit that runs are pinned to, and the changes in the working tree that it does not contain."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from gitorch.actions.validate import SCHEMA
+from gitorch.actions.configs import SCHEMA
 from gitorch.config.discovery import SUFFIXES, is_config
 from gitorch.config.pipeline import LoadedConfig
 from gitorch.errors import Refused
@@ -16,79 +17,116 @@ from gitorch.model.text.phrases import some
 from gitorch.runs.site import Site
 
 _NAMED = 10  # paths in a message
-_LARGEST_UNTRACKED = 100 << 20
+_LARGEST_UNTRACKED = 100 << 20  # bytes
+
+
+class ChosenPin(NamedTuple):
+    """A pin, and notes for the user about changes that it does not contain."""
+
+    pin: Pin
+    notes: tuple[str, ...] = ()
+
+
+class Dirt(NamedTuple):
+    """The paths of uncommitted files, without configs and their bases."""
+
+    modified: tuple[str, ...]
+    untracked: tuple[str, ...]
 
 
 def choose_pin(
     site: Site, configs: Sequence[LoadedConfig], *, at: str | None, snapshot: bool
-) -> tuple[Pin, tuple[str, ...]]:
-    """The commit to run, and what is to be said about it. Raises Refused where it would not be what the user sees."""
+) -> ChosenPin:
+    """Choose the commit to run: the revision `at`, a snapshot of the working tree, or HEAD.
+
+    Raises Refused if uncommitted changes would not be in the run.
+    """
     repository = site.repository
     if at is not None:
-        return pins.resolve(repository, at), ()
-    modified, untracked = _dirt(site, configs)
+        return ChosenPin(pins.resolve(repository, at))
+    dirt = _dirt(site, configs)
     if snapshot or repository.settings.dirty == "snapshot":
-        if not (modified or untracked):
-            return pins.resolve(repository), ()
-        return take_snapshot(repository, size_limit=_LARGEST_UNTRACKED), ()
+        if not (dirt.modified or dirt.untracked):
+            return ChosenPin(pins.resolve(repository))
+        return ChosenPin(take_snapshot(repository, size_limit=_LARGEST_UNTRACKED))
     notes = []
-    if untracked:
-        notes.append(f"untracked, so not in the run: {some(untracked, _NAMED)}")
-    if not modified:
-        return pins.resolve(repository), tuple(notes)
-    if not all(spec.ignores_dirt for config in configs for spec in config.specs):
+    if dirt.untracked:
+        notes.append(f"untracked, so not in the run: {some(dirt.untracked, _NAMED)}")
+    if not dirt.modified:
+        return ChosenPin(pins.resolve(repository), tuple(notes))
+    if not _all_ignore_dirt(configs):
         raise Refused(
-            f"uncommitted changes would not be in the run: {some(modified, _NAMED)}",
+            f"uncommitted changes would not be in the run: {some(dirt.modified, _NAMED)}",
             hint="git commit -a, or gitorch ready --snapshot to pin the files as they are, "
             "or --at HEAD to run without them",
         )
     notes.append(
-        f"UNSAFE_ignoreDirtyCheck: these changes are not in the run: {some(modified, _NAMED)}"
+        f"UNSAFE_ignoreDirtyCheck: these changes are not in the run: {some(dirt.modified, _NAMED)}"
     )
-    return pins.resolve(repository, origin=Origin.UNSAFE), tuple(notes)
+    return ChosenPin(pins.resolve(repository, origin=Origin.UNSAFE), tuple(notes))
 
 
-def preview_pin(site: Site, configs: Sequence[LoadedConfig]) -> tuple[Pin, tuple[str, ...]]:
-    """HEAD, for looking only; what is not committed is said."""
-    modified, untracked = _dirt(site, configs)
-    notes = (
-        [f"checked against HEAD, without uncommitted changes: {some(modified, _NAMED)}"]
-        if modified
-        else []
-    )
-    notes += [f"untracked, so not in a run: {some(untracked, _NAMED)}"] if untracked else []
-    return pins.resolve(site.repository), tuple(notes)
+def preview_pin(site: Site, configs: Sequence[LoadedConfig]) -> ChosenPin:
+    """Return HEAD, for `check`, with notes about all uncommitted changes."""
+    dirt = _dirt(site, configs)
+    notes = []
+    if dirt.modified:
+        notes.append(
+            f"checked against HEAD, without uncommitted changes: {some(dirt.modified, _NAMED)}"
+        )
+    if dirt.untracked:
+        notes.append(f"untracked, so not in a run: {some(dirt.untracked, _NAMED)}")
+    return ChosenPin(pins.resolve(site.repository), tuple(notes))
 
 
 def uncommitted_code(site: Site) -> str | None:
-    """The tracked files that are changed, configs aside, in a line; None where none is."""
-    modified, _ = _dirt(site, ())
+    """Return the modified tracked files, except configs, as one line, or None if there are none."""
+    modified = _dirt(site, ()).modified
     return some(modified, _NAMED) if modified else None
 
 
-def _dirt(site: Site, configs: Sequence[LoadedConfig]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Modified and untracked paths, configs and what they extend left out: those that are looked at, well-formed or
-    not, and all others.
+def _all_ignore_dirt(configs: Sequence[LoadedConfig]) -> bool:
+    return all(spec.ignores_dirt for config in configs for spec in config.specs)
+
+
+def _dirt(site: Site, configs: Sequence[LoadedConfig]) -> Dirt:
+    """Return the modified and the untracked paths, without configs and the files that configs extend.
+
+    The given `configs` count as configs even if they are malformed.
     """
     repository = site.repository
-    given = {Path(config.file).resolve() for config in configs}
-    given |= {base.path.resolve() for config in configs for base in config.bases}
-    dirt = pins.dirty_state(repository)
+    given: set[Path] = set()
+    for config in configs:
+        given.add(Path(config.file).resolve())
+        given.update(base.path.resolve() for base in config.bases)
 
-    def is_dirt(path: str) -> bool:
-        here = repository.root / path
-        return not (_is_config_file(here) or here.resolve() in given or was_config(path))
+    def is_config_path(path: str) -> bool:
+        absolute = repository.root / path
+        return (
+            _is_config_file(absolute) or absolute.resolve() in given or was_committed_config(path)
+        )
 
-    def was_config(path: str) -> bool:
-        """Deleted, no longer one, or one that another extends."""
+    def was_committed_config(path: str) -> bool:
+        """Return True if the path is a config, or the base of one, in HEAD.
+
+        The file may have been deleted, or may no longer be a config.
+        """
         return path.endswith(SUFFIXES) and path in site.code.configs(pins.resolve(repository).tree)
 
-    return tuple(filter(is_dirt, dirt.modified)), tuple(filter(is_dirt, dirt.untracked))
+    dirt = pins.dirt(repository)
+    modified = [path for path in dirt.modified if not is_config_path(path)]
+    untracked = [path for path in dirt.untracked if not is_config_path(path)]
+    return Dirt(tuple(modified), tuple(untracked))
 
 
 def _is_config_file(path: Path) -> bool:
-    """Configs are no dirt, the record keeps them byte for byte; nor is what editors check them with."""
+    """Return True for a config or the schema that editors use.
+
+    They do not count as uncommitted changes: the record of a run contains its config byte for byte.
+    """
+    if path.name == SCHEMA:
+        return True
     try:
-        return path.name == SCHEMA or (path.suffix in SUFFIXES and is_config(path.read_bytes()))
+        return path.suffix in SUFFIXES and is_config(path.read_bytes())
     except OSError:
         return False

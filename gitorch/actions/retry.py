@@ -1,23 +1,25 @@
-"""`gitorch retry`: failed runs go on where they failed, or from an earlier task, with their own or with fixed code."""
+"""`gitorch retry`: continue failed runs where they failed, or from an earlier task, with their own or with fixed code."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from gitorch.actions.change_status import Changed, apply_change, select_changeable
 from gitorch.actions.pinning import uncommitted_code
+from gitorch.actions.preflight import check_tasks
 from gitorch.actions.records import read_records
-from gitorch.actions.scratch import look_over, output_in, scratch
+from gitorch.actions.scratch import output_in, scratch
 from gitorch.actions.selection import Selection
 from gitorch.errors import GitorchError, Refused, UsageError
 from gitorch.git import pins
-from gitorch.interpreter.preflight import PreflightConfig, PreflightTask
+from gitorch.interpreter.preflight import Complaint, PreflightConfig, PreflightTask
 from gitorch.model.run.identity import run_identity
 from gitorch.model.run.pin import Origin, Pin
 from gitorch.model.run.record import Record
 from gitorch.model.run.spec import task_config
 from gitorch.model.run.status import Status
-from gitorch.model.run.transitions import OtherCode, retried
+from gitorch.model.run.transitions import OtherCode, Wish, retried
 from gitorch.model.table.row import Row
 from gitorch.model.text.spelling import did_you_mean
 from gitorch.runs.catalog import Catalog
@@ -36,151 +38,159 @@ def retry(
     start: str | None = None,
     why: str | None = None,
 ) -> Changed:
-    """Let the runs selected go on: what is not finished at the commit `at`, if given; from the task `start`, if given.
+    """Let the selected runs continue.
 
-    Raises NotFound, UsageError, and Refused, with nothing changed, where a task that is still to run would not do in
-    the code of that commit; of runs that were named for all if one may not.
+    With `at`, the tasks that are not finished run at that revision. With `start`, that task and all tasks that need it
+    run again.
+    Raises NotFound, UsageError, and Refused if a task that is still to run would fail the preflight at that revision.
+    In all of these cases nothing is changed. If one of several named runs cannot be retried, none is.
     """
     catch_up(site)
     chosen, refused = select_changeable(site, "retry", selection)
     if start is not None:
-        lacking = {row.id: _unknown(start, row) for row in chosen if start not in _task_ids(row)}
-        if lacking and selection.is_named:
-            raise next(iter(lacking.values()))
-        refused += tuple((run, error.message) for run, error in lacking.items())
-        chosen = [row for row in chosen if row.id not in lacking]
+        chosen, without_task = _split_by_task(chosen, start, selection)
+        refused += without_task
     codes: dict[str, OtherCode] = {}
     notes: tuple[str, ...] = ()
     if at is not None:
         pin = pins.resolve(site.repository, at)
         records = read_records(site, Catalog(site), [row.id for row in chosen])
-        codes = _at(
-            site,
-            [record for record in records if record.pin.commit != pin.commit],
-            pin,
-            start,
-            environment,
-        )
+        other_commit = [record for record in records if record.pin.commit != pin.commit]
+        codes = _code_at(site, other_commit, pin, start, environment)
         notes = tuple(_notes(site, records, pin))
-    changed = apply_change(
-        site,
-        "retry",
-        chosen,
-        lambda record, wish: retried(record, wish, code=codes.get(record.id), start=start),
-        why=why,
-    )
+
+    def change(record: Record, wish: Wish) -> Record:
+        return retried(record, wish, code=codes.get(record.id), start=start)
+
+    changed = apply_change(site, "retry", chosen, change, why=why)
     return Changed(runs=changed, refused=refused, notes=notes)
 
 
-def _unknown(task: str, run: Row) -> UsageError:
-    ids = _task_ids(run)
-    return UsageError(
-        f"{run.label} ({run.id}) has no task {task!r}{did_you_mean(task, ids)}",
-        f"it has: {', '.join(ids)}",
-    )
-
-
-def _task_ids(run: Row) -> list[str]:
-    return [task.id for task in run.tasks]
-
-
-def _other_code(site: Site, record: Record, pin: Pin) -> OtherCode:
-    """With the identity that `ready` at that commit gives: the same run is then there already."""
-    data = data_at(site, record, pin.tree)
-    identity = run_identity(
-        record.spec, site.code.of(pin.tree, record.spec.code, frozenset(record.bases)), data
-    )
-    return OtherCode(pin=pin, identity=identity, data=data)
+def _split_by_task(
+    rows: Sequence[Row], task_id: str, selection: Selection
+) -> tuple[list[Row], tuple[tuple[str, str], ...]]:
+    """Return the rows of runs that have the task; refuse the others. Raises UsageError if a named run has no such task."""
+    having = []
+    refused = []
+    for row in rows:
+        task_ids = [task.id for task in row.tasks]
+        if task_id in task_ids:
+            having.append(row)
+            continue
+        message = f"{row.label} ({row.id}) has no task {task_id!r}{did_you_mean(task_id, task_ids)}"
+        if selection.is_named:
+            raise UsageError(message, f"its tasks are: {', '.join(task_ids)}")
+        refused.append((row.id, message))
+    return having, tuple(refused)
 
 
 def _notes(site: Site, records: Sequence[Record], pin: Pin) -> Iterator[str]:
-    """What somebody who forgot to commit the fix would want to know."""
-    if same := [record for record in records if record.pin.commit == pin.commit]:
-        yield f"{', '.join(record.id for record in same)}: at {pin.commit[:12]} as before, so the code is the same"
-    if pin.origin is Origin.HEAD and (changed := uncommitted_code(site)):
-        yield f"uncommitted changes are not in it: {changed}"
+    """Yield what a user who forgot to commit the fix needs to know."""
+    same = [record.id for record in records if record.pin.commit == pin.commit]
+    if same:
+        yield f"{', '.join(same)}: at {pin.commit[:12]} as before, so the code is the same"
+    if pin.origin is Origin.HEAD:
+        changed = uncommitted_code(site)
+        if changed:
+            yield f"uncommitted changes are not in this commit: {changed}"
 
 
-def _at(
+def _code_at(
     site: Site,
     records: Sequence[Record],
     pin: Pin,
     start: str | None,
     environment: Mapping[str, str],
 ) -> dict[str, OtherCode]:
-    """What these runs are at that commit, which is kept from now on, by their ids.
+    """Return the code with which each run continues at `pin`, by run id, and keep the commit from now on.
 
-    Raises Refused with all that is wrong where a task that is still to run would not do there.
+    Raises Refused, with all problems, if a task that is still to run would fail the preflight there.
     """
     surroundings = Surroundings(site, environment)
     codes: dict[str, OtherCode] = {}
     problems: list[str] = []
-    for alike in _together(records):
+    for group in _groups(records):
         try:
-            problems += _look_over(site, alike, pin, start, surroundings)
-            codes |= {record.id: _other_code(site, record, pin) for record in alike}
+            problems += _problems(site, group, pin, start, surroundings)
+            for record in group:
+                codes[record.id] = _other_code(site, record, pin)
         except GitorchError as error:
-            problems.append(f"{', '.join(record.id for record in alike)}: {error.message}")
+            names = ", ".join(record.id for record in group)
+            problems.append(f"{names}: {error.message}")
     if problems:
         lines = "\n".join(f"  {problem}" for problem in problems)
         raise Refused(
-            f"commit {pin.commit[:12]} will not do, and nothing was changed:\n{lines}",
+            f"these runs cannot continue at commit {pin.commit[:12]}; nothing was changed:\n{lines}",
             "commit a fix, and name that commit with --at",
         )
     pins.keep(site.repository, pin.commit)
     return codes
 
 
-def _together(records: Sequence[Record]) -> list[list[Record]]:
-    """Those that can be looked over by one process in one worktree."""
-    groups: dict[tuple[object, ...], list[Record]] = {}
+def _other_code(site: Site, record: Record, pin: Pin) -> OtherCode:
+    """Return the code at `pin` with the identity that `ready` would compute there.
+
+    A later `ready` at that commit therefore finds that the run already exists.
+    """
+    data = data_at(site, record, pin.tree)
+    code = site.code.of(pin.tree, record.spec.code, frozenset(record.bases))
+    return OtherCode(pin=pin, identity=run_identity(record.spec, code, data), data=data)
+
+
+def _groups(records: Sequence[Record]) -> list[list[Record]]:
+    """Group the records whose tasks one process in one worktree can check."""
+    groups: defaultdict[tuple[object, ...], list[Record]] = defaultdict(list)
     for record in records:
         spec = record.spec
-        alike = (
-            record.interpreter,
-            spec.python,
-            spec.path_to_tasks,
-            spec.link,
-            *sorted(spec.env.items()),
-        )
-        groups.setdefault(alike, []).append(record)
+        env = frozenset(spec.env.items())
+        group = (record.interpreter, spec.python, spec.path_to_tasks, spec.link, env)
+        groups[group].append(record)
     return list(groups.values())
 
 
-def _look_over(
+def _problems(
     site: Site, records: Sequence[Record], pin: Pin, start: str | None, surroundings: Surroundings
 ) -> Iterator[str]:
-    """What is wrong, by the code of that commit, with the tasks that are still to run."""
+    """Yield the complaints of the code at `pin` about the tasks that are still to run."""
     spec = records[0].spec
     with scratch(site, pin.commit, link=spec.link) as tree:
         output = output_in(tree)
-        found = look_over(
+        configs = [
+            PreflightConfig(record.id, _tasks_to_run(record, start, output)) for record in records
+        ]
+        findings = check_tasks(
             site,
             tree,
             pin.commit,
             spec.path_to_tasks,
-            [
-                PreflightConfig(record.id, _still_to_run(record, start, output))
-                for record in records
-            ],
+            configs,
             interpreter=surroundings.interpreter(records[0].interpreter, spec.python),
             environment=surroundings.environment,
             declared=spec.env,
         )
     for record in records:
-        for complaint in found[record.id].complaints:
-            place = f"task {complaint.task}: " if complaint.task else ""
-            hint = f" ({complaint.hint})" if complaint.hint else ""
-            yield f"{record.label} ({record.id}): {place}{complaint.message}{hint}"
+        for complaint in findings[record.id].complaints:
+            yield _in_words(record, complaint)
 
 
-def _still_to_run(record: Record, start: str | None, output: str) -> list[PreflightTask]:
-    anew = record.spec.with_dependents(start) if start else frozenset()
+def _in_words(record: Record, complaint: Complaint) -> str:
+    text = f"{record.label} ({record.id}): "
+    if complaint.task:
+        text += f"task {complaint.task}: "
+    text += complaint.message
+    if complaint.hint:
+        text += f" ({complaint.hint})"
+    return text
+
+
+def _tasks_to_run(record: Record, start: str | None, output: str) -> list[PreflightTask]:
+    """Return the class tasks of a run that are not complete, or that run again because of `start`."""
+    repeated = record.spec.with_dependents(start) if start else frozenset()
     tasks = []
-    for spec in record.spec.tasks:
-        is_pending = spec.id in anew or record.task(spec.id).status is not Status.COMPLETE
-        if spec.method is not None and is_pending:
-            tasks.append(
-                PreflightTask(spec.id, spec.method, task_config(record.spec, spec, output))
-            )
+    for task in record.tasks:
+        method = task.spec.method
+        is_pending = task.status is not Status.COMPLETE or task.id in repeated
+        if method is not None and is_pending:
+            config = task_config(record.spec, task.spec, output)
+            tasks.append(PreflightTask(task.id, method, config))
     return tasks

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from gitorch.actions.ready import new_record
 from gitorch.model.branch_layout import RunPaths
 from gitorch.model.run.pin import Pin
 from gitorch.model.run.record import Discarded
 from gitorch.model.run.spec import RunSpec, TaskSpec
 from gitorch.model.workspace import RunDirectory
 from gitorch.runs import outputs
+from gitorch.runs.new_record import Creation, RunDefinition, new_record
 from gitorch.runs.outputs import FoundOutputs
 from gitorch.runs.site import Site
 
@@ -57,17 +57,8 @@ def record_outputs(site: Site, found: FoundOutputs) -> None:
     """Have the branch hold what was found."""
     created = datetime(2026, 1, 1, tzinfo=UTC)
     pin = Pin(commit="c" * 40, tree="d" * 40)
-    record = new_record(
-        SPEC,
-        id=RUN,
-        clone="c",
-        source="e",
-        pin=pin,
-        identity="1",
-        interpreter="python",
-        created=created,
-        by="A",
-    )
+    definition = RunDefinition(spec=SPEC, source="e", pin=pin, identity="1", interpreter="python")
+    record = new_record(definition, Creation(id=RUN, clone="c", by="A", at=created))
     with site.results.changing() as change:
         change.put_record(replace(record, outputs=found.outputs).to_json())
         for path, stored in found.new.items():

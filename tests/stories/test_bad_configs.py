@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gitorch.actions import scratch
+from gitorch.actions import preflight
 from gitorch.actions.ready import Ready, ready
 from gitorch.model.problem import has_errors
 from gitorch.runs.site import Site
@@ -255,7 +255,7 @@ def test_what_validate_does_is_its_own_configs_problem(
             f"x: {number}\ntasks: [{{id: t, method: {name}}}]\n",
         )
     monkeypatch.chdir(project)
-    monkeypatch.setattr(scratch, "_VALIDATE_LIMIT_S", 3.0)
+    monkeypatch.setattr(preflight, "_VALIDATE_LIMIT_S", 3.0)
     made = _ready(project)
     messages: dict[str, list[str]] = {name: [] for name in expected}
     for problem in made.problems:

@@ -32,7 +32,7 @@ def test_only_a_change_of_the_named_code_makes_another_run(project: Path) -> Non
     again = _ready(project)
     assert again["queued"] == []
     assert [(run["id"], run["why"]) for run in again["skipped"]] == [
-        (first["id"], f"there already as {first['id']}, COMPLETE")
+        (first["id"], f"already exists as {first['id']}, COMPLETE")
     ]
     for arguments in (["run"], ["run", "experiments/e.yaml"]):
         worked = gitorch(project, *arguments)

@@ -59,7 +59,7 @@ def test_a_sweep_from_ready_to_list(swept: Path) -> None:
 
     again = gitorch(swept, "ready")
     assert again.stdout == ""
-    assert again.stderr.count("there already as") == 6
+    assert again.stderr.count("already exists as") == 6
     assert labels(swept) == SIX
 
 
@@ -122,7 +122,7 @@ def test_a_dry_run_shows_the_table_and_changes_nothing(swept: Path) -> None:
         "name      lr   seed",
         "penguins  0.5  1     new",
         "penguins  0.5  4     new",
-        f"penguins  2    1     there already as {runs[1]}, COMPLETE",
+        f"penguins  2    1     already exists as {runs[1]}, COMPLETE",
         "penguins  2    4     new",
     ]
     assert "Would queue 3 runs" in shown.stderr

@@ -1,0 +1,164 @@
+"""Checks of one config against the pinned commit, the data and this machine. They run no code of the project."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from gitorch.config.document import KeyPath
+from gitorch.config.pipeline import LoadedConfig
+from gitorch.git.pins import ignored_paths
+from gitorch.model.problem import Problem, Severity
+from gitorch.model.run.pin import Pin
+from gitorch.model.run.spec import Resources, RunSpec
+from gitorch.model.text.globs import literal_head, matcher
+from gitorch.model.text.spelling import nearest_path
+from gitorch.runs.contents import Unusable
+from gitorch.runs.inputs import Inputs
+from gitorch.runs.site import Site
+
+_LONGEST_PATH = 4096  # PATH_MAX on Linux
+
+
+def check_code_globs(site: Site, pin: Pin, config: LoadedConfig) -> Iterator[Problem]:
+    """Yield a problem for each glob of code that matches no file of the pinned commit."""
+    for position, globs in _code_globs(config).items():
+        for index, glob in enumerate(globs):
+            paths = [file.path for file in site.code.files(pin.tree)]
+            if any(map(matcher(glob).fullmatch, paths)):
+                continue
+            message = f"'{glob}' matches nothing in commit {pin.commit[:12]}"
+            near = nearest_path(glob, paths)
+            hint = "is it committed? git ls-files lists the committed files"
+            if near:
+                hint = f"did you mean '{near}'?"
+            yield config.problem((*position, index), message, hint)
+
+
+def check_inputs(inputs: Inputs, config: LoadedConfig) -> Iterator[Problem]:
+    """Yield a problem for each input that is missing, here or in the worktree of a run."""
+    for position, pattern in _inputs(config).items():
+        try:
+            found = inputs.find(pattern)
+        except Unusable as error:
+            yield config.problem(position, error.message, error.hint)
+            continue
+        if found.is_out_of_sight:
+            message = (
+                f"{pattern} is neither committed nor linked, so a run's worktree will not have it"
+            )
+            hint = _link_hint(literal_head(pattern))
+            yield config.problem(position, message, hint, Severity.WARNING)
+
+
+def hash_inputs(inputs: Inputs, config: LoadedConfig) -> Iterator[Problem]:
+    """Hash the inputs of the config; yield a problem for each input that cannot be read."""
+    patterns = _inputs(config)
+    inputs.hash(patterns.values())
+    for position, pattern in patterns.items():
+        try:
+            inputs.data(pattern)
+        except Unusable as error:
+            yield config.problem(position, error.message, error.hint)
+
+
+def check_resources(machine: Resources, config: LoadedConfig) -> Iterator[Problem]:
+    """Yield a problem for each resource of which a task wants more than this machine has."""
+    for index, task in enumerate(config.specs[0].tasks):
+        wanted = task.resources
+        for name, wanted_amount, total in (
+            ("cpus", wanted.cpus, machine.cpus),
+            ("gpus", wanted.gpus, machine.gpus),
+            ("memory", wanted.memory_bytes, machine.memory_bytes),
+        ):
+            if wanted_amount > total:
+                message = (
+                    f"task {task.id} wants {wanted_amount:g} {name}, and this machine has {total:g}"
+                )
+                hint = f"ask for less, or say how much there is: git config gitorch.{name} N"
+                yield config.problem(("tasks", index), message, hint)
+
+
+def suggest_links(site: Site, config: LoadedConfig) -> Iterator[Problem]:
+    """Yield a warning for each parameter that names a git-ignored path, which a worktree does not have."""
+    keys = _keys_of_unlinked_texts(config)
+    root = site.repository.main_root
+    paths = [text for text in keys if _is_inside(root, text)]
+    if not paths:
+        return
+    for path in ignored_paths(site.repository, paths):
+        yield config.problem(
+            config.position_of(keys[path]),
+            f"{path} is ignored by git, so a run's worktree will not have it",
+            hint=_link_hint(path),
+            severity=Severity.WARNING,
+        )
+
+
+def _link_hint(path: str) -> str:
+    return f"gitorch: {{link: [{path}]}} makes it a symbolic link to yours"
+
+
+def _code_globs(config: LoadedConfig) -> Mapping[KeyPath, Sequence[str]]:
+    """Return the lists of globs of code in a config, by their positions."""
+    spec = config.specs[0]
+    globs: dict[KeyPath, Sequence[str]] = {("gitorch", "code"): spec.code or ()}
+    for index, task in enumerate(spec.tasks):
+        if task.cache and task.cache.code:
+            globs[_position_of_setting(config, index, "cache", "code")] = task.cache.code
+    return globs
+
+
+def _inputs(config: LoadedConfig) -> dict[KeyPath, str]:
+    """Return the patterns of inputs in a config, by their positions.
+
+    A pattern among the file's settings applies to all tasks. It is returned once.
+    """
+    patterns: dict[KeyPath, str] = {}
+    for index, task in enumerate(config.specs[0].tasks):
+        position = _position_of_setting(config, index, "inputs")
+        patterns |= _with_positions(position, task.inputs)
+        if task.cache:
+            position = _position_of_setting(config, index, "cache", "inputs")
+            patterns |= _with_positions(position, task.cache.inputs)
+    return patterns
+
+
+def _with_positions(position: KeyPath, items: Iterable[str]) -> dict[KeyPath, str]:
+    return {(*position, index): item for index, item in enumerate(items)}
+
+
+def _position_of_setting(config: LoadedConfig, index: int, *path: str) -> KeyPath:
+    """Return where a setting of a task is written: in the task, or else among the file's settings."""
+    own: KeyPath = ("tasks", index, "gitorch", *path)
+    return own if config.document.node(own) else ("gitorch", *path)
+
+
+def _keys_of_unlinked_texts(config: LoadedConfig) -> dict[str, str]:
+    """Return the values of parameters that are texts and are not below a link, with the parameter's name.
+
+    The first run that has a value determines its name.
+    """
+    keys: dict[str, str] = {}
+    for spec in reversed(config.specs):
+        for key, value in spec.params.items():
+            if isinstance(value, str) and not _is_linked(value, spec):
+                keys[value] = key
+    return keys
+
+
+def _is_linked(path: str, spec: RunSpec) -> bool:
+    return any(Path(path).is_relative_to(name) for name in spec.link)
+
+
+def _is_inside(root: Path, text: str) -> bool:
+    """Return True if the text is the path of something that exists below `root`."""
+    if not text or text.startswith(("/", "~")) or "\0" in text or len(text) > _LONGEST_PATH:
+        return False
+    path = Path(text)
+    if path == Path() or ".." in path.parts:
+        return False
+    try:
+        return (root / path).exists()
+    except OSError:
+        return False

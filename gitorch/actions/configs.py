@@ -1,0 +1,63 @@
+"""The configs that `check` and `ready` read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from gitorch.config.discovery import find_configs, is_config
+from gitorch.config.pipeline import ConfigContext, LoadedConfig, load_config
+from gitorch.errors import NotFound
+from gitorch.model.problem import has_errors
+from gitorch.runs.site import Site
+
+DEFAULT_PATH = "experiments"
+SCHEMA = ".gitorch.schema.json"  # beside the configs, so that an editor finds it on every machine
+
+
+def load_configs(
+    site: Site, paths: Sequence[Path], overrides: Sequence[str] = ()
+) -> tuple[LoadedConfig, ...]:
+    """Return the configs at `paths`, each once; by default those in the repository's `experiments/`.
+
+    `overrides` (`-S`) are applied to each config. A file without tasks that other configs extend is not a config,
+    unless it is named itself.
+    Raises NotFound if there is no config.
+    """
+    repository = site.repository
+    context = ConfigContext(
+        root=repository.root,
+        remotes=repository.remotes(),
+        sweep_limit=repository.settings.sweep_limit,
+    )
+    loaded: dict[Path, LoadedConfig] = {}  # by resolved path
+    for path in paths or [_default_path(repository.root)]:
+        for file in find_configs(path):
+            resolved = file.resolve()
+            if resolved not in loaded:
+                loaded[resolved] = load_config(
+                    file.read_bytes(), file=str(file), context=context, overrides=overrides
+                )
+    bases = {base.path.resolve() for config in loaded.values() for base in config.bases}
+    bases -= {path.resolve() for path in paths}
+    configs = []
+    for resolved, config in loaded.items():
+        if resolved not in bases or is_config(config.source):
+            configs.append(config)
+    return tuple(configs)
+
+
+def readable_configs(configs: Sequence[LoadedConfig]) -> list[LoadedConfig]:
+    """Return the configs whose text has no errors: the pinned code can be examined for their runs."""
+    return [config for config in configs if config.specs and not has_errors(config.problems)]
+
+
+def _default_path(root: Path) -> Path:
+    path = root / DEFAULT_PATH
+    if not path.is_dir():
+        raise NotFound(
+            f"there is no {DEFAULT_PATH}/ in {root}",
+            hint="name a config, or create a first one: gitorch init",
+        )
+    return Path(os.path.relpath(path))

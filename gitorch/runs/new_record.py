@@ -1,0 +1,116 @@
+"""The first record of a run: what the run is, and its creation."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+
+from msgspec import Struct
+
+from gitorch.model.run.ids import run_id
+from gitorch.model.run.pin import Pin
+from gitorch.model.run.record import Change, Data, Hold, Record, TaskRecord
+from gitorch.model.run.spec import RunSpec
+from gitorch.model.run.status import Status
+from gitorch.model.text.placeholders import fill
+from gitorch.runs.site import Site
+from gitorch.tools.clock import stamp
+
+
+class RunDefinition(Struct, frozen=True, kw_only=True):
+    """Everything that determines what a run does. A rerun has the definition of the run that it repeats."""
+
+    spec: RunSpec
+    source: str  # the config file
+    pin: Pin
+    identity: str
+    interpreter: str
+    data: tuple[Data, ...] = ()
+    overrides: tuple[str, ...] = ()
+    bases: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, record: Record) -> RunDefinition:
+        return cls(
+            spec=record.spec,
+            source=record.source,
+            pin=record.pin,
+            identity=record.identity,
+            interpreter=record.interpreter,
+            data=record.data,
+            overrides=record.overrides,
+            bases=record.bases,
+        )
+
+
+class Creation(Struct, frozen=True, kw_only=True):
+    """The id of a new run, and who created it, where and when."""
+
+    id: str
+    clone: str
+    by: str
+    at: datetime
+
+
+def new_creations(site: Site, count: int) -> list[Creation]:
+    """Return the creations of `count` new runs.
+
+    Their times differ by a microsecond, so that the latest of several runs is always defined.
+    """
+    start = datetime.now(UTC)
+    by = site.repository.signature().name
+    clone = site.repository.clone_id()
+    creations = []
+    for number in range(count):
+        at = start + timedelta(microseconds=number)
+        creations.append(Creation(id=run_id(os.urandom(6)), clone=clone, by=by, at=at))
+    return creations
+
+
+def new_record(
+    definition: RunDefinition,
+    creation: Creation,
+    *,
+    hold: bool = False,
+    priority: int | None = None,
+    rerun_of: str | None = None,
+) -> Record:
+    """Return the record of a run that waits for the first time, or is held from the beginning."""
+    created = stamp(creation.at, "microseconds")
+    status = Status.HOLD if hold else Status.WAITING
+    spec, pin = definition.spec, definition.pin
+    return Record(
+        id=creation.id,
+        spec=spec,
+        status=status,
+        clone=creation.clone,
+        source=definition.source,
+        pin=pin,
+        identity=definition.identity,
+        interpreter=definition.interpreter,
+        output_name=_output_name(spec, creation),
+        created=created,
+        rerun_of=rerun_of,
+        priority=priority,
+        hold=Hold(by=creation.by, at=created) if hold else None,
+        data=definition.data,
+        overrides=definition.overrides,
+        bases=definition.bases,
+        tasks=tuple(TaskRecord(spec=task, status=status, pin=pin) for task in spec.tasks),
+        history=(Change(at=created, source=None, target=status, by=creation.by),),
+    )
+
+
+def _output_name(spec: RunSpec, creation: Creation) -> str | None:
+    """Return the run's `outputDir` with its placeholders replaced. Dates and times are local."""
+    if spec.output_dir is None:
+        return None
+    local = creation.at.astimezone()
+    values = {
+        **spec.params,
+        "id": creation.id,
+        "name": spec.name,
+        "date": f"{local:%Y-%m-%d}",
+        "time": f"{local:%H-%M-%S}",
+    }
+    return fill([spec.output_dir], values)[0]
