@@ -1,7 +1,8 @@
-"""Tell three species of penguin apart by what was measured on them.
+"""Classify three species of penguin by their measurements.
 
-Three tasks, one class each; a config in `experiments/` names them and sets their parameters. Each task reads what the
-one before it left in `outputDir`, so that a run which failed at the third can go on at the third.
+There are three tasks, one class each. A config in `experiments/` names the tasks and sets their parameters. Each task
+reads the files that the task before it wrote to `outputDir`. A run that failed at the third task can therefore continue
+at the third task.
 """
 
 import csv
@@ -17,7 +18,7 @@ MEASUREMENTS = ("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_ma
 
 
 class PenguinTask(TaskBase):
-    """What the three tasks share: JSON files in the output directory. `TaskBase` keeps the config."""
+    """The base class of the three tasks: it reads and writes JSON files. `TaskBase` stores the config."""
 
     @property
     def output(self):
@@ -31,7 +32,7 @@ class PenguinTask(TaskBase):
 
 
 class Prepare(PenguinTask):
-    """Clean the table, split it in two, and scale every feature by the part to train on."""
+    """Clean the table, split it into training and test data, and scale each feature by the training data."""
 
     def validate(self):
         problems = []
@@ -41,7 +42,7 @@ class Prepare(PenguinTask):
             problems.append("features: at least one is needed")
         for feature in self.config["features"]:
             if feature not in MEASUREMENTS:
-                problems.append(f"features: {feature!r} is none of {', '.join(MEASUREMENTS)}")
+                problems.append(f"features: {feature!r} is not one of {', '.join(MEASUREMENTS)}")
         if not 0 < self.config["testShare"] < 1:
             problems.append(f"testShare: must lie between 0 and 1, is {self.config['testShare']}")
         return problems
@@ -50,24 +51,23 @@ class Prepare(PenguinTask):
         features = self.config["features"]
         with open(self.config["data"], newline="") as file:
             rows = list(csv.DictReader(file))
-        measured = [row for row in rows if "NA" not in [row[feature] for feature in features]]
-        logging.info("%d penguins, %d of them measured in full", len(rows), len(measured))
+        measured = [row for row in rows if is_measured(row, features)]
+        logging.info("%d penguins, %d of them fully measured", len(rows), len(measured))
 
         random.Random(self.config["seed"]).shuffle(measured)
         test_size = round(len(measured) * self.config["testShare"])
         points = [[float(row[feature]) for feature in features] for row in measured]
-        scales = [scale(column) for column in zip(*points[test_size:])]
-        scaled = [
-            [(x - mean) / deviation for x, (mean, deviation) in zip(point, scales)]
-            for point in points
-        ]
-        labelled = [[row["species"], *point] for row, point in zip(measured, scaled)]
+        scales = [mean_and_deviation(column) for column in zip(*points[test_size:])]
+        labelled = []
+        for row, point in zip(measured, points):
+            scaled = [(x - mean) / deviation for x, (mean, deviation) in zip(point, scales)]
+            labelled.append([row["species"], *scaled])
         self.write("prepared.json", {"test": labelled[:test_size], "train": labelled[test_size:]})
         return {"train_size": len(labelled) - test_size, "test_size": test_size}
 
 
 class Train(PenguinTask):
-    """Softmax regression by gradient descent: one row of weights for each species, the bias first."""
+    """Train a softmax regression by gradient descent. Each species has a row of weights, the bias first."""
 
     def validate(self):
         problems = []
@@ -83,11 +83,13 @@ class Train(PenguinTask):
         points = [[1.0, *row[1:]] for row in rows]
         truths = [species.index(row[0]) for row in rows]
         weights = [[0.0] * len(points[0]) for _ in species]
-        epochs, step = self.config["epochs"], self.config["learningRate"] / len(points)
+        epochs = self.config["epochs"]
+        step = self.config["learningRate"] / len(points)
 
         for epoch in range(1, epochs + 1):
-            loss, slopes = loss_and_slopes(weights, points, truths)
-            weights = [[w - step * s for w, s in zip(*pair)] for pair in zip(weights, slopes)]
+            loss, gradient = loss_and_gradient(weights, points, truths)
+            for row, slopes in zip(weights, gradient):
+                row[:] = [weight - step * slope for weight, slope in zip(row, slopes)]
             metric("loss", loss, step=epoch)
             progress(epoch, epochs)
         logging.info("after %d epochs the loss is %.4f", epochs, loss)
@@ -95,7 +97,7 @@ class Train(PenguinTask):
 
 
 class Evaluate(PenguinTask):
-    """Accuracy and the confusion matrix on the penguins that training has not seen."""
+    """Compute the accuracy and the confusion matrix on the test data."""
 
     def run(self):
         model = self.read("model.json")
@@ -103,52 +105,57 @@ class Evaluate(PenguinTask):
         species = model["species"]
         confusion = {truth: dict.fromkeys(species, 0) for truth in species}
         for truth, *point in rows:
-            chances = softmax(model["weights"], [1.0, *point])
-            confusion[truth][species[chances.index(max(chances))]] += 1
+            probabilities = softmax(model["weights"], [1.0, *point])
+            most_likely = species[probabilities.index(max(probabilities))]
+            confusion[truth][most_likely] += 1
 
         table = confusion_table(confusion)
-        logging.info("the rows are the truth, the columns the guess\n%s", table)
+        logging.info("rows: true species, columns: predicted species\n%s", table)
         (self.output / "confusion.txt").write_text(table + "\n")
         right = sum(confusion[name][name] for name in species)
-        self.write(
-            "metrics.json", {"accuracy": round(right / len(rows), 4), "wrong": len(rows) - right}
-        )
+        accuracy = round(right / len(rows), 4)
+        self.write("metrics.json", {"accuracy": accuracy, "wrong": len(rows) - right})
 
 
-def scale(column):
-    """The mean and the standard deviation of a feature."""
+def is_measured(row, features):
+    """Return True if the row has a value for each of the features."""
+    return all(row[feature] != "NA" for feature in features)
+
+
+def mean_and_deviation(column):
+    """Return the mean and the standard deviation of a feature."""
     mean = sum(column) / len(column)
-    return mean, math.sqrt(sum((x - mean) ** 2 for x in column) / len(column))
+    variance = sum((x - mean) ** 2 for x in column) / len(column)
+    return mean, math.sqrt(variance)
 
 
 def softmax(weights, point):
-    """How likely each species is for `point`."""
-    scores = [sum(w * x for w, x in zip(row, point)) for row in weights]
+    """Return the probability of each species for `point`."""
+    scores = [sum(weight * x for weight, x in zip(row, point)) for row in weights]
     highest = max(scores)  # subtracted, so that exp() cannot overflow
     powers = [math.exp(score - highest) for score in scores]
     total = sum(powers)
     return [power / total for power in powers]
 
 
-def loss_and_slopes(weights, points, truths):
-    """The mean cross-entropy, and by how much the summed one grows with each weight."""
+def loss_and_gradient(weights, points, truths):
+    """Return the mean cross-entropy, and the gradient of the summed cross-entropy."""
     loss = 0.0
-    slopes = [[0.0] * len(row) for row in weights]
+    gradient = [[0.0] * len(row) for row in weights]
     for point, truth in zip(points, truths):
-        chances = softmax(weights, point)
-        loss -= math.log(max(chances[truth], 1e-12))
-        for index, chance in enumerate(chances):
-            error = chance - (index == truth)
-            slopes[index] = [slope + error * x for slope, x in zip(slopes[index], point)]
-    return loss / len(points), slopes
+        probabilities = softmax(weights, point)
+        loss -= math.log(max(probabilities[truth], 1e-12))
+        for index, probability in enumerate(probabilities):
+            error = probability - 1.0 if index == truth else probability
+            gradient[index] = [slope + error * x for slope, x in zip(gradient[index], point)]
+    return loss / len(points), gradient
 
 
 def confusion_table(confusion):
-    """The matrix as aligned text: a line for each species, a column for each guess."""
+    """Return the matrix as aligned text, with a line for each species and a column for each prediction."""
     width = max(map(len, confusion)) + 2
-    head = "".join(name.rjust(width) for name in ("", *confusion))
-    lines = [
-        "".join(str(cell).rjust(width) for cell in (name, *row.values()))
-        for name, row in confusion.items()
-    ]
-    return "\n".join([head, *lines])
+    rows = [["", *confusion]]
+    for name, counts in confusion.items():
+        rows.append([name, *counts.values()])
+    lines = ["".join(str(cell).rjust(width) for cell in row) for row in rows]
+    return "\n".join(lines)

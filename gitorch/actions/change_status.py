@@ -2,53 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from msgspec import Struct
 
-from gitorch.actions.selection import Selection, select_rows
-from gitorch.database.values import QueuedRun
+from gitorch.actions.changeable import running_task_ids, select_changeable
+from gitorch.actions.selection import Selection
 from gitorch.errors import Refused
-from gitorch.model.json_struct import without_empty
 from gitorch.model.run.record import Record
-from gitorch.model.run.status import Status, sources, verbs
-from gitorch.model.run.transitions import CHANGES, Wish, has_something_to_hold
+from gitorch.model.run.spec import given
+from gitorch.model.run.status import Status
+from gitorch.model.run.transitions import CHANGES, Wish
 from gitorch.model.table.row import Row
 from gitorch.runs.catalog import Catalog
-from gitorch.runs.recording import catch_up, recording
+from gitorch.runs.leftovers import keeps_files
+from gitorch.runs.recording import Recording, catch_up, recording
 from gitorch.runs.run_directories import clear_away, materialise_next
 from gitorch.runs.site import Site
 from gitorch.tools.clock import now
 
-Refusal = tuple[str, str | None]  # why not, and what is possible
+# The id of a run, its status before the change and its status after it, which is None if the run is gone.
+ChangedRun = tuple[str, Status, Status | None]
 
 
 class Changed(Struct, frozen=True, kw_only=True):
-    """Runs whose status was changed (id, from, to; None: it is gone), and those that it was refused for, with why."""
+    """The runs that a verb changed, and the id and reason of each run that it refused to change."""
 
-    runs: tuple[tuple[str, Status, Status | None], ...]
+    runs: tuple[ChangedRun, ...]
     refused: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
+        changed = [
+            {"id": run_id, "from": str(source), "to": target and str(target)}
+            for run_id, source, target in self.runs
+        ]
         return {
             "schema": "gitorch/change/v1",
-            "changed": [
-                {"id": run, "from": str(source), "to": target and str(target)}
-                for run, source, target in self.runs
-            ],
-            "refused": [{"id": run, "why": why} for run, why in self.refused],
-            **without_empty({"notes": list(self.notes)}),
+            "changed": changed,
+            "refused": [{"id": run_id, "why": why} for run_id, why in self.refused],
+            **given({"notes": list(self.notes)}),
         }
 
 
-def change_status(
-    site: Site, verb: str, selection: Selection, *, why: str | None = None
-) -> Changed:
-    """Do `verb`, one of `model.transitions.CHANGES`, to the runs selected.
+def change_status(site: Site, verb: str, selection: Selection, *, why: str | None = None) -> Changed:
+    """Apply `verb`, one of `model.run.transitions.CHANGES`, to the selected runs.
 
-    Raises NotFound, UsageError, and of runs that were named Refused for all if one may not.
+    Raises NotFound, UsageError, and Refused if one of the runs that were named cannot be changed.
     """
     catch_up(site)
     chosen, refused = select_changeable(site, verb, selection)
@@ -59,128 +60,63 @@ def change_status(
 def apply_change(
     site: Site,
     verb: str,
-    chosen: Sequence[Row],
-    changing: Callable[[Record, Wish], Record],
+    rows: Sequence[Row],
+    change: Callable[[Record, Wish], Record],
     *,
     why: str | None,
-) -> tuple[tuple[str, Status, Status], ...]:
-    """Do `verb` to these runs, all of them or none; gives each with its status before and after.
+) -> tuple[ChangedRun, ...]:
+    """Replace the record of each run by what `change` returns for it: all records in one commit, or none.
 
-    Raises Refused where one is no longer what it was chosen for.
+    Raises Refused if a run no longer has the status that it was chosen for.
     """
-    if not chosen:
+    if not rows:
         return ()
     by = site.repository.signature().name
     at = now()
     with recording(site) as changes:
         catalog = Catalog(site)
         changed = []
-        for row in chosen:
-            current = changes.record(row.id)
-            if current is None:
-                raise Refused(f"{row.label} ({row.id}) was removed meanwhile")
-            if catalog.laid(current).status is not row.status:
-                raise Refused(
-                    f"{row.label} ({row.id}) was {row.status} a moment ago and is not any more",
-                    hint=f"see what it is: gitorch show {row.id}",
-                )
-            wish = Wish(
-                source=row.status,
-                by=by,
-                at=at,
-                why=why,
-                running=running_tasks(catalog.queued.get(row.id)),
-            )
-            changed.append(changing(current, wish))
-            changes.put(changed[-1])
-        changes.commit(subject(verb, changed))
-    if verb in _AFTERWARDS:
-        _AFTERWARDS[verb](site, changed)
-    return tuple((old.id, old.status, new.status) for old, new in zip(chosen, changed, strict=True))
-
-
-def select_changeable(
-    site: Site, verb: str, selection: Selection
-) -> tuple[list[Row], tuple[tuple[str, str], ...]]:
-    """The runs to be changed, and the others with why not."""
-    catalog = Catalog.of(site)
-    rows = select_rows(catalog, selection, verb)
-    return split_refused(
-        selection, rows, lambda row: refusal(site, verb, row, catalog.queued.get(row.id))
+        for row in rows:
+            current = _current_record(changes, catalog, row)
+            running = running_task_ids(catalog.queued.get(row.id))
+            wish = Wish(source=row.status, by=by, at=at, why=why, running=running)
+            record = change(current, wish)
+            changes.put(record)
+            changed.append(record)
+        changes.commit(_subject(verb, changed))
+    _update_directories(site, verb, changed)
+    return tuple(
+        (row.id, row.status, record.status) for row, record in zip(rows, changed, strict=True)
     )
 
 
-def split_refused(
-    selection: Selection, rows: Iterable[Row], refusal: Callable[[Row], Refusal | None]
-) -> tuple[list[Row], tuple[tuple[str, str], ...]]:
-    """Those of `rows` that are not refused, and the others with why. Raises Refused if any is that was named."""
-    refusals = [(row, refusal(row)) for row in rows]
-    refused = [(row, said) for row, said in refusals if said]
-    if selection.is_named and refused:
-        [(message, hint), *_] = [said for _, said in refused]
-        more = f" (and {len(refused) - 1} more of these runs)" if len(refused) > 1 else ""
-        raise Refused(message + more, hint)
-    return [row for row, said in refusals if not said], tuple(
-        (row.id, message) for row, (message, _) in refused
-    )
-
-
-def refusal(
-    site: Site, verb: str, record: Record | Row, queued: QueuedRun | None
-) -> Refusal | None:
-    """Why `verb` is not possible, and what is; None: it is."""
-    run = f"{record.label} ({record.id})"
-    try:
-        require_own(site, verb, record)
-    except Refused as error:
-        return error.message, error.hint
-    if record.status not in sources(verb):
-        wanted = " or ".join(map(str, sources(verb)))
-        possible = ", ".join(known for known in verbs(record.status) if known in OPERATOR_VERBS)
-        return (
-            f"{run} is {record.status}, and {verb} is for {wanted}",
-            f"possible for a {record.status} run: {possible or 'rerun'}",
-        )
-    if verb == "hold" and not has_something_to_hold(record, running_tasks(queued)):
-        return (
-            f"{run} has no task left to hold: its last one is running",
-            f"gitorch kill {record.id} ends it",
-        )
-    return None
-
-
-def require_own(site: Site, verb: str, record: Record | Row) -> None:
-    """Only the clone that made a run changes it. Raises Refused."""
-    if record.clone != site.repository.clone_id():
+def _current_record(changes: Recording, catalog: Catalog, row: Row) -> Record:
+    """Return the run's record. Raises Refused if the run no longer has the status of its row."""
+    record = changes.record(row.id)
+    if record is None:
+        raise Refused(f"{row.label} ({row.id}) was removed in the meantime")
+    if catalog.laid(record).status is not row.status:
         raise Refused(
-            f"{record.label} ({record.id}) belongs to another clone of this repository, which alone may {verb} it",
-            f"gitorch rerun {record.id} makes a run of your own of it",
+            f"{row.label} ({row.id}) is no longer {row.status}: another program changed it",
+            hint=f"see its status: gitorch show {row.id}",
         )
+    return record
 
 
-def running_tasks(queued: QueuedRun | None) -> frozenset[str]:
-    tasks = queued.tasks if queued else ()
-    return frozenset(task.id for task in tasks if task.status is Status.RUNNING)
-
-
-def subject(verb: str, records: Sequence[Record]) -> str:
-    """The subject of the commit."""
+def _subject(verb: str, records: Sequence[Record]) -> str:
+    """Return the subject of the commit."""
     if len(records) == 1:
         return f"{records[0].name} {records[0].id}: {verb}"
     return f"{len(records)} runs: {verb}"
 
 
-OPERATOR_VERBS = (*CHANGES, "kill")
+def _update_directories(site: Site, verb: str, records: Sequence[Record]) -> None:
+    """Remove the directories of failed runs, and prepare the worktrees of runs that are queued again.
 
-
-def _clear_away(site: Site, records: Sequence[Record]) -> None:
-    """What the results branch does not have of their outputs stays on disk."""
-    for record in records:
-        has_notes = any(attempt.notes for task in record.tasks for attempt in task.attempts)
-        clear_away(site, record.id, keep_files=has_notes)
-
-
-_AFTERWARDS: Mapping[str, Callable[[Site, Sequence[Record]], None]] = {
-    "fail": _clear_away,
-    "resubmit": lambda site, _: materialise_next(site),
-}
+    Files of a failed run that are not on the results branch stay on disk.
+    """
+    if verb == "fail":
+        for record in records:
+            clear_away(site, record.id, keep_files=keeps_files(record))
+    if verb == "resubmit":
+        materialise_next(site)

@@ -1,32 +1,36 @@
-"""`gitorch kill`: end what runs of a run, then remove its record and its queue entry."""
+"""`gitorch kill`: end the processes of runs, then remove their records and queue entries."""
 
 from __future__ import annotations
 
-from gitorch.actions.change_status import Changed, select_changeable
+from gitorch.actions.change_status import Changed
+from gitorch.actions.changeable import select_changeable
 from gitorch.actions.selection import Selection
 from gitorch.errors import Refused
 from gitorch.runs.recording import catch_up
 from gitorch.runs.site import Site
 from gitorch.worker.killing import finish_killing
 
+_TOO_LATE = "it had completed before it could be killed"
+
 
 def kill(site: Site, selection: Selection, *, why: str | None = None) -> Changed:
-    """Kill the runs selected. Raises NotFound, UsageError, and Refused for all runs named if one of them may not."""
+    """Kill the selected runs.
+
+    Raises NotFound, UsageError, and Refused if one of the runs that were named cannot be killed.
+    """
     catch_up(site)
     chosen, refused = select_changeable(site, "kill", selection)
     if not chosen:
         return Changed(runs=(), refused=refused)
-    site.queue.request_kill(record.id for record in chosen)
-    too_late = finish_killing(
-        site, [record.id for record in chosen], by=site.repository.signature().name, why=why
-    )
+    run_ids = [row.id for row in chosen]
+    site.queue.request_kill(run_ids)
+    too_late = finish_killing(site, run_ids, by=site.repository.signature().name, why=why)
     if too_late and selection.is_named:
         names = ", ".join(f"{record.label} ({record.id})" for record in too_late)
         raise Refused(
             f"{names} had completed before it could be killed", "a COMPLETE run cannot be killed"
         )
-    late = {record.id for record in too_late}
-    return Changed(
-        runs=tuple((record.id, record.status, None) for record in chosen if record.id not in late),
-        refused=(*refused, *((run, "it had completed before it could be killed") for run in late)),
-    )
+    completed = [record.id for record in too_late]
+    killed = [(row.id, row.status, None) for row in chosen if row.id not in completed]
+    refused += tuple((run_id, _TOO_LATE) for run_id in completed)
+    return Changed(runs=tuple(killed), refused=refused)

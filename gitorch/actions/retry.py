@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from gitorch.actions.change_status import Changed, apply_change, select_changeable
+from gitorch.actions.change_status import Changed, apply_change
+from gitorch.actions.changeable import select_changeable
 from gitorch.actions.pinning import uncommitted_code
 from gitorch.actions.preflight import check_tasks
 from gitorch.actions.records import read_records

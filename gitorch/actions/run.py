@@ -1,15 +1,17 @@
-"""`gitorch run`: be a worker until there is nothing left to do."""
+"""`gitorch run`: work as a worker until nothing is left to run."""
 
 from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from msgspec import Struct
 
 from gitorch.actions.collect import fail_overdue, retention_of
+from gitorch.database.run_queue import Worker
 from gitorch.engines.registry import ENGINES
 from gitorch.errors import GitorchError, Refused, UsageError
 from gitorch.model.run.announce import Announcement, AttemptEnded, Listener, Noticed, TaskReused
@@ -24,20 +26,22 @@ from gitorch.worker.recover import recover
 from gitorch.worker.surroundings import Surroundings
 
 _CHECKED_OUT = (
-    "note: {branch} is checked out in {place}, where new results show as staged changes; "
-    "git reset --hard in there shows the results, once nothing in it is yours"
+    "note: {branch} is checked out in {path}, where new results appear as staged changes; "
+    "git reset --hard there shows the results, if you have no changes of your own there"
 )
-MOST_JOBS = 1000  # more tasks at a time than one worker's sockets, and one machine, are for
+MOST_JOBS = 1000  # more tasks at a time than the sockets of one worker, and one machine, can handle
 
 
 class RunEnd(Struct, frozen=True, kw_only=True):
+    """A run and its status when the worker stopped."""
+
     id: str
     label: str
     status: Status
 
 
 class Worked(Struct, frozen=True, kw_only=True):
-    """The runs that this worker executed tasks of."""
+    """The runs of which this worker executed tasks."""
 
     runs: tuple[RunEnd, ...]
     interrupted: bool
@@ -47,12 +51,10 @@ class Worked(Struct, frozen=True, kw_only=True):
         return any(run.status is Status.ERROR for run in self.runs)
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "schema": "gitorch/run/v1",
-            "runs": [
-                {"id": run.id, "label": run.label, "status": str(run.status)} for run in self.runs
-            ],
-        }
+        runs = [
+            {"id": run.id, "label": run.label, "status": str(run.status)} for run in self.runs
+        ]
+        return {"schema": "gitorch/run/v1", "runs": runs}
 
 
 def run(
@@ -67,84 +69,57 @@ def run(
     watch: bool = False,
     reuse: bool = True,
 ) -> Worked:
-    """Work the queue, or only the runs named; what a dead worker left is collected first, and counts.
+    """Run the queue, or only the named runs.
 
-    Without `reuse` nothing is taken from the cache.
-
-    Raises Refused where one of them cannot be run, Busy, GitorchError.
+    Attempts that a dead worker left are committed first, and their runs are in the result. Without `reuse`, no result
+    is taken from the cache.
+    Raises Refused if a named run cannot be run, Busy, and other subclasses of GitorchError.
     """
-    retention_of(site)  # a bad setting is told before the work, not after it
+    retention_of(site)  # reports an invalid setting before the work, not after it
     surroundings = Surroundings(site, environment)
-    worker = this_worker(secrets.token_hex(6))
-    locks = WorkerLocks.of(site.state, worker.id)
     named = Catalog.of(site).named(references)
-    _require_live(named)  # as they were when they were named: recovery may bring them to their end
+    _require_live(named)  # before the recovery, which may end some of these runs
     only = [row.id for row in named] if references else None
-    collected: dict[str, tuple[str, Status]] = {}
-
-    def hear(heard: Announcement) -> None:
-        if isinstance(heard, AttemptEnded | TaskReused):
-            collected[heard.run] = (heard.label, heard.run_status)
-        listener(heard)
-
-    recover(site, surroundings, hear)
-    if place := site.results.checked_out_at():
-        listener(Noticed(message=_CHECKED_OUT.format(branch=site.results.name, place=place)))
-    with taken(locks.alive):
-        site.queue.register(worker)
-        try:
-            pool = Pool(
-                site,
-                ENGINES[engine](jobs, locks.slots),
-                worker.id,
-                listener,
-                surroundings=surroundings,
-                by=f"worker {worker.host}:{worker.pid}",
-                holder=locks.slots,
-                only=only,
-                stop_after=stop_after,
-                watch=watch,
-                reuse=reuse,
-            )
-            summary = pool.work()
-        finally:
-            if not site.queue.running_of(worker.id):
-                site.queue.unregister(worker.id)
-                locks.remove()
-    _tidy_up(site, listener)
-    summary.runs = collected | summary.runs
+    recovered = _recover(site, surroundings, listener)
+    _warn_of_checkout(site, listener)
+    worker = this_worker(secrets.token_hex(6))
+    with _registered(site, worker) as locks:
+        pool = Pool(
+            site,
+            ENGINES[engine](jobs, locks.slots),
+            worker.id,
+            listener,
+            surroundings=surroundings,
+            by=f"worker {worker.host}:{worker.pid}",
+            holder=locks.slots,
+            only=only,
+            stop_after=stop_after,
+            watch=watch,
+            reuse=reuse,
+        )
+        summary = pool.work()
+    _fail_overdue(site, listener)
+    summary.runs = recovered | summary.runs
     return _worked(site, summary)
 
 
-def _tidy_up(site: Site, listener: Listener) -> None:
-    """The cheap part of `collect`, which no result depends on."""
-    try:
-        for record in fail_overdue(site):
-            listener(
-                Noticed(
-                    message=f"{record.id}  {record.label}: given up, it was in ERROR for too long"
-                )
-            )
-    except GitorchError as error:
-        listener(Noticed(message=error.message))
-
-
-def workable(site: Site, ids: Sequence[str]) -> list[str]:
-    """Those of these runs that a worker of this clone can take up."""
+def workable(site: Site, run_ids: Sequence[str]) -> list[str]:
+    """Return those of these runs that a worker of this clone can run."""
     clone = site.repository.clone_id()
-    return [
-        row.id
-        for row in Catalog.of(site).named(ids)
-        if row.clone == clone and row.status in (Status.WAITING, Status.RUNNING)
-    ]
+    own = [row for row in Catalog.of(site).named(run_ids) if row.clone == clone]
+    return [row.id for row in own if row.status in (Status.WAITING, Status.RUNNING)]
 
 
 def jobs_of(text: str | None, site: Site) -> int:
-    """How many tasks at a time: what the command line says, else `gitorch.jobs`, else one."""
+    """Return the number of tasks to run at a time: that of the command line, or the setting `gitorch.jobs`.
+
+    Raises UsageError if it is neither a valid number nor `auto`.
+    """
     chosen = site.repository.settings.jobs if text is None else text
     if chosen == "auto":
         return os.cpu_count() or 1
-    if not (chosen.isascii() and chosen.isdecimal() and 1 <= int(chosen[:20]) <= MOST_JOBS):
+    is_number = chosen.isascii() and chosen.isdecimal()
+    if not is_number or not 1 <= int(chosen[:20]) <= MOST_JOBS:
         raise UsageError(
             f"-j takes a number from 1 to {MOST_JOBS}, or auto; not {chosen!r}",
             hint="gitorch run -j 2",
@@ -153,28 +128,76 @@ def jobs_of(text: str | None, site: Site) -> int:
 
 
 def _require_live(named: Sequence[Row]) -> None:
-    """Runs named explicitly must be such that they can be run."""
+    """Raise Refused if one of these runs cannot be run as it is."""
     for row in named:
         if row.status in (Status.WAITING, Status.RUNNING):
             continue
-        instead = {
-            Status.COMPLETE: f"gitorch rerun {row.id} makes and runs it anew",
+        hints = {
+            Status.COMPLETE: f"gitorch rerun {row.id} repeats it as a new run",
             Status.ERROR: f"gitorch retry {row.id} lets it continue where it failed",
-            Status.HOLD: f"gitorch release {row.id} lets it be run",
+            Status.HOLD: f"gitorch release {row.id} lets it run",
             Status.FAILED: f"gitorch resubmit {row.id} queues it again",
         }
         message = f"{row.label} ({row.id}) is {row.status} and cannot be run"
-        raise Refused(message, hint=instead[row.status])
+        raise Refused(message, hint=hints[row.status])
+
+
+def _recover(
+    site: Site, surroundings: Surroundings, listener: Listener
+) -> dict[str, tuple[str, Status]]:
+    """Commit the attempts of dead workers. Return the label and status of their runs, by id."""
+    recovered: dict[str, tuple[str, Status]] = {}
+
+    def hear(heard: Announcement) -> None:
+        if isinstance(heard, AttemptEnded | TaskReused):
+            recovered[heard.run] = (heard.label, heard.run_status)
+        listener(heard)
+
+    recover(site, surroundings, hear)
+    return recovered
+
+
+def _warn_of_checkout(site: Site, listener: Listener) -> None:
+    path = site.results.checked_out_at()
+    if path:
+        message = _CHECKED_OUT.format(branch=site.results.name, path=path)
+        listener(Noticed(message=message))
+
+
+@contextmanager
+def _registered(site: Site, worker: Worker) -> Iterator[WorkerLocks]:
+    """Register the worker while it works, and hold the lock that shows that it is alive.
+
+    The worker stays registered if tasks are still marked as running by it: recovery needs its entry.
+    """
+    locks = WorkerLocks.of(site.state, worker.id)
+    with taken(locks.alive):
+        site.queue.register(worker)
+        try:
+            yield locks
+        finally:
+            if not site.queue.running_of(worker.id):
+                site.queue.unregister(worker.id)
+                locks.remove()
+
+
+def _fail_overdue(site: Site, listener: Listener) -> None:
+    """Do the cheap part of `collect`. No result depends on it, so its errors are only reported."""
+    try:
+        for record in fail_overdue(site):
+            message = f"{record.id}  {record.label}: FAILED, it was in ERROR for too long"
+            listener(Noticed(message=message))
+    except GitorchError as error:
+        listener(Noticed(message=error.message))
 
 
 def _worked(site: Site, summary: Summary) -> Worked:
-    """What became of the runs: one that was stopped on its way is WAITING, now that nobody is at it."""
-    left = [run for run, (_, status) in summary.runs.items() if status is Status.RUNNING]
-    now = {row.id: row.status for row in Catalog.of(site).rows(left)} if left else {}
-    return Worked(
-        runs=tuple(
-            RunEnd(id=run, label=label, status=now.get(run, status))
-            for run, (label, status) in summary.runs.items()
-        ),
-        interrupted=summary.interrupted,
-    )
+    """Return the result; the status of each run that was stopped before its end is read again."""
+    stopped = [run_id for run_id, (_, status) in summary.runs.items() if status is Status.RUNNING]
+    current = {}
+    if stopped:
+        current = {row.id: row.status for row in Catalog.of(site).rows(stopped)}
+    runs = []
+    for run_id, (label, status) in summary.runs.items():
+        runs.append(RunEnd(id=run_id, label=label, status=current.get(run_id, status)))
+    return Worked(runs=tuple(runs), interrupted=summary.interrupted)

@@ -1,12 +1,14 @@
-"""`gitorch set`: what may be changed of a run that is not over."""
+"""`gitorch set`: change the priority of runs that are not over."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec.structs import replace
 
-from gitorch.actions.change_status import Changed, Refusal, require_own, split_refused
+from gitorch.actions.change_status import Changed
+from gitorch.actions.changeable import Refusal, refusal_of_foreign_run, split_refused
 from gitorch.actions.selection import Selection, select_rows
-from gitorch.errors import Refused
 from gitorch.model.run.status import LIVE
 from gitorch.model.table.row import Row
 from gitorch.runs.catalog import Catalog
@@ -15,7 +17,10 @@ from gitorch.runs.site import Site
 
 
 def set_priority(site: Site, selection: Selection, priority: int) -> Changed:
-    """Begin the runs selected earlier or later. Raises NotFound, UsageError; Refused for all named if one may not."""
+    """Give the selected runs a priority in place of that of their tasks. Higher priorities start earlier.
+
+    Raises NotFound, UsageError, and Refused if one of the runs that were named cannot be changed.
+    """
     catch_up(site)
     rows = select_rows(Catalog.of(site), selection, "set")
     chosen, refused = split_refused(selection, rows, lambda row: _refusal(site, row))
@@ -23,21 +28,25 @@ def set_priority(site: Site, selection: Selection, priority: int) -> Changed:
         return Changed(runs=(), refused=refused)
     with recording(site) as changes:
         for row in chosen:
-            if record := changes.record(row.id):
+            record = changes.record(row.id)
+            if record is not None:
                 changes.put(replace(record, priority=priority))
-        names = chosen[0].id if len(chosen) == 1 else f"{len(chosen)} runs"
-        changes.commit(f"{names}: priority {priority}")
-    return Changed(runs=tuple((row.id, row.status, row.status) for row in chosen), refused=refused)
+        changes.commit(f"{_in_words(chosen)}: priority {priority}")
+    changed = [(row.id, row.status, row.status) for row in chosen]
+    return Changed(runs=tuple(changed), refused=refused)
 
 
 def _refusal(site: Site, row: Row) -> Refusal | None:
-    try:
-        require_own(site, "set", row)
-    except Refused as error:
-        return error.message, error.hint
+    foreign = refusal_of_foreign_run(site, "set", row)
+    if foreign:
+        return foreign
     if row.status not in LIVE:
-        return (
-            f"{row.label} ({row.id}) is {row.status}: its priority has no meaning any more",
-            f"possible are: {', '.join(sorted(LIVE))}",
+        return Refusal(
+            f"{row.label} ({row.id}) is {row.status}: its priority no longer has an effect",
+            f"set is for runs that are {', '.join(sorted(LIVE))}",
         )
     return None
+
+
+def _in_words(rows: Sequence[Row]) -> str:
+    return rows[0].id if len(rows) == 1 else f"{len(rows)} runs"

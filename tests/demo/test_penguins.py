@@ -147,7 +147,7 @@ def test_bad_parameters_are_named_before_anything_runs(tasks: ModuleType, tmp_pa
     }
     assert tasks.Prepare(config).validate() == [
         "data: there is no file absent.csv",
-        "features: 'wing_span' is none of bill_length_mm, bill_depth_mm, flipper_length_mm, body_mass_g",
+        "features: 'wing_span' is not one of bill_length_mm, bill_depth_mm, flipper_length_mm, body_mass_g",
         "testShare: must lie between 0 and 1, is 1.0",
     ]
     assert tasks.Train(config).validate() == [

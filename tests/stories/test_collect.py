@@ -178,7 +178,7 @@ def test_run_gives_up_by_itself_what_failed_long_ago(project: Path) -> None:
     write(project, "experiments/a.yaml", "tasks: [{id: t, command: exit 1}]\n")
     gitorch(project, "run", "experiments", code=1)
     git(project, "config", "gitorch.errorRetention", "0s")
-    assert "given up" in gitorch(project, "run").stderr
+    assert "FAILED, it was in ERROR for too long" in gitorch(project, "run").stderr
     assert [run["status"] for run in gitorch_json(project, "list")["runs"]] == ["FAILED"]
     git(project, "config", "gitorch.errorRetention", "soon")
     assert "gitorch.errorRetention" in gitorch(project, "run", code=2).stderr

@@ -61,7 +61,7 @@ def test_a_glob_that_names_nothing_is_an_error_at_its_place(project: Path) -> No
         assert [problem["hint"] for problem in problems] == [
             "did you mean 'source/model.py'?",
             "did you mean 'source/*.py'?",
-            "is it committed? git ls-files lists what is",
+            "is it committed? git ls-files lists the committed files",
         ]
-        assert problems[0]["message"].startswith("'source/modle.py' names nothing in commit ")
+        assert problems[0]["message"].startswith("'source/modle.py' matches nothing in commit ")
     assert gitorch_json(project, "list")["runs"] == []

@@ -1,0 +1,67 @@
+"""`gitorch compare`: which runs are compared, and where their code comes from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gitorch.actions.compare import code_diffs, compare
+from gitorch.actions.selection import Selection
+from gitorch.errors import UsageError
+from gitorch.runs.site import Site
+from tests.conftest import commit_files, gitorch, write
+
+CONFIG = "lr: 1\ntasks: [{id: t, command: 'cat code.txt'}]\n"
+
+
+@pytest.fixture
+def site(project: Path) -> Site:
+    """Return a site with the same run at two commits."""
+    write(project, "experiments/e.yaml", CONFIG)
+    for text in ("old", "new"):
+        commit_files(project, {"code.txt": f"{text}\n"}, f"The {text} code")
+        gitorch(project, "ready")
+    return Site.at(project)
+
+
+def test_named_runs_are_compared_in_their_order(site: Site) -> None:
+    compared = compare(site, Selection(references=["@", "@~1"]))
+    [new, old] = compared.records
+    assert new.created > old.created
+    assert compared.comparison.runs == (new.id, old.id)
+    assert not compared.comparison.same
+
+
+def test_runs_selected_by_properties_are_compared_oldest_first(site: Site) -> None:
+    [first, second] = compare(site, Selection(everything=True)).records
+    assert first.created < second.created
+
+
+def test_a_run_can_be_compared_with_itself(site: Site) -> None:
+    compared = compare(site, Selection(references=["@", "@"]))
+    assert len(compared.records) == 2
+    assert compared.comparison.same
+
+
+@pytest.mark.parametrize(
+    ("selection", "message"),
+    [
+        (Selection(references=["@"]), "compare takes two runs or more"),
+        (Selection(where="params.lr == 2"), "compare takes two runs or more, and 0 match"),
+    ],
+)
+def test_one_run_is_too_few(site: Site, selection: Selection, message: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        compare(site, selection)
+    assert raised.value.message == message
+
+
+def test_the_code_is_compared_between_the_commits_of_the_runs(site: Site) -> None:
+    compared = compare(site, Selection(everything=True))
+    code = compared.comparison.code
+    assert [change.subject for change in code.commits] == ["The new code"]
+    assert [(file.path, file.status) for file in code.files] == [("code.txt", "M")]
+    [(heading, difference)] = code_diffs(site, compared.records, color=False)
+    assert heading is None, "there is only one pair of commits"
+    assert b"-old\n+new" in difference
