@@ -46,7 +46,9 @@ class Changed(Struct, frozen=True, kw_only=True):
         }
 
 
-def change_status(site: Site, verb: str, selection: Selection, *, why: str | None = None) -> Changed:
+def change_status(
+    site: Site, verb: str, selection: Selection, *, why: str | None = None
+) -> Changed:
     """Apply `verb`, one of `model.run.transitions.CHANGES`, to the selected runs.
 
     Raises NotFound, UsageError, and Refused if one of the runs that were named cannot be changed.

@@ -51,9 +51,7 @@ class Worked(Struct, frozen=True, kw_only=True):
         return any(run.status is Status.ERROR for run in self.runs)
 
     def to_json(self) -> dict[str, Any]:
-        runs = [
-            {"id": run.id, "label": run.label, "status": str(run.status)} for run in self.runs
-        ]
+        runs = [{"id": run.id, "label": run.label, "status": str(run.status)} for run in self.runs]
         return {"schema": "gitorch/run/v1", "runs": runs}
 
 

@@ -32,7 +32,7 @@ def names(site: Site, selection: Selection) -> list[str]:
 
 def test_an_empty_selection_is_an_error_that_names_the_verb(site: Site) -> None:
     assert Selection().is_empty
-    with pytest.raises(UsageError, match="which runs.*gitorch retry ID"):
+    with pytest.raises(UsageError, match=r"which runs\? gitorch retry ID"):
         names(site, Selection())
 
 

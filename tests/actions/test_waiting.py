@@ -113,9 +113,7 @@ def test_without_a_living_worker_nothing_else_matters() -> None:
 
 def test_a_retry_waits_for_its_time() -> None:
     later = replace(VIEW, queued=queued(not_before="2026-01-02T00:01:00Z"))
-    assert (
-        explain_not_running(ROW, later) == "train will be tried again at 2026-01-02T00:01:00Z"
-    )
+    assert explain_not_running(ROW, later) == "train will be tried again at 2026-01-02T00:01:00Z"
     due = replace(VIEW, queued=queued(not_before="2026-01-02T00:00:05Z"))
     assert explain_not_running(ROW, due) == "a worker takes it next"
 
