@@ -1,8 +1,7 @@
 """Git-native, reproducible experiments.
 
-This module contains what a project's Tasks.py needs, and importing it costs nothing. Notebooks and programs that
-evaluate results use `runs`.
-"""
+This module contains what a project's Tasks.py needs, and importing it costs nothing. Notebooks and
+programs that evaluate results use `runs`."""
 
 from __future__ import annotations
 

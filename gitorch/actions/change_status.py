@@ -1,4 +1,4 @@
-"""`gitorch hold`, `release`, `retry`, `fail`, `resubmit`: the operator's verbs, one commit for all runs of a call."""
+"""The operator's verbs hold, release, retry, fail and resubmit: one commit for all runs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from gitorch.runs.run_directories import clear_away, materialise_next
 from gitorch.runs.site import Site
 from gitorch.tools.clock import now
 
-# The id of a run, its status before the change and its status after it, which is None if the run is gone.
+# The id of a run, its status before the change, and its status after it; None: the run is gone.
 ChangedRun = tuple[str, Status, Status | None]
 
 
@@ -67,7 +67,7 @@ def apply_change(
     *,
     why: str | None,
 ) -> tuple[ChangedRun, ...]:
-    """Replace the record of each run by what `change` returns for it: all records in one commit, or none.
+    """Replace the record of each run by the result of `change`: all in one commit, or none.
 
     Raises Refused if a run no longer has the status that it was chosen for.
     """
@@ -113,7 +113,7 @@ def _subject(verb: str, records: Sequence[Record]) -> str:
 
 
 def _update_directories(site: Site, verb: str, records: Sequence[Record]) -> None:
-    """Remove the directories of failed runs, and prepare the worktrees of runs that are queued again.
+    """Remove the directories of failed runs, and prepare the worktrees of resubmitted runs.
 
     Files of a failed run that are not on the results branch stay on disk.
     """

@@ -1,4 +1,4 @@
-"""`gitorch checkout-run`: a worktree at a run's commit, with the run's config, logs and outputs in it."""
+"""`gitorch checkout-run`: a worktree at a run's commit, with its config, logs and outputs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from gitorch.model.run.record import Record
 from gitorch.runs.site import Site
 
 _SEVERAL_COMMITS = """\
-The tasks of this run ran at several commits, and this worktree is at the newest of them. For a worktree at another:
+The tasks of this run ran at several commits, and this worktree is at the newest of them.
+For a worktree at another commit:
 git worktree add --detach DIRECTORY COMMIT
 
 """
@@ -25,10 +26,13 @@ _BLOCK = 1 << 20  # bytes
 def checkout_run(site: Site, reference: str, directory: Path | None = None) -> tuple[Record, Path]:
     """Create the worktree and return its path. A second call returns the same worktree, unchanged.
 
-    The directory `run-<id>/` in it contains `config.yaml`, `outputs/` and `logs/<task>/<attempt>.txt`, including large
-    files. If the tasks ran at several commits, the worktree is at the newest one, and `commits.txt` lists them all.
-    Raises NotFound if there is no such run, or if its commit or one of its large files is not in this clone.
-    Raises Refused if the target exists, or if the run has continued at another commit since it was checked out.
+    The directory `run-<id>/` in it contains `config.yaml`, `outputs/` and
+    `logs/<task>/<attempt>.txt`, including large files. If the tasks ran at several commits, the
+    worktree is at the newest one, and `commits.txt` lists them all.
+    Raises NotFound if there is no such run, or if its commit or one of its large files is not in
+    this clone.
+    Raises Refused if the target exists, or if the run has continued at another commit since it was
+    checked out.
     """
     record = find_record(site, reference)
     pins.require(site.repository, record.pin.commit)
@@ -57,8 +61,8 @@ def _fill(site: Site, record: Record, directory: Path) -> None:
 def _write_config(site: Site, record: Record, directory: Path) -> None:
     """Write the config as it was, and the configs that it extends.
 
-    The base configs are in `bases/`. The `extends` keys are changed to name them there, so that `ready` can read the
-    config again.
+    The base configs are in `bases/`. The `extends` keys are changed to name them there, so that
+    `ready` can read the config again.
     """
     from gitorch.config.bases import rename_bases  # noqa: PLC0415  with YAML: 60 ms
 
@@ -75,7 +79,7 @@ def _write_config(site: Site, record: Record, directory: Path) -> None:
 
 
 def _path_of_base(record: Record, source: str, name: str, written: str) -> str | None:
-    """Return where the base that the config `source` calls `written` is kept, or None if it is not kept.
+    """Return where the base that `source` calls `written` is kept, or None if it is not kept.
 
     The path is relative to `name`, the place where the config itself is kept.
     """

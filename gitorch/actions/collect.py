@@ -1,4 +1,4 @@
-"""`gitorch collect`: fail runs that have been in ERROR for too long, remove unneeded files, and repack the results.
+"""`gitorch collect`: fail runs that are in ERROR for too long, delete unneeded files, repack.
 
 Nothing is lost when a run is failed: its record stays, and `resubmit` queues the run again.
 """
@@ -31,7 +31,8 @@ from gitorch.runs.site import Site
 class Cleanup(Struct, frozen=True, kw_only=True):
     """The things that `collect` failed, removed and repacked.
 
-    With `dry_run`, nothing was changed: `failed` and `removed` are the things that would be, and `packs` are only counted.
+    With `dry_run`, nothing was changed: `failed` and `removed` are the things that would be, and
+    `packs` are only counted.
     """
 
     failed: tuple[Record, ...]  # as they were before
@@ -90,15 +91,19 @@ def collect(site: Site, *, older_than: str | None = None, dry_run: bool = False)
 def fail_overdue(site: Site) -> tuple[Record, ...]:
     """Fail the runs that have been in ERROR for too long. Return their records as they were before.
 
-    This is the cheap part of `collect`: the end of `run` calls it. It reads only the runs in the queue.
-    Raises UsageError if the setting is not a duration, and the errors of changing the results branch.
+    This is the cheap part of `collect`: the end of `run` calls it. It reads only the runs in the
+    queue.
+    Raises UsageError if the setting is not a duration, and the errors of changing the results
+    branch.
     """
-    in_error = []
+    paths = []
     for run in site.queue.runs():
         if any(task.status is Status.ERROR for task in run.tasks):
-            in_error.append(run.id)
-    stored = site.results.read_all([RunPaths.of(run_id).record for run_id in in_error])
-    records = [Record.from_json(json.loads(data)) for data in stored if data]
+            paths.append(RunPaths.of(run.id).record)
+    records = []
+    for data in site.results.read_all(paths):
+        if data:
+            records.append(Record.from_json(json.loads(data)))
     retention = retention_of(site)
     overdue = _overdue(site, records, retention)
     _fail(site, overdue, retention)
@@ -131,8 +136,11 @@ def _overdue(site: Site, records: Iterable[Record], retention: Retention) -> lis
     """Return the records of this clone that have been in ERROR for too long."""
     clone = site.repository.clone_id()
     now = datetime.now(UTC)
-    own = [record for record in records if record.clone == clone]
-    return [record for record in own if is_overdue(record, retention, now)]
+    overdue = []
+    for record in records:
+        if record.clone == clone and is_overdue(record, retention, now):
+            overdue.append(record)
+    return overdue
 
 
 def _fail(site: Site, records: Iterable[Record], retention: Retention) -> None:

@@ -27,7 +27,8 @@ from gitorch.model.table.row import Row
 from gitorch.runs.catalog import Catalog
 from gitorch.runs.site import Site
 
-# The commit of the first run and that of another run, with the tasks that ran at them; "" stands for the whole run.
+# The commit of the first run and that of another run, with the tasks that ran at them.
+# The task "" stands for the whole run.
 CommitPairs = dict[tuple[str, str], list[str]]
 
 
@@ -55,10 +56,10 @@ def compare(site: Site, selection: Selection) -> Compared:
 def code_diffs(
     site: Site, records: Sequence[Record], *, color: bool, stat: bool = False
 ) -> Iterator[tuple[str | None, bytes]]:
-    """Yield the difference between the code of the first run and that of each other run, as git shows it.
+    """Yield the differences in code between the first run and the others, as git shows them.
 
-    There is one difference for each pair of commits. If there are several pairs, each comes with a heading that names
-    the commits and the tasks that ran at them.
+    There is one difference for each pair of commits. If there are several pairs, each comes with a
+    heading that names the commits and the tasks that ran at them.
     Raises NotFound if a commit is not in this clone.
     """
     pairs = _commit_pairs(records)
@@ -140,11 +141,10 @@ def _commit_pairs(records: Sequence[Record]) -> CommitPairs:
     pairs: CommitPairs = {}
     for other in others:
         other_pins = {task.id: task.pin for task in other.tasks}
-        compared = [
-            (task.id, task.pin, other_pins[task.id])
-            for task in first.tasks
-            if task.id in other_pins
-        ]
+        compared = []
+        for task in first.tasks:
+            if task.id in other_pins:
+                compared.append((task.id, task.pin, other_pins[task.id]))
         if not compared:
             compared = [("", first.pin, other.pin)]
         for task_id, first_pin, other_pin in compared:

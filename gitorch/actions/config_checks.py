@@ -1,4 +1,7 @@
-"""Checks of one config against the pinned commit, the data and this machine. They run no code of the project."""
+"""Checks of one config against the pinned commit, the data and this machine.
+
+They do not run any code of the project.
+"""
 
 from __future__ import annotations
 
@@ -80,10 +83,15 @@ def check_resources(machine: Resources, config: LoadedConfig) -> Iterator[Proble
 
 
 def suggest_links(site: Site, config: LoadedConfig) -> Iterator[Problem]:
-    """Yield a warning for each parameter that names a git-ignored path, which a worktree does not have."""
+    """Yield a warning for each parameter that names a git-ignored path.
+
+    The worktree of a run does not contain such a path.
+    """
     keys = _keys_of_unlinked_texts(config)
-    root = site.repository.main_root
-    paths = [text for text in keys if _is_inside(root, text)]
+    paths = []
+    for text in keys:
+        if _is_inside(site.repository.main_root, text):
+            paths.append(text)
     if not paths:
         return
     for path in ignored_paths(site.repository, paths):
@@ -129,13 +137,13 @@ def _with_positions(position: KeyPath, items: Iterable[str]) -> dict[KeyPath, st
 
 
 def _position_of_setting(config: LoadedConfig, index: int, *path: str) -> KeyPath:
-    """Return where a setting of a task is written: in the task, or else among the file's settings."""
+    """Return the position of a task's setting: in the task, or else among the file's settings."""
     own: KeyPath = ("tasks", index, "gitorch", *path)
     return own if config.document.node(own) else ("gitorch", *path)
 
 
 def _keys_of_unlinked_texts(config: LoadedConfig) -> dict[str, str]:
-    """Return the values of parameters that are texts and are not below a link, with the parameter's name.
+    """Return the texts among the parameters that are not below a link, with the parameter's name.
 
     The first run that has a value determines its name.
     """

@@ -19,10 +19,10 @@ SCHEMA = ".gitorch.schema.json"  # beside the configs, so that an editor finds i
 def load_configs(
     site: Site, paths: Sequence[Path], overrides: Sequence[str] = ()
 ) -> tuple[LoadedConfig, ...]:
-    """Return the configs at `paths`, each once; by default those in the repository's `experiments/`.
+    """Return the configs at `paths`, each once. The default is the repository's `experiments/`.
 
-    `overrides` (`-S`) are applied to each config. A file without tasks that other configs extend is not a config,
-    unless it is named itself.
+    `overrides` (`-S`) are applied to each config. A file without tasks that other configs extend is
+    not a config, unless it is named itself.
     Raises NotFound if there is no config.
     """
     repository = site.repository
@@ -39,8 +39,10 @@ def load_configs(
                 loaded[resolved] = load_config(
                     file.read_bytes(), file=str(file), context=context, overrides=overrides
                 )
-    bases = {base.path.resolve() for config in loaded.values() for base in config.bases}
-    bases -= {path.resolve() for path in paths}
+    bases: set[Path] = set()
+    for config in loaded.values():
+        bases.update(base.path.resolve() for base in config.bases)
+    bases.difference_update(path.resolve() for path in paths)
     configs = []
     for resolved, config in loaded.items():
         if resolved not in bases or is_config(config.source):
@@ -49,7 +51,7 @@ def load_configs(
 
 
 def readable_configs(configs: Sequence[LoadedConfig]) -> list[LoadedConfig]:
-    """Return the configs whose text has no errors: the pinned code can be examined for their runs."""
+    """Return the configs whose text has no errors, so that their runs can be examined."""
     return [config for config in configs if config.specs and not has_errors(config.problems)]
 
 

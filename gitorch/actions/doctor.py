@@ -1,4 +1,7 @@
-"""`gitorch doctor`: find problems of the queue, records, worktrees, pins, locks and large files; `--fix` repairs them."""
+"""`gitorch doctor`: find and, with `--fix`, repair problems.
+
+It checks the queue, records, worktrees, pins, locks and large files.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The origin of a cached task's results: the run that they were reused from, or why they were computed."""
+"""The origin of a cached task's results: the run they were reused from, or why they are new."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NAMED = 3  # the number of differing names in an explanation
 
 
 def explain_cached_tasks(site: Site, catalog: Catalog, record: Record) -> dict[str, str]:
-    """Return where the results come from, in words, by the id of each complete task that has `cache`."""
+    """Return the origin of the results of each complete task that has `cache`, by task id."""
     explanations = {}
     for task in record.tasks:
         if record.spec.task(task.id).cache and task.status is Status.COMPLETE:
@@ -53,7 +53,8 @@ def _most_similar_earlier_run(
 ) -> Record | None:
     """Return the earlier run of the same name that has the fewest other parameters, or None.
 
-    Only runs in which this task is complete and cached count. Of several equally similar runs the newest is returned.
+    Only runs in which this task is complete and cached count. Of several equally similar runs the
+    newest is returned.
     """
     run_ids = catalog.computed_like(record.name, task.id)
     if record.id in run_ids:
@@ -73,7 +74,7 @@ def _most_similar_earlier_run(
 def _parameter_distance(
     record: Record, task: TaskRecord, params: Mapping[str, Any]
 ) -> tuple[int, int]:
-    """Return how many of the task's cache parameters differ, and how many parameters differ at all."""
+    """Return how many parameters that the cache key contains differ, and how many differ at all."""
     changed = differing([flattened(record.spec.params), flattened(params)]).changed
     counted = flattened(params_counted(record.spec, record.spec.task(task.id)))
     return len(changed.keys() & counted.keys()), len(changed)

@@ -19,7 +19,8 @@ _CONFIG = f"""\
 learningRate: 0.1
 
 tasks:
-  # A command in any language. {{name}} is replaced by a parameter. Files written to {{outputDir}} are kept.
+  # A command in any language. {{name}} is replaced by a parameter.
+  # Files that are written to {{outputDir}} are kept.
   - {{id: train, command: "echo trained with {{learningRate}} > {{outputDir}}/model.txt"}}
   # A class in Tasks.py is run by: - {{id: evaluate, method: Evaluate}}
   - {{id: report, command: "cat {{outputDir}}/model.txt"}}
@@ -27,7 +28,7 @@ tasks:
 
 
 def init(site: Site) -> Path:
-    """Write an example config and the schema with which editors check it. Return the path of the config.
+    """Write an example config, and the schema with which editors check it. Return its path.
 
     Raises Refused if the example exists already.
     """

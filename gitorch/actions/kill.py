@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gitorch.actions.change_status import Changed
+from gitorch.actions.change_status import Changed, ChangedRun
 from gitorch.actions.changeable import select_changeable
 from gitorch.actions.selection import Selection
 from gitorch.errors import Refused
@@ -30,7 +30,11 @@ def kill(site: Site, selection: Selection, *, why: str | None = None) -> Changed
         raise Refused(
             f"{names} had completed before it could be killed", "a COMPLETE run cannot be killed"
         )
-    completed = [record.id for record in too_late]
-    killed = [(row.id, row.status, None) for row in chosen if row.id not in completed]
-    refused += tuple((run_id, _TOO_LATE) for run_id in completed)
+    completed = {record.id for record in too_late}
+    killed: list[ChangedRun] = []
+    for row in chosen:
+        if row.id in completed:
+            refused += ((row.id, _TOO_LATE),)
+        else:
+            killed.append((row.id, row.status, None))
     return Changed(runs=tuple(killed), refused=refused)

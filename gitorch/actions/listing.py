@@ -53,10 +53,10 @@ def listing(
 ) -> Listing:
     """Return the runs for which `where` is true, the first `limit` of them.
 
-    Columns are named as in `model.table.fields.field`. One text may name several columns, separated by commas.
-    A `-` before the name of a column sorts from high to low.
-    With `group`, sorting and `limit` apply to the groups. They are sorted by the columns that they are grouped by, or
-    by the first aggregate of a metric.
+    Columns are named as in `model.table.fields.field`. One text may name several columns, separated
+    by commas. A `-` before the name of a column sorts from high to low. With `group`, sorting and
+    `limit` apply to the groups. They are sorted by the columns that they are grouped by, or by the
+    first aggregate of a metric.
     Raises UsageError.
     """
     rows = filter_rows(Catalog.of(site).rows(), where)

@@ -1,4 +1,4 @@
-"""`gitorch logs`: the raw output of a run's tasks, from the live file or from the results branch."""
+"""`gitorch logs`: the raw output of a run's tasks, from live files or the results branch."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class LogPart(Struct, frozen=True):
 
 
 class LoggedAttempt(NamedTuple):
-    """An attempt that has a log; of a task whose results were reused, the attempt that computed them."""
+    """An attempt that has a log. If results were reused, it is the attempt that computed them."""
 
     run_id: str
     task_id: str
@@ -47,8 +47,9 @@ def logs(
     attempt: int | None = None,
     follow: bool = False,
 ) -> Iterator[LogPart]:
-    """Yield the log of the last attempt of each task, or of `task`, or of the attempt with the number `attempt`.
+    """Yield the logs of a run's tasks.
 
+    The default is the last attempt of each task. `task` and `attempt` select one of them.
     With `follow`, continue until the run stops.
     Raises NotFound if there is no such run, task or attempt.
     """
@@ -73,7 +74,8 @@ def logs(
 def last_log(site: Site, record: Record, task_id: str) -> LoggedAttempt | None:
     """Return the attempt whose log is the log of a task that has ended.
 
-    Return None if the task was never attempted, or if the run that its results came from no longer exists.
+    Return None if the task was never attempted, or if the run that its results came from no longer
+    exists.
     """
     task = record.task(task_id)
     source = None
@@ -114,8 +116,11 @@ def _running_attempts(site: Site, run_id: str) -> dict[str, LoggedAttempt]:
     queued = site.queue.run(run_id) if site.queue_path.exists() else None
     if queued is None:
         return {}
-    running = [task for task in queued.tasks if task.status is Status.RUNNING]
-    return {task.id: LoggedAttempt(run_id, task.id, task.attempts) for task in running}
+    running = {}
+    for task in queued.tasks:
+        if task.status is Status.RUNNING:
+            running[task.id] = LoggedAttempt(run_id, task.id, task.attempts)
+    return running
 
 
 def _read_log(site: Site, run_id: str, task_id: str, logged: LoggedAttempt) -> Iterator[LogPart]:
@@ -147,7 +152,8 @@ def _parts(file: BinaryIO, task_id: str, number: int) -> Iterator[LogPart]:
 def _follow(site: Site, run_id: str, only: str | None) -> Iterator[LogPart]:
     """Yield every attempt from the current one on, while it is written, until the run stops.
 
-    The files stay open, so that their last lines can be read after the directory of the finished run was removed.
+    The files stay open, so that their last lines can be read after the directory of the finished
+    run was removed.
     """
     seen: set[LoggedAttempt] = set()
     live_files: dict[LoggedAttempt, BinaryIO] = {}

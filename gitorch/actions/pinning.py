@@ -1,8 +1,9 @@
-"""The choice of the commit that runs are pinned to, and the changes in the working tree that it does not contain."""
+"""The choice of the commit that runs are pinned to, and the uncommitted changes not in it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import filterfalse
 from pathlib import Path
 from typing import NamedTuple
 
@@ -90,7 +91,7 @@ def _all_ignore_dirt(configs: Sequence[LoadedConfig]) -> bool:
 
 
 def _dirt(site: Site, configs: Sequence[LoadedConfig]) -> Dirt:
-    """Return the modified and the untracked paths, without configs and the files that configs extend.
+    """Return the modified and the untracked paths, without configs and their bases.
 
     The given `configs` count as configs even if they are malformed.
     """
@@ -114,8 +115,8 @@ def _dirt(site: Site, configs: Sequence[LoadedConfig]) -> Dirt:
         return path.endswith(SUFFIXES) and path in site.code.configs(pins.resolve(repository).tree)
 
     dirt = pins.dirt(repository)
-    modified = [path for path in dirt.modified if not is_config_path(path)]
-    untracked = [path for path in dirt.untracked if not is_config_path(path)]
+    modified = filterfalse(is_config_path, dirt.modified)
+    untracked = filterfalse(is_config_path, dirt.untracked)
     return Dirt(tuple(modified), tuple(untracked))
 
 

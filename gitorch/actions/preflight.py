@@ -1,4 +1,4 @@
-"""The class tasks of configs, constructed and validated in the pinned code before anything is queued."""
+"""The preflight: class tasks are constructed and validated in the pinned code before queueing."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class ConfigPreflight(Struct, frozen=True):
 
     @classmethod
     def of(cls, config: LoadedConfig, output: str) -> ConfigPreflight:
-        """Return the preflight of the config; `output` is the output directory that tasks receive."""
+        """Return the preflight of the config; tasks receive `output` as their output directory."""
         requested: dict[tuple[str, str], PreflightTask] = {}
         runs: dict[str, TaskRuns] = {}
         for spec in config.specs:
@@ -123,7 +123,7 @@ class ConfigPreflight(Struct, frozen=True):
                 yield self._problem(about_task, f"and {count - _MOST_COMPLAINTS} more complaints")
 
     def _merged(self, complaints: Sequence[Complaint]) -> dict[Complaint, list[RunSpec]]:
-        """Return the distinct complaints, about tasks of the config, with the runs that they are about."""
+        """Return the distinct complaints, each with the runs that it is about."""
         merged: dict[Complaint, list[RunSpec]] = {}
         for complaint in complaints:
             if complaint.task is None:

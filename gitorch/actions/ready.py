@@ -44,7 +44,8 @@ _PATIENCE_S = 60.0
 class Skipped(Struct, frozen=True, kw_only=True):
     """A run of a config that is not queued, because an equal run exists.
 
-    If the equal run is a new one of the same call, `status` is None and `source` says where that run is from.
+    If the equal run is a new one of the same call, `status` is None and `source` says where that
+    run is from.
     """
 
     id: str  # of the equal run
@@ -124,7 +125,8 @@ def ready(
     """Queue the runs of the configs at `paths` that do not exist yet, or all of them with `again`.
 
     No run of a config with an error is queued. `overrides` (`-S`) are applied to each config.
-    Raises NotFound, Refused if uncommitted changes would not be in the run, and other subclasses of GitorchError.
+    Raises NotFound, Refused if uncommitted changes would not be in the run, and other subclasses of
+    GitorchError.
     """
     site.repository.require_commit()
     site.repository.require_no_merge()
@@ -154,8 +156,9 @@ def ready(
 
 @contextmanager
 def _one_at_a_time(site: Site) -> Iterator[None]:
-    """Keep other `ready` processes from deciding at the same time: two of them could queue the same run twice.
+    """Keep other `ready` processes from deciding what is new at the same time.
 
+    Two of them could otherwise queue the same run twice.
     Raises Busy.
     """
     path = site.state / "ready.lock"
@@ -195,8 +198,12 @@ def _point(decision: Decision, records: Mapping[str, Record]) -> Record | Skippe
 
 def _queue(site: Site, plan: Plan, records: Mapping[str, Record]) -> None:
     catch_up(site)
-    new_records = list(records.values())
-    files = [_config_files(records[new.creation.id], new.candidate.config) for new in plan.new]
+    new_records = []
+    files = []
+    for new in plan.new:
+        record = records[new.creation.id]
+        new_records.append(record)
+        files.append(_config_files(record, new.candidate.config))
     _materialise_first(site, new_records[0])
     queue_records(site, new_records, files, _subject(new_records))
     materialise_next(site)
@@ -205,8 +212,8 @@ def _queue(site: Site, plan: Plan, records: Mapping[str, Record]) -> None:
 def _materialise_first(site: Site, record: Record) -> None:
     """Create the worktree of the first run.
 
-    A commit that cannot be checked out, with its submodules, large files and filters, is found before anything is
-    queued. Raises GitorchError.
+    A commit that cannot be checked out, with its submodules, large files and filters, is found
+    before anything is queued. Raises GitorchError.
     """
     pins.keep(site.repository, record.pin.commit)
     tree = site.directory(record.id).tree
@@ -218,7 +225,7 @@ def _materialise_first(site: Site, record: Record) -> None:
 
 
 def _config_files(record: Record, config: LoadedConfig) -> dict[str, bytes]:
-    """Return the config and the files that it extends, by the names that they have beside the record."""
+    """Return the config and the files that it extends, by their names beside the record."""
     files = {CONFIG: config.source}
     for name, base in zip(record.base_files.values(), config.bases, strict=True):
         files[name] = base.data

@@ -31,7 +31,7 @@ class New(Struct, frozen=True, kw_only=True):
 
 
 class SameAs(Struct, frozen=True, kw_only=True):
-    """The candidate has the identity of an earlier candidate, which becomes the new run `run_id`."""
+    """The candidate is equal to an earlier candidate, which becomes the new run `run_id`."""
 
     candidate: Candidate
     run_id: str
@@ -120,7 +120,7 @@ def _absolute(file: str) -> Path:
 
 
 def _relative_to_root(path: Path, root: Path) -> str:
-    """Return the path relative to the repository's root if it lies inside, otherwise the path itself."""
+    """Return the path relative to the root of the repository, or as it is if it lies outside."""
     if path.is_relative_to(root):
         path = path.relative_to(root)
     return str(path)

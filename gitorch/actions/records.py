@@ -1,4 +1,4 @@
-"""The current records of the runs that a user refers to, with the state of the queue laid over them."""
+"""The current records of the runs that a user refers to: the queue is laid over them."""
 
 from __future__ import annotations
 

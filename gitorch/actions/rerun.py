@@ -45,7 +45,8 @@ class Rerun(Struct, frozen=True, kw_only=True):
 def rerun(site: Site, selection: Selection) -> Rerun:
     """Queue the selected runs again. Runs selected by properties are queued oldest first.
 
-    Raises UsageError, and NotFound if a named run, or the commit that it is pinned to, is not in this clone.
+    Raises UsageError, and NotFound if a named run, or the commit that it is pinned to, is not in
+    this clone.
     """
     catch_up(site)
     catalog = Catalog.of(site)
@@ -61,8 +62,7 @@ def rerun(site: Site, selection: Selection) -> Rerun:
     for original, creation in zip(originals, creations, strict=True):
         definition = RunDefinition.of(original)
         records.append(new_record(definition, creation, rerun_of=original.id))
-    names = [f"{record.name} {record.id} of {record.rerun_of}" for record in records]
-    queue_records(site, records, files, f"rerun: {some(names, _NAMED)}")
+    queue_records(site, records, files, _subject(records))
     return Rerun(runs=tuple(records), notes=_notes(originals, records), refused=refused)
 
 
@@ -75,13 +75,22 @@ def verify(site: Site, rerun_id: str) -> Comparison:
     return compare_records(records, compare_code(site, records))
 
 
+def _subject(records: Sequence[Record]) -> str:
+    """Return the subject of the commit that records the new runs."""
+    names = [f"{record.name} {record.id} of {record.rerun_of}" for record in records]
+    return f"rerun: {some(names, _NAMED)}"
+
+
 class _Repeatable(NamedTuple):
     rows: list[Row]
     refused: tuple[tuple[str, str], ...]
 
 
 def _repeatable_rows(site: Site, catalog: Catalog, selection: Selection) -> _Repeatable:
-    """Return the selected runs. Refuse those selected by properties whose commits are not in this clone."""
+    """Return the selected runs whose commits are in this clone, and refuse the others.
+
+    Runs that were named are all returned.
+    """
     rows = select_rows(catalog, selection, "rerun")
     if selection.is_named:
         return _Repeatable(rows, ())
@@ -98,7 +107,7 @@ def _repeatable_rows(site: Site, catalog: Catalog, selection: Selection) -> _Rep
 
 
 def _config_files(site: Site, records: Sequence[Record]) -> list[dict[str, bytes]]:
-    """Return, for each run, its config and the files that this extends, by their names beside the record."""
+    """Return the config of each run and its bases, by their names beside the record."""
     paths = []
     for record in records:
         for name in _config_names(record):
@@ -117,7 +126,7 @@ def _config_names(record: Record) -> list[str]:
 
 
 def _notes(originals: Sequence[Record], records: Sequence[Record]) -> tuple[str, ...]:
-    """Return a note for each original whose tasks ran at several commits: the rerun has only one."""
+    """Return a note for each original that ran at several commits: its rerun has only one."""
     notes = []
     for original, record in zip(originals, records, strict=True):
         if original.several_pins:

@@ -1,4 +1,7 @@
-"""`gitorch retry`: continue failed runs where they failed, or from an earlier task, with their own or with fixed code."""
+"""`gitorch retry`: continue failed runs, with their own or with fixed code.
+
+A run continues at the task that failed, or at an earlier one.
+"""
 
 from __future__ import annotations
 
@@ -41,10 +44,11 @@ def retry(
 ) -> Changed:
     """Let the selected runs continue.
 
-    With `at`, the tasks that are not finished run at that revision. With `start`, that task and all tasks that need it
-    run again.
-    Raises NotFound, UsageError, and Refused if a task that is still to run would fail the preflight at that revision.
-    In all of these cases nothing is changed. If one of several named runs cannot be retried, none is.
+    With `at`, the tasks that are not finished run at that revision. With `start`, that task and all
+    tasks that need it run again.
+    Raises NotFound, UsageError, and Refused if a task that is still to run would fail the preflight
+    at that revision. In all of these cases nothing is changed. If one of several named runs cannot
+    be retried, none is.
     """
     catch_up(site)
     chosen, refused = select_changeable(site, "retry", selection)
@@ -70,7 +74,10 @@ def retry(
 def _split_by_task(
     rows: Sequence[Row], task_id: str, selection: Selection
 ) -> tuple[list[Row], tuple[tuple[str, str], ...]]:
-    """Return the rows of runs that have the task; refuse the others. Raises UsageError if a named run has no such task."""
+    """Return the rows of runs that have the task; refuse the others.
+
+    Raises UsageError if a run that was named has no such task.
+    """
     having = []
     refused = []
     for row in rows:
@@ -87,7 +94,10 @@ def _split_by_task(
 
 def _notes(site: Site, records: Sequence[Record], pin: Pin) -> Iterator[str]:
     """Yield what a user who forgot to commit the fix needs to know."""
-    same = [record.id for record in records if record.pin.commit == pin.commit]
+    same = []
+    for record in records:
+        if record.pin.commit == pin.commit:
+            same.append(record.id)
     if same:
         yield f"{', '.join(same)}: at {pin.commit[:12]} as before, so the code is the same"
     if pin.origin is Origin.HEAD:
@@ -103,9 +113,10 @@ def _code_at(
     start: str | None,
     environment: Mapping[str, str],
 ) -> dict[str, OtherCode]:
-    """Return the code with which each run continues at `pin`, by run id, and keep the commit from now on.
+    """Return the code with which each run continues at `pin`, by run id, and keep the commit.
 
-    Raises Refused, with all problems, if a task that is still to run would fail the preflight there.
+    Raises Refused, with all problems, if a task that is still to run would fail the preflight
+    there.
     """
     surroundings = Surroundings(site, environment)
     codes: dict[str, OtherCode] = {}
@@ -121,7 +132,7 @@ def _code_at(
     if problems:
         lines = "\n".join(f"  {problem}" for problem in problems)
         raise Refused(
-            f"these runs cannot continue at commit {pin.commit[:12]}; nothing was changed:\n{lines}",
+            f"the runs cannot continue at {pin.commit[:12]}; nothing was changed:\n{lines}",
             "commit a fix, and name that commit with --at",
         )
     pins.keep(site.repository, pin.commit)
@@ -185,7 +196,7 @@ def _in_words(record: Record, complaint: Complaint) -> str:
 
 
 def _tasks_to_run(record: Record, start: str | None, output: str) -> list[PreflightTask]:
-    """Return the class tasks of a run that are not complete, or that run again because of `start`."""
+    """Return the class tasks that are not complete, or that run again because of `start`."""
     repeated = record.spec.with_dependents(start) if start else frozenset()
     tasks = []
     for task in record.tasks:

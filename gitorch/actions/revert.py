@@ -23,8 +23,10 @@ def revert(
 ) -> tuple[Record, Reverted]:
     """Check out the code of a run on a new branch, by default `gitorch/<id>`.
 
-    With `detach`, detach HEAD instead. With `files`, stage the differences on the current branch instead.
-    Raises Refused if uncommitted work would be lost, and NotFound if the run's commit is not in this clone.
+    With `detach`, detach HEAD instead. With `files`, stage the differences on the current branch
+    instead.
+    Raises Refused if uncommitted work would be lost, and NotFound if the run's commit is not in
+    this clone.
     """
     options = [branch is not None, detach, files]
     if options.count(True) > 1:

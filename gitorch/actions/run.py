@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import Struct
 
 from gitorch.actions.collect import fail_overdue, retention_of
-from gitorch.database.run_queue import Worker
+from gitorch.database.values import Worker
 from gitorch.engines.registry import ENGINES
 from gitorch.errors import GitorchError, Refused, UsageError
 from gitorch.model.run.announce import Announcement, AttemptEnded, Listener, Noticed, TaskReused
@@ -29,6 +29,7 @@ _CHECKED_OUT = (
     "note: {branch} is checked out in {path}, where new results appear as staged changes; "
     "git reset --hard there shows the results, if you have no changes of your own there"
 )
+_RUNNABLE = (Status.WAITING, Status.RUNNING)
 MOST_JOBS = 1000  # more tasks at a time than the sockets of one worker, and one machine, can handle
 
 
@@ -69,8 +70,8 @@ def run(
 ) -> Worked:
     """Run the queue, or only the named runs.
 
-    Attempts that a dead worker left are committed first, and their runs are in the result. Without `reuse`, no result
-    is taken from the cache.
+    Attempts that a dead worker left are committed first, and their runs are in the result. Without
+    `reuse`, no result is taken from the cache.
     Raises Refused if a named run cannot be run, Busy, and other subclasses of GitorchError.
     """
     retention_of(site)  # reports an invalid setting before the work, not after it
@@ -104,13 +105,17 @@ def run(
 def workable(site: Site, run_ids: Sequence[str]) -> list[str]:
     """Return those of these runs that a worker of this clone can run."""
     clone = site.repository.clone_id()
-    own = [row for row in Catalog.of(site).named(run_ids) if row.clone == clone]
-    return [row.id for row in own if row.status in (Status.WAITING, Status.RUNNING)]
+    found = []
+    for row in Catalog.of(site).named(run_ids):
+        if row.clone == clone and row.status in _RUNNABLE:
+            found.append(row.id)
+    return found
 
 
 def jobs_of(text: str | None, site: Site) -> int:
-    """Return the number of tasks to run at a time: that of the command line, or the setting `gitorch.jobs`.
+    """Return the number of tasks to run at a time.
 
+    `text` is from the command line. The default is the setting `gitorch.jobs`.
     Raises UsageError if it is neither a valid number nor `auto`.
     """
     chosen = site.repository.settings.jobs if text is None else text
@@ -128,7 +133,7 @@ def jobs_of(text: str | None, site: Site) -> int:
 def _require_live(named: Sequence[Row]) -> None:
     """Raise Refused if one of these runs cannot be run as it is."""
     for row in named:
-        if row.status in (Status.WAITING, Status.RUNNING):
+        if row.status in _RUNNABLE:
             continue
         hints = {
             Status.COMPLETE: f"gitorch rerun {row.id} repeats it as a new run",
@@ -166,7 +171,8 @@ def _warn_of_checkout(site: Site, listener: Listener) -> None:
 def _registered(site: Site, worker: Worker) -> Iterator[WorkerLocks]:
     """Register the worker while it works, and hold the lock that shows that it is alive.
 
-    The worker stays registered if tasks are still marked as running by it: recovery needs its entry.
+    The worker stays registered if tasks are still marked as running by it: recovery needs its
+    entry.
     """
     locks = WorkerLocks.of(site.state, worker.id)
     with taken(locks.alive):

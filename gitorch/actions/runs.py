@@ -1,4 +1,4 @@
-"""`gitorch.runs()`: runs for programs and notebooks, as plain values or as a pandas or Polars table."""
+"""`gitorch.runs()`: runs for programs and notebooks, as plain values or as a table."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _OWN = ("id", "name", "label", "status", "commit", *_TIMES, "duration_s")
 class Runs(list[dict[str, Any]]):
     """Runs as in `gitorch list --json`, newest first: a list of dictionaries.
 
-    A table has one column for each parameter and metric, such as `params.lr` and `metrics.accuracy`. Nested parameters
-    have dotted names. Times are in UTC.
+    A table has one column for each parameter and metric, such as `params.lr` and
+    `metrics.accuracy`. Nested parameters have dotted names. Times are in UTC.
     """
 
     def to_pandas(self) -> pandas.DataFrame:
@@ -60,11 +60,17 @@ class Runs(list[dict[str, Any]]):
         names = dict.fromkeys(_OWN)
         for run in flat_runs:
             names |= dict.fromkeys(run)
-        return {name: [run.get(name) for run in flat_runs] for name in names}
+        columns = {}
+        for name in names:
+            columns[name] = [run.get(name) for run in flat_runs]
+        return columns
 
 
 def runs(where: str | None, path: Path) -> Runs:
-    """Return the runs of the repository that contains `path`. Raises NotFound, Refused, UsageError."""
+    """Return the runs of the repository that contains `path`.
+
+    Raises NotFound, Refused, and UsageError if `where` is invalid.
+    """
     rows = filter_rows(Catalog.of(Site.at(path)).rows(), where)
     return Runs(row.to_json() for row in rows)
 

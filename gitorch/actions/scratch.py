@@ -1,4 +1,4 @@
-"""A temporary worktree for checks. Files that the project's validate() writes there never reach a run."""
+"""A temporary worktree for checks: files that validate() writes there never reach a run."""
 
 from __future__ import annotations
 
@@ -28,5 +28,5 @@ def scratch(site: Site, commit: str, *, link: Sequence[str] = ()) -> Iterator[Pa
 
 
 def output_in(tree: Path) -> str:
-    """Return the output directory that tasks receive during checks in the scratch worktree `tree`."""
+    """Return the output directory that tasks receive while they are checked in `tree`."""
     return str(tree.parent / "output")

@@ -18,8 +18,8 @@ from gitorch.runs.site import Site
 class Selection(Struct, frozen=True, kw_only=True):
     """A choice of runs, either by reference or by properties.
 
-    If a verb cannot change one of the runs that were named, it refuses all of them. If the runs were selected by
-    properties, the verb changes those that it can and reports the others.
+    If a verb cannot change one of the runs that were named, it refuses all of them. If the runs
+    were selected by properties, the verb changes those that it can and reports the others.
     """
 
     references: Sequence[str] = ()  # ids, names, labels, @ or @~1

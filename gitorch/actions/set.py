@@ -17,7 +17,7 @@ from gitorch.runs.site import Site
 
 
 def set_priority(site: Site, selection: Selection, priority: int) -> Changed:
-    """Give the selected runs a priority in place of that of their tasks. Higher priorities start earlier.
+    """Give the selected runs a priority, which replaces the priorities of their tasks.
 
     Raises NotFound, UsageError, and Refused if one of the runs that were named cannot be changed.
     """

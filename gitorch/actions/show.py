@@ -48,7 +48,7 @@ def show(site: Site, reference: str) -> Shown:
 
 
 def _with_all_attempts(site: Site, record: Record) -> Record:
-    """Return the record with the earlier attempts, which are stored in files of their own, added to each task."""
+    """Add the earlier attempts, which are stored in files of their own, to the tasks."""
     task_ids = []
     paths = []
     for task in record.tasks:

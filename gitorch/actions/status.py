@@ -1,4 +1,4 @@
-"""`gitorch status`: what is running, its progress and remaining time, and what is waiting and why."""
+"""`gitorch status`: the running runs with their progress, and the waiting runs with the reason."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ from gitorch.runs.site import Site
 from gitorch.tools.clock import parse
 
 _UNFINISHED = (Status.WAITING, Status.RUNNING)
-# The task that `status` names for a run in which no task is running: the one that needs attention first.
+# The order in which `status` chooses the task that it names, if no task of a run is running.
 _ATTENTION = {Status.ERROR: 0, Status.WAITING: 1, Status.HOLD: 2}
 
 
 class LiveRun(Struct, frozen=True, kw_only=True):
     """A run that is not over.
 
-    `task` is the running task. If no task is running, it is the task in ERROR, the next task or the held task.
+    `task` is the running task. If no task is running, it is the task in ERROR, the next task or the
+    held task.
     """
 
     id: str
@@ -102,11 +103,10 @@ def status(site: Site, *, moment: datetime | None = None) -> SiteStatus:
     not_queued = len(view.queued)  # sorted behind all queued runs
     live.sort(key=lambda row: (view.runs_ahead.get(row.id, not_queued), row.created))
     runs = tuple(_live_run(site, row, view, history, moment) for row in live)
-    workers = _live_workers(view)
     return SiteStatus(
         counts={status: counts.get(status, 0) for status in Status},
         runs=runs,
-        workers=workers,
+        workers=_live_workers(view),
         eta=_total_eta(runs, view),
     )
 
@@ -125,7 +125,7 @@ class DurationHistory:
         self._estimates: dict[tuple[str, str], Estimate | None] = {}
 
     def estimate(self, name: str, task_id: str, elapsed_s: float | None) -> Estimate | None:
-        """Return the remaining time of a task, or None if nothing is known about tasks of this kind.
+        """Return the remaining time of a task, or None if no such task has succeeded yet.
 
         `elapsed_s` is None for a task that has not started.
         """
@@ -221,8 +221,11 @@ def _total_eta(runs: Sequence[LiveRun], view: QueueView) -> Estimate | None:
 
 def _live_workers(view: QueueView) -> tuple[LiveWorker, ...]:
     tasks = _tasks_by_worker(view)
-    alive = [worker for worker in view.workers if worker.id in view.alive]
-    return tuple(LiveWorker(worker=worker, tasks=tasks[worker.id]) for worker in alive)
+    workers = []
+    for worker in view.workers:
+        if worker.id in view.alive:
+            workers.append(LiveWorker(worker=worker, tasks=tasks[worker.id]))
+    return tuple(workers)
 
 
 def _tasks_by_worker(view: QueueView) -> Counter[str]:

@@ -1,4 +1,4 @@
-"""The examination of configs: their text, then their tasks in the pinned code, by the project's own interpreter.
+"""The examination of configs in the pinned code, by the project's own interpreter.
 
 Everything that can be known to be wrong is reported here, before hours are spent on a run.
 """
@@ -63,8 +63,8 @@ def validate(
 ) -> Validated:
     """Examine the readable ones of `configs` in the pinned code.
 
-    With `hashes_inputs`, read the inputs of the configs that have no error. Otherwise only look for the inputs.
-    `tell` is called with a message before anything that takes long.
+    With `hashes_inputs`, read the inputs of the configs that have no error. Otherwise only look for
+    the inputs. `tell` is called with a message before anything that takes long.
     """
     readable = readable_configs(configs)
     examination = _Examination(site, environment, chosen.pin, tell)
@@ -76,7 +76,10 @@ def validate(
     problems: list[Problem] = []
     for config in configs:
         problems += config.in_order(*config.problems, *problems_by_file[config.file])
-    valid = [config for config in readable if not has_errors(problems_by_file[config.file])]
+    valid = []
+    for config in readable:
+        if not has_errors(problems_by_file[config.file]):
+            valid.append(config)
     return Validated(
         configs=tuple(configs),
         valid=tuple(valid),
@@ -89,7 +92,10 @@ def validate(
 
 
 def _unique(problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    """Return each problem once: problems of `-S`, or of a file that several configs extend, occur several times."""
+    """Return each problem once.
+
+    A problem of `-S`, or of a file that several configs extend, occurs once for each config.
+    """
     return tuple(dict.fromkeys(problems))
 
 
@@ -102,7 +108,10 @@ class _Group(NamedTuple):
 
 
 class _Examination:
-    """The checks that need the pinned code and its interpreter. All runs of a config agree in what is checked here."""
+    """The checks that need the pinned code and its interpreter.
+
+    All runs of a config agree in what is checked here.
+    """
 
     def __init__(self, site: Site, environment: Mapping[str, str], pin: Pin, tell: Tell) -> None:
         self._site = site
@@ -144,7 +153,7 @@ class _Examination:
         return config_checks.hash_inputs(self.inputs[config.specs[0].link], config)
 
     def _interpreter(self, spec: RunSpec) -> Interpreter:
-        """Return the interpreter that a config asks for. Raises GitorchError if it is not a usable one."""
+        """Return the interpreter that a config asks for. Raises GitorchError if it is unusable."""
         if spec.python not in self.interpreters:
             chosen = choose(spec.python, self._site.repository.root, self._environment)
             memory = self._site.interpreters
@@ -170,7 +179,11 @@ class _Examination:
         return of_machine(self._site.repository)
 
     def _needs_worktree(self, spec: RunSpec, interpreter: Interpreter) -> bool:
-        """Return True if the config refers to code, makes links, or has an interpreter that imports project code."""
+        """Return True if a worktree is needed to check the config.
+
+        It is needed for links, for code that the config names, and for an interpreter that imports
+        code of the project.
+        """
         has_methods = any(task.method is not None for task in spec.tasks)
         if has_methods or spec.path_to_tasks != "." or spec.link:
             return True
@@ -179,7 +192,7 @@ class _Examination:
     def _check_in_worktree(
         self, tree: Path, group: _Group, configs: Sequence[LoadedConfig]
     ) -> dict[str, list[Problem]]:
-        """Make the links of the configs, then check the tasks of those whose links could be made."""
+        """Make the links of the configs, and check the tasks of the configs that have all links."""
         problems = {config.file: list(self._make_links(tree, config)) for config in configs}
         linked = [config for config in configs if not problems[config.file]]
         if linked:

@@ -1,4 +1,4 @@
-"""The reasons why a run is not running: a hold, earlier runs, another task, a resource, or no worker."""
+"""The reason why a run is not running: a hold, another run, a resource, or no worker."""
 
 from __future__ import annotations
 
@@ -39,13 +39,16 @@ def view_queue(site: Site, catalog: Catalog) -> QueueView:
     queued = catalog.queued
     workers = site.queue.workers() if site.queue_path.exists() else []
     pending = _in_starting_order(queued.values())
+    free = None
+    if queued and site.queue.counts_resources():
+        free = _free_resources(site)
     return QueueView(
         clone=site.repository.clone_id(),
         now=now(),
         queued=queued,
         workers=workers,
         alive=living(site.state, workers),
-        free=_free_resources(site) if queued and site.queue.counts_resources() else None,
+        free=free,
         runs_ahead={run.id: position for position, run in enumerate(pending)},
         first=pending[0].id if pending else None,
         computing=_keys_being_computed(queued.values()),
@@ -84,8 +87,8 @@ def explain_not_running(row: Row, view: QueueView) -> str | None:
 
 def _explain_error(row: Row) -> str:
     failed = next(task for task in row.tasks if task.status is Status.ERROR)
-    reason = f"{failed.id}: {failed.failure}"
     waiting = [task.id for task in row.tasks if task.status is Status.WAITING]
+    reason = f"{failed.id}: {failed.failure}"
     if not waiting:
         return reason
     verb = "waits" if len(waiting) == 1 else "wait"
@@ -115,7 +118,7 @@ def _next_task(row: Row) -> TaskRow | None:
 
 
 def _explain_queued_task(task: TaskRow, queued: QueuedRun | None, view: QueueView) -> str | None:
-    """Return the reason in the task's own queue entry: a pending retry, or a result being computed."""
+    """Return the reason in the task's own queue entry: a later retry, or a shared computation."""
     entries = queued.tasks if queued else ()
     for entry in entries:
         if entry.id != task.id:

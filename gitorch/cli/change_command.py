@@ -69,7 +69,7 @@ def _change(site: Site, verb: str, selection: Selection, why: str | None) -> Cha
 
 def confirm(site: Site, verb: str, selection: Selection, *, yes: bool) -> None:
     """Ask on a terminal before runs are changed that the user did not name."""
-    from gitorch.actions.change_status import select_changeable
+    from gitorch.actions.changeable import select_changeable
 
     if selection.is_named or yes or not sys.stdin.isatty():
         return

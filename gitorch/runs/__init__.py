@@ -1,7 +1,10 @@
-"""Runs where git, the databases and the workspace meet: a site, its catalog, records, inputs and outputs.
+"""Runs where git, the databases and the workspace meet.
 
-Python binds an imported package to its name in the parent package. This package would therefore replace the public
-function `gitorch.runs`. To keep the function usable, the package is itself callable and calls that function.
+The package contains the site, its catalog, and the records, inputs and outputs of runs.
+
+Python binds an imported package to its name in the parent package. This package would therefore
+replace the public function `gitorch.runs`. To keep the function usable, the package is itself
+callable and calls that function.
 """
 
 from __future__ import annotations

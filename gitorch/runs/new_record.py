@@ -18,7 +18,7 @@ from gitorch.tools.clock import stamp
 
 
 class RunDefinition(Struct, frozen=True, kw_only=True):
-    """Everything that determines what a run does. A rerun has the definition of the run that it repeats."""
+    """Everything that determines what a run does. A rerun has the definition of its original."""
 
     spec: RunSpec
     source: str  # the config file
