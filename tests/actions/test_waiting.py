@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from gitorch.actions.waiting import QueueView, explain_not_running
-from gitorch.database.run_queue import QueuedRun, QueuedTask
+from gitorch.database.values import QueuedRun, QueuedTask, Running, Waiting
 from gitorch.model.run.spec import Resources
 from gitorch.model.run.status import Status
 from gitorch.model.table.row import Row, TaskRow
@@ -43,28 +43,14 @@ VIEW = QueueView(
 )
 
 
-def queued(
-    *,
-    status: Status = Status.WAITING,
-    worker: str | None = None,
-    not_before: str | None = None,
-    key: str | None = None,
-) -> dict[str, QueuedRun]:
+def queued(state: Waiting | Running) -> dict[str, QueuedRun]:
     """Return a queue that contains the run with its one task."""
-    task = QueuedTask(
-        run=RUN,
-        id="train",
-        status=status,
-        priority=0,
-        attempts=1,
-        token=None,
-        worker=worker,
-        started=None,
-        not_before=not_before,
-        outcome=None,
-        key=key,
-    )
-    return {RUN: QueuedRun(id=RUN, worker=worker, held=False, tasks=(task,))}
+    task = QueuedTask(run=RUN, id="train", priority=0, attempts=1, state=state)
+    return {RUN: QueuedRun(id=RUN, worker=None, held=False, tasks=(task,))}
+
+
+def running(worker: str) -> Running:
+    return Running(token="t", worker=worker, started="2026-01-02T00:00:05Z")
 
 
 @pytest.mark.parametrize("status", [Status.COMPLETE, Status.FAILED])
@@ -74,9 +60,9 @@ def test_a_run_that_is_over_needs_no_reason(status: Status) -> None:
 
 def test_a_running_run_needs_no_reason_while_its_worker_lives() -> None:
     row = replace(ROW, status=Status.RUNNING)
-    running = replace(VIEW, queued=queued(status=Status.RUNNING, worker="worker"))
-    assert explain_not_running(row, running) is None
-    orphaned = replace(VIEW, queued=queued(status=Status.RUNNING, worker="dead"))
+    attended = replace(VIEW, queued=queued(running("worker")))
+    assert explain_not_running(row, attended) is None
+    orphaned = replace(VIEW, queued=queued(running("dead")))
     assert explain_not_running(row, orphaned) == "its worker is gone: gitorch run resumes it"
 
 
@@ -112,14 +98,14 @@ def test_without_a_living_worker_nothing_else_matters() -> None:
 
 
 def test_a_retry_waits_for_its_time() -> None:
-    later = replace(VIEW, queued=queued(not_before="2026-01-02T00:01:00Z"))
+    later = replace(VIEW, queued=queued(Waiting(not_before="2026-01-02T00:01:00Z")))
     assert explain_not_running(ROW, later) == "train will be tried again at 2026-01-02T00:01:00Z"
-    due = replace(VIEW, queued=queued(not_before="2026-01-02T00:00:05Z"))
+    due = replace(VIEW, queued=queued(Waiting(not_before="2026-01-02T00:00:05Z")))
     assert explain_not_running(ROW, due) == "a worker takes it next"
 
 
 def test_a_task_waits_for_the_run_that_computes_the_same() -> None:
-    view = replace(VIEW, queued=queued(key="k"), computing={"k": "f00"})
+    view = replace(VIEW, queued=queued(Waiting(key="k")), computing={"k": "f00"})
     assert explain_not_running(ROW, view) == "train waits for run f00, which computes the same"
 
 
