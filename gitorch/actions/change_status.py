@@ -10,8 +10,8 @@ from msgspec import Struct
 from gitorch.actions.changeable import running_task_ids, select_changeable
 from gitorch.actions.selection import Selection
 from gitorch.errors import Refused
+from gitorch.model.json_struct import without_empty
 from gitorch.model.run.record import Record
-from gitorch.model.run.spec import given
 from gitorch.model.run.status import Status
 from gitorch.model.run.transitions import CHANGES, Wish
 from gitorch.model.table.row import Row
@@ -42,7 +42,7 @@ class Changed(Struct, frozen=True, kw_only=True):
             "schema": "gitorch/change/v1",
             "changed": changed,
             "refused": [{"id": run_id, "why": why} for run_id, why in self.refused],
-            **given({"notes": list(self.notes)}),
+            **without_empty({"notes": list(self.notes)}),
         }
 
 

@@ -1,4 +1,4 @@
-"""A repository to try gitorch in: a small project with real data and a few experiments."""
+"""`gitorch demo`: create a repository for trying gitorch, with real data and a few experiments."""
 
 from __future__ import annotations
 
@@ -7,27 +7,43 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from gitorch.errors import Refused
-from gitorch.git.creation import commit_everything, create_repository
+from gitorch.git.command import call_git
+from gitorch.git.repository import Repository
 
-# What lies in demo/ beside the project itself.
+# Files in demo/ that are not part of the project.
 _NOT_COPIED = frozenset({"__init__.py", "__pycache__", "run"})
+# gitorch supports this format, which the user's defaults might not be.
+_FORMAT = {"GIT_DEFAULT_HASH": "sha1", "GIT_DEFAULT_REF_FORMAT": "files"}
 
 
 def create(directory: Path) -> Path:
-    """Make `directory`, missing or empty, a repository with the demo project in one commit; give its absolute path.
+    """Create a repository that contains the demo project in one commit. Return its absolute path.
 
-    Raises Refused where something is there already.
+    `directory` must be missing or empty.
+    Raises Refused if there is something at this path.
     """
     directory = directory.absolute()
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise Refused(
-            f"{directory} is there already",
+            f"{directory} exists already",
             "name a directory that does not exist yet: gitorch demo DIR",
         )
     directory.mkdir(parents=True, exist_ok=True)
-    repository = create_repository(directory)
+    call_git(directory, "init", "--quiet", "--template=", env=_FORMAT)
     _copy(importlib.resources.files("gitorch.demo"), directory)
-    commit_everything(repository, "The penguins demo")
+    name, email = Repository.discover(directory).signature()
+    quiet = (
+        "-c",
+        f"user.name={name}",
+        "-c",
+        f"user.email={email}",
+        "-c",
+        "core.hooksPath=/dev/null",
+    )
+    call_git(directory, "add", "--force", "--all")  # the user's own ignore rules may name *.csv
+    call_git(
+        directory, *quiet, "commit", "--quiet", "--no-gpg-sign", "--message", "The penguins demo"
+    )
     return directory
 
 

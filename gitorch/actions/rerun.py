@@ -13,9 +13,9 @@ from gitorch.actions.selection import Selection, select_rows
 from gitorch.errors import NotFound
 from gitorch.git import pins
 from gitorch.model.branch_layout import CONFIG, RunPaths
+from gitorch.model.json_struct import without_empty
 from gitorch.model.run.compare import Comparison, compare_records
 from gitorch.model.run.record import Record
-from gitorch.model.run.spec import given
 from gitorch.model.table.row import Row
 from gitorch.model.text.phrases import some
 from gitorch.runs.catalog import Catalog
@@ -38,7 +38,7 @@ class Rerun(Struct, frozen=True, kw_only=True):
             "schema": "gitorch/rerun/v1",
             "runs": [{"id": record.id, "rerun_of": record.rerun_of} for record in self.runs],
             "refused": [{"id": run_id, "why": why} for run_id, why in self.refused],
-            **given({"notes": list(self.notes)}),
+            **without_empty({"notes": list(self.notes)}),
         }
 
 

@@ -199,10 +199,9 @@ def _tasks_to_run(record: Record, start: str | None, output: str) -> list[Prefli
     """Return the class tasks that are not complete, or that run again because of `start`."""
     repeated = record.spec.with_dependents(start) if start else frozenset()
     tasks = []
-    for task in record.tasks:
-        method = task.spec.method
-        is_pending = task.status is not Status.COMPLETE or task.id in repeated
-        if method is not None and is_pending:
-            config = task_config(record.spec, task.spec, output)
-            tasks.append(PreflightTask(task.id, method, config))
+    for spec in record.spec.tasks:
+        is_pending = spec.id in repeated or record.task(spec.id).status is not Status.COMPLETE
+        if spec.method is not None and is_pending:
+            config = task_config(record.spec, spec, output)
+            tasks.append(PreflightTask(spec.id, spec.method, config))
     return tasks

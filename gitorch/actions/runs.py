@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gitorch.actions.selection import filter_rows
 from gitorch.errors import ProgramMissing
+from gitorch.model.table.row import Row
 from gitorch.runs.catalog import Catalog
 from gitorch.runs.site import Site
 
@@ -72,7 +73,14 @@ def runs(where: str | None, path: Path) -> Runs:
     Raises NotFound, Refused, and UsageError if `where` is invalid.
     """
     rows = filter_rows(Catalog.of(Site.at(path)).rows(), where)
-    return Runs(row.to_json() for row in rows)
+    return Runs(map(_as_dictionary, rows))
+
+
+def _as_dictionary(row: Row) -> dict[str, Any]:
+    """Return the run as it is in JSON, where a sequence is a list."""
+    run: dict[str, Any] = row.to_json()
+    run["swept"] = list(row.swept)
+    return run
 
 
 def _flattened(run: Mapping[str, Any]) -> dict[str, Any]:

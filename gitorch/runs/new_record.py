@@ -96,7 +96,7 @@ def new_record(
         data=definition.data,
         overrides=definition.overrides,
         bases=definition.bases,
-        tasks=tuple(TaskRecord(spec=task, status=status, pin=pin) for task in spec.tasks),
+        tasks=tuple(TaskRecord(id=task.id, status=status, pin=pin) for task in spec.tasks),
         history=(Change(at=created, source=None, target=status, by=creation.by),),
     )
 

@@ -1,4 +1,4 @@
-"""`gitorch demo` makes a repository that is ready for use, whatever the user's git is set to."""
+"""`gitorch demo` creates a usable repository, whatever the user's git settings are."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ PROJECT = [
 
 
 def committed(root: Path) -> list[str]:
+    """Return the paths of the committed files."""
     return git(root, "ls-tree", "-r", "--name-only", "HEAD").splitlines()
 
 
-def test_the_repository_holds_the_project_in_one_clean_commit(tmp_path: Path) -> None:
+def test_the_repository_contains_the_project_in_one_clean_commit(tmp_path: Path) -> None:
     root = create(tmp_path / "new" / "penguins")
     assert root == tmp_path / "new" / "penguins"
     assert committed(root) == PROJECT
@@ -38,13 +39,13 @@ def test_the_repository_holds_the_project_in_one_clean_commit(tmp_path: Path) ->
     )
 
 
-def test_nothing_of_the_projects_directory_is_forgotten() -> None:
-    beside = ["__init__.py", "run"]
+def test_every_file_of_the_demo_is_copied_or_known_not_to_be() -> None:
+    not_copied = ["__init__.py", "run"]
     tracked = git(DEMO, "ls-files").splitlines()
-    assert sorted(tracked) == sorted(PROJECT + beside)
+    assert sorted(tracked) == sorted(PROJECT + not_copied)
 
 
-def test_an_empty_directory_will_do_and_a_relative_path(
+def test_the_directory_may_be_empty_and_its_path_relative(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -52,16 +53,16 @@ def test_an_empty_directory_will_do_and_a_relative_path(
     assert committed(tmp_path) == PROJECT
 
 
-def test_what_is_there_already_is_not_touched(tmp_path: Path) -> None:
+def test_an_existing_file_or_directory_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(Refused, match="is there already"):
+    with pytest.raises(Refused, match="exists already"):
         create(tmp_path)
-    with pytest.raises(Refused, match="is there already"):
+    with pytest.raises(Refused, match="exists already"):
         create(tmp_path / "thesis.tex")
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_it_is_a_repository_of_its_own_inside_another(
+def test_the_demo_inside_another_repository_is_a_repository_of_its_own(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GIT_DIR", str(project / ".git"))
@@ -82,7 +83,7 @@ def test_it_is_a_repository_of_its_own_inside_another(
     ],
     ids=lambda settings: next(iter(settings)),
 )
-def test_the_users_settings_are_no_obstacle(
+def test_the_users_git_settings_have_no_effect(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str]
 ) -> None:
     own = tmp_path / "own"
@@ -105,7 +106,7 @@ def test_the_users_settings_are_no_obstacle(
 @pytest.mark.parametrize(
     ("name", "value"), [("GIT_DEFAULT_HASH", "sha256"), ("GIT_DEFAULT_REF_FORMAT", "reftable")]
 )
-def test_its_format_is_one_that_gitorch_can_work_with(
+def test_the_format_of_the_repository_is_one_that_gitorch_supports(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -114,7 +115,7 @@ def test_its_format_is_one_that_gitorch_can_work_with(
     assert (root / ".git" / "HEAD").read_text() == "ref: refs/heads/main\n"
 
 
-def test_somebody_whom_git_does_not_know_gets_a_commit_too(
+def test_a_user_without_a_name_in_git_gets_a_commit_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)

@@ -1,4 +1,4 @@
-"""`gitorch.runs()`: results for programs, with the real pandas and Polars."""
+"""`gitorch.runs()` returns results for programs. The tests use the real pandas and Polars."""
 
 from __future__ import annotations
 
@@ -21,12 +21,18 @@ SWEEP = """
     optimizer: {kind: adam, betas: [1, 2]}
     gitorch: {matrix: {lr: [0.1, 0.01]}}
     tasks:
-      - {id: t, command: [sh, -c, 'echo "{\\"metric\\": \\"loss\\", \\"value\\": $0}" > $GITORCH_EVENTS', "{seed}"]}
+      - id: t
+        command:
+          - sh
+          - -c
+          - 'echo "{\\"metric\\": \\"loss\\", \\"value\\": $0}" > $GITORCH_EVENTS'
+          - "{seed}"
 """
 
 
 @pytest.fixture
 def swept(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a project with two complete runs of a sweep and a waiting run of another config."""
     write(project, "experiments/sweep.yaml", SWEEP)
     write(project, "experiments/other.yaml", "lr: high\ntasks: [{id: t, command: 'true'}]\n")
     run_gitorch(project, "run", "experiments/sweep.yaml")
@@ -35,7 +41,7 @@ def swept(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return project
 
 
-def test_runs_are_plain_values_as_in_list(swept: Path, tmp_path: Path) -> None:
+def test_runs_are_the_plain_values_of_list(swept: Path, tmp_path: Path) -> None:
     found = gitorch.runs()
     assert isinstance(found, list)
     assert found == gitorch_json(swept, "list")["runs"]
@@ -48,7 +54,7 @@ def test_runs_are_plain_values_as_in_list(swept: Path, tmp_path: Path) -> None:
         gitorch.runs(path=tmp_path)
 
 
-def test_a_table_of_pandas(swept: Path) -> None:
+def test_a_pandas_table(swept: Path) -> None:
     frame = gitorch.runs().to_pandas()
     assert list(frame.columns[:9]) == [
         *("id", "name", "label", "status", "commit", "created", "started", "ended", "duration_s")
@@ -61,9 +67,9 @@ def test_a_table_of_pandas(swept: Path) -> None:
     assert gitorch.runs("false").to_pandas().empty
 
 
-def test_a_table_of_polars(swept: Path) -> None:
+def test_a_polars_table(swept: Path) -> None:
     frame = gitorch.runs().to_polars()
-    assert frame["params.lr"].to_list() == ["high", "0.01", "0.1"], "of several kinds: text"
+    assert frame["params.lr"].to_list() == ["high", "0.01", "0.1"], "mixed types become text"
     assert frame["params.optimizer.betas"].to_list() == [None, "[1, 2]", "[1, 2]"]
     assert frame["metrics.loss"].to_list() == [None, 1, 1]
     assert isinstance(frame["created"][0], datetime)
@@ -78,7 +84,7 @@ def test_a_table_of_polars(swept: Path) -> None:
     assert gitorch.runs("false").to_polars().height == 0
 
 
-def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("pandas", "polars"):
         monkeypatch.setitem(sys.modules, name, None)
         with pytest.raises(ProgramMissing, match=f"{name} is not installed") as raised:
@@ -87,14 +93,17 @@ def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_importing_gitorch_imports_nothing_else() -> None:
-    program = "import sys; before = set(sys.modules); import gitorch; print(sorted(set(sys.modules) - before))"
+    program = (
+        "import sys; before = set(sys.modules); import gitorch; "
+        "print(sorted(set(sys.modules) - before))"
+    )
     imported = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     ).stdout
-    known = {
+    expected = {
         "gitorch",
         "gitorch.runner",
         "gitorch.runner.standin",
         "gitorch.runner.standin.gitorch",
     }
-    assert set(eval(imported)) <= known
+    assert set(eval(imported)) <= expected

@@ -1,4 +1,4 @@
-"""The demo's own code and data, without gitorch around them."""
+"""The demo's own code and data, used without gitorch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CONFIGS = sorted((DEMO / "experiments").glob("*.yaml"))
 
 @pytest.fixture
 def tasks(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """Tasks.py, in the directory that its tasks run in."""
+    """Return the module Tasks.py, in the directory that its tasks run in."""
     monkeypatch.chdir(DEMO)
     monkeypatch.setattr("sys.dont_write_bytecode", True)
     spec = importlib.util.spec_from_file_location("demo_tasks", "Tasks.py")
@@ -41,7 +41,7 @@ def run_all(tasks: ModuleType, config: dict[str, Any]) -> None:
         getattr(tasks, task["method"])(config).run()
 
 
-def test_the_table_is_the_published_one() -> None:
+def test_the_data_are_the_published_table() -> None:
     with (DEMO / "penguins.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     species = [row["species"] for row in rows]
@@ -56,7 +56,7 @@ def test_the_table_is_the_published_one() -> None:
     assert (min(masses), max(masses), round(sum(masses) / len(masses), 3)) == (2700, 6300, 4201.754)
 
 
-def test_the_readme_names_source_and_licence() -> None:
+def test_the_readme_names_the_source_and_the_licence() -> None:
     readme = (DEMO / "README.md").read_text()
     assert "CC0" in readme
     assert "Horst AM, Hill AP, Gorman KB" in readme
@@ -66,18 +66,18 @@ def test_the_readme_names_source_and_licence() -> None:
     ("name", "accuracy"),
     [("body-size", 0.8447), ("bill-shape", 0.9709), ("all-measurements", 0.9903)],
 )
-def test_every_experiment_reaches_an_accuracy_of_its_own(
+def test_each_experiment_reaches_a_different_accuracy(
     tasks: ModuleType, tmp_path: Path, name: str, accuracy: float
 ) -> None:
     run_all(tasks, config_of(name, tmp_path))
     assert json.loads((tmp_path / "metrics.json").read_text())["accuracy"] == accuracy
 
 
-def test_every_experiment_is_covered() -> None:
+def test_every_experiment_is_tested() -> None:
     assert [path.stem for path in CONFIGS] == ["all-measurements", "bill-shape", "body-size"]
 
 
-def test_the_confusion_matrix_reads_well(tasks: ModuleType, tmp_path: Path) -> None:
+def test_the_confusion_matrix_is_an_aligned_table(tasks: ModuleType, tmp_path: Path) -> None:
     run_all(tasks, config_of("bill-shape", tmp_path))
     assert (tmp_path / "confusion.txt").read_text() == "\n".join(
         [
@@ -90,7 +90,7 @@ def test_the_confusion_matrix_reads_well(tasks: ModuleType, tmp_path: Path) -> N
     )
 
 
-def test_the_same_seed_gives_the_same_bytes(tasks: ModuleType, tmp_path: Path) -> None:
+def test_the_same_seed_produces_the_same_bytes(tasks: ModuleType, tmp_path: Path) -> None:
     kept = []
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
@@ -100,7 +100,7 @@ def test_the_same_seed_gives_the_same_bytes(tasks: ModuleType, tmp_path: Path) -
     assert sorted(kept[0]) == ["confusion.txt", "metrics.json", "model.json", "prepared.json"]
 
 
-def test_preparing_drops_the_unmeasured_and_keeps_training_apart_from_testing(
+def test_preparing_drops_unmeasured_penguins_and_separates_training_from_test_data(
     tasks: ModuleType, tmp_path: Path
 ) -> None:
     sizes = tasks.Prepare(config_of("all-measurements", tmp_path)).run()
@@ -111,7 +111,7 @@ def test_preparing_drops_the_unmeasured_and_keeps_training_apart_from_testing(
         assert sum(column) / 239 == pytest.approx(0, abs=1e-9)
 
 
-def test_training_reports_loss_and_progress_of_every_epoch(
+def test_training_reports_the_loss_and_the_progress_of_every_epoch(
     tasks: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = tmp_path / "output"
@@ -129,15 +129,15 @@ def test_training_reports_loss_and_progress_of_every_epoch(
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_no_experiment_has_anything_to_complain_about(
-    tasks: ModuleType, tmp_path: Path, path: Path
-) -> None:
+def test_every_experiment_is_valid(tasks: ModuleType, tmp_path: Path, path: Path) -> None:
     config = config_of(path.stem, tmp_path)
     assert tasks.Prepare(config).validate() == []
     assert tasks.Train(config).validate() == []
 
 
-def test_bad_parameters_are_named_before_anything_runs(tasks: ModuleType, tmp_path: Path) -> None:
+def test_invalid_parameters_are_named_before_anything_runs(
+    tasks: ModuleType, tmp_path: Path
+) -> None:
     config = config_of("bill-shape", tmp_path) | {
         "data": "absent.csv",
         "features": ["bill_length_mm", "wing_span"],
@@ -147,7 +147,8 @@ def test_bad_parameters_are_named_before_anything_runs(tasks: ModuleType, tmp_pa
     }
     assert tasks.Prepare(config).validate() == [
         "data: there is no file absent.csv",
-        "features: 'wing_span' is not one of bill_length_mm, bill_depth_mm, flipper_length_mm, body_mass_g",
+        "features: 'wing_span' is not one of "
+        "bill_length_mm, bill_depth_mm, flipper_length_mm, body_mass_g",
         "testShare: must lie between 0 and 1, is 1.0",
     ]
     assert tasks.Train(config).validate() == [
