@@ -7,13 +7,10 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from gitorch.errors import Refused
-from gitorch.git.command import call_git
-from gitorch.git.repository import Repository
+from gitorch.git.creation import commit_everything, create_repository
 
 # Files in demo/ that are not part of the project.
 _NOT_COPIED = frozenset({"__init__.py", "__pycache__", "run"})
-# gitorch supports this format, which the user's defaults might not be.
-_FORMAT = {"GIT_DEFAULT_HASH": "sha1", "GIT_DEFAULT_REF_FORMAT": "files"}
 
 
 def create(directory: Path) -> Path:
@@ -23,28 +20,20 @@ def create(directory: Path) -> Path:
     Raises Refused if there is something at this path.
     """
     directory = directory.absolute()
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+    if directory.exists() and not _is_empty_directory(directory):
         raise Refused(
             f"{directory} exists already",
             "name a directory that does not exist yet: gitorch demo DIR",
         )
     directory.mkdir(parents=True, exist_ok=True)
-    call_git(directory, "init", "--quiet", "--template=", env=_FORMAT)
+    repository = create_repository(directory)
     _copy(importlib.resources.files("gitorch.demo"), directory)
-    name, email = Repository.discover(directory).signature()
-    quiet = (
-        "-c",
-        f"user.name={name}",
-        "-c",
-        f"user.email={email}",
-        "-c",
-        "core.hooksPath=/dev/null",
-    )
-    call_git(directory, "add", "--force", "--all")  # the user's own ignore rules may name *.csv
-    call_git(
-        directory, *quiet, "commit", "--quiet", "--no-gpg-sign", "--message", "The penguins demo"
-    )
+    commit_everything(repository, "The penguins demo")
     return directory
+
+
+def _is_empty_directory(path: Path) -> bool:
+    return path.is_dir() and not any(path.iterdir())
 
 
 def _copy(source: Traversable, target: Path) -> None:

@@ -114,7 +114,7 @@ def _dirt(site: Site, configs: Sequence[LoadedConfig]) -> Dirt:
         """
         return path.endswith(SUFFIXES) and path in site.code.configs(pins.resolve(repository).tree)
 
-    dirt = pins.dirt(repository)
+    dirt = pins.dirty_state(repository)
     modified = filterfalse(is_config_path, dirt.modified)
     untracked = filterfalse(is_config_path, dirt.untracked)
     return Dirt(tuple(modified), tuple(untracked))
