@@ -7,10 +7,11 @@ from typing import Any
 
 from gitorch.errors import GitorchError
 from gitorch.model.run.cache import params_counted, what_differs
-from gitorch.model.run.compare import differing, flattened
+from gitorch.model.run.compare import differing
 from gitorch.model.run.record import Record, TaskRecord
 from gitorch.model.run.status import Status
 from gitorch.model.text.phrases import some
+from gitorch.model.values import flattened
 from gitorch.runs.catalog import Catalog
 from gitorch.runs.site import Site
 

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gitorch.actions.selection import filter_rows
 from gitorch.errors import ProgramMissing
+from gitorch.model.table.fields import OWN, TIMES
 from gitorch.model.table.row import Row
+from gitorch.model.values import flattened
 from gitorch.runs.catalog import Catalog
 from gitorch.runs.site import Site
 
 if TYPE_CHECKING:
     import pandas
     import polars
-
-_TIMES = ("created", "started", "ended")
-_OWN = ("id", "name", "label", "status", "commit", *_TIMES, "duration_s")
 
 
 class Runs(list[dict[str, Any]]):
@@ -36,7 +35,7 @@ class Runs(list[dict[str, Any]]):
         except ImportError:
             raise _not_installed("pandas") from None
         frame = pandas.DataFrame(self._columns())
-        for name in _TIMES:
+        for name in TIMES:
             frame[name] = pandas.to_datetime(frame[name], utc=True)
         return frame
 
@@ -50,15 +49,15 @@ class Runs(list[dict[str, Any]]):
         except ImportError:
             raise _not_installed("polars") from None
         columns = {name: _of_one_type(values) for name, values in self._columns().items()}
-        types: dict[str, Any] = dict.fromkeys(_OWN, polars.String)
-        types |= dict.fromkeys(_TIMES, polars.Datetime("us", "UTC"))
+        types: dict[str, Any] = dict.fromkeys(OWN, polars.String)
+        types |= dict.fromkeys(TIMES, polars.Datetime("us", "UTC"))
         types["duration_s"] = polars.Float64
         return polars.DataFrame(columns, schema_overrides=types)
 
     def _columns(self) -> dict[str, list[Any]]:
         """Return the values of each column, None for a run without a value in it."""
         flat_runs = [_flattened(run) for run in self]
-        names = dict.fromkeys(_OWN)
+        names = dict.fromkeys(OWN)
         for run in flat_runs:
             names |= dict.fromkeys(run)
         columns = {}
@@ -85,23 +84,14 @@ def _as_dictionary(row: Row) -> dict[str, Any]:
 
 def _flattened(run: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of a run by the names of their columns."""
-    flat = {name: run[name] for name in _OWN}
-    for name in _TIMES:
+    flat = {name: run[name] for name in OWN}
+    for name in TIMES:
         if run[name]:
             flat[name] = datetime.fromisoformat(run[name])
-    flat |= _leaves("params", run["params"])
+    flat |= flattened(run["params"], "params.")
     for name, value in run["metrics"].items():
         flat[f"metrics.{name}"] = value
     return flat
-
-
-def _leaves(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield the values in nested mappings with their dotted names."""
-    for key, value in values.items():
-        if isinstance(value, Mapping) and value:
-            yield from _leaves(f"{prefix}.{key}", value)
-        else:
-            yield f"{prefix}.{key}", value
 
 
 def _of_one_type(values: Sequence[Any]) -> list[Any]:

@@ -10,7 +10,7 @@ from msgspec import Struct
 from gitorch.errors import UsageError
 from gitorch.model.run.status import Status
 from gitorch.model.table.row import Row
-from gitorch.model.table.where import parse_where
+from gitorch.model.table.where.expression import parse_where
 from gitorch.runs.catalog import Catalog
 from gitorch.runs.site import Site
 
@@ -72,7 +72,7 @@ def explain_empty_selection(site: Site, where: str | None) -> str:
         return "no runs yet; next: gitorch ready"
     reasons = ["no run matches"]
     if where is not None:
-        reasons += parse_where(where, rows).unheard_of(rows)
+        reasons += parse_where(where, rows).unknown_fields(rows)
     return "; ".join(reasons)
 
 

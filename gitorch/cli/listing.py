@@ -9,22 +9,12 @@ from typing import Any, NamedTuple
 
 from gitorch.cli.style import duration, local_time, number, paint_status, plain, table
 from gitorch.model.run.spec import render_value
+from gitorch.model.table.fields import OWN
 from gitorch.model.table.groups import Group
 from gitorch.model.table.row import Row
+from gitorch.model.values import MISSING, are_identical
 
 _COMMIT = 10
-# What every row has: the header of a CSV that has no row.
-_CSV_HEADER = (
-    "id",
-    "name",
-    "label",
-    "status",
-    "commit",
-    "created",
-    "started",
-    "ended",
-    "duration_s",
-)
 _ALWAYS = ("id", "name", "status", "created", "took")
 
 
@@ -39,7 +29,7 @@ def render_list(rows: Sequence[Row], *, all_columns: bool, colors: bool) -> str:
     differing = [
         column
         for column in _optional(rows)
-        if all_columns or len(rows) == 1 or _differs(map(column.value, rows))
+        if all_columns or len(rows) == 1 or not are_identical(map(column.value, rows))
     ]
     columns = [
         _Column("id", lambda row: row.id, str),
@@ -76,7 +66,7 @@ def render_csv(rows: Sequence[Row]) -> str:
         }
         for row in rows
     ]
-    return _csv(flat, _CSV_HEADER)
+    return _csv(flat, OWN)
 
 
 def render_groups(groups: Sequence[Group], aggregates: Sequence[str], *, colors: bool) -> str:
@@ -164,20 +154,12 @@ def _optional(rows: Sequence[Row]) -> list[_Column]:
     return columns
 
 
-_MISSING = object()
-
-
 def _item(kind: str, key: str) -> Callable[[Row], Any]:
-    return lambda row: getattr(row, kind).get(key, _MISSING)
+    return lambda row: getattr(row, kind).get(key, MISSING)
 
 
 def _shown(show: Callable[[Any], str]) -> Callable[[Any], str]:
-    return lambda value: "" if value is _MISSING else plain(show(value))
-
-
-def _differs(values: Iterable[Any]) -> bool:
-    """1, 1.0 and true are three values."""
-    return len({repr(value) for value in values}) > 1
+    return lambda value: "" if value is MISSING else plain(show(value))
 
 
 def _union(rows: Iterable[Mapping[str, Any]]) -> dict[str, None]:

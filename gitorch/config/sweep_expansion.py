@@ -12,10 +12,11 @@ from gitorch.config.reader import Reader
 from gitorch.config.schema import hint_on
 from gitorch.model.problem import Severity, has_errors
 from gitorch.model.run.spec import RunSpec, render_value
-from gitorch.model.sweep import Point, Sweep, at_point, comparable, parse_range
+from gitorch.model.sweep import Point, Sweep, at_point, parse_range
 from gitorch.model.text.keys import Target
 from gitorch.model.text.placeholders import placeholders_of
 from gitorch.model.text.spelling import did_you_mean
+from gitorch.model.values import equality_key
 
 _SETTINGS = ("matrix", "zip", "exclude", "include")
 
@@ -136,7 +137,7 @@ def _warn_of_duplicates(reader: Reader, position: KeyPath, rows: Sequence[tuple[
     """Warn of values, or of values taken together, that are listed twice."""
     seen = set()
     for index, row in enumerate(rows):
-        key = comparable(list(row))
+        key = equality_key(list(row))
         if key in seen:
             values = ", ".join(map(render_value, row))
             message = f"{values} is listed twice, and makes one run"
@@ -255,7 +256,7 @@ def _sample_numbers(
     for number, point in enumerate(points):
         kind = []
         for key, value in sorted(point.items()):
-            form = comparable(value) if key in keys_in_output_dir else _shape(value)
+            form = equality_key(value) if key in keys_in_output_dir else _shape(value)
             kind.append((key, form))
         first_of_kind.setdefault(tuple(kind), number)
     return list(first_of_kind.values())

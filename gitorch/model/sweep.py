@@ -16,7 +16,8 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from gitorch.model.run.spec import RunSpec
-from gitorch.model.text.keys import Target, with_value
+from gitorch.model.text.keys import Target
+from gitorch.model.values import equality_key, with_value
 
 LIMIT = 10_000
 
@@ -79,7 +80,7 @@ class Sweep(Struct, frozen=True, kw_only=True):
                 points.append(dict(extra))
         once: dict[Any, Point] = {}
         for point in points:
-            once.setdefault(comparable(point), point)
+            once.setdefault(equality_key(point), point)
         return list(once.values())
 
     def _combinations(self) -> Iterator[Point]:
@@ -117,20 +118,7 @@ class _Index:
 
 
 def _projected(point: Point, keys: Iterable[str]) -> tuple[Any, ...]:
-    return tuple(comparable(point[key]) for key in keys)
-
-
-def comparable(value: Any) -> Any:
-    """Hashable, and equal where YAML's values are: 1 is 1.0, but not true."""
-    match value:
-        case bool():
-            return bool, value
-        case list():
-            return list, *map(comparable, value)
-        case dict():
-            return frozenset((key, comparable(held)) for key, held in value.items())
-        case _:
-            return value
+    return tuple(equality_key(point[key]) for key in keys)
 
 
 def parse_range(text: str) -> range | None:

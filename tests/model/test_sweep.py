@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitorch.model.run.spec import RunSpec, TaskSpec
-from gitorch.model.sweep import Sweep, at_point, comparable, parse_range
+from gitorch.model.sweep import Sweep, at_point, parse_range
 from gitorch.model.text.keys import Target, target_of
 
 SEEDS: dict[str, Any] = {"lr": [0.1, 0.01], "seed": [1, 2, 3]}
@@ -79,15 +79,6 @@ def test_the_same_point_twice_is_one() -> None:
         matrix={"a": [1, 2, 1.0, [1], [1]]}, include=[{"a": 3}, {"b": 1, "a": 9}, {"a": 9, "b": 1}]
     )
     assert sweep.points() == [{"a": 1}, {"a": 2}, {"a": [1]}, {"a": 3}, {"a": 9, "b": 1}]
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "same"),
-    [(1, 1.0, True), (1, True, False), (0, False, False), (None, "null", False), ([1, [2]], [1, [2.0]], True),
-     ([1], [True], False), ({"a": 1, "b": [2]}, {"b": [2], "a": 1}, True), ({"a": 1}, {"a": "1"}, False)],
-)  # fmt: skip
-def test_values_are_the_same_where_those_of_yaml_are(one: Any, other: Any, same: bool) -> None:
-    assert (comparable(one) == comparable(other)) is same
 
 
 def test_how_many_there_are_is_known_before_any_is_made() -> None:

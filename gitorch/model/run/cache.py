@@ -11,12 +11,13 @@ from typing import Any
 
 from msgspec import Struct
 
-from gitorch.model.run.compare import differing, flattened
+from gitorch.model.run.compare import differing
 from gitorch.model.run.identity import digest
 from gitorch.model.run.inputs import entries_of
 from gitorch.model.run.record import Output, Record
 from gitorch.model.run.spec import RunSpec, TaskSpec, render_value
 from gitorch.model.text.placeholders import is_known, placeholders, value_of
+from gitorch.model.values import flattened
 
 _LONGEST_VALUE = 40
 

@@ -10,6 +10,7 @@ from msgspec import Struct, field
 from gitorch.model.json_struct import without_empty
 from gitorch.model.run.record import Record
 from gitorch.model.run.spec import TaskSpec
+from gitorch.model.values import are_identical, flattened
 
 
 class ChangedCommit(Struct, frozen=True, kw_only=True):
@@ -160,23 +161,8 @@ def differing(sides: Sequence[Mapping[str, Any]]) -> ValueDifference:
     rows = {key: tuple(side.get(key) for side in sides) for key in keys}
     missing = {key for key in keys if any(key not in side for side in sides)}
     return ValueDifference(
-        changed={
-            key: row
-            for key, row in rows.items()
-            if key in missing or len({repr(value) for value in row}) > 1
-        }
+        changed={key: row for key, row in rows.items() if key in missing or not are_identical(row)}
     )
-
-
-def flattened(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as dotted keys; lists are values."""
-    flat: dict[str, Any] = {}
-    for key, item in value.items():
-        if isinstance(item, Mapping) and item:
-            flat |= flattened(item, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = item
-    return flat
 
 
 def _config(record: Record) -> dict[str, Any]:

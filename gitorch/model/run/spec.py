@@ -12,7 +12,8 @@ from msgspec import field
 
 from gitorch.model.json_struct import JsonStruct, always, empty_mapping
 from gitorch.model.run.outcome_kind import OutcomeKind
-from gitorch.model.text.keys import target_of, value_at
+from gitorch.model.text.keys import target_of
+from gitorch.model.values import value_at
 
 # The top-level keys of a config that are gitorch's own; every other key is a parameter.
 OWN_KEYS = frozenset(

@@ -10,8 +10,9 @@ from msgspec import Struct
 
 from gitorch.model.run.metrics import is_number
 from gitorch.model.run.status import Status
-from gitorch.model.table.fields import Path, getter, in_order, render_path
+from gitorch.model.table.fields import Path, getter, render_path
 from gitorch.model.table.row import Row
+from gitorch.model.values import identity_key, sort_key
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -63,9 +64,9 @@ def grouped(rows: Iterable[Row], by: Sequence[Path], aggregates: Sequence[str]) 
     members: dict[str, tuple[tuple[Any, ...], list[Row]]] = {}
     for row in rows:
         values = tuple(get(row) for get in getters)
-        members.setdefault(repr(values), (values, []))[1].append(row)
+        members.setdefault(identity_key(values), (values, []))[1].append(row)
     found = sorted(
-        members.values(), key=lambda group: [(value is None, in_order(value)) for value in group[0]]
+        members.values(), key=lambda group: [(value is None, sort_key(value)) for value in group[0]]
     )
     return [
         _group(dict(zip(map(render_path, by), values, strict=True)), group, aggregates)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Container, Iterable
+from typing import NamedTuple
 
 
 class Target(NamedTuple):
@@ -30,22 +30,3 @@ def target_of(key: str, names: Container[str], tasks: Iterable[str]) -> Target:
         if task in tasks:
             return Target(task, tuple(rest[length:]))
     raise ValueError("names no task and a parameter of it")
-
-
-def value_at(mapping: Mapping[str, Any], path: Iterable[str]) -> Any:
-    """The value that `path` leads to; None where there is none."""
-    value: Any = mapping
-    for step in path:
-        if not isinstance(value, Mapping):
-            return None
-        value = value.get(step)
-    return value
-
-
-def with_value(mapping: Mapping[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:
-    """`mapping` with `value` at the end of `path`, mappings made on the way; copied is only what changes."""
-    first, *rest = path
-    if rest:
-        inner = mapping.get(first)
-        value = with_value(inner if isinstance(inner, Mapping) else {}, tuple(rest), value)
-    return {**mapping, first: value}

@@ -13,6 +13,8 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, overload
 
+from gitorch.model.values import MISSING, value_at
+
 # A command that no shell reads.
 Words = tuple[str, ...] | list[str]
 
@@ -78,20 +80,15 @@ def placeholders_of(text: str) -> Iterator[Placeholder]:
 
 
 def is_known(name: str, values: Mapping[str, Any]) -> bool:
-    try:
-        value_of(name, values)
-    except KeyError:
-        return False
-    return True
+    """Return True if there is a value of this dotted name."""
+    return value_at(values, name.split("."), MISSING) is not MISSING
 
 
 def value_of(name: str, values: Mapping[str, Any]) -> Any:
-    """What a dotted name stands for. KeyError: nothing."""
-    value: Any = values
-    for key in name.split("."):
-        if not isinstance(value, Mapping):
-            raise KeyError(name)
-        value = value[key]
+    """Return the value of a dotted name. Raises KeyError if there is none."""
+    value = value_at(values, name.split("."), MISSING)
+    if value is MISSING:
+        raise KeyError(name)
     return value
 
 

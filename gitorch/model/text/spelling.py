@@ -1,41 +1,50 @@
-"""What somebody probably meant to write."""
+"""Suggestions for misspelt words."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-# Two words alike to this degree are one word misspelt: `mehtod` (0.83) is `method`, `idx` (0.80) is not `id`.
+# Two words alike to this degree are one word misspelt: `mehtod` (0.83) is `method`, `idx` (0.80) is
+# not `id`.
 _ALIKE = 0.82
-# Every pair is compared: among more words than this it would take too long, and help too little.
-_MOST = 200
+# Every pair of words is compared: more words than this would take too long, and help too little.
+_MOST_WORDS = 200
+
+
+def similar(word: str, words: Iterable[str], *, most: int, alike: float) -> list[str]:
+    """Return the words, `most` of them, that are alike to at least this degree (0 to 1), best first."""
+    return get_close_matches(word, list(words), n=most, cutoff=alike)
 
 
 def nearest(word: str, words: Iterable[str]) -> str | None:
-    """The one of `words` that `word` is a near miss of, its case and its `_` and `-` aside."""
-    known = {_plain(other): other for other in words}
-    if len(known) > _MOST:
+    """Return the one of `words` that `word` is a misspelling of. Case, `_` and `-` do not count."""
+    by_plain_form = {_plain(other): other for other in words}
+    if len(by_plain_form) > _MOST_WORDS:
         return None
-    found = get_close_matches(_plain(word), known, n=1, cutoff=_ALIKE)
-    return known[found[0]] if found else None
+    best = similar(_plain(word), by_plain_form, most=1, alike=_ALIKE)
+    return by_plain_form[best[0]] if best else None
 
 
 def did_you_mean(word: str, words: Iterable[str]) -> str:
-    """The end of a message about an unknown `word`; empty where nothing is near."""
+    """Return the end of a message about an unknown `word`. It is empty if no word is near."""
     near = nearest(word, words)
     return f", did you mean '{near}'?" if near else ""
 
 
 def nearest_path(path: str, paths: Iterable[str]) -> str | None:
-    """`path` as it was probably meant: the first name of it that no other has there is the nearest that one has."""
+    """Return `path` with its first wrong name corrected, or None if no name is near.
+
+    A name is wrong if no other path has it after the same names.
+    """
     names = path.split("/")
-    beside = [other.split("/") for other in paths]
+    others = [other.split("/") for other in paths]
     for depth, name in enumerate(names):
-        there = {other[depth] for other in beside if len(other) > depth}
-        if name not in there:
-            near = nearest(name, there)
+        beside = {other[depth] for other in others if len(other) > depth}
+        if name not in beside:
+            near = nearest(name, beside)
             return "/".join([*names[:depth], near, *names[depth + 1 :]]) if near else None
-        beside = [other for other in beside if other[depth : depth + 1] == [name]]
+        others = [other for other in others if other[depth : depth + 1] == [name]]
     return None
 
 

@@ -16,7 +16,7 @@ from gitorch.model.run.status import Status
 from gitorch.model.table.fields import field, getter, meant, render_path, sorted_by
 from gitorch.model.table.groups import AGGREGATES, grouped
 from gitorch.model.table.row import Row
-from tests.model.table.test_where import ROW
+from tests.model.table.where.test_expression import ROW
 
 
 def row(

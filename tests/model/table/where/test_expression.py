@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from gitorch.errors import UsageError
 from gitorch.model.run.status import Status
 from gitorch.model.table.row import Row
-from gitorch.model.table.where import parse_where
+from gitorch.model.table.where.expression import parse_where
 
 ROW = Row(
     id="abcd11111111",
@@ -136,13 +136,13 @@ def test_false(expression: str) -> None:
         ("kind == 'a'", "there is no name 'kind'", "kind", "params.optimizer.kind"),
         ("staus == 'ERROR'", "there is no name 'staus'", "staus", "status"),
         ("status == COMPLETE", "no name 'COMPLETE'", "COMPLETE", "'COMPLETE'"),
-        ("status == 'COMPLETED'", "'COMPLETED' is no status", "'COMPLETED'", "COMPLETE"),
-        ("status in ['ERROR', 'BAD']", "'BAD' is no status", "[", "WAITING"),
+        ("status == 'COMPLETED'", "'COMPLETED' is not a status", "'COMPLETED'", "COMPLETE"),
+        ("status in ['ERROR', 'BAD']", "'BAD' is not a status", "[", "WAITING"),
         ("params > 1", "no name 'params'", "params", "params.NAME"),
         ("whatsoever == 1", "no name 'whatsoever'", "whatsoever", "params.NAME"),
         ("params.lr = 1", "'=' means nothing", "=", "=="),
         ("params.on && params.on", "'&&' means nothing", "&&", "and"),
-        ("params.lr ==", "breaks off", "", None),
+        ("params.lr ==", "ends too early", "", None),
         ("", "is missing", "", "--where"),
         ("params.lr > 'unclosed", "is not closed", "'", None),
         ("(params.on", "not closed", "(", None),
@@ -153,8 +153,8 @@ def test_false(expression: str) -> None:
         ("name == penguins", "no name 'penguins'", "penguins", "quotes"),
         ("params.x params.y", "'params.y' is not expected", "params.y", None),
         ("params[3] == 1", "in quotes", "3", "params["),
-        ("params.lr in [1, 2", "a list goes on", "", None),
-        (r"name == 'a\q'", r"\q is no escape", r"\q", None),
+        ("params.lr in [1, 2", "a list continues", "", None),
+        (r"name == 'a\q'", r"\q is not an escape", r"\q", None),
         ("name == 'a' #", "'#' means nothing", "#", None),
         ("(" * 1000 + "true" + ")" * 1000, "nested more than", "(", None),
         ("params.x in " + "[" * 1000, "nested more than", "[", None),
@@ -197,8 +197,10 @@ def test_names_that_no_run_has_are_told() -> None:
     found = parse_where(
         "metrics.acuracy > 1 and params.lr > 0 and params.optimizer.kind == 'x' and id == 'a'"
     )
-    assert found.unheard_of([ROW]) == ["no run has metrics.acuracy; did you mean metrics.accuracy?"]
-    assert parse_where("metrics.test.f1 > 0").unheard_of([ROW]) == []
+    assert found.unknown_fields([ROW]) == [
+        "no run has metrics.acuracy; did you mean metrics.accuracy?"
+    ]
+    assert parse_where("metrics.test.f1 > 0").unknown_fields([ROW]) == []
 
 
 KEYS = ("a", "b", "odd key")

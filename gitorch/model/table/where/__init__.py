@@ -1,0 +1,1 @@
+"""`--where`: its language in tokens, a grammar, and predicates over rows."""

@@ -1,0 +1,43 @@
+"""An expression of `--where`, which selects runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from gitorch.model.table.fields import KINDS, Path, known_fields, meant, render_path
+from gitorch.model.table.row import Row
+from gitorch.model.table.where.grammar import parse
+from gitorch.model.table.where.predicates import Predicate, predicate_of
+
+
+class Where(NamedTuple):
+    """A parsed expression. `fields` are those that it asks for."""
+
+    text: str
+    matches: Predicate
+    fields: tuple[Path, ...]
+
+    def unknown_fields(self, rows: Iterable[Row]) -> list[str]:
+        """Return a message for each field that none of these runs has, with a suggestion."""
+        known = known_fields(rows)
+        messages = []
+        for path in dict.fromkeys(self.fields):
+            kind, *keys = path
+            if kind not in KINDS or path in known or (kind, ".".join(keys)) in known:
+                continue
+            message = f"no run has {render_path(path)}"
+            similar = meant(path[-1], known)
+            if similar:
+                message += f"; did you mean {' or '.join(map(render_path, similar))}?"
+            messages.append(message)
+        return messages
+
+
+def parse_where(text: str, rows: Iterable[Row] = ()) -> Where:
+    """Parse an expression. Raises UsageError, which shows the part that is wrong.
+
+    `rows` are read only to suggest a field in place of one that does not exist.
+    """
+    condition, fields = parse(text, rows)
+    return Where(text, predicate_of(condition), fields)

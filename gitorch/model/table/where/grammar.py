@@ -1,0 +1,347 @@
+"""The grammar of an expression: from its tokens to a tree of frozen nodes.
+
+    expression  = all { "or" all }
+    all         = condition { "and" condition }
+    condition   = "not" condition | "(" expression ")" | operand [ comparison ]
+    comparison  = ( "==" | "!=" | "<" | "<=" | ">" | ">=" ) operand
+                | [ "not" ] "in" operand | [ "not" ] ( "~" | "like" ) operand
+    operand     = number | text | "true" | "false" | "null" | "[" [ operand { "," operand } ] "]" | name
+    name        = a field of a run | "params" key { key } | "metrics" key
+    key         = "." word | "[" text "]"
+
+Each rule is a method of the parser, which returns the rule's node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from msgspec import Struct
+
+from gitorch.errors import UsageError
+from gitorch.model.run.status import Status
+from gitorch.model.table.fields import (
+    KINDS,
+    OWN,
+    Path,
+    is_field,
+    known_fields,
+    meant,
+    render_path,
+)
+from gitorch.model.table.row import Row
+from gitorch.model.table.where.tokens import Token, complaint, number_of, text_of, tokens_of
+
+ORDERING_SIGNS = ("<", "<=", ">", ">=")
+_RELATION_SIGNS = ("==", "!=", *ORDERING_SIGNS)
+_CONSTANTS = {
+    "true": True,
+    "false": False,
+    "null": None,
+    "True": True,
+    "False": False,
+    "None": None,
+}
+# Deeper than a person can read. Each level takes a few frames of the interpreter's stack.
+_DEEPEST = 50
+
+
+class Constant(Struct, frozen=True):
+    """A value that is written in the expression."""
+
+    value: Any
+
+
+class Field(Struct, frozen=True):
+    """The value that a run has at `path`."""
+
+    path: Path
+
+
+class Items(Struct, frozen=True):
+    """A list with at least one item that is not constant."""
+
+    items: tuple[Operand, ...]
+
+
+Operand = Constant | Field | Items
+
+
+class Relation(Struct, frozen=True):
+    """`left sign right`, with a sign such as `==` or `<`."""
+
+    sign: str
+    left: Operand
+    right: Operand
+
+
+class Membership(Struct, frozen=True):
+    """`left in right`, or `left not in right`."""
+
+    left: Operand
+    right: Operand
+    is_negated: bool
+
+
+class Likeness(Struct, frozen=True):
+    """`left like glob`, or `left not like glob`."""
+
+    left: Operand
+    glob: str
+    is_negated: bool
+
+
+class Truth(Struct, frozen=True):
+    """An operand alone: true if its value is `true`."""
+
+    operand: Operand
+
+
+class Negation(Struct, frozen=True):
+    """`not condition`."""
+
+    condition: Condition
+
+
+class AllOf(Struct, frozen=True):
+    """Conditions joined by `and`."""
+
+    conditions: tuple[Condition, ...]
+
+
+class AnyOf(Struct, frozen=True):
+    """Conditions joined by `or`."""
+
+    conditions: tuple[Condition, ...]
+
+
+Condition = Relation | Membership | Likeness | Truth | Negation | AllOf | AnyOf
+
+
+class Parsed(NamedTuple):
+    """The tree of an expression, and the fields that it asks for."""
+
+    condition: Condition
+    fields: tuple[Path, ...]
+
+
+def parse(expression: str, rows: Iterable[Row]) -> Parsed:
+    """Parse an expression. Raises UsageError, which shows the token that is wrong.
+
+    `rows` are read only to suggest a field in place of one that does not exist.
+    """
+    return _Parser(expression, rows).parsed()
+
+
+class _Placed(NamedTuple):
+    """An operand and its first token, for complaints."""
+
+    operand: Operand
+    token: Token
+
+
+class _Parser:
+    def __init__(self, expression: str, rows: Iterable[Row]) -> None:
+        self._expression_text = expression
+        self._rows = rows
+        self._tokens = tokens_of(expression)
+        self._position = 0  # of the next token
+        self._depth = 0
+        self._fields: list[Path] = []
+
+    def parsed(self) -> Parsed:
+        if self._next.kind == "end":
+            raise self._wrong(
+                self._next,
+                "an expression is missing",
+                "for example: --where \"status == 'COMPLETE'\"",
+            )
+        condition = self._expression()
+        if self._next.kind != "end":
+            raise self._unexpected(self._next)
+        return Parsed(condition, tuple(self._fields))
+
+    # -- the rules of the grammar
+
+    def _expression(self) -> Condition:
+        return self._joined("or", AnyOf, self._all)
+
+    def _all(self) -> Condition:
+        return self._joined("and", AllOf, self._condition)
+
+    def _joined(
+        self,
+        keyword: str,
+        node: Callable[[tuple[Condition, ...]], Condition],
+        rule: Callable[[], Condition],
+    ) -> Condition:
+        conditions = [rule()]
+        while self._taken(keyword):
+            conditions.append(rule())
+        if len(conditions) == 1:
+            return conditions[0]
+        return node(tuple(conditions))
+
+    def _condition(self) -> Condition:
+        is_negated = False
+        while self._taken("not"):  # a loop, so that many of them do not exhaust the stack
+            is_negated = not is_negated
+        opening = self._taken("(")
+        condition = self._in_parentheses(opening) if opening else self._comparison()
+        return Negation(condition) if is_negated else condition
+
+    def _in_parentheses(self, opening: Token) -> Condition:
+        self._descend(opening)
+        condition = self._expression()
+        self._depth -= 1
+        if not self._taken(")"):
+            raise self._wrong(opening, "this parenthesis is not closed")
+        return condition
+
+    def _comparison(self) -> Condition:
+        left = self._operand()
+        sign = self._next.text
+        if sign in _RELATION_SIGNS and self._taken(sign):
+            return self._relation(left, sign)
+        is_negated = self._taken("not") is not None
+        if self._taken("in"):
+            right = self._operand()
+            self._check_status(left, right)
+            return Membership(left.operand, right.operand, is_negated)
+        if self._taken("~") or self._taken("like"):
+            return Likeness(left.operand, self._glob(), is_negated)
+        if is_negated:
+            raise self._wrong(self._next, "after `not`, either `in` or `like` is needed here")
+        return Truth(left.operand)
+
+    def _relation(self, left: _Placed, sign: str) -> Relation:
+        right = self._operand()
+        self._check_status(left, right)
+        self._check_status(right, left)
+        if self._next.text in _RELATION_SIGNS:
+            raise self._wrong(self._next, "comparisons cannot be chained", "a < b and b < c")
+        return Relation(sign, left.operand, right.operand)
+
+    def _glob(self) -> str:
+        match self._operand():
+            case _Placed(operand=Constant(value=str(glob))):
+                return glob
+            case wrong:
+                message = "a glob in quotes is needed here"
+                raise self._wrong(wrong.token, message, "name like 'penguins*'")
+
+    def _operand(self) -> _Placed:
+        token = self._next
+        if token.is_sign_or_keyword("["):
+            return _Placed(self._list(), token)
+        match token.kind:
+            case "number":
+                operand: Operand = Constant(number_of(token))
+            case "text":
+                operand = Constant(text_of(self._expression_text, token))
+            case "word" if token.text in _CONSTANTS:
+                operand = Constant(_CONSTANTS[token.text])
+            case "word":
+                return _Placed(self._field(), token)
+            case _:
+                raise self._unexpected(token)
+        self._position += 1
+        return _Placed(operand, token)
+
+    def _list(self) -> Operand:
+        opening = self._next
+        self._position += 1
+        self._descend(opening)
+        items: list[Operand] = []
+        while not self._taken("]"):
+            if items and not self._taken(","):
+                message = "a list continues with a comma or ends with a bracket"
+                raise self._wrong(self._next, message)
+            items.append(self._operand().operand)
+        self._depth -= 1
+        values = [item.value for item in items if isinstance(item, Constant)]
+        if len(values) == len(items):
+            return Constant(values)
+        return Items(tuple(items))
+
+    def _field(self) -> Field:
+        token = self._next
+        self._position += 1
+        keys = token.text.split(".")
+        while True:
+            if self._next.kind == "more":
+                keys += self._next.text.split(".")[1:]
+                self._position += 1
+            elif opening := self._taken("["):
+                keys.append(self._key_in_brackets(opening))
+            else:
+                break
+        path = tuple(keys)
+        if not is_field(path):
+            message = f"there is no name {token.text!r}"
+            raise self._wrong(token, message, self._suggestion(path))
+        self._fields.append(path)
+        return Field(path)
+
+    def _key_in_brackets(self, opening: Token) -> str:
+        quoted = self._next
+        if quoted.kind != "text":
+            raise self._wrong(quoted, "a key in brackets is in quotes", 'params["odd key"]')
+        self._position += 1
+        if not self._taken("]"):
+            raise self._wrong(opening, "this bracket is not closed")
+        return text_of(self._expression_text, quoted)
+
+    # -- tokens
+
+    @property
+    def _next(self) -> Token:
+        return self._tokens[self._position]
+
+    def _taken(self, text: str) -> Token | None:
+        """Take the next token if it is this keyword or sign. Return None otherwise."""
+        token = self._next
+        if not token.is_sign_or_keyword(text):
+            return None
+        self._position += 1
+        return token
+
+    def _descend(self, token: Token) -> None:
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise self._wrong(token, f"this is nested more than {_DEEPEST} levels deep")
+
+    # -- complaints
+
+    def _wrong(self, token: Token, message: str, hint: str | None = None) -> UsageError:
+        return complaint(self._expression_text, token, message, hint)
+
+    def _unexpected(self, token: Token) -> UsageError:
+        if token.kind == "end":
+            return self._wrong(token, "the expression ends too early")
+        hint = None
+        if token.kind in ("word", "more"):
+            hint = "values that are text are in quotes: name == 'penguins'"
+        return self._wrong(token, f"{token.text!r} is not expected here", hint)
+
+    def _check_status(self, asked: _Placed, given: _Placed) -> None:
+        """Refuse to compare the field `status` with a status that does not exist."""
+        if asked.operand != Field(("status",)) or not isinstance(given.operand, Constant):
+            return
+        value = given.operand.value
+        for status in value if isinstance(value, list) else [value]:
+            if isinstance(status, str) and status not in Status.__members__:
+                message = f"{status!r} is not a status"
+                raise self._wrong(given.token, message, f"there are: {', '.join(Status)}")
+
+    def _suggestion(self, path: Path) -> str:
+        """Return a hint for a name that is not a field."""
+        if len(path) == 1 and path[0].upper() in Status.__members__:
+            return f"text is in quotes: '{path[0].upper()}'"
+        if path[0] in KINDS:
+            return f"{path[0]}.NAME, the name of one of the {path[0]}"
+        similar = meant(".".join(path), known_fields(self._rows))
+        if similar:
+            return f"did you mean {' or '.join(map(render_path, similar))}?"
+        return f"there are: {', '.join(OWN)}, params.NAME, metrics.NAME; text is in quotes"

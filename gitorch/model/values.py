@@ -1,0 +1,123 @@
+"""Values of parameters and metrics, as JSON and YAML have them: which are equal, and in what order.
+
+Two values can be the same in two ways:
+
+- *Equal* values are one number, text, list, … : 1 equals 1.0, but not true, and not '1'. This is how
+  YAML and a person compare values. `--where` and the points of a sweep use it: `seed == 2.0` selects
+  the runs with `seed: 2`, and a sweep over `[1, 1.0]` has one point.
+- *Identical* values are also written alike: 1 and 1.0 are equal, but not identical. A task receives
+  an int for one and a float for the other, and may compute something else; so the two are different
+  runs for `ready` and for the cache (`model/run/identity.py`). All that explains how runs differ, the
+  columns of `list`, `--group`, `compare` and `show`, therefore asks for identical values: otherwise it
+  would show two different runs without a difference.
+
+The order of the keys of a mapping matters in neither way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+MISSING = object()  # for `value_at`, where None is a value
+
+
+def kind_of(value: Any) -> str:
+    """Return the kind of a value. Values of different kinds are never equal."""
+    match value:
+        case bool():
+            return "truth"
+        case int() | float():
+            return "number"
+        case str():
+            return "text"
+        case list():
+            return "list"
+        case Mapping():
+            return "mapping"
+        case _:
+            return "null"
+
+
+def equality_key(value: Any) -> Any:
+    """Return a hashable key. Two keys are equal if the values are."""
+    match value:
+        case bool():
+            return bool, value  # in Python, True == 1
+        case list():
+            return list, *map(equality_key, value)
+        case dict():
+            return frozenset((key, equality_key(held)) for key, held in value.items())
+        case _:
+            return value
+
+
+def equal(one: Any, other: Any) -> bool:
+    """Return True if the values are equal: 1 and 1.0, but not 1 and true."""
+    return bool(equality_key(one) == equality_key(other))
+
+
+def identity_key(value: Any) -> str:
+    """Return a text. Two texts are equal if the values are identical: 1, 1.0 and true are not."""
+    match value:
+        case dict():
+            items = [f"{key!r}: {identity_key(value[key])}" for key in sorted(value)]
+            return "{" + ", ".join(items) + "}"
+        case list() | tuple():
+            return "[" + ", ".join(map(identity_key, value)) + "]"
+        case _:
+            return repr(value)
+
+
+def are_identical(values: Iterable[Any]) -> bool:
+    """Return True if all values are identical."""
+    return len({identity_key(value) for value in values}) <= 1
+
+
+def are_ordered(one: Any, other: Any) -> bool:
+    """Return True if one value can be less than the other: both are numbers, or both are texts."""
+    kind = kind_of(one)
+    return kind in ("number", "text") and kind == kind_of(other)
+
+
+def sort_key(value: Any) -> tuple[int, Any]:
+    """Return a key to sort values of any kinds: numbers, with true as 1, then texts, then all others."""
+    match value:
+        case int() | float():
+            return (0, value)
+        case str():
+            return (1, value)
+        case _:
+            return (2, repr(value))
+
+
+def value_at(values: Any, path: Iterable[str], default: Any = None) -> Any:
+    """Return the value at the end of `path` into nested mappings, or `default` if there is none."""
+    for key in path:
+        if not isinstance(values, Mapping) or key not in values:
+            return default
+        values = values[key]
+    return values
+
+
+def with_value(values: Mapping[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:
+    """Return a copy of `values` with `value` at the end of `path`.
+
+    Missing mappings on the path are created. What is beside the path is not copied.
+    """
+    first, *rest = path
+    if rest:
+        inner = values.get(first)
+        value = with_value(inner if isinstance(inner, Mapping) else {}, tuple(rest), value)
+    return {**values, first: value}
+
+
+def flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the values in nested mappings by dotted keys. Lists and empty mappings are values."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            flat |= flattened(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
