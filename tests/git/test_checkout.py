@@ -1,3 +1,5 @@
+"""Going back to the code of a run without losing anything of the user's."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -21,7 +23,7 @@ RUN = "0123456789ab"
 
 @pytest.fixture
 def old(repo: Repository) -> str:
-    """The commit of a run; main has since changed one file, removed one and added one."""
+    """Return the commit of a run; main has since changed one file, removed one and added one."""
     pinned = commit_files(repo.root, {"code.py": "old", "gone/away.py": "x", "same.py": "same"})
     git(repo.root, "rm", "-rq", "gone")
     commit_files(repo.root, {"code.py": "new", "later.py": "y"})
@@ -53,14 +55,14 @@ each_mode = pytest.mark.parametrize("mode", ["branch", "detach", "files"])
 # checkout-run
 
 
-def test_a_checkout_has_the_code_and_what_the_run_left(repo: Repository, old: str) -> None:
+def test_a_checkout_has_the_code_and_the_files_of_the_run(repo: Repository, old: str) -> None:
     path = repo.workspace / "checkouts" / RUN
     calls: list[Path] = []
 
-    def fill(place: Path) -> None:
-        calls.append(place)
-        (place / "outputs").mkdir()
-        (place / "outputs/model").write_text("weights")
+    def fill(directory: Path) -> None:
+        calls.append(directory)
+        (directory / "outputs").mkdir()
+        (directory / "outputs/model").write_text("weights")
 
     kept = checkout_run(repo, FastWorktrees(repo), RUN, old, path, fill)
     assert kept == path / f"run-{RUN}"
@@ -74,7 +76,7 @@ def test_a_checkout_has_the_code_and_what_the_run_left(repo: Repository, old: st
     assert (kept / "outputs/model").read_text() == "changed since"
 
 
-def test_a_checkout_does_without_data_that_is_gone(
+def test_a_checkout_leaves_out_links_to_missing_paths(
     repo: Repository, old: str, tmp_path: Path
 ) -> None:
     (repo.root / "data").mkdir()
@@ -83,36 +85,38 @@ def test_a_checkout_does_without_data_that_is_gone(
         FastWorktrees(repo),
         RUN,
         old,
-        tmp_path / "look",
-        lambda place: None,
+        tmp_path / "checkout",
+        lambda directory: None,
         link=["data", "gone"],
     )
-    assert (tmp_path / "look/data").readlink() == repo.root / "data"
+    assert (tmp_path / "checkout/data").readlink() == repo.root / "data"
 
 
 def test_a_checkout_that_was_stopped_is_filled_anew(
     repo: Repository, old: str, tmp_path: Path
 ) -> None:
-    def fail(place: Path) -> None:
-        (place / "half").touch()
+    def fail(directory: Path) -> None:
+        (directory / "half").touch()
         raise KeyboardInterrupt
 
-    path = tmp_path / "look"
+    path = tmp_path / "checkout"
     with pytest.raises(KeyboardInterrupt):
         checkout_run(repo, FastWorktrees(repo), RUN, old, path, fail)
     assert git(path, "status", "--porcelain") == ""
-    checkout_run(repo, FastWorktrees(repo), RUN, old, path, lambda place: (place / "whole").touch())
-    assert {left.name for left in (path / f"run-{RUN}").iterdir()} == {".gitignore", "whole"}
+    checkout_run(
+        repo, FastWorktrees(repo), RUN, old, path, lambda directory: (directory / "whole").touch()
+    )
+    assert {file.name for file in (path / f"run-{RUN}").iterdir()} == {".gitignore", "whole"}
     assert not (path / f".run-{RUN}.part").exists()
 
 
-def test_a_checkout_never_replaces_what_is_there(
-    repo: Repository, old: str, tmp_path: Path
-) -> None:
+def test_a_checkout_never_replaces_other_files(repo: Repository, old: str, tmp_path: Path) -> None:
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken/file").touch()
     with pytest.raises(Refused, match="in the way"):
-        checkout_run(repo, FastWorktrees(repo), RUN, old, tmp_path / "taken", lambda place: None)
+        checkout_run(
+            repo, FastWorktrees(repo), RUN, old, tmp_path / "taken", lambda directory: None
+        )
 
 
 # revert
@@ -135,7 +139,7 @@ def test_the_current_worktree_gets_the_code(repo: Repository, old: str, mode: st
     ) + ["?? notes"]
 
 
-def test_the_branch_of_a_run_is_used_again_but_never_moved(repo: Repository, old: str) -> None:
+def test_the_branch_of_a_run_is_reused_but_never_moved(repo: Repository, old: str) -> None:
     revert_to_branch(repo, old, "mine")
     git(repo.root, "switch", "-q", "main")
     assert revert_to_branch(repo, old, "mine").branch == "mine"
@@ -245,7 +249,7 @@ def test_the_message_names_the_files(repo: Repository, old: str) -> None:
         revert_files(repo, old)
 
 
-def test_commits_on_no_branch_are_not_left_behind(repo: Repository, old: str) -> None:
+def test_commits_that_no_branch_contains_are_not_abandoned(repo: Repository, old: str) -> None:
     git(repo.root, "switch", "-q", "--detach", "main")
     assert revert_detached(repo, old).before == git(repo.root, "rev-parse", "main")
     commit_files(repo.root, {"work": "on nothing"})
@@ -262,7 +266,7 @@ def test_a_branch_that_another_worktree_is_on_is_refused(
         revert_to_branch(repo, old, "mine")
 
 
-def test_a_failing_hook_does_not_make_it_a_failure(repo: Repository, old: str) -> None:
+def test_a_failing_hook_does_not_fail_the_revert(repo: Repository, old: str) -> None:
     hook = repo.common_dir / "hooks" / "post-checkout"
     hook.parent.mkdir(exist_ok=True)
     hook.write_text("#!/bin/sh\nexit 3\n")
@@ -271,7 +275,7 @@ def test_a_failing_hook_does_not_make_it_a_failure(repo: Repository, old: str) -
     assert files(repo.root) == THEN
 
 
-def test_it_works_in_a_linked_worktree_and_from_a_subdirectory(
+def test_a_revert_works_in_a_linked_worktree_and_from_a_subdirectory(
     repo: Repository, old: str, tmp_path: Path
 ) -> None:
     git(repo.root, "worktree", "add", "-q", "--detach", str(tmp_path / "linked"), "main")

@@ -1,3 +1,5 @@
+"""The calls of the git program: environment, failures, and the forms of output."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -22,7 +24,7 @@ def test_every_variable_that_git_calls_local_is_stripped(project: Path) -> None:
     assert set(call_git_lines(project, "rev-parse", "--local-env-vars")) <= LOCAL_VARIABLES
 
 
-def test_a_leaked_repository_is_not_followed(
+def test_a_leaked_git_dir_has_no_effect(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere"))
@@ -32,28 +34,28 @@ def test_a_leaked_repository_is_not_followed(
     assert child_environment()["GIT_AUTHOR_NAME"] == "kept"
 
 
-def test_a_failure_says_what_git_said(project: Path) -> None:
+def test_a_failure_contains_the_message_of_git(project: Path) -> None:
     with pytest.raises(GitFailed) as caught:
         call_git(project, "-c", "core.quotePath=false", "cat-file", "-p", "nonsense")
     assert caught.value.message == "git cat-file: Not a valid object name nonsense"
     assert caught.value.code == 128
 
 
-def test_yes_no_and_cannot_tell(project: Path) -> None:
+def test_yes_and_no_differ_from_an_error(project: Path) -> None:
     assert call_git_success(project, "rev-parse", "-q", "--verify", "HEAD")
     assert not call_git_success(project, "rev-parse", "-q", "--verify", "refs/heads/nothing")
     with pytest.raises(GitFailed):
         call_git_success(project, "merge-base", "--is-ancestor", "nonsense", "HEAD")
 
 
-def test_any_file_name_comes_whole(project: Path) -> None:
+def test_any_file_name_is_complete(project: Path) -> None:
     names = ["README.md", "line\nbreak", "latin\udce9", "sp ace"]
     commit_files(project, dict.fromkeys(names[1:], "x"))
     assert sorted(call_git_items(project, "ls-files", "-z")) == sorted(names)
     assert call_git_items(project, "ls-files", "-z", "nothing") == []
 
 
-def test_without_git_the_message_says_how_to_get_it(
+def test_without_git_the_message_says_how_to_install_it(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(project))

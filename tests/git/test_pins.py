@@ -1,3 +1,5 @@
+"""Pins: the commit of a revision, kept alive, and the dirt beside it."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -11,7 +13,7 @@ from gitorch.model.run.pin import Origin
 from tests.conftest import commit_files, git
 
 
-def test_head_and_named_revisions(project: Path) -> None:
+def test_head_and_named_revisions_are_resolved(project: Path) -> None:
     repo = Repository.discover(project)
     first = git(project, "rev-parse", "HEAD")
     second = commit_files(project, {"a": "a"}, "second one")
@@ -28,7 +30,7 @@ def test_head_and_named_revisions(project: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["nothing", "", "--all", "^HEAD", "HEAD..main", "HEAD^{tree}", "f" * 40, "a b\nc"]
 )
-def test_what_is_no_commit_is_said_by_name(project: Path, name: str) -> None:
+def test_a_revision_that_is_not_a_commit_is_named(project: Path, name: str) -> None:
     with pytest.raises(NotFound, match="no commit is called"):
         resolve(Repository.discover(project), name)
 
@@ -49,7 +51,7 @@ def test_a_kept_commit_outlives_its_branch(project: Path) -> None:
     assert is_kept(repo, lost)  # although its reference is packed by now
 
 
-def test_a_clean_tree_has_no_dirt_and_asking_changes_nothing(project: Path) -> None:
+def test_a_clean_tree_has_no_dirt_and_its_index_is_not_written(project: Path) -> None:
     index = project / ".git" / "index"
     (project / "README.md").touch()
     before = index.read_bytes()
@@ -57,7 +59,7 @@ def test_a_clean_tree_has_no_dirt_and_asking_changes_nothing(project: Path) -> N
     assert index.read_bytes() == before
 
 
-def test_dirt_of_every_sort_with_its_name_whole(project: Path) -> None:
+def test_every_kind_of_dirt_is_named_in_full(project: Path) -> None:
     names = ["changed", "staged", "deleted", "moved", "odd\nname", "latin\udce9", "with space"]
     commit_files(project, {**dict.fromkeys(names, "before"), ".gitignore": "ignored\n"})
     for name in ("changed", "odd\nname", "latin\udce9", "with space"):
@@ -74,7 +76,7 @@ def test_dirt_of_every_sort_with_its_name_whole(project: Path) -> None:
     )
 
 
-def test_what_the_user_chose_to_hide_from_status_is_dirt_all_the_same(project: Path) -> None:
+def test_the_users_settings_for_status_hide_no_dirt(project: Path) -> None:
     git(project, "config", "status.showUntrackedFiles", "no")
     git(project, "config", "status.relativePaths", "true")
     (project / "sub").mkdir()
@@ -91,7 +93,7 @@ def test_a_conflict_is_a_modification(project: Path) -> None:
     assert dirty_state(Repository.discover(project)).modified == ("f f",)
 
 
-def test_submodules(project: Path, tmp_path: Path) -> None:
+def test_a_submodule_is_modified_or_has_untracked_files(project: Path, tmp_path: Path) -> None:
     git(tmp_path, "init", "-q", "library")
     commit_files(tmp_path / "library", {"code.py": "1"})
     git(project, "submodule", "add", "-q", str(tmp_path / "library"), "lib")

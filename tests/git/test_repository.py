@@ -1,3 +1,5 @@
+"""Finding the repository, its paths and its settings; refusing what gitorch cannot work with."""
+
 from __future__ import annotations
 
 import os
@@ -12,7 +14,7 @@ from gitorch.git.repository import Repository
 from tests.conftest import AUTHOR, commit_files, git
 
 
-def test_the_same_repository_from_root_and_subdirectory(project: Path) -> None:
+def test_root_and_subdirectory_give_the_same_repository(project: Path) -> None:
     commit_files(project, {"a b/c/file": "x"})
     repo = Repository.discover(project / "a b" / "c")
     assert repo == Repository.discover(project)
@@ -38,7 +40,7 @@ def test_a_linked_worktree_has_its_own_root_and_shares_the_rest(
     assert repo.pygit.head.peel().id == Repository.discover(project).pygit.head.peel().id
 
 
-def test_a_git_directory_that_lies_apart_names_one_workspace(tmp_path: Path) -> None:
+def test_a_separate_git_directory_names_one_workspace(tmp_path: Path) -> None:
     git(tmp_path, "init", "-q", "--separate-git-dir", "apart", "work")
     commit_files(tmp_path / "work", {"a": "a"})
     git(tmp_path / "work", "worktree", "add", "-q", "--detach", str(tmp_path / "linked"))
@@ -47,7 +49,7 @@ def test_a_git_directory_that_lies_apart_names_one_workspace(tmp_path: Path) -> 
     assert main.workspace == linked.workspace == tmp_path / "apart.gitorch"
 
 
-def test_inside_a_hook_the_directory_decides(
+def test_inside_a_hook_the_directory_decides_and_not_git_dir(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     git(tmp_path, "init", "-q", "other")
@@ -56,7 +58,7 @@ def test_inside_a_hook_the_directory_decides(
     assert Repository.discover(project).root == project
 
 
-def test_outside_any_repository(tmp_path: Path) -> None:
+def test_outside_a_repository_nothing_is_found(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="is not in a git repository"):
         Repository.discover(tmp_path)
     with pytest.raises(NotFound, match="no such directory"):
@@ -69,7 +71,7 @@ def test_a_bare_repository_is_refused(tmp_path: Path) -> None:
         Repository.discover(tmp_path / "bare.git")
 
 
-def test_a_git_directory_is_no_work_tree(project: Path) -> None:
+def test_a_git_directory_is_not_a_work_tree(project: Path) -> None:
     with pytest.raises(NotFound, match="inside a git directory"):
         Repository.discover(project / ".git")
 
@@ -92,7 +94,7 @@ def test_a_reftable_is_refused_whether_or_not_this_git_knows_it(project: Path) -
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
-def test_a_repository_of_somebody_else_is_refused(project: Path, sealed_room: Path) -> None:
+def test_a_repository_of_another_user_is_refused(project: Path, sealed_room: Path) -> None:
     os.chown(project / ".git", 12345, 12345)
     os.chown(project, 12345, 12345)
     with pytest.raises(Refused, match="belongs to another user"):
@@ -111,7 +113,7 @@ def test_git_trusting_the_directory_does_not_make_it_ours(
         Repository.discover(project)
 
 
-def test_no_commit_yet(tmp_path: Path) -> None:
+def test_a_repository_without_a_commit_is_refused(tmp_path: Path) -> None:
     git(tmp_path, "init", "-q", "new")
     repo = Repository.discover(tmp_path / "new")
     with pytest.raises(Refused, match="no commit yet"):
@@ -124,7 +126,7 @@ def test_a_detached_head_is_a_commit(project: Path) -> None:
 
 
 @pytest.mark.parametrize("what", ["merge", "rebase", "cherry-pick"])
-def test_in_the_middle_of_something(project: Path, what: str) -> None:
+def test_a_merge_in_progress_is_refused(project: Path, what: str) -> None:
     repo = Repository.discover(project)
     repo.require_no_merge()
     git(project, "checkout", "-qb", "side")
@@ -157,7 +159,7 @@ def test_settings_come_from_file_command_line_and_environment(
         _ = Repository.discover(project).settings
 
 
-def test_remotes_are_read_as_git_reads_them(project: Path) -> None:
+def test_remotes_have_the_addresses_that_git_uses(project: Path) -> None:
     git(project, "remote", "add", "origin", "gh:owner/repo.git")
     git(project, "remote", "add", "a.b", "/somewhere")
     git(project, "config", "url.https://example.org/.insteadOf", "gh:")
@@ -189,7 +191,7 @@ def test_the_workspace_of_a_submodule_is_not_in_its_superproject(
     assert repo.workspace.parent == sealed_room / ".local/share/gitorch"
 
 
-def test_a_clone_draws_one_id_however_many_ask(project: Path) -> None:
+def test_a_clone_has_one_id_even_if_many_ask_at_once(project: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         drawn = set(pool.map(lambda _: Repository.discover(project).clone_id(), range(16)))
     assert len(drawn) == 1
@@ -197,7 +199,7 @@ def test_a_clone_draws_one_id_however_many_ask(project: Path) -> None:
     assert [path.name for path in (project / ".git" / "gitorch").iterdir()] == ["clone-id"]
 
 
-def test_the_state_can_lie_elsewhere(project: Path, tmp_path: Path) -> None:
+def test_the_state_directory_is_a_setting(project: Path, tmp_path: Path) -> None:
     git(project, "config", "gitorch.stateDir", str(tmp_path / "fast"))
     repo = Repository.discover(project)
     assert repo.state_dir.parent == tmp_path / "fast"
@@ -205,20 +207,22 @@ def test_the_state_can_lie_elsewhere(project: Path, tmp_path: Path) -> None:
     assert repo.store_dir == project / ".git" / "gitorch"
 
 
-def test_who_commits(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_author_is_the_one_of_git(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert Repository.discover(project).signature() == (AUTHOR["name"], AUTHOR["email"])
     monkeypatch.setenv("GIT_AUTHOR_NAME", "Some <One>\n")
     assert Repository.discover(project).signature().name == "Some One"
 
 
-def test_who_commits_where_git_was_not_told(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_an_author_the_account_commits(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     name, email = Repository.discover(project).signature()
     assert name
     assert email.startswith(f"{name}@")
 
 
-def test_the_users_own_pager(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pager_is_the_one_of_git(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     git(project, "config", "core.pager", "less -FRX")
     assert Repository.discover(project).pager() == "less -FRX"
     monkeypatch.setenv("GIT_PAGER", "most")

@@ -1,3 +1,5 @@
+"""Snapshots: everything is in them, nothing of the user's is touched, and nothing is left out silently."""
+
 from __future__ import annotations
 
 import os
@@ -27,7 +29,7 @@ def repo(project: Path) -> Repository:
 
 
 def state(repo: Repository) -> tuple[object, ...]:
-    """All that a snapshot must leave alone."""
+    """Return everything that a snapshot must leave alone."""
     files = sorted(
         (path, path.read_bytes())
         for path in repo.root.rglob("*")
@@ -49,14 +51,14 @@ def state(repo: Repository) -> tuple[object, ...]:
     )
 
 
-def test_a_clean_tree_is_head(repo: Repository) -> None:
+def test_the_snapshot_of_a_clean_tree_is_head(repo: Repository) -> None:
     (repo.root / "ignored").write_text("x")
     pin = snapshot(repo, size_limit=ROOMY)
     assert (pin.commit, pin.origin) == (git(repo.root, "rev-parse", "HEAD"), Origin.HEAD)
     assert git(repo.root, "for-each-ref", "refs/gitorch") == ""
 
 
-def test_everything_is_in_it_and_nothing_was_touched(repo: Repository) -> None:
+def test_a_snapshot_has_everything_and_touches_nothing(repo: Repository) -> None:
     (repo.root / "code.py").write_text("changed")
     (repo.root / "gone.py").unlink()
     (repo.root / "sub" / "new\nfile").write_text("new")
@@ -89,7 +91,7 @@ def test_everything_is_in_it_and_nothing_was_touched(repo: Repository) -> None:
     assert snapshot(repo, size_limit=ROOMY).tree == pin.tree
 
 
-def test_it_outlives_a_prune(repo: Repository) -> None:
+def test_a_snapshot_survives_a_prune(repo: Repository) -> None:
     (repo.root / "code.py").write_text("changed")
     pin = snapshot(repo, size_limit=ROOMY)
     assert is_kept(repo, pin.commit)
@@ -100,7 +102,7 @@ def test_it_outlives_a_prune(repo: Repository) -> None:
     assert not list((repo.store_dir / "snapshots").iterdir())
 
 
-def test_it_does_not_lean_on_objects_that_are_about_to_go(repo: Repository) -> None:
+def test_a_snapshot_does_not_depend_on_loose_objects(repo: Repository) -> None:
     (repo.root / "code.py").write_text("changed")
     git(repo.root, "stash", "-q")
     git(repo.root, "stash", "apply", "-q")
@@ -111,13 +113,13 @@ def test_it_does_not_lean_on_objects_that_are_about_to_go(repo: Repository) -> N
     assert git(repo.root, "show", f"{pin.commit}:code.py") == "changed"
 
 
-def test_beside_a_running_gc(repo: Repository) -> None:
-    chore = [
+def test_snapshots_beside_a_running_gc_lose_nothing(repo: Repository) -> None:
+    command = [
         "sh",
         "-c",
         "while [ ! -e stop ]; do git gc -q --prune=now; git prune --expire=now; done",
     ]
-    process = subprocess.Popen(chore, cwd=repo.common_dir)
+    process = subprocess.Popen(command, cwd=repo.common_dir)
     pins = []
     try:
         for number in range(15):
@@ -134,7 +136,7 @@ def test_beside_a_running_gc(repo: Repository) -> None:
 
 
 @pytest.mark.parametrize("flag", ["--assume-unchanged", "--skip-worktree"])
-def test_edits_that_git_was_told_to_overlook(repo: Repository, flag: str) -> None:
+def test_changes_to_files_with_hiding_flags_are_included(repo: Repository, flag: str) -> None:
     git(repo.root, "update-index", flag, "code.py")
     (repo.root / "code.py").write_text("overlooked")
     before = state(repo)
@@ -144,8 +146,8 @@ def test_edits_that_git_was_told_to_overlook(repo: Repository, flag: str) -> Non
     assert state(repo) == before
 
 
-def test_an_edit_in_the_same_tick_as_the_index(repo: Repository) -> None:
-    """Of the same size and time as what was added: only the index's own time tells git to look again."""
+def test_a_change_in_the_same_tick_as_the_index_is_included(repo: Repository) -> None:
+    """The file has the size and the time of the added one: only the index's own time makes git look again."""
     git(repo.root, "config", "core.trustCtime", "false")
     code = repo.root / "code.py"
     tick = 1_500_000_000
@@ -158,7 +160,7 @@ def test_an_edit_in_the_same_tick_as_the_index(repo: Repository) -> None:
     assert git(repo.root, "show", f"{snapshot(repo, size_limit=ROOMY).commit}:code.py") == "later"
 
 
-def test_files_outside_of_a_sparse_checkout_stay_in_it(repo: Repository) -> None:
+def test_files_outside_a_sparse_checkout_are_included(repo: Repository) -> None:
     git(repo.root, "sparse-checkout", "set", "elsewhere")
     assert not (repo.root / "sub").exists()
     (repo.root / "code.py").write_text("changed")
@@ -171,7 +173,7 @@ def test_files_outside_of_a_sparse_checkout_stay_in_it(repo: Repository) -> None
     ("name", "value"),
     [("core.splitIndex", "true"), ("core.untrackedCache", "true"), ("index.version", "4")],
 )
-def test_every_sort_of_index(repo: Repository, name: str, value: str) -> None:
+def test_every_kind_of_index_is_understood(repo: Repository, name: str, value: str) -> None:
     git(repo.root, "config", name, value)
     git(repo.root, "update-index", "--split-index" if "split" in name else "--force-write-index")
     (repo.root / "code.py").write_text("changed")
@@ -180,7 +182,7 @@ def test_every_sort_of_index(repo: Repository, name: str, value: str) -> None:
     assert state(repo) == before
 
 
-def test_from_a_linked_worktree(repo: Repository, tmp_path: Path) -> None:
+def test_a_linked_worktree_has_snapshots_of_its_own(repo: Repository, tmp_path: Path) -> None:
     git(repo.root, "worktree", "add", "-q", "--detach", str(tmp_path / "linked: one"))
     linked = Repository.discover(tmp_path / "linked: one")
     (linked.root / "code.py").write_text("linked")
@@ -188,7 +190,7 @@ def test_from_a_linked_worktree(repo: Repository, tmp_path: Path) -> None:
     assert git(repo.root, "show", f"{pin.commit}:code.py") == "linked"
 
 
-def test_in_a_repository_whose_path_has_a_colon(tmp_path: Path) -> None:
+def test_the_path_of_the_repository_may_have_a_colon(tmp_path: Path) -> None:
     root = tmp_path / 'a:b "c"'
     root.mkdir()
     git(root, "init", "-q")
@@ -200,13 +202,13 @@ def test_in_a_repository_whose_path_has_a_colon(tmp_path: Path) -> None:
     )
 
 
-def test_without_a_user_name(repo: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_user_name_is_needed(repo: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     (repo.root / "code.py").write_text("changed")
     assert snapshot(Repository.discover(repo.root), size_limit=ROOMY).origin is Origin.SNAPSHOT
 
 
-def test_a_tree_that_head_once_had(repo: Repository) -> None:
+def test_the_tree_of_an_earlier_commit_is_kept(repo: Repository) -> None:
     (repo.root / "code.py").write_text("later")
     commit_files(repo.root, {"code.py": "later"})
     (repo.root / "code.py").write_text("1")
@@ -216,41 +218,41 @@ def test_a_tree_that_head_once_had(repo: Repository) -> None:
     assert git(repo.root, "fsck", "--full", "--strict") == ""
 
 
-# Refusals: what would not be in the snapshot is never left out without a word
+# Refusals: nothing is left out of a snapshot silently
 
 
-def refused(repo: Repository, match: str, size_limit: int = ROOMY) -> None:
+def assert_refused(repo: Repository, match: str, size_limit: int = ROOMY) -> None:
     before = git(repo.root, "for-each-ref")
     with pytest.raises(Refused, match=match):
         snapshot(repo, size_limit=size_limit)
     assert git(repo.root, "for-each-ref") == before
 
 
-def test_a_nested_repository(repo: Repository) -> None:
+def test_a_nested_repository_is_refused(repo: Repository) -> None:
     git(repo.root, "init", "-q", "nested")
-    refused(repo, "cannot hold nested/: a git repository of its own")
+    assert_refused(repo, "cannot hold nested/: a git repository of its own")
     commit_files(repo.root / "nested", {"a": "a"})
-    refused(repo, "cannot hold nested/: a git repository of its own")
+    assert_refused(repo, "cannot hold nested/: a git repository of its own")
 
 
-def test_changes_inside_of_a_submodule(repo: Repository, tmp_path: Path) -> None:
+def test_changes_inside_a_submodule_are_refused(repo: Repository, tmp_path: Path) -> None:
     git(tmp_path, "init", "-q", "library")
     commit_files(tmp_path / "library", {"lib.py": "1"})
     git(repo.root, "submodule", "add", "-q", str(tmp_path / "library"), "the lib")
     git(repo.root, "commit", "-qm", "with a submodule")
     assert snapshot(repo, size_limit=ROOMY).origin is Origin.HEAD
     (repo.root / "the lib" / "lib.py").write_text("2")
-    refused(repo, "changes inside the submodule the lib")
+    assert_refused(repo, "changes inside the submodule the lib")
     moved = commit_files(repo.root / "the lib", {"lib.py": "3"})
     assert (
         git(repo.root, "rev-parse", f"{snapshot(repo, size_limit=ROOMY).commit}:the lib") == moved
     )
 
 
-def test_too_much_that_is_untracked(repo: Repository) -> None:
+def test_too_many_bytes_of_untracked_files_are_refused(repo: Repository) -> None:
     for name, size in (("data.bin", 3 << 20), ("more.bin", 1 << 20)):
         (repo.root / name).write_bytes(b"x" * size)
-    refused(
+    assert_refused(
         repo,
         r"have 4\.0 MiB, and a snapshot takes 2\.0; the largest: data\.bin, more\.bin",
         2 << 20,
@@ -259,23 +261,23 @@ def test_too_much_that_is_untracked(repo: Repository) -> None:
     (repo.root / "data.bin").unlink()
     assert (
         snapshot(repo, size_limit=2 << 20).origin is Origin.SNAPSHOT
-    )  # what is tracked may be large
+    )  # tracked files may be large
 
 
-def test_a_merge_and_its_conflicts(repo: Repository) -> None:
+def test_a_merge_and_its_conflicts_are_refused(repo: Repository) -> None:
     git(repo.root, "stash", "-q", "--include-untracked", check=False)
     (repo.root / "code.py").write_text("stashed")
     git(repo.root, "stash", "-q")
     commit_files(repo.root, {"code.py": "other"})
     git(repo.root, "stash", "pop", "-q", check=False)
-    refused(repo, r"code\.py is in conflict")
+    assert_refused(repo, r"code\.py is in conflict")
     git(repo.root, "checkout", "-qf", "HEAD")
     git(repo.root, "checkout", "-qb", "side", "HEAD~1")
     commit_files(repo.root, {"code.py": "side"})
     git(repo.root, "merge", "main", check=False)
-    refused(repo, "a merge is in progress")
+    assert_refused(repo, "a merge is in progress")
 
 
-def test_no_commit_yet(tmp_path: Path) -> None:
+def test_a_repository_without_a_commit_is_refused(tmp_path: Path) -> None:
     git(tmp_path, "init", "-q", "new")
-    refused(Repository.discover(tmp_path / "new"), "no commit yet")
+    assert_refused(Repository.discover(tmp_path / "new"), "no commit yet")

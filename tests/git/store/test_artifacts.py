@@ -25,9 +25,10 @@ from gitorch.git.store.artifacts import (
 )
 from gitorch.git.store.pointers import gitattributes_for, parse_pointer
 from gitorch.git.store.results import ResultsBranch
-from gitorch.model.branch_layout import escaped, unescaped
+from gitorch.model.branch_layout import escaped
 from gitorch.model.run.record import Output
 from tests.conftest import git
+from tests.git.store.test_pointers import AWKWARD
 
 REPOSITORY_ROOT = Path(__file__).parents[3]
 LARGE = 1 << 20  # where a file becomes large in tests that are not about that
@@ -64,7 +65,7 @@ def test_a_small_file_is_its_bytes(repo: Repository, tmp_path: Path, size: int) 
         size=size,
         sha256=hashlib.sha256(b"x" * size).hexdigest(),
         kind="git",
-        octal_mode="100644",
+        mode=0o100644,
         data=b"x" * size,
     )
     assert objects(repo) == []
@@ -301,24 +302,6 @@ def test_kept_logs_are_read_whether_small_or_large(repo: Repository, tmp_path: P
     assert isinstance(open_kept(repo, b"version https://git-lfs"), io.BytesIO)
 
 
-AWKWARD = [
-    ".gitattributes", ".gitignore", ".git", ".GIT", ".git/config", "a/.gitmodules", "%", "%.git", "a/%%b", "git~1",
-    "GITMOD~1", ".g\u200cit", "a\\.git\\b", "plain", ".github/x", "sp ace", "line\nbreak", "tab\t", 'quo"te', "st*r",
-    "que?", "[set]", "latin\udce9", "-dash", "#hash", "!bang", "ünï", "back\\slash", "end ", " begin", "a/b c/d*",
-    "[attr]x", "\x7f", "x" * 255, "\n" * 255,
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("name", AWKWARD)
-def test_escaping_a_name_can_be_undone(name: str) -> None:
-    assert unescaped(escaped(name)) == name
-
-
-def test_ordinary_names_stay_as_they_are() -> None:
-    for name in ("model.pt", "a/b.c", ".hidden", ".config/x", "git", "digits~", "gist.txt", "100%"):
-        assert escaped(name) == name
-
-
 @needs_lfs
 def test_a_clone_that_checks_the_branch_out_has_the_real_files_under_any_name(
     repo: Repository, tmp_path: Path
@@ -331,58 +314,30 @@ def test_a_clone_that_checks_the_branch_out_has_the_real_files_under_any_name(
         (out / name).with_name(f"{Path(name).name[:200]} small").write_bytes(b"small")
     branch = ResultsBranch(repo)
     kept: dict[str, Output] = {}
-    with branch.changing() as change:
+    with branch.changing() as edit:
         for path in out.rglob("*"):
             if path.is_file():
                 name = str(path.relative_to(out))
                 stored = store(repo, path, large=20)
                 kept[name] = output_of(stored, name)
-                change.put(f"runs/3f/3f2a5c8e91d0/outputs/{escaped(name)}", stored)
+                edit.put(f"runs/3f/3f2a5c8e91d0/outputs/{escaped(name)}", stored)
         large = [
             f"outputs/{escaped(name)}" for name, output in kept.items() if output.stored == "lfs"
         ]
         attributes = gitattributes_for(large)
-        change.put("runs/3f/3f2a5c8e91d0/.gitattributes", attributes)
-        change.commit("outputs")
+        edit.put("runs/3f/3f2a5c8e91d0/.gitattributes", attributes)
+        edit.commit("outputs")
     assert len([1 for output in kept.values() if output.stored == "git"]) >= len(names) - 2
     assert git(repo.root, "fsck", "--full", "--strict", "--no-dangling") == ""
 
-    look = tmp_path / "look"
+    clone = tmp_path / "clone"
     git(repo.root, "-c", "filter.lfs.smudge=git-lfs smudge -- %f", "-c", "filter.lfs.process=git-lfs filter-process",
-        "worktree", "add", "-q", str(look), "gitorch/results")  # fmt: skip
+        "worktree", "add", "-q", str(clone), "gitorch/results")  # fmt: skip
     back = tmp_path / "back"
     for name, output in kept.items():
-        place = f"runs/3f/3f2a5c8e91d0/outputs/{escaped(name)}"
-        assert (look / place).read_bytes() == (out / name).read_bytes(), name
-        restore(repo, output, branch.read(place), back)
+        path = f"runs/3f/3f2a5c8e91d0/outputs/{escaped(name)}"
+        assert (clone / path).read_bytes() == (out / name).read_bytes(), name
+        restore(repo, output, branch.read(path), back)
         assert (back / name).read_bytes() == (out / name).read_bytes()
     filters = ("filter.lfs.clean=git-lfs clean -- %f", "filter.lfs.process=git-lfs filter-process")
-    assert git(look, "-c", filters[0], "-c", filters[1], "status", "--porcelain") == ""
-
-
-def test_git_matches_exactly_the_large_paths(repo: Repository) -> None:
-    deep = "/".join(["d" * 200] * 12) + "/long\n"
-    paths = (
-        [name for name in AWKWARD if "/" not in name] + [f"x/{name}" for name in AWKWARD] + [deep]
-    )
-    (repo.root / ".gitattributes").write_bytes(
-        gitattributes_for([f"outputs/{path}" for path in paths])
-    )
-    asked = [f"outputs/{path}{more}" for path in paths for more in ("", "2")] + [
-        "outputs/star",
-        "outputs/quet",
-    ]
-    said = subprocess.run(
-        ["git", "check-attr", "-z", "--stdin", "filter"],
-        cwd=repo.root,
-        input=b"\0".join(map(os.fsencode, asked)),
-        capture_output=True,
-        check=True,
-    ).stdout.split(b"\0")
-    large = {
-        os.fsdecode(path)
-        for path, value in zip(said[0::3], said[2::3], strict=False)
-        if value == b"lfs"
-    }
-    assert large == {f"outputs/{path}" for path in paths}
-    assert max(map(len, (repo.root / ".gitattributes").read_bytes().split(b"\n"))) < 2048
+    assert git(clone, "-c", filters[0], "-c", filters[1], "status", "--porcelain") == ""

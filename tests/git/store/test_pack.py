@@ -1,3 +1,5 @@
+"""Packs written by hand: git reads them, and no gc takes them too early."""
+
 from __future__ import annotations
 
 import subprocess
@@ -18,7 +20,7 @@ def cat(project: Path, oid: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("size", [0, 1, 15, 16, 2047, 2048, 300_000, 5_000_000])
-def test_git_reads_what_was_packed(project: Path, size: int) -> None:
+def test_git_reads_a_published_pack(project: Path, size: int) -> None:
     data = (b"line %d\n" * (size // 8 + 1))[:size]
     writer = PackWriter(project / ".git")
     oid = writer.add(ObjectType.BLOB, data)
@@ -36,23 +38,24 @@ def test_git_reads_what_was_packed(project: Path, size: int) -> None:
 
 
 def test_git_follows_offsets_beyond_31_bits(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        pack_module, "_FAR", 20_000
-    )  # as if those from there on needed the table of 64-bit ones
+    # As if offsets from there on needed the table of 64-bit offsets.
+    monkeypatch.setattr(pack_module, "_FAR", 20_000)
     writer = PackWriter(project / ".git")
     blobs = [b"%d" % number for number in range(2000)]
     names = "\n".join(writer.add(ObjectType.BLOB, data).hex() for data in blobs)
     writer.publish()
-    said = subprocess.run(
+    output = subprocess.run(
         ["git", "cat-file", "--batch=%(objectsize)"],
         cwd=project,
         input=names.encode(),
         capture_output=True,
         check=True,
     )
-    assert said.stdout == b"".join(b"%d\n%s\n" % (len(data), data) for data in blobs)
+    assert output.stdout == b"".join(b"%d\n%s\n" % (len(data), data) for data in blobs)
     (index,) = (project / ".git" / "objects" / "pack").glob("*.idx")
-    assert index.stat().st_size > 8 + 4 * 256 + 28 * len(blobs) + 40  # there is such a table
+    assert (
+        index.stat().st_size > 8 + 4 * 256 + 28 * len(blobs) + 40
+    )  # the table of 64-bit offsets is there
 
 
 def test_a_pack_survives_prune_only_while_it_is_kept(project: Path) -> None:
@@ -67,7 +70,7 @@ def test_a_pack_survives_prune_only_while_it_is_kept(project: Path) -> None:
         cat(project, oid)
 
 
-def test_what_a_killed_writer_left_is_swept_and_nothing_else(project: Path) -> None:
+def test_only_what_a_killed_writer_left_is_removed(project: Path) -> None:
     packs = project / ".git" / "objects" / "pack"
     abandoned = PackWriter(project / ".git")
     abandoned.add(ObjectType.BLOB, b"half")
@@ -83,7 +86,7 @@ def test_what_a_killed_writer_left_is_swept_and_nothing_else(project: Path) -> N
     abandoned.close()
 
 
-def test_a_pack_given_up_leaves_nothing(project: Path) -> None:
+def test_a_pack_that_is_not_published_leaves_nothing(project: Path) -> None:
     writer = PackWriter(project / ".git")
     writer.add(ObjectType.BLOB, b"x")
     writer.close()
@@ -91,7 +94,7 @@ def test_a_pack_given_up_leaves_nothing(project: Path) -> None:
     assert not list((project / ".git" / "objects" / "pack").glob("*"))
 
 
-def test_memory_does_not_hold_the_objects(project: Path) -> None:
+def test_the_objects_are_not_held_in_memory(project: Path) -> None:
     writer = PackWriter(project / ".git")
     for number in range(50):
         writer.add(ObjectType.BLOB, number.to_bytes(4, "big") * 50_000)

@@ -1,27 +1,16 @@
+"""Merging packs, in the background and at once."""
+
 from __future__ import annotations
 
 import fcntl
 from pathlib import Path
 
-import pytest
-
-from gitorch.git.repository import Repository
 from gitorch.git.store import repack
 from gitorch.git.store.results import ResultsBranch
 from tests.conftest import git, wait_for
+from tests.git.store.conftest import put
 
 RUNS = [f"{number:012x}" for number in range(repack._PACKS_BEFORE_REPACK)]
-
-
-@pytest.fixture
-def branch(project: Path) -> ResultsBranch:
-    return ResultsBranch(Repository.discover(project))
-
-
-def put(branch: ResultsBranch, run: str) -> None:
-    with branch.changing() as change:
-        change.put_record({"id": run})
-        change.commit("a change")
 
 
 def test_packs_are_merged_in_the_background(project: Path, branch: ResultsBranch) -> None:
@@ -32,12 +21,12 @@ def test_packs_are_merged_in_the_background(project: Path, branch: ResultsBranch
     assert repack.maybe_repack(branch.repo)
     wait_for(lambda: repack.count_packs(branch.repo) < 5)
     assert branch.run_ids() == [*RUNS, "f" * 12]
-    put(branch, "e" * 12)  # by the same process, whose packs were taken away under it
+    put(branch, "e" * 12)  # by the same process, whose open packs have been deleted
     assert branch.run_ids() == [*RUNS, "e" * 12, "f" * 12]
     assert git(project, "fsck", "--full", "--strict", "--no-dangling") == ""
 
 
-def test_packs_are_merged_at_once_by_one_at_a_time(project: Path, branch: ResultsBranch) -> None:
+def test_only_one_process_merges_packs_at_a_time(project: Path, branch: ResultsBranch) -> None:
     for run in RUNS[:4]:
         put(branch, run)
     with (branch.repo.state_dir / "repack.lock").open("wb") as lock:

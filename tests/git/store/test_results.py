@@ -1,3 +1,5 @@
+"""The results branch: written in whole commits by many processes, read with git alone."""
+
 from __future__ import annotations
 
 import json
@@ -10,75 +12,28 @@ from pathlib import Path
 
 import pytest
 
-from gitorch.errors import Busy, GitorchError, Refused
+from gitorch.errors import GitorchError
 from gitorch.git.repository import Repository
-from gitorch.git.store import lock, refs, results
+from gitorch.git.store import results
 from gitorch.git.store.results import ResultsBranch
 from gitorch.git.store.standing import KEPT
 from gitorch.model.branch_layout import RunPaths
-from tests.conftest import AUTHOR, commit_files, git
-
-REPOSITORY_ROOT = Path(__file__).parents[3]
-RUN = "3f2a5c8e91d0"
-OTHER = "a1b2c3d4e5f6"
-
-# Commits one run after the other, and says each one that is committed.
-WRITER = """
-import sys
-from pathlib import Path
-from gitorch.git.repository import Repository
-from gitorch.git.store.results import ResultsBranch
-branch = ResultsBranch(Repository.discover(Path(sys.argv[1])))
-first, count = int(sys.argv[2]), int(sys.argv[3])
-for number in range(first, first + count):
-    with branch.changing() as change:
-        change.put_record({"id": f"{number % 256:02x}{number:010x}"})
-        change.put("shared", f"{number}".encode() * 50)
-        change.commit(f"run {number}")
-    print(number, flush=True)
-"""
-
-
-@pytest.fixture
-def branch(project: Path) -> ResultsBranch:
-    return ResultsBranch(Repository.discover(project))
-
-
-def put(branch: ResultsBranch, run: str = RUN, subject: str = "a change", **more: object) -> str:
-    with branch.changing() as change:
-        change.put_record({"id": run, **more})
-        return change.commit(subject)
-
-
-def writer(project: Path, first: int, count: int) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", WRITER, str(project), str(first), str(count)]
-    return subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY_ROOT)},
-    )
-
-
-def expect(numbers: range | list[int]) -> set[str]:
-    return {f"{number % 256:02x}{number:010x}" for number in numbers}
-
-
-def assert_sound(project: Path) -> None:
-    said = git(project, "fsck", "--full", "--strict", "--no-dangling")
-    assert said == ""
-
-
-def subjects(branch: ResultsBranch, path: str) -> list[str]:
-    """Return the subjects of the commits that changed `path`, newest first."""
-    log = ("--literal-pathspecs", "log", "--format=%s", branch.name, "--", path)
-    return git(branch.repo.root, *log).split("\n")
-
+from tests.conftest import AUTHOR, git
+from tests.git.store.conftest import (
+    OTHER,
+    REPOSITORY_ROOT,
+    RUN,
+    assert_sound,
+    ids_of,
+    put,
+    start_writer,
+    subjects,
+)
 
 # Writing and reading
 
 
-def test_nothing_is_there_before_the_first_commit(project: Path, branch: ResultsBranch) -> None:
+def test_before_the_first_commit_there_is_nothing(project: Path, branch: ResultsBranch) -> None:
     assert branch.tip() is None
     assert branch.run_ids() == []
     assert list(branch.records()) == []
@@ -88,12 +43,12 @@ def test_nothing_is_there_before_the_first_commit(project: Path, branch: Results
     assert git(project, "for-each-ref", "--format=%(refname)") == "refs/heads/main"
 
 
-def test_a_change_is_one_commit_that_reads_well(project: Path, branch: ResultsBranch) -> None:
+def test_an_edit_is_one_commit_that_people_can_read(project: Path, branch: ResultsBranch) -> None:
     put(branch)
-    with branch.changing() as change:
-        change.put(f"{RunPaths.of(RUN).directory}/tasks/train/1/log.txt", b"learning\n")
-        change.put(f"{RunPaths.of(RUN).directory}/run me", b"#!/bin/sh\n", 0o100755)
-        tip = change.commit(
+    with branch.changing() as edit:
+        edit.put(f"{RunPaths.of(RUN).directory}/tasks/train/1/log.txt", b"learning\n")
+        edit.put(f"{RunPaths.of(RUN).directory}/run me", b"#!/bin/sh\n", 0o100755)
+        tip = edit.commit(
             "penguins 3f2a5c8e91d0: train COMPLETE\nin 12.3s",
             [("Gitorch-Run", RUN), ("Gitorch-Status", "COMPLETE"), ("Gitorch-Why", "two\nlines")],
         )
@@ -115,7 +70,7 @@ def test_a_change_is_one_commit_that_reads_well(project: Path, branch: ResultsBr
     assert_sound(project)
 
 
-def test_reading_back(branch: ResultsBranch) -> None:
+def test_records_and_files_are_read_at_any_commit(branch: ResultsBranch) -> None:
     first = put(branch, RUN, "first", status="WAITING")
     put(branch, OTHER, "second")
     last = put(branch, RUN, "third", status="COMPLETE")
@@ -128,27 +83,27 @@ def test_reading_back(branch: ResultsBranch) -> None:
     assert branch.names(RunPaths.of(RUN).directory) == ["record.json"]
     assert branch.names("runs") == ["3f", "a1"]
     assert branch.files("runs/3f") == [f"{RunPaths.of(RUN).directory}/record.json"]
-    assert branch.read("runs/3f") is None  # a directory is no file
+    assert branch.read("runs/3f") is None  # a directory is not a file
     assert branch.tip() == last
     assert subjects(branch, RunPaths.of(RUN).directory) == ["third", "first"]
 
 
-def test_what_somebody_laid_beside_the_runs_is_no_run(branch: ResultsBranch) -> None:
+def test_files_that_a_person_added_beside_the_runs_are_not_runs(branch: ResultsBranch) -> None:
     put(branch)
-    with branch.changing() as change:
+    with branch.changing() as edit:
         for path in (
             "runs/note",
             "runs/3f/latin\udce9",
             "runs/3f/3f3f/record.json",
             "runs/a1/a1b2c3d4e5f6/nothing",
         ):
-            change.put(path, b"{}")
-        change.commit("by hand")
+            edit.put(path, b"{}")
+        edit.commit("by hand")
     assert branch.run_ids() == [RUN, OTHER]
     assert list(branch.records()) == [{"id": RUN}]
 
 
-def test_readers_load_no_pygit2(project: Path, branch: ResultsBranch) -> None:
+def test_readers_do_not_load_pygit2(project: Path, branch: ResultsBranch) -> None:
     put(branch)
     program = (
         "import sys; from pathlib import Path\n"
@@ -160,31 +115,31 @@ def test_readers_load_no_pygit2(project: Path, branch: ResultsBranch) -> None:
     subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY_ROOT, check=True)
 
 
-def test_a_change_reads_what_it_has_put_already(branch: ResultsBranch) -> None:
+def test_an_edit_reads_what_it_has_put_already(branch: ResultsBranch) -> None:
     put(branch, status="WAITING")
-    with branch.changing() as change:
-        assert change.record(RUN) == {"id": RUN, "status": "WAITING"}
-        assert change.record(OTHER) is None
-        change.put_record({"id": RUN, "status": "RUNNING"})
-        assert change.record(RUN) == {"id": RUN, "status": "RUNNING"}
-        change.put("runs/file", b"content")
-        assert change.read("runs/file") == b"content"
-        change.remove(RunPaths.of(RUN).directory)
-        assert change.record(RUN) is None
-        change.put_record({"id": RUN})
-        change.commit("all of it")
-        assert change.record(RUN) == {"id": RUN}
+    with branch.changing() as edit:
+        assert edit.record(RUN) == {"id": RUN, "status": "WAITING"}
+        assert edit.record(OTHER) is None
+        edit.put_record({"id": RUN, "status": "RUNNING"})
+        assert edit.record(RUN) == {"id": RUN, "status": "RUNNING"}
+        edit.put("runs/file", b"content")
+        assert edit.read("runs/file") == b"content"
+        edit.remove(RunPaths.of(RUN).directory)
+        assert edit.record(RUN) is None
+        edit.put_record({"id": RUN})
+        edit.commit("everything")
+        assert edit.record(RUN) == {"id": RUN}
     assert branch.record(RUN) == {"id": RUN}
 
 
 def test_the_runs_that_changed_since_a_commit(branch: ResultsBranch) -> None:
     first = put(branch)
-    with branch.changing() as change:
-        assert change.tip == first
-        change.put_record({"id": OTHER})
-        change.put("shared", b"no run")
-        second = change.commit("another")
-        assert change.tip == second
+    with branch.changing() as edit:
+        assert edit.tip == first
+        edit.put_record({"id": OTHER})
+        edit.put("shared", b"not a run")
+        second = edit.commit("another")
+        assert edit.tip == second
     assert branch.changed_runs(first, second) == [OTHER]
     assert branch.changed_runs(second, second) == []
     assert (
@@ -192,36 +147,36 @@ def test_the_runs_that_changed_since_a_commit(branch: ResultsBranch) -> None:
     )
 
 
-def test_what_is_not_committed_leaves_nothing(project: Path, branch: ResultsBranch) -> None:
+def test_an_edit_that_is_not_committed_leaves_nothing(project: Path, branch: ResultsBranch) -> None:
     tip = put(branch)
-    with branch.changing() as change:
-        change.put_record({"id": OTHER})
+    with branch.changing() as edit:
+        edit.put_record({"id": OTHER})
     assert branch.tip() == tip
     assert not list((project / ".git" / "gitorch" / "packing").iterdir())
 
 
-def test_a_change_that_changes_nothing_is_no_commit(branch: ResultsBranch) -> None:
+def test_an_edit_without_a_difference_makes_no_commit(branch: ResultsBranch) -> None:
     tip = put(branch, status="COMPLETE")
     assert put(branch, status="COMPLETE") == tip
-    with branch.changing() as change:
-        change.remove("runs/nothing/here")
-        assert change.commit("nothing") == tip
+    with branch.changing() as edit:
+        edit.remove("runs/nothing/here")
+        assert edit.commit("nothing") == tip
 
 
-def test_several_commits_in_one_change(branch: ResultsBranch) -> None:
-    with branch.changing() as change:
+def test_one_edit_can_commit_several_times(branch: ResultsBranch) -> None:
+    with branch.changing() as edit:
         for run in (RUN, OTHER):
-            change.put_record({"id": run})
-            change.commit(run)
+            edit.put_record({"id": run})
+            edit.commit(run)
     assert subjects(branch, "runs") == [OTHER, RUN]
 
 
-def test_removing_is_a_commit_that_git_can_go_behind(project: Path, branch: ResultsBranch) -> None:
+def test_a_removed_run_stays_in_the_history(project: Path, branch: ResultsBranch) -> None:
     put(branch)
-    with branch.changing() as change:
-        change.put(f"killed/{RUN[:2]}/{RUN}", b"")
-        change.remove(RunPaths.of(RUN).directory)
-        tip = change.commit("killed")
+    with branch.changing() as edit:
+        edit.put(f"killed/{RUN[:2]}/{RUN}", b"")
+        edit.remove(RunPaths.of(RUN).directory)
+        tip = edit.commit("killed")
     assert branch.record(RUN) is None
     assert json.loads(
         git(project, "show", f"{tip}~1:{RunPaths.of(RUN).directory}/record.json")
@@ -250,10 +205,10 @@ AWKWARD = [
 
 @pytest.mark.parametrize("name", AWKWARD)
 def test_awkward_names(project: Path, branch: ResultsBranch, name: str) -> None:
-    with branch.changing() as change:
-        change.put_record({"id": RUN, "outputs": [name]})
-        change.put(f"{RunPaths.of(RUN).directory}/outputs/{name}", b"content")
-        change.commit(name)
+    with branch.changing() as edit:
+        edit.put_record({"id": RUN, "outputs": [name]})
+        edit.put(f"{RunPaths.of(RUN).directory}/outputs/{name}", b"content")
+        edit.commit(name)
     assert branch.read(f"{RunPaths.of(RUN).directory}/outputs/{name}") == b"content"
     assert branch.names(f"{RunPaths.of(RUN).directory}/outputs") == [name]
     assert branch.files(f"{RunPaths.of(RUN).directory}/outputs") == [
@@ -278,7 +233,7 @@ def test_a_hook_of_the_user_cannot_veto_results(project: Path, branch: ResultsBr
     assert put(branch)
 
 
-def test_another_branch_can_be_chosen(project: Path) -> None:
+def test_the_name_of_the_branch_is_a_setting(project: Path) -> None:
     git(project, "config", "gitorch.branch", "lab/book")
     put(ResultsBranch(Repository.discover(project)))
     assert (
@@ -286,222 +241,70 @@ def test_another_branch_can_be_chosen(project: Path) -> None:
     )
 
 
-# Refusals
-
-
-def test_a_branch_in_the_way_is_named(project: Path, branch: ResultsBranch) -> None:
-    git(project, "branch", "gitorch")
-    with pytest.raises(
-        Refused,
-        match="the branch 'gitorch' leaves no room for the results branch 'gitorch/results'",
-    ):
-        put(branch)
-    git(project, "branch", "-m", "gitorch", "gitorch/results/deeper")
-    with pytest.raises(Refused, match="the branch 'gitorch/results/deeper' leaves no room"):
-        put(branch)
-    git(project, "branch", "-m", "gitorch/results/deeper", "gitorch/other")
-    put(branch)
-
-
-@pytest.mark.parametrize("name", ["main", "bad..name"])
-def test_a_branch_that_cannot_be_ours(project: Path, name: str) -> None:
-    git(project, "config", "gitorch.branch", name)
-    head = git(project, "rev-parse", "HEAD")
-    commit_files(project, {"code.py": "1"})
-    with pytest.raises(Refused, match=r"cannot be a branch|holds something else"):
-        put(ResultsBranch(Repository.discover(project)))
-    assert git(project, "rev-parse", "main~1") == head
-
-
-def test_a_fetched_branch_that_is_not_ours_is_not_continued(project: Path, tmp_path: Path) -> None:
-    git(project, "branch", "lab")
-    git(tmp_path, "clone", "-q", str(project), "clone")
-    git(tmp_path / "clone", "config", "gitorch.branch", "lab")
-    with pytest.raises(Refused, match="holds something else"):
-        put(ResultsBranch(Repository.discover(tmp_path / "clone")))
-    assert git(tmp_path / "clone", "branch", "--list", "lab") == ""
-
-
 def test_a_checked_out_branch_is_found(
     project: Path, branch: ResultsBranch, tmp_path: Path
 ) -> None:
     put(branch)
     assert branch.checked_out_at() is None
-    git(project, "worktree", "add", "-q", str(tmp_path / "look here"), "gitorch/results")
-    assert branch.checked_out_at() == tmp_path / "look here"
+    git(project, "worktree", "add", "-q", str(tmp_path / "check out"), "gitorch/results")
+    assert branch.checked_out_at() == tmp_path / "check out"
 
 
-def test_a_lock_held_for_long_is_busy(
-    branch: ResultsBranch, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(lock, "_PATIENCE_S", 0.05)
-    with branch.changing(), pytest.raises(Busy, match="has been writing"):
-        put(ResultsBranch(branch.repo))
-
-
-# A branch that others moved
-
-
-def test_a_branch_that_was_deleted_comes_back(project: Path, branch: ResultsBranch) -> None:
-    tip = put(branch)
-    git(project, "branch", "-qD", "gitorch/results")
-    git(project, "gc", "-q", "--prune=now")
-    assert branch.tip() == tip
-    assert branch.run_ids() == [RUN]
-    put(branch, OTHER)
-    assert branch.run_ids() == [RUN, OTHER]
-    assert git(project, "rev-parse", "gitorch/results~1") == tip
-
-
-def test_a_branch_that_went_backwards_comes_back(project: Path, branch: ResultsBranch) -> None:
-    old = put(branch)
-    put(branch, OTHER)
-    git(project, "branch", "-qf", "gitorch/results", old)
-    third = "0" * 12
-    put(branch, third)
-    assert branch.run_ids() == [third, RUN, OTHER]
-
-
-def test_a_branch_that_was_written_anew_loses_nothing(project: Path, branch: ResultsBranch) -> None:
-    put(branch)
-    before = put(branch, OTHER)
-    tree = git(project, "rev-parse", "gitorch/results~1^{tree}")
-    anew = git(project, "commit-tree", "-m", "anew", tree)
-    git(project, "branch", "-qf", "gitorch/results", anew)
-    put(branch, "0" * 12)
-    assert git(project, "rev-parse", "gitorch/results~1") == anew
-    git(project, "gc", "-q", "--prune=now")
-    assert branch.run_ids(before) == [RUN, OTHER]
-
-
-def test_a_branch_that_moved_on_is_followed(
-    project: Path, branch: ResultsBranch, tmp_path: Path
-) -> None:
-    put(branch)
-    git(tmp_path, "clone", "-q", "-b", "gitorch/results", str(project), "clone")
-    put(ResultsBranch(Repository.discover(tmp_path / "clone")), OTHER)
-    git(project, "fetch", "-q", str(tmp_path / "clone"), "gitorch/results:gitorch/results")
-    put(branch, "0" * 12)
-    assert branch.run_ids() == ["0" * 12, RUN, OTHER]
-
-
-def test_a_clone_reads_and_continues_what_it_fetched(
-    project: Path, branch: ResultsBranch, tmp_path: Path
-) -> None:
-    tip = put(branch)
-    git(tmp_path, "clone", "-q", str(project), "clone")
-    cloned = ResultsBranch(Repository.discover(tmp_path / "clone"))
-    assert cloned.run_ids() == [RUN]
-    put(cloned, OTHER)
-    assert git(tmp_path / "clone", "rev-parse", "gitorch/results~1") == tip
-
-
-def test_a_move_in_the_middle_of_a_change_is_built_upon(
-    project: Path, branch: ResultsBranch
-) -> None:
-    put(branch)
-    with branch.changing() as change:
-        change.put_record({"id": OTHER})
-        tree = git(project, "rev-parse", "gitorch/results^{tree}")
-        theirs = git(project, "commit-tree", "-p", "gitorch/results", "-m", "by hand", tree)
-        git(project, "update-ref", "refs/heads/gitorch/results", theirs)
-        change.commit("ours")
-    assert subjects(branch, ".") == ["ours", "a change"]
-    assert git(project, "rev-parse", "gitorch/results~1") == theirs
-    assert not list((project / ".git" / "objects" / "pack").glob("*.keep"))
-    assert_sound(project)
-
-
-# Many at once, and the worst of ends
+# Several writers, and writers that are killed
 
 
 def test_writers_in_several_processes_lose_nothing(project: Path, branch: ResultsBranch) -> None:
-    writers = [writer(project, 1000 * number, 25) for number in range(6)]
+    writers = [start_writer(project, 1000 * number, 25) for number in range(6)]
     for process in writers:
         assert len(process.communicate()[0].splitlines()) == 25
     assert set(branch.run_ids()) == {
-        run for number in range(6) for run in expect(range(1000 * number, 1000 * number + 25))
+        run for number in range(6) for run in ids_of(range(1000 * number, 1000 * number + 25))
     }
     assert git(project, "rev-list", "--count", "gitorch/results") == "150"
     assert_sound(project)
 
 
 @pytest.mark.parametrize(
-    "chore", [["gc", "-q", "--prune=now"], ["prune", "--expire=now"], ["repack", "-adq"]]
+    "command", [["gc", "-q", "--prune=now"], ["prune", "--expire=now"], ["repack", "-adq"]]
 )
-def test_commits_beside_a_chore_of_the_user_lose_nothing(
-    project: Path, branch: ResultsBranch, chore: list[str]
+def test_commits_beside_a_gc_or_prune_of_the_user_lose_nothing(
+    project: Path, branch: ResultsBranch, command: list[str]
 ) -> None:
     put(branch, "f" * 12)
-    writers = [writer(project, 1000 * number, 60) for number in range(2)]
-    chores = 0
+    writers = [start_writer(project, 1000 * number, 60) for number in range(2)]
+    commands = 0
     while any(process.poll() is None for process in writers):
-        git(project, *chore, check=False)  # it may find a reference locked, and then says so
-        chores += 1
+        git(project, *command, check=False)  # fails if it finds a reference locked
+        commands += 1
     for process in writers:
         assert len(process.communicate()[0].splitlines()) == 60
-    assert chores >= 2
-    git(project, *chore)
-    runs = expect([*range(60), *range(1000, 1060)])
+    assert commands >= 2
+    git(project, *command)
+    runs = ids_of([*range(60), *range(1000, 1060)])
     assert set(branch.run_ids()) == {*runs, "f" * 12}
     assert {record["id"] for record in branch.records()} == {*runs, "f" * 12}
     assert_sound(project)
 
 
-def test_killed_writers_lose_nothing_that_they_said_was_written(
+def test_killed_writers_lose_nothing_that_they_acknowledged(
     project: Path, branch: ResultsBranch
 ) -> None:
-    said: list[int] = []
+    acknowledged: list[int] = []
     for number in range(8):
-        process = writer(project, 1000 * number, 900)
+        process = start_writer(project, 1000 * number, 900)
         assert process.stdout
-        said += [int(process.stdout.readline()) for _ in range(3)]
+        acknowledged += [int(process.stdout.readline()) for _ in range(3)]
         time.sleep(0.001 * number)
         process.send_signal(signal.SIGKILL)
-        said += map(int, process.communicate()[0].split())
+        acknowledged += map(int, process.communicate()[0].split())
     put(branch, "f" * 12)
-    assert expect(said) <= set(branch.run_ids())
+    assert ids_of(acknowledged) <= set(branch.run_ids())
     assert not list((project / ".git" / "objects" / "pack").glob("*.keep"))
     assert not list((project / ".git" / "gitorch" / "packing").iterdir())
     assert_sound(project)
 
 
-def test_a_lock_that_a_dead_process_left_is_removed(project: Path, branch: ResultsBranch) -> None:
-    put(branch)
-    for name in ("refs/heads/gitorch/results.lock", f"{KEPT}.lock"):
-        path = project / ".git" / name
-        path.touch()
-        os.utime(path, (time.time() - 60, time.time() - 60))
-    put(branch, OTHER)
-    assert branch.run_ids() == [RUN, OTHER]
-    assert git(project, "rev-parse", KEPT) == branch.tip()
-
-
-def test_a_lock_that_somebody_holds_is_waited_for(project: Path, branch: ResultsBranch) -> None:
-    put(branch)
-    held = project / ".git" / "refs/heads/gitorch/results.lock"
-    held.touch()
-    process = writer(project, 0, 1)
-    with pytest.raises(subprocess.TimeoutExpired):
-        process.wait(0.4)
-    assert held.exists()
-    held.unlink()
-    assert process.communicate()[0] == "0\n"
-
-
-def test_a_lock_that_is_never_given_back_is_busy(
-    project: Path, branch: ResultsBranch, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tip = put(branch)
-    monkeypatch.setattr(refs, "_PATIENCE_S", 0.05)
-    (project / ".git" / "refs/heads/gitorch/results.lock").touch()
-    with pytest.raises(Busy, match="refs/heads/gitorch/results cannot be moved"):
-        put(branch, OTHER)
-    assert branch.tip() == tip
-    assert not list((project / ".git" / "objects" / "pack").glob("*.keep"))
-
-
-def test_a_full_disk_is_said_in_words(branch: ResultsBranch) -> None:
+def test_a_full_disk_is_reported_as_such(branch: ResultsBranch) -> None:
     put(branch)
     packing = branch.repo.store_dir / "packing"
     packing.rmdir()
@@ -509,14 +312,14 @@ def test_a_full_disk_is_said_in_words(branch: ResultsBranch) -> None:
     try:
         with (
             pytest.raises(GitorchError, match="the results cannot be written"),
-            branch.changing() as change,
+            branch.changing() as edit,
         ):
-            change.put("runs/x", b"")
+            edit.put("runs/x", b"")
     finally:
         packing.unlink()
 
 
-def test_packs_that_a_repack_has_replaced_are_let_go(
+def test_packs_that_a_repack_has_replaced_are_closed(
     branch: ResultsBranch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(results, "_CHANGES_BEFORE_FREE", 10)
@@ -530,3 +333,19 @@ def test_packs_that_a_repack_has_replaced_are_let_go(
         if str(branch.repo.common_dir) in line and line.endswith("(deleted)")
     }
     assert len(replaced) <= 2 * 10  # the pack and its index
+
+
+def test_a_commit_goes_on_top_of_one_that_was_made_meanwhile(
+    project: Path, branch: ResultsBranch
+) -> None:
+    put(branch)
+    with branch.changing() as edit:
+        edit.put_record({"id": OTHER})
+        tree = git(project, "rev-parse", "gitorch/results^{tree}")
+        theirs = git(project, "commit-tree", "-p", "gitorch/results", "-m", "by hand", tree)
+        git(project, "update-ref", "refs/heads/gitorch/results", theirs)
+        edit.commit("ours")
+    assert subjects(branch, ".") == ["ours", "a change"]
+    assert git(project, "rev-parse", "gitorch/results~1") == theirs
+    assert not list((project / ".git" / "objects" / "pack").glob("*.keep"))
+    assert_sound(project)

@@ -1,3 +1,5 @@
+"""Edits of trees, compared with a flat dictionary and with git."""
+
 from __future__ import annotations
 
 import hashlib
@@ -44,19 +46,20 @@ def blob(number: int) -> TreeEntry:
 
 
 def play(files: dict[bytes, TreeEntry], path: bytes, entry: TreeEntry | None) -> None:
-    """What a put or a remove means, said with a flat dictionary."""
+    """Do what a put or a remove means, with a flat dictionary."""
     parts = path.split(b"/")
     above = {b"/".join(parts[:length]) for length in range(1, len(parts))}
-    for known in list(files):
-        if known == path or known.startswith(path + b"/") or (entry and known in above):
-            del files[known]
+    for other in list(files):
+        is_in_the_way = entry is not None and other in above
+        if other == path or other.startswith(path + b"/") or is_in_the_way:
+            del files[other]
     if entry:
         files[path] = entry
 
 
 @given(steps, steps)
 @example([(b"b", 0)], [(b"b/a", 0), (b"b/a", None)])
-def test_edits_mean_the_same_as_the_steps_taken_one_by_one(before: list, after: list) -> None:
+def test_edits_are_equivalent_to_their_steps_one_by_one(before: list, after: list) -> None:
     store = Store()
     expected: dict[bytes, TreeEntry] = {}
     root = None
@@ -69,14 +72,14 @@ def test_edits_mean_the_same_as_the_steps_taken_one_by_one(before: list, after: 
                 edits.put(path, entry)
             else:
                 edits.remove(path)
-            for known in [path, *expected]:
-                found = find(known, root, edits, store.__getitem__)
-                assert found == expected.get(known) or (found and found.mode == DIRECTORY)
+            for name in [path, *expected]:
+                found = find(name, root, edits, store.__getitem__)
+                assert found == expected.get(name) or (found and found.mode == DIRECTORY)
         root = edits.apply(root, store.__getitem__, store.write)
         assert store.files(root) == expected
 
 
-def test_only_directories_on_the_way_are_read() -> None:
+def test_only_the_directories_on_the_way_are_read() -> None:
     store = Store()
     edits = Edits()
     for name in (b"a/x/1", b"b/y/2", b"3"):
@@ -123,7 +126,7 @@ def test_git_makes_the_same_tree(project: Path) -> None:
 @pytest.mark.parametrize(
     "path", [b"", b"/a", b"a/", b"a//b", b"../a", b"a/./b", b".git/x", b"a/.GIT", b"nul\0"]
 )
-def test_paths_that_no_tree_may_hold(path: bytes) -> None:
+def test_a_path_that_no_tree_may_hold_is_refused(path: bytes) -> None:
     with pytest.raises(ValueError, match="cannot be a path"):
         Edits().put(path, blob(1))
     with pytest.raises(ValueError, match="cannot be a path"):
