@@ -1,1 +1,4 @@
-"""The only package that uses pygit2 and the git program: pygit2 for objects and references, the program for work trees."""
+"""The only package that uses pygit2 and the git program.
+
+pygit2 is for objects and references, the git program for work trees.
+"""

@@ -1,7 +1,8 @@
 """Going back to a run's code: in a worktree of its own, or in the one that the user is in.
 
-In the user's own worktree nothing uncommitted is ever lost, ignored files included: git itself overwrites ignored files
-without a word when it switches to a commit that has files of the same names.
+In the user's own worktree nothing uncommitted is ever lost, ignored files included: git itself
+overwrites ignored files without a word when it switches to a commit that has files of the same
+names.
 """
 
 from __future__ import annotations
@@ -47,14 +48,16 @@ def checkout_run(
     *,
     link: Sequence[str] = (),
 ) -> Path:
-    """Make a worktree at `path` with a directory `run-<id>/` that `fill` writes and git ignores; return the directory.
+    """Make a worktree at `path` with a directory `run-<id>/`, and return that directory.
 
-    A second call finds both, and everything that was changed in them since. Links to missing paths are left out. Raises
-    Refused if the worktree is there at another commit.
+    `fill` writes the directory, and git ignores it. A second call finds both, and everything that
+    was changed in them since. Links to missing paths are left out. Raises Refused if the worktree
+    is there at another commit.
     """
     if worktrees.is_present(path) and not worktrees.is_made_for(path, commit):
         raise Refused(
-            f"{path} is at another commit: the run has gone on at {commit[:12]} since it was checked out",
+            f"{path} is at another commit: "
+            f"the run has gone on at {commit[:12]} since it was checked out",
             f"choose another directory, or git worktree remove -f -f {path}",
         )
     available = [name for name in link if link_source(repo, name)]
@@ -100,7 +103,10 @@ def revert_detached(repo: Repository, commit: str) -> Reverted:
 
 
 def revert_files(repo: Repository, commit: str) -> Reverted:
-    """Make the tracked files those of `commit`, as staged changes to what is checked out now. Raises Refused."""
+    """Make the tracked files those of `commit`, as staged changes to what is checked out now.
+
+    Raises Refused.
+    """
     files = _require_safe_change(repo, commit)
     try:
         call_git(repo.root, "read-tree", "-m", "-u", "HEAD", commit)
@@ -110,7 +116,10 @@ def revert_files(repo: Repository, commit: str) -> Reverted:
 
 
 def _require_safe_switch(repo: Repository, commit: str) -> tuple[str, int]:
-    """Return where HEAD is and how many files would change. Raises Refused if leaving HEAD would lose anything."""
+    """Return where HEAD is and how many files would change.
+
+    Raises Refused if leaving HEAD would lose anything.
+    """
     if _branch(repo) is None:
         containing = ("for-each-ref", "--count=1", "--contains", "HEAD")
         if not call_git_lines(repo.root, *containing):
@@ -123,7 +132,10 @@ def _require_safe_switch(repo: Repository, commit: str) -> tuple[str, int]:
 
 
 def _require_safe_change(repo: Repository, commit: str) -> int:
-    """Return how many tracked files `commit` would change. Raises Refused if that would lose anything."""
+    """Return how many tracked files `commit` would change.
+
+    Raises Refused if that would lose anything.
+    """
     repo.require_commit()
     repo.require_no_merge()
     state = dirty_state(repo)
@@ -164,7 +176,7 @@ def _in_the_way(repo: Repository, added: Iterable[str]) -> list[str]:
 
 
 def _obstacle(root: Path, path: str) -> str | None:
-    """Return what is already where `path` would go: `path` itself, or a parent that is not a directory."""
+    """Return what is in the way of `path`: `path` itself, or a parent that is not a directory."""
     parts = path.split("/")
     for depth in range(1, len(parts)):
         parent = "/".join(parts[:depth])

@@ -17,7 +17,10 @@ _REGULAR = (b"100644", b"100755")
 
 
 class TreeFile(NamedTuple):
-    """What a tree holds at a path. `entry` is the line of `git ls-tree -z`: mode, kind, oid, path."""
+    """What a tree holds at a path.
+
+    `entry` is the line of `git ls-tree -z`: mode, kind, oid, path.
+    """
 
     entry: bytes
     path: str
@@ -40,10 +43,12 @@ class TreeFile(NamedTuple):
 
 
 class CodeDigests:
-    """The code in trees: each tree is listed once, and each digest is computed once. For use by any thread.
+    """The code in trees: each tree is listed once, and each digest is computed once.
 
-    `configs_among` says which of some YAML files, given as content by path, are configs or part of a config: those are
-    not code.
+    For use by any thread.
+
+    `configs_among` says which of some YAML files, given as content by path, are configs or part of
+    a config: those are not code.
     """
 
     def __init__(
@@ -58,21 +63,22 @@ class CodeDigests:
     def of(
         self, tree: str, globs: tuple[str, ...] | None = None, aside: frozenset[str] = frozenset()
     ) -> str:
-        """Return a SHA-256 over path, mode and content of the files that the globs name, by default of all files.
+        """Return a SHA-256 over path, mode and content of the files that the globs name.
 
-        Configs and the paths in `aside` are left out. So neither committing a config nor changing a file that is not
-        named makes other code. A submodule counts by its commit.
+        By default all files count. Configs and the paths in `aside` are left out. So neither
+        committing a config nor changing a file that is not named makes other code. A submodule
+        counts by its commit.
         """
         return self._digest(tree, globs, aside)
 
     def files(self, tree: str) -> tuple[TreeFile, ...]:
-        """Return all files in the tree, in its order; for a submodule, the entry with its commit."""
+        """Return all files in the tree, in its order. A submodule is the entry with its commit."""
         return self._files(tree)
 
     def differing(
         self, tree: str, other: str, globs: tuple[str, ...] | None = None
     ) -> tuple[str, ...]:
-        """Return the paths of the files, among those that count in `of`, in which two trees differ."""
+        """Return the paths in which two trees differ, among the files that count in `of`."""
         files = set(self._code(tree, globs, frozenset()))
         other_files = set(self._code(other, globs, frozenset()))
         paths = {file.path for file in files ^ other_files}

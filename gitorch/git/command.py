@@ -1,7 +1,7 @@
 """The git program: one family of calls, named by what you get back.
 
-Every call strips from the environment what git itself calls local to a repository: with a leaked `GIT_DIR`, for example
-inside a hook, `git -C plain` acts on another repository.
+Every call strips from the environment what git itself calls local to a repository: with a leaked
+`GIT_DIR`, for example inside a hook, `git -C plain` acts on another repository.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ LOCAL_VARIABLES = frozenset(
         "GIT_WORK_TREE",
     }
 )
-# The variables that pass a caller's settings on (`git -c`, GIT_CONFIG_COUNT). Only the reading of settings keeps them.
+# The variables that pass a caller's settings on (`git -c`, GIT_CONFIG_COUNT). Only the reading of
+# settings keeps them.
 SETTING_VARIABLES = frozenset({"GIT_CONFIG_COUNT", "GIT_CONFIG_PARAMETERS"})
 
 
@@ -69,10 +70,10 @@ def run_git(
     env: Mapping[str, str] | None = None,
     inherit: tuple[int, ...] = (),
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run git in `root` until it ends, with any exit code; `env` is added to the stripped environment.
+    """Run git in `root` until it ends, with any exit code.
 
-    git and its own children keep the descriptors `inherit` open, and so the locks on them, even if the caller is
-    killed.
+    `env` is added to the stripped environment. git and its own children keep the descriptors
+    `inherit` open, and so the locks on them, even if the caller is killed.
     """
     command = ["git", "-C", os.fspath(root), *map(str, arguments)]
     environment = {**child_environment(), **(env or {})}
@@ -108,7 +109,10 @@ def call_git(
 
 @contextmanager
 def reading_git(root: Path, *arguments: str | Path, input: bytes) -> Iterator[IO[bytes]]:
-    """Yield git's stdout as a stream, for output that is too large for memory. Raises GitFailed at the end."""
+    """Yield git's stdout as a stream, for output that is too large for memory.
+
+    Raises GitFailed at the end.
+    """
     import tempfile  # noqa: PLC0415  takes 1 ms, and is seldom needed
 
     with (
@@ -135,7 +139,10 @@ def call_git_text(
     input: bytes | None = None,
     env: Mapping[str, str] | None = None,
 ) -> str:
-    """Return git's stdout without the trailing newline; undecodable bytes become surrogates (os.fsdecode)."""
+    """Return git's stdout without the trailing newline.
+
+    Undecodable bytes become surrogates (os.fsdecode).
+    """
     return os.fsdecode(call_git(root, *arguments, input=input, env=env)).removesuffix("\n")
 
 
@@ -156,7 +163,10 @@ def call_git_items(
     input: bytes | None = None,
     env: Mapping[str, str] | None = None,
 ) -> list[str]:
-    """Return the items that git prints where each ends with a NUL (`-z`), so that any file name is complete."""
+    """Return the items that git prints with `-z`.
+
+    Each ends with a NUL, so that any file name is complete.
+    """
     text = os.fsdecode(call_git(root, *arguments, input=input, env=env))
     return text.removesuffix("\0").split("\0") if text else []
 
@@ -167,7 +177,10 @@ def call_git_success(
     input: bytes | None = None,
     env: Mapping[str, str] | None = None,
 ) -> bool:
-    """Return True if git answers yes (exit code 0), False if no (1). Raises GitFailed if git cannot tell."""
+    """Return True if git answers yes (exit code 0), False if no (1).
+
+    Raises GitFailed if git cannot tell.
+    """
     result = run_git(root, *arguments, input=input, env=env)
     if result.returncode not in (0, 1):
         raise _failure(arguments, result)
@@ -181,7 +194,7 @@ def _failure(
 
 
 def _verb(arguments: tuple[str, ...]) -> str:
-    """Return the subcommand among `arguments`: the first that is neither an option nor the value of `-c`."""
+    """Return the subcommand: the first argument that is neither an option nor the value of `-c`."""
     words = iter(arguments)
     for word in words:
         if word in ("-c", "-C"):

@@ -18,7 +18,10 @@ def create_repository(directory: Path) -> Repository:
 
 
 def commit_everything(repo: Repository, message: str) -> None:
-    """Commit all files, ignored ones included: the user's own ignore rules may name some of them."""
+    """Commit all files.
+
+    Ignored files are included, since the user's own ignore rules may name some of them.
+    """
     name, email = repo.signature()
     settings = {"user.name": name, "user.email": email, "core.hooksPath": "/dev/null"}
     options: list[str] = []

@@ -1,4 +1,4 @@
-"""What lies between two commits: the history, the changed files, and the difference as git shows it."""
+"""What lies between two commits: history, changed files, and the difference as git shows it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,17 @@ _DIFF = ("diff", "--no-ext-diff", "--no-textconv", "--no-color", "--submodule=sh
 
 
 class Commit(NamedTuple):
+    """A commit and the first line of its message."""
+
     oid: str
     subject: str
 
 
 class FileChange(NamedTuple):
-    """A changed file. `status` is git's letter (A, D, M, T); a renamed file is one deleted and one added file."""
+    """A changed file.
+
+    `status` is git's letter (A, D, M, T); a renamed file is one deleted and one added file.
+    """
 
     path: str
     status: str
@@ -26,7 +31,10 @@ class FileChange(NamedTuple):
 
 
 class Changes(NamedTuple):
-    """What lies between two commits: the commits that only one of them has, newest first, and the files."""
+    """What lies between two commits: the history and the files.
+
+    The history is the commits that only one of the two has, newest first.
+    """
 
     commits: tuple[Commit, ...]
     files: tuple[FileChange, ...]
@@ -39,7 +47,10 @@ def changes_between(repo: Repository, a: str, b: str) -> Changes:
 def diff_text(
     repo: Repository, a: str, b: str, *, color: bool = False, stat: bool = False
 ) -> bytes:
-    """Return the difference between two commits as git shows it; paths and lines are bytes in any encoding."""
+    """Return the difference between two commits as git shows it.
+
+    Paths and lines are bytes in any encoding.
+    """
     options: list[str] = []
     if color:
         options.append("--color=always")
@@ -63,8 +74,8 @@ def _commits(repo: Repository, a: str, b: str) -> tuple[Commit, ...]:
 def _files(repo: Repository, a: str, b: str) -> tuple[FileChange, ...]:
     """Return the changed files.
 
-    git prints two items for each file, its facts and its path (`--raw`). Then it prints one item for each of the same
-    files in the same order (`--numstat`).
+    git prints two items for each file, its facts and its path (`--raw`). Then it prints one item
+    for each of the same files in the same order (`--numstat`).
     """
     command = (*_DIFF, "--no-renames", "--raw", "--numstat", "-z", a, b, "--")
     items = call_git_items(repo.root, *command)

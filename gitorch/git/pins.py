@@ -1,4 +1,4 @@
-"""The commit that a run is pinned to: found, kept alive, and compared with what is not committed."""
+"""The commit that a run is pinned to: how it is found, kept alive, and compared with the tree."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ PINS = "refs/gitorch/pins/"
 
 
 class DirtyState(NamedTuple):
-    """What the working tree has that no commit has: sorted paths from the root; a directory's path ends with a slash.
+    """What the working tree has that no commit has.
 
-    A submodule counts as modified if another commit is checked out in it or if its tracked files are changed.
+    The paths are relative to the root and sorted. A directory's path ends with a slash. A submodule
+    counts as modified if another commit is checked out in it or if its tracked files are changed.
     """
 
     modified: tuple[str, ...]
@@ -67,7 +68,10 @@ def require(repo: Repository, commit: str) -> None:
 
 
 def keep(repo: Repository, commit: str) -> None:
-    """Keep `commit`, and everything that it needs, alive even if its branch is deleted. Durable; safe to repeat."""
+    """Keep `commit`, and everything that it needs, alive even if its branch is deleted.
+
+    Durable; safe to repeat.
+    """
     if not is_kept(repo, commit):
         with locked(repo):
             keep_locked(repo, commit)

@@ -1,4 +1,4 @@
-"""The repository that gitorch was called in: its paths, its settings, and whether gitorch can work with it."""
+"""The repository that gitorch was called in: its paths, its settings and its conditions."""
 
 from __future__ import annotations
 
@@ -60,8 +60,9 @@ class Signature(NamedTuple):
 class Repository(Struct, frozen=True, dict=True):
     """A non-bare repository, seen from one of its worktrees.
 
-    `root` is the top of the worktree that gitorch was called in, `git_dir` that worktree's own directory (HEAD, index),
-    `common_dir` the directory that all worktrees share, `main_root` the top of the main worktree.
+    `root` is the top of the worktree that gitorch was called in, `git_dir` that worktree's own
+    directory (HEAD, index), `common_dir` the directory that all worktrees share, `main_root` the
+    top of the main worktree.
     """
 
     root: Path
@@ -104,7 +105,10 @@ class Repository(Struct, frozen=True, dict=True):
 
     @cached_property
     def home(self) -> Path:
-        """The path that names this repository, the same in all its worktrees: usually the top of the main worktree."""
+        """The path that names this repository, the same in all its worktrees.
+
+        It is usually the top of the main worktree.
+        """
         if self.common_dir.name == ".git":
             return self.common_dir.parent
         work_tree = self.git_config.get("core.worktree")  # set in a submodule, for example
@@ -114,7 +118,10 @@ class Repository(Struct, frozen=True, dict=True):
 
     @cached_property
     def pygit(self) -> pygit2.Repository:
-        """The repository for objects and references; what is written to references survives a power cut."""
+        """The repository for objects and references.
+
+        Whatever it writes to references survives a power cut.
+        """
         import pygit2  # noqa: PLC0415  takes 50 ms, which listing and showing do not need
 
         pygit2.settings.enable_fsync_gitdir(True)
@@ -129,7 +136,10 @@ class Repository(Struct, frozen=True, dict=True):
 
     @cached_property
     def state_dir(self) -> Path:
-        """The directory for the queue, the locks and the id of this clone; it is made if it is missing."""
+        """The directory for the queue, the locks and the id of this clone.
+
+        It is made if it is missing.
+        """
         chosen = self.settings.state_dir
         path = self._own_directory_in(Path(chosen)) if chosen else self.store_dir
         path.mkdir(parents=True, exist_ok=True)
@@ -137,7 +147,10 @@ class Repository(Struct, frozen=True, dict=True):
 
     @cached_property
     def workspace(self) -> Path:
-        """The directory for the worktrees and live outputs of this repository's runs; it is not made here."""
+        """The directory for the worktrees and live outputs of this repository's runs.
+
+        It is not made here.
+        """
         chosen = os.environ.get("GITORCH_WORKSPACE") or self.settings.workspace
         if chosen:
             return self._own_directory_in(Path(chosen))
@@ -152,13 +165,17 @@ class Repository(Struct, frozen=True, dict=True):
         return self.home / parent.expanduser() / f"{self.home.name}-{digest}"
 
     def clone_id(self) -> str:
-        """Return the random id that distinguishes this clone from all others; the first caller draws it."""
+        """Return the random id that distinguishes this clone from all others.
+
+        The first caller draws it.
+        """
         path = self.state_dir / "clone-id"
         if not path.exists():
             drawn = path.with_name(f"clone-id.{secrets.token_hex(4)}")
             write_aside(drawn, f"{secrets.token_hex(6)}\n".encode(), durable=True)
             try:
-                # Unlike a rename, a link does not replace an id that another process has just drawn.
+                # Unlike a rename, a link does not replace an id that another process has just
+                # drawn.
                 path.hardlink_to(drawn)
             except FileExistsError:
                 pass
@@ -171,7 +188,10 @@ class Repository(Struct, frozen=True, dict=True):
 
     @cached_property
     def git_config(self) -> dict[str, list[str]]:
-        """All of git's configuration as the caller sees it, `git -c` included; the names are as git lists them."""
+        """All of git's configuration as the caller sees it, `git -c` included.
+
+        The names are spelled as git lists them.
+        """
         values: dict[str, list[str]] = {}
         items = call_git_items(self.root, "config", "--list", "-z", env=_settings_of_caller())
         for item in items:
@@ -193,7 +213,8 @@ class Repository(Struct, frozen=True, dict=True):
             address, is_fetch, _ = rest.rpartition(" (fetch)")
             if is_fetch:
                 addresses[name] = address
-        # In the order of the configuration. git also lists remotes that have settings but no address.
+        # In the order of the configuration. git also lists remotes that have settings but no
+        # address.
         remotes: dict[str, str] = {}
         for key in self.git_config:
             name = key.removeprefix("remote.").removesuffix(".url")
@@ -208,7 +229,7 @@ class Repository(Struct, frozen=True, dict=True):
         return Signature(_plain(name), _plain(email))
 
     def _configured_author(self, part: str) -> str | None:
-        """Return the author's "name" or "email", from the environment or from git's configuration."""
+        """Return the author's "name" or "email" from the environment or git's configuration."""
         value = os.environ.get(f"GIT_AUTHOR_{part.upper()}")
         if value:
             return value
@@ -249,10 +270,11 @@ def _settings_of_caller() -> dict[str, str]:
 
 
 def _require_usable(object_format: str, common_dir: Path) -> None:
-    """Raise Refused if the repository has a format that gitorch cannot write, or belongs to another user."""
+    """Raise Refused if gitorch cannot write the repository's format, or it is another user's."""
     if object_format != "sha1":
         raise Refused(
-            f"the repository's objects are named by {object_format.upper()}, which gitorch cannot read",
+            f"the repository's objects are named by {object_format.upper()}, "
+            "which gitorch cannot read",
             "git init --object-format=sha1 makes one that it can",
         )
     if (common_dir / "reftable").is_dir():
@@ -302,5 +324,8 @@ def _is_writable(path: Path) -> bool:
 
 
 def _is_in_work_tree(path: Path) -> bool:
-    """Return True if another repository would show `path` as untracked, for example beside a submodule."""
+    """Return True if `path` would be untracked in another repository.
+
+    That is so beside a submodule, for example.
+    """
     return any((parent / ".git").exists() for parent in path.parents)

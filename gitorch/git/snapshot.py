@@ -1,7 +1,8 @@
-"""A commit made of the working tree as it is; the tree, the index, the stash and the branches are left alone.
+"""A commit made of the working tree as it is.
 
-Everything new is written into a separate object directory and then published as one kept pack, so that no
-`git gc --prune=now` can take any of it before the pin leads there.
+The tree, the index, the stash and the branches are left alone. Everything new is written into a
+separate object directory and then published as one kept pack, so that no `git gc --prune=now` can
+take any of it before the pin leads there.
 """
 
 from __future__ import annotations
@@ -26,11 +27,12 @@ _MIB = 1 << 20
 
 
 def snapshot(repo: Repository, *, size_limit: int) -> Pin:
-    """Return the pin of the working tree, including untracked files that are not ignored; the commit is kept alive.
+    """Commit the working tree as it is; return the pin, which keeps the commit alive.
 
-    If nothing differs from HEAD, return HEAD's pin. Raises Refused if something would be missing from the commit
-    (nested repositories, changes inside submodules), in the middle of a merge, and if the untracked files have more
-    than `size_limit` bytes altogether.
+    Untracked files that are not ignored are included. If nothing differs from HEAD, return HEAD's
+    pin. Raises Refused if something would be missing from the commit (nested repositories, changes
+    inside submodules), in the middle of a merge, and if the untracked files have more than
+    `size_limit` bytes altogether.
     """
     repo.require_no_merge()
     head = resolve(repo, repo.require_commit(), Origin.HEAD)
@@ -51,7 +53,7 @@ def snapshot(repo: Repository, *, size_limit: int) -> Pin:
 
 
 def _require_capturable(repo: Repository, size_limit: int) -> None:
-    """Raise Refused if `git add` would leave something out without a word, or if there is too much to add."""
+    """Raise Refused if `git add` would leave something out, or if there is too much to add."""
     conflicts: list[str] = []
     nested: list[str] = []
     submodules: list[str] = []
@@ -87,20 +89,21 @@ def _require_small(repo: Repository, untracked: list[str], size_limit: int) -> N
     if total > size_limit:
         largest = sorted(untracked, key=lambda path: (sizes[path], path), reverse=True)
         raise Refused(
-            f"the untracked files have {total / _MIB:.1f} MiB, and a snapshot takes {size_limit / _MIB:.1f}; "
-            f"the largest: {some(largest)}",
+            f"the untracked files have {total / _MIB:.1f} MiB, "
+            f"and a snapshot takes {size_limit / _MIB:.1f}; the largest: {some(largest)}",
             "name what does not belong to the code in .gitignore",
         )
 
 
 def _environment(repo: Repository, room: Path) -> dict[str, str]:
-    """Prepare an index and an object directory in `room`; return the environment in which git uses them.
+    """Prepare an index and an object directory in `room`; return the environment to use them.
 
     The repository's own objects are within reach.
     """
     index = repo.git_dir / "index"
     if index.exists():
-        # With its modification time: from that git knows which files may have changed within the same clock tick.
+        # With its modification time: from that git knows which files may have changed within the
+        # same clock tick.
         shutil.copy2(index, room / "index")
     (room / "objects" / "pack").mkdir(parents=True)
     name, email = repo.signature()
@@ -137,7 +140,7 @@ def _write_tree(repo: Repository, environment: dict[str, str]) -> str:
 
 
 def _flagged(repo: Repository, environment: dict[str, str]) -> list[str]:
-    """Return the existing files whose changes `git add` would overlook because of a flag in the index.
+    """Return the files whose changes `git add` would overlook because of a flag in the index.
 
     `ls-files -v` prints a lower-case letter for assume-unchanged and "S" for skip-worktree.
     """
@@ -154,7 +157,8 @@ def _publish(
 ) -> None:
     """Pack everything that HEAD does not have, and pin the commit.
 
-    That includes objects which the repository already has from elsewhere, since those may be about to vanish.
+    That includes objects which the repository already has from elsewhere, since those may be about
+    to vanish.
     """
     revisions = f"{commit}\n^{head}\n".encode()
     packing = ("pack-objects", "--revs", "-q", "--delta-base-offset", room / "pack")

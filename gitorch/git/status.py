@@ -19,18 +19,23 @@ class StatusKind(Enum):
 
 
 class StatusItem(NamedTuple):
-    """One path that differs. The path of a nested repository ends with a slash."""
+    """One path that differs. The path of a nested repository ends with a slash.
+
+    `submodule` is "N..." if the path is not a submodule. For a submodule it is "S", followed by "C"
+    for a new commit, "M" for changes and "U" for untracked files in it, each of them "." if not so.
+    """
 
     kind: StatusKind
     path: str
-    submodule: str  # "N..." for anything else; or "S", then "C" for a new commit, "M" for changes, "U" for untracked files
+    submodule: str
 
 
 def read_status(repo: Repository, *, ignore_submodules: str) -> Iterator[StatusItem]:
     """Yield everything that is not committed; `ignore_submodules` is git's option of that name."""
     output = call_git_items(
         repo.root,
-        "--no-optional-locks",  # otherwise git writes its refreshed index, in the way of the user's own git
+        # Otherwise git writes its refreshed index, in the way of the user's own git.
+        "--no-optional-locks",
         "status",
         "--porcelain=v2",
         "-z",

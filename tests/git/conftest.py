@@ -42,7 +42,10 @@ def head(root: Path) -> str:
 
 
 def contents(root: Path) -> dict[str, bytes]:
-    """Return the bytes of every file below `root`, and the target of every symlink; `.git` is left out."""
+    """Return the bytes of every file below `root`, and the target of every symlink.
+
+    `.git` is left out.
+    """
     found: dict[str, bytes] = {}
     for path in root.rglob("*"):
         relative = path.relative_to(root)

@@ -1,4 +1,4 @@
-"""Snapshots: everything is in them, nothing of the user's is touched, and nothing is left out silently."""
+"""Snapshots: everything is in them, or the reason why not is given; nothing is touched."""
 
 from __future__ import annotations
 
@@ -147,7 +147,10 @@ def test_changes_to_files_with_hiding_flags_are_included(repo: Repository, flag:
 
 
 def test_a_change_in_the_same_tick_as_the_index_is_included(repo: Repository) -> None:
-    """The file has the size and the time of the added one: only the index's own time makes git look again."""
+    """Include a file that has the size and the time of the added one.
+
+    Only the index's own time makes git look again.
+    """
     git(repo.root, "config", "core.trustCtime", "false")
     code = repo.root / "code.py"
     tick = 1_500_000_000

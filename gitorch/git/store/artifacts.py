@@ -1,7 +1,8 @@
-"""Kept files: small ones go into the branch as they are, large ones become Git LFS objects and leave a pointer there.
+"""Kept files: small ones as they are, large ones as Git LFS objects with a pointer.
 
-The objects lie where git-lfs looks for them, so that a checkout of the branch gives the real files. A second link to
-each object is gitorch's alone, since `git lfs prune` may delete what it believes to be pushed.
+Small files, and the pointers, go into the results branch. The objects lie where git-lfs looks for
+them, so that a checkout of the branch gives the real files. A second link to each object is
+gitorch's alone, since `git lfs prune` may delete what it believes to be pushed.
 """
 
 from __future__ import annotations
@@ -37,13 +38,19 @@ _NO_HARD_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP}
 
 
 class Unkeepable(GitorchError):
-    """A file that cannot be kept: it is neither regular nor a symbolic link, or it is gone, or not readable."""
+    """A file that cannot be kept.
+
+    It is neither regular nor a symbolic link, or it is gone, or it is not readable.
+    """
 
     kind = "unkeepable"
 
 
 class Stored(Struct, frozen=True, kw_only=True):
-    """A file that was read once and can be put on the branch: `data` is its bytes, a link's target, or a pointer."""
+    """A file that was read once and can be put on the branch.
+
+    `data` is the file's bytes, a link's target, or a pointer.
+    """
 
     size: int
     sha256: str
@@ -53,7 +60,9 @@ class Stored(Struct, frozen=True, kw_only=True):
 
 
 def store(repo: Repository, path: Path, large: int) -> Stored:
-    """Read the file at `path` once. If it has more than `large` bytes, its content is durably in the LFS store then.
+    """Read the file at `path` once.
+
+    If it has more than `large` bytes, its content is durably in the LFS store then.
 
     Memory stays flat. Raises Unkeepable, or GitorchError if the store cannot be written.
     """
@@ -75,7 +84,10 @@ def store(repo: Repository, path: Path, large: int) -> Stored:
 
 
 def open_kept(repo: Repository, data: bytes) -> BinaryIO:
-    """Open what `data` on the branch stands for: `data` itself, or the object that it points to. Raises NotFound."""
+    """Open what `data` on the branch stands for: `data` itself, or the object that it points to.
+
+    Raises NotFound.
+    """
     pointer = parse_pointer(data)
     if pointer is None:
         return io.BytesIO(data)
@@ -85,8 +97,8 @@ def open_kept(repo: Repository, data: bytes) -> BinaryIO:
 def restore(repo: Repository, output: Output, data: bytes | None, directory: Path) -> Path:
     """Put a kept file back where it was under `directory`; `data` is what the branch has of it.
 
-    Nothing is written outside `directory`, whatever the record says (another person may have written it). The file
-    appears at once, in place of what was there. Raises NotFound, Refused.
+    Nothing is written outside `directory`, whatever the record says (another person may have
+    written it). The file appears at once, in place of what was there. Raises NotFound, Refused.
     """
     target = _inside(directory, output.path)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -95,7 +107,8 @@ def restore(repo: Repository, output: Output, data: bytes | None, directory: Pat
         sha256 = _write_kept(repo, output, data, aside)
         if sha256 != output.sha256:
             raise Refused(
-                f"{output.path} as it was kept is damaged: its SHA-256 is {sha256}, not {output.sha256}"
+                f"{output.path} as it was kept is damaged: "
+                f"its SHA-256 is {sha256}, not {output.sha256}"
             )
         if output.mode == EXECUTABLE:
             _make_executable(aside)
@@ -131,7 +144,7 @@ def _make_executable(path: Path) -> None:
 
 
 def is_intact(repo: Repository, output: Output, data: bytes) -> bool:
-    """Return True if a kept file is complete and as the record says; `data` is what the branch has of it.
+    """Return True if a kept file, which the branch has as `data`, is what the record says.
 
     All of the file is read. Raises NotFound, OSError.
     """
@@ -142,13 +155,19 @@ def is_intact(repo: Repository, output: Output, data: bytes) -> bool:
 
 
 def has_copies(repo: Repository, pointer: Pointer) -> tuple[bool, bool]:
-    """Return whether git-lfs's copy of a large file exists, and whether gitorch's does; only the sizes are checked."""
+    """Return whether git-lfs's copy of a large file exists, and whether gitorch's does.
+
+    Only the sizes are checked.
+    """
     theirs, ours = _locations(repo, pointer.sha256)
     return _is_whole(theirs, pointer.size), _is_whole(ours, pointer.size)
 
 
 def complete_copies(repo: Repository, pointer: Pointer) -> None:
-    """Make the missing copy of a large file from the other one. Raises NotFound if there is none, OSError."""
+    """Make the missing copy of a large file from the other one.
+
+    Raises NotFound if there is none, OSError.
+    """
     source = _object(repo, pointer)
     for path in _locations(repo, pointer.sha256):
         _publish(source, path, pointer.size)
@@ -198,7 +217,10 @@ def _incoming(lfs: Path) -> Iterator[BinaryIO]:
 
 
 def _sweep(directory: Path) -> None:
-    """Delete the files of writers that were killed. A file that is not old may not have its lock yet."""
+    """Delete the files of writers that were killed.
+
+    A file that is not old may not have its lock yet.
+    """
     for path in directory.iterdir():
         with contextlib.suppress(FileNotFoundError, BlockingIOError), path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -207,7 +229,7 @@ def _sweep(directory: Path) -> None:
 
 
 def _publish(source: Path, path: Path, size: int) -> None:
-    """Make the file `source`, which is flushed, appear at `path`: by a link, or by a copy on another file system.
+    """Make the flushed file `source` appear at `path`: by a link, or else by a copy.
 
     Not by `write_aside`: the content is not in memory, and usually no byte of it is copied.
     """
@@ -266,7 +288,7 @@ def _lfs(repo: Repository) -> Path:
 
 
 def _copy_and_hash(source: int, target: int) -> Pointer:
-    """Copy the rest of one descriptor to another, which is empty, and hash what arrived, a chunk behind.
+    """Copy the rest of `source` to `target`, which is empty, and hash what arrived, a chunk behind.
 
     Hashing the copy makes digest and content agree even if the source changes at the same time.
     """
@@ -287,7 +309,10 @@ def _copy_and_hash(source: int, target: int) -> Pointer:
 
 
 def _copy_chunk(source: int, target: int) -> int:
-    """Copy the next chunk and return its length; the two files share blocks if the file system can do that."""
+    """Copy the next chunk and return its length.
+
+    The two files share blocks if the file system can do that.
+    """
     try:
         return os.copy_file_range(source, target, _CHUNK)
     except OSError as error:
@@ -317,7 +342,10 @@ def _read_up_to(descriptor: int, limit: int) -> bytes:
 
 
 def _inside(directory: Path, path: str) -> Path:
-    """Return the path in `directory`. Raises Refused if it leads elsewhere, also by a symbolic link."""
+    """Return the path in `directory`.
+
+    Raises Refused if it leads elsewhere, also by a symbolic link.
+    """
     parts = PurePosixPath(path).parts
     if not parts or path.startswith("/") or ".." in parts:
         raise Refused(f"{path!r} leads out of {directory}")

@@ -1,4 +1,4 @@
-"""What readers and writers of the results branch share: its objects, parsed, and the view of one commit."""
+"""The content of the results branch: parsed objects, and the view of one commit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ _TREE = b"tree "
 
 
 def parse_record(data: bytes | None) -> dict[str, Any] | None:
-    """Return the record in `data`. Raises GitorchError if it cannot be read: a person has changed it with git."""
+    """Return the record in `data`.
+
+    Raises GitorchError if it cannot be read: a person has changed it with git.
+    """
     try:
         return None if data is None else json.loads(data)
     except ValueError as error:

@@ -24,7 +24,10 @@ from gitorch.tools.readable_json import render_json
 
 
 class BranchEdit:
-    """Edits that become visible together, when they are committed. Made by `ResultsBranch.changing`."""
+    """Edits that become visible together, when they are committed.
+
+    Made by `ResultsBranch.changing`.
+    """
 
     def __init__(self, repo: Repository, ref: str, tip: str | None, cache: ObjectCache) -> None:
         self._repo = repo
@@ -52,8 +55,8 @@ class BranchEdit:
     def put(self, path: str, data: bytes | Stored | TreeEntry, mode: int = FILE) -> None:
         """Put a file at `path`.
 
-        `mode` is ignored for a stored artifact and for an entry that the branch has elsewhere, which have their own
-        mode.
+        `mode` is ignored for a stored artifact and for an entry that the branch has elsewhere,
+        which have their own mode.
         """
         if isinstance(data, TreeEntry):
             self._edits.put(os.fsencode(path), data)
@@ -76,7 +79,8 @@ class BranchEdit:
     def commit(self, subject: str, trailers: Sequence[tuple[str, str]] = ()) -> str:
         """Commit the edits and return the branch's tip; the commit is durable when this returns.
 
-        If nothing differs from the branch there is no new commit, so that a step can be repeated. Raises Busy.
+        If nothing differs from the branch there is no new commit, so that a step can be repeated.
+        Raises Busy.
         """
         published: list[KeptPack] = []
         message = _message(subject, trailers)
@@ -98,7 +102,7 @@ class BranchEdit:
         self._pack = None
 
     def _committed(self, message: bytes, published: list[KeptPack]) -> str | None:
-        """Return the new tip, or None if the branch is no longer at the commit that the edits are based on."""
+        """Return the new tip, or None if the edits are not based on the branch's tip any more."""
         base = self._tree()
         tree = self._edits.apply(base, self._read, self._add_tree)
         if tree == base and self._tip:

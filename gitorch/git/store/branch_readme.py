@@ -1,4 +1,4 @@
-"""The README.md on the results branch: for whoever finds the branch and has only git."""
+"""The README.md on the results branch, for people who find the branch and have only git."""
 
 README = """\
 # Results of experiments

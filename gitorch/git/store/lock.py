@@ -1,4 +1,4 @@
-"""One writer at a time: everything that this clone writes into the repository is written under one lock."""
+"""The lock under which this clone writes into the repository: one writer at a time."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ _PATIENCE_S = 60.0
 
 @contextlib.contextmanager
 def locked(repo: Repository) -> Iterator[None]:
-    """Hold the lock: no other process or thread of this clone writes packs or moves gitorch's references.
+    """Hold the lock of this clone's writers.
 
-    Not reentrant. The kernel frees the lock when its holder ends, and what a killed holder left half made is removed
-    here. Raises Busy.
+    No other process or thread of the clone then writes packs or moves gitorch's references. Not
+    reentrant. The kernel frees the lock when its holder ends, and what a killed holder left half
+    made is removed here. Raises Busy.
     """
     path = repo.state_dir / "lock"
     with locks.taken(path, wait_s=_PATIENCE_S) as held:

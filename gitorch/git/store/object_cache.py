@@ -11,7 +11,10 @@ _CAPACITY = 4 << 20  # bytes
 
 
 class ObjectCache:
-    """The newest few megabytes of objects. For use by any thread: what an oid stands for never changes."""
+    """The newest few megabytes of objects.
+
+    For use by any thread: what an oid stands for never changes.
+    """
 
     def __init__(self, capacity: int = _CAPACITY) -> None:
         self._capacity = capacity

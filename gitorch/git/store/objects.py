@@ -1,4 +1,7 @@
-"""Objects read by the git program, many with one start of git: for readers, which then need not load pygit2."""
+"""Objects read by the git program, many with one start of git.
+
+Readers that use this need not load pygit2.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,10 @@ def has_commit(root: Path, commit: str) -> bool:
 
 
 def read_objects(root: Path, names: Sequence[str], kind: str = "blob") -> list[bytes | None]:
-    """Return the data of each named object (an oid, or `<commit>:<path>`); None if there is none of that kind."""
+    """Return the data of each named object; None if there is none of that kind.
+
+    A name is an oid or `<commit>:<path>`.
+    """
     if not names:
         return []
     requests = [os.fsencode(name) for name in names]

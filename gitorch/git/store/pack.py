@@ -1,9 +1,10 @@
-"""Packs written by hand: all new objects of a change in one file, flushed once, safe beside `git gc --prune=now`.
+"""Packs written by hand: all new objects of a change in one file, which is flushed once.
 
-Loose objects written beside a prune are lost, and flushing each of them is slow. A pack is written aside, under the
-common directory (never as `tmp_*` among the packs, which prune deletes), and then published in this order: a `.keep`,
-which gc and repack respect; the pack; its index, which makes it visible. Once a reference leads to the objects, the
-`.keep` is removed. The formats are those of gitformat-pack(5).
+They are safe beside `git gc --prune=now`. Loose objects written beside a prune are lost, and
+flushing each of them is slow. A pack is written aside, under the common directory (never as `tmp_*`
+among the packs, which prune deletes), and then published in this order: a `.keep`, which gc and
+repack respect; the pack; its index, which makes it visible. Once a reference leads to the objects,
+the `.keep` is removed. The formats are those of gitformat-pack(5).
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ _COMPRESSION_LEVEL = 1
 _CHUNK = 1 << 20
 _HEADER = struct.Struct(">4sII")
 _INDEX_HEADER = b"\xfftOc\x00\x00\x00\x02"
-# Offsets from here on are in the index's table of 64-bit offsets. The 32-bit entry then has the highest bit set, and its
-# other bits are the row in that table.
+# Offsets from here on are in the index's table of 64-bit offsets. The 32-bit entry then has the
+# highest bit set, and its other bits are the row in that table.
 _FAR = 1 << 31
 _IN_TABLE = 1 << 31
 
@@ -53,7 +54,10 @@ class _PackEntry(NamedTuple):
 
 
 class PackWriter:
-    """A pack in the making. Objects go straight to its file, so that memory stays flat for any number of objects."""
+    """A pack in the making.
+
+    Objects go straight to its file, so that memory stays flat for any number of objects.
+    """
 
     def __init__(self, common_dir: Path) -> None:
         aside = _aside(common_dir)
@@ -96,7 +100,7 @@ class PackWriter:
         return bytes(data)
 
     def publish(self) -> KeptPack:
-        """Flush the pack to the disk and make it one of the repository's, protected until it is released."""
+        """Flush the pack and make it one of the repository's, protected until it is released."""
         checksum = self._seal()
         index = self._path.with_suffix(".idx")
         _write_durably(index, _render_index(sorted(self._entries.values()), checksum))
@@ -110,7 +114,7 @@ class PackWriter:
             self._path.with_suffix(suffix).unlink(missing_ok=True)
 
     def _seal(self) -> bytes:
-        """Write the number of objects and the checksum over everything: both are known only at the end."""
+        """Write the number of objects and the checksum, which are known only at the end."""
         self._file.seek(0)
         self._file.write(_HEADER.pack(b"PACK", 2, len(self._entries)))
         self._file.seek(0)
@@ -140,7 +144,8 @@ class KeptPack(Struct, frozen=True):
 def publish_pack(pack: Path, index: Path, packs: Path, name: str) -> KeptPack:
     """Move a pack and its index, both flushed, into the repository's directory `packs`."""
     keep = packs / f"pack-{name}.keep"
-    # By a rename: an empty `.keep`, left by a writer that was killed in between, would look like the user's own.
+    # By a rename: an empty `.keep`, left by a writer that was killed in between, would look like
+    # the user's own.
     aside = index.with_suffix(".keep")
     aside.write_bytes(KEEP_REASON)
     aside.rename(keep)
@@ -154,7 +159,10 @@ def publish_pack(pack: Path, index: Path, packs: Path, name: str) -> KeptPack:
 
 
 def sweep_packs(common_dir: Path) -> None:
-    """Remove what a killed writer left. Only under the lock: then it cannot belong to a writer that is alive."""
+    """Remove what a killed writer left.
+
+    Only under the lock: then it cannot belong to a writer that is alive.
+    """
     for path in _paths_in(_aside(common_dir)):
         Path(path).unlink()
     for path in _paths_in(common_dir / "objects" / "pack"):
@@ -172,7 +180,10 @@ def _aside(common_dir: Path) -> Path:
 
 
 def _paths_in(directory: Path) -> list[str]:
-    """Return the paths in a directory, as text: there may be hundreds, and this happens at every commit."""
+    """Return the paths in a directory.
+
+    They are text, since there may be hundreds, and this happens at every commit.
+    """
     try:
         with os.scandir(directory) as entries:
             return [entry.path for entry in entries]
@@ -181,7 +192,10 @@ def _paths_in(directory: Path) -> list[str]:
 
 
 def _entry_header(kind: ObjectType, size: int) -> bytes:
-    """Return type and size of an object: 4 bits of the size beside the type, then 7 bits in each byte, lowest first."""
+    """Return type and size of an object, as the pack has them.
+
+    The first byte has 4 bits of the size beside the type, each further byte 7 bits, lowest first.
+    """
     byte = (kind << 4) | (size & 0x0F)
     size >>= 4
     header = bytearray()
@@ -206,12 +220,14 @@ def _render_index(entries: list[_PackEntry], checksum: bytes) -> bytes:
             near.append(_IN_TABLE | len(far))
             far.append(entry.offset)
     count = len(entries)
+    oids = b"".join([entry.oid for entry in entries])
+    checksums = [entry.crc for entry in entries]
     body = b"".join(
         (
             _INDEX_HEADER,
             struct.pack(">256I", *accumulate(first_bytes)),
-            b"".join([entry.oid for entry in entries]),
-            struct.pack(f">{count}I", *[entry.crc for entry in entries]),
+            oids,
+            struct.pack(f">{count}I", *checksums),
             struct.pack(f">{count}I", *near),
             struct.pack(f">{len(far)}Q", *far),
             checksum,
@@ -223,8 +239,8 @@ def _render_index(entries: list[_PackEntry], checksum: bytes) -> bytes:
 def _write_durably(path: Path, data: bytes) -> None:
     """Write a new read-only file and flush it.
 
-    Unlike `write_aside` this renames nothing and does not flush the directory: `publish_pack` does both later, for the
-    pack and the index together.
+    Unlike `write_aside` this renames nothing and does not flush the directory: `publish_pack` does
+    both later, for the pack and the index together.
     """
     with path.open("xb") as file:
         file.write(data)

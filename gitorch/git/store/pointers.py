@@ -12,7 +12,9 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 _POINTER = re.compile(
-    rb"version https://git-lfs\.github\.com/spec/v1\noid sha256:([0-9a-f]{64})\nsize (0|[1-9][0-9]*)\n\Z"
+    rb"version https://git-lfs\.github\.com/spec/v1\n"
+    rb"oid sha256:([0-9a-f]{64})\n"
+    rb"size (0|[1-9][0-9]*)\n\Z"
 )
 _LONGEST_LINE = 2000  # git ignores lines from 2048 characters on, and fsck complains about them
 
@@ -24,7 +26,12 @@ class Pointer(NamedTuple):
     size: int
 
     def render(self) -> bytes:
-        return f"version https://git-lfs.github.com/spec/v1\noid sha256:{self.sha256}\nsize {self.size}\n".encode()
+        lines = (
+            "version https://git-lfs.github.com/spec/v1",
+            f"oid sha256:{self.sha256}",
+            f"size {self.size}",
+        )
+        return "".join(f"{line}\n" for line in lines).encode()
 
 
 def parse_pointer(data: bytes) -> Pointer | None:
@@ -34,7 +41,10 @@ def parse_pointer(data: bytes) -> Pointer | None:
 
 
 def gitattributes_for(paths: Iterable[str]) -> bytes:
-    """Return the .gitattributes that makes exactly these paths LFS files; the paths are relative to its directory."""
+    """Return the .gitattributes that makes exactly these paths LFS files.
+
+    The paths are relative to the directory of the .gitattributes.
+    """
     lines: list[bytes] = []
     for path in sorted(paths):
         lines.append(b"%s filter=lfs diff=lfs merge=lfs -text\n" % _pattern(path))
@@ -42,7 +52,10 @@ def gitattributes_for(paths: Iterable[str]) -> bytes:
 
 
 def _pattern(path: str) -> bytes:
-    """Return a pattern that matches `path` alone; if that is too long, a pattern for its name in any directory."""
+    """Return a pattern that matches `path` alone.
+
+    If that is too long, return a pattern for its name in any directory.
+    """
     quoted = _quoted(b"/" + os.fsencode(path))
     if len(quoted) < _LONGEST_LINE:
         return quoted
@@ -50,7 +63,10 @@ def _pattern(path: str) -> bytes:
 
 
 def _quoted(path: bytes) -> bytes:
-    """Return the pattern for a literal path, quoted as in C if it has other than plain characters (gitattributes(5))."""
+    """Return the pattern for a literal path (gitattributes(5)).
+
+    A path with other than plain characters is quoted as in C.
+    """
     literal = re.sub(rb"([*?\[\\!#])", rb"\\\1", path)
     if re.fullmatch(rb"[!#-~]+", literal):
         return literal

@@ -1,7 +1,8 @@
-"""Moving references by compare-and-swap, in spite of locks that others hold for a moment or left behind forever.
+"""Moving references by compare-and-swap, in spite of the locks of other processes.
 
-By pygit2 on purpose: a reference-transaction hook of the user may veto what the git program does.
-Call these functions under the lock.
+Those hold a lock for a moment, or were killed and left it behind forever. By pygit2 on purpose: a
+reference-transaction hook of the user may veto what the git program does. Call these functions
+under the lock.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from gitorch.tools.faults import boundary
 
 _PATIENCE_S = 15.0
 _PAUSE_S = 0.010
-# git holds a reference's lock for milliseconds, apart from the time of its hooks. A killed process never removes it.
+# git holds a reference's lock for milliseconds, apart from the time of its hooks. A killed process
+# never removes it.
 _STALE_S = 2.0
 # A lock that may belong to the user's own git: packing very many references takes seconds.
 _OLD_S = 60.0
@@ -28,10 +30,12 @@ def read_ref(repo: Repository, name: str) -> str | None:
 
 
 def move_ref(repo: Repository, name: str, old: str | None, new: str, why: str) -> bool:
-    """Move the reference from `old` to `new`, durably. `old` is None if the reference must not exist yet.
+    """Move the reference from `old` to `new`, durably.
 
-    Return False if the reference holds something else by now. Raises Busy if a lock stays, or if the reference cannot
-    be written.
+    `old` is None if the reference must not exist yet.
+
+    Return False if the reference holds something else by now. Raises Busy if a lock stays, or if
+    the reference cannot be written.
     """
     import pygit2  # noqa: PLC0415  takes 50 ms, which readers of the branch do not need
 
@@ -40,7 +44,8 @@ def move_ref(repo: Repository, name: str, old: str | None, new: str, why: str) -
     deadline = time.monotonic() + _PATIENCE_S
     while True:
         try:
-            # A transaction waits for the disk without the GIL; `Reference.set_target` waits with it.
+            # A transaction waits for the disk without the GIL; `Reference.set_target` waits with
+            # it.
             with repo.pygit.transaction() as transaction:
                 transaction.lock_ref(name)
                 if read_ref(repo, name) != old:
@@ -61,7 +66,8 @@ def move_ref(repo: Repository, name: str, old: str | None, new: str, why: str) -
 def old_locks(repo: Repository, *names: str) -> list[Path]:
     """Return the locks that are too old to be held by a running process.
 
-    These are the locks on the references `names`, on gitorch's own references and on the packed references.
+    These are the locks on the references `names`, on gitorch's own references and on the packed
+    references.
     """
     common = repo.common_dir
     candidates = [common / "packed-refs.lock"]

@@ -1,4 +1,7 @@
-"""Merging small packs: every commit of the results branch adds a pack, and each pack makes reading slower."""
+"""Merging small packs.
+
+Every commit of the results branch adds a pack, and each pack makes reading slower.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,8 @@ def maybe_repack(repo: Repository) -> bool:
     with _only_one(repo) as lock:
         if lock is None:
             return False
-        # Because the shell leaves at once, no one waits for git. git holds the lock for as long as it runs.
+        # Because the shell leaves at once, no one waits for git. git holds the lock for as long as
+        # it runs.
         subprocess.run(
             [*_IN_BACKGROUND, "git", "-C", str(repo.root), *_REPACK],
             env=child_environment(),
@@ -37,7 +41,10 @@ def maybe_repack(repo: Repository) -> bool:
 
 
 def repack(repo: Repository) -> bool:
-    """Merge the packs now. Return False if another process is doing it, or if git cannot. Raises GitFailed."""
+    """Merge the packs now. Return False if another process is doing it, or if git cannot.
+
+    Raises GitFailed.
+    """
     if not _can_repack(repo):
         return False
     with _only_one(repo) as lock:
@@ -58,7 +65,10 @@ def _can_repack(repo: Repository) -> bool:
 
 
 def _count(repo: Repository, suffix: str) -> int:
-    """Count the files among the packs. Names as text, not as paths: this happens at every commit."""
+    """Count the files among the packs.
+
+    Names as text, not as paths: this happens at every commit.
+    """
     try:
         names = os.listdir(repo.common_dir / "objects" / "pack")  # noqa: PTH208
     except FileNotFoundError:

@@ -1,7 +1,8 @@
-"""The results branch: the durable account of every run, read with git alone and written in whole commits.
+"""The results branch: the durable account of every run.
 
-Readers start the git program and never load pygit2. The parts are `branch_edit` (writing), `branch_content` (one commit
-of the branch) and `standing` (a branch that was damaged, and its restoration).
+It is read with git alone and written in whole commits. Readers start the git program and never load
+pygit2. The parts are `branch_edit` (writing), `branch_content` (one commit of the branch) and
+`standing` (a branch that was damaged, and its restoration).
 """
 
 from __future__ import annotations
@@ -44,8 +45,8 @@ _NEVER_POINTERS = (".json", f"/{ATTRIBUTES}")
 class ResultsBranch:
     """The results branch of a repository.
 
-    Reading uses the git program alone, and any number of processes may read at any time. The methods that read take a
-    `commit` of the branch; by default they read the newest.
+    Reading uses the git program alone, and any number of processes may read at any time. The
+    methods that read take a `commit` of the branch; by default they read the newest.
     """
 
     def __init__(self, repo: Repository) -> None:
@@ -56,8 +57,12 @@ class ResultsBranch:
         self._cache = ObjectCache()
 
     def tip(self) -> str | None:
-        """Return the newest commit; if the branch is missing, the commit that it would be restored from."""
-        # The most frequent case without starting git: a file for the reference overrides packed-refs.
+        """Return the newest commit.
+
+        If the branch is missing, return the commit that it would be restored from.
+        """
+        # The most frequent case without starting git: a file for the reference overrides
+        # packed-refs.
         with contextlib.suppress(OSError):
             oid = (self.repo.common_dir / self.ref).read_bytes().strip()
             if _OID.fullmatch(oid):
@@ -115,7 +120,10 @@ class ResultsBranch:
         return self._records([f"{commit}:{RunPaths.of(run_id).record}" for run_id in run_ids])
 
     def changed_runs(self, since: str | None, tip: str) -> list[str]:
-        """Return the runs in which `tip` differs from the commit `since`; all runs if this clone lacks `since`."""
+        """Return the runs in which `tip` differs from the commit `since`.
+
+        Return all runs if this clone lacks `since`.
+        """
         if since is None or not self.has(since):
             return self.run_ids(tip)
         command = ("diff-tree", "-r", "-z", "--name-only", since, tip, "--", RUNS)
@@ -150,18 +158,24 @@ class ResultsBranch:
         return standing_of(self.repo, self.ref)
 
     def restore(self) -> None:
-        """Make the branch hold again what it held; a broken reference is moved aside. Raises Refused."""
+        """Make the branch hold again what it held; a broken reference is moved aside.
+
+        Raises Refused.
+        """
         with locked(self.repo):
             move_broken_aside(self.repo, self.ref)
         with self.changing():
             pass
 
     def kept_aside(self) -> list[str]:
-        """Return the references to former histories of the branch that the branch does not contain."""
+        """Return the references to former histories that the branch does not contain."""
         return histories_kept_aside(self.repo, self.ref)
 
     def checked_out_at(self) -> Path | None:
-        """Return the worktree that has this branch checked out: there, new commits show as staged changes."""
+        """Return the worktree that has this branch checked out.
+
+        There, new commits show as staged changes.
+        """
         path = None
         for item in call_git_items(self.repo.root, "worktree", "list", "--porcelain", "-z"):
             name, _, value = item.partition(" ")
@@ -172,15 +186,21 @@ class ResultsBranch:
         return None
 
     def view(self) -> BranchView | None:
-        """Return the branch as it is now; None if there is none. For workers: this loads pygit2, and starts no program."""
+        """Return the branch as it is now; None if there is none.
+
+        For workers: this loads pygit2, and starts no program.
+        """
         tip = read_ref(self.repo, self.ref) or origin_of(self.repo, self.name)
         return BranchView(self.repo, tip) if tip else None
 
     @contextlib.contextmanager
     def changing(self) -> Iterator[BranchEdit]:
-        """Yield the edits of the branch's only writer. Edits that are not committed at the end are given up.
+        """Yield the edits of the branch's only writer.
 
-        Raises Refused if the branch cannot be gitorch's, Busy if another process holds the lock for long.
+        Edits that are not committed at the end are given up.
+
+        Raises Refused if the branch cannot be gitorch's, Busy if another process holds the lock for
+        long.
         """
         with locked(self.repo):
             edit = BranchEdit(self.repo, self.ref, restored_tip(self.repo, self.ref), self._cache)
@@ -190,7 +210,8 @@ class ResultsBranch:
                 edit.close()
                 self._changes += 1
                 if self._changes % _CHANGES_BEFORE_FREE == 0:
-                    # libgit2 keeps every pack open that it ever read, even those that a repack has replaced.
+                    # libgit2 keeps every pack open that it ever read, even those that a repack has
+                    # replaced.
                     self.repo.pygit.free()
 
     def _records(self, names: Sequence[str]) -> Iterator[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """The results branch compared with what it held before, and its restoration.
 
-A private second reference follows the branch. So a branch that vanished or went backwards is noticed and restored.
+A private second reference follows the branch. So a branch that vanished or went backwards is
+noticed and restored.
 """
 
 from __future__ import annotations
@@ -45,7 +46,10 @@ def standing_of(repo: Repository, ref: str) -> Standing:
 
 
 def move_broken_aside(repo: Repository, ref: str) -> None:
-    """Move the reference away if it leads nowhere; to be called under the lock. Raises Refused if nothing was kept."""
+    """Move the reference away if it leads nowhere; to be called under the lock.
+
+    Raises Refused if nothing was kept.
+    """
     if standing_of(repo, ref) is not Standing.BROKEN:
         return
     if _commit_at(repo, KEPT) is None:
@@ -55,7 +59,7 @@ def move_broken_aside(repo: Repository, ref: str) -> None:
 
 
 def histories_kept_aside(repo: Repository, ref: str) -> list[str]:
-    """Return the references to former histories of the branch that the branch does not contain."""
+    """Return the references to former histories that the branch does not contain."""
     tip = _commit_at(repo, ref)
     if not tip:
         return []
@@ -69,7 +73,10 @@ def histories_kept_aside(repo: Repository, ref: str) -> list[str]:
 
 
 def origin_of(repo: Repository, name: str) -> str | None:
-    """Return the commit that a missing branch starts from: what was kept of it, or else what was fetched."""
+    """Return the commit that a missing branch starts from.
+
+    That is what was kept of the branch, or else what was fetched.
+    """
     preferred = (KEPT, f"refs/remotes/origin/{name}")
     patterns = (*preferred, f"refs/remotes/*/{name}")
     oids: dict[str, str] = {}
@@ -85,10 +92,10 @@ def origin_of(repo: Repository, name: str) -> str | None:
 
 
 def restored_tip(repo: Repository, ref: str) -> str | None:
-    """Return the branch's tip, after making sure that it holds at least what it held when it was last seen.
+    """Make the branch hold at least what it held when it was last seen; return its tip.
 
-    To be called under the lock. None if there is nothing that the branch could start from. Raises Refused if the branch
-    cannot be gitorch's.
+    To be called under the lock. None if there is nothing that the branch could start from. Raises
+    Refused if the branch cannot be gitorch's.
     """
     tip, kept = read_ref(repo, ref), read_ref(repo, KEPT)
     if tip is None:
@@ -138,7 +145,10 @@ def _require_free_name(repo: Repository, ref: str) -> None:
 
 
 def _require_ours(repo: Repository, ref: str, tip: str) -> None:
-    """Raise Refused unless `tip` holds what gitorch writes: this clone has never written to the branch."""
+    """Raise Refused unless `tip` holds what gitorch writes.
+
+    This clone has never written to the branch, so the branch may be anything.
+    """
     odb = repo.pygit.odb
     tree = tree_of_commit(odb.read(tip)[1])
     names = set(parse_tree(odb.read(tree.hex())[1]))

@@ -1,4 +1,4 @@
-"""Tree objects by hand: a set of edits laid over a tree, which touches only the directories on their way."""
+"""Tree objects by hand: edits of a tree, which touch only the directories on their way."""
 
 from __future__ import annotations
 
@@ -25,10 +25,13 @@ class TreeEntry(NamedTuple):
 
 
 class Edits(Struct):
-    """The changes below one directory, by name. A None removes the name, whether it is a file or a directory.
+    """The changes below one directory, by name.
 
-    `fresh`: everything that was in the directory before is gone. `entered`: a file that stood in the directory's place
-    is gone, because something was put below it, even if that was removed again.
+    A None removes the name, whether it is a file or a directory.
+
+    `fresh`: everything that was in the directory before is gone. `entered`: a file that stood in
+    the directory's place is gone, because something was put below it, even if that was removed
+    again.
     """
 
     fresh: bool = False
@@ -60,7 +63,7 @@ class Edits(Struct):
         edits.changes[name] = None
 
     def apply(self, base: bytes | None, read: Read, write: Write) -> bytes | None:
-        """Return the oid of the tree `base` with the edits applied; None if nothing is left in it."""
+        """Return the oid of the tree `base` with the edits applied; None if it is empty then."""
         entries: dict[bytes, TreeEntry] = {}
         if base is not None and not self.fresh:
             entries = parse_tree(read(base))
@@ -83,13 +86,16 @@ class Edits(Struct):
         return TreeEntry(DIRECTORY, oid) if oid else None
 
     def _leaves(self, before: TreeEntry | None) -> bool:
-        """Return True if a file stands here and stays, because things were only to be removed below it."""
+        """Return True if a file stands here and stays, since edits only remove things below it."""
         is_file = before is not None and before.mode != DIRECTORY
         return is_file and not (self.fresh or self.entered)
 
 
 def find(path: bytes, base: bytes | None, edits: Edits, read: Read) -> TreeEntry | None:
-    """Return the entry at `path` once `edits` are applied to `base`; a directory is found only if it has no edits."""
+    """Return the entry at `path` as it is once `edits` are applied to `base`.
+
+    A directory is found only if it has no edits.
+    """
     pending: Edits | None = edits
     entry = TreeEntry(DIRECTORY, base) if base else None
     for name in _components(path):
@@ -127,7 +133,8 @@ def render_tree(entries: dict[bytes, TreeEntry]) -> bytes:
     return b"".join([b"%o %s\0%s" % (entry.mode, name, entry.oid) for _, name, entry in ordered])
 
 
-# The tree of up to 256 directories that is on the way to every run would otherwise be parsed for each file.
+# The tree of up to 256 directories that is on the way to every run would otherwise be parsed for
+# each file.
 @lru_cache(maxsize=64)
 def _parsed(data: bytes) -> dict[bytes, TreeEntry]:
     return {name: TreeEntry(int(mode, 8), oid) for mode, name, oid in _ENTRY.findall(data)}

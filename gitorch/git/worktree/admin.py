@@ -1,11 +1,12 @@
-"""The administrative directory of a worktree of gitorch: how it is found, published, repaired and moved.
+"""The administrative directory of a worktree: how it is found, published, repaired and moved.
 
     <common>/worktrees/gitorch-<12 hex of the path>/
       HEAD commondir gitdir index locked     git's own
-      gitorch.json                           ours, written last: with it the worktree is whole, without it half-made
+      gitorch.json                           ours, written last: else the worktree is half-made
 
-The name follows from the path, so that what a crash left behind is found without a search. Every worktree is locked
-(`git worktree lock`): `git worktree prune`, run while the workspace is not mounted, destroys unlocked ones.
+The name follows from the path, so that what a crash left behind is found without a search. Every
+worktree is locked (`git worktree lock`): `git worktree prune`, run while the workspace is not
+mounted, destroys unlocked ones.
 """
 
 from __future__ import annotations
@@ -28,17 +29,18 @@ from gitorch.tools.process import boot_id
 
 LOCK_REASON = "gitorch"
 _MARK = "gitorch.json"
-# All files of an administrative directory that no run has touched, apart from the index that is kept of its commit.
+# All files of an administrative directory that no run has touched, apart from the index that is
+# kept of its commit.
 FILES = ("HEAD", "commondir", "gitdir", "index", "locked", _MARK)
 _NAME = re.compile(r"gitorch-[0-9a-f]{12}")
 
 
 class Mark(Struct, frozen=True, kw_only=True):
-    """The content of gitorch.json: the commit of a whole worktree, and the paths of its filled submodules.
+    """The content of gitorch.json: the commit of a whole worktree, and its submodules' paths.
 
-    Nested submodules are included. `target` is set while the worktree is being brought to another commit: files of both
-    may be there. `boot` names the time since the machine was started: the files are not flushed, so a power cut may have
-    emptied any of them.
+    Nested submodules are included. `target` is set while the worktree is being brought to another
+    commit: files of both may be there. `boot` names the time since the machine was started: the
+    files are not flushed, so a power cut may have emptied any of them.
     """
 
     commit: str
@@ -63,7 +65,7 @@ def write_names(admin: Path, path: Path, commit: str) -> None:
 
 
 def admin_directory(repo: Repository, path: Path) -> Path:
-    """Return where the worktree at `path` has its administrative directory, whether or not it exists."""
+    """Return the administrative directory for a worktree at `path`, whether or not it exists."""
     return repo.common_dir / "worktrees" / _name(path)
 
 
@@ -89,7 +91,10 @@ def pointed_at(path: Path) -> Path | None:
 
 
 def point(path: Path, admin: Path) -> None:
-    """Make the `.git` file of the worktree at `path` name `admin`. No reader sees it empty beside other files."""
+    """Make the `.git` file of the worktree at `path` name `admin`.
+
+    No reader sees it empty beside other files.
+    """
     line = _git_file(admin)
     pointed = pointed_at(path)
     if pointed is None:
@@ -108,7 +113,10 @@ def _gitdir_line(path: Path) -> bytes:
 
 
 def read_mark(repo: Repository, path: Path) -> Mark | None:
-    """Return the mark of the worktree at `path`; None unless it is whole and belongs to this repository."""
+    """Return the mark of the worktree at `path`, or None.
+
+    None means that the worktree is not whole, or is not this repository's.
+    """
     admin = admin_directory(repo, path)
     if pointed_at(path) != admin:
         return None
@@ -125,7 +133,7 @@ def read_mark(repo: Repository, path: Path) -> Mark | None:
 
 
 def publish(repo: Repository, aside: Path, path: Path) -> Path:
-    """Rename `aside`, made for the worktree at `path`, to its place among the administrative directories."""
+    """Rename `aside` to the administrative directory of the worktree at `path`."""
     admin = admin_directory(repo, path)
     while True:
         try:
@@ -144,7 +152,7 @@ def publish(repo: Repository, aside: Path, path: Path) -> Path:
 
 
 def repair(repo: Repository, path: Path) -> None:
-    """Connect the worktree at `path` and the repository again after one of them, or both, were moved."""
+    """Connect the worktree at `path` and the repository again after a move of either or both."""
     admin, pointed = admin_directory(repo, path), pointed_at(path)
     if pointed is None or pointed == admin:
         return
@@ -161,10 +169,12 @@ def repair(repo: Repository, path: Path) -> None:
 
 
 def move(repo: Repository, source: Path, path: Path) -> None:
-    """Move the worktree at `source` to `path`, which is free. After a crash, `repair` completes the move.
+    """Move the worktree at `source` to `path`, which is free.
 
-    `gitdir` and `.git` are rewritten in place, which is possible because both lines are as long as before if the names
-    of both directories are.
+    After a crash, `repair` completes the move.
+
+    `gitdir` and `.git` are rewritten in place, which is possible because both lines are as long as
+    before if the names of both directories are.
     """
     former, admin = admin_directory(repo, source), admin_directory(repo, path)
     source.rename(path)
@@ -177,8 +187,8 @@ def move(repo: Repository, source: Path, path: Path) -> None:
 def _overwrite(path: Path, line: bytes) -> None:
     """Replace the line that a file consists of; a reader sees either the old line or the new one.
 
-    Unlike `write_aside`, this writes a line of the same length in place with one call: it takes half as many system
-    calls, and happens twice for each run that takes over a worktree.
+    Unlike `write_aside`, this writes a line of the same length in place with one call: it takes
+    half as many system calls, and happens twice for each run that takes over a worktree.
     """
     state = path.lstat()
     if (state.st_size, state.st_nlink) != (len(line), 1) or not stat.S_ISREG(state.st_mode):
@@ -204,14 +214,17 @@ def is_ours(repo: Repository, path: Path) -> bool:
     if pointed == admin:
         return True
     if pointed is not None:
-        if is_admin(repo, pointed):
-            return True
-        is_orphan = _NAME.fullmatch(pointed.name) is not None and not pointed.exists()
-        return is_orphan and (in_workspace or pointed.parent == admin.parent)
+        is_known_place = in_workspace or pointed.parent == admin.parent
+        return is_admin(repo, pointed) or (is_known_place and _is_orphaned(pointed))
     if in_workspace and (admin.exists() or _is_empty_file(path / ".git")):
         return True  # a run has removed its `.git`, or a power cut has emptied it
     names = os.listdir(path)  # noqa: PTH208
     return not names or (names == [".git"] and (path / ".git").is_file())
+
+
+def _is_orphaned(pointed: Path) -> bool:
+    """Return True if a `.git` file names an administrative directory of gitorch that is gone."""
+    return _NAME.fullmatch(pointed.name) is not None and not pointed.exists()
 
 
 def _is_empty_file(path: Path) -> bool:

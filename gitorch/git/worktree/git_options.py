@@ -1,4 +1,4 @@
-"""The options that keep the user's configuration out of the worktrees of gitorch and out of their patches."""
+"""The options that keep the user's configuration out of worktrees and their patches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The symlinks of a worktree: paths of the main worktree that a config's `link` makes visible to a run."""
+"""The symlinks of a worktree, to paths of the main worktree that a config's `link` names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from gitorch.git.repository import Repository
 
 
 def link_source(repo: Repository, name: str) -> Path | None:
-    """Return where a linked path leads: into the main worktree, or else into the one that gitorch was called in."""
+    """Return where a linked path leads.
+
+    That is into the main worktree, or else into the worktree that gitorch was called in.
+    """
     for root in (repo.main_root, repo.root):
         if (root / name).exists():
             return root / name
@@ -19,7 +22,7 @@ def link_source(repo: Repository, name: str) -> Path | None:
 
 
 def require_untracked(tree: Path, link: Sequence[str], commit: str) -> None:
-    """Raise Refused if `commit`, which has just been checked out in `tree`, has one of the linked paths itself."""
+    """Raise Refused if `commit`, just checked out in `tree`, has one of the linked paths itself."""
     for name in link:
         if os.path.lexists(tree / name):
             raise Refused(

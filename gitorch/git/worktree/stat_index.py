@@ -1,6 +1,7 @@
 """The index file of a worktree, as far as it is needed to see without git that nothing has changed.
 
-The format is git's (gitformat-index): 12 bytes of header, entries in the order of their paths, extensions, SHA-1.
+The format is git's (gitformat-index): 12 bytes of header, entries in the order of their paths,
+extensions, SHA-1.
 """
 
 from __future__ import annotations
@@ -17,20 +18,24 @@ from typing import NamedTuple
 from gitorch.git.modes import EXECUTABLE, FILE, LINK
 
 _HEADER = struct.Struct(">4sII")
-# The stat data: ctime, its nanoseconds, mtime, its nanoseconds, device, inode, mode, user, group, size. All are cut to
-# 32 bits.
+# The stat data: ctime, its nanoseconds, mtime, its nanoseconds, device, inode, mode, user, group,
+# size. All are cut to 32 bits.
 _STAT = struct.Struct(">10I")
-# Of an entry's stat data: mtime, its nanoseconds, mode, size. After the stat data: the oid, then the flags, then the path.
+# Of an entry's stat data: mtime, its nanoseconds, mode, size. After the stat data: the oid, then
+# the flags, then the path.
 _ENTRY = struct.Struct(">8x2I8xI8xI20xH")
-# The part of the flags that is the length of the path. The rest: assume-valid, extended (skip-worktree, intent-to-add),
-# stage.
+# The part of the flags that is the length of the path. The rest: assume-valid, extended
+# (skip-worktree, intent-to-add), stage.
 _PATH_LENGTH = 0xFFF
 _SECOND = 1_000_000_000
 _32_BITS = 0xFFFFFFFF
 
 
 class StatEntry(NamedTuple):
-    """A tracked file. `offset` is where its stat data lies in the index; `size` is right below 4 GiB."""
+    """A tracked file.
+
+    `offset` is where its stat data lies in the index; `size` is right below 4 GiB.
+    """
 
     offset: int
     path: bytes
@@ -43,7 +48,10 @@ class StatIndex:
     """A plain index: each file once, no flags, nothing but a cache of trees behind the entries."""
 
     def __init__(self, data: bytes) -> None:
-        """Parse the index. Raises ValueError if it is anything but a plain one; the caller then asks git instead."""
+        """Parse the index.
+
+        Raises ValueError if it is anything but a plain one; the caller then asks git instead.
+        """
         if not is_whole(data):
             raise ValueError("a broken index")
         self.data = data
@@ -88,7 +96,10 @@ class StatIndex:
         return written == _stat_data(state, _git_mode(state.st_mode))
 
     def with_stats(self, states: Iterable[os.stat_result]) -> bytes:
-        """Return the same index for other copies of its files, given their stat data in the order of the entries."""
+        """Return the same index for other copies of its files.
+
+        `states` are the stat data of the copies, in the order of the entries.
+        """
         data = bytearray(self.data)
         for entry, state in zip(self.entries, states, strict=True):
             data[entry.offset : entry.offset + _STAT.size] = _stat_data(state, entry.mode)
@@ -121,7 +132,9 @@ def _stat_data(state: os.stat_result, mode: int) -> bytes:
 
 
 def untouched(root: Path, index_file: Path) -> StatIndex | None:
-    """Return the index if each of its files is certainly as it was when the index was written. No file is read.
+    """Return the index if each of its files is certainly as it was when the index was written.
+
+    No file is read.
 
     None can also mean that the stat data do not decide it.
     """
@@ -148,7 +161,7 @@ def untouched(root: Path, index_file: Path) -> StatIndex | None:
 
 
 def _is_racy(changed: int, written: int) -> bool:
-    """Return True if a file could have changed again after the index was written without a visible change of time."""
+    """Return True if a file could have changed after the index was written and kept its time."""
     if changed % _SECOND == 0:  # a file system that counts seconds
         written -= written % _SECOND
     return changed >= written

@@ -27,10 +27,11 @@ class _Submodule(NamedTuple):
 
 
 def fill_submodules(tree: Path, flags: tuple[str, ...], lock: int) -> tuple[str, ...]:
-    """Bring every submodule of `tree`, nested ones too, exactly to its recorded commit; return the submodules' paths.
+    """Bring every submodule of `tree` exactly to its recorded commit; return their paths.
 
-    The files come without network from the repository's own copy of the submodule if that has the commit, and
-    otherwise from the submodule's URL. Raises Refused if neither works.
+    Nested submodules are included. The files come without network from the repository's own copy of
+    the submodule if that has the commit, and otherwise from the submodule's URL. Raises Refused if
+    neither works.
     """
     if not (tree / ".gitmodules").exists():
         return ()
@@ -100,8 +101,8 @@ def _update(submodule: _Submodule, flags: tuple[str, ...], lock: int) -> None:
     except GitFailed as error:
         commit = submodule.commit[:12]
         raise Refused(
-            f"the submodule {submodule.path} is needed at {commit}, which this clone does not have and git cannot "
-            f"fetch: {error.stderr.strip()}",
+            f"the submodule {submodule.path} is needed at {commit}, "
+            f"which this clone does not have and git cannot fetch: {error.stderr.strip()}",
             "git submodule update --init --recursive",
         ) from error
 

@@ -1,12 +1,17 @@
-"""A further worktree of a commit, copied from one that git has made: much faster than a checkout, exactly the same.
+"""A further worktree of a commit, copied from one that git has made.
+
+A copy is exactly the same as a checkout, and much faster.
 
     <workspace>/templates/<commit>
-        the contents of all files in the order of the index (for a symlink: its target), then the index;
-        then the index's length (8 bytes), a digest of the settings that the checkout depended on (32 bytes),
-        and a digest of everything before it (32 bytes)
+        the contents of all files in the order of the index (for a symlink: its target)
+        the index
+        the index's length (8 bytes)
+        a digest of the settings that the checkout depended on (32 bytes)
+        a digest of everything before it (32 bytes)
 
-A template is taken from a worktree before anything runs there. The copies get the times that the files had in it, and
-its index with the rest of the stat data exchanged, so that git has no reason to read any file.
+A template is taken from a worktree before anything runs there. The copies get the times that the
+files had in it, and its index with the rest of the stat data exchanged, so that git has no reason
+to read any file.
 """
 
 from __future__ import annotations
@@ -47,9 +52,10 @@ class _Template(NamedTuple):
 
 
 def copy_template(repo: Repository, commit: str, path: Path) -> Path | None:
-    """Fill `path`, which is free, with the files of `commit`; return an administrative directory, not yet published.
+    """Fill `path`, which is free, with the files of `commit`.
 
-    Return None if there is no template that can be trusted. After an OSError, `path` may be half filled.
+    Return an administrative directory that is not published yet. Return None if there is no
+    template that can be trusted. After an OSError, `path` may be half filled.
     """
     location = _location(repo, commit)
     try:
@@ -73,8 +79,9 @@ def copy_template(repo: Repository, commit: str, path: Path) -> Path | None:
 def save_template(repo: Repository, commit: str, tree: Path, index_file: Path) -> None:
     """Keep what git has just checked out in `tree`, beginning with the commit's second worktree.
 
-    The first worktree of a commit is often the only one. What cannot be copied (submodules, a sparse index, a file
-    system that folds names) is left to git every time, and so is everything while there is no room for a template.
+    The first worktree of a commit is often the only one. What cannot be copied (submodules, a
+    sparse index, a file system that folds names) is left to git every time, and so is everything
+    while there is no room for a template.
     """
     if is_left_to_git(repo):
         return
@@ -107,18 +114,17 @@ def _identity(state: os.stat_result) -> tuple[int, ...]:
 
 
 def _settings(repo: Repository) -> bytes:
-    """Return a digest of everything, apart from the commit, that decides the bytes of a checkout."""
+    """Return a digest of everything, except the commit, that decides the bytes of a checkout."""
     user = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config") / "git" / "attributes"
     attributes = (
         repo.common_dir / "info" / "attributes",
         Path(repo.git_config.get("core.attributesfile", [str(user)])[-1]).expanduser(),
         Path("/etc/gitattributes"),
     )
-    facts = (
-        sorted(item for item in repo.git_config.items() if item[0].startswith(_RELEVANT)),
-        sorted(item for item in os.environ.items() if item[0].startswith("GIT_LFS_")),
-        [_identity_at(path) for path in attributes],
-    )
+    settings = sorted(item for item in repo.git_config.items() if item[0].startswith(_RELEVANT))
+    variables = sorted(item for item in os.environ.items() if item[0].startswith("GIT_LFS_"))
+    identities = [_identity_at(path) for path in attributes]
+    facts = (settings, variables, identities)
     return hashlib.sha256(os.fsencode(repr(facts))).digest()
 
 
@@ -132,8 +138,8 @@ def _identity_at(path: Path) -> tuple[int, ...] | None:
 def _write(repo: Repository, commit: str, index: StatIndex, tree: Path) -> None:
     """Write the template of `commit` and rename it into place.
 
-    Not by `write_aside`: the content is up to 1 GiB and is streamed, and a half-written file must lie in the trash,
-    where it is swept away if this process is killed.
+    Not by `write_aside`: the content is up to 1 GiB and is streamed, and a half-written file must
+    lie in the trash, where it is swept away if this process is killed.
     """
     aside = trash(repo) / f"{commit}.{secrets.token_hex(4)}"
     digest = hashlib.sha256()
@@ -184,7 +190,10 @@ def _drop_old(directory: Path, suffix: str, kept: int) -> None:
 
 @lru_cache(maxsize=4)
 def _read(location: Path, identity: tuple[int, ...]) -> _Template | None:
-    """Return the template, or None if it is broken. The digest is checked once, as long as the file is the same."""
+    """Return the template, or None if it is broken.
+
+    The digest is checked once, as long as the file is the same.
+    """
     with location.open("rb") as file:
         state = os.fstat(file.fileno())
         size = state.st_size

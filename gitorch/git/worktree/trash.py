@@ -1,4 +1,4 @@
-"""Worktrees removed quickly: their files are moved to the trash of the workspace and deleted there later."""
+"""The trash of the workspace: worktrees are moved there quickly and deleted later."""
 
 from __future__ import annotations
 
@@ -27,14 +27,20 @@ _ABANDONED_S = 3600.0
 
 
 def trash(repo: Repository) -> Path:
-    """Return the directory in which everything may be deleted at any time; it is made if it is missing."""
+    """Return the directory in which everything may be deleted at any time.
+
+    It is made if it is missing.
+    """
     directory = repo.workspace / "trash"
     directory.mkdir(parents=True, exist_ok=True)
     return directory
 
 
 def move_to_trash(repo: Repository, path: Path) -> None:
-    """Move a directory out of the way at once, to be deleted later. Do nothing if it does not exist."""
+    """Move a directory out of the way at once, to be deleted later.
+
+    Do nothing if it does not exist.
+    """
     with suppress(FileNotFoundError):
         _move_to_trash(repo, path)
 
@@ -52,8 +58,10 @@ def throw_away(repo: Repository, path: Path) -> None:
                 "move it away, or choose another directory",
             )
         mark = read_mark(repo, path)
-        submodules = [path / name for name in mark.submodules] if mark else []
-        for tree in (path, *submodules):
+        trees = [path]
+        if mark:
+            trees += [path / name for name in mark.submodules]
+        for tree in trees:
             pointed = pointed_at(tree)
             if pointed is not None and is_admin(repo, pointed):
                 admins.append(pointed)
@@ -71,12 +79,14 @@ def throw_away_submodule(repo: Repository, path: Path) -> None:
 
 
 def empty_trash(repo: Repository) -> None:
-    """Delete what was thrown away, and forget worktrees that a crash, or a person's `rm -r`, left without files.
+    """Delete what was thrown away, and forget worktrees whose files are gone.
 
-    Takes as long as the disk does, and may run beside everything else.
+    A crash, or a person's `rm -r`, leaves a worktree without files. Takes as long as the disk does,
+    and may run beside everything else.
     """
     if not (repo.workspace / "trash").is_dir():
-        return  # nothing was thrown away, or the workspace is not mounted: then no file can be called gone
+        # Nothing was thrown away, or the workspace is not mounted: then no file can be called gone.
+        return
     for entry in _entries(trash(repo)):
         delete(entry)
     for unfinished in (repo.store_dir / "tmp").glob("worktree-*"):

@@ -1,13 +1,16 @@
-"""The worktrees that runs execute in: exactly their commit, outside the repository, whole or not there at all.
+"""The worktrees that runs execute in.
 
-The git program does what touches a work tree: libgit2's checkout leaves LFS pointers and filters unapplied while
-`git status` says clean. Hooks, sparse checkouts and everything else in the user's configuration that could change a
-checkout are switched off (`git_options`).
+A worktree is exactly its commit, lies outside the repository, and is whole or not there at all. The
+git program does what touches a work tree: libgit2's checkout leaves LFS pointers and filters
+unapplied while `git status` says clean. Hooks, sparse checkouts and everything else in the user's
+configuration that could change a checkout are switched off (`git_options`).
 
-Three shortcuts make these worktrees fast; each is checked, and git does the work where a shortcut cannot be trusted:
+Three shortcuts make these worktrees fast; each is checked, and git does the work where a shortcut
+cannot be trusted:
 
 - a further worktree of the same commit is copied from a template (`template`),
-- a worktree that nothing has touched is recognised by the stat data in git's index, without starting git (`stat_index`),
+- a worktree that nothing has touched is recognised by the stat data in git's index, without
+  starting git (`stat_index`),
 - the untouched worktree of a finished run is handed on to the next run.
 """
 
@@ -41,7 +44,10 @@ _TRIES = 4  # `worktree add` failed in 4 of 163 cases beside a gc or prune
 
 
 class FastWorktrees:
-    """The worktrees of a repository, made with as few starts of git as possible. Fulfils `contract.Worktrees`."""
+    """The worktrees of a repository, made with as few starts of git as possible.
+
+    Fulfils `contract.Worktrees`.
+    """
 
     def __init__(self, repo: Repository) -> None:
         self._repo = repo
@@ -75,9 +81,10 @@ class FastWorktrees:
         return WorktreeState(commit, mark.is_of_this_boot)
 
     def modified(self, path: Path, commit: str) -> Modified:
-        """Return what was done to the tracked files of `commit`, whatever a run did to its own index or HEAD.
+        """Return what was done to the tracked files of `commit`.
 
-        git is not started if the stat data of the files show that nothing was done.
+        What a run did to its own index or HEAD has no influence. git is not started if the stat
+        data of the files show that nothing was done.
         """
         kept = self._kept_index(path, commit)
         if untouched(path, kept):
@@ -100,10 +107,11 @@ class FastWorktrees:
             self._bring(path, mark, commit, lock)
 
     def hand_on(self, source: Path, path: Path, commit: str) -> bool:
-        """Turn the worktree at `source`, which is not needed any more, into the one at `path`, exactly at `commit`.
+        """Turn the worktree at `source`, which is not needed any more, into the one at `path`.
 
-        This takes a fifth of the time of a copy of the template. Return False if the worktree cannot be reused (only
-        one at `commit` can, whose tracked files nothing has touched); the caller should then discard it.
+        This takes a fifth of the time of a copy of the template. Return False if the worktree
+        cannot be reused (only one at `commit` can, whose tracked files nothing has touched); the
+        caller should then discard it.
         """
         with only_one_at(path), only_one_at(source):
             if is_left_to_git(self._repo) or os.path.lexists(path):
@@ -124,7 +132,7 @@ class FastWorktrees:
         empty_trash(self._repo)
 
     def _files_as_made(self, path: Path, commit: str) -> StatIndex | None:
-        """Return the tracked files of a worktree that is just as it was made for `commit`; None if it is not."""
+        """Return the tracked files of a worktree that is as it was made for `commit`, or None."""
         directory, kept = admin_directory(self._repo, path), self._kept_index(path, commit)
         if admin.read_mark(self._repo, path) != Mark(commit=commit):
             return None
@@ -151,7 +159,7 @@ class FastWorktrees:
             raise
 
     def _copy_or_add(self, commit: str, path: Path, lock: int) -> Path:
-        """Make the files at `path`; return an administrative directory that is not yet known under its final name."""
+        """Make the files at `path`; return an administrative directory to be published."""
         repo = self._repo
         try:
             unpublished = copy_template(repo, commit, path)
@@ -188,7 +196,8 @@ class FastWorktrees:
     def _bring(self, path: Path, mark: Mark, commit: str, lock: int) -> Mark:
         """Bring a worktree from one whole state to another.
 
-        After a crash in between, the same is done again from the index that is kept of the first state.
+        After a crash in between, the same is done again from the index that is kept of the first
+        state.
         """
         if mark.target not in (None, commit):
             mark = self._bring(path, mark, mark.target, lock)
@@ -256,7 +265,8 @@ def _remove_untracked(path: Path, files: StatIndex) -> bool:
     """
     tracked = {b".git", *files.directories, *(entry.path for entry in files.entries)}
     mode = path.stat().st_mode
-    # Paths are bytes, and `os.path` is used: this walks every directory of each worktree that is handed on.
+    # Paths are bytes, and `os.path` is used: this walks every directory of each worktree that is
+    # handed on.
     for inside in (b"", *files.directories):
         directory = os.path.join(os.fsencode(path), inside)  # noqa: PTH118
         if os.stat(directory).st_mode != mode:  # noqa: PTH116
@@ -285,8 +295,8 @@ def _require_index(path: Path, kept: Path, commit: str) -> None:
 def _replace(path: Path, source: Path) -> None:
     """Make `path` the file `source`, by a hard link and one rename.
 
-    Unlike `write_aside` this copies no data and keeps the file's modification time, by which git knows which entries
-    it must not trust.
+    Unlike `write_aside` this copies no data and keeps the file's modification time, by which git
+    knows which entries it must not trust.
     """
     if path.exists() and path.samefile(source):
         return

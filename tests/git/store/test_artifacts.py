@@ -155,7 +155,8 @@ def test_memory_stays_flat(repo: Repository, tmp_path: Path) -> None:
         file.truncate(400 << 20)
     program = (
         "import resource, sys; from pathlib import Path\n"
-        "from gitorch.git.repository import Repository; from gitorch.git.store.artifacts import store\n"
+        "from gitorch.git.repository import Repository\n"
+        "from gitorch.git.store.artifacts import store\n"
         "repo = Repository.discover(Path(sys.argv[1]))\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "stored = store(repo, Path(sys.argv[2]), large=1 << 20)\n"
@@ -221,7 +222,8 @@ def test_a_full_disk_is_reported_as_such(repo: Repository, tmp_path: Path) -> No
     program = (
         "import resource, signal, sys; from pathlib import Path\n"
         "from gitorch.errors import GitorchError\n"
-        "from gitorch.git.repository import Repository; from gitorch.git.store.artifacts import store, Unkeepable\n"
+        "from gitorch.git.repository import Repository\n"
+        "from gitorch.git.store.artifacts import store, Unkeepable\n"
         "repo = Repository.discover(Path(sys.argv[1]))\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, -1))\n"
@@ -331,8 +333,9 @@ def test_a_clone_that_checks_the_branch_out_has_the_real_files_under_any_name(
     assert git(repo.root, "fsck", "--full", "--strict", "--no-dangling") == ""
 
     clone = tmp_path / "clone"
-    git(repo.root, "-c", "filter.lfs.smudge=git-lfs smudge -- %f", "-c", "filter.lfs.process=git-lfs filter-process",
-        "worktree", "add", "-q", str(clone), "gitorch/results")  # fmt: skip
+    smudge = ("filter.lfs.smudge=git-lfs smudge -- %f", "filter.lfs.process=git-lfs filter-process")
+    add = ("worktree", "add", "-q", str(clone), "gitorch/results")
+    git(repo.root, "-c", smudge[0], "-c", smudge[1], *add)
     back = tmp_path / "back"
     for name, output in kept.items():
         path = f"runs/3f/3f2a5c8e91d0/outputs/{escaped(name)}"

@@ -12,10 +12,11 @@ from gitorch.git.store.pointers import Pointer, gitattributes_for, parse_pointer
 from gitorch.model.branch_layout import escaped, unescaped
 
 AWKWARD = [
-    ".gitattributes", ".gitignore", ".git", ".GIT", ".git/config", "a/.gitmodules", "%", "%.git", "a/%%b", "git~1",
-    "GITMOD~1", ".g\u200cit", "a\\.git\\b", "plain", ".github/x", "sp ace", "line\nbreak", "tab\t", 'quo"te', "st*r",
-    "que?", "[set]", "latin\udce9", "-dash", "#hash", "!bang", "ünï", "back\\slash", "end ", " begin", "a/b c/d*",
-    "[attr]x", "\x7f", "x" * 255, "\n" * 255,
+    ".gitattributes", ".gitignore", ".git", ".GIT", ".git/config", "a/.gitmodules", "%", "%.git",
+    "a/%%b", "git~1", "GITMOD~1", ".g\u200cit", "a\\.git\\b", "plain", ".github/x", "sp ace",
+    "line\nbreak", "tab\t", 'quo"te', "st*r", "que?", "[set]", "latin\udce9", "-dash", "#hash",
+    "!bang", "ünï", "back\\slash", "end ", " begin", "a/b c/d*", "[attr]x", "\x7f", "x" * 255,
+    "\n" * 255,
 ]  # fmt: skip
 
 

@@ -53,8 +53,9 @@ def test_an_edit_is_one_commit_that_people_can_read(project: Path, branch: Resul
             [("Gitorch-Run", RUN), ("Gitorch-Status", "COMPLETE"), ("Gitorch-Why", "two\nlines")],
         )
     assert branch.tip() == tip == git(project, "rev-parse", "gitorch/results")
+    name, email = AUTHOR["name"], AUTHOR["email"]
     assert git(project, "log", "-1", "--format=%an %ae|%cn|%s%n%(trailers:only)", tip) == (
-        f"{AUTHOR['name']} {AUTHOR['email']}|{AUTHOR['name']}|penguins 3f2a5c8e91d0: train COMPLETE in 12.3s\n"
+        f"{name} {email}|{name}|penguins 3f2a5c8e91d0: train COMPLETE in 12.3s\n"
         "Gitorch-Run: 3f2a5c8e91d0\nGitorch-Status: COMPLETE\nGitorch-Why: two lines\n"
     ).rstrip("\n")
     assert git(project, "ls-tree", "-r", "--format=%(objectmode) %(path)", tip) == (
@@ -107,7 +108,8 @@ def test_readers_do_not_load_pygit2(project: Path, branch: ResultsBranch) -> Non
     put(branch)
     program = (
         "import sys; from pathlib import Path\n"
-        "from gitorch.git.repository import Repository; from gitorch.git.store.results import ResultsBranch\n"
+        "from gitorch.git.repository import Repository\n"
+        "from gitorch.git.store.results import ResultsBranch\n"
         f"branch = ResultsBranch(Repository.discover(Path({str(project)!r})))\n"
         "assert list(branch.records()) and branch.files('runs')\n"
         "assert 'pygit2' not in sys.modules"

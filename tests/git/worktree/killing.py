@@ -20,7 +20,10 @@ print("started", flush=True)
 
 
 def start(program: str, root: Path, *arguments: str | Path) -> subprocess.Popen[bytes]:
-    """Start a program that uses `worktrees`, those of the repository at `root`; it has begun when this returns."""
+    """Start a program that uses `worktrees`; it has begun when this returns.
+
+    `worktrees` are those of the repository at `root`.
+    """
     command = [sys.executable, "-c", _BEGINNING + program, root, *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
     assert process.stdout is not None

@@ -1,4 +1,6 @@
-"""The simplest worktrees that keep the contract: git does everything. They keep the contract honest.
+"""The simplest worktrees that keep the contract: git does everything.
+
+They keep the contract honest.
 
 They are slow, and a crash can leave them half-made.
 """
@@ -108,7 +110,7 @@ class PlainWorktrees:
             raise
 
     def _admin(self, path: Path) -> Path | None:
-        """Return the administrative directory of a worktree that is in this repository and locked by gitorch."""
+        """Return the administrative directory of a worktree that gitorch has locked."""
         if path.is_symlink() or not (path / ".git").is_file():
             return None
         admin = Path((path / ".git").read_text().removeprefix("gitdir: ").strip())

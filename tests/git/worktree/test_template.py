@@ -1,4 +1,4 @@
-"""Worktrees that are copied from a template: the same as those that git makes, or made by git after all."""
+"""Worktrees that are copied from a template: they are the same as those that git makes."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def is_copy(repo: Repository, tree: Path) -> bool:
 
 
 def state(root: Path) -> dict[str, tuple[int, bytes]]:
-    """Return the mode and content of everything in a worktree, directories included; its `.git` is left out."""
+    """Return the mode and content of everything in a worktree, except its `.git`."""
     found = {}
     for path in sorted(root.rglob("*")):
         content = b""

@@ -80,7 +80,7 @@ def test_untracked_files_in_a_submodule_are_not_a_change(
 
 @pytest.fixture
 def copied(repo: Repository, fast: FastWorktrees, tree: Path) -> str:
-    """Make the third worktree of a commit at `tree`: those that git itself makes are not handed on."""
+    """Make the third worktree of a commit: those that git itself makes are not handed on."""
     pinned = commit_files(repo.root, ODD)
     for path in (repo.workspace / "1" / "tree", repo.workspace / "2" / "tree", tree):
         fast.materialise(pinned, path)
