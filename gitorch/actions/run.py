@@ -23,6 +23,7 @@ from gitorch.runs.site import Site
 from gitorch.tools.locks import taken
 from gitorch.worker.pool import Pool, Summary
 from gitorch.worker.recover import recover
+from gitorch.worker.scheduler import PoolOptions
 from gitorch.worker.surroundings import Surroundings
 
 _CHECKED_OUT = (
@@ -91,10 +92,7 @@ def run(
             surroundings=surroundings,
             by=f"worker {worker.host}:{worker.pid}",
             holder=locks.slots,
-            only=only,
-            stop_after=stop_after,
-            watch=watch,
-            reuse=reuse,
+            options=PoolOptions(only=only, stop_after=stop_after, watch=watch, reuse=reuse),
         )
         summary = pool.work()
     _fail_overdue(site, listener)

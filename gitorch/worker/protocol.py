@@ -1,0 +1,180 @@
+"""What the pool and its scheduler exchange: events and instructions.
+
+An event is something that happened. An instruction is something that the pool is to do.
+
+An attempt takes this way. The names in capitals are events, the others are instructions:
+
+    CLAIMED, Prepare ─┬─ PREPARED, Start ─┬─ ENDED ────────┬─ Commit, COMMITTED
+                      ├─ UNPREPARED ──────│────────────────┤
+                      ├─ REUSED ──────────│────────────────┘
+                      ├─ DEFERRED ────────┴─ SUPERSEDED ───── GiveBack
+                      └─ STUCK ────────────────────────────── Release
+
+An attempt that is being committed can become STUCK, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from gitorch.engines.contract import Ended, Order
+from gitorch.model.run.announce import AttemptEnded, Noticed, TaskReused
+from gitorch.model.run.outcome import Interrupted, Killed
+from gitorch.runs.claimed_attempt import ClaimedAttempt
+from gitorch.runs.reuse import Reused
+
+# -- events
+
+
+class Claimed(Struct, frozen=True):
+    """The queue gave us a task. `is_quick`: its preparation takes less time than a thread does."""
+
+    attempt: ClaimedAttempt
+    is_quick: bool
+
+
+class Prepared(Struct, frozen=True):
+    """The attempt can start. `attempt` now has the key of what it computes."""
+
+    attempt: ClaimedAttempt
+    order: Order
+
+
+class Unprepared(Struct, frozen=True):
+    """The attempt cannot start; `end` says why."""
+
+    attempt: ClaimedAttempt
+    end: Ended
+
+
+class Deferred(Struct, frozen=True):
+    """Another task computes the same results; this one waits for them in the queue."""
+
+    attempt: ClaimedAttempt
+
+
+class Superseded(Struct, frozen=True):
+    """The claim was no longer current when the attempt was about to start."""
+
+    attempt: ClaimedAttempt
+
+
+class Committed(Struct, frozen=True):
+    """These attempts are on the results branch. Those the queue accepted are to be announced."""
+
+    attempts: Sequence[ClaimedAttempt]
+    announcements: Sequence[AttemptEnded | TaskReused]
+
+
+class Stuck(Struct, frozen=True):
+    """These attempts cannot be completed: the disk is full, or the repository is gone.
+
+    The next worker that starts will complete them.
+    """
+
+    attempts: Sequence[ClaimedAttempt]
+    error: BaseException
+
+
+class StopRequested(Struct, frozen=True):
+    """The user asked the worker to stop, `times` times so far."""
+
+    times: int
+
+
+class KillRequested(Struct, frozen=True):
+    """The user asked to kill these runs."""
+
+    runs: frozenset[str]
+
+
+class DeadWorkersFound(Struct, frozen=True):
+    """Other workers have died and left attempts behind."""
+
+
+class Recovered(Struct, frozen=True):
+    """The recovery from dead workers has ended; if `is_complete` is False it failed."""
+
+    is_complete: bool
+
+
+class Ticked(Struct, frozen=True):
+    """Time has passed."""
+
+
+AttemptEvent = Claimed | Prepared | Unprepared | Deferred | Superseded | Reused | Ended
+WorkerEvent = (
+    Committed | Stuck | StopRequested | KillRequested | DeadWorkersFound | Recovered | Ticked
+)
+Event = AttemptEvent | WorkerEvent
+
+
+# -- instructions
+
+
+class Prepare(Struct, frozen=True):
+    """Make the attempt ready to start; if `in_thread` is False, at once."""
+
+    attempt: ClaimedAttempt
+    in_thread: bool
+
+
+class Start(Struct, frozen=True):
+    """Give the order to the engine, unless the claim has been superseded."""
+
+    attempt: ClaimedAttempt
+    order: Order
+
+
+class Cancel(Struct, frozen=True):
+    """End a running attempt, with this outcome."""
+
+    token: str
+    outcome: Interrupted | Killed
+
+
+class Commit(Struct, frozen=True):
+    """Commit how the attempt ended. It uses no resources of the machine any more."""
+
+    attempt: ClaimedAttempt
+    end: Ended | Reused
+
+
+class GiveBack(Struct, frozen=True):
+    """Return the claimed task to the queue, as if it had never been claimed."""
+
+    attempt: ClaimedAttempt
+
+
+class Release(Struct, frozen=True):
+    """Free the machine's resources that the attempt has taken. Its claim stays."""
+
+    attempt: ClaimedAttempt
+
+
+class PrepareNextRuns(Struct, frozen=True):
+    """Make worktrees ready for the runs that will be claimed next."""
+
+
+class ClearAway(Struct, frozen=True):
+    """Remove the directories of a completed run; with `keep_files` its outputs stay."""
+
+    run_id: str
+    keep_files: bool
+
+
+class Announce(Struct, frozen=True):
+    """Show this to the user."""
+
+    announcement: AttemptEnded | TaskReused | Noticed
+
+
+class Recover(Struct, frozen=True):
+    """Collect or give back what dead workers have left."""
+
+
+AttemptInstruction = Prepare | Start | Cancel | Commit | GiveBack | Release
+WorkerInstruction = PrepareNextRuns | ClearAway | Announce | Recover
+Instruction = AttemptInstruction | WorkerInstruction

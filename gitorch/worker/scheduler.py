@@ -1,0 +1,279 @@
+"""The rules by which a worker decides what to do next: a machine without threads, IO or clock.
+
+The pool gives the scheduler events, each with the time, and carries out the instructions that the
+scheduler returns. Between events the pool asks questions, for example whether to claim a task.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import assert_never
+
+from msgspec import Struct
+
+from gitorch.engines.contract import Ended, Order
+from gitorch.model.run.announce import AttemptEnded, Noticed, TaskReused
+from gitorch.model.run.outcome import Interrupted, Killed
+from gitorch.model.run.status import Status
+from gitorch.runs.claimed_attempt import ClaimedAttempt
+from gitorch.runs.reuse import Reused
+from gitorch.worker.protocol import (
+    Announce,
+    AttemptEvent,
+    Cancel,
+    Claimed,
+    ClearAway,
+    Commit,
+    Committed,
+    DeadWorkersFound,
+    Deferred,
+    Event,
+    GiveBack,
+    Instruction,
+    KillRequested,
+    Prepare,
+    Prepared,
+    PrepareNextRuns,
+    Recover,
+    Recovered,
+    Release,
+    Start,
+    StopRequested,
+    Stuck,
+    Superseded,
+    Ticked,
+    Unprepared,
+)
+
+# While attempts take less time than this, a second task is claimed for each slot, so that it is
+# prepared when the slot becomes free. A prepared task waits no longer than this for a slot, because
+# everybody sees it as running although it is not.
+SHORT_S = 0.25
+
+
+class PoolOptions(Struct, frozen=True, kw_only=True):
+    """What the user asked of this worker."""
+
+    only: Sequence[str] | None = None  # the ids of the runs to work on; None: all
+    stop_after: int | None = None  # claim no more after this number of failures
+    watch: bool = False  # wait for new tasks when the queue has none
+    reuse: bool = True  # take results from the cache
+
+
+class _Waiting(Struct, frozen=True):
+    """A prepared attempt that waits for a slot, and since when."""
+
+    attempt: ClaimedAttempt
+    order: Order
+    since: float
+
+
+class Scheduler:
+    """The attempts of one worker, from the claim until they are committed or given back."""
+
+    def __init__(self, slots: int, options: PoolOptions) -> None:
+        """`slots` is the number of attempts that the engine runs at a time."""
+        self._slots = slots
+        self._options = options
+        self._attempts: dict[str, ClaimedAttempt] = {}  # all of them, by token
+        self._waiting: deque[_Waiting] = deque()
+        self._running: set[str] = set()
+        self._cancelled: set[str] = set()
+        self._committing: set[str] = set()
+        self._last_duration_s = math.inf  # of the attempt that ended last
+        self._failures = 0
+        self._stops = 0
+        self._is_recovering = False
+        self._has_recovery_failed = False
+        self.error: BaseException | None = None  # the first that kept an attempt from completion
+
+    # -- questions
+
+    @property
+    def is_stopping(self) -> bool:
+        """True if nothing is claimed or started any more."""
+        return self._stops > 0 or self.error is not None
+
+    @property
+    def takes_tasks(self) -> bool:
+        """True if another task may be claimed at some time."""
+        if self.is_stopping:
+            return False
+        if self._options.stop_after is None:
+            return True
+        # An attempt is known to be a failure only when it is committed.
+        return not self._committing and self._failures < self._options.stop_after
+
+    @property
+    def wants_task(self) -> bool:
+        """True if a task is to be claimed now: one for each slot, and while attempts are short
+        another one for each slot."""
+        if not self.takes_tasks:
+            return False
+        is_short = self._last_duration_s < SHORT_S and self._options.stop_after is None
+        wanted = 2 * self._slots if is_short else self._slots
+        return self._unfinished < wanted
+
+    @property
+    def has_idle_slot(self) -> bool:
+        """True if there is a slot for which no task has been claimed."""
+        return self._unfinished < self._slots
+
+    @property
+    def waits_for_commit(self) -> bool:
+        """True if an idle slot could get a task from what is being committed."""
+        return self.has_idle_slot and bool(self._committing)
+
+    @property
+    def is_idle(self) -> bool:
+        """True if there is no attempt, and no recovery that could free tasks."""
+        return not self._attempts and not self._is_recovering
+
+    @property
+    def may_look_for_dead_workers(self) -> bool:
+        return not self._is_recovering and not self.is_stopping
+
+    @property
+    def may_recover(self) -> bool:
+        """True unless the last recovery has failed: it would probably fail again."""
+        return self.may_look_for_dead_workers and not self._has_recovery_failed
+
+    @property
+    def _unfinished(self) -> int:
+        """The number of attempts that have not ended."""
+        return len(self._attempts) - len(self._committing)
+
+    # -- events
+
+    def on(self, event: Event, now: float) -> list[Instruction]:
+        """Take note of an event and return what to do. `now` is monotonic, in seconds."""
+        instructions = list(self._instructions(event, now))
+        instructions += self._start_waiting()
+        instructions += self._give_back_waiting(now)
+        return instructions
+
+    def _instructions(self, event: Event, now: float) -> Iterator[Instruction]:
+        match event:
+            case Committed(attempts, announcements):
+                self._forget(attempts)
+                for announcement in announcements:
+                    yield from self._committed(announcement)
+            case Stuck(attempts, error):
+                self._forget(attempts)
+                self.error = self.error or error
+                for attempt in attempts:
+                    yield Release(attempt)
+            case StopRequested(times):
+                yield from self._stop(times)
+            case KillRequested(runs):
+                yield from self._kill(runs)
+            case DeadWorkersFound():
+                self._is_recovering = True
+                yield Recover()
+            case Recovered(is_complete):
+                self._is_recovering = False
+                self._has_recovery_failed = not is_complete
+            case Ticked():
+                pass
+            case _:
+                yield from self._advance(event, now)
+
+    def _advance(self, event: AttemptEvent, now: float) -> Iterator[Instruction]:
+        """Move one attempt to its next step."""
+        match event:
+            case Claimed(attempt, is_quick):
+                self._attempts[attempt.claim.token] = attempt
+                yield Prepare(attempt, in_thread=not is_quick)
+                yield PrepareNextRuns()
+            case Prepared(attempt, order):
+                # Only a prepared attempt knows what it computes, so it replaces the claimed one.
+                self._attempts[attempt.claim.token] = attempt
+                self._waiting.append(_Waiting(attempt, order, since=now))
+            case Unprepared(attempt, end):
+                yield self._commit(attempt, end)
+            case Reused():
+                yield self._commit(event.attempt, event)
+            case Ended():
+                self._running.remove(event.token)
+                self._last_duration_s = event.duration_s
+                yield self._commit(self._attempts[event.token], event)
+            case Deferred(attempt):
+                yield self._give_back(attempt)
+            case Superseded(attempt):
+                self._running.remove(attempt.claim.token)
+                yield self._give_back(attempt)
+            case _:
+                assert_never(event)
+
+    def _start_waiting(self) -> Iterator[Instruction]:
+        """Start the attempts that have waited longest, one in each slot that is free."""
+        while self._waiting and len(self._running) < self._slots and not self.is_stopping:
+            waiting = self._waiting.popleft()
+            self._running.add(waiting.attempt.claim.token)
+            yield Start(waiting.attempt, waiting.order)
+
+    def _give_back_waiting(self, now: float) -> Iterator[Instruction]:
+        """Return what cannot start soon to the queue, where other workers can claim it.
+
+        That an attempt waits longer than SHORT_S means that attempts take longer than they did, so
+        nothing is claimed ahead until one is short again.
+        """
+        while self._waiting and (self.is_stopping or now > self._waiting[0].since + SHORT_S):
+            yield self._give_back(self._waiting.popleft().attempt)
+            self._last_duration_s = math.inf
+
+    def _commit(self, attempt: ClaimedAttempt, end: Ended | Reused) -> Commit:
+        self._committing.add(attempt.claim.token)
+        return Commit(attempt, end)
+
+    def _give_back(self, attempt: ClaimedAttempt) -> GiveBack:
+        self._forget([attempt])
+        return GiveBack(attempt)
+
+    def _forget(self, attempts: Sequence[ClaimedAttempt]) -> None:
+        for attempt in attempts:
+            del self._attempts[attempt.claim.token]
+            self._committing.discard(attempt.claim.token)
+
+    def _committed(self, announcement: AttemptEnded | TaskReused) -> Iterator[Instruction]:
+        keep_files = False
+        if isinstance(announcement, AttemptEnded):
+            keep_files = announcement.has_unkept_files
+            if announcement.status is Status.ERROR:
+                self._failures += 1
+        if announcement.run_status is Status.COMPLETE:
+            yield ClearAway(announcement.run, keep_files=keep_files)
+        yield Announce(announcement)
+
+    def _stop(self, times: int) -> Iterator[Instruction]:
+        """Take no more after the first request; after the second one end what runs.
+
+        An interrupted attempt is not a failure: its task waits in the queue to be run again.
+        """
+        is_first = self._stops == 0
+        self._stops = times
+        if times > 1:
+            yield from self._cancel(self._running, Interrupted())
+        elif is_first and self._running:
+            yield Announce(_waiting_for(len(self._running)))
+
+    def _kill(self, runs: frozenset[str]) -> Iterator[Instruction]:
+        """End what runs of these runs, and give back what waits for a slot."""
+        tokens = {token for token in self._running if self._attempts[token].claim.run in runs}
+        yield from self._cancel(tokens, Killed())
+        for waiting in list(self._waiting):
+            if waiting.attempt.claim.run in runs:
+                self._waiting.remove(waiting)
+                yield self._give_back(waiting.attempt)
+
+    def _cancel(self, tokens: set[str], outcome: Interrupted | Killed) -> Iterator[Instruction]:
+        for token in tokens - self._cancelled:
+            self._cancelled.add(token)
+            yield Cancel(token, outcome)
+
+
+def _waiting_for(count: int) -> Noticed:
+    tasks = "1 running task" if count == 1 else f"{count} running tasks"
+    return Noticed(message=f"taking no more, waiting for {tasks}; once more ends them")
