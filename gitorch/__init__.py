@@ -1,7 +1,8 @@
 """Git-native, reproducible experiments.
 
 This module contains what a project's Tasks.py needs, and importing it costs nothing. Notebooks and
-programs that evaluate results use `runs`."""
+programs that evaluate results use `runs`.
+"""
 
 from __future__ import annotations
 

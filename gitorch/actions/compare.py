@@ -99,16 +99,12 @@ def compare_code(site: Site, records: Sequence[Record]) -> CodeDifference:
     changes = [changes_between(site.repository, first, other) for first, other in pairs]
     commits: dict[ChangedCommit, None] = {}
     for change in changes:
-        for commit in change.commits:
-            commits[ChangedCommit(oid=commit.oid, subject=commit.subject)] = None
+        commits |= dict.fromkeys(change.commits)
     files: dict[str, ChangedFile] = {}
-    for change in reversed(
-        changes
-    ):  # a file that changed in several pairs is shown as in the first
+    # Reversed, so that a file that changed in several pairs is shown as in the first of them.
+    for change in reversed(changes):
         for file in change.files:
-            files[file.path] = ChangedFile(
-                path=file.path, status=file.status, added=file.added, deleted=file.deleted
-            )
+            files[file.path] = file
     return CodeDifference(commits=tuple(commits), files=tuple(files.values()), tasks=tasks)
 
 

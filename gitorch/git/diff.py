@@ -6,28 +6,10 @@ from typing import NamedTuple
 
 from gitorch.git.command import call_git, call_git_items
 from gitorch.git.repository import Repository
+from gitorch.model.run.compare import ChangedCommit, ChangedFile
 
 # The output is git's own, whatever the user's settings for diffs are.
 _DIFF = ("diff", "--no-ext-diff", "--no-textconv", "--no-color", "--submodule=short")
-
-
-class Commit(NamedTuple):
-    """A commit and the first line of its message."""
-
-    oid: str
-    subject: str
-
-
-class FileChange(NamedTuple):
-    """A changed file.
-
-    `status` is git's letter (A, D, M, T); a renamed file is one deleted and one added file.
-    """
-
-    path: str
-    status: str
-    added: int | None  # lines; None for a binary file
-    deleted: int | None
 
 
 class Changes(NamedTuple):
@@ -36,8 +18,8 @@ class Changes(NamedTuple):
     The history is the commits that only one of the two has, newest first.
     """
 
-    commits: tuple[Commit, ...]
-    files: tuple[FileChange, ...]
+    commits: tuple[ChangedCommit, ...]
+    files: tuple[ChangedFile, ...]
 
 
 def changes_between(repo: Repository, a: str, b: str) -> Changes:
@@ -65,13 +47,15 @@ def diff_blobs(repo: Repository, a: str, b: str, *, color: bool = False) -> byte
     return call_git(repo.root, "diff", "--no-ext-diff", f"--color={when}", a, b)
 
 
-def _commits(repo: Repository, a: str, b: str) -> tuple[Commit, ...]:
+def _commits(repo: Repository, a: str, b: str) -> tuple[ChangedCommit, ...]:
     command = ("log", "--no-show-signature", "--format=%H%s", "-z", f"{a}...{b}", "--")
-    commits = [Commit(item[:40], item[40:]) for item in call_git_items(repo.root, *command)]
+    commits = []
+    for item in call_git_items(repo.root, *command):
+        commits.append(ChangedCommit(oid=item[:40], subject=item[40:]))
     return tuple(commits)
 
 
-def _files(repo: Repository, a: str, b: str) -> tuple[FileChange, ...]:
+def _files(repo: Repository, a: str, b: str) -> tuple[ChangedFile, ...]:
     """Return the changed files.
 
     git prints two items for each file, its facts and its path (`--raw`). Then it prints one item
@@ -85,10 +69,12 @@ def _files(repo: Repository, a: str, b: str) -> tuple[FileChange, ...]:
         items[1 : 2 * count : 2],
         items[2 * count :],
     )
-    files: list[FileChange] = []
+    files: list[ChangedFile] = []
     for facts, path, counts in zip(all_facts, paths, all_counts, strict=True):
         added, deleted, _ = counts.split("\t", 2)
-        files.append(FileChange(path, facts[-1], _count(added), _count(deleted)))
+        files.append(
+            ChangedFile(path=path, status=facts[-1], added=_count(added), deleted=_count(deleted))
+        )
     return tuple(files)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from gitorch.git.diff import Changes, Commit, FileChange, changes_between, diff_blobs, diff_text
+from gitorch.git.diff import Changes, changes_between, diff_blobs, diff_text
 from gitorch.git.repository import Repository
+from gitorch.model.run.compare import ChangedCommit, ChangedFile
 from tests.conftest import commit_files, git
 
 
@@ -25,14 +26,14 @@ def test_what_lies_between_two_commits(repo: Repository) -> None:
         repo.root, {"changed": "1\n3\n4\n", "bin": b"\0\2", "latin\udce9": "é"}, "second: and more"
     )
     assert changes_between(repo, a, b) == Changes(
-        commits=(Commit(b, "second: and more"),),
+        commits=(ChangedCommit(oid=b, subject="second: and more"),),
         files=(
-            FileChange("bin", "M", None, None),
-            FileChange("changed", "M", 2, 1),
-            FileChange("gone", "D", 0, 1),
-            FileChange("latin\udce9", "A", 1, 0),
-            FileChange("new\nname", "A", 4, 0),
-            FileChange("old name", "D", 0, 4),
+            ChangedFile(path="bin", status="M", added=None, deleted=None),
+            ChangedFile(path="changed", status="M", added=2, deleted=1),
+            ChangedFile(path="gone", status="D", added=0, deleted=1),
+            ChangedFile(path="latin\udce9", status="A", added=1, deleted=0),
+            ChangedFile(path="new\nname", status="A", added=4, deleted=0),
+            ChangedFile(path="old name", status="D", added=0, deleted=4),
         ),
     )
     assert changes_between(repo, a, a) == Changes((), ())
@@ -45,8 +46,8 @@ def test_the_commits_of_both_sides_are_listed(repo: Repository) -> None:
     git(repo.root, "checkout", "-q", "main")
     b = commit_files(repo.root, {"b": "b"}, "on main")
     assert set(changes_between(repo, a, b).commits) == {
-        Commit(a, "on the side"),
-        Commit(b, "on main"),
+        ChangedCommit(oid=a, subject="on the side"),
+        ChangedCommit(oid=b, subject="on main"),
     }
 
 
@@ -61,7 +62,9 @@ def test_the_users_settings_for_diffs_have_no_effect(repo: Repository) -> None:
         "diff.mnemonicPrefix=true",
     ):
         git(repo.root, "config", *setting.split("="))
-    assert changes_between(repo, a, b).files == (FileChange("code.py", "M", 1, 1),)
+    assert changes_between(repo, a, b).files == (
+        ChangedFile(path="code.py", status="M", added=1, deleted=1),
+    )
     assert diff_text(repo, a, b).splitlines()[-3:] == [b"@@ -1 +1 @@", b"-1", b"+2"]
     assert b"\x1b[31m-1" in diff_text(repo, a, b, color=True)
     assert b"1 file changed" in diff_text(repo, a, b, stat=True)

@@ -14,18 +14,18 @@ from gitorch.model.values import are_identical, flattened
 
 
 class ChangedCommit(Struct, frozen=True, kw_only=True):
-    """A commit that only one of two runs was made from."""
+    """A commit that is in the history of only one of two runs."""
 
     oid: str
     subject: str
 
 
 class ChangedFile(Struct, frozen=True, kw_only=True):
-    """A file of the code. `status` is git's letter; the counts are None for a binary file."""
+    """A changed file of the code. A renamed file is one deleted and one added file."""
 
     path: str
-    status: str
-    added: int | None
+    status: str  # git's letter: A, D, M or T
+    added: int | None  # lines; None for a binary file
     deleted: int | None
 
 
