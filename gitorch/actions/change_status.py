@@ -38,10 +38,11 @@ class Changed(Struct, frozen=True, kw_only=True):
             {"id": run_id, "from": str(source), "to": target and str(target)}
             for run_id, source, target in self.runs
         ]
+        refused = [{"id": run_id, "why": why} for run_id, why in self.refused]
         return {
             "schema": "gitorch/change/v1",
             "changed": changed,
-            "refused": [{"id": run_id, "why": why} for run_id, why in self.refused],
+            "refused": refused,
             **without_empty({"notes": list(self.notes)}),
         }
 

@@ -51,16 +51,17 @@ def split_refused(
     Raises Refused if one of the runs that were named is refused.
     """
     changeable = []
-    refusals: dict[str, Refusal] = {}  # by run id
+    refused = []
+    refusals = []
     for row in rows:
         reason = refusal_of(row)
         if reason is None:
             changeable.append(row)
         else:
-            refusals[row.id] = reason
+            refused.append((row.id, reason.message))
+            refusals.append(reason)
     if selection.is_named and refusals:
-        raise _refused_together(list(refusals.values()))
-    refused = [(run_id, reason.message) for run_id, reason in refusals.items()]
+        raise _refused_together(refusals)
     return Changeable(changeable, tuple(refused))
 
 

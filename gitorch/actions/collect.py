@@ -43,17 +43,19 @@ class Cleanup(Struct, frozen=True, kw_only=True):
 
     def to_json(self) -> dict[str, Any]:
         before, after = self.packs
+        failed = [
+            {"id": record.id, "label": record.label, "since": in_error_since(record)}
+            for record in self.failed
+        ]
+        removed = [
+            {"path": str(leftover.path), "run": leftover.run, "why": leftover.why}
+            for leftover in self.removed
+        ]
         return {
             "schema": "gitorch/collect/v1",
             "dry_run": self.dry_run,
-            "failed": [
-                {"id": record.id, "label": record.label, "since": in_error_since(record)}
-                for record in self.failed
-            ],
-            "removed": [
-                {"path": str(leftover.path), "run": leftover.run, "why": leftover.why}
-                for leftover in self.removed
-            ],
+            "failed": failed,
+            "removed": removed,
             "trash": self.trash,
             "packs": {"before": before, "after": after},
         }

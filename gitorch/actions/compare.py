@@ -155,9 +155,8 @@ def _commit_pairs(records: Sequence[Record]) -> CommitPairs:
 def _missing_commits(site: Site, pairs: Iterable[tuple[str, str]]) -> tuple[str, ...]:
     """Return the commits that are not in this clone, each once."""
     commits: dict[str, None] = {}
-    for first, other in pairs:
-        commits[first] = None
-        commits[other] = None
+    for pair in pairs:
+        commits |= dict.fromkeys(pair)
     return tuple(commit for commit in commits if not has_commit(site.repository.root, commit))
 
 

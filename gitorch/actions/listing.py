@@ -98,9 +98,10 @@ def _list_groups(
     grouped_by = [field(name, rows, prefer="params") for name in names]
     groups = grouped(rows, grouped_by, aggregates)
     if sort_keys:
-        getters = [_group_getter(key.path, grouped_by, aggregates[0]) for key in sort_keys]
-        descending = [key.descending for key in sort_keys]
-        groups = sorted_by(groups, list(zip(getters, descending, strict=True)))
+        getters = []
+        for key in sort_keys:
+            getters.append((_group_getter(key.path, grouped_by, aggregates[0]), key.descending))
+        groups = sorted_by(groups, getters)
     return Listing(runs=tuple(rows), groups=tuple(groups[:limit]), aggregates=tuple(aggregates))
 
 
@@ -122,8 +123,10 @@ def _group_getter(
 
 def _split_names(texts: Sequence[str]) -> list[str]:
     """Return the names in texts such as `a,b`, without empty ones."""
-    names: list[str] = []
+    names = []
     for text in texts:
-        parts = [part.strip() for part in text.split(",")]
-        names += filter(None, parts)
+        for part in text.split(","):
+            name = part.strip()
+            if name:
+                names.append(name)
     return names

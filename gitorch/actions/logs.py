@@ -93,7 +93,7 @@ def last_log(site: Site, record: Record, task_id: str) -> LoggedAttempt | None:
 
 def _require_task(record: Record, task_id: str | None) -> None:
     task_ids = [task.id for task in record.tasks]
-    if task_id is not None and task_id not in task_ids:
+    if task_id not in (None, *task_ids):
         raise NotFound(
             f"{record.label} has no task {task_id!r}", hint=f"its tasks are: {', '.join(task_ids)}"
         )

@@ -99,11 +99,13 @@ class Ready(Struct, frozen=True, kw_only=True):
             }
             for record in self.queued
         ]
+        skipped = [run.to_json() for run in self.skipped]
+        problems = [problem.to_json() for problem in self.problems]
         return {
             "schema": "gitorch/ready/v1",
             "queued": queued,
-            "skipped": [run.to_json() for run in self.skipped],
-            "problems": [problem.to_json() for problem in self.problems],
+            "skipped": skipped,
+            "problems": problems,
             "notes": list(self.notes),
         }
 

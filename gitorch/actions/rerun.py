@@ -34,10 +34,12 @@ class Rerun(Struct, frozen=True, kw_only=True):
     refused: tuple[tuple[str, str], ...] = ()  # id and reason
 
     def to_json(self) -> dict[str, Any]:
+        runs = [{"id": record.id, "rerun_of": record.rerun_of} for record in self.runs]
+        refused = [{"id": run_id, "why": why} for run_id, why in self.refused]
         return {
             "schema": "gitorch/rerun/v1",
-            "runs": [{"id": record.id, "rerun_of": record.rerun_of} for record in self.runs],
-            "refused": [{"id": run_id, "why": why} for run_id, why in self.refused],
+            "runs": runs,
+            "refused": refused,
             **without_empty({"notes": list(self.notes)}),
         }
 

@@ -79,7 +79,9 @@ def run(
     surroundings = Surroundings(site, environment)
     named = Catalog.of(site).named(references)
     _require_live(named)  # before the recovery, which may end some of these runs
-    only = [row.id for row in named] if references else None
+    only = None
+    if references:
+        only = [row.id for row in named]
     recovered = _recover(site, surroundings, listener)
     _warn_of_checkout(site, listener)
     worker = this_worker(secrets.token_hex(6))

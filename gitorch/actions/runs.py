@@ -101,10 +101,14 @@ def _of_one_type(values: Sequence[Any]) -> list[Any]:
     """
     types = {type(value) for value in values if value is not None}
     if types == {int, float}:
-        return [None if value is None else float(value) for value in values]
+        return list(map(_as_float, values))
     if len(types) <= 1 and not types & {list, dict}:
         return list(values)
     return [_as_text(value) for value in values]
+
+
+def _as_float(value: float | None) -> float | None:
+    return None if value is None else float(value)
 
 
 def _as_text(value: Any) -> str | None:

@@ -32,8 +32,8 @@ def set_priority(site: Site, selection: Selection, priority: int) -> Changed:
             if record is not None:
                 changes.put(replace(record, priority=priority))
         changes.commit(f"{_in_words(chosen)}: priority {priority}")
-    changed = [(row.id, row.status, row.status) for row in chosen]
-    return Changed(runs=tuple(changed), refused=refused)
+    changed = tuple((row.id, row.status, row.status) for row in chosen)
+    return Changed(runs=changed, refused=refused)
 
 
 def _refusal(site: Site, row: Row) -> Refusal | None:

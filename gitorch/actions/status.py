@@ -84,11 +84,14 @@ class SiteStatus(Struct, frozen=True, kw_only=True):
     eta: Estimate | None
 
     def to_json(self) -> dict[str, Any]:
+        counts = {str(status): count for status, count in self.counts.items()}
+        runs = [run.to_json() for run in self.runs]
+        workers = [worker.to_json() for worker in self.workers]
         return {
             "schema": "gitorch/status/v1",
-            "counts": {str(status): count for status, count in self.counts.items()},
-            "runs": [run.to_json() for run in self.runs],
-            "workers": [worker.to_json() for worker in self.workers],
+            "counts": counts,
+            "runs": runs,
+            "workers": workers,
             "eta_s": self.eta and self.eta.to_json(),
         }
 
@@ -141,26 +144,25 @@ class DurationHistory:
 def _live_run(
     site: Site, row: Row, view: QueueView, history: DurationHistory, moment: datetime
 ) -> LiveRun:
+    task_id = _task_to_name(row)
+    progress = None
+    elapsed_s = None
     running = running_task(view.queued.get(row.id))
-    progress = read_progress(_events_of(site, running)) if running else None
-    elapsed_s = _elapsed_s(running, moment)
+    if running is not None and isinstance(running.state, Running):
+        task_id = running.id
+        progress = read_progress(_events_of(site, running))
+        elapsed_s = (moment - parse(running.state.started)).total_seconds()
     return LiveRun(
         id=row.id,
         name=row.name,
         label=row.label,
         status=row.status,
-        task=running.id if running else _task_to_name(row),
+        task=task_id,
         progress=progress,
         elapsed_s=None if elapsed_s is None else round(max(elapsed_s, 0.0), 3),
         eta=_eta(row, running, progress, elapsed_s or 0.0, history),
         why=explain_not_running(row, view),
     )
-
-
-def _elapsed_s(running: QueuedTask | None, moment: datetime) -> float | None:
-    if running is None or not isinstance(running.state, Running):
-        return None
-    return (moment - parse(running.state.started)).total_seconds()
 
 
 def _task_to_name(row: Row) -> str | None:

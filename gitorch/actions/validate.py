@@ -193,8 +193,12 @@ class _Examination:
         self, tree: Path, group: _Group, configs: Sequence[LoadedConfig]
     ) -> dict[str, list[Problem]]:
         """Make the links of the configs, and check the tasks of the configs that have all links."""
-        problems = {config.file: list(self._make_links(tree, config)) for config in configs}
-        linked = [config for config in configs if not problems[config.file]]
+        problems = {}
+        linked = []
+        for config in configs:
+            problems[config.file] = list(self._make_links(tree, config))
+            if not problems[config.file]:
+                linked.append(config)
         if linked:
             problems |= self._check_tasks(tree, group, linked)
         return problems

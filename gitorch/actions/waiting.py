@@ -39,6 +39,7 @@ def view_queue(site: Site, catalog: Catalog) -> QueueView:
     queued = catalog.queued
     workers = site.queue.workers() if site.queue_path.exists() else []
     pending = _in_starting_order(queued.values())
+    runs_ahead = {run.id: position for position, run in enumerate(pending)}
     free = None
     if queued and site.queue.counts_resources():
         free = _free_resources(site)
@@ -49,7 +50,7 @@ def view_queue(site: Site, catalog: Catalog) -> QueueView:
         workers=workers,
         alive=living(site.state, workers),
         free=free,
-        runs_ahead={run.id: position for position, run in enumerate(pending)},
+        runs_ahead=runs_ahead,
         first=pending[0].id if pending else None,
         computing=_keys_being_computed(queued.values()),
     )

@@ -79,6 +79,7 @@ def new_record(
     created = stamp(creation.at, "microseconds")
     status = Status.HOLD if hold else Status.WAITING
     spec, pin = definition.spec, definition.pin
+    tasks = [TaskRecord(id=task.id, status=status, pin=pin) for task in spec.tasks]
     return Record(
         id=creation.id,
         spec=spec,
@@ -96,7 +97,7 @@ def new_record(
         data=definition.data,
         overrides=definition.overrides,
         bases=definition.bases,
-        tasks=tuple(TaskRecord(id=task.id, status=status, pin=pin) for task in spec.tasks),
+        tasks=tuple(tasks),
         history=(Change(at=created, source=None, target=status, by=creation.by),),
     )
 
