@@ -12,8 +12,8 @@ from gitorch.actions.selection import Selection
 from gitorch.errors import Refused
 from gitorch.model.json_struct import without_empty
 from gitorch.model.run.record import Record
+from gitorch.model.run.record_changes import CHANGES, ChangeRequest
 from gitorch.model.run.status import Status
-from gitorch.model.run.transitions import CHANGES, Wish
 from gitorch.model.table.row import Row
 from gitorch.runs.catalog import Catalog
 from gitorch.runs.leftovers import keeps_files
@@ -50,7 +50,7 @@ class Changed(Struct, frozen=True, kw_only=True):
 def change_status(
     site: Site, verb: str, selection: Selection, *, why: str | None = None
 ) -> Changed:
-    """Apply `verb`, one of `model.run.transitions.CHANGES`, to the selected runs.
+    """Apply `verb`, one of `model.run.record_changes.CHANGES`, to the selected runs.
 
     Raises NotFound, UsageError, and Refused if one of the runs that were named cannot be changed.
     """
@@ -64,7 +64,7 @@ def apply_change(
     site: Site,
     verb: str,
     rows: Sequence[Row],
-    change: Callable[[Record, Wish], Record],
+    change: Callable[[Record, ChangeRequest], Record],
     *,
     why: str | None,
 ) -> tuple[ChangedRun, ...]:
@@ -82,8 +82,8 @@ def apply_change(
         for row in rows:
             current = _current_record(changes, catalog, row)
             running = running_task_ids(catalog.queued.get(row.id))
-            wish = Wish(source=row.status, by=by, at=at, why=why, running=running)
-            record = change(current, wish)
+            request = ChangeRequest(source=row.status, by=by, at=at, why=why, running=running)
+            record = change(current, request)
             changes.put(record)
             changed.append(record)
         changes.commit(_subject(verb, changed))

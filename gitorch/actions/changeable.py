@@ -8,8 +8,8 @@ from typing import NamedTuple
 from gitorch.actions.selection import Selection, select_rows
 from gitorch.database.values import QueuedRun
 from gitorch.errors import Refused
+from gitorch.model.run.record_changes import CHANGES, has_something_to_hold
 from gitorch.model.run.status import Status, sources, verbs
-from gitorch.model.run.transitions import CHANGES, has_something_to_hold
 from gitorch.model.table.row import Row
 from gitorch.runs.catalog import Catalog
 from gitorch.runs.site import Site

@@ -21,9 +21,9 @@ from gitorch.interpreter.preflight import Complaint, PreflightConfig, PreflightT
 from gitorch.model.run.identity import run_identity
 from gitorch.model.run.pin import Origin, Pin
 from gitorch.model.run.record import Record
+from gitorch.model.run.record_changes import ChangeRequest, OtherCode, retried
 from gitorch.model.run.spec import task_config
 from gitorch.model.run.status import Status
-from gitorch.model.run.transitions import OtherCode, Wish, retried
 from gitorch.model.table.row import Row
 from gitorch.model.text.spelling import did_you_mean
 from gitorch.runs.catalog import Catalog
@@ -64,8 +64,8 @@ def retry(
         codes = _code_at(site, other_commit, pin, start, environment)
         notes = tuple(_notes(site, records, pin))
 
-    def change(record: Record, wish: Wish) -> Record:
-        return retried(record, wish, code=codes.get(record.id), start=start)
+    def change(record: Record, request: ChangeRequest) -> Record:
+        return retried(record, request, code=codes.get(record.id), start=start)
 
     changed = apply_change(site, "retry", chosen, change, why=why)
     return Changed(runs=changed, refused=refused, notes=notes)

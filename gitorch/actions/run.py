@@ -14,7 +14,7 @@ from gitorch.actions.collect import fail_overdue, retention_of
 from gitorch.database.values import Worker
 from gitorch.engines.registry import ENGINES
 from gitorch.errors import GitorchError, Refused, UsageError
-from gitorch.model.run.announce import Announcement, AttemptEnded, Listener, Noticed, TaskReused
+from gitorch.model.run.announcement import Announcement, AttemptEnded, Listener, Noticed, TaskReused
 from gitorch.model.run.status import Status
 from gitorch.model.table.row import Row
 from gitorch.runs.catalog import Catalog
@@ -153,7 +153,7 @@ def _recover(
 
     def hear(heard: Announcement) -> None:
         if isinstance(heard, AttemptEnded | TaskReused):
-            recovered[heard.run] = (heard.label, heard.run_status)
+            recovered[heard.run_id] = (heard.label, heard.run_status)
         listener(heard)
 
     recover(site, surroundings, hear)

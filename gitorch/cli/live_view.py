@@ -17,7 +17,7 @@ from rich.text import Text
 from gitorch.actions.status import progress_of
 from gitorch.cli.announcements import render_announcement
 from gitorch.cli.style import duration, has_colors, plain
-from gitorch.model.run.announce import Announcement, AttemptEnded, AttemptStarted, Listener
+from gitorch.model.run.announcement import Announcement, AttemptEnded, AttemptStarted, Listener
 
 _REDRAWS_PER_SECOND = 4
 
@@ -49,12 +49,12 @@ class _LiveView:
     def listen(self, announcement: Announcement) -> None:
         if isinstance(announcement, AttemptStarted):
             with self._lock:
-                key = announcement.run, announcement.task
+                key = announcement.run_id, announcement.task
                 self._running[key] = announcement, time.monotonic()
             return
         if isinstance(announcement, AttemptEnded):
             with self._lock:
-                self._running.pop((announcement.run, announcement.task), None)
+                self._running.pop((announcement.run_id, announcement.task), None)
         line = render_announcement(announcement, colors=self._colors)
         self._console.print(Text.from_ansi(line), soft_wrap=True)
 

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 from gitorch.cli.announcements import render_announcement
 from gitorch.cli.style import duration, has_colors, say
-from gitorch.model.run.announce import Announcement, AttemptEnded, AttemptStarted, Listener
+from gitorch.model.run.announcement import Announcement, AttemptEnded, AttemptStarted, Listener
 
 HEARTBEAT_S = 30.0
 
@@ -66,9 +66,9 @@ class _Heartbeat:
         self._last_said = time.monotonic()
         match announcement:
             case AttemptStarted():
-                self._started[announcement.run, announcement.task] = time.monotonic()
+                self._started[announcement.run_id, announcement.task] = time.monotonic()
             case AttemptEnded():
-                self._started.pop((announcement.run, announcement.task), None)
+                self._started.pop((announcement.run_id, announcement.task), None)
 
     def _beat(self) -> None:
         while not self._over.wait(1.0):

@@ -20,8 +20,8 @@ from gitorch.git.store.branch_content import BranchView
 from gitorch.git.store.trees import TreeEntry
 from gitorch.model.branch_layout import RunPaths
 from gitorch.model.run.cache import Dependencies, dependencies, digest_of, outputs_of
-from gitorch.model.run.endings import AttemptResult, Reuse
 from gitorch.model.run.record import CacheEntry, CacheSource, Output, Record
+from gitorch.model.run.record_changes import AttemptResult, Reuse
 from gitorch.model.run.status import Status
 from gitorch.runs.catalog import Catalog
 from gitorch.runs.claimed_attempt import ClaimedAttempt

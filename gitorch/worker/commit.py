@@ -14,10 +14,10 @@ from gitorch.git.store.pointers import gitattributes_for
 from gitorch.git.store.repack import maybe_repack
 from gitorch.git.store.trees import TreeEntry
 from gitorch.model.branch_layout import RunPaths, output_name
-from gitorch.model.run.announce import AttemptEnded, TaskReused
-from gitorch.model.run.endings import after_attempt, after_reuse
+from gitorch.model.run.announcement import AttemptEnded, TaskReused
 from gitorch.model.run.outcome import Succeeded
 from gitorch.model.run.record import Record, TaskRecord
+from gitorch.model.run.record_changes import after_attempt, after_reuse
 from gitorch.model.run.status import Status
 from gitorch.runs import outputs
 from gitorch.runs.recording import Recording, recording
@@ -190,23 +190,19 @@ def _announcement(ending: AttemptFiles | Reused, record: Record) -> AttemptEnded
     task = record.task(ending.attempt.claim.task)
     if isinstance(ending, Reused):
         return TaskReused(
-            run=record.id,
+            run_id=record.id,
             label=record.label,
             task=task.id,
             source=_source(task),
             run_status=record.status,
         )
-    attempt = task.attempts[-1]
     return AttemptEnded(
-        run=record.id,
+        run_id=record.id,
         label=record.label,
         task=task.id,
-        number=attempt.number,
+        attempt=task.attempts[-1],
         status=task.status,
         run_status=record.status,
-        outcome=attempt.outcome,
-        duration_s=attempt.duration_s,
         tail=ending.tail if task.status is Status.ERROR else (),
         location=ending.location if task.status is Status.ERROR else None,
-        has_unkept_files=bool(attempt.notes),
     )

@@ -15,7 +15,7 @@ from typing import Self
 from msgspec import Struct
 
 from gitorch.engines.contract import Ended
-from gitorch.model.run.announce import AttemptEnded, TaskReused
+from gitorch.model.run.announcement import AttemptEnded, TaskReused
 from gitorch.runs.claimed_attempt import ClaimedAttempt
 from gitorch.runs.reuse import Reused
 from gitorch.worker.protocol import Committed, Stuck

@@ -24,10 +24,10 @@ from gitorch.git.store.artifacts import Stored, Unkeepable
 from gitorch.git.worktree.contract import UNMODIFIED, Modified
 from gitorch.model.branch_layout import ATTEMPT, CHANGES, EVENTS, LOG
 from gitorch.model.run import metrics, policy, record
-from gitorch.model.run.endings import AttemptResult
 from gitorch.model.run.metrics import Metrics
 from gitorch.model.run.outcome import CouldNotStart, ExitCode, Outcome, Succeeded
 from gitorch.model.run.policy import Next
+from gitorch.model.run.record_changes import AttemptResult
 from gitorch.model.run.status import Status
 from gitorch.runs import log, outputs
 from gitorch.runs.claimed_attempt import ClaimedAttempt

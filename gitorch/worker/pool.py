@@ -27,7 +27,7 @@ from msgspec import Struct, field
 
 from gitorch.engines.contract import Ended, Engine
 from gitorch.errors import GitorchError
-from gitorch.model.run.announce import (
+from gitorch.model.run.announcement import (
     Announcement,
     AttemptEnded,
     AttemptStarted,
@@ -210,7 +210,9 @@ class Pool:
         for message in self._inbox.drain():
             match message:
                 case AttemptEnded() | TaskReused():  # from the recovery
-                    self._summary.runs.setdefault(message.run, (message.label, message.run_status))
+                    self._summary.runs.setdefault(
+                        message.run_id, (message.label, message.run_status)
+                    )
                     self._listener(message)
                 case AttemptStarted() | Noticed():
                     self._listener(message)
@@ -275,7 +277,7 @@ class Pool:
             case Announce(announcement):
                 if not isinstance(announcement, Noticed):
                     run = (announcement.label, announcement.run_status)
-                    self._summary.runs[announcement.run] = run
+                    self._summary.runs[announcement.run_id] = run
                 self._listener(announcement)
             case Recover():
                 self._preparers.submit(self._recover)
@@ -292,7 +294,7 @@ class Pool:
         self._committer.warm_up()
         self._listener(
             AttemptStarted(
-                run=claim.run,
+                run_id=claim.run,
                 label=attempt.payload.spec.label,
                 task=claim.task,
                 number=claim.number,

@@ -11,7 +11,7 @@ from typing import NamedTuple, Self
 
 from gitorch.errors import GitorchError
 from gitorch.git.worktree.trash import empty_trash_later, move_to_trash
-from gitorch.model.run.announce import Noticed
+from gitorch.model.run.announcement import Noticed
 from gitorch.runs.run_directories import clear_away, materialise, wanted_by
 from gitorch.runs.site import Site
 

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from gitorch.engines.contract import Ended, Order
-from gitorch.model.run.announce import AttemptEnded, Noticed, TaskReused
+from gitorch.model.run.announcement import AttemptEnded, Noticed, TaskReused
 from gitorch.model.run.outcome import Interrupted, Killed
 from gitorch.runs.claimed_attempt import ClaimedAttempt
 from gitorch.runs.reuse import Reused

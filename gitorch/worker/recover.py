@@ -12,7 +12,7 @@ from gitorch.database.values import Worker
 from gitorch.engines.contract import Ended, recorded_end
 from gitorch.engines.sweep import sweep
 from gitorch.errors import Busy, GitorchError
-from gitorch.model.run.announce import Listener
+from gitorch.model.run.announcement import Listener
 from gitorch.model.run.outcome import Lost
 from gitorch.runs import outputs
 from gitorch.runs.claimed_attempt import ClaimedAttempt

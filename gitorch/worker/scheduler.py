@@ -14,7 +14,7 @@ from typing import assert_never
 from msgspec import Struct
 
 from gitorch.engines.contract import Ended, Order
-from gitorch.model.run.announce import AttemptEnded, Noticed, TaskReused
+from gitorch.model.run.announcement import AttemptEnded, Noticed, TaskReused
 from gitorch.model.run.outcome import Interrupted, Killed
 from gitorch.model.run.status import Status
 from gitorch.runs.claimed_attempt import ClaimedAttempt
@@ -244,7 +244,7 @@ class Scheduler:
             if announcement.status is Status.ERROR:
                 self._failures += 1
         if announcement.run_status is Status.COMPLETE:
-            yield ClearAway(announcement.run, keep_files=keep_files)
+            yield ClearAway(announcement.run_id, keep_files=keep_files)
         yield Announce(announcement)
 
     def _stop(self, times: int) -> Iterator[Instruction]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gitorch.actions.ready import ready
-from gitorch.model.run.announce import Noticed
+from gitorch.model.run.announcement import Noticed
 from gitorch.runs.site import Site
 from gitorch.worker.prefetch import Prefetch
 from tests.conftest import git, write

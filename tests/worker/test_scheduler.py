@@ -9,7 +9,7 @@ import pytest
 
 from gitorch.database.values import Claim
 from gitorch.engines.contract import Ended, Order
-from gitorch.model.run.announce import AttemptEnded, Noticed, TaskReused
+from gitorch.model.run.announcement import AttemptEnded, Noticed, TaskReused
 from gitorch.model.run.outcome import CouldNotStart, ExitCode, Interrupted, Killed, Succeeded
 from gitorch.model.run.status import Status
 from gitorch.model.workspace import RunDirectory

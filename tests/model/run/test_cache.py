@@ -8,7 +8,6 @@ import pytest
 from msgspec.structs import replace
 
 from gitorch.model.run.cache import dependencies, digest_of, outputs_of, what_differs
-from gitorch.model.run.endings import AttemptResult, Reuse, after_attempt, after_reuse
 from gitorch.model.run.outcome import ExitCode
 from gitorch.model.run.pin import Pin
 from gitorch.model.run.record import (
@@ -21,6 +20,7 @@ from gitorch.model.run.record import (
     Record,
     TaskRecord,
 )
+from gitorch.model.run.record_changes import AttemptResult, Reuse, after_attempt, after_reuse
 from gitorch.model.run.spec import Cache, Resources, Retries, RunSpec, TaskSpec
 from gitorch.model.run.status import Status
 

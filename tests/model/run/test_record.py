@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from gitorch.model.run import transitions
+from gitorch.model.run import record_changes
 from gitorch.model.run.compare import CodeDifference, compare_records
-from gitorch.model.run.endings import AttemptResult, after_attempt
 from gitorch.model.run.identity import run_identity
 from gitorch.model.run.outcome import ExitCode, Interrupted, Lost, Outcome, Succeeded
 from gitorch.model.run.pin import Origin, Pin
@@ -23,9 +22,9 @@ from gitorch.model.run.record import (
     Record,
     TaskRecord,
 )
+from gitorch.model.run.record_changes import AttemptResult, ChangeRequest, after_attempt
 from gitorch.model.run.spec import RunSpec, TaskSpec
 from gitorch.model.run.status import Status
-from gitorch.model.run.transitions import Wish
 from gitorch.model.table.overlay import laid_over
 
 SUCCEEDED = Succeeded()
@@ -90,8 +89,8 @@ def collected(
     )
 
 
-def wish(record: Record, why: str | None = None) -> Wish:
-    return Wish(source=record.status, by="A", at="2026-01-02T00:00:00.000Z", why=why)
+def wish(record: Record, why: str | None = None) -> ChangeRequest:
+    return ChangeRequest(source=record.status, by="A", at="2026-01-02T00:00:00.000Z", why=why)
 
 
 def test_a_run_from_waiting_to_complete() -> None:
@@ -120,7 +119,7 @@ def test_a_failure_and_its_retry() -> None:
     failed = after_attempt(record(), collected("a", FAILED), by="w")
     assert (failed.status, failed.task("b").status) == (Status.ERROR, Status.WAITING)
     assert failed.history[-1].why == "a: exit code 1"
-    retried = transitions.retried(failed, wish(failed, why="mended"))
+    retried = record_changes.retried(failed, wish(failed, why="mended"))
     assert (retried.status, retried.ended, retried.task("a").status) == (
         Status.WAITING,
         None,
@@ -141,13 +140,13 @@ def test_a_task_given_back_waits(outcome: Outcome) -> None:
 
 
 def test_a_held_run_keeps_what_comes_back_on_hold() -> None:
-    held = transitions.held(record(), wish(record(), why="for a look"))
+    held = record_changes.held(record(), wish(record(), why="for a look"))
     assert (held.status, held.hold and held.hold.why) == (Status.HOLD, "for a look")
     lost = after_attempt(held, collected("a", Lost()), by="w")
     assert (lost.status, lost.task("a").status) == (Status.HOLD, Status.HOLD)
     failed = after_attempt(held, collected("a", FAILED), by="w")
-    assert transitions.retried(failed, wish(failed)).status is Status.HOLD
-    released = transitions.released(held, wish(held))
+    assert record_changes.retried(failed, wish(failed)).status is Status.HOLD
+    released = record_changes.released(held, wish(held))
     assert (released.status, released.hold) == (Status.WAITING, None)
 
 
@@ -155,13 +154,13 @@ def test_a_given_up_run_waits_again_with_what_it_had_done() -> None:
     failed = after_attempt(
         after_attempt(record(), collected("a"), by="w"), collected("b", FAILED), by="w"
     )
-    given_up = transitions.failed(failed, wish(failed))
-    again = transitions.resubmitted(given_up, wish(given_up))
+    given_up = record_changes.failed(failed, wish(failed))
+    again = record_changes.resubmitted(given_up, wish(given_up))
     assert [task.status for task in again.tasks] == [Status.COMPLETE, Status.WAITING]
 
 
 def test_a_record_is_read_as_it_was_written() -> None:
-    whole = transitions.held(
+    whole = record_changes.held(
         after_attempt(record(seed=1), collected("a", loss=1.0), by="w"), wish(record())
     )
     assert Record.from_json(json.loads(json.dumps(whole.to_json(), allow_nan=False))) == whole
@@ -171,7 +170,7 @@ def test_the_history_does_not_grow_for_ever() -> None:
     now = record()
     for number in range(HISTORY_KEPT):
         now = after_attempt(now, collected("a", FAILED, number + 1), by="w")
-        now = transitions.retried(now, wish(now))
+        now = record_changes.retried(now, wish(now))
     assert len(now.history) == HISTORY_KEPT
 
 

@@ -1,4 +1,4 @@
-"""What a worker tells about its work while it works: values, shown by whoever listens."""
+"""What a worker says about its work while it works: values, which the listener shows."""
 
 from __future__ import annotations
 
@@ -7,38 +7,44 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from gitorch.model.run.outcome import Outcome
+from gitorch.model.run.record import Attempt
 from gitorch.model.run.status import Status
 
 
 class AttemptStarted(Struct, frozen=True, kw_only=True):
-    run: str
+    run_id: str
     label: str
     task: str
     number: int
-    events: Path  # the file that the attempt reports its progress to
+    events: Path  # the file to which the attempt reports its progress
 
 
 class AttemptEnded(Struct, frozen=True, kw_only=True):
-    """`status` is the task's, `run_status` the run's; `tail` and `location` (file:line) explain a failure."""
+    """The end of an attempt, as it is in the record.
 
-    run: str
+    `status` is the task's, `run_status` the run's. `tail` (the last lines of the log) and `location` (file:line) explain
+    a failure.
+    """
+
+    run_id: str
     label: str
     task: str
-    number: int
+    attempt: Attempt
     status: Status
     run_status: Status
-    outcome: Outcome
-    duration_s: float
     tail: tuple[str, ...] = ()
     location: str | None = None
-    has_unkept_files: bool = False  # its outputs could not all be kept: the live ones stay
+
+    @property
+    def has_unkept_files(self) -> bool:
+        """Return True if not all outputs could be kept, so that the live ones must stay."""
+        return bool(self.attempt.notes)
 
 
 class TaskReused(Struct, frozen=True, kw_only=True):
     """A task is complete without having run: it was given the results that the run `source` has computed."""
 
-    run: str
+    run_id: str
     label: str
     task: str
     source: str
@@ -46,7 +52,7 @@ class TaskReused(Struct, frozen=True, kw_only=True):
 
 
 class Noticed(Struct, frozen=True, kw_only=True):
-    """Something worth a line: a lost worker's task taken back, a worktree that could not be removed."""
+    """Something worth a line: a task of a lost worker is back in the queue, a worktree could not be removed."""
 
     message: str
 

@@ -1,0 +1,304 @@
+"""What the end of an attempt, reused results and the operator's verbs make of a record.
+
+Each function returns a new record, with an entry in its history where the status of the run changes. The first part is
+for workers, the second for the verbs, which are allowed from the statuses in the table of `status.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterable, Mapping
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gitorch.model.run.metrics import Metrics
+from gitorch.model.run.pin import Pin
+from gitorch.model.run.record import (
+    Attempt,
+    CacheEntry,
+    Change,
+    Data,
+    Discarded,
+    Hold,
+    Output,
+    Record,
+    TaskRecord,
+    noted,
+)
+from gitorch.model.run.status import Status, run_status, states
+from gitorch.model.table.row import Row
+
+# ---- what workers report
+
+
+class AttemptResult(Struct, frozen=True, kw_only=True):
+    """The part of a record that the end of an attempt changes. `status` is the task's status after the attempt.
+
+    `discarded` are files that the task itself wrote. `cache` is None if the task's outputs cannot be separated from
+    those of other tasks. `environment` is empty if it is unknown.
+    """
+
+    task: str
+    status: Status
+    attempt: Attempt
+    result: Any
+    metrics: Metrics
+    outputs: tuple[Output, ...]
+    environment: Mapping[str, Any]
+    discarded: tuple[Discarded, ...] = ()
+    cache: CacheEntry | None = None
+
+
+class Reuse(Struct, frozen=True, kw_only=True):
+    """The results of a task of another run that computed the same. `outputs` and `discarded` are that task's only."""
+
+    task: str
+    pin: Pin
+    at: str
+    result: Any
+    metrics: Metrics
+    outputs: tuple[Output, ...]
+    discarded: tuple[Discarded, ...]
+    environment: Mapping[str, Any]
+    cache: CacheEntry
+
+
+def after_attempt(record: Record, collected: AttemptResult, *, by: str) -> Record:
+    """Return `record` after the end of an attempt.
+
+    Safe to repeat: an attempt that the record already has changes nothing.
+    """
+    task = record.task(collected.task)
+    attempt = collected.attempt
+    if any(recorded.token == attempt.token for recorded in task.attempts):
+        return record
+    status = collected.status
+    if record.hold and status is Status.WAITING:
+        status = Status.HOLD
+    is_complete = status is Status.COMPLETE
+    ended_task = replace(
+        task,
+        status=status,
+        pin=attempt.pin,
+        result=collected.result if is_complete else task.result,
+        metrics={**task.metrics, **collected.metrics},
+        attempt_count=max(task.attempt_count, attempt.number),
+        attempts=(attempt,),
+        cache=collected.cache,
+    )
+    changed = replace(
+        record,
+        tasks=_with_task(record.tasks, ended_task),
+        started=record.started or attempt.started,
+        outputs=collected.outputs,
+        discarded=(*_discarded_by_others(record, task), *collected.discarded),
+        environment=collected.environment or record.environment,
+    )
+    changed = _begun(changed, at=attempt.started, by=by)
+    why = None if is_complete else f"{task.id}: {attempt.outcome}"
+    return _settled(changed, at=attempt.ended, by=by, why=why)
+
+
+def after_reuse(record: Record, reuse: Reuse, *, by: str) -> Record:
+    """Return `record` with a task that is complete because it was given the results of another run.
+
+    Safe to repeat: a complete task does not change. Outputs of earlier attempts at the task are removed, so that its
+    outputs are exactly those of the run that computed them.
+    """
+    task = record.task(reuse.task)
+    if task.status is Status.COMPLETE:
+        return record
+    complete_task = replace(
+        task,
+        status=Status.COMPLETE,
+        pin=reuse.pin,
+        result=reuse.result,
+        metrics=reuse.metrics,
+        cache=reuse.cache,
+    )
+    replaced_paths = {*reuse.cache.removed, *(output.path for output in reuse.outputs)}
+    outputs = []
+    for output in record.outputs:
+        if output.task != task.id and output.path not in replaced_paths:
+            outputs.append(output)
+    for output in reuse.outputs:
+        outputs.append(replace(output, task=task.id))
+    discarded = _discarded_by_others(record, task)
+    for files in reuse.discarded:
+        discarded.append(replace(files, task=task.id))
+    changed = replace(
+        record,
+        tasks=_with_task(record.tasks, complete_task),
+        started=record.started or reuse.at,
+        outputs=tuple(outputs),
+        discarded=tuple(discarded),
+        environment=record.environment or reuse.environment,
+    )
+    changed = _begun(changed, at=reuse.at, by=by)
+    return _settled(changed, at=reuse.at, by=by, why=None)
+
+
+# ---- what the operator's verbs ask for
+
+
+class ChangeRequest(Struct, frozen=True, kw_only=True):
+    """Who asks for a change, when (RFC 3339), and why.
+
+    `source` is the run's present status, `running` are the tasks that run now: a record does not contain claims.
+    """
+
+    source: Status
+    by: str
+    at: str
+    why: str | None = None
+    running: Container[str] = ()
+
+
+class OtherCode(Struct, frozen=True, kw_only=True):
+    """The commit at which a run continues, and the identity and the data that the run has at this commit."""
+
+    pin: Pin
+    identity: str
+    data: tuple[Data, ...]
+
+
+def held(record: Record, request: ChangeRequest) -> Record:
+    """Hold the tasks that wait. Tasks that run continue to their end."""
+    changed = _with_status(record, Status.WAITING, Status.HOLD, except_for=request.running)
+    hold = Hold(by=request.by, at=request.at, why=request.why)
+    return _moved(replace(changed, hold=hold), Status.HOLD, request)
+
+
+def released(record: Record, request: ChangeRequest) -> Record:
+    changed = _with_status(record, Status.HOLD, Status.WAITING)
+    return _moved(replace(changed, hold=None), Status.WAITING, request)
+
+
+def retried(
+    record: Record,
+    request: ChangeRequest,
+    *,
+    code: OtherCode | None = None,
+    start: str | None = None,
+) -> Record:
+    """Make tasks in ERROR wait again, or hold them if the run is held. Complete tasks keep their results.
+
+    If `code` is given, the tasks that are not complete run at that commit. If `start` names a task, this task and all
+    that need it are done again: their results are no longer part of the run. Those of earlier attempts stay beside the
+    record.
+    """
+    target = Status.HOLD if record.hold else Status.WAITING
+    pin = code.pin if code else record.pin
+    repeated = record.spec.with_dependents(start) if start else frozenset()
+    tasks = []
+    for task in record.tasks:
+        if task.id in repeated:
+            tasks.append(replace(task, status=target, pin=pin, result=None, metrics={}))
+        elif task.status is Status.COMPLETE:
+            tasks.append(task)
+        else:
+            tasks.append(_retried_task(task, target, pin))
+    changed = replace(record, pin=pin, tasks=tuple(tasks), ended=None)
+    reasons = [request.why] if request.why else []
+    if code:
+        changed = replace(changed, identity=code.identity, data=code.data)
+        reasons.append(f"at {pin.commit[:12]} instead of {record.pin.commit[:12]}")
+    if start:
+        reasons.append(f"from {start}")
+    return _moved(changed, target, replace(request, why="; ".join(reasons) or None))
+
+
+def failed(record: Record, request: ChangeRequest) -> Record:
+    """Give the run up: it leaves the queue, its record stays."""
+    return _moved(record, Status.FAILED, request)
+
+
+def resubmitted(record: Record, request: ChangeRequest) -> Record:
+    """Make a run that was given up wait again. The record alone is enough for that."""
+    tasks = []
+    for task in record.tasks:
+        is_complete = task.status is Status.COMPLETE
+        tasks.append(task if is_complete else replace(task, status=Status.WAITING))
+    changed = replace(record, tasks=tuple(tasks), ended=None, hold=None)
+    return _moved(changed, Status.WAITING, request)
+
+
+CHANGES: Mapping[str, Callable[[Record, ChangeRequest], Record]] = {
+    "hold": held,
+    "release": released,
+    "retry": retried,
+    "fail": failed,
+    "resubmit": resubmitted,
+}
+
+
+def has_something_to_hold(record: Record | Row, running: Container[str]) -> bool:
+    return any(task.status is Status.WAITING and task.id not in running for task in record.tasks)
+
+
+# ---- parts of both
+
+
+def _begun(record: Record, *, at: str, by: str) -> Record:
+    """Return `record` with a RUNNING entry in its history, unless the newest entry is one already."""
+    if record.history[-1].target is Status.RUNNING:
+        return record
+    return noted(record, Change(at=at, source=record.status, target=Status.RUNNING, by=by))
+
+
+def _settled(record: Record, *, at: str, by: str, why: str | None) -> Record:
+    """Return `record` with the status that follows from its tasks, and an entry in its history if this is a change."""
+    status = run_status(states(record.tasks, record.needs), started=True)
+    is_over = status not in (Status.RUNNING, Status.WAITING)
+    record = replace(record, status=status, ended=at if is_over else None)
+    source = record.history[-1].target
+    if status is source:
+        return record
+    if status is Status.ERROR:
+        why = _failures(record)
+    return noted(record, Change(at=at, source=source, target=status, by=by, why=why))
+
+
+def _failures(record: Record) -> str:
+    """Return how each task in ERROR failed, in words, also if the task failed before the last one ended."""
+    failures = []
+    for task in record.tasks:
+        if task.status is Status.ERROR and task.attempts:
+            failures.append(f"{task.id}: {task.attempts[-1].outcome}")
+    return "; ".join(failures)
+
+
+def _retried_task(task: TaskRecord, target: Status, pin: Pin) -> TaskRecord:
+    """Return a task that is not complete as a retry at `pin` makes it."""
+    status = target if task.status is Status.ERROR else task.status
+    is_same_code = task.pin.commit == pin.commit
+    metrics = task.metrics if is_same_code else {}  # other code measured the old ones
+    return replace(task, status=status, pin=pin, metrics=metrics)
+
+
+def _with_status(
+    record: Record, source: Status, target: Status, *, except_for: Container[str] = ()
+) -> Record:
+    """Return `record` with its tasks that are in `source` moved to `target`."""
+    tasks = []
+    for task in record.tasks:
+        is_moved = task.status is source and task.id not in except_for
+        tasks.append(replace(task, status=target) if is_moved else task)
+    return replace(record, tasks=tuple(tasks))
+
+
+def _moved(record: Record, target: Status, request: ChangeRequest) -> Record:
+    """Return `record` in the status `target`, with an entry in its history."""
+    change = Change(
+        at=request.at, source=request.source, target=target, by=request.by, why=request.why
+    )
+    return noted(replace(record, status=target), change)
+
+
+def _with_task(tasks: Iterable[TaskRecord], changed: TaskRecord) -> tuple[TaskRecord, ...]:
+    return tuple(changed if task.id == changed.id else task for task in tasks)
+
+
+def _discarded_by_others(record: Record, task: TaskRecord) -> list[Discarded]:
+    return [discarded for discarded in record.discarded if discarded.task != task.id]
