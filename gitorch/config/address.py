@@ -42,5 +42,8 @@ def parse_address(text: str) -> Address | None:
     else:
         if not text.startswith(("/", "./", "../")):
             return None
-    path = unquote(path).strip("/").removesuffix(".git").rstrip("/")
-    return Address(host.lower(), path.lower()) if path else None
+    path = unquote(path).strip("/")
+    path = path.removesuffix(".git").rstrip("/")
+    if not path:
+        return None
+    return Address(host.lower(), path.lower())

@@ -43,7 +43,8 @@ def extend(document: Document) -> Extended:
     if document.node(_EXTENDS) is None:
         return Extended(document)
     extension = _Extension()
-    root = extension.lay_over_bases(document, _path_by_name(Path(document.file)), ())
+    path = _path_by_name(Path(document.file))
+    root = extension.lay_over_bases(document, path, ())
     problems = (*document.problems, *extension.problems)
     return Extended(
         Document(document.source, root, problems),
@@ -63,8 +64,10 @@ def merge(base: Node | None, patch: Node) -> Node:
         if node.value is None:
             children.pop(name, None)
             continue
-        value_in_base = children[name][1] if name in children else None
-        children[name] = key, merge(value_in_base, node)
+        base_node = None
+        if name in children:
+            _, base_node = children[name]
+        children[name] = key, merge(base_node, node)
     return mapping_node(children, patch.span)
 
 
@@ -86,19 +89,24 @@ def rename_bases(data: bytes, new_path: Callable[[str], str | None]) -> bytes:
     """
     document = parse_document(data, "")
     text = document.source.text
+    nodes = sorted(written_bases(document), key=lambda node: node.span.start)
     # From the last to the first, so that the spans before a replacement stay valid.
-    for node in sorted(written_bases(document), key=lambda node: node.span.start, reverse=True):
-        if path := new_path(node.value):
+    for node in reversed(nodes):
+        path = new_path(node.value)
+        if path is not None:
             start, end, _ = node.span
-            text = text[:start] + json.dumps(path, ensure_ascii=False) + text[end:]
+            quoted = json.dumps(path, ensure_ascii=False)
+            text = text[:start] + quoted + text[end:]
     return text.encode()
 
 
 def named_bases(data: bytes, path: str) -> Iterator[str]:
     """Yield the paths, relative to a tree, that the file at `path` of the tree extends."""
-    if b"extends" in data:
-        for node in written_bases(parse_document(data, "")):
-            yield posixpath.normpath(posixpath.join(posixpath.dirname(path), node.value))
+    if b"extends" not in data:
+        return
+    directory = posixpath.dirname(path)
+    for node in written_bases(parse_document(data, "")):
+        yield posixpath.normpath(posixpath.join(directory, node.value))
 
 
 class _Extension:
@@ -121,7 +129,9 @@ class _Extension:
         if root is None or extends is None:
             return root
         bases = list(written_bases(document))
-        expected = len(extends.value) if isinstance(extends.value, list) else 1
+        expected = 1
+        if isinstance(extends.value, list):
+            expected = len(extends.value)
         if isinstance(extends.value, dict) or len(bases) != expected:
             message = f"'extends' must be text or a list of texts, not {kind_of(extends.value)}"
             self.problems.append(document.problem(_EXTENDS, message, _HOW))

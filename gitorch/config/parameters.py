@@ -37,17 +37,21 @@ class Parameters:
         try:
             target = target_of(key, self._document, self._tasks)
         except ValueError as error:
-            hint = f"the tasks are: {', '.join(self._tasks)}" if key.startswith("tasks.") else None
+            hint = None
+            if key.startswith("tasks."):
+                hint = f"the tasks are: {', '.join(self._tasks)}"
             return Refusal(f"'{key}' {error}", hint)
+        own_keys = OWN_KEYS
+        if target.task is not None:
+            own_keys = OWN_KEYS | OWN_TASK_KEYS
         name = target.path[0]
-        own_keys = OWN_KEYS if target.task is None else OWN_KEYS | OWN_TASK_KEYS
         if name in own_keys:
             message = f"'{key}' is not a parameter: '{name}' is gitorch's own"
             return Refusal(message, "change it in the file")
         if leaf := self._leaf_in_the_way(target):
             message = f"'{key}' leads nowhere: '{leaf}' is not a mapping"
             return Refusal(message, f"name '{leaf}' itself")
-        task = self._task_that_hides(name) if target.task is None else None
+        task = self._task_that_hides(target)
         if task is not None:
             message = f"task '{task}' has a '{name}' of its own, which this would not change"
             hint = f"name 'tasks.{task}.{'.'.join(target.path)}', or remove '{name}' from the task"
@@ -81,26 +85,32 @@ class Parameters:
         if target.task is not None:
             siblings |= self._tasks.get(target.task, {})
         for step in target.path[:-1]:
-            inner = siblings.get(step)
-            siblings = inner if isinstance(inner, dict) else {}
+            siblings = siblings.get(step)
+            if not isinstance(siblings, dict):
+                return None
         name = target.path[-1]
         if name in siblings:
             return None
         near = nearest(name, siblings)
-        return f"'{name}' is a new parameter, did you mean '{near}'?" if near else None
+        if near is None:
+            return None
+        return f"'{name}' is a new parameter, did you mean '{near}'?"
 
     def _leaf_in_the_way(self, target: Target) -> str | None:
         """Return the key on the way to a target whose value is not a mapping, if there is one."""
-        value: Any = self._document if target.task is None else self._tasks[target.task]
+        value: Any = self._document
+        if target.task is not None:
+            value = self._tasks[target.task]
         for length, step in enumerate(target.path[:-1], 1):
             value = value.get(step, {})
             if not isinstance(value, dict):
                 return ".".join(target.path[:length])
         return None
 
-    def _task_that_hides(self, name: str) -> str | None:
-        """Return the first task with a parameter of this name, which hides the file's from it."""
-        for id, task in self._tasks.items():
-            if name in task:
-                return id
+    def _task_that_hides(self, target: Target) -> str | None:
+        """Return the first task with a parameter of its own that hides the file's from the task."""
+        if target.task is None:
+            for id, task in self._tasks.items():
+                if target.path[0] in task:
+                    return id
         return None

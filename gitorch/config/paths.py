@@ -22,7 +22,9 @@ def path_in_repository(root: Path | None, text: str) -> str:
     An absolute path inside the root is accepted. The path need not exist. Raises BadPath if it
     leads out of the root, by name or through a symbolic link, or into git's own directory.
     """
-    path = relative_path(_relative_to(root, text) if text.startswith("/") else text)
+    if text.startswith("/"):
+        text = _relative_to(root, text)
+    path = relative_path(text)
     if root is not None and not _stays_inside(root, path):
         raise BadPath("is a symbolic link that leads out of the repository")
     return path
@@ -65,8 +67,10 @@ def input_path(text: str) -> str:
     if "\0" in text:
         raise BadPath("holds a NUL character, which no path can")
     names = [name for name in text.split("/") if name not in ("", ".")]
-    start = "/" if text.startswith("/") else ""
-    return _valid_glob(start + "/".join(names))
+    path = "/".join(names)
+    if text.startswith("/"):
+        path = f"/{path}"
+    return _valid_glob(path)
 
 
 def _valid_glob(text: str) -> str:
@@ -79,15 +83,18 @@ def _relative_to(root: Path | None, text: str) -> str:
     """Return an absolute path relative to `root`, whichever way through links either is spelled."""
     if root is not None:
         path, real_root = Path(text), _resolved(root)
-        for spelling, base in ((path, root), (path, real_root), (_resolved(path), real_root)):
-            if spelling is not None and base is not None and spelling.is_relative_to(base):
+        spellings = [(path, root), (path, real_root), (_resolved(path), real_root)]
+        for spelling, base in spellings:
+            if spelling and base and spelling.is_relative_to(base):
                 return str(spelling.relative_to(base))
     raise BadPath("is outside the repository")
 
 
 def _stays_inside(root: Path, path: str) -> bool:
     real_path, real_root = _resolved(root / path), _resolved(root)
-    return real_path is not None and real_root is not None and real_path.is_relative_to(real_root)
+    if real_path is None or real_root is None:
+        return False
+    return real_path.is_relative_to(real_root)
 
 
 def _resolved(path: Path) -> Path | None:

@@ -58,15 +58,14 @@ class Reader:
                 return default
         return value if self.is_sound(position) else default
 
-    def items(self, position: KeyPath) -> list[tuple[Any, Any]]:
-        """Return the well-shaped items of the mapping or list at a position.
-
-        Each item comes with its key or index.
-        """
-        node = None if position in self._misshapen else self.document.node(position)
-        value = node.value if node else ()
+    def children(self, position: KeyPath) -> dict[Any, Any]:
+        """Return the well-shaped items of the mapping or list at a position, by key or index."""
+        node = self.document.node(position)
+        if node is None or position in self._misshapen:
+            return {}
+        value = node.value
         pairs = value.items() if isinstance(value, dict) else enumerate(value)
-        return [(step, item) for step, item in pairs if self.is_sound((*position, step))]
+        return {step: item for step, item in pairs if self.is_sound((*position, step))}
 
     def is_sound(self, position: KeyPath) -> bool:
         """Return True if nothing in the value at a position is misshapen."""
@@ -96,7 +95,7 @@ class Reader:
     ) -> dict[int, str]:
         """Return the valid paths of the list at a position, by their index."""
         paths: dict[int, str] = {}
-        for index, written in self.items(position):
+        for index, written in self.children(position).items():
             path = self.path((*position, index), written, normalise, hint)
             if path is not None:
                 paths[index] = path

@@ -76,7 +76,8 @@ def _read_output_dir(reader: Reader, context: ConfigContext) -> str | None:
     written = reader.get(*position)
     if written is None:
         return None
-    return reader.path(position, written, partial(path_in_repository, context.root), OUTPUT_HINT)
+    normalise = partial(path_in_repository, context.root)
+    return reader.path(position, written, normalise, OUTPUT_HINT)
 
 
 def _read_name(reader: Reader) -> str:
@@ -115,7 +116,8 @@ def _resolved_document(
     It has no settings of gitorch's, and no path that depends on this machine.
     """
     document = _without_settings(reader.document.value)
-    document["tasks"] = [_without_settings(task) for task in reader.tasks().values()]
+    tasks = reader.tasks().values()
+    document["tasks"] = [_without_settings(task) for task in tasks]
     if "pathToTasks" in document:
         document["pathToTasks"] = path_to_tasks
     if output_dir is not None:
@@ -150,14 +152,16 @@ def _read_link(reader: Reader) -> tuple[str, ...]:
 def _read_env(reader: Reader) -> dict[str, str]:
     position = ("gitorch", "env")
     env: dict[str, str] = {}
-    for name, value in reader.items(position):
+    for name, value in reader.children(position).items():
         if name.startswith("GITORCH_"):
             message = f"{name} is set by gitorch itself"
             reader.complain((*position, name), message, "choose another name", key=True)
         if "\0" in str(value):
             message = f"{name} holds a NUL character, which no environment can"
             reader.complain((*position, name), message)
-        env[name] = value if isinstance(value, str) else json.dumps(value)
+        env[name] = value
+        if not isinstance(value, str):
+            env[name] = json.dumps(value)
     return env
 
 

@@ -64,7 +64,6 @@ def _flaws_of(document: Document, error: ValidationError) -> Iterator[Flaw]:
     """Yield the flaws that one error of the validator stands for."""
     position: KeyPath = tuple(error.absolute_path)
     rule: Any = error.validator
-    limit: Any = error.validator_value
     value: Any = error.instance
     subschema: Any = error.schema  # the part of the schema with the rule
     if "propertyNames" in error.absolute_schema_path:
@@ -81,24 +80,33 @@ def _flaws_of(document: Document, error: ValidationError) -> Iterator[Flaw]:
             for key in value:
                 if key not in known:
                     yield _unknown_key(document, (*position, key), known)
-        case "type":
-            yield Flaw(position, _wrong_kind(document, position, subschema, value))
         case "enum" if not isinstance(value, str):
             return  # the rule "type" reports the value too
+        case _:
+            yield Flaw(position, _wrong_value(document, position, error))
+
+
+def _wrong_value(document: Document, position: KeyPath, error: ValidationError) -> Problem:
+    """Return the problem of one value that breaks a rule."""
+    rule: Any = error.validator
+    limit: Any = error.validator_value
+    value: Any = error.instance
+    subschema: Any = error.schema
+    match rule:
+        case "type":
+            return _wrong_kind(document, position, subschema, value)
         case "enum":
             message = f"{_named(position)} cannot be '{value}'{did_you_mean(value, limit)}"
-            hint = f"known here: {', '.join(limit)}"
-            yield Flaw(position, document.problem(position, message, hint))
+            return document.problem(position, message, f"known here: {', '.join(limit)}")
         case "pattern":
             message = f"{_named(position)} {subschema['patternErrorMessage']}"
-            yield Flaw(position, document.problem(position, message))
+            return document.problem(position, message)
         case "not":
             hint = "remove one, or make them two tasks"
-            problem = document.problem(position, subschema["errorMessage"], hint, key=True)
-            yield Flaw(position, problem)
+            return document.problem(position, subschema["errorMessage"], hint, key=True)
         case _:
             message = f"{_named(position)} {_RULES[rule].format(limit)}"
-            yield Flaw(position, document.problem(position, message))
+            return document.problem(position, message)
 
 
 _RULES = {
@@ -175,7 +183,9 @@ def _wrong_kind(
     kinds: str | list[str] = subschema["type"]
     wanted = [kinds] if isinstance(kinds, str) else kinds
     *others, last = [_KINDS[kind] for kind in wanted]
-    expected = f"{', '.join(others)} or {last}" if others else last
+    expected = last
+    if others:
+        expected = f"{', '.join(others)} or {last}"
     given = kind_of(value)
     if isinstance(value, float) and "integer" in wanted:
         given = str(value)  # 0.5 is a number, but not a whole one
@@ -186,15 +196,18 @@ def _wrong_kind(
     return document.problem(position, message, hint)
 
 
+_BOOLEANS_OF_YAML_1_1 = {"yes": "true", "on": "true", "no": "false", "off": "false"}
+
+
 def _kind_hint(wanted: list[str], value: Any, written: str) -> str | None:
     """Return how to write a value, or its source text `written`, so that it has a wanted kind."""
-    is_short = "\n" not in written and len(written) <= 60
-    if "string" in wanted and is_short and written and not isinstance(value, list):
-        return f'quote it: "{written}"'
-    if "array" in wanted and is_short and isinstance(value, str):
-        return f"write [{written}]"
-    if "boolean" in wanted and value in ("yes", "no", "on", "off"):
-        meant = "true" if value in ("yes", "on") else "false"
+    if "\n" not in written and len(written) <= 60:
+        if "string" in wanted and written and not isinstance(value, list):
+            return f'quote it: "{written}"'
+        if "array" in wanted and isinstance(value, str):
+            return f"write [{written}]"
+    if "boolean" in wanted and isinstance(value, str) and value in _BOOLEANS_OF_YAML_1_1:
+        meant = _BOOLEANS_OF_YAML_1_1[value]
         return f"in YAML 1.2 '{value}' is text: write {meant}"
     return None
 
@@ -204,7 +217,8 @@ def _near_misses(document: Document) -> Iterator[Flaw]:
     mappings: list[tuple[KeyPath, Any]] = [((), document.value)]
     tasks = document.value.get("tasks")
     if isinstance(tasks, list):
-        mappings += [(("tasks", index), task) for index, task in enumerate(tasks)]
+        for index, task in enumerate(tasks):
+            mappings.append((("tasks", index), task))
     for position, mapping in mappings:
         own_keys = _own_keys(position)
         if not isinstance(mapping, dict):

@@ -43,14 +43,15 @@ def expand(reader: Reader, spec: RunSpec, *, limit: int, written: Parameters) ->
     sweep = Sweep(
         matrix=_read_lists(reader, "matrix"),
         zipped=_read_lists(reader, "zip"),
-        exclude=[values for _, values in reader.items(("gitorch", "exclude"))],
-        include=[values for _, values in reader.items(("gitorch", "include"))],
+        exclude=list(reader.children(("gitorch", "exclude")).values()),
+        include=list(reader.children(("gitorch", "include")).values()),
     )
     _check_lists(reader, sweep)
     targets = _read_targets(reader, written)
     _check_excluded_keys(reader, sweep)
     _check_size(reader, sweep, limit)
-    if not all(reader.is_sound(("gitorch", setting)) for setting in _SETTINGS):
+    positions = [("gitorch", setting) for setting in _SETTINGS]
+    if not all(map(reader.is_sound, positions)):
         return Expansion()
     if has_errors(reader.problems):
         return Expansion(samples=(_any_sample(spec, sweep, targets),))
@@ -61,7 +62,8 @@ def expand(reader: Reader, spec: RunSpec, *, limit: int, written: Parameters) ->
         message = "everything is excluded: there is nothing to run"
         reader.complain(("gitorch", "exclude"), message, key=True)
     specs = tuple(at_point(spec, point, targets) for point in points)
-    samples = tuple(specs[number] for number in _sample_numbers(spec, points, targets))
+    sample_numbers = _sample_numbers(spec, points, targets)
+    samples = tuple(specs[number] for number in sample_numbers)
     return Expansion(specs, samples, sweep.dimensions)
 
 
@@ -71,7 +73,7 @@ def expand(reader: Reader, spec: RunSpec, *, limit: int, written: Parameters) ->
 def _read_lists(reader: Reader, setting: str) -> dict[str, Sequence[Any]]:
     """Return the values of each key in `matrix` or `zip`."""
     lists: dict[str, Sequence[Any]] = {}
-    for key, written in reader.items(("gitorch", setting)):
+    for key, written in reader.children(("gitorch", setting)).items():
         values: Sequence[Any] | None = written
         if isinstance(written, str):
             values = _read_range(reader, ("gitorch", setting, key), written)
@@ -181,9 +183,9 @@ def _read_targets(reader: Reader, written: Parameters) -> dict[str, Target]:
 
 def _positions_of_keys(reader: Reader) -> Iterator[KeyPath]:
     for setting in ("matrix", "zip"):
-        for key, _ in reader.items(("gitorch", setting)):
+        for key in reader.children(("gitorch", setting)):
             yield ("gitorch", setting, key)
-    for index, values in reader.items(("gitorch", "include")):
+    for index, values in reader.children(("gitorch", "include")).items():
         for key in values:
             yield ("gitorch", "include", index, key)
 
@@ -192,10 +194,16 @@ def _check_overlaps(
     reader: Reader, targets: Mapping[str, Target], positions: Mapping[str, KeyPath]
 ) -> None:
     """Complain of a swept key that lies inside another one, or is hidden by one of a task."""
-    in_order = sorted(targets, key=lambda key: (targets[key].task or "", targets[key].path))
-    for outer_key, inner_key in pairwise(in_order):
+
+    def by_target(key: str) -> tuple[str, tuple[str, ...]]:
+        task, path = targets[key]
+        return task or "", path
+
+    # In this order, a key that lies inside another one follows it.
+    for outer_key, inner_key in pairwise(sorted(targets, key=by_target)):
         outer, inner = targets[outer_key], targets[inner_key]
-        if outer.task == inner.task and inner.path[: len(outer.path)] == outer.path:
+        is_inside = inner.path[: len(outer.path)] == outer.path
+        if outer.task == inner.task and is_inside:
             message = f"'{inner_key}' lies in '{outer_key}', which is swept too"
             reader.complain(positions[inner_key], message, "sweep one of them", key=True)
     of_tasks: dict[str, str] = {}
@@ -211,7 +219,7 @@ def _check_overlaps(
 
 def _check_excluded_keys(reader: Reader, sweep: Sweep) -> None:
     hint = "'exclude' lists combinations of these; what 'include' adds is added afterwards"
-    for index, values in reader.items(("gitorch", "exclude")):
+    for index, values in reader.children(("gitorch", "exclude")).items():
         for key in values:
             if key not in sweep.listed:
                 near = did_you_mean(key, sweep.listed)
@@ -230,11 +238,15 @@ def _any_sample(spec: RunSpec, sweep: Sweep, targets: Mapping[str, Target]) -> R
     values: dict[str, Any] = {}
     for point in sweep.include:
         values.update(point)
-    for key, listed in (*sweep.matrix.items(), *sweep.zipped.items()):
-        values[key] = listed[0]
+    for lists in (sweep.matrix, sweep.zipped):
+        for key, listed in lists.items():
+            values[key] = listed[0]
     tasks = {None, *(task.id for task in spec.tasks)}  # without tasks whose id is invalid
-    point = {key: values.get(key) for key, target in targets.items() if target.task in tasks}
-    return at_point(spec, point, targets)
+    sample: dict[str, Any] = {}
+    for key, target in targets.items():
+        if target.task in tasks:
+            sample[key] = values.get(key)
+    return at_point(spec, sample, targets)
 
 
 def _sample_numbers(

@@ -27,16 +27,12 @@ def read_needs(reader: Reader) -> dict[int, tuple[str, ...]]:
         position = ("tasks", index, "needs")
         needs[index] = tuple(reader.get(*position, default=default))
         default = (ids[index],) if index in ids else ()
-        for number, needed in reader.items(position):
+        for number, needed in reader.children(position).items():
             if all_ids_are_valid and needed not in known_ids:
                 message = f"there is no task '{needed}'{did_you_mean(needed, ids.values())}"
                 hint = f"the tasks are: {', '.join(ids.values())}"
                 reader.complain((*position, number), message, hint)
-    _check_circles(
-        reader,
-        needs={ids[index]: needs[index] for index in ids},
-        indexes={id: index for index, id in ids.items()},
-    )
+    _check_circles(reader, ids, needs)
     return needs
 
 
@@ -63,11 +59,16 @@ def _read_ids(reader: Reader) -> dict[int, str]:
 
 
 def _check_circles(
-    reader: Reader, *, needs: Mapping[str, tuple[str, ...]], indexes: Mapping[str, int]
+    reader: Reader, ids: Mapping[int, str], needs: Mapping[int, tuple[str, ...]]
 ) -> None:
     """Complain of tasks that wait for each other, at a `needs` of the circle that is written."""
+    indexes: dict[str, int] = {}
+    graph: TopologicalSorter[str] = TopologicalSorter()
+    for index, id in ids.items():
+        indexes[id] = index
+        graph.add(id, *needs[index])
     try:
-        TopologicalSorter(needs).prepare()
+        graph.prepare()
     except CycleError as error:
         circle: list[str] = error.args[1][::-1]
         steps = pairwise(circle[: _MOST_STEPS + 1])

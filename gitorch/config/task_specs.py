@@ -54,22 +54,26 @@ def _read_task(
         message = f"'{key}' is a key of the file, not of a task"
         reader.complain(("tasks", index, key), message, "move it to the top level", key=True)
     method = reader.get("tasks", index, "method")
-    if method is not None and (not method.isidentifier() or keyword.iskeyword(method)):
+    if method is not None and not _is_class_name(method):
         hint = "to run a program, write it as 'command'"
         message = f"'{method}' is not the name of a class"
         reader.complain(("tasks", index, "method"), message, hint)
     command = reader.get("tasks", index, "command")
     if isinstance(command, list):
         command = tuple(command)
-    settings = {**defaults, **_read_settings(reader, ("tasks", index, "gitorch"))}
+    own_settings = _read_settings(reader, ("tasks", index, "gitorch"))
     return TaskSpec(
         id=reader.get("tasks", index, "id", default=""),
         method=method,
         command=command,
         needs=needs,
         params={key: value for key, value in task.items() if key not in OWN_TASK_KEYS},
-        **settings,
+        **{**defaults, **own_settings},
     )
+
+
+def _is_class_name(text: str) -> bool:
+    return text.isidentifier() and not keyword.iskeyword(text)
 
 
 def _read_settings(reader: Reader, position: KeyPath) -> dict[str, Any]:
@@ -108,11 +112,13 @@ def _read_timeout(reader: Reader, position: KeyPath) -> float | None:
 
 
 def _read_retries(reader: Reader, position: KeyPath) -> Retries:
-    is_number = isinstance(reader.get(*position), int | float)
+    position_of_max = (*position, "max")
+    if isinstance(reader.get(*position), int | float):
+        position_of_max = position
     kinds = reader.get(*position, "on", default=RETRIABLE)
     backoff_s = reader.quantity((*position, "backoff"), parse_duration, hint_on("duration"))
     return Retries(
-        max=reader.whole_number(position if is_number else (*position, "max")),
+        max=reader.whole_number(position_of_max),
         on=tuple(kind for kind in RETRIABLE if kind in kinds),
         backoff_s=backoff_s or 0.0,
     )
@@ -134,8 +140,10 @@ def _read_cache(reader: Reader, position: KeyPath) -> Cache | None:
     if not written:
         return Cache()  # an empty mapping names nothing, so everything counts
     params = reader.get(*position, "params")
+    if params is not None:
+        params = tuple(params)
     return Cache(
-        params=None if params is None else tuple(params),
+        params=params,
         code=read_code(reader, (*position, "code")),
         inputs=_read_inputs(reader, (*position, "inputs")),
     )

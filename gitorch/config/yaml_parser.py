@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import yaml
 from yaml import (
@@ -26,7 +26,7 @@ from yaml import (
     SequenceEndEvent,
 )
 
-from gitorch.config.document import Document, Node, SourceText, Span, kind_of
+from gitorch.config.document import Children, Document, Node, SourceText, Span, kind_of
 from gitorch.model.problem import Problem
 
 LARGEST = 1 << 20  # bytes of a file
@@ -91,6 +91,15 @@ def _check_characters(span: Span) -> None:
         message = f"the character U+{ord(match[0]):04X} is not allowed in YAML"
         character = Span(*match.span(), span.source)
         raise _Unreadable(character.problem(message, 'write it as an escape in a "quoted" text'))
+
+
+class _Content(NamedTuple):
+    """The content of a mapping or list; `nodes` holds invalid keys and their values too."""
+
+    value: Any
+    children: Children | list[Node]
+    nodes: list[Node]
+    end: Event
 
 
 class _Composer:
@@ -167,20 +176,22 @@ class _Composer:
     def _collection(self, start: NodeEvent) -> Node:
         size_before = self.size
         self.open.append(start.anchor)
-        build = self._mapping if isinstance(start, MappingStartEvent) else self._sequence
-        value, children, nodes, end = build()
+        is_mapping = isinstance(start, MappingStartEvent)
+        content = self._mapping() if is_mapping else self._sequence()
         self.open.pop()
-        height = 1 + max((node.height for node in nodes), default=0)
-        span = Span(self._span(start).start, self._span(end).end, self.source)
-        return Node(value, span, children, 1 + self.size - size_before, height)
+        height = 1 + max((node.height for node in content.nodes), default=0)
+        first, last = self._span(start), self._span(content.end)
+        span = Span(first.start, last.end, self.source)
+        size = 1 + self.size - size_before
+        return Node(content.value, span, content.children, size, height)
 
-    def _sequence(self) -> tuple[Any, list[Node], list[Node], Event]:
+    def _sequence(self) -> _Content:
         nodes: list[Node] = []
         while not isinstance(event := next(self.events), SequenceEndEvent):
             nodes.append(self._node(event))
-        return [node.value for node in nodes], nodes, nodes, event
+        return _Content([node.value for node in nodes], nodes, nodes, event)
 
-    def _mapping(self) -> tuple[Any, dict[str, tuple[Span, Node]], list[Node], Event]:
+    def _mapping(self) -> _Content:
         children: dict[str, tuple[Span, Node]] = {}
         nodes: list[Node] = []
         while not isinstance(event := next(self.events), MappingEndEvent):
@@ -196,7 +207,7 @@ class _Composer:
             else:
                 children[key.value] = key.span, value
         values = {name: node.value for name, (_, node) in children.items()}
-        return values, children, nodes, event
+        return _Content(values, children, nodes, event)
 
     def _is_valid_key(self, key: Node) -> bool:
         """Return True if `key` can be the key of a mapping; complain otherwise."""

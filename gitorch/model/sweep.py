@@ -1,7 +1,7 @@
-"""What a sweep comes to: its points, each a value for some keys.
+"""Sweeps: the points that lists of values make, each a value for some keys.
 
-The rules are those of GitHub Actions (docs.github.com, "Running variations of jobs in a workflow"), and lists that are
-taken together besides.
+The rules are those of GitHub Actions (docs.github.com, "Running variations of jobs in a workflow"),
+with one addition: lists whose values are taken together.
 """
 
 from __future__ import annotations
@@ -28,9 +28,13 @@ _RANGE = re.compile(rf"range\({_INTEGER}(?:,{_INTEGER}(?:,{_INTEGER})?)?\)")
 
 
 class Sweep(Struct, frozen=True, kw_only=True):
-    """`matrix`: every combination, the last key's values fastest. `zipped`: lists of one length, taken together as one
-    more dimension. `exclude`: combinations with these values are left out. `include`: what is added to every original
-    combination none of whose values it would change; what fits none is a point of its own.
+    """The lists of a sweep.
+
+    `matrix`: every combination of values is a point; the last key's values change fastest.
+    `zipped`: lists of one length, whose values are taken together as one more dimension.
+    `exclude`: combinations with these values are left out.
+    `include`: values that are added to every original combination that has no other value for one
+    of the keys. If there is no such combination, they are a point of their own.
     """
 
     matrix: Mapping[str, Sequence[Any]] = field(default_factory=dict)
@@ -50,95 +54,112 @@ class Sweep(Struct, frozen=True, kw_only=True):
 
     @property
     def dimensions(self) -> tuple[str, ...]:
-        """What is varied independently: `lr`, and `width+height` taken together; of `include` alone its keys."""
-        return (*self.matrix, *(["+".join(self.zipped)] if self.zipped else [])) or (
-            "+".join(self.keys),
-        )
+        """The keys that vary independently; those that vary together are one: `width+height`.
+
+        If there is nothing but `include`, its keys are one dimension.
+        """
+        dimensions = list(self.matrix)
+        if self.zipped:
+            dimensions.append("+".join(self.zipped))
+        return tuple(dimensions) or ("+".join(self.keys),)
 
     @property
     def most(self) -> int:
-        """How many points there can be at most: reckoned without making any."""
+        """The largest possible number of points, computed without making any."""
         return self._combination_count + len(self.include)
 
     @property
     def _combination_count(self) -> int:
         if not self.listed:
             return 0
-        return prod(map(len, self.matrix.values())) * min(map(len, self.zipped.values()), default=1)
+        of_matrix = prod(len(values) for values in self.matrix.values())
+        return of_matrix * min(map(len, self.zipped.values()), default=1)
 
     def points(self) -> list[Point]:
-        """The points in their order, each once."""
-        originals = self._left()
+        """Return the points in their order, without duplicates."""
+        originals = self._originals()
         points = [dict(original) for original in originals]
-        fitting = _Index(originals)
+        index = _PointIndex(originals)
         for extra in self.include:
-            fixed = [key for key in self.listed if key in extra]
-            found = fitting.of({key: extra[key] for key in fixed})
-            for number in found:
+            fixed = {key: extra[key] for key in self.listed if key in extra}
+            fitting = index.find(fixed)
+            for number in fitting:
                 points[number].update(extra)
-            if not found:
+            if not fitting:
                 points.append(dict(extra))
-        once: dict[Any, Point] = {}
+        unique: dict[Any, Point] = {}
         for point in points:
-            once.setdefault(equality_key(point), point)
-        return list(once.values())
+            unique.setdefault(equality_key(point), point)
+        return list(unique.values())
+
+    def _originals(self) -> list[Point]:
+        """Return the combinations that nothing excludes."""
+        combinations = list(self._combinations())
+        index = _PointIndex(combinations)
+        excluded: set[int] = set()
+        for values in self.exclude:
+            excluded.update(index.find(values))
+        return [point for number, point in enumerate(combinations) if number not in excluded]
 
     def _combinations(self) -> Iterator[Point]:
         if not self.listed:
             return
-        together: Iterable[tuple[Any, ...]] = (
-            zip(*self.zipped.values(), strict=True) if self.zipped else [()]
-        )
+        together: Iterable[tuple[Any, ...]] = [()]
+        if self.zipped:
+            together = zip(*self.zipped.values(), strict=True)
         for *values, last in itertools.product(*self.matrix.values(), together):
             yield dict(zip(self.listed, (*values, *last), strict=True))
 
-    def _left(self) -> list[Point]:
-        """The combinations that nothing excludes."""
-        combinations = list(self._combinations())
-        index = _Index(combinations)
-        excluded = {number for values in self.exclude for number in index.of(values)}
-        return [point for number, point in enumerate(combinations) if number not in excluded]
 
+class _PointIndex:
+    """Points that can be found by some of their values, without a search through all of them.
 
-class _Index:
-    """Points found by some of their values, without looking at all of them each time."""
+    An index over a set of keys is made when it is first needed: 10,000 points with 100 exclusions
+    would otherwise take a million comparisons.
+    """
 
     def __init__(self, points: Sequence[Point]) -> None:
         self._points = points
         self._by_values: dict[tuple[str, ...], dict[Any, list[int]]] = {}
 
-    def of(self, values: Point) -> Sequence[int]:
-        """The numbers of the points that have these values."""
+    def find(self, values: Point) -> Sequence[int]:
+        """Return the numbers of the points that have these values."""
         keys = tuple(sorted(values))
-        if keys not in self._by_values:
-            found = self._by_values[keys] = {}
+        numbers = self._by_values.get(keys)
+        if numbers is None:
+            numbers = self._by_values[keys] = {}
             for number, point in enumerate(self._points):
-                found.setdefault(_projected(point, keys), []).append(number)
-        return self._by_values[keys].get(_projected(values, keys), ())
+                numbers.setdefault(_values_of(point, keys), []).append(number)
+        return numbers.get(_values_of(values, keys), ())
 
 
-def _projected(point: Point, keys: Iterable[str]) -> tuple[Any, ...]:
+def _values_of(point: Point, keys: Iterable[str]) -> tuple[Any, ...]:
     return tuple(equality_key(point[key]) for key in keys)
 
 
 def parse_range(text: str) -> range | None:
-    """`range(1,6)`, with Python's meaning; None where the text is none. ValueError: its step is 0."""
+    """Return the range that a text like `range(1,6)` means in Python; None if it is not a range.
+
+    Raises ValueError if the step is 0.
+    """
     match = _RANGE.fullmatch(text.strip())
-    return range(*(int(number) for number in match.groups() if number)) if match else None
+    if not match:
+        return None
+    return range(*(int(number) for number in match.groups() if number))
 
 
-def at_point(spec: RunSpec, point: Point, places: Mapping[str, Target]) -> RunSpec:
-    """`spec` with the values of a point laid over it; `places` says where each key leads."""
+def at_point(spec: RunSpec, point: Point, targets: Mapping[str, Target]) -> RunSpec:
+    """Return `spec` with the values of a point; `targets` says what each key leads to."""
     document: dict[str, Any] = dict(spec.document)
     tasks = list(spec.tasks)
     for key, value in point.items():
-        task_id, path = places[key]
+        task_id, path = targets[key]
         if task_id is None:
             document = with_value(document, path, value)
             continue
-        number = next(number for number, task in enumerate(tasks) if task.id == task_id)
-        tasks[number] = replace(tasks[number], params=with_value(tasks[number].params, path, value))
-        listed = list(document["tasks"])
-        listed[number] = with_value(listed[number], path, value)
-        document["tasks"] = listed
+        index = next(index for index, task in enumerate(tasks) if task.id == task_id)
+        tasks[index] = replace(tasks[index], params=with_value(tasks[index].params, path, value))
+        task_documents = list(document["tasks"])
+        task_documents[index] = with_value(task_documents[index], path, value)
+        document["tasks"] = task_documents
     return replace(spec, document=document, tasks=tuple(tasks), swept=tuple(point))
