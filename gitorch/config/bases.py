@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from gitorch.config.document import Document, Node, graft, kind_of, mapping_node
+from gitorch.config.document import Document, Node, graft, kind_in_words, mapping_node
 from gitorch.config.yaml_parser import parse_document
 from gitorch.model.problem import Problem
 
@@ -133,7 +133,9 @@ class _Extension:
         if isinstance(extends.value, list):
             expected = len(extends.value)
         if isinstance(extends.value, dict) or len(bases) != expected:
-            message = f"'extends' must be text or a list of texts, not {kind_of(extends.value)}"
+            message = (
+                f"'extends' must be text or a list of texts, not {kind_in_words(extends.value)}"
+            )
             self.problems.append(document.problem(_EXTENDS, message, _HOW))
         merged: Node | None = None
         for node in bases:
@@ -183,7 +185,7 @@ class _Extension:
         if isinstance(document.value, dict):
             return self.lay_over_bases(document, path, extenders)
         if not document.problems:
-            message = f"a base must be a mapping, not {kind_of(document.value)}"
+            message = f"a base must be a mapping, not {kind_in_words(document.value)}"
             if document.value is None:
                 message = "the base is empty"
             self.problems.append(document.problem((), message, "write keys and values"))

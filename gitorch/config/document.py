@@ -206,7 +206,7 @@ def _occurrence(span: Span, text: str, number: int) -> Span | None:
     return Span(span.start + start, span.start + end, span.source)
 
 
-def kind_of(value: Any) -> str:
+def kind_in_words(value: Any) -> str:
     """Return the kind of a value in the words of a person who writes YAML."""
     match value:
         case None:

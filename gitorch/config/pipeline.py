@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from gitorch.config.bases import Base, extend
 from gitorch.config.context import ConfigContext
-from gitorch.config.document import Document, KeyPath, kind_of
+from gitorch.config.document import Document, KeyPath, kind_in_words
 from gitorch.config.overrides import override
 from gitorch.config.parameters import Parameters
 from gitorch.config.placeholder_check import check_placeholders
@@ -123,7 +123,7 @@ def _read(document: Document, context: ConfigContext, written: Parameters) -> _R
 
 
 def _not_a_mapping(document: Document) -> Problem:
-    message = f"a config must be a mapping, not {kind_of(document.value)}"
+    message = f"a config must be a mapping, not {kind_in_words(document.value)}"
     if document.value is None:
         message = "the config is empty"
     return document.problem((), message, "write keys and values, 'tasks' among them")

@@ -8,7 +8,7 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gitorch.config.document import Document, KeyPath, kind_of
+from gitorch.config.document import Document, KeyPath, kind_in_words
 from gitorch.model.problem import Problem, Severity
 from gitorch.model.run.spec import OWN_KEYS, OWN_TASK_KEYS
 from gitorch.model.text.spelling import did_you_mean, nearest
@@ -186,7 +186,7 @@ def _wrong_kind(
     expected = last
     if others:
         expected = f"{', '.join(others)} or {last}"
-    given = kind_of(value)
+    given = kind_in_words(value)
     if isinstance(value, float) and "integer" in wanted:
         given = str(value)  # 0.5 is a number, but not a whole one
     message = f"{_named(position)} must be {expected}, not {given}"

@@ -26,7 +26,7 @@ from yaml import (
     SequenceEndEvent,
 )
 
-from gitorch.config.document import Children, Document, Node, SourceText, Span, kind_of
+from gitorch.config.document import Children, Document, Node, SourceText, Span, kind_in_words
 from gitorch.model.problem import Problem
 
 LARGEST = 1 << 20  # bytes of a file
@@ -219,7 +219,7 @@ class _Composer:
             self._complain(key.span, "a key must be text, not a list or a mapping")
         elif not isinstance(key.value, str):
             hint = f'quote it: "{written}"' if written else "write a key before the ':'"
-            self._complain(key.span, f"a key must be text, not {kind_of(key.value)}", hint)
+            self._complain(key.span, f"a key must be text, not {kind_in_words(key.value)}", hint)
         else:
             return True
         return False
