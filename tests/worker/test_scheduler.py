@@ -11,6 +11,8 @@ from gitorch.database.values import Claim
 from gitorch.engines.contract import Ended, Order
 from gitorch.model.run.announcement import AttemptEnded, Noticed, TaskReused
 from gitorch.model.run.outcome import CouldNotStart, ExitCode, Interrupted, Killed, Succeeded
+from gitorch.model.run.pin import Pin
+from gitorch.model.run.record import Attempt
 from gitorch.model.run.status import Status
 from gitorch.model.workspace import RunDirectory
 from gitorch.runs.claimed_attempt import ClaimedAttempt
@@ -110,16 +112,24 @@ def ended(name: str, *, duration_s: float = LONG_S) -> Ended:
 def announcement(
     claimed: ClaimedAttempt, *, status: Status = Status.COMPLETE, has_unkept_files: bool = False
 ) -> AttemptEnded:
+    attempt = Attempt(
+        number=1,
+        token=claimed.claim.token,
+        started="2020-01-01T00:00:00.000Z",
+        ended="2020-01-01T00:00:01.000Z",
+        duration_s=1.0,
+        host="lab",
+        outcome=Succeeded() if status is Status.COMPLETE else ExitCode(exit_code=1),
+        pin=Pin(commit="c" * 40, tree="d" * 40),
+        notes=("fifo: not a file",) if has_unkept_files else (),
+    )
     return AttemptEnded(
-        run=claimed.claim.run,
+        run_id=claimed.claim.run,
         label="",
         task=claimed.claim.task,
-        number=1,
+        attempt=attempt,
         status=status,
         run_status=status,
-        outcome=Succeeded() if status is Status.COMPLETE else ExitCode(exit_code=1),
-        duration_s=1.0,
-        has_unkept_files=has_unkept_files,
     )
 
 
@@ -160,7 +170,7 @@ def test_a_reused_result_is_committed_without_a_start(play: Play) -> None:
     play.on(Claimed(one, is_quick=False))
     reused = Reused(attempt=one, reuse=None)
     assert play.on(reused) == [Commit(one, reused)]
-    told = TaskReused(run="r", label="", task="one", source="s", run_status=Status.COMPLETE)
+    told = TaskReused(run_id="r", label="", task="one", source="s", run_status=Status.COMPLETE)
     assert play.on(Committed([one], [told])) == [ClearAway("r", keep_files=False), Announce(told)]
 
 
