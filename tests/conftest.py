@@ -1,4 +1,4 @@
-"""The sealed room that every test runs in: no user configuration, a fixed author, a bare environment."""
+"""The sealed room of every test: no user configuration, a fixed author, a bare environment."""
 
 from __future__ import annotations
 
@@ -16,19 +16,27 @@ from typing import Any
 import pygit2
 import pytest
 
+from tests.prefork import needs_a_process, server
+
 KEPT = ("PATH", "TMPDIR", "LANG", "COVERAGE_PROCESS_START", "PYTHONHASHSEED")
 AUTHOR = {"name": "A. Researcher", "email": "researcher@example.org"}
 
-# Whoever starts the tests in the background may have these ignored, and what is ignored is inherited.
+# A shell that starts the tests in the background may ignore these signals; children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def pytest_sessionfinish() -> None:
+    if server.cache_info().currsize:
+        server().close()
+        server.cache_clear()
 
 
 @pytest.fixture(autouse=True)
 def sealed_room(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Path]:
-    """An empty home and a bare environment; fails a test that wrote to the home it was given."""
+    """Give the test an empty home and a bare environment. Fail a test that wrote to its home."""
     home = tmp_path_factory.mktemp("home")
     for name in list(os.environ):
         if name not in KEPT and not name.startswith(("PYTEST_", "COV_", "PIP_")):
@@ -41,8 +49,11 @@ def sealed_room(
     monkeypatch.setenv("GIT_TERMINAL_PROMPT", "0")
     (home / "gitconfig").write_text(
         f"[user]\n\tname = {AUTHOR['name']}\n\temail = {AUTHOR['email']}\n"
-        '[init]\n\tdefaultBranch = main\n[protocol "file"]\n\tallow = always\n[advice]\n\tdetachedHead = false\n'
-        f"[gitorch]\n\tledgerDir = {tmp_path_factory.mktemp('ledger')}\n"  # not that of the tests beside this one
+        "[init]\n\tdefaultBranch = main\n"
+        '[protocol "file"]\n\tallow = always\n'
+        "[advice]\n\tdetachedHead = false\n"
+        # Tests that run side by side must not share the machine's resources.
+        f"[gitorch]\n\tledgerDir = {tmp_path_factory.mktemp('ledger')}\n"
     )
     for level in (
         pygit2.enums.ConfigLevel.GLOBAL,
@@ -62,7 +73,7 @@ def _listing(home: Path) -> list[tuple[str, int]]:
 
 
 def git(root: Path, *arguments: str, check: bool = True) -> str:
-    """Run the git program in `root` and give what it prints."""
+    """Run the git program in `root` and return its output."""
     result = subprocess.run(
         ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False
     )
@@ -72,7 +83,7 @@ def git(root: Path, *arguments: str, check: bool = True) -> str:
 
 
 def commit_files(root: Path, files: dict[str, str | bytes], message: str = "change") -> str:
-    """Write `files`, commit them all, and give the commit's oid."""
+    """Write `files`, commit everything, and return the commit's oid."""
     for name, content in files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -84,7 +95,7 @@ def commit_files(root: Path, files: dict[str, str | bytes], message: str = "chan
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A repository with one commit, in a directory of its own, the current directory of the test."""
+    """Make a repository with one commit, in a directory of its own."""
     root = tmp_path / "project"
     root.mkdir()
     git(root, "init", "-q")
@@ -99,17 +110,25 @@ def gitorch(
     env: dict[str, str] | None = None,
     timeout: float = 60,
 ) -> subprocess.CompletedProcess[str]:
-    """Run the program in `root`, as a user would, off a terminal; `code` is the exit code it must have."""
-    result = subprocess.run(
-        [sys.executable, "-m", "gitorch", *map(str, arguments)],
-        cwd=root,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        env={**os.environ, **(env or {})},
-        timeout=timeout,
-        check=False,
-    )
+    """Run the program in `root` as a user would, without a terminal.
+
+    `code` is the expected exit code; None accepts any.
+    """
+    words = list(map(str, arguments))
+    whole = {**os.environ, **(env or {})}
+    if needs_a_process(env or {}):
+        result = subprocess.run(
+            [sys.executable, "-m", "gitorch", *words],
+            cwd=root,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            env=whole,
+            timeout=timeout,
+            check=False,
+        )
+    else:
+        result = server().run(words, root, whole, timeout)
     if code is not None:
         assert result.returncode == code, (
             f"gitorch {arguments}: {result.returncode}\n{result.stdout}{result.stderr}"
@@ -118,12 +137,12 @@ def gitorch(
 
 
 def gitorch_json(root: Path, *arguments: str | Path, code: int | None = 0) -> Any:
-    """The one document that `--json` gives."""
+    """Run the command with `--json` and return its document."""
     return json.loads(gitorch(root, *arguments, "--json", code=code).stdout)
 
 
 def write(root: Path, name: str, text: str) -> Path:
-    """Write a file below `root`, its directories made; the text without the indentation of the test."""
+    """Write a file below `root` and make its directories. The text is dedented."""
     path = root / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(textwrap.dedent(text).lstrip("\n"))
@@ -131,7 +150,7 @@ def write(root: Path, name: str, text: str) -> Path:
 
 
 def started(root: Path, *arguments: str | Path) -> subprocess.Popen[str]:
-    """`gitorch` as a process that goes on."""
+    """Start `gitorch` as a process and return while it runs."""
     return subprocess.Popen(
         [sys.executable, "-m", "gitorch", *map(str, arguments)],
         cwd=root,

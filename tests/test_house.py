@@ -1,8 +1,9 @@
-"""How the house is laid out, as CONTRIBUTING.md draws it: imports only go down, and a library has one door."""
+"""The plan of the house, as CONTRIBUTING.md draws it: imports go down, a library has one door."""
 
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def package_of(path: Path) -> str:
 
 
 def imports_of(path: Path) -> Iterator[str]:
-    """Every module that a file imports, wherever in it; what only the type checker reads counts as well."""
+    """Yield every module that a file imports, also in functions and for the type checker alone."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -100,3 +101,21 @@ def test_imports_within_git_only_go_down(path: Path) -> None:
 def test_every_package_has_its_storey() -> None:
     packages = {path.relative_to(ROOT).parts[0].removesuffix(".py") for path in FILES}
     assert packages <= set(LEVEL)
+
+
+def test_class_names_are_unique() -> None:
+    """A reader who meets a class name must not have to look where it was imported from."""
+    places: dict[str, list[str]] = {}
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+    twice = {name: found for name, found in places.items() if len(found) > 1}
+    assert twice == {}
+
+
+def test_no_module_has_the_name_of_a_standard_module_that_the_package_imports() -> None:
+    imported = {module.split(".")[0] for path in FILES for module in imports_of(path)}
+    standard = imported & sys.stdlib_module_names
+    own = {part.removesuffix(".py") for path in FILES for part in path.relative_to(ROOT).parts}
+    assert own & standard == set()

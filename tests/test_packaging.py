@@ -1,4 +1,4 @@
-"""The wheel holds all that gitorch needs: it is built, installed into a new environment, and used from there."""
+"""The wheel is complete: it is built, installed into a new environment, and used from there."""
 
 from __future__ import annotations
 
@@ -18,11 +18,10 @@ SHIPPED = ("gitorch", "schemas", "demo", "pyproject.toml", "README.md", "LICENSE
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of an environment that holds the wheel; what gitorch depends on is borrowed from this one."""
+    """Return the Python of a new environment with the wheel. It borrows the dependencies of this one."""
     scratch = tmp_path_factory.mktemp("packaging")
-    source = (
-        scratch / "source"
-    )  # not the work tree: setuptools would leave build/ in it, and take up what is in there
+    # The wheel is not built in the work tree: setuptools would leave build/ there, and reuse it.
+    source = scratch / "source"
     source.mkdir()
     for name in SHIPPED:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
@@ -79,7 +78,8 @@ def test_the_package_comes_from_the_wheel(installed: Path) -> None:
 def test_the_schemas_are_found_in_it(installed: Path) -> None:
     program = (
         "import importlib.resources as r; "
-        "print(*sorted(f.name for f in r.files('gitorch.schemas').iterdir() if f.name.endswith('.json')))"
+        "names = [file.name for file in r.files('gitorch.schemas').iterdir()]; "
+        "print(*sorted(name for name in names if name.endswith('.json')))"
     )
     assert ask(installed, program).split() == sorted(
         path.name for path in (ROOT / "schemas").glob("*.json")
@@ -101,7 +101,8 @@ def test_the_demo_is_made_from_it(installed: Path, tmp_path: Path) -> None:
 def test_importing_it_costs_the_standard_library_only(installed: Path) -> None:
     program = (
         "import sys, json; import gitorch; gitorch.TaskBase, gitorch.progress, gitorch.metric; "
-        "print(json.dumps([m.__file__ for m in sys.modules.values() if getattr(m, '__file__', None)]))"
+        "files = [getattr(module, '__file__', None) for module in sys.modules.values()]; "
+        "print(json.dumps([file for file in files if file]))"
     )
     outside = [
         Path(file) for file in json.loads(ask(installed, program)) if "site-packages" in file

@@ -1,4 +1,4 @@
-"""The guard of the sealed room is itself tested: a test that writes to its home fails."""
+"""The guard of the sealed room has a test of its own: a test that writes to its home fails."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from pathlib import Path
 
 def test_a_test_that_writes_to_the_home_fails(tmp_path: Path) -> None:
     (tmp_path / "test_bad.py").write_text(
-        "import os, pathlib\ndef test_bad():\n    pathlib.Path(os.environ['HOME'], 'gitconfig').write_text('[user]')\n"
+        "import os, pathlib\n"
+        "def test_bad():\n"
+        "    pathlib.Path(os.environ['HOME'], 'gitconfig').write_text('[user]')\n"
     )
     (tmp_path / "conftest.py").write_text(Path(__file__).with_name("conftest.py").read_text())
     result = subprocess.run(

@@ -14,7 +14,7 @@ NEEDED_BY_SETUP = ("cat", "cksum", "dirname", "ln", "tr")
 
 @pytest.fixture
 def programs(tmp_path: Path) -> Path:
-    """A directory of programs: what any machine has, and a user who is not root."""
+    """Make a directory of programs: those of any machine, for a user who is not root."""
     directory = tmp_path / "bin"
     directory.mkdir()
     for name in NEEDED_BY_SETUP:
@@ -35,12 +35,13 @@ def run_setup(programs: Path, *arguments: str) -> subprocess.CompletedProcess[st
     )
 
 
-def test_what_is_missing_is_named_to_a_user_who_cannot_install(programs: Path) -> None:
+def test_missing_packages_are_named_to_a_user_who_cannot_install_them(programs: Path) -> None:
     result = run_setup(programs, "test")
     assert (result.returncode, result.stdout) == (69, "")
     assert result.stderr == (
         "setup: missing: git python3-venv git-lfs (Debian's names; Python must be 3.11 or newer)\n"
-        "setup: install them, on Debian and Ubuntu with: sudo apt-get install git python3-venv git-lfs \n"
+        "setup: install them, on Debian and Ubuntu with: "
+        "sudo apt-get install git python3-venv git-lfs \n"
     )
     assert not (programs.parent / "venv").exists()
 
@@ -55,7 +56,7 @@ def test_a_python_that_is_too_old_does_not_count(programs: Path) -> None:
     assert "missing: python3-venv (" in run_setup(programs).stderr
 
 
-def test_root_with_apt_get_has_it_installed(programs: Path) -> None:
+def test_root_with_apt_get_gets_them_installed(programs: Path) -> None:
     write_program(programs / "id", "echo 0")
     write_program(
         programs / "apt-get",
@@ -72,7 +73,7 @@ def test_root_with_apt_get_has_it_installed(programs: Path) -> None:
     assert "missing" not in result.stderr
 
 
-def test_an_environment_that_is_up_to_date_is_left_alone(programs: Path) -> None:
+def test_an_environment_that_is_up_to_date_is_not_changed(programs: Path) -> None:
     python = programs.parent / "venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
     write_program(python, f'echo "$*" >>{programs}/asked')

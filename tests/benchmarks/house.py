@@ -1,8 +1,8 @@
 """Counts what makes code dense: python -m tests.benchmarks.house [PATH…] [--offenders]
 
-The figures are those by which gitorch was compared with pre-commit, datalad-core, procrastinate and submitit. A code line
-has at least one token that is neither a comment nor part of a docstring. Rates are per 1,000 code lines. `--offenders`
-lists the statements and functions that are above a limit.
+The figures are those by which gitorch was compared with pre-commit, datalad-core, procrastinate and
+submitit. A code line has at least one token that is neither a comment nor part of a docstring.
+Rates are per 1,000 code lines. `--offenders` lists what is above a limit.
 """
 
 from __future__ import annotations
@@ -106,11 +106,7 @@ def count(path: Path) -> Counts:
 
 def docstring_lines(tree: ast.AST) -> Iterator[int]:
     for node in ast.walk(tree):
-        if (
-            isinstance(node, DOCUMENTED)
-            and node.body
-            and ast.get_docstring(node, clean=False) is not None
-        ):
+        if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
             docstring = node.body[0]
             yield from range(docstring.lineno, (docstring.end_lineno or docstring.lineno) + 1)
 
@@ -152,12 +148,11 @@ def offenders_in(path: Path, tree: ast.AST, functions: list[Function]) -> Iterat
             if isinstance(iterated, (ast.List, ast.Tuple)) and len(iterated.elts) == 1:
                 yield Offender(path, iterated.lineno, "a loop over one element")
     for function in functions:
-        if length_of(function) > LONGEST_FUNCTION:
-            yield Offender(path, function.lineno, f"{function.name}: {length_of(function)} lines")
-        if complexity_of(function) > MOST_COMPLEX:
-            yield Offender(
-                path, function.lineno, f"{function.name}: complexity {complexity_of(function)}"
-            )
+        length, complexity = length_of(function), complexity_of(function)
+        if length > LONGEST_FUNCTION:
+            yield Offender(path, function.lineno, f"{function.name}: {length} lines")
+        if complexity > MOST_COMPLEX:
+            yield Offender(path, function.lineno, f"{function.name}: complexity {complexity}")
 
 
 def own_expressions(statement: ast.stmt) -> Iterator[ast.AST]:
@@ -174,49 +169,56 @@ def percentile(values: list[int], percent: int) -> int:
 
 def report(files: list[Counts]) -> None:
     tokens = [number for file in files for number in file.tokens]
-    function_lines = [number for file in files for number in file.function_lines]
+    lengths = [number for file in files for number in file.function_lines]
     complexities = [number for file in files for number in file.complexities]
-    code_lines = len(tokens)
-    places = defaultdict(list)
+
+    def total(field: str) -> int:
+        return sum(getattr(file, field) for file in files)
+
+    def rate(field: str) -> str:
+        return f"{1000 * total(field) / len(tokens):.1f}"
+
+    def row(name: str, *values: object) -> None:
+        print(f"{name:38} {' / '.join(map(str, values))}")
+
+    biggest = max(files, key=lambda file: file.lines)
+    row("files / lines / code lines", len(files), total("lines"), len(tokens))
+    row("biggest file", f"{biggest.lines} ({biggest.path.name})")
+    row("functions", len(lengths))
+    row(
+        "function length, median / p90 / max",
+        round(statistics.median(lengths)),
+        percentile(lengths, 90),
+        max(lengths),
+    )
+    row("functions over 60 lines", sum(length > LONGEST_FUNCTION for length in lengths))
+    row(
+        "tokens in a code line, mean / p90",
+        f"{statistics.mean(tokens):.2f}",
+        percentile(tokens, 90),
+    )
+    row("comprehensions per 1,000", rate("comprehensions"))
+    row("conditional expressions per 1,000", rate("conditionals"))
+    row("walrus / lambda per 1,000", rate("walruses"), rate("lambdas"))
+    row(
+        "complexity, p90 / max / over 11",
+        percentile(complexities, 90),
+        max(complexities),
+        sum(number > MOST_COMPLEX for number in complexities),
+    )
+    row("docstring lines / per 1,000", total("docstring_lines"), rate("docstring_lines"))
+    row("own-line comments / per 1,000", total("own_line_comments"), rate("own_line_comments"))
+    row("imports inside functions", total("hidden_imports"))
+    row("class names used twice", ", ".join(names_used_twice(files)) or "none")
+    row("offenders", sum(len(file.offenders) for file in files))
+
+
+def names_used_twice(files: list[Counts]) -> list[str]:
+    places: dict[str, set[Path]] = defaultdict(set)
     for file in files:
         for name in file.classes:
-            places[name].append(file.path)
-    twice = sorted(name for name, found in places.items() if len(found) > 1)
-    biggest = max(files, key=lambda file: file.lines)
-
-    def rate(number: int) -> str:
-        return f"{1000 * number / code_lines:.1f}"
-
-    rows = {
-        "files / lines / code lines": f"{len(files)} / {sum(f.lines for f in files)} / {code_lines}",
-        "biggest file": f"{biggest.lines} ({biggest.path.name})",
-        "functions": str(len(function_lines)),
-        "function length median / p90 / max": (
-            f"{statistics.median(function_lines):.0f} / {percentile(function_lines, 90)} / {max(function_lines)}"
-        ),
-        "functions over 60 lines": str(sum(length > LONGEST_FUNCTION for length in function_lines)),
-        "tokens in a code line, mean / p90": f"{statistics.mean(tokens):.2f} / {percentile(tokens, 90)}",
-        "comprehensions per 1,000": rate(sum(f.comprehensions for f in files)),
-        "conditional expressions per 1,000": rate(sum(f.conditionals for f in files)),
-        "walrus / lambda per 1,000": (
-            f"{rate(sum(f.walruses for f in files))} / {rate(sum(f.lambdas for f in files))}"
-        ),
-        "complexity p90 / max / over 11": (
-            f"{percentile(complexities, 90)} / {max(complexities)} / "
-            f"{sum(number > MOST_COMPLEX for number in complexities)}"
-        ),
-        "docstring lines (per 1,000)": (
-            f"{sum(f.docstring_lines for f in files)} ({rate(sum(f.docstring_lines for f in files))})"
-        ),
-        "own-line comments (per 1,000)": (
-            f"{sum(f.own_line_comments for f in files)} ({rate(sum(f.own_line_comments for f in files))})"
-        ),
-        "imports inside functions": str(sum(f.hidden_imports for f in files)),
-        "class names used twice": ", ".join(twice) or "none",
-        "offenders": str(sum(len(f.offenders) for f in files)),
-    }
-    for name, value in rows.items():
-        print(f"{name:38} {value}")
+            places[name].add(file.path)
+    return sorted(name for name, found in places.items() if len(found) > 1)
 
 
 def main() -> None:

@@ -7,6 +7,8 @@ last minute, by the rounds before it among others; on tmpfs it is not, and nothi
 
     python -m tests.benchmarks.run [NAME…] [--rounds N]
 
+All of it runs in an environment of its own that holds gitorch alone (see bare.py).
+
 run        100 trivial runs with -j 2, less `gitorch run` of an empty queue, against `xargs -P2` over the same process
 start      --help, list, status and show with 1,000 runs, against `python -c pass`
 commit     an attempt committed to the results branch with 20,000 runs, against one with none
@@ -43,6 +45,7 @@ from gitorch.interpreter.environment import STAND_IN
 from gitorch.model.branch_layout import RunPaths
 from gitorch.model.run.ids import run_id
 from gitorch.tools.clock import stamp
+from tests.benchmarks import bare
 
 RUNS = 100
 TASKS = "class Trivial:\n    def __init__(self, config):\n        pass\n\n    def run(self):\n        pass\n"
@@ -399,6 +402,7 @@ def main() -> None:
     parser.add_argument("which", nargs="*", metavar="NAME", help="all of them if none is named")
     parser.add_argument("--rounds", type=int, default=5)
     chosen = parser.parse_args()
+    bare.enter("tests.benchmarks.run")
     for name in chosen.which or BENCHMARKS:
         with sealed_room() as room:
             BENCHMARKS[name](room, chosen.rounds)
