@@ -6,11 +6,12 @@
     ├── Refused           possible, but it would lose work or break a rule
     ├── Busy              another process holds what is needed, or it took too long
     ├── ProgramMissing    a required program is not installed
-    └── Interrupted       the user asked to stop
+    └── UserInterrupted   the user asked to stop
 
 The other members of the family are defined beside the code that raises them:
-`gitorch.database.connection.DatabaseBroken`, `gitorch.git.command.GitFailed`,
-`gitorch.git.store.artifacts.Unkeepable`, `gitorch.runs.contents.Unusable` and
+`gitorch.database.connection.DatabaseBroken`, `gitorch.database.connection.DatabaseDamaged`,
+`gitorch.git.command.GitFailed`, `gitorch.git.store.artifacts.Unkeepable`,
+`gitorch.model.run.record.RecordBroken`, `gitorch.runs.contents.Unusable` and
 `gitorch.runs.inputs.InputChanged`.
 
 A message says what happened and where. The hint says what to do next, ready to paste. Only `cli/`
@@ -61,7 +62,7 @@ class ProgramMissing(GitorchError):
     kind = "program-missing"
 
 
-class Interrupted(GitorchError):
+class UserInterrupted(GitorchError):
     """The user asked to stop."""
 
     kind = "interrupted"

@@ -17,7 +17,7 @@ from typing import Any, ParamSpec, cast
 import typer
 
 from gitorch.cli.style import has_colors, paint, plain, say
-from gitorch.errors import GitorchError, Interrupted
+from gitorch.errors import GitorchError, UserInterrupted
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -95,7 +95,7 @@ def guarded(command: Callable[Parameters, int | None]) -> Callable[Parameters, N
         except GitorchError as error:
             code = report_error(error, as_json=as_json)
         except KeyboardInterrupt:
-            code = report_error(Interrupted("interrupted"), as_json=as_json)
+            code = report_error(UserInterrupted("interrupted"), as_json=as_json)
         except BrokenPipeError:
             _abandon_stdout()  # the reader has seen enough
             code = EXIT_OK

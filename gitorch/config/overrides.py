@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gitorch.config.document import Document, KeyPath, Node, SourceText, Span, graft, list_node
-from gitorch.config.parameters import Parameters, Refusal
+from gitorch.config.parameters import Parameters, KeyRefusal
 from gitorch.config.yaml_parser import parse_items
 from gitorch.model.problem import Problem, Severity
 from gitorch.model.sweep import parse_range
@@ -61,7 +61,7 @@ class _Overrides:
         """Set the parameter named at `key` to the value at `value`, or sweep it over the values."""
         parameters = Parameters(self.document.value)
         target = parameters.target(key.text)
-        if isinstance(target, Refusal):
+        if isinstance(target, KeyRefusal):
             self._complain(key.problem(*target))
             return
         node, is_sweep = self._parse(value)
@@ -140,7 +140,7 @@ class _Overrides:
         """
         parameters = Parameters(self.document.value)
         target = parameters.target(key.text)
-        if isinstance(target, Refusal):
+        if isinstance(target, KeyRefusal):
             self._complain(key.problem(*target))
             return
         position = self._swept_position(key.text) or parameters.position(target)

@@ -11,7 +11,7 @@ from gitorch.model.text.keys import Target, target_of
 from gitorch.model.text.spelling import nearest
 
 
-class Refusal(NamedTuple):
+class KeyRefusal(NamedTuple):
     """The reason why a key cannot be swept or set."""
 
     message: str
@@ -32,7 +32,7 @@ class Parameters:
                     self._tasks[task["id"]] = task
                     self._task_indexes[task["id"]] = index
 
-    def target(self, key: str) -> Target | Refusal:
+    def target(self, key: str) -> Target | KeyRefusal:
         """Return what a key leads to, or the reason why it cannot be swept or set."""
         try:
             target = target_of(key, self._document, self._tasks)
@@ -40,22 +40,22 @@ class Parameters:
             hint = None
             if key.startswith("tasks."):
                 hint = f"the tasks are: {', '.join(self._tasks)}"
-            return Refusal(f"'{key}' {error}", hint)
+            return KeyRefusal(f"'{key}' {error}", hint)
         own_keys = OWN_KEYS
         if target.task is not None:
             own_keys = OWN_KEYS | OWN_TASK_KEYS
         name = target.path[0]
         if name in own_keys:
             message = f"'{key}' is not a parameter: '{name}' is gitorch's own"
-            return Refusal(message, "change it in the file")
+            return KeyRefusal(message, "change it in the file")
         if leaf := self._leaf_in_the_way(target):
             message = f"'{key}' leads nowhere: '{leaf}' is not a mapping"
-            return Refusal(message, f"name '{leaf}' itself")
+            return KeyRefusal(message, f"name '{leaf}' itself")
         task = self._task_that_hides(target)
         if task is not None:
             message = f"task '{task}' has a '{name}' of its own, which this would not change"
             hint = f"name 'tasks.{task}.{'.'.join(target.path)}', or remove '{name}' from the task"
-            return Refusal(message, hint)
+            return KeyRefusal(message, hint)
         return target
 
     def position(self, target: Target) -> KeyPath:

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from gitorch.config.document import KeyPath
-from gitorch.config.parameters import Parameters, Refusal
+from gitorch.config.parameters import Parameters, KeyRefusal
 from gitorch.config.reader import Reader
 from gitorch.config.schema import hint_on
 from gitorch.model.problem import Severity, has_errors
@@ -171,7 +171,7 @@ def _read_targets(reader: Reader, written: Parameters) -> dict[str, Target]:
     for position in _positions_of_keys(reader):
         key = str(position[-1])
         target = parameters.target(key)
-        if isinstance(target, Refusal):
+        if isinstance(target, KeyRefusal):
             reader.complain(position, *target, key=True)
         elif key not in targets:
             targets[key], positions[key] = target, position

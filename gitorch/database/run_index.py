@@ -20,7 +20,7 @@ from gitorch.database.statements import statements
 from gitorch.errors import Busy
 from gitorch.model.run.status import Status
 from gitorch.model.table.row import Complete, Row, TaskRow
-from gitorch.model.table.select import Named
+from gitorch.model.table.references import Named
 from gitorch.tools.locks import taken
 
 FORMAT = DatabaseFormat(

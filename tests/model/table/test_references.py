@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gitorch.errors import NotFound, UsageError
-from gitorch.model.table.select import Named, find
+from gitorch.model.table.references import Named, find
 
 
 class Listed(list[Named]):
