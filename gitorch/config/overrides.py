@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gitorch.config.document import Document, KeyPath, Node, SourceText, Span, graft, list_node
-from gitorch.config.parameters import Parameters, KeyRefusal
+from gitorch.config.parameters import KeyRefusal, Parameters
 from gitorch.config.yaml_parser import parse_items
 from gitorch.model.problem import Problem, Severity
 from gitorch.model.sweep import parse_range

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from gitorch.config.document import KeyPath
-from gitorch.config.parameters import Parameters, KeyRefusal
+from gitorch.config.parameters import KeyRefusal, Parameters
 from gitorch.config.reader import Reader
 from gitorch.config.schema import hint_on
 from gitorch.model.problem import Severity, has_errors

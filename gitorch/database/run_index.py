@@ -19,8 +19,8 @@ from gitorch.database.connection import Database, DatabaseBroken, DatabaseFormat
 from gitorch.database.statements import statements
 from gitorch.errors import Busy
 from gitorch.model.run.status import Status
-from gitorch.model.table.row import Complete, Row, TaskRow
 from gitorch.model.table.references import Named
+from gitorch.model.table.row import Complete, Row, TaskRow
 from gitorch.tools.locks import taken
 
 FORMAT = DatabaseFormat(

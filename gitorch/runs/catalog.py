@@ -13,8 +13,8 @@ from gitorch.database.values import QueuedRun
 from gitorch.errors import Busy
 from gitorch.model.run.status import LIVE, Status
 from gitorch.model.table.overlay import Run, laid_over
-from gitorch.model.table.row import Row, complete_tasks
 from gitorch.model.table.references import Named, find
+from gitorch.model.table.row import Row, complete_tasks
 from gitorch.runs.liveness import living
 from gitorch.runs.site import Site
 
