@@ -1,1 +1,1 @@
-"""Who executes attempts: a contract, the engines that fulfil it, and a registry of their names."""
+"""Engines execute attempts: a contract, its implementations, and a registry of their names."""

@@ -1,7 +1,8 @@
-"""What an engine is: something that runs orders and says how they ended.
+"""The contract of an engine, which executes orders and reports how they ended.
 
-An order is a command, never a function, so that it can travel. The attempt's own record, `status.json` in its
-directory, is the truth about its end and an engine's word a hint: whoever comes later reads it with `recorded_end`.
+An order is a command, never a function, so that it can travel to another machine. The truth about
+the end of an attempt is the attempt's own record, `status.json` in its directory. The engine's
+report is only a hint: whoever comes later reads the record with `recorded_end`.
 """
 
 from __future__ import annotations
@@ -19,19 +20,25 @@ from gitorch.tools import clock
 
 
 class Order(NamedTuple):
-    """One attempt to execute. The directory exists; the attempt's log and status are written into it."""
+    """One attempt to execute.
 
-    token: str  # names the attempt, and no other one ever
+    The directory exists; the attempt's log and status are written into it.
+    """
+
+    token: str  # names this attempt and never another one
     directory: Path
     argv: Sequence[str]
     cwd: Path
     env: Mapping[str, str]
     timeout_s: float | None = None
-    grace_s: float = 3.0  # from being asked to end until being made to
+    grace_s: float = 3.0  # the time from asking its processes to end until killing them
 
 
 class Ended(JsonStruct, frozen=True, kw_only=True):
-    """The end of an attempt, all of whose processes have ended. `status.json` is its JSON; slots write it too."""
+    """The end of an attempt, all of whose processes have ended.
+
+    `status.json` is its JSON; slots write it too.
+    """
 
     token: str
     outcome: Outcome
@@ -59,7 +66,10 @@ class Ended(JsonStruct, frozen=True, kw_only=True):
 
 
 def recorded_end(directory: Path, token: str) -> Ended | None:
-    """Return the end that the attempt itself recorded in its directory, None if there is no end with this `token`."""
+    """Return the end that the attempt itself recorded in its directory.
+
+    Return None if there is no readable record with this `token`.
+    """
     try:
         ended = Ended.from_json(json.loads(AttemptDirectory(directory).status.read_bytes()))
     except (OSError, ValueError):
@@ -70,16 +80,16 @@ def recorded_end(directory: Path, token: str) -> Ended | None:
 class Engine(Protocol):
     """Executes orders, several at a time. Used by one thread; a context manager.
 
-    Leaving the context ends what still runs, unless the engine outlives its worker.
+    Leaving the context ends what still runs.
     """
 
     @property
     def slots(self) -> int:
-        """How many orders it can have at once."""
+        """Return how many orders the engine can have at once."""
 
     @property
     def poll_interval_s(self) -> float | None:
-        """How often to poll even if no descriptor is readable; None: never."""
+        """Return how often to poll even if no descriptor is readable, or None for never."""
 
     def __enter__(self) -> Self: ...
 
@@ -91,19 +101,26 @@ class Engine(Protocol):
     ) -> None: ...
 
     def submit(self, order: Order) -> None:
-        """Start an attempt. Needs a free slot; a token that is known already is not started again."""
+        """Start an attempt.
+
+        There must be a free slot. An order whose token was submitted before is ignored.
+        """
 
     def poll(self) -> list[Ended]:
-        """The ends since the last call, each told once. Never waits."""
+        """Return the ends since the last call, each of them once. Never waits."""
 
     def descriptors(self) -> list[int]:
-        """File descriptors, one of which is readable when `poll` has news; they may change with every `poll`."""
+        """Return file descriptors, one of which is readable when `poll` has news.
+
+        They may change with every `poll`.
+        """
 
     def cancel(self, token: str, outcome: Outcome) -> None:
-        """Have an attempt ended. `poll` returns its end with this outcome, or with its own if it ended just before.
+        """End an attempt.
 
-        A token that is not running is ignored.
+        `poll` returns its end with this outcome, or with its own outcome if the attempt ended by
+        itself just before. A token that is not running is ignored.
         """
 
     def free(self) -> int:
-        """Return the number of orders that the engine can take now."""
+        """Return how many orders the engine can take now."""

@@ -1,4 +1,4 @@
-"""The engine of this machine: attempts are processes, seen through by slot supervisors (see `slots`)."""
+"""The engine of this machine. Attempts are processes that slot supervisors run (see `slots`)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from gitorch.errors import GitorchError
 from gitorch.model.run.outcome import Lost, Outcome
 from gitorch.tools import clock
 
-_BOOT = """
+_SUPERVISOR = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from gitorch.engines.slots import supervise
@@ -32,48 +32,65 @@ supervise(int(sys.argv[2]), [int(end) for end in sys.argv[3:]])
 
 
 class _Submitted(Struct, frozen=True):
-    """An order that a slot has, and when we gave it."""
+    """An order that a slot has, and when it was submitted."""
 
     order: Order
-    at: str
+    started: str
     monotonic: float
 
 
 class _SlotConnection:
-    """The worker's side of a slot: what it is at, and which generation of it hears us."""
+    """The worker's side of a slot: the order that the slot has, and the slot's generation."""
 
     def __init__(self, end: socket.socket) -> None:
         self.end = end
         self.generation = 0
         self.is_up = False
-        self.at: _Submitted | None = None
-        self.cancelled = False
-
-    def tell(self, message: dict[str, Any], order: dict[str, Any] | None = None) -> None:
-        with suppress(ConnectionError):  # `poll` hears of it too, and knows what to do
-            send(self.end, message, order)
+        self.submitted: _Submitted | None = None
+        self.is_cancelled = False
 
     def take(self, order: Order) -> None:
-        self.at = _Submitted(order, clock.now(), time.monotonic())
-        self.cancelled = False
-        self.tell({"generation": self.generation}, _to_json(order))
+        self.submitted = _Submitted(order, clock.now(), time.monotonic())
+        self.is_cancelled = False
+        self._send({"generation": self.generation}, _to_json(order))
 
-    def end_as_lost(self, why: str) -> list[Ended]:
-        """The end of what was going on in a slot that died: what the attempt recorded, if it came to that."""
-        if self.at is None:
+    def cancel(self, token: str, outcome: Outcome) -> None:
+        """Ask the slot to end its attempt, if it is the one with this token."""
+        submitted = self.submitted
+        if submitted is None or submitted.order.token != token or self.is_cancelled:
+            return
+        self.is_cancelled = True
+        self._send({"cancel": token, "outcome": outcome.to_json()})
+
+    def end_as_lost(self, reason: str) -> list[Ended]:
+        """Return the end of the attempt that the slot had when it died, if it had one.
+
+        If the attempt has recorded an end itself, that is its end.
+        """
+        submitted = self.submitted
+        self.submitted = None
+        if submitted is None:
             return []
-        order, at, monotonic = self.at.order, self.at.at, self.at.monotonic
-        self.at = None
+        order = submitted.order
         recorded = recorded_end(order.directory, order.token)
         if recorded is not None:
             return [recorded]
-        outcome = Lost(message=why)
-        duration_s = round(time.monotonic() - monotonic, 6)
-        return [Ended.unrecorded(order.token, outcome, started=at, duration_s=duration_s)]
+        duration_s = round(time.monotonic() - submitted.monotonic, 6)
+        lost = Ended.unrecorded(
+            order.token, Lost(message=reason), started=submitted.started, duration_s=duration_s
+        )
+        return [lost]
+
+    def _send(self, message: dict[str, Any], order: dict[str, Any] | None = None) -> None:
+        with suppress(ConnectionError):  # `poll` notices it too, and replaces the slot
+            send(self.end, message, order)
 
 
 class LocalEngine:
-    """`lock` is a file that is locked for as long as this engine or one of its processes lives."""
+    """An engine with a number of slots on this machine.
+
+    `lock` is a file that is locked for as long as the engine or one of its processes lives.
+    """
 
     poll_interval_s: float | None = None
 
@@ -83,7 +100,7 @@ class LocalEngine:
         self._lock = -1
         self._slots: list[_SlotConnection] = []
         self._supervisors: list[subprocess.Popen[bytes]] = []
-        self._known: set[str] = set()
+        self._submitted: set[str] = set()
 
     def __enter__(self) -> Self:
         self._lock_path.parent.mkdir(parents=True, exist_ok=True)
@@ -111,24 +128,26 @@ class LocalEngine:
         self._wait_until_unlocked()
 
     def submit(self, order: Order) -> None:
-        if order.token not in self._known:
-            next(slot for slot in self._slots if slot.at is None).take(order)
-            self._known.add(order.token)
+        if order.token not in self._submitted:
+            slot = next(slot for slot in self._slots if slot.submitted is None)
+            slot.take(order)
+            self._submitted.add(order.token)
 
     def poll(self) -> list[Ended]:
-        return [ended for slot in list(self._slots) for ended in self._news(slot)]
+        news = []
+        for slot in list(self._slots):
+            news += self._news(slot)
+        return news
 
     def descriptors(self) -> list[int]:
         return [slot.end.fileno() for slot in self._slots]
 
     def cancel(self, token: str, outcome: Outcome) -> None:
         for slot in self._slots:
-            if slot.at and slot.at.order.token == token and not slot.cancelled:
-                slot.cancelled = True
-                slot.tell({"cancel": token, "outcome": outcome.to_json()})
+            slot.cancel(token, outcome)
 
     def free(self) -> int:
-        return sum(slot.at is None for slot in self._slots)
+        return sum(1 for slot in self._slots if slot.submitted is None)
 
     def _news(self, slot: _SlotConnection) -> list[Ended]:
         news: list[Ended] = []
@@ -143,59 +162,63 @@ class LocalEngine:
                 case {"up": _}:
                     slot.is_up = True
                 case {"ended": value, "generation": int(generation)}:
-                    slot.at, slot.generation = None, generation
+                    slot.submitted = None
+                    slot.generation = generation
                     news.append(Ended.from_json(value))
                 case {"died": int(generation), "code": int(code)} if generation == slot.generation:
                     slot.generation = generation + 1
                     news += slot.end_as_lost(f"its slot died ({code})")
 
     def _replace(self, slot: _SlotConnection) -> list[Ended]:
-        """A slot and its supervisor are both dead: end what they left, and start others."""
+        """End what a slot left that died together with its supervisor, and start new ones.
+
+        Raises GitorchError if the slot never was up, because the next one would not be either.
+        """
         slot.end.close()
         self._slots.remove(slot)
         if not slot.is_up:
             code = self._supervisors[-1].wait()
             raise GitorchError(
                 f"the supervisor of the slots did not start ({code})",
-                hint=f"what it said is above; see whether this starts: {sys.executable} -I -S -c 'import ctypes'",
+                hint=(
+                    "its own message is above; see whether this starts: "
+                    f"{sys.executable} -I -S -c 'import ctypes'"
+                ),
             )
-        if slot.at:
-            sweep({slot.at.order.token: slot.at.order.directory}, grace_s=0)
+        if slot.submitted is not None:
+            order = slot.submitted.order
+            sweep({order.token: order.directory}, grace_s=0)
         self._start_supervisor(1)
         return slot.end_as_lost("its slot and the supervisor died")
 
     def _start_supervisor(self, count: int) -> None:
         pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(count)]
+        ends = [theirs.fileno() for _, theirs in pairs]
+        package = str(Path(gitorch.__file__).parents[1])
+        program = [sys.executable, "-I", "-S", "-c", _SUPERVISOR, package, str(self._lock)]
         try:
-            self._supervisors.append(
-                subprocess.Popen(
-                    [
-                        sys.executable,
-                        "-I",
-                        "-S",
-                        "-c",
-                        _BOOT,
-                        str(Path(gitorch.__file__).parents[1]),
-                        str(self._lock),
-                    ]
-                    + [str(theirs.fileno()) for _, theirs in pairs],
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    pass_fds=[self._lock, *(theirs.fileno() for _, theirs in pairs)],
-                    cwd="/",
-                    env={name: value for name, value in os.environ.items() if name != TOKEN},
-                    start_new_session=True,
-                )
+            supervisor = subprocess.Popen(
+                [*program, *map(str, ends)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[self._lock, *ends],
+                cwd="/",
+                env={name: value for name, value in os.environ.items() if name != TOKEN},
+                start_new_session=True,
             )
         finally:
             for _, theirs in pairs:
                 theirs.close()
+        self._supervisors.append(supervisor)
         for ours, _ in pairs:
             ours.setblocking(False)
             self._slots.append(_SlotConnection(ours))
 
     def _wait_until_unlocked(self) -> None:
-        """Slots that outlived their supervisor are none of our children, but hold the lock."""
+        """Wait for slots that outlived their supervisor.
+
+        They are not our children, but they hold the lock.
+        """
         descriptor = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -8,5 +8,5 @@ from pathlib import Path
 from gitorch.engines.contract import Engine
 from gitorch.engines.local import LocalEngine
 
-# Made of the number of slots and the path of the lock that its processes hold.
+# Each takes the number of slots, and the path of the lock that the engine's processes hold.
 ENGINES: dict[str, Callable[[int, Path], Engine]] = {"local": LocalEngine}

@@ -1,21 +1,26 @@
 """The slot supervisor: one process for each worker, which forks one process for each slot.
 
-    worker ──┬── supervisor            the worker's ends of the sockets are its life line: when it dies, however it
-             │     ├── slot 0 ── the attempt and all that descends from it        does, the slots read an end of file
+    worker ──┬── supervisor
+             │     ├── slot 0 ── the attempt and all its descendants
              │     └── slot 1 ── …
-             └── a socket for each slot, its other end held by the slot and by the supervisor
+             └── a socket for each slot; the slot and the supervisor hold its other end
 
-A slot carries out one attempt at a time and starts the next only when nothing of the last is left. It is a subreaper,
-so whatever an attempt starts stays below it, daemons too; ancestry is exact and no process is forked for an attempt
-but the attempt itself. When a slot dies the supervisor, a subreaper too, ends what it left, tells the worker, and forks
-another. They ignore the gentle signals and are in sessions of their own: they end with their worker, and by nothing
-else. As long as one of them lives, the lock whose descriptor they were given is held.
+The worker's ends of the sockets are its life line: when the worker dies, however it dies, the slots
+read an end of file.
 
-An order bears the generation of the slot that it is meant for: the next one leaves it alone, because the worker is told
-at the same time that it was lost.
+A slot carries out one attempt at a time. It starts the next one only when no process of the last
+one is left. A slot is a subreaper, so whatever an attempt starts stays below the slot, daemons too.
+Ancestry is therefore exact, and no process is forked for an attempt but the attempt itself. When a
+slot dies, the supervisor, which is a subreaper too, ends what the slot left, tells the worker, and
+forks another slot. Supervisor and slots ignore the gentle signals and are in sessions of their own:
+they end with their worker and with nothing else. As long as one of them lives, the lock is held
+whose descriptor they were given.
 
-Runs with `python -I -S`, so it uses the standard library only. It therefore writes outcomes and ends as the JSON that
-`model/run/outcome.py` and `contract.Ended` read.
+An order names the generation of the slot that it is meant for. The next generation ignores it,
+because the worker is told at the same time that the order was lost.
+
+Runs with `python -I -S`, so it uses the standard library only. It therefore writes outcomes and
+ends as the JSON that `model/run/outcome.py` and `contract.Ended` read.
 """
 
 from __future__ import annotations
@@ -39,26 +44,26 @@ from gitorch.model.run.outcome_kind import OutcomeKind
 from gitorch.tools import clock, process
 from gitorch.tools.faults import boundary
 
-_Outcome = dict[str, Any]  # as JSON
-SETTLE_S = (
-    0.1  # what ends by itself so soon after its program was on its way out: it was not left running
-)
-_BY_ITSELF = (OutcomeKind.SUCCEEDED, OutcomeKind.EXIT_CODE, OutcomeKind.SIGNAL)
+# Processes that end within this time after their program were about to end by themselves. They do
+# not count as left running.
+SETTLE_S = 0.1
 LONGEST_POLL_MS = 24 * 3600 * 1000  # poll(2) takes an int
 
+_Outcome = dict[str, Any]  # as JSON
+_BY_ITSELF = (OutcomeKind.SUCCEEDED, OutcomeKind.EXIT_CODE, OutcomeKind.SIGNAL)
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-_DEFAULT_IN_ATTEMPTS = (
-    *_IGNORED,
-    signal.SIGPIPE,
-    signal.SIGXFSZ,
-    signal.SIGCHLD,
-)  # as subprocess restores them
-_TO_LOG = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+# Attempts have the default action for these signals, as programs that `subprocess` starts.
+_DEFAULT_IN_ATTEMPTS = (*_IGNORED, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD)
+_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+_REPLACE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
 
 
 def supervise(lock: int, ends: Sequence[int]) -> None:
-    """Be the supervisor of a slot for each of `ends`, its end of the slot's socket, until the worker is gone."""
+    """Supervise a slot for each of `ends`, its end of the slot's socket, until the worker is gone.
+
+    `lock` is the descriptor of the lock that is held until then.
+    """
     os.set_inheritable(lock, False)
     _become_subreaper()
     for number in _IGNORED:
@@ -81,14 +86,15 @@ def supervise(lock: int, ends: Sequence[int]) -> None:
 
 
 def _strays(slots: Mapping[int, Any]) -> list[process.Process]:
-    """What runs below the supervisor, but below no slot."""
+    """Return the processes that are below the supervisor, but below no slot."""
     table = process.table()
-    kept = set(process.with_descendants(table, slots))
+    below_slots = set(process.with_descendants(table, slots))
     below = process.with_descendants(table, [os.getpid()], include=False)
-    return [stray for stray in below if stray not in kept and not stray.has_ended]
+    return [stray for stray in below if stray not in below_slots and not stray.has_ended]
 
 
 def _fork_slot(end: socket.socket, sockets: Sequence[socket.socket], generation: int) -> int:
+    """Fork a slot and return its pid. The slot itself never returns."""
     pid = os.fork()
     if pid:
         return pid
@@ -114,6 +120,8 @@ def _become_subreaper() -> None:
 
 
 class _SlotProcess:
+    """The slot: it carries out the orders that come through its end of the socket."""
+
     def __init__(self, end: socket.socket, generation: int) -> None:
         self._end = end
         self._generation = generation
@@ -129,7 +137,11 @@ class _SlotProcess:
         self._poll.register(end, select.POLLIN)
 
     def work(self) -> bool:
-        """Carry out orders until the worker is gone; False if something that may not be signalled is left behind."""
+        """Carry out orders until the worker is gone.
+
+        Return False if a process is left that may not be signalled. The supervisor then replaces
+        this slot, whose next attempt would be taken for the parent of that process.
+        """
         with suppress(ConnectionError):
             send(self._end, {"up": self._generation})
         while received := receive(self._end):
@@ -139,8 +151,11 @@ class _SlotProcess:
             if self._is_worker_gone():
                 return True
             ended, survivors = self._carry_out(order)
+            following = self._generation
+            if survivors:
+                following += 1
             if ended is not None:
-                self._report(order, ended, following=self._generation + bool(survivors))
+                self._report(order, ended, following)
             if survivors:
                 return False
         return True
@@ -151,8 +166,13 @@ class _SlotProcess:
     def _carry_out(
         self, order: Mapping[str, Any]
     ) -> tuple[dict[str, Any] | None, list[process.Process]]:
-        """How the attempt ended, None if its worker did, and what is left of it in spite of everything."""
-        started, began, oom_kills = clock.now(), time.monotonic(), _oom_kills()
+        """Run an attempt; return its end, and its processes that could not be ended.
+
+        The end is None if the worker died first.
+        """
+        started = clock.now()
+        began = time.monotonic()
+        oom_kills = _oom_kills()
         left_running = 0
         survivors: list[process.Process] = []
         outcome: _Outcome | None
@@ -166,7 +186,7 @@ class _SlotProcess:
                 left_running = self._settle()
                 if _is_killed(outcome) and _oom_kills() > oom_kills:
                     outcome = {"kind": OutcomeKind.OUT_OF_MEMORY}
-            survivors = process.end(self._left, order["grace_s"], by_group=True)
+            survivors = process.end(self._remaining, order["grace_s"], by_group=True)
         if outcome is None:
             return None, survivors
         ended = {
@@ -180,53 +200,71 @@ class _SlotProcess:
         return ended, survivors
 
     def _wait(self, order: Mapping[str, Any], program: int) -> _Outcome | None:
-        """The first that happens: the program ends, its time is up, it is cancelled, its worker is gone (None)."""
+        """Wait for whatever comes first: the program ends, its time is up, it is cancelled.
+
+        Return the outcome, or None if the worker is gone.
+        """
         timeout = order["timeout_s"]
         deadline = math.inf if timeout is None else time.monotonic() + timeout
         while (remaining := deadline - time.monotonic()) > 0:
-            for descriptor, _ in self._poll.poll(math.ceil(min(remaining * 1000, LONGEST_POLL_MS))):
+            wait_ms = math.ceil(min(remaining * 1000, LONGEST_POLL_MS))
+            for descriptor, _ in self._poll.poll(wait_ms):
                 if descriptor == self._children:
-                    os.read(self._children, 4096)
-                    for pid, status in _reaped():
-                        if pid == program:
-                            return _outcome(status)
-                elif (received := receive(self._end)) is None:
+                    status = self._status_of(program)
+                    if status is not None:
+                        return _outcome(status)
+                    continue
+                received = receive(self._end)
+                if received is None:
                     return None
-                elif received[0].get("cancel") == order["token"]:
+                if received[0].get("cancel") == order["token"]:
                     outcome: _Outcome = received[0]["outcome"]
                     return outcome
         return {"kind": OutcomeKind.TIMEOUT, "message": f"after {timeout:g} s"}
 
+    def _status_of(self, program: int) -> int | None:
+        """Reap the children that have ended. Return the wait status of `program` if it has."""
+        os.read(self._children, 4096)
+        for pid, status in _reap():
+            if pid == program:
+                return status
+        return None
+
     def _settle(self) -> int:
-        """How many processes are still there when those that were just ending have ended."""
+        """Give processes that are just ending SETTLE_S to end; return how many are left."""
         deadline = time.monotonic() + SETTLE_S
-        while (left := self._left()) and time.monotonic() < deadline:
+        while (remaining := self._remaining()) and time.monotonic() < deadline:
             time.sleep(0.005)
-        return sum(not found.has_ended for found in left)
+        return sum(1 for one in remaining if not one.has_ended)
 
-    def _left(self) -> list[process.Process]:
-        """What is left of the attempt: nothing if this process has no children, since it is a subreaper.
+    def _remaining(self) -> list[process.Process]:
+        """Return the processes of the attempt.
 
-        With children that are not in the table, being younger, it is read again.
+        They are the descendants of this process, since it is a subreaper. A child can be too young
+        to be in the table of processes; the table is then read again.
         """
         while True:
             try:
-                for _ in _reaped():
+                for _ in _reap():
                     pass
             except ChildProcessError:
                 return []
-            if found := process.descendants(os.getpid()):
-                return found
+            remaining = process.descendants(os.getpid())
+            if remaining:
+                return remaining
             time.sleep(0.001)
 
     def _report(self, order: Mapping[str, Any], ended: Mapping[str, Any], following: int) -> None:
-        """Leave the attempt's own record, then tell the worker: a record that cannot be written, it still hears of."""
+        """Write the attempt's own record, then tell the worker, even if there was no space for it.
+
+        `following` is the generation of the slot that takes the next order.
+        """
         outcome = ended["outcome"]
         if outcome["kind"] == OutcomeKind.COULD_NOT_START:
             reason = f"gitorch: could not start: {outcome['message']}\n"
-            _write(f"{order['directory']}/log.txt", _TO_LOG, reason)
+            _write(f"{order['directory']}/log.txt", _APPEND, reason)
         aside = f"{order['directory']}/.status.json"
-        if _write(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, json.dumps(ended)):
+        if _write(aside, _REPLACE, json.dumps(ended)):
             with suppress(OSError):
                 os.rename(aside, f"{order['directory']}/status.json")
                 boundary()
@@ -235,10 +273,14 @@ class _SlotProcess:
 
 
 def _start(order: Mapping[str, Any], null: int) -> int:
-    """Start the order's program: a session of its own, nothing to read, everything it says to the log."""
-    os.chdir(order["cwd"])  # posix_spawn(3) cannot, and this process is at one attempt only
+    """Start the order's program and return its pid.
+
+    The program has a session of its own and an empty standard input; it writes to the log.
+    """
+    # posix_spawn(3) has no working directory, and this process has one attempt at a time.
+    os.chdir(order["cwd"])
     try:
-        log = os.open(f"{order['directory']}/log.txt", _TO_LOG, 0o644)
+        log = os.open(f"{order['directory']}/log.txt", _APPEND, 0o644)
         try:
             return os.posix_spawn(
                 _program(order["argv"][0], order["env"]),
@@ -260,7 +302,10 @@ def _start(order: Mapping[str, Any], null: int) -> int:
 
 
 def _program(name: str, env: Mapping[str, str]) -> str:
-    """The file of a program: posix_spawnp(3) would look for it on the PATH of this process."""
+    """Return the file of a program, by the PATH of `env`.
+
+    posix_spawnp(3) would search the PATH of this process.
+    """
     if "/" in name:
         return name
     for directory in env.get("PATH", os.defpath).split(os.pathsep):
@@ -276,8 +321,11 @@ def _reason(error: OSError | ValueError) -> str:
     return str(error)
 
 
-def _reaped() -> Iterator[tuple[int, int]]:
-    """Children that have ended, with their wait status. Raises ChildProcessError where there is no child at all."""
+def _reap() -> Iterator[tuple[int, int]]:
+    """Yield pid and wait status of each child that has ended.
+
+    Raises ChildProcessError if there are no children.
+    """
     while (ended := os.waitpid(-1, os.WNOHANG))[0]:
         yield ended
 
@@ -300,19 +348,21 @@ def _is_killed(outcome: _Outcome) -> bool:
 
 
 def _oom_kills() -> int:
-    """How many processes of this machine the kernel has ended for want of memory, in all its control groups.
+    """Return how many processes of this machine the kernel has ended for want of memory.
 
-    One that somebody else killed at that moment would be named wrong; which one it was the kernel tells only its log.
+    All control groups count. A program that someone else kills at the moment of such an end is
+    therefore named wrong, but the kernel says only in its log which process it ended.
     """
     try:
         with open("/proc/vmstat", "rb") as file:
-            return int(file.read().partition(b"\noom_kill ")[2].partition(b"\n")[0])
+            _, _, rest = file.read().partition(b"\noom_kill ")
+        return int(rest.partition(b"\n")[0])
     except (OSError, ValueError):
         return 0
 
 
 def _write(path: str, flags: int, text: str) -> bool:
-    """Whether `text` is all in the file: the disk may be full, the directory gone."""
+    """Write `text` to a file. Return False if the disk is full or the directory is gone."""
     data = text.encode("utf-8", "backslashreplace")
     try:
         descriptor = os.open(path, flags, 0o644)

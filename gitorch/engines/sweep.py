@@ -1,8 +1,9 @@
-"""The last resort: finding what is left of attempts whose worker, supervisor and slots were all killed at once.
+"""The last resort: what is left of attempts whose worker, supervisor and slots were killed at once.
 
-A process belongs to an attempt if its environment bears the attempt's token, if it has the attempt's log open for
-writing (it may have cleared its environment), or if it descends from one of these. A token names one attempt for ever,
-so a process number that was given to another process since is no danger.
+A process belongs to an attempt if its environment contains the attempt's token, if it has the
+attempt's log open for writing (it may have cleared its environment), or if it descends from such a
+process. A token never names another attempt, so it does no harm that a process number is used
+again.
 """
 
 from __future__ import annotations
@@ -16,57 +17,66 @@ from gitorch.model.workspace import AttemptDirectory
 from gitorch.tools import process
 from gitorch.tools.process import Process
 
-TOKEN = "GITORCH_TOKEN"  # noqa: S105 - the variable's name, and no secret
+TOKEN = "GITORCH_TOKEN"  # noqa: S105 - the name of the variable, not a secret
 
 _FileId = tuple[int, int]
 
 
 def sweep(attempts: Mapping[str, Path], *, grace_s: float = 3.0) -> int:
-    """End all that is left of `attempts`, directories by token. Gives how many processes that were.
+    """End all processes of `attempts`, directories by token. Return their number.
 
-    Those of other users are left alone, and so are this process and what it descends from: a shell may have been
-    given a task's environment.
+    Processes of other users are spared. So are this process and its ancestors, since the user's
+    shell may have been given a task's environment.
     """
-    marks = {f"{TOKEN}={token}".encode() for token in attempts}
-    logs = set(filter(None, (_file_id(AttemptDirectory(path).log) for path in attempts.values())))
+    if not attempts:
+        return 0
+    markers = {f"{TOKEN}={token}".encode() for token in attempts}
+    logs = set()
+    for directory in attempts.values():
+        log = _file_id(AttemptDirectory(directory).log)
+        if log is not None:
+            logs.add(log)
     ended: set[Process] = set()
 
     def find() -> list[Process]:
-        table = {found.pid: found for found in process.table()}
+        table = {running.pid: running for running in process.table()}
         spared = set(_ancestry(table))
-        roots = [pid for pid in table if pid not in spared and _belongs(pid, marks, logs)]
-        left = process.with_descendants(table.values(), roots)
-        found = [found for found in left if found.pid not in spared and not found.has_ended]
+        roots = [pid for pid in table if pid not in spared and _belongs(pid, markers, logs)]
+        found = []
+        for candidate in process.with_descendants(table.values(), roots):
+            if candidate.pid not in spared and not candidate.has_ended:
+                found.append(candidate)
         ended.update(found)
         return found
 
-    if attempts:
-        process.end(find, grace_s)
+    process.end(find, grace_s)
     return len(ended)
 
 
 def _ancestry(table: Mapping[int, Process]) -> list[int]:
-    """This process, its parent, and so on."""
-    line = [os.getpid()]
-    while (here := table.get(line[-1])) and here.parent not in line:
-        line.append(here.parent)
-    return line
+    """Return the pids of this process, its parent, and so on."""
+    pids = [os.getpid()]
+    while (ancestor := table.get(pids[-1])) and ancestor.parent not in pids:
+        pids.append(ancestor.parent)
+    return pids
 
 
-def _belongs(pid: int, marks: set[bytes], logs: set[_FileId]) -> bool:
+def _belongs(pid: int, markers: set[bytes], logs: set[_FileId]) -> bool:
+    """Return True if a process of ours has one of the markers, or one of the logs open."""
+    directory = Path(f"/proc/{pid}")
     try:
-        if Path(f"/proc/{pid}").stat().st_uid != os.geteuid():
+        if directory.stat().st_uid != os.geteuid():
             return False
-        if not marks.isdisjoint(Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")):
+        variables = (directory / "environ").read_bytes().split(b"\0")
+        if not markers.isdisjoint(variables):
             return True
-        return any(
-            _writes(pid, descriptor, logs) for descriptor in Path(f"/proc/{pid}/fd").iterdir()
-        )
-    except OSError:  # it has ended, or does not let itself be looked at
+        return any(_writes(pid, descriptor, logs) for descriptor in (directory / "fd").iterdir())
+    except OSError:  # the process has ended, or may not be examined
         return False
 
 
 def _writes(pid: int, descriptor: Path, files: set[_FileId]) -> bool:
+    """Return True if the descriptor, a file in /proc, is open for writing on one of the files."""
     if _file_id(descriptor) not in files:
         return False
     with suppress(OSError):

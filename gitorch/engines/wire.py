@@ -1,11 +1,15 @@
-"""What a worker and its slots say to each other: a JSON object a message, on a socket that keeps messages whole.
+"""The messages between a worker and its slots.
 
-    worker to slot           {"generation": n} with an order         {"cancel": token, "outcome": Outcome as JSON}
+A message is a JSON object. The socket keeps the boundaries of messages.
+
+    worker to slot           {"generation": n} with an order
+                             {"cancel": token, "outcome": Outcome as JSON}
     slot to worker           {"up": generation}
-                             {"ended": Ended as JSON, "generation": of the slot that takes the next order}
-    supervisor to worker     {"died": generation, "code": exit code, or less the signal}
+                             {"ended": Ended as JSON, "generation": the slot's for the next order}
+    supervisor to worker     {"died": generation, "code": its exit code, or minus the signal}
 
-An order travels as a descriptor of a file in memory: with its environment it may be too long for a message.
+An order travels as the descriptor of a file in memory, because with its environment it can be too
+long for a message.
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ LARGEST_MESSAGE = 64 * 1024
 def send(
     end: socket.socket, message: Mapping[str, Any], order: Mapping[str, Any] | None = None
 ) -> None:
-    """Send a message, with an order if there is one."""
+    """Send a message, and with it an order if one is given."""
     data = json.dumps(message).encode()
     if order is None:
         end.send(data)
@@ -37,10 +41,10 @@ def send(
 
 
 def receive(end: socket.socket) -> tuple[dict[str, Any], dict[str, Any] | None] | None:
-    """The next message and its order, as they were sent; None when nobody is left to send one."""
+    """Return the next message and its order, or None if the other side is gone."""
     try:
         data, descriptors, _, _ = socket.recv_fds(end, LARGEST_MESSAGE, 1, socket.MSG_CMSG_CLOEXEC)
-    except ConnectionResetError:  # the other side ended with messages of ours unread
+    except ConnectionResetError:  # the other side ended before it read all of our messages
         return None
     if not data:
         return None

@@ -1,1 +1,1 @@
-"""Small doors to the operating system: files, processes, the clock."""
+"""The operating system: files, locks, processes, the clock."""

@@ -1,4 +1,4 @@
-"""The time of day, as it is written everywhere: RFC 3339, UTC, milliseconds."""
+"""Times as gitorch writes them everywhere: RFC 3339, UTC, milliseconds."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 
 
 def now() -> str:
+    """Return the current time."""
     return stamp(datetime.now(UTC))
 
 
 def stamp(moment: datetime, precision: str = "milliseconds") -> str:
+    """Return a time as it is written; `precision` is a timespec of `datetime.isoformat`."""
     return moment.astimezone(UTC).isoformat(timespec=precision).replace("+00:00", "Z")
 
 

@@ -1,4 +1,4 @@
-"""Files that are whole or not there at all."""
+"""Files that are complete or do not exist, and their removal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ _SMALL = 64 << 10
 
 
 def read_small(path: Path) -> bytes:
-    """The content of a file of at most 64 KiB, in a third of the system calls that `Path.read_bytes` takes."""
+    """Return the content of a file of at most 64 KiB.
+
+    This takes a third of the system calls of `Path.read_bytes`.
+    """
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         return os.read(descriptor, _SMALL)
@@ -23,9 +26,10 @@ def read_small(path: Path) -> bytes:
 
 
 def write_aside(path: Path, data: bytes, *, durable: bool = False) -> None:
-    """Put `data` at `path` by one rename; `durable`: it survives a power cut once this returns.
+    """Write `data` to a file beside `path`, then rename that file to `path`.
 
-    Raises OSError; then what was at `path` before still is.
+    With `durable` the file survives a power cut once this returns. Raises OSError; the file that
+    was at `path` before is then unchanged.
     """
     aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
@@ -57,7 +61,8 @@ def sync_directory(path: Path) -> None:
 def delete(path: Path) -> None:
     """Remove a file, or a directory with everything in it, as far as that is possible.
 
-    Directories without write permission are made writable first. Several processes may do this at the same time.
+    Directories without write permission are made writable first. Several processes may do this at
+    the same time.
     """
     if path.is_symlink() or path.is_file():
         path.unlink(missing_ok=True)
@@ -71,6 +76,7 @@ def delete(path: Path) -> None:
 
 
 def _make_writable(top: Path) -> None:
+    """Make a directory and all directories in it writable."""
     top.chmod(0o700)
     for directory, names, _ in os.walk(top):
         for name in names:

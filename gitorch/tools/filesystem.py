@@ -1,4 +1,4 @@
-"""What kind of file system a path is on, as the kernel's table of mounts tells it."""
+"""The type of the file system that a path is on, by the kernel's table of mounts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 MOUNTS = Path("/proc/self/mountinfo")
 
-# Where memory mapped by two hosts is not the same memory, and often not by two processes.
+# File systems on which two hosts, and often two processes, do not share mapped memory.
 NETWORK = frozenset(
     {
         "9p",
@@ -41,7 +41,10 @@ NETWORK = frozenset(
 
 
 def kind_of(path: Path) -> str | None:
-    """The type of the file system that `path`, which is there, lies on; None where the system does not tell."""
+    """Return the type of the file system that an existing path is on.
+
+    Return None if the system has no table of mounts.
+    """
     try:
         table = os.fsdecode(MOUNTS.read_bytes())
     except OSError:
@@ -50,15 +53,25 @@ def kind_of(path: Path) -> str | None:
 
 
 def kind_in(table: str, path: str) -> str | None:
-    """The same by a table of mounts (proc(5), mountinfo): the deepest that `path` lies in, the last of several."""
-    found, depth = None, -1
+    """Return the type of a path's file system by a table of mounts (proc(5), mountinfo).
+
+    The deepest mount point above the path counts; of several mounts on one point the last one.
+    """
+    kind = None
+    depth = -1
     for line in table.splitlines():
         mount, _, source = line.partition(" - ")
-        point = re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), mount.split(" ")[4])
+        point = _unescaped(mount.split(" ")[4])
         inside = path == point or path.startswith(point.rstrip("/") + "/")
         if inside and len(point) >= depth:
-            found, depth = source.split(" ")[0], len(point)
-    return found
+            kind = source.split(" ")[0]
+            depth = len(point)
+    return kind
+
+
+def _unescaped(point: str) -> str:
+    """Return a mount point with its octal escapes, as of a space, replaced."""
+    return re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), point)
 
 
 def is_network(kind: str | None) -> bool:

@@ -1,4 +1,4 @@
-"""Locks on files, which the kernel frees with their holder, however it ends (flock(2))."""
+"""Locks on files. The kernel frees a lock when its holder ends, however it ends (flock(2))."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ _PAUSE_S = 0.002
 
 @contextmanager
 def taken(path: Path, *, wait_s: float = 0.0) -> Iterator[bool]:
-    """Hold the lock at `path`, if it is free within `wait_s` seconds; gives whether it is held.
+    """Take the lock at `path` if it becomes free within `wait_s` seconds. Yields True if taken.
 
-    Asked again and again rather than waited for: a stopped holder must not hang everybody for ever.
+    The lock is polled, since flock(2) has no time limit, and a stopped holder must not block all
+    others for ever.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -30,7 +31,10 @@ def taken(path: Path, *, wait_s: float = 0.0) -> Iterator[bool]:
 
 
 def is_held(path: Path) -> bool:
-    """Whether somebody holds the lock. For readers: takes nothing and makes no file."""
+    """Return True if a process holds the lock.
+
+    For readers: the lock is not kept, and no file is created.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -45,9 +49,10 @@ def is_held(path: Path) -> bool:
 def only_one_at(path: Path) -> Iterator[int]:
     """Hold the lock for everything that builds, changes or removes `path`, in any process.
 
-    The lock is on the directory that `path` lies in, which is made if it is missing. Yields the lock's descriptor, for
-    a child process to inherit: the next holder then also waits for a child whose parent was killed. Otherwise a child
-    that fails late would remove what has been built in its place.
+    The lock is on the directory that `path` lies in, which is created if it is missing. Yields the
+    lock's descriptor, for a child process to inherit: the next holder then also waits for a child
+    whose parent was killed. Otherwise a child that fails late would remove what has been built in
+    its place.
     """
     descriptor = _lock_directory(path.parent)
     try:
@@ -57,11 +62,12 @@ def only_one_at(path: Path) -> Iterator[int]:
 
 
 def _lock_directory(directory: Path) -> int:
+    """Return a descriptor of the directory, locked, after waiting for other holders."""
     while True:
         try:
             descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
         except FileNotFoundError:
-            # FileExistsError: the directory was there, and was removed at that very moment.
+            # FileExistsError: the directory existed, and was removed at that very moment.
             with suppress(FileNotFoundError, FileExistsError):
                 directory.mkdir(parents=True, exist_ok=True)
         else:
@@ -73,6 +79,7 @@ def _lock_directory(directory: Path) -> int:
 
 
 def _lock(descriptor: int, kind: int) -> bool:
+    """Take a lock of this kind if it is free. Return False if it is not."""
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:

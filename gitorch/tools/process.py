@@ -1,4 +1,4 @@
-"""Processes of this machine, as /proc shows them, and how to end them: gently, then firmly.
+"""The processes of this machine, as /proc shows them, and how to end them: gently, then firmly.
 
 Standard library only, since the slot supervisor starts without site-packages.
 """
@@ -19,13 +19,16 @@ _LONGEST_PAUSE_S = 0.05
 
 
 class Process(NamedTuple):
-    """A process, told from a later one of the same number by its start, in clock ticks since boot."""
+    """A process.
+
+    Its start, in clock ticks since boot, distinguishes it from a later process with the same pid.
+    """
 
     pid: int
     start: int
     parent: int  # changes when the parent ends
     group: int = 0
-    has_ended: bool = False  # and waits to be reaped
+    has_ended: bool = False  # but is not reaped yet
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Process) and self[:2] == other[:2]
@@ -38,31 +41,39 @@ class Process(NamedTuple):
 
 
 def table() -> list[Process]:
-    """All processes. It is not read at one moment: some are gone, some are missing, some have another parent by now."""
-    return [
-        found for name in os.listdir("/proc") if name.isdecimal() and (found := _read(int(name)))
-    ]
+    """Return all processes.
+
+    The table is not read at one moment: some processes are gone by now, some are missing, and some
+    have another parent.
+    """
+    processes = []
+    for name in os.listdir("/proc"):
+        if name.isdecimal():
+            process = _read(int(name))
+            if process is not None:
+                processes.append(process)
+    return processes
 
 
 def process_of(pid: int) -> Process | None:
-    """The process of this number, if it runs."""
-    found = _read(pid)
-    return None if found is None or found.has_ended else found
+    """Return the process with this pid, or None if there is none that runs."""
+    process = _read(pid)
+    if process is None or process.has_ended:
+        return None
+    return process
 
 
 def _read(pid: int) -> Process | None:
-    """A line of the table (proc(5): fields 3, 4, 5, 20 and 22 of stat).
+    """Return the process with this pid (proc(5): fields 3, 4, 5, 20 and 22 of stat).
 
-    One whose main thread has ended looks like a zombie, but has other threads.
+    A process whose main thread has ended looks like a zombie, but has other threads.
     """
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             fields = file.read().rpartition(b")")[2].split()
-    except (
-        FileNotFoundError,
-        ProcessLookupError,
-        PermissionError,
-    ):  # the last with /proc mounted hidepid=1
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    except PermissionError:  # another user's process, and /proc is mounted with hidepid=1
         return None
     has_ended = fields[0] == b"X" or (fields[0] == b"Z" and int(fields[17]) <= 1)
     return Process(pid, int(fields[19]), int(fields[1]), int(fields[2]), has_ended)
@@ -90,16 +101,17 @@ def process_start(pid: int) -> int:
 
 
 def descendants(ancestor: int) -> list[Process]:
-    """What descends from a process, itself left out."""
+    """Return the descendants of a process, without the process itself."""
     return with_descendants(table(), [ancestor], include=False)
 
 
 def with_descendants(
     processes: Collection[Process], roots: Iterable[int], *, include: bool = True
 ) -> list[Process]:
-    """Those of `processes` that descend from `roots`, and these as well if `include`.
+    """Return the `processes` that descend from `roots`, with `include` the roots as well.
 
-    Those that have ended are among them, and lead to others: they may have been parents when their children were read.
+    Processes that have ended are included, since they may still be the parents of others in the
+    table.
     """
     children: dict[int, list[Process]] = {}
     for process in processes:
@@ -116,7 +128,10 @@ def with_descendants(
 
 
 def send(process: Process, number: int) -> bool:
-    """Signal exactly this process; False if we may not. One that has ended meanwhile is well."""
+    """Send a signal to exactly this process. Return False if we are not permitted to.
+
+    It is not an error if the process has ended.
+    """
     try:
         descriptor = os.pidfd_open(process.pid)
     except ProcessLookupError:
@@ -136,10 +151,11 @@ def send(process: Process, number: int) -> bool:
 def end(
     find: Callable[[], Iterable[Process]], grace_s: float, *, by_group: bool = False
 ) -> list[Process]:
-    """Ask all that `find` finds to end, make them after `grace_s` seconds, until it finds nothing.
+    """Ask the processes that `find` returns to end, and kill them after `grace_s` seconds.
 
-    `by_group`: their process groups are made to end as well, for what forks faster than it can be found. Gives those
-    that we may not signal, being another user's: they live.
+    This goes on until `find` returns no process that can be ended. With `by_group` whole process
+    groups are killed, because some programs fork faster than their children can be found. Return
+    the processes that we are not permitted to signal: they belong to another user and live on.
     """
     deadline = time.monotonic() + grace_s
     asked: set[Process] = set()
@@ -151,15 +167,24 @@ def end(
             if is_firm:
                 allowed = send(process, signal.SIGKILL)
             elif process not in asked:
-                # One that is stopped takes the first only when it goes on.
+                # A stopped process receives SIGTERM only when it continues.
                 allowed = send(process, signal.SIGTERM) and send(process, signal.SIGCONT)
             else:
                 continue
-            (asked if allowed else denied).add(process)
+            if allowed:
+                asked.add(process)
+            else:
+                denied.add(process)
         if is_firm and by_group:
-            for group in {process.group for process in found if process.group > 1} - {os.getpgrp()}:
-                with suppress(ProcessLookupError, PermissionError):
-                    os.killpg(group, signal.SIGKILL)
+            _kill_groups(found)
         time.sleep(pause)
         pause = min(pause * 2, _LONGEST_PAUSE_S)
     return list(denied)
+
+
+def _kill_groups(processes: Iterable[Process]) -> None:
+    """Kill the process groups of `processes`, but not our own."""
+    groups = {process.group for process in processes if process.group > 1}
+    for group in groups - {os.getpgrp()}:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(group, signal.SIGKILL)

@@ -11,9 +11,10 @@ import msgspec
 def render_json(value: Any) -> bytes:
     """Return the UTF-8 text that `json.dumps(value, indent=1)` gives, with a newline at the end.
 
-    `value` consists of dicts with string keys, lists or tuples, and what else JSON has. Raises ValueError for NaN.
-    json writes the values, since msgspec writes NaN as null and 1e-05 as 0.00001. json has no C encoder for indented
-    text, so msgspec indents it: both together take a quarter of the time.
+    `value` consists of dicts with string keys, lists or tuples, and the other values of JSON.
+    Raises ValueError for NaN. json writes the values, since msgspec writes NaN as null and 1e-05
+    as 0.00001. json has no C encoder for indented text, so msgspec indents it: both together take
+    a quarter of the time.
     """
     try:
         compact = json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
