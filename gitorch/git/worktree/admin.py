@@ -209,22 +209,28 @@ def is_ours(repo: Repository, path: Path) -> bool:
     """
     if path.is_symlink() or not path.is_dir():
         return False
-    pointed, admin = pointed_at(path), admin_directory(repo, path)
-    in_workspace = real_path(path).is_relative_to(os.path.realpath(repo.workspace))
+    admin, pointed = admin_directory(repo, path), pointed_at(path)
     if pointed == admin:
         return True
+    in_workspace = real_path(path).is_relative_to(os.path.realpath(repo.workspace))
     if pointed is not None:
         is_known_place = in_workspace or pointed.parent == admin.parent
         return is_admin(repo, pointed) or (is_known_place and _is_orphaned(pointed))
+    # Without a readable `.git` file: a run has removed it, or a power cut has emptied it.
     if in_workspace and (admin.exists() or _is_empty_file(path / ".git")):
-        return True  # a run has removed its `.git`, or a power cut has emptied it
-    names = os.listdir(path)  # noqa: PTH208
-    return not names or (names == [".git"] and (path / ".git").is_file())
+        return True
+    return _is_almost_empty(path)
 
 
 def _is_orphaned(pointed: Path) -> bool:
     """Return True if a `.git` file names an administrative directory of gitorch that is gone."""
     return _NAME.fullmatch(pointed.name) is not None and not pointed.exists()
+
+
+def _is_almost_empty(path: Path) -> bool:
+    """Return True if there is nothing in the directory, or only a `.git` file."""
+    names = os.listdir(path)  # noqa: PTH208
+    return not names or (names == [".git"] and (path / ".git").is_file())
 
 
 def _is_empty_file(path: Path) -> bool:

@@ -29,6 +29,7 @@ _ENTRY = struct.Struct(">8x2I8xI8xI20xH")
 _PATH_LENGTH = 0xFFF
 _SECOND = 1_000_000_000
 _32_BITS = 0xFFFFFFFF
+_EXECUTABLE_BIT = stat.S_IXUSR
 
 
 class StatEntry(NamedTuple):
@@ -170,5 +171,5 @@ def _is_racy(changed: int, written: int) -> bool:
 def _git_mode(mode: int) -> int:
     """Return the mode by which git lists a file with these permissions."""
     if stat.S_ISREG(mode):
-        return EXECUTABLE if mode & stat.S_IXUSR else FILE
+        return EXECUTABLE if mode & _EXECUTABLE_BIT else FILE
     return LINK if stat.S_ISLNK(mode) else mode

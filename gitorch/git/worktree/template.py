@@ -234,22 +234,17 @@ def _copies(index: StatIndex, source: int, top: int) -> Iterator[os.stat_result]
             permissions = 0o777 if mode == EXECUTABLE else 0o666
             file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, permissions, dir_fd=top)
             try:
-                _send(source, offset, file, size)
+                sent = 0
+                while sent < size:
+                    count = os.sendfile(file, source, offset + sent, size - sent)
+                    if not count:
+                        raise OSError(f"the template ended within {os.fsdecode(path)}")
+                    sent += count
                 os.utime(file, ns=times)
                 yield os.fstat(file)
             finally:
                 os.close(file)
         offset += size
-
-
-def _send(source: int, offset: int, target: int, size: int) -> None:
-    """Copy `size` bytes of the template, from `offset` on, to the start of another file."""
-    end = offset + size
-    while offset < end:
-        sent = os.sendfile(target, source, offset, end - offset)
-        if not sent:
-            raise OSError("the template ended within a file")
-        offset += sent
 
 
 def _write_admin(repo: Repository, commit: str, path: Path, index: bytes) -> Path:
