@@ -39,7 +39,7 @@ ELSEWHERE = {
     "no space for the log and the attempt's own record": ("engines/test_local.py: test_full_disk",),
     "out of memory, told from a kill": ("engines/test_local.py: test_out_of_memory_is_named",),
     "the clock set back during a backoff": (
-        "queue/test_queue.py: test_a_clock_that_is_set_back_does_not_make_a_backoff_longer",
+        "database/test_run_queue.py: test_a_clock_that_is_set_back_does_not_make_a_backoff_longer",
     ),
     "Ctrl-C once and twice; kill of what waits": (
         "stories/test_a_run.py: test_ctrl_c_once_finishes_what_runs_and_takes_no_more",
@@ -51,11 +51,11 @@ ELSEWHERE = {
         "stories/test_killed.py: test_without_its_queue_a_repository_goes_on_where_it_was",
     ),
     "stale git locks, a worktree deleted by hand": (
-        "git/test_results.py: test_a_lock_that_a_dead_process_left_is_removed",
+        "git/store/test_refs.py: test_a_lock_that_a_killed_process_left_is_removed",
         "stories/test_hostile.py: test_what_is_lost_between_ready_and_run_is_made_again",
     ),
     "git gc --prune=now beside it": (
-        "git/test_results.py: test_commits_beside_a_chore_of_the_user_lose_nothing",
+        "git/store/test_results.py: test_commits_beside_a_gc_or_prune_of_the_user_lose_nothing",
     ),
     "a task that kills its slot": (
         "stories/test_scheduling.py: test_a_task_that_always_kills_its_worker_is_given_up",
@@ -65,8 +65,8 @@ ELSEWHERE = {
         "stories/test_odd_repositories.py: test_a_workspace_that_was_deleted_takes_no_result_with_it",
     ),
     "a database of an older and of a newer format": (
-        "queue/test_queue.py: test_a_queue_of_an_earlier_format_goes_on",
-        "queue/test_queue.py: test_a_newer_format_is_refused_and_not_touched",
+        "database/test_run_queue.py: test_a_queue_of_an_earlier_format_goes_on",
+        "database/test_run_queue.py: test_a_newer_format_is_refused_and_not_touched",
     ),
 }
 
