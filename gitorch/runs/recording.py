@@ -1,16 +1,18 @@
 """The one way to change records: results first, queue second, both under one lock.
 
-A record on the results branch is the truth about a run. The queue holds what follows from the records of the live runs,
-and remembers the commit of the branch up to which it is current, its tip. Everything that changes a record does it in a
-`recording`, which takes three steps:
+A record on the results branch is the truth about a run. The queue holds what follows from the
+records of the live runs, and remembers the commit of the branch up to which it is current, its tip.
+Everything that changes a record does it in a `recording`, which takes three steps:
 
 1. Take the lock of the results branch, and read the records as they are now.
 2. Commit the changed records. The commit is durable when this step ends.
-3. Bring the queue to the records, in one transaction that also advances the queue's tip to the commit.
+3. Bring the queue to the records, in one transaction that also advances the queue's tip to the
+   commit.
 
-Because no other program commits between the steps, of two changes of one record the later one also reaches the queue
-last. A crash between step 2 and step 3 leaves a queue whose tip is behind the branch. `catch_up` notices that by
-comparing two commit ids, and repeats step 3 for the runs that differ. Every step may be repeated.
+Because no other program commits between the steps, of two changes of one record the later one also
+reaches the queue last. A crash between step 2 and step 3 leaves a queue whose tip is behind the
+branch. `catch_up` notices that by comparing two commit ids, and repeats step 3 for the runs that
+differ. Every step may be repeated.
 """
 
 from __future__ import annotations
@@ -52,7 +54,10 @@ class Recording:
         self.follow(record.id, record)
 
     def remove(self, record: Record, *, mark: bytes) -> None:
-        """Remove a killed run with all its files. `mark` says who killed it, and stays on the branch."""
+        """Remove a killed run with all its files.
+
+        `mark` says who killed it, and stays on the branch.
+        """
         self.branch.remove(RunPaths.of(record.id).directory)
         self.branch.put(killed_mark(record.id), mark)
         self._trailers += _trailers(record, "killed")
@@ -65,20 +70,25 @@ class Recording:
     def commit(self, subject: str) -> None:
         """Commit the changed records, then bring the queue to them.
 
-        A live run is queued as its record says. What is running stays with its worker. Any other run leaves the queue.
+        A live run is queued as its record says. What is running stays with its worker. Any other
+        run leaves the queue.
         """
         self.bring_queue(self._committed(subject))
 
     def commit_ends(self, subject: str, ends: Sequence[AttemptEnd]) -> list[AttemptEnd]:
-        """Commit the changed records, then end the attempts in the queue whose ends the records contain.
+        """Commit the changed records, then end the attempts in the queue that they complete.
 
-        Return the ends of those attempts that were still their tasks' current ones. The queue knows more about a
-        running task than its record does, so it is told of the end instead of being brought to the record.
+        Return the ends of the attempts that were still current. The queue knows more about a
+        running task than its record does, so it ends the attempt instead of being brought to the
+        record.
         """
         return self._site.queue.finish(ends, tip=self._committed(subject))
 
     def bring_queue(self, tip: Tip = None) -> None:
-        """Bring the queue to the records that were put, removed or followed. `tip`: see `Queue.finish`."""
+        """Bring the queue to the records that were put, removed or followed.
+
+        `tip` is (the results branch before, after) a commit, see `Queue.finish`.
+        """
         live = []
         over = []
         for run_id, record in self._followed.items():
@@ -97,8 +107,8 @@ class Recording:
 def recording(site: Site) -> Iterator[Recording]:
     """Hold the lock of the results branch, to change records with what is yielded.
 
-    Changes that are not committed when the block ends are given up.
-    Raises Refused if the branch cannot be gitorch's, and Busy if another program holds the lock for long.
+    Changes that are not committed when the block ends are given up. Raises Refused if the branch
+    cannot be gitorch's, and Busy if another program holds the lock for long.
     """
     with site.results.changing() as branch:
         yield Recording(site, branch)
@@ -139,7 +149,8 @@ def catch_up(site: Site) -> None:
             if record is not None and record.clone != clone:
                 continue
             is_live = record is not None and record.status in LIVE
-            # What runs is left to its worker, which may be about to end it, or to the recovery from the worker's death.
+            # What runs is left to its worker, which may be about to end it, or to the recovery from
+            # the worker's death.
             if is_live or run_id not in running:
                 changes.follow(run_id, record)
         changes.bring_queue((None, tip))
@@ -157,7 +168,10 @@ def queue_entry(record: Record) -> NewRun:
 
 
 def _queue_task(record: Record, task: TaskRecord) -> NewTask:
-    """Return the queue entry of an unfinished task. A task that was running waits again, or is held with its run."""
+    """Return the queue entry of an unfinished task.
+
+    A task that was running waits again, or is held with its run.
+    """
     spec = record.spec.task(task.id)
     outcome = None
     status = Status.HOLD if record.hold is not None else Status.WAITING

@@ -1,9 +1,11 @@
-"""kill -9 at every durable boundary, in turn: nothing acknowledged is lost, nothing is done twice, and it goes on.
+"""A kill -9 at every durable boundary, in turn: no result is lost, no attempt runs twice.
 
-A story is told by two lanes, each in a repository of its own. Before each of its commands the lane's files are put
-aside; then the command is made to die at its first boundary, at its second and so on (one lane takes the odd ones, the
-other the even ones), each time from the same files, until there is no boundary left to die at. What survives is
-checked each time, and that the same command and a `gitorch run` bring about what they would have without the death.
+Two lanes run the same story, each in its own repository. Before each command of the story, the
+lane's files are saved. Then the command is killed at its first boundary, at its second and so on
+(one lane takes the odd boundaries, the other lane the even ones), each time from the saved files,
+until the command has no further boundary. After each death, the test checks the surviving records
+and queue. It also checks that the same command and a `gitorch run` lead to the state that they
+would have led to without the death.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -29,14 +32,17 @@ from gitorch.git.store.results import ResultsBranch
 from tests.conftest import commit_files, git, wait_for, write
 
 LANES = 2
-AT_LEAST = 200  # boundaries; fewer, and the calls of `boundary` have been lost
+AT_LEAST = 200  # boundaries in total; a smaller number means that calls of `boundary` were lost
 
 Statuses = dict[str, str]
 
 
 @dataclass(frozen=True)
 class Step:
-    """A command; `after` is what it makes of the runs by name, `finally_` what a worker makes of them then."""
+    """A command, and the statuses of all runs that it leads to.
+
+    `after` is by run name, after the command. `finally_` is the same after a worker has finished.
+    """
 
     command: str
     after: Statuses
@@ -45,8 +51,10 @@ class Step:
 
 
 def story() -> Iterator[Step]:
-    """Every verb that writes; `a` completes, `b` does once it is mended, `c` comes and goes, `d` always fails, `e` is
-    given what `a` has computed.
+    """Yield one step for every verb that writes.
+
+    Run `a` completes. `b` completes once it is repaired. `c` is added and killed. `d` always fails.
+    `e` reuses a result of `a`.
     """
     runs: Statuses = {}
 
@@ -77,11 +85,12 @@ def story() -> Iterator[Step]:
     yield step("run experiments/e.yaml", e="COMPLETE", then={"d": "ERROR"})
 
 
-# Starts `gitorch` for a lane, again and again: as a child of a process that has imported it already, since most of what
-# such a short command takes is importing.
+# Starts `gitorch` for a lane, again and again, as a fork of a process that has already imported it:
+# most of the time of such a short command goes into imports.
 STARTER = """
 import json, os, sys
-import gitorch.actions.collect, gitorch.actions.kill, gitorch.actions.ready, gitorch.actions.run, gitorch.actions.set
+import gitorch.actions.collect, gitorch.actions.kill, gitorch.actions.ready
+import gitorch.actions.run, gitorch.actions.set
 import jsonschema, pygit2, yaml
 from gitorch.cli.app import main
 from gitorch.tools import faults
@@ -91,7 +100,7 @@ for line in sys.stdin:
     if started == 0:
         for descriptor, name in enumerate((os.devnull, "out", "err")):
             flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC
-            os.dup2(os.open(os.path.join(order["place"], name), flags), descriptor)
+            os.dup2(os.open(os.path.join(order["directory"], name), flags), descriptor)
         os.environ.update(order["env"])
         faults._DIE_AT = order["env"].get("GITORCH_DIE_AT")
         os.chdir(order["root"])
@@ -100,22 +109,24 @@ for line in sys.stdin:
     print(os.waitstatus_to_exitcode(os.waitpid(started, 0)[1]), flush=True)
 """
 
-# What the same command may answer to whoever repeats it, not knowing that it was done: done, failed, gone, refused.
+# The exit codes that a repeated command may have if its first call was done: done, failed, not
+# found, refused.
 REPEATED = {0, 1, 3, 4}
 
 
 class Lane:
-    def __init__(self, place: Path) -> None:
-        self.place = place
-        self.live = place / "live"
+    """A repository in which the story happens, with a process that starts commands in it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.live = directory / "live"
         self.root = self.live / "project"
-        self.home = (
-            self.live / "home"
-        )  # in the environment of everything that is started here, and of nothing else
+        # HOME of every process that is started for this lane, and of no other process.
+        self.home = self.live / "home"
         self.counters = self.live / "counters"
-        self.count = place / "count"
-        for directory in (self.root, self.home, self.counters):
-            directory.mkdir(parents=True)
+        self.count = directory / "count"
+        for needed in (self.root, self.home, self.counters):
+            needed.mkdir(parents=True)
         git(self.root, "init", "-q")
         commit_files(self.root, {"README.md": "A project.\n", "Tasks.py": ""})
         git(self.root, "config", "gitorch.largeFile", "200")
@@ -135,17 +146,19 @@ class Lane:
         self.starter.communicate(timeout=20)
 
     def configs(self) -> None:
-        def counted(name: str, what: str) -> str:
-            return f"{{id: {name[-1]}, command: 'echo $GITORCH_ATTEMPT >> {self.counters}/{name}; {what}'}}"
+        def counted(name: str, command: str) -> str:
+            """A task that appends its attempt's number to its counter, then executes `command`."""
+            counting = f"echo $GITORCH_ATTEMPT >> {self.counters}/{name}"
+            return f"{{id: {name[-1]}, command: '{counting}; {command}'}}"
 
         shared = (
             counted("at", "seq 100 > {outputDir}/large")[:-1]
             + ", gitorch: {cache: {code: [Tasks.py]}}}"
         )
-        mended = f"test -e {self.live}/mended"
+        is_repaired = f"test -e {self.live}/repaired"
         for path, tasks in {
             "first/a": [shared],
-            "first/b": [counted("bt", "echo 1 > {outputDir}/one"), counted("bu", mended)],
+            "first/b": [counted("bt", "echo 1 > {outputDir}/one"), counted("bu", is_repaired)],
             "c": [counted("ct", "true")],
             "d": [counted("dt", "exit 3")],
             "e": [counted("eb", "true"), shared, counted("ec", "test -s {outputDir}/large")],
@@ -161,35 +174,43 @@ class Lane:
         order = {
             "words": command.split(),
             "root": str(self.root),
-            "place": str(self.place),
+            "directory": str(self.directory),
             "env": {"HOME": str(self.home), **env},
         }
         print(json.dumps(order), file=self.starter.stdin, flush=True)
         code = int(self.starter.stdout.readline())
-        out, err = ((self.place / name).read_text() for name in ("out", "err"))
+        out, err = ((self.directory / name).read_text() for name in ("out", "err"))
         return subprocess.CompletedProcess(command, code, out, err)
 
     def dying(self, command: str, n: int) -> tuple[subprocess.CompletedProcess[str], bool]:
-        """The command with the n-th boundary as its last; and whether there was one."""
+        """Execute the command, killed at its n-th boundary.
+
+        Return also True if it reached that boundary.
+        """
         self.count.unlink(missing_ok=True)
         died = self.gitorch(command, GITORCH_DIE_AT=f"{n}:{self.count}")
         return died, self.count.exists() and self.count.stat().st_size >= n
 
     # -- files
 
-    def put_aside(self) -> None:
-        subprocess.run(["rm", "-rf", self.place / "aside"], check=True)
-        subprocess.run(["cp", "-a", "--reflink=auto", self.live, self.place / "aside"], check=True)
+    def save(self) -> None:
+        saved = self.directory / "saved"
+        subprocess.run(["rm", "-rf", saved], check=True)
+        subprocess.run(["cp", "-a", "--reflink=auto", self.live, saved], check=True)
 
-    def put_back(self) -> None:
-        """But for the repository's directory itself: its inode says that it is no copy."""
-        subprocess.run(["find", self.live, "-mindepth", "1", "-not", "-path", self.root, "-not", "-path",
-                        self.root / ".git", "-delete"], check=True)  # fmt: skip
+    def restore(self) -> None:
+        """Replace all files by the saved ones, in the same repository directory.
+
+        By its inode gitorch sees that the repository is not a copy.
+        """
+        everything = ["find", self.live, "-mindepth", "1"]
+        but_directory = ["-not", "-path", self.root, "-not", "-path", self.root / ".git"]
+        subprocess.run([*everything, *but_directory, "-delete"], check=True)
         subprocess.run(
-            ["cp", "-a", "--reflink=auto", f"{self.place}/aside/.", self.live], check=True
+            ["cp", "-a", "--reflink=auto", f"{self.directory}/saved/.", self.live], check=True
         )
 
-    # -- what is there
+    # -- state
 
     def records(self) -> dict[str, dict[str, Any]]:
         return {
@@ -201,7 +222,7 @@ class Lane:
         return {name: record["status"] for name, record in self.records().items()}
 
     def complete(self) -> dict[tuple[str, str], int]:
-        """The attempts of complete tasks."""
+        """Return the number of attempts of each complete task, by run and task."""
         return {
             (record["id"], task["id"]): task["attempt_count"]
             for record in self.records().values()
@@ -210,25 +231,23 @@ class Lane:
         }
 
     def processes(self) -> list[str]:
+        """Return the command lines of this lane's processes."""
         marker = f"HOME={self.home}".encode()
-        found = []
-        for entry in Path("/proc").iterdir():
+        commands = []
+        for process in Path("/proc").glob("[0-9]*"):
             try:
-                if entry.name.isdecimal() and marker in (entry / "environ").read_bytes().split(
-                    b"\0"
-                ):
-                    found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+                environment = (process / "environ").read_bytes().split(b"\0")
+                if marker in environment:
+                    command = (process / "cmdline").read_bytes().replace(b"\0", b" ")
+                    commands.append(command.decode())
             except OSError:
-                continue
-        return found
+                continue  # the process has ended
+        return commands
 
 
-def acknowledged(said: subprocess.CompletedProcess[str]) -> tuple[set[str], set[tuple[str, str]]]:
-    """The runs that were said to be queued, and the tasks that were said to be complete."""
-    queued = set(re.findall(r"^([0-9a-f]{12})  .* (?:queued|held)", said.stdout, re.MULTILINE))
-    return queued, set(
-        re.findall(r"^([0-9a-f]{12})  .*: (\w+) COMPLETE", said.stderr, re.MULTILINE)
-    )
+def announced_complete(output: subprocess.CompletedProcess[str]) -> set[tuple[str, str]]:
+    """Return the tasks that a command announced as complete, by run and task."""
+    return set(re.findall(r"^([0-9a-f]{12})  .*: (\w+) COMPLETE", output.stderr, re.MULTILINE))
 
 
 def check(
@@ -237,20 +256,21 @@ def check(
     died: subprocess.CompletedProcess[str],
     before: dict[tuple[str, str], int],
 ) -> None:
-    """After a death: what was acknowledged is there, and the command and a worker get everywhere they would have."""
+    """Check the state after a death, and that the command and a worker reach the final state.
+
+    `ready` announces its runs only after its last boundary, so for it there is no announcement to
+    check.
+    """
     complete = lane.complete()
-    queued, done = acknowledged(died)
-    known = {record["id"] for record in lane.records().values()}
     assert before.items() <= complete.items() or step.command == "kill c"
-    assert queued <= known
-    assert done <= complete.keys()
+    assert announced_complete(died) <= complete.keys()
 
     again = lane.gitorch(step.command)
     assert again.returncode in REPEATED, again.stderr
     worked = again if step.command in ("run", "run -j 2") else lane.gitorch("run -j 2")
     assert worked.returncode in (0, 1), worked.stderr
     assert lane.statuses() == step.finally_, worked.stderr
-    assert complete.items() <= lane.complete().items(), "what was complete did not run again"
+    assert complete.items() <= lane.complete().items(), "a complete task does not run again"
     check_attempts(lane)
     check_queue(lane, step)
     if step.command == "retry b --at HEAD":
@@ -261,7 +281,7 @@ def check(
 
 
 def check_attempts(lane: Lane) -> None:
-    """Each attempt ran once at most, and of each complete task exactly one was accepted."""
+    """Check that no attempt ran twice, and a complete task has exactly one successful attempt."""
     branch = ResultsBranch(Repository.discover(lane.root))
     for counter in lane.counters.iterdir():
         numbers = counter.read_text().split()
@@ -271,19 +291,19 @@ def check_attempts(lane: Lane) -> None:
     for record in lane.records().values():
         for task in record["tasks"]:
             base = f"runs/{record['id'][:2]}/{record['id']}/tasks/{task['id']}"
-            kept = [
+            attempts = [
                 json.loads(branch.read(f"{base}/{number}/attempt.json") or b"{}")
                 for number in branch.names(base)
             ]
-            succeeded = [attempt for attempt in kept if attempt["outcome"]["kind"] == "succeeded"]
-            is_given = (task.get("cache") or {}).get("from") is not None
-            assert len(succeeded) == (task["status"] == "COMPLETE" and not is_given)
-            assert is_given == (
-                record["name"] == "e" and task["id"] == "t" and task["status"] == "COMPLETE"
-            )
-            assert len(kept) == task["attempt_count"]
-            if succeeded:
-                assert kept[-1]["pin"] == task["pin"], "it ran at what it was to run at"
+            kinds = [attempt["outcome"]["kind"] for attempt in attempts]
+            is_complete = task["status"] == "COMPLETE"
+            is_reused = (task.get("cache") or {}).get("from") is not None
+            was_computed = is_complete and not is_reused
+            assert kinds.count("succeeded") == (1 if was_computed else 0)
+            assert is_reused == (is_complete and (record["name"], task["id"]) == ("e", "t"))
+            assert len(attempts) == task["attempt_count"]
+            if was_computed:
+                assert attempts[-1]["pin"] == task["pin"], "the attempt ran at the task's commit"
 
 
 def check_queue(lane: Lane, step: Step) -> None:
@@ -296,39 +316,39 @@ def check_queue(lane: Lane, step: Step) -> None:
     assert "RUNNING" not in in_queue
 
 
-def tell(place: Path, lane_number: int) -> dict[str, int]:
-    """Tell the story; gives how many deaths each command died in this lane."""
+def run_story(directory: Path, lane_number: int) -> dict[str, int]:
+    """Run the story in one lane. Return the number of deaths by command."""
     deaths = {}
-    with Lane(place) as lane:
+    with Lane(directory) as lane:
         for step in story():
             if step.command == "retry b --at HEAD":
-                (lane.live / "mended").touch()
+                (lane.live / "repaired").touch()
                 git(lane.root, "checkout", "-q", "README.md")
-            deaths[step.command] = tell_step(lane, step, lane_number)
+            deaths[step.command] = run_step(lane, step, lane_number)
         assert lane.gitorch("run").returncode == 1
         assert lane.statuses() == step.finally_
     return deaths
 
 
-def tell_step(lane: Lane, step: Step, lane_number: int) -> int:
-    """Die at every boundary of this lane's, then go on with the story."""
-    lane.put_aside()
+def run_step(lane: Lane, step: Step, lane_number: int) -> int:
+    """Kill the command at each boundary of this lane, then let it finish. Return its deaths."""
+    lane.save()
     before = lane.complete() if lane.root.joinpath(".git/gitorch").exists() else {}
     for deaths in itertools.count():
         n = 1 + lane_number + deaths * LANES
-        said, there_was_one = lane.dying(step.command, n)
-        if not there_was_one:
+        output, was_reached = lane.dying(step.command, n)
+        if not was_reached:
             break
         try:
-            assert said.returncode in (-signal.SIGKILL, step.code)  # the latter of a slot's death
-            check(lane, step, said, before)
+            # If the boundary is one of a slot, only the slot dies, and the command ends as usual.
+            assert output.returncode in (-signal.SIGKILL, step.code)
+            check(lane, step, output, before)
         except BaseException as error:
-            error.add_note(
-                f"{step.command!r} died at its boundary {n}, having said:\n{said.stdout}{said.stderr}"
-            )
+            printed = output.stdout + output.stderr
+            error.add_note(f"{step.command!r} died at its boundary {n} after printing:\n{printed}")
             raise
-        lane.put_back()
-    assert said.returncode == step.code, said.stderr
+        lane.restore()
+    assert output.returncode == step.code, output.stderr
     assert lane.statuses() == step.after
     return deaths
 
@@ -337,12 +357,13 @@ def tell_step(lane: Lane, step: Step, lane_number: int) -> int:
 def test_a_death_at_every_durable_boundary(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    directories = [tmp_path / f"lane{number}" for number in range(LANES)]
     with ThreadPoolExecutor(LANES) as lanes:
-        told = list(
-            lanes.map(tell, [tmp_path / f"lane{number}" for number in range(LANES)], range(LANES))
-        )
-    deaths = {step.command: sum(lane.get(step.command, 0) for lane in told) for step in story()}
+        deaths_by_lane = list(lanes.map(run_story, directories, range(LANES)))
+    deaths: Counter[str] = Counter()
+    for deaths_in_lane in deaths_by_lane:
+        deaths.update(deaths_in_lane)
     with capsys.disabled():
-        print(f"\n{sum(deaths.values())} crash points: {deaths}")
+        print(f"\n{deaths.total()} crash points: {dict(deaths)}")
     assert all(deaths.values())
-    assert sum(deaths.values()) >= AT_LEAST
+    assert deaths.total() >= AT_LEAST
