@@ -16,9 +16,8 @@ from gitorch.model.run.record_changes import CHANGES, ChangeRequest
 from gitorch.model.run.status import Status
 from gitorch.model.table.row import Row
 from gitorch.runs.catalog import Catalog
-from gitorch.runs.leftovers import keeps_files
 from gitorch.runs.recording import Recording, catch_up, recording
-from gitorch.runs.run_directories import clear_away, materialise_next
+from gitorch.runs.run_directories import clear_away, has_unkept_files, materialise_next
 from gitorch.runs.site import Site
 from gitorch.tools.clock import now
 
@@ -120,6 +119,6 @@ def _update_directories(site: Site, verb: str, records: Sequence[Record]) -> Non
     """
     if verb == "fail":
         for record in records:
-            clear_away(site, record.id, keep_files=keeps_files(record))
+            clear_away(site, record.id, keep_files=has_unkept_files(record))
     if verb == "resubmit":
         materialise_next(site)

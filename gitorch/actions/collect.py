@@ -5,7 +5,6 @@ Nothing is lost when a run is failed: its record stays, and `resubmit` queues th
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +16,6 @@ from gitorch.actions.records import read_records
 from gitorch.actions.selection import Selection
 from gitorch.errors import UsageError
 from gitorch.git.store.repack import count_packs, repack
-from gitorch.model.branch_layout import RunPaths
 from gitorch.model.run.record import Record
 from gitorch.model.run.retention import Retention, in_error_since, is_overdue
 from gitorch.model.run.status import Status
@@ -25,6 +23,7 @@ from gitorch.runs import leftovers
 from gitorch.runs.catalog import Catalog
 from gitorch.runs.leftovers import Leftover
 from gitorch.runs.recording import catch_up
+from gitorch.runs.records import read_sound_records
 from gitorch.runs.site import Site
 
 
@@ -98,16 +97,13 @@ def fail_overdue(site: Site) -> tuple[Record, ...]:
     Raises UsageError if the setting is not a duration, and the errors of changing the results
     branch.
     """
-    paths = []
+    in_error = []
     for run in site.queue.runs():
         if any(task.status is Status.ERROR for task in run.tasks):
-            paths.append(RunPaths.of(run.id).record)
-    records = []
-    for data in site.results.read_all(paths):
-        if data:
-            records.append(Record.from_json(json.loads(data)))
+            in_error.append(run.id)
+    records = read_sound_records(site, in_error)
     retention = retention_of(site)
-    overdue = _overdue(site, records, retention)
+    overdue = _overdue(site, records.values(), retention)
     _fail(site, overdue, retention)
     return tuple(overdue)
 

@@ -13,6 +13,7 @@ from gitorch.model.run.status import Status
 from gitorch.model.text.phrases import some
 from gitorch.model.values import flattened
 from gitorch.runs.catalog import Catalog
+from gitorch.runs.records import read_record
 from gitorch.runs.site import Site
 
 _NAMED = 3  # the number of differing names in an explanation
@@ -67,9 +68,7 @@ def _most_similar_earlier_run(
     )
     if most_similar is None:
         return None
-    for document in site.results.records_of([most_similar.id]):
-        return Record.from_json(document)
-    return None
+    return read_record(site.results, most_similar.id)
 
 
 def _parameter_distance(

@@ -15,6 +15,7 @@ from gitorch.git.store import artifacts
 from gitorch.model.branch_layout import RunPaths
 from gitorch.model.run.record import Record
 from gitorch.model.run.status import Status
+from gitorch.runs.records import read_record
 from gitorch.runs.site import Site
 
 _CHUNK = 1 << 16  # bytes
@@ -85,10 +86,8 @@ def last_log(site: Site, record: Record, task_id: str) -> LoggedAttempt | None:
         if task.attempt_count == 0:
             return None
         return LoggedAttempt(record.id, task_id, task.attempt_count)
-    document = site.results.record(source.run)
-    if document is None:
-        return None
-    return last_log(site, Record.from_json(document), source.task)
+    original = read_record(site.results, source.run)
+    return None if original is None else last_log(site, original, source.task)
 
 
 def _require_task(record: Record, task_id: str | None) -> None:

@@ -32,7 +32,7 @@ def check_git_locks(checkup: Checkup) -> Iterator[Finding]:
             with locked(repository):
                 remove_old_lock(lock)
 
-        yield checkup.found("git-lock", f"{lock} was left by a git that was killed", mend=mend)
+        yield checkup.found("git-lock", f"{lock} was left by a git that was killed", repair=mend)
 
 
 def check_branch(checkup: Checkup) -> Iterator[Finding]:
@@ -41,7 +41,7 @@ def check_branch(checkup: Checkup) -> Iterator[Finding]:
     if standing is not Standing.WHOLE:
         message = f"the results branch {results.name} {_STANDINGS[standing]}"
         if standing is not Standing.DIVERGED:
-            yield checkup.found(f"branch-{standing.value}", message, mend=results.restore)
+            yield checkup.found(f"branch-{standing.value}", message, repair=results.restore)
         elif checkup.fix:
             results.restore()  # keeps it under a name of its own, from where it is reported
     for ref in results.kept_aside():
@@ -68,7 +68,7 @@ def check_checkout(checkup: Checkup) -> Iterator[Finding]:
 
 def check_records(checkup: Checkup) -> Iterator[Finding]:
     name = checkup.site.results.name
-    for run, reason in checkup.unreadable.items():
+    for run, reason in checkup.broken_records.items():
         yield Finding(
             what="record-unreadable",
             message=f"the record of {run} cannot be read: {reason}",

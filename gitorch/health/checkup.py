@@ -1,8 +1,7 @@
-"""One look at everything: what is found, and what became of it."""
+"""One look at a repository, which is passed from check to check, and what the checks find."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
@@ -12,16 +11,19 @@ from msgspec.structs import replace
 
 from gitorch.database.values import QueuedRun
 from gitorch.errors import GitorchError
-from gitorch.model.branch_layout import RunPaths
 from gitorch.model.run.record import Record, RecordBroken
 from gitorch.model.run.status import LIVE
+from gitorch.runs.records import read_records
 from gitorch.runs.site import Site
 
 _FIX = "gitorch doctor --fix"
 
 
 class Finding(Struct, frozen=True, kw_only=True):
-    """Something that is not as it should be, or was not until it was mended. `hint`: what to do, where it is not."""
+    """Something that is wrong, or that was wrong until it was repaired.
+
+    `hint` says how to repair what is not.
+    """
 
     what: str
     message: str
@@ -33,66 +35,60 @@ class Finding(Struct, frozen=True, kw_only=True):
 
 
 class Checkup:
-    """Passed from check to check; `fix`: what is found is to be mended."""
+    """One look at a repository. With `fix`, what can be repaired is."""
 
     def __init__(self, site: Site, environment: Mapping[str, str], *, fix: bool) -> None:
         self.site = site
         self.environment = environment
         self.fix = fix
 
-    def found(self, what: str, message: str, *, mend: Callable[[], object]) -> Finding:
-        """What can be mended; it is, if it is to be."""
+    def found(self, what: str, message: str, *, repair: Callable[[], object]) -> Finding:
+        """Return a finding that `repair` repairs; repair it at once if that is wanted."""
         finding = Finding(what=what, message=message, hint=_FIX)
         if not self.fix:
             return finding
         try:
-            mend()
+            repair()
         except GitorchError as error:
-            return replace(
-                finding, message=f"{message}; not mended: {error.message}", hint=error.hint
-            )
+            reason = f"{message}; not repaired: {error.message}"
+            return replace(finding, message=reason, hint=error.hint)
         except OSError as error:
-            return replace(finding, message=f"{message}; not mended: {error}", hint=None)
+            return replace(finding, message=f"{message}; not repaired: {error}", hint=None)
         return replace(finding, hint=None, fixed=True)
 
     @cached_property
     def records(self) -> list[Record]:
-        """Return the records of this clone's runs that can be read."""
+        """The sound records of this clone's runs."""
         clone = self.site.repository.clone_id()
-        records = [found for found in self._read.values() if isinstance(found, Record)]
-        return [record for record in records if record.clone == clone]
+        sound = [record for record in self._all_records.values() if isinstance(record, Record)]
+        return [record for record in sound if record.clone == clone]
 
     @cached_property
-    def unreadable(self) -> dict[str, str]:
-        """Return by run id why a record cannot be read."""
-        return {run_id: found for run_id, found in self._read.items() if isinstance(found, str)}
+    def broken_records(self) -> dict[str, str]:
+        """By run, why its record cannot be read."""
+        broken = {}
+        for run_id, record in self._all_records.items():
+            if isinstance(record, RecordBroken):
+                broken[run_id] = record.reason
+        return broken
 
     def live(self) -> list[Record]:
+        """Return the records of this clone's live runs."""
         return [record for record in self.records if record.status in LIVE]
 
     def queued(self) -> dict[str, QueuedRun]:
-        """By id; looking makes no queue where there is none."""
-        return (
-            {run.id: run for run in self.site.queue.runs()} if self.site.queue_path.exists() else {}
-        )
+        """Return the runs in the queue by id. A queue that does not exist is not created."""
+        if not self.site.queue_path.exists():
+            return {}
+        return {run.id: run for run in self.site.queue.runs()}
 
     @cached_property
-    def _read(self) -> dict[str, Record | str]:
-        results = self.site.results
-        tip = results.tip()
-        runs = results.run_ids(tip)
-        data = results.read_all([RunPaths.of(run).record for run in runs], tip)
-        return {run: _parsed(found) for run, found in zip(runs, data, strict=True)}
-
-
-def _parsed(data: bytes | None) -> Record | str:
-    """Return the record, or why it cannot be read."""
-    try:
-        return Record.from_json(json.loads(data or b""))
-    except RecordBroken as error:
-        return error.reason
-    except ValueError as error:
-        return str(error)
+    def _all_records(self) -> dict[str, Record | RecordBroken]:
+        tip = self.site.results.tip()
+        run_ids = self.site.results.run_ids(tip)
+        records = read_records(self.site, run_ids, tip)
+        missing = [run_id for run_id in run_ids if run_id not in records]
+        return records | {run_id: RecordBroken(run_id, "it is missing") for run_id in missing}
 
 
 def named(record: Record) -> str:

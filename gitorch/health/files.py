@@ -39,7 +39,7 @@ def check_pins(checkup: Checkup) -> Iterator[Finding]:
             message = (
                 f"nothing keeps the commit {commit[:12]} of {_some(records)}: its pin is missing"
             )
-            yield checkup.found("pin-missing", message, mend=partial(pins.keep, repository, commit))
+            yield checkup.found("pin-missing", message, repair=partial(pins.keep, repository, commit))
 
 
 def check_worktrees(checkup: Checkup) -> Iterator[Finding]:
@@ -57,7 +57,7 @@ def check_worktrees(checkup: Checkup) -> Iterator[Finding]:
         message = f"the worktree of {named(record)} is {'half-made, or damaged' if half else 'gone'}: {tree}"
         what = "worktree-broken" if half else "worktree-missing"
         yield checkup.found(
-            what, message, mend=partial(_make_again, site, record, is_running=is_running)
+            what, message, repair=partial(_make_again, site, record, is_running=is_running)
         )
 
 
@@ -65,7 +65,7 @@ def check_leftovers(checkup: Checkup) -> Iterator[Finding]:
     site = checkup.site
     for left in leftovers.find(site):
         message = f"{left.path} is not needed any more ({left.why})"
-        yield checkup.found("leftover", message, mend=partial(leftovers.remove, site, left))
+        yield checkup.found("leftover", message, repair=partial(leftovers.remove, site, left))
     if checkup.fix:
         leftovers.empty_trash(site)
 
@@ -86,7 +86,7 @@ def check_large_files(checkup: Checkup) -> Iterator[Finding]:
         if any(copies):
             message = f"of two copies of {name} of {named(record)} one is gone"
             yield checkup.found(
-                "large-file-copy", message, mend=partial(complete_copies, site.repository, pointer)
+                "large-file-copy", message, repair=partial(complete_copies, site.repository, pointer)
             )
             continue
         yield Finding(

@@ -20,6 +20,7 @@ from gitorch.model.text.phrases import counted
 from gitorch.runs.claimed_attempt import ClaimedAttempt
 from gitorch.runs.liveness import WorkerLocks, living
 from gitorch.runs.recording import catch_up, queue_entry
+from gitorch.runs.records import read_record
 from gitorch.runs.site import Site
 from gitorch.tools.clock import now
 from gitorch.tools.locks import is_held, taken
@@ -40,7 +41,7 @@ def check_file(checkup: Checkup) -> Iterator[Finding]:
         count = len(checkup.live())
         if count:
             message = f"{path} is gone, and {counted(count, 'run')} should be in it"
-            yield checkup.found("queue-missing", message, mend=lambda: catch_up(site))
+            yield checkup.found("queue-missing", message, repair=lambda: catch_up(site))
         return
     try:
         broken = damage(path)
@@ -51,7 +52,7 @@ def check_file(checkup: Checkup) -> Iterator[Finding]:
         yield Finding(what="queue-unusable", message=error.message, hint=error.hint)
         return
     yield checkup.found(
-        "queue-damaged", f"{path} is damaged: {broken}", mend=lambda: _rebuild(site)
+        "queue-damaged", f"{path} is damaged: {broken}", repair=lambda: _rebuild(site)
     )
 
 
@@ -78,17 +79,17 @@ def check_workers(checkup: Checkup) -> Iterator[Finding]:
             message = (
                 f"the worker {worker.host}:{worker.pid} died with {counted(count, 'task')} in hand"
             )
-            yield checkup.found("dead-worker", message, mend=partial(_recover, checkup))
+            yield checkup.found("dead-worker", message, repair=partial(_recover, checkup))
     known = {worker.id for worker in site.queue.workers()}
     for run in _lasting(lambda: dict.fromkeys(site.queue.kill_requests(), "")):
         message = f"the run {run} was to be killed, and is not dead yet"
-        yield checkup.found("kill-unfinished", message, mend=partial(_recover, checkup))
+        yield checkup.found("kill-unfinished", message, repair=partial(_recover, checkup))
     for claim, holder in [
         claim for run in checkup.queued() for claim in site.queue.running_in(run)
     ]:
         if holder not in known:
             message = f"the task {claim.task} of {claim.run} is RUNNING, and no worker has it"
-            yield checkup.found("task-orphaned", message, mend=partial(_give_back, site, claim))
+            yield checkup.found("task-orphaned", message, repair=partial(_give_back, site, claim))
     for path in sorted((site.state / "workers").glob("*.lock")):
         if (
             path.stem not in known
@@ -96,7 +97,7 @@ def check_workers(checkup: Checkup) -> Iterator[Finding]:
             and not is_held(path)
         ):
             message = f"{path} was left by a worker that is gone"
-            yield checkup.found("worker-file", message, mend=partial(_remove_locks, site, path))
+            yield checkup.found("worker-file", message, repair=partial(_remove_locks, site, path))
 
 
 def check_agreement(checkup: Checkup) -> Iterator[Finding]:
@@ -105,8 +106,8 @@ def check_agreement(checkup: Checkup) -> Iterator[Finding]:
     if not site.queue_path.exists():
         return  # told already
     for run, message in _lasting(lambda: _differences(site)).items():
-        yield checkup.found("queue-disagrees", message, mend=partial(_agree, site, run))
-    if checkup.fix and not checkup.unreadable:
+        yield checkup.found("queue-disagrees", message, repair=partial(_agree, site, run))
+    if checkup.fix and not checkup.broken_records:
         catch_up(site)
 
 
@@ -169,7 +170,7 @@ def _differences(site: Site) -> dict[str, str]:
             said := _difference(record, queued[run]) or _other_commit(site, record)
         ):
             found[run] = f"{named(record)}: {said}"
-    for run in queued.keys() - live.keys() - doomed - set(look.unreadable):
+    for run in queued.keys() - live.keys() - doomed - set(look.broken_records):
         status = f"is {others[run].status}" if run in others else "is not there"
         found[run] = f"{run} is in the queue, and {status} by its record"
     return found
@@ -203,8 +204,7 @@ def _other_commit(site: Site, record: Record) -> str | None:
 
 
 def _agree(site: Site, run: str) -> None:
-    value = site.results.record(run)
-    record = Record.from_json(value) if value else None
+    record = read_record(site.results, run)
     if record is None or record.status not in LIVE or record.clone != site.repository.clone_id():
         if site.queue.running_in(run):
             raise Busy("one of its tasks is running", f"gitorch kill {run} ends it")

@@ -12,13 +12,13 @@ from gitorch.runs.site import Site
 
 
 class ClaimedAttempt(Struct, frozen=True, kw_only=True):
-    """A claimed task with everything known about it: what goes to the engine and comes back with its end."""
+    """A claim with its payload and directories: an engine gets its order from this, and ends it."""
 
     claim: Claim
     payload: Payload
     run: RunDirectory
     directory: AttemptDirectory
-    gpus: tuple[int, ...] | None = None  # those it may use, by index; None: it said nothing of any
+    gpus: tuple[int, ...] | None = None  # those it may use, by index; None: its task requests none
 
     @classmethod
     def of(cls, site: Site, claim: Claim) -> ClaimedAttempt:

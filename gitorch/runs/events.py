@@ -1,4 +1,4 @@
-"""What attempts report while they run: JSON lines, by any program, whole or not."""
+"""The events that an attempt reports while it runs: JSON lines, written by any program."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 
 from gitorch.model.run.metrics import last_progress
 
-_TAIL = 64 << 10  # holds the newest report of any task
+_TAIL = 64 << 10  # bytes; enough for the newest report of any task
 
 
 def read_events(path: Path) -> Iterator[Any]:
-    """All events; what is no JSON is passed over."""
+    """Yield all events. Lines that are not JSON, such as an unfinished last line, are skipped."""
     try:
         with path.open("rb") as file:
             yield from _parsed(file)
@@ -22,11 +22,11 @@ def read_events(path: Path) -> Iterator[Any]:
 
 
 def read_progress(path: Path) -> tuple[float, float] | None:
-    """The newest (done, total), from the end of the file alone."""
+    """Return the newest (done, total), read from the end of the file only."""
     try:
         with path.open("rb") as file:
-            file.seek(0, 2)
-            file.seek(max(0, file.tell() - _TAIL))
+            size = file.seek(0, 2)
+            file.seek(max(0, size - _TAIL))
             return last_progress(_parsed(file.read().splitlines()))
     except OSError:
         return None

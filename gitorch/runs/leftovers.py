@@ -1,11 +1,10 @@
-"""What is still in the workspace though nothing needs it any more: of crashes, and of what was removed beside it."""
+"""Directories that nothing needs any more, left by crashes and by runs that ended elsewhere."""
 
 from __future__ import annotations
 
-import json
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,20 +12,23 @@ from msgspec import Struct
 
 from gitorch.errors import Refused
 from gitorch.git.worktree.trash import trash
-from gitorch.model.branch_layout import RunPaths, killed_mark
+from gitorch.model.branch_layout import killed_mark
 from gitorch.model.run.ids import is_run_id
 from gitorch.model.run.record import Record
 from gitorch.model.run.status import LIVE
 from gitorch.runs.recording import recording
+from gitorch.runs.records import read_sound_records
+from gitorch.runs.run_directories import has_unkept_files
 from gitorch.runs.site import Site
 from gitorch.tools.files import delete
 
-# Longer than a check or a snapshot takes: a directory that is older was left by one that was killed.
+# A check or a snapshot takes less time than this. An older directory belongs to one that was
+# killed.
 _ABANDONED_S = 3600.0
 
 
 class Leftover(Struct, frozen=True, kw_only=True):
-    """A directory, why it is not needed, and the run it was for."""
+    """A directory, the reason why nothing needs it, and the run that it was made for."""
 
     path: Path
     why: str
@@ -34,98 +36,116 @@ class Leftover(Struct, frozen=True, kw_only=True):
 
 
 def find(site: Site) -> list[Leftover]:
-    """Of finished and killed runs of this clone, and of checks that were killed; changes nothing.
+    """Return the leftovers of this clone's finished and killed runs, and of killed programs.
 
-    A run's files that could not be kept on the results branch are needed: then only its worktree is left over.
+    Nothing is changed. If some files of a run could not be stored on the results branch, the
+    directory still has them: then only its worktree is a leftover.
     """
-    return [*_of_runs(site), *_of_killed(site)]
+    run_ids = _unqueued_runs(site)
+    records = read_sound_records(site, run_ids)
+    without_record = [run_id for run_id in run_ids if run_id not in records]
+    return [
+        *_of_finished_runs(site, records),
+        *_of_killed_runs(site, without_record),
+        *_of_killed_programs(site),
+    ]
 
 
 def remove(site: Site, leftover: Leftover) -> bool:
-    """Move it to the trash; False where it is needed again by now."""
+    """Move a leftover to the trash. Return False if it is needed again."""
     if leftover.run is None:
         if leftover.path.is_relative_to(site.workspace):
             _throw_away(site, leftover.path, leftover.path / "tree")
         else:
             delete(leftover.path)
         return True
-    # Under the lock: a run that is queued again has its directory made anew only when that was committed.
+    # Under the lock: `resubmit` makes the run's directory only after its commit.
     with recording(site) as changes:
         record = changes.record(leftover.run)
-        if (record is not None and record.status in LIVE) or site.queue.run(
-            leftover.run
-        ) is not None:
+        is_live = record is not None and record.status in LIVE
+        if is_live or site.queue.run(leftover.run) is not None:
             return False
         _throw_away(site, leftover.path, site.directory(leftover.run).tree)
     return True
 
 
 def count_trash(site: Site) -> int:
-    """How many things wait in the trash to be deleted."""
+    """Return the number of things in the trash that are not deleted yet."""
     directory = site.workspace / "trash"
-    return sum(1 for _ in directory.iterdir()) if directory.is_dir() else 0
+    if not directory.is_dir():
+        return 0
+    return len(list(directory.iterdir()))
 
 
 def empty_trash(site: Site) -> None:
     site.worktrees.empty_trash()
 
 
-def keeps_files(record: Record) -> bool:
-    """Whether the workspace has files of the run that the results branch does not."""
-    return any(attempt.notes for task in record.tasks for attempt in task.attempts)
-
-
-def _of_runs(site: Site) -> Iterator[Leftover]:
-    runs = [path.name for path in _directories(site.workspace) if is_run_id(path.name)]
-    queued = {run.id for run in site.queue.runs()} if runs and site.queue_path.exists() else set()
+def _of_finished_runs(site: Site, records: Mapping[str, Record]) -> Iterator[Leftover]:
     clone = site.repository.clone_id()
-    records = site.results.read_all([RunPaths.of(run).record for run in runs])
-    killed = site.results.read_all([killed_mark(run) for run in runs])
-    for run, data, mark in zip(runs, records, killed, strict=True):
-        if run in queued:
-            continue
-        if data is None:
-            if mark is not None:
-                yield Leftover(path=site.directory(run).path, why="killed", run=run)
-            continue  # of a run that nothing tells of, nobody knows whether it is needed
-        record = Record.from_json(json.loads(data))
+    for run_id, record in records.items():
         if record.status in LIVE or record.clone != clone:
             continue
-        directory = site.directory(run)
-        path = directory.tree if keeps_files(record) else directory.path
+        path = _unneeded_directory(site, record)
         if path.exists():
-            yield Leftover(path=path, why=str(record.status), run=run)
+            yield Leftover(path=path, why=str(record.status), run=run_id)
 
 
-def _of_killed(site: Site) -> Iterator[Leftover]:
-    """What programs that were killed had begun: checks their worktrees, others their snapshots and worktrees."""
+def _unneeded_directory(site: Site, record: Record) -> Path:
+    """Return what can be removed of a finished run: its directory, or only the worktree in it."""
+    directory = site.directory(record.id)
+    return directory.tree if has_unkept_files(record) else directory.path
+
+
+def _of_killed_runs(site: Site, run_ids: Sequence[str]) -> Iterator[Leftover]:
+    """Yield the directories of those of these runs that have a mark which says who killed them.
+
+    A run with neither record nor mark is unknown, so its directory stays.
+    """
+    marks = site.results.read_all([killed_mark(run_id) for run_id in run_ids])
+    for run_id, mark in zip(run_ids, marks, strict=True):
+        if mark is not None:
+            yield Leftover(path=site.directory(run_id).path, why="killed", run=run_id)
+
+
+def _unqueued_runs(site: Site) -> list[str]:
+    """Return the runs that have a directory in the workspace but are not in the queue."""
+    run_ids = [path.name for path in _directories(site.workspace) if is_run_id(path.name)]
+    if not run_ids or not site.queue_path.exists():
+        return run_ids
+    queued = {run.id for run in site.queue.runs()}
+    return [run_id for run_id in run_ids if run_id not in queued]
+
+
+def _of_killed_programs(site: Site) -> Iterator[Leftover]:
+    """Yield what killed programs began: worktrees of checks, snapshots, and other worktrees."""
     store = site.repository.store_dir
     begun = {
         "a check": site.workspace / "scratch",
         "a snapshot": store / "snapshots",
         "a worktree": store / "tmp",
     }
-    for what, place in begun.items():
-        for path in _directories(place):
+    for what, parent in begun.items():
+        for path in _directories(parent):
             if path.stat().st_mtime < time.time() - _ABANDONED_S:
                 yield Leftover(path=path, why=f"{what} that was killed")
 
 
-def _directories(place: Path) -> list[Path]:
+def _directories(parent: Path) -> list[Path]:
     try:
-        return sorted(path for path in place.iterdir() if path.is_dir() and not path.is_symlink())
+        entries = sorted(parent.iterdir())
     except FileNotFoundError:
         return []
+    return [entry for entry in entries if entry.is_dir() and not entry.is_symlink()]
 
 
 def _throw_away(site: Site, path: Path, tree: Path) -> None:
-    """Move `path` to the trash, with the worktree `tree` that it is or holds."""
-    with suppress(
-        Refused
-    ):  # a run has left something else in its place: what lies in the workspace is gitorch's
+    """Move `path` to the trash. It is or contains the worktree `tree`."""
+    # Refused: a task has put something else in place of the worktree. It lies in the workspace, so
+    # it goes as well.
+    with suppress(Refused):
         site.worktrees.discard(tree)
     with suppress(FileNotFoundError):
-        path.chmod(
-            path.stat().st_mode | 0o700
-        )  # a directory that may not be written cannot be moved either
+        # A directory without write permission cannot be moved either.
+        path.chmod(path.stat().st_mode | 0o700)
         path.rename(trash(site.repository) / f"{path.name}.{secrets.token_hex(6)}")

@@ -1,11 +1,15 @@
-"""Logs as they are kept: overwritten progress bars collapsed, secrets masked. The live file stays as it is."""
+"""Logs as the results branch stores them: progress bars collapsed, secrets masked.
+
+The log file that an attempt writes to stays as it is.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-# A line is cut into pieces of this size at most, so that a flood without a line end needs no memory.
+# A line is cut into pieces of at most this size, so that output without a line end needs little
+# memory.
 LONGEST_PIECE = 1 << 20
 
 _SECRET_NAME = re.compile(
@@ -16,26 +20,35 @@ MASK = b"********"
 
 
 def secrets_of(environment: Mapping[str, str]) -> tuple[bytes, ...]:
-    """The values of variables whose name looks like a secret's, longest first; short ones would mask half the log."""
-    values = {
-        value.encode("utf-8", "surrogateescape")
-        for name, value in environment.items()
-        if _SECRET_NAME.search(name) and len(value) >= _SHORTEST_SECRET and name != "GITORCH_TOKEN"
-    }
+    """Return the values of all variables whose names look like those of secrets, longest first.
+
+    Short values are left out: masking them would mask half the log.
+    """
+    values = set()
+    for name, value in environment.items():
+        is_secret = _SECRET_NAME.search(name) is not None and name != "GITORCH_TOKEN"
+        if is_secret and len(value) >= _SHORTEST_SECRET:
+            values.add(value.encode("utf-8", "surrogateescape"))
     return tuple(sorted(values, key=len, reverse=True))
 
 
-def kept(chunks: Iterable[bytes], secrets: tuple[bytes, ...] = ()) -> Iterator[bytes]:
-    """A log as it is kept: of each line what follows its last carriage return, secrets masked."""
+def clean(chunks: Iterable[bytes], secrets: tuple[bytes, ...] = ()) -> Iterator[bytes]:
+    """Yield the log as it is stored, block by block.
+
+    Of each line, the text after its last carriage return stays. Secrets are masked.
+    """
     for block in _blocks(chunks):
-        shown = _last_written(block)
+        visible = _last_written(block)
         for secret in secrets:
-            shown = shown.replace(secret, MASK)
-        yield shown
+            visible = visible.replace(secret, MASK)
+        yield visible
 
 
 def _blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Whole lines, many at once; what was overwritten in a long unfinished one is forgotten on the way."""
+    """Yield whole lines, many at a time.
+
+    The overwritten parts of a long unfinished line are dropped on the way.
+    """
     pending = b""
     for chunk in chunks:
         lines, end, pending = (pending + chunk).rpartition(b"\n")
@@ -50,11 +63,14 @@ def _blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield pending
 
 
-# What a carriage return makes a terminal write over; and those at the end of a line, which are part of its end.
+# The text that a carriage return makes a terminal overwrite. The carriage returns at the end of a
+# line overwrite nothing: they belong to the line end.
 _OVERWRITTEN = re.compile(rb"[^\r\n]*\r+(?=[^\r\n])")
 _AT_THE_END = re.compile(rb"\r+(?=\n|\Z)")
 
 
 def _last_written(text: bytes) -> bytes:
-    """What a terminal would show of each line."""
-    return _AT_THE_END.sub(b"", _OVERWRITTEN.sub(b"", text)) if b"\r" in text else text
+    """Return what a terminal would show of each line in the end."""
+    if b"\r" not in text:
+        return text
+    return _AT_THE_END.sub(b"", _OVERWRITTEN.sub(b"", text))

@@ -20,6 +20,7 @@ from gitorch.model.run.record import Discarded, Output, Record
 from gitorch.model.run.spec import RunSpec, TaskSpec
 from gitorch.model.text.globs import first_match
 from gitorch.model.workspace import RunDirectory
+from gitorch.runs.records import read_record
 from gitorch.runs.site import Site
 from gitorch.tools.faults import boundary
 from gitorch.tools.files import delete, write_aside
@@ -275,8 +276,8 @@ def _place(run: RunDirectory, name: str) -> Path:
 
 
 def _recorded(site: Site, run: RunDirectory) -> Sequence[Output]:
-    found = site.results.record(run.path.name)
-    return Record.from_json(found).outputs if found else ()
+    record = read_record(site.results, run.path.name)
+    return () if record is None else record.outputs
 
 
 def _restore(site: Site, run: RunDirectory, outputs: Sequence[Output], directory: Path) -> None:

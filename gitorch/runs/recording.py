@@ -21,12 +21,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from gitorch.database.values import AttemptEnd, NewRun, NewTask, Tip
+from gitorch.errors import GitorchError
 from gitorch.git import pins
 from gitorch.git.store.branch_edit import BranchEdit
 from gitorch.model.branch_layout import RunPaths, killed_mark
 from gitorch.model.run.payload import Payload
 from gitorch.model.run.record import Record, TaskRecord
 from gitorch.model.run.status import LIVE, Status
+from gitorch.runs.records import read_record
 from gitorch.runs.site import Site
 
 
@@ -43,9 +45,11 @@ class Recording:
         self._followed: dict[str, Record | None] = {}
 
     def record(self, run_id: str) -> Record | None:
-        """Return the run's record as it is now, uncommitted changes included."""
-        value = self.branch.record(run_id)
-        return Record.from_json(value) if value else None
+        """Return the run's record as it is now, uncommitted changes included.
+
+        Raises GitorchError if it is broken.
+        """
+        return read_record(self.branch, run_id)
 
     def put(self, record: Record) -> None:
         """Change or add a record."""
@@ -145,7 +149,10 @@ def catch_up(site: Site) -> None:
         clone = site.repository.clone_id()
         running = {run.id for run in site.queue.runs() if run.is_running}
         for run_id in site.results.changed_runs(site.queue.meta("tip"), tip):
-            record = changes.record(run_id)
+            try:
+                record = changes.record(run_id)
+            except GitorchError:
+                continue  # `gitorch doctor` reports a broken record
             if record is not None and record.clone != clone:
                 continue
             is_live = record is not None and record.status in LIVE

@@ -25,6 +25,7 @@ from gitorch.model.run.record_changes import AttemptResult, Reuse
 from gitorch.model.run.status import Status
 from gitorch.runs.catalog import Catalog
 from gitorch.runs.claimed_attempt import ClaimedAttempt
+from gitorch.runs.records import read_record
 from gitorch.runs.site import Site
 from gitorch.tools.clock import now
 
@@ -210,8 +211,7 @@ def recorded(site: Site, attempt: ClaimedAttempt) -> Reused | None:
 
 
 def _record(look: BranchView | None, run: str) -> Record | None:
-    found = look.record(run) if look else None
-    return Record.from_json(found) if found else None
+    return None if look is None else read_record(look, run)
 
 
 def _ran_beside(

@@ -6,35 +6,51 @@ from collections.abc import Sequence
 
 from gitorch.git.worktree.trash import move_to_trash
 from gitorch.model.run.payload import Payload
+from gitorch.model.run.record import Record
 from gitorch.runs.site import Site
 
 
 def materialise_next(site: Site, only: Sequence[str] | None = None) -> None:
-    """Make the worktrees of the runs that will be begun next, those that are not there yet.
+    """Make the missing worktrees of the runs that will start next, of the runs `only` if given.
 
     Raises GitorchError, OSError.
     """
-    for run in site.queue.next_runs(site.settings.worktrees_ahead, only):
-        if wanted := wanted_by(site, run):
-            materialise(site, run, wanted)
+    for run_id in site.queue.next_runs(site.settings.worktrees_ahead, only):
+        payload = payload_of(site, run_id)
+        if payload is not None:
+            materialise(site, run_id, payload)
 
 
-def wanted_by(site: Site, run: str) -> Payload | None:
-    """What is to be made ready; None if the run has left the queue."""
-    payload = site.queue.payload(run)
+def payload_of(site: Site, run_id: str) -> Payload | None:
+    """Return what the queue carries for a run, or None if the run has left the queue."""
+    payload = site.queue.payload(run_id)
     return Payload.from_json(payload) if payload else None
 
 
-def materialise(site: Site, run: str, wanted: Payload) -> None:
-    """A worktree that has been lost since the run was begun is left to the attempt, which knows what was in it."""
-    directory = site.directory(run)
-    if not (directory.log.exists() or site.worktrees.is_present(directory.tree)):
-        site.worktrees.materialise(wanted.pin.commit, directory.tree, link=wanted.spec.link)
+def materialise(site: Site, run_id: str, payload: Payload) -> None:
+    """Make the run's worktree if the run has not started yet.
+
+    The worktree of a run that has started, and lost its worktree since, is left to the next
+    attempt, which knows what was in it.
+    """
+    directory = site.directory(run_id)
+    has_started = directory.log.exists()
+    if not has_started and not site.worktrees.is_present(directory.tree):
+        link = payload.spec.link
+        site.worktrees.materialise(payload.pin.commit, directory.tree, link=link)
 
 
-def clear_away(site: Site, run: str, *, keep_files: bool = False) -> None:
-    """Remove what the workspace holds of a run: all of it is on the results branch. `keep_files`: only its worktree."""
-    directory = site.directory(run)
+def has_unkept_files(record: Record) -> bool:
+    """Return True if the workspace has files of the run that the results branch does not have."""
+    return any(attempt.notes for task in record.tasks for attempt in task.attempts)
+
+
+def clear_away(site: Site, run_id: str, *, keep_files: bool = False) -> None:
+    """Remove the run's directory from the workspace: the results branch has all of it.
+
+    With `keep_files`, for a run of which that is not true, remove only its worktree.
+    """
+    directory = site.directory(run_id)
     site.worktrees.discard(directory.tree)
     if not keep_files:
         move_to_trash(site.repository, directory.path)

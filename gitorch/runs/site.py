@@ -1,4 +1,4 @@
-"""A repository with its queue, its results branch and its workspace: what every action works on."""
+"""A repository with its results branch, queue, index and workspace: every action works on one."""
 
 from __future__ import annotations
 
@@ -25,11 +25,13 @@ from gitorch.tools import filesystem
 
 
 class Site(Struct, frozen=True, dict=True):
+    """A repository and everything that gitorch has stored about it, each part opened at its first use."""
+
     repository: Repository
 
     @classmethod
     def at(cls, start: Path) -> Self:
-        """The site of the repository that `start` lies in. Raises NotFound, Refused."""
+        """Return the site of the repository that contains `start`. Raises NotFound, Refused."""
         return cls(Repository.discover(start))
 
     @cached_property
@@ -43,25 +45,28 @@ class Site(Struct, frozen=True, dict=True):
 
     @cached_property
     def queue(self) -> Queue:
-        """The queue, made if it is not there. Raises Refused on a network file system, and what `Queue.open` does."""
+        """The queue, created if it does not exist.
+
+        Raises Refused on a network file system, and the errors of `Queue.open`.
+        """
         _require_local(self.state)
         return Queue.open(self.queue_path, home=self._home())
 
     @cached_property
     def code(self) -> CodeDigests:
-        """FileDigests of code, kept while this site is."""
+        """Digests of code, remembered as long as this site exists."""
         return CodeDigests(self.repository, _configs_among)
 
     @cached_property
     def digests(self) -> FileDigests:
-        """What files on this machine were found to hold."""
+        """Digests of files on this machine, remembered in a database."""
         return FileDigests(self.state / "digests.db")
 
     @cached_property
     def index(self) -> RunIndex:
-        """What is asked of all records together; `catalog.py` knows how to ask. On a network file system in memory."""
-        shared = not filesystem.is_network(filesystem.kind_of(self.state))
-        return RunIndex(self.state / "index.db" if shared else None, home=self._home())
+        """The index of all records, which `catalog.py` queries. On a network file system it is in memory."""
+        is_local = not filesystem.is_network(filesystem.kind_of(self.state))
+        return RunIndex(self.state / "index.db" if is_local else None, home=self._home())
 
     @property
     def queue_path(self) -> Path:
@@ -73,7 +78,7 @@ class Site(Struct, frozen=True, dict=True):
 
     @property
     def interpreters(self) -> Path:
-        """What interpreters said of themselves is kept here."""
+        """The directory that caches the answers of Python interpreters about themselves."""
         return self.state / "interpreters"
 
     @property
@@ -84,11 +89,11 @@ class Site(Struct, frozen=True, dict=True):
     def settings(self) -> Settings:
         return self.repository.settings
 
-    def directory(self, run: str) -> RunDirectory:
-        return RunDirectory.of(self.workspace, run)
+    def directory(self, run_id: str) -> RunDirectory:
+        return RunDirectory.of(self.workspace, run_id)
 
     def _home(self) -> str:
-        """The place queue.db belongs to: a copy of the repository is another place."""
+        """Identify the repository that a database belongs to. A copy of it is another repository."""
         status = self.repository.common_dir.stat()
         return f"{socket.gethostname()}:{status.st_dev}:{status.st_ino}"
 
@@ -100,7 +105,11 @@ def _configs_among(files: Mapping[str, bytes]) -> frozenset[str]:
 
 
 def _require_local(state: Path) -> None:
-    """SQLite's WAL needs memory that all who use the file share (https://www.sqlite.org/wal.html)."""
+    """Raise Refused on a network file system.
+
+    SQLite's WAL needs memory that all processes share which use the file
+    (https://www.sqlite.org/wal.html).
+    """
     kind = filesystem.kind_of(state)
     if filesystem.is_network(kind):
         raise Refused(

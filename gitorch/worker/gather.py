@@ -213,7 +213,7 @@ def _log(site: Site, attempt: ClaimedAttempt, outcome: Outcome, secrets: tuple[b
     aside = attempt.directory.path / "log.kept"
     try:
         with attempt.directory.log.open("rb") as live:
-            blocks = log.kept(iter(lambda: live.read(_CHUNK), b""), secrets)
+            blocks = log.clean(iter(lambda: live.read(_CHUNK), b""), secrets)
             if os.fstat(live.fileno()).st_size <= site.settings.large_file_bytes:
                 content = b"".join(blocks)
                 end = content[-_TAIL_BYTES:]

@@ -12,7 +12,7 @@ from typing import NamedTuple, Self
 from gitorch.errors import GitorchError
 from gitorch.git.worktree.trash import empty_trash_later, move_to_trash
 from gitorch.model.run.announcement import Noticed
-from gitorch.runs.run_directories import clear_away, materialise, wanted_by
+from gitorch.runs.run_directories import clear_away, materialise, payload_of
 from gitorch.runs.site import Site
 
 
@@ -85,7 +85,7 @@ class Prefetch:
         has_enough = len(self._there) >= self._enough
         if has_enough and not self._finished:
             return False
-        wanted = wanted_by(self._site, run)
+        wanted = payload_of(self._site, run)
         if wanted is None or (
             not wanted.spec.link and self._finished and self._hand_on(run, wanted.pin.commit)
         ):

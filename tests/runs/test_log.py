@@ -1,30 +1,30 @@
-"""A log as it is kept."""
+"""Logs are cleaned before they are stored."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gitorch.runs.log import LONGEST_PIECE, kept, secrets_of
+from gitorch.runs.log import LONGEST_PIECE, clean, secrets_of
 
 
-def keep(*chunks: bytes, secrets: tuple[bytes, ...] = ()) -> bytes:
-    return b"".join(kept(chunks, secrets))
+def cleaned(*chunks: bytes, secrets: tuple[bytes, ...] = ()) -> bytes:
+    return b"".join(clean(chunks, secrets))
 
 
-def test_of_a_progress_bar_only_the_last_state_is_kept() -> None:
-    assert keep(b"start\n 10%\r 50%\r100%\ndone\n") == b"start\n100%\ndone\n"
+def test_only_the_last_state_of_a_progress_bar_stays() -> None:
+    assert cleaned(b"start\n 10%\r 50%\r100%\ndone\n") == b"start\n100%\ndone\n"
 
 
-def test_a_bar_cut_across_chunks_is_collapsed_all_the_same() -> None:
-    assert keep(b" 10%\r 5", b"0%\r10", b"0%\nd", b"one") == b"100%\ndone"
+def test_a_progress_bar_that_is_cut_across_chunks_is_collapsed() -> None:
+    assert cleaned(b" 10%\r 5", b"0%\r10", b"0%\nd", b"one") == b"100%\ndone"
 
 
-def test_line_ends_of_windows_are_line_ends() -> None:
-    assert keep(b"one\r\ntwo\r\n") == b"one\ntwo\n"
+def test_windows_line_ends_become_line_ends() -> None:
+    assert cleaned(b"one\r\ntwo\r\n") == b"one\ntwo\n"
 
 
-def test_an_unfinished_last_line_is_kept() -> None:
-    assert keep(b"a\nb") == b"a\nb"
+def test_an_unfinished_last_line_stays() -> None:
+    assert cleaned(b"a\nb") == b"a\nb"
 
 
 def test_an_endless_line_is_passed_on_in_pieces() -> None:
@@ -32,14 +32,14 @@ def test_an_endless_line_is_passed_on_in_pieces() -> None:
         for _ in range(8):
             yield b"x" * LONGEST_PIECE
 
-    pieces = list(kept(flood()))
+    pieces = list(clean(flood()))
     assert sum(map(len, pieces)) == 8 * LONGEST_PIECE
     assert max(map(len, pieces)) <= 2 * LONGEST_PIECE
 
 
-def test_values_of_secret_variables_are_masked() -> None:
+def test_the_values_of_secret_variables_are_masked() -> None:
     secrets = secrets_of(
         {"WANDB_API_KEY": "0123456789abcdef", "HOME": "/home/someone", "DB_PASSWORD": "short"}
     )
     assert secrets == (b"0123456789abcdef",)
-    assert keep(b"key=0123456789abcdef!\n", secrets=secrets) == b"key=********!\n"
+    assert cleaned(b"key=0123456789abcdef!\n", secrets=secrets) == b"key=********!\n"
