@@ -1,11 +1,13 @@
-"""The results branch: there, whole, nobody's checkout, its records readable; and no lock left in its way."""
+"""Checks of the results branch: its reference, its records, its checkouts, and locks in its way."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from gitorch.errors import Busy
+from gitorch.git.repository import Repository
 from gitorch.git.store.lock import is_held, locked
 from gitorch.git.store.refs import old_locks, remove_old_lock
 from gitorch.git.store.standing import Standing
@@ -22,55 +24,62 @@ _STANDINGS = {
 
 
 def check_git_locks(checkup: Checkup) -> Iterator[Finding]:
-    """What a git that was killed leaves for ever, so that nothing can be written any more."""
+    """Find lock files of killed git programs: as long as they exist, nothing can be written."""
     repository = checkup.site.repository
     for lock in old_locks(repository, checkup.site.results.ref):
+        message = f"{lock} was left by a git that was killed"
+        repair = partial(_remove_lock, repository, lock)
+        yield checkup.repairable("git-lock", message, repair=repair)
 
-        def mend(lock: Path = lock) -> None:
-            if is_held(repository):
-                raise Busy("somebody is writing to the repository just now", "try again")
-            with locked(repository):
-                remove_old_lock(lock)
 
-        yield checkup.found("git-lock", f"{lock} was left by a git that was killed", repair=mend)
+def _remove_lock(repository: Repository, lock: Path) -> None:
+    if is_held(repository):
+        raise Busy("another program is writing to the repository just now", "try again")
+    with locked(repository):
+        remove_old_lock(lock)
 
 
 def check_branch(checkup: Checkup) -> Iterator[Finding]:
+    """Find a results branch that lost commits, and histories that it does not contain."""
     results = checkup.site.results
     standing = results.standing()
-    if standing is not Standing.WHOLE:
+    if standing is Standing.DIVERGED:
+        if checkup.fix:
+            results.restore()  # keeps the other history under its own reference, found below
+    elif standing is not Standing.WHOLE:
         message = f"the results branch {results.name} {_STANDINGS[standing]}"
-        if standing is not Standing.DIVERGED:
-            yield checkup.found(f"branch-{standing.value}", message, repair=results.restore)
-        elif checkup.fix:
-            results.restore()  # keeps it under a name of its own, from where it is reported
+        yield checkup.repairable(f"branch-{standing.value}", message, repair=results.restore)
     for ref in results.kept_aside():
         yield Finding(
             what="branch-diverged",
-            message=f"{ref} has results that {results.name} does not",
+            message=f"{ref} has results that {results.name} does not have",
             hint=f"git log {results.name}..{ref} shows them",
         )
 
 
 def is_readable(site: Site) -> bool:
+    """Return True if the results branch has commits that can be read, or does not exist."""
     return site.results.standing() is not Standing.BROKEN
 
 
 def check_checkout(checkup: Checkup) -> Iterator[Finding]:
-    place = checkup.site.results.checked_out_at()
-    if place is not None:
+    """Find a worktree in which the results branch is checked out."""
+    path = checkup.site.results.checked_out_at()
+    if path is not None:
         yield Finding(
             what="branch-checked-out",
-            message=f"the results branch is checked out at {place}, where new results look like staged changes",
-            hint=f"git -C {place} switch -  (git worktree list shows all)",
+            message=f"the results branch is checked out at {path}, "
+            "where new results look like staged changes",
+            hint=f"git -C {path} switch -  (git worktree list shows all)",
         )
 
 
 def check_records(checkup: Checkup) -> Iterator[Finding]:
+    """Find records that cannot be read."""
     name = checkup.site.results.name
-    for run, reason in checkup.broken_records.items():
+    for run_id, reason in checkup.broken_records.items():
         yield Finding(
             what="record-unreadable",
-            message=f"the record of {run} cannot be read: {reason}",
-            hint=f"git log {name} -- {RunPaths.of(run).directory} shows earlier ones",
+            message=f"the record of {run_id} cannot be read: {reason}",
+            hint=f"git log {name} -- {RunPaths.of(run_id).directory} shows earlier ones",
         )

@@ -42,7 +42,7 @@ class Checkup:
         self.environment = environment
         self.fix = fix
 
-    def found(self, what: str, message: str, *, repair: Callable[[], object]) -> Finding:
+    def repairable(self, what: str, message: str, *, repair: Callable[[], object]) -> Finding:
         """Return a finding that `repair` repairs; repair it at once if that is wanted."""
         finding = Finding(what=what, message=message, hint=_FIX)
         if not self.fix:

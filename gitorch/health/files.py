@@ -1,8 +1,8 @@
-"""What runs were pinned to, execute in and have written: commits, worktrees, large files."""
+"""Checks of what runs need and have written: pinned commits, worktrees, large files, leftovers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 from gitorch.errors import Refused
@@ -12,7 +12,7 @@ from gitorch.health.checkup import Checkup, Finding, named
 from gitorch.model.branch_layout import unescaped
 from gitorch.model.run.record import Record
 from gitorch.model.text.phrases import some
-from gitorch.runs import leftovers, outputs
+from gitorch.runs import leftovers, output_restore
 from gitorch.runs.site import Site
 from gitorch.tools.locks import only_one_at
 
@@ -20,87 +20,102 @@ _NAMED = 3
 
 
 def check_pins(checkup: Checkup) -> Iterator[Finding]:
-    """Every commit that a run of this clone was pinned to is kept alive by a reference."""
+    """Find commits that a run of this clone needs, but that are missing or not kept by a pin."""
     repository = checkup.site.repository
-    runs: dict[str, list[Record]] = {}
+    records_by_commit: dict[str, list[Record]] = {}
     for record in checkup.records:
         for commit in record.pins:
-            runs.setdefault(commit, []).append(record)
-    unpinned = runs.keys() - set(pins.kept(repository))
-    here = pins.which_are_here(repository, sorted(runs))
-    for commit, records in runs.items():
-        if commit not in here:
+            records_by_commit.setdefault(commit, []).append(record)
+    unpinned = records_by_commit.keys() - set(pins.kept(repository))
+    existing = pins.which_are_here(repository, sorted(records_by_commit))
+    for commit, records in records_by_commit.items():
+        pinned = f"the commit {commit[:12]} of {_names(records)}"
+        if commit not in existing:
             yield Finding(
                 what="commit-missing",
-                message=f"the commit {commit[:12]} of {_some(records)} is not in this clone any more",
-                hint=f"git fetch REMOTE {commit}, from where it still is",
+                message=f"{pinned} is not in this clone any more",
+                hint=f"git fetch REMOTE {commit}, from a clone that still has it",
             )
         elif commit in unpinned:
-            message = (
-                f"nothing keeps the commit {commit[:12]} of {_some(records)}: its pin is missing"
-            )
-            yield checkup.found("pin-missing", message, repair=partial(pins.keep, repository, commit))
+            message = f"nothing keeps {pinned}: its pin is missing"
+            keep = partial(pins.keep, repository, commit)
+            yield checkup.repairable("pin-missing", message, repair=keep)
 
 
 def check_worktrees(checkup: Checkup) -> Iterator[Finding]:
-    """Of live runs. One that was never made is made when it is needed; one that was is missed."""
+    """Find live runs whose worktree is gone or damaged.
+
+    A worktree that was never made is not missing: it is made when it is needed.
+    """
     site = checkup.site
     queued = checkup.queued()
     for record in checkup.live():
         tree = site.directory(record.id).tree
-        if _is_present(site, record.id) or not (
-            tree.parent.exists() or site.worktrees.is_registered(tree)
-        ):
+        was_made = tree.parent.exists() or site.worktrees.is_registered(tree)
+        if not was_made or _is_present(site, record.id):
             continue
         is_running = record.id in queued and queued[record.id].is_running
-        half = tree.exists()
-        message = f"the worktree of {named(record)} is {'half-made, or damaged' if half else 'gone'}: {tree}"
-        what = "worktree-broken" if half else "worktree-missing"
-        yield checkup.found(
-            what, message, repair=partial(_make_again, site, record, is_running=is_running)
-        )
+        what, state = "worktree-missing", "gone"
+        if tree.exists():
+            what, state = "worktree-broken", "half-made, or damaged"
+        message = f"the worktree of {named(record)} is {state}: {tree}"
+        make_again = partial(_make_again, site, record, is_running=is_running)
+        yield checkup.repairable(what, message, repair=make_again)
 
 
 def check_leftovers(checkup: Checkup) -> Iterator[Finding]:
+    """Find directories that nothing needs any more. A repair also empties the trash."""
     site = checkup.site
-    for left in leftovers.find(site):
-        message = f"{left.path} is not needed any more ({left.why})"
-        yield checkup.found("leftover", message, repair=partial(leftovers.remove, site, left))
+    for leftover in leftovers.find(site):
+        message = f"{leftover.path} is not needed any more ({leftover.why})"
+        remove = partial(leftovers.remove, site, leftover)
+        yield checkup.repairable("leftover", message, repair=remove)
     if checkup.fix:
         leftovers.empty_trash(site)
 
 
 def check_large_files(checkup: Checkup) -> Iterator[Finding]:
-    """Each is there twice: where git-lfs looks for it, and where no `git lfs prune` reaches it."""
+    """Find large files that are lost, or that exist only once.
+
+    A large file has two copies: one where git-lfs looks for it, and one that no `git lfs prune`
+    reaches.
+    """
     site = checkup.site
-    ours = {record.id: record for record in checkup.records}
+    own_records = {record.id: record for record in checkup.records}
     for path, pointer in site.results.pointers():
-        _, _, run, *rest = path.split("/")
-        record = ours.get(run)
-        name = unescaped("/".join(rest[1:])) if rest[0] == "outputs" else "/".join(rest)
-        if record is None or (rest[0] == "outputs" and not _is_large(record, name)):
+        _, _, run_id, *rest = path.split("/")
+        record = own_records.get(run_id)
+        if record is None:
             continue
+        name = "/".join(rest)
+        if rest[0] == "outputs":
+            name = unescaped("/".join(rest[1:]))
+            if not _is_large(record, name):
+                continue
         copies = has_copies(site.repository, pointer)
         if all(copies):
             continue
         if any(copies):
-            message = f"of two copies of {name} of {named(record)} one is gone"
-            yield checkup.found(
-                "large-file-copy", message, repair=partial(complete_copies, site.repository, pointer)
+            message = f"one of the two copies of {name} of {named(record)} is gone"
+            complete = partial(complete_copies, site.repository, pointer)
+            yield checkup.repairable("large-file-copy", message, repair=complete)
+        else:
+            yield Finding(
+                what="large-file-missing",
+                message=f"{name} of {named(record)} is lost: "
+                f"the large file {pointer.sha256} is not in this clone",
+                hint="git lfs fetch --all brings what was pushed; "
+                f"gitorch rerun {record.id} makes it anew",
             )
-            continue
-        yield Finding(
-            what="large-file-missing",
-            message=f"{name} of {named(record)} is lost: the large file {pointer.sha256} is not in this clone",
-            hint=f"git lfs fetch --all brings what was pushed; gitorch rerun {record.id} makes it anew",
-        )
 
 
-def _is_present(site: Site, run: str) -> bool:
-    """Whether the run's worktree is there and whole; one that is just being made is waited for."""
-    tree = site.directory(run).tree
-    if site.worktrees.is_present(tree) or not tree.parent.exists():
-        return site.worktrees.is_present(tree)
+def _is_present(site: Site, run_id: str) -> bool:
+    """Return True if the run has a whole worktree. Wait for one that is just being made."""
+    tree = site.directory(run_id).tree
+    if site.worktrees.is_present(tree):
+        return True
+    if not tree.parent.exists():
+        return False
     with only_one_at(tree):
         return site.worktrees.is_present(tree)
 
@@ -114,13 +129,16 @@ def _make_again(site: Site, record: Record, *, is_running: bool) -> None:
     directory = site.directory(record.id)
     site.worktrees.materialise(record.pin.commit, directory.tree, link=record.spec.link)
     if record.started:
-        outputs.bring_back(site, directory, with_tree=True)
+        output_restore.bring_back(site, directory, with_tree=True)
 
 
 def _is_large(record: Record, name: str) -> bool:
-    """Whether this output is kept as a large file; else it is a pointer that the run itself has written."""
+    """Return True if the output is stored as a large file.
+
+    An output with the content of a pointer may also be a small file that the run wrote itself.
+    """
     return any(output.path == name and output.stored == "lfs" for output in record.outputs)
 
 
-def _some(records: list[Record]) -> str:
+def _names(records: Sequence[Record]) -> str:
     return some([named(record) for record in records], _NAMED)

@@ -1,4 +1,4 @@
-"""The queue: its file, its workers, and whether it says what the records say."""
+"""Checks of the queue: its file, its workers, and its agreement with the records."""
 
 from __future__ import annotations
 
@@ -13,35 +13,36 @@ from gitorch.engines.sweep import sweep
 from gitorch.errors import Busy, GitorchError
 from gitorch.health.checkup import Checkup, Finding, named
 from gitorch.model.run.outcome import Lost
-from gitorch.model.run.payload import Payload
 from gitorch.model.run.record import Record
 from gitorch.model.run.status import LIVE, Status
 from gitorch.model.text.phrases import counted
 from gitorch.runs.claimed_attempt import ClaimedAttempt
 from gitorch.runs.liveness import WorkerLocks, living
-from gitorch.runs.recording import catch_up, queue_entry
-from gitorch.runs.records import read_record
+from gitorch.runs.recording import catch_up, queue_entry, recording
+from gitorch.runs.run_directories import payload_of
 from gitorch.runs.site import Site
 from gitorch.tools.clock import now
 from gitorch.tools.locks import is_held, taken
 from gitorch.worker.recover import recover
 from gitorch.worker.surroundings import Surroundings
 
-# A worker tells the records first and the queue an instant later: what differs for longer than this differs.
+# The queue follows the records an instant later. A difference that lasts longer than this is real.
 _INSTANT_S = 0.3
-# Between making its lock file and registering, a worker that begins is not known.
+# A new worker makes its lock file before it registers. An older file belongs to no new worker.
 _BEGINNING_S = 60.0
 _FILES = ("", "-wal", "-shm")
 
 
 def check_file(checkup: Checkup) -> Iterator[Finding]:
+    """Find a queue.db that is missing, damaged, or unusable for another reason."""
     site = checkup.site
     path = site.queue_path
+    rebuild = partial(_rebuild, site)
     if not path.exists():
         count = len(checkup.live())
         if count:
             message = f"{path} is gone, and {counted(count, 'run')} should be in it"
-            yield checkup.found("queue-missing", message, repair=lambda: catch_up(site))
+            yield checkup.repairable("queue-missing", message, repair=rebuild)
         return
     try:
         broken = damage(path)
@@ -51,81 +52,105 @@ def check_file(checkup: Checkup) -> Iterator[Finding]:
     except GitorchError as error:
         yield Finding(what="queue-unusable", message=error.message, hint=error.hint)
         return
-    yield checkup.found(
-        "queue-damaged", f"{path} is damaged: {broken}", repair=lambda: _rebuild(site)
-    )
+    yield checkup.repairable("queue-damaged", f"{path} is damaged: {broken}", repair=rebuild)
 
 
 def is_usable(site: Site) -> bool:
-    """Whether the queue can be looked at; one that is not there is empty."""
+    """Return True if the queue can be read. A queue that does not exist is empty."""
     if not site.queue_path.exists():
         return True
     try:
-        return damage(site.queue_path) is None and site.queue.runs() is not None
+        if damage(site.queue_path) is not None:
+            return False
+        site.queue.runs()
     except GitorchError:
         return False
+    return True
 
 
 def check_workers(checkup: Checkup) -> Iterator[Finding]:
-    """What dead workers, and kills that were cut short, have left."""
+    """Find what dead workers and interrupted kills have left."""
+    if checkup.site.queue_path.exists():
+        yield from _dead_workers(checkup)
+        yield from _unfinished_kills(checkup)
+        yield from _orphaned_tasks(checkup)
+        yield from _lock_files(checkup)
+
+
+def _dead_workers(checkup: Checkup) -> Iterator[Finding]:
     site = checkup.site
-    if not site.queue_path.exists():
-        return
     workers = site.queue.workers()
     alive = living(site.state, workers)
     for worker in workers:
         if worker.id not in alive:
-            count = len(site.queue.running_of(worker.id))
-            message = (
-                f"the worker {worker.host}:{worker.pid} died with {counted(count, 'task')} in hand"
-            )
-            yield checkup.found("dead-worker", message, repair=partial(_recover, checkup))
-    known = {worker.id for worker in site.queue.workers()}
-    for run in _lasting(lambda: dict.fromkeys(site.queue.kill_requests(), "")):
-        message = f"the run {run} was to be killed, and is not dead yet"
-        yield checkup.found("kill-unfinished", message, repair=partial(_recover, checkup))
-    for claim, holder in [
-        claim for run in checkup.queued() for claim in site.queue.running_in(run)
-    ]:
-        if holder not in known:
-            message = f"the task {claim.task} of {claim.run} is RUNNING, and no worker has it"
-            yield checkup.found("task-orphaned", message, repair=partial(_give_back, site, claim))
+            tasks = counted(len(site.queue.running_of(worker.id)), "task")
+            message = f"the worker {worker.host}:{worker.pid} died with {tasks} in hand"
+            yield checkup.repairable("dead-worker", message, repair=partial(_recover, checkup))
+
+
+def _unfinished_kills(checkup: Checkup) -> Iterator[Finding]:
+    for run_id in _lasting(lambda: dict.fromkeys(checkup.site.queue.kill_requests(), "")):
+        message = f"the run {run_id} was to be killed, and is not dead yet"
+        yield checkup.repairable("kill-unfinished", message, repair=partial(_recover, checkup))
+
+
+def _orphaned_tasks(checkup: Checkup) -> Iterator[Finding]:
+    site = checkup.site
+    registered = _registered_workers(site)
+    for run_id in checkup.queued():
+        for claim, worker_id in site.queue.running_in(run_id):
+            if worker_id not in registered:
+                message = f"the task {claim.task} of {claim.run} is RUNNING, and no worker has it"
+                give_back = partial(_give_back, site, claim)
+                yield checkup.repairable("task-orphaned", message, repair=give_back)
+
+
+def _lock_files(checkup: Checkup) -> Iterator[Finding]:
+    site = checkup.site
+    registered = _registered_workers(site)
     for path in sorted((site.state / "workers").glob("*.lock")):
-        if (
-            path.stem not in known
-            and time.time() - path.stat().st_mtime > _BEGINNING_S
-            and not is_held(path)
-        ):
+        if path.stem in registered or is_held(path):
+            continue
+        if time.time() - path.stat().st_mtime > _BEGINNING_S:
             message = f"{path} was left by a worker that is gone"
-            yield checkup.found("worker-file", message, repair=partial(_remove_locks, site, path))
+            remove = partial(_remove_locks, site, path)
+            yield checkup.repairable("worker-file", message, repair=remove)
+
+
+def _registered_workers(site: Site) -> set[str]:
+    return {worker.id for worker in site.queue.workers()}
 
 
 def check_agreement(checkup: Checkup) -> Iterator[Finding]:
-    """Records are what counts: the queue is brought to them."""
+    """Find runs whose queue entry differs from their record. The records are right."""
     site = checkup.site
     if not site.queue_path.exists():
-        return  # told already
-    for run, message in _lasting(lambda: _differences(site)).items():
-        yield checkup.found("queue-disagrees", message, repair=partial(_agree, site, run))
+        return  # `check_file` has reported it
+    for run_id, message in _lasting(lambda: _differences(site)).items():
+        repair = partial(_bring_to_record, site, run_id)
+        yield checkup.repairable("queue-disagrees", message, repair=repair)
     if checkup.fix and not checkup.broken_records:
         catch_up(site)
 
 
 def _lasting(look: Callable[[], Mapping[str, str]]) -> Mapping[str, str]:
-    """What is seen now, and still a moment later."""
-    seen = look()
-    if not seen:
-        return seen
+    """Return the result of `look`, without what is no longer there a moment later."""
+    first = look()
+    if not first:
+        return first
     time.sleep(_INSTANT_S)
-    again = look()
-    return {key: again[key] for key in seen if key in again}
+    second = look()
+    return {key: second[key] for key in first if key in second}
 
 
 def _rebuild(site: Site) -> None:
-    """Move the damaged file aside, since something of it may be wanted, and make it anew from the records."""
+    """Make the queue again from the records.
+
+    A damaged file is moved aside, because parts of it may be wanted.
+    """
     held = [lock for lock in (site.state / "workers").glob("*.lock") if is_held(lock)]
     if held:
-        raise Busy("a worker is at work with it", f"end it first: fuser -v {held[0]}")
+        raise Busy("a worker is using it", f"end it first: fuser -v {held[0]}")
     aside = f"{site.queue_path}.damaged-{now().replace(':', '')}"
     for ending in reversed(_FILES):
         file = Path(f"{site.queue_path}{ending}")
@@ -141,73 +166,82 @@ def _recover(checkup: Checkup) -> None:
 def _give_back(site: Site, claim: Claim) -> None:
     attempt = ClaimedAttempt.of(site, claim)
     sweep({claim.token: attempt.directory.path}, grace_s=site.settings.grace_s)
-    lost = Lost(message="no worker has it")
     end = AttemptEnd(
-        run=claim.run, task=claim.task, token=claim.token, status=Status.WAITING, outcome=lost
+        run=claim.run,
+        task=claim.task,
+        token=claim.token,
+        status=Status.WAITING,
+        outcome=Lost(message="no worker has it"),
     )
     site.queue.finish([end])
 
 
 def _remove_locks(site: Site, path: Path) -> None:
     locks = WorkerLocks.of(site.state, path.stem)
-    with taken(locks.alive) as dead:
-        if dead:
+    with taken(locks.alive) as is_dead:
+        if is_dead:
             locks.remove()
 
 
 def _differences(site: Site) -> dict[str, str]:
-    """By run, how queue and record differ."""
-    look = Checkup(site, {}, fix=False)
-    queued = look.queued()
-    live = {record.id: record for record in look.live()}
-    others = {record.id: record for record in look.records}
-    doomed = site.queue.kill_requests()
-    found = {}
-    for run, record in live.items():
-        if run not in queued:
-            found[run] = f"{named(record)} is {record.status} by its record, and not in the queue"
-        elif run not in doomed and (
-            said := _difference(record, queued[run]) or _other_commit(site, record)
-        ):
-            found[run] = f"{named(record)}: {said}"
-    for run in queued.keys() - live.keys() - doomed - set(look.broken_records):
-        status = f"is {others[run].status}" if run in others else "is not there"
-        found[run] = f"{run} is in the queue, and {status} by its record"
-    return found
+    """Return by run how queue and record differ.
+
+    A run that is being killed may differ, and of a run with a broken record nothing is known.
+    """
+    checkup = Checkup(site, {}, fix=False)
+    queued = checkup.queued()
+    live = {record.id: record for record in checkup.live()}
+    kill_requests = site.queue.kill_requests()
+    differences = {}
+    for run_id, record in live.items():
+        if run_id not in queued:
+            problem = f"{named(record)} is {record.status} by its record, and not in the queue"
+            differences[run_id] = problem
+        elif run_id not in kill_requests:
+            problems = _problems(site, record, queued[run_id])
+            if problems:
+                differences[run_id] = f"{named(record)}: {problems[0]}"
+    statuses = {record.id: record.status for record in checkup.records}
+    for run_id in queued.keys() - live.keys() - kill_requests - checkup.broken_records.keys():
+        state = f"is {statuses[run_id]}" if run_id in statuses else "does not exist"
+        differences[run_id] = f"{run_id} is in the queue, and {state} by its record"
+    return differences
 
 
-def _difference(record: Record, queued: QueuedRun) -> str | None:
-    recorded = {task.id: task.status for task in queue_entry(record).tasks}
-    waiting = {task.id: task.status for task in queued.tasks}
-    for task in recorded.keys() | waiting.keys():
-        by_record, by_queue = (
-            recorded.get(task, Status.COMPLETE),
-            waiting.get(task, Status.COMPLETE),
-        )
-        if by_record is not by_queue and (
-            by_queue is not Status.RUNNING or by_record is Status.COMPLETE
-        ):
-            return f"{task} is {by_record} by its record, and {by_queue} by the queue"
-    if (record.hold is not None) is not queued.held:
-        return (
-            f"it is {'held' if record.hold else 'not held'} by its record, and not so by the queue"
-        )
-    return None
+def _problems(site: Site, record: Record, queued: QueuedRun) -> list[str]:
+    """Return how the queue entry of a live run differs from its record."""
+    problems = []
+    by_record = {task.id: task.status for task in queue_entry(record).tasks}
+    by_queue = {task.id: task.status for task in queued.tasks}
+    for task_id in by_record.keys() | by_queue.keys():
+        recorded = by_record.get(task_id, Status.COMPLETE)
+        status = by_queue.get(task_id, Status.COMPLETE)
+        # A record does not contain that an unfinished task is running.
+        is_running = status is Status.RUNNING and recorded is not Status.COMPLETE
+        if status is not recorded and not is_running:
+            problems.append(f"{task_id} is {recorded} by its record, and {status} by the queue")
+    is_held = record.hold is not None
+    if is_held is not queued.held:
+        hold = "held" if is_held else "not held"
+        problems.append(f"it is {hold} by its record, and not so by the queue")
+    payload = payload_of(site, record.id)
+    if payload is not None and payload.pin.commit != record.pin.commit:
+        own, other = record.pin.commit[:12], payload.pin.commit[:12]
+        problems.append(f"it is at {own} by its record, and at {other} by the queue")
+    return problems
 
 
-def _other_commit(site: Site, record: Record) -> str | None:
-    payload = site.queue.payload(record.id)
-    pinned = Payload.from_json(payload).pin.commit if payload else record.pin.commit
-    if pinned == record.pin.commit:
-        return None
-    return f"it is at {record.pin.commit[:12]} by its record, and at {pinned[:12]} by the queue"
+def _bring_to_record(site: Site, run_id: str) -> None:
+    """Bring a run's queue entry to its record, or remove it if the run should not be queued.
 
-
-def _agree(site: Site, run: str) -> None:
-    record = read_record(site.results, run)
-    if record is None or record.status not in LIVE or record.clone != site.repository.clone_id():
-        if site.queue.running_in(run):
-            raise Busy("one of its tasks is running", f"gitorch kill {run} ends it")
-        site.queue.remove([run])
-        return
-    site.queue.bring([queue_entry(record)])
+    Raises Busy if a task of a run that should not be queued is running.
+    """
+    with recording(site) as changes:
+        record = changes.record(run_id)
+        if record is not None and record.clone != site.repository.clone_id():
+            record = None
+        is_live = record is not None and record.status in LIVE
+        if not is_live and site.queue.running_in(run_id):
+            raise Busy("one of its tasks is running", f"gitorch kill {run_id} ends it")
+        changes.follow(run_id, record)
+        changes.bring_queue()

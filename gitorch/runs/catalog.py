@@ -1,4 +1,6 @@
-"""All runs as they are now: the index, brought to the tip of the results branch, with the queue laid over it."""
+"""All runs as they are now: the index, brought to the tip of the results branch, with the queue
+laid over it.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,8 @@ Answer = TypeVar("Answer")
 class Catalog:
     """What can be asked of all runs without reading their records, by several threads at once.
 
-    Each answer is as of the branch's tip; the queue is read once. Nothing that happens to the index's file is an error:
-    it is made again, or done without.
+    Each answer is as of the branch's tip; the queue is read once. Nothing that happens to the
+    index's file is an error: it is made again, or done without.
     """
 
     def __init__(self, site: Site) -> None:
@@ -52,11 +54,15 @@ class Catalog:
         return live, Counter(over) + Counter(row.status for row in live)
 
     def find(self, references: Iterable[str]) -> list[str]:
-        """The ids of the runs that are meant, in the order they were named, each once. Raises NotFound, UsageError."""
+        """The ids of the runs that are meant, in the order they were named, each once. Raises
+        NotFound, UsageError.
+        """
         return list(dict.fromkeys(find(reference, self) for reference in references))
 
     def named(self, references: Iterable[str]) -> list[Row]:
-        """The runs that are meant, in the order they were named, each once. Raises NotFound, UsageError."""
+        """The runs that are meant, in the order they were named, each once. Raises NotFound,
+        UsageError.
+        """
         ids = self.find(references)
         found = {row.id: row for row in self.rows(ids)} if ids else {}
         return [found[run] for run in ids if run in found]
@@ -68,7 +74,9 @@ class Catalog:
     def by_identity(
         self, identities: Collection[str] | None = None
     ) -> dict[str, tuple[str, Status, str]]:
-        """Id, status and label of the newest run of each identity, or of each of these; FAILED ones count for none."""
+        """Id, status and label of the newest run of each identity, or of each of these; FAILED ones
+        count for none.
+        """
         found = self._ask(lambda index: index.by_identity(identities))
         live = [id for id, status, _ in found.values() if status in LIVE and id in self.queued]
         now = {row.id: row.status for row in self.rows(live)} if live else {}
@@ -83,7 +91,9 @@ class Catalog:
         return self._ask(lambda index: index.computed(key))
 
     def computed_like(self, name: str, task: str) -> tuple[str, ...]:
-        """The runs of this name in which this task is complete and has a key of the cache, newest first."""
+        """The runs of this name in which this task is complete and has a key of the cache, newest
+        first.
+        """
         return self._ask(lambda index: index.computed_like(name, task))
 
     # As `model.select.Runs`
@@ -152,7 +162,9 @@ class Catalog:
             return question(index)
 
     def _bring_to_tip(self, index: RunIndex) -> None:
-        """Only what changed since is read. The tip is read under the index's lock, so that it is never taken back."""
+        """Only what changed since is read. The tip is read under the index's lock, so that it is
+        never taken back.
+        """
         results = self._site.results
         with index.updating() as update:
             tip, indexed = results.tip(), update.tip

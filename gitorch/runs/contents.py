@@ -1,4 +1,6 @@
-"""What files hold, told by SHA-256: those on this machine are read only if they have changed since they were."""
+"""What files hold, told by SHA-256: those on this machine are read only if they have changed since
+they were.
+"""
 
 from __future__ import annotations
 

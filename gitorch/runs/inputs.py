@@ -1,7 +1,9 @@
-"""The data that tasks read: found and hashed when a run is readied, and looked at again before each attempt.
+"""The data that tasks read: found and hashed when a run is readied, and looked at again before each
+attempt.
 
-A relative input is what the run's worktree has of it: files of the pinned commit, and what `link` leads to. Where it
-has nothing, the main worktree's files are meant, which a task finds only if it is told where they are.
+A relative input is what the run's worktree has of it: files of the pinned commit, and what `link`
+leads to. Where it has nothing, the main worktree's files are meant, which a task finds only if it
+is told where they are.
 """
 
 from __future__ import annotations
@@ -55,14 +57,18 @@ class InputChanged(GitorchError):
 
 
 class FoundInputs(Struct, frozen=True, kw_only=True):
-    """The files that an input names; `is_out_of_sight`: none of them is where a run's worktree has it."""
+    """The files that an input names; `is_out_of_sight`: none of them is where a run's worktree has
+    it.
+    """
 
     files: Mapping[str, Place]
     is_out_of_sight: bool
 
 
 class Inputs:
-    """The inputs of runs at one commit, as they are now: each looked for once, and each file hashed once."""
+    """The inputs of runs at one commit, as they are now: each looked for once, and each file hashed
+    once.
+    """
 
     def __init__(self, site: Site, tree: str, link: Sequence[str], tell: Tell = unheard) -> None:
         self._site = site
@@ -86,7 +92,9 @@ class Inputs:
         return self._found[pattern]
 
     def hash(self, patterns: Iterable[str]) -> None:
-        """Read the files of all these inputs together; without it `data` reads those of each by themselves."""
+        """Read the files of all these inputs together; without it `data` reads those of each by
+        themselves.
+        """
         places = {place for pattern in patterns for place in self.find(pattern).files.values()}
         new = places - self._contents.keys()
         self._contents |= contents_of_blobs(
@@ -226,7 +234,8 @@ class Inputs:
 
 
 def data_at(site: Site, record: Record, tree: str) -> tuple[Data, ...]:
-    """The data of a run that goes on at another commit: what that commit has as it has it, the rest as it was.
+    """The data of a run that goes on at another commit: what that commit has as it has it, the rest
+    as it was.
 
     Raises Unusable where it has not what was committed before.
     """
@@ -324,7 +333,8 @@ def _below(root: Path, pattern: str, start: str) -> Iterator[tuple[str, Path]]:
 def _files_at(
     path: Path, name: str, above: frozenset[tuple[int, int]] = frozenset()
 ) -> Iterator[tuple[str, Path]]:
-    """The file, or all files below the directory: links are followed, but not in circles, nor into nothing.
+    """The file, or all files below the directory: links are followed, but not in circles, nor into
+    nothing.
 
     Raises OSError.
     """

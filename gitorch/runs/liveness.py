@@ -1,7 +1,8 @@
 """Who is working, and whether he is alive: a lock held, never a pid.
 
-A worker locks `<state>/workers/<id>.lock` for as long as it lives; the processes that see its attempts through hold
-`<id>.slots`, so that whoever takes over knows when the last of them is gone. The kernel frees both however they die.
+A worker locks `<state>/workers/<id>.lock` for as long as it lives; the processes that see its
+attempts through hold `<id>.slots`, so that whoever takes over knows when the last of them is gone.
+The kernel frees both however they die.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Results that another run has computed already, taken instead of computing them again.
 
-A task that has `cache` is asked for its key when it is claimed. Where a complete task has that key, its results are
-this one's as well: the branch holds them, so nothing runs, and files are read only to see that they are there. Where a
-task with that key is just being computed, this one is given back to the queue until that has ended.
+A task that has `cache` is asked for its key when it is claimed. Where a complete task has that key,
+its results are this one's as well: the branch holds them, so nothing runs, and files are read only
+to see that they are there. Where a task with that key is just being computed, this one is given
+back to the queue until that has ended.
 """
 
 from __future__ import annotations
@@ -31,9 +32,11 @@ from gitorch.tools.clock import now
 
 
 class Reused(Struct, frozen=True, kw_only=True):
-    """A claimed task that need not run: the results it is given, and their files as the branch has them, by path.
+    """A claimed task that need not run: the results it is given, and their files as the branch has
+    them, by path.
 
-    Without `reuse` its record has them already: whoever committed them died before the queue was told.
+    Without `reuse` its record has them already: whoever committed them died before the queue was
+    told.
     """
 
     attempt: ClaimedAttempt
@@ -42,7 +45,9 @@ class Reused(Struct, frozen=True, kw_only=True):
 
 
 class Reuser:
-    """Looks for results to reuse, for the preparers of one worker; `takes`: else whatever runs is computed anew."""
+    """Looks for results to reuse, for the preparers of one worker; `takes`: else whatever runs is
+    computed anew.
+    """
 
     def __init__(self, site: Site, *, takes: bool) -> None:
         self._site = site
@@ -54,7 +59,9 @@ class Reuser:
         )  # blobs, and the SHA-256 that the files had which they stand for
 
     def settle(self, attempt: ClaimedAttempt) -> ClaimedAttempt | Reused | None:
-        """What is to be done about a claimed task: to run it, to reuse results; None: nothing, it was given back."""
+        """What is to be done about a claimed task: to run it, to reuse results; None: nothing, it
+        was given back.
+        """
         if attempt.task.cache is None:
             return attempt
         queue, claim = self._site.queue, attempt.claim
@@ -174,10 +181,12 @@ def depends_on(site: Site, record: Record, attempt: ClaimedAttempt) -> Dependenc
 def entry_of(
     site: Site, before: Record, attempt: ClaimedAttempt, collected: AttemptResult
 ) -> CacheEntry | None:
-    """Under what key the results of an ended attempt can be reused; `before` is the record without it.
+    """Under what key the results of an ended attempt can be reused; `before` is the record without
+    it.
 
-    None where they cannot be: what they depend on has changed meanwhile, something could not be kept, an attempt before
-    it has left something under another key, or other tasks have written into the output directory at the same time.
+    None where they cannot be: what they depend on has changed meanwhile, something could not be
+    kept, an attempt before it has left something under another key, or other tasks have written
+    into the output directory at the same time.
     """
     claim = attempt.claim
     if claim.key is None or collected.attempt.notes:
@@ -233,5 +242,7 @@ def _ran_beside(
 
 
 def _is_inside(path: str) -> bool:
-    """Whether a path, perhaps of somebody else's record, stays in the directory that it is relative to."""
+    """Whether a path, perhaps of somebody else's record, stays in the directory that it is relative
+    to.
+    """
     return not path.startswith("/") and ".." not in PurePosixPath(path).parts

@@ -14,7 +14,7 @@ from gitorch.interpreter.environment import attempt_environment
 from gitorch.interpreter.probe import Interpreter
 from gitorch.model.run.spec import TaskSpec, task_config
 from gitorch.model.text.placeholders import fill
-from gitorch.runs import outputs
+from gitorch.runs import output_files, output_restore
 from gitorch.runs.claimed_attempt import ClaimedAttempt
 from gitorch.runs.inputs import require_unchanged
 from gitorch.runs.site import Site
@@ -121,10 +121,10 @@ def _make_exact(site: Site, attempt: ClaimedAttempt, *, is_alone: bool) -> None:
         site.worktrees.materialise(commit, run.tree, link=attempt.payload.spec.link)
     elif emptied or (is_alone and run.log.exists()):
         site.worktrees.reset(run.tree, commit)
-    outputs.clear_place(run)
+    output_files.remove_replacement(run)
     if made or emptied or not run.output.exists():
         if _is_begun(site, attempt):
-            outputs.bring_back(site, run, with_tree=made or emptied)
+            output_restore.bring_back(site, run, with_tree=made or emptied)
         else:
             run.output.mkdir(exist_ok=True)
 

@@ -19,7 +19,7 @@ from gitorch.model.run.outcome import Succeeded
 from gitorch.model.run.record import Record, TaskRecord
 from gitorch.model.run.record_changes import after_attempt, after_reuse
 from gitorch.model.run.status import Status
-from gitorch.runs import outputs
+from gitorch.runs import output_restore
 from gitorch.runs.recording import Recording, recording
 from gitorch.runs.reuse import Reused, entry_of
 from gitorch.runs.site import Site
@@ -74,7 +74,7 @@ def _end_reused(
     ends = []
     for ending, record in recorded:
         if isinstance(ending, Reused):
-            outputs.take_over(site, ending.attempt.run, record, ending.attempt.task.id)
+            output_restore.put_reused(site, ending.attempt.run, record, ending.attempt.task.id)
             ends.append(_end(ending, record))
     return site.queue.finish(ends) if ends else []
 

@@ -14,7 +14,7 @@ from gitorch.engines.sweep import sweep
 from gitorch.errors import Busy, GitorchError
 from gitorch.model.run.announcement import Listener
 from gitorch.model.run.outcome import Lost
-from gitorch.runs import outputs
+from gitorch.runs import output_restore, outputs
 from gitorch.runs.claimed_attempt import ClaimedAttempt
 from gitorch.runs.liveness import WorkerLocks
 from gitorch.runs.recording import catch_up
@@ -83,7 +83,7 @@ def _gathered(
     outputs.forget(site, attempt.run)
     if worker.boot != boot_id():
         with suppress(GitorchError, OSError):  # a large file that is not here: what follows says so
-            outputs.refill(site, attempt.run)
+            output_restore.refill_emptied(site, attempt.run)
     ended = recorded_end(attempt.directory.path, attempt.claim.token)
     if ended is None:
         outcome = Lost(message="its worker died")

@@ -15,7 +15,7 @@ from gitorch.model.run.pin import Pin
 from gitorch.model.run.record import Discarded
 from gitorch.model.run.spec import RunSpec, TaskSpec
 from gitorch.model.workspace import RunDirectory
-from gitorch.runs import outputs
+from gitorch.runs import output_restore, outputs
 from gitorch.runs.new_record import Creation, RunDefinition, new_record
 from gitorch.runs.outputs import FoundOutputs
 from gitorch.runs.site import Site
@@ -149,7 +149,7 @@ def test_what_is_brought_back_is_whose_it_was_and_is_not_read_again(
     record_outputs(site, outputs.find(site, run, SPEC, PREPARE))
     shutil.rmtree(run.output)
     (run.path / "seen.json").unlink()
-    outputs.bring_back(site, run, with_tree=False)
+    output_restore.bring_back(site, run, with_tree=False)
     put(run, "b", "changed")
     found = outputs.find(site, run, SPEC, TRAIN)
     assert kept(found) == {"a": "prepare", "b": "train"}

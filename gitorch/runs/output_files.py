@@ -1,0 +1,107 @@
+"""Where a run writes its outputs: the files of the output directory, and those of the worktree."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from gitorch.model.text.globs import first_match
+from gitorch.model.workspace import RunDirectory
+from gitorch.tools.globbing import named
+
+# The names of outputs that `outputs:` takes from the worktree begin with this. Any other name is
+# relative to the output directory.
+WORKTREE = "worktree/"
+
+
+def is_of_worktree(name: str) -> bool:
+    return name.startswith(WORKTREE)
+
+
+def path_of(run: RunDirectory, name: str) -> Path:
+    """Return the path of an output in the workspace."""
+    if is_of_worktree(name):
+        return run.tree / name.removeprefix(WORKTREE)
+    return run.output / name
+
+
+def is_taken(name: str, globs: Sequence[str]) -> bool:
+    """Return True if these globs of `outputs:` take the output from the worktree."""
+    return first_match(name.removeprefix(WORKTREE), globs) is not None
+
+
+def is_replaced(directory: Path) -> bool:
+    """Return True if there is something else than a directory at `directory`.
+
+    A link is not followed: it may lead to files that do not belong to the run.
+    """
+    try:
+        return not stat.S_ISDIR(directory.lstat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def remove_replacement(run: RunDirectory) -> None:
+    """Remove a link or file that a task put in place of its output directory."""
+    if is_replaced(run.output):
+        run.output.unlink()
+
+
+def files_of_output(run: RunDirectory) -> Iterator[tuple[str, Path]]:
+    """Yield the name and path of every file in the output directory."""
+    yield from _files_below(run.output, "")
+
+
+def files_of_worktree(
+    run: RunDirectory, globs: Sequence[str], link: Sequence[str]
+) -> Iterator[tuple[str, Path]]:
+    """Yield the name and path of every file that `globs` take from the worktree.
+
+    Git's own files are left out, and so is what `link` names, because it belongs to the user.
+    """
+
+    def may_be_taken(name: str) -> bool:
+        return not _is_of_git(name) and not any(Path(name).is_relative_to(path) for path in link)
+
+    taken: dict[str, Path] = {}
+    for glob in globs:
+        for name in named(run.tree, glob, enters=may_be_taken):
+            path = run.tree / name
+            if not may_be_taken(name):
+                continue
+            if path.is_symlink() or not path.is_dir():
+                taken[name] = path
+                continue
+            prefix = "" if name == "." else f"{name}/"
+            for name_below, path_below in _files_below(path, prefix):
+                if not _is_of_git(name_below):
+                    taken[name_below] = path_below
+    for name in sorted(taken):
+        yield WORKTREE + name, taken[name]
+
+
+def _is_of_git(name: str) -> bool:
+    return ".git" in Path(name).parts
+
+
+def _files_below(directory: Path, prefix: str) -> Iterator[tuple[str, Path]]:
+    """Yield everything below a directory that is not a directory, in the order of names.
+
+    Links are not followed. A directory that cannot be listed is yielded itself: storing it fails,
+    and the error is noted.
+    """
+    try:
+        entries = sorted(os.scandir(directory), key=lambda entry: entry.name)
+    except FileNotFoundError:
+        return
+    except OSError:
+        yield prefix.rstrip("/") or directory.name, directory
+        return
+    for entry in entries:
+        name = prefix + entry.name
+        if entry.is_dir(follow_symlinks=False):
+            yield from _files_below(Path(entry.path), f"{name}/")
+        else:
+            yield name, Path(entry.path)

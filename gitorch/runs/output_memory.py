@@ -1,0 +1,97 @@
+"""What the search for outputs remembers of a run's files, so that it reads no file twice.
+
+The memory is `seen.json` in the run's directory. Without it everything is read again, which is
+slower but gives the same outputs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from gitorch.model.run.record import Output
+from gitorch.model.workspace import RunDirectory
+from gitorch.runs.output_files import path_of
+from gitorch.tools.files import write_aside
+
+_FILE = "seen.json"
+
+# Size, times and inode of a file. While they stay the same, so does the content.
+Fingerprint = list[int]
+
+
+def fingerprint_of(path: Path) -> Fingerprint:
+    """Return the fingerprint of the file at `path`. Raises OSError."""
+    status = path.lstat()
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+
+
+class KeptFile(NamedTuple):
+    """A file that is stored on the results branch, as it was when it was last read."""
+
+    fingerprint: Fingerprint  # empty: the file was not read since it was stored
+    output: Output
+
+    def may_have(self, fingerprint: Fingerprint) -> bool:
+        """Return True if an unread file with this fingerprint may still be the stored one."""
+        return not self.fingerprint and self.output.size == fingerprint[0]
+
+
+class LeftOutFile(NamedTuple):
+    """A file that is not stored: the task that wrote it, and the glob that leaves it out."""
+
+    fingerprint: Fingerprint
+    glob: str
+    task: str
+
+    @property
+    def size(self) -> int:
+        return self.fingerprint[0]
+
+
+class OutputMemory(NamedTuple):
+    """The files of a run by name."""
+
+    kept: dict[str, KeptFile]
+    left_out: dict[str, LeftOutFile]
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.kept and not self.left_out
+
+
+def load_memory(run: RunDirectory) -> OutputMemory:
+    """Return the run's memory. It is empty if the file is missing or broken."""
+    try:
+        value = json.loads((run.path / _FILE).read_bytes())
+        kept = {}
+        for name, (fingerprint, output) in value["kept"].items():
+            kept[name] = KeptFile(fingerprint, Output.from_json(output))
+        left_out = {name: LeftOutFile(*file) for name, file in value["left_out"].items()}
+        return OutputMemory(kept, left_out)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return OutputMemory({}, {})
+
+
+def save_memory(run: RunDirectory, memory: OutputMemory) -> None:
+    """Save the memory, unless the run's directory could not be made."""
+    if not run.path.is_dir():
+        return
+    kept = {name: (file.fingerprint, file.output.to_json()) for name, file in memory.kept.items()}
+    value = {"kept": kept, "left_out": memory.left_out}
+    write_aside(run.path / _FILE, json.dumps(value).encode())
+
+
+def unread(outputs: Iterable[Output]) -> dict[str, KeptFile]:
+    """Return the stored files of which nobody knows whether the workspace still has them."""
+    return {output.path: KeptFile([], output) for output in outputs}
+
+
+def remember_written(run: RunDirectory, memory: OutputMemory, outputs: Iterable[Output]) -> None:
+    """Save that these outputs have just been written to the workspace as they are stored."""
+    written = {}
+    for output in outputs:
+        written[output.path] = KeptFile(fingerprint_of(path_of(run, output.path)), output)
+    save_memory(run, OutputMemory(memory.kept | written, memory.left_out))
