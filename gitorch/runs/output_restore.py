@@ -168,7 +168,8 @@ def _is_emptied(path: Path, output: Output) -> bool:
 
 def _by_part(outputs: Iterable[Output]) -> tuple[list[Output], list[Output]]:
     """Divide outputs into those of the worktree and those of the output directory."""
-    of_tree, of_output = [], []
+    of_tree: list[Output] = []
+    of_output: list[Output] = []
     for output in outputs:
         part = of_tree if is_of_worktree(output.path) else of_output
         part.append(output)
