@@ -31,7 +31,7 @@ from gitorch.model.run.record import Record
 from gitorch.model.run.spec import RunSpec
 from gitorch.model.run.status import Status
 from gitorch.runs.catalog import Catalog
-from gitorch.runs.contents import Tell, unheard
+from gitorch.runs.contents import Notify, ignore_notice
 from gitorch.runs.new_record import new_creations, new_record
 from gitorch.runs.recording import catch_up, queue_records
 from gitorch.runs.run_directories import clear_away, materialise_next
@@ -121,7 +121,7 @@ def ready(
     hold: bool = False,
     priority: int | None = None,
     dry_run: bool = False,
-    tell: Tell = unheard,
+    notify: Notify = ignore_notice,
     overrides: Sequence[str] = (),
 ) -> Ready:
     """Queue the runs of the configs at `paths` that do not exist yet, or all of them with `again`.
@@ -137,7 +137,7 @@ def ready(
         return Ready(points=(), validated=Validated.by_text(configs), pin=None)
     chosen = choose_pin(site, configs, at=at, snapshot=snapshot)
     validated = validate(
-        site, configs, chosen, environment=environment, hashes_inputs=True, tell=tell
+        site, configs, chosen, environment=environment, hashes_inputs=True, notify=notify
     )
     if not validated.valid:
         return Ready(points=(), validated=validated, pin=chosen.pin)

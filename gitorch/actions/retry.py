@@ -27,7 +27,7 @@ from gitorch.model.run.status import Status
 from gitorch.model.table.row import Row
 from gitorch.model.text.spelling import did_you_mean
 from gitorch.runs.catalog import Catalog
-from gitorch.runs.inputs import data_at
+from gitorch.runs.input_changes import data_at
 from gitorch.runs.recording import catch_up
 from gitorch.runs.site import Site
 from gitorch.worker.surroundings import Surroundings

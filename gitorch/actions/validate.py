@@ -26,7 +26,7 @@ from gitorch.interpreter.probe import Interpreter, probe, source_roots
 from gitorch.model.problem import Problem, has_errors
 from gitorch.model.run.pin import Pin
 from gitorch.model.run.spec import Resources, RunSpec
-from gitorch.runs.contents import Tell, unheard
+from gitorch.runs.contents import Notify, ignore_notice
 from gitorch.runs.inputs import Inputs
 from gitorch.runs.site import Site
 from gitorch.worker.capacity import of_machine
@@ -59,15 +59,15 @@ def validate(
     *,
     environment: Mapping[str, str],
     hashes_inputs: bool,
-    tell: Tell = unheard,
+    notify: Notify = ignore_notice,
 ) -> Validated:
     """Examine the readable ones of `configs` in the pinned code.
 
     With `hashes_inputs`, read the inputs of the configs that have no error. Otherwise only look for
-    the inputs. `tell` is called with a message before anything that takes long.
+    the inputs. `notify` is called with a message before anything that takes long.
     """
     readable = readable_configs(configs)
-    examination = _Examination(site, environment, chosen.pin, tell)
+    examination = _Examination(site, environment, chosen.pin, notify)
     problems_by_file = examination.examine(readable)
     if hashes_inputs:
         for config in readable:
@@ -113,9 +113,11 @@ class _Examination:
     All runs of a config agree in what is checked here.
     """
 
-    def __init__(self, site: Site, environment: Mapping[str, str], pin: Pin, tell: Tell) -> None:
+    def __init__(
+        self, site: Site, environment: Mapping[str, str], pin: Pin, notify: Notify
+    ) -> None:
         self._site = site
-        self._tell = tell
+        self._notify = notify
         self._main_root = site.repository.main_root
         self._environment = environment
         self._pin = pin
@@ -171,7 +173,7 @@ class _Examination:
     def _inputs_of(self, config: LoadedConfig) -> Inputs:
         link = config.specs[0].link
         if link not in self.inputs:
-            self.inputs[link] = Inputs(self._site, self._pin.tree, link, self._tell)
+            self.inputs[link] = Inputs(self._site, self._pin.tree, link, self._notify)
         return self.inputs[link]
 
     @cached_property

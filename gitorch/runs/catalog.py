@@ -1,5 +1,6 @@
-"""All runs as they are now: the index, brought to the tip of the results branch, with the queue
-laid over it.
+"""The current state of all runs: the index of their records, with the queue laid over it.
+
+The index is brought to the tip of the results branch before it is queried.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ Answer = TypeVar("Answer")
 
 
 class Catalog:
-    """What can be asked of all runs without reading their records, by several threads at once.
+    """Queries over all runs that do not read their records. Several threads may use one catalog.
 
-    Each answer is as of the branch's tip; the queue is read once. Nothing that happens to the
-    index's file is an error: it is made again, or done without.
+    Each answer is as of the branch's tip. The queue is read once. A damaged or busy index is not an
+    error: it is built again, or replaced by one in memory.
     """
 
     def __init__(self, site: Site) -> None:
@@ -35,145 +36,155 @@ class Catalog:
 
     @classmethod
     def of(cls, site: Site) -> Catalog:
-        """Raises GitorchError where a record cannot be read."""
+        """Return a catalog with an up-to-date index. Raises GitorchError if a record is broken."""
         catalog = cls(site)
-        catalog._ask(lambda index: None)
+        catalog._query(lambda index: None)
         return catalog
 
-    def rows(self, ids: Sequence[str] | None = None) -> list[Row]:
-        """All runs, or these, newest first."""
-        self._look_at_queue()
-        return list(map(self.laid, self._ask(lambda index: index.rows(ids))))
+    def rows(self, run_ids: Sequence[str] | None = None) -> list[Row]:
+        """Return all runs, or these, newest first."""
+        self._read_queue()
+        recorded = self._query(lambda index: index.rows(run_ids))
+        return [self.laid(row) for row in recorded]
 
     def standing(self) -> tuple[list[Row], dict[Status, int]]:
-        """The runs that are not over, newest first, and how many there are in each status."""
-        self._look_at_queue()
-        recorded, counted = self._ask(lambda index: (index.live_rows(), index.counts()))
-        live = [row for row in map(self.laid, recorded) if row.status in LIVE]
-        over = {status: count for status, count in counted.items() if status not in LIVE}
-        return live, Counter(over) + Counter(row.status for row in live)
+        """Return the unfinished runs, newest first, and the number of all runs in each status."""
+        self._read_queue()
+        recorded, counts = self._query(lambda index: (index.live_rows(), index.counts()))
+        current = [self.laid(row) for row in recorded]
+        live = [row for row in current if row.status in LIVE]
+        totals = Counter({status: count for status, count in counts.items() if status not in LIVE})
+        totals.update(row.status for row in live)
+        return live, totals
 
     def find(self, references: Iterable[str]) -> list[str]:
-        """The ids of the runs that are meant, in the order they were named, each once. Raises
-        NotFound, UsageError.
+        """Return the ids of the runs that are referred to, in that order, each once.
+
+        Raises NotFound, and UsageError if a reference is ambiguous.
         """
         return list(dict.fromkeys(find(reference, self) for reference in references))
 
     def named(self, references: Iterable[str]) -> list[Row]:
-        """The runs that are meant, in the order they were named, each once. Raises NotFound,
-        UsageError.
+        """Return the runs that are referred to, in that order, each once.
+
+        Raises NotFound, and UsageError if a reference is ambiguous.
         """
-        ids = self.find(references)
-        found = {row.id: row for row in self.rows(ids)} if ids else {}
-        return [found[run] for run in ids if run in found]
+        run_ids = self.find(references)
+        if not run_ids:
+            return []
+        rows = {row.id: row for row in self.rows(run_ids)}
+        return [rows[run_id] for run_id in run_ids if run_id in rows]
 
     def names(self) -> list[str]:
-        """What runs are called, each once, the newest first."""
-        return self._ask(RunIndex.names)
+        """Return the names of all runs, each once, the newest first."""
+        return self._query(RunIndex.names)
 
     def by_identity(
         self, identities: Collection[str] | None = None
     ) -> dict[str, tuple[str, Status, str]]:
-        """Id, status and label of the newest run of each identity, or of each of these; FAILED ones
-        count for none.
+        """Return id, status and label of the newest run of each identity, or of each of these.
+
+        FAILED runs do not count.
         """
-        found = self._ask(lambda index: index.by_identity(identities))
-        live = [id for id, status, _ in found.values() if status in LIVE and id in self.queued]
-        now = {row.id: row.status for row in self.rows(live)} if live else {}
-        return {key: (id, now.get(id, status), label) for key, (id, status, label) in found.items()}
+        newest = self._query(lambda index: index.by_identity(identities))
+        queued = []
+        for run_id, status, _ in newest.values():
+            if status in LIVE and run_id in self.queued:
+                queued.append(run_id)
+        if queued:
+            statuses = {row.id: row.status for row in self.rows(queued)}
+            for identity, (run_id, status, label) in newest.items():
+                newest[identity] = run_id, statuses.get(run_id, status), label
+        return newest
 
     def durations(self, name: str, task: str) -> list[float]:
-        """How long this task took, in seconds, in the runs of this name in which it is complete."""
-        return self._ask(lambda index: index.durations(name, task))
+        """Return how long this task took, in seconds, in each run of this name that completed it."""
+        return self._query(lambda index: index.durations(name, task))
 
     def computed(self, key: str) -> list[tuple[str, str]]:
-        """Run and id of the complete tasks with this key of the cache, newest first."""
-        return self._ask(lambda index: index.computed(key))
+        """Return run and task of the complete tasks with this cache key, newest first."""
+        return self._query(lambda index: index.computed(key))
 
     def computed_like(self, name: str, task: str) -> tuple[str, ...]:
-        """The runs of this name in which this task is complete and has a key of the cache, newest
-        first.
-        """
-        return self._ask(lambda index: index.computed_like(name, task))
+        """Return the runs of this name in which this task is complete and cached, newest first."""
+        return self._query(lambda index: index.computed_like(name, task))
 
-    # As `model.select.Runs`
+    # The protocol `model.table.select.RunNames`
 
     def __len__(self) -> int:
-        return sum(self._ask(RunIndex.counts).values())
+        return sum(self._query(RunIndex.counts).values())
 
     def newest(self, back: int) -> str | None:
-        return self._ask(lambda index: index.newest(back))
+        return self._query(lambda index: index.newest(back))
 
     def called(self, name: str) -> str | None:
-        return self._ask(lambda index: index.called(name))
+        return self._query(lambda index: index.called(name))
 
     def beginning(self, prefix: str) -> list[Named]:
-        return self._ask(lambda index: index.beginning(prefix))
+        return self._query(lambda index: index.beginning(prefix))
 
     # The queue
 
     @cached_property
     def queued(self) -> dict[str, QueuedRun]:
-        """What is in the queue, by id; reading makes no queue where there is none."""
-        return (
-            {run.id: run for run in self._site.queue.runs()}
-            if self._site.queue_path.exists()
-            else {}
-        )
+        """The runs in the queue, by id. A queue that does not exist is not created."""
+        if not self._site.queue_path.exists():
+            return {}
+        return {run.id: run for run in self._site.queue.runs()}
 
     @cached_property
     def alive(self) -> frozenset[str]:
-        """The workers that are."""
-        return living(self._site.state, self._site.queue.workers()) if self.queued else frozenset()
+        """The ids of the workers that are alive."""
+        if not self.queued:
+            return frozenset()
+        return living(self._site.state, self._site.queue.workers())
 
     def laid(self, run: Run) -> Run:
-        """`run` as it is now: the queue laid over its record."""
+        """Return the current state of a recorded run: its record with the queue laid over it."""
         queued = self.queued.get(run.id)
         if queued is None:
             return run
-        return laid_over(
-            run,
-            {task.id: task.status for task in queued.tasks},
-            in_hand=queued.worker in self.alive,
-        )
+        statuses = {task.id: task.status for task in queued.tasks}
+        return laid_over(run, statuses, in_hand=queued.worker in self.alive)
 
-    def _look_at_queue(self) -> None:
-        """Before the records: of a run that ends in between the record tells then, which is newer."""
+    def _read_queue(self) -> None:
+        """Read the queue before the records: if a run ends in between, the newer record wins."""
         _ = self.queued, self.alive
 
     # The index
 
-    def _ask(self, question: Callable[[RunIndex], Answer]) -> Answer:
-        """The answer of the index as it is, or made anew, or held in memory."""
+    def _query(self, query: Callable[[RunIndex], Answer]) -> Answer:
+        """Return the answer of the index. Build a broken index again, at last in memory."""
         index = self._site.index
-        for mend in (index.renew, index.move_to_memory):
+        for replace_broken in (index.renew, index.move_to_memory):
             try:
-                return self._answer(index, question)
+                return self._query_current(index, query)
             except Busy:
                 index.move_to_memory()
             except DatabaseBroken:
-                mend()
-        return self._answer(index, question)
+                replace_broken()
+        return self._query_current(index, query)
 
-    def _answer(self, index: RunIndex, question: Callable[[RunIndex], Answer]) -> Answer:
+    def _query_current(self, index: RunIndex, query: Callable[[RunIndex], Answer]) -> Answer:
         if index.tip() != self._site.results.tip():
             self._bring_to_tip(index)
         with index.snapshot():
-            return question(index)
+            return query(index)
 
     def _bring_to_tip(self, index: RunIndex) -> None:
-        """Only what changed since is read. The tip is read under the index's lock, so that it is
-        never taken back.
+        """Update the index from the records that changed.
+
+        The tip is read under the index's lock, so that no program sets the index back.
         """
         results = self._site.results
         with index.updating() as update:
-            tip, indexed = results.tip(), update.tip
-            if tip == indexed:
+            tip, indexed_tip = results.tip(), update.tip
+            if tip == indexed_tip:
                 return
-            if tip and indexed and results.has(indexed):
-                changed = results.changed_runs(indexed, tip)
-                for run in changed:
-                    update.forget(run)
+            if tip and indexed_tip and results.has(indexed_tip):
+                changed = results.changed_runs(indexed_tip, tip)
+                for run_id in changed:
+                    update.forget(run_id)
                 records = results.records_of(changed, tip)
             else:
                 update.forget_all()

@@ -1,6 +1,4 @@
-"""What files hold, told by SHA-256: those on this machine are read only if they have changed since
-they were.
-"""
+"""The size and SHA-256 of files. A file on this machine is read only if it changed since last time."""
 
 from __future__ import annotations
 
@@ -21,21 +19,22 @@ from gitorch.runs.site import Site
 
 _READERS = 4
 _BLOCK = 1 << 20
-_LONG = 1 << 30  # bytes: a second or two
+_LONG = 1 << 30  # bytes; reading them takes a second or two
 _LONGEST_POINTER = 200
-# Written so short a time ago, a file may be written once more without a change of its times.
+# A file that was written less than this time ago may be written again without a change of its
+# times.
 _RACY_NS = 2_000_000_000
 
-Place = str | Path  # a blob of a commit by its oid, or a file on this machine
-Tell = Callable[[str], None]  # who hears of what takes long
+Location = str | Path  # the id of a blob in git, or the path of a file on this machine
+Notify = Callable[[str], None]  # receives a message about work that takes long
 
 
-def unheard(message: str) -> None:
-    """Nobody hears of it."""
+def ignore_notice(message: str) -> None:
+    """Receive a message, and do nothing with it."""
 
 
 class Unusable(GitorchError):
-    """An input that is missing, or that holds what cannot be hashed."""
+    """An input that is missing or cannot be hashed."""
 
     kind = "input"
 
@@ -45,65 +44,73 @@ class Content(NamedTuple):
     sha256: str
 
 
-def contents_of_blobs(site: Site, oids: Sequence[str]) -> dict[Place, Content]:
-    """Of a large file's Git LFS pointer, what it stands for."""
+def contents_of_blobs(site: Site, blob_ids: Sequence[str]) -> dict[str, Content]:
+    """Return the contents of blobs. For a Git LFS pointer, that is the content of the large file."""
     root = site.repository.root
-    found: dict[Place, Content] = {
-        oid: Content(size, sha256) for oid, size, sha256 in digests_of_blobs(root, oids)
-    }
-    small = [oid for oid in oids if found[oid].size <= _LONGEST_POINTER]
-    for oid, data in zip(small, read_objects(root, small), strict=True):
-        if pointer := parse_pointer(data or b""):
-            found[oid] = Content(pointer.size, pointer.sha256)
-    return found
+    contents = {}
+    for blob_id, size, sha256 in digests_of_blobs(root, blob_ids):
+        contents[blob_id] = Content(size, sha256)
+    small = [blob_id for blob_id in blob_ids if contents[blob_id].size <= _LONGEST_POINTER]
+    for blob_id, data in zip(small, read_objects(root, small), strict=True):
+        pointer = parse_pointer(data or b"")
+        if pointer is not None:
+            contents[blob_id] = Content(pointer.size, pointer.sha256)
+    return contents
 
 
 def contents_of_files(
-    site: Site, paths: Sequence[Path], tell: Tell
-) -> dict[Place, Content | Unusable]:
-    """Those that are remembered are not read."""
-    contents: dict[Place, Content | Unusable] = {}
+    site: Site, paths: Sequence[Path], notify: Notify
+) -> dict[Path, Content | Unusable]:
+    """Return the contents of files, or why one cannot be read. Remembered files are not read."""
+    contents: dict[Path, Content | Unusable] = {}
     facts: dict[Path, Facts] = {}
     for path in paths:
         try:
             facts[path] = Facts.of(path.stat())
         except OSError as error:
             contents[path] = Unusable(f"{path} cannot be read: {error.strerror}")
-    known = site.digests.recall(facts)
-    contents |= {path: Content(facts[path].size, sha256) for path, sha256 in known.items()}
-    unknown = [path for path in facts if path not in known]
-    total = sum(facts[path].size for path in unknown)
-    if total > _LONG:
-        tell(
-            f"reading {total / (1 << 30):.1f} GiB of inputs; what stays as it is will not be read again"
-        )
+    remembered = site.digests.recall(facts)
+    for path, sha256 in remembered.items():
+        contents[path] = Content(facts[path].size, sha256)
+    unknown = [path for path in facts if path not in remembered]
+    _announce_reading(sum(facts[path].size for path in unknown), notify)
+    contents.update(_read_and_remember(site, unknown))
+    return contents
+
+
+def _announce_reading(size: int, notify: Notify) -> None:
+    if size > _LONG:
+        gibibytes = size / (1 << 30)
+        notify(f"reading {gibibytes:.1f} GiB of inputs; unchanged files will not be read again")
+
+
+def _read_and_remember(site: Site, paths: Sequence[Path]) -> dict[Path, Content | Unusable]:
+    """Read files, several at a time: hashlib releases the GIL while it works."""
+    contents: dict[Path, Content | Unusable] = {}
     settled = []
-    with ThreadPoolExecutor(
-        _READERS, "hasher"
-    ) as readers:  # hashlib lets the others go on while it works
-        for path, found in zip(unknown, readers.map(_read, unknown), strict=True):
-            if isinstance(found, Unusable):
-                contents[path] = found
-            else:
-                contents[path] = Content(found.facts.size, found.sha256)
-                if found.is_settled:
-                    settled.append((path, found.facts, found.sha256))
+    with ThreadPoolExecutor(_READERS, "hasher") as readers:
+        for path, result in zip(paths, readers.map(_read, paths), strict=True):
+            if isinstance(result, Unusable):
+                contents[path] = result
+                continue
+            contents[path] = Content(result.facts.size, result.sha256)
+            if result.is_settled:
+                settled.append((path, result.facts, result.sha256))
     site.digests.remember(settled)
     return contents
 
 
-class _Read(NamedTuple):
+class _ReadFile(NamedTuple):
     facts: Facts
     sha256: str
-    is_settled: bool  # whatever changes the file from now on changes its facts
+    is_settled: bool  # True if every later change of the file changes its facts
 
 
-def _read(path: Path) -> _Read | Unusable:
+def _read(path: Path) -> _ReadFile | Unusable:
     digest = hashlib.sha256()
     try:
-        descriptor = os.open(
-            path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
-        )  # a pipe by now is not waited for
+        # O_NONBLOCK: if the path has become a pipe, opening it must not wait for a writer.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         with os.fdopen(descriptor, "rb", buffering=0) as file:
             before = os.fstat(file.fileno())
             if not stat.S_ISREG(before.st_mode):
@@ -118,4 +125,5 @@ def _read(path: Path) -> _Read | Unusable:
         return Unusable(
             f"{path} was changed while it was read", "wait until it is complete, and try again"
         )
-    return _Read(facts, digest.hexdigest(), is_settled=time.time_ns() - facts.ctime_ns > _RACY_NS)
+    age_ns = time.time_ns() - facts.ctime_ns
+    return _ReadFile(facts, digest.hexdigest(), is_settled=age_ns > _RACY_NS)

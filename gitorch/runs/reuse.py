@@ -1,14 +1,14 @@
-"""Results that another run has computed already, taken instead of computing them again.
+"""Reuse of results that another run has already computed.
 
-A task that has `cache` is asked for its key when it is claimed. Where a complete task has that key,
-its results are this one's as well: the branch holds them, so nothing runs, and files are read only
-to see that they are there. Where a task with that key is just being computed, this one is given
-back to the queue until that has ended.
+When a task that has `cache` is claimed, its cache key is determined. If a complete task has the
+same key, its results are also the results of the claimed task. The results branch has them, so
+nothing runs, and their files are only checked to be intact. If a task with the same key is just
+being computed, the claimed task is given back to the queue until that has ended.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import starmap
 from pathlib import PurePosixPath
 
@@ -21,7 +21,7 @@ from gitorch.git.store.branch_content import BranchView
 from gitorch.git.store.trees import TreeEntry
 from gitorch.model.branch_layout import RunPaths
 from gitorch.model.run.cache import Dependencies, dependencies, digest_of, outputs_of
-from gitorch.model.run.record import CacheEntry, CacheSource, Output, Record
+from gitorch.model.run.record import CacheEntry, CacheSource, Output, Record, TaskRecord
 from gitorch.model.run.record_changes import AttemptResult, Reuse
 from gitorch.model.run.status import Status
 from gitorch.runs.catalog import Catalog
@@ -32,11 +32,10 @@ from gitorch.tools.clock import now
 
 
 class Reused(Struct, frozen=True, kw_only=True):
-    """A claimed task that need not run: the results it is given, and their files as the branch has
-    them, by path.
+    """A claimed task that does not run: the results that it reuses, and their files by path.
 
-    Without `reuse` its record has them already: whoever committed them died before the queue was
-    told.
+    Without `reuse`, its record already has the results: a worker committed them, and died before it
+    could update the queue.
     """
 
     attempt: ClaimedAttempt
@@ -45,132 +44,147 @@ class Reused(Struct, frozen=True, kw_only=True):
 
 
 class Reuser:
-    """Looks for results to reuse, for the preparers of one worker; `takes`: else whatever runs is
-    computed anew.
+    """The search for reusable results, for all preparers of one worker.
+
+    Without `takes`, every task is computed, and nothing is reused.
     """
 
     def __init__(self, site: Site, *, takes: bool) -> None:
         self._site = site
         self._catalog = Catalog(site)
         self._takes = takes
-        self._sources: dict[str, CacheSource] = {}  # where results were found last, by key
-        self._intact: set[tuple[bytes, str]] = (
-            set()
-        )  # blobs, and the SHA-256 that the files had which they stand for
+        self._last_sources: dict[str, CacheSource] = {}  # by key
+        self._intact: set[tuple[bytes, str]] = set()  # checked (blob id, expected SHA-256) pairs
 
     def settle(self, attempt: ClaimedAttempt) -> ClaimedAttempt | Reused | None:
-        """What is to be done about a claimed task: to run it, to reuse results; None: nothing, it
-        was given back.
+        """Decide how a claimed task gets its results.
+
+        Return the attempt if it must run, or the results that it reuses. Return None if the claim
+        was given back because another task is computing the same.
         """
         if attempt.task.cache is None:
             return attempt
         queue, claim = self._site.queue, attempt.claim
-        look = self._site.results.view()
-        record = _record(look, claim.run)
-        depends = record and depends_on(self._site, record, attempt)
-        if not (look and record and depends):
+        view = self._site.results.view()
+        record = None if view is None else read_record(view, claim.run)
+        if view is None or record is None:
             return attempt
+        depends = depends_on(self._site, record, attempt)
+        if depends is None:
+            return attempt
+        computed = replace(attempt, claim=replace(claim, key=depends.key))
         if not self._takes or record.rerun_of is not None:
             queue.compute(claim, depends.key, alongside=True)
-            return replace(attempt, claim=replace(claim, key=depends.key))
+            return computed
         if queue.give_way(claim, depends.key):
             return None
-        if found := self._find(look, attempt, depends):
-            return found
+        reused = self._find(view, attempt, depends)
+        if reused is not None:
+            return reused
         if not queue.compute(claim, depends.key):
             return None
-        newer = (
-            self._site.results.view()
-        )  # whoever computed it may have committed it before it was our turn
-        if newer and newer.tip != look.tip and (found := self._find(newer, attempt, depends)):
-            return found
-        return replace(attempt, claim=replace(claim, key=depends.key))
+        # Another task may have completed and committed the same between the search and `compute`.
+        newer = self._site.results.view()
+        if newer is not None and newer.tip != view.tip:
+            reused = self._find(newer, attempt, depends)
+        return computed if reused is None else reused
 
     def _find(
-        self, look: BranchView, attempt: ClaimedAttempt, depends: Dependencies
+        self, view: BranchView, attempt: ClaimedAttempt, depends: Dependencies
     ) -> Reused | None:
-        """Results that are all still there; whatever is wrong with some, others are looked at."""
-        known = self._sources.get(depends.key)
-        if known and (found := self._reused(look, known, attempt, depends)):
-            return found
+        """Return the results of the newest task with this key whose results are all intact."""
+        last = self._last_sources.get(depends.key)
+        if last is not None:
+            reused = self._reused(view, last, attempt, depends)
+            if reused is not None:
+                return reused
         for source in starmap(CacheSource, self._catalog.computed(depends.key)):
-            if found := self._reused(look, source, attempt, depends):
-                self._sources[depends.key] = source
-                return found
+            reused = self._reused(view, source, attempt, depends)
+            if reused is not None:
+                self._last_sources[depends.key] = source
+                return reused
         return None
 
     def _reused(
-        self, look: BranchView, source: CacheSource, attempt: ClaimedAttempt, depends: Dependencies
+        self, view: BranchView, source: CacheSource, attempt: ClaimedAttempt, depends: Dependencies
     ) -> Reused | None:
+        """Return the results of `source`, or None if they cannot be reused."""
         try:
-            return self._taken(look, source, attempt, depends)
-        except (
-            GitorchError,
-            OSError,
-            ValueError,
-            KeyError,
-        ):  # somebody else's record may be of any shape
+            record = read_record(view, source.run)
+            if record is None:
+                return None
+            task = record.task(source.task)
+            cache = _usable_entry(record, task, depends.key)
+            if cache is None or not all(_is_inside(path) for path in cache.removed):
+                return None
+            files = self._intact_files(view, source.run, outputs_of(record, task.id))
+        except (GitorchError, OSError, ValueError, KeyError):
+            return None  # the record may be of another clone, and wrong in any way
+        if files is None:
             return None
-
-    def _taken(
-        self, look: BranchView, source: CacheSource, attempt: ClaimedAttempt, depends: Dependencies
-    ) -> Reused | None:
-        record = _record(look, source.run)
-        task = record.task(source.task) if record else None
-        if not (
-            record
-            and task
-            and task.cache
-            and task.status is Status.COMPLETE
-            and task.cache.key == depends.key
-        ):
-            return None
-        outputs = outputs_of(record, task.id)
-        if digest_of(outputs) != task.cache.produced:  # a later task has changed some of them
-            return None
-        files = {
-            output.path: look.entry(RunPaths.of(source.run).output(output.path))
-            for output in outputs
-        }
-        if not all(self._is_intact(look, output, files[output.path]) for output in outputs):
-            return None
-        if not all(_is_inside(path) for path in (*files, *task.cache.removed)):
-            return None
-        reuse = Reuse(
-            task=attempt.claim.task,
-            pin=attempt.payload.pin,
-            at=now(),
-            result=task.result,
-            metrics=task.metrics,
-            outputs=outputs,
-            discarded=tuple(found for found in record.discarded if found.task == task.id),
-            environment=record.environment,
-            cache=replace(
-                task.cache,
-                code=depends.code,
-                before=depends.before,
-                source=task.cache.source or source,
-            ),
+        used = replace(
+            cache, code=depends.code, before=depends.before, source=cache.source or source
         )
-        return Reused(
-            attempt=attempt,
-            reuse=reuse,
-            files={path: entry for path, entry in files.items() if entry},
-        )
+        reuse = _reuse(attempt, record, task, used)
+        return Reused(attempt=attempt, reuse=reuse, files=files)
 
-    def _is_intact(self, look: BranchView, output: Output, entry: TreeEntry | None) -> bool:
-        if entry is None:
-            return False
-        known = entry.oid, output.sha256
-        if known not in self._intact and artifacts.is_intact(
-            self._site.repository, output, look.read(entry.oid)
-        ):
-            self._intact.add(known)
-        return known in self._intact
+    def _intact_files(
+        self, view: BranchView, run_id: str, outputs: Sequence[Output]
+    ) -> dict[str, TreeEntry] | None:
+        """Return outputs of a run as the branch has them; None if one is not intact or not safe."""
+        paths = RunPaths.of(run_id)
+        files = {}
+        for output in outputs:
+            entry = view.entry(paths.output(output.path))
+            if entry is None or not _is_inside(output.path):
+                return None
+            if not self._is_intact(view, output, entry):
+                return None
+            files[output.path] = entry
+        return files
+
+    def _is_intact(self, view: BranchView, output: Output, entry: TreeEntry) -> bool:
+        """Return True if the content of an output is in this clone, and is what was recorded."""
+        checked = entry.oid, output.sha256
+        if checked in self._intact:
+            return True
+        if artifacts.is_intact(self._site.repository, output, view.read(entry.oid)):
+            self._intact.add(checked)
+            return True
+        return False
+
+
+def _usable_entry(record: Record, task: TaskRecord, key: str) -> CacheEntry | None:
+    """Return the task's cache entry if it has this key and the task's results can be reused.
+
+    They cannot if a later task has changed some of the outputs.
+    """
+    entry = task.cache
+    if task.status is not Status.COMPLETE or entry is None or entry.key != key:
+        return None
+    has_all_outputs = digest_of(outputs_of(record, task.id)) == entry.produced
+    return entry if has_all_outputs else None
+
+
+def _reuse(
+    attempt: ClaimedAttempt, record: Record, task: TaskRecord, cache: CacheEntry
+) -> Reuse:
+    """Return the results of `task`, a task of `record`, for the task of `attempt`."""
+    return Reuse(
+        task=attempt.claim.task,
+        pin=attempt.payload.pin,
+        at=now(),
+        result=task.result,
+        metrics=task.metrics,
+        outputs=outputs_of(record, task.id),
+        discarded=tuple(entry for entry in record.discarded if entry.task == task.id),
+        environment=record.environment,
+        cache=cache,
+    )
 
 
 def depends_on(site: Site, record: Record, attempt: ClaimedAttempt) -> Dependencies | None:
-    """What the results of a task that has `cache` will depend on, as `record` is now."""
+    """Return what the results of the attempt's task depend on; None if the task has no `cache`."""
     task = attempt.task
     if task.cache is None:
         return None
@@ -179,70 +193,73 @@ def depends_on(site: Site, record: Record, attempt: ClaimedAttempt) -> Dependenc
 
 
 def entry_of(
-    site: Site, before: Record, attempt: ClaimedAttempt, collected: AttemptResult
+    site: Site, before: Record, attempt: ClaimedAttempt, result: AttemptResult
 ) -> CacheEntry | None:
-    """Under what key the results of an ended attempt can be reused; `before` is the record without
-    it.
+    """Return the cache entry under which the results of an ended attempt can be reused.
 
-    None where they cannot be: what they depend on has changed meanwhile, something could not be
-    kept, an attempt before it has left something under another key, or other tasks have written
-    into the output directory at the same time.
+    `before` is the record without the attempt. Return None if the results cannot be reused: what
+    they depend on has changed since the claim, something could not be stored, an earlier attempt
+    has left outputs under another key, or another task may have written into the output directory
+    at the same time.
     """
     claim = attempt.claim
-    if claim.key is None or collected.attempt.notes:
+    if claim.key is None or result.attempt.notes:
         return None
-    left = before.task(claim.task).cache
-    if outputs_of(before, claim.task) and not (left and left.key == claim.key):
+    earlier = before.task(claim.task).cache
+    has_same_key = earlier is not None and earlier.key == claim.key
+    if outputs_of(before, claim.task) and not has_same_key:
         return None
     depends = depends_on(site, before, attempt)
-    if depends is None or depends.key != claim.key or _ran_beside(site, before, attempt, collected):
+    if depends is None or depends.key != claim.key:
         return None
-    there = {output.path for output in collected.outputs}
+    if _ran_beside(site, before, attempt, result):
+        return None
+    kept = {output.path for output in result.outputs}
+    removed = []
+    for output in before.outputs:
+        if output.path not in kept and output.task != claim.task:
+            removed.append(output.path)
     return CacheEntry(
         key=claim.key,
         code=depends.code,
         before=depends.before,
-        produced=digest_of(output for output in collected.outputs if output.task == claim.task),
-        removed=tuple(
-            output.path
-            for output in before.outputs
-            if output.path not in there and output.task != claim.task
-        ),
+        produced=digest_of(output for output in result.outputs if output.task == claim.task),
+        removed=tuple(removed),
     )
 
 
-def recorded(site: Site, attempt: ClaimedAttempt) -> Reused | None:
-    """The reuse that a dead worker has committed for its claim, if that is how it ended."""
-    record = _record(site.results.view(), attempt.claim.run)
-    task = record and record.task(attempt.claim.task)
-    is_reused = task and task.status is Status.COMPLETE and task.cache and task.cache.source
-    return Reused(attempt=attempt, reuse=None) if is_reused else None
-
-
-def _record(look: BranchView | None, run: str) -> Record | None:
-    return None if look is None else read_record(look, run)
+def recorded_reuse(site: Site, attempt: ClaimedAttempt) -> Reused | None:
+    """Return the reuse that a dead worker has committed for its claim, if it has."""
+    view = site.results.view()
+    record = None if view is None else read_record(view, attempt.claim.run)
+    if record is None:
+        return None
+    task = record.task(attempt.claim.task)
+    if task.status is not Status.COMPLETE or task.cache is None or task.cache.source is None:
+        return None
+    return Reused(attempt=attempt, reuse=None)
 
 
 def _ran_beside(
-    site: Site, before: Record, attempt: ClaimedAttempt, collected: AttemptResult
+    site: Site, before: Record, attempt: ClaimedAttempt, result: AttemptResult
 ) -> bool:
-    """Whether another task of the run was at work at the same time."""
+    """Return True if another task of the run was running at the same time."""
     beside = {other.id for other in before.spec.beside(attempt.task)}
     if not beside:
         return False
-    began, ended = collected.attempt.started, collected.attempt.ended
-    return any(
-        claim.task in beside for claim, _ in site.queue.running_in(attempt.claim.run)
-    ) or any(
-        other.started < ended and began < other.ended
-        for task in before.tasks
-        if task.id in beside
-        for other in task.attempts
-    )
+    for claim, _ in site.queue.running_in(attempt.claim.run):
+        if claim.task in beside:
+            return True
+    started, ended = result.attempt.started, result.attempt.ended
+    for task in before.tasks:
+        if task.id not in beside:
+            continue
+        for other in task.attempts:
+            if other.started < ended and started < other.ended:
+                return True
+    return False
 
 
 def _is_inside(path: str) -> bool:
-    """Whether a path, perhaps of somebody else's record, stays in the directory that it is relative
-    to.
-    """
+    """Return True if a path, perhaps of another clone's record, stays in its directory."""
     return not path.startswith("/") and ".." not in PurePosixPath(path).parts

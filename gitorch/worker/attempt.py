@@ -16,7 +16,7 @@ from gitorch.model.run.spec import TaskSpec, task_config
 from gitorch.model.text.placeholders import fill
 from gitorch.runs import output_files, output_restore
 from gitorch.runs.claimed_attempt import ClaimedAttempt
-from gitorch.runs.inputs import require_unchanged
+from gitorch.runs.input_changes import require_unchanged
 from gitorch.runs.site import Site
 from gitorch.tools.files import write_aside
 from gitorch.tools.locks import only_one_at

@@ -18,7 +18,7 @@ from gitorch.runs import output_restore, outputs
 from gitorch.runs.claimed_attempt import ClaimedAttempt
 from gitorch.runs.liveness import WorkerLocks
 from gitorch.runs.recording import catch_up
-from gitorch.runs.reuse import recorded as recorded_reuse
+from gitorch.runs.reuse import recorded_reuse
 from gitorch.runs.site import Site
 from gitorch.tools.locks import taken
 from gitorch.tools.process import boot_id

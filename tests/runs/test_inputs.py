@@ -16,7 +16,8 @@ from gitorch.model.run.record import Data
 from gitorch.model.run.spec import RunSpec, TaskSpec
 from gitorch.runs import contents, inputs
 from gitorch.runs.contents import Unusable
-from gitorch.runs.inputs import InputChanged, Inputs, require_unchanged
+from gitorch.runs.input_changes import InputChanged, require_unchanged
+from gitorch.runs.inputs import Inputs
 from gitorch.runs.site import Site
 from tests.conftest import commit_files, git
 
@@ -69,7 +70,7 @@ def test_what_takes_long_is_told(
     told: list[str] = []
     for _ in range(2):
         Inputs(site, git(project, "rev-parse", "HEAD^{tree}"), (), told.append).data("data")
-    assert told == ["reading 0.0 GiB of inputs; what stays as it is will not be read again"]
+    assert told == ["reading 0.0 GiB of inputs; unchanged files will not be read again"]
 
 
 def test_what_was_written_just_now_is_not_remembered(

@@ -54,7 +54,7 @@ def command(
         hold=hold,
         priority=priority,
         dry_run=dry_run,
-        tell=say,
+        notify=say,
         overrides=overrides or [],
     )
     if as_json:

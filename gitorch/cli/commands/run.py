@@ -85,7 +85,7 @@ def _ready(site: Site, configs: Sequence[Path], overrides: Sequence[str], *, qui
     from gitorch.actions.ready import ready  # with YAML: 60 ms
     from gitorch.cli.readiness import show_ready
 
-    readied = ready(site, configs, environment=os.environ, overrides=overrides, tell=say)
+    readied = ready(site, configs, environment=os.environ, overrides=overrides, notify=say)
     show_ready(readied, dry_run=False, quiet=quiet)
     return readied
 

@@ -1,0 +1,109 @@
+"""Comparison of a run's inputs with the data that the run was readied with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from gitorch.errors import GitorchError
+from gitorch.model.run.inputs import entries_of
+from gitorch.model.run.payload import Payload
+from gitorch.model.run.record import Data, Record
+from gitorch.model.run.spec import TaskSpec
+from gitorch.runs.contents import Unusable
+from gitorch.runs.inputs import Inputs
+from gitorch.runs.site import Site
+
+_DIGITS = 12  # of a digest in a message
+
+
+class InputChanged(GitorchError):
+    """An input that is not as it was when the run was readied."""
+
+    kind = "input"
+
+    def __init__(self, change: str) -> None:
+        super().__init__(
+            f"{change}; restore it and retry, or gitorch ready makes a run with the current data"
+        )
+
+
+def data_at(site: Site, record: Record, tree: str) -> tuple[Data, ...]:
+    """Return the data of a run that goes on at another commit, which has the tree `tree`.
+
+    Files of that commit are as the commit has them. All other files stay as they were recorded.
+    Raises Unusable if the commit does not have an input that the earlier commit has.
+    """
+    if not record.data:
+        return ()
+    inputs = Inputs(site, tree, record.spec.link)
+    before = {entry.path: entry for entry in record.data}
+    data: dict[str, Data] = {}
+    for pattern in record.spec.reads:
+        files = inputs.find(pattern).files
+        is_committed = any(isinstance(location, str) for location in files.values())
+        if not is_committed:
+            for entry in entries_of(pattern, record.data):
+                data[entry.path] = entry
+            continue
+        for entry in inputs.data(pattern):
+            is_on_disk = isinstance(files.get(entry.path), Path)
+            data[entry.path] = before.get(entry.path, entry) if is_on_disk else entry
+    return tuple(data.values())
+
+
+def require_unchanged(site: Site, payload: Payload, task: TaskSpec) -> None:
+    """Raise InputChanged if what the task reads is not as it was when the run was readied.
+
+    Committed files cannot change. Raises Unusable if an input can no longer be read.
+    """
+    inputs = Inputs(site, payload.pin.tree, payload.spec.link)
+    for pattern in task.reads:
+        entries = entries_of(pattern, payload.data)
+        if not entries:
+            continue  # the run was readied without this input
+        try:
+            inputs.find(pattern)
+        except Unusable as error:
+            raise InputChanged(
+                f"input {pattern} was there when the run was readied: {error.message}"
+            ) from None
+        if entries[0].files is None:
+            _require_same_files(inputs, pattern, entries)
+        else:
+            _require_same_group(inputs, pattern, entries[0])
+
+
+def _require_same_files(inputs: Inputs, pattern: str, entries: Sequence[Data]) -> None:
+    """Compare an input that has an entry for each file."""
+    files = inputs.find(pattern).files
+    before = {entry.path: entry for entry in entries}
+    for name in before.keys() - files.keys():
+        raise InputChanged(f"input {name} is gone since the run was readied")
+    on_disk = {name: path for name, path in files.items() if isinstance(path, Path)}
+    for name in on_disk.keys() - before.keys():
+        raise InputChanged(f"input {name} is new since the run was readied")
+    if on_disk:
+        inputs.hash([pattern])
+    for name, path in on_disk.items():
+        _require_same(f"input {name}", before[name].sha256, inputs.content(path).sha256)
+
+
+def _require_same_group(inputs: Inputs, pattern: str, before: Data) -> None:
+    """Compare an input that has one entry for all files."""
+    files = inputs.find(pattern).files
+    if len(files) != before.files:
+        raise InputChanged(
+            f"input {pattern} named {before.files} files when the run was readied, "
+            f"and names {len(files)}"
+        )
+    if any(isinstance(location, Path) for location in files.values()):
+        [now] = inputs.data(pattern)
+        _require_same(f"input {pattern} ({before.files} files)", before.sha256, now.sha256)
+
+
+def _require_same(what: str, before: str, now: str) -> None:
+    if before != now:
+        raise InputChanged(
+            f"{what} changed since the run was readied (was {before[:_DIGITS]}, is {now[:_DIGITS]})"
+        )
