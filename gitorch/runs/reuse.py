@@ -166,9 +166,7 @@ def _usable_entry(record: Record, task: TaskRecord, key: str) -> CacheEntry | No
     return entry if has_all_outputs else None
 
 
-def _reuse(
-    attempt: ClaimedAttempt, record: Record, task: TaskRecord, cache: CacheEntry
-) -> Reuse:
+def _reuse(attempt: ClaimedAttempt, record: Record, task: TaskRecord, cache: CacheEntry) -> Reuse:
     """Return the results of `task`, a task of `record`, for the task of `attempt`."""
     return Reuse(
         task=attempt.claim.task,
@@ -240,9 +238,7 @@ def recorded_reuse(site: Site, attempt: ClaimedAttempt) -> Reused | None:
     return Reused(attempt=attempt, reuse=None)
 
 
-def _ran_beside(
-    site: Site, before: Record, attempt: ClaimedAttempt, result: AttemptResult
-) -> bool:
+def _ran_beside(site: Site, before: Record, attempt: ClaimedAttempt, result: AttemptResult) -> bool:
     """Return True if another task of the run was running at the same time."""
     beside = {other.id for other in before.spec.beside(attempt.task)}
     if not beside:
