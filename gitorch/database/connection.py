@@ -22,8 +22,8 @@ class DatabaseFormat(NamedTuple):
     """What all files of one kind of database have in common.
 
     `name` is used in messages. `version` is SQLite's `PRAGMA user_version`, 0 in an empty file.
-    `timeout_s` is how long a statement waits for another connection to release its lock. `repair` is
-    the hint of an error about a damaged file.
+    `timeout_s` is how long a statement waits for another connection to release its lock. `repair`
+    is the hint of an error about a damaged file.
     """
 
     name: str
@@ -118,7 +118,7 @@ class Database:
 
     @classmethod
     def open(cls, path: Path | None, format: DatabaseFormat) -> Self:
-        """Open the file at `path`, which is created if it is missing; None: a database in memory."""
+        """Open the file at `path`, or create it. Open a database in memory if `path` is None."""
         with format.translated(path):
             connection = sqlite3.connect(
                 path or ":memory:",
@@ -140,8 +140,8 @@ class Database:
     ) -> Self:
         """Open an existing file without ever changing it or creating another one beside it.
 
-        `is_immutable` promises that no other program changes the file. A database in WAL mode can be
-        read on a read-only file system only with this promise, unless its -wal file exists
+        `is_immutable` promises that no other program changes the file. A database in WAL mode can
+        be read on a read-only file system only with this promise, unless its -wal file exists
         (https://www.sqlite.org/wal.html#readonly).
         """
         how = "immutable=1" if is_immutable else "mode=ro"
@@ -175,8 +175,8 @@ class Database:
     def transaction(self) -> Iterator[Transaction]:
         """Execute statements that take effect together or not at all.
 
-        SQLite's write lock is held from the beginning (BEGIN IMMEDIATE): what is read within is still
-        true when the changes are committed.
+        SQLite's write lock is held from the beginning (BEGIN IMMEDIATE): what is read within is
+        still true when the changes are committed.
         """
         with self._begun("IMMEDIATE") as transaction:
             yield transaction

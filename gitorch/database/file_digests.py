@@ -1,7 +1,7 @@
 """A cache of the SHA-256 digests of files, so that an unchanged file is not read twice: digests.db.
 
-The cache is never the cause of an error: a file that cannot be read or written counts as empty, and a
-damaged file is deleted.
+The cache is never the cause of an error: a file that cannot be read or written counts as empty,
+and a damaged file is deleted.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Facts(NamedTuple):
 
 
 class FileDigests:
-    """The cache in the file at a path. Any thread can use it: each call opens and closes the file."""
+    """The cache in one file. Any thread can use it: each call opens and closes the file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

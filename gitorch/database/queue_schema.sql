@@ -1,13 +1,15 @@
--- The queue: live runs and tasks only. The record on the results branch is the truth about what happened; this file is
--- rebuilt from it. A finished task leaves the queue, and a run with its last task.
+-- The queue: unfinished runs only. The record on the results branch is the source of truth about what happened, and this
+-- file can be rebuilt from the records. A finished task leaves the queue, and a run leaves with its last task.
 
+-- `home` identifies the repository to which the file belongs. `tip` is the commit of the results branch up to which the
+-- queue agrees with the records.
 CREATE TABLE meta (
     key TEXT PRIMARY KEY,
     value TEXT NOT NULL
 ) STRICT;
 
--- A process that claims tasks. It lives as long as its lock file is locked; pid, boot and process_start are for people
--- and for the sweep, never trusted alone.
+-- A process that claims tasks. It is alive as long as its lock file is locked. pid, boot and process_start are for people
+-- and for the search for leftover processes; none of them is trusted alone.
 CREATE TABLE workers (
     id TEXT PRIMARY KEY,
     host TEXT NOT NULL,
@@ -17,9 +19,14 @@ CREATE TABLE workers (
     since TEXT NOT NULL
 ) STRICT;
 
--- `payload` is the JSON of what an attempt needs: spec, pin, interpreter. `worker` has the run in hand, if any. `held`
--- and `doomed` are wishes that outlive whoever had them: nothing of such a run is claimed; of a doomed one everything
--- goes, by whoever gets to it first.
+-- A run.
+--   seq      the order of arrival
+--   payload  JSON of what an attempt needs: spec, pin, interpreter
+--   worker   the worker that is assigned to the run, if any
+--   held     1: no task of the run is claimed until the run is released
+--   doomed   1: the run is to be killed. None of its tasks is claimed, no end of an attempt is accepted, and whichever
+--            program sees it first may remove what is left
+-- `held` and `doomed` are stored requests: they stay in force when the program that made them ends.
 CREATE TABLE runs (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
@@ -29,12 +36,21 @@ CREATE TABLE runs (
     doomed INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
--- `seq` and `priority` repeat the run's, so that a claim reads one index in order. `token` names the current attempt:
--- who does not bear it has no say. `outcome` is the JSON of the last attempt's, for a task in ERROR. `retries` counts the
--- automatic ones since the last verb, `losses` the attempts lost in a row; before `not_before` it is not claimed again,
--- unless the clock, which said `ended` when its last attempt ended, was set back since.
--- `cpus`, `gpus` and `memory` (bytes) are what it takes of its machine. `key` is that of the cache: of a task in RUNNING
--- what it computes, of any other what it was last found to; one that somebody computes is not claimed.
+-- A task.
+--   seq, priority      those of its run, repeated so that a claim reads one index in order
+--   position           its place among the tasks of its run
+--   attempts           how many attempts were begun
+--   retries            how many of them were automatic, since an operator last changed the status
+--   losses             how many attempts in a row were lost
+--   not_before         the end of its backoff: it is not claimed earlier
+--   ended              when its last attempt ended. If the clock is now before that, it was set back, and the backoff is
+--                      ignored
+--   cpus, gpus, memory what it takes of its machine (memory in bytes)
+--   token              names the current attempt. A program with any other token cannot change the task
+--   worker, started    who runs the current attempt, and since when
+--   outcome            JSON of the last attempt's outcome, for a task in ERROR
+--   key                the cache key. RUNNING: the key being computed. Otherwise: the key that it last had. A task is not
+--                      claimed while another task computes its key
 CREATE TABLE tasks (
     run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
     id TEXT NOT NULL,
@@ -63,6 +79,7 @@ CREATE INDEX tasks_with_resources ON tasks (run) WHERE cpus > 0 OR gpus > 0 OR m
 
 CREATE INDEX tasks_in_order ON tasks (status, priority DESC, seq, position);
 
+-- `task` needs the results of `needed`, which is unfinished as long as it is in the table of tasks.
 CREATE TABLE needs (
     run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
     task TEXT NOT NULL,
@@ -70,7 +87,8 @@ CREATE TABLE needs (
     PRIMARY KEY (run, task, needed)
 ) STRICT, WITHOUT ROWID;
 
--- What could be claimed now, its backoff and its key aside: waiting, not held, with nothing unfinished that it needs.
+-- The tasks that can be claimed, apart from their backoffs and keys: they wait, they need no unfinished task, and their run
+-- is neither held nor to be killed.
 CREATE VIEW claimable AS
 SELECT t.rowid AS row, t.run, t.id, t.priority, t.seq, t.position, t.not_before, t.ended, t.cpus, t.gpus, t.memory,
     t.key
@@ -81,7 +99,7 @@ WHERE t.status = 'WAITING' AND NOT r.held AND NOT r.doomed
       WHERE n.run = t.run AND n.task = t.id
   );
 
--- The keys that are just being computed, and where.
+-- The cache keys that registered workers are computing, and for which task.
 CREATE VIEW computing AS
 SELECT key, run, id FROM tasks
 WHERE status = 'RUNNING' AND key IS NOT NULL AND worker IN (SELECT id FROM workers);

@@ -1,4 +1,4 @@
--- From format 1, which knew neither wishes nor retries nor resources. What it has is kept, its running tasks included.
+-- From format 1, which had no stored requests, no automatic retries and no resources. All rows are kept, RUNNING tasks included.
 
 ALTER TABLE runs ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE runs ADD COLUMN doomed INTEGER NOT NULL DEFAULT 0;

@@ -1,4 +1,4 @@
--- From format 2, which knew of no results that are reused.
+-- From format 2, in which results could not be reused: it had no cache keys.
 
 ALTER TABLE tasks ADD COLUMN key TEXT;
 

@@ -1,9 +1,10 @@
-"""The index: what lists, selections and the cache ask of all records, as of one commit of the branch.
+"""The index of all runs, made from the records of one commit of the results branch.
 
-The index holds nothing that the records do not hold. A file that is damaged, of another format or of
-another repository is deleted and created anew. If the file cannot be written or shared, the index is
-kept in memory. An update holds SQLite's write lock from reading the indexed commit to noting the new
-one, in one transaction, so the index always agrees with one commit.
+It answers what lists, selections and the cache ask of all records, and holds nothing else. A file
+that is damaged, of another format or of another repository is deleted and created anew. If the
+file cannot be written or shared, the index is kept in memory. An update holds SQLite's write lock
+from reading the indexed commit to noting the new one, in one transaction, so the index always
+agrees with one commit.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ FORMAT = DatabaseFormat(
     name="index",
     version=2,
     statements="index.sql",
-    # In WAL mode with synchronous NORMAL, a power cut may undo the last transactions as a whole, and
-    # damages nothing.
+    # In WAL mode with synchronous NORMAL, a power cut may undo the last transactions as a whole,
+    # and damages nothing.
     pragmas=("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"),
     # Another process may be reading tens of thousands of records into the index.
     timeout_s=30.0,
@@ -151,7 +152,7 @@ class RunIndex:
         return self._fetch("computed", key=key)
 
     def computed_like(self, name: str, task: str) -> tuple[str, ...]:
-        """Return the runs of this name in which a task is complete and has a cache key, newest first."""
+        """Return the runs of this name in which a task is complete and cached, newest first."""
         rows = self._fetch("computed_like", name=_encoded(name), task=task)
         return tuple(run for (run,) in rows)
 
@@ -162,7 +163,7 @@ class RunIndex:
     # -- the file
 
     def _opened(self, *, discard: bool) -> Database:
-        """Open the file, or create it, or use memory instead. `discard` deletes an existing file."""
+        """Open or create the file, or use memory instead. `discard` deletes an existing file."""
         if self._path is not None:
             try:
                 return self._opened_at(self._path, discard=discard)
@@ -218,7 +219,7 @@ _LARGEST_INTEGER = (1 << 63) - 1  # of SQLite
 
 
 def _existing(path: Path, home: str) -> Database | None:
-    """Open the index at `path`. Return None if there is no usable one of this format and repository."""
+    """Return the index at `path`, or None if it is not of this format and repository."""
     if not path.exists():
         return None
     is_usable = False

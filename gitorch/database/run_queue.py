@@ -1,8 +1,8 @@
 """The queue: unfinished runs and their tasks, claimed by any number of workers at once.
 
 Every change is one transaction with synchronous FULL: an acknowledged change survives a power cut.
-The statements themselves refuse illegal changes: an attempt whose token is not the task's current one
-changes nothing.
+The statements themselves refuse illegal changes: an attempt whose token is not the task's current
+one changes nothing.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ class Queue:
     def open(cls, path: Path, *, home: str) -> Self:
         """Open the queue at `path`, which is created if it is missing.
 
-        `home` identifies the repository (host, device and inode of its common directory). If the file
-        was copied from another one, its RUNNING tasks are set to WAITING and its workers are removed.
-        On a read-only file system, reading works and SQLite refuses every change.
-        Raises DatabaseBroken, Busy, and Refused if a newer gitorch created the file.
+        `home` identifies the repository (host, device and inode of its common directory). If the
+        file was copied from another one, its RUNNING tasks are set to WAITING and its workers are
+        removed. On a read-only file system, reading works and SQLite refuses every change. Raises
+        DatabaseBroken, Busy, and Refused if a newer gitorch created the file.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         if os.statvfs(path.parent).f_flag & os.ST_RDONLY:
@@ -69,7 +69,7 @@ class Queue:
         return queue
 
     def _prepare(self, path: Path, home: str) -> None:
-        """Create the tables, upgrade a file of an earlier format, and mark the file as one of `home`."""
+        """Create or upgrade the tables, and note `home` as the repository of the file."""
         version = self._database.version()
         if version > FORMAT.version:
             raise Refused(
@@ -100,11 +100,11 @@ class Queue:
     # -- runs
 
     def bring(self, runs: Iterable[NewRun], *, over: Iterable[str] = (), tip: Tip = None) -> None:
-        """Make the entries of `runs` agree with the records they were made from; remove runs `over`.
+        """Make the queue agree with the records that `runs` were made from.
 
-        Missing runs and tasks are added, and tasks that the record has complete are removed. RUNNING
-        tasks are not changed. A task that is queued already keeps the number of its attempts.
-        `tip`: see `finish`.
+        Runs that are `over` are removed. Missing runs and tasks are added, and tasks that the
+        record has complete are removed. RUNNING tasks are not changed. A task that is queued
+        already keeps the number of its attempts. `tip`: see `finish`.
         """
         with self._database.transaction() as execute:
             for new in runs:
@@ -168,9 +168,9 @@ class Queue:
     ) -> Claim | None:
         """Claim the first task that can run for `worker`. Return None if there is none.
 
-        `only` restricts the claim to these runs. A task that needs more than the `free` resources is
-        skipped. `ahead` says that the attempt will begin later: then runs with a RUNNING task are
-        skipped, since this task may change files in the worktree that both share.
+        `only` restricts the claim to these runs. A task that needs more than the `free` resources
+        is skipped. `ahead` says that the attempt will begin later: then runs with a RUNNING task
+        are skipped, since this task may change files in the worktree that both share.
         """
         with self._database.transaction() as execute:
             # All rows are fetched, so that the statement is over when the transaction ends.
@@ -210,15 +210,16 @@ class Queue:
         return False
 
     def is_current(self, run_id: str, task: str, token: str) -> bool:
-        """Return True if the task's current attempt has this token and the run is not to be killed."""
+        """Return True if the current attempt has this token and the run is not to be killed."""
         return bool(self._database.fetch("is_current", run=run_id, task=task, token=token))
 
     def finish(self, ends: Iterable[AttemptEnd], *, tip: Tip = None) -> list[AttemptEnd]:
         """Apply the ends of attempts. Return those that were current; the others change nothing.
 
-        `tip` names the commits of the results branch before and after the one that records these ends.
-        The queue keeps the last commit that it follows. If a crash comes between the commit and the
-        queue, the next start finds the difference by comparing this commit with the branch.
+        `tip` names the commits of the results branch before and after the one that records these
+        ends. The queue keeps the last commit that it follows. If a crash comes between the commit
+        and the queue, the next start finds the difference by comparing this commit with the
+        branch.
         """
         accepted = []
         with self._database.transaction() as execute:
@@ -231,7 +232,10 @@ class Queue:
         return accepted
 
     def give_back(self, claim: Claim) -> None:
-        """Undo the claim of an attempt that did not begin. If the run is to be killed, remove the task."""
+        """Undo the claim of an attempt that did not begin.
+
+        If the run is to be killed, remove the task instead.
+        """
         with self._database.transaction() as execute:
             given_back = execute("give_back", **_current(claim)).rowcount > 0
             if given_back and claim.is_fresh:
@@ -261,7 +265,7 @@ class Queue:
         return int(self._database.query("PRAGMA data_version")[0][0])
 
     def claimable(self, only: Sequence[str] | None = None, of: Resources = UNLIMITED) -> int:
-        """Count the tasks that a machine with the resources `of` can claim, now or after a backoff."""
+        """Count the tasks that a machine with the resources `of` can claim, now or later."""
         return int(self._database.fetch("claimable", only=_json(only), **_amounts(of))[0][0])
 
     def next_runs(self, limit: int, only: Sequence[str] | None = None) -> list[str]:

@@ -45,7 +45,7 @@ class NewRun(Struct, frozen=True, kw_only=True):
 
 
 class Claim(Struct, frozen=True, kw_only=True):
-    """A task that a worker has claimed: number and token of its attempt, and what is needed to run it."""
+    """A claimed task: the number and token of its attempt, and what is needed to run it."""
 
     run: str
     task: str
@@ -87,7 +87,7 @@ class Waiting(Struct, frozen=True, kw_only=True):
 
 
 class Running(Struct, frozen=True, kw_only=True):
-    """The state of a task that has an attempt: its token, the id of its worker, and when it was claimed."""
+    """The state of a task with a current attempt: its token, its worker and when it was claimed."""
 
     status: ClassVar[Status] = Status.RUNNING
     token: str
@@ -154,7 +154,7 @@ class QueuedRun(Struct, frozen=True, kw_only=True):
 
 
 class Worker(Struct, frozen=True, kw_only=True):
-    """A process that claims tasks. Boot id and start time distinguish it from a later one with its pid."""
+    """A process that claims tasks. A later process with its pid has another start time."""
 
     id: str
     host: str
@@ -165,7 +165,7 @@ class Worker(Struct, frozen=True, kw_only=True):
 
 
 class AttemptEnd(Struct, frozen=True, kw_only=True):
-    """The end of an attempt. A COMPLETE task leaves the queue; any other `status` becomes the task's."""
+    """The end of an attempt. A COMPLETE task leaves the queue; another gets this `status`."""
 
     run: str
     task: str

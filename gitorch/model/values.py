@@ -2,14 +2,15 @@
 
 Two values can be the same in two ways:
 
-- *Equal* values are one number, text, list, … : 1 equals 1.0, but not true, and not '1'. This is how
-  YAML and a person compare values. `--where` and the points of a sweep use it: `seed == 2.0` selects
-  the runs with `seed: 2`, and a sweep over `[1, 1.0]` has one point.
+- *Equal* values are one number, text, list, … : 1 equals 1.0, but not true, and not '1'. This is
+how
+  YAML and a person compare values. `--where` and the points of a sweep use it: `seed == 2.0`
+  selects the runs with `seed: 2`, and a sweep over `[1, 1.0]` has one point.
 - *Identical* values are also written alike: 1 and 1.0 are equal, but not identical. A task receives
-  an int for one and a float for the other, and may compute something else; so the two are different
-  runs for `ready` and for the cache (`model/run/identity.py`). All that explains how runs differ, the
-  columns of `list`, `--group`, `compare` and `show`, therefore asks for identical values: otherwise it
-  would show two different runs without a difference.
+  an int for one and a float for the other, and may compute something else; so the two are
+  different runs for `ready` and for the cache (`model/run/identity.py`). All that explains how
+  runs differ, the columns of `list`, `--group`, `compare` and `show`, therefore asks for identical
+  values: otherwise it would show two different runs without a difference.
 
 The order of the keys of a mapping matters in neither way.
 """
@@ -81,7 +82,10 @@ def are_ordered(one: Any, other: Any) -> bool:
 
 
 def sort_key(value: Any) -> tuple[int, Any]:
-    """Return a key to sort values of any kinds: numbers, with true as 1, then texts, then all others."""
+    """Return a key to sort values of any kinds: numbers, then texts, then all others.
+
+    true is sorted as 1, and false as 0.
+    """
     match value:
         case int() | float():
             return (0, value)

@@ -15,7 +15,7 @@ from gitorch.database.run_index import RunIndex
 from gitorch.database.values import QueuedRun
 from gitorch.errors import Busy
 from gitorch.model.run.status import LIVE, Status
-from gitorch.model.table.overlay import Run, laid_over
+from gitorch.model.table.overlay import Run, with_queue
 from gitorch.model.table.references import Named, find
 from gitorch.model.table.row import Row, complete_tasks
 from gitorch.runs.liveness import living
@@ -145,7 +145,7 @@ class Catalog:
         if queued is None:
             return run
         statuses = {task.id: task.status for task in queued.tasks}
-        return laid_over(run, statuses, in_hand=queued.worker in self.alive)
+        return with_queue(run, statuses, has_worker=queued.worker in self.alive)
 
     def _read_queue(self) -> None:
         """Read the queue before the records: if a run ends in between, the newer record wins."""

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from gitorch.cli.listing import render_csv, render_groups, render_groups_csv, render_list
 from gitorch.model.run.status import Status
 from gitorch.model.table.groups import grouped
-from tests.model.table.where.test_expression import ROW
+from tests.model.table.sample import ROW
 
 
 def test_a_parameter_may_be_called_like_a_column_or_a_metric() -> None:

@@ -140,7 +140,11 @@ def test_what_the_file_sweeps_is_replaced_in_its_place(
             "'tasks.train.id' is not a parameter: 'id' is gitorch's own",
             "tasks.train.id",
         ),
-        ("tasks.tarin.x=1", "'tasks.tarin.x' names no task and a parameter of it", "tasks.tarin.x"),
+        (
+            "tasks.tarin.x=1",
+            "'tasks.tarin.x' does not name a task and one of its parameters",
+            "tasks.tarin.x",
+        ),
         ("lr.x=1", "'lr.x' leads nowhere: 'lr' is not a mapping", "lr.x"),
         (
             "epochs=1",

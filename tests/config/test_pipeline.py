@@ -239,7 +239,7 @@ parameters belong outside of 'gitorch'
   quote it: "1"
 19:46: error: 'python' is a setting of the whole file
   move it to the 'gitorch' key at the top level
-19:66: error: '3w' is no length of time
+19:66: error: '3w' is not a length of time
   write it like 90s, 30m, 1h30m or 2d, or as a number of seconds
 19:77: error: 'cache' must be true or false or a mapping of keys to values, not a number
   write 'cache: true', or what the results depend on: 'cache: {params: [seed], code: [Tasks.py]}'
@@ -309,7 +309,7 @@ def test_a_parameter_may_have_any_other_name(key: str) -> None:
         ("timeout: 0", "0", "'timeout' must be more than 0"),
         ("timeout: 0s", "0s", "'timeout' must be more than 0"),
         ("timeout: -1", "-1", "'-1' is negative"),
-        ("timeout: 1:30", "1:30", "'1:30' is no length of time"),
+        ("timeout: 1:30", "1:30", "'1:30' is not a length of time"),
         ("timeout: 4000d", "4000d", "'4000d' is longer than ten years"),
         ("timeout: true", "true", "'timeout' must be text or a number, not true or false"),
         ("timeout:", "timeout", "'timeout' must be text or a number, not nothing"),
@@ -345,7 +345,7 @@ def test_a_parameter_may_have_any_other_name(key: str) -> None:
         ),
         ("retries: {max: 1, on: [lost]}", "lost", "'on[0]' cannot be 'lost'"),
         ("retries: {max: 1, on: [137]}", "137", "'on[0]' must be text, not a number"),
-        ("retries: {max: 1, backoff: -1s}", "-1s", "'-1s' is no length of time"),
+        ("retries: {max: 1, backoff: -1s}", "-1s", "'-1s' is not a length of time"),
         ("priority: high", "high", "'priority' must be a whole number, not text"),
         ("priority: 1.5", "1.5", "'priority' must be a whole number, not 1.5"),
         ("priority: -1000001", "-1000001", "'priority' must be at least -1000000"),
@@ -356,8 +356,8 @@ def test_a_parameter_may_have_any_other_name(key: str) -> None:
         ("resources: {cpus: all}", "all", "'cpus' must be a number, not text"),
         ("resources: {gpus: 0.5}", "0.5", "'gpus' must be a whole number, not 0.5"),
         ("resources: {memory: 8}", "8", "'8' has no unit"),
-        ("resources: {memory: 8GO}", "8GO", "'8GO' is no amount of memory"),
-        ("resources: {memory: -8G}", "-8G", "'-8G' is no amount of memory"),
+        ("resources: {memory: 8GO}", "8GO", "'8GO' is not an amount of memory"),
+        ("resources: {memory: -8G}", "-8G", "'-8G' is not an amount of memory"),
         ("resources: {memory: [8G]}", "[8G]", "'memory' must be text or a number, not a list"),
         ("resources: {memory: 9999999TiB}", "9999999TiB", "'9999999TiB' is too much memory"),
     ],
@@ -380,7 +380,7 @@ def test_how_it_is_written_is_the_hint() -> None:
         f"gitorch: {{timeout: 2 hours, resources: {{memory: 8}}, retries: often}}\n{TASKS}"
     ) == (
         """\
-1:20: error: '2 hours' is no length of time
+1:20: error: '2 hours' is not a length of time
   write it like 90s, 30m, 1h30m or 2d, or as a number of seconds
 1:49: error: '8' has no unit
   write it with its unit, like 500MB, 8GiB or 8G
@@ -391,7 +391,7 @@ def test_how_it_is_written_is_the_hint() -> None:
 
 def test_a_default_that_every_task_overrides_is_checked_too() -> None:
     text = "gitorch: {timeout: soon}\ntasks: [{id: a, method: A, gitorch: {timeout: 1}}]"
-    assert complaints(text).startswith("1:20: error: 'soon' is no length of time\n")
+    assert complaints(text).startswith("1:20: error: 'soon' is not a length of time\n")
 
 
 def test_a_tasks_own_setting_wins_as_a_whole() -> None:

@@ -1,4 +1,4 @@
-"""The index: what it answers, and that its file is never anybody's worry."""
+"""The index: its answers, and that its file is made anew whenever it cannot be used."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def filled(path: Path | None, *rows: Row) -> RunIndex:
     return index
 
 
-def test_what_was_put_in_comes_out_newest_first(index: RunIndex) -> None:
+def test_runs_are_returned_newest_first(index: RunIndex) -> None:
     assert index.rows() == [ODD, HELD, FIRST]
     assert index.rows([FIRST.id, HELD.id, "not there"]) == [HELD, FIRST]
     assert index.live_rows() == [HELD]
@@ -90,7 +90,7 @@ def test_what_was_put_in_comes_out_newest_first(index: RunIndex) -> None:
     assert index.tip() == "t" * 40
 
 
-def test_runs_are_found_by_what_they_are_called(index: RunIndex) -> None:
+def test_runs_are_found_by_id_label_and_name(index: RunIndex) -> None:
     assert [index.newest(back) for back in (0, 1, 2, 3, 1 << 80)] == [
         ODD.id,
         HELD.id,
@@ -107,11 +107,11 @@ def test_runs_are_found_by_what_they_are_called(index: RunIndex) -> None:
     ):
         assert index.called(name) == run.id
     assert index.called("whales") is None
-    assert [named.id for named in index.beginning("abcd")] == [HELD.id, FIRST.id]
+    assert [run.id for run in index.beginning("abcd")] == [HELD.id, FIRST.id]
     assert index.beginning("abcde") == []
 
 
-def test_what_is_there_already_and_what_was_computed(index: RunIndex) -> None:
+def test_runs_are_found_by_identity_and_tasks_by_key(index: RunIndex) -> None:
     assert index.by_identity() == {
         "i1": (FIRST.id, Status.COMPLETE, FIRST.label),
         "i2": (HELD.id, Status.HOLD, HELD.label),
@@ -123,13 +123,13 @@ def test_what_is_there_already_and_what_was_computed(index: RunIndex) -> None:
     assert index.computed_like("penguins", "a") == (HELD.id, FIRST.id)
 
 
-def test_the_newest_run_of_an_identity_counts(tmp_path: Path) -> None:
+def test_the_newest_run_of_an_identity_is_returned(tmp_path: Path) -> None:
     again = replace(HELD, identity=FIRST.identity)
     index = filled(tmp_path / "index.db", again, FIRST)
     assert index.by_identity() == {"i1": (again.id, Status.HOLD, again.label)}
 
 
-def test_a_run_is_put_again_and_forgotten_with_its_tasks(index: RunIndex) -> None:
+def test_a_run_can_be_replaced_and_is_forgotten_with_its_tasks(index: RunIndex) -> None:
     with index.updating() as update:
         assert update.tip == "t" * 40
         update.forget(FIRST.id)
@@ -144,7 +144,7 @@ def test_a_run_is_put_again_and_forgotten_with_its_tasks(index: RunIndex) -> Non
     assert index.rows() == []
 
 
-def test_a_change_is_made_whole_or_not_at_all(index: RunIndex) -> None:
+def test_an_update_takes_effect_as_a_whole(index: RunIndex) -> None:
     with pytest.raises(ZeroDivisionError), index.updating() as update:  # noqa: PT012
         update.forget_all()
         update.set_tip(str(1 / 0))
@@ -152,7 +152,7 @@ def test_a_change_is_made_whole_or_not_at_all(index: RunIndex) -> None:
     assert index.tip() == "t" * 40
 
 
-def test_look_ups_use_an_index(index: RunIndex, tmp_path: Path) -> None:
+def test_questions_about_few_runs_do_not_scan_the_tables(index: RunIndex, tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "index.db") as connection:
         for name in (
             "rows_of",
@@ -179,7 +179,7 @@ def test_look_ups_use_an_index(index: RunIndex, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "spoil",
     [
-        lambda path: path.write_bytes(b"no database at all" * 1000),
+        lambda path: path.write_bytes(b"not a database at all" * 1000),
         lambda path: path.write_bytes(path.read_bytes()[:5000]),
         lambda path: path.write_bytes(b""),
         lambda path: path.unlink(),
@@ -188,13 +188,13 @@ def test_look_ups_use_an_index(index: RunIndex, tmp_path: Path) -> None:
         lambda path: sql(path, "UPDATE meta SET value = 'elsewhere' WHERE key = 'home'"),
     ],
 )
-def test_a_file_that_is_no_index_of_ours_is_made_again(tmp_path: Path, spoil: object) -> None:
+def test_a_file_that_is_not_a_current_index_is_made_anew(tmp_path: Path, spoil: object) -> None:
     path = tmp_path / "index.db"
     filled(path).close()
     assert callable(spoil)
     spoil(path)
     assert RunIndex(path, home="here").tip() is None
-    assert filled(path).rows() == [ODD, HELD, FIRST], "the new one is written to"
+    assert filled(path).rows() == [ODD, HELD, FIRST], "the new file can be written to"
     assert RunIndex(path, home="here").tip() == "t" * 40
 
 
@@ -205,7 +205,7 @@ def sql(path: Path, statement: str) -> None:
     connection.close()
 
 
-def test_damage_that_shows_later_is_told_and_mended(tmp_path: Path) -> None:
+def test_damage_that_is_found_later_is_an_error_that_renew_repairs(tmp_path: Path) -> None:
     path = tmp_path / "index.db"
     filled(path, *(replace(FIRST, id=f"{number:012x}") for number in range(500))).close()
     data = bytearray(path.read_bytes())
@@ -219,21 +219,21 @@ def test_damage_that_shows_later_is_told_and_mended(tmp_path: Path) -> None:
     assert RunIndex(path, home="here").rows() == []
 
 
-def test_where_it_cannot_be_written_it_is_held_in_memory(tmp_path: Path) -> None:
+def test_an_index_that_cannot_be_written_is_in_memory(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     (tmp_path / "index.db").mkdir()
     for path in (None, tmp_path / "file" / "index.db", tmp_path / "index.db"):
         assert filled(path).rows() == [ODD, HELD, FIRST]
 
 
-def test_from_memory_the_file_is_left_alone(tmp_path: Path) -> None:
+def test_moving_to_memory_leaves_the_file_alone(tmp_path: Path) -> None:
     index = filled(tmp_path / "index.db")
     index.move_to_memory()
     assert index.rows() == []
     assert len(RunIndex(tmp_path / "index.db", home="here").rows()) == 3
 
 
-def test_what_it_was_thrown_away_under_still_answers(tmp_path: Path) -> None:
+def test_a_connection_to_a_deleted_file_still_answers(tmp_path: Path) -> None:
     one = filled(tmp_path / "index.db")
     other = RunIndex(tmp_path / "index.db", home="here")
     other.renew()
@@ -260,12 +260,12 @@ def test_threads_share_a_connection(index: RunIndex) -> None:
 def add_one(path: Path, number: int) -> None:
     index = RunIndex(path, home="here")
     with index.updating() as update:
-        told = int(update.tip or 0)
+        count = int(update.tip or 0)
         update.add(replace(FIRST, id=f"{number:012x}"), [])
-        update.set_tip(str(told + 1))
+        update.set_tip(str(count + 1))
 
 
-def test_processes_add_to_it_at_once(tmp_path: Path) -> None:
+def test_processes_update_the_file_at_the_same_time(tmp_path: Path) -> None:
     path = tmp_path / "index.db"
     with multiprocessing.get_context("spawn").Pool(4) as pool:
         pool.starmap(add_one, [(path, number) for number in range(20)])
@@ -273,7 +273,7 @@ def test_processes_add_to_it_at_once(tmp_path: Path) -> None:
     assert (len(index.rows()), index.tip()) == (20, "20")
 
 
-def test_a_lock_is_told_as_busy(index: RunIndex, tmp_path: Path) -> None:
+def test_a_lock_is_reported_as_busy(index: RunIndex, tmp_path: Path) -> None:
     other = sqlite3.connect(tmp_path / "index.db", timeout=0, isolation_level=None)
     with index.updating(), pytest.raises(Busy), FORMAT.translated(None):
         other.execute("BEGIN IMMEDIATE")

@@ -192,7 +192,7 @@ def test_where_a_key_leads(key: str, target: Target) -> None:
     "key", ["", ".", "a.", ".a", "a..b", "tasks.train", "tasks.trian.epochs", "tasks.train."]
 )
 def test_what_leads_nowhere(key: str) -> None:
-    with pytest.raises(ValueError, match=r"is no dotted name|names no task"):
+    with pytest.raises(ValueError, match=r"is not a dotted name|does not name a task"):
         target_of(key, SPEC.document, IDS)
 
 

@@ -1,1 +1,1 @@
-"""Runs as a table: rows, expressions that select them, groups, and references to one run."""
+"""Runs as a table: rows and their fields, expressions that select them, groups, references."""

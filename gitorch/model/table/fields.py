@@ -1,4 +1,4 @@
-"""The fields of a run: its own columns, `params.…` and `metrics.…`, by the names that people write."""
+"""The fields of a run by the names that people write: its columns, `params.…` and `metrics.…`."""
 
 from __future__ import annotations
 
@@ -48,9 +48,8 @@ def is_field(path: Path) -> bool:
 def field(name: str, rows: Iterable[Row], *, prefer: str | None = None) -> Path:
     """Return the field that `name` means among `rows`: its whole path, or an unambiguous end of it.
 
-    `prefer`, one of KINDS, decides between a parameter and a metric of the same name. If there are no
-    runs, every path that a run may have is a field.
-    Raises UsageError.
+    `prefer`, one of KINDS, decides between a parameter and a metric of the same name. If there are
+    no runs, every path that a run may have is a field. Raises UsageError.
     """
     if name in OWN or name in _TITLES:
         return (_TITLES.get(name, name),)
@@ -100,7 +99,7 @@ def known_fields(rows: Iterable[Row]) -> list[Path]:
 
 
 def meant(name: str, known: Sequence[Path]) -> list[Path]:
-    """Return the fields that `name` may mean: those that end with it, or else those named like it."""
+    """Return the fields that `name` may mean: those that end with it, or those named like it."""
     ending = [path for path in known if _ends_with(path, name)]
     if ending:
         return ending

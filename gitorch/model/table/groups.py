@@ -1,4 +1,4 @@
-"""Runs in groups, and their metrics in numbers: means over seeds."""
+"""Runs in groups, and statistics of their metrics, for example means over seeds."""
 
 from __future__ import annotations
 
@@ -20,13 +20,12 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _deviation(values: Sequence[float]) -> float | None:
-    """Of a sample (n - 1): one value has none."""
+    """Return the standard deviation of a sample (n - 1), or None for a single value."""
+    if len(values) < 2:
+        return None
     mean = _mean(values)
-    return (
-        math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
-        if len(values) > 1
-        else None
-    )
+    squares = math.fsum((value - mean) ** 2 for value in values)
+    return math.sqrt(squares / (len(values) - 1))
 
 
 AGGREGATES: Mapping[str, Callable[[Sequence[float]], float | None]] = {
@@ -39,9 +38,10 @@ AGGREGATES: Mapping[str, Callable[[Sequence[float]], float | None]] = {
 
 
 class Group(Struct, frozen=True, kw_only=True):
-    """The runs that agree in `by`. Only COMPLETE ones count: `count` of them, of `runs` in all.
+    """The runs that have identical values in the fields `by`.
 
-    `metrics` has, by name, the aggregates of those values that there are.
+    `runs` counts all of them, `count` those that are COMPLETE. Only these have a part in `metrics`,
+    which holds the aggregates of each metric.
     """
 
     by: Mapping[str, Any]
@@ -59,41 +59,42 @@ class Group(Struct, frozen=True, kw_only=True):
 
 
 def grouped(rows: Iterable[Row], by: Sequence[Path], aggregates: Sequence[str]) -> list[Group]:
-    """In the order of what they agree in; runs without a value come last."""
+    """Return the groups of `rows`, in the order of their values. Runs without a value come last."""
     getters = [getter(path) for path in by]
-    members: dict[str, tuple[tuple[Any, ...], list[Row]]] = {}
+    values_by_key: dict[str, tuple[Any, ...]] = {}
+    rows_by_key: dict[str, list[Row]] = {}
     for row in rows:
         values = tuple(get(row) for get in getters)
-        members.setdefault(identity_key(values), (values, []))[1].append(row)
-    found = sorted(
-        members.values(), key=lambda group: [(value is None, sort_key(value)) for value in group[0]]
-    )
-    return [
-        _group(dict(zip(map(render_path, by), values, strict=True)), group, aggregates)
-        for values, group in found
-    ]
+        key = identity_key(values)
+        values_by_key[key] = values
+        rows_by_key.setdefault(key, []).append(row)
+    names = list(map(render_path, by))
+    groups = []
+    for key in sorted(rows_by_key, key=lambda key: _group_order(values_by_key[key])):
+        agreed = dict(zip(names, values_by_key[key], strict=True))
+        groups.append(_group(agreed, rows_by_key[key], aggregates))
+    return groups
+
+
+def _group_order(values: Sequence[Any]) -> list[tuple[bool, tuple[int, Any]]]:
+    return [(value is None, sort_key(value)) for value in values]
 
 
 def _group(by: Mapping[str, Any], rows: Sequence[Row], aggregates: Sequence[str]) -> Group:
     complete = [row for row in rows if row.status is Status.COMPLETE]
-    values: dict[str, list[float]] = {}
+    numbers_by_metric: dict[str, list[float]] = {}
     for row in complete:
         for name, value in row.metrics.items():
             if is_number(value):
-                values.setdefault(name, []).append(value)  # type: ignore[arg-type]
-    return Group(
-        by=by,
-        runs=len(rows),
-        count=len(complete),
-        metrics={
-            name: {aggregate: _aggregated(aggregate, numbers) for aggregate in aggregates}
-            for name, numbers in values.items()
-        },
-    )
+                numbers_by_metric.setdefault(name, []).append(value)  # type: ignore[arg-type]
+    metrics = {}
+    for name, numbers in numbers_by_metric.items():
+        metrics[name] = {aggregate: _aggregated(aggregate, numbers) for aggregate in aggregates}
+    return Group(by=by, runs=len(rows), count=len(complete), metrics=metrics)
 
 
 def _aggregated(aggregate: str, values: Sequence[float]) -> float | None:
     try:
         return AGGREGATES[aggregate](values)
-    except OverflowError:  # of numbers that are too large to be added
+    except OverflowError:  # the numbers are too large to be added
         return None

@@ -1,4 +1,4 @@
-"""The record says what happened, the queue what goes on: one laid over the other is how a run is now."""
+"""The current state of a run: its record, with the newer statuses of the queue."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ if TYPE_CHECKING:
 Run = TypeVar("Run", "Record", "Row")
 
 
-def laid_over(run: Run, tasks: Mapping[str, Status], *, in_hand: bool) -> Run:
-    """`run` with the statuses that the queue has of its `tasks`; `in_hand`: a living worker is at it."""
-    if run.status in (Status.COMPLETE, Status.FAILED) or not tasks:
+def with_queue(run: Run, statuses: Mapping[str, Status], *, has_worker: bool) -> Run:
+    """Return `run` with the statuses that the queue has of its tasks.
+
+    `has_worker` says that a living worker is assigned to the run.
+    """
+    if run.status in (Status.COMPLETE, Status.FAILED) or not statuses:
         return run
-    now = tuple(
-        task
-        if tasks.get(task.id, task.status) is task.status
-        else replace(task, status=tasks[task.id])
-        for task in run.tasks
-    )
-    return replace(run, tasks=now, status=run_status(states(now, run.needs), started=in_hand))
+    tasks = []
+    for task in run.tasks:
+        status = statuses.get(task.id, task.status)
+        tasks.append(task if status is task.status else replace(task, status=status))
+    current = run_status(states(tasks, run.needs), started=has_worker)
+    return replace(run, tasks=tuple(tasks), status=current)

@@ -1,4 +1,8 @@
-"""Which run is meant: by id, by a prefix of it, by name, by label, `@` the latest, `@~1` the one before."""
+"""Finding the run that a reference means.
+
+A reference is an id, a prefix of an id, a name, a label, `@` (the latest run) or `@~1` (the one
+before it).
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ _LATEST = re.compile(r"@(?:~(\d+))?\Z")
 
 
 class Named(NamedTuple):
-    """What a run can be called by."""
+    """The names of a run, and when it was created."""
 
     id: str
     name: str
@@ -22,44 +26,47 @@ class Named(NamedTuple):
 
 
 class RunNames(Protocol):
-    """All runs, as far as is needed to find one."""
+    """All runs, with what is needed to find one of them."""
 
     def __len__(self) -> int: ...
 
     def newest(self, back: int) -> str | None:
-        """The id of the latest run (0), of the one before (1), and so on."""
+        """Return the id of the latest run (0), of the one before it (1), and so on."""
         ...
 
     def called(self, name: str) -> str | None:
-        """The id of the newest run with this id, label or name."""
+        """Return the id of the newest run with this id, label or name."""
         ...
 
     def beginning(self, prefix: str) -> Sequence[Named]:
-        """The runs whose ids begin so, newest first."""
+        """Return the runs whose ids begin with `prefix`, newest first."""
         ...
 
 
 def find(reference: str, runs: RunNames) -> str:
-    """The id of the run that `reference` means.
+    """Return the id of the run that `reference` means.
 
-    Raises NotFound, and UsageError with the candidates where it is ambiguous.
+    Raises NotFound, and UsageError with the candidates if the reference is ambiguous.
     """
-    if match := _LATEST.match(reference):
-        if run := runs.newest(int(match[1] or 0)):
-            return run
-    elif run := runs.called(reference):
-        return run
-    elif is_id_prefix(reference):
-        found = runs.beginning(reference)
-        if len(found) == 1:
-            return found[0].id
-        if found:
-            lines = "\n".join(f"  {run.id}  {run.label}  {run.created}" for run in found)
-            raise UsageError(
-                f"{reference} is the beginning of {len(found)} runs:\n{lines}",
-                hint="give more of the id",
-            )
+    latest = _LATEST.match(reference)
+    run_id = runs.newest(int(latest[1] or 0)) if latest else runs.called(reference)
+    if run_id:
+        return run_id
+    if not latest and is_id_prefix(reference):
+        candidates = runs.beginning(reference)
+        if len(candidates) == 1:
+            return candidates[0].id
+        if candidates:
+            raise _ambiguous(reference, candidates)
     raise _not_found(reference, len(runs))
+
+
+def _ambiguous(reference: str, candidates: Sequence[Named]) -> UsageError:
+    lines = [f"  {run.id}  {run.label}  {run.created}" for run in candidates]
+    return UsageError(
+        "\n".join([f"{reference} is the beginning of {len(candidates)} runs:", *lines]),
+        hint="give more of the id",
+    )
 
 
 def _not_found(reference: str, count: int) -> NotFound:
@@ -71,5 +78,5 @@ def _not_found(reference: str, count: int) -> NotFound:
     if _LATEST.match(reference):
         return NotFound(f"there is no {reference}, only {count} runs", hint=hint)
     if len(reference) < SHORTEST_PREFIX:
-        hint = f"a prefix of an id takes {SHORTEST_PREFIX} digits or more; {hint}"
+        hint = f"a prefix of an id needs at least {SHORTEST_PREFIX} digits; {hint}"
     return NotFound(f"no run is called {reference!r}", hint=hint)

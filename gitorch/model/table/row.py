@@ -1,4 +1,4 @@
-"""A run in one line of a list: as much of its record as lists, selections and the overlay of the queue need."""
+"""A row: the part of a run's record that lists, selections and the queue's newer statuses need."""
 
 from __future__ import annotations
 
@@ -13,20 +13,23 @@ from gitorch.model.run.status import LIVE, Status
 
 
 class TaskRow(JsonStruct, frozen=True, kw_only=True, array_like=True, omit_defaults=False):
-    """A task of a run that is not over; an array in JSON."""
+    """A task of a run that is not over. An array in JSON."""
 
     id: str
     status: Status
     needs: tuple[str, ...] = ()
-    resources: Resources | None = None  # None: it counts none
-    failure: str | None = None  # how the last attempt ended, in words, of a task in ERROR
+    resources: Resources | None = None  # None: it asks for none
+    failure: str | None = None  # how the last attempt of a task in ERROR ended, in words
 
 
 _NOT_SHOWN = ("clone", "identity", "hold", "tasks")
 
 
 class Row(JsonStruct, frozen=True, kw_only=True, omit_defaults=False):
-    """Times are RFC 3339 in UTC. `tasks` and `hold` are told of runs that are not over; the others have none."""
+    """A run in one line of a list.
+
+    Times are RFC 3339 in UTC. Only the row of a run that is not over has `hold` and `tasks`.
+    """
 
     id: str
     name: str
@@ -42,7 +45,7 @@ class Row(JsonStruct, frozen=True, kw_only=True, omit_defaults=False):
     duration_s: float | None
     clone: str
     identity: str
-    hold: str | None = None  # by whom it is held, and why, in words
+    hold: str | None = None  # who holds it, and why, in words
     tasks: tuple[TaskRow, ...] = ()
 
     @property
@@ -52,9 +55,17 @@ class Row(JsonStruct, frozen=True, kw_only=True, omit_defaults=False):
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Row:
-        """The row of a record, given as JSON: what many are read for need not be parsed whole."""
+        """Return the row of a record that is given as JSON.
+
+        Many records are read at once, and only these parts of them: parsing them as a whole would
+        take longer.
+        """
         status = Status(record["status"])
-        live = status in LIVE
+        hold = None
+        tasks: tuple[TaskRow, ...] = ()
+        if status in LIVE:
+            hold = _hold_in_words(record["hold"])
+            tasks = tuple(map(_task, record["tasks"], record["spec"]["tasks"]))
         return cls(
             id=record["id"],
             name=record["name"],
@@ -70,8 +81,8 @@ class Row(JsonStruct, frozen=True, kw_only=True, omit_defaults=False):
             duration_s=record["duration_s"],
             clone=record["clone"],
             identity=record["identity"],
-            hold=_held(record["hold"]) if live and record["hold"] else None,
-            tasks=tuple(map(_task, record["tasks"], record["spec"]["tasks"])) if live else (),
+            hold=hold,
+            tasks=tasks,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -83,7 +94,11 @@ class Row(JsonStruct, frozen=True, kw_only=True, omit_defaults=False):
 
 
 class Complete(NamedTuple):
-    """A complete task: how long it took, if it was computed in this run, when it ended, and its key of the cache."""
+    """A complete task.
+
+    `duration_s` is None if its results were reused from another run, and `key` is None if the task
+    is not cached.
+    """
 
     task: str
     duration_s: float | None
@@ -92,31 +107,42 @@ class Complete(NamedTuple):
 
 
 def complete_tasks(record: Mapping[str, Any]) -> list[Complete]:
-    """Of a record, given as JSON."""
-    found = []
+    """Return the complete tasks of a record that is given as JSON."""
+    complete = []
     for task in record["tasks"]:
-        if task["status"] == Status.COMPLETE:
-            last = task["attempts"][-1] if task["attempts"] else {}
-            cache = task.get("cache") or {}
-            took = None if cache.get("from") else last.get("duration_s")
-            found.append(Complete(task["id"], took, last.get("ended"), cache.get("key")))
-    return found
+        if task["status"] != Status.COMPLETE:
+            continue
+        last_attempt = task["attempts"][-1] if task["attempts"] else {}
+        cache = task.get("cache") or {}
+        duration_s = None if cache.get("from") else last_attempt.get("duration_s")
+        ended = last_attempt.get("ended")
+        complete.append(Complete(task["id"], duration_s, ended, cache.get("key")))
+    return complete
 
 
 def _task(record: Mapping[str, Any], spec: Mapping[str, Any]) -> TaskRow:
     status = Status(record["status"])
-    asked = spec.get("resources")
-    failure = "it failed"
-    if record["attempts"]:
-        failure = str(read_outcome(record["attempts"][-1]["outcome"]))
+    resources = spec.get("resources")
+    failure = None
+    if status is Status.ERROR:
+        failure = "it failed"
+        if record["attempts"]:
+            failure = str(read_outcome(record["attempts"][-1]["outcome"]))
     return TaskRow(
         id=record["id"],
         status=status,
         needs=tuple(spec["needs"]),
-        resources=Resources.from_json(asked) if asked and any(asked.values()) else None,
-        failure=failure if status is Status.ERROR else None,
+        resources=_resources(resources) if resources else None,
+        failure=failure,
     )
 
 
-def _held(hold: Mapping[str, Any]) -> str:
-    return f"held by {hold['by']}" + (f": {hold['why']}" if hold["why"] else "")
+def _resources(resources: Mapping[str, Any]) -> Resources | None:
+    return Resources.from_json(resources) if any(resources.values()) else None
+
+
+def _hold_in_words(hold: Mapping[str, Any] | None) -> str | None:
+    if not hold:
+        return None
+    why = f": {hold['why']}" if hold["why"] else ""
+    return f"held by {hold['by']}{why}"

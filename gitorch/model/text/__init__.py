@@ -1,1 +1,1 @@
-"""Text rules: quantities, globs, placeholders, key paths, spelling suggestions."""
+"""The rules of texts: quantities, globs, placeholders, dotted keys and spelling suggestions."""

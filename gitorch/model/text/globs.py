@@ -1,4 +1,4 @@
-"""Globs over paths in POSIX form, told by the names alone."""
+"""Globs over paths with `/`. Only names are compared: no file is read."""
 
 from __future__ import annotations
 
@@ -11,20 +11,24 @@ _TOKEN = re.compile(r"\[(!?)(\]?[^\]]*)\]|[*]+|\?|[^*?\[]+|\[")
 
 @cache
 def matcher(pattern: str) -> re.Pattern[str]:
-    """What `fullmatch`es the paths that a glob names, and all paths below those.
+    """Return an expression that fully matches the paths that a glob names and all below them.
 
-    `*`, `?` and `[...]` match within one name, hidden ones too; a name `**` stands for any number of directories, and
-    `.` for the one that all paths are relative to.
+    `*`, `?` and `[...]` match within one name, hidden names included. A name `**` stands for any
+    number of directories. `.` is the directory to which all paths are relative.
+    Raises re.error if the glob is invalid.
     """
     if pattern == ".":
         return re.compile(".*", re.DOTALL)
     *leading, last = pattern.rstrip("/").split("/")
-    prefix = "".join("(?:[^/]+/)*" if name == "**" else f"{_one_name(name)}/" for name in leading)
-    return re.compile(f"{prefix}{'.*' if last == '**' else _one_name(last)}(?:/.*)?", re.DOTALL)
+    expression = ""
+    for name in leading:
+        expression += "(?:[^/]+/)*" if name == "**" else f"{_one_name(name)}/"
+    expression += ".*" if last == "**" else _one_name(last)
+    return re.compile(f"{expression}(?:/.*)?", re.DOTALL)
 
 
 def flaw(pattern: str) -> str | None:
-    """What is wrong with a glob; None: nothing."""
+    """Return what is wrong with a glob, or None."""
     try:
         matcher(pattern)
     except re.error as error:
@@ -33,8 +37,11 @@ def flaw(pattern: str) -> str | None:
 
 
 def first_match(path: str, patterns: Iterable[str]) -> str | None:
-    """The first of the patterns that names `path`, or a directory that it lies in."""
-    return next((pattern for pattern in patterns if matcher(pattern).fullmatch(path)), None)
+    """Return the first of the patterns that names `path` or a directory that contains it."""
+    for pattern in patterns:
+        if matcher(pattern).fullmatch(path):
+            return pattern
+    return None
 
 
 def is_glob(text: str) -> bool:
@@ -42,10 +49,13 @@ def is_glob(text: str) -> bool:
 
 
 def literal_head(pattern: str) -> str:
-    """The directory that a glob begins with; of a plain path all of it."""
-    names = pattern.split("/")
-    plain = [index for index, name in enumerate(names) if is_glob(name)]
-    return "/".join(names[: plain[0]] if plain else names) or "."
+    """Return the directory with which a glob begins, or the whole pattern if it is a plain path."""
+    head = []
+    for name in pattern.split("/"):
+        if is_glob(name):
+            break
+        head.append(name)
+    return "/".join(head) or "."
 
 
 def _one_name(pattern: str) -> str:
@@ -53,13 +63,15 @@ def _one_name(pattern: str) -> str:
 
 
 def _translated(token: re.Match[str]) -> str:
-    match token[0]:
-        case "?":
-            return "[^/]"
-        case text if text.startswith("*"):
-            return "[^/]*"
-        case text if token[2]:
-            members = re.sub(r"([\\\[\]&~|^]|(?<=-)-)", r"\\\1", token[2])
-            return f"(?!/)[{'^' if token[1] else ''}{members}]"
-        case text:
-            return re.escape(text)
+    """Return the regular expression of a part of a glob."""
+    text, negation, members = token[0], token[1], token[2]
+    if text == "?":
+        return "[^/]"
+    if text.startswith("*"):
+        return "[^/]*"
+    if members:
+        # Escape what `re` gives a meaning in a set, or announces to give one: `[`, `--`, `&&`, `~~`
+        # and `||`. In a glob these are plain characters.
+        escaped = re.sub(r"([\\\[\]&~|^]|(?<=-)-)", r"\\\1", members)
+        return f"(?!/)[{'^' if negation else ''}{escaped}]"
+    return re.escape(text)

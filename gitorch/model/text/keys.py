@@ -7,26 +7,29 @@ from typing import NamedTuple
 
 
 class Target(NamedTuple):
-    """Where a key leads: along `path` into the parameters of a task, or into those of the file (`task` None)."""
+    """The parameter that a key names: at `path` in a task, or in the file if `task` is None."""
 
     task: str | None
     path: tuple[str, ...]
 
 
 def target_of(key: str, names: Container[str], tasks: Iterable[str]) -> Target:
-    """The target that `key` names in a config with these top-level `names` and ids of `tasks`, which may be dotted too.
+    """Return the target that `key` names in a config.
 
-    ValueError: it names no parameter; the text says why.
+    `names` are the top-level names of the config, and `tasks` the ids of its tasks. Both may
+    contain dots. Raises ValueError if the key names no parameter. The text of the error continues
+    a sentence that begins with the key.
     """
-    first, *rest = path = key.split(".")
+    path = tuple(key.split("."))
     if key in names:
         return Target(None, (key,))
     if not all(path):
-        raise ValueError("is no dotted name")
-    if first != "tasks" or not rest:
-        return Target(None, tuple(path))
-    for length in range(len(rest) - 1, 0, -1):  # the longest id that there is
-        task = ".".join(rest[:length])
+        raise ValueError("is not a dotted name")
+    if path[0] != "tasks" or len(path) == 1:
+        return Target(None, path)
+    inner = path[1:]
+    for length in range(len(inner) - 1, 0, -1):  # the longest id wins
+        task = ".".join(inner[:length])
         if task in tasks:
-            return Target(task, tuple(rest[length:]))
-    raise ValueError("names no task and a parameter of it")
+            return Target(task, inner[length:])
+    raise ValueError("does not name a task and one of its parameters")

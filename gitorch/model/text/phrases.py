@@ -1,4 +1,4 @@
-"""How messages count, and how they name the first of many."""
+"""Numbers of things, and the first few of many names, as messages write them."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from collections.abc import Sequence
 
 
 def counted(count: int, one: str, many: str | None = None) -> str:
-    """`1 run`, `2 runs`; `many` where it is not `one` with an s."""
-    return f"{count} {one if count == 1 else many or f'{one}s'}"
+    """Return `1 run`, `2 runs`. `many` is the plural if it is not `one` with an s."""
+    if count == 1:
+        return f"1 {one}"
+    return f"{count} {many or f'{one}s'}"
 
 
 def some(names: Sequence[str], most: int = 5) -> str:
-    """`a, b and 3 more`: `most` of them, in one line whatever they are called."""
-    named = ", ".join(name.replace("\n", "\\n") for name in names[:most])
-    return named if len(names) <= most else f"{named} and {len(names) - most} more"
+    """Return `a, b and 3 more`: at most `most` of the names, in one line."""
+    text = ", ".join(name.replace("\n", "\\n") for name in names[:most])
+    rest = len(names) - most
+    return f"{text} and {rest} more" if rest > 0 else text

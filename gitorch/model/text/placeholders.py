@@ -1,8 +1,9 @@
-"""`{name}` in a command or an output directory's name, replaced by a parameter.
+r"""`{name}` in a command or an output directory's name, which a parameter replaces.
 
-A placeholder is an identifier in braces, dotted to reach into mappings, and not preceded by `$`; all other braces are
-left alone (`awk '{ print $1 }'`, `${HOME}`). In a string, which goes to `sh -c`, the value is quoted for the shell; in
-an argv it is put in as it is. Comments and `\\{name}` hold none.
+A placeholder is an identifier in braces, dotted to reach into mappings, and not preceded by `$`.
+All other braces are left alone (`awk '{ print $1 }'`, `${HOME}`). In a string, which is read by
+`sh -c`, the value is quoted for the shell. In an argv it is not quoted. A comment contains no
+placeholders, and `\{name}` is not one.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ Words = tuple[str, ...] | list[str]
 
 
 class Placeholder(NamedTuple):
-    """`{name}` at `start:end` of the command, or of its `item`th word where it is a list.
+    """`{name}` at `start:end` of the command, or of its word number `item` if it is a list.
 
-    `quoted`: it stands where the shell takes our quoting literally: inside quotes, or in a here-document.
+    `quoted` says that the shell would take our quoting literally: the placeholder is inside quotes
+    or in a here-document.
     """
 
     name: str
@@ -35,7 +37,8 @@ class Placeholder(NamedTuple):
 _NAME = r"[^\W\d]\w*"
 _HOLE = rf"(?<!\$)\{{(?P<name>{_NAME}(?:\.{_NAME})*)\}}"
 _PLACEHOLDER = re.compile(_HOLE)
-# The parts of the shell's grammar that decide whether a place is inside quotes: POSIX XCU 2.2, 2.6.3 and 2.7.4.
+# The parts of the shell's grammar that decide if a position is inside quotes: POSIX XCU 2.2, 2.6.3
+# and 2.7.4.
 _UNQUOTED = re.compile(
     rf"""
       (?P<escape>   \\. )
@@ -64,18 +67,17 @@ _DOUBLE_QUOTED = re.compile(
 
 
 def placeholders(command: str | Words) -> list[Placeholder]:
-    """All of a command's placeholders, in their order."""
+    """Return all placeholders of a command, in order."""
     if isinstance(command, str):
-        return list(_in_shell(command))
-    return [
-        found._replace(item=item)
-        for item, word in enumerate(command)
-        for found in placeholders_of(word)
-    ]
+        return list(_ShellText(command).placeholders())
+    found = []
+    for item, word in enumerate(command):
+        found += [placeholder._replace(item=item) for placeholder in placeholders_of(word)]
+    return found
 
 
 def placeholders_of(text: str) -> Iterator[Placeholder]:
-    """Those of a text that no shell reads."""
+    """Yield the placeholders of a text that no shell reads."""
     return (Placeholder(match["name"], *match.span()) for match in _PLACEHOLDER.finditer(text))
 
 
@@ -97,25 +99,37 @@ def fill(command: str, values: Mapping[str, Any]) -> str: ...
 @overload
 def fill(command: Words, values: Mapping[str, Any]) -> tuple[str, ...]: ...
 def fill(command: str | Words, values: Mapping[str, Any]) -> str | tuple[str, ...]:
-    """The command to run: a string's values are quoted for the shell, an argv's are not. KeyError: an unknown name."""
-    if isinstance(command, str):
-        return _replaced(
-            command, _in_shell(command), lambda name: shlex.quote(_rendered(name, values))
-        )
-    return tuple(fill_text(word, values) for word in command)
+    """Return the command to run.
+
+    In a string the values are quoted for the shell, in an argv they are not. Raises KeyError if a
+    name is unknown.
+    """
+    if not isinstance(command, str):
+        return tuple(fill_text(word, values) for word in command)
+
+    def quoted(name: str) -> str:
+        return shlex.quote(_rendered(name, values))
+
+    return _replaced(command, _ShellText(command).placeholders(), quoted)
 
 
 def fill_text(text: str, values: Mapping[str, Any]) -> str:
-    """A text that no shell reads, filled in without quoting. KeyError: an unknown name."""
-    return _replaced(text, placeholders_of(text), lambda name: _rendered(name, values))
+    """Return a text that no shell reads, filled in without quoting. Raises KeyError."""
+
+    def unquoted(name: str) -> str:
+        return _rendered(name, values)
+
+    return _replaced(text, placeholders_of(text), unquoted)
 
 
-def _replaced(text: str, found: Iterator[Placeholder], render: Callable[[str], str]) -> str:
-    pieces, at = [], 0
-    for hole in found:
-        pieces += [text[at : hole.start], render(hole.name)]
-        at = hole.end
-    return "".join([*pieces, text[at:]])
+def _replaced(text: str, holes: Iterator[Placeholder], render: Callable[[str], str]) -> str:
+    pieces = []
+    end = 0
+    for hole in holes:
+        pieces += [text[end : hole.start], render(hole.name)]
+        end = hole.end
+    pieces.append(text[end:])
+    return "".join(pieces)
 
 
 def _rendered(name: str, values: Mapping[str, Any]) -> str:
@@ -123,48 +137,71 @@ def _rendered(name: str, values: Mapping[str, Any]) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _in_shell(text: str) -> Iterator[Placeholder]:
-    closers: list[str] = []  # what ends the quotes and substitutions that are open, innermost last
-    documents: list[str] = []  # the delimiters of here-documents that begin at the next line
-    at = 0
-    while True:
-        in_quotes = closers[-1:] == ['"']
-        token = (_DOUBLE_QUOTED if in_quotes else _UNQUOTED).search(text, at)
-        if token is None:
-            return
-        at = token.end()
+class _ShellText:
+    """A text that a shell reads, followed from quote to quote to find its placeholders."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._position = 0
+        # What closes the open quotes and substitutions, the innermost last.
+        self._closers: list[str] = []
+        # The delimiters of the here-documents that begin at the next line.
+        self._documents: list[str] = []
+
+    def placeholders(self) -> Iterator[Placeholder]:
+        while True:
+            in_quotes = self._closers[-1:] == ['"']
+            grammar = _DOUBLE_QUOTED if in_quotes else _UNQUOTED
+            token = grammar.search(self._text, self._position)
+            if token is None:
+                return
+            self._position = token.end()
+            match token.lastgroup:
+                case "hole":
+                    yield Placeholder(token["name"], *token.span(), quoted=in_quotes)
+                case "single":
+                    yield from self._quoted(*token.span())
+                case "document":
+                    self._documents.append(token["delimiter"])
+                case "newline":
+                    yield from self._in_documents()
+                case _:
+                    self._open_or_close(token)
+
+    def _open_or_close(self, token: re.Match[str]) -> None:
         match token.lastgroup:
-            case "hole":
-                yield Placeholder(token["name"], *token.span(), quoted=in_quotes)
-            case "single":
-                yield from _quoted(text, *token.span())
             case "double":
-                _toggle(closers, '"')
+                self._toggle('"')
             case "backtick":
-                _toggle(closers, "`")
+                self._toggle("`")
             case "open":
-                closers.append(")")
-            case "close" if closers[-1:] == [")"]:
-                closers.pop()
-            case "document":
-                documents.append(token["delimiter"])
-            case "newline":
-                for delimiter in documents:
-                    end = re.compile(rf"^\t*{re.escape(delimiter)}$", re.MULTILINE).search(text, at)
-                    start, at = at, end.end() if end else len(text)
-                    yield from _quoted(text, start, at)
-                documents.clear()
+                self._closers.append(")")
+            case "close" if self._closers[-1:] == [")"]:
+                self._closers.pop()
 
+    def _toggle(self, quote: str) -> None:
+        """Close `quote` and all that is open within it, or open it if it is not open.
 
-def _quoted(text: str, start: int, end: int) -> Iterator[Placeholder]:
-    for match in _PLACEHOLDER.finditer(text, start, end):
-        yield Placeholder(match["name"], *match.span(), quoted=True)
+        Only quotes in the innermost substitution are closed.
+        """
+        start = 0
+        if ")" in self._closers:
+            start = len(self._closers) - self._closers[::-1].index(")")
+        if quote in self._closers[start:]:
+            del self._closers[self._closers.index(quote, start) :]
+        else:
+            self._closers.append(quote)
 
+    def _in_documents(self) -> Iterator[Placeholder]:
+        """Yield the placeholders in the here-documents that begin here, and continue after them."""
+        for delimiter in self._documents:
+            last_line = re.compile(rf"^\t*{re.escape(delimiter)}$", re.MULTILINE)
+            match = last_line.search(self._text, self._position)
+            start = self._position
+            self._position = match.end() if match else len(self._text)
+            yield from self._quoted(start, self._position)
+        self._documents.clear()
 
-def _toggle(closers: list[str], quote: str) -> None:
-    """Close `quote`, and whatever is still open in it, if it is open in this substitution; else open it."""
-    since = len(closers) - closers[::-1].index(")") if ")" in closers else 0
-    if quote in closers[since:]:
-        del closers[since + closers[since:].index(quote) :]
-    else:
-        closers.append(quote)
+    def _quoted(self, start: int, end: int) -> Iterator[Placeholder]:
+        for match in _PLACEHOLDER.finditer(self._text, start, end):
+            yield Placeholder(match["name"], *match.span(), quoted=True)

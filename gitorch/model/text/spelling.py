@@ -13,7 +13,7 @@ _MOST_WORDS = 200
 
 
 def similar(word: str, words: Iterable[str], *, most: int, alike: float) -> list[str]:
-    """Return the words, `most` of them, that are alike to at least this degree (0 to 1), best first."""
+    """Return at most `most` of the words that are at least this much alike (0 to 1), best first."""
     return get_close_matches(word, list(words), n=most, cutoff=alike)
 
 

@@ -25,7 +25,7 @@ from gitorch.model.run.record import (
 from gitorch.model.run.record_changes import AttemptResult, ChangeRequest, after_attempt
 from gitorch.model.run.spec import RunSpec, TaskSpec
 from gitorch.model.run.status import Status
-from gitorch.model.table.overlay import laid_over
+from gitorch.model.table.overlay import with_queue
 
 SUCCEEDED = Succeeded()
 FAILED = ExitCode(exit_code=1)
@@ -134,7 +134,7 @@ def test_a_task_given_back_waits(outcome: Outcome) -> None:
     back = after_attempt(record(), collected("a", outcome), by="w")
     assert back.task("a").status is Status.WAITING
     assert (
-        laid_over(back, {"a": Status.WAITING, "b": Status.WAITING}, in_hand=False).status
+        with_queue(back, {"a": Status.WAITING, "b": Status.WAITING}, has_worker=False).status
         is Status.WAITING
     )
 
@@ -175,9 +175,9 @@ def test_the_history_does_not_grow_for_ever() -> None:
 
 
 def test_the_queue_lies_over_the_record() -> None:
-    running = laid_over(record(), {"a": Status.RUNNING, "b": Status.WAITING}, in_hand=True)
+    running = with_queue(record(), {"a": Status.RUNNING, "b": Status.WAITING}, has_worker=True)
     assert running.status is Status.RUNNING
-    assert laid_over(record(), {}, in_hand=False) == record()
+    assert with_queue(record(), {}, has_worker=False) == record()
 
 
 def test_only_what_differs_is_compared() -> None:

@@ -1,4 +1,4 @@
-"""A run is found by whatever people call it."""
+"""Finding a run by a reference."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gitorch.model.table.references import Named, find
 
 
 class Listed(list[Named]):
-    """Runs in a list, newest first: the simplest that can be searched."""
+    """Runs in a list, newest first."""
 
     def newest(self, back: int) -> str | None:
         return self[back].id if back < len(self) else None
@@ -43,7 +43,7 @@ RUNS = Listed(
         ("@~2", 2),
     ],
 )
-def test_found(reference: str, found: int) -> None:
+def test_a_reference_means_a_run(reference: str, found: int) -> None:
     assert find(reference, RUNS) == RUNS[found].id
 
 
@@ -53,6 +53,6 @@ def test_an_ambiguous_prefix_names_the_candidates() -> None:
 
 
 @pytest.mark.parametrize("reference", ["abc", "ffff", "seals", "@~3", ""])
-def test_not_found(reference: str) -> None:
+def test_a_reference_to_no_run_is_an_error(reference: str) -> None:
     with pytest.raises(NotFound):
         find(reference, RUNS)

@@ -40,21 +40,21 @@ from gitorch.model.text.globs import first_match, flaw, is_glob, matcher
         ("[+--]", ",", True),
     ],
 )
-def test_what_a_glob_names(pattern: str, path: str, named: bool) -> None:
+def test_a_glob_names_paths(pattern: str, path: str, named: bool) -> None:
     assert bool(matcher(pattern).fullmatch(path)) is named
 
 
-def test_the_first_that_names_it() -> None:
+def test_the_first_glob_that_names_a_path() -> None:
     assert first_match("ckpt/1.pt", ["*.txt", "ckpt", "ckpt/*.pt"]) == "ckpt"
     assert first_match("log.txt", ["ckpt"]) is None
 
 
-def test_what_is_a_glob() -> None:
+def test_a_text_with_wildcards_is_a_glob() -> None:
     assert is_glob("data/*.csv")
     assert not is_glob("data/one.csv")
 
 
-def test_what_is_no_glob() -> None:
+def test_the_flaw_of_an_invalid_glob() -> None:
     assert flaw("data/[z-a].csv") == "bad character range z-a"
     assert flaw("[9--]") is not None
     assert flaw("data/[a-z].csv") is None

@@ -1,4 +1,4 @@
-"""What `{name}` in a command becomes, and that the shell reads it as the very value."""
+"""What `{name}` in a command becomes, and that the shell reads exactly this value."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_string_is_filled_in_for_the_shell(command: str, filled: str) -> None:
     assert fill(command, VALUES) == filled
 
 
-def test_a_list_is_filled_in_as_it_is() -> None:
+def test_a_list_is_filled_in_without_quoting() -> None:
     assert fill(["{name}", "--lr={lr}", "'{name}'", "# {lr}"], VALUES) == (
         "a b",
         "--lr=0.1",
@@ -56,12 +56,12 @@ def test_a_list_is_filled_in_as_it_is() -> None:
     )
 
 
-def test_a_text_is_filled_in_as_it_is() -> None:
+def test_a_text_is_filled_in_without_quoting() -> None:
     assert fill_text("out/{name}/{lr}", VALUES) == "out/a b/0.1"
 
 
 @pytest.mark.parametrize("name", ["nme", "lr.x", "model.width", "list.x"])
-def test_a_name_that_leads_nowhere_is_unknown(name: str) -> None:
+def test_a_name_without_a_value_is_unknown(name: str) -> None:
     assert not is_known(name, VALUES)
     with pytest.raises(KeyError):
         fill(f"echo {{{name}}}", VALUES)
@@ -83,8 +83,8 @@ def test_a_name_that_leads_nowhere_is_unknown(name: str) -> None:
         "cat <<A; cat <<B\nA\n{lr}\nB\n",
     ],
 )
-def test_a_place_inside_quotes_is_told(command: str) -> None:
-    assert [found.quoted for found in placeholders(command)] == [True]
+def test_a_placeholder_inside_quotes_is_marked(command: str) -> None:
+    assert [hole.quoted for hole in placeholders(command)] == [True]
 
 
 @pytest.mark.parametrize(
@@ -104,13 +104,13 @@ def test_a_place_inside_quotes_is_told(command: str) -> None:
         "echo ')' {lr}",
     ],
 )
-def test_a_place_outside_of_quotes_is_told(command: str) -> None:
+def test_a_placeholder_outside_of_quotes_is_not_marked(command: str) -> None:
     found = placeholders(command)
     assert found
-    assert not any(place.quoted for place in found)
+    assert not any(hole.quoted for hole in found)
 
 
-def test_places_are_given_by_offset_and_word() -> None:
+def test_placeholders_have_offsets_and_the_number_of_their_word() -> None:
     assert placeholders("a {b} ${c}") == [Placeholder("b", 2, 5)]
     assert placeholders(["x", "a {b}"]) == [Placeholder("b", 2, 5, item=1)]
 
@@ -127,12 +127,12 @@ def test_the_shell_reads_back_every_value(value: str) -> None:
 
 
 @settings(max_examples=300, deadline=None)
-@given(command=st.text(st.sampled_from("ab {}'\"\\$()`#<-\nE."), max_size=40))
-def test_any_command_at_all_can_be_looked_at(command: str) -> None:
+@given(command=st.text(st.sampled_from("ab {}'\"\\$()`#<-\nE"), max_size=40))
+def test_any_text_can_be_searched_for_placeholders(command: str) -> None:
     found = placeholders(command)
-    assert [command[place.start : place.end] for place in found] == [
-        f"{{{place.name}}}" for place in found
+    assert [command[hole.start : hole.end] for hole in found] == [
+        f"{{{hole.name}}}" for hole in found
     ]
-    assert fill(command, {place.name: place.name for place in found}).count("{") == command.count(
+    assert fill(command, {hole.name: hole.name for hole in found}).count("{") == command.count(
         "{"
     ) - len(found)

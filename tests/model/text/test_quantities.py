@@ -30,7 +30,7 @@ from gitorch.model.text.quantities import LARGEST, LONGEST, parse_duration, pars
         ("3650d", LONGEST),
     ],
 )
-def test_a_length_of_time(written: str | float, seconds: float) -> None:
+def test_a_length_of_time_is_parsed(written: str | float, seconds: float) -> None:
     assert parse_duration(written) == seconds
     assert type(parse_duration(written)) is float
 
@@ -39,11 +39,11 @@ def test_a_length_of_time(written: str | float, seconds: float) -> None:
     ("written", "why"),
     [
         *(
-            (text, "is no length of time")
+            (text, "is not a length of time")
             for text in ("", " ", "h", "90", "1:30", "2 hours", "30m1h", "1h1h", "2H", "1M")
         ),
         *(
-            (text, "is no length of time")
+            (text, "is not a length of time")
             for text in ("-1s", "+1s", "1e3s", ".5h", "1.h", "٣s", "²s", "1s\n", "inf")
         ),
         (-1, "is negative"),
@@ -53,7 +53,7 @@ def test_a_length_of_time(written: str | float, seconds: float) -> None:
         (1e300, "is longer than ten years"),
     ],
 )
-def test_what_is_no_length_of_time(written: str | float, why: str) -> None:
+def test_other_texts_are_not_a_length_of_time(written: str | float, why: str) -> None:
     with pytest.raises(ValueError, match=f"^{why}$"):
         parse_duration(written)
 
@@ -79,7 +79,7 @@ def test_what_is_no_length_of_time(written: str | float, why: str) -> None:
         ("1048576TiB", LARGEST),
     ],
 )
-def test_an_amount_of_memory(written: str | float, size: int) -> None:
+def test_an_amount_of_memory_is_parsed(written: str | float, size: int) -> None:
     assert parse_size(written) == size
     assert type(parse_size(written)) is int
 
@@ -88,7 +88,7 @@ def test_an_amount_of_memory(written: str | float, size: int) -> None:
     ("written", "why"),
     [
         *(
-            (text, "is no amount of memory")
+            (text, "is not an amount of memory")
             for text in ("", "G", "8GO", "8X", "8GiBs", "-8G", "1e3M", "all", "8\u212a")
         ),
         ("8", "has no unit"),
@@ -99,7 +99,7 @@ def test_an_amount_of_memory(written: str | float, size: int) -> None:
         (10**900, "is too much memory"),
     ],
 )
-def test_what_is_no_amount_of_memory(written: str | float, why: str) -> None:
+def test_other_texts_are_not_an_amount_of_memory(written: str | float, why: str) -> None:
     with pytest.raises(ValueError, match=f"^{why}$"):
         parse_size(written)
 
@@ -110,7 +110,7 @@ def test_what_is_no_amount_of_memory(written: str | float, why: str) -> None:
     | st.floats(allow_nan=False)
     | st.integers()
 )
-def test_anything_else_is_a_value_error(written: str | float) -> None:
+def test_any_value_is_parsed_or_a_value_error(written: str | float) -> None:
     for parse, most in ((parse_duration, LONGEST), (parse_size, LARGEST)):
         with suppress(ValueError):
             assert 0 <= parse(written) <= most
@@ -122,6 +122,6 @@ def test_anything_else_is_a_value_error(written: str | float) -> None:
 def test_no_text_takes_long_to_refuse(text: str) -> None:
     began = time.monotonic()
     for parse in (parse_duration, parse_size):
-        with pytest.raises(ValueError, match="is no "):
+        with pytest.raises(ValueError, match="is not a"):
             parse(text)
     assert time.monotonic() - began < 1

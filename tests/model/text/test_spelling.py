@@ -1,4 +1,4 @@
-"""Near misses: what is one, and what is another word."""
+"""Suggestions: which words are misspelt, and which are other words."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from gitorch.model.text.spelling import did_you_mean, nearest, nearest_path
         ("", None),
     ],
 )
-def test_near_misses_of_a_tasks_keys(word: str, meant: str | None) -> None:
+def test_misspelt_keys_of_a_task(word: str, meant: str | None) -> None:
     assert nearest(word, OWN_TASK_KEYS) == meant
 
 
@@ -44,11 +44,11 @@ def test_near_misses_of_a_tasks_keys(word: str, meant: str | None) -> None:
         ("path", None),
     ],
 )
-def test_near_misses_of_a_files_keys(word: str, meant: str | None) -> None:
+def test_misspelt_keys_of_a_config(word: str, meant: str | None) -> None:
     assert nearest(word, OWN_KEYS) == meant
 
 
-def test_where_nothing_is_near_nothing_is_said() -> None:
+def test_a_suggestion_is_empty_if_no_word_is_near() -> None:
     assert did_you_mean("epochs", ["epoch", "lr"]) == ", did you mean 'epoch'?"
     assert did_you_mean("epochs", ["lr"]) == ""
     assert did_you_mean("epochs", ["epoch", *map(str, range(1000))]) == ""
@@ -67,5 +67,5 @@ def test_where_nothing_is_near_nothing_is_said() -> None:
         ("", None),
     ],
 )
-def test_the_nearest_path(path: str, meant: str | None) -> None:
+def test_the_first_wrong_name_of_a_path_is_corrected(path: str, meant: str | None) -> None:
     assert nearest_path(path, ["src/model.py", "library/deep/utils.py", "README.md"]) == meant

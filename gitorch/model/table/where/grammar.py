@@ -5,9 +5,9 @@
     condition   = "not" condition | "(" expression ")" | operand [ comparison ]
     comparison  = ( "==" | "!=" | "<" | "<=" | ">" | ">=" ) operand
                 | [ "not" ] "in" operand | [ "not" ] ( "~" | "like" ) operand
-    operand     = number | text | "true" | "false" | "null" | "[" [ operand { "," operand } ] "]" | name
-    name        = a field of a run | "params" key { key } | "metrics" key
-    key         = "." word | "[" text "]"
+    operand     = number | text | "true" | "false" | "null" | "[" [ operand { "," operand } ] "]" |
+    name name        = a field of a run | "params" key { key } | "metrics" key key         = "."
+    word | "[" text "]"
 
 Each rule is a method of the parser, which returns the rule's node.
 """

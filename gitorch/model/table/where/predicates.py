@@ -2,9 +2,9 @@
 
 The function consists of closures, made once; evaluating the tree again for each row takes longer.
 
-Values are compared if they are of one kind (`gitorch.model.values`). Values of two kinds are unequal,
-and neither is less. A value that a run does not have is null. A comparison with null is false, except
-`== null` and `in [null]`. `like` compares a text with a glob.
+Values are compared if they are of one kind (`gitorch.model.values`). Values of two kinds are
+unequal, and neither is less. A value that a run does not have is null. A comparison with null is
+false, except `== null` and `in [null]`. `like` compares a text with a glob.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def _like(left: Operand, glob: str) -> Predicate:
 
 
 def _with_negation(left: Operand, predicate: Predicate, *, is_negated: bool) -> Predicate:
-    """Return the predicate or, for `not in` and `not like`, its negation, which is false of null."""
+    """Return the predicate or, for `not in` and `not like`, its negation, false of null."""
     if not is_negated:
         return predicate
     get = _getter(left)

@@ -31,8 +31,8 @@ _SHOWN = 60  # characters of a long expression that are shown on either side of 
 class Token(NamedTuple):
     """A part of the expression and where it starts.
 
-    `kind` is number, text (in quotes), word (a name or constant), more (`.key` after a bracket), sign,
-    keyword, or end.
+    `kind` is number, text (in quotes), word (a name or constant), more (`.key` after a bracket),
+    sign, keyword, or end.
     """
 
     kind: str
