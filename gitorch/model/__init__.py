@@ -1,26 +1,32 @@
-"""Pure values and rules: no input or output, no clock, no environment. Everything may import it, it imports nothing.
+"""Pure values and rules: no input or output, no clock, no environment.
 
-The words, one meaning each:
+Every other package may import this one. It imports nothing of gitorch but `gitorch.errors`.
+
+The words, with one meaning each:
 
 config            one YAML file.
-sweep             the part of a config that multiplies it; each combination of values that it comes to is a *point*.
-params            the keys of a config that are not gitorch's own, resolved; *swept* are those that the sweep varies.
-pin               commit oid + tree oid, and how it came about: clean HEAD, a named revision, a snapshot.
-run               one config with one set of params at one pin. Has an id. The durable account of it is its *record*.
-task              one unit in a run (`id` + `method` or `command`). What the queue holds is tasks.
-attempt           one try at a task; it ends in an *outcome*.
-outcome           succeeded, exit code, signal, timed out, could not start, lost, …
-status            WAITING, RUNNING, COMPLETE, ERROR, FAILED, HOLD.
-queue             the SQLite file holding live runs and tasks only.
-row               what lists and selections need of a run's record.
-index             the SQLite file holding all rows; the *catalog* is the index with the queue laid over it.
-worker            what claims a task and sees an attempt through.
-engine            who executes an attempt.
-key               of the cache: a hash of all that a task's results depend on; another run that has it can *reuse* them.
-worktree          the git worktree a run executes in.
-output directory  where its tasks write.
-artifact          a kept output file; what `discard` names is left out.
-data              what the files of the *inputs* hold, by SHA-256.
-results branch    the orphan branch the records are committed to.
+params            the keys of a config that are not gitorch's own, resolved.
+sweep             the part of a config that expands it into several runs. A combination of values is
+                  a *point*; the params that a sweep varies are *swept*.
+pin               commit oid and tree oid, with its origin: clean HEAD, named revision, or snapshot.
+run               one config with one set of params at one pin. A run has an id.
+record            the durable account of a run, on the results branch.
+task              one unit of a run: an `id` and a `method` or `command`.
+attempt           one try at a task.
+outcome           the way in which an attempt ended: succeeded, exit code, signal, lost, …
+status            WAITING, RUNNING, COMPLETE, ERROR, FAILED or HOLD, of a task or a run.
+queue             the SQLite file that holds live runs and their unfinished tasks only.
+row               the part of a record that lists and selections need.
+index             the SQLite file that holds the rows of all runs.
+catalog           the index with the queue laid over it: all runs as they are now.
+worker            the component that claims tasks and manages their attempts to the end.
+engine            the backend that executes attempts.
+cache key         a hash of everything that the results of a task depend on. Another run with the
+                  same key can *reuse* these results.
+worktree          the git worktree in which a run executes.
+output directory  the directory to which the tasks of a run write.
+artifact          a kept output file. Files that `discard` names are not kept.
+data              the content of the files that `inputs` name, by SHA-256.
+results branch    the orphan branch to which the records are committed.
 workspace         the directory that holds worktrees and live outputs.
 """

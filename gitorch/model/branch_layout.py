@@ -6,7 +6,8 @@
         outputs/<path>
     killed/<first 2 of id>/<id>
 
-Runs are fanned out over 256 directories, since an insertion into a flat tree of 20,000 entries takes 40 times as long.
+Runs are fanned out over 256 directories, since an insertion into a flat tree of 20,000 entries
+takes 40 times as long.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ ATTRIBUTES = ".gitattributes"
 
 # HFS+ ignores these characters in a name, and git refuses `.git` written with them.
 _IGNORED = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
-# `gi…~`: the short names that NTFS gives to .git, .gitmodules and others. `%` is the escape character itself.
+# `gi…~`: the short names that NTFS gives to .git, .gitmodules and others.
+# `%` is the escape character itself.
 _GIT_NAME = re.compile(r"\.git|gi[^~]*~|%", re.IGNORECASE)
 _COMPONENT = re.compile(r"[^/\\]+")
 
@@ -78,7 +80,7 @@ class RunPaths(NamedTuple):
         return AttemptPaths(f"{self.tasks}/{task}/{number}")
 
     def output(self, path: str) -> str:
-        """Where the output at `path`, relative to the output directory, is stored."""
+        """Return where the output at `path` in the output directory is stored."""
         return self.file(output_name(path))
 
     def file(self, name: str) -> str:
@@ -86,22 +88,22 @@ class RunPaths(NamedTuple):
 
 
 def killed_mark(run_id: str) -> str:
-    """The file that keeps a killed run from being brought back by a merge with another clone."""
+    """Return the path of the file that keeps a killed run out of a merge with another clone."""
     return f"killed/{run_id[:2]}/{run_id}"
 
 
 def run_of(path: str) -> str:
-    """The id of the run that a path below `runs/` belongs to."""
+    """Return the id of the run to which a path below `runs/` belongs."""
     return path.split("/")[2]
 
 
 def output_name(path: str) -> str:
-    """The path of an output relative to its run's directory."""
+    """Return the path of an output relative to the directory of its run."""
     return f"outputs/{escaped(path)}"
 
 
 def escaped(path: str) -> str:
-    """`path` with a `%` before every component that git would refuse or take for its own."""
+    """Put a `%` before every component that git would refuse or treat as its own."""
 
     def escape(component: re.Match[str]) -> str:
         name = component[0]
@@ -111,5 +113,5 @@ def escaped(path: str) -> str:
 
 
 def unescaped(stored: str) -> str:
-    """The reverse of `escaped`."""
+    """Undo `escaped`."""
     return re.sub(r"(?<![^/\\])%", "", stored)

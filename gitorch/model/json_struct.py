@@ -1,7 +1,7 @@
 """Values that write themselves as JSON and are read back, by their fields alone.
 
-The formats on the results branch and in queue.db are the fields of these classes, in their order. Unknown keys are
-ignored, so that a record of a later version can be read.
+The formats on the results branch and in queue.db are the fields of these classes, in their order.
+Unknown keys are ignored, so that a record of a later version can be read.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ Value = TypeVar("Value")
 class JsonStruct(Struct, frozen=True, omit_defaults=True):
     """A frozen value with a JSON form.
 
-    A field with a plain default is left out of JSON when it has that default: it was added later, and values without
-    it must look as they did before. Give a field that is always in JSON its default by `always`.
+    A field with a plain default is left out of JSON when it has that default: it was added later,
+    and values without it must look as they did before. Give a field that is always in JSON its
+    default by `always`.
     """
 
     def to_json(self) -> Any:
@@ -40,7 +41,7 @@ def empty_mapping() -> dict[str, Any]:
 
 
 def always(default: Value, *, name: str | None = None) -> Value:
-    """Return a field with a default that is in JSON even if it has that default; `name` is its key in JSON.
+    """Return a field that is in JSON even if it has this default; `name` is its key there.
 
     msgspec leaves out a field that is its default, but does not compare with what a factory makes.
     """
@@ -49,5 +50,5 @@ def always(default: Value, *, name: str | None = None) -> Value:
 
 
 def without_empty(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the items that are not empty: those of a key that was added later are left out where there are none."""
+    """Return the items that are not empty: keys that were added later are left out if empty."""
     return {key: value for key, value in values.items() if value}

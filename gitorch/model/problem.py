@@ -1,21 +1,30 @@
-"""What is wrong with a config, and where: shown rustc-style by `cli/`, as JSON, or as annotations."""
+"""Problems of a config: what is wrong, and where. `cli/` shows them as text or JSON."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 from typing import Any
 
-from msgspec import Struct
+from gitorch.model.json_struct import JsonStruct
 
 
 class Severity(StrEnum):
-    ERROR = "error"  # nothing of this config is queued
-    WARNING = "warning"  # probably not what was meant
+    """How serious a problem is."""
+
+    ERROR = "error"  # no run of this config is queued
+    WARNING = "warning"  # probably a mistake
     NOTE = "note"  # worth knowing
 
 
-class Problem(Struct, frozen=True, kw_only=True, order=True):
-    """One complaint about one place. Lines and columns count from 1; `length` is in characters of that line."""
+_NOT_IN_JSON = ("length", "excerpt")
+
+
+class Problem(JsonStruct, frozen=True, kw_only=True, order=True, omit_defaults=False):
+    """One problem at one position.
+
+    Lines and columns count from 1; `length` is in characters of that line. `excerpt` is the line of
+    the file, or empty if there is none.
+    """
 
     file: str
     line: int = 1
@@ -24,17 +33,13 @@ class Problem(Struct, frozen=True, kw_only=True, order=True):
     message: str
     hint: str | None = None
     severity: Severity = Severity.ERROR
-    excerpt: str = ""  # the line of the file it points into, "" where there is none
+    excerpt: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "file": self.file,
-            "line": self.line,
-            "column": self.column,
-            "message": self.message,
-            "hint": self.hint,
-            "severity": str(self.severity),
-        }
+        problem: dict[str, Any] = super().to_json()
+        for name in _NOT_IN_JSON:
+            del problem[name]
+        return problem
 
 
 def has_errors(problems: tuple[Problem, ...] | list[Problem]) -> bool:

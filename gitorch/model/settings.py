@@ -1,7 +1,7 @@
 """The settings of gitorch: `git config gitorch.<name>`, all of them in one table.
 
-The order of precedence is: option of the command, git configuration, default of this table. Names are compared without
-regard to case, as git does. `render_settings` makes the table of the README.
+The order of precedence is: option of the command, git configuration, default of this table. Names
+are compared without regard to case, as in git. `render_settings` makes the table of the README.
 """
 
 from __future__ import annotations
@@ -41,7 +41,10 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 
 class Setting(NamedTuple):
-    """One row of the table: `field` is its name in `Settings`, `default` is written as in git's configuration."""
+    """One row of the table.
+
+    `field` is its name in `Settings`; `default` is written as in the configuration of git.
+    """
 
     name: str
     field: str
@@ -51,7 +54,7 @@ class Setting(NamedTuple):
 
 
 def _number(text: str) -> int:
-    """A whole number; git's suffixes k, m and g are understood. Raises ValueError."""
+    """Parse a whole number, with git's suffixes k, m and g. Raises ValueError."""
     factor = _FACTORS.get(text[-1:].lower(), 1)
     digits = text if factor == 1 else text[:-1]
     try:
@@ -67,7 +70,7 @@ def _dirty(text: str) -> str:
 
 
 def _duration(text: str) -> str:
-    """The text of a valid duration: messages repeat it as it was written. Raises ValueError."""
+    """Return the text of a valid duration, which messages repeat as written. Raises ValueError."""
     parse_duration(text)
     return text
 
@@ -87,11 +90,11 @@ SETTINGS = (
     ),
     Setting(
         "workspace", "workspace", None, str,
-        "The directory in which worktrees and live outputs are kept. Default: beside the repository.",
+        "The directory of worktrees and live outputs. Default: beside the repository.",
     ),
     Setting(
         "stateDir", "state_dir", None, str,
-        "The directory of the queue and the locks. It must be on a local disk. Default: in the git directory.",
+        "The directory of queue and locks, on a local disk. Default: in the git directory.",
     ),
     Setting(
         "largeFile", "large_file_bytes", "1m", _number,
@@ -127,7 +130,7 @@ SETTINGS = (
     ),
     Setting(
         "ledgerDir", "ledger_dir", None, str,
-        "The directory in which the workers of a machine agree on resources. Default: `/tmp/gitorch-<uid>`.",
+        "Where the workers of a machine share resources. Default: `/tmp/gitorch-<uid>`.",
     ),
     Setting(
         "worktreesAhead", "worktrees_ahead", "8", _number,
@@ -145,7 +148,10 @@ SETTINGS = (
 
 
 def parse_settings(configured: Mapping[str, str]) -> Settings:
-    """The settings that git's configuration (lower-case full name -> value) gives. Raises UsageError."""
+    """Return the settings of git's configuration (lower-case full name -> value).
+
+    Raises UsageError if a value is invalid.
+    """
     values: dict[str, Any] = {}
     for setting in SETTINGS:
         text = configured.get(f"{_PREFIX}{setting.name}".lower())
@@ -156,7 +162,10 @@ def parse_settings(configured: Mapping[str, str]) -> Settings:
 
 
 def unknown_settings(names: Iterable[str]) -> list[str]:
-    """A message for each `gitorch.*` name that is not a setting; it names the closest setting, if one is close."""
+    """Return a message for each `gitorch.*` name that is not a setting.
+
+    The message suggests a setting with a similar name, if there is one.
+    """
     from gitorch.model.text.spelling import did_you_mean  # noqa: PLC0415  difflib: only for a typo
 
     known = {setting.name.lower(): setting.name for setting in SETTINGS}
@@ -170,7 +179,7 @@ def unknown_settings(names: Iterable[str]) -> list[str]:
 
 
 def render_settings() -> str:
-    """The table of all settings in Markdown."""
+    """Return the table of all settings in Markdown."""
     lines = ["| setting | default | meaning |", "|---|---|---|"]
     for setting in SETTINGS:
         default = f"`{setting.default}`" if setting.default else ""

@@ -1,4 +1,4 @@
-"""Where a run's files are while it lives: paths only, nothing is looked at."""
+"""The files of a run while it is live: paths only, this module does not touch the disk."""
 
 from __future__ import annotations
 
@@ -8,18 +8,22 @@ from typing import NamedTuple
 
 
 class RunDirectory(NamedTuple):
-    """`<workspace>/<id>`, the directory of one run."""
+    """`<workspace>/<id>`, the directory of one run.
+
+    `log` has the logs of all attempts and exists once an attempt has started. `users` is a file
+    with the tokens of the attempts that share the worktree. Its directory is locked to change it.
+    """
 
     path: Path
     tree: Path
     output: Path
-    log: Path  # of all attempts: it is there once one was begun
-    users: Path  # a file of the tokens of the attempts that share the worktree, in a directory that is locked for it
+    log: Path
+    users: Path
 
     @classmethod
-    @lru_cache(maxsize=256)  # asked for by each thread on the way of a run, and paths are dear
-    def of(cls, workspace: Path, run: str) -> RunDirectory:
-        path = workspace / run
+    @lru_cache(maxsize=256)  # each thread that handles the run asks for it, and paths are slow
+    def of(cls, workspace: Path, run_id: str) -> RunDirectory:
+        path = workspace / run_id
         return cls(path, path / "tree", path / "output", path / "log", path / "beside" / "tokens")
 
     def attempt(self, task: str, number: int) -> AttemptDirectory:
@@ -27,7 +31,7 @@ class RunDirectory(NamedTuple):
 
 
 class AttemptDirectory(NamedTuple):
-    """`<workspace>/<id>/log/<task>/<number>`, written by the attempt itself."""
+    """`<workspace>/<id>/log/<task>/<number>`, to which the attempt itself writes."""
 
     path: Path
 

@@ -1,1 +1,1 @@
-"""What a run is: its spec, its record, its statuses, its attempts and their outcomes."""
+"""A run: its spec, its record, its statuses, its attempts and their outcomes."""

@@ -22,8 +22,8 @@ class AttemptStarted(Struct, frozen=True, kw_only=True):
 class AttemptEnded(Struct, frozen=True, kw_only=True):
     """The end of an attempt, as it is in the record.
 
-    `status` is the task's, `run_status` the run's. `tail` (the last lines of the log) and `location` (file:line) explain
-    a failure.
+    `status` is the task's, `run_status` the run's. `tail` (the last lines of the log) and
+    `location` (file:line) explain a failure.
     """
 
     run_id: str
@@ -42,7 +42,7 @@ class AttemptEnded(Struct, frozen=True, kw_only=True):
 
 
 class TaskReused(Struct, frozen=True, kw_only=True):
-    """A task is complete without having run: it was given the results that the run `source` has computed."""
+    """A task is complete because it was given the results that the run `source` computed."""
 
     run_id: str
     label: str
@@ -52,7 +52,7 @@ class TaskReused(Struct, frozen=True, kw_only=True):
 
 
 class Noticed(Struct, frozen=True, kw_only=True):
-    """Something worth a line: a task of a lost worker is back in the queue, a worktree could not be removed."""
+    """Something worth a line of its own: a worktree could not be removed, for example."""
 
     message: str
 

@@ -1,7 +1,7 @@
-"""What the results of a task that may be reused depend on, and the key under which they are found again.
+"""What the results of a cached task depend on, and the key under which they can be reused.
 
-Two tasks with the same key compute the same, in whatever run: their names, and when and with what means they run, are
-no part of it.
+Two tasks with the same key compute the same, in any two runs. The key does not include their
+names, when they run, and with which resources.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ _LONGEST_VALUE = 40
 
 
 class Dependencies(Struct, frozen=True, kw_only=True):
-    """All that the results of one task depend on; `code`, `inputs` and `before` are told by SHA-256."""
+    """Everything that the results of one task depend on.
+
+    `code`, the values of `inputs`, and `before` (the outputs of earlier tasks) are SHA-256.
+    """
 
     work: Mapping[str, Any]
     params: Mapping[str, Any]
@@ -37,9 +40,10 @@ class Dependencies(Struct, frozen=True, kw_only=True):
 
 
 def dependencies(record: Record, task: TaskSpec, code: str) -> Dependencies | None:
-    """Those of a task that may be reused and begins now; `code` is the digest of the code that its `cache` names.
+    """Return the dependencies of a cached task that starts now.
 
-    None where the digest of an input is not known.
+    `code` is the digest of the code that the task's `cache` names. Return None if the digest of an
+    input is unknown.
     """
     inputs = _inputs(record, task)
     if inputs is None:
@@ -58,87 +62,105 @@ def outputs_of(record: Record, task: str) -> tuple[Output, ...]:
 
 
 def outputs_before(record: Record, task: TaskSpec) -> tuple[Output, ...]:
-    """What the tasks that must be complete before it have left."""
+    """Return the outputs of the tasks that must be complete before `task`."""
     before = record.spec.needed_by(task) - {task.id}
     return tuple(output for output in record.outputs if output.task in before)
 
 
 def digest_of(outputs: Iterable[Output]) -> str:
-    """A SHA-256 over paths, modes and contents."""
+    """Return a SHA-256 of the paths, modes and contents."""
     return digest(sorted((output.path, output.mode, output.sha256) for output in outputs))
 
 
 def seen_params(spec: RunSpec, task: TaskSpec) -> dict[str, Any]:
-    """All parameters, as the task sees them."""
+    """Return all parameters as the task sees them."""
     return {**spec.params, **task.params}
 
 
 def what_differs(record: Record, other: Record, task: str) -> dict[str, list[str]]:
-    """Why `task`, complete in both runs, has another key in `record` than it had in `other`: names by kind.
+    """Explain why a task, complete in both runs, has another key in `record` than in `other`.
 
-    Of the code, which git has to be asked of, no file is named.
+    The result has the names of what differs, by kind. Changed code files are not listed here, since
+    that needs git: the caller adds them.
     """
-    mine, its = record.task(task), other.task(task)
-    spec, its_spec = record.spec.task(task), other.spec.task(task)
-    found = {
-        "task": list(differing([_work(other.spec, its_spec), _work(record.spec, spec)]).changed),
-        "params": _changes(params_counted(other.spec, its_spec), params_counted(record.spec, spec)),
-        "inputs": list(
-            differing([_inputs(other, its_spec) or {}, _inputs(record, spec) or {}]).changed
+    spec, other_spec = record.spec.task(task), other.spec.task(task)
+    differences = {
+        "task": _changed_keys(_work(other.spec, other_spec), _work(record.spec, spec)),
+        "params": _changed_values(
+            params_counted(other.spec, other_spec), params_counted(record.spec, spec)
         ),
+        "inputs": _changed_keys(_inputs(other, other_spec) or {}, _inputs(record, spec) or {}),
     }
-    differs = {kind: names for kind, names in found.items() if names}
-    if mine.cache and its.cache and mine.cache.code != its.cache.code:
-        differs["code"] = []
-    if mine.cache and its.cache and mine.cache.before != its.cache.before:
-        before = [
-            known.id
-            for known in record.spec.tasks
-            if known.id in record.spec.needed_by(spec) - {task}
-        ]
-        changed = [name for name in before if _left(record, name) != _left(other, name)]
-        differs["before"] = changed or before  # what one task left another has changed since
-    return differs
-
-
-def _left(record: Record, task: str) -> str:
-    return digest_of(outputs_of(record, task))
-
-
-def _work(spec: RunSpec, task: TaskSpec) -> dict[str, Any]:
-    return {
-        "method": task.method,
-        "command": list(task.command) if isinstance(task.command, tuple) else task.command,
-        "path_to_tasks": spec.path_to_tasks,
-        "env": dict(spec.env),
-        "outputs": list(task.outputs),
-        "discard": list(task.discard),
-        "metrics": list(task.metrics),
-    }
+    differences = {kind: names for kind, names in differences.items() if names}
+    entry, other_entry = record.task(task).cache, other.task(task).cache
+    if entry and other_entry and entry.code != other_entry.code:
+        differences["code"] = []
+    if entry and other_entry and entry.before != other_entry.before:
+        differences["before"] = _changed_tasks_before(record, other, spec)
+    return differences
 
 
 def params_counted(spec: RunSpec, task: TaskSpec) -> dict[str, Any]:
-    """Those that `cache` names, by default all, and always those that the command does."""
+    """Return the parameters on which the results depend.
+
+    They are those that `cache` names, by default all, and always those that the command uses.
+    """
     seen = seen_params(spec, task)
-    named = task.cache.params if task.cache else None
-    if named is None:
+    cached = task.cache.params if task.cache else None
+    if cached is None:
         return seen
-    known = {"id": task.id, **seen}
-    in_command = [hole.name for hole in placeholders(task.command or "")]
-    return {name: value_of(name, known) for name in (*named, *in_command) if is_known(name, known)}
+    values = {"id": task.id, **seen}
+    used = [hole.name for hole in placeholders(task.command or "")]
+    return {name: value_of(name, values) for name in (*cached, *used) if is_known(name, values)}
+
+
+def _changed_keys(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    return list(differing([before, after]).changed)
+
+
+def _changed_values(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Return `seed 1 -> 2` for each value that differs."""
+    changed = differing([flattened(before), flattened(after)]).changed
+    return [f"{name} {_short(old)} -> {_short(new)}" for name, (old, new) in changed.items()]
+
+
+def _changed_tasks_before(record: Record, other: Record, task: TaskSpec) -> list[str]:
+    """Return the earlier tasks whose outputs differ.
+
+    If the outputs of no single task differ now, a task has changed them since: then all are named.
+    """
+    needed = record.spec.needed_by(task) - {task.id}
+    before = [earlier.id for earlier in record.spec.tasks if earlier.id in needed]
+    changed = []
+    for earlier in before:
+        if digest_of(outputs_of(record, earlier)) != digest_of(outputs_of(other, earlier)):
+            changed.append(earlier)
+    return changed or before
+
+
+def _work(spec: RunSpec, task: TaskSpec) -> dict[str, Any]:
+    """Return what the task does, apart from its parameters."""
+    return {
+        "method": task.method,
+        "command": task.command,
+        "path_to_tasks": spec.path_to_tasks,
+        "env": dict(spec.env),
+        "outputs": task.outputs,
+        "discard": task.discard,
+        "metrics": task.metrics,
+    }
 
 
 def _inputs(record: Record, task: TaskSpec) -> dict[str, str] | None:
-    found = [entries_of(pattern, record.data) for pattern in task.reads]
-    return (
-        {entry.path: entry.sha256 for entries in found for entry in entries} if all(found) else None
-    )
-
-
-def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """`seed 1 -> 2`, for each that differs."""
-    changed = differing([flattened(before), flattened(after)]).changed
-    return [f"{name} {_short(old)} -> {_short(new)}" for name, (old, new) in changed.items()]
+    """Return the SHA-256 of each input by path, None if an input is unknown."""
+    inputs = {}
+    for pattern in task.reads:
+        entries = entries_of(pattern, record.data)
+        if not entries:
+            return None
+        for entry in entries:
+            inputs[entry.path] = entry.sha256
+    return inputs
 
 
 def _short(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""What differs between runs, and nothing else. Times, hosts and logs are no difference."""
+"""The differences between runs. Times, hosts and logs do not count as differences."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from gitorch.model.json_struct import without_empty
+from gitorch.model.json_struct import JsonStruct, always
 from gitorch.model.run.record import Record
 from gitorch.model.run.spec import TaskSpec
 from gitorch.model.values import are_identical, flattened
 
 
-class ChangedCommit(Struct, frozen=True, kw_only=True):
+class ChangedCommit(JsonStruct, frozen=True, kw_only=True):
     """A commit that is in the history of only one of two runs."""
 
-    oid: str
+    oid: str = field(name="commit")
     subject: str
 
 
-class ChangedFile(Struct, frozen=True, kw_only=True):
+class ChangedFile(JsonStruct, frozen=True, kw_only=True):
     """A changed file of the code. A renamed file is one deleted and one added file."""
 
     path: str
@@ -29,16 +29,17 @@ class ChangedFile(Struct, frozen=True, kw_only=True):
     deleted: int | None
 
 
-class CodeDifference(Struct, frozen=True, kw_only=True):
-    """`commits` are those that only one of the two has behind it, newest first.
+class CodeDifference(JsonStruct, frozen=True, kw_only=True):
+    """The difference between the code of runs.
 
-    Where a run's commit is not in this clone it is among the `missing`, and nothing but that is known. `tasks` are the
-    commits of each task in the runs, in their order, where one of these has several: then all of that is compared.
+    `commits` are in the history of only one of two runs, newest first. `missing` are commits of
+    runs that are not in this clone; then nothing else is known. `tasks` has the commit of each
+    task in each run, in the order of the runs. It is empty unless a run has several commits.
     """
 
-    commits: tuple[ChangedCommit, ...] = ()
-    files: tuple[ChangedFile, ...] = ()
-    missing: tuple[str, ...] = ()
+    commits: tuple[ChangedCommit, ...] = always(())
+    files: tuple[ChangedFile, ...] = always(())
+    missing: tuple[str, ...] = always(())
     tasks: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
 
     @property
@@ -46,29 +47,11 @@ class CodeDifference(Struct, frozen=True, kw_only=True):
         return not (self.files or self.missing)
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "same": self.same,
-            "commits": [
-                {"commit": commit.oid, "subject": commit.subject} for commit in self.commits
-            ],
-            "files": [
-                {
-                    "path": file.path,
-                    "status": file.status,
-                    "added": file.added,
-                    "deleted": file.deleted,
-                }
-                for file in self.files
-            ],
-            "missing": list(self.missing),
-            **without_empty(
-                {"tasks": {task: list(commits) for task, commits in self.tasks.items()}}
-            ),
-        }
+        return {"same": self.same, **super().to_json()}
 
 
-class ValueDifference(Struct, frozen=True, kw_only=True):
-    """Dotted keys and each run's value, in the order of the runs; None where a run has no such key."""
+class ValueDifference(JsonStruct, frozen=True, kw_only=True):
+    """Dotted keys with the value in each run, in their order; None if a run has no such key."""
 
     changed: Mapping[str, tuple[Any, ...]]
 
@@ -77,14 +60,11 @@ class ValueDifference(Struct, frozen=True, kw_only=True):
         return not self.changed
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "same": self.same,
-            "changed": {key: list(values) for key, values in self.changed.items()},
-        }
+        return {"same": self.same, **super().to_json()}
 
 
-class OutputDifference(Struct, frozen=True, kw_only=True):
-    """Paths: with other content, that the first run has not, that only the first has."""
+class OutputDifference(JsonStruct, frozen=True, kw_only=True):
+    """Paths of outputs: with other content, missing in the first run, and only in the first run."""
 
     changed: tuple[str, ...]
     added: tuple[str, ...]
@@ -95,15 +75,12 @@ class OutputDifference(Struct, frozen=True, kw_only=True):
         return not (self.changed or self.added or self.removed)
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "same": self.same,
-            "changed": list(self.changed),
-            "added": list(self.added),
-            "removed": list(self.removed),
-        }
+        return {"same": self.same, **super().to_json()}
 
 
 class Comparison(Struct, frozen=True, kw_only=True):
+    """All differences between runs, by what differs. `runs` are their ids."""
+
     runs: tuple[str, ...]
     code: CodeDifference
     config: ValueDifference
@@ -132,40 +109,52 @@ class Comparison(Struct, frozen=True, kw_only=True):
 
 
 def compare_records(records: Sequence[Record], code: CodeDifference) -> Comparison:
-    """Two records or more, the first being what the others are compared with; `code` is found by git."""
+    """Compare the first record with one or more others. `code` is what git says of their code."""
     return Comparison(
         runs=tuple(record.id for record in records),
         code=code,
         config=differing([_config(record) for record in records]),
         environment=differing([flattened(record.environment) for record in records]),
-        data=differing([{entry.path: entry.sha256 for entry in record.data} for record in records]),
+        data=differing([_data(record) for record in records]),
         metrics=differing([record.metrics for record in records]),
-        outputs=_outputs(records),
+        outputs=_output_difference(records),
     )
 
 
 def commits_of_tasks(records: Sequence[Record]) -> dict[str, tuple[str | None, ...]]:
-    """For each task its commit in each run, None where a run has no such task; nothing where each run has but one."""
+    """Return the commit of each task in each run, None if a run does not have the task.
+
+    The result is empty if each run has only one commit.
+    """
     if all(len(record.pins) == 1 for record in records):
         return {}
-    sides = [{task.id: task.pin.commit for task in record.tasks} for record in records]
-    return {
-        task: tuple(side.get(task) for side in sides)
-        for task in dict.fromkeys(task for side in sides for task in side)
-    }
+    sides = []
+    for record in records:
+        sides.append({task.id: task.pin.commit for task in record.tasks})
+    return {task: tuple(side.get(task) for side in sides) for task in _all_keys(sides)}
 
 
 def differing(sides: Sequence[Mapping[str, Any]]) -> ValueDifference:
-    """The keys that not all sides have with the same value; 1, 1.0 and true are three values."""
-    keys = dict.fromkeys(key for side in sides for key in side)
-    rows = {key: tuple(side.get(key) for side in sides) for key in keys}
-    missing = {key for key in keys if any(key not in side for side in sides)}
-    return ValueDifference(
-        changed={key: row for key, row in rows.items() if key in missing or not are_identical(row)}
-    )
+    """Return the keys whose values differ between the sides. 1, 1.0 and true are different."""
+    changed = {}
+    for key in _all_keys(sides):
+        values = tuple(side.get(key) for side in sides)
+        is_in_all = all(key in side for side in sides)
+        if not is_in_all or not are_identical(values):
+            changed[key] = values
+    return ValueDifference(changed=changed)
+
+
+def _all_keys(sides: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return each key of any side once."""
+    keys: dict[str, None] = {}
+    for side in sides:
+        keys |= dict.fromkeys(side)
+    return list(keys)
 
 
 def _config(record: Record) -> dict[str, Any]:
+    """Return the config with dotted keys, without values that are empty."""
     spec = record.spec
     document = {key: value for key, value in spec.document.items() if key != "tasks"}
     own = {"env": spec.env, "link": list(spec.link), "python": spec.python}
@@ -178,24 +167,31 @@ def _config(record: Record) -> dict[str, Any]:
 
 
 def _task_config(task: TaskSpec) -> dict[str, Any]:
-    """As it is written: what is gitorch's own apart from the parameters, which may have the same names."""
+    """Return the task as its config has it.
+
+    gitorch's own settings are apart from the parameters, which may have the same names.
+    """
     written = task.to_json()
     own = {key: written[key] for key in ("method", "command", "needs")}
     settings = {key: value for key, value in written.items() if key not in (*own, "id", "params")}
     return {**task.params, **own, "gitorch": settings}
 
 
-def _outputs(records: Sequence[Record]) -> OutputDifference:
-    first, *others = [
-        {output.path: (output.sha256, output.mode) for output in record.outputs}
-        for record in records
-    ]
-    return OutputDifference(
-        changed=tuple(
-            path
-            for path, content in first.items()
-            if any(other.get(path, content) != content for other in others)
-        ),
-        added=tuple(dict.fromkeys(path for other in others for path in other if path not in first)),
-        removed=tuple(path for path in first if any(path not in other for other in others)),
-    )
+def _data(record: Record) -> dict[str, str]:
+    return {entry.path: entry.sha256 for entry in record.data}
+
+
+def _output_difference(records: Sequence[Record]) -> OutputDifference:
+    """Compare the outputs of the first record with those of the others, by content and mode."""
+    sides = []
+    for record in records:
+        sides.append({output.path: (output.sha256, output.mode) for output in record.outputs})
+    first, *others = sides
+    changed, removed = [], []
+    for path, content in first.items():
+        if any(other.get(path, content) != content for other in others):
+            changed.append(path)
+        if any(path not in other for other in others):
+            removed.append(path)
+    added = [path for path in _all_keys(others) if path not in first]
+    return OutputDifference(changed=tuple(changed), added=tuple(added), removed=tuple(removed))

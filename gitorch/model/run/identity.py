@@ -1,4 +1,4 @@
-"""When two runs are the same run: the same resolved params and tasks, the same code, and the same data."""
+"""The identity of a run: two runs with the same params, tasks, code and data are the same run."""
 
 from __future__ import annotations
 
@@ -11,25 +11,33 @@ from gitorch.model.json_struct import without_empty
 from gitorch.model.run.record import Data
 from gitorch.model.run.spec import RunSpec
 
-# Keys of the document that say where and how, not what: they do not make it another run.
-_ASIDE = ("githubRepository", "outputDir", "overwriteOutputFine", "UNSAFE_ignoreDirtyCheck")
-_ASIDE_OF_SPEC = ("name", "output_dir", "swept", "code")
-# Settings of a task that say when and with what means it runs, or what is kept of it: neither do they.
-_ASIDE_OF_TASKS = ("timeout_s", "retries", "priority", "resources", "cache", "discard")
+# Keys that say where and how a run is computed, not what: they do not make another run.
+_IGNORED_IN_DOCUMENT = (
+    "githubRepository",
+    "outputDir",
+    "overwriteOutputFine",
+    "UNSAFE_ignoreDirtyCheck",
+)
+_IGNORED_IN_SPEC = ("name", "output_dir", "swept", "code")
+# Settings of a task that say when it runs, with which resources, and what is kept of it.
+_IGNORED_IN_TASKS = ("timeout_s", "retries", "priority", "resources", "cache", "discard")
 
 
 def run_identity(spec: RunSpec, code: str, data: Sequence[Data] = ()) -> str:
-    """A SHA-256, in hex, of what the run computes; `code` identifies the code it is computed with, `data` what from."""
-    document = {key: value for key, value in spec.document.items() if key not in (*_ASIDE, "tasks")}
-    resolved = {key: value for key, value in spec.to_json().items() if key not in _ASIDE_OF_SPEC}
-    what: dict[str, Any] = {**resolved, "document": document, "code": code}
-    what |= without_empty({"data": [(entry.path, entry.sha256) for entry in data]})
-    for task in what["tasks"]:
-        for key in _ASIDE_OF_TASKS:
+    """Return a SHA-256, in hex, of what the run computes: with this code, from this data."""
+    document = {}
+    for key, value in spec.document.items():
+        if key not in (*_IGNORED_IN_DOCUMENT, "tasks"):
+            document[key] = value
+    resolved = {key: value for key, value in spec.to_json().items() if key not in _IGNORED_IN_SPEC}
+    computed: dict[str, Any] = {**resolved, "document": document, "code": code}
+    computed |= without_empty({"data": [(entry.path, entry.sha256) for entry in data]})
+    for task in computed["tasks"]:
+        for key in _IGNORED_IN_TASKS:
             task.pop(key, None)
-    return digest(what)
+    return digest(computed)
 
 
 def digest(value: Any) -> str:
-    """A SHA-256, in hex, of a value of JSON."""
+    """Return a SHA-256, in hex, of a JSON value."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=True).encode()).hexdigest()

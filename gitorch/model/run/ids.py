@@ -1,4 +1,4 @@
-"""Run ids: 12 lower-case hex digits, random, so that two clones never agree on one by accident."""
+"""Run ids: 12 random lower-case hex digits, so that two clones never choose one by accident."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PREFIX = re.compile(r"[0-9a-f]{4,12}\Z")
 
 
 def run_id(entropy: bytes) -> str:
-    """The id made of 6 random bytes."""
+    """Return the id that 6 random bytes make."""
     if len(entropy) != ID_LENGTH // 2:
         raise ValueError(f"a run id takes {ID_LENGTH // 2} bytes, got {len(entropy)}")
     return entropy.hex()

@@ -1,4 +1,4 @@
-"""Which of a run's data an input stands for."""
+"""The data of a run that an input names."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from gitorch.model.text.globs import matcher
 
 
 def entries_of(pattern: str, data: Sequence[Data]) -> tuple[Data, ...]:
-    """What the input was when the run was readied: one entry for each of its files, or a single one for all of them.
+    """Return the input as it was when the run was readied.
 
-    None only where the run was readied without that input.
+    The result has one entry for each file, or one entry for all files of a glob or a directory. It
+    is empty only if the run was readied without this input.
     """
     for entry in data:
         if entry.files is not None and entry.path == pattern:
             return (entry,)
-    names = matcher(pattern).fullmatch
-    return tuple(entry for entry in data if entry.files is None and names(entry.path))
+    matches = matcher(pattern).fullmatch
+    return tuple(entry for entry in data if entry.files is None and matches(entry.path))

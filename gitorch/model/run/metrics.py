@@ -1,4 +1,4 @@
-"""Metrics out of what a task leaves: what it returned, its events, JSON files. NaN and infinities are None."""
+"""Metrics from the result of a task, its events, and JSON files. NaN and infinities are None."""
 
 from __future__ import annotations
 
@@ -10,50 +10,52 @@ Metrics = dict[str, int | float | None]  # a whole number stays one
 
 
 def of_result(result: Any) -> Metrics:
-    """The top-level numbers of a returned mapping."""
+    """Return the top-level numbers of a returned mapping."""
     if not isinstance(result, Mapping):
         return {}
     return {str(name): _number(value) for name, value in result.items() if is_number(value)}
 
 
 def of_file(content: Any, prefix: str = "") -> Metrics:
-    """The numbers of a metrics file; those in nested mappings under dotted names."""
+    """Return the numbers of a metrics file. Names of numbers in nested mappings are dotted."""
     if not isinstance(content, Mapping):
         return {}
-    found: Metrics = {}
+    metrics: Metrics = {}
     for key, value in content.items():
         name = f"{prefix}{key}"
         if is_number(value):
-            found[name] = _number(value)
+            metrics[name] = _number(value)
         elif isinstance(value, Mapping):
-            found |= of_file(value, f"{name}.")
-    return found
+            metrics |= of_file(value, f"{name}.")
+    return metrics
 
 
 def of_events(events: Iterable[Any]) -> Metrics:
-    """The last value of each name; what is no metric event is passed over."""
-    found: Metrics = {}
+    """Return the last value of each name. Other events are ignored."""
+    metrics: Metrics = {}
     for event in events:
         if not isinstance(event, Mapping) or not isinstance(event.get("metric"), str):
             continue
         value = event.get("value")
-        if value is None or is_number(value):
-            found[event["metric"]] = None if value is None else _number(value)
-    return found
+        if value is None:
+            metrics[event["metric"]] = None
+        elif is_number(value):
+            metrics[event["metric"]] = _number(value)
+    return metrics
 
 
 def last_progress(events: Iterable[Any]) -> tuple[float, float] | None:
-    """The newest (done, total) that makes sense."""
-    found = None
+    """Return the newest valid (done, total), None if there is none."""
+    progress = None
     for event in events:
         match event:
             case {"progress": [done, total]} if is_number(done) and is_number(total) and total > 0:
-                found = (done, total)
-    return found
+                progress = (done, total)
+    return progress
 
 
 def finite(value: Any) -> Any:
-    """A JSON value with null for what JSON has no number for: NaN and the infinities."""
+    """Return a JSON value with None for numbers that JSON does not have: NaN and the infinities."""
     match value:
         case float():
             return _number(value)
@@ -70,4 +72,6 @@ def is_number(value: Any) -> bool:
 
 
 def _number(value: float) -> float | None:
-    return value if isinstance(value, int) or math.isfinite(value) else None
+    if isinstance(value, int) or math.isfinite(value):
+        return value
+    return None

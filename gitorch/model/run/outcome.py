@@ -1,4 +1,4 @@
-"""The outcome of an attempt: a tagged union in which each kind carries exactly the facts that are true of it."""
+"""The outcome of an attempt: a tagged union, each kind with the facts that are true of it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from msgspec import convert
 from gitorch.model.json_struct import JsonStruct
 from gitorch.model.run.outcome_kind import OutcomeKind
 
-# `message` gives the reason in words: the last line of an exception, why a program could not start, …
-# JSON has it after the fields of the kind, so each class that has fields of its own declares it again.
+# `message` gives the reason in words, for example the last line of an exception. JSON has it after
+# the fields of the kind, so each class that has fields of its own declares it itself.
 
 
 class _Ending(JsonStruct, frozen=True, kw_only=True, tag_field="kind"):

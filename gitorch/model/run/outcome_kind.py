@@ -1,4 +1,7 @@
-"""The kinds of outcome, by the names that JSON has for them. Standard library only: the slots of an engine import it."""
+"""The kinds of outcome, by their names in JSON.
+
+This module uses the standard library only, since the slots of an engine import it.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ from enum import StrEnum
 
 
 class OutcomeKind(StrEnum):
+    """The kind of an outcome, which is the tag of its class."""
+
     SUCCEEDED = "succeeded"
     EXIT_CODE = "exit-code"
     SIGNAL = "signal"

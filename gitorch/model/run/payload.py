@@ -9,10 +9,12 @@ from gitorch.model.run.spec import RunSpec
 
 
 class Payload(JsonStruct, frozen=True, kw_only=True):
+    """The part of a record that an attempt needs. `data` are the inputs as they were readied."""
+
     spec: RunSpec
     pin: Pin
     interpreter: str
-    data: tuple[Data, ...] = ()  # what the tasks read, as it was when the run was readied
+    data: tuple[Data, ...] = ()
 
     @classmethod
     def of(cls, record: Record) -> Payload:

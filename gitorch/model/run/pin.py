@@ -10,6 +10,8 @@ from gitorch.model.json_struct import JsonStruct, always
 
 
 class Origin(StrEnum):
+    """How the commit was chosen."""
+
     HEAD = "head"  # HEAD, without uncommitted changes
     REVISION = "revision"  # named with --at
     SNAPSHOT = "snapshot"  # a commit made of the working tree
@@ -17,7 +19,10 @@ class Origin(StrEnum):
 
 
 class Pin(JsonStruct, frozen=True, kw_only=True):
-    """`commit` and `tree` are full hex oids. `snapshot` repeats a part of `origin`, for readers of the JSON."""
+    """The commit and the tree of a run, as full hex oids.
+
+    `snapshot` repeats a part of `origin`, for readers of the JSON.
+    """
 
     commit: str
     tree: str

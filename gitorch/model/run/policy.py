@@ -1,4 +1,4 @@
-"""What follows the end of an attempt: the task is complete, in error, or tried again automatically."""
+"""What follows an attempt: its task is complete, in error, or tried again automatically."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from gitorch.model.run.status import Status
 class Next(Struct, frozen=True, kw_only=True):
     """What follows an attempt.
 
-    `status` is that of the task. `outcome` may have a more exact message than before. `retries` and `losses` are the
-    new counts, `backoff_s` the seconds until the next attempt.
+    `status` is that of the task. `outcome` may have a more exact message than before. `retries` and
+    `losses` are the new counts, `backoff_s` the seconds until the next attempt.
     """
 
     status: Status
@@ -41,8 +41,9 @@ def after(
 ) -> Next:
     """Return what follows an attempt with this outcome.
 
-    `retries` counts the automatic retries so far, `losses` the attempts that were lost in a row before this one.
-    An interrupted attempt is repeated and changes no count. A lost attempt is repeated up to `lost_limit` in a row.
+    `retries` counts the automatic retries so far, `losses` the attempts that were lost in a row
+    before this one. An interrupted attempt is repeated and changes no count. A lost attempt is
+    repeated up to `lost_limit` in a row.
     """
     match outcome:
         case Succeeded():

@@ -1,8 +1,9 @@
-"""The durable account of a run: everything that happened, and everything needed to make its queue entry again.
+"""The durable account of a run: what happened, and what is needed to make its queue entry again.
 
-`record.json` on the results branch is `Record.to_json()`. Fields are only added, so every record that was ever written
-can be read. The size of a record does not depend on the age of its run: it has the last attempt of each task and the
-newest `HISTORY_KEPT` changes. The earlier attempts are beside it, one `attempt.json` each.
+`record.json` on the results branch is `Record.to_json()`. Fields are only added, so every record
+that was ever written can be read. The size of a record does not depend on the age of its run: it
+has the last attempt of each task and the newest `HISTORY_KEPT` changes. The earlier attempts are
+beside it, one `attempt.json` each.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class RecordBroken(GitorchError):
 
 
 class Attempt(JsonStruct, frozen=True, kw_only=True):
-    """One try at a task. Times are RFC 3339 in UTC; `duration_s` is measured by the monotonic clock."""
+    """One try at a task. Times are RFC 3339 in UTC, `duration_s` is by the monotonic clock."""
 
     number: int
     token: str
@@ -62,13 +63,14 @@ class CacheSource(JsonStruct, frozen=True):
 
 
 class CacheEntry(JsonStruct, frozen=True, kw_only=True):
-    """The key under which the results of a complete task can be reused, and the task that computed them first.
+    """The key under which the results of a complete task can be reused, and where they are from.
 
-    For a task that is not complete it says that all outputs which the task has left so far were computed under this
-    key. See `cache.py`. `code`, `before` and `produced` are SHA-256 of the code, of the outputs of the tasks before
-    this one, and of the task's own outputs. `code` and `before` are parts of the key, kept to explain why another key
-    differs. `produced` tells whether the outputs of the run still are what the task left. `removed` are outputs of
-    other tasks that this task deleted.
+    For a task that is not complete it says that all outputs which the task has left so far were
+    computed under this key. See `cache.py`. `code`, `before` and `produced` are SHA-256 of the
+    code, of the outputs of the tasks before this one, and of the task's own outputs. `code` and
+    `before` are parts of the key, kept to explain why another key differs. `produced` tells whether
+    the outputs of the run still are what the task left. `removed` are outputs of other tasks that
+    this task deleted.
     """
 
     key: str
@@ -80,7 +82,7 @@ class CacheEntry(JsonStruct, frozen=True, kw_only=True):
 
 
 class TaskRecord(JsonStruct, frozen=True, kw_only=True):
-    """What happened to one task. `attempts` is the last one, or all of them where `show` has gathered them."""
+    """What happened to one task. `attempts` is the last one; `show` gathers all of them."""
 
     id: str
     status: Status
@@ -93,9 +95,12 @@ class TaskRecord(JsonStruct, frozen=True, kw_only=True):
 
 
 class Output(JsonStruct, frozen=True, kw_only=True):
-    """A kept file: `path` in the output directory, or below `worktree/` a file that `outputs:` took from the worktree.
+    """A kept file.
 
-    `octal_mode` is git's file mode: 100644, 100755, or 120000 for a symbolic link, whose `sha256` is of the target.
+    `path` is in the output directory, or below `worktree/` if `outputs:` took it from the worktree.
+
+    `octal_mode` is git's file mode: 100644, 100755, or 120000 for a symbolic link, whose `sha256`
+    is of the target.
     """
 
     path: str
@@ -111,7 +116,7 @@ class Output(JsonStruct, frozen=True, kw_only=True):
 
 
 class Discarded(JsonStruct, frozen=True, kw_only=True):
-    """Files that a task wrote and that are not in the record, and the glob of `discard` that names them."""
+    """Files that a task wrote and that were not kept, by the glob of `discard` that names them."""
 
     glob: str
     files: int
@@ -120,9 +125,10 @@ class Discarded(JsonStruct, frozen=True, kw_only=True):
 
 
 class Data(JsonStruct, frozen=True, kw_only=True):
-    """An input as it was when the run was readied: one file, or all `files` of a glob or a directory.
+    """An input as it was readied: one file, or all `files` of a glob or a directory.
 
-    `sha256` is of the content. For several files it is of the lines `<sha256>  <path>` in the order of the paths.
+    `sha256` is of the content. For several files it is of the lines `<sha256>  <path>` in the order
+    of the paths.
     """
 
     path: str
@@ -132,7 +138,7 @@ class Data(JsonStruct, frozen=True, kw_only=True):
 
 
 class Change(JsonStruct, frozen=True, kw_only=True):
-    """One entry of a run's history: its status went from `source` to `target` (None: the run did not exist)."""
+    """A change of the status of a run, from `source` to `target`; None: the run did not exist."""
 
     at: str
     source: Status | None = field(name="from")
@@ -149,7 +155,8 @@ class Hold(JsonStruct, frozen=True, kw_only=True):
     why: str | None = always(None)
 
 
-# The keys of `record.json`, in their order. Those of `_DERIVED` are computed from the fields, for readers of the JSON.
+# The keys of `record.json`, in their order. The `_DERIVED` ones repeat what is in other fields, for
+# readers of the JSON.
 _KEYS = (
     "schema",
     "id",
@@ -245,18 +252,18 @@ class Record(JsonStruct, frozen=True, kw_only=True):
 
     @property
     def metrics(self) -> Metrics:
-        """Return the metrics of all tasks. If two tasks have a metric of one name, the later task's value counts."""
+        """Return the metrics of all tasks. Of two with one name, the later task's counts."""
         return {name: value for task in self.tasks for name, value in task.metrics.items()}
 
     @property
     def duration_s(self) -> float | None:
-        """Return the seconds that the last attempts of all tasks took together, None if there is no attempt."""
+        """Return the seconds that the last attempts took together, None if there is no attempt."""
         durations = [task.attempts[-1].duration_s for task in self.tasks if task.attempts]
         return round(sum(durations), 3) if durations else None
 
     @property
     def pins(self) -> dict[str, tuple[str, ...]]:
-        """Return the commits of the run, newest first, and the ids of the tasks that ran or will run at each."""
+        """Return the commits of the run, newest first, with the ids of the tasks at each commit."""
         pins: dict[str, tuple[str, ...]] = {self.pin.commit: ()}
         for task in reversed(self.tasks):
             pins.setdefault(task.pin.commit, ())

@@ -1,7 +1,8 @@
 """What the end of an attempt, reused results and the operator's verbs make of a record.
 
-Each function returns a new record, with an entry in its history where the status of the run changes. The first part is
-for workers, the second for the verbs, which are allowed from the statuses in the table of `status.py`.
+Each function returns a new record, with an entry in its history where the status of the run
+changes. The first part is for workers, the second for the verbs, which are allowed from the
+statuses in the table of `status.py`.
 """
 
 from __future__ import annotations
@@ -33,10 +34,11 @@ from gitorch.model.table.row import Row
 
 
 class AttemptResult(Struct, frozen=True, kw_only=True):
-    """The part of a record that the end of an attempt changes. `status` is the task's status after the attempt.
+    """The part of a record that the end of an attempt changes.
 
-    `discarded` are files that the task itself wrote. `cache` is None if the task's outputs cannot be separated from
-    those of other tasks. `environment` is empty if it is unknown.
+    `status` is the status of the task after the attempt. `discarded` are files that the task itself
+    wrote. `cache` is None if the task's outputs cannot be separated from those of other tasks.
+    `environment` is empty if it is unknown.
     """
 
     task: str
@@ -51,7 +53,7 @@ class AttemptResult(Struct, frozen=True, kw_only=True):
 
 
 class Reuse(Struct, frozen=True, kw_only=True):
-    """The results of a task of another run that computed the same. `outputs` and `discarded` are that task's only."""
+    """The results of a task of another run that computed the same; of this task alone."""
 
     task: str
     pin: Pin
@@ -103,8 +105,8 @@ def after_attempt(record: Record, collected: AttemptResult, *, by: str) -> Recor
 def after_reuse(record: Record, reuse: Reuse, *, by: str) -> Record:
     """Return `record` with a task that is complete because it was given the results of another run.
 
-    Safe to repeat: a complete task does not change. Outputs of earlier attempts at the task are removed, so that its
-    outputs are exactly those of the run that computed them.
+    Safe to repeat: a complete task does not change. Outputs of earlier attempts at the task are
+    removed, so that its outputs are exactly those of the run that computed them.
     """
     task = record.task(reuse.task)
     if task.status is Status.COMPLETE:
@@ -145,7 +147,8 @@ def after_reuse(record: Record, reuse: Reuse, *, by: str) -> Record:
 class ChangeRequest(Struct, frozen=True, kw_only=True):
     """Who asks for a change, when (RFC 3339), and why.
 
-    `source` is the run's present status, `running` are the tasks that run now: a record does not contain claims.
+    `source` is the run's present status, `running` are the tasks that run now: a record does not
+    contain claims.
     """
 
     source: Status
@@ -156,7 +159,7 @@ class ChangeRequest(Struct, frozen=True, kw_only=True):
 
 
 class OtherCode(Struct, frozen=True, kw_only=True):
-    """The commit at which a run continues, and the identity and the data that the run has at this commit."""
+    """The commit at which a run continues, and its identity and its data at this commit."""
 
     pin: Pin
     identity: str
@@ -182,11 +185,11 @@ def retried(
     code: OtherCode | None = None,
     start: str | None = None,
 ) -> Record:
-    """Make tasks in ERROR wait again, or hold them if the run is held. Complete tasks keep their results.
+    """Make tasks in ERROR wait again, or hold them if the run is held.
 
-    If `code` is given, the tasks that are not complete run at that commit. If `start` names a task, this task and all
-    that need it are done again: their results are no longer part of the run. Those of earlier attempts stay beside the
-    record.
+    Complete tasks keep their results. If `code` is given, the tasks that are not complete run at
+    that commit. If `start` names a task, this task and all that need it are done again: their
+    results are no longer part of the run. Those of earlier attempts stay beside the record.
     """
     target = Status.HOLD if record.hold else Status.WAITING
     pin = code.pin if code else record.pin
@@ -241,14 +244,14 @@ def has_something_to_hold(record: Record | Row, running: Container[str]) -> bool
 
 
 def _begun(record: Record, *, at: str, by: str) -> Record:
-    """Return `record` with a RUNNING entry in its history, unless the newest entry is one already."""
+    """Return `record` with a RUNNING entry in its history, unless it is the newest already."""
     if record.history[-1].target is Status.RUNNING:
         return record
     return noted(record, Change(at=at, source=record.status, target=Status.RUNNING, by=by))
 
 
 def _settled(record: Record, *, at: str, by: str, why: str | None) -> Record:
-    """Return `record` with the status that follows from its tasks, and an entry in its history if this is a change."""
+    """Return `record` with the status that follows from its tasks, noted if it is a change."""
     status = run_status(states(record.tasks, record.needs), started=True)
     is_over = status not in (Status.RUNNING, Status.WAITING)
     record = replace(record, status=status, ended=at if is_over else None)
@@ -261,7 +264,7 @@ def _settled(record: Record, *, at: str, by: str, why: str | None) -> Record:
 
 
 def _failures(record: Record) -> str:
-    """Return how each task in ERROR failed, in words, also if the task failed before the last one ended."""
+    """Return in words how each task in ERROR failed, not only the task that ended last."""
     failures = []
     for task in record.tasks:
         if task.status is Status.ERROR and task.attempts:

@@ -1,4 +1,4 @@
-"""How long a failed run waits for somebody to look at it before it is given up."""
+"""Retention: how long a run stays in ERROR before it is given up."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from gitorch.model.text.quantities import parse_duration
 
 
 class Retention(Struct, frozen=True):
-    """`written` as a person did, `duration` what it means."""
+    """A duration, and the text that a person wrote for it."""
 
     written: str
     duration: timedelta
 
     @classmethod
     def parse(cls, written: str) -> Retention:
-        """Raises ValueError."""
+        """Parse a duration such as `30d`. Raises ValueError."""
         return cls(written, timedelta(seconds=parse_duration(written)))
 
 
 def in_error_since(record: Record) -> str | None:
-    """When the run came into ERROR, if it is."""
+    """Return when the run came into ERROR, None if it is not in ERROR."""
     if record.status is not Status.ERROR or not record.history:
         return None
-    last = record.history[-1]
-    return last.at if last.target is Status.ERROR else None
+    newest = record.history[-1]
+    return newest.at if newest.target is Status.ERROR else None
 
 
 def is_overdue(record: Record, retention: Retention, now: datetime) -> bool:

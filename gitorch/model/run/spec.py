@@ -1,6 +1,7 @@
 """What a config asks for, resolved: the values that are pinned, queued and recorded.
 
-A spec holds everything needed to make a queue entry again, so the record contains the whole spec. Fields are only added.
+A spec holds everything needed to make a queue entry again, so the record contains the whole spec.
+Fields are only added.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ OWN_KEYS = frozenset(
 # The keys of a task that are gitorch's own; every other key is a parameter of that task.
 OWN_TASK_KEYS = frozenset({"id", "method", "command", "needs", "gitorch"})
 
-# The outcomes after which a task can be retried automatically: errors of the task after it had started.
+# The outcomes after which a task can be retried automatically: errors after it had started.
 RETRIABLE = (
     OutcomeKind.EXIT_CODE,
     OutcomeKind.SIGNAL,
@@ -40,7 +41,7 @@ RETRIABLE = (
 
 
 class Retries(JsonStruct, frozen=True, kw_only=True):
-    """Automatic retries: at most `max`, after an outcome of a kind in `on`, each `backoff_s` seconds later."""
+    """At most `max` automatic retries, after outcomes of the kinds `on`, `backoff_s` later."""
 
     max: int
     on: tuple[OutcomeKind, ...] = always(RETRIABLE)
@@ -48,7 +49,7 @@ class Retries(JsonStruct, frozen=True, kw_only=True):
 
 
 class Resources(JsonStruct, frozen=True, kw_only=True):
-    """What a task takes of its machine while it runs. 0 means that the task does not count the resource."""
+    """What a task takes of its machine while it runs. 0: the resource is not counted."""
 
     cpus: float = always(0.0)
     gpus: int = always(0)
@@ -56,7 +57,7 @@ class Resources(JsonStruct, frozen=True, kw_only=True):
 
 
 class Cache(JsonStruct, frozen=True, kw_only=True):
-    """What the results of a task depend on. None means everything: all parameters, or the whole tree."""
+    """What results depend on. None means everything: all parameters, or the whole tree."""
 
     params: tuple[str, ...] | None = always(None)  # dotted, as a task sees them
     code: tuple[str, ...] | None = always(None)  # globs, relative to the root of the repository
@@ -64,10 +65,11 @@ class Cache(JsonStruct, frozen=True, kw_only=True):
 
 
 class TaskSpec(JsonStruct, frozen=True, kw_only=True):
-    """One task: `method` (a class in Tasks.py) or `command` (a string for a shell, or an argv), never both.
+    """One task: a `method` (class in Tasks.py) or a `command` (string for a shell, or argv).
 
-    Paths and globs of `inputs` are absolute or relative to the root of the repository. Globs of `outputs` are relative to
-    the root of the worktree, those of `discard` and files of `metrics` to the output directory.
+    Paths and globs of `inputs` are absolute or relative to the root of the repository. Globs of
+    `outputs` are relative to the root of the worktree, those of `discard` and files of `metrics` to
+    the output directory.
     """
 
     id: str
@@ -95,8 +97,9 @@ class TaskSpec(JsonStruct, frozen=True, kw_only=True):
 class RunSpec(JsonStruct, frozen=True, kw_only=True):
     """One config with one set of params.
 
-    `document` is the file's top level as plain JSON values, resolved, without its `gitorch` key. The config dict of a
-    task is made of it. `path_to_tasks` is relative to the root of the repository, in POSIX form; "." is the root itself.
+    `document` is the file's top level as plain JSON values, resolved, without its `gitorch` key.
+    The config dict of a task is made of it. `path_to_tasks` is relative to the root of the
+    repository, in POSIX form; "." is the root itself.
     """
 
     name: str
@@ -148,7 +151,7 @@ class RunSpec(JsonStruct, frozen=True, kw_only=True):
         return frozenset(task.id for task in self.tasks if task_id in self.needed_by(task))
 
     def beside(self, task: TaskSpec) -> tuple[TaskSpec, ...]:
-        """Return the tasks that may run at the same time: those that neither need `task` nor are needed by it."""
+        """Return the tasks that may run at the same time as `task`: neither needs the other."""
         needed = self.needed_by(task)
         independent = []
         for other in self.tasks:
@@ -171,7 +174,8 @@ class RunSpec(JsonStruct, frozen=True, kw_only=True):
 def task_config(spec: RunSpec, task: TaskSpec, output_dir: str) -> dict[str, Any]:
     """Return the config dict that a task is given.
 
-    It contains the keys of the file, overlaid with the task's. `outputDir` is the absolute output directory.
+    It contains the keys of the file, overlaid with the task's. `outputDir` is the absolute output
+    directory.
     """
     own: dict[str, Any] = {"id": task.id}
     if task.method is not None:

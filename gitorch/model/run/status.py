@@ -1,4 +1,4 @@
-"""The states of a task and of a run, and the only ways from one to another."""
+"""The statuses of tasks and runs, and the table of all permitted transitions."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import NamedTuple, Protocol
 
 
 class Status(StrEnum):
+    """The status of a task or a run; FAILED is for runs only."""
+
     WAITING = "WAITING"
     RUNNING = "RUNNING"
     COMPLETE = "COMPLETE"
@@ -16,13 +18,13 @@ class Status(StrEnum):
     HOLD = "HOLD"
 
 
-# What the queue's `tasks` table may hold: a finished task leaves it.
+# The statuses that a task in the queue can have: a complete task leaves the queue.
 QUEUED = (Status.WAITING, Status.RUNNING, Status.ERROR, Status.HOLD)
 LIVE = frozenset(QUEUED)
 
 
 class Transition(NamedTuple):
-    """A permitted change. `source` None: the run was not there before; `target` None: it is gone (killed)."""
+    """A permitted change. `source` None: the run is new. `target` None: the run is killed."""
 
     source: Status | None
     target: Status | None
@@ -49,18 +51,23 @@ TRANSITIONS: tuple[Transition, ...] = (
 
 
 def sources(verb: str) -> tuple[Status, ...]:
-    """The statuses from which `verb` is allowed."""
-    return tuple(
-        move.source for move in TRANSITIONS if move.verb == verb and move.source is not None
-    )
+    """Return the statuses from which `verb` is allowed."""
+    allowed = []
+    for transition in TRANSITIONS:
+        if transition.verb == verb and transition.source is not None:
+            allowed.append(transition.source)
+    return tuple(allowed)
 
 
 def verbs(source: Status) -> tuple[str, ...]:
-    """What can be done from `source`, in the order of the table, each verb once."""
-    return tuple(dict.fromkeys(move.verb for move in TRANSITIONS if move.source is source))
+    """Return the verbs that are allowed from `source`, in the order of the table, each once."""
+    allowed = (transition.verb for transition in TRANSITIONS if transition.source is source)
+    return tuple(dict.fromkeys(allowed))
 
 
 class Task(Protocol):
+    """The part of a task that `states` needs."""
+
     @property
     def id(self) -> str: ...
     @property
@@ -68,28 +75,30 @@ class Task(Protocol):
 
 
 def states(tasks: Sequence[Task], needs: Mapping[str, Sequence[str]]) -> list[tuple[Status, bool]]:
-    """Return the status of each task, and True if all tasks that it `needs` are complete, so that it can start."""
+    """Return the status of each task, with True if all tasks that it `needs` are complete."""
     complete = {task.id for task in tasks if task.status is Status.COMPLETE}
     return [(task.status, complete.issuperset(needs[task.id])) for task in tasks]
 
 
 def run_status(tasks: Iterable[tuple[Status, bool]], *, started: bool) -> Status:
-    """A run's status, derived from the `states` of its tasks.
+    """Return the status of a run, derived from the `states` of its tasks.
 
-    `started` says whether a living worker has the run in hand: such a run is RUNNING until none of its tasks runs or
-    can go on. Then it is COMPLETE, else ERROR if a task is, else HOLD.
+    `started` is True if a living worker works on the run. Such a run is RUNNING until none of its
+    tasks runs or can start. Then it is COMPLETE if all tasks are, else ERROR if a task is, else
+    HOLD.
     """
-    states = list(tasks)
-    found = {status for status, _ in states}
-    if Status.FAILED in found:
+    task_states = list(tasks)
+    statuses = {status for status, _ in task_states}
+    if Status.FAILED in statuses:
         return Status.FAILED
-    if found <= {Status.COMPLETE}:
+    if statuses <= {Status.COMPLETE}:
         return Status.COMPLETE
-    if Status.RUNNING in found:
+    if Status.RUNNING in statuses:
         return Status.RUNNING
-    can_go_on = any(status is Status.WAITING and ready for status, ready in states)
-    if can_go_on:
+    can_start = any(status is Status.WAITING and is_ready for status, is_ready in task_states)
+    if can_start:
         return Status.RUNNING if started else Status.WAITING
-    if Status.ERROR in found:
-        return Status.ERROR
-    return Status.HOLD if Status.HOLD in found else Status.WAITING
+    for status in (Status.ERROR, Status.HOLD):
+        if status in statuses:
+            return status
+    return Status.WAITING

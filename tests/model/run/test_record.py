@@ -189,11 +189,11 @@ def test_only_what_differs_is_compared() -> None:
         two, outputs=(replace(two.outputs[0], sha256="f" * 64),), environment={"python": "3.12"}
     )
     found = compare_records([one, two], CodeDifference())
-    assert found.to_json()["config"] == {
+    assert json.loads(json.dumps(found.to_json()))["config"] == {
         "same": False,
         "changed": {"seed": [1, 2], "model.depth": [2, 3]},
     }
-    assert found.to_json()["metrics"]["changed"] == {"loss": [1.0, 0.5], "extra": [None, 1.0]}
+    assert found.metrics.changed == {"loss": (1.0, 0.5), "extra": (None, 1.0)}
     assert found.outputs.changed == ("a.txt",)
     assert found.environment.changed == {"python": ("3.11", "3.12")}
     assert not found.same

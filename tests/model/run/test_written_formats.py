@@ -1,7 +1,8 @@
-"""The JSON on the results branch and in queue.db: what was written once is read, and written with the same bytes.
+"""The JSON on the results branch and in queue.db: old files are read, and written unchanged.
 
-`written/` holds files of gitorch 0.1 from before values wrote themselves: records of a reused, a failed and a held run,
-a record with a file name that is not UTF-8, an attempt.json, the payload of a run in the queue, and a status.json.
+`written/` holds files of gitorch 0.1 from before values wrote themselves: records of a reused, a
+failed and a held run, a record with a file name that is not UTF-8, an attempt.json, the payload of
+a run in the queue, and a status.json.
 """
 
 from __future__ import annotations
