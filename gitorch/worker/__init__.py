@@ -1,1 +1,1 @@
-"""The worker: claims tasks, has them executed, and commits what they left."""
+"""The worker: it claims tasks, has them executed, and commits their results."""

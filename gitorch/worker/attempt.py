@@ -1,4 +1,4 @@
-"""From a claim to an order that an engine can carry out."""
+"""The preparation of an attempt: from a claim to an order that an engine can carry out."""
 
 from __future__ import annotations
 
@@ -25,8 +25,11 @@ from gitorch.worker.surroundings import Surroundings
 TASK_PROGRAM = Path(runner.__file__).with_name("task_program.py")
 
 
-def is_at_hand(site: Site, attempt: ClaimedAttempt) -> bool:
-    """Whether all that `prepare` has to do is to write a small file or two: the run begins, its worktree is there."""
+def is_quick_to_prepare(site: Site, attempt: ClaimedAttempt) -> bool:
+    """Return True if `prepare` only has to write small files.
+
+    That is the first attempt of a run whose worktree has been prefetched.
+    """
     payload, task = attempt.payload, attempt.task
     if attempt.claim.number > 1 or task.reads or payload.spec.beside(task):
         return False
@@ -34,116 +37,132 @@ def is_at_hand(site: Site, attempt: ClaimedAttempt) -> bool:
 
 
 def prepare(site: Site, attempt: ClaimedAttempt, surroundings: Surroundings) -> Order:
-    """Make the worktree exactly the pin, lay out the attempt's directory, and give the order to run it.
+    """Bring the worktree to the pin, create the attempt's directory, and return the order.
 
-    Raises GitorchError or OSError where that cannot be done: the attempt could not start.
+    Raises GitorchError or OSError if the attempt cannot start.
     """
-    run, directory, spec = attempt.run, attempt.directory, attempt.payload.spec
+    run = attempt.run
+    directory = attempt.directory
+    spec = attempt.payload.spec
     interpreter = surroundings.interpreter(attempt.payload.interpreter, spec.python)
     require_unchanged(site, attempt.payload, attempt.task)
     _bring_to_pin(site, attempt)
-    for place in (
-        run.log,
-        directory.path.parent,
-        directory.path,
-    ):  # each at once: `parents` tries the last one first
-        place.mkdir(exist_ok=True)
+    # mkdir(parents=True) would try to create the innermost directory first, in vain.
+    for path in (run.log, directory.path.parent, directory.path):
+        path.mkdir(exist_ok=True)
     config = task_config(spec, attempt.task, str(run.output))
-    directory.config.write_bytes(
-        json.dumps(config, ensure_ascii=False).encode()
-    )  # read by nobody but the attempt
+    # Only the attempt reads this file, after it was written. So it need not be written aside.
+    directory.config.write_bytes(json.dumps(config, ensure_ascii=False).encode())
     return Order(
         token=attempt.claim.token,
         directory=directory.path,
         argv=_argv(attempt, interpreter, config),
         cwd=run.tree,
-        env=attempt_environment(
-            surroundings.environment,
-            interpreter=interpreter,
-            tree=run.tree,
-            main_root=site.repository.main_root,
-            declared={**spec.env, **_gpus(attempt)},
-            gitorch={
-                "GITORCH_RUN_ID": attempt.claim.run,
-                "GITORCH_TASK_ID": attempt.claim.task,
-                "GITORCH_ATTEMPT": str(attempt.claim.number),
-                "GITORCH_TOKEN": attempt.claim.token,
-                "GITORCH_CONFIG": str(directory.config),
-                "GITORCH_OUTPUT_DIR": str(run.output),
-                "GITORCH_EVENTS": str(directory.events),
-            },
-        ),
+        env=_environment(site, attempt, surroundings, interpreter),
         timeout_s=attempt.task.timeout_s,
         grace_s=site.settings.grace_s,
     )
 
 
-def _gpus(attempt: ClaimedAttempt) -> dict[str, str]:
-    return (
-        {} if attempt.gpus is None else {"CUDA_VISIBLE_DEVICES": ",".join(map(str, attempt.gpus))}
+def _environment(
+    site: Site, attempt: ClaimedAttempt, surroundings: Surroundings, interpreter: Interpreter
+) -> Mapping[str, str]:
+    """Return the environment variables of the attempt."""
+    run = attempt.run
+    directory = attempt.directory
+    declared = dict(attempt.payload.spec.env)
+    if attempt.gpus is not None:
+        declared["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, attempt.gpus))
+    return attempt_environment(
+        surroundings.environment,
+        interpreter=interpreter,
+        tree=run.tree,
+        main_root=site.repository.main_root,
+        declared=declared,
+        gitorch={
+            "GITORCH_RUN_ID": attempt.claim.run,
+            "GITORCH_TASK_ID": attempt.claim.task,
+            "GITORCH_ATTEMPT": str(attempt.claim.number),
+            "GITORCH_TOKEN": attempt.claim.token,
+            "GITORCH_CONFIG": str(directory.config),
+            "GITORCH_OUTPUT_DIR": str(run.output),
+            "GITORCH_EVENTS": str(directory.events),
+        },
     )
 
 
 def _bring_to_pin(site: Site, attempt: ClaimedAttempt) -> None:
-    """Before the first of the tasks that share it begins, and not while one of them is at work in it."""
+    """Bring the worktree to the pin.
+
+    Tasks that run side by side share a worktree. It is brought to the pin before the first of them
+    starts, and is not changed while one of them runs.
+    """
     if not attempt.payload.spec.beside(attempt.task):
         _make_exact(site, attempt, is_alone=True)
         return
     with only_one_at(attempt.run.users):
-        _make_exact(site, attempt, is_alone=_joins_nobody(site, attempt))
+        _make_exact(site, attempt, is_alone=_is_first_user(site, attempt))
 
 
-def _joins_nobody(site: Site, attempt: ClaimedAttempt) -> bool:
-    """Whether no other task of the run is at work in the worktree; from now on this one is."""
-    claim, users = attempt.claim, attempt.run.users
-    queued = site.queue.run(claim.run)
-    current = set()
-    for task in queued.tasks if queued else ():
-        if isinstance(task.state, Running):
-            current.add(task.state.token)
-    known = users.read_text().split() if users.exists() else []
-    others = [token for token in known if token in current and token != claim.token]
+def _is_first_user(site: Site, attempt: ClaimedAttempt) -> bool:
+    """Add the attempt to the users of the worktree. Return True if no other attempt uses it."""
+    claim = attempt.claim
+    users = attempt.run.users
+    before = users.read_text().split() if users.exists() else []
+    running = _running_tokens(site, claim.run)
+    others = [token for token in before if token in running and token != claim.token]
     write_aside(users, " ".join([*others, claim.token]).encode())
     return not others
 
 
-def _make_exact(site: Site, attempt: ClaimedAttempt, *, is_alone: bool) -> None:
-    """A worktree that something ran in is reset; one of another commit, which the run was at before a `retry --at`, is
-    brought to this one.
+def _running_tokens(site: Site, run_id: str) -> set[str]:
+    """Return the tokens of the run's attempts that are running now."""
+    queued = site.queue.run(run_id)
+    if queued is None:
+        return set()
+    return {task.state.token for task in queued.tasks if isinstance(task.state, Running)}
 
-    What earlier attempts left carries over; where the workspace no longer has it, it comes from the branch.
+
+def _make_exact(site: Site, attempt: ClaimedAttempt, *, is_alone: bool) -> None:
+    """Create the worktree, or undo what earlier attempts changed in it.
+
+    A worktree can be at another commit: the run was there before a `retry --at`. The outputs of
+    earlier attempts stay. If the workspace has lost them, they are restored from the branch.
     """
-    commit, run = attempt.payload.pin.commit, attempt.run
+    commit = attempt.payload.pin.commit
+    run = attempt.run
     state = site.worktrees.state(run.tree)
-    made = state is None
-    emptied = state is not None and not state.is_of_this_boot
+    is_missing = state is None
+    # Files are not flushed to disk, so a restart of the machine may have emptied them.
+    may_be_emptied = state is not None and not state.is_of_this_boot
     if state is None or state.commit != commit:
         site.worktrees.materialise(commit, run.tree, link=attempt.payload.spec.link)
-    elif emptied or (is_alone and run.log.exists()):
+    elif may_be_emptied or (is_alone and run.log.exists()):
         site.worktrees.reset(run.tree, commit)
     output_files.remove_replacement(run)
-    if made or emptied or not run.output.exists():
-        if _is_begun(site, attempt):
-            output_restore.bring_back(site, run, with_tree=made or emptied)
+    is_lost = is_missing or may_be_emptied
+    if is_lost or not run.output.exists():
+        if _has_earlier_attempts(site, attempt):
+            output_restore.bring_back(site, run, with_tree=is_lost)
         else:
             run.output.mkdir(exist_ok=True)
 
 
-def _is_begun(site: Site, attempt: ClaimedAttempt) -> bool:
-    """Whether another attempt of the run was made before; told by the queue alone, which is quick."""
+def _has_earlier_attempts(site: Site, attempt: ClaimedAttempt) -> bool:
+    """Return True if the run has had another attempt. Only the queue is asked, which is quick."""
     if attempt.claim.number == 1 and len(attempt.payload.spec.tasks) == 1:
         return False
     queued = site.queue.run(attempt.claim.run)
     unfinished = queued.tasks if queued else ()
-    return (
-        len(unfinished) < len(attempt.payload.spec.tasks)
-        or sum(task.attempts for task in unfinished) > 1
-    )
+    if len(unfinished) < len(attempt.payload.spec.tasks):
+        return True
+    return sum(task.attempts for task in unfinished) > 1
 
 
 def _argv(
     attempt: ClaimedAttempt, interpreter: Interpreter, config: Mapping[str, Any]
 ) -> tuple[str, ...]:
+    """Return the command that runs the attempt's task."""
     match attempt.task:
         case TaskSpec(method=str(method)):
             tasks = attempt.run.tree / attempt.payload.spec.path_to_tasks

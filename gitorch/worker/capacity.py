@@ -1,7 +1,8 @@
-"""What the machine has, and what of it the tasks of all workers have taken: never more than there is.
+"""The resources of the machine, and a ledger of what the tasks of all workers have taken of them.
 
-A ledger per user and machine, written under a lock. An entry counts for as long as the processes that see its task
-through live, which a lock of theirs tells; so what a dead worker had taken is free when its last process is gone.
+Each user has one ledger on a machine; it is written under a lock. An entry counts as long as the
+engine's processes for its task live, that is, as long as their lock is held. What a dead worker had
+taken is therefore free when the last of its processes is gone.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +27,10 @@ from gitorch.tools.locks import is_held
 
 
 def of_machine(repository: Repository) -> Resources:
-    """The resources of the machine, or those that the settings cpus, gpus and memory state. Raises UsageError."""
+    """Return the resources of the machine, or those in the settings cpus, gpus and memory.
+
+    Raises UsageError if a setting is invalid.
+    """
     settings = repository.settings
     cpus = settings.cpus
     if cpus is None:
@@ -40,26 +45,28 @@ def of_machine(repository: Repository) -> Resources:
 
 
 class Ledger(Struct):
-    """The open ledger, locked: what is free can be taken before anybody else looks."""
+    """The ledger while it is open. It is locked, so no other worker can take what is free."""
 
     total: Resources
-    entries: dict[
-        str, dict[str, Any]
-    ]  # by token: amounts, the GPUs' indices, and the lock of its holder's processes
+    # By token: the amounts, the indices of the GPUs, and the lock that the holder's processes hold.
+    entries: dict[str, dict[str, Any]]
 
     @property
     def free(self) -> Resources:
-        taken = self.entries.values()
+        taken_cpus = sum(entry["cpus"] for entry in self.entries.values())
+        taken_bytes = sum(entry["memory_bytes"] for entry in self.entries.values())
+        # A worker with other settings may have taken more than our total.
         return Resources(
-            cpus=max(0.0, self.total.cpus - sum(entry["cpus"] for entry in taken)),
+            cpus=max(0.0, self.total.cpus - taken_cpus),
             gpus=len(self._free_gpus()),
-            memory_bytes=max(
-                0, self.total.memory_bytes - sum(entry["memory_bytes"] for entry in taken)
-            ),
+            memory_bytes=max(0, self.total.memory_bytes - taken_bytes),
         )
 
     def take(self, token: str, wanted: Resources, *, holder: Path) -> tuple[int, ...] | None:
-        """Enter what is free; gives the indices of the GPUs, None if none were wanted."""
+        """Enter what a task wants, which must be free.
+
+        Return the indices of its GPUs, or None if it wants none.
+        """
         gpus = self._free_gpus()[: wanted.gpus]
         self.entries[token] = {
             "cpus": wanted.cpus,
@@ -73,25 +80,29 @@ class Ledger(Struct):
         self.entries.pop(token, None)
 
     def _free_gpus(self) -> list[int]:
-        used = {gpu for entry in self.entries.values() for gpu in entry["gpus"]}
+        used: set[int] = set()
+        for entry in self.entries.values():
+            used.update(entry["gpus"])
         return [gpu for gpu in range(self.total.gpus) if gpu not in used]
 
 
 @contextmanager
 def opened(repository: Repository, total: Resources) -> Iterator[Ledger]:
-    """The ledger, nobody else's meanwhile; written back at the end if it was changed. Raises Refused."""
+    """Lock the ledger and yield it. At the end it is written back if it was changed.
+
+    Raises Refused if its directory is not safe.
+    """
     directory = _directory(repository)
     descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         path = directory / "taken.json"
         before = _read(path)
-        ledger = Ledger(
-            total=total,
-            entries={
-                token: entry for token, entry in before.items() if is_held(Path(entry["holder"]))
-            },
-        )
+        entries = {}
+        for token, entry in before.items():
+            if is_held(Path(entry["holder"])):
+                entries[token] = entry
+        ledger = Ledger(total=total, entries=entries)
         yield ledger
         if ledger.entries != before:
             write_aside(path, json.dumps(ledger.entries).encode())
@@ -100,20 +111,28 @@ def opened(repository: Repository, total: Resources) -> Iterator[Ledger]:
 
 
 def _directory(repository: Repository) -> Path:
-    """One for all of a user's repositories, whatever a session's environment says; or `gitorch.ledgerDir`."""
-    path = Path(repository.settings.ledger_dir or f"/tmp/gitorch-{os.getuid()}")  # noqa: S108  checked below
+    """Return the directory of the ledger, which all repositories of the user share.
+
+    Without `gitorch.ledgerDir` it does not depend on the environment, because all sessions of the
+    user must find it.
+    """
+    default = f"/tmp/gitorch-{os.getuid()}"  # noqa: S108 - checked below
+    path = Path(repository.settings.ledger_dir or default)
     path.mkdir(mode=0o700, exist_ok=True)
-    status = path.lstat()
-    if (
-        not path.is_dir()
-        or path.is_symlink()
-        or status.st_uid != os.getuid()
-        or status.st_mode & 0o077
-    ):
+    if not _is_private(path):
         raise Refused(
-            f"{path} is not a directory of yours alone", hint=f"see whose it is: ls -ld {path}"
+            f"{path} is not a directory that only you can access",
+            hint=f"see its owner and its mode: ls -ld {path}",
         )
     return path
+
+
+def _is_private(path: Path) -> bool:
+    """Return True if `path` is a directory of this user that no other user can access."""
+    status = path.lstat()
+    if not stat.S_ISDIR(status.st_mode):  # a link to a directory is not one
+        return False
+    return status.st_uid == os.getuid() and not status.st_mode & 0o077
 
 
 def _read(path: Path) -> Mapping[str, dict[str, Any]]:

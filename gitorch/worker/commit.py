@@ -1,4 +1,7 @@
-"""From ended attempts and reused results to the results branch and the queue. Safe to repeat."""
+"""The commit of ended attempts and reused results to the results branch and the queue.
+
+Every step is safe to repeat.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +33,10 @@ from gitorch.worker.gather import AttemptFiles
 def commit(
     site: Site, batch: Sequence[AttemptFiles | Reused], *, by: str
 ) -> list[AttemptEnded | TaskReused]:
-    """Commit these attempts and reused results together, then tell the queue; gives what is to be announced.
+    """Commit these attempts and reused results together, then end them in the queue.
 
-    An attempt that is no longer its task's current one, or whose run is gone, leaves no trace.
+    Return the announcements. An attempt that is not the current one of its task any more, or whose
+    run is gone, leaves no trace.
     """
     current = []
     for ending in batch:
@@ -51,7 +55,10 @@ def commit(
                 recorded.append((ending, record))
         if not recorded:
             return []
-        ends = [_end(*each) for each in recorded if not isinstance(each[0], Reused)]
+        ends = []
+        for ending, record in recorded:
+            if not isinstance(ending, Reused):
+                ends.append(_end(ending, record))
         ended = changes.commit_ends(_subject(recorded), ends)
     ended += _end_reused(site, recorded)
     accepted = {end.token for end in ended}
@@ -66,30 +73,38 @@ def commit(
 def _end_reused(
     site: Site, recorded: Sequence[tuple[AttemptFiles | Reused, Record]]
 ) -> list[AttemptEnd]:
-    """Put the files of reused results where the run's next task will look for them, then end the attempts.
+    """Copy the files of reused results to their runs' output directories, then end the attempts.
 
-    That can take as long as large files take to copy, so it is not done under the lock of the results branch. Until
-    then the queue has these tasks as running. If the worker dies, `recover` finds the reuse in the record.
+    The next task of a run reads the files there. Copying large files takes long, so it is not done
+    under the lock of the results branch. Until then the tasks are running in the queue. If the
+    worker dies, `recover` finds the reuse in the record.
     """
     ends = []
     for ending, record in recorded:
         if isinstance(ending, Reused):
             output_restore.put_reused(site, ending.attempt.run, record, ending.attempt.task.id)
             ends.append(_end(ending, record))
-    return site.queue.finish(ends) if ends else []
+    if not ends:
+        return []
+    return site.queue.finish(ends)
 
 
 def _put(
     site: Site, changes: Recording, ending: AttemptFiles | Reused, *, by: str
 ) -> Record | None:
-    """Put all that the task has now; gives the run's new record, None if the run is gone."""
+    """Put the results of a task into the commit.
+
+    Return the run's new record, or None if the run is gone.
+    """
     before = changes.record(ending.attempt.claim.run)
     if before is None:
         return None
-    change = changes.branch
+    branch = changes.branch
     if isinstance(ending, Reused):
-        record = after_reuse(before, ending.reuse, by=by) if ending.reuse else before
-        _put_outputs(change, before, record, ending.files)
+        record = before
+        if ending.reuse is not None:
+            record = after_reuse(before, ending.reuse, by=by)
+        _put_outputs(branch, before, record, ending.files)
     else:
         entry = entry_of(site, before, ending.attempt, ending.collected)
         record = after_attempt(before, replace(ending.collected, cache=entry), by=by)
@@ -97,45 +112,53 @@ def _put(
             ending.collected.task, ending.collected.attempt.number
         )
         for name, content in ending.files.items():
-            change.put(paths.file(name), content)
-        _put_rules(change, paths.attributes, _large(ending.files))
-        _put_outputs(change, before, record, ending.outputs)
+            branch.put(paths.file(name), content)
+        _put_rules(branch, paths.attributes, _large(ending.files))
+        _put_outputs(branch, before, record, ending.outputs)
     changes.put(record)
     return record
 
 
 def _put_outputs(
-    change: BranchEdit, before: Record, record: Record, new: Mapping[str, Stored | TreeEntry]
+    branch: BranchEdit, before: Record, record: Record, new: Mapping[str, Stored | TreeEntry]
 ) -> None:
+    """Put the run's `new` outputs, and remove those that its record does not have any more."""
     paths = RunPaths.of(record.id)
     kept = {output.path for output in record.outputs}
     for output in before.outputs:
         if output.path not in kept:
-            change.remove(paths.output(output.path))
+            branch.remove(paths.output(output.path))
     for path, content in new.items():
-        change.put(paths.output(path), content)
+        branch.put(paths.output(path), content)
     large = [output_name(output.path) for output in record.outputs if output.stored == "lfs"]
-    _put_rules(change, paths.attributes, large)
+    _put_rules(branch, paths.attributes, large)
 
 
 def _large(files: Mapping[str, bytes | Stored]) -> list[str]:
-    return [
-        name
-        for name, content in files.items()
-        if isinstance(content, Stored) and content.kind == "lfs"
-    ]
+    """Return the names of the files that git-lfs is to handle."""
+    names = []
+    for name, content in files.items():
+        if isinstance(content, Stored) and content.kind == "lfs":
+            names.append(name)
+    return names
 
 
-def _put_rules(change: BranchEdit, path: str, large: Sequence[str]) -> None:
-    """The LFS rule for exactly these paths: a wider one would make small files show as modified."""
+def _put_rules(branch: BranchEdit, path: str, large: Sequence[str]) -> None:
+    """Put a .gitattributes with an LFS rule for each of these paths.
+
+    A rule with a wildcard would make small files show as modified.
+    """
     if large:
-        change.put(path, gitattributes_for(large))
+        branch.put(path, gitattributes_for(large))
     else:
-        change.remove(path)
+        branch.remove(path)
 
 
 def _end(ending: AttemptFiles | Reused, record: Record) -> AttemptEnd:
-    """What the queue is to be told, by the record: after a crash it may know more than the attempt's own files."""
+    """Return the end of an attempt for the queue.
+
+    It is taken from the record, which after a crash may have more than the attempt's own files.
+    """
     claim = ending.attempt.claim
     task = record.task(claim.task)
     if isinstance(ending, Reused):
@@ -149,6 +172,9 @@ def _end(ending: AttemptFiles | Reused, record: Record) -> AttemptEnd:
     last = task.attempts[-1]
     follows = ending.follows
     ended = datetime.now(UTC)
+    not_before = None
+    if follows.backoff_s:
+        not_before = stamp(ended + timedelta(seconds=follows.backoff_s))
     return AttemptEnd(
         run=claim.run,
         task=claim.task,
@@ -157,20 +183,20 @@ def _end(ending: AttemptFiles | Reused, record: Record) -> AttemptEnd:
         outcome=last.outcome,
         retries=follows.retries,
         losses=follows.losses,
-        not_before=stamp(ended + timedelta(seconds=follows.backoff_s))
-        if follows.backoff_s
-        else None,
+        not_before=not_before,
         ended=stamp(ended),
     )
 
 
 def _subject(recorded: Sequence[tuple[AttemptFiles | Reused, Record]]) -> str:
+    """Return the subject of the commit."""
     if len(recorded) == 1:
         [(ending, record)] = recorded
         return f"{record.name} {record.id}: {_in_words(ending, record)}"
-    return f"{len(recorded)} attempts: " + ", ".join(
+    parts = [
         f"{record.name} {record.id} {_in_words(ending, record)}" for ending, record in recorded
-    )
+    ]
+    return f"{len(recorded)} attempts: {', '.join(parts)}"
 
 
 def _in_words(ending: AttemptFiles | Reused, record: Record) -> str:
@@ -178,12 +204,19 @@ def _in_words(ending: AttemptFiles | Reused, record: Record) -> str:
     if isinstance(ending, Reused):
         return f"{task.id} {task.status} from run {_source(task)}"
     attempt = task.attempts[-1]
-    verb = str(task.status) if task.status is not Status.WAITING else str(attempt.outcome.kind)
-    return f"{task.id} {verb} {'in' if task.status is Status.COMPLETE else 'after'} {attempt.duration_s:.1f}s"
+    took = f"{attempt.duration_s:.1f}s"
+    if task.status is Status.COMPLETE:
+        return f"{task.id} {task.status} in {took}"
+    if task.status is Status.WAITING:  # to be tried again
+        return f"{task.id} {attempt.outcome.kind} after {took}"
+    return f"{task.id} {task.status} after {took}"
 
 
 def _source(task: TaskRecord) -> str:
-    return task.cache.source.run if task.cache and task.cache.source else ""
+    """Return the id of the run whose results the task reuses."""
+    if task.cache is None or task.cache.source is None:
+        return ""
+    return task.cache.source.run
 
 
 def _announcement(ending: AttemptFiles | Reused, record: Record) -> AttemptEnded | TaskReused:
@@ -196,6 +229,11 @@ def _announcement(ending: AttemptFiles | Reused, record: Record) -> AttemptEnded
             source=_source(task),
             run_status=record.status,
         )
+    tail: tuple[str, ...] = ()
+    location = None
+    if task.status is Status.ERROR:
+        tail = ending.tail
+        location = ending.location
     return AttemptEnded(
         run_id=record.id,
         label=record.label,
@@ -203,6 +241,6 @@ def _announcement(ending: AttemptFiles | Reused, record: Record) -> AttemptEnded
         attempt=task.attempts[-1],
         status=task.status,
         run_status=record.status,
-        tail=ending.tail if task.status is Status.ERROR else (),
-        location=ending.location if task.status is Status.ERROR else None,
+        tail=tail,
+        location=location,
     )

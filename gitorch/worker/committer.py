@@ -26,6 +26,8 @@ GATHERING_S = 0.1
 
 
 class EndedAttempt(Struct, frozen=True):
+    """An attempt that is to be gathered and committed."""
+
     attempt: ClaimedAttempt
     ended: Ended
 

@@ -1,4 +1,4 @@
-"""What an attempt left behind, gathered into values: the first half of the way from its end to the record.
+"""Gathering: what an attempt left behind is read into values, which are then committed.
 
 Nothing here changes the results branch or the queue, so it can be repeated after a crash.
 """
@@ -10,7 +10,8 @@ import json
 import os
 import re
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,7 +40,8 @@ from gitorch.worker.surroundings import Surroundings
 TAIL_LINES = 20
 _LONGEST_TAIL_LINE = 2000
 _TAIL_BYTES = 64 << 10
-_OF_THE_DISK = frozenset(
+# Errors of the disk or the system. They say nothing about the attempt.
+_SYSTEM_ERRORS = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
 )
 _CHUNK = 1 << 20
@@ -49,7 +51,11 @@ _TRACEBACK_ENTRY = re.compile(r'^\s*File "(.+)", line (\d+)')
 
 
 class AttemptFiles(Struct, frozen=True, kw_only=True):
-    """An ended attempt with all that is to be committed: `files` of its own, and `outputs` that are new or changed."""
+    """An ended attempt with everything to commit.
+
+    `files` are the attempt's own; `outputs` are those of the run that are new or changed. `tail` is
+    the end of the log, and `location` the file and line in the run's code where a traceback ends.
+    """
 
     attempt: ClaimedAttempt
     follows: Next
@@ -60,7 +66,9 @@ class AttemptFiles(Struct, frozen=True, kw_only=True):
     location: str | None
 
 
-class _Log(NamedTuple):
+class _KeptLog(NamedTuple):
+    """A log as it is committed, its last lines, and the location that a traceback ends in."""
+
     content: bytes | Stored
     tail: tuple[str, ...]
     location: str | None
@@ -69,26 +77,27 @@ class _Log(NamedTuple):
 def gather(
     site: Site, attempt: ClaimedAttempt, ended: Ended, surroundings: Surroundings
 ) -> AttemptFiles:
-    """Read what the attempt wrote. Whatever of it cannot be kept is said in the attempt's notes.
+    """Read what the attempt wrote. What cannot be kept is named in the attempt's notes.
 
-    An attempt that left its place in a state that nobody foresaw is an error of its own, and no other's. Raises
-    GitorchError, and OSError where the disk is at fault: then it can be gathered later.
+    An attempt that left its files in an unforeseen state fails, and no other attempt does. Raises
+    GitorchError, and OSError if the disk is at fault: the attempt can then be gathered later.
     """
     try:
         return _gather(site, attempt, ended, surroundings)
     except GitorchError:
         raise
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
+        if isinstance(error, OSError) and error.errno in _SYSTEM_ERRORS:
             raise
         return _ungathered(attempt, ended, error)
 
 
 def _ungathered(attempt: ClaimedAttempt, ended: Ended, error: Exception) -> AttemptFiles:
-    """The end of an attempt of which nothing but its outcome is known."""
-    told = f"what it left cannot be read ({type(error).__name__}: {error}); it ended with: {ended.outcome}"
-    outcome = replace(ended.outcome, message=told)
-    kept_attempt = _kept_attempt(attempt, ended, outcome, notes=(told,))
+    """Return the end of an attempt whose files cannot be read."""
+    reason = f"its files cannot be read ({type(error).__name__}: {error})"
+    message = f"{reason}; it ended with: {ended.outcome}"
+    outcome = replace(ended.outcome, message=message)
+    kept_attempt = _kept_attempt(attempt, ended, outcome, notes=(message,))
     return AttemptFiles(
         attempt=attempt,
         follows=Next(status=Status.ERROR, outcome=outcome),
@@ -102,7 +111,7 @@ def _ungathered(attempt: ClaimedAttempt, ended: Ended, error: Exception) -> Atte
             environment={},
         ),
         files={
-            LOG: f"gitorch: {told}\n".encode(errors="replace"),
+            LOG: f"gitorch: {message}\n".encode(errors="replace"),
             ATTEMPT: render_json(kept_attempt.to_json()),
         },
         outputs={},
@@ -138,11 +147,13 @@ def _gather(
     site: Site, attempt: ClaimedAttempt, ended: Ended, surroundings: Surroundings
 ) -> AttemptFiles:
     directory, task = attempt.directory, attempt.task
-    kept_log = _log(site, attempt, ended.outcome, surroundings.secrets)
-    modified, unknown = _modified(site, attempt, ended.outcome)
+    kept_log = _kept_log(site, attempt, ended.outcome, surroundings.secrets)
+    modified, notes = _modified(site, attempt, ended.outcome)
     found = outputs.find(site, attempt.run, attempt.payload.spec, task)
     events = read_events(directory.events)
-    result = _read_json(directory.result) if isinstance(ended.outcome, Succeeded) else None
+    result = None
+    if isinstance(ended.outcome, Succeeded):
+        result = _read_json(directory.result)
     follows = policy.after(
         _explained(ended.outcome, kept_log),
         task.retries,
@@ -155,11 +166,7 @@ def _gather(
         ended,
         follows.outcome,
         modified=modified.files,
-        notes=(
-            *found.notes,
-            *(f"{name} was changed, and is too large for a diff" for name in modified.large),
-            *unknown,
-        ),
+        notes=(*found.notes, *notes),
     )
     collected = AttemptResult(
         task=task.id,
@@ -171,100 +178,118 @@ def _gather(
         discarded=found.discarded,
         environment=surroundings.describe(attempt.payload.interpreter),
     )
-    files: dict[str, bytes | Stored] = {LOG: kept_log.content}
-    if directory.events.is_file():
-        files[EVENTS] = artifacts.store(
-            site.repository, directory.events, large=site.settings.large_file_bytes
-        )
-    if modified.diff:
-        files[CHANGES] = modified.diff
-    files[ATTEMPT] = render_json(
-        {**kept_attempt.to_json(), "result": collected.result, "metrics": collected.metrics}
-    )
     return AttemptFiles(
         attempt=attempt,
         follows=follows,
         collected=collected,
-        files=files,
+        files=_files(site, attempt, collected, kept_log, modified),
         outputs=found.new,
         tail=kept_log.tail,
         location=kept_log.location,
     )
 
 
+def _files(
+    site: Site,
+    attempt: ClaimedAttempt,
+    collected: AttemptResult,
+    kept_log: _KeptLog,
+    modified: Modified,
+) -> dict[str, bytes | Stored]:
+    """Return the attempt's own files by name."""
+    files: dict[str, bytes | Stored] = {LOG: kept_log.content}
+    events = attempt.directory.events
+    if events.is_file():
+        files[EVENTS] = artifacts.store(
+            site.repository, events, large=site.settings.large_file_bytes
+        )
+    if modified.diff:
+        files[CHANGES] = modified.diff
+    measured = {"result": collected.result, "metrics": collected.metrics}
+    files[ATTEMPT] = render_json({**collected.attempt.to_json(), **measured})
+    return files
+
+
 def _modified(
     site: Site, attempt: ClaimedAttempt, outcome: Outcome
 ) -> tuple[Modified, tuple[str, ...]]:
-    """What was done to tracked files; where it cannot be told, as of a worktree that a run has removed, why."""
+    """Return what the attempt changed in tracked files, and notes on what cannot be kept of it."""
     if isinstance(outcome, CouldNotStart):
         return UNMODIFIED, ()
     try:
-        return site.worktrees.modified(attempt.run.tree, attempt.payload.pin.commit), ()
-    except (GitorchError, OSError) as error:
+        modified = site.worktrees.modified(attempt.run.tree, attempt.payload.pin.commit)
+    except (GitorchError, OSError) as error:  # the attempt may have removed its worktree
         return UNMODIFIED, (f"what was changed in the worktree is not known: {error}",)
+    notes = [f"{name} was changed, and is too large for a diff" for name in modified.large]
+    return modified, tuple(notes)
 
 
-def _log(site: Site, attempt: ClaimedAttempt, outcome: Outcome, secrets: tuple[bytes, ...]) -> _Log:
-    """The log as it is kept, its last lines, and the place in the run's own code that a traceback ends in."""
+def _kept_log(
+    site: Site, attempt: ClaimedAttempt, outcome: Outcome, secrets: tuple[bytes, ...]
+) -> _KeptLog:
+    """Return the log without `secrets`, its last lines, and where a traceback ends."""
     if isinstance(outcome, CouldNotStart) and not attempt.directory.log.exists():
-        return _Log(f"gitorch: {outcome}\n".encode(errors="surrogateescape"), (), None)
-    content: bytes | Stored
-    end = b""
-    aside = attempt.directory.path / "log.kept"
+        return _KeptLog(f"gitorch: {outcome}\n".encode(errors="surrogateescape"), (), None)
     try:
-        with attempt.directory.log.open("rb") as live:
-            blocks = log.clean(iter(lambda: live.read(_CHUNK), b""), secrets)
-            if os.fstat(live.fileno()).st_size <= site.settings.large_file_bytes:
-                content = b"".join(blocks)
-                end = content[-_TAIL_BYTES:]
-            else:
-                with aside.open("wb") as kept:
-                    for block in blocks:
-                        kept.write(block)
-                        end = (end + block)[-_TAIL_BYTES:]
-                content = artifacts.store(
-                    site.repository, aside, large=site.settings.large_file_bytes
-                )
+        content, end = _read_log(site, attempt, secrets)
     except (OSError, Unkeepable) as error:
-        return _Log(f"gitorch: the log could not be read: {error}\n".encode(), (), None)
+        return _KeptLog(f"gitorch: the log could not be read: {error}\n".encode(), (), None)
     lines = [line[:_LONGEST_TAIL_LINE] for line in end.decode("utf-8", "replace").split("\n")]
-    places = [
-        _in_the_run(attempt, entry) for line in lines if (entry := _TRACEBACK_ENTRY.match(line))
-    ]
-    location = next((place for place in reversed(places) if place), None)
-    return _Log(
-        content,
-        tuple(lines[-1 - TAIL_LINES : -1] if lines[-1] == "" else lines[-TAIL_LINES:]),
-        location,
-    )
+    location = _location(attempt, lines)
+    if lines[-1] == "":  # the log ends with a newline
+        lines.pop()
+    return _KeptLog(content, tuple(lines[-TAIL_LINES:]), location)
 
 
-def _in_the_run(attempt: ClaimedAttempt, entry: re.Match[str]) -> str | None:
-    """`file:line` of a traceback entry, if the file is in the run's worktree."""
-    try:
-        return f"{Path(entry[1]).relative_to(attempt.run.tree)}:{entry[2]}"
-    except ValueError:
-        return None
+def _read_log(
+    site: Site, attempt: ClaimedAttempt, secrets: tuple[bytes, ...]
+) -> tuple[bytes | Stored, bytes]:
+    """Return the log without `secrets`, and its last bytes. A large log is not held in memory."""
+    with attempt.directory.log.open("rb") as live:
+        blocks = log.clean(iter(lambda: live.read(_CHUNK), b""), secrets)
+        if os.fstat(live.fileno()).st_size <= site.settings.large_file_bytes:
+            content = b"".join(blocks)
+            return content, content[-_TAIL_BYTES:]
+        end = b""
+        aside = attempt.directory.path / "log.kept"
+        with aside.open("wb") as kept:
+            for block in blocks:
+                kept.write(block)
+                end = (end + block)[-_TAIL_BYTES:]
+    return artifacts.store(site.repository, aside, large=site.settings.large_file_bytes), end
 
 
-def _explained(outcome: Outcome, kept_log: _Log) -> Outcome:
-    """A failure with its reason in words: the last line that the program had to say."""
+def _location(attempt: ClaimedAttempt, lines: Sequence[str]) -> str | None:
+    """Return `file:line` of the last traceback entry whose file is in the run's worktree."""
+    for line in reversed(lines):
+        entry = _TRACEBACK_ENTRY.match(line)
+        if entry is None:
+            continue
+        with suppress(ValueError):  # not in the worktree
+            return f"{Path(entry[1]).relative_to(attempt.run.tree)}:{entry[2]}"
+    return None
+
+
+def _explained(outcome: Outcome, kept_log: _KeptLog) -> Outcome:
+    """Return the outcome of a failed program with a message: the last line of its log."""
     if not isinstance(outcome, ExitCode) or outcome.message:
         return outcome
-    said = next((line.strip() for line in reversed(kept_log.tail) if line.strip()), None)
-    return ExitCode(exit_code=outcome.exit_code, message=said)
+    for line in reversed(kept_log.tail):
+        if line.strip():
+            return ExitCode(exit_code=outcome.exit_code, message=line.strip())
+    return outcome
 
 
 def _metrics(attempt: ClaimedAttempt, events: Iterator[Any], result: Any) -> Metrics:
-    """All that the task measured: by events, in files of the output directory, by what it returned."""
-    found = metrics.of_events(events)
+    """Return all that the task measured: by events, in files of its outputs, by its result."""
+    measured = metrics.of_events(events)
     for name in ("metrics.json", *attempt.task.metrics):
-        found |= metrics.of_file(_read_json(attempt.run.output / name))
-    return found | metrics.of_result(result)
+        measured |= metrics.of_file(_read_json(attempt.run.output / name))
+    return measured | metrics.of_result(result)
 
 
 def _read_json(path: Path) -> Any:
-    """The JSON at `path`; None where there is none that can be read."""
+    """Return the JSON at `path`, or None if there is none that can be read."""
     try:
         if path.stat().st_size > _LARGEST_JSON:
             return None

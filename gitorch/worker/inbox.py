@@ -1,4 +1,7 @@
-"""Messages from threads to the one that waits, and a descriptor that becomes readable when there are some."""
+"""Messages from several threads to one that waits for them.
+
+A descriptor becomes readable when there are messages.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ Message = TypeVar("Message")
 
 
 class Inbox(Generic[Message]):
+    """The messages that the waiting thread has not taken yet."""
+
     def __init__(self) -> None:
         self._messages: deque[Message] = deque()
         self._reader, self._writer = socket.socketpair()
@@ -19,11 +24,14 @@ class Inbox(Generic[Message]):
 
     def post(self, message: Message) -> None:
         self._messages.append(message)
-        with suppress(BlockingIOError):  # it is full of wake-up calls already
+        with suppress(BlockingIOError):  # the socket is full of wake-up calls already
             self._writer.send(b"\0")
 
     def drain(self) -> list[Message]:
-        """The messages so far, oldest first; empty after a signal that woke us."""
+        """Take the messages and return them, oldest first.
+
+        There are none if a signal woke us.
+        """
         with suppress(BlockingIOError):
             while self._reader.recv(4096):
                 pass
@@ -37,7 +45,7 @@ class Inbox(Generic[Message]):
 
     @property
     def waker(self) -> int:
-        """For `signal.set_wakeup_fd`: a signal wakes whoever waits on the inbox."""
+        """Return the descriptor for `signal.set_wakeup_fd`: a signal then wakes the thread."""
         return self._writer.fileno()
 
     def close(self) -> None:

@@ -1,7 +1,8 @@
-"""The wish to kill a run, carried out: its processes end, then its record goes, then its queue entry.
+"""How runs are killed: their processes end, then their records and queue entries are removed.
 
-The wish is stored in the queue first, so that nothing of the run is claimed and no attempt of it accepted any more; it
-is carried out by whoever gets to it, also after a crash. The record goes only when the whole process tree is dead.
+The request to kill a run is stored in the queue first. From then on no task of the run is claimed,
+and no attempt of the run is accepted. Any program can carry out the request, also after a crash.
+The record is removed only when the whole process tree is dead.
 """
 
 from __future__ import annotations
@@ -20,45 +21,52 @@ from gitorch.runs.run_directories import clear_away
 from gitorch.runs.site import Site
 from gitorch.tools.clock import now
 
-# How long a living worker may take, beyond the grace of its processes, before they are ended without it.
+# A living worker may take this long, beyond the grace of its processes. After that, its processes
+# are ended without it.
 _WORKER_S = 5.0
 _PAUSE_S = 0.02
 
 
 def finish_killing(
-    site: Site, runs: Sequence[str], *, by: str, why: str | None = None
+    site: Site, run_ids: Sequence[str], *, by: str, why: str | None = None
 ) -> list[Record]:
-    """Carry out the wish for doomed runs; gives those that had completed before it. Safe to repeat."""
-    for run in runs:
-        _end_processes(site, run)
-    too_late = []
+    """Kill the runs that are requested to be killed. Safe to repeat.
+
+    Return the records of the runs that had completed before the request: they are kept.
+    """
+    for run_id in run_ids:
+        _end_processes(site, run_id)
+    completed = []
     removed = []
     mark = f"{now()} {by}: {why or 'killed'}\n".encode()
     with recording(site) as changes:
-        for run in runs:
-            record = changes.record(run)
+        for run_id in run_ids:
+            record = changes.record(run_id)
             if record is not None and record.status is not Status.COMPLETE:
                 changes.remove(record, mark=mark)
                 removed.append(record)
                 continue
             if record is not None:
-                too_late.append(record)
-            changes.follow(run, record)
+                completed.append(record)
+            changes.follow(run_id, record)
         if removed:
             names = removed[0].id if len(removed) == 1 else f"{len(removed)} runs"
             reason = f" ({why})" if why else ""
             changes.commit(f"{names}: kill{reason}")
         else:
             changes.bring_queue()
-    for run in runs:
-        clear_away(site, run)
-    return too_late
+    for run_id in run_ids:
+        clear_away(site, run_id)
+    return completed
 
 
-def _end_processes(site: Site, run: str) -> None:
-    """Wait until the run's workers have ended its attempts; where they are dead, or do not answer, do it for them."""
+def _end_processes(site: Site, run_id: str) -> None:
+    """Wait until the run's workers have ended its attempts.
+
+    If the workers are dead or do not answer, the attempts are ended here.
+    """
     deadline = time.monotonic() + site.settings.grace_s + _WORKER_S
-    while claims := site.queue.running_in(run):
+    while claims := site.queue.running_in(run_id):
         alive = living(site.state, site.queue.workers())
         if time.monotonic() > deadline or not any(worker in alive for _, worker in claims):
             _sweep(site, [claim for claim, _ in claims])

@@ -41,7 +41,7 @@ from gitorch.runs.claimed_attempt import ClaimedAttempt
 from gitorch.runs.liveness import living
 from gitorch.runs.reuse import Reused, Reuser
 from gitorch.runs.site import Site
-from gitorch.worker.attempt import is_at_hand, prepare
+from gitorch.worker.attempt import is_quick_to_prepare, prepare
 from gitorch.worker.commit import commit
 from gitorch.worker.committer import Committer, EndedAttempt, Ending
 from gitorch.worker.gather import AttemptFiles, gather
@@ -177,7 +177,7 @@ class Pool:
             if attempt is None:
                 break
             # To hand a quick preparation to a thread, and to hear of its end, takes longer.
-            is_quick = not attempt.task.cache and is_at_hand(self._site, attempt)
+            is_quick = not attempt.task.cache and is_quick_to_prepare(self._site, attempt)
             self._handle(Claimed(attempt, is_quick))
             self._handle_stops()
         if self._scheduler.waits_for_commit:
@@ -199,8 +199,10 @@ class Pool:
         return not (self._scheduler.may_recover and self._look_for_dead_workers())
 
     def _wait(self) -> None:
-        """Wait for a message, news of the engine or a signal; not for long, since nobody wakes us
-        for runs to be killed."""
+        """Wait for a message, for news of the engine or for a signal.
+
+        The wait is short, since a request to kill a run wakes no worker.
+        """
         with selectors.PollSelector() as selector:  # made and used with one system call
             for source in (self._inbox.fileno(), *self._engine.descriptors()):
                 selector.register(source, selectors.EVENT_READ)
@@ -271,7 +273,7 @@ class Pool:
     def _carry_out_for_worker(self, instruction: WorkerInstruction) -> None:
         match instruction:
             case PrepareNextRuns():
-                self._prefetch.look()
+                self._prefetch.prepare_next_runs()
             case ClearAway(run_id, keep_files):
                 self._prefetch.clear_away(run_id, keep_files=keep_files)
             case Announce(announcement):

@@ -1,11 +1,14 @@
-"""A thread that keeps worktrees ready ahead of the claims, and clears away those of finished runs."""
+"""A thread that prefetches worktrees, and clears away those of finished runs.
+
+Prefetching is to create the worktrees of runs before their first task is claimed.
+"""
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from queue import SimpleQueue
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -17,36 +20,37 @@ from gitorch.runs.site import Site
 
 
 class _Finished(NamedTuple):
-    run: str
+    """A finished run, whose worktree can be handed on to another run."""
+
+    run_id: str
     keep_files: bool
 
 
 class Prefetch:
-    """The thread; a context manager. What it cannot do it tells, and whoever needs it done tries again.
+    """The thread; a context manager.
 
-    The worktree of a finished run that left it as it was is handed on to the next one, so some wait for that, and while
-    `enough` are ready none is made anew.
+    A finished run that did not change its worktree can hand it on to the next run. Therefore some
+    finished runs are kept for that, and while `enough` worktrees are ready no new one is created.
+    Failures are only reported: what the thread could not do is tried again when it is needed.
     """
 
     def __init__(
         self,
         site: Site,
         only: Sequence[str] | None,
-        tell: Callable[[Noticed], None],
+        report: Callable[[Noticed], None],
         *,
         enough: int,
     ) -> None:
         self._site = site
         self._only = only
         self._enough = enough
-        self._tell = tell
-        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._looking = threading.Event()
+        self._report = report
+        self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._is_scheduled = threading.Event()
         self._finished: deque[_Finished] = deque()
-        self._there: set[str] = (
-            set()
-        )  # runs that have their worktree; whoever begins one looks again
-        self._thread = threading.Thread(target=self._work, name="ahead")
+        self._ready: set[str] = set()  # the ids of the next runs that have a worktree
+        self._thread = threading.Thread(target=self._work, name="prefetch")
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -61,56 +65,69 @@ class Prefetch:
         self._jobs.put(None)
         self._thread.join()
 
-    def look(self) -> None:
-        """A run was begun: another one can be made ready. Asked again before it was looked, once is enough."""
-        if not self._looking.is_set():
-            self._looking.set()
-            self._jobs.put(self._look)
+    def prepare_next_runs(self) -> None:
+        """Schedule one pass over the next runs. Requests made before the pass starts are merged."""
+        if not self._is_scheduled.is_set():
+            self._is_scheduled.set()
+            self._jobs.put(self._prepare_next_runs)
 
-    def clear_away(self, run: str, *, keep_files: bool) -> None:
-        self._jobs.put(lambda: self._retire(_Finished(run, keep_files)))
+    def clear_away(self, run_id: str, *, keep_files: bool) -> None:
+        """Remove the directories of a finished run, or hand its worktree on to another run.
 
-    def _look(self) -> None:
-        self._looking.clear()
-        before, self._there = self._there, set()
-        for run in self._site.queue.next_runs(self._site.settings.worktrees_ahead, self._only):
-            if run in before or self._is_made(run):
-                self._there.add(run)
+        With `keep_files` its outputs stay.
+        """
+        self._jobs.put(lambda: self._retire(_Finished(run_id, keep_files)))
 
-    def _is_made(self, run: str) -> bool:
-        """Whether the run has what can be made ready for it; what is not is made, if it is needed or cheap."""
-        directory = self._site.directory(run)
+    def _prepare_next_runs(self) -> None:
+        self._is_scheduled.clear()
+        before = self._ready
+        self._ready = set()
+        window = self._site.settings.worktrees_ahead
+        for run_id in self._site.queue.next_runs(window, self._only):
+            if run_id in before or self._make_ready(run_id):
+                self._ready.add(run_id)
+
+    def _make_ready(self, run_id: str) -> bool:
+        """Give the run a worktree if one is needed, or if a finished run can hand one on.
+
+        Return True if the run has everything that can be prepared for it.
+        """
+        directory = self._site.directory(run_id)
         if directory.log.exists() or self._site.worktrees.is_present(directory.tree):
             return True
-        has_enough = len(self._there) >= self._enough
+        has_enough = len(self._ready) >= self._enough
         if has_enough and not self._finished:
             return False
-        wanted = payload_of(self._site, run)
-        if wanted is None or (
-            not wanted.spec.link and self._finished and self._hand_on(run, wanted.pin.commit)
-        ):
+        payload = payload_of(self._site, run_id)
+        if payload is None:
             return True
-        if not has_enough:
-            materialise(self._site, run, wanted)
-        return not has_enough
+        if not payload.spec.link and self._finished and self._hand_on(run_id, payload.pin.commit):
+            return True
+        if has_enough:
+            return False
+        materialise(self._site, run_id, payload)
+        return True
 
-    def _hand_on(self, run: str, commit: str) -> bool:
+    def _hand_on(self, run_id: str, commit: str) -> bool:
+        """Hand the worktree of a finished run on to this run. Return False if it was changed."""
         finished = self._finished.popleft()
-        left, tree = (self._site.directory(name).tree for name in (finished.run, run))
-        if not self._site.worktrees.hand_on(left, tree, commit):
+        source = self._site.directory(finished.run_id).tree
+        target = self._site.directory(run_id).tree
+        if not self._site.worktrees.hand_on(source, target, commit):
             self._clear(finished)
             return False
         if not finished.keep_files:
-            move_to_trash(self._site.repository, left.parent)
+            move_to_trash(self._site.repository, source.parent)
         return True
 
     def _retire(self, finished: _Finished) -> None:
+        """Keep a finished run to hand its worktree on. Of too many, the oldest is cleared away."""
         self._finished.append(finished)
         while len(self._finished) > self._site.settings.worktrees_ahead:
             self._clear(self._finished.popleft())
 
     def _clear(self, finished: _Finished) -> None:
-        clear_away(self._site, finished.run, keep_files=finished.keep_files)
+        clear_away(self._site, finished.run_id, keep_files=finished.keep_files)
 
     def _clear_all(self) -> None:
         while self._finished:
@@ -119,11 +136,11 @@ class Prefetch:
 
     def _work(self) -> None:
         while job := self._jobs.get():
-            self._attempt(job)
-        self._attempt(self._clear_all)
+            self._carry_out(job)
+        self._carry_out(self._clear_all)
 
-    def _attempt(self, job: Callable[[], None]) -> None:
+    def _carry_out(self, job: Callable[[], None]) -> None:
         try:
             job()
         except (GitorchError, OSError) as error:
-            self._tell(Noticed(message=str(error)))
+            self._report(Noticed(message=str(error)))

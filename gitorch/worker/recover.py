@@ -1,7 +1,9 @@
-"""After a crash: what a dead worker had in hand is collected or given back, and the queue catches up with the records.
+"""The recovery after a crash.
 
-Nothing here trusts a pid. A worker is dead when its lock is free; its supervisors are gone when theirs is; and what
-survived even them is found by the attempt's token, not by a number that may be another process's by now.
+The attempts of a dead worker are committed or given back, and the queue catches up with the
+records. No pid is trusted: a worker is dead when its lock is free, and its supervisors are gone
+when their lock is free. Processes that survive even them are found by the attempt's token, because
+a pid may name another process by now.
 """
 
 from __future__ import annotations
@@ -27,42 +29,43 @@ from gitorch.worker.gather import AttemptFiles, gather
 from gitorch.worker.killing import finish_killing
 from gitorch.worker.surroundings import Surroundings
 
-# How long a dead worker's supervisors may take beyond the grace they give their processes.
+# A dead worker's supervisors may take this long, beyond the grace that they give their processes.
 _SUPERVISORS_S = 10.0
-# A reader that asks whether the worker is alive holds its lock for an instant.
+# A process that asks whether the worker is alive holds its lock for a moment.
 _READERS_S = 0.05
 
 
 def recover(site: Site, surroundings: Surroundings, listener: Listener) -> None:
-    """Bring the queue to what records and dead workers' attempts say. Safe to repeat, and beside living workers.
+    """Bring the queue to the state of the records, and of the attempts of dead workers.
 
-    Raises Busy where a dead worker's processes do not end.
+    Safe to repeat, and beside living workers. Raises Busy if a dead worker's processes do not end.
     """
     for worker in site.queue.workers():
         locks = WorkerLocks.of(site.state, worker.id)
         with taken(locks.alive, wait_s=_READERS_S) as dead:
             if dead:
-                _bury(site, worker, locks, surroundings, listener)
-    if doomed := sorted(site.queue.kill_requests()):
-        finish_killing(site, doomed, by="recovery")
+                _recover_from(site, worker, locks, surroundings, listener)
+    run_ids = sorted(site.queue.kill_requests())
+    if run_ids:
+        finish_killing(site, run_ids, by="recovery")
     catch_up(site)
 
 
-def _bury(
+def _recover_from(
     site: Site, worker: Worker, locks: WorkerLocks, surroundings: Surroundings, listener: Listener
 ) -> None:
-    """Collect what a dead worker's attempts recorded, give back the others, and forget the worker."""
+    """Commit the attempts that a dead worker started, give back the others, and remove it."""
     with taken(locks.slots, wait_s=site.settings.grace_s + _SUPERVISORS_S) as gone:
         if not gone:
             raise Busy(
                 f"the processes of a dead worker (pid {worker.pid}) do not end",
-                hint=f"see what they do: fuser -v {locks.slots}",
+                hint=f"see which they are: fuser -v {locks.slots}",
             )
         attempts = [ClaimedAttempt.of(site, claim) for claim in site.queue.running_of(worker.id)]
         sweep({attempt.claim.token: attempt.directory.path for attempt in attempts})
         for attempt in attempts:
             reuse = recorded_reuse(site, attempt)
-            if reuse is None and worker.boot == boot_id() and not _was_begun(attempt):
+            if reuse is None and worker.boot == boot_id() and not _has_started(attempt):
                 site.queue.give_back(attempt.claim)
                 continue
             ending = reuse or _gathered(site, attempt, worker, surroundings)
@@ -72,17 +75,22 @@ def _bury(
     locks.remove()
 
 
-def _was_begun(attempt: ClaimedAttempt) -> bool:
-    """Whether a slot took it up: the first thing that one does is to open the log, or to say why it cannot start."""
+def _has_started(attempt: ClaimedAttempt) -> bool:
+    """Return True if a slot has taken the attempt.
+
+    The first thing that a slot does is to open the log, or to record why the attempt cannot start.
+    """
     return attempt.directory.log.exists() or attempt.directory.status.exists()
 
 
 def _gathered(
     site: Site, attempt: ClaimedAttempt, worker: Worker, surroundings: Surroundings
 ) -> AttemptFiles:
+    """Gather an attempt of a dead worker. The attempt is lost if it recorded no end."""
     outputs.forget(site, attempt.run)
     if worker.boot != boot_id():
-        with suppress(GitorchError, OSError):  # a large file that is not here: what follows says so
+        # A large file may be missing on this machine; what follows reports that.
+        with suppress(GitorchError, OSError):
             output_restore.refill_emptied(site, attempt.run)
     ended = recorded_end(attempt.directory.path, attempt.claim.token)
     if ended is None:

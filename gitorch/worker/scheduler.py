@@ -93,12 +93,12 @@ class Scheduler:
 
     @property
     def is_stopping(self) -> bool:
-        """True if nothing is claimed or started any more."""
+        """Return True if nothing is claimed or started any more."""
         return self._stops > 0 or self.error is not None
 
     @property
     def takes_tasks(self) -> bool:
-        """True if another task may be claimed at some time."""
+        """Return True if another task may be claimed at some time."""
         if self.is_stopping:
             return False
         if self._options.stop_after is None:
@@ -108,8 +108,10 @@ class Scheduler:
 
     @property
     def wants_task(self) -> bool:
-        """True if a task is to be claimed now: one for each slot, and while attempts are short
-        another one for each slot."""
+        """Return True if a task is to be claimed now.
+
+        There is one for each slot, and while attempts are short a second one for each slot.
+        """
         if not self.takes_tasks:
             return False
         is_short = self._last_duration_s < SHORT_S and self._options.stop_after is None
@@ -118,17 +120,17 @@ class Scheduler:
 
     @property
     def has_idle_slot(self) -> bool:
-        """True if there is a slot for which no task has been claimed."""
+        """Return True if there is a slot for which no task has been claimed."""
         return self._unfinished < self._slots
 
     @property
     def waits_for_commit(self) -> bool:
-        """True if an idle slot could get a task from what is being committed."""
+        """Return True if an idle slot could get a task from what is being committed."""
         return self.has_idle_slot and bool(self._committing)
 
     @property
     def is_idle(self) -> bool:
-        """True if there is no attempt, and no recovery that could free tasks."""
+        """Return True if there is no attempt, and no recovery that could free tasks."""
         return not self._attempts and not self._is_recovering
 
     @property
@@ -137,7 +139,7 @@ class Scheduler:
 
     @property
     def may_recover(self) -> bool:
-        """True unless the last recovery has failed: it would probably fail again."""
+        """Return True unless the last recovery has failed: it would probably fail again."""
         return self.may_look_for_dead_workers and not self._has_recovery_failed
 
     @property
@@ -169,12 +171,8 @@ class Scheduler:
                 yield from self._stop(times)
             case KillRequested(runs):
                 yield from self._kill(runs)
-            case DeadWorkersFound():
-                self._is_recovering = True
-                yield Recover()
-            case Recovered(is_complete):
-                self._is_recovering = False
-                self._has_recovery_failed = not is_complete
+            case DeadWorkersFound() | Recovered():
+                yield from self._recover(event)
             case Ticked():
                 pass
             case _:
@@ -246,6 +244,15 @@ class Scheduler:
         if announcement.run_status is Status.COMPLETE:
             yield ClearAway(announcement.run_id, keep_files=keep_files)
         yield Announce(announcement)
+
+    def _recover(self, event: DeadWorkersFound | Recovered) -> Iterator[Instruction]:
+        match event:
+            case DeadWorkersFound():
+                self._is_recovering = True
+                yield Recover()
+            case Recovered(is_complete):
+                self._is_recovering = False
+                self._has_recovery_failed = not is_complete
 
     def _stop(self, times: int) -> Iterator[Instruction]:
         """Take no more after the first request; after the second one end what runs.

@@ -1,4 +1,7 @@
-"""Claims that take a part of the machine: what is free is looked at, claimed and entered as one step."""
+"""Claims of tasks that take resources of the machine.
+
+What is free is read, claimed and entered in the ledger in one step.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,10 @@ from gitorch.worker import capacity
 
 
 class Shares:
-    """What one worker has taken of its machine; `holder` is locked for as long as any of its processes lives."""
+    """The resources that one worker has taken of its machine.
+
+    `holder` is a file that is locked for as long as any process of the worker lives.
+    """
 
     def __init__(self, site: Site, holder: Path) -> None:
         self._site = site
@@ -32,13 +38,17 @@ class Shares:
     def claim(
         self, worker: str, only: Sequence[str] | None, *, ahead: bool = False
     ) -> ClaimedAttempt | None:
-        """The next task that fits, with the GPUs it may use. Costs a lock only where any task counts resources.
+        """Claim the next task that fits, with the GPUs that it may use, or return None.
 
-        `ahead`, of a slot for it: nothing where that would keep a part of the machine from others.
+        With `ahead` the task is claimed before a slot is free. None is then returned if any task
+        counts resources, because others could use them until the slot is free. The ledger is locked
+        only if any task counts resources.
         """
         if not self._site.queue.counts_resources():
-            claim = self._claim(worker, only, self.total, ahead)
-            return ClaimedAttempt.of(self._site, claim) if claim else None
+            claim = self._claim(worker, only, self.total, ahead=ahead)
+            if claim is None:
+                return None
+            return ClaimedAttempt.of(self._site, claim)
         if ahead:
             return None
         with capacity.opened(self._site.repository, self.total) as ledger:
@@ -54,14 +64,14 @@ class Shares:
             return replace(attempt, gpus=gpus)
 
     def give_back(self, token: str) -> None:
-        """Nothing of this attempt runs any more."""
+        """Free what the attempt has taken, since none of its processes runs any more."""
         if token in self._taken:
             self._taken.discard(token)
             with capacity.opened(self._site.repository, self.total) as ledger:
                 ledger.give_back(token)
 
     def _claim(
-        self, worker: str, only: Sequence[str] | None, free: Resources, ahead: bool = False
+        self, worker: str, only: Sequence[str] | None, free: Resources, *, ahead: bool = False
     ) -> Claim | None:
         return self._site.queue.claim(
             worker, secrets.token_hex(16), now=now(), only=only, free=free, ahead=ahead

@@ -1,4 +1,4 @@
-"""What attempts run in besides their worktree: the environment, the interpreters, the machine."""
+"""What attempts run in, apart from their worktree: environment, interpreters and machine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from gitorch.runs.log import secrets_of
 from gitorch.runs.site import Site
 from gitorch.tools import nvidia
 
-# Variables that are recorded: those that change what a program computes. An allow-list, since others hold secrets.
+# The variables that are recorded are those that change what a program computes. Others are not,
+# because they may hold secrets.
 RECORDED_VARIABLES = (
     "CUBLAS_WORKSPACE_CONFIG",
     "CUDA_VISIBLE_DEVICES",
@@ -35,33 +36,30 @@ RECORDED_VARIABLES = (
 
 
 class Surroundings:
-    """Asked once each, by any thread."""
+    """The environment, the interpreters and the machine; each is examined once. For any thread."""
 
     def __init__(self, site: Site, environment: Mapping[str, str]) -> None:
-        self.environment = dict(
-            environment
-        )  # once: os.environ decodes whatever is asked of it, every time
+        self.environment = dict(environment)  # os.environ decodes a variable at every access
         self.secrets = secrets_of(environment)
         self._site = site
         self._interpreters: dict[str, Interpreter] = {}
         self._lock = threading.Lock()
 
     def interpreter(self, python: str, wanted: str | None) -> Interpreter:
-        """The interpreter that a run was readied with; where it is gone, as the repository was moved or the record is
-        from another machine, what `wanted`, the config's `python:` key, stands for now.
+        """Return the interpreter that a run was readied with.
 
-        Raises GitorchError if it cannot be started.
+        That interpreter is gone if the repository was moved, or if the record is from another
+        machine. It is then replaced by the one that `wanted`, the config's `python:` key, now
+        stands for. Raises GitorchError if the interpreter cannot be started.
         """
         with self._lock:
             if python not in self._interpreters:
                 repository = self._site.repository
-                found = (
-                    python
-                    if Path(python).exists()
-                    else choose(wanted, repository.root, self.environment)
-                )
+                executable = python
+                if not Path(python).exists():
+                    executable = choose(wanted, repository.root, self.environment)
                 self._interpreters[python] = probe(
-                    found,
+                    executable,
                     cwd=repository.main_root,
                     env=self.environment,
                     memory=self._site.interpreters,
@@ -69,10 +67,18 @@ class Surroundings:
             return self._interpreters[python]
 
     def describe(self, python: str) -> dict[str, Any]:
-        """What a record says of it; for an interpreter that does not start, of the machine alone."""
-        known = self._interpreters.get(python)
-        packages = {"python": known.version, "packages": dict(known.packages)} if known else {}
-        return {**packages, **self._machine}
+        """Return what a record says about interpreter and machine.
+
+        An interpreter that does not start is left out.
+        """
+        interpreter = self._interpreters.get(python)
+        if interpreter is None:
+            return dict(self._machine)
+        return {
+            "python": interpreter.version,
+            "packages": dict(interpreter.packages),
+            **self._machine,
+        }
 
     @cached_property
     def _machine(self) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def looked(site: Site, *finished: str, enough: int) -> list[Noticed]:
     with Prefetch(site, None, heard.append, enough=enough) as ahead:
         for run in finished:
             ahead.clear_away(run, keep_files=False)
-        ahead.look()
+        ahead.prepare_next_runs()
     return heard
 
 
