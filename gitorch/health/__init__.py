@@ -1,1 +1,1 @@
-"""What may be wrong with a repository's queue, records, worktrees, pins and files, and how it is repaired."""
+"""Checks of the queue, records, worktrees, pins and files of a repository, and their repair."""

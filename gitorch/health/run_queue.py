@@ -134,7 +134,7 @@ def check_agreement(checkup: Checkup) -> Iterator[Finding]:
 
 
 def _lasting(look: Callable[[], Mapping[str, str]]) -> Mapping[str, str]:
-    """Return the result of `look`, without what is no longer there a moment later."""
+    """Call `look` twice, a moment apart. Return what both calls returned."""
     first = look()
     if not first:
         return first

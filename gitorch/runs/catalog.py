@@ -98,7 +98,7 @@ class Catalog:
         return newest
 
     def durations(self, name: str, task: str) -> list[float]:
-        """Return how long this task took, in seconds, in each run of this name that completed it."""
+        """Return the durations in seconds of this task in the runs of this name that completed it."""
         return self._query(lambda index: index.durations(name, task))
 
     def computed(self, key: str) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""The size and SHA-256 of files. A file on this machine is read only if it changed since last time."""
+"""The size and SHA-256 of files. A file on this machine is read only if it has changed."""
 
 from __future__ import annotations
 
@@ -40,12 +40,14 @@ class Unusable(GitorchError):
 
 
 class Content(NamedTuple):
+    """The content of a file, by which it is compared."""
+
     size: int
     sha256: str
 
 
 def contents_of_blobs(site: Site, blob_ids: Sequence[str]) -> dict[str, Content]:
-    """Return the contents of blobs. For a Git LFS pointer, that is the content of the large file."""
+    """Return the contents of blobs. A Git LFS pointer counts as the file that it points to."""
     root = site.repository.root
     contents = {}
     for blob_id, size, sha256 in digests_of_blobs(root, blob_ids):

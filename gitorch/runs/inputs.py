@@ -54,7 +54,7 @@ class FoundInputs(Struct, frozen=True, kw_only=True):
 
 
 class Inputs:
-    """The current inputs of runs at one commit. Each is found once, and each file is hashed once."""
+    """The current inputs of runs at one commit. Each is found once, and each file hashed once."""
 
     def __init__(
         self, site: Site, tree: str, link: Sequence[str], notify: Notify = ignore_notice
@@ -193,7 +193,7 @@ class Inputs:
                     yield from matching_files(self._root, pattern, link)
 
     def _committed(self, pattern: str) -> Iterator[tuple[str, Location]]:
-        """Yield the files of an input that the commit has, also behind links that the commit has."""
+        """Yield the files of an input that the commit has, also behind the commit's links."""
         is_named = matcher(pattern).fullmatch
         for file in self._site.code.files(self._tree):
             if file.is_link and can_reach(pattern, file.path):
@@ -204,7 +204,10 @@ class Inputs:
                 yield file.path, file.oid
 
     def _behind(self, link: TreeFile, hops: int) -> Iterator[tuple[str, Location]]:
-        """Yield the files that a link in the commit leads to, with names below the link's path."""
+        """Yield the files that a link in the commit leads to, with names below the link's path.
+
+        At most `hops` further links are followed.
+        """
         [content] = read_objects(self._site.repository.root, [link.oid])
         target = os.fsdecode(content or b"")
         if target.startswith("/"):
@@ -212,16 +215,21 @@ class Inputs:
             return
         inside = posixpath.normpath(posixpath.join(posixpath.dirname(link.path), target))
         for file in self._site.code.files(self._tree):
-            if not is_in(file.path, inside):
-                continue
-            name = link.path + file.path[len(inside) :]
-            if file.is_link and hops:
-                for further, location in self._behind(file, hops - 1):
-                    yield name + further[len(file.path) :], location
-            elif not (file.is_link or file.is_submodule):
-                yield name, file.oid
+            if is_in(file.path, inside):
+                name = link.path + file.path[len(inside) :]
+                yield from self._committed_at(file, name, hops)
         if any(is_in(inside, linked) for linked in self._link):
             yield from files_at(self._root / inside, link.path)
+
+    def _committed_at(self, file: TreeFile, name: str, hops: int) -> Iterator[tuple[str, Location]]:
+        """Yield a committed file that is called `name`, or the files behind it if it is a link."""
+        if file.is_submodule:
+            return
+        if not file.is_link:
+            yield name, file.oid
+        elif hops:
+            for further, location in self._behind(file, hops - 1):
+                yield name + further[len(file.path) :], location
 
     def _require_outside_submodules(self, pattern: str) -> None:
         for file in self._site.code.files(self._tree):

@@ -98,9 +98,9 @@ def _unneeded_directory(site: Site, record: Record) -> Path:
 
 
 def _of_killed_runs(site: Site, run_ids: Sequence[str]) -> Iterator[Leftover]:
-    """Yield the directories of those of these runs that have a mark which says who killed them.
+    """Yield the directories of runs that have no record, but a mark that says who killed them.
 
-    A run with neither record nor mark is unknown, so its directory stays.
+    A run with neither is unknown, so its directory stays.
     """
     marks = site.results.read_all([killed_mark(run_id) for run_id in run_ids])
     for run_id, mark in zip(run_ids, marks, strict=True):

@@ -1,8 +1,8 @@
-"""Who is working, and whether he is alive: a lock held, never a pid.
+"""The workers that are alive: those that hold their lock. A pid is never trusted.
 
-A worker locks `<state>/workers/<id>.lock` for as long as it lives; the processes that see its
-attempts through hold `<id>.slots`, so that whoever takes over knows when the last of them is gone.
-The kernel frees both however they die.
+A worker holds a lock on `<state>/workers/<id>.lock` for as long as it lives. The processes that
+supervise its attempts hold `<id>.slots`, so that the recovery from the worker's death knows when
+the last of them is gone. The kernel frees both locks however the processes die.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ class WorkerLocks(Struct, frozen=True):
     slots: Path
 
     @classmethod
-    def of(cls, state: Path, worker: str) -> WorkerLocks:
+    def of(cls, state: Path, worker_id: str) -> WorkerLocks:
         directory = state / "workers"
-        return cls(directory / f"{worker}.lock", directory / f"{worker}.slots")
+        return cls(directory / f"{worker_id}.lock", directory / f"{worker_id}.slots")
 
     def remove(self) -> None:
         self.slots.unlink(missing_ok=True)
         self.alive.unlink(missing_ok=True)
 
 
-def this_worker(worker: str) -> Worker:
-    """How this process is known to the others."""
+def this_worker(worker_id: str) -> Worker:
+    """Return the entry with which this process registers as a worker."""
     return Worker(
-        id=worker,
+        id=worker_id,
         host=socket.gethostname(),
         pid=os.getpid(),
         boot=boot_id(),
@@ -49,7 +49,9 @@ def this_worker(worker: str) -> Worker:
 
 
 def living(state: Path, workers: Iterable[Worker]) -> frozenset[str]:
-    """The ids of those workers that are alive. For readers: takes nothing over and makes no file."""
-    return frozenset(
-        worker.id for worker in workers if is_held(WorkerLocks.of(state, worker.id).alive)
-    )
+    """Return the ids of those workers that are alive. No file is made, and no lock is kept."""
+    alive = []
+    for worker in workers:
+        if is_held(WorkerLocks.of(state, worker.id).alive):
+            alive.append(worker.id)
+    return frozenset(alive)

@@ -68,18 +68,20 @@ def files_of_worktree(
     taken: dict[str, Path] = {}
     for glob in globs:
         for name in named(run.tree, glob, enters=may_be_taken):
-            path = run.tree / name
-            if not may_be_taken(name):
-                continue
-            if path.is_symlink() or not path.is_dir():
-                taken[name] = path
-                continue
-            prefix = "" if name == "." else f"{name}/"
-            for name_below, path_below in _files_below(path, prefix):
-                if not _is_of_git(name_below):
-                    taken[name_below] = path_below
+            if may_be_taken(name):
+                taken.update(_files_at(run.tree / name, name))
     for name in sorted(taken):
         yield WORKTREE + name, taken[name]
+
+
+def _files_at(path: Path, name: str) -> Iterator[tuple[str, Path]]:
+    """Yield the file or link at `path`, or all files below that directory except git's own."""
+    if path.is_symlink() or not path.is_dir():
+        yield name, path
+        return
+    for name_below, path_below in _files_below(path, "" if name == "." else f"{name}/"):
+        if not _is_of_git(name_below):
+            yield name_below, path_below
 
 
 def _is_of_git(name: str) -> bool:

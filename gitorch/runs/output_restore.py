@@ -98,7 +98,7 @@ def _put_reused(site: Site, run: RunDirectory, record: Record, task_id: str) -> 
 
 
 def _remove_stale(run: RunDirectory, memory: OutputMemory, record: Record, task_id: str) -> None:
-    """Remove the files that earlier attempts of the task wrote, or that its reused result removed."""
+    """Remove files that earlier attempts of the task wrote, or that the reused result removed."""
     cache = record.task(task_id).cache
     stale = {name for name, file in memory.kept.items() if file.output.task == task_id}
     if cache is not None:

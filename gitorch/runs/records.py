@@ -43,7 +43,7 @@ def read_records(
 
 
 def read_sound_records(site: Site, run_ids: Sequence[str]) -> dict[str, Record]:
-    """Return by run those of these runs' records that exist and are not broken."""
+    """Return the records of these runs that exist and are not broken, by run."""
     sound = {}
     for run_id, record in read_records(site, run_ids).items():
         if isinstance(record, Record):

@@ -8,7 +8,7 @@ being computed, the claimed task is given back to the queue until that has ended
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import starmap
 from pathlib import PurePosixPath
 
@@ -64,18 +64,22 @@ class Reuser:
         """
         if attempt.task.cache is None:
             return attempt
-        queue, claim = self._site.queue, attempt.claim
         view = self._site.results.view()
-        record = None if view is None else read_record(view, claim.run)
+        record = _record(view, attempt)
         if view is None or record is None:
             return attempt
         depends = depends_on(self._site, record, attempt)
         if depends is None:
             return attempt
-        computed = replace(attempt, claim=replace(claim, key=depends.key))
         if not self._takes or record.rerun_of is not None:
-            queue.compute(claim, depends.key, alongside=True)
-            return computed
+            self._site.queue.compute(attempt.claim, depends.key, alongside=True)
+            return _computing(attempt, depends)
+        return self._reuse_or_compute(view, attempt, depends)
+
+    def _reuse_or_compute(
+        self, view: BranchView, attempt: ClaimedAttempt, depends: Dependencies
+    ) -> ClaimedAttempt | Reused | None:
+        queue, claim = self._site.queue, attempt.claim
         if queue.give_way(claim, depends.key):
             return None
         reused = self._find(view, attempt, depends)
@@ -87,7 +91,7 @@ class Reuser:
         newer = self._site.results.view()
         if newer is not None and newer.tip != view.tip:
             reused = self._find(newer, attempt, depends)
-        return computed if reused is None else reused
+        return _computing(attempt, depends) if reused is None else reused
 
     def _find(
         self, view: BranchView, attempt: ClaimedAttempt, depends: Dependencies
@@ -154,6 +158,15 @@ class Reuser:
         return False
 
 
+def _record(view: BranchView | None, attempt: ClaimedAttempt) -> Record | None:
+    return None if view is None else read_record(view, attempt.claim.run)
+
+
+def _computing(attempt: ClaimedAttempt, depends: Dependencies) -> ClaimedAttempt:
+    """Return the attempt with the key that it computes."""
+    return replace(attempt, claim=replace(attempt.claim, key=depends.key))
+
+
 def _usable_entry(record: Record, task: TaskRecord, key: str) -> CacheEntry | None:
     """Return the task's cache entry if it has this key and the task's results can be reused.
 
@@ -212,24 +225,26 @@ def entry_of(
         return None
     if _ran_beside(site, before, attempt, result):
         return None
-    kept = {output.path for output in result.outputs}
-    removed = []
-    for output in before.outputs:
-        if output.path not in kept and output.task != claim.task:
-            removed.append(output.path)
     return CacheEntry(
         key=claim.key,
         code=depends.code,
         before=depends.before,
         produced=digest_of(output for output in result.outputs if output.task == claim.task),
-        removed=tuple(removed),
+        removed=tuple(_removed_by(claim.task, before.outputs, result.outputs)),
     )
+
+
+def _removed_by(task_id: str, before: Iterable[Output], after: Iterable[Output]) -> Iterator[str]:
+    """Yield the outputs of other tasks that an attempt of the task has removed."""
+    kept = {output.path for output in after}
+    for output in before:
+        if output.path not in kept and output.task != task_id:
+            yield output.path
 
 
 def recorded_reuse(site: Site, attempt: ClaimedAttempt) -> Reused | None:
     """Return the reuse that a dead worker has committed for its claim, if it has."""
-    view = site.results.view()
-    record = None if view is None else read_record(view, attempt.claim.run)
+    record = _record(site.results.view(), attempt)
     if record is None:
         return None
     task = record.task(attempt.claim.task)

@@ -46,9 +46,9 @@ def has_unkept_files(record: Record) -> bool:
 
 
 def clear_away(site: Site, run_id: str, *, keep_files: bool = False) -> None:
-    """Remove the run's directory from the workspace: the results branch has all of it.
+    """Remove the run's directory from the workspace.
 
-    With `keep_files`, for a run of which that is not true, remove only its worktree.
+    With `keep_files`, only its worktree is removed: the other files are nowhere else.
     """
     directory = site.directory(run_id)
     site.worktrees.discard(directory.tree)

@@ -25,7 +25,7 @@ from gitorch.tools import filesystem
 
 
 class Site(Struct, frozen=True, dict=True):
-    """A repository and everything that gitorch has stored about it, each part opened at its first use."""
+    """A repository and everything that gitorch stores for it, each part opened when first used."""
 
     repository: Repository
 
@@ -64,7 +64,10 @@ class Site(Struct, frozen=True, dict=True):
 
     @cached_property
     def index(self) -> RunIndex:
-        """The index of all records, which `catalog.py` queries. On a network file system it is in memory."""
+        """The index of all records, which `catalog.py` queries.
+
+        On a network file system it is in memory.
+        """
         is_local = not filesystem.is_network(filesystem.kind_of(self.state))
         return RunIndex(self.state / "index.db" if is_local else None, home=self._home())
 
@@ -93,7 +96,7 @@ class Site(Struct, frozen=True, dict=True):
         return RunDirectory.of(self.workspace, run_id)
 
     def _home(self) -> str:
-        """Identify the repository that a database belongs to. A copy of it is another repository."""
+        """Identify the repository that a database belongs to; a copy of it is another one."""
         status = self.repository.common_dir.stat()
         return f"{socket.gethostname()}:{status.st_dev}:{status.st_ino}"
 
@@ -113,6 +116,7 @@ def _require_local(state: Path) -> None:
     kind = filesystem.kind_of(state)
     if filesystem.is_network(kind):
         raise Refused(
-            f"{state} is on a network file system ({kind}), where the queue's database could be damaged",
+            f"{state} is on a network file system ({kind}), "
+            "where the queue's database could be damaged",
             "git config gitorch.stateDir ~/.local/state/gitorch moves it to a disk of this machine",
         )
