@@ -1,8 +1,8 @@
 """Classify three species of penguin by their measurements.
 
-There are three tasks, one class each. A config in `experiments/` names the tasks and sets their parameters. Each task
-reads the files that the task before it wrote to `outputDir`. A run that failed at the third task can therefore continue
-at the third task.
+There are three tasks, one class each. A config in `experiments/` names the tasks and sets their
+parameters. Each task reads the files that the task before it wrote to `outputDir`. A run that
+failed at the third task can therefore continue at the third task.
 """
 
 import csv
@@ -18,7 +18,7 @@ MEASUREMENTS = ("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_ma
 
 
 class PenguinTask(TaskBase):
-    """The base class of the three tasks: it reads and writes JSON files. `TaskBase` stores the config."""
+    """The base class of the tasks: it reads and writes JSON files. `TaskBase` stores the config."""
 
     @property
     def output(self):
@@ -32,7 +32,7 @@ class PenguinTask(TaskBase):
 
 
 class Prepare(PenguinTask):
-    """Clean the table, split it into training and test data, and scale each feature by the training data."""
+    """Clean the table, split it, and scale each feature by the training data."""
 
     def validate(self):
         problems = []
@@ -67,7 +67,7 @@ class Prepare(PenguinTask):
 
 
 class Train(PenguinTask):
-    """Train a softmax regression by gradient descent. Each species has a row of weights, the bias first."""
+    """Softmax regression by gradient descent: one row of weights for each species, the bias first."""
 
     def validate(self):
         problems = []
@@ -152,7 +152,7 @@ def loss_and_gradient(weights, points, truths):
 
 
 def confusion_table(confusion):
-    """Return the matrix as aligned text, with a line for each species and a column for each prediction."""
+    """Return the matrix as aligned text: a line for each species, a column for each prediction."""
     width = max(map(len, confusion)) + 2
     rows = [["", *confusion]]
     for name, counts in confusion.items():
