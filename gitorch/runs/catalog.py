@@ -6,12 +6,12 @@ The index is brought to the tip of the results branch before it is queried.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from gitorch.database.connection import DatabaseBroken
-from gitorch.database.run_index import RunIndex
+from gitorch.database.run_index import IndexUpdate, RunIndex
 from gitorch.database.values import QueuedRun
 from gitorch.errors import Busy
 from gitorch.model.run.status import LIVE, Status
@@ -190,5 +190,19 @@ class Catalog:
                 update.forget_all()
                 records = results.records(tip) if tip else iter(())
             for record in records:
-                update.add(Row.of(record), complete_tasks(record))
+                _add(update, record)
             update.set_tip(tip)
+
+
+def _add(update: IndexUpdate, record: Mapping[str, Any]) -> None:
+    """Add a record to the index, as far as it can be read. `gitorch doctor` reports the rest."""
+    broken = (ValueError, LookupError, TypeError, AttributeError)
+    try:
+        row = Row.of(record)
+    except broken:
+        return
+    try:
+        complete = complete_tasks(record)
+    except broken:
+        complete = []  # the run is listed, but its results are not reused
+    update.add(row, complete)

@@ -446,6 +446,24 @@ def test_a_record_that_cannot_be_read(root: Path) -> None:
     )
 
 
+def test_a_record_with_a_value_of_the_wrong_type(root: Path) -> None:
+    """Doctor prints the path of the value. The other runs are not affected."""
+    run_id = run_of(root, "whole")
+    branch = ResultsBranch(Repository.discover(root))
+    record = branch.record(run_id)
+    assert record is not None
+    record["tasks"][0]["attempts"][0]["duration_s"] = "long"
+    with branch.changing() as edit:
+        edit.put_record(record)
+        edit.commit("by hand")
+    reason = "Expected `float`, got `str` - at `$.tasks[0].attempts[0].duration_s`"
+    assert found(root, fix=True, code=1)[0] == ("record-unreadable", False)
+    assert reason in gitorch(root, "doctor", code=1).stdout
+    assert reason in gitorch(root, "show", run_id, code=1).stderr
+    assert statuses(root)["whole"] == "COMPLETE"
+    goes_on(root)
+
+
 def test_a_repository_after_everything_at_once(root: Path) -> None:
     for path in queue_of(root).parent.glob("queue.db*"):
         path.unlink()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from msgspec import convert
+
 from gitorch.model.json_struct import JsonStruct
 from gitorch.model.run.metrics import Metrics
 from gitorch.model.run.outcome import read_outcome
@@ -57,6 +59,7 @@ class Row(JsonStruct, frozen=True, kw_only=True, omit_defaults=False):
     def of(cls, record: Mapping[str, Any]) -> Row:
         """Return the row of a record that is given as JSON.
 
+        Raises ValueError, LookupError, TypeError or AttributeError if the record is broken.
         Many records are read at once, and only these parts of them: parsing them as a whole would
         take longer.
         """
@@ -66,23 +69,25 @@ class Row(JsonStruct, frozen=True, kw_only=True, omit_defaults=False):
         if status in LIVE:
             hold = _hold_in_words(record["hold"])
             tasks = tuple(map(_task, record["tasks"], record["spec"]["tasks"]))
-        return cls(
-            id=record["id"],
-            name=record["name"],
-            label=record["label"],
-            status=status,
-            commit=record["pin"]["commit"],
-            params=record["params"],
-            swept=tuple(record["swept"]),
-            metrics=record["metrics"],
-            created=record["created"],
-            started=record["started"],
-            ended=record["ended"],
-            duration_s=record["duration_s"],
-            clone=record["clone"],
-            identity=record["identity"],
-            hold=hold,
-            tasks=tasks,
+        return cls.from_json(
+            {
+                "id": record["id"],
+                "name": record["name"],
+                "label": record["label"],
+                "status": status,
+                "commit": record["pin"]["commit"],
+                "params": record["params"],
+                "swept": record["swept"],
+                "metrics": record["metrics"],
+                "created": record["created"],
+                "started": record["started"],
+                "ended": record["ended"],
+                "duration_s": record["duration_s"],
+                "clone": record["clone"],
+                "identity": record["identity"],
+                "hold": hold,
+                "tasks": tasks,
+            }
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -107,7 +112,7 @@ class Complete(NamedTuple):
 
 
 def complete_tasks(record: Mapping[str, Any]) -> list[Complete]:
-    """Return the complete tasks of a record that is given as JSON."""
+    """Return the complete tasks of a record that is given as JSON. Raises what `Row.of` raises."""
     complete = []
     for task in record["tasks"]:
         if task["status"] != Status.COMPLETE:
@@ -116,7 +121,8 @@ def complete_tasks(record: Mapping[str, Any]) -> list[Complete]:
         cache = task.get("cache") or {}
         duration_s = None if cache.get("from") else last_attempt.get("duration_s")
         ended = last_attempt.get("ended")
-        complete.append(Complete(task["id"], duration_s, ended, cache.get("key")))
+        values = (task["id"], duration_s, ended, cache.get("key"))
+        complete.append(convert(values, Complete))
     return complete
 
 
