@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gitorch.actions.selection import Selection
     from gitorch.runs.site import Site
 
-_MOST_COMPLETIONS = 100  # nobody chooses from more
+_MOST_COMPLETIONS = 100  # too many to choose from anyway
 
 
 def complete_runs(incomplete: str) -> list[tuple[str, str]]:

@@ -139,7 +139,7 @@ def print_json(document: dict[str, Any]) -> None:
 
 
 def report_error(error: GitorchError, *, as_json: bool) -> int:
-    """Print `error`, as a JSON document on stdout or as text on stderr, and return the exit code."""
+    """Print `error`, as JSON on stdout or as text on stderr, and return the exit code."""
     if as_json:
         print_json(_document(error.kind, error.message, error.hint))
     else:

@@ -1,4 +1,4 @@
-"""The commands that change the status of runs: what hold, release, kill, fail and resubmit share."""
+"""What the commands that change the status of runs share: hold, release, kill and others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many runs as a table, or as CSV."""
+"""Many runs, or groups of runs, as a table or as CSV, for `list`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gitorch.model.table.row import Row
 from gitorch.model.values import MISSING, are_identical
 
 _COMMIT = 10
-_ALWAYS = ("id", "name", "status", "created", "took")
+_COLUMNS = {"id", "name", "status", "commit", "created", "took"}
 
 
 class _Column(NamedTuple):
@@ -25,142 +25,158 @@ class _Column(NamedTuple):
 
 
 def render_list(rows: Sequence[Row], *, all_columns: bool, colors: bool) -> str:
-    """A table of the parameters and metrics in which the runs differ."""
-    differing = [
-        column
-        for column in _optional(rows)
-        if all_columns or len(rows) == 1 or not are_identical(map(column.value, rows))
-    ]
+    """Return a table of the runs.
+
+    It has the commit, the parameters and the metrics in which the runs differ, or all of them for
+    a single run or with `all_columns`.
+    """
+
+    def show_status(status: Any) -> str:
+        return paint_status(status, on=colors)
+
+    optional = _optional_columns(rows)
+    if len(rows) > 1 and not all_columns:
+        optional = [column for column in optional if not are_identical(map(column.value, rows))]
     columns = [
         _Column("id", lambda row: row.id, str),
         _Column("name", lambda row: row.name, plain),
-        _Column("status", lambda row: row.status, lambda status: paint_status(status, on=colors)),
-        *differing,
+        _Column("status", lambda row: row.status, show_status),
+        *optional,
         _Column("created", lambda row: row.created, local_time),
         _Column("took", lambda row: row.duration_s, duration),
     ]
-    cells = [[column.show(column.value(row)) for column in columns] for row in rows]
-    return "\n".join(
-        table(cells, header=[plain(column.title) for column in columns], colors=colors)
-    )
+    cells = []
+    for row in rows:
+        cells.append([column.show(column.value(row)) for column in columns])
+    header = [plain(column.title) for column in columns]
+    return "\n".join(table(cells, header=header, colors=colors))
+
+
+def _optional_columns(rows: Sequence[Row]) -> list[_Column]:
+    """Return columns for the commit and for every parameter and metric of any run.
+
+    A parameter and a metric with the same name, or with the name of another column, are told apart
+    by the prefixes `params.` and `metrics.`.
+    """
+    params = _all_keys(row.params for row in rows)
+    metrics = _all_keys(row.metrics for row in rows)
+    columns = [_Column("commit", lambda row: row.commit, lambda commit: commit[:_COMMIT])]
+    for key in params:
+        title = f"params.{key}" if key in _COLUMNS or key in metrics else key
+        columns.append(_Column(title, _item("params", key), _shown_with(render_value)))
+    for key in metrics:
+        title = f"metrics.{key}" if key in _COLUMNS or key in params else key
+        columns.append(_Column(title, _item("metrics", key), _shown_with(number)))
+    return columns
+
+
+def _item(field: str, key: str) -> Callable[[Row], Any]:
+    return lambda row: getattr(row, field).get(key, MISSING)
+
+
+def _shown_with(render: Callable[[Any], str]) -> Callable[[Any], str]:
+    return lambda value: "" if value is MISSING else plain(render(value))
 
 
 def render_csv(rows: Sequence[Row]) -> str:
-    """All columns, params and metrics prefixed with what they are."""
-    flat = [
-        {
-            "id": row.id,
-            "name": row.name,
-            "label": row.label,
-            "status": str(row.status),
-            "commit": row.commit,
-            **{f"params.{key}": render_value(value) for key, value in row.params.items()},
-            **{
-                f"metrics.{key}": "" if value is None else value
-                for key, value in row.metrics.items()
-            },
-            "created": row.created,
-            "started": row.started or "",
-            "ended": row.ended or "",
-            "duration_s": "" if row.duration_s is None else row.duration_s,
-        }
-        for row in rows
-    ]
-    return _csv(flat, OWN)
+    """Return all columns of the runs, with the prefixes `params.` and `metrics.`."""
+    return _csv([_csv_row(row) for row in rows], empty_header=OWN)
+
+
+def _csv_row(row: Row) -> dict[str, Any]:
+    cells: dict[str, Any] = {
+        "id": row.id,
+        "name": row.name,
+        "label": row.label,
+        "status": str(row.status),
+        "commit": row.commit,
+    }
+    for key, value in row.params.items():
+        cells[f"params.{key}"] = render_value(value)
+    for key, metric in row.metrics.items():
+        cells[f"metrics.{key}"] = metric
+    cells |= {
+        "created": row.created,
+        "started": row.started,
+        "ended": row.ended,
+        "duration_s": row.duration_s,
+    }
+    return cells
 
 
 def render_groups(groups: Sequence[Group], aggregates: Sequence[str], *, colors: bool) -> str:
-    """One line a group: what its runs agree in, how many they are, and their metrics in numbers."""
-    metrics = _union(group.metrics for group in groups)
-    told = [aggregate for aggregate in aggregates if aggregate != "count"]
-    header = [
-        *(_short(name, metrics) for name in _union(group.by for group in groups)),
-        "runs",
-        *(f"{metric} {aggregate}" for metric in metrics for aggregate in told),
+    """Return one line for each group: the values its runs share, their number and their metrics."""
+    metrics = _all_keys(group.metrics for group in groups)
+    # The number of runs has a column of its own.
+    columns = [
+        (metric, aggregate)
+        for metric in metrics
+        for aggregate in aggregates
+        if aggregate != "count"
     ]
-    cells = [
-        [
-            *("" if value is None else plain(render_value(value)) for value in group.by.values()),
-            str(group.count) if group.count == group.runs else f"{group.count} of {group.runs}",
-            *(_aggregated(group, metric, aggregate) for metric in metrics for aggregate in told),
-        ]
-        for group in groups
-    ]
-    return "\n".join(table(cells, header=list(map(plain, header)), colors=colors))
-
-
-def render_groups_csv(groups: Sequence[Group]) -> str:
-    flat = [
-        {
-            **{
-                name: "" if value is None else render_value(value)
-                for name, value in group.by.items()
-            },
-            "runs": group.runs,
-            "count": group.count,
-            **{
-                f"metrics.{metric}.{aggregate}": "" if value is None else value
-                for metric, values in group.metrics.items()
-                for aggregate, value in values.items()
-            },
-        }
-        for group in groups
-    ]
-    return _csv(flat, ("runs", "count"))
+    header = [_short(name, metrics) for name in _all_keys(group.by for group in groups)]
+    header.append("runs")
+    header += [f"{metric} {aggregate}" for metric, aggregate in columns]
+    rows = []
+    for group in groups:
+        cells = [_shared_value(value) for value in group.by.values()]
+        cells.append(_run_count(group))
+        cells += [_aggregated(group, metric, aggregate) for metric, aggregate in columns]
+        rows.append(cells)
+    return "\n".join(table(rows, header=[plain(title) for title in header], colors=colors))
 
 
 def _short(name: str, metrics: Iterable[str]) -> str:
-    """A parameter's own name, unless that is a metric's too."""
+    """Return the name of a parameter without its prefix, unless another column has that name."""
     bare = name.removeprefix("params.")
     return name if bare in metrics or bare == "runs" else bare
 
 
+def _shared_value(value: Any) -> str:
+    return "" if value is None else plain(render_value(value))
+
+
+def _run_count(group: Group) -> str:
+    """Return the number of runs, and how many of them are complete unless all are."""
+    return str(group.runs) if group.count == group.runs else f"{group.count} of {group.runs}"
+
+
 def _aggregated(group: Group, metric: str, aggregate: str) -> str:
-    """Of how many values, where not all runs have one."""
+    """Return the aggregate, and the number of its values unless every complete run has one."""
     values = group.metrics.get(metric, {})
     value = values.get(aggregate)
+    if value is None:
+        return ""
     count = values.get("count", group.count)
-    return (
-        "" if value is None else number(value) + ("" if count == group.count else f" (of {count})")
-    )
+    return number(value) if count == group.count else f"{number(value)} (of {count})"
 
 
-def _csv(rows: Sequence[Mapping[str, Any]], header: Sequence[str]) -> str:
-    """`header` is that of no row."""
+def render_groups_csv(groups: Sequence[Group]) -> str:
+    return _csv([_group_csv_row(group) for group in groups], empty_header=("runs", "count"))
+
+
+def _group_csv_row(group: Group) -> dict[str, Any]:
+    cells: dict[str, Any] = {}
+    for name, value in group.by.items():
+        cells[name] = None if value is None else render_value(value)
+    cells["runs"] = group.runs
+    cells["count"] = group.count
+    for metric, values in group.metrics.items():
+        for aggregate, value in values.items():
+            cells[f"metrics.{metric}.{aggregate}"] = value
+    return cells
+
+
+def _csv(rows: Sequence[Mapping[str, Any]], *, empty_header: Sequence[str]) -> str:
+    """Return the rows as CSV; a missing value, and None, is an empty cell."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, tuple(_union(rows)) or header, restval="", lineterminator="\n")
+    header = tuple(_all_keys(rows)) or empty_header
+    writer = csv.DictWriter(text, header, restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue().removesuffix("\n")
 
 
-def _optional(rows: Sequence[Row]) -> list[_Column]:
-    """The commit, and every parameter and metric; of one name, or named like a column, with what they are."""
-    params, metrics = _union(row.params for row in rows), _union(row.metrics for row in rows)
-    taken = {"commit", *_ALWAYS}
-
-    def title(kind: str, key: str, others: Iterable[str]) -> str:
-        return f"{kind}.{key}" if key in taken or key in others else key
-
-    columns = [_Column("commit", lambda row: row.commit, lambda commit: commit[:_COMMIT])]
-    columns += [
-        _Column(title("params", key, metrics), _item("params", key), _shown(render_value))
-        for key in params
-    ]
-    columns += [
-        _Column(title("metrics", key, params), _item("metrics", key), _shown(number))
-        for key in metrics
-    ]
-    return columns
-
-
-def _item(kind: str, key: str) -> Callable[[Row], Any]:
-    return lambda row: getattr(row, kind).get(key, MISSING)
-
-
-def _shown(show: Callable[[Any], str]) -> Callable[[Any], str]:
-    return lambda value: "" if value is MISSING else plain(show(value))
-
-
-def _union(rows: Iterable[Mapping[str, Any]]) -> dict[str, None]:
-    return dict.fromkeys(key for row in rows for key in row)
+def _all_keys(mappings: Iterable[Mapping[str, Any]]) -> dict[str, None]:
+    """Return the keys of all mappings, each once, in the order in which they first occur."""
+    return dict.fromkeys(key for mapping in mappings for key in mapping)

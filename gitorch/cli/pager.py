@@ -1,4 +1,4 @@
-"""Long output through the user's pager, on a terminal only."""
+"""Long output goes through the user's pager, on a terminal only."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ class _HasPager(Protocol):
 
 @contextmanager
 def paged(repository: _HasPager) -> Iterator[IO[bytes]]:
-    """A stream to write to: the pager that git would use, or stdout itself."""
+    """Give a stream to write to: the pager that git would use, or stdout itself."""
     command = repository.pager() if sys.stdout.isatty() else ""
     if command in ("", "cat"):
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    # As git has it: leave at once what fits a screen, pass colours on.
+    # The defaults that git sets: the pager ends at once if the output fits on one screen, and it
+    # passes colours on.
     environment = {"LESS": "FRX", "LV": "-c", **os.environ}
     with subprocess.Popen(["sh", "-c", command], stdin=subprocess.PIPE, env=environment) as pager:
-        assert pager.stdin is not None  # noqa: S101  asked for with PIPE
+        assert pager.stdin is not None  # noqa: S101  because stdin=PIPE
         with suppress(BrokenPipeError):  # the user has left the pager
             yield pager.stdin
             pager.stdin.close()

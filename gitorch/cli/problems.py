@@ -1,4 +1,4 @@
-"""Problems of configs, shown as rustc shows its own, as annotations for GitHub, or counted."""
+"""Problems of configs as text: as rustc shows its own, as annotations for GitHub, or counted."""
 
 from __future__ import annotations
 
@@ -13,41 +13,45 @@ _GITHUB = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: 
 
 
 def render_problem(problem: Problem, *, colors: bool) -> str:
-    """The message, the place, the line with what is meant underlined, and what to do."""
+    """Return the message, the position, the line with the mistake underlined, and the hint."""
     color = _COLORS[problem.severity]
+    severity = paint(f"{problem.severity}:", "bold", color, on=colors)
     gutter = " " * len(str(problem.line))
-    bar = paint("|", "blue", on=colors)
-    lines = [
-        f"{paint(f'{problem.severity}:', 'bold', color, on=colors)} {plain(problem.message)}",
-        f"{gutter}{paint('-->', 'blue', on=colors)} {plain(problem.file)}:{problem.line}:{problem.column}",
-    ]
+    arrow = paint("-->", "blue", on=colors)
+    position = f"{plain(problem.file)}:{problem.line}:{problem.column}"
+    lines = [f"{severity} {plain(problem.message)}", f"{gutter}{arrow} {position}"]
     if problem.excerpt:
-        excerpt = plain(problem.excerpt.replace("\t", " "))
-        start = problem.column - 1
-        indent = " " * display_width(excerpt[:start])
-        marked = excerpt[start : start + problem.length]
-        marks = "^" * max(1, display_width(marked))
-        lines += [
-            f"{gutter} {bar}",
-            f"{paint(str(problem.line), 'blue', on=colors)} {bar} {excerpt}",
-            f"{gutter} {bar} {indent}{paint(marks, color, on=colors)}",
-        ]
+        lines += _excerpt_lines(problem, gutter, colors)
     if problem.hint:
         lines.append(f"{gutter} = {paint('help:', 'bold', on=colors)} {plain(problem.hint)}")
     return "\n".join(lines) + "\n"
 
 
+def _excerpt_lines(problem: Problem, gutter: str, colors: bool) -> list[str]:
+    excerpt = plain(problem.excerpt.replace("\t", " "))
+    start = problem.column - 1
+    indent = " " * display_width(excerpt[:start])
+    marked = excerpt[start : start + problem.length]
+    marks = paint("^" * max(1, display_width(marked)), _COLORS[problem.severity], on=colors)
+    bar = paint("|", "blue", on=colors)
+    number = paint(str(problem.line), "blue", on=colors)
+    return [f"{gutter} {bar}", f"{number} {bar} {excerpt}", f"{gutter} {bar} {indent}{marks}"]
+
+
 def render_github(problem: Problem) -> str:
-    """A workflow command (docs.github.com, "Workflow commands for GitHub Actions")."""
-    message = problem.message + (f" ({problem.hint})" if problem.hint else "")
-    place = f"file={_property(problem.file)},line={problem.line},col={problem.column}"
-    return f"::{_GITHUB[problem.severity]} {place}::{_data(message)}"
+    """Return a workflow command (docs.github.com, "Workflow commands for GitHub Actions")."""
+    message = problem.message
+    if problem.hint:
+        message += f" ({problem.hint})"
+    position = f"file={_property(problem.file)},line={problem.line},col={problem.column}"
+    return f"::{_GITHUB[problem.severity]} {position}::{_data(message)}"
 
 
 def render_counts(problems: Iterable[Problem]) -> str:
-    """`2 errors, 1 warning`."""
-    found = [problem.severity for problem in problems]
-    parts = [counted(count, severity) for severity in Severity if (count := found.count(severity))]
+    """Return the numbers of problems as `2 errors, 1 warning`."""
+    severities = [problem.severity for problem in problems]
+    counts = {severity: severities.count(severity) for severity in Severity}
+    parts = [counted(count, severity) for severity, count in counts.items() if count]
     return ", ".join(parts) or "no problems"
 
 

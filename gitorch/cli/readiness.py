@@ -90,7 +90,7 @@ def _print_expansion(points: Sequence[Record | Skipped]) -> None:
     if not points:
         return
     keys = list(dict.fromkeys(key for point in points for key in point.spec.swept))
-    rows = [[plain(cell) for cell in _expansion_row(point, keys)] for point in points]
+    rows = [_expansion_row(point, keys) for point in points]
     header = ["name", *map(plain, keys), ""]
     print("\n".join(table(rows, header=header, colors=has_colors(sys.stdout))))
 
@@ -101,4 +101,4 @@ def _expansion_row(point: Record | Skipped, keys: Sequence[str]) -> list[str]:
         is_swept = key in point.spec.swept
         cells.append(render_value(point.spec.value(key)) if is_swept else "")
     cells.append(point.why if isinstance(point, Skipped) else "new")
-    return cells
+    return [plain(cell) for cell in cells]

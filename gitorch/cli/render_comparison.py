@@ -63,10 +63,13 @@ def _code(code: CodeDifference, letters: Sequence[str], colors: bool) -> list[st
     if code.tasks:
         rows = []
         for task, commits in code.tasks.items():
-            short = [commit_id[:_COMMIT] if commit_id else "-" for commit_id in commits]
-            rows.append([f"  {task}", *short])
+            rows.append([f"  {task}", *map(_short_commit, commits)])
         lines += table(rows, header=["  at", *letters], colors=False)
     return lines
+
+
+def _short_commit(commit_id: str | None) -> str:
+    return commit_id[:_COMMIT] if commit_id else "-"
 
 
 def _file_cells(file: ChangedFile) -> list[str]:
@@ -108,9 +111,13 @@ def _metrics(difference: ValueDifference, letters: Sequence[str], colors: bool) 
     """Return a table of the metrics that differ, with the change from the first run to the last."""
     rows = []
     for key, values in difference.changed.items():
-        cells = ["-" if value is None else plain(number(value)) for value in values]
+        cells = [_metric(value) for value in values]
         rows.append([f"  {plain(key)}", *cells, _change(values[0], values[-1])])
     return table(rows, header=["metrics", *letters, "change"], colors=colors)
+
+
+def _metric(value: Any) -> str:
+    return "-" if value is None else plain(number(value))
 
 
 def _change(first: Any, last: Any) -> str:

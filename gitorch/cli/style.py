@@ -76,7 +76,7 @@ def table(rows: Sequence[Sequence[str]], *, header: Sequence[str], colors: bool)
 
     A cell may contain colours.
     """
-    cells = [[one_line(cell) for cell in row] for row in (header, *rows)]
+    cells = [list(map(one_line, row)) for row in (header, *rows)]
     widths = [max(map(display_width, column)) for column in zip(*cells, strict=True)]
     lines = ["  ".join(map(padded, row, widths)).rstrip() for row in cells]
     return [paint(lines[0], "bold", on=colors), *lines[1:]]

@@ -58,14 +58,9 @@ def command(
 
     site = site_here()
     compared = compare(site, selection_of(runs, where))
-    options = {
-        "config": config,
-        "environment": environment,
-        "data": data,
-        "metrics": metrics,
-        "outputs": outputs,
-    }
-    sections = [name for name, is_given in options.items() if is_given]
+    sections = _given(
+        config=config, environment=environment, data=data, metrics=metrics, outputs=outputs
+    )
     if not sections and not (code or stat or logs):
         sections = list(SECTIONS)
     if as_json:
@@ -80,6 +75,11 @@ def command(
             if logs:
                 _write_log_diffs(out, site, compared.records)
     return EXIT_FAILED if exit_code and not compared.comparison.same else EXIT_OK
+
+
+def _given(**options: bool) -> list[str]:
+    """Return the names of the options that are given."""
+    return [name for name, is_given in options.items() if is_given]
 
 
 def _write_code_diffs(out: IO[bytes], site: Site, records: Sequence[Record], *, stat: bool) -> None:

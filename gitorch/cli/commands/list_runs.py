@@ -22,18 +22,20 @@ EPILOG = (
     "in [1, 2] and like 'glob*'."
 )
 
+FilterOption = Annotated[
+    str | None,
+    typer.Option(
+        "--where",
+        metavar="EXPR",
+        help="List the runs for which EXPR is true, for example "
+        "\"metrics.accuracy > 0.9 and status == 'COMPLETE'\".",
+    ),
+]
+
 
 @guarded
 def command(
-    where: Annotated[
-        str | None,
-        typer.Option(
-            "--where",
-            metavar="EXPR",
-            help="List the runs for which EXPR is true, for example "
-            "\"metrics.accuracy > 0.9 and status == 'COMPLETE'\".",
-        ),
-    ] = None,
+    where: FilterOption = None,
     sort: Annotated[
         list[str] | None,
         typer.Option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -53,8 +54,7 @@ def command(
         raise UsageError("--queue and --verify exclude each other: a queued run has no results")
     site = site_here()
     repeated = rerun(site, selection_of(runs, where))
-    for note in repeated.notes:
-        say(f"note: {plain(note)}")
+    _say_notes(repeated.notes)
     if not as_json:
         _show(site, repeated, where)
     document = repeated.to_json()
@@ -67,6 +67,11 @@ def command(
     if as_json:
         print_json(document)
     return code
+
+
+def _say_notes(notes: Sequence[str]) -> None:
+    for note in notes:
+        say(f"note: {plain(note)}")
 
 
 def _show(site: Site, repeated: Rerun, where: str | None) -> None:

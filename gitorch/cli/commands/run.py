@@ -57,8 +57,7 @@ def command(
     from gitorch.model.problem import has_errors
 
     site = site_here()
-    configs = [Path(target) for target in targets or [] if Path(target).exists()]
-    references = [target for target in targets or [] if not Path(target).exists()]
+    configs, references = _configs_and_runs(targets or [])
     if overrides and not configs:
         raise UsageError(
             "-S changes a config: name one", hint="gitorch run experiments -S lr=0.1,0.01"
@@ -81,6 +80,19 @@ def command(
     return EXIT_FAILED if has_failed and code == EXIT_OK else code
 
 
+def _configs_and_runs(targets: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """Return the targets that are files or directories, and the others, which refer to runs."""
+    configs = []
+    references = []
+    for target in targets:
+        path = Path(target)
+        if path.exists():
+            configs.append(path)
+        else:
+            references.append(target)
+    return configs, references
+
+
 def _ready(site: Site, configs: Sequence[Path], overrides: Sequence[str], *, quiet: bool) -> Ready:
     from gitorch.actions.ready import ready  # with YAML: 60 ms
     from gitorch.cli.readiness import show_ready
@@ -91,7 +103,7 @@ def _ready(site: Site, configs: Sequence[Path], overrides: Sequence[str], *, qui
 
 
 def _to_execute(site: Site, readied: Ready) -> list[str]:
-    """Return the ids of the runs that were queued, and of those that were in the queue already."""
+    """Return the ids of the queued runs, and of the skipped runs that can be executed."""
     from gitorch.actions.run import workable
 
     queued = [record.id for record in readied.queued]
