@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -107,13 +108,8 @@ def _csv_row(row: Row) -> dict[str, Any]:
 def render_groups(groups: Sequence[Group], aggregates: Sequence[str], *, colors: bool) -> str:
     """Return one line for each group: the values its runs share, their number and their metrics."""
     metrics = _all_keys(group.metrics for group in groups)
-    # The number of runs has a column of its own.
-    columns = [
-        (metric, aggregate)
-        for metric in metrics
-        for aggregate in aggregates
-        if aggregate != "count"
-    ]
+    shown_aggregates = [name for name in aggregates if name != "count"]  # it has its own column
+    columns = list(itertools.product(metrics, shown_aggregates))
     header = [_short(name, metrics) for name in _all_keys(group.by for group in groups)]
     header.append("runs")
     header += [f"{metric} {aggregate}" for metric, aggregate in columns]
@@ -129,16 +125,22 @@ def render_groups(groups: Sequence[Group], aggregates: Sequence[str], *, colors:
 def _short(name: str, metrics: Iterable[str]) -> str:
     """Return the name of a parameter without its prefix, unless another column has that name."""
     bare = name.removeprefix("params.")
-    return name if bare in metrics or bare == "runs" else bare
+    if bare in metrics or bare == "runs":
+        return name
+    return bare
 
 
 def _shared_value(value: Any) -> str:
-    return "" if value is None else plain(render_value(value))
+    if value is None:
+        return ""
+    return plain(render_value(value))
 
 
 def _run_count(group: Group) -> str:
     """Return the number of runs, and how many of them are complete unless all are."""
-    return str(group.runs) if group.count == group.runs else f"{group.count} of {group.runs}"
+    if group.count == group.runs:
+        return str(group.runs)
+    return f"{group.count} of {group.runs}"
 
 
 def _aggregated(group: Group, metric: str, aggregate: str) -> str:
@@ -148,7 +150,9 @@ def _aggregated(group: Group, metric: str, aggregate: str) -> str:
     if value is None:
         return ""
     count = values.get("count", group.count)
-    return number(value) if count == group.count else f"{number(value)} (of {count})"
+    if count == group.count:
+        return number(value)
+    return f"{number(value)} (of {count})"
 
 
 def render_groups_csv(groups: Sequence[Group]) -> str:

@@ -98,7 +98,9 @@ def _print_expansion(points: Sequence[Record | Skipped]) -> None:
 def _expansion_row(point: Record | Skipped, keys: Sequence[str]) -> list[str]:
     cells = [point.spec.name]
     for key in keys:
-        is_swept = key in point.spec.swept
-        cells.append(render_value(point.spec.value(key)) if is_swept else "")
+        if key in point.spec.swept:
+            cells.append(render_value(point.spec.value(key)))
+        else:
+            cells.append("")
     cells.append(point.why if isinstance(point, Skipped) else "new")
     return [plain(cell) for cell in cells]

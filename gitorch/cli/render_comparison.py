@@ -87,7 +87,9 @@ def _outputs(outputs: OutputDifference, colors: bool) -> list[str]:
 
 
 def _more(count: int, what: str) -> list[str]:
-    return [f"  and {count - _MOST_NAMED} more {what}"] if count > _MOST_NAMED else []
+    if count <= _MOST_NAMED:
+        return []
+    return [f"  and {count - _MOST_NAMED} more {what}"]
 
 
 def _values(
@@ -117,7 +119,9 @@ def _metrics(difference: ValueDifference, letters: Sequence[str], colors: bool) 
 
 
 def _metric(value: Any) -> str:
-    return "-" if value is None else plain(number(value))
+    if value is None:
+        return "-"
+    return plain(number(value))
 
 
 def _change(first: Any, last: Any) -> str:

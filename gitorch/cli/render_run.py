@@ -146,7 +146,9 @@ def _change(change: Change) -> Row:
 
 
 def _file_count(count: int | None) -> str:
-    return "" if count is None else f"{counted(count, 'file')}, "
+    if count is None:
+        return ""
+    return f"{counted(count, 'file')}, "
 
 
 def size(count: int) -> str:
@@ -163,7 +165,9 @@ def size(count: int) -> str:
 
 def _section(title: str, rows: Iterable[Row], colors: bool) -> list[str]:
     lines = _aligned([(plain(key), plain(value)) for key, value in rows])
-    return ["", paint(title, "bold", on=colors), *lines] if lines else []
+    if not lines:
+        return []
+    return ["", paint(title, "bold", on=colors), *lines]
 
 
 def _aligned(rows: Iterable[Row]) -> list[str]:

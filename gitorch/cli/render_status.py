@@ -42,7 +42,9 @@ def render_estimate(estimate: Estimate) -> str:
     cases out of five.
     """
     half, most = duration(estimate.p50), duration(estimate.p80)
-    return half if half == most else f"{half} to {most}"
+    if half == most:
+        return half
+    return f"{half} to {most}"
 
 
 def _live_cells(run: LiveRun, colors: bool) -> list[str]:

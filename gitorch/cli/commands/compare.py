@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
@@ -54,15 +54,18 @@ def command(
     """Show what differs between runs, and nothing else."""
     from gitorch.actions.compare import compare
     from gitorch.cli.pager import paged
-    from gitorch.cli.render_comparison import SECTIONS, render_comparison
+    from gitorch.cli.render_comparison import render_comparison
 
     site = site_here()
     compared = compare(site, selection_of(runs, where))
-    sections = _given(
-        config=config, environment=environment, data=data, metrics=metrics, outputs=outputs
-    )
-    if not sections and not (code or stat or logs):
-        sections = list(SECTIONS)
+    named = {
+        "config": config,
+        "environment": environment,
+        "data": data,
+        "metrics": metrics,
+        "outputs": outputs,
+    }
+    sections = _sections(named, has_diff=code or stat or logs)
     if as_json:
         print_json(compared.comparison.to_json())
     else:
@@ -74,12 +77,19 @@ def command(
                 _write_code_diffs(out, site, compared.records, stat=stat)
             if logs:
                 _write_log_diffs(out, site, compared.records)
-    return EXIT_FAILED if exit_code and not compared.comparison.same else EXIT_OK
+    if exit_code and not compared.comparison.same:
+        return EXIT_FAILED
+    return EXIT_OK
 
 
-def _given(**options: bool) -> list[str]:
-    """Return the names of the options that are given."""
-    return [name for name, is_given in options.items() if is_given]
+def _sections(named: Mapping[str, bool], *, has_diff: bool) -> Sequence[str]:
+    """Return the sections named by options, or all sections if no option limits the output."""
+    from gitorch.cli.render_comparison import SECTIONS
+
+    sections = [name for name, is_named in named.items() if is_named]
+    if sections or has_diff:
+        return sections
+    return SECTIONS
 
 
 def _write_code_diffs(out: IO[bytes], site: Site, records: Sequence[Record], *, stat: bool) -> None:

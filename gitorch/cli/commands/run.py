@@ -68,16 +68,22 @@ def command(
         has_failed = has_errors(readied.problems)
         references += _to_execute(site, readied)
         if not references:
-            if as_json:
-                print_json({"schema": "gitorch/run/v1", "runs": []})
-            return EXIT_FAILED if has_failed else EXIT_OK
+            return _end_without_runs(has_failed, as_json=as_json)
     worked = execute(site, references, jobs, stop_after=stop_after, watch=watch, reuse=not no_cache)
     if as_json:
         print_json(worked.to_json())
     else:
         say_summary(worked)
     code = exit_code(worked)
-    return EXIT_FAILED if has_failed and code == EXIT_OK else code
+    if has_failed and code == EXIT_OK:
+        return EXIT_FAILED
+    return code
+
+
+def _end_without_runs(has_failed: bool, *, as_json: bool) -> int:
+    if as_json:
+        print_json({"schema": "gitorch/run/v1", "runs": []})
+    return EXIT_FAILED if has_failed else EXIT_OK
 
 
 def _configs_and_runs(targets: Sequence[str]) -> tuple[list[Path], list[str]]:
