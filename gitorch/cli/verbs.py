@@ -36,7 +36,7 @@ VERBS = {
     "rerun": Verb("rerun", "Repeat runs as new runs, and compute everything anew."),
     "hold": Verb("hold", "Start no more tasks of these runs; running tasks finish."),
     "release": Verb("release", "Let held runs continue."),
-    "kill": Verb("kill", "End unfinished runs and remove their records."),
+    "kill": Verb("kill", "End waiting, held or running runs; remove their records."),
     "retry": Verb("retry", "Continue failed runs at the task that failed."),
     "fail": Verb("fail", "Give up runs in ERROR; their records stay."),
     "resubmit": Verb("resubmit", "Queue runs in FAILED again."),

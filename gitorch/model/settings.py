@@ -78,11 +78,11 @@ def _duration(text: str) -> str:
 SETTINGS = (
     Setting(
         "jobs", "jobs", "1", str,
-        "How many tasks `gitorch run` executes at a time. `auto` means one for each core.",
+        "How many tasks `gitorch run` executes at a time. `auto`: one for each core.",
     ),
     Setting(
         "dirty", "dirty", "refuse", _dirty,
-        "What `ready` does with uncommitted changes. `snapshot` pins the files as they are.",
+        "What `ready` does about uncommitted changes. `snapshot` pins the files as they are.",
     ),
     Setting(
         "branch", "branch", "gitorch/results", str,
@@ -102,7 +102,7 @@ SETTINGS = (
     ),
     Setting(
         "grace", "grace_s", "3", _number,
-        "Seconds between the request to a process to end and its forced end.",
+        "Seconds that a process has to end by itself before it is killed.",
     ),
     Setting(
         "errorRetention", "error_retention", "30d", _duration,
@@ -110,39 +110,39 @@ SETTINGS = (
     ),
     Setting(
         "lostLimit", "lost_limit", "3", _number,
-        "How many attempts at a task may be lost in a row before the task is in ERROR.",
+        "After how many lost attempts in a row a task is in ERROR.",
     ),
     Setting(
         "sweepLimit", "sweep_limit", "10000", _number,
-        "The largest number of runs that one config may expand to.",
+        "The largest number of runs to which one config may expand.",
     ),
     Setting(
         "cpus", "cpus", None, _number,
-        "CPUs that tasks may share. Default: those of the machine.",
+        "CPUs that tasks may share. Default: all of the machine.",
     ),
     Setting(
         "gpus", "gpus", None, _number,
-        "GPUs that tasks may share. Default: those of the machine.",
+        "GPUs that tasks may share. Default: all of the machine.",
     ),
     Setting(
         "memory", "memory_bytes", None, parse_size,
-        "Memory that tasks may share, for example `16GiB`. Default: that of the machine.",
+        "Memory that tasks may share, such as `16GiB`. Default: all of the machine.",
     ),
     Setting(
         "ledgerDir", "ledger_dir", None, str,
-        "Where the workers of a machine share resources. Default: `/tmp/gitorch-<uid>`.",
+        "Where the workers of a machine record what they use. Default: `/tmp/gitorch-<uid>`.",
     ),
     Setting(
         "worktreesAhead", "worktrees_ahead", "8", _number,
-        "For how many waiting runs a worktree is prepared.",
+        "For how many waiting runs a worktree is prepared in advance.",
     ),
     Setting(
         "templates", "templates", "4", _number,
-        "How many commits keep a template from which their worktrees are copied.",
+        "For how many commits a template is kept from which worktrees are copied.",
     ),
     Setting(
         "checkoutWorkers", "checkout_workers", "4", _number,
-        "Processes that git uses to check out a worktree.",
+        "How many processes git uses to check out a worktree.",
     ),
 )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Many runs as text."""
+"""Many runs, and groups of runs, as text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gitorch.model.table.groups import grouped
 from tests.model.table.sample import ROW
 
 
-def test_a_parameter_may_be_called_like_a_column_or_a_metric() -> None:
+def test_a_parameter_with_the_name_of_a_column_or_of_a_metric_gets_a_prefix() -> None:
     rows = [
         replace(
             ROW,
@@ -19,23 +19,22 @@ def test_a_parameter_may_be_called_like_a_column_or_a_metric() -> None:
         )
         for number in (0, 1)
     ]
-    assert render_list(rows, all_columns=False, colors=False).splitlines()[0].split() == [
-        *(
-            "id",
-            "name",
-            "status",
-            "params.status",
-            "params.loss",
-            "seed",
-            "metrics.loss",
-            "created",
-            "took",
-        )
+    table = render_list(rows, all_columns=False, colors=False)
+    assert table.splitlines()[0].split() == [
+        "id",
+        "name",
+        "status",
+        "params.status",
+        "params.loss",
+        "seed",
+        "metrics.loss",
+        "created",
+        "took",
     ]
-    assert "0.333333" in render_list(rows, all_columns=False, colors=False)
+    assert "0.333333" in table
 
 
-def test_missing_values_are_blank_and_odd_ones_stay_in_their_line() -> None:
+def test_missing_values_are_blank_and_no_value_breaks_its_line() -> None:
     rows = [
         replace(ROW, params={"note": "two\nlines\x1b[31m", "off": False}, metrics={"loss": None}),
         replace(ROW, params={"off": 0}, metrics={}, status=Status.ERROR),
@@ -47,7 +46,13 @@ def test_missing_values_are_blank_and_odd_ones_stay_in_their_line() -> None:
     assert "false" in table, "false and 0 differ"
 
 
-def test_groups_say_of_how_many_values_a_number_is() -> None:
+def test_all_columns_includes_those_in_which_no_run_differs() -> None:
+    rows = [replace(ROW, params={"lr": 0.1}), replace(ROW, params={"lr": 0.1})]
+    assert "lr" not in render_list(rows, all_columns=False, colors=False)
+    assert "lr" in render_list(rows, all_columns=True, colors=False)
+
+
+def test_a_group_says_how_many_of_its_runs_have_a_value() -> None:
     rows = [
         replace(ROW, params={"lr": 0.1}, metrics={"loss": 1.0, "f1": 0.5}),
         replace(ROW, params={"lr": 0.1}, metrics={"loss": 2.0}),
@@ -64,6 +69,18 @@ def test_groups_say_of_how_many_values_a_number_is() -> None:
     ]
 
 
-def test_a_csv_of_no_run_has_a_header() -> None:
+def test_missing_values_are_empty_cells_of_a_csv() -> None:
+    rows = [
+        replace(ROW, params={"lr": 0.1}, metrics={"loss": None}, started=None, duration_s=None),
+        replace(ROW, params={"seed": 1}, metrics={"loss": 0.5}),
+    ]
+    header, first, second = render_csv(rows).splitlines()
+    assert header.split(",")[5:8] == ["params.lr", "metrics.loss", "created"]
+    assert first.split(",")[5:7] == ["0.1", ""]
+    assert second.split(",")[5:7] == ["", "0.5"]
+    assert "None" not in first
+
+
+def test_a_csv_without_rows_has_a_header() -> None:
     assert render_csv([]) == "id,name,label,status,commit,created,started,ended,duration_s"
     assert render_groups_csv([]) == "runs,count"

@@ -1,4 +1,4 @@
-"""What people read: nothing in it that a terminal would obey, nothing cut off."""
+"""Text for people contains no control sequences, and nothing of it is cut off."""
 
 from __future__ import annotations
 
@@ -8,22 +8,9 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from msgspec.structs import replace
 
-from gitorch.cli.problems import render_counts, render_github, render_problem
 from gitorch.cli.style import display_width, duration, has_colors, number, paint, plain, table
-from gitorch.model.problem import Problem, Severity
 from tests.conftest import gitorch, write
-
-TYPO = Problem(
-    file="experiments/typo.yaml",
-    line=13,
-    column=3,
-    length=6,
-    message="unknown key 'comand'",
-    hint="did you mean 'command'?",
-    excerpt="  comand: python train.py",
-)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +25,7 @@ TYPO = Problem(
         ("ünï 日本", "ünï 日本"),
     ],
 )
-def test_a_terminal_has_nothing_to_obey(text: str, shown: str) -> None:
+def test_control_sequences_are_removed(text: str, shown: str) -> None:
     assert plain(text) == shown
 
 
@@ -59,7 +46,7 @@ def test_a_terminal_has_nothing_to_obey(text: str, shown: str) -> None:
         (273_600, "3d04h"),
     ],
 )
-def test_durations(seconds: float | None, shown: str) -> None:
+def test_durations_have_two_units_at_most(seconds: float | None, shown: str) -> None:
     assert duration(seconds) == shown
 
 
@@ -72,7 +59,7 @@ def test_numbers_are_short_and_integers_whole() -> None:
     ]
 
 
-def test_columns_are_aligned_whatever_their_colours() -> None:
+def test_colours_do_not_shift_the_columns() -> None:
     red = paint("bad", "red", on=True)
     assert table(
         [["one", red, "1"], ["three", "worse", "2"]], header=["name", "how", "n"], colors=False
@@ -97,7 +84,7 @@ def test_columns_are_aligned_whatever_their_colours() -> None:
         ("\x1b[31mred\x1b[0m", 3),
     ],
 )
-def test_a_text_is_as_wide_as_its_cells(text: str, width: int) -> None:
+def test_the_width_of_a_text_is_its_number_of_cells(text: str, width: int) -> None:
     assert display_width(text) == width
 
 
@@ -109,42 +96,12 @@ def test_wide_characters_do_not_shift_the_columns_beside_them() -> None:
     ]
 
 
-def test_a_problem_after_wide_characters_is_marked_in_its_cells() -> None:
-    problem = replace(TYPO, line=1, column=7, length=4, excerpt="ペンギン: 種類が", hint=None)
-    _, _, _, excerpt, marks, _ = render_problem(problem, colors=False).split("\n")
-    assert excerpt == "1 | ペンギン: 種類が"
-    assert marks == "  |           ^^^^^^"
-
-
-def test_no_colours_off_a_terminal() -> None:
+def test_there_are_no_colours_off_a_terminal() -> None:
     assert not has_colors(io.StringIO())
     assert paint("x", "red", on=False) == "x"
 
 
-def test_a_problem_points_at_its_place() -> None:
-    assert render_problem(TYPO, colors=False) == (
-        "error: unknown key 'comand'\n"
-        "  --> experiments/typo.yaml:13:3\n"
-        "   |\n"
-        "13 |   comand: python train.py\n"
-        "   |   ^^^^^^\n"
-        "   = help: did you mean 'command'?\n"
-    )
-
-
-def test_a_problem_as_an_annotation_cannot_break_out_of_it() -> None:
-    hostile = Problem(
-        file="a,b:c.yaml", line=2, column=1, message="50%\nnew: line", severity=Severity.WARNING
-    )
-    assert render_github(hostile) == "::warning file=a%2Cb%3Ac.yaml,line=2,col=1::50%25%0Anew: line"
-
-
-def test_problems_are_render_counts_by_severity() -> None:
-    assert render_counts([TYPO, TYPO]) == "2 errors"
-    assert render_counts([]) == "no problems"
-
-
-def test_nothing_of_a_run_is_obeyed_by_the_terminal_or_breaks_a_line(project: Path) -> None:
+def test_no_text_of_a_run_controls_the_terminal_or_breaks_a_line(project: Path) -> None:
     config = {
         "note": "\x1b[31mred",
         "tasks": [{"id": "t", "command": ["sh", "-c", "printf '\\033[2Jwiped'; exit 1"]}],
@@ -152,10 +109,8 @@ def test_nothing_of_a_run_is_obeyed_by_the_terminal_or_breaks_a_line(project: Pa
     write(project, "experiments/a.yaml", json.dumps(config))
     write(project, "experiments/b.yaml", json.dumps({**config, "note": "two\nlines"}))
     assert "\x1b" not in gitorch(project, "run", "experiments", code=1).stderr
-    said = [
-        gitorch(project, *verb).stdout
-        for verb in (["show", "a"], ["show", "b"], ["list"], ["compare", "a", "b"])
-    ]
-    assert "\x1b" not in "".join(said)
-    assert "red" in said[0]
-    assert all("two\\nlines" in text for text in said[1:])
+    verbs = [["show", "a"], ["show", "b"], ["list"], ["compare", "a", "b"]]
+    texts = [gitorch(project, *verb).stdout for verb in verbs]
+    assert "\x1b" not in "".join(texts)
+    assert "red" in texts[0]
+    assert all("two\\nlines" in text for text in texts[1:])

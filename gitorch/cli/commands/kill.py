@@ -2,4 +2,4 @@
 
 from gitorch.cli.change_command import change_command
 
-command = change_command("kill", help="End unfinished runs and remove their records.")
+command = change_command("kill", help="End waiting, held or running runs; remove their records.")
