@@ -1,0 +1,90 @@
+"""The lines that `run` prints about its work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from gitorch.cli.announcements import render_announcement
+from gitorch.model.run.announce import (
+    Announcement,
+    AttemptEnded,
+    AttemptStarted,
+    Noticed,
+    TaskReused,
+)
+from gitorch.model.run.outcome import ExitCode, Lost, Succeeded
+from gitorch.model.run.status import Status
+
+STARTED = AttemptStarted(
+    run="0123456789ab", label="a lr=1", task="train", number=1, events=Path("events")
+)
+COMPLETE = AttemptEnded(
+    run="0123456789ab",
+    label="a lr=1",
+    task="train",
+    number=1,
+    status=Status.COMPLETE,
+    run_status=Status.COMPLETE,
+    outcome=Succeeded(),
+    duration_s=239.7,
+)
+
+
+def lines_of(announcement: Announcement) -> list[str]:
+    return render_announcement(announcement, colors=False).splitlines()
+
+
+def test_a_start_names_the_attempt_from_the_second_on() -> None:
+    assert lines_of(STARTED) == ["0123456789ab  a lr=1: train started"]
+    assert lines_of(replace(STARTED, number=2)) == [
+        "0123456789ab  a lr=1: train started (attempt 2)"
+    ]
+
+
+def test_a_success_is_one_line() -> None:
+    assert lines_of(COMPLETE) == ["0123456789ab  a lr=1: train COMPLETE in 4m00s"]
+
+
+def test_a_failure_says_why_and_what_to_do() -> None:
+    failed = replace(
+        COMPLETE,
+        status=Status.ERROR,
+        run_status=Status.ERROR,
+        outcome=ExitCode(exit_code=1, message="ValueError: \x1b[31mbad"),
+        duration_s=1.0,
+        tail=("reading", "Traceback"),
+        location="Tasks.py:7",
+    )
+    assert lines_of(failed) == [
+        "0123456789ab  a lr=1: train ERROR in 1.0s",
+        "  exit code 1: ValueError: bad at Tasks.py:7",
+        "  | reading",
+        "  | Traceback",
+        "  whole log:  gitorch logs 0123456789ab --task train",
+        "  try again:  gitorch retry 0123456789ab && gitorch run",
+        "  with a fix: gitorch retry 0123456789ab --at HEAD && gitorch run",
+    ]
+
+
+def test_a_task_that_waits_again_was_returned_to_the_queue() -> None:
+    lost = replace(COMPLETE, status=Status.WAITING, outcome=Lost(message="its worker died"))
+    assert lines_of(lost) == [
+        "0123456789ab  a lr=1: train returned to the queue (lost: its worker died)"
+    ]
+
+
+def test_a_reused_task_names_the_run_that_computed_it() -> None:
+    reused = TaskReused(
+        run="0123456789ab",
+        label="a lr=1",
+        task="train",
+        source="ba9876543210",
+        run_status=Status.COMPLETE,
+    )
+    assert lines_of(reused) == ["0123456789ab  a lr=1: train COMPLETE from run ba9876543210"]
+
+
+def test_a_notice_controls_no_terminal() -> None:
+    assert lines_of(Noticed(message="removed\x1b[2J it")) == ["removed it"]
