@@ -7,7 +7,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from gitorch.cli.announcements import render_announcement
-from gitorch.model.run.announce import (
+from gitorch.model.run.announcement import (
     Announcement,
     AttemptEnded,
     AttemptStarted,
@@ -15,20 +15,30 @@ from gitorch.model.run.announce import (
     TaskReused,
 )
 from gitorch.model.run.outcome import ExitCode, Lost, Succeeded
+from gitorch.model.run.pin import Origin, Pin
+from gitorch.model.run.record import Attempt
 from gitorch.model.run.status import Status
 
 STARTED = AttemptStarted(
-    run="0123456789ab", label="a lr=1", task="train", number=1, events=Path("events")
+    run_id="0123456789ab", label="a lr=1", task="train", number=1, events=Path("events")
+)
+ATTEMPT = Attempt(
+    number=1,
+    token="token",
+    started="2026-01-02T03:04:05Z",
+    ended="2026-01-02T03:08:05Z",
+    duration_s=239.7,
+    host="host",
+    outcome=Succeeded(),
+    pin=Pin(commit="c" * 40, tree="7" * 40, origin=Origin.HEAD),
 )
 COMPLETE = AttemptEnded(
-    run="0123456789ab",
+    run_id="0123456789ab",
     label="a lr=1",
     task="train",
-    number=1,
+    attempt=ATTEMPT,
     status=Status.COMPLETE,
     run_status=Status.COMPLETE,
-    outcome=Succeeded(),
-    duration_s=239.7,
 )
 
 
@@ -52,8 +62,11 @@ def test_a_failure_says_why_and_what_to_do() -> None:
         COMPLETE,
         status=Status.ERROR,
         run_status=Status.ERROR,
-        outcome=ExitCode(exit_code=1, message="ValueError: \x1b[31mbad"),
-        duration_s=1.0,
+        attempt=replace(
+            ATTEMPT,
+            outcome=ExitCode(exit_code=1, message="ValueError: \x1b[31mbad"),
+            duration_s=1.0,
+        ),
         tail=("reading", "Traceback"),
         location="Tasks.py:7",
     )
@@ -69,7 +82,8 @@ def test_a_failure_says_why_and_what_to_do() -> None:
 
 
 def test_a_task_that_waits_again_was_returned_to_the_queue() -> None:
-    lost = replace(COMPLETE, status=Status.WAITING, outcome=Lost(message="its worker died"))
+    attempt = replace(ATTEMPT, outcome=Lost(message="its worker died"))
+    lost = replace(COMPLETE, status=Status.WAITING, attempt=attempt)
     assert lines_of(lost) == [
         "0123456789ab  a lr=1: train returned to the queue (lost: its worker died)"
     ]
@@ -77,7 +91,7 @@ def test_a_task_that_waits_again_was_returned_to_the_queue() -> None:
 
 def test_a_reused_task_names_the_run_that_computed_it() -> None:
     reused = TaskReused(
-        run="0123456789ab",
+        run_id="0123456789ab",
         label="a lr=1",
         task="train",
         source="ba9876543210",
