@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from gitorch.cli.boundary import guarded
-from gitorch.errors import Busy, GitorchError, Interrupted, NotFound, ProgramMissing, Refused
+from gitorch.errors import Busy, GitorchError, UserInterrupted, NotFound, ProgramMissing, Refused
 
 
 def run_guarded(error: BaseException | None, *, as_json: bool = False) -> int:
@@ -34,7 +34,7 @@ def run_guarded(error: BaseException | None, *, as_json: bool = False) -> int:
         (Refused("it would lose work"), 4),
         (Busy("it is locked"), 5),
         (ProgramMissing("git is missing"), 69),
-        (Interrupted("interrupted"), 130),
+        (UserInterrupted("interrupted"), 130),
         (KeyboardInterrupt(), 130),
         (OSError(errno.ENOSPC, "No space left on device"), 1),
     ],
