@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from gitorch.cli.boundary import guarded
-from gitorch.errors import Busy, GitorchError, UserInterrupted, NotFound, ProgramMissing, Refused
+from gitorch.errors import Busy, GitorchError, NotFound, ProgramMissing, Refused, UserInterrupted
 
 
 def run_guarded(error: BaseException | None, *, as_json: bool = False) -> int:
