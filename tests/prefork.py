@@ -14,10 +14,11 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
 
 _READ_AT_START = ("PYTHON", "LC_", "LANG", "LD_")
 _LARGEST_ORDER = 1 << 18
@@ -134,22 +135,14 @@ class Prefork:
         """
         order = {"words": list(words), "cwd": str(cwd), "env": dict(env)}
         answer, theirs = socket.socketpair()
-        stdout, stderr = _Captured(), _Captured()
-        with Path(os.devnull).open("rb") as nothing, answer, theirs:
-            descriptors = [nothing.fileno(), stdout.written, stderr.written, theirs.fileno()]
-            socket.send_fds(self._control, [json.dumps(order).encode()], descriptors)
-            stdout.start()
-            stderr.start()
+        # Files, not pipes: a process that outlives the program would hold a pipe open.
+        with TemporaryFile() as stdout, TemporaryFile() as stderr, answer, theirs:
+            with Path(os.devnull).open("rb") as nothing:
+                descriptors = [file.fileno() for file in (nothing, stdout, stderr, theirs)]
+                socket.send_fds(self._control, [json.dumps(order).encode()], descriptors)
             theirs.close()
-            answer.settimeout(timeout)
-            with answer.makefile("rb") as lines:
-                child = int(lines.readline())
-                try:
-                    code = int(lines.readline())
-                except TimeoutError:
-                    os.kill(child, signal.SIGKILL)
-                    raise subprocess.TimeoutExpired(list(words), timeout) from None
-        return subprocess.CompletedProcess(list(words), code, stdout.text(), stderr.text())
+            code = _exit_code(answer, timeout)
+            return subprocess.CompletedProcess(list(words), code, _text(stdout), _text(stderr))
 
     def close(self) -> None:
         """End the server. Calls that are under way continue."""
@@ -163,25 +156,21 @@ def server() -> Prefork:
     return Prefork()
 
 
-class _Captured:
-    """One stream of a call. A thread reads it, so that the program never waits for its reader."""
+def _exit_code(answer: socket.socket, timeout: float) -> int:
+    """Wait for the program's end. The server sends its process id first, then its exit code."""
+    answer.settimeout(timeout)
+    with answer.makefile("rb") as lines:
+        child = int(lines.readline())
+        try:
+            return int(lines.readline())
+        except TimeoutError:
+            os.kill(child, signal.SIGKILL)
+            raise subprocess.TimeoutExpired("gitorch", timeout) from None
 
-    def __init__(self) -> None:
-        self._read, self.written = os.pipe()
-        self._data = b""
-        self._thread = threading.Thread(target=self._collect, daemon=True)
 
-    def start(self) -> None:
-        os.close(self.written)
-        self._thread.start()
-
-    def text(self) -> str:
-        self._thread.join()
-        return self._data.decode().replace("\r\n", "\n")
-
-    def _collect(self) -> None:
-        with os.fdopen(self._read, "rb") as stream:
-            self._data = stream.read()
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode().replace("\r\n", "\n")
 
 
 def needs_a_process(env: Mapping[str, str]) -> bool:

@@ -160,6 +160,7 @@ def test_what_was_just_ending_was_not_left_running(engine: LocalEngine, tmp_path
     assert log_of(wanted) == "late\n"
 
 
+@pytest.mark.alone
 def test_what_forks_faster_than_it_can_be_found(
     engine: LocalEngine, tmp_path: Path, pids: Path
 ) -> None:
@@ -467,6 +468,7 @@ def test_full_disk(engine: LocalEngine, tmp_path: Path) -> None:
         subprocess.run(["umount", small], check=True)
 
 
+@pytest.mark.alone
 def test_log_flood_costs_no_memory(engine: LocalEngine, tmp_path: Path) -> None:
     wanted = shell(tmp_path, "head -c 200000000 /dev/zero")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -537,6 +539,7 @@ def little_memory(tmp_path: Path) -> Iterator[Path]:
     group.rmdir()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     "victim", ["exec {greedy}", "{greedy}; exit $?"], ids=["the program", "its child"]
 )

@@ -12,24 +12,25 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
 import signal
 import sqlite3
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
 
 from gitorch.git.repository import Repository
 from gitorch.git.store.results import ResultsBranch
 from tests.conftest import commit_files, git, wait_for, write
+from tests.prefork import server
 
 LANES = 2
 AT_LEAST = 200  # boundaries in total; a smaller number means that calls of `boundary` were lost
@@ -85,37 +86,13 @@ def story() -> Iterator[Step]:
     yield step("run experiments/e.yaml", e="COMPLETE", then={"d": "ERROR"})
 
 
-# Starts `gitorch` for a lane, again and again, as a fork of a process that has already imported it:
-# most of the time of such a short command goes into imports.
-STARTER = """
-import json, os, sys
-import gitorch.actions.collect, gitorch.actions.kill, gitorch.actions.ready
-import gitorch.actions.run, gitorch.actions.set
-import jsonschema, pygit2, yaml
-from gitorch.cli.app import main
-from gitorch.tools import faults
-for line in sys.stdin:
-    order = json.loads(line)
-    started = os.fork()
-    if started == 0:
-        for descriptor, name in enumerate((os.devnull, "out", "err")):
-            flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC
-            os.dup2(os.open(os.path.join(order["directory"], name), flags), descriptor)
-        os.environ.update(order["env"])
-        faults._DIE_AT = order["env"].get("GITORCH_DIE_AT")
-        os.chdir(order["root"])
-        sys.argv = ["gitorch", *order["words"]]
-        main()
-    print(os.waitstatus_to_exitcode(os.waitpid(started, 0)[1]), flush=True)
-"""
-
 # The exit codes that a repeated command may have if its first call was done: done, failed, not
 # found, refused.
 REPEATED = {0, 1, 3, 4}
 
 
 class Lane:
-    """A repository in which the story happens, with a process that starts commands in it."""
+    """A repository in which the story happens."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -132,18 +109,6 @@ class Lane:
         git(self.root, "config", "gitorch.largeFile", "200")
         git(self.root, "config", "gitorch.worktreesAhead", "1")
         self.configs()
-        self.starter = subprocess.Popen(
-            [sys.executable, "-c", STARTER],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.starter.communicate(timeout=20)
 
     def configs(self) -> None:
         def counted(name: str, command: str) -> str:
@@ -169,18 +134,8 @@ class Lane:
     # -- commands
 
     def gitorch(self, command: str, **env: str) -> subprocess.CompletedProcess[str]:
-        assert self.starter.stdin is not None
-        assert self.starter.stdout is not None
-        order = {
-            "words": command.split(),
-            "root": str(self.root),
-            "directory": str(self.directory),
-            "env": {"HOME": str(self.home), **env},
-        }
-        print(json.dumps(order), file=self.starter.stdin, flush=True)
-        code = int(self.starter.stdout.readline())
-        out, err = ((self.directory / name).read_text() for name in ("out", "err"))
-        return subprocess.CompletedProcess(command, code, out, err)
+        whole = {**os.environ, "HOME": str(self.home), **env}
+        return server().run(command.split(), self.root, whole, timeout=60)
 
     def dying(self, command: str, n: int) -> tuple[subprocess.CompletedProcess[str], bool]:
         """Execute the command, killed at its n-th boundary.
@@ -319,14 +274,14 @@ def check_queue(lane: Lane, step: Step) -> None:
 def run_story(directory: Path, lane_number: int) -> dict[str, int]:
     """Run the story in one lane. Return the number of deaths by command."""
     deaths = {}
-    with Lane(directory) as lane:
-        for step in story():
-            if step.command == "retry b --at HEAD":
-                (lane.live / "repaired").touch()
-                git(lane.root, "checkout", "-q", "README.md")
-            deaths[step.command] = run_step(lane, step, lane_number)
-        assert lane.gitorch("run").returncode == 1
-        assert lane.statuses() == step.finally_
+    lane = Lane(directory)
+    for step in story():
+        if step.command == "retry b --at HEAD":
+            (lane.live / "repaired").touch()
+            git(lane.root, "checkout", "-q", "README.md")
+        deaths[step.command] = run_step(lane, step, lane_number)
+    assert lane.gitorch("run").returncode == 1
+    assert lane.statuses() == step.finally_
     return deaths
 
 
@@ -353,10 +308,12 @@ def run_step(lane: Lane, step: Step, lane_number: int) -> int:
     return deaths
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(400)
 def test_a_death_at_every_durable_boundary(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    server()  # started here, so that no lane starts another one
     directories = [tmp_path / f"lane{number}" for number in range(LANES)]
     with ThreadPoolExecutor(LANES) as lanes:
         deaths_by_lane = list(lanes.map(run_story, directories, range(LANES)))

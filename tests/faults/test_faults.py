@@ -202,6 +202,7 @@ TASKS = 200
 WORKERS = 50
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(240)
 def test_fifty_workers_at_once_give_each_task_one_accepted_attempt(
     project: Path, tmp_path: Path
@@ -432,6 +433,7 @@ def test_a_read_only_file_system_is_said_and_what_is_there_can_be_read(project: 
 FLOOD = 1 << 30
 
 
+@pytest.mark.alone
 def test_a_log_flood_of_a_gibibyte_leaves_the_workers_memory_flat(project: Path) -> None:
     line = "x" * 1023
     config(

@@ -109,6 +109,7 @@ def stop(process: subprocess.Popen[str]) -> None:
     )
 
 
+@pytest.mark.alone
 def test_after_ready(disks: Disks, root: Path) -> None:
     write(root, "experiments/a.yaml", "tasks: [{id: t, command: echo done}]\n")
     write(root, "README.md", "Changed, and only in the snapshot.\n")
@@ -126,6 +127,7 @@ def test_after_ready(disks: Disks, root: Path) -> None:
     assert_sound_at(root)
 
 
+@pytest.mark.alone
 def test_after_run_has_said_that_a_task_is_complete(
     disks: Disks, root: Path, tmp_path: Path
 ) -> None:
@@ -169,6 +171,7 @@ def test_after_run_has_said_that_a_task_is_complete(
     assert_sound_at(root)
 
 
+@pytest.mark.alone
 def test_after_a_verb(disks: Disks, root: Path) -> None:
     for name in ("a", "b"):
         write(

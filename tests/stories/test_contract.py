@@ -359,7 +359,7 @@ def test_colours_are_for_terminals_that_want_them(project: Path) -> None:
     assert "\x1b[" not in gitorch(project, "list", env=on_terminal).stdout, "off a terminal"
     assert "\x1b[31mERROR" in _on_a_terminal(project, on_terminal, "list")
     assert "\x1b[" not in _on_a_terminal(project, {**on_terminal, "NO_COLOR": "1"}, "list")
-    assert "\x1b[" not in _on_a_terminal(project, {"TERM": "dumb"}, "list")
+    assert "\x1b[" not in _on_a_terminal(project, {**on_terminal, "TERM": "dumb"}, "list")
     assert "\x1b[" in _on_a_terminal(project, {**on_terminal, "NO_COLOR": ""}, "list"), (
         "empty is as if not there"
     )
