@@ -10,7 +10,6 @@ from msgspec import Struct
 from gitorch.errors import UsageError
 from gitorch.model.run.status import Status
 from gitorch.model.table.row import Row
-from gitorch.model.table.where.expression import parse_where
 from gitorch.runs.catalog import Catalog
 from gitorch.runs.site import Site
 
@@ -61,6 +60,8 @@ def filter_rows(rows: list[Row], where: str | None) -> list[Row]:
     """
     if where is None:
         return rows
+    from gitorch.model.table.where.expression import parse_where  # noqa: PLC0415  2 ms at start
+
     condition = parse_where(where, rows)
     return list(filter(condition.matches, rows))
 
@@ -72,6 +73,8 @@ def explain_empty_selection(site: Site, where: str | None) -> str:
         return "no runs yet; next: gitorch ready"
     reasons = ["no run matches"]
     if where is not None:
+        from gitorch.model.table.where.expression import parse_where  # noqa: PLC0415  as above
+
         reasons += parse_where(where, rows).unknown_fields(rows)
     return "; ".join(reasons)
 

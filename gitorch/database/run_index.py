@@ -76,8 +76,7 @@ class RunIndex:
 
     def tip(self) -> str | None:
         """Return the commit whose records are in the index."""
-        rows = self._fetch("get_meta", key="tip")
-        return str(rows[0][0]) if rows else None
+        return self._fetch_first("get_meta", key="tip")
 
     @contextmanager
     def updating(self) -> Iterator[IndexUpdate]:
@@ -96,14 +95,13 @@ class RunIndex:
     def rows(self, ids: Sequence[str] | None = None) -> list[Row]:
         """Return all runs, or those with these ids, newest first."""
         if ids is None:
-            found = self._fetch("rows")
-        else:
-            found = self._fetch("rows_of", ids=json.dumps(list(ids)))
-        return list(map(_row, found))
+            return [_row(values) for values in self._fetch("rows")]
+        wanted = json.dumps(list(ids))
+        return [_row(values) for values in self._fetch("rows_of", ids=wanted)]
 
     def live_rows(self) -> list[Row]:
         """Return the runs that are not over, newest first."""
-        return list(map(_row, self._fetch("live_rows")))
+        return [_row(values) for values in self._fetch("live_rows")]
 
     def counts(self) -> dict[Status, int]:
         """Return the number of runs in each status."""
@@ -111,13 +109,12 @@ class RunIndex:
 
     def newest(self, back: int) -> str | None:
         """Return the id of the latest run (0), of the one before it (1), and so on."""
-        rows = self._fetch("newest", back=min(back, _LARGEST_INTEGER))
-        return rows[0][0] if rows else None
+        return self._fetch_first("newest", back=min(back, _LARGEST_INTEGER))
 
     def called(self, name: str) -> str | None:
         """Return the id of the newest run with this id, label or name."""
-        rows = self._fetch("called", id=name if name.isascii() else None, name=_encoded(name))
-        return rows[0][0] if rows else None
+        run_id = name if name.isascii() else None
+        return self._fetch_first("called", id=run_id, name=_encoded(name))
 
     def beginning(self, prefix: str) -> list[Named]:
         """Return the runs whose ids begin with these hexadecimal digits, newest first."""
@@ -155,6 +152,11 @@ class RunIndex:
         """Return the runs of this name in which a task is complete and cached, newest first."""
         rows = self._fetch("computed_like", name=_encoded(name), task=task)
         return tuple(run for (run,) in rows)
+
+    def _fetch_first(self, statement: str, /, **values: Any) -> str | None:
+        """Return the first column of the first row, or None if there is no row."""
+        rows = self._fetch(statement, **values)
+        return str(rows[0][0]) if rows else None
 
     def _fetch(self, statement: str, /, **values: Any) -> list[Any]:
         with self._lock:

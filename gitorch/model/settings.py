@@ -166,15 +166,19 @@ def unknown_settings(names: Iterable[str]) -> list[str]:
 
     The message suggests a setting with a similar name, if there is one.
     """
+    known = {setting.name.lower(): setting.name for setting in SETTINGS}
+    unknown = []
+    for name in names:
+        if name.startswith(_PREFIX) and name.removeprefix(_PREFIX) not in known:
+            unknown.append(name)
+    if not unknown:
+        return []
     from gitorch.model.text.spelling import did_you_mean  # noqa: PLC0415  difflib: only for a typo
 
-    known = {setting.name.lower(): setting.name for setting in SETTINGS}
     messages = []
-    for name in names:
-        own = name.removeprefix(_PREFIX)
-        if name.startswith(_PREFIX) and own not in known:
-            suggestion = did_you_mean(own, known.values())
-            messages.append(f"gitorch has no setting {name}{suggestion}")
+    for name in unknown:
+        suggestion = did_you_mean(name.removeprefix(_PREFIX), known.values())
+        messages.append(f"gitorch has no setting {name}{suggestion}")
     return messages
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from msgspec.structs import replace
 
+from gitorch.cli.commands.list_runs import EPILOG
 from gitorch.cli.listing import render_csv, render_groups, render_groups_csv, render_list
 from gitorch.model.run.status import Status
+from gitorch.model.table.fields import OWN
 from gitorch.model.table.groups import grouped
 from tests.model.table.sample import ROW
 
@@ -84,3 +88,8 @@ def test_missing_values_are_empty_cells_of_a_csv() -> None:
 def test_a_csv_without_rows_has_a_header() -> None:
     assert render_csv([]) == "id,name,label,status,commit,created,started,ended,duration_s"
     assert render_groups_csv([]) == "runs,count"
+
+
+def test_the_help_of_list_names_all_columns() -> None:
+    for name in OWN:
+        assert re.search(rf"\b{name}\b", EPILOG), f"{name} is not in the help of list"
