@@ -1,4 +1,4 @@
-"""The paths of the results branch, as they are written down for readers with plain git."""
+"""The paths of the results branch, as documented for readers with plain git."""
 
 from __future__ import annotations
 

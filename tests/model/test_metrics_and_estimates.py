@@ -1,4 +1,4 @@
-"""Numbers out of what tasks leave, and guesses out of numbers."""
+"""Metrics from results, events and files; estimates from progress and durations."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_nested_numbers_of_a_file_have_dotted_names() -> None:
     assert of_file({"test": {"f1": 0.5, "by": [1]}, "n": 10**400}) == {"test.f1": 0.5, "n": 10**400}
 
 
-def test_of_events_the_last_value_counts_and_nonsense_is_passed_over() -> None:
+def test_the_last_value_of_an_event_counts_and_nonsense_is_ignored() -> None:
     events = [
         {"metric": "loss", "value": 2},
         "text",
@@ -45,28 +45,28 @@ def test_of_events_the_last_value_counts_and_nonsense_is_passed_over() -> None:
         ([], None),
     ],
 )
-def test_the_newest_progress_that_makes_sense(
+def test_the_newest_valid_progress(
     events: list[object], progress: tuple[float, float] | None
 ) -> None:
     assert last_progress(events) == progress
 
 
-def test_json_has_no_infinities() -> None:
+def test_infinities_become_none() -> None:
     assert finite({"a": [math.inf, 1.5], "b": math.nan}) == {"a": [None, 1.5], "b": None}
 
 
-def test_time_left_by_progress() -> None:
+def test_an_estimate_from_progress() -> None:
     assert from_progress(1, 4, 10.0) == Estimate(30.0, 37.5)
     assert from_progress(0, 4, 10.0) is None
 
 
-def test_time_left_by_earlier_runs() -> None:
+def test_an_estimate_from_earlier_durations() -> None:
     assert from_durations([10.0, 20.0, 30.0]) == Estimate(20.0, 26.0)
     assert from_durations([10.0, 20.0, 30.0], elapsed_s=15.0) == Estimate(10.0, 13.0)
     assert from_durations([10.0], elapsed_s=15.0) is None
 
 
-def test_together_they_take_no_less_than_the_longest() -> None:
+def test_several_estimates_together_are_no_less_than_the_longest() -> None:
     assert together([Estimate(10, 20), Estimate(1, 2)], 2) == Estimate(10, 20)
     assert together([Estimate(10, 20), Estimate(10, 20)], 1) == Estimate(20, 40)
     assert together([], 2) is None

@@ -1,4 +1,4 @@
-"""The table of settings: what git's configuration means, and what the README says of it."""
+"""The table of settings: how it reads the configuration of git, and its copy in the README."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_wrong_value_is_refused_with_its_name(name: str, text: str, message: s
     assert f"git config --show-origin gitorch.{name}" in (refused.value.hint or "")
 
 
-def test_a_misspelt_setting_is_named_with_the_closest_one() -> None:
+def test_a_misspelt_setting_is_reported_with_the_closest_one() -> None:
     names = ["gitorch.jobs", "gitorch.larg_file", "gitorch.colour", "core.bare"]
     assert unknown_settings(names) == [
         "gitorch has no setting gitorch.larg_file, did you mean 'largeFile'?",

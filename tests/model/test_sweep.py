@@ -1,4 +1,4 @@
-"""What the lists of a sweep come to."""
+"""The points that a sweep makes of its lists."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def test_lists_taken_together_are_one_more_dimension() -> None:
     ]
 
 
-def test_what_is_excluded_need_not_name_every_key() -> None:
+def test_an_exclusion_need_not_name_every_key() -> None:
     sweep = Sweep(matrix=SEEDS, exclude=[{"lr": 0.1, "seed": 2}, {"seed": 3}, {"lr": 7}])
     assert [tuple(point.values()) for point in sweep.points()] == [(0.1, 1), (0.01, 1), (0.01, 2)]
     assert Sweep(matrix=SEEDS, exclude=[{"lr": 0.1}, {"lr": 0.01}]).points() == []
 
 
 def test_include_as_github_documents_it() -> None:
-    """docs.github.com, "Running variations of jobs in a workflow", "Expanding or adding matrix configurations"."""
+    """See docs.github.com, "Expanding or adding matrix configurations"."""
     sweep = Sweep(
         matrix={"fruit": ["apple", "pear"], "animal": ["cat", "dog"]},
         include=[
@@ -81,7 +81,7 @@ def test_the_same_point_twice_is_one() -> None:
     assert sweep.points() == [{"a": 1}, {"a": 2}, {"a": [1]}, {"a": 3}, {"a": 9, "b": 1}]
 
 
-def test_how_many_there_are_is_known_before_any_is_made() -> None:
+def test_the_largest_number_of_points_is_known_before_any_is_made() -> None:
     huge = range(10**15)
     sweep = Sweep(matrix={"a": huge, "b": huge}, zipped={"c": huge, "d": huge}, include=[{"a": -1}])
     assert sweep.most == 10**45 + 1
@@ -104,7 +104,7 @@ POINTS = st.lists(st.dictionaries(st.sampled_from("abxy"), VALUES, min_size=1), 
 def test_the_rules_one_by_one(
     matrix: dict[str, list[int]], exclude: list[Any], include: list[Any]
 ) -> None:
-    """As GitHub words them, without the short cuts."""
+    """Compare with the rules as GitHub words them, applied without short cuts."""
     exclude = [values for values in exclude if values.keys() <= matrix.keys()]
     originals: list[dict[str, int]] = [{}] if matrix else []
     for key, values in matrix.items():
@@ -131,10 +131,15 @@ def test_the_rules_one_by_one(
 
 @pytest.mark.parametrize(
     ("text", "values"),
-    [("range(3)", [0, 1, 2]), ("range(1,6)", [1, 2, 3, 4, 5]), (" range( 1, 10 , 4 ) ", [1, 5, 9]), ("range(2, 2)", []),
-     ("range(3,-3,-2)", [3, 1, -1])],
-)  # fmt: skip
-def test_ranges_are_those_of_python(text: str, values: list[int]) -> None:
+    [
+        ("range(3)", [0, 1, 2]),
+        ("range(1,6)", [1, 2, 3, 4, 5]),
+        (" range( 1, 10 , 4 ) ", [1, 5, 9]),
+        ("range(2, 2)", []),
+        ("range(3,-3,-2)", [3, 1, -1]),
+    ],
+)
+def test_ranges_have_the_meaning_of_python(text: str, values: list[int]) -> None:
     found = parse_range(text)
     assert found is not None
     assert list(found) == values
@@ -143,11 +148,11 @@ def test_ranges_are_those_of_python(text: str, values: list[int]) -> None:
 @pytest.mark.parametrize(
     "text", ["", "range", "range()", "range(a)", "range(1.5)", "range(1,2,3,4)", "1..3"]
 )
-def test_everything_else_is_no_range(text: str) -> None:
+def test_other_texts_are_not_ranges(text: str) -> None:
     assert parse_range(text) is None
 
 
-def test_a_range_must_go_somewhere() -> None:
+def test_a_range_with_step_0_is_refused() -> None:
     with pytest.raises(ValueError, match="zero"):
         parse_range("range(1, 2, 0)")
 
@@ -184,14 +189,14 @@ IDS = ("train", "train.more")
         ("tasks.train.more", Target("train", ("more",))),
     ],
 )
-def test_where_a_key_leads(key: str, target: Target) -> None:
+def test_the_target_of_a_key(key: str, target: Target) -> None:
     assert target_of(key, SPEC.document, IDS) == target
 
 
 @pytest.mark.parametrize(
     "key", ["", ".", "a.", ".a", "a..b", "tasks.train", "tasks.trian.epochs", "tasks.train."]
 )
-def test_what_leads_nowhere(key: str) -> None:
+def test_keys_without_a_target(key: str) -> None:
     with pytest.raises(ValueError, match=r"is not a dotted name|does not name a task"):
         target_of(key, SPEC.document, IDS)
 
@@ -200,7 +205,7 @@ def laid(point: dict[str, Any]) -> RunSpec:
     return at_point(SPEC, point, {key: target_of(key, SPEC.document, IDS) for key in point})
 
 
-def test_a_point_is_laid_over_what_the_file_asks_for() -> None:
+def test_a_point_replaces_values_of_the_file() -> None:
     before = SPEC.to_json()
     spec = laid(
         {
@@ -229,7 +234,7 @@ def test_a_point_is_laid_over_what_the_file_asks_for() -> None:
     assert SPEC.to_json() == before
 
 
-def test_a_label_says_only_what_the_point_has() -> None:
+def test_a_label_has_the_keys_of_its_point_only() -> None:
     assert laid({"model.depth": [1, {"a": None}]}).label == "penguins model.depth=[1,{a:null}]"
     assert laid({}).label == "penguins"
 
@@ -238,7 +243,7 @@ def test_a_label_is_one_line() -> None:
     assert laid({"lr": "a\nb"}).label == r"penguins lr=a\nb"
 
 
-def test_ten_thousand_points_are_laid_in_no_time() -> None:
+def test_ten_thousand_points_are_applied_quickly() -> None:
     sweep = Sweep(
         matrix={"lr": range(100), "model.depth": range(50), "tasks.train.epochs": [1, 2]},
         exclude=[{"lr": lr, "model.depth": lr % 50} for lr in range(100)],

@@ -1,4 +1,4 @@
-"""schemas/record.schema.json says what `Record` writes: all of it, and nothing else."""
+"""schemas/record.schema.json describes exactly what `Record` writes."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def attempt(outcome: Outcome) -> Attempt:
 
 
 def finished(outcome: Outcome) -> Record:
-    """NEW with everything filled in that a run can gather, its last attempt ending in `outcome`."""
+    """Return NEW with everything that a run can gather. Its last attempt ends in `outcome`."""
     done = TaskRecord(
         id=PREPARE.id,
         status=Status.COMPLETE,
@@ -148,7 +148,7 @@ def finished(outcome: Outcome) -> Record:
 
 
 def closed(schema: Any) -> Any:
-    """`schema`, refusing every property that it does not describe."""
+    """Return `schema` such that it refuses every property that it does not describe."""
     if isinstance(schema, list):
         return [closed(item) for item in schema]
     if not isinstance(schema, dict):
@@ -200,7 +200,7 @@ def test_every_property_that_a_record_writes_is_required() -> None:
         assert not is_valid({name: value for name, value in written.items() if name != key}), key
 
 
-def test_a_field_that_was_added_later_does_no_harm() -> None:
+def test_a_field_that_was_added_later_is_accepted() -> None:
     assert is_valid({**as_json(NEW), "mood": "good"})
 
 
@@ -224,7 +224,7 @@ def test_a_field_that_was_added_later_does_no_harm() -> None:
     ],
     ids=str,
 )
-def test_what_no_record_says_is_refused(path: tuple[str | int, ...], value: object) -> None:
+def test_a_value_that_no_record_has_is_refused(path: tuple[str | int, ...], value: object) -> None:
     written = as_json(finished(Succeeded()))
     assert is_valid(written)
     place = written

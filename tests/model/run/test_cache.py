@@ -1,4 +1,4 @@
-"""The key of a task's results: what changes it, and what does not."""
+"""The cache key: what changes it, why it differs, and records after reuse."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ KEY = key(record())
         replace(record(), spec=replace(record().spec, path_to_tasks="src")),
     ],
 )
-def test_what_makes_it_another_key(other: Record) -> None:
+def test_changes_that_make_another_key(other: Record) -> None:
     assert key(other) != KEY
 
 
@@ -130,15 +130,15 @@ def test_what_makes_it_another_key(other: Record) -> None:
         ),
     ],
 )
-def test_what_does_not(other: Record) -> None:
+def test_changes_that_keep_the_key(other: Record) -> None:
     assert key(other) == KEY
 
 
-def test_the_code_is_part_of_it() -> None:
+def test_the_code_is_part_of_the_key() -> None:
     assert key(record(), "other code") != KEY
 
 
-def test_by_default_all_parameters_count_but_none_of_gitorchs_own() -> None:
+def test_by_default_all_parameters_count_but_not_gitorchs_own_keys() -> None:
     everything = replace(TRAIN, command=None, method="Train", cache=Cache())
     assert key(record(everything, document={"model": {"depth": 3}})) != key(record(everything))
     assert key(record(everything, document={"outputDir": "b", "githubRepository": "y"})) == key(
@@ -152,7 +152,7 @@ def test_a_dotted_name_counts_alone() -> None:
     assert key(record(deep, document={"model": {"depth": 3}})) != key(record(deep)) == wide
 
 
-def test_inputs_count_by_their_digests_and_must_be_known() -> None:
+def test_inputs_count_by_digest_and_an_unknown_input_has_no_key() -> None:
     reading = replace(
         TRAIN, inputs=("a.csv", "c"), cache=Cache(params=("seed",), inputs=("b/*", "/d/*.csv"))
     )
@@ -183,7 +183,7 @@ def complete(run: Record, **values: Any) -> Record:
     return replace(run, tasks=(run.tasks[0], done, run.tasks[2]))
 
 
-def test_why_a_key_is_another_one() -> None:
+def test_the_reasons_why_a_key_differs() -> None:
     before = complete(record())
     assert what_differs(complete(record()), before, "train") == {}
     other = record(
@@ -243,7 +243,7 @@ REUSE = Reuse(
 )
 
 
-def test_reused_results_are_the_tasks_as_if_it_had_run() -> None:
+def test_reused_results_belong_to_the_task_as_if_it_had_run() -> None:
     after = after_reuse(after_attempt(record(), ended(), by="w"), REUSE, by="w")
     task = after.task("train")
     assert (task.status, task.result, task.metrics, task.cache) == (
@@ -279,7 +279,7 @@ def test_a_run_of_reused_results_alone_is_complete() -> None:
     ]
 
 
-def test_after_each_attempt_it_is_said_under_which_key_all_was_computed() -> None:
+def test_each_attempt_records_the_key_of_everything_computed_so_far() -> None:
     entry = CacheEntry(key="k", code="c", before="b", produced="p")
     failed = after_attempt(record(), ended(cache=entry), by="w")
     assert failed.task("train").cache == entry

@@ -1,4 +1,4 @@
-"""Which of a run's data an input stands for."""
+"""The data of a run that an input names."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from gitorch.model.run.inputs import entries_of
 from gitorch.model.run.record import Data
 
 
-def test_one_for_each_file_or_one_for_all_of_them() -> None:
+def test_an_input_has_one_entry_for_each_file_or_one_for_all_files() -> None:
     paths = ("data/a.csv", "data/b.csv", "data/deep/c.csv", "/big/x.bin", "~/mine/y.bin")
     single = {path: Data(path=path, size=1, sha256="a" * 64) for path in paths}
     group = Data(path="data", size=99, sha256="b" * 64, files=51)

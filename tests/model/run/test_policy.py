@@ -29,7 +29,7 @@ def follow(
     return after(outcome, policy, retries=retries, losses=losses, lost_limit=3)
 
 
-def test_a_success_ends_all_counting() -> None:
+def test_a_success_resets_the_counts() -> None:
     follows = follow(Succeeded(), TWICE, retries=1, losses=2)
     assert (follows.status, follows.retries, follows.losses) == (Status.COMPLETE, 0, 0)
 
@@ -38,7 +38,7 @@ def test_without_a_policy_a_failure_is_an_error() -> None:
     assert follow(ExitCode(exit_code=1)).status is Status.ERROR
 
 
-def test_a_policy_tries_again_so_often_after_what_it_names() -> None:
+def test_a_policy_retries_up_to_its_maximum_after_the_kinds_that_it_names() -> None:
     first = follow(ExitCode(exit_code=1), TWICE)
     assert (first.status, first.retries, first.backoff_s) == (Status.WAITING, 1, 30.0)
     assert follow(TimedOut(), TWICE, retries=1).status is Status.WAITING
@@ -47,11 +47,11 @@ def test_a_policy_tries_again_so_often_after_what_it_names() -> None:
 
 
 @pytest.mark.parametrize("outcome", [CouldNotStart(), Killed()])
-def test_what_no_policy_can_mend_is_an_error(outcome: Outcome) -> None:
+def test_an_outcome_that_cannot_be_retried_is_an_error(outcome: Outcome) -> None:
     assert follow(outcome, TWICE).status is Status.ERROR
 
 
-def test_an_interrupted_attempt_counts_for_nothing() -> None:
+def test_an_interrupted_attempt_changes_no_count() -> None:
     follows = follow(Interrupted(), TWICE, retries=1, losses=1)
     assert (follows.status, follows.retries, follows.losses) == (Status.WAITING, 1, 1)
 

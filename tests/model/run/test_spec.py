@@ -1,4 +1,4 @@
-"""What a config asks for, as values that are kept."""
+"""Specs: how they are read, written, compared, and ordered by their needs."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_task_is_read_back_as_it_was_written(task: TaskSpec) -> None:
     assert TaskSpec.from_json(json.loads(json.dumps(task.to_json(), allow_nan=False))) == task
 
 
-def test_a_task_written_before_it_could_be_scheduled_is_read() -> None:
+def test_a_task_from_before_there_was_scheduling_is_read() -> None:
     written: dict[str, Any] = {
         "id": "train",
         "method": "Train",
@@ -63,7 +63,7 @@ def test_a_task_written_before_it_could_be_scheduled_is_read() -> None:
     assert TaskSpec.from_json({**written, "outputs": [], "metrics": []}) == TASK
 
 
-def test_whole_seconds_and_processors_are_the_same_however_they_are_written() -> None:
+def test_whole_numbers_are_read_as_floats_where_a_float_is_meant() -> None:
     written = {
         **SCHEDULED.to_json(),
         "timeout_s": 5400,
@@ -73,8 +73,8 @@ def test_whole_seconds_and_processors_are_the_same_however_they_are_written() ->
     assert (repr(task.timeout_s), repr(task.resources.cpus)) == ("5400.0", "2.0")
 
 
-def test_how_a_run_is_scheduled_does_not_make_it_another() -> None:
-    # As it was before tasks could be scheduled: what is recorded is found again.
+def test_scheduling_does_not_make_another_run() -> None:
+    # The identity from before there was scheduling, by which recorded runs must still be found.
     before = "f0491d77582b539213170e4a7510c09cd86f562783938bc6c9d788859071fdf0"
     assert run_identity(spec(TASK), "code") == run_identity(spec(SCHEDULED), "code") == before
     assert run_identity(spec(TASK), "code") != run_identity(
@@ -108,7 +108,7 @@ def test_data_is_compared_by_path_and_content() -> None:
     assert compared.data.changed == {"x.csv": ("a" * 64, "b" * 64)}
 
 
-def test_how_a_run_is_scheduled_is_part_of_the_config_that_is_compared() -> None:
+def test_scheduling_is_part_of_the_compared_config() -> None:
     config = compare_records([record(TASK), record(SCHEDULED)], CodeDifference()).config
     assert [
         (key.removeprefix("tasks.train.gitorch."), *values)
@@ -133,7 +133,7 @@ def test_the_tasks_that_may_run_beside_one() -> None:
     assert beside == {"a": "e", "b": "ce", "c": "be", "d": "e", "e": "abcd"}
 
 
-def test_a_task_with_all_that_need_it() -> None:
+def test_a_task_with_its_dependents() -> None:
     needs = {"a": (), "b": ("a",), "c": ("b",), "d": ("a",), "e": ("c", "d"), "f": ()}
     tasks = tuple(TaskSpec(id=name, command="true", needs=needed) for name, needed in needs.items())
     spec = RunSpec(name="n", document={}, tasks=tasks)

@@ -1,4 +1,4 @@
-"""A run's status follows from its tasks."""
+"""The status of a run follows from its tasks, and the table of transitions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ W, R, C, E, H = Status.WAITING, Status.RUNNING, Status.COMPLETE, Status.ERROR, S
         ([(C, True), (H, True)], True, H),
     ],
 )
-def test_derived(tasks: list[tuple[Status, bool]], started: bool, expected: Status) -> None:
+def test_the_status_of_a_run(
+    tasks: list[tuple[Status, bool]], started: bool, expected: Status
+) -> None:
     assert run_status(tasks, started=started) is expected
 
 
@@ -35,5 +37,5 @@ def test_kill_is_possible_from_waiting_running_and_hold() -> None:
     assert sources("kill") == (W, R, H)
 
 
-def test_no_transition_stands_in_the_table_twice() -> None:
+def test_no_transition_is_in_the_table_twice() -> None:
     assert len(set(TRANSITIONS)) == len(TRANSITIONS)

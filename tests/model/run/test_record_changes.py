@@ -1,4 +1,4 @@
-"""What becomes of a record as its run goes on."""
+"""Changes of a record: by attempts and verbs, and comparisons of the results."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def collected(
     )
 
 
-def wish(record: Record, why: str | None = None) -> ChangeRequest:
+def request(record: Record, why: str | None = None) -> ChangeRequest:
     return ChangeRequest(source=record.status, by="A", at="2026-01-02T00:00:00.000Z", why=why)
 
 
@@ -110,7 +110,7 @@ def test_a_run_from_waiting_to_complete() -> None:
     ]
 
 
-def test_an_attempt_told_twice_counts_once() -> None:
+def test_an_attempt_that_is_recorded_twice_counts_once() -> None:
     once = after_attempt(record(), collected("a"), by="w")
     assert after_attempt(once, collected("a"), by="another") == once
 
@@ -119,18 +119,18 @@ def test_a_failure_and_its_retry() -> None:
     failed = after_attempt(record(), collected("a", FAILED), by="w")
     assert (failed.status, failed.task("b").status) == (Status.ERROR, Status.WAITING)
     assert failed.history[-1].why == "a: exit code 1"
-    retried = record_changes.retried(failed, wish(failed, why="mended"))
+    retried = record_changes.retried(failed, request(failed, why="fixed"))
     assert (retried.status, retried.ended, retried.task("a").status) == (
         Status.WAITING,
         None,
         Status.WAITING,
     )
-    assert retried.history[-1].why == "mended"
+    assert retried.history[-1].why == "fixed"
     assert after_attempt(retried, collected("a", number=2), by="w").task("a").attempt_count == 2
 
 
 @pytest.mark.parametrize("outcome", [Lost(), Interrupted()])
-def test_a_task_given_back_waits(outcome: Outcome) -> None:
+def test_a_lost_or_interrupted_task_waits_again(outcome: Outcome) -> None:
     back = after_attempt(record(), collected("a", outcome), by="w")
     assert back.task("a").status is Status.WAITING
     assert (
@@ -139,48 +139,48 @@ def test_a_task_given_back_waits(outcome: Outcome) -> None:
     )
 
 
-def test_a_held_run_keeps_what_comes_back_on_hold() -> None:
-    held = record_changes.held(record(), wish(record(), why="for a look"))
+def test_a_lost_task_of_a_held_run_is_held() -> None:
+    held = record_changes.held(record(), request(record(), why="for a look"))
     assert (held.status, held.hold and held.hold.why) == (Status.HOLD, "for a look")
     lost = after_attempt(held, collected("a", Lost()), by="w")
     assert (lost.status, lost.task("a").status) == (Status.HOLD, Status.HOLD)
     failed = after_attempt(held, collected("a", FAILED), by="w")
-    assert record_changes.retried(failed, wish(failed)).status is Status.HOLD
-    released = record_changes.released(held, wish(held))
+    assert record_changes.retried(failed, request(failed)).status is Status.HOLD
+    released = record_changes.released(held, request(held))
     assert (released.status, released.hold) == (Status.WAITING, None)
 
 
-def test_a_given_up_run_waits_again_with_what_it_had_done() -> None:
+def test_a_resubmitted_run_keeps_its_complete_tasks() -> None:
     failed = after_attempt(
         after_attempt(record(), collected("a"), by="w"), collected("b", FAILED), by="w"
     )
-    given_up = record_changes.failed(failed, wish(failed))
-    again = record_changes.resubmitted(given_up, wish(given_up))
+    given_up = record_changes.failed(failed, request(failed))
+    again = record_changes.resubmitted(given_up, request(given_up))
     assert [task.status for task in again.tasks] == [Status.COMPLETE, Status.WAITING]
 
 
 def test_a_record_is_read_as_it_was_written() -> None:
     whole = record_changes.held(
-        after_attempt(record(seed=1), collected("a", loss=1.0), by="w"), wish(record())
+        after_attempt(record(seed=1), collected("a", loss=1.0), by="w"), request(record())
     )
     assert Record.from_json(json.loads(json.dumps(whole.to_json(), allow_nan=False))) == whole
 
 
-def test_the_history_does_not_grow_for_ever() -> None:
+def test_the_history_has_a_largest_length() -> None:
     now = record()
     for number in range(HISTORY_KEPT):
         now = after_attempt(now, collected("a", FAILED, number + 1), by="w")
-        now = record_changes.retried(now, wish(now))
+        now = record_changes.retried(now, request(now))
     assert len(now.history) == HISTORY_KEPT
 
 
-def test_the_queue_lies_over_the_record() -> None:
+def test_the_statuses_of_the_queue_replace_those_of_the_record() -> None:
     running = with_queue(record(), {"a": Status.RUNNING, "b": Status.WAITING}, has_worker=True)
     assert running.status is Status.RUNNING
     assert with_queue(record(), {}, has_worker=False) == record()
 
 
-def test_only_what_differs_is_compared() -> None:
+def test_a_comparison_has_only_what_differs() -> None:
     one = after_attempt(record(seed=1, model={"depth": 2}), collected("a", loss=1.0), by="w")
     two = after_attempt(
         record(seed=2, model={"depth": 3}), collected("a", loss=0.5, extra=1.0), by="w"
@@ -205,7 +205,7 @@ def test_values_that_only_look_alike_differ() -> None:
     assert found.config.changed == {"x": (1, True)}
 
 
-def test_the_same_run_is_known_whatever_it_is_called() -> None:
+def test_the_identity_does_not_depend_on_the_name() -> None:
     spec = record(seed=1).spec
     assert run_identity(spec, "code") == run_identity(replace(spec, name="other", swept=()), "code")
     assert run_identity(spec, "code") != run_identity(spec, "other code")
