@@ -6,7 +6,7 @@ import socket
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from msgspec import Struct
 
@@ -17,11 +17,12 @@ from gitorch.errors import Refused
 from gitorch.git.code_digest import CodeDigests
 from gitorch.git.repository import Repository
 from gitorch.git.store.results import ResultsBranch
-from gitorch.git.worktree.contract import Worktrees
-from gitorch.git.worktree.worktrees import FastWorktrees
 from gitorch.model.settings import Settings
 from gitorch.model.workspace import RunDirectory
 from gitorch.tools import filesystem
+
+if TYPE_CHECKING:
+    from gitorch.git.worktree.contract import Worktrees
 
 
 class Site(Struct, frozen=True, dict=True):
@@ -41,6 +42,9 @@ class Site(Struct, frozen=True, dict=True):
     @cached_property
     def worktrees(self) -> Worktrees:
         """The worktrees that the runs execute in."""
+        # Takes 3 ms, which the commands that only read do not need.
+        from gitorch.git.worktree.worktrees import FastWorktrees  # noqa: PLC0415
+
         return FastWorktrees(self.repository)
 
     @cached_property
