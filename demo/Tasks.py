@@ -67,7 +67,7 @@ class Prepare(PenguinTask):
 
 
 class Train(PenguinTask):
-    """Softmax regression by gradient descent: one row of weights for each species, the bias first."""
+    """Softmax regression by gradient descent: each species has a row of weights, bias first."""
 
     def validate(self):
         problems = []
