@@ -1,1 +1,4 @@
-"""The JSON Schemas of what gitorch reads and writes, as data: `importlib.resources.files("gitorch.schemas")`."""
+"""The JSON Schemas of the files that gitorch reads and writes.
+
+They are package data: `importlib.resources.files("gitorch.schemas")`.
+"""
