@@ -1,4 +1,4 @@
-"""Configs as tests write them, and what is said about them."""
+"""Helpers: load a config from text, and render its problems."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def load(
 def complaints(
     text: str, *, file: str = "experiments/penguins.yaml", root: Path | None = None, **remotes: str
 ) -> str:
-    """All problems as a compiler would print them, one line each and the hint below."""
+    """Return all problems as a compiler prints them: a line each, with the hint below."""
     return "\n".join(map(said, load(text, file=file, root=root, **remotes).problems))
 
 
@@ -31,5 +31,5 @@ def said(problem: Problem) -> str:
 
 
 def marked(problem: Problem) -> str:
-    """What the problem points at."""
+    """Return the text that the problem points at."""
     return problem.excerpt[problem.column - 1 : problem.column - 1 + problem.length]

@@ -46,14 +46,14 @@ def test_every_form_gives_host_and_path(text: str, address: tuple[str, str]) -> 
         "host:",
     ],
 )
-def test_what_is_none(text: str) -> None:
+def test_other_texts_are_not_addresses(text: str) -> None:
     assert parse_address(text) is None
 
 
-def test_it_is_shown_without_its_password() -> None:
+def test_an_address_is_shown_without_its_password() -> None:
     assert str(parse_address("https://me:secret@host.org/a/b.git")) == "host.org/a/b"
 
 
 @given(text=st.text())
-def test_any_text_at_all_can_be_asked(text: str) -> None:
+def test_no_text_raises(text: str) -> None:
     parse_address(text)

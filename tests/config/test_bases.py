@@ -1,4 +1,4 @@
-"""Configs that build upon others."""
+"""Configs that extend other files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitorch.config.bases import merge, rename_bases
-from gitorch.config.discovery import configs_among
 from gitorch.config.document import Document
 from gitorch.config.pipeline import ConfigContext, LoadedConfig, load_config
 from gitorch.config.yaml_parser import parse_document
@@ -38,7 +37,7 @@ def params(file: str) -> dict[str, Any]:
     return config.specs[0].params
 
 
-def test_a_file_wins_over_what_it_extends_and_the_later_over_the_earlier(here: Path) -> None:
+def test_a_file_overrides_its_bases_and_later_bases_override_earlier_ones(here: Path) -> None:
     write(here, "base.yaml", "lr: 1\nmodel: {depth: 3, width: 4}\nsizes: [1, 2]\nseed: 1\n")
     write(here, "more/large.yaml", "model: {width: 8}\nsizes: [9]\nseed: 2\n")
     write(
@@ -57,7 +56,7 @@ def test_a_file_wins_over_what_it_extends_and_the_later_over_the_earlier(here: P
     assert config.bases[1].data == (here / "more/large.yaml").read_bytes()
 
 
-def test_paths_are_relative_to_the_file_that_says_them(here: Path) -> None:
+def test_a_path_is_relative_to_the_file_that_contains_it(here: Path) -> None:
     write(here, "shared/base.yaml", "gitorch: {extends: parts/sizes.yaml}\nlr: 1\n")
     write(here, "shared/parts/sizes.yaml", "sizes: [1]\n")
     write(here, "experiments/deep/a.yaml", f"gitorch: {{extends: ../../shared/base.yaml}}\n{TASKS}")
@@ -72,7 +71,10 @@ def test_null_drops_a_key(here: Path) -> None:
         "base.yaml",
         "lr: 1\nmodel: {depth: 3, width: 4}\ngitorch: {env: {A: 1, B: 2}, priority: 3}\n",
     )
-    text = "lr: null\nmodel: {depth: ~}\nnew: {x: null}\ngitorch: {extends: base.yaml, env: {A: null}, priority: }\n"
+    text = (
+        "lr: null\nmodel: {depth: ~}\nnew: {x: null}\n"
+        "gitorch: {extends: base.yaml, env: {A: null}, priority: }\n"
+    )
     write(here, "a.yaml", text + TASKS)
     (spec,) = load("a.yaml").specs
     assert (spec.params, spec.env, spec.tasks[0].priority) == (
@@ -91,11 +93,12 @@ def test_sweeps_are_extended_key_by_key(here: Path) -> None:
         "gitorch: {matrix: {lr: [1, 2], seed: [1, 2]}, exclude: [{lr: 1, seed: 2}]}\n",
     )
     write(here, "a.yaml", f"gitorch: {{extends: base.yaml, matrix: {{seed: [2, 3]}}}}\n{TASKS}")
-    assert [spec.label for spec in load("a.yaml").specs] == [f"a lr={lr} seed={seed}" for lr, seed in
-                                                             ((1, 3), (2, 2), (2, 3))]  # fmt: skip
+    assert [spec.label for spec in load("a.yaml").specs] == [
+        f"a lr={lr} seed={seed}" for lr, seed in ((1, 3), (2, 2), (2, 3))
+    ]
 
 
-def test_a_problem_is_shown_where_it_stands(here: Path) -> None:
+def test_a_problem_points_into_the_file_of_the_value(here: Path) -> None:
     write(here, "base.yaml", "# shared\nlr: 1\ngitorch:\n  timeout: soon\n  link: [data, ../x]\n")
     write(
         here, "a.yaml", f"gitorch: {{extends: base.yaml, link: [..]}}\noutputDir: '{{lR}}'\n{TASKS}"
@@ -129,11 +132,12 @@ def test_a_problem_is_shown_where_it_stands(here: Path) -> None:
         ("empty.yaml", "1:1: error: the base is empty"),
         (
             "broken.yaml",
-            "1:5: error: not valid YAML: did not find expected node content while parsing a flow node",
+            "1:5: error: not valid YAML: did not find expected node content while parsing a "
+            "flow node",
         ),
     ],
 )
-def test_what_cannot_be_extended(here: Path, extends: str, told: str) -> None:
+def test_a_base_that_cannot_be_read_is_reported(here: Path, extends: str, told: str) -> None:
     write(here, "base.yaml", "lr: 1\n")
     write(here, "over.yaml", "gitorch: {extends: a.yaml}\n")
     write(here, "list.yaml", "[1]\n")
@@ -164,24 +168,13 @@ def test_many_files_that_extend_one_another(here: Path) -> None:
     ] * 2
 
 
-def test_a_config_that_extends_the_same_at_other_places(here: Path) -> None:
+def test_bases_are_renamed_and_the_rest_of_the_text_is_unchanged(here: Path) -> None:
     text = "# mine\r\ngitorch: {extends: [ ../b.yaml, 'c d.yaml' ], priority: 1}  # é\r\n"
     moved = rename_bases(text.encode(), {"../b.yaml": "bases/1-b.yaml", "c d.yaml": None}.get)
     assert (
         moved.decode()
         == "# mine\r\ngitorch: {extends: [ \"bases/1-b.yaml\", 'c d.yaml' ], priority: 1}  # é\r\n"
     )
-
-
-def test_what_configs_extend_is_part_of_them() -> None:
-    files = {
-        "a/config.yaml": b"tasks: []\ngitorch: {extends: ../base.yaml}\n",
-        "base.yaml": b"gitorch: {extends: [more.yml, gone.yaml, base.yaml]}\n",
-        "more.yml": b"lr: 1\n",
-        "data.yaml": b"lr: 1\n",
-        "other.yaml": b"gitorch: {extends: data.yaml}\n",
-    }
-    assert configs_among(files) == {"a/config.yaml", "base.yaml", "more.yml"}
 
 
 VALUES: st.SearchStrategy[Any] = st.recursive(
@@ -195,7 +188,7 @@ MAPPINGS = st.dictionaries(st.sampled_from("abc"), VALUES, max_size=3)
 
 
 def patched(under: Any, over: Any) -> Any:
-    """RFC 7396, section 2, word for word."""
+    """Merge as RFC 7396, section 2, says word for word."""
     if not isinstance(over, dict):
         return over
     under = dict(under) if isinstance(under, dict) else {}
@@ -209,7 +202,7 @@ def patched(under: Any, over: Any) -> Any:
 
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(under=MAPPINGS, over=MAPPINGS)
-def test_merging_is_that_of_rfc_7396(under: Any, over: Any) -> None:
+def test_the_merge_is_that_of_rfc_7396(under: Any, over: Any) -> None:
     nodes = [
         parse_document(written(value), name) for value, name in ((under, "under"), (over, "over"))
     ]

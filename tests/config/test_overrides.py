@@ -1,4 +1,4 @@
-"""What `-S` makes of a config."""
+"""Overrides of a config with `-S`."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_parameter_of_a_task() -> None:
         ("tasks.train.epochs=1,2", ["tasks.train.epochs=1", "tasks.train.epochs=2"]),
     ],
 )
-def test_several_values_are_swept(option: str, labels: list[str]) -> None:
+def test_a_list_of_values_is_swept(option: str, labels: list[str]) -> None:
     config = load(option)
     assert config.problems == ()
     assert [spec.label for spec in config.specs] == [f"p {label}" for label in labels]
@@ -96,7 +96,7 @@ def test_several_values_are_swept(option: str, labels: list[str]) -> None:
         (["~seed", "lr=1,2"], ["lr=1 a=1 b=3", "lr=1 a=2 b=4", "lr=2 a=1 b=3", "lr=2 a=2 b=4"]),
     ],
 )
-def test_what_the_file_sweeps_is_replaced_in_its_place(
+def test_an_override_replaces_the_values_of_a_swept_key(
     options: list[str], labels: list[str]
 ) -> None:
     config = load(*options, text=CONFIG)
@@ -155,7 +155,7 @@ def test_what_the_file_sweeps_is_replaced_in_its_place(
         ("~gitorch", "'gitorch' is not a parameter: 'gitorch' is gitorch's own", "gitorch"),
     ],
 )
-def test_what_is_refused(option: str, message: str, at: str) -> None:
+def test_an_error_is_reported_at_its_position(option: str, message: str, at: str) -> None:
     config = load("model.depth=4", option)
     (problem,) = config.problems
     assert (problem.file, problem.line, problem.message, problem.excerpt) == (
@@ -169,7 +169,7 @@ def test_what_is_refused(option: str, message: str, at: str) -> None:
 
 
 @pytest.mark.parametrize("option", ["lr=4", "lr=4,5"])
-def test_that_points_of_their_own_keep_their_values_is_said(option: str) -> None:
+def test_a_warning_says_that_included_points_keep_their_values(option: str) -> None:
     config = load(
         option,
         text="gitorch: {include: [{lr: 1}, {lr: 2, seed: 3}]}\ntasks: [{id: a, command: 'true'}]\n",
@@ -183,7 +183,7 @@ def test_that_points_of_their_own_keep_their_values_is_said(option: str) -> None
 
 
 @pytest.mark.parametrize("option", ["lR=1", "lR=1,2", "model.dept=1"])
-def test_a_new_key_that_is_nearly_an_old_one_is_warned_of(option: str) -> None:
+def test_a_new_key_close_to_another_one_is_a_warning(option: str) -> None:
     config = load(option)
     (problem,) = config.problems
     assert (problem.severity, problem.file, marked(problem)) == (
@@ -195,12 +195,12 @@ def test_a_new_key_that_is_nearly_an_old_one_is_warned_of(option: str) -> None:
     assert config.specs != ()
 
 
-def test_what_the_file_sweeps_is_known() -> None:
+def test_a_new_key_close_to_a_swept_one_is_a_warning() -> None:
     (problem,) = load("sed=1", text=CONFIG).problems
     assert problem.message == "'sed' is a new parameter, did you mean 'seed'?"
 
 
-def test_what_is_wrong_with_a_value_later_points_into_the_option() -> None:
+def test_a_problem_with_an_overridden_value_points_into_the_option() -> None:
     text = "out: x\noutputDir: '{out}'\ntasks: [{id: a, command: 'echo {out}'}]\n"
     (problem,) = load("gone={}", "out.a=1", text=text).problems
     assert (problem.file, problem.line) == ("-S", 2)
@@ -212,7 +212,7 @@ def test_what_is_wrong_with_a_value_later_points_into_the_option() -> None:
         st.builds("{}={}".format, st.sampled_from(["lr", "seed", "a", "x"]) | TEXTS, TEXTS) | TEXTS
     )
 )
-def test_nothing_is_ever_raised(options: list[str]) -> None:
+def test_no_option_raises(options: list[str]) -> None:
     config = load(*options, text=CONFIG)
     assert bool(config.specs) is not has_errors(config.problems)
     for problem in config.problems:

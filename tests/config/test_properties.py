@@ -1,4 +1,4 @@
-"""Whatever a file holds, nothing is raised: it is a config that can run, or said to be wrong at a place in it."""
+"""Random files: each can run, or has problems at positions in it; nothing raises."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def check(data: bytes) -> None:
 
 
 def check_can_run(spec: RunSpec) -> None:
-    """What everybody after us relies on."""
+    """Check everything that later code relies on."""
     assert RunSpec.from_json(json.loads(json.dumps(spec.to_json(), allow_nan=False))) == spec
     json.dumps(spec.to_json(), ensure_ascii=False).encode()
     assert spec.name.isprintable()
@@ -132,7 +132,7 @@ PATHS: list[tuple[str, ...]] = [
 
 
 def config_with(path: tuple[str, ...], value: Any) -> dict[str, Any]:
-    """A valid config but for what `path` is set to; under `task`, that of its second task."""
+    """Return a config that is valid except for the value at `path`; `task` is its second task."""
     task: dict[str, Any] = {"id": "train", "command": "train {lr}", "gitorch": {}}
     config: dict[str, Any] = {
         "lr": 0.1,
@@ -151,7 +151,10 @@ def config_with(path: tuple[str, ...], value: Any) -> dict[str, Any]:
 
 
 def written(value: Any) -> bytes:
-    """JSON is YAML, but for its escapes of what lies beyond 16 bits: so nothing is escaped that need not be."""
+    """Return a value as YAML.
+
+    JSON is YAML except for its escapes of characters beyond 16 bits, so those are not escaped.
+    """
     text = json.dumps(value, ensure_ascii=False)
     for said, meant in (("NaN", ".nan"), ("-Infinity", "-.inf"), ("Infinity", "1e999")):
         text = text.replace(said, meant)
@@ -234,5 +237,5 @@ SAMPLE = (Path(__file__).parents[2] / "demo/experiments/body-size.yaml").read_by
     length=st.integers(0, 12),
     put=st.binary(max_size=4) | TEXTS.map(str.encode),
 )
-def test_any_slip_of_the_hand(start: int, length: int, put: bytes) -> None:
+def test_any_typing_mistake(start: int, length: int, put: bytes) -> None:
     check(SAMPLE[:start] + put + SAMPLE[start + length :])

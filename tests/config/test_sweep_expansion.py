@@ -1,4 +1,4 @@
-"""Sweeps in configs: the runs they come to, and all that can be wrong with one."""
+"""Sweeps in configs: their runs and their problems."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_run_for_each_combination() -> None:
     assert config.specs[3].label == "penguins lr=0.01 seed=1"
 
 
-def test_everything_a_sweep_can_say() -> None:
+def test_every_setting_of_a_sweep() -> None:
     text = """\
         model: {depth: 3}
         gitorch:
@@ -63,13 +63,13 @@ def test_everything_a_sweep_can_say() -> None:
     assert last.document["tasks"][0] == {"id": "train.1", "method": "Train", "epochs": 7}
 
 
-def test_nothing_to_sweep_is_one_run() -> None:
+def test_a_config_without_a_sweep_is_one_run() -> None:
     for settings in ("", "matrix: {}", "zip: {}, exclude: [], include: []"):
         (spec,) = load(swept(settings)).specs
         assert (spec.label, spec.swept) == ("penguins", ())
 
 
-def test_points_alone() -> None:
+def test_include_without_lists() -> None:
     assert labels(swept("include: [{lr: 1}, {lr: 2, seed: 1}]")) == ["lr=1", "lr=2 seed=1"]
 
 
@@ -94,32 +94,78 @@ def test_a_value_can_be_a_list_or_a_mapping() -> None:
         ("exclude: [{}], matrix: {lr: [1]}", "'exclude[0]' must not be empty", "{}"),
         ("zip: {a: [1, 2], b: [1]}", "the lists are of unequal length: a has 2, b has 1", "zip"),
         ("zip: {lr: [1]}, matrix: {lr: [1]}", "'lr' is in 'matrix' too", "lr"),
-        ("matrix: {outputDir: [a]}", "'outputDir' is not a parameter: 'outputDir' is gitorch's own", "outputDir"),
-        ("matrix: {gitorch.name: [a]}", "'gitorch.name' is not a parameter: 'gitorch' is gitorch's own", "gitorch.name"),
+        (
+            "matrix: {outputDir: [a]}",
+            "'outputDir' is not a parameter: 'outputDir' is gitorch's own",
+            "outputDir",
+        ),
+        (
+            "matrix: {gitorch.name: [a]}",
+            "'gitorch.name' is not a parameter: 'gitorch' is gitorch's own",
+            "gitorch.name",
+        ),
         ("include: [{tasks: []}]", "'tasks' is not a parameter: 'tasks' is gitorch's own", "tasks"),
-        ("zip: {tasks.train.method: [A]}", "'tasks.train.method' is not a parameter: 'method' is gitorch's own",
-         "tasks.train.method"),
-        ("matrix: {tasks.train.gitorch.timeout: [1]}",
-         "'tasks.train.gitorch.timeout' is not a parameter: 'gitorch' is gitorch's own", "tasks.train.gitorch.timeout"),
-        ("matrix: {tasks.train: [1]}", "'tasks.train' does not name a task and one of its parameters", "tasks.train"),
-        ("matrix: {tasks.tarin.x: [1]}", "'tasks.tarin.x' does not name a task and one of its parameters", "tasks.tarin.x"),
+        (
+            "zip: {tasks.train.method: [A]}",
+            "'tasks.train.method' is not a parameter: 'method' is gitorch's own",
+            "tasks.train.method",
+        ),
+        (
+            "matrix: {tasks.train.gitorch.timeout: [1]}",
+            "'tasks.train.gitorch.timeout' is not a parameter: 'gitorch' is gitorch's own",
+            "tasks.train.gitorch.timeout",
+        ),
+        (
+            "matrix: {tasks.train: [1]}",
+            "'tasks.train' does not name a task and a parameter of it",
+            "tasks.train",
+        ),
+        (
+            "matrix: {tasks.tarin.x: [1]}",
+            "'tasks.tarin.x' does not name a task and a parameter of it",
+            "tasks.tarin.x",
+        ),
         ("matrix: {a..b: [1]}", "'a..b' is not a dotted name", "a..b"),
         ("matrix: {lr.x: [1]}", "'lr.x' leads nowhere: 'lr' is not a mapping", "lr.x"),
-        ("matrix: {model.depth.x: [1]}", "'model.depth.x' leads nowhere: 'model.depth' is not a mapping", "model.depth.x"),
-        ("matrix: {model: [{}], model.depth: [1]}", "'model.depth' lies in 'model', which is swept too", "model.depth"),
-        ("matrix: {lr: [1], tasks.train.lr: [2]}", "'tasks.train.lr' is swept too, and hides 'lr' from that task",
-         "lr"),
+        (
+            "matrix: {model.depth.x: [1]}",
+            "'model.depth.x' leads nowhere: 'model.depth' is not a mapping",
+            "model.depth.x",
+        ),
+        (
+            "matrix: {model: [{}], model.depth: [1]}",
+            "'model.depth' lies in 'model', which is swept too",
+            "model.depth",
+        ),
+        (
+            "matrix: {lr: [1], tasks.train.lr: [2]}",
+            "'tasks.train.lr' is swept too, and hides 'lr' from that task",
+            "lr",
+        ),
         ("matrix: {lr: [1]}, exclude: [{sed: 1}]", "'sed' is in neither 'matrix' nor 'zip'", "sed"),
-        ("matrix: {seed: [1]}, exclude: [{sed: 1}]",
-         "'sed' is in neither 'matrix' nor 'zip', did you mean 'seed'?", "sed"),
-        ("matrix: {lr: [1]}, exclude: [{lr: 1}]", "everything is excluded: there is nothing to run", "exclude"),
-        ("matrix: {a: range(101), b: range(100)}",
-         "the sweep has 10,100 points, more than gitorch.sweepLimit allows (10,000)", "matrix"),
-        ("zip: {a: range(100000000000000)}",
-         "the sweep has 100,000,000,000,000 points, more than gitorch.sweepLimit allows (10,000)", "zip"),
+        (
+            "matrix: {seed: [1]}, exclude: [{sed: 1}]",
+            "'sed' is in neither 'matrix' nor 'zip', did you mean 'seed'?",
+            "sed",
+        ),
+        (
+            "matrix: {lr: [1]}, exclude: [{lr: 1}]",
+            "everything is excluded: there is nothing to run",
+            "exclude",
+        ),
+        (
+            "matrix: {a: range(101), b: range(100)}",
+            "the sweep has 10,100 points, more than gitorch.sweepLimit allows (10,000)",
+            "matrix",
+        ),
+        (
+            "zip: {a: range(100000000000000)}",
+            "the sweep has 100,000,000,000,000 points, more than gitorch.sweepLimit allows (10,000)",
+            "zip",
+        ),
     ],
-)  # fmt: skip
-def test_what_is_refused(settings: str, said: str, at: str) -> None:
+)
+def test_an_error_is_reported_at_its_position(settings: str, said: str, at: str) -> None:
     config = load(swept(settings))
     (problem,) = config.problems
     assert (problem.message, marked(problem), problem.severity) == (said, at, "error")
@@ -156,14 +202,14 @@ def test_the_limit_is_a_setting() -> None:
         ("zip: {a: [1, 2, 1], b: [3, 4, 3]}", "1, 3 is listed twice, and makes one run", "1"),
     ],
 )
-def test_what_is_warned_of(settings: str, said: str, at: str) -> None:
+def test_a_suspicious_sweep_is_a_warning(settings: str, said: str, at: str) -> None:
     config = load(swept(settings))
     (problem,) = config.problems
     assert (problem.message, marked(problem), problem.severity) == (said, at, "warning")
     assert config.specs != ()
 
 
-def test_placeholders_are_checked_for_every_set_of_keys() -> None:
+def test_placeholders_are_checked_for_every_set_of_swept_keys() -> None:
     text = swept(
         "matrix: {seed: [1, 2]}, include: [{seed: 1, width: 3}, {seed: 3, height: 5}]",
         'outputDir: "{seed}/{height}"\ntasks: [{id: train, command: "train {seed} {width} {lr}"}]\n',
@@ -176,7 +222,7 @@ def test_placeholders_are_checked_for_every_set_of_keys() -> None:
     )
 
 
-def test_the_keys_of_swept_mappings_count() -> None:
+def test_placeholders_are_checked_for_the_keys_of_swept_mappings() -> None:
     text = swept(
         "matrix: {size: [{x: 1}, {x: 2}, {y: 1}]}",
         "tasks: [{id: a, command: 'a {size.x} {model.depth}'}]",
@@ -185,7 +231,7 @@ def test_the_keys_of_swept_mappings_count() -> None:
     assert problem.message.startswith("in 'penguins size={y:1}' there is no parameter 'size.x'")
 
 
-def test_no_value_leads_the_output_out_of_its_place() -> None:
+def test_no_swept_value_leads_outputDir_out_of_the_repository() -> None:
     text = swept("matrix: {a: [x, '.', ..], b: [y, .]}", f"outputDir: '{{a}}/{{b}}'\n{TASKS}")
     (problem,) = load(text).problems
     assert problem.message == "filled in, 'outputDir' is '../y', which leads outside by '..'"
@@ -197,7 +243,7 @@ def test_a_nul_in_a_swept_value_is_found() -> None:
     assert problem.message == "filled in, 'command' holds a NUL character, which no command can"
 
 
-def test_what_else_is_wrong_is_said_with_a_wrong_sweep() -> None:
+def test_other_problems_are_reported_with_a_wrong_sweep() -> None:
     text = swept(
         "matrix: {seed: [1], outputDir: [a]}", "tasks: [{id: a, command: 'echo {seed} {x}'}]\n"
     )
@@ -207,7 +253,7 @@ def test_what_else_is_wrong_is_said_with_a_wrong_sweep() -> None:
     ]
 
 
-def test_ten_thousand_points_are_read_in_no_time() -> None:
+def test_ten_thousand_points_are_read_quickly() -> None:
     text = swept(
         "matrix: {lr: range(100), model.depth: range(50), tasks.train.epochs: [1, 2]}, exclude: [{lr: 7}]",
         "outputDir: 'out/{lr}'\ntasks: [{id: train, method: Train}, {id: say, command: 'echo {lr} {model.depth}'}]\n",
@@ -219,7 +265,7 @@ def test_ten_thousand_points_are_read_in_no_time() -> None:
 
 
 @pytest.mark.parametrize("task", ["a b", "..", "a"])
-def test_a_sweep_of_a_task_whose_id_is_no_good(task: str) -> None:
+def test_a_sweep_over_a_task_with_an_invalid_id(task: str) -> None:
     text = swept(
         f"matrix: {{'tasks.{task}.x': [1]}}",
         f"tasks: [{{id: a, method: A}}, {{id: '{task}', method: A}}]\n",

@@ -1,4 +1,7 @@
-"""An interpreter is asked once, and again as soon as it could answer otherwise; it counts its own starts."""
+"""The cache of answers: an interpreter is started again only if its answer may have changed.
+
+A .pth file in the environment counts the starts.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +17,15 @@ import pytest
 from gitorch.interpreter import answer_cache
 from gitorch.interpreter.probe import Interpreter, probe
 
-COUNT = "import os, sys; open(os.path.join(os.path.dirname(sys.prefix), 'starts'), 'a').write(f'{os.getpid()} ')\n"
+COUNT = (
+    "import os, sys; open(os.path.join(os.path.dirname(sys.prefix), 'starts'), "
+    "'a').write(f'{os.getpid()} ')\n"
+)
 
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A directory with an environment in `.venv`, none of whose files is too young to be trusted."""
+    """Create a directory with an environment in `.venv`, and treat all its files as old."""
     monkeypatch.setattr(answer_cache, "_YOUNG_NS", -(1 << 60))
     root = tmp_path / "main"
     root.mkdir()
@@ -43,7 +49,7 @@ def starts(root: Path) -> int:
     )  # in a venv `site` reads .pth files twice
 
 
-def test_an_interpreter_is_started_once_and_says_the_same(root: Path) -> None:
+def test_a_cached_answer_is_the_same(root: Path) -> None:
     first, second = ask(root), ask(root)
     assert starts(root) == 1
     assert {name: getattr(first, name) for name in first.__slots__} == {
@@ -55,7 +61,7 @@ def install(root: Path) -> None:
     (site_packages(root) / "thing-1.0.dist-info").mkdir()
 
 
-def make_what_a_pth_names(root: Path) -> None:
+def create_the_directory_in_a_pth(root: Path) -> None:
     (site_packages(root) / "more").mkdir()
 
 
@@ -64,7 +70,7 @@ def edit_a_pth(root: Path) -> None:
         file.write("elsewhere\n")
 
 
-def put_another_interpreter_there(root: Path) -> None:
+def replace_the_interpreter(root: Path) -> None:
     python = root / ".venv/bin/python"
     target = python.resolve()
     python.unlink()
@@ -74,16 +80,22 @@ def put_another_interpreter_there(root: Path) -> None:
     )
 
 
-def make_the_user_site(root: Path) -> None:
+def create_the_user_site(root: Path) -> None:
     version = "python{}.{}".format(*sys.version_info)
     (root / f"home/.local/lib/{version}/site-packages").mkdir(parents=True)
 
 
 @pytest.mark.parametrize(
     "change",
-    [install, make_what_a_pth_names, edit_a_pth, put_another_interpreter_there, make_the_user_site],
+    [
+        install,
+        create_the_directory_in_a_pth,
+        edit_a_pth,
+        replace_the_interpreter,
+        create_the_user_site,
+    ],
 )
-def test_whatever_it_depends_on_has_it_asked_again(
+def test_a_changed_dependency_invalidates_the_answer(
     root: Path, change: Callable[[Path], None]
 ) -> None:
     env = {**os.environ, "HOME": str(root / "home")}
@@ -95,7 +107,7 @@ def test_whatever_it_depends_on_has_it_asked_again(
     assert starts(root) == 2
 
 
-def test_asked_in_another_way_it_is_asked_anew(root: Path) -> None:
+def test_a_different_call_is_not_answered_from_the_cache(root: Path) -> None:
     ask(root)
     assert str(root / "lib") not in ask(root).path
     (root / "lib").mkdir()
@@ -108,13 +120,15 @@ def test_new_packages_are_seen(root: Path) -> None:
     assert ask(root).packages["thing"] == "1.0"
 
 
-def test_what_is_too_young_is_not_remembered(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_that_depends_on_new_files_is_not_cached(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.undo()
     ask(root), ask(root)
     assert starts(root) == 2
 
 
-def test_of_an_interpreter_that_does_what_it_likes_at_its_start_nothing_is_remembered(
+def test_an_answer_is_not_cached_if_there_is_a_sitecustomize(
     root: Path,
 ) -> None:
     (site_packages(root) / "sitecustomize.py").write_text("")
@@ -122,7 +136,7 @@ def test_of_an_interpreter_that_does_what_it_likes_at_its_start_nothing_is_remem
     assert starts(root) == 2
 
 
-def test_of_a_shim_nothing_is_remembered(root: Path) -> None:
+def test_the_answer_of_a_shim_is_not_cached(root: Path) -> None:
     shim = root / "python"
     shim.write_text(f'#!/bin/sh\nexec "{root}/.venv/bin/python" "$@"\n')
     shim.chmod(0o755)
@@ -132,7 +146,7 @@ def test_of_a_shim_nothing_is_remembered(root: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"null", b"[]", json.dumps({"asked": 1}).encode()])
-def test_a_broken_memory_is_none(root: Path, content: bytes) -> None:
+def test_a_broken_cache_entry_is_ignored(root: Path, content: bytes) -> None:
     ask(root)
     [kept] = (root / "memory").iterdir()
     kept.write_bytes(content)

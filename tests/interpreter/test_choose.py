@@ -1,3 +1,5 @@
+"""The choice of the interpreter: the config, the active environment, .venv, then gitorch's own."""
+
 from __future__ import annotations
 
 import sys
@@ -17,7 +19,7 @@ def make_python(path: Path) -> str:
 
 @pytest.fixture
 def environ(tmp_path: Path) -> dict[str, str]:
-    """Everything that could be chosen is there."""
+    """Create every interpreter that can be chosen, and return the environment that names them."""
     make_python(tmp_path / "venv/bin/python")
     make_python(tmp_path / "conda/bin/python")
     make_python(tmp_path / "root/.venv/bin/python")
@@ -29,7 +31,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
     }
 
 
-def test_one_after_the_other(environ: dict[str, str], tmp_path: Path) -> None:
+def test_the_order_of_choice(environ: dict[str, str], tmp_path: Path) -> None:
     root = tmp_path / "root"
     assert choose(".venv/bin/python", root, environ) == str(root / ".venv/bin/python")
     assert choose(None, root, environ) == str(tmp_path / "venv/bin/python")
@@ -40,7 +42,7 @@ def test_one_after_the_other(environ: dict[str, str], tmp_path: Path) -> None:
     assert choose(None, tmp_path, environ) == sys.executable
 
 
-def test_ways_to_name_one(environ: dict[str, str], tmp_path: Path) -> None:
+def test_ways_to_name_an_interpreter(environ: dict[str, str], tmp_path: Path) -> None:
     root = tmp_path / "root"
     assert choose(".venv", root, environ) == str(root / ".venv/bin/python")
     assert choose("../venv", root, environ) == str(root / "../venv/bin/python")
@@ -49,13 +51,15 @@ def test_ways_to_name_one(environ: dict[str, str], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("python", ["python3.98", "bin/python", ".", "/nowhere/python", "README"])
-def test_what_is_not_there_is_said(environ: dict[str, str], tmp_path: Path, python: str) -> None:
+def test_a_missing_interpreter_is_reported(
+    environ: dict[str, str], tmp_path: Path, python: str
+) -> None:
     (tmp_path / "root/README").write_text("no program")
     with pytest.raises(ProgramMissing, match=f"no Python interpreter '{python}'"):
         choose(python, tmp_path / "root", environ)
 
 
-def test_environment_that_was_deleted_is_not_passed_over_in_silence(tmp_path: Path) -> None:
+def test_a_deleted_environment_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ProgramMissing, match="VIRTUAL_ENV is '/gone'") as caught:
         choose(None, tmp_path, {"VIRTUAL_ENV": "/gone"})
     assert caught.value.hint == "activate another environment, or leave this one: unset VIRTUAL_ENV"

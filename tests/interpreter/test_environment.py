@@ -1,3 +1,5 @@
+"""The environment variables of an attempt."""
+
 from __future__ import annotations
 
 import os
@@ -35,7 +37,7 @@ def environment(base: dict[str, str], declared: dict[str, str] | None = None) ->
     )
 
 
-def test_the_whole_of_it() -> None:
+def test_the_whole_environment() -> None:
     base = {
         "HOME": "/home/me",
         "PATH": "/usr/bin:/venv/bin:/bin",
@@ -57,7 +59,7 @@ def test_the_whole_of_it() -> None:
     }
 
 
-def test_what_the_config_declares_wins_but_for_what_keeps_the_pin() -> None:
+def test_the_config_wins_except_for_variables_that_protect_the_pin() -> None:
     declared = {
         "PATH": "/own",
         "PYTHONPATH": "/main/own",
@@ -77,7 +79,7 @@ def test_empty_environment() -> None:
     assert environment({})["PATH"] == f"/venv/bin:{os.defpath}"
 
 
-def test_git_sees_the_directory_it_is_in(
+def test_git_uses_the_repository_of_its_working_directory(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     git(tmp_path, "init", "-q", "other")
@@ -94,7 +96,7 @@ def test_git_sees_the_directory_it_is_in(
     assert done.stdout.strip() == str(tmp_path / "other")
 
 
-def test_gitorch_is_there_for_an_interpreter_that_has_none_installed(tmp_path: Path) -> None:
+def test_gitorch_can_be_imported_without_being_installed(tmp_path: Path) -> None:
     script = "import gitorch; print(gitorch.__file__); gitorch.metric('a', 1)"
     done = subprocess.run(
         [sys.executable, "-S", "-c", script],

@@ -1,4 +1,4 @@
-"""Tasks looked over in a process of their own: whatever they do, it is their config's problem alone."""
+"""Preflight in a process of its own: whatever a task does is a problem of its config alone."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def look_over(
     return preflight(interpreter, tree, where, configs, env=env, time_limit_s=limit)
 
 
-def test_nothing_to_complain_of(interpreter: Interpreter, tree: Path) -> None:
+def test_valid_tasks_have_no_complaints(interpreter: Interpreter, tree: Path) -> None:
     found = look_over(
         interpreter, tree, config("a", "Good", "ByShape"), config("b", "Thread"), config("c")
     )
@@ -191,7 +191,7 @@ def test_complaints_of_all_tasks_of_all_configs(interpreter: Interpreter, tree: 
     assert found["b"].complaints == [Complaint("good-id", "third", None, "task")]
 
 
-def test_what_is_printed_goes_to_its_config(interpreter: Interpreter, tree: Path) -> None:
+def test_output_is_attributed_to_its_config(interpreter: Interpreter, tree: Path) -> None:
     found = look_over(
         interpreter, tree, config("a", "Good"), config("b", "Loud"), config("c", "Good")
     )
@@ -221,7 +221,7 @@ def test_no_such_task(
     ]
 
 
-def test_names_are_offered_where_none_is_near(interpreter: Interpreter, tree: Path) -> None:
+def test_the_hint_lists_the_tasks_if_none_is_close(interpreter: Interpreter, tree: Path) -> None:
     (tree / "code/Tasks.py").write_text(TASKS.partition("class Loud")[0])
     [complaint] = look_over(interpreter, tree, config("a", "Xyz"))["a"].complaints
     assert complaint.hint == "there are: Good, ByShape"
@@ -256,7 +256,7 @@ def test_exceptions(
 @pytest.mark.parametrize(
     ("method", "how"), [("Dies", "exit code 9"), ("Crashes", "signal 11"), ("Forks", "exit code 4")]
 )
-def test_death_is_the_fault_of_one(
+def test_one_config_is_blamed_for_a_death(
     interpreter: Interpreter, tree: Path, method: str, how: str
 ) -> None:
     others = [config(f"other {number}", "Good", complaints=[str(number)]) for number in range(4)]
@@ -272,7 +272,9 @@ def test_death_is_the_fault_of_one(
         ]
 
 
-def test_death_by_what_another_config_did_is_no_fault(interpreter: Interpreter, tree: Path) -> None:
+def test_a_config_that_dies_because_of_another_is_tried_by_itself(
+    interpreter: Interpreter, tree: Path
+) -> None:
     found = look_over(
         interpreter,
         tree,
@@ -284,7 +286,7 @@ def test_death_by_what_another_config_did_is_no_fault(interpreter: Interpreter, 
     assert found["a"].complaints == found["c"].complaints == []
 
 
-def test_hang_is_cut_off_with_all_it_started(
+def test_a_hanging_process_is_killed_with_its_descendants(
     interpreter: Interpreter, tree: Path, tmp_path: Path
 ) -> None:
     began = time.monotonic()
@@ -341,7 +343,7 @@ def test_tasks_that_cannot_be_imported(
     assert found["c"].complaints == []
 
 
-def test_tasks_that_are_not_there(interpreter: Interpreter, tree: Path) -> None:
+def test_a_missing_tasks_module(interpreter: Interpreter, tree: Path) -> None:
     found = look_over(interpreter, tree, config("a", "Good"), config("c"), where=".")
     assert found["a"].complaints == [
         Complaint(
@@ -357,11 +359,11 @@ def test_tasks_that_are_not_there(interpreter: Interpreter, tree: Path) -> None:
     assert complaint.hint == "it is spelled tasks.py: rename it"
 
 
-def test_each_config_begins_in_the_root(interpreter: Interpreter, tree: Path) -> None:
+def test_each_config_starts_in_the_root(interpreter: Interpreter, tree: Path) -> None:
     found = look_over(interpreter, tree, config("a", "Moves"), config("b", "Moves"))
     assert [findings.complaints[0].message for findings in found.values()] == [str(tree)] * 2
 
 
-def test_flood_of_prints_is_cut(interpreter: Interpreter, tree: Path) -> None:
+def test_long_output_is_cut(interpreter: Interpreter, tree: Path) -> None:
     (tree / "code/Tasks.py").write_text(TASKS + "\nprint('x' * (3 << 20))\n")
     assert len(look_over(interpreter, tree, config("a", "Good"))["a"].printed) == 1 << 20

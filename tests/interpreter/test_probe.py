@@ -1,4 +1,7 @@
-"""The pin must not lie: editable installs of every kind, in a virtual environment of the tests' own."""
+"""Editable installs of every kind do not replace the pinned code.
+
+The tests create a real environment.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from gitorch.interpreter.probe import Interpreter, probe, source_roots, verify
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """The main tree, with a package in `src` and a module beside it, and a virtual environment in it."""
+    """Create the main tree: a package in `src`, a module beside it and a virtual environment."""
     root = tmp_path / "main"
     write_project(root, "main")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", root / ".venv"], check=True)
@@ -27,7 +30,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """The worktree of a run."""
+    """Create the worktree of a run."""
     tree = tmp_path / "tree"
     write_project(tree, "pinned")
     return tree
@@ -57,7 +60,7 @@ def environment(
 
 
 def imported(interpreter: Interpreter, tree: Path, root: Path, module: str) -> str:
-    """Where an attempt would have it from."""
+    """Return the WHERE of the module that an attempt imports."""
     script = f"import {module}; print({module}.WHERE)"
     command = [interpreter.executable, "-c", script]
     done = subprocess.run(
@@ -72,7 +75,7 @@ def imported(interpreter: Interpreter, tree: Path, root: Path, module: str) -> s
 
 
 def write_finder(root: Path, mapping: dict[str, str]) -> None:
-    """An editable install as setuptools makes it for a flat layout."""
+    """Create an editable install as setuptools does for a flat layout."""
     site = site_packages(root)
     (site / "__editable___proj_1_0_finder.py").write_text(
         "import importlib.machinery, importlib.util, sys\n"
@@ -94,7 +97,7 @@ def write_finder(root: Path, mapping: dict[str, str]) -> None:
     )
 
 
-def test_what_it_is(root: Path) -> None:
+def test_an_interpreter_describes_itself(root: Path) -> None:
     site = site_packages(root)
     (site / "Some_Package.extra-1.2.post1.dist-info").mkdir()
     (site / "older-0.3-py3.11.egg-info").mkdir()
@@ -107,7 +110,7 @@ def test_what_it_is(root: Path) -> None:
     assert source_roots(found, root) == ()
 
 
-def test_shim_is_seen_through(root: Path, tmp_path: Path) -> None:
+def test_the_interpreter_behind_a_shim_is_found(root: Path, tmp_path: Path) -> None:
     shim = tmp_path / "python3"
     shim.write_text(f'#!/bin/sh\nexec {root}/.venv/bin/python "$@"\n')
     shim.chmod(0o755)
@@ -123,7 +126,7 @@ def test_shim_is_seen_through(root: Path, tmp_path: Path) -> None:
         ("#!/bin/sh\necho 1\n", "is not a working Python"),
     ],
 )
-def test_what_does_not_work_is_said(tmp_path: Path, script: str, message: str) -> None:
+def test_a_broken_interpreter_is_reported(tmp_path: Path, script: str, message: str) -> None:
     program = tmp_path / "python"
     program.write_text(script)
     program.chmod(0o755)
@@ -131,7 +134,7 @@ def test_what_does_not_work_is_said(tmp_path: Path, script: str, message: str) -
         probe(str(program), cwd=tmp_path, env=os.environ)
 
 
-def test_what_a_pth_file_prints_does_no_harm(root: Path) -> None:
+def test_the_output_of_a_pth_file_is_ignored(root: Path) -> None:
     (site_packages(root) / "loud.pth").write_text("import sys; print('{loud')\n")
     assert ask(root).implementation == "cpython"
 
@@ -153,7 +156,7 @@ def test_editable_by_finder(root: Path, tree: Path) -> None:
     verify(found, tree, root, environment(found, tree, root))
 
 
-def test_editable_by_a_finder_that_we_know_nothing_of(root: Path, tree: Path) -> None:
+def test_editable_by_an_unknown_finder(root: Path, tree: Path) -> None:
     write_finder(root, {"pkg": f"{root}/src/pkg"})
     finder = site_packages(root) / "__editable___proj_1_0_finder.py"
     finder.write_text(finder.read_text().replace("MAPPING", "_hidden"))
@@ -190,7 +193,7 @@ def test_refused_if_a_subpackage_lies_elsewhere(root: Path, tree: Path) -> None:
     )
 
 
-def test_refused_only_if_what_is_not_in_the_commit_is_imported(root: Path, tree: Path) -> None:
+def test_an_uncommitted_module_is_refused_only_if_it_is_imported(root: Path, tree: Path) -> None:
     (site_packages(root) / "proj.pth").write_text(f"{root}/src\n{root}\n")
     (root / "src/forgotten.py").write_text("WHERE = 'main'\n")
     (root / "scratch.py").write_text("")
@@ -203,13 +206,15 @@ def test_refused_only_if_what_is_not_in_the_commit_is_imported(root: Path, tree:
     assert caught.value.hint.startswith("commit 'forgotten', or remove it")
 
 
-def test_nothing_is_asked_where_nothing_is_editable(root: Path, tree: Path) -> None:
+def test_the_interpreter_is_not_started_without_an_editable_install(root: Path, tree: Path) -> None:
     found = ask(root)
     (root / ".venv/bin/python").unlink()
     verify(found, tree, root, environment(found, tree, root))
 
 
-def test_installed_elsewhere_is_no_matter_of_ours(root: Path, tree: Path, tmp_path: Path) -> None:
+def test_an_editable_install_of_another_project_is_ignored(
+    root: Path, tree: Path, tmp_path: Path
+) -> None:
     write_project(tmp_path / "library", "library")
     (site_packages(root) / "library.pth").write_text(f"{tmp_path}/library/src\n")
     found = ask(root)

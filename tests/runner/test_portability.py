@@ -1,4 +1,4 @@
-"""The runner's files run in interpreters that are not ours, of which the tests have one only."""
+"""The programs of the runner use only the standard library and syntax of Python 3.8."""
 
 from __future__ import annotations
 

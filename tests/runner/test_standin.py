@@ -1,4 +1,4 @@
-"""What a task imports: the base class, and reports from inside."""
+"""The module that tasks import: the base class, and reports from inside a task."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_events_are_json_lines(events: Path) -> None:
 
 def test_numbers_of_other_kinds(events: Path) -> None:
     class Scalar:
-        """As NumPy and the tensors have them."""
+        """A number like those of NumPy and of tensors."""
 
         def __float__(self) -> float:
             return 0.25
@@ -51,7 +51,7 @@ def test_numbers_of_other_kinds(events: Path) -> None:
         metric("c", "many")  # type: ignore[arg-type]
 
 
-def test_outside_of_a_run_and_without_a_disk_nothing_happens(
+def test_reports_outside_of_a_run_or_to_a_full_disk_are_ignored(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("GITORCH_EVENTS", raising=False)
@@ -61,7 +61,7 @@ def test_outside_of_a_run_and_without_a_disk_nothing_happens(
         metric("a", 1)
 
 
-def test_lines_of_several_processes_do_not_mix(events: Path) -> None:
+def test_events_of_several_processes_do_not_mix(events: Path) -> None:
     script = f"import sys; sys.path.insert(0, {STAND_IN!r}); import gitorch\n" + (
         "for step in range(300): gitorch.metric('x' * 2000, step)"
     )
@@ -70,7 +70,7 @@ def test_lines_of_several_processes_do_not_mix(events: Path) -> None:
     assert len([json.loads(line) for line in events.read_text().splitlines()]) == 900
 
 
-def test_task_base_wants_a_run() -> None:
+def test_task_base_requires_run() -> None:
     class Task(TaskBase):
         def run(self) -> int:
             return self.config["x"]  # type: ignore[no-any-return]
@@ -82,7 +82,7 @@ def test_task_base_wants_a_run() -> None:
 
 
 @pytest.mark.parametrize("where", [str(Path(gitorch.__file__).parents[1]), STAND_IN])
-def test_importing_costs_nothing(where: str) -> None:
+def test_the_import_loads_no_other_module(where: str) -> None:
     script = (
         f"import sys; sys.path.insert(0, {where!r}); before = set(sys.modules)\nimport gitorch\n"
         + (

@@ -1,4 +1,4 @@
-"""A class task, run as an attempt runs it."""
+"""The program that runs a class task, started as an attempt starts it."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Task:
 """
 
 
-def test_gets_its_config_and_returns_a_result(tree: Path) -> None:
+def test_a_task_receives_its_config_and_returns_a_result(tree: Path) -> None:
     config = {"rate": 0.1, "nested": {"ä": [1, None, True]}}
     assert run(tree, returning("self.config"), config=config) == Done(0, "", config)
 
@@ -83,13 +83,15 @@ def test_results(tree: Path, expression: str, result: Any) -> None:
 @pytest.mark.parametrize(
     "expression", ["object()", "{'a': {1, 2}}", "(lambda x: (x.append(x), x)[1])([])"]
 )
-def test_result_that_is_no_json_is_said_and_no_failure(tree: Path, expression: str) -> None:
+def test_a_result_that_is_not_json_is_reported_and_is_not_a_failure(
+    tree: Path, expression: str
+) -> None:
     done = run(tree, returning(expression))
     assert (done.code, done.result) == (0, None)
     assert "what the task returned is not kept, since it is not JSON" in done.log
 
 
-def test_exception_shows_the_project_only_and_fails(tree: Path) -> None:
+def test_an_exception_fails_and_shows_only_frames_of_the_project(tree: Path) -> None:
     (tree / "deep.py").write_text("def f():\n    raise ValueError('bad')\n")
     done = run(
         tree,
@@ -122,7 +124,7 @@ def test_other_ends(tree: Path, source: str, code: int, last: str) -> None:
     assert (done.code, (done.log.splitlines() or [""])[-1]) == (code, last)
 
 
-def test_result_that_cannot_be_written_is_a_failure(tree: Path) -> None:
+def test_a_result_that_cannot_be_written_is_a_failure(tree: Path) -> None:
     (tree.parent / "result.json").mkdir()
     (tree / "code/Tasks.py").write_text(returning("1"))
     (tree.parent / "config.json").write_text("{}")
@@ -138,8 +140,8 @@ def test_result_that_cannot_be_written_is_a_failure(tree: Path) -> None:
     assert "IsADirectoryError" in done.stderr
 
 
-def test_where_modules_come_from(tree: Path) -> None:
-    """pathToTasks first, then the root; nothing of gitorch's own directory."""
+def test_the_order_of_import_directories(tree: Path) -> None:
+    """pathToTasks is first, then the root; gitorch's own directory is not on the path."""
     (tree / "code/both.py").write_text("where = 'code'")
     (tree / "both.py").write_text("where = 'root'")
     (tree / "only.py").write_text("where = 'root'")
@@ -163,7 +165,7 @@ class Task:
 
 
 def test_older_convention(tree: Path) -> None:
-    """A class that derives from another package's TaskBase and tells what it does by logging."""
+    """A class may derive from the TaskBase of another package, and report by logging."""
     (tree / "job").mkdir()
     (tree / "job/__init__.py").write_text(
         "class TaskBase:\n    def __init__(self, config):\n        self.config = config\n"
@@ -185,7 +187,7 @@ class Task(TaskBase):
     assert printed == "printed"
 
 
-def test_processes_of_its_own_find_the_tasks_again(tree: Path) -> None:
+def test_child_processes_of_a_task_can_import_the_tasks(tree: Path) -> None:
     source = """
 import multiprocessing
 def double(x): return 2 * x
