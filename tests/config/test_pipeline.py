@@ -150,7 +150,8 @@ def test_only_tasks_is_required() -> None:
         "1:1: error: a config must be a mapping, not text\n"
     )
     assert complaints("a: 1\n") == (
-        "1:1: error: there are no 'tasks'\n  list at least one:\n  tasks:\n    - {id: train, method: Train}"
+        "1:1: error: there are no 'tasks'\n  list at least one:\n  tasks:\n"
+        "    - {id: train, method: Train}"
     )
 
 

@@ -117,12 +117,12 @@ def test_a_value_can_be_a_list_or_a_mapping() -> None:
         ),
         (
             "matrix: {tasks.train: [1]}",
-            "'tasks.train' does not name a task and a parameter of it",
+            "'tasks.train' does not name a task and one of its parameters",
             "tasks.train",
         ),
         (
             "matrix: {tasks.tarin.x: [1]}",
-            "'tasks.tarin.x' does not name a task and a parameter of it",
+            "'tasks.tarin.x' does not name a task and one of its parameters",
             "tasks.tarin.x",
         ),
         ("matrix: {a..b: [1]}", "'a..b' is not a dotted name", "a..b"),
@@ -160,7 +160,8 @@ def test_a_value_can_be_a_list_or_a_mapping() -> None:
         ),
         (
             "zip: {a: range(100000000000000)}",
-            "the sweep has 100,000,000,000,000 points, more than gitorch.sweepLimit allows (10,000)",
+            "the sweep has 100,000,000,000,000 points, more than gitorch.sweepLimit allows "
+            "(10,000)",
             "zip",
         ),
     ],
@@ -212,7 +213,8 @@ def test_a_suspicious_sweep_is_a_warning(settings: str, said: str, at: str) -> N
 def test_placeholders_are_checked_for_every_set_of_swept_keys() -> None:
     text = swept(
         "matrix: {seed: [1, 2]}, include: [{seed: 1, width: 3}, {seed: 3, height: 5}]",
-        'outputDir: "{seed}/{height}"\ntasks: [{id: train, command: "train {seed} {width} {lr}"}]\n',
+        'outputDir: "{seed}/{height}"\n'
+        'tasks: [{id: train, command: "train {seed} {width} {lr}"}]\n',
     )
     assert complaints(text) == (
         "4:20: error: in 'penguins seed=1 width=3' there is no parameter 'height'\n"
@@ -255,8 +257,10 @@ def test_other_problems_are_reported_with_a_wrong_sweep() -> None:
 
 def test_ten_thousand_points_are_read_quickly() -> None:
     text = swept(
-        "matrix: {lr: range(100), model.depth: range(50), tasks.train.epochs: [1, 2]}, exclude: [{lr: 7}]",
-        "outputDir: 'out/{lr}'\ntasks: [{id: train, method: Train}, {id: say, command: 'echo {lr} {model.depth}'}]\n",
+        "matrix: {lr: range(100), model.depth: range(50), tasks.train.epochs: [1, 2]}, "
+        "exclude: [{lr: 7}]",
+        "outputDir: 'out/{lr}'\ntasks: [{id: train, method: Train}, {id: say, command: 'echo "
+        "{lr} {model.depth}'}]\n",
     )
     load(text)
     start = time.process_time()
