@@ -49,7 +49,10 @@ def blocks_of(page: str) -> Iterator[Block]:
 
 
 def commands_of(page: str, *headings: str) -> list[str]:
-    """The commands under these headings: each line of a `sh` block, of a `console` block what follows its `$`."""
+    """Return the commands under these headings.
+
+    Each line of a `sh` block is a command, and what follows the `$` of a line of a `console` block.
+    """
     commands = []
     for block in blocks_of(page):
         if block.heading in headings and block.language in ("sh", "console"):
@@ -63,7 +66,7 @@ def commands_of(page: str, *headings: str) -> list[str]:
 
 
 def run_all(commands: list[str], directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run them one after the other; all must succeed, off a terminal and without a question."""
+    """Run the commands one after the other; each must succeed without a terminal or a question."""
     monkeypatch.setenv("PATH", f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}")
     for command in commands:
         result = subprocess.run(
@@ -81,7 +84,7 @@ def run_all(commands: list[str], directory: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.fixture
 def demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The demo's repository, its experiments run: what the reader has after `demo/run`."""
+    """Give the demo's repository with its runs: what the reader has after `demo/run`."""
     root = create(tmp_path / "penguins")
     run_all(["gitorch ready", "gitorch run -j 2"], root, monkeypatch)
     return root

@@ -56,8 +56,8 @@ def render_list(rows: Sequence[Row], *, all_columns: bool, colors: bool) -> str:
 def _optional_columns(rows: Sequence[Row]) -> list[_Column]:
     """Return columns for the commit and for every parameter and metric of any run.
 
-    A parameter and a metric with the same name, or with the name of another column, are told apart
-    by the prefixes `params.` and `metrics.`.
+    A parameter and a metric with the same name, or with the name of another column, have the
+    prefixes `params.` and `metrics.`.
     """
     params = _all_keys(row.params for row in rows)
     metrics = _all_keys(row.metrics for row in rows)
