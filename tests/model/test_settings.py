@@ -50,9 +50,10 @@ def test_a_wrong_value_is_refused_with_its_name(name: str, text: str, message: s
 
 
 def test_a_misspelt_setting_is_reported_with_the_closest_one() -> None:
-    names = ["gitorch.jobs", "gitorch.larg_file", "gitorch.colour", "core.bare"]
+    names = ["gitorch.jobs", "gitorch.larg_file", "gitorch.jbos", "gitorch.colour", "core.bare"]
     assert unknown_settings(names) == [
         "gitorch has no setting gitorch.larg_file, did you mean 'largeFile'?",
+        "gitorch has no setting gitorch.jbos, did you mean 'jobs'?",
         "gitorch has no setting gitorch.colour",
     ]
 

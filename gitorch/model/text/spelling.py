@@ -22,7 +22,10 @@ def nearest(word: str, words: Iterable[str]) -> str | None:
     by_plain_form = {_plain(other): other for other in words}
     if len(by_plain_form) > _MOST_WORDS:
         return None
-    best = similar(_plain(word), by_plain_form, most=1, alike=_ALIKE)
+    plain = _plain(word)
+    best = similar(plain, by_plain_form, most=1, alike=_ALIKE)
+    if not best:
+        best = [other for other in by_plain_form if _is_transposed(plain, other)]
     return by_plain_form[best[0]] if best else None
 
 
@@ -46,6 +49,15 @@ def nearest_path(path: str, paths: Iterable[str]) -> str | None:
             return "/".join([*names[:depth], near, *names[depth + 1 :]]) if near else None
         others = [other for other in others if other[depth : depth + 1] == [name]]
     return None
+
+
+def _is_transposed(word: str, other: str) -> bool:
+    """Return True if two neighbouring letters changed places: `jbos` (0.75 alike) is `jobs`."""
+    swaps = (
+        word[:first] + word[first + 1] + word[first] + word[first + 2 :]
+        for first in range(len(word) - 1)
+    )
+    return other in swaps
 
 
 def _plain(word: str) -> str:
