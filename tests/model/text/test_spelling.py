@@ -58,7 +58,7 @@ def test_a_suggestion_is_empty_if_no_word_is_near() -> None:
     ("path", "meant"),
     [
         ("src/modle.py", "src/model.py"),
-        ("scr/*.py", None),
+        ("scr/*.py", "src/*.py"),
         ("source/model.py", None),
         ("libary/**/*.py", "library/**/*.py"),
         ("library/deep/utlis.py", "library/deep/utils.py"),
