@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgspec import convert
-
-from gitorch.model.json_struct import JsonStruct
+from gitorch.model.json_struct import JsonStruct, from_builtins
 from gitorch.model.run.outcome_kind import OutcomeKind
 
 # `message` gives the reason in words, for example the last line of an exception. JSON has it after
@@ -92,7 +90,7 @@ Outcome = (
 
 def read_outcome(value: Any) -> Outcome:
     """Return the outcome that has this JSON. Raises ValueError if there is none."""
-    outcome: Outcome = convert(value, Outcome)
+    outcome: Outcome = from_builtins(value, Outcome)
     return outcome
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from msgspec import convert
-
-from gitorch.model.json_struct import JsonStruct
+from gitorch.model.json_struct import JsonStruct, from_builtins
 from gitorch.model.run.metrics import Metrics
 from gitorch.model.run.outcome import read_outcome
 from gitorch.model.run.spec import Resources
@@ -122,7 +120,7 @@ def complete_tasks(record: Mapping[str, Any]) -> list[Complete]:
         duration_s = None if cache.get("from") else last_attempt.get("duration_s")
         ended = last_attempt.get("ended")
         values = (task["id"], duration_s, ended, cache.get("key"))
-        complete.append(convert(values, Complete))
+        complete.append(from_builtins(values, Complete))
     return complete
 
 
