@@ -1,4 +1,4 @@
-"""What the tests of engines have in common: orders to give, and waiting for what comes of them."""
+"""What the tests of engines share: orders, and waiting for their ends."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ Found = TypeVar("Found")
 
 
 def order(
-    place: Path,
+    parent: Path,
     *argv: str,
     timeout_s: float | None = None,
     grace_s: float = 0.2,
     cwd: Path | None = None,
     env: dict[str, str] | None = None,
 ) -> Order:
-    """An order whose attempt has a directory below `place`, and whose processes all bear its token."""
+    """Return an order with a directory below `parent`; all its processes have its token."""
     token = secrets.token_hex(16)
-    directory = place / token
+    directory = parent / token
     directory.mkdir()
     return Order(
         token=token,
         directory=directory,
         argv=argv,
-        cwd=cwd or place,
+        cwd=cwd or parent,
         env={"PATH": os.environ["PATH"], "GITORCH_TOKEN": token, **(env or {})},
         timeout_s=timeout_s,
         grace_s=grace_s,
     )
 
 
-def shell(place: Path, script: str, **how: object) -> Order:
-    return order(place, "sh", "-c", script, **how)  # type: ignore[arg-type]
+def shell(parent: Path, script: str, **how: object) -> Order:
+    return order(parent, "sh", "-c", script, **how)  # type: ignore[arg-type]
 
 
-def python(place: Path, script: str, **how: object) -> Order:
-    return order(place, sys.executable, "-I", "-S", "-c", script, **how)  # type: ignore[arg-type]
+def python(parent: Path, script: str, **how: object) -> Order:
+    return order(parent, sys.executable, "-I", "-S", "-c", script, **how)  # type: ignore[arg-type]
 
 
 def log_of(order: Order) -> str:
@@ -71,7 +71,7 @@ def next_ends(engine: Engine, count: int) -> list[Ended]:
 
 
 def carry_out(engine: Engine, orders: Sequence[Order]) -> dict[str, Ended]:
-    """Have all orders carried out, as many at a time as the engine takes; their ends by token."""
+    """Carry out all orders, as many at a time as the engine takes. Return the ends by token."""
     waiting = list(orders)
     ends: list[Ended] = []
     while len(ends) < len(orders):
@@ -82,7 +82,7 @@ def carry_out(engine: Engine, orders: Sequence[Order]) -> dict[str, Ended]:
 
 
 def eventually(what: Callable[[], Found]) -> Found:
-    """The first true thing that `what` gives."""
+    """Call `what` until it returns something true, and return that."""
     deadline = time.monotonic() + PATIENCE_S
     while not (found := what()):
         assert time.monotonic() < deadline, what
@@ -90,8 +90,8 @@ def eventually(what: Callable[[], Found]) -> Found:
     return found
 
 
-def numbers_in(directory: Path) -> list[int]:
-    """The process numbers that attempts left as names of files."""
+def pids_in(directory: Path) -> list[int]:
+    """Return the pids that attempts left as names of files."""
     return [int(path.name) for path in directory.iterdir()]
 
 

@@ -1,4 +1,7 @@
-"""The simplest engine that keeps the contract: bare processes, polled. It keeps the contract honest."""
+"""The simplest engine that fulfils the contract: bare processes, polled.
+
+It shows that the contract does not describe the local engine alone.
+"""
 
 from __future__ import annotations
 

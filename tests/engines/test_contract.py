@@ -1,4 +1,4 @@
-"""What every engine owes whoever gives it orders."""
+"""The contract of engines, tested on each of them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
         yield engine
 
 
-def test_success_is_told_once_with_its_times(engine: Engine, tmp_path: Path) -> None:
+def test_a_success_is_reported_once_with_its_times(engine: Engine, tmp_path: Path) -> None:
     before = clock.parse(clock.now())
     wanted = shell(tmp_path, "sleep 0.05")
     ended = carry_out(engine, [wanted])[wanted.token]
@@ -65,19 +65,21 @@ def test_success_is_told_once_with_its_times(engine: Engine, tmp_path: Path) -> 
         ("kill -15 $$", Signalled(signal=15)),
     ],
 )
-def test_failure_says_how(engine: Engine, tmp_path: Path, script: str, outcome: Outcome) -> None:
+def test_a_failure_has_its_exit_code_or_signal(
+    engine: Engine, tmp_path: Path, script: str, outcome: Outcome
+) -> None:
     wanted = shell(tmp_path, script)
     assert carry_out(engine, [wanted])[wanted.token].outcome == outcome
 
 
-def test_program_that_is_not_there(engine: Engine, tmp_path: Path) -> None:
+def test_a_missing_program_could_not_start(engine: Engine, tmp_path: Path) -> None:
     wanted = order(tmp_path, "no-such-program")
     outcome = carry_out(engine, [wanted])[wanted.token].outcome
     assert isinstance(outcome, CouldNotStart)
     assert "no-such-program" in (outcome.message or "")
 
 
-def test_working_directory_that_is_not_there(engine: Engine, tmp_path: Path) -> None:
+def test_a_missing_working_directory_could_not_start(engine: Engine, tmp_path: Path) -> None:
     wanted = order(tmp_path, "true", cwd=tmp_path / "gone")
     outcome = carry_out(engine, [wanted])[wanted.token].outcome
     assert isinstance(outcome, CouldNotStart)
@@ -114,7 +116,7 @@ def test_program_reads_nothing_and_is_the_leader_of_a_session(
     assert log_of(wanted) == "leader\n"
 
 
-def test_token_that_is_known_is_not_started_again(engine: Engine, tmp_path: Path) -> None:
+def test_an_order_is_not_started_twice(engine: Engine, tmp_path: Path) -> None:
     wanted = shell(tmp_path, "echo started")
     engine.submit(wanted)
     engine.submit(wanted)
@@ -124,7 +126,7 @@ def test_token_that_is_known_is_not_started_again(engine: Engine, tmp_path: Path
     assert log_of(wanted) == "started\n"
 
 
-def test_as_many_at_a_time_as_there_are_slots(engine: Engine, tmp_path: Path) -> None:
+def test_as_many_attempts_run_at_a_time_as_there_are_slots(engine: Engine, tmp_path: Path) -> None:
     (tmp_path / "met").mkdir()
     meet = 'touch met/$$; while [ "$(ls met | wc -l)" -lt 2 ]; do sleep 0.01; done'
     first, second = shell(tmp_path, meet), shell(tmp_path, meet)
@@ -159,7 +161,9 @@ def test_a_cancelled_attempt_ends_with_the_given_outcome(
     assert outcomes == {ended.token: outcome, spared.token: Succeeded()}
 
 
-def test_cancel_of_what_does_not_run_is_passed_over(engine: Engine, tmp_path: Path) -> None:
+def test_a_cancel_of_an_attempt_that_does_not_run_is_ignored(
+    engine: Engine, tmp_path: Path
+) -> None:
     wanted = shell(tmp_path, "true")
     carry_out(engine, [wanted])
     engine.cancel(wanted.token, Killed())
@@ -168,7 +172,7 @@ def test_cancel_of_what_does_not_run_is_passed_over(engine: Engine, tmp_path: Pa
     assert carry_out(engine, [following])[following.token].outcome == Succeeded()
 
 
-def test_leaving_ends_what_runs(tmp_path: Path) -> None:
+def test_leaving_the_engine_ends_what_runs(tmp_path: Path) -> None:
     for make in MADE.values():
         wanted = shell(tmp_path, "echo $$; exec sleep 60")
         with make(1, tmp_path / "lock") as engine:
@@ -179,7 +183,7 @@ def test_leaving_ends_what_runs(tmp_path: Path) -> None:
         assert living([pid]) == []
 
 
-def test_recorded_end_is_of_its_token_only(tmp_path: Path) -> None:
+def test_a_recorded_end_is_read_for_its_own_token_only(tmp_path: Path) -> None:
     wanted = shell(tmp_path, "exit 4")
     with LocalEngine(1, tmp_path / "lock") as engine:
         ended = carry_out(engine, [wanted])[wanted.token]

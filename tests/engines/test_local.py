@@ -40,18 +40,18 @@ from tests.engines.bench import (
     living,
     log_of,
     next_ends,
-    numbers_in,
     order,
+    pids_in,
     python,
     shell,
 )
 
-# Starts daemons that ignore TERM: in sessions of their own, their parents gone, one with nothing in its environment
-# and none of our files open. Each leaves its number as a file's name in ./pids.
+# Starts daemons that ignore TERM. They have sessions of their own, and their parents are gone. One
+# has an empty environment and none of our files open. Each leaves its pid as a file name in ./pids.
 DAEMONS = """
 import os, signal, sys, time
 
-def leave_number():
+def leave_pid():
     open(f"pids/{os.getpid()}", "w").close()
 
 def daemon(environment):
@@ -64,9 +64,13 @@ def daemon(environment):
                 os.dup2(null, stream)
             if environment is None:
                 os.environ.clear()
-                script = f"import time; open('pids/%s' % __import__('os').getpid(), 'w').close(); time.sleep(600)"
+                script = (
+                    "import os, time\\n"
+                    "open(f'pids/{os.getpid()}', 'w').close()\\n"
+                    "time.sleep(600)\\n"
+                )
                 os.execve(sys.executable, [sys.executable, "-I", "-S", "-c", script], {})
-            leave_number()
+            leave_pid()
             time.sleep(600)
         os._exit(0)
     os.wait()
@@ -76,7 +80,7 @@ daemon(os.environ)
 daemon(None)
 while len(os.listdir("pids")) < 3:
     time.sleep(0.005)
-leave_number()
+leave_pid()
 """
 STAYS = DAEMONS + "\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(600)\n"
 
@@ -89,17 +93,17 @@ def engine(tmp_path: Path) -> Iterator[LocalEngine]:
 
 @pytest.fixture
 def pids(tmp_path: Path) -> Iterator[Path]:
-    """Where processes leave their numbers; whatever a failing test left alive is killed."""
+    """The directory where processes leave their pids. What a failing test left alive is killed."""
     directory = tmp_path / "pids"
     directory.mkdir()
     yield directory
-    for pid in living(numbers_in(directory)):
-        if Path(f"/proc/{pid}/cwd").resolve() == tmp_path:  # and not another process of that number
+    for pid in living(pids_in(directory)):
+        if Path(f"/proc/{pid}/cwd").resolve() == tmp_path:  # not another process with that pid
             os.kill(pid, signal.SIGKILL)
 
 
 def supervisors_of(pid: int) -> list[int]:
-    """The supervisor processes of a worker."""
+    """Return the supervisor processes of a worker."""
     return [
         found.pid
         for found in process.table()
@@ -108,12 +112,12 @@ def supervisors_of(pid: int) -> list[int]:
 
 
 def slots_of(pid: int) -> list[int]:
-    return [
-        slot.pid
-        for supervisor in supervisors_of(pid)
-        for slot in process.table()
-        if slot.parent == supervisor and b"supervise" in command_of(slot.pid)
-    ]
+    supervisors = supervisors_of(pid)
+    slots = []
+    for child in process.table():
+        if child.parent in supervisors and b"supervise" in command_of(child.pid):
+            slots.append(child.pid)
+    return slots
 
 
 def command_of(pid: int) -> bytes:
@@ -124,44 +128,47 @@ def command_of(pid: int) -> bytes:
 
 
 def slot_at(pids: Path) -> int:
-    """The slot that sees an attempt through whose program has left its number."""
-    slots = set(slots_of(os.getpid()))
-    programs = [found for pid in numbers_in(pids) if (found := process.process_of(pid))]
-    return next(
-        found.parent for found in programs if found.parent in slots and command_of(found.pid) != b""
-    )
+    """Return the slot of the attempt whose program has left its pid."""
+    slots = slots_of(os.getpid())
+    for pid in pids_in(pids):
+        program = process.process_of(pid)
+        if program is not None and program.parent in slots and command_of(pid):
+            return program.parent
+    raise AssertionError("no program is the child of a slot")
 
 
-def start(engine: LocalEngine, place: Path, script: str = STAYS, **how: float) -> Order:
-    """An attempt that is up, with all its daemons."""
-    wanted = python(place, script, **how)
+def start(engine: LocalEngine, parent: Path, script: str = STAYS, **how: float) -> Order:
+    """Start an attempt, and wait until all its daemons are up."""
+    wanted = python(parent, script, **how)
     engine.submit(wanted)
-    eventually(lambda: len(numbers_in(place / "pids")) == 4)
+    eventually(lambda: len(pids_in(parent / "pids")) == 4)
     return wanted
 
 
 # -- what an attempt leaves behind
 
 
-def test_what_a_program_leaves_running_is_ended_and_counted(
+def test_processes_that_outlive_their_program_are_ended_and_counted(
     engine: LocalEngine, tmp_path: Path, pids: Path
 ) -> None:
     wanted = python(tmp_path, DAEMONS)
     ended = carry_out(engine, [wanted])[wanted.token]
     assert isinstance(ended.outcome, Succeeded)
     assert ended.left_running == 3
-    assert len(numbers_in(pids)) == 4
-    assert living(numbers_in(pids)) == []
+    assert len(pids_in(pids)) == 4
+    assert living(pids_in(pids)) == []
 
 
-def test_what_was_just_ending_was_not_left_running(engine: LocalEngine, tmp_path: Path) -> None:
+def test_processes_that_are_just_ending_are_not_counted(
+    engine: LocalEngine, tmp_path: Path
+) -> None:
     wanted = shell(tmp_path, "sleep 0.03 & trap '' TERM; (sleep 0.03; echo late) &")
     assert carry_out(engine, [wanted])[wanted.token].left_running == 0
     assert log_of(wanted) == "late\n"
 
 
 @pytest.mark.alone
-def test_what_forks_faster_than_it_can_be_found(
+def test_a_program_that_forks_faster_than_its_children_can_be_found(
     engine: LocalEngine, tmp_path: Path, pids: Path
 ) -> None:
     script = """
@@ -215,11 +222,13 @@ def test_cancel_and_time_limit_end_daemons_too(
     [ended] = next_ends(engine, 1)
     assert ended.outcome.kind is kind
     assert ended.left_running == 0
-    assert living(numbers_in(pids)) == []
+    assert living(pids_in(pids)) == []
     assert recorded_end(wanted.directory, wanted.token) == ended
 
 
-def test_gentle_first_and_also_to_a_stopped_process(engine: LocalEngine, tmp_path: Path) -> None:
+def test_the_first_signal_is_gentle_and_reaches_a_stopped_process_too(
+    engine: LocalEngine, tmp_path: Path
+) -> None:
     wanted = shell(
         tmp_path,
         "trap 'echo bye; exit 0' TERM; echo up; kill -STOP $$; sleep 60 & wait",
@@ -254,7 +263,7 @@ time.sleep(600)
 
 @pytest.fixture
 def worker(tmp_path: Path, pids: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process with three attempts up, each with its daemons."""
+    """Another process, with three attempts up, each with its daemons."""
     (tmp_path / "script").write_text(textwrap.dedent(STAYS).replace("< 3", "< 9"))
     root = str(Path(__file__).parents[2])
     with subprocess.Popen(
@@ -263,7 +272,7 @@ def worker(tmp_path: Path, pids: Path) -> Iterator[subprocess.Popen[str]]:
         text=True,
         env={**os.environ, "PYTHONPATH": root},
     ) as worker:
-        eventually(lambda: len(numbers_in(pids)) == 12)
+        eventually(lambda: len(pids_in(pids)) == 12)
         yield worker
         worker.kill()
 
@@ -294,7 +303,7 @@ def test_worker_killed(
     worker.kill()
     worker.wait()
     eventually(lambda: is_free(lock))
-    assert living(numbers_in(pids)) == []
+    assert living(pids_in(pids)) == []
     assert all(recorded_end(tmp_path / token, token) is None for token in tokens)
 
 
@@ -306,10 +315,10 @@ def test_worker_and_supervisor_killed(
     for pid in supervisors:
         os.kill(pid, signal.SIGKILL)
     eventually(lambda: is_free(tmp_path / "lock"))
-    assert living(numbers_in(pids)) == []
+    assert living(pids_in(pids)) == []
 
 
-def test_all_of_them_killed_is_for_the_sweep(
+def test_what_is_left_when_all_are_killed_is_swept(
     worker: subprocess.Popen[str], tmp_path: Path, pids: Path
 ) -> None:
     tokens = tokens_of(worker)
@@ -317,11 +326,11 @@ def test_all_of_them_killed_is_for_the_sweep(
     for pid in (worker.pid, *supervisors_of(worker.pid), *slots):
         os.kill(pid, signal.SIGKILL)
     eventually(lambda: is_free(tmp_path / "lock"))
-    cleared = [pid for pid in numbers_in(pids) if is_cleared(pid)]
-    assert len(living(numbers_in(pids))) == 12
+    cleared = [pid for pid in pids_in(pids) if is_cleared(pid)]
+    assert len(living(pids_in(pids))) == 12
     assert sweep({token: tmp_path / token for token in tokens}, grace_s=0.1) == 9
-    # With no token, no log and no parent there is nothing to know them by: only a cgroup would.
-    assert sorted(living(numbers_in(pids))) == sorted(cleared)
+    # Without token, log and parent nothing identifies these processes. Only a cgroup would.
+    assert sorted(living(pids_in(pids))) == sorted(cleared)
     assert len(cleared) == 3
 
 
@@ -329,7 +338,7 @@ def is_cleared(pid: int) -> bool:
     return Path(f"/proc/{pid}/environ").read_bytes() == b""
 
 
-def test_slot_killed_loses_its_attempt_alone(
+def test_a_killed_slot_loses_only_its_own_attempt(
     engine: LocalEngine, tmp_path: Path, pids: Path
 ) -> None:
     wanted = start(engine, tmp_path)
@@ -338,7 +347,7 @@ def test_slot_killed_loses_its_attempt_alone(
     os.kill(slot_at(pids), signal.SIGKILL)
     kinds = {ended.token: ended.outcome.kind for ended in next_ends(engine, 2)}
     assert kinds == {wanted.token: OutcomeKind.LOST, other.token: OutcomeKind.SUCCEEDED}
-    assert living(numbers_in(pids)) == []
+    assert living(pids_in(pids)) == []
     assert engine.free() == 2
     following = [shell(tmp_path, "true") for _ in range(4)]
     assert {ended.outcome.kind for ended in carry_out(engine, following).values()} == {
@@ -354,7 +363,7 @@ def test_order_to_a_slot_that_just_died_is_lost_and_never_started(
         slots = set(eventually(lambda: len(found := slots_of(os.getpid())) == 2 and found))
         for slot in slots:
             os.kill(slot, signal.SIGKILL)
-        if round_ % 2:  # the slots that follow are up before the order is given
+        if round_ % 2:  # the new slots are up before the order is submitted
             eventually(lambda: len(found := slots_of(os.getpid())) == 2 and not slots & set(found))  # noqa: B023
         wanted = [shell(tmp_path, "echo started") for _ in range(2)]
         for each in wanted:
@@ -366,7 +375,7 @@ def test_order_to_a_slot_that_just_died_is_lost_and_never_started(
 def test_slot_killed_after_the_record_was_written(
     engine: LocalEngine, tmp_path: Path, pids: Path
 ) -> None:
-    """The record is the truth: the attempt has ended as it says, though its slot could not tell."""
+    """The record is the truth: the attempt ended as recorded, though no slot reported it."""
     wanted = start(engine, tmp_path)
     said = Ended(
         token=wanted.token,
@@ -386,7 +395,7 @@ def test_gentle_signals_do_not_end_supervisor_or_slots(engine: LocalEngine, tmp_
     for pid in (*supervisors_of(os.getpid()), *before):
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             os.kill(pid, number)
-    wanted = [shell(tmp_path, "kill -TERM $$") for _ in range(2)]  # and attempts do not ignore them
+    wanted = [shell(tmp_path, "kill -TERM $$") for _ in range(2)]  # attempts do not ignore them
     assert {ended.outcome.signal for ended in carry_out(engine, wanted).values()} == {
         signal.SIGTERM
     }
@@ -410,15 +419,15 @@ def test_supervisor_and_slot_killed(engine: LocalEngine, tmp_path: Path, pids: P
         os.kill(pid, signal.SIGKILL)
     [ended] = next_ends(engine, 1)
     assert (ended.token, ended.outcome.kind) == (wanted.token, OutcomeKind.LOST)
-    cleared = [pid for pid in living(numbers_in(pids)) if is_cleared(pid)]
-    assert living(numbers_in(pids)) == cleared
+    cleared = [pid for pid in living(pids_in(pids)) if is_cleared(pid)]
+    assert living(pids_in(pids)) == cleared
     following = [shell(tmp_path, "true") for _ in range(4)]
     assert {ended.outcome.kind for ended in carry_out(engine, following).values()} == {
         OutcomeKind.SUCCEEDED
     }
 
 
-# -- the place
+# -- directories, files and memory
 
 
 def test_directory_vanishes_while_the_attempt_runs(engine: LocalEngine, tmp_path: Path) -> None:
@@ -505,7 +514,7 @@ def test_lock_is_free_when_the_engine_is_left(tmp_path: Path) -> None:
 def test_supervisor_that_does_not_start_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And not an attempt that is lost and tried again for ever."""
+    """Otherwise the attempt would be lost and tried again for ever."""
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with LocalEngine(2, tmp_path / "lock") as engine:
         engine.submit(shell(tmp_path, "true"))
@@ -522,10 +531,8 @@ def test_leaving_at_once_is_quick(tmp_path: Path) -> None:
 
 @pytest.fixture
 def little_memory(tmp_path: Path) -> Iterator[Path]:
-    """The file that a process writes its number into to have 32 MiB of memory and no more. Needs root."""
-    first = Path(
-        "/sys/fs/cgroup/memory"
-    )  # of the first version of control groups; of the second there is one tree
+    """The file that limits a process that writes its pid into it to 32 MiB. Needs root."""
+    first = Path("/sys/fs/cgroup/memory")  # cgroup v1; v2 has a single tree
     place, limit = (
         (first, "memory.limit_in_bytes") if first.exists() else (first.parent, "memory.max")
     )

@@ -20,7 +20,7 @@ SLEEP = ("sleep", "600")
 
 
 class Survivors:
-    """Processes as a dead worker leaves them."""
+    """Processes such as a dead worker leaves."""
 
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
@@ -44,7 +44,9 @@ def token() -> str:
     return secrets.token_hex(16)
 
 
-def test_by_token_and_not_others(survivors: Survivors, token: str, tmp_path: Path) -> None:
+def test_processes_are_found_by_their_token(
+    survivors: Survivors, token: str, tmp_path: Path
+) -> None:
     ours = [survivors.start(token=token) for _ in range(2)]
     others = [
         survivors.start(token=secrets.token_hex(16)),
@@ -57,7 +59,9 @@ def test_by_token_and_not_others(survivors: Survivors, token: str, tmp_path: Pat
     assert sweep({token: tmp_path}) == 0
 
 
-def test_by_its_log_held_open_for_writing(survivors: Survivors, token: str, tmp_path: Path) -> None:
+def test_processes_are_found_by_the_log_that_they_have_open_for_writing(
+    survivors: Survivors, token: str, tmp_path: Path
+) -> None:
     log = tmp_path / "log.txt"
     with log.open("ab") as file:
         writer = survivors.start(stdout=file)
@@ -68,7 +72,9 @@ def test_by_its_log_held_open_for_writing(survivors: Survivors, token: str, tmp_
     assert reader.poll() is None
 
 
-def test_descendants_that_bear_no_mark(survivors: Survivors, token: str, tmp_path: Path) -> None:
+def test_descendants_without_a_token_are_found(
+    survivors: Survivors, token: str, tmp_path: Path
+) -> None:
     script = "env -i sleep 600 & echo $!; wait"
     marked = survivors.start("sh", "-c", script, token=token, stdout=subprocess.PIPE)
     assert marked.stdout is not None
@@ -78,7 +84,9 @@ def test_descendants_that_bear_no_mark(survivors: Survivors, token: str, tmp_pat
     assert process_of(child) is None
 
 
-def test_firmly_after_the_grace(survivors: Survivors, token: str, tmp_path: Path) -> None:
+def test_a_process_that_ignores_the_signal_is_killed_after_the_grace(
+    survivors: Survivors, token: str, tmp_path: Path
+) -> None:
     stubborn = survivors.start(
         "sh", "-c", "trap '' TERM; echo up; sleep 600; sleep 600", token=token, stdout=-1
     )
@@ -89,8 +97,8 @@ def test_firmly_after_the_grace(survivors: Survivors, token: str, tmp_path: Path
     assert stubborn.wait(5) == -9
 
 
-def test_spares_itself_and_what_it_descends_from(token: str, tmp_path: Path) -> None:
-    """A user's shell may have been given the environment of a task, to try something."""
+def test_the_sweeping_process_and_its_ancestors_are_spared(token: str, tmp_path: Path) -> None:
+    """A user's shell may have a task's environment, because the user tries something out."""
     script = (
         "import sys; from pathlib import Path; from gitorch.engines.sweep import sweep\n"
         f"print(sweep({{{token!r}: Path({str(tmp_path)!r})}}))"

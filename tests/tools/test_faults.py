@@ -1,3 +1,5 @@
+"""A process kills itself at the durable boundary that the environment names."""
+
 from __future__ import annotations
 
 import os
@@ -6,11 +8,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-PROGRAM = "from gitorch.tools.faults import boundary; [(print(n, flush=True), boundary()) for n in range(4)]"
+PROGRAM = """
+from gitorch.tools.faults import boundary
+for n in range(4):
+    print(n, flush=True)
+    boundary()
+"""
 
 
 def passed(**env: str) -> tuple[int, list[str]]:
-    """Exit code, and the boundaries that a process got to."""
+    """Return the exit code of a process, and how many boundaries it passed."""
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
         env={**os.environ, **env},
@@ -31,5 +38,5 @@ def test_the_process_that_passes_the_last_boundary_dies_there(tmp_path: Path) ->
     assert count.stat().st_size == 10
 
 
-def test_nobody_dies_unless_it_is_asked_for() -> None:
+def test_no_process_dies_unless_asked_to() -> None:
     assert passed() == (0, ["0", "1", "2", "3"])

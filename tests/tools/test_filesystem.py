@@ -1,3 +1,5 @@
+"""The type of a path's file system is read from the table of mounts."""
+
 from __future__ import annotations
 
 import subprocess
@@ -25,14 +27,14 @@ TABLE = """\
         ("/home/b/project", "nfs4"),
         ("/homely", "ext4"),
         ("/home/a user/project", "fuse.sshfs"),
-        ("/data/x", "tmpfs"),  # mounted over the one before
+        ("/data/x", "tmpfs"),  # mounted over the previous one
     ],
 )
 def test_the_deepest_mount_is_a_paths_file_system(path: str, kind: str) -> None:
     assert kind_in(TABLE, path) == kind
 
 
-def test_this_machine_tells_the_same_as_stat(tmp_path: Path) -> None:
+def test_this_machine_agrees_with_stat(tmp_path: Path) -> None:
     said = subprocess.run(
         ["findmnt", "-no", "FSTYPE", "-T", tmp_path], capture_output=True, text=True, check=True
     )
@@ -42,10 +44,10 @@ def test_this_machine_tells_the_same_as_stat(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "kind", ["nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "9p", "lustre", "gpfs"]
 )
-def test_what_is_on_the_network(kind: str) -> None:
+def test_network_file_systems(kind: str) -> None:
     assert is_network(kind)
 
 
 @pytest.mark.parametrize("kind", ["ext4", "xfs", "btrfs", "tmpfs", "overlay", "zfs", None])
-def test_what_is_not(kind: str | None) -> None:
+def test_local_file_systems(kind: str | None) -> None:
     assert not is_network(kind)

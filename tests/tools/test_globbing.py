@@ -1,4 +1,4 @@
-"""A glob finds on disk what it means by the names alone."""
+"""A glob names on disk the same files as in a list of names."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def files(root: Path, pattern: str) -> set[str]:
-    """The files that a glob names, and those below the directories that it does."""
+    """Return the files that a glob names, and the files below the directories that it names."""
     starts = {root / name for name in named(root, pattern)}
     return {name for name in FILES if starts.intersection((root / name, *(root / name).parents))}
 
@@ -64,14 +64,14 @@ def files(root: Path, pattern: str) -> set[str]:
         ),
     ],
 )
-def test_what_is_named(root: Path, pattern: str) -> None:
+def test_a_glob_names_files_and_directories(root: Path, pattern: str) -> None:
     if ".." not in pattern:
         assert files(root, pattern) == {name for name in FILES if matcher(pattern).fullmatch(name)}
     else:
         assert list(named(root, pattern)) == [pattern]
 
 
-def test_links_are_followed_where_the_glob_leads_through_them(root: Path) -> None:
+def test_a_glob_follows_links_that_it_names(root: Path) -> None:
     (root / "link").symlink_to("src")
     (root / "around").symlink_to(root)
     (root / "broken").symlink_to("nowhere")
@@ -80,6 +80,6 @@ def test_links_are_followed_where_the_glob_leads_through_them(root: Path) -> Non
     assert not any("link/" in name or "around/" in name for name in named(root, "**/*.py"))
 
 
-def test_what_is_not_entered(root: Path) -> None:
+def test_a_directory_that_is_not_entered_has_no_matches(root: Path) -> None:
     found = set(named(root, "**/*.py", enters=lambda path: path != "src"))
     assert found == {"a.py", "tests/src/a.py"}

@@ -1,4 +1,4 @@
-"""A lock belongs to one, and to nobody when he is gone."""
+"""A lock has one holder, and is free when the holder is gone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from gitorch.tools.locks import is_held, taken
 
 
-def test_one_at_a_time_and_free_afterwards(tmp_path: Path) -> None:
+def test_a_lock_has_one_holder_at_a_time(tmp_path: Path) -> None:
     path = tmp_path / "made" / "lock"
     assert not is_held(path)
     assert not path.exists(), "a reader makes no file"
@@ -21,7 +21,7 @@ def test_one_at_a_time_and_free_afterwards(tmp_path: Path) -> None:
     assert not is_held(path)
 
 
-def test_a_killed_holder_holds_nothing(tmp_path: Path) -> None:
+def test_the_lock_of_a_killed_holder_is_free(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     script = (
         "import sys, time; from pathlib import Path; from gitorch.tools.locks import taken\n"

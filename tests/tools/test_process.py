@@ -59,7 +59,7 @@ def test_a_zombie_does_not_run(child: subprocess.Popen[bytes]) -> None:
     ] == [True]
 
 
-def test_descendants_are_found_by_way_of_one_that_has_ended_meanwhile() -> None:
+def test_descendants_are_found_below_a_process_that_has_ended() -> None:
     read = [Process(2, 0, 1), Process(3, 0, 2, has_ended=True), Process(4, 0, 3)]
     assert {found.pid for found in process.with_descendants(read, [2])} == {2, 3, 4}
     assert {found.pid for found in process.with_descendants(read, [3], include=False)} == {4}
@@ -104,7 +104,7 @@ def test_descendants_of_several() -> None:
     assert pids([99]) == []
 
 
-def test_signal_does_not_reach_another_process_of_the_same_number(
+def test_a_signal_does_not_reach_another_process_with_the_same_pid(
     child: subprocess.Popen[bytes],
 ) -> None:
     earlier = Process(child.pid, known(child.pid).start - 1, os.getpid())
@@ -115,9 +115,9 @@ def test_signal_does_not_reach_another_process_of_the_same_number(
     assert process.send(earlier, signal.SIGKILL)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody who may not")
-def test_what_may_not_be_signalled_is_given_back_alive(child: subprocess.Popen[bytes]) -> None:
-    """As with a setuid child: waiting for it would be waiting for ever."""
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give up its rights")
+def test_processes_that_may_not_be_signalled_are_returned(child: subprocess.Popen[bytes]) -> None:
+    """They are setuid children, for example. To wait for them would be to wait for ever."""
     found = known(child.pid)
     given: list[list[Process]] = []
 
@@ -133,7 +133,7 @@ def test_what_may_not_be_signalled_is_given_back_alive(child: subprocess.Popen[b
 
 
 def libc_setresuid(uid: int) -> None:
-    """For this thread alone, which the C library's own function would not do."""
+    """Set the user ids of this thread only; the C library's function sets those of all threads."""
     import ctypes  # noqa: PLC0415
 
     setresuid = {"x86_64": 117, "aarch64": 147}[os.uname().machine]

@@ -22,15 +22,15 @@ VALUES = st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st
 
 
 @given(VALUES)
-def test_it_is_what_json_with_an_indent_gives(value: Any) -> None:
+def test_the_text_is_that_of_json_dumps_with_an_indent(value: Any) -> None:
     assert render_json(value) == (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
 
 
-def test_a_file_name_that_is_no_utf_8_comes_back() -> None:
+def test_a_file_name_that_is_not_utf_8_survives() -> None:
     value = {"b\udcff": "größe"}
     assert json.loads(render_json(value)) == value
 
 
-def test_what_json_does_not_have_is_refused() -> None:
+def test_values_that_json_does_not_have_are_refused() -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         render_json([float("nan")])

@@ -1,4 +1,4 @@
-"""What ends in short succession is committed together, and nothing waits longer than it has to."""
+"""Ends in short succession are committed together, and none waits longer than necessary."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_ends_in_short_succession_are_committed_together() -> None:
     assert [claimed.claim.token for claimed in answer.attempts] == ["one", "two"]
 
 
-def test_a_slot_that_waits_for_the_commit_has_it_at_once() -> None:
+def test_a_commit_that_a_slot_waits_for_is_made_at_once() -> None:
     branch = Branch()
     with committing(branch) as committer:
         began = time.monotonic()
@@ -72,7 +72,7 @@ def test_a_slot_that_waits_for_the_commit_has_it_at_once() -> None:
         assert time.monotonic() - began < 20 * GATHERING_S
 
 
-def test_enough_worktrees_to_hand_on_wait_for_no_more() -> None:
+def test_a_batch_with_enough_worktrees_does_not_wait_for_more() -> None:
     branch = Branch()
     with committing(branch) as committer:
         for name in ("one", "two", "three", "four"):
@@ -81,7 +81,7 @@ def test_enough_worktrees_to_hand_on_wait_for_no_more() -> None:
         assert branch.next_batch() == ["four"]
 
 
-def test_reused_results_count_for_nothing_towards_enough() -> None:
+def test_reused_results_do_not_count_as_worktrees() -> None:
     branch = Branch()
     names = [f"n{number}" for number in range(2 * ENOUGH)]
     with committing(branch) as committer:
@@ -90,7 +90,7 @@ def test_reused_results_count_for_nothing_towards_enough() -> None:
         assert branch.next_batch() == names
 
 
-def test_what_there_is_when_the_worker_ends_is_committed() -> None:
+def test_pending_ends_are_committed_when_the_worker_ends() -> None:
     branch = Branch()
     with committing(branch) as committer:
         committer.add(end("one"))

@@ -1,4 +1,4 @@
-"""Worktrees are ready before they are needed, from finished runs where that can be, and not more than are needed."""
+"""Worktrees are prefetched, from finished runs if possible, and not more than are needed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.conftest import git, write
 
 @pytest.fixture
 def site(project: Path) -> Site:
-    """Ten runs wait, the first of which has its worktree."""
+    """Ten runs wait; the first has a worktree."""
     git(project, "config", "gitorch.worktreesAhead", "1")
     write(
         project,
@@ -32,52 +32,51 @@ def waiting(site: Site) -> list[str]:
 
 
 def inode(site: Site, run: str) -> int | None:
-    """That of the run's worktree, by which it is told from a new one."""
+    """Return the inode of the run's worktree, which distinguishes it from a new one."""
     tree = site.directory(run).tree
     return tree.stat().st_ino if tree.exists() else None
 
 
-def looked(site: Site, *finished: str, enough: int) -> list[Noticed]:
-    """What the thread has to say after these have finished and it has looked what is next."""
-    heard: list[Noticed] = []
-    with Prefetch(site, None, heard.append, enough=enough) as ahead:
-        for run in finished:
-            ahead.clear_away(run, keep_files=False)
-        ahead.prepare_next_runs()
-    return heard
+def prefetch(site: Site, *finished: str, enough: int) -> list[Noticed]:
+    """Clear away finished runs and prepare the next ones. Return what was reported."""
+    reported: list[Noticed] = []
+    with Prefetch(site, None, reported.append, enough=enough) as thread:
+        for run_id in finished:
+            thread.clear_away(run_id, keep_files=False)
+        thread.prepare_next_runs()
+    return reported
 
 
-def test_so_many_are_made_anew(site: Site) -> None:
-    assert looked(site, enough=4) == []
+def test_new_worktrees_are_created_until_there_are_enough(site: Site) -> None:
+    assert prefetch(site, enough=4) == []
     assert [inode(site, run) is not None for run in waiting(site)] == [True] * 4 + [False] * 6
 
 
-def test_never_more_than_the_window(site: Site) -> None:
-    looked(site, enough=20)
+def test_no_worktree_is_created_beyond_the_window(site: Site) -> None:
+    prefetch(site, enough=20)
     assert [inode(site, run) is not None for run in waiting(site)] == [True] * 6 + [False] * 4
 
 
-def test_they_come_from_finished_runs_even_beyond_that(site: Site) -> None:
-    looked(site, enough=4)
-    gone, kept = (
-        waiting(site)[2:4],
-        waiting(site)[:2],
-    )  # what git itself has made, the first two, is not handed on
-    left = [inode(site, run) for run in gone]
+def test_finished_runs_hand_on_worktrees_beyond_that(site: Site) -> None:
+    prefetch(site, enough=4)
+    # The first two worktrees were created by git itself, and are not handed on.
+    kept = waiting(site)[:2]
+    gone = waiting(site)[2:4]
+    handed_on = [inode(site, run) for run in gone]
     site.queue.remove(gone)
-    assert looked(site, *gone, enough=2) == []
+    assert prefetch(site, *gone, enough=2) == []
     next_ones = waiting(site)[2:]
-    assert [inode(site, run) for run in next_ones] == left + [None] * 4
+    assert [inode(site, run) for run in next_ones] == handed_on + [None] * 4
     assert None not in [inode(site, run) for run in kept]
     assert not any(site.directory(run).path.exists() for run in gone)
 
 
-def test_what_a_run_has_changed_is_not_handed_on(site: Site) -> None:
-    looked(site, enough=4)
+def test_a_changed_worktree_is_not_handed_on(site: Site) -> None:
+    prefetch(site, enough=4)
     _, _, gone, *others = waiting(site)
-    left = inode(site, gone)
+    before = inode(site, gone)
     (site.directory(gone).tree / "README.md").write_text("Mine.\n")
     site.queue.remove([gone])
-    assert looked(site, gone, enough=4) == []
-    assert inode(site, others[1]) not in (None, left), "made anew, since only three were ready"
+    assert prefetch(site, gone, enough=4) == []
+    assert inode(site, others[1]) not in (None, before), "created, since only three were ready"
     assert (site.directory(others[1]).tree / "README.md").read_text() == "A project.\n"

@@ -1,4 +1,4 @@
-"""The queue is brought to the records: of what it was not told, and of nothing else."""
+"""The queue catches up with records that were committed without its knowledge."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ def site(project: Path) -> Site:
 
 
 def complete(site: Site, run: str, task: str) -> None:
-    """Have the record say what the queue is not told."""
+    """Complete a task in the record, but not in the queue."""
     with site.results.changing() as change:
         record = change.record(run)
         assert record is not None
-        for known in record["tasks"]:
-            if known["id"] == task:
-                known["status"] = "COMPLETE"
+        for task_record in record["tasks"]:
+            if task_record["id"] == task:
+                task_record["status"] = "COMPLETE"
         change.put_record(record)
-        change.commit("a commit that the queue does not hear of")
+        change.commit("a commit that the queue does not know")
 
 
-def test_what_the_record_has_complete_leaves_the_queue(site: Site) -> None:
+def test_a_task_that_is_complete_in_the_record_leaves_the_queue(site: Site) -> None:
     [run] = site.queue.runs()
     complete(site, run.id, "one")
     catch_up(site)
@@ -49,7 +49,7 @@ def test_what_the_record_has_complete_leaves_the_queue(site: Site) -> None:
     assert site.queue.meta("tip") == site.results.tip()
 
 
-def test_what_runs_is_left_to_the_worker_that_is_about_to_tell(site: Site) -> None:
+def test_a_running_task_is_left_to_its_worker(site: Site) -> None:
     [run] = site.queue.runs()
     site.queue.register(this_worker("w"))
     claim = site.queue.claim("w", "token", now=now())
@@ -63,7 +63,7 @@ def test_what_runs_is_left_to_the_worker_that_is_about_to_tell(site: Site) -> No
         status=Status.COMPLETE,
         outcome=Succeeded(),
     )
-    assert site.queue.finish([end]) == [end], "its end is accepted, and so announced"
+    assert site.queue.finish([end]) == [end], "its end is accepted, and therefore announced"
 
 
 def test_a_run_that_is_recorded_but_not_queued_is_queued(site: Site) -> None:
@@ -77,12 +77,12 @@ def test_a_run_that_is_recorded_but_not_queued_is_queued(site: Site) -> None:
     ]
 
 
-def test_another_clones_run_is_none_of_our_queue(site: Site) -> None:
+def test_a_run_of_another_clone_does_not_enter_the_queue(site: Site) -> None:
     [run] = site.queue.runs()
     with site.results.changing() as change:
         record = change.record(run.id)
         assert record is not None
         change.put_record({**record, "id": "ffffffffffff", "clone": "another"})
-        change.commit("somebody else's run")
+        change.commit("a run of another clone")
     catch_up(site)
-    assert [known.id for known in site.queue.runs()] == [run.id]
+    assert [queued.id for queued in site.queue.runs()] == [run.id]

@@ -145,10 +145,10 @@ def test_an_attempt_from_the_claim_to_its_announcement(play: Play) -> None:
     assert play.on(Prepared(one, order("one"))) == [Start(one, order("one"))]
     assert play.on(ended("one")) == [Commit(one, ended("one"))]
     assert not play.scheduler.is_idle
-    told = announcement(one)
-    assert play.on(Committed([one], [told])) == [
+    announced = announcement(one)
+    assert play.on(Committed([one], [announced])) == [
         ClearAway("r", keep_files=False),
-        Announce(told),
+        Announce(announced),
     ]
     assert play.scheduler.is_idle
 
@@ -170,8 +170,11 @@ def test_a_reused_result_is_committed_without_a_start(play: Play) -> None:
     play.on(Claimed(one, is_quick=False))
     reused = Reused(attempt=one, reuse=None)
     assert play.on(reused) == [Commit(one, reused)]
-    told = TaskReused(run_id="r", label="", task="one", source="s", run_status=Status.COMPLETE)
-    assert play.on(Committed([one], [told])) == [ClearAway("r", keep_files=False), Announce(told)]
+    announced = TaskReused(run_id="r", label="", task="one", source="s", run_status=Status.COMPLETE)
+    assert play.on(Committed([one], [announced])) == [
+        ClearAway("r", keep_files=False),
+        Announce(announced),
+    ]
 
 
 def test_an_attempt_gives_way_to_another_that_computes_the_same(play: Play) -> None:
@@ -189,15 +192,15 @@ def test_a_superseded_attempt_leaves_its_slot_to_the_next(play: Play) -> None:
 def test_files_that_could_not_be_kept_stay_in_the_workspace(play: Play) -> None:
     one = play.start("one")
     play.on(ended("one"))
-    told = announcement(one, has_unkept_files=True)
-    assert ClearAway("r", keep_files=True) in play.on(Committed([one], [told]))
+    announced = announcement(one, has_unkept_files=True)
+    assert ClearAway("r", keep_files=True) in play.on(Committed([one], [announced]))
 
 
 def test_the_directories_of_a_failed_run_stay(play: Play) -> None:
     one = play.start("one")
     play.on(ended("one"))
-    told = announcement(one, status=Status.ERROR)
-    assert play.on(Committed([one], [told])) == [Announce(told)]
+    announced = announcement(one, status=Status.ERROR)
+    assert play.on(Committed([one], [announced])) == [Announce(announced)]
 
 
 # -- what is claimed
@@ -211,7 +214,7 @@ def test_a_task_is_claimed_for_each_slot(play: Play) -> None:
     assert not play.scheduler.wants_task
 
 
-def test_what_is_being_committed_occupies_no_slot(play: Play) -> None:
+def test_an_attempt_that_is_being_committed_occupies_no_slot(play: Play) -> None:
     play.start("one")
     play.start("two")
     assert not play.scheduler.waits_for_commit
@@ -242,13 +245,13 @@ def test_nothing_is_claimed_ahead_when_failures_are_counted() -> None:
     assert not play.scheduler.wants_task
 
 
-def test_what_waits_for_a_slot_starts_when_one_is_free(play: Play) -> None:
+def test_a_waiting_attempt_starts_when_a_slot_is_free(play: Play) -> None:
     one, _, three = [play.start(name) for name in ("one", "two", "three")]
     assert play.later(SHORT_S) == []
     assert play.on(ended("one")) == [Commit(one, ended("one")), Start(three, order("three"))]
 
 
-def test_what_waits_too_long_for_a_slot_is_given_back(play: Play) -> None:
+def test_an_attempt_that_waits_too_long_for_a_slot_is_given_back(play: Play) -> None:
     play.start("one")
     play.start("two")
     play.on(ended("one", duration_s=SHORT_S / 2))
@@ -263,7 +266,7 @@ def test_what_waits_too_long_for_a_slot_is_given_back(play: Play) -> None:
 # -- stopping
 
 
-def test_a_first_stop_waits_for_what_runs(play: Play) -> None:
+def test_the_first_stop_waits_for_running_attempts(play: Play) -> None:
     one, two = play.start("one"), play.start("two")
     three = play.start("three")
     [notice, given_back] = play.on(StopRequested(1))
@@ -280,14 +283,14 @@ def test_a_first_stop_waits_for_what_runs(play: Play) -> None:
     assert play.scheduler.is_idle
 
 
-def test_a_second_stop_ends_what_runs(play: Play) -> None:
+def test_the_second_stop_ends_running_attempts(play: Play) -> None:
     play.start("one")
     play.on(StopRequested(1))
     assert play.on(StopRequested(2)) == [Cancel("one", Interrupted())]
     assert play.on(StopRequested(3)) == [], "it is cancelled once"
 
 
-def test_what_is_prepared_after_a_stop_is_given_back(play: Play) -> None:
+def test_an_attempt_that_is_prepared_after_a_stop_is_given_back(play: Play) -> None:
     one = attempt("one")
     play.on(Claimed(one, is_quick=False))
     assert play.on(StopRequested(1)) == []
@@ -341,7 +344,7 @@ def test_a_worker_that_is_stuck_takes_no_more(play: Play) -> None:
     assert play.scheduler.is_idle
 
 
-def test_dead_workers_are_recovered_from_once_at_a_time(play: Play) -> None:
+def test_one_recovery_from_dead_workers_runs_at_a_time(play: Play) -> None:
     assert play.scheduler.may_recover
     assert play.on(DeadWorkersFound()) == [Recover()]
     assert not play.scheduler.may_look_for_dead_workers
