@@ -31,7 +31,7 @@ ELSEWHERE = {
     "a daemonising tree that ignores TERM: worker killed, with its supervisor, with its slots; kill, time limit": (
         "engines/test_local.py: test_worker_killed",
         "engines/test_local.py: test_worker_and_supervisor_killed",
-        "engines/test_local.py: test_all_of_them_killed_is_for_the_sweep",
+        "engines/test_local.py: test_what_is_left_when_all_are_killed_is_swept",
         "engines/test_local.py: test_cancel_and_time_limit_end_daemons_too",
         "stories/test_verbs.py: test_kill_ends_the_whole_tree_before_the_record_goes",
         "stories/test_killed.py: test_everything_of_a_worker_killed_at_once_is_swept_at_the_next_start",
