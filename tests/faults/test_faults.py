@@ -42,8 +42,8 @@ ELSEWHERE = {
         "database/test_run_queue.py: test_a_clock_that_is_set_back_does_not_make_a_backoff_longer",
     ),
     "Ctrl-C once and twice; kill of what waits": (
-        "stories/test_a_run.py: test_ctrl_c_once_finishes_what_runs_and_takes_no_more",
-        "stories/test_a_run.py: test_ctrl_c_twice_stops_what_runs_and_gives_it_back",
+        "stories/test_a_run.py: test_ctrl_c_once_finishes_running_tasks_and_starts_no_more",
+        "stories/test_a_run.py: test_ctrl_c_twice_stops_running_tasks_and_returns_them_to_the_queue",
         "stories/test_verbs.py: test_a_verb_from_every_status",
     ),
     "a corrupt or missing database": (

@@ -1,4 +1,4 @@
-"""Tasks that fail, crash, hang, leave things behind; and how a run goes on after them."""
+"""The life of a run whose tasks succeed, fail, crash, are interrupted, or leave files behind."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ class Step:
         self.config = config
     def run(self):
         counter = pathlib.Path(self.config["counters"], self.config["id"])
-        counter.write_text(str(int(counter.read_text()) + 1 if counter.exists() else 1))
+        count = int(counter.read_text()) if counter.exists() else 0
+        counter.write_text(str(count + 1))
         print("count", self.config["id"], counter.read_text())
         if self.config.get("input"):
             print(pathlib.Path(self.config["input"]).read_text())
@@ -28,7 +29,14 @@ class Step:
 """
 
 
-def test_a_failed_task_is_retried_and_finished_ones_are_not(project: Path, tmp_path: Path) -> None:
+def statuses_of(project: Path) -> dict[str, str]:
+    """Return the status of each run by its name."""
+    return {run["name"]: run["status"] for run in gitorch_json(project, "list")["runs"]}
+
+
+def test_a_retry_repeats_the_failed_task_but_not_the_finished_ones(
+    project: Path, tmp_path: Path
+) -> None:
     counters = tmp_path / "counters"
     counters.mkdir()
     commit_files(project, {"Tasks.py": COUNTING})
@@ -48,46 +56,35 @@ def test_a_failed_task_is_retried_and_finished_ones_are_not(project: Path, tmp_p
     gitorch(project, "ready")
     failed = gitorch(project, "run", code=1)
     assert "FileNotFoundError" in failed.stderr
-    assert "Tasks.py:12" in failed.stderr
+    assert "Tasks.py:13" in failed.stderr
     assert "gitorch retry" in failed.stderr
     runs = {run["name"]: run for run in gitorch_json(project, "list")["runs"]}
-    assert (runs["four"]["status"], runs["other"]["status"]) == ("ERROR", "COMPLETE")
+    assert runs["four"]["status"] == "ERROR"
+    assert runs["other"]["status"] == "COMPLETE"
     shown = gitorch_json(project, "show", "four")["run"]
-    assert [task["status"] for task in shown["tasks"]] == [
-        "COMPLETE",
-        "COMPLETE",
-        "ERROR",
-        "WAITING",
-    ]
+    task_statuses = [task["status"] for task in shown["tasks"]]
+    assert task_statuses == ["COMPLETE", "COMPLETE", "ERROR", "WAITING"]
 
-    gitorch(project, "run")  # there is nothing to do, which is no failure
+    gitorch(project, "run")  # An empty queue is not a failure.
     (tmp_path / "missing.txt").write_text("here now\n")
     changed = gitorch_json(project, "retry", "four")["changed"]
     assert changed == [{"id": runs["four"]["id"], "from": "ERROR", "to": "WAITING"}]
     gitorch(project, "run")
-    assert {path.name: path.read_text() for path in counters.iterdir()} == {
-        "a": "1",
-        "b": "1",
-        "c": "2",
-        "d": "1",
-    }
+    executions = {path.name: path.read_text() for path in counters.iterdir()}
+    assert executions == {"a": "1", "b": "1", "c": "2", "d": "1"}
     shown = gitorch_json(project, "show", "four")["run"]
     assert shown["status"] == "COMPLETE"
     third = shown["tasks"][2]
-    assert [attempt["outcome"]["kind"] for attempt in third["attempts"]] == [
-        "exit-code",
-        "succeeded",
-    ]
-    assert (
-        "FileNotFoundError"
-        in gitorch(project, "logs", "four", "--task", "c", "--attempt", "1").stdout
-    )
+    outcomes = [attempt["outcome"]["kind"] for attempt in third["attempts"]]
+    assert outcomes == ["exit-code", "succeeded"]
+    first_log = gitorch(project, "logs", "four", "--task", "c", "--attempt", "1").stdout
+    assert "FileNotFoundError" in first_log
     assert gitorch(project, "logs", "four", "--task", "c").stdout == "count c 2\nhere now\n\n"
     refused = gitorch(project, "retry", "four", code=4)
     assert "COMPLETE" in refused.stderr
 
 
-def test_what_needs_a_failed_task_waits_and_independent_ones_go_on(project: Path) -> None:
+def test_tasks_that_need_a_failed_task_wait_and_independent_tasks_continue(project: Path) -> None:
     write(
         project,
         "experiments/dag.yaml",
@@ -101,7 +98,8 @@ def test_what_needs_a_failed_task_waits_and_independent_ones_go_on(project: Path
     )
     gitorch(project, "run", "experiments", "-j", "3", code=1)
     shown = gitorch_json(project, "show", "@")["run"]
-    assert {task["id"]: task["status"] for task in shown["tasks"]} == {
+    task_statuses = {task["id"]: task["status"] for task in shown["tasks"]}
+    assert task_statuses == {
         "bad": "ERROR",
         "after": "WAITING",
         "free": "COMPLETE",
@@ -110,50 +108,54 @@ def test_what_needs_a_failed_task_waits_and_independent_ones_go_on(project: Path
     assert shown["tasks"][0]["attempts"][0]["outcome"] == {"kind": "exit-code", "exit_code": 3}
 
 
-def test_one_bad_run_touches_no_other(project: Path) -> None:
-    bad = {
+def test_a_bad_run_does_not_affect_other_runs(project: Path) -> None:
+    commands = {
         "exits": "exit 1",
         "crashes": "kill -SEGV $$",
         "missing": "no-such-program",
         "fills": "head -c 3M /dev/zero",
+        "removes": "cd .. && rm -rf tree && echo so > {outputDir}/much && exit 1",
+        "unlinks": "rm .git && echo spoilt > README.md && exit 1",
+        "good1": "echo good1",
+        "good2": "echo good2",
     }
-    bad["removes"] = "cd .. && rm -rf tree && echo so > {outputDir}/much && exit 1"
-    bad["unlinks"] = "rm .git && echo spoilt > README.md && exit 1"
-    for name, command in bad.items():
+    for name, command in commands.items():
         write(project, f"experiments/{name}.yaml", f"tasks: [{{id: t, command: '{command}'}}]\n")
-    for name in ("good1", "good2"):
-        write(project, f"experiments/{name}.yaml", f"tasks: [{{id: t, command: 'echo {name}'}}]\n")
     gitorch(project, "run", "experiments", "-j", "2", code=1)
-    runs = {run["name"]: run["status"] for run in gitorch_json(project, "list")["runs"]}
-    assert {name for name, status in runs.items() if status == "COMPLETE"} == {
-        "good1",
-        "good2",
-        "fills",
-    }
+    statuses = statuses_of(project)
+    complete = {name for name, status in statuses.items() if status == "COMPLETE"}
+    assert complete == {"good1", "good2", "fills"}
     outcome = gitorch_json(project, "show", "crashes")["run"]["tasks"][0]["attempts"][0]["outcome"]
     assert outcome["kind"] in ("signal", "exit-code")
     for name in ("removes", "unlinks"):
         attempt = gitorch_json(project, "show", name)["run"]["tasks"][0]["attempts"][0]
         assert "what was changed in the worktree is not known" in attempt["notes"][0]
-    assert [
-        output["path"] for output in gitorch_json(project, "show", "removes")["run"]["outputs"]
-    ] == ["much"]
+    outputs = gitorch_json(project, "show", "removes")["run"]["outputs"]
+    assert [output["path"] for output in outputs] == ["much"]
 
 
-def test_a_checkpoint_of_a_failed_attempt_is_there_for_the_next(project: Path) -> None:
-    command = "test -f {outputDir}/checkpoint && echo resumed || (echo 7 > {outputDir}/checkpoint; exit 1)"
-    write(project, "experiments/a.yaml", f"tasks: [{{id: t, command: '{command}'}}]\n")
+def test_the_next_attempt_finds_the_checkpoint_of_a_failed_one(project: Path) -> None:
+    write(
+        project,
+        "experiments/a.yaml",
+        """
+        tasks:
+          - id: t
+            command: >-
+              test -f {outputDir}/checkpoint && echo resumed
+              || (echo 7 > {outputDir}/checkpoint; exit 1)
+        """,
+    )
     gitorch(project, "run", "experiments", code=1)
     shown = gitorch_json(project, "show", "@")["run"]
-    assert [output["path"] for output in shown["outputs"]] == ["checkpoint"], (
-        "committed though it failed"
-    )
+    paths = [output["path"] for output in shown["outputs"]]
+    assert paths == ["checkpoint"], "outputs of a failed attempt are committed"
     gitorch(project, "retry", "@")
     gitorch(project, "run")
     assert gitorch(project, "logs", "@").stdout == "resumed\n"
 
 
-def test_changed_tracked_files_are_named_and_undone(project: Path) -> None:
+def test_changes_to_tracked_files_are_recorded_and_undone(project: Path) -> None:
     commit_files(project, {"settings.txt": "as pinned\n"})
     write(
         project,
@@ -183,7 +185,7 @@ def test_metrics_come_from_results_events_and_files(project: Path) -> None:
                 progress(epoch + 1, 3)
             with open(self.config["outputDir"] + "/metrics.json", "w") as file:
                 file.write('{"test": {"f1": 0.5}, "bad": NaN}')
-            return {"accuracy": 0.9, "note": "text is no metric"}
+            return {"accuracy": 0.9, "note": "text is not a metric"}
     """
     write(project, "Tasks.py", tasks)
     git(project, "add", "-A")
@@ -192,17 +194,21 @@ def test_metrics_come_from_results_events_and_files(project: Path) -> None:
     gitorch(project, "run", "experiments")
     shown = gitorch_json(project, "show", "@")["run"]
     assert shown["metrics"] == {"loss": 1 / 3, "test.f1": 0.5, "bad": None, "accuracy": 0.9}
-    assert shown["tasks"][0]["result"] == {"accuracy": 0.9, "note": "text is no metric"}
+    assert shown["tasks"][0]["result"] == {"accuracy": 0.9, "note": "text is not a metric"}
 
 
-def test_outputs_named_in_the_worktree_are_kept(project: Path) -> None:
+def test_named_outputs_in_the_worktree_are_kept(project: Path) -> None:
     write(
         project,
         "experiments/a.yaml",
         """
         gitorch: {outputs: ["figures/**/*.svg"]}
         tasks:
-          - {id: draw, command: "mkdir -p figures/a && echo '<svg/>' > figures/a/b.svg && echo no > figures/c.txt"}
+          - id: draw
+            command: >-
+              mkdir -p figures/a
+              && echo '<svg/>' > figures/a/b.svg
+              && echo no > figures/c.txt
         """,
     )
     gitorch(project, "run", "experiments")
@@ -210,7 +216,7 @@ def test_outputs_named_in_the_worktree_are_kept(project: Path) -> None:
     assert [output["path"] for output in shown["outputs"]] == ["worktree/figures/a/b.svg"]
 
 
-def test_a_large_output_is_an_lfs_object_and_comes_back(project: Path) -> None:
+def test_a_large_output_is_stored_as_an_lfs_object_and_checked_out_again(project: Path) -> None:
     write(
         project,
         "experiments/a.yaml",
@@ -230,7 +236,9 @@ def test_a_large_output_is_an_lfs_object_and_comes_back(project: Path) -> None:
     assert hashlib.sha256(restored).hexdigest() == output["sha256"]
 
 
-def test_ctrl_c_once_finishes_what_runs_and_takes_no_more(project: Path, tmp_path: Path) -> None:
+def test_ctrl_c_once_finishes_running_tasks_and_starts_no_more(
+    project: Path, tmp_path: Path
+) -> None:
     for name in ("one", "two"):
         write(
             project,
@@ -241,14 +249,15 @@ def test_ctrl_c_once_finishes_what_runs_and_takes_no_more(project: Path, tmp_pat
     worker = started(project, "run")
     wait_for((tmp_path / "one").exists)
     worker.send_signal(signal.SIGINT)
-    _, said = worker.communicate(timeout=20)
-    assert worker.returncode == 130, said
-    assert "waiting for 1 running task; once more ends them" in said
-    runs = {run["name"]: run["status"] for run in gitorch_json(project, "list")["runs"]}
-    assert runs == {"one": "COMPLETE", "two": "WAITING"}
+    _, stderr = worker.communicate(timeout=20)
+    assert worker.returncode == 130, stderr
+    assert "waiting for 1 running task; once more ends them" in stderr
+    assert statuses_of(project) == {"one": "COMPLETE", "two": "WAITING"}
 
 
-def test_ctrl_c_twice_stops_what_runs_and_gives_it_back(project: Path, tmp_path: Path) -> None:
+def test_ctrl_c_twice_stops_running_tasks_and_returns_them_to_the_queue(
+    project: Path, tmp_path: Path
+) -> None:
     write(
         project,
         "experiments/one.yaml",
@@ -260,22 +269,31 @@ def test_ctrl_c_twice_stops_what_runs_and_gives_it_back(project: Path, tmp_path:
     worker.send_signal(signal.SIGINT)
     time.sleep(0.1)
     worker.send_signal(signal.SIGINT)
-    _, said = worker.communicate(timeout=20)
-    assert worker.returncode == 130, said
-    assert "1 run: 1 WAITING; stopped" in said
+    _, stderr = worker.communicate(timeout=20)
+    assert worker.returncode == 130, stderr
+    assert "1 run: 1 WAITING; stopped" in stderr
     [run] = gitorch_json(project, "list")["runs"]
     assert run["status"] == "WAITING"
     [attempt] = gitorch_json(project, "show", "@")["run"]["tasks"][0]["attempts"]
     assert attempt["outcome"]["kind"] == "interrupted"
 
 
-def test_status_tells_what_runs_and_how_far_it_is(project: Path, tmp_path: Path) -> None:
+def test_status_shows_running_tasks_and_their_progress(project: Path, tmp_path: Path) -> None:
     event = json.dumps({"progress": [3, 10]})
-    command = f"echo '{event}' >> $GITORCH_EVENTS; touch {tmp_path}/begun; while test ! -f {tmp_path}/go; do sleep 0.05; done"
     write(
         project,
         "experiments/a.yaml",
-        f"tasks: [{{id: t, command: [sh, -c, {json.dumps(command)}]}}]\n",
+        f"""
+        tasks:
+          - id: t
+            command:
+              - sh
+              - -c
+              - |
+                echo '{event}' >> $GITORCH_EVENTS
+                touch {tmp_path}/begun
+                while test ! -f {tmp_path}/go; do sleep 0.05; done
+        """,
     )
     write(project, "experiments/b.yaml", "tasks: [{id: t, command: 'true'}]\n")
     gitorch(project, "ready")
@@ -287,11 +305,8 @@ def test_status_tells_what_runs_and_how_far_it_is(project: Path, tmp_path: Path)
     (tmp_path / "go").touch()
     worker.communicate(timeout=20)
     first, second = during["runs"]
-    assert (first["status"], first["task"], first["progress"]) == (
-        "RUNNING",
-        "t",
-        {"done": 3, "total": 10},
-    )
+    assert (first["status"], first["task"]) == ("RUNNING", "t")
+    assert first["progress"] == {"done": 3, "total": 10}
     assert first["eta_s"]["p80"] >= first["eta_s"]["p50"] > 0
     assert second["why"] == f"behind 1 run, the first is {first['id']}"
     assert during["counts"] == {
@@ -307,7 +322,7 @@ def test_status_tells_what_runs_and_how_far_it_is(project: Path, tmp_path: Path)
     assert (after["runs"], after["workers"]) == ([], [])
 
 
-def test_two_configs_that_ask_for_the_same_are_one_run_and_it_is_said(project: Path) -> None:
+def test_two_configs_with_the_same_content_become_one_run_and_ready_says_so(project: Path) -> None:
     for name in ("first", "second"):
         write(project, f"experiments/{name}.yaml", "tasks: [{id: t, command: 'true'}]\n")
     made = gitorch_json(project, "ready")
@@ -315,10 +330,11 @@ def test_two_configs_that_ask_for_the_same_are_one_run_and_it_is_said(project: P
     assert [(run["id"], run["name"], run["why"]) for run in made["skipped"]] == [
         (made["queued"][0]["id"], "second", "the same run as first, experiments/first.yaml")
     ]
-    assert len(gitorch_json(project, "ready", "--again")["queued"]) == 2, "asked for explicitly"
+    again = gitorch_json(project, "ready", "--again")
+    assert len(again["queued"]) == 2, "--again queues both of them"
 
 
-def test_a_worker_that_may_not_be_hung_up_goes_on(project: Path, tmp_path: Path) -> None:
+def test_a_worker_under_nohup_survives_a_hangup(project: Path, tmp_path: Path) -> None:
     command = f"touch {tmp_path}/begun; while test ! -f {tmp_path}/go; do sleep 0.05; done"
     write(project, "experiments/one.yaml", f"tasks: [{{id: t, command: '{command}'}}]\n")
     gitorch(project, "ready")
@@ -332,13 +348,18 @@ def test_a_worker_that_may_not_be_hung_up_goes_on(project: Path, tmp_path: Path)
     assert [run["status"] for run in gitorch_json(project, "list")["runs"]] == ["COMPLETE"]
 
 
-def test_two_files_that_would_have_one_name_among_the_outputs(project: Path) -> None:
+def test_a_worktree_output_wins_over_an_output_file_of_the_same_name(project: Path) -> None:
     write(
         project,
         "experiments/a.yaml",
         """
         gitorch: {outputs: [x]}
-        tasks: [{id: t, command: "echo tree > x; mkdir {outputDir}/worktree; echo output > {outputDir}/worktree/x"}]
+        tasks:
+          - id: t
+            command: >-
+              echo tree > x;
+              mkdir {outputDir}/worktree;
+              echo output > {outputDir}/worktree/x
         """,
     )
     gitorch(project, "run", "experiments")
@@ -348,4 +369,4 @@ def test_two_files_that_would_have_one_name_among_the_outputs(project: Path) -> 
         "worktree/x of the output directory is not kept: x of the worktree has its name"
     ]
     left = project.parent / "project.gitorch" / run["id"] / "output/worktree/x"
-    assert left.read_text() == "output\n", "what is not kept is not removed"
+    assert left.read_text() == "output\n", "a file that is not kept is not removed either"

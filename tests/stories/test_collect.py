@@ -1,4 +1,4 @@
-"""What failed long ago is given up, and nothing stays behind that nothing needs."""
+"""`collect` fails runs that have been in ERROR for long and removes directories without a use."""
 
 from __future__ import annotations
 
@@ -16,43 +16,43 @@ from gitorch.git.worktree.worktrees import FastWorktrees
 from gitorch.runs.site import Site
 from tests.conftest import git, gitorch, gitorch_json, write
 
-BROKEN = "tasks: [{id: t, command: 'exit 3'}]\n"
+FAILING = "tasks: [{id: t, command: 'exit 3'}]\n"
 
 
 def statuses(root: Path) -> dict[str, str]:
+    """Return the status of each run by its name."""
     return {run["name"]: run["status"] for run in gitorch_json(root, "list")["runs"]}
 
 
 def ids(root: Path) -> dict[str, str]:
+    """Return the id of each run by its name."""
     return {run["name"]: run["id"] for run in gitorch_json(root, "list")["runs"]}
 
 
-def test_a_run_that_failed_long_ago_is_given_up_and_can_come_back(project: Path) -> None:
-    write(project, "experiments/a.yaml", BROKEN)
+def test_a_run_that_stays_in_error_is_failed_and_can_be_resubmitted(project: Path) -> None:
+    write(project, "experiments/a.yaml", FAILING)
     gitorch(project, "run", "experiments", code=1)
-    run = ids(project)["a"]
-    assert gitorch_json(project, "collect")["failed"] == []
-    assert (
-        gitorch_json(project, "collect", "--dry-run", "--older-than", "0s")["failed"][0]["id"]
-        == run
-    )
-    assert statuses(project) == {"a": "ERROR"}, "the first was too early, the second only looked"
+    run_id = ids(project)["a"]
+    assert gitorch_json(project, "collect")["failed"] == [], "the error is too recent"
+    planned = gitorch_json(project, "collect", "--dry-run", "--older-than", "0s")
+    assert planned["failed"][0]["id"] == run_id
+    assert statuses(project) == {"a": "ERROR"}, "neither of the two has changed anything"
 
-    said = gitorch(project, "collect", "--older-than", "0s").stdout
-    assert f"{run}  ERROR -> FAILED  a" in said
+    stdout = gitorch(project, "collect", "--older-than", "0s").stdout
+    assert f"{run_id}  ERROR -> FAILED  a" in stdout
     shown = gitorch_json(project, "show", "a")["run"]
     assert shown["status"] == "FAILED"
     assert shown["history"][-1]["why"] == "in ERROR for longer than 0s"
     assert shown["history"][-1]["by"] == "A. Researcher"
-    assert not (project.parent / "project.gitorch" / run).exists()
+    assert not (project.parent / "project.gitorch" / run_id).exists()
     assert list((project.parent / "project.gitorch" / "trash").iterdir()) == []
     assert "Gitorch-Status: FAILED" in git(project, "log", "-1", "gitorch/results")
     gitorch(project, "resubmit", "a")
     assert statuses(project) == {"a": "WAITING"}
 
 
-def test_the_setting_decides_unless_the_option_does(project: Path) -> None:
-    write(project, "experiments/a.yaml", BROKEN)
+def test_the_option_older_than_overrides_the_setting(project: Path) -> None:
+    write(project, "experiments/a.yaml", FAILING)
     gitorch(project, "run", "experiments", code=1)
     git(project, "config", "gitorch.errorRetention", "1h")
     assert gitorch_json(project, "collect")["failed"] == []
@@ -61,73 +61,75 @@ def test_the_setting_decides_unless_the_option_does(project: Path) -> None:
     assert len(gitorch_json(project, "collect")["failed"]) == 1
 
 
-@pytest.mark.parametrize("written", ["soon", "", "-1d", "30 days"])
-def test_what_is_no_length_of_time_is_refused(project: Path, written: str) -> None:
-    said = gitorch(project, "collect", f"--older-than={written}", code=2).stderr
-    assert "--older-than" in said
-    git(project, "config", "gitorch.errorRetention", written)
+@pytest.mark.parametrize("duration", ["soon", "", "-1d", "30 days"])
+def test_an_invalid_duration_is_refused(project: Path, duration: str) -> None:
+    stderr = gitorch(project, "collect", f"--older-than={duration}", code=2).stderr
+    assert "--older-than" in stderr
+    git(project, "config", "gitorch.errorRetention", duration)
     assert "gitorch.errorRetention" in gitorch(project, "collect", code=2).stderr
 
 
-def test_directories_that_nothing_needs_are_removed_and_no_others(project: Path) -> None:
-    """Each stands for a crash: between the end of a run and the removal of its directory, or in the middle of one."""
-    names = ("complete", "failed", "error", "waiting", "killed")
-    for name in names:
-        command = {"complete": "true", "waiting": "echo w", "killed": "echo k"}.get(
-            name, f"exit {len(name)}"
-        )
+def test_only_directories_without_a_use_are_removed(project: Path) -> None:
+    """Remove what crashes leave behind.
+
+    A crash can occur between the end of a run and the removal of its directory, or during the
+    removal.
+    """
+    commands = {
+        "complete": "true",
+        "failed": "exit 6",
+        "error": "exit 5",
+        "waiting": "echo w",
+        "killed": "echo k",
+    }
+    for name, command in commands.items():
         write(project, f"experiments/{name}.yaml", f"tasks: [{{id: t, command: '{command}'}}]\n")
-    gitorch(
-        project,
-        "run",
-        *(f"experiments/{name}.yaml" for name in ("complete", "failed", "error")),
-        code=1,
-    )
+    executed = [f"experiments/{name}.yaml" for name in ("complete", "failed", "error")]
+    gitorch(project, "run", *executed, code=1)
     gitorch(project, "ready")
-    run = ids(project)
+    run_ids = ids(project)
     gitorch(project, "fail", "failed")
     gitorch(project, "kill", "killed")
     workspace = project.parent / "project.gitorch"
     repository = Repository.discover(project)
     for name in ("complete", "failed", "killed"):
-        FastWorktrees(repository).materialise(
-            git(project, "rev-parse", "HEAD"), workspace / run[name] / "tree"
-        )
-        write(workspace, f"{run[name]}/log/t/1/log.txt", "")
+        head = git(project, "rev-parse", "HEAD")
+        FastWorktrees(repository).materialise(head, workspace / run_ids[name] / "tree")
+        write(workspace, f"{run_ids[name]}/log/t/1/log.txt", "")
     write(workspace, "scratch/0123456789ab/tree/file", "")
-    write(workspace, "scratch/ba9876543210/tree/file", "of a check that is going on")
+    write(workspace, "scratch/ba9876543210/tree/file", "of a check in progress")
     write(workspace, "trash/tree.0123/file", "")
-    write(workspace, "0123456789ab/output/precious", "of a run that nobody knows")
-    long_ago = time.time() - 7200
-    os.utime(workspace / "scratch/0123456789ab", (long_ago, long_ago))
+    write(workspace, "0123456789ab/output/precious", "of an unknown run")
+    two_hours_ago = time.time() - 7200
+    os.utime(workspace / "scratch/0123456789ab", (two_hours_ago, two_hours_ago))
     before = {path.name for path in workspace.iterdir()}
 
-    wanted = gitorch_json(project, "collect", "--dry-run")
+    planned = gitorch_json(project, "collect", "--dry-run")["removed"]
     assert {path.name for path in workspace.iterdir()} == before
-    done = gitorch_json(project, "collect")
-    assert [left["path"] for left in done["removed"]] == [
-        left["path"] for left in wanted["removed"]
-    ]
-    assert {(left["run"], left["why"]) for left in done["removed"]} == {
-        (run["complete"], "COMPLETE"),
-        (run["failed"], "FAILED"),
-        (run["killed"], "killed"),
+    removed = gitorch_json(project, "collect")["removed"]
+    removed_paths = [directory["path"] for directory in removed]
+    assert removed_paths == [directory["path"] for directory in planned]
+    reasons = {(directory["run"], directory["why"]) for directory in removed}
+    assert reasons == {
+        (run_ids["complete"], "COMPLETE"),
+        (run_ids["failed"], "FAILED"),
+        (run_ids["killed"], "killed"),
         (None, "a check that was killed"),
     }
-    left = {path.name for path in workspace.iterdir() if path.is_dir()}
-    assert left & {*run.values(), "0123456789ab"} == {run["waiting"], run["error"], "0123456789ab"}
+    remaining = {path.name for path in workspace.iterdir() if path.is_dir()}
+    remaining &= {*run_ids.values(), "0123456789ab"}
+    assert remaining == {run_ids["waiting"], run_ids["error"], "0123456789ab"}
     assert [path.name for path in (workspace / "scratch").iterdir()] == ["ba9876543210"]
     assert list((workspace / "trash").iterdir()) == []
     assert gitorch(project, "collect").stdout == ""
     gitorch(project, "retry", "error")
     gitorch(project, "run", code=1)
     assert statuses(project)["waiting"] == "COMPLETE"
-    assert git(project, "worktree", "list", "--porcelain").count("worktree ") == 2, (
-        "the project's, and error's"
-    )
+    worktrees = git(project, "worktree", "list", "--porcelain")
+    assert worktrees.count("worktree ") == 2, "the project itself and the run in ERROR"
 
 
-def test_files_that_could_not_be_kept_stay(project: Path) -> None:
+def test_output_files_that_could_not_be_kept_are_not_removed(project: Path) -> None:
     write(
         project,
         "experiments/a.yaml",
@@ -138,31 +140,28 @@ def test_files_that_could_not_be_kept_stay(project: Path) -> None:
     assert (directory / "output" / "b").exists()
     assert gitorch_json(project, "collect")["removed"] == []
     (directory / "tree").mkdir()
-    assert [left["path"] for left in gitorch_json(project, "collect")["removed"]] == [
-        str(directory / "tree")
-    ]
+    removed = gitorch_json(project, "collect")["removed"]
+    assert [entry["path"] for entry in removed] == [str(directory / "tree")]
     assert (directory / "output" / "b").exists()
     assert not (directory / "tree").exists()
 
 
-def test_the_packs_of_the_results_become_few(project: Path) -> None:
+def test_collect_combines_the_packs_of_the_results(project: Path) -> None:
     for number in range(4):
         write(project, "experiments/a.yaml", f"n: {number}\ntasks: [{{id: t, command: 'true'}}]\n")
         gitorch(project, "run", "experiments")
     before = repack.count_packs(Repository.discover(project))
     assert before >= 4
-    assert gitorch_json(project, "collect", "--dry-run")["packs"] == {
-        "before": before,
-        "after": before,
-    }
+    planned = gitorch_json(project, "collect", "--dry-run")
+    assert planned["packs"] == {"before": before, "after": before}
     assert "into 1" in gitorch(project, "collect").stdout
     assert repack.count_packs(Repository.discover(project)) == 1
     assert len(statuses(project)) == 1
     assert git(project, "fsck", "--full", "--no-dangling") == ""
 
 
-def test_a_worker_may_give_up_what_failed_long_ago(project: Path) -> None:
-    write(project, "experiments/a.yaml", BROKEN)
+def test_fail_overdue_fails_only_overdue_runs(project: Path) -> None:
+    write(project, "experiments/a.yaml", FAILING)
     write(project, "experiments/b.yaml", "tasks: [{id: t, command: 'echo waits'}]\n")
     gitorch(project, "run", "experiments/a.yaml", code=1)
     gitorch(project, "ready")
@@ -174,7 +173,7 @@ def test_a_worker_may_give_up_what_failed_long_ago(project: Path) -> None:
         assert database.execute("SELECT count(*) FROM runs").fetchone() == (1,)
 
 
-def test_run_gives_up_by_itself_what_failed_long_ago(project: Path) -> None:
+def test_run_fails_overdue_runs_by_itself(project: Path) -> None:
     write(project, "experiments/a.yaml", "tasks: [{id: t, command: exit 1}]\n")
     gitorch(project, "run", "experiments", code=1)
     git(project, "config", "gitorch.errorRetention", "0s")
