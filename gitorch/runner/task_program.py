@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 
 
 def main(tasks_directory: str, method: str, result_path: str) -> None:
+    """Run the class `method` of the Tasks.py in `tasks_directory`."""
     own_directory = os.path.dirname(os.path.abspath(__file__))
     others = [entry for entry in sys.path if entry != own_directory]
     sys.path[:] = [tasks_directory, os.getcwd(), *others]
     sys.argv[:] = [os.path.join(tasks_directory, "Tasks.py")]
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    with open(os.environ["GITORCH_CONFIG"], encoding="utf-8") as file:
+    config_path = os.environ["GITORCH_CONFIG"]
+    with open(config_path, encoding="utf-8") as file:
         config = json.load(file)
     try:
         result = _run(method, config)
@@ -37,22 +39,34 @@ def main(tasks_directory: str, method: str, result_path: str) -> None:
 
 
 def _run(method: str, config: dict[str, Any]) -> Any:
-    return getattr(importlib.import_module("Tasks"), method)(config).run()
+    module = importlib.import_module("Tasks")
+    task_class = getattr(module, method)
+    task = task_class(config)
+    return task.run()
 
 
 def _print_traceback(error: Exception) -> None:
     """Print a traceback without the frames of this program."""
     traceback = error.__traceback__
-    while traceback is not None and traceback.tb_frame.f_code.co_filename == __file__:
+    while traceback is not None:
+        file = traceback.tb_frame.f_code.co_filename
+        if file != __file__:
+            break
         traceback = traceback.tb_next
-    sys.excepthook(type(error), error.with_traceback(traceback), traceback)
+    error.__traceback__ = traceback
+    sys.excepthook(type(error), error, traceback)
 
 
 def _write_result(result: Any, path: str) -> None:
+    """Write a result to `path`, or log why it is not kept.
+
+    The methods of a value may raise any exception: PyTorch raises RuntimeError for `item()` of a
+    tensor with several elements. No such exception may fail a task that has done its work.
+    """
     try:
         text = json.dumps(_to_json(result), allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as error:
-        logging.info("what the task returned is not kept, since it is not JSON: %s", error)
+    except Exception as error:
+        logging.info("the result of the task is not kept, since it is not JSON: %s", error)
         return
     temporary = path + ".new"
     with open(temporary, "w", encoding="utf-8") as file:
@@ -63,20 +77,26 @@ def _write_result(result: Any, path: str) -> None:
 def _to_json(value: Any) -> Any:
     """Return the value in JSON's own types.
 
-    Numbers of NumPy and tensors of one element become numbers; NaN and infinities become null.
-    Raises TypeError if the value holds anything else.
+    NumPy numbers and tensors with one element become numbers. NaN and infinities become null.
+    Raises TypeError if the value contains anything else.
     """
     if value is None or isinstance(value, (str, bool, int)):
         return value
     if isinstance(value, float):
-        return float(value) if math.isfinite(value) else None
+        if not math.isfinite(value):
+            return None
+        return float(value)
     if isinstance(value, (list, tuple)):
         return [_to_json(item) for item in value]
     if isinstance(value, dict):
-        return {str(key): _to_json(item) for key, item in value.items()}
+        result = {}
+        for key, item in value.items():
+            result[str(key)] = _to_json(item)
+        return result
     if callable(getattr(value, "item", None)):
-        return _to_json(value.item())
-    raise TypeError(f"there is a {type(value).__name__} in it")
+        number = value.item()
+        return _to_json(number)
+    raise TypeError(f"it contains a value of type {type(value).__name__}")
 
 
 if __name__ == "__main__":

@@ -56,6 +56,8 @@ def returning(expression: str) -> str:
 import math
 class Scalar:
     def item(self): return 0.25
+class Tensor:
+    def item(self): raise RuntimeError("a Tensor with 2 elements")
 class Task:
     def __init__(self, config): self.config = config
     def run(self): return {expression}
@@ -81,14 +83,15 @@ def test_results(tree: Path, expression: str, result: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "expression", ["object()", "{'a': {1, 2}}", "(lambda x: (x.append(x), x)[1])([])"]
+    "expression",
+    ["object()", "{'a': {1, 2}}", "(lambda x: (x.append(x), x)[1])([])", "[Tensor()]"],
 )
 def test_a_result_that_is_not_json_is_reported_and_is_not_a_failure(
     tree: Path, expression: str
 ) -> None:
     done = run(tree, returning(expression))
     assert (done.code, done.result) == (0, None)
-    assert "what the task returned is not kept, since it is not JSON" in done.log
+    assert "the result of the task is not kept, since it is not JSON" in done.log
 
 
 def test_an_exception_fails_and_shows_only_frames_of_the_project(tree: Path) -> None:
