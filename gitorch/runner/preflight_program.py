@@ -8,11 +8,11 @@ The working directory is the root of the tree. The request is one JSON object:
 
 A TASK is a list: [id, method, config].
 
-The answers are JSON objects, one a line, on the file descriptor <answers>. They are written one by
-one, so that the reader knows how far the program came if it dies:
+The answers are JSON objects on the file descriptor <answers>, one object a line. Each is written
+at once, so that the reader knows how far the program came if it dies:
 
     {"at": [task or null, "Train.validate()"]}               before each call into the project
-    {"complaint": {"task", "message", "hint", "where"}}
+    {"complaint": {"task", "message", "hint", "where"}}      for each fault
     {"done": index}                                          after the last task of a config
 
 Everything that a config's tasks and their child processes print goes to the config's `output`.
@@ -34,16 +34,19 @@ if TYPE_CHECKING:
 
 
 def main(request_path: str, answers: str) -> None:
+    """Check all configs of a request, and end the process."""
     with open(request_path, encoding="utf-8") as file:
         request = json.load(file)
-    own_directory, root = os.path.dirname(os.path.abspath(__file__)), os.getcwd()
+    own_directory = os.path.dirname(os.path.abspath(__file__))
+    root = os.getcwd()
     tasks_directory = request["path_to_tasks"]
     others = [entry for entry in sys.path if entry != own_directory]
     sys.path[:] = [tasks_directory, root, *others]
     sys.argv[:] = [os.path.join(tasks_directory, "Tasks.py")]
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-    os.set_inheritable(int(answers), False)
-    preflight = _Preflight(int(answers))
+    descriptor = int(answers)
+    os.set_inheritable(descriptor, False)
+    preflight = _Preflight(root, descriptor)
     for index, config in enumerate(request["configs"]):
         _print_to(config["output"])
         os.chdir(root)
@@ -54,10 +57,11 @@ def main(request_path: str, answers: str) -> None:
 
 
 def _print_to(path: str) -> None:
-    """Redirect stdout and stderr, also those of child processes, to the end of a file."""
+    """Append stdout and stderr to a file from now on, including the output of child processes."""
     sys.stdout.flush()
     sys.stderr.flush()
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    descriptor = os.open(path, flags, 0o644)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.close(descriptor)
@@ -68,18 +72,20 @@ class _ProjectError(Exception):
 
 
 class _Preflight:
-    """The checks, which write their answers as they go."""
+    """The checks. Each answer is written as soon as it is known."""
 
-    def __init__(self, answers: int) -> None:
+    def __init__(self, root: str, answers: int) -> None:
+        self._root = root
         self._answers = answers
         self._module: Any = None
         self._import_error: _ProjectError | None = None
 
     def answer(self, value: dict[str, Any]) -> None:
-        os.write(self._answers, json.dumps(value).encode() + b"\n")
+        line = json.dumps(value) + "\n"
+        os.write(self._answers, line.encode())
 
     def check_config(self, tasks: list[tuple[str, str, dict[str, Any]]]) -> None:
-        """Complain of everything that is wrong with the tasks of a config."""
+        """Check the tasks of a config, and complain about every fault."""
         self._import_module()
         if self._import_error:
             self._complain(None, "pathToTasks", *self._import_error.args)
@@ -102,58 +108,68 @@ class _Preflight:
     def _check_task(self, task: str, method: str, config: dict[str, Any]) -> None:
         cls: Any = getattr(self._module, method, None)
         if not _is_task(cls):
-            self._complain(task, "method", *_why_not_a_task(self._module, method, cls))
+            message, hint = _why_not_a_task(self._module, method, cls)
+            self._complain(task, "method", message, hint)
             return
         instance = self._call(task, f"{method}(config)", cls, config)
-        if hasattr(instance, "validate"):
-            description = f"{method}.validate()"
-            for message in self._call(task, description, lambda: _messages(instance.validate())):
-                self._complain(task, "task", message)
+        if not hasattr(instance, "validate"):
+            return
+        messages = self._call(task, f"{method}.validate()", _validate, instance)
+        for message in messages:
+            self._complain(task, "task", message)
 
     def _complain(
         self, task: str | None, where: str, message: str, hint: str | None = None
     ) -> None:
-        self.answer({"complaint": {"task": task, "message": message, "hint": hint, "where": where}})
+        complaint = {"task": task, "message": message, "hint": hint, "where": where}
+        self.answer({"complaint": complaint})
 
     def _call(
         self, task: str | None, description: str, function: Callable[..., Result], *arguments: Any
     ) -> Result:
-        """Call a function of the project. Raises _ProjectError for every exception there."""
+        """Call a function of the project.
+
+        Raises _ProjectError for every exception that the function raises.
+        """
         self.answer({"at": [task, description]})
         try:
             return function(*arguments)
         except SystemExit as error:
             message = f"{description} asked to exit ({error.code})"
-            raise _ProjectError(message, _line_hint(error)) from error
+            raise _ProjectError(message, _line_hint(error, self._root)) from error
         except BaseException as error:
             message = f"{description} raised {type(error).__name__}"
             text = str(error).strip()
             if text:
                 message += f": {text}"
-            raise _ProjectError(message, _line_hint(error)) from error
+            raise _ProjectError(message, _line_hint(error, self._root)) from error
 
 
-def _line_hint(error: BaseException) -> str | None:
-    """Return "see file:line": the innermost line in the tree that an exception passed through."""
-    tree = sys.path[1] + os.sep
-    line: tuple[str, int | None] | None = None
+def _line_hint(error: BaseException, root: str) -> str | None:
+    """Return "see file:line": the innermost line below `root` that an exception passed through."""
+    places: list[tuple[str, int | None]] = []
     traceback = error.__traceback__
     while traceback is not None:
-        if traceback.tb_frame.f_code.co_filename.startswith(tree):
-            line = (traceback.tb_frame.f_code.co_filename, traceback.tb_lineno)
+        file = traceback.tb_frame.f_code.co_filename
+        places.append((file, traceback.tb_lineno))
         traceback = traceback.tb_next
-    if isinstance(error, SyntaxError) and error.filename and error.filename.startswith(tree):
-        line = (error.filename, error.lineno)
-    if line is None:
-        return None
-    file, number = line
-    return f"see {file[len(tree) :]}:{number}"
+    if isinstance(error, SyntaxError) and error.filename:
+        places.append((error.filename, error.lineno))
+    prefix = root + os.sep
+    for file, line in reversed(places):
+        if file.startswith(prefix):
+            path = file[len(prefix) :]
+            return f"see {path}:{line}"
+    return None
 
 
 def _is_task(value: Any) -> bool:
+    """Return True if a value is a class with a method `run` that is not abstract."""
+    if not isinstance(value, type):
+        return False
     run = getattr(value, "run", None)
-    is_concrete = callable(run) and not getattr(run, "__isabstractmethod__", False)
-    return isinstance(value, type) and is_concrete
+    is_abstract = getattr(run, "__isabstractmethod__", False)
+    return callable(run) and not is_abstract
 
 
 def _why_not_a_task(module: Any, method: str, value: Any) -> tuple[str, str | None]:
@@ -164,8 +180,10 @@ def _why_not_a_task(module: Any, method: str, value: Any) -> tuple[str, str | No
         return f"{method!r} in Tasks.py is not a class, but a {type(value).__name__}", None
     import difflib
 
-    names = [name for name in vars(module) if not name.startswith("_")]
-    tasks = [name for name in names if _is_task(getattr(module, name))]
+    tasks = []
+    for name, other in vars(module).items():
+        if not name.startswith("_") and _is_task(other):
+            tasks.append(name)
     near = difflib.get_close_matches(method, tasks, n=1)
     hint = None
     if near:
@@ -175,18 +193,22 @@ def _why_not_a_task(module: Any, method: str, value: Any) -> tuple[str, str | No
     return f"there is no class {method!r} in Tasks.py", hint
 
 
-def _messages(problems: Any) -> list[str]:
-    """Return the value of validate() as a list of messages.
+def _validate(task: Any) -> list[str]:
+    """Return the messages of a task's validate().
 
-    Raises TypeError if it is neither None, a string nor a list of strings.
+    Raises TypeError if validate() returns neither None, a string nor a list of strings.
     """
+    problems = task.validate()
     if problems is None:
         return []
     if isinstance(problems, str):
         return [problems]
-    is_list = isinstance(problems, (list, tuple))
-    if not is_list or not all(isinstance(problem, str) for problem in problems):
-        raise TypeError(f"it has to return a list of strings, not {problems!r}")
+    wrong_type = TypeError(f"it has to return a list of strings, not {problems!r}")
+    if not isinstance(problems, (list, tuple)):
+        raise wrong_type
+    for problem in problems:
+        if not isinstance(problem, str):
+            raise wrong_type
     return list(problems)
 
 

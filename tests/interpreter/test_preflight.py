@@ -227,6 +227,14 @@ def test_the_hint_lists_the_tasks_if_none_is_close(interpreter: Interpreter, tre
     assert complaint.hint == "there are: Good, ByShape"
 
 
+def test_a_hint_names_the_line_after_the_project_changed_sys_path(
+    interpreter: Interpreter, tree: Path
+) -> None:
+    (tree / "code/Tasks.py").write_text("import sys\nsys.path.insert(0, '/')\n1 / 0\n")
+    [complaint] = look_over(interpreter, tree, config("a", "Good"))["a"].complaints
+    assert complaint.hint == "see code/Tasks.py:3"
+
+
 def line_of(text: str) -> int:
     return TASKS[: TASKS.index(text)].count("\n") + 1
 
