@@ -1,12 +1,12 @@
-"""Describes the interpreter it runs in: `python probe_program.py [NAME…]` prints one JSON object.
+"""Describes the interpreter that runs it: `python probe_program.py [NAME…]` prints a JSON object.
 
 executable, version, implementation, prefix
 packages    {normalised name: version}
 path        the entries of sys.path that are directories, including the entries of .pth files
-mapped      {module: file or directory} that the finders of editable installs serve
+mapped      {module: file or directory} of the modules that the finders of editable installs find
 projects    directories of editable installs (PEP 610)
-origins     {NAME: file or directory, or null}: where these modules would be imported from
-depends_on  files and directories, existing or not, that all this follows from; empty if unknown
+origins     {NAME: file or directory, or null}: the place that each module would be imported from
+depends_on  files and directories, existing or not, that determine the answer; empty if unknown
 
 The modules are not imported.
 """
@@ -30,6 +30,7 @@ _MAPPINGS = ("MAPPING", "known_source_files", "_redirections")
 
 
 def main(names: list[str]) -> None:
+    """Print the answer, with the origins of the modules `names`."""
     own_directory = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [entry for entry in sys.path if entry != own_directory]
     path: list[str] = []
@@ -39,16 +40,20 @@ def main(names: list[str]) -> None:
         if entry and os.path.isdir(entry):
             path.append(os.path.abspath(entry))
             _read_distributions(entry, packages, projects)
+    origins = {}
+    for name in names:
+        origins[name] = _origin(name)
+    major, minor, micro = sys.version_info[:3]
     answer = {
         "executable": sys.executable,
-        "version": ".".join(map(str, sys.version_info[:3])),
+        "version": f"{major}.{minor}.{micro}",
         "implementation": sys.implementation.name,
         "prefix": sys.prefix,
         "packages": packages,
         "path": path,
         "mapped": _mapped_modules(),
         "projects": projects,
-        "origins": {name: _origin(name) for name in names},
+        "origins": origins,
         "depends_on": _dependencies(),
     }
     json.dump(answer, sys.stdout)
@@ -57,37 +62,52 @@ def main(names: list[str]) -> None:
 def _read_distributions(directory: str, packages: dict[str, str], projects: list[str]) -> None:
     """Add the distributions in a directory to `packages`, and the editable ones to `projects`.
 
-    Name and version are read from the name of a directory: to read all the metadata takes a hundred
-    times as long.
+    The name and the version are read from the name of the distribution's directory. Reading the
+    metadata of all distributions would take a hundred times as long.
     """
-    for entry in sorted(os.listdir(directory)):
+    for entry in sorted(_entries(directory)):
         match = _DISTRIBUTION.match(entry)
         if not match:
             continue
-        name = re.sub(r"[-_.]+", "-", match.group("name")).lower()
-        packages.setdefault(name, match.group("version"))
+        name, version = match.group("name", "version")
+        normalised_name = re.sub(r"[-_.]+", "-", name).lower()
+        packages.setdefault(normalised_name, version)
+        path = os.path.join(directory, entry, "direct_url.json")
         try:
-            with open(os.path.join(directory, entry, "direct_url.json"), encoding="utf-8") as file:
+            with open(path, encoding="utf-8") as file:
                 source = json.load(file)
         except (OSError, ValueError):
             continue
+        url = source.get("url", "")
         is_editable = source.get("dir_info", {}).get("editable")
-        if is_editable and source.get("url", "").startswith("file://"):
+        if is_editable and url.startswith("file://"):
             from urllib.parse import unquote, urlsplit
 
-            projects.append(unquote(urlsplit(source["url"]).path))
+            project = urlsplit(url).path
+            projects.append(unquote(project))
+
+
+def _entries(directory: str) -> list[str]:
+    """Return the names in a directory; none if it cannot be listed, as for Python's own finders."""
+    try:
+        return os.listdir(directory)
+    except OSError:
+        return []
 
 
 def _dependencies() -> list[str]:
-    """Return the paths that `site` looked at when Python started, and the modules loaded since.
+    """Return the paths that `site` read when Python started, and the files of the loaded modules.
 
-    Return an empty list if a sitecustomize or usercustomize ran, which may do anything.
+    Return an empty list if a sitecustomize or usercustomize ran, since it may do anything.
     """
     if "sitecustomize" in sys.modules or "usercustomize" in sys.modules:
         return []
     entries = [os.path.abspath(entry) for entry in sys.path]
-    paths = {os.path.realpath(sys.executable), os.path.join(sys.prefix, "pyvenv.cfg"), *entries}
-    user_site = getattr(sys.modules.get("site"), "USER_SITE", None)
+    paths = set(entries)
+    paths.add(os.path.realpath(sys.executable))
+    paths.add(os.path.join(sys.prefix, "pyvenv.cfg"))
+    site = sys.modules.get("site")
+    user_site = getattr(site, "USER_SITE", None)
     if user_site:
         paths.add(user_site)
     for pth_file in _pth_files(entries):
@@ -103,30 +123,33 @@ def _dependencies() -> list[str]:
 
 def _pth_files(directories: list[str]) -> list[str]:
     files: list[str] = []
-    for directory in filter(os.path.isdir, directories):
-        for name in os.listdir(directory):
+    for directory in directories:
+        for name in _entries(directory):
             if name.endswith(".pth"):
                 files.append(os.path.join(directory, name))
     return files
 
 
 def _entries_of_pth(path: str) -> list[str]:
-    """Return the paths that a .pth file adds to sys.path, without the lines that are executed."""
+    """Return the paths that a .pth file adds to sys.path, and ignore its lines of code."""
     directory = os.path.dirname(path)
     with open(path, "rb") as file:
-        lines = file.read().decode("utf-8", "replace").splitlines()
+        text = file.read().decode("utf-8", "replace")
     entries = []
-    for line in lines:
-        if line.strip() and not line.startswith(("#", "import ", "import\t")):
-            entries.append(os.path.abspath(os.path.join(directory, line.rstrip())))
+    for line in text.splitlines():
+        is_comment_or_code = line.startswith(("#", "import ", "import\t"))
+        if line.strip() and not is_comment_or_code:
+            entry = os.path.join(directory, line.rstrip())
+            entries.append(os.path.abspath(entry))
     return entries
 
 
 def _mapped_modules() -> dict[str, str]:
-    """Return the modules that the finders of editable installs serve, with their paths."""
+    """Return the modules that the finders of editable installs find, with their paths."""
     mapped: dict[str, str] = {}
     for finder in sys.meta_path:
-        module = sys.modules.get(getattr(finder, "__module__", "") or "")
+        module_name = getattr(finder, "__module__", None)
+        module = sys.modules.get(module_name or "")
         for holder in (finder, module):
             for attribute in _MAPPINGS:
                 mapping = getattr(holder, attribute, None)
@@ -139,26 +162,34 @@ def _mapped_modules() -> dict[str, str]:
 
 
 def _origin(name: str) -> str | None:
-    """Return where a module would be imported from; packages on the way are not imported."""
+    """Return the path that a module would be imported from, without importing its packages.
+
+    Return None if the module would not be found.
+    """
     parts = name.split(".")
     path: list[str] | None = None
     origin: str | None = None
     for count in range(1, len(parts) + 1):
-        spec = _find_spec(".".join(parts[:count]), path)
+        ancestor = ".".join(parts[:count])
+        spec = _find_spec(ancestor, path)
         if spec is None:
             return None
         path = list(spec.submodule_search_locations or [])
         origin = spec.origin
     if origin and os.path.exists(origin):
         return os.path.abspath(origin)
-    return os.path.abspath(path[0]) if path else None
+    if path:  # a package without __init__.py
+        return os.path.abspath(path[0])
+    return None
 
 
 def _find_spec(name: str, path: list[str] | None) -> Any:
-    """Return the spec that the first finder has for a module, or None."""
+    """Return the spec of a module by the first finder that has one, or None if none has."""
     for finder in sys.meta_path:
         find_spec: Any = getattr(finder, "find_spec", None)
-        spec = find_spec(name, path) if find_spec else None
+        if not find_spec:
+            continue
+        spec = find_spec(name, path)
         if spec:
             return spec
     return None

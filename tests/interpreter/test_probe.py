@@ -110,6 +110,18 @@ def test_an_interpreter_describes_itself(root: Path) -> None:
     assert source_roots(found, root) == ()
 
 
+def test_a_directory_that_cannot_be_listed_is_ignored(root: Path) -> None:
+    locked = root / "locked"
+    locked.mkdir()
+    # Permissions do not stop root, so listing fails in another way.
+    (site_packages(root) / "locked.pth").write_text(
+        "import os; os.listdir = lambda path='.', real=os.listdir: "
+        "real('/nowhere' if 'locked' in str(path) else path)\n"
+    )
+    found = ask(root, {**os.environ, "PYTHONPATH": str(locked)})
+    assert found.packages == {}
+
+
 def test_the_interpreter_behind_a_shim_is_found(root: Path, tmp_path: Path) -> None:
     shim = tmp_path / "python3"
     shim.write_text(f'#!/bin/sh\nexec {root}/.venv/bin/python "$@"\n')
