@@ -1,4 +1,4 @@
-"""The directory on the PYTHONPATH of attempts that makes `import gitorch` work everywhere.
+"""The directory on the PYTHONPATH of attempts that makes `import gitorch` work in every project.
 
-The project's interpreter need not have gitorch installed.
+gitorch does not have to be installed in the project's interpreter.
 """

@@ -1,4 +1,4 @@
-"""The part of gitorch that tasks use: a base class, and two functions that report from inside.
+"""The part of gitorch that tasks use: a base class, and two functions that report to the run.
 
 Outside of a run the functions do nothing, so that a Tasks.py can be used and tested by itself.
 """
@@ -46,9 +46,9 @@ def progress(done: float, total: float) -> None:
 
 
 def metric(name: str, value: float, step: float | None = None) -> None:
-    """Report a measured value.
+    """Report a value of the metric `name`.
 
-    The last value of a name is the metric, and all values of a name are its curve.
+    The last value that is reported is the value of the metric. All values are its curve.
     """
     event = {"metric": str(name), "value": _number(value)}
     if step is not None:
@@ -57,7 +57,7 @@ def metric(name: str, value: float, step: float | None = None) -> None:
 
 
 def _number(value: float) -> float | None:
-    """Return a number that JSON can hold, also for the numbers of NumPy and tensors.
+    """Return a number as JSON can hold it; NumPy numbers and tensors are accepted.
 
     NaN and infinities become null.
     """
@@ -65,23 +65,26 @@ def _number(value: float) -> float | None:
         return int(value)
     value = float(value)
     is_finite = value - value == 0  # without `math`, which takes time to import
-    return value if is_finite else None
+    if not is_finite:
+        return None
+    return value
 
 
 def _report(event: dict[str, Any]) -> None:
-    """Append an event as a line, with a single write: lines of several processes do not mix."""
+    """Append an event as a line, in one write, so that lines of several processes do not mix."""
     path = os.environ.get("GITORCH_EVENTS")
     if not path:
         return
     import json  # takes milliseconds, and most programs never report
 
-    line = json.dumps(event).encode() + b"\n"
+    line = json.dumps(event) + "\n"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(path, flags, 0o644)
     except OSError:
-        return  # a full disk is no reason to end hours of training
+        return  # a full disk must not end hours of training
     try:
-        os.write(descriptor, line)
+        os.write(descriptor, line.encode())
     except OSError:
         pass
     finally:
