@@ -99,7 +99,7 @@ def guarded(command: Callable[Parameters, int | None]) -> Callable[Parameters, N
         except BrokenPipeError:
             _abandon_stdout()  # the reader has seen enough
             code = EXIT_OK
-        except (typer.Exit, typer.Abort):
+        except typer.Exit:
             raise
         except OSError as error:
             code = _report_os_error(error, as_json=as_json)

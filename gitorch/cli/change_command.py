@@ -1,4 +1,4 @@
-"""What the commands that change the status of runs share: hold, release, kill and others."""
+"""The code that the commands share that change the status of runs: hold, release and others."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from gitorch.cli.arguments import (
 )
 from gitorch.cli.boundary import guarded, print_json
 from gitorch.cli.style import plain, say
+from gitorch.errors import UserInterrupted
 from gitorch.model.text.phrases import counted
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 def change_command(verb: str, *, help: str, next_command: str | None = None) -> Callable[..., None]:
     """Return the command that applies `verb` to the selected runs.
 
-    `next_command` is what the user is likely to do next.
+    `next_command` is the command that the user will probably need next.
     """
 
     @guarded
@@ -68,13 +69,19 @@ def _change(site: Site, verb: str, selection: Selection, why: str | None) -> Cha
 
 
 def confirm(site: Site, verb: str, selection: Selection, *, yes: bool) -> None:
-    """Ask on a terminal before runs are changed that the user did not name."""
+    """Ask on a terminal before changing runs that the user did not name.
+
+    Raises UserInterrupted if the answer is no.
+    """
     from gitorch.actions.changeable import select_changeable
 
     if selection.is_named or yes or not sys.stdin.isatty():
         return
     rows, _ = select_changeable(site, verb, selection)
-    typer.confirm(f"{verb} {counted(len(rows), 'run')}?", abort=True, err=True)
+    try:
+        typer.confirm(f"{verb} {counted(len(rows), 'run')}?", abort=True, err=True)
+    except typer.Abort:  # also for Ctrl-C and Ctrl-D
+        raise UserInterrupted("nothing was changed") from None
 
 
 def show_changed(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gitorch.cli.arguments import selection_of, site_here
-from gitorch.cli.boundary import EXIT_FAILED, EXIT_OK, guarded
+from gitorch.cli.boundary import guarded
 from gitorch.cli.style import has_colors, say
 
 if TYPE_CHECKING:
@@ -27,21 +27,24 @@ def command(
     """Create a repository with real data, run and compare it."""
     from gitorch.actions.demo import create
     from gitorch.actions.ready import ready
-    from gitorch.cli.execution import execute, say_summary
+    from gitorch.cli.execution import execute, exit_code, say_summary
     from gitorch.cli.readiness import show_ready
 
     path = create(directory or Path("penguins"))
     os.chdir(path)
-    say(f"Made a repository in {path}")
+    say(f"Created a repository in {path}")
     site = site_here()
     show_ready(ready(site, [], environment=os.environ), dry_run=False)
     worked = execute(site, [], "2")
     say_summary(worked)
+    if worked.interrupted:
+        say(f"next: cd {_shortest(path)} && gitorch run")
+        return exit_code(worked)
     worst, best = _show_results(site)
     say("\nnext, try:")
     for line in _commands_to_try(path, worst, best):
         say(f"  {line}")
-    return EXIT_FAILED if worked.failed else EXIT_OK
+    return exit_code(worked)
 
 
 def _show_results(site: Site) -> tuple[str, str]:
@@ -63,10 +66,8 @@ def _show_results(site: Site) -> tuple[str, str]:
 
 
 def _commands_to_try(path: Path, worst: str, best: str) -> list[str]:
-    relative = os.path.relpath(path, os.environ.get("PWD", "/"))
-    directory = path if relative.startswith("..") else relative
     return [
-        f"cd {directory}",
+        f"cd {_shortest(path)}",
         f"gitorch show {best}",
         f"gitorch logs {best} --task evaluate",
         f"gitorch checkout-run {best}",
@@ -75,3 +76,11 @@ def _commands_to_try(path: Path, worst: str, best: str) -> list[str]:
         "gitorch list --group name,learningRate",
         "git log gitorch/results",
     ]
+
+
+def _shortest(path: Path) -> str:
+    """Return the path relative to the directory of the user's shell, if `path` lies in it."""
+    shell_directory = os.environ.get("PWD")
+    if shell_directory and path.is_relative_to(shell_directory):
+        path = path.relative_to(shell_directory)
+    return str(path)
