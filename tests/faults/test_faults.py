@@ -1,7 +1,11 @@
-"""Faults, each by its name: one accepted result, no orphan, nothing RUNNING for ever, and `git fsck` finds nothing.
+"""Faults, one test each.
 
-Some are covered where the part that must hold is tested; they are named here, so that none of them gets lost.
-Tests that mount a file system, or set a limit to memory, need root and say so.
+After each fault there is one accepted result and no orphan process, no run stays RUNNING, and
+`git fsck` finds no error.
+
+Some faults are tested together with the module that has to survive them. The table ELSEWHERE names
+these tests, so that none of them gets lost. Tests that mount a file system, or limit the memory,
+need root and are skipped without it.
 """
 
 from __future__ import annotations
@@ -27,42 +31,45 @@ from tests.conftest import commit_files, git, gitorch, gitorch_json, started, wa
 
 TESTS = Path(__file__).parents[1]
 
+# The tests of the faults that are tested elsewhere, by fault.
 ELSEWHERE = {
-    "a daemonising tree that ignores TERM: worker killed, with its supervisor, with its slots; kill, time limit": (
+    "daemons that ignore TERM: worker killed alone or with its processes; kill; time limit": (
         "engines/test_local.py: test_worker_killed",
         "engines/test_local.py: test_worker_and_supervisor_killed",
         "engines/test_local.py: test_what_is_left_when_all_are_killed_is_swept",
         "engines/test_local.py: test_cancel_and_time_limit_end_daemons_too",
-        "stories/test_verbs.py: test_kill_ends_the_whole_tree_before_the_record_goes",
-        "stories/test_killed.py: test_everything_of_a_worker_killed_at_once_is_swept_at_the_next_start",
+        "stories/test_verbs.py: test_kill_ends_all_processes_before_the_record_is_removed",
+        "stories/test_killed.py: test_the_next_start_kills_the_processes_of_a_killed_worker",
     ),
     "no space for the log and the attempt's own record": ("engines/test_local.py: test_full_disk",),
-    "out of memory, told from a kill": ("engines/test_local.py: test_out_of_memory_is_named",),
+    "out of memory, distinguished from a kill": (
+        "engines/test_local.py: test_out_of_memory_is_named",
+    ),
     "the clock set back during a backoff": (
         "database/test_run_queue.py: test_a_clock_that_is_set_back_does_not_make_a_backoff_longer",
     ),
-    "Ctrl-C once and twice; kill of what waits": (
+    "Ctrl-C once and twice; kill of a waiting run": (
         "stories/test_a_run.py: test_ctrl_c_once_finishes_running_tasks_and_starts_no_more",
         "stories/test_a_run.py: test_ctrl_c_twice_stops_running_tasks_and_returns_them_to_the_queue",
         "stories/test_verbs.py: test_a_verb_from_every_status",
     ),
     "a corrupt or missing database": (
-        "stories/test_hostile.py: test_a_damaged_queue_is_told_and_loses_nothing",
-        "stories/test_killed.py: test_without_its_queue_a_repository_goes_on_where_it_was",
+        "stories/test_hostile.py: test_a_damaged_queue_is_reported_and_loses_nothing",
+        "stories/test_killed.py: test_a_repository_continues_without_its_queue",
     ),
     "stale git locks, a worktree deleted by hand": (
         "git/store/test_refs.py: test_a_lock_that_a_killed_process_left_is_removed",
-        "stories/test_hostile.py: test_what_is_lost_between_ready_and_run_is_made_again",
+        "stories/test_hostile.py: test_workspace_and_queue_lost_after_ready_are_recreated",
     ),
-    "git gc --prune=now beside it": (
+    "git gc --prune=now during a commit": (
         "git/store/test_results.py: test_commits_beside_a_gc_or_prune_of_the_user_lose_nothing",
     ),
     "a task that kills its slot": (
-        "stories/test_scheduling.py: test_a_task_that_always_kills_its_worker_is_given_up",
+        "stories/test_scheduling.py: test_a_task_that_kills_its_slot_fails_after_three_attempts",
     ),
-    "the interpreter is gone, the directory is gone": (
-        "stories/test_odd_repositories.py: test_an_interpreter_that_is_gone_fails_its_own_run_alone",
-        "stories/test_odd_repositories.py: test_a_workspace_that_was_deleted_takes_no_result_with_it",
+    "a missing interpreter, a missing workspace": (
+        "stories/test_odd_repositories.py: test_a_missing_interpreter_fails_only_its_own_run",
+        "stories/test_odd_repositories.py: test_a_deleted_workspace_loses_no_results",
     ),
     "a database of an older and of a newer format": (
         "database/test_run_queue.py: test_a_queue_of_an_earlier_format_goes_on",
@@ -73,12 +80,13 @@ ELSEWHERE = {
 
 @pytest.mark.parametrize("named", [test for tests in ELSEWHERE.values() for test in tests])
 def test_the_tests_of_faults_that_are_elsewhere_are_there(named: str) -> None:
+    """Check that each test named by ELSEWHERE exists."""
     file, _, name = named.partition(": ")
     tree = ast.parse((TESTS / file).read_text())
     assert name in {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
 
 
-# -- what has to hold after each
+# -- what has to hold after each fault
 
 
 def queue_of(project: Path) -> Path:
@@ -87,13 +95,13 @@ def queue_of(project: Path) -> Path:
 
 @contextmanager
 def opened(project: Path) -> Iterator[sqlite3.Connection]:
-    """The queue's database; what is changed in it is committed at the end."""
+    """Open the queue's database, and commit changes at the end."""
     with closing(sqlite3.connect(queue_of(project))) as database, database:
         yield database
 
 
 def assert_sound(project: Path) -> None:
-    """Nothing runs, nothing of it is left, and neither git nor SQLite finds anything."""
+    """Check that no run, worker or process is left, and that git and SQLite find no error."""
     assert gitorch_json(project, "status")["counts"]["RUNNING"] == 0
     assert gitorch_json(project, "status")["workers"] == []
     assert git(project, "fsck", "--full", "--no-dangling") == ""
@@ -103,16 +111,19 @@ def assert_sound(project: Path) -> None:
 
 
 def processes(project: Path) -> list[str]:
-    """Those of this test's tasks and workers, by a variable that only they have; git's own chores aside."""
+    """Return the command lines of this test's tasks and workers, without git's background jobs.
+
+    Each test has its own HOME.
+    """
     marker = f"HOME={os.environ['HOME']}".encode()
-    found = []
+    commands = []
     for entry in Path("/proc").iterdir():
         try:
             if entry.name.isdecimal() and marker in (entry / "environ").read_bytes().split(b"\0"):
-                found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+                commands.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode())
         except OSError:
-            continue
-    return [command for command in found if command and not command.startswith("git ")]
+            continue  # the process has ended
+    return [command for command in commands if command and not command.startswith("git ")]
 
 
 def statuses(project: Path) -> dict[str, str]:
@@ -120,20 +131,21 @@ def statuses(project: Path) -> dict[str, str]:
 
 
 def kinds(project: Path, run: str = "@", task: int = 0) -> list[str]:
-    """How the attempts at a task ended."""
+    """Return the kind of outcome of each attempt of a task."""
     attempts = gitorch_json(project, "show", run)["run"]["tasks"][task]["attempts"]
     return [attempt["outcome"]["kind"] for attempt in attempts]
 
 
 def config(project: Path, name: str, *commands: str, **params: object) -> None:
+    """Write a config with one task for each command."""
     tasks = [{"id": f"t{number}", "command": command} for number, command in enumerate(commands)]
     write(project, f"experiments/{name}.yaml", json.dumps({**params, "tasks": tasks}))
 
 
-# -- workers that stop, die, or come back
+# -- workers that are stopped, die, or continue
 
 
-def test_a_stopped_worker_that_goes_on_after_its_run_was_killed_is_fenced(
+def test_a_result_of_a_worker_stopped_while_its_run_was_killed_is_rejected(
     project: Path, tmp_path: Path
 ) -> None:
     git(project, "config", "gitorch.grace", "0")
@@ -145,14 +157,14 @@ def test_a_stopped_worker_that_goes_on_after_its_run_was_killed_is_fenced(
     wait_for(lambda: list(project.parent.glob("project.gitorch/*/log/t0/1/status.json")))
     gitorch(project, "kill", "a")
     worker.send_signal(signal.SIGCONT)
-    _, said = worker.communicate(timeout=20)
-    assert worker.returncode == 0, said
-    assert "COMPLETE" not in said
+    _, stderr = worker.communicate(timeout=20)
+    assert worker.returncode == 0, stderr
+    assert "COMPLETE" not in stderr
     assert gitorch_json(project, "list")["runs"] == []
     assert_sound(project)
 
 
-def test_a_stopped_worker_keeps_what_it_has_and_nobody_does_it_twice(
+def test_a_stopped_worker_keeps_its_run_and_no_other_worker_repeats_it(
     project: Path, tmp_path: Path
 ) -> None:
     for name in ("a", "b"):
@@ -164,15 +176,15 @@ def test_a_stopped_worker_keeps_what_it_has_and_nobody_does_it_twice(
     gitorch(project, "run", "b")
     assert statuses(project) == {"a": "RUNNING", "b": "COMPLETE"}
     stopped.send_signal(signal.SIGCONT)
-    _, said = stopped.communicate(timeout=20)
-    assert stopped.returncode == 0, said
+    _, stderr = stopped.communicate(timeout=20)
+    assert stopped.returncode == 0, stderr
     assert statuses(project) == {"a": "COMPLETE", "b": "COMPLETE"}
     assert [(tmp_path / name).read_text() for name in ("a", "b")] == ["s\n", "s\n"]
     assert_sound(project)
 
 
-@pytest.mark.parametrize("what", ["another boot", "a pid that is somebody else's by now"])
-def test_no_foreign_process_is_killed_for_a_dead_workers(
+@pytest.mark.parametrize("what", ["another boot", "a pid that another process has by now"])
+def test_no_other_process_is_killed_for_one_of_a_dead_worker(
     project: Path, tmp_path: Path, what: str
 ) -> None:
     config(project, "a", f"echo s >> {tmp_path}/begun; test -e {tmp_path}/go || exec sleep 60")
@@ -207,7 +219,7 @@ WORKERS = 50
 def test_fifty_workers_at_once_give_each_task_one_accepted_attempt(
     project: Path, tmp_path: Path
 ) -> None:
-    """The first of them make the queue anew from the records, all at once."""
+    """The queue is missing, so the first workers rebuild it from the records at the same time."""
     for number in range(TASKS):
         config(project, f"r{number}", f"echo s >> {tmp_path}/{number}", number=number)
     gitorch(project, "ready")
@@ -215,32 +227,32 @@ def test_fifty_workers_at_once_give_each_task_one_accepted_attempt(
         path.unlink()
     workers = [started(project, "run", "-j", "1") for _ in range(WORKERS)]
     with ThreadPoolExecutor(WORKERS) as readers:
-        said = list(readers.map(lambda worker: worker.communicate(timeout=200)[1], workers))
-    assert [
-        (worker.returncode, text)
-        for worker, text in zip(workers, said, strict=True)
-        if worker.returncode
-    ] == []
+        errors = list(readers.map(lambda worker: worker.communicate(timeout=200)[1], workers))
+    for worker, stderr in zip(workers, errors, strict=True):
+        assert worker.returncode == 0, stderr
     assert set(statuses(project).values()) == {"COMPLETE"}
     assert [(tmp_path / str(number)).read_text() for number in range(TASKS)] == ["s\n"] * TASKS
-    subjects = git(project, "log", "--format=%b", "gitorch/results").count(
-        "Gitorch-Status: COMPLETE"
-    )
-    assert subjects == TASKS
+    messages = git(project, "log", "--format=%b", "gitorch/results")
+    assert messages.count("Gitorch-Status: COMPLETE") == TASKS
     assert_sound(project)
 
 
-def test_a_writer_stopped_inside_a_transaction_is_told_and_status_goes_on(project: Path) -> None:
+WRITER = """
+import sqlite3, sys
+database = sqlite3.connect(sys.argv[1], isolation_level=None)
+database.execute('BEGIN IMMEDIATE')
+print('in', flush=True)
+input()
+"""
+
+
+def test_a_writer_stopped_inside_a_transaction_is_reported_and_status_still_works(
+    project: Path,
+) -> None:
     config(project, "a", "true")
     gitorch(project, "ready")
-    program = "import sqlite3, sys; d = sqlite3.connect(sys.argv[1], isolation_level=None); d.execute('BEGIN IMMEDIATE')"
     writer = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            f"{program}; print('in', flush=True); input()",
-            str(queue_of(project)),
-        ],
+        [sys.executable, "-c", WRITER, str(queue_of(project))],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
@@ -250,9 +262,9 @@ def test_a_writer_stopped_inside_a_transaction_is_told_and_status_goes_on(projec
         writer.send_signal(signal.SIGSTOP)
         waiting = started(project, "run")
         assert [run["status"] for run in gitorch_json(project, "status")["runs"]] == ["WAITING"]
-        _, said = waiting.communicate(timeout=40)
-        assert waiting.returncode == 5, said
-        assert "is locked: another program has been writing to it" in said
+        _, stderr = waiting.communicate(timeout=40)
+        assert waiting.returncode == 5, stderr
+        assert "is locked: another program has been writing to it" in stderr
     finally:
         writer.kill()
         writer.communicate()
@@ -261,13 +273,28 @@ def test_a_writer_stopped_inside_a_transaction_is_told_and_status_goes_on(projec
     assert_sound(project)
 
 
-def test_a_task_that_kills_its_worker_is_given_up_and_the_queue_goes_on(project: Path) -> None:
-    """Not only its slot: slot, supervisor and worker, in the order of descent."""
-    find = "import os; p = os.getpid(); stat = lambda p: int(open(f'/proc/{p}/stat').read().rpartition(')')[2].split()[1])"
-    line = "slot = stat(stat(p)); boss = stat(slot); worker = stat(boss)"  # the program is a child of a shell
-    kill = "[os.kill(one, 9) for one in (worker, boss, slot)]"
-    write(project, "killer.py", f"{find}\n{line}\n{kill}\nimport time; time.sleep(30)\n")
-    commit_files(project, {})  # the file that was written
+KILLER = """
+import os, time
+
+def parent(pid):
+    with open(f"/proc/{pid}/stat") as file:
+        return int(file.read().rpartition(")")[2].split()[1])
+
+shell = os.getppid()  # this program is a child of a shell
+slot = parent(shell)
+supervisor = parent(slot)
+worker = parent(supervisor)
+for pid in (worker, supervisor, slot):
+    os.kill(pid, 9)
+time.sleep(30)
+"""
+
+
+def test_a_task_that_kills_its_worker_fails_after_three_attempts_and_others_run(
+    project: Path,
+) -> None:
+    """The task kills its slot, its supervisor and its worker."""
+    commit_files(project, {"killer.py": KILLER})
     config(project, "bad", f"{sys.executable} killer.py; true")
     config(project, "good", "echo good")
     gitorch(project, "ready", "experiments/bad.yaml", "--priority", "5")
@@ -284,7 +311,7 @@ def test_a_task_that_kills_its_worker_is_given_up_and_the_queue_goes_on(project:
 
 
 def slow_checkout(project: Path, tmp_path: Path) -> None:
-    """From now on whoever makes a worktree tells that he began, and waits until `go` is there."""
+    """Let every checkout create the file `begun`, and wait until the file `go` exists."""
     gate = f"touch {tmp_path}/begun; while test ! -e {tmp_path}/go; do sleep 0.05; done; cat"
     git(project, "config", "filter.slow.smudge", gate)
     commit_files(project, {".gitattributes": "*.slow filter=slow\n", "a.slow": "a\n"})
@@ -293,11 +320,11 @@ def slow_checkout(project: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("moment", ["starting", "running", "finishing"])
 def test_kill_of_a_run_that_is(project: Path, tmp_path: Path, moment: str) -> None:
     git(project, "config", "gitorch.grace", "1")
-    config(
-        project, "a", f"touch {tmp_path}/ran; {'exec sleep 60' if moment == 'running' else 'true'}"
-    )
+    rest = "exec sleep 60" if moment == "running" else "true"
+    config(project, "a", f"touch {tmp_path}/ran; {rest}")
     gitorch(project, "ready")
     if moment == "starting":
+        # Queue the run again, at a commit that is slow to check out and has no prepared worktree.
         shutil.rmtree(project.parent / "project.gitorch")
         slow_checkout(project, tmp_path)
         gitorch(project, "kill", "a")
@@ -308,27 +335,36 @@ def test_kill_of_a_run_that_is(project: Path, tmp_path: Path, moment: str) -> No
         shutil.rmtree(project.parent / "project.gitorch")
     with (project / ".git/gitorch/lock").open("r+") as lock:
         if moment == "finishing":
+            # While the lock is held, the worker cannot record the end of the task.
             fcntl.flock(lock, fcntl.LOCK_EX)
         worker = started(project, "run")
         if moment == "finishing":
             wait_for(lambda: list(project.parent.glob("project.gitorch/*/log/t0/1/status.json")))
+        elif moment == "running":
+            wait_for((tmp_path / "ran").exists)
         else:
-            wait_for((tmp_path / ("ran" if moment == "running" else "begun")).exists)
+            wait_for((tmp_path / "begun").exists)
         killer = started(project, "kill", "a")
-        wait_for(lambda: is_doomed(project))
+        wait_for(lambda: kill_was_requested(project))
     if moment == "starting":
         (tmp_path / "go").touch()
-    _, said = killer.communicate(timeout=30)
-    assert killer.returncode in ((0, 4) if moment == "finishing" else (0,)), said
+    _, stderr = killer.communicate(timeout=30)
+    if moment == "finishing":
+        assert killer.returncode in (0, 4), stderr
+    else:
+        assert killer.returncode == 0, stderr
     _, worked = worker.communicate(timeout=30)
     assert worker.returncode == 0, worked
-    assert statuses(project) == ({} if killer.returncode == 0 else {"a": "COMPLETE"})
+    if killer.returncode == 0:
+        assert statuses(project) == {}
+    else:
+        assert statuses(project) == {"a": "COMPLETE"}
     assert (tmp_path / "ran").exists() == (moment != "starting")
     assert_sound(project)
 
 
-def is_doomed(project: Path) -> bool:
-    """Or gone already."""
+def kill_was_requested(project: Path) -> bool:
+    """Return True if the kill of every run in the queue was requested."""
     with opened(project) as database:
         return all(doomed for (doomed,) in database.execute("SELECT doomed FROM runs"))
 
@@ -337,37 +373,38 @@ def is_doomed(project: Path) -> bool:
 
 
 @contextmanager
-def mounted(place: Path, *how: str | Path) -> Iterator[Path]:
-    """Something mounted at `place`. Needs root."""
-    place.mkdir(exist_ok=True)
+def mounted(directory: Path, *options: str | Path) -> Iterator[Path]:
+    """Mount a file system at `directory`. The test is skipped without root."""
+    directory.mkdir(exist_ok=True)
     if os.geteuid() != 0:
         pytest.skip("needs root, to mount a file system")
-    subprocess.run(["mount", *how, place], check=True, capture_output=True)
+    subprocess.run(["mount", *options, directory], check=True, capture_output=True)
     try:
-        yield place
+        yield directory
     finally:
-        subprocess.run(["umount", "-l", place], check=True)
+        subprocess.run(["umount", "-l", directory], check=True)
 
 
 def small(size: str) -> tuple[str, ...]:
+    """Return mount's options for a tmpfs of this size."""
     return "-t", "tmpfs", "-o", f"size={size}", "none"
 
 
-def grow(place: Path) -> None:
-    subprocess.run(["mount", "-o", "remount,size=64m", place], check=True)
+def grow(directory: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,size=64m", directory], check=True)
 
 
-def fill(place: Path, but: int) -> None:
-    """Leave `but` bytes of it."""
-    free = os.statvfs(place).f_bavail * os.statvfs(place).f_frsize
-    (place / "filling").write_bytes(bytes(max(0, free - but)))
+def fill(directory: Path, but: int) -> None:
+    """Fill the file system, except for `but` bytes."""
+    free = os.statvfs(directory).f_bavail * os.statvfs(directory).f_frsize
+    (directory / "filling").write_bytes(bytes(max(0, free - but)))
 
 
 @pytest.mark.parametrize("what", ["the worktree", "the log", "the database", "git"])
 def test_no_space_for(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    """The fault is said, nothing is half there, and with room made `gitorch run` goes on."""
+    """The fault is reported, and `gitorch run` continues once the disk has more space."""
     commit_files(project, {"large.bin": os.urandom(300_000)})
     config(project, "a", "head -c 2000000 /dev/urandom", "echo second")
     if what == "git":
@@ -389,13 +426,14 @@ def test_no_space_for(
                 no_space_then_room(project, disk, 1_000_000, "t0 ERROR")
 
 
-def no_space_then_room(project: Path, disk: Path, before: int, said: str) -> None:
+def no_space_then_room(project: Path, disk: Path, before: int, message: str) -> None:
+    """Run with `before` bytes left on the disk, check the message, then run with more space."""
     gitorch(project, "ready")
     shutil.rmtree(next(disk.glob("project-*/*/tree"), disk / "none"), ignore_errors=True)
     fill(disk, but=before)
     failed = gitorch(project, "run", code=None)
     assert failed.returncode == 1, failed.stderr
-    assert said in failed.stderr
+    assert message in failed.stderr
     (disk / "filling").unlink()
     grow(disk)
     gitorch(project, "run", code=None)
@@ -410,13 +448,13 @@ def no_space_then_room(project: Path, disk: Path, before: int, said: str) -> Non
 
 
 def assert_sound_at(project: Path) -> None:
-    """As `assert_sound`, wherever the queue is."""
+    """Check the same as `assert_sound` does, except for the queue, which may be elsewhere."""
     assert gitorch_json(project, "status")["counts"]["RUNNING"] == 0
     assert git(project, "fsck", "--full", "--no-dangling") == ""
     wait_for(lambda: not processes(project))
 
 
-def test_a_read_only_file_system_is_said_and_what_is_there_can_be_read(project: Path) -> None:
+def test_a_read_only_file_system_is_reported_and_results_can_be_read(project: Path) -> None:
     config(project, "a", "echo done")
     config(project, "b", "echo more", b=1)
     gitorch(project, "run", "experiments/a.yaml")
@@ -436,14 +474,12 @@ FLOOD = 1 << 30
 @pytest.mark.alone
 def test_a_log_flood_of_a_gibibyte_leaves_the_workers_memory_flat(project: Path) -> None:
     line = "x" * 1023
-    config(
-        project,
-        "a",
-        f"{sys.executable} -c 'import os; [os.write(1, b\"{line}\\n\" * 1024) for _ in range(1024)]'",
-    )
+    flood = f'import os; [os.write(1, b"{line}\\n" * 1024) for _ in range(1024)]'
+    config(project, "a", f"{sys.executable} -c '{flood}'")
     config(project, "b", "echo small")
 
     def peak(name: str) -> int:
+        """Run this config in a worker, and return the worker's peak memory in KiB."""
         gitorch(project, "ready", f"experiments/{name}.yaml")
         worker = subprocess.Popen(
             [sys.executable, "-m", "gitorch", "run"], cwd=project, stderr=subprocess.DEVNULL
@@ -455,8 +491,9 @@ def test_a_log_flood_of_a_gibibyte_leaves_the_workers_memory_flat(project: Path)
 
     small_log = peak("b")
     assert peak("a") - small_log < 60_000
-    run = gitorch_json(project, "show", "a")["run"]["id"]
-    pointer = git(project, "show", f"gitorch/results:runs/{run[:2]}/{run}/tasks/t0/1/log.txt")
+    run_id = gitorch_json(project, "show", "a")["run"]["id"]
+    log = f"gitorch/results:runs/{run_id[:2]}/{run_id}/tasks/t0/1/log.txt"
+    pointer = git(project, "show", log)
     assert f"size {FLOOD}" in pointer
     assert_sound(project)
     shutil.rmtree(project / ".git/lfs")
@@ -465,6 +502,7 @@ def test_a_log_flood_of_a_gibibyte_leaves_the_workers_memory_flat(project: Path)
 
 # -- clocks
 
+# gitorch with a clock that jumps by `argv[1]` seconds, `argv[2]` seconds after its start.
 SHIFTED = """
 import datetime, os, sys, time
 class datetime_(datetime.datetime):
@@ -483,7 +521,10 @@ main()
 
 @pytest.mark.parametrize("hours", [2, -3])
 def test_a_clock_that_jumps_while_a_worker_works(project: Path, tmp_path: Path, hours: int) -> None:
-    """The worker's alone: a machine's cannot be set for one test. That of the slots goes on."""
+    """Only the worker's clock jumps, because a test cannot set the machine's clock.
+
+    The clock of the slots does not jump.
+    """
     tries = f"echo s >> {tmp_path}/tries; sleep 0.3; test $(wc -l < {tmp_path}/tries) -ge 3"
     task = {
         "id": "t0",
@@ -505,11 +546,11 @@ def test_a_clock_that_jumps_while_a_worker_works(project: Path, tmp_path: Path, 
     assert_sound(project)
 
 
-# -- what lies on the disk, spoilt
+# -- damaged or outdated files
 
 
 @pytest.mark.parametrize("junk", [b"", b"{", b"[]", b'{"token": 1}', b"\xff\xfe"])
-def test_a_corrupt_status_file_makes_its_attempt_lost_and_nothing_else(
+def test_a_corrupt_status_file_only_loses_its_attempt(
     project: Path, tmp_path: Path, junk: bytes
 ) -> None:
     config(
@@ -530,7 +571,7 @@ def test_a_corrupt_status_file_makes_its_attempt_lost_and_nothing_else(
     assert_sound(project)
 
 
-def test_gc_with_prune_now_and_worktrees_deleted_by_hand_beside_a_worker(
+def test_gc_with_prune_now_and_worktrees_deleted_by_hand_while_a_worker_runs(
     project: Path, tmp_path: Path
 ) -> None:
     for number in range(20):
@@ -566,7 +607,9 @@ def test_gc_with_prune_now_and_worktrees_deleted_by_hand_beside_a_worker(
     assert_sound(project)
 
 
-def test_a_queue_of_an_older_format_goes_on_and_one_of_a_newer_is_left_alone(project: Path) -> None:
+def test_a_queue_of_an_older_format_is_migrated_and_one_of_a_newer_format_is_refused(
+    project: Path,
+) -> None:
     config(project, "a", "echo one", "echo two")
     gitorch(project, "ready")
     with opened(project) as database:
@@ -574,7 +617,8 @@ def test_a_queue_of_an_older_format_goes_on_and_one_of_a_newer_is_left_alone(pro
             "meta": database.execute("SELECT key, value FROM meta").fetchall(),
             "runs": database.execute("SELECT seq, id, payload, worker FROM runs").fetchall(),
             "tasks": database.execute(
-                "SELECT run, id, seq, position, priority, status, attempts, token, worker, started, outcome FROM tasks"
+                "SELECT run, id, seq, position, priority, status, attempts, token, worker, started,"
+                " outcome FROM tasks"
             ).fetchall(),
             "needs": database.execute("SELECT run, task, needed FROM needs").fetchall(),
         }

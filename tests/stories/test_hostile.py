@@ -1,4 +1,7 @@
-"""Tasks that do what no task should: each is its own run's misfortune, and what they leave is kept as it is."""
+"""Tasks that do what no task should do.
+
+Such a task can harm only its own run. The files that such a task leaves are stored unchanged.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,18 @@ import pytest
 from tests.conftest import commit_files, git, gitorch, gitorch_json, started, wait_for, write
 
 TASKS = r"""
-import os, shutil, signal, socket, subprocess, sys
+import fcntl, os, shutil, signal, socket, subprocess, sys
 
-GIT = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org"]
+IDENTITY = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
+
+def git(*arguments):
+    # A commit that is made while `git gc --prune=now` runs can lose its objects, which is git's own
+    # race. The lock keeps the tasks of this file apart; gitorch does not take it.
+    ask = ["git", "rev-parse", "--git-common-dir"]
+    common = subprocess.check_output(ask, text=True).strip()
+    with open(os.path.join(common, "lock-of-the-tasks"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        subprocess.check_call(["git", *IDENTITY, *arguments])
 
 class Task:
     def __init__(self, config):
@@ -39,15 +51,15 @@ class Commits(Task):
     def run(self):
         with open("Tasks.py", "a") as file:
             file.write("# changed\n")
-        subprocess.check_call([*GIT, "commit", "-qam", "inside"])
+        git("commit", "-qam", "inside")
 class Collects(Task):
     def run(self):
-        subprocess.check_call(["git", "gc", "-q", "--prune=now"])
-        subprocess.check_call(["git", "worktree", "prune"])
+        git("gc", "-q", "--prune=now")
+        git("worktree", "prune")
 class ChecksOut(Task):
     def run(self):
         for words in ("checkout -qb mine", "rm -q README.md", "commit -qm less"):
-            subprocess.check_call([*GIT, *words.split()])
+            git(*words.split())
 class KillsGroup(Task):
     def run(self):
         os.killpg(0, signal.SIGKILL)
@@ -74,7 +86,8 @@ class SpoilsConfig(Task):
 class SpoilsEvents(Task):
     def run(self):
         with open(os.environ["GITORCH_EVENTS"], "wb") as file:
-            file.write(b'{"metric": "inf", "value": 1e999}\n{"metric": 3}\n[1]\nnull\n\xff\n{"progress": ["x", 2]}\n')
+            file.write(b'{"metric": "inf", "value": 1e999}\n')
+            file.write(b'{"metric": 3}\n[1]\nnull\n\xff\n{"progress": ["x", 2]}\n')
             file.write(b"[" * 100000 + b'\n{"metric": "good", "value": 5}\n{"metric": "cut o')
         self.write("metrics.json", "[" * 100000)
         return {"nan": float("nan")}
@@ -98,8 +111,11 @@ class Names(Task):
             self.write(name, name)
         with open(os.fsencode(self.output) + b"/\xff.bin", "w") as file:
             file.write("bytes")
-NAMES = [".git/config", ".git/HEAD", ".gitattributes", ".gitmodules", ".gitignore", ".GIT/x", "git~1", "a\nb",
-         "a b", "'q\"", "tab\t", "back\\slash", "-rf", "%41", "~x", "*", "[x]", "#c", "!n", "a..b", "x.lock", "n" * 255]
+NAMES = [
+    ".git/config", ".git/HEAD", ".gitattributes", ".gitmodules", ".gitignore", ".GIT/x", "git~1",
+    "a\nb", "a b", "'q\"", "tab\t", "back\\slash", "-rf", "%41", "~x", "*", "[x]", "#c", "!n",
+    "a..b", "x.lock", "n" * 255,
+]
 class Many(Task):
     def run(self):
         for number in range(3000):
@@ -110,6 +126,7 @@ class Floods(Task):
             os.write(1, b"x" * (1 << 20))
 """
 
+# The tasks whose run completes all the same, and the tasks that fail.
 FINE = (
     "ReadOnlyTree",
     "Commits",
@@ -130,7 +147,7 @@ BAD = ("KillsGroup", "Talks")
 def _run(
     project: Path, *names: str, code: int | None, **params: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run each task in a run of its own, an ordinary task after it."""
+    """Run each task in its own run, followed by an ordinary task."""
     if not (project / "Tasks.py").exists():
         commit_files(project, {"Tasks.py": TASKS})
     after = "test -f README.md && git diff --quiet HEAD && test -d {outputDir} && echo as pinned"
@@ -143,9 +160,9 @@ def _run(
     return gitorch(project, "run", "experiments", "-j", "3", code=code)
 
 
-def test_what_a_task_does_to_its_place_touches_nothing_else(project: Path) -> None:
+def test_a_task_that_damages_its_worktree_affects_nothing_else(project: Path) -> None:
     head = git(project, "rev-parse", "HEAD")
-    told = _run(project, *FINE, *BAD, code=1)
+    worked = _run(project, *FINE, *BAD, code=1)
     runs = {run["name"]: run for run in gitorch_json(project, "list")["runs"]}
     assert {name: run["status"] for name, run in runs.items()} == {
         **dict.fromkeys(FINE, "COMPLETE"),
@@ -158,63 +175,56 @@ def test_what_a_task_does_to_its_place_touches_nothing_else(project: Path) -> No
     assert "error" not in git(project, "fsck", "--full")
     assert gitorch_json(project, "status")["counts"]["RUNNING"] == 0
 
-    assert "\x1b" not in told.stderr, "what a log holds does not reach the terminal"
-    assert "ValueError: bad" in told.stderr
-    assert "30% no line feed" in told.stderr
-    assert "10%" not in told.stderr, "what was written over is gone"
+    assert "\x1b" not in worked.stderr, "no control character of a log reaches the terminal"
+    assert "ValueError: bad" in worked.stderr
+    assert "30% no line feed" in worked.stderr
+    assert "10%" not in worked.stderr, "overwritten text is not shown"
     assert runs["SpoilsEvents"]["metrics"] == {"inf": None, "good": 5}
-    modified = gitorch_json(project, "show", "Commits")["run"]["tasks"][0]["attempts"][0][
-        "modified"
-    ]
-    assert modified == ["Tasks.py"], "against the pin, whatever was committed"
+    [attempt] = gitorch_json(project, "show", "Commits")["run"]["tasks"][0]["attempts"]
+    assert attempt["modified"] == ["Tasks.py"], "compared with the pin, not with the task's commit"
     _assert_special(project)
     _assert_names(project)
     assert len(gitorch_json(project, "show", "Many")["run"]["outputs"]) == 3000
-    log = subprocess.run(
-        ["git", "cat-file", "-s", _log_of(project, "Floods")],
-        cwd=project,
-        capture_output=True,
-        check=True,
-    )
-    assert int(log.stdout) < 1000, "a large log is a Git LFS object"
+    size_in_git = int(git(project, "cat-file", "-s", _log_of(project, "Floods")))
+    assert size_in_git < 1000, "a large log is a Git LFS object"
     assert len(gitorch(project, "logs", "Floods", "--task", "t").stdout) == 64 << 20
 
 
 def _log_of(project: Path, name: str) -> str:
-    run = gitorch_json(project, "show", name)["run"]["id"]
-    return f"gitorch/results:runs/{run[:2]}/{run}/tasks/t/1/log.txt"
+    run_id = gitorch_json(project, "show", name)["run"]["id"]
+    return f"gitorch/results:runs/{run_id[:2]}/{run_id}/tasks/t/1/log.txt"
 
 
 def _assert_special(project: Path) -> None:
     run = gitorch_json(project, "show", "Special")["run"]
     assert [output["path"] for output in run["outputs"]] == ["dangling", "fine", "out", "self"]
     base = f"gitorch/results:runs/{run['id'][:2]}/{run['id']}/outputs"
-    assert git(project, "show", f"{base}/out") == "/etc/passwd", "the link, not what it leads to"
+    assert git(project, "show", f"{base}/out") == "/etc/passwd", "the link, not its target"
     notes = " ".join(run["tasks"][0]["attempts"][0]["notes"])
     assert "fifo is not kept" in notes
     assert "socket is not kept" in notes
 
 
 def _assert_names(project: Path) -> None:
-    """Whatever a file is called, it comes back as it was."""
+    """Check that a file with any name is restored unchanged."""
     run = gitorch_json(project, "show", "Names")["run"]
     tree = Path(gitorch(project, "checkout-run", "Names").stdout.strip())
     outputs = tree / f"run-{run['id']}" / "outputs"
-    found = {
+    restored = {
         path.relative_to(outputs).as_posix(): path for path in outputs.rglob("*") if path.is_file()
     }
-    assert found.keys() == {output["path"] for output in run["outputs"]}
-    assert len(found) == 23
-    for name, path in found.items():
+    assert restored.keys() == {output["path"] for output in run["outputs"]}
+    assert len(restored) == 23
+    for name, path in restored.items():
         if name != "\udcff.bin":
             assert path.read_text() == name
-    assert found["\udcff.bin"].read_text() == "bytes"
+    assert restored["\udcff.bin"].read_text() == "bytes"
     shown = gitorch(project, "show", "Names").stdout
-    assert "  a\\nb " in shown, "a name stays in its line"
+    assert "  a\\nb " in shown, "a name with a line break is shown on one line"
 
 
 @pytest.mark.parametrize("name", ["RemovesTree", "RemovesAll", "OutputIsAFile", "OutputLeadsOut"])
-def test_a_task_that_takes_its_place_away_ends_neither_the_worker_nor_later_ones(
+def test_a_task_that_deletes_its_directory_stops_neither_worker_nor_other_runs(
     project: Path, tmp_path: Path, name: str
 ) -> None:
     secrets = tmp_path / "secrets"
@@ -240,7 +250,7 @@ def test_the_whole_worktree_can_be_an_output(project: Path) -> None:
     assert not any(".git" in path.split("/") for path in paths)
 
 
-def test_what_is_lost_between_ready_and_run_is_made_again(project: Path) -> None:
+def test_workspace_and_queue_lost_after_ready_are_recreated(project: Path) -> None:
     write(
         project, "experiments/a.yaml", "tasks: [{id: t, command: 'echo done > {outputDir}/it'}]\n"
     )
@@ -258,7 +268,7 @@ def test_what_is_lost_between_ready_and_run_is_made_again(project: Path) -> None
     assert [run["status"] for run in gitorch_json(project, "list")["runs"]] == ["COMPLETE"]
 
 
-def test_a_run_whose_worker_died_says_so(project: Path, tmp_path: Path) -> None:
+def test_status_reports_a_run_whose_worker_died(project: Path, tmp_path: Path) -> None:
     write(
         project,
         "experiments/a.yaml",
@@ -275,15 +285,15 @@ def test_a_run_whose_worker_died_says_so(project: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("junk", [b"no database at all", b"SQLite format 3\0" + bytes(4000)])
-def test_a_damaged_queue_is_told_and_loses_nothing(project: Path, junk: bytes) -> None:
+def test_a_damaged_queue_is_reported_and_loses_nothing(project: Path, junk: bytes) -> None:
     write(project, "experiments/a.yaml", "tasks: [{id: t, command: 'true'}]\n")
     gitorch(project, "ready")
     for file in (project / ".git/gitorch").glob("queue.db*"):
         file.unlink()
     (project / ".git/gitorch/queue.db").write_bytes(junk)
-    told = gitorch(project, "run", code=1).stderr
-    assert "queue.db is damaged" in told
-    assert "hint: results are safe" in told
+    message = gitorch(project, "run", code=1).stderr
+    assert "queue.db is damaged" in message
+    assert "hint: results are safe" in message
     (project / ".git/gitorch/queue.db").rename(project / ".git/gitorch/queue.db.damaged")
     gitorch(project, "run")
     assert [run["status"] for run in gitorch_json(project, "list")["runs"]] == ["COMPLETE"]

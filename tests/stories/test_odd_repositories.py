@@ -1,4 +1,8 @@
-"""Repositories that are not plain: what git can hold, where it can be called from, what can become of it."""
+"""Unusual repositories.
+
+The tests cover unusual content of a repository, unusual places from which gitorch is called, and
+repositories that are moved, copied or damaged between two commands.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,10 @@ RESULTS = "refs/heads/gitorch/results"
 
 @contextmanager
 def untouched(*roots: Path) -> Iterator[None]:
-    """What is the user's in these work trees is afterwards as it was: files, index, HEAD, branches, stash."""
+    """Check that nothing of the user changes in these work trees.
+
+    This covers files, index, HEAD, branches, tags, stash and git's local configuration.
+    """
     before = [_users_own(root) for root in roots]
     yield
     assert [_users_own(root) for root in roots] == before
@@ -38,38 +45,42 @@ def _users_own(root: Path) -> tuple[object, ...]:
 
 
 def config_of(command: str) -> str:
+    """Return a config with one task, which executes this shell command."""
     return f"tasks: [{{id: t, command: [sh, -c, {command!r}]}}]\n"
 
 
-def ran(root: Path, *arguments: str | Path, env: dict[str, str] | None = None) -> str:
-    """Run these configs and give the latest run's log; nothing of the user's, and no tracked file, was changed."""
+def log_of_run(root: Path, *arguments: str | Path, env: dict[str, str] | None = None) -> str:
+    """Run these configs and return the log of the latest run.
+
+    Check that neither a file of the user nor a tracked file in the run's worktree was changed.
+    """
     with untouched(root):
         gitorch(root, "run", *(arguments or ["experiments"]), env=env)
     record = gitorch_json(root, "show", "@")["run"]
     assert record["status"] == "COMPLETE"
-    assert [attempt["modified"] for task in record["tasks"] for attempt in task["attempts"]] == [
-        []
-    ] * len(record["tasks"])
+    for task in record["tasks"]:
+        [attempt] = task["attempts"]
+        assert attempt["modified"] == []
     return gitorch(root, "logs", "@", env=env).stdout
 
 
-# What git can hold
+# -- unusual content
 
 
-def test_files_of_git_lfs_are_there_as_files(project: Path) -> None:
+def test_git_lfs_files_are_checked_out_with_their_content(project: Path) -> None:
     git(project, "lfs", "install", "--local")
     git(project, "lfs", "track", "*.bin")
     content = os.urandom(2000).hex()
     commit_files(project, {"data.bin": content, "experiments/a.yaml": config_of("cat data.bin")})
     assert git(project, "show", "HEAD:data.bin").startswith("version https://git-lfs")
-    assert ran(project) == content
+    assert log_of_run(project) == content
     tree = Path(gitorch(project, "checkout-run", "@").stdout.strip())
     assert (tree / "data.bin").read_text() == content
     assert git(tree, "status", "--porcelain") == ""
     git(project, "lfs", "fsck")
 
 
-def test_large_files_that_cannot_be_had_are_told_before_anything_is_queued(
+def test_missing_git_lfs_files_are_reported_before_anything_is_queued(
     project: Path, tmp_path: Path
 ) -> None:
     git(project, "lfs", "install", "--local")
@@ -82,9 +93,9 @@ def test_large_files_that_cannot_be_had_are_told_before_anything_is_queued(
     git(clone, "lfs", "install", "--local")
     git(project, "lfs", "uninstall", "--local")
     shutil.rmtree(project / ".git/lfs")
-    said = gitorch(clone, "ready", code=None)
-    assert said.returncode not in (0, 70)
-    assert "data.bin" in said.stderr
+    refused = gitorch(clone, "ready", code=None)
+    assert refused.returncode not in (0, 70)
+    assert "data.bin" in refused.stderr
     assert gitorch_json(clone, "list")["runs"] == []
     assert {path.name for path in (tmp_path / "clone.gitorch").iterdir()} <= {
         "trash",
@@ -94,7 +105,7 @@ def test_large_files_that_cannot_be_had_are_told_before_anything_is_queued(
     assert git(clone, "worktree", "list").count("\n") == 0
 
 
-def test_submodules_are_filled_without_their_origin(project: Path, tmp_path: Path) -> None:
+def test_submodules_are_checked_out_without_their_origin(project: Path, tmp_path: Path) -> None:
     library = tmp_path / "library"
     library.mkdir()
     git(library, "init", "-q")
@@ -114,13 +125,13 @@ def test_submodules_are_filled_without_their_origin(project: Path, tmp_path: Pat
     write(project, "Tasks.py", tasks)
     commit_files(project, {"experiments/a.yaml": "tasks: [{id: t, method: Ask}]\n"})
     library.rename(tmp_path / "nowhere to be found")
-    assert ran(project) == "the library\n"
+    assert log_of_run(project) == "the library\n"
     write(project, "vendored lib/science/__init__.py", "WHO = 'somebody else'\n")
     assert "vendored lib" in gitorch(project, "ready", "--again", code=4).stderr
     assert "vendored lib" in gitorch(project, "ready", "--again", "--snapshot", code=4).stderr
 
 
-def test_a_submodule_that_cannot_be_had_is_told_before_anything_is_queued(
+def test_an_unavailable_submodule_is_reported_before_anything_is_queued(
     project: Path, tmp_path: Path
 ) -> None:
     library = tmp_path / "library"
@@ -132,16 +143,16 @@ def test_a_submodule_that_cannot_be_had_is_told_before_anything_is_queued(
     clone = tmp_path / "clone"
     git(tmp_path, "clone", "-q", str(project), str(clone))
     library.rename(tmp_path / "nowhere")
-    said = gitorch(clone, "ready", code=4).stderr
-    assert "the submodule lib is needed at" in said
-    assert "hint: git submodule update --init --recursive" in said
+    stderr = gitorch(clone, "ready", code=4).stderr
+    assert "the submodule lib is needed at" in stderr
+    assert "hint: git submodule update --init --recursive" in stderr
     assert gitorch_json(clone, "list")["runs"] == []
     (tmp_path / "nowhere").rename(library)
     with untouched(clone):
         gitorch(clone, "ready")
 
 
-def test_filters_are_applied_both_ways(project: Path) -> None:
+def test_clean_and_smudge_filters_are_applied(project: Path) -> None:
     git(project, "config", "filter.rot.clean", "tr a-z n-za-m")
     git(project, "config", "filter.rot.smudge", "tr a-z n-za-m")
     commit_files(project, {".gitattributes": "*.secret filter=rot\n*.txt text eol=crlf\n"})
@@ -154,12 +165,12 @@ def test_filters_are_applied_both_ways(project: Path) -> None:
         },
     )
     assert git(project, "show", "HEAD:a.secret") == "uryyb"
-    assert ran(project) == "hello\nline\n"  # the log's own line ends are made plain
+    assert log_of_run(project) == "hello\nline\n"  # `logs` normalises line ends
     tree = Path(gitorch(project, "checkout-run", "@").stdout.strip())
     assert (tree / "b.txt").read_bytes() == b"line\r\n"
 
 
-def test_names_with_blanks_line_breaks_and_other_scripts(tmp_path: Path) -> None:
+def test_names_with_spaces_line_breaks_and_other_scripts(tmp_path: Path) -> None:
     root = tmp_path / "mein Pröjekt (neu)"
     root.mkdir()
     git(root, "init", "-q")
@@ -174,7 +185,8 @@ def test_names_with_blanks_line_breaks_and_other_scripts(tmp_path: Path) -> None
         def run(self):
             for path in sorted(pathlib.Path("data").iterdir()):
                 (self.out / path.name).write_bytes(path.read_bytes())
-            for name in (b"\\xff.bin", b".gitignore", b"sub/.git/config", b"sub/%41", b"big\\xfe\\n"):
+            names = (b"\\xff.bin", b".gitignore", b"sub/.git/config", b"sub/%41", b"big\\xfe\\n")
+            for name in names:
                 path = os.path.join(os.fsencode(self.out), name)
                 os.makedirs(os.path.dirname(path), exist_ok=True)
                 with open(path, "wb") as file:
@@ -199,9 +211,8 @@ def test_names_with_blanks_line_breaks_and_other_scripts(tmp_path: Path) -> None
     assert "  zwei\\nZeilen " in gitorch(root, "show", "zwei Zeilen", env={"LC_ALL": "C"}).stdout
     kept = {output["path"] for output in record["outputs"]}
     assert {*odd, os.fsdecode(b"\xff.bin"), ".gitignore", "sub/.git/config", "sub/%41"} <= kept
-    assert [
-        output["stored"] for output in record["outputs"] if output["path"].startswith("big")
-    ] == ["lfs"]
+    [big] = [output for output in record["outputs"] if output["path"].startswith("big")]
+    assert big["stored"] == "lfs"
     log = subprocess.run(
         [sys.executable, "-m", "gitorch", "logs", "zwei Zeilen"],
         cwd=root,
@@ -220,19 +231,19 @@ def test_names_with_blanks_line_breaks_and_other_scripts(tmp_path: Path) -> None
     assert git(root, "fsck", "--full") == ""
 
     write(root, "data/zwei\nZeilen", "changed")
-    said = gitorch(root, "ready", "--again", code=4).stderr
-    assert "zwei" in said
-    assert len(said.splitlines()) == 2, "one error, one hint, whatever the file is called"
+    stderr = gitorch(root, "ready", "--again", code=4).stderr
+    assert "zwei" in stderr
+    assert len(stderr.splitlines()) == 2, "one error and one hint, even with a line break in a name"
 
 
-def test_a_config_that_cannot_name_its_run_says_so(project: Path) -> None:
+def test_a_config_file_name_that_cannot_name_a_run_is_reported(project: Path) -> None:
     write(project, "experiments/zwei\nZeilen.yaml", "tasks: [{id: t, command: echo}]\n")
-    said = gitorch(project, "ready", code=1).stderr
-    assert "name" in said
-    assert "Nothing was queued" in said
+    stderr = gitorch(project, "ready", code=1).stderr
+    assert "name" in stderr
+    assert "Nothing was queued" in stderr
 
 
-# Where it can be called from
+# -- unusual places from which gitorch is called
 
 
 def test_from_a_subdirectory(project: Path) -> None:
@@ -241,8 +252,8 @@ def test_from_a_subdirectory(project: Path) -> None:
     )
     write(project, "deep/er/mine.yaml", config_of("echo mine"))
     below = project / "deep/er"
-    assert ran(below, "mine.yaml") == "mine\n"
-    gitorch(below, "ready")  # experiments/ of the repository
+    assert log_of_run(below, "mine.yaml") == "mine\n"
+    gitorch(below, "ready")  # queues experiments/ in the root of the repository
     gitorch(below, "run")
     assert gitorch(below, "logs", "@").stdout == "at the root\n"
     assert [gitorch_json(project, "show", name)["run"]["source"] for name in ("a", "mine")] == [
@@ -252,7 +263,7 @@ def test_from_a_subdirectory(project: Path) -> None:
 
 
 def test_from_a_linked_worktree_with_a_detached_head(project: Path, tmp_path: Path) -> None:
-    """Its own HEAD is pinned; queue, results and workspace are the repository's."""
+    """The worktree's HEAD is pinned. Queue, results and workspace belong to the repository."""
     commit_files(project, {"version": "main\n", ".gitignore": "data\n", "experiments/a.yaml": "x"})
     (project / "data").mkdir()
     write(project, "data/input.txt", "linked\n")
@@ -261,7 +272,7 @@ def test_from_a_linked_worktree_with_a_detached_head(project: Path, tmp_path: Pa
     config = f"gitorch: {{link: [data]}}\n{config_of('cat version data/input.txt')}"
     commit_files(linked, {"version": "linked\n", "experiments/a.yaml": config})
     with untouched(project):
-        assert ran(linked) == "linked\nlinked\n"
+        assert log_of_run(linked) == "linked\nlinked\n"
     [run] = gitorch_json(project, "list")["runs"]
     assert run["commit"] == git(linked, "rev-parse", "HEAD")
     assert not (tmp_path / "linked.gitorch").exists()
@@ -271,9 +282,7 @@ def test_from_a_linked_worktree_with_a_detached_head(project: Path, tmp_path: Pa
     assert gitorch(project, "logs", again).stdout == "linked\nlinked\n"
 
 
-def test_a_bare_repository_with_worktrees_and_a_clone_that_fetches_blobs_late(
-    project: Path, tmp_path: Path
-) -> None:
+def test_from_a_worktree_of_a_bare_partial_clone(project: Path, tmp_path: Path) -> None:
     commit_files(
         project, {"data.txt": "fetched\n", "experiments/a.yaml": config_of("cat data.txt")}
     )
@@ -281,7 +290,7 @@ def test_a_bare_repository_with_worktrees_and_a_clone_that_fetches_blobs_late(
     git(project, "config", "uploadpack.allowAnySHA1InWant", "true")
     git(tmp_path, "clone", "-q", "--bare", "--filter=blob:none", f"file://{project}", "bare.git")
     git(tmp_path / "bare.git", "worktree", "add", "-q", str(tmp_path / "work"), "main")
-    assert ran(tmp_path / "work") == "fetched\n"
+    assert log_of_run(tmp_path / "work") == "fetched\n"
     write(tmp_path / "work", "data.txt", "edited\n")
     with untouched(tmp_path / "work"):
         gitorch(tmp_path / "work", "ready", "--snapshot")
@@ -296,7 +305,7 @@ def test_a_bare_repository_with_worktrees_and_a_clone_that_fetches_blobs_late(
 
 
 def test_from_inside_a_hook(project: Path) -> None:
-    """git tells a hook's children of its repository and index; neither gitorch nor what it runs may follow that."""
+    """Neither gitorch nor a task uses the repository and index of a hook's GIT_ variables."""
     command = (
         "env | grep -c ^GIT_ | grep -vx 0; git rev-parse HEAD; git status --porcelain; git ls-files"
     )
@@ -307,8 +316,9 @@ def test_from_inside_a_hook(project: Path) -> None:
         ".git/hooks/post-commit",
         f"""
         #!/bin/sh
-        export GIT_DIR="$(git rev-parse --absolute-git-dir)" GIT_INDEX_FILE="$PWD/.git/index" GIT_PREFIX=
-        cd experiments && {program} ready . 2>>../.git/said && {program} run 2>>../.git/said
+        export GIT_DIR="$(git rev-parse --absolute-git-dir)"
+        export GIT_INDEX_FILE="$PWD/.git/index" GIT_PREFIX=
+        cd experiments && {program} ready . 2>>../.git/stderr && {program} run 2>>../.git/stderr
         """,
     )
     hook.chmod(0o755)
@@ -316,8 +326,8 @@ def test_from_inside_a_hook(project: Path) -> None:
     git(project, "commit", "-q", "--allow-empty", "--only", "-m", "starts a run", "-o", "README.md")
     head = git(project, "rev-parse", "HEAD")
     assert head != before
-    said = (project / ".git/said").read_text()
-    assert "COMPLETE" in said
+    stderr = (project / ".git/stderr").read_text()
+    assert "COMPLETE" in stderr
     git(project, "config", "core.hooksPath", "/dev/null")
     assert git(project, "status", "--porcelain") == ""
     log = gitorch(project, "logs", "@").stdout
@@ -325,25 +335,27 @@ def test_from_inside_a_hook(project: Path) -> None:
     assert git(project, "fsck", "--full") == ""
 
 
-def test_without_a_name_for_git(project: Path, sealed_room: Path) -> None:
+def test_without_a_git_user_name(project: Path, sealed_room: Path) -> None:
     commit_files(project, {"experiments/a.yaml": config_of("echo fine")})
-    nobody = {"GIT_CONFIG_GLOBAL": "/dev/null"}
+    no_user_name = {"GIT_CONFIG_GLOBAL": "/dev/null"}
     write(project, "loose.txt", "untracked\n")
     with untouched(project):
-        gitorch(project, "ready", "--snapshot", env=nobody)
-        gitorch(project, "run", env=nobody)
+        gitorch(project, "ready", "--snapshot", env=no_user_name)
+        gitorch(project, "run", env=no_user_name)
     assert gitorch_json(project, "list")["runs"][0]["status"] == "COMPLETE"
     assert "@" in git(project, "log", "-1", "--format=%an <%ae>", "gitorch/results")
 
 
-def test_a_config_from_outside_and_a_workspace_elsewhere(project: Path, tmp_path: Path) -> None:
+def test_with_a_config_outside_the_repository_and_a_workspace_elsewhere(
+    project: Path, tmp_path: Path
+) -> None:
     commit_files(project, {"data.txt": "pinned\n"})
     outside = write(tmp_path / "my configs", "mine.yaml", config_of("cat data.txt; pwd"))
     elsewhere = tmp_path / "big disk"
     env = {"GITORCH_WORKSPACE": str(elsewhere)}
-    text, where = ran(project, outside, env=env).splitlines()
+    text, directory = log_of_run(project, outside, env=env).splitlines()
     assert text == "pinned"
-    assert Path(where).is_relative_to(elsewhere)
+    assert Path(directory).is_relative_to(elsewhere)
     assert not (tmp_path / "project.gitorch").exists()
     record = gitorch_json(project, "show", "@")["run"]
     assert record["source"] == str(outside)
@@ -352,7 +364,7 @@ def test_a_config_from_outside_and_a_workspace_elsewhere(project: Path, tmp_path
     assert gitorch(project, "logs", again).stdout.startswith("pinned\n")
 
 
-def test_a_linked_directory_is_the_users_own(project: Path) -> None:
+def test_a_task_reads_a_linked_directory_of_the_user(project: Path) -> None:
     commit_files(project, {".gitignore": "/data\n/cache/deep\n"})
     write(project, "data/in put.txt", "not in git\n")
     write(project, "cache/deep/x", "deep\n")
@@ -362,7 +374,7 @@ def test_a_linked_directory_is_the_users_own(project: Path) -> None:
         "experiments/a.yaml",
         f"gitorch: {{link: [data, cache/deep]}}\n{config_of(command)}",
     )
-    assert ran(project) == "not in git\ndeep\n"
+    assert log_of_run(project) == "not in git\ndeep\n"
     assert (project / "data/in put.txt").read_text() == "not in git\n"
     for name, link in {"missing": "dta", "tracked": "cache"}.items():
         write(
@@ -371,28 +383,31 @@ def test_a_linked_directory_is_the_users_own(project: Path) -> None:
             f"gitorch: {{link: [{link}]}}\n{config_of(command)}",
         )
     commit_files(project, {"cache/tracked": "x", "experiments/fine.yaml": config_of("echo fine")})
-    found = gitorch_json(project, "ready", code=1)
-    assert sorted(run["name"] for run in found["queued"]) == ["a", "fine"], (
-        "one config's problem is no other's"
+    result = gitorch_json(project, "ready", code=1)
+    assert sorted(run["name"] for run in result["queued"]) == ["a", "fine"], (
+        "a problem of one config does not affect the others"
     )
     assert [
-        (problem["file"], problem["line"], problem["column"]) for problem in found["problems"]
+        (problem["file"], problem["line"], problem["column"]) for problem in result["problems"]
     ] == [
         ("experiments/missing.yaml", 1, 18),
         ("experiments/tracked.yaml", 1, 18),
     ]
 
 
-# What can become of it
+# -- repositories that are moved, copied or damaged between two commands
 
+# The task `use` fails until its worktree has a file GO.
 THREE = """
 tasks:
-  - {id: make, command: 'echo made > {outputDir}/made.txt; mkdir -p figures; echo art > figures/a.svg'}
+  - id: make
+    command: 'echo made > {outputDir}/made.txt; mkdir -p figures; echo art > figures/a.svg'
   - {id: use, command: 'cat {outputDir}/made.txt; test -f GO'}
   - {id: last, command: 'cat {outputDir}/made.txt'}
 gitorch: {outputs: [figures/*]}
 """
 
+# A task that prints its interpreter.
 WHICH = """
 import sys
 
@@ -404,8 +419,8 @@ class Which:
 """
 
 
-def moved_on(root: Path, attempts: Sequence[int] = (1, 2, 1)) -> None:
-    """The run waiting at `use` is finished here, with all that its first task left."""
+def retry_and_check(root: Path, attempts: Sequence[int] = (1, 2, 1)) -> None:
+    """Retry the run that failed at `use`, and check that it completes with its earlier outputs."""
     gitorch(root, "retry", "three")
     gitorch(root, "run")
     record = gitorch_json(root, "show", "three")["run"]
@@ -421,7 +436,9 @@ def moved_on(root: Path, attempts: Sequence[int] = (1, 2, 1)) -> None:
 
 
 @pytest.mark.parametrize("with_workspace", [True, False])
-def test_a_moved_repository_goes_on(project: Path, tmp_path: Path, with_workspace: bool) -> None:
+def test_a_moved_repository_continues_its_runs(
+    project: Path, tmp_path: Path, with_workspace: bool
+) -> None:
     config = THREE.replace("test -f GO", f"test -f {tmp_path}/go")
     commit_files(
         project, {".gitignore": ".venv\n", "Tasks.py": WHICH, "experiments/three.yaml": config}
@@ -439,12 +456,12 @@ def test_a_moved_repository_goes_on(project: Path, tmp_path: Path, with_workspac
     if with_workspace:
         (tmp_path / "project.gitorch").rename(tmp_path / "now here.gitorch")
     (tmp_path / "go").touch()
-    moved_on(moved)
+    retry_and_check(moved)
     assert gitorch(moved, "logs", "waits").stdout == "A project.\n"
     assert gitorch(moved, "logs", "own").stdout == f"{moved}/.venv/bin/python\n"
 
 
-def test_an_interpreter_that_is_gone_fails_its_own_run_alone(project: Path) -> None:
+def test_a_missing_interpreter_fails_only_its_own_run(project: Path) -> None:
     commit_files(project, {".gitignore": "venv\n", "Tasks.py": WHICH})
     interpreter = project / "venv/bin/python"
     interpreter.parent.mkdir(parents=True)
@@ -466,9 +483,7 @@ def test_an_interpreter_that_is_gone_fails_its_own_run_alone(project: Path) -> N
     assert gitorch(project, "logs", "a").stdout == f"{interpreter}\n"
 
 
-def test_a_workspace_that_was_deleted_takes_no_result_with_it(
-    project: Path, tmp_path: Path
-) -> None:
+def test_a_deleted_workspace_loses_no_results(project: Path, tmp_path: Path) -> None:
     commit_files(project, {".gitignore": "data\n"})
     write(project, "data/x", "linked")
     config = THREE.replace("test -f GO", f"test -f {tmp_path}/go").replace(
@@ -486,10 +501,10 @@ def test_a_workspace_that_was_deleted_takes_no_result_with_it(
     assert record["outputs"] == before
     (project / "dta").rename(project / "data")
     (tmp_path / "go").touch()
-    moved_on(project, attempts=[1, 3, 1])
+    retry_and_check(project, attempts=[1, 3, 1])
 
 
-def test_a_copied_repository_takes_nothing_from_the_original(project: Path, tmp_path: Path) -> None:
+def test_a_copied_repository_is_independent_of_the_original(project: Path, tmp_path: Path) -> None:
     command = f"echo s >> {tmp_path}/begun; while test ! -f {tmp_path}/go; do sleep 0.05; done; pwd"
     commit_files(project, {"experiments/a.yaml": config_of(command)})
     gitorch(project, "ready")
@@ -504,8 +519,8 @@ def test_a_copied_repository_takes_nothing_from_the_original(project: Path, tmp_
     wait_for(lambda: (tmp_path / "begun").read_text() == "s\ns\n")
     (tmp_path / "go").touch()
     for process in (worker, second):
-        _, said = process.communicate(timeout=30)
-        assert process.returncode == 0, said
+        _, stderr = process.communicate(timeout=30)
+        assert process.returncode == 0, stderr
     for root in (project, copy):
         assert gitorch(root, "logs", "@").stdout.startswith(f"{root}.gitorch/")
         [attempt] = gitorch_json(root, "show", "@")["run"]["tasks"][0]["attempts"]
@@ -513,7 +528,7 @@ def test_a_copied_repository_takes_nothing_from_the_original(project: Path, tmp_
         assert git(root, "fsck", "--full") == ""
 
 
-def test_a_deleted_results_branch_comes_back(project: Path) -> None:
+def test_a_deleted_results_branch_is_restored(project: Path) -> None:
     commit_files(
         project,
         {"experiments/a.yaml": config_of("echo one"), "experiments/b.yaml": config_of("echo two")},
@@ -529,7 +544,7 @@ def test_a_deleted_results_branch_comes_back(project: Path) -> None:
     assert tip in git(project, "rev-list", "gitorch/results").splitlines()
 
 
-def test_a_user_who_has_the_results_branch_checked_out(project: Path, tmp_path: Path) -> None:
+def test_a_checked_out_results_branch_is_reported(project: Path, tmp_path: Path) -> None:
     commit_files(
         project,
         {"experiments/a.yaml": config_of("echo one"), "experiments/b.yaml": config_of("echo two")},
@@ -537,8 +552,8 @@ def test_a_user_who_has_the_results_branch_checked_out(project: Path, tmp_path: 
     gitorch(project, "run", "experiments/a.yaml")
     results = tmp_path / "results"
     git(project, "worktree", "add", "-q", str(results), "gitorch/results")
-    said = gitorch(project, "run", "experiments/b.yaml").stderr
-    assert f"gitorch/results is checked out in {results}" in said
+    stderr = gitorch(project, "run", "experiments/b.yaml").stderr
+    assert f"gitorch/results is checked out in {results}" in stderr
     git(results, "reset", "-q", "--hard")
     assert git(results, "status", "--porcelain") == ""
     assert [run["name"] for run in gitorch_json(project, "list")["runs"]] == ["b", "a"]

@@ -1,4 +1,4 @@
-"""In what order tasks run, how often, how long, and how many fit beside each other."""
+"""The order of tasks, their retries and time limits, and how many of them run in parallel."""
 
 from __future__ import annotations
 
@@ -8,32 +8,37 @@ from pathlib import Path
 from tests.conftest import git, gitorch, gitorch_json, started, wait_for, write
 
 
-def test_the_higher_priority_first_then_first_in_first_out(project: Path, tmp_path: Path) -> None:
+def test_higher_priority_runs_first_and_equal_priority_in_queue_order(
+    project: Path, tmp_path: Path
+) -> None:
     for name, priority in (("a", 0), ("b", 5), ("c", 0), ("d", 5)):
-        task = f"{{id: t, command: 'echo {name} >> {tmp_path}/order', gitorch: {{priority: {priority}}}}}"
-        write(project, f"experiments/{name}.yaml", f"tasks: [{task}]\n")
+        config = f"""
+            tasks:
+              - id: t
+                command: echo {name} >> {tmp_path}/order
+                gitorch: {{priority: {priority}}}
+            """
+        write(project, f"experiments/{name}.yaml", config)
     gitorch(project, "ready")
     gitorch(project, "run")
     assert (tmp_path / "order").read_text().split() == ["b", "d", "a", "c"]
 
 
-def test_a_task_that_takes_too_long_is_ended(project: Path) -> None:
+def test_a_task_that_exceeds_its_time_limit_is_stopped(project: Path) -> None:
     write(
         project,
         "experiments/a.yaml",
         "tasks: [{id: t, command: sleep 60, gitorch: {timeout: 0.3s}}]\n",
     )
     begun = time.monotonic()
-    said = gitorch(project, "run", "experiments", code=1).stderr
+    stderr = gitorch(project, "run", "experiments", code=1).stderr
     assert time.monotonic() - begun < 20
-    assert "timed out" in said
+    assert "timed out" in stderr
     [attempt] = gitorch_json(project, "show", "@")["run"]["tasks"][0]["attempts"]
     assert attempt["outcome"]["kind"] == "timeout"
 
 
-def test_retries_are_made_by_themselves_and_all_attempts_kept(
-    project: Path, tmp_path: Path
-) -> None:
+def test_retries_are_automatic_and_all_attempts_are_kept(project: Path, tmp_path: Path) -> None:
     command = f"echo x >> {tmp_path}/tries; test $(wc -l < {tmp_path}/tries) -ge 3"
     retries = "{max: 2, backoff: 0.2s}"
     write(
@@ -50,7 +55,7 @@ def test_retries_are_made_by_themselves_and_all_attempts_kept(
     ]
 
 
-def test_retries_come_to_an_end(project: Path) -> None:
+def test_retries_are_limited(project: Path) -> None:
     write(
         project, "experiments/a.yaml", "tasks: [{id: t, command: exit 1, gitorch: {retries: 1}}]\n"
     )
@@ -59,7 +64,7 @@ def test_retries_come_to_an_end(project: Path) -> None:
     assert (shown["status"], shown["tasks"][0]["attempt_count"]) == ("ERROR", 2)
 
 
-def test_after_so_many_failures_nothing_more_is_begun(project: Path) -> None:
+def test_stop_after_a_number_of_failures(project: Path) -> None:
     for number in range(4):
         write(
             project,
@@ -86,8 +91,8 @@ def test_a_watching_worker_waits_for_more(project: Path) -> None:
     assert worker.returncode == 130
 
 
-def test_no_more_runs_at_once_than_fit_whoever_starts_them(project: Path, tmp_path: Path) -> None:
-    """Two workers with two slots each, and a machine for two such tasks."""
+def test_two_workers_together_run_no_more_tasks_than_fit(project: Path, tmp_path: Path) -> None:
+    """Two workers have two slots each, and the machine has resources for two such tasks."""
     git(project, "config", "gitorch.cpus", "2")
     command = f"echo + >> {tmp_path}/log; sleep 0.15; echo - >> {tmp_path}/log"
     for number in range(6):
@@ -95,8 +100,8 @@ def test_no_more_runs_at_once_than_fit_whoever_starts_them(project: Path, tmp_pa
         write(project, f"experiments/r{number}.yaml", f"n: {number}\ntasks: [{task}]\n")
     gitorch(project, "ready")
     for worker in [started(project, "run", "-j", "2") for _ in range(2)]:
-        _, said = worker.communicate(timeout=60)
-        assert worker.returncode == 0, said
+        _, stderr = worker.communicate(timeout=60)
+        assert worker.returncode == 0, stderr
     running, most = 0, 0
     for sign in (tmp_path / "log").read_text().split():
         running += 1 if sign == "+" else -1
@@ -104,30 +109,36 @@ def test_no_more_runs_at_once_than_fit_whoever_starts_them(project: Path, tmp_pa
     assert (running, most) == (0, 2)
 
 
-def test_gpus_are_handed_out_by_index(project: Path) -> None:
+def test_each_task_gets_its_own_gpu_index(project: Path) -> None:
     git(project, "config", "gitorch.gpus", "2")
     for number in range(2):
-        task = "{id: t, command: 'echo $CUDA_VISIBLE_DEVICES; sleep 0.5', gitorch: {resources: {gpus: 1}}}"
-        write(project, f"experiments/r{number}.yaml", f"n: {number}\ntasks: [{task}]\n")
+        config = f"""
+            n: {number}
+            tasks:
+              - id: t
+                command: echo $CUDA_VISIBLE_DEVICES; sleep 0.5
+                gitorch: {{resources: {{gpus: 1}}}}
+            """
+        write(project, f"experiments/r{number}.yaml", config)
     gitorch(project, "run", "experiments", "-j", "2")
-    seen = sorted(gitorch(project, "logs", reference).stdout for reference in ("@", "@~1"))
-    assert seen == ["0\n", "1\n"]
+    logs = [gitorch(project, "logs", reference).stdout for reference in ("@", "@~1")]
+    assert sorted(logs) == ["0\n", "1\n"]
 
 
-def test_what_can_never_fit_is_refused(project: Path) -> None:
+def test_a_task_that_can_never_fit_is_refused(project: Path) -> None:
     git(project, "config", "gitorch.gpus", "1")
     write(
         project,
         "experiments/a.yaml",
         "tasks: [{id: t, command: 'true', gitorch: {resources: {gpus: 2}}}]\n",
     )
-    said = gitorch(project, "ready", code=1).stderr
-    assert "wants 2 gpus, and this machine has 1" in said
+    stderr = gitorch(project, "ready", code=1).stderr
+    assert "wants 2 gpus, and this machine has 1" in stderr
     assert gitorch_json(project, "list")["runs"] == []
 
 
-def test_a_task_that_always_kills_its_worker_is_given_up(project: Path) -> None:
-    """It kills what supervises it: its slot, whose death ends its attempt as lost."""
+def test_a_task_that_kills_its_slot_fails_after_three_attempts(project: Path) -> None:
+    """The task kills its slot, the process that supervises the task. The attempt is then lost."""
     write(project, "experiments/bad.yaml", "tasks: [{id: t, command: 'kill -9 $PPID; sleep 5'}]\n")
     write(project, "experiments/good.yaml", "tasks: [{id: t, command: echo good}]\n")
     gitorch(project, "run", "experiments", code=1)
@@ -138,33 +149,35 @@ def test_a_task_that_always_kills_its_worker_is_given_up(project: Path) -> None:
     assert "3 times" in attempts[-1]["outcome"]["message"]
 
 
-def test_why_a_run_waits_is_said(project: Path, tmp_path: Path) -> None:
-    """Held, in backoff, behind another, for a resource: by `status` and by `show`."""
+def test_status_and_show_say_why_a_run_waits(project: Path, tmp_path: Path) -> None:
+    """A run waits because it is held, in backoff, or in need of a resource that is in use."""
     git(project, "config", "gitorch.gpus", "1")
     busy = f"touch {tmp_path}/begun; while test ! -f {tmp_path}/go; do sleep 0.05; done"
     configs = {
-        "busy": f"{{id: t, command: '{busy}', gitorch: {{resources: {{gpus: 1}}, priority: 9}}}}",
-        "again": "{id: t, command: exit 1, gitorch: {retries: {max: 1, backoff: 10m}, priority: 8}}",
-        "wanting": "{id: t, command: 'true', gitorch: {resources: {gpus: 1}}}",
-        "held": "{id: t, command: 'true'}",
+        "busy": f"{{command: '{busy}', gitorch: {{resources: {{gpus: 1}}, priority: 9}}}}",
+        "again": "{command: exit 1, gitorch: {retries: {max: 1, backoff: 10m}, priority: 8}}",
+        "wanting": "{command: 'true', gitorch: {resources: {gpus: 1}}}",
+        "held": "{command: 'true'}",
     }
     for name, task in configs.items():
-        write(project, f"experiments/{name}.yaml", f"name: {name}\ntasks: [{task}]\n")
+        with_id = task.replace("{", "{id: t, ", 1)
+        write(project, f"experiments/{name}.yaml", f"name: {name}\ntasks: [{with_id}]\n")
     gitorch(project, "ready")
     gitorch(project, "hold", "held", "--why", "first a look at busy")
     worker = started(project, "run", "-j", "2")
     wait_for((tmp_path / "begun").exists)
-    wait_for(lambda: "tried again at" in (said(project)["again"] or ""))
+    wait_for(lambda: "tried again at" in (reasons(project)["again"] or ""))
     try:
-        assert said(project)["busy"] is None
-        assert said(project)["wanting"] == "t waits for 1 gpus, 0 are free"
-        assert said(project)["held"] == "held by A. Researcher: first a look at busy"
-        assert gitorch_json(project, "show", "wanting")["why"] == said(project)["wanting"]
+        assert reasons(project)["busy"] is None
+        assert reasons(project)["wanting"] == "t waits for 1 gpus, 0 are free"
+        assert reasons(project)["held"] == "held by A. Researcher: first a look at busy"
+        assert gitorch_json(project, "show", "wanting")["why"] == reasons(project)["wanting"]
     finally:
         gitorch(project, "kill", "again", "-y")
         (tmp_path / "go").touch()
         worker.communicate(timeout=30)
 
 
-def said(root: Path) -> dict[str, str | None]:
+def reasons(root: Path) -> dict[str, str | None]:
+    """Return why each run waits, by run name."""
     return {run["name"]: run["why"] for run in gitorch_json(root, "status")["runs"]}

@@ -1,4 +1,7 @@
-"""Every verb from every status, through the command line: the table's transitions, and no other, change anything."""
+"""Every verb from every status, through the command line.
+
+Only the transitions of the table TRANSITIONS change a run.
+"""
 
 from __future__ import annotations
 
@@ -19,16 +22,17 @@ ALLOWED = {(move.source, move.verb): move.target for move in TRANSITIONS}
 
 @pytest.fixture
 def in_status(project: Path, tmp_path: Path) -> Iterator[dict[Status, str]]:
-    """One run in each status, by status; the RUNNING one goes on, with a task after the one that runs."""
+    """Create one run in each status, and yield the run ids by status.
+
+    The RUNNING run has a second task, which waits for the running one.
+    """
     go = tmp_path / "go"
+    until_go = f"touch {tmp_path}/begun; while test ! -f {go}; do sleep 0.05; done"
     configs = {
         Status.COMPLETE: "tasks: [{id: t, command: 'true'}]",
         Status.ERROR: "tasks: [{id: t, command: 'false'}]",
         Status.FAILED: "tasks: [{id: t, command: 'exit 2'}]",
-        Status.RUNNING: (
-            f"tasks: [{{id: t, command: 'touch {tmp_path}/begun; while test ! -f {go}; do sleep 0.05; done'}},"
-            " {id: u, command: 'true'}]"
-        ),
+        Status.RUNNING: f"tasks: [{{id: t, command: '{until_go}'}}, {{id: u, command: 'true'}}]",
         Status.HOLD: "tasks: [{id: t, command: 'echo held'}]",
         Status.WAITING: "tasks: [{id: t, command: 'echo waiting'}]",
     }
@@ -45,7 +49,7 @@ def in_status(project: Path, tmp_path: Path) -> Iterator[dict[Status, str]]:
     gitorch(project, "hold", "hold")
     worker = started(project, "run", "running")
     wait_for((tmp_path / "begun").exists)
-    yield {status: run for run, status in statuses(project).items()}
+    yield {status: run_id for run_id, status in statuses(project).items()}
     go.touch()
     worker.communicate(timeout=30)
 
@@ -61,36 +65,35 @@ def tip(root: Path) -> str:
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_verb_from_every_status(project: Path, in_status: dict[Status, str], verb: str) -> None:
     assert set(in_status) == set(Status)
-    for status, run in in_status.items():
+    for status, run_id in in_status.items():
         before = (statuses(project), tip(project))
-        done = gitorch(project, verb, run, "--json", code=None)
+        done = gitorch(project, verb, run_id, "--json", code=None)
         if (status, verb) not in ALLOWED:
             assert done.returncode == 4, f"{verb} from {status}"
             assert (statuses(project), tip(project)) == before, (
                 f"{verb} from {status} changed something"
             )
-            refused = gitorch(project, verb, run, code=4).stderr
-            assert run in refused
+            refused = gitorch(project, verb, run_id, code=4).stderr
+            assert run_id in refused
             assert str(status) in refused
             assert "possible" in refused
             continue
         assert done.returncode == 0, f"{verb} from {status}: {done.stdout}"
         target = ALLOWED[status, verb]
         if target is None:
-            assert run not in statuses(project)
-            assert run in git(project, "show", "gitorch/results:killed/" + run[:2])
+            assert run_id not in statuses(project)
+            assert run_id in git(project, "show", f"gitorch/results:killed/{run_id[:2]}")
         elif (status, verb) == (Status.RUNNING, "hold"):
-            [change] = [
-                change for change in recorded(project, run)["history"] if change["to"] == "HOLD"
-            ]
+            history = record_of(project, run_id)["history"]
+            [change] = [change for change in history if change["to"] == "HOLD"]
             assert change["from"] == "RUNNING"
         else:
-            assert statuses(project)[run] is target
-            assert recorded(project, run)["history"][-1]["to"] == target
+            assert statuses(project)[run_id] is target
+            assert record_of(project, run_id)["history"][-1]["to"] == target
 
 
-def recorded(root: Path, run: str) -> dict:
-    record = ResultsBranch(Repository.discover(root)).record(run)
+def record_of(root: Path, run_id: str) -> dict:
+    record = ResultsBranch(Repository.discover(root)).record(run_id)
     assert record is not None
     return record
 
@@ -105,7 +108,7 @@ def recorded(root: Path, run: str) -> dict:
         ["--all", "-y"],
     ],
 )
-def test_nothing_kills_a_complete_run(project: Path, how: list[str]) -> None:
+def test_kill_never_deletes_a_complete_run(project: Path, how: list[str]) -> None:
     write(project, "experiments/complete.yaml", "tasks: [{id: t, command: 'true'}]\n")
     gitorch(project, "run", "experiments")
     before = tip(project)
@@ -114,7 +117,7 @@ def test_nothing_kills_a_complete_run(project: Path, how: list[str]) -> None:
     assert list(statuses(project).values()) == [Status.COMPLETE]
 
 
-def test_named_runs_are_changed_all_or_none(project: Path) -> None:
+def test_either_all_named_runs_change_or_none(project: Path) -> None:
     for name in ("a", "b"):
         write(project, f"experiments/{name}.yaml", f"tasks: [{{id: t, command: 'echo {name}'}}]\n")
     gitorch(project, "ready")
@@ -125,15 +128,14 @@ def test_named_runs_are_changed_all_or_none(project: Path) -> None:
     changed = gitorch_json(project, "hold", "--all")
     assert [change["to"] for change in changed["changed"]] == ["HOLD"]
     assert len(changed["refused"]) == 1
-    before = git(project, "rev-list", "--count", "gitorch/results")
+    commits_before = int(git(project, "rev-list", "--count", "gitorch/results"))
     gitorch(project, "release", "a", "b", "--why", "they may")
-    assert int(git(project, "rev-list", "--count", "gitorch/results")) == int(before) + 1, (
-        "one commit for both"
-    )
-    assert recorded(project, next(iter(statuses(project))))["history"][-1]["why"] == "they may"
+    commits = int(git(project, "rev-list", "--count", "gitorch/results"))
+    assert commits == commits_before + 1, "one commit for both"
+    assert record_of(project, next(iter(statuses(project))))["history"][-1]["why"] == "they may"
 
 
-def test_a_held_run_is_not_begun_and_a_running_one_stops_after_its_task(
+def test_a_held_run_does_not_start_and_a_running_one_stops_after_its_task(
     project: Path, tmp_path: Path
 ) -> None:
     go = tmp_path / "go"
@@ -159,6 +161,7 @@ def test_a_held_run_is_not_begun_and_a_running_one_stops_after_its_task(
     assert list(statuses(project).values()) == [Status.COMPLETE]
 
 
+# Starts two daemons that ignore SIGTERM: one with the task's environment, one with an empty one.
 DAEMONS = """
 import os, signal, subprocess, sys, time
 for environment in (dict(os.environ), {}):
@@ -172,13 +175,15 @@ time.sleep(300)
 
 
 def daemons(mark: Path) -> list[str]:
-    found = subprocess.run(
-        ["pgrep", "-f", f"daemon-of-{mark}"], capture_output=True, text=True, check=False
-    )
+    """Return the ids of the daemons that were started with this path."""
+    command = ["pgrep", "-f", f"daemon-of-{mark}"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
     return found.stdout.split()
 
 
-def test_kill_ends_the_whole_tree_before_the_record_goes(project: Path, tmp_path: Path) -> None:
+def test_kill_ends_all_processes_before_the_record_is_removed(
+    project: Path, tmp_path: Path
+) -> None:
     mark = tmp_path / "begun"
     write(project, "daemons.py", DAEMONS)
     git(project, "add", "-A")
@@ -193,18 +198,18 @@ def test_kill_ends_the_whole_tree_before_the_record_goes(project: Path, tmp_path
     worker = started(project, "run")
     wait_for(mark.exists)
     assert len(daemons(mark)) == 2
-    [run] = statuses(project)
+    [run_id] = statuses(project)
     gitorch(project, "kill", "a", "--why", "not needed")
     assert daemons(mark) == []
     assert statuses(project) == {}
     assert "not needed" in git(project, "log", "-1", "--format=%s", "gitorch/results")
     worker.communicate(timeout=30)
     assert worker.returncode == 0
-    assert statuses(project) == {}, "its late end is not accepted"
-    assert not (tmp_path / "project.gitorch" / run).exists()
+    assert statuses(project) == {}, "the result of a killed run is not accepted"
+    assert not (tmp_path / "project.gitorch" / run_id).exists()
 
 
-def test_a_given_up_run_comes_back_from_its_record_alone(project: Path) -> None:
+def test_a_failed_run_is_resubmitted_from_its_record_alone(project: Path) -> None:
     write(
         project,
         "experiments/a.yaml",
@@ -222,7 +227,7 @@ def test_a_given_up_run_comes_back_from_its_record_alone(project: Path) -> None:
     ] == [1, 2]
 
 
-def test_ready_on_hold_and_with_a_priority(project: Path, tmp_path: Path) -> None:
+def test_ready_with_hold_and_with_priority(project: Path, tmp_path: Path) -> None:
     for name in ("first", "second", "third"):
         write(
             project,
@@ -237,5 +242,5 @@ def test_ready_on_hold_and_with_a_priority(project: Path, tmp_path: Path) -> Non
     gitorch(project, "release", "third")
     gitorch(project, "run")
     assert (tmp_path / "order").read_text().split() == ["second", "first", "third"]
-    assert recorded(project, next(iter(statuses(project))))["priority"] == 5
+    assert record_of(project, next(iter(statuses(project))))["priority"] == 5
     gitorch(project, "set", "third", "--priority", "1", code=4)
