@@ -1,4 +1,4 @@
-"""The family of errors: its drawing names every member, where it is."""
+"""The docstring of gitorch.errors names every class of error, and the module that defines it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_the_docstring_names_every_error_of_the_package() -> None:
     defined_elsewhere = set()
     for error in _family(GitorchError):
         if not error.__module__.startswith("gitorch"):
-            continue  # of another test
+            continue  # an error class that another test defines
         if error.__module__ == "gitorch.errors":
             defined_here.add(error.__name__)
         else:
@@ -30,6 +30,7 @@ def test_the_docstring_names_every_error_of_the_package() -> None:
 
 
 def _family(error: type[GitorchError]) -> list[type[GitorchError]]:
+    """Return all direct and indirect subclasses."""
     members = []
     for child in error.__subclasses__():
         members += [child, *_family(child)]

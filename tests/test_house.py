@@ -1,4 +1,7 @@
-"""The plan of the house, as CONTRIBUTING.md draws it: imports go down, a library has one door."""
+"""The architecture that CONTRIBUTING.md draws.
+
+Modules import only from lower storeys, and one package alone imports each third-party library.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +31,7 @@ GIT_STOREYS = (
     {"pins", "snapshot", "status", "diff", "code_digest", "checkout", "creation"},
 )
 LEVEL = {package: level for level, packages in enumerate(STOREYS) for package in packages}
+# The packages that may import a library.
 DOORS = {
     "pygit2": {"git"},
     "yaml": {"config"},
@@ -44,11 +48,12 @@ FILES = sorted(
 
 
 def package_of(path: Path) -> str:
+    """Return the package of gitorch that a file belongs to."""
     return path.relative_to(ROOT).parts[0].removesuffix(".py")
 
 
 def imports_of(path: Path) -> Iterator[str]:
-    """Yield every module that a file imports, also in functions and for the type checker alone."""
+    """Yield every module that a file imports, including imports in functions and for types only."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -81,6 +86,7 @@ GIT_FILES = [path for path in FILES if package_of(path) == "git" and path.name !
 
 
 def git_module_of(path: Path) -> str:
+    """Return the module or subpackage of gitorch.git that a file belongs to."""
     return path.relative_to(ROOT / "git").parts[0].removesuffix(".py")
 
 
@@ -98,20 +104,20 @@ def test_imports_within_git_only_go_down(path: Path) -> None:
             assert lower, f"git/{own} imports {module}, which is not below it"
 
 
-def test_every_package_has_its_storey() -> None:
+def test_every_package_has_a_storey() -> None:
     packages = {path.relative_to(ROOT).parts[0].removesuffix(".py") for path in FILES}
     assert packages <= set(LEVEL)
 
 
 def test_class_names_are_unique() -> None:
-    """A reader who meets a class name must not have to look where it was imported from."""
-    places: dict[str, list[str]] = {}
+    """A reader recognises a class by its name, without a look at the imports."""
+    files_by_class: dict[str, list[str]] = {}
     for path in FILES:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ClassDef):
-                places.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
-    twice = {name: found for name, found in places.items() if len(found) > 1}
-    assert twice == {}
+                files_by_class.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+    ambiguous = {name: files for name, files in files_by_class.items() if len(files) > 1}
+    assert ambiguous == {}
 
 
 def test_no_module_has_the_name_of_a_standard_module_that_the_package_imports() -> None:

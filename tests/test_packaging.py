@@ -1,4 +1,4 @@
-"""The wheel is complete: it is built, installed into a new environment, and used from there."""
+"""The wheel is complete. It is built, installed into a new environment, and used from there."""
 
 from __future__ import annotations
 
@@ -18,9 +18,12 @@ SHIPPED = ("gitorch", "schemas", "demo", "pyproject.toml", "README.md", "LICENSE
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the Python of a new environment with the wheel. It borrows the dependencies of this one."""
+    """Return the Python of a new environment with the wheel.
+
+    The new environment uses the dependencies of the environment that runs the tests.
+    """
     scratch = tmp_path_factory.mktemp("packaging")
-    # The wheel is not built in the work tree: setuptools would leave build/ there, and reuse it.
+    # The wheel is not built in the work tree, where setuptools would leave and reuse build/.
     source = scratch / "source"
     source.mkdir()
     for name in SHIPPED:
@@ -30,19 +33,11 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run([*build, "--wheel-dir", scratch, source], check=True, env=_environment())
     venv.create(scratch / "venv")
     python = scratch / "venv" / "bin" / "python"
-    install = [
-        sys.executable,
-        "-m",
-        "pip",
-        f"--python={python}",
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--no-index",
-    ]
+    pip = [sys.executable, "-m", "pip", f"--python={python}"]
+    install = [*pip, "install", "--quiet", "--no-deps", "--no-index"]
     subprocess.run([*install, *scratch.glob("*.whl")], check=True, env=_environment())
-    own = Path(ask(python, "import sysconfig; print(sysconfig.get_path('purelib'))"))
-    (own / "borrowed.pth").write_text(f"{Path(pytest.__file__).parents[1]}\n")
+    site_packages = Path(ask(python, "import sysconfig; print(sysconfig.get_path('purelib'))"))
+    (site_packages / "dependencies.pth").write_text(f"{Path(pytest.__file__).parents[1]}\n")
     return python
 
 
@@ -56,6 +51,7 @@ def _environment() -> dict[str, str]:
 
 
 def ask(python: Path, program: str) -> str:
+    """Run a program in this Python, and return its output."""
     result = subprocess.run(
         [python, "-I", "-c", program],
         cwd=python.parent,
@@ -68,14 +64,14 @@ def ask(python: Path, program: str) -> str:
 
 
 def test_the_package_comes_from_the_wheel(installed: Path) -> None:
-    where = ask(
+    paths = ask(
         installed,
         "import gitorch.schemas, gitorch.demo as d; print(gitorch.__path__[0], d.__path__[0])",
     )
-    assert all(Path(path).is_relative_to(installed.parents[1]) for path in where.split())
+    assert all(Path(path).is_relative_to(installed.parents[1]) for path in paths.split())
 
 
-def test_the_schemas_are_found_in_it(installed: Path) -> None:
+def test_the_wheel_contains_the_schemas(installed: Path) -> None:
     program = (
         "import importlib.resources as r; "
         "names = [file.name for file in r.files('gitorch.schemas').iterdir()]; "
@@ -86,56 +82,53 @@ def test_the_schemas_are_found_in_it(installed: Path) -> None:
     )
 
 
-def test_the_demo_is_made_from_it(installed: Path, tmp_path: Path) -> None:
+def test_the_demo_is_created_from_the_wheel(installed: Path, tmp_path: Path) -> None:
     ask(
         installed,
         "import pathlib; from gitorch.actions.demo import create; "
         f"create(pathlib.Path({str(tmp_path / 'penguins')!r}))",
     )
-    assert (tmp_path / "penguins" / "penguins.csv").read_bytes() == (
-        ROOT / "demo" / "penguins.csv"
-    ).read_bytes()
+    data = (ROOT / "demo" / "penguins.csv").read_bytes()
+    assert (tmp_path / "penguins" / "penguins.csv").read_bytes() == data
     assert (tmp_path / "penguins" / ".gitignore").exists()
 
 
-def test_importing_it_costs_the_standard_library_only(installed: Path) -> None:
+def test_importing_gitorch_imports_only_the_standard_library(installed: Path) -> None:
     program = (
         "import sys, json; import gitorch; gitorch.TaskBase, gitorch.progress, gitorch.metric; "
         "files = [getattr(module, '__file__', None) for module in sys.modules.values()]; "
         "print(json.dumps([file for file in files if file]))"
     )
-    outside = [
-        Path(file) for file in json.loads(ask(installed, program)) if "site-packages" in file
-    ]
-    assert outside
-    assert all("gitorch" in file.parts for file in outside), outside
+    files = json.loads(ask(installed, program))
+    not_standard = [Path(file) for file in files if "site-packages" in file]
+    assert not_standard
+    assert all("gitorch" in file.parts for file in not_standard), not_standard
 
 
-def test_both_names_of_the_program_answer(installed: Path) -> None:
+def test_both_names_of_the_program_work(installed: Path) -> None:
     for name in ("gitorch", "git-orch"):
-        answer = subprocess.run(
-            [installed.parent / name, "--help"], capture_output=True, text=True, check=True
-        )
-        assert "Usage:" in answer.stdout
+        command = [installed.parent / name, "--help"]
+        result = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert "Usage:" in result.stdout
 
 
-def test_every_package_of_the_tree_is_listed() -> None:
+def test_pyproject_lists_every_package() -> None:
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
-    there = {
+    packages = {
         ".".join(path.parent.relative_to(ROOT).parts)
         for path in (ROOT / "gitorch").rglob("*.py")
         if "__pycache__" not in path.parts
     }
-    assert sorted(there | {"gitorch.schemas", "gitorch.demo"}) == sorted(listed)
+    assert sorted(packages | {"gitorch.schemas", "gitorch.demo"}) == sorted(listed)
 
 
-def test_every_file_of_the_tree_is_in_the_wheel(installed: Path) -> None:
-    own = Path(ask(installed, "import gitorch; print(gitorch.__path__[0])"))
-    left_out = [
-        str(path.relative_to(ROOT))
-        for path in (ROOT / "gitorch").rglob("*")
-        if path.is_file()
-        and "__pycache__" not in path.parts
-        and not (own / path.relative_to(ROOT / "gitorch")).exists()
-    ]
-    assert left_out == []
+def test_the_wheel_contains_every_file_of_the_package(installed: Path) -> None:
+    source = ROOT / "gitorch"
+    package = Path(ask(installed, "import gitorch; print(gitorch.__path__[0])"))
+    missing = []
+    for path in source.rglob("*"):
+        if not path.is_file() or "__pycache__" in path.parts:
+            continue
+        if not (package / path.relative_to(source)).exists():
+            missing.append(str(path.relative_to(ROOT)))
+    assert missing == []

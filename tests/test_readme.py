@@ -1,4 +1,4 @@
-"""Every command that the READMEs name is run here, in the order they are read."""
+"""The commands of both READMEs work. The tests run them in the order in which a reader does."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ README = (ROOT / "README.md").read_text()
 DEMO_README = (ROOT / "demo" / "README.md").read_text()
 PROGRAMS = Path(sys.executable).parent
 
-# Where the commands under a heading belong. A new heading with commands must say so here.
+# The directory in which the commands under a heading are run. A new heading must be added here.
 IN_THE_CLONE = ("Try it",)
 IN_THE_DEMO = ("Look around", "Penguins")
 IN_A_PROJECT = ("Your own project", "Many runs")
-# Run elsewhere: by .ci/run, and by test_packaging.py.
+# Commands that .ci/run and test_packaging.py run.
 BY_CI = ("./demo/run", "./tests/run")
 BY_PACKAGING = ("pip install .",)
 
 
 class Block(NamedTuple):
-    """A fenced block of a Markdown page: the heading it stands under, its language, its text."""
+    """A fenced block of a Markdown page, with its language, its text and the heading above it."""
 
     heading: str
     language: str
@@ -51,7 +51,7 @@ def blocks_of(page: str) -> Iterator[Block]:
 def commands_of(page: str, *headings: str) -> list[str]:
     """Return the commands under these headings.
 
-    Each line of a `sh` block is a command, and what follows the `$` of a line of a `console` block.
+    Each line of a `sh` block is a command. In a `console` block, a command follows a `$`.
     """
     commands = []
     for block in blocks_of(page):
@@ -66,7 +66,7 @@ def commands_of(page: str, *headings: str) -> list[str]:
 
 
 def run_all(commands: list[str], directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run the commands one after the other; each must succeed without a terminal or a question."""
+    """Run the commands one after the other. Each must succeed without a terminal or a question."""
     monkeypatch.setenv("PATH", f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}")
     for command in commands:
         result = subprocess.run(
@@ -84,13 +84,13 @@ def run_all(commands: list[str], directory: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.fixture
 def demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give the demo's repository with its runs: what the reader has after `demo/run`."""
+    """Create the demo's repository with its runs, as `demo/run` does."""
     root = create(tmp_path / "penguins")
     run_all(["gitorch ready", "gitorch run -j 2"], root, monkeypatch)
     return root
 
 
-def test_every_block_of_commands_has_a_place() -> None:
+def test_every_heading_with_commands_has_a_directory() -> None:
     for page in (README, DEMO_README):
         headings = {
             block.heading
@@ -100,26 +100,30 @@ def test_every_block_of_commands_has_a_place() -> None:
         assert headings <= {*IN_THE_CLONE, *IN_THE_DEMO, *IN_A_PROJECT}
 
 
-def test_the_newcomers_two_commands_are_what_ci_runs() -> None:
+def test_ci_runs_the_first_two_commands_of_the_readme() -> None:
     assert tuple(commands_of(README, *IN_THE_CLONE)) == BY_CI
     script = (ROOT / ".ci" / "run").read_text().splitlines()
     assert set(BY_CI) <= set(script)
     assert all(os.access(ROOT / command, os.X_OK) for command in BY_CI)
 
 
-def test_the_readmes_look_around_the_demo(demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_readmes_commands_in_the_demo_work(demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     commands = commands_of(README, *IN_THE_DEMO)
     assert len(commands) >= 10
     run_all(commands, demo, monkeypatch)
 
 
-def test_the_demos_own_readme(demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_commands_of_the_demos_own_readme_work(
+    demo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     commands = commands_of(DEMO_README, *IN_THE_DEMO)
     assert len(commands) >= 6
     run_all(commands, demo, monkeypatch)
 
 
-def test_the_project_of_the_readme_runs(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_example_project_of_the_readme_works(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for block in blocks_of(README):
         if block.language in ("python", "yaml"):
             name = block.text.splitlines()[0].removeprefix("# ")
@@ -133,12 +137,12 @@ def test_the_project_of_the_readme_runs(project: Path, monkeypatch: pytest.Monke
         [sys.executable, "look.py"], cwd=project, capture_output=True, text=True, check=True
     )
     assert "0.1    0.158556" in looked.stdout
-    ended = git(
-        project, "log", "-1", "--format=%(trailers:key=Gitorch-Status,valueonly)", "gitorch/results"
-    )
-    assert set(ended.splitlines()) == {"COMPLETE"}  # of one attempt or of several
+    trailers = "--format=%(trailers:key=Gitorch-Status,valueonly)"
+    statuses = git(project, "log", "-1", trailers, "gitorch/results").splitlines()
+    assert set(statuses) == {"COMPLETE"}  # a commit may record several attempts
 
 
+# The table of commands: each row has a command, its usage and a description.
 _, _, COMMANDS = README.partition("\n## Commands\n")
 COMMANDS, _, _ = COMMANDS.partition("\n## ")
 ROWS = re.findall(r"^\| `([a-z-]+)([^`]*)` \| (.+) \|$", COMMANDS, re.M)
@@ -147,7 +151,7 @@ ROWS = re.findall(r"^\| `([a-z-]+)([^`]*)` \| (.+) \|$", COMMANDS, re.M)
 @pytest.mark.parametrize(
     ("command", "usage"), [row[:2] for row in ROWS], ids=[row[0] for row in ROWS]
 )
-def test_the_table_promises_options_that_exist(command: str, usage: str) -> None:
+def test_the_table_names_only_options_that_exist(command: str, usage: str) -> None:
     result = subprocess.run(
         [PROGRAMS / "gitorch", command, "--help"], capture_output=True, text=True, check=False
     )
@@ -162,12 +166,12 @@ def test_the_table_names_every_command() -> None:
     result = subprocess.run(
         [PROGRAMS / "gitorch", "--help"], capture_output=True, text=True, check=True
     )
-    after = result.stdout.split("Commands:")[1]
-    offered = re.findall(r"^  ([a-z][a-z-]*)", after, re.M)
-    assert sorted(offered) == sorted(row[0] for row in ROWS)
+    _, _, listing = result.stdout.partition("Commands:")
+    commands = re.findall(r"^  ([a-z][a-z-]*)", listing, re.M)
+    assert sorted(commands) == sorted(row[0] for row in ROWS)
 
 
-def test_the_pages_link_to_what_is_there() -> None:
+def test_the_files_that_the_pages_link_to_exist() -> None:
     for page, directory in (
         (README, ROOT),
         (DEMO_README, ROOT / "demo"),

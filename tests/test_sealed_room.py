@@ -1,4 +1,4 @@
-"""The guard of the sealed room has a test of its own: a test that writes to its home fails."""
+"""The fixture `sealed_room` of conftest.py: a test that writes to its home fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`.ci/setup`, with a PATH on which only what a test puts there can be found."""
+"""`.ci/setup`, with a PATH that contains only the programs that a test puts there."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NEEDED_BY_SETUP = ("cat", "cksum", "dirname", "ln", "tr")
 
 @pytest.fixture
 def programs(tmp_path: Path) -> Path:
-    """Make a directory of programs: those of any machine, for a user who is not root."""
+    """Create a directory of programs that any machine has, for a user other than root."""
     directory = tmp_path / "bin"
     directory.mkdir()
     for name in NEEDED_BY_SETUP:
@@ -56,7 +56,7 @@ def test_a_python_that_is_too_old_does_not_count(programs: Path) -> None:
     assert "missing: python3-venv (" in run_setup(programs).stderr
 
 
-def test_root_with_apt_get_gets_them_installed(programs: Path) -> None:
+def test_root_with_apt_get_gets_missing_packages_installed(programs: Path) -> None:
     write_program(programs / "id", "echo 0")
     write_program(
         programs / "apt-get",

@@ -1,4 +1,4 @@
-"""A kill -9 at every durable boundary, in turn: no result is lost, no attempt runs twice.
+"""A kill -9 at every durable boundary, one at a time: no result is lost, no attempt runs twice.
 
 Two lanes run the same story, each in its own repository. Before each command of the story, the
 lane's files are saved. Then the command is killed at its first boundary, at its second and so on
@@ -112,7 +112,10 @@ class Lane:
 
     def configs(self) -> None:
         def counted(name: str, command: str) -> str:
-            """A task that appends its attempt's number to its counter, then executes `command`."""
+            """Return a task that counts its attempt, then executes `command`.
+
+            Each attempt appends its number to the task's counter.
+            """
             counting = f"echo $GITORCH_ATTEMPT >> {self.counters}/{name}"
             return f"{{id: {name[-1]}, command: '{counting}; {command}'}}"
 
@@ -156,7 +159,7 @@ class Lane:
     def restore(self) -> None:
         """Replace all files by the saved ones, in the same repository directory.
 
-        By its inode gitorch sees that the repository is not a copy.
+        The directory keeps its inode, by which gitorch recognises that it is not a copy.
         """
         everything = ["find", self.live, "-mindepth", "1"]
         but_directory = ["-not", "-path", self.root, "-not", "-path", self.root / ".git"]
@@ -168,6 +171,7 @@ class Lane:
     # -- state
 
     def records(self) -> dict[str, dict[str, Any]]:
+        """Return the records of all runs, by run name."""
         return {
             record["name"]: record
             for record in ResultsBranch(Repository.discover(self.root)).records()

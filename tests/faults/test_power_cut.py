@@ -1,12 +1,13 @@
-"""The power is cut right after gitorch said that something is done: it is still there.
+"""A power cut right after gitorch reported success: the result is still there.
 
-The repository lies on an ext4 in a file, mounted through a loop device; the queue on another one, lest the flush of one
-carries the other along. The files are copied while all is mounted and running, and the copies mounted: they hold what
-the kernel had sent to the disk, not what it kept in memory. That a disk has a cache of its own, which it may lose, is
-not simulated (it would take the device mapper, which not every kernel has). Each test writes something without flushing
-it, and checks that this at least was lost.
+The repository is on an ext4 file system in a file, mounted through a loop device. The queue is on
+another one, so that a flush of one does not also write data of the other. The files are copied
+while both are mounted and in use, then the copies are mounted. The copies hold the data that the
+kernel had sent to the disk, without the data that was only in memory. The cache of a disk, which
+can be lost as well, is not simulated: that needs the device mapper, which not every kernel has.
+Each test writes a file without a flush, and checks that this file is lost.
 
-Needs root, to mount.
+The tests need root to mount a file system.
 """
 
 from __future__ import annotations
@@ -25,47 +26,52 @@ import pytest
 from tests.conftest import commit_files, git, gitorch, gitorch_json, started, wait_for, write
 from tests.faults.test_faults import assert_sound_at, statuses
 
-# Nothing but what is flushed goes to the disk for as long as a test takes.
+# With this commit interval, only explicit flushes write to the disk during a test.
 OPTIONS = "loop,commit=600,noatime"
 
 
 class Disks:
-    """Two file systems, and their files as they would be after a power cut."""
+    """Two file systems, and copies of them as they would be after a power cut."""
 
-    def __init__(self, place: Path) -> None:
-        self.place = place
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
         self.names = ("repository", "state")
 
     def mount(self, suffix: str = "image") -> None:
         for name in self.names:
-            (self.place / name).mkdir(exist_ok=True)
-            image = self.place / f"{name}.{suffix}"
-            subprocess.run(
-                ["mount", "-o", OPTIONS, image, self.place / name], check=True, capture_output=True
-            )
+            mountpoint = self.directory / name
+            mountpoint.mkdir(exist_ok=True)
+            mount = ["mount", "-o", OPTIONS, self.directory / f"{name}.{suffix}", mountpoint]
+            subprocess.run(mount, check=True, capture_output=True)
 
     def unmount(self) -> None:
         for name in self.names:
-            subprocess.run(["umount", "-l", self.place / name], check=False, capture_output=True)
+            unmount = ["umount", "-l", self.directory / name]
+            subprocess.run(unmount, check=False, capture_output=True)
 
     def cut(self) -> None:
+        """Copy both file systems as they are on the disk now."""
         for name in self.names:
-            (self.place / name / "not flushed").write_text("lost")
+            (self.directory / name / "not flushed").write_text("lost")
         for name in self.names:
-            files = [self.place / f"{name}.{suffix}" for suffix in ("image", "cut")]
+            files = [self.directory / f"{name}.{suffix}" for suffix in ("image", "cut")]
             subprocess.run(["cp", "--sparse=always", *files], check=True)
 
     def restart(self) -> None:
-        """What ran is gone, the disks hold what they held at the cut, and it is another boot."""
+        """Mount the copies, and let the queue and the worktrees refer to an earlier boot.
+
+        The caller must have ended its processes before.
+        """
         self.unmount()
         self.mount("cut")
         for name in self.names:
-            assert not (self.place / name / "not flushed").exists(), "nothing was simulated"
-        for queue in self.place.glob("state/*/queue.db"):
+            not_flushed = self.directory / name / "not flushed"
+            assert not not_flushed.exists(), "no power cut was simulated"
+        for queue in self.directory.glob("state/*/queue.db"):
             with closing(sqlite3.connect(queue)) as database, database:
                 database.execute("UPDATE workers SET boot = 'before'")
-        for mark in self.place.glob("repository/project/.git/worktrees/*/gitorch.json"):
-            mark.write_text(re.sub('"boot": "[^"]*"', '"boot": "before"', mark.read_text()))
+        for owner in self.directory.glob("repository/project/.git/worktrees/*/gitorch.json"):
+            owner.write_text(re.sub('"boot": "[^"]*"', '"boot": "before"', owner.read_text()))
 
 
 @pytest.fixture
@@ -86,27 +92,30 @@ def disks(tmp_path: Path) -> Iterator[Disks]:
 
 @pytest.fixture
 def root(disks: Disks, tmp_path: Path) -> Path:
-    root = disks.place / "repository" / "project"
+    root = disks.directory / "repository" / "project"
     root.mkdir()
     git(root, "init", "-q")
-    git(root, "config", "gitorch.stateDir", str(disks.place / "state"))
+    git(root, "config", "gitorch.stateDir", str(disks.directory / "state"))
     git(root, "config", "gitorch.largeFile", "1000")
-    git(root, "config", "core.fsync", "all")  # the user's own commit is not what is tested
+    git(root, "config", "core.fsync", "all")  # so that the user's own commit is on the disk
     commit_files(root, {"README.md": "A project.\n"})
     subprocess.run(["sync", "-f", root], check=True)
     return root
 
 
 def stop(process: subprocess.Popen[str]) -> None:
-    """Stop a process; a thread of it may be flushing just then, and stops when it has done that."""
+    """Stop a process, and wait until all its threads are stopped.
+
+    A thread that is flushing stops only after the flush.
+    """
     process.send_signal(signal.SIGSTOP)
     threads = Path(f"/proc/{process.pid}/task")
-    wait_for(
-        lambda: all(
-            (thread / "stat").read_text().rpartition(")")[2].split()[0] == "T"
-            for thread in threads.iterdir()
-        )
-    )
+    wait_for(lambda: all(is_stopped(thread) for thread in threads.iterdir()))
+
+
+def is_stopped(thread: Path) -> bool:
+    _, _, fields = (thread / "stat").read_text().rpartition(")")
+    return fields.split()[0] == "T"
 
 
 @pytest.mark.alone
@@ -116,22 +125,18 @@ def test_after_ready(disks: Disks, root: Path) -> None:
     [queued] = gitorch_json(root, "ready", "--snapshot")["queued"]
     disks.cut()
     disks.restart()
-    assert [(run["id"], run["status"]) for run in gitorch_json(root, "list")["runs"]] == [
-        (queued["id"], "WAITING")
-    ]
+    [listed] = gitorch_json(root, "list")["runs"]
+    assert (listed["id"], listed["status"]) == (queued["id"], "WAITING")
     gitorch(root, "run")
     assert statuses(root) == {"a": "COMPLETE"}
-    assert git(
-        root, "show", f"{gitorch_json(root, 'show', 'a')['run']['pin']['commit']}:README.md"
-    ).startswith("Changed")
+    commit = gitorch_json(root, "show", "a")["run"]["pin"]["commit"]
+    assert git(root, "show", f"{commit}:README.md").startswith("Changed")
     assert_sound_at(root)
 
 
 @pytest.mark.alone
-def test_after_run_has_said_that_a_task_is_complete(
-    disks: Disks, root: Path, tmp_path: Path
-) -> None:
-    """At that very moment, with the next task begun."""
+def test_after_run_has_announced_a_complete_task(disks: Disks, root: Path, tmp_path: Path) -> None:
+    """The power is cut at the announcement, when the next task has started."""
     first = (
         f"echo s >> {tmp_path}/first; seq 2000 > {{outputDir}}/large; echo 1 > {{outputDir}}/small"
     )
@@ -147,7 +152,8 @@ def test_after_run_has_said_that_a_task_is_complete(
     for line in worker.stderr:
         if "first COMPLETE" in line:
             break
-    stop(worker)  # lest a later flush carries along what was not flushed when it spoke
+    # Stop the worker, so that no later flush writes data that was not flushed at the announcement.
+    stop(worker)
     disks.cut()
     worker.kill()
     worker.communicate(timeout=20)
@@ -162,11 +168,9 @@ def test_after_run_has_said_that_a_task_is_complete(
     gitorch(root, "run")
     assert statuses(root) == {"a": "COMPLETE"}
     assert gitorch(root, "logs", "a", "--task", "second").stdout == "2000\n"
-    assert (tmp_path / "first").read_text() == "s\n", "it did not run again"
-    sizes = {
-        output["path"]: output["size"]
-        for output in gitorch_json(root, "show", "a")["run"]["outputs"]
-    }
+    assert (tmp_path / "first").read_text() == "s\n", "the complete task did not run again"
+    outputs = gitorch_json(root, "show", "a")["run"]["outputs"]
+    sizes = {output["path"]: output["size"] for output in outputs}
     assert sizes == {"large": 8893, "small": 2}
     assert_sound_at(root)
 

@@ -1,4 +1,4 @@
-"""Looking at many runs: selected by what they are, sorted, in groups, in a terminal and by programs."""
+"""Lists of many runs: selected by an expression, sorted, grouped; in a terminal, as JSON or CSV."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SWEEP = """
 
 @pytest.fixture
 def swept(project: Path) -> Path:
-    """Six finished runs, two learning rates with three seeds each, and one that waits."""
+    """Create six finished runs, two learning rates with three seeds each, and one WAITING run."""
     commit_files(project, {"Tasks.py": TASKS})
     write(project, "experiments/sweep.yaml", SWEEP)
     write(project, "experiments/later.yaml", "lr: none\ntasks: [{id: t, command: 'true'}]\n")
@@ -44,6 +44,7 @@ def swept(project: Path) -> Path:
 
 
 def points(root: Path, *options: str) -> list[tuple[object, object]]:
+    """Return learning rate and seed of each run that `list` shows with these options."""
     return [
         (run["params"].get("lr"), run["params"].get("seed"))
         for run in gitorch_json(root, "list", *options)["runs"]
@@ -51,6 +52,7 @@ def points(root: Path, *options: str) -> list[tuple[object, object]]:
 
 
 def column(table: str, name: str) -> list[str]:
+    """Return the cells of a column of a printed table."""
     header, *lines = table.splitlines()
     start = header.index(name)
     return [line[start:].split("  ")[0].strip() for line in lines]
@@ -64,19 +66,21 @@ def test_list_selects_and_sorts(swept: Path) -> None:
         "params.optimizer.kind == 'adam' and params.seed in [1, 3]",
         "--sort",
         "lr,-seed",
-    ) == [*((0.01, 3), (0.01, 1), (0.1, 3), (0.1, 1))]
+    ) == [(0.01, 3), (0.01, 1), (0.1, 3), (0.1, 1)]
     assert points(swept, "--sort", "-metrics.accuracy", "-n", "2") == [(0.01, 1), (0.01, 2)]
     assert points(swept, "--sort", "accuracy")[-1] == ("none", None), (
-        "what has no such metric comes last"
+        "a run without the metric comes last"
     )
-    assert points(swept, "--sort=-lr", "--sort", "seed")[0] == ("none", None), "numbers before text"
+    assert points(swept, "--sort=-lr", "--sort", "seed")[0] == ("none", None), (
+        "text comes before numbers if the order is descending"
+    )
     table = gitorch(swept, "list", "--where", "status == 'COMPLETE'", "--sort", "-accuracy").stdout
     assert column(table, "accuracy") == ["0.99", "0.98", "0.97", "0.9", "0.8", "0.7"]
-    assert "optimizer" not in table, "in which no run differs"
+    assert "optimizer" not in table, "a parameter that is the same in all runs has no column"
     assert "optimizer" in gitorch(swept, "list", "--all-columns").stdout
 
 
-def test_list_says_what_is_wrong_with_an_expression(swept: Path) -> None:
+def test_list_explains_an_error_in_an_expression(swept: Path) -> None:
     wrong = gitorch(swept, "list", "--where", "lr == 0.1", code=2).stderr
     assert wrong == (
         "error: --where: there is no name 'lr'\n  lr == 0.1\n  ^^\nhint: did you mean params.lr?\n"
@@ -95,7 +99,7 @@ def test_list_says_what_is_wrong_with_an_expression(swept: Path) -> None:
     )
 
 
-def test_groups_over_seeds(swept: Path) -> None:
+def test_list_groups_over_seeds(swept: Path) -> None:
     assert gitorch(swept, "list", "--group", "lr").stdout == (
         "lr    runs    accuracy mean  seed_used mean\n"
         "0.01  3       0.98           2\n"
@@ -122,9 +126,8 @@ def test_groups_over_seeds(swept: Path) -> None:
         {"params.lr": 0.1, "name": "sweep"},
     ]
     assert document["groups"][1]["metrics"]["accuracy"] == {"mean": pytest.approx(0.8), "count": 3}
-    rows = list(
-        csv.DictReader(gitorch(swept, "list", "--group", "lr", "--csv").stdout.splitlines())
-    )
+    table = gitorch(swept, "list", "--group", "lr", "--csv").stdout
+    rows = list(csv.DictReader(table.splitlines()))
     assert [row["count"] for row in rows] == ["3", "3", "0"]
     assert float(rows[1]["metrics.accuracy.mean"]) == pytest.approx(0.8)
     assert (
@@ -139,12 +142,8 @@ def test_verbs_select_by_an_expression(swept: Path) -> None:
     assert ([change["to"] for change in held["changed"]], len(held["refused"])) == (["HOLD"], 3)
     gitorch(swept, "set", "--priority", "3", "--where", "status == 'HOLD'")
     assert gitorch_json(swept, "show", "later")["run"]["priority"] == 3
-    assert (
-        gitorch_json(swept, "release", "--where", "status == 'HOLD'", "--name", "l*")["changed"][0][
-            "to"
-        ]
-        == "WAITING"
-    )
+    released = gitorch_json(swept, "release", "--where", "status == 'HOLD'", "--name", "l*")
+    assert released["changed"][0]["to"] == "WAITING"
     assert "not both" in gitorch(swept, "hold", "later", "--where", "true", code=2).stderr
     assert "which runs?" in gitorch(swept, "rerun", code=2).stderr
     assert "^" in gitorch(swept, "kill", "--where", "status = 'WAITING'", code=2).stderr
@@ -164,7 +163,7 @@ def test_verbs_select_by_an_expression(swept: Path) -> None:
     assert len(killed["changed"]) == 3
 
 
-def test_what_cannot_be_run_again_is_left_out_and_counted(swept: Path) -> None:
+def test_rerun_skips_and_counts_the_runs_that_cannot_be_repeated(swept: Path) -> None:
     later = gitorch_json(swept, "show", "later")["run"]["pin"]["commit"]
     clone = swept.parent / "clone"
     git(swept, "commit", "-q", "--amend", "-m", "another commit with the same tree")
@@ -185,6 +184,7 @@ def test_names_and_ids_are_completed(swept: Path) -> None:
 
 
 def completed(root: Path, words: str) -> list[str]:
+    """Return the shell's completions of the last word."""
     environment = {"_GITORCH_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": "2"}
     program = [str(Path(sys.executable).with_name("gitorch"))]
     result = subprocess.run(
@@ -194,7 +194,7 @@ def completed(root: Path, words: str) -> list[str]:
     return result.stdout.split()
 
 
-def test_in_a_terminal_a_list_goes_through_the_pager(swept: Path) -> None:
+def test_list_uses_the_pager_in_a_terminal(swept: Path) -> None:
     ours, theirs = pty.openpty()
     environment = {**os.environ, "GIT_PAGER": "sed 's/^/paged: /'", "NO_COLOR": "1"}
     with subprocess.Popen(
@@ -205,13 +205,13 @@ def test_in_a_terminal_a_list_goes_through_the_pager(swept: Path) -> None:
         stdin=subprocess.DEVNULL,
     ):
         os.close(theirs)
-        said = b""
+        output = b""
         try:
             while data := os.read(ours, 1 << 16):
-                said += data
+                output += data
         except OSError:  # the terminal is closed
             pass
         os.close(ours)
-    lines = said.decode().splitlines()
+    lines = output.decode().splitlines()
     assert len(lines) == 8
     assert all(re.match("paged: ", line) for line in lines)

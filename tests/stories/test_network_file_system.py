@@ -1,4 +1,7 @@
-"""queue.db where SQLite's WAL is unsafe. Needs root: a table of mounts is laid over the kernel's, for one process."""
+"""queue.db on a network file system, where SQLite's write-ahead log is unsafe.
+
+The tests need root: they mount a file over the kernel's table of mounts, for one process.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +16,16 @@ from tests.conftest import git, gitorch_json, write
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
 
-# The shell becomes the program, so that the file it covers is the program's own.
+# The shell replaces itself by the program, so /proc/$$/mountinfo is the program's file.
 COVERED = 'mount --bind "$0" /proc/$$/mountinfo && exec "$@"'
 
 
 def gitorch_on(kind: str, root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """gitorch in `root`, with the repository on a file system of this kind as far as it can tell."""
+    """Run gitorch in `root` with a table of mounts that shows this kind of file system there."""
     table = root.parent / "mountinfo"
     table.write_text(
-        f"24 1 254:0 / / rw - ext4 /dev/vda rw\n25 24 0:50 / {os.path.realpath(root)} rw - {kind} somewhere rw\n"
+        "24 1 254:0 / / rw - ext4 /dev/vda rw\n"
+        f"25 24 0:50 / {os.path.realpath(root)} rw - {kind} somewhere rw\n"
     )
     program = [sys.executable, "-m", "gitorch", *arguments]
     command = ["unshare", "--mount", "sh", "-c", COVERED, str(table), *program]
@@ -30,14 +34,14 @@ def gitorch_on(kind: str, root: Path, *arguments: str) -> subprocess.CompletedPr
     )
 
 
-def test_the_queue_is_refused_there_and_can_be_moved(project: Path) -> None:
+def test_a_queue_on_a_network_file_system_is_refused_and_can_be_moved(project: Path) -> None:
     write(project, "experiments/a.yaml", "tasks: [{id: t, command: 'true'}]\n")
     refused = gitorch_on("nfs4", project, "ready")
     assert refused.returncode == 4, refused.stderr
     assert "network file system (nfs4)" in refused.stderr
     assert "git config gitorch.stateDir ~/.local/state/gitorch" in refused.stderr
     assert git(project, "branch", "--list", "gitorch/results") == "", (
-        "nothing was recorded that cannot be queued"
+        "no run is recorded that cannot be queued"
     )
     git(project, "config", "gitorch.stateDir", str(project.parent / "state"))
     for command in ("ready", "run"):
@@ -46,7 +50,7 @@ def test_the_queue_is_refused_there_and_can_be_moved(project: Path) -> None:
     assert [run["status"] for run in gitorch_json(project, "list")["runs"]] == ["COMPLETE"]
 
 
-def test_the_same_on_a_disk_of_this_machine(project: Path) -> None:
+def test_a_queue_on_a_local_disk_is_accepted(project: Path) -> None:
     write(project, "experiments/a.yaml", "tasks: [{id: t, command: 'true'}]\n")
     done = gitorch_on("ext4", project, "ready")
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""A project written for the older convention runs as it is."""
+"""A project that follows the older convention runs unmodified."""
 
 from __future__ import annotations
 
@@ -37,12 +37,13 @@ class CreateDatasets(TaskBase):
 
 class TrainModel(TaskBase):
     def run(self):
-        logging.info('Training with %s', open(os.path.join(self.config['outputDir'], 'datasets.csv')).read())
+        path = os.path.join(self.config['outputDir'], 'datasets.csv')
+        logging.info('Training with %s', open(path).read())
         logging.warning('epochs: %d', self.config['epochs'])
 """
 
 
-def test_it_runs_unmodified(project: Path) -> None:
+def test_a_project_of_the_older_convention_runs_unmodified(project: Path) -> None:
     git(project, "remote", "add", "origin", "git@example.org:group/Science.git")
     commit_files(
         project,

@@ -1,4 +1,4 @@
-"""What gitorch wrote, read with git alone; and by clones that have never run anything."""
+"""gitorch's results, read with git alone, and in clones that have never run anything."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Train:
 
 @pytest.fixture
 def origin(project: Path) -> Path:
-    """A repository with two finished runs, of different code."""
+    """Create a repository with two finished runs, whose code differs."""
     commit_files(project, {"Tasks.py": TASKS})
     for name, rate in (("slow", 3), ("fast", 5)):
         commit_files(project, {"notes.txt": f"{name}\n"}, f"notes on {name}")
@@ -40,13 +40,14 @@ def origin(project: Path) -> Path:
     return project
 
 
-def place(root: Path, name: str) -> str:
-    run = gitorch_json(root, "show", name)["run"]["id"]
-    return f"runs/{run[:2]}/{run}"
+def directory_of(root: Path, name: str) -> str:
+    """Return the directory of a run on the results branch."""
+    run_id = gitorch_json(root, "show", name)["run"]["id"]
+    return f"runs/{run_id[:2]}/{run_id}"
 
 
-def test_results_read_well_with_plain_git(origin: Path) -> None:
-    slow, fast = place(origin, "slow"), place(origin, "fast")
+def test_results_are_readable_with_plain_git(origin: Path) -> None:
+    slow, fast = directory_of(origin, "slow"), directory_of(origin, "fast")
     ids = {name: path.rpartition("/")[2] for name, path in (("slow", slow), ("fast", fast))}
     subjects = git(origin, "log", "--format=%s", "gitorch/results").splitlines()
     assert [subject.rsplit(" in ", 1)[0] for subject in subjects] == [
@@ -83,9 +84,9 @@ def test_results_read_well_with_plain_git(origin: Path) -> None:
         assert line in difference
     changed = [line.strip() for line in difference if line.startswith(("-", "+"))]
     assert any(line.startswith("+") and '"accuracy": 0.5' in line for line in changed), (
-        "one key a line"
+        "a record has one key a line"
     )
-    assert max(map(len, difference)) < 200, "no line that nobody can read"
+    assert max(map(len, difference)) < 200, "no line is too long to read"
     names = git(
         origin, "diff", "--name-only", f"gitorch/results:{slow}", f"gitorch/results:{fast}"
     ).splitlines()
@@ -98,7 +99,7 @@ def test_results_read_well_with_plain_git(origin: Path) -> None:
         "tasks/train/1/log.txt",
     ]
     assert git(origin, "merge-base", "main", "gitorch/results", check=False) == "", (
-        "no history shared with the code"
+        "the results share no history with the code"
     )
     assert git(origin, "fsck", "--full", "--strict") == ""
 
@@ -106,12 +107,12 @@ def test_results_read_well_with_plain_git(origin: Path) -> None:
 def test_a_checkout_of_the_branch_has_the_real_files(origin: Path, tmp_path: Path) -> None:
     git(origin, "lfs", "install", "--local")
     git(origin, "worktree", "add", "-q", str(tmp_path / "results"), "gitorch/results")
-    large = tmp_path / "results" / place(origin, "fast") / "outputs/large.bin"
+    large = tmp_path / "results" / directory_of(origin, "fast") / "outputs/large.bin"
     assert large.read_bytes() == b"\5" * 1_100_000
     assert git(tmp_path / "results", "status", "--porcelain") == ""
 
 
-def test_a_clone_looks_back_without_having_run_anything(origin: Path, tmp_path: Path) -> None:
+def test_a_clone_that_has_run_nothing_shows_all_runs(origin: Path, tmp_path: Path) -> None:
     clone = tmp_path / "clone"
     git(tmp_path, "clone", "-q", str(origin), str(clone))
     before = git(clone, "for-each-ref")
@@ -124,7 +125,7 @@ def test_a_clone_looks_back_without_having_run_anything(origin: Path, tmp_path: 
     assert compared == gitorch_json(origin, "compare", "slow", "fast")
     assert [commit["subject"] for commit in compared["code"]["commits"]] == ["notes on fast"]
     assert "+fast" in gitorch(clone, "compare", "slow", "fast", "--code").stdout
-    assert git(clone, "for-each-ref") == before, "looking changes nothing"
+    assert git(clone, "for-each-ref") == before, "reading changes no reference"
     assert not list((clone / ".git").glob("gitorch/queue.db*"))
 
     missing = gitorch(clone, "checkout-run", "fast", code=3).stderr
@@ -145,10 +146,10 @@ def test_a_clone_looks_back_without_having_run_anything(origin: Path, tmp_path: 
     assert gitorch(origin, "logs", again).stdout == "epoch 1\nrate 3\n"
 
 
-def test_a_clone_that_lacks_a_runs_commit_still_tells_the_rest(
+def test_a_clone_that_lacks_the_commit_of_a_run_still_shows_the_rest(
     origin: Path, tmp_path: Path
 ) -> None:
-    """A snapshot is on no branch, and pins are not fetched by a plain clone."""
+    """A snapshot is not on a branch, and a plain clone does not fetch pins."""
     write(origin, "notes.txt", "not committed\n")
     gitorch(origin, "ready", "--snapshot", "--again")
     gitorch(origin, "run")
@@ -157,16 +158,15 @@ def test_a_clone_that_lacks_a_runs_commit_still_tells_the_rest(
     compared = gitorch_json(clone, "compare", "@~3", "@")
     assert compared["metrics"] == gitorch_json(origin, "compare", "@~3", "@")["metrics"]
     assert compared["code"]["same"] is False
-    told = gitorch(clone, "compare", "@~3", "@").stdout
-    assert "not in this clone" in told
+    assert "not in this clone" in gitorch(clone, "compare", "@~3", "@").stdout
     for verb in (
         ["compare", "@~3", "@", "--code"],
         ["checkout-run", "@"],
         ["rerun", "@"],
         ["revert", "@"],
     ):
-        said = gitorch(clone, *verb, code=3).stderr
-        assert "hint: " in said
-        assert "refs/gitorch/pins" in said
+        stderr = gitorch(clone, *verb, code=3).stderr
+        assert "hint: " in stderr
+        assert "refs/gitorch/pins" in stderr
     git(clone, "fetch", "-q", "origin", "refs/gitorch/pins/*:refs/gitorch/pins/*")
     assert "+not committed" in gitorch(clone, "compare", "@~3", "@", "--code").stdout

@@ -1,4 +1,7 @@
-"""Repositories that cannot be worked with: each is refused in words that say what to do, and left as it is."""
+"""Repositories that gitorch refuses, each with a hint that says what to do.
+
+A refused command changes nothing.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ CONFIG = "tasks: [{id: t, command: 'true'}]\n"
 
 
 def refusal(root: Path, *arguments: str, code: int) -> tuple[str, str]:
-    """Message and hint of a refused command."""
+    """Return message and hint of a command that is refused."""
     result = gitorch(root, *arguments, "--json", code=code)
     error = json.loads(result.stdout)["error"]
     assert result.stderr == ""
@@ -26,9 +29,9 @@ def test_not_a_repository(tmp_path: Path) -> None:
     message, hint = refusal(tmp_path, "list", code=3)
     assert "not in a git repository" in message
     assert "git init" in hint
-    told = gitorch(tmp_path, "list", code=3)
-    assert (told.stdout, told.stderr) == ("", f"error: {message}\nhint: {hint}\n"), (
-        "the same for people"
+    refused = gitorch(tmp_path, "list", code=3)
+    assert (refused.stdout, refused.stderr) == ("", f"error: {message}\nhint: {hint}\n"), (
+        "the text output has the same words"
     )
 
 
@@ -44,7 +47,7 @@ def test_no_commit_yet(tmp_path: Path) -> None:
     assert git(tmp_path, "for-each-ref") == ""
 
 
-def test_objects_named_by_sha_256(tmp_path: Path) -> None:
+def test_sha_256_objects(tmp_path: Path) -> None:
     git(tmp_path, "init", "-q", "--object-format=sha256")
     commit_files(tmp_path, {"experiments/a.yaml": CONFIG})
     for verb in ("ready", "list"):
@@ -56,12 +59,11 @@ def test_objects_named_by_sha_256(tmp_path: Path) -> None:
 @pytest.mark.parametrize("made_by_git", [True, False])
 def test_references_in_a_reftable(tmp_path: Path, made_by_git: bool) -> None:
     if made_by_git:
-        if "reftable" not in git(tmp_path, "init", "-q", "-h", check=False) + git(
-            tmp_path, "version"
-        ):
+        about_git = git(tmp_path, "init", "-q", "-h", check=False) + git(tmp_path, "version")
+        if "reftable" not in about_git:
             git(tmp_path, "init", "-q", "--ref-format=reftable", check=False)
         if not (tmp_path / ".git/reftable").is_dir():
-            pytest.skip("this git cannot make one")
+            pytest.skip("this git cannot create a repository with a reftable")
     else:
         git(tmp_path, "init", "-q")
         git(tmp_path, "config", "core.repositoryFormatVersion", "1")
@@ -79,8 +81,8 @@ def test_a_bare_repository(tmp_path: Path) -> None:
     assert "git clone" in hint
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_a_repository_of_somebody_else(project: Path) -> None:
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can change the owner of a file")
+def test_a_repository_of_another_user(project: Path) -> None:
     write(project, "experiments/a.yaml", CONFIG)
     for path in (project, project / ".git"):
         os.chown(path, 65534, 65534)
@@ -108,12 +110,12 @@ def test_a_merge_in_progress(project: Path) -> None:
         assert "a merge is in progress" in message
         assert "git merge --abort" in hint
     assert "a merge is in progress" in gitorch(project, "revert", "@", code=4).stderr
-    assert gitorch(project, "logs", "@").returncode == 0, "looking back needs no work tree"
-    assert gitorch(project, "rerun", "@").returncode == 0, "nor does what is pinned already"
+    assert gitorch(project, "logs", "@").returncode == 0, "reading needs no work tree"
+    assert gitorch(project, "rerun", "@").returncode == 0, "a run that is pinned needs none either"
     assert (git(project, "status", "--porcelain"), (project / ".git/index").read_bytes()) == before
 
 
-def test_a_branch_that_leaves_no_room(project: Path) -> None:
+def test_a_branch_named_gitorch(project: Path) -> None:
     write(project, "experiments/a.yaml", CONFIG)
     git(project, "branch", "gitorch")
     for arguments in (["ready"], ["run", "experiments"]):
@@ -128,6 +130,6 @@ def test_a_branch_that_leaves_no_room(project: Path) -> None:
 
 def test_git_is_not_installed(project: Path, tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
-    said = gitorch(project, "list", code=69, env={"PATH": str(tmp_path / "bin")}).stderr
-    assert "git is not installed" in said
-    assert "apt-get install git" in said
+    stderr = gitorch(project, "list", code=69, env={"PATH": str(tmp_path / "bin")}).stderr
+    assert "git is not installed" in stderr
+    assert "apt-get install git" in stderr

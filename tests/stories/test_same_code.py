@@ -1,4 +1,7 @@
-"""`code: [globs]` says which files make it another run: whatever else is committed, nothing runs twice."""
+"""`code: [globs]` names the files that a run depends on.
+
+A commit that changes only other files does not lead to another run.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ def _ready(project: Path) -> dict[str, Any]:
     return made
 
 
-def test_only_a_change_of_the_named_code_makes_another_run(project: Path) -> None:
+def test_only_a_change_of_the_named_files_leads_to_another_run(project: Path) -> None:
     commit_files(project, {"Tasks.py": TASKS, "lib/a.py": "", "notes.txt": ""})
     write(project, "experiments/e.yaml", CONFIG)
     [first] = _ready(project)["queued"]
@@ -36,7 +39,7 @@ def test_only_a_change_of_the_named_code_makes_another_run(project: Path) -> Non
     ]
     for arguments in (["run"], ["run", "experiments/e.yaml"]):
         worked = gitorch(project, *arguments)
-        assert "nothing" in worked.stderr, "there is nothing to do, and it says so"
+        assert "nothing" in worked.stderr, "the command reports that there is nothing to do"
     assert len(gitorch_json(project, "list")["runs"]) == 1
 
     commit_files(project, {"lib/deep/b.py": "changed = True\n"})
@@ -44,7 +47,7 @@ def test_only_a_change_of_the_named_code_makes_another_run(project: Path) -> Non
     assert second["id"] != first["id"]
 
 
-def test_a_glob_that_names_nothing_is_an_error_at_its_place(project: Path) -> None:
+def test_a_glob_that_matches_no_file_is_an_error_at_its_position(project: Path) -> None:
     commit_files(project, {"Tasks.py": TASKS, "source/model.py": "", "source/train.py": ""})
     write(
         project,

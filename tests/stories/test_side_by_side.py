@@ -1,4 +1,4 @@
-"""Tasks that run beside each other in one worktree, and the verbs that let such a run go on."""
+"""Tasks that run in parallel in one worktree, and the verbs that continue such a run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import commit_files, git, gitorch, gitorch_json, started, wait_for, write
 
-BESIDE = ("a", "b", "c")
+PARALLEL = ("a", "b", "c")
 
 
 def shown(project: Path) -> Any:
@@ -18,34 +18,40 @@ def shown(project: Path) -> Any:
 
 
 @pytest.mark.parametrize("at", [(), ("--at", "HEAD")])
-def test_all_of_them_begin_with_the_files_of_the_commit(
+def test_parallel_tasks_all_start_with_the_files_of_the_commit(
     project: Path, tmp_path: Path, at: tuple[str, ...]
 ) -> None:
-    """What the first attempts did to tracked files is undone before any of the second begins, not meanwhile."""
-    command = f"cat version >> {tmp_path}/$GITORCH_TASK_ID; test $GITORCH_ATTEMPT = 2 || (echo dirt >> version; exit 1)"
-    git(project, "config", "filter.slow.smudge", "sleep 0.3; cat")  # it takes a while to undo
+    """Changes of tracked files by first attempts are undone before any second attempt starts."""
+    dirty_first = "test $GITORCH_ATTEMPT = 2 || (echo dirt >> version; exit 1)"
+    command = f"cat version >> {tmp_path}/$GITORCH_TASK_ID; {dirty_first}"
+    # The slow filter makes the restoration of the file take a while.
+    git(project, "config", "filter.slow.smudge", "sleep 0.3; cat")
     commit_files(project, {"version": "1\n", ".gitattributes": "version filter=slow\n"})
-    tasks = ", ".join(f"{{id: {task}, needs: [], command: '{command}'}}" for task in BESIDE)
+    tasks = ", ".join(f"{{id: {task}, needs: [], command: '{command}'}}" for task in PARALLEL)
     write(project, "experiments/a.yaml", f"tasks: [{tasks}]\n")
     gitorch(project, "run", "experiments", code=1)
     if at:
         commit_files(project, {"version": "2\n"})
     gitorch(project, "retry", "@", *at)
     gitorch(project, "run", "-j", "3")
-    second = "2\n" if at else "1\n"
-    assert {(tmp_path / task).read_text()[-2:] for task in BESIDE} == {second}
+    expected = "2\n" if at else "1\n"
+    assert {(tmp_path / task).read_text()[-2:] for task in PARALLEL} == {expected}
     assert [task["attempts"][-1]["modified"] for task in shown(project)["tasks"]] == [[]] * 3
 
 
 @pytest.fixture
 def diamond(project: Path, tmp_path: Path) -> Path:
-    """A run of left and right beside each other, and last after both; gives where each notes its attempts.
+    """Write a config of two parallel tasks `left` and `right`, which `last` needs.
 
-    A task fails until a file of its name is in `mended`.
+    Return a directory in which each task notes its attempts. A task fails until the subdirectory
+    `repaired` has a file with the task's name.
     """
-    place = tmp_path / "noted"
-    (place / "mended").mkdir(parents=True)
-    command = f"echo $GITORCH_ATTEMPT >> {place}/$GITORCH_TASK_ID; sleep 0.1; test -f {place}/mended/$GITORCH_TASK_ID"
+    directory = tmp_path / "noted"
+    (directory / "repaired").mkdir(parents=True)
+    command = (
+        f"echo $GITORCH_ATTEMPT >> {directory}/$GITORCH_TASK_ID; sleep 0.1; "
+        f"test -f {directory}/repaired/$GITORCH_TASK_ID"
+    )
     write(
         project,
         "experiments/a.yaml",
@@ -56,26 +62,30 @@ def diamond(project: Path, tmp_path: Path) -> Path:
           - {{id: last, needs: [left, right], command: "{command}"}}
         """,
     )
-    return place
+    return directory
 
 
-def attempts(place: Path) -> dict[str, list[str]]:
+def attempts(directory: Path) -> dict[str, list[str]]:
+    """Return the numbers of the attempts that each task noted."""
     return {
-        path.name: path.read_text().split() for path in sorted(place.iterdir()) if path.is_file()
+        path.name: path.read_text().split()
+        for path in sorted(directory.iterdir())
+        if path.is_file()
     }
 
 
 def statuses(project: Path) -> list[str]:
+    """Return the status of the latest run, and of each of its tasks."""
     record = shown(project)
     return [record["status"], *(task["status"] for task in record["tasks"])]
 
 
-def mend(place: Path, *tasks: str) -> None:
+def repair(directory: Path, *tasks: str) -> None:
     for task in tasks:
-        (place / "mended" / task).touch()
+        (directory / "repaired" / task).touch()
 
 
-def test_when_one_fails_the_other_goes_on_to_its_end(
+def test_when_one_task_fails_the_parallel_task_continues(
     project: Path, tmp_path: Path, diamond: Path
 ) -> None:
     go = tmp_path / "go"
@@ -86,7 +96,7 @@ def test_when_one_fails_the_other_goes_on_to_its_end(
         "experiments/a.yaml",
         config.replace('right, needs: [], command: "', f'right, needs: [], command: "{waiting}'),
     )
-    mend(diamond, "right")
+    repair(diamond, "right")
     gitorch(project, "ready")
     worker = started(project, "run", "-j", "2")
     wait_for(lambda: statuses(project)[1] == "ERROR")
@@ -100,13 +110,13 @@ def test_when_one_fails_the_other_goes_on_to_its_end(
     worker.communicate(timeout=30)
     assert worker.returncode == 1
     assert statuses(project) == ["ERROR", "ERROR", "COMPLETE", "WAITING"]
-    mend(diamond, "left", "last")
+    repair(diamond, "left", "last")
     gitorch(project, "retry", "@")
     gitorch(project, "run", "-j", "2")
     assert attempts(diamond) == {"left": ["1", "2"], "right": ["1"], "last": ["1"]}
 
 
-def test_both_fail_and_go_on_held_or_not(project: Path, diamond: Path) -> None:
+def test_two_failed_tasks_are_retried_after_hold_and_release(project: Path, diamond: Path) -> None:
     gitorch(project, "run", "experiments", "-j", "2", code=1)
     assert statuses(project) == ["ERROR", "ERROR", "ERROR", "WAITING"]
     gitorch(project, "retry", "@")
@@ -114,9 +124,9 @@ def test_both_fail_and_go_on_held_or_not(project: Path, diamond: Path) -> None:
     gitorch(project, "run", "-j", "2")
     assert statuses(project) == ["HOLD"] * 4
     gitorch(project, "release", "@")
-    mend(diamond, "right", "last")
+    repair(diamond, "right", "last")
     gitorch(project, "run", "-j", "2", code=1)
-    mend(diamond, "left")
+    repair(diamond, "left")
     gitorch(project, "retry", "@", "--from", "left")
     assert statuses(project) == ["WAITING", "WAITING", "COMPLETE", "WAITING"]
     gitorch(project, "run", "-j", "2")
@@ -124,8 +134,8 @@ def test_both_fail_and_go_on_held_or_not(project: Path, diamond: Path) -> None:
 
 
 @pytest.mark.parametrize("lost", [(), ("queue",), ("queue", "workspace")])
-def test_given_up_and_resubmitted(project: Path, diamond: Path, lost: tuple[str, ...]) -> None:
-    mend(diamond, "left", "right")
+def test_a_failed_run_is_resubmitted(project: Path, diamond: Path, lost: tuple[str, ...]) -> None:
+    repair(diamond, "left", "right")
     gitorch(project, "run", "experiments", "-j", "2", code=1)
     gitorch(project, "fail", "@")
     if "queue" in lost:
@@ -135,7 +145,7 @@ def test_given_up_and_resubmitted(project: Path, diamond: Path, lost: tuple[str,
         shutil.rmtree(project.parent / "project.gitorch")
     gitorch(project, "resubmit", "@")
     assert statuses(project) == ["WAITING", "COMPLETE", "COMPLETE", "WAITING"]
-    mend(diamond, "last")
+    repair(diamond, "last")
     gitorch(project, "run", "-j", "2")
     assert attempts(diamond) == {"left": ["1"], "right": ["1"], "last": ["1", "2"]}
     gitorch(project, "rerun", "@", "-j", "2")
@@ -143,9 +153,9 @@ def test_given_up_and_resubmitted(project: Path, diamond: Path, lost: tuple[str,
     assert statuses(project) == ["COMPLETE"] * 4
 
 
-def test_a_task_of_an_earlier_commit_beside_one_of_a_later(project: Path, diamond: Path) -> None:
-    """What is repeated runs at the run's commit, also where it was done at an earlier one and not named."""
-    mend(diamond, "left")
+def test_parallel_tasks_of_different_commits(project: Path, diamond: Path) -> None:
+    """A repeated task runs at the run's commit, even if an earlier attempt had another commit."""
+    repair(diamond, "left")
     first = git(project, "rev-parse", "HEAD")
     gitorch(project, "run", "experiments", "-j", "2", code=1)
     second = commit_files(project, {"README.md": "Other.\n"})
@@ -153,14 +163,14 @@ def test_a_task_of_an_earlier_commit_beside_one_of_a_later(project: Path, diamon
     gitorch(project, "run", "-j", "2", code=1)
     pins = {task["id"]: task["pin"]["commit"] for task in shown(project)["tasks"]}
     assert pins == {"left": first, "right": second, "last": second}
-    mend(diamond, "right", "last")
+    repair(diamond, "right", "last")
     gitorch(project, "retry", "@", "--from", "left")
     gitorch(project, "run", "-j", "2")
     assert {task["pin"]["commit"] for task in shown(project)["tasks"]} == {second}
     assert attempts(diamond) == {"left": ["1", "2"], "right": ["1", "2", "3"], "last": ["1"]}
 
 
-def test_the_history_says_what_failed_although_another_task_ended_last(project: Path) -> None:
+def test_the_history_names_the_failed_task_although_another_task_ended_last(project: Path) -> None:
     config = """
         tasks:
           - {id: bad, command: exit 3, needs: []}

@@ -1,4 +1,4 @@
-"""One config, many runs: swept, run, readied again, extended."""
+"""One config, many runs: sweeps that are queued, run, queued again and extended."""
 
 from __future__ import annotations
 
@@ -34,12 +34,13 @@ def swept(project: Path) -> Path:
 
 
 def labels(root: Path, status: str = "COMPLETE") -> list[str]:
-    """The labels of all runs, oldest first, each of which has this status."""
+    """Return the labels of all runs, oldest first. Check that each run has this status."""
     runs = gitorch_json(root, "list")["runs"][::-1]
     assert {run["status"] for run in runs} == {status}
     return [run["label"].removeprefix("penguins ") for run in runs]
 
 
+# The labels of SWEEP's runs.
 SIX = [f"lr={lr} seed={seed}" for lr in (0.5, 2) for seed in (1, 2, 3)]
 
 
@@ -63,7 +64,7 @@ def test_a_sweep_from_ready_to_list(swept: Path) -> None:
     assert labels(swept) == SIX
 
 
-def test_an_extended_sweep_queues_only_what_is_new(swept: Path) -> None:
+def test_an_extended_sweep_queues_only_the_new_points(swept: Path) -> None:
     gitorch(swept, "run", "experiments")
     extended = SWEEP.replace("[0.5, 2]", "[0.5, 2, 4]").replace("[1, 2, 3]", '"range(1, 5)"')
     write(swept, "experiments/penguins.yaml", extended)
@@ -80,7 +81,7 @@ def test_an_extended_sweep_queues_only_what_is_new(swept: Path) -> None:
     )
 
 
-def test_an_old_sweep_is_extended_at_its_own_pin(swept: Path) -> None:
+def test_an_old_sweep_can_be_extended_at_its_own_commit(swept: Path) -> None:
     gitorch(swept, "run", "experiments")
     old = git(swept, "rev-parse", "HEAD")
     commit_files(swept, {"Tasks.py": TASKS + "# other code\n"})
@@ -94,7 +95,7 @@ def test_an_old_sweep_is_extended_at_its_own_pin(swept: Path) -> None:
     assert len(gitorch_json(swept, "ready", "--dry-run")["queued"]) == 8
 
 
-def test_what_validate_says_of_many_points_is_said_once(swept: Path) -> None:
+def test_a_problem_of_several_points_is_reported_once(swept: Path) -> None:
     write(swept, "experiments/penguins.yaml", SWEEP.replace("lr: 1", "odd: true\nlr: 1"))
     checked = gitorch(swept, "check", code=1)
     assert "error: seed 2 is odd (in penguins lr=0.5 seed=2 and 1 more)\n" in checked.stdout
@@ -106,7 +107,7 @@ def test_what_validate_says_of_many_points_is_said_once(swept: Path) -> None:
     ]
 
 
-def test_the_limit_is_raised_by_the_command_it_names(swept: Path) -> None:
+def test_the_hint_about_the_limit_names_a_command_that_raises_it(swept: Path) -> None:
     write(swept, "experiments/penguins.yaml", SWEEP.replace("[1, 2, 3]", "range(10000)"))
     refused = gitorch(swept, "check", code=1).stdout
     command = next(line for line in refused.splitlines() if "help:" in line).partition("help: ")[2]
@@ -132,8 +133,7 @@ def test_a_dry_run_shows_the_table_and_changes_nothing(swept: Path) -> None:
 def test_parameters_are_set_on_the_command_line(swept: Path) -> None:
     options = ("-S", "seed=5", "-S", "tasks.train.epochs=1,2", "-S", "note=a b")
     made = gitorch_json(swept, "ready", *options)["queued"]
-    of = [run["label"].removeprefix("penguins ") for run in made]
-    assert of == [
+    assert [run["label"].removeprefix("penguins ") for run in made] == [
         f"lr={lr} seed=5 tasks.train.epochs={epochs}" for lr in (0.5, 2) for epochs in (1, 2)
     ]
     shown = gitorch_json(swept, "show", "penguins lr=2 seed=5 tasks.train.epochs=1")["run"]
@@ -160,19 +160,22 @@ def test_parameters_are_set_on_the_command_line(swept: Path) -> None:
 
 @pytest.fixture
 def extended(project: Path) -> Path:
+    """Write a sweep with two bases: `penguins` extends `base`, which extends `more`."""
     commit_files(
         project,
         {
             "Tasks.py": TASKS,
             "experiments/base.yaml": "lr: 1\ngitorch: {extends: ../shared/more.yaml}\n",
             "shared/more.yaml": "gitorch: {matrix: {seed: [1, 2]}}\n",
-            "experiments/penguins.yaml": "gitorch: {extends: base.yaml}\ntasks: [{id: train, method: Train}]\n",
+            "experiments/penguins.yaml": (
+                "gitorch: {extends: base.yaml}\ntasks: [{id: train, method: Train}]\n"
+            ),
         },
     )
     return project
 
 
-def test_what_configs_share(extended: Path) -> None:
+def test_the_bases_of_a_config_are_stored_with_the_run(extended: Path) -> None:
     gitorch(extended, "run", "experiments")
     assert labels(extended) == ["seed=1", "seed=2"]
     shown = gitorch_json(extended, "show", "@")["run"]
@@ -190,16 +193,16 @@ def test_what_configs_share(extended: Path) -> None:
         "bases/2-more.yaml",
     ]
     again = gitorch_json(extended, "rerun", "--queue", "@")["runs"][0]["id"]
-    for run in (shown["id"], again):
-        directory = Path(gitorch(extended, "checkout-run", run).stdout.strip()) / f"run-{run}"
-        assert (directory / "bases/2-more.yaml").read_text() == (
-            extended / "shared/more.yaml"
-        ).read_text()
+    base = (extended / "shared/more.yaml").read_text()
+    for run_id in (shown["id"], again):
+        tree = Path(gitorch(extended, "checkout-run", run_id).stdout.strip())
+        directory = tree / f"run-{run_id}"
+        assert (directory / "bases/2-more.yaml").read_text() == base
         checked = gitorch(extended, "check", directory / "config.yaml")
         assert "Expanded 1 config to 2 runs (seed)" in checked.stderr
 
 
-def test_a_changed_base_is_no_dirt_and_no_other_code(extended: Path) -> None:
+def test_a_changed_base_counts_neither_as_dirty_nor_as_code(extended: Path) -> None:
     gitorch(extended, "ready")
     write(extended, "shared/more.yaml", "gitorch: {matrix: {seed: [1, 2, 3]}}\n")
     for _ in range(2):
@@ -221,10 +224,10 @@ def test_a_changed_base_is_no_dirt_and_no_other_code(extended: Path) -> None:
     assert "more.yaml" not in refused
 
 
-def test_a_sweep_of_many_is_told_in_few_words(swept: Path) -> None:
+def test_problems_of_a_large_sweep_are_summarised(swept: Path) -> None:
     config = SWEEP.replace("[1, 2, 3]", "range(500)").replace("lr: 1", "odd: true\nlr: 1")
     write(swept, "experiments/penguins.yaml", config)
-    told = gitorch(swept, "check", code=1)
-    assert told.stdout.count("error: seed") == 20
-    assert "and 480 more complaints" in told.stdout
-    assert "Expanded" not in told.stderr
+    checked = gitorch(swept, "check", code=1)
+    assert checked.stdout.count("error: seed") == 20
+    assert "and 480 more complaints" in checked.stdout
+    assert "Expanded" not in checked.stderr

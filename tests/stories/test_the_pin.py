@@ -1,4 +1,4 @@
-"""What runs is the pinned code, whatever happens to the working tree, and all of it comes back."""
+"""A run executes the pinned code, whatever happens to the working tree, and is restored whole."""
 
 from __future__ import annotations
 
@@ -22,16 +22,15 @@ def test_an_edit_after_ready_is_not_in_the_run(tmp_path: Path) -> None:
     [run] = gitorch_json(root, "list")["runs"]
     assert run["status"] == "COMPLETE"
     assert run["metrics"]["accuracy"] == 0.8447
-    assert tasks.read_text().startswith("raise"), "the working tree is the user's"
+    assert tasks.read_text().startswith("raise"), "gitorch does not change the working tree"
 
 
-def test_a_finished_run_comes_back_whole_from_git_alone(tmp_path: Path) -> None:
+def test_a_finished_run_is_restored_whole_from_git_alone(tmp_path: Path) -> None:
     root = create(tmp_path / "demo")
     gitorch(root, "run", "experiments/body-size.yaml")
     [run] = gitorch_json(root, "list")["runs"]
-    before = {
-        path: (root / path).read_bytes() for path in ("Tasks.py", "experiments/body-size.yaml")
-    }
+    tasks = (root / "Tasks.py").read_bytes()
+    config = (root / "experiments/body-size.yaml").read_bytes()
     log = gitorch(root, "logs", run["id"], "--task", "train").stdout
     base = f"gitorch/results:runs/{run['id'][:2]}/{run['id']}"
     model = subprocess.run(
@@ -46,14 +45,14 @@ def test_a_finished_run_comes_back_whole_from_git_alone(tmp_path: Path) -> None:
 
     tree = Path(gitorch(root, "checkout-run", run["id"]).stdout.strip())
     kept = tree / f"run-{run['id']}"
-    assert (tree / "Tasks.py").read_bytes() == before["Tasks.py"]
-    assert (kept / "config.yaml").read_bytes() == before["experiments/body-size.yaml"]
+    assert (tree / "Tasks.py").read_bytes() == tasks
+    assert (kept / "config.yaml").read_bytes() == config
     assert (kept / "outputs/model.json").read_bytes() == model
     assert (kept / "logs/train/1.txt").read_text() == log
-    assert git(tree, "status", "--porcelain") == "", "what was restored is ignored by git"
+    assert git(tree, "status", "--porcelain") == "", "git ignores the restored files"
     assert git(root, "fsck", "--full") == ""
     assert gitorch(root, "checkout-run", run["id"]).stdout.strip() == str(tree), (
-        "a second call gives the same"
+        "a second call returns the same directory"
     )
 
 
@@ -61,7 +60,7 @@ def test_a_project_installed_editable_runs_its_pinned_code(tmp_path: Path, proje
     environment = tmp_path / "venv"
     venv.create(environment, with_pip=False, symlinks=True, system_site_packages=False)
     site = next(environment.glob("lib/python*/site-packages"))
-    # What `pip install -e` leaves behind for a project with a src/ directory.
+    # The files that `pip install -e` writes for a project with a src/ directory.
     (site / "__editable__.science-1.0.pth").write_text(f"{project / 'src'}\n")
     info = site / "science-1.0.dist-info"
     info.mkdir()
@@ -75,7 +74,12 @@ def test_a_project_installed_editable_runs_its_pinned_code(tmp_path: Path, proje
         "  - {id: one, method: One}\n"
         "  - {id: two, command: [python, -c, 'import science; print(science.WHO)']}\n"
     )
-    tasks = "import science\nclass One:\n    def __init__(self, config): pass\n    def run(self): print(science.WHO)\n"
+    tasks = (
+        "import science\n"
+        "class One:\n"
+        "    def __init__(self, config): pass\n"
+        "    def run(self): print(science.WHO)\n"
+    )
     commit_files(
         project,
         {
@@ -97,7 +101,7 @@ def test_a_project_installed_editable_runs_its_pinned_code(tmp_path: Path, proje
     assert ran_with != sys.executable
 
 
-def test_a_dirty_tree_is_refused_with_the_ways_on(project: Path) -> None:
+def test_a_dirty_tree_is_refused_with_a_hint(project: Path) -> None:
     commit_files(
         project,
         {
@@ -113,7 +117,9 @@ def test_a_dirty_tree_is_refused_with_the_ways_on(project: Path) -> None:
     assert gitorch_json(project, "list")["runs"] == []
 
 
-def test_a_snapshot_has_what_is_uncommitted_and_leaves_everything_alone(project: Path) -> None:
+def test_a_snapshot_contains_uncommitted_changes_and_leaves_the_repository_unchanged(
+    project: Path,
+) -> None:
     commit_files(
         project,
         {
@@ -125,18 +131,13 @@ def test_a_snapshot_has_what_is_uncommitted_and_leaves_everything_alone(project:
     write(project, "data.txt", "untracked data\n")
     write(project, "staged.txt", "staged\n")
     git(project, "add", "staged.txt")
-    before = (
-        git(project, "status", "--porcelain"),
-        git(project, "for-each-ref"),
-        (project / ".git/index").read_bytes(),
-    )
-    gitorch(project, "ready", "--snapshot")
     status = git(project, "status", "--porcelain")
-    assert (
-        status,
-        git(project, "for-each-ref", "refs/heads/main", "refs/stash"),
-        (project / ".git/index").read_bytes(),
-    )[::2] == before[::2]
+    own_refs = git(project, "for-each-ref", "refs/heads/main", "refs/stash")
+    index = (project / ".git/index").read_bytes()
+    gitorch(project, "ready", "--snapshot")
+    assert git(project, "status", "--porcelain") == status
+    assert git(project, "for-each-ref", "refs/heads/main", "refs/stash") == own_refs
+    assert (project / ".git/index").read_bytes() == index
     write(project, "data.txt", "later\n")
     gitorch(project, "run")
     assert gitorch(project, "logs", "@").stdout == "edited\nuntracked data\n"
@@ -154,18 +155,18 @@ def test_another_revision_can_be_pinned(project: Path) -> None:
     assert gitorch(project, "logs", "@").stdout == "old\n"
 
 
-def test_unsafe_pins_head_and_says_what_is_not_in_the_run(project: Path) -> None:
+def test_unsafe_pins_head_and_reports_the_changes_that_are_not_in_the_run(project: Path) -> None:
     config = "UNSAFE_ignoreDirtyCheck: true\ntasks: [{id: t, command: cat version}]\n"
     commit_files(project, {"version": "committed\n", "experiments/a.yaml": config})
     write(project, "version", "uncommitted\n")
-    said = gitorch(project, "ready").stderr
-    assert "version" in said
-    assert "not in the run" in said
+    stderr = gitorch(project, "ready").stderr
+    assert "version" in stderr
+    assert "not in the run" in stderr
     gitorch(project, "run")
     assert gitorch(project, "logs", "@").stdout == "committed\n"
 
 
-def test_an_uncommitted_config_is_no_dirt_and_kept_byte_for_byte(project: Path) -> None:
+def test_an_uncommitted_config_is_accepted_and_stored_byte_for_byte(project: Path) -> None:
     text = "# not committed\r\nx: 1e-3\ntasks:\n  - {id: t, command: 'echo {x}'}\n"
     (project / "experiments").mkdir()
     (project / "experiments/a.yaml").write_bytes(text.encode())
@@ -179,10 +180,10 @@ def test_an_uncommitted_config_is_no_dirt_and_kept_byte_for_byte(project: Path) 
     assert kept == text.encode()
 
 
-def test_ready_twice_at_once_queues_a_run_once(project: Path) -> None:
+def test_simultaneous_ready_commands_queue_a_run_once(project: Path) -> None:
     for name in ("a", "b"):
         write(project, f"experiments/{name}.yaml", f"tasks: [{{id: t, command: echo {name}}}]\n")
-    for other in [started(project, "ready") for _ in range(4)]:
-        _, said = other.communicate(timeout=60)
-        assert other.returncode == 0, said
+    for process in [started(project, "ready") for _ in range(4)]:
+        _, stderr = process.communicate(timeout=60)
+        assert process.returncode == 0, stderr
     assert sorted(run["name"] for run in gitorch_json(project, "list")["runs"]) == ["a", "b"]
