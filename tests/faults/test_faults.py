@@ -46,7 +46,7 @@ ELSEWHERE = {
         "engines/test_local.py: test_out_of_memory_is_named",
     ),
     "the clock set back during a backoff": (
-        "database/test_run_queue.py: test_a_clock_that_is_set_back_does_not_make_a_backoff_longer",
+        "database/test_run_queue.py: test_setting_the_clock_back_does_not_make_a_backoff_longer",
     ),
     "Ctrl-C once and twice; kill of a waiting run": (
         "stories/test_a_run.py: test_ctrl_c_once_finishes_running_tasks_and_starts_no_more",
@@ -72,8 +72,8 @@ ELSEWHERE = {
         "stories/test_odd_repositories.py: test_a_deleted_workspace_loses_no_results",
     ),
     "a database of an older and of a newer format": (
-        "database/test_run_queue.py: test_a_queue_of_an_earlier_format_goes_on",
-        "database/test_run_queue.py: test_a_newer_format_is_refused_and_not_touched",
+        "database/test_run_queue.py: test_a_file_of_an_earlier_format_is_upgraded",
+        "database/test_run_queue.py: test_a_file_of_a_newer_format_is_refused",
     ),
 }
 
