@@ -11,8 +11,9 @@ def now() -> str:
 
 
 def stamp(moment: datetime, precision: str = "milliseconds") -> str:
-    """Return a time as it is written; `precision` is a timespec of `datetime.isoformat`."""
-    return moment.astimezone(UTC).isoformat(timespec=precision).replace("+00:00", "Z")
+    """Return the text of a time; `precision` is a timespec of `datetime.isoformat`."""
+    text = moment.astimezone(UTC).isoformat(timespec=precision)
+    return text.replace("+00:00", "Z")
 
 
 def parse(text: str) -> datetime:

@@ -1,4 +1,4 @@
-"""Files that are complete or do not exist, and their removal."""
+"""Files that are either complete or missing, and their removal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SMALL = 64 << 10
 def read_small(path: Path) -> bytes:
     """Return the content of a file of at most 64 KiB.
 
-    This takes a third of the system calls of `Path.read_bytes`.
+    This needs a third of the system calls of `Path.read_bytes`.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -28,8 +28,8 @@ def read_small(path: Path) -> bytes:
 def write_aside(path: Path, data: bytes, *, durable: bool = False) -> None:
     """Write `data` to a file beside `path`, then rename that file to `path`.
 
-    With `durable` the file survives a power cut once this returns. Raises OSError; the file that
-    was at `path` before is then unchanged.
+    With `durable`, the file survives a power cut after this function has returned. If it raises
+    OSError, a file that was at `path` before is unchanged.
     """
     aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
@@ -49,7 +49,7 @@ def write_aside(path: Path, data: bytes, *, durable: bool = False) -> None:
 
 
 def sync_directory(path: Path) -> None:
-    """Make the renames and new names in a directory survive a power cut."""
+    """Flush the directory to disk, so that new and renamed files in it survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""The type of the file system that a path is on, by the kernel's table of mounts."""
+"""The type of the file system that a path is on, from the kernel's table of mounts."""
 
 from __future__ import annotations
 
@@ -53,25 +53,32 @@ def kind_of(path: Path) -> str | None:
 
 
 def kind_in(table: str, path: str) -> str | None:
-    """Return the type of a path's file system by a table of mounts (proc(5), mountinfo).
+    """Return the type of a path's file system, from a table of mounts (proc(5), mountinfo).
 
-    The deepest mount point above the path counts; of several mounts on one point the last one.
+    The file system is the one at the deepest mount point above the path. If several are mounted at
+    this point, it is the last one.
     """
     kind = None
     depth = -1
     for line in table.splitlines():
         mount, _, source = line.partition(" - ")
         point = _unescaped(mount.split(" ")[4])
-        inside = path == point or path.startswith(point.rstrip("/") + "/")
-        if inside and len(point) >= depth:
+        prefix = point.rstrip("/") + "/"
+        is_inside = path == point or path.startswith(prefix)
+        if is_inside and len(point) >= depth:
             kind = source.split(" ")[0]
             depth = len(point)
     return kind
 
 
 def _unescaped(point: str) -> str:
-    """Return a mount point with its octal escapes, as of a space, replaced."""
-    return re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), point)
+    r"""Return a mount point without octal escapes, such as \040 for a space."""
+
+    def character(escape: re.Match[str]) -> str:
+        code = int(escape[1], 8)
+        return chr(code)
+
+    return re.sub(r"\\([0-7]{3})", character, point)
 
 
 def is_network(kind: str | None) -> bool:

@@ -1,4 +1,4 @@
-"""Matching of globs with the files on disk. `model/text/globs.py` says what globs mean."""
+"""Matching of globs with the files on disk. `model/text/globs.py` defines the globs."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from gitorch.model.text.globs import is_glob, matcher
 def named(
     root: Path, pattern: str, *, enters: Callable[[str], bool] = lambda path: True
 ) -> Iterator[str]:
-    """Yield the files and directories below `root` that the glob names, as relative paths.
+    """Yield the relative paths of the files and directories below `root` that match a glob.
 
-    A glob with two `**` can name a path twice. The glob follows symbolic links, but `**` does not.
-    A directory that cannot be listed counts as empty. A directory for whose relative path `enters`
-    returns False is not listed.
+    A glob with two `**` can yield a path twice. `**` does not follow symbolic links, but the other
+    parts of a glob do. A directory that cannot be listed counts as empty. `enters` decides by the
+    relative path of a directory if the directory is searched.
     """
-    return _named(root, "", [name for name in pattern.split("/") if name], enters)
+    names = [name for name in pattern.split("/") if name]
+    return _named(root, "", names, enters)
 
 
 def _named(
     root: Path, directory: str, names: list[str], enters: Callable[[str], bool]
 ) -> Iterator[str]:
-    """Yield what the rest of the glob, in `names`, names below `directory`."""
+    """Yield the paths below `directory` that match `names`, the remaining parts of the glob."""
     if names == ["**"]:
         yield directory or "."
         return
@@ -39,7 +40,7 @@ def _named(
 
 
 def _children(root: Path, directory: str, names: list[str]) -> Iterator[tuple[str, list[str]]]:
-    """Yield each child that the first of `names` matches, with the names to match below it."""
+    """Yield each child that matches the first of `names`, with the names to match below it."""
     first, rest = names[0], names[1:]
     if first == "**":
         for child in _entries(root / directory):

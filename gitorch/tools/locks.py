@@ -1,4 +1,4 @@
-"""Locks on files. The kernel frees a lock when its holder ends, however it ends (flock(2))."""
+"""Locks on files. The kernel releases a lock when its holder ends for any reason (flock(2))."""
 
 from __future__ import annotations
 
@@ -14,26 +14,29 @@ _PAUSE_S = 0.002
 
 @contextmanager
 def taken(path: Path, *, wait_s: float = 0.0) -> Iterator[bool]:
-    """Take the lock at `path` if it becomes free within `wait_s` seconds. Yields True if taken.
+    """Hold the lock at `path`, if it becomes free within `wait_s` seconds.
 
-    The lock is polled, since flock(2) has no time limit, and a stopped holder must not block all
-    others for ever.
+    Yields True if the lock is held. The lock is polled, since flock(2) has no time limit, and a
+    stopped holder must not block all other processes for ever.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+    descriptor = os.open(path, flags, 0o644)
     try:
         deadline = time.monotonic() + wait_s
-        while not (held := _lock(descriptor, fcntl.LOCK_EX)) and time.monotonic() < deadline:
+        is_taken = _lock(descriptor, fcntl.LOCK_EX)
+        while not is_taken and time.monotonic() < deadline:
             time.sleep(_PAUSE_S)
-        yield held
+            is_taken = _lock(descriptor, fcntl.LOCK_EX)
+        yield is_taken
     finally:
         os.close(descriptor)
 
 
 def is_held(path: Path) -> bool:
-    """Return True if a process holds the lock.
+    """Return True if a process holds the lock at `path`.
 
-    For readers: the lock is not kept, and no file is created.
+    This creates no file, and does not keep the lock.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -47,12 +50,12 @@ def is_held(path: Path) -> bool:
 
 @contextmanager
 def only_one_at(path: Path) -> Iterator[int]:
-    """Hold the lock for everything that builds, changes or removes `path`, in any process.
+    """Hold the lock that a process needs to build, change or remove `path`.
 
-    The lock is on the directory that `path` lies in, which is created if it is missing. Yields the
-    lock's descriptor, for a child process to inherit: the next holder then also waits for a child
-    whose parent was killed. Otherwise a child that fails late would remove what has been built in
-    its place.
+    The lock is on the directory of `path`, which is created if it is missing. Yields the lock's
+    descriptor, for a child process to inherit: the next holder then waits also for a child whose
+    parent was killed. Otherwise such a child could fail late, clean up, and remove the files that
+    the next holder has built.
     """
     descriptor = _lock_directory(path.parent)
     try:
@@ -62,12 +65,12 @@ def only_one_at(path: Path) -> Iterator[int]:
 
 
 def _lock_directory(directory: Path) -> int:
-    """Return a descriptor of the directory, locked, after waiting for other holders."""
+    """Lock a directory, after waiting for other holders, and return its descriptor."""
     while True:
         try:
             descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
         except FileNotFoundError:
-            # FileExistsError: the directory existed, and was removed at that very moment.
+            # FileExistsError: mkdir() found the directory, but it was removed a moment later.
             with suppress(FileNotFoundError, FileExistsError):
                 directory.mkdir(parents=True, exist_ok=True)
         else:
@@ -79,7 +82,7 @@ def _lock_directory(directory: Path) -> int:
 
 
 def _lock(descriptor: int, kind: int) -> bool:
-    """Take a lock of this kind if it is free. Return False if it is not."""
+    """Take a lock, LOCK_EX or LOCK_SH, without waiting. Return False if it is not free."""
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -11,10 +11,10 @@ _ANSWER_S = 10  # nvidia-smi can hang when a GPU has failed
 
 @lru_cache
 def gpus() -> tuple[str, ...]:
-    """Return name and driver version of each GPU, in the order of their indices.
+    """Return the name and the driver version of each GPU, in the order of the GPUs' indexes.
 
-    Return nothing if nvidia-smi is missing or fails. The program is asked once, since its start
-    takes long where the driver is not kept loaded.
+    Return an empty tuple if nvidia-smi is missing or fails. The program is called only once, since
+    it starts slowly on machines that do not keep the driver loaded.
     """
     program = shutil.which("nvidia-smi")
     if program is None:

@@ -1,4 +1,4 @@
-"""The processes of this machine, as /proc shows them, and how to end them: gently, then firmly.
+"""The processes of this machine, as /proc shows them, and functions that end processes.
 
 Standard library only, since the slot supervisor starts without site-packages.
 """
@@ -21,14 +21,15 @@ _LONGEST_PAUSE_S = 0.05
 class Process(NamedTuple):
     """A process.
 
-    Its start, in clock ticks since boot, distinguishes it from a later process with the same pid.
+    `start` is in clock ticks since boot. It distinguishes the process from a later process with
+    the same pid.
     """
 
     pid: int
     start: int
     parent: int  # changes when the parent ends
     group: int = 0
-    has_ended: bool = False  # but is not reaped yet
+    has_ended: bool = False  # True for a process that has ended, but is not reaped yet
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Process) and self[:2] == other[:2]
@@ -43,8 +44,8 @@ class Process(NamedTuple):
 def table() -> list[Process]:
     """Return all processes.
 
-    The table is not read at one moment: some processes are gone by now, some are missing, and some
-    have another parent.
+    /proc is not read in one moment. When this returns, some of the processes may be gone, new ones
+    may be missing, and some may have another parent.
     """
     processes = []
     for name in os.listdir("/proc"):
@@ -56,7 +57,7 @@ def table() -> list[Process]:
 
 
 def process_of(pid: int) -> Process | None:
-    """Return the process with this pid, or None if there is none that runs."""
+    """Return the process with this pid, or None if no such process runs."""
     process = _read(pid)
     if process is None or process.has_ended:
         return None
@@ -64,24 +65,33 @@ def process_of(pid: int) -> Process | None:
 
 
 def _read(pid: int) -> Process | None:
-    """Return the process with this pid (proc(5): fields 3, 4, 5, 20 and 22 of stat).
+    """Return the process with this pid, or None if there is none that may be read.
 
-    A process whose main thread has ended looks like a zombie, but has other threads.
+    See proc(5), /proc/<pid>/stat: the fields 3, 4, 5, 20 and 22. A process whose main thread has
+    ended looks like a zombie, but has other threads.
     """
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
+            _, _, behind_name = file.read().rpartition(b")")
     except (FileNotFoundError, ProcessLookupError):
         return None
     except PermissionError:  # another user's process, and /proc is mounted with hidepid=1
         return None
-    has_ended = fields[0] == b"X" or (fields[0] == b"Z" and int(fields[17]) <= 1)
-    return Process(pid, int(fields[19]), int(fields[1]), int(fields[2]), has_ended)
+    fields = behind_name.split()
+    state, threads = fields[0], int(fields[17])
+    is_zombie = state == b"Z" and threads <= 1
+    return Process(
+        pid,
+        start=int(fields[19]),
+        parent=int(fields[1]),
+        group=int(fields[2]),
+        has_ended=is_zombie or state == b"X",
+    )
 
 
 @lru_cache
 def boot_id() -> str:
-    """Return the kernel's random id of this boot, or "" if the kernel does not say (proc(5))."""
+    """Return the kernel's random id of this boot (proc(5)), or "" if there is no such id."""
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
             return file.read().strip()
@@ -90,13 +100,14 @@ def boot_id() -> str:
 
 
 def process_start(pid: int) -> int:
-    """Return when a process started, in clock ticks since boot.
+    """Return the time at which a process started, in clock ticks since boot.
 
     Raises ProcessLookupError if there is no such process.
     """
     process = _read(pid)
     if process is None:
-        raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH), str(pid))
+        reason = os.strerror(errno.ESRCH)
+        raise ProcessLookupError(errno.ESRCH, reason, str(pid))
     return process.start
 
 
@@ -108,16 +119,18 @@ def descendants(ancestor: int) -> list[Process]:
 def with_descendants(
     processes: Collection[Process], roots: Iterable[int], *, include: bool = True
 ) -> list[Process]:
-    """Return the `processes` that descend from `roots`, with `include` the roots as well.
+    """Return the `processes` that descend from `roots`.
 
-    Processes that have ended are included, since they may still be the parents of others in the
-    table.
+    With `include`, the result contains the roots too. Processes that have ended are followed and
+    returned, since they may still be the parents of other processes in the table.
     """
     children: dict[int, list[Process]] = {}
     for process in processes:
         children.setdefault(process.parent, []).append(process)
     roots = set(roots)
-    found = {process for process in processes if include and process.pid in roots}
+    found = set()
+    if include:
+        found = {process for process in processes if process.pid in roots}
     pending = list(roots)
     while pending:
         for child in children.get(pending.pop(), ()):
@@ -128,9 +141,9 @@ def with_descendants(
 
 
 def send(process: Process, number: int) -> bool:
-    """Send a signal to exactly this process. Return False if we are not permitted to.
+    """Send a signal to exactly this process, and return False if that is not permitted.
 
-    It is not an error if the process has ended.
+    If the process has ended, return True.
     """
     try:
         descriptor = os.pidfd_open(process.pid)
@@ -153,18 +166,18 @@ def end(
 ) -> list[Process]:
     """Ask the processes that `find` returns to end, and kill them after `grace_s` seconds.
 
-    This goes on until `find` returns no process that can be ended. With `by_group` whole process
+    This continues until `find` returns no process that can be ended. With `by_group`, whole process
     groups are killed, because some programs fork faster than their children can be found. Return
-    the processes that we are not permitted to signal: they belong to another user and live on.
+    the processes that this user may not signal: they belong to another user and are still running.
     """
     deadline = time.monotonic() + grace_s
     asked: set[Process] = set()
     denied: set[Process] = set()
     pause = _SHORTEST_PAUSE_S
     while found := [process for process in find() if process not in denied]:
-        is_firm = time.monotonic() >= deadline
+        is_grace_over = time.monotonic() >= deadline
         for process in found:
-            if is_firm:
+            if is_grace_over:
                 allowed = send(process, signal.SIGKILL)
             elif process not in asked:
                 # A stopped process receives SIGTERM only when it continues.
@@ -175,7 +188,7 @@ def end(
                 asked.add(process)
             else:
                 denied.add(process)
-        if is_firm and by_group:
+        if is_grace_over and by_group:
             _kill_groups(found)
         time.sleep(pause)
         pause = min(pause * 2, _LONGEST_PAUSE_S)
@@ -183,7 +196,7 @@ def end(
 
 
 def _kill_groups(processes: Iterable[Process]) -> None:
-    """Kill the process groups of `processes`, but not our own."""
+    """Kill the process groups of `processes`, except the group of this process."""
     groups = {process.group for process in processes if process.group > 1}
     for group in groups - {os.getpgrp()}:
         with suppress(ProcessLookupError, PermissionError):
