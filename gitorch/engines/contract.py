@@ -1,8 +1,8 @@
 """The contract of an engine, which executes orders and reports how they ended.
 
-An order is a command, never a function, so that it can travel to another machine. The truth about
-the end of an attempt is the attempt's own record, `status.json` in its directory. The engine's
-report is only a hint: whoever comes later reads the record with `recorded_end`.
+An order is a command, never a function, so that it can travel to another machine. The end of an
+attempt is recorded in `status.json` in its directory, and this record is authoritative: another
+process reads it later with `recorded_end`. The engine's report is only a hint.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ class Order(NamedTuple):
     cwd: Path
     env: Mapping[str, str]
     timeout_s: float | None = None
-    grace_s: float = 3.0  # the time from asking its processes to end until killing them
+    grace_s: float = 3.0  # the time between SIGTERM and SIGKILL when the attempt is ended
 
 
 class Ended(JsonStruct, frozen=True, kw_only=True):
-    """The end of an attempt, all of whose processes have ended.
+    """The end of an attempt. All processes of the attempt have ended.
 
-    `status.json` is its JSON; slots write it too.
+    `status.json` holds this struct as JSON. Slots write the same JSON without this class.
     """
 
     token: str
@@ -51,16 +51,16 @@ class Ended(JsonStruct, frozen=True, kw_only=True):
     def unrecorded(
         cls, token: str, outcome: Outcome, *, started: str | None = None, duration_s: float = 0.0
     ) -> Ended:
-        """Return the end of an attempt that left no record of its own; the end is dated now.
+        """Return the end, as of now, of an attempt that recorded no end itself.
 
-        Without `started` the attempt never started.
+        `started` is None if the attempt never started.
         """
-        ended = clock.now()
+        now = clock.now()
         return cls(
             token=token,
             outcome=outcome,
-            started=started or ended,
-            ended=ended,
+            started=started or now,
+            ended=now,
             duration_s=duration_s,
         )
 
@@ -71,25 +71,32 @@ def recorded_end(directory: Path, token: str) -> Ended | None:
     Return None if there is no readable record with this `token`.
     """
     try:
-        ended = Ended.from_json(json.loads(AttemptDirectory(directory).status.read_bytes()))
+        record = AttemptDirectory(directory).status.read_bytes()
+        ended = Ended.from_json(json.loads(record))
     except (OSError, ValueError):
         return None
-    return ended if ended.token == token else None
+    if ended.token != token:
+        return None
+    return ended
 
 
 class Engine(Protocol):
-    """Executes orders, several at a time. Used by one thread; a context manager.
+    """An engine, which executes several orders at a time.
 
-    Leaving the context ends what still runs.
+    An engine is a context manager, and leaving the context ends the attempts that still run. Only
+    one thread may use an engine.
     """
 
     @property
     def slots(self) -> int:
-        """Return how many orders the engine can have at once."""
+        """Return the number of orders that the engine can execute at the same time."""
 
     @property
     def poll_interval_s(self) -> float | None:
-        """Return how often to poll even if no descriptor is readable, or None for never."""
+        """Return the interval at which to poll even if no descriptor is readable.
+
+        Return None if this is never necessary.
+        """
 
     def __enter__(self) -> Self: ...
 
@@ -107,20 +114,21 @@ class Engine(Protocol):
         """
 
     def poll(self) -> list[Ended]:
-        """Return the ends since the last call, each of them once. Never waits."""
+        """Return the attempts that have ended since the last call, without waiting."""
 
     def descriptors(self) -> list[int]:
-        """Return file descriptors, one of which is readable when `poll` has news.
+        """Return file descriptors to wait for.
 
-        They may change with every `poll`.
+        At least one descriptor is readable when `poll` has something to return. Every call of
+        `poll` may change the descriptors.
         """
 
     def cancel(self, token: str, outcome: Outcome) -> None:
         """End an attempt.
 
-        `poll` returns its end with this outcome, or with its own outcome if the attempt ended by
-        itself just before. A token that is not running is ignored.
+        `poll` later returns its end with this outcome. If the attempt ended by itself just before,
+        the outcome is the attempt's own. If no attempt with this token runs, the call is ignored.
         """
 
     def free(self) -> int:
-        """Return how many orders the engine can take now."""
+        """Return the number of orders that the engine can accept now."""

@@ -32,7 +32,7 @@ supervise(int(sys.argv[2]), [int(end) for end in sys.argv[3:]])
 
 
 class _Submitted(Struct, frozen=True):
-    """An order that a slot has, and when it was submitted."""
+    """The order that a slot executes, and the time at which it was submitted."""
 
     order: Order
     started: str
@@ -40,7 +40,7 @@ class _Submitted(Struct, frozen=True):
 
 
 class _SlotConnection:
-    """The worker's side of a slot: the order that the slot has, and the slot's generation."""
+    """The worker's side of a slot: the order that the slot executes, and the slot's generation."""
 
     def __init__(self, end: socket.socket) -> None:
         self.end = end
@@ -50,22 +50,25 @@ class _SlotConnection:
         self.is_cancelled = False
 
     def take(self, order: Order) -> None:
+        """Send an order to the slot."""
         self.submitted = _Submitted(order, clock.now(), time.monotonic())
         self.is_cancelled = False
         self._send({"generation": self.generation}, _to_json(order))
 
     def cancel(self, token: str, outcome: Outcome) -> None:
-        """Ask the slot to end its attempt, if it is the one with this token."""
+        """Ask the slot to end its attempt, if the attempt has this token."""
         submitted = self.submitted
-        if submitted is None or submitted.order.token != token or self.is_cancelled:
+        if submitted is None or submitted.order.token != token:
+            return
+        if self.is_cancelled:
             return
         self.is_cancelled = True
         self._send({"cancel": token, "outcome": outcome.to_json()})
 
     def end_as_lost(self, reason: str) -> list[Ended]:
-        """Return the end of the attempt that the slot had when it died, if it had one.
+        """Return the end of the attempt that the slot executed when it died, if there was one.
 
-        If the attempt has recorded an end itself, that is its end.
+        The attempt is lost, unless it has recorded an end itself.
         """
         submitted = self.submitted
         self.submitted = None
@@ -77,19 +80,22 @@ class _SlotConnection:
             return [recorded]
         duration_s = round(time.monotonic() - submitted.monotonic, 6)
         lost = Ended.unrecorded(
-            order.token, Lost(message=reason), started=submitted.started, duration_s=duration_s
+            order.token,
+            Lost(message=reason),
+            started=submitted.started,
+            duration_s=duration_s,
         )
         return [lost]
 
     def _send(self, message: dict[str, Any], order: dict[str, Any] | None = None) -> None:
-        with suppress(ConnectionError):  # `poll` notices it too, and replaces the slot
+        with suppress(ConnectionError):  # `poll` notices the lost connection and replaces the slot
             send(self.end, message, order)
 
 
 class LocalEngine:
-    """An engine with a number of slots on this machine.
+    """An engine whose slots are processes on this machine.
 
-    `lock` is a file that is locked for as long as the engine or one of its processes lives.
+    `lock` is a file that stays locked as long as the engine or one of its processes lives.
     """
 
     poll_interval_s: float | None = None
@@ -104,7 +110,7 @@ class LocalEngine:
 
     def __enter__(self) -> Self:
         self._lock_path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._lock = self._open_lock()
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._start_supervisor(self.slots)
@@ -128,10 +134,11 @@ class LocalEngine:
         self._wait_until_unlocked()
 
     def submit(self, order: Order) -> None:
-        if order.token not in self._submitted:
-            slot = next(slot for slot in self._slots if slot.submitted is None)
-            slot.take(order)
-            self._submitted.add(order.token)
+        if order.token in self._submitted:
+            return
+        free_slot = next(slot for slot in self._slots if slot.submitted is None)
+        free_slot.take(order)
+        self._submitted.add(order.token)
 
     def poll(self) -> list[Ended]:
         news = []
@@ -150,6 +157,7 @@ class LocalEngine:
         return sum(1 for slot in self._slots if slot.submitted is None)
 
     def _news(self, slot: _SlotConnection) -> list[Ended]:
+        """Read all messages of a slot, and return the ends that they report."""
         news: list[Ended] = []
         while True:
             try:
@@ -158,21 +166,24 @@ class LocalEngine:
                 return news
             if received is None:
                 return news + self._replace(slot)
-            match received[0]:
+            message, _ = received
+            match message:
                 case {"up": _}:
                     slot.is_up = True
                 case {"ended": value, "generation": int(generation)}:
                     slot.submitted = None
                     slot.generation = generation
                     news.append(Ended.from_json(value))
-                case {"died": int(generation), "code": int(code)} if generation == slot.generation:
-                    slot.generation = generation + 1
+                case {"died": slot.generation, "code": int(code)}:
+                    slot.generation += 1
                     news += slot.end_as_lost(f"its slot died ({code})")
 
     def _replace(self, slot: _SlotConnection) -> list[Ended]:
-        """End what a slot left that died together with its supervisor, and start new ones.
+        """Start a new slot and supervisor for a slot that died together with its supervisor.
 
-        Raises GitorchError if the slot never was up, because the next one would not be either.
+        The processes of the slot's attempt are ended first. Return the end of this attempt, if
+        there was one. Raises GitorchError if the slot never started, since a new slot would not
+        start either.
         """
         slot.end.close()
         self._slots.remove(slot)
@@ -181,7 +192,7 @@ class LocalEngine:
             raise GitorchError(
                 f"the supervisor of the slots did not start ({code})",
                 hint=(
-                    "its own message is above; see whether this starts: "
+                    "its own message is above; check that this command works: "
                     f"{sys.executable} -I -S -c 'import ctypes'"
                 ),
             )
@@ -192,10 +203,15 @@ class LocalEngine:
         return slot.end_as_lost("its slot and the supervisor died")
 
     def _start_supervisor(self, count: int) -> None:
-        pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(count)]
+        """Start a supervisor with `count` slots, and connect to them."""
+        pairs = []
+        for _ in range(count):
+            pairs.append(socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET))
         ends = [theirs.fileno() for _, theirs in pairs]
-        package = str(Path(gitorch.__file__).parents[1])
-        program = [sys.executable, "-I", "-S", "-c", _SUPERVISOR, package, str(self._lock)]
+        package = Path(gitorch.__file__).parents[1]
+        program = [sys.executable, "-I", "-S", "-c", _SUPERVISOR, str(package), str(self._lock)]
+        env = dict(os.environ)
+        env.pop(TOKEN, None)
         try:
             supervisor = subprocess.Popen(
                 [*program, *map(str, ends)],
@@ -203,7 +219,7 @@ class LocalEngine:
                 stdout=subprocess.DEVNULL,
                 pass_fds=[self._lock, *ends],
                 cwd="/",
-                env={name: value for name, value in os.environ.items() if name != TOKEN},
+                env=env,
                 start_new_session=True,
             )
         finally:
@@ -215,15 +231,19 @@ class LocalEngine:
             self._slots.append(_SlotConnection(ours))
 
     def _wait_until_unlocked(self) -> None:
-        """Wait for slots that outlived their supervisor.
+        """Wait for the end of slots that outlived their supervisor.
 
-        They are not our children, but they hold the lock.
+        Such slots are not children of this process, but they hold the lock.
         """
-        descriptor = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = self._open_lock()
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         finally:
             os.close(descriptor)
+
+    def _open_lock(self) -> int:
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        return os.open(self._lock_path, flags, 0o644)
 
 
 def _to_json(order: Order) -> dict[str, Any]:

@@ -8,5 +8,5 @@ from pathlib import Path
 from gitorch.engines.contract import Engine
 from gitorch.engines.local import LocalEngine
 
-# Each takes the number of slots, and the path of the lock that the engine's processes hold.
+# The arguments are the number of slots, and the path of the lock that the engine's processes hold.
 ENGINES: dict[str, Callable[[int, Path], Engine]] = {"local": LocalEngine}

@@ -5,22 +5,22 @@
              │     └── slot 1 ── …
              └── a socket for each slot; the slot and the supervisor hold its other end
 
-The worker's ends of the sockets are its life line: when the worker dies, however it dies, the slots
-read an end of file.
+When the worker dies for any reason, its ends of the sockets are closed, and the slots read an end
+of file.
 
-A slot carries out one attempt at a time. It starts the next one only when no process of the last
-one is left. A slot is a subreaper, so whatever an attempt starts stays below the slot, daemons too.
-Ancestry is therefore exact, and no process is forked for an attempt but the attempt itself. When a
-slot dies, the supervisor, which is a subreaper too, ends what the slot left, tells the worker, and
-forks another slot. Supervisor and slots ignore the gentle signals and are in sessions of their own:
-they end with their worker and with nothing else. As long as one of them lives, the lock is held
-whose descriptor they were given.
+A slot executes one attempt at a time. It starts the next attempt only when no process of the last
+one is left. A slot is a subreaper, so all processes that an attempt starts, even daemons, remain
+descendants of the slot. The processes of an attempt are therefore known exactly, without an extra
+process for each attempt. When a slot dies, the supervisor, which is also a subreaper, ends the
+remaining processes of the slot, reports to the worker, and forks another slot. The supervisor and
+the slots ignore SIGTERM and the like, and have sessions of their own, so they end only with their
+worker. They inherit the descriptor of a lock, which is held as long as one of them lives.
 
 An order names the generation of the slot that it is meant for. The next generation ignores it,
-because the worker is told at the same time that the order was lost.
+because the supervisor's report already tells the worker that the order is lost.
 
-Runs with `python -I -S`, so it uses the standard library only. It therefore writes outcomes and
-ends as the JSON that `model/run/outcome.py` and `contract.Ended` read.
+This module runs with `python -I -S`, so it uses the standard library only. It therefore writes
+outcomes and ends as the JSON that `model/run/outcome.py` and `contract.Ended` read.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ from gitorch.model.run.outcome_kind import OutcomeKind
 from gitorch.tools import clock, process
 from gitorch.tools.faults import boundary
 
-# Processes that end within this time after their program were about to end by themselves. They do
-# not count as left running.
+# Processes that end within this time after their program do not count as left running, since they
+# were about to end by themselves.
 SETTLE_S = 0.1
 LONGEST_POLL_MS = 24 * 3600 * 1000  # poll(2) takes an int
 
@@ -53,14 +53,14 @@ _Outcome = dict[str, Any]  # as JSON
 _BY_ITSELF = (OutcomeKind.SUCCEEDED, OutcomeKind.EXIT_CODE, OutcomeKind.SIGNAL)
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-# Attempts have the default action for these signals, as programs that `subprocess` starts.
+# Attempts have the default action for these signals, like the programs that `subprocess` starts.
 _DEFAULT_IN_ATTEMPTS = (*_IGNORED, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD)
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 _REPLACE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
 
 
 def supervise(lock: int, ends: Sequence[int]) -> None:
-    """Supervise a slot for each of `ends`, its end of the slot's socket, until the worker is gone.
+    """Fork a slot for each of the sockets `ends`, and supervise the slots until the worker is gone.
 
     `lock` is the descriptor of the lock that is held until then.
     """
@@ -71,26 +71,33 @@ def supervise(lock: int, ends: Sequence[int]) -> None:
     sockets = [socket.socket(fileno=end) for end in ends]
     for end in sockets:
         end.set_inheritable(False)
-    slots = {_fork_slot(end, sockets, 0): (end, 0) for end in sockets}
+    slots: dict[int, tuple[socket.socket, int]] = {}  # socket and generation by pid
+    for end in sockets:
+        slots[_fork_slot(end, sockets, 0)] = (end, 0)
     while slots:
         pid, status = os.waitpid(-1, 0)
         if pid not in slots:
             continue  # an orphan of a slot that died
         end, generation = slots.pop(pid)
         if status == 0:
-            continue  # its worker is gone
+            continue  # the slot ended because the worker is gone
         process.end(lambda: _strays(slots), grace_s=0, by_group=True)
+        code = os.waitstatus_to_exitcode(status)
+        following = generation + 1
         with suppress(ConnectionError):
-            send(end, {"died": generation, "code": os.waitstatus_to_exitcode(status)})
-            slots[_fork_slot(end, sockets, generation + 1)] = (end, generation + 1)
+            send(end, {"died": generation, "code": code})
+            slots[_fork_slot(end, sockets, following)] = (end, following)
 
 
 def _strays(slots: Mapping[int, Any]) -> list[process.Process]:
-    """Return the processes that are below the supervisor, but below no slot."""
+    """Return the running descendants of this supervisor that do not belong to a slot."""
     table = process.table()
-    below_slots = set(process.with_descendants(table, slots))
-    below = process.with_descendants(table, [os.getpid()], include=False)
-    return [stray for stray in below if stray not in below_slots and not stray.has_ended]
+    of_slots = set(process.with_descendants(table, slots))
+    strays = []
+    for descendant in process.with_descendants(table, [os.getpid()], include=False):
+        if descendant not in of_slots and not descendant.has_ended:
+            strays.append(descendant)
+    return strays
 
 
 def _fork_slot(end: socket.socket, sockets: Sequence[socket.socket], generation: int) -> int:
@@ -120,14 +127,13 @@ def _become_subreaper() -> None:
 
 
 class _SlotProcess:
-    """The slot: it carries out the orders that come through its end of the socket."""
+    """The slot, which executes the orders that it receives from its socket."""
 
     def __init__(self, end: socket.socket, generation: int) -> None:
         self._end = end
         self._generation = generation
         self._null = os.open(os.devnull, os.O_RDONLY)
-        # Readable when a child has ended.
-        self._children, writer = os.pipe()
+        self._children, writer = os.pipe()  # readable when a child has ended
         os.set_blocking(self._children, False)
         os.set_blocking(writer, False)
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
@@ -137,17 +143,17 @@ class _SlotProcess:
         self._poll.register(end, select.POLLIN)
 
     def work(self) -> bool:
-        """Carry out orders until the worker is gone.
+        """Execute orders until the worker is gone, and return True.
 
-        Return False if a process is left that may not be signalled. The supervisor then replaces
-        this slot, whose next attempt would be taken for the parent of that process.
+        Return False if an attempt leaves a process that this user may not signal. The supervisor
+        must then replace this slot, since the process would count as part of the next attempt.
         """
         with suppress(ConnectionError):
             send(self._end, {"up": self._generation})
         while received := receive(self._end):
             message, order = received
             if order is None or message["generation"] != self._generation:
-                continue  # a cancel that came too late, or an order to the slot that died
+                continue  # a cancel that came too late, or an order for the slot that died
             if self._is_worker_gone():
                 return True
             ended, survivors = self._carry_out(order)
@@ -161,18 +167,19 @@ class _SlotProcess:
         return True
 
     def _is_worker_gone(self) -> bool:
-        return any(events & select.POLLHUP for _, events in self._poll.poll(0))
+        ready = self._poll.poll(0)
+        return any(events & select.POLLHUP for _, events in ready)
 
     def _carry_out(
         self, order: Mapping[str, Any]
     ) -> tuple[dict[str, Any] | None, list[process.Process]]:
-        """Run an attempt; return its end, and its processes that could not be ended.
+        """Run an attempt, and return its end and the processes that could not be ended.
 
         The end is None if the worker died first.
         """
         started = clock.now()
         began = time.monotonic()
-        oom_kills = _oom_kills()
+        oom_kills_before = _oom_kills()
         left_running = 0
         survivors: list[process.Process] = []
         outcome: _Outcome | None
@@ -184,7 +191,7 @@ class _SlotProcess:
             outcome = self._wait(order, program)
             if outcome is not None and outcome["kind"] in _BY_ITSELF:
                 left_running = self._settle()
-                if _is_killed(outcome) and _oom_kills() > oom_kills:
+                if _is_killed(outcome) and _oom_kills() > oom_kills_before:
                     outcome = {"kind": OutcomeKind.OUT_OF_MEMORY}
             survivors = process.end(self._remaining, order["grace_s"], by_group=True)
         if outcome is None:
@@ -200,7 +207,7 @@ class _SlotProcess:
         return ended, survivors
 
     def _wait(self, order: Mapping[str, Any], program: int) -> _Outcome | None:
-        """Wait for whatever comes first: the program ends, its time is up, it is cancelled.
+        """Wait until the program ends, reaches its time limit or is cancelled.
 
         Return the outcome, or None if the worker is gone.
         """
@@ -217,13 +224,17 @@ class _SlotProcess:
                 received = receive(self._end)
                 if received is None:
                     return None
-                if received[0].get("cancel") == order["token"]:
-                    outcome: _Outcome = received[0]["outcome"]
+                message, _ = received
+                if message.get("cancel") == order["token"]:
+                    outcome: _Outcome = message["outcome"]
                     return outcome
         return {"kind": OutcomeKind.TIMEOUT, "message": f"after {timeout:g} s"}
 
     def _status_of(self, program: int) -> int | None:
-        """Reap the children that have ended. Return the wait status of `program` if it has."""
+        """Reap the children that have ended, and return the wait status of `program`.
+
+        Return None if the program still runs.
+        """
         os.read(self._children, 4096)
         for pid, status in _reap():
             if pid == program:
@@ -231,17 +242,19 @@ class _SlotProcess:
         return None
 
     def _settle(self) -> int:
-        """Give processes that are just ending SETTLE_S to end; return how many are left."""
+        """Wait up to SETTLE_S until the other processes have ended, and count those that run on."""
         deadline = time.monotonic() + SETTLE_S
-        while (remaining := self._remaining()) and time.monotonic() < deadline:
+        remaining = self._remaining()
+        while remaining and time.monotonic() < deadline:
             time.sleep(0.005)
+            remaining = self._remaining()
         return sum(1 for one in remaining if not one.has_ended)
 
     def _remaining(self) -> list[process.Process]:
         """Return the processes of the attempt.
 
-        They are the descendants of this process, since it is a subreaper. A child can be too young
-        to be in the table of processes; the table is then read again.
+        They are the descendants of this process, since it is a subreaper. If there is a child, but
+        none in the table of processes, the child is new, and the table is read again.
         """
         while True:
             try:
@@ -255,18 +268,20 @@ class _SlotProcess:
             time.sleep(0.001)
 
     def _report(self, order: Mapping[str, Any], ended: Mapping[str, Any], following: int) -> None:
-        """Write the attempt's own record, then tell the worker, even if there was no space for it.
+        """Write the attempt's own record, and report the end to the worker.
 
-        `following` is the generation of the slot that takes the next order.
+        The worker receives the report even if the disk has no space for the record. `following` is
+        the generation of the slot that takes the next order.
         """
         outcome = ended["outcome"]
         if outcome["kind"] == OutcomeKind.COULD_NOT_START:
             reason = f"gitorch: could not start: {outcome['message']}\n"
             _write(f"{order['directory']}/log.txt", _APPEND, reason)
+        record = f"{order['directory']}/status.json"
         aside = f"{order['directory']}/.status.json"
         if _write(aside, _REPLACE, json.dumps(ended)):
             with suppress(OSError):
-                os.rename(aside, f"{order['directory']}/status.json")
+                os.rename(aside, record)
                 boundary()
         with suppress(ConnectionError):
             send(self._end, {"ended": ended, "generation": following})
@@ -275,15 +290,17 @@ class _SlotProcess:
 def _start(order: Mapping[str, Any], null: int) -> int:
     """Start the order's program and return its pid.
 
-    The program has a session of its own and an empty standard input; it writes to the log.
+    The program has a session of its own, an empty standard input, and the log as its output.
     """
-    # posix_spawn(3) has no working directory, and this process has one attempt at a time.
+    # posix_spawn(3) cannot set a working directory. The slot may change its own, since it executes
+    # only one attempt at a time.
     os.chdir(order["cwd"])
     try:
         log = os.open(f"{order['directory']}/log.txt", _APPEND, 0o644)
         try:
+            program = _program(order["argv"][0], order["env"])
             return os.posix_spawn(
-                _program(order["argv"][0], order["env"]),
+                program,
                 order["argv"],
                 order["env"],
                 file_actions=[
@@ -302,15 +319,18 @@ def _start(order: Mapping[str, Any], null: int) -> int:
 
 
 def _program(name: str, env: Mapping[str, str]) -> str:
-    """Return the file of a program, by the PATH of `env`.
+    """Return the path of a program, searched on the PATH of `env`.
 
-    posix_spawnp(3) would search the PATH of this process.
+    posix_spawnp(3) would search the PATH of this process. Raises FileNotFoundError.
     """
     if "/" in name:
         return name
-    for directory in env.get("PATH", os.defpath).split(os.pathsep):
+    search_path = env.get("PATH", os.defpath)
+    for directory in search_path.split(os.pathsep):
         path = os.path.join(directory, name)
-        if os.access(path, os.X_OK) and not os.path.isdir(path):
+        if os.path.isdir(path):
+            continue
+        if os.access(path, os.X_OK):
             return path
     raise FileNotFoundError(errno.ENOENT, "no such program on PATH", name)
 
@@ -322,12 +342,15 @@ def _reason(error: OSError | ValueError) -> str:
 
 
 def _reap() -> Iterator[tuple[int, int]]:
-    """Yield pid and wait status of each child that has ended.
+    """Yield the pid and the wait status of each child that has ended.
 
     Raises ChildProcessError if there are no children.
     """
-    while (ended := os.waitpid(-1, os.WNOHANG))[0]:
-        yield ended
+    while True:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if pid == 0:
+            return
+        yield pid, status
 
 
 def _outcome(status: int) -> _Outcome:
@@ -341,22 +364,25 @@ def _outcome(status: int) -> _Outcome:
 
 
 def _is_killed(outcome: _Outcome) -> bool:
-    """Return True if SIGKILL ended the program, or one that a shell waited for."""
+    """Return True if SIGKILL ended the program, or a program that a shell waited for."""
     if outcome["kind"] == OutcomeKind.SIGNAL:
         return bool(outcome["signal"] == signal.SIGKILL)
-    return bool(outcome.get("exit_code") == 128 + signal.SIGKILL)
+    exit_code_of_shell = 128 + signal.SIGKILL
+    return bool(outcome.get("exit_code") == exit_code_of_shell)
 
 
 def _oom_kills() -> int:
-    """Return how many processes of this machine the kernel has ended for want of memory.
+    """Return the number of processes on this machine that the kernel has killed to free memory.
 
-    All control groups count. A program that someone else kills at the moment of such an end is
-    therefore named wrong, but the kernel says only in its log which process it ended.
+    The number covers all control groups. An attempt that is killed for another reason while the
+    kernel kills another process is therefore reported as out of memory. Only the kernel's log says
+    which process the kernel has killed.
     """
     try:
         with open("/proc/vmstat", "rb") as file:
             _, _, rest = file.read().partition(b"\noom_kill ")
-        return int(rest.partition(b"\n")[0])
+        number, _, _ = rest.partition(b"\n")
+        return int(number)
     except (OSError, ValueError):
         return 0
 

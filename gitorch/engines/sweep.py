@@ -1,9 +1,8 @@
-"""The last resort: what is left of attempts whose worker, supervisor and slots were killed at once.
+"""The last resort: end the processes of attempts whose worker, supervisor and slots were killed.
 
 A process belongs to an attempt if its environment contains the attempt's token, if it has the
 attempt's log open for writing (it may have cleared its environment), or if it descends from such a
-process. A token never names another attempt, so it does no harm that a process number is used
-again.
+process. Every attempt has another token, so a process id that the system uses again does no harm.
 """
 
 from __future__ import annotations
@@ -23,10 +22,11 @@ _FileId = tuple[int, int]
 
 
 def sweep(attempts: Mapping[str, Path], *, grace_s: float = 3.0) -> int:
-    """End all processes of `attempts`, directories by token. Return their number.
+    """End all processes of the attempts, and return the number of processes.
 
-    Processes of other users are spared. So are this process and its ancestors, since the user's
-    shell may have been given a task's environment.
+    `attempts` holds the directory of each attempt by its token. Processes of other users are
+    spared. This process and its ancestors are spared too, since the user may have copied a task's
+    environment into the shell.
     """
     if not attempts:
         return 0
@@ -39,9 +39,14 @@ def sweep(attempts: Mapping[str, Path], *, grace_s: float = 3.0) -> int:
     ended: set[Process] = set()
 
     def find() -> list[Process]:
-        table = {running.pid: running for running in process.table()}
+        table = {}
+        for running in process.table():
+            table[running.pid] = running
         spared = set(_ancestry(table))
-        roots = [pid for pid in table if pid not in spared and _belongs(pid, markers, logs)]
+        roots = []
+        for pid in table.keys() - spared:
+            if _belongs(pid, markers, logs):
+                roots.append(pid)
         found = []
         for candidate in process.with_descendants(table.values(), roots):
             if candidate.pid not in spared and not candidate.has_ended:
@@ -55,14 +60,20 @@ def sweep(attempts: Mapping[str, Path], *, grace_s: float = 3.0) -> int:
 
 def _ancestry(table: Mapping[int, Process]) -> list[int]:
     """Return the pids of this process, its parent, and so on."""
-    pids = [os.getpid()]
-    while (ancestor := table.get(pids[-1])) and ancestor.parent not in pids:
-        pids.append(ancestor.parent)
+    pids: list[int] = []
+    pid = os.getpid()
+    while pid not in pids:
+        pids.append(pid)
+        if pid in table:
+            pid = table[pid].parent
     return pids
 
 
 def _belongs(pid: int, markers: set[bytes], logs: set[_FileId]) -> bool:
-    """Return True if a process of ours has one of the markers, or one of the logs open."""
+    """Return True if a process of this user has one of the markers or writes to one of the logs.
+
+    A marker is a variable in the environment of the process.
+    """
     directory = Path(f"/proc/{pid}")
     try:
         if directory.stat().st_uid != os.geteuid():
@@ -70,20 +81,26 @@ def _belongs(pid: int, markers: set[bytes], logs: set[_FileId]) -> bool:
         variables = (directory / "environ").read_bytes().split(b"\0")
         if not markers.isdisjoint(variables):
             return True
-        return any(_writes(pid, descriptor, logs) for descriptor in (directory / "fd").iterdir())
+        descriptors = directory / "fd"
+        return any(_writes(pid, descriptor, logs) for descriptor in descriptors.iterdir())
     except OSError:  # the process has ended, or may not be examined
         return False
 
 
 def _writes(pid: int, descriptor: Path, files: set[_FileId]) -> bool:
-    """Return True if the descriptor, a file in /proc, is open for writing on one of the files."""
+    """Return True if a process has one of the files open for writing.
+
+    `descriptor` is the path of the process's descriptor in /proc.
+    """
     if _file_id(descriptor) not in files:
         return False
     with suppress(OSError):
-        for line in Path(f"/proc/{pid}/fdinfo/{descriptor.name}").read_text().splitlines():
+        facts = Path(f"/proc/{pid}/fdinfo/{descriptor.name}").read_text()
+        for line in facts.splitlines():
             name, _, value = line.partition(":")
             if name == "flags":
-                return int(value, 8) & os.O_ACCMODE != os.O_RDONLY
+                access = int(value, 8) & os.O_ACCMODE
+                return access != os.O_RDONLY
     return False
 
 

@@ -1,6 +1,6 @@
 """The messages between a worker and its slots.
 
-A message is a JSON object. The socket keeps the boundaries of messages.
+A message is a JSON object. The socket preserves the boundaries of messages.
 
     worker to slot           {"generation": n} with an order
                              {"cancel": token, "outcome": Outcome as JSON}
@@ -8,8 +8,8 @@ A message is a JSON object. The socket keeps the boundaries of messages.
                              {"ended": Ended as JSON, "generation": the slot's for the next order}
     supervisor to worker     {"died": generation, "code": its exit code, or minus the signal}
 
-An order travels as the descriptor of a file in memory, because with its environment it can be too
-long for a message.
+An order is sent as the descriptor of a file in memory, because the environment in the order can
+make it too long for a message.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LARGEST_MESSAGE = 64 * 1024
 def send(
     end: socket.socket, message: Mapping[str, Any], order: Mapping[str, Any] | None = None
 ) -> None:
-    """Send a message, and with it an order if one is given."""
+    """Send a message, together with an order if there is one."""
     data = json.dumps(message).encode()
     if order is None:
         end.send(data)
@@ -42,8 +42,9 @@ def send(
 
 def receive(end: socket.socket) -> tuple[dict[str, Any], dict[str, Any] | None] | None:
     """Return the next message and its order, or None if the other side is gone."""
+    flags = socket.MSG_CMSG_CLOEXEC
     try:
-        data, descriptors, _, _ = socket.recv_fds(end, LARGEST_MESSAGE, 1, socket.MSG_CMSG_CLOEXEC)
+        data, descriptors, _, _ = socket.recv_fds(end, LARGEST_MESSAGE, 1, flags)
     except ConnectionResetError:  # the other side ended before it read all of our messages
         return None
     if not data:
