@@ -96,7 +96,7 @@ def _repeatable_rows(site: Site, catalog: Catalog, selection: Selection) -> _Rep
     rows = select_rows(catalog, selection, "rerun")
     if selection.is_named:
         return _Repeatable(rows, ())
-    commits_here = pins.which_are_here(site.repository, {row.commit for row in rows})
+    commits_here = pins.present_commits(site.repository, {row.commit for row in rows})
     repeatable = []
     refused = []
     for row in rows:

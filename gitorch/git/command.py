@@ -108,7 +108,7 @@ def call_git(
 
 
 @contextmanager
-def reading_git(root: Path, *arguments: str | Path, input: bytes) -> Iterator[IO[bytes]]:
+def stream_git(root: Path, *arguments: str | Path, input: bytes) -> Iterator[IO[bytes]]:
     """Yield git's stdout as a stream, for output that is too large for memory.
 
     Raises GitFailed at the end.

@@ -45,7 +45,7 @@ def resolve(repo: Repository, revision: str = "HEAD", origin: Origin | None = No
     )
 
 
-def which_are_here(repo: Repository, commits: Iterable[str]) -> set[str]:
+def present_commits(repo: Repository, commits: Iterable[str]) -> set[str]:
     """Return those of `commits` that this clone has; git is started once for all of them."""
     names = "\n".join(commits).encode()
     checks = call_git_lines(

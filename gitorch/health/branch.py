@@ -8,18 +8,18 @@ from pathlib import Path
 
 from gitorch.errors import Busy
 from gitorch.git.repository import Repository
+from gitorch.git.store.branch_state import BranchState
 from gitorch.git.store.lock import is_held, locked
 from gitorch.git.store.refs import old_locks, remove_old_lock
-from gitorch.git.store.standing import Standing
 from gitorch.health.checkup import Checkup, Finding
 from gitorch.model.branch_layout import RunPaths
 from gitorch.runs.site import Site
 
-_STANDINGS = {
-    Standing.MISSING: "is gone; what it held was kept",
-    Standing.BEHIND: "went backwards; what it held was kept",
-    Standing.BROKEN: "leads nowhere: its reference is damaged",
-    Standing.DIVERGED: "was replaced by another history; what it held was kept",
+_DAMAGES = {
+    BranchState.MISSING: "is gone; what it held was kept",
+    BranchState.BEHIND: "went backwards; what it held was kept",
+    BranchState.BROKEN: "leads nowhere: its reference is damaged",
+    BranchState.DIVERGED: "was replaced by another history; what it held was kept",
 }
 
 
@@ -42,14 +42,14 @@ def _remove_lock(repository: Repository, lock: Path) -> None:
 def check_branch(checkup: Checkup) -> Iterator[Finding]:
     """Find a results branch that lost commits, and histories that it does not contain."""
     results = checkup.site.results
-    standing = results.standing()
-    if standing is Standing.DIVERGED:
+    state = results.state()
+    if state is BranchState.DIVERGED:
         if checkup.fix:
             results.restore()  # keeps the other history under its own reference, found below
-    elif standing is not Standing.WHOLE:
-        message = f"the results branch {results.name} {_STANDINGS[standing]}"
-        yield checkup.repairable(f"branch-{standing.value}", message, repair=results.restore)
-    for ref in results.kept_aside():
+    elif state is not BranchState.WHOLE:
+        message = f"the results branch {results.name} {_DAMAGES[state]}"
+        yield checkup.repairable(f"branch-{state.value}", message, repair=results.restore)
+    for ref in results.former_histories():
         yield Finding(
             what="branch-diverged",
             message=f"{ref} has results that {results.name} does not have",
@@ -59,7 +59,7 @@ def check_branch(checkup: Checkup) -> Iterator[Finding]:
 
 def is_readable(site: Site) -> bool:
     """Return True if the results branch has commits that can be read, or does not exist."""
-    return site.results.standing() is not Standing.BROKEN
+    return site.results.state() is not BranchState.BROKEN
 
 
 def check_checkout(checkup: Checkup) -> Iterator[Finding]:

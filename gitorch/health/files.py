@@ -27,7 +27,7 @@ def check_pins(checkup: Checkup) -> Iterator[Finding]:
         for commit in record.pins:
             records_by_commit.setdefault(commit, []).append(record)
     unpinned = records_by_commit.keys() - set(pins.kept(repository))
-    existing = pins.which_are_here(repository, sorted(records_by_commit))
+    existing = pins.present_commits(repository, sorted(records_by_commit))
     for commit, records in records_by_commit.items():
         pinned = f"the commit {commit[:12]} of {_names(records)}"
         if commit not in existing:

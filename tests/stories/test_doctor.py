@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from gitorch.git.repository import Repository
+from gitorch.git.store.branch_state import KEPT
 from gitorch.git.store.lock import locked
 from gitorch.git.store.results import ResultsBranch
-from gitorch.git.store.standing import KEPT
 from tests.conftest import commit_files, git, gitorch, gitorch_json, started, wait_for, write
 
 LONG_AGO = time.time() - 7200

@@ -14,10 +14,10 @@ from gitorch.git.repository import Repository
 from gitorch.git.store.artifacts import Stored
 from gitorch.git.store.branch_content import parse_record, tree_of_commit
 from gitorch.git.store.branch_readme import README
+from gitorch.git.store.branch_state import KEPT
 from gitorch.git.store.object_cache import ObjectCache
 from gitorch.git.store.pack import KeptPack, ObjectType, PackWriter
 from gitorch.git.store.refs import move_ref, read_ref
-from gitorch.git.store.standing import KEPT
 from gitorch.git.store.trees import Edits, TreeEntry, find
 from gitorch.model.branch_layout import RunPaths
 from gitorch.tools.readable_json import render_json
@@ -63,12 +63,12 @@ class BranchEdit:
             return
         if isinstance(data, Stored):
             mode, data = data.mode, data.data
-        with _explained():
+        with _write_errors_explained():
             oid = self._packing().add(ObjectType.BLOB, data)
             self._edits.put(os.fsencode(path), TreeEntry(mode, oid))
 
     def put_record(self, record: dict[str, Any]) -> None:
-        with _explained():
+        with _write_errors_explained():
             oid = self._add(ObjectType.BLOB, render_json(record))
         self._edits.put(os.fsencode(RunPaths.of(record["id"]).record), TreeEntry(FILE, oid))
 
@@ -85,7 +85,7 @@ class BranchEdit:
         published: list[KeptPack] = []
         message = _message(subject, trailers)
         try:
-            with _explained():
+            with _write_errors_explained():
                 while (tip := self._committed(message, published)) is None:
                     # The user's own git moved the branch: try again, on top of that.
                     self._tip = read_ref(self._repo, self._ref)
@@ -148,7 +148,7 @@ class BranchEdit:
 
 
 @contextlib.contextmanager
-def _explained() -> Iterator[None]:
+def _write_errors_explained() -> Iterator[None]:
     """Raise GitorchError in place of OSError: a full disk, for example, is not a bug."""
     try:
         yield

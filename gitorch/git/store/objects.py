@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from gitorch.git.command import call_git, reading_git, run_git
+from gitorch.git.command import call_git, run_git, stream_git
 
 _BLOCK = 1 << 20
 
@@ -56,7 +56,7 @@ def digests_of_blobs(root: Path, oids: Sequence[str]) -> Iterator[tuple[str, int
     if not oids:
         return
     input = "\n".join(oids).encode() + b"\n"
-    with reading_git(root, "cat-file", "--batch", "--buffer", input=input) as output:
+    with stream_git(root, "cat-file", "--batch", "--buffer", input=input) as output:
         for oid in oids:
             _, _, size = output.readline().split(b" ")
             digest = hashlib.sha256()

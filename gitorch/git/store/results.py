@@ -2,7 +2,7 @@
 
 It is read with git alone and written in whole commits. Readers start the git program and never load
 pygit2. The parts are `branch_edit` (writing), `branch_content` (one commit of the branch) and
-`standing` (a branch that was damaged, and its restoration).
+`branch_state` (a branch that was damaged, and its restoration).
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from gitorch.git.command import call_git_items, run_git
 from gitorch.git.repository import Repository
 from gitorch.git.store.branch_content import BranchView, parse_record
 from gitorch.git.store.branch_edit import BranchEdit
+from gitorch.git.store.branch_state import (
+    BranchState,
+    branch_state,
+    former_histories,
+    move_broken_aside,
+    restored_tip,
+    starting_commit,
+)
 from gitorch.git.store.lock import locked
 from gitorch.git.store.object_cache import ObjectCache
 from gitorch.git.store.objects import has_commit, read_objects
 from gitorch.git.store.pointers import Pointer, parse_pointer
 from gitorch.git.store.refs import read_ref
-from gitorch.git.store.standing import (
-    Standing,
-    histories_kept_aside,
-    move_broken_aside,
-    origin_of,
-    restored_tip,
-    standing_of,
-)
 from gitorch.git.store.trees import parse_tree
 from gitorch.model.branch_layout import ATTRIBUTES, RECORD, RUNS, RunPaths, run_of
 from gitorch.model.run.ids import is_run_id
@@ -70,7 +70,7 @@ class ResultsBranch:
         result = run_git(self.repo.root, "rev-parse", "--verify", "--quiet", self.ref)
         if result.returncode == 0:
             return result.stdout.decode().strip()
-        return origin_of(self.repo, self.name)
+        return starting_commit(self.repo, self.name)
 
     def read(self, path: str, commit: str | None = None) -> bytes | None:
         """Return the file at `path` as it is in git: for a large file, its LFS pointer."""
@@ -153,9 +153,9 @@ class ResultsBranch:
             if pointer:
                 yield path, pointer
 
-    def standing(self) -> Standing:
+    def state(self) -> BranchState:
         """Compare the branch with what it held when this clone last saw it. Raises GitFailed."""
-        return standing_of(self.repo, self.ref)
+        return branch_state(self.repo, self.ref)
 
     def restore(self) -> None:
         """Make the branch hold again what it held; a broken reference is moved aside.
@@ -167,9 +167,9 @@ class ResultsBranch:
         with self.changing():
             pass
 
-    def kept_aside(self) -> list[str]:
+    def former_histories(self) -> list[str]:
         """Return the references to former histories that the branch does not contain."""
-        return histories_kept_aside(self.repo, self.ref)
+        return former_histories(self.repo, self.ref)
 
     def checked_out_at(self) -> Path | None:
         """Return the worktree that has this branch checked out.
@@ -190,7 +190,7 @@ class ResultsBranch:
 
         For workers: this loads pygit2, and starts no program.
         """
-        tip = read_ref(self.repo, self.ref) or origin_of(self.repo, self.name)
+        tip = read_ref(self.repo, self.ref) or starting_commit(self.repo, self.name)
         return BranchView(self.repo, tip) if tip else None
 
     @contextlib.contextmanager

@@ -70,22 +70,24 @@ class Edits(Struct):
         for name, change in self.changes.items():
             entry = change
             if isinstance(entry, Edits):
-                entry = entry._applied(entries.get(name), read, write)
+                entry = entry._apply_to_entry(entries.get(name), read, write)
             if entry:
                 entries[name] = entry
             else:
                 entries.pop(name, None)
         return write(render_tree(entries)) if entries else None
 
-    def _applied(self, before: TreeEntry | None, read: Read, write: Write) -> TreeEntry | None:
+    def _apply_to_entry(
+        self, before: TreeEntry | None, read: Read, write: Write
+    ) -> TreeEntry | None:
         """Return what the directory's name stands for after the edits; it stood for `before`."""
-        if self._leaves(before):
+        if self._keeps_file(before):
             return before
         base = before.oid if before and before.mode == DIRECTORY else None
         oid = self.apply(base, read, write)
         return TreeEntry(DIRECTORY, oid) if oid else None
 
-    def _leaves(self, before: TreeEntry | None) -> bool:
+    def _keeps_file(self, before: TreeEntry | None) -> bool:
         """Return True if a file stands here and stays, since edits only remove things below it."""
         is_file = before is not None and before.mode != DIRECTORY
         return is_file and not (self.fresh or self.entered)
@@ -109,7 +111,7 @@ def find(path: bytes, base: bytes | None, edits: Edits, read: Read) -> TreeEntry
             pending, entry = change, before
         else:
             pending, entry = None, change
-    return entry if pending is None or pending._leaves(entry) else None
+    return entry if pending is None or pending._keeps_file(entry) else None
 
 
 def _child(entry: TreeEntry | None, name: bytes, read: Read) -> TreeEntry | None:

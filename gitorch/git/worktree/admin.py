@@ -79,7 +79,7 @@ def real_path(path: Path) -> Path:
     return Path(os.path.realpath(path.parent), path.name)
 
 
-def pointed_at(path: Path) -> Path | None:
+def read_git_file(path: Path) -> Path | None:
     """Return the administrative directory that the `.git` file in `path` names."""
     try:
         line = read_small(path / ".git")
@@ -90,20 +90,20 @@ def pointed_at(path: Path) -> Path | None:
     return Path(os.fsdecode(line[len(b"gitdir: ") :].rstrip(b"\n")))
 
 
-def point(path: Path, admin: Path) -> None:
+def write_git_file(path: Path, admin: Path) -> None:
     """Make the `.git` file of the worktree at `path` name `admin`.
 
     No reader sees it empty beside other files.
     """
-    line = _git_file(admin)
-    pointed = pointed_at(path)
+    line = _git_file_line(admin)
+    pointed = read_git_file(path)
     if pointed is None:
         (path / ".git").write_bytes(line)
     elif pointed != admin:
         write_aside(path / ".git", line)
 
 
-def _git_file(admin: Path) -> bytes:
+def _git_file_line(admin: Path) -> bytes:
     return b"gitdir: %s\n" % os.fsencode(admin)
 
 
@@ -118,7 +118,7 @@ def read_mark(repo: Repository, path: Path) -> Mark | None:
     None means that the worktree is not whole, or is not this repository's.
     """
     admin = admin_directory(repo, path)
-    if pointed_at(path) != admin:
+    if read_git_file(path) != admin:
         return None
     try:
         value = json.loads(read_small(admin / _MARK))
@@ -153,7 +153,7 @@ def publish(repo: Repository, aside: Path, path: Path) -> Path:
 
 def repair(repo: Repository, path: Path) -> None:
     """Connect the worktree at `path` and the repository again after a move of either or both."""
-    admin, pointed = admin_directory(repo, path), pointed_at(path)
+    admin, pointed = admin_directory(repo, path), read_git_file(path)
     if pointed is None or pointed == admin:
         return
     former = admin.with_name(pointed.name)
@@ -161,10 +161,10 @@ def repair(repo: Repository, path: Path) -> None:
     if tree is None or not (former / _MARK).exists():
         return
     if former == admin:
-        point(path, admin)
+        write_git_file(path, admin)
     elif not tree.exists():
         (former / "gitdir").write_bytes(_gitdir_line(path))
-        point(path, admin)
+        write_git_file(path, admin)
         publish(repo, former, path)
 
 
@@ -180,7 +180,7 @@ def move(repo: Repository, source: Path, path: Path) -> None:
     source.rename(path)
     boundary()
     _overwrite(former / "gitdir", _gitdir_line(path))
-    _overwrite(path / ".git", _git_file(admin))
+    _overwrite(path / ".git", _git_file_line(admin))
     publish(repo, former, path)
 
 
@@ -209,7 +209,7 @@ def is_ours(repo: Repository, path: Path) -> bool:
     """
     if path.is_symlink() or not path.is_dir():
         return False
-    admin, pointed = admin_directory(repo, path), pointed_at(path)
+    admin, pointed = admin_directory(repo, path), read_git_file(path)
     if pointed == admin:
         return True
     in_workspace = real_path(path).is_relative_to(os.path.realpath(repo.workspace))

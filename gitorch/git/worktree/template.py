@@ -69,7 +69,7 @@ def copy_template(repo: Repository, commit: str, path: Path) -> Path | None:
             return None
         path.mkdir()
         # First, so that a half-made worktree is recognised as one of gitorch.
-        admin.point(path, admin.admin_directory(repo, path))
+        admin.write_git_file(path, admin.admin_directory(repo, path))
         index = _copy(template.files, source, path)
     finally:
         os.close(source)

@@ -15,7 +15,7 @@ from gitorch.git.worktree.admin import (
     admin_directory,
     is_admin,
     is_ours,
-    pointed_at,
+    read_git_file,
     read_mark,
     tree_of,
 )
@@ -62,7 +62,7 @@ def throw_away(repo: Repository, path: Path) -> None:
         if mark:
             trees += [path / name for name in mark.submodules]
         for tree in trees:
-            pointed = pointed_at(tree)
+            pointed = read_git_file(tree)
             if pointed is not None and is_admin(repo, pointed):
                 admins.append(pointed)
         _move_to_trash(repo, path)
@@ -72,7 +72,7 @@ def throw_away(repo: Repository, path: Path) -> None:
 
 def throw_away_submodule(repo: Repository, path: Path) -> None:
     """Remove a submodule that the commit no longer has."""
-    directory = pointed_at(path)
+    directory = read_git_file(path)
     delete(path)
     if directory is not None and is_admin(repo, directory):
         delete(directory)
@@ -120,7 +120,7 @@ def empty_trash_later(repo: Repository) -> None:
 
 
 def _is_abandoned(admin: Path, tree: Path) -> bool:
-    pointed = pointed_at(tree)
+    pointed = read_git_file(tree)
     return pointed is None or pointed.name != admin.name
 
 

@@ -60,7 +60,7 @@ class FastWorktrees:
                 self._build(commit, path, link, lock)
                 return
             if mark.commit != commit or mark.target:
-                self._bring(path, mark, commit, lock)
+                self._bring_to(path, mark, commit, lock)
             make_links(self._repo, path, link)
 
     def is_present(self, path: Path) -> bool:
@@ -104,7 +104,7 @@ class FastWorktrees:
             mark = admin.read_mark(self._repo, path)
             if mark is None:
                 raise NotFound(f"{path} is not a worktree of this repository")
-            self._bring(path, mark, commit, lock)
+            self._bring_to(path, mark, commit, lock)
 
     def hand_on(self, source: Path, path: Path, commit: str) -> bool:
         """Turn the worktree at `source`, which is not needed any more, into the one at `path`.
@@ -147,7 +147,7 @@ class FastWorktrees:
         throw_away(repo, path)
         try:
             unpublished = self._copy_or_add(commit, path, lock)
-            admin.point(path, admin_directory(repo, path))
+            admin.write_git_file(path, admin_directory(repo, path))
             directory = admin.publish(repo, unpublished, path)
             submodules = fill_submodules(path, checkout_flags(repo), lock)
             require_untracked(path, link, commit)
@@ -193,14 +193,14 @@ class FastWorktrees:
             call_git(path, "config", "--worktree", "core.sparseCheckout", "false")
         return directory
 
-    def _bring(self, path: Path, mark: Mark, commit: str, lock: int) -> Mark:
+    def _bring_to(self, path: Path, mark: Mark, commit: str, lock: int) -> Mark:
         """Bring a worktree from one whole state to another.
 
         After a crash in between, the same is done again from the index that is kept of the first
         state.
         """
         if mark.target not in (None, commit):
-            mark = self._bring(path, mark, mark.target, lock)
+            mark = self._bring_to(path, mark, mark.target, lock)
         directory = admin_directory(self._repo, path)
         kept, head = self._kept_index(path, mark.commit), directory / "HEAD"
         if not mark.is_of_this_boot:

@@ -12,9 +12,9 @@ import pytest
 from gitorch.errors import Busy
 from gitorch.git.repository import Repository
 from gitorch.git.store import refs
+from gitorch.git.store.branch_state import KEPT
 from gitorch.git.store.refs import move_ref, old_locks, read_ref, remove_old_lock
 from gitorch.git.store.results import ResultsBranch
-from gitorch.git.store.standing import KEPT
 from tests.conftest import commit_files, git
 from tests.git.conftest import head
 from tests.git.store.conftest import OTHER, RUN, put, start_writer

@@ -15,8 +15,8 @@ import pytest
 from gitorch.errors import GitorchError
 from gitorch.git.repository import Repository
 from gitorch.git.store import results
+from gitorch.git.store.branch_state import KEPT
 from gitorch.git.store.results import ResultsBranch
-from gitorch.git.store.standing import KEPT
 from gitorch.model.branch_layout import RunPaths
 from tests.conftest import AUTHOR, git
 from tests.git.store.conftest import (

@@ -20,7 +20,7 @@ from gitorch.model.branch_layout import OWN_NAMES
 KEPT = "refs/gitorch/kept/results"
 
 
-class Standing(Enum):
+class BranchState(Enum):
     """The branch, compared with what this clone last saw in it."""
 
     WHOLE = "whole"
@@ -30,19 +30,19 @@ class Standing(Enum):
     BROKEN = "broken"  # its reference leads nowhere
 
 
-def standing_of(repo: Repository, ref: str) -> Standing:
+def branch_state(repo: Repository, ref: str) -> BranchState:
     """Compare the branch `ref` with what it held when this clone last saw it. Raises GitFailed."""
     kept = _commit_at(repo, KEPT)
     tip = _commit_at(repo, ref)
     if tip is None and (repo.common_dir / ref).is_file():
-        return Standing.BROKEN
+        return BranchState.BROKEN
     if kept is None or kept == tip:
-        return Standing.WHOLE
+        return BranchState.WHOLE
     if tip is None:
-        return Standing.MISSING
+        return BranchState.MISSING
     if _is_ancestor(repo, kept, tip):
-        return Standing.WHOLE
-    return Standing.BEHIND if _is_ancestor(repo, tip, kept) else Standing.DIVERGED
+        return BranchState.WHOLE
+    return BranchState.BEHIND if _is_ancestor(repo, tip, kept) else BranchState.DIVERGED
 
 
 def move_broken_aside(repo: Repository, ref: str) -> None:
@@ -50,7 +50,7 @@ def move_broken_aside(repo: Repository, ref: str) -> None:
 
     Raises Refused if nothing was kept.
     """
-    if standing_of(repo, ref) is not Standing.BROKEN:
+    if branch_state(repo, ref) is not BranchState.BROKEN:
         return
     if _commit_at(repo, KEPT) is None:
         raise Refused(f"{ref} leads nowhere, and nothing was kept of it", "git fsck --lost-found")
@@ -58,7 +58,7 @@ def move_broken_aside(repo: Repository, ref: str) -> None:
     (repo.common_dir / ref).rename(aside)
 
 
-def histories_kept_aside(repo: Repository, ref: str) -> list[str]:
+def former_histories(repo: Repository, ref: str) -> list[str]:
     """Return the references to former histories that the branch does not contain."""
     tip = _commit_at(repo, ref)
     if not tip:
@@ -72,7 +72,7 @@ def histories_kept_aside(repo: Repository, ref: str) -> list[str]:
     return aside
 
 
-def origin_of(repo: Repository, name: str) -> str | None:
+def starting_commit(repo: Repository, name: str) -> str | None:
     """Return the commit that a missing branch starts from.
 
     That is what was kept of the branch, or else what was fetched.
@@ -99,7 +99,7 @@ def restored_tip(repo: Repository, ref: str) -> str | None:
     """
     tip, kept = read_ref(repo, ref), read_ref(repo, KEPT)
     if tip is None:
-        return _begun(repo, ref, kept)
+        return _start_missing(repo, ref, kept)
     if kept is None:
         _require_ours(repo, ref, tip)
         return tip
@@ -113,9 +113,9 @@ def restored_tip(repo: Repository, ref: str) -> str | None:
     return tip
 
 
-def _begun(repo: Repository, ref: str, kept: str | None) -> str | None:
+def _start_missing(repo: Repository, ref: str, kept: str | None) -> str | None:
     """Return the tip of a branch that was missing: where it starts from, if there is anything."""
-    origin = origin_of(repo, _name(ref))
+    origin = starting_commit(repo, _name(ref))
     if origin is None:
         _require_free_name(repo, ref)
         return None

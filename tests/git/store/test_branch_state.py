@@ -8,8 +8,8 @@ import pytest
 
 from gitorch.errors import Refused
 from gitorch.git.repository import Repository
+from gitorch.git.store.branch_state import BranchState
 from gitorch.git.store.results import ResultsBranch
-from gitorch.git.store.standing import Standing
 from tests.conftest import commit_files, git
 from tests.git.store.conftest import OTHER, RUN, put
 
@@ -17,7 +17,7 @@ from tests.git.store.conftest import OTHER, RUN, put
 def test_a_deleted_branch_is_restored(project: Path, branch: ResultsBranch) -> None:
     tip = put(branch)
     git(project, "branch", "-qD", "gitorch/results")
-    assert branch.standing() is Standing.MISSING
+    assert branch.state() is BranchState.MISSING
     git(project, "gc", "-q", "--prune=now")
     assert branch.tip() == tip
     assert branch.run_ids() == [RUN]
@@ -30,10 +30,10 @@ def test_a_branch_that_went_backwards_is_restored(project: Path, branch: Results
     old = put(branch)
     put(branch, OTHER)
     git(project, "branch", "-qf", "gitorch/results", old)
-    assert branch.standing() is Standing.BEHIND
+    assert branch.state() is BranchState.BEHIND
     third = "0" * 12
     put(branch, third)
-    assert branch.standing() is Standing.WHOLE
+    assert branch.state() is BranchState.WHOLE
     assert branch.run_ids() == [third, RUN, OTHER]
 
 
@@ -43,7 +43,7 @@ def test_the_history_that_a_new_one_replaced_is_kept(project: Path, branch: Resu
     tree = git(project, "rev-parse", "gitorch/results~1^{tree}")
     anew = git(project, "commit-tree", "-m", "anew", tree)
     git(project, "branch", "-qf", "gitorch/results", anew)
-    assert branch.standing() is Standing.DIVERGED
+    assert branch.state() is BranchState.DIVERGED
     put(branch, "0" * 12)
     assert git(project, "rev-parse", "gitorch/results~1") == anew
     git(project, "gc", "-q", "--prune=now")
@@ -111,9 +111,9 @@ def test_a_fetched_branch_that_is_not_gitorchs_is_refused(project: Path, tmp_pat
 def test_a_broken_reference_is_moved_aside(project: Path, branch: ResultsBranch) -> None:
     tip = put(branch)
     (project / ".git/refs/heads/gitorch/results").write_text("nonsense\n")
-    assert branch.standing() is Standing.BROKEN
+    assert branch.state() is BranchState.BROKEN
     branch.restore()
-    assert branch.standing() is Standing.WHOLE
+    assert branch.state() is BranchState.WHOLE
     assert branch.tip() == tip
     (aside,) = branch.repo.state_dir.glob("broken-reference.*")
     assert aside.read_text() == "nonsense\n"
