@@ -36,7 +36,7 @@ class Catalog:
 
     @classmethod
     def of(cls, site: Site) -> Catalog:
-        """Return a catalog with an up-to-date index. Raises GitorchError if a record is broken."""
+        """Return a catalog with an up-to-date index."""
         catalog = cls(site)
         catalog._query(lambda index: None)
         return catalog

@@ -1,7 +1,7 @@
 """Records as values, read from the results branch.
 
-A broken record is an error only to the program that asked for that very run. A program that looks
-at many runs leaves it out, and `gitorch doctor` reports it.
+A broken record is an error only for a command that names its run. A command that reads the records
+of many runs leaves out the broken ones, and `gitorch doctor` reports them.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ def read_record(branch: HasRecords, run_id: str) -> Record | None:
 def read_records(
     site: Site, run_ids: Sequence[str], commit: str | None = None
 ) -> dict[str, Record | RecordBroken]:
-    """Return by run the record, or the error if it is broken. Runs without a record are left out.
+    """Return the record of each run, or the error if the record is broken, by run id.
 
-    `commit` is one of the results branch, by default the newest.
+    Runs without a record are left out. `commit` is a commit of the results branch, by default the
+    newest.
     """
     paths = [RunPaths.of(run_id).record for run_id in run_ids]
     records = {}
@@ -43,7 +44,7 @@ def read_records(
 
 
 def read_sound_records(site: Site, run_ids: Sequence[str]) -> dict[str, Record]:
-    """Return the records of these runs that exist and are not broken, by run."""
+    """Return the records of these runs by run id, without the missing and the broken ones."""
     sound = {}
     for run_id, record in read_records(site, run_ids).items():
         if isinstance(record, Record):
@@ -56,5 +57,5 @@ def _parsed(run_id: str, data: bytes) -> Record | RecordBroken:
         return Record.from_json(json.loads(data))
     except RecordBroken as error:
         return error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return RecordBroken(run_id, str(error))

@@ -464,6 +464,28 @@ def test_a_record_with_a_value_of_the_wrong_type(root: Path) -> None:
     goes_on(root)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [b"{]", b"\xff", b"[]", b"[" * 100_000],
+    ids=["syntax", "encoding", "list", "nesting"],
+)
+def test_a_record_that_is_not_json_affects_its_own_run_only(root: Path, content: bytes) -> None:
+    """The other runs are listed, whether the index is updated or built again."""
+    run_id = run_of(root, "whole")
+    branch = ResultsBranch(Repository.discover(root))
+    with branch.changing() as edit:
+        edit.put(f"runs/{run_id[:2]}/{run_id}/record.json", content)
+        edit.commit("by hand")
+    others = {"broken": "ERROR", "waiting": "WAITING"}
+    assert statuses(root) == others
+    (root / ".git/gitorch/index.db").unlink()
+    assert statuses(root) == others
+    assert found(root, code=1)[0] == ("record-unreadable", False)
+    gitorch(root, "retry", "broken")
+    gitorch(root, "run", code=1)
+    assert statuses(root) == {"broken": "ERROR", "waiting": "COMPLETE"}
+
+
 def test_a_repository_after_everything_at_once(root: Path) -> None:
     for path in queue_of(root).parent.glob("queue.db*"):
         path.unlink()

@@ -21,7 +21,7 @@ def parse_record(data: bytes | None) -> dict[str, Any] | None:
     """
     try:
         return None if data is None else json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise GitorchError(
             f"a record on the results branch cannot be read: {error}", "gitorch doctor"
         ) from error

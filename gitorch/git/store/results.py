@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from gitorch.errors import GitorchError
 from gitorch.git.command import call_git_items, run_git
 from gitorch.git.repository import Repository
 from gitorch.git.store.branch_content import BranchView, parse_record
@@ -106,14 +107,17 @@ class ResultsBranch:
         return parse_record(self.read(RunPaths.of(run_id).record, commit))
 
     def records(self, commit: str | None = None) -> Iterator[dict[str, Any]]:
-        """Yield the records of all runs, sorted by id."""
+        """Yield the records of all runs, sorted by id. Records that are not JSON are left out."""
         trees = self._run_trees(commit or self.tip())
         return self._records([f"{tree}:{RECORD}" for tree in trees.values()])
 
     def records_of(
         self, run_ids: Sequence[str], commit: str | None = None
     ) -> Iterator[dict[str, Any]]:
-        """Yield the records of these runs; runs that are not on the branch are left out."""
+        """Yield the records of these runs.
+
+        Runs that are not on the branch, and records that are not JSON, are left out.
+        """
         commit = commit or self.tip()
         if commit is None:
             return iter(())
@@ -217,7 +221,10 @@ class ResultsBranch:
     def _records(self, names: Sequence[str]) -> Iterator[dict[str, Any]]:
         for start in range(0, len(names), _RECORDS_AT_ONCE):
             for data in read_objects(self.repo.root, names[start : start + _RECORDS_AT_ONCE]):
-                record = parse_record(data)
+                try:
+                    record = parse_record(data)
+                except GitorchError:
+                    continue  # `gitorch doctor` reports a broken record
                 if record:
                     yield record
 
