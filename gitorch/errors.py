@@ -3,7 +3,7 @@
     GitorchError
     ├── UsageError        the command line asks for something that cannot be understood
     ├── NotFound          no such run, config or repository
-    ├── Refused           possible, but it would lose work or break a rule
+    ├── Refused           the request would lose work or break a rule
     ├── Busy              another process holds what is needed, or it took too long
     ├── ProgramMissing    a required program is not installed
     └── UserInterrupted   the user asked to stop
@@ -45,7 +45,7 @@ class NotFound(GitorchError):
 
 
 class Refused(GitorchError):
-    """It is possible, but it would lose work or break a rule."""
+    """The request is possible, but would lose work or break a rule."""
 
     kind = "refused"
 

@@ -18,7 +18,7 @@ OPERATOR_VERBS = (*CHANGES, "kill")
 
 
 class Refusal(NamedTuple):
-    """The reason why a run cannot be changed, and what is possible instead."""
+    """The reason why a run cannot be changed, and a hint at the alternative."""
 
     message: str
     hint: str | None

@@ -1,4 +1,4 @@
-"""`gitorch collect`: fail runs that are in ERROR for too long, delete unneeded files, repack.
+"""`gitorch collect`: fail runs that stayed in ERROR too long, delete unneeded files, repack.
 
 Nothing is lost when a run is failed: its record stays, and `resubmit` queues the run again.
 """
@@ -30,8 +30,8 @@ from gitorch.runs.site import Site
 class Cleanup(Struct, frozen=True, kw_only=True):
     """The things that `collect` failed, removed and repacked.
 
-    With `dry_run`, nothing was changed: `failed` and `removed` are the things that would be, and
-    `packs` are only counted.
+    With `dry_run`, nothing was changed: `failed` and `removed` are the things that would be failed
+    and removed, and `packs` are only counted.
     """
 
     failed: tuple[Record, ...]  # as they were before

@@ -121,7 +121,7 @@ def _rows_to_compare(catalog: Catalog, selection: Selection) -> list[Row]:
 
 
 def _too_few(rows: Sequence[Row], selection: Selection) -> UsageError:
-    message = "compare takes two runs or more"
+    message = "compare needs at least two runs"
     if not selection.is_named:
         verb = "matches" if len(rows) == 1 else "match"
         message += f", and {len(rows)} {verb}"

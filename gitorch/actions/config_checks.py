@@ -1,6 +1,6 @@
 """Checks of one config against the pinned commit, the data and this machine.
 
-They do not run any code of the project.
+The checks do not run any code of the project.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def hash_inputs(inputs: Inputs, config: LoadedConfig) -> Iterator[Problem]:
 
 
 def check_resources(machine: Resources, config: LoadedConfig) -> Iterator[Problem]:
-    """Yield a problem for each resource of which a task wants more than this machine has."""
+    """Yield a problem for each task that wants more of a resource than this machine has."""
     for index, task in enumerate(config.specs[0].tasks):
         wanted = task.resources
         for name, wanted_amount, total in (
@@ -143,9 +143,9 @@ def _position_of_setting(config: LoadedConfig, index: int, *path: str) -> KeyPat
 
 
 def _keys_of_unlinked_texts(config: LoadedConfig) -> dict[str, str]:
-    """Return the texts among the parameters that are not below a link, with the parameter's name.
+    """Return the text parameters that are not below a link: each text with its parameter's name.
 
-    The first run that has a value determines its name.
+    If several runs have the same text, the first of these runs determines the name.
     """
     keys: dict[str, str] = {}
     for spec in reversed(config.specs):

@@ -16,7 +16,7 @@ from gitorch.runs.catalog import Catalog
 from gitorch.runs.records import read_record
 from gitorch.runs.site import Site
 
-_NAMED = 3  # the number of differing names in an explanation
+_NAMED = 3  # the most differing names in an explanation
 
 
 def explain_cached_tasks(site: Site, catalog: Catalog, record: Record) -> dict[str, str]:

@@ -125,7 +125,7 @@ def _running_attempts(site: Site, run_id: str) -> dict[str, LoggedAttempt]:
 def _read_log(site: Site, run_id: str, task_id: str, logged: LoggedAttempt) -> Iterator[LogPart]:
     """Yield the committed log, or the live file if the attempt has not been committed.
 
-    `run_id` and `task_id` are those that the user asked for.
+    `run_id` and `task_id` are the ids that the user asked for.
     """
     source = None if logged.run_id == run_id else logged.run_id
     begin = LogPart(task_id, logged.number, b"", begins=True, source=source)

@@ -1,4 +1,4 @@
-"""The choice of the commit that runs are pinned to, and the uncommitted changes not in it."""
+"""The choice of the commit that runs are pinned to, and the changes missing from it."""
 
 from __future__ import annotations
 

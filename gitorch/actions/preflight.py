@@ -1,4 +1,4 @@
-"""The preflight: class tasks are constructed and validated in the pinned code before queueing."""
+"""The preflight, which constructs and validates class tasks in the pinned code."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def check_tasks(
 
 
 def _complain_about_path(tree: Path, commit: str, path_to_tasks: str) -> Complaint | None:
-    """Return what is wrong with pathToTasks in the commit, if anything is."""
+    """Return a complaint if pathToTasks cannot be used in the commit."""
     directory = tree / path_to_tasks
     if not directory.resolve().is_relative_to(tree.resolve()):
         message = "pathToTasks leads out of the repository through a symbolic link"

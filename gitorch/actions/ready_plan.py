@@ -60,9 +60,10 @@ class Plan(Struct, frozen=True):
         creations: Sequence[Creation],
         existing: Mapping[str, tuple[str, Status]],
     ) -> Plan:
-        """Decide about the candidates; `existing` are the id and status of runs, by identity.
+        """Decide which of the candidates are new.
 
-        There is one creation for each candidate, which is used if the candidate is new.
+        `existing` maps the identities of existing runs to their ids and statuses. There is one
+        creation for each candidate, which is used if the candidate is new.
         """
         decisions: list[Decision] = []
         new_run_ids: dict[str, str] = {}  # by identity

@@ -93,7 +93,7 @@ def _split_by_task(
 
 
 def _notes(site: Site, records: Sequence[Record], pin: Pin) -> Iterator[str]:
-    """Yield what a user who forgot to commit the fix needs to know."""
+    """Yield notes for a user who may have forgotten to commit the fix."""
     same = []
     for record in records:
         if record.pin.commit == pin.commit:

@@ -71,8 +71,8 @@ def run(
 ) -> Worked:
     """Run the queue, or only the named runs.
 
-    Attempts that a dead worker left are committed first, and their runs are in the result. Without
-    `reuse`, no result is taken from the cache.
+    Attempts of dead workers are committed first, and their runs are in the result. Without `reuse`,
+    no result is taken from the cache.
     Raises Refused if a named run cannot be run, Busy, and other subclasses of GitorchError.
     """
     retention_of(site)  # reports an invalid setting before the work, not after it
@@ -103,7 +103,7 @@ def run(
 
 
 def workable(site: Site, run_ids: Sequence[str]) -> list[str]:
-    """Return those of these runs that a worker of this clone can run."""
+    """Return the ids of the runs that a worker of this clone can run."""
     clone = site.repository.clone_id()
     found = []
     for row in Catalog.of(site).named(run_ids):

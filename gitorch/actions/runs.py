@@ -76,7 +76,7 @@ def runs(where: str | None, path: Path) -> Runs:
 
 
 def _as_dictionary(row: Row) -> dict[str, Any]:
-    """Return the run as it is in JSON, where a sequence is a list."""
+    """Return the run as in JSON, in which every sequence is a list."""
     run: dict[str, Any] = row.to_json()
     run["swept"] = list(row.swept)
     return run

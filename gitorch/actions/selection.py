@@ -22,7 +22,7 @@ class Selection(Struct, frozen=True, kw_only=True):
     """
 
     references: Sequence[str] = ()  # ids, names, labels, @ or @~1
-    where: str | None = None  # an expression, see `model/table/where.py`
+    where: str | None = None  # an expression, see `model/table/where/`
     status: Status | None = None
     name: str | None = None  # a glob
     everything: bool = False

@@ -48,7 +48,7 @@ def show(site: Site, reference: str) -> Shown:
 
 
 def _with_all_attempts(site: Site, record: Record) -> Record:
-    """Add the earlier attempts, which are stored in files of their own, to the tasks."""
+    """Return the record with the earlier attempts, which are stored in separate files."""
     task_ids = []
     paths = []
     for task in record.tasks:

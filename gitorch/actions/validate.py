@@ -1,6 +1,6 @@
 """The examination of configs in the pinned code, by the project's own interpreter.
 
-Everything that can be known to be wrong is reported here, before hours are spent on a run.
+Every mistake that can be detected in advance is reported here, before hours are spent on a run.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Validated(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def by_text(cls, configs: Sequence[LoadedConfig]) -> Validated:
-        """Return the result for configs none of which is readable. They need no pin."""
+        """Return the result if no config is readable. No pin is needed for it."""
         problems: list[Problem] = []
         for config in configs:
             problems += config.problems
@@ -61,7 +61,7 @@ def validate(
     hashes_inputs: bool,
     notify: Notify = ignore_notice,
 ) -> Validated:
-    """Examine the readable ones of `configs` in the pinned code.
+    """Examine the readable configs in the pinned code.
 
     With `hashes_inputs`, read the inputs of the configs that have no error. Otherwise only look for
     the inputs. `notify` is called with a message before anything that takes long.
@@ -110,7 +110,7 @@ class _Group(NamedTuple):
 class _Examination:
     """The checks that need the pinned code and its interpreter.
 
-    All runs of a config agree in what is checked here.
+    All runs of a config have the same values for everything that is checked here.
     """
 
     def __init__(

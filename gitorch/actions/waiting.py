@@ -133,7 +133,7 @@ def _explain_queued_task(task: TaskRow, queued: QueuedRun | None, view: QueueVie
 
 
 def _missing_resource(task: TaskRow, free: Resources | None) -> str | None:
-    """Return which resource is scarce at the moment, if one is."""
+    """Return a reason if a resource that the task needs is not free at the moment."""
     wanted = task.resources
     if free is None or wanted is None:
         return None

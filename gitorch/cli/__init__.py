@@ -1,4 +1,4 @@
-"""The command line: it parses what the user gave, calls an action, and shows the result."""
+"""The command line: it parses the arguments, calls an action and shows the result."""
 
 import gc
 

@@ -1,4 +1,4 @@
-"""What happens to runs, as the lines that `run` prints on stderr."""
+"""The lines that `run` prints on stderr about its runs."""
 
 from __future__ import annotations
 

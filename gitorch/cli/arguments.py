@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share, and what the commands make of them."""
+"""Arguments and options that several commands share, and the values made from them."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def selection_of(
     name: str | None = None,
     everything: bool = False,
 ) -> Selection:
-    """Return the selection that the arguments describe. Raises UsageError if they contradict."""
+    """Return the selection that the arguments describe. Raises UsageError if they conflict."""
     from gitorch.actions.selection import Selection
 
     has_options = where is not None or status or name or everything

@@ -33,8 +33,8 @@ EXIT_CODES = {
     "interrupted": EXIT_INTERRUPTED,
 }
 
-# Errors of the system that the user can resolve, whichever command was running. They are not bugs
-# of gitorch. Each has a hint that says what to do about it, if there is one.
+# Errors of the system that the user can resolve. They are not bugs of gitorch. The value is the
+# hint, or None if the message alone is enough.
 SYSTEM_ERRORS = {
     errno.ENOSPC: "make room; what was recorded is safe, and gitorch run continues",
     errno.EDQUOT: "make room; what was recorded is safe, and gitorch run continues",
@@ -58,7 +58,7 @@ Parameters = ParamSpec("Parameters")
 def launch(app: typer.Typer) -> int:
     """Run the program and return its exit code.
 
-    A mistake in the command line is reported as every other error is.
+    A mistake in the command line is reported in the same way as every other error.
     """
     _accept_every_character()
     _interrupt_on_signals()
@@ -74,7 +74,7 @@ def launch(app: typer.Typer) -> int:
 
 
 def _interrupt_on_signals() -> None:
-    """Treat a request to end as an interruption, so that what was begun is undone.
+    """Treat a request to end as an interruption, so that unfinished work is undone.
 
     A signal that is ignored, as nohup ignores SIGHUP, stays ignored.
     """

@@ -1,4 +1,4 @@
-"""Executing runs with a view of their progress: what run, rerun and demo share."""
+"""The execution of runs with a view of their progress, for run, rerun and demo."""
 
 from __future__ import annotations
 

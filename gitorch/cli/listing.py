@@ -106,7 +106,7 @@ def _csv_row(row: Row) -> dict[str, Any]:
 
 
 def render_groups(groups: Sequence[Group], aggregates: Sequence[str], *, colors: bool) -> str:
-    """Return one line for each group: the values its runs share, their number and their metrics."""
+    """Return a line for each group: the shared values, the number of runs and the metrics."""
     metrics = _all_keys(group.metrics for group in groups)
     shown_aggregates = [name for name in aggregates if name != "count"]  # it has its own column
     columns = list(itertools.product(metrics, shown_aggregates))
@@ -137,14 +137,14 @@ def _shared_value(value: Any) -> str:
 
 
 def _run_count(group: Group) -> str:
-    """Return the number of runs, and how many of them are complete unless all are."""
+    """Return the number of runs. If not all are complete, return also how many are."""
     if group.count == group.runs:
         return str(group.runs)
     return f"{group.count} of {group.runs}"
 
 
 def _aggregated(group: Group, metric: str, aggregate: str) -> str:
-    """Return the aggregate, and the number of its values unless every complete run has one."""
+    """Return the aggregate. If not every complete run has a value, return also how many have."""
     values = group.metrics.get(metric, {})
     value = values.get(aggregate)
     if value is None:

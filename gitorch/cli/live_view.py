@@ -24,7 +24,7 @@ _REDRAWS_PER_SECOND = 4
 
 @contextmanager
 def live_view() -> Iterator[Listener]:
-    """Give a listener that prints what ends, and shows what runs in a table below it."""
+    """Provide a listener that prints ended attempts, with a table of running attempts below."""
     console = Console(stderr=True, highlight=False)
     view = _LiveView(console)
     live = Live(
@@ -38,7 +38,7 @@ def live_view() -> Iterator[Listener]:
 
 
 class _LiveView:
-    """The running attempts. rich draws them in a thread of its own, hence the lock."""
+    """The running attempts. rich draws them in its own thread, so access needs the lock."""
 
     def __init__(self, console: Console) -> None:
         self._console = console

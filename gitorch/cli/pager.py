@@ -1,4 +1,4 @@
-"""Long output goes through the user's pager, on a terminal only."""
+"""The user's pager, for long output on a terminal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class _HasPager(Protocol):
 
 @contextmanager
 def paged(repository: _HasPager) -> Iterator[IO[bytes]]:
-    """Give a stream to write to: the pager that git would use, or stdout itself."""
+    """Provide a stream to write to: the pager that git would use, or stdout itself."""
     command = repository.pager() if sys.stdout.isatty() else ""
     if command in ("", "cat"):
         yield sys.stdout.buffer

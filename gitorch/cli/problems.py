@@ -1,4 +1,4 @@
-"""Problems of configs as text: as rustc shows its own, as annotations for GitHub, or counted."""
+"""Problems of configs as text: in the style of rustc, as annotations for GitHub, or counted."""
 
 from __future__ import annotations
 

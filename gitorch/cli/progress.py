@@ -1,4 +1,4 @@
-"""What `run` shows of its work: one line per change, and on a terminal a live view below."""
+"""The progress that `run` shows: one line per change, and a live view on a terminal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HEARTBEAT_S = 30.0
 
 @contextmanager
 def showing() -> Iterator[Listener]:
-    """Give a listener that shows every announcement on stderr."""
+    """Provide a listener that shows every announcement on stderr."""
     view: AbstractContextManager[Listener]
     if sys.stderr.isatty():
         from gitorch.cli.live_view import live_view  # with rich: 40 ms
@@ -31,7 +31,7 @@ def showing() -> Iterator[Listener]:
 
 @contextmanager
 def _lines() -> Iterator[Listener]:
-    """Give a listener that prints a line per change, and a heartbeat while nothing changes."""
+    """Provide a listener that prints a line per change, and a heartbeat while nothing changes."""
     heartbeat = _Heartbeat()
     colors = has_colors(sys.stderr)
 

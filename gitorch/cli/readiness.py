@@ -1,4 +1,4 @@
-"""What check, ready, run and demo say about configs and about the runs that they expand to."""
+"""The messages of check, ready, run and demo about configs and the runs they expand to."""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ def say_expanded(validated: Validated) -> None:
 
 def _say_queued(readied: Ready, *, dry_run: bool) -> None:
     if readied.skipped and not readied.queued:
-        say("nothing new to queue; --again queues a run that exists already once more")
+        say("nothing new to queue; with --again, existing runs are queued again")
     invalid = len(readied.validated.configs) - len(readied.validated.valid)
     if invalid:
-        say(f"Nothing was queued of {counted(invalid, 'config')} with problems")
+        say(f"Nothing was queued from {counted(invalid, 'config')} with problems")
     if readied.queued and readied.pin:
         verb = "Would queue" if dry_run else "Queued"
         runs = counted(len(readied.queued), "run")

@@ -1,4 +1,4 @@
-"""What differs between runs as text, for `compare`."""
+"""The differences between runs as text, for `compare`."""
 
 from __future__ import annotations
 

@@ -31,10 +31,10 @@ Row = tuple[str, str]
 
 
 def render_run(record: Record, why: str | None, origins: Mapping[str, str], *, colors: bool) -> str:
-    """Return everything about one run that fits a screen.
+    """Return the description of one run, short enough for a screen.
 
-    `why` says why the run waits. `origins` says, by task id, where the results of a cached task
-    come from.
+    `why` is the reason why the run waits. `origins` are the origins of the results of cached tasks,
+    by task id.
     """
     params = [(key, render_value(value)) for key, value in record.spec.params.items()]
     metrics = [(key, number(value)) for key, value in record.metrics.items()]
@@ -64,7 +64,7 @@ def say_several_pins(record: Record) -> None:
 
 
 def _facts(record: Record, why: str | None, colors: bool) -> list[Row]:
-    """Return the facts about the run as a whole that are known."""
+    """Return the known facts about the run as a whole."""
     overrides = [f"-S {shlex.quote(text)}" for text in record.overrides]
     commit = record.pin.commit
     if record.pin.origin is Origin.SNAPSHOT:

@@ -1,4 +1,4 @@
-"""Text for people: colours only where the terminal wants them, and no control sequences."""
+"""Text for people: colours only if the terminal shows them, and no control sequences."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _ZERO_WIDTH = {"Mn", "Me", "Cf"}
 
 
 def plain(text: str) -> str:
-    """Return `text` without control sequences, and with `?` for what cannot be encoded."""
+    """Return `text` without control sequences, and with `?` for characters that cannot be encoded."""
     if text.isprintable():
         return text  # true of nearly every text, and many times faster than the substitution
     return _ESCAPES.sub("", text).encode("utf-8", "replace").decode()
@@ -141,5 +141,5 @@ def number(value: object) -> str:
 
 
 def say(text: str = "") -> None:
-    """Print to stderr, which receives everything that is not data."""
+    """Print a message to stderr. Only data is printed to stdout."""
     print(text, file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""What `collect` and `doctor` did, one line each."""
+"""The results of `collect` and `doctor` as text, one line for each thing."""
 
 from __future__ import annotations
 

@@ -26,11 +26,11 @@ VERBS = {
     "check": Verb("check", "Validate configs and change nothing."),
     "ready": Verb("ready", "Validate configs, pin the code and queue the runs."),
     "run": Verb("run", "Execute queued tasks until nothing is left to do."),
-    "status": Verb("status", "Show what is running, its progress, and what waits and why."),
+    "status": Verb("status", "Show the progress of running runs, and why the others wait."),
     "list": Verb("list_runs", "List the runs, newest first, with the columns that differ."),
     "show": Verb("show", "Show a run with its tasks, metrics, outputs and history."),
     "logs": Verb("logs", "Print the raw output of a run."),
-    "compare": Verb("compare", "Show what differs between runs, and nothing else."),
+    "compare": Verb("compare", "Show only the differences between runs."),
     "checkout-run": Verb("checkout_run", "Create a worktree with a run's code, logs and outputs."),
     "revert": Verb("revert", "Bring your checkout back to the code of a run."),
     "rerun": Verb("rerun", "Repeat runs as new runs, and compute everything anew."),
@@ -39,9 +39,9 @@ VERBS = {
     "kill": Verb("kill", "End waiting, held or running runs; remove their records."),
     "retry": Verb("retry", "Continue failed runs at the task that failed."),
     "fail": Verb("fail", "Give up runs in ERROR; their records stay."),
-    "resubmit": Verb("resubmit", "Queue runs in FAILED again."),
+    "resubmit": Verb("resubmit", "Queue FAILED runs again."),
     "set": Verb("set_priority", "Change the priority of unfinished runs."),
-    "collect": Verb("collect", "Remove what nothing needs any more, and pack the results."),
+    "collect": Verb("collect", "Remove files that nothing needs, and pack the results."),
     "doctor": Verb("doctor", "Check queue, records, worktrees, locks and large files."),
     "demo": Verb("demo", "Create a repository with real data, run and compare it."),
 }
@@ -56,10 +56,10 @@ def load_command(name: str) -> Any:
 
 
 class VerbGroup(TyperGroup):
-    """The group of all commands; it holds a stand-in for each command until that is invoked.
+    """The group of all commands, with a stand-in for each command until it is invoked.
 
     `--help`, the completion of names and the suggestion for a misspelt name need only the name and
-    the summary, which a stand-in has.
+    the summary, and a stand-in has both.
     """
 
     def __init__(self, **attributes: Any) -> None:

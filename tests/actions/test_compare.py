@@ -47,8 +47,8 @@ def test_a_run_can_be_compared_with_itself(site: Site) -> None:
 @pytest.mark.parametrize(
     ("selection", "message"),
     [
-        (Selection(references=["@"]), "compare takes two runs or more"),
-        (Selection(where="params.lr == 2"), "compare takes two runs or more, and 0 match"),
+        (Selection(references=["@"]), "compare needs at least two runs"),
+        (Selection(where="params.lr == 2"), "compare needs at least two runs, and 0 match"),
     ],
 )
 def test_one_run_is_too_few(site: Site, selection: Selection, message: str) -> None:

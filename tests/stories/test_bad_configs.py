@@ -104,7 +104,7 @@ def test_all_errors_of_all_files_are_told_and_other_configs_are_queued(project: 
     before = _state(project)
     told = gitorch(project, "ready", code=1)
     assert told.stdout == ""
-    assert "Nothing was queued of 22 configs with problems" in told.stderr
+    assert "Nothing was queued from 22 configs with problems" in told.stderr
     for name in (*broken, "latin"):
         assert f"--> experiments/{name}.yaml:" in told.stderr, name
     assert told.stderr.count("--> experiments/two_errors.yaml:") == 2

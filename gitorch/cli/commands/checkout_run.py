@@ -21,7 +21,7 @@ def command(
 ) -> None:
     """Create a worktree with a run's code, logs and outputs.
 
-    The worktree is at the commit of the run. The config is in it, too.
+    The worktree is at the commit of the run, and also contains the config.
     """
     from gitorch.actions.checkout_run import checkout_run
     from gitorch.cli.render_run import say_several_pins

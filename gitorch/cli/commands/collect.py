@@ -26,7 +26,7 @@ def command(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove what nothing needs any more, and pack the results.
+    """Remove files that nothing needs, and pack the results.
 
     Runs that have been in ERROR for a long time are given up first: their status becomes FAILED.
     """

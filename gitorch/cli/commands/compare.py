@@ -51,7 +51,7 @@ def command(
         bool, typer.Option("--exit-code", help="Exit with 1 if anything differs.")
     ] = False,
 ) -> int:
-    """Show what differs between runs, and nothing else."""
+    """Show only the differences between runs."""
     from gitorch.actions.compare import compare
     from gitorch.cli.pager import paged
     from gitorch.cli.render_comparison import render_comparison

@@ -19,7 +19,7 @@ def command(
 ) -> int:
     """Check queue, records, worktrees, locks and large files.
 
-    The exit code is 1 if a fault remains.
+    The exit code is 1 if a problem remains.
     """
     from gitorch.actions.doctor import doctor
     from gitorch.cli.upkeep import render_finding

@@ -23,7 +23,7 @@ def command(
         typer.Option("--attempt", metavar="N", help="Print this attempt instead of the last."),
     ] = None,
     follow: Annotated[
-        bool, typer.Option("-f", "--follow", help="Continue while the run does.")
+        bool, typer.Option("-f", "--follow", help="Continue until the run stops.")
     ] = False,
 ) -> None:
     """Print the raw output of a run."""

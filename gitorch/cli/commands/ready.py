@@ -23,7 +23,7 @@ def command(
         bool, typer.Option("--snapshot", help="Pin the files as they are, committed or not.")
     ] = False,
     again: Annotated[
-        bool, typer.Option("--again", help="Queue runs that exist already once more.")
+        bool, typer.Option("--again", help="Queue the runs again, even if they exist already.")
     ] = False,
     hold: Annotated[bool, typer.Option("--hold", help="Queue the runs on hold.")] = False,
     priority: Annotated[

@@ -35,7 +35,7 @@ def command(
     ] = False,
     verify: Annotated[
         bool,
-        typer.Option("--verify", help="Report what is reproduced; exit with 1 if anything is not."),
+        typer.Option("--verify", help="Compare the results with the original ones; exit with 1 if any differs."),
     ] = False,
     jobs: Annotated[
         str | None,

@@ -11,7 +11,7 @@ from gitorch.cli.style import has_colors
 
 @guarded
 def command(as_json: JsonOption = False) -> None:
-    """Show what is running, its progress, and what waits and why."""
+    """Show the progress of running runs, and why the others wait."""
     from gitorch.actions.status import status
     from gitorch.cli.render_status import render_status
 

@@ -65,8 +65,8 @@ def field(name: str, rows: Iterable[Row], *, prefer: str | None = None) -> Path:
     if candidates:
         hint = f"did you mean {' or '.join(map(render_path, candidates))}?"
     else:
-        hint = f"there are: {', '.join([*OWN, *map(render_path, known)])}"
-    raise UsageError(f"no column {name!r}", hint)
+        hint = f"the columns are: {', '.join([*OWN, *map(render_path, known)])}"
+    raise UsageError(f"there is no column {name!r}", hint)
 
 
 def sorted_by(

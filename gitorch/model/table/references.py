@@ -74,7 +74,7 @@ def _not_found(reference: str, count: int) -> NotFound:
         return NotFound(
             f"no run is called {reference!r}: there are no runs yet", hint="gitorch ready"
         )
-    hint = "gitorch list shows what there is"
+    hint = "gitorch list shows all runs"
     if _LATEST.match(reference):
         return NotFound(f"there is no {reference}, only {count} runs", hint=hint)
     if len(reference) < SHORTEST_PREFIX:
