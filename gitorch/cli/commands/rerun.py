@@ -35,7 +35,10 @@ def command(
     ] = False,
     verify: Annotated[
         bool,
-        typer.Option("--verify", help="Compare the results with the original ones; exit with 1 if any differs."),
+        typer.Option(
+            "--verify",
+            help="Compare the results with the original ones; exit with 1 if any differs.",
+        ),
     ] = False,
     jobs: Annotated[
         str | None,
