@@ -1,11 +1,12 @@
-"""A cache of the answers of interpreters to `probe`, valid while nothing they depend on changes.
+"""A cache of the answers of interpreters to `probe`.
 
-Starting an interpreter takes as long as a short task. Its answer depends on how it is called and on
-files that the answer itself names (`depends_on`). Three kinds of answers are not cached:
+Starting an interpreter takes as long as a short task. Its answer depends on the call and on the
+files that the answer itself names (`depends_on`), and is valid until one of them changes. Answers
+are not cached in three cases:
 
-- of a version manager's shim, which may start another interpreter at any time,
-- of an interpreter with a `sitecustomize`, which may do anything,
-- if a file is so new that it could change again within the same tick of the file system's clock.
+- The interpreter is a version manager's shim, which may start another interpreter at any time.
+- The interpreter has a `sitecustomize`, which may do anything.
+- A file is so new that it could change again within the same tick of the file system's clock.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _Stamp = list[int] | None
 def load_answer(
     directory: Path, python: str, *, cwd: Path, env: Mapping[str, str]
 ) -> Answer | None:
-    """Return the cached answer to the same call, or None if `python` may answer differently now."""
+    """Return the cached answer to this call, or None if there is no valid one."""
     try:
         entry = json.loads(_entry_path(directory, python).read_bytes())
         if entry["asked"] != _question(python, cwd, env):
@@ -54,20 +55,24 @@ def save_answer(
     env: Mapping[str, str],
     asked_ns: int,
 ) -> None:
-    """Cache the answer to a call that was made at `asked_ns`, unless it may not be cached.
+    """Cache the answer to a call that was made at `asked_ns`, if the answer may be cached.
 
-    If the cache cannot be written, the interpreter is simply asked again next time.
+    A cache that cannot be written is no error: the next call asks the interpreter again.
     """
     with suppress(OSError, ValueError):
         is_shim = not Path(python).samefile(answer["executable"])
         if not answer["depends_on"] or is_shim:
             return
-        files = {path: _stamp(path) for path in (python, *answer["depends_on"])}
+        files: dict[str, _Stamp] = {}
+        for path in (python, *answer["depends_on"]):
+            files[path] = _stamp(path)
+        oldest_young_ns = asked_ns - _YOUNG_NS
         for stamp in files.values():
-            if stamp and max(stamp[2:]) > asked_ns - _YOUNG_NS:
+            if stamp and max(stamp[2:]) > oldest_young_ns:
                 return
         directory.mkdir(exist_ok=True)
-        entry = {"asked": _question(python, cwd, env), "answer": answer, "files": files}
+        question = _question(python, cwd, env)
+        entry = {"asked": question, "answer": answer, "files": files}
         write_aside(_entry_path(directory, python), json.dumps(entry).encode())
 
 
@@ -77,11 +82,12 @@ def clock_ns() -> int:
 
 
 def _entry_path(directory: Path, python: str) -> Path:
-    return directory / f"{hashlib.sha256(os.fsencode(python)).hexdigest()[:16]}.json"
+    digest = hashlib.sha256(os.fsencode(python)).hexdigest()
+    return directory / f"{digest[:16]}.json"
 
 
 def _question(python: str, cwd: Path, env: Mapping[str, str]) -> list[Any]:
-    """Return everything about the call that can change Python's answer."""
+    """Return all facts about the call that can change the interpreter's answer."""
     variables = []
     for name, value in sorted(env.items()):
         if name.startswith(("PYTHON", "LD_")) or name == "HOME":
@@ -90,7 +96,10 @@ def _question(python: str, cwd: Path, env: Mapping[str, str]) -> list[Any]:
 
 
 def _stamp(path: str) -> _Stamp:
-    """Return what changes with a file, or with the names in a directory; None if there is none."""
+    """Return numbers that change when a file, or the list of names in a directory, changes.
+
+    Return None if there is no such file or directory.
+    """
     try:
         state = os.stat(path)  # noqa: PTH116  (called for many paths; a Path for each costs more)
     except (FileNotFoundError, NotADirectoryError):

@@ -24,8 +24,10 @@ def choose(python: str | None, root: Path, environ: Mapping[str, str]) -> str:
     for variable in ("VIRTUAL_ENV", "CONDA_PREFIX"):
         if prefix := environ.get(variable):
             return _active(variable, Path(prefix))
-    own = root / ".venv" / "bin" / "python"
-    return str(own) if _can_start(own) else sys.executable
+    of_repository = root / ".venv" / "bin" / "python"
+    if _can_start(of_repository):
+        return str(of_repository)
+    return sys.executable
 
 
 def _named(python: str, root: Path, environ: Mapping[str, str]) -> str:
@@ -35,11 +37,13 @@ def _named(python: str, root: Path, environ: Mapping[str, str]) -> str:
         path = path / "bin" / "python"
     if _can_start(path):
         return str(path)
-    is_path = "/" in python
-    program = None if is_path else shutil.which(python, path=environ.get("PATH"))
-    if program:
-        return str(Path(program).absolute())
-    searched = path if is_path else "PATH"
+    if "/" in python:
+        searched = str(path)
+    else:
+        searched = "PATH"
+        program = shutil.which(python, path=environ.get("PATH"))
+        if program:
+            return str(Path(program).absolute())
     raise ProgramMissing(
         f"there is no Python interpreter {python!r} (looked for {searched})",
         hint="`python:` is a path from the repository's root, a virtual environment, "
@@ -54,7 +58,7 @@ def _active(variable: str, prefix: Path) -> str:
         return str(path)
     raise ProgramMissing(
         f"{variable} is {str(prefix)!r}, but there is no Python in it",
-        hint=f"activate another environment, or leave this one: unset {variable}",
+        hint=f"activate another environment, or deactivate this one: unset {variable}",
     )
 
 

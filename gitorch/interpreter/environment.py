@@ -9,9 +9,9 @@ from pathlib import Path
 from gitorch.interpreter.probe import Interpreter, source_roots
 from gitorch.runner import standin
 
-# A hook or an alias has GIT_ variables: with them, the git commands of a task would use the user's
-# repository and index instead of the worktree. GITORCH_ variables belong to another attempt, if
-# gitorch itself runs inside one.
+# Git sets GIT_ variables for hooks and aliases. With them, the git commands of a task would use the
+# user's repository and index instead of the worktree. If gitorch itself runs inside an attempt, the
+# GITORCH_ variables belong to that attempt.
 _DROPPED = ("GIT_", "GITORCH_")
 
 STAND_IN = str(Path(standin.__file__).parent)
@@ -28,20 +28,23 @@ def attempt_environment(
 ) -> dict[str, str]:
     """Return the environment of an attempt, which runs the pinned code with the interpreter.
 
-    `base` is the caller's environment. `declared` is the config's `env`, which wins over `base`;
-    `gitorch` holds gitorch's own variables, which win over both. The PYTHONPATH of the caller or
-    the config is kept behind ours, with its paths in the main tree changed to paths in `tree`.
+    `base` is the caller's environment. `declared` is the config's `env`, which overrides `base`.
+    `gitorch` holds gitorch's own variables, which override both. The PYTHONPATH of the caller or
+    the config follows gitorch's own entries. Its paths in the main tree become paths in `tree`.
     """
-    environment = {name: value for name, value in base.items() if not name.startswith(_DROPPED)}
+    environment: dict[str, str] = {}
+    for name, value in base.items():
+        if not name.startswith(_DROPPED):
+            environment[name] = value
     environment.update(declared)
     environment.update(_interpreter_variables(interpreter, environment))
     environment["PYTHONUNBUFFERED"] = "1"  # so that output is in the log even after kill -9
-    python_path = [
-        *(str(tree / root) for root in source_roots(interpreter, main_root)),
-        STAND_IN,
-        *_moved_entries(environment.get("PYTHONPATH", ""), main_root, tree),
-    ]
-    environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(python_path))
+    given_python_path = environment.get("PYTHONPATH", "")
+    python_path = [str(tree / root) for root in source_roots(interpreter, main_root)]
+    python_path.append(STAND_IN)
+    python_path += _moved_entries(given_python_path, main_root, tree)
+    without_duplicates = dict.fromkeys(python_path)
+    environment["PYTHONPATH"] = os.pathsep.join(without_duplicates)
     environment.update(gitorch)
     return environment
 

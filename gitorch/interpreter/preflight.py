@@ -1,8 +1,9 @@
 """Preflight: the project's interpreter constructs and validates every task before a run is queued.
 
-This happens in the pinned code, in a process that goes through all configs. If the process dies or
-hangs, the config that it was working on is to blame: that config is given up, or is tried once more
-by itself if it was not the first. Another process continues with the configs behind it.
+One process checks all configs with the pinned code. If the process dies, the config that it was
+checking gets a complaint. If an earlier config may be the cause, the config is first checked again
+in a process of its own. If the process hangs, the config gets a complaint at once. Another process
+continues with the remaining configs.
 """
 
 from __future__ import annotations
@@ -27,13 +28,16 @@ from gitorch.interpreter.probe import Interpreter
 from gitorch.tools.process import Process, end, table, with_descendants
 
 _PROGRAM = Path(runner.__file__).with_name("preflight_program.py")
-_LONGEST_OUTPUT = 1 << 20  # bytes that are kept of what the tasks of a config print
+_LONGEST_OUTPUT = 1 << 20  # bytes of output that are kept for the tasks of a config
 
 Where = Literal["pathToTasks", "method", "task"]
 
 
 class PreflightTask(NamedTuple):
-    """A class task and the dict that it is constructed with. Commands need no preflight."""
+    """A class task and the dict that is passed to its constructor.
+
+    There is no preflight for tasks with a command.
+    """
 
     id: str
     method: str
@@ -41,14 +45,14 @@ class PreflightTask(NamedTuple):
 
 
 class PreflightConfig(NamedTuple):
-    """The tasks of a config; `key` is the name by which the caller finds the config's findings."""
+    """The tasks of a config. The caller finds its findings by the `key`."""
 
     key: str
     tasks: Sequence[PreflightTask]
 
 
 class Complaint(NamedTuple):
-    """A fault of a task, or of all tasks if `task` is None. `where` names the key to point at."""
+    """A fault of a task, or of all tasks if `task` is None. `where` is the config key to show."""
 
     task: str | None
     message: str
@@ -72,10 +76,10 @@ def preflight(
     env: Mapping[str, str],
     time_limit_s: float = 60.0,
 ) -> dict[str, Findings]:
-    """Check the tasks of all configs, and return the findings by the configs' keys.
+    """Check the tasks of all configs, and return the findings by the keys of the configs.
 
-    `tree` is the pinned code, and `path_to_tasks` is a directory in it. `time_limit_s` is the limit
-    of each call into the project.
+    `tree` is the pinned code, and `path_to_tasks` is a directory in it. `time_limit_s` is the time
+    limit of each call of the project's code.
     """
     findings = {config.key: Findings() for config in configs}
     with_classes = [config for config in configs if config.tasks]
@@ -84,7 +88,9 @@ def preflight(
         _blame(with_classes, missing, findings)
         return findings
     process = _PreflightProcess(interpreter, tree, path_to_tasks, env, time_limit_s)
-    batches = deque([with_classes] if with_classes else [])
+    batches: deque[list[PreflightConfig]] = deque()
+    if with_classes:
+        batches.append(with_classes)
     while batches:
         batch = batches.popleft()
         completed, death = process.run(batch, findings)
@@ -100,7 +106,8 @@ def preflight(
             # An earlier config may have caused the death: try this one again by itself.
             findings[culprit.key] = Findings()
             batches.append([culprit])
-        if rest := batch[completed + 1 :]:
+        rest = batch[completed + 1 :]
+        if rest:
             batches.append(rest)
     return findings
 
@@ -126,7 +133,10 @@ def _missing_module(directory: Path, written: str) -> Complaint | None:
 
 
 class _Death(NamedTuple):
-    """The end of a process that did not complete its batch; `is_hang` if it had to be killed."""
+    """The end of a process that did not complete its batch.
+
+    `is_hang` is True if the process had to be killed.
+    """
 
     complaint: Complaint
     is_hang: bool
@@ -158,11 +168,12 @@ class _PreflightProcess(Struct, frozen=True):
     ) -> tuple[int, _Death | None]:
         """Start a process for a batch of configs, and add its answers to the findings.
 
-        Return the number of configs completed, and how the process died if it did not finish.
+        Return the number of completed configs, and the death of the process if it did not finish.
         """
-        with tempfile.TemporaryDirectory(prefix="gitorch-preflight-") as directory:
-            outputs = [Path(directory) / f"{index}.out" for index in range(len(batch))]
-            request = Path(directory) / "request.json"
+        with tempfile.TemporaryDirectory(prefix="gitorch-preflight-") as temporary:
+            directory = Path(temporary)
+            outputs = [directory / f"{index}.out" for index in range(len(batch))]
+            request = directory / "request.json"
             request.write_text(json.dumps(self._request(batch, outputs)))
             with self._started(request) as (process, answers):
                 progress = self._listen(process, answers, batch, findings)
@@ -175,7 +186,9 @@ class _PreflightProcess(Struct, frozen=True):
         end_of_call = _end_of_process(process.returncode)
         if progress.is_silent:
             end_of_call = f"does not end within {self.time_limit_s:g} s"
-        where: Where = "pathToTasks" if task is None else "task"
+        where: Where = "task"
+        if task is None:
+            where = "pathToTasks"
         complaint = Complaint(task, f"{call} {end_of_call}", None, where)
         return progress.completed, _Death(complaint, progress.is_silent)
 
@@ -183,16 +196,14 @@ class _PreflightProcess(Struct, frozen=True):
         configs = []
         for config, output in zip(batch, outputs, strict=True):
             configs.append({"output": str(output), "tasks": config.tasks})
-        return {
-            "path_to_tasks": str((self.tree / self.path_to_tasks).absolute()),
-            "configs": configs,
-        }
+        tasks_directory = self.tree / self.path_to_tasks
+        return {"path_to_tasks": str(tasks_directory.absolute()), "configs": configs}
 
     @contextmanager
     def _started(self, request: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-        """Start the process, and yield it and the descriptor of its answers.
+        """Start the process, and yield the process and the descriptor of its answers.
 
-        At the end the process and all its descendants are killed.
+        The process and all its descendants are killed at the end.
         """
         reader, writer = os.pipe()
         try:
@@ -213,7 +224,7 @@ class _PreflightProcess(Struct, frozen=True):
                 yield process, reader
             finally:
                 end(lambda: _running_processes(process), grace_s=0)
-                # The process is not reaped yet, so its id is still its own.
+                # The process is not reaped yet, so no other process can have its id.
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
@@ -235,7 +246,8 @@ class _PreflightProcess(Struct, frozen=True):
                 case {"at": [task, call]}:
                     last_call = (task, call)
                 case {"complaint": complaint}:
-                    findings[batch[completed].key].complaints.append(Complaint(**complaint))
+                    config = batch[completed]
+                    findings[config.key].complaints.append(Complaint(**complaint))
                 case {"done": _}:
                     completed += 1
                 case None:
@@ -244,14 +256,17 @@ class _PreflightProcess(Struct, frozen=True):
 
 
 def _running_processes(process: subprocess.Popen[bytes]) -> list[Process]:
-    return [other for other in with_descendants(table(), [process.pid]) if not other.has_ended]
+    """Return the process and its descendants, without those that have ended."""
+    processes = with_descendants(table(), [process.pid])
+    return [running for running in processes if not running.has_ended]
 
 
 def _answers(
     process: subprocess.Popen[bytes], answers: int, patience_s: float
 ) -> Iterator[dict[str, Any] | None]:
     """Yield the answers of a process until it ends; yield None if it is silent for `patience_s`."""
-    # A fork of the process may keep the answers open, so the end of the process is watched as well.
+    # A forked process may keep the pipe of the answers open, so the end of the pipe does not show
+    # the end of the process.
     death = os.pidfd_open(process.pid)
     try:
         pending = b""
@@ -262,7 +277,9 @@ def _answers(
             if not readable:
                 yield None
                 return
-            chunk = os.read(answers, 1 << 16) if answers in readable else b""
+            if answers not in readable:
+                return
+            chunk = os.read(answers, 1 << 16)
             if not chunk:
                 return
             *lines, pending = (pending + chunk).split(b"\n")

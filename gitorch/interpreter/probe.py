@@ -1,8 +1,8 @@
 """The facts about an interpreter, and a check that it would run the pinned code.
 
-A project that is installed editable (`pip install -e`) is imported from the main tree, whatever is
-in the worktree: the run would not be of its pin. Attempts therefore have the worktree's own source
-roots first on their PYTHONPATH. `verify` asks the interpreter if that is enough.
+A project that is installed editable (`pip install -e`) is imported from the main tree and not from
+the worktree, so a run would not execute its pin. The PYTHONPATH of attempts therefore begins with
+the source roots of the worktree. `verify` checks with the interpreter that this is enough.
 """
 
 from __future__ import annotations
@@ -24,33 +24,36 @@ from gitorch.interpreter.answer_cache import clock_ns, load_answer, save_answer
 
 _PROGRAM = Path(runner.__file__).with_name("probe_program.py")
 _TIME_LIMIT_S = 60.0
-_START_HINT = "see whether it starts by hand, or name another with `python:` under `gitorch:`"
+_START_HINT = "try to start it by hand, or name another with `python:` under `gitorch:`"
 
 
 class Interpreter(Struct, frozen=True, kw_only=True, eq=False):
-    """A Python interpreter as it described itself at one time; all paths are absolute.
+    """A Python interpreter as it described itself at one time. All paths are absolute.
 
-    Two answers are never equal, so that results can be cached by the identity of an answer.
+    Two instances are never equal, so that results can be cached by the identity of an instance.
     """
 
-    executable: str  # the interpreter itself, where `python` is a version manager's shim
+    executable: str  # the interpreter itself, even if a version manager's shim started it
     version: str
     implementation: str
     prefix: str
     packages: Mapping[str, str]
     path: tuple[str, ...]  # directories that modules are imported from
-    mapped: Mapping[str, str]  # modules that the finders of editable installs serve
+    mapped: Mapping[str, str]  # paths of modules that the finders of editable installs find
     projects: tuple[str, ...]  # directories of editable installs
 
 
 def probe(
     python: str, *, cwd: Path, env: Mapping[str, str], memory: Path | None = None
 ) -> Interpreter:
-    """Ask an interpreter to describe itself; `memory` is the directory of cached answers.
+    """Ask an interpreter to describe itself, or return its cached answer.
 
-    Raises ProgramMissing if the interpreter does not start.
+    `memory` is the directory of cached answers; without it, the interpreter is always asked. Raises
+    ProgramMissing if the interpreter does not start.
     """
-    answer = load_answer(memory, python, cwd=cwd, env=env) if memory else None
+    answer = None
+    if memory:
+        answer = load_answer(memory, python, cwd=cwd, env=env)
     if answer is None:
         asked_ns = clock_ns()
         answer = _ask(python, [], cwd=cwd, env=env)
@@ -87,9 +90,9 @@ def source_roots(interpreter: Interpreter, main_root: Path) -> tuple[str, ...]:
 
 
 def verify(interpreter: Interpreter, tree: Path, main_root: Path, env: Mapping[str, str]) -> None:
-    """Check that the code at `tree`, run with `env`, does not import modules of the main tree.
+    """Check that the code in `tree`, run with `env`, imports no modules of the main tree.
 
-    Raises Refused if it does. The interpreter is started only if the project is installed editable.
+    Raises Refused otherwise. The interpreter is started only if the project is installed editable.
     """
     roots = source_roots(interpreter, main_root)
     if not roots:
@@ -103,15 +106,19 @@ def verify(interpreter: Interpreter, tree: Path, main_root: Path, env: Mapping[s
         if _relative_to(Path(path), main_root) is not None:
             in_tree.add(name)
     only_in_main = in_main - in_tree
-    imported = in_tree | (only_in_main & _imported_by(tree, only_in_main))
-    origins = _ask(interpreter.executable, sorted(imported), cwd=tree, env=env)["origins"]
-    astray: dict[str, str] = {}
-    for name, origin in origins.items():
-        if origin is not None and _is_in_main(Path(origin), tree, main_root, interpreter):
-            astray[name] = origin
-    if astray:
-        name, origin = min(astray.items())
-        more = f" (and {len(astray) - 1} more)" if len(astray) > 1 else ""
+    imported = in_tree | _imported_by(tree, only_in_main)
+    answer = _ask(interpreter.executable, sorted(imported), cwd=tree, env=env)
+    wrong_origins: dict[str, str] = {}
+    for name, origin in answer["origins"].items():
+        if origin is None:
+            continue
+        if _is_in_main(Path(origin), tree, main_root, interpreter):
+            wrong_origins[name] = origin
+    if wrong_origins:
+        name, origin = min(wrong_origins.items())
+        more = ""
+        if len(wrong_origins) > 1:
+            more = f" (and {len(wrong_origins) - 1} more)"
         raise Refused(
             f"the pinned code would import {name!r} from the working tree, {origin}{more}",
             hint=_hint(name, name in only_in_main, interpreter),
@@ -119,7 +126,7 @@ def verify(interpreter: Interpreter, tree: Path, main_root: Path, env: Mapping[s
 
 
 def _is_in_main(path: Path, tree: Path, main_root: Path, interpreter: Interpreter) -> bool:
-    """Return True if a path is the main tree's own: not the worktree's, nor the environment's."""
+    """Return True if a path is in the main tree, but not in the worktree or the environment."""
     if _relative_to(path, tree) is not None:
         return False
     if _relative_to(path, main_root) is None:
@@ -137,7 +144,7 @@ def _hint(name: str, is_uncommitted: bool, interpreter: Interpreter) -> str:
 
 
 def _ask(python: str, names: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> dict[str, Any]:
-    """Return the answer of probe_program.py, which also looks for the modules `names`.
+    """Return the answer of probe_program.py, with the origins of the modules `names`.
 
     Raises ProgramMissing if there is no answer.
     """
@@ -160,9 +167,11 @@ def _ask(python: str, names: Sequence[str], *, cwd: Path, env: Mapping[str, str]
     output = completed.stdout
     try:
         # A .pth file may have printed something before the answer.
-        answer = json.loads(output[max(0, output.rfind(b'{"executable"')) :])
+        start = max(0, output.rfind(b'{"executable"'))
+        answer = json.loads(output[start:])
     except ValueError as error:
-        last_line = completed.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
+        errors = completed.stderr.decode("utf-8", "replace")
+        _, _, last_line = errors.strip().rpartition("\n")
         message = f"{python} is not a working Python: {last_line or 'it prints nothing'}"
         raise ProgramMissing(message, _START_HINT) from error
     if not isinstance(answer, dict):
@@ -173,28 +182,32 @@ def _ask(python: str, names: Sequence[str], *, cwd: Path, env: Mapping[str, str]
 def _directory_on_path(name: str, path: Path) -> Path:
     """Return the directory that must be on sys.path for `name` to be found at `path`.
 
-    For `pkg.sub` at `src/pkg/sub` it is `src`.
+    For example, the directory is `src` for `pkg.sub` at `src/pkg/sub`.
     """
     if path.name == "__init__.py":
         path = path.parent
     depth = name.count(".")
-    return path.parents[depth] if depth < len(path.parents) else path.parent
+    if depth >= len(path.parents):
+        return path.parent
+    return path.parents[depth]
 
 
 def _roots_of_projects(interpreter: Interpreter) -> Iterator[Path]:
-    """Yield the usual source root of each editable install, in case its finder is unknown."""
+    """Yield the usual source root of each editable install, since its finder may be unknown."""
     for project in interpreter.projects:
         source = Path(project) / "src"
-        yield source if source.is_dir() else Path(project)
+        if source.is_dir():
+            yield source
+        else:
+            yield Path(project)
 
 
 def _relative_to(path: Path, root: Path) -> str | None:
-    """Return `path` relative to `root`, "." for the root itself, or None if it is outside.
+    """Return `path` relative to `root`, or None if it is outside of `root`.
 
-    Symbolic links are resolved.
+    The root itself is ".". Symbolic links are resolved.
     """
-    real, real_root = os.path.realpath(path), os.path.realpath(root)
-    relative = os.path.relpath(real, real_root)
+    relative = os.path.relpath(os.path.realpath(path), os.path.realpath(root))
     if relative == ".." or relative.startswith("../"):
         return None
     return relative
@@ -222,7 +235,7 @@ def _modules_in(directory: Path) -> Iterator[str]:
 
 
 def _imported_by(tree: Path, names: set[str]) -> set[str]:
-    """Return the `names` that a Python file in `tree` imports, found by a search for statements."""
+    """Return those `names` for which a Python file in `tree` contains an import statement."""
     if not names:
         return set()
     any_name = "|".join(map(re.escape, sorted(names)))
@@ -230,7 +243,8 @@ def _imported_by(tree: Path, names: set[str]) -> set[str]:
     imported: set[str] = set()
     for path in tree.rglob("*.py"):
         try:
-            imported.update(statement.findall(path.read_text("utf-8", "replace")))
+            source = path.read_text("utf-8", "replace")
         except OSError:
             continue
+        imported.update(statement.findall(source))
     return imported

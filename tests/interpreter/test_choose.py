@@ -62,4 +62,7 @@ def test_a_missing_interpreter_is_reported(
 def test_a_deleted_environment_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ProgramMissing, match="VIRTUAL_ENV is '/gone'") as caught:
         choose(None, tmp_path, {"VIRTUAL_ENV": "/gone"})
-    assert caught.value.hint == "activate another environment, or leave this one: unset VIRTUAL_ENV"
+    assert (
+        caught.value.hint
+        == "activate another environment, or deactivate this one: unset VIRTUAL_ENV"
+    )
