@@ -16,7 +16,7 @@ _BARE = re.compile(r"(?P<host>[A-Za-z0-9][A-Za-z0-9-]*(?:\.[A-Za-z0-9-]+)+)(?P<p
 
 
 class Address(NamedTuple):
-    """The address of a repository, in lower case, since the large hosts ignore case.
+    """The address of a repository. Both parts are in lower case, since the large hosts ignore case.
 
     `host` is empty for a path on this machine.
     """
@@ -25,12 +25,12 @@ class Address(NamedTuple):
     path: str
 
     def __str__(self) -> str:
-        """Return the address as people read it, without the password that its text may contain."""
-        return f"{self.host}/{self.path}" if self.host else f"/{self.path}"
+        """Return the address for messages, without the password that the original may contain."""
+        return f"{self.host}/{self.path}"
 
 
 def parse_address(text: str) -> Address | None:
-    """Return the address that `text` stands for, or None if it is not an address.
+    """Return the parsed address, or None if `text` is not an address.
 
     An address is an https, ssh, scp-like, git or file address, or a path on this machine.
     """

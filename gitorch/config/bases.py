@@ -35,7 +35,7 @@ class Extended(NamedTuple):
 
 
 def extend(document: Document) -> Extended:
-    """Lay a document over everything that it extends, and return the result. This never raises.
+    """Return a document laid over its bases. This never raises.
 
     The merge is deep: mappings are merged, lists and scalars are replaced, and null drops a key
     (RFC 7396). Every value keeps its position in the file that it came from.
@@ -54,7 +54,7 @@ def extend(document: Document) -> Extended:
 
 
 def merge(base: Node | None, patch: Node) -> Node:
-    """Merge two nodes by RFC 7396 (JSON Merge Patch); every value keeps its span."""
+    """Merge two nodes by RFC 7396 (JSON Merge Patch). Every value keeps its span."""
     if not isinstance(patch.children, dict):
         return patch
     children = {}
@@ -72,25 +72,27 @@ def merge(base: Node | None, patch: Node) -> Node:
 
 
 def written_bases(document: Document) -> Iterator[Node]:
-    """Yield the texts under `extends`; a value there that is not text is left out."""
+    """Yield the nodes of the texts under `extends`, and omit other values."""
     node = document.node(_EXTENDS)
     if node is None:
         return
-    items = node.children if isinstance(node.children, list) else [node]
+    items = [node]
+    if isinstance(node.children, list):
+        items = node.children
     for item in items:
         if isinstance(item.value, str):
             yield item
 
 
 def rename_bases(data: bytes, new_path: Callable[[str], str | None]) -> bytes:
-    """Return a config that extends the same files under other paths.
+    """Return the text of a config in which the paths of its bases are replaced.
 
     `new_path` returns the new path of a base, or None if its path does not change.
     """
     document = parse_document(data, "")
     text = document.source.text
     nodes = sorted(written_bases(document), key=lambda node: node.span.start)
-    # From the last to the first, so that the spans before a replacement stay valid.
+    # The last base is replaced first, so that the spans of the bases before it stay valid.
     for node in reversed(nodes):
         path = new_path(node.value)
         if path is not None:
@@ -101,12 +103,13 @@ def rename_bases(data: bytes, new_path: Callable[[str], str | None]) -> bytes:
 
 
 def named_bases(data: bytes, path: str) -> Iterator[str]:
-    """Yield the paths, relative to a tree, that the file at `path` of the tree extends."""
+    """Yield the paths of the bases of a file. All paths are relative to the same tree."""
     if b"extends" not in data:
         return
     directory = posixpath.dirname(path)
     for node in written_bases(parse_document(data, "")):
-        yield posixpath.normpath(posixpath.join(directory, node.value))
+        base = posixpath.join(directory, node.value)
+        yield posixpath.normpath(base)
 
 
 class _Extension:
@@ -125,7 +128,8 @@ class _Extension:
 
         `extenders` are the files that extend this one, the config itself first.
         """
-        root, extends = document.root, document.node(_EXTENDS)
+        root = document.root
+        extends = document.node(_EXTENDS)
         if root is None or extends is None:
             return root
         bases = list(written_bases(document))
@@ -142,10 +146,14 @@ class _Extension:
             base = self._base(node, document, path, (*extenders, path))
             if base is None:
                 self.is_whole = False
+            elif merged is None:
+                merged = base
             else:
-                merged = merge(merged, base) if merged else base
+                merged = merge(merged, base)
         own = graft(root, _EXTENDS, None, root.span)
-        return merge(merged, own) if merged else own
+        if merged is None:
+            return own
+        return merge(merged, own)
 
     def _base(
         self, node: Node, extender: Document, extender_path: Path, extenders: tuple[Path, ...]
@@ -155,7 +163,8 @@ class _Extension:
         Return None, and add a problem, if the base cannot be read.
         """
         file = os.path.normpath(Path(extender.file).parent / node.value)
-        path = Path(os.path.normpath(extender_path.parent / node.value))
+        absolute = os.path.normpath(extender_path.parent / node.value)
+        path = Path(absolute)
         if refusal := _refusal(node.value, path, extenders):
             self.problems.append(node.span.problem(*refusal))
         elif path not in self._roots:
@@ -195,7 +204,7 @@ class _Extension:
 def _refusal(
     written: str, path: Path, extenders: tuple[Path, ...]
 ) -> tuple[str, str | None] | None:
-    """Return the message and hint about a base that cannot be extended, whatever the file holds."""
+    """Return a message and a hint if a file cannot be a base, whatever its content is."""
     if not written.isprintable() or not written.endswith(SUFFIXES):
         return f"'{written}' is not the path of a YAML file", "its name ends in .yaml or .yml"
     if path in extenders:
@@ -208,8 +217,8 @@ def _refusal(
 
 
 def _path_by_name(file: Path) -> Path:
-    """Return the absolute path of a file without following the last link.
+    """Return the absolute path of a file, without following the file itself if it is a link.
 
-    A base is relative to the directory of the link, not to that of the file it leads to.
+    The paths of bases are relative to the directory of the link, not to that of its target.
     """
     return file.parent.resolve() / file.name

@@ -1,4 +1,4 @@
-"""The facts about a repository that a config is checked against."""
+"""The facts about a repository that the checks of a config need."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from gitorch.model.sweep import LIMIT
 class ConfigContext(Struct, frozen=True, kw_only=True):
     """The root of the work tree, the remotes, and the largest number of points of a sweep.
 
-    `remotes` maps the name of each remote to its address. Without a `root`, paths are checked by
-    their text only.
+    `remotes` maps the name of each remote to its address. Without a `root`, only the texts of paths
+    are checked, not the files.
     """
 
     root: Path | None = None

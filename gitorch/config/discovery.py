@@ -26,12 +26,15 @@ def configs_among(files: Mapping[str, bytes]) -> frozenset[str]:
 
     This never raises.
     """
-    configs = {path for path, data in files.items() if is_config(data)}
+    configs: set[str] = set()
+    for path, data in files.items():
+        if is_config(data):
+            configs.add(path)
     to_visit = list(configs)
     while to_visit:
         path = to_visit.pop()
-        bases = files.keys() & set(named_bases(files[path], path))
-        new = bases - configs
+        named = set(named_bases(files[path], path))
+        new = (files.keys() & named) - configs
         configs |= new
         to_visit += new
     return frozenset(configs)
@@ -40,7 +43,7 @@ def configs_among(files: Mapping[str, bytes]) -> frozenset[str]:
 def find_configs(path: Path) -> list[Path]:
     """Return the file at `path`, or all configs in the directory at `path`, sorted.
 
-    In a directory, files and directories whose names begin with `_` or `.` are left out. Raises
+    Files and directories whose names begin with `_` or `.` are left out of the search. Raises
     NotFound if there is no config.
     """
     if path.is_file():
@@ -49,13 +52,16 @@ def find_configs(path: Path) -> list[Path]:
         raise NotFound(f"there is no {path}", "name a config, or a directory of configs")
     configs: list[Path] = []
     for directory, subdirectories, names in os.walk(path):
-        subdirectories[:] = [name for name in subdirectories if not name.startswith(("_", "."))]
-        for name in names:
+        subdirectories[:] = filter(_is_searched, subdirectories)
+        for name in filter(_is_searched, names):
             file = Path(directory, name)
-            is_named_like_one = name.endswith(SUFFIXES) and not name.startswith(("_", "."))
-            if is_named_like_one and file.is_file():
+            if name.endswith(SUFFIXES) and file.is_file():
                 configs.append(file)
     if not configs:
         hint = "a config's name ends in .yaml or .yml; names that begin with _ or . are left out"
         raise NotFound(f"there is no config in {path}", hint)
     return sorted(configs)
+
+
+def _is_searched(name: str) -> bool:
+    return not name.startswith(("_", "."))

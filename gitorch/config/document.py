@@ -19,7 +19,7 @@ KeyPath = tuple[str | int, ...]
 
 
 class SourceText(Struct, frozen=True):
-    """A text that values come from.
+    """The text of a file or of the options `-S`.
 
     `lines` holds the start and the end of each line. `end` is the index behind the last character
     that is not blank.
@@ -32,10 +32,13 @@ class SourceText(Struct, frozen=True):
 
     @classmethod
     def of(cls, file: str, text: str) -> SourceText:
-        breaks = [match.span() for match in re.finditer(r"\r\n?|\n", text)]
-        starts = [0, *(end for _, end in breaks)]
-        ends = [*(start for start, _ in breaks), len(text)]
-        return cls(file, text, tuple(zip(starts, ends, strict=True)), len(text.rstrip()))
+        lines: list[tuple[int, int]] = []
+        line_start = 0
+        for line_break in re.finditer(r"\r\n?|\n", text):
+            lines.append((line_start, line_break.start()))
+            line_start = line_break.end()
+        lines.append((line_start, len(text)))
+        return cls(file, text, tuple(lines), end=len(text.rstrip()))
 
     def line(self, index: int) -> int:
         """Return the number of the line, counted from 1, that holds the character at `index`."""
@@ -58,7 +61,7 @@ class Span(NamedTuple):
     ) -> Problem:
         """Return a problem that points at this span."""
         source = self.source
-        # Something that is missing at the end of a file is shown behind the last word.
+        # A problem at the end of a file is shown behind the last word, not on an empty line.
         start = min(self.start, source.end)
         number = source.line(start)
         line_start, line_end = source.lines[number - 1]
@@ -84,7 +87,8 @@ Children = Mapping[str, tuple[Span, "Node"]]
 class Node(Struct, frozen=True):
     """One value and its span.
 
-    `size` and `height` count the values and the levels in it, with aliases expanded.
+    `size` is the number of values in the node, and `height` the number of levels, with aliases
+    expanded.
     """
 
     value: Any
@@ -96,7 +100,8 @@ class Node(Struct, frozen=True):
 
 def mapping_node(children: Children, span: Span) -> Node:
     """Return a mapping of nodes, which may come from different sources."""
-    return Node({name: node.value for name, (_, node) in children.items()}, span, children)
+    values = {name: node.value for name, (_, node) in children.items()}
+    return Node(values, span, children)
 
 
 def list_node(items: list[Node], span: Span) -> Node:
@@ -104,22 +109,25 @@ def list_node(items: list[Node], span: Span) -> Node:
 
 
 def graft(tree: Node, position: KeyPath, node: Node | None, key: Span) -> Node:
-    """Return `tree` with `node` at `position`, and its key at the span `key`.
+    """Return a copy of `tree` with `node` at `position`, and its key at the span `key`.
 
-    If `node` is None, the value at `position` is removed. Mappings that are missing on the way are
-    created. A list on the way must have the index.
+    If `node` is None, the value at `position` is removed. Missing mappings on the way are created.
+    Raises IndexError if a list on the way does not have the index.
     """
     step, *rest = position
     if isinstance(tree.children, list) and isinstance(step, int):
         items = list(tree.children)
-        items[step] = graft(items[step], tuple(rest), node, key)
+        item = items[step]
+        items[step] = graft(item, tuple(rest), node, key)
         return list_node(items, tree.span)
     children: dict[str, tuple[Span, Node]] = {}
     if isinstance(tree.children, dict):
         children.update(tree.children)
     name = str(step)
     if rest:
-        inner_key, inner = children.get(name, (key, mapping_node({}, key)))
+        if name not in children:
+            children[name] = key, mapping_node({}, key)
+        inner_key, inner = children[name]
         children[name] = inner_key, graft(inner, tuple(rest), node, key)
     elif node is None:
         children.pop(name, None)
@@ -141,7 +149,9 @@ class Document(Struct, frozen=True):
 
     @property
     def value(self) -> Any:
-        return self.root.value if self.root else None
+        if self.root is None:
+            return None
+        return self.root.value
 
     def problem(
         self,
@@ -173,7 +183,10 @@ class Document(Struct, frozen=True):
     def node(self, position: KeyPath) -> Node | None:
         """Return the node at `position`, or None if there is none."""
         nodes = self._nodes_along(position)
-        return nodes[-1][1] if len(nodes) > len(position) else None
+        if len(nodes) <= len(position):
+            return None
+        _, node = nodes[-1]
+        return node
 
     def _nodes_along(self, position: KeyPath) -> list[tuple[Span | None, Node]]:
         """Return the nodes from the root to `position`, each with the span of its key.
@@ -184,7 +197,8 @@ class Document(Struct, frozen=True):
             return []
         nodes: list[tuple[Span | None, Node]] = [(None, self.root)]
         for step in position:
-            match nodes[-1][1].children:
+            _, node = nodes[-1]
+            match node.children:
                 case dict() as children if step in children:
                     nodes.append(children[str(step)])
                 case list() as items if isinstance(step, int) and step < len(items):
@@ -195,9 +209,9 @@ class Document(Struct, frozen=True):
 
 
 def _occurrence(span: Span, text: str, number: int) -> Span | None:
-    """Return the span of an occurrence of `text`.
+    """Return the span of an occurrence of `text`, counted from 0.
 
-    Return None if the source spells the text differently, with escapes.
+    Return None if there is no such occurrence, since the source may contain escapes.
     """
     matches = list(re.finditer(re.escape(text), span.text))
     if number >= len(matches):
@@ -207,7 +221,7 @@ def _occurrence(span: Span, text: str, number: int) -> Span | None:
 
 
 def kind_in_words(value: Any) -> str:
-    """Return the kind of a value in the words of a person who writes YAML."""
+    """Return the kind of a value, in words that people who write YAML use."""
     match value:
         case None:
             return "nothing"

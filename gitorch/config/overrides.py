@@ -1,4 +1,4 @@
-"""`-S`: a config with overrides: `key=value`, `key=value,value` to sweep it, `~key` to drop it."""
+"""Overrides of a config with `-S`: `key=value` sets, `key=value,value` sweeps, `~key` drops."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _HOW = "write key=value, key=value,value to sweep it, or ~key to drop it"
 def override(document: Document, options: Sequence[str]) -> Document:
     """Return the document with the options applied in their order. This never raises.
 
-    The options are the lines of one source, which their problems point into.
+    Problems with the options point into a source that has one option on each line.
     """
-    if document.root is None or not isinstance(document.value, dict) or not options:
+    if not isinstance(document.value, dict) or not options:
         return document
     overrides = _Overrides(document)
     source = SourceText.of("-S", "\n".join(options))
@@ -33,32 +33,34 @@ def override(document: Document, options: Sequence[str]) -> Document:
 
 
 class _Overrides:
-    """A document, changed by one option after the other."""
+    """A document to which options are applied one after the other."""
 
     def __init__(self, document: Document) -> None:
         self.document = document
         self._written = Parameters(document.value)
 
     def apply(self, option: Span) -> None:
+        """Apply an option, or complain about it."""
         text = option.text
         if not text.isprintable():
             self._complain(option.problem("it holds a character that cannot be seen"))
             return
+        start, end, source = option
         if text.startswith("~"):
-            self._drop(Span(option.start + 1, option.end, option.source))
+            self._drop(Span(start + 1, end, source))
             return
         name, equals, value = text.partition("=")
-        key = Span(option.start, option.start + len(name.rstrip()), option.source)
+        key = Span(start, start + len(name.rstrip()), source)
         if not (key.text and equals):
             self._complain(option.problem(f"'{text}' does not change anything", _HOW))
         elif not value.strip():
             hint = f'write {name}=null, or {name}="" for an empty text'
             self._complain(option.problem(f"'{name}' is given no value", hint))
         else:
-            self._set(key, Span(option.end - len(value), option.end, option.source))
+            self._set(key, Span(end - len(value), end, source))
 
     def _set(self, key: Span, value: Span) -> None:
-        """Set the parameter named at `key` to the value at `value`, or sweep it over the values."""
+        """Set a parameter to the value at the span `value`, or sweep it over several values."""
         parameters = Parameters(self.document.value)
         target = parameters.target(key.text)
         if isinstance(target, KeyRefusal):
@@ -70,24 +72,26 @@ class _Overrides:
         self._warn_of_include(key)
         swept = self._swept_position(key.text)
         if is_sweep:
-            self._graft(swept or ("gitorch", "matrix", key.text), node, key)
+            in_matrix = ("gitorch", "matrix", key.text)
+            self._graft(swept or in_matrix, node, key)
         elif swept:
             self._graft(swept, self._repeated(node, swept), key)
         else:
-            if warning := self._written.near_miss(target, also=self._written.swept):
+            warning = self._written.near_miss(target, also=self._written.swept)
+            if warning:
                 self._complain(key.problem(warning, severity=Severity.WARNING))
             self._graft(parameters.position(target), node, key)
 
     def _warn_of_include(self, key: Span) -> None:
-        points = self._listed("include")
-        if any(isinstance(point, dict) and key.text in point for point in points):
-            message = (
-                f"'include' sets '{key.text}' too, and the points that it lists keep their values"
-            )
-            self._complain(key.problem(message, severity=Severity.WARNING))
+        """Warn if `include` lists values of a key, since they override the option."""
+        message = f"'include' sets '{key.text}' too, and the points that it lists keep their values"
+        for point in self._listed("include"):
+            if isinstance(point, dict) and key.text in point:
+                self._complain(key.problem(message, severity=Severity.WARNING))
+                return
 
     def _parse(self, value: Span) -> tuple[Node | None, bool]:
-        """Return the node of a value, and True if it is a list or a range to be swept.
+        """Return the node of a value, and True if the value is a list or a range to be swept.
 
         The node is None if the value cannot be read.
         """
@@ -96,7 +100,7 @@ class _Overrides:
             if parse_range(value.text) is not None:
                 return range_node, True
         except ValueError:
-            return range_node, True  # the step is 0: the sweep pass complains, as of all ranges
+            return range_node, True  # the step is 0, about which the sweep pass complains
         items, problems = parse_items(value)
         self._complain(*problems)
         if problems or not items:
@@ -118,14 +122,16 @@ class _Overrides:
         return None
 
     def _listed(self, name: str) -> list[Any]:
-        """Return the items of a list in the sweep; none if it is missing or not a list."""
+        """Return the items of a list under `gitorch`, or none if there is no such list."""
         node = self.document.node(("gitorch", name))
-        return node.value if node and isinstance(node.value, list) else []
+        if node is None or not isinstance(node.value, list):
+            return []
+        return node.value
 
     def _repeated(self, value: Node, swept: KeyPath) -> Node:
-        """Return the list that replaces the one at `swept`, when a single value is given.
+        """Return the list that replaces the list at `swept` when an option gives a single value.
 
-        Lists in `zip` have one length, so there the value is repeated as often as it had values.
+        All lists in `zip` must be equally long, so the value is repeated there.
         """
         replaced = self.document.node(swept)
         length = 1
@@ -153,7 +159,8 @@ class _Overrides:
         if excluded and isinstance(excluded.children, list):
             kept = []
             for point in excluded.children:
-                if not (isinstance(point.value, dict) and key.text in point.value):
+                names_key = isinstance(point.value, dict) and key.text in point.value
+                if not names_key:
                     kept.append(point)
             self._graft(_EXCLUDE, list_node(kept, excluded.span), excluded.span)
 
@@ -165,4 +172,5 @@ class _Overrides:
 
     def _complain(self, *problems: Problem) -> None:
         document = self.document
-        self.document = Document(document.source, document.root, (*document.problems, *problems))
+        all_problems = (*document.problems, *problems)
+        self.document = Document(document.source, document.root, all_problems)

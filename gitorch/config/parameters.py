@@ -1,4 +1,4 @@
-"""The parameters of a config: what a dotted key leads to, and which keys can be swept or set."""
+"""The parameters of a config: the targets of dotted keys, and the keys that can be swept or set."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class KeyRefusal(NamedTuple):
 
 
 class Parameters:
-    """The parameters of a document: the file's own, and the ones of every well-shaped task."""
+    """The parameters of a document: those of the file, and those of every well-shaped task."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self._document = document
@@ -28,12 +28,15 @@ class Parameters:
         tasks = document.get("tasks")
         if isinstance(tasks, list):
             for index, task in enumerate(tasks):
-                if isinstance(task, dict) and isinstance(task.get("id"), str):
-                    self._tasks[task["id"]] = task
-                    self._task_indexes[task["id"]] = index
+                if not isinstance(task, dict):
+                    continue
+                id = task.get("id")
+                if isinstance(id, str):
+                    self._tasks[id] = task
+                    self._task_indexes[id] = index
 
     def target(self, key: str) -> Target | KeyRefusal:
-        """Return what a key leads to, or the reason why it cannot be swept or set."""
+        """Return the target of a key, or the reason why the key cannot be swept or set."""
         try:
             target = target_of(key, self._document, self._tasks)
         except ValueError as error:
@@ -54,7 +57,8 @@ class Parameters:
         task = self._task_that_hides(target)
         if task is not None:
             message = f"task '{task}' has a '{name}' of its own, which this would not change"
-            hint = f"name 'tasks.{task}.{'.'.join(target.path)}', or remove '{name}' from the task"
+            key_of_task = ".".join(("tasks", task, *target.path))
+            hint = f"name '{key_of_task}', or remove '{name}' from the task"
             return KeyRefusal(message, hint)
         return target
 
@@ -77,9 +81,9 @@ class Parameters:
         return keys
 
     def near_miss(self, target: Target, *, also: Iterable[str] = ()) -> str | None:
-        """Return a warning if a target is new and its name is close to that of another parameter.
+        """Return a warning if a target is new, but its name is close to that of a parameter.
 
-        `also` names more parameters that it may have been confused with.
+        `also` names more parameters to compare the name with.
         """
         siblings: Any = {**dict.fromkeys(also), **self._document}
         if target.task is not None:
@@ -108,9 +112,10 @@ class Parameters:
         return None
 
     def _task_that_hides(self, target: Target) -> str | None:
-        """Return the first task with a parameter of its own that hides the file's from the task."""
-        if target.task is None:
-            for id, task in self._tasks.items():
-                if target.path[0] in task:
-                    return id
+        """Return the first task whose own parameter hides the file's parameter from the task."""
+        if target.task is not None:
+            return None
+        for id, task in self._tasks.items():
+            if target.path[0] in task:
+                return id
         return None

@@ -9,7 +9,7 @@ from gitorch.model.text.globs import flaw
 
 
 class BadPath(ValueError):
-    """A path that leads out of its directory, or an invalid glob; the text says why."""
+    """A path that leads out of its directory, or an invalid glob. The text says why."""
 
     def __init__(self, why: str, hint: str | None = None) -> None:
         super().__init__(why)
@@ -17,10 +17,11 @@ class BadPath(ValueError):
 
 
 def path_in_repository(root: Path | None, text: str) -> str:
-    """Return `text` relative to the work tree's `root`, in POSIX form; "." is the root itself.
+    """Return the path `text` relative to the `root` of the work tree, in POSIX form.
 
-    An absolute path inside the root is accepted. The path need not exist. Raises BadPath if it
-    leads out of the root, by name or through a symbolic link, or into git's own directory.
+    The root itself is ".". An absolute path inside the root is accepted, and the file does not have
+    to exist. Raises BadPath if the path leads out of the root, by name or through a symbolic link,
+    or into git's own directory.
     """
     if text.startswith("/"):
         text = _relative_to(root, text)
@@ -80,11 +81,11 @@ def _valid_glob(text: str) -> str:
 
 
 def _relative_to(root: Path | None, text: str) -> str:
-    """Return an absolute path relative to `root`, whichever way through links either is spelled."""
+    """Return an absolute path relative to `root`, even if one of them contains symbolic links."""
     if root is not None:
-        path, real_root = Path(text), _resolved(root)
-        spellings = [(path, root), (path, real_root), (_resolved(path), real_root)]
-        for spelling, base in spellings:
+        path = Path(text)
+        real_path, real_root = _resolved(path), _resolved(root)
+        for spelling, base in ((path, root), (path, real_root), (real_path, real_root)):
             if spelling and base and spelling.is_relative_to(base):
                 return str(spelling.relative_to(base))
     raise BadPath("is outside the repository")
@@ -100,6 +101,6 @@ def _stays_inside(root: Path, path: str) -> bool:
 def _resolved(path: Path) -> Path | None:
     try:
         return path.resolve()
-    # A loop of links is a RuntimeError up to Python 3.12, a NUL character a ValueError.
+    # A loop of links raises RuntimeError up to Python 3.12. A NUL character raises ValueError.
     except (OSError, RuntimeError, ValueError):
         return None

@@ -3,13 +3,13 @@
     1. parse      yaml_parser        the file becomes a Document: values with their positions
     2. extend     bases              the document is laid over the files that it extends
     3. override   overrides          `-S key=value` is applied
-    4. shape      schema, reader     a Reader hides every value that does not fit the JSON schema
+    4. shape      schema, reader     a Reader hides every value that does not match the JSON schema
     5. read       run_spec           the keys and settings become one RunSpec
     6. sweep      sweep_expansion    the RunSpec becomes one RunSpec for each point of the sweep
     7. fill       placeholder_check  all names in commands, outputDir and `cache` are looked up
 
-No pass raises an error and no pass stops at the first problem: each adds its problems, with file,
-line and column, and the later passes read what is left. A config with an error has no specs.
+No pass raises an error or stops at the first problem. Each pass adds its problems, with file, line
+and column, and later passes read the values without problems. A config with an error has no specs.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class LoadedConfig(Struct, frozen=True, kw_only=True):
     bases: tuple[Base, ...]
     overrides: tuple[str, ...]
     specs: tuple[RunSpec, ...]
-    dimensions: tuple[str, ...]  # of its sweep
+    dimensions: tuple[str, ...]  # of the sweep, see Expansion
     problems: tuple[Problem, ...]
     document: Document
 
@@ -58,12 +58,13 @@ class LoadedConfig(Struct, frozen=True, kw_only=True):
     ) -> Problem:
         """Return a problem that is found after loading.
 
-        It points at the value at a position, like `("tasks", 1, "method")`, or at its key.
+        The problem points at the value at a position, like `("tasks", 1, "method")`, or with `key`
+        at its key.
         """
         return self.document.problem(position, message, hint, severity, key=key)
 
     def in_order(self, *problems: Problem) -> tuple[Problem, ...]:
-        """Sort problems by position: this file's first, then those of its bases and of `-S`."""
+        """Sort problems by position: those of this file, then those of its bases and of `-S`."""
         return _in_order(self.file, problems)
 
     def position_of(self, parameter: str) -> KeyPath:
@@ -77,10 +78,10 @@ class LoadedConfig(Struct, frozen=True, kw_only=True):
 def load_config(
     data: bytes, *, file: str, context: ConfigContext, overrides: Sequence[str] = ()
 ) -> LoadedConfig:
-    """Take a config through all passes. This never raises: `problems` says what is wrong.
+    """Take a config through all passes. This never raises: the result holds the problems.
 
     `file` is the name of the config in problems. Its stem is the name of the runs, unless the
-    config gives them another.
+    config sets a name.
     """
     extended = extend(parse_document(data, file))
     document = override(extended.document, overrides)
@@ -113,7 +114,7 @@ class _Result(NamedTuple):
 def _read(document: Document, context: ConfigContext, written: Parameters) -> _Result:
     """Take a mapping through the passes from shape to fill.
 
-    `written` are the parameters before `-S` was applied.
+    `written` holds the parameters before `-S` was applied.
     """
     reader = Reader(document)
     spec = read_run_spec(reader, context)

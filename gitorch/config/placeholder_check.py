@@ -25,15 +25,16 @@ from gitorch.model.text.placeholders import (
 )
 from gitorch.model.text.spelling import did_you_mean
 
-# What outputDir may name in braces as well as the parameters; filled in when the run is created.
+# Names that outputDir may contain in braces besides parameters. They are filled in when the run is
+# created.
 OUTPUT_NAMES = ("date", "time", "id", "name")
-_MOST_PROBLEMS = 20  # with the placeholders of one text
+_MOST_PROBLEMS = 20  # problems that are reported for the placeholders of one text
 
 
 def check_placeholders(reader: Reader, specs: Sequence[RunSpec], root: Path | None) -> None:
-    """Complain of placeholders and parameter names in `specs` that do not exist or do not fit.
+    """Complain about names in `specs` that do not exist, and about values that cannot be used.
 
-    The specs are samples of one config's sweep; what is wrong in several of them is reported once.
+    The specs are samples of one config's sweep. A fault that several of them have is reported once.
     """
     check = _PlaceholderCheck(reader, root)
     for spec in specs:
@@ -45,19 +46,25 @@ class _PlaceholderCheck:
         self._reader = reader
         self._root = root
         self._reported: set[tuple[KeyPath, Placeholder | None]] = set()
-        self._prefix = ""  # of messages, to name the run of a sweep
+        self._prefix = ""  # of messages; it names the run of a sweep
 
     def run(self, spec: RunSpec, *, is_swept: bool) -> None:
-        self._prefix = f"in '{spec.label}' " if is_swept else ""
+        self._prefix = ""
+        if is_swept:
+            self._prefix = f"in '{spec.label}' "
         for index, task in enumerate(spec.tasks):
-            self._check_command(("tasks", index, "command"), task, task_config(spec, task, "/"))
+            values = task_config(spec, task, "/")
+            self._check_command(("tasks", index, "command"), task, values)
             self._check_cache(("tasks", index, "gitorch", "cache"), spec, task)
         if spec.output_dir is not None:
             self._check_output_dir(spec, spec.output_dir)
 
     def _check_output_dir(self, spec: RunSpec, written: str) -> None:
         position = ("outputDir",)
-        values = {**spec.params, **dict.fromkeys(OUTPUT_NAMES, "x"), "name": spec.name}
+        values: dict[str, Any] = dict(spec.params)
+        for name in OUTPUT_NAMES:
+            values[name] = "x"
+        values["name"] = spec.name
         if not self._all_exist(position, written, placeholders_of(written), values):
             return
         filled = fill_text(written, values)
@@ -71,8 +78,8 @@ class _PlaceholderCheck:
         command = task.command
         if command is None:
             return
-        first = command if isinstance(command, str) else command[0]
-        if not first.strip():
+        program = command if isinstance(command, str) else command[0]
+        if not program.strip():
             self._complain(position, "'command' must not be empty")
         if "\0" in "".join(command):
             self._complain(position, "'command' holds a NUL character, which no command can")
@@ -110,7 +117,7 @@ class _PlaceholderCheck:
         holes: Iterable[Placeholder],
         values: Mapping[str, Any],
     ) -> bool:
-        """Return True if all placeholders of a text name a value; complain of the others."""
+        """Return True if all placeholders of a text name a value. Complain about the others."""
         unknown = [hole for hole in holes if not is_known(hole.name, values)]
         for hole in unknown[:_MOST_PROBLEMS]:
             near = did_you_mean(hole.name, values)
@@ -127,7 +134,7 @@ class _PlaceholderCheck:
         message: str,
         hint: str | None = None,
     ) -> None:
-        """Complain of one placeholder of a text, or of one word of a list."""
+        """Complain about one placeholder in a text, or in one word of a list."""
         word = text if isinstance(text, str) else text[hole.item or 0]
         if hole.item is not None:
             position = (*position, hole.item)
@@ -144,7 +151,7 @@ class _PlaceholderCheck:
         *,
         part: tuple[str, int] | None = None,
     ) -> None:
-        """Complain of a placeholder, or of the value at a position, unless that was done before."""
+        """Complain about a placeholder, or about the value at a position, but only once."""
         if (position, hole) not in self._reported:
             self._reported.add((position, hole))
             self._reader.complain(position, message, hint, part=part)

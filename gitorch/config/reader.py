@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from gitorch.config.document import Document, KeyPath
@@ -16,9 +16,9 @@ _Quantity = TypeVar("_Quantity", int, float)
 class Reader:
     """The well-shaped values of a document that is a mapping.
 
-    `problems` holds everything that is wrong with the document, beginning with its shape. A value
-    that is misshapen, or holds something misshapen, reads as if it were missing, so that each
-    fault is reported once.
+    `problems` holds all problems of the document, and begins with those of its shape. A value that
+    is misshapen, or contains a misshapen value, counts as missing, so that each fault is reported
+    once.
     """
 
     def __init__(self, document: Document) -> None:
@@ -26,10 +26,10 @@ class Reader:
         flaws = check_shape(document)
         self.problems: list[Problem] = [flaw.problem for flaw in flaws]
         self._misshapen = {flaw.position for flaw in flaws}
-        self._holding_misshapen: set[KeyPath] = set()
+        self._unsound: set[KeyPath] = set()  # misshapen, or around a misshapen value
         for position in self._misshapen:
             for length in range(1, len(position) + 1):
-                self._holding_misshapen.add(position[:length])
+                self._unsound.add(position[:length])
 
     def complain(
         self,
@@ -41,10 +41,9 @@ class Reader:
         part: tuple[str, int] | None = None,
         severity: Severity = Severity.ERROR,
     ) -> None:
-        """Add a problem at a position; `key` and `part` are those of Document.problem()."""
-        self.problems.append(
-            self.document.problem(position, message, hint, severity, key=key, part=part)
-        )
+        """Add a problem at a position. The arguments are those of Document.problem()."""
+        problem = self.document.problem(position, message, hint, severity, key=key, part=part)
+        self.problems.append(problem)
 
     # Values of any kind
 
@@ -56,7 +55,9 @@ class Reader:
                 value = value[step]
             except (LookupError, TypeError):
                 return default
-        return value if self.is_sound(position) else default
+        if not self.is_sound(position):
+            return default
+        return value
 
     def children(self, position: KeyPath) -> dict[Any, Any]:
         """Return the well-shaped items of the mapping or list at a position, by key or index."""
@@ -64,26 +65,36 @@ class Reader:
         if node is None or position in self._misshapen:
             return {}
         value = node.value
-        pairs = value.items() if isinstance(value, dict) else enumerate(value)
-        return {step: item for step, item in pairs if self.is_sound((*position, step))}
+        pairs: Iterable[tuple[Any, Any]] = enumerate(value)
+        if isinstance(value, dict):
+            pairs = value.items()
+        children = {}
+        for step, item in pairs:
+            if self.is_sound((*position, step)):
+                children[step] = item
+        return children
 
     def is_sound(self, position: KeyPath) -> bool:
         """Return True if nothing in the value at a position is misshapen."""
-        return position not in self._holding_misshapen
+        return position not in self._unsound
 
     def tasks(self) -> dict[int, dict[str, Any]]:
         """Return the tasks that are mappings, by their index."""
         tasks = self.document.value.get("tasks")
         if not isinstance(tasks, list):
             return {}
-        return {index: task for index, task in enumerate(tasks) if isinstance(task, dict)}
+        mappings: dict[int, dict[str, Any]] = {}
+        for index, task in enumerate(tasks):
+            if isinstance(task, dict):
+                mappings[index] = task
+        return mappings
 
     # Values of one kind
 
     def path(
         self, position: KeyPath, written: str, normalise: Callable[[str], str], hint: str
     ) -> str | None:
-        """Return a path in normal form; complain and return None if `normalise` raises BadPath."""
+        """Return a path in normal form. Complain and return None if `normalise` raises BadPath."""
         try:
             return normalise(written)
         except BadPath as error:
@@ -102,13 +113,16 @@ class Reader:
         return paths
 
     def whole_number(self, position: KeyPath) -> int:
-        """Return the whole number at a position, 0 if it is missing; YAML's 2.0 is one too."""
+        """Return the whole number at a position, or 0 if it is missing. 2.0 is a whole number."""
         return int(self.get(*position, default=0))
 
     def quantity(
         self, position: KeyPath, parse: Callable[[str | float], _Quantity], hint: str
     ) -> _Quantity | None:
-        """Return the parsed quantity at a position; complain and return None if it is invalid."""
+        """Return the parsed quantity at a position, or None if it is missing.
+
+        Complain and return None if the quantity is invalid.
+        """
         written = self.get(*position)
         if written is None:
             return None

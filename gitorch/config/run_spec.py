@@ -22,7 +22,7 @@ OUTPUT_HINT = "give it a relative name: every run has an output directory of its
 
 
 def read_run_spec(reader: Reader, context: ConfigContext) -> RunSpec:
-    """Return the spec that a config asks for. It may be used only if the reader finds no error."""
+    """Return the spec that a config asks for. The spec is valid only if the reader has no errors."""
     _check_repository(reader, context)
     path_to_tasks = _read_path_to_tasks(reader, context)
     output_dir = _read_output_dir(reader, context)
@@ -56,8 +56,10 @@ def _check_repository(reader: Reader, context: ConfigContext) -> None:
         reader.complain(position, message, severity=Severity.NOTE)
     elif address not in remotes.values():
         message = f"{address} is none of this repository's remotes"
-        listed = ", ".join(f"{name} ({url or 'not readable'})" for name, url in remotes.items())
-        reader.complain(position, message, f"its remotes: {listed}")
+        listed = []
+        for name, remote in remotes.items():
+            listed.append(f"{name} ({remote or 'not readable'})")
+        reader.complain(position, message, f"its remotes: {', '.join(listed)}")
 
 
 def _read_path_to_tasks(reader: Reader, context: ConfigContext) -> str:
@@ -81,7 +83,7 @@ def _read_output_dir(reader: Reader, context: ConfigContext) -> str | None:
 
 
 def _read_name(reader: Reader) -> str:
-    """Return the config's name: by default the name of its file, without the suffix."""
+    """Return the name of the config. Default: the name of its file, without the suffix."""
     name: str | None = reader.get("gitorch", "name")
     if name is None:
         position: KeyPath = ()
@@ -96,7 +98,7 @@ def _read_name(reader: Reader) -> str:
 
 
 def _fault_of_name(name: str) -> str | None:
-    """Return why a run cannot have this name on the command line, in a label or as a file."""
+    """Return what is wrong with a name on the command line, in a label or as a file name."""
     if is_id_prefix(name):
         return "could be the beginning of a run's id"
     if not name.strip() or len(name) > LONGEST_NAME:
@@ -113,7 +115,7 @@ def _resolved_document(
 ) -> dict[str, Any]:
     """Return the config as its tasks see it.
 
-    It has no settings of gitorch's, and no path that depends on this machine.
+    The result contains no settings of gitorch, and no path that depends on this machine.
     """
     document = _without_settings(reader.document.value)
     tasks = reader.tasks().values()
@@ -130,13 +132,14 @@ def _without_settings(mapping: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read_link(reader: Reader) -> tuple[str, ...]:
-    """Return the paths to link; complain of those that are linked twice."""
+    """Return the paths to link. Complain about paths that are linked twice."""
     position = ("gitorch", "link")
     paths = reader.paths(position, "name a path that is relative to the repository's root")
     linked = set(paths.values()) - {"."}
     seen: set[str] = set()
     for index, path in paths.items():
-        linked_parents = linked.intersection(map(str, PurePosixPath(path).parents))
+        parents = map(str, PurePosixPath(path).parents)
+        linked_parents = linked.intersection(parents)
         if path == ".":
             message = "'.' would link the whole repository"
             reader.complain((*position, index), message, "name what is not in git")

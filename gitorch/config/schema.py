@@ -1,4 +1,4 @@
-"""The shape of a config, checked against `schemas/config.schema.json` and reported in our words."""
+"""A check of a config's shape with `schemas/config.schema.json`, with gitorch's own messages."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 
 class Flaw(NamedTuple):
-    """A problem, and the position of the value that must therefore not be read."""
+    """A problem, and the position of the value that must not be read because of the problem."""
 
     position: KeyPath
     problem: Problem
 
 
 def check_shape(document: Document) -> list[Flaw]:
-    """Return all the ways in which a mapping is not shaped like a config.
+    """Return the flaws in the shape of a config, which must be a mapping.
 
-    Parameters whose names are close to gitorch's keys are among them, as warnings.
+    They include a warning for each parameter whose name is close to one of gitorch's keys.
     """
     flaws: list[Flaw] = []
     for error in _validator().iter_errors(document.value):
@@ -48,7 +48,7 @@ def schema() -> dict[str, Any]:
 
 
 def hint_on(definition: str) -> str:
-    """Return the hint that says how to write a value of one of the schema's definitions."""
+    """Return the hint of one of the schema's definitions, which says how to write a value."""
     hint: str = schema()["definitions"][definition]["errorHint"]
     return hint
 
@@ -61,7 +61,7 @@ def _validator() -> Draft7Validator:
 
 
 def _flaws_of(document: Document, error: ValidationError) -> Iterator[Flaw]:
-    """Yield the flaws that one error of the validator stands for."""
+    """Yield the flaws that one error of the validator reports."""
     position: KeyPath = tuple(error.absolute_path)
     rule: Any = error.validator
     value: Any = error.instance
@@ -81,7 +81,7 @@ def _flaws_of(document: Document, error: ValidationError) -> Iterator[Flaw]:
                 if key not in known:
                     yield _unknown_key(document, (*position, key), known)
         case "enum" if not isinstance(value, str):
-            return  # the rule "type" reports the value too
+            return  # the rule "type" already reports the value
         case _:
             yield Flaw(position, _wrong_value(document, position, error))
 
@@ -124,11 +124,16 @@ _RULES = {
 def _missing_key(
     document: Document, position: KeyPath, subschema: dict[str, Any], value: dict[str, Any]
 ) -> Iterator[Flaw]:
-    """Yield the flaw of a missing key, or of a key that is a near miss of it."""
+    """Yield the flaw of a missing key, or of a misspelt key that is probably meant to be it."""
     (missing,) = subschema["required"]
-    wanted = ("method", "command") if missing == "command" else (missing,)
+    wanted = [missing]
+    if missing == "command":
+        wanted = ["method", "command"]
+    own_keys = _own_keys(position)
     for key in value:
-        near = None if key in _own_keys(position) else nearest(key, wanted)
+        if key in own_keys:
+            continue
+        near = nearest(key, wanted)
         if near is None:
             continue
         is_reported_as_unknown = "additionalProperties" in subschema
@@ -191,7 +196,9 @@ def _wrong_kind(
         given = str(value)  # 0.5 is a number, but not a whole one
     message = f"{_named(position)} must be {expected}, not {given}"
     node = document.node(position)
-    written = node.span.text.strip() if node else ""
+    written = ""
+    if node:
+        written = node.span.text.strip()
     hint = subschema.get("errorHint") or _kind_hint(wanted, value, written)
     return document.problem(position, message, hint)
 
@@ -200,7 +207,10 @@ _BOOLEANS_OF_YAML_1_1 = {"yes": "true", "on": "true", "no": "false", "off": "fal
 
 
 def _kind_hint(wanted: list[str], value: Any, written: str) -> str | None:
-    """Return how to write a value, or its source text `written`, so that it has a wanted kind."""
+    """Return a hint that says how to write a value so that it has a wanted kind.
+
+    `written` is the source text of the value.
+    """
     if "\n" not in written and len(written) <= 60:
         if "string" in wanted and written and not isinstance(value, list):
             return f'quote it: "{written}"'
@@ -224,7 +234,9 @@ def _near_misses(document: Document) -> Iterator[Flaw]:
         if not isinstance(mapping, dict):
             continue
         for key in mapping:
-            near = None if key in own_keys else nearest(key, own_keys)
+            if key in own_keys:
+                continue
+            near = nearest(key, own_keys)
             if near:
                 key_position = (*position, key)
                 message = f"'{key}' is taken for a parameter, did you mean '{near}'?"
@@ -234,12 +246,17 @@ def _near_misses(document: Document) -> Iterator[Flaw]:
 
 
 def _own_keys(position: KeyPath) -> frozenset[str]:
-    """Return gitorch's keys in the mapping at a position: the file, or a task."""
-    return OWN_TASK_KEYS if position else OWN_KEYS
+    """Return gitorch's own keys in a mapping: the file, at the position (), or a task."""
+    if position:
+        return OWN_TASK_KEYS
+    return OWN_KEYS
 
 
 def _named(position: KeyPath) -> str:
-    """Return the name of a value in messages: its last key, and its indexes below that key."""
-    last_key = max(index for index, step in enumerate(position) if isinstance(step, str))
-    indexes = "".join(f"[{step}]" for step in position[last_key + 1 :])
-    return f"'{position[last_key]}{indexes}'"
+    """Return the name of a value for messages: its last key, and the indexes behind this key."""
+    indexes = ""
+    for step in reversed(position):
+        if isinstance(step, str):
+            return f"'{step}{indexes}'"
+        indexes = f"[{step}]{indexes}"
+    raise ValueError(f"there is no key in {position}")

@@ -24,9 +24,10 @@ _SETTINGS = ("matrix", "zip", "exclude", "include")
 class Expansion(NamedTuple):
     """The specs of all points of a sweep.
 
-    `samples` are enough of the specs to check the placeholders of all: any two samples differ in
-    which placeholders can be filled in, or in the name of their output directory. `dimensions` are
-    the swept keys; keys that are swept together are one dimension, like "width+height".
+    `samples` are some of the specs, and enough to check the placeholders of all specs. Two samples
+    differ in the placeholders that can be filled in, or in the name of the output directory.
+    `dimensions` are the swept keys. Keys that are swept together are one dimension, such as
+    "width+height".
     """
 
     specs: tuple[RunSpec, ...] = ()
@@ -38,13 +39,16 @@ def expand(reader: Reader, spec: RunSpec, *, limit: int, written: Parameters) ->
     """Return the specs of all points of a config's sweep, or `spec` alone if nothing is swept.
 
     A sweep of more than `limit` points is an error. A sweep with an error has no specs. `written`
-    are the parameters before `-S` is applied: a new swept key may be a near miss of one of them.
+    holds the parameters before `-S` is applied. A new swept key whose name is close to that of one
+    of these parameters causes a warning.
     """
+    exclude = reader.children(("gitorch", "exclude"))
+    include = reader.children(("gitorch", "include"))
     sweep = Sweep(
         matrix=_read_lists(reader, "matrix"),
         zipped=_read_lists(reader, "zip"),
-        exclude=list(reader.children(("gitorch", "exclude")).values()),
-        include=list(reader.children(("gitorch", "include")).values()),
+        exclude=list(exclude.values()),
+        include=list(include.values()),
     )
     _check_lists(reader, sweep)
     targets = _read_targets(reader, written)
@@ -83,7 +87,7 @@ def _read_lists(reader: Reader, setting: str) -> dict[str, Sequence[Any]]:
 
 
 def _read_range(reader: Reader, position: KeyPath, written: str) -> range | None:
-    """Return the range that a text stands for; complain and return None if it is not a range."""
+    """Return the range that a text describes. Complain and return None if there is none."""
     hint = hint_on("sweptValues")
     try:
         values = parse_range(written)
@@ -110,10 +114,13 @@ def _check_lists(reader: Reader, sweep: Sweep) -> None:
     for key in sweep.zipped.keys() & sweep.matrix.keys():
         message = f"'{key}' is in 'matrix' too"
         reader.complain(("gitorch", "zip", key), message, "remove one", key=True)
-    lengths = {key: len(values) for key, values in sweep.zipped.items()}
-    if len(set(lengths.values())) > 1:
-        shown = ", ".join(f"{key} has {length}" for key, length in lengths.items())
-        message = f"the lists are of unequal length: {shown}"
+    lengths = set()
+    shown = []
+    for key, values in sweep.zipped.items():
+        lengths.add(len(values))
+        shown.append(f"{key} has {len(values)}")
+    if len(lengths) > 1:
+        message = f"the lists are of unequal length: {', '.join(shown)}"
         hint = (
             "lists that are taken together are equally long; "
             "under 'matrix' every combination is made"
@@ -131,8 +138,10 @@ def _check_lists(reader: Reader, sweep: Sweep) -> None:
 
 
 def _that_may_repeat(values: Sequence[Any]) -> Sequence[Any]:
-    """Return the values, or none for a range: it has no duplicates and may be very long."""
-    return () if isinstance(values, range) else values
+    """Return the values, or none for a range, which has no duplicates and may be very long."""
+    if isinstance(values, range):
+        return ()
+    return values
 
 
 def _warn_of_duplicates(reader: Reader, position: KeyPath, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -164,7 +173,7 @@ def _check_size(reader: Reader, sweep: Sweep, limit: int) -> None:
 
 
 def _read_targets(reader: Reader, written: Parameters) -> dict[str, Target]:
-    """Return what each swept key leads to."""
+    """Return the target of each swept key."""
     parameters = Parameters(reader.document.value)
     targets: dict[str, Target] = {}
     positions: dict[str, KeyPath] = {}
@@ -174,8 +183,10 @@ def _read_targets(reader: Reader, written: Parameters) -> dict[str, Target]:
         if isinstance(target, KeyRefusal):
             reader.complain(position, *target, key=True)
         elif key not in targets:
-            targets[key], positions[key] = target, position
-            if warning := written.near_miss(target):
+            targets[key] = target
+            positions[key] = position
+            warning = written.near_miss(target)
+            if warning:
                 reader.complain(position, warning, key=True, severity=Severity.WARNING)
     _check_overlaps(reader, targets, positions)
     return targets
@@ -193,13 +204,13 @@ def _positions_of_keys(reader: Reader) -> Iterator[KeyPath]:
 def _check_overlaps(
     reader: Reader, targets: Mapping[str, Target], positions: Mapping[str, KeyPath]
 ) -> None:
-    """Complain of a swept key that lies inside another one, or is hidden by one of a task."""
+    """Complain about swept keys that lie inside another one, or that a task's key hides."""
 
     def by_target(key: str) -> tuple[str, tuple[str, ...]]:
         task, path = targets[key]
         return task or "", path
 
-    # In this order, a key that lies inside another one follows it.
+    # In this order, a key follows the key that it lies inside.
     for outer_key, inner_key in pairwise(sorted(targets, key=by_target)):
         outer, inner = targets[outer_key], targets[inner_key]
         is_inside = inner.path[: len(outer.path)] == outer.path
@@ -231,9 +242,9 @@ def _check_excluded_keys(reader: Reader, sweep: Sweep) -> None:
 
 
 def _any_sample(spec: RunSpec, sweep: Sweep, targets: Mapping[str, Target]) -> RunSpec:
-    """Return the spec with some value for every swept key.
+    """Return the spec with any value for every swept key.
 
-    It lets the other passes find more problems although the sweep is wrong and has no points.
+    With this spec, later passes find more problems, although an invalid sweep has no points.
     """
     values: dict[str, Any] = {}
     for point in sweep.include:
@@ -252,14 +263,15 @@ def _any_sample(spec: RunSpec, sweep: Sweep, targets: Mapping[str, Target]) -> R
 def _sample_numbers(
     spec: RunSpec, points: Sequence[Point], targets: Mapping[str, Target]
 ) -> list[int]:
-    """Return the numbers of the points to check: the first of every kind.
+    """Return the numbers of the points to check, which are the first of every kind.
 
-    Two points are of one kind if they have the same keys, if the values of these keys have the
-    same shape, and if the keys that outputDir names have the same values.
+    Two points are of the same kind if they have the same keys, if the values of these keys have
+    the same shape, and if the keys that outputDir names have the same values.
     """
     names_in_output_dir = set()
     for placeholder in placeholders_of(spec.output_dir or ""):
-        names_in_output_dir.add(placeholder.name.split(".")[0])
+        name, _, _ = placeholder.name.partition(".")
+        names_in_output_dir.add(name)
     keys_in_output_dir = set()
     for key, target in targets.items():
         if target.task is None and target.path[0] in names_in_output_dir:
@@ -268,14 +280,16 @@ def _sample_numbers(
     for number, point in enumerate(points):
         kind = []
         for key, value in sorted(point.items()):
-            form = equality_key(value) if key in keys_in_output_dir else _shape(value)
+            form = _shape(value)
+            if key in keys_in_output_dir:
+                form = equality_key(value)
             kind.append((key, form))
         first_of_kind.setdefault(tuple(kind), number)
     return list(first_of_kind.values())
 
 
 def _shape(value: Any) -> Any:
-    """Return what decides if a value can be filled in: a mapping's keys, and a NUL in a text."""
+    """Return the facts that decide if a value can be filled in: its keys, and NUL characters."""
     if isinstance(value, dict):
         return frozenset((key, _shape(held)) for key, held in value.items())
     return isinstance(value, str) and "\0" in value

@@ -1,4 +1,4 @@
-"""The order of a config's tasks: their ids, what each task needs, and no circles."""
+"""The order of a config's tasks: the ids, the `needs`, and a check that there are no circles."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from itertools import pairwise
 from gitorch.config.reader import Reader
 from gitorch.model.text.spelling import did_you_mean
 
-_MOST_STEPS = 20  # steps of a circle that are shown
+_MOST_STEPS = 20  # the most steps of a circle that a message shows
 
 
 def read_needs(reader: Reader) -> dict[int, tuple[str, ...]]:
@@ -26,7 +26,9 @@ def read_needs(reader: Reader) -> dict[int, tuple[str, ...]]:
     for index in tasks:
         position = ("tasks", index, "needs")
         needs[index] = tuple(reader.get(*position, default=default))
-        default = (ids[index],) if index in ids else ()
+        default = ()
+        if index in ids:
+            default = (ids[index],)
         for number, needed in reader.children(position).items():
             if all_ids_are_valid and needed not in known_ids:
                 message = f"there is no task '{needed}'{did_you_mean(needed, ids.values())}"
@@ -61,7 +63,7 @@ def _read_ids(reader: Reader) -> dict[int, str]:
 def _check_circles(
     reader: Reader, ids: Mapping[int, str], needs: Mapping[int, tuple[str, ...]]
 ) -> None:
-    """Complain of tasks that wait for each other, at a `needs` of the circle that is written."""
+    """Complain about tasks that wait for each other, at a `needs` that the config contains."""
     indexes: dict[str, int] = {}
     graph: TopologicalSorter[str] = TopologicalSorter()
     for index, id in ids.items():

@@ -1,4 +1,4 @@
-"""The specs of a config's tasks: their keys and settings, and the file's settings as defaults."""
+"""The specs of a config's tasks, from their keys and settings. The file's settings are defaults."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def read_tasks(reader: Reader) -> tuple[TaskSpec, ...]:
 
 
 def read_code(reader: Reader, position: KeyPath) -> tuple[str, ...] | None:
-    """Return the globs of code at a position; None if there are none."""
+    """Return the globs of code at a position, or None if there are none."""
     if reader.get(*position) is None:
         return None
     return _read_outputs(reader, position)
@@ -61,14 +61,16 @@ def _read_task(
     command = reader.get("tasks", index, "command")
     if isinstance(command, list):
         command = tuple(command)
+    params = {key: value for key, value in task.items() if key not in OWN_TASK_KEYS}
     own_settings = _read_settings(reader, ("tasks", index, "gitorch"))
+    settings = {**defaults, **own_settings}
     return TaskSpec(
         id=reader.get("tasks", index, "id", default=""),
         method=method,
         command=command,
         needs=needs,
-        params={key: value for key, value in task.items() if key not in OWN_TASK_KEYS},
-        **{**defaults, **own_settings},
+        params=params,
+        **settings,
     )
 
 
@@ -77,7 +79,7 @@ def _is_class_name(text: str) -> bool:
 
 
 def _read_settings(reader: Reader, position: KeyPath) -> dict[str, Any]:
-    """Return the fields of a TaskSpec for the settings that are written at a position."""
+    """Return the values of TaskSpec's fields for the settings at a position."""
     fields: dict[str, Any] = {}
     for setting, (field, read) in _SETTINGS.items():
         if reader.document.node((*position, setting)):
@@ -138,7 +140,7 @@ def _read_cache(reader: Reader, position: KeyPath) -> Cache | None:
     if written is False:
         return None
     if not written:
-        return Cache()  # an empty mapping names nothing, so everything counts
+        return Cache()  # true or an empty mapping: the results depend on everything
     params = reader.get(*position, "params")
     if params is not None:
         params = tuple(params)

@@ -31,19 +31,19 @@ from gitorch.model.problem import Problem
 
 LARGEST = 1 << 20  # bytes of a file
 DEEPEST = 100  # levels of nesting
-MOST = 100_000  # values, those that aliases repeat included
-LONGEST_NUMBER = 1_000  # digits: Python refuses to read or print more than 4,300
+MOST = 100_000  # values, including those that aliases repeat
+LONGEST_NUMBER = 1_000  # digits; Python refuses to read or print more than 4,300
 
 
 class _Unreadable(Exception):
-    """The whole file is refused, with one problem."""
+    """The whole file is refused because of one problem."""
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
 
 
 def parse_document(data: bytes, file: str) -> Document:
-    """Parse a file. This never raises: `problems` of the document say what is wrong."""
+    """Parse a file. This never raises: the document holds the problems."""
     source = SourceText.of(file, data.decode("utf-8-sig", errors="replace"))
     composer = _Composer(source)
     try:
@@ -94,7 +94,7 @@ def _check_characters(span: Span) -> None:
 
 
 class _Content(NamedTuple):
-    """The content of a mapping or list; `nodes` holds invalid keys and their values too."""
+    """The content of a mapping or list. `nodes` includes invalid keys and their values."""
 
     value: Any
     children: Children | list[Node]
@@ -201,7 +201,8 @@ class _Composer:
             if not self._is_valid_key(key):
                 continue
             if key.value in children:
-                line = self.source.line(children[key.value][0].start)
+                first_key, _ = children[key.value]
+                line = self.source.line(first_key.start)
                 hint = f"line {line} has it already: keep one of them"
                 self._complain(key.span, f"duplicate key '{key.value}'", hint)
             else:
@@ -210,7 +211,7 @@ class _Composer:
         return _Content(values, children, nodes, event)
 
     def _is_valid_key(self, key: Node) -> bool:
-        """Return True if `key` can be the key of a mapping; complain otherwise."""
+        """Return True if `key` can be the key of a mapping. Complain otherwise."""
         written = key.span.text
         if written == "<<":
             hint = "write the keys out: merging is not part of YAML 1.2"
@@ -218,7 +219,9 @@ class _Composer:
         elif key.children is not None:
             self._complain(key.span, "a key must be text, not a list or a mapping")
         elif not isinstance(key.value, str):
-            hint = f'quote it: "{written}"' if written else "write a key before the ':'"
+            hint = "write a key before the ':'"
+            if written:
+                hint = f'quote it: "{written}"'
             self._complain(key.span, f"a key must be text, not {kind_in_words(key.value)}", hint)
         else:
             return True
@@ -246,8 +249,9 @@ class _Composer:
         return Span(self._index(start), self._index(end), self.source)
 
     def _index(self, mark: yaml.Mark) -> int:
-        """Return the index in the source that a mark stands for, inside the parsed span."""
-        return min(max(self.span.start, mark.index + self.shift), self.span.end)
+        """Return the index of a mark in the source, limited to the parsed span."""
+        index = mark.index + self.shift
+        return min(max(self.span.start, index), self.span.end)
 
     def _syntax_problem(self, error: yaml.MarkedYAMLError) -> Problem:
         fault = error.problem or "it cannot be read"
@@ -261,7 +265,9 @@ class _Composer:
         hint = _SYNTAX_HINTS.get(fault)
         if fault == "found character that cannot start any token":
             hint = _TAB if span.text == "\t" else _QUOTE
-        context = f" {error.context}" if error.context else ""
+        context = ""
+        if error.context:
+            context = f" {error.context}"
         return span.problem(f"not valid YAML: {fault}{context}", hint)
 
 
@@ -302,10 +308,10 @@ def core_value(text: str) -> Any:
     return text
 
 
-# libyaml's own limit, from PyYAML 6.0.4 on, is reached before DEEPEST is.
+# libyaml has a limit of its own since PyYAML 6.0.4, and reaches it before DEEPEST.
 _TOO_DEEP = "exceeded maximum nesting depth"
-# libyaml notices these at the end of the file or of the line; the fault is where it says that the
-# construct began.
+# libyaml notices these faults at the end of the line or the file. The useful position is the
+# beginning of the construct, which is the position of the context.
 _FAULTS_SHOWN_AT_THEIR_BEGINNING = (
     "could not find expected ':'",
     "found unexpected end of stream",
