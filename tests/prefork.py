@@ -21,7 +21,7 @@ from tempfile import TemporaryFile
 from typing import IO
 
 _READ_AT_START = ("PYTHON", "LC_", "LANG", "LD_")
-_LARGEST_ORDER = 1 << 18
+_KEPT = ("PATH", "TMPDIR", "LANG", "PYTHONHASHSEED")
 
 _SERVER = """
 import atexit, gc, importlib, json, os, pkgutil, signal, socket, sqlite3, sys, threading, time
@@ -123,6 +123,8 @@ class Prefork:
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
+            # Not the home of the first test: tests look for processes that have their home.
+            env={name: os.environ[name] for name in _KEPT if name in os.environ},
         )
         theirs.close()
 
