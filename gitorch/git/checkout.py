@@ -1,8 +1,7 @@
-"""Going back to a run's code: in a worktree of its own, or in the one that the user is in.
+"""Going back to a run's code, in a new worktree or in the worktree that the user is in.
 
-In the user's own worktree nothing uncommitted is ever lost, ignored files included: git itself
-overwrites ignored files without a word when it switches to a commit that has files of the same
-names.
+In the user's own worktree no uncommitted content is lost. This includes ignored files, although git
+silently overwrites them when it switches to a commit that has files of the same names.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from gitorch.tools.locks import only_one_at
 
 
 class Reverted(NamedTuple):
-    """What was done. `before` is the branch, or the commit, that the worktree was on."""
+    """The result of a revert. `before` is the former branch, or the former detached commit."""
 
     before: str
     branch: str | None
@@ -50,9 +49,9 @@ def checkout_run(
 ) -> Path:
     """Make a worktree at `path` with a directory `run-<id>/`, and return that directory.
 
-    `fill` writes the directory, and git ignores it. A second call finds both, and everything that
-    was changed in them since. Links to missing paths are left out. Raises Refused if the worktree
-    is there at another commit.
+    `fill` writes the content of the directory, which git ignores. If both exist already, they stay
+    as they are, with all changes. Links to missing paths are left out. Raises Refused if there is
+    a worktree at `path` at another commit.
     """
     if worktrees.is_present(path) and not worktrees.is_made_for(path, commit):
         raise Refused(
@@ -75,7 +74,7 @@ def checkout_run(
 
 
 def revert_to_branch(repo: Repository, commit: str, branch: str) -> Reverted:
-    """Switch to `branch` at `commit`; the branch is made if it does not exist. Raises Refused."""
+    """Switch to `branch` at `commit`, and create the branch if necessary. Raises Refused."""
     if run_git(repo.root, "check-ref-format", "--branch", branch).returncode:
         raise Refused(
             f"{branch!r} is not a valid name for a branch", "choose another with --branch"
@@ -103,7 +102,7 @@ def revert_detached(repo: Repository, commit: str) -> Reverted:
 
 
 def revert_files(repo: Repository, commit: str) -> Reverted:
-    """Make the tracked files those of `commit`, as staged changes to what is checked out now.
+    """Bring the tracked files to `commit`, as staged changes. HEAD does not move.
 
     Raises Refused.
     """
@@ -116,9 +115,9 @@ def revert_files(repo: Repository, commit: str) -> Reverted:
 
 
 def _require_safe_switch(repo: Repository, commit: str) -> tuple[str, int]:
-    """Return where HEAD is and how many files would change.
+    """Return the branch or commit of HEAD, and how many files the switch to `commit` would change.
 
-    Raises Refused if leaving HEAD would lose anything.
+    Raises Refused if the switch would lose commits or files.
     """
     if _branch(repo) is None:
         containing = ("for-each-ref", "--count=1", "--contains", "HEAD")
@@ -132,9 +131,9 @@ def _require_safe_switch(repo: Repository, commit: str) -> tuple[str, int]:
 
 
 def _require_safe_change(repo: Repository, commit: str) -> int:
-    """Return how many tracked files `commit` would change.
+    """Return how many tracked files the change to `commit` would modify.
 
-    Raises Refused if that would lose anything.
+    Raises Refused if the change would lose any content.
     """
     repo.require_commit()
     repo.require_no_merge()
@@ -160,9 +159,9 @@ def _differing(repo: Repository, commit: str, *options: str) -> list[str]:
 
 
 def _in_the_way(repo: Repository, added: Iterable[str]) -> list[str]:
-    """Return the untracked files, ignored ones too, that are where the paths `added` would go.
+    """Return the untracked files, including ignored files, that the paths `added` would replace.
 
-    The tracked files have no changes.
+    The caller has checked that tracked files have no changes.
     """
     occupied: set[str] = set()
     for path in added:
@@ -182,7 +181,8 @@ def _obstacle(root: Path, path: str) -> str | None:
         parent = "/".join(parts[:depth])
         if not os.path.lexists(root / parent):
             return None
-        if (root / parent).is_symlink() or not (root / parent).is_dir():
+        location = root / parent
+        if location.is_symlink() or not location.is_dir():
             return parent
     return path if os.path.lexists(root / path) else None
 
@@ -191,7 +191,7 @@ def _switch(repo: Repository, commit: str, *arguments: str) -> None:
     try:
         call_git(repo.root, "switch", "--quiet", "--no-overwrite-ignore", *arguments)
     except GitFailed as error:
-        # If the switch is complete, only a hook failed afterwards.
+        # git also reports an error if the switch is complete and only a hook failed after it.
         if repo.require_commit() != commit or dirty_state(repo).modified:
             raise _refused(error) from error
 

@@ -17,7 +17,7 @@ _REGULAR = (b"100644", b"100755")
 
 
 class TreeFile(NamedTuple):
-    """What a tree holds at a path.
+    """A file or submodule in a tree.
 
     `entry` is the line of `git ls-tree -z`: mode, kind, oid, path.
     """
@@ -45,10 +45,10 @@ class TreeFile(NamedTuple):
 class CodeDigests:
     """The code in trees: each tree is listed once, and each digest is computed once.
 
-    For use by any thread.
+    Any thread may use this.
 
-    `configs_among` says which of some YAML files, given as content by path, are configs or part of
-    a config: those are not code.
+    `configs_among` takes YAML files as a mapping from path to content. The function returns the
+    paths of configs and of files that configs extend. These files do not count as code.
     """
 
     def __init__(
@@ -63,11 +63,11 @@ class CodeDigests:
     def of(
         self, tree: str, globs: tuple[str, ...] | None = None, aside: frozenset[str] = frozenset()
     ) -> str:
-        """Return a SHA-256 over path, mode and content of the files that the globs name.
+        """Return a SHA-256 over path, mode and content of the files that match the globs.
 
-        By default all files count. Configs and the paths in `aside` are left out. So neither
-        committing a config nor changing a file that is not named makes other code. A submodule
-        counts by its commit.
+        Without globs all files count. Configs and the paths in `aside` are left out, so the digest
+        stays the same if a config is committed or if a file that does not match is changed. For a
+        submodule, its commit counts.
         """
         return self._digest(tree, globs, aside)
 

@@ -1,4 +1,4 @@
-"""The git program: one family of calls, named by what you get back.
+"""Calls of the git program. The name of each function says what it returns.
 
 Every call strips from the environment what git itself calls local to a repository: with a leaked
 `GIT_DIR`, for example inside a hook, `git -C plain` acts on another repository.
@@ -36,8 +36,8 @@ LOCAL_VARIABLES = frozenset(
         "GIT_WORK_TREE",
     }
 )
-# The variables that pass a caller's settings on (`git -c`, GIT_CONFIG_COUNT). Only the reading of
-# settings keeps them.
+# The variables that pass on a caller's settings (`git -c`, GIT_CONFIG_COUNT). Only the calls that
+# read settings keep these variables.
 SETTING_VARIABLES = frozenset({"GIT_CONFIG_COUNT", "GIT_CONFIG_PARAMETERS"})
 
 
@@ -72,8 +72,8 @@ def run_git(
 ) -> subprocess.CompletedProcess[bytes]:
     """Run git in `root` until it ends, with any exit code.
 
-    `env` is added to the stripped environment. git and its own children keep the descriptors
-    `inherit` open, and so the locks on them, even if the caller is killed.
+    `env` is added to the stripped environment. git and its children inherit the descriptors in
+    `inherit`, and with them the locks on these files, even if the caller is killed.
     """
     command = ["git", "-C", os.fspath(root), *map(str, arguments)]
     environment = {**child_environment(), **(env or {})}
@@ -115,9 +115,8 @@ def stream_git(root: Path, *arguments: str | Path, input: bytes) -> Iterator[IO[
     """
     import tempfile  # noqa: PLC0415  takes 1 ms, and is seldom needed
 
-    with (
-        tempfile.TemporaryFile() as file
-    ):  # a pipe would fill up while git waits for its output to be read
+    # A pipe for the input would fill up while git waits for its output to be read.
+    with tempfile.TemporaryFile() as file:
         file.write(input)
         file.seek(0)
         command = ["git", "-C", os.fspath(root), *map(str, arguments)]
@@ -165,7 +164,7 @@ def call_git_items(
 ) -> list[str]:
     """Return the items that git prints with `-z`.
 
-    Each ends with a NUL, so that any file name is complete.
+    git ends each item with a NUL, so a file name may contain any other character.
     """
     text = os.fsdecode(call_git(root, *arguments, input=input, env=env))
     return text.removesuffix("\0").split("\0") if text else []

@@ -1,4 +1,4 @@
-"""What lies between two commits: history, changed files, and the difference as git shows it."""
+"""The changes between two commits: history, changed files, and the diff that git prints."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _DIFF = ("diff", "--no-ext-diff", "--no-textconv", "--no-color", "--submodule=sh
 
 
 class Changes(NamedTuple):
-    """What lies between two commits: the history and the files.
+    """The changes between two commits.
 
-    The history is the commits that only one of the two has, newest first.
+    `commits` has the commits that only one of the two histories contains, newest first.
     """
 
     commits: tuple[ChangedCommit, ...]
@@ -23,15 +23,17 @@ class Changes(NamedTuple):
 
 
 def changes_between(repo: Repository, a: str, b: str) -> Changes:
-    return Changes(_commits(repo, a, b), _files(repo, a, b))
+    commits = _commits(repo, a, b)
+    files = _files(repo, a, b)
+    return Changes(commits, files)
 
 
 def diff_text(
     repo: Repository, a: str, b: str, *, color: bool = False, stat: bool = False
 ) -> bytes:
-    """Return the difference between two commits as git shows it.
+    """Return the diff between two commits as git prints it.
 
-    Paths and lines are bytes in any encoding.
+    The result is bytes, since paths and lines may have any encoding.
     """
     options: list[str] = []
     if color:
@@ -42,7 +44,7 @@ def diff_text(
 
 
 def diff_blobs(repo: Repository, a: str, b: str, *, color: bool = False) -> bytes:
-    """Return the difference between two files, each given as `<commit>:<path>`, as git shows it."""
+    """Return git's diff between two files, each given as `<commit>:<path>`."""
     when = "always" if color else "never"
     return call_git(repo.root, "diff", "--no-ext-diff", f"--color={when}", a, b)
 
@@ -51,7 +53,8 @@ def _commits(repo: Repository, a: str, b: str) -> tuple[ChangedCommit, ...]:
     command = ("log", "--no-show-signature", "--format=%H%s", "-z", f"{a}...{b}", "--")
     commits = []
     for item in call_git_items(repo.root, *command):
-        commits.append(ChangedCommit(oid=item[:40], subject=item[40:]))
+        oid, subject = item[:40], item[40:]
+        commits.append(ChangedCommit(oid=oid, subject=subject))
     return tuple(commits)
 
 
@@ -64,17 +67,19 @@ def _files(repo: Repository, a: str, b: str) -> tuple[ChangedFile, ...]:
     command = (*_DIFF, "--no-renames", "--raw", "--numstat", "-z", a, b, "--")
     items = call_git_items(repo.root, *command)
     count = len(items) // 3
-    all_facts, paths, all_counts = (
-        items[: 2 * count : 2],
-        items[1 : 2 * count : 2],
-        items[2 * count :],
-    )
+    raw, all_counts = items[: 2 * count], items[2 * count :]
+    all_facts = raw[0::2]
+    paths = raw[1::2]
     files: list[ChangedFile] = []
     for facts, path, counts in zip(all_facts, paths, all_counts, strict=True):
         added, deleted, _ = counts.split("\t", 2)
-        files.append(
-            ChangedFile(path=path, status=facts[-1], added=_count(added), deleted=_count(deleted))
+        file = ChangedFile(
+            path=path,
+            status=facts[-1],
+            added=_count(added),
+            deleted=_count(deleted),
         )
+        files.append(file)
     return tuple(files)
 
 

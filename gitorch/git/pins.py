@@ -1,4 +1,4 @@
-"""The commit that a run is pinned to: how it is found, kept alive, and compared with the tree."""
+"""Pins: finding the commit for a run, keeping the commit alive, and uncommitted changes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PINS = "refs/gitorch/pins/"
 
 
 class DirtyState(NamedTuple):
-    """What the working tree has that no commit has.
+    """The uncommitted changes of the working tree.
 
     The paths are relative to the root and sorted. A directory's path ends with a slash. A submodule
     counts as modified if another commit is checked out in it or if its tracked files are changed.
@@ -30,7 +30,7 @@ class DirtyState(NamedTuple):
 
 
 def resolve(repo: Repository, revision: str = "HEAD", origin: Origin | None = None) -> Pin:
-    """Return the commit that git understands by `revision`. Raises NotFound."""
+    """Return the pin for the commit that `revision` names. Raises NotFound."""
     parsed = run_git(repo.root, "rev-parse", "--verify", "--quiet", "--end-of-options", revision)
     oid = parsed.stdout.decode().strip()
     if parsed.returncode == 0 and not oid.startswith("^"):
@@ -46,12 +46,17 @@ def resolve(repo: Repository, revision: str = "HEAD", origin: Origin | None = No
 
 
 def present_commits(repo: Repository, commits: Iterable[str]) -> set[str]:
-    """Return those of `commits` that this clone has; git is started once for all of them."""
+    """Return the subset of `commits` that this clone has, with one start of git."""
     names = "\n".join(commits).encode()
     checks = call_git_lines(
         repo.root, "cat-file", "--batch-check=%(objectname) %(objecttype)", input=names
     )
-    return {line.split()[0] for line in checks if line.endswith(" commit")}
+    present: set[str] = set()
+    for line in checks:
+        oid, _, kind = line.partition(" ")
+        if kind == "commit":
+            present.add(oid)
+    return present
 
 
 def require(repo: Repository, commit: str) -> None:
@@ -68,9 +73,9 @@ def require(repo: Repository, commit: str) -> None:
 
 
 def keep(repo: Repository, commit: str) -> None:
-    """Keep `commit`, and everything that it needs, alive even if its branch is deleted.
+    """Keep `commit` and its history alive, even if its branch is deleted.
 
-    Durable; safe to repeat.
+    The pin is durable when this returns. A second call has no effect.
     """
     if not is_kept(repo, commit):
         with locked(repo):
@@ -92,11 +97,11 @@ def kept(repo: Repository) -> list[str]:
 
 
 def dirty_state(repo: Repository) -> DirtyState:
-    """Return what is not committed. Nothing is written, not even git's refreshed index."""
+    """Return the uncommitted changes, without writing anything, not even a refreshed index."""
     modified: set[str] = set()
     untracked: set[str] = set()
     for item in read_status(repo, ignore_submodules="none"):
-        # A submodule with nothing but untracked files in it is not modified.
+        # "S..U": the submodule has untracked files but no changes.
         if item.kind is StatusKind.UNTRACKED or item.submodule == "S..U":
             untracked.add(item.path)
         else:
@@ -105,7 +110,8 @@ def dirty_state(repo: Repository) -> DirtyState:
 
 
 def ignored_paths(repo: Repository, paths: Sequence[str]) -> list[str]:
-    """Return those of `paths`, relative to the main worktree's root, that git ignores."""
+    """Return the subset of `paths` that git ignores; all are relative to the main worktree."""
     names = os.fsencode("\0".join(paths))
     result = run_git(repo.main_root, "check-ignore", "-z", "--stdin", input=names)
-    return os.fsdecode(result.stdout).split("\0")[:-1]
+    output = os.fsdecode(result.stdout)
+    return output.split("\0")[:-1]

@@ -100,8 +100,10 @@ class Repository(Struct, frozen=True, dict=True):
 
     @cached_property
     def main_root(self) -> Path:
-        """The top of the main worktree; where git cannot tell it from here, `home`."""
-        return self.root if self.git_dir == self.common_dir else self.home
+        """The top of the main worktree, or `home` if this is another worktree."""
+        if self.git_dir == self.common_dir:
+            return self.root
+        return self.home
 
     @cached_property
     def home(self) -> Path:
@@ -120,7 +122,7 @@ class Repository(Struct, frozen=True, dict=True):
     def pygit(self) -> pygit2.Repository:
         """The repository for objects and references.
 
-        Whatever it writes to references survives a power cut.
+        pygit2 flushes each write to a reference, so that the write survives a power cut.
         """
         import pygit2  # noqa: PLC0415  takes 50 ms, which listing and showing do not need
 
@@ -136,10 +138,7 @@ class Repository(Struct, frozen=True, dict=True):
 
     @cached_property
     def state_dir(self) -> Path:
-        """The directory for the queue, the locks and the id of this clone.
-
-        It is made if it is missing.
-        """
+        """The directory for the queue, the locks and the id of this clone, created if missing."""
         chosen = self.settings.state_dir
         path = self._own_directory_in(Path(chosen)) if chosen else self.store_dir
         path.mkdir(parents=True, exist_ok=True)
@@ -149,7 +148,7 @@ class Repository(Struct, frozen=True, dict=True):
     def workspace(self) -> Path:
         """The directory for the worktrees and live outputs of this repository's runs.
 
-        It is not made here.
+        This property does not create the directory.
         """
         chosen = os.environ.get("GITORCH_WORKSPACE") or self.settings.workspace
         if chosen:
@@ -161,13 +160,14 @@ class Repository(Struct, frozen=True, dict=True):
         return self._own_directory_in(Path(data) / "gitorch")
 
     def _own_directory_in(self, parent: Path) -> Path:
-        digest = hashlib.sha256(os.fsencode(self.home)).hexdigest()[:8]
+        home = os.fsencode(self.home)
+        digest = hashlib.sha256(home).hexdigest()[:8]
         return self.home / parent.expanduser() / f"{self.home.name}-{digest}"
 
     def clone_id(self) -> str:
         """Return the random id that distinguishes this clone from all others.
 
-        The first caller draws it.
+        The first call creates the id.
         """
         path = self.state_dir / "clone-id"
         if not path.exists():
@@ -203,7 +203,10 @@ class Repository(Struct, frozen=True, dict=True):
     @cached_property
     def settings(self) -> Settings:
         """The values of `git config gitorch.*`. Raises UsageError."""
-        return parse_settings({name: values[-1] for name, values in self.git_config.items()})
+        last_values: dict[str, str] = {}
+        for name, values in self.git_config.items():
+            last_values[name] = values[-1]
+        return parse_settings(last_values)
 
     def remotes(self) -> dict[str, str]:
         """Return the address that git fetches from for each remote, by the remote's name."""
@@ -213,8 +216,8 @@ class Repository(Struct, frozen=True, dict=True):
             address, is_fetch, _ = rest.rpartition(" (fetch)")
             if is_fetch:
                 addresses[name] = address
-        # In the order of the configuration. git also lists remotes that have settings but no
-        # address.
+        # `git remote` sorts by name; the result has the order of the configuration. A remote that
+        # has settings but no address is left out.
         remotes: dict[str, str] = {}
         for key in self.git_config:
             name = key.removeprefix("remote.").removesuffix(".url")
@@ -265,8 +268,12 @@ class Repository(Struct, frozen=True, dict=True):
 
 
 def _settings_of_caller() -> dict[str, str]:
-    """Return the variables by which a caller passes settings on: `git -c x=y gitorch` sets them."""
-    return {name: os.environ[name] for name in SETTING_VARIABLES if name in os.environ}
+    """Return the variables that pass settings on, for example those of `git -c x=y gitorch`."""
+    variables: dict[str, str] = {}
+    for name in SETTING_VARIABLES:
+        if name in os.environ:
+            variables[name] = os.environ[name]
+    return variables
 
 
 def _require_usable(object_format: str, common_dir: Path) -> None:
@@ -315,17 +322,22 @@ def _account() -> str:
 
 def _plain(text: str) -> str:
     """Return `text` without the characters that a commit's header cannot hold."""
-    return "".join(letter for letter in text if letter.isprintable() and letter not in "<>").strip()
+    allowed: list[str] = []
+    for character in text:
+        if character.isprintable() and character not in "<>":
+            allowed.append(character)
+    return "".join(allowed).strip()
 
 
 def _is_writable(path: Path) -> bool:
-    """Return True if `path` can be written, or made."""
-    return os.access(path if path.exists() else path.parent, os.W_OK | os.X_OK)
+    """Return True if the directory `path` can be written to, or can be created."""
+    existing = path if path.exists() else path.parent
+    return os.access(existing, os.W_OK | os.X_OK)
 
 
 def _is_in_work_tree(path: Path) -> bool:
-    """Return True if `path` would be untracked in another repository.
+    """Return True if `path` lies in the work tree of another repository.
 
-    That is so beside a submodule, for example.
+    For example, the sibling of a submodule lies in the superproject.
     """
     return any((parent / ".git").exists() for parent in path.parents)

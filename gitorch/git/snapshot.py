@@ -1,8 +1,8 @@
 """A commit made of the working tree as it is.
 
-The tree, the index, the stash and the branches are left alone. Everything new is written into a
-separate object directory and then published as one kept pack, so that no `git gc --prune=now` can
-take any of it before the pin leads there.
+The working tree, the index, the stash and the branches do not change. New objects are written into
+a separate object directory and then published as one kept pack, so that `git gc --prune=now` cannot
+delete them before the pin refers to them.
 """
 
 from __future__ import annotations
@@ -98,12 +98,12 @@ def _require_small(repo: Repository, untracked: list[str], size_limit: int) -> N
 def _environment(repo: Repository, room: Path) -> dict[str, str]:
     """Prepare an index and an object directory in `room`; return the environment to use them.
 
-    The repository's own objects are within reach.
+    git can also read the repository's own objects in this environment.
     """
     index = repo.git_dir / "index"
     if index.exists():
-        # With its modification time: from that git knows which files may have changed within the
-        # same clock tick.
+        # The copy keeps the modification time, because git compares it with the times of the files
+        # to find those that may have changed within the same clock tick.
         shutil.copy2(index, room / "index")
     (room / "objects" / "pack").mkdir(parents=True)
     name, email = repo.signature()
@@ -120,7 +120,9 @@ def _environment(repo: Repository, room: Path) -> dict[str, str]:
 
 def _quoted(path: Path) -> str:
     """Return a path for git's lists of paths, quoted so that a colon does not divide it."""
-    return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"') + '"'
+    escaped = str(path).replace("\\", "\\\\")
+    escaped = escaped.replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _write_tree(repo: Repository, environment: dict[str, str]) -> str:
@@ -155,10 +157,10 @@ def _flagged(repo: Repository, environment: dict[str, str]) -> list[str]:
 def _publish(
     repo: Repository, room: Path, environment: dict[str, str], commit: str, head: str
 ) -> None:
-    """Pack everything that HEAD does not have, and pin the commit.
+    """Pack all objects of `commit` that HEAD does not have, and pin the commit.
 
-    That includes objects which the repository already has from elsewhere, since those may be about
-    to vanish.
+    The pack includes unreachable objects that the repository already has, since a gc may be about
+    to delete these.
     """
     revisions = f"{commit}\n^{head}\n".encode()
     packing = ("pack-objects", "--revs", "-q", "--delta-base-offset", room / "pack")

@@ -1,7 +1,7 @@
-"""The results branch compared with what it held before, and its restoration.
+"""The state of the results branch compared with its last known commit, and its restoration.
 
-A private second reference follows the branch. So a branch that vanished or went backwards is
-noticed and restored.
+A private second reference follows the branch, so that gitorch can notice and restore a branch that
+was deleted or moved backwards.
 """
 
 from __future__ import annotations
@@ -73,9 +73,9 @@ def former_histories(repo: Repository, ref: str) -> list[str]:
 
 
 def starting_commit(repo: Repository, name: str) -> str | None:
-    """Return the commit that a missing branch starts from.
+    """Return the commit that a missing branch starts from, or None.
 
-    That is what was kept of the branch, or else what was fetched.
+    The kept reference comes first, then the remote-tracking branches, `origin` before others.
     """
     preferred = (KEPT, f"refs/remotes/origin/{name}")
     patterns = (*preferred, f"refs/remotes/*/{name}")

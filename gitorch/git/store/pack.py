@@ -159,9 +159,9 @@ def publish_pack(pack: Path, index: Path, packs: Path, name: str) -> KeptPack:
 
 
 def sweep_packs(common_dir: Path) -> None:
-    """Remove what a killed writer left.
+    """Remove the files that a killed writer left.
 
-    Only under the lock: then it cannot belong to a writer that is alive.
+    Call this only under the lock, so that no file can belong to a writer that is alive.
     """
     for path in _paths_in(_aside(common_dir)):
         Path(path).unlink()
@@ -182,7 +182,7 @@ def _aside(common_dir: Path) -> Path:
 def _paths_in(directory: Path) -> list[str]:
     """Return the paths in a directory.
 
-    They are text, since there may be hundreds, and this happens at every commit.
+    The paths are text instead of `Path`: there may be hundreds, and every commit lists them.
     """
     try:
         with os.scandir(directory) as entries:

@@ -1,8 +1,8 @@
 """Moving references by compare-and-swap, in spite of the locks of other processes.
 
-Those hold a lock for a moment, or were killed and left it behind forever. By pygit2 on purpose: a
-reference-transaction hook of the user may veto what the git program does. Call these functions
-under the lock.
+Another process holds such a lock for a moment, or was killed and left the lock behind. pygit2
+moves the references, because a reference-transaction hook of the user can veto a move by the git
+program. Call these functions under the lock of `gitorch.git.store.lock`.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ def _can_repack(repo: Repository) -> bool:
 def _count(repo: Repository, suffix: str) -> int:
     """Count the files among the packs.
 
-    Names as text, not as paths: this happens at every commit.
+    The names are text instead of `Path`, since every commit counts the packs.
     """
     try:
         names = os.listdir(repo.common_dir / "objects" / "pack")  # noqa: PTH208

@@ -11,9 +11,9 @@ from gitorch.git.repository import Repository
 
 
 def link_source(repo: Repository, name: str) -> Path | None:
-    """Return where a linked path leads.
+    """Return the target of a link, or None if there is no such path.
 
-    That is into the main worktree, or else into the worktree that gitorch was called in.
+    The main worktree comes first, then the worktree that gitorch was called in.
     """
     for root in (repo.main_root, repo.root):
         if (root / name).exists():
@@ -33,7 +33,7 @@ def require_untracked(tree: Path, link: Sequence[str], commit: str) -> None:
 def make_links(repo: Repository, tree: Path, link: Sequence[str]) -> None:
     """Make the symlinks that are missing from `tree`.
 
-    Raises NotFound if a linked path does not exist, Refused if it would lead out of the worktree.
+    Raises NotFound if a linked path does not exist, Refused if a link would lie outside `tree`.
     """
     for name in link:
         target = tree / name
@@ -45,7 +45,8 @@ def make_links(repo: Repository, tree: Path, link: Sequence[str]) -> None:
                 f"link: {name}: no such path in {repo.main_root}",
                 "create it, or leave it out of link",
             )
-        if not Path(os.path.realpath(target.parent)).is_relative_to(os.path.realpath(tree)):
+        parent = Path(os.path.realpath(target.parent))
+        if not parent.is_relative_to(os.path.realpath(tree)):
             raise Refused(
                 f"link: {name}: leads out of the worktree", "name a path inside the repository"
             )

@@ -1,6 +1,6 @@
-"""A further worktree of a commit, copied from one that git has made.
+"""Templates: copies of a checkout, from which further worktrees of the commit are made.
 
-A copy is exactly the same as a checkout, and much faster.
+The result is exactly the same as a checkout by git, and much faster.
 
     <workspace>/templates/<commit>
         the contents of all files in the order of the index (for a symlink: its target)
@@ -101,7 +101,8 @@ def save_template(repo: Repository, commit: str, tree: Path, index_file: Path) -
 def is_left_to_git(repo: Repository) -> bool:
     """Return True if file names or contents may differ from what the index says."""
     config = repo.git_config
-    return any(config.get(name, [""])[-1] == value for name, value in _LEFT_TO_GIT.items())
+    left_to_git = _LEFT_TO_GIT.items()
+    return any(name in config and config[name][-1] == value for name, value in left_to_git)
 
 
 def _location(repo: Repository, commit: str) -> Path:
@@ -109,7 +110,7 @@ def _location(repo: Repository, commit: str) -> Path:
 
 
 def _identity(state: os.stat_result) -> tuple[int, ...]:
-    """Return what changes whenever the file does."""
+    """Return values of which at least one changes whenever the file changes."""
     return (state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
 
 
@@ -175,7 +176,7 @@ def _content(index: StatIndex, entry: StatEntry, top: int) -> Iterator[bytes]:
 
 
 def _drop_old(directory: Path, suffix: str, kept: int) -> None:
-    """Keep the `kept` newest files. A process that still reads one that is dropped has it open."""
+    """Delete all but the `kept` newest files; a process that is reading one has it open."""
     candidates: list[tuple[int, Path]] = []
     for path in directory.iterdir():
         if path.suffix == suffix:

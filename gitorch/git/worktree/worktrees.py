@@ -93,11 +93,14 @@ class FastWorktrees:
         files = self._differing(path, kept, commit)
         if not files:
             return UNMODIFIED
-        large = tuple(name for name in files if _size(path / name) > LARGEST_DIFF)
+        large: list[str] = []
+        for name in files:
+            if _size(path / name) > LARGEST_DIFF:
+                large.append(name)
         excluded = [f":(exclude,top,literal){name}" for name in large]
         command = (*diff_command(self._repo), "--binary", commit, "--", ".", *excluded)
         patch = call_git(path, *command, env={"GIT_INDEX_FILE": str(kept)})
-        return Modified(files, patch, large)
+        return Modified(files, patch, tuple(large))
 
     def reset(self, path: Path, commit: str) -> None:
         with only_one_at(path) as lock:
@@ -196,8 +199,7 @@ class FastWorktrees:
     def _bring_to(self, path: Path, mark: Mark, commit: str, lock: int) -> Mark:
         """Bring a worktree from one whole state to another.
 
-        After a crash in between, the same is done again from the index that is kept of the first
-        state.
+        After a crash, the next call starts again from the kept index of the first state.
         """
         if mark.target not in (None, commit):
             mark = self._bring_to(path, mark, mark.target, lock)
@@ -205,18 +207,17 @@ class FastWorktrees:
         kept, head = self._kept_index(path, mark.commit), directory / "HEAD"
         if not mark.is_of_this_boot:
             admin.write_names(directory, path, mark.commit)
-            kept.unlink(
-                missing_ok=True
-            )  # made anew, without stat data: every file is written again
+            # `_require_index` makes a new one, without stat data, so that every file is written
+            # again.
+            kept.unlink(missing_ok=True)
         elif mark.commit == commit and _is_at(head, commit) and untouched(path, kept):
             _replace(directory / "index", kept)
             return mark
         if mark.commit != commit:
             replace(mark, target=commit).write(directory)
         for stale in directory.glob("*.lock"):
-            stale.unlink(
-                missing_ok=True
-            )  # left by a git that was killed: no run uses the worktree now
+            # A git that was killed left this lock: no run uses the worktree now.
+            stale.unlink(missing_ok=True)
         write_aside(head, _head_line(commit))  # detached: `reset` would move a branch along
         _require_index(path, kept, mark.commit)
         _replace(directory / "index", kept)
@@ -287,9 +288,10 @@ def _is_at(head: Path, commit: str) -> bool:
 
 def _require_index(path: Path, kept: Path, commit: str) -> None:
     """Make the kept index anew, without stat data, where it is missing or broken."""
-    if not (kept.exists() and is_whole(kept.read_bytes())):
-        kept.unlink(missing_ok=True)
-        call_git(path, "read-tree", commit, env={"GIT_INDEX_FILE": str(kept)})
+    if kept.exists() and is_whole(kept.read_bytes()):
+        return
+    kept.unlink(missing_ok=True)
+    call_git(path, "read-tree", commit, env={"GIT_INDEX_FILE": str(kept)})
 
 
 def _replace(path: Path, source: Path) -> None:
