@@ -141,9 +141,10 @@ class _Extension:
                 f"'extends' must be text or a list of texts, not {kind_in_words(extends.value)}"
             )
             self.problems.append(document.problem(_EXTENDS, message, _HOW))
+        extenders_of_bases = (*extenders, path)
         merged: Node | None = None
         for node in bases:
-            base = self._base(node, document, path, (*extenders, path))
+            base = self._base(node, document, path, extenders_of_bases)
             if base is None:
                 self.is_whole = False
             elif merged is None:

@@ -65,6 +65,7 @@ class Span(NamedTuple):
         start = min(self.start, source.end)
         number = source.line(start)
         line_start, line_end = source.lines[number - 1]
+        end = min(self.end, line_end)
         excerpt = ""
         if line_end - line_start <= LONGEST_EXCERPT:
             excerpt = source.text[line_start:line_end]
@@ -72,7 +73,7 @@ class Span(NamedTuple):
             file=source.file,
             line=number,
             column=start - line_start + 1,
-            length=max(1, min(self.end, line_end) - start),
+            length=max(1, end - start),
             message=message,
             hint=hint,
             severity=severity,
@@ -216,8 +217,8 @@ def _occurrence(span: Span, text: str, number: int) -> Span | None:
     matches = list(re.finditer(re.escape(text), span.text))
     if number >= len(matches):
         return None
-    start, end = matches[number].span()
-    return Span(span.start + start, span.start + end, span.source)
+    start = span.start + matches[number].start()
+    return Span(start, start + len(text), span.source)
 
 
 def kind_in_words(value: Any) -> str:

@@ -50,7 +50,8 @@ class _Overrides:
             self._drop(Span(start + 1, end, source))
             return
         name, equals, value = text.partition("=")
-        key = Span(start, start + len(name.rstrip()), source)
+        end_of_key = start + len(name.rstrip())
+        key = Span(start, end_of_key, source)
         if not (key.text and equals):
             self._complain(option.problem(f"'{text}' does not change anything", _HOW))
         elif not value.strip():
@@ -162,7 +163,8 @@ class _Overrides:
                 names_key = isinstance(point.value, dict) and key.text in point.value
                 if not names_key:
                     kept.append(point)
-            self._graft(_EXCLUDE, list_node(kept, excluded.span), excluded.span)
+            remaining = list_node(kept, excluded.span)
+            self._graft(_EXCLUDE, remaining, excluded.span)
 
     def _graft(self, position: KeyPath, node: Node | None, key: Span) -> None:
         document = self.document

@@ -139,8 +139,8 @@ class _PlaceholderCheck:
         if hole.item is not None:
             position = (*position, hole.item)
         written = f"{{{hole.name}}}"
-        occurrence = word.count(written, 0, hole.start)
-        self._complain(position, message, hint, hole, part=(written, occurrence))
+        part = (written, word.count(written, 0, hole.start))
+        self._complain(position, message, hint, hole, part=part)
 
     def _complain(
         self,

@@ -128,7 +128,9 @@ def _resolved_document(
 
 
 def _without_settings(mapping: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in mapping.items() if key != "gitorch"}
+    copy = dict(mapping)
+    copy.pop("gitorch", None)
+    return copy
 
 
 def _read_link(reader: Reader) -> tuple[str, ...]:

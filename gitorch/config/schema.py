@@ -43,7 +43,8 @@ def check_shape(document: Document) -> list[Flaw]:
 @cache
 def schema() -> dict[str, Any]:
     file = resources.files("gitorch.schemas").joinpath("config.schema.json")
-    content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    text = file.read_text(encoding="utf-8")
+    content: dict[str, Any] = json.loads(text)
     return content
 
 
@@ -155,7 +156,8 @@ def _missing_key(
         case _:
             message = f"{_named(position)} has no '{missing}'"
             hint = subschema["errorHint"]
-    yield Flaw((*position, missing), document.problem(position, message, hint))
+    problem = document.problem(position, message, hint)
+    yield Flaw((*position, missing), problem)
 
 
 def _unknown_key(document: Document, position: KeyPath, known: Iterable[str]) -> Flaw:
@@ -169,7 +171,8 @@ def _unknown_key(document: Document, position: KeyPath, known: Iterable[str]) ->
     else:
         message = f"unknown key '{key}' under 'gitorch'{did_you_mean(key, known)}"
         hint = f"known here: {', '.join(known)}; parameters belong outside of 'gitorch'"
-    return Flaw(position, document.problem(position, message, hint, key=True))
+    problem = document.problem(position, message, hint, key=True)
+    return Flaw(position, problem)
 
 
 _KINDS = {

@@ -252,10 +252,10 @@ def _any_sample(spec: RunSpec, sweep: Sweep, targets: Mapping[str, Target]) -> R
     for lists in (sweep.matrix, sweep.zipped):
         for key, listed in lists.items():
             values[key] = listed[0]
-    tasks = {None, *(task.id for task in spec.tasks)}  # without tasks whose id is invalid
+    valid_ids = {task.id for task in spec.tasks}
     sample: dict[str, Any] = {}
     for key, target in targets.items():
-        if target.task in tasks:
+        if target.task is None or target.task in valid_ids:
             sample[key] = values.get(key)
     return at_point(spec, sample, targets)
 

@@ -72,9 +72,12 @@ def _check_circles(
     try:
         graph.prepare()
     except CycleError as error:
-        circle: list[str] = error.args[1][::-1]
-        steps = pairwise(circle[: _MOST_STEPS + 1])
-        shown = ", ".join(f"{one} needs {other}" for one, other in steps)
+        circle: list[str] = error.args[1]
+        circle.reverse()  # now each task needs the one behind it
+        steps = []
+        for one, other in pairwise(circle[: _MOST_STEPS + 1]):
+            steps.append(f"{one} needs {other}")
+        shown = ", ".join(steps)
         hint = "a task without 'needs' needs the one listed before it; 'needs: []' needs none"
         for id in circle:
             position = ("tasks", indexes[id], "needs")

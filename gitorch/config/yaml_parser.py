@@ -245,8 +245,10 @@ class _Composer:
         return _Unreadable(self._span(event).problem(message, hint))
 
     def _span(self, event: Event) -> Span:
-        start, end = cast("yaml.Mark", event.start_mark), cast("yaml.Mark", event.end_mark)
-        return Span(self._index(start), self._index(end), self.source)
+        start_mark = cast("yaml.Mark", event.start_mark)
+        end_mark = cast("yaml.Mark", event.end_mark)
+        start, end = self._index(start_mark), self._index(end_mark)
+        return Span(start, end, self.source)
 
     def _index(self, mark: yaml.Mark) -> int:
         """Return the index of a mark in the source, limited to the parsed span."""
@@ -282,6 +284,7 @@ _NUMBERS: tuple[tuple[re.Pattern[str], Callable[[str], int | float]], ...] = (
     (re.compile(r"0x[0-9a-fA-F]+"), lambda text: int(text, 16)),
     (re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"), float),
 )
+_TOO_LARGE = "the number is too large to be recorded"
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
 
@@ -301,10 +304,13 @@ def core_value(text: str) -> Any:
     for pattern, convert in _NUMBERS:
         if not pattern.fullmatch(text):
             continue
-        # Compared with infinity, since math.isfinite() refuses an int too large for a float.
-        if len(text) > LONGEST_NUMBER or abs(convert(text)) == math.inf:
-            raise ValueError("the number is too large to be recorded")
-        return convert(text)
+        if len(text) > LONGEST_NUMBER:
+            raise ValueError(_TOO_LARGE)
+        number = convert(text)
+        # math.isfinite() would refuse an int that is too large for a float.
+        if abs(number) == math.inf:
+            raise ValueError(_TOO_LARGE)
+        return number
     return text
 
 
