@@ -50,7 +50,7 @@ ELSEWHERE = {
     ),
     "Ctrl-C once and twice; kill of a waiting run": (
         "stories/test_a_run.py: test_ctrl_c_once_finishes_running_tasks_and_starts_no_more",
-        "stories/test_a_run.py: test_ctrl_c_twice_stops_running_tasks_and_returns_them_to_the_queue",
+        "stories/test_a_run.py: test_ctrl_c_twice_stops_running_tasks_and_requeues_them",
         "stories/test_verbs.py: test_a_verb_from_every_status",
     ),
     "a corrupt or missing database": (

@@ -255,9 +255,7 @@ def test_ctrl_c_once_finishes_running_tasks_and_starts_no_more(
     assert statuses_of(project) == {"one": "COMPLETE", "two": "WAITING"}
 
 
-def test_ctrl_c_twice_stops_running_tasks_and_returns_them_to_the_queue(
-    project: Path, tmp_path: Path
-) -> None:
+def test_ctrl_c_twice_stops_running_tasks_and_requeues_them(project: Path, tmp_path: Path) -> None:
     write(
         project,
         "experiments/one.yaml",

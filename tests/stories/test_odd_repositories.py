@@ -126,7 +126,7 @@ def test_submodules_are_checked_out_without_their_origin(project: Path, tmp_path
     commit_files(project, {"experiments/a.yaml": "tasks: [{id: t, method: Ask}]\n"})
     library.rename(tmp_path / "nowhere to be found")
     assert log_of_run(project) == "the library\n"
-    write(project, "vendored lib/science/__init__.py", "WHO = 'somebody else'\n")
+    write(project, "vendored lib/science/__init__.py", "WHO = 'another author'\n")
     assert "vendored lib" in gitorch(project, "ready", "--again", code=4).stderr
     assert "vendored lib" in gitorch(project, "ready", "--again", "--snapshot", code=4).stderr
 
