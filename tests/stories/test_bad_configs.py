@@ -1,4 +1,4 @@
-"""Configs that cannot be right: each is told what is wrong, and queue, branch and worktrees stay as they were."""
+"""Invalid configs: every error is reported; queue, results branch and worktrees do not change."""
 
 from __future__ import annotations
 
@@ -18,17 +18,28 @@ from gitorch.runs.site import Site
 from tests.config.test_properties import PATHS, VALUES, config_with, written
 from tests.conftest import commit_files, git, gitorch, gitorch_json, started, wait_for, write
 
-TASKS = "class Prepare:\n    def __init__(self, config): pass\n    def run(self): pass\nTrain = Prepare\n"
+TASKS = """
+class Prepare:
+    def __init__(self, config): pass
+    def run(self): pass
+Train = Prepare
+"""
 
 
 def _state(project: Path) -> tuple[Any, ...]:
-    """All that a config may change: refs, worktrees, queue, and what git sees of the user's own files."""
+    """Return everything that `ready` may change, and the state of the user's own files.
+
+    These are the references, the worktrees, the queue, the directories of runs, and the output of
+    `git status`.
+    """
     site = Site.at(project)
+    queued = site.queue.runs() if site.queue_path.exists() else []
+    directories = sorted(path.name for path in site.workspace.glob("????????????"))
     return (
         git(project, "for-each-ref"),
         git(project, "worktree", "list", "--porcelain"),
-        site.queue.runs() if site.queue_path.exists() else [],
-        sorted(path.name for path in site.workspace.glob("????????????")),
+        queued,
+        directories,
         git(project, "status", "--porcelain"),
     )
 
@@ -44,7 +55,7 @@ def _ready(project: Path, *paths: Path) -> Ready:
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(path=st.sampled_from(PATHS), value=VALUES)
-def test_a_config_is_queued_whole_or_refused_without_a_trace(
+def test_a_config_is_queued_completely_or_refused_without_a_trace(
     project: Path, tmp_path: Path, path: tuple[str, ...], value: Any
 ) -> None:
     if not (project / "Tasks.py").exists():
@@ -58,30 +69,29 @@ def test_a_config_is_queued_whole_or_refused_without_a_trace(
         assert not made.skipped
         assert _state(project) == before
         lines = config.read_bytes().count(b"\n") + 1
-        assert all(
-            1 <= problem.line <= lines and problem.message.strip() for problem in made.problems
-        )
+        for problem in made.problems:
+            assert 1 <= problem.line <= lines
+            assert problem.message.strip()
     else:
         assert len(made.queued) + len(made.skipped) == 1
 
 
-def test_all_errors_of_all_files_are_told_and_other_configs_are_queued(project: Path) -> None:
+def test_all_errors_of_all_files_are_reported_and_other_configs_are_queued(project: Path) -> None:
     commit_files(project, {"Tasks.py": TASKS})
     (project / "outside").symlink_to("/etc")
     commit_files(project, {})
     good = "tasks: [{id: t, command: 'true'}]\n"
+    # Each line refers nine times to the line before: nine to the power of nine elements in all.
+    bomb = "a: &a [x,x,x,x,x,x,x,x,x]\n"
+    for last, name in zip("abcdefgh", "bcdefghi", strict=True):
+        bomb += f"{name}: &{name} [{','.join(['*' + last] * 9)}]\n"
     broken = {
         "syntax": "a: [1\ntasks: []\n",
         "empty": "",
         "list": "- 1\n",
         "twice": "a: 1\na: 2\ntasks: [{id: t, command: 'true'}]\n",
         "tag": "a: !!python/object:os.system x\ntasks: [{id: t, command: 'true'}]\n",
-        "bomb": "a: &a [x,x,x,x,x,x,x,x,x]\n"
-        + "".join(
-            f"{name}: &{name} [{','.join(['*' + last] * 9)}]\n"
-            for last, name in zip("abcdefgh", "bcdefghi", strict=True)
-        )
-        + good,
+        "bomb": bomb + good,
         "no_tasks": "a: 1\n",
         "cycle": "tasks:\n- {id: a, command: x, needs: [b]}\n- {id: b, command: x, needs: [a]}\n",
         "same_id": "tasks: [{id: a, command: x}, {id: A, command: y}]\n",
@@ -102,12 +112,12 @@ def test_all_errors_of_all_files_are_told_and_other_configs_are_queued(project: 
         write(project, f"experiments/{name}.yaml", "").write_text(text)
     write(project, "experiments/latin.yaml", "").write_bytes(b"a: \xff\n")
     before = _state(project)
-    told = gitorch(project, "ready", code=1)
-    assert told.stdout == ""
-    assert "Nothing was queued from 22 configs with problems" in told.stderr
+    refused = gitorch(project, "ready", code=1)
+    assert refused.stdout == ""
+    assert "Nothing was queued from 22 configs with problems" in refused.stderr
     for name in (*broken, "latin"):
-        assert f"--> experiments/{name}.yaml:" in told.stderr, name
-    assert told.stderr.count("--> experiments/two_errors.yaml:") == 2
+        assert f"--> experiments/{name}.yaml:" in refused.stderr, name
+    assert refused.stderr.count("--> experiments/two_errors.yaml:") == 2
     assert _state(project) == before
 
     for name in ("good1", "good2"):
@@ -116,30 +126,34 @@ def test_all_errors_of_all_files_are_told_and_other_configs_are_queued(project: 
     made = gitorch_json(project, "ready", code=1)
     assert sorted(run["name"] for run in made["queued"]) == ["good1", "good2"]
     assert made["problems"] == checked["problems"]
-    places = [(problem["file"], problem["line"], problem["column"]) for problem in made["problems"]]
-    assert places == sorted(places), "in the order of files and lines"
+    positions = [
+        (problem["file"], problem["line"], problem["column"]) for problem in made["problems"]
+    ]
+    assert positions == sorted(positions), "problems are sorted by file and line"
     assert all(problem["message"] for problem in made["problems"])
     assert [run["name"] for run in gitorch_json(project, "list")["runs"]] == ["good2", "good1"]
 
 
-def test_a_link_that_cannot_be_made_is_its_configs_problem(project: Path) -> None:
+def test_an_impossible_link_is_a_problem_of_its_config_alone(project: Path) -> None:
     commit_files(project, {".gitignore": "data*/\n", "Tasks.py": TASKS})
     (project / "data").mkdir()
-    for name, link in (
-        ("missing", "data2"),
-        ("inTheCommit", "README.md"),
-        ("belowAFile", "README.md/x"),
-        ("fine", "data"),
-    ):
+    links = {
+        "missing": "data2",
+        "inTheCommit": "README.md",
+        "belowAFile": "README.md/x",
+        "fine": "data",
+    }
+    for name, link in links.items():
         text = f"gitorch: {{link: [{link}]}}\ntasks: [{{id: {name}, command: 'ls {link}'}}]\n"
         write(project, f"experiments/{name}.yaml", text)
     write(project, "experiments/other.yaml", "tasks: [{id: t, method: Train}]\n")
     made = gitorch_json(project, "ready", code=1)
     assert sorted(run["name"] for run in made["queued"]) == ["fine", "other"]
-    assert [
+    positions = [
         (Path(problem["file"]).stem, problem["line"], problem["column"])
         for problem in made["problems"]
-    ] == [
+    ]
+    assert positions == [
         ("belowAFile", 1, 18),
         ("inTheCommit", 1, 18),
         ("missing", 1, 18),
@@ -147,7 +161,7 @@ def test_a_link_that_cannot_be_made_is_its_configs_problem(project: Path) -> Non
     gitorch(project, "run")
 
 
-def test_a_broken_config_that_git_knows_stands_in_nobodys_way(project: Path) -> None:
+def test_a_broken_tracked_config_does_not_block_other_configs(project: Path) -> None:
     config = "tasks: [{id: t, command: 'true'}]\n"
     commit_files(
         project,
@@ -159,9 +173,9 @@ def test_a_broken_config_that_git_knows_stands_in_nobodys_way(project: Path) -> 
     )
     write(project, "experiments/a.yaml", "tasks: [\n")
     (project / "gone.yaml").unlink()
-    told = gitorch(project, "ready", code=1)
-    assert told.stderr.count("error:") == 1, (
-        "a deleted config is no dirt, and neither is one with an error"
+    stderr = gitorch(project, "ready", code=1).stderr
+    assert stderr.count("error:") == 1, (
+        "neither a deleted config nor an invalid one counts as an uncommitted change"
     )
     assert [run["name"] for run in gitorch_json(project, "list")["runs"]] == ["b"]
 
@@ -176,6 +190,7 @@ class Fine:
         pass
     def validate(self):
         return []
+
 class Raises(Fine):
     def validate(self):
         raise ValueError("boom \\x1b[2J")
@@ -229,7 +244,7 @@ class Eats(Fine):
 """
 
 
-def test_what_validate_does_is_its_own_configs_problem(
+def test_a_fault_of_validate_is_a_problem_of_its_config_alone(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commit_files(project, {"Tasks.py": VALIDATES})
@@ -267,24 +282,45 @@ def test_what_validate_does_is_its_own_configs_problem(
     printed = made.validated.printed["experiments/Prints.yaml"]
     assert "looked at 14" in printed
     assert "raw" in printed
-    assert len(_state(project)[1].split("worktree ")) == 4, "the user's own and one for each run"
+    worktrees = git(project, "worktree", "list", "--porcelain")
+    assert worktrees.count("worktree ") == 3, "the project itself and one for each run"
+
+
+SLOW_VALIDATE = """
+import os, time
+
+class Slow:
+    def __init__(self, config):
+        self.config = config
+    def validate(self):
+        with open(self.config["pidFile"], "w") as file:
+            file.write(str(os.getpid()))
+        time.sleep(60)
+    def run(self):
+        pass
+"""
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_validate_that_is_interrupted_leaves_nothing(
+def test_an_interrupted_validate_leaves_nothing_behind(
     project: Path, tmp_path: Path, sent: signal.Signals
 ) -> None:
-    validates = "def validate(self):\n        open(self.config['told'], 'w').write(str(os.getpid()))\n        time.sleep(60)"
-    tasks = f"import os, time\nclass Slow:\n    def __init__(self, config): self.config = config\n    {validates}\n"
-    commit_files(project, {"Tasks.py": f"{tasks}    def run(self): pass\n"})
-    told = tmp_path / "told"
-    write(project, "experiments/slow.yaml", f"told: {told}\ntasks: [{{id: t, method: Slow}}]\n")
+    commit_files(project, {"Tasks.py": SLOW_VALIDATE})
+    pid_file = tmp_path / "pid"
+    write(
+        project,
+        "experiments/slow.yaml",
+        f"""
+        pidFile: {pid_file}
+        tasks: [{{id: t, method: Slow}}]
+        """,
+    )
     before = _state(project)
     process = started(project, "ready")
-    wait_for(lambda: told.exists() and told.read_text())
+    wait_for(lambda: pid_file.exists() and pid_file.read_text())
     process.send_signal(sent)
-    _, said = process.communicate(timeout=20)
-    assert (process.returncode, said) == (130, "error: interrupted\n")
-    wait_for(lambda: not Path(f"/proc/{told.read_text()}").exists())
+    _, stderr = process.communicate(timeout=20)
+    assert (process.returncode, stderr) == (130, "error: interrupted\n")
+    wait_for(lambda: not Path(f"/proc/{pid_file.read_text()}").exists())
     assert _state(project) == before
     assert list(Site.at(project).workspace.glob("scratch/*")) == []

@@ -1,4 +1,4 @@
-"""What scripts rely on: the documents of --json, exit codes, and what goes to which stream."""
+"""The interface for scripts: the documents of --json, the exit codes, and the streams."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ class Train:
 
 
 def _with_three_runs(project: Path) -> dict[str, str]:
-    """Two runs that are COMPLETE and one in ERROR; their ids by name."""
+    """Make two COMPLETE runs and one in ERROR. Return their ids by name."""
     commit_files(project, {"Tasks.py": TASKS})
-    for name, rate in (("low", 0.1), ("mid", 0.5), ("high", 2)):
+    rates = {"low": 0.1, "mid": 0.5, "high": 2}
+    for name, rate in rates.items():
         write(
             project,
             f"experiments/{name}.yaml",
@@ -43,41 +44,65 @@ def _with_three_runs(project: Path) -> dict[str, str]:
 
 
 def test_documents_have_the_promised_shape(project: Path) -> None:
-    made = _with_three_runs(project)
+    run_ids = _with_three_runs(project)
     write(project, "experiments/broken.yaml", "tasks: [{id: train, comand: 'true'}]\n")
     write(project, "experiments/new.yaml", "rate: 0.3\ntasks: [{id: train, method: Train}]\n")
 
+    problems = _assert_check(project)
+    _assert_ready(project, run_ids, problems)
+    _assert_list(project)
+    _assert_status(project)
+
+    shown = gitorch_json(project, "show", "high")
+    assert shown["schema"] == "gitorch/show/v1"
+    _assert_record(shown["run"])
+
+    _assert_compare(project, run_ids)
+    _assert_change_and_run(project, run_ids)
+    again = gitorch_json(project, "rerun", "low", "--verify")
+    assert again["schema"] == "gitorch/rerun/v1"
+    assert [run["rerun_of"] for run in again["runs"]] == [run_ids["low"]]
+
+
+def _assert_check(project: Path) -> list[Any]:
+    """Check the document of `check`. Return its problems."""
     checked = gitorch_json(project, "check", code=1)
     assert checked["schema"] == "gitorch/check/v1"
     [problem] = checked["problems"]
     assert problem.keys() >= {"file", "line", "column", "message", "hint"}
-    assert (problem["file"], problem["line"], problem["column"]) == (
-        "experiments/broken.yaml",
-        1,
-        21,
-    )
+    position = (problem["file"], problem["line"], problem["column"])
+    assert position == ("experiments/broken.yaml", 1, 21)
     assert gitorch_json(project, "check", "--output-format", "json", code=1) == checked
+    return [problem]
 
+
+def _assert_ready(project: Path, run_ids: dict[str, str], problems: list[Any]) -> None:
     ready = gitorch_json(project, "ready", code=1)
     assert ready["schema"] == "gitorch/ready/v1"
     [queued] = ready["queued"]
     assert (queued["name"], queued["params"]) == ("new", {"rate": 0.3})
-    assert {run["name"]: run["id"] for run in ready["skipped"]} == made
+    assert {run["name"]: run["id"] for run in ready["skipped"]} == run_ids
     assert all(run.keys() >= {"id", "name", "params", "why"} for run in ready["skipped"])
-    assert ready["problems"] == checked["problems"]
+    assert ready["problems"] == problems
 
+
+def _assert_list(project: Path) -> None:
     listed = gitorch_json(project, "list")
     assert listed["schema"] == "gitorch/list/v1"
-    assert [run["name"] for run in listed["runs"]] == ["new", "mid", "low", "high"], "newest first"
+    names = [run["name"] for run in listed["runs"]]
+    assert names == ["new", "mid", "low", "high"], "newest first"
     for run in listed["runs"]:
         _assert_row(run)
-    assert {run["name"]: run["status"] for run in listed["runs"]} == {
+    statuses = {run["name"]: run["status"] for run in listed["runs"]}
+    assert statuses == {
         "new": "WAITING",
         "mid": "COMPLETE",
         "low": "COMPLETE",
         "high": "ERROR",
     }
 
+
+def _assert_status(project: Path) -> None:
     status = gitorch_json(project, "status")
     assert status["schema"] == "gitorch/status/v1"
     assert status["counts"] == {
@@ -88,7 +113,7 @@ def test_documents_have_the_promised_shape(project: Path) -> None:
         "FAILED": 0,
         "HOLD": 0,
     }
-    assert {run["name"] for run in status["runs"]} == {"new", "high"}, "live runs only"
+    assert {run["name"] for run in status["runs"]} == {"new", "high"}, "finished runs are left out"
     for run in status["runs"]:
         expected = {
             "id",
@@ -105,13 +130,11 @@ def test_documents_have_the_promised_shape(project: Path) -> None:
     assert status["workers"] == []
     assert "eta_s" in status
 
-    shown = gitorch_json(project, "show", "high")
-    assert shown["schema"] == "gitorch/show/v1"
-    _assert_record(shown["run"])
 
+def _assert_compare(project: Path, run_ids: dict[str, str]) -> None:
     compared = gitorch_json(project, "compare", "low", "mid")
     assert compared["schema"] == "gitorch/compare/v1"
-    assert compared["runs"] == [made["low"], made["mid"]]
+    assert compared["runs"] == [run_ids["low"], run_ids["mid"]]
     assert compared["same"] is False
     assert compared["code"].items() >= {"same": True, "commits": [], "files": []}.items()
     assert compared["config"] == {"same": False, "changed": {"rate": [0.1, 0.5]}}
@@ -122,24 +145,23 @@ def test_documents_have_the_promised_shape(project: Path) -> None:
         "added": [],
         "removed": [],
     }
-    assert compared["environment"]["same"] is compared["data"]["same"] is True
+    assert compared["environment"]["same"] is True
+    assert compared["data"]["same"] is True
 
+
+def _assert_change_and_run(project: Path, run_ids: dict[str, str]) -> None:
+    """Check the documents of `retry` and of the `run` after it."""
     retried = gitorch_json(project, "retry", "high")
     assert retried == {
         "schema": "gitorch/change/v1",
-        "changed": [{"id": made["high"], "from": "ERROR", "to": "WAITING"}],
+        "changed": [{"id": run_ids["high"], "from": "ERROR", "to": "WAITING"}],
         "refused": [],
     }
     worked = gitorch_json(project, "run", code=1)
     assert worked["schema"] == "gitorch/run/v1"
-    assert {run["label"]: run["status"] for run in worked["runs"]} == {
-        "new": "COMPLETE",
-        "high": "ERROR",
-    }
+    statuses = {run["label"]: run["status"] for run in worked["runs"]}
+    assert statuses == {"new": "COMPLETE", "high": "ERROR"}
     assert all(run.keys() >= {"id", "label", "status"} for run in worked["runs"])
-    again = gitorch_json(project, "rerun", "low", "--verify")
-    assert again["schema"] == "gitorch/rerun/v1"
-    assert [run["rerun_of"] for run in again["runs"]] == [made["low"]]
 
 
 def _assert_row(run: dict[str, Any]) -> None:
@@ -154,8 +176,9 @@ def _assert_row(run: dict[str, Any]) -> None:
         "metrics",
         "created",
         "started",
+        "ended",
+        "duration_s",
     }
-    assert run.keys() >= {"ended", "duration_s"}
     assert STAMP.match(run["created"])
     if run["status"] == "WAITING":
         assert (run["started"], run["ended"], run["duration_s"]) == (None, None, None)
@@ -178,8 +201,14 @@ def _assert_record(record: dict[str, Any]) -> None:
         "swept",
         "created",
         "started",
+        "ended",
+        "rerun_of",
+        "metrics",
+        "tasks",
+        "outputs",
+        "environment",
+        "history",
     }
-    keys |= {"ended", "rerun_of", "metrics", "tasks", "outputs", "environment", "history"}
     assert record.keys() >= keys
     assert record["pin"].keys() >= {"commit", "tree", "snapshot"}
     [task] = record["tasks"]
@@ -189,13 +218,10 @@ def _assert_record(record: dict[str, Any]) -> None:
     assert attempt["outcome"].items() >= {"kind": "exit-code", "exit_code": 1}.items()
     [output] = record["outputs"]
     assert output.keys() >= {"path", "size", "sha256", "stored", "task"}
-    assert (output["path"], output["size"], output["stored"], output["task"]) == (
-        "model.txt",
-        1,
-        "git",
-        "train",
-    )
-    assert [(change["from"], change["to"]) for change in record["history"]] == [
+    stored = (output["path"], output["size"], output["stored"], output["task"])
+    assert stored == ("model.txt", 1, "git", "train")
+    changes = [(change["from"], change["to"]) for change in record["history"]]
+    assert changes == [
         (None, "WAITING"),
         ("WAITING", "RUNNING"),
         ("RUNNING", "ERROR"),
@@ -208,12 +234,11 @@ def test_an_empty_repository_lists_nothing(project: Path) -> None:
     assert gitorch(project, "list", "--csv").stdout.startswith("id,name,label,status,commit")
     assert gitorch_json(project, "run") == {"schema": "gitorch/run/v1", "runs": []}
     assert gitorch_json(project, "status")["counts"]["WAITING"] == 0
-    assert git(project, "for-each-ref", "refs/heads/gitorch", "refs/gitorch") == "", (
-        "looking makes no branch"
-    )
+    references = git(project, "for-each-ref", "refs/heads/gitorch", "refs/gitorch")
+    assert references == "", "a command that only reads does not create the branch"
 
 
-def test_an_error_is_the_one_document_whatever_is_wrong(project: Path, tmp_path: Path) -> None:
+def test_with_json_every_error_is_a_single_document(project: Path, tmp_path: Path) -> None:
     write(project, "experiments/a.yaml", "tasks: [{id: t, command: 'true'}]\n")
     gitorch(project, "run", "experiments")
     write(project, "README.md", "changed\n")
@@ -226,7 +251,7 @@ def test_an_error_is_the_one_document_whatever_is_wrong(project: Path, tmp_path:
         (("run", "-j", "0"), 2, "usage"),
         (("run", "-j", "9" * 5000), 2, "usage"),
         (("check", "--output-format", "xml"), 2, "usage"),
-        (("show", "nobody"), 3, "not-found"),
+        (("show", "no-such-run"), 3, "not-found"),
         (("show", "@~7"), 3, "not-found"),
         (("ready", "no/such/path"), 3, "not-found"),
         (("ready", "--at", "no-such-revision"), 3, "not-found"),
@@ -244,35 +269,33 @@ def test_an_error_is_the_one_document_whatever_is_wrong(project: Path, tmp_path:
         assert document["error"].keys() == {"kind", "message", "hint"}
         assert document["error"]["kind"] == kind, arguments
         assert document["error"]["message"]
-    told = gitorch(project, "ready", code=4)
-    assert told.stdout == "", "without --json an error is told on stderr"
-    assert "README.md" in told.stderr
-    assert "--snapshot" in told.stderr
+    refused = gitorch(project, "ready", code=4)
+    assert refused.stdout == "", "without --json an error goes to stderr"
+    assert "README.md" in refused.stderr
+    assert "--snapshot" in refused.stderr
 
 
-def test_an_ambiguous_prefix_is_a_usage_error_with_the_candidates(project: Path) -> None:
+def test_an_ambiguous_prefix_is_a_usage_error_that_lists_the_candidates(project: Path) -> None:
     for name in ("one", "two"):
         write(project, f"experiments/{name}.yaml", f"tasks: [{{id: t, command: echo {name}}}]\n")
     gitorch(project, "ready")
     runs = gitorch_json(project, "list")["runs"]
-    # Two ids that begin alike come by chance only, so one record is given a sibling's beginning.
+    # Ids with a common prefix occur only by chance. The second run is renamed to share one.
     first, second = runs[0]["id"], runs[1]["id"]
     twin = first[:11] + ("0" if first[11] != "0" else "1")
     _rename_record(project, second, twin)
-    told = gitorch(project, "show", first[:6], code=2)
-    assert told.stdout == ""
-    assert first in told.stderr
-    assert twin in told.stderr
-    assert (
-        json.loads(gitorch(project, "show", first[:6], "--json", code=2).stdout)["error"]["kind"]
-        == "usage"
-    )
+    refused = gitorch(project, "show", first[:6], code=2)
+    assert refused.stdout == ""
+    assert first in refused.stderr
+    assert twin in refused.stderr
+    document = gitorch_json(project, "show", first[:6], code=2)
+    assert document["error"]["kind"] == "usage"
     assert gitorch_json(project, "show", first)["run"]["id"] == first
     assert gitorch_json(project, "show", "two")["run"]["name"] == "two"
 
 
 def _rename_record(project: Path, old: str, new: str) -> None:
-    """Give a run another id, with plain git."""
+    """Change the id of a run, with plain git."""
     tree = project.parent / "branch"
     git(project, "worktree", "add", "-q", str(tree), "gitorch/results")
     target = tree / "runs" / new[:2]
@@ -285,7 +308,7 @@ def _rename_record(project: Path, old: str, new: str) -> None:
     git(project, "worktree", "remove", "--force", str(tree))
 
 
-def test_data_goes_to_stdout_and_the_rest_to_stderr(project: Path) -> None:
+def test_data_goes_to_stdout_and_messages_go_to_stderr(project: Path) -> None:
     write(
         project, "experiments/a.yaml", "tasks: [{id: t, command: 'echo hello; echo warned >&2'}]\n"
     )
@@ -302,42 +325,39 @@ def test_data_goes_to_stdout_and_the_rest_to_stderr(project: Path) -> None:
     assert "Queued 2 runs" in ready.stderr
     worked = gitorch(project, "run")
     assert worked.stdout == ""
-    assert re.search(rf"^{ids[1]}  {name}: t COMPLETE in [0-9.]+s$", worked.stderr, re.MULTILINE), (
-        "nothing cut off"
-    )
+    line = rf"^{ids[1]}  {name}: t COMPLETE in [0-9.]+s$"
+    assert re.search(line, worked.stderr, re.MULTILINE), "lines are not cut off"
     assert not re.search("[\r\x1b]", ready.stderr + worked.stderr)
     logs = gitorch(project, "logs", "a")
     assert logs.stdout == "hello\nwarned\n"
     assert name in gitorch(project, "list", env={"COLUMNS": "40"}).stdout
     rerun = gitorch(project, "rerun", "a")
-    assert ID.match(rerun.stdout.strip()), "the id of the new run, and nothing else"
-    place = gitorch(project, "checkout-run", "a").stdout
-    assert place.count("\n") == 1
-    assert Path(place.strip()).is_dir()
+    assert ID.match(rerun.stdout.strip()), "stdout contains only the id of the new run"
+    checkout = gitorch(project, "checkout-run", "a").stdout
+    assert checkout.count("\n") == 1
+    assert Path(checkout.strip()).is_dir()
 
 
-def test_a_config_readied_before_is_run_when_it_is_named(project: Path) -> None:
+def test_run_of_a_config_executes_its_queued_run(project: Path) -> None:
     config = write(project, "experiments/a.yaml", "tasks: [{id: t, command: 'true'}]\n")
     gitorch(project, "ready")
     [run] = gitorch_json(project, "run", config)["runs"]
     assert run["status"] == "COMPLETE"
-    assert gitorch_json(project, "run", config)["runs"] == [], (
-        "there already, and nothing left of it to do"
-    )
+    assert gitorch_json(project, "run", config)["runs"] == [], "the run is already COMPLETE"
 
 
-def test_an_attempt_that_never_was_is_not_another(project: Path) -> None:
+def test_logs_of_an_attempt_that_does_not_exist_are_not_found(project: Path) -> None:
     write(project, "experiments/a.yaml", "tasks: [{id: t, command: echo hello}]\n")
     gitorch(project, "run", "experiments")
     for number in ("0", "-1", "2"):
-        told = gitorch(project, "logs", "@", "--attempt", number, code=3)
-        assert told.stdout == ""
-        assert f"no attempt {number}" in told.stderr
+        missing = gitorch(project, "logs", "@", "--attempt", number, code=3)
+        assert missing.stdout == ""
+        assert f"no attempt {number}" in missing.stderr
 
 
-def test_what_the_system_refuses_is_no_bug(project: Path) -> None:
-    told = gitorch(project, "demo", "/dev/null/demo", code=1)
-    assert told.stderr == "error: /dev/null/demo: Not a directory\n"
+def test_an_error_of_the_operating_system_is_a_message_without_a_traceback(project: Path) -> None:
+    failed = gitorch(project, "demo", "/dev/null/demo", code=1)
+    assert failed.stderr == "error: /dev/null/demo: Not a directory\n"
     with Path("/dev/full").open("w") as full:
         result = subprocess.run(
             [sys.executable, "-m", "gitorch", "list", "--json"],
@@ -352,21 +372,22 @@ def test_what_the_system_refuses_is_no_bug(project: Path) -> None:
     assert "Traceback" not in result.stderr
 
 
-def test_colours_are_for_terminals_that_want_them(project: Path) -> None:
+def test_only_terminals_that_support_colours_get_colours(project: Path) -> None:
     write(project, "experiments/a.yaml", "tasks: [{id: t, command: exit 3}]\n")
     gitorch(project, "run", "experiments", code=1)
     on_terminal = {"TERM": "xterm-256color", "GIT_PAGER": "cat"}
-    assert "\x1b[" not in gitorch(project, "list", env=on_terminal).stdout, "off a terminal"
+    assert "\x1b[" not in gitorch(project, "list", env=on_terminal).stdout, (
+        "stdout is not a terminal"
+    )
     assert "\x1b[31mERROR" in _on_a_terminal(project, on_terminal, "list")
     assert "\x1b[" not in _on_a_terminal(project, {**on_terminal, "NO_COLOR": "1"}, "list")
     assert "\x1b[" not in _on_a_terminal(project, {**on_terminal, "TERM": "dumb"}, "list")
-    assert "\x1b[" in _on_a_terminal(project, {**on_terminal, "NO_COLOR": ""}, "list"), (
-        "empty is as if not there"
-    )
+    coloured = _on_a_terminal(project, {**on_terminal, "NO_COLOR": ""}, "list")
+    assert "\x1b[" in coloured, "an empty NO_COLOR counts as unset"
 
 
 def _on_a_terminal(root: Path, environment: dict[str, str], *arguments: str) -> str:
-    """What the program writes to a terminal."""
+    """Run the program on a terminal. Return everything that it writes there."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "gitorch", *arguments],
@@ -382,7 +403,7 @@ def _on_a_terminal(root: Path, environment: dict[str, str], *arguments: str) -> 
     while select.select([ours], [], [], 20)[0]:
         try:
             chunk = os.read(ours, 1 << 16)
-        except OSError:  # EIO: the other end is closed
+        except OSError:  # EIO: the other end is closed.
             break
         if not chunk:
             break

@@ -1,4 +1,7 @@
-"""`discard: [globs]`: checkpoints are there for the next attempt, and not in the record, which says so."""
+"""`discard: [globs]` keeps checkpoints for the next attempt but leaves them out of the record.
+
+The record says how many files were discarded, and their size.
+"""
 
 from __future__ import annotations
 
@@ -24,13 +27,17 @@ class Train:
 """
 
 
-def test_a_retry_resumes_from_a_checkpoint_that_is_not_kept(project: Path) -> None:
+def test_a_retry_resumes_from_a_discarded_checkpoint(project: Path) -> None:
     commit_files(project, {"Tasks.py": TASKS})
     write(
         project,
         "experiments/e.yaml",
-        "gitorch: {discard: [ckpt, metrics.json]}\n"
-        "tasks: [{id: train, method: Train}, {id: list, command: 'ls {outputDir}/ckpt > {outputDir}/list.txt'}]\n",
+        """
+        gitorch: {discard: [ckpt, metrics.json]}
+        tasks:
+          - {id: train, method: Train}
+          - {id: list, command: "ls {outputDir}/ckpt > {outputDir}/list.txt"}
+        """,
     )
     gitorch(project, "run", "experiments", code=1)
     failed = gitorch_json(project, "show", "e")["run"]
@@ -42,14 +49,13 @@ def test_a_retry_resumes_from_a_checkpoint_that_is_not_kept(project: Path) -> No
     run = gitorch_json(project, "show", "e")["run"]
     assert run["status"] == "COMPLETE"
     assert [output["path"] for output in run["outputs"]] == ["list.txt", "model.txt"]
-    assert run["metrics"] == {"loss": 0.5}, "read before they are left out"
+    assert run["metrics"] == {"loss": 0.5}, "metrics are read before their file is discarded"
     assert run["discarded"] == [
         {"glob": "ckpt", "files": 1, "size": 3000, "task": "train"},
         {"glob": "metrics.json", "files": 1, "size": 13, "task": "train"},
     ]
-    said = gitorch(project, "show", "e").stdout
-    assert "discarded\n  ckpt          1 file, 2.9 KiB  by train\n" in said
+    stdout = gitorch(project, "show", "e").stdout
+    assert "discarded\n  ckpt          1 file, 2.9 KiB  by train\n" in stdout
     assert "ckpt" not in git(project, "ls-tree", "-r", "--name-only", "gitorch/results")
-    assert not list((project.parent / "project.gitorch").glob(f"{run['id']}*")), (
-        "gone with the workspace"
-    )
+    workspace = project.parent / "project.gitorch"
+    assert not list(workspace.glob(f"{run['id']}*")), "removed with the directory of the run"
