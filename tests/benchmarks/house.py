@@ -1,8 +1,8 @@
-"""Counts what makes code dense: python -m tests.benchmarks.house [PATH…] [--offenders]
+"""Measures of the density of code: python -m tests.benchmarks.house [PATH…] [--offenders]
 
-The figures are those by which gitorch was compared with pre-commit, datalad-core, procrastinate and
-submitit. A code line has at least one token that is neither a comment nor part of a docstring.
-Rates are per 1,000 code lines. `--offenders` lists what is above a limit.
+gitorch was compared with pre-commit, datalad-core, procrastinate and submitit by the same measures.
+A code line has at least one token that is neither a comment nor part of a docstring. Rates are per
+1,000 code lines. `--offenders` lists the functions and statements above a limit.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import statistics
 import tokenize
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parents[2] / "gitorch"
 
@@ -54,11 +55,11 @@ class Offender(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """What was counted in one file."""
+    """The measures of one file."""
 
     path: Path
     lines: int
-    tokens: list[int]  # of each code line
+    tokens: list[int]  # One number for each code line.
     docstring_lines: int
     own_line_comments: int
     comprehensions: int
@@ -76,35 +77,54 @@ def count(path: Path) -> Counts:
     text = path.read_text(encoding="utf-8")
     tree = ast.parse(text)
     docstrings = set(docstring_lines(tree))
-    tokens: Counter[int] = Counter()
-    comments = 0
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        line = token.start[0]
-        if token.type == tokenize.COMMENT and not token.line[: token.start[1]].strip():
-            comments += 1
-        if token.type not in LAYOUT and line not in docstrings:
-            tokens[line] += 1
-    nodes = list(ast.walk(tree))
-    functions = [node for node in nodes if isinstance(node, Function)]
+    functions = instances(tree, Function)
+    hidden_imports = 0
+    for function in functions:
+        hidden_imports += len(list(imports_in(function)))
     return Counts(
         path=path,
         lines=text.count("\n"),
-        tokens=list(tokens.values()),
+        tokens=tokens_by_line(text, docstrings),
         docstring_lines=len(docstrings),
-        own_line_comments=comments,
-        comprehensions=sum(isinstance(node, COMPREHENSIONS) for node in nodes),
-        conditionals=sum(isinstance(node, ast.IfExp) for node in nodes),
-        lambdas=sum(isinstance(node, ast.Lambda) for node in nodes),
-        walruses=sum(isinstance(node, ast.NamedExpr) for node in nodes),
-        function_lines=[length_of(node) for node in functions],
-        complexities=[complexity_of(node) for node in functions],
-        classes=[node.name for node in nodes if isinstance(node, ast.ClassDef)],
-        hidden_imports=sum(len(list(imports_in(node))) for node in functions),
+        own_line_comments=count_own_line_comments(text),
+        comprehensions=len(instances(tree, COMPREHENSIONS)),
+        conditionals=len(instances(tree, ast.IfExp)),
+        lambdas=len(instances(tree, ast.Lambda)),
+        walruses=len(instances(tree, ast.NamedExpr)),
+        function_lines=list(map(length_of, functions)),
+        complexities=list(map(complexity_of, functions)),
+        classes=[node.name for node in instances(tree, ast.ClassDef)],
+        hidden_imports=hidden_imports,
         offenders=list(offenders_in(path, tree, functions)),
     )
 
 
+def instances(tree: ast.AST, kind: Any) -> list[Any]:
+    """Return the nodes of the tree that are instances of `kind`."""
+    return [node for node in ast.walk(tree) if isinstance(node, kind)]
+
+
+def tokens_by_line(text: str, docstrings: set[int]) -> list[int]:
+    """Return the number of tokens of each code line."""
+    numbers: Counter[int] = Counter()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        line = token.start[0]
+        if token.type not in LAYOUT and line not in docstrings:
+            numbers[line] += 1
+    return list(numbers.values())
+
+
+def count_own_line_comments(text: str) -> int:
+    comments = 0
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        before = token.line[: token.start[1]]
+        if token.type == tokenize.COMMENT and not before.strip():
+            comments += 1
+    return comments
+
+
 def docstring_lines(tree: ast.AST) -> Iterator[int]:
+    """Yield the numbers of the lines of all docstrings."""
     for node in ast.walk(tree):
         if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
             docstring = node.body[0]
@@ -116,9 +136,10 @@ def length_of(function: Function) -> int:
 
 
 def complexity_of(function: Function) -> int:
-    """One, and one for each place where the path forks; short-circuit operators and comprehensions fork too.
+    """Return one plus the number of forks. Short-circuit operators and comprehensions count too.
 
-    This is the definition of the comparison. ruff's C901 counts statements alone and gives lower numbers.
+    The comparison of the projects used this definition. ruff's C901 counts only statements and
+    gives lower numbers.
     """
     complexity = 1
     for node in ast.walk(function):
@@ -136,19 +157,20 @@ def imports_in(function: Function) -> Iterator[ast.stmt]:
 
 
 def offenders_in(path: Path, tree: ast.AST, functions: list[Function]) -> Iterator[Offender]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.stmt):
-            folded = sum(
-                isinstance(part, (*COMPREHENSIONS, ast.IfExp)) for part in own_expressions(node)
-            )
-            if folded > 1:
-                yield Offender(path, node.lineno, f"{folded} comprehensions or conditionals")
-        if isinstance(node, (ast.For, ast.comprehension)):
-            iterated = node.iter
-            if isinstance(iterated, (ast.List, ast.Tuple)) and len(iterated.elts) == 1:
-                yield Offender(path, iterated.lineno, "a loop over one element")
+    for statement in instances(tree, ast.stmt):
+        folded = 0
+        for part in own_expressions(statement):
+            if isinstance(part, (*COMPREHENSIONS, ast.IfExp)):
+                folded += 1
+        if folded > 1:
+            yield Offender(path, statement.lineno, f"{folded} comprehensions or conditionals")
+    for loop in instances(tree, (ast.For, ast.comprehension)):
+        iterated = loop.iter
+        if isinstance(iterated, (ast.List, ast.Tuple)) and len(iterated.elts) == 1:
+            yield Offender(path, iterated.lineno, "a loop over one element")
     for function in functions:
-        length, complexity = length_of(function), complexity_of(function)
+        length = length_of(function)
+        complexity = complexity_of(function)
         if length > LONGEST_FUNCTION:
             yield Offender(path, function.lineno, f"{function.name}: {length} lines")
         if complexity > MOST_COMPLEX:
@@ -156,10 +178,15 @@ def offenders_in(path: Path, tree: ast.AST, functions: list[Function]) -> Iterat
 
 
 def own_expressions(statement: ast.stmt) -> Iterator[ast.AST]:
-    """The expressions of a statement without those of the statements nested in it."""
+    """Yield the nodes of a statement except the nodes of nested statements."""
     for child in ast.iter_child_nodes(statement):
         if not isinstance(child, (ast.stmt, ast.ExceptHandler, ast.match_case)):
             yield from ast.walk(child)
+
+
+def above(values: list[int], limit: int) -> int:
+    """Return how many of the values are above the limit."""
+    return len([value for value in values if value > limit])
 
 
 def percentile(values: list[int], percent: int) -> int:
@@ -168,9 +195,9 @@ def percentile(values: list[int], percent: int) -> int:
 
 
 def report(files: list[Counts]) -> None:
-    tokens = [number for file in files for number in file.tokens]
-    lengths = [number for file in files for number in file.function_lines]
-    complexities = [number for file in files for number in file.complexities]
+    tokens = list(chain.from_iterable(file.tokens for file in files))
+    lengths = list(chain.from_iterable(file.function_lines for file in files))
+    complexities = list(chain.from_iterable(file.complexities for file in files))
 
     def total(field: str) -> int:
         return sum(getattr(file, field) for file in files)
@@ -191,7 +218,7 @@ def report(files: list[Counts]) -> None:
         percentile(lengths, 90),
         max(lengths),
     )
-    row("functions over 60 lines", sum(length > LONGEST_FUNCTION for length in lengths))
+    row("functions over 60 lines", above(lengths, LONGEST_FUNCTION))
     row(
         "tokens in a code line, mean / p90",
         f"{statistics.mean(tokens):.2f}",
@@ -204,7 +231,7 @@ def report(files: list[Counts]) -> None:
         "complexity, p90 / max / over 11",
         percentile(complexities, 90),
         max(complexities),
-        sum(number > MOST_COMPLEX for number in complexities),
+        above(complexities, MOST_COMPLEX),
     )
     row("docstring lines / per 1,000", total("docstring_lines"), rate("docstring_lines"))
     row("own-line comments / per 1,000", total("own_line_comments"), rate("own_line_comments"))
@@ -214,11 +241,11 @@ def report(files: list[Counts]) -> None:
 
 
 def names_used_twice(files: list[Counts]) -> list[str]:
-    places: dict[str, set[Path]] = defaultdict(set)
+    paths: dict[str, set[Path]] = defaultdict(set)
     for file in files:
         for name in file.classes:
-            places[name].add(file.path)
-    return sorted(name for name, found in places.items() if len(found) > 1)
+            paths[name].add(file.path)
+    return sorted(name for name, defining in paths.items() if len(defining) > 1)
 
 
 def main() -> None:
@@ -226,11 +253,12 @@ def main() -> None:
     parser.add_argument("paths", nargs="*", type=Path, default=[ROOT])
     parser.add_argument("--offenders", action="store_true")
     arguments = parser.parse_args()
-    paths = [
-        path
-        for place in arguments.paths
-        for path in (sorted(place.rglob("*.py")) if place.is_dir() else [place])
-    ]
+    paths: list[Path] = []
+    for path in arguments.paths:
+        if path.is_dir():
+            paths += sorted(path.rglob("*.py"))
+        else:
+            paths.append(path)
     files = [count(path) for path in paths]
     report(files)
     if arguments.offenders:

@@ -1,19 +1,20 @@
-"""A further worktree of a commit against `git worktree add`, interleaved.
+"""The time of a further worktree of a commit against that of `git worktree add`, interleaved.
 
     python tests/benchmarks/worktrees.py [files] [rounds] [directory]
 
-The directory decides over the file system. Aim: at most 0.6 times `git worktree add` at 5,000 files.
+The directory selects the file system. Aim: at most 0.6 times `git worktree add` with 5,000 files.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 from gitorch.git.repository import Repository
@@ -28,6 +29,7 @@ def git(root: Path, *arguments: str) -> str:
 
 
 def make_project(root: Path, files: int) -> str:
+    """Commit `files` files. Return the oid of the commit."""
     for number in range(files):
         path = root / f"package{number // 50}" / f"module{number}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,11 +41,14 @@ def make_project(root: Path, files: int) -> str:
 
 
 def measure(files: int, rounds: int, room: Path) -> dict[str, list[float]]:
+    """Return the milliseconds of each way by its name.
+
+    `unmodified`, `reset` and `discard` work on the worktree that `materialise` made before them.
+    """
     root = room / "project"
     root.mkdir()
     commit = make_project(root, files)
-    repo = Repository.discover(root)
-    number = 0
+    worktrees = FastWorktrees(Repository.discover(root))
 
     def by_git(path: Path) -> None:
         git(root, "worktree", "add", "--detach", str(path), commit)
@@ -52,43 +57,53 @@ def measure(files: int, rounds: int, room: Path) -> dict[str, list[float]]:
         git(root, "-c", "checkout.workers=4", "worktree", "add", "--detach", str(path), commit)
 
     def materialise(path: Path) -> None:
-        FastWorktrees(repo).materialise(commit, path)
+        worktrees.materialise(commit, path)
 
     def unmodified(path: Path) -> None:
-        assert FastWorktrees(repo).modified(last, commit) == UNMODIFIED
+        assert worktrees.modified(last, commit) == UNMODIFIED
 
     def reset(path: Path) -> None:
-        FastWorktrees(repo).reset(last, commit)
+        worktrees.reset(last, commit)
 
     def discard(path: Path) -> None:
-        FastWorktrees(repo).discard(last)
+        worktrees.discard(last)
 
+    # The second worktree makes a template, which all further ones use.
     for name in ("warm", "up"):
         materialise(room / name)
     last = room
     times: dict[str, list[float]] = {}
     ways: list[Callable[[Path], None]] = [by_git, by_git_4, materialise, unmodified, reset, discard]
+    numbers = count()
     for _ in range(rounds):
         for way in ways:
-            number += 1
-            path = room / "project.gitorch" / f"run{number}" / "tree"
+            path = room / "project.gitorch" / f"run{next(numbers)}" / "tree"
             path.parent.mkdir(parents=True)
             started = time.perf_counter()
             way(path)
-            times.setdefault(way.__name__, []).append((time.perf_counter() - started) * 1000)
-            last = path if way is materialise else last
+            elapsed_ms = 1000 * (time.perf_counter() - started)
+            times.setdefault(way.__name__, []).append(elapsed_ms)
+            if way is materialise:
+                last = path
     return times
 
 
 def main() -> None:
-    files, rounds = (int(word) for word in (sys.argv[1:3] + ["20", "60"][len(sys.argv) - 1 :]))
-    with tempfile.TemporaryDirectory(dir=sys.argv[3] if len(sys.argv) > 3 else None) as room:
-        times = measure(files, rounds, Path(os.path.realpath(room)))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("files", nargs="?", type=int, default=20)
+    parser.add_argument("rounds", nargs="?", type=int, default=60)
+    parser.add_argument("directory", nargs="?")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=chosen.directory) as room:
+        times = measure(chosen.files, chosen.rounds, Path(os.path.realpath(room)))
     base = statistics.median(times["by_git"])
-    print(f"{files} files, {rounds} rounds: median and least, ms; median as a part of git's")
+    print(f"{chosen.files} files, {chosen.rounds} rounds")
+    print("median in ms, minimum in ms, ratio of the median to that of git")
     for name, values in times.items():
-        middle = statistics.median(values)
-        print(f"{name:12} {middle:8.2f} {min(values):8.2f} {middle / base:6.2f}")
+        median = statistics.median(values)
+        print(f"{name:12} {median:8.2f} {min(values):8.2f} {median / base:6.2f}")
 
 
 if __name__ == "__main__":
