@@ -1,4 +1,7 @@
-"""A run goes on with fixed code, or from an earlier task: what is done stays done, and it is told what ran where."""
+"""`retry --at` continues a run with fixed code, and `retry --from` repeats it from an earlier task.
+
+Finished tasks are not repeated. The record says which commit each task was executed at.
+"""
 
 from __future__ import annotations
 
@@ -52,16 +55,18 @@ BUG = "raise ValueError('a bug')"
 
 @pytest.fixture
 def count(tmp_path: Path) -> Path:
-    """Where every task that is executed leaves a line: its id and the version of the code."""
+    """Return the file to which each executed task appends its id and the version of its code."""
     return tmp_path / "count"
 
 
 def commit_code(project: Path, count: Path, number: int, fails: str) -> str:
+    """Commit a version of the code. Task four executes the statement `fails`."""
     code = TASKS.format(count=str(count), version=f"v{number}", number=number, fails=fails)
     return commit_files(project, {"Tasks.py": code}, f"version {number}")
 
 
 def executed(count: Path) -> Counter[str]:
+    """Return how often each task was executed at each version, as `<task> v<number>`."""
     return Counter(count.read_text().splitlines())
 
 
@@ -70,33 +75,33 @@ def shown(project: Path, run: str = "@") -> Any:
 
 
 def pins_of(record: Any) -> dict[str, str]:
+    """Return the commit of each task."""
     return {task["id"]: task["pin"]["commit"] for task in record["tasks"]}
 
 
 @pytest.fixture
 def failed(project: Path, count: Path) -> str:
-    """A run whose task four has failed from a bug; gives the commit it is at."""
+    """Make a run whose task four has failed because of a bug. Return the commit of the run."""
     buggy = commit_code(project, count, 1, BUG)
     write(project, "experiments/a.yaml", CONFIG)
     gitorch(project, "run", "experiments", code=1)
     return buggy
 
 
-def test_it_goes_on_where_it_failed_at_the_commit_of_the_fix(
+def test_a_retry_at_the_commit_of_the_fix_continues_with_the_failed_task(
     project: Path, count: Path, failed: str
 ) -> None:
     fixed = commit_code(project, count, 2, "return {'four': 2}")
-    said = gitorch(project, "retry", "a", "--at", "HEAD", "--why", "mended").stderr
-    assert "ERROR -> WAITING" in said
+    stderr = gitorch(project, "retry", "a", "--at", "HEAD", "--why", "repaired").stderr
+    assert "ERROR -> WAITING" in stderr
     waiting = shown(project)
-    assert waiting["pin"] == {**waiting["pin"], "commit": fixed, "origin": "head"}
-    assert waiting["history"][-1]["why"] == f"mended; at {fixed[:12]} instead of {failed[:12]}"
+    assert (waiting["pin"]["commit"], waiting["pin"]["origin"]) == (fixed, "head")
+    assert waiting["history"][-1]["why"] == f"repaired; at {fixed[:12]} instead of {failed[:12]}"
     gitorch(project, "run")
     record = shown(project)
     assert record["status"] == "COMPLETE"
-    assert executed(count) == Counter(
-        ["one v1", "two v1", "three v1", "four v1", "four v2", "five v2"]
-    )
+    expected = ["one v1", "two v1", "three v1", "four v1", "four v2", "five v2"]
+    assert executed(count) == Counter(expected)
     assert pins_of(record) == {
         "one": failed,
         "two": failed,
@@ -105,25 +110,21 @@ def test_it_goes_on_where_it_failed_at_the_commit_of_the_fix(
         "five": fixed,
     }
     assert record["metrics"] == {"one": 1, "two": 1, "three": 1, "four": 2, "five": 2}
-    assert [attempt["pin"]["commit"] for attempt in record["tasks"][3]["attempts"]] == [
-        failed,
-        fixed,
-    ]
+    attempts = record["tasks"][3]["attempts"]
+    assert [attempt["pin"]["commit"] for attempt in attempts] == [failed, fixed]
     for commit in (failed, fixed):
         assert git(project, "rev-parse", f"refs/gitorch/pins/{commit}") == commit
     assert gitorch_json(project, "list")["runs"][0]["commit"] == fixed
-    assert gitorch_json(project, "ready")["queued"] == [], (
-        "it is the same run as one of that commit"
-    )
+    assert gitorch_json(project, "ready")["queued"] == [], "same as a run readied at that commit"
     gitorch(project, "doctor")
 
 
-def test_two_fixes_in_a_row_leave_three_pins(project: Path, count: Path, failed: str) -> None:
+def test_a_run_that_is_retried_twice_has_tasks_and_attempts_at_three_commits(
+    project: Path, count: Path, failed: str
+) -> None:
     better = commit_code(project, count, 2, "return {'four': 2}")
-    commit_files(
-        project, {"Tasks.py": (project / "Tasks.py").read_text().replace("self.work()", "1 / 0")}
-    )
-    worse = git(project, "rev-parse", "HEAD")
+    code = (project / "Tasks.py").read_text()
+    worse = commit_files(project, {"Tasks.py": code.replace("self.work()", "1 / 0")})
     gitorch(project, "retry", "a", "--at", worse)
     gitorch(project, "run", code=1)
     fixed = commit_code(project, count, 3, "return {'four': 3}")
@@ -134,8 +135,12 @@ def test_two_fixes_in_a_row_leave_three_pins(project: Path, count: Path, failed:
     write(project, "Tasks.py", (project / "Tasks.py").read_text() + "# not committed\n")
     gitorch(project, "run")
     assert pins_of(shown(project)) == {
-        "one": failed, "two": failed, "three": failed, "four": better, "five": better
-    }  # fmt: skip
+        "one": failed,
+        "two": failed,
+        "three": failed,
+        "four": better,
+        "five": better,
+    }
     history = [change["why"] for change in shown(project)["history"] if change["from"] == "ERROR"]
     assert history == [
         f"at {worse[:12]} instead of {failed[:12]}",
@@ -143,42 +148,43 @@ def test_two_fixes_in_a_row_leave_three_pins(project: Path, count: Path, failed:
     ]
     attempts = shown(project)["tasks"][3]["attempts"]
     assert [attempt["pin"]["commit"] for attempt in attempts] == [failed, worse, better]
-    assert fixed not in git(project, "for-each-ref", "refs/gitorch/pins")
+    pins = git(project, "for-each-ref", "refs/gitorch/pins")
+    assert fixed not in pins, "no run was retried at this commit"
 
 
-def test_from_an_earlier_task(project: Path, count: Path, failed: str) -> None:
+def test_a_retry_from_an_earlier_task_at_another_commit(
+    project: Path, count: Path, failed: str
+) -> None:
     fixed = commit_code(project, count, 2, "return {'four': 2}")
     gitorch(project, "retry", "a", "--at", "HEAD", "--from", "two")
     waiting = shown(project)
-    assert [task["status"] for task in waiting["tasks"]] == [
-        "COMPLETE",
-        "WAITING",
-        "WAITING",
-        "WAITING",
-        "WAITING",
-    ]
-    assert waiting["metrics"] == {"one": 1}, "what is to be repeated is no longer the run's"
+    statuses = [task["status"] for task in waiting["tasks"]]
+    assert statuses == ["COMPLETE", "WAITING", "WAITING", "WAITING", "WAITING"]
+    assert waiting["metrics"] == {"one": 1}, "tasks to be repeated have no metrics"
     assert waiting["tasks"][1]["result"] is None
     gitorch(project, "run")
     record = shown(project)
-    assert executed(count) == Counter(
-        [*(f"{task} v1" for task in ("one", "two", "three", "four")),
-         *(f"{task} v2" for task in ("two", "three", "four", "five"))]
-    )  # fmt: skip
+    expected = ["one v1", "two v1", "three v1", "four v1"]
+    expected += ["two v2", "three v2", "four v2", "five v2"]
+    assert executed(count) == Counter(expected)
     assert [task["attempt_count"] for task in record["tasks"]] == [1, 2, 2, 2, 1]
     assert record["tasks"][1]["result"] == {"two": 2}
-    assert pins_of(record) == {"one": failed} | dict.fromkeys(
-        ("two", "three", "four", "five"), fixed
-    )
+    assert pins_of(record) == {
+        "one": failed,
+        "two": fixed,
+        "three": fixed,
+        "four": fixed,
+        "five": fixed,
+    }
     kept = git(project, "ls-tree", "-r", "--name-only", "gitorch/results").splitlines()
     assert len([path for path in kept if path.endswith("tasks/two/1/attempt.json")]) == 1
     refused = gitorch(project, "retry", "a", "--from", "two", code=4).stderr
     assert "rerun" in refused
 
 
-def test_from_a_task_with_the_code_as_it_was(project: Path, tmp_path: Path) -> None:
-    """Beside each other: only what needs the task is repeated."""
-    mended = tmp_path / "mended"
+def test_a_retry_from_a_task_at_the_same_commit(project: Path, tmp_path: Path) -> None:
+    """Only the task and the tasks that need it are repeated."""
+    repaired = tmp_path / "repaired"
     write(
         project,
         "experiments/a.yaml",
@@ -187,44 +193,37 @@ def test_from_a_task_with_the_code_as_it_was(project: Path, tmp_path: Path) -> N
           - {{id: prepare, command: "echo prepare >> {tmp_path}/order"}}
           - {{id: right, needs: [], command: "echo right >> {tmp_path}/order"}}
           - {{id: after, needs: [prepare], command: "echo after >> {tmp_path}/order"}}
-          - {{id: last, needs: [after, right], command: "test -f {mended}"}}
+          - {{id: last, needs: [after, right], command: "test -f {repaired}"}}
         """,
     )
     gitorch(project, "run", "experiments", code=1)
-    mended.touch()
-    assert (
-        "did you mean 'prepare'"
-        in gitorch(project, "retry", "a", "--from", "perpare", code=2).stderr
-    )
+    repaired.touch()
+    refused = gitorch(project, "retry", "a", "--from", "perpare", code=2).stderr
+    assert "did you mean 'prepare'" in refused
     gitorch(project, "retry", "a", "--from", "prepare")
     gitorch(project, "doctor")
     gitorch(project, "run", "-j", "2")
-    assert sorted((tmp_path / "order").read_text().split()) == [
-        "after",
-        "after",
-        "prepare",
-        "prepare",
-        "right",
-    ]
+    executions = Counter((tmp_path / "order").read_text().split())
+    assert executions == {"prepare": 2, "after": 2, "right": 1}
     assert shown(project)["status"] == "COMPLETE"
     assert len({*pins_of(shown(project)).values()}) == 1
 
 
-def test_what_would_not_do_at_that_commit_is_said_before_anything_is_changed(
+def test_a_commit_with_unusable_tasks_is_refused_before_anything_changes(
     project: Path, count: Path, failed: str
 ) -> None:
     before = git(project, "rev-parse", "gitorch/results")
-    commit_files(
-        project,
-        {
-            "Tasks.py": "class Works:\n    def __init__(self, config): 1 / 0\n    def run(self): ...\n"
-        },
-    )
+    unusable = """
+class Works:
+    def __init__(self, config): 1 / 0
+    def run(self): ...
+"""
+    commit_files(project, {"Tasks.py": unusable})
     refused = gitorch(project, "retry", "a", "--at", "HEAD", code=4).stderr
     assert "task four: " in refused
     assert "Fails" in refused
     assert "task five: " in refused
-    assert "task one" not in refused, "it is done"
+    assert "task one" not in refused, "a finished task is not checked"
     git(project, "rm", "-q", "Tasks.py")
     git(project, "commit", "-qm", "no tasks")
     assert "no Tasks.py" in gitorch(project, "retry", "a", "--at", "HEAD", code=4).stderr
@@ -234,8 +233,10 @@ def test_what_would_not_do_at_that_commit_is_said_before_anything_is_changed(
     assert git(project, "for-each-ref", "--format=%(objectname)", "refs/gitorch/pins") == failed
 
 
-def test_who_forgot_to_commit_the_fix_is_told(project: Path, count: Path, failed: str) -> None:
-    write(project, "Tasks.py", "# mended, and not committed\n")
+def test_a_retry_with_an_uncommitted_fix_gives_a_note(
+    project: Path, count: Path, failed: str
+) -> None:
+    write(project, "Tasks.py", "# fixed, but not committed\n")
     notes = gitorch_json(project, "retry", "a", "--at", "HEAD")["notes"]
     assert [note.partition(": ")[2] for note in notes] == [
         f"at {failed[:12]} as before, so the code is the same",
@@ -243,10 +244,13 @@ def test_who_forgot_to_commit_the_fix_is_told(project: Path, count: Path, failed
     ]
 
 
-def test_a_path_to_the_tasks_that_is_not_there_any_more(project: Path) -> None:
-    commit_files(
-        project, {"code/Tasks.py": "class T:\n def __init__(self, c): ...\n def run(self): 1 / 0\n"}
-    )
+def test_a_commit_without_the_path_to_the_tasks_is_refused(project: Path) -> None:
+    failing = """
+class T:
+    def __init__(self, config): ...
+    def run(self): 1 / 0
+"""
+    commit_files(project, {"code/Tasks.py": failing})
     write(project, "experiments/a.yaml", "pathToTasks: code\ntasks: [{id: t, method: T}]\n")
     gitorch(project, "run", "experiments", code=1)
     git(project, "mv", "code", "source")
@@ -255,7 +259,7 @@ def test_a_path_to_the_tasks_that_is_not_there_any_more(project: Path) -> None:
     assert "pathToTasks: there is no directory code in commit" in refused
 
 
-def test_several_runs_all_or_none(project: Path, count: Path) -> None:
+def test_a_retry_changes_either_all_named_runs_or_none(project: Path, count: Path) -> None:
     commit_code(project, count, 1, BUG)
     write(project, "experiments/a.yaml", CONFIG)
     write(project, "experiments/b.yaml", CONFIG.replace("seed: 1", "seed: 2"))
@@ -271,24 +275,29 @@ def test_several_runs_all_or_none(project: Path, count: Path) -> None:
     assert len(changed["changed"]) == 2
     assert sorted(refused["why"].split(" ")[0] for refused in changed["refused"]) == ["c", "d"]
     assert git(project, "rev-list", "--count", f"{before}..gitorch/results") == "1"
-    assert {
-        run["commit"] for run in gitorch_json(project, "list")["runs"] if run["name"] in "ab"
-    } == {fixed}
+    commits = {run["name"]: run["commit"] for run in gitorch_json(project, "list")["runs"]}
+    assert (commits["a"], commits["b"]) == (fixed, fixed)
 
 
-OUTSIDE = """
+# The tasks use a submodule, a link, the output directory, and a kept file in the worktree.
+RICH_CONFIG = """
 tasks:
   - id: one
     command: echo kept > scratch.txt; mkdir {outputDir}/d; echo out > {outputDir}/d/out
   - id: two
-    command: cat scratch.txt {outputDir}/d/out data/file sub/inner.txt version >> {outputDir}/seen; grep 2 version
+    command: >-
+      cat scratch.txt {outputDir}/d/out data/file sub/inner.txt version >> {outputDir}/seen;
+      grep 2 version
 gitorch: {outputs: [scratch.txt], link: [data]}
 """
 
 
 @pytest.fixture
 def with_everything(project: Path, tmp_path: Path) -> str:
-    """A run in ERROR whose code has a submodule and links, with outputs in both places; gives the commit of its fix."""
+    """Make a run in ERROR whose code has a submodule and links. Return the commit of its fix.
+
+    The run has outputs both in the output directory and in the worktree.
+    """
     inner = tmp_path / "inner"
     inner.mkdir()
     git(inner, "init", "-q")
@@ -297,7 +306,7 @@ def with_everything(project: Path, tmp_path: Path) -> str:
     write(project, "data/file", "data\n")
     write(project, "removed", "only in the first\n")
     commit_files(project, {".gitignore": "data\n", "version": "1\n"})
-    write(project, "experiments/a.yaml", OUTSIDE)
+    write(project, "experiments/a.yaml", RICH_CONFIG)
     gitorch(project, "run", "experiments", code=1)
     commit_files(inner, {"inner.txt": "submodule 2\n"})
     git(project / "sub", "pull", "-q")
@@ -305,49 +314,49 @@ def with_everything(project: Path, tmp_path: Path) -> str:
     return commit_files(project, {"version": "2\n"})
 
 
+# The lines that task two appends to `seen` in its first and in its second attempt.
 FIRST = "kept\nout\ndata\nsubmodule 1\n1\n"
 SECOND = "kept\nout\ndata\nsubmodule 2\n2\n"
 
 
 @pytest.mark.parametrize("lost", ["nothing", "workspace", "tree", "output", "log"])
-def test_the_worktree_is_brought_to_the_new_commit_whatever_is_left_of_it(
+def test_a_retry_restores_lost_directories_at_the_new_commit(
     project: Path, with_everything: str, lost: str
 ) -> None:
     [run] = gitorch_json(project, "list")["runs"]
-    place = project.parent / "project.gitorch" / run["id"]
+    directory = project.parent / "project.gitorch" / run["id"]
     match lost:
         case "workspace":
-            shutil.rmtree(place.parent)
+            shutil.rmtree(directory.parent)
         case "tree" | "output" | "log":
-            shutil.rmtree(place / lost)
+            shutil.rmtree(directory / lost)
     gitorch(project, "retry", "a", "--at", "HEAD")
     gitorch(project, "run")
-    there = gitorch(project, "checkout-run", "a").stdout.strip()
-    outputs = Path(there) / f"run-{run['id']}" / "outputs"
+    checkout = Path(gitorch(project, "checkout-run", "a").stdout.strip())
+    outputs = checkout / f"run-{run['id']}" / "outputs"
     assert (outputs / "seen").read_text() == FIRST + SECOND
     assert (outputs / "worktree" / "scratch.txt").read_text() == "kept\n"
-    assert not (Path(there) / "removed").exists()
+    assert not (checkout / "removed").exists()
 
 
 @pytest.mark.parametrize("lost", ["workspace", "tree"])
-def test_a_worktree_that_is_made_ahead_is_whole(
+def test_a_worktree_that_is_made_ahead_is_complete(
     project: Path, with_everything: str, lost: str
 ) -> None:
-    """While a run before it is executed, the worktrees of those that wait are made, or handed on."""
-    place = project.parent / "project.gitorch" / gitorch_json(project, "list")["runs"][0]["id"]
-    shutil.rmtree(place if lost == "workspace" else place / lost)
+    """While a run is executed, a worker makes the worktrees of WAITING runs or reuses old ones."""
+    [run] = gitorch_json(project, "list")["runs"]
+    directory = project.parent / "project.gitorch" / run["id"]
+    shutil.rmtree(directory if lost == "workspace" else directory / lost)
     write(project, "experiments/b.yaml", "tasks: [{id: t, command: sleep 0.5}]\n")
     gitorch(project, "ready", "--at", "HEAD", "experiments/b.yaml", "--priority", "9")
     gitorch(project, "retry", "a", "--at", "HEAD")
     gitorch(project, "run")
     assert {run["status"] for run in gitorch_json(project, "list")["runs"]} == {"COMPLETE"}
-    found = git(project, "grep", "-h", "", "gitorch/results", "--", "runs/*/outputs/seen")
-    assert found + "\n" == FIRST + SECOND
+    seen = git(project, "grep", "-h", "", "gitorch/results", "--", "runs/*/outputs/seen")
+    assert seen + "\n" == FIRST + SECOND
 
 
-def test_a_link_that_the_new_commit_has_itself_is_refused(
-    project: Path, with_everything: str
-) -> None:
+def test_a_commit_that_tracks_a_linked_path_is_refused(project: Path, with_everything: str) -> None:
     git(project, "rm", "-q", ".gitignore")
     commit_files(project, {"data/file": "tracked now\n"})
     refused = gitorch(project, "retry", "a", "--at", "HEAD", code=4).stderr
@@ -357,55 +366,58 @@ def test_a_link_that_the_new_commit_has_itself_is_refused(
 
 @pytest.fixture
 def fixed(project: Path, count: Path, failed: str) -> str:
-    """The run has been completed with a fix; gives the commit of that."""
+    """Complete the run with a fix. Return the commit of the fix."""
     commit = commit_code(project, count, 2, "return {'four': 2}")
     gitorch(project, "retry", "a", "--at", "HEAD")
     gitorch(project, "run")
     return commit
 
 
-def test_show_tells_what_ran_where(project: Path, failed: str, fixed: str) -> None:
+def test_show_lists_the_commit_of_each_task(project: Path, failed: str, fixed: str) -> None:
     lines = gitorch(project, "show", "a").stdout.splitlines()
-    tasks = [
-        line.split() for line in lines if " COMPLETE " in line and not line.endswith("COMPLETE")
-    ]
-    assert [(cells[0], cells[-1]) for cells in tasks if len(cells) == 5] == [
-        *((task, failed[:10]) for task in ("one", "two", "three")),
-        *((task, fixed[:10]) for task in ("four", "five")),
+    commits = []
+    for line in lines:
+        cells = line.split()
+        is_task = " COMPLETE " in line and not line.endswith("COMPLETE")
+        if is_task and len(cells) == 5:
+            commits.append((cells[0], cells[-1]))
+    assert commits == [
+        ("one", failed[:10]),
+        ("two", failed[:10]),
+        ("three", failed[:10]),
+        ("four", fixed[:10]),
+        ("five", fixed[:10]),
     ]
     assert f"  commit   {fixed}" in lines
     write(project, "experiments/b.yaml", CONFIG.replace("seed: 1", "seed: 2"))
     gitorch(project, "run", "experiments/b.yaml")
-    assert fixed[:10] not in gitorch(project, "show", "b").stdout.replace(fixed, ""), (
-        "there is but one"
-    )
+    stdout = gitorch(project, "show", "b").stdout
+    assert fixed[:10] not in stdout.replace(fixed, ""), "the run has a single commit"
 
 
-def test_compare_looks_at_each_tasks_code(project: Path, failed: str, fixed: str) -> None:
-    """A run that began with the bug and one that never had it are at the same commit, and not of the same code."""
+def test_compare_compares_the_code_of_each_task(project: Path, failed: str, fixed: str) -> None:
+    """Two runs at the same commit differ in code if one of them began at another commit."""
     write(project, "experiments/b.yaml", CONFIG.replace("seed: 1", "seed: 2"))
     gitorch(project, "run", "experiments/b.yaml")
     code = gitorch_json(project, "compare", "a", "b")["code"]
     assert not code["same"]
     assert "Tasks.py" in [file["path"] for file in code["files"]]
     assert [commit["commit"] for commit in code["commits"]] == [fixed]
-    before, after = ([failed, fixed], [fixed, fixed])
     assert code["tasks"] == {
-        "one": before,
-        "two": before,
-        "three": before,
-        "four": after,
-        "five": after,
+        "one": [failed, fixed],
+        "two": [failed, fixed],
+        "three": [failed, fixed],
+        "four": [fixed, fixed],
+        "five": [fixed, fixed],
     }
-    told = gitorch(project, "compare", "a", "b").stdout
-    assert ["one", failed[:10], fixed[:10]] in [line.split() for line in told.splitlines()]
+    lines = gitorch(project, "compare", "a", "b").stdout.splitlines()
+    assert ["one", failed[:10], fixed[:10]] in [line.split() for line in lines]
     difference = gitorch(project, "compare", "a", "b", "--code").stdout
     assert "+        return {'four': 2}" in difference
     gitorch(project, "rerun", "b")
     assert "tasks" not in gitorch_json(project, "compare", "b", "@")["code"]
-    assert not gitorch_json(project, "compare", "b", "a", "@")["code"]["same"], (
-        "each is compared with the first"
-    )
+    three = gitorch_json(project, "compare", "b", "a", "@")
+    assert not three["code"]["same"], "each run is compared with the first"
     itself = gitorch_json(project, "compare", "a", "a")["code"]
     assert itself["same"]
     assert itself["tasks"]["one"] == [failed, failed]
@@ -428,26 +440,26 @@ def test_compare_of_two_runs_with_several_commits(project: Path, count: Path) ->
     assert f"{third[:12]} -> {fourth[:12]}  four, five\n" in parts[-2] + parts[-3]
 
 
-def test_going_back_to_it_says_that_there_are_several_commits(
+def test_commands_that_go_back_to_a_run_name_its_commits(
     project: Path, count: Path, failed: str, fixed: str
 ) -> None:
-    told = f"four, five at {fixed[:12]}; one, two, three at {failed[:12]}"
+    commits = f"four, five at {fixed[:12]}; one, two, three at {failed[:12]}"
     made = gitorch(project, "checkout-run", "a")
-    assert told in made.stderr
+    assert commits in made.stderr
     tree = Path(made.stdout.strip())
     assert git(tree, "rev-parse", "HEAD") == fixed
     [kept] = tree.glob("run-*")
     assert f"{failed}  one\n" in (kept / "commits.txt").read_text()
     assert f"{fixed}  five\n" in (kept / "commits.txt").read_text()
-    assert told in gitorch(project, "revert", "a", "--detach").stderr
+    assert commits in gitorch(project, "revert", "a", "--detach").stderr
     assert git(project, "rev-parse", "HEAD") == fixed
     again = gitorch(project, "rerun", "a", "--verify", code=1)
-    assert told in again.stderr
+    assert commits in again.stderr
     assert "differs in one, two, three" in again.stderr
     assert set(pins_of(shown(project)).values()) == {fixed}
 
 
-def test_a_checkout_is_not_moved_when_the_run_goes_on(
+def test_a_retry_does_not_move_a_checkout_of_the_run(
     project: Path, count: Path, failed: str
 ) -> None:
     tree = Path(gitorch(project, "checkout-run", "a").stdout.strip())
@@ -461,7 +473,7 @@ def test_a_checkout_is_not_moved_when_the_run_goes_on(
     assert "v2" in (tree / "Tasks.py").read_text()
 
 
-def test_a_lost_pin_of_an_earlier_task_is_kept_again(
+def test_doctor_restores_a_lost_pin_of_an_earlier_task(
     project: Path, failed: str, fixed: str
 ) -> None:
     git(project, "update-ref", "-d", f"refs/gitorch/pins/{failed}")
@@ -470,42 +482,47 @@ def test_a_lost_pin_of_an_earlier_task_is_kept_again(
     assert git(project, "rev-parse", f"refs/gitorch/pins/{failed}") == failed
 
 
-def test_of_two_at_the_same_time_one_is_refused(project: Path, count: Path, failed: str) -> None:
+def test_one_of_two_retries_at_the_same_time_is_refused(
+    project: Path, count: Path, failed: str
+) -> None:
     commits = [commit_code(project, count, number, "return {}") for number in (2, 3)]
-    both = [started(project, "retry", "a", "--at", commit) for commit in commits]
-    for process in both:
+    retries = {commit: started(project, "retry", "a", "--at", commit) for commit in commits}
+    for process in retries.values():
         process.communicate(timeout=60)
-    assert sorted(process.returncode for process in both) == [0, 4]
+    assert sorted(process.returncode for process in retries.values()) == [0, 4]
     gitorch(project, "doctor")
-    [chosen] = [
-        commit for commit, process in zip(commits, both, strict=True) if process.returncode == 0
-    ]
+    [chosen] = [commit for commit, process in retries.items() if process.returncode == 0]
     gitorch(project, "run")
     assert pins_of(shown(project))["five"] == chosen
 
 
-def test_a_death_at_any_moment_of_it(project: Path, tmp_path: Path) -> None:
-    """For each durable boundary a run: what its record says afterwards is what its queue entry comes to."""
+def test_a_retry_that_dies_at_any_boundary_leaves_a_consistent_run(
+    project: Path, tmp_path: Path
+) -> None:
+    """Kill a retry at each durable boundary, of one run each.
+
+    Afterwards the queue agrees with the record, and a second retry succeeds.
+    """
     commit_files(project, {"version": "1\n"})
     runs = [f"r{number}" for number in range(30)]
     for run in runs:
-        tasks = [("one", ""), ("two", ""), ("three", "; grep 2 version")]
-        commands = [
-            f"{{id: {task}, command: 'cat version >> {tmp_path}/{run}.{task}{then}'}}"
-            for task, then in tasks
-        ]
-        write(project, f"experiments/{run}.yaml", f"tasks: [{', '.join(commands)}]\n")
+        write(
+            project,
+            f"experiments/{run}.yaml",
+            f"""
+            tasks:
+              - {{id: one, command: "cat version >> {tmp_path}/{run}.one"}}
+              - {{id: two, command: "cat version >> {tmp_path}/{run}.two"}}
+              - {{id: three, command: "cat version >> {tmp_path}/{run}.three; grep 2 version"}}
+            """,
+        )
     gitorch(project, "run", "experiments", "-j", "2", code=1)
     fixed = commit_files(project, {"version": "2\n"})
     died = 0
     for number, run in enumerate(runs, 1):
         env = {"GITORCH_DIE_AT": f"{number}:{tmp_path}/{run}.boundaries"}
-        if (
-            gitorch(
-                project, "retry", run, "--at", "HEAD", "--from", "two", code=None, env=env
-            ).returncode
-            == 0
-        ):
+        retry = ("retry", run, "--at", "HEAD", "--from", "two")
+        if gitorch(project, *retry, code=None, env=env).returncode == 0:
             break
         died += 1
     assert 5 < died < len(runs) - 1, died
@@ -513,9 +530,8 @@ def test_a_death_at_any_moment_of_it(project: Path, tmp_path: Path) -> None:
     gitorch(project, "doctor")
     gitorch(project, "run", "-j", "2")
     for run in runs:
-        found = [
-            (tmp_path / f"{run}.{task}").read_text().split() for task in ("one", "two", "three")
-        ]
-        assert found == [["1"], ["1", "2"], ["1", "2"]]
+        tasks = ("one", "two", "three")
+        versions = [(tmp_path / f"{run}.{task}").read_text().split() for task in tasks]
+        assert versions == [["1"], ["1", "2"], ["1", "2"]]
     assert {run["commit"] for run in gitorch_json(project, "list")["runs"]} == {fixed}
     assert {run["status"] for run in gitorch_json(project, "list")["runs"]} == {"COMPLETE"}
