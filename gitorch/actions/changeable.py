@@ -38,9 +38,11 @@ def select_changeable(site: Site, verb: str, selection: Selection) -> Changeable
     """
     catalog = Catalog.of(site)
     rows = select_rows(catalog, selection, verb)
-    return split_refused(
-        selection, rows, lambda row: refusal(site, verb, row, catalog.queued.get(row.id))
-    )
+
+    def refusal_of(row: Row) -> Refusal | None:
+        return refusal(site, verb, row, catalog.queued.get(row.id))
+
+    return split_refused(selection, rows, refusal_of)
 
 
 def split_refused(

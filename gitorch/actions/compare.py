@@ -48,9 +48,8 @@ def compare(site: Site, selection: Selection) -> Compared:
     catalog = Catalog.of(site)
     rows = _rows_to_compare(catalog, selection)
     records = read_records(site, catalog, [row.id for row in rows])
-    return Compared(
-        records=tuple(records), comparison=compare_records(records, compare_code(site, records))
-    )
+    comparison = compare_records(records, compare_code(site, records))
+    return Compared(records=tuple(records), comparison=comparison)
 
 
 def code_diffs(

@@ -10,6 +10,7 @@ from gitorch.model.run.cache import params_counted, what_differs
 from gitorch.model.run.compare import differing
 from gitorch.model.run.record import Record, TaskRecord
 from gitorch.model.run.status import Status
+from gitorch.model.table.row import Row
 from gitorch.model.text.phrases import some
 from gitorch.model.values import flattened
 from gitorch.runs.catalog import Catalog
@@ -61,11 +62,11 @@ def _most_similar_earlier_run(
     run_ids = catalog.computed_like(record.name, task.id)
     if record.id in run_ids:
         run_ids = run_ids[run_ids.index(record.id) + 1 :]  # newest first
-    most_similar = min(
-        catalog.rows(run_ids),
-        key=lambda row: _parameter_distance(record, task, row.params),
-        default=None,
-    )
+
+    def distance(row: Row) -> tuple[int, int]:
+        return _parameter_distance(record, task, row.params)
+
+    most_similar = min(catalog.rows(run_ids), key=distance, default=None)
     if most_similar is None:
         return None
     return read_record(site.results, most_similar.id)
@@ -76,8 +77,9 @@ def _parameter_distance(
 ) -> tuple[int, int]:
     """Return how many parameters that the cache key contains differ, and how many differ at all."""
     changed = differing([flattened(record.spec.params), flattened(params)]).changed
-    counted = flattened(params_counted(record.spec, record.spec.task(task.id)))
-    return len(changed.keys() & counted.keys()), len(changed)
+    in_key = flattened(params_counted(record.spec, record.spec.task(task.id)))
+    changed_in_key = changed.keys() & in_key.keys()
+    return len(changed_in_key), len(changed)
 
 
 def _changed_files(site: Site, record: Record, task: TaskRecord, other: TaskRecord) -> list[str]:

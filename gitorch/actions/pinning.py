@@ -103,16 +103,19 @@ def _dirt(site: Site, configs: Sequence[LoadedConfig]) -> Dirt:
 
     def is_config_path(path: str) -> bool:
         absolute = repository.root / path
-        return (
-            _is_config_file(absolute) or absolute.resolve() in given or was_committed_config(path)
-        )
+        if _is_config_file(absolute) or absolute.resolve() in given:
+            return True
+        return was_committed_config(path)
 
     def was_committed_config(path: str) -> bool:
         """Return True if the path is a config, or the base of one, in HEAD.
 
         The file may have been deleted, or may no longer be a config.
         """
-        return path.endswith(SUFFIXES) and path in site.code.configs(pins.resolve(repository).tree)
+        if not path.endswith(SUFFIXES):
+            return False
+        head = pins.resolve(repository)
+        return path in site.code.configs(head.tree)
 
     dirt = pins.dirty_state(repository)
     modified = filterfalse(is_config_path, dirt.modified)

@@ -167,9 +167,10 @@ def _problems(
     spec = records[0].spec
     with scratch(site, pin.commit, link=spec.link) as tree:
         output = output_in(tree)
-        configs = [
-            PreflightConfig(record.id, _tasks_to_run(record, start, output)) for record in records
-        ]
+        configs = []
+        for record in records:
+            tasks = _tasks_to_run(record, start, output)
+            configs.append(PreflightConfig(record.id, tasks))
         findings = check_tasks(
             site,
             tree,

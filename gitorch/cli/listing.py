@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -81,7 +80,7 @@ def _shown_with(render: Callable[[Any], str]) -> Callable[[Any], str]:
 
 def render_csv(rows: Sequence[Row]) -> str:
     """Return all columns of the runs, with the prefixes `params.` and `metrics.`."""
-    return _csv([_csv_row(row) for row in rows], empty_header=OWN)
+    return _csv(list(map(_csv_row, rows)), empty_header=OWN)
 
 
 def _csv_row(row: Row) -> dict[str, Any]:
@@ -108,18 +107,25 @@ def _csv_row(row: Row) -> dict[str, Any]:
 def render_groups(groups: Sequence[Group], aggregates: Sequence[str], *, colors: bool) -> str:
     """Return a line for each group: the shared values, the number of runs and the metrics."""
     metrics = _all_keys(group.metrics for group in groups)
-    shown_aggregates = [name for name in aggregates if name != "count"]  # it has its own column
-    columns = list(itertools.product(metrics, shown_aggregates))
-    header = [_short(name, metrics) for name in _all_keys(group.by for group in groups)]
+    columns = []
+    for metric in metrics:
+        for aggregate in aggregates:
+            if aggregate != "count":  # the count is in the column "runs"
+                columns.append((metric, aggregate))
+    header = []
+    for name in _all_keys(group.by for group in groups):
+        header.append(plain(_short(name, metrics)))
     header.append("runs")
-    header += [f"{metric} {aggregate}" for metric, aggregate in columns]
+    for metric, aggregate in columns:
+        header.append(plain(f"{metric} {aggregate}"))
     rows = []
     for group in groups:
-        cells = [_shared_value(value) for value in group.by.values()]
+        cells = list(map(_shared_value, group.by.values()))
         cells.append(_run_count(group))
-        cells += [_aggregated(group, metric, aggregate) for metric, aggregate in columns]
+        for metric, aggregate in columns:
+            cells.append(_aggregated(group, metric, aggregate))
         rows.append(cells)
-    return "\n".join(table(rows, header=[plain(title) for title in header], colors=colors))
+    return "\n".join(table(rows, header=header, colors=colors))
 
 
 def _short(name: str, metrics: Iterable[str]) -> str:
@@ -156,7 +162,7 @@ def _aggregated(group: Group, metric: str, aggregate: str) -> str:
 
 
 def render_groups_csv(groups: Sequence[Group]) -> str:
-    return _csv([_group_csv_row(group) for group in groups], empty_header=("runs", "count"))
+    return _csv(list(map(_group_csv_row, groups)), empty_header=("runs", "count"))
 
 
 def _group_csv_row(group: Group) -> dict[str, Any]:

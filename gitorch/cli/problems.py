@@ -50,8 +50,11 @@ def render_github(problem: Problem) -> str:
 def render_counts(problems: Iterable[Problem]) -> str:
     """Return the numbers of problems as `2 errors, 1 warning`."""
     severities = [problem.severity for problem in problems]
-    counts = {severity: severities.count(severity) for severity in Severity}
-    parts = [counted(count, severity) for severity, count in counts.items() if count]
+    parts = []
+    for severity in Severity:
+        count = severities.count(severity)
+        if count:
+            parts.append(counted(count, severity))
     return ", ".join(parts) or "no problems"
 
 

@@ -25,11 +25,13 @@ _MOST_NAMED = 20  # commits, files and outputs; --code, --stat and --json print 
 def render_comparison(compared: Compared, sections: Sequence[str], *, colors: bool) -> str:
     """Return the `sections` in which the runs differ, and the names of the others."""
     comparison = compared.comparison
-    letters = [chr(ord("A") + position) for position in range(len(compared.records))]
-    rows = [
-        [letter, record.id, paint_status(record.status, on=colors), plain(record.label)]
-        for letter, record in zip(letters, compared.records, strict=True)
-    ]
+    letters = []
+    rows = []
+    for position, record in enumerate(compared.records):
+        letter = chr(ord("A") + position)
+        letters.append(letter)
+        status = paint_status(record.status, on=colors)
+        rows.append([letter, record.id, status, plain(record.label)])
     lines = table(rows, header=["", "id", "status", "run"], colors=colors)
     same = [name for name in sections if getattr(comparison, name).same]
     for name in sections:

@@ -12,11 +12,10 @@ _HEADER = ["id", "run", "status", "task", "progress", "elapsed", "left", "why"]
 
 def render_status(status: SiteStatus, *, colors: bool) -> str:
     """Return the counts, the live runs with the reasons why they wait, and the workers."""
-    counts = [
-        f"{count} {paint_status(state, on=colors)}"
-        for state, count in status.counts.items()
-        if count
-    ]
+    counts = []
+    for state, count in status.counts.items():
+        if count:
+            counts.append(f"{count} {paint_status(state, on=colors)}")
     summary = ", ".join(counts) or "no runs yet"
     if status.eta:
         summary += f"; about {render_estimate(status.eta)} left"
