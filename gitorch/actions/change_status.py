@@ -97,7 +97,7 @@ def _current_record(changes: Recording, catalog: Catalog, row: Row) -> Record:
     record = changes.record(row.id)
     if record is None:
         raise Refused(f"{row.label} ({row.id}) was removed in the meantime")
-    if catalog.laid(record).status is not row.status:
+    if catalog.current(record).status is not row.status:
         raise Refused(
             f"{row.label} ({row.id}) is no longer {row.status}: another program changed it",
             hint=f"see its status: gitorch show {row.id}",

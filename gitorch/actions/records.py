@@ -38,5 +38,5 @@ def read_records(site: Site, catalog: Catalog, run_ids: Iterable[str]) -> list[R
         document = documents.get(run_id)
         if document is None:
             raise NotFound(f"the run {run_id} no longer exists", hint="gitorch list shows all runs")
-        records.append(catalog.laid(Record.from_json(document)))
+        records.append(catalog.current(Record.from_json(document)))
     return records

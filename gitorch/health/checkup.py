@@ -1,4 +1,4 @@
-"""One look at a repository, which is passed from check to check, and what the checks find."""
+"""The state of a repository, which all checks of `gitorch doctor` share, and their findings."""
 
 from __future__ import annotations
 
@@ -20,10 +20,7 @@ _FIX = "gitorch doctor --fix"
 
 
 class Finding(Struct, frozen=True, kw_only=True):
-    """Something that is wrong, or that was wrong until it was repaired.
-
-    `hint` says how to repair what is not.
-    """
+    """A problem that a check found. `hint` says how to repair it, unless it has been repaired."""
 
     what: str
     message: str
@@ -35,7 +32,7 @@ class Finding(Struct, frozen=True, kw_only=True):
 
 
 class Checkup:
-    """One look at a repository. With `fix`, what can be repaired is."""
+    """The state of a repository. With `fix`, problems that can be repaired are repaired."""
 
     def __init__(self, site: Site, environment: Mapping[str, str], *, fix: bool) -> None:
         self.site = site
@@ -43,7 +40,7 @@ class Checkup:
         self.fix = fix
 
     def repairable(self, what: str, message: str, *, repair: Callable[[], object]) -> Finding:
-        """Return a finding that `repair` repairs; repair it at once if that is wanted."""
+        """Return the finding of a problem that `repair` can repair. With `fix`, call `repair`."""
         finding = Finding(what=what, message=message, hint=_FIX)
         if not self.fix:
             return finding
@@ -60,12 +57,15 @@ class Checkup:
     def records(self) -> list[Record]:
         """The sound records of this clone's runs."""
         clone = self.site.repository.clone_id()
-        sound = [record for record in self._all_records.values() if isinstance(record, Record)]
-        return [record for record in sound if record.clone == clone]
+        own = []
+        for record in self._all_records.values():
+            if isinstance(record, Record) and record.clone == clone:
+                own.append(record)
+        return own
 
     @cached_property
     def broken_records(self) -> dict[str, str]:
-        """By run, why its record cannot be read."""
+        """The reasons why records cannot be read, by run id."""
         broken = {}
         for run_id, record in self._all_records.items():
             if isinstance(record, RecordBroken):
@@ -88,7 +88,9 @@ class Checkup:
         run_ids = self.site.results.run_ids(tip)
         records = read_records(self.site, run_ids, tip)
         missing = [run_id for run_id in run_ids if run_id not in records]
-        return records | {run_id: RecordBroken(run_id, "it is missing") for run_id in missing}
+        for run_id in missing:
+            records[run_id] = RecordBroken(run_id, "it is missing")
+        return records
 
 
 def named(record: Record) -> str:

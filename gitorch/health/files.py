@@ -64,7 +64,7 @@ def check_worktrees(checkup: Checkup) -> Iterator[Finding]:
 
 
 def check_leftovers(checkup: Checkup) -> Iterator[Finding]:
-    """Find directories that nothing needs any more. A repair also empties the trash."""
+    """Find directories that nothing needs any more. With `fix`, also empty the trash."""
     site = checkup.site
     for leftover in leftovers.find(site):
         message = f"{leftover.path} is not needed any more ({leftover.why})"
@@ -83,7 +83,7 @@ def check_large_files(checkup: Checkup) -> Iterator[Finding]:
     site = checkup.site
     own_records = {record.id: record for record in checkup.records}
     for path, pointer in site.results.pointers():
-        _, _, run_id, *rest = path.split("/")
+        _, _, run_id, *rest = path.split("/")  # see RunPaths
         record = own_records.get(run_id)
         if record is None:
             continue
@@ -110,7 +110,7 @@ def check_large_files(checkup: Checkup) -> Iterator[Finding]:
 
 
 def _is_present(site: Site, run_id: str) -> bool:
-    """Return True if the run has a whole worktree. Wait for one that is just being made."""
+    """Return True if the run has a complete worktree. Wait if another process is making it."""
     tree = site.directory(run_id).tree
     if site.worktrees.is_present(tree):
         return True
@@ -135,7 +135,7 @@ def _make_again(site: Site, record: Record, *, is_running: bool) -> None:
 def _is_large(record: Record, name: str) -> bool:
     """Return True if the output is stored as a large file.
 
-    An output with the content of a pointer may also be a small file that the run wrote itself.
+    The content of an output does not tell: a run may write a small file that looks like a pointer.
     """
     return any(output.path == name and output.stored == "lfs" for output in record.outputs)
 

@@ -26,9 +26,10 @@ from gitorch.tools.locks import is_held, taken
 from gitorch.worker.recover import recover
 from gitorch.worker.surroundings import Surroundings
 
-# The queue follows the records an instant later. A difference that lasts longer than this is real.
+# The queue is changed a moment after the records. Only a difference that lasts longer is an error.
 _INSTANT_S = 0.3
-# A new worker makes its lock file before it registers. An older file belongs to no new worker.
+# A new worker makes its lock file before it registers. A file that is older than this does not
+# belong to a new worker.
 _BEGINNING_S = 60.0
 _FILES = ("", "-wal", "-shm")
 
@@ -69,7 +70,7 @@ def is_usable(site: Site) -> bool:
 
 
 def check_workers(checkup: Checkup) -> Iterator[Finding]:
-    """Find what dead workers and interrupted kills have left."""
+    """Find the remains of dead workers and of interrupted kills."""
     if checkup.site.queue_path.exists():
         yield from _dead_workers(checkup)
         yield from _unfinished_kills(checkup)
@@ -83,15 +84,18 @@ def _dead_workers(checkup: Checkup) -> Iterator[Finding]:
     alive = living(site.state, workers)
     for worker in workers:
         if worker.id not in alive:
-            tasks = counted(len(site.queue.running_of(worker.id)), "task")
-            message = f"the worker {worker.host}:{worker.pid} died with {tasks} in hand"
-            yield checkup.repairable("dead-worker", message, repair=partial(_recover, checkup))
+            tasks = counted(len(site.queue.running_of(worker.id)), "running task")
+            message = f"the worker {worker.host}:{worker.pid} died and left {tasks}"
+            repair = partial(_recover, checkup)
+            yield checkup.repairable("dead-worker", message, repair=repair)
 
 
 def _unfinished_kills(checkup: Checkup) -> Iterator[Finding]:
-    for run_id in _lasting(lambda: dict.fromkeys(checkup.site.queue.kill_requests(), "")):
-        message = f"the run {run_id} was to be killed, and is not dead yet"
-        yield checkup.repairable("kill-unfinished", message, repair=partial(_recover, checkup))
+    queue = checkup.site.queue
+    repair = partial(_recover, checkup)
+    for run_id in _lasting(lambda: dict.fromkeys(queue.kill_requests(), "")):
+        message = f"gitorch kill of the run {run_id} is not finished"
+        yield checkup.repairable("kill-unfinished", message, repair=repair)
 
 
 def _orphaned_tasks(checkup: Checkup) -> Iterator[Finding]:
@@ -100,7 +104,7 @@ def _orphaned_tasks(checkup: Checkup) -> Iterator[Finding]:
     for run_id in checkup.queued():
         for claim, worker_id in site.queue.running_in(run_id):
             if worker_id not in registered:
-                message = f"the task {claim.task} of {claim.run} is RUNNING, and no worker has it"
+                message = f"the task {claim.task} of {claim.run} is RUNNING, but no worker has it"
                 give_back = partial(_give_back, site, claim)
                 yield checkup.repairable("task-orphaned", message, repair=give_back)
 
@@ -111,7 +115,8 @@ def _lock_files(checkup: Checkup) -> Iterator[Finding]:
     for path in sorted((site.state / "workers").glob("*.lock")):
         if path.stem in registered or is_held(path):
             continue
-        if time.time() - path.stat().st_mtime > _BEGINNING_S:
+        age_s = time.time() - path.stat().st_mtime
+        if age_s > _BEGINNING_S:
             message = f"{path} was left by a worker that is gone"
             remove = partial(_remove_locks, site, path)
             yield checkup.repairable("worker-file", message, repair=remove)
@@ -134,7 +139,7 @@ def check_agreement(checkup: Checkup) -> Iterator[Finding]:
 
 
 def _lasting(look: Callable[[], Mapping[str, str]]) -> Mapping[str, str]:
-    """Call `look` twice, a moment apart. Return what both calls returned."""
+    """Call `look` twice, a moment apart. Return the entries of keys that both calls returned."""
     first = look()
     if not first:
         return first
@@ -144,9 +149,9 @@ def _lasting(look: Callable[[], Mapping[str, str]]) -> Mapping[str, str]:
 
 
 def _rebuild(site: Site) -> None:
-    """Make the queue again from the records.
+    """Rebuild the queue from the records.
 
-    A damaged file is moved aside, because parts of it may be wanted.
+    A damaged file is moved aside, so that parts of it can still be recovered by hand.
     """
     held = [lock for lock in (site.state / "workers").glob("*.lock") if is_held(lock)]
     if held:
@@ -184,9 +189,10 @@ def _remove_locks(site: Site, path: Path) -> None:
 
 
 def _differences(site: Site) -> dict[str, str]:
-    """Return by run how queue and record differ.
+    """Return how queue and record differ, by run id.
 
-    A run that is being killed may differ, and of a run with a broken record nothing is known.
+    A difference is normal while a run is being killed. Nothing is known about a run whose record is
+    broken.
     """
     checkup = Checkup(site, {}, fix=False)
     queued = checkup.queued()
@@ -195,16 +201,19 @@ def _differences(site: Site) -> dict[str, str]:
     differences = {}
     for run_id, record in live.items():
         if run_id not in queued:
-            problem = f"{named(record)} is {record.status} by its record, and not in the queue"
+            problem = f"{named(record)} is {record.status} by its record, but not in the queue"
             differences[run_id] = problem
         elif run_id not in kill_requests:
             problems = _problems(site, record, queued[run_id])
             if problems:
                 differences[run_id] = f"{named(record)}: {problems[0]}"
     statuses = {record.id: record.status for record in checkup.records}
-    for run_id in queued.keys() - live.keys() - kill_requests - checkup.broken_records.keys():
-        state = f"is {statuses[run_id]}" if run_id in statuses else "does not exist"
-        differences[run_id] = f"{run_id} is in the queue, and {state} by its record"
+    unexplained = queued.keys() - live.keys() - kill_requests - checkup.broken_records.keys()
+    for run_id in unexplained:
+        state = "this clone has no record of it"
+        if run_id in statuses:
+            state = f"it is {statuses[run_id]} by its record"
+        differences[run_id] = f"{run_id} is in the queue, but {state}"
     return differences
 
 
@@ -216,18 +225,20 @@ def _problems(site: Site, record: Record, queued: QueuedRun) -> list[str]:
     for task_id in by_record.keys() | by_queue.keys():
         recorded = by_record.get(task_id, Status.COMPLETE)
         status = by_queue.get(task_id, Status.COMPLETE)
-        # A record does not contain that an unfinished task is running.
+        # Records do not say which of the unfinished tasks are running.
         is_running = status is Status.RUNNING and recorded is not Status.COMPLETE
         if status is not recorded and not is_running:
-            problems.append(f"{task_id} is {recorded} by its record, and {status} by the queue")
+            problems.append(f"{task_id} is {recorded} by its record, but {status} in the queue")
     is_held = record.hold is not None
     if is_held is not queued.held:
-        hold = "held" if is_held else "not held"
-        problems.append(f"it is {hold} by its record, and not so by the queue")
+        problem = "it is held in the queue, but not by its record"
+        if is_held:
+            problem = "it is held by its record, but not in the queue"
+        problems.append(problem)
     payload = payload_of(site, record.id)
     if payload is not None and payload.pin.commit != record.pin.commit:
         own, other = record.pin.commit[:12], payload.pin.commit[:12]
-        problems.append(f"it is at {own} by its record, and at {other} by the queue")
+        problems.append(f"it is at {own} by its record, but at {other} in the queue")
     return problems
 
 

@@ -27,8 +27,8 @@ Answer = TypeVar("Answer")
 class Catalog:
     """Queries over all runs that do not read their records. Several threads may use one catalog.
 
-    Each answer is as of the branch's tip. The queue is read once. A damaged or busy index is not an
-    error: it is built again, or replaced by one in memory.
+    Each answer reflects the tip of the branch. The queue is read only once. A damaged or busy index
+    is not an error: it is built again, or replaced by an index in memory.
     """
 
     def __init__(self, site: Site) -> None:
@@ -42,30 +42,36 @@ class Catalog:
         return catalog
 
     def rows(self, run_ids: Sequence[str] | None = None) -> list[Row]:
-        """Return all runs, or these, newest first."""
+        """Return the rows of all runs, or of `run_ids`, newest first."""
         self._read_queue()
         recorded = self._query(lambda index: index.rows(run_ids))
-        return [self.laid(row) for row in recorded]
+        return [self.current(row) for row in recorded]
 
     def standing(self) -> tuple[list[Row], dict[Status, int]]:
-        """Return the unfinished runs, newest first, and the number of all runs in each status."""
+        """Return the unfinished runs, newest first, and the number of runs in each status."""
         self._read_queue()
         recorded, counts = self._query(lambda index: (index.live_rows(), index.counts()))
-        current = [self.laid(row) for row in recorded]
+        current = [self.current(row) for row in recorded]
         live = [row for row in current if row.status in LIVE]
-        totals = Counter({status: count for status, count in counts.items() if status not in LIVE})
+        totals: Counter[Status] = Counter()
+        for status, count in counts.items():
+            if status not in LIVE:
+                totals[status] = count
         totals.update(row.status for row in live)
         return live, totals
 
     def find(self, references: Iterable[str]) -> list[str]:
-        """Return the ids of the runs that are referred to, in that order, each once.
+        """Return the ids of the runs that `references` name, in their order, without repetition.
 
         Raises NotFound, and UsageError if a reference is ambiguous.
         """
-        return list(dict.fromkeys(find(reference, self) for reference in references))
+        run_ids: dict[str, None] = {}
+        for reference in references:
+            run_ids[find(reference, self)] = None
+        return list(run_ids)
 
     def named(self, references: Iterable[str]) -> list[Row]:
-        """Return the runs that are referred to, in that order, each once.
+        """Return the rows of the runs that `references` name, in their order, without repetition.
 
         Raises NotFound, and UsageError if a reference is ambiguous.
         """
@@ -76,15 +82,15 @@ class Catalog:
         return [rows[run_id] for run_id in run_ids if run_id in rows]
 
     def names(self) -> list[str]:
-        """Return the names of all runs, each once, the newest first."""
+        """Return the names of all runs, newest first, without repetition."""
         return self._query(RunIndex.names)
 
     def by_identity(
         self, identities: Collection[str] | None = None
     ) -> dict[str, tuple[str, Status, str]]:
-        """Return id, status and label of the newest run of each identity, or of each of these.
+        """Return the id, status and label of the newest run with each identity.
 
-        FAILED runs do not count.
+        If `identities` is given, other identities are left out. FAILED runs do not count.
         """
         newest = self._query(lambda index: index.by_identity(identities))
         queued = []
@@ -98,7 +104,7 @@ class Catalog:
         return newest
 
     def durations(self, name: str, task: str) -> list[float]:
-        """Return the durations in seconds of this task in the runs of this name that completed it."""
+        """Return the durations in seconds of a task in the runs of a name that completed it."""
         return self._query(lambda index: index.durations(name, task))
 
     def computed(self, key: str) -> list[tuple[str, str]]:
@@ -139,7 +145,7 @@ class Catalog:
             return frozenset()
         return living(self._site.state, self._site.queue.workers())
 
-    def laid(self, run: Run) -> Run:
+    def current(self, run: Run) -> Run:
         """Return the current state of a recorded run: its record with the queue laid over it."""
         queued = self.queued.get(run.id)
         if queued is None:
@@ -154,7 +160,10 @@ class Catalog:
     # The index
 
     def _query(self, query: Callable[[RunIndex], Answer]) -> Answer:
-        """Return the answer of the index. Build a broken index again, at last in memory."""
+        """Return the index's answer to `query`.
+
+        A broken index is built again, and then, if it is still broken, in memory.
+        """
         index = self._site.index
         for replace_broken in (index.renew, index.move_to_memory):
             try:
@@ -174,7 +183,8 @@ class Catalog:
     def _bring_to_tip(self, index: RunIndex) -> None:
         """Update the index from the records that changed.
 
-        The tip is read under the index's lock, so that no program sets the index back.
+        The tip is read while the index is locked. Otherwise a slower program could set the index
+        back to an older tip.
         """
         results = self._site.results
         with index.updating() as update:
@@ -195,7 +205,7 @@ class Catalog:
 
 
 def _add(update: IndexUpdate, record: Mapping[str, Any]) -> None:
-    """Add a record to the index, as far as it can be read. `gitorch doctor` reports the rest."""
+    """Add the readable parts of a record to the index. `gitorch doctor` reports the others."""
     broken = (ValueError, LookupError, TypeError, AttributeError)
     try:
         row = Row.of(record)

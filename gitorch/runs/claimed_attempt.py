@@ -12,13 +12,13 @@ from gitorch.runs.site import Site
 
 
 class ClaimedAttempt(Struct, frozen=True, kw_only=True):
-    """A claim with its payload and directories: an engine gets its order from this, and ends it."""
+    """A claim with its payload and directories. The order for the engine is made from it."""
 
     claim: Claim
     payload: Payload
     run: RunDirectory
     directory: AttemptDirectory
-    gpus: tuple[int, ...] | None = None  # those it may use, by index; None: its task requests none
+    gpus: tuple[int, ...] | None = None  # indices of its GPUs; None if the task requests none
 
     @classmethod
     def of(cls, site: Site, claim: Claim) -> ClaimedAttempt:

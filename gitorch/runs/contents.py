@@ -21,8 +21,7 @@ _READERS = 4
 _BLOCK = 1 << 20
 _LONG = 1 << 30  # bytes; reading them takes a second or two
 _LONGEST_POINTER = 200
-# A file that was written less than this time ago may be written again without a change of its
-# times.
+# If a file was written less than this time ago, another write may leave its timestamps unchanged.
 _RACY_NS = 2_000_000_000
 
 Location = str | Path  # the id of a blob in git, or the path of a file on this machine
@@ -63,7 +62,10 @@ def contents_of_blobs(site: Site, blob_ids: Sequence[str]) -> dict[str, Content]
 def contents_of_files(
     site: Site, paths: Sequence[Path], notify: Notify
 ) -> dict[Path, Content | Unusable]:
-    """Return the contents of files, or why one cannot be read. Remembered files are not read."""
+    """Return the content of each file, or the error if the file cannot be read.
+
+    A file whose digest is remembered is not read again.
+    """
     contents: dict[Path, Content | Unusable] = {}
     facts: dict[Path, Facts] = {}
     for path in paths:
@@ -75,7 +77,8 @@ def contents_of_files(
     for path, sha256 in remembered.items():
         contents[path] = Content(facts[path].size, sha256)
     unknown = [path for path in facts if path not in remembered]
-    _announce_reading(sum(facts[path].size for path in unknown), notify)
+    unknown_size = sum(facts[path].size for path in unknown)
+    _announce_reading(unknown_size, notify)
     contents.update(_read_and_remember(site, unknown))
     return contents
 

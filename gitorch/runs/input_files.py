@@ -31,7 +31,7 @@ def _is_not_of_git(path: str) -> bool:
 
 
 def fixed_part(pattern: str) -> str:
-    """Return the part of a glob before the first `**`: that stands for everything below."""
+    """Return the part of a glob before the first `**`, which stands for everything below it."""
     return pattern.partition("**")[0].rstrip("/") or "."
 
 
@@ -46,10 +46,10 @@ def matching_files(root: Path, pattern: str, start: str) -> Iterator[tuple[str, 
 def files_at(
     path: Path, name: str, above: frozenset[tuple[int, int]] = frozenset()
 ) -> Iterator[tuple[str, Path]]:
-    """Yield the file at `path`, or all files below that directory. `name` is what `path` is called.
+    """Yield the file at `path` with its name, or all files below that directory.
 
-    Links are followed, except circular and broken ones. `above` are the directories on the way, by
-    device and inode. Raises OSError.
+    The names begin with `name`. Links are followed, except circular and broken ones. `above` has
+    the device and inode of each directory on the way. Raises OSError.
     """
     try:
         facts = path.stat()
@@ -89,7 +89,7 @@ def require_readable_file(name: str, location: Location) -> None:
     if not stat.S_ISREG(location.stat().st_mode):
         raise Unusable(
             f"{name} is neither a file nor a directory",
-            "name what can be read from beginning to end",
+            "an input must be a file that can be read from beginning to end",
         )
     if not os.access(location, os.R_OK):
         raise Unusable(f"{name} may not be read", f"chmod u+r {location}")

@@ -1,8 +1,8 @@
-"""The data that tasks read, found and hashed when a run is readied.
+"""The data that tasks read. It is found and hashed when a run is readied.
 
-A relative input is looked for in the run's worktree: among the files of the pinned commit, and
-behind the links into the worktree. If there is nothing, the files of the main worktree are meant.
-A task finds those only if it gets their absolute path.
+A relative input is searched for in the run's worktree, that is, among the files of the pinned
+commit and behind the links into the worktree. If nothing is found there, the input names files of
+the main worktree. A task can read these files only if it gets their absolute paths.
 """
 
 from __future__ import annotations
@@ -42,19 +42,24 @@ from gitorch.runs.input_files import (
 from gitorch.runs.site import Site
 from gitorch.tools.globbing import named
 
-LISTED = 50  # an input with at most this many files has an entry for each; a larger one has one
-_HOPS = 8  # the longest chain of links in the commit that lead to links
+# The record has one entry for each file of an input. If the input has more files than this, the
+# record has one entry for all of them.
+LISTED = 50
+_HOPS = 8  # a link in the commit can lead to another link; at most this many others are followed
 
 
 class FoundInputs(Struct, frozen=True, kw_only=True):
-    """The files that an input names. `is_out_of_sight`: they are only in the main worktree."""
+    """The files that an input names, by name.
+
+    `is_out_of_sight` is True if they are only in the main worktree.
+    """
 
     files: Mapping[str, Location]
     is_out_of_sight: bool
 
 
 class Inputs:
-    """The current inputs of runs at one commit. Each is found once, and each file hashed once."""
+    """The current inputs of runs at one commit. Each input is found, and each file hashed, once."""
 
     def __init__(
         self, site: Site, tree: str, link: Sequence[str], notify: Notify = ignore_notice
@@ -83,8 +88,9 @@ class Inputs:
         return self._found[pattern]
 
     def hash(self, patterns: Iterable[str]) -> None:
-        """Read the files of all these inputs together. Otherwise `data` reads each input by itself.
+        """Hash the files of all these inputs together.
 
+        Without this call, `data` hashes the files of one input at a time.
         Raises Unusable as `find` does.
         """
         blobs = set()
@@ -108,7 +114,7 @@ class Inputs:
         return self._data[pattern]
 
     def data_of(self, spec: RunSpec) -> tuple[Data, ...]:
-        """Return what all tasks of a run read, each file once. Raises Unusable."""
+        """Return the entries of all files that a run's tasks read, each once. Raises Unusable."""
         self.hash(spec.reads)
         entries = {}
         for pattern in spec.reads:
@@ -128,19 +134,12 @@ class Inputs:
         self.hash([pattern])
         files = self.find(pattern).files
         contents = {name: self.content(files[name]) for name in sorted(files)}
-        if len(contents) <= LISTED:
-            return tuple(
-                Data(path=name, size=content.size, sha256=content.sha256)
-                for name, content in contents.items()
-            )
-        total_size = 0
-        digest = hashlib.sha256()
+        if len(contents) > LISTED:
+            return (_summary(pattern, contents),)
+        entries = []
         for name, content in contents.items():
-            total_size += content.size
-            digest.update(os.fsencode(f"{content.sha256}  {name}\n"))  # as sha256sum prints it
-        return (
-            Data(path=pattern, size=total_size, sha256=digest.hexdigest(), files=len(contents)),
-        )
+            entries.append(Data(path=name, size=content.size, sha256=content.sha256))
+        return tuple(entries)
 
     def _find(self, pattern: str) -> FoundInputs:
         files: dict[str, Location] = {}
@@ -174,7 +173,8 @@ class Inputs:
         if similar is None:
             hint = f"a relative path begins at the commit's root, or at {self._root}"
         else:
-            hint = f"did you mean '{posixpath.join(posixpath.dirname(pattern), similar)}'?"
+            suggestion = posixpath.join(posixpath.dirname(pattern), similar)
+            hint = f"did you mean '{suggestion}'?"
         return Unusable(f"there is no '{pattern}'", hint)
 
     def _linked(self, pattern: str) -> Iterator[tuple[str, Path]]:
@@ -193,7 +193,7 @@ class Inputs:
                     yield from matching_files(self._root, pattern, link)
 
     def _committed(self, pattern: str) -> Iterator[tuple[str, Location]]:
-        """Yield the files of an input that the commit has, also behind the commit's links."""
+        """Yield the files of an input that are in the commit, or behind links in the commit."""
         is_named = matcher(pattern).fullmatch
         for file in self._site.code.files(self._tree):
             if file.is_link and can_reach(pattern, file.path):
@@ -238,3 +238,14 @@ class Inputs:
                     f"'{pattern}' lies in the submodule {file.path}",
                     "leave it out: the commit says which version of the submodule a run has",
                 )
+
+
+def _summary(pattern: str, contents: Mapping[str, Content]) -> Data:
+    """Return one entry for all files of an input."""
+    size = 0
+    digest = hashlib.sha256()
+    for name, content in contents.items():
+        size += content.size
+        line = f"{content.sha256}  {name}\n"  # as sha256sum prints it
+        digest.update(os.fsencode(line))
+    return Data(path=pattern, size=size, sha256=digest.hexdigest(), files=len(contents))

@@ -49,7 +49,7 @@ def this_worker(worker_id: str) -> Worker:
 
 
 def living(state: Path, workers: Iterable[Worker]) -> frozenset[str]:
-    """Return the ids of those workers that are alive. No file is made, and no lock is kept."""
+    """Return the ids of the workers that are alive, without making a file or keeping a lock."""
     alive = []
     for worker in workers:
         if is_held(WorkerLocks.of(state, worker.id).alive):

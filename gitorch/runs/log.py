@@ -35,7 +35,7 @@ def secrets_of(environment: Mapping[str, str]) -> tuple[bytes, ...]:
 def clean(chunks: Iterable[bytes], secrets: tuple[bytes, ...] = ()) -> Iterator[bytes]:
     """Yield the log as it is stored, block by block.
 
-    Of each line, the text after its last carriage return stays. Secrets are masked.
+    Text that a carriage return makes a terminal overwrite is removed. Secrets are masked.
     """
     for block in _blocks(chunks):
         visible = _last_written(block)
@@ -70,7 +70,7 @@ _AT_THE_END = re.compile(rb"\r+(?=\n|\Z)")
 
 
 def _last_written(text: bytes) -> bytes:
-    """Return what a terminal would show of each line in the end."""
+    """Return the text that a terminal would finally show."""
     if b"\r" not in text:
         return text
     return _AT_THE_END.sub(b"", _OVERWRITTEN.sub(b"", text))

@@ -33,9 +33,9 @@ def is_taken(name: str, globs: Sequence[str]) -> bool:
 
 
 def is_replaced(directory: Path) -> bool:
-    """Return True if there is something else than a directory at `directory`.
+    """Return True if something other than a directory is at the path `directory`.
 
-    A link is not followed: it may lead to files that do not belong to the run.
+    Links are not followed, because they may lead to files that do not belong to the run.
     """
     try:
         return not stat.S_ISDIR(directory.lstat().st_mode)
@@ -59,11 +59,14 @@ def files_of_worktree(
 ) -> Iterator[tuple[str, Path]]:
     """Yield the name and path of every file that `globs` take from the worktree.
 
-    Git's own files are left out, and so is what `link` names, because it belongs to the user.
+    Git's own files are left out. The files that `link` names are also left out, because they belong
+    to the user.
     """
 
     def may_be_taken(name: str) -> bool:
-        return not _is_of_git(name) and not any(Path(name).is_relative_to(path) for path in link)
+        if _is_of_git(name):
+            return False
+        return not any(Path(name).is_relative_to(path) for path in link)
 
     taken: dict[str, Path] = {}
     for glob in globs:

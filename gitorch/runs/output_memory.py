@@ -76,21 +76,23 @@ def load_memory(run: RunDirectory) -> OutputMemory:
 
 
 def save_memory(run: RunDirectory, memory: OutputMemory) -> None:
-    """Save the memory, unless the run's directory could not be made."""
+    """Save the memory. Do nothing if the run's directory does not exist."""
     if not run.path.is_dir():
         return
-    kept = {name: (file.fingerprint, file.output.to_json()) for name, file in memory.kept.items()}
+    kept = {}
+    for name, file in memory.kept.items():
+        kept[name] = (file.fingerprint, file.output.to_json())
     value = {"kept": kept, "left_out": memory.left_out}
     write_aside(run.path / _FILE, json.dumps(value).encode())
 
 
 def unread(outputs: Iterable[Output]) -> dict[str, KeptFile]:
-    """Return the stored files of which nobody knows whether the workspace still has them."""
+    """Return outputs as kept files that were not read since they were stored, by name."""
     return {output.path: KeptFile([], output) for output in outputs}
 
 
 def remember_written(run: RunDirectory, memory: OutputMemory, outputs: Iterable[Output]) -> None:
-    """Save that these outputs have just been written to the workspace as they are stored."""
+    """Save a memory to which outputs are added that were just written to the workspace."""
     written = {}
     for output in outputs:
         written[output.path] = KeptFile(fingerprint_of(path_of(run, output.path)), output)

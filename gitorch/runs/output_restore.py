@@ -32,7 +32,8 @@ from gitorch.tools.locks import only_one_at
 def bring_back(site: Site, run: RunDirectory, *, with_tree: bool) -> None:
     """Make the output directory with the run's stored outputs, if it is missing.
 
-    With `with_tree`, after the worktree was made anew, also put back what was taken from it.
+    `with_tree` is True after the worktree was made again: the outputs that were taken from it are
+    then put back, too.
     Raises NotFound, OSError.
     """
     with only_one_at(run.output):
@@ -67,9 +68,9 @@ def _build_output_directory(site: Site, run: RunDirectory, outputs: Sequence[Out
 def put_reused(site: Site, run: RunDirectory, record: Record, task_id: str) -> None:
     """Put the outputs of a task that was reused from another run into the workspace.
 
-    Safe to repeat. If the output directory does not exist or cannot be written, nothing is put: all
-    outputs are brought back when they are needed. Raises NotFound, OSError if another task may be
-    using the directory.
+    Safe to repeat. If the output directory does not exist or cannot be written, nothing is put:
+    `bring_back` restores all outputs when they are needed. Raises NotFound, OSError if another task
+    may be using the directory.
     """
     with only_one_at(run.output):
         if not run.output.is_dir() or run.output.is_symlink():
@@ -88,7 +89,8 @@ def _put_reused(site: Site, run: RunDirectory, record: Record, task_id: str) -> 
     missing = []
     for output in record.outputs:
         part = run.tree if is_of_worktree(output.path) else run.output
-        if output.task == task_id and part.is_dir() and not _is_in_place(run, memory, output):
+        is_wanted = output.task == task_id and part.is_dir()
+        if is_wanted and not _is_in_place(run, memory, output):
             _make_room(part, path_of(run, output.path))
             missing.append(output)
     of_tree, of_output = _by_part(missing)

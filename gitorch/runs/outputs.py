@@ -39,8 +39,8 @@ from gitorch.runs.site import Site
 class FoundOutputs(Struct, frozen=True, kw_only=True):
     """The outputs of a run so far, and the content of those that are new or changed, by name.
 
-    `notes` says what could not be stored, and why. `discarded` is what the task's `discard` left
-    out of the files that the task itself wrote.
+    `notes` says what could not be stored, and why. `discarded` sums up the files that the task
+    itself wrote and that its `discard` left out.
     """
 
     outputs: tuple[Output, ...]
@@ -53,7 +53,7 @@ def find(site: Site, run: RunDirectory, spec: RunSpec, task: TaskSpec) -> FoundO
     """Find the run's outputs after an attempt of `task`, and store those that are new or changed.
 
     If a part of the workspace is missing, because the repository was moved without it or a worktree
-    could not be made, the recorded outputs of that part stay outputs.
+    could not be made, the recorded outputs of that part are returned unchanged.
     """
     search = _Search(site, run, spec, task)
     search.examine_all()
@@ -68,8 +68,9 @@ def find(site: Site, run: RunDirectory, spec: RunSpec, task: TaskSpec) -> FoundO
 
 
 def forget(site: Site, run: RunDirectory) -> None:
-    """Let the next search read all files again: the commit of what was found may have been lost.
+    """Make the next search read all files again.
 
+    This is needed if the outputs that were found last may never have been committed.
     An output that is unchanged stays attributed to the task that first recorded it.
     """
     kept = unread(recorded_outputs(site, run))
@@ -98,7 +99,7 @@ class _Search:
         self.notes: list[str] = []
 
     def examine_all(self) -> None:
-        """Examine the files of the output directory, and those that the task's `outputs:` take."""
+        """Examine the output directory, and the files of the worktree that `outputs:` takes."""
         for name, path in self._files().items():
             try:
                 self._examine(name, path)
@@ -106,9 +107,9 @@ class _Search:
                 self.notes.append(f"{name} is not kept: {error}")
 
     def keep_untaken(self) -> None:
-        """Keep the outputs that another task took from the worktree, whatever became of the files.
+        """Keep the outputs that other tasks took from the worktree, even if files are gone.
 
-        If the worktree is missing, so are these files: then the record names them.
+        If the worktree is missing, these outputs are found in the record instead.
         """
         if not self._run.tree.exists():
             return
@@ -121,7 +122,7 @@ class _Search:
             save_memory(self._run, self.memory)
 
     def _files(self) -> dict[str, Path]:
-        """Return the files by name. Of two files with one name, that of the worktree is kept."""
+        """Return the files by name. If two have the same name, the file of the worktree is kept."""
         files: dict[str, Path] = {}
         if is_replaced(self._run.output):
             self.notes.append(
@@ -131,10 +132,10 @@ class _Search:
             files.update(files_of_output(self._run))
         for name, path in files_of_worktree(self._run, self._task.outputs, self._spec.link):
             if name in files:
-                own = name.removeprefix(WORKTREE)
+                other = name.removeprefix(WORKTREE)
                 self.notes.append(
                     f"{name} of the output directory is not kept: "
-                    f"{own} of the worktree has its name"
+                    f"{other} of the worktree has its name"
                 )
             files[name] = path
         return files
@@ -157,8 +158,10 @@ class _Search:
         stored = artifacts.store(self._site.repository, path, large=large)
         self.new[name] = stored
         output = _output(name, stored, self._task.id)
-        if file is not None and replace(file.output, task=self._task.id) == output:
-            output = file.output  # the content is unchanged
+        if file is not None:
+            as_own = replace(file.output, task=self._task.id)
+            if as_own == output:
+                output = file.output  # unchanged, so it stays attributed to its first writer
         self._keep(name, KeptFile(fingerprint, output))
 
     def _keep(self, name: str, file: KeptFile) -> None:
@@ -166,15 +169,17 @@ class _Search:
         self.outputs.append(file.output)
 
     def _left_out(self, name: str, fingerprint: Fingerprint) -> LeftOutFile | None:
-        """Return why a file that is new or changed is left out; None if it is not.
+        """Return why a file that is new or changed is left out, or None if the file is kept.
 
-        A file that was left out stays so until it changes.
+        A file that was left out before is left out again until it changes.
         """
         before = self._before.left_out.get(name)
         if before is not None and before.fingerprint == fingerprint:
             return before
         file = self._before.kept.get(name)
-        if is_of_worktree(name) or (file is not None and file.may_have(fingerprint)):
+        if is_of_worktree(name):
+            return None
+        if file is not None and file.may_have(fingerprint):
             return None
         for writer in self._writers:
             glob = first_match(name, writer.discard)

@@ -9,10 +9,10 @@ Everything that changes a record does it in a `recording`, which takes three ste
 3. Bring the queue to the records, in one transaction that also advances the queue's tip to the
    commit.
 
-Because no other program commits between the steps, of two changes of one record the later one also
-reaches the queue last. A crash between step 2 and step 3 leaves a queue whose tip is behind the
-branch. `catch_up` notices that by comparing two commit ids, and repeats step 3 for the runs that
-differ. Every step may be repeated.
+No other program commits between the steps. Therefore two changes of one record reach the queue in
+the order in which they were committed. A crash between step 2 and step 3 leaves a queue whose tip
+is behind the branch. `catch_up` detects this state by comparing two commit ids, and repeats step 3
+for the runs that differ. Every step may be repeated.
 """
 
 from __future__ import annotations
@@ -68,14 +68,17 @@ class Recording:
         self.follow(record.id, None)
 
     def follow(self, run_id: str, record: Record | None) -> None:
-        """Bring the queue to a record that is not changed now. None: the run has none any more."""
+        """Bring the queue to this record when the recording is committed, or in `bring_queue`.
+
+        None means that the run no longer has a record.
+        """
         self._followed[run_id] = record
 
     def commit(self, subject: str) -> None:
         """Commit the changed records, then bring the queue to them.
 
-        A live run is queued as its record says. What is running stays with its worker. Any other
-        run leaves the queue.
+        A live run is queued as its record says, and its running tasks stay with their workers. Any
+        other run leaves the queue.
         """
         self.bring_queue(self._committed(subject))
 
@@ -91,7 +94,8 @@ class Recording:
     def bring_queue(self, tip: Tip = None) -> None:
         """Bring the queue to the records that were put, removed or followed.
 
-        `tip` is (the results branch before, after) a commit, see `Queue.finish`.
+        `tip` has the newest commit of the results branch before and after a change, see
+        `Queue.finish`.
         """
         live = []
         over = []
@@ -109,7 +113,7 @@ class Recording:
 
 @contextmanager
 def recording(site: Site) -> Iterator[Recording]:
-    """Hold the lock of the results branch, to change records with what is yielded.
+    """Yield a recording, and hold the lock of the results branch for it.
 
     Changes that are not committed when the block ends are given up. Raises Refused if the branch
     cannot be gitorch's, and Busy if another program holds the lock for long.
@@ -138,7 +142,7 @@ def queue_records(
 def catch_up(site: Site) -> None:
     """Bring the queue to records that were committed without its knowledge.
 
-    That happens when a program dies between commit and queue, and while queue.db was gone.
+    Such records exist if a program died between commit and queue, or if queue.db was deleted.
     """
     if site.results.tip() in (None, site.queue.meta("tip")):
         return
@@ -156,8 +160,8 @@ def catch_up(site: Site) -> None:
             if record is not None and record.clone != clone:
                 continue
             is_live = record is not None and record.status in LIVE
-            # What runs is left to its worker, which may be about to end it, or to the recovery from
-            # the worker's death.
+            # A running task is left to its worker, which may be about to end the task, or to the
+            # recovery if the worker is dead.
             if is_live or run_id not in running:
                 changes.follow(run_id, record)
         changes.bring_queue((None, tip))

@@ -2,14 +2,13 @@
 
 When a task that has `cache` is claimed, its cache key is determined. If a complete task has the
 same key, its results are also the results of the claimed task. The results branch has them, so
-nothing runs, and their files are only checked to be intact. If a task with the same key is just
-being computed, the claimed task is given back to the queue until that has ended.
+nothing runs: only their files are checked. If another task with the same key is being computed, the
+claimed task is given back to the queue until the other task has ended.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import starmap
 from pathlib import PurePosixPath
 
 from msgspec import Struct, field
@@ -34,8 +33,8 @@ from gitorch.tools.clock import now
 class Reused(Struct, frozen=True, kw_only=True):
     """A claimed task that does not run: the results that it reuses, and their files by path.
 
-    Without `reuse`, its record already has the results: a worker committed them, and died before it
-    could update the queue.
+    `reuse` is None if the record already has the results: a worker committed them, and died before
+    it could update the queue.
     """
 
     attempt: ClaimedAttempt
@@ -44,9 +43,9 @@ class Reused(Struct, frozen=True, kw_only=True):
 
 
 class Reuser:
-    """The search for reusable results, for all preparers of one worker.
+    """The search for reusable results, which all preparers of one worker share.
 
-    Without `takes`, every task is computed, and nothing is reused.
+    If `takes` is False, every task is computed and nothing is reused.
     """
 
     def __init__(self, site: Site, *, takes: bool) -> None:
@@ -60,7 +59,7 @@ class Reuser:
         """Decide how a claimed task gets its results.
 
         Return the attempt if it must run, or the results that it reuses. Return None if the claim
-        was given back because another task is computing the same.
+        was given back because another task is computing the same results.
         """
         if attempt.task.cache is None:
             return attempt
@@ -87,11 +86,13 @@ class Reuser:
             return reused
         if not queue.compute(claim, depends.key):
             return None
-        # Another task may have completed and committed the same between the search and `compute`.
+        # Another task may have committed the same results between the search and `compute`.
         newer = self._site.results.view()
         if newer is not None and newer.tip != view.tip:
             reused = self._find(newer, attempt, depends)
-        return _computing(attempt, depends) if reused is None else reused
+            if reused is not None:
+                return reused
+        return _computing(attempt, depends)
 
     def _find(
         self, view: BranchView, attempt: ClaimedAttempt, depends: Dependencies
@@ -102,7 +103,8 @@ class Reuser:
             reused = self._reused(view, last, attempt, depends)
             if reused is not None:
                 return reused
-        for source in starmap(CacheSource, self._catalog.computed(depends.key)):
+        for run_id, task_id in self._catalog.computed(depends.key):
+            source = CacheSource(run_id, task_id)
             reused = self._reused(view, source, attempt, depends)
             if reused is not None:
                 self._last_sources[depends.key] = source
@@ -123,7 +125,7 @@ class Reuser:
                 return None
             files = self._intact_files(view, source.run, outputs_of(record, task.id))
         except (GitorchError, OSError, ValueError, KeyError):
-            return None  # the record may be of another clone, and wrong in any way
+            return None  # a record can come from another clone, and be broken in any way
         if files is None:
             return None
         used = replace(
@@ -135,7 +137,10 @@ class Reuser:
     def _intact_files(
         self, view: BranchView, run_id: str, outputs: Sequence[Output]
     ) -> dict[str, TreeEntry] | None:
-        """Return outputs of a run as the branch has them; None if one is not intact or not safe."""
+        """Return the tree entries of a run's outputs, by path.
+
+        Return None if an output is not intact, or if its path leads out of the output directory.
+        """
         paths = RunPaths.of(run_id)
         files = {}
         for output in outputs:
@@ -148,7 +153,7 @@ class Reuser:
         return files
 
     def _is_intact(self, view: BranchView, output: Output, entry: TreeEntry) -> bool:
-        """Return True if the content of an output is in this clone, and is what was recorded."""
+        """Return True if this clone has the content of an output, and it is as recorded."""
         checked = entry.oid, output.sha256
         if checked in self._intact:
             return True
@@ -170,7 +175,7 @@ def _computing(attempt: ClaimedAttempt, depends: Dependencies) -> ClaimedAttempt
 def _usable_entry(record: Record, task: TaskRecord, key: str) -> CacheEntry | None:
     """Return the task's cache entry if it has this key and the task's results can be reused.
 
-    They cannot if a later task has changed some of the outputs.
+    They cannot be reused if a later task has changed some of the outputs.
     """
     entry = task.cache
     if task.status is not Status.COMPLETE or entry is None or entry.key != key:
@@ -181,6 +186,7 @@ def _usable_entry(record: Record, task: TaskRecord, key: str) -> CacheEntry | No
 
 def _reuse(attempt: ClaimedAttempt, record: Record, task: TaskRecord, cache: CacheEntry) -> Reuse:
     """Return the results of `task`, a task of `record`, for the task of `attempt`."""
+    discarded = [entry for entry in record.discarded if entry.task == task.id]
     return Reuse(
         task=attempt.claim.task,
         pin=attempt.payload.pin,
@@ -188,7 +194,7 @@ def _reuse(attempt: ClaimedAttempt, record: Record, task: TaskRecord, cache: Cac
         result=task.result,
         metrics=task.metrics,
         outputs=outputs_of(record, task.id),
-        discarded=tuple(entry for entry in record.discarded if entry.task == task.id),
+        discarded=tuple(discarded),
         environment=record.environment,
         cache=cache,
     )
@@ -225,12 +231,14 @@ def entry_of(
         return None
     if _ran_beside(site, before, attempt, result):
         return None
+    own_outputs = [output for output in result.outputs if output.task == claim.task]
+    removed = _removed_by(claim.task, before.outputs, result.outputs)
     return CacheEntry(
         key=claim.key,
         code=depends.code,
         before=depends.before,
-        produced=digest_of(output for output in result.outputs if output.task == claim.task),
-        removed=tuple(_removed_by(claim.task, before.outputs, result.outputs)),
+        produced=digest_of(own_outputs),
+        removed=tuple(removed),
     )
 
 
@@ -243,12 +251,13 @@ def _removed_by(task_id: str, before: Iterable[Output], after: Iterable[Output])
 
 
 def recorded_reuse(site: Site, attempt: ClaimedAttempt) -> Reused | None:
-    """Return the reuse that a dead worker has committed for its claim, if it has."""
+    """Return the reuse that a dead worker committed for its claim, or None."""
     record = _record(site.results.view(), attempt)
     if record is None:
         return None
     task = record.task(attempt.claim.task)
-    if task.status is not Status.COMPLETE or task.cache is None or task.cache.source is None:
+    is_reused = task.cache is not None and task.cache.source is not None
+    if task.status is not Status.COMPLETE or not is_reused:
         return None
     return Reused(attempt=attempt, reuse=None)
 
@@ -272,5 +281,8 @@ def _ran_beside(site: Site, before: Record, attempt: ClaimedAttempt, result: Att
 
 
 def _is_inside(path: str) -> bool:
-    """Return True if a path, perhaps of another clone's record, stays in its directory."""
+    """Return True if the path of an output does not lead out of its directory.
+
+    The path can come from the record of another clone.
+    """
     return not path.startswith("/") and ".." not in PurePosixPath(path).parts

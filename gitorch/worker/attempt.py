@@ -47,11 +47,11 @@ def prepare(site: Site, attempt: ClaimedAttempt, surroundings: Surroundings) -> 
     interpreter = surroundings.interpreter(attempt.payload.interpreter, spec.python)
     require_unchanged(site, attempt.payload, attempt.task)
     _bring_to_pin(site, attempt)
-    # mkdir(parents=True) would try to create the innermost directory first, in vain.
+    # mkdir(parents=True) would start with the innermost directory, which fails.
     for path in (run.log, directory.path.parent, directory.path):
         path.mkdir(exist_ok=True)
     config = task_config(spec, attempt.task, str(run.output))
-    # Only the attempt reads this file, after it was written. So it need not be written aside.
+    # Only the attempt reads this file, and it starts later. So the file need not be written aside.
     directory.config.write_bytes(json.dumps(config, ensure_ascii=False).encode())
     return Order(
         token=attempt.claim.token,
@@ -126,7 +126,7 @@ def _running_tokens(site: Site, run_id: str) -> set[str]:
 def _make_exact(site: Site, attempt: ClaimedAttempt, *, is_alone: bool) -> None:
     """Create the worktree, or undo what earlier attempts changed in it.
 
-    A worktree can be at another commit: the run was there before a `retry --at`. The outputs of
+    The worktree is at another commit if the run was there before a `retry --at`. The outputs of
     earlier attempts stay. If the workspace has lost them, they are restored from the branch.
     """
     commit = attempt.payload.pin.commit
@@ -149,7 +149,7 @@ def _make_exact(site: Site, attempt: ClaimedAttempt, *, is_alone: bool) -> None:
 
 
 def _has_earlier_attempts(site: Site, attempt: ClaimedAttempt) -> bool:
-    """Return True if the run has had another attempt. Only the queue is asked, which is quick."""
+    """Return True if the run has had another attempt. Read only the queue, which is quick."""
     if attempt.claim.number == 1 and len(attempt.payload.spec.tasks) == 1:
         return False
     queued = site.queue.run(attempt.claim.run)

@@ -1,8 +1,8 @@
-"""The resources of the machine, and a ledger of what the tasks of all workers have taken of them.
+"""The resources of the machine, and a ledger of those that the tasks of all workers have taken.
 
 Each user has one ledger on a machine; it is written under a lock. An entry counts as long as the
-engine's processes for its task live, that is, as long as their lock is held. What a dead worker had
-taken is therefore free when the last of its processes is gone.
+engine's processes for its task live, that is, as long as their lock is held. The resources of a
+dead worker are therefore free when the last of its processes is gone.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def of_machine(repository: Repository) -> Resources:
 
 
 class Ledger(Struct):
-    """The ledger while it is open. It is locked, so no other worker can take what is free."""
+    """The open ledger. It is locked, so that no other worker can take free resources."""
 
     total: Resources
     # By token: the amounts, the indices of the GPUs, and the lock that the holder's processes hold.
@@ -63,7 +63,7 @@ class Ledger(Struct):
         )
 
     def take(self, token: str, wanted: Resources, *, holder: Path) -> tuple[int, ...] | None:
-        """Enter what a task wants, which must be free.
+        """Enter the resources that a task wants, which must be free.
 
         Return the indices of its GPUs, or None if it wants none.
         """
@@ -88,7 +88,7 @@ class Ledger(Struct):
 
 @contextmanager
 def opened(repository: Repository, total: Resources) -> Iterator[Ledger]:
-    """Lock the ledger and yield it. At the end it is written back if it was changed.
+    """Lock the ledger and yield it. Write the ledger at the end if it was changed.
 
     Raises Refused if its directory is not safe.
     """

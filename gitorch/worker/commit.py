@@ -35,8 +35,8 @@ def commit(
 ) -> list[AttemptEnded | TaskReused]:
     """Commit these attempts and reused results together, then end them in the queue.
 
-    Return the announcements. An attempt that is not the current one of its task any more, or whose
-    run is gone, leaves no trace.
+    Return the announcements. An attempt leaves no trace if it is no longer the current attempt of
+    its task, or if its run is gone.
     """
     current = []
     for ending in batch:

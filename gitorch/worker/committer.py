@@ -1,4 +1,4 @@
-"""A thread that commits what has ended: together what ends in short succession."""
+"""A thread that commits ended attempts. Those that end in short succession share a commit."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class _Wish(Enum):
 
 
 class Committer:
-    """The thread; a context manager. On leaving, it commits what it has, and ends."""
+    """The thread; a context manager. At exit, the thread commits what is pending, and ends."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Committer:
         *,
         enough: int,
     ) -> None:
-        """`commit` commits a batch and returns what is to be announced.
+        """`commit` commits a batch and returns its announcements.
 
         A batch with `enough` ended attempts does not wait for more, because their worktrees can be
         handed on. A reused result has no worktree, so it does not count.
@@ -89,7 +89,7 @@ class Committer:
             self._messages.put(_Wish.WARM_UP)
 
     def commit_now(self) -> None:
-        """Wait for no more ends: a slot is idle until what there is has been committed."""
+        """Commit without waiting for more ends, because a slot is idle until then."""
         self._messages.put(_Wish.COMMIT_NOW)
 
     def _work(self) -> None:
@@ -99,7 +99,7 @@ class Committer:
                 self._commit_batch(batch)
 
     def _next_batch(self) -> list[Ending]:
-        """Wait for an end, and for those that follow it until it is time to commit."""
+        """Wait for an end. Return it with the ends that follow until it is time to commit."""
         batch: list[Ending] = []
         deadline = math.inf
         while not self._is_enough(batch):
@@ -111,7 +111,7 @@ class Committer:
                     if batch:
                         break
                 case _Wish.WARM_UP:
-                    with suppress(Exception):  # what is wrong will be said by the commit
+                    with suppress(Exception):  # the commit will report the error
                         self._warm_up()
                 case EndedAttempt() | Reused():
                     deadline = min(deadline, time.monotonic() + GATHERING_S)

@@ -1,4 +1,4 @@
-"""Gathering: what an attempt left behind is read into values, which are then committed.
+"""Gathering: the files that an attempt left are read into values, which are then committed.
 
 Nothing here changes the results branch or the queue, so it can be repeated after a crash.
 """
@@ -77,10 +77,10 @@ class _KeptLog(NamedTuple):
 def gather(
     site: Site, attempt: ClaimedAttempt, ended: Ended, surroundings: Surroundings
 ) -> AttemptFiles:
-    """Read what the attempt wrote. What cannot be kept is named in the attempt's notes.
+    """Read the files that the attempt wrote. Its notes name the files that cannot be kept.
 
-    An attempt that left its files in an unforeseen state fails, and no other attempt does. Raises
-    GitorchError, and OSError if the disk is at fault: the attempt can then be gathered later.
+    If the files are in an unforeseen state, only this attempt fails. Raises GitorchError, and
+    OSError if the disk is at fault: the attempt can then be gathered later.
     """
     try:
         return _gather(site, attempt, ended, surroundings)
@@ -213,7 +213,7 @@ def _files(
 def _modified(
     site: Site, attempt: ClaimedAttempt, outcome: Outcome
 ) -> tuple[Modified, tuple[str, ...]]:
-    """Return what the attempt changed in tracked files, and notes on what cannot be kept of it."""
+    """Return the attempt's changes of tracked files, and notes on those that cannot be kept."""
     if isinstance(outcome, CouldNotStart):
         return UNMODIFIED, ()
     try:
@@ -281,7 +281,7 @@ def _explained(outcome: Outcome, kept_log: _KeptLog) -> Outcome:
 
 
 def _metrics(attempt: ClaimedAttempt, events: Iterator[Any], result: Any) -> Metrics:
-    """Return all that the task measured: by events, in files of its outputs, by its result."""
+    """Return the metrics from the task's events, from files of its outputs and from its result."""
     measured = metrics.of_events(events)
     for name in ("metrics.json", *attempt.task.metrics):
         measured |= metrics.of_file(_read_json(attempt.run.output / name))

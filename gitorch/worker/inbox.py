@@ -30,7 +30,7 @@ class Inbox(Generic[Message]):
     def drain(self) -> list[Message]:
         """Take the messages and return them, oldest first.
 
-        There are none if a signal woke us.
+        The list is empty if a signal woke the thread.
         """
         with suppress(BlockingIOError):
             while self._reader.recv(4096):

@@ -1,8 +1,8 @@
-"""The worker: claims tasks, has them prepared, executed and committed, several at a time.
+"""The worker: it claims tasks, prepares and executes them, and commits the results.
 
 The main thread claims and talks to the engine. Preparers make worktrees ready, the committer
-commits what has ended, and a third kind of thread prefetches worktrees. They answer through one
-inbox. So no thread waits for another's disk, and only the main thread knows what the worker has.
+commits ended attempts, and another thread prefetches worktrees. They answer through one inbox.
+Therefore no thread waits until another has used the disk, and only the main thread has the state.
 
 What to do next is decided by the `Scheduler`, which has the rules and nothing else. The pool has
 the threads, the disk and the clock: it turns what happens into events, and carries out the
@@ -85,7 +85,7 @@ SWITCH_S = 0.0005  # a free slot must not wait 5 ms, Python's default, for a thr
 # worker's time.
 GARBAGE = 20_000
 DEAD_S = 2.0  # the time between two looks for dead workers
-WISHES_S = 0.2  # the time between two looks for runs to be killed
+KILL_REQUESTS_S = 0.2  # the time between two looks for runs to be killed
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -136,7 +136,7 @@ class Pool:
         self._summary = Summary()
 
     def work(self) -> Summary:
-        """Run what can be claimed until there is nothing left to claim, and nothing of ours runs.
+        """Run tasks until none can be claimed and none of this worker is running.
 
         Raises the error that kept an attempt from completion.
         """
@@ -176,7 +176,7 @@ class Pool:
             )
             if attempt is None:
                 break
-            # To hand a quick preparation to a thread, and to hear of its end, takes longer.
+            # A thread would take longer: it must be woken, and it must wake the main thread.
             is_quick = not attempt.task.cache and is_quick_to_prepare(self._site, attempt)
             self._handle(Claimed(attempt, is_quick))
             self._handle_stops()
@@ -206,7 +206,7 @@ class Pool:
         with selectors.PollSelector() as selector:  # made and used with one system call
             for source in (self._inbox.fileno(), *self._engine.descriptors()):
                 selector.register(source, selectors.EVENT_READ)
-            selector.select(self._engine.poll_interval_s or WISHES_S)
+            selector.select(self._engine.poll_interval_s or KILL_REQUESTS_S)
 
     def _receive_all(self) -> None:
         for message in self._inbox.drain():
@@ -232,7 +232,7 @@ class Pool:
             self._handle(KillRequested(frozenset(self._site.queue.kill_requests())))
 
     def _look_for_dead_workers(self) -> bool:
-        """Return True if there are dead workers, from whom we now recover."""
+        """Look for dead workers. Return True if there are any: their recovery has then begun."""
         self._next_look = time.monotonic() + DEAD_S
         if not self._scheduler.may_look_for_dead_workers:
             return False
@@ -261,7 +261,10 @@ class Pool:
                 self._engine.cancel(token, outcome)
             case Commit(attempt, end):
                 self._shares.give_back(attempt.claim.token)
-                self._committer.add(EndedAttempt(attempt, end) if isinstance(end, Ended) else end)
+                if isinstance(end, Ended):
+                    self._committer.add(EndedAttempt(attempt, end))
+                else:
+                    self._committer.add(end)
             case GiveBack(attempt):
                 self._site.queue.give_back(attempt.claim)
                 self._shares.give_back(attempt.claim.token)
@@ -352,7 +355,7 @@ class Pool:
 
     @contextmanager
     def _stoppable(self) -> Iterator[None]:
-        """Have signals only counted. They wake the main thread, which decides what they mean."""
+        """Only count signals. They wake the main thread, which decides how to react."""
 
         def stop(number: int, _: FrameType | None) -> None:
             self._stops += 1 if number == signal.SIGINT else 2

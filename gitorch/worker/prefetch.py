@@ -1,6 +1,6 @@
 """A thread that prefetches worktrees, and clears away those of finished runs.
 
-Prefetching is to create the worktrees of runs before their first task is claimed.
+Prefetching means that the worktree of a run is created before the run's first task is claimed.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class _Finished(NamedTuple):
 class Prefetch:
     """The thread; a context manager.
 
-    A finished run that did not change its worktree can hand it on to the next run. Therefore some
-    finished runs are kept for that, and while `enough` worktrees are ready no new one is created.
-    Failures are only reported: what the thread could not do is tried again when it is needed.
+    A finished run that did not change its worktree can hand the worktree on to the next run.
+    Therefore some finished runs are kept, and no worktree is created while `enough` are ready.
+    Failures are only reported, because a missing worktree is created again when it is needed.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class Prefetch:
         return True
 
     def _retire(self, finished: _Finished) -> None:
-        """Keep a finished run to hand its worktree on. Of too many, the oldest is cleared away."""
+        """Keep a finished run to hand its worktree on. Clear away the oldest if there are many."""
         self._finished.append(finished)
         while len(self._finished) > self._site.settings.worktrees_ahead:
             self._clear(self._finished.popleft())

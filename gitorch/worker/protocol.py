@@ -1,8 +1,8 @@
-"""What the pool and its scheduler exchange: events and instructions.
+"""The events and instructions that the pool and its scheduler exchange.
 
-An event is something that happened. An instruction is something that the pool is to do.
+An event is something that happened. An instruction is something that the pool has to do.
 
-An attempt takes this way. The names in capitals are events, the others are instructions:
+Each attempt takes one of these ways. Names in capitals are events, the others are instructions:
 
     CLAIMED, Prepare ─┬─ PREPARED, Start ─┬─ ENDED ────────┬─ Commit, COMMITTED
                       ├─ UNPREPARED ──────│────────────────┤
@@ -29,7 +29,7 @@ from gitorch.runs.reuse import Reused
 
 
 class Claimed(Struct, frozen=True):
-    """The queue gave us a task. `is_quick`: its preparation takes less time than a thread does."""
+    """The queue gave us a task. `is_quick`: its preparation needs no thread."""
 
     attempt: ClaimedAttempt
     is_quick: bool
@@ -62,7 +62,7 @@ class Superseded(Struct, frozen=True):
 
 
 class Committed(Struct, frozen=True):
-    """These attempts are on the results branch. Those the queue accepted are to be announced."""
+    """These attempts were committed. There are announcements of those that the queue accepted."""
 
     attempts: Sequence[ClaimedAttempt]
     announcements: Sequence[AttemptEnded | TaskReused]
@@ -172,7 +172,7 @@ class Announce(Struct, frozen=True):
 
 
 class Recover(Struct, frozen=True):
-    """Collect or give back what dead workers have left."""
+    """Commit or give back the attempts that dead workers have left."""
 
 
 AttemptInstruction = Prepare | Start | Cancel | Commit | GiveBack | Release

@@ -49,12 +49,12 @@ from gitorch.worker.protocol import (
 
 # While attempts take less time than this, a second task is claimed for each slot, so that it is
 # prepared when the slot becomes free. A prepared task waits no longer than this for a slot, because
-# everybody sees it as running although it is not.
+# it is shown as running although it is not.
 SHORT_S = 0.25
 
 
 class PoolOptions(Struct, frozen=True, kw_only=True):
-    """What the user asked of this worker."""
+    """The user's options for this worker."""
 
     only: Sequence[str] | None = None  # the ids of the runs to work on; None: all
     stop_after: int | None = None  # claim no more after this number of failures
@@ -150,7 +150,7 @@ class Scheduler:
     # -- events
 
     def on(self, event: Event, now: float) -> list[Instruction]:
-        """Take note of an event and return what to do. `now` is monotonic, in seconds."""
+        """Note an event and return the instructions. `now` is monotonic, in seconds."""
         instructions = list(self._instructions(event, now))
         instructions += self._start_waiting()
         instructions += self._give_back_waiting(now)
@@ -213,10 +213,10 @@ class Scheduler:
             yield Start(waiting.attempt, waiting.order)
 
     def _give_back_waiting(self, now: float) -> Iterator[Instruction]:
-        """Return what cannot start soon to the queue, where other workers can claim it.
+        """Return tasks that cannot start soon to the queue, where other workers can claim them.
 
-        That an attempt waits longer than SHORT_S means that attempts take longer than they did, so
-        nothing is claimed ahead until one is short again.
+        If an attempt has waited longer than SHORT_S, attempts have become longer. Nothing is then
+        claimed ahead until an attempt is short again.
         """
         while self._waiting and (self.is_stopping or now > self._waiting[0].since + SHORT_S):
             yield self._give_back(self._waiting.popleft().attempt)
@@ -255,7 +255,7 @@ class Scheduler:
                 self._has_recovery_failed = not is_complete
 
     def _stop(self, times: int) -> Iterator[Instruction]:
-        """Take no more after the first request; after the second one end what runs.
+        """Claim no more tasks after the first request. Cancel running attempts after the second.
 
         An interrupted attempt is not a failure: its task waits in the queue to be run again.
         """
@@ -267,8 +267,12 @@ class Scheduler:
             yield Announce(_waiting_for(len(self._running)))
 
     def _kill(self, runs: frozenset[str]) -> Iterator[Instruction]:
-        """End what runs of these runs, and give back what waits for a slot."""
-        tokens = {token for token in self._running if self._attempts[token].claim.run in runs}
+        """Cancel the running attempts of these runs, and give back those that wait for a slot."""
+        tokens = set()
+        for token in self._running:
+            claim = self._attempts[token].claim
+            if claim.run in runs:
+                tokens.add(token)
         yield from self._cancel(tokens, Killed())
         for waiting in list(self._waiting):
             if waiting.attempt.claim.run in runs:

@@ -1,6 +1,7 @@
 """Claims of tasks that take resources of the machine.
 
-What is free is read, claimed and entered in the ledger in one step.
+The ledger stays locked while the free resources are read, a task is claimed and its resources are
+entered.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class Shares:
             return replace(attempt, gpus=gpus)
 
     def give_back(self, token: str) -> None:
-        """Free what the attempt has taken, since none of its processes runs any more."""
+        """Free the attempt's resources. None of its processes may be running any more."""
         if token in self._taken:
             self._taken.discard(token)
             with capacity.opened(self._site.repository, self.total) as ledger:

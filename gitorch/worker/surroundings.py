@@ -1,4 +1,4 @@
-"""What attempts run in, apart from their worktree: environment, interpreters and machine."""
+"""The surroundings of attempts outside their worktree: environment, interpreters and machine."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from gitorch.runs.log import secrets_of
 from gitorch.runs.site import Site
 from gitorch.tools import nvidia
 
-# The variables that are recorded are those that change what a program computes. Others are not,
-# because they may hold secrets.
+# Only variables that change the results of programs are recorded, because others may be secrets.
 RECORDED_VARIABLES = (
     "CUBLAS_WORKSPACE_CONFIG",
     "CUDA_VISIBLE_DEVICES",
