@@ -255,7 +255,7 @@ def benchmark_worktree(room: Path, rounds: int) -> None:
     def by_gitorch() -> None:
         FastWorktrees(repository).materialise(commit, next(paths))
 
-    # The second worktree makes a template, which all further ones use.
+    # Warm up: further worktrees are copied from a template that exists after the second one.
     by_gitorch()
     by_gitorch()
     took = interleaved({"git": by_git, "gitorch": by_gitorch}, rounds)

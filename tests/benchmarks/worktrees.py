@@ -68,7 +68,7 @@ def measure(files: int, rounds: int, room: Path) -> dict[str, list[float]]:
     def discard(path: Path) -> None:
         worktrees.discard(last)
 
-    # The second worktree makes a template, which all further ones use.
+    # Warm up: further worktrees are copied from a template that exists after the second one.
     for name in ("warm", "up"):
         materialise(room / name)
     last = room
