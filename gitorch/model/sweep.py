@@ -1,7 +1,7 @@
-"""Sweeps: the points that lists of values make, each a value for some keys.
+"""Sweeps: lists of values for some keys, expanded to points. A point has a value for each key.
 
 The rules are those of GitHub Actions (docs.github.com, "Running variations of jobs in a workflow"),
-with one addition: lists whose values are taken together.
+with one addition: `zipped`, lists whose values are taken together.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class Sweep(Struct, frozen=True, kw_only=True):
     `matrix`: every combination of values is a point; the last key's values change fastest.
     `zipped`: lists of one length, whose values are taken together as one more dimension.
     `exclude`: combinations with these values are left out.
-    `include`: values that are added to every original combination that has no other value for one
-    of the keys. If there is no such combination, they are a point of their own.
+    `include`: values that are added to every combination which they do not contradict, in the keys
+    of `matrix` and `zipped`. If they contradict all combinations, they are a point of their own.
     """
 
     matrix: Mapping[str, Sequence[Any]] = field(default_factory=dict)
@@ -44,19 +44,22 @@ class Sweep(Struct, frozen=True, kw_only=True):
 
     @property
     def listed(self) -> tuple[str, ...]:
-        """The keys that every original combination has."""
+        """Return the keys that every combination has."""
         return (*self.matrix, *self.zipped)
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """All keys that some point has."""
-        return tuple(dict.fromkeys((*self.listed, *itertools.chain.from_iterable(self.include))))
+        """Return all keys that at least one point has."""
+        keys = dict.fromkeys(self.listed)
+        for extra in self.include:
+            keys |= dict.fromkeys(extra)
+        return tuple(keys)
 
     @property
     def dimensions(self) -> tuple[str, ...]:
-        """The keys that vary independently; those that vary together are one: `width+height`.
+        """Return the keys that vary independently. Keys that vary together are one: `width+height`.
 
-        If there is nothing but `include`, its keys are one dimension.
+        If the sweep has only `include`, its keys are one dimension.
         """
         dimensions = list(self.matrix)
         if self.zipped:
@@ -65,15 +68,16 @@ class Sweep(Struct, frozen=True, kw_only=True):
 
     @property
     def most(self) -> int:
-        """The largest possible number of points, computed without making any."""
+        """Return the largest possible number of points without computing the points."""
         return self._combination_count + len(self.include)
 
     @property
     def _combination_count(self) -> int:
         if not self.listed:
             return 0
-        of_matrix = prod(len(values) for values in self.matrix.values())
-        return of_matrix * min(map(len, self.zipped.values()), default=1)
+        count_in_matrix = prod(map(len, self.matrix.values()))
+        count_in_zipped = min(map(len, self.zipped.values()), default=1)
+        return count_in_matrix * count_in_zipped
 
     def points(self) -> list[Point]:
         """Return the points in their order, without duplicates."""
@@ -93,7 +97,7 @@ class Sweep(Struct, frozen=True, kw_only=True):
         return list(unique.values())
 
     def _originals(self) -> list[Point]:
-        """Return the combinations that nothing excludes."""
+        """Return the combinations that `exclude` does not leave out."""
         combinations = list(self._combinations())
         index = _PointIndex(combinations)
         excluded: set[int] = set()
@@ -104,18 +108,19 @@ class Sweep(Struct, frozen=True, kw_only=True):
     def _combinations(self) -> Iterator[Point]:
         if not self.listed:
             return
-        together: Iterable[tuple[Any, ...]] = [()]
+        rows_of_zipped: Iterable[tuple[Any, ...]] = [()]
         if self.zipped:
-            together = zip(*self.zipped.values(), strict=True)
-        for *values, last in itertools.product(*self.matrix.values(), together):
-            yield dict(zip(self.listed, (*values, *last), strict=True))
+            rows_of_zipped = zip(*self.zipped.values(), strict=True)
+        for *values, zipped_values in itertools.product(*self.matrix.values(), rows_of_zipped):
+            combination = (*values, *zipped_values)
+            yield dict(zip(self.listed, combination, strict=True))
 
 
 class _PointIndex:
-    """Points that can be found by some of their values, without a search through all of them.
+    """An index that finds points by some of their values.
 
-    An index over a set of keys is made when it is first needed: 10,000 points with 100 exclusions
-    would otherwise take a million comparisons.
+    The index over a set of keys is built when it is first needed. Without it, 10,000 points with
+    100 exclusions would take a million comparisons.
     """
 
     def __init__(self, points: Sequence[Point]) -> None:
@@ -138,27 +143,30 @@ def _values_of(point: Point, keys: Iterable[str]) -> tuple[Any, ...]:
 
 
 def parse_range(text: str) -> range | None:
-    """Return the range that a text like `range(1,6)` means in Python; None if it is not a range.
+    """Return the range that a text such as `range(1,6)` means in Python, or None for other texts.
 
     Raises ValueError if the step is 0.
     """
     match = _RANGE.fullmatch(text.strip())
     if not match:
         return None
-    return range(*(int(number) for number in match.groups() if number))
+    arguments = [int(number) for number in match.groups() if number]
+    return range(*arguments)
 
 
 def at_point(spec: RunSpec, point: Point, targets: Mapping[str, Target]) -> RunSpec:
-    """Return `spec` with the values of a point; `targets` says what each key leads to."""
+    """Return `spec` with the values of a point. `targets` has the parameter that each key names."""
     document: dict[str, Any] = dict(spec.document)
     tasks = list(spec.tasks)
+    task_ids = [task.id for task in tasks]
     for key, value in point.items():
         task_id, path = targets[key]
         if task_id is None:
             document = with_value(document, path, value)
             continue
-        index = next(index for index, task in enumerate(tasks) if task.id == task_id)
-        tasks[index] = replace(tasks[index], params=with_value(tasks[index].params, path, value))
+        index = task_ids.index(task_id)
+        task = tasks[index]
+        tasks[index] = replace(task, params=with_value(task.params, path, value))
         task_documents = list(document["tasks"])
         task_documents[index] = with_value(task_documents[index], path, value)
         document["tasks"] = task_documents

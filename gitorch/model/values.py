@@ -1,18 +1,17 @@
-"""Values of parameters and metrics, as JSON and YAML have them: which are equal, and in what order.
+"""Equality and order of the values that parameters and metrics can have in JSON and YAML.
 
 Two values can be the same in two ways:
 
-- *Equal* values are one number, text, list, … : 1 equals 1.0, but not true, and not '1'. This is
-how
-  YAML and a person compare values. `--where` and the points of a sweep use it: `seed == 2.0`
-  selects the runs with `seed: 2`, and a sweep over `[1, 1.0]` has one point.
-- *Identical* values are also written alike: 1 and 1.0 are equal, but not identical. A task receives
-  an int for one and a float for the other, and may compute something else; so the two are
-  different runs for `ready` and for the cache (`model/run/identity.py`). All that explains how
-  runs differ, the columns of `list`, `--group`, `compare` and `show`, therefore asks for identical
-  values: otherwise it would show two different runs without a difference.
+- *Equal* values are the same number, text, list, and so on: 1 equals 1.0, but neither true nor
+  '1'. YAML and people compare values in this way. `--where` and the points of a sweep do too:
+  `seed == 2.0` selects the runs with `seed: 2`, and a sweep over `[1, 1.0]` has one point.
+- *Identical* values are also of the same type: 1 and 1.0 are equal, but not identical. A task
+  receives an int or a float, and may compute something else. So `ready` and the cache treat
+  them as different runs (`model/run/identity.py`). Commands that explain how runs differ (`list`,
+  `--group`, `compare` and `show`) therefore compare values by identity. Otherwise they would show
+  two different runs without a difference.
 
-The order of the keys of a mapping matters in neither way.
+The order of the keys in a mapping is ignored in both cases.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ def kind_of(value: Any) -> str:
 
 
 def equality_key(value: Any) -> Any:
-    """Return a hashable key. Two keys are equal if the values are."""
+    """Return a hashable key. The keys of two values are equal if the values are equal."""
     match value:
         case bool():
             return bool, value  # in Python, True == 1
@@ -59,7 +58,7 @@ def equal(one: Any, other: Any) -> bool:
 
 
 def identity_key(value: Any) -> str:
-    """Return a text. Two texts are equal if the values are identical: 1, 1.0 and true are not."""
+    """Return a text that only identical values share: those of 1, 1.0 and true are different."""
     match value:
         case dict():
             items = [f"{key!r}: {identity_key(value[key])}" for key in sorted(value)]
@@ -107,17 +106,19 @@ def value_at(values: Any, path: Iterable[str], default: Any = None) -> Any:
 def with_value(values: Mapping[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:
     """Return a copy of `values` with `value` at the end of `path`.
 
-    Missing mappings on the path are created. What is beside the path is not copied.
+    Missing mappings on the path are created. Values outside the path are shared, not copied.
     """
     first, *rest = path
     if rest:
         inner = values.get(first)
-        value = with_value(inner if isinstance(inner, Mapping) else {}, tuple(rest), value)
+        if not isinstance(inner, Mapping):
+            inner = {}
+        value = with_value(inner, tuple(rest), value)
     return {**values, first: value}
 
 
 def flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the values in nested mappings by dotted keys. Lists and empty mappings are values."""
+    """Return the values of nested mappings by dotted keys. An empty mapping counts as a value."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, Mapping) and value:

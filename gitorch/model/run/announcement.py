@@ -1,4 +1,4 @@
-"""What a worker says about its work while it works: values, which the listener shows."""
+"""Announcements: the values in which a worker reports its progress to a listener."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from gitorch.model.run.status import Status
 
 
 class AttemptStarted(Struct, frozen=True, kw_only=True):
+    """The start of attempt `number` at a task. `label` is the label of its run."""
+
     run_id: str
     label: str
     task: str
@@ -20,10 +22,10 @@ class AttemptStarted(Struct, frozen=True, kw_only=True):
 
 
 class AttemptEnded(Struct, frozen=True, kw_only=True):
-    """The end of an attempt, as it is in the record.
+    """The end of an attempt, as the record has it.
 
-    `status` is the task's, `run_status` the run's. `tail` (the last lines of the log) and
-    `location` (file:line) explain a failure.
+    `status` is the new status of the task, and `run_status` is that of the run. `tail` (the last
+    lines of the log) and `location` (file:line) explain a failure.
     """
 
     run_id: str
@@ -37,12 +39,12 @@ class AttemptEnded(Struct, frozen=True, kw_only=True):
 
     @property
     def has_unkept_files(self) -> bool:
-        """Return True if not all outputs could be kept, so that the live ones must stay."""
+        """Return True if an output could not be kept. The live outputs then must not be deleted."""
         return bool(self.attempt.notes)
 
 
 class TaskReused(Struct, frozen=True, kw_only=True):
-    """A task is complete because it was given the results that the run `source` computed."""
+    """A task is complete without an attempt: it has the results that the run `source` computed."""
 
     run_id: str
     label: str
@@ -52,7 +54,7 @@ class TaskReused(Struct, frozen=True, kw_only=True):
 
 
 class Noticed(Struct, frozen=True, kw_only=True):
-    """Something worth a line of its own: a worktree could not be removed, for example."""
+    """A message that is about no single attempt: for example, a worktree could not be removed."""
 
     message: str
 

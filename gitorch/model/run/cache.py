@@ -1,7 +1,7 @@
-"""What the results of a cached task depend on, and the key under which they can be reused.
+"""The dependencies of a cached task's results, and the key under which the results can be reused.
 
-Two tasks with the same key compute the same, in any two runs. The key does not include their
-names, when they run, and with which resources.
+Two tasks with the same key compute the same results, in any two runs. The key includes neither the
+names of run and task nor the time and the resources with which the task runs.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from gitorch.model.json_struct import without_empty
 from gitorch.model.run.compare import differing
 from gitorch.model.run.identity import digest
 from gitorch.model.run.inputs import entries_of
@@ -25,7 +26,7 @@ _LONGEST_VALUE = 40
 class Dependencies(Struct, frozen=True, kw_only=True):
     """Everything that the results of one task depend on.
 
-    `code`, the values of `inputs`, and `before` (the outputs of earlier tasks) are SHA-256.
+    `code`, `before` (the outputs of earlier tasks) and the values of `inputs` are SHA-256 digests.
     """
 
     work: Mapping[str, Any]
@@ -68,8 +69,9 @@ def outputs_before(record: Record, task: TaskSpec) -> tuple[Output, ...]:
 
 
 def digest_of(outputs: Iterable[Output]) -> str:
-    """Return a SHA-256 of the paths, modes and contents."""
-    return digest(sorted((output.path, output.mode, output.sha256) for output in outputs))
+    """Return a SHA-256 of the paths, modes and contents of the outputs."""
+    facts = [(output.path, output.mode, output.sha256) for output in outputs]
+    return digest(sorted(facts))
 
 
 def seen_params(spec: RunSpec, task: TaskSpec) -> dict[str, Any]:
@@ -80,22 +82,31 @@ def seen_params(spec: RunSpec, task: TaskSpec) -> dict[str, Any]:
 def what_differs(record: Record, other: Record, task: str) -> dict[str, list[str]]:
     """Explain why a task, complete in both runs, has another key in `record` than in `other`.
 
-    The result has the names of what differs, by kind. Changed code files are not listed here, since
-    that needs git: the caller adds them.
+    The result has the names of the differences, by kind. The names of changed code files are left
+    to the caller, since only git knows them.
     """
-    spec, other_spec = record.spec.task(task), other.spec.task(task)
-    differences = {
-        "task": _changed_keys(_work(other.spec, other_spec), _work(record.spec, spec)),
-        "params": _changed_values(
-            params_counted(other.spec, other_spec), params_counted(record.spec, spec)
-        ),
-        "inputs": _changed_keys(_inputs(other, other_spec) or {}, _inputs(record, spec) or {}),
-    }
-    differences = {kind: names for kind, names in differences.items() if names}
-    entry, other_entry = record.task(task).cache, other.task(task).cache
-    if entry and other_entry and entry.code != other_entry.code:
+    spec = record.spec.task(task)
+    other_spec = other.spec.task(task)
+    work = _work(record.spec, spec)
+    other_work = _work(other.spec, other_spec)
+    params = params_counted(record.spec, spec)
+    other_params = params_counted(other.spec, other_spec)
+    inputs = _inputs(record, spec) or {}
+    other_inputs = _inputs(other, other_spec) or {}
+    differences = without_empty(
+        {
+            "task": _changed_keys(other_work, work),
+            "params": _changed_values(other_params, params),
+            "inputs": _changed_keys(other_inputs, inputs),
+        }
+    )
+    entry = record.task(task).cache
+    other_entry = other.task(task).cache
+    if entry is None or other_entry is None:
+        return differences
+    if entry.code != other_entry.code:
         differences["code"] = []
-    if entry and other_entry and entry.before != other_entry.before:
+    if entry.before != other_entry.before:
         differences["before"] = _changed_tasks_before(record, other, spec)
     return differences
 
@@ -103,15 +114,18 @@ def what_differs(record: Record, other: Record, task: str) -> dict[str, list[str
 def params_counted(spec: RunSpec, task: TaskSpec) -> dict[str, Any]:
     """Return the parameters on which the results depend.
 
-    They are those that `cache` names, by default all, and always those that the command uses.
+    These are the parameters that `cache` names (by default all) and those that the command uses.
     """
     seen = seen_params(spec, task)
-    cached = task.cache.params if task.cache else None
-    if cached is None:
+    if task.cache is None or task.cache.params is None:
         return seen
     values = {"id": task.id, **seen}
-    used = [hole.name for hole in placeholders(task.command or "")]
-    return {name: value_of(name, values) for name in (*cached, *used) if is_known(name, values)}
+    used = [placeholder.name for placeholder in placeholders(task.command or "")]
+    counted = {}
+    for name in (*task.cache.params, *used):
+        if is_known(name, values):
+            counted[name] = value_of(name, values)
+    return counted
 
 
 def _changed_keys(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
@@ -127,19 +141,21 @@ def _changed_values(before: Mapping[str, Any], after: Mapping[str, Any]) -> list
 def _changed_tasks_before(record: Record, other: Record, task: TaskSpec) -> list[str]:
     """Return the earlier tasks whose outputs differ.
 
-    If the outputs of no single task differ now, a task has changed them since: then all are named.
+    If no outputs differ now, a task has changed them since then. In this case all earlier tasks are
+    returned.
     """
     needed = record.spec.needed_by(task) - {task.id}
     before = [earlier.id for earlier in record.spec.tasks if earlier.id in needed]
     changed = []
     for earlier in before:
-        if digest_of(outputs_of(record, earlier)) != digest_of(outputs_of(other, earlier)):
+        outputs_digest = digest_of(outputs_of(record, earlier))
+        if outputs_digest != digest_of(outputs_of(other, earlier)):
             changed.append(earlier)
     return changed or before
 
 
 def _work(spec: RunSpec, task: TaskSpec) -> dict[str, Any]:
-    """Return what the task does, apart from its parameters."""
+    """Return the parts of a key that describe the work of the task, apart from its parameters."""
     return {
         "method": task.method,
         "command": task.command,
@@ -152,7 +168,7 @@ def _work(spec: RunSpec, task: TaskSpec) -> dict[str, Any]:
 
 
 def _inputs(record: Record, task: TaskSpec) -> dict[str, str] | None:
-    """Return the SHA-256 of each input by path, None if an input is unknown."""
+    """Return the SHA-256 of each input by path, or None if the digest of an input is unknown."""
     inputs = {}
     for pattern in task.reads:
         entries = entries_of(pattern, record.data)

@@ -33,7 +33,7 @@ class CodeDifference(JsonStruct, frozen=True, kw_only=True):
     """The difference between the code of runs.
 
     `commits` are in the history of only one of two runs, newest first. `missing` are commits of
-    runs that are not in this clone; then nothing else is known. `tasks` has the commit of each
+    runs that are not in this clone: if there are any, nothing else is known. `tasks` has the commit of each
     task in each run, in the order of the runs. It is empty unless a run has several commits.
     """
 
@@ -51,7 +51,10 @@ class CodeDifference(JsonStruct, frozen=True, kw_only=True):
 
 
 class ValueDifference(JsonStruct, frozen=True, kw_only=True):
-    """Dotted keys with the value in each run, in their order; None if a run has no such key."""
+    """The values that differ: for each dotted key, its value in each run, in the order of the runs.
+
+    The value is None if a run does not have the key.
+    """
 
     changed: Mapping[str, tuple[Any, ...]]
 
@@ -64,11 +67,11 @@ class ValueDifference(JsonStruct, frozen=True, kw_only=True):
 
 
 class OutputDifference(JsonStruct, frozen=True, kw_only=True):
-    """Paths of outputs: with other content, missing in the first run, and only in the first run."""
+    """The paths of the outputs in which other runs differ from the first run."""
 
-    changed: tuple[str, ...]
-    added: tuple[str, ...]
-    removed: tuple[str, ...]
+    changed: tuple[str, ...]  # another run has other content or another mode
+    added: tuple[str, ...]  # the first run does not have this output
+    removed: tuple[str, ...]  # another run does not have this output
 
     @property
     def same(self) -> bool:
@@ -79,7 +82,7 @@ class OutputDifference(JsonStruct, frozen=True, kw_only=True):
 
 
 class Comparison(Struct, frozen=True, kw_only=True):
-    """All differences between runs, by what differs. `runs` are their ids."""
+    """All differences between the runs with the ids `runs`, one field for each kind."""
 
     runs: tuple[str, ...]
     code: CodeDifference
@@ -91,8 +94,15 @@ class Comparison(Struct, frozen=True, kw_only=True):
 
     @property
     def same(self) -> bool:
-        parts = (self.code, self.config, self.environment, self.data, self.metrics, self.outputs)
-        return all(part.same for part in parts)
+        differences = (
+            self.code,
+            self.config,
+            self.environment,
+            self.data,
+            self.metrics,
+            self.outputs,
+        )
+        return all(difference.same for difference in differences)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -109,71 +119,83 @@ class Comparison(Struct, frozen=True, kw_only=True):
 
 
 def compare_records(records: Sequence[Record], code: CodeDifference) -> Comparison:
-    """Compare the first record with one or more others. `code` is what git says of their code."""
+    """Compare the first record with one or more others. `code` is the difference found by git."""
+    runs, configs, environments, data, metrics = [], [], [], [], []
+    for record in records:
+        runs.append(record.id)
+        configs.append(_config(record))
+        environments.append(flattened(record.environment))
+        data.append(_data(record))
+        metrics.append(record.metrics)
     return Comparison(
-        runs=tuple(record.id for record in records),
+        runs=tuple(runs),
         code=code,
-        config=differing([_config(record) for record in records]),
-        environment=differing([flattened(record.environment) for record in records]),
-        data=differing([_data(record) for record in records]),
-        metrics=differing([record.metrics for record in records]),
+        config=differing(configs),
+        environment=differing(environments),
+        data=differing(data),
+        metrics=differing(metrics),
         outputs=_output_difference(records),
     )
 
 
 def commits_of_tasks(records: Sequence[Record]) -> dict[str, tuple[str | None, ...]]:
-    """Return the commit of each task in each run, None if a run does not have the task.
+    """Return the commit of each task in each run, or None if a run does not have the task.
 
     The result is empty if each run has only one commit.
     """
     if all(len(record.pins) == 1 for record in records):
         return {}
-    sides = []
+    commits_by_run = []
     for record in records:
-        sides.append({task.id: task.pin.commit for task in record.tasks})
-    return {task: tuple(side.get(task) for side in sides) for task in _all_keys(sides)}
+        commits_by_run.append({task.id: task.pin.commit for task in record.tasks})
+    by_task = {}
+    for task_id in _all_keys(commits_by_run):
+        by_task[task_id] = tuple(commits.get(task_id) for commits in commits_by_run)
+    return by_task
 
 
-def differing(sides: Sequence[Mapping[str, Any]]) -> ValueDifference:
-    """Return the keys whose values differ between the sides. 1, 1.0 and true are different."""
+def differing(mappings: Sequence[Mapping[str, Any]]) -> ValueDifference:
+    """Return the keys whose values differ between the mappings. 1, 1.0 and true are different."""
     changed = {}
-    for key in _all_keys(sides):
-        values = tuple(side.get(key) for side in sides)
-        is_in_all = all(key in side for side in sides)
+    for key in _all_keys(mappings):
+        values = tuple(mapping.get(key) for mapping in mappings)
+        is_in_all = all(key in mapping for mapping in mappings)
         if not is_in_all or not are_identical(values):
             changed[key] = values
     return ValueDifference(changed=changed)
 
 
-def _all_keys(sides: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return each key of any side once."""
+def _all_keys(mappings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the keys that at least one mapping has, each once, in the order of the mappings."""
     keys: dict[str, None] = {}
-    for side in sides:
-        keys |= dict.fromkeys(side)
+    for mapping in mappings:
+        keys |= dict.fromkeys(mapping)
     return list(keys)
 
 
 def _config(record: Record) -> dict[str, Any]:
-    """Return the config with dotted keys, without values that are empty."""
+    """Return the config with dotted keys, without empty values."""
     spec = record.spec
     document = {key: value for key, value in spec.document.items() if key != "tasks"}
-    own = {"env": spec.env, "link": list(spec.link), "python": spec.python}
-    tasks = {task.id: _task_config(task) for task in spec.tasks}
+    document["gitorch"] = {"env": spec.env, "link": list(spec.link), "python": spec.python}
+    document["tasks"] = {task.id: _task_config(task) for task in spec.tasks}
     config = {}
-    for key, value in flattened({**document, "gitorch": own, "tasks": tasks}).items():
-        if value not in (None, (), [], {}):
-            config[key] = list(value) if isinstance(value, tuple) else value
+    for key, value in flattened(document).items():
+        if isinstance(value, tuple):
+            value = list(value)
+        if value not in (None, [], {}):
+            config[key] = value
     return config
 
 
 def _task_config(task: TaskSpec) -> dict[str, Any]:
-    """Return the task as its config has it.
+    """Return the task as a mapping of its parameters and its own keys.
 
-    gitorch's own settings are apart from the parameters, which may have the same names.
+    gitorch's settings of the task are under `gitorch`, since parameters may have the same names.
     """
-    written = task.to_json()
-    own = {key: written[key] for key in ("method", "command", "needs")}
-    settings = {key: value for key, value in written.items() if key not in (*own, "id", "params")}
+    settings = task.to_json()
+    del settings["id"], settings["params"]
+    own = {key: settings.pop(key) for key in ("method", "command", "needs")}
     return {**task.params, **own, "gitorch": settings}
 
 
@@ -183,10 +205,11 @@ def _data(record: Record) -> dict[str, str]:
 
 def _output_difference(records: Sequence[Record]) -> OutputDifference:
     """Compare the outputs of the first record with those of the others, by content and mode."""
-    sides = []
+    contents_by_run = []
     for record in records:
-        sides.append({output.path: (output.sha256, output.mode) for output in record.outputs})
-    first, *others = sides
+        contents = {output.path: (output.sha256, output.mode) for output in record.outputs}
+        contents_by_run.append(contents)
+    first, *others = contents_by_run
     changed, removed = [], []
     for path, content in first.items():
         if any(other.get(path, content) != content for other in others):

@@ -1,4 +1,4 @@
-"""The outcome of an attempt: a tagged union, each kind with the facts that are true of it."""
+"""The outcome of an attempt: a tagged union with one class for each kind of outcome."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from typing import Any
 from gitorch.model.json_struct import JsonStruct, from_builtins
 from gitorch.model.run.outcome_kind import OutcomeKind
 
-# `message` gives the reason in words, for example the last line of an exception. JSON has it after
-# the fields of the kind, so each class that has fields of its own declares it itself.
+# `message` gives the reason in words, for example the last line of an exception. In JSON it comes
+# after the fields that only one kind has. So a class with such fields declares `message` again.
 
 
 class _Ending(JsonStruct, frozen=True, kw_only=True, tag_field="kind"):
+    """An outcome of any kind. JSON has the kind as `kind`."""
+
     @property
     def kind(self) -> OutcomeKind:
         return OutcomeKind(str(self.__struct_config__.tag))
 
 
 class _PlainEnding(_Ending, frozen=True, kw_only=True):
-    """An outcome of which there is nothing to say but its kind and a message."""
+    """An outcome that has no facts but its kind and a message."""
 
     message: str | None = None
 
@@ -27,7 +29,7 @@ class _PlainEnding(_Ending, frozen=True, kw_only=True):
 
 
 class Succeeded(_PlainEnding, frozen=True, tag=OutcomeKind.SUCCEEDED.value):
-    pass
+    """The program ended by itself with exit code 0."""
 
 
 class ExitCode(_Ending, frozen=True, kw_only=True, tag=OutcomeKind.EXIT_CODE.value):
@@ -41,7 +43,7 @@ class ExitCode(_Ending, frozen=True, kw_only=True, tag=OutcomeKind.EXIT_CODE.val
 
 
 class Signalled(_Ending, frozen=True, kw_only=True, tag=OutcomeKind.SIGNAL.value):
-    """A signal ended the program. gitorch did not send it."""
+    """The program was ended by a signal that gitorch did not send."""
 
     signal: int
     message: str | None = None
@@ -51,28 +53,30 @@ class Signalled(_Ending, frozen=True, kw_only=True, tag=OutcomeKind.SIGNAL.value
 
 
 class TimedOut(_PlainEnding, frozen=True, tag=OutcomeKind.TIMEOUT.value):
+    """The program ran longer than the task's `timeout` and was ended by gitorch."""
+
     def __str__(self) -> str:
         return _sentence("timed out", self.message)
 
 
 class OutOfMemory(_PlainEnding, frozen=True, tag=OutcomeKind.OUT_OF_MEMORY.value):
-    pass
+    """The program was killed, and the kernel's count of out-of-memory kills had grown."""
 
 
 class CouldNotStart(_PlainEnding, frozen=True, tag=OutcomeKind.COULD_NOT_START.value):
-    pass
+    """The program was never started. `message` says which preparation failed."""
 
 
 class Lost(_PlainEnding, frozen=True, tag=OutcomeKind.LOST.value):
-    pass
+    """The worker or its slot died, so it is unknown how the attempt would have ended."""
 
 
 class Interrupted(_PlainEnding, frozen=True, tag=OutcomeKind.INTERRUPTED.value):
-    pass
+    """The worker was asked to stop. This is not an error of the task, which is tried again."""
 
 
 class Killed(_PlainEnding, frozen=True, tag=OutcomeKind.KILLED.value):
-    pass
+    """gitorch ended the program because the run was to be killed."""
 
 
 Outcome = (

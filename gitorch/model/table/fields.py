@@ -1,23 +1,25 @@
-"""The fields of a run by the names that people write: its columns, `params.…` and `metrics.…`."""
+"""The fields of a run, found by the names that people write: columns, `params.…`, `metrics.…`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, TypeVar
 
 from gitorch.errors import UsageError
 from gitorch.model.table.row import Row
 from gitorch.model.values import sort_key, value_at
 
-# The columns that every run has, in the order in which all tables and messages name them.
+# The columns that every run has, in the order of all tables and messages.
 TIMES = ("created", "started", "ended")
 OWN = ("id", "name", "label", "status", "commit", *TIMES, "duration_s")
 KINDS = ("params", "metrics")
 
-# `list` has shorter titles for some columns, which can be named too.
+# The shorter titles that `list` gives to some columns. They are names of these columns too.
 _TITLES = {"took": "duration_s"}
 
-# Fields have short names, so a name may differ more from what was meant than other words may.
+# How similar a name must be to be a misspelt field. Names of fields are short, so one typo changes
+# more of such a name than of other words.
 _ALIKE = 0.7
 
 Item = TypeVar("Item")
@@ -46,49 +48,70 @@ def is_field(path: Path) -> bool:
 
 
 def field(name: str, rows: Iterable[Row], *, prefer: str | None = None) -> Path:
-    """Return the field that `name` means among `rows`: its whole path, or an unambiguous end of it.
+    """Return the field of `rows` that has this name. A name is a path or an unambiguous end of one.
 
-    `prefer`, one of KINDS, decides between a parameter and a metric of the same name. If there are
-    no runs, every path that a run may have is a field. Raises UsageError.
+    `prefer`, one of KINDS, decides between a parameter and a metric of the same name. If the rows
+    have neither params nor metrics, every path that a run may have is a field. Raises UsageError.
     """
-    if name in OWN or name in _TITLES:
-        return (_TITLES.get(name, name),)
+    title = _TITLES.get(name, name)
+    if title in OWN:
+        return (title,)
     known = known_fields(rows)
     path = tuple(name.split("."))
-    if path in known or (not known and is_field(path)):
+    if path in known:
         return path
-    if prefer and (prefer, *path) in known:
-        return (prefer, *path)
+    if not known and is_field(path):
+        return path
+    if prefer:
+        preferred = (prefer, *path)
+        if preferred in known:
+            return preferred
     candidates = meant(name, known)
-    if len(candidates) == 1 and _ends_with(candidates[0], name):
-        return candidates[0]
+    if len(candidates) == 1:
+        [candidate] = candidates
+        if _ends_with(candidate, name):
+            return candidate
     if candidates:
-        hint = f"did you mean {' or '.join(map(render_path, candidates))}?"
+        similar = map(render_path, candidates)
+        hint = f"did you mean {' or '.join(similar)}?"
     else:
-        hint = f"the columns are: {', '.join([*OWN, *map(render_path, known)])}"
+        existing = [*OWN, *map(render_path, known)]
+        hint = f"the columns are: {', '.join(existing)}"
     raise UsageError(f"there is no column {name!r}", hint)
 
 
 def sorted_by(
     items: Iterable[Item], keys: Sequence[tuple[Callable[[Item], Any], bool]]
 ) -> list[Item]:
-    """Return `items` sorted by the first key, then by the next.
+    """Return `items` sorted by the first key. Items with equal values are sorted by the next key.
 
-    A key is a function and True to sort from high to low. In both orders None comes last.
+    Each key is a function and a flag: True sorts from high to low. None comes last in both orders.
     """
     ordered = list(items)
     for get, is_descending in reversed(keys):  # sorting is stable, so the first key is applied last
-        without_value = [item for item in ordered if get(item) is None]
-        with_value = [item for item in ordered if get(item) is not None]
-        with_value.sort(key=lambda item, get=get: sort_key(get(item)), reverse=is_descending)  # type: ignore[misc]
-        ordered = with_value + without_value
+        ordered = _sorted_by_one(ordered, get, is_descending=is_descending)
     return ordered
 
 
-def known_fields(rows: Iterable[Row]) -> list[Path]:
-    """Return the params and metrics that any of these runs has, each once.
+def _sorted_by_one(
+    items: Iterable[Item], get: Callable[[Item], Any], *, is_descending: bool
+) -> list[Item]:
+    with_value = []
+    without_value = []
+    for item in items:
+        value = get(item)
+        if value is None:
+            without_value.append(item)
+        else:
+            with_value.append((sort_key(value), item))
+    with_value.sort(key=itemgetter(0), reverse=is_descending)
+    return [item for _, item in with_value] + without_value
 
-    For a mapping in params, both its own path and the paths of its values are returned.
+
+def known_fields(rows: Iterable[Row]) -> list[Path]:
+    """Return the path of each param and metric that at least one of these runs has.
+
+    A mapping in params has a path, and so has each of its values.
     """
     params: dict[Path, None] = {}
     metrics: dict[Path, None] = {}
@@ -99,7 +122,7 @@ def known_fields(rows: Iterable[Row]) -> list[Path]:
 
 
 def meant(name: str, known: Sequence[Path]) -> list[Path]:
-    """Return the fields that `name` may mean: those that end with it, or those named like it."""
+    """Return the fields that `name` may mean: fields that end with it, else fields spelt like it."""
     ending = [path for path in known if _ends_with(path, name)]
     if ending:
         return ending
@@ -109,16 +132,20 @@ def meant(name: str, known: Sequence[Path]) -> list[Path]:
     for path in known:
         by_name[".".join(path)] = path
     by_last_key = {path[-1]: path for path in by_name.values()}
+    by_any_name = {**by_last_key, **by_name}
     names = similar(name, [*by_name, *by_last_key], most=2, alike=_ALIKE)
-    return list(dict.fromkeys(by_name.get(near) or by_last_key[near] for near in names))
+    fields = [by_any_name[near] for near in names]
+    return list(dict.fromkeys(fields))
 
 
 def render_path(path: Path) -> str:
-    """Return a path as an expression has it: `params.lr`, `params["odd key"]`."""
-    first, *keys = path
-    text = first
+    """Return a path as it is written in an expression: `params.lr`, `params["odd key"]`."""
+    text, *keys = path
     for key in keys:
-        text += f".{key}" if _is_plain(key) else f'["{key}"]'
+        if _is_plain(key):
+            text += f".{key}"
+        else:
+            text += f'["{key}"]'
     return text
 
 
@@ -128,13 +155,21 @@ def _ends_with(path: Path, name: str) -> bool:
 
 
 def _is_plain(key: str) -> bool:
-    return all(part.replace("-", "_").isidentifier() or part.isalnum() for part in key.split("."))
+    """Return True if an expression can contain the key without brackets."""
+    for part in key.split("."):
+        is_word = part.replace("-", "_").isidentifier()
+        if not is_word and not part.isalnum():
+            return False
+    return True
 
 
 def _parameter(params: Mapping[str, Any], keys: Sequence[str]) -> Any:
-    """Return the value of a dotted name, which may be the name of one parameter or a path."""
-    whole = params.get(".".join(keys))
-    return value_at(params, keys) if whole is None else whole
+    """Return the value of a dotted name. The name of one parameter takes precedence over a path."""
+    dotted_name = ".".join(keys)
+    value = params.get(dotted_name)
+    if value is None:
+        return value_at(params, keys)
+    return value
 
 
 def _paths(values: Mapping[str, Any]) -> Iterable[Path]:

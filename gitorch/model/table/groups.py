@@ -1,4 +1,4 @@
-"""Runs in groups, and statistics of their metrics, for example means over seeds."""
+"""Groups of runs, with statistics of their metrics: for example, means over seeds."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ AGGREGATES: Mapping[str, Callable[[Sequence[float]], float | None]] = {
 class Group(Struct, frozen=True, kw_only=True):
     """The runs that have identical values in the fields `by`.
 
-    `runs` counts all of them, `count` those that are COMPLETE. Only these have a part in `metrics`,
-    which holds the aggregates of each metric.
+    `runs` is the number of runs, and `count` is the number of COMPLETE runs. `metrics` holds the
+    aggregates of each metric over the COMPLETE runs.
     """
 
     by: Mapping[str, Any]
@@ -50,16 +50,17 @@ class Group(Struct, frozen=True, kw_only=True):
     metrics: Mapping[str, Mapping[str, float | None]]
 
     def to_json(self) -> dict[str, Any]:
+        metrics = {name: dict(values) for name, values in self.metrics.items()}
         return {
             "by": dict(self.by),
             "runs": self.runs,
             "count": self.count,
-            "metrics": {name: dict(values) for name, values in self.metrics.items()},
+            "metrics": metrics,
         }
 
 
 def grouped(rows: Iterable[Row], by: Sequence[Path], aggregates: Sequence[str]) -> list[Group]:
-    """Return the groups of `rows`, in the order of their values. Runs without a value come last."""
+    """Return the groups of `rows`, sorted by the values of `by`. A missing value is sorted last."""
     getters = [getter(path) for path in by]
     values_by_key: dict[str, tuple[Any, ...]] = {}
     rows_by_key: dict[str, list[Row]] = {}
@@ -68,29 +69,33 @@ def grouped(rows: Iterable[Row], by: Sequence[Path], aggregates: Sequence[str]) 
         key = identity_key(values)
         values_by_key[key] = values
         rows_by_key.setdefault(key, []).append(row)
+
+    def order_of(key: str) -> list[tuple[bool, tuple[int, Any]]]:
+        return [(value is None, sort_key(value)) for value in values_by_key[key]]
+
     names = list(map(render_path, by))
     groups = []
-    for key in sorted(rows_by_key, key=lambda key: _group_order(values_by_key[key])):
-        agreed = dict(zip(names, values_by_key[key], strict=True))
-        groups.append(_group(agreed, rows_by_key[key], aggregates))
+    for key in sorted(rows_by_key, key=order_of):
+        values_by_name = dict(zip(names, values_by_key[key], strict=True))
+        groups.append(_group(values_by_name, rows_by_key[key], aggregates))
     return groups
-
-
-def _group_order(values: Sequence[Any]) -> list[tuple[bool, tuple[int, Any]]]:
-    return [(value is None, sort_key(value)) for value in values]
 
 
 def _group(by: Mapping[str, Any], rows: Sequence[Row], aggregates: Sequence[str]) -> Group:
     complete = [row for row in rows if row.status is Status.COMPLETE]
+    metrics: dict[str, dict[str, float | None]] = {}
+    for name, numbers in _numbers_by_metric(complete).items():
+        metrics[name] = {aggregate: _aggregated(aggregate, numbers) for aggregate in aggregates}
+    return Group(by=by, runs=len(rows), count=len(complete), metrics=metrics)
+
+
+def _numbers_by_metric(rows: Iterable[Row]) -> dict[str, list[float]]:
     numbers_by_metric: dict[str, list[float]] = {}
-    for row in complete:
+    for row in rows:
         for name, value in row.metrics.items():
             if is_number(value):
                 numbers_by_metric.setdefault(name, []).append(value)  # type: ignore[arg-type]
-    metrics = {}
-    for name, numbers in numbers_by_metric.items():
-        metrics[name] = {aggregate: _aggregated(aggregate, numbers) for aggregate in aggregates}
-    return Group(by=by, runs=len(rows), count=len(complete), metrics=metrics)
+    return numbers_by_metric
 
 
 def _aggregated(aggregate: str, values: Sequence[float]) -> float | None:

@@ -17,15 +17,17 @@ Run = TypeVar("Run", "Record", "Row")
 
 
 def with_queue(run: Run, statuses: Mapping[str, Status], *, has_worker: bool) -> Run:
-    """Return `run` with the statuses that the queue has of its tasks.
+    """Return `run` with the statuses that its tasks have in the queue.
 
-    `has_worker` says that a living worker is assigned to the run.
+    `has_worker` is True if a living worker is assigned to the run.
     """
     if run.status in (Status.COMPLETE, Status.FAILED) or not statuses:
         return run
     tasks = []
     for task in run.tasks:
         status = statuses.get(task.id, task.status)
-        tasks.append(task if status is task.status else replace(task, status=status))
+        if status is not task.status:
+            task = replace(task, status=status)
+        tasks.append(task)
     current = run_status(states(tasks, run.needs), started=has_worker)
     return replace(run, tasks=tuple(tasks), status=current)

@@ -1,4 +1,4 @@
-"""Finding the run that a reference means.
+"""Finding the run to which a reference refers.
 
 A reference is an id, a prefix of an id, a name, a label, `@` (the latest run) or `@~1` (the one
 before it).
@@ -26,7 +26,7 @@ class Named(NamedTuple):
 
 
 class RunNames(Protocol):
-    """All runs, with what is needed to find one of them."""
+    """The questions about all runs by which one of them is found."""
 
     def __len__(self) -> int: ...
 
@@ -44,12 +44,16 @@ class RunNames(Protocol):
 
 
 def find(reference: str, runs: RunNames) -> str:
-    """Return the id of the run that `reference` means.
+    """Return the id of the run to which `reference` refers.
 
     Raises NotFound, and UsageError with the candidates if the reference is ambiguous.
     """
     latest = _LATEST.match(reference)
-    run_id = runs.newest(int(latest[1] or 0)) if latest else runs.called(reference)
+    if latest:
+        back = int(latest[1] or 0)
+        run_id = runs.newest(back)
+    else:
+        run_id = runs.called(reference)
     if run_id:
         return run_id
     if not latest and is_id_prefix(reference):

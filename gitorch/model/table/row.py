@@ -1,4 +1,4 @@
-"""A row: the part of a run's record that lists, selections and the queue's newer statuses need."""
+"""A row: the part of a run's record that lists and selections need."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from gitorch.model.run.status import LIVE, Status
 
 
 class TaskRow(JsonStruct, frozen=True, kw_only=True, array_like=True, omit_defaults=False):
-    """A task of a run that is not over. An array in JSON."""
+    """A task of a run that is not over. In JSON it is an array."""
 
     id: str
     status: Status
     needs: tuple[str, ...] = ()
-    resources: Resources | None = None  # None: it asks for none
+    resources: Resources | None = None  # None: the task asks for none
     failure: str | None = None  # how the last attempt of a task in ERROR ended, in words
 
 
@@ -58,8 +58,7 @@ class Row(JsonStruct, frozen=True, kw_only=True, omit_defaults=False):
         """Return the row of a record that is given as JSON.
 
         Raises ValueError, LookupError, TypeError or AttributeError if the record is broken.
-        Many records are read at once, and only these parts of them: parsing them as a whole would
-        take longer.
+        Only the parts that a row needs are parsed, since many records are read at once.
         """
         status = Status(record["status"])
         hold = None

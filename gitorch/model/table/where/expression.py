@@ -12,7 +12,7 @@ from gitorch.model.table.where.predicates import Predicate, predicate_of
 
 
 class Where(NamedTuple):
-    """A parsed expression. `fields` are those that it asks for."""
+    """A parsed expression. `fields` are the fields that the expression names."""
 
     text: str
     matches: Predicate
@@ -24,7 +24,10 @@ class Where(NamedTuple):
         messages = []
         for path in dict.fromkeys(self.fields):
             kind, *keys = path
-            if kind not in KINDS or path in known or (kind, ".".join(keys)) in known:
+            dotted_name = ".".join(keys)
+            if kind not in KINDS:
+                continue
+            if path in known or (kind, dotted_name) in known:
                 continue
             message = f"no run has {render_path(path)}"
             similar = meant(path[-1], known)

@@ -5,9 +5,10 @@
     condition   = "not" condition | "(" expression ")" | operand [ comparison ]
     comparison  = ( "==" | "!=" | "<" | "<=" | ">" | ">=" ) operand
                 | [ "not" ] "in" operand | [ "not" ] ( "~" | "like" ) operand
-    operand     = number | text | "true" | "false" | "null" | "[" [ operand { "," operand } ] "]" |
-    name name        = a field of a run | "params" key { key } | "metrics" key key         = "."
-    word | "[" text "]"
+    operand     = number | text | "true" | "false" | "null" | list | name
+    list        = "[" [ operand { "," operand } ] "]"
+    name        = a field of a run | "params" key { key } | "metrics" key
+    key         = "." word | "[" text "]"
 
 Each rule is a method of the parser, which returns the rule's node.
 """
@@ -43,7 +44,7 @@ _CONSTANTS = {
     "False": False,
     "None": None,
 }
-# Deeper than a person can read. Each level takes a few frames of the interpreter's stack.
+# Nobody can read deeper levels, and each level takes a few frames of the interpreter's stack.
 _DEEPEST = 50
 
 
@@ -120,7 +121,7 @@ Condition = Relation | Membership | Likeness | Truth | Negation | AllOf | AnyOf
 
 
 class Parsed(NamedTuple):
-    """The tree of an expression, and the fields that it asks for."""
+    """The tree of an expression, and the fields that the expression names."""
 
     condition: Condition
     fields: tuple[Path, ...]
@@ -135,13 +136,15 @@ def parse(expression: str, rows: Iterable[Row]) -> Parsed:
 
 
 class _Placed(NamedTuple):
-    """An operand and its first token, for complaints."""
+    """An operand and its first token, which error messages show."""
 
     operand: Operand
     token: Token
 
 
 class _Parser:
+    """A recursive descent over the tokens of one expression."""
+
     def __init__(self, expression: str, rows: Iterable[Row]) -> None:
         self._expression_text = expression
         self._rows = rows
@@ -312,7 +315,7 @@ class _Parser:
         if self._depth > _DEEPEST:
             raise self._wrong(token, f"this is nested more than {_DEEPEST} levels deep")
 
-    # -- complaints
+    # -- errors
 
     def _wrong(self, token: Token, message: str, hint: str | None = None) -> UsageError:
         return complaint(self._expression_text, token, message, hint)

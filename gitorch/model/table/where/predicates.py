@@ -1,10 +1,10 @@
 """The predicate of an expression: from the tree of its grammar to one function of a row.
 
-The function consists of closures, made once; evaluating the tree again for each row takes longer.
+The tree is compiled to closures once, since evaluating the tree for each row takes longer.
 
-Values are compared if they are of one kind (`gitorch.model.values`). Values of two kinds are
-unequal, and neither is less. A value that a run does not have is null. A comparison with null is
-false, except `== null` and `in [null]`. `like` compares a text with a glob.
+Only values of the same kind (`gitorch.model.values`) can be equal or ordered. A value that a run
+does not have is null. Comparisons with null are false, except for `== null`, `!= null` and
+`in [null]`. `like` compares a text with a glob.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
 
 
 def predicate_of(condition: Condition) -> Predicate:
-    """Return a function that says if the condition is true of a row."""
+    """Return a function that returns True for the rows that satisfy the condition."""
     match condition:
         case AnyOf(conditions=conditions):
             parts = list(map(predicate_of, conditions))
@@ -122,7 +122,7 @@ def _like(left: Operand, glob: str) -> Predicate:
 
 
 def _with_negation(left: Operand, predicate: Predicate, *, is_negated: bool) -> Predicate:
-    """Return the predicate or, for `not in` and `not like`, its negation, false of null."""
+    """Return `predicate`, or its negation for `not in` and `not like`, which is false for null."""
     if not is_negated:
         return predicate
     get = _getter(left)

@@ -1,4 +1,4 @@
-"""The tokens of an expression, and complaints that show one of them."""
+"""The tokens of an expression, and errors that show one of them."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _TOKENS = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _KEYWORDS = frozenset({"and", "or", "not", "in", "like"})
-# What other languages write for a sign or a keyword of this one.
+# Operators of other languages, with the sign or keyword that has the same meaning here.
 _INSTEAD = {"=": "==", "&&": "and", "&": "and", "||": "or", "|": "or", "!": "not"}
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _ESCAPED = {"\\": "\\", "'": "'", '"': '"', "n": "\n", "t": "\t", "r": "\r"}
 _LONGEST_NUMBER = 1000  # digits of a whole number
-_SHOWN = 60  # characters of a long expression that are shown on either side of a token
+_SHOWN = 60  # characters that an error shows on either side of a token
 
 
 class Token(NamedTuple):
@@ -62,14 +62,15 @@ def tokens_of(expression: str) -> list[Token]:
 
 
 def complaint(expression: str, token: Token, message: str, hint: str | None = None) -> UsageError:
-    """Return an error that shows the token in the expression, which may be long."""
+    """Return an error that shows the token, with the part of the expression around it."""
     start = max(token.start - _SHOWN, 0)
     end = min(token.start + max(len(token.text), 1) + _SHOWN, len(expression))
     before = "…" if start > 0 else ""
     after = "…" if end < len(expression) else ""
     line = re.sub(r"\s", " ", expression[start:end])
-    carets = "^" * max(min(len(token.text), _SHOWN), 1)
-    pointer = " " * (len(before) + token.start - start) + carets
+    indentation = len(before) + token.start - start
+    caret_count = max(min(len(token.text), _SHOWN), 1)
+    pointer = " " * indentation + "^" * caret_count
     return UsageError(f"--where: {message}\n  {before}{line}{after}\n  {pointer}", hint)
 
 
