@@ -19,9 +19,9 @@ from gitorch.tools.faults import boundary
 
 
 class DatabaseFormat(NamedTuple):
-    """What all files of one kind of database have in common.
+    """The properties that all files of one kind of database share.
 
-    `name` is used in messages. `version` is SQLite's `PRAGMA user_version`, 0 in an empty file.
+    Messages use `name`. `version` is SQLite's `PRAGMA user_version`, which is 0 in an empty file.
     `timeout_s` is how long a statement waits for another connection to release its lock. `repair`
     is the hint of an error about a damaged file.
     """
@@ -51,13 +51,13 @@ class DatabaseBroken(GitorchError):
 
 
 class DatabaseDamaged(DatabaseBroken):
-    """A file is not an SQLite database, or parts of it are not what SQLite wrote."""
+    """A file is not an SQLite database, or parts of the file are corrupt."""
 
 
 class ErrorTranslation:
     """A context that raises SQLite's errors as Busy, DatabaseBroken or DatabaseDamaged.
 
-    A class, not a generator: it is entered for every statement, and a generator costs 1 us more.
+    Every statement enters such a context. A generator instead of a class would cost 1 us more.
     """
 
     def __init__(self, format: DatabaseFormat, path: Path | None) -> None:
@@ -68,7 +68,7 @@ class ErrorTranslation:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, sqlite3.ProgrammingError):
-            return  # a bug of gitorch, which is raised as it is
+            return  # a bug of gitorch: not translated
         if isinstance(error, sqlite3.OperationalError):
             raise self._operational(error) from error
         if isinstance(error, sqlite3.DatabaseError):
@@ -102,7 +102,8 @@ class ErrorTranslation:
 class Database:
     """One connection to an SQLite database, usable from several threads of a process.
 
-    All methods raise Busy if another connection holds a lock for too long, and DatabaseBroken.
+    All methods raise Busy if another connection holds a lock for too long. They raise
+    DatabaseBroken if the database cannot be used.
     """
 
     def __init__(
@@ -113,7 +114,7 @@ class Database:
         self.format = format
         self._connection = connection
         self._translated = format.translated(path)
-        # Reentrant: fetches within a transaction are made by the thread that holds the lock.
+        # Reentrant, since a thread that holds the lock for a transaction also fetches within it.
         self._lock = threading.RLock()
 
     @classmethod
@@ -159,7 +160,7 @@ class Database:
         self._connection.close()
 
     def version(self) -> int:
-        """Return the version of the file's format; 0: the file is empty."""
+        """Return the version of the file's format, or 0 if the file is empty."""
         return int(self.query("PRAGMA user_version")[0][0])
 
     def fetch(self, name: str, /, **values: Any) -> list[Any]:
@@ -175,15 +176,15 @@ class Database:
     def transaction(self) -> Iterator[Transaction]:
         """Execute statements that take effect together or not at all.
 
-        SQLite's write lock is held from the beginning (BEGIN IMMEDIATE): what is read within is
-        still true when the changes are committed.
+        SQLite's write lock is held from the beginning (BEGIN IMMEDIATE). Values that are read
+        within the transaction are therefore still valid when it is committed.
         """
         with self._begun("IMMEDIATE") as transaction:
             yield transaction
 
     @contextmanager
     def snapshot(self) -> Iterator[Transaction]:
-        """Read one state of the database: changes that others commit meanwhile are not seen."""
+        """Read one state of the database, without changes that others commit in the meantime."""
         with self._begun("DEFERRED") as transaction:
             yield transaction
 
@@ -203,7 +204,7 @@ class Database:
 
 
 class Transaction:
-    """Executes statements, by their names in the format's .sql file, within one transaction."""
+    """Executes the statements of the format's .sql file within one transaction, by name."""
 
     def __init__(self, connection: sqlite3.Connection, format: DatabaseFormat) -> None:
         self._connection = connection

@@ -1,4 +1,4 @@
-"""Examining the file of a queue without changing or creating it."""
+"""Examines the file of a queue without changing or creating the file."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from gitorch.database.statements import statements
 
 
 class _AnyValues(dict[str, Any]):
-    """NULL for every parameter of a statement."""
+    """Binds NULL to every parameter of a statement."""
 
     def __missing__(self, name: str) -> None:
         return None
 
 
 def damage(path: Path) -> str | None:
-    """Return what is wrong with the queue at `path`, or None. The whole file is read.
+    """Return a description of the damage to the queue at `path`, or None. Reads the whole file.
 
-    None is also returned for the file of a newer gitorch, which alone could judge it.
-    Raises Busy, and DatabaseBroken if the system does not let the file be read.
+    The result is None too for the file of a newer gitorch, whose format is unknown here. Raises
+    Busy, and DatabaseBroken if the system does not allow reading the file.
     """
     try:
         with closing(Database.open_read_only(path, FORMAT)) as database:
@@ -48,7 +48,7 @@ def _damage(database: Database) -> str | None:
 
 
 def _missing_part(database: Database) -> str | None:
-    """Return SQLite's message about the first statement that the tables do not support, or None."""
+    """Return SQLite's error for the first statement that does not fit the tables, or None."""
     for statement in statements(FORMAT.statements).values():
         try:
             database.query(f"EXPLAIN {statement}", _AnyValues())

@@ -1,7 +1,7 @@
 """A cache of the SHA-256 digests of files, so that an unchanged file is not read twice: digests.db.
 
-The cache is never the cause of an error: a file that cannot be read or written counts as empty,
-and a damaged file is deleted.
+The cache never causes an error: a file that cannot be read or written counts as empty, and a
+damaged file is deleted.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ KEPT = 1_000_000  # files; the oldest entries beyond this number are removed
 
 
 class Facts(NamedTuple):
-    """What the file system says of a file and changes with every change of its content."""
+    """The properties of a file of which at least one changes when its content changes."""
 
     size: int
     mtime_ns: int
@@ -39,17 +39,17 @@ class Facts(NamedTuple):
         return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
     def __str__(self) -> str:
-        return " ".join(map(str, self))  # a text, since inodes are larger than SQLite's integers
+        return " ".join(map(str, self))  # text, since inodes may exceed SQLite's integers
 
 
 class FileDigests:
-    """The cache in one file. Any thread can use it: each call opens and closes the file."""
+    """The cache in one file. Any thread can use the cache: each call opens and closes the file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def recall(self, files: Mapping[Path, Facts]) -> dict[Path, str]:
-        """Return the SHA-256 of those files that are in the cache and unchanged."""
+        """Return the SHA-256 of each file that is in the cache and has not changed since."""
         digests: dict[Path, str] = {}
         if not files or not self._path.exists():
             return digests
@@ -87,7 +87,7 @@ class FileDigests:
 
     @contextmanager
     def _forgiving(self) -> Iterator[None]:
-        """End what was begun if an error occurs, without raising it."""
+        """Leave the block at the first error of the cache, without raising the error."""
         try:
             yield
         except DatabaseDamaged:

@@ -1,10 +1,9 @@
 """The index of all runs, made from the records of one commit of the results branch.
 
-It answers what lists, selections and the cache ask of all records, and holds nothing else. A file
-that is damaged, of another format or of another repository is deleted and created anew. If the
-file cannot be written or shared, the index is kept in memory. An update holds SQLite's write lock
-from reading the indexed commit to noting the new one, in one transaction, so the index always
-agrees with one commit.
+It holds only the parts of records that lists, selections and the cache need. A file that is
+damaged, or that has another format or belongs to another repository, is deleted and created again.
+If the file cannot be written or shared, the index is kept in memory. An update is one transaction
+that reads the indexed commit and notes the new one, so the index always agrees with one commit.
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ FORMAT = DatabaseFormat(
     name="index",
     version=2,
     statements="index.sql",
-    # In WAL mode with synchronous NORMAL, a power cut may undo the last transactions as a whole,
-    # and damages nothing.
+    # In WAL mode with synchronous NORMAL, a power cut may undo whole transactions, the newest ones,
+    # but it does not damage the file.
     pragmas=("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"),
     # Another process may be reading tens of thousands of records into the index.
     timeout_s=30.0,
@@ -40,30 +39,30 @@ FORMAT = DatabaseFormat(
 class RunIndex:
     """One connection to index.db, usable from several threads of a process.
 
-    All methods raise DatabaseBroken or Busy. The caller then calls `renew` or `move_to_memory` and
-    repeats the question.
+    All methods raise DatabaseBroken or Busy. The caller then calls `renew` or `move_to_memory`, and
+    calls the method again.
     """
 
     def __init__(self, path: Path | None, *, home: str) -> None:
         """Open or create the index at `path`. It is in memory if `path` is None or cannot be used.
 
-        `home` identifies the repository: a file that was copied with its repository is made anew,
-        since the copy may have been made in the middle of a change.
+        `home` identifies the repository. A file that was copied with its repository is created
+        again, since the copy may have been made in the middle of a change.
         """
         self._path = path
         self._home = home
-        # Held for a whole snapshot, so that `renew` does not exchange the database within one.
+        # Held during each snapshot, so that `renew` does not replace the database in the middle.
         self._lock = threading.RLock()
         self._database = self._opened(discard=False)
 
     def renew(self) -> None:
-        """Delete the file and begin with an empty index."""
+        """Delete the file and start with an empty index."""
         with self._lock:
             self._database.close()
             self._database = self._opened(discard=True)
 
     def move_to_memory(self) -> None:
-        """Begin with an empty index in memory, and leave the file alone."""
+        """Start with an empty index in memory, and leave the file as it is."""
         with self._lock:
             self._path = None
             self._database.close()
@@ -80,24 +79,26 @@ class RunIndex:
 
     @contextmanager
     def updating(self) -> Iterator[IndexUpdate]:
-        """Change the index, all at once when the context ends, or not at all."""
+        """Apply all changes together when the context ends, or none of them after an error."""
         with self._lock, self._database.transaction() as execute:
             yield IndexUpdate(execute)
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """Answer all questions within the context from one state of the index."""
+        """Make all queries within the context see the same state of the index."""
         with self._lock, self._database.snapshot():
             yield
 
-    # -- questions
+    # -- queries
 
     def rows(self, ids: Sequence[str] | None = None) -> list[Row]:
         """Return all runs, or those with these ids, newest first."""
         if ids is None:
-            return [_row(values) for values in self._fetch("rows")]
-        wanted = json.dumps(list(ids))
-        return [_row(values) for values in self._fetch("rows_of", ids=wanted)]
+            rows = self._fetch("rows")
+        else:
+            wanted = json.dumps(list(ids))
+            rows = self._fetch("rows_of", ids=wanted)
+        return [_row(values) for values in rows]
 
     def live_rows(self) -> list[Row]:
         """Return the runs that are not over, newest first."""
@@ -118,10 +119,10 @@ class RunIndex:
 
     def beginning(self, prefix: str) -> list[Named]:
         """Return the runs whose ids begin with these hexadecimal digits, newest first."""
-        return [
-            Named(id, _decoded(name), _decoded(label), created)
-            for id, name, label, created in self._fetch("beginning", prefix=prefix)
-        ]
+        runs = []
+        for id, name, label, created in self._fetch("beginning", prefix=prefix):
+            runs.append(Named(id, _decoded(name), _decoded(label), created))
+        return runs
 
     def names(self) -> list[str]:
         """Return the names of runs, each once, the most recently used first."""
@@ -132,13 +133,13 @@ class RunIndex:
     ) -> dict[str, tuple[str, Status, str]]:
         """Return id, status and label of the newest run that is not FAILED, by identity.
 
-        `identities` restricts the answer to these.
+        `identities` restricts the result to these identities.
         """
         wanted = None if identities is None else json.dumps(list(identities))
-        return {
-            identity: (id, Status(status), _decoded(label))
-            for identity, id, status, label in self._fetch("by_identity", identities=wanted)
-        }
+        newest = {}
+        for identity, id, status, label in self._fetch("by_identity", identities=wanted):
+            newest[identity] = (id, Status(status), _decoded(label))
+        return newest
 
     def durations(self, name: str, task: str) -> list[float]:
         """Return how many seconds a task took, in each run of this name in which it is complete."""
@@ -174,7 +175,7 @@ class RunIndex:
         return _created(None, self._home)
 
     def _opened_at(self, path: Path, *, discard: bool) -> Database:
-        # One process at a time, so that the database and its -wal are never of two files.
+        # The lock is for one process at a time. Otherwise a database could get the -wal of another.
         with taken(path.with_suffix(".lock"), wait_s=FORMAT.timeout_s) as is_locked:
             if not is_locked:
                 return _created(None, self._home)
@@ -187,19 +188,19 @@ class RunIndex:
 
 
 class IndexUpdate:
-    """Changes to the index that are made together, given by `RunIndex.updating`."""
+    """Methods that change the index, within one transaction of `RunIndex.updating`."""
 
     def __init__(self, execute: Transaction) -> None:
         self._execute = execute
 
     @property
     def tip(self) -> str | None:
-        """The commit whose records are in the index."""
+        """Return the commit whose records are in the index."""
         row = self._execute("get_meta", key="tip").fetchone()
         return row[0] if row else None
 
     def set_tip(self, tip: str | None) -> None:
-        """Note that the index holds the records of this commit, and no others."""
+        """Note that the index holds exactly the records of this commit."""
         self._execute("forget_meta", key="tip")
         if tip:
             self._execute("set_meta", key="tip", value=tip)
@@ -255,7 +256,8 @@ def _created(path: Path | None, home: str) -> Database:
 def _values(row: Row) -> dict[str, Any]:
     live = None
     if row.tasks:
-        live = json.dumps([row.hold, [task.to_json() for task in row.tasks]])
+        tasks = [task.to_json() for task in row.tasks]
+        live = json.dumps([row.hold, tasks])
     return {
         "id": row.id,
         "name": _encoded(row.name),
@@ -273,7 +275,7 @@ def _values(row: Row) -> dict[str, Any]:
     }
 
 
-# `json.loads` takes twice as long for texts as short as these.
+# `json.loads` takes twice as long for such short texts.
 _parse = json.JSONDecoder().raw_decode
 
 
@@ -317,7 +319,7 @@ def _row(values: Sequence[Any]) -> Row:
 
 
 def _encoded(text: str) -> bytes:
-    """Encode a name that may hold surrogates, as file names that are not UTF-8 do (PEP 383)."""
+    """Encode a name that may contain surrogates: a file name that is not UTF-8 does (PEP 383)."""
     return text.encode("utf-8", "surrogatepass")
 
 

@@ -1,8 +1,8 @@
 """The queue: unfinished runs and their tasks, claimed by any number of workers at once.
 
-Every change is one transaction with synchronous FULL: an acknowledged change survives a power cut.
-The statements themselves refuse illegal changes: an attempt whose token is not the task's current
-one changes nothing.
+Every change is one transaction with synchronous FULL, so that a power cut undoes no change after
+the method has returned. The statements themselves refuse illegal changes: an attempt changes
+nothing unless its token is the current token of the task.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ FORMAT = DatabaseFormat(
 class Queue:
     """One connection to queue.db, usable from several threads of a process.
 
-    All methods raise Busy if another program holds SQLite's lock for too long, and DatabaseBroken.
+    All methods raise Busy if another program holds SQLite's lock for too long. They raise
+    DatabaseBroken if the database cannot be used.
     """
 
     def __init__(self, database: Database) -> None:
@@ -53,12 +54,12 @@ class Queue:
 
     @classmethod
     def open(cls, path: Path, *, home: str) -> Self:
-        """Open the queue at `path`, which is created if it is missing.
+        """Open the queue at `path`. Create the file if it is missing.
 
         `home` identifies the repository (host, device and inode of its common directory). If the
-        file was copied from another one, its RUNNING tasks are set to WAITING and its workers are
-        removed. On a read-only file system, reading works and SQLite refuses every change. Raises
-        DatabaseBroken, Busy, and Refused if a newer gitorch created the file.
+        file was copied from another repository, its RUNNING tasks are set to WAITING and its
+        workers are removed. On a read-only file system the queue can be read, and SQLite refuses
+        every change. Raises DatabaseBroken, Busy, and Refused if a newer gitorch created the file.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         if os.statvfs(path.parent).f_flag & os.ST_RDONLY:
@@ -80,7 +81,7 @@ class Queue:
         if version == FORMAT.version and self.meta("home") == home:
             return
         with self._database.transaction() as execute:
-            # Asked again: another process may have upgraded the file before the transaction began.
+            # Another process may have upgraded the file before the transaction began.
             version = self._database.version()
             if version == 0:
                 execute.script(script("queue_schema.sql"))
@@ -102,9 +103,9 @@ class Queue:
     def bring(self, runs: Iterable[NewRun], *, over: Iterable[str] = (), tip: Tip = None) -> None:
         """Make the queue agree with the records that `runs` were made from.
 
-        Runs that are `over` are removed. Missing runs and tasks are added, and tasks that the
-        record has complete are removed. RUNNING tasks are not changed. A task that is queued
-        already keeps the number of its attempts. `tip`: see `finish`.
+        Remove the runs in `over`. Add missing runs and tasks, and remove tasks that are COMPLETE in
+        the record. RUNNING tasks are not changed. A task that is already queued keeps the number of
+        its attempts. `tip`: see `finish`.
         """
         with self._database.transaction() as execute:
             for new in runs:
@@ -168,12 +169,12 @@ class Queue:
     ) -> Claim | None:
         """Claim the first task that can run for `worker`. Return None if there is none.
 
-        `only` restricts the claim to these runs. A task that needs more than the `free` resources
-        is skipped. `ahead` says that the attempt will begin later: then runs with a RUNNING task
-        are skipped, since this task may change files in the worktree that both share.
+        `only` restricts the claim to these runs. Tasks that need more than the `free` resources are
+        skipped. `ahead` means that the attempt will begin later. In this case, runs with a RUNNING
+        task are skipped, since that task may change files in the shared worktree.
         """
         with self._database.transaction() as execute:
-            # All rows are fetched, so that the statement is over when the transaction ends.
+            # Fetching all rows finishes the statement before the transaction ends.
             rows = execute(
                 "claim",
                 worker=worker,
@@ -214,11 +215,11 @@ class Queue:
         return bool(self._database.fetch("is_current", run=run_id, task=task, token=token))
 
     def finish(self, ends: Iterable[AttemptEnd], *, tip: Tip = None) -> list[AttemptEnd]:
-        """Apply the ends of attempts. Return those that were current; the others change nothing.
+        """Apply the ends of current attempts. Return these ends; the others change nothing.
 
         `tip` names the commits of the results branch before and after the one that records these
-        ends. The queue keeps the last commit that it follows. If a crash comes between the commit
-        and the queue, the next start finds the difference by comparing this commit with the
+        ends. The queue stores the last commit that it follows. After a crash between the commit and
+        this call, the next start finds the difference by comparing the stored commit with the
         branch.
         """
         accepted = []
@@ -269,7 +270,7 @@ class Queue:
         return int(self._database.fetch("claimable", only=_json(only), **_amounts(of))[0][0])
 
     def next_runs(self, limit: int, only: Sequence[str] | None = None) -> list[str]:
-        """Return the runs that will be begun next, in order."""
+        """Return the runs that will start next, in order."""
         ids: dict[str, None] = {}
         with self._database.snapshot() as execute:
             for row in execute("next_runs", only=_json(only)):
@@ -308,7 +309,7 @@ class Queue:
 
 
 def _advance(execute: Transaction, tip: Tip) -> None:
-    """Note the new tip, unless the queue has missed a commit before it."""
+    """Store the new tip, unless the queue has missed an earlier commit."""
     match tip:
         case None:
             return

@@ -1,4 +1,4 @@
-"""The `.sql` files beside this one, as statements by name."""
+"""The statements of the `.sql` files in this directory, by name."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 def statements(file: str) -> dict[str, str]:
     """Return the statements of a file by name. A line `-- name: ...` begins each statement."""
     _, *parts = _NAME.split(script(file))
-    names, bodies = parts[::2], parts[1::2]
-    return {name: body.strip() for name, body in zip(names, bodies, strict=True)}
+    names = parts[::2]
+    bodies = map(str.strip, parts[1::2])
+    return dict(zip(names, bodies, strict=True))
 
 
 def script(file: str) -> str:
-    """Return the text of a file, for one whose statements have no names."""
+    """Return the text of a file. It is for files whose statements have no names."""
     return Path(__file__).with_name(file).read_text(encoding="utf-8")
 
 
 def split(sql: str) -> Iterator[str]:
     """Yield the statements of a script one by one.
 
-    sqlite3's own `executescript` would commit the transaction in which it is called.
+    `executescript` of sqlite3 is not used, since it commits the open transaction.
     """
     statement = ""
     for line in sql.splitlines(keepends=True):

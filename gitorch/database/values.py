@@ -1,4 +1,4 @@
-"""The values that go into the queue and come out of it."""
+"""The values that callers pass to the queue and receive from it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from gitorch.model.run.outcome import Outcome, read_outcome
 from gitorch.model.run.spec import Resources
 from gitorch.model.run.status import Status
 
-# More of everything than any task asks for.
+# The resources of a machine on which every task fits.
 UNLIMITED = Resources(cpus=1e9, gpus=1 << 30, memory_bytes=1 << 62)
 
-# The commits of the results branch before and after the commit that a change of the queue follows.
+# The tips of the results branch before and after a commit that the queue follows.
 Tip = tuple[str | None, str] | None
 
 
@@ -45,7 +45,7 @@ class NewRun(Struct, frozen=True, kw_only=True):
 
 
 class Claim(Struct, frozen=True, kw_only=True):
-    """A claimed task: the number and token of its attempt, and what is needed to run it."""
+    """A claimed task, with the number and token of its attempt and the payload of its run."""
 
     run: str
     task: str
@@ -53,7 +53,7 @@ class Claim(Struct, frozen=True, kw_only=True):
     token: str
     started: str
     payload: Mapping[str, Any]
-    retries: int = 0  # automatic ones before this attempt
+    retries: int = 0  # automatic retries before this attempt
     losses: int = 0  # attempts lost in a row before this one
     key: str | None = None  # the cache key, once this attempt is known to compute it
     is_fresh: bool = False  # no worker was assigned to the run before this claim
@@ -77,8 +77,8 @@ class Claim(Struct, frozen=True, kw_only=True):
 class Waiting(Struct, frozen=True, kw_only=True):
     """The state of a task that waits to be claimed.
 
-    It is not claimed before `not_before`, the end of its backoff, nor while another task computes
-    `key`, the cache key that the task last had.
+    The task is not claimed before `not_before`, the end of its backoff. It is also not claimed
+    while another task computes `key`, the cache key that the task last had.
     """
 
     status: ClassVar[Status] = Status.WAITING
@@ -104,7 +104,7 @@ class Errored(Struct, frozen=True, kw_only=True):
 
 
 class Held(Struct, frozen=True, kw_only=True):
-    """The state of a task that would wait, if its run were not held."""
+    """The state of a task that would be WAITING if its run were not held."""
 
     status: ClassVar[Status] = Status.HOLD
 
@@ -113,7 +113,7 @@ TaskState = Waiting | Running | Errored | Held
 
 
 class QueuedTask(Struct, frozen=True, kw_only=True):
-    """A task in the queue. `attempts` counts those that were begun."""
+    """A task in the queue. `attempts` counts the attempts that were begun."""
 
     run: str
     id: str
@@ -154,7 +154,7 @@ class QueuedRun(Struct, frozen=True, kw_only=True):
 
 
 class Worker(Struct, frozen=True, kw_only=True):
-    """A process that claims tasks. A later process with its pid has another start time."""
+    """A process that claims tasks. A later process with the same pid has another start time."""
 
     id: str
     host: str
@@ -165,7 +165,7 @@ class Worker(Struct, frozen=True, kw_only=True):
 
 
 class AttemptEnd(Struct, frozen=True, kw_only=True):
-    """The end of an attempt. A COMPLETE task leaves the queue; another gets this `status`."""
+    """The end of an attempt. A task with the `status` COMPLETE leaves the queue."""
 
     run: str
     task: str
@@ -175,7 +175,7 @@ class AttemptEnd(Struct, frozen=True, kw_only=True):
     retries: int = 0
     losses: int = 0
     not_before: str | None = None  # the end of the backoff
-    ended: str | None = None  # by the same clock as `not_before`
+    ended: str | None = None  # measured by the clock of `not_before`
 
 
 def _state(row: Row) -> TaskState:
