@@ -14,7 +14,12 @@ from pathlib import Path
 
 from gitorch import TaskBase, metric, progress
 
-MEASUREMENTS = ("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g")
+MEASUREMENTS = (
+    "bill_length_mm",
+    "bill_depth_mm",
+    "flipper_length_mm",
+    "body_mass_g",
+)
 
 
 class PenguinTask(TaskBase):
@@ -42,9 +47,13 @@ class Prepare(PenguinTask):
             problems.append("features: at least one is needed")
         for feature in self.config["features"]:
             if feature not in MEASUREMENTS:
-                problems.append(f"features: {feature!r} is not one of {', '.join(MEASUREMENTS)}")
+                problems.append(
+                    f"features: {feature!r} is not one of {', '.join(MEASUREMENTS)}"
+                )
         if not 0 < self.config["testShare"] < 1:
-            problems.append(f"testShare: must lie between 0 and 1, is {self.config['testShare']}")
+            problems.append(
+                f"testShare: must lie between 0 and 1, is {self.config['testShare']}"
+            )
         return problems
 
     def run(self):
@@ -52,7 +61,9 @@ class Prepare(PenguinTask):
         with open(self.config["data"], newline="") as file:
             rows = list(csv.DictReader(file))
         measured = [row for row in rows if is_measured(row, features)]
-        logging.info("%d penguins, %d of them fully measured", len(rows), len(measured))
+        logging.info(
+            "%d penguins, %d of them fully measured", len(rows), len(measured)
+        )
 
         random.Random(self.config["seed"]).shuffle(measured)
         test_size = round(len(measured) * self.config["testShare"])
@@ -60,9 +71,15 @@ class Prepare(PenguinTask):
         scales = [mean_and_deviation(column) for column in zip(*points[test_size:])]
         labelled = []
         for row, point in zip(measured, points):
-            scaled = [(x - mean) / deviation for x, (mean, deviation) in zip(point, scales)]
+            scaled = [
+                (x - mean) / deviation
+                for x, (mean, deviation) in zip(point, scales)
+            ]
             labelled.append([row["species"], *scaled])
-        self.write("prepared.json", {"test": labelled[:test_size], "train": labelled[test_size:]})
+        self.write(
+            "prepared.json",
+            {"test": labelled[:test_size], "train": labelled[test_size:]},
+        )
         return {"train_size": len(labelled) - test_size, "test_size": test_size}
 
 
@@ -72,9 +89,13 @@ class Train(PenguinTask):
     def validate(self):
         problems = []
         if self.config["learningRate"] <= 0:
-            problems.append(f"learningRate: must be above 0, is {self.config['learningRate']}")
+            problems.append(
+                f"learningRate: must be above 0, is {self.config['learningRate']}"
+            )
         if self.config["epochs"] < 1:
-            problems.append(f"epochs: must be at least 1, is {self.config['epochs']}")
+            problems.append(
+                f"epochs: must be at least 1, is {self.config['epochs']}"
+            )
         return problems
 
     def run(self):
@@ -89,7 +110,9 @@ class Train(PenguinTask):
         for epoch in range(1, epochs + 1):
             loss, gradient = loss_and_gradient(weights, points, truths)
             for row, slopes in zip(weights, gradient):
-                row[:] = [weight - step * slope for weight, slope in zip(row, slopes)]
+                row[:] = [
+                    weight - step * slope for weight, slope in zip(row, slopes)
+                ]
             metric("loss", loss, step=epoch)
             progress(epoch, epochs)
         logging.info("after %d epochs the loss is %.4f", epochs, loss)
@@ -114,7 +137,9 @@ class Evaluate(PenguinTask):
         (self.output / "confusion.txt").write_text(table + "\n")
         right = sum(confusion[name][name] for name in species)
         accuracy = round(right / len(rows), 4)
-        self.write("metrics.json", {"accuracy": accuracy, "wrong": len(rows) - right})
+        self.write(
+            "metrics.json", {"accuracy": accuracy, "wrong": len(rows) - right}
+        )
 
 
 def is_measured(row, features):
@@ -147,7 +172,9 @@ def loss_and_gradient(weights, points, truths):
         loss -= math.log(max(probabilities[truth], 1e-12))
         for index, probability in enumerate(probabilities):
             error = probability - 1.0 if index == truth else probability
-            gradient[index] = [slope + error * x for slope, x in zip(gradient[index], point)]
+            gradient[index] = [
+                slope + error * x for slope, x in zip(gradient[index], point)
+            ]
     return loss / len(points), gradient
 
 

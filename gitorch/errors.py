@@ -11,8 +11,8 @@
 The other members of the family are defined beside the code that raises them:
 `gitorch.database.connection.DatabaseBroken`, `gitorch.database.connection.DatabaseDamaged`,
 `gitorch.git.command.GitFailed`, `gitorch.git.store.artifacts.Unkeepable`,
-`gitorch.model.run.record.RecordBroken`, `gitorch.runs.contents.Unusable` and
-`gitorch.runs.input_changes.InputChanged`.
+`gitorch.model.run.record.RecordBroken`, `gitorch.storage.contents.Unusable` and
+`gitorch.storage.input_changes.InputChanged`.
 
 A message says what happened and where. The hint says what to do next, ready to paste. Only `cli/`
 prints an error or turns it into an exit code. An exception outside this family is a bug of gitorch.

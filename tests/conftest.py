@@ -68,21 +68,28 @@ def sealed_room(
 
 def _listing(home: Path) -> list[tuple[str, int]]:
     return sorted(
-        (str(path), path.stat().st_mtime_ns) for path in home.rglob("*") if path.is_file()
+        (str(path), path.stat().st_mtime_ns)
+        for path in home.rglob("*")
+        if path.is_file()
     )
 
 
 def git(root: Path, *arguments: str, check: bool = True) -> str:
     """Run the git program in `root` and return its output."""
     result = subprocess.run(
-        ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False
+        ["git", "-C", str(root), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if check and result.returncode:
         raise AssertionError(f"git {' '.join(arguments)}: {result.stderr}")
     return result.stdout.rstrip("\n")
 
 
-def commit_files(root: Path, files: dict[str, str | bytes], message: str = "change") -> str:
+def commit_files(
+    root: Path, files: dict[str, str | bytes], message: str = "change"
+) -> str:
     """Write `files`, commit everything, and return the commit's oid."""
     for name, content in files.items():
         path = root / name

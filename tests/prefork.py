@@ -116,7 +116,9 @@ class Prefork:
     """A server of one test process. It ends with that process."""
 
     def __init__(self) -> None:
-        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._control, theirs = socket.socketpair(
+            socket.AF_UNIX, socket.SOCK_SEQPACKET
+        )
         root = str(Path(__file__).parents[1])
         self._server = subprocess.Popen(
             [sys.executable, "-c", _SERVER, str(theirs.fileno()), root],
@@ -129,7 +131,11 @@ class Prefork:
         theirs.close()
 
     def run(
-        self, words: Sequence[str], cwd: Path, env: Mapping[str, str], timeout: float
+        self,
+        words: Sequence[str],
+        cwd: Path,
+        env: Mapping[str, str],
+        timeout: float,
     ) -> subprocess.CompletedProcess[str]:
         """Run `gitorch` with captured output and without input, as `subprocess.run` does.
 
@@ -140,11 +146,17 @@ class Prefork:
         # Files, not pipes: a process that outlives the program would hold a pipe open.
         with TemporaryFile() as stdout, TemporaryFile() as stderr, answer, theirs:
             with Path(os.devnull).open("rb") as nothing:
-                descriptors = [file.fileno() for file in (nothing, stdout, stderr, theirs)]
-                socket.send_fds(self._control, [json.dumps(order).encode()], descriptors)
+                descriptors = [
+                    file.fileno() for file in (nothing, stdout, stderr, theirs)
+                ]
+                socket.send_fds(
+                    self._control, [json.dumps(order).encode()], descriptors
+                )
             theirs.close()
             code = _exit_code(answer, timeout)
-            return subprocess.CompletedProcess(list(words), code, _text(stdout), _text(stderr))
+            return subprocess.CompletedProcess(
+                list(words), code, _text(stdout), _text(stderr)
+            )
 
     def close(self) -> None:
         """End the server. Calls that are under way continue."""

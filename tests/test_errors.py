@@ -25,8 +25,13 @@ def test_the_docstring_names_every_error_of_the_package() -> None:
         else:
             defined_elsewhere.add(f"{error.__module__}.{error.__qualname__}")
     documentation = errors.__doc__ or ""
-    assert set(re.findall(r"`(gitorch\.[\w.]+)`", documentation)) == defined_elsewhere
-    assert set(re.findall(r"(?:── |^    )([A-Z]\w+)", documentation, re.M)) == defined_here
+    assert (
+        set(re.findall(r"`(gitorch\.[\w.]+)`", documentation)) == defined_elsewhere
+    )
+    assert (
+        set(re.findall(r"(?:── |^    )([A-Z]\w+)", documentation, re.M))
+        == defined_here
+    )
 
 
 def _family(error: type[GitorchError]) -> list[type[GitorchError]]:

@@ -17,7 +17,7 @@ STOREYS = (
     {"errors", "model"},
     {"tools", "runner"},
     {"config", "git", "database", "interpreter", "engines"},
-    {"runs"},
+    {"storage"},
     {"worker"},
     {"health"},
     {"actions"},
@@ -30,7 +30,9 @@ GIT_STOREYS = (
     {"store", "worktree"},
     {"pins", "snapshot", "status", "diff", "code_digest", "checkout", "creation"},
 )
-LEVEL = {package: level for level, packages in enumerate(STOREYS) for package in packages}
+LEVEL = {
+    package: level for level, packages in enumerate(STOREYS) for package in packages
+}
 # The packages that may import a library.
 DOORS = {
     "pygit2": {"git"},
@@ -43,7 +45,9 @@ DOORS = {
     "rich": {"cli"},
 }
 FILES = sorted(
-    path for path in ROOT.rglob("*.py") if path.parent != ROOT or not path.name.startswith("__")
+    path
+    for path in ROOT.rglob("*.py")
+    if path.parent != ROOT or not path.name.startswith("__")
 )
 
 
@@ -61,17 +65,24 @@ def imports_of(path: Path) -> Iterator[str]:
             yield node.module or "."
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path", FILES, ids=lambda path: str(path.relative_to(ROOT))
+)
 def test_imports_only_go_down(path: Path) -> None:
     own = package_of(path)
     for module in imports_of(path):
         name, *rest = module.split(".")
         if name == "gitorch" and rest and rest[0] != own:
-            lower = LEVEL[rest[0]] < LEVEL[own] or {own, rest[0]} == {"errors", "model"}
+            lower = LEVEL[rest[0]] < LEVEL[own] or {own, rest[0]} == {
+                "errors",
+                "model",
+            }
             assert lower, f"{own}/ imports {module}, which is not below it"
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path", FILES, ids=lambda path: str(path.relative_to(ROOT))
+)
 def test_a_library_has_one_door(path: Path) -> None:
     for module in imports_of(path):
         for library, doors in DOORS.items():
@@ -81,8 +92,14 @@ def test_a_library_has_one_door(path: Path) -> None:
                 )
 
 
-GIT_LEVEL = {module: level for level, modules in enumerate(GIT_STOREYS) for module in modules}
-GIT_FILES = [path for path in FILES if package_of(path) == "git" and path.name != "__init__.py"]
+GIT_LEVEL = {
+    module: level for level, modules in enumerate(GIT_STOREYS) for module in modules
+}
+GIT_FILES = [
+    path
+    for path in FILES
+    if package_of(path) == "git" and path.name != "__init__.py"
+]
 
 
 def git_module_of(path: Path) -> str:
@@ -90,11 +107,15 @@ def git_module_of(path: Path) -> str:
     return path.relative_to(ROOT / "git").parts[0].removesuffix(".py")
 
 
-@pytest.mark.parametrize("path", GIT_FILES, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path", GIT_FILES, ids=lambda path: str(path.relative_to(ROOT))
+)
 def test_imports_within_git_only_go_down(path: Path) -> None:
     own = git_module_of(path)
     for module in imports_of(path):
-        assert module != "gitorch.git", "name the module: from gitorch.git.pins import ..."
+        assert module != "gitorch.git", (
+            "name the module: from gitorch.git.pins import ..."
+        )
         if not module.startswith("gitorch.git."):
             continue
         other = module.split(".")[2]
@@ -105,7 +126,9 @@ def test_imports_within_git_only_go_down(path: Path) -> None:
 
 
 def test_every_package_has_a_storey() -> None:
-    packages = {path.relative_to(ROOT).parts[0].removesuffix(".py") for path in FILES}
+    packages = {
+        path.relative_to(ROOT).parts[0].removesuffix(".py") for path in FILES
+    }
     assert packages <= set(LEVEL)
 
 
@@ -115,13 +138,25 @@ def test_class_names_are_unique() -> None:
     for path in FILES:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ClassDef):
-                files_by_class.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
-    ambiguous = {name: files for name, files in files_by_class.items() if len(files) > 1}
+                files_by_class.setdefault(node.name, []).append(
+                    str(path.relative_to(ROOT))
+                )
+    ambiguous = {
+        name: files for name, files in files_by_class.items() if len(files) > 1
+    }
     assert ambiguous == {}
 
 
-def test_no_module_has_the_name_of_a_standard_module_that_the_package_imports() -> None:
-    imported = {module.split(".")[0] for path in FILES for module in imports_of(path)}
+def test_no_module_has_the_name_of_a_standard_module_that_the_package_imports() -> (
+    None
+):
+    imported = {
+        module.split(".")[0] for path in FILES for module in imports_of(path)
+    }
     standard = imported & sys.stdlib_module_names
-    own = {part.removesuffix(".py") for path in FILES for part in path.relative_to(ROOT).parts}
+    own = {
+        part.removesuffix(".py")
+        for path in FILES
+        for part in path.relative_to(ROOT).parts
+    }
     assert own & standard == set()

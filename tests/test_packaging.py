@@ -29,15 +29,31 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in SHIPPED:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
         copy(ROOT / name, source / name)
-    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*build, "--wheel-dir", scratch, source], check=True, env=_environment())
+    build = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+    ]
+    subprocess.run(
+        [*build, "--wheel-dir", scratch, source], check=True, env=_environment()
+    )
     venv.create(scratch / "venv")
     python = scratch / "venv" / "bin" / "python"
     pip = [sys.executable, "-m", "pip", f"--python={python}"]
     install = [*pip, "install", "--quiet", "--no-deps", "--no-index"]
-    subprocess.run([*install, *scratch.glob("*.whl")], check=True, env=_environment())
-    site_packages = Path(ask(python, "import sysconfig; print(sysconfig.get_path('purelib'))"))
-    (site_packages / "dependencies.pth").write_text(f"{Path(pytest.__file__).parents[1]}\n")
+    subprocess.run(
+        [*install, *scratch.glob("*.whl")], check=True, env=_environment()
+    )
+    site_packages = Path(
+        ask(python, "import sysconfig; print(sysconfig.get_path('purelib'))")
+    )
+    (site_packages / "dependencies.pth").write_text(
+        f"{Path(pytest.__file__).parents[1]}\n"
+    )
     return python
 
 
@@ -68,7 +84,9 @@ def test_the_package_comes_from_the_wheel(installed: Path) -> None:
         installed,
         "import gitorch.schemas, gitorch.demo as d; print(gitorch.__path__[0], d.__path__[0])",
     )
-    assert all(Path(path).is_relative_to(installed.parents[1]) for path in paths.split())
+    assert all(
+        Path(path).is_relative_to(installed.parents[1]) for path in paths.split()
+    )
 
 
 def test_the_wheel_contains_the_schemas(installed: Path) -> None:
@@ -82,7 +100,9 @@ def test_the_wheel_contains_the_schemas(installed: Path) -> None:
     )
 
 
-def test_the_demo_is_created_from_the_wheel(installed: Path, tmp_path: Path) -> None:
+def test_the_demo_is_created_from_the_wheel(
+    installed: Path, tmp_path: Path
+) -> None:
     ask(
         installed,
         "import pathlib; from gitorch.actions.demo import create; "
@@ -93,7 +113,9 @@ def test_the_demo_is_created_from_the_wheel(installed: Path, tmp_path: Path) -> 
     assert (tmp_path / "penguins" / ".gitignore").exists()
 
 
-def test_importing_gitorch_imports_only_the_standard_library(installed: Path) -> None:
+def test_importing_gitorch_imports_only_the_standard_library(
+    installed: Path,
+) -> None:
     program = (
         "import sys, json; import gitorch; gitorch.TaskBase, gitorch.progress, gitorch.metric; "
         "files = [getattr(module, '__file__', None) for module in sys.modules.values()]; "
@@ -113,7 +135,9 @@ def test_both_names_of_the_program_work(installed: Path) -> None:
 
 
 def test_pyproject_lists_every_package() -> None:
-    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"][
+        "setuptools"
+    ]["packages"]
     packages = {
         ".".join(path.parent.relative_to(ROOT).parts)
         for path in (ROOT / "gitorch").rglob("*.py")

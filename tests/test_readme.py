@@ -40,7 +40,9 @@ class Block(NamedTuple):
 def blocks_of(page: str) -> Iterator[Block]:
     heading = ""
     for match in re.finditer(
-        r"^#+ (?P<heading>[^\n]+)$|^```(?P<language>\w*)\n(?P<text>.*?)^```$", page, re.M | re.S
+        r"^#+ (?P<heading>[^\n]+)$|^```(?P<language>\w*)\n(?P<text>.*?)^```$",
+        page,
+        re.M | re.S,
     ):
         if match["heading"]:
             heading = match["heading"]
@@ -61,11 +63,17 @@ def commands_of(page: str, *headings: str) -> list[str]:
                 for line in block.text.splitlines()
                 if block.language == "sh" or line.startswith("$ ")
             ]
-            commands += [line.removeprefix("$ ").split("  #")[0].strip() for line in lines]
-    return [command for command in commands if command and not command.startswith("#")]
+            commands += [
+                line.removeprefix("$ ").split("  #")[0].strip() for line in lines
+            ]
+    return [
+        command for command in commands if command and not command.startswith("#")
+    ]
 
 
-def run_all(commands: list[str], directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def run_all(
+    commands: list[str], directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Run the commands one after the other. Each must succeed without a terminal or a question."""
     monkeypatch.setenv("PATH", f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}")
     for command in commands:
@@ -78,8 +86,12 @@ def run_all(commands: list[str], directory: Path, monkeypatch: pytest.MonkeyPatc
             timeout=60,
             check=False,
         )
-        assert result.returncode == 0, f"$ {command}\n{result.stdout}{result.stderr}"
-        assert "\x1b" not in result.stdout + result.stderr, f"$ {command}: colours off a terminal"
+        assert result.returncode == 0, (
+            f"$ {command}\n{result.stdout}{result.stderr}"
+        )
+        assert "\x1b" not in result.stdout + result.stderr, (
+            f"$ {command}: colours off a terminal"
+        )
 
 
 @pytest.fixture
@@ -107,7 +119,9 @@ def test_ci_runs_the_first_two_commands_of_the_readme() -> None:
     assert all(os.access(ROOT / command, os.X_OK) for command in BY_CI)
 
 
-def test_the_readmes_commands_in_the_demo_work(demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_readmes_commands_in_the_demo_work(
+    demo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     commands = commands_of(README, *IN_THE_DEMO)
     assert len(commands) >= 10
     run_all(commands, demo, monkeypatch)
@@ -130,11 +144,17 @@ def test_the_example_project_of_the_readme_works(
             (project / name).parent.mkdir(exist_ok=True)
             (project / name).write_text(block.text)
     commands = [
-        command for command in commands_of(README, *IN_A_PROJECT) if command not in BY_PACKAGING
+        command
+        for command in commands_of(README, *IN_A_PROJECT)
+        if command not in BY_PACKAGING
     ]
     run_all(commands, project, monkeypatch)
     looked = subprocess.run(
-        [sys.executable, "look.py"], cwd=project, capture_output=True, text=True, check=True
+        [sys.executable, "look.py"],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert "0.1    0.158556" in looked.stdout
     trailers = "--format=%(trailers:key=Gitorch-Status,valueonly)"
@@ -153,7 +173,10 @@ ROWS = re.findall(r"^\| `([a-z-]+)([^`]*)` \| (.+) \|$", COMMANDS, re.M)
 )
 def test_the_table_names_only_options_that_exist(command: str, usage: str) -> None:
     result = subprocess.run(
-        [PROGRAMS / "gitorch", command, "--help"], capture_output=True, text=True, check=False
+        [PROGRAMS / "gitorch", command, "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert result.returncode == 0, result.stderr
     for option in re.findall(r"--?[a-z-]+", usage):

@@ -14,9 +14,19 @@ def test_a_test_that_writes_to_the_home_fails(tmp_path: Path) -> None:
         "def test_bad():\n"
         "    pathlib.Path(os.environ['HOME'], 'gitconfig').write_text('[user]')\n"
     )
-    (tmp_path / "conftest.py").write_text(Path(__file__).with_name("conftest.py").read_text())
+    (tmp_path / "conftest.py").write_text(
+        Path(__file__).with_name("conftest.py").read_text()
+    )
     result = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            str(tmp_path),
+        ],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},

@@ -31,11 +31,17 @@ def write_program(path: Path, script: str) -> None:
 def run_setup(programs: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {"PATH": str(programs), "VENV": str(programs.parent / "venv")}
     return subprocess.run(
-        [SETUP, *arguments], env=environment, capture_output=True, text=True, check=False
+        [SETUP, *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
-def test_missing_packages_are_named_to_a_user_who_cannot_install_them(programs: Path) -> None:
+def test_missing_packages_are_named_to_a_user_who_cannot_install_them(
+    programs: Path,
+) -> None:
     result = run_setup(programs, "test")
     assert (result.returncode, result.stdout) == (69, "")
     assert result.stderr == (

@@ -15,10 +15,14 @@ from gitorch.model.run.record import Record
 from gitorch.model.run.record_changes import CHANGES, ChangeRequest
 from gitorch.model.run.status import Status
 from gitorch.model.table.row import Row
-from gitorch.runs.catalog import Catalog
-from gitorch.runs.recording import Recording, catch_up, recording
-from gitorch.runs.run_directories import clear_away, has_unkept_files, materialise_next
-from gitorch.runs.site import Site
+from gitorch.storage.catalog import Catalog
+from gitorch.storage.recording import Recording, catch_up, recording
+from gitorch.storage.run_directories import (
+    clear_away,
+    has_unkept_files,
+    materialise_next,
+)
+from gitorch.storage.site import Site
 from gitorch.tools.clock import now
 
 # The id of a run, its status before the change, and its status after it; None: the run is gone.
@@ -81,14 +85,17 @@ def apply_change(
         for row in rows:
             current = _current_record(changes, catalog, row)
             running = running_task_ids(catalog.queued.get(row.id))
-            request = ChangeRequest(source=row.status, by=by, at=at, why=why, running=running)
+            request = ChangeRequest(
+                source=row.status, by=by, at=at, why=why, running=running
+            )
             record = change(current, request)
             changes.put(record)
             changed.append(record)
         changes.commit(_subject(verb, changed))
     _update_directories(site, verb, changed)
     return tuple(
-        (row.id, row.status, record.status) for row, record in zip(rows, changed, strict=True)
+        (row.id, row.status, record.status)
+        for row, record in zip(rows, changed, strict=True)
     )
 
 

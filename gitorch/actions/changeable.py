@@ -11,8 +11,8 @@ from gitorch.errors import Refused
 from gitorch.model.run.record_changes import CHANGES, has_something_to_hold
 from gitorch.model.run.status import Status, sources, verbs
 from gitorch.model.table.row import Row
-from gitorch.runs.catalog import Catalog
-from gitorch.runs.site import Site
+from gitorch.storage.catalog import Catalog
+from gitorch.storage.site import Site
 
 OPERATOR_VERBS = (*CHANGES, "kill")
 
@@ -46,7 +46,9 @@ def select_changeable(site: Site, verb: str, selection: Selection) -> Changeable
 
 
 def split_refused(
-    selection: Selection, rows: Iterable[Row], refusal_of: Callable[[Row], Refusal | None]
+    selection: Selection,
+    rows: Iterable[Row],
+    refusal_of: Callable[[Row], Refusal | None],
 ) -> Changeable:
     """Split the rows into those that can be changed and those that are refused.
 
@@ -67,7 +69,9 @@ def split_refused(
     return Changeable(changeable, tuple(refused))
 
 
-def refusal(site: Site, verb: str, row: Row, queued: QueuedRun | None) -> Refusal | None:
+def refusal(
+    site: Site, verb: str, row: Row, queued: QueuedRun | None
+) -> Refusal | None:
     """Return why `verb` cannot change the run, or None if it can."""
     run = f"{row.label} ({row.id})"
     foreign = refusal_of_foreign_run(site, verb, row)

@@ -8,7 +8,7 @@ from pathlib import Path
 from gitorch.actions.configs import load_configs, readable_configs
 from gitorch.actions.pinning import preview_pin
 from gitorch.actions.validate import Validated, validate
-from gitorch.runs.site import Site
+from gitorch.storage.site import Site
 
 
 def check(
@@ -27,4 +27,6 @@ def check(
     if not readable_configs(configs):
         return Validated.by_text(configs)
     pin = preview_pin(site, configs)
-    return validate(site, configs, pin, environment=environment, hashes_inputs=False)
+    return validate(
+        site, configs, pin, environment=environment, hashes_inputs=False
+    )

@@ -12,7 +12,7 @@ from gitorch.git.checkout import checkout_run as make_checkout
 from gitorch.git.store import artifacts
 from gitorch.model.branch_layout import CONFIG, LOG, RunPaths
 from gitorch.model.run.record import Record
-from gitorch.runs.site import Site
+from gitorch.storage.site import Site
 
 _SEVERAL_COMMITS = """\
 The tasks of this run ran at several commits, and this worktree is at the newest of them.
@@ -23,7 +23,9 @@ git worktree add --detach DIRECTORY COMMIT
 _BLOCK = 1 << 20  # bytes
 
 
-def checkout_run(site: Site, reference: str, directory: Path | None = None) -> tuple[Record, Path]:
+def checkout_run(
+    site: Site, reference: str, directory: Path | None = None
+) -> tuple[Record, Path]:
     """Create the worktree and return its path. A second call returns the same worktree, unchanged.
 
     The directory `run-<id>/` in it contains `config.yaml`, `outputs/` and
@@ -78,7 +80,9 @@ def _write_config(site: Site, record: Record, directory: Path) -> None:
         target.write_bytes(text)
 
 
-def _path_of_base(record: Record, source: str, name: str, written: str) -> str | None:
+def _path_of_base(
+    record: Record, source: str, name: str, written: str
+) -> str | None:
     """Return where the base that `source` calls `written` is kept, or None if it is not kept.
 
     The path is relative to `name`, the place where the config itself is kept.
@@ -92,7 +96,9 @@ def _path_of_base(record: Record, source: str, name: str, written: str) -> str |
 
 def _write_outputs(site: Site, record: Record, directory: Path) -> None:
     directory.mkdir()
-    paths = [RunPaths.of(record.id).output(output.path) for output in record.outputs]
+    paths = [
+        RunPaths.of(record.id).output(output.path) for output in record.outputs
+    ]
     stored = site.results.read_all(paths)
     for output, data in zip(record.outputs, stored, strict=True):
         artifacts.restore(site.repository, output, data, directory)
@@ -110,6 +116,9 @@ def _write_logs(site: Site, record: Record, directory: Path) -> None:
             continue
         target = directory / task / f"{attempt}.txt"
         target.parent.mkdir(exist_ok=True)
-        with artifacts.open_kept(site.repository, data) as log, target.open("wb") as copy:
+        with (
+            artifacts.open_kept(site.repository, data) as log,
+            target.open("wb") as copy,
+        ):
             while block := log.read(_BLOCK):
                 copy.write(block)

@@ -19,12 +19,12 @@ from gitorch.git.store.repack import count_packs, repack
 from gitorch.model.run.record import Record
 from gitorch.model.run.retention import Retention, in_error_since, is_overdue
 from gitorch.model.run.status import Status
-from gitorch.runs import leftovers
-from gitorch.runs.catalog import Catalog
-from gitorch.runs.leftovers import Leftover
-from gitorch.runs.recording import catch_up
-from gitorch.runs.records import read_sound_records
-from gitorch.runs.site import Site
+from gitorch.storage import leftovers
+from gitorch.storage.catalog import Catalog
+from gitorch.storage.leftovers import Leftover
+from gitorch.storage.recording import catch_up
+from gitorch.storage.records import read_sound_records
+from gitorch.storage.site import Site
 
 
 class Cleanup(Struct, frozen=True, kw_only=True):
@@ -43,7 +43,11 @@ class Cleanup(Struct, frozen=True, kw_only=True):
     def to_json(self) -> dict[str, Any]:
         before, after = self.packs
         failed = [
-            {"id": record.id, "label": record.label, "since": in_error_since(record)}
+            {
+                "id": record.id,
+                "label": record.label,
+                "since": in_error_since(record),
+            }
             for record in self.failed
         ]
         removed = [
@@ -60,7 +64,9 @@ class Cleanup(Struct, frozen=True, kw_only=True):
         }
 
 
-def collect(site: Site, *, older_than: str | None = None, dry_run: bool = False) -> Cleanup:
+def collect(
+    site: Site, *, older_than: str | None = None, dry_run: bool = False
+) -> Cleanup:
     """Fail the runs that have been in ERROR for longer than `older_than`, then clean up and repack.
 
     The default of `older_than` is the setting `gitorch.errorRetention`.
@@ -74,7 +80,9 @@ def collect(site: Site, *, older_than: str | None = None, dry_run: bool = False)
         _fail(site, overdue, retention)
     removed = leftovers.find(site)
     if not dry_run:
-        removed = [leftover for leftover in removed if leftovers.remove(site, leftover)]
+        removed = [
+            leftover for leftover in removed if leftovers.remove(site, leftover)
+        ]
     trash = leftovers.count_trash(site)
     packs_before = count_packs(site.repository)
     if not dry_run:
@@ -130,7 +138,9 @@ def _records_in_error(site: Site) -> list[Record]:
     return read_records(site, catalog, run_ids)
 
 
-def _overdue(site: Site, records: Iterable[Record], retention: Retention) -> list[Record]:
+def _overdue(
+    site: Site, records: Iterable[Record], retention: Retention
+) -> list[Record]:
     """Return the records of this clone that have been in ERROR for too long."""
     clone = site.repository.clone_id()
     now = datetime.now(UTC)

@@ -24,8 +24,8 @@ from gitorch.model.run.compare import (
 )
 from gitorch.model.run.record import Record
 from gitorch.model.table.row import Row
-from gitorch.runs.catalog import Catalog
-from gitorch.runs.site import Site
+from gitorch.storage.catalog import Catalog
+from gitorch.storage.site import Site
 
 # The commit of the first run and that of another run, with the tasks that ran at them.
 # The task "" stands for the whole run.
@@ -68,11 +68,18 @@ def code_diffs(
     for (first, other), task_ids in pairs.items():
         heading = None
         if len(pairs) > 1:
-            heading = f"{first[:12]} -> {other[:12]}  {', '.join(task_ids)}".rstrip()
-        yield heading, diff_text(site.repository, first, other, color=color, stat=stat)
+            heading = (
+                f"{first[:12]} -> {other[:12]}  {', '.join(task_ids)}".rstrip()
+            )
+        yield (
+            heading,
+            diff_text(site.repository, first, other, color=color, stat=stat),
+        )
 
 
-def log_diffs(site: Site, records: Sequence[Record], *, color: bool) -> Iterator[tuple[str, bytes]]:
+def log_diffs(
+    site: Site, records: Sequence[Record], *, color: bool
+) -> Iterator[tuple[str, bytes]]:
     """Yield, by task, the difference between its last log in the first run and in the last run.
 
     A task without a log in one of the two runs is left out.
@@ -95,7 +102,9 @@ def compare_code(site: Site, records: Sequence[Record]) -> CodeDifference:
     missing = _missing_commits(site, pairs)
     if missing:
         return CodeDifference(missing=missing, tasks=tasks)
-    changes = [changes_between(site.repository, first, other) for first, other in pairs]
+    changes = [
+        changes_between(site.repository, first, other) for first, other in pairs
+    ]
     commits: dict[ChangedCommit, None] = {}
     for change in changes:
         commits |= dict.fromkeys(change.commits)
@@ -104,14 +113,19 @@ def compare_code(site: Site, records: Sequence[Record]) -> CodeDifference:
     for change in reversed(changes):
         for file in change.files:
             files[file.path] = file
-    return CodeDifference(commits=tuple(commits), files=tuple(files.values()), tasks=tasks)
+    return CodeDifference(
+        commits=tuple(commits), files=tuple(files.values()), tasks=tasks
+    )
 
 
 def _rows_to_compare(catalog: Catalog, selection: Selection) -> list[Row]:
     """Return two rows or more. Raises NotFound, UsageError."""
     rows = select_rows(catalog, selection, "compare")
     if selection.is_named and len(rows) == 1 and len(selection.references) > 1:
-        return [rows[0], rows[0]]  # all references mean one run: it is compared with itself
+        return [
+            rows[0],
+            rows[0],
+        ]  # all references mean one run: it is compared with itself
     if len(rows) < 2:
         raise _too_few(rows, selection)
     if not selection.is_named:
@@ -151,15 +165,21 @@ def _commit_pairs(records: Sequence[Record]) -> CommitPairs:
     return pairs
 
 
-def _missing_commits(site: Site, pairs: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+def _missing_commits(
+    site: Site, pairs: Iterable[tuple[str, str]]
+) -> tuple[str, ...]:
     """Return the commits that are not in this clone, each once."""
     commits: dict[str, None] = {}
     for pair in pairs:
         commits |= dict.fromkeys(pair)
-    return tuple(commit for commit in commits if not has_commit(site.repository.root, commit))
+    return tuple(
+        commit for commit in commits if not has_commit(site.repository.root, commit)
+    )
 
 
-def _last_log_if_any(site: Site, record: Record, task_id: str) -> LoggedAttempt | None:
+def _last_log_if_any(
+    site: Site, record: Record, task_id: str
+) -> LoggedAttempt | None:
     """Return the last logged attempt of the task, or None if the run has no such task or log."""
     if all(task.id != task_id for task in record.tasks):
         return None

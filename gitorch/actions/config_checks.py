@@ -16,14 +16,16 @@ from gitorch.model.run.pin import Pin
 from gitorch.model.run.spec import Resources, RunSpec
 from gitorch.model.text.globs import literal_head, matcher
 from gitorch.model.text.spelling import nearest_path
-from gitorch.runs.contents import Unusable
-from gitorch.runs.inputs import Inputs
-from gitorch.runs.site import Site
+from gitorch.storage.contents import Unusable
+from gitorch.storage.inputs import Inputs
+from gitorch.storage.site import Site
 
 _LONGEST_PATH = 4096  # PATH_MAX on Linux
 
 
-def check_code_globs(site: Site, pin: Pin, config: LoadedConfig) -> Iterator[Problem]:
+def check_code_globs(
+    site: Site, pin: Pin, config: LoadedConfig
+) -> Iterator[Problem]:
     """Yield a problem for each glob of code that matches no file of the pinned commit."""
     for position, globs in _code_globs(config).items():
         for index, glob in enumerate(globs):
@@ -48,7 +50,8 @@ def check_inputs(inputs: Inputs, config: LoadedConfig) -> Iterator[Problem]:
             continue
         if found.is_out_of_sight:
             message = (
-                f"{pattern} is neither committed nor linked, so a run's worktree will not have it"
+                f"{pattern} is neither committed nor linked, "
+                "so a run's worktree will not have it"
             )
             hint = _link_hint(literal_head(pattern))
             yield config.problem(position, message, hint, Severity.WARNING)
@@ -76,7 +79,8 @@ def check_resources(machine: Resources, config: LoadedConfig) -> Iterator[Proble
         ):
             if wanted_amount > total:
                 message = (
-                    f"task {task.id} wants {wanted_amount:g} {name}, and this machine has {total:g}"
+                    f"task {task.id} wants {wanted_amount:g} {name}, "
+                    f"and this machine has {total:g}"
                 )
                 hint = f"ask for less, or say how much there is: git config gitorch.{name} N"
                 yield config.problem(("tasks", index), message, hint)
@@ -113,7 +117,9 @@ def _code_globs(config: LoadedConfig) -> Mapping[KeyPath, Sequence[str]]:
     globs: dict[KeyPath, Sequence[str]] = {("gitorch", "code"): spec.code or ()}
     for index, task in enumerate(spec.tasks):
         if task.cache and task.cache.code:
-            globs[_position_of_setting(config, index, "cache", "code")] = task.cache.code
+            globs[_position_of_setting(config, index, "cache", "code")] = (
+                task.cache.code
+            )
     return globs
 
 
@@ -161,7 +167,12 @@ def _is_linked(path: str, spec: RunSpec) -> bool:
 
 def _is_inside(root: Path, text: str) -> bool:
     """Return True if the text is the path of something that exists below `root`."""
-    if not text or text.startswith(("/", "~")) or "\0" in text or len(text) > _LONGEST_PATH:
+    if (
+        not text
+        or text.startswith(("/", "~"))
+        or "\0" in text
+        or len(text) > _LONGEST_PATH
+    ):
         return False
     path = Path(text)
     if path == Path() or ".." in path.parts:

@@ -10,7 +10,7 @@ from gitorch.config.discovery import find_configs, is_config
 from gitorch.config.pipeline import ConfigContext, LoadedConfig, load_config
 from gitorch.errors import NotFound
 from gitorch.model.problem import has_errors
-from gitorch.runs.site import Site
+from gitorch.storage.site import Site
 
 DEFAULT_PATH = "experiments"
 SCHEMA = ".gitorch.schema.json"  # beside the configs, so that an editor finds it on every machine
@@ -37,7 +37,10 @@ def load_configs(
             resolved = file.resolve()
             if resolved not in loaded:
                 loaded[resolved] = load_config(
-                    file.read_bytes(), file=str(file), context=context, overrides=overrides
+                    file.read_bytes(),
+                    file=str(file),
+                    context=context,
+                    overrides=overrides,
                 )
     bases: set[Path] = set()
     for config in loaded.values():
@@ -52,7 +55,11 @@ def load_configs(
 
 def readable_configs(configs: Sequence[LoadedConfig]) -> list[LoadedConfig]:
     """Return the configs whose text has no errors, so that their runs can be examined."""
-    return [config for config in configs if config.specs and not has_errors(config.problems)]
+    return [
+        config
+        for config in configs
+        if config.specs and not has_errors(config.problems)
+    ]
 
 
 def _default_path(root: Path) -> Path:

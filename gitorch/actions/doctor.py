@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from gitorch.health import branch, files, run_queue
 from gitorch.health.checkup import Checkup, Finding
-from gitorch.runs.site import Site
+from gitorch.storage.site import Site
 
 Check = Callable[[Checkup], Iterator[Finding]]
 
@@ -50,7 +50,9 @@ class Health(Struct, frozen=True, kw_only=True):
         }
 
 
-def doctor(site: Site, *, environment: Mapping[str, str], fix: bool = False) -> Health:
+def doctor(
+    site: Site, *, environment: Mapping[str, str], fix: bool = False
+) -> Health:
     """Check everything. Nothing is changed without `fix`.
 
     The later checks are skipped if the results branch or the queue, which they read, is broken.
@@ -65,7 +67,11 @@ def doctor(site: Site, *, environment: Mapping[str, str], fix: bool = False) -> 
 
 
 def _run_checks(
-    site: Site, checks: Sequence[Check], environment: Mapping[str, str], *, fix: bool
+    site: Site,
+    checks: Sequence[Check],
+    environment: Mapping[str, str],
+    *,
+    fix: bool,
 ) -> list[Finding]:
     """Return the findings of these checks. Each check sees the repairs of the checks before it."""
     findings: list[Finding] = []

@@ -13,14 +13,16 @@ from gitorch.model.run.status import Status
 from gitorch.model.table.row import Row
 from gitorch.model.text.phrases import some
 from gitorch.model.values import flattened
-from gitorch.runs.catalog import Catalog
-from gitorch.runs.records import read_record
-from gitorch.runs.site import Site
+from gitorch.storage.catalog import Catalog
+from gitorch.storage.records import read_record
+from gitorch.storage.site import Site
 
 _NAMED = 3  # the most differing names in an explanation
 
 
-def explain_cached_tasks(site: Site, catalog: Catalog, record: Record) -> dict[str, str]:
+def explain_cached_tasks(
+    site: Site, catalog: Catalog, record: Record
+) -> dict[str, str]:
     """Return the origin of the results of each complete task that has `cache`, by task id."""
     explanations = {}
     for task in record.tasks:
@@ -46,7 +48,9 @@ def _explain(site: Site, catalog: Catalog, record: Record, task: TaskRecord) -> 
     if not differences:
         return f"computed, though run {other.id} has the same"
     if "code" in differences:
-        differences["code"] = _changed_files(site, record, task, other.task(task.id))
+        differences["code"] = _changed_files(
+            site, record, task, other.task(task.id)
+        )
     reasons = [_in_words(kind, names) for kind, names in differences.items()]
     return f"computed: {'; '.join(reasons)} (compared with run {other.id})"
 
@@ -82,7 +86,9 @@ def _parameter_distance(
     return len(changed_in_key), len(changed)
 
 
-def _changed_files(site: Site, record: Record, task: TaskRecord, other: TaskRecord) -> list[str]:
+def _changed_files(
+    site: Site, record: Record, task: TaskRecord, other: TaskRecord
+) -> list[str]:
     """Return the changed code files, or an empty list if the other commit is not in this clone."""
     cache = record.spec.task(task.id).cache
     globs = cache.code if cache else None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gitorch.actions.configs import DEFAULT_PATH, SCHEMA
 from gitorch.errors import Refused
-from gitorch.runs.site import Site
+from gitorch.storage.site import Site
 from gitorch.tools.files import write_aside
 
 EXAMPLE = "example.yaml"

@@ -6,8 +6,8 @@ from gitorch.actions.change_status import Changed, ChangedRun
 from gitorch.actions.changeable import select_changeable
 from gitorch.actions.selection import Selection
 from gitorch.errors import Refused
-from gitorch.runs.recording import catch_up
-from gitorch.runs.site import Site
+from gitorch.storage.recording import catch_up
+from gitorch.storage.site import Site
 from gitorch.worker.killing import finish_killing
 
 _TOO_LATE = "it had completed before it could be killed"
@@ -24,11 +24,14 @@ def kill(site: Site, selection: Selection, *, why: str | None = None) -> Changed
         return Changed(runs=(), refused=refused)
     run_ids = [row.id for row in chosen]
     site.queue.request_kill(run_ids)
-    too_late = finish_killing(site, run_ids, by=site.repository.signature().name, why=why)
+    too_late = finish_killing(
+        site, run_ids, by=site.repository.signature().name, why=why
+    )
     if too_late and selection.is_named:
         names = ", ".join(f"{record.label} ({record.id})" for record in too_late)
         raise Refused(
-            f"{names} had completed before it could be killed", "a COMPLETE run cannot be killed"
+            f"{names} had completed before it could be killed",
+            "a COMPLETE run cannot be killed",
         )
     completed = {record.id for record in too_late}
     killed: list[ChangedRun] = []

@@ -12,8 +12,8 @@ from gitorch.errors import UsageError
 from gitorch.model.table.fields import Path, field, getter, render_path, sorted_by
 from gitorch.model.table.groups import AGGREGATES, Group, grouped
 from gitorch.model.table.row import Row
-from gitorch.runs.catalog import Catalog
-from gitorch.runs.site import Site
+from gitorch.storage.catalog import Catalog
+from gitorch.storage.site import Site
 
 DEFAULT_AGGREGATES = ("mean", "count")
 
@@ -23,7 +23,9 @@ class Listing(Struct, frozen=True, kw_only=True):
 
     runs: tuple[Row, ...]
     groups: tuple[Group, ...] | None = None
-    aggregates: tuple[str, ...] = ()  # the statistics of each metric that the groups contain
+    aggregates: tuple[
+        str, ...
+    ] = ()  # the statistics of each metric that the groups contain
 
     def to_json(self) -> dict[str, Any]:
         document: dict[str, Any] = {
@@ -67,10 +69,13 @@ def listing(
         return _list_groups(rows, sort_keys, limit, names, chosen)
     if aggregates:
         raise UsageError(
-            "--aggregate needs --group", hint="gitorch list --group lr --aggregate mean,std"
+            "--aggregate needs --group",
+            hint="gitorch list --group lr --aggregate mean,std",
         )
     if sort_keys:
-        rows = sorted_by(rows, [(getter(key.path), key.descending) for key in sort_keys])
+        rows = sorted_by(
+            rows, [(getter(key.path), key.descending) for key in sort_keys]
+        )
     return Listing(runs=tuple(rows[:limit]))
 
 
@@ -100,9 +105,13 @@ def _list_groups(
     if sort_keys:
         getters = []
         for key in sort_keys:
-            getters.append((_group_getter(key.path, grouped_by, aggregates[0]), key.descending))
+            getters.append(
+                (_group_getter(key.path, grouped_by, aggregates[0]), key.descending)
+            )
         groups = sorted_by(groups, getters)
-    return Listing(runs=tuple(rows), groups=tuple(groups[:limit]), aggregates=tuple(aggregates))
+    return Listing(
+        runs=tuple(rows), groups=tuple(groups[:limit]), aggregates=tuple(aggregates)
+    )
 
 
 def _group_getter(

@@ -15,8 +15,8 @@ from gitorch.git.store import artifacts
 from gitorch.model.branch_layout import RunPaths
 from gitorch.model.run.record import Record
 from gitorch.model.run.status import Status
-from gitorch.runs.records import read_record
-from gitorch.runs.site import Site
+from gitorch.storage.records import read_record
+from gitorch.storage.site import Site
 
 _CHUNK = 1 << 16  # bytes
 _PAUSE_S = 0.2
@@ -29,7 +29,9 @@ class LogPart(Struct, frozen=True):
     attempt: int
     data: bytes
     begins: bool = False
-    source: str | None = None  # the run that the log belongs to, if the task's results were reused
+    source: str | None = (
+        None  # the run that the log belongs to, if the task's results were reused
+    )
 
 
 class LoggedAttempt(NamedTuple):
@@ -94,11 +96,14 @@ def _require_task(record: Record, task_id: str | None) -> None:
     task_ids = [task.id for task in record.tasks]
     if task_id not in (None, *task_ids):
         raise NotFound(
-            f"{record.label} has no task {task_id!r}", hint=f"its tasks are: {', '.join(task_ids)}"
+            f"{record.label} has no task {task_id!r}",
+            hint=f"its tasks are: {', '.join(task_ids)}",
         )
 
 
-def _last_attempts(site: Site, record: Record, only: str | None) -> dict[str, LoggedAttempt]:
+def _last_attempts(
+    site: Site, record: Record, only: str | None
+) -> dict[str, LoggedAttempt]:
     """Return the last attempt of each task, or of the task `only`, if the task was attempted."""
     running = _running_attempts(site, record.id)
     attempts = {}
@@ -122,7 +127,9 @@ def _running_attempts(site: Site, run_id: str) -> dict[str, LoggedAttempt]:
     return running
 
 
-def _read_log(site: Site, run_id: str, task_id: str, logged: LoggedAttempt) -> Iterator[LogPart]:
+def _read_log(
+    site: Site, run_id: str, task_id: str, logged: LoggedAttempt
+) -> Iterator[LogPart]:
     """Yield the committed log, or the live file if the attempt has not been committed.
 
     `run_id` and `task_id` are the ids that the user asked for.
@@ -164,7 +171,11 @@ def _follow(site: Site, run_id: str, only: str | None) -> Iterator[LogPart]:
                 if shown in seen:
                     continue
                 seen.add(shown)
-                live = _open_live_log(site, logged) if logged.run_id == run_id else None
+                live = (
+                    _open_live_log(site, logged)
+                    if logged.run_id == run_id
+                    else None
+                )
                 if live is None:
                     yield from _read_log(site, run_id, task_id, logged)
                 else:
@@ -189,4 +200,7 @@ def _is_over(record: Record, only: str | None) -> bool:
     """Return True if nothing more will be written to the logs that are followed."""
     if record.status not in (Status.WAITING, Status.RUNNING):
         return True
-    return only is not None and record.task(only).status in (Status.COMPLETE, Status.ERROR)
+    return only is not None and record.task(only).status in (
+        Status.COMPLETE,
+        Status.ERROR,
+    )

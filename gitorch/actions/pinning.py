@@ -15,7 +15,7 @@ from gitorch.git import pins
 from gitorch.git.snapshot import snapshot as take_snapshot
 from gitorch.model.run.pin import Origin, Pin
 from gitorch.model.text.phrases import some
-from gitorch.runs.site import Site
+from gitorch.storage.site import Site
 
 _NAMED = 10  # paths in a message
 _LARGEST_UNTRACKED = 100 << 20  # bytes
@@ -52,7 +52,9 @@ def choose_pin(
         return ChosenPin(take_snapshot(repository, size_limit=_LARGEST_UNTRACKED))
     notes = []
     if dirt.untracked:
-        notes.append(f"untracked, so not in the run: {some(dirt.untracked, _NAMED)}")
+        notes.append(
+            f"untracked, so not in the run: {some(dirt.untracked, _NAMED)}"
+        )
     if not dirt.modified:
         return ChosenPin(pins.resolve(repository), tuple(notes))
     if not _all_ignore_dirt(configs):

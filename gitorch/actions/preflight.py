@@ -23,7 +23,7 @@ from gitorch.interpreter.preflight import (
 from gitorch.interpreter.probe import Interpreter, verify
 from gitorch.model.problem import Problem
 from gitorch.model.run.spec import RunSpec, task_config
-from gitorch.runs.site import Site
+from gitorch.storage.site import Site
 
 _MOST_COMPLAINTS = 20  # different complaints about one task that are shown
 _VALIDATE_LIMIT_S = 60.0
@@ -59,11 +59,18 @@ def check_tasks(
     )
     verify(interpreter, tree, main_root, env)
     return preflight(
-        interpreter, tree, path_to_tasks, configs, env=env, time_limit_s=_VALIDATE_LIMIT_S
+        interpreter,
+        tree,
+        path_to_tasks,
+        configs,
+        env=env,
+        time_limit_s=_VALIDATE_LIMIT_S,
     )
 
 
-def _complain_about_path(tree: Path, commit: str, path_to_tasks: str) -> Complaint | None:
+def _complain_about_path(
+    tree: Path, commit: str, path_to_tasks: str
+) -> Complaint | None:
     """Return a complaint if pathToTasks cannot be used in the commit."""
     directory = tree / path_to_tasks
     if not directory.resolve().is_relative_to(tree.resolve()):
@@ -105,10 +112,14 @@ class ConfigPreflight(Struct, frozen=True):
                 distinct = (task.id, json.dumps(values, sort_keys=True))
                 if distinct not in requested:
                     request_id = str(len(requested))
-                    requested[distinct] = PreflightTask(request_id, task.method, values)
+                    requested[distinct] = PreflightTask(
+                        request_id, task.method, values
+                    )
                     runs[request_id] = TaskRuns(task.id, [])
                 runs[requested[distinct].id].specs.append(spec)
-        return cls(config, PreflightConfig(config.file, list(requested.values())), runs)
+        return cls(
+            config, PreflightConfig(config.file, list(requested.values())), runs
+        )
 
     def problems(self, complaints: Sequence[Complaint]) -> Iterator[Problem]:
         """Yield each complaint once, however many runs it is about."""
@@ -116,13 +127,19 @@ class ConfigPreflight(Struct, frozen=True):
         for complaint, specs in self._merged(complaints).items():
             shown[complaint.task] += 1
             if shown[complaint.task] <= _MOST_COMPLAINTS:
-                yield self._problem(complaint, complaint.message + self._runs_in_words(specs))
+                yield self._problem(
+                    complaint, complaint.message + self._runs_in_words(specs)
+                )
         for task_id, count in shown.items():
             if count > _MOST_COMPLAINTS:
                 about_task = Complaint(task_id, "", None, "task")
-                yield self._problem(about_task, f"and {count - _MOST_COMPLAINTS} more complaints")
+                yield self._problem(
+                    about_task, f"and {count - _MOST_COMPLAINTS} more complaints"
+                )
 
-    def _merged(self, complaints: Sequence[Complaint]) -> dict[Complaint, list[RunSpec]]:
+    def _merged(
+        self, complaints: Sequence[Complaint]
+    ) -> dict[Complaint, list[RunSpec]]:
         """Return the distinct complaints, each with the runs that it is about."""
         merged: dict[Complaint, list[RunSpec]] = {}
         for complaint in complaints:
@@ -130,7 +147,9 @@ class ConfigPreflight(Struct, frozen=True):
                 merged.setdefault(complaint, [])
             else:
                 task_id, specs = self.runs[complaint.task]
-                merged.setdefault(complaint._replace(task=task_id), []).extend(specs)
+                merged.setdefault(complaint._replace(task=task_id), []).extend(
+                    specs
+                )
         return merged
 
     def _runs_in_words(self, specs: Sequence[RunSpec]) -> str:

@@ -30,12 +30,12 @@ from gitorch.model.run.pin import Pin
 from gitorch.model.run.record import Record
 from gitorch.model.run.spec import RunSpec
 from gitorch.model.run.status import Status
-from gitorch.runs.catalog import Catalog
-from gitorch.runs.contents import Notify, ignore_notice
-from gitorch.runs.new_record import new_creations, new_record
-from gitorch.runs.recording import catch_up, queue_records
-from gitorch.runs.run_directories import clear_away, materialise_next
-from gitorch.runs.site import Site
+from gitorch.storage.catalog import Catalog
+from gitorch.storage.contents import Notify, ignore_notice
+from gitorch.storage.new_record import new_creations, new_record
+from gitorch.storage.recording import catch_up, queue_records
+from gitorch.storage.run_directories import clear_away, materialise_next
+from gitorch.storage.site import Site
 from gitorch.tools.locks import taken
 
 _PATIENCE_S = 60.0
@@ -137,7 +137,12 @@ def ready(
         return Ready(points=(), validated=Validated.by_text(configs), pin=None)
     chosen = choose_pin(site, configs, at=at, snapshot=snapshot)
     validated = validate(
-        site, configs, chosen, environment=environment, hashes_inputs=True, notify=notify
+        site,
+        configs,
+        chosen,
+        environment=environment,
+        hashes_inputs=True,
+        notify=notify,
     )
     if not validated.valid:
         return Ready(points=(), validated=validated, pin=chosen.pin)
@@ -153,7 +158,9 @@ def ready(
         if records and not dry_run:
             _queue(site, plan, records)
     points = tuple(_point(decision, records) for decision in plan.decisions)
-    return Ready(points=points, validated=validated, pin=chosen.pin, notes=validated.notes)
+    return Ready(
+        points=points, validated=validated, pin=chosen.pin, notes=validated.notes
+    )
 
 
 @contextmanager
@@ -179,7 +186,9 @@ def _plan(site: Site, candidates: Sequence[Candidate], *, again: bool) -> Plan:
         return Plan.of_new_runs(candidates, creations)
     identities = {candidate.definition.identity for candidate in candidates}
     existing: dict[str, tuple[str, Status]] = {}  # FAILED runs do not count
-    for identity, (run_id, status, _) in Catalog.of(site).by_identity(identities).items():
+    for identity, (run_id, status, _) in (
+        Catalog.of(site).by_identity(identities).items()
+    ):
         existing[identity] = (run_id, status)
     return Plan.of(candidates, creations, existing)
 

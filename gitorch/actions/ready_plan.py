@@ -12,8 +12,8 @@ from gitorch.config.pipeline import LoadedConfig
 from gitorch.model.run.identity import run_identity
 from gitorch.model.run.pin import Pin
 from gitorch.model.run.status import Status
-from gitorch.runs.new_record import Creation, RunDefinition
-from gitorch.runs.site import Site
+from gitorch.storage.new_record import Creation, RunDefinition
+from gitorch.storage.site import Site
 
 
 class Candidate(Struct, frozen=True, kw_only=True):
@@ -71,23 +71,35 @@ class Plan(Struct, frozen=True):
             identity = candidate.definition.identity
             if identity in existing:
                 run_id, status = existing[identity]
-                decisions.append(AlreadyThere(candidate=candidate, run_id=run_id, status=status))
+                decisions.append(
+                    AlreadyThere(candidate=candidate, run_id=run_id, status=status)
+                )
             elif identity in new_run_ids:
-                decisions.append(SameAs(candidate=candidate, run_id=new_run_ids[identity]))
+                decisions.append(
+                    SameAs(candidate=candidate, run_id=new_run_ids[identity])
+                )
             else:
                 new_run_ids[identity] = creation.id
                 decisions.append(New(candidate=candidate, creation=creation))
         return cls(tuple(decisions))
 
     @classmethod
-    def of_new_runs(cls, candidates: Sequence[Candidate], creations: Sequence[Creation]) -> Plan:
+    def of_new_runs(
+        cls, candidates: Sequence[Candidate], creations: Sequence[Creation]
+    ) -> Plan:
         """Return the plan of `ready --again`, in which every candidate becomes a new run."""
         pairs = zip(candidates, creations, strict=True)
-        return cls(tuple(New(candidate=candidate, creation=new) for candidate, new in pairs))
+        return cls(
+            tuple(
+                New(candidate=candidate, creation=new) for candidate, new in pairs
+            )
+        )
 
     @property
     def new(self) -> list[New]:
-        return [decision for decision in self.decisions if isinstance(decision, New)]
+        return [
+            decision for decision in self.decisions if isinstance(decision, New)
+        ]
 
 
 def find_candidates(site: Site, validated: Validated, pin: Pin) -> list[Candidate]:

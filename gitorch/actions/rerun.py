@@ -18,10 +18,10 @@ from gitorch.model.run.compare import Comparison, compare_records
 from gitorch.model.run.record import Record
 from gitorch.model.table.row import Row
 from gitorch.model.text.phrases import some
-from gitorch.runs.catalog import Catalog
-from gitorch.runs.new_record import RunDefinition, new_creations, new_record
-from gitorch.runs.recording import catch_up, queue_records
-from gitorch.runs.site import Site
+from gitorch.storage.catalog import Catalog
+from gitorch.storage.new_record import RunDefinition, new_creations, new_record
+from gitorch.storage.recording import catch_up, queue_records
+from gitorch.storage.site import Site
 
 _NAMED = 10  # runs in the subject of a commit
 
@@ -34,7 +34,9 @@ class Rerun(Struct, frozen=True, kw_only=True):
     refused: tuple[tuple[str, str], ...] = ()  # id and reason
 
     def to_json(self) -> dict[str, Any]:
-        runs = [{"id": record.id, "rerun_of": record.rerun_of} for record in self.runs]
+        runs = [
+            {"id": record.id, "rerun_of": record.rerun_of} for record in self.runs
+        ]
         refused = [{"id": run_id, "why": why} for run_id, why in self.refused]
         return {
             "schema": "gitorch/rerun/v1",
@@ -65,7 +67,9 @@ def rerun(site: Site, selection: Selection) -> Rerun:
         definition = RunDefinition.of(original)
         records.append(new_record(definition, creation, rerun_of=original.id))
     queue_records(site, records, files, _subject(records))
-    return Rerun(runs=tuple(records), notes=_notes(originals, records), refused=refused)
+    return Rerun(
+        runs=tuple(records), notes=_notes(originals, records), refused=refused
+    )
 
 
 def verify(site: Site, rerun_id: str) -> Comparison:
@@ -79,7 +83,9 @@ def verify(site: Site, rerun_id: str) -> Comparison:
 
 def _subject(records: Sequence[Record]) -> str:
     """Return the subject of the commit that records the new runs."""
-    names = [f"{record.name} {record.id} of {record.rerun_of}" for record in records]
+    names = [
+        f"{record.name} {record.id} of {record.rerun_of}" for record in records
+    ]
     return f"rerun: {some(names, _NAMED)}"
 
 
@@ -88,7 +94,9 @@ class _Repeatable(NamedTuple):
     refused: tuple[tuple[str, str], ...]
 
 
-def _repeatable_rows(site: Site, catalog: Catalog, selection: Selection) -> _Repeatable:
+def _repeatable_rows(
+    site: Site, catalog: Catalog, selection: Selection
+) -> _Repeatable:
     """Return the selected runs whose commits are in this clone, and refuse the others.
 
     Runs that were named are all returned.
@@ -96,7 +104,9 @@ def _repeatable_rows(site: Site, catalog: Catalog, selection: Selection) -> _Rep
     rows = select_rows(catalog, selection, "rerun")
     if selection.is_named:
         return _Repeatable(rows, ())
-    commits_here = pins.present_commits(site.repository, {row.commit for row in rows})
+    commits_here = pins.present_commits(
+        site.repository, {row.commit for row in rows}
+    )
     repeatable = []
     refused = []
     for row in rows:
@@ -127,7 +137,9 @@ def _config_names(record: Record) -> list[str]:
     return [CONFIG, *record.base_files.values()]
 
 
-def _notes(originals: Sequence[Record], records: Sequence[Record]) -> tuple[str, ...]:
+def _notes(
+    originals: Sequence[Record], records: Sequence[Record]
+) -> tuple[str, ...]:
     """Return a note for each original that ran at several commits: its rerun has only one."""
     notes = []
     for original, record in zip(originals, records, strict=True):

@@ -26,10 +26,10 @@ from gitorch.model.run.spec import task_config
 from gitorch.model.run.status import Status
 from gitorch.model.table.row import Row
 from gitorch.model.text.spelling import did_you_mean
-from gitorch.runs.catalog import Catalog
-from gitorch.runs.input_changes import data_at
-from gitorch.runs.recording import catch_up
-from gitorch.runs.site import Site
+from gitorch.storage.catalog import Catalog
+from gitorch.storage.input_changes import data_at
+from gitorch.storage.recording import catch_up
+from gitorch.storage.site import Site
 from gitorch.worker.surroundings import Surroundings
 
 
@@ -60,7 +60,9 @@ def retry(
     if at is not None:
         pin = pins.resolve(site.repository, at)
         records = read_records(site, Catalog(site), [row.id for row in chosen])
-        other_commit = [record for record in records if record.pin.commit != pin.commit]
+        other_commit = [
+            record for record in records if record.pin.commit != pin.commit
+        ]
         codes = _code_at(site, other_commit, pin, start, environment)
         notes = tuple(_notes(site, records, pin))
 
@@ -146,7 +148,9 @@ def _other_code(site: Site, record: Record, pin: Pin) -> OtherCode:
     """
     data = data_at(site, record, pin.tree)
     code = site.code.of(pin.tree, record.spec.code, frozenset(record.bases))
-    return OtherCode(pin=pin, identity=run_identity(record.spec, code, data), data=data)
+    return OtherCode(
+        pin=pin, identity=run_identity(record.spec, code, data), data=data
+    )
 
 
 def _groups(records: Sequence[Record]) -> list[list[Record]]:
@@ -155,13 +159,23 @@ def _groups(records: Sequence[Record]) -> list[list[Record]]:
     for record in records:
         spec = record.spec
         env = frozenset(spec.env.items())
-        group = (record.interpreter, spec.python, spec.path_to_tasks, spec.link, env)
+        group = (
+            record.interpreter,
+            spec.python,
+            spec.path_to_tasks,
+            spec.link,
+            env,
+        )
         groups[group].append(record)
     return list(groups.values())
 
 
 def _problems(
-    site: Site, records: Sequence[Record], pin: Pin, start: str | None, surroundings: Surroundings
+    site: Site,
+    records: Sequence[Record],
+    pin: Pin,
+    start: str | None,
+    surroundings: Surroundings,
 ) -> Iterator[str]:
     """Yield the complaints of the code at `pin` about the tasks that are still to run."""
     spec = records[0].spec
@@ -177,7 +191,9 @@ def _problems(
             pin.commit,
             spec.path_to_tasks,
             configs,
-            interpreter=surroundings.interpreter(records[0].interpreter, spec.python),
+            interpreter=surroundings.interpreter(
+                records[0].interpreter, spec.python
+            ),
             environment=surroundings.environment,
             declared=spec.env,
         )
@@ -196,12 +212,17 @@ def _in_words(record: Record, complaint: Complaint) -> str:
     return text
 
 
-def _tasks_to_run(record: Record, start: str | None, output: str) -> list[PreflightTask]:
+def _tasks_to_run(
+    record: Record, start: str | None, output: str
+) -> list[PreflightTask]:
     """Return the class tasks that are not complete, or that run again because of `start`."""
     repeated = record.spec.with_dependents(start) if start else frozenset()
     tasks = []
     for spec in record.spec.tasks:
-        is_pending = spec.id in repeated or record.task(spec.id).status is not Status.COMPLETE
+        is_pending = (
+            spec.id in repeated
+            or record.task(spec.id).status is not Status.COMPLETE
+        )
         if spec.method is not None and is_pending:
             config = task_config(record.spec, spec, output)
             tasks.append(PreflightTask(spec.id, spec.method, config))

@@ -8,9 +8,14 @@ from __future__ import annotations
 from gitorch.actions.records import find_record
 from gitorch.errors import UsageError
 from gitorch.git import pins
-from gitorch.git.checkout import Reverted, revert_detached, revert_files, revert_to_branch
+from gitorch.git.checkout import (
+    Reverted,
+    revert_detached,
+    revert_files,
+    revert_to_branch,
+)
 from gitorch.model.run.record import Record
-from gitorch.runs.site import Site
+from gitorch.storage.site import Site
 
 
 def revert(
@@ -31,7 +36,8 @@ def revert(
     options = [branch is not None, detach, files]
     if options.count(True) > 1:
         raise UsageError(
-            "--branch, --detach and --files exclude each other", hint="give one of them, or none"
+            "--branch, --detach and --files exclude each other",
+            hint="give one of them, or none",
         )
     record = find_record(site, reference)
     commit = record.pin.commit
@@ -40,4 +46,6 @@ def revert(
         return record, revert_files(site.repository, commit)
     if detach:
         return record, revert_detached(site.repository, commit)
-    return record, revert_to_branch(site.repository, commit, branch or f"gitorch/{record.id}")
+    return record, revert_to_branch(
+        site.repository, commit, branch or f"gitorch/{record.id}"
+    )

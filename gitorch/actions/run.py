@@ -14,12 +14,18 @@ from gitorch.actions.collect import fail_overdue, retention_of
 from gitorch.database.values import Worker
 from gitorch.engines.registry import ENGINES
 from gitorch.errors import GitorchError, Refused, UsageError
-from gitorch.model.run.announcement import Announcement, AttemptEnded, Listener, Noticed, TaskReused
+from gitorch.model.run.announcement import (
+    Announcement,
+    AttemptEnded,
+    Listener,
+    Noticed,
+    TaskReused,
+)
 from gitorch.model.run.status import Status
 from gitorch.model.table.row import Row
-from gitorch.runs.catalog import Catalog
-from gitorch.runs.liveness import WorkerLocks, this_worker
-from gitorch.runs.site import Site
+from gitorch.storage.catalog import Catalog
+from gitorch.storage.liveness import WorkerLocks, this_worker
+from gitorch.storage.site import Site
 from gitorch.tools.locks import taken
 from gitorch.worker.pool import Pool, Summary
 from gitorch.worker.recover import recover
@@ -53,7 +59,10 @@ class Worked(Struct, frozen=True, kw_only=True):
         return any(run.status is Status.ERROR for run in self.runs)
 
     def to_json(self) -> dict[str, Any]:
-        runs = [{"id": run.id, "label": run.label, "status": str(run.status)} for run in self.runs]
+        runs = [
+            {"id": run.id, "label": run.label, "status": str(run.status)}
+            for run in self.runs
+        ]
         return {"schema": "gitorch/run/v1", "runs": runs}
 
 
@@ -94,7 +103,9 @@ def run(
             surroundings=surroundings,
             by=f"worker {worker.host}:{worker.pid}",
             holder=locks.slots,
-            options=PoolOptions(only=only, stop_after=stop_after, watch=watch, reuse=reuse),
+            options=PoolOptions(
+                only=only, stop_after=stop_after, watch=watch, reuse=reuse
+            ),
         )
         summary = pool.work()
     _fail_overdue(site, listener)
@@ -189,7 +200,9 @@ def _fail_overdue(site: Site, listener: Listener) -> None:
     """Do the cheap part of `collect`. No result depends on it, so its errors are only reported."""
     try:
         for record in fail_overdue(site):
-            message = f"{record.id}  {record.label}: FAILED, it was in ERROR for too long"
+            message = (
+                f"{record.id}  {record.label}: FAILED, it was in ERROR for too long"
+            )
             listener(Noticed(message=message))
     except GitorchError as error:
         listener(Noticed(message=error.message))
@@ -197,11 +210,17 @@ def _fail_overdue(site: Site, listener: Listener) -> None:
 
 def _worked(site: Site, summary: Summary) -> Worked:
     """Return the result; the status of each run that was stopped before its end is read again."""
-    stopped = [run_id for run_id, (_, status) in summary.runs.items() if status is Status.RUNNING]
+    stopped = [
+        run_id
+        for run_id, (_, status) in summary.runs.items()
+        if status is Status.RUNNING
+    ]
     current = {}
     if stopped:
         current = {row.id: row.status for row in Catalog.of(site).rows(stopped)}
     runs = []
     for run_id, (label, status) in summary.runs.items():
-        runs.append(RunEnd(id=run_id, label=label, status=current.get(run_id, status)))
+        runs.append(
+            RunEnd(id=run_id, label=label, status=current.get(run_id, status))
+        )
     return Worked(runs=tuple(runs), interrupted=summary.interrupted)

@@ -13,8 +13,8 @@ from gitorch.errors import ProgramMissing
 from gitorch.model.table.fields import OWN, TIMES
 from gitorch.model.table.row import Row
 from gitorch.model.values import flattened
-from gitorch.runs.catalog import Catalog
-from gitorch.runs.site import Site
+from gitorch.storage.catalog import Catalog
+from gitorch.storage.site import Site
 
 if TYPE_CHECKING:
     import pandas
@@ -48,7 +48,9 @@ class Runs(list[dict[str, Any]]):
             import polars  # noqa: PLC0415  only if a table is asked for
         except ImportError:
             raise _not_installed("polars") from None
-        columns = {name: _of_one_type(values) for name, values in self._columns().items()}
+        columns = {
+            name: _of_one_type(values) for name, values in self._columns().items()
+        }
         types: dict[str, Any] = dict.fromkeys(OWN, polars.String)
         types |= dict.fromkeys(TIMES, polars.Datetime("us", "UTC"))
         types["duration_s"] = polars.Float64
@@ -118,4 +120,6 @@ def _as_text(value: Any) -> str | None:
 
 
 def _not_installed(name: str) -> ProgramMissing:
-    return ProgramMissing(f"{name} is not installed in this interpreter", f"pip install {name}")
+    return ProgramMissing(
+        f"{name} is not installed in this interpreter", f"pip install {name}"
+    )

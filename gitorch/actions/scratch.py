@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from gitorch.runs.site import Site
+from gitorch.storage.site import Site
 
 
 @contextmanager

@@ -10,8 +10,8 @@ from msgspec import Struct
 from gitorch.errors import UsageError
 from gitorch.model.run.status import Status
 from gitorch.model.table.row import Row
-from gitorch.runs.catalog import Catalog
-from gitorch.runs.site import Site
+from gitorch.storage.catalog import Catalog
+from gitorch.storage.site import Site
 
 
 class Selection(Struct, frozen=True, kw_only=True):

@@ -7,13 +7,17 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from gitorch.actions.change_status import Changed
-from gitorch.actions.changeable import Refusal, refusal_of_foreign_run, split_refused
+from gitorch.actions.changeable import (
+    Refusal,
+    refusal_of_foreign_run,
+    split_refused,
+)
 from gitorch.actions.selection import Selection, select_rows
 from gitorch.model.run.status import LIVE
 from gitorch.model.table.row import Row
-from gitorch.runs.catalog import Catalog
-from gitorch.runs.recording import catch_up, recording
-from gitorch.runs.site import Site
+from gitorch.storage.catalog import Catalog
+from gitorch.storage.recording import catch_up, recording
+from gitorch.storage.site import Site
 
 
 def set_priority(site: Site, selection: Selection, priority: int) -> Changed:
@@ -23,7 +27,9 @@ def set_priority(site: Site, selection: Selection, priority: int) -> Changed:
     """
     catch_up(site)
     rows = select_rows(Catalog.of(site), selection, "set")
-    chosen, refused = split_refused(selection, rows, lambda row: _refusal(site, row))
+    chosen, refused = split_refused(
+        selection, rows, lambda row: _refusal(site, row)
+    )
     if not chosen:
         return Changed(runs=(), refused=refused)
     with recording(site) as changes:

@@ -17,19 +17,25 @@ from gitorch.model.branch_layout import RunPaths
 from gitorch.model.run.record import Attempt, Record
 from gitorch.model.run.status import LIVE
 from gitorch.model.table.row import Row
-from gitorch.runs.catalog import Catalog
-from gitorch.runs.site import Site
+from gitorch.storage.catalog import Catalog
+from gitorch.storage.site import Site
 
 
 class Shown(Struct, frozen=True, kw_only=True):
     """A run with all attempts and the explanations that `show` gives."""
 
     record: Record
-    why: str | None  # the reason why the run is not running; None if it is running or over
+    why: (
+        str | None
+    )  # the reason why the run is not running; None if it is running or over
     origins: Mapping[str, str]  # by task with `cache`: where its results come from
 
     def to_json(self) -> dict[str, Any]:
-        return {"schema": "gitorch/show/v1", "run": self.record.to_json(), "why": self.why}
+        return {
+            "schema": "gitorch/show/v1",
+            "run": self.record.to_json(),
+            "why": self.why,
+        }
 
 
 def show(site: Site, reference: str) -> Shown:
@@ -57,7 +63,12 @@ def _with_all_attempts(site: Site, record: Record) -> Record:
             paths.append(RunPaths.of(record.id).attempt(task.id, number).attempt)
     earlier: defaultdict[str, list[Attempt]] = defaultdict(list)
     for task_id, data in zip(task_ids, site.results.read_all(paths), strict=True):
-        if data is not None:  # a number that was claimed and returned before it ran leaves a gap
+        if (
+            data is not None
+        ):  # a number that was claimed and returned before it ran leaves a gap
             earlier[task_id].append(Attempt.from_json(json.loads(data)))
-    tasks = [replace(task, attempts=(*earlier[task.id], *task.attempts)) for task in record.tasks]
+    tasks = [
+        replace(task, attempts=(*earlier[task.id], *task.attempts))
+        for task in record.tasks
+    ]
     return replace(record, tasks=tuple(tasks))

@@ -10,14 +10,24 @@ from typing import Any
 
 from msgspec import Struct
 
-from gitorch.actions.waiting import QueueView, explain_not_running, running_task, view_queue
+from gitorch.actions.waiting import (
+    QueueView,
+    explain_not_running,
+    running_task,
+    view_queue,
+)
 from gitorch.database.values import QueuedTask, Running, Worker
-from gitorch.model.run.estimate import Estimate, from_durations, from_progress, together
+from gitorch.model.run.estimate import (
+    Estimate,
+    from_durations,
+    from_progress,
+    together,
+)
 from gitorch.model.run.status import Status
 from gitorch.model.table.row import Row
-from gitorch.runs.catalog import Catalog
-from gitorch.runs.events import read_progress
-from gitorch.runs.site import Site
+from gitorch.storage.catalog import Catalog
+from gitorch.storage.events import read_progress
+from gitorch.storage.site import Site
 from gitorch.tools.clock import parse
 
 _UNFINISHED = (Status.WAITING, Status.RUNNING)
@@ -104,7 +114,9 @@ def status(site: Site, *, moment: datetime | None = None) -> SiteStatus:
     view = view_queue(site, catalog)
     history = DurationHistory(catalog)
     not_queued = len(view.queued)  # sorted behind all queued runs
-    live.sort(key=lambda row: (view.runs_ahead.get(row.id, not_queued), row.created))
+    live.sort(
+        key=lambda row: (view.runs_ahead.get(row.id, not_queued), row.created)
+    )
     runs = tuple(_live_run(site, row, view, history, moment) for row in live)
     return SiteStatus(
         counts={status: counts.get(status, 0) for status in Status},
@@ -127,7 +139,9 @@ class DurationHistory:
         self._durations: dict[tuple[str, str], list[float]] = {}
         self._estimates: dict[tuple[str, str], Estimate | None] = {}
 
-    def estimate(self, name: str, task_id: str, elapsed_s: float | None) -> Estimate | None:
+    def estimate(
+        self, name: str, task_id: str, elapsed_s: float | None
+    ) -> Estimate | None:
         """Return the remaining time of a task, or None if no such task has succeeded yet.
 
         `elapsed_s` is None for a task that has not started.
@@ -142,7 +156,11 @@ class DurationHistory:
 
 
 def _live_run(
-    site: Site, row: Row, view: QueueView, history: DurationHistory, moment: datetime
+    site: Site,
+    row: Row,
+    view: QueueView,
+    history: DurationHistory,
+    moment: datetime,
 ) -> LiveRun:
     task_id = _task_to_name(row)
     progress = None

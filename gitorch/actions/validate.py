@@ -26,9 +26,9 @@ from gitorch.interpreter.probe import Interpreter, probe, source_roots
 from gitorch.model.problem import Problem, has_errors
 from gitorch.model.run.pin import Pin
 from gitorch.model.run.spec import Resources, RunSpec
-from gitorch.runs.contents import Notify, ignore_notice
-from gitorch.runs.inputs import Inputs
-from gitorch.runs.site import Site
+from gitorch.storage.contents import Notify, ignore_notice
+from gitorch.storage.inputs import Inputs
+from gitorch.storage.site import Site
 from gitorch.worker.capacity import of_machine
 
 
@@ -38,9 +38,15 @@ class Validated(Struct, frozen=True, kw_only=True):
     configs: tuple[LoadedConfig, ...]
     valid: tuple[LoadedConfig, ...]
     problems: tuple[Problem, ...]
-    printed: Mapping[str, str] = field(default_factory=dict)  # by config file: by validate()
-    interpreters: Mapping[str | None, str] = field(default_factory=dict)  # by `python:` key
-    inputs: Mapping[tuple[str, ...], Inputs] = field(default_factory=dict)  # by links of the runs
+    printed: Mapping[str, str] = field(
+        default_factory=dict
+    )  # by config file: by validate()
+    interpreters: Mapping[str | None, str] = field(
+        default_factory=dict
+    )  # by `python:` key
+    inputs: Mapping[tuple[str, ...], Inputs] = field(
+        default_factory=dict
+    )  # by links of the runs
     notes: tuple[str, ...] = ()  # about the pin
 
     @classmethod
@@ -75,7 +81,9 @@ def validate(
                 problems_by_file[config.file] += examination.hash_inputs(config)
     problems: list[Problem] = []
     for config in configs:
-        problems += config.in_order(*config.problems, *problems_by_file[config.file])
+        problems += config.in_order(
+            *config.problems, *problems_by_file[config.file]
+        )
     valid = []
     for config in readable:
         if not has_errors(problems_by_file[config.file]):
@@ -127,7 +135,9 @@ class _Examination:
         self.inputs: dict[tuple[str, ...], Inputs] = {}
         self.printed: dict[str, str] = {}
 
-    def examine(self, configs: Sequence[LoadedConfig]) -> defaultdict[str, list[Problem]]:
+    def examine(
+        self, configs: Sequence[LoadedConfig]
+    ) -> defaultdict[str, list[Problem]]:
         """Return the problems of each config, by its file."""
         problems: defaultdict[str, list[Problem]] = defaultdict(list)
         groups: defaultdict[_Group, list[LoadedConfig]] = defaultdict(list)
@@ -137,16 +147,22 @@ class _Examination:
                 interpreter = self._interpreter(spec)
             except GitorchError as error:
                 position = ("gitorch", "python")
-                problems[config.file].append(config.problem(position, error.message, error.hint))
+                problems[config.file].append(
+                    config.problem(position, error.message, error.hint)
+                )
                 continue
             problems[config.file] += self._check_outside_worktree(config)
             if self._needs_worktree(spec, interpreter):
                 env = frozenset(spec.env.items())
-                groups[_Group(interpreter.executable, spec.path_to_tasks, env)].append(config)
+                groups[
+                    _Group(interpreter.executable, spec.path_to_tasks, env)
+                ].append(config)
         if groups:
             with scratch(self._site, self._pin.commit) as tree:
                 for group, members in groups.items():
-                    for file, found in self._check_in_worktree(tree, group, members).items():
+                    for file, found in self._check_in_worktree(
+                        tree, group, members
+                    ).items():
                         problems[file] += found
         return problems
 
@@ -157,9 +173,13 @@ class _Examination:
     def _interpreter(self, spec: RunSpec) -> Interpreter:
         """Return the interpreter that a config asks for. Raises GitorchError if it is unusable."""
         if spec.python not in self.interpreters:
-            chosen = choose(spec.python, self._site.repository.root, self._environment)
+            chosen = choose(
+                spec.python, self._site.repository.root, self._environment
+            )
             memory = self._site.interpreters
-            interpreter = probe(chosen, cwd=self._main_root, env=self._environment, memory=memory)
+            interpreter = probe(
+                chosen, cwd=self._main_root, env=self._environment, memory=memory
+            )
             self._probed[interpreter.executable] = interpreter
             self.interpreters[spec.python] = interpreter.executable
         return self._probed[self.interpreters[spec.python]]
@@ -173,7 +193,9 @@ class _Examination:
     def _inputs_of(self, config: LoadedConfig) -> Inputs:
         link = config.specs[0].link
         if link not in self.inputs:
-            self.inputs[link] = Inputs(self._site, self._pin.tree, link, self._notify)
+            self.inputs[link] = Inputs(
+                self._site, self._pin.tree, link, self._notify
+            )
         return self.inputs[link]
 
     @cached_property
@@ -215,18 +237,26 @@ class _Examination:
                 yield config.problem(position, message, hint)
                 continue
             try:
-                self._site.worktrees.materialise(self._pin.commit, tree, link=(name,))
+                self._site.worktrees.materialise(
+                    self._pin.commit, tree, link=(name,)
+                )
                 self._links.add(name)
             except GitorchError as error:
-                yield config.problem(position, error.message.removeprefix("link: "), error.hint)
+                yield config.problem(
+                    position, error.message.removeprefix("link: "), error.hint
+                )
             except OSError as error:
-                yield config.problem(position, f"{name} cannot be linked: {error.strerror}")
+                yield config.problem(
+                    position, f"{name} cannot be linked: {error.strerror}"
+                )
 
     def _check_tasks(
         self, tree: Path, group: _Group, configs: Sequence[LoadedConfig]
     ) -> dict[str, list[Problem]]:
         """Return the complaints of the project's code about the tasks of the configs, by file."""
-        preflights = [ConfigPreflight.of(config, output_in(tree)) for config in configs]
+        preflights = [
+            ConfigPreflight.of(config, output_in(tree)) for config in configs
+        ]
         findings = check_tasks(
             self._site,
             tree,

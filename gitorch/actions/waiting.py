@@ -11,9 +11,9 @@ from gitorch.model.run.spec import Resources
 from gitorch.model.run.status import Status, states
 from gitorch.model.table.row import Row, TaskRow
 from gitorch.model.text.phrases import counted
-from gitorch.runs.catalog import Catalog
-from gitorch.runs.liveness import living
-from gitorch.runs.site import Site
+from gitorch.storage.catalog import Catalog
+from gitorch.storage.liveness import living
+from gitorch.storage.site import Site
 from gitorch.tools.clock import now
 from gitorch.worker import capacity
 
@@ -29,9 +29,13 @@ class QueueView(Struct, frozen=True, kw_only=True):
     workers: Sequence[Worker]
     alive: frozenset[str]  # ids of workers
     free: Resources | None  # None if no task counts resources
-    runs_ahead: Mapping[str, int]  # by run id: the number of runs that start before it
+    runs_ahead: Mapping[
+        str, int
+    ]  # by run id: the number of runs that start before it
     first: str | None  # the id of the run that starts before all others
-    computing: Mapping[str, str]  # by cache key: the id of the run that is computing it
+    computing: Mapping[
+        str, str
+    ]  # by cache key: the id of the run that is computing it
 
 
 def view_queue(site: Site, catalog: Catalog) -> QueueView:
@@ -101,7 +105,9 @@ def _explain_waiting(row: Row, queued: QueuedRun | None, view: QueueView) -> str
         return "no worker is running: gitorch run"
     task = _next_task(row)
     if task is not None:
-        reason = _explain_queued_task(task, queued, view) or _missing_resource(task, view.free)
+        reason = _explain_queued_task(task, queued, view) or _missing_resource(
+            task, view.free
+        )
         if reason is not None:
             return reason
     ahead = view.runs_ahead.get(row.id, 0)
@@ -112,13 +118,17 @@ def _explain_waiting(row: Row, queued: QueuedRun | None, view: QueueView) -> str
 
 def _next_task(row: Row) -> TaskRow | None:
     """Return the first waiting task whose needs are complete."""
-    for task, (status, is_ready) in zip(row.tasks, states(row.tasks, row.needs), strict=True):
+    for task, (status, is_ready) in zip(
+        row.tasks, states(row.tasks, row.needs), strict=True
+    ):
         if status is Status.WAITING and is_ready:
             return task
     return None
 
 
-def _explain_queued_task(task: TaskRow, queued: QueuedRun | None, view: QueueView) -> str | None:
+def _explain_queued_task(
+    task: TaskRow, queued: QueuedRun | None, view: QueueView
+) -> str | None:
     """Return the reason in the task's own queue entry: a later retry, or a shared computation."""
     entries = queued.tasks if queued else ()
     for entry in entries:
@@ -182,5 +192,7 @@ def _is_orphaned(queued: QueuedRun, view: QueueView) -> bool:
 
 
 def _free_resources(site: Site) -> Resources:
-    with capacity.opened(site.repository, capacity.of_machine(site.repository)) as ledger:
+    with capacity.opened(
+        site.repository, capacity.of_machine(site.repository)
+    ) as ledger:
         return ledger.free

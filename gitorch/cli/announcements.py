@@ -29,7 +29,9 @@ def render_announcement(announcement: Announcement, *, colors: bool) -> str:
 
 
 def _task(announcement: AttemptStarted | AttemptEnded | TaskReused) -> str:
-    return f"{announcement.run_id}  {plain(announcement.label)}: {announcement.task}"
+    return (
+        f"{announcement.run_id}  {plain(announcement.label)}: {announcement.task}"
+    )
 
 
 def _ended(ended: AttemptEnded, colors: bool) -> list[str]:
@@ -39,14 +41,18 @@ def _ended(ended: AttemptEnded, colors: bool) -> list[str]:
     commands try it again.
     """
     if ended.status is Status.WAITING:
-        return [f"{_task(ended)} returned to the queue ({plain(str(ended.attempt.outcome))})"]
+        return [
+            f"{_task(ended)} returned to the queue ({plain(str(ended.attempt.outcome))})"
+        ]
     status = paint_status(ended.status, on=colors)
     lines = [f"{_task(ended)} {status} in {duration(ended.attempt.duration_s)}"]
     if ended.status is not Status.ERROR:
         return lines
     location = f" at {plain(ended.location)}" if ended.location else ""
     bar = paint("|", "dim", on=colors)
-    lines.append(f"  {paint(plain(str(ended.attempt.outcome)), 'red', on=colors)}{location}")
+    lines.append(
+        f"  {paint(plain(str(ended.attempt.outcome)), 'red', on=colors)}{location}"
+    )
     lines += [f"  {bar} {plain(line)}" for line in ended.tail]
     lines += [
         f"  whole log:  gitorch logs {ended.run_id} --task {ended.task}",

@@ -41,12 +41,20 @@ def _show_version(wanted: bool) -> None:
 def _options(
     directory: Annotated[
         Path | None,
-        typer.Option("-C", metavar="DIR", help="Work as if started in DIR.", show_default=False),
+        typer.Option(
+            "-C",
+            metavar="DIR",
+            help="Work as if started in DIR.",
+            show_default=False,
+        ),
     ] = None,
     version: Annotated[
         bool,
         typer.Option(
-            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+            "--version",
+            callback=_show_version,
+            is_eager=True,
+            help="Show the version and exit.",
         ),
     ] = False,
 ) -> None:
@@ -56,4 +64,6 @@ def _options(
         os.chdir(directory)
     except OSError as error:
         missing = NotFound(f"cannot work in {directory}: {error.strerror}")
-        raise typer.Exit(report_error(missing, as_json="--json" in sys.argv)) from None
+        raise typer.Exit(
+            report_error(missing, as_json="--json" in sys.argv)
+        ) from None

@@ -13,7 +13,7 @@ from gitorch.model.run.status import Status
 
 if TYPE_CHECKING:
     from gitorch.actions.selection import Selection
-    from gitorch.runs.site import Site
+    from gitorch.storage.site import Site
 
 _MOST_COMPLETIONS = 100  # too many to choose from anyway
 
@@ -23,7 +23,7 @@ def complete_runs(incomplete: str) -> list[tuple[str, str]]:
 
     The list is empty outside a repository.
     """
-    from gitorch.runs.catalog import Catalog
+    from gitorch.storage.catalog import Catalog
 
     completions = []
     try:
@@ -38,7 +38,9 @@ def complete_runs(incomplete: str) -> list[tuple[str, str]]:
     return completions[:_MOST_COMPLETIONS]
 
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document on stdout.")
+]
 RunArgument = Annotated[
     str,
     typer.Argument(
@@ -64,18 +66,27 @@ WhereOption = Annotated[
     ),
 ]
 StatusOption = Annotated[
-    str | None, typer.Option("--status", metavar="S", help="Select the runs with this status.")
+    str | None,
+    typer.Option("--status", metavar="S", help="Select the runs with this status."),
 ]
 NameOption = Annotated[
     str | None,
-    typer.Option("--name", metavar="GLOB", help="Select the runs whose name matches GLOB."),
+    typer.Option(
+        "--name", metavar="GLOB", help="Select the runs whose name matches GLOB."
+    ),
 ]
 AllOption = Annotated[
-    bool, typer.Option("--all", help="Select every run whose status permits the change.")
+    bool,
+    typer.Option("--all", help="Select every run whose status permits the change."),
 ]
-YesOption = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask for confirmation.")]
+YesOption = Annotated[
+    bool, typer.Option("-y", "--yes", help="Do not ask for confirmation.")
+]
 WhyOption = Annotated[
-    str | None, typer.Option("--why", metavar="TEXT", help="Record this reason with the change.")
+    str | None,
+    typer.Option(
+        "--why", metavar="TEXT", help="Record this reason with the change."
+    ),
 ]
 OverridesOption = Annotated[
     list[str] | None,
@@ -88,7 +99,8 @@ OverridesOption = Annotated[
 PathsArgument = Annotated[
     list[Path] | None,
     typer.Argument(
-        metavar="[PATH]...", help="Configs, or directories of configs. Default: experiments/."
+        metavar="[PATH]...",
+        help="Configs, or directories of configs. Default: experiments/.",
     ),
 ]
 
@@ -107,7 +119,7 @@ def site_here() -> Site:
 
 
 def _quiet_site() -> Site:
-    from gitorch.runs.site import Site
+    from gitorch.storage.site import Site
 
     return Site.at(Path.cwd())
 
@@ -127,7 +139,8 @@ def selection_of(
         raise UsageError("name runs or select them with options, not both")
     if status and status.upper() not in Status.__members__:
         raise UsageError(
-            f"{status!r} is not a status", hint=f"the statuses are {', '.join(Status)}"
+            f"{status!r} is not a status",
+            hint=f"the statuses are {', '.join(Status)}",
         )
     return Selection(
         references=tuple(references or ()),

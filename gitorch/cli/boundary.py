@@ -83,12 +83,18 @@ def _interrupt_on_signals() -> None:
             signal.signal(number, signal.default_int_handler)
 
 
-def guarded(command: Callable[Parameters, int | None]) -> Callable[Parameters, None]:
+def guarded(
+    command: Callable[Parameters, int | None],
+) -> Callable[Parameters, None]:
     """Wrap a command that returns its exit code (None: 0), so that its errors are reported."""
 
     @functools.wraps(command)
-    def guarded_command(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
-        as_json = bool(kwargs.get("as_json")) or kwargs.get("output_format") == "json"
+    def guarded_command(
+        *args: Parameters.args, **kwargs: Parameters.kwargs
+    ) -> None:
+        as_json = (
+            bool(kwargs.get("as_json")) or kwargs.get("output_format") == "json"
+        )
         try:
             code = command(*args, **kwargs) or EXIT_OK
             sys.stdout.flush()
@@ -127,7 +133,9 @@ def _encode(error: UnicodeError) -> tuple[bytes, int]:
         raise error
     encoded = b""
     for character in error.object[error.start : error.end]:
-        if "\udc80" <= character <= "\udcff":  # a byte that os.fsdecode could not decode
+        if (
+            "\udc80" <= character <= "\udcff"
+        ):  # a byte that os.fsdecode could not decode
             encoded += os.fsencode(character)
         else:
             encoded += character.encode("ascii", "backslashreplace")
@@ -180,7 +188,9 @@ def _report_bug(error: Exception, *, as_json: bool) -> int:
     """Report an exception that gitorch did not foresee; its details go to a file for the report."""
     import tempfile  # 2 ms, and rarely needed
 
-    details = " ".join(sys.argv) + "\n\n" + "".join(traceback.format_exception(error))
+    details = (
+        " ".join(sys.argv) + "\n\n" + "".join(traceback.format_exception(error))
+    )
     message = f"a bug in gitorch: {type(error).__name__}: {error}"
     try:
         with tempfile.NamedTemporaryFile(
@@ -206,4 +216,7 @@ def _report_bug(error: Exception, *, as_json: bool) -> int:
 
 
 def _document(kind: str, message: str, hint: str | None) -> dict[str, Any]:
-    return {"schema": "gitorch/error/v1", "error": {"kind": kind, "message": message, "hint": hint}}
+    return {
+        "schema": "gitorch/error/v1",
+        "error": {"kind": kind, "message": message, "hint": hint},
+    }

@@ -29,10 +29,12 @@ from gitorch.model.text.phrases import counted
 if TYPE_CHECKING:
     from gitorch.actions.change_status import Changed
     from gitorch.actions.selection import Selection
-    from gitorch.runs.site import Site
+    from gitorch.storage.site import Site
 
 
-def change_command(verb: str, *, help: str, next_command: str | None = None) -> Callable[..., None]:
+def change_command(
+    verb: str, *, help: str, next_command: str | None = None
+) -> Callable[..., None]:
     """Return the command that applies `verb` to the selected runs.
 
     `next_command` is the command that the user will probably need next.
@@ -59,7 +61,9 @@ def change_command(verb: str, *, help: str, next_command: str | None = None) -> 
     return command
 
 
-def _change(site: Site, verb: str, selection: Selection, why: str | None) -> Changed:
+def _change(
+    site: Site, verb: str, selection: Selection, why: str | None
+) -> Changed:
     from gitorch.actions.change_status import change_status
     from gitorch.actions.kill import kill
 

@@ -11,7 +11,7 @@ from gitorch.cli.boundary import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
 from gitorch.cli.progress import showing
 from gitorch.cli.style import say
 from gitorch.model.text.phrases import counted
-from gitorch.runs.site import Site
+from gitorch.storage.site import Site
 
 
 def execute(
@@ -47,9 +47,13 @@ def exit_code(worked: Worked) -> int:
 def say_summary(worked: Worked) -> None:
     """Say how many runs were executed and how they ended."""
     if not worked.runs:
-        say("stopped" if worked.interrupted else "nothing to do: no task can be run")
+        say(
+            "stopped" if worked.interrupted else "nothing to do: no task can be run"
+        )
         return
     counts = Counter(run_end.status for run_end in worked.runs)
     statuses = ", ".join(f"{count} {status}" for status, count in counts.items())
-    interrupted = "; stopped, the rest waits in the queue" if worked.interrupted else ""
+    interrupted = (
+        "; stopped, the rest waits in the queue" if worked.interrupted else ""
+    )
     say(f"{counted(len(worked.runs), 'run')}: {statuses}{interrupted}")

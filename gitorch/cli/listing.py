@@ -7,7 +7,14 @@ import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from gitorch.cli.style import duration, local_time, number, paint_status, plain, table
+from gitorch.cli.style import (
+    duration,
+    local_time,
+    number,
+    paint_status,
+    plain,
+    table,
+)
 from gitorch.model.run.spec import render_value
 from gitorch.model.table.fields import OWN
 from gitorch.model.table.groups import Group
@@ -36,7 +43,11 @@ def render_list(rows: Sequence[Row], *, all_columns: bool, colors: bool) -> str:
 
     optional = _optional_columns(rows)
     if len(rows) > 1 and not all_columns:
-        optional = [column for column in optional if not are_identical(map(column.value, rows))]
+        optional = [
+            column
+            for column in optional
+            if not are_identical(map(column.value, rows))
+        ]
     columns = [
         _Column("id", lambda row: row.id, str),
         _Column("name", lambda row: row.name, plain),
@@ -60,10 +71,14 @@ def _optional_columns(rows: Sequence[Row]) -> list[_Column]:
     """
     params = _all_keys(row.params for row in rows)
     metrics = _all_keys(row.metrics for row in rows)
-    columns = [_Column("commit", lambda row: row.commit, lambda commit: commit[:_COMMIT])]
+    columns = [
+        _Column("commit", lambda row: row.commit, lambda commit: commit[:_COMMIT])
+    ]
     for key in params:
         title = f"params.{key}" if key in _COLUMNS or key in metrics else key
-        columns.append(_Column(title, _item("params", key), _shown_with(render_value)))
+        columns.append(
+            _Column(title, _item("params", key), _shown_with(render_value))
+        )
     for key in metrics:
         title = f"metrics.{key}" if key in _COLUMNS or key in params else key
         columns.append(_Column(title, _item("metrics", key), _shown_with(number)))
@@ -104,7 +119,9 @@ def _csv_row(row: Row) -> dict[str, Any]:
     return cells
 
 
-def render_groups(groups: Sequence[Group], aggregates: Sequence[str], *, colors: bool) -> str:
+def render_groups(
+    groups: Sequence[Group], aggregates: Sequence[str], *, colors: bool
+) -> str:
     """Return a line for each group: the shared values, the number of runs and the metrics."""
     metrics = _all_keys(group.metrics for group in groups)
     columns = []

@@ -17,7 +17,12 @@ from rich.text import Text
 from gitorch.actions.status import progress_of
 from gitorch.cli.announcements import render_announcement
 from gitorch.cli.style import duration, has_colors, plain
-from gitorch.model.run.announcement import Announcement, AttemptEnded, AttemptStarted, Listener
+from gitorch.model.run.announcement import (
+    Announcement,
+    AttemptEnded,
+    AttemptStarted,
+    Listener,
+)
 
 _REDRAWS_PER_SECOND = 4
 

@@ -25,7 +25,9 @@ def paged(repository: _HasPager) -> Iterator[IO[bytes]]:
     # The defaults that git sets: the pager ends at once if the output fits on one screen, and it
     # passes colours on.
     environment = {"LESS": "FRX", "LV": "-c", **os.environ}
-    with subprocess.Popen(["sh", "-c", command], stdin=subprocess.PIPE, env=environment) as pager:
+    with subprocess.Popen(
+        ["sh", "-c", command], stdin=subprocess.PIPE, env=environment
+    ) as pager:
         assert pager.stdin is not None  # noqa: S101  because stdin=PIPE
         with suppress(BrokenPipeError):  # the user has left the pager
             yield pager.stdin

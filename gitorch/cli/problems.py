@@ -9,7 +9,11 @@ from gitorch.model.problem import Problem, Severity
 from gitorch.model.text.phrases import counted
 
 _COLORS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
-_GITHUB = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "notice"}
+_GITHUB = {
+    Severity.ERROR: "error",
+    Severity.WARNING: "warning",
+    Severity.NOTE: "notice",
+}
 
 
 def render_problem(problem: Problem, *, colors: bool) -> str:
@@ -23,7 +27,9 @@ def render_problem(problem: Problem, *, colors: bool) -> str:
     if problem.excerpt:
         lines += _excerpt_lines(problem, gutter, colors)
     if problem.hint:
-        lines.append(f"{gutter} = {paint('help:', 'bold', on=colors)} {plain(problem.hint)}")
+        lines.append(
+            f"{gutter} = {paint('help:', 'bold', on=colors)} {plain(problem.hint)}"
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -32,10 +38,16 @@ def _excerpt_lines(problem: Problem, gutter: str, colors: bool) -> list[str]:
     start = problem.column - 1
     indent = " " * display_width(excerpt[:start])
     marked = excerpt[start : start + problem.length]
-    marks = paint("^" * max(1, display_width(marked)), _COLORS[problem.severity], on=colors)
+    marks = paint(
+        "^" * max(1, display_width(marked)), _COLORS[problem.severity], on=colors
+    )
     bar = paint("|", "blue", on=colors)
     number = paint(str(problem.line), "blue", on=colors)
-    return [f"{gutter} {bar}", f"{number} {bar} {excerpt}", f"{gutter} {bar} {indent}{marks}"]
+    return [
+        f"{gutter} {bar}",
+        f"{number} {bar} {excerpt}",
+        f"{gutter} {bar} {indent}{marks}",
+    ]
 
 
 def render_github(problem: Problem) -> str:
@@ -43,7 +55,9 @@ def render_github(problem: Problem) -> str:
     message = problem.message
     if problem.hint:
         message += f" ({problem.hint})"
-    position = f"file={_property(problem.file)},line={problem.line},col={problem.column}"
+    position = (
+        f"file={_property(problem.file)},line={problem.line},col={problem.column}"
+    )
     return f"::{_GITHUB[problem.severity]} {position}::{_data(message)}"
 
 

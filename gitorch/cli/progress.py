@@ -10,7 +10,12 @@ from contextlib import AbstractContextManager, contextmanager
 
 from gitorch.cli.announcements import render_announcement
 from gitorch.cli.style import duration, has_colors, say
-from gitorch.model.run.announcement import Announcement, AttemptEnded, AttemptStarted, Listener
+from gitorch.model.run.announcement import (
+    Announcement,
+    AttemptEnded,
+    AttemptStarted,
+    Listener,
+)
 
 HEARTBEAT_S = 30.0
 
@@ -53,7 +58,9 @@ class _Heartbeat:
         self._started: dict[tuple[str, str], float] = {}  # the running attempts
         self._last_said = time.monotonic()
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._thread = threading.Thread(
+            target=self._beat, name="heartbeat", daemon=True
+        )
 
     def start(self) -> None:
         self._thread.start()
@@ -66,7 +73,9 @@ class _Heartbeat:
         self._last_said = time.monotonic()
         match announcement:
             case AttemptStarted():
-                self._started[announcement.run_id, announcement.task] = time.monotonic()
+                self._started[announcement.run_id, announcement.task] = (
+                    time.monotonic()
+                )
             case AttemptEnded():
                 self._started.pop((announcement.run_id, announcement.task), None)
 

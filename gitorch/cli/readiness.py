@@ -78,7 +78,9 @@ def _say_skipped(skipped: Sequence[Skipped]) -> None:
         return
     existing = Counter(str(run.status) for run in skipped if run.status)
     if existing:
-        statuses = ", ".join(f"{count} {status}" for status, count in existing.items())
+        statuses = ", ".join(
+            f"{count} {status}" for status, count in existing.items()
+        )
         say(f"Skipped {existing.total()} runs that exist already ({statuses})")
     duplicates = len(skipped) - existing.total()
     if duplicates:

@@ -22,7 +22,9 @@ _DIGEST = 12  # as many digits tell two contents apart; --json prints all
 _MOST_NAMED = 20  # commits, files and outputs; --code, --stat and --json print all
 
 
-def render_comparison(compared: Compared, sections: Sequence[str], *, colors: bool) -> str:
+def render_comparison(
+    compared: Compared, sections: Sequence[str], *, colors: bool
+) -> str:
     """Return the `sections` in which the runs differ, and the names of the others."""
     comparison = compared.comparison
     letters = []
@@ -55,7 +57,9 @@ def render_comparison(compared: Compared, sections: Sequence[str], *, colors: bo
 def _code(code: CodeDifference, letters: Sequence[str], colors: bool) -> list[str]:
     lines = [paint("code", "bold", on=colors)]
     for commit_id in code.missing:
-        lines.append(f"  differs; commit {commit_id[:_COMMIT]} is not in this clone")
+        lines.append(
+            f"  differs; commit {commit_id[:_COMMIT]} is not in this clone"
+        )
     for commit in code.commits[:_MOST_NAMED]:
         lines.append(f"  {commit.oid[:_COMMIT]}  {plain(commit.subject)}")
     lines += _more(len(code.commits), "commits")
@@ -81,9 +85,16 @@ def _file_cells(file: ChangedFile) -> list[str]:
 
 def _outputs(outputs: OutputDifference, colors: bool) -> list[str]:
     lines = [paint("outputs", "bold", on=colors)]
-    kinds = {"changed": outputs.changed, "added": outputs.added, "removed": outputs.removed}
+    kinds = {
+        "changed": outputs.changed,
+        "added": outputs.added,
+        "removed": outputs.removed,
+    }
     for kind, paths in kinds.items():
-        lines += [f"  {kind.ljust(7)}  {one_line(plain(path))}" for path in paths[:_MOST_NAMED]]
+        lines += [
+            f"  {kind.ljust(7)}  {one_line(plain(path))}"
+            for path in paths[:_MOST_NAMED]
+        ]
         lines += _more(len(paths), kind)
     return lines
 
@@ -111,7 +122,9 @@ def _values(
     return table(rows, header=[title, *letters], colors=colors)
 
 
-def _metrics(difference: ValueDifference, letters: Sequence[str], colors: bool) -> list[str]:
+def _metrics(
+    difference: ValueDifference, letters: Sequence[str], colors: bool
+) -> list[str]:
     """Return a table of the metrics that differ, with the change from the first run to the last."""
     rows = []
     for key, values in difference.changed.items():

@@ -19,7 +19,14 @@ from gitorch.cli.style import (
     table,
 )
 from gitorch.model.run.pin import Origin
-from gitorch.model.run.record import Change, Data, Discarded, Output, Record, TaskRecord
+from gitorch.model.run.record import (
+    Change,
+    Data,
+    Discarded,
+    Output,
+    Record,
+    TaskRecord,
+)
 from gitorch.model.run.spec import render_value
 from gitorch.model.run.status import Status
 from gitorch.model.text.phrases import counted
@@ -30,13 +37,17 @@ _DIGEST = 12  # as many digits tell two contents apart; --json prints all
 Row = tuple[str, str]
 
 
-def render_run(record: Record, why: str | None, origins: Mapping[str, str], *, colors: bool) -> str:
+def render_run(
+    record: Record, why: str | None, origins: Mapping[str, str], *, colors: bool
+) -> str:
     """Return the description of one run, short enough for a screen.
 
     `why` is the reason why the run waits. `origins` are the origins of the results of cached tasks,
     by task id.
     """
-    params = [(key, render_value(value)) for key, value in record.spec.params.items()]
+    params = [
+        (key, render_value(value)) for key, value in record.spec.params.items()
+    ]
     metrics = [(key, number(value)) for key, value in record.metrics.items()]
     lines = [
         paint(record.id, "bold", on=colors),
@@ -125,7 +136,10 @@ def _task_cells(task: TaskRecord, origin: str, colors: bool) -> list[str]:
 
 
 def _input(data: Data) -> Row:
-    return data.path, f"{_file_count(data.files)}{size(data.size)}  sha256 {data.sha256[:_DIGEST]}"
+    return (
+        data.path,
+        f"{_file_count(data.files)}{size(data.size)}  sha256 {data.sha256[:_DIGEST]}",
+    )
 
 
 def _output(output: Output) -> Row:

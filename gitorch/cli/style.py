@@ -41,7 +41,10 @@ _ZERO_WIDTH = {"Mn", "Me", "Cf"}
 
 
 def plain(text: str) -> str:
-    """Return `text` without control sequences, and with `?` for characters that cannot be encoded."""
+    """Return `text` without control sequences.
+
+    A `?` stands for each character that cannot be encoded.
+    """
     if text.isprintable():
         return text  # true of nearly every text, and many times faster than the substitution
     return _ESCAPES.sub("", text).encode("utf-8", "replace").decode()
@@ -57,7 +60,11 @@ def has_colors(stream: TextIO) -> bool:
 
     See https://no-color.org: every value of NO_COLOR except the empty one forbids them.
     """
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return (
+        stream.isatty()
+        and not os.environ.get("NO_COLOR")
+        and os.environ.get("TERM") != "dumb"
+    )
 
 
 def paint(text: str, *styles: str, on: bool) -> str:
@@ -71,13 +78,17 @@ def paint_status(status: Status, *, on: bool) -> str:
     return paint(str(status), _STATUS_COLORS[status], on=on)
 
 
-def table(rows: Sequence[Sequence[str]], *, header: Sequence[str], colors: bool) -> list[str]:
+def table(
+    rows: Sequence[Sequence[str]], *, header: Sequence[str], colors: bool
+) -> list[str]:
     """Return the lines of a table: aligned columns, two spaces apart, with nothing cut off.
 
     A cell may contain colours.
     """
     cells = [list(map(one_line, row)) for row in (header, *rows)]
-    widths = [max(map(display_width, column)) for column in zip(*cells, strict=True)]
+    widths = [
+        max(map(display_width, column)) for column in zip(*cells, strict=True)
+    ]
     lines = ["  ".join(map(padded, row, widths)).rstrip() for row in cells]
     return [paint(lines[0], "bold", on=colors), *lines[1:]]
 

@@ -26,23 +26,39 @@ VERBS = {
     "check": Verb("check", "Validate configs and change nothing."),
     "ready": Verb("ready", "Validate configs, pin the code and queue the runs."),
     "run": Verb("run", "Execute queued tasks until nothing is left to do."),
-    "status": Verb("status", "Show the progress of running runs, and why the others wait."),
-    "list": Verb("list_runs", "List the runs, newest first, with the columns that differ."),
-    "show": Verb("show", "Show a run with its tasks, metrics, outputs and history."),
+    "status": Verb(
+        "status", "Show the progress of running runs, and why the others wait."
+    ),
+    "list": Verb(
+        "list_runs", "List the runs, newest first, with the columns that differ."
+    ),
+    "show": Verb(
+        "show", "Show a run with its tasks, metrics, outputs and history."
+    ),
     "logs": Verb("logs", "Print the raw output of a run."),
     "compare": Verb("compare", "Show only the differences between runs."),
-    "checkout-run": Verb("checkout_run", "Create a worktree with a run's code, logs and outputs."),
+    "checkout-run": Verb(
+        "checkout_run", "Create a worktree with a run's code, logs and outputs."
+    ),
     "revert": Verb("revert", "Bring your checkout back to the code of a run."),
     "rerun": Verb("rerun", "Repeat runs as new runs, and compute everything anew."),
-    "hold": Verb("hold", "Start no more tasks of these runs; running tasks finish."),
+    "hold": Verb(
+        "hold", "Start no more tasks of these runs; running tasks finish."
+    ),
     "release": Verb("release", "Let held runs continue."),
-    "kill": Verb("kill", "End waiting, held or running runs; remove their records."),
+    "kill": Verb(
+        "kill", "End waiting, held or running runs; remove their records."
+    ),
     "retry": Verb("retry", "Continue failed runs at the task that failed."),
     "fail": Verb("fail", "Give up runs in ERROR; their records stay."),
     "resubmit": Verb("resubmit", "Queue FAILED runs again."),
     "set": Verb("set_priority", "Change the priority of unfinished runs."),
-    "collect": Verb("collect", "Remove files that nothing needs, and pack the results."),
-    "doctor": Verb("doctor", "Check queue, records, worktrees, locks and large files."),
+    "collect": Verb(
+        "collect", "Remove files that nothing needs, and pack the results."
+    ),
+    "doctor": Verb(
+        "doctor", "Check queue, records, worktrees, locks and large files."
+    ),
     "demo": Verb("demo", "Create a repository with real data, run and compare it."),
 }
 
@@ -65,9 +81,13 @@ class VerbGroup(TyperGroup):
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
         for name, verb in VERBS.items():
-            self.add_command(TyperCommand(name, help=verb.summary, rich_markup_mode=None))
+            self.add_command(
+                TyperCommand(name, help=verb.summary, rich_markup_mode=None)
+            )
 
-    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+    def resolve_command(
+        self, ctx: Any, args: list[str]
+    ) -> tuple[str | None, Any, list[str]]:
         name, _, rest = super().resolve_command(ctx, args)
         command = None if name is None else load_command(name)
         return name, command, rest

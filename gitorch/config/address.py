@@ -12,7 +12,9 @@ _URL = re.compile(
 )
 _SCP = re.compile(r"(?:[^/@:]+@)?(?P<host>\[[^\]/]*\]|[^/:\s]+):(?P<path>[^\s].*)")
 # Without a scheme, like github.com/owner/name.
-_BARE = re.compile(r"(?P<host>[A-Za-z0-9][A-Za-z0-9-]*(?:\.[A-Za-z0-9-]+)+)(?P<path>/.*)")
+_BARE = re.compile(
+    r"(?P<host>[A-Za-z0-9][A-Za-z0-9-]*(?:\.[A-Za-z0-9-]+)+)(?P<path>/.*)"
+)
 
 
 class Address(NamedTuple):

@@ -9,14 +9,22 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from gitorch.config.document import Document, Node, graft, kind_in_words, mapping_node
+from gitorch.config.document import (
+    Document,
+    Node,
+    graft,
+    kind_in_words,
+    mapping_node,
+)
 from gitorch.config.yaml_parser import parse_document
 from gitorch.model.problem import Problem
 
 SUFFIXES = (".yaml", ".yml")
 DEEPEST = 50  # files that extend one another
 _EXTENDS = ("gitorch", "extends")
-_HOW = "write the path of a YAML file, relative to this one, or a list of such paths"
+_HOW = (
+    "write the path of a YAML file, relative to this one, or a list of such paths"
+)
 
 
 class Base(NamedTuple):
@@ -137,9 +145,8 @@ class _Extension:
         if isinstance(extends.value, list):
             expected = len(extends.value)
         if isinstance(extends.value, dict) or len(bases) != expected:
-            message = (
-                f"'extends' must be text or a list of texts, not {kind_in_words(extends.value)}"
-            )
+            kind = kind_in_words(extends.value)
+            message = f"'extends' must be text or a list of texts, not {kind}"
             self.problems.append(document.problem(_EXTENDS, message, _HOW))
         extenders_of_bases = (*extenders, path)
         merged: Node | None = None
@@ -157,7 +164,11 @@ class _Extension:
         return merge(merged, own)
 
     def _base(
-        self, node: Node, extender: Document, extender_path: Path, extenders: tuple[Path, ...]
+        self,
+        node: Node,
+        extender: Document,
+        extender_path: Path,
+        extenders: tuple[Path, ...],
     ) -> Node | None:
         """Return the root of a base, laid over its own bases.
 
@@ -176,12 +187,16 @@ class _Extension:
             self._roots[path] = self._parse(data, file, path, extenders)
         return self._roots.get(path)
 
-    def _read(self, node: Node, file: str, path: Path, extender: str) -> bytes | None:
+    def _read(
+        self, node: Node, file: str, path: Path, extender: str
+    ) -> bytes | None:
         try:
             if path.is_file():
                 return path.read_bytes()
         except OSError as error:
-            self.problems.append(node.span.problem(f"{file} cannot be read: {error.strerror}"))
+            self.problems.append(
+                node.span.problem(f"{file} cannot be read: {error.strerror}")
+            )
             return None
         hint = f"a path is relative to the file that contains it, {extender}"
         self.problems.append(node.span.problem(f"there is no file {file}", hint))
@@ -195,10 +210,14 @@ class _Extension:
         if isinstance(document.value, dict):
             return self.lay_over_bases(document, path, extenders)
         if not document.problems:
-            message = f"a base must be a mapping, not {kind_in_words(document.value)}"
+            message = (
+                f"a base must be a mapping, not {kind_in_words(document.value)}"
+            )
             if document.value is None:
                 message = "the base is empty"
-            self.problems.append(document.problem((), message, "write keys and values"))
+            self.problems.append(
+                document.problem((), message, "write keys and values")
+            )
         return None
 
 
@@ -207,11 +226,17 @@ def _refusal(
 ) -> tuple[str, str | None] | None:
     """Return a message and a hint if a file cannot be a base, whatever its content is."""
     if not written.isprintable() or not written.endswith(SUFFIXES):
-        return f"'{written}' is not the path of a YAML file", "its name ends in .yaml or .yml"
+        return (
+            f"'{written}' is not the path of a YAML file",
+            "its name ends in .yaml or .yml",
+        )
     if path in extenders:
         circle = (*extenders[extenders.index(path) :], path)
         names = " extends ".join(file.name for file in circle)
-        return f"a file cannot extend itself: {names}", "move what they share to a third file"
+        return (
+            f"a file cannot extend itself: {names}",
+            "move what they share to a third file",
+        )
     if len(extenders) > DEEPEST:
         return f"more than {DEEPEST} files extend one another", None
     return None

@@ -49,7 +49,9 @@ def find_configs(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     if not path.is_dir():
-        raise NotFound(f"there is no {path}", "name a config, or a directory of configs")
+        raise NotFound(
+            f"there is no {path}", "name a config, or a directory of configs"
+        )
     configs: list[Path] = []
     for directory, subdirectories, names in os.walk(path):
         subdirectories[:] = filter(_is_searched, subdirectories)

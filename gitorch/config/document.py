@@ -57,7 +57,10 @@ class Span(NamedTuple):
         return self.source.text[self.start : self.end]
 
     def problem(
-        self, message: str, hint: str | None = None, severity: Severity = Severity.ERROR
+        self,
+        message: str,
+        hint: str | None = None,
+        severity: Severity = Severity.ERROR,
     ) -> Problem:
         """Return a problem that points at this span."""
         source = self.source

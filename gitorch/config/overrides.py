@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gitorch.config.document import Document, KeyPath, Node, SourceText, Span, graft, list_node
+from gitorch.config.document import (
+    Document,
+    KeyPath,
+    Node,
+    SourceText,
+    Span,
+    graft,
+    list_node,
+)
 from gitorch.config.parameters import KeyRefusal, Parameters
 from gitorch.config.yaml_parser import parse_items
 from gitorch.model.problem import Problem, Severity
@@ -43,7 +51,9 @@ class _Overrides:
         """Apply an option, or complain about it."""
         text = option.text
         if not text.isprintable():
-            self._complain(option.problem("it holds a character that cannot be seen"))
+            self._complain(
+                option.problem("it holds a character that cannot be seen")
+            )
             return
         start, end, source = option
         if text.startswith("~"):
@@ -53,7 +63,9 @@ class _Overrides:
         end_of_key = start + len(name.rstrip())
         key = Span(start, end_of_key, source)
         if not (key.text and equals):
-            self._complain(option.problem(f"'{text}' does not change anything", _HOW))
+            self._complain(
+                option.problem(f"'{text}' does not change anything", _HOW)
+            )
         elif not value.strip():
             hint = f'write {name}=null, or {name}="" for an empty text'
             self._complain(option.problem(f"'{name}' is given no value", hint))
@@ -101,7 +113,10 @@ class _Overrides:
             if parse_range(value.text) is not None:
                 return range_node, True
         except ValueError:
-            return range_node, True  # the step is 0, about which the sweep pass complains
+            return (
+                range_node,
+                True,
+            )  # the step is 0, about which the sweep pass complains
         items, problems = parse_items(value)
         self._complain(*problems)
         if problems or not items:
@@ -109,7 +124,9 @@ class _Overrides:
         for item in items:
             if isinstance(item.value, str) and item.value.startswith("range("):
                 message = f"'{value.text}' is not a range"
-                self._complain(value.problem(message, "write it like range(1,6), by itself"))
+                self._complain(
+                    value.problem(message, "write it like range(1,6), by itself")
+                )
                 return None, False
         if len(items) == 1:
             return items[0], False
@@ -160,7 +177,9 @@ class _Overrides:
         if excluded and isinstance(excluded.children, list):
             kept = []
             for point in excluded.children:
-                names_key = isinstance(point.value, dict) and key.text in point.value
+                names_key = (
+                    isinstance(point.value, dict) and key.text in point.value
+                )
                 if not names_key:
                     kept.append(point)
             remaining = list_node(kept, excluded.span)

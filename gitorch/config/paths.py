@@ -76,7 +76,9 @@ def input_path(text: str) -> str:
 
 def _valid_glob(text: str) -> str:
     if reason := flaw(text):
-        raise BadPath(f"is not a glob: {reason}", "a [ that stands for itself is written [[]")
+        raise BadPath(
+            f"is not a glob: {reason}", "a [ that stands for itself is written [[]"
+        )
     return text
 
 
@@ -85,7 +87,11 @@ def _relative_to(root: Path | None, text: str) -> str:
     if root is not None:
         path = Path(text)
         real_path, real_root = _resolved(path), _resolved(root)
-        for spelling, base in ((path, root), (path, real_root), (real_path, real_root)):
+        for spelling, base in (
+            (path, root),
+            (path, real_root),
+            (real_path, real_root),
+        ):
             if spelling and base and spelling.is_relative_to(base):
                 return str(spelling.relative_to(base))
     raise BadPath("is outside the repository")

@@ -111,7 +111,9 @@ class _Result(NamedTuple):
     problems: Sequence[Problem] = ()
 
 
-def _read(document: Document, context: ConfigContext, written: Parameters) -> _Result:
+def _read(
+    document: Document, context: ConfigContext, written: Parameters
+) -> _Result:
     """Take a mapping through the passes from shape to fill.
 
     `written` holds the parameters before `-S` was applied.
@@ -127,7 +129,9 @@ def _not_a_mapping(document: Document) -> Problem:
     message = f"a config must be a mapping, not {kind_in_words(document.value)}"
     if document.value is None:
         message = "the config is empty"
-    return document.problem((), message, "write keys and values, 'tasks' among them")
+    return document.problem(
+        (), message, "write keys and values, 'tasks' among them"
+    )
 
 
 def _in_order(file: str, problems: Sequence[Problem]) -> tuple[Problem, ...]:

@@ -31,7 +31,9 @@ OUTPUT_NAMES = ("date", "time", "id", "name")
 _MOST_PROBLEMS = 20  # problems that are reported for the placeholders of one text
 
 
-def check_placeholders(reader: Reader, specs: Sequence[RunSpec], root: Path | None) -> None:
+def check_placeholders(
+    reader: Reader, specs: Sequence[RunSpec], root: Path | None
+) -> None:
     """Complain about names in `specs` that do not exist, and about values that cannot be used.
 
     The specs are samples of one config's sweep. A fault that several of them have is reported once.
@@ -74,7 +76,9 @@ class _PlaceholderCheck:
             message = f"filled in, 'outputDir' is '{filled}', which {error}"
             self._complain(position, message, OUTPUT_HINT)
 
-    def _check_command(self, position: KeyPath, task: TaskSpec, values: Mapping[str, Any]) -> None:
+    def _check_command(
+        self, position: KeyPath, task: TaskSpec, values: Mapping[str, Any]
+    ) -> None:
         command = task.command
         if command is None:
             return
@@ -82,21 +86,29 @@ class _PlaceholderCheck:
         if not program.strip():
             self._complain(position, "'command' must not be empty")
         if "\0" in "".join(command):
-            self._complain(position, "'command' holds a NUL character, which no command can")
+            self._complain(
+                position, "'command' holds a NUL character, which no command can"
+            )
             return
         holes = placeholders(command)
         if not self._all_exist(position, command, holes, values):
             return
         quoted = [hole for hole in holes if hole.quoted]
         for hole in quoted[:_MOST_PROBLEMS]:
-            message = f"{{{hole.name}}} stands where the shell takes quotes literally"
+            message = (
+                f"{{{hole.name}}} stands where the shell takes quotes literally"
+            )
             hint = "remove the quotes around it: the value is quoted when it is filled in"
             self._complain_of(position, command, hole, message, hint)
         if "\0" in "".join(fill(command, values)):
-            message = "filled in, 'command' holds a NUL character, which no command can"
+            message = (
+                "filled in, 'command' holds a NUL character, which no command can"
+            )
             self._complain(position, message)
 
-    def _check_cache(self, own_position: KeyPath, spec: RunSpec, task: TaskSpec) -> None:
+    def _check_cache(
+        self, own_position: KeyPath, spec: RunSpec, task: TaskSpec
+    ) -> None:
         """Check the names in `cache: {params: …}` of a task, or of the file if it has none."""
         if task.cache is None or task.cache.params is None:
             return

@@ -26,7 +26,9 @@ class Reader:
         flaws = check_shape(document)
         self.problems: list[Problem] = [flaw.problem for flaw in flaws]
         self._misshapen = {flaw.position for flaw in flaws}
-        self._unsound: set[KeyPath] = set()  # misshapen, or around a misshapen value
+        self._unsound: set[KeyPath] = (
+            set()
+        )  # misshapen, or around a misshapen value
         for position in self._misshapen:
             for length in range(1, len(position) + 1):
                 self._unsound.add(position[:length])
@@ -42,7 +44,9 @@ class Reader:
         severity: Severity = Severity.ERROR,
     ) -> None:
         """Add a problem at a position. The arguments are those of Document.problem()."""
-        problem = self.document.problem(position, message, hint, severity, key=key, part=part)
+        problem = self.document.problem(
+            position, message, hint, severity, key=key, part=part
+        )
         self.problems.append(problem)
 
     # Values of any kind
@@ -92,7 +96,11 @@ class Reader:
     # Values of one kind
 
     def path(
-        self, position: KeyPath, written: str, normalise: Callable[[str], str], hint: str
+        self,
+        position: KeyPath,
+        written: str,
+        normalise: Callable[[str], str],
+        hint: str,
     ) -> str | None:
         """Return a path in normal form. Complain and return None if `normalise` raises BadPath."""
         try:
@@ -102,7 +110,10 @@ class Reader:
             return None
 
     def paths(
-        self, position: KeyPath, hint: str, normalise: Callable[[str], str] = relative_path
+        self,
+        position: KeyPath,
+        hint: str,
+        normalise: Callable[[str], str] = relative_path,
     ) -> dict[int, str]:
         """Return the valid paths of the list at a position, by their index."""
         paths: dict[int, str] = {}
@@ -117,7 +128,10 @@ class Reader:
         return int(self.get(*position, default=0))
 
     def quantity(
-        self, position: KeyPath, parse: Callable[[str | float], _Quantity], hint: str
+        self,
+        position: KeyPath,
+        parse: Callable[[str | float], _Quantity],
+        hint: str,
     ) -> _Quantity | None:
         """Return the parsed quantity at a position, or None if it is missing.
 

@@ -18,11 +18,16 @@ from gitorch.model.run.ids import is_id_prefix
 from gitorch.model.run.spec import RunSpec
 
 LONGEST_NAME = 100
-OUTPUT_HINT = "give it a relative name: every run has an output directory of its own"
+OUTPUT_HINT = (
+    "give it a relative name: every run has an output directory of its own"
+)
 
 
 def read_run_spec(reader: Reader, context: ConfigContext) -> RunSpec:
-    """Return the spec that a config asks for. The spec is valid only if the reader has no errors."""
+    """Return the spec that a config asks for.
+
+    The spec is valid only if the reader has no errors.
+    """
     _check_repository(reader, context)
     path_to_tasks = _read_path_to_tasks(reader, context)
     output_dir = _read_output_dir(reader, context)
@@ -52,7 +57,9 @@ def _check_repository(reader: Reader, context: ConfigContext) -> None:
         message = f"'{written}' is not the address of a repository"
         reader.complain(position, message, "write it as in: git remote -v")
     elif not remotes:
-        message = f"not checked: this repository has no remote to compare with {address}"
+        message = (
+            f"not checked: this repository has no remote to compare with {address}"
+        )
         reader.complain(position, message, severity=Severity.NOTE)
     elif address not in remotes.values():
         message = f"{address} is none of this repository's remotes"
@@ -67,7 +74,9 @@ def _read_path_to_tasks(reader: Reader, context: ConfigContext) -> str:
     written: str = reader.get(*position, default=".")
     path = PurePosixPath(written)
     if path.name == "Tasks.py":
-        reader.complain(position, "'pathToTasks' must be a directory", f"write {path.parent}")
+        reader.complain(
+            position, "'pathToTasks' must be a directory", f"write {path.parent}"
+        )
     hint = "write it relative to the repository's root"
     normalise = partial(path_in_repository, context.root)
     return reader.path(position, written, normalise, hint) or "."
@@ -136,7 +145,9 @@ def _without_settings(mapping: dict[str, Any]) -> dict[str, Any]:
 def _read_link(reader: Reader) -> tuple[str, ...]:
     """Return the paths to link. Complain about paths that are linked twice."""
     position = ("gitorch", "link")
-    paths = reader.paths(position, "name a path that is relative to the repository's root")
+    paths = reader.paths(
+        position, "name a path that is relative to the repository's root"
+    )
     linked = set(paths.values()) - {"."}
     seen: set[str] = set()
     for index, path in paths.items():
@@ -146,10 +157,14 @@ def _read_link(reader: Reader) -> tuple[str, ...]:
             message = "'.' would link the whole repository"
             reader.complain((*position, index), message, "name what is not in git")
         elif linked_parents:
-            message = f"'{path}' lies in '{min(linked_parents)}', which is linked too"
+            message = (
+                f"'{path}' lies in '{min(linked_parents)}', which is linked too"
+            )
             reader.complain((*position, index), message, "remove it")
         elif path in seen:
-            reader.complain((*position, index), f"'{path}' is linked twice", "remove it")
+            reader.complain(
+                (*position, index), f"'{path}' is linked twice", "remove it"
+            )
         seen.add(path)
     return tuple(paths.values())
 
@@ -160,7 +175,9 @@ def _read_env(reader: Reader) -> dict[str, str]:
     for name, value in reader.children(position).items():
         if name.startswith("GITORCH_"):
             message = f"{name} is set by gitorch itself"
-            reader.complain((*position, name), message, "choose another name", key=True)
+            reader.complain(
+                (*position, name), message, "choose another name", key=True
+            )
         if "\0" in str(value):
             message = f"{name} holds a NUL character, which no environment can"
             reader.complain((*position, name), message)
@@ -174,5 +191,7 @@ def _read_python(reader: Reader) -> str | None:
     position = ("gitorch", "python")
     python: str | None = reader.get(*position)
     if python is not None and "\0" in python:
-        reader.complain(position, "'python' holds a NUL character, which no path can")
+        reader.complain(
+            position, "'python' holds a NUL character, which no path can"
+        )
     return python

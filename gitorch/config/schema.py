@@ -87,7 +87,9 @@ def _flaws_of(document: Document, error: ValidationError) -> Iterator[Flaw]:
             yield Flaw(position, _wrong_value(document, position, error))
 
 
-def _wrong_value(document: Document, position: KeyPath, error: ValidationError) -> Problem:
+def _wrong_value(
+    document: Document, position: KeyPath, error: ValidationError
+) -> Problem:
     """Return the problem of one value that breaks a rule."""
     rule: Any = error.validator
     limit: Any = error.validator_value
@@ -98,13 +100,17 @@ def _wrong_value(document: Document, position: KeyPath, error: ValidationError) 
             return _wrong_kind(document, position, subschema, value)
         case "enum":
             message = f"{_named(position)} cannot be '{value}'{did_you_mean(value, limit)}"
-            return document.problem(position, message, f"known here: {', '.join(limit)}")
+            return document.problem(
+                position, message, f"known here: {', '.join(limit)}"
+            )
         case "pattern":
             message = f"{_named(position)} {subschema['patternErrorMessage']}"
             return document.problem(position, message)
         case "not":
             hint = "remove one, or make them two tasks"
-            return document.problem(position, subschema["errorMessage"], hint, key=True)
+            return document.problem(
+                position, subschema["errorMessage"], hint, key=True
+            )
         case _:
             message = f"{_named(position)} {_RULES[rule].format(limit)}"
             return document.problem(position, message)
@@ -123,7 +129,10 @@ _RULES = {
 
 
 def _missing_key(
-    document: Document, position: KeyPath, subschema: dict[str, Any], value: dict[str, Any]
+    document: Document,
+    position: KeyPath,
+    subschema: dict[str, Any],
+    value: dict[str, Any],
 ) -> Iterator[Flaw]:
     """Yield the flaw of a missing key, or of a misspelt key that is probably meant to be it."""
     (missing,) = subschema["required"]
@@ -141,7 +150,9 @@ def _missing_key(
         if not is_reported_as_unknown:
             key_position = (*position, key)
             message = f"unknown key '{key}', did you mean '{near}'?"
-            yield Flaw(key_position, document.problem(key_position, message, key=True))
+            yield Flaw(
+                key_position, document.problem(key_position, message, key=True)
+            )
         return
     match missing:
         case "tasks":
@@ -160,7 +171,9 @@ def _missing_key(
     yield Flaw((*position, missing), problem)
 
 
-def _unknown_key(document: Document, position: KeyPath, known: Iterable[str]) -> Flaw:
+def _unknown_key(
+    document: Document, position: KeyPath, known: Iterable[str]
+) -> Flaw:
     *_, parent, key = map(str, position)
     if parent != "gitorch":
         message = f"unknown key '{key}' under '{parent}'{did_you_mean(key, known)}"
@@ -219,7 +232,11 @@ def _kind_hint(wanted: list[str], value: Any, written: str) -> str | None:
             return f'quote it: "{written}"'
         if "array" in wanted and isinstance(value, str):
             return f"write [{written}]"
-    if "boolean" in wanted and isinstance(value, str) and value in _BOOLEANS_OF_YAML_1_1:
+    if (
+        "boolean" in wanted
+        and isinstance(value, str)
+        and value in _BOOLEANS_OF_YAML_1_1
+    ):
         meant = _BOOLEANS_OF_YAML_1_1[value]
         return f"in YAML 1.2 '{value}' is text: write {meant}"
     return None
@@ -242,9 +259,13 @@ def _near_misses(document: Document) -> Iterator[Flaw]:
             near = nearest(key, own_keys)
             if near:
                 key_position = (*position, key)
-                message = f"'{key}' is taken for a parameter, did you mean '{near}'?"
+                message = (
+                    f"'{key}' is taken for a parameter, did you mean '{near}'?"
+                )
                 severity = Severity.WARNING
-                problem = document.problem(key_position, message, None, severity, key=True)
+                problem = document.problem(
+                    key_position, message, None, severity, key=True
+                )
                 yield Flaw(key_position, problem)
 
 

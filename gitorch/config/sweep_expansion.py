@@ -35,7 +35,9 @@ class Expansion(NamedTuple):
     dimensions: tuple[str, ...] = ()
 
 
-def expand(reader: Reader, spec: RunSpec, *, limit: int, written: Parameters) -> Expansion:
+def expand(
+    reader: Reader, spec: RunSpec, *, limit: int, written: Parameters
+) -> Expansion:
     """Return the specs of all points of a config's sweep, or `spec` alone if nothing is swept.
 
     A sweep of more than `limit` points is an error. A sweep with an error has no specs. `written`
@@ -144,7 +146,9 @@ def _that_may_repeat(values: Sequence[Any]) -> Sequence[Any]:
     return values
 
 
-def _warn_of_duplicates(reader: Reader, position: KeyPath, rows: Sequence[tuple[Any, ...]]) -> None:
+def _warn_of_duplicates(
+    reader: Reader, position: KeyPath, rows: Sequence[tuple[Any, ...]]
+) -> None:
     """Warn of values, or of values taken together, that are listed twice."""
     seen = set()
     for index, row in enumerate(rows):
@@ -160,7 +164,8 @@ def _check_size(reader: Reader, sweep: Sweep, limit: int) -> None:
     if sweep.most <= limit:
         return
     message = (
-        f"the sweep has {sweep.most:,} points, more than gitorch.sweepLimit allows ({limit:,})"
+        f"the sweep has {sweep.most:,} points, "
+        f"more than gitorch.sweepLimit allows ({limit:,})"
     )
     hint = f"git config gitorch.sweepLimit {sweep.most}"
     for setting in _SETTINGS:
@@ -187,7 +192,9 @@ def _read_targets(reader: Reader, written: Parameters) -> dict[str, Target]:
             positions[key] = position
             warning = written.near_miss(target)
             if warning:
-                reader.complain(position, warning, key=True, severity=Severity.WARNING)
+                reader.complain(
+                    position, warning, key=True, severity=Severity.WARNING
+                )
     _check_overlaps(reader, targets, positions)
     return targets
 
@@ -216,7 +223,9 @@ def _check_overlaps(
         is_inside = inner.path[: len(outer.path)] == outer.path
         if outer.task == inner.task and is_inside:
             message = f"'{inner_key}' lies in '{outer_key}', which is swept too"
-            reader.complain(positions[inner_key], message, "sweep one of them", key=True)
+            reader.complain(
+                positions[inner_key], message, "sweep one of them", key=True
+            )
     of_tasks: dict[str, str] = {}
     for key, target in targets.items():
         if target.task is not None:
@@ -224,7 +233,9 @@ def _check_overlaps(
     for key, target in targets.items():
         hiding_key = of_tasks.get(target.path[0])
         if target.task is None and hiding_key:
-            message = f"'{hiding_key}' is swept too, and hides '{key}' from that task"
+            message = (
+                f"'{hiding_key}' is swept too, and hides '{key}' from that task"
+            )
             reader.complain(positions[key], message, "sweep one of them", key=True)
 
 
@@ -235,13 +246,17 @@ def _check_excluded_keys(reader: Reader, sweep: Sweep) -> None:
             if key not in sweep.listed:
                 near = did_you_mean(key, sweep.listed)
                 message = f"'{key}' is in neither 'matrix' nor 'zip'{near}"
-                reader.complain(("gitorch", "exclude", index, key), message, hint, key=True)
+                reader.complain(
+                    ("gitorch", "exclude", index, key), message, hint, key=True
+                )
 
 
 # Samples, so that placeholders need not be checked in every spec
 
 
-def _any_sample(spec: RunSpec, sweep: Sweep, targets: Mapping[str, Target]) -> RunSpec:
+def _any_sample(
+    spec: RunSpec, sweep: Sweep, targets: Mapping[str, Target]
+) -> RunSpec:
     """Return the spec with any value for every swept key.
 
     With this spec, later passes find more problems, although an invalid sweep has no points.

@@ -82,5 +82,7 @@ def _check_circles(
         for id in circle:
             position = ("tasks", indexes[id], "needs")
             if reader.get(*position) is not None:
-                reader.complain(position, f"the tasks wait for each other: {shown}", hint)
+                reader.complain(
+                    position, f"the tasks wait for each other: {shown}", hint
+                )
                 return

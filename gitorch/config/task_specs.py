@@ -52,7 +52,9 @@ def _read_task(
 ) -> TaskSpec:
     for key in task.keys() & (OWN_KEYS - OWN_TASK_KEYS):
         message = f"'{key}' is a key of the file, not of a task"
-        reader.complain(("tasks", index, key), message, "move it to the top level", key=True)
+        reader.complain(
+            ("tasks", index, key), message, "move it to the top level", key=True
+        )
     method = reader.get("tasks", index, "method")
     if method is not None and not _is_class_name(method):
         hint = "to run a program, write it as 'command'"
@@ -118,7 +120,9 @@ def _read_retries(reader: Reader, position: KeyPath) -> Retries:
     if isinstance(reader.get(*position), int | float):
         position_of_max = position
     kinds = reader.get(*position, "on", default=RETRIABLE)
-    backoff_s = reader.quantity((*position, "backoff"), parse_duration, hint_on("duration"))
+    backoff_s = reader.quantity(
+        (*position, "backoff"), parse_duration, hint_on("duration")
+    )
     return Retries(
         max=reader.whole_number(position_of_max),
         on=tuple(kind for kind in RETRIABLE if kind in kinds),
@@ -127,7 +131,9 @@ def _read_retries(reader: Reader, position: KeyPath) -> Retries:
 
 
 def _read_resources(reader: Reader, position: KeyPath) -> Resources:
-    memory_bytes = reader.quantity((*position, "memory"), parse_size, hint_on("size"))
+    memory_bytes = reader.quantity(
+        (*position, "memory"), parse_size, hint_on("size")
+    )
     return Resources(
         cpus=float(reader.get(*position, "cpus", default=0)),
         gpus=reader.whole_number((*position, "gpus")),

@@ -26,7 +26,14 @@ from yaml import (
     SequenceEndEvent,
 )
 
-from gitorch.config.document import Children, Document, Node, SourceText, Span, kind_in_words
+from gitorch.config.document import (
+    Children,
+    Document,
+    Node,
+    SourceText,
+    Span,
+    kind_in_words,
+)
 from gitorch.model.problem import Problem
 
 LARGEST = 1 << 20  # bytes of a file
@@ -75,14 +82,20 @@ _FORBIDDEN = re.compile(
 
 def _check_bytes(source: SourceText, data: bytes) -> None:
     if len(data) > LARGEST:
-        message = f"the file has {len(data):,} bytes, a config has at most {LARGEST:,}"
-        raise _Unreadable(Span(0, 1, source).problem(message, "name a data file in it instead"))
+        message = (
+            f"the file has {len(data):,} bytes, a config has at most {LARGEST:,}"
+        )
+        raise _Unreadable(
+            Span(0, 1, source).problem(message, "name a data file in it instead")
+        )
     try:
         data.decode()
     except UnicodeDecodeError as error:
         index = len(data[: error.start].decode("utf-8-sig"))
         message = f"the file is not UTF-8: byte 0x{data[error.start]:02x}"
-        problem = Span(index, index + 1, source).problem(message, "save it as UTF-8")
+        problem = Span(index, index + 1, source).problem(
+            message, "save it as UTF-8"
+        )
         raise _Unreadable(problem) from None
 
 
@@ -90,7 +103,9 @@ def _check_characters(span: Span) -> None:
     if match := _FORBIDDEN.search(span.source.text, span.start, span.end):
         message = f"the character U+{ord(match[0]):04X} is not allowed in YAML"
         character = Span(*match.span(), span.source)
-        raise _Unreadable(character.problem(message, 'write it as an escape in a "quoted" text'))
+        raise _Unreadable(
+            character.problem(message, 'write it as an escape in a "quoted" text')
+        )
 
 
 class _Content(NamedTuple):
@@ -109,9 +124,13 @@ class _Composer:
         self.source = source
         self.problems: list[Problem] = []
         self.anchors: dict[str, Node] = {}
-        self.open: list[str | None] = []  # the anchors of the collections around the current event
+        self.open: list[
+            str | None
+        ] = []  # the anchors of the collections around the current event
         self.size = 0
-        self.span = Span(0, 0, source)  # the part of the source that is being parsed
+        self.span = Span(
+            0, 0, source
+        )  # the part of the source that is being parsed
         self.shift = 0  # from the parser's indexes to those of the source
         self.events: Iterator[Event] = iter(())
 
@@ -122,7 +141,9 @@ class _Composer:
         """
         _check_characters(span)
         self.span, self.shift = span, span.start - len(before)
-        self.events = yaml.parse(f"{before}{span.text}{after}", Loader=yaml.CSafeLoader)
+        self.events = yaml.parse(
+            f"{before}{span.text}{after}", Loader=yaml.CSafeLoader
+        )
         try:
             return self._document()
         except yaml.MarkedYAMLError as error:
@@ -135,7 +156,9 @@ class _Composer:
                 continue
             if root is not None:
                 message = "a second document begins here"
-                raise self._refusal(event, message, "one file is one config: remove the ---")
+                raise self._refusal(
+                    event, message, "one file is one config: remove the ---"
+                )
             root = self._node(next(self.events))
         return root
 
@@ -148,7 +171,11 @@ class _Composer:
             tag = event.tag.replace("tag:yaml.org,2002:", "!!")
             message = f"YAML tags are not supported: {tag}"
             self._complain(self._span(event), message, "write the value without it")
-        node = self._scalar(event) if isinstance(event, ScalarEvent) else self._collection(event)
+        node = (
+            self._scalar(event)
+            if isinstance(event, ScalarEvent)
+            else self._collection(event)
+        )
         if event.anchor:
             self.anchors[event.anchor] = node
         return node
@@ -222,7 +249,11 @@ class _Composer:
             hint = "write a key before the ':'"
             if written:
                 hint = f'quote it: "{written}"'
-            self._complain(key.span, f"a key must be text, not {kind_in_words(key.value)}", hint)
+            self._complain(
+                key.span,
+                f"a key must be text, not {kind_in_words(key.value)}",
+                hint,
+            )
         else:
             return True
         return False
@@ -235,7 +266,9 @@ class _Composer:
         try:
             return Node(core_value(event.value), span)
         except ValueError as error:
-            self._complain(span, str(error), f'quote it to pass text: "{event.value[:40]}"')
+            self._complain(
+                span, str(error), f'quote it to pass text: "{event.value[:40]}"'
+            )
             return Node(None, span)
 
     def _complain(self, span: Span, message: str, hint: str | None = None) -> None:

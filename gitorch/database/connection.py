@@ -32,7 +32,9 @@ class DatabaseFormat(NamedTuple):
     pragmas: tuple[str, ...]
     timeout_s: float
     repair: str
-    rows_have_names: bool = False  # sqlite3.Row instead of tuples, which are read faster
+    rows_have_names: bool = (
+        False  # sqlite3.Row instead of tuples, which are read faster
+    )
 
     def translated(self, path: Path | None) -> ErrorTranslation:
         return ErrorTranslation(self, path)
@@ -66,7 +68,9 @@ class ErrorTranslation:
 
     def __enter__(self) -> None: ...
 
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+    def __exit__(
+        self, kind: object, error: BaseException | None, trace: object
+    ) -> None:
         if isinstance(error, sqlite3.ProgrammingError):
             return  # a bug of gitorch: not translated
         if isinstance(error, sqlite3.OperationalError):
@@ -107,7 +111,10 @@ class Database:
     """
 
     def __init__(
-        self, connection: sqlite3.Connection, format: DatabaseFormat, path: Path | None
+        self,
+        connection: sqlite3.Connection,
+        format: DatabaseFormat,
+        path: Path | None,
     ) -> None:
         if format.rows_have_names:
             connection.row_factory = sqlite3.Row
@@ -167,7 +174,9 @@ class Database:
         """Return all rows of the statement called `name`."""
         return self.query(statements(self.format.statements)[name], values)
 
-    def query(self, sql: str, values: Mapping[str, Any] | tuple[()] = ()) -> list[Any]:
+    def query(
+        self, sql: str, values: Mapping[str, Any] | tuple[()] = ()
+    ) -> list[Any]:
         """Return all rows of a statement given as SQL."""
         with self._lock, self._translated:
             return self._connection.execute(sql, values).fetchall()
@@ -206,7 +215,9 @@ class Database:
 class Transaction:
     """Executes the statements of the format's .sql file within one transaction, by name."""
 
-    def __init__(self, connection: sqlite3.Connection, format: DatabaseFormat) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, format: DatabaseFormat
+    ) -> None:
         self._connection = connection
         self._format = format
         self._statements = statements(format.statements)

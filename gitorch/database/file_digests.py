@@ -12,7 +12,12 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from gitorch.database.connection import Database, DatabaseBroken, DatabaseDamaged, DatabaseFormat
+from gitorch.database.connection import (
+    Database,
+    DatabaseBroken,
+    DatabaseDamaged,
+    DatabaseFormat,
+)
 from gitorch.errors import Busy
 
 FORMAT = DatabaseFormat(
@@ -36,10 +41,14 @@ class Facts(NamedTuple):
 
     @classmethod
     def of(cls, status: os.stat_result) -> Self:
-        return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+        return cls(
+            status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+        )
 
     def __str__(self) -> str:
-        return " ".join(map(str, self))  # text, since inodes may exceed SQLite's integers
+        return " ".join(
+            map(str, self)
+        )  # text, since inodes may exceed SQLite's integers
 
 
 class FileDigests:
@@ -59,7 +68,9 @@ class FileDigests:
             database.snapshot() as execute,
         ):
             for path, facts in files.items():
-                row = execute("recall", path=os.fsencode(path), facts=str(facts)).fetchone()
+                row = execute(
+                    "recall", path=os.fsencode(path), facts=str(facts)
+                ).fetchone()
                 if row:
                     digests[path] = row[0]
         return digests

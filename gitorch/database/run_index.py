@@ -15,7 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gitorch.database.connection import Database, DatabaseBroken, DatabaseFormat, Transaction
+from gitorch.database.connection import (
+    Database,
+    DatabaseBroken,
+    DatabaseFormat,
+    Transaction,
+)
 from gitorch.database.statements import statements
 from gitorch.errors import Busy
 from gitorch.model.run.status import Status
@@ -137,13 +142,20 @@ class RunIndex:
         """
         wanted = None if identities is None else json.dumps(list(identities))
         newest = {}
-        for identity, id, status, label in self._fetch("by_identity", identities=wanted):
+        for identity, id, status, label in self._fetch(
+            "by_identity", identities=wanted
+        ):
             newest[identity] = (id, Status(status), _decoded(label))
         return newest
 
     def durations(self, name: str, task: str) -> list[float]:
         """Return how many seconds a task took, in each run of this name in which it is complete."""
-        return [seconds for (seconds,) in self._fetch("durations", name=_encoded(name), task=task)]
+        return [
+            seconds
+            for (seconds,) in self._fetch(
+                "durations", name=_encoded(name), task=task
+            )
+        ]
 
     def computed(self, key: str) -> list[tuple[str, str]]:
         """Return run and task of the complete tasks with this cache key, newest first."""
@@ -215,7 +227,12 @@ class IndexUpdate:
         """Add a run that is not in the index, with its complete tasks."""
         self._execute("add", **_values(row))
         for task in complete:
-            self._execute("add_complete", run=row.id, name=_encoded(row.name), **task._asdict())
+            self._execute(
+                "add_complete",
+                run=row.id,
+                name=_encoded(row.name),
+                **task._asdict(),
+            )
 
 
 _LARGEST_INTEGER = (1 << 63) - 1  # of SQLite

@@ -64,7 +64,9 @@ class Queue:
         path.parent.mkdir(parents=True, exist_ok=True)
         if os.statvfs(path.parent).f_flag & os.ST_RDONLY:
             has_wal = path.with_name(f"{path.name}-wal").exists()
-            return cls(Database.open_read_only(path, FORMAT, is_immutable=not has_wal))
+            return cls(
+                Database.open_read_only(path, FORMAT, is_immutable=not has_wal)
+            )
         queue = cls(Database.open(path, FORMAT))
         queue._prepare(path, home)
         return queue
@@ -100,7 +102,9 @@ class Queue:
 
     # -- runs
 
-    def bring(self, runs: Iterable[NewRun], *, over: Iterable[str] = (), tip: Tip = None) -> None:
+    def bring(
+        self, runs: Iterable[NewRun], *, over: Iterable[str] = (), tip: Tip = None
+    ) -> None:
         """Make the queue agree with the records that `runs` were made from.
 
         Remove the runs in `over`. Add missing runs and tasks, and remove tasks that are COMPLETE in
@@ -110,7 +114,9 @@ class Queue:
         with self._database.transaction() as execute:
             for new in runs:
                 payload = json.dumps(new.payload)
-                added = execute("add_run", id=new.id, payload=payload, held=new.held).rowcount
+                added = execute(
+                    "add_run", id=new.id, payload=payload, held=new.held
+                ).rowcount
                 if added:
                     _add_tasks(execute, new)
                 else:
@@ -141,7 +147,9 @@ class Queue:
         tasks_by_run: dict[str, list[QueuedTask]] = {}
         for row in tasks:
             tasks_by_run.setdefault(row["run"], []).append(QueuedTask.from_row(row))
-        return [QueuedRun.from_row(row, tasks_by_run.get(row["id"], ())) for row in runs]
+        return [
+            QueuedRun.from_row(row, tasks_by_run.get(row["id"], ())) for row in runs
+        ]
 
     def run(self, run_id: str) -> QueuedRun | None:
         with self._database.snapshot() as execute:
@@ -204,7 +212,9 @@ class Queue:
         In this case the claim is undone. `alongside` skips the check for another task.
         """
         with self._database.transaction() as execute:
-            noted = execute("compute", **_current(claim), key=key, alongside=alongside).rowcount
+            noted = execute(
+                "compute", **_current(claim), key=key, alongside=alongside
+            ).rowcount
             if noted:
                 return True
             _give_way(execute, claim, key)
@@ -212,9 +222,13 @@ class Queue:
 
     def is_current(self, run_id: str, task: str, token: str) -> bool:
         """Return True if the current attempt has this token and the run is not to be killed."""
-        return bool(self._database.fetch("is_current", run=run_id, task=task, token=token))
+        return bool(
+            self._database.fetch("is_current", run=run_id, task=task, token=token)
+        )
 
-    def finish(self, ends: Iterable[AttemptEnd], *, tip: Tip = None) -> list[AttemptEnd]:
+    def finish(
+        self, ends: Iterable[AttemptEnd], *, tip: Tip = None
+    ) -> list[AttemptEnd]:
         """Apply the ends of current attempts. Return these ends; the others change nothing.
 
         `tip` names the commits of the results branch before and after the one that records these
@@ -255,7 +269,10 @@ class Queue:
 
     def running_of(self, worker: str) -> list[Claim]:
         """Return the claims of `worker` that have not ended."""
-        return [Claim.from_row(row) for row in self._database.fetch("running_of", worker=worker)]
+        return [
+            Claim.from_row(row)
+            for row in self._database.fetch("running_of", worker=worker)
+        ]
 
     def counts_resources(self) -> bool:
         """Return True if any task asks for resources."""
@@ -265,9 +282,15 @@ class Queue:
         """Return a number that differs after another connection has changed anything."""
         return int(self._database.query("PRAGMA data_version")[0][0])
 
-    def claimable(self, only: Sequence[str] | None = None, of: Resources = UNLIMITED) -> int:
+    def claimable(
+        self, only: Sequence[str] | None = None, of: Resources = UNLIMITED
+    ) -> int:
         """Count the tasks that a machine with the resources `of` can claim, now or later."""
-        return int(self._database.fetch("claimable", only=_json(only), **_amounts(of))[0][0])
+        return int(
+            self._database.fetch("claimable", only=_json(only), **_amounts(of))[0][
+                0
+            ]
+        )
 
     def next_runs(self, limit: int, only: Sequence[str] | None = None) -> list[str]:
         """Return the runs that will start next, in order."""
@@ -346,7 +369,11 @@ def _bring_tasks(execute: Transaction, new: NewRun) -> None:
     for task in new.tasks:
         outcome = _outcome_json(task.outcome)
         execute(
-            "set_task_status", run=new.id, task=task.id, status=str(task.status), outcome=outcome
+            "set_task_status",
+            run=new.id,
+            task=task.id,
+            status=str(task.status),
+            outcome=outcome,
         )
     execute("unassign_stuck_run", run=new.id)
     execute("drop_emptied_run", run=new.id)
@@ -388,7 +415,11 @@ def _current(claim: Claim) -> dict[str, str]:
 
 
 def _amounts(resources: Resources) -> dict[str, float]:
-    return {"cpus": resources.cpus, "gpus": resources.gpus, "memory": resources.memory_bytes}
+    return {
+        "cpus": resources.cpus,
+        "gpus": resources.gpus,
+        "memory": resources.memory_bytes,
+    }
 
 
 def _json(ids: Sequence[str] | None) -> str | None:

@@ -55,7 +55,9 @@ class Claim(Struct, frozen=True, kw_only=True):
     payload: Mapping[str, Any]
     retries: int = 0  # automatic retries before this attempt
     losses: int = 0  # attempts lost in a row before this one
-    key: str | None = None  # the cache key, once this attempt is known to compute it
+    key: str | None = (
+        None  # the cache key, once this attempt is known to compute it
+    )
     is_fresh: bool = False  # no worker was assigned to the run before this claim
 
     @classmethod
@@ -93,7 +95,9 @@ class Running(Struct, frozen=True, kw_only=True):
     token: str
     worker: str
     started: str
-    key: str | None = None  # the cache key that the attempt computes, once it is known
+    key: str | None = (
+        None  # the cache key that the attempt computes, once it is known
+    )
 
 
 class Errored(Struct, frozen=True, kw_only=True):
@@ -146,7 +150,12 @@ class QueuedRun(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_row(cls, row: Row, tasks: Iterable[QueuedTask]) -> QueuedRun:
-        return cls(id=row["id"], worker=row["worker"], held=bool(row["held"]), tasks=tuple(tasks))
+        return cls(
+            id=row["id"],
+            worker=row["worker"],
+            held=bool(row["held"]),
+            tasks=tuple(tasks),
+        )
 
     @property
     def is_running(self) -> bool:
@@ -184,11 +193,18 @@ def _state(row: Row) -> TaskState:
             return Waiting(not_before=row["not_before"], key=row["key"])
         case Status.RUNNING:
             return Running(
-                token=row["token"], worker=row["worker"], started=row["started"], key=row["key"]
+                token=row["token"],
+                worker=row["worker"],
+                started=row["started"],
+                key=row["key"],
             )
         case Status.ERROR:
             outcome = row["outcome"]
-            return Errored(outcome=read_outcome(json.loads(outcome)) if outcome else None)
+            return Errored(
+                outcome=read_outcome(json.loads(outcome)) if outcome else None
+            )
         case Status.HOLD:
             return Held()
-    raise AssertionError(row["status"])  # the table's CHECK refuses any other status
+    raise AssertionError(
+        row["status"]
+    )  # the table's CHECK refuses any other status

@@ -31,7 +31,9 @@ class Order(NamedTuple):
     cwd: Path
     env: Mapping[str, str]
     timeout_s: float | None = None
-    grace_s: float = 3.0  # the time between SIGTERM and SIGKILL when the attempt is ended
+    grace_s: float = (
+        3.0  # the time between SIGTERM and SIGKILL when the attempt is ended
+    )
 
 
 class Ended(JsonStruct, frozen=True, kw_only=True):
@@ -45,11 +47,18 @@ class Ended(JsonStruct, frozen=True, kw_only=True):
     started: str  # RFC 3339, UTC, milliseconds
     ended: str
     duration_s: float  # by the monotonic clock
-    left_running: int = always(0)  # processes that outlived the program, and were ended
+    left_running: int = always(
+        0
+    )  # processes that outlived the program, and were ended
 
     @classmethod
     def unrecorded(
-        cls, token: str, outcome: Outcome, *, started: str | None = None, duration_s: float = 0.0
+        cls,
+        token: str,
+        outcome: Outcome,
+        *,
+        started: str | None = None,
+        duration_s: float = 0.0,
     ) -> Ended:
         """Return the end, as of now, of an attempt that recorded no end itself.
 

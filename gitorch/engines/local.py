@@ -87,8 +87,12 @@ class _SlotConnection:
         )
         return [lost]
 
-    def _send(self, message: dict[str, Any], order: dict[str, Any] | None = None) -> None:
-        with suppress(ConnectionError):  # `poll` notices the lost connection and replaces the slot
+    def _send(
+        self, message: dict[str, Any], order: dict[str, Any] | None = None
+    ) -> None:
+        with suppress(
+            ConnectionError
+        ):  # `poll` notices the lost connection and replaces the slot
             send(self.end, message, order)
 
 
@@ -209,7 +213,15 @@ class LocalEngine:
             pairs.append(socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET))
         ends = [theirs.fileno() for _, theirs in pairs]
         package = Path(gitorch.__file__).parents[1]
-        program = [sys.executable, "-I", "-S", "-c", _SUPERVISOR, str(package), str(self._lock)]
+        program = [
+            sys.executable,
+            "-I",
+            "-S",
+            "-c",
+            _SUPERVISOR,
+            str(package),
+            str(self._lock),
+        ]
         env = dict(os.environ)
         env.pop(TOKEN, None)
         try:

@@ -100,7 +100,9 @@ def _strays(slots: Mapping[int, Any]) -> list[process.Process]:
     return strays
 
 
-def _fork_slot(end: socket.socket, sockets: Sequence[socket.socket], generation: int) -> int:
+def _fork_slot(
+    end: socket.socket, sockets: Sequence[socket.socket], generation: int
+) -> int:
     """Fork a slot and return its pid. The slot itself never returns."""
     pid = os.fork()
     if pid:
@@ -186,14 +188,19 @@ class _SlotProcess:
         try:
             program = _start(order, self._null)
         except (OSError, ValueError) as error:
-            outcome = {"kind": OutcomeKind.COULD_NOT_START, "message": _reason(error)}
+            outcome = {
+                "kind": OutcomeKind.COULD_NOT_START,
+                "message": _reason(error),
+            }
         else:
             outcome = self._wait(order, program)
             if outcome is not None and outcome["kind"] in _BY_ITSELF:
                 left_running = self._settle()
                 if _is_killed(outcome) and _oom_kills() > oom_kills_before:
                     outcome = {"kind": OutcomeKind.OUT_OF_MEMORY}
-            survivors = process.end(self._remaining, order["grace_s"], by_group=True)
+            survivors = process.end(
+                self._remaining, order["grace_s"], by_group=True
+            )
         if outcome is None:
             return None, survivors
         ended = {
@@ -267,7 +274,9 @@ class _SlotProcess:
                 return remaining
             time.sleep(0.001)
 
-    def _report(self, order: Mapping[str, Any], ended: Mapping[str, Any], following: int) -> None:
+    def _report(
+        self, order: Mapping[str, Any], ended: Mapping[str, Any], following: int
+    ) -> None:
         """Write the attempt's own record, and report the end to the worker.
 
         The worker receives the report even if the disk has no space for the record. `following` is

@@ -82,7 +82,9 @@ def _belongs(pid: int, markers: set[bytes], logs: set[_FileId]) -> bool:
         if not markers.isdisjoint(variables):
             return True
         descriptors = directory / "fd"
-        return any(_writes(pid, descriptor, logs) for descriptor in descriptors.iterdir())
+        return any(
+            _writes(pid, descriptor, logs) for descriptor in descriptors.iterdir()
+        )
     except OSError:  # the process has ended, or may not be examined
         return False
 

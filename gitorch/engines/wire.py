@@ -24,7 +24,9 @@ LARGEST_MESSAGE = 64 * 1024
 
 
 def send(
-    end: socket.socket, message: Mapping[str, Any], order: Mapping[str, Any] | None = None
+    end: socket.socket,
+    message: Mapping[str, Any],
+    order: Mapping[str, Any] | None = None,
 ) -> None:
     """Send a message, together with an order if there is one."""
     data = json.dumps(message).encode()
@@ -40,12 +42,16 @@ def send(
         os.close(memory)
 
 
-def receive(end: socket.socket) -> tuple[dict[str, Any], dict[str, Any] | None] | None:
+def receive(
+    end: socket.socket,
+) -> tuple[dict[str, Any], dict[str, Any] | None] | None:
     """Return the next message and its order, or None if the other side is gone."""
     flags = socket.MSG_CMSG_CLOEXEC
     try:
         data, descriptors, _, _ = socket.recv_fds(end, LARGEST_MESSAGE, 1, flags)
-    except ConnectionResetError:  # the other side ended before it read all of our messages
+    except (
+        ConnectionResetError
+    ):  # the other side ended before it read all of our messages
         return None
     if not data:
         return None

@@ -77,10 +77,13 @@ def revert_to_branch(repo: Repository, commit: str, branch: str) -> Reverted:
     """Switch to `branch` at `commit`, and create the branch if necessary. Raises Refused."""
     if run_git(repo.root, "check-ref-format", "--branch", branch).returncode:
         raise Refused(
-            f"{branch!r} is not a valid name for a branch", "choose another with --branch"
+            f"{branch!r} is not a valid name for a branch",
+            "choose another with --branch",
         )
     ref = f"refs/heads/{branch}"
-    existing = call_git_text(repo.root, "for-each-ref", "--format=%(objectname)", ref)
+    existing = call_git_text(
+        repo.root, "for-each-ref", "--format=%(objectname)", ref
+    )
     if existing not in ("", commit):
         raise Refused(
             f"branch {branch} exists already, at another commit ({existing[:12]})",
@@ -189,7 +192,9 @@ def _obstacle(root: Path, path: str) -> str | None:
 
 def _switch(repo: Repository, commit: str, *arguments: str) -> None:
     try:
-        call_git(repo.root, "switch", "--quiet", "--no-overwrite-ignore", *arguments)
+        call_git(
+            repo.root, "switch", "--quiet", "--no-overwrite-ignore", *arguments
+        )
     except GitFailed as error:
         # git also reports an error if the switch is complete and only a hook failed after it.
         if repo.require_commit() != commit or dirty_state(repo).modified:

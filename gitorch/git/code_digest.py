@@ -39,7 +39,9 @@ class TreeFile(NamedTuple):
 
     @property
     def is_yaml(self) -> bool:
-        return self.entry[:6] in _REGULAR and self.path.lower().endswith((".yaml", ".yml"))
+        return self.entry[:6] in _REGULAR and self.path.lower().endswith(
+            (".yaml", ".yml")
+        )
 
 
 class CodeDigests:
@@ -52,7 +54,9 @@ class CodeDigests:
     """
 
     def __init__(
-        self, repo: Repository, configs_among: Callable[[Mapping[str, bytes]], frozenset[str]]
+        self,
+        repo: Repository,
+        configs_among: Callable[[Mapping[str, bytes]], frozenset[str]],
     ) -> None:
         self._repo = repo
         self._configs_among = configs_among
@@ -61,7 +65,10 @@ class CodeDigests:
         self._digest = lru_cache(maxsize=1024)(self._compute)
 
     def of(
-        self, tree: str, globs: tuple[str, ...] | None = None, aside: frozenset[str] = frozenset()
+        self,
+        tree: str,
+        globs: tuple[str, ...] | None = None,
+        aside: frozenset[str] = frozenset(),
     ) -> str:
         """Return a SHA-256 over path, mode and content of the files that match the globs.
 
@@ -85,14 +92,18 @@ class CodeDigests:
         return tuple(sorted(paths))
 
     def _list(self, tree: str) -> tuple[TreeFile, ...]:
-        output = call_git(self._repo.root, "ls-tree", "-r", "-z", "--full-tree", tree)
+        output = call_git(
+            self._repo.root, "ls-tree", "-r", "-z", "--full-tree", tree
+        )
         files: list[TreeFile] = []
         for entry in output.split(b"\0")[:-1]:
             path = entry[entry.index(b"\t") + 1 :]
             files.append(TreeFile(entry, os.fsdecode(path)))
         return tuple(files)
 
-    def _compute(self, tree: str, globs: tuple[str, ...] | None, aside: frozenset[str]) -> str:
+    def _compute(
+        self, tree: str, globs: tuple[str, ...] | None, aside: frozenset[str]
+    ) -> str:
         entries = [file.entry for file in self._code(tree, globs, aside)]
         return hashlib.sha256(b"\0".join(entries)).hexdigest()
 

@@ -89,7 +89,8 @@ def run_git(
         )
     except FileNotFoundError:
         raise ProgramMissing(
-            "git is not installed", "install it, for example with: apt-get install git"
+            "git is not installed",
+            "install it, for example with: apt-get install git",
         ) from None
 
 
@@ -108,7 +109,9 @@ def call_git(
 
 
 @contextmanager
-def stream_git(root: Path, *arguments: str | Path, input: bytes) -> Iterator[IO[bytes]]:
+def stream_git(
+    root: Path, *arguments: str | Path, input: bytes
+) -> Iterator[IO[bytes]]:
     """Yield git's stdout as a stream, for output that is too large for memory.
 
     Raises GitFailed at the end.
@@ -142,7 +145,9 @@ def call_git_text(
 
     Undecodable bytes become surrogates (os.fsdecode).
     """
-    return os.fsdecode(call_git(root, *arguments, input=input, env=env)).removesuffix("\n")
+    return os.fsdecode(
+        call_git(root, *arguments, input=input, env=env)
+    ).removesuffix("\n")
 
 
 def call_git_lines(
@@ -189,7 +194,9 @@ def call_git_success(
 def _failure(
     arguments: tuple[str | Path, ...], result: subprocess.CompletedProcess[bytes]
 ) -> GitFailed:
-    return GitFailed(tuple(map(str, arguments)), result.returncode, os.fsdecode(result.stderr))
+    return GitFailed(
+        tuple(map(str, arguments)), result.returncode, os.fsdecode(result.stderr)
+    )
 
 
 def _verb(arguments: tuple[str, ...]) -> str:

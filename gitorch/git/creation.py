@@ -23,9 +23,21 @@ def commit_everything(repo: Repository, message: str) -> None:
     Ignored files are included, since the user's own ignore rules may name some of them.
     """
     name, email = repo.signature()
-    settings = {"user.name": name, "user.email": email, "core.hooksPath": "/dev/null"}
+    settings = {
+        "user.name": name,
+        "user.email": email,
+        "core.hooksPath": "/dev/null",
+    }
     options: list[str] = []
     for key, value in settings.items():
         options += ("-c", f"{key}={value}")
     call_git(repo.root, "add", "--force", "--all")
-    call_git(repo.root, *options, "commit", "--quiet", "--no-gpg-sign", "--message", message)
+    call_git(
+        repo.root,
+        *options,
+        "commit",
+        "--quiet",
+        "--no-gpg-sign",
+        "--message",
+        message,
+    )

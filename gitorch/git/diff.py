@@ -9,7 +9,13 @@ from gitorch.git.repository import Repository
 from gitorch.model.run.compare import ChangedCommit, ChangedFile
 
 # The output is git's own, whatever the user's settings for diffs are.
-_DIFF = ("diff", "--no-ext-diff", "--no-textconv", "--no-color", "--submodule=short")
+_DIFF = (
+    "diff",
+    "--no-ext-diff",
+    "--no-textconv",
+    "--no-color",
+    "--submodule=short",
+)
 
 
 class Changes(NamedTuple):
@@ -50,7 +56,14 @@ def diff_blobs(repo: Repository, a: str, b: str, *, color: bool = False) -> byte
 
 
 def _commits(repo: Repository, a: str, b: str) -> tuple[ChangedCommit, ...]:
-    command = ("log", "--no-show-signature", "--format=%H%s", "-z", f"{a}...{b}", "--")
+    command = (
+        "log",
+        "--no-show-signature",
+        "--format=%H%s",
+        "-z",
+        f"{a}...{b}",
+        "--",
+    )
     commits = []
     for item in call_git_items(repo.root, *command):
         oid, subject = item[:40], item[40:]

@@ -29,19 +29,26 @@ class DirtyState(NamedTuple):
     untracked: tuple[str, ...]  # without ignored files
 
 
-def resolve(repo: Repository, revision: str = "HEAD", origin: Origin | None = None) -> Pin:
+def resolve(
+    repo: Repository, revision: str = "HEAD", origin: Origin | None = None
+) -> Pin:
     """Return the pin for the commit that `revision` names. Raises NotFound."""
-    parsed = run_git(repo.root, "rev-parse", "--verify", "--quiet", "--end-of-options", revision)
+    parsed = run_git(
+        repo.root, "rev-parse", "--verify", "--quiet", "--end-of-options", revision
+    )
     oid = parsed.stdout.decode().strip()
     if parsed.returncode == 0 and not oid.startswith("^"):
-        peeled = run_git(repo.root, "rev-parse", f"{oid}^{{commit}}", f"{oid}^{{tree}}")
+        peeled = run_git(
+            repo.root, "rev-parse", f"{oid}^{{commit}}", f"{oid}^{{tree}}"
+        )
         if peeled.returncode == 0:
             commit, tree = peeled.stdout.decode().split()
             if origin is None:
                 origin = Origin.HEAD if revision == "HEAD" else Origin.REVISION
             return Pin(commit=commit, tree=tree, origin=origin)
     raise NotFound(
-        f"no commit is called {revision!r} in {repo.root}", "git log --oneline --all lists them"
+        f"no commit is called {revision!r} in {repo.root}",
+        "git log --oneline --all lists them",
     )
 
 
@@ -49,7 +56,10 @@ def present_commits(repo: Repository, commits: Iterable[str]) -> set[str]:
     """Return the subset of `commits` that this clone has, with one start of git."""
     names = "\n".join(commits).encode()
     checks = call_git_lines(
-        repo.root, "cat-file", "--batch-check=%(objectname) %(objecttype)", input=names
+        repo.root,
+        "cat-file",
+        "--batch-check=%(objectname) %(objecttype)",
+        input=names,
     )
     present: set[str] = set()
     for line in checks:

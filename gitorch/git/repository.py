@@ -88,15 +88,19 @@ class Repository(Struct, frozen=True, dict=True):
             )
         if result.returncode:
             raise NotFound(
-                f"{start} lies inside a git directory, not in a work tree", "cd to the work tree"
+                f"{start} lies inside a git directory, not in a work tree",
+                "cd to the work tree",
             )
         if len(answers) != 5:
             raise Refused(
-                "the path of the repository contains a line break", "move it to a path without one"
+                "the path of the repository contains a line break",
+                "move it to a path without one",
             )
         _, object_format, git_dir, common_dir, root = answers
         _require_usable(object_format, Path(common_dir))
-        return cls(root=Path(root), git_dir=Path(git_dir), common_dir=Path(common_dir))
+        return cls(
+            root=Path(root), git_dir=Path(git_dir), common_dir=Path(common_dir)
+        )
 
     @cached_property
     def main_root(self) -> Path:
@@ -113,7 +117,9 @@ class Repository(Struct, frozen=True, dict=True):
         """
         if self.common_dir.name == ".git":
             return self.common_dir.parent
-        work_tree = self.git_config.get("core.worktree")  # set in a submodule, for example
+        work_tree = self.git_config.get(
+            "core.worktree"
+        )  # set in a submodule, for example
         if not work_tree:
             return self.common_dir
         return Path(os.path.normpath(self.common_dir / work_tree[-1]))
@@ -193,7 +199,9 @@ class Repository(Struct, frozen=True, dict=True):
         The names are spelled as git lists them.
         """
         values: dict[str, list[str]] = {}
-        items = call_git_items(self.root, "config", "--list", "-z", env=_settings_of_caller())
+        items = call_git_items(
+            self.root, "config", "--list", "-z", env=_settings_of_caller()
+        )
         for item in items:
             name, line_break, value = item.partition("\n")
             # A name without a value means true.
@@ -211,7 +219,9 @@ class Repository(Struct, frozen=True, dict=True):
     def remotes(self) -> dict[str, str]:
         """Return the address that git fetches from for each remote, by the remote's name."""
         addresses: dict[str, str] = {}
-        for line in call_git_lines(self.root, "remote", "--verbose", env=_settings_of_caller()):
+        for line in call_git_lines(
+            self.root, "remote", "--verbose", env=_settings_of_caller()
+        ):
             name, _, rest = line.partition("\t")
             address, is_fetch, _ = rest.rpartition(" (fetch)")
             if is_fetch:
@@ -228,7 +238,10 @@ class Repository(Struct, frozen=True, dict=True):
     def signature(self) -> Signature:
         """Return the author that git would use, or the account's name if git has none."""
         name = self._configured_author("name") or _account()
-        email = self._configured_author("email") or f"{_account()}@{socket.gethostname()}"
+        email = (
+            self._configured_author("email")
+            or f"{_account()}@{socket.gethostname()}"
+        )
         return Signature(_plain(name), _plain(email))
 
     def _configured_author(self, part: str) -> str | None:
@@ -249,7 +262,9 @@ class Repository(Struct, frozen=True, dict=True):
 
     def require_commit(self) -> str:
         """Return HEAD's commit. Raises Refused if there is none yet."""
-        result = run_git(self.root, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+        result = run_git(
+            self.root, "rev-parse", "--verify", "--quiet", "HEAD^{commit}"
+        )
         if result.returncode:
             raise Refused(
                 "the repository has no commit yet, so there is no code to pin",

@@ -45,7 +45,9 @@ def snapshot(repo: Repository, *, size_limit: int) -> Pin:
         tree = _write_tree(repo, environment)
         if tree == head.tree:
             return head
-        message = f"The working tree on top of {head.commit[:12]}, as gitorch found it"
+        message = (
+            f"The working tree on top of {head.commit[:12]}, as gitorch found it"
+        )
         command = ("commit-tree", "-p", head.commit, "-m", message, tree)
         commit = call_git_text(repo.root, *command, env=environment)
         _publish(repo, room, environment, commit, head.commit)
@@ -66,10 +68,14 @@ def _require_capturable(repo: Repository, size_limit: int) -> None:
                 nested.append(path)
             case StatusItem(StatusKind.UNTRACKED, path):
                 untracked.append(path)
-            case StatusItem(StatusKind.CHANGED, path, submodule) if submodule[2:3] == "M":
+            case StatusItem(StatusKind.CHANGED, path, submodule) if (
+                submodule[2:3] == "M"
+            ):
                 submodules.append(path)
     if conflicts:
-        raise Refused(f"{some(conflicts)} is in conflict", "resolve it, then git add it")
+        raise Refused(
+            f"{some(conflicts)} is in conflict", "resolve it, then git add it"
+        )
     if nested:
         raise Refused(
             f"a snapshot cannot hold {some(nested)}: a git repository of its own",
@@ -87,7 +93,9 @@ def _require_small(repo: Repository, untracked: list[str], size_limit: int) -> N
     sizes = {path: _size(repo.root / path) for path in untracked}
     total = sum(sizes.values())
     if total > size_limit:
-        largest = sorted(untracked, key=lambda path: (sizes[path], path), reverse=True)
+        largest = sorted(
+            untracked, key=lambda path: (sizes[path], path), reverse=True
+        )
         raise Refused(
             f"the untracked files have {total / _MIB:.1f} MiB, "
             f"and a snapshot takes {size_limit / _MIB:.1f}; the largest: {some(largest)}",
@@ -133,11 +141,17 @@ def _write_tree(repo: Repository, environment: dict[str, str]) -> str:
         for flag in ("--no-assume-unchanged", "--no-skip-worktree"):
             command = ("update-index", flag, "-z", "--stdin")
             call_git(repo.root, *command, input=names, env=environment)
-    settings = ("core.splitIndex=false", "core.fsmonitor=false", "core.safecrlf=false")
+    settings = (
+        "core.splitIndex=false",
+        "core.fsmonitor=false",
+        "core.safecrlf=false",
+    )
     options: list[str] = []
     for setting in settings:
         options += ("-c", setting)
-    call_git(repo.root, *options, "add", "--all", "--sparse", "--", ".", env=environment)
+    call_git(
+        repo.root, *options, "add", "--all", "--sparse", "--", ".", env=environment
+    )
     return call_git_text(repo.root, "write-tree", env=environment)
 
 
@@ -149,13 +163,19 @@ def _flagged(repo: Repository, environment: dict[str, str]) -> list[str]:
     flagged: list[str] = []
     for item in call_git_items(repo.root, "ls-files", "-v", "-z", env=environment):
         letter, path = item[0], item[2:]
-        if letter.islower() or (letter == "S" and os.path.lexists(repo.root / path)):
+        if letter.islower() or (
+            letter == "S" and os.path.lexists(repo.root / path)
+        ):
             flagged.append(path)
     return flagged
 
 
 def _publish(
-    repo: Repository, room: Path, environment: dict[str, str], commit: str, head: str
+    repo: Repository,
+    room: Path,
+    environment: dict[str, str],
+    commit: str,
+    head: str,
 ) -> None:
     """Pack all objects of `commit` that HEAD does not have, and pin the commit.
 

@@ -30,7 +30,9 @@ class StatusItem(NamedTuple):
     submodule: str
 
 
-def read_status(repo: Repository, *, ignore_submodules: str) -> Iterator[StatusItem]:
+def read_status(
+    repo: Repository, *, ignore_submodules: str
+) -> Iterator[StatusItem]:
     """Yield everything that is not committed; `ignore_submodules` is git's option of that name."""
     output = call_git_items(
         repo.root,

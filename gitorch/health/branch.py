@@ -13,7 +13,7 @@ from gitorch.git.store.lock import is_held, locked
 from gitorch.git.store.refs import old_locks, remove_old_lock
 from gitorch.health.checkup import Checkup, Finding
 from gitorch.model.branch_layout import RunPaths
-from gitorch.runs.site import Site
+from gitorch.storage.site import Site
 
 _DAMAGES = {
     BranchState.MISSING: "is gone; what it held was kept",
@@ -34,7 +34,9 @@ def check_git_locks(checkup: Checkup) -> Iterator[Finding]:
 
 def _remove_lock(repository: Repository, lock: Path) -> None:
     if is_held(repository):
-        raise Busy("another program is writing to the repository just now", "try again")
+        raise Busy(
+            "another program is writing to the repository just now", "try again"
+        )
     with locked(repository):
         remove_old_lock(lock)
 
@@ -48,7 +50,9 @@ def check_branch(checkup: Checkup) -> Iterator[Finding]:
             results.restore()  # keeps the other history under its own reference, found below
     elif state is not BranchState.WHOLE:
         message = f"the results branch {results.name} {_DAMAGES[state]}"
-        yield checkup.repairable(f"branch-{state.value}", message, repair=results.restore)
+        yield checkup.repairable(
+            f"branch-{state.value}", message, repair=results.restore
+        )
     for ref in results.former_histories():
         yield Finding(
             what="branch-diverged",

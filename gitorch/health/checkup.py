@@ -13,8 +13,8 @@ from gitorch.database.values import QueuedRun
 from gitorch.errors import GitorchError
 from gitorch.model.run.record import Record, RecordBroken
 from gitorch.model.run.status import LIVE
-from gitorch.runs.records import read_records
-from gitorch.runs.site import Site
+from gitorch.storage.records import read_records
+from gitorch.storage.site import Site
 
 _FIX = "gitorch doctor --fix"
 
@@ -28,18 +28,27 @@ class Finding(Struct, frozen=True, kw_only=True):
     fixed: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        return {"what": self.what, "message": self.message, "hint": self.hint, "fixed": self.fixed}
+        return {
+            "what": self.what,
+            "message": self.message,
+            "hint": self.hint,
+            "fixed": self.fixed,
+        }
 
 
 class Checkup:
     """The state of a repository. With `fix`, problems that can be repaired are repaired."""
 
-    def __init__(self, site: Site, environment: Mapping[str, str], *, fix: bool) -> None:
+    def __init__(
+        self, site: Site, environment: Mapping[str, str], *, fix: bool
+    ) -> None:
         self.site = site
         self.environment = environment
         self.fix = fix
 
-    def repairable(self, what: str, message: str, *, repair: Callable[[], object]) -> Finding:
+    def repairable(
+        self, what: str, message: str, *, repair: Callable[[], object]
+    ) -> Finding:
         """Return the finding of a problem that `repair` can repair. With `fix`, call `repair`."""
         finding = Finding(what=what, message=message, hint=_FIX)
         if not self.fix:
@@ -50,7 +59,9 @@ class Checkup:
             reason = f"{message}; not repaired: {error.message}"
             return replace(finding, message=reason, hint=error.hint)
         except OSError as error:
-            return replace(finding, message=f"{message}; not repaired: {error}", hint=None)
+            return replace(
+                finding, message=f"{message}; not repaired: {error}", hint=None
+            )
         return replace(finding, hint=None, fixed=True)
 
     @cached_property

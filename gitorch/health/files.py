@@ -12,8 +12,8 @@ from gitorch.health.checkup import Checkup, Finding, named
 from gitorch.model.branch_layout import unescaped
 from gitorch.model.run.record import Record
 from gitorch.model.text.phrases import some
-from gitorch.runs import leftovers, output_restore
-from gitorch.runs.site import Site
+from gitorch.storage import leftovers, output_restore
+from gitorch.storage.site import Site
 from gitorch.tools.locks import only_one_at
 
 _NAMED = 3
@@ -123,11 +123,14 @@ def _is_present(site: Site, run_id: str) -> bool:
 def _make_again(site: Site, record: Record, *, is_running: bool) -> None:
     if is_running:
         raise Refused(
-            "one of its tasks is running in it", f"gitorch kill {record.id}, or wait for its end"
+            "one of its tasks is running in it",
+            f"gitorch kill {record.id}, or wait for its end",
         )
     pins.require(site.repository, record.pin.commit)
     directory = site.directory(record.id)
-    site.worktrees.materialise(record.pin.commit, directory.tree, link=record.spec.link)
+    site.worktrees.materialise(
+        record.pin.commit, directory.tree, link=record.spec.link
+    )
     if record.started:
         output_restore.bring_back(site, directory, with_tree=True)
 
@@ -137,7 +140,9 @@ def _is_large(record: Record, name: str) -> bool:
 
     The content of an output does not tell: a run may write a small file that looks like a pointer.
     """
-    return any(output.path == name and output.stored == "lfs" for output in record.outputs)
+    return any(
+        output.path == name and output.stored == "lfs" for output in record.outputs
+    )
 
 
 def _names(records: Sequence[Record]) -> str:

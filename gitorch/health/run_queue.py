@@ -16,11 +16,11 @@ from gitorch.model.run.outcome import Lost
 from gitorch.model.run.record import Record
 from gitorch.model.run.status import LIVE, Status
 from gitorch.model.text.phrases import counted
-from gitorch.runs.claimed_attempt import ClaimedAttempt
-from gitorch.runs.liveness import WorkerLocks, living
-from gitorch.runs.recording import catch_up, queue_entry, recording
-from gitorch.runs.run_directories import payload_of
-from gitorch.runs.site import Site
+from gitorch.storage.claimed_attempt import ClaimedAttempt
+from gitorch.storage.liveness import WorkerLocks, living
+from gitorch.storage.recording import catch_up, queue_entry, recording
+from gitorch.storage.run_directories import payload_of
+from gitorch.storage.site import Site
 from gitorch.tools.clock import now
 from gitorch.tools.locks import is_held, taken
 from gitorch.worker.recover import recover
@@ -53,7 +53,9 @@ def check_file(checkup: Checkup) -> Iterator[Finding]:
     except GitorchError as error:
         yield Finding(what="queue-unusable", message=error.message, hint=error.hint)
         return
-    yield checkup.repairable("queue-damaged", f"{path} is damaged: {broken}", repair=rebuild)
+    yield checkup.repairable(
+        "queue-damaged", f"{path} is damaged: {broken}", repair=rebuild
+    )
 
 
 def is_usable(site: Site) -> bool:
@@ -153,7 +155,9 @@ def _rebuild(site: Site) -> None:
 
     A damaged file is moved aside, so that parts of it can still be recovered by hand.
     """
-    held = [lock for lock in (site.state / "workers").glob("*.lock") if is_held(lock)]
+    held = [
+        lock for lock in (site.state / "workers").glob("*.lock") if is_held(lock)
+    ]
     if held:
         raise Busy("a worker is using it", f"end it first: fuser -v {held[0]}")
     aside = f"{site.queue_path}.damaged-{now().replace(':', '')}"
@@ -165,7 +169,11 @@ def _rebuild(site: Site) -> None:
 
 
 def _recover(checkup: Checkup) -> None:
-    recover(checkup.site, Surroundings(checkup.site, checkup.environment), lambda _: None)
+    recover(
+        checkup.site,
+        Surroundings(checkup.site, checkup.environment),
+        lambda _: None,
+    )
 
 
 def _give_back(site: Site, claim: Claim) -> None:
@@ -208,7 +216,9 @@ def _differences(site: Site) -> dict[str, str]:
             if problems:
                 differences[run_id] = f"{named(record)}: {problems[0]}"
     statuses = {record.id: record.status for record in checkup.records}
-    unexplained = queued.keys() - live.keys() - kill_requests - checkup.broken_records.keys()
+    unexplained = (
+        queued.keys() - live.keys() - kill_requests - checkup.broken_records.keys()
+    )
     for run_id in unexplained:
         state = "this clone has no record of it"
         if run_id in statuses:
@@ -228,7 +238,9 @@ def _problems(site: Site, record: Record, queued: QueuedRun) -> list[str]:
         # Records do not say which of the unfinished tasks are running.
         is_running = status is Status.RUNNING and recorded is not Status.COMPLETE
         if status is not recorded and not is_running:
-            problems.append(f"{task_id} is {recorded} by its record, but {status} in the queue")
+            problems.append(
+                f"{task_id} is {recorded} by its record, but {status} in the queue"
+            )
     is_held = record.hold is not None
     if is_held is not queued.held:
         problem = "it is held in the queue, but not by its record"
@@ -238,7 +250,9 @@ def _problems(site: Site, record: Record, queued: QueuedRun) -> list[str]:
     payload = payload_of(site, record.id)
     if payload is not None and payload.pin.commit != record.pin.commit:
         own, other = record.pin.commit[:12], payload.pin.commit[:12]
-        problems.append(f"it is at {own} by its record, but at {other} in the queue")
+        problems.append(
+            f"it is at {own} by its record, but at {other} in the queue"
+        )
     return problems
 
 
@@ -253,6 +267,8 @@ def _bring_to_record(site: Site, run_id: str) -> None:
             record = None
         is_live = record is not None and record.status in LIVE
         if not is_live and site.queue.running_in(run_id):
-            raise Busy("one of its tasks is running", f"gitorch kill {run_id} ends it")
+            raise Busy(
+                "one of its tasks is running", f"gitorch kill {run_id} ends it"
+            )
         changes.follow(run_id, record)
         changes.bring_queue()

@@ -38,9 +38,13 @@ def attempt_environment(
             environment[name] = value
     environment.update(declared)
     environment.update(_interpreter_variables(interpreter, environment))
-    environment["PYTHONUNBUFFERED"] = "1"  # so that output is in the log even after kill -9
+    environment["PYTHONUNBUFFERED"] = (
+        "1"  # so that output is in the log even after kill -9
+    )
     given_python_path = environment.get("PYTHONPATH", "")
-    python_path = [str(tree / root) for root in source_roots(interpreter, main_root)]
+    python_path = [
+        str(tree / root) for root in source_roots(interpreter, main_root)
+    ]
     python_path.append(STAND_IN)
     python_path += _moved_entries(given_python_path, main_root, tree)
     without_duplicates = dict.fromkeys(python_path)

@@ -113,7 +113,9 @@ def preflight(
 
 
 def _blame(
-    configs: Sequence[PreflightConfig], complaint: Complaint, findings: Mapping[str, Findings]
+    configs: Sequence[PreflightConfig],
+    complaint: Complaint,
+    findings: Mapping[str, Findings],
 ) -> None:
     for config in configs:
         findings[config.key].complaints.append(complaint)
@@ -192,15 +194,22 @@ class _PreflightProcess(Struct, frozen=True):
         complaint = Complaint(task, f"{call} {end_of_call}", None, where)
         return progress.completed, _Death(complaint, progress.is_silent)
 
-    def _request(self, batch: Sequence[PreflightConfig], outputs: Sequence[Path]) -> dict[str, Any]:
+    def _request(
+        self, batch: Sequence[PreflightConfig], outputs: Sequence[Path]
+    ) -> dict[str, Any]:
         configs = []
         for config, output in zip(batch, outputs, strict=True):
             configs.append({"output": str(output), "tasks": config.tasks})
         tasks_directory = self.tree / self.path_to_tasks
-        return {"path_to_tasks": str(tasks_directory.absolute()), "configs": configs}
+        return {
+            "path_to_tasks": str(tasks_directory.absolute()),
+            "configs": configs,
+        }
 
     @contextmanager
-    def _started(self, request: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    def _started(
+        self, request: Path
+    ) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
         """Start the process, and yield the process and the descriptor of its answers.
 
         The process and all its descendants are killed at the end.
@@ -209,7 +218,12 @@ class _PreflightProcess(Struct, frozen=True):
         try:
             try:
                 process = subprocess.Popen(
-                    [self.interpreter.executable, str(_PROGRAM), str(request), str(writer)],
+                    [
+                        self.interpreter.executable,
+                        str(_PROGRAM),
+                        str(request),
+                        str(writer),
+                    ],
                     cwd=self.tree,
                     env=dict(self.env),
                     stdin=subprocess.DEVNULL,

@@ -24,7 +24,9 @@ from gitorch.interpreter.answer_cache import clock_ns, load_answer, save_answer
 
 _PROGRAM = Path(runner.__file__).with_name("probe_program.py")
 _TIME_LIMIT_S = 60.0
-_START_HINT = "try to start it by hand, or name another with `python:` under `gitorch:`"
+_START_HINT = (
+    "try to start it by hand, or name another with `python:` under `gitorch:`"
+)
 
 
 class Interpreter(Struct, frozen=True, kw_only=True, eq=False):
@@ -33,13 +35,17 @@ class Interpreter(Struct, frozen=True, kw_only=True, eq=False):
     Two instances are never equal, so that results can be cached by the identity of an instance.
     """
 
-    executable: str  # the interpreter itself, even if a version manager's shim started it
+    executable: (
+        str  # the interpreter itself, even if a version manager's shim started it
+    )
     version: str
     implementation: str
     prefix: str
     packages: Mapping[str, str]
     path: tuple[str, ...]  # directories that modules are imported from
-    mapped: Mapping[str, str]  # paths of modules that the finders of editable installs find
+    mapped: Mapping[
+        str, str
+    ]  # paths of modules that the finders of editable installs find
     projects: tuple[str, ...]  # directories of editable installs
 
 
@@ -84,12 +90,16 @@ def source_roots(interpreter: Interpreter, main_root: Path) -> tuple[str, ...]:
     roots: dict[str, None] = {}
     for path in candidates:
         root = _relative_to(path, main_root)
-        if root is not None and not _is_in_environment(main_root / root, interpreter):
+        if root is not None and not _is_in_environment(
+            main_root / root, interpreter
+        ):
             roots[root] = None
     return tuple(roots)
 
 
-def verify(interpreter: Interpreter, tree: Path, main_root: Path, env: Mapping[str, str]) -> None:
+def verify(
+    interpreter: Interpreter, tree: Path, main_root: Path, env: Mapping[str, str]
+) -> None:
     """Check that the code in `tree`, run with `env`, imports no modules of the main tree.
 
     Raises Refused otherwise. The interpreter is started only if the project is installed editable.
@@ -125,7 +135,9 @@ def verify(interpreter: Interpreter, tree: Path, main_root: Path, env: Mapping[s
         )
 
 
-def _is_in_main(path: Path, tree: Path, main_root: Path, interpreter: Interpreter) -> bool:
+def _is_in_main(
+    path: Path, tree: Path, main_root: Path, interpreter: Interpreter
+) -> bool:
     """Return True if a path is in the main tree, but not in the worktree or the environment."""
     if _relative_to(path, tree) is not None:
         return False
@@ -140,10 +152,14 @@ def _hint(name: str, is_uncommitted: bool, interpreter: Interpreter) -> str:
             f"commit {name!r}, or remove it: it is not in the commit, "
             "but the project is installed editable"
         )
-    return f"install the project without -e: {interpreter.executable} -m pip install ."
+    return (
+        f"install the project without -e: {interpreter.executable} -m pip install ."
+    )
 
 
-def _ask(python: str, names: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> dict[str, Any]:
+def _ask(
+    python: str, names: Sequence[str], *, cwd: Path, env: Mapping[str, str]
+) -> dict[str, Any]:
     """Return the answer of probe_program.py, with the origins of the modules `names`.
 
     Raises ProgramMissing if there is no answer.
@@ -172,7 +188,9 @@ def _ask(python: str, names: Sequence[str], *, cwd: Path, env: Mapping[str, str]
     except ValueError as error:
         errors = completed.stderr.decode("utf-8", "replace")
         _, _, last_line = errors.strip().rpartition("\n")
-        message = f"{python} is not a working Python: {last_line or 'it prints nothing'}"
+        message = (
+            f"{python} is not a working Python: {last_line or 'it prints nothing'}"
+        )
         raise ProgramMissing(message, _START_HINT) from error
     if not isinstance(answer, dict):
         raise ProgramMissing(f"{python} is not a working Python", _START_HINT)

@@ -16,7 +16,9 @@ import re
 from typing import NamedTuple
 
 RUNS = "runs/"
-OWN_NAMES = frozenset({b"README.md", b"runs", b"killed"})  # gitorch's names at the top level
+OWN_NAMES = frozenset(
+    {b"README.md", b"runs", b"killed"}
+)  # gitorch's names at the top level
 
 RECORD = "record.json"
 CONFIG = "config.yaml"

@@ -19,7 +19,9 @@ class Severity(StrEnum):
 _NOT_IN_JSON = ("length", "excerpt")
 
 
-class Problem(JsonStruct, frozen=True, kw_only=True, order=True, omit_defaults=False):
+class Problem(
+    JsonStruct, frozen=True, kw_only=True, order=True, omit_defaults=False
+):
     """One problem at one position.
 
     Lines and columns count from 1; `length` is in characters of that line. `excerpt` is the line of

@@ -15,7 +15,11 @@ from gitorch.errors import UsageError
 from gitorch.model.text.quantities import parse_duration, parse_size
 
 _PREFIX = "gitorch."
-_FACTORS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}  # the suffixes of numbers in git-config(1)
+_FACTORS = {
+    "k": 1 << 10,
+    "m": 1 << 20,
+    "g": 1 << 30,
+}  # the suffixes of numbers in git-config(1)
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -187,7 +191,9 @@ def render_settings() -> str:
     lines = ["| setting | default | meaning |", "|---|---|---|"]
     for setting in SETTINGS:
         default = f"`{setting.default}`" if setting.default else ""
-        lines.append(f"| `{_PREFIX}{setting.name}` | {default} | {setting.meaning} |")
+        lines.append(
+            f"| `{_PREFIX}{setting.name}` | {default} | {setting.meaning} |"
+        )
     return "\n".join(lines) + "\n"
 
 

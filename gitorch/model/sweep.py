@@ -103,7 +103,11 @@ class Sweep(Struct, frozen=True, kw_only=True):
         excluded: set[int] = set()
         for values in self.exclude:
             excluded.update(index.find(values))
-        return [point for number, point in enumerate(combinations) if number not in excluded]
+        return [
+            point
+            for number, point in enumerate(combinations)
+            if number not in excluded
+        ]
 
     def _combinations(self) -> Iterator[Point]:
         if not self.listed:
@@ -111,7 +115,9 @@ class Sweep(Struct, frozen=True, kw_only=True):
         rows_of_zipped: Iterable[tuple[Any, ...]] = [()]
         if self.zipped:
             rows_of_zipped = zip(*self.zipped.values(), strict=True)
-        for *values, zipped_values in itertools.product(*self.matrix.values(), rows_of_zipped):
+        for *values, zipped_values in itertools.product(
+            *self.matrix.values(), rows_of_zipped
+        ):
             combination = (*values, *zipped_values)
             yield dict(zip(self.listed, combination, strict=True))
 

@@ -47,7 +47,9 @@ def equality_key(value: Any) -> Any:
         case list():
             return list, *map(equality_key, value)
         case dict():
-            return frozenset((key, equality_key(held)) for key, held in value.items())
+            return frozenset(
+                (key, equality_key(held)) for key, held in value.items()
+            )
         case _:
             return value
 
@@ -61,7 +63,9 @@ def identity_key(value: Any) -> str:
     """Return a text that only identical values share: those of 1, 1.0 and true are different."""
     match value:
         case dict():
-            items = [f"{key!r}: {identity_key(value[key])}" for key in sorted(value)]
+            items = [
+                f"{key!r}: {identity_key(value[key])}" for key in sorted(value)
+            ]
             return "{" + ", ".join(items) + "}"
         case list() | tuple():
             return "[" + ", ".join(map(identity_key, value)) + "]"
@@ -103,7 +107,9 @@ def value_at(values: Any, path: Iterable[str], default: Any = None) -> Any:
     return values
 
 
-def with_value(values: Mapping[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:
+def with_value(
+    values: Mapping[str, Any], path: tuple[str, ...], value: Any
+) -> dict[str, Any]:
     """Return a copy of `values` with `value` at the end of `path`.
 
     Missing mappings on the path are created. Values outside the path are shared, not copied.

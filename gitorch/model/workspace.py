@@ -21,10 +21,18 @@ class RunDirectory(NamedTuple):
     users: Path
 
     @classmethod
-    @lru_cache(maxsize=256)  # each thread that handles the run asks for it, and paths are slow
+    @lru_cache(
+        maxsize=256
+    )  # each thread that handles the run asks for it, and paths are slow
     def of(cls, workspace: Path, run_id: str) -> RunDirectory:
         path = workspace / run_id
-        return cls(path, path / "tree", path / "output", path / "log", path / "beside" / "tokens")
+        return cls(
+            path,
+            path / "tree",
+            path / "output",
+            path / "log",
+            path / "beside" / "tokens",
+        )
 
     def attempt(self, task: str, number: int) -> AttemptDirectory:
         return AttemptDirectory(self.log / task / str(number))

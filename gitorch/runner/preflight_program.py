@@ -101,7 +101,9 @@ class _Preflight:
         if self._module is not None or self._import_error is not None:
             return
         try:
-            self._module = self._call(None, "importing Tasks.py", importlib.import_module, "Tasks")
+            self._module = self._call(
+                None, "importing Tasks.py", importlib.import_module, "Tasks"
+            )
         except _ProjectError as error:
             self._import_error = error
 
@@ -125,7 +127,11 @@ class _Preflight:
         self.answer({"complaint": complaint})
 
     def _call(
-        self, task: str | None, description: str, function: Callable[..., Result], *arguments: Any
+        self,
+        task: str | None,
+        description: str,
+        function: Callable[..., Result],
+        *arguments: Any,
     ) -> Result:
         """Call a function of the project.
 
@@ -177,7 +183,10 @@ def _why_not_a_task(module: Any, method: str, value: Any) -> tuple[str, str | No
     if isinstance(value, type):
         return f"class {method!r} in Tasks.py has no method run(self)", None
     if value is not None:
-        return f"{method!r} in Tasks.py is not a class, but a {type(value).__name__}", None
+        return (
+            f"{method!r} in Tasks.py is not a class, but a {type(value).__name__}",
+            None,
+        )
     import difflib
 
     tasks = []

@@ -22,7 +22,9 @@ TYPE_CHECKING = False  # `typing` itself takes milliseconds to import
 if TYPE_CHECKING:
     from typing import Any
 
-_DISTRIBUTION = re.compile(r"(?P<name>.+?)-(?P<version>[^-]+)(-py[\d.]+)?\.(dist-info|egg-info)$")
+_DISTRIBUTION = re.compile(
+    r"(?P<name>.+?)-(?P<version>[^-]+)(-py[\d.]+)?\.(dist-info|egg-info)$"
+)
 
 # The attributes in which the finders of editable installs keep {module: path}: setuptools;
 # scikit-build-core; hatch and others (editables).
@@ -59,7 +61,9 @@ def main(names: list[str]) -> None:
     json.dump(answer, sys.stdout)
 
 
-def _read_distributions(directory: str, packages: dict[str, str], projects: list[str]) -> None:
+def _read_distributions(
+    directory: str, packages: dict[str, str], projects: list[str]
+) -> None:
     """Add the distributions in a directory to `packages`, and the editable ones to `projects`.
 
     The name and the version are read from the name of the distribution's directory. Reading the

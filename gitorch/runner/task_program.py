@@ -25,7 +25,9 @@ def main(tasks_directory: str, method: str, result_path: str) -> None:
     others = [entry for entry in sys.path if entry != own_directory]
     sys.path[:] = [tasks_directory, os.getcwd(), *others]
     sys.argv[:] = [os.path.join(tasks_directory, "Tasks.py")]
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
+    )
     config_path = os.environ["GITORCH_CONFIG"]
     with open(config_path, encoding="utf-8") as file:
         config = json.load(file)
@@ -66,7 +68,9 @@ def _write_result(result: Any, path: str) -> None:
     try:
         text = json.dumps(_to_json(result), allow_nan=False)
     except Exception as error:
-        logging.info("the result of the task is not kept, since it is not JSON: %s", error)
+        logging.info(
+            "the result of the task is not kept, since it is not JSON: %s", error
+        )
         return
     temporary = path + ".new"
     with open(temporary, "w", encoding="utf-8") as file:

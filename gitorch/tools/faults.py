@@ -10,7 +10,9 @@ from __future__ import annotations
 import os
 import signal
 
-_DIE_AT = os.environ.get("GITORCH_DIE_AT")  # read once: without it, a boundary must cost nothing
+_DIE_AT = os.environ.get(
+    "GITORCH_DIE_AT"
+)  # read once: without it, a boundary must cost nothing
 
 
 def boundary() -> None:

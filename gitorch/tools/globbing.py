@@ -39,7 +39,9 @@ def _named(
             yield from _named(root, path, rest, enters)
 
 
-def _children(root: Path, directory: str, names: list[str]) -> Iterator[tuple[str, list[str]]]:
+def _children(
+    root: Path, directory: str, names: list[str]
+) -> Iterator[tuple[str, list[str]]]:
     """Yield each child that matches the first of `names`, with the names to match below it."""
     first, rest = names[0], names[1:]
     if first == "**":

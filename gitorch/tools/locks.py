@@ -78,7 +78,9 @@ def _lock_directory(directory: Path) -> int:
             with suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(descriptor), directory.stat()):
                     return descriptor
-            os.close(descriptor)  # the previous holder of the lock has removed the directory
+            os.close(
+                descriptor
+            )  # the previous holder of the lock has removed the directory
 
 
 def _lock(descriptor: int, kind: int) -> bool:

@@ -29,7 +29,9 @@ class Process(NamedTuple):
     start: int
     parent: int  # changes when the parent ends
     group: int = 0
-    has_ended: bool = False  # True for a process that has ended, but is not reaped yet
+    has_ended: bool = (
+        False  # True for a process that has ended, but is not reaped yet
+    )
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Process) and self[:2] == other[:2]
@@ -75,7 +77,9 @@ def _read(pid: int) -> Process | None:
             _, _, behind_name = file.read().rpartition(b")")
     except (FileNotFoundError, ProcessLookupError):
         return None
-    except PermissionError:  # another user's process, and /proc is mounted with hidepid=1
+    except (
+        PermissionError
+    ):  # another user's process, and /proc is mounted with hidepid=1
         return None
     fields = behind_name.split()
     state, threads = fields[0], int(fields[17])
@@ -181,7 +185,9 @@ def end(
                 allowed = send(process, signal.SIGKILL)
             elif process not in asked:
                 # A stopped process receives SIGTERM only when it continues.
-                allowed = send(process, signal.SIGTERM) and send(process, signal.SIGCONT)
+                allowed = send(process, signal.SIGTERM) and send(
+                    process, signal.SIGCONT
+                )
             else:
                 continue
             if allowed:

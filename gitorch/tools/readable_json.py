@@ -19,7 +19,9 @@ def render_json(value: Any) -> bytes:
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
         compact = text.encode()
-    except UnicodeEncodeError:  # a file name that is not UTF-8; msgspec refuses its lone surrogate
+    except (
+        UnicodeEncodeError
+    ):  # a file name that is not UTF-8; msgspec refuses its lone surrogate
         escaped = json.dumps(value, indent=1, allow_nan=False)
         return f"{escaped}\n".encode()
     return msgspec.json.format(compact, indent=1) + b"\n"

@@ -14,10 +14,10 @@ from gitorch.interpreter.environment import attempt_environment
 from gitorch.interpreter.probe import Interpreter
 from gitorch.model.run.spec import TaskSpec, task_config
 from gitorch.model.text.placeholders import fill
-from gitorch.runs import output_files, output_restore
-from gitorch.runs.claimed_attempt import ClaimedAttempt
-from gitorch.runs.input_changes import require_unchanged
-from gitorch.runs.site import Site
+from gitorch.storage import output_files, output_restore
+from gitorch.storage.claimed_attempt import ClaimedAttempt
+from gitorch.storage.input_changes import require_unchanged
+from gitorch.storage.site import Site
 from gitorch.tools.files import write_aside
 from gitorch.tools.locks import only_one_at
 from gitorch.worker.surroundings import Surroundings
@@ -36,7 +36,9 @@ def is_quick_to_prepare(site: Site, attempt: ClaimedAttempt) -> bool:
     return site.worktrees.is_made_for(attempt.run.tree, payload.pin.commit)
 
 
-def prepare(site: Site, attempt: ClaimedAttempt, surroundings: Surroundings) -> Order:
+def prepare(
+    site: Site, attempt: ClaimedAttempt, surroundings: Surroundings
+) -> Order:
     """Bring the worktree to the pin, create the attempt's directory, and return the order.
 
     Raises GitorchError or OSError if the attempt cannot start.
@@ -65,7 +67,10 @@ def prepare(site: Site, attempt: ClaimedAttempt, surroundings: Surroundings) -> 
 
 
 def _environment(
-    site: Site, attempt: ClaimedAttempt, surroundings: Surroundings, interpreter: Interpreter
+    site: Site,
+    attempt: ClaimedAttempt,
+    surroundings: Surroundings,
+    interpreter: Interpreter,
 ) -> Mapping[str, str]:
     """Return the environment variables of the attempt."""
     run = attempt.run
@@ -110,7 +115,9 @@ def _is_first_user(site: Site, attempt: ClaimedAttempt) -> bool:
     users = attempt.run.users
     before = users.read_text().split() if users.exists() else []
     running = _running_tokens(site, claim.run)
-    others = [token for token in before if token in running and token != claim.token]
+    others = [
+        token for token in before if token in running and token != claim.token
+    ]
     write_aside(users, " ".join([*others, claim.token]).encode())
     return not others
 
@@ -120,7 +127,9 @@ def _running_tokens(site: Site, run_id: str) -> set[str]:
     queued = site.queue.run(run_id)
     if queued is None:
         return set()
-    return {task.state.token for task in queued.tasks if isinstance(task.state, Running)}
+    return {
+        task.state.token for task in queued.tasks if isinstance(task.state, Running)
+    }
 
 
 def _make_exact(site: Site, attempt: ClaimedAttempt, *, is_alone: bool) -> None:

@@ -62,7 +62,9 @@ class Ledger(Struct):
             memory_bytes=max(0, self.total.memory_bytes - taken_bytes),
         )
 
-    def take(self, token: str, wanted: Resources, *, holder: Path) -> tuple[int, ...] | None:
+    def take(
+        self, token: str, wanted: Resources, *, holder: Path
+    ) -> tuple[int, ...] | None:
         """Enter the resources that a task wants, which must be free.
 
         Return the indices of its GPUs, or None if it wants none.
@@ -93,7 +95,9 @@ def opened(repository: Repository, total: Resources) -> Iterator[Ledger]:
     Raises Refused if its directory is not safe.
     """
     directory = _directory(repository)
-    descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(
+        directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+    )
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         path = directory / "taken.json"

@@ -22,10 +22,10 @@ from gitorch.model.run.outcome import Succeeded
 from gitorch.model.run.record import Record, TaskRecord
 from gitorch.model.run.record_changes import after_attempt, after_reuse
 from gitorch.model.run.status import Status
-from gitorch.runs import output_restore
-from gitorch.runs.recording import Recording, recording
-from gitorch.runs.reuse import Reused, entry_of
-from gitorch.runs.site import Site
+from gitorch.storage import output_restore
+from gitorch.storage.recording import Recording, recording
+from gitorch.storage.reuse import Reused, entry_of
+from gitorch.storage.site import Site
 from gitorch.tools.clock import stamp
 from gitorch.worker.gather import AttemptFiles
 
@@ -82,7 +82,9 @@ def _end_reused(
     ends = []
     for ending, record in recorded:
         if isinstance(ending, Reused):
-            output_restore.put_reused(site, ending.attempt.run, record, ending.attempt.task.id)
+            output_restore.put_reused(
+                site, ending.attempt.run, record, ending.attempt.task.id
+            )
             ends.append(_end(ending, record))
     if not ends:
         return []
@@ -107,7 +109,9 @@ def _put(
         _put_outputs(branch, before, record, ending.files)
     else:
         entry = entry_of(site, before, ending.attempt, ending.collected)
-        record = after_attempt(before, replace(ending.collected, cache=entry), by=by)
+        record = after_attempt(
+            before, replace(ending.collected, cache=entry), by=by
+        )
         paths = RunPaths.of(record.id).attempt(
             ending.collected.task, ending.collected.attempt.number
         )
@@ -120,7 +124,10 @@ def _put(
 
 
 def _put_outputs(
-    branch: BranchEdit, before: Record, record: Record, new: Mapping[str, Stored | TreeEntry]
+    branch: BranchEdit,
+    before: Record,
+    record: Record,
+    new: Mapping[str, Stored | TreeEntry],
 ) -> None:
     """Put the run's `new` outputs, and remove those that its record does not have any more."""
     paths = RunPaths.of(record.id)
@@ -130,7 +137,11 @@ def _put_outputs(
             branch.remove(paths.output(output.path))
     for path, content in new.items():
         branch.put(paths.output(path), content)
-    large = [output_name(output.path) for output in record.outputs if output.stored == "lfs"]
+    large = [
+        output_name(output.path)
+        for output in record.outputs
+        if output.stored == "lfs"
+    ]
     _put_rules(branch, paths.attributes, large)
 
 
@@ -194,7 +205,8 @@ def _subject(recorded: Sequence[tuple[AttemptFiles | Reused, Record]]) -> str:
         [(ending, record)] = recorded
         return f"{record.name} {record.id}: {_in_words(ending, record)}"
     parts = [
-        f"{record.name} {record.id} {_in_words(ending, record)}" for ending, record in recorded
+        f"{record.name} {record.id} {_in_words(ending, record)}"
+        for ending, record in recorded
     ]
     return f"{len(recorded)} attempts: {', '.join(parts)}"
 
@@ -219,7 +231,9 @@ def _source(task: TaskRecord) -> str:
     return task.cache.source.run
 
 
-def _announcement(ending: AttemptFiles | Reused, record: Record) -> AttemptEnded | TaskReused:
+def _announcement(
+    ending: AttemptFiles | Reused, record: Record
+) -> AttemptEnded | TaskReused:
     task = record.task(ending.attempt.claim.task)
     if isinstance(ending, Reused):
         return TaskReused(

@@ -16,8 +16,8 @@ from msgspec import Struct
 
 from gitorch.engines.contract import Ended
 from gitorch.model.run.announcement import AttemptEnded, TaskReused
-from gitorch.runs.claimed_attempt import ClaimedAttempt
-from gitorch.runs.reuse import Reused
+from gitorch.storage.claimed_attempt import ClaimedAttempt
+from gitorch.storage.reuse import Reused
 from gitorch.worker.protocol import Committed, Stuck
 
 LARGEST_BATCH = 64
@@ -124,7 +124,9 @@ class Committer:
             message = self._messages.get()
         else:
             try:
-                message = self._messages.get(timeout=max(0.0, deadline - time.monotonic()))
+                message = self._messages.get(
+                    timeout=max(0.0, deadline - time.monotonic())
+                )
             except Empty:
                 return None
         if message is _Wish.FINISH:

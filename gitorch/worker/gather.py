@@ -30,10 +30,10 @@ from gitorch.model.run.outcome import CouldNotStart, ExitCode, Outcome, Succeede
 from gitorch.model.run.policy import Next
 from gitorch.model.run.record_changes import AttemptResult
 from gitorch.model.run.status import Status
-from gitorch.runs import log, outputs
-from gitorch.runs.claimed_attempt import ClaimedAttempt
-from gitorch.runs.events import read_events
-from gitorch.runs.site import Site
+from gitorch.storage import log, outputs
+from gitorch.storage.claimed_attempt import ClaimedAttempt
+from gitorch.storage.events import read_events
+from gitorch.storage.site import Site
 from gitorch.tools.readable_json import render_json
 from gitorch.worker.surroundings import Surroundings
 
@@ -92,7 +92,9 @@ def gather(
         return _ungathered(attempt, ended, error)
 
 
-def _ungathered(attempt: ClaimedAttempt, ended: Ended, error: Exception) -> AttemptFiles:
+def _ungathered(
+    attempt: ClaimedAttempt, ended: Ended, error: Exception
+) -> AttemptFiles:
     """Return the end of an attempt whose files cannot be read."""
     reason = f"its files cannot be read ({type(error).__name__}: {error})"
     message = f"{reason}; it ended with: {ended.outcome}"
@@ -217,24 +219,44 @@ def _modified(
     if isinstance(outcome, CouldNotStart):
         return UNMODIFIED, ()
     try:
-        modified = site.worktrees.modified(attempt.run.tree, attempt.payload.pin.commit)
-    except (GitorchError, OSError) as error:  # the attempt may have removed its worktree
-        return UNMODIFIED, (f"what was changed in the worktree is not known: {error}",)
-    notes = [f"{name} was changed, and is too large for a diff" for name in modified.large]
+        modified = site.worktrees.modified(
+            attempt.run.tree, attempt.payload.pin.commit
+        )
+    except (
+        GitorchError,
+        OSError,
+    ) as error:  # the attempt may have removed its worktree
+        return UNMODIFIED, (
+            f"what was changed in the worktree is not known: {error}",
+        )
+    notes = [
+        f"{name} was changed, and is too large for a diff"
+        for name in modified.large
+    ]
     return modified, tuple(notes)
 
 
 def _kept_log(
-    site: Site, attempt: ClaimedAttempt, outcome: Outcome, secrets: tuple[bytes, ...]
+    site: Site,
+    attempt: ClaimedAttempt,
+    outcome: Outcome,
+    secrets: tuple[bytes, ...],
 ) -> _KeptLog:
     """Return the log without `secrets`, its last lines, and where a traceback ends."""
     if isinstance(outcome, CouldNotStart) and not attempt.directory.log.exists():
-        return _KeptLog(f"gitorch: {outcome}\n".encode(errors="surrogateescape"), (), None)
+        return _KeptLog(
+            f"gitorch: {outcome}\n".encode(errors="surrogateescape"), (), None
+        )
     try:
         content, end = _read_log(site, attempt, secrets)
     except (OSError, Unkeepable) as error:
-        return _KeptLog(f"gitorch: the log could not be read: {error}\n".encode(), (), None)
-    lines = [line[:_LONGEST_TAIL_LINE] for line in end.decode("utf-8", "replace").split("\n")]
+        return _KeptLog(
+            f"gitorch: the log could not be read: {error}\n".encode(), (), None
+        )
+    lines = [
+        line[:_LONGEST_TAIL_LINE]
+        for line in end.decode("utf-8", "replace").split("\n")
+    ]
     location = _location(attempt, lines)
     if lines[-1] == "":  # the log ends with a newline
         lines.pop()
@@ -256,7 +278,9 @@ def _read_log(
             for block in blocks:
                 kept.write(block)
                 end = (end + block)[-_TAIL_BYTES:]
-    return artifacts.store(site.repository, aside, large=site.settings.large_file_bytes), end
+    return artifacts.store(
+        site.repository, aside, large=site.settings.large_file_bytes
+    ), end
 
 
 def _location(attempt: ClaimedAttempt, lines: Sequence[str]) -> str | None:
@@ -280,7 +304,9 @@ def _explained(outcome: Outcome, kept_log: _KeptLog) -> Outcome:
     return outcome
 
 
-def _metrics(attempt: ClaimedAttempt, events: Iterator[Any], result: Any) -> Metrics:
+def _metrics(
+    attempt: ClaimedAttempt, events: Iterator[Any], result: Any
+) -> Metrics:
     """Return the metrics from the task's events, from files of its outputs and from its result."""
     measured = metrics.of_events(events)
     for name in ("metrics.json", *attempt.task.metrics):

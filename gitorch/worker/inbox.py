@@ -24,7 +24,9 @@ class Inbox(Generic[Message]):
 
     def post(self, message: Message) -> None:
         self._messages.append(message)
-        with suppress(BlockingIOError):  # the socket is full of wake-up calls already
+        with suppress(
+            BlockingIOError
+        ):  # the socket is full of wake-up calls already
             self._writer.send(b"\0")
 
     def drain(self) -> list[Message]:

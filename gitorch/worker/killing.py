@@ -14,11 +14,11 @@ from gitorch.database.values import Claim
 from gitorch.engines.sweep import sweep
 from gitorch.model.run.record import Record
 from gitorch.model.run.status import Status
-from gitorch.runs.claimed_attempt import ClaimedAttempt
-from gitorch.runs.liveness import living
-from gitorch.runs.recording import recording
-from gitorch.runs.run_directories import clear_away
-from gitorch.runs.site import Site
+from gitorch.storage.claimed_attempt import ClaimedAttempt
+from gitorch.storage.liveness import living
+from gitorch.storage.recording import recording
+from gitorch.storage.run_directories import clear_away
+from gitorch.storage.site import Site
 from gitorch.tools.clock import now
 
 # A living worker may take this long, beyond the grace of its processes. After that, its processes
@@ -68,7 +68,9 @@ def _end_processes(site: Site, run_id: str) -> None:
     deadline = time.monotonic() + site.settings.grace_s + _WORKER_S
     while claims := site.queue.running_in(run_id):
         alive = living(site.state, site.queue.workers())
-        if time.monotonic() > deadline or not any(worker in alive for _, worker in claims):
+        if time.monotonic() > deadline or not any(
+            worker in alive for _, worker in claims
+        ):
             _sweep(site, [claim for claim, _ in claims])
             return
         time.sleep(_PAUSE_S)

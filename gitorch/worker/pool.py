@@ -37,10 +37,10 @@ from gitorch.model.run.announcement import (
 )
 from gitorch.model.run.outcome import CouldNotStart
 from gitorch.model.run.status import Status
-from gitorch.runs.claimed_attempt import ClaimedAttempt
-from gitorch.runs.liveness import living
-from gitorch.runs.reuse import Reused, Reuser
-from gitorch.runs.site import Site
+from gitorch.storage.claimed_attempt import ClaimedAttempt
+from gitorch.storage.liveness import living
+from gitorch.storage.reuse import Reused, Reuser
+from gitorch.storage.site import Site
 from gitorch.worker.attempt import is_quick_to_prepare, prepare
 from gitorch.worker.commit import commit
 from gitorch.worker.committer import Committer, EndedAttempt, Ending
@@ -92,7 +92,9 @@ _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Summary(Struct):
     """What a worker did."""
 
-    runs: dict[str, tuple[str, Status]] = field(default_factory=dict)  # label, last status
+    runs: dict[str, tuple[str, Status]] = field(
+        default_factory=dict
+    )  # label, last status
     interrupted: bool = False  # the user asked it to stop
 
 
@@ -125,9 +127,14 @@ class Pool:
         self._inbox: Inbox[Event | Announcement] = Inbox()
         # Finished runs hand their worktrees on in batches of this size, so as many suffice ahead.
         enough = max(FEW, 2 * engine.slots)
-        self._prefetch = Prefetch(site, options.only, self._inbox.post, enough=enough)
+        self._prefetch = Prefetch(
+            site, options.only, self._inbox.post, enough=enough
+        )
         self._committer = Committer(
-            self._gather_and_commit, self._load_branch, self._inbox.post, enough=enough
+            self._gather_and_commit,
+            self._load_branch,
+            self._inbox.post,
+            enough=enough,
         )
         self._preparers = ThreadPoolExecutor(PREPARERS, "preparer")
         self._stops = 0  # counted by the signal handler
@@ -143,7 +150,13 @@ class Pool:
         sys.setswitchinterval(SWITCH_S)
         gc.freeze()  # the loaded modules stay, so they need not be searched for garbage
         gc.set_threshold(GARBAGE)
-        with self._stoppable(), self._engine, self._preparers, self._prefetch, self._committer:
+        with (
+            self._stoppable(),
+            self._engine,
+            self._preparers,
+            self._prefetch,
+            self._committer,
+        ):
             self._loop()
         self._receive_all()
         self._inbox.close()
@@ -172,12 +185,16 @@ class Pool:
     def _claim_tasks(self) -> None:
         while self._scheduler.wants_task:
             attempt = self._shares.claim(
-                self._worker, self._options.only, ahead=not self._scheduler.has_idle_slot
+                self._worker,
+                self._options.only,
+                ahead=not self._scheduler.has_idle_slot,
             )
             if attempt is None:
                 break
             # A thread would take longer: it must be woken, and it must wake the main thread.
-            is_quick = not attempt.task.cache and is_quick_to_prepare(self._site, attempt)
+            is_quick = not attempt.task.cache and is_quick_to_prepare(
+                self._site, attempt
+            )
             self._handle(Claimed(attempt, is_quick))
             self._handle_stops()
         if self._scheduler.waits_for_commit:
@@ -203,7 +220,9 @@ class Pool:
 
         The wait is short, since a request to kill a run wakes no worker.
         """
-        with selectors.PollSelector() as selector:  # made and used with one system call
+        with (
+            selectors.PollSelector() as selector
+        ):  # made and used with one system call
             for source in (self._inbox.fileno(), *self._engine.descriptors()):
                 selector.register(source, selectors.EVENT_READ)
             selector.select(self._engine.poll_interval_s or KILL_REQUESTS_S)
@@ -236,7 +255,11 @@ class Pool:
         self._next_look = time.monotonic() + DEAD_S
         if not self._scheduler.may_look_for_dead_workers:
             return False
-        others = [worker for worker in self._site.queue.workers() if worker.id != self._worker]
+        others = [
+            worker
+            for worker in self._site.queue.workers()
+            if worker.id != self._worker
+        ]
         if len(living(self._site.state, others)) == len(others):
             return False
         self._handle(DeadWorkersFound())
@@ -319,10 +342,14 @@ class Pool:
                 case None:
                     return Deferred(attempt)
                 case settled:
-                    return Prepared(settled, prepare(self._site, settled, self._surroundings))
+                    return Prepared(
+                        settled, prepare(self._site, settled, self._surroundings)
+                    )
         except (GitorchError, OSError) as error:
             outcome = CouldNotStart(message=str(error))
-            return Unprepared(attempt, Ended.unrecorded(attempt.claim.token, outcome))
+            return Unprepared(
+                attempt, Ended.unrecorded(attempt.claim.token, outcome)
+            )
         except BaseException as error:
             return Stuck([attempt], error)
 
@@ -340,11 +367,17 @@ class Pool:
             self._inbox.post(Stuck([], error))
         self._inbox.post(Recovered(is_complete))
 
-    def _gather_and_commit(self, batch: Sequence[Ending]) -> Sequence[AttemptEnded | TaskReused]:
+    def _gather_and_commit(
+        self, batch: Sequence[Ending]
+    ) -> Sequence[AttemptEnded | TaskReused]:
         endings: list[AttemptFiles | Reused] = []
         for ending in batch:
             if isinstance(ending, EndedAttempt):
-                endings.append(gather(self._site, ending.attempt, ending.ended, self._surroundings))
+                endings.append(
+                    gather(
+                        self._site, ending.attempt, ending.ended, self._surroundings
+                    )
+                )
             else:
                 endings.append(ending)
         return commit(self._site, endings, by=self._by)
@@ -362,7 +395,9 @@ class Pool:
 
         before = {}
         for number in _STOP_SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # as with nohup, or `&` in a script
+            if (
+                signal.getsignal(number) is not signal.SIG_IGN
+            ):  # as with nohup, or `&` in a script
                 before[number] = signal.signal(number, stop)
         woken = signal.set_wakeup_fd(self._inbox.waker, warn_on_full_buffer=False)
         try:

@@ -15,8 +15,8 @@ from typing import NamedTuple, Self
 from gitorch.errors import GitorchError
 from gitorch.git.worktree.trash import empty_trash_later, move_to_trash
 from gitorch.model.run.announcement import Noticed
-from gitorch.runs.run_directories import clear_away, materialise, payload_of
-from gitorch.runs.site import Site
+from gitorch.storage.run_directories import clear_away, materialise, payload_of
+from gitorch.storage.site import Site
 
 
 class _Finished(NamedTuple):
@@ -49,7 +49,9 @@ class Prefetch:
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._is_scheduled = threading.Event()
         self._finished: deque[_Finished] = deque()
-        self._ready: set[str] = set()  # the ids of the next runs that have a worktree
+        self._ready: set[str] = (
+            set()
+        )  # the ids of the next runs that have a worktree
         self._thread = threading.Thread(target=self._work, name="prefetch")
 
     def __enter__(self) -> Self:
@@ -93,7 +95,9 @@ class Prefetch:
         Return True if the run has everything that can be prepared for it.
         """
         directory = self._site.directory(run_id)
-        if directory.log.exists() or self._site.worktrees.is_present(directory.tree):
+        if directory.log.exists() or self._site.worktrees.is_present(
+            directory.tree
+        ):
             return True
         has_enough = len(self._ready) >= self._enough
         if has_enough and not self._finished:
@@ -101,7 +105,11 @@ class Prefetch:
         payload = payload_of(self._site, run_id)
         if payload is None:
             return True
-        if not payload.spec.link and self._finished and self._hand_on(run_id, payload.pin.commit):
+        if (
+            not payload.spec.link
+            and self._finished
+            and self._hand_on(run_id, payload.pin.commit)
+        ):
             return True
         if has_enough:
             return False

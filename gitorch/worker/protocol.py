@@ -22,8 +22,8 @@ from msgspec import Struct
 from gitorch.engines.contract import Ended, Order
 from gitorch.model.run.announcement import AttemptEnded, Noticed, TaskReused
 from gitorch.model.run.outcome import Interrupted, Killed
-from gitorch.runs.claimed_attempt import ClaimedAttempt
-from gitorch.runs.reuse import Reused
+from gitorch.storage.claimed_attempt import ClaimedAttempt
+from gitorch.storage.reuse import Reused
 
 # -- events
 
@@ -104,9 +104,17 @@ class Ticked(Struct, frozen=True):
     """Time has passed."""
 
 
-AttemptEvent = Claimed | Prepared | Unprepared | Deferred | Superseded | Reused | Ended
+AttemptEvent = (
+    Claimed | Prepared | Unprepared | Deferred | Superseded | Reused | Ended
+)
 WorkerEvent = (
-    Committed | Stuck | StopRequested | KillRequested | DeadWorkersFound | Recovered | Ticked
+    Committed
+    | Stuck
+    | StopRequested
+    | KillRequested
+    | DeadWorkersFound
+    | Recovered
+    | Ticked
 )
 Event = AttemptEvent | WorkerEvent
 

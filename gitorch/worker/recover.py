@@ -16,12 +16,12 @@ from gitorch.engines.sweep import sweep
 from gitorch.errors import Busy, GitorchError
 from gitorch.model.run.announcement import Listener
 from gitorch.model.run.outcome import Lost
-from gitorch.runs import output_restore, outputs
-from gitorch.runs.claimed_attempt import ClaimedAttempt
-from gitorch.runs.liveness import WorkerLocks
-from gitorch.runs.recording import catch_up
-from gitorch.runs.reuse import recorded_reuse
-from gitorch.runs.site import Site
+from gitorch.storage import output_restore, outputs
+from gitorch.storage.claimed_attempt import ClaimedAttempt
+from gitorch.storage.liveness import WorkerLocks
+from gitorch.storage.recording import catch_up
+from gitorch.storage.reuse import recorded_reuse
+from gitorch.storage.site import Site
 from gitorch.tools.locks import taken
 from gitorch.tools.process import boot_id
 from gitorch.worker.commit import commit
@@ -52,7 +52,11 @@ def recover(site: Site, surroundings: Surroundings, listener: Listener) -> None:
 
 
 def _recover_from(
-    site: Site, worker: Worker, locks: WorkerLocks, surroundings: Surroundings, listener: Listener
+    site: Site,
+    worker: Worker,
+    locks: WorkerLocks,
+    surroundings: Surroundings,
+    listener: Listener,
 ) -> None:
     """Commit the attempts that a dead worker started, give back the others, and remove it."""
     with taken(locks.slots, wait_s=site.settings.grace_s + _SUPERVISORS_S) as gone:
@@ -61,11 +65,18 @@ def _recover_from(
                 f"the processes of a dead worker (pid {worker.pid}) do not end",
                 hint=f"see which they are: fuser -v {locks.slots}",
             )
-        attempts = [ClaimedAttempt.of(site, claim) for claim in site.queue.running_of(worker.id)]
+        attempts = [
+            ClaimedAttempt.of(site, claim)
+            for claim in site.queue.running_of(worker.id)
+        ]
         sweep({attempt.claim.token: attempt.directory.path for attempt in attempts})
         for attempt in attempts:
             reuse = recorded_reuse(site, attempt)
-            if reuse is None and worker.boot == boot_id() and not _has_started(attempt):
+            if (
+                reuse is None
+                and worker.boot == boot_id()
+                and not _has_started(attempt)
+            ):
                 site.queue.give_back(attempt.claim)
                 continue
             ending = reuse or _gathered(site, attempt, worker, surroundings)

@@ -17,8 +17,8 @@ from gitorch.engines.contract import Ended, Order
 from gitorch.model.run.announcement import AttemptEnded, Noticed, TaskReused
 from gitorch.model.run.outcome import Interrupted, Killed
 from gitorch.model.run.status import Status
-from gitorch.runs.claimed_attempt import ClaimedAttempt
-from gitorch.runs.reuse import Reused
+from gitorch.storage.claimed_attempt import ClaimedAttempt
+from gitorch.storage.reuse import Reused
 from gitorch.worker.protocol import (
     Announce,
     AttemptEvent,
@@ -87,7 +87,9 @@ class Scheduler:
         self._stops = 0
         self._is_recovering = False
         self._has_recovery_failed = False
-        self.error: BaseException | None = None  # the first that kept an attempt from completion
+        self.error: BaseException | None = (
+            None  # the first that kept an attempt from completion
+        )
 
     # -- questions
 
@@ -114,7 +116,9 @@ class Scheduler:
         """
         if not self.takes_tasks:
             return False
-        is_short = self._last_duration_s < SHORT_S and self._options.stop_after is None
+        is_short = (
+            self._last_duration_s < SHORT_S and self._options.stop_after is None
+        )
         wanted = 2 * self._slots if is_short else self._slots
         return self._unfinished < wanted
 
@@ -207,7 +211,11 @@ class Scheduler:
 
     def _start_waiting(self) -> Iterator[Instruction]:
         """Start the attempts that have waited longest, one in each slot that is free."""
-        while self._waiting and len(self._running) < self._slots and not self.is_stopping:
+        while (
+            self._waiting
+            and len(self._running) < self._slots
+            and not self.is_stopping
+        ):
             waiting = self._waiting.popleft()
             self._running.add(waiting.attempt.claim.token)
             yield Start(waiting.attempt, waiting.order)
@@ -218,7 +226,9 @@ class Scheduler:
         If an attempt has waited longer than SHORT_S, attempts have become longer. Nothing is then
         claimed ahead until an attempt is short again.
         """
-        while self._waiting and (self.is_stopping or now > self._waiting[0].since + SHORT_S):
+        while self._waiting and (
+            self.is_stopping or now > self._waiting[0].since + SHORT_S
+        ):
             yield self._give_back(self._waiting.popleft().attempt)
             self._last_duration_s = math.inf
 
@@ -235,7 +245,9 @@ class Scheduler:
             del self._attempts[attempt.claim.token]
             self._committing.discard(attempt.claim.token)
 
-    def _committed(self, announcement: AttemptEnded | TaskReused) -> Iterator[Instruction]:
+    def _committed(
+        self, announcement: AttemptEnded | TaskReused
+    ) -> Iterator[Instruction]:
         keep_files = False
         if isinstance(announcement, AttemptEnded):
             keep_files = announcement.has_unkept_files
@@ -245,7 +257,9 @@ class Scheduler:
             yield ClearAway(announcement.run_id, keep_files=keep_files)
         yield Announce(announcement)
 
-    def _recover(self, event: DeadWorkersFound | Recovered) -> Iterator[Instruction]:
+    def _recover(
+        self, event: DeadWorkersFound | Recovered
+    ) -> Iterator[Instruction]:
         match event:
             case DeadWorkersFound():
                 self._is_recovering = True
@@ -279,7 +293,9 @@ class Scheduler:
                 self._waiting.remove(waiting)
                 yield self._give_back(waiting.attempt)
 
-    def _cancel(self, tokens: set[str], outcome: Interrupted | Killed) -> Iterator[Instruction]:
+    def _cancel(
+        self, tokens: set[str], outcome: Interrupted | Killed
+    ) -> Iterator[Instruction]:
         for token in tokens - self._cancelled:
             self._cancelled.add(token)
             yield Cancel(token, outcome)
@@ -287,4 +303,6 @@ class Scheduler:
 
 def _waiting_for(count: int) -> Noticed:
     tasks = "1 running task" if count == 1 else f"{count} running tasks"
-    return Noticed(message=f"taking no more, waiting for {tasks}; once more ends them")
+    return Noticed(
+        message=f"taking no more, waiting for {tasks}; once more ends them"
+    )

@@ -15,8 +15,8 @@ from msgspec.structs import replace
 
 from gitorch.database.values import Claim
 from gitorch.model.run.spec import Resources
-from gitorch.runs.claimed_attempt import ClaimedAttempt
-from gitorch.runs.site import Site
+from gitorch.storage.claimed_attempt import ClaimedAttempt
+from gitorch.storage.site import Site
 from gitorch.tools.clock import now
 from gitorch.worker import capacity
 
@@ -72,8 +72,18 @@ class Shares:
                 ledger.give_back(token)
 
     def _claim(
-        self, worker: str, only: Sequence[str] | None, free: Resources, *, ahead: bool = False
+        self,
+        worker: str,
+        only: Sequence[str] | None,
+        free: Resources,
+        *,
+        ahead: bool = False,
     ) -> Claim | None:
         return self._site.queue.claim(
-            worker, secrets.token_hex(16), now=now(), only=only, free=free, ahead=ahead
+            worker,
+            secrets.token_hex(16),
+            now=now(),
+            only=only,
+            free=free,
+            ahead=ahead,
         )

@@ -12,8 +12,8 @@ from typing import Any
 
 from gitorch.interpreter.choose import choose
 from gitorch.interpreter.probe import Interpreter, probe
-from gitorch.runs.log import secrets_of
-from gitorch.runs.site import Site
+from gitorch.storage.log import secrets_of
+from gitorch.storage.site import Site
 from gitorch.tools import nvidia
 
 # Only variables that change the results of programs are recorded, because others may be secrets.
@@ -38,7 +38,9 @@ class Surroundings:
     """The environment, the interpreters and the machine; each is examined once. For any thread."""
 
     def __init__(self, site: Site, environment: Mapping[str, str]) -> None:
-        self.environment = dict(environment)  # os.environ decodes a variable at every access
+        self.environment = dict(
+            environment
+        )  # os.environ decodes a variable at every access
         self.secrets = secrets_of(environment)
         self._site = site
         self._interpreters: dict[str, Interpreter] = {}
@@ -85,7 +87,8 @@ class Surroundings:
             "platform": platform.platform(),
             "machine": platform.machine(),
             "cpus": os.cpu_count(),
-            "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+            "memory_bytes": os.sysconf("SC_PAGE_SIZE")
+            * os.sysconf("SC_PHYS_PAGES"),
             "gpus": list(nvidia.gpus()),
             "variables": {
                 name: self.environment[name]

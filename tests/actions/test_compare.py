@@ -9,7 +9,7 @@ import pytest
 from gitorch.actions.compare import code_diffs, compare
 from gitorch.actions.selection import Selection
 from gitorch.errors import UsageError
-from gitorch.runs.site import Site
+from gitorch.storage.site import Site
 from tests.conftest import commit_files, gitorch, write
 
 CONFIG = "lr: 1\ntasks: [{id: t, command: 'cat code.txt'}]\n"
@@ -48,7 +48,10 @@ def test_a_run_can_be_compared_with_itself(site: Site) -> None:
     ("selection", "message"),
     [
         (Selection(references=["@"]), "compare needs at least two runs"),
-        (Selection(where="params.lr == 2"), "compare needs at least two runs, and 0 match"),
+        (
+            Selection(where="params.lr == 2"),
+            "compare needs at least two runs, and 0 match",
+        ),
     ],
 )
 def test_one_run_is_too_few(site: Site, selection: Selection, message: str) -> None:

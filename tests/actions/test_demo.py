@@ -28,11 +28,15 @@ def committed(root: Path) -> list[str]:
     return git(root, "ls-tree", "-r", "--name-only", "HEAD").splitlines()
 
 
-def test_the_repository_contains_the_project_in_one_clean_commit(tmp_path: Path) -> None:
+def test_the_repository_contains_the_project_in_one_clean_commit(
+    tmp_path: Path,
+) -> None:
     root = create(tmp_path / "new" / "penguins")
     assert root == tmp_path / "new" / "penguins"
     assert committed(root) == PROJECT
-    assert all((root / name).read_bytes() == (DEMO / name).read_bytes() for name in PROJECT)
+    assert all(
+        (root / name).read_bytes() == (DEMO / name).read_bytes() for name in PROJECT
+    )
     assert git(root, "status", "--porcelain", "--ignored") == ""
     assert git(root, "log", "--format=%an <%ae> %s") == (
         f"{AUTHOR['name']} <{AUTHOR['email']}> The penguins demo"
@@ -104,7 +108,8 @@ def test_the_users_git_settings_have_no_effect(
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("GIT_DEFAULT_HASH", "sha256"), ("GIT_DEFAULT_REF_FORMAT", "reftable")]
+    ("name", "value"),
+    [("GIT_DEFAULT_HASH", "sha256"), ("GIT_DEFAULT_REF_FORMAT", "reftable")],
 )
 def test_the_format_of_the_repository_is_one_that_gitorch_supports(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str

@@ -10,7 +10,7 @@ from gitorch.config.pipeline import LoadedConfig
 from gitorch.model.run.pin import Pin
 from gitorch.model.run.spec import RunSpec, TaskSpec
 from gitorch.model.run.status import Status
-from gitorch.runs.new_record import Creation, RunDefinition
+from gitorch.storage.new_record import Creation, RunDefinition
 
 SPEC = RunSpec(name="e", document={}, tasks=(TaskSpec(id="t", command="true"),))
 PIN = Pin(commit="c" * 40, tree="d" * 40)
@@ -21,7 +21,11 @@ def candidates(*identities: str) -> list[Candidate]:
     return [
         Candidate(
             definition=RunDefinition(
-                spec=SPEC, source="e.yaml", pin=PIN, identity=identity, interpreter="python"
+                spec=SPEC,
+                source="e.yaml",
+                pin=PIN,
+                identity=identity,
+                interpreter="python",
             ),
             config=CONFIG,
         )
@@ -46,8 +50,12 @@ def test_a_candidate_without_an_equal_run_is_new() -> None:
 
 def test_a_run_that_exists_is_named_with_its_status() -> None:
     [one, two] = candidates("one", "two")
-    plan = Plan.of([one, two], creations("1", "2"), existing={"one": ("f00", Status.HOLD)})
-    assert plan.decisions[0] == AlreadyThere(candidate=one, run_id="f00", status=Status.HOLD)
+    plan = Plan.of(
+        [one, two], creations("1", "2"), existing={"one": ("f00", Status.HOLD)}
+    )
+    assert plan.decisions[0] == AlreadyThere(
+        candidate=one, run_id="f00", status=Status.HOLD
+    )
     assert [new.candidate for new in plan.new] == [two]
 
 
@@ -60,7 +68,9 @@ def test_equal_candidates_become_one_new_run() -> None:
 
 def test_equal_candidates_whose_run_exists_are_both_already_there() -> None:
     both = candidates("same", "same")
-    plan = Plan.of(both, creations("1", "2"), existing={"same": ("f00", Status.COMPLETE)})
+    plan = Plan.of(
+        both, creations("1", "2"), existing={"same": ("f00", Status.COMPLETE)}
+    )
     assert plan.new == []
     assert {type(decision) for decision in plan.decisions} == {AlreadyThere}
 

@@ -34,7 +34,11 @@ SWEEP = """
 def swept(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a project with two complete runs of a sweep and a waiting run of another config."""
     write(project, "experiments/sweep.yaml", SWEEP)
-    write(project, "experiments/other.yaml", "lr: high\ntasks: [{id: t, command: 'true'}]\n")
+    write(
+        project,
+        "experiments/other.yaml",
+        "lr: high\ntasks: [{id: t, command: 'true'}]\n",
+    )
     run_gitorch(project, "run", "experiments/sweep.yaml")
     run_gitorch(project, "ready")
     monkeypatch.chdir(project)
@@ -46,7 +50,8 @@ def test_runs_are_the_plain_values_of_list(swept: Path, tmp_path: Path) -> None:
     assert isinstance(found, list)
     assert found == gitorch_json(swept, "list")["runs"]
     assert [
-        run["params"]["lr"] for run in gitorch.runs("status == 'COMPLETE'", path=str(swept))
+        run["params"]["lr"]
+        for run in gitorch.runs("status == 'COMPLETE'", path=str(swept))
     ] == [0.01, 0.1]
     with pytest.raises(UsageError, match="no name 'lr'"):
         gitorch.runs("lr == 1")
@@ -57,7 +62,17 @@ def test_runs_are_the_plain_values_of_list(swept: Path, tmp_path: Path) -> None:
 def test_a_pandas_table(swept: Path) -> None:
     frame = gitorch.runs().to_pandas()
     assert list(frame.columns[:9]) == [
-        *("id", "name", "label", "status", "commit", "created", "started", "ended", "duration_s")
+        *(
+            "id",
+            "name",
+            "label",
+            "status",
+            "commit",
+            "created",
+            "started",
+            "ended",
+            "duration_s",
+        )
     ]
     assert frame["params.lr"].tolist() == ["high", 0.01, 0.1]
     assert frame["params.optimizer.kind"].tolist()[1:] == ["adam", "adam"]
@@ -69,7 +84,9 @@ def test_a_pandas_table(swept: Path) -> None:
 
 def test_a_polars_table(swept: Path) -> None:
     frame = gitorch.runs().to_polars()
-    assert frame["params.lr"].to_list() == ["high", "0.01", "0.1"], "mixed types become text"
+    assert frame["params.lr"].to_list() == ["high", "0.01", "0.1"], (
+        "mixed types become text"
+    )
     assert frame["params.optimizer.betas"].to_list() == [None, "[1, 2]", "[1, 2]"]
     assert frame["metrics.loss"].to_list() == [None, 1, 1]
     assert isinstance(frame["created"][0], datetime)
@@ -80,14 +97,19 @@ def test_a_polars_table(swept: Path) -> None:
     assert frame["started"][0] is None
     complete = gitorch.runs("status == 'COMPLETE'").to_polars()
     assert complete["params.lr"].to_list() == [0.01, 0.1]
-    assert complete.columns == gitorch.runs("status == 'COMPLETE'").to_pandas().columns.tolist()
+    assert (
+        complete.columns
+        == gitorch.runs("status == 'COMPLETE'").to_pandas().columns.tolist()
+    )
     assert gitorch.runs("false").to_polars().height == 0
 
 
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("pandas", "polars"):
         monkeypatch.setitem(sys.modules, name, None)
-        with pytest.raises(ProgramMissing, match=f"{name} is not installed") as raised:
+        with pytest.raises(
+            ProgramMissing, match=f"{name} is not installed"
+        ) as raised:
             getattr(Runs(), f"to_{name}")()
         assert raised.value.hint == f"pip install {name}"
 

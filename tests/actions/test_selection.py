@@ -6,11 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from gitorch.actions.selection import Selection, explain_empty_selection, select_rows
+from gitorch.actions.selection import (
+    Selection,
+    explain_empty_selection,
+    select_rows,
+)
 from gitorch.errors import NotFound, UsageError
 from gitorch.model.run.status import Status
-from gitorch.runs.catalog import Catalog
-from gitorch.runs.site import Site
+from gitorch.storage.catalog import Catalog
+from gitorch.storage.site import Site
 from tests.conftest import gitorch, write
 
 CONFIG = "lr: {lr}\ntasks: [{{id: t, command: 'true'}}]\n"
@@ -36,7 +40,9 @@ def test_an_empty_selection_is_an_error_that_names_the_verb(site: Site) -> None:
         names(site, Selection())
 
 
-def test_named_runs_come_in_the_order_of_their_references_each_once(site: Site) -> None:
+def test_named_runs_come_in_the_order_of_their_references_each_once(
+    site: Site,
+) -> None:
     selection = Selection(references=["first", "@", "first"])
     assert selection.is_named
     assert names(site, selection) == ["first", "second"]
@@ -58,4 +64,7 @@ def test_an_empty_result_is_explained(site: Site) -> None:
 
 
 def test_without_any_run_the_explanation_says_what_to_do(project: Path) -> None:
-    assert explain_empty_selection(Site.at(project), None) == "no runs yet; next: gitorch ready"
+    assert (
+        explain_empty_selection(Site.at(project), None)
+        == "no runs yet; next: gitorch ready"
+    )

@@ -126,9 +126,14 @@ def count_own_line_comments(text: str) -> int:
 def docstring_lines(tree: ast.AST) -> Iterator[int]:
     """Yield the numbers of the lines of all docstrings."""
     for node in ast.walk(tree):
-        if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+        if (
+            isinstance(node, DOCUMENTED)
+            and ast.get_docstring(node, clean=False) is not None
+        ):
             docstring = node.body[0]
-            yield from range(docstring.lineno, (docstring.end_lineno or docstring.lineno) + 1)
+            yield from range(
+                docstring.lineno, (docstring.end_lineno or docstring.lineno) + 1
+            )
 
 
 def length_of(function: Function) -> int:
@@ -156,14 +161,18 @@ def imports_in(function: Function) -> Iterator[ast.stmt]:
             yield node
 
 
-def offenders_in(path: Path, tree: ast.AST, functions: list[Function]) -> Iterator[Offender]:
+def offenders_in(
+    path: Path, tree: ast.AST, functions: list[Function]
+) -> Iterator[Offender]:
     for statement in instances(tree, ast.stmt):
         folded = 0
         for part in own_expressions(statement):
             if isinstance(part, (*COMPREHENSIONS, ast.IfExp)):
                 folded += 1
         if folded > 1:
-            yield Offender(path, statement.lineno, f"{folded} comprehensions or conditionals")
+            yield Offender(
+                path, statement.lineno, f"{folded} comprehensions or conditionals"
+            )
     for loop in instances(tree, (ast.For, ast.comprehension)):
         iterated = loop.iter
         if isinstance(iterated, (ast.List, ast.Tuple)) and len(iterated.elts) == 1:
@@ -172,9 +181,13 @@ def offenders_in(path: Path, tree: ast.AST, functions: list[Function]) -> Iterat
         length = length_of(function)
         complexity = complexity_of(function)
         if length > LONGEST_FUNCTION:
-            yield Offender(path, function.lineno, f"{function.name}: {length} lines")
+            yield Offender(
+                path, function.lineno, f"{function.name}: {length} lines"
+            )
         if complexity > MOST_COMPLEX:
-            yield Offender(path, function.lineno, f"{function.name}: complexity {complexity}")
+            yield Offender(
+                path, function.lineno, f"{function.name}: complexity {complexity}"
+            )
 
 
 def own_expressions(statement: ast.stmt) -> Iterator[ast.AST]:
@@ -233,8 +246,16 @@ def report(files: list[Counts]) -> None:
         max(complexities),
         above(complexities, MOST_COMPLEX),
     )
-    row("docstring lines / per 1,000", total("docstring_lines"), rate("docstring_lines"))
-    row("own-line comments / per 1,000", total("own_line_comments"), rate("own_line_comments"))
+    row(
+        "docstring lines / per 1,000",
+        total("docstring_lines"),
+        rate("docstring_lines"),
+    )
+    row(
+        "own-line comments / per 1,000",
+        total("own_line_comments"),
+        rate("own_line_comments"),
+    )
     row("imports inside functions", total("hidden_imports"))
     row("class names used twice", ", ".join(names_used_twice(files)) or "none")
     row("offenders", sum(len(file.offenders) for file in files))

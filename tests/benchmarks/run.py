@@ -100,10 +100,17 @@ def benchmark_run(room: Path, rounds: int) -> None:
         measures["run"]()
         took = interleaved(measures, rounds)
         work = difference(took["run"], took["empty"])
-        both = [ready.plus(run) for ready, run in zip(took["ready"], took["run"], strict=True)]
+        both = [
+            ready.plus(run)
+            for ready, run in zip(took["ready"], took["run"], strict=True)
+        ]
         show(f"{kind} task: xargs -P2", took["xargs"], unit=RUNS)
         show(f"{kind} task: run", work, unit=RUNS, baseline=took["xargs"])
-        show(f"{kind} task: ready + run over xargs", difference(both, took["xargs"]), unit=RUNS)
+        show(
+            f"{kind} task: ready + run over xargs",
+            difference(both, took["xargs"]),
+            unit=RUNS,
+        )
         show(f"{kind} task: run of an empty queue", took["empty"])
 
 
@@ -136,7 +143,9 @@ def _run_by_xargs(room: Path, root: Path, kind: str) -> None:
 
 def benchmark_start(room: Path, rounds: int) -> None:
     measures: dict[str, Measure] = {
-        "python -c pass": lambda: subprocess.run([sys.executable, "-c", "pass"], check=True),
+        "python -c pass": lambda: subprocess.run(
+            [sys.executable, "-c", "pass"], check=True
+        ),
         "--help": lambda: gitorch(room, "--help"),
     }
     commands = (
@@ -155,7 +164,9 @@ def benchmark_start(room: Path, rounds: int) -> None:
         first = interleaved({"first": partial(gitorch, root, "list")}, 1)["first"]
         show(f"the first list of {size:,} runs", first)
         for command in commands:
-            measures[f"{command}, {size:,} runs"] = partial(gitorch, root, *command.split())
+            measures[f"{command}, {size:,} runs"] = partial(
+                gitorch, root, *command.split()
+            )
     took = interleaved(measures, 3 * rounds)
     for name, figures in took.items():
         show(name, figures, baseline=took["python -c pass"])
@@ -205,13 +216,17 @@ def benchmark_ready(room: Path, rounds: int) -> None:
     took = interleaved(measures, rounds)
     show("ready of 100", took["ready"])
     show("ready if nothing is new", took["nothing new"])
-    show("the difference", difference(took["ready"], took["nothing new"]), unit=RUNS)
+    show(
+        "the difference", difference(took["ready"], took["nothing new"]), unit=RUNS
+    )
 
 
 def benchmark_ready1000(room: Path, rounds: int) -> None:
     took: dict[str, list[Took]] = {}
     for number in range(rounds):
-        root = make_project(room / f"sweep{number}", 0, TASK_LINES["class"], files=5000)
+        root = make_project(
+            room / f"sweep{number}", 0, TASK_LINES["class"], files=5000
+        )
         (root / "sweep.yaml").write_text(
             f"gitorch: {{matrix: {{seed: {list(range(1000))}}}}}\n"
             "tasks:\n"
@@ -246,7 +261,9 @@ def _add_worktree(root: Path, path: Path) -> None:
 def benchmark_worktree(room: Path, rounds: int) -> None:
     root = make_project(room / "worktree", 0, TASK_LINES["class"], files=5000)
     repository = Repository.discover(root)
-    commit = subprocess.check_output(["git", "-C", root, "rev-parse", "HEAD"], text=True).strip()
+    commit = subprocess.check_output(
+        ["git", "-C", root, "rev-parse", "HEAD"], text=True
+    ).strip()
     paths = (repository.workspace / f"{number}" / "tree" for number in count())
 
     def by_git() -> None:
@@ -280,7 +297,11 @@ def benchmark_size(room: Path, _: int) -> None:
 
 def _size(directory: Path) -> int:
     """Return the size of the directory's files in bytes, counted in blocks on the disk."""
-    return sum(512 * path.stat().st_blocks for path in directory.rglob("*") if path.is_file())
+    return sum(
+        512 * path.stat().st_blocks
+        for path in directory.rglob("*")
+        if path.is_file()
+    )
 
 
 def benchmark_memory(room: Path, _: int) -> None:
@@ -288,7 +309,11 @@ def benchmark_memory(room: Path, _: int) -> None:
     gitorch(root, "ready")
     command = [str(Path(sys.executable).with_name("gitorch")), "run", "-j", "2"]
     with subprocess.Popen(
-        command, cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=root,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as worker:
         assert worker.stderr
         ended = 0
@@ -313,7 +338,11 @@ def _resident_kib(pid: int) -> int:
 
 def make_project(root: Path, configs: int, task: str, files: int = 20) -> Path:
     """Make a repository with `files` tracked files and `configs` ignored configs."""
-    contents = {"Tasks.py": TASKS, "README.md": "A project.\n", ".gitignore": "experiments/\n"}
+    contents = {
+        "Tasks.py": TASKS,
+        "README.md": "A project.\n",
+        ".gitignore": "experiments/\n",
+    }
     for n in range(files - 2):
         contents[f"package{n // 50}/module{n}.py"] = f"x = {n}\n" * 50
     for n in range(configs):
@@ -358,12 +387,16 @@ def fill(root: Path, count: int) -> None:
 def gitorch(root: Path, *arguments: str) -> None:
     """Run gitorch in `root`. Raises SystemExit if it fails."""
     command = [str(Path(sys.executable).with_name("gitorch")), *arguments]
-    result = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        command, cwd=root, capture_output=True, text=True, check=False
+    )
     if result.returncode:
         raise SystemExit(f"gitorch {' '.join(arguments)}: {result.stderr}")
 
 
-def interleaved(measures: Mapping[str, Measure], rounds: int) -> dict[str, list[Took]]:
+def interleaved(
+    measures: Mapping[str, Measure], rounds: int
+) -> dict[str, list[Took]]:
     """Call all measures in each round. Return the cost of each call by the measure's name."""
     took: dict[str, list[Took]] = {name: [] for name in measures}
     for _ in range(rounds):
@@ -371,13 +404,18 @@ def interleaved(measures: Mapping[str, Measure], rounds: int) -> dict[str, list[
             wall = time.perf_counter()
             cpu = _processor_time()
             measure()
-            took[name].append(Took(time.perf_counter() - wall, _processor_time() - cpu))
+            took[name].append(
+                Took(time.perf_counter() - wall, _processor_time() - cpu)
+            )
     return took
 
 
 def _processor_time() -> float:
     """Return the processor time of this process and its ended children, in seconds."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    used = [
+        resource.getrusage(who)
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    ]
     return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
@@ -386,7 +424,13 @@ def difference(took: list[Took], subtrahend: list[Took]) -> list[Took]:
     return [one.minus(other) for one, other in zip(took, subtrahend, strict=True)]
 
 
-def show(name: str, took: list[Took], *, unit: int = 1, baseline: list[Took] | None = None) -> None:
+def show(
+    name: str,
+    took: list[Took],
+    *,
+    unit: int = 1,
+    baseline: list[Took] | None = None,
+) -> None:
     """Print the medians in milliseconds, divided by `unit`.
 
     With a baseline, print also the ratios of the medians to those of the baseline.
@@ -411,7 +455,11 @@ def _median(took: list[Took]) -> Took:
 def sealed_room() -> Iterator[Path]:
     """Give the benchmark an empty home and, as in the tests, a bare environment."""
     with tempfile.TemporaryDirectory() as directory:
-        kept = {name: os.environ[name] for name in ("PATH", "TMPDIR", "LANG") if name in os.environ}
+        kept = {
+            name: os.environ[name]
+            for name in ("PATH", "TMPDIR", "LANG")
+            if name in os.environ
+        }
         os.environ.clear()
         os.environ.update(kept, HOME=directory, GIT_CONFIG_NOSYSTEM="1")
         (Path(directory) / ".gitconfig").write_text(
@@ -436,7 +484,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("which", nargs="*", metavar="NAME", help="default: all benchmarks")
+    parser.add_argument(
+        "which", nargs="*", metavar="NAME", help="default: all benchmarks"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     chosen = parser.parse_args()
     bare.enter("tests.benchmarks.run")

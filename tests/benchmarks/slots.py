@@ -20,13 +20,18 @@ from pathlib import Path
 from gitorch.engines.contract import Order
 from gitorch.engines.local import LocalEngine
 
-PROGRAMS = {"true": ["/bin/true"], "python": [sys.executable, "-I", "-S", "-c", "pass"]}
+PROGRAMS = {
+    "true": ["/bin/true"],
+    "python": [sys.executable, "-I", "-S", "-c", "pass"],
+}
 
 
 Way = Callable[[Path, Sequence[str], int, int], float]
 
 
-def by_popen(room: Path, argv: Sequence[str], attempts: int, at_a_time: int) -> float:
+def by_popen(
+    room: Path, argv: Sequence[str], attempts: int, at_a_time: int
+) -> float:
     """Execute the attempts with Popen. Return the seconds taken."""
     directories = [make_directory(room) for _ in range(attempts)]
     began = time.perf_counter()
@@ -56,7 +61,9 @@ def reap(running: dict[int, subprocess.Popen[bytes]]) -> None:
     running.pop(pid).returncode = os.waitstatus_to_exitcode(status)
 
 
-def by_slots(room: Path, argv: Sequence[str], attempts: int, at_a_time: int) -> float:
+def by_slots(
+    room: Path, argv: Sequence[str], attempts: int, at_a_time: int
+) -> float:
     """Execute the attempts in slots. Return the seconds taken."""
     with LocalEngine(at_a_time, room / "lock") as engine:
         # The first attempt of each slot includes the start of the slot.
@@ -64,7 +71,9 @@ def by_slots(room: Path, argv: Sequence[str], attempts: int, at_a_time: int) -> 
         return execute(engine, room, argv, attempts)
 
 
-def execute(engine: LocalEngine, room: Path, argv: Sequence[str], attempts: int) -> float:
+def execute(
+    engine: LocalEngine, room: Path, argv: Sequence[str], attempts: int
+) -> float:
     """Execute the attempts with `engine`. Return the seconds taken."""
     directories = [make_directory(room) for _ in range(attempts)]
     began = time.perf_counter()

@@ -54,7 +54,16 @@ def measure(files: int, rounds: int, room: Path) -> dict[str, list[float]]:
         git(root, "worktree", "add", "--detach", str(path), commit)
 
     def by_git_4(path: Path) -> None:
-        git(root, "-c", "checkout.workers=4", "worktree", "add", "--detach", str(path), commit)
+        git(
+            root,
+            "-c",
+            "checkout.workers=4",
+            "worktree",
+            "add",
+            "--detach",
+            str(path),
+            commit,
+        )
 
     def materialise(path: Path) -> None:
         worktrees.materialise(commit, path)
@@ -73,7 +82,14 @@ def measure(files: int, rounds: int, room: Path) -> dict[str, list[float]]:
         materialise(room / name)
     last = room
     times: dict[str, list[float]] = {}
-    ways: list[Callable[[Path], None]] = [by_git, by_git_4, materialise, unmodified, reset, discard]
+    ways: list[Callable[[Path], None]] = [
+        by_git,
+        by_git_4,
+        materialise,
+        unmodified,
+        reset,
+        discard,
+    ]
     numbers = count()
     for _ in range(rounds):
         for way in ways:

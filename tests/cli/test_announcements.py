@@ -20,7 +20,11 @@ from gitorch.model.run.record import Attempt
 from gitorch.model.run.status import Status
 
 STARTED = AttemptStarted(
-    run_id="0123456789ab", label="a lr=1", task="train", number=1, events=Path("events")
+    run_id="0123456789ab",
+    label="a lr=1",
+    task="train",
+    number=1,
+    events=Path("events"),
 )
 ATTEMPT = Attempt(
     number=1,
@@ -97,7 +101,9 @@ def test_a_reused_task_names_the_run_that_computed_it() -> None:
         source="ba9876543210",
         run_status=Status.COMPLETE,
     )
-    assert lines_of(reused) == ["0123456789ab  a lr=1: train COMPLETE from run ba9876543210"]
+    assert lines_of(reused) == [
+        "0123456789ab  a lr=1: train COMPLETE from run ba9876543210"
+    ]
 
 
 def test_a_notice_controls_no_terminal() -> None:

@@ -9,7 +9,14 @@ import pytest
 import typer
 
 from gitorch.cli.boundary import guarded
-from gitorch.errors import Busy, GitorchError, NotFound, ProgramMissing, Refused, UserInterrupted
+from gitorch.errors import (
+    Busy,
+    GitorchError,
+    NotFound,
+    ProgramMissing,
+    Refused,
+    UserInterrupted,
+)
 
 
 def run_guarded(error: BaseException | None, *, as_json: bool = False) -> int:
@@ -39,7 +46,9 @@ def run_guarded(error: BaseException | None, *, as_json: bool = False) -> int:
         (OSError(errno.ENOSPC, "No space left on device"), 1),
     ],
 )
-def test_each_kind_of_error_has_its_exit_code(error: BaseException | None, code: int) -> None:
+def test_each_kind_of_error_has_its_exit_code(
+    error: BaseException | None, code: int
+) -> None:
     assert run_guarded(error) == code
 
 
@@ -52,16 +61,26 @@ def test_an_error_is_text_on_stderr_without_control_sequences(
     assert err == "error: no run x\nhint: gitorch list\n"
 
 
-def test_an_error_is_one_json_document_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_is_one_json_document_on_stdout(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     run_guarded(NotFound("no such run", hint="gitorch list"), as_json=True)
     out, err = capsys.readouterr()
     assert err == ""
     assert json.loads(out) == {
         "schema": "gitorch/error/v1",
-        "error": {"kind": "not-found", "message": "no such run", "hint": "gitorch list"},
+        "error": {
+            "kind": "not-found",
+            "message": "no such run",
+            "hint": "gitorch list",
+        },
     }
 
 
-def test_the_file_that_the_system_refused_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_file_that_the_system_refused_is_named(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     run_guarded(PermissionError(errno.EACCES, "Permission denied", b"/data/\xff"))
-    assert capsys.readouterr().err.startswith("error: /data/?: Permission denied\nhint: see who")
+    assert capsys.readouterr().err.startswith(
+        "error: /data/?: Permission denied\nhint: see who"
+    )

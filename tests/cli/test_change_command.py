@@ -28,7 +28,9 @@ def held(project: Path) -> Path:
 
 
 @pytest.mark.parametrize("answer", [b"n\n", b"\n", b"\x03", b"\x04"])
-def test_nothing_is_changed_unless_the_answer_is_yes(held: Path, answer: bytes) -> None:
+def test_nothing_is_changed_unless_the_answer_is_yes(
+    held: Path, answer: bytes
+) -> None:
     tip = git(held, "rev-parse", "gitorch/results")
     assert answered(held, answer) == 130
     assert git(held, "rev-parse", "gitorch/results") == tip

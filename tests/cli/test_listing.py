@@ -7,14 +7,21 @@ import re
 from msgspec.structs import replace
 
 from gitorch.cli.commands.list_runs import EPILOG
-from gitorch.cli.listing import render_csv, render_groups, render_groups_csv, render_list
+from gitorch.cli.listing import (
+    render_csv,
+    render_groups,
+    render_groups_csv,
+    render_list,
+)
 from gitorch.model.run.status import Status
 from gitorch.model.table.fields import OWN
 from gitorch.model.table.groups import grouped
 from tests.model.table.sample import ROW
 
 
-def test_a_parameter_with_the_name_of_a_column_or_of_a_metric_gets_a_prefix() -> None:
+def test_a_parameter_with_the_name_of_a_column_or_of_a_metric_gets_a_prefix() -> (
+    None
+):
     rows = [
         replace(
             ROW,
@@ -40,7 +47,11 @@ def test_a_parameter_with_the_name_of_a_column_or_of_a_metric_gets_a_prefix() ->
 
 def test_missing_values_are_blank_and_no_value_breaks_its_line() -> None:
     rows = [
-        replace(ROW, params={"note": "two\nlines\x1b[31m", "off": False}, metrics={"loss": None}),
+        replace(
+            ROW,
+            params={"note": "two\nlines\x1b[31m", "off": False},
+            metrics={"loss": None},
+        ),
         replace(ROW, params={"off": 0}, metrics={}, status=Status.ERROR),
     ]
     table = render_list(rows, all_columns=False, colors=True)
@@ -60,7 +71,9 @@ def test_a_group_says_how_many_of_its_runs_have_a_value() -> None:
     rows = [
         replace(ROW, params={"lr": 0.1}, metrics={"loss": 1.0, "f1": 0.5}),
         replace(ROW, params={"lr": 0.1}, metrics={"loss": 2.0}),
-        replace(ROW, params={"lr": 0.1}, metrics={"loss": 3.0}, status=Status.ERROR),
+        replace(
+            ROW, params={"lr": 0.1}, metrics={"loss": 3.0}, status=Status.ERROR
+        ),
     ]
     groups = grouped(rows, [("params", "lr")], ["mean", "count"])
     assert render_groups(groups, ["mean", "count"], colors=False).splitlines() == [
@@ -75,7 +88,13 @@ def test_a_group_says_how_many_of_its_runs_have_a_value() -> None:
 
 def test_missing_values_are_empty_cells_of_a_csv() -> None:
     rows = [
-        replace(ROW, params={"lr": 0.1}, metrics={"loss": None}, started=None, duration_s=None),
+        replace(
+            ROW,
+            params={"lr": 0.1},
+            metrics={"loss": None},
+            started=None,
+            duration_s=None,
+        ),
         replace(ROW, params={"seed": 1}, metrics={"loss": 0.5}),
     ]
     header, first, second = render_csv(rows).splitlines()
@@ -86,10 +105,15 @@ def test_missing_values_are_empty_cells_of_a_csv() -> None:
 
 
 def test_a_csv_without_rows_has_a_header() -> None:
-    assert render_csv([]) == "id,name,label,status,commit,created,started,ended,duration_s"
+    assert (
+        render_csv([])
+        == "id,name,label,status,commit,created,started,ended,duration_s"
+    )
     assert render_groups_csv([]) == "runs,count"
 
 
 def test_the_help_of_list_names_all_columns() -> None:
     for name in OWN:
-        assert re.search(rf"\b{name}\b", EPILOG), f"{name} is not in the help of list"
+        assert re.search(rf"\b{name}\b", EPILOG), (
+            f"{name} is not in the help of list"
+        )

@@ -30,7 +30,9 @@ def test_a_problem_points_at_its_position() -> None:
 
 
 def test_a_problem_after_wide_characters_is_underlined_where_it_is() -> None:
-    problem = replace(TYPO, line=1, column=7, length=4, excerpt="ペンギン: 種類が", hint=None)
+    problem = replace(
+        TYPO, line=1, column=7, length=4, excerpt="ペンギン: 種類が", hint=None
+    )
     _, _, _, excerpt, marks, _ = render_problem(problem, colors=False).split("\n")
     assert excerpt == "1 | ペンギン: 種類が"
     assert marks == "  |           ^^^^^^"
@@ -38,9 +40,16 @@ def test_a_problem_after_wide_characters_is_underlined_where_it_is() -> None:
 
 def test_a_hostile_problem_cannot_break_out_of_its_annotation() -> None:
     hostile = Problem(
-        file="a,b:c.yaml", line=2, column=1, message="50%\nnew: line", severity=Severity.WARNING
+        file="a,b:c.yaml",
+        line=2,
+        column=1,
+        message="50%\nnew: line",
+        severity=Severity.WARNING,
     )
-    assert render_github(hostile) == "::warning file=a%2Cb%3Ac.yaml,line=2,col=1::50%25%0Anew: line"
+    assert (
+        render_github(hostile)
+        == "::warning file=a%2Cb%3Ac.yaml,line=2,col=1::50%25%0Anew: line"
+    )
 
 
 def test_problems_are_counted_by_severity() -> None:

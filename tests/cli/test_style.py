@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from gitorch.cli.style import display_width, duration, has_colors, number, paint, plain, table
+from gitorch.cli.style import (
+    display_width,
+    duration,
+    has_colors,
+    number,
+    paint,
+    plain,
+    table,
+)
 from tests.conftest import gitorch, write
 
 
@@ -46,7 +54,9 @@ def test_control_sequences_are_removed(text: str, shown: str) -> None:
         (273_600, "3d04h"),
     ],
 )
-def test_durations_have_two_units_at_most(seconds: float | None, shown: str) -> None:
+def test_durations_have_two_units_at_most(
+    seconds: float | None, shown: str
+) -> None:
     assert duration(seconds) == shown
 
 
@@ -62,7 +72,9 @@ def test_numbers_are_short_and_integers_whole() -> None:
 def test_colours_do_not_shift_the_columns() -> None:
     red = paint("bad", "red", on=True)
     assert table(
-        [["one", red, "1"], ["three", "worse", "2"]], header=["name", "how", "n"], colors=False
+        [["one", red, "1"], ["three", "worse", "2"]],
+        header=["name", "how", "n"],
+        colors=False,
     ) == [
         "name   how    n",
         f"one    {red}    1",
@@ -89,7 +101,9 @@ def test_the_width_of_a_text_is_its_number_of_cells(text: str, width: int) -> No
 
 
 def test_wide_characters_do_not_shift_the_columns_beside_them() -> None:
-    assert table([["ペンギン", "1"], ["penguin", "2"]], header=["name", "n"], colors=False) == [
+    assert table(
+        [["ペンギン", "1"], ["penguin", "2"]], header=["name", "n"], colors=False
+    ) == [
         "name      n",
         "ペンギン  1",
         "penguin   2",
@@ -101,13 +115,19 @@ def test_there_are_no_colours_off_a_terminal() -> None:
     assert paint("x", "red", on=False) == "x"
 
 
-def test_no_text_of_a_run_controls_the_terminal_or_breaks_a_line(project: Path) -> None:
+def test_no_text_of_a_run_controls_the_terminal_or_breaks_a_line(
+    project: Path,
+) -> None:
     config = {
         "note": "\x1b[31mred",
-        "tasks": [{"id": "t", "command": ["sh", "-c", "printf '\\033[2Jwiped'; exit 1"]}],
+        "tasks": [
+            {"id": "t", "command": ["sh", "-c", "printf '\\033[2Jwiped'; exit 1"]}
+        ],
     }
     write(project, "experiments/a.yaml", json.dumps(config))
-    write(project, "experiments/b.yaml", json.dumps({**config, "note": "two\nlines"}))
+    write(
+        project, "experiments/b.yaml", json.dumps({**config, "note": "two\nlines"})
+    )
     assert "\x1b" not in gitorch(project, "run", "experiments", code=1).stderr
     verbs = [["show", "a"], ["show", "b"], ["list"], ["compare", "a", "b"]]
     texts = [gitorch(project, *verb).stdout for verb in verbs]

@@ -15,7 +15,15 @@ from gitorch.cli.verbs import VERBS, load_command
 from tests.conftest import gitorch
 
 # What takes long to import: actions and everything below them, and the libraries that they need.
-HEAVY = ("gitorch.actions", "gitorch.runs", "msgspec", "pygit2", "sqlite3", "yaml", "rich")
+HEAVY = (
+    "gitorch.actions",
+    "gitorch.runs",
+    "msgspec",
+    "pygit2",
+    "sqlite3",
+    "yaml",
+    "rich",
+)
 
 
 def test_the_table_lists_every_module_of_commands() -> None:
@@ -31,14 +39,22 @@ def test_the_summary_is_the_first_line_of_the_help(name: str) -> None:
     assert (command.help or "").splitlines()[0] == VERBS[name].summary
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["no-such-command"]])
-def test_the_program_itself_loads_no_command(tmp_path: Path, arguments: list[str]) -> None:
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["no-such-command"]]
+)
+def test_the_program_itself_loads_no_command(
+    tmp_path: Path, arguments: list[str]
+) -> None:
     assert loaded_by(tmp_path, *arguments) == []
 
 
-def test_the_help_of_a_command_loads_that_command_and_no_action(tmp_path: Path) -> None:
+def test_the_help_of_a_command_loads_that_command_and_no_action(
+    tmp_path: Path,
+) -> None:
     assert loaded_by(tmp_path, "run", "--help") == ["gitorch.cli.commands.run"]
-    assert loaded_by(tmp_path, "list", "--help") == ["gitorch.cli.commands.list_runs"]
+    assert loaded_by(tmp_path, "list", "--help") == [
+        "gitorch.cli.commands.list_runs"
+    ]
 
 
 def test_an_invoked_command_loads_no_other_command(project: Path) -> None:
@@ -70,7 +86,10 @@ def loaded_by(root: Path, *arguments: str) -> list[str]:
 @pytest.mark.parametrize(
     ("words", "completions"),
     [
-        ("gitorch re", ["ready", "revert", "rerun", "release", "retry", "resubmit"]),
+        (
+            "gitorch re",
+            ["ready", "revert", "rerun", "release", "retry", "resubmit"],
+        ),
         ("gitorch ready --sn", ["--snapshot"]),
         ("gitorch checkout-", ["checkout-run"]),
     ],
@@ -106,6 +125,8 @@ def completed(root: Path, words: str) -> list[str]:
     return result.stdout.split()
 
 
-def test_the_closest_command_is_suggested_for_a_misspelt_one(tmp_path: Path) -> None:
+def test_the_closest_command_is_suggested_for_a_misspelt_one(
+    tmp_path: Path,
+) -> None:
     said = gitorch(tmp_path, "retyr", code=2).stderr
     assert "No such command 'retyr'. Did you mean 'retry'" in said

@@ -12,17 +12,27 @@ TASKS = "tasks: [{id: train, method: Train}]\n"
 
 
 def load(
-    text: str, *, file: str = "experiments/penguins.yaml", root: Path | None = None, **remotes: str
+    text: str,
+    *,
+    file: str = "experiments/penguins.yaml",
+    root: Path | None = None,
+    **remotes: str,
 ) -> LoadedConfig:
     context = ConfigContext(root=root, remotes=remotes)
     return load_config(dedent(text).encode(), file=file, context=context)
 
 
 def complaints(
-    text: str, *, file: str = "experiments/penguins.yaml", root: Path | None = None, **remotes: str
+    text: str,
+    *,
+    file: str = "experiments/penguins.yaml",
+    root: Path | None = None,
+    **remotes: str,
 ) -> str:
     """Return all problems as a compiler prints them: a line each, with the hint below."""
-    return "\n".join(map(said, load(text, file=file, root=root, **remotes).problems))
+    return "\n".join(
+        map(said, load(text, file=file, root=root, **remotes).problems)
+    )
 
 
 def said(problem: Problem) -> str:

@@ -28,7 +28,9 @@ from gitorch.config.address import Address, parse_address
         ("../name", ("", "../name")),
     ],
 )
-def test_every_form_gives_host_and_path(text: str, address: tuple[str, str]) -> None:
+def test_every_form_gives_host_and_path(
+    text: str, address: tuple[str, str]
+) -> None:
     assert parse_address(text) == Address(*address)
 
 
@@ -51,7 +53,9 @@ def test_other_texts_are_not_addresses(text: str) -> None:
 
 
 def test_an_address_is_shown_without_its_password() -> None:
-    assert str(parse_address("https://me:secret@host.org/a/b.git")) == "host.org/a/b"
+    assert (
+        str(parse_address("https://me:secret@host.org/a/b.git")) == "host.org/a/b"
+    )
 
 
 @given(text=st.text())

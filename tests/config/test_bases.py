@@ -37,8 +37,14 @@ def params(file: str) -> dict[str, Any]:
     return config.specs[0].params
 
 
-def test_a_file_overrides_its_bases_and_later_bases_override_earlier_ones(here: Path) -> None:
-    write(here, "base.yaml", "lr: 1\nmodel: {depth: 3, width: 4}\nsizes: [1, 2]\nseed: 1\n")
+def test_a_file_overrides_its_bases_and_later_bases_override_earlier_ones(
+    here: Path,
+) -> None:
+    write(
+        here,
+        "base.yaml",
+        "lr: 1\nmodel: {depth: 3, width: 4}\nsizes: [1, 2]\nseed: 1\n",
+    )
     write(here, "more/large.yaml", "model: {width: 8}\nsizes: [9]\nseed: 2\n")
     write(
         here,
@@ -52,14 +58,21 @@ def test_a_file_overrides_its_bases_and_later_bases_override_earlier_ones(here: 
         "seed": 3,
     }
     config = load("a.yaml")
-    assert [base.path for base in config.bases] == [here / "base.yaml", here / "more/large.yaml"]
+    assert [base.path for base in config.bases] == [
+        here / "base.yaml",
+        here / "more/large.yaml",
+    ]
     assert config.bases[1].data == (here / "more/large.yaml").read_bytes()
 
 
 def test_a_path_is_relative_to_the_file_that_contains_it(here: Path) -> None:
     write(here, "shared/base.yaml", "gitorch: {extends: parts/sizes.yaml}\nlr: 1\n")
     write(here, "shared/parts/sizes.yaml", "sizes: [1]\n")
-    write(here, "experiments/deep/a.yaml", f"gitorch: {{extends: ../../shared/base.yaml}}\n{TASKS}")
+    write(
+        here,
+        "experiments/deep/a.yaml",
+        f"gitorch: {{extends: ../../shared/base.yaml}}\n{TASKS}",
+    )
     assert params("experiments/deep/a.yaml") == {"sizes": [1], "lr": 1}
     os.chdir(here / "experiments")
     assert params("deep/a.yaml") == {"sizes": [1], "lr": 1}
@@ -92,19 +105,31 @@ def test_sweeps_are_extended_key_by_key(here: Path) -> None:
         "base.yaml",
         "gitorch: {matrix: {lr: [1, 2], seed: [1, 2]}, exclude: [{lr: 1, seed: 2}]}\n",
     )
-    write(here, "a.yaml", f"gitorch: {{extends: base.yaml, matrix: {{seed: [2, 3]}}}}\n{TASKS}")
+    write(
+        here,
+        "a.yaml",
+        f"gitorch: {{extends: base.yaml, matrix: {{seed: [2, 3]}}}}\n{TASKS}",
+    )
     assert [spec.label for spec in load("a.yaml").specs] == [
         f"a lr={lr} seed={seed}" for lr, seed in ((1, 3), (2, 2), (2, 3))
     ]
 
 
 def test_a_problem_points_into_the_file_of_the_value(here: Path) -> None:
-    write(here, "base.yaml", "# shared\nlr: 1\ngitorch:\n  timeout: soon\n  link: [data, ../x]\n")
     write(
-        here, "a.yaml", f"gitorch: {{extends: base.yaml, link: [..]}}\noutputDir: '{{lR}}'\n{TASKS}"
+        here,
+        "base.yaml",
+        "# shared\nlr: 1\ngitorch:\n  timeout: soon\n  link: [data, ../x]\n",
+    )
+    write(
+        here,
+        "a.yaml",
+        f"gitorch: {{extends: base.yaml, link: [..]}}\noutputDir: '{{lR}}'\n{TASKS}",
     )
     problems = load("a.yaml").problems
-    assert [(problem.file, problem.line, marked(problem)) for problem in problems] == [
+    assert [
+        (problem.file, problem.line, marked(problem)) for problem in problems
+    ] == [
         ("a.yaml", 1, ".."),
         ("a.yaml", 2, "{lR}"),
         ("base.yaml", 4, "soon"),
@@ -115,15 +140,27 @@ def test_a_problem_points_into_the_file_of_the_value(here: Path) -> None:
 @pytest.mark.parametrize(
     ("extends", "told"),
     [
-        ("5", "1:20: error: 'extends' must be text or a list of texts, not a number"),
-        ("{a: b.yaml}", "1:20: error: 'extends' must be text or a list of texts, not a mapping"),
-        ("[base.yaml, 5]", "1:20: error: 'extends' must be text or a list of texts, not a list"),
+        (
+            "5",
+            "1:20: error: 'extends' must be text or a list of texts, not a number",
+        ),
+        (
+            "{a: b.yaml}",
+            "1:20: error: 'extends' must be text or a list of texts, not a mapping",
+        ),
+        (
+            "[base.yaml, 5]",
+            "1:20: error: 'extends' must be text or a list of texts, not a list",
+        ),
         ("", "1:11: error: 'extends' must be text or a list of texts, not nothing"),
         ("[base.yaml, gone.yaml]", "1:32: error: there is no file gone.yaml"),
         ("directory.yaml", "1:20: error: there is no file directory.yaml"),
         ("base.txt", "1:20: error: 'base.txt' is not the path of a YAML file"),
         ('"a\\0.yaml"', "1:20: error: 'a\0.yaml' is not the path of a YAML file"),
-        ("a.yaml", "1:20: error: a file cannot extend itself: a.yaml extends a.yaml"),
+        (
+            "a.yaml",
+            "1:20: error: a file cannot extend itself: a.yaml extends a.yaml",
+        ),
         (
             "over.yaml",
             "1:20: error: a file cannot extend itself: a.yaml extends over.yaml extends a.yaml",
@@ -137,7 +174,9 @@ def test_a_problem_points_into_the_file_of_the_value(here: Path) -> None:
         ),
     ],
 )
-def test_a_base_that_cannot_be_read_is_reported(here: Path, extends: str, told: str) -> None:
+def test_a_base_that_cannot_be_read_is_reported(
+    here: Path, extends: str, told: str
+) -> None:
     write(here, "base.yaml", "lr: 1\n")
     write(here, "over.yaml", "gitorch: {extends: a.yaml}\n")
     write(here, "list.yaml", "[1]\n")
@@ -168,9 +207,13 @@ def test_many_files_that_extend_one_another(here: Path) -> None:
     ] * 2
 
 
-def test_bases_are_renamed_and_the_rest_of_the_text_is_unchanged(here: Path) -> None:
+def test_bases_are_renamed_and_the_rest_of_the_text_is_unchanged(
+    here: Path,
+) -> None:
     text = "# mine\r\ngitorch: {extends: [ ../b.yaml, 'c d.yaml' ], priority: 1}  # é\r\n"
-    moved = rename_bases(text.encode(), {"../b.yaml": "bases/1-b.yaml", "c d.yaml": None}.get)
+    moved = rename_bases(
+        text.encode(), {"../b.yaml": "bases/1-b.yaml", "c d.yaml": None}.get
+    )
     assert (
         moved.decode()
         == "# mine\r\ngitorch: {extends: [ \"bases/1-b.yaml\", 'c d.yaml' ], priority: 1}  # é\r\n"
@@ -180,7 +223,8 @@ def test_bases_are_renamed_and_the_rest_of_the_text_is_unchanged(here: Path) -> 
 VALUES: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.integers(0, 2) | st.just("x"),
     lambda inner: (
-        st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3)
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from("abc"), inner, max_size=3)
     ),
     max_leaves=8,
 )
@@ -204,7 +248,8 @@ def patched(under: Any, over: Any) -> Any:
 @given(under=MAPPINGS, over=MAPPINGS)
 def test_the_merge_is_that_of_rfc_7396(under: Any, over: Any) -> None:
     nodes = [
-        parse_document(written(value), name) for value, name in ((under, "under"), (over, "over"))
+        parse_document(written(value), name)
+        for value, name in ((under, "under"), (over, "over"))
     ]
     below, above = (node.root for node in nodes)
     assert above is not None

@@ -24,12 +24,17 @@ gitorch:
 tasks:
   - {id: train, method: Train, epochs: 3}
 """
-PLAIN = "lr: 0.5\nmodel: {depth: 3}\ntasks: [{id: train, method: Train, epochs: 3}]\n"
+PLAIN = (
+    "lr: 0.5\nmodel: {depth: 3}\ntasks: [{id: train, method: Train, epochs: 3}]\n"
+)
 
 
 def load(*options: str, text: str = PLAIN) -> LoadedConfig:
     return load_config(
-        text.encode(), file="p.yaml", context=ConfigContext(root=Path("/")), overrides=options
+        text.encode(),
+        file="p.yaml",
+        context=ConfigContext(root=Path("/")),
+        overrides=options,
     )
 
 
@@ -76,13 +81,18 @@ def test_a_parameter_of_a_task() -> None:
         ("seed= range(4, 0, -2) ", ["seed=4", "seed=2"]),
         ('k=[1,2],"a,b"', ["k=[1,2]", "k=a,b"]),
         ("model.depth=1, 2", ["model.depth=1", "model.depth=2"]),
-        ("tasks.train.epochs=1,2", ["tasks.train.epochs=1", "tasks.train.epochs=2"]),
+        (
+            "tasks.train.epochs=1,2",
+            ["tasks.train.epochs=1", "tasks.train.epochs=2"],
+        ),
     ],
 )
 def test_a_list_of_values_is_swept(option: str, labels: list[str]) -> None:
     config = load(option)
     assert config.problems == ()
-    assert [spec.label for spec in config.specs] == [f"p {label}" for label in labels]
+    assert [spec.label for spec in config.specs] == [
+        f"p {label}" for label in labels
+    ]
 
 
 @pytest.mark.parametrize(
@@ -93,7 +103,10 @@ def test_a_list_of_values_is_swept(option: str, labels: list[str]) -> None:
         (["a=7,2"], ["seed=1 a=7 b=3", "seed=2 a=7 b=3", "seed=2 a=2 b=4"]),
         (["a=7", "seed=1"], ["seed=1 a=7 b=3", "seed=1 a=7 b=4"]),
         (["~a", "~b"], ["seed=1", "seed=2"]),
-        (["~seed", "lr=1,2"], ["lr=1 a=1 b=3", "lr=1 a=2 b=4", "lr=2 a=1 b=3", "lr=2 a=2 b=4"]),
+        (
+            ["~seed", "lr=1,2"],
+            ["lr=1 a=1 b=3", "lr=1 a=2 b=4", "lr=2 a=1 b=3", "lr=2 a=2 b=4"],
+        ),
     ],
 )
 def test_an_override_replaces_the_values_of_a_swept_key(
@@ -101,7 +114,9 @@ def test_an_override_replaces_the_values_of_a_swept_key(
 ) -> None:
     config = load(*options, text=CONFIG)
     assert config.problems == ()
-    assert [spec.label for spec in config.specs] == [f"p {label}" for label in labels]
+    assert [spec.label for spec in config.specs] == [
+        f"p {label}" for label in labels
+    ]
 
 
 @pytest.mark.parametrize(
@@ -116,7 +131,11 @@ def test_an_override_replaces_the_values_of_a_swept_key(
             "not valid YAML: did not find expected ',' or ']' while parsing a flow sequence",
             "",
         ),
-        ("lr=1], [2", "not valid YAML: did not find expected <document start>", ","),
+        (
+            "lr=1], [2",
+            "not valid YAML: did not find expected <document start>",
+            ",",
+        ),
         (
             "lr=#1",
             "not valid YAML: did not find expected node content while parsing a flow node",
@@ -152,10 +171,16 @@ def test_an_override_replaces_the_values_of_a_swept_key(
             "epochs",
         ),
         ("~lR", "there is no 'lR' to drop, did you mean 'lr'?", "lR"),
-        ("~gitorch", "'gitorch' is not a parameter: 'gitorch' is gitorch's own", "gitorch"),
+        (
+            "~gitorch",
+            "'gitorch' is not a parameter: 'gitorch' is gitorch's own",
+            "gitorch",
+        ),
     ],
 )
-def test_an_error_is_reported_at_its_position(option: str, message: str, at: str) -> None:
+def test_an_error_is_reported_at_its_position(
+    option: str, message: str, at: str
+) -> None:
     config = load("model.depth=4", option)
     (problem,) = config.problems
     assert (problem.file, problem.line, problem.message, problem.excerpt) == (
@@ -177,7 +202,8 @@ def test_a_warning_says_that_included_points_keep_their_values(option: str) -> N
     (problem,) = config.problems
     assert (problem.severity, marked(problem)) == ("warning", "lr")
     assert (
-        problem.message == "'include' sets 'lr' too, and the points that it lists keep their values"
+        problem.message
+        == "'include' sets 'lr' too, and the points that it lists keep their values"
     )
     assert {"p lr=1", "p lr=2 seed=3"} <= {spec.label for spec in config.specs}
 
@@ -209,7 +235,10 @@ def test_a_problem_with_an_overridden_value_points_into_the_option() -> None:
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(
     options=st.lists(
-        st.builds("{}={}".format, st.sampled_from(["lr", "seed", "a", "x"]) | TEXTS, TEXTS) | TEXTS
+        st.builds(
+            "{}={}".format, st.sampled_from(["lr", "seed", "a", "x"]) | TEXTS, TEXTS
+        )
+        | TEXTS
     )
 )
 def test_no_option_raises(options: list[str]) -> None:

@@ -108,7 +108,9 @@ def test_every_key_and_setting_of_a_config() -> None:
                     outputs=of_file["outputs"],
                     timeout_s=90.0,
                     retries=Retries(
-                        max=3, on=(OutcomeKind.SIGNAL, OutcomeKind.TIMEOUT), backoff_s=30.0
+                        max=3,
+                        on=(OutcomeKind.SIGNAL, OutcomeKind.TIMEOUT),
+                        backoff_s=30.0,
                     ),
                     priority=5,
                     resources=eight,
@@ -123,14 +125,22 @@ def test_every_key_and_setting_of_a_config() -> None:
             path_to_tasks="demo",
             output_dir="penguins/{date}/{model.depth}",
             link=("data", "models/pretrained"),
-            env={"OMP_NUM_THREADS": "1", "DEBUG": "true", "MODE": "fast", "RATE": "0.5"},
+            env={
+                "OMP_NUM_THREADS": "1",
+                "DEBUG": "true",
+                "MODE": "fast",
+                "RATE": "0.5",
+            },
             python=".venv/bin/python",
         ),
     )
 
 
 def test_the_minimal_file_of_four_keys() -> None:
-    text = "githubRepository: https://github.com/o/r\npathToTasks: .\noutputDir: out\n" + TASKS
+    text = (
+        "githubRepository: https://github.com/o/r\npathToTasks: .\noutputDir: out\n"
+        + TASKS
+    )
     assert complaints(text) == (
         "1:19: note: not checked: this repository has no remote to compare with github.com/o/r"
     )
@@ -145,7 +155,9 @@ def test_only_tasks_is_required() -> None:
         complaints("# nothing\n")
         == "1:1: error: the config is empty\n  write keys and values, 'tasks' among them"
     )
-    assert complaints("- a\n").startswith("1:1: error: a config must be a mapping, not a list\n")
+    assert complaints("- a\n").startswith(
+        "1:1: error: a config must be a mapping, not a list\n"
+    )
     assert complaints("just words\n").startswith(
         "1:1: error: a config must be a mapping, not text\n"
     )
@@ -262,9 +274,16 @@ def test_a_problem_found_later_has_a_position() -> None:
     problem = config.problem(
         ("tasks", 1, "method"), "there is no class 'Train'", "did you commit it?"
     )
-    assert (problem.file, problem.line, problem.column) == ("experiments/penguins.yaml", 22, 25)
+    assert (problem.file, problem.line, problem.column) == (
+        "experiments/penguins.yaml",
+        22,
+        25,
+    )
     assert marked(problem) == "Train"
-    assert marked(config.problem(("tasks", 1, "epochs"), "too many", key=True)) == "epochs"
+    assert (
+        marked(config.problem(("tasks", 1, "epochs"), "too many", key=True))
+        == "epochs"
+    )
 
 
 def test_the_demo_is_valid() -> None:
@@ -272,5 +291,7 @@ def test_the_demo_is_valid() -> None:
     configs = find_configs(root / "experiments")
     assert configs
     for path in configs:
-        loaded = load_config(path.read_bytes(), file=str(path), context=ConfigContext(root=root))
+        loaded = load_config(
+            path.read_bytes(), file=str(path), context=ConfigContext(root=root)
+        )
         assert loaded.problems == ()

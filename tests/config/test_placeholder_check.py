@@ -18,9 +18,14 @@ def test_a_parameter_cannot_lead_outputDir_out_of_the_repository() -> None:
     )
 
 
-def test_the_placeholders_of_outputDir_are_parameters_and_facts_of_the_run() -> None:
+def test_the_placeholders_of_outputDir_are_parameters_and_facts_of_the_run() -> (
+    None
+):
     assert (
-        complaints(f'outputDir: "{{date}}/{{time}}/{{id}}/{{name}}/{{lr}}"\nlr: 1\n{TASKS}') == ""
+        complaints(
+            f'outputDir: "{{date}}/{{time}}/{{id}}/{{name}}/{{lr}}"\nlr: 1\n{TASKS}'
+        )
+        == ""
     )
     assert complaints(f'outputDir: "{{dat}}"\n{TASKS}') == (
         "1:13: error: there is no parameter 'dat', did you mean 'date'?\n"
@@ -40,30 +45,51 @@ def test_a_problem_points_at_the_placeholder() -> None:
           - {id: c, command: [a, "b", "{y} '{learningRate}'"], needs: []}
         """
     problems = load(text).problems
-    assert [(problem.line, problem.column, marked(problem)) for problem in problems] == [
+    assert [
+        (problem.line, problem.column, marked(problem)) for problem in problems
+    ] == [
         (6, 12, "{lerningRate}"),
         (7, 27, "{x}"),
         (8, 32, "{y}"),
     ]
     assert (
-        problems[0].message == "there is no parameter 'lerningRate', did you mean 'learningRate'?"
+        problems[0].message
+        == "there is no parameter 'lerningRate', did you mean 'learningRate'?"
     )
 
 
 @pytest.mark.parametrize("command", ["'{lr}'", 'x "{lr}"', 'x "$(y "{lr}")"'])
 def test_a_placeholder_inside_quotes_is_refused(command: str) -> None:
-    (problem,) = load(f"lr: 1\ntasks:\n  - id: a\n    command: |\n      {command}\n").problems
+    (problem,) = load(
+        f"lr: 1\ntasks:\n  - id: a\n    command: |\n      {command}\n"
+    ).problems
     assert problem.message == "{lr} stands where the shell takes quotes literally"
     assert (problem.line, marked(problem)) == (5, "{lr}")
 
 
 def test_other_braces_are_not_placeholders() -> None:
-    assert complaints("tasks: [{id: a, command: 'awk ''{print $1}'' ${HOME} {} {a,b}'}]") == ""
+    assert (
+        complaints(
+            "tasks: [{id: a, command: 'awk ''{print $1}'' ${HOME} {} {a,b}'}]"
+        )
+        == ""
+    )
 
 
 @pytest.mark.parametrize(
     "command",
-    ['""', '" "', "[]", '[""]', "null", "3", "{a: b}", "[a, [b]]", r'"a\0"', r'[a, "\0"]'],
+    [
+        '""',
+        '" "',
+        "[]",
+        '[""]',
+        "null",
+        "3",
+        "{a: b}",
+        "[a, [b]]",
+        r'"a\0"',
+        r'[a, "\0"]',
+    ],
 )
 def test_a_command_that_cannot_be_run_is_refused(command: str) -> None:
     config = load(f"tasks: [{{id: a, command: {command}}}]")
@@ -78,10 +104,15 @@ def test_a_value_that_no_command_can_hold_is_refused() -> None:
     assert complaints('x: "\\0"\ntasks: [{id: a, method: A}]') == ""
 
 
-def test_a_problem_with_a_placeholder_written_with_escapes_points_at_the_whole_text() -> None:
+def test_a_problem_with_a_placeholder_written_with_escapes_points_at_the_whole_text() -> (
+    None
+):
     (problem,) = load(r'tasks: [{id: a, command: "x \x7by}"}]').problems
     assert marked(problem) == r'"x \x7by}"'
 
 
 def test_at_most_twenty_placeholders_of_a_text_are_reported() -> None:
-    assert len(load("tasks: [{id: a, command: '" + "{x} " * 100 + "'}]").problems) == 20
+    assert (
+        len(load("tasks: [{id: a, command: '" + "{x} " * 100 + "'}]").problems)
+        == 20
+    )

@@ -27,7 +27,11 @@ QUICK = settings(max_examples=100, deadline=None, derandomize=True)
 
 def check(data: bytes) -> None:
     config = load_config(data, file="experiments/some.yaml", context=CONTEXT)
-    lines = config.document.source.text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    lines = (
+        config.document.source.text.replace("\r\n", "\n")
+        .replace("\r", "\n")
+        .split("\n")
+    )
     for problem in config.problems:
         line = lines[problem.line - 1]
         assert 1 <= problem.column <= len(line) + 1
@@ -43,7 +47,10 @@ def check(data: bytes) -> None:
 
 def check_can_run(spec: RunSpec) -> None:
     """Check everything that later code relies on."""
-    assert RunSpec.from_json(json.loads(json.dumps(spec.to_json(), allow_nan=False))) == spec
+    assert (
+        RunSpec.from_json(json.loads(json.dumps(spec.to_json(), allow_nan=False)))
+        == spec
+    )
     json.dumps(spec.to_json(), ensure_ascii=False).encode()
     assert spec.name.isprintable()
     assert not is_id_prefix(spec.name)
@@ -55,11 +62,13 @@ def check_can_run(spec: RunSpec) -> None:
         assert ".." not in PurePosixPath(place).parts
         assert not place.startswith("/")
     assert all(
-        "\0" not in name + value and isinstance(value, str) for name, value in spec.env.items()
+        "\0" not in name + value and isinstance(value, str)
+        for name, value in spec.env.items()
     )
     if spec.output_dir is not None:
         fill_text(
-            spec.output_dir, {**spec.params, **dict.fromkeys(("date", "time", "id", "name"), "x")}
+            spec.output_dir,
+            {**spec.params, **dict.fromkeys(("date", "time", "id", "name"), "x")},
         )
     done: set[str] = set()
     ids = {task.id for task in spec.tasks}
@@ -107,13 +116,22 @@ SCALARS = (
     | st.booleans()
     | st.integers()
     | st.floats()
-    | st.sampled_from([10**30, 10**900, -1, 0, 1, 2, 1.0, 2.5, 1e300, 5e-324, float("inf")])
+    | st.sampled_from(
+        [10**30, 10**900, -1, 0, 1, 2, 1.0, 2.5, 1e300, 5e-324, float("inf")]
+    )
 )
 SETTINGS = list(schema()["definitions"]["fileSettings"]["properties"])
-KEYS = st.sampled_from([*OWN_KEYS, *OWN_TASK_KEYS, *SETTINGS, "task", "comand", "lr", "<<"]) | TEXTS
+KEYS = (
+    st.sampled_from(
+        [*OWN_KEYS, *OWN_TASK_KEYS, *SETTINGS, "task", "comand", "lr", "<<"]
+    )
+    | TEXTS
+)
 VALUES: st.SearchStrategy[Any] = st.recursive(
     SCALARS,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4)
+    ),
     max_leaves=8,
 )
 
@@ -122,7 +140,10 @@ PATHS: list[tuple[str, ...]] = [
     *((key,) for key in sorted(OWN_KEYS)),
     *(("gitorch", key) for key in SETTINGS),
     *(("task", key) for key in sorted(OWN_TASK_KEYS)),
-    *(("task", "gitorch", key) for key in schema()["definitions"]["taskSettings"]["properties"]),
+    *(
+        ("task", "gitorch", key)
+        for key in schema()["definitions"]["taskSettings"]["properties"]
+    ),
     *(
         ("gitorch", key, inner)
         for key in INNER
@@ -156,7 +177,11 @@ def written(value: Any) -> bytes:
     JSON is YAML except for its escapes of characters beyond 16 bits, so those are not escaped.
     """
     text = json.dumps(value, ensure_ascii=False)
-    for said, meant in (("NaN", ".nan"), ("-Infinity", "-.inf"), ("Infinity", "1e999")):
+    for said, meant in (
+        ("NaN", ".nan"),
+        ("-Infinity", "-.inf"),
+        ("Infinity", "1e999"),
+    ):
         text = text.replace(said, meant)
     return text.encode(errors="replace")
 
@@ -164,7 +189,11 @@ def written(value: Any) -> bytes:
 @pytest.mark.parametrize("path", PATHS, ids=".".join)
 def test_any_value_of_any_key(path: tuple[str, ...]) -> None:
     @settings(max_examples=25, deadline=None, derandomize=True)
-    @given(value=VALUES | st.lists(TEXTS, max_size=4) | st.dictionaries(KEYS, SCALARS, max_size=4))
+    @given(
+        value=VALUES
+        | st.lists(TEXTS, max_size=4)
+        | st.dictionaries(KEYS, SCALARS, max_size=4)
+    )
     def check_one(value: Any) -> None:
         check(written(config_with(path, value)))
 
@@ -184,7 +213,8 @@ def test_any_mapping(value: dict[str, Any]) -> None:
 @QUICK
 @given(
     tasks=st.lists(
-        st.dictionaries(st.sampled_from(sorted(OWN_TASK_KEYS)), VALUES, max_size=4), max_size=4
+        st.dictionaries(st.sampled_from(sorted(OWN_TASK_KEYS)), VALUES, max_size=4),
+        max_size=4,
     )
 )
 def test_any_tasks(tasks: list[dict[str, Any]]) -> None:
@@ -198,7 +228,8 @@ TASK_IDS = st.sampled_from(["a", "b", "c", "d", "B"])
 @given(
     tasks=st.lists(
         st.fixed_dictionaries(
-            {"id": TASK_IDS, "command": st.just("x")}, optional={"needs": st.lists(TASK_IDS)}
+            {"id": TASK_IDS, "command": st.just("x")},
+            optional={"needs": st.lists(TASK_IDS)},
         ),
         max_size=5,
         unique_by=lambda task: task["id"],
@@ -210,7 +241,10 @@ def test_any_order_of_tasks(tasks: list[dict[str, Any]]) -> None:
 
 @QUICK
 @given(
-    text=st.text(st.sampled_from("ab1é:- \n\r\t{}[],&*!|>'\"%@`#?<~.\\\u2028\ufeff"), max_size=40)
+    text=st.text(
+        st.sampled_from("ab1é:- \n\r\t{}[],&*!|>'\"%@`#?<~.\\\u2028\ufeff"),
+        max_size=40,
+    )
     | st.text()
 )
 def test_any_text(text: str) -> None:
@@ -226,7 +260,9 @@ def test_any_bytes(data: bytes) -> None:
     check(b"\xef\xbb\xbf" + data)
 
 
-SAMPLE = (Path(__file__).parents[2] / "demo/experiments/body-size.yaml").read_bytes() + (
+SAMPLE = (
+    Path(__file__).parents[2] / "demo/experiments/body-size.yaml"
+).read_bytes() + (
     b"gitorch:\n  env: {A: 1}\n  link: [data]\nmore: &x [1, *y]\nthen: |\n  {lr}\n"
 )
 

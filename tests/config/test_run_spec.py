@@ -27,10 +27,13 @@ def test_all_forms_of_the_address_of_a_repository_are_equal(remote: str) -> None
 
 
 @pytest.mark.parametrize(
-    "written", ["penguins", "owner/penguins", "https://", "not an address", "git@github.com:"]
+    "written",
+    ["penguins", "owner/penguins", "https://", "not an address", "git@github.com:"],
 )
 def test_an_invalid_address_is_refused(written: str) -> None:
-    assert complaints(f'githubRepository: "{written}"\n{TASKS}').startswith("1:19: error: ")
+    assert complaints(f'githubRepository: "{written}"\n{TASKS}').startswith(
+        "1:19: error: "
+    )
 
 
 @pytest.mark.parametrize("key", ["pathToTasks", "outputDir"])
@@ -57,12 +60,16 @@ def test_a_path_must_stay_inside_the_repository(
     (root / "out").symlink_to(tmp_path)
     (root / "loop").symlink_to("loop")
     shown = written.replace("\\0", "\0")
-    (complaint, _) = complaints(f'{key}: "{written}"\n{TASKS}', root=root).split("\n")
+    (complaint, _) = complaints(f'{key}: "{written}"\n{TASKS}', root=root).split(
+        "\n"
+    )
     assert complaint == f"1:{len(key) + 3}: error: '{shown}' {why}"
 
 
 @pytest.mark.parametrize("key", ["pathToTasks", "outputDir"])
-def test_an_absolute_path_inside_the_repository_becomes_relative(key: str, tmp_path: Path) -> None:
+def test_an_absolute_path_inside_the_repository_becomes_relative(
+    key: str, tmp_path: Path
+) -> None:
     root = tmp_path / "project"
     (root / "a").mkdir(parents=True)
     (tmp_path / "link").symlink_to(root)
@@ -96,12 +103,27 @@ def test_a_path_is_linked_only_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["cafe", "2024", "0123456789ab", "-x", "@x", ".x", "a/b", "a\tb", " ", "x" * 101, "‮x"]
+    "name",
+    [
+        "cafe",
+        "2024",
+        "0123456789ab",
+        "-x",
+        "@x",
+        ".x",
+        "a/b",
+        "a\tb",
+        " ",
+        "x" * 101,
+        "‮x",
+    ],
 )
 def test_an_unusable_name_is_refused(name: str) -> None:
     config = load(f'gitorch: {{name: "{name}"}}\n{TASKS}')
     assert config.specs == ()
-    assert [(problem.line, problem.column) for problem in config.problems] == [(1, 17)]
+    assert [(problem.line, problem.column) for problem in config.problems] == [
+        (1, 17)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -124,7 +146,11 @@ def test_the_default_name_comes_from_the_file() -> None:
 @pytest.mark.parametrize(
     ("settings", "column", "message"),
     [
-        ('env: {A: "x\\0"}', 20, "A holds a NUL character, which no environment can"),
+        (
+            'env: {A: "x\\0"}',
+            20,
+            "A holds a NUL character, which no environment can",
+        ),
         ("env: {GITORCH_TOKEN: x}", 17, "GITORCH_TOKEN is set by gitorch itself"),
         (
             'env: {"": x}',
@@ -136,7 +162,11 @@ def test_the_default_name_comes_from_the_file() -> None:
             17,
             "'A\n' is not the name of a variable: it must consist of letters, digits and '_'",
         ),
-        ("env: {A: null}", 20, "'A' must be text, a number or true or false, not nothing"),
+        (
+            "env: {A: null}",
+            20,
+            "'A' must be text, a number or true or false, not nothing",
+        ),
         ('python: "x\\0"', 19, "'python' holds a NUL character, which no path can"),
         ("python: 3.11", 19, "'python' must be text, not a number"),
     ],

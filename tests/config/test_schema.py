@@ -49,17 +49,27 @@ def test_every_key_is_described() -> None:
             if described.get("not") == {}:  # forbidden, where another key is there
                 continue
             target = described.get("$ref", "").removeprefix("#/definitions/")
-            assert "description" in (schema()["definitions"][target] if target else described), key
+            assert "description" in (
+                schema()["definitions"][target] if target else described
+            ), key
 
 
 def test_the_defaults_and_examples_are_valid() -> None:
     for part in parts(schema()):
-        for value in [part["default"]] if "default" in part else part.get("examples", []):
-            Draft7Validator({**part, "definitions": schema()["definitions"]}).validate(value)
+        for value in (
+            [part["default"]] if "default" in part else part.get("examples", [])
+        ):
+            Draft7Validator(
+                {**part, "definitions": schema()["definitions"]}
+            ).validate(value)
 
 
 def test_every_pattern_has_an_error_message() -> None:
-    assert all("patternErrorMessage" in part for part in parts(schema()) if "pattern" in part)
+    assert all(
+        "patternErrorMessage" in part
+        for part in parts(schema())
+        if "pattern" in part
+    )
 
 
 @pytest.mark.parametrize(
@@ -75,12 +85,18 @@ def test_a_parameter_close_to_a_key_is_a_warning(key: str, meant: str) -> None:
     config = load(f"{key}: x\n{TASKS}")
     (problem,) = config.problems
     assert problem.severity is Severity.WARNING
-    assert problem.message == f"'{key}' is taken for a parameter, did you mean '{meant}'?"
+    assert (
+        problem.message
+        == f"'{key}' is taken for a parameter, did you mean '{meant}'?"
+    )
     assert config.specs[0].params == {key: "x"}
 
 
 def test_a_near_miss_of_a_key_that_is_missing_is_an_error() -> None:
-    assert complaints("task: []\n") == "1:1: error: unknown key 'task', did you mean 'tasks'?"
+    assert (
+        complaints("task: []\n")
+        == "1:1: error: unknown key 'task', did you mean 'tasks'?"
+    )
     assert complaints("tasks: [{ID: a, comand: b}]") == (
         "1:10: error: unknown key 'ID', did you mean 'id'?\n"
         "1:17: error: unknown key 'comand', did you mean 'command'?"
@@ -91,7 +107,18 @@ def test_a_near_miss_of_a_key_that_is_missing_is_an_error() -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["epochs", "model", "idx", "dataset", "mode", "outputs", "name", "python", "comment"]
+    "key",
+    [
+        "epochs",
+        "model",
+        "idx",
+        "dataset",
+        "mode",
+        "outputs",
+        "name",
+        "python",
+        "comment",
+    ],
 )
 def test_a_parameter_may_have_any_other_name(key: str) -> None:
     config = load(f"{key}: 1\ntasks: [{{id: train, method: Train, {key}: 2}}]")

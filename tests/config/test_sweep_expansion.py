@@ -50,7 +50,11 @@ def test_every_setting_of_a_sweep() -> None:
         "model.depth=2 tasks.train.1.epochs=7 width=64 height=0 speed=fast note=no",
     ]
     config = load(text)
-    assert config.dimensions == ("model.depth", "tasks.train.1.epochs", "width+height")
+    assert config.dimensions == (
+        "model.depth",
+        "tasks.train.1.epochs",
+        "width+height",
+    )
     last = config.specs[-1]
     assert last.params == {
         "model": {"depth": 2},
@@ -60,7 +64,11 @@ def test_every_setting_of_a_sweep() -> None:
         "note": "no",
     }
     assert last.task("train.1").params == {"epochs": 7}
-    assert last.document["tasks"][0] == {"id": "train.1", "method": "Train", "epochs": 7}
+    assert last.document["tasks"][0] == {
+        "id": "train.1",
+        "method": "Train",
+        "epochs": 7,
+    }
 
 
 def test_a_config_without_a_sweep_is_one_run() -> None:
@@ -70,29 +78,52 @@ def test_a_config_without_a_sweep_is_one_run() -> None:
 
 
 def test_include_without_lists() -> None:
-    assert labels(swept("include: [{lr: 1}, {lr: 2, seed: 1}]")) == ["lr=1", "lr=2 seed=1"]
+    assert labels(swept("include: [{lr: 1}, {lr: 2, seed: 1}]")) == [
+        "lr=1",
+        "lr=2 seed=1",
+    ]
 
 
 def test_a_value_can_be_a_list_or_a_mapping() -> None:
-    assert labels(swept("matrix: {model: [{depth: 1}, {depth: 2}], sizes: [[1, 2], [3]]}"))[1] == (
-        "model={depth:1} sizes=[3]"
-    )
+    assert labels(
+        swept("matrix: {model: [{depth: 1}, {depth: 2}], sizes: [[1, 2], [3]]}")
+    )[1] == ("model={depth:1} sizes=[3]")
 
 
 @pytest.mark.parametrize(
     ("settings", "said", "at"),
     [
-        ("matrix: [lr]", "'matrix' must be a mapping of keys to values, not a list", "[lr]"),
+        (
+            "matrix: [lr]",
+            "'matrix' must be a mapping of keys to values, not a list",
+            "[lr]",
+        ),
         ("matrix: {lr: 0.1}", "'lr' must be a list or text, not a number", "0.1"),
         ("matrix: {lr: []}", "'lr' must not be empty", "[]"),
         ("matrix: {lr: small}", "'lr' must be a list, not text", "small"),
         ("matrix: {lr: range(3}", "'range(3' is not a range", "range(3"),
         ("matrix: {lr: 'range(3, 3)'}", "range(3, 3) is empty", "'range(3, 3)'"),
-        ("matrix: {lr: 'range(1, 3, 0)'}", "the step of a range cannot be 0", "'range(1, 3, 0)'"),
+        (
+            "matrix: {lr: 'range(1, 3, 0)'}",
+            "the step of a range cannot be 0",
+            "'range(1, 3, 0)'",
+        ),
         ("include: {lr: 1}", "'include' must be a list, not a mapping", "{lr: 1}"),
-        ("include: [1]", "'include[0]' must be a mapping of keys to values, not a number", "1"),
-        ("exclude: [{}], matrix: {lr: [1]}", "'exclude[0]' must not be empty", "{}"),
-        ("zip: {a: [1, 2], b: [1]}", "the lists are of unequal length: a has 2, b has 1", "zip"),
+        (
+            "include: [1]",
+            "'include[0]' must be a mapping of keys to values, not a number",
+            "1",
+        ),
+        (
+            "exclude: [{}], matrix: {lr: [1]}",
+            "'exclude[0]' must not be empty",
+            "{}",
+        ),
+        (
+            "zip: {a: [1, 2], b: [1]}",
+            "the lists are of unequal length: a has 2, b has 1",
+            "zip",
+        ),
         ("zip: {lr: [1]}, matrix: {lr: [1]}", "'lr' is in 'matrix' too", "lr"),
         (
             "matrix: {outputDir: [a]}",
@@ -104,7 +135,11 @@ def test_a_value_can_be_a_list_or_a_mapping() -> None:
             "'gitorch.name' is not a parameter: 'gitorch' is gitorch's own",
             "gitorch.name",
         ),
-        ("include: [{tasks: []}]", "'tasks' is not a parameter: 'tasks' is gitorch's own", "tasks"),
+        (
+            "include: [{tasks: []}]",
+            "'tasks' is not a parameter: 'tasks' is gitorch's own",
+            "tasks",
+        ),
         (
             "zip: {tasks.train.method: [A]}",
             "'tasks.train.method' is not a parameter: 'method' is gitorch's own",
@@ -126,7 +161,11 @@ def test_a_value_can_be_a_list_or_a_mapping() -> None:
             "tasks.tarin.x",
         ),
         ("matrix: {a..b: [1]}", "'a..b' is not a dotted name", "a..b"),
-        ("matrix: {lr.x: [1]}", "'lr.x' leads nowhere: 'lr' is not a mapping", "lr.x"),
+        (
+            "matrix: {lr.x: [1]}",
+            "'lr.x' leads nowhere: 'lr' is not a mapping",
+            "lr.x",
+        ),
         (
             "matrix: {model.depth.x: [1]}",
             "'model.depth.x' leads nowhere: 'model.depth' is not a mapping",
@@ -142,7 +181,11 @@ def test_a_value_can_be_a_list_or_a_mapping() -> None:
             "'tasks.train.lr' is swept too, and hides 'lr' from that task",
             "lr",
         ),
-        ("matrix: {lr: [1]}, exclude: [{sed: 1}]", "'sed' is in neither 'matrix' nor 'zip'", "sed"),
+        (
+            "matrix: {lr: [1]}, exclude: [{sed: 1}]",
+            "'sed' is in neither 'matrix' nor 'zip'",
+            "sed",
+        ),
         (
             "matrix: {seed: [1]}, exclude: [{sed: 1}]",
             "'sed' is in neither 'matrix' nor 'zip', did you mean 'seed'?",
@@ -166,10 +209,16 @@ def test_a_value_can_be_a_list_or_a_mapping() -> None:
         ),
     ],
 )
-def test_an_error_is_reported_at_its_position(settings: str, said: str, at: str) -> None:
+def test_an_error_is_reported_at_its_position(
+    settings: str, said: str, at: str
+) -> None:
     config = load(swept(settings))
     (problem,) = config.problems
-    assert (problem.message, marked(problem), problem.severity) == (said, at, "error")
+    assert (problem.message, marked(problem), problem.severity) == (
+        said,
+        at,
+        "error",
+    )
     assert config.specs == ()
 
 
@@ -186,8 +235,17 @@ def test_a_parameter_that_a_task_sets_itself_is_refused() -> None:
 def test_the_limit_is_a_setting() -> None:
     text = swept("matrix: {seed: range(20)}").encode()
     config = load_config(text, file="x.yaml", context=ConfigContext(sweep_limit=19))
-    assert [problem.hint for problem in config.problems] == ["git config gitorch.sweepLimit 20"]
-    assert len(load_config(text, file="x.yaml", context=ConfigContext(sweep_limit=20)).specs) == 20
+    assert [problem.hint for problem in config.problems] == [
+        "git config gitorch.sweepLimit 20"
+    ]
+    assert (
+        len(
+            load_config(
+                text, file="x.yaml", context=ConfigContext(sweep_limit=20)
+            ).specs
+        )
+        == 20
+    )
 
 
 @pytest.mark.parametrize(
@@ -200,13 +258,21 @@ def test_the_limit_is_a_setting() -> None:
             "model.dept",
         ),
         ("matrix: {seed: [1, 2, 1]}", "1 is listed twice, and makes one run", "1"),
-        ("zip: {a: [1, 2, 1], b: [3, 4, 3]}", "1, 3 is listed twice, and makes one run", "1"),
+        (
+            "zip: {a: [1, 2, 1], b: [3, 4, 3]}",
+            "1, 3 is listed twice, and makes one run",
+            "1",
+        ),
     ],
 )
 def test_a_suspicious_sweep_is_a_warning(settings: str, said: str, at: str) -> None:
     config = load(swept(settings))
     (problem,) = config.problems
-    assert (problem.message, marked(problem), problem.severity) == (said, at, "warning")
+    assert (problem.message, marked(problem), problem.severity) == (
+        said,
+        at,
+        "warning",
+    )
     assert config.specs != ()
 
 
@@ -230,24 +296,37 @@ def test_placeholders_are_checked_for_the_keys_of_swept_mappings() -> None:
         "tasks: [{id: a, command: 'a {size.x} {model.depth}'}]",
     )
     (problem,) = load(text).problems
-    assert problem.message.startswith("in 'penguins size={y:1}' there is no parameter 'size.x'")
+    assert problem.message.startswith(
+        "in 'penguins size={y:1}' there is no parameter 'size.x'"
+    )
 
 
 def test_no_swept_value_leads_outputDir_out_of_the_repository() -> None:
-    text = swept("matrix: {a: [x, '.', ..], b: [y, .]}", f"outputDir: '{{a}}/{{b}}'\n{TASKS}")
+    text = swept(
+        "matrix: {a: [x, '.', ..], b: [y, .]}", f"outputDir: '{{a}}/{{b}}'\n{TASKS}"
+    )
     (problem,) = load(text).problems
-    assert problem.message == "filled in, 'outputDir' is '../y', which leads outside by '..'"
+    assert (
+        problem.message
+        == "filled in, 'outputDir' is '../y', which leads outside by '..'"
+    )
 
 
 def test_a_nul_in_a_swept_value_is_found() -> None:
-    text = swept('matrix: {a: [x, "\\0"]}', "tasks: [{id: a, command: 'echo {a}'}]\n")
+    text = swept(
+        'matrix: {a: [x, "\\0"]}', "tasks: [{id: a, command: 'echo {a}'}]\n"
+    )
     (problem,) = load(text).problems
-    assert problem.message == "filled in, 'command' holds a NUL character, which no command can"
+    assert (
+        problem.message
+        == "filled in, 'command' holds a NUL character, which no command can"
+    )
 
 
 def test_other_problems_are_reported_with_a_wrong_sweep() -> None:
     text = swept(
-        "matrix: {seed: [1], outputDir: [a]}", "tasks: [{id: a, command: 'echo {seed} {x}'}]\n"
+        "matrix: {seed: [1], outputDir: [a]}",
+        "tasks: [{id: a, command: 'echo {seed} {x}'}]\n",
     )
     assert [problem.message for problem in load(text).problems] == [
         "'outputDir' is not a parameter: 'outputDir' is gitorch's own",

@@ -7,10 +7,14 @@ import pytest
 from tests.config.complaints import complaints, load
 
 
-@pytest.mark.parametrize("task", [".", "..", ".GIT", "a b", "a/b", "", "ä", "a\\n", "x" * 101])
+@pytest.mark.parametrize(
+    "task", [".", "..", ".GIT", "a b", "a/b", "", "ä", "a\\n", "x" * 101]
+)
 def test_an_unusable_id_is_refused(task: str) -> None:
     config = load(f'tasks: [{{id: "{task}", method: A}}]')
-    assert [(problem.line, problem.column) for problem in config.problems] == [(1, 14)]
+    assert [(problem.line, problem.column) for problem in config.problems] == [
+        (1, 14)
+    ]
 
 
 def needs(*tasks: str) -> str:
@@ -18,7 +22,9 @@ def needs(*tasks: str) -> str:
 
 
 def test_a_task_without_needs_needs_the_task_before_it() -> None:
-    (spec,) = load(needs("id: a", "id: b", "id: c, needs: [a]", "id: d, needs: []", "id: e")).specs
+    (spec,) = load(
+        needs("id: a", "id: b", "id: c, needs: [a]", "id: d, needs: []", "id: e")
+    ).specs
     assert [task.needs for task in spec.tasks] == [(), ("a",), ("a",), (), ("d",)]
 
 
@@ -32,10 +38,16 @@ def test_a_task_may_need_a_later_one() -> None:
     [
         (("id: a, needs: [a]",), "2:20", "a needs a"),
         (("id: a, needs: [b]", "id: b"), "2:20", "a needs b, b needs a"),
-        (("id: x", "id: a, needs: [c]", "id: b", "id: c"), "3:20", "c needs b, b needs a"),
+        (
+            ("id: x", "id: a, needs: [c]", "id: b", "id: c"),
+            "3:20",
+            "c needs b, b needs a",
+        ),
     ],
 )
-def test_a_circle_is_refused(tasks: tuple[str, ...], place: str, circle: str) -> None:
+def test_a_circle_is_refused(
+    tasks: tuple[str, ...], place: str, circle: str
+) -> None:
     (complaint, hint) = complaints(needs(*tasks)).split("\n")
     assert complaint.startswith(f"{place}: error: the tasks wait for each other: ")
     assert set(circle.split(", ")) <= set(complaint.split(": ")[-1].split(", "))

@@ -10,7 +10,9 @@ from tests.config.complaints import said
 
 
 def parse(text: str | bytes) -> Document:
-    return parse_document(text.encode() if isinstance(text, str) else text, "a.yaml")
+    return parse_document(
+        text.encode() if isinstance(text, str) else text, "a.yaml"
+    )
 
 
 def refusals(text: str | bytes) -> list[str]:
@@ -103,7 +105,9 @@ def test_every_tag_is_refused(tag: str) -> None:
     assert (problem.line, problem.column) == (1, 4)
 
 
-@pytest.mark.parametrize("number", [".nan", "-.INF", "1e999", "9" * 5000, "0x" + "f" * 5000])
+@pytest.mark.parametrize(
+    "number", [".nan", "-.INF", "1e999", "9" * 5000, "0x" + "f" * 5000]
+)
 def test_a_number_that_json_cannot_hold_is_refused(number: str) -> None:
     (problem,) = parse(f"a: [{number}]\n").problems
     assert "be recorded" in problem.message
@@ -117,18 +121,45 @@ def test_a_whole_number_may_be_larger_than_any_other() -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        (b"a: \xff\xfe", "1:4: error: the file is not UTF-8: byte 0xff\n  save it as UTF-8"),
-        ("é: 1\nb: \x01", "2:4: error: the character U+0001 is not allowed in YAML"),
+        (
+            b"a: \xff\xfe",
+            "1:4: error: the file is not UTF-8: byte 0xff\n  save it as UTF-8",
+        ),
+        (
+            "é: 1\nb: \x01",
+            "2:4: error: the character U+0001 is not allowed in YAML",
+        ),
         ("a: 1\n---\nb: 2\n", "2:1: error: a second document begins here"),
         ("a: *b", "1:4: error: the alias *b has no anchor &b before it"),
-        ("a: &b [1, *b]", "1:11: error: the alias *b stands for a value that it is part of"),
-        ("a:\n\t- b", "2:1: error: not valid YAML: found character that cannot start any token"),
-        ("a: @b", "1:4: error: not valid YAML: found character that cannot start any token"),
+        (
+            "a: &b [1, *b]",
+            "1:11: error: the alias *b stands for a value that it is part of",
+        ),
+        (
+            "a:\n\t- b",
+            "2:1: error: not valid YAML: found character that cannot start any token",
+        ),
+        (
+            "a: @b",
+            "1:4: error: not valid YAML: found character that cannot start any token",
+        ),
         ("a: {b}/c\nd: 1", "1:7: error: not valid YAML: did not find expected key"),
-        ("a: b: c", "1:5: error: not valid YAML: mapping values are not allowed in this context"),
-        ("a: 1\nb\nc: 2", "2:1: error: not valid YAML: could not find expected ':'"),
-        ("a: 1\nb: 'x\n\n", "2:4: error: not valid YAML: found unexpected end of stream"),
-        ("a: [1, 2\n\n", "1:9: error: not valid YAML: did not find expected ',' or ']'"),
+        (
+            "a: b: c",
+            "1:5: error: not valid YAML: mapping values are not allowed in this context",
+        ),
+        (
+            "a: 1\nb\nc: 2",
+            "2:1: error: not valid YAML: could not find expected ':'",
+        ),
+        (
+            "a: 1\nb: 'x\n\n",
+            "2:4: error: not valid YAML: found unexpected end of stream",
+        ),
+        (
+            "a: [1, 2\n\n",
+            "1:9: error: not valid YAML: did not find expected ',' or ']'",
+        ),
         (
             "a: 1\n b: 2",
             "2:3: error: not valid YAML: mapping values are not allowed in this context",
@@ -144,7 +175,9 @@ def test_a_file_that_cannot_be_parsed_is_refused_at_a_position(
 
 
 def test_problems_before_a_syntax_error_are_reported_too() -> None:
-    assert [problem.line for problem in parse("1: 2\na: 3\na: 4\nb: [").problems] == [1, 3, 4]
+    assert [
+        problem.line for problem in parse("1: 2\na: 3\na: 4\nb: [").problems
+    ] == [1, 3, 4]
 
 
 @pytest.mark.parametrize(
@@ -158,19 +191,26 @@ def test_problems_before_a_syntax_error_are_reported_too() -> None:
         ("&a [x,x]\n", None),
         (
             "\n".join(
-                ["a0: &a0 [x,x,x,x]", *(f"a{n}: &a{n} [{f'*a{n - 1},' * 9}]" for n in range(1, 30))]
+                [
+                    "a0: &a0 [x,x,x,x]",
+                    *(f"a{n}: &a{n} [{f'*a{n - 1},' * 9}]" for n in range(1, 30)),
+                ]
             ),
             "more than",
         ),
         (
-            "\n".join(["a0: &a0 []", *(f"a{n}: &a{n} [*a{n - 1}]" for n in range(1, 150))]),
+            "\n".join(
+                ["a0: &a0 []", *(f"a{n}: &a{n} [*a{n - 1}]" for n in range(1, 150))]
+            ),
             "nested deeper",
         ),
     ],
 )
 def test_bombs_are_refused(text: str, why: str | None) -> None:
     problems = parse(text).problems
-    assert [why in problem.message for problem in problems] == ([True] if why else [])
+    assert [why in problem.message for problem in problems] == (
+        [True] if why else []
+    )
 
 
 def test_the_deepest_allowed_nesting() -> None:
@@ -180,9 +220,10 @@ def test_the_deepest_allowed_nesting() -> None:
 
 def test_lines_are_counted_as_in_an_editor() -> None:
     document = parse("a: 1\r\nb: 2\rc: 3\nd: .inf")
-    assert [(problem.line, problem.column, problem.excerpt) for problem in document.problems] == [
-        (4, 4, "d: .inf")
-    ]
+    assert [
+        (problem.line, problem.column, problem.excerpt)
+        for problem in document.problems
+    ] == [(4, 4, "d: .inf")]
 
 
 def test_an_empty_file_has_no_value() -> None:

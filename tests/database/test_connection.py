@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from gitorch.database.connection import Database, DatabaseBroken, DatabaseDamaged, DatabaseFormat
+from gitorch.database.connection import (
+    Database,
+    DatabaseBroken,
+    DatabaseDamaged,
+    DatabaseFormat,
+)
 from gitorch.errors import Busy
 
 FORMAT = DatabaseFormat(
@@ -47,7 +52,9 @@ def test_a_transaction_takes_effect_as_a_whole(database: Database) -> None:
     assert paths(database) == [b"a", b"b"]
 
 
-def test_a_snapshot_does_not_see_later_changes(database: Database, tmp_path: Path) -> None:
+def test_a_snapshot_does_not_see_later_changes(
+    database: Database, tmp_path: Path
+) -> None:
     other = Database.open(tmp_path / "digests.db", FORMAT)
     with database.snapshot():
         assert paths(database) == []
@@ -62,23 +69,36 @@ def test_a_database_can_be_in_memory() -> None:
     with database.transaction() as execute:
         execute("create")
     assert paths(database) == []
-    with pytest.raises(DatabaseBroken, match="cannot use the file digests in memory"):
+    with pytest.raises(
+        DatabaseBroken, match="cannot use the file digests in memory"
+    ):
         database.query("SELECT 1 FROM missing")
 
 
-def test_a_lock_that_is_held_too_long_is_an_error(database: Database, tmp_path: Path) -> None:
+def test_a_lock_that_is_held_too_long_is_an_error(
+    database: Database, tmp_path: Path
+) -> None:
     other = Database.open(tmp_path / "digests.db", FORMAT)
     message = f"the file digests {tmp_path / 'digests.db'} is locked"
-    with database.transaction(), pytest.raises(Busy, match=message), other.transaction():
+    with (
+        database.transaction(),
+        pytest.raises(Busy, match=message),
+        other.transaction(),
+    ):
         pass
 
 
-def test_an_error_about_damage_names_the_database_and_the_repair(tmp_path: Path) -> None:
+def test_an_error_about_damage_names_the_database_and_the_repair(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "digests.db"
     path.write_bytes(b"this is not a database" * 100)
     with pytest.raises(DatabaseDamaged) as raised:
         Database.open(path, FORMAT)
-    assert raised.value.message == f"the file digests {path} is damaged: file is not a database"
+    assert (
+        raised.value.message
+        == f"the file digests {path} is damaged: file is not a database"
+    )
     assert raised.value.hint == "delete it"
     assert raised.value.kind == "file digests-broken"
     assert raised.value.reason == "file is not a database"
@@ -93,7 +113,10 @@ def test_a_database_that_is_opened_to_read_is_not_changed(
     database: Database, tmp_path: Path
 ) -> None:
     reader = Database.open_read_only(tmp_path / "digests.db", FORMAT)
-    with pytest.raises(DatabaseBroken, match="readonly"), reader.transaction() as execute:
+    with (
+        pytest.raises(DatabaseBroken, match="readonly"),
+        reader.transaction() as execute,
+    ):
         execute("remember", **entry(b"a"))
     with pytest.raises(DatabaseBroken, match="unable to open"):
         Database.open_read_only(tmp_path / "missing.db", FORMAT).version()

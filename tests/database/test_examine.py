@@ -56,7 +56,9 @@ def test_a_file_of_a_newer_format_is_not_judged(path: Path) -> None:
         ),
     ],
 )
-def test_damage_is_described(path: Path, statements: list[str], reason: str) -> None:
+def test_damage_is_described(
+    path: Path, statements: list[str], reason: str
+) -> None:
     change(path, *statements)
     assert damage(path) == reason
 

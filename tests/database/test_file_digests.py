@@ -29,7 +29,9 @@ def test_the_digest_of_an_unchanged_file_is_recalled(cache: FileDigests) -> None
 
 
 @pytest.mark.parametrize("fact", Facts._fields)
-def test_the_digest_of_a_changed_file_is_not_recalled(cache: FileDigests, fact: str) -> None:
+def test_the_digest_of_a_changed_file_is_not_recalled(
+    cache: FileDigests, fact: str
+) -> None:
     changed = FACTS._replace(**{fact: 7})
     assert cache.recall({ONE: changed}) == {}
     cache.remember([(ONE, changed, "c" * 64)])
@@ -42,16 +44,21 @@ def test_the_oldest_entries_are_removed(
 ) -> None:
     monkeypatch.setattr(file_digests, "KEPT", 2)
     cache.remember([(Path("/data/three"), FACTS, "c" * 64)])
-    assert cache.recall(dict.fromkeys((ONE, TWO, Path("/data/three")), FACTS)).keys() == {
+    assert cache.recall(
+        dict.fromkeys((ONE, TWO, Path("/data/three")), FACTS)
+    ).keys() == {
         TWO,
         Path("/data/three"),
     }
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"not a database " * 1000, b"SQLite format 3\0" + b"\xff" * 5000]
+    "content",
+    [b"", b"not a database " * 1000, b"SQLite format 3\0" + b"\xff" * 5000],
 )
-def test_a_file_that_is_not_a_database_is_made_anew(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_database_is_made_anew(
+    tmp_path: Path, content: bytes
+) -> None:
     path = tmp_path / "digests.db"
     path.write_bytes(content)
     cache = FileDigests(path)
@@ -61,7 +68,9 @@ def test_a_file_that_is_not_a_database_is_made_anew(tmp_path: Path, content: byt
     assert cache.recall({ONE: FACTS}) == {ONE: "a" * 64}
 
 
-def test_a_file_of_another_format_is_made_anew(cache: FileDigests, tmp_path: Path) -> None:
+def test_a_file_of_another_format_is_made_anew(
+    cache: FileDigests, tmp_path: Path
+) -> None:
     with sqlite3.connect(tmp_path / "digests.db") as connection:
         connection.execute("DROP TABLE digests")
         connection.execute("CREATE TABLE digests (other TEXT)")
@@ -72,7 +81,9 @@ def test_a_file_of_another_format_is_made_anew(cache: FileDigests, tmp_path: Pat
     assert cache.recall({ONE: FACTS}) == {ONE: "a" * 64}
 
 
-def test_a_cache_that_cannot_be_used_is_empty(tmp_path: Path, cache: FileDigests) -> None:
+def test_a_cache_that_cannot_be_used_is_empty(
+    tmp_path: Path, cache: FileDigests
+) -> None:
     (tmp_path / "file").touch()
     for path in (tmp_path / "file" / "digests.db", tmp_path):
         unusable = FileDigests(path)

@@ -76,7 +76,10 @@ def filled(path: Path | None, *rows: Row) -> RunIndex:
     index = RunIndex(path, home="here")
     with index.updating() as update:
         for row in rows or (HELD, ODD, FIRST):
-            update.add(row, [Complete("a", 2.0, row.created, "key")] if row is not ODD else [])
+            update.add(
+                row,
+                [Complete("a", 2.0, row.created, "key")] if row is not ODD else [],
+            )
         update.set_tip("t" * 40)
     return index
 
@@ -116,7 +119,9 @@ def test_runs_are_found_by_identity_and_tasks_by_key(index: RunIndex) -> None:
         "i1": (FIRST.id, Status.COMPLETE, FIRST.label),
         "i2": (HELD.id, Status.HOLD, HELD.label),
     }
-    assert index.by_identity(["i2", "i3"]) == {"i2": (HELD.id, Status.HOLD, HELD.label)}
+    assert index.by_identity(["i2", "i3"]) == {
+        "i2": (HELD.id, Status.HOLD, HELD.label)
+    }
     assert index.durations("penguins", "a") == [2.0, 2.0]
     assert index.computed("key") == [(HELD.id, "a"), (FIRST.id, "a")]
     assert index.computed("other") == []
@@ -129,7 +134,9 @@ def test_the_newest_run_of_an_identity_is_returned(tmp_path: Path) -> None:
     assert index.by_identity() == {"i1": (again.id, Status.HOLD, again.label)}
 
 
-def test_a_run_can_be_replaced_and_is_forgotten_with_its_tasks(index: RunIndex) -> None:
+def test_a_run_can_be_replaced_and_is_forgotten_with_its_tasks(
+    index: RunIndex,
+) -> None:
     with index.updating() as update:
         assert update.tip == "t" * 40
         update.forget(FIRST.id)
@@ -152,7 +159,9 @@ def test_an_update_takes_effect_as_a_whole(index: RunIndex) -> None:
     assert index.tip() == "t" * 40
 
 
-def test_questions_about_few_runs_do_not_scan_the_tables(index: RunIndex, tmp_path: Path) -> None:
+def test_questions_about_few_runs_do_not_scan_the_tables(
+    index: RunIndex, tmp_path: Path
+) -> None:
     with sqlite3.connect(tmp_path / "index.db") as connection:
         for name in (
             "rows_of",
@@ -163,7 +172,9 @@ def test_questions_about_few_runs_do_not_scan_the_tables(index: RunIndex, tmp_pa
             "computed_like",
             "durations",
         ):
-            values = dict.fromkeys(("ids", "back", "id", "name", "prefix", "key", "task"), "[]")
+            values = dict.fromkeys(
+                ("ids", "back", "id", "name", "prefix", "key", "task"), "[]"
+            )
             plan = connection.execute(
                 f"EXPLAIN QUERY PLAN {statements(FORMAT.statements)[name]}", values
             ).fetchall()
@@ -185,16 +196,22 @@ def test_questions_about_few_runs_do_not_scan_the_tables(index: RunIndex, tmp_pa
         lambda path: path.unlink(),
         lambda path: sql(path, f"PRAGMA user_version = {FORMAT.version + 1}"),
         lambda path: sql(path, "DROP TABLE meta"),
-        lambda path: sql(path, "UPDATE meta SET value = 'elsewhere' WHERE key = 'home'"),
+        lambda path: sql(
+            path, "UPDATE meta SET value = 'elsewhere' WHERE key = 'home'"
+        ),
     ],
 )
-def test_a_file_that_is_not_a_current_index_is_made_anew(tmp_path: Path, spoil: object) -> None:
+def test_a_file_that_is_not_a_current_index_is_made_anew(
+    tmp_path: Path, spoil: object
+) -> None:
     path = tmp_path / "index.db"
     filled(path).close()
     assert callable(spoil)
     spoil(path)
     assert RunIndex(path, home="here").tip() is None
-    assert filled(path).rows() == [ODD, HELD, FIRST], "the new file can be written to"
+    assert filled(path).rows() == [ODD, HELD, FIRST], (
+        "the new file can be written to"
+    )
     assert RunIndex(path, home="here").tip() == "t" * 40
 
 
@@ -205,9 +222,13 @@ def sql(path: Path, statement: str) -> None:
     connection.close()
 
 
-def test_damage_that_is_found_later_is_an_error_that_renew_repairs(tmp_path: Path) -> None:
+def test_damage_that_is_found_later_is_an_error_that_renew_repairs(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "index.db"
-    filled(path, *(replace(FIRST, id=f"{number:012x}") for number in range(500))).close()
+    filled(
+        path, *(replace(FIRST, id=f"{number:012x}") for number in range(500))
+    ).close()
     data = bytearray(path.read_bytes())
     data[3 * 4096 :] = os.urandom(len(data) - 3 * 4096)
     path.write_bytes(data)

@@ -53,7 +53,9 @@ def worker(name: str) -> Worker:
 
 
 def new_run(name: str, *tasks: NewTask) -> NewRun:
-    return NewRun(id=name, payload={"name": name}, tasks=tasks or (NewTask(id="t", needs=()),))
+    return NewRun(
+        id=name, payload={"name": name}, tasks=tasks or (NewTask(id="t", needs=()),)
+    )
 
 
 def chain(name: str) -> NewRun:
@@ -62,28 +64,48 @@ def chain(name: str) -> NewRun:
 
 
 def held_run(name: str) -> NewRun:
-    return replace(new_run(name, NewTask(id="t", needs=(), status=Status.HOLD)), held=True)
+    return replace(
+        new_run(name, NewTask(id="t", needs=(), status=Status.HOLD)), held=True
+    )
 
 
 def end(
-    queue: Queue, run_id: str, task: str, token: str, status: Status = Status.COMPLETE
+    queue: Queue,
+    run_id: str,
+    task: str,
+    token: str,
+    status: Status = Status.COMPLETE,
 ) -> list[AttemptEnd]:
     """End an attempt. Return it if it was the current one."""
     outcome = DONE if status is Status.COMPLETE else FAILED
     return queue.finish(
-        [AttemptEnd(run=run_id, task=task, token=token, status=status, outcome=outcome)]
+        [
+            AttemptEnd(
+                run=run_id, task=task, token=token, status=status, outcome=outcome
+            )
+        ]
     )
 
 
-def test_tasks_are_claimed_in_order_of_arrival_after_the_tasks_that_they_need(queue: Queue) -> None:
+def test_tasks_are_claimed_in_order_of_arrival_after_the_tasks_that_they_need(
+    queue: Queue,
+) -> None:
     queue.bring([chain("one"), chain("two")])
     claims = [queue.claim("w", f"token{n}", now="now") for n in range(3)]
-    assert [(claim.run, claim.task) for claim in claims if claim] == [("one", "a"), ("two", "a")]
+    assert [(claim.run, claim.task) for claim in claims if claim] == [
+        ("one", "a"),
+        ("two", "a"),
+    ]
     assert claims[2] is None
     end(queue, "one", "a", "token0")
     claim = queue.claim("w", "token3", now="now")
     assert claim is not None
-    assert (claim.run, claim.task, claim.number, claim.payload) == ("one", "b", 1, {"name": "one"})
+    assert (claim.run, claim.task, claim.number, claim.payload) == (
+        "one",
+        "b",
+        1,
+        {"name": "one"},
+    )
 
 
 def test_a_run_leaves_the_queue_with_its_last_task(queue: Queue) -> None:
@@ -124,14 +146,22 @@ def test_an_attempt_with_an_old_token_changes_nothing(queue: Queue) -> None:
 def test_a_claim_that_is_given_back_leaves_no_trace(queue: Queue) -> None:
     names = ("one", "two", "three")
     queue.bring([new_run(name) for name in names])
-    claims = [queue.claim("w", f"token of {name}", now="now", only=[name]) for name in names]
+    claims = [
+        queue.claim("w", f"token of {name}", now="now", only=[name])
+        for name in names
+    ]
     queue.bring([held_run("two")])
     queue.request_kill(["three"])
     for claim in filter(None, claims):
         queue.give_back(replace(claim, token="another"))
-        assert claim.run == "three" or queue.is_current(claim.run, claim.task, claim.token)
+        assert claim.run == "three" or queue.is_current(
+            claim.run, claim.task, claim.token
+        )
         queue.give_back(claim)
-    tasks = {run.id: [(task.state, task.attempts) for task in run.tasks] for run in queue.runs()}
+    tasks = {
+        run.id: [(task.state, task.attempts) for task in run.tasks]
+        for run in queue.runs()
+    }
     assert tasks == {
         "one": [(Waiting(), 0)],
         "two": [(Held(), 0)],
@@ -142,9 +172,14 @@ def test_a_claim_that_is_given_back_leaves_no_trace(queue: Queue) -> None:
 
 def test_a_claim_ahead_skips_runs_with_a_running_task(queue: Queue) -> None:
     queue.bring(
-        [new_run("one", NewTask(id="a", needs=()), NewTask(id="b", needs=())), new_run("two")]
+        [
+            new_run("one", NewTask(id="a", needs=()), NewTask(id="b", needs=())),
+            new_run("two"),
+        ]
     )
-    claims = [queue.claim("w", f"token{n}", now="now", ahead=n > 0) for n in range(3)]
+    claims = [
+        queue.claim("w", f"token{n}", now="now", ahead=n > 0) for n in range(3)
+    ]
     assert [claim and (claim.run, claim.task) for claim in claims] == [
         ("one", "a"),
         ("two", "t"),
@@ -167,9 +202,13 @@ def test_bring_adds_tasks_that_had_left_the_queue(queue: Queue) -> None:
     end(queue, "one", "a", "first")
     queue.claim("w", "second", now="now", only=["one"])
     end(queue, "one", "b", "second", Status.ERROR)
-    again = new_run("one", NewTask(id="a", needs=(), attempts=1), NewTask(id="b", needs=("a",)))
+    again = new_run(
+        "one", NewTask(id="a", needs=(), attempts=1), NewTask(id="b", needs=("a",))
+    )
     queue.bring([replace(again, payload={"name": "other"})])
-    assert [(task.id, task.status, task.attempts) for task in queue.runs()[0].tasks] == [
+    assert [
+        (task.id, task.status, task.attempts) for task in queue.runs()[0].tasks
+    ] == [
         ("a", Status.WAITING, 1),
         ("b", Status.WAITING, 1),
     ]
@@ -181,27 +220,37 @@ def test_bring_adds_tasks_that_had_left_the_queue(queue: Queue) -> None:
         2,
         {"name": "other"},
     ), "the run keeps its place in the order"
-    assert queue.claim("w", "fourth", now="now", only=["one"]) is None, "b needs a again"
+    assert queue.claim("w", "fourth", now="now", only=["one"]) is None, (
+        "b needs a again"
+    )
 
 
 def test_bring_does_not_change_running_tasks(queue: Queue) -> None:
-    queue.bring([new_run("one", NewTask(id="a", needs=()), NewTask(id="b", needs=()))])
+    queue.bring(
+        [new_run("one", NewTask(id="a", needs=()), NewTask(id="b", needs=()))]
+    )
     queue.claim("w", "token", now="now")
     on_hold = NewTask(id="b", needs=(), status=Status.HOLD)
-    queue.bring([replace(new_run("one", on_hold), payload={"name": "other"}, held=True)])
+    queue.bring(
+        [replace(new_run("one", on_hold), payload={"name": "other"}, held=True)]
+    )
     [queued] = queue.runs()
     assert [(task.id, task.status) for task in queued.tasks] == [
         ("a", Status.RUNNING),
         ("b", Status.HOLD),
     ]
     assert queued.held
-    assert queue.payload("one") == {"name": "one"}, "the payload of the running attempt"
+    assert queue.payload("one") == {"name": "one"}, (
+        "the payload of the running attempt"
+    )
     assert len(end(queue, "one", "a", "token")) == 1
     queue.bring([NewRun(id="one", payload={}, tasks=())])
     assert queue.runs() == []
 
 
-def test_a_held_run_keeps_the_backoff_and_retries_of_its_tasks(queue: Queue) -> None:
+def test_a_held_run_keeps_the_backoff_and_retries_of_its_tasks(
+    queue: Queue,
+) -> None:
     queue.bring([new_run("one")])
     queue.claim("w", "token", now="now")
     backoff = AttemptEnd(
@@ -261,7 +310,9 @@ def test_the_tip_advances_only_without_a_gap(queue: Queue) -> None:
     assert queue.meta("tip") == "c1"
 
 
-def test_in_a_copy_of_the_repository_no_task_is_running(queue: Queue, tmp_path: Path) -> None:
+def test_in_a_copy_of_the_repository_no_task_is_running(
+    queue: Queue, tmp_path: Path
+) -> None:
     queue.bring([new_run("one")])
     queue.claim("w", "token", now="now")
     queue.close()
@@ -297,7 +348,9 @@ def test_a_lock_that_is_held_too_long_is_an_error(
         assert queue.runs() == [], "the queue can still be read"
 
 
-def _claim_all(path: Path, name: str, results: multiprocessing.Queue[list[str]]) -> None:
+def _claim_all(
+    path: Path, name: str, results: multiprocessing.Queue[list[str]]
+) -> None:
     queue = Queue.open(path, home="here")
     queue.register(worker(name))
     claimed = []
@@ -314,7 +367,9 @@ def test_many_processes_claim_each_task_once(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     results: multiprocessing.Queue[list[str]] = context.Queue()
     processes = [
-        context.Process(target=_claim_all, args=(tmp_path / "queue.db", f"w{n}", results))
+        context.Process(
+            target=_claim_all, args=(tmp_path / "queue.db", f"w{n}", results)
+        )
         for n in range(4)
     ]
     for process in processes:
@@ -328,20 +383,30 @@ def test_many_processes_claim_each_task_once(tmp_path: Path) -> None:
 def test_the_schema_and_the_model_have_the_same_statuses() -> None:
     check = re.search(r"status IN \(([^)]*)\)", script("queue_schema.sql"))
     assert check is not None
-    assert set(json.loads(f"[{check[1]}]".replace("'", '"'))) == {str(status) for status in QUEUED}
+    assert set(json.loads(f"[{check[1]}]".replace("'", '"'))) == {
+        str(status) for status in QUEUED
+    }
 
 
 def test_every_statement_is_explained_and_used() -> None:
-    source = (Path(__file__).parents[2] / "gitorch/database/run_queue.py").read_text()
+    source = (
+        Path(__file__).parents[2] / "gitorch/database/run_queue.py"
+    ).read_text()
     named = statements(FORMAT.statements)
     assert [name for name in named if f'"{name}"' not in source] == [], "unused"
-    assert [name for name, sql in named.items() if not sql.startswith("-- ")] == [], "unexplained"
+    assert [
+        name for name, sql in named.items() if not sql.startswith("-- ")
+    ] == [], "unexplained"
 
 
 @pytest.mark.parametrize("version", range(1, FORMAT.version))
-def test_a_file_of_an_earlier_format_is_upgraded(tmp_path: Path, version: int) -> None:
+def test_a_file_of_an_earlier_format_is_upgraded(
+    tmp_path: Path, version: int
+) -> None:
     with sqlite3.connect(tmp_path / "old.db") as database:
-        database.executescript(Path(__file__).with_name(f"format-{version}.sql").read_text())
+        database.executescript(
+            Path(__file__).with_name(f"format-{version}.sql").read_text()
+        )
     old = Queue.open(tmp_path / "old.db", home="here")
     Queue.open(tmp_path / "new.db", home="here")
     assert _structure(tmp_path / "old.db") == _structure(tmp_path / "new.db")
@@ -361,7 +426,9 @@ def _structure(path: Path) -> tuple[set[tuple[str, ...]], set[tuple[str, str]]]:
     with sqlite3.connect(path) as database:
         tables = [
             name
-            for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            for (name,) in database.execute(
+                "SELECT name FROM sqlite_master WHERE type = 'table'"
+            )
         ]
         columns = {
             (name, *map(str, row))
@@ -374,7 +441,9 @@ def _structure(path: Path) -> tuple[set[tuple[str, ...]], set[tuple[str, str]]]:
         return columns, set(others)
 
 
-def test_setting_the_clock_back_does_not_make_a_backoff_longer(queue: Queue) -> None:
+def test_setting_the_clock_back_does_not_make_a_backoff_longer(
+    queue: Queue,
+) -> None:
     queue.bring([new_run("one")])
     claim = queue.claim("w", "token", now="2026-01-01T12:00:00.000Z")
     assert claim is not None

@@ -24,20 +24,27 @@ from tests.database.test_run_queue import (
 __all__ = ["queue"]  # the fixture
 
 
-def test_one_of_the_tasks_with_the_same_key_computes_and_the_others_wait(queue: Queue) -> None:
+def test_one_of_the_tasks_with_the_same_key_computes_and_the_others_wait(
+    queue: Queue,
+) -> None:
     queue.bring([new_run("one"), new_run("two"), new_run("three"), new_run("four")])
     assert queue.compute(claimed(queue, "1"), "key")
     second = claimed(queue, "2")
     assert queue.give_way(second, "key")
     assert not queue.is_current("two", "t", "2")
-    assert not queue.compute(claimed(queue, "3"), "key"), "compute() undoes the claim as well"
+    assert not queue.compute(claimed(queue, "3"), "key"), (
+        "compute() undoes the claim as well"
+    )
     assert queue.next_runs(8) == ["four"]
     assert next_claimable(queue) == "four"
     assert queue.claimable() == 3, "the waiting tasks are counted"
     waiting = queue.run("two")
     assert waiting is not None
     assert waiting.worker is None
-    assert (waiting.tasks[0].attempts, waiting.tasks[0].state) == (0, Waiting(key="key"))
+    assert (waiting.tasks[0].attempts, waiting.tasks[0].state) == (
+        0,
+        Waiting(key="key"),
+    )
     end(queue, "one", "t", "1")
     assert next_claimable(queue) == "two", "in order of arrival"
 
@@ -83,7 +90,9 @@ def test_a_task_waits_for_all_tasks_that_compute_its_key(queue: Queue) -> None:
     assert next_claimable(queue) == "three"
 
 
-def test_a_claim_that_gives_way_is_held_and_killed_with_its_run(queue: Queue) -> None:
+def test_a_claim_that_gives_way_is_held_and_killed_with_its_run(
+    queue: Queue,
+) -> None:
     queue.bring([new_run("one"), new_run("two"), new_run("three")])
     assert queue.compute(claimed(queue, "1"), "key")
     second, third = claimed(queue, "2"), claimed(queue, "3")
@@ -119,7 +128,9 @@ def test_a_claim_has_the_key_that_it_computes(queue: Queue) -> None:
     assert claimed(queue, "2").key is None, "the next attempt may have another key"
 
 
-def _compute_all(path: Path, name: str, results: multiprocessing.Queue[list[str]]) -> None:
+def _compute_all(
+    path: Path, name: str, results: multiprocessing.Queue[list[str]]
+) -> None:
     queue = Queue.open(path, home="here")
     queue.register(worker(name))
     computed = []
@@ -137,14 +148,18 @@ def _compute_all(path: Path, name: str, results: multiprocessing.Queue[list[str]
     results.put(computed)
 
 
-def test_many_processes_never_compute_a_key_at_the_same_time(tmp_path: Path) -> None:
+def test_many_processes_never_compute_a_key_at_the_same_time(
+    tmp_path: Path,
+) -> None:
     queue = Queue.open(tmp_path / "queue.db", home="here")
     names = [f"run{number:03}" for number in range(40)]
     queue.bring([new_run(name) for name in names])
     context = multiprocessing.get_context("spawn")
     results: multiprocessing.Queue[list[str]] = context.Queue()
     processes = [
-        context.Process(target=_compute_all, args=(tmp_path / "queue.db", f"w{n}", results))
+        context.Process(
+            target=_compute_all, args=(tmp_path / "queue.db", f"w{n}", results)
+        )
         for n in range(3)
     ]
     for process in processes:

@@ -23,6 +23,10 @@ def test_a_script_is_split_into_statements() -> None:
     connection = sqlite3.connect(":memory:")
     for statement in split(script("queue_schema.sql")):
         connection.execute(statement)
-    tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
+    tables = connection.execute(
+        "SELECT name FROM sqlite_schema WHERE type = 'table'"
+    ).fetchall()
     connection.close()
-    assert {"runs", "tasks", "needs", "workers", "meta"} <= {name for (name,) in tables}
+    assert {"runs", "tasks", "needs", "workers", "meta"} <= {
+        name for (name,) in tables
+    }

@@ -50,10 +50,18 @@ def test_the_data_are_the_published_table() -> None:
         "Chinstrap": 68,
         "Gentoo": 124,
     }
-    bills = [float(row["bill_length_mm"]) for row in rows if row["bill_length_mm"] != "NA"]
+    bills = [
+        float(row["bill_length_mm"])
+        for row in rows
+        if row["bill_length_mm"] != "NA"
+    ]
     masses = [int(row["body_mass_g"]) for row in rows if row["body_mass_g"] != "NA"]
     assert (len(bills), round(sum(bills) / len(bills), 5)) == (342, 43.92193)
-    assert (min(masses), max(masses), round(sum(masses) / len(masses), 3)) == (2700, 6300, 4201.754)
+    assert (min(masses), max(masses), round(sum(masses) / len(masses), 3)) == (
+        2700,
+        6300,
+        4201.754,
+    )
 
 
 def test_the_readme_names_the_source_and_the_licence() -> None:
@@ -70,14 +78,22 @@ def test_each_experiment_reaches_a_different_accuracy(
     tasks: ModuleType, tmp_path: Path, name: str, accuracy: float
 ) -> None:
     run_all(tasks, config_of(name, tmp_path))
-    assert json.loads((tmp_path / "metrics.json").read_text())["accuracy"] == accuracy
+    assert (
+        json.loads((tmp_path / "metrics.json").read_text())["accuracy"] == accuracy
+    )
 
 
 def test_every_experiment_is_tested() -> None:
-    assert [path.stem for path in CONFIGS] == ["all-measurements", "bill-shape", "body-size"]
+    assert [path.stem for path in CONFIGS] == [
+        "all-measurements",
+        "bill-shape",
+        "body-size",
+    ]
 
 
-def test_the_confusion_matrix_is_an_aligned_table(tasks: ModuleType, tmp_path: Path) -> None:
+def test_the_confusion_matrix_is_an_aligned_table(
+    tasks: ModuleType, tmp_path: Path
+) -> None:
     run_all(tasks, config_of("bill-shape", tmp_path))
     assert (tmp_path / "confusion.txt").read_text() == "\n".join(
         [
@@ -90,14 +106,23 @@ def test_the_confusion_matrix_is_an_aligned_table(tasks: ModuleType, tmp_path: P
     )
 
 
-def test_the_same_seed_produces_the_same_bytes(tasks: ModuleType, tmp_path: Path) -> None:
+def test_the_same_seed_produces_the_same_bytes(
+    tasks: ModuleType, tmp_path: Path
+) -> None:
     kept = []
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
         run_all(tasks, config_of("bill-shape", tmp_path / name))
-        kept.append({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()})
+        kept.append(
+            {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()}
+        )
     assert kept[0] == kept[1]
-    assert sorted(kept[0]) == ["confusion.txt", "metrics.json", "model.json", "prepared.json"]
+    assert sorted(kept[0]) == [
+        "confusion.txt",
+        "metrics.json",
+        "model.json",
+        "prepared.json",
+    ]
 
 
 def test_preparing_drops_unmeasured_penguins_and_separates_training_from_test_data(
@@ -106,7 +131,10 @@ def test_preparing_drops_unmeasured_penguins_and_separates_training_from_test_da
     sizes = tasks.Prepare(config_of("all-measurements", tmp_path)).run()
     prepared = json.loads((tmp_path / "prepared.json").read_text())
     assert sizes == {"train_size": 239, "test_size": 103}
-    assert {part: len(rows) for part, rows in prepared.items()} == {"train": 239, "test": 103}
+    assert {part: len(rows) for part, rows in prepared.items()} == {
+        "train": 239,
+        "test": 103,
+    }
     for column in list(zip(*prepared["train"], strict=True))[1:]:
         assert sum(column) / 239 == pytest.approx(0, abs=1e-9)
 
@@ -120,7 +148,10 @@ def test_training_reports_the_loss_and_the_progress_of_every_epoch(
     config = config_of("bill-shape", output)
     tasks.Prepare(config).run()
     tasks.Train(config).run()
-    events = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+    events = [
+        json.loads(line)
+        for line in (tmp_path / "events.jsonl").read_text().splitlines()
+    ]
     losses = [event["value"] for event in events if event.get("metric") == "loss"]
     assert losses == sorted(losses, reverse=True)
     assert [event["progress"] for event in events if "progress" in event] == [
@@ -129,7 +160,9 @@ def test_training_reports_the_loss_and_the_progress_of_every_epoch(
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_every_experiment_is_valid(tasks: ModuleType, tmp_path: Path, path: Path) -> None:
+def test_every_experiment_is_valid(
+    tasks: ModuleType, tmp_path: Path, path: Path
+) -> None:
     config = config_of(path.stem, tmp_path)
     assert tasks.Prepare(config).validate() == []
     assert tasks.Train(config).validate() == []

@@ -59,12 +59,16 @@ def next_ends(engine: Engine, count: int) -> list[Ended]:
     ends: list[Ended] = []
     deadline = time.monotonic() + PATIENCE_S
     while len(ends) < count:
-        assert time.monotonic() < deadline, f"{len(ends)} of {count} attempts ended: {ends}"
+        assert time.monotonic() < deadline, (
+            f"{len(ends)} of {count} attempts ended: {ends}"
+        )
         with selectors.DefaultSelector() as selector:
             for descriptor in engine.descriptors():
                 selector.register(descriptor, selectors.EVENT_READ)
             selector.select(
-                PATIENCE_S if engine.poll_interval_s is None else engine.poll_interval_s
+                PATIENCE_S
+                if engine.poll_interval_s is None
+                else engine.poll_interval_s
             )
         ends += engine.poll()
     return ends

@@ -85,7 +85,12 @@ class PlainEngine:
             if running.process.poll() is not None:
                 del self._running[token]
                 news.append(
-                    _ended(running.order, _outcome(running), running.started, running.began)
+                    _ended(
+                        running.order,
+                        _outcome(running),
+                        running.started,
+                        running.began,
+                    )
                 )
         return news
 

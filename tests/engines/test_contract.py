@@ -27,7 +27,15 @@ from gitorch.model.run.outcome import (
 )
 from gitorch.model.run.outcome_kind import OutcomeKind
 from gitorch.tools import clock
-from tests.engines.bench import carry_out, eventually, living, log_of, next_ends, order, shell
+from tests.engines.bench import (
+    carry_out,
+    eventually,
+    living,
+    log_of,
+    next_ends,
+    order,
+    shell,
+)
 from tests.engines.plain import PlainEngine
 
 MADE: dict[str, Callable[[int, Path], Engine]] = {
@@ -42,7 +50,9 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
         yield engine
 
 
-def test_a_success_is_reported_once_with_its_times(engine: Engine, tmp_path: Path) -> None:
+def test_a_success_is_reported_once_with_its_times(
+    engine: Engine, tmp_path: Path
+) -> None:
     before = clock.parse(clock.now())
     wanted = shell(tmp_path, "sleep 0.05")
     ended = carry_out(engine, [wanted])[wanted.token]
@@ -50,9 +60,9 @@ def test_a_success_is_reported_once_with_its_times(engine: Engine, tmp_path: Pat
     assert 0.05 <= ended.duration_s < 5
     started, stopped = clock.parse(ended.started), clock.parse(ended.ended)
     assert before <= started
-    assert abs((stopped - started) - timedelta(seconds=ended.duration_s)) < timedelta(
-        milliseconds=50
-    )
+    assert abs(
+        (stopped - started) - timedelta(seconds=ended.duration_s)
+    ) < timedelta(milliseconds=50)
     assert ended.left_running == 0
     assert engine.poll() == []
 
@@ -79,14 +89,18 @@ def test_a_missing_program_could_not_start(engine: Engine, tmp_path: Path) -> No
     assert "no-such-program" in (outcome.message or "")
 
 
-def test_a_missing_working_directory_could_not_start(engine: Engine, tmp_path: Path) -> None:
+def test_a_missing_working_directory_could_not_start(
+    engine: Engine, tmp_path: Path
+) -> None:
     wanted = order(tmp_path, "true", cwd=tmp_path / "gone")
     outcome = carry_out(engine, [wanted])[wanted.token].outcome
     assert isinstance(outcome, CouldNotStart)
     assert "gone" in (outcome.message or "")
 
 
-def test_log_holds_both_streams_in_order_and_is_appended_to(engine: Engine, tmp_path: Path) -> None:
+def test_log_holds_both_streams_in_order_and_is_appended_to(
+    engine: Engine, tmp_path: Path
+) -> None:
     wanted = shell(tmp_path, "echo one; echo two >&2; echo three")
     (wanted.directory / "log.txt").write_text("zero\n")
     carry_out(engine, [wanted])
@@ -98,7 +112,10 @@ def test_program_has_its_directory_and_exactly_its_environment(
 ) -> None:
     (tmp_path / "a b").mkdir()
     wanted = shell(
-        tmp_path, "pwd; exec env", cwd=tmp_path / "a b", env={"NAME": "ä\n=", "LONG": "x" * 100_000}
+        tmp_path,
+        "pwd; exec env",
+        cwd=tmp_path / "a b",
+        env={"NAME": "ä\n=", "LONG": "x" * 100_000},
     )
     carry_out(engine, [wanted])
     first, _, variables = log_of(wanted).partition("\n")
@@ -126,7 +143,9 @@ def test_an_order_is_not_started_twice(engine: Engine, tmp_path: Path) -> None:
     assert log_of(wanted) == "started\n"
 
 
-def test_as_many_attempts_run_at_a_time_as_there_are_slots(engine: Engine, tmp_path: Path) -> None:
+def test_as_many_attempts_run_at_a_time_as_there_are_slots(
+    engine: Engine, tmp_path: Path
+) -> None:
     (tmp_path / "met").mkdir()
     meet = 'touch met/$$; while [ "$(ls met | wc -l)" -lt 2 ]; do sleep 0.01; done'
     first, second = shell(tmp_path, meet), shell(tmp_path, meet)
@@ -135,7 +154,9 @@ def test_as_many_attempts_run_at_a_time_as_there_are_slots(engine: Engine, tmp_p
     assert engine.free() == 1
     engine.submit(second)
     assert engine.free() == 0
-    assert {ended.outcome.kind for ended in next_ends(engine, 2)} == {OutcomeKind.SUCCEEDED}
+    assert {ended.outcome.kind for ended in next_ends(engine, 2)} == {
+        OutcomeKind.SUCCEEDED
+    }
     assert engine.free() == 2
 
 
@@ -151,7 +172,10 @@ def test_time_limit(engine: Engine, tmp_path: Path) -> None:
 def test_a_cancelled_attempt_ends_with_the_given_outcome(
     engine: Engine, tmp_path: Path, outcome: Outcome
 ) -> None:
-    ended, spared = shell(tmp_path, "echo up; sleep 60"), shell(tmp_path, "sleep 0.3")
+    ended, spared = (
+        shell(tmp_path, "echo up; sleep 60"),
+        shell(tmp_path, "sleep 0.3"),
+    )
     engine.submit(ended)
     engine.submit(spared)
     eventually(lambda: (ended.directory / "log.txt").exists() and log_of(ended))
@@ -191,7 +215,12 @@ def test_a_recorded_end_is_read_for_its_own_token_only(tmp_path: Path) -> None:
     assert recorded_end(wanted.directory, "another") is None
     status = wanted.directory / "status.json"
     assert Ended.from_json(json.loads(status.read_bytes())) == ended
-    for damaged in (b"", b"[]", b'{"token": "' + wanted.token.encode() + b'"}', b"\xff"):
+    for damaged in (
+        b"",
+        b"[]",
+        b'{"token": "' + wanted.token.encode() + b'"}',
+        b"\xff",
+    ):
         status.write_bytes(damaged)
         assert recorded_end(wanted.directory, wanted.token) is None
     status.unlink()

@@ -13,6 +13,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -82,7 +83,9 @@ while len(os.listdir("pids")) < 3:
     time.sleep(0.005)
 leave_pid()
 """
-STAYS = DAEMONS + "\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(600)\n"
+STAYS = (
+    DAEMONS + "\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(600)\n"
+)
 
 
 @pytest.fixture
@@ -98,7 +101,9 @@ def pids(tmp_path: Path) -> Iterator[Path]:
     directory.mkdir()
     yield directory
     for pid in living(pids_in(directory)):
-        if Path(f"/proc/{pid}/cwd").resolve() == tmp_path:  # not another process with that pid
+        if (
+            Path(f"/proc/{pid}/cwd").resolve() == tmp_path
+        ):  # not another process with that pid
             os.kill(pid, signal.SIGKILL)
 
 
@@ -137,7 +142,9 @@ def slot_at(pids: Path) -> int:
     raise AssertionError("no program is the child of a slot")
 
 
-def start(engine: LocalEngine, parent: Path, script: str = STAYS, **how: float) -> Order:
+def start(
+    engine: LocalEngine, parent: Path, script: str = STAYS, **how: float
+) -> Order:
     """Start an attempt, and wait until all its daemons are up."""
     wanted = python(parent, script, **how)
     engine.submit(wanted)
@@ -192,14 +199,22 @@ if os.fork() == 0:
 def test_many_short_orphans_are_reaped_while_the_program_runs(
     engine: LocalEngine, tmp_path: Path
 ) -> None:
-    wanted = shell(tmp_path, "for i in 1 2 3 4 5 6 7 8; do (true &) ; done; echo up; sleep 60")
+    wanted = shell(
+        tmp_path, "for i in 1 2 3 4 5 6 7 8; do (true &) ; done; echo up; sleep 60"
+    )
     engine.submit(wanted)
     eventually(lambda: (wanted.directory / "log.txt").exists() and log_of(wanted))
     slots = slots_of(os.getpid())
 
     def zombies() -> list[str]:
-        stats = [path.read_text().rpartition(")")[2].split() for path in stat_files()]
-        return [parent for state, parent, *_ in stats if state == "Z" and int(parent) in slots]
+        stats = [
+            path.read_text().rpartition(")")[2].split() for path in stat_files()
+        ]
+        return [
+            parent
+            for state, parent, *_ in stats
+            if state == "Z" and int(parent) in slots
+        ]
 
     eventually(lambda: not zombies())
     engine.cancel(wanted.token, Killed())
@@ -216,7 +231,11 @@ def stat_files() -> Iterator[Path]:
 def test_cancel_and_time_limit_end_daemons_too(
     engine: LocalEngine, tmp_path: Path, pids: Path, kind: OutcomeKind
 ) -> None:
-    wanted = start(engine, tmp_path, timeout_s=1.5 if kind is OutcomeKind.TIMEOUT else PATIENCE_S)
+    wanted = start(
+        engine,
+        tmp_path,
+        timeout_s=1.5 if kind is OutcomeKind.TIMEOUT else PATIENCE_S,
+    )
     if kind is OutcomeKind.KILLED:
         engine.cancel(wanted.token, Killed())
     [ended] = next_ends(engine, 1)
@@ -238,7 +257,10 @@ def test_the_first_signal_is_gentle_and_reaches_a_stopped_process_too(
     eventually(lambda: (wanted.directory / "log.txt").exists() and log_of(wanted))
     engine.cancel(wanted.token, Interrupted())
     [ended] = next_ends(engine, 1)
-    assert (ended.outcome.kind, log_of(wanted)) == (OutcomeKind.INTERRUPTED, "up\nbye\n")
+    assert (ended.outcome.kind, log_of(wanted)) == (
+        OutcomeKind.INTERRUPTED,
+        "up\nbye\n",
+    )
     assert ended.duration_s < 5
 
 
@@ -346,13 +368,21 @@ def test_a_killed_slot_loses_only_its_own_attempt(
     engine.submit(other)
     os.kill(slot_at(pids), signal.SIGKILL)
     kinds = {ended.token: ended.outcome.kind for ended in next_ends(engine, 2)}
-    assert kinds == {wanted.token: OutcomeKind.LOST, other.token: OutcomeKind.SUCCEEDED}
+    assert kinds == {
+        wanted.token: OutcomeKind.LOST,
+        other.token: OutcomeKind.SUCCEEDED,
+    }
     assert living(pids_in(pids)) == []
     assert engine.free() == 2
     following = [shell(tmp_path, "true") for _ in range(4)]
-    assert {ended.outcome.kind for ended in carry_out(engine, following).values()} == {
-        OutcomeKind.SUCCEEDED
-    }
+    assert {
+        ended.outcome.kind for ended in carry_out(engine, following).values()
+    } == {OutcomeKind.SUCCEEDED}
+
+
+def two_other_slots_are_up(slots: set[int]) -> bool:
+    found = slots_of(os.getpid())
+    return len(found) == 2 and not slots & set(found)
 
 
 def test_order_to_a_slot_that_just_died_is_lost_and_never_started(
@@ -360,16 +390,22 @@ def test_order_to_a_slot_that_just_died_is_lost_and_never_started(
 ) -> None:
     carry_out(engine, [shell(tmp_path, "true")])
     for round_ in range(5):
-        slots = set(eventually(lambda: len(found := slots_of(os.getpid())) == 2 and found))
+        slots = set(
+            eventually(lambda: len(found := slots_of(os.getpid())) == 2 and found)
+        )
         for slot in slots:
             os.kill(slot, signal.SIGKILL)
         if round_ % 2:  # the new slots are up before the order is submitted
-            eventually(lambda: len(found := slots_of(os.getpid())) == 2 and not slots & set(found))  # noqa: B023
+            eventually(partial(two_other_slots_are_up, slots))
         wanted = [shell(tmp_path, "echo started") for _ in range(2)]
         for each in wanted:
             engine.submit(each)
-        assert {ended.outcome.kind for ended in next_ends(engine, 2)} == {OutcomeKind.LOST}
-        assert [each for each in wanted if (each.directory / "log.txt").exists()] == []
+        assert {ended.outcome.kind for ended in next_ends(engine, 2)} == {
+            OutcomeKind.LOST
+        }
+        assert [
+            each for each in wanted if (each.directory / "log.txt").exists()
+        ] == []
 
 
 def test_slot_killed_after_the_record_was_written(
@@ -384,21 +420,27 @@ def test_slot_killed_after_the_record_was_written(
         ended="2026-01-02T03:04:06.678Z",
         duration_s=1.0,
     )
-    write_aside(wanted.directory / "status.json", json.dumps(said.to_json()).encode())
+    write_aside(
+        wanted.directory / "status.json", json.dumps(said.to_json()).encode()
+    )
     os.kill(slot_at(pids), signal.SIGKILL)
     assert next_ends(engine, 1) == [said]
 
 
-def test_gentle_signals_do_not_end_supervisor_or_slots(engine: LocalEngine, tmp_path: Path) -> None:
+def test_gentle_signals_do_not_end_supervisor_or_slots(
+    engine: LocalEngine, tmp_path: Path
+) -> None:
     carry_out(engine, [shell(tmp_path, "true")])
     before = eventually(lambda: len(found := slots_of(os.getpid())) == 2 and found)
     for pid in (*supervisors_of(os.getpid()), *before):
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             os.kill(pid, number)
-    wanted = [shell(tmp_path, "kill -TERM $$") for _ in range(2)]  # attempts do not ignore them
-    assert {ended.outcome.signal for ended in carry_out(engine, wanted).values()} == {
-        signal.SIGTERM
-    }
+    wanted = [
+        shell(tmp_path, "kill -TERM $$") for _ in range(2)
+    ]  # attempts do not ignore them
+    assert {
+        ended.outcome.signal for ended in carry_out(engine, wanted).values()
+    } == {signal.SIGTERM}
     assert slots_of(os.getpid()) == before
 
 
@@ -412,7 +454,9 @@ def test_supervisor_killed_slots_go_on(engine: LocalEngine, tmp_path: Path) -> N
     assert log_of(wanted) == "through\n"
 
 
-def test_supervisor_and_slot_killed(engine: LocalEngine, tmp_path: Path, pids: Path) -> None:
+def test_supervisor_and_slot_killed(
+    engine: LocalEngine, tmp_path: Path, pids: Path
+) -> None:
     wanted = start(engine, tmp_path)
     slot = slot_at(pids)
     for pid in (*supervisors_of(os.getpid()), slot):
@@ -422,15 +466,17 @@ def test_supervisor_and_slot_killed(engine: LocalEngine, tmp_path: Path, pids: P
     cleared = [pid for pid in living(pids_in(pids)) if is_cleared(pid)]
     assert living(pids_in(pids)) == cleared
     following = [shell(tmp_path, "true") for _ in range(4)]
-    assert {ended.outcome.kind for ended in carry_out(engine, following).values()} == {
-        OutcomeKind.SUCCEEDED
-    }
+    assert {
+        ended.outcome.kind for ended in carry_out(engine, following).values()
+    } == {OutcomeKind.SUCCEEDED}
 
 
 # -- directories, files and memory
 
 
-def test_directory_vanishes_while_the_attempt_runs(engine: LocalEngine, tmp_path: Path) -> None:
+def test_directory_vanishes_while_the_attempt_runs(
+    engine: LocalEngine, tmp_path: Path
+) -> None:
     inside = tmp_path / "tree"
     inside.mkdir()
     wanted = shell(tmp_path, "rm -rf $PWD ../$GITORCH_TOKEN; exit 6", cwd=inside)
@@ -438,18 +484,27 @@ def test_directory_vanishes_while_the_attempt_runs(engine: LocalEngine, tmp_path
     assert not wanted.directory.exists()
 
 
-def test_directory_is_gone_before_the_attempt_starts(engine: LocalEngine, tmp_path: Path) -> None:
+def test_directory_is_gone_before_the_attempt_starts(
+    engine: LocalEngine, tmp_path: Path
+) -> None:
     wanted = shell(tmp_path, "true")
     shutil.rmtree(wanted.directory)
     outcome = carry_out(engine, [wanted])[wanted.token].outcome
     assert isinstance(outcome, CouldNotStart)
-    assert outcome.message == f"{wanted.directory}/log.txt: No such file or directory"
+    assert (
+        outcome.message == f"{wanted.directory}/log.txt: No such file or directory"
+    )
 
 
-def test_reason_is_in_the_log_when_it_could_not_start(engine: LocalEngine, tmp_path: Path) -> None:
+def test_reason_is_in_the_log_when_it_could_not_start(
+    engine: LocalEngine, tmp_path: Path
+) -> None:
     script = tmp_path / "script"
     script.write_text("no first line\n")
-    for wanted in (order(tmp_path, "./script"), order(tmp_path, "true", env={"A": "nul\0"})):
+    for wanted in (
+        order(tmp_path, "./script"),
+        order(tmp_path, "true", env={"A": "nul\0"}),
+    ):
         script.chmod(0o755)
         ended = carry_out(engine, [wanted])[wanted.token]
         assert isinstance(ended.outcome, CouldNotStart)
@@ -461,7 +516,8 @@ def test_full_disk(engine: LocalEngine, tmp_path: Path) -> None:
     small = tmp_path / "small"
     small.mkdir()
     if subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "none", small], capture_output=True
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "none", small],
+        capture_output=True,
     ).returncode:
         pytest.skip("a small file system needs root")
     try:
@@ -494,7 +550,9 @@ def test_log_flood_costs_no_memory(engine: LocalEngine, tmp_path: Path) -> None:
     (wanted.directory / "log.txt").unlink()
 
 
-def test_attempts_inherit_no_file_of_ours(engine: LocalEngine, tmp_path: Path) -> None:
+def test_attempts_inherit_no_file_of_ours(
+    engine: LocalEngine, tmp_path: Path
+) -> None:
     with (tmp_path / "open").open("w") as file:
         os.set_inheritable(file.fileno(), True)
         with LocalEngine(2, tmp_path / "another-lock") as other:
@@ -534,27 +592,37 @@ def little_memory(tmp_path: Path) -> Iterator[Path]:
     """The file that limits a process that writes its pid into it to 32 MiB. Needs root."""
     first = Path("/sys/fs/cgroup/memory")  # cgroup v1; v2 has a single tree
     place, limit = (
-        (first, "memory.limit_in_bytes") if first.exists() else (first.parent, "memory.max")
+        (first, "memory.limit_in_bytes")
+        if first.exists()
+        else (first.parent, "memory.max")
     )
     group = place / f"gitorch-{tmp_path.name}"
     try:
         group.mkdir()
         (group / limit).write_text(str(32 << 20))
     except OSError as error:
-        pytest.skip(f"a limit to memory needs root, and a control group to set it in: {error}")
+        pytest.skip(
+            f"a limit to memory needs root, and a control group to set it in: {error}"
+        )
     yield group / "cgroup.procs"
     group.rmdir()
 
 
 @pytest.mark.alone
 @pytest.mark.parametrize(
-    "victim", ["exec {greedy}", "{greedy}; exit $?"], ids=["the program", "its child"]
+    "victim",
+    ["exec {greedy}", "{greedy}; exit $?"],
+    ids=["the program", "its child"],
 )
 def test_out_of_memory_is_named(
     engine: LocalEngine, tmp_path: Path, little_memory: Path, victim: str
 ) -> None:
     greedy = f"{sys.executable} -I -S -c 'len(b\"x\" * (1 << 27))'"
-    wanted = shell(tmp_path, f"echo $$ > {little_memory}; {victim.format(greedy=greedy)}")
+    wanted = shell(
+        tmp_path, f"echo $$ > {little_memory}; {victim.format(greedy=greedy)}"
+    )
     assert carry_out(engine, [wanted])[wanted.token].outcome == OutOfMemory()
     killed = shell(tmp_path, "kill -9 $$")
-    assert carry_out(engine, [killed])[killed.token].outcome == Signalled(signal=signal.SIGKILL)
+    assert carry_out(engine, [killed])[killed.token].outcome == Signalled(
+        signal=signal.SIGKILL
+    )

@@ -25,9 +25,16 @@ class Survivors:
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
 
-    def start(self, *argv: str, token: str | None = None, **how: Any) -> subprocess.Popen[bytes]:
-        env = {"PATH": os.environ["PATH"], **({} if token is None else {TOKEN: token})}
-        process = subprocess.Popen(argv or SLEEP, env=env, start_new_session=True, **how)
+    def start(
+        self, *argv: str, token: str | None = None, **how: Any
+    ) -> subprocess.Popen[bytes]:
+        env = {
+            "PATH": os.environ["PATH"],
+            **({} if token is None else {TOKEN: token}),
+        }
+        process = subprocess.Popen(
+            argv or SLEEP, env=env, start_new_session=True, **how
+        )
         self._stack.callback(process.wait)
         self._stack.callback(process.kill)
         return process
@@ -76,7 +83,9 @@ def test_descendants_without_a_token_are_found(
     survivors: Survivors, token: str, tmp_path: Path
 ) -> None:
     script = "env -i sleep 600 & echo $!; wait"
-    marked = survivors.start("sh", "-c", script, token=token, stdout=subprocess.PIPE)
+    marked = survivors.start(
+        "sh", "-c", script, token=token, stdout=subprocess.PIPE
+    )
     assert marked.stdout is not None
     child = int(marked.stdout.readline())
     marked.stdout.close()
@@ -88,7 +97,11 @@ def test_a_process_that_ignores_the_signal_is_killed_after_the_grace(
     survivors: Survivors, token: str, tmp_path: Path
 ) -> None:
     stubborn = survivors.start(
-        "sh", "-c", "trap '' TERM; echo up; sleep 600; sleep 600", token=token, stdout=-1
+        "sh",
+        "-c",
+        "trap '' TERM; echo up; sleep 600; sleep 600",
+        token=token,
+        stdout=-1,
     )
     assert stubborn.stdout is not None
     stubborn.stdout.readline()
@@ -97,7 +110,9 @@ def test_a_process_that_ignores_the_signal_is_killed_after_the_grace(
     assert stubborn.wait(5) == -9
 
 
-def test_the_sweeping_process_and_its_ancestors_are_spared(token: str, tmp_path: Path) -> None:
+def test_the_sweeping_process_and_its_ancestors_are_spared(
+    token: str, tmp_path: Path
+) -> None:
     """A user's shell may have a task's environment, because the user tries something out."""
     script = (
         "import sys; from pathlib import Path; from gitorch.engines.sweep import sweep\n"

@@ -60,7 +60,11 @@ def story() -> Iterator[Step]:
     runs: Statuses = {}
 
     def step(
-        command: str, *, code: int = 0, then: Statuses | None = None, **after: str | None
+        command: str,
+        *,
+        code: int = 0,
+        then: Statuses | None = None,
+        **after: str | None,
     ) -> Step:
         for name, status in after.items():
             if status is None:
@@ -70,7 +74,12 @@ def story() -> Iterator[Step]:
         return Step(command, dict(runs), {**runs, **(then or {})}, code)
 
     complete_a = {"a": "COMPLETE", "b": "ERROR"}
-    yield step("ready --snapshot experiments/first", a="WAITING", b="WAITING", then=complete_a)
+    yield step(
+        "ready --snapshot experiments/first",
+        a="WAITING",
+        b="WAITING",
+        then=complete_a,
+    )
     yield step("run -j 2", a="COMPLETE", b="ERROR", code=1)
     yield step("retry b --at HEAD", b="WAITING", then={"b": "COMPLETE"})
     yield step("run", b="COMPLETE")
@@ -126,12 +135,23 @@ class Lane:
         is_repaired = f"test -e {self.live}/repaired"
         for path, tasks in {
             "first/a": [shared],
-            "first/b": [counted("bt", "echo 1 > {outputDir}/one"), counted("bu", is_repaired)],
+            "first/b": [
+                counted("bt", "echo 1 > {outputDir}/one"),
+                counted("bu", is_repaired),
+            ],
             "c": [counted("ct", "true")],
             "d": [counted("dt", "exit 3")],
-            "e": [counted("eb", "true"), shared, counted("ec", "test -s {outputDir}/large")],
+            "e": [
+                counted("eb", "true"),
+                shared,
+                counted("ec", "test -s {outputDir}/large"),
+            ],
         }.items():
-            write(self.root, f"experiments/{path}.yaml", f"tasks: [{', '.join(tasks)}]\n")
+            write(
+                self.root,
+                f"experiments/{path}.yaml",
+                f"tasks: [{', '.join(tasks)}]\n",
+            )
         write(self.root, "README.md", "Changed, and not committed.\n")
 
     # -- commands
@@ -140,7 +160,9 @@ class Lane:
         whole = {**os.environ, "HOME": str(self.home), **env}
         return server().run(command.split(), self.root, whole, timeout=60)
 
-    def dying(self, command: str, n: int) -> tuple[subprocess.CompletedProcess[str], bool]:
+    def dying(
+        self, command: str, n: int
+    ) -> tuple[subprocess.CompletedProcess[str], bool]:
         """Execute the command, killed at its n-th boundary.
 
         Return also True if it reached that boundary.
@@ -162,10 +184,18 @@ class Lane:
         The directory keeps its inode, by which gitorch recognises that it is not a copy.
         """
         everything = ["find", self.live, "-mindepth", "1"]
-        but_directory = ["-not", "-path", self.root, "-not", "-path", self.root / ".git"]
+        but_directory = [
+            "-not",
+            "-path",
+            self.root,
+            "-not",
+            "-path",
+            self.root / ".git",
+        ]
         subprocess.run([*everything, *but_directory, "-delete"], check=True)
         subprocess.run(
-            ["cp", "-a", "--reflink=auto", f"{self.directory}/saved/.", self.live], check=True
+            ["cp", "-a", "--reflink=auto", f"{self.directory}/saved/.", self.live],
+            check=True,
         )
 
     # -- state
@@ -197,16 +227,24 @@ class Lane:
             try:
                 environment = (process / "environ").read_bytes().split(b"\0")
                 if marker in environment:
-                    command = (process / "cmdline").read_bytes().replace(b"\0", b" ")
+                    command = (
+                        (process / "cmdline").read_bytes().replace(b"\0", b" ")
+                    )
                     commands.append(command.decode())
             except OSError:
                 continue  # the process has ended
         return commands
 
 
-def announced_complete(output: subprocess.CompletedProcess[str]) -> set[tuple[str, str]]:
+def announced_complete(
+    output: subprocess.CompletedProcess[str],
+) -> set[tuple[str, str]]:
     """Return the tasks that a command announced as complete, by run and task."""
-    return set(re.findall(r"^([0-9a-f]{12})  .*: (\w+) COMPLETE", output.stderr, re.MULTILINE))
+    return set(
+        re.findall(
+            r"^([0-9a-f]{12})  .*: (\w+) COMPLETE", output.stderr, re.MULTILINE
+        )
+    )
 
 
 def check(
@@ -226,15 +264,21 @@ def check(
 
     again = lane.gitorch(step.command)
     assert again.returncode in REPEATED, again.stderr
-    worked = again if step.command in ("run", "run -j 2") else lane.gitorch("run -j 2")
+    worked = (
+        again if step.command in ("run", "run -j 2") else lane.gitorch("run -j 2")
+    )
     assert worked.returncode in (0, 1), worked.stderr
     assert lane.statuses() == step.finally_, worked.stderr
-    assert complete.items() <= lane.complete().items(), "a complete task does not run again"
+    assert complete.items() <= lane.complete().items(), (
+        "a complete task does not run again"
+    )
     check_attempts(lane)
     check_queue(lane, step)
     if step.command == "retry b --at HEAD":
         pins = [task["pin"]["commit"] for task in lane.records()["b"]["tasks"]]
-        assert pins == [pins[0], git(lane.root, "rev-parse", "HEAD")] != [pins[0]] * 2
+        assert (
+            pins == [pins[0], git(lane.root, "rev-parse", "HEAD")] != [pins[0]] * 2
+        )
     wait_for(lambda: not lane.processes())
     assert "error" not in git(lane.root, "fsck", "--full", "--no-dangling")
 
@@ -259,17 +303,24 @@ def check_attempts(lane: Lane) -> None:
             is_reused = (task.get("cache") or {}).get("from") is not None
             was_computed = is_complete and not is_reused
             assert kinds.count("succeeded") == (1 if was_computed else 0)
-            assert is_reused == (is_complete and (record["name"], task["id"]) == ("e", "t"))
+            assert is_reused == (
+                is_complete and (record["name"], task["id"]) == ("e", "t")
+            )
             assert len(attempts) == task["attempt_count"]
             if was_computed:
-                assert attempts[-1]["pin"] == task["pin"], "the attempt ran at the task's commit"
+                assert attempts[-1]["pin"] == task["pin"], (
+                    "the attempt ran at the task's commit"
+                )
 
 
 def check_queue(lane: Lane, step: Step) -> None:
     with closing(sqlite3.connect(lane.root / ".git/gitorch/queue.db")) as database:
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert database.execute("SELECT count(*) FROM workers").fetchone() == (0,)
-        in_queue = {status for (status,) in database.execute("SELECT DISTINCT status FROM tasks")}
+        in_queue = {
+            status
+            for (status,) in database.execute("SELECT DISTINCT status FROM tasks")
+        }
     wanted = set(step.finally_.values())
     assert {"ERROR", "HOLD"} & in_queue == {"ERROR", "HOLD"} & wanted
     assert "RUNNING" not in in_queue
@@ -304,7 +355,9 @@ def run_step(lane: Lane, step: Step, lane_number: int) -> int:
             check(lane, step, output, before)
         except BaseException as error:
             printed = output.stdout + output.stderr
-            error.add_note(f"{step.command!r} died at its boundary {n} after printing:\n{printed}")
+            error.add_note(
+                f"{step.command!r} died at its boundary {n} after printing:\n{printed}"
+            )
             raise
         lane.restore()
     assert output.returncode == step.code, output.stderr

@@ -27,7 +27,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import commit_files, git, gitorch, gitorch_json, started, wait_for, write
+from tests.conftest import (
+    commit_files,
+    git,
+    gitorch,
+    gitorch_json,
+    started,
+    wait_for,
+    write,
+)
 
 TESTS = Path(__file__).parents[1]
 
@@ -41,7 +49,9 @@ ELSEWHERE = {
         "stories/test_verbs.py: test_kill_ends_all_processes_before_the_record_is_removed",
         "stories/test_killed.py: test_the_next_start_kills_the_processes_of_a_killed_worker",
     ),
-    "no space for the log and the attempt's own record": ("engines/test_local.py: test_full_disk",),
+    "no space for the log and the attempt's own record": (
+        "engines/test_local.py: test_full_disk",
+    ),
     "out of memory, distinguished from a kill": (
         "engines/test_local.py: test_out_of_memory_is_named",
     ),
@@ -78,12 +88,16 @@ ELSEWHERE = {
 }
 
 
-@pytest.mark.parametrize("named", [test for tests in ELSEWHERE.values() for test in tests])
+@pytest.mark.parametrize(
+    "named", [test for tests in ELSEWHERE.values() for test in tests]
+)
 def test_the_tests_of_faults_that_are_elsewhere_are_there(named: str) -> None:
     """Check that each test named by ELSEWHERE exists."""
     file, _, name = named.partition(": ")
     tree = ast.parse((TESTS / file).read_text())
-    assert name in {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    assert name in {
+        node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)
+    }
 
 
 # -- what has to hold after each fault
@@ -119,15 +133,25 @@ def processes(project: Path) -> list[str]:
     commands = []
     for entry in Path("/proc").iterdir():
         try:
-            if entry.name.isdecimal() and marker in (entry / "environ").read_bytes().split(b"\0"):
-                commands.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+            if entry.name.isdecimal() and marker in (
+                entry / "environ"
+            ).read_bytes().split(b"\0"):
+                commands.append(
+                    (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                )
         except OSError:
             continue  # the process has ended
-    return [command for command in commands if command and not command.startswith("git ")]
+    return [
+        command
+        for command in commands
+        if command and not command.startswith("git ")
+    ]
 
 
 def statuses(project: Path) -> dict[str, str]:
-    return {run["name"]: run["status"] for run in gitorch_json(project, "list")["runs"]}
+    return {
+        run["name"]: run["status"] for run in gitorch_json(project, "list")["runs"]
+    }
 
 
 def kinds(project: Path, run: str = "@", task: int = 0) -> list[str]:
@@ -138,8 +162,13 @@ def kinds(project: Path, run: str = "@", task: int = 0) -> list[str]:
 
 def config(project: Path, name: str, *commands: str, **params: object) -> None:
     """Write a config with one task for each command."""
-    tasks = [{"id": f"t{number}", "command": command} for number, command in enumerate(commands)]
-    write(project, f"experiments/{name}.yaml", json.dumps({**params, "tasks": tasks}))
+    tasks = [
+        {"id": f"t{number}", "command": command}
+        for number, command in enumerate(commands)
+    ]
+    write(
+        project, f"experiments/{name}.yaml", json.dumps({**params, "tasks": tasks})
+    )
 
 
 # -- workers that are stopped, die, or continue
@@ -149,12 +178,18 @@ def test_a_result_of_a_worker_stopped_while_its_run_was_killed_is_rejected(
     project: Path, tmp_path: Path
 ) -> None:
     git(project, "config", "gitorch.grace", "0")
-    config(project, "a", f"touch {tmp_path}/begun; sleep 0.2; echo late > {{outputDir}}/late")
+    config(
+        project,
+        "a",
+        f"touch {tmp_path}/begun; sleep 0.2; echo late > {{outputDir}}/late",
+    )
     gitorch(project, "ready")
     worker = started(project, "run")
     wait_for((tmp_path / "begun").exists)
     worker.send_signal(signal.SIGSTOP)
-    wait_for(lambda: list(project.parent.glob("project.gitorch/*/log/t0/1/status.json")))
+    wait_for(
+        lambda: list(project.parent.glob("project.gitorch/*/log/t0/1/status.json"))
+    )
     gitorch(project, "kill", "a")
     worker.send_signal(signal.SIGCONT)
     _, stderr = worker.communicate(timeout=20)
@@ -183,11 +218,17 @@ def test_a_stopped_worker_keeps_its_run_and_no_other_worker_repeats_it(
     assert_sound(project)
 
 
-@pytest.mark.parametrize("what", ["another boot", "a pid that another process has by now"])
+@pytest.mark.parametrize(
+    "what", ["another boot", "a pid that another process has by now"]
+)
 def test_no_other_process_is_killed_for_one_of_a_dead_worker(
     project: Path, tmp_path: Path, what: str
 ) -> None:
-    config(project, "a", f"echo s >> {tmp_path}/begun; test -e {tmp_path}/go || exec sleep 60")
+    config(
+        project,
+        "a",
+        f"echo s >> {tmp_path}/begun; test -e {tmp_path}/go || exec sleep 60",
+    )
     gitorch(project, "ready")
     worker = started(project, "run")
     wait_for((tmp_path / "begun").exists)
@@ -197,7 +238,9 @@ def test_no_other_process_is_killed_for_one_of_a_dead_worker(
     try:
         with opened(project) as database:
             if what == "another boot":
-                database.execute("UPDATE workers SET boot = 'another', pid = ?", [foreign.pid])
+                database.execute(
+                    "UPDATE workers SET boot = 'another', pid = ?", [foreign.pid]
+                )
             else:
                 database.execute("UPDATE workers SET pid = ?", [foreign.pid])
         (tmp_path / "go").touch()
@@ -221,17 +264,23 @@ def test_fifty_workers_at_once_give_each_task_one_accepted_attempt(
 ) -> None:
     """The queue is missing, so the first workers rebuild it from the records at the same time."""
     for number in range(TASKS):
-        config(project, f"r{number}", f"echo s >> {tmp_path}/{number}", number=number)
+        config(
+            project, f"r{number}", f"echo s >> {tmp_path}/{number}", number=number
+        )
     gitorch(project, "ready")
     for path in queue_of(project).parent.glob("queue.db*"):
         path.unlink()
     workers = [started(project, "run", "-j", "1") for _ in range(WORKERS)]
     with ThreadPoolExecutor(WORKERS) as readers:
-        errors = list(readers.map(lambda worker: worker.communicate(timeout=200)[1], workers))
+        errors = list(
+            readers.map(lambda worker: worker.communicate(timeout=200)[1], workers)
+        )
     for worker, stderr in zip(workers, errors, strict=True):
         assert worker.returncode == 0, stderr
     assert set(statuses(project).values()) == {"COMPLETE"}
-    assert [(tmp_path / str(number)).read_text() for number in range(TASKS)] == ["s\n"] * TASKS
+    assert [(tmp_path / str(number)).read_text() for number in range(TASKS)] == [
+        "s\n"
+    ] * TASKS
     messages = git(project, "log", "--format=%b", "gitorch/results")
     assert messages.count("Gitorch-Status: COMPLETE") == TASKS
     assert_sound(project)
@@ -261,7 +310,9 @@ def test_a_writer_stopped_inside_a_transaction_is_reported_and_status_still_work
         writer.stdout.readline()
         writer.send_signal(signal.SIGSTOP)
         waiting = started(project, "run")
-        assert [run["status"] for run in gitorch_json(project, "status")["runs"]] == ["WAITING"]
+        assert [
+            run["status"] for run in gitorch_json(project, "status")["runs"]
+        ] == ["WAITING"]
         _, stderr = waiting.communicate(timeout=40)
         assert waiting.returncode == 5, stderr
         assert "is locked: another program has been writing to it" in stderr
@@ -314,7 +365,9 @@ def slow_checkout(project: Path, tmp_path: Path) -> None:
     """Let every checkout create the file `begun`, and wait until the file `go` exists."""
     gate = f"touch {tmp_path}/begun; while test ! -e {tmp_path}/go; do sleep 0.05; done; cat"
     git(project, "config", "filter.slow.smudge", gate)
-    commit_files(project, {".gitattributes": "*.slow filter=slow\n", "a.slow": "a\n"})
+    commit_files(
+        project, {".gitattributes": "*.slow filter=slow\n", "a.slow": "a\n"}
+    )
 
 
 @pytest.mark.parametrize("moment", ["starting", "running", "finishing"])
@@ -339,7 +392,11 @@ def test_kill_of_a_run_that_is(project: Path, tmp_path: Path, moment: str) -> No
             fcntl.flock(lock, fcntl.LOCK_EX)
         worker = started(project, "run")
         if moment == "finishing":
-            wait_for(lambda: list(project.parent.glob("project.gitorch/*/log/t0/1/status.json")))
+            wait_for(
+                lambda: list(
+                    project.parent.glob("project.gitorch/*/log/t0/1/status.json")
+                )
+            )
         elif moment == "running":
             wait_for((tmp_path / "ran").exists)
         else:
@@ -366,7 +423,9 @@ def test_kill_of_a_run_that_is(project: Path, tmp_path: Path, moment: str) -> No
 def kill_was_requested(project: Path) -> bool:
     """Return True if the kill of every run in the queue was requested."""
     with opened(project) as database:
-        return all(doomed for (doomed,) in database.execute("SELECT doomed FROM runs"))
+        return all(
+            doomed for (doomed,) in database.execute("SELECT doomed FROM runs")
+        )
 
 
 # -- disks
@@ -421,15 +480,21 @@ def test_no_space_for(
         with mounted(tmp_path / "disk", *small("4m")) as disk:
             git(project, "config", "gitorch.workspace", str(disk))
             if what == "the worktree":
-                no_space_then_room(project, disk, 100_000, "could not start: git worktree")
+                no_space_then_room(
+                    project, disk, 100_000, "could not start: git worktree"
+                )
             else:
                 no_space_then_room(project, disk, 1_000_000, "t0 ERROR")
 
 
-def no_space_then_room(project: Path, disk: Path, before: int, message: str) -> None:
+def no_space_then_room(
+    project: Path, disk: Path, before: int, message: str
+) -> None:
     """Run with `before` bytes left on the disk, check the message, then run with more space."""
     gitorch(project, "ready")
-    shutil.rmtree(next(disk.glob("project-*/*/tree"), disk / "none"), ignore_errors=True)
+    shutil.rmtree(
+        next(disk.glob("project-*/*/tree"), disk / "none"), ignore_errors=True
+    )
     fill(disk, but=before)
     failed = gitorch(project, "run", code=None)
     assert failed.returncode == 1, failed.stderr
@@ -454,7 +519,9 @@ def assert_sound_at(project: Path) -> None:
     wait_for(lambda: not processes(project))
 
 
-def test_a_read_only_file_system_is_reported_and_results_can_be_read(project: Path) -> None:
+def test_a_read_only_file_system_is_reported_and_results_can_be_read(
+    project: Path,
+) -> None:
     config(project, "a", "echo done")
     config(project, "b", "echo more", b=1)
     gitorch(project, "run", "experiments/a.yaml")
@@ -472,7 +539,9 @@ FLOOD = 1 << 30
 
 
 @pytest.mark.alone
-def test_a_log_flood_of_a_gibibyte_leaves_the_workers_memory_flat(project: Path) -> None:
+def test_a_log_flood_of_a_gibibyte_leaves_the_workers_memory_flat(
+    project: Path,
+) -> None:
     line = "x" * 1023
     flood = f'import os; [os.write(1, b"{line}\\n" * 1024) for _ in range(1024)]'
     config(project, "a", f"{sys.executable} -c '{flood}'")
@@ -482,7 +551,9 @@ def test_a_log_flood_of_a_gibibyte_leaves_the_workers_memory_flat(project: Path)
         """Run this config in a worker, and return the worker's peak memory in KiB."""
         gitorch(project, "ready", f"experiments/{name}.yaml")
         worker = subprocess.Popen(
-            [sys.executable, "-m", "gitorch", "run"], cwd=project, stderr=subprocess.DEVNULL
+            [sys.executable, "-m", "gitorch", "run"],
+            cwd=project,
+            stderr=subprocess.DEVNULL,
         )
         _, status, usage = os.wait4(worker.pid, 0)
         worker.returncode = os.waitstatus_to_exitcode(status)
@@ -520,7 +591,9 @@ main()
 
 
 @pytest.mark.parametrize("hours", [2, -3])
-def test_a_clock_that_jumps_while_a_worker_works(project: Path, tmp_path: Path, hours: int) -> None:
+def test_a_clock_that_jumps_while_a_worker_works(
+    project: Path, tmp_path: Path, hours: int
+) -> None:
     """Only the worker's clock jumps, because a test cannot set the machine's clock.
 
     The clock of the slots does not jump.
@@ -554,13 +627,17 @@ def test_a_corrupt_status_file_only_loses_its_attempt(
     project: Path, tmp_path: Path, junk: bytes
 ) -> None:
     config(
-        project, "a", f"touch {tmp_path}/begun; sleep 0.1; exit $(test -e {tmp_path}/go; echo $?)"
+        project,
+        "a",
+        f"touch {tmp_path}/begun; sleep 0.1; exit $(test -e {tmp_path}/go; echo $?)",
     )
     gitorch(project, "ready")
     worker = started(project, "run")
     wait_for((tmp_path / "begun").exists)
     worker.send_signal(signal.SIGSTOP)
-    wait_for(lambda: list(project.parent.glob("project.gitorch/*/log/t0/1/status.json")))
+    wait_for(
+        lambda: list(project.parent.glob("project.gitorch/*/log/t0/1/status.json"))
+    )
     [status] = project.parent.glob("project.gitorch/*/log/t0/1/status.json")
     status.write_bytes(junk)
     worker.kill()
@@ -615,24 +692,33 @@ def test_a_queue_of_an_older_format_is_migrated_and_one_of_a_newer_format_is_ref
     with opened(project) as database:
         rows = {
             "meta": database.execute("SELECT key, value FROM meta").fetchall(),
-            "runs": database.execute("SELECT seq, id, payload, worker FROM runs").fetchall(),
+            "runs": database.execute(
+                "SELECT seq, id, payload, worker FROM runs"
+            ).fetchall(),
             "tasks": database.execute(
                 "SELECT run, id, seq, position, priority, status, attempts, token, worker, started,"
                 " outcome FROM tasks"
             ).fetchall(),
-            "needs": database.execute("SELECT run, task, needed FROM needs").fetchall(),
+            "needs": database.execute(
+                "SELECT run, task, needed FROM needs"
+            ).fetchall(),
         }
     for path in queue_of(project).parent.glob("queue.db*"):
         path.unlink()
-    schema, _, _ = (TESTS / "database/format-1.sql").read_text().partition("INSERT INTO")
+    schema, _, _ = (
+        (TESTS / "database/format-1.sql").read_text().partition("INSERT INTO")
+    )
     with opened(project) as database:
         database.executescript(schema)
         for table, values in rows.items():
             database.executemany(
-                f"INSERT INTO {table} VALUES ({', '.join('?' * len(values[0]))})", values
+                f"INSERT INTO {table} VALUES ({', '.join('?' * len(values[0]))})",
+                values,
             )
         database.execute("PRAGMA user_version = 1")
-    assert [run["status"] for run in gitorch_json(project, "status")["runs"]] == ["WAITING"]
+    assert [run["status"] for run in gitorch_json(project, "status")["runs"]] == [
+        "WAITING"
+    ]
     gitorch(project, "run")
     assert statuses(project) == {"a": "COMPLETE"}
     assert_sound(project)

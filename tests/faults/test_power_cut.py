@@ -23,7 +23,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import commit_files, git, gitorch, gitorch_json, started, wait_for, write
+from tests.conftest import (
+    commit_files,
+    git,
+    gitorch,
+    gitorch_json,
+    started,
+    wait_for,
+    write,
+)
 from tests.faults.test_faults import assert_sound_at, statuses
 
 # With this commit interval, only explicit flushes write to the disk during a test.
@@ -41,7 +49,13 @@ class Disks:
         for name in self.names:
             mountpoint = self.directory / name
             mountpoint.mkdir(exist_ok=True)
-            mount = ["mount", "-o", OPTIONS, self.directory / f"{name}.{suffix}", mountpoint]
+            mount = [
+                "mount",
+                "-o",
+                OPTIONS,
+                self.directory / f"{name}.{suffix}",
+                mountpoint,
+            ]
             subprocess.run(mount, check=True, capture_output=True)
 
     def unmount(self) -> None:
@@ -54,7 +68,9 @@ class Disks:
         for name in self.names:
             (self.directory / name / "not flushed").write_text("lost")
         for name in self.names:
-            files = [self.directory / f"{name}.{suffix}" for suffix in ("image", "cut")]
+            files = [
+                self.directory / f"{name}.{suffix}" for suffix in ("image", "cut")
+            ]
             subprocess.run(["cp", "--sparse=always", *files], check=True)
 
     def restart(self) -> None:
@@ -70,8 +86,12 @@ class Disks:
         for queue in self.directory.glob("state/*/queue.db"):
             with closing(sqlite3.connect(queue)) as database, database:
                 database.execute("UPDATE workers SET boot = 'before'")
-        for owner in self.directory.glob("repository/project/.git/worktrees/*/gitorch.json"):
-            owner.write_text(re.sub('"boot": "[^"]*"', '"boot": "before"', owner.read_text()))
+        for owner in self.directory.glob(
+            "repository/project/.git/worktrees/*/gitorch.json"
+        ):
+            owner.write_text(
+                re.sub('"boot": "[^"]*"', '"boot": "before"', owner.read_text())
+            )
 
 
 @pytest.fixture
@@ -83,7 +103,9 @@ def disks(tmp_path: Path) -> Iterator[Disks]:
         with (tmp_path / f"{name}.image").open("wb") as image:
             image.truncate(64 << 20)
         subprocess.run(
-            ["mkfs.ext4", "-q", "-F", tmp_path / f"{name}.image"], check=True, capture_output=True
+            ["mkfs.ext4", "-q", "-F", tmp_path / f"{name}.image"],
+            check=True,
+            capture_output=True,
         )
     disks.mount()
     yield disks
@@ -97,7 +119,9 @@ def root(disks: Disks, tmp_path: Path) -> Path:
     git(root, "init", "-q")
     git(root, "config", "gitorch.stateDir", str(disks.directory / "state"))
     git(root, "config", "gitorch.largeFile", "1000")
-    git(root, "config", "core.fsync", "all")  # so that the user's own commit is on the disk
+    git(
+        root, "config", "core.fsync", "all"
+    )  # so that the user's own commit is on the disk
     commit_files(root, {"README.md": "A project.\n"})
     subprocess.run(["sync", "-f", root], check=True)
     return root
@@ -135,10 +159,13 @@ def test_after_ready(disks: Disks, root: Path) -> None:
 
 
 @pytest.mark.alone
-def test_after_run_has_announced_a_complete_task(disks: Disks, root: Path, tmp_path: Path) -> None:
+def test_after_run_has_announced_a_complete_task(
+    disks: Disks, root: Path, tmp_path: Path
+) -> None:
     """The power is cut at the announcement, when the next task has started."""
     first = (
-        f"echo s >> {tmp_path}/first; seq 2000 > {{outputDir}}/large; echo 1 > {{outputDir}}/small"
+        f"echo s >> {tmp_path}/first; "
+        "seq 2000 > {outputDir}/large; echo 1 > {outputDir}/small"
     )
     second = f"test -e {tmp_path}/again || exec sleep 60; cat {{outputDir}}/large | wc -l"
     write(
@@ -168,7 +195,9 @@ def test_after_run_has_announced_a_complete_task(disks: Disks, root: Path, tmp_p
     gitorch(root, "run")
     assert statuses(root) == {"a": "COMPLETE"}
     assert gitorch(root, "logs", "a", "--task", "second").stdout == "2000\n"
-    assert (tmp_path / "first").read_text() == "s\n", "the complete task did not run again"
+    assert (tmp_path / "first").read_text() == "s\n", (
+        "the complete task did not run again"
+    )
     outputs = gitorch_json(root, "show", "a")["run"]["outputs"]
     sizes = {output["path"]: output["size"] for output in outputs}
     assert sizes == {"large": 8893, "small": 2}

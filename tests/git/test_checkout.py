@@ -24,19 +24,35 @@ RUN = "0123456789ab"
 @pytest.fixture
 def old(repo: Repository) -> str:
     """Return the commit of a run; main has since changed one file, removed one and added one."""
-    pinned = commit_files(repo.root, {"code.py": "old", "gone/away.py": "x", "same.py": "same"})
+    pinned = commit_files(
+        repo.root, {"code.py": "old", "gone/away.py": "x", "same.py": "same"}
+    )
     git(repo.root, "rm", "-rq", "gone")
     commit_files(repo.root, {"code.py": "new", "later.py": "y"})
     return pinned
 
 
 def files(root: Path) -> dict[str, str]:
-    paths = (path for path in root.rglob("*") if ".git" not in path.parts and path.is_file())
+    paths = (
+        path
+        for path in root.rglob("*")
+        if ".git" not in path.parts and path.is_file()
+    )
     return {str(path.relative_to(root)): path.read_text() for path in paths}
 
 
-THEN = {"README.md": "A project.\n", "code.py": "old", "gone/away.py": "x", "same.py": "same"}
-NOW = {"README.md": "A project.\n", "code.py": "new", "later.py": "y", "same.py": "same"}
+THEN = {
+    "README.md": "A project.\n",
+    "code.py": "old",
+    "gone/away.py": "x",
+    "same.py": "same",
+}
+NOW = {
+    "README.md": "A project.\n",
+    "code.py": "new",
+    "later.py": "y",
+    "same.py": "same",
+}
 
 
 def revert(mode: str, repo: Repository, commit: str) -> Reverted:
@@ -55,7 +71,9 @@ each_mode = pytest.mark.parametrize("mode", ["branch", "detach", "files"])
 # checkout-run
 
 
-def test_a_checkout_has_the_code_and_the_files_of_the_run(repo: Repository, old: str) -> None:
+def test_a_checkout_has_the_code_and_the_files_of_the_run(
+    repo: Repository, old: str
+) -> None:
     path = repo.workspace / "checkouts" / RUN
     calls: list[Path] = []
 
@@ -66,7 +84,11 @@ def test_a_checkout_has_the_code_and_the_files_of_the_run(repo: Repository, old:
 
     kept = checkout_run(repo, FastWorktrees(repo), RUN, old, path, fill)
     assert kept == path / f"run-{RUN}"
-    assert {name: text for name, text in files(path).items() if not name.startswith("run-")} == THEN
+    assert {
+        name: text
+        for name, text in files(path).items()
+        if not name.startswith("run-")
+    } == THEN
     assert (kept / "outputs/model").read_text() == "weights"
     assert git(path, "status", "--porcelain") == ""
 
@@ -104,18 +126,33 @@ def test_a_checkout_that_was_stopped_is_filled_anew(
         checkout_run(repo, FastWorktrees(repo), RUN, old, path, fail)
     assert git(path, "status", "--porcelain") == ""
     checkout_run(
-        repo, FastWorktrees(repo), RUN, old, path, lambda directory: (directory / "whole").touch()
+        repo,
+        FastWorktrees(repo),
+        RUN,
+        old,
+        path,
+        lambda directory: (directory / "whole").touch(),
     )
-    assert {file.name for file in (path / f"run-{RUN}").iterdir()} == {".gitignore", "whole"}
+    assert {file.name for file in (path / f"run-{RUN}").iterdir()} == {
+        ".gitignore",
+        "whole",
+    }
     assert not (path / f".run-{RUN}.part").exists()
 
 
-def test_a_checkout_never_replaces_other_files(repo: Repository, old: str, tmp_path: Path) -> None:
+def test_a_checkout_never_replaces_other_files(
+    repo: Repository, old: str, tmp_path: Path
+) -> None:
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken/file").touch()
     with pytest.raises(Refused, match="in the way"):
         checkout_run(
-            repo, FastWorktrees(repo), RUN, old, tmp_path / "taken", lambda directory: None
+            repo,
+            FastWorktrees(repo),
+            RUN,
+            old,
+            tmp_path / "taken",
+            lambda directory: None,
         )
 
 
@@ -123,15 +160,23 @@ def test_a_checkout_never_replaces_other_files(repo: Repository, old: str, tmp_p
 
 
 @each_mode
-def test_the_current_worktree_gets_the_code(repo: Repository, old: str, mode: str) -> None:
+def test_the_current_worktree_gets_the_code(
+    repo: Repository, old: str, mode: str
+) -> None:
     (repo.root / "notes").write_text("untracked")
     main = git(repo.root, "rev-parse", "main")
     done = revert(mode, repo, old)
     assert files(repo.root) == {**THEN, "notes": "untracked"}
     assert (done.before, done.files) == ("main", 3)
     assert git(repo.root, "rev-parse", "main") == main
-    head, branch = git(repo.root, "rev-parse", "HEAD", "--abbrev-ref", "HEAD").split("\n")
-    expected = {"branch": (old, f"gitorch/{RUN}"), "detach": (old, "HEAD"), "files": (main, "main")}
+    head, branch = git(
+        repo.root, "rev-parse", "HEAD", "--abbrev-ref", "HEAD"
+    ).split("\n")
+    expected = {
+        "branch": (old, f"gitorch/{RUN}"),
+        "detach": (old, "HEAD"),
+        "files": (main, "main"),
+    }
     assert (head, branch) == expected[mode]
     staged = git(repo.root, "status", "--porcelain").split("\n")
     assert staged == (
@@ -139,13 +184,17 @@ def test_the_current_worktree_gets_the_code(repo: Repository, old: str, mode: st
     ) + ["?? notes"]
 
 
-def test_the_branch_of_a_run_is_reused_but_never_moved(repo: Repository, old: str) -> None:
+def test_the_branch_of_a_run_is_reused_but_never_moved(
+    repo: Repository, old: str
+) -> None:
     revert_to_branch(repo, old, "mine")
     git(repo.root, "switch", "-q", "main")
     assert revert_to_branch(repo, old, "mine").branch == "mine"
     commit_files(repo.root, {"work": "on it"})
     git(repo.root, "switch", "-q", "main")
-    with pytest.raises(Refused, match="branch mine exists already, at another commit"):
+    with pytest.raises(
+        Refused, match="branch mine exists already, at another commit"
+    ):
         revert_to_branch(repo, old, "mine")
     with pytest.raises(Refused, match="is not a valid name for a branch"):
         revert_to_branch(repo, old, "two..dots")
@@ -235,7 +284,9 @@ def test_nothing_uncommitted_is_ever_lost(
     with pytest.raises(Refused):
         revert(mode, repo, old)
     assert files(repo.root.parent) == before
-    assert git(repo.root, "status", "--porcelain", "--branch", "--ignored") == status
+    assert (
+        git(repo.root, "status", "--porcelain", "--branch", "--ignored") == status
+    )
     assert git(repo.root, "branch", "--list", f"gitorch/{RUN}") == ""
 
 
@@ -244,12 +295,15 @@ def test_the_message_names_the_files(repo: Repository, old: str) -> None:
     for number in range(8):
         (repo.root / f"{number}.py").write_text("changed")
     with pytest.raises(
-        Refused, match=r"^uncommitted changes in 0.py, 1.py, 2.py, 3.py, 4.py and 3 more$"
+        Refused,
+        match=r"^uncommitted changes in 0.py, 1.py, 2.py, 3.py, 4.py and 3 more$",
     ):
         revert_files(repo, old)
 
 
-def test_commits_that_no_branch_contains_are_not_abandoned(repo: Repository, old: str) -> None:
+def test_commits_that_no_branch_contains_are_not_abandoned(
+    repo: Repository, old: str
+) -> None:
     git(repo.root, "switch", "-q", "--detach", "main")
     assert revert_detached(repo, old).before == git(repo.root, "rev-parse", "main")
     commit_files(repo.root, {"work": "on nothing"})
@@ -261,12 +315,23 @@ def test_commits_that_no_branch_contains_are_not_abandoned(repo: Repository, old
 def test_a_branch_that_another_worktree_is_on_is_refused(
     repo: Repository, old: str, tmp_path: Path
 ) -> None:
-    git(repo.root, "worktree", "add", "-q", "-b", "mine", str(tmp_path / "other"), old)
+    git(
+        repo.root,
+        "worktree",
+        "add",
+        "-q",
+        "-b",
+        "mine",
+        str(tmp_path / "other"),
+        old,
+    )
     with pytest.raises(Refused, match="already checked out"):
         revert_to_branch(repo, old, "mine")
 
 
-def test_a_failing_hook_does_not_fail_the_revert(repo: Repository, old: str) -> None:
+def test_a_failing_hook_does_not_fail_the_revert(
+    repo: Repository, old: str
+) -> None:
     hook = repo.common_dir / "hooks" / "post-checkout"
     hook.parent.mkdir(exist_ok=True)
     hook.write_text("#!/bin/sh\nexit 3\n")
@@ -278,7 +343,15 @@ def test_a_failing_hook_does_not_fail_the_revert(repo: Repository, old: str) -> 
 def test_a_revert_works_in_a_linked_worktree_and_from_a_subdirectory(
     repo: Repository, old: str, tmp_path: Path
 ) -> None:
-    git(repo.root, "worktree", "add", "-q", "--detach", str(tmp_path / "linked"), "main")
+    git(
+        repo.root,
+        "worktree",
+        "add",
+        "-q",
+        "--detach",
+        str(tmp_path / "linked"),
+        "main",
+    )
     (tmp_path / "linked/sub").mkdir()
     revert_files(Repository.discover(tmp_path / "linked/sub"), old)
     assert files(tmp_path / "linked") == THEN

@@ -29,7 +29,11 @@ def test_configs_are_not_code_wherever_they_lie(repo: Repository) -> None:
     before = digest(repo)
     commit_files(
         repo.root,
-        {"experiments/a.yaml": "tasks:", "deep/er/b.YML": "tasks:", "odd\nname.yml": "tasks:"},
+        {
+            "experiments/a.yaml": "tasks:",
+            "deep/er/b.YML": "tasks:",
+            "odd\nname.yml": "tasks:",
+        },
     )
     assert digest(repo) == before
     commit_files(repo.root, {"experiments/a.yaml": "tasks: []"})
@@ -38,7 +42,12 @@ def test_configs_are_not_code_wherever_they_lie(repo: Repository) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"Tasks.py": "2"}, {"new": ""}, {"settings.yaml": "a: 2"}, {"tasks.txt": "tasks:"}],
+    [
+        {"Tasks.py": "2"},
+        {"new": ""},
+        {"settings.yaml": "a: 2"},
+        {"tasks.txt": "tasks:"},
+    ],
     ids=["content", "new file", "YAML that is not a config", "not YAML"],
 )
 def test_every_other_change_makes_other_code(
@@ -65,7 +74,9 @@ def test_mode_and_name_are_code(repo: Repository) -> None:
     assert len(seen) == 4
 
 
-def test_a_submodule_is_code_by_its_commit(repo: Repository, tmp_path: Path) -> None:
+def test_a_submodule_is_code_by_its_commit(
+    repo: Repository, tmp_path: Path
+) -> None:
     git(tmp_path, "init", "-q", "library")
     commit_files(tmp_path / "library", {"lib.py": "1"})
     git(repo.root, "submodule", "add", "-q", str(tmp_path / "library"), "lib.yaml")
@@ -77,13 +88,20 @@ def test_a_submodule_is_code_by_its_commit(repo: Repository, tmp_path: Path) -> 
 
 
 def test_an_empty_tree(repo: Repository) -> None:
-    assert CodeDigests(repo, configs_among).of("4b825dc642cb6eb9a060e54bf8d69288fbee4904")
+    assert CodeDigests(repo, configs_among).of(
+        "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+    )
 
 
 def test_only_the_named_files_count(repo: Repository) -> None:
     commit_files(
         repo.root,
-        {"Tasks.py": "1", "src/model.py": "1", "src/deep/er.py": "1", "src/settings.yaml": "a: 1"},
+        {
+            "Tasks.py": "1",
+            "src/model.py": "1",
+            "src/deep/er.py": "1",
+            "src/settings.yaml": "a: 1",
+        },
     )
     named = ("src/**/*.py", "*.py", "src/*.yaml")
     before = digest(repo, *named)
@@ -133,10 +151,14 @@ def test_a_file_that_is_left_out_is_not_code(repo: Repository) -> None:
     assert digests.of(before) != digests.of(tree(repo))
 
 
-def test_a_named_submodule_is_code_by_its_commit(repo: Repository, tmp_path: Path) -> None:
+def test_a_named_submodule_is_code_by_its_commit(
+    repo: Repository, tmp_path: Path
+) -> None:
     git(tmp_path, "init", "-q", "library")
     commit_files(tmp_path / "library", {"lib.py": "1"})
-    git(repo.root, "submodule", "add", "-q", str(tmp_path / "library"), "vendor/lib")
+    git(
+        repo.root, "submodule", "add", "-q", str(tmp_path / "library"), "vendor/lib"
+    )
     git(repo.root, "commit", "-qm", "with a submodule")
     before = digest(repo, "vendor")
     commit_files(repo.root / "vendor/lib", {"lib.py": "2"})
@@ -144,13 +166,19 @@ def test_a_named_submodule_is_code_by_its_commit(repo: Repository, tmp_path: Pat
     assert digest(repo, "vendor") != before
 
 
-def test_a_tree_is_listed_once(repo: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tree_is_listed_once(
+    repo: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
     commit_files(repo.root, {"Tasks.py": "1", "src/model.py": "1"})
     digests = CodeDigests(repo, configs_among)
     current = tree(repo)
     of_tasks = digests.of(current, ("Tasks.py",))
     monkeypatch.setenv("PATH", "")  # git cannot be started any more
-    assert digests.of(current, ("Tasks.py",)) == of_tasks != digests.of(current, ("src",))
+    assert (
+        digests.of(current, ("Tasks.py",))
+        == of_tasks
+        != digests.of(current, ("src",))
+    )
     assert [file.path for file in digests.files(current)] == [
         "README.md",
         "Tasks.py",

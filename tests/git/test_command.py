@@ -21,7 +21,10 @@ from tests.conftest import commit_files
 
 
 def test_every_variable_that_git_calls_local_is_stripped(project: Path) -> None:
-    assert set(call_git_lines(project, "rev-parse", "--local-env-vars")) <= LOCAL_VARIABLES
+    assert (
+        set(call_git_lines(project, "rev-parse", "--local-env-vars"))
+        <= LOCAL_VARIABLES
+    )
 
 
 def test_a_leaked_git_dir_has_no_effect(
@@ -36,14 +39,18 @@ def test_a_leaked_git_dir_has_no_effect(
 
 def test_a_failure_contains_the_message_of_git(project: Path) -> None:
     with pytest.raises(GitFailed) as caught:
-        call_git(project, "-c", "core.quotePath=false", "cat-file", "-p", "nonsense")
+        call_git(
+            project, "-c", "core.quotePath=false", "cat-file", "-p", "nonsense"
+        )
     assert caught.value.message == "git cat-file: Not a valid object name nonsense"
     assert caught.value.code == 128
 
 
 def test_yes_and_no_differ_from_an_error(project: Path) -> None:
     assert call_git_success(project, "rev-parse", "-q", "--verify", "HEAD")
-    assert not call_git_success(project, "rev-parse", "-q", "--verify", "refs/heads/nothing")
+    assert not call_git_success(
+        project, "rev-parse", "-q", "--verify", "refs/heads/nothing"
+    )
     with pytest.raises(GitFailed):
         call_git_success(project, "merge-base", "--is-ancestor", "nonsense", "HEAD")
 

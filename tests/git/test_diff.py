@@ -23,7 +23,9 @@ def test_what_lies_between_two_commits(repo: Repository) -> None:
     (repo.root / "gone").unlink()
     git(repo.root, "mv", "old name", "new\nname")
     b = commit_files(
-        repo.root, {"changed": "1\n3\n4\n", "bin": b"\0\2", "latin\udce9": "é"}, "second: and more"
+        repo.root,
+        {"changed": "1\n3\n4\n", "bin": b"\0\2", "latin\udce9": "é"},
+        "second: and more",
     )
     assert changes_between(repo, a, b) == Changes(
         commits=(ChangedCommit(oid=b, subject="second: and more"),),
@@ -52,7 +54,9 @@ def test_the_commits_of_both_sides_are_listed(repo: Repository) -> None:
 
 
 def test_the_users_settings_for_diffs_have_no_effect(repo: Repository) -> None:
-    a = commit_files(repo.root, {"code.py": "1\n", ".gitattributes": "*.py diff=shout\n"})
+    a = commit_files(
+        repo.root, {"code.py": "1\n", ".gitattributes": "*.py diff=shout\n"}
+    )
     b = commit_files(repo.root, {"code.py": "2\n"})
     for setting in (
         "diff.external=false",
@@ -75,5 +79,7 @@ def test_two_files_are_compared_as_git_shows_it(repo: Repository) -> None:
     b = commit_files(repo.root, {"other log": "2\n"})
     text = diff_blobs(repo, f"{a}:log", f"{b}:other log")
     assert text.splitlines()[-3:] == [b"@@ -1 +1 @@", b"-1", b"+2"]
-    assert b"\x1b[31m-1" in diff_blobs(repo, f"{a}:log", f"{b}:other log", color=True)
+    assert b"\x1b[31m-1" in diff_blobs(
+        repo, f"{a}:log", f"{b}:other log", color=True
+    )
     assert diff_blobs(repo, f"{a}:log", f"{a}:log") == b""

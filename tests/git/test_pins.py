@@ -28,7 +28,17 @@ def test_head_and_named_revisions_are_resolved(project: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["nothing", "", "--all", "^HEAD", "HEAD..main", "HEAD^{tree}", "f" * 40, "a b\nc"]
+    "name",
+    [
+        "nothing",
+        "",
+        "--all",
+        "^HEAD",
+        "HEAD..main",
+        "HEAD^{tree}",
+        "f" * 40,
+        "a b\nc",
+    ],
 )
 def test_a_revision_that_is_not_a_commit_is_named(project: Path, name: str) -> None:
     with pytest.raises(NotFound, match="no commit is called"):
@@ -51,7 +61,9 @@ def test_a_kept_commit_outlives_its_branch(project: Path) -> None:
     assert is_kept(repo, lost)  # although its reference is packed by now
 
 
-def test_a_clean_tree_has_no_dirt_and_its_index_is_not_written(project: Path) -> None:
+def test_a_clean_tree_has_no_dirt_and_its_index_is_not_written(
+    project: Path,
+) -> None:
     index = project / ".git" / "index"
     (project / "README.md").touch()
     before = index.read_bytes()
@@ -60,8 +72,18 @@ def test_a_clean_tree_has_no_dirt_and_its_index_is_not_written(project: Path) ->
 
 
 def test_every_kind_of_dirt_is_named_in_full(project: Path) -> None:
-    names = ["changed", "staged", "deleted", "moved", "odd\nname", "latin\udce9", "with space"]
-    commit_files(project, {**dict.fromkeys(names, "before"), ".gitignore": "ignored\n"})
+    names = [
+        "changed",
+        "staged",
+        "deleted",
+        "moved",
+        "odd\nname",
+        "latin\udce9",
+        "with space",
+    ]
+    commit_files(
+        project, {**dict.fromkeys(names, "before"), ".gitignore": "ignored\n"}
+    )
     for name in ("changed", "odd\nname", "latin\udce9", "with space"):
         (project / name).write_text("after!")
     (project / "staged").write_text("after!")
@@ -72,7 +94,8 @@ def test_every_kind_of_dirt_is_named_in_full(project: Path) -> None:
     (project / "new dir" / "new\tfile").write_text("x")
     (project / "ignored").write_text("x")
     assert dirty_state(Repository.discover(project)) == DirtyState(
-        modified=tuple(sorted([*names, "elsewhere"])), untracked=("new dir/new\tfile",)
+        modified=tuple(sorted([*names, "elsewhere"])),
+        untracked=("new dir/new\tfile",),
     )
 
 
@@ -81,7 +104,9 @@ def test_the_users_settings_for_status_hide_no_dirt(project: Path) -> None:
     git(project, "config", "status.relativePaths", "true")
     (project / "sub").mkdir()
     (project / "sub" / "new").write_text("x")
-    assert dirty_state(Repository.discover(project / "sub")).untracked == ("sub/new",)
+    assert dirty_state(Repository.discover(project / "sub")).untracked == (
+        "sub/new",
+    )
 
 
 def test_a_conflict_is_a_modification(project: Path) -> None:
@@ -93,7 +118,9 @@ def test_a_conflict_is_a_modification(project: Path) -> None:
     assert dirty_state(Repository.discover(project)).modified == ("f f",)
 
 
-def test_a_submodule_is_modified_or_has_untracked_files(project: Path, tmp_path: Path) -> None:
+def test_a_submodule_is_modified_or_has_untracked_files(
+    project: Path, tmp_path: Path
+) -> None:
     git(tmp_path, "init", "-q", "library")
     commit_files(tmp_path / "library", {"code.py": "1"})
     git(project, "submodule", "add", "-q", str(tmp_path / "library"), "lib")

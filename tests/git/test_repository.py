@@ -37,14 +37,27 @@ def test_a_linked_worktree_has_its_own_root_and_shares_the_rest(
     assert repo.main_root == project
     assert repo.workspace == Repository.discover(project).workspace
     assert repo.clone_id() == Repository.discover(project).clone_id()
-    assert repo.pygit.head.peel().id == Repository.discover(project).pygit.head.peel().id
+    assert (
+        repo.pygit.head.peel().id
+        == Repository.discover(project).pygit.head.peel().id
+    )
 
 
 def test_a_separate_git_directory_names_one_workspace(tmp_path: Path) -> None:
     git(tmp_path, "init", "-q", "--separate-git-dir", "apart", "work")
     commit_files(tmp_path / "work", {"a": "a"})
-    git(tmp_path / "work", "worktree", "add", "-q", "--detach", str(tmp_path / "linked"))
-    main, linked = Repository.discover(tmp_path / "work"), Repository.discover(tmp_path / "linked")
+    git(
+        tmp_path / "work",
+        "worktree",
+        "add",
+        "-q",
+        "--detach",
+        str(tmp_path / "linked"),
+    )
+    main, linked = (
+        Repository.discover(tmp_path / "work"),
+        Repository.discover(tmp_path / "linked"),
+    )
     assert main.main_root == tmp_path / "work"
     assert main.workspace == linked.workspace == tmp_path / "apart.gitorch"
 
@@ -82,7 +95,9 @@ def test_sha256_objects_are_refused(tmp_path: Path) -> None:
         Repository.discover(tmp_path / "new")
 
 
-def test_a_reftable_is_refused_whether_or_not_this_git_knows_it(project: Path) -> None:
+def test_a_reftable_is_refused_whether_or_not_this_git_knows_it(
+    project: Path,
+) -> None:
     (project / ".git" / "reftable").mkdir()
     with pytest.raises(Refused, match="reftable"):
         Repository.discover(project)
@@ -94,7 +109,9 @@ def test_a_reftable_is_refused_whether_or_not_this_git_knows_it(project: Path) -
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
-def test_a_repository_of_another_user_is_refused(project: Path, sealed_room: Path) -> None:
+def test_a_repository_of_another_user_is_refused(
+    project: Path, sealed_room: Path
+) -> None:
     os.chown(project / ".git", 12345, 12345)
     os.chown(project, 12345, 12345)
     with pytest.raises(Refused, match="belongs to another user"):
@@ -122,7 +139,9 @@ def test_a_repository_without_a_commit_is_refused(tmp_path: Path) -> None:
 
 def test_a_detached_head_is_a_commit(project: Path) -> None:
     git(project, "checkout", "-q", "--detach")
-    assert Repository.discover(project).require_commit() == git(project, "rev-parse", "HEAD")
+    assert Repository.discover(project).require_commit() == git(
+        project, "rev-parse", "HEAD"
+    )
 
 
 @pytest.mark.parametrize("what", ["merge", "rebase", "cherry-pick"])
@@ -155,7 +174,9 @@ def test_settings_come_from_file_command_line_and_environment(
     assert repo.settings.grace_s == 7
     assert repo.settings.lost_limit == 3
     git(project, "config", "gitorch.lostLimit", "no")
-    with pytest.raises(UsageError, match=r"gitorch\.lostLimit: 'no' is not a whole number"):
+    with pytest.raises(
+        UsageError, match=r"gitorch\.lostLimit: 'no' is not a whole number"
+    ):
         _ = Repository.discover(project).settings
 
 
@@ -178,7 +199,10 @@ def test_the_workspace_is_a_sibling_a_named_root_or_the_data_directory(
     assert configured.parent == tmp_path / "configured"
     assert re.fullmatch(r"project-[0-9a-f]{8}", configured.name)
     monkeypatch.setenv("GITORCH_WORKSPACE", str(tmp_path / "named"))
-    assert Repository.discover(project).workspace == tmp_path / "named" / configured.name
+    assert (
+        Repository.discover(project).workspace
+        == tmp_path / "named" / configured.name
+    )
 
 
 def test_the_workspace_of_a_submodule_is_not_in_its_superproject(
@@ -193,10 +217,14 @@ def test_the_workspace_of_a_submodule_is_not_in_its_superproject(
 
 def test_a_clone_has_one_id_even_if_many_ask_at_once(project: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
-        drawn = set(pool.map(lambda _: Repository.discover(project).clone_id(), range(16)))
+        drawn = set(
+            pool.map(lambda _: Repository.discover(project).clone_id(), range(16))
+        )
     assert len(drawn) == 1
     assert re.fullmatch(r"[0-9a-f]{12}", drawn.pop())
-    assert [path.name for path in (project / ".git" / "gitorch").iterdir()] == ["clone-id"]
+    assert [path.name for path in (project / ".git" / "gitorch").iterdir()] == [
+        "clone-id"
+    ]
 
 
 def test_the_state_directory_is_a_setting(project: Path, tmp_path: Path) -> None:
@@ -207,8 +235,13 @@ def test_the_state_directory_is_a_setting(project: Path, tmp_path: Path) -> None
     assert repo.store_dir == project / ".git" / "gitorch"
 
 
-def test_the_author_is_the_one_of_git(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert Repository.discover(project).signature() == (AUTHOR["name"], AUTHOR["email"])
+def test_the_author_is_the_one_of_git(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert Repository.discover(project).signature() == (
+        AUTHOR["name"],
+        AUTHOR["email"],
+    )
     monkeypatch.setenv("GIT_AUTHOR_NAME", "Some <One>\n")
     assert Repository.discover(project).signature().name == "Some One"
 
@@ -222,7 +255,9 @@ def test_without_an_author_the_account_commits(
     assert email.startswith(f"{name}@")
 
 
-def test_the_pager_is_the_one_of_git(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pager_is_the_one_of_git(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     git(project, "config", "core.pager", "less -FRX")
     assert Repository.discover(project).pager() == "less -FRX"
     monkeypatch.setenv("GIT_PAGER", "most")

@@ -23,7 +23,13 @@ ROOMY = 1 << 30
 @pytest.fixture
 def repo(project: Path) -> Repository:
     commit_files(
-        project, {"code.py": "1", "sub/other.py": "2", "gone.py": "3", ".gitignore": "ignored\n"}
+        project,
+        {
+            "code.py": "1",
+            "sub/other.py": "2",
+            "gone.py": "3",
+            ".gitignore": "ignored\n",
+        },
     )
     return Repository.discover(project)
 
@@ -54,7 +60,10 @@ def state(repo: Repository) -> tuple[object, ...]:
 def test_the_snapshot_of_a_clean_tree_is_head(repo: Repository) -> None:
     (repo.root / "ignored").write_text("x")
     pin = snapshot(repo, size_limit=ROOMY)
-    assert (pin.commit, pin.origin) == (git(repo.root, "rev-parse", "HEAD"), Origin.HEAD)
+    assert (pin.commit, pin.origin) == (
+        git(repo.root, "rev-parse", "HEAD"),
+        Origin.HEAD,
+    )
     assert git(repo.root, "for-each-ref", "refs/gitorch") == ""
 
 
@@ -85,8 +94,12 @@ def test_a_snapshot_has_everything_and_touches_nothing(repo: Repository) -> None
         ("100644", "sub/new\nfile"),
         ("100644", "sub/other.py"),
     ]
-    assert git(repo.root, "show", f"{pin.commit}:sub/other.py") == "and changed again"
-    assert git(repo.root, "rev-parse", f"{pin.commit}^") == git(repo.root, "rev-parse", "HEAD")
+    assert (
+        git(repo.root, "show", f"{pin.commit}:sub/other.py") == "and changed again"
+    )
+    assert git(repo.root, "rev-parse", f"{pin.commit}^") == git(
+        repo.root, "rev-parse", "HEAD"
+    )
     assert git(repo.root, "rev-parse", f"{pin.commit}^{{tree}}") == pin.tree
     assert snapshot(repo, size_limit=ROOMY).tree == pin.tree
 
@@ -136,17 +149,22 @@ def test_snapshots_beside_a_running_gc_lose_nothing(repo: Repository) -> None:
 
 
 @pytest.mark.parametrize("flag", ["--assume-unchanged", "--skip-worktree"])
-def test_changes_to_files_with_hiding_flags_are_included(repo: Repository, flag: str) -> None:
+def test_changes_to_files_with_hiding_flags_are_included(
+    repo: Repository, flag: str
+) -> None:
     git(repo.root, "update-index", flag, "code.py")
     (repo.root / "code.py").write_text("overlooked")
     before = state(repo)
     assert (
-        git(repo.root, "show", f"{snapshot(repo, size_limit=ROOMY).commit}:code.py") == "overlooked"
+        git(repo.root, "show", f"{snapshot(repo, size_limit=ROOMY).commit}:code.py")
+        == "overlooked"
     )
     assert state(repo) == before
 
 
-def test_a_change_in_the_same_tick_as_the_index_is_included(repo: Repository) -> None:
+def test_a_change_in_the_same_tick_as_the_index_is_included(
+    repo: Repository,
+) -> None:
     """Include a file that has the size and the time of the added one.
 
     Only the index's own time makes git look again.
@@ -160,7 +178,10 @@ def test_a_change_in_the_same_tick_as_the_index_is_included(repo: Repository) ->
     code.write_text("later")
     for path in (code, repo.git_dir / "index"):
         os.utime(path, (tick, tick))
-    assert git(repo.root, "show", f"{snapshot(repo, size_limit=ROOMY).commit}:code.py") == "later"
+    assert (
+        git(repo.root, "show", f"{snapshot(repo, size_limit=ROOMY).commit}:code.py")
+        == "later"
+    )
 
 
 def test_files_outside_a_sparse_checkout_are_included(repo: Repository) -> None:
@@ -174,19 +195,41 @@ def test_files_outside_a_sparse_checkout_are_included(repo: Repository) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("core.splitIndex", "true"), ("core.untrackedCache", "true"), ("index.version", "4")],
+    [
+        ("core.splitIndex", "true"),
+        ("core.untrackedCache", "true"),
+        ("index.version", "4"),
+    ],
 )
-def test_every_kind_of_index_is_understood(repo: Repository, name: str, value: str) -> None:
+def test_every_kind_of_index_is_understood(
+    repo: Repository, name: str, value: str
+) -> None:
     git(repo.root, "config", name, value)
-    git(repo.root, "update-index", "--split-index" if "split" in name else "--force-write-index")
+    git(
+        repo.root,
+        "update-index",
+        "--split-index" if "split" in name else "--force-write-index",
+    )
     (repo.root / "code.py").write_text("changed")
     before = state(repo)
-    assert git(repo.root, "show", f"{snapshot(repo, size_limit=ROOMY).commit}:code.py") == "changed"
+    assert (
+        git(repo.root, "show", f"{snapshot(repo, size_limit=ROOMY).commit}:code.py")
+        == "changed"
+    )
     assert state(repo) == before
 
 
-def test_a_linked_worktree_has_snapshots_of_its_own(repo: Repository, tmp_path: Path) -> None:
-    git(repo.root, "worktree", "add", "-q", "--detach", str(tmp_path / "linked: one"))
+def test_a_linked_worktree_has_snapshots_of_its_own(
+    repo: Repository, tmp_path: Path
+) -> None:
+    git(
+        repo.root,
+        "worktree",
+        "add",
+        "-q",
+        "--detach",
+        str(tmp_path / "linked: one"),
+    )
     linked = Repository.discover(tmp_path / "linked: one")
     (linked.root / "code.py").write_text("linked")
     pin = snapshot(linked, size_limit=ROOMY)
@@ -200,15 +243,24 @@ def test_the_path_of_the_repository_may_have_a_colon(tmp_path: Path) -> None:
     commit_files(root, {"code.py": "1"})
     (root / "code.py").write_text("2")
     assert (
-        git(root, "show", f"{snapshot(Repository.discover(root), size_limit=ROOMY).commit}:code.py")
+        git(
+            root,
+            "show",
+            f"{snapshot(Repository.discover(root), size_limit=ROOMY).commit}:code.py",
+        )
         == "2"
     )
 
 
-def test_no_user_name_is_needed(repo: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_user_name_is_needed(
+    repo: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     (repo.root / "code.py").write_text("changed")
-    assert snapshot(Repository.discover(repo.root), size_limit=ROOMY).origin is Origin.SNAPSHOT
+    assert (
+        snapshot(Repository.discover(repo.root), size_limit=ROOMY).origin
+        is Origin.SNAPSHOT
+    )
 
 
 def test_the_tree_of_an_earlier_commit_is_kept(repo: Repository) -> None:
@@ -238,7 +290,9 @@ def test_a_nested_repository_is_refused(repo: Repository) -> None:
     assert_refused(repo, "cannot hold nested/: a git repository of its own")
 
 
-def test_changes_inside_a_submodule_are_refused(repo: Repository, tmp_path: Path) -> None:
+def test_changes_inside_a_submodule_are_refused(
+    repo: Repository, tmp_path: Path
+) -> None:
     git(tmp_path, "init", "-q", "library")
     commit_files(tmp_path / "library", {"lib.py": "1"})
     git(repo.root, "submodule", "add", "-q", str(tmp_path / "library"), "the lib")
@@ -248,7 +302,12 @@ def test_changes_inside_a_submodule_are_refused(repo: Repository, tmp_path: Path
     assert_refused(repo, "changes inside the submodule the lib")
     moved = commit_files(repo.root / "the lib", {"lib.py": "3"})
     assert (
-        git(repo.root, "rev-parse", f"{snapshot(repo, size_limit=ROOMY).commit}:the lib") == moved
+        git(
+            repo.root,
+            "rev-parse",
+            f"{snapshot(repo, size_limit=ROOMY).commit}:the lib",
+        )
+        == moved
     )
 
 

@@ -29,9 +29,13 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(answer_cache, "_YOUNG_NS", -(1 << 60))
     root = tmp_path / "main"
     root.mkdir()
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", root / ".venv"], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "venv", "--without-pip", root / ".venv"], check=True
+    )
     (site_packages(root) / "count.pth").write_text(COUNT)
-    (site_packages(root) / "more.pth").write_text("# what follows is not there yet\nmore\n")
+    (site_packages(root) / "more.pth").write_text(
+        "# what follows is not there yet\nmore\n"
+    )
     return root
 
 
@@ -40,7 +44,9 @@ def site_packages(root: Path) -> Path:
 
 
 def ask(root: Path, env: Mapping[str, str] = os.environ) -> Interpreter:
-    return probe(str(root / ".venv/bin/python"), cwd=root, env=env, memory=root / "memory")
+    return probe(
+        str(root / ".venv/bin/python"), cwd=root, env=env, memory=root / "memory"
+    )
 
 
 def starts(root: Path) -> int:
@@ -111,7 +117,10 @@ def test_a_different_call_is_not_answered_from_the_cache(root: Path) -> None:
     ask(root)
     assert str(root / "lib") not in ask(root).path
     (root / "lib").mkdir()
-    assert str(root / "lib") in ask(root, {**os.environ, "PYTHONPATH": str(root / "lib")}).path
+    assert (
+        str(root / "lib")
+        in ask(root, {**os.environ, "PYTHONPATH": str(root / "lib")}).path
+    )
 
 
 def test_new_packages_are_seen(root: Path) -> None:
@@ -145,7 +154,9 @@ def test_the_answer_of_a_shim_is_not_cached(root: Path) -> None:
     assert starts(root) == 2
 
 
-@pytest.mark.parametrize("content", [b"", b"null", b"[]", json.dumps({"asked": 1}).encode()])
+@pytest.mark.parametrize(
+    "content", [b"", b"null", b"[]", json.dumps({"asked": 1}).encode()]
+)
 def test_a_broken_cache_entry_is_ignored(root: Path, content: bytes) -> None:
     ask(root)
     [kept] = (root / "memory").iterdir()

@@ -33,7 +33,9 @@ def environ(tmp_path: Path) -> dict[str, str]:
 
 def test_the_order_of_choice(environ: dict[str, str], tmp_path: Path) -> None:
     root = tmp_path / "root"
-    assert choose(".venv/bin/python", root, environ) == str(root / ".venv/bin/python")
+    assert choose(".venv/bin/python", root, environ) == str(
+        root / ".venv/bin/python"
+    )
     assert choose(None, root, environ) == str(tmp_path / "venv/bin/python")
     del environ["VIRTUAL_ENV"]
     assert choose(None, root, environ) == str(tmp_path / "conda/bin/python")
@@ -42,15 +44,21 @@ def test_the_order_of_choice(environ: dict[str, str], tmp_path: Path) -> None:
     assert choose(None, tmp_path, environ) == sys.executable
 
 
-def test_ways_to_name_an_interpreter(environ: dict[str, str], tmp_path: Path) -> None:
+def test_ways_to_name_an_interpreter(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
     root = tmp_path / "root"
     assert choose(".venv", root, environ) == str(root / ".venv/bin/python")
     assert choose("../venv", root, environ) == str(root / "../venv/bin/python")
-    assert choose(str(tmp_path / "venv"), root, environ) == str(tmp_path / "venv/bin/python")
+    assert choose(str(tmp_path / "venv"), root, environ) == str(
+        tmp_path / "venv/bin/python"
+    )
     assert choose("python3.99", root, environ) == str(tmp_path / "bin/python3.99")
 
 
-@pytest.mark.parametrize("python", ["python3.98", "bin/python", ".", "/nowhere/python", "README"])
+@pytest.mark.parametrize(
+    "python", ["python3.98", "bin/python", ".", "/nowhere/python", "README"]
+)
 def test_a_missing_interpreter_is_reported(
     environ: dict[str, str], tmp_path: Path, python: str
 ) -> None:

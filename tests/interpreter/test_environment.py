@@ -26,7 +26,9 @@ PYTHON = Interpreter(
 TREE = Path("/tree")
 
 
-def environment(base: dict[str, str], declared: dict[str, str] | None = None) -> dict[str, str]:
+def environment(
+    base: dict[str, str], declared: dict[str, str] | None = None
+) -> dict[str, str]:
     return attempt_environment(
         base,
         interpreter=PYTHON,

@@ -146,7 +146,11 @@ def tree(tmp_path: Path) -> Path:
 
 def config(key: str, *methods: str, **params: Any) -> PreflightConfig:
     return PreflightConfig(
-        key, [PreflightTask(f"{method.lower()}-id", method, params) for method in methods]
+        key,
+        [
+            PreflightTask(f"{method.lower()}-id", method, params)
+            for method in methods
+        ],
     )
 
 
@@ -168,15 +172,23 @@ def look_over(
     return preflight(interpreter, tree, where, configs, env=env, time_limit_s=limit)
 
 
-def test_valid_tasks_have_no_complaints(interpreter: Interpreter, tree: Path) -> None:
+def test_valid_tasks_have_no_complaints(
+    interpreter: Interpreter, tree: Path
+) -> None:
     found = look_over(
-        interpreter, tree, config("a", "Good", "ByShape"), config("b", "Thread"), config("c")
+        interpreter,
+        tree,
+        config("a", "Good", "ByShape"),
+        config("b", "Thread"),
+        config("c"),
     )
     assert [findings.complaints for findings in found.values()] == [[], [], []]
     assert list(found) == ["a", "b", "c"]
 
 
-def test_complaints_of_all_tasks_of_all_configs(interpreter: Interpreter, tree: Path) -> None:
+def test_complaints_of_all_tasks_of_all_configs(
+    interpreter: Interpreter, tree: Path
+) -> None:
     found = look_over(
         interpreter,
         tree,
@@ -191,11 +203,19 @@ def test_complaints_of_all_tasks_of_all_configs(interpreter: Interpreter, tree: 
     assert found["b"].complaints == [Complaint("good-id", "third", None, "task")]
 
 
-def test_output_is_attributed_to_its_config(interpreter: Interpreter, tree: Path) -> None:
+def test_output_is_attributed_to_its_config(
+    interpreter: Interpreter, tree: Path
+) -> None:
     found = look_over(
-        interpreter, tree, config("a", "Good"), config("b", "Loud"), config("c", "Good")
+        interpreter,
+        tree,
+        config("a", "Good"),
+        config("b", "Loud"),
+        config("c", "Good"),
     )
-    assert {key: findings.printed.splitlines() for key, findings in found.items()} == {
+    assert {
+        key: findings.printed.splitlines() for key, findings in found.items()
+    } == {
         "a": ["imported"],
         "b": ["printed", "to stderr", "INFO logged", "by a child"],
         "c": [],
@@ -212,16 +232,24 @@ def test_output_is_attributed_to_its_config(interpreter: Interpreter, tree: Path
     ],
 )
 def test_no_such_task(
-    interpreter: Interpreter, tree: Path, method: str, message: str, hint: str | None
+    interpreter: Interpreter,
+    tree: Path,
+    method: str,
+    message: str,
+    hint: str | None,
 ) -> None:
-    found = look_over(interpreter, tree, config("a", method, "Good", complaints=["also"]))
+    found = look_over(
+        interpreter, tree, config("a", method, "Good", complaints=["also"])
+    )
     assert found["a"].complaints == [
         Complaint(f"{method.lower()}-id", message, hint, "method"),
         Complaint("good-id", "also", None, "task"),
     ]
 
 
-def test_the_hint_lists_the_tasks_if_none_is_close(interpreter: Interpreter, tree: Path) -> None:
+def test_the_hint_lists_the_tasks_if_none_is_close(
+    interpreter: Interpreter, tree: Path
+) -> None:
     (tree / "code/Tasks.py").write_text(TASKS.partition("class Loud")[0])
     [complaint] = look_over(interpreter, tree, config("a", "Xyz"))["a"].complaints
     assert complaint.hint == "there are: Good, ByShape"
@@ -230,7 +258,9 @@ def test_the_hint_lists_the_tasks_if_none_is_close(interpreter: Interpreter, tre
 def test_a_hint_names_the_line_after_the_project_changed_sys_path(
     interpreter: Interpreter, tree: Path
 ) -> None:
-    (tree / "code/Tasks.py").write_text("import sys\nsys.path.insert(0, '/')\n1 / 0\n")
+    (tree / "code/Tasks.py").write_text(
+        "import sys\nsys.path.insert(0, '/')\n1 / 0\n"
+    )
     [complaint] = look_over(interpreter, tree, config("a", "Good"))["a"].complaints
     assert complaint.hint == "see code/Tasks.py:3"
 
@@ -242,8 +272,16 @@ def line_of(text: str) -> int:
 @pytest.mark.parametrize(
     ("method", "message", "line"),
     [
-        ("Constructor", "Constructor(config) raised KeyError: 'rate'", "self.rate ="),
-        ("Raises", "Raises.validate() raised ValueError: not good", "raise ValueError"),
+        (
+            "Constructor",
+            "Constructor(config) raised KeyError: 'rate'",
+            "self.rate =",
+        ),
+        (
+            "Raises",
+            "Raises.validate() raised ValueError: not good",
+            "raise ValueError",
+        ),
         ("Exits", "Exits.validate() asked to exit (reason)", "sys.exit("),
         (
             "Number",
@@ -253,31 +291,48 @@ def line_of(text: str) -> int:
     ],
 )
 def test_exceptions(
-    interpreter: Interpreter, tree: Path, method: str, message: str, line: str | None
+    interpreter: Interpreter,
+    tree: Path,
+    method: str,
+    message: str,
+    line: str | None,
 ) -> None:
     found = look_over(interpreter, tree, config("a", method), config("b", "Good"))
     hint = f"see code/Tasks.py:{line_of(line)}" if line else None
-    assert found["a"].complaints == [Complaint(f"{method.lower()}-id", message, hint, "task")]
+    assert found["a"].complaints == [
+        Complaint(f"{method.lower()}-id", message, hint, "task")
+    ]
     assert found["b"].complaints == []
 
 
 @pytest.mark.parametrize(
-    ("method", "how"), [("Dies", "exit code 9"), ("Crashes", "signal 11"), ("Forks", "exit code 4")]
+    ("method", "how"),
+    [("Dies", "exit code 9"), ("Crashes", "signal 11"), ("Forks", "exit code 4")],
 )
 def test_one_config_is_blamed_for_a_death(
     interpreter: Interpreter, tree: Path, method: str, how: str
 ) -> None:
-    others = [config(f"other {number}", "Good", complaints=[str(number)]) for number in range(4)]
+    others = [
+        config(f"other {number}", "Good", complaints=[str(number)])
+        for number in range(4)
+    ]
     found = look_over(
-        interpreter, tree, *others[:2], config("a", method), *others[2:], config("b", method)
+        interpreter,
+        tree,
+        *others[:2],
+        config("a", method),
+        *others[2:],
+        config("b", method),
     )
     message = f"{method}.validate() ended the process with {how}"
     for key in "ab":
-        assert found[key].complaints == [Complaint(f"{method.lower()}-id", message, None, "task")]
-    for number in range(4):
-        assert [complaint.message for complaint in found[f"other {number}"].complaints] == [
-            str(number)
+        assert found[key].complaints == [
+            Complaint(f"{method.lower()}-id", message, None, "task")
         ]
+    for number in range(4):
+        assert [
+            complaint.message for complaint in found[f"other {number}"].complaints
+        ] == [str(number)]
 
 
 def test_a_config_that_dies_because_of_another_is_tried_by_itself(
@@ -290,7 +345,9 @@ def test_a_config_that_dies_because_of_another_is_tried_by_itself(
         config("b", "DiesUnlessAlone"),
         config("c", "Good"),
     )
-    assert found["b"].complaints == [Complaint("diesunlessalone-id", "alone", None, "task")]
+    assert found["b"].complaints == [
+        Complaint("diesunlessalone-id", "alone", None, "task")
+    ]
     assert found["a"].complaints == found["c"].complaints == []
 
 
@@ -308,15 +365,21 @@ def test_a_hanging_process_is_killed_with_its_descendants(
     )
     assert time.monotonic() - began < 10
     assert found["b"].complaints == [
-        Complaint("hangs-id", "Hangs.validate() does not end within 0.8 s", None, "task")
+        Complaint(
+            "hangs-id", "Hangs.validate() does not end within 0.8 s", None, "task"
+        )
     ]
     assert [found[key].complaints[0].message for key in "ac"] == ["before", "after"]
     for pid in (tmp_path / "pids").read_text().split():
         assert not Path(f"/proc/{pid}/fd/0").exists()
 
 
-def test_the_time_limit_is_for_each_call(interpreter: Interpreter, tree: Path) -> None:
-    found = look_over(interpreter, tree, config("a", "Slow", "Slow", "Slow"), limit=1.5)
+def test_the_time_limit_is_for_each_call(
+    interpreter: Interpreter, tree: Path
+) -> None:
+    found = look_over(
+        interpreter, tree, config("a", "Slow", "Slow", "Slow"), limit=1.5
+    )
     assert found["a"].complaints == []
 
 
@@ -328,31 +391,62 @@ def test_the_time_limit_is_for_each_call(interpreter: Interpreter, tree: Path) -
             "importing Tasks.py raised ModuleNotFoundError",
             "see code/Tasks.py:1",
         ),
-        ("\n\nx = = 1", "importing Tasks.py raised SyntaxError", "see code/Tasks.py:3"),
-        ("import sys; sys.exit(3)", "importing Tasks.py asked to exit (3)", "see code/Tasks.py:1"),
-        ("import os; os._exit(3)", "importing Tasks.py ended the process with exit code 3", None),
-        ("import time; time.sleep(600)", "importing Tasks.py does not end within 0.5 s", None),
+        (
+            "\n\nx = = 1",
+            "importing Tasks.py raised SyntaxError",
+            "see code/Tasks.py:3",
+        ),
+        (
+            "import sys; sys.exit(3)",
+            "importing Tasks.py asked to exit (3)",
+            "see code/Tasks.py:1",
+        ),
+        (
+            "import os; os._exit(3)",
+            "importing Tasks.py ended the process with exit code 3",
+            None,
+        ),
+        (
+            "import time; time.sleep(600)",
+            "importing Tasks.py does not end within 0.5 s",
+            None,
+        ),
     ],
 )
 def test_tasks_that_cannot_be_imported(
-    interpreter: Interpreter, tree: Path, source: str, message: str, hint: str | None
+    interpreter: Interpreter,
+    tree: Path,
+    source: str,
+    message: str,
+    hint: str | None,
 ) -> None:
     (tree / "code/Tasks.py").write_text(source)
     limit = 0.5 if "does not end" in message else 20
     began = time.monotonic()
     found = look_over(
-        interpreter, tree, config("a", "Good"), config("b", "Good"), config("c"), limit=limit
+        interpreter,
+        tree,
+        config("a", "Good"),
+        config("b", "Good"),
+        config("c"),
+        limit=limit,
     )
     assert time.monotonic() - began < 5
     [complaint] = found["a"].complaints
     assert complaint.message.startswith(message)
-    assert (complaint.task, complaint.hint, complaint.where) == (None, hint, "pathToTasks")
+    assert (complaint.task, complaint.hint, complaint.where) == (
+        None,
+        hint,
+        "pathToTasks",
+    )
     assert found["b"].complaints == found["a"].complaints
     assert found["c"].complaints == []
 
 
 def test_a_missing_tasks_module(interpreter: Interpreter, tree: Path) -> None:
-    found = look_over(interpreter, tree, config("a", "Good"), config("c"), where=".")
+    found = look_over(
+        interpreter, tree, config("a", "Good"), config("c"), where="."
+    )
     assert found["a"].complaints == [
         Complaint(
             None,
@@ -363,15 +457,24 @@ def test_a_missing_tasks_module(interpreter: Interpreter, tree: Path) -> None:
     ]
     assert found["c"].complaints == []
     (tree / "tasks.py").touch()
-    [complaint] = look_over(interpreter, tree, config("a", "Good"), where=".")["a"].complaints
+    [complaint] = look_over(interpreter, tree, config("a", "Good"), where=".")[
+        "a"
+    ].complaints
     assert complaint.hint == "it is spelled tasks.py: rename it"
 
 
-def test_each_config_starts_in_the_root(interpreter: Interpreter, tree: Path) -> None:
+def test_each_config_starts_in_the_root(
+    interpreter: Interpreter, tree: Path
+) -> None:
     found = look_over(interpreter, tree, config("a", "Moves"), config("b", "Moves"))
-    assert [findings.complaints[0].message for findings in found.values()] == [str(tree)] * 2
+    assert [findings.complaints[0].message for findings in found.values()] == [
+        str(tree)
+    ] * 2
 
 
 def test_long_output_is_cut(interpreter: Interpreter, tree: Path) -> None:
     (tree / "code/Tasks.py").write_text(TASKS + "\nprint('x' * (3 << 20))\n")
-    assert len(look_over(interpreter, tree, config("a", "Good"))["a"].printed) == 1 << 20
+    assert (
+        len(look_over(interpreter, tree, config("a", "Good"))["a"].printed)
+        == 1 << 20
+    )

@@ -24,7 +24,9 @@ def root(tmp_path: Path) -> Path:
     """Create the main tree: a package in `src`, a module beside it and a virtual environment."""
     root = tmp_path / "main"
     write_project(root, "main")
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", root / ".venv"], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "venv", "--without-pip", root / ".venv"], check=True
+    )
     return root
 
 
@@ -52,10 +54,18 @@ def ask(root: Path, environ: Mapping[str, str] = os.environ) -> Interpreter:
 
 
 def environment(
-    interpreter: Interpreter, tree: Path, root: Path, base: Mapping[str, str] = os.environ
+    interpreter: Interpreter,
+    tree: Path,
+    root: Path,
+    base: Mapping[str, str] = os.environ,
 ) -> dict[str, str]:
     return attempt_environment(
-        base, interpreter=interpreter, tree=tree, main_root=root, declared={}, gitorch={}
+        base,
+        interpreter=interpreter,
+        tree=tree,
+        main_root=root,
+        declared={},
+        gitorch={},
     )
 
 
@@ -126,7 +136,9 @@ def test_the_interpreter_behind_a_shim_is_found(root: Path, tmp_path: Path) -> N
     shim = tmp_path / "python3"
     shim.write_text(f'#!/bin/sh\nexec {root}/.venv/bin/python "$@"\n')
     shim.chmod(0o755)
-    assert probe(str(shim), cwd=root, env=os.environ).executable == str(root / ".venv/bin/python")
+    assert probe(str(shim), cwd=root, env=os.environ).executable == str(
+        root / ".venv/bin/python"
+    )
 
 
 @pytest.mark.parametrize(
@@ -138,7 +150,9 @@ def test_the_interpreter_behind_a_shim_is_found(root: Path, tmp_path: Path) -> N
         ("#!/bin/sh\necho 1\n", "is not a working Python"),
     ],
 )
-def test_a_broken_interpreter_is_reported(tmp_path: Path, script: str, message: str) -> None:
+def test_a_broken_interpreter_is_reported(
+    tmp_path: Path, script: str, message: str
+) -> None:
     program = tmp_path / "python"
     program.write_text(script)
     program.chmod(0o755)
@@ -183,11 +197,14 @@ def test_editable_by_an_unknown_finder(root: Path, tree: Path) -> None:
     verify(found, tree, root, environment(found, tree, root))
 
 
-def test_refused_if_a_package_is_served_under_another_name(root: Path, tree: Path) -> None:
+def test_refused_if_a_package_is_served_under_another_name(
+    root: Path, tree: Path
+) -> None:
     write_finder(root, {"renamed": f"{root}/src/pkg", "pkg": f"{root}/src/pkg"})
     found = ask(root)
     with pytest.raises(
-        Refused, match=f"would import 'renamed' from the working tree, {root}/src/pkg/__init__.py"
+        Refused,
+        match=f"would import 'renamed' from the working tree, {root}/src/pkg/__init__.py",
     ):
         verify(found, tree, root, environment(found, tree, root))
 
@@ -201,24 +218,33 @@ def test_refused_if_a_subpackage_lies_elsewhere(root: Path, tree: Path) -> None:
     with pytest.raises(Refused, match=r"would import 'pkg\.extra'") as caught:
         verify(found, tree, root, environment(found, tree, root))
     assert (
-        caught.value.hint == f"install the project without -e: {found.executable} -m pip install ."
+        caught.value.hint
+        == f"install the project without -e: {found.executable} -m pip install ."
     )
 
 
-def test_an_uncommitted_module_is_refused_only_if_it_is_imported(root: Path, tree: Path) -> None:
+def test_an_uncommitted_module_is_refused_only_if_it_is_imported(
+    root: Path, tree: Path
+) -> None:
     (site_packages(root) / "proj.pth").write_text(f"{root}/src\n{root}\n")
     (root / "src/forgotten.py").write_text("WHERE = 'main'\n")
     (root / "scratch.py").write_text("")
     found = ask(root)
     verify(found, tree, root, environment(found, tree, root))
-    (tree / "src/pkg/inner.py").write_text("def f():\n    from forgotten import WHERE\n")
-    with pytest.raises(Refused, match=r"would import 'forgotten' from the working tree") as caught:
+    (tree / "src/pkg/inner.py").write_text(
+        "def f():\n    from forgotten import WHERE\n"
+    )
+    with pytest.raises(
+        Refused, match=r"would import 'forgotten' from the working tree"
+    ) as caught:
         verify(found, tree, root, environment(found, tree, root))
     assert caught.value.hint is not None
     assert caught.value.hint.startswith("commit 'forgotten', or remove it")
 
 
-def test_the_interpreter_is_not_started_without_an_editable_install(root: Path, tree: Path) -> None:
+def test_the_interpreter_is_not_started_without_an_editable_install(
+    root: Path, tree: Path
+) -> None:
     found = ask(root)
     (root / ".venv/bin/python").unlink()
     verify(found, tree, root, environment(found, tree, root))

@@ -39,4 +39,6 @@ def test_several_threads_may_be_the_first_to_read_a_type() -> None:
     for _ in range(8):
         command = [sys.executable, "-c", FIRST_CONVERSIONS, str(WRITTEN)]
         ended = subprocess.run(command, check=False)
-        assert ended.returncode == 0, "msgspec.convert without a lock dies of SIGSEGV"
+        assert ended.returncode == 0, (
+            "msgspec.convert without a lock dies of SIGSEGV"
+        )

@@ -6,12 +6,25 @@ import math
 
 import pytest
 
-from gitorch.model.run.estimate import Estimate, from_durations, from_progress, together
-from gitorch.model.run.metrics import finite, last_progress, of_events, of_file, of_result
+from gitorch.model.run.estimate import (
+    Estimate,
+    from_durations,
+    from_progress,
+    together,
+)
+from gitorch.model.run.metrics import (
+    finite,
+    last_progress,
+    of_events,
+    of_file,
+    of_result,
+)
 
 
 def test_the_top_level_numbers_of_a_result() -> None:
-    assert of_result({"a": 1, "b": 0.5, "c": True, "d": "1", "e": {"f": 1}, "g": math.nan}) == {
+    assert of_result(
+        {"a": 1, "b": 0.5, "c": True, "d": "1", "e": {"f": 1}, "g": math.nan}
+    ) == {
         "a": 1,
         "b": 0.5,
         "g": None,
@@ -20,7 +33,10 @@ def test_the_top_level_numbers_of_a_result() -> None:
 
 
 def test_nested_numbers_of_a_file_have_dotted_names() -> None:
-    assert of_file({"test": {"f1": 0.5, "by": [1]}, "n": 10**400}) == {"test.f1": 0.5, "n": 10**400}
+    assert of_file({"test": {"f1": 0.5, "by": [1]}, "n": 10**400}) == {
+        "test.f1": 0.5,
+        "n": 10**400,
+    }
 
 
 def test_the_last_value_of_an_event_counts_and_nonsense_is_ignored() -> None:
@@ -39,7 +55,12 @@ def test_the_last_value_of_an_event_counts_and_nonsense_is_ignored() -> None:
     [
         ([{"progress": [1, 4]}, {"progress": [2, 4]}], (2, 4)),
         (
-            [{"progress": [1, 4]}, {"progress": [1, 0]}, {"progress": "half"}, {"progress": [1]}],
+            [
+                {"progress": [1, 4]},
+                {"progress": [1, 0]},
+                {"progress": "half"},
+                {"progress": [1]},
+            ],
             (1, 4),
         ),
         ([], None),
@@ -52,7 +73,10 @@ def test_the_newest_valid_progress(
 
 
 def test_infinities_become_none() -> None:
-    assert finite({"a": [math.inf, 1.5], "b": math.nan}) == {"a": [None, 1.5], "b": None}
+    assert finite({"a": [math.inf, 1.5], "b": math.nan}) == {
+        "a": [None, 1.5],
+        "b": None,
+    }
 
 
 def test_an_estimate_from_progress() -> None:
@@ -62,7 +86,9 @@ def test_an_estimate_from_progress() -> None:
 
 def test_an_estimate_from_earlier_durations() -> None:
     assert from_durations([10.0, 20.0, 30.0]) == Estimate(20.0, 26.0)
-    assert from_durations([10.0, 20.0, 30.0], elapsed_s=15.0) == Estimate(10.0, 13.0)
+    assert from_durations([10.0, 20.0, 30.0], elapsed_s=15.0) == Estimate(
+        10.0, 13.0
+    )
     assert from_durations([10.0], elapsed_s=15.0) is None
 
 

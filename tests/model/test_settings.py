@@ -23,11 +23,15 @@ def test_each_field_has_one_row() -> None:
     assert [setting.field for setting in SETTINGS] == list(
         dict.fromkeys(setting.field for setting in SETTINGS)
     )
-    assert {setting.field for setting in SETTINGS} == {field.name for field in fields(Settings)}
+    assert {setting.field for setting in SETTINGS} == {
+        field.name for field in fields(Settings)
+    }
 
 
 def test_names_ignore_case_and_an_empty_text_means_the_default() -> None:
-    settings = parse_settings({"gitorch.largefile": "3m", "gitorch.branch": "", "user.name": "A"})
+    settings = parse_settings(
+        {"gitorch.largefile": "3m", "gitorch.branch": "", "user.name": "A"}
+    )
     assert settings.large_file_bytes == 3 << 20
     assert settings.branch == "gitorch/results"
     assert settings.grace_s == 3
@@ -37,12 +41,22 @@ def test_names_ignore_case_and_an_empty_text_means_the_default() -> None:
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("grace", "soon", "the setting gitorch.grace: 'soon' is not a whole number"),
-        ("dirty", "maybe", "the setting gitorch.dirty: 'maybe' is neither 'refuse' nor 'snapshot'"),
+        (
+            "grace",
+            "soon",
+            "the setting gitorch.grace: 'soon' is not a whole number",
+        ),
+        (
+            "dirty",
+            "maybe",
+            "the setting gitorch.dirty: 'maybe' is neither 'refuse' nor 'snapshot'",
+        ),
         ("memory", "12", "the setting gitorch.memory: '12' has no unit"),
     ],
 )
-def test_a_wrong_value_is_refused_with_its_name(name: str, text: str, message: str) -> None:
+def test_a_wrong_value_is_refused_with_its_name(
+    name: str, text: str, message: str
+) -> None:
     with pytest.raises(UsageError) as refused:
         parse_settings({f"gitorch.{name}": text})
     assert refused.value.message == message
@@ -50,7 +64,13 @@ def test_a_wrong_value_is_refused_with_its_name(name: str, text: str, message: s
 
 
 def test_a_misspelt_setting_is_reported_with_the_closest_one() -> None:
-    names = ["gitorch.jobs", "gitorch.larg_file", "gitorch.jbos", "gitorch.colour", "core.bare"]
+    names = [
+        "gitorch.jobs",
+        "gitorch.larg_file",
+        "gitorch.jbos",
+        "gitorch.colour",
+        "core.bare",
+    ]
     assert unknown_settings(names) == [
         "gitorch has no setting gitorch.larg_file, did you mean 'largeFile'?",
         "gitorch has no setting gitorch.jbos, did you mean 'jobs'?",

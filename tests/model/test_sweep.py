@@ -27,15 +27,25 @@ def test_lists_taken_together_are_one_more_dimension() -> None:
         {"a": 1, "b": "x"},
         {"a": 2, "b": "y"},
     ]
-    points = Sweep(matrix={"lr": [0.1, 0.2]}, zipped={"a": [1, 2], "b": "xy"}).points()
+    points = Sweep(
+        matrix={"lr": [0.1, 0.2]}, zipped={"a": [1, 2], "b": "xy"}
+    ).points()
     assert points == [
-        {"lr": lr, "a": a, "b": b} for lr in (0.1, 0.2) for a, b in ((1, "x"), (2, "y"))
+        {"lr": lr, "a": a, "b": b}
+        for lr in (0.1, 0.2)
+        for a, b in ((1, "x"), (2, "y"))
     ]
 
 
 def test_an_exclusion_need_not_name_every_key() -> None:
-    sweep = Sweep(matrix=SEEDS, exclude=[{"lr": 0.1, "seed": 2}, {"seed": 3}, {"lr": 7}])
-    assert [tuple(point.values()) for point in sweep.points()] == [(0.1, 1), (0.01, 1), (0.01, 2)]
+    sweep = Sweep(
+        matrix=SEEDS, exclude=[{"lr": 0.1, "seed": 2}, {"seed": 3}, {"lr": 7}]
+    )
+    assert [tuple(point.values()) for point in sweep.points()] == [
+        (0.1, 1),
+        (0.01, 1),
+        (0.01, 2),
+    ]
     assert Sweep(matrix=SEEDS, exclude=[{"lr": 0.1}, {"lr": 0.01}]).points() == []
 
 
@@ -63,7 +73,11 @@ def test_include_as_github_documents_it() -> None:
 
 
 def test_include_comes_after_exclude() -> None:
-    sweep = Sweep(matrix={"seed": [1, 2]}, exclude=[{"seed": 1}], include=[{"seed": 1, "lr": 0.5}])
+    sweep = Sweep(
+        matrix={"seed": [1, 2]},
+        exclude=[{"seed": 1}],
+        include=[{"seed": 1, "lr": 0.5}],
+    )
     assert sweep.points() == [{"seed": 2}, {"seed": 1, "lr": 0.5}]
 
 
@@ -76,21 +90,34 @@ def test_include_alone_makes_a_point_each() -> None:
 
 def test_the_same_point_twice_is_one() -> None:
     sweep = Sweep(
-        matrix={"a": [1, 2, 1.0, [1], [1]]}, include=[{"a": 3}, {"b": 1, "a": 9}, {"a": 9, "b": 1}]
+        matrix={"a": [1, 2, 1.0, [1], [1]]},
+        include=[{"a": 3}, {"b": 1, "a": 9}, {"a": 9, "b": 1}],
     )
-    assert sweep.points() == [{"a": 1}, {"a": 2}, {"a": [1]}, {"a": 3}, {"a": 9, "b": 1}]
+    assert sweep.points() == [
+        {"a": 1},
+        {"a": 2},
+        {"a": [1]},
+        {"a": 3},
+        {"a": 9, "b": 1},
+    ]
 
 
 def test_the_largest_number_of_points_is_known_before_any_is_made() -> None:
     huge = range(10**15)
-    sweep = Sweep(matrix={"a": huge, "b": huge}, zipped={"c": huge, "d": huge}, include=[{"a": -1}])
+    sweep = Sweep(
+        matrix={"a": huge, "b": huge},
+        zipped={"c": huge, "d": huge},
+        include=[{"a": -1}],
+    )
     assert sweep.most == 10**45 + 1
     assert Sweep().most == 0
     assert Sweep(matrix=SEEDS).most == 6
 
 
 VALUES = st.integers(0, 2)
-POINTS = st.lists(st.dictionaries(st.sampled_from("abxy"), VALUES, min_size=1), max_size=5)
+POINTS = st.lists(
+    st.dictionaries(st.sampled_from("abxy"), VALUES, min_size=1), max_size=5
+)
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
@@ -108,7 +135,9 @@ def test_the_rules_one_by_one(
     exclude = [values for values in exclude if values.keys() <= matrix.keys()]
     originals: list[dict[str, int]] = [{}] if matrix else []
     for key, values in matrix.items():
-        originals = [{**point, key: value} for point in originals for value in values]
+        originals = [
+            {**point, key: value} for point in originals for value in values
+        ]
     originals = [
         point
         for point in originals
@@ -125,7 +154,9 @@ def test_the_rules_one_by_one(
                 point.update(extra)
         if not any(fits):
             points.append(extra)
-    unique = [point for number, point in enumerate(points) if point not in points[:number]]
+    unique = [
+        point for number, point in enumerate(points) if point not in points[:number]
+    ]
     assert Sweep(matrix=matrix, exclude=exclude, include=include).points() == unique
 
 
@@ -146,7 +177,8 @@ def test_ranges_have_the_meaning_of_python(text: str, values: list[int]) -> None
 
 
 @pytest.mark.parametrize(
-    "text", ["", "range", "range()", "range(a)", "range(1.5)", "range(1,2,3,4)", "1..3"]
+    "text",
+    ["", "range", "range()", "range(a)", "range(1.5)", "range(1,2,3,4)", "1..3"],
 )
 def test_other_texts_are_not_ranges(text: str) -> None:
     assert parse_range(text) is None
@@ -194,15 +226,29 @@ def test_the_target_of_a_key(key: str, target: Target) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["", ".", "a.", ".a", "a..b", "tasks.train", "tasks.trian.epochs", "tasks.train."]
+    "key",
+    [
+        "",
+        ".",
+        "a.",
+        ".a",
+        "a..b",
+        "tasks.train",
+        "tasks.trian.epochs",
+        "tasks.train.",
+    ],
 )
 def test_keys_without_a_target(key: str) -> None:
-    with pytest.raises(ValueError, match=r"is not a dotted name|does not name a task"):
+    with pytest.raises(
+        ValueError, match=r"is not a dotted name|does not name a task"
+    ):
         target_of(key, SPEC.document, IDS)
 
 
 def laid(point: dict[str, Any]) -> RunSpec:
-    return at_point(SPEC, point, {key: target_of(key, SPEC.document, IDS) for key in point})
+    return at_point(
+        SPEC, point, {key: target_of(key, SPEC.document, IDS) for key in point}
+    )
 
 
 def test_a_point_replaces_values_of_the_file() -> None:
@@ -225,9 +271,13 @@ def test_a_point_replaces_values_of_the_file() -> None:
             {"id": "train.more", "method": "Train", "a": {"b": "x"}},
         ],
     }
-    assert [task.params for task in spec.tasks] == [{"epochs": 7}, {"a": {"b": "x"}}]
+    assert [task.params for task in spec.tasks] == [
+        {"epochs": 7},
+        {"a": {"b": "x"}},
+    ]
     label = (
-        "penguins lr=0.5 model.width.inner=9 odd.name=1 tasks.train.epochs=7 tasks.train.more.a.b=x"
+        "penguins lr=0.5 model.width.inner=9 odd.name=1 "
+        "tasks.train.epochs=7 tasks.train.more.a.b=x"
     )
     assert spec.label == label
     assert RunSpec.from_json(spec.to_json()).label == label
@@ -235,7 +285,10 @@ def test_a_point_replaces_values_of_the_file() -> None:
 
 
 def test_a_label_has_the_keys_of_its_point_only() -> None:
-    assert laid({"model.depth": [1, {"a": None}]}).label == "penguins model.depth=[1,{a:null}]"
+    assert (
+        laid({"model.depth": [1, {"a": None}]}).label
+        == "penguins model.depth=[1,{a:null}]"
+    )
     assert laid({}).label == "penguins"
 
 
@@ -245,7 +298,11 @@ def test_a_label_is_one_line() -> None:
 
 def test_ten_thousand_points_are_applied_quickly() -> None:
     sweep = Sweep(
-        matrix={"lr": range(100), "model.depth": range(50), "tasks.train.epochs": [1, 2]},
+        matrix={
+            "lr": range(100),
+            "model.depth": range(50),
+            "tasks.train.epochs": [1, 2],
+        },
         exclude=[{"lr": lr, "model.depth": lr % 50} for lr in range(100)],
         include=[{"lr": lr, "new": lr} for lr in range(100)],
     )

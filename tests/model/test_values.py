@@ -1,4 +1,4 @@
-"""Which values are equal, which are identical, how they are ordered, and paths into nested values."""
+"""Equality, identity and order of values, and paths into nested values."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ SCALARS = st.one_of(
 VALUES = st.recursive(
     SCALARS,
     lambda below: st.one_of(
-        st.lists(below, max_size=3), st.dictionaries(st.sampled_from("abc"), below, max_size=3)
+        st.lists(below, max_size=3),
+        st.dictionaries(st.sampled_from("abc"), below, max_size=3),
     ),
     max_leaves=6,
 )
@@ -76,9 +77,13 @@ def test_identical_values_are_equal(one: Any, other: Any) -> None:
 
 
 @given(VALUES, VALUES)
-def test_values_are_identical_if_runs_with_them_are_one_run(one: Any, other: Any) -> None:
+def test_values_are_identical_if_runs_with_them_are_one_run(
+    one: Any, other: Any
+) -> None:
     """`ready` takes two configs as one run if the digests of their values are the same."""
-    assert (identity_key(one) == identity_key(other)) is (digest(one) == digest(other))
+    assert (identity_key(one) == identity_key(other)) is (
+        digest(one) == digest(other)
+    )
 
 
 @given(VALUES, VALUES)
@@ -89,7 +94,9 @@ def test_only_values_of_one_kind_are_equal(one: Any, other: Any) -> None:
 
 def test_only_numbers_and_texts_are_ordered() -> None:
     samples = [1, 2.5, "text", True, None, [1], {"a": 1}]
-    ordered = [pair for pair in itertools.combinations(samples, 2) if are_ordered(*pair)]
+    ordered = [
+        pair for pair in itertools.combinations(samples, 2) if are_ordered(*pair)
+    ]
     assert ordered == [(1, 2.5)]
     assert are_ordered("a", "b")
     assert not are_ordered(True, False)
@@ -122,4 +129,8 @@ def test_a_value_is_put_at_a_path_without_changing_the_original() -> None:
 def test_nested_values_are_flattened_to_dotted_keys() -> None:
     values = {"a": {"b": 1, "c": {"d": [2]}}, "e": {}}
     assert flattened(values) == {"a.b": 1, "a.c.d": [2], "e": {}}
-    assert flattened(values, "params.").keys() == {"params.a.b", "params.a.c.d", "params.e"}
+    assert flattened(values, "params.").keys() == {
+        "params.a.b",
+        "params.a.c.d",
+        "params.e",
+    }

@@ -27,7 +27,9 @@ def test_python_3_8_and_the_standard_library(path: Path) -> None:
         )
     }
     assert imported <= set(sys.stdlib_module_names)
-    if parsed.body[1:]:  # annotations of later Pythons do no harm where they are not evaluated
+    if parsed.body[
+        1:
+    ]:  # annotations of later Pythons do no harm where they are not evaluated
         assert "annotations" in {
             alias.name
             for node in parsed.body

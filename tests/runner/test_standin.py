@@ -46,7 +46,9 @@ def test_numbers_of_other_kinds(events: Path) -> None:
 
     metric("a", Scalar())  # type: ignore[arg-type]
     metric("b", True)
-    assert [json.loads(line)["value"] for line in events.read_text().splitlines()] == [0.25, 1]
+    assert [
+        json.loads(line)["value"] for line in events.read_text().splitlines()
+    ] == [0.25, 1]
     with pytest.raises((TypeError, ValueError)):
         metric("c", "many")  # type: ignore[arg-type]
 
@@ -65,9 +67,13 @@ def test_events_of_several_processes_do_not_mix(events: Path) -> None:
     script = f"import sys; sys.path.insert(0, {STAND_IN!r}); import gitorch\n" + (
         "for step in range(300): gitorch.metric('x' * 2000, step)"
     )
-    workers = [subprocess.Popen([sys.executable, "-S", "-c", script]) for _ in range(3)]
+    workers = [
+        subprocess.Popen([sys.executable, "-S", "-c", script]) for _ in range(3)
+    ]
     assert [worker.wait() for worker in workers] == [0, 0, 0]
-    assert len([json.loads(line) for line in events.read_text().splitlines()]) == 900
+    assert (
+        len([json.loads(line) for line in events.read_text().splitlines()]) == 900
+    )
 
 
 def test_task_base_requires_run() -> None:
@@ -81,15 +87,24 @@ def test_task_base_requires_run() -> None:
         TaskBase({})  # type: ignore[abstract]
 
 
-@pytest.mark.parametrize("where", [str(Path(gitorch.__file__).parents[1]), STAND_IN])
+@pytest.mark.parametrize(
+    "where", [str(Path(gitorch.__file__).parents[1]), STAND_IN]
+)
 def test_the_import_loads_no_other_module(where: str) -> None:
     script = (
         f"import sys; sys.path.insert(0, {where!r}); before = set(sys.modules)\nimport gitorch\n"
         + (
-            "print(sorted(name for name in set(sys.modules) - before if not name.startswith('gitorch')))"
+            "new = set(sys.modules) - before; "
+            "print(sorted(name for name in new if not name.startswith('gitorch')))"
         )
     )
     done = subprocess.run(
-        [sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True
+        [sys.executable, "-I", "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    assert set(done.stdout.strip("[]\n").replace("'", "").split(", ")) <= {"__future__", ""}
+    assert set(done.stdout.strip("[]\n").replace("'", "").split(", ")) <= {
+        "__future__",
+        "",
+    }

@@ -47,7 +47,9 @@ def run(tree: Path, source: str, method: str = "Task", config: Any = None) -> Do
         check=False,
     )
     return Done(
-        done.returncode, done.stdout, json.loads(result.read_text()) if result.exists() else None
+        done.returncode,
+        done.stdout,
+        json.loads(result.read_text()) if result.exists() else None,
     )
 
 
@@ -84,7 +86,12 @@ def test_results(tree: Path, expression: str, result: Any) -> None:
 
 @pytest.mark.parametrize(
     "expression",
-    ["object()", "{'a': {1, 2}}", "(lambda x: (x.append(x), x)[1])([])", "[Tensor()]"],
+    [
+        "object()",
+        "{'a': {1, 2}}",
+        "(lambda x: (x.append(x), x)[1])([])",
+        "[Tensor()]",
+    ],
 )
 def test_a_result_that_is_not_json_is_reported_and_is_not_a_failure(
     tree: Path, expression: str
@@ -94,7 +101,9 @@ def test_a_result_that_is_not_json_is_reported_and_is_not_a_failure(
     assert "the result of the task is not kept, since it is not JSON" in done.log
 
 
-def test_an_exception_fails_and_shows_only_frames_of_the_project(tree: Path) -> None:
+def test_an_exception_fails_and_shows_only_frames_of_the_project(
+    tree: Path,
+) -> None:
     (tree / "deep.py").write_text("def f():\n    raise ValueError('bad')\n")
     done = run(
         tree,
@@ -115,7 +124,11 @@ def test_an_exception_fails_and_shows_only_frames_of_the_project(tree: Path) -> 
     ("source", "code", "last"),
     [
         ("x = = 1", 1, "SyntaxError: invalid syntax"),
-        ("import nothing_like_it", 1, "ModuleNotFoundError: No module named 'nothing_like_it'"),
+        (
+            "import nothing_like_it",
+            1,
+            "ModuleNotFoundError: No module named 'nothing_like_it'",
+        ),
         ("", 1, "AttributeError: module 'Tasks' has no attribute 'Task'"),
         ("import sys; sys.exit(3)", 3, ""),
         ("import sys; sys.exit()", 0, ""),
@@ -132,7 +145,13 @@ def test_a_result_that_cannot_be_written_is_a_failure(tree: Path) -> None:
     (tree / "code/Tasks.py").write_text(returning("1"))
     (tree.parent / "config.json").write_text("{}")
     done = subprocess.run(
-        [sys.executable, PROGRAM, tree / "code", "Task", tree.parent / "result.json"],
+        [
+            sys.executable,
+            PROGRAM,
+            tree / "code",
+            "Task",
+            tree.parent / "result.json",
+        ],
         cwd=tree,
         env={"GITORCH_CONFIG": str(tree.parent / "config.json")},
         capture_output=True,

@@ -38,12 +38,16 @@ from gitorch.model.run.spec import Cache, RunSpec, TaskSpec
 from gitorch.model.run.status import Status
 
 SCHEMA = json.loads(
-    (importlib.resources.files("gitorch.schemas") / "record.schema.json").read_text()
+    (
+        importlib.resources.files("gitorch.schemas") / "record.schema.json"
+    ).read_text()
 )
 NOON = "2026-01-02T12:00:00.000Z"
 PIN = Pin(commit="c" * 40, tree="d" * 40)
 
-PREPARE = TaskSpec(id="prepare", method="Prepare", params={"share": 0.3}, metrics=("scores.json",))
+PREPARE = TaskSpec(
+    id="prepare", method="Prepare", params={"share": 0.3}, metrics=("scores.json",)
+)
 SORT = TaskSpec(
     id="sort",
     command=("sort", "{file}"),
@@ -80,7 +84,10 @@ NEW = Record(
     data=(Data(path="data/*", size=9, sha256="a" * 64, files=2),),
     overrides=("rate=0.1",),
     bases=("experiments/_base.yaml",),
-    tasks=tuple(TaskRecord(id=spec.id, status=Status.WAITING, pin=PIN) for spec in (PREPARE, SORT)),
+    tasks=tuple(
+        TaskRecord(id=spec.id, status=Status.WAITING, pin=PIN)
+        for spec in (PREPARE, SORT)
+    ),
     history=(Change(at=NOON, source=None, target=Status.WAITING, by="ada"),),
 )
 
@@ -111,7 +118,9 @@ def finished(outcome: Outcome) -> Record:
         metrics={"rows": 342, "loss": None},
         attempt_count=2,
         attempts=(attempt(outcome),),
-        cache=CacheEntry(key="1" * 64, code="2" * 64, before="3" * 64, produced="4" * 64),
+        cache=CacheEntry(
+            key="1" * 64, code="2" * 64, before="3" * 64, produced="4" * 64
+        ),
     )
     given = CacheEntry(
         key="1" * 64,
@@ -129,7 +138,13 @@ def finished(outcome: Outcome) -> Record:
         ended=NOON,
         rerun_of="0123456789ab",
         outputs=(
-            Output(path="model.bin", size=2 << 30, sha256="f" * 64, stored="lfs", task="prepare"),
+            Output(
+                path="model.bin",
+                size=2 << 30,
+                sha256="f" * 64,
+                stored="lfs",
+                task="prepare",
+            ),
             Output(
                 path="latest",
                 size=9,
@@ -142,7 +157,9 @@ def finished(outcome: Outcome) -> Record:
         environment={"python": "3.11.7"},
         history=(
             *NEW.history,
-            Change(at=NOON, source=Status.WAITING, target=None, by="ada", why="no use"),
+            Change(
+                at=NOON, source=Status.WAITING, target=None, by="ada", why="no use"
+            ),
         ),
     )
 
@@ -175,7 +192,9 @@ OUTCOMES = [
 
 
 @pytest.mark.parametrize(
-    "record", [NEW, *map(finished, OUTCOMES)], ids=["new", *(str(o.kind) for o in OUTCOMES)]
+    "record",
+    [NEW, *map(finished, OUTCOMES)],
+    ids=["new", *(str(o.kind) for o in OUTCOMES)],
 )
 def test_every_record_is_described_in_full(record: Record) -> None:
     written = as_json(record)
@@ -197,7 +216,9 @@ def test_every_property_that_a_record_writes_is_required() -> None:
     written = as_json(replace(NEW, **since_later))
     assert sorted(SCHEMA["required"]) == sorted(written)
     for key in written:
-        assert not is_valid({name: value for name, value in written.items() if name != key}), key
+        assert not is_valid(
+            {name: value for name, value in written.items() if name != key}
+        ), key
 
 
 def test_a_field_that_was_added_later_is_accepted() -> None:
@@ -224,7 +245,9 @@ def test_a_field_that_was_added_later_is_accepted() -> None:
     ],
     ids=str,
 )
-def test_a_value_that_no_record_has_is_refused(path: tuple[str | int, ...], value: object) -> None:
+def test_a_value_that_no_record_has_is_refused(
+    path: tuple[str | int, ...], value: object
+) -> None:
     written = as_json(finished(Succeeded()))
     assert is_valid(written)
     place = written

@@ -10,7 +10,15 @@ import sys
 import time
 from pathlib import Path
 
-from tests.conftest import commit_files, git, gitorch, gitorch_json, started, wait_for, write
+from tests.conftest import (
+    commit_files,
+    git,
+    gitorch,
+    gitorch_json,
+    started,
+    wait_for,
+    write,
+)
 
 COUNTING = """
 import os, pathlib
@@ -31,7 +39,9 @@ class Step:
 
 def statuses_of(project: Path) -> dict[str, str]:
     """Return the status of each run by its name."""
-    return {run["name"]: run["status"] for run in gitorch_json(project, "list")["runs"]}
+    return {
+        run["name"]: run["status"] for run in gitorch_json(project, "list")["runs"]
+    }
 
 
 def test_a_retry_repeats_the_failed_task_but_not_the_finished_ones(
@@ -52,7 +62,9 @@ def test_a_retry_repeats_the_failed_task_but_not_the_finished_ones(
           - {{id: d, method: Step}}
         """,
     )
-    write(project, "experiments/other.yaml", "tasks: [{id: t, command: echo fine}]\n")
+    write(
+        project, "experiments/other.yaml", "tasks: [{id: t, command: echo fine}]\n"
+    )
     gitorch(project, "ready")
     failed = gitorch(project, "run", code=1)
     assert "FileNotFoundError" in failed.stderr
@@ -77,14 +89,21 @@ def test_a_retry_repeats_the_failed_task_but_not_the_finished_ones(
     third = shown["tasks"][2]
     outcomes = [attempt["outcome"]["kind"] for attempt in third["attempts"]]
     assert outcomes == ["exit-code", "succeeded"]
-    first_log = gitorch(project, "logs", "four", "--task", "c", "--attempt", "1").stdout
+    first_log = gitorch(
+        project, "logs", "four", "--task", "c", "--attempt", "1"
+    ).stdout
     assert "FileNotFoundError" in first_log
-    assert gitorch(project, "logs", "four", "--task", "c").stdout == "count c 2\nhere now\n\n"
+    assert (
+        gitorch(project, "logs", "four", "--task", "c").stdout
+        == "count c 2\nhere now\n\n"
+    )
     refused = gitorch(project, "retry", "four", code=4)
     assert "COMPLETE" in refused.stderr
 
 
-def test_tasks_that_need_a_failed_task_wait_and_independent_tasks_continue(project: Path) -> None:
+def test_tasks_that_need_a_failed_task_wait_and_independent_tasks_continue(
+    project: Path,
+) -> None:
     write(
         project,
         "experiments/dag.yaml",
@@ -105,7 +124,10 @@ def test_tasks_that_need_a_failed_task_wait_and_independent_tasks_continue(proje
         "free": "COMPLETE",
         "afterFree": "COMPLETE",
     }
-    assert shown["tasks"][0]["attempts"][0]["outcome"] == {"kind": "exit-code", "exit_code": 3}
+    assert shown["tasks"][0]["attempts"][0]["outcome"] == {
+        "kind": "exit-code",
+        "exit_code": 3,
+    }
 
 
 def test_a_bad_run_does_not_affect_other_runs(project: Path) -> None:
@@ -120,21 +142,33 @@ def test_a_bad_run_does_not_affect_other_runs(project: Path) -> None:
         "good2": "echo good2",
     }
     for name, command in commands.items():
-        write(project, f"experiments/{name}.yaml", f"tasks: [{{id: t, command: '{command}'}}]\n")
+        write(
+            project,
+            f"experiments/{name}.yaml",
+            f"tasks: [{{id: t, command: '{command}'}}]\n",
+        )
     gitorch(project, "run", "experiments", "-j", "2", code=1)
     statuses = statuses_of(project)
     complete = {name for name, status in statuses.items() if status == "COMPLETE"}
     assert complete == {"good1", "good2", "fills"}
-    outcome = gitorch_json(project, "show", "crashes")["run"]["tasks"][0]["attempts"][0]["outcome"]
+    outcome = gitorch_json(project, "show", "crashes")["run"]["tasks"][0][
+        "attempts"
+    ][0]["outcome"]
     assert outcome["kind"] in ("signal", "exit-code")
     for name in ("removes", "unlinks"):
-        attempt = gitorch_json(project, "show", name)["run"]["tasks"][0]["attempts"][0]
-        assert "what was changed in the worktree is not known" in attempt["notes"][0]
+        attempt = gitorch_json(project, "show", name)["run"]["tasks"][0][
+            "attempts"
+        ][0]
+        assert (
+            "what was changed in the worktree is not known" in attempt["notes"][0]
+        )
     outputs = gitorch_json(project, "show", "removes")["run"]["outputs"]
     assert [output["path"] for output in outputs] == ["much"]
 
 
-def test_the_next_attempt_finds_the_checkpoint_of_a_failed_one(project: Path) -> None:
+def test_the_next_attempt_finds_the_checkpoint_of_a_failed_one(
+    project: Path,
+) -> None:
     write(
         project,
         "experiments/a.yaml",
@@ -193,8 +227,16 @@ def test_metrics_come_from_results_events_and_files(project: Path) -> None:
     write(project, "experiments/a.yaml", "tasks: [{id: m, method: Measure}]\n")
     gitorch(project, "run", "experiments")
     shown = gitorch_json(project, "show", "@")["run"]
-    assert shown["metrics"] == {"loss": 1 / 3, "test.f1": 0.5, "bad": None, "accuracy": 0.9}
-    assert shown["tasks"][0]["result"] == {"accuracy": 0.9, "note": "text is not a metric"}
+    assert shown["metrics"] == {
+        "loss": 1 / 3,
+        "test.f1": 0.5,
+        "bad": None,
+        "accuracy": 0.9,
+    }
+    assert shown["tasks"][0]["result"] == {
+        "accuracy": 0.9,
+        "note": "text is not a metric",
+    }
 
 
 def test_named_outputs_in_the_worktree_are_kept(project: Path) -> None:
@@ -213,10 +255,14 @@ def test_named_outputs_in_the_worktree_are_kept(project: Path) -> None:
     )
     gitorch(project, "run", "experiments")
     shown = gitorch_json(project, "show", "@")["run"]
-    assert [output["path"] for output in shown["outputs"]] == ["worktree/figures/a/b.svg"]
+    assert [output["path"] for output in shown["outputs"]] == [
+        "worktree/figures/a/b.svg"
+    ]
 
 
-def test_a_large_output_is_stored_as_an_lfs_object_and_checked_out_again(project: Path) -> None:
+def test_a_large_output_is_stored_as_an_lfs_object_and_checked_out_again(
+    project: Path,
+) -> None:
     write(
         project,
         "experiments/a.yaml",
@@ -227,7 +273,9 @@ def test_a_large_output_is_stored_as_an_lfs_object_and_checked_out_again(project
     [output] = run["outputs"]
     assert (output["stored"], output["size"]) == ("lfs", 3_000_000)
     pointer = git(
-        project, "show", f"gitorch/results:runs/{run['id'][:2]}/{run['id']}/outputs/model.bin"
+        project,
+        "show",
+        f"gitorch/results:runs/{run['id'][:2]}/{run['id']}/outputs/model.bin",
     )
     assert pointer.startswith("version https://git-lfs.github.com/spec/v1")
     git(project, "gc", "--prune=now", "-q")
@@ -255,7 +303,9 @@ def test_ctrl_c_once_finishes_running_tasks_and_starts_no_more(
     assert statuses_of(project) == {"one": "COMPLETE", "two": "WAITING"}
 
 
-def test_ctrl_c_twice_stops_running_tasks_and_requeues_them(project: Path, tmp_path: Path) -> None:
+def test_ctrl_c_twice_stops_running_tasks_and_requeues_them(
+    project: Path, tmp_path: Path
+) -> None:
     write(
         project,
         "experiments/one.yaml",
@@ -276,7 +326,9 @@ def test_ctrl_c_twice_stops_running_tasks_and_requeues_them(project: Path, tmp_p
     assert attempt["outcome"]["kind"] == "interrupted"
 
 
-def test_status_shows_running_tasks_and_their_progress(project: Path, tmp_path: Path) -> None:
+def test_status_shows_running_tasks_and_their_progress(
+    project: Path, tmp_path: Path
+) -> None:
     event = json.dumps({"progress": [3, 10]})
     write(
         project,
@@ -296,7 +348,9 @@ def test_status_shows_running_tasks_and_their_progress(project: Path, tmp_path: 
     write(project, "experiments/b.yaml", "tasks: [{id: t, command: 'true'}]\n")
     gitorch(project, "ready")
     before = gitorch_json(project, "status")
-    assert [run["why"] for run in before["runs"]] == ["no worker is running: gitorch run"] * 2
+    assert [run["why"] for run in before["runs"]] == [
+        "no worker is running: gitorch run"
+    ] * 2
     worker = started(project, "run")
     wait_for((tmp_path / "begun").exists)
     during = gitorch_json(project, "status")
@@ -320,33 +374,55 @@ def test_status_shows_running_tasks_and_their_progress(project: Path, tmp_path: 
     assert (after["runs"], after["workers"]) == ([], [])
 
 
-def test_two_configs_with_the_same_content_become_one_run_and_ready_says_so(project: Path) -> None:
+def test_two_configs_with_the_same_content_become_one_run_and_ready_says_so(
+    project: Path,
+) -> None:
     for name in ("first", "second"):
-        write(project, f"experiments/{name}.yaml", "tasks: [{id: t, command: 'true'}]\n")
+        write(
+            project,
+            f"experiments/{name}.yaml",
+            "tasks: [{id: t, command: 'true'}]\n",
+        )
     made = gitorch_json(project, "ready")
     assert [run["name"] for run in made["queued"]] == ["first"]
     assert [(run["id"], run["name"], run["why"]) for run in made["skipped"]] == [
-        (made["queued"][0]["id"], "second", "the same run as first, experiments/first.yaml")
+        (
+            made["queued"][0]["id"],
+            "second",
+            "the same run as first, experiments/first.yaml",
+        )
     ]
     again = gitorch_json(project, "ready", "--again")
     assert len(again["queued"]) == 2, "--again queues both of them"
 
 
-def test_a_worker_under_nohup_survives_a_hangup(project: Path, tmp_path: Path) -> None:
+def test_a_worker_under_nohup_survives_a_hangup(
+    project: Path, tmp_path: Path
+) -> None:
     command = f"touch {tmp_path}/begun; while test ! -f {tmp_path}/go; do sleep 0.05; done"
-    write(project, "experiments/one.yaml", f"tasks: [{{id: t, command: '{command}'}}]\n")
+    write(
+        project,
+        "experiments/one.yaml",
+        f"tasks: [{{id: t, command: '{command}'}}]\n",
+    )
     gitorch(project, "ready")
     worker = subprocess.Popen(
-        ["nohup", sys.executable, "-m", "gitorch", "run"], cwd=project, stderr=subprocess.DEVNULL
+        ["nohup", sys.executable, "-m", "gitorch", "run"],
+        cwd=project,
+        stderr=subprocess.DEVNULL,
     )
     wait_for((tmp_path / "begun").exists)
     worker.send_signal(signal.SIGHUP)
     (tmp_path / "go").touch()
     assert worker.wait(timeout=20) == 0
-    assert [run["status"] for run in gitorch_json(project, "list")["runs"]] == ["COMPLETE"]
+    assert [run["status"] for run in gitorch_json(project, "list")["runs"]] == [
+        "COMPLETE"
+    ]
 
 
-def test_a_worktree_output_wins_over_an_output_file_of_the_same_name(project: Path) -> None:
+def test_a_worktree_output_wins_over_an_output_file_of_the_same_name(
+    project: Path,
+) -> None:
     write(
         project,
         "experiments/a.yaml",
@@ -367,4 +443,6 @@ def test_a_worktree_output_wins_over_an_output_file_of_the_same_name(project: Pa
         "worktree/x of the output directory is not kept: x of the worktree has its name"
     ]
     left = project.parent / "project.gitorch" / run["id"] / "output/worktree/x"
-    assert left.read_text() == "output\n", "a file that is not kept is not removed either"
+    assert left.read_text() == "output\n", (
+        "a file that is not kept is not removed either"
+    )

@@ -14,9 +14,17 @@ from hypothesis import strategies as st
 from gitorch.actions import preflight
 from gitorch.actions.ready import Ready, ready
 from gitorch.model.problem import has_errors
-from gitorch.runs.site import Site
+from gitorch.storage.site import Site
 from tests.config.test_properties import PATHS, VALUES, config_with, written
-from tests.conftest import commit_files, git, gitorch, gitorch_json, started, wait_for, write
+from tests.conftest import (
+    commit_files,
+    git,
+    gitorch,
+    gitorch_json,
+    started,
+    wait_for,
+    write,
+)
 
 TASKS = """
 class Prepare:
@@ -76,7 +84,9 @@ def test_a_config_is_queued_completely_or_refused_without_a_trace(
         assert len(made.queued) + len(made.skipped) == 1
 
 
-def test_all_errors_of_all_files_are_reported_and_other_configs_are_queued(project: Path) -> None:
+def test_all_errors_of_all_files_are_reported_and_other_configs_are_queued(
+    project: Path,
+) -> None:
     commit_files(project, {"Tasks.py": TASKS})
     (project / "outside").symlink_to("/etc")
     commit_files(project, {})
@@ -127,11 +137,15 @@ def test_all_errors_of_all_files_are_reported_and_other_configs_are_queued(proje
     assert sorted(run["name"] for run in made["queued"]) == ["good1", "good2"]
     assert made["problems"] == checked["problems"]
     positions = [
-        (problem["file"], problem["line"], problem["column"]) for problem in made["problems"]
+        (problem["file"], problem["line"], problem["column"])
+        for problem in made["problems"]
     ]
     assert positions == sorted(positions), "problems are sorted by file and line"
     assert all(problem["message"] for problem in made["problems"])
-    assert [run["name"] for run in gitorch_json(project, "list")["runs"]] == ["good2", "good1"]
+    assert [run["name"] for run in gitorch_json(project, "list")["runs"]] == [
+        "good2",
+        "good1",
+    ]
 
 
 def test_an_impossible_link_is_a_problem_of_its_config_alone(project: Path) -> None:
@@ -161,7 +175,9 @@ def test_an_impossible_link_is_a_problem_of_its_config_alone(project: Path) -> N
     gitorch(project, "run")
 
 
-def test_a_broken_tracked_config_does_not_block_other_configs(project: Path) -> None:
+def test_a_broken_tracked_config_does_not_block_other_configs(
+    project: Path,
+) -> None:
     config = "tasks: [{id: t, command: 'true'}]\n"
     commit_files(
         project,
@@ -283,7 +299,9 @@ def test_a_fault_of_validate_is_a_problem_of_its_config_alone(
     assert "looked at 14" in printed
     assert "raw" in printed
     worktrees = git(project, "worktree", "list", "--porcelain")
-    assert worktrees.count("worktree ") == 3, "the project itself and one for each run"
+    assert worktrees.count("worktree ") == 3, (
+        "the project itself and one for each run"
+    )
 
 
 SLOW_VALIDATE = """

@@ -8,7 +8,15 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import commit_files, git, gitorch, gitorch_json, started, wait_for, write
+from tests.conftest import (
+    commit_files,
+    git,
+    gitorch,
+    gitorch_json,
+    started,
+    wait_for,
+    write,
+)
 
 PREPARE = "echo {{seed}} >> {counter}; seq {{seed}} > {{outputDir}}/data.txt; echo made > made.txt"
 CONFIG = """
@@ -40,7 +48,9 @@ def config(
     rate: float = 0.1,
     prepare: str = PREPARE,
 ) -> Path:
-    text = CONFIG.format(seed=seed, rate=rate, prepare=prepare.format(counter=counter))
+    text = CONFIG.format(
+        seed=seed, rate=rate, prepare=prepare.format(counter=counter)
+    )
     return write(project, f"experiments/{name}.yaml", text)
 
 
@@ -87,7 +97,10 @@ def test_another_run_reuses_computed_results(project: Path, counter: Path) -> No
     first = shown(project, "first")
     second = shown(project, "second")
     assert executed(counter) == ["1"]
-    assert f"{second['id']}  second: prepare COMPLETE from run {first['id']}\n" in stderr
+    assert (
+        f"{second['id']}  second: prepare COMPLETE from run {first['id']}\n"
+        in stderr
+    )
     assert second["outputs"] == first["outputs"], "train read the reused outputs"
     prepare = second["tasks"][0]
     assert prepare["status"] == "COMPLETE"
@@ -97,11 +110,15 @@ def test_another_run_reuses_computed_results(project: Path, counter: Path) -> No
     config(project, counter, "third", rate=0.3)
     gitorch(project, "run", "experiments/third.yaml")
     source = shown(project, "third")["tasks"][0]["cache"]["from"]
-    assert source["run"] == first["id"], "the source is always the run that computed the results"
+    assert source["run"] == first["id"], (
+        "the source is always the run that computed the results"
+    )
     assert gitorch(project, "doctor").returncode == 0
 
 
-def test_only_named_code_and_parameters_are_part_of_the_key(project: Path, counter: Path) -> None:
+def test_only_named_code_and_parameters_are_part_of_the_key(
+    project: Path, counter: Path
+) -> None:
     commit_files(project, {"Tasks.py": "", "notes.txt": ""})
     config(project, counter, "a")
     gitorch(project, "run", "experiments/a.yaml")
@@ -126,15 +143,27 @@ def test_two_workers_compute_the_same_results_once(
         config(project, counter, f"c{number}", rate=number, prepare=prepare)
     gitorch(project, "ready")
     workers = [started(project, "run", "-j", "2") for _ in range(2)]
-    wait_for(lambda: len(gitorch_json(project, "status")["workers"]) == 2 and executed(counter))
+    wait_for(
+        lambda: (
+            len(gitorch_json(project, "status")["workers"]) == 2
+            and executed(counter)
+        )
+    )
     wait_for(lambda: count_waiting_for_the_same(project) == 3)
-    computing = next(run["id"] for run in status_runs(project) if run["status"] == "RUNNING")
+    computing = next(
+        run["id"] for run in status_runs(project) if run["status"] == "RUNNING"
+    )
     reasons = {run["why"] for run in status_runs(project)}
-    assert reasons == {None, f"prepare waits for run {computing}, which computes the same"}
+    assert reasons == {
+        None,
+        f"prepare waits for run {computing}, which computes the same",
+    }
     (tmp_path / "go").touch()
     assert [code_of(worker) for worker in workers] == [0, 0]
     assert executed(counter) == ["1"]
-    assert {run["status"] for run in gitorch_json(project, "list")["runs"]} == {"COMPLETE"}
+    assert {run["status"] for run in gitorch_json(project, "list")["runs"]} == {
+        "COMPLETE"
+    }
 
 
 @pytest.mark.parametrize("end", ["fails", "is killed", "loses its worker"])
@@ -163,7 +192,9 @@ def test_another_run_computes_the_results_if_the_first_does_not_finish(
     assert code_of(others) == 0
     code_of(computing)
     assert executed(counter) == ["1", "1"], "the first run and one of the others"
-    statuses = {run["name"]: run["status"] for run in gitorch_json(project, "list")["runs"]}
+    statuses = {
+        run["name"]: run["status"] for run in gitorch_json(project, "list")["runs"]
+    }
     assert (statuses["c1"], statuses["c2"]) == ("COMPLETE", "COMPLETE")
 
 
@@ -218,10 +249,15 @@ def test_show_names_the_source_of_results_or_why_they_were_computed(
     assert origin() == expected, "compared with the last run of the same seed"
     gitorch(project, "ready", "--again", "experiments/a.yaml")
     gitorch(project, "run", "--no-cache")
-    assert origin() == f"computed, though run {shown(project, '@~1')['id']} has the same"
+    assert (
+        origin()
+        == f"computed, though run {shown(project, '@~1')['id']} has the same"
+    )
 
 
-def test_inputs_and_earlier_outputs_are_part_of_the_key(project: Path, counter: Path) -> None:
+def test_inputs_and_earlier_outputs_are_part_of_the_key(
+    project: Path, counter: Path
+) -> None:
     def run(rate: int) -> str:
         write(
             project,
@@ -256,19 +292,29 @@ def test_a_task_with_reused_results_shows_the_log_of_the_run_that_computed_them(
 ) -> None:
     commit_files(project, {"Tasks.py": ""})
     for number, name in enumerate("ab"):
-        config(project, counter, name, rate=number, prepare=f"{PREPARE}; echo said so")
+        config(
+            project, counter, name, rate=number, prepare=f"{PREPARE}; echo said so"
+        )
         gitorch(project, "run", f"experiments/{name}.yaml")
     logs = gitorch(project, "logs", "b")
     assert logs.stdout == "said so\n1\n"
-    assert f"==> prepare, attempt 1 of run {shown(project, 'a')['id']} <==" in logs.stderr
-    assert gitorch(project, "logs", "b", "--task", "prepare", "-f").stdout == "said so\n"
+    assert (
+        f"==> prepare, attempt 1 of run {shown(project, 'a')['id']} <=="
+        in logs.stderr
+    )
+    assert (
+        gitorch(project, "logs", "b", "--task", "prepare", "-f").stdout
+        == "said so\n"
+    )
     compared = gitorch(project, "compare", "a", "b", "--logs").stdout
     assert "task prepare: the same log" in compared
     assert "task train: the logs differ" in compared
     assert gitorch_json(project, "compare", "a", "b")["outputs"]["same"]
 
 
-def test_a_plain_clone_reuses_results(project: Path, counter: Path, tmp_path: Path) -> None:
+def test_a_plain_clone_reuses_results(
+    project: Path, counter: Path, tmp_path: Path
+) -> None:
     commit_files(project, {"Tasks.py": ""})
     config(project, counter, "a")
     commit_files(project, {})
@@ -292,13 +338,21 @@ def test_large_files_are_reused_while_they_are_intact(
         config(project, counter, name, rate=number, prepare=large)
         gitorch(project, "run", f"experiments/{name}.yaml")
     assert executed(counter) == ["1"]
-    [output] = [output for output in shown(project, "b")["outputs"] if output["stored"] == "lfs"]
+    [output] = [
+        output
+        for output in shown(project, "b")["outputs"]
+        if output["stored"] == "lfs"
+    ]
     assert (output["path"], output["task"]) == ("large", "prepare")
     checkout = Path(gitorch(project, "checkout-run", "b").stdout.strip())
     run = shown(project, "b")["id"]
     assert (checkout / f"run-{run}/outputs/large").read_text().startswith("1\n2\n")
 
-    objects = [path for path in (project / ".git").rglob(output["sha256"]) if path.is_file()]
+    objects = [
+        path
+        for path in (project / ".git").rglob(output["sha256"])
+        if path.is_file()
+    ]
     objects[0].chmod(0o644)
     objects[0].write_bytes(b"x" * output["size"])
     assert len(objects) == 2, "two names of one file"
@@ -310,13 +364,17 @@ def test_large_files_are_reused_while_they_are_intact(
         path.unlink()
     config(project, counter, "d", rate=4, prepare=large)
     gitorch(project, "run", "experiments/d.yaml")
-    assert executed(counter) == ["1", "1", "1"], "the object is missing: executed again"
+    assert executed(counter) == ["1", "1", "1"], (
+        "the object is missing: executed again"
+    )
     config(project, counter, "e", rate=5, prepare=large)
     gitorch(project, "run", "experiments/e.yaml")
     assert executed(counter) == ["1", "1", "1"], "the object exists again: reused"
 
 
-def test_results_that_a_later_task_changed_are_not_reused(project: Path, counter: Path) -> None:
+def test_results_that_a_later_task_changed_are_not_reused(
+    project: Path, counter: Path
+) -> None:
     commit_files(project, {"Tasks.py": ""})
 
     def run(name: str, after: str) -> None:
@@ -385,5 +443,8 @@ def test_tasks_that_run_at_the_same_time_are_not_reused(
         """,
     )
     gitorch(project, "run", "-j", "2", "experiments/a.yaml")
-    assert [task.get("cache") for task in shown(project, "a")["tasks"]] == [None, None]
+    assert [task.get("cache") for task in shown(project, "a")["tasks"]] == [
+        None,
+        None,
+    ]
     assert "not reusable" in gitorch(project, "show", "a").stdout

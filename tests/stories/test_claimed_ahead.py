@@ -21,7 +21,9 @@ def worker(project: Path, tmp_path: Path) -> subprocess.Popen[str]:
     The worker has executed two short tasks before. The long task ends when the file `go` exists.
     The run `last` is the only one after it.
     """
-    long = f"touch {tmp_path}/begun; until test -f {tmp_path}/go; do sleep 0.02; done"
+    long = (
+        f"touch {tmp_path}/begun; until test -f {tmp_path}/go; do sleep 0.02; done"
+    )
     commands = {"r0": "true", "r1": "true", "r2": long, "last": "true"}
     for name, command in commands.items():
         config = write(
@@ -39,14 +41,20 @@ def worker(project: Path, tmp_path: Path) -> subprocess.Popen[str]:
 
 
 def status_of(root: Path, name: str) -> str:
-    statuses = {run["name"]: str(run["status"]) for run in gitorch_json(root, "list")["runs"]}
+    statuses = {
+        run["name"]: str(run["status"])
+        for run in gitorch_json(root, "list")["runs"]
+    }
     return statuses[name]
 
 
 def attempts_of(root: Path, name: str) -> list[tuple[int, str]]:
     """Return the number and the kind of outcome of each attempt of the run's only task."""
     [task] = gitorch_json(root, "show", name)["run"]["tasks"]
-    return [(attempt["number"], attempt["outcome"]["kind"]) for attempt in task["attempts"]]
+    return [
+        (attempt["number"], attempt["outcome"]["kind"])
+        for attempt in task["attempts"]
+    ]
 
 
 def test_another_worker_can_take_a_task_that_would_wait_long(

@@ -13,7 +13,7 @@ from gitorch.actions.collect import fail_overdue
 from gitorch.git.repository import Repository
 from gitorch.git.store import repack
 from gitorch.git.worktree.worktrees import FastWorktrees
-from gitorch.runs.site import Site
+from gitorch.storage.site import Site
 from tests.conftest import git, gitorch, gitorch_json, write
 
 FAILING = "tasks: [{id: t, command: 'exit 3'}]\n"
@@ -21,7 +21,9 @@ FAILING = "tasks: [{id: t, command: 'exit 3'}]\n"
 
 def statuses(root: Path) -> dict[str, str]:
     """Return the status of each run by its name."""
-    return {run["name"]: run["status"] for run in gitorch_json(root, "list")["runs"]}
+    return {
+        run["name"]: run["status"] for run in gitorch_json(root, "list")["runs"]
+    }
 
 
 def ids(root: Path) -> dict[str, str]:
@@ -29,14 +31,20 @@ def ids(root: Path) -> dict[str, str]:
     return {run["name"]: run["id"] for run in gitorch_json(root, "list")["runs"]}
 
 
-def test_a_run_that_stays_in_error_is_failed_and_can_be_resubmitted(project: Path) -> None:
+def test_a_run_that_stays_in_error_is_failed_and_can_be_resubmitted(
+    project: Path,
+) -> None:
     write(project, "experiments/a.yaml", FAILING)
     gitorch(project, "run", "experiments", code=1)
     run_id = ids(project)["a"]
-    assert gitorch_json(project, "collect")["failed"] == [], "the error is too recent"
+    assert gitorch_json(project, "collect")["failed"] == [], (
+        "the error is too recent"
+    )
     planned = gitorch_json(project, "collect", "--dry-run", "--older-than", "0s")
     assert planned["failed"][0]["id"] == run_id
-    assert statuses(project) == {"a": "ERROR"}, "neither of the two has changed anything"
+    assert statuses(project) == {"a": "ERROR"}, (
+        "neither of the two has changed anything"
+    )
 
     stdout = gitorch(project, "collect", "--older-than", "0s").stdout
     assert f"{run_id}  ERROR -> FAILED  a" in stdout
@@ -83,8 +91,14 @@ def test_only_directories_without_a_use_are_removed(project: Path) -> None:
         "killed": "echo k",
     }
     for name, command in commands.items():
-        write(project, f"experiments/{name}.yaml", f"tasks: [{{id: t, command: '{command}'}}]\n")
-    executed = [f"experiments/{name}.yaml" for name in ("complete", "failed", "error")]
+        write(
+            project,
+            f"experiments/{name}.yaml",
+            f"tasks: [{{id: t, command: '{command}'}}]\n",
+        )
+    executed = [
+        f"experiments/{name}.yaml" for name in ("complete", "failed", "error")
+    ]
     gitorch(project, "run", *executed, code=1)
     gitorch(project, "ready")
     run_ids = ids(project)
@@ -94,7 +108,9 @@ def test_only_directories_without_a_use_are_removed(project: Path) -> None:
     repository = Repository.discover(project)
     for name in ("complete", "failed", "killed"):
         head = git(project, "rev-parse", "HEAD")
-        FastWorktrees(repository).materialise(head, workspace / run_ids[name] / "tree")
+        FastWorktrees(repository).materialise(
+            head, workspace / run_ids[name] / "tree"
+        )
         write(workspace, f"{run_ids[name]}/log/t/1/log.txt", "")
     write(workspace, "scratch/0123456789ab/tree/file", "")
     write(workspace, "scratch/ba9876543210/tree/file", "of a check in progress")
@@ -119,14 +135,18 @@ def test_only_directories_without_a_use_are_removed(project: Path) -> None:
     remaining = {path.name for path in workspace.iterdir() if path.is_dir()}
     remaining &= {*run_ids.values(), "0123456789ab"}
     assert remaining == {run_ids["waiting"], run_ids["error"], "0123456789ab"}
-    assert [path.name for path in (workspace / "scratch").iterdir()] == ["ba9876543210"]
+    assert [path.name for path in (workspace / "scratch").iterdir()] == [
+        "ba9876543210"
+    ]
     assert list((workspace / "trash").iterdir()) == []
     assert gitorch(project, "collect").stdout == ""
     gitorch(project, "retry", "error")
     gitorch(project, "run", code=1)
     assert statuses(project)["waiting"] == "COMPLETE"
     worktrees = git(project, "worktree", "list", "--porcelain")
-    assert worktrees.count("worktree ") == 2, "the project itself and the run in ERROR"
+    assert worktrees.count("worktree ") == 2, (
+        "the project itself and the run in ERROR"
+    )
 
 
 def test_output_files_that_could_not_be_kept_are_not_removed(project: Path) -> None:
@@ -148,7 +168,11 @@ def test_output_files_that_could_not_be_kept_are_not_removed(project: Path) -> N
 
 def test_collect_combines_the_packs_of_the_results(project: Path) -> None:
     for number in range(4):
-        write(project, "experiments/a.yaml", f"n: {number}\ntasks: [{{id: t, command: 'true'}}]\n")
+        write(
+            project,
+            "experiments/a.yaml",
+            f"n: {number}\ntasks: [{{id: t, command: 'true'}}]\n",
+        )
         gitorch(project, "run", "experiments")
     before = repack.count_packs(Repository.discover(project))
     assert before >= 4
@@ -162,7 +186,9 @@ def test_collect_combines_the_packs_of_the_results(project: Path) -> None:
 
 def test_fail_overdue_fails_only_overdue_runs(project: Path) -> None:
     write(project, "experiments/a.yaml", FAILING)
-    write(project, "experiments/b.yaml", "tasks: [{id: t, command: 'echo waits'}]\n")
+    write(
+        project, "experiments/b.yaml", "tasks: [{id: t, command: 'echo waits'}]\n"
+    )
     gitorch(project, "run", "experiments/a.yaml", code=1)
     gitorch(project, "ready")
     assert fail_overdue(Site.at(project)) == ()
@@ -178,6 +204,8 @@ def test_run_fails_overdue_runs_by_itself(project: Path) -> None:
     gitorch(project, "run", "experiments", code=1)
     git(project, "config", "gitorch.errorRetention", "0s")
     assert "FAILED, it was in ERROR for too long" in gitorch(project, "run").stderr
-    assert [run["status"] for run in gitorch_json(project, "list")["runs"]] == ["FAILED"]
+    assert [run["status"] for run in gitorch_json(project, "list")["runs"]] == [
+        "FAILED"
+    ]
     git(project, "config", "gitorch.errorRetention", "soon")
     assert "gitorch.errorRetention" in gitorch(project, "run", code=2).stderr

@@ -45,8 +45,14 @@ def _with_three_runs(project: Path) -> dict[str, str]:
 
 def test_documents_have_the_promised_shape(project: Path) -> None:
     run_ids = _with_three_runs(project)
-    write(project, "experiments/broken.yaml", "tasks: [{id: train, comand: 'true'}]\n")
-    write(project, "experiments/new.yaml", "rate: 0.3\ntasks: [{id: train, method: Train}]\n")
+    write(
+        project, "experiments/broken.yaml", "tasks: [{id: train, comand: 'true'}]\n"
+    )
+    write(
+        project,
+        "experiments/new.yaml",
+        "rate: 0.3\ntasks: [{id: train, method: Train}]\n",
+    )
 
     problems = _assert_check(project)
     _assert_ready(project, run_ids, problems)
@@ -72,17 +78,23 @@ def _assert_check(project: Path) -> list[Any]:
     assert problem.keys() >= {"file", "line", "column", "message", "hint"}
     position = (problem["file"], problem["line"], problem["column"])
     assert position == ("experiments/broken.yaml", 1, 21)
-    assert gitorch_json(project, "check", "--output-format", "json", code=1) == checked
+    assert (
+        gitorch_json(project, "check", "--output-format", "json", code=1) == checked
+    )
     return [problem]
 
 
-def _assert_ready(project: Path, run_ids: dict[str, str], problems: list[Any]) -> None:
+def _assert_ready(
+    project: Path, run_ids: dict[str, str], problems: list[Any]
+) -> None:
     ready = gitorch_json(project, "ready", code=1)
     assert ready["schema"] == "gitorch/ready/v1"
     [queued] = ready["queued"]
     assert (queued["name"], queued["params"]) == ("new", {"rate": 0.3})
     assert {run["name"]: run["id"] for run in ready["skipped"]} == run_ids
-    assert all(run.keys() >= {"id", "name", "params", "why"} for run in ready["skipped"])
+    assert all(
+        run.keys() >= {"id", "name", "params", "why"} for run in ready["skipped"]
+    )
     assert ready["problems"] == problems
 
 
@@ -113,7 +125,9 @@ def _assert_status(project: Path) -> None:
         "FAILED": 0,
         "HOLD": 0,
     }
-    assert {run["name"] for run in status["runs"]} == {"new", "high"}, "finished runs are left out"
+    assert {run["name"] for run in status["runs"]} == {"new", "high"}, (
+        "finished runs are left out"
+    )
     for run in status["runs"]:
         expected = {
             "id",
@@ -136,7 +150,10 @@ def _assert_compare(project: Path, run_ids: dict[str, str]) -> None:
     assert compared["schema"] == "gitorch/compare/v1"
     assert compared["runs"] == [run_ids["low"], run_ids["mid"]]
     assert compared["same"] is False
-    assert compared["code"].items() >= {"same": True, "commits": [], "files": []}.items()
+    assert (
+        compared["code"].items()
+        >= {"same": True, "commits": [], "files": []}.items()
+    )
     assert compared["config"] == {"same": False, "changed": {"rate": [0.1, 0.5]}}
     assert compared["metrics"] == {"same": False, "changed": {"loss": [0.05, 0.25]}}
     assert compared["outputs"] == {
@@ -181,7 +198,11 @@ def _assert_row(run: dict[str, Any]) -> None:
     }
     assert STAMP.match(run["created"])
     if run["status"] == "WAITING":
-        assert (run["started"], run["ended"], run["duration_s"]) == (None, None, None)
+        assert (run["started"], run["ended"], run["duration_s"]) == (
+            None,
+            None,
+            None,
+        )
     else:
         assert STAMP.match(run["started"])
         assert run["duration_s"] >= 0
@@ -215,7 +236,9 @@ def _assert_record(record: dict[str, Any]) -> None:
     assert task.keys() >= {"id", "status", "pin", "result", "metrics", "attempts"}
     [attempt] = task["attempts"]
     assert attempt.keys() >= {"number", "started", "ended", "host", "outcome"}
-    assert attempt["outcome"].items() >= {"kind": "exit-code", "exit_code": 1}.items()
+    assert (
+        attempt["outcome"].items() >= {"kind": "exit-code", "exit_code": 1}.items()
+    )
     [output] = record["outputs"]
     assert output.keys() >= {"path", "size", "sha256", "stored", "task"}
     stored = (output["path"], output["size"], output["stored"], output["task"])
@@ -230,15 +253,22 @@ def _assert_record(record: dict[str, Any]) -> None:
 
 
 def test_an_empty_repository_lists_nothing(project: Path) -> None:
-    assert gitorch_json(project, "list") == {"schema": "gitorch/list/v1", "runs": []}
-    assert gitorch(project, "list", "--csv").stdout.startswith("id,name,label,status,commit")
+    assert gitorch_json(project, "list") == {
+        "schema": "gitorch/list/v1",
+        "runs": [],
+    }
+    assert gitorch(project, "list", "--csv").stdout.startswith(
+        "id,name,label,status,commit"
+    )
     assert gitorch_json(project, "run") == {"schema": "gitorch/run/v1", "runs": []}
     assert gitorch_json(project, "status")["counts"]["WAITING"] == 0
     references = git(project, "for-each-ref", "refs/heads/gitorch", "refs/gitorch")
     assert references == "", "a command that only reads does not create the branch"
 
 
-def test_with_json_every_error_is_a_single_document(project: Path, tmp_path: Path) -> None:
+def test_with_json_every_error_is_a_single_document(
+    project: Path, tmp_path: Path
+) -> None:
     write(project, "experiments/a.yaml", "tasks: [{id: t, command: 'true'}]\n")
     gitorch(project, "run", "experiments")
     write(project, "README.md", "changed\n")
@@ -275,9 +305,15 @@ def test_with_json_every_error_is_a_single_document(project: Path, tmp_path: Pat
     assert "--snapshot" in refused.stderr
 
 
-def test_an_ambiguous_prefix_is_a_usage_error_that_lists_the_candidates(project: Path) -> None:
+def test_an_ambiguous_prefix_is_a_usage_error_that_lists_the_candidates(
+    project: Path,
+) -> None:
     for name in ("one", "two"):
-        write(project, f"experiments/{name}.yaml", f"tasks: [{{id: t, command: echo {name}}}]\n")
+        write(
+            project,
+            f"experiments/{name}.yaml",
+            f"tasks: [{{id: t, command: echo {name}}}]\n",
+        )
     gitorch(project, "ready")
     runs = gitorch_json(project, "list")["runs"]
     # Ids with a common prefix occur only by chance. The second run is renamed to share one.
@@ -310,9 +346,13 @@ def _rename_record(project: Path, old: str, new: str) -> None:
 
 def test_data_goes_to_stdout_and_messages_go_to_stderr(project: Path) -> None:
     write(
-        project, "experiments/a.yaml", "tasks: [{id: t, command: 'echo hello; echo warned >&2'}]\n"
+        project,
+        "experiments/a.yaml",
+        "tasks: [{id: t, command: 'echo hello; echo warned >&2'}]\n",
     )
-    name = "a-run-with-a-name-that-is-longer-than-most-terminals-are-wide-" + "x" * 30
+    name = (
+        "a-run-with-a-name-that-is-longer-than-most-terminals-are-wide-" + "x" * 30
+    )
     write(
         project,
         "experiments/long.yaml",
@@ -332,21 +372,29 @@ def test_data_goes_to_stdout_and_messages_go_to_stderr(project: Path) -> None:
     assert logs.stdout == "hello\nwarned\n"
     assert name in gitorch(project, "list", env={"COLUMNS": "40"}).stdout
     rerun = gitorch(project, "rerun", "a")
-    assert ID.match(rerun.stdout.strip()), "stdout contains only the id of the new run"
+    assert ID.match(rerun.stdout.strip()), (
+        "stdout contains only the id of the new run"
+    )
     checkout = gitorch(project, "checkout-run", "a").stdout
     assert checkout.count("\n") == 1
     assert Path(checkout.strip()).is_dir()
 
 
 def test_run_of_a_config_executes_its_queued_run(project: Path) -> None:
-    config = write(project, "experiments/a.yaml", "tasks: [{id: t, command: 'true'}]\n")
+    config = write(
+        project, "experiments/a.yaml", "tasks: [{id: t, command: 'true'}]\n"
+    )
     gitorch(project, "ready")
     [run] = gitorch_json(project, "run", config)["runs"]
     assert run["status"] == "COMPLETE"
-    assert gitorch_json(project, "run", config)["runs"] == [], "the run is already COMPLETE"
+    assert gitorch_json(project, "run", config)["runs"] == [], (
+        "the run is already COMPLETE"
+    )
 
 
-def test_logs_of_an_attempt_that_does_not_exist_are_not_found(project: Path) -> None:
+def test_logs_of_an_attempt_that_does_not_exist_are_not_found(
+    project: Path,
+) -> None:
     write(project, "experiments/a.yaml", "tasks: [{id: t, command: echo hello}]\n")
     gitorch(project, "run", "experiments")
     for number in ("0", "-1", "2"):
@@ -355,7 +403,9 @@ def test_logs_of_an_attempt_that_does_not_exist_are_not_found(project: Path) -> 
         assert f"no attempt {number}" in missing.stderr
 
 
-def test_an_error_of_the_operating_system_is_a_message_without_a_traceback(project: Path) -> None:
+def test_an_error_of_the_operating_system_is_a_message_without_a_traceback(
+    project: Path,
+) -> None:
     failed = gitorch(project, "demo", "/dev/null/demo", code=1)
     assert failed.stderr == "error: /dev/null/demo: Not a directory\n"
     with Path("/dev/full").open("w") as full:
@@ -380,8 +430,12 @@ def test_only_terminals_that_support_colours_get_colours(project: Path) -> None:
         "stdout is not a terminal"
     )
     assert "\x1b[31mERROR" in _on_a_terminal(project, on_terminal, "list")
-    assert "\x1b[" not in _on_a_terminal(project, {**on_terminal, "NO_COLOR": "1"}, "list")
-    assert "\x1b[" not in _on_a_terminal(project, {**on_terminal, "TERM": "dumb"}, "list")
+    assert "\x1b[" not in _on_a_terminal(
+        project, {**on_terminal, "NO_COLOR": "1"}, "list"
+    )
+    assert "\x1b[" not in _on_a_terminal(
+        project, {**on_terminal, "TERM": "dumb"}, "list"
+    )
     coloured = _on_a_terminal(project, {**on_terminal, "NO_COLOR": ""}, "list")
     assert "\x1b[" in coloured, "an empty NO_COLOR counts as unset"
 

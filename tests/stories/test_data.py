@@ -52,7 +52,9 @@ def data_of(project: Path, run: str) -> list[dict[str, Any]]:
     return data
 
 
-def test_the_record_lists_the_data_that_was_read(with_data: Path, tmp_path: Path) -> None:
+def test_the_record_lists_the_data_that_was_read(
+    with_data: Path, tmp_path: Path
+) -> None:
     write(tmp_path, "elsewhere/big.bin", "big\n")
     config(with_data, f"data/*.csv, tables, {tmp_path}/elsewhere")
     gitorch(with_data, "run", "experiments")
@@ -60,7 +62,11 @@ def test_the_record_lists_the_data_that_was_read(with_data: Path, tmp_path: Path
         {"path": "data/test.csv", "size": 2, "sha256": sha256("3\n")},
         {"path": "data/train.csv", "size": 4, "sha256": TRAIN},
         {"path": "tables/names.csv", "size": 4, "sha256": sha256("a\nb\n")},
-        {"path": f"{tmp_path}/elsewhere/big.bin", "size": 4, "sha256": sha256("big\n")},
+        {
+            "path": f"{tmp_path}/elsewhere/big.bin",
+            "size": 4,
+            "sha256": sha256("big\n"),
+        },
     ]
     assert f"4 B  sha256 {TRAIN[:12]}\n" in gitorch(with_data, "show", "e").stdout
 
@@ -68,7 +74,9 @@ def test_the_record_lists_the_data_that_was_read(with_data: Path, tmp_path: Path
 def test_changed_data_makes_another_run_and_is_compared(with_data: Path) -> None:
     config(with_data, "data")
     gitorch(with_data, "run", "experiments")
-    assert gitorch_json(with_data, "ready")["queued"] == [], "the same data makes the same run"
+    assert gitorch_json(with_data, "ready")["queued"] == [], (
+        "the same data makes the same run"
+    )
     (with_data / "data/train.csv").write_text("1\n2\n3\n")
     (with_data / "data/new.csv").write_text("4\n")
     gitorch(with_data, "run", "experiments")
@@ -161,7 +169,12 @@ def test_many_files_become_one_entry(with_data: Path) -> None:
     config(with_data, "data/images/*.png, data/train.csv")
     gitorch(with_data, "run", "experiments")
     assert data_of(with_data, "e") == [
-        {"path": "data/images/*.png", "size": 170, "sha256": sha256(lines), "files": 60},
+        {
+            "path": "data/images/*.png",
+            "size": 170,
+            "sha256": sha256(lines),
+            "files": 60,
+        },
         {"path": "data/train.csv", "size": 4, "sha256": TRAIN},
     ]
     assert "60 files, 170 B  sha256" in gitorch(with_data, "show", "e").stdout
@@ -170,14 +183,19 @@ def test_many_files_become_one_entry(with_data: Path) -> None:
     image = with_data / "data/images/07.png"
     gitorch(with_data, "ready", "--again")
     image.write_text("x\n")
-    assert "input data/images (60 files) changed" in gitorch(with_data, "run", code=1).stderr
+    assert (
+        "input data/images (60 files) changed"
+        in gitorch(with_data, "run", code=1).stderr
+    )
     image.write_text("7\n")
     gitorch(with_data, "ready", "--again")
     image.unlink()
     assert "data/images named 60 files" in gitorch(with_data, "run", code=1).stderr
 
 
-def test_missing_and_unusable_inputs_are_refused_at_their_position(with_data: Path) -> None:
+def test_missing_and_unusable_inputs_are_refused_at_their_position(
+    with_data: Path,
+) -> None:
     (with_data / "data/empty").mkdir()
     (with_data / "data/broken").symlink_to("nowhere")
     os.mkfifo(with_data / "data/pipe")
@@ -194,11 +212,17 @@ def test_missing_and_unusable_inputs_are_refused_at_their_position(with_data: Pa
     config(with_data, inputs)
     for verb in ("check", "ready"):
         problems = gitorch_json(with_data, verb, code=1)["problems"]
-        assert [problem["message"] for problem in problems] == list(messages.values())
+        assert [problem["message"] for problem in problems] == list(
+            messages.values()
+        )
         assert problems[0]["hint"] == "did you mean 'data/train.csv'?"
         first_column = problems[0]["column"]
-        expected = [(INPUTS_LINE, first_column + inputs.index(path)) for path in messages]
-        assert [(problem["line"], problem["column"]) for problem in problems] == expected
+        expected = [
+            (INPUTS_LINE, first_column + inputs.index(path)) for path in messages
+        ]
+        assert [
+            (problem["line"], problem["column"]) for problem in problems
+        ] == expected
 
 
 def test_data_missing_from_the_worktree_gives_a_warning(with_data: Path) -> None:
@@ -211,9 +235,18 @@ def test_data_missing_from_the_worktree_gives_a_warning(with_data: Path) -> None
         """,
     )
     [problem] = gitorch_json(with_data, "check")["problems"]
-    assert (problem["severity"], problem["line"], problem["column"]) == ("warning", 1, 20)
-    assert problem["message"].startswith("data/*.csv is neither committed nor linked")
-    assert problem["hint"] == "gitorch: {link: [data]} makes it a symbolic link to yours"
+    assert (problem["severity"], problem["line"], problem["column"]) == (
+        "warning",
+        1,
+        20,
+    )
+    assert problem["message"].startswith(
+        "data/*.csv is neither committed nor linked"
+    )
+    assert (
+        problem["hint"]
+        == "gitorch: {link: [data]} makes it a symbolic link to yours"
+    )
     gitorch(with_data, "run", "experiments")
     assert len(data_of(with_data, "e")) == 2
 
@@ -238,7 +271,9 @@ def test_committed_data_is_read_from_the_pin(with_data: Path) -> None:
     assert gitorch(with_data, "logs", "e").stdout == "a\nb\n"
 
 
-def test_a_change_of_committed_data_makes_another_run_although_code_is_named(project: Path) -> None:
+def test_a_change_of_committed_data_makes_another_run_although_code_is_named(
+    project: Path,
+) -> None:
     commit_files(project, {"data.csv": "1\n", "model.py": ""})
     write(
         project,
@@ -255,7 +290,9 @@ def test_a_change_of_committed_data_makes_another_run_although_code_is_named(pro
     assert len(gitorch_json(project, "ready")["queued"]) == 1
 
 
-def test_a_run_retried_at_another_commit_reads_the_data_of_that_commit(with_data: Path) -> None:
+def test_a_run_retried_at_another_commit_reads_the_data_of_that_commit(
+    with_data: Path,
+) -> None:
     write(
         with_data,
         "experiments/e.yaml",
@@ -272,7 +309,9 @@ def test_a_run_retried_at_another_commit_reads_the_data_of_that_commit(with_data
         "tables/names.csv": sha256("c\n"),
         "data/train.csv": TRAIN,
     }
-    assert gitorch_json(with_data, "ready")["queued"] == [], "same as a run readied at that commit"
+    assert gitorch_json(with_data, "ready")["queued"] == [], (
+        "same as a run readied at that commit"
+    )
     gitorch(with_data, "run")
 
     git(with_data, "rm", "-q", "tables/names.csv")
@@ -282,7 +321,9 @@ def test_a_run_retried_at_another_commit_reads_the_data_of_that_commit(with_data
     refused = gitorch(with_data, "retry", "@", "--at", "HEAD", code=4)
     assert "'tables/*.csv' names no file" in refused.stderr
     gitorch(with_data, "retry", "@", "--at", "HEAD~1")
-    assert "input data/train.csv changed" in gitorch(with_data, "run", code=1).stderr
+    assert (
+        "input data/train.csv changed" in gitorch(with_data, "run", code=1).stderr
+    )
 
 
 def test_the_cache_key_depends_on_the_data(with_data: Path, tmp_path: Path) -> None:
@@ -310,18 +351,26 @@ def test_the_cache_key_depends_on_the_data(with_data: Path, tmp_path: Path) -> N
     assert counter.read_text() == "counted\n" * 2
 
 
-def test_a_rebuilt_queue_and_a_resubmitted_run_keep_their_data(with_data: Path) -> None:
+def test_a_rebuilt_queue_and_a_resubmitted_run_keep_their_data(
+    with_data: Path,
+) -> None:
     config(with_data, "data")
     gitorch(with_data, "ready")
     (with_data / ".git/gitorch/queue.db").unlink()
     (with_data / "data/train.csv").write_text("changed")
-    assert "input data/train.csv changed" in gitorch(with_data, "run", code=1).stderr
+    assert (
+        "input data/train.csv changed" in gitorch(with_data, "run", code=1).stderr
+    )
     gitorch(with_data, "fail", "e")
     gitorch(with_data, "resubmit", "e")
-    assert "input data/train.csv changed" in gitorch(with_data, "run", code=1).stderr
+    assert (
+        "input data/train.csv changed" in gitorch(with_data, "run", code=1).stderr
+    )
 
 
-def test_data_behind_symbolic_links_and_with_unusual_names(with_data: Path, tmp_path: Path) -> None:
+def test_data_behind_symbolic_links_and_with_unusual_names(
+    with_data: Path, tmp_path: Path
+) -> None:
     odd = tmp_path / "disk" / "ü\n[1] ~.csv"
     odd.parent.mkdir()
     odd.write_text("odd\n")
@@ -339,7 +388,10 @@ def test_data_behind_symbolic_links_and_with_unusual_names(with_data: Path, tmp_
     odd.write_text("other\n")
     gitorch(with_data, "ready")
     odd.write_text("odd\n")
-    assert "changed since the run was readied" in gitorch(with_data, "run", code=1).stderr
+    assert (
+        "changed since the run was readied"
+        in gitorch(with_data, "run", code=1).stderr
+    )
 
 
 def test_a_socket_in_a_directory_of_data_is_refused(
@@ -365,7 +417,9 @@ def test_data_in_the_home_directory(with_data: Path, tmp_path: Path) -> None:
         """,
     )
     gitorch(with_data, "run", "experiments", env={"HOME": str(home)})
-    assert data_of(with_data, "e") == [{"path": "~/sets/x.csv", "size": 2, "sha256": sha256("1\n")}]
+    assert data_of(with_data, "e") == [
+        {"path": "~/sets/x.csv", "size": 2, "sha256": sha256("1\n")}
+    ]
 
 
 def test_data_in_a_submodule_is_refused(project: Path, tmp_path: Path) -> None:
@@ -382,4 +436,7 @@ def test_data_in_a_submodule_is_refused(project: Path, tmp_path: Path) -> None:
         """,
     )
     [problem] = gitorch_json(project, "ready", code=1)["problems"]
-    assert problem["message"] == "'vendor/sets/x.csv' lies in the submodule vendor/sets"
+    assert (
+        problem["message"]
+        == "'vendor/sets/x.csv' lies in the submodule vendor/sets"
+    )

@@ -42,20 +42,31 @@ def test_a_retry_resumes_from_a_discarded_checkpoint(project: Path) -> None:
     gitorch(project, "run", "experiments", code=1)
     failed = gitorch_json(project, "show", "e")["run"]
     assert failed["outputs"] == []
-    assert failed["discarded"] == [{"glob": "ckpt", "files": 1, "size": 3000, "task": "train"}]
+    assert failed["discarded"] == [
+        {"glob": "ckpt", "files": 1, "size": 3000, "task": "train"}
+    ]
 
     gitorch(project, "retry", "e")
     gitorch(project, "run")
     run = gitorch_json(project, "show", "e")["run"]
     assert run["status"] == "COMPLETE"
-    assert [output["path"] for output in run["outputs"]] == ["list.txt", "model.txt"]
-    assert run["metrics"] == {"loss": 0.5}, "metrics are read before their file is discarded"
+    assert [output["path"] for output in run["outputs"]] == [
+        "list.txt",
+        "model.txt",
+    ]
+    assert run["metrics"] == {"loss": 0.5}, (
+        "metrics are read before their file is discarded"
+    )
     assert run["discarded"] == [
         {"glob": "ckpt", "files": 1, "size": 3000, "task": "train"},
         {"glob": "metrics.json", "files": 1, "size": 13, "task": "train"},
     ]
     stdout = gitorch(project, "show", "e").stdout
     assert "discarded\n  ckpt          1 file, 2.9 KiB  by train\n" in stdout
-    assert "ckpt" not in git(project, "ls-tree", "-r", "--name-only", "gitorch/results")
+    assert "ckpt" not in git(
+        project, "ls-tree", "-r", "--name-only", "gitorch/results"
+    )
     workspace = project.parent / "project.gitorch"
-    assert not list(workspace.glob(f"{run['id']}*")), "removed with the directory of the run"
+    assert not list(workspace.glob(f"{run['id']}*")), (
+        "removed with the directory of the run"
+    )

@@ -21,7 +21,15 @@ from gitorch.git.repository import Repository
 from gitorch.git.store.branch_state import KEPT
 from gitorch.git.store.lock import locked
 from gitorch.git.store.results import ResultsBranch
-from tests.conftest import commit_files, git, gitorch, gitorch_json, started, wait_for, write
+from tests.conftest import (
+    commit_files,
+    git,
+    gitorch,
+    gitorch_json,
+    started,
+    wait_for,
+    write,
+)
 
 TWO_HOURS_AGO = time.time() - 7200
 
@@ -44,14 +52,22 @@ def root(project: Path) -> Path:
         "experiments/whole.yaml",
         "tasks: [{id: t, command: 'head -c 2000000 /dev/zero > {outputDir}/big.bin'}]\n",
     )
-    write(project, "experiments/waiting.yaml", "tasks: [{id: t, command: echo waited}]\n")
-    gitorch(project, "run", "experiments/broken.yaml", "experiments/whole.yaml", code=1)
+    write(
+        project,
+        "experiments/waiting.yaml",
+        "tasks: [{id: t, command: echo waited}]\n",
+    )
+    gitorch(
+        project, "run", "experiments/broken.yaml", "experiments/whole.yaml", code=1
+    )
     gitorch(project, "ready")
     assert found(project) == []
     return project
 
 
-def found(root: Path, *, fix: bool = False, code: int | None = None) -> list[tuple[str, bool]]:
+def found(
+    root: Path, *, fix: bool = False, code: int | None = None
+) -> list[tuple[str, bool]]:
     """Return the kind of each finding of `doctor` and True if the damage was repaired."""
     options = ["--fix"] if fix else []
     document = gitorch_json(root, "doctor", *options, code=code)
@@ -73,12 +89,16 @@ def assert_repaired(root: Path, *kinds: str) -> None:
 
 
 def statuses(root: Path) -> dict[str, str]:
-    return {run["name"]: run["status"] for run in gitorch_json(root, "list")["runs"]}
+    return {
+        run["name"]: run["status"] for run in gitorch_json(root, "list")["runs"]
+    }
 
 
 def id_of(root: Path, name: str) -> str:
     """Return the id of the run with this name."""
-    ids: dict[str, str] = {run["name"]: run["id"] for run in gitorch_json(root, "list")["runs"]}
+    ids: dict[str, str] = {
+        run["name"]: run["id"] for run in gitorch_json(root, "list")["runs"]
+    }
     return ids[name]
 
 
@@ -86,7 +106,11 @@ def assert_runs_continue(root: Path) -> None:
     """Check that the WAITING run completes and that the failed run repeats its second task only."""
     gitorch(root, "retry", "broken")
     gitorch(root, "run", code=1)
-    assert statuses(root) == {"broken": "ERROR", "whole": "COMPLETE", "waiting": "COMPLETE"}
+    assert statuses(root) == {
+        "broken": "ERROR",
+        "whole": "COMPLETE",
+        "waiting": "COMPLETE",
+    }
     tasks = gitorch_json(root, "show", "broken")["run"]["tasks"]
     assert [task["attempt_count"] for task in tasks] == [1, 2]
 
@@ -117,7 +141,9 @@ def test_a_repository_without_runs_needs_no_queue(project: Path) -> None:
 
 
 @pytest.mark.parametrize("table", [None, "tasks"], ids=["header", "page"])
-def test_a_damaged_queue_is_replaced_and_kept_as_a_copy(root: Path, table: str | None) -> None:
+def test_a_damaged_queue_is_replaced_and_kept_as_a_copy(
+    root: Path, table: str | None
+) -> None:
     with closing(sqlite3.connect(queue_of(root))) as database:
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         page = 1  # It begins with the header of the file.
@@ -145,7 +171,9 @@ def test_a_database_that_is_not_a_queue(root: Path) -> None:
     assert_runs_continue(root)
 
 
-def test_a_damaged_queue_is_not_replaced_while_a_worker_uses_it(root: Path, tmp_path: Path) -> None:
+def test_a_damaged_queue_is_not_replaced_while_a_worker_uses_it(
+    root: Path, tmp_path: Path
+) -> None:
     worker = working(root, tmp_path)
     queue_of(root).write_bytes(b"garbage!" * 1000)
     assert found(root, fix=True, code=1) == [("queue-damaged", False)]
@@ -164,13 +192,21 @@ def test_a_queue_of_a_newer_gitorch(root: Path) -> None:
     ("statement", "runs"),
     [
         ("DELETE FROM runs", 2),
-        ("DELETE FROM tasks WHERE run = (SELECT id FROM runs ORDER BY seq DESC LIMIT 1)", 1),
-        ("UPDATE tasks SET status = 'HOLD' WHERE status = 'WAITING' AND id = 't'", 1),
+        (
+            "DELETE FROM tasks WHERE run = (SELECT id FROM runs ORDER BY seq DESC LIMIT 1)",
+            1,
+        ),
+        (
+            "UPDATE tasks SET status = 'HOLD' WHERE status = 'WAITING' AND id = 't'",
+            1,
+        ),
         ("UPDATE runs SET held = 1 WHERE seq = (SELECT max(seq) FROM runs)", 1),
     ],
     ids=["no run", "no task", "a status", "a hold"],
 )
-def test_a_queue_that_contradicts_the_records(root: Path, statement: str, runs: int) -> None:
+def test_a_queue_that_contradicts_the_records(
+    root: Path, statement: str, runs: int
+) -> None:
     change_queue(root, "PRAGMA foreign_keys = ON", statement)
     assert_repaired(root, *["queue-disagrees"] * runs)
     assert_runs_continue(root)
@@ -178,7 +214,9 @@ def test_a_queue_that_contradicts_the_records(root: Path, statement: str, runs: 
 
 def test_a_queued_run_without_a_record(root: Path) -> None:
     payload = "(SELECT payload FROM runs LIMIT 1)"
-    change_queue(root, f"INSERT INTO runs (id, payload) VALUES ('0123456789ab', {payload})")
+    change_queue(
+        root, f"INSERT INTO runs (id, payload) VALUES ('0123456789ab', {payload})"
+    )
     assert_repaired(root, "queue-disagrees")
     assert_runs_continue(root)
 
@@ -189,7 +227,9 @@ def test_a_queued_run_without_a_record(root: Path) -> None:
 def working(root: Path, tmp_path: Path) -> subprocess.Popen[str]:
     """Start a worker and return it when its task has begun. The task ends when `go` exists."""
     command = f"touch {tmp_path}/begun; while test ! -f {tmp_path}/go; do sleep 0.05; done"
-    write(root, "experiments/long.yaml", f"tasks: [{{id: t, command: '{command}'}}]\n")
+    write(
+        root, "experiments/long.yaml", f"tasks: [{{id: t, command: '{command}'}}]\n"
+    )
     worker = started(root, "run", "experiments/long.yaml")
     wait_for((tmp_path / "begun").exists)
     return worker
@@ -369,13 +409,19 @@ def test_a_missing_large_log_is_reported(project: Path) -> None:
     gitorch(project, "run", "experiments")
     for path in large_copies(project):
         path.unlink()
-    assert "tasks/talks/1/log.txt of a (" in gitorch(project, "doctor", code=1).stdout
+    assert (
+        "tasks/talks/1/log.txt of a (" in gitorch(project, "doctor", code=1).stdout
+    )
 
 
 def test_a_pointer_written_by_a_task_is_an_ordinary_output(project: Path) -> None:
     pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 5000\n"
     commit_files(project, {"pointer": pointer})
-    write(project, "experiments/a.yaml", "tasks: [{id: t, command: 'cp pointer {outputDir}/'}]\n")
+    write(
+        project,
+        "experiments/a.yaml",
+        "tasks: [{id: t, command: 'cp pointer {outputDir}/'}]\n",
+    )
     gitorch(project, "run", "experiments")
     assert found(project) == []
 
@@ -398,7 +444,9 @@ def test_an_old_lock_of_git(root: Path, name: str) -> None:
     assert found(root) == [], "a process may still hold a recent lock"
     os.utime(lock, (TWO_HOURS_AGO, TWO_HOURS_AGO))
     with locked(Repository.discover(root)):
-        assert found(root, fix=True, code=1) == [("git-lock", False)], "a process is writing"
+        assert found(root, fix=True, code=1) == [("git-lock", False)], (
+            "a process is writing"
+        )
     assert_repaired(root, "git-lock")
     assert not lock.exists()
 
@@ -442,13 +490,18 @@ def test_a_results_branch_with_another_history(root: Path) -> None:
     for arguments in ([], ["--fix"], ["--fix"]):
         stdout = gitorch(root, "doctor", *arguments, code=1).stdout
         assert "has results that gitorch/results does not" in stdout
-    assert git(root, "rev-parse", f"refs/gitorch/kept/{tip}") == tip, "nothing is lost"
+    assert git(root, "rev-parse", f"refs/gitorch/kept/{tip}") == tip, (
+        "nothing is lost"
+    )
 
 
 def test_a_checked_out_results_branch(root: Path, tmp_path: Path) -> None:
     git(root, "worktree", "add", "-q", str(tmp_path / "results"), "gitorch/results")
     assert found(root, fix=True, code=1) == [("branch-checked-out", False)]
-    assert f"git -C {tmp_path}/results switch" in gitorch(root, "doctor", code=1).stdout
+    assert (
+        f"git -C {tmp_path}/results switch"
+        in gitorch(root, "doctor", code=1).stdout
+    )
 
 
 def test_an_unreadable_record(root: Path) -> None:
@@ -485,7 +538,9 @@ def test_a_record_with_a_value_of_the_wrong_type(root: Path) -> None:
     [b"{]", b"\xff", b"[]", b"[" * 100_000],
     ids=["syntax", "encoding", "list", "nesting"],
 )
-def test_a_record_that_is_not_json_affects_its_own_run_only(root: Path, content: bytes) -> None:
+def test_a_record_that_is_not_json_affects_its_own_run_only(
+    root: Path, content: bytes
+) -> None:
     """The other runs are listed, whether the index is updated or built again."""
     run_id = id_of(root, "whole")
     branch = ResultsBranch(Repository.discover(root))
@@ -506,7 +561,12 @@ def test_several_kinds_of_damage_at_once(root: Path) -> None:
     for path in queue_of(root).parent.glob("queue.db*"):
         path.unlink()
     shutil.rmtree(root.parent / "project.gitorch")
-    git(root, "update-ref", "-d", f"refs/gitorch/pins/{git(root, 'rev-parse', 'HEAD')}")
+    git(
+        root,
+        "update-ref",
+        "-d",
+        f"refs/gitorch/pins/{git(root, 'rev-parse', 'HEAD')}",
+    )
     git(root, "branch", "-D", "gitorch/results")
     assert all(fixed for _, fixed in found(root, fix=True, code=0))
     assert found(root) == []

@@ -8,7 +8,9 @@ from pathlib import Path
 from tests.conftest import gitorch, gitorch_json, started
 
 
-def test_the_messages_lead_from_an_empty_repository_to_a_result(project: Path) -> None:
+def test_the_messages_lead_from_an_empty_repository_to_a_result(
+    project: Path,
+) -> None:
     assert gitorch(project, "status").stdout == "no runs yet\n"
     assert gitorch(project, "ready", code=3).stderr.endswith("gitorch init\n")
     assert gitorch(project, "init").stdout == "experiments/example.yaml\n"
@@ -18,10 +20,15 @@ def test_the_messages_lead_from_an_empty_repository_to_a_result(project: Path) -
     [run] = gitorch_json(project, "list")["runs"]
     assert (run["name"], run["status"]) == ("example", "COMPLETE")
     assert run["params"] == {"learningRate": 0.1}
-    assert gitorch(project, "logs", "@", "--task", "report").stdout == "trained with 0.1\n"
+    assert (
+        gitorch(project, "logs", "@", "--task", "report").stdout
+        == "trained with 0.1\n"
+    )
 
 
-def test_ctrl_c_during_the_demo_stops_it_and_names_the_next_command(tmp_path: Path) -> None:
+def test_ctrl_c_during_the_demo_stops_it_and_names_the_next_command(
+    tmp_path: Path,
+) -> None:
     demo = started(tmp_path, "demo", "penguins")
     assert demo.stderr is not None
     while not demo.stderr.readline().endswith(" started\n"):

@@ -61,7 +61,9 @@ def count(tmp_path: Path) -> Path:
 
 def commit_code(project: Path, count: Path, number: int, fails: str) -> str:
     """Commit a version of the code. Task four executes the statement `fails`."""
-    code = TASKS.format(count=str(count), version=f"v{number}", number=number, fails=fails)
+    code = TASKS.format(
+        count=str(count), version=f"v{number}", number=number, fails=fails
+    )
     return commit_files(project, {"Tasks.py": code}, f"version {number}")
 
 
@@ -92,11 +94,16 @@ def test_a_retry_at_the_commit_of_the_fix_continues_with_the_failed_task(
     project: Path, count: Path, failed: str
 ) -> None:
     fixed = commit_code(project, count, 2, "return {'four': 2}")
-    stderr = gitorch(project, "retry", "a", "--at", "HEAD", "--why", "repaired").stderr
+    stderr = gitorch(
+        project, "retry", "a", "--at", "HEAD", "--why", "repaired"
+    ).stderr
     assert "ERROR -> WAITING" in stderr
     waiting = shown(project)
     assert (waiting["pin"]["commit"], waiting["pin"]["origin"]) == (fixed, "head")
-    assert waiting["history"][-1]["why"] == f"repaired; at {fixed[:12]} instead of {failed[:12]}"
+    assert (
+        waiting["history"][-1]["why"]
+        == f"repaired; at {fixed[:12]} instead of {failed[:12]}"
+    )
     gitorch(project, "run")
     record = shown(project)
     assert record["status"] == "COMPLETE"
@@ -109,13 +116,21 @@ def test_a_retry_at_the_commit_of_the_fix_continues_with_the_failed_task(
         "four": fixed,
         "five": fixed,
     }
-    assert record["metrics"] == {"one": 1, "two": 1, "three": 1, "four": 2, "five": 2}
+    assert record["metrics"] == {
+        "one": 1,
+        "two": 1,
+        "three": 1,
+        "four": 2,
+        "five": 2,
+    }
     attempts = record["tasks"][3]["attempts"]
     assert [attempt["pin"]["commit"] for attempt in attempts] == [failed, fixed]
     for commit in (failed, fixed):
         assert git(project, "rev-parse", f"refs/gitorch/pins/{commit}") == commit
     assert gitorch_json(project, "list")["runs"][0]["commit"] == fixed
-    assert gitorch_json(project, "ready")["queued"] == [], "same as a run readied at that commit"
+    assert gitorch_json(project, "ready")["queued"] == [], (
+        "same as a run readied at that commit"
+    )
     gitorch(project, "doctor")
 
 
@@ -124,7 +139,9 @@ def test_a_run_that_is_retried_twice_has_tasks_and_attempts_at_three_commits(
 ) -> None:
     better = commit_code(project, count, 2, "return {'four': 2}")
     code = (project / "Tasks.py").read_text()
-    worse = commit_files(project, {"Tasks.py": code.replace("self.work()", "1 / 0")})
+    worse = commit_files(
+        project, {"Tasks.py": code.replace("self.work()", "1 / 0")}
+    )
     gitorch(project, "retry", "a", "--at", worse)
     gitorch(project, "run", code=1)
     fixed = commit_code(project, count, 3, "return {'four': 3}")
@@ -132,7 +149,11 @@ def test_a_run_that_is_retried_twice_has_tasks_and_attempts_at_three_commits(
     gitorch(project, "hold", "a")
     assert pins_of(shown(project))["five"] == better
     gitorch(project, "release", "a")
-    write(project, "Tasks.py", (project / "Tasks.py").read_text() + "# not committed\n")
+    write(
+        project,
+        "Tasks.py",
+        (project / "Tasks.py").read_text() + "# not committed\n",
+    )
     gitorch(project, "run")
     assert pins_of(shown(project)) == {
         "one": failed,
@@ -141,13 +162,21 @@ def test_a_run_that_is_retried_twice_has_tasks_and_attempts_at_three_commits(
         "four": better,
         "five": better,
     }
-    history = [change["why"] for change in shown(project)["history"] if change["from"] == "ERROR"]
+    history = [
+        change["why"]
+        for change in shown(project)["history"]
+        if change["from"] == "ERROR"
+    ]
     assert history == [
         f"at {worse[:12]} instead of {failed[:12]}",
         f"at {better[:12]} instead of {worse[:12]}",
     ]
     attempts = shown(project)["tasks"][3]["attempts"]
-    assert [attempt["pin"]["commit"] for attempt in attempts] == [failed, worse, better]
+    assert [attempt["pin"]["commit"] for attempt in attempts] == [
+        failed,
+        worse,
+        better,
+    ]
     pins = git(project, "for-each-ref", "refs/gitorch/pins")
     assert fixed not in pins, "no run was retried at this commit"
 
@@ -176,13 +205,20 @@ def test_a_retry_from_an_earlier_task_at_another_commit(
         "four": fixed,
         "five": fixed,
     }
-    kept = git(project, "ls-tree", "-r", "--name-only", "gitorch/results").splitlines()
-    assert len([path for path in kept if path.endswith("tasks/two/1/attempt.json")]) == 1
+    kept = git(
+        project, "ls-tree", "-r", "--name-only", "gitorch/results"
+    ).splitlines()
+    assert (
+        len([path for path in kept if path.endswith("tasks/two/1/attempt.json")])
+        == 1
+    )
     refused = gitorch(project, "retry", "a", "--from", "two", code=4).stderr
     assert "rerun" in refused
 
 
-def test_a_retry_from_a_task_at_the_same_commit(project: Path, tmp_path: Path) -> None:
+def test_a_retry_from_a_task_at_the_same_commit(
+    project: Path, tmp_path: Path
+) -> None:
     """Only the task and the tasks that need it are repeated."""
     repaired = tmp_path / "repaired"
     write(
@@ -226,11 +262,20 @@ class Works:
     assert "task one" not in refused, "a finished task is not checked"
     git(project, "rm", "-q", "Tasks.py")
     git(project, "commit", "-qm", "no tasks")
-    assert "no Tasks.py" in gitorch(project, "retry", "a", "--at", "HEAD", code=4).stderr
-    assert "no commit is called" in gitorch(project, "retry", "a", "--at", "nowhere", code=3).stderr
+    assert (
+        "no Tasks.py"
+        in gitorch(project, "retry", "a", "--at", "HEAD", code=4).stderr
+    )
+    assert (
+        "no commit is called"
+        in gitorch(project, "retry", "a", "--at", "nowhere", code=3).stderr
+    )
     assert git(project, "rev-parse", "gitorch/results") == before
     assert list((project.parent / "project.gitorch/scratch").iterdir()) == []
-    assert git(project, "for-each-ref", "--format=%(objectname)", "refs/gitorch/pins") == failed
+    assert (
+        git(project, "for-each-ref", "--format=%(objectname)", "refs/gitorch/pins")
+        == failed
+    )
 
 
 def test_a_retry_with_an_uncommitted_fix_gives_a_note(
@@ -251,7 +296,11 @@ class T:
     def run(self): 1 / 0
 """
     commit_files(project, {"code/Tasks.py": failing})
-    write(project, "experiments/a.yaml", "pathToTasks: code\ntasks: [{id: t, method: T}]\n")
+    write(
+        project,
+        "experiments/a.yaml",
+        "pathToTasks: code\ntasks: [{id: t, method: T}]\n",
+    )
     gitorch(project, "run", "experiments", code=1)
     git(project, "mv", "code", "source")
     git(project, "commit", "-qm", "moved")
@@ -259,7 +308,9 @@ class T:
     assert "pathToTasks: there is no directory code in commit" in refused
 
 
-def test_a_retry_changes_either_all_named_runs_or_none(project: Path, count: Path) -> None:
+def test_a_retry_changes_either_all_named_runs_or_none(
+    project: Path, count: Path
+) -> None:
     commit_code(project, count, 1, BUG)
     write(project, "experiments/a.yaml", CONFIG)
     write(project, "experiments/b.yaml", CONFIG.replace("seed: 1", "seed: 2"))
@@ -271,11 +322,17 @@ def test_a_retry_changes_either_all_named_runs_or_none(project: Path, count: Pat
     gitorch(project, "retry", "a", "b", "c", "--at", "HEAD", code=4)
     gitorch(project, "retry", "a", "d", "--from", "two", code=2)
     assert git(project, "rev-parse", "gitorch/results") == before
-    changed = gitorch_json(project, "retry", "--all", "--at", "HEAD", "--from", "two")
+    changed = gitorch_json(
+        project, "retry", "--all", "--at", "HEAD", "--from", "two"
+    )
     assert len(changed["changed"]) == 2
-    assert sorted(refused["why"].split(" ")[0] for refused in changed["refused"]) == ["c", "d"]
+    assert sorted(
+        refused["why"].split(" ")[0] for refused in changed["refused"]
+    ) == ["c", "d"]
     assert git(project, "rev-list", "--count", f"{before}..gitorch/results") == "1"
-    commits = {run["name"]: run["commit"] for run in gitorch_json(project, "list")["runs"]}
+    commits = {
+        run["name"]: run["commit"] for run in gitorch_json(project, "list")["runs"]
+    }
     assert (commits["a"], commits["b"]) == (fixed, fixed)
 
 
@@ -348,15 +405,23 @@ def test_a_worktree_that_is_made_ahead_is_complete(
     directory = project.parent / "project.gitorch" / run["id"]
     shutil.rmtree(directory if lost == "workspace" else directory / lost)
     write(project, "experiments/b.yaml", "tasks: [{id: t, command: sleep 0.5}]\n")
-    gitorch(project, "ready", "--at", "HEAD", "experiments/b.yaml", "--priority", "9")
+    gitorch(
+        project, "ready", "--at", "HEAD", "experiments/b.yaml", "--priority", "9"
+    )
     gitorch(project, "retry", "a", "--at", "HEAD")
     gitorch(project, "run")
-    assert {run["status"] for run in gitorch_json(project, "list")["runs"]} == {"COMPLETE"}
-    seen = git(project, "grep", "-h", "", "gitorch/results", "--", "runs/*/outputs/seen")
+    assert {run["status"] for run in gitorch_json(project, "list")["runs"]} == {
+        "COMPLETE"
+    }
+    seen = git(
+        project, "grep", "-h", "", "gitorch/results", "--", "runs/*/outputs/seen"
+    )
     assert seen + "\n" == FIRST + SECOND
 
 
-def test_a_commit_that_tracks_a_linked_path_is_refused(project: Path, with_everything: str) -> None:
+def test_a_commit_that_tracks_a_linked_path_is_refused(
+    project: Path, with_everything: str
+) -> None:
     git(project, "rm", "-q", ".gitignore")
     commit_files(project, {"data/file": "tracked now\n"})
     refused = gitorch(project, "retry", "a", "--at", "HEAD", code=4).stderr
@@ -373,7 +438,9 @@ def fixed(project: Path, count: Path, failed: str) -> str:
     return commit
 
 
-def test_show_lists_the_commit_of_each_task(project: Path, failed: str, fixed: str) -> None:
+def test_show_lists_the_commit_of_each_task(
+    project: Path, failed: str, fixed: str
+) -> None:
     lines = gitorch(project, "show", "a").stdout.splitlines()
     commits = []
     for line in lines:
@@ -392,10 +459,14 @@ def test_show_lists_the_commit_of_each_task(project: Path, failed: str, fixed: s
     write(project, "experiments/b.yaml", CONFIG.replace("seed: 1", "seed: 2"))
     gitorch(project, "run", "experiments/b.yaml")
     stdout = gitorch(project, "show", "b").stdout
-    assert fixed[:10] not in stdout.replace(fixed, ""), "the run has a single commit"
+    assert fixed[:10] not in stdout.replace(fixed, ""), (
+        "the run has a single commit"
+    )
 
 
-def test_compare_compares_the_code_of_each_task(project: Path, failed: str, fixed: str) -> None:
+def test_compare_compares_the_code_of_each_task(
+    project: Path, failed: str, fixed: str
+) -> None:
     """Two runs at the same commit differ in code if one of them began at another commit."""
     write(project, "experiments/b.yaml", CONFIG.replace("seed: 1", "seed: 2"))
     gitorch(project, "run", "experiments/b.yaml")
@@ -423,7 +494,9 @@ def test_compare_compares_the_code_of_each_task(project: Path, failed: str, fixe
     assert itself["tasks"]["one"] == [failed, failed]
 
 
-def test_compare_of_two_runs_with_several_commits(project: Path, count: Path) -> None:
+def test_compare_of_two_runs_with_several_commits(
+    project: Path, count: Path
+) -> None:
     first = commit_code(project, count, 1, BUG)
     write(project, "experiments/a.yaml", CONFIG)
     gitorch(project, "run", "experiments", code=1)
@@ -435,7 +508,9 @@ def test_compare_of_two_runs_with_several_commits(project: Path, count: Path) ->
     gitorch(project, "retry", "a", "--at", third)
     gitorch(project, "retry", "b", "--at", fourth)
     gitorch(project, "run")
-    parts = gitorch(project, "compare", "a", "b", "--code").stdout.split("diff --git")
+    parts = gitorch(project, "compare", "a", "b", "--code").stdout.split(
+        "diff --git"
+    )
     assert f"{first[:12]} -> {second[:12]}  one, two, three\n" in parts[0]
     assert f"{third[:12]} -> {fourth[:12]}  four, five\n" in parts[-2] + parts[-3]
 
@@ -485,13 +560,19 @@ def test_doctor_restores_a_lost_pin_of_an_earlier_task(
 def test_one_of_two_retries_at_the_same_time_is_refused(
     project: Path, count: Path, failed: str
 ) -> None:
-    commits = [commit_code(project, count, number, "return {}") for number in (2, 3)]
-    retries = {commit: started(project, "retry", "a", "--at", commit) for commit in commits}
+    commits = [
+        commit_code(project, count, number, "return {}") for number in (2, 3)
+    ]
+    retries = {
+        commit: started(project, "retry", "a", "--at", commit) for commit in commits
+    }
     for process in retries.values():
         process.communicate(timeout=60)
     assert sorted(process.returncode for process in retries.values()) == [0, 4]
     gitorch(project, "doctor")
-    [chosen] = [commit for commit, process in retries.items() if process.returncode == 0]
+    [chosen] = [
+        commit for commit, process in retries.items() if process.returncode == 0
+    ]
     gitorch(project, "run")
     assert pins_of(shown(project))["five"] == chosen
 
@@ -531,7 +612,13 @@ def test_a_retry_that_dies_at_any_boundary_leaves_a_consistent_run(
     gitorch(project, "run", "-j", "2")
     for run in runs:
         tasks = ("one", "two", "three")
-        versions = [(tmp_path / f"{run}.{task}").read_text().split() for task in tasks]
+        versions = [
+            (tmp_path / f"{run}.{task}").read_text().split() for task in tasks
+        ]
         assert versions == [["1"], ["1", "2"], ["1", "2"]]
-    assert {run["commit"] for run in gitorch_json(project, "list")["runs"]} == {fixed}
-    assert {run["status"] for run in gitorch_json(project, "list")["runs"]} == {"COMPLETE"}
+    assert {run["commit"] for run in gitorch_json(project, "list")["runs"]} == {
+        fixed
+    }
+    assert {run["status"] for run in gitorch_json(project, "list")["runs"]} == {
+        "COMPLETE"
+    }

@@ -13,7 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import commit_files, git, gitorch, gitorch_json, started, wait_for, write
+from tests.conftest import (
+    commit_files,
+    git,
+    gitorch,
+    gitorch_json,
+    started,
+    wait_for,
+    write,
+)
 
 TASKS = r"""
 import fcntl, os, shutil, signal, socket, subprocess, sys
@@ -154,13 +162,18 @@ def _run(
     for name in names:
         config = {
             **params,
-            "tasks": [{"id": "t", "method": name}, {"id": "after", "command": after}],
+            "tasks": [
+                {"id": "t", "method": name},
+                {"id": "after", "command": after},
+            ],
         }
         write(project, f"experiments/{name}.yaml", json.dumps(config))
     return gitorch(project, "run", "experiments", "-j", "3", code=code)
 
 
-def test_a_task_that_damages_its_worktree_affects_nothing_else(project: Path) -> None:
+def test_a_task_that_damages_its_worktree_affects_nothing_else(
+    project: Path,
+) -> None:
     head = git(project, "rev-parse", "HEAD")
     worked = _run(project, *FINE, *BAD, code=1)
     runs = {run["name"]: run for run in gitorch_json(project, "list")["runs"]}
@@ -169,19 +182,28 @@ def test_a_task_that_damages_its_worktree_affects_nothing_else(project: Path) ->
         **dict.fromkeys(BAD, "ERROR"),
     }
     for name in FINE:
-        assert gitorch(project, "logs", name, "--task", "after").stdout == "as pinned\n", name
+        assert (
+            gitorch(project, "logs", name, "--task", "after").stdout
+            == "as pinned\n"
+        ), name
     assert git(project, "rev-parse", "HEAD^") == head
     assert git(project, "status", "--porcelain", "--", ":!experiments") == ""
     assert "error" not in git(project, "fsck", "--full")
     assert gitorch_json(project, "status")["counts"]["RUNNING"] == 0
 
-    assert "\x1b" not in worked.stderr, "no control character of a log reaches the terminal"
+    assert "\x1b" not in worked.stderr, (
+        "no control character of a log reaches the terminal"
+    )
     assert "ValueError: bad" in worked.stderr
     assert "30% no line feed" in worked.stderr
     assert "10%" not in worked.stderr, "overwritten text is not shown"
     assert runs["SpoilsEvents"]["metrics"] == {"inf": None, "good": 5}
-    [attempt] = gitorch_json(project, "show", "Commits")["run"]["tasks"][0]["attempts"]
-    assert attempt["modified"] == ["Tasks.py"], "compared with the pin, not with the task's commit"
+    [attempt] = gitorch_json(project, "show", "Commits")["run"]["tasks"][0][
+        "attempts"
+    ]
+    assert attempt["modified"] == ["Tasks.py"], (
+        "compared with the pin, not with the task's commit"
+    )
     _assert_special(project)
     _assert_names(project)
     assert len(gitorch_json(project, "show", "Many")["run"]["outputs"]) == 3000
@@ -197,9 +219,16 @@ def _log_of(project: Path, name: str) -> str:
 
 def _assert_special(project: Path) -> None:
     run = gitorch_json(project, "show", "Special")["run"]
-    assert [output["path"] for output in run["outputs"]] == ["dangling", "fine", "out", "self"]
+    assert [output["path"] for output in run["outputs"]] == [
+        "dangling",
+        "fine",
+        "out",
+        "self",
+    ]
     base = f"gitorch/results:runs/{run['id'][:2]}/{run['id']}/outputs"
-    assert git(project, "show", f"{base}/out") == "/etc/passwd", "the link, not its target"
+    assert git(project, "show", f"{base}/out") == "/etc/passwd", (
+        "the link, not its target"
+    )
     notes = " ".join(run["tasks"][0]["attempts"][0]["notes"])
     assert "fifo is not kept" in notes
     assert "socket is not kept" in notes
@@ -211,7 +240,9 @@ def _assert_names(project: Path) -> None:
     tree = Path(gitorch(project, "checkout-run", "Names").stdout.strip())
     outputs = tree / f"run-{run['id']}" / "outputs"
     restored = {
-        path.relative_to(outputs).as_posix(): path for path in outputs.rglob("*") if path.is_file()
+        path.relative_to(outputs).as_posix(): path
+        for path in outputs.rglob("*")
+        if path.is_file()
     }
     assert restored.keys() == {output["path"] for output in run["outputs"]}
     assert len(restored) == 23
@@ -223,7 +254,9 @@ def _assert_names(project: Path) -> None:
     assert "  a\\nb " in shown, "a name with a line break is shown on one line"
 
 
-@pytest.mark.parametrize("name", ["RemovesTree", "RemovesAll", "OutputIsAFile", "OutputLeadsOut"])
+@pytest.mark.parametrize(
+    "name", ["RemovesTree", "RemovesAll", "OutputIsAFile", "OutputLeadsOut"]
+)
 def test_a_task_that_deletes_its_directory_stops_neither_worker_nor_other_runs(
     project: Path, tmp_path: Path, name: str
 ) -> None:
@@ -231,7 +264,9 @@ def test_a_task_that_deletes_its_directory_stops_neither_worker_nor_other_runs(
     secrets.mkdir()
     (secrets / "key").write_text("do not publish")
     _run(project, name, "RemovesOutput", code=None, secrets=str(secrets))
-    runs = {run["name"]: run["status"] for run in gitorch_json(project, "list")["runs"]}
+    runs = {
+        run["name"]: run["status"] for run in gitorch_json(project, "list")["runs"]
+    }
     assert runs["RemovesOutput"] == "COMPLETE"
     assert runs[name] in ("COMPLETE", "ERROR")
     assert gitorch_json(project, "show", name)["run"]["outputs"] == []
@@ -245,14 +280,19 @@ def test_the_whole_worktree_can_be_an_output(project: Path) -> None:
         "gitorch: {outputs: ['.']}\ntasks: [{id: t, command: echo made > new.txt}]\n",
     )
     gitorch(project, "run", "experiments")
-    paths = [output["path"] for output in gitorch_json(project, "show", "@")["run"]["outputs"]]
+    paths = [
+        output["path"]
+        for output in gitorch_json(project, "show", "@")["run"]["outputs"]
+    ]
     assert "worktree/new.txt" in paths
     assert not any(".git" in path.split("/") for path in paths)
 
 
 def test_workspace_and_queue_lost_after_ready_are_recreated(project: Path) -> None:
     write(
-        project, "experiments/a.yaml", "tasks: [{id: t, command: 'echo done > {outputDir}/it'}]\n"
+        project,
+        "experiments/a.yaml",
+        "tasks: [{id: t, command: 'echo done > {outputDir}/it'}]\n",
     )
     gitorch(project, "ready")
     shutil.rmtree(project.parent / "project.gitorch")
@@ -265,10 +305,14 @@ def test_workspace_and_queue_lost_after_ready_are_recreated(project: Path) -> No
     stale.touch()
     os.utime(stale, (1, 1))
     gitorch(project, "run")
-    assert [run["status"] for run in gitorch_json(project, "list")["runs"]] == ["COMPLETE"]
+    assert [run["status"] for run in gitorch_json(project, "list")["runs"]] == [
+        "COMPLETE"
+    ]
 
 
-def test_status_reports_a_run_whose_worker_died(project: Path, tmp_path: Path) -> None:
+def test_status_reports_a_run_whose_worker_died(
+    project: Path, tmp_path: Path
+) -> None:
     write(
         project,
         "experiments/a.yaml",
@@ -284,8 +328,12 @@ def test_status_reports_a_run_whose_worker_died(project: Path, tmp_path: Path) -
     ]
 
 
-@pytest.mark.parametrize("junk", [b"no database at all", b"SQLite format 3\0" + bytes(4000)])
-def test_a_damaged_queue_is_reported_and_loses_nothing(project: Path, junk: bytes) -> None:
+@pytest.mark.parametrize(
+    "junk", [b"no database at all", b"SQLite format 3\0" + bytes(4000)]
+)
+def test_a_damaged_queue_is_reported_and_loses_nothing(
+    project: Path, junk: bytes
+) -> None:
     write(project, "experiments/a.yaml", "tasks: [{id: t, command: 'true'}]\n")
     gitorch(project, "ready")
     for file in (project / ".git/gitorch").glob("queue.db*"):
@@ -294,6 +342,10 @@ def test_a_damaged_queue_is_reported_and_loses_nothing(project: Path, junk: byte
     message = gitorch(project, "run", code=1).stderr
     assert "queue.db is damaged" in message
     assert "hint: results are safe" in message
-    (project / ".git/gitorch/queue.db").rename(project / ".git/gitorch/queue.db.damaged")
+    (project / ".git/gitorch/queue.db").rename(
+        project / ".git/gitorch/queue.db.damaged"
+    )
     gitorch(project, "run")
-    assert [run["status"] for run in gitorch_json(project, "list")["runs"]] == ["COMPLETE"]
+    assert [run["status"] for run in gitorch_json(project, "list")["runs"]] == [
+        "COMPLETE"
+    ]

@@ -14,7 +14,15 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import commit_files, git, gitorch, gitorch_json, started, wait_for, write
+from tests.conftest import (
+    commit_files,
+    git,
+    gitorch,
+    gitorch_json,
+    started,
+    wait_for,
+    write,
+)
 
 RATES = [round(0.05 * step, 2) for step in range(1, 61)]
 SEEDS = [1, 2, 3, 4, 5]
@@ -48,35 +56,53 @@ def test_a_sweep_of_300_points_from_its_config_to_its_means(tmp_path: Path) -> N
 
     runs = points(root)
     assert Counter(run["status"] for run in runs) == {"COMPLETE": 300}
-    assert {values(run) for run in runs} == {(rate, seed) for rate in RATES for seed in SEEDS}
-    assert sorted(seeds_prepared(root, runs)) == SEEDS, "the data is prepared once for each seed"
+    assert {values(run) for run in runs} == {
+        (rate, seed) for rate in RATES for seed in SEEDS
+    }
+    assert sorted(seeds_prepared(root, runs)) == SEEDS, (
+        "the data is prepared once for each seed"
+    )
     git(root, "fsck", "--no-dangling")
 
     grouped = ("list", "--where", "name == 'sweep'", "--group", "learningRate")
     means = {}
     for group in gitorch_json(root, *grouped)["groups"]:
-        means[group["by"]["params.learningRate"]] = group["metrics"]["accuracy"]["mean"]
-    assert means == {rate: pytest.approx(mean_accuracy(runs, rate)) for rate in RATES}
+        means[group["by"]["params.learningRate"]] = group["metrics"]["accuracy"][
+            "mean"
+        ]
+    assert means == {
+        rate: pytest.approx(mean_accuracy(runs, rate)) for rate in RATES
+    }
     table = gitorch(root, *grouped).stdout.splitlines()
     assert len(table) == 1 + len(RATES)
 
     assert ready(root) == [], "no run is queued twice"
     write_sweep(root, [*RATES, 5.0])
-    assert {values(run) for run in ready(root)} == {(5.0, seed) for seed in SEEDS}, (
-        "only the new points are queued"
-    )
+    assert {values(run) for run in ready(root)} == {
+        (5.0, seed) for seed in SEEDS
+    }, "only the new points are queued"
     gitorch(root, "run", "-j", "2")
     new = [run for run in points(root) if values(run)[0] == 5.0]
-    assert seeds_prepared(root, new) == [], "an extended sweep reuses the prepared data"
+    assert seeds_prepared(root, new) == [], (
+        "an extended sweep reuses the prepared data"
+    )
 
     commit_files(root, {"README.md": "Penguins, again.\n"})
-    assert seeds_prepared(root, run_one_rate(root)) == [], "no dependency has changed"
-    commit_files(root, {"Tasks.py": f"{(root / 'Tasks.py').read_text()}\nUNUSED = True\n"})
-    assert sorted(seeds_prepared(root, run_one_rate(root))) == SEEDS, "the code has changed"
+    assert seeds_prepared(root, run_one_rate(root)) == [], (
+        "no dependency has changed"
+    )
+    commit_files(
+        root, {"Tasks.py": f"{(root / 'Tasks.py').read_text()}\nUNUSED = True\n"}
+    )
+    assert sorted(seeds_prepared(root, run_one_rate(root))) == SEEDS, (
+        "the code has changed"
+    )
 
 
 def write_sweep(root: Path, rates: Sequence[float]) -> None:
-    write(root, "experiments/sweep.yaml", SWEEP.format(rates=list(rates), seeds=SEEDS))
+    write(
+        root, "experiments/sweep.yaml", SWEEP.format(rates=list(rates), seeds=SEEDS)
+    )
 
 
 def ready(root: Path, *options: str) -> list[dict[str, Any]]:
@@ -101,7 +127,9 @@ def count_complete(root: Path) -> int:
 
 def mean_accuracy(runs: Sequence[dict[str, Any]], rate: float) -> float:
     """Return the mean accuracy of the runs with this learning rate."""
-    return statistics.mean(run["metrics"]["accuracy"] for run in runs if values(run)[0] == rate)
+    return statistics.mean(
+        run["metrics"]["accuracy"] for run in runs if values(run)[0] == rate
+    )
 
 
 def run_one_rate(root: Path) -> list[dict[str, Any]]:
@@ -114,7 +142,9 @@ def run_one_rate(root: Path) -> list[dict[str, Any]]:
 
 def points(root: Path) -> list[dict[str, Any]]:
     """Return all runs of the sweep."""
-    runs: list[dict[str, Any]] = gitorch_json(root, "list", "--where", "name == 'sweep'")["runs"]
+    runs: list[dict[str, Any]] = gitorch_json(
+        root, "list", "--where", "name == 'sweep'"
+    )["runs"]
     return runs
 
 

@@ -29,7 +29,9 @@ def processes_of(marker: str) -> list[int]:
         if not entry.name.isdecimal() or int(entry.name) == os.getpid():
             continue
         try:
-            text = (entry / "environ").read_bytes() + (entry / "cmdline").read_bytes()
+            text = (entry / "environ").read_bytes() + (
+                entry / "cmdline"
+            ).read_bytes()
         except OSError:
             continue  # the process has ended
         if marker.encode() in text:
@@ -39,11 +41,15 @@ def processes_of(marker: str) -> list[int]:
 
 def starts(counters: Path) -> dict[str, int]:
     """Return how often each task was started, by the name of its counter."""
-    return {path.name: len(path.read_text().splitlines()) for path in counters.iterdir()}
+    return {
+        path.name: len(path.read_text().splitlines()) for path in counters.iterdir()
+    }
 
 
 @pytest.mark.timeout(300)
-def test_a_worker_killed_twenty_times_at_a_random_moment(project: Path, tmp_path: Path) -> None:
+def test_a_worker_killed_twenty_times_at_a_random_moment(
+    project: Path, tmp_path: Path
+) -> None:
     """Each task counts its starts. A task that is recorded as complete must not start again."""
     counters = tmp_path / "counters"
     counters.mkdir()
@@ -80,7 +86,9 @@ def test_a_worker_killed_twenty_times_at_a_random_moment(project: Path, tmp_path
         complete_at_death = complete_tasks(project)
         gitorch(project, "run", "-j", "2")
 
-        assert {run["status"] for run in gitorch_json(project, "list")["runs"]} == {"COMPLETE"}
+        assert {run["status"] for run in gitorch_json(project, "list")["runs"]} == {
+            "COMPLETE"
+        }
         assert gitorch_json(project, "status")["runs"] == []
         assert complete_at_death.items() <= complete_tasks(project).items(), (
             "a task that was complete did not run again"
@@ -112,12 +120,18 @@ def test_the_next_start_kills_the_processes_of_a_killed_worker(
     The next worker kills the task's processes and runs the task again.
     """
     command = f"echo s >> {tmp_path}/begun; test -f {tmp_path}/go || exec sleep 300"
-    write(project, "experiments/a.yaml", f"tasks: [{{id: t, command: '{command}'}}]\n")
+    write(
+        project, "experiments/a.yaml", f"tasks: [{{id: t, command: '{command}'}}]\n"
+    )
     gitorch(project, "ready")
     worker = started(project, "run")
     wait_for((tmp_path / "begun").exists)
     ours = processes_of(os.environ["HOME"])  # each test has its own HOME
-    tasks = [pid for pid in ours if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"sleep")]
+    tasks = [
+        pid
+        for pid in ours
+        if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"sleep")
+    ]
     # All are stopped first, so that none of them notices the death of another.
     for number in (signal.SIGSTOP, signal.SIGKILL):
         for pid in set(ours) - set(tasks):
@@ -132,7 +146,9 @@ def test_the_next_start_kills_the_processes_of_a_killed_worker(
     assert not [pid for pid in tasks if is_alive(pid)]
     shown = gitorch_json(project, "show", "@")["run"]
     assert shown["status"] == "COMPLETE"
-    assert [attempt["outcome"]["kind"] for attempt in shown["tasks"][0]["attempts"]] == [
+    assert [
+        attempt["outcome"]["kind"] for attempt in shown["tasks"][0]["attempts"]
+    ] == [
         "lost",
         "succeeded",
     ]
@@ -156,7 +172,9 @@ def test_a_repository_continues_without_its_queue(project: Path) -> None:
     for path in (project / ".git/gitorch").glob("queue.db*"):
         path.unlink()
     gitorch(project, "run", code=0)
-    runs = {run["name"]: run["status"] for run in gitorch_json(project, "list")["runs"]}
+    runs = {
+        run["name"]: run["status"] for run in gitorch_json(project, "list")["runs"]
+    }
     assert runs == {"a": "ERROR", "b": "COMPLETE"}
     gitorch(project, "retry", "a")
     gitorch(project, "run", code=1)
@@ -176,8 +194,12 @@ def test_two_workers_share_a_queue(project: Path, tmp_path: Path) -> None:
     for worker in workers:
         _, stderr = worker.communicate(timeout=60)
         assert worker.returncode == 0, stderr
-    assert {run["status"] for run in gitorch_json(project, "list")["runs"]} == {"COMPLETE"}
-    assert [(tmp_path / str(number)).read_text() for number in range(12)] == ["s\n"] * 12
+    assert {run["status"] for run in gitorch_json(project, "list")["runs"]} == {
+        "COMPLETE"
+    }
+    assert [(tmp_path / str(number)).read_text() for number in range(12)] == [
+        "s\n"
+    ] * 12
 
 
 def test_a_task_that_ended_before_its_worker_died_is_collected_and_counts(
@@ -193,20 +215,27 @@ def test_a_task_that_ended_before_its_worker_died_is_collected_and_counts(
     worker = started(project, "run")
     wait_for((tmp_path / "begun").exists)
     worker.send_signal(signal.SIGSTOP)
-    wait_for(lambda: list(project.parent.glob("project.gitorch/*/log/t/1/status.json")))
+    wait_for(
+        lambda: list(project.parent.glob("project.gitorch/*/log/t/1/status.json"))
+    )
     worker.kill()
     worker.communicate()
     worked = gitorch(project, "run", "experiments/a.yaml", code=1)
     assert "t ERROR" in worked.stderr
     assert "exit code 3" in worked.stderr
-    assert gitorch_json(project, "show", "a")["run"]["tasks"][0]["attempt_count"] == 1
-
-
-def test_a_running_worker_takes_over_from_a_dead_one(project: Path, tmp_path: Path) -> None:
-    command = (
-        f"echo s >> {tmp_path}/begun; test $(wc -l < {tmp_path}/begun) -gt 1 || exec sleep 300"
+    assert (
+        gitorch_json(project, "show", "a")["run"]["tasks"][0]["attempt_count"] == 1
     )
-    write(project, "experiments/a.yaml", f"tasks: [{{id: t, command: '{command}'}}]\n")
+
+
+def test_a_running_worker_takes_over_from_a_dead_one(
+    project: Path, tmp_path: Path
+) -> None:
+    begun = tmp_path / "begun"
+    command = f"echo s >> {begun}; test $(wc -l < {begun}) -gt 1 || exec sleep 300"
+    write(
+        project, "experiments/a.yaml", f"tasks: [{{id: t, command: '{command}'}}]\n"
+    )
     gitorch(project, "ready")
     killed = started(project, "run")
     wait_for((tmp_path / "begun").exists)
@@ -215,7 +244,10 @@ def test_a_running_worker_takes_over_from_a_dead_one(project: Path, tmp_path: Pa
     killed.kill()
     killed.communicate()
     wait_for(
-        lambda: [run["status"] for run in gitorch_json(project, "list")["runs"]] == ["COMPLETE"]
+        lambda: (
+            [run["status"] for run in gitorch_json(project, "list")["runs"]]
+            == ["COMPLETE"]
+        )
     )
     other.terminate()
     _, stderr = other.communicate(timeout=20)

@@ -37,7 +37,11 @@ def swept(project: Path) -> Path:
     """Create six finished runs, two learning rates with three seeds each, and one WAITING run."""
     commit_files(project, {"Tasks.py": TASKS})
     write(project, "experiments/sweep.yaml", SWEEP)
-    write(project, "experiments/later.yaml", "lr: none\ntasks: [{id: t, command: 'true'}]\n")
+    write(
+        project,
+        "experiments/later.yaml",
+        "lr: none\ntasks: [{id: t, command: 'true'}]\n",
+    )
     gitorch(project, "run", "experiments/sweep.yaml", "-j", "2")
     gitorch(project, "ready")
     return project
@@ -59,7 +63,9 @@ def column(table: str, name: str) -> list[str]:
 
 
 def test_list_selects_and_sorts(swept: Path) -> None:
-    assert points(swept, "--where", "metrics.accuracy > 0.85 and params.lr == 0.1") == [(0.1, 1)]
+    assert points(
+        swept, "--where", "metrics.accuracy > 0.85 and params.lr == 0.1"
+    ) == [(0.1, 1)]
     assert points(
         swept,
         "--where",
@@ -67,16 +73,30 @@ def test_list_selects_and_sorts(swept: Path) -> None:
         "--sort",
         "lr,-seed",
     ) == [(0.01, 3), (0.01, 1), (0.1, 3), (0.1, 1)]
-    assert points(swept, "--sort", "-metrics.accuracy", "-n", "2") == [(0.01, 1), (0.01, 2)]
+    assert points(swept, "--sort", "-metrics.accuracy", "-n", "2") == [
+        (0.01, 1),
+        (0.01, 2),
+    ]
     assert points(swept, "--sort", "accuracy")[-1] == ("none", None), (
         "a run without the metric comes last"
     )
     assert points(swept, "--sort=-lr", "--sort", "seed")[0] == ("none", None), (
         "text comes before numbers if the order is descending"
     )
-    table = gitorch(swept, "list", "--where", "status == 'COMPLETE'", "--sort", "-accuracy").stdout
-    assert column(table, "accuracy") == ["0.99", "0.98", "0.97", "0.9", "0.8", "0.7"]
-    assert "optimizer" not in table, "a parameter that is the same in all runs has no column"
+    table = gitorch(
+        swept, "list", "--where", "status == 'COMPLETE'", "--sort", "-accuracy"
+    ).stdout
+    assert column(table, "accuracy") == [
+        "0.99",
+        "0.98",
+        "0.97",
+        "0.9",
+        "0.8",
+        "0.7",
+    ]
+    assert "optimizer" not in table, (
+        "a parameter that is the same in all runs has no column"
+    )
     assert "optimizer" in gitorch(swept, "list", "--all-columns").stdout
 
 
@@ -86,14 +106,21 @@ def test_list_explains_an_error_in_an_expression(swept: Path) -> None:
         "error: --where: there is no name 'lr'\n  lr == 0.1\n  ^^\nhint: did you mean params.lr?\n"
     )
     assert (
-        gitorch_json(swept, "list", "--where", "params.lr = 1", code=2)["error"]["kind"] == "usage"
+        gitorch_json(swept, "list", "--where", "params.lr = 1", code=2)["error"][
+            "kind"
+        ]
+        == "usage"
     )
     none = gitorch(swept, "list", "--where", "metrics.acuracy > 0")
     assert none.stdout == ""
     assert (
-        "no run matches; no run has metrics.acuracy; did you mean metrics.accuracy?" in none.stderr
+        "no run matches; no run has metrics.acuracy; did you mean metrics.accuracy?"
+        in none.stderr
     )
-    assert "exclude each other" in gitorch(swept, "list", "--json", "--csv", code=2).stdout
+    assert (
+        "exclude each other"
+        in gitorch(swept, "list", "--json", "--csv", code=2).stdout
+    )
     assert gitorch(swept, "list", "--sort", "sed", code=2).stderr.endswith(
         "did you mean params.seed?\n"
     )
@@ -119,43 +146,74 @@ def test_list_groups_over_seeds(swept: Path) -> None:
     assert column(table, "lr") == ["0.01", "0.1", "none"]
     assert column(table, "accuracy std") == ["0.01", "0.1", ""]
     assert column(table, "accuracy min") == ["0.97", "0.7", ""]
-    document = gitorch_json(swept, "list", "--group", "lr,name", "--where", "status == 'COMPLETE'")
+    document = gitorch_json(
+        swept, "list", "--group", "lr,name", "--where", "status == 'COMPLETE'"
+    )
     assert len(document["runs"]) == 6
     assert [group["by"] for group in document["groups"]] == [
         {"params.lr": 0.01, "name": "sweep"},
         {"params.lr": 0.1, "name": "sweep"},
     ]
-    assert document["groups"][1]["metrics"]["accuracy"] == {"mean": pytest.approx(0.8), "count": 3}
+    assert document["groups"][1]["metrics"]["accuracy"] == {
+        "mean": pytest.approx(0.8),
+        "count": 3,
+    }
     table = gitorch(swept, "list", "--group", "lr", "--csv").stdout
     rows = list(csv.DictReader(table.splitlines()))
     assert [row["count"] for row in rows] == ["3", "3", "0"]
     assert float(rows[1]["metrics.accuracy.mean"]) == pytest.approx(0.8)
     assert (
         "there is no aggregate 'median'"
-        in gitorch(swept, "list", "--group", "lr", "--aggregate", "median", code=2).stderr
+        in gitorch(
+            swept, "list", "--group", "lr", "--aggregate", "median", code=2
+        ).stderr
     )
-    assert "needs --group" in gitorch(swept, "list", "--aggregate", "mean", code=2).stderr
+    assert (
+        "needs --group"
+        in gitorch(swept, "list", "--aggregate", "mean", code=2).stderr
+    )
 
 
 def test_verbs_select_by_an_expression(swept: Path) -> None:
-    held = gitorch_json(swept, "hold", "--where", "params.lr == 'none' or params.lr == 0.1")
-    assert ([change["to"] for change in held["changed"]], len(held["refused"])) == (["HOLD"], 3)
+    held = gitorch_json(
+        swept, "hold", "--where", "params.lr == 'none' or params.lr == 0.1"
+    )
+    assert ([change["to"] for change in held["changed"]], len(held["refused"])) == (
+        ["HOLD"],
+        3,
+    )
     gitorch(swept, "set", "--priority", "3", "--where", "status == 'HOLD'")
     assert gitorch_json(swept, "show", "later")["run"]["priority"] == 3
-    released = gitorch_json(swept, "release", "--where", "status == 'HOLD'", "--name", "l*")
+    released = gitorch_json(
+        swept, "release", "--where", "status == 'HOLD'", "--name", "l*"
+    )
     assert released["changed"][0]["to"] == "WAITING"
-    assert "not both" in gitorch(swept, "hold", "later", "--where", "true", code=2).stderr
+    assert (
+        "not both"
+        in gitorch(swept, "hold", "later", "--where", "true", code=2).stderr
+    )
     assert "which runs?" in gitorch(swept, "rerun", code=2).stderr
-    assert "^" in gitorch(swept, "kill", "--where", "status = 'WAITING'", code=2).stderr
-    assert "no run matches" in gitorch(swept, "retry", "--where", "params.lr == 7").stderr
+    assert (
+        "^"
+        in gitorch(swept, "kill", "--where", "status = 'WAITING'", code=2).stderr
+    )
+    assert (
+        "no run matches"
+        in gitorch(swept, "retry", "--where", "params.lr == 7").stderr
+    )
     compared = gitorch_json(swept, "compare", "--where", "params.seed == 1")
     assert compared["config"]["changed"] == {"lr": [0.1, 0.01]}, "the oldest first"
     assert (
         "two runs or more, and 1 matches"
-        in gitorch(swept, "compare", "--where", "params.lr == 'none'", code=2).stderr
+        in gitorch(
+            swept, "compare", "--where", "params.lr == 'none'", code=2
+        ).stderr
     )
     again = gitorch_json(swept, "rerun", "--queue", "--where", "params.seed == 1")
-    assert [points(swept, "--where", f"id == '{run['rerun_of']}'") for run in again["runs"]] == [
+    assert [
+        points(swept, "--where", f"id == '{run['rerun_of']}'")
+        for run in again["runs"]
+    ] == [
         [(0.1, 1)],
         [(0.01, 1)],
     ]
@@ -163,11 +221,15 @@ def test_verbs_select_by_an_expression(swept: Path) -> None:
     assert len(killed["changed"]) == 3
 
 
-def test_rerun_skips_and_counts_the_runs_that_cannot_be_repeated(swept: Path) -> None:
+def test_rerun_skips_and_counts_the_runs_that_cannot_be_repeated(
+    swept: Path,
+) -> None:
     later = gitorch_json(swept, "show", "later")["run"]["pin"]["commit"]
     clone = swept.parent / "clone"
     git(swept, "commit", "-q", "--amend", "-m", "another commit with the same tree")
-    subprocess.run(["git", "clone", "-q", "--no-local", str(swept), str(clone)], check=True)
+    subprocess.run(
+        ["git", "clone", "-q", "--no-local", str(swept), str(clone)], check=True
+    )
     assert git(clone, "cat-file", "-t", later, check=False) == ""
     done = gitorch(clone, "rerun", "--where", "status == 'COMPLETE'")
     assert done.stdout == ""
@@ -177,7 +239,10 @@ def test_rerun_skips_and_counts_the_runs_that_cannot_be_repeated(swept: Path) ->
 
 def test_names_and_ids_are_completed(swept: Path) -> None:
     [run, *_] = [run["id"] for run in gitorch_json(swept, "list")["runs"]]
-    for words, expected in (("gitorch show sw", ["sweep"]), (f"gitorch hold {run[:5]}", [run])):
+    for words, expected in (
+        ("gitorch show sw", ["sweep"]),
+        (f"gitorch hold {run[:5]}", [run]),
+    ):
         assert completed(swept, words) == expected
     assert len(completed(swept, "gitorch compare ")) == 9
     assert completed(swept.parent, "gitorch show s") == []
@@ -185,10 +250,18 @@ def test_names_and_ids_are_completed(swept: Path) -> None:
 
 def completed(root: Path, words: str) -> list[str]:
     """Return the shell's completions of the last word."""
-    environment = {"_GITORCH_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": "2"}
+    environment = {
+        "_GITORCH_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": "2",
+    }
     program = [str(Path(sys.executable).with_name("gitorch"))]
     result = subprocess.run(
-        program, cwd=root, env={**os.environ, **environment}, capture_output=True, text=True
+        program,
+        cwd=root,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
     )
     assert result.stderr == ""
     return result.stdout.split()

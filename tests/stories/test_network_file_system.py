@@ -20,7 +20,9 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
 COVERED = 'mount --bind "$0" /proc/$$/mountinfo && exec "$@"'
 
 
-def gitorch_on(kind: str, root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def gitorch_on(
+    kind: str, root: Path, *arguments: str
+) -> subprocess.CompletedProcess[str]:
     """Run gitorch in `root` with a table of mounts that shows this kind of file system there."""
     table = root.parent / "mountinfo"
     table.write_text(
@@ -34,7 +36,9 @@ def gitorch_on(kind: str, root: Path, *arguments: str) -> subprocess.CompletedPr
     )
 
 
-def test_a_queue_on_a_network_file_system_is_refused_and_can_be_moved(project: Path) -> None:
+def test_a_queue_on_a_network_file_system_is_refused_and_can_be_moved(
+    project: Path,
+) -> None:
     write(project, "experiments/a.yaml", "tasks: [{id: t, command: 'true'}]\n")
     refused = gitorch_on("nfs4", project, "ready")
     assert refused.returncode == 4, refused.stderr
@@ -47,7 +51,9 @@ def test_a_queue_on_a_network_file_system_is_refused_and_can_be_moved(project: P
     for command in ("ready", "run"):
         done = gitorch_on("nfs4", project, command)
         assert done.returncode == 0, done.stderr
-    assert [run["status"] for run in gitorch_json(project, "list")["runs"]] == ["COMPLETE"]
+    assert [run["status"] for run in gitorch_json(project, "list")["runs"]] == [
+        "COMPLETE"
+    ]
 
 
 def test_a_queue_on_a_local_disk_is_accepted(project: Path) -> None:

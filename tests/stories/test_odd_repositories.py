@@ -17,7 +17,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import commit_files, git, gitorch, gitorch_json, started, wait_for, write
+from tests.conftest import (
+    commit_files,
+    git,
+    gitorch,
+    gitorch_json,
+    started,
+    wait_for,
+    write,
+)
 
 RESULTS = "refs/heads/gitorch/results"
 
@@ -34,7 +42,9 @@ def untouched(*roots: Path) -> Iterator[None]:
 
 
 def _users_own(root: Path) -> tuple[object, ...]:
-    refs = git(root, "for-each-ref", "refs/heads", "refs/stash", "refs/tags").splitlines()
+    refs = git(
+        root, "for-each-ref", "refs/heads", "refs/stash", "refs/tags"
+    ).splitlines()
     return (
         git(root, "--no-optional-locks", "status", "--porcelain", "--ignored"),
         Path(git(root, "rev-parse", "--absolute-git-dir"), "index").read_bytes(),
@@ -49,7 +59,9 @@ def config_of(command: str) -> str:
     return f"tasks: [{{id: t, command: [sh, -c, {command!r}]}}]\n"
 
 
-def log_of_run(root: Path, *arguments: str | Path, env: dict[str, str] | None = None) -> str:
+def log_of_run(
+    root: Path, *arguments: str | Path, env: dict[str, str] | None = None
+) -> str:
     """Run these configs and return the log of the latest run.
 
     Check that neither a file of the user nor a tracked file in the run's worktree was changed.
@@ -71,8 +83,13 @@ def test_git_lfs_files_are_checked_out_with_their_content(project: Path) -> None
     git(project, "lfs", "install", "--local")
     git(project, "lfs", "track", "*.bin")
     content = os.urandom(2000).hex()
-    commit_files(project, {"data.bin": content, "experiments/a.yaml": config_of("cat data.bin")})
-    assert git(project, "show", "HEAD:data.bin").startswith("version https://git-lfs")
+    commit_files(
+        project,
+        {"data.bin": content, "experiments/a.yaml": config_of("cat data.bin")},
+    )
+    assert git(project, "show", "HEAD:data.bin").startswith(
+        "version https://git-lfs"
+    )
     assert log_of_run(project) == content
     tree = Path(gitorch(project, "checkout-run", "@").stdout.strip())
     assert (tree / "data.bin").read_text() == content
@@ -86,7 +103,8 @@ def test_missing_git_lfs_files_are_reported_before_anything_is_queued(
     git(project, "lfs", "install", "--local")
     git(project, "lfs", "track", "*.bin")
     commit_files(
-        project, {"data.bin": b"x" * 2000, "experiments/a.yaml": config_of("cat data.bin")}
+        project,
+        {"data.bin": b"x" * 2000, "experiments/a.yaml": config_of("cat data.bin")},
     )
     clone = tmp_path / "clone"
     git(tmp_path, "clone", "-q", str(project), str(clone))
@@ -105,7 +123,9 @@ def test_missing_git_lfs_files_are_reported_before_anything_is_queued(
     assert git(clone, "worktree", "list").count("\n") == 0
 
 
-def test_submodules_are_checked_out_without_their_origin(project: Path, tmp_path: Path) -> None:
+def test_submodules_are_checked_out_without_their_origin(
+    project: Path, tmp_path: Path
+) -> None:
     library = tmp_path / "library"
     library.mkdir()
     git(library, "init", "-q")
@@ -128,7 +148,10 @@ def test_submodules_are_checked_out_without_their_origin(project: Path, tmp_path
     assert log_of_run(project) == "the library\n"
     write(project, "vendored lib/science/__init__.py", "WHO = 'another author'\n")
     assert "vendored lib" in gitorch(project, "ready", "--again", code=4).stderr
-    assert "vendored lib" in gitorch(project, "ready", "--again", "--snapshot", code=4).stderr
+    assert (
+        "vendored lib"
+        in gitorch(project, "ready", "--again", "--snapshot", code=4).stderr
+    )
 
 
 def test_an_unavailable_submodule_is_reported_before_anything_is_queued(
@@ -155,7 +178,9 @@ def test_an_unavailable_submodule_is_reported_before_anything_is_queued(
 def test_clean_and_smudge_filters_are_applied(project: Path) -> None:
     git(project, "config", "filter.rot.clean", "tr a-z n-za-m")
     git(project, "config", "filter.rot.smudge", "tr a-z n-za-m")
-    commit_files(project, {".gitattributes": "*.secret filter=rot\n*.txt text eol=crlf\n"})
+    commit_files(
+        project, {".gitattributes": "*.secret filter=rot\n*.txt text eol=crlf\n"}
+    )
     commit_files(
         project,
         {
@@ -174,7 +199,15 @@ def test_names_with_spaces_line_breaks_and_other_scripts(tmp_path: Path) -> None
     root = tmp_path / "mein Pröjekt (neu)"
     root.mkdir()
     git(root, "init", "-q")
-    odd = ["a b", "zwei\nZeilen", "größe", "-n", "日本", '"quoted" $HOME', "trailing "]
+    odd = [
+        "a b",
+        "zwei\nZeilen",
+        "größe",
+        "-n",
+        "日本",
+        '"quoted" $HOME',
+        "trailing ",
+    ]
     files: dict[str, str | bytes] = {f"data/{name}": f"<{name}>" for name in odd}
     tasks = """
     import os, pathlib
@@ -197,21 +230,44 @@ def test_names_with_spaces_line_breaks_and_other_scripts(tmp_path: Path) -> None
     commit_files(root, files)
     config = "pathToTasks: sub dir/tâches\ntasks: [{id: t, method: Copy}]\n"
     write(root, "experiments/mein Versuch ü.yaml", config)
-    write(root, "experiments/zwei\nZeilen.yaml", "gitorch: {name: zwei Zeilen}\nx: ü\n" + config)
+    write(
+        root,
+        "experiments/zwei\nZeilen.yaml",
+        "gitorch: {name: zwei Zeilen}\nx: ü\n" + config,
+    )
     assert gitorch(root, "check").stderr == "Checked 2 configs: no problems\n"
     with untouched(root):
         made = gitorch_json(root, "ready")["queued"]
-        assert sorted(run["name"] for run in made) == ["mein Versuch ü", "zwei Zeilen"]
+        assert sorted(run["name"] for run in made) == [
+            "mein Versuch ü",
+            "zwei Zeilen",
+        ]
         gitorch(root, "run")
-    assert {run["status"] for run in gitorch_json(root, "list")["runs"]} == {"COMPLETE"}
+    assert {run["status"] for run in gitorch_json(root, "list")["runs"]} == {
+        "COMPLETE"
+    }
     assert "mein Versuch ü" in gitorch(root, "list").stdout
-    assert "mein Versuch \\xfc" in gitorch(root, "list", env={"PYTHONIOENCODING": "ascii"}).stdout
+    assert (
+        "mein Versuch \\xfc"
+        in gitorch(root, "list", env={"PYTHONIOENCODING": "ascii"}).stdout
+    )
     assert gitorch(root, "compare", "mein Versuch ü", "zwei Zeilen").returncode == 0
     record = gitorch_json(root, "show", "zwei Zeilen")["run"]
-    assert "  zwei\\nZeilen " in gitorch(root, "show", "zwei Zeilen", env={"LC_ALL": "C"}).stdout
+    assert (
+        "  zwei\\nZeilen "
+        in gitorch(root, "show", "zwei Zeilen", env={"LC_ALL": "C"}).stdout
+    )
     kept = {output["path"] for output in record["outputs"]}
-    assert {*odd, os.fsdecode(b"\xff.bin"), ".gitignore", "sub/.git/config", "sub/%41"} <= kept
-    [big] = [output for output in record["outputs"] if output["path"].startswith("big")]
+    assert {
+        *odd,
+        os.fsdecode(b"\xff.bin"),
+        ".gitignore",
+        "sub/.git/config",
+        "sub/%41",
+    } <= kept
+    [big] = [
+        output for output in record["outputs"] if output["path"].startswith("big")
+    ]
     assert big["stored"] == "lfs"
     log = subprocess.run(
         [sys.executable, "-m", "gitorch", "logs", "zwei Zeilen"],
@@ -221,23 +277,41 @@ def test_names_with_spaces_line_breaks_and_other_scripts(tmp_path: Path) -> None
     ).stdout
     assert log == b"caf\xe9 \xff\n"
 
-    tree = Path(gitorch(root, "checkout-run", "mein Versuch ü").stdout.removesuffix("\n"))
+    tree = Path(
+        gitorch(root, "checkout-run", "mein Versuch ü").stdout.removesuffix("\n")
+    )
     [restored] = tree.glob("run-*/outputs")
-    for name in (*odd, ".gitignore", "sub/.git/config", "sub/%41", os.fsdecode(b"\xff.bin")):
+    for name in (
+        *odd,
+        ".gitignore",
+        "sub/.git/config",
+        "sub/%41",
+        os.fsdecode(b"\xff.bin"),
+    ):
         expected = f"<{name}>" if name in odd else name.split("outputs/")[-1]
         assert os.fsdecode((restored / name).read_bytes()) == expected
-    assert (restored / os.fsdecode(b"big\xfe\n")).read_bytes() == b"big\xfe\n" * 400_000
+    assert (
+        restored / os.fsdecode(b"big\xfe\n")
+    ).read_bytes() == b"big\xfe\n" * 400_000
     assert git(tree, "status", "--porcelain") == ""
     assert git(root, "fsck", "--full") == ""
 
     write(root, "data/zwei\nZeilen", "changed")
     stderr = gitorch(root, "ready", "--again", code=4).stderr
     assert "zwei" in stderr
-    assert len(stderr.splitlines()) == 2, "one error and one hint, even with a line break in a name"
+    assert len(stderr.splitlines()) == 2, (
+        "one error and one hint, even with a line break in a name"
+    )
 
 
-def test_a_config_file_name_that_cannot_name_a_run_is_reported(project: Path) -> None:
-    write(project, "experiments/zwei\nZeilen.yaml", "tasks: [{id: t, command: echo}]\n")
+def test_a_config_file_name_that_cannot_name_a_run_is_reported(
+    project: Path,
+) -> None:
+    write(
+        project,
+        "experiments/zwei\nZeilen.yaml",
+        "tasks: [{id: t, command: echo}]\n",
+    )
     stderr = gitorch(project, "ready", code=1).stderr
     assert "name" in stderr
     assert "Nothing was queued" in stderr
@@ -248,7 +322,11 @@ def test_a_config_file_name_that_cannot_name_a_run_is_reported(project: Path) ->
 
 def test_from_a_subdirectory(project: Path) -> None:
     commit_files(
-        project, {"data.txt": "at the root\n", "experiments/a.yaml": config_of("cat data.txt")}
+        project,
+        {
+            "data.txt": "at the root\n",
+            "experiments/a.yaml": config_of("cat data.txt"),
+        },
     )
     write(project, "deep/er/mine.yaml", config_of("echo mine"))
     below = project / "deep/er"
@@ -256,15 +334,23 @@ def test_from_a_subdirectory(project: Path) -> None:
     gitorch(below, "ready")  # queues experiments/ in the root of the repository
     gitorch(below, "run")
     assert gitorch(below, "logs", "@").stdout == "at the root\n"
-    assert [gitorch_json(project, "show", name)["run"]["source"] for name in ("a", "mine")] == [
+    assert [
+        gitorch_json(project, "show", name)["run"]["source"]
+        for name in ("a", "mine")
+    ] == [
         "experiments/a.yaml",
         "deep/er/mine.yaml",
     ]
 
 
-def test_from_a_linked_worktree_with_a_detached_head(project: Path, tmp_path: Path) -> None:
+def test_from_a_linked_worktree_with_a_detached_head(
+    project: Path, tmp_path: Path
+) -> None:
     """The worktree's HEAD is pinned. Queue, results and workspace belong to the repository."""
-    commit_files(project, {"version": "main\n", ".gitignore": "data\n", "experiments/a.yaml": "x"})
+    commit_files(
+        project,
+        {"version": "main\n", ".gitignore": "data\n", "experiments/a.yaml": "x"},
+    )
     (project / "data").mkdir()
     write(project, "data/input.txt", "linked\n")
     linked = tmp_path / "linked"
@@ -282,14 +368,32 @@ def test_from_a_linked_worktree_with_a_detached_head(project: Path, tmp_path: Pa
     assert gitorch(project, "logs", again).stdout == "linked\nlinked\n"
 
 
-def test_from_a_worktree_of_a_bare_partial_clone(project: Path, tmp_path: Path) -> None:
+def test_from_a_worktree_of_a_bare_partial_clone(
+    project: Path, tmp_path: Path
+) -> None:
     commit_files(
-        project, {"data.txt": "fetched\n", "experiments/a.yaml": config_of("cat data.txt")}
+        project,
+        {"data.txt": "fetched\n", "experiments/a.yaml": config_of("cat data.txt")},
     )
     git(project, "config", "uploadpack.allowFilter", "true")
     git(project, "config", "uploadpack.allowAnySHA1InWant", "true")
-    git(tmp_path, "clone", "-q", "--bare", "--filter=blob:none", f"file://{project}", "bare.git")
-    git(tmp_path / "bare.git", "worktree", "add", "-q", str(tmp_path / "work"), "main")
+    git(
+        tmp_path,
+        "clone",
+        "-q",
+        "--bare",
+        "--filter=blob:none",
+        f"file://{project}",
+        "bare.git",
+    )
+    git(
+        tmp_path / "bare.git",
+        "worktree",
+        "add",
+        "-q",
+        str(tmp_path / "work"),
+        "main",
+    )
     assert log_of_run(tmp_path / "work") == "fetched\n"
     write(tmp_path / "work", "data.txt", "edited\n")
     with untouched(tmp_path / "work"):
@@ -307,7 +411,8 @@ def test_from_a_worktree_of_a_bare_partial_clone(project: Path, tmp_path: Path) 
 def test_from_inside_a_hook(project: Path) -> None:
     """Neither gitorch nor a task uses the repository and index of a hook's GIT_ variables."""
     command = (
-        "env | grep -c ^GIT_ | grep -vx 0; git rev-parse HEAD; git status --porcelain; git ls-files"
+        "env | grep -c ^GIT_ | grep -vx 0; git rev-parse HEAD; "
+        "git status --porcelain; git ls-files"
     )
     commit_files(project, {"experiments/a.yaml": config_of(command)})
     program = f"{shlex.quote(sys.executable)} -m gitorch"
@@ -323,7 +428,17 @@ def test_from_inside_a_hook(project: Path) -> None:
     )
     hook.chmod(0o755)
     before = git(project, "rev-parse", "main")
-    git(project, "commit", "-q", "--allow-empty", "--only", "-m", "starts a run", "-o", "README.md")
+    git(
+        project,
+        "commit",
+        "-q",
+        "--allow-empty",
+        "--only",
+        "-m",
+        "starts a run",
+        "-o",
+        "README.md",
+    )
     head = git(project, "rev-parse", "HEAD")
     assert head != before
     stderr = (project / ".git/stderr").read_text()
@@ -350,7 +465,9 @@ def test_with_a_config_outside_the_repository_and_a_workspace_elsewhere(
     project: Path, tmp_path: Path
 ) -> None:
     commit_files(project, {"data.txt": "pinned\n"})
-    outside = write(tmp_path / "my configs", "mine.yaml", config_of("cat data.txt; pwd"))
+    outside = write(
+        tmp_path / "my configs", "mine.yaml", config_of("cat data.txt; pwd")
+    )
     elsewhere = tmp_path / "big disk"
     env = {"GITORCH_WORKSPACE": str(elsewhere)}
     text, directory = log_of_run(project, outside, env=env).splitlines()
@@ -382,13 +499,17 @@ def test_a_task_reads_a_linked_directory_of_the_user(project: Path) -> None:
             f"experiments/{name}.yaml",
             f"gitorch: {{link: [{link}]}}\n{config_of(command)}",
         )
-    commit_files(project, {"cache/tracked": "x", "experiments/fine.yaml": config_of("echo fine")})
+    commit_files(
+        project,
+        {"cache/tracked": "x", "experiments/fine.yaml": config_of("echo fine")},
+    )
     result = gitorch_json(project, "ready", code=1)
     assert sorted(run["name"] for run in result["queued"]) == ["a", "fine"], (
         "a problem of one config does not affect the others"
     )
     assert [
-        (problem["file"], problem["line"], problem["column"]) for problem in result["problems"]
+        (problem["file"], problem["line"], problem["column"])
+        for problem in result["problems"]
     ] == [
         ("experiments/missing.yaml", 1, 18),
         ("experiments/tracked.yaml", 1, 18),
@@ -441,7 +562,12 @@ def test_a_moved_repository_continues_its_runs(
 ) -> None:
     config = THREE.replace("test -f GO", f"test -f {tmp_path}/go")
     commit_files(
-        project, {".gitignore": ".venv\n", "Tasks.py": WHICH, "experiments/three.yaml": config}
+        project,
+        {
+            ".gitignore": ".venv\n",
+            "Tasks.py": WHICH,
+            "experiments/three.yaml": config,
+        },
     )
     write(project, "experiments/waits.yaml", config_of("cat README.md"))
     interpreter = project / ".venv/bin/python"
@@ -467,14 +593,21 @@ def test_a_missing_interpreter_fails_only_its_own_run(project: Path) -> None:
     interpreter.parent.mkdir(parents=True)
     interpreter.symlink_to(sys.executable)
     write(
-        project, "experiments/a.yaml", "gitorch: {python: venv}\ntasks: [{id: t, method: Which}]\n"
+        project,
+        "experiments/a.yaml",
+        "gitorch: {python: venv}\ntasks: [{id: t, method: Which}]\n",
     )
     write(project, "experiments/b.yaml", config_of("echo fine"))
     gitorch(project, "ready")
     interpreter.unlink()
     shutil.rmtree(project.with_name("project.gitorch"))
-    assert "there is no Python interpreter 'venv'" in gitorch(project, "run", code=1).stderr
-    runs = {run["name"]: run["status"] for run in gitorch_json(project, "list")["runs"]}
+    assert (
+        "there is no Python interpreter 'venv'"
+        in gitorch(project, "run", code=1).stderr
+    )
+    runs = {
+        run["name"]: run["status"] for run in gitorch_json(project, "list")["runs"]
+    }
     assert runs == {"a": "ERROR", "b": "COMPLETE"}
     assert "there is no Python interpreter" in gitorch(project, "logs", "a").stdout
     interpreter.symlink_to(sys.executable)
@@ -483,7 +616,9 @@ def test_a_missing_interpreter_fails_only_its_own_run(project: Path) -> None:
     assert gitorch(project, "logs", "a").stdout == f"{interpreter}\n"
 
 
-def test_a_deleted_workspace_loses_no_results(project: Path, tmp_path: Path) -> None:
+def test_a_deleted_workspace_loses_no_results(
+    project: Path, tmp_path: Path
+) -> None:
     commit_files(project, {".gitignore": "data\n"})
     write(project, "data/x", "linked")
     config = THREE.replace("test -f GO", f"test -f {tmp_path}/go").replace(
@@ -497,14 +632,18 @@ def test_a_deleted_workspace_loses_no_results(project: Path, tmp_path: Path) -> 
     gitorch(project, "retry", "three")
     assert "link: data" in gitorch(project, "run", code=1).stderr
     record = gitorch_json(project, "show", "three")["run"]
-    assert record["tasks"][1]["attempts"][-1]["outcome"]["kind"] == "could-not-start"
+    assert (
+        record["tasks"][1]["attempts"][-1]["outcome"]["kind"] == "could-not-start"
+    )
     assert record["outputs"] == before
     (project / "dta").rename(project / "data")
     (tmp_path / "go").touch()
     retry_and_check(project, attempts=[1, 3, 1])
 
 
-def test_a_copied_repository_is_independent_of_the_original(project: Path, tmp_path: Path) -> None:
+def test_a_copied_repository_is_independent_of_the_original(
+    project: Path, tmp_path: Path
+) -> None:
     command = f"echo s >> {tmp_path}/begun; while test ! -f {tmp_path}/go; do sleep 0.05; done; pwd"
     commit_files(project, {"experiments/a.yaml": config_of(command)})
     gitorch(project, "ready")
@@ -531,7 +670,10 @@ def test_a_copied_repository_is_independent_of_the_original(project: Path, tmp_p
 def test_a_deleted_results_branch_is_restored(project: Path) -> None:
     commit_files(
         project,
-        {"experiments/a.yaml": config_of("echo one"), "experiments/b.yaml": config_of("echo two")},
+        {
+            "experiments/a.yaml": config_of("echo one"),
+            "experiments/b.yaml": config_of("echo two"),
+        },
     )
     gitorch(project, "run", "experiments/a.yaml")
     tip = git(project, "rev-parse", "gitorch/results")
@@ -540,14 +682,22 @@ def test_a_deleted_results_branch_is_restored(project: Path) -> None:
     assert [run["name"] for run in gitorch_json(project, "list")["runs"]] == ["a"]
     assert gitorch(project, "logs", "a").stdout == "one\n"
     gitorch(project, "run", "experiments/b.yaml")
-    assert [run["name"] for run in gitorch_json(project, "list")["runs"]] == ["b", "a"]
+    assert [run["name"] for run in gitorch_json(project, "list")["runs"]] == [
+        "b",
+        "a",
+    ]
     assert tip in git(project, "rev-list", "gitorch/results").splitlines()
 
 
-def test_a_checked_out_results_branch_is_reported(project: Path, tmp_path: Path) -> None:
+def test_a_checked_out_results_branch_is_reported(
+    project: Path, tmp_path: Path
+) -> None:
     commit_files(
         project,
-        {"experiments/a.yaml": config_of("echo one"), "experiments/b.yaml": config_of("echo two")},
+        {
+            "experiments/a.yaml": config_of("echo one"),
+            "experiments/b.yaml": config_of("echo two"),
+        },
     )
     gitorch(project, "run", "experiments/a.yaml")
     results = tmp_path / "results"
@@ -556,5 +706,11 @@ def test_a_checked_out_results_branch_is_reported(project: Path, tmp_path: Path)
     assert f"gitorch/results is checked out in {results}" in stderr
     git(results, "reset", "-q", "--hard")
     assert git(results, "status", "--porcelain") == ""
-    assert [run["name"] for run in gitorch_json(project, "list")["runs"]] == ["b", "a"]
-    assert [run["name"] for run in gitorch_json(results, "list")["runs"]] == ["b", "a"]
+    assert [run["name"] for run in gitorch_json(project, "list")["runs"]] == [
+        "b",
+        "a",
+    ]
+    assert [run["name"] for run in gitorch_json(results, "list")["runs"]] == [
+        "b",
+        "a",
+    ]

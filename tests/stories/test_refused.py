@@ -30,9 +30,10 @@ def test_not_a_repository(tmp_path: Path) -> None:
     assert "not in a git repository" in message
     assert "git init" in hint
     refused = gitorch(tmp_path, "list", code=3)
-    assert (refused.stdout, refused.stderr) == ("", f"error: {message}\nhint: {hint}\n"), (
-        "the text output has the same words"
-    )
+    assert (refused.stdout, refused.stderr) == (
+        "",
+        f"error: {message}\nhint: {hint}\n",
+    ), "the text output has the same words"
 
 
 def test_no_commit_yet(tmp_path: Path) -> None:
@@ -59,7 +60,9 @@ def test_sha_256_objects(tmp_path: Path) -> None:
 @pytest.mark.parametrize("made_by_git", [True, False])
 def test_references_in_a_reftable(tmp_path: Path, made_by_git: bool) -> None:
     if made_by_git:
-        about_git = git(tmp_path, "init", "-q", "-h", check=False) + git(tmp_path, "version")
+        about_git = git(tmp_path, "init", "-q", "-h", check=False) + git(
+            tmp_path, "version"
+        )
         if "reftable" not in about_git:
             git(tmp_path, "init", "-q", "--ref-format=reftable", check=False)
         if not (tmp_path / ".git/reftable").is_dir():
@@ -81,13 +84,22 @@ def test_a_bare_repository(tmp_path: Path) -> None:
     assert "git clone" in hint
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can change the owner of a file")
+@pytest.mark.skipif(
+    os.geteuid() != 0, reason="only root can change the owner of a file"
+)
 def test_a_repository_of_another_user(project: Path) -> None:
     write(project, "experiments/a.yaml", CONFIG)
     for path in (project, project / ".git"):
         os.chown(path, 65534, 65534)
     for trusted in ("", str(project)):
-        git(project, "config", "--file", str(project.parent / "config"), "safe.directory", trusted)
+        git(
+            project,
+            "config",
+            "--file",
+            str(project.parent / "config"),
+            "safe.directory",
+            trusted,
+        )
         message, hint = refusal(project, "ready", code=4)
         assert "belongs to another user" in message
         assert "git clone" in hint
@@ -104,15 +116,27 @@ def test_a_merge_in_progress(project: Path) -> None:
     git(project, "switch", "-q", "main")
     commit_files(project, {"a": "3\n"})
     git(project, "merge", "other", check=False)
-    before = git(project, "status", "--porcelain"), (project / ".git/index").read_bytes()
+    before = (
+        git(project, "status", "--porcelain"),
+        (project / ".git/index").read_bytes(),
+    )
     for arguments in (["ready"], ["ready", "--snapshot"], ["run", "experiments"]):
         message, hint = refusal(project, *arguments, code=4)
         assert "a merge is in progress" in message
         assert "git merge --abort" in hint
-    assert "a merge is in progress" in gitorch(project, "revert", "@", code=4).stderr
-    assert gitorch(project, "logs", "@").returncode == 0, "reading needs no work tree"
-    assert gitorch(project, "rerun", "@").returncode == 0, "a run that is pinned needs none either"
-    assert (git(project, "status", "--porcelain"), (project / ".git/index").read_bytes()) == before
+    assert (
+        "a merge is in progress" in gitorch(project, "revert", "@", code=4).stderr
+    )
+    assert gitorch(project, "logs", "@").returncode == 0, (
+        "reading needs no work tree"
+    )
+    assert gitorch(project, "rerun", "@").returncode == 0, (
+        "a run that is pinned needs none either"
+    )
+    assert (
+        git(project, "status", "--porcelain"),
+        (project / ".git/index").read_bytes(),
+    ) == before
 
 
 def test_a_branch_named_gitorch(project: Path) -> None:
@@ -130,6 +154,8 @@ def test_a_branch_named_gitorch(project: Path) -> None:
 
 def test_git_is_not_installed(project: Path, tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
-    stderr = gitorch(project, "list", code=69, env={"PATH": str(tmp_path / "bin")}).stderr
+    stderr = gitorch(
+        project, "list", code=69, env={"PATH": str(tmp_path / "bin")}
+    ).stderr
     assert "git is not installed" in stderr
     assert "apt-get install git" in stderr

@@ -11,7 +11,9 @@ from typing import Any
 from tests.conftest import commit_files, gitorch, gitorch_json, write
 
 TASKS = (
-    "class Train:\n    def __init__(self, config): pass\n    def run(self): return {'version': 1}\n"
+    "class Train:\n"
+    "    def __init__(self, config): pass\n"
+    "    def run(self): return {'version': 1}\n"
 )
 CONFIG = """
     seeds: [1]
@@ -25,13 +27,17 @@ def _ready(project: Path) -> dict[str, Any]:
     return made
 
 
-def test_only_a_change_of_the_named_files_leads_to_another_run(project: Path) -> None:
+def test_only_a_change_of_the_named_files_leads_to_another_run(
+    project: Path,
+) -> None:
     commit_files(project, {"Tasks.py": TASKS, "lib/a.py": "", "notes.txt": ""})
     write(project, "experiments/e.yaml", CONFIG)
     [first] = _ready(project)["queued"]
     gitorch(project, "run")
 
-    commit_files(project, {"README.md": "unrelated\n", "lib/notes.md": "unrelated\n"})
+    commit_files(
+        project, {"README.md": "unrelated\n", "lib/notes.md": "unrelated\n"}
+    )
     again = _ready(project)
     assert again["queued"] == []
     assert [(run["id"], run["why"]) for run in again["skipped"]] == [
@@ -39,7 +45,9 @@ def test_only_a_change_of_the_named_files_leads_to_another_run(project: Path) ->
     ]
     for arguments in (["run"], ["run", "experiments/e.yaml"]):
         worked = gitorch(project, *arguments)
-        assert "nothing" in worked.stderr, "the command reports that there is nothing to do"
+        assert "nothing" in worked.stderr, (
+            "the command reports that there is nothing to do"
+        )
     assert len(gitorch_json(project, "list")["runs"]) == 1
 
     commit_files(project, {"lib/deep/b.py": "changed = True\n"})
@@ -47,8 +55,12 @@ def test_only_a_change_of_the_named_files_leads_to_another_run(project: Path) ->
     assert second["id"] != first["id"]
 
 
-def test_a_glob_that_matches_no_file_is_an_error_at_its_position(project: Path) -> None:
-    commit_files(project, {"Tasks.py": TASKS, "source/model.py": "", "source/train.py": ""})
+def test_a_glob_that_matches_no_file_is_an_error_at_its_position(
+    project: Path,
+) -> None:
+    commit_files(
+        project, {"Tasks.py": TASKS, "source/model.py": "", "source/train.py": ""}
+    )
     write(
         project,
         "experiments/e.yaml",
@@ -66,5 +78,7 @@ def test_a_glob_that_matches_no_file_is_an_error_at_its_position(project: Path) 
             "did you mean 'source/*.py'?",
             "is it committed? git ls-files lists the committed files",
         ]
-        assert problems[0]["message"].startswith("'source/modle.py' matches nothing in commit ")
+        assert problems[0]["message"].startswith(
+            "'source/modle.py' matches nothing in commit "
+        )
     assert gitorch_json(project, "list")["runs"] == []

@@ -38,7 +38,9 @@ def test_a_task_that_exceeds_its_time_limit_is_stopped(project: Path) -> None:
     assert attempt["outcome"]["kind"] == "timeout"
 
 
-def test_retries_are_automatic_and_all_attempts_are_kept(project: Path, tmp_path: Path) -> None:
+def test_retries_are_automatic_and_all_attempts_are_kept(
+    project: Path, tmp_path: Path
+) -> None:
     command = f"echo x >> {tmp_path}/tries; test $(wc -l < {tmp_path}/tries) -ge 3"
     retries = "{max: 2, backoff: 0.2s}"
     write(
@@ -57,7 +59,9 @@ def test_retries_are_automatic_and_all_attempts_are_kept(project: Path, tmp_path
 
 def test_retries_are_limited(project: Path) -> None:
     write(
-        project, "experiments/a.yaml", "tasks: [{id: t, command: exit 1, gitorch: {retries: 1}}]\n"
+        project,
+        "experiments/a.yaml",
+        "tasks: [{id: t, command: exit 1, gitorch: {retries: 1}}]\n",
     )
     gitorch(project, "run", "experiments", code=1)
     shown = gitorch_json(project, "show", "@")["run"]
@@ -73,7 +77,9 @@ def test_stop_after_a_number_of_failures(project: Path) -> None:
         )
     gitorch(project, "ready")
     gitorch(project, "run", "--stop-after", "2", code=1)
-    statuses = sorted(run["status"] for run in gitorch_json(project, "list")["runs"])
+    statuses = sorted(
+        run["status"] for run in gitorch_json(project, "list")["runs"]
+    )
     assert statuses == ["ERROR", "ERROR", "WAITING", "WAITING"]
 
 
@@ -83,7 +89,10 @@ def test_a_watching_worker_waits_for_more(project: Path) -> None:
     write(project, "experiments/a.yaml", "tasks: [{id: t, command: echo late}]\n")
     gitorch(project, "ready")
     wait_for(
-        lambda: [run["status"] for run in gitorch_json(project, "list")["runs"]] == ["COMPLETE"]
+        lambda: (
+            [run["status"] for run in gitorch_json(project, "list")["runs"]]
+            == ["COMPLETE"]
+        )
     )
     assert worker.poll() is None
     worker.terminate()
@@ -91,13 +100,21 @@ def test_a_watching_worker_waits_for_more(project: Path) -> None:
     assert worker.returncode == 130
 
 
-def test_two_workers_together_run_no_more_tasks_than_fit(project: Path, tmp_path: Path) -> None:
+def test_two_workers_together_run_no_more_tasks_than_fit(
+    project: Path, tmp_path: Path
+) -> None:
     """Two workers have two slots each, and the machine has resources for two such tasks."""
     git(project, "config", "gitorch.cpus", "2")
     command = f"echo + >> {tmp_path}/log; sleep 0.15; echo - >> {tmp_path}/log"
     for number in range(6):
-        task = f"{{id: t, command: '{command}', gitorch: {{resources: {{cpus: 1}}}}}}"
-        write(project, f"experiments/r{number}.yaml", f"n: {number}\ntasks: [{task}]\n")
+        task = (
+            f"{{id: t, command: '{command}', gitorch: {{resources: {{cpus: 1}}}}}}"
+        )
+        write(
+            project,
+            f"experiments/r{number}.yaml",
+            f"n: {number}\ntasks: [{task}]\n",
+        )
     gitorch(project, "ready")
     for worker in [started(project, "run", "-j", "2") for _ in range(2)]:
         _, stderr = worker.communicate(timeout=60)
@@ -121,7 +138,9 @@ def test_each_task_gets_its_own_gpu_index(project: Path) -> None:
             """
         write(project, f"experiments/r{number}.yaml", config)
     gitorch(project, "run", "experiments", "-j", "2")
-    logs = [gitorch(project, "logs", reference).stdout for reference in ("@", "@~1")]
+    logs = [
+        gitorch(project, "logs", reference).stdout for reference in ("@", "@~1")
+    ]
     assert sorted(logs) == ["0\n", "1\n"]
 
 
@@ -137,12 +156,22 @@ def test_a_task_that_can_never_fit_is_refused(project: Path) -> None:
     assert gitorch_json(project, "list")["runs"] == []
 
 
-def test_a_task_that_kills_its_slot_fails_after_three_attempts(project: Path) -> None:
+def test_a_task_that_kills_its_slot_fails_after_three_attempts(
+    project: Path,
+) -> None:
     """The task kills its slot, the process that supervises the task. The attempt is then lost."""
-    write(project, "experiments/bad.yaml", "tasks: [{id: t, command: 'kill -9 $PPID; sleep 5'}]\n")
-    write(project, "experiments/good.yaml", "tasks: [{id: t, command: echo good}]\n")
+    write(
+        project,
+        "experiments/bad.yaml",
+        "tasks: [{id: t, command: 'kill -9 $PPID; sleep 5'}]\n",
+    )
+    write(
+        project, "experiments/good.yaml", "tasks: [{id: t, command: echo good}]\n"
+    )
     gitorch(project, "run", "experiments", code=1)
-    runs = {run["name"]: run["status"] for run in gitorch_json(project, "list")["runs"]}
+    runs = {
+        run["name"]: run["status"] for run in gitorch_json(project, "list")["runs"]
+    }
     assert runs == {"bad": "ERROR", "good": "COMPLETE"}
     attempts = gitorch_json(project, "show", "bad")["run"]["tasks"][0]["attempts"]
     assert [attempt["outcome"]["kind"] for attempt in attempts] == ["lost"] * 3
@@ -161,7 +190,11 @@ def test_status_and_show_say_why_a_run_waits(project: Path, tmp_path: Path) -> N
     }
     for name, task in configs.items():
         with_id = task.replace("{", "{id: t, ", 1)
-        write(project, f"experiments/{name}.yaml", f"name: {name}\ntasks: [{with_id}]\n")
+        write(
+            project,
+            f"experiments/{name}.yaml",
+            f"name: {name}\ntasks: [{with_id}]\n",
+        )
     gitorch(project, "ready")
     gitorch(project, "hold", "held", "--why", "first a look at busy")
     worker = started(project, "run", "-j", "2")
@@ -170,8 +203,14 @@ def test_status_and_show_say_why_a_run_waits(project: Path, tmp_path: Path) -> N
     try:
         assert reasons(project)["busy"] is None
         assert reasons(project)["wanting"] == "t waits for 1 gpus, 0 are free"
-        assert reasons(project)["held"] == "held by A. Researcher: first a look at busy"
-        assert gitorch_json(project, "show", "wanting")["why"] == reasons(project)["wanting"]
+        assert (
+            reasons(project)["held"]
+            == "held by A. Researcher: first a look at busy"
+        )
+        assert (
+            gitorch_json(project, "show", "wanting")["why"]
+            == reasons(project)["wanting"]
+        )
     finally:
         gitorch(project, "kill", "again", "-y")
         (tmp_path / "go").touch()

@@ -8,7 +8,15 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import commit_files, git, gitorch, gitorch_json, started, wait_for, write
+from tests.conftest import (
+    commit_files,
+    git,
+    gitorch,
+    gitorch_json,
+    started,
+    wait_for,
+    write,
+)
 
 PARALLEL = ("a", "b", "c")
 
@@ -26,8 +34,12 @@ def test_parallel_tasks_all_start_with_the_files_of_the_commit(
     command = f"cat version >> {tmp_path}/$GITORCH_TASK_ID; {dirty_first}"
     # The slow filter makes the restoration of the file take a while.
     git(project, "config", "filter.slow.smudge", "sleep 0.3; cat")
-    commit_files(project, {"version": "1\n", ".gitattributes": "version filter=slow\n"})
-    tasks = ", ".join(f"{{id: {task}, needs: [], command: '{command}'}}" for task in PARALLEL)
+    commit_files(
+        project, {"version": "1\n", ".gitattributes": "version filter=slow\n"}
+    )
+    tasks = ", ".join(
+        f"{{id: {task}, needs: [], command: '{command}'}}" for task in PARALLEL
+    )
     write(project, "experiments/a.yaml", f"tasks: [{tasks}]\n")
     gitorch(project, "run", "experiments", code=1)
     if at:
@@ -36,7 +48,9 @@ def test_parallel_tasks_all_start_with_the_files_of_the_commit(
     gitorch(project, "run", "-j", "3")
     expected = "2\n" if at else "1\n"
     assert {(tmp_path / task).read_text()[-2:] for task in PARALLEL} == {expected}
-    assert [task["attempts"][-1]["modified"] for task in shown(project)["tasks"]] == [[]] * 3
+    assert [
+        task["attempts"][-1]["modified"] for task in shown(project)["tasks"]
+    ] == [[]] * 3
 
 
 @pytest.fixture
@@ -94,14 +108,19 @@ def test_when_one_task_fails_the_parallel_task_continues(
     write(
         project,
         "experiments/a.yaml",
-        config.replace('right, needs: [], command: "', f'right, needs: [], command: "{waiting}'),
+        config.replace(
+            'right, needs: [], command: "', f'right, needs: [], command: "{waiting}'
+        ),
     )
     repair(diamond, "right")
     gitorch(project, "ready")
     worker = started(project, "run", "-j", "2")
     wait_for(lambda: statuses(project)[1] == "ERROR")
     assert statuses(project) == ["RUNNING", "ERROR", "RUNNING", "WAITING"]
-    assert "RUNNING, and retry is for ERROR" in gitorch(project, "retry", "@", code=4).stderr
+    assert (
+        "RUNNING, and retry is for ERROR"
+        in gitorch(project, "retry", "@", code=4).stderr
+    )
     assert (
         "RUNNING, and retry is for ERROR"
         in gitorch(project, "retry", "@", "--from", "left", code=4).stderr
@@ -116,7 +135,9 @@ def test_when_one_task_fails_the_parallel_task_continues(
     assert attempts(diamond) == {"left": ["1", "2"], "right": ["1"], "last": ["1"]}
 
 
-def test_two_failed_tasks_are_retried_after_hold_and_release(project: Path, diamond: Path) -> None:
+def test_two_failed_tasks_are_retried_after_hold_and_release(
+    project: Path, diamond: Path
+) -> None:
     gitorch(project, "run", "experiments", "-j", "2", code=1)
     assert statuses(project) == ["ERROR", "ERROR", "ERROR", "WAITING"]
     gitorch(project, "retry", "@")
@@ -130,11 +151,17 @@ def test_two_failed_tasks_are_retried_after_hold_and_release(project: Path, diam
     gitorch(project, "retry", "@", "--from", "left")
     assert statuses(project) == ["WAITING", "WAITING", "COMPLETE", "WAITING"]
     gitorch(project, "run", "-j", "2")
-    assert attempts(diamond) == {"left": ["1", "2", "3"], "right": ["1", "2"], "last": ["1"]}
+    assert attempts(diamond) == {
+        "left": ["1", "2", "3"],
+        "right": ["1", "2"],
+        "last": ["1"],
+    }
 
 
 @pytest.mark.parametrize("lost", [(), ("queue",), ("queue", "workspace")])
-def test_a_failed_run_is_resubmitted(project: Path, diamond: Path, lost: tuple[str, ...]) -> None:
+def test_a_failed_run_is_resubmitted(
+    project: Path, diamond: Path, lost: tuple[str, ...]
+) -> None:
     repair(diamond, "left", "right")
     gitorch(project, "run", "experiments", "-j", "2", code=1)
     gitorch(project, "fail", "@")
@@ -149,7 +176,11 @@ def test_a_failed_run_is_resubmitted(project: Path, diamond: Path, lost: tuple[s
     gitorch(project, "run", "-j", "2")
     assert attempts(diamond) == {"left": ["1"], "right": ["1"], "last": ["1", "2"]}
     gitorch(project, "rerun", "@", "-j", "2")
-    assert attempts(diamond) == {"left": ["1", "1"], "right": ["1", "1"], "last": ["1", "2", "1"]}
+    assert attempts(diamond) == {
+        "left": ["1", "1"],
+        "right": ["1", "1"],
+        "last": ["1", "2", "1"],
+    }
     assert statuses(project) == ["COMPLETE"] * 4
 
 
@@ -167,10 +198,16 @@ def test_parallel_tasks_of_different_commits(project: Path, diamond: Path) -> No
     gitorch(project, "retry", "@", "--from", "left")
     gitorch(project, "run", "-j", "2")
     assert {task["pin"]["commit"] for task in shown(project)["tasks"]} == {second}
-    assert attempts(diamond) == {"left": ["1", "2"], "right": ["1", "2", "3"], "last": ["1"]}
+    assert attempts(diamond) == {
+        "left": ["1", "2"],
+        "right": ["1", "2", "3"],
+        "last": ["1"],
+    }
 
 
-def test_the_history_names_the_failed_task_although_another_task_ended_last(project: Path) -> None:
+def test_the_history_names_the_failed_task_although_another_task_ended_last(
+    project: Path,
+) -> None:
     config = """
         tasks:
           - {id: bad, command: exit 3, needs: []}

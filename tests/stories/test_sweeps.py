@@ -48,7 +48,8 @@ def test_a_sweep_from_ready_to_list(swept: Path) -> None:
     ready = gitorch(swept, "ready")
     assert ready.stderr.splitlines()[0] == "Expanded 1 config to 6 runs (lr x seed)"
     assert [
-        line.split("  ")[1].removeprefix("penguins ") for line in ready.stdout.splitlines()
+        line.split("  ")[1].removeprefix("penguins ")
+        for line in ready.stdout.splitlines()
     ] == SIX
     assert labels(swept, "WAITING") == SIX
     gitorch(swept, "run", "-j", "2")
@@ -56,7 +57,10 @@ def test_a_sweep_from_ready_to_list(swept: Path) -> None:
     assert {run["metrics"]["score"] for run in runs} == {0.5, 1, 1.5, 2, 4, 6}
     assert all(run["swept"] == ["lr", "seed"] for run in runs)
     shown = gitorch_json(swept, "show", "penguins lr=2 seed=3")["run"]
-    assert (shown["params"], shown["metrics"]) == ({"lr": 2, "seed": 3}, {"score": 6})
+    assert (shown["params"], shown["metrics"]) == (
+        {"lr": 2, "seed": 3},
+        {"score": 6},
+    )
 
     again = gitorch(swept, "ready")
     assert again.stdout == ""
@@ -66,9 +70,15 @@ def test_a_sweep_from_ready_to_list(swept: Path) -> None:
 
 def test_an_extended_sweep_queues_only_the_new_points(swept: Path) -> None:
     gitorch(swept, "run", "experiments")
-    extended = SWEEP.replace("[0.5, 2]", "[0.5, 2, 4]").replace("[1, 2, 3]", '"range(1, 5)"')
+    extended = SWEEP.replace("[0.5, 2]", "[0.5, 2, 4]").replace(
+        "[1, 2, 3]", '"range(1, 5)"'
+    )
     write(swept, "experiments/penguins.yaml", extended)
-    new = ["lr=0.5 seed=4", "lr=2 seed=4", *(f"lr=4 seed={seed}" for seed in (1, 2, 3, 4))]
+    new = [
+        "lr=0.5 seed=4",
+        "lr=2 seed=4",
+        *(f"lr=4 seed={seed}" for seed in (1, 2, 3, 4)),
+    ]
     queued = gitorch_json(swept, "ready")["queued"]
     assert [run["label"].removeprefix("penguins ") for run in queued] == new
     git(swept, "commit", "-qam", "More of it")
@@ -85,7 +95,11 @@ def test_an_old_sweep_can_be_extended_at_its_own_commit(swept: Path) -> None:
     gitorch(swept, "run", "experiments")
     old = git(swept, "rev-parse", "HEAD")
     commit_files(swept, {"Tasks.py": TASKS + "# other code\n"})
-    write(swept, "experiments/penguins.yaml", SWEEP.replace("[1, 2, 3]", "[1, 2, 3, 4]"))
+    write(
+        swept,
+        "experiments/penguins.yaml",
+        SWEEP.replace("[1, 2, 3]", "[1, 2, 3, 4]"),
+    )
     made = gitorch_json(swept, "ready", "--at", old)
     assert [run["label"] for run in made["queued"]] == [
         "penguins lr=0.5 seed=4",
@@ -96,28 +110,53 @@ def test_an_old_sweep_can_be_extended_at_its_own_commit(swept: Path) -> None:
 
 
 def test_a_problem_of_several_points_is_reported_once(swept: Path) -> None:
-    write(swept, "experiments/penguins.yaml", SWEEP.replace("lr: 1", "odd: true\nlr: 1"))
+    write(
+        swept,
+        "experiments/penguins.yaml",
+        SWEEP.replace("lr: 1", "odd: true\nlr: 1"),
+    )
     checked = gitorch(swept, "check", code=1)
-    assert "error: seed 2 is odd (in penguins lr=0.5 seed=2 and 1 more)\n" in checked.stdout
+    assert (
+        "error: seed 2 is odd (in penguins lr=0.5 seed=2 and 1 more)\n"
+        in checked.stdout
+    )
     assert checked.stdout.count("error:") == 3
-    write(swept, "experiments/penguins.yaml", SWEEP.replace("method: Train", "method: Trian"))
+    write(
+        swept,
+        "experiments/penguins.yaml",
+        SWEEP.replace("method: Train", "method: Trian"),
+    )
     problems = gitorch_json(swept, "ready", code=1)["problems"]
     assert [problem["message"] for problem in problems] == [
         "there is no class 'Trian' in Tasks.py (in all 6 runs)"
     ]
 
 
-def test_the_hint_about_the_limit_names_a_command_that_raises_it(swept: Path) -> None:
-    write(swept, "experiments/penguins.yaml", SWEEP.replace("[1, 2, 3]", "range(10000)"))
+def test_the_hint_about_the_limit_names_a_command_that_raises_it(
+    swept: Path,
+) -> None:
+    write(
+        swept,
+        "experiments/penguins.yaml",
+        SWEEP.replace("[1, 2, 3]", "range(10000)"),
+    )
     refused = gitorch(swept, "check", code=1).stdout
-    command = next(line for line in refused.splitlines() if "help:" in line).partition("help: ")[2]
+    command = next(
+        line for line in refused.splitlines() if "help:" in line
+    ).partition("help: ")[2]
     git(swept, *command.split()[1:])
-    assert "Expanded 1 config to 20000 runs (lr x seed)" in gitorch(swept, "check").stderr
+    assert (
+        "Expanded 1 config to 20000 runs (lr x seed)"
+        in gitorch(swept, "check").stderr
+    )
 
 
 def test_a_dry_run_shows_the_table_and_changes_nothing(swept: Path) -> None:
     gitorch(swept, "run", "experiments", "-S", "lr=2")
-    runs = {run["params"]["seed"]: run["id"] for run in gitorch_json(swept, "list")["runs"]}
+    runs = {
+        run["params"]["seed"]: run["id"]
+        for run in gitorch_json(swept, "list")["runs"]
+    }
     shown = gitorch(swept, "ready", "--dry-run", "-S", "seed=1,4")
     assert shown.stdout.splitlines() == [
         "name      lr   seed",
@@ -134,9 +173,13 @@ def test_parameters_are_set_on_the_command_line(swept: Path) -> None:
     options = ("-S", "seed=5", "-S", "tasks.train.epochs=1,2", "-S", "note=a b")
     made = gitorch_json(swept, "ready", *options)["queued"]
     assert [run["label"].removeprefix("penguins ") for run in made] == [
-        f"lr={lr} seed=5 tasks.train.epochs={epochs}" for lr in (0.5, 2) for epochs in (1, 2)
+        f"lr={lr} seed=5 tasks.train.epochs={epochs}"
+        for lr in (0.5, 2)
+        for epochs in (1, 2)
     ]
-    shown = gitorch_json(swept, "show", "penguins lr=2 seed=5 tasks.train.epochs=1")["run"]
+    shown = gitorch_json(
+        swept, "show", "penguins lr=2 seed=5 tasks.train.epochs=1"
+    )["run"]
     assert shown["params"] == {"lr": 2, "seed": 5, "note": "a b"}
     assert shown["overrides"] == ["seed=5", "tasks.train.epochs=1,2", "note=a b"]
     assert (
@@ -145,7 +188,9 @@ def test_parameters_are_set_on_the_command_line(swept: Path) -> None:
     )
     assert len(gitorch_json(swept, "ready", *options)["skipped"]) == 4
     again = gitorch_json(swept, "rerun", "--queue", "@")["runs"][0]["id"]
-    assert gitorch_json(swept, "show", again)["run"]["overrides"] == shown["overrides"]
+    assert (
+        gitorch_json(swept, "show", again)["run"]["overrides"] == shown["overrides"]
+    )
 
     wrong = gitorch(
         swept, "check", "-S", "seed=5", "-S", "sed=1", "-S", "outputDir=x", code=1
@@ -154,7 +199,10 @@ def test_parameters_are_set_on_the_command_line(swept: Path) -> None:
         "error: 'outputDir' is not a parameter: 'outputDir' is gitorch's own\n --> -S:3:1\n"
         in wrong
     )
-    assert "warning: 'sed' is a new parameter, did you mean 'seed'?\n --> -S:2:1\n" in wrong
+    assert (
+        "warning: 'sed' is a new parameter, did you mean 'seed'?\n --> -S:2:1\n"
+        in wrong
+    )
     assert "name one" in gitorch(swept, "run", "-S", "seed=1", code=2).stderr
 
 
@@ -188,7 +236,9 @@ def test_the_bases_of_a_config_are_stored_with_the_run(extended: Path) -> None:
         "gitorch/results",
         f"runs/{shown['id'][:2]}/{shown['id']}/",
     )
-    assert [path.split("/", 3)[3] for path in kept.splitlines() if "/bases/" in path] == [
+    assert [
+        path.split("/", 3)[3] for path in kept.splitlines() if "/bases/" in path
+    ] == [
         "bases/1-base.yaml",
         "bases/2-more.yaml",
     ]
@@ -213,11 +263,15 @@ def test_a_changed_base_counts_neither_as_dirty_nor_as_code(extended: Path) -> N
     gitorch_json(extended, "ready")
     (extended / "shared/more.yaml").unlink()
     broken = gitorch_json(extended, "ready", code=1)
-    assert [problem["file"] for problem in broken["problems"]] == ["experiments/base.yaml"]
+    assert [problem["file"] for problem in broken["problems"]] == [
+        "experiments/base.yaml"
+    ]
     write(extended, "other.yaml", "lr: 1\n")
     git(extended, "add", "other.yaml")
     write(
-        extended, "experiments/single.yaml", "lr: 1\nseed: 1\ntasks: [{id: train, method: Train}]\n"
+        extended,
+        "experiments/single.yaml",
+        "lr: 1\nseed: 1\ntasks: [{id: train, method: Train}]\n",
     )
     refused = gitorch(extended, "ready", "experiments/single.yaml", code=4).stderr
     assert "other.yaml" in refused
@@ -225,7 +279,9 @@ def test_a_changed_base_counts_neither_as_dirty_nor_as_code(extended: Path) -> N
 
 
 def test_problems_of_a_large_sweep_are_summarised(swept: Path) -> None:
-    config = SWEEP.replace("[1, 2, 3]", "range(500)").replace("lr: 1", "odd: true\nlr: 1")
+    config = SWEEP.replace("[1, 2, 3]", "range(500)").replace(
+        "lr: 1", "odd: true\nlr: 1"
+    )
     write(swept, "experiments/penguins.yaml", config)
     checked = gitorch(swept, "check", code=1)
     assert checked.stdout.count("error: seed") == 20

@@ -22,7 +22,9 @@ def test_an_edit_after_ready_is_not_in_the_run(tmp_path: Path) -> None:
     [run] = gitorch_json(root, "list")["runs"]
     assert run["status"] == "COMPLETE"
     assert run["metrics"]["accuracy"] == 0.8447
-    assert tasks.read_text().startswith("raise"), "gitorch does not change the working tree"
+    assert tasks.read_text().startswith("raise"), (
+        "gitorch does not change the working tree"
+    )
 
 
 def test_a_finished_run_is_restored_whole_from_git_alone(tmp_path: Path) -> None:
@@ -34,7 +36,10 @@ def test_a_finished_run_is_restored_whole_from_git_alone(tmp_path: Path) -> None
     log = gitorch(root, "logs", run["id"], "--task", "train").stdout
     base = f"gitorch/results:runs/{run['id'][:2]}/{run['id']}"
     model = subprocess.run(
-        ["git", "show", f"{base}/outputs/model.json"], cwd=root, capture_output=True, check=True
+        ["git", "show", f"{base}/outputs/model.json"],
+        cwd=root,
+        capture_output=True,
+        check=True,
     ).stdout
 
     shutil.rmtree(tmp_path / "demo.gitorch")
@@ -49,22 +54,30 @@ def test_a_finished_run_is_restored_whole_from_git_alone(tmp_path: Path) -> None
     assert (kept / "config.yaml").read_bytes() == config
     assert (kept / "outputs/model.json").read_bytes() == model
     assert (kept / "logs/train/1.txt").read_text() == log
-    assert git(tree, "status", "--porcelain") == "", "git ignores the restored files"
+    assert git(tree, "status", "--porcelain") == "", (
+        "git ignores the restored files"
+    )
     assert git(root, "fsck", "--full") == ""
     assert gitorch(root, "checkout-run", run["id"]).stdout.strip() == str(tree), (
         "a second call returns the same directory"
     )
 
 
-def test_a_project_installed_editable_runs_its_pinned_code(tmp_path: Path, project: Path) -> None:
+def test_a_project_installed_editable_runs_its_pinned_code(
+    tmp_path: Path, project: Path
+) -> None:
     environment = tmp_path / "venv"
-    venv.create(environment, with_pip=False, symlinks=True, system_site_packages=False)
+    venv.create(
+        environment, with_pip=False, symlinks=True, system_site_packages=False
+    )
     site = next(environment.glob("lib/python*/site-packages"))
     # The files that `pip install -e` writes for a project with a src/ directory.
     (site / "__editable__.science-1.0.pth").write_text(f"{project / 'src'}\n")
     info = site / "science-1.0.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: science\nVersion: 1.0\n")
+    (info / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: science\nVersion: 1.0\n"
+    )
     (info / "RECORD").write_text("")
     (info / "direct_url.json").write_text(
         f'{{"dir_info": {{"editable": true}}, "url": "{project.as_uri()}"}}'
@@ -155,8 +168,12 @@ def test_another_revision_can_be_pinned(project: Path) -> None:
     assert gitorch(project, "logs", "@").stdout == "old\n"
 
 
-def test_unsafe_pins_head_and_reports_the_changes_that_are_not_in_the_run(project: Path) -> None:
-    config = "UNSAFE_ignoreDirtyCheck: true\ntasks: [{id: t, command: cat version}]\n"
+def test_unsafe_pins_head_and_reports_the_changes_that_are_not_in_the_run(
+    project: Path,
+) -> None:
+    config = (
+        "UNSAFE_ignoreDirtyCheck: true\ntasks: [{id: t, command: cat version}]\n"
+    )
     commit_files(project, {"version": "committed\n", "experiments/a.yaml": config})
     write(project, "version", "uncommitted\n")
     stderr = gitorch(project, "ready").stderr
@@ -166,7 +183,9 @@ def test_unsafe_pins_head_and_reports_the_changes_that_are_not_in_the_run(projec
     assert gitorch(project, "logs", "@").stdout == "committed\n"
 
 
-def test_an_uncommitted_config_is_accepted_and_stored_byte_for_byte(project: Path) -> None:
+def test_an_uncommitted_config_is_accepted_and_stored_byte_for_byte(
+    project: Path,
+) -> None:
     text = "# not committed\r\nx: 1e-3\ntasks:\n  - {id: t, command: 'echo {x}'}\n"
     (project / "experiments").mkdir()
     (project / "experiments/a.yaml").write_bytes(text.encode())
@@ -182,8 +201,15 @@ def test_an_uncommitted_config_is_accepted_and_stored_byte_for_byte(project: Pat
 
 def test_simultaneous_ready_commands_queue_a_run_once(project: Path) -> None:
     for name in ("a", "b"):
-        write(project, f"experiments/{name}.yaml", f"tasks: [{{id: t, command: echo {name}}}]\n")
+        write(
+            project,
+            f"experiments/{name}.yaml",
+            f"tasks: [{{id: t, command: echo {name}}}]\n",
+        )
     for process in [started(project, "ready") for _ in range(4)]:
         _, stderr = process.communicate(timeout=60)
         assert process.returncode == 0, stderr
-    assert sorted(run["name"] for run in gitorch_json(project, "list")["runs"]) == ["a", "b"]
+    assert sorted(run["name"] for run in gitorch_json(project, "list")["runs"]) == [
+        "a",
+        "b",
+    ]

@@ -55,7 +55,10 @@ def in_status(project: Path, tmp_path: Path) -> Iterator[dict[Status, str]]:
 
 
 def statuses(root: Path) -> dict[str, Status]:
-    return {run["id"]: Status(run["status"]) for run in gitorch_json(root, "list")["runs"]}
+    return {
+        run["id"]: Status(run["status"])
+        for run in gitorch_json(root, "list")["runs"]
+    }
 
 
 def tip(root: Path) -> str:
@@ -63,7 +66,9 @@ def tip(root: Path) -> str:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_verb_from_every_status(project: Path, in_status: dict[Status, str], verb: str) -> None:
+def test_a_verb_from_every_status(
+    project: Path, in_status: dict[Status, str], verb: str
+) -> None:
     assert set(in_status) == set(Status)
     for status, run_id in in_status.items():
         before = (statuses(project), tip(project))
@@ -82,7 +87,9 @@ def test_a_verb_from_every_status(project: Path, in_status: dict[Status, str], v
         target = ALLOWED[status, verb]
         if target is None:
             assert run_id not in statuses(project)
-            assert run_id in git(project, "show", f"gitorch/results:killed/{run_id[:2]}")
+            assert run_id in git(
+                project, "show", f"gitorch/results:killed/{run_id[:2]}"
+            )
         elif (status, verb) == (Status.RUNNING, "hold"):
             history = record_of(project, run_id)["history"]
             [change] = [change for change in history if change["to"] == "HOLD"]
@@ -109,7 +116,9 @@ def record_of(root: Path, run_id: str) -> dict:
     ],
 )
 def test_kill_never_deletes_a_complete_run(project: Path, how: list[str]) -> None:
-    write(project, "experiments/complete.yaml", "tasks: [{id: t, command: 'true'}]\n")
+    write(
+        project, "experiments/complete.yaml", "tasks: [{id: t, command: 'true'}]\n"
+    )
     gitorch(project, "run", "experiments")
     before = tip(project)
     gitorch(project, "kill", *how, code=4 if how[0] == "complete" else 0)
@@ -119,7 +128,11 @@ def test_kill_never_deletes_a_complete_run(project: Path, how: list[str]) -> Non
 
 def test_either_all_named_runs_change_or_none(project: Path) -> None:
     for name in ("a", "b"):
-        write(project, f"experiments/{name}.yaml", f"tasks: [{{id: t, command: 'echo {name}'}}]\n")
+        write(
+            project,
+            f"experiments/{name}.yaml",
+            f"tasks: [{{id: t, command: 'echo {name}'}}]\n",
+        )
     gitorch(project, "ready")
     gitorch(project, "hold", "a")
     before = tip(project)
@@ -132,7 +145,10 @@ def test_either_all_named_runs_change_or_none(project: Path) -> None:
     gitorch(project, "release", "a", "b", "--why", "they may")
     commits = int(git(project, "rev-list", "--count", "gitorch/results"))
     assert commits == commits_before + 1, "one commit for both"
-    assert record_of(project, next(iter(statuses(project))))["history"][-1]["why"] == "they may"
+    assert (
+        record_of(project, next(iter(statuses(project))))["history"][-1]["why"]
+        == "they may"
+    )
 
 
 def test_a_held_run_does_not_start_and_a_running_one_stops_after_its_task(
@@ -153,7 +169,9 @@ def test_a_held_run_does_not_start_and_a_running_one_stops_after_its_task(
     go.touch()
     worker.communicate(timeout=30)
     assert list(statuses(project).values()) == [Status.HOLD]
-    assert "held by A. Researcher" in gitorch_json(project, "status")["runs"][0]["why"]
+    assert (
+        "held by A. Researcher" in gitorch_json(project, "status")["runs"][0]["why"]
+    )
     gitorch(project, "run")
     assert list(statuses(project).values()) == [Status.HOLD]
     gitorch(project, "release", "a")
@@ -202,7 +220,9 @@ def test_kill_ends_all_processes_before_the_record_is_removed(
     gitorch(project, "kill", "a", "--why", "not needed")
     assert daemons(mark) == []
     assert statuses(project) == {}
-    assert "not needed" in git(project, "log", "-1", "--format=%s", "gitorch/results")
+    assert "not needed" in git(
+        project, "log", "-1", "--format=%s", "gitorch/results"
+    )
     worker.communicate(timeout=30)
     assert worker.returncode == 0
     assert statuses(project) == {}, "the result of a killed run is not accepted"
@@ -223,7 +243,8 @@ def test_a_failed_run_is_resubmitted_from_its_record_alone(project: Path) -> Non
     assert list(statuses(project).values()) == [Status.WAITING]
     gitorch(project, "run", code=1)
     assert [
-        task["attempt_count"] for task in gitorch_json(project, "show", "a")["run"]["tasks"]
+        task["attempt_count"]
+        for task in gitorch_json(project, "show", "a")["run"]["tasks"]
     ] == [1, 2]
 
 

@@ -28,7 +28,9 @@ def passed(**env: str) -> tuple[int, list[str]]:
     return done.returncode, done.stdout.split()
 
 
-def test_the_process_that_passes_the_last_boundary_dies_there(tmp_path: Path) -> None:
+def test_the_process_that_passes_the_last_boundary_dies_there(
+    tmp_path: Path,
+) -> None:
     count = tmp_path / "count"
     assert passed(GITORCH_DIE_AT=f"6:{count}") == (0, ["0", "1", "2", "3"])
     assert passed(GITORCH_DIE_AT=f"6:{count}") == (-signal.SIGKILL, ["0", "1"])

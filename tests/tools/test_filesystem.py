@@ -36,7 +36,10 @@ def test_the_deepest_mount_is_a_paths_file_system(path: str, kind: str) -> None:
 
 def test_this_machine_agrees_with_stat(tmp_path: Path) -> None:
     said = subprocess.run(
-        ["findmnt", "-no", "FSTYPE", "-T", tmp_path], capture_output=True, text=True, check=True
+        ["findmnt", "-no", "FSTYPE", "-T", tmp_path],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert kind_of(tmp_path) == said.stdout.split()[-1]
 
@@ -48,6 +51,8 @@ def test_network_file_systems(kind: str) -> None:
     assert is_network(kind)
 
 
-@pytest.mark.parametrize("kind", ["ext4", "xfs", "btrfs", "tmpfs", "overlay", "zfs", None])
+@pytest.mark.parametrize(
+    "kind", ["ext4", "xfs", "btrfs", "tmpfs", "overlay", "zfs", None]
+)
 def test_local_file_systems(kind: str | None) -> None:
     assert not is_network(kind)

@@ -32,7 +32,11 @@ def root(tmp_path: Path) -> Path:
 def files(root: Path, pattern: str) -> set[str]:
     """Return the files that a glob names, and the files below the directories that it names."""
     starts = {root / name for name in named(root, pattern)}
-    return {name for name in FILES if starts.intersection((root / name, *(root / name).parents))}
+    return {
+        name
+        for name in FILES
+        if starts.intersection((root / name, *(root / name).parents))
+    }
 
 
 @pytest.mark.parametrize(
@@ -66,7 +70,9 @@ def files(root: Path, pattern: str) -> set[str]:
 )
 def test_a_glob_names_files_and_directories(root: Path, pattern: str) -> None:
     if ".." not in pattern:
-        assert files(root, pattern) == {name for name in FILES if matcher(pattern).fullmatch(name)}
+        assert files(root, pattern) == {
+            name for name in FILES if matcher(pattern).fullmatch(name)
+        }
     else:
         assert list(named(root, pattern)) == [pattern]
 
@@ -77,7 +83,9 @@ def test_a_glob_follows_links_that_it_names(root: Path) -> None:
     (root / "broken").symlink_to("nowhere")
     assert set(named(root, "link/*.py")) == {"link/a.py", "link/[1].py"}
     assert "broken" in set(named(root, "*"))
-    assert not any("link/" in name or "around/" in name for name in named(root, "**/*.py"))
+    assert not any(
+        "link/" in name or "around/" in name for name in named(root, "**/*.py")
+    )
 
 
 def test_a_directory_that_is_not_entered_has_no_matches(root: Path) -> None:

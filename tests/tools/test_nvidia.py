@@ -26,8 +26,12 @@ def install(directory: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> Pa
     return program
 
 
-def test_each_line_of_nvidia_smi_is_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    program = install(tmp_path, "echo 'A100, 535.1'; echo 'A100, 535.1'", monkeypatch)
+def test_each_line_of_nvidia_smi_is_a_gpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = install(
+        tmp_path, "echo 'A100, 535.1'; echo 'A100, 535.1'", monkeypatch
+    )
     assert nvidia.gpus() == ("A100, 535.1", "A100, 535.1")
     program.unlink()
     assert len(nvidia.gpus()) == 2, "nvidia-smi is asked once"
@@ -40,6 +44,8 @@ def test_without_nvidia_smi_there_are_no_gpus(
     assert nvidia.gpus() == ()
 
 
-def test_failing_nvidia_smi_means_no_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failing_nvidia_smi_means_no_gpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     install(tmp_path, "echo 'No devices were found'; exit 6", monkeypatch)
     assert nvidia.gpus() == ()

@@ -55,14 +55,18 @@ def test_a_zombie_does_not_run(child: subprocess.Popen[bytes]) -> None:
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
     assert process.process_of(child.pid) is None
     assert [
-        found.has_ended for found in process.descendants(os.getpid()) if found.pid == child.pid
+        found.has_ended
+        for found in process.descendants(os.getpid())
+        if found.pid == child.pid
     ] == [True]
 
 
 def test_descendants_are_found_below_a_process_that_has_ended() -> None:
     read = [Process(2, 0, 1), Process(3, 0, 2, has_ended=True), Process(4, 0, 3)]
     assert {found.pid for found in process.with_descendants(read, [2])} == {2, 3, 4}
-    assert {found.pid for found in process.with_descendants(read, [3], include=False)} == {4}
+    assert {
+        found.pid for found in process.with_descendants(read, [3], include=False)
+    } == {4}
 
 
 def test_a_process_whose_main_thread_has_ended_runs() -> None:
@@ -73,13 +77,17 @@ def test_a_process_whose_main_thread_has_ended_runs() -> None:
         "ctypes.CDLL(None).pthread_exit(None)\n"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
     ) as started:
         assert started.stdout is not None
         started.stdout.readline()
         try:
             deadline = time.monotonic() + 10
-            while "Z (zombie)" not in Path(f"/proc/{started.pid}/status").read_text():
+            while (
+                "Z (zombie)" not in Path(f"/proc/{started.pid}/status").read_text()
+            ):
                 assert time.monotonic() < deadline
             assert process.process_of(started.pid)
         finally:
@@ -88,12 +96,14 @@ def test_a_process_whose_main_thread_has_ended_runs() -> None:
 
 def test_descendants_of_several() -> None:
     family = [
-        Process(pid, 0, parent) for pid, parent in ((2, 1), (3, 2), (4, 3), (5, 1), (6, 5), (7, 7))
+        Process(pid, 0, parent)
+        for pid, parent in ((2, 1), (3, 2), (4, 3), (5, 1), (6, 5), (7, 7))
     ]
 
     def pids(roots: list[int], *, include: bool = True) -> list[int]:
         return sorted(
-            found.pid for found in process.with_descendants(family, roots, include=include)
+            found.pid
+            for found in process.with_descendants(family, roots, include=include)
         )
 
     assert pids([2]) == [2, 3, 4]
@@ -116,7 +126,9 @@ def test_a_signal_does_not_reach_another_process_with_the_same_pid(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give up its rights")
-def test_processes_that_may_not_be_signalled_are_returned(child: subprocess.Popen[bytes]) -> None:
+def test_processes_that_may_not_be_signalled_are_returned(
+    child: subprocess.Popen[bytes],
+) -> None:
     """They are setuid children, for example. To wait for them would be to wait for ever."""
     found = known(child.pid)
     given: list[list[Process]] = []

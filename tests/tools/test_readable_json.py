@@ -18,12 +18,17 @@ LEAVES = (
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text()
 )
-VALUES = st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
+VALUES = st.recursive(
+    LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+)
 
 
 @given(VALUES)
 def test_the_text_is_that_of_json_dumps_with_an_indent(value: Any) -> None:
-    assert render_json(value) == (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
+    assert (
+        render_json(value)
+        == (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
+    )
 
 
 def test_a_file_name_that_is_not_utf_8_survives() -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import Any
 
-from gitorch.runs.reuse import Reused
+from gitorch.storage.reuse import Reused
 from gitorch.worker.committer import GATHERING_S, Committer, EndedAttempt, Ending
 from gitorch.worker.protocol import Committed, Stuck
 from tests.worker.test_scheduler import attempt, ended

@@ -8,7 +8,7 @@ import pytest
 
 from gitorch.actions.ready import ready
 from gitorch.model.run.announcement import Noticed
-from gitorch.runs.site import Site
+from gitorch.storage.site import Site
 from gitorch.worker.prefetch import Prefetch
 from tests.conftest import git, write
 
@@ -22,7 +22,11 @@ def site(project: Path) -> Site:
         "experiments/a.yaml",
         "gitorch: {matrix: {n: 'range(10)'}}\ntasks: [{id: t, command: echo 1}]\n",
     )
-    ready(Site.at(project), [project / "experiments"], environment={"PATH": "/usr/bin:/bin"})
+    ready(
+        Site.at(project),
+        [project / "experiments"],
+        environment={"PATH": "/usr/bin:/bin"},
+    )
     git(project, "config", "gitorch.worktreesAhead", "6")
     return Site.at(project)
 
@@ -49,12 +53,16 @@ def prefetch(site: Site, *finished: str, enough: int) -> list[Noticed]:
 
 def test_new_worktrees_are_created_until_there_are_enough(site: Site) -> None:
     assert prefetch(site, enough=4) == []
-    assert [inode(site, run) is not None for run in waiting(site)] == [True] * 4 + [False] * 6
+    assert [inode(site, run) is not None for run in waiting(site)] == [True] * 4 + [
+        False
+    ] * 6
 
 
 def test_no_worktree_is_created_beyond_the_window(site: Site) -> None:
     prefetch(site, enough=20)
-    assert [inode(site, run) is not None for run in waiting(site)] == [True] * 6 + [False] * 4
+    assert [inode(site, run) is not None for run in waiting(site)] == [True] * 6 + [
+        False
+    ] * 4
 
 
 def test_finished_runs_hand_on_worktrees_beyond_that(site: Site) -> None:
@@ -78,5 +86,9 @@ def test_a_changed_worktree_is_not_handed_on(site: Site) -> None:
     (site.directory(gone).tree / "README.md").write_text("Mine.\n")
     site.queue.remove([gone])
     assert prefetch(site, gone, enough=4) == []
-    assert inode(site, others[1]) not in (None, before), "created, since only three were ready"
-    assert (site.directory(others[1]).tree / "README.md").read_text() == "A project.\n"
+    assert inode(site, others[1]) not in (None, before), (
+        "created, since only three were ready"
+    )
+    assert (
+        site.directory(others[1]).tree / "README.md"
+    ).read_text() == "A project.\n"

@@ -10,9 +10,9 @@ from gitorch.actions.ready import ready
 from gitorch.database.values import AttemptEnd
 from gitorch.model.run.outcome import Succeeded
 from gitorch.model.run.status import Status
-from gitorch.runs.liveness import this_worker
-from gitorch.runs.recording import catch_up
-from gitorch.runs.site import Site
+from gitorch.storage.liveness import this_worker
+from gitorch.storage.recording import catch_up
+from gitorch.storage.site import Site
 from gitorch.tools.clock import now
 from tests.conftest import write
 
@@ -63,7 +63,9 @@ def test_a_running_task_is_left_to_its_worker(site: Site) -> None:
         status=Status.COMPLETE,
         outcome=Succeeded(),
     )
-    assert site.queue.finish([end]) == [end], "its end is accepted, and therefore announced"
+    assert site.queue.finish([end]) == [end], (
+        "its end is accepted, and therefore announced"
+    )
 
 
 def test_a_run_that_is_recorded_but_not_queued_is_queued(site: Site) -> None:

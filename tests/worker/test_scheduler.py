@@ -10,13 +10,19 @@ import pytest
 from gitorch.database.values import Claim
 from gitorch.engines.contract import Ended, Order
 from gitorch.model.run.announcement import AttemptEnded, Noticed, TaskReused
-from gitorch.model.run.outcome import CouldNotStart, ExitCode, Interrupted, Killed, Succeeded
+from gitorch.model.run.outcome import (
+    CouldNotStart,
+    ExitCode,
+    Interrupted,
+    Killed,
+    Succeeded,
+)
 from gitorch.model.run.pin import Pin
 from gitorch.model.run.record import Attempt
 from gitorch.model.run.status import Status
 from gitorch.model.workspace import RunDirectory
-from gitorch.runs.claimed_attempt import ClaimedAttempt
-from gitorch.runs.reuse import Reused
+from gitorch.storage.claimed_attempt import ClaimedAttempt
+from gitorch.storage.reuse import Reused
 from gitorch.worker.protocol import (
     Announce,
     Cancel,
@@ -69,7 +75,9 @@ class Play:
         self.on(Prepared(claimed, order(name)))
         return claimed
 
-    def finish(self, claimed: ClaimedAttempt, *, status: Status = Status.COMPLETE) -> None:
+    def finish(
+        self, claimed: ClaimedAttempt, *, status: Status = Status.COMPLETE
+    ) -> None:
         """Have an attempt that is being committed committed."""
         self.on(Committed([claimed], [announcement(claimed, status=status)]))
 
@@ -94,23 +102,35 @@ def attempt(name: str, *, run: str = "r") -> ClaimedAttempt:
     directory = RunDirectory.of(Path("/workspace"), run)
     payload: Any = None
     return ClaimedAttempt(
-        claim=claim, payload=payload, run=directory, directory=directory.attempt(name, 1)
+        claim=claim,
+        payload=payload,
+        run=directory,
+        directory=directory.attempt(name, 1),
     )
 
 
 def order(name: str) -> Order:
-    return Order(token=name, directory=Path("/"), argv=["true"], cwd=Path("/"), env={})
+    return Order(
+        token=name, directory=Path("/"), argv=["true"], cwd=Path("/"), env={}
+    )
 
 
 def ended(name: str, *, duration_s: float = LONG_S) -> Ended:
     moment = "2020-01-01T00:00:00.000Z"
     return Ended(
-        token=name, outcome=Succeeded(), started=moment, ended=moment, duration_s=duration_s
+        token=name,
+        outcome=Succeeded(),
+        started=moment,
+        ended=moment,
+        duration_s=duration_s,
     )
 
 
 def announcement(
-    claimed: ClaimedAttempt, *, status: Status = Status.COMPLETE, has_unkept_files: bool = False
+    claimed: ClaimedAttempt,
+    *,
+    status: Status = Status.COMPLETE,
+    has_unkept_files: bool = False,
 ) -> AttemptEnded:
     attempt = Attempt(
         number=1,
@@ -158,7 +178,9 @@ def test_a_quick_preparation_needs_no_thread(play: Play) -> None:
     assert Prepare(one, in_thread=False) in play.on(Claimed(one, is_quick=True))
 
 
-def test_an_attempt_that_cannot_be_prepared_is_committed_as_such(play: Play) -> None:
+def test_an_attempt_that_cannot_be_prepared_is_committed_as_such(
+    play: Play,
+) -> None:
     one = attempt("one")
     play.on(Claimed(one, is_quick=False))
     end = Ended.unrecorded("one", CouldNotStart(message="no such interpreter"))
@@ -170,7 +192,9 @@ def test_a_reused_result_is_committed_without_a_start(play: Play) -> None:
     play.on(Claimed(one, is_quick=False))
     reused = Reused(attempt=one, reuse=None)
     assert play.on(reused) == [Commit(one, reused)]
-    announced = TaskReused(run_id="r", label="", task="one", source="s", run_status=Status.COMPLETE)
+    announced = TaskReused(
+        run_id="r", label="", task="one", source="s", run_status=Status.COMPLETE
+    )
     assert play.on(Committed([one], [announced])) == [
         ClearAway("r", keep_files=False),
         Announce(announced),
@@ -248,10 +272,15 @@ def test_nothing_is_claimed_ahead_when_failures_are_counted() -> None:
 def test_a_waiting_attempt_starts_when_a_slot_is_free(play: Play) -> None:
     one, _, three = [play.start(name) for name in ("one", "two", "three")]
     assert play.later(SHORT_S) == []
-    assert play.on(ended("one")) == [Commit(one, ended("one")), Start(three, order("three"))]
+    assert play.on(ended("one")) == [
+        Commit(one, ended("one")),
+        Start(three, order("three")),
+    ]
 
 
-def test_an_attempt_that_waits_too_long_for_a_slot_is_given_back(play: Play) -> None:
+def test_an_attempt_that_waits_too_long_for_a_slot_is_given_back(
+    play: Play,
+) -> None:
     play.start("one")
     play.start("two")
     play.on(ended("one", duration_s=SHORT_S / 2))
@@ -322,7 +351,9 @@ def test_a_killed_run_is_ended_wherever_its_attempts_are(play: Play) -> None:
         Cancel("one", Killed()),
         GiveBack(three),
     ]
-    assert play.on(KillRequested(frozenset({"killed"}))) == [], "it is cancelled once"
+    assert play.on(KillRequested(frozenset({"killed"}))) == [], (
+        "it is cancelled once"
+    )
     assert Start(four, order("four")) in play.on(ended("one"))
 
 

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gitorch.cli.arguments import JsonOption, OverridesOption, PathsArgument, site_here
+from gitorch.cli.arguments import (
+    JsonOption,
+    OverridesOption,
+    PathsArgument,
+    site_here,
+)
 from gitorch.cli.boundary import EXIT_FAILED, EXIT_OK, guarded, print_json
 from gitorch.cli.style import has_colors, say
 from gitorch.errors import UsageError
@@ -23,7 +28,9 @@ def command(
     paths: PathsArgument = None,
     overrides: OverridesOption = None,
     as_json: JsonOption = False,
-    output_format: Annotated[str, typer.Option(help="text, github or json.")] = "text",
+    output_format: Annotated[
+        str, typer.Option(help="text, github or json.")
+    ] = "text",
 ) -> int:
     """Validate configs and change nothing."""
     from gitorch.actions.check import check
@@ -31,8 +38,12 @@ def command(
     from gitorch.model.problem import has_errors
 
     if output_format not in ("text", "github", "json"):
-        raise UsageError(f"--output-format is text, github or json, not {output_format!r}")
-    validated = check(site_here(), paths or [], environment=os.environ, overrides=overrides or [])
+        raise UsageError(
+            f"--output-format is text, github or json, not {output_format!r}"
+        )
+    validated = check(
+        site_here(), paths or [], environment=os.environ, overrides=overrides or []
+    )
     if as_json or output_format == "json":
         problems = [problem.to_json() for problem in validated.problems]
         print_json({"schema": "gitorch/check/v1", "problems": problems})

@@ -16,7 +16,9 @@ def command(
     run: RunArgument,
     directory: Annotated[
         Path | None,
-        typer.Argument(metavar="[DIR]", help="The new directory. Default: in the workspace."),
+        typer.Argument(
+            metavar="[DIR]", help="The new directory. Default: in the workspace."
+        ),
     ] = None,
 ) -> None:
     """Create a worktree with a run's code, logs and outputs.

@@ -22,7 +22,8 @@ def command(
         ),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be done; change nothing.")
+        bool,
+        typer.Option("--dry-run", help="Show what would be done; change nothing."),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:

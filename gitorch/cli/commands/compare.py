@@ -20,7 +20,7 @@ from gitorch.cli.style import has_colors
 
 if TYPE_CHECKING:
     from gitorch.model.run.record import Record
-    from gitorch.runs.site import Site
+    from gitorch.storage.site import Site
 
 
 @guarded
@@ -34,18 +34,33 @@ def command(
         ),
     ] = None,
     where: WhereOption = None,
-    code: Annotated[bool, typer.Option("--code", help="Show the diff of the code.")] = False,
-    stat: Annotated[
-        bool, typer.Option("--stat", help="Show the changed files of the code, as git diff --stat.")
+    code: Annotated[
+        bool, typer.Option("--code", help="Show the diff of the code.")
     ] = False,
-    config: Annotated[bool, typer.Option("--config", help="Show only the config.")] = False,
+    stat: Annotated[
+        bool,
+        typer.Option(
+            "--stat", help="Show the changed files of the code, as git diff --stat."
+        ),
+    ] = False,
+    config: Annotated[
+        bool, typer.Option("--config", help="Show only the config.")
+    ] = False,
     environment: Annotated[
         bool, typer.Option("--environment", help="Show only the environment.")
     ] = False,
-    data: Annotated[bool, typer.Option("--data", help="Show only the data.")] = False,
-    metrics: Annotated[bool, typer.Option("--metrics", help="Show only the metrics.")] = False,
-    outputs: Annotated[bool, typer.Option("--outputs", help="Show only the outputs.")] = False,
-    logs: Annotated[bool, typer.Option("--logs", help="Show the diff of the logs.")] = False,
+    data: Annotated[
+        bool, typer.Option("--data", help="Show only the data.")
+    ] = False,
+    metrics: Annotated[
+        bool, typer.Option("--metrics", help="Show only the metrics.")
+    ] = False,
+    outputs: Annotated[
+        bool, typer.Option("--outputs", help="Show only the outputs.")
+    ] = False,
+    logs: Annotated[
+        bool, typer.Option("--logs", help="Show the diff of the logs.")
+    ] = False,
     as_json: JsonOption = False,
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit with 1 if anything differs.")
@@ -71,7 +86,9 @@ def command(
     else:
         with paged(site.repository) as out:
             if sections:
-                text = render_comparison(compared, sections, colors=has_colors(sys.stdout))
+                text = render_comparison(
+                    compared, sections, colors=has_colors(sys.stdout)
+                )
                 out.write(text.encode() + b"\n")
             if code or stat:
                 _write_code_diffs(out, site, compared.records, stat=stat)
@@ -92,10 +109,14 @@ def _sections(named: Mapping[str, bool], *, has_diff: bool) -> Sequence[str]:
     return SECTIONS
 
 
-def _write_code_diffs(out: IO[bytes], site: Site, records: Sequence[Record], *, stat: bool) -> None:
+def _write_code_diffs(
+    out: IO[bytes], site: Site, records: Sequence[Record], *, stat: bool
+) -> None:
     from gitorch.actions.compare import code_diffs
 
-    for tasks, diff in code_diffs(site, records, color=has_colors(sys.stdout), stat=stat):
+    for tasks, diff in code_diffs(
+        site, records, color=has_colors(sys.stdout), stat=stat
+    ):
         if tasks:
             out.write(f"{tasks}\n".encode())
         out.write(diff)

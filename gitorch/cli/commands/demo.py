@@ -14,14 +14,18 @@ from gitorch.cli.boundary import guarded
 from gitorch.cli.style import has_colors, say
 
 if TYPE_CHECKING:
-    from gitorch.runs.site import Site
+    from gitorch.storage.site import Site
 
 
 @guarded
 def command(
     directory: Annotated[
         Path | None,
-        typer.Argument(metavar="[DIR]", help="The new directory. [penguins]", show_default=False),
+        typer.Argument(
+            metavar="[DIR]",
+            help="The new directory. [penguins]",
+            show_default=False,
+        ),
     ] = None,
 ) -> int:
     """Create a repository with real data, run and compare it."""
@@ -56,7 +60,9 @@ def _show_results(site: Site) -> tuple[str, str]:
 
     colors = has_colors(sys.stdout)
     rows = listing(site).runs
-    print("\n$ gitorch list\n" + render_list(rows, all_columns=False, colors=colors))
+    print(
+        "\n$ gitorch list\n" + render_list(rows, all_columns=False, colors=colors)
+    )
     ranked = sorted(rows, key=lambda row: row.metrics.get("accuracy") or 0.0)
     worst, best = ranked[0].name, ranked[-1].name
     compared = compare(site, selection_of([worst, best]))

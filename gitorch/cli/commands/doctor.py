@@ -14,7 +14,9 @@ from gitorch.cli.style import say
 
 @guarded
 def command(
-    fix: Annotated[bool, typer.Option("--fix", help="Repair what can be repaired.")] = False,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Repair what can be repaired.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> int:
     """Check queue, records, worktrees, locks and large files.

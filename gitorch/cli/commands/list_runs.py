@@ -39,16 +39,23 @@ def command(
     sort: Annotated[
         list[str] | None,
         typer.Option(
-            "--sort", metavar="KEY", help="Sort by a column; -KEY: highest first. Repeatable."
+            "--sort",
+            metavar="KEY",
+            help="Sort by a column; -KEY: highest first. Repeatable.",
         ),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option("-n", "--limit", metavar="N", help="List only the first N.", min=1)
+        int | None,
+        typer.Option(
+            "-n", "--limit", metavar="N", help="List only the first N.", min=1
+        ),
     ] = None,
     group: Annotated[
         list[str] | None,
         typer.Option(
-            "--group", metavar="KEY", help="Show one line for all runs with the same KEY."
+            "--group",
+            metavar="KEY",
+            help="Show one line for all runs with the same KEY.",
         ),
     ] = None,
     aggregate: Annotated[
@@ -61,10 +68,14 @@ def command(
     ] = None,
     all_columns: Annotated[
         bool,
-        typer.Option("--all-columns", help="Include the columns in which no runs differ."),
+        typer.Option(
+            "--all-columns", help="Include the columns in which no runs differ."
+        ),
     ] = False,
     as_json: JsonOption = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print all columns as CSV.")] = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="Print all columns as CSV.")
+    ] = False,
 ) -> None:
     """List the runs, newest first, with the columns that differ."""
     from gitorch.actions.listing import listing

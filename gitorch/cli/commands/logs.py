@@ -16,11 +16,16 @@ from gitorch.cli.style import say
 def command(
     run: RunArgument,
     task: Annotated[
-        str | None, typer.Option("--task", metavar="T", help="Print the log of this task only.")
+        str | None,
+        typer.Option(
+            "--task", metavar="T", help="Print the log of this task only."
+        ),
     ] = None,
     attempt: Annotated[
         int | None,
-        typer.Option("--attempt", metavar="N", help="Print this attempt instead of the last."),
+        typer.Option(
+            "--attempt", metavar="N", help="Print this attempt instead of the last."
+        ),
     ] = None,
     follow: Annotated[
         bool, typer.Option("-f", "--follow", help="Continue until the run stops.")

@@ -7,7 +7,12 @@ from typing import Annotated
 
 import typer
 
-from gitorch.cli.arguments import JsonOption, OverridesOption, PathsArgument, site_here
+from gitorch.cli.arguments import (
+    JsonOption,
+    OverridesOption,
+    PathsArgument,
+    site_here,
+)
 from gitorch.cli.boundary import EXIT_FAILED, EXIT_OK, guarded, print_json
 from gitorch.cli.style import say
 
@@ -17,15 +22,26 @@ def command(
     paths: PathsArgument = None,
     overrides: OverridesOption = None,
     at: Annotated[
-        str | None, typer.Option("--at", metavar="REV", help="Pin this revision instead of HEAD.")
+        str | None,
+        typer.Option(
+            "--at", metavar="REV", help="Pin this revision instead of HEAD."
+        ),
     ] = None,
     snapshot: Annotated[
-        bool, typer.Option("--snapshot", help="Pin the files as they are, committed or not.")
+        bool,
+        typer.Option(
+            "--snapshot", help="Pin the files as they are, committed or not."
+        ),
     ] = False,
     again: Annotated[
-        bool, typer.Option("--again", help="Queue the runs again, even if they exist already.")
+        bool,
+        typer.Option(
+            "--again", help="Queue the runs again, even if they exist already."
+        ),
     ] = False,
-    hold: Annotated[bool, typer.Option("--hold", help="Queue the runs on hold.")] = False,
+    hold: Annotated[
+        bool, typer.Option("--hold", help="Queue the runs on hold.")
+    ] = False,
     priority: Annotated[
         int | None,
         typer.Option(
@@ -35,7 +51,10 @@ def command(
         ),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be queued; change nothing.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Show what would be queued; change nothing."
+        ),
     ] = False,
     as_json: JsonOption = False,
 ) -> int:

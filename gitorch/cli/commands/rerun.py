@@ -23,7 +23,7 @@ from gitorch.model.text.phrases import counted
 if TYPE_CHECKING:
     from gitorch.actions.rerun import Rerun
     from gitorch.model.run.compare import Comparison
-    from gitorch.runs.site import Site
+    from gitorch.storage.site import Site
 
 
 @guarded
@@ -31,7 +31,10 @@ def command(
     runs: RunsArgument = None,
     where: WhereOption = None,
     queue: Annotated[
-        bool, typer.Option("--queue", help="Queue the new runs, and do not execute them.")
+        bool,
+        typer.Option(
+            "--queue", help="Queue the new runs, and do not execute them."
+        ),
     ] = False,
     verify: Annotated[
         bool,
@@ -42,7 +45,9 @@ def command(
     ] = False,
     jobs: Annotated[
         str | None,
-        typer.Option("-j", "--jobs", metavar="N", help="Execute N tasks at a time, or auto."),
+        typer.Option(
+            "-j", "--jobs", metavar="N", help="Execute N tasks at a time, or auto."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> int:
@@ -54,7 +59,9 @@ def command(
     from gitorch.cli.execution import execute, exit_code
 
     if queue and verify:
-        raise UsageError("--queue and --verify exclude each other: a queued run has no results")
+        raise UsageError(
+            "--queue and --verify exclude each other: a queued run has no results"
+        )
     site = site_here()
     repeated = rerun(site, selection_of(runs, where))
     _say_notes(repeated.notes)
@@ -63,7 +70,9 @@ def command(
     document = repeated.to_json()
     code = EXIT_OK
     if repeated.runs and not queue:
-        code = exit_code(execute(site, [record.id for record in repeated.runs], jobs))
+        code = exit_code(
+            execute(site, [record.id for record in repeated.runs], jobs)
+        )
     if verify and code == EXIT_OK:
         is_reproduced = _verify(site, repeated, document["runs"])
         code = EXIT_OK if is_reproduced else EXIT_FAILED
@@ -82,7 +91,9 @@ def _show(site: Site, repeated: Rerun, where: str | None) -> None:
         print(record.id, flush=True)
     if repeated.refused:
         count = counted(len(repeated.refused), "run")
-        say(f"{count} not repeated: the commits of these runs are not in this clone")
+        say(
+            f"{count} not repeated: the commits of these runs are not in this clone"
+        )
     elif not repeated.runs:
         say_none_selected(site, where)
 
@@ -107,4 +118,9 @@ def _verify(site: Site, repeated: Rerun, entries: list[dict[str, Any]]) -> bool:
 
 def _differing(comparison: Comparison) -> list[str]:
     outputs = comparison.outputs
-    return [*comparison.metrics.changed, *outputs.changed, *outputs.added, *outputs.removed]
+    return [
+        *comparison.metrics.changed,
+        *outputs.changed,
+        *outputs.added,
+        *outputs.removed,
+    ]

@@ -28,11 +28,15 @@ def command(
     runs: RunsArgument = None,
     at: Annotated[
         str | None,
-        typer.Option("--at", metavar="REV", help="Run the unfinished tasks at this commit."),
+        typer.Option(
+            "--at", metavar="REV", help="Run the unfinished tasks at this commit."
+        ),
     ] = None,
     start: Annotated[
         str | None,
-        typer.Option("--from", metavar="TASK", help="Repeat this task and all that need it."),
+        typer.Option(
+            "--from", metavar="TASK", help="Repeat this task and all that need it."
+        ),
     ] = None,
     where: WhereOption = None,
     status: StatusOption = None,
@@ -48,5 +52,7 @@ def command(
     site = site_here()
     selection = selection_of(runs, where, status, name, everything)
     confirm(site, "retry", selection, yes=yes)
-    changed = retry(site, selection, environment=os.environ, at=at, start=start, why=why)
+    changed = retry(
+        site, selection, environment=os.environ, at=at, start=start, why=why
+    )
     show_changed(site, "retry", selection, changed, "gitorch run", as_json=as_json)

@@ -16,14 +16,18 @@ def command(
     run: RunArgument,
     branch: Annotated[
         str | None,
-        typer.Option("--branch", metavar="NAME", help="Create this branch. [gitorch/<id>]"),
+        typer.Option(
+            "--branch", metavar="NAME", help="Create this branch. [gitorch/<id>]"
+        ),
     ] = None,
     detach: Annotated[
         bool, typer.Option("--detach", help="Create no branch: detach HEAD.")
     ] = False,
     files: Annotated[
         bool,
-        typer.Option("--files", help="Stage the code as changes on the current branch."),
+        typer.Option(
+            "--files", help="Stage the code as changes on the current branch."
+        ),
     ] = False,
 ) -> None:
     """Bring your checkout back to the code of a run.
@@ -33,13 +37,19 @@ def command(
     from gitorch.actions.revert import revert
     from gitorch.cli.render_run import say_several_pins
 
-    record, reverted = revert(site_here(), run, branch=branch, detach=detach, files=files)
+    record, reverted = revert(
+        site_here(), run, branch=branch, detach=detach, files=files
+    )
     name = f"{plain(record.label)} ({record.id})"
     if files:
         say(f"Staged the code of {name}: {reverted.files} files differ from HEAD")
         say("to go back: git reset --hard")
     else:
-        head = f"on branch {reverted.branch}" if reverted.branch else "with a detached HEAD"
+        head = (
+            f"on branch {reverted.branch}"
+            if reverted.branch
+            else "with a detached HEAD"
+        )
         say(f"Now at the code of {name}, {record.pin.commit[:12]}, {head}")
         say(f"to go back: git switch {reverted.before}")
     say_several_pins(record)

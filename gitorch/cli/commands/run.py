@@ -16,7 +16,7 @@ from gitorch.errors import UsageError
 
 if TYPE_CHECKING:
     from gitorch.actions.ready import Ready
-    from gitorch.runs.site import Site
+    from gitorch.storage.site import Site
 
 
 @guarded
@@ -24,7 +24,8 @@ def command(
     targets: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[ID or PATH]...", help="Execute only these runs; a config is readied first."
+            metavar="[ID or PATH]...",
+            help="Execute only these runs; a config is readied first.",
         ),
     ] = None,
     overrides: OverridesOption = None,
@@ -38,17 +39,24 @@ def command(
         ),
     ] = None,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Stay, and wait for more runs to be queued.")
+        bool,
+        typer.Option("--watch", help="Stay, and wait for more runs to be queued."),
     ] = False,
     stop_after: Annotated[
         int | None,
         typer.Option(
-            "--stop-after", metavar="K", help="Start no more tasks after K failures.", min=1
+            "--stop-after",
+            metavar="K",
+            help="Start no more tasks after K failures.",
+            min=1,
         ),
     ] = None,
     no_cache: Annotated[
         bool,
-        typer.Option("--no-cache", help="Compute everything anew, and reuse no cached results."),
+        typer.Option(
+            "--no-cache",
+            help="Compute everything anew, and reuse no cached results.",
+        ),
     ] = False,
     as_json: JsonOption = False,
 ) -> int:
@@ -60,7 +68,8 @@ def command(
     configs, references = _configs_and_runs(targets or [])
     if overrides and not configs:
         raise UsageError(
-            "-S changes a config: name one", hint="gitorch run experiments -S lr=0.1,0.01"
+            "-S changes a config: name one",
+            hint="gitorch run experiments -S lr=0.1,0.01",
         )
     has_failed = False
     if configs:
@@ -69,7 +78,14 @@ def command(
         references += _to_execute(site, readied)
         if not references:
             return _end_without_runs(has_failed, as_json=as_json)
-    worked = execute(site, references, jobs, stop_after=stop_after, watch=watch, reuse=not no_cache)
+    worked = execute(
+        site,
+        references,
+        jobs,
+        stop_after=stop_after,
+        watch=watch,
+        reuse=not no_cache,
+    )
     if as_json:
         print_json(worked.to_json())
     else:
@@ -99,11 +115,15 @@ def _configs_and_runs(targets: Sequence[str]) -> tuple[list[Path], list[str]]:
     return configs, references
 
 
-def _ready(site: Site, configs: Sequence[Path], overrides: Sequence[str], *, quiet: bool) -> Ready:
+def _ready(
+    site: Site, configs: Sequence[Path], overrides: Sequence[str], *, quiet: bool
+) -> Ready:
     from gitorch.actions.ready import ready  # with YAML: 60 ms
     from gitorch.cli.readiness import show_ready
 
-    readied = ready(site, configs, environment=os.environ, overrides=overrides, notify=say)
+    readied = ready(
+        site, configs, environment=os.environ, overrides=overrides, notify=say
+    )
     show_ready(readied, dry_run=False, quiet=quiet)
     return readied
 

@@ -22,7 +22,10 @@ from gitorch.model.text.phrases import counted
 @guarded
 def command(
     priority: Annotated[
-        int, typer.Option("--priority", metavar="N", help="A run with a higher N starts earlier.")
+        int,
+        typer.Option(
+            "--priority", metavar="N", help="A run with a higher N starts earlier."
+        ),
     ],
     runs: RunsArgument = None,
     where: WhereOption = None,

@@ -33,7 +33,13 @@ from gitorch.tools.files import sync_directory
 
 _CHUNK = 8 << 20
 _STALE_S = 60.0
-_NO_REFLINK = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF}
+_NO_REFLINK = {
+    errno.EXDEV,
+    errno.EINVAL,
+    errno.ENOSYS,
+    errno.EOPNOTSUPP,
+    errno.EBADF,
+}
 _NO_HARD_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP}
 
 
@@ -94,7 +100,9 @@ def open_kept(repo: Repository, data: bytes) -> BinaryIO:
     return _object(repo, pointer).open("rb")
 
 
-def restore(repo: Repository, output: Output, data: bytes | None, directory: Path) -> Path:
+def restore(
+    repo: Repository, output: Output, data: bytes | None, directory: Path
+) -> Path:
     """Put a kept file back where it was under `directory`; `data` is what the branch has of it.
 
     Nothing is written outside `directory`, whatever the record says (another person may have
@@ -119,7 +127,9 @@ def restore(repo: Repository, output: Output, data: bytes | None, directory: Pat
     return target
 
 
-def _write_kept(repo: Repository, output: Output, data: bytes | None, path: Path) -> str:
+def _write_kept(
+    repo: Repository, output: Output, data: bytes | None, path: Path
+) -> str:
     """Write a kept file at `path`, which is free; return its SHA-256."""
     if output.stored == "lfs":
         source = _object(repo, Pointer(output.sha256, output.size))
@@ -127,7 +137,8 @@ def _write_kept(repo: Repository, output: Output, data: bytes | None, path: Path
             return _copy_and_hash(file.fileno(), copy.fileno()).sha256
     if data is None:
         raise NotFound(
-            f"{output.path} is not on the results branch", "git fsck tells whether anything is lost"
+            f"{output.path} is not on the results branch",
+            "git fsck tells whether anything is lost",
         )
     if output.mode == LINK:
         path.symlink_to(os.fsdecode(data))
@@ -195,7 +206,11 @@ def _store_large(repo: Repository, source: int, mode: int) -> Stored:
             f"{_lfs(repo)} cannot be written: {error}", "make room, then try again"
         ) from error
     return Stored(
-        size=pointer.size, sha256=pointer.sha256, kind="lfs", mode=mode, data=pointer.render()
+        size=pointer.size,
+        sha256=pointer.sha256,
+        kind="lfs",
+        mode=mode,
+        data=pointer.render(),
     )
 
 
@@ -222,7 +237,10 @@ def _sweep(directory: Path) -> None:
     A file that is not old may not have its lock yet.
     """
     for path in directory.iterdir():
-        with contextlib.suppress(FileNotFoundError, BlockingIOError), path.open("rb") as file:
+        with (
+            contextlib.suppress(FileNotFoundError, BlockingIOError),
+            path.open("rb") as file,
+        ):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if time.time() - path.stat().st_mtime > _STALE_S:
                 path.unlink()
@@ -321,7 +339,9 @@ def _copy_chunk(source: int, target: int) -> int:
         return os.sendfile(target, source, None, _CHUNK)
 
 
-def _hash_range(update: Callable[[bytes], None], descriptor: int, start: int, count: int) -> None:
+def _hash_range(
+    update: Callable[[bytes], None], descriptor: int, start: int, count: int
+) -> None:
     """Feed a range of bytes that was just written to `update`."""
     end = start + count
     while start < end:

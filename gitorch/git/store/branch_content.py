@@ -23,7 +23,8 @@ def parse_record(data: bytes | None) -> dict[str, Any] | None:
         return None if data is None else json.loads(data)
     except (ValueError, RecursionError) as error:
         raise GitorchError(
-            f"a record on the results branch cannot be read: {error}", "gitorch doctor"
+            f"a record on the results branch cannot be read: {error}",
+            "gitorch doctor",
         ) from error
 
 

@@ -29,7 +29,9 @@ class BranchEdit:
     Made by `ResultsBranch.changing`.
     """
 
-    def __init__(self, repo: Repository, ref: str, tip: str | None, cache: ObjectCache) -> None:
+    def __init__(
+        self, repo: Repository, ref: str, tip: str | None, cache: ObjectCache
+    ) -> None:
         self._repo = repo
         self._ref = ref
         self._tip = tip
@@ -52,7 +54,9 @@ class BranchEdit:
     def record(self, run_id: str) -> dict[str, Any] | None:
         return parse_record(self.read(RunPaths.of(run_id).record))
 
-    def put(self, path: str, data: bytes | Stored | TreeEntry, mode: int = FILE) -> None:
+    def put(
+        self, path: str, data: bytes | Stored | TreeEntry, mode: int = FILE
+    ) -> None:
         """Put a file at `path`.
 
         `mode` is ignored for a stored artifact and for an entry that the branch has elsewhere,
@@ -70,7 +74,9 @@ class BranchEdit:
     def put_record(self, record: dict[str, Any]) -> None:
         with _write_errors_explained():
             oid = self._add(ObjectType.BLOB, render_json(record))
-        self._edits.put(os.fsencode(RunPaths.of(record["id"]).record), TreeEntry(FILE, oid))
+        self._edits.put(
+            os.fsencode(RunPaths.of(record["id"]).record), TreeEntry(FILE, oid)
+        )
 
     def remove(self, path: str) -> None:
         """Remove the file or directory at `path`, if it exists."""
@@ -167,11 +173,15 @@ def _message(subject: str, trailers: Sequence[tuple[str, str]]) -> bytes:
     return text.replace("\0", "").encode(errors="replace")
 
 
-def _render_commit(tree: bytes, parent: str | None, repo: Repository, message: bytes) -> bytes:
+def _render_commit(
+    tree: bytes, parent: str | None, repo: Repository, message: bytes
+) -> bytes:
     """Return the data of a commit object."""
     name, email = repo.signature()
     now = time.time()
-    author = f"{name} <{email}> {int(now)} {time.strftime('%z', time.localtime(now))}"
+    author = (
+        f"{name} <{email}> {int(now)} {time.strftime('%z', time.localtime(now))}"
+    )
     header = [f"tree {tree.hex()}"]
     if parent:
         header.append(f"parent {parent}")

@@ -42,7 +42,11 @@ def branch_state(repo: Repository, ref: str) -> BranchState:
         return BranchState.MISSING
     if _is_ancestor(repo, kept, tip):
         return BranchState.WHOLE
-    return BranchState.BEHIND if _is_ancestor(repo, tip, kept) else BranchState.DIVERGED
+    return (
+        BranchState.BEHIND
+        if _is_ancestor(repo, tip, kept)
+        else BranchState.DIVERGED
+    )
 
 
 def move_broken_aside(repo: Repository, ref: str) -> None:
@@ -53,7 +57,10 @@ def move_broken_aside(repo: Repository, ref: str) -> None:
     if branch_state(repo, ref) is not BranchState.BROKEN:
         return
     if _commit_at(repo, KEPT) is None:
-        raise Refused(f"{ref} leads nowhere, and nothing was kept of it", "git fsck --lost-found")
+        raise Refused(
+            f"{ref} leads nowhere, and nothing was kept of it",
+            "git fsck --lost-found",
+        )
     aside = repo.state_dir / f"broken-reference.{secrets.token_hex(4)}"
     (repo.common_dir / ref).rename(aside)
 
@@ -135,7 +142,9 @@ def _require_free_name(repo: Repository, ref: str) -> None:
     parts = ref.split("/")
     above = ["/".join(parts[:length]) for length in range(3, len(parts))]
     below = f"{ref}/"
-    for name in call_git_lines(repo.root, "for-each-ref", "--format=%(refname)", *above, below):
+    for name in call_git_lines(
+        repo.root, "for-each-ref", "--format=%(refname)", *above, below
+    ):
         if name in above or name.startswith(below):
             other = _name(name)
             raise Refused(
@@ -164,7 +173,9 @@ def _name(ref: str) -> str:
 
 
 def _commit_at(repo: Repository, ref: str) -> str | None:
-    result = run_git(repo.root, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
+    result = run_git(
+        repo.root, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}"
+    )
     return result.stdout.decode().strip() if result.returncode == 0 else None
 
 

@@ -20,7 +20,9 @@ def has_commit(root: Path, commit: str) -> bool:
     return run_git(root, "cat-file", "-e", f"{commit}^{{commit}}").returncode == 0
 
 
-def read_objects(root: Path, names: Sequence[str], kind: str = "blob") -> list[bytes | None]:
+def read_objects(
+    root: Path, names: Sequence[str], kind: str = "blob"
+) -> list[bytes | None]:
     """Return the data of each named object; None if there is none of that kind.
 
     A name is an oid or `<commit>:<path>`.
@@ -48,7 +50,9 @@ def read_objects(root: Path, names: Sequence[str], kind: str = "blob") -> list[b
     return objects
 
 
-def digests_of_blobs(root: Path, oids: Sequence[str]) -> Iterator[tuple[str, int, str]]:
+def digests_of_blobs(
+    root: Path, oids: Sequence[str]
+) -> Iterator[tuple[str, int, str]]:
     """Yield oid, size and SHA-256 of each blob, one block in memory at a time.
 
     Raises GitFailed, or ValueError if a blob is missing.

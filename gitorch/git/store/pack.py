@@ -73,8 +73,12 @@ class PackWriter:
         """Put the object into the pack, unless it is there already; return its oid."""
         oid = object_id(kind, data)
         if oid not in self._entries:
-            packed = _entry_header(kind, len(data)) + zlib.compress(data, _COMPRESSION_LEVEL)
-            self._entries[oid] = _PackEntry(oid, zlib.crc32(packed), self._end, kind)
+            packed = _entry_header(kind, len(data)) + zlib.compress(
+                data, _COMPRESSION_LEVEL
+            )
+            self._entries[oid] = _PackEntry(
+                oid, zlib.crc32(packed), self._end, kind
+            )
             self._file.write(packed)
             self._end += len(packed)
         return oid
@@ -103,7 +107,9 @@ class PackWriter:
         """Flush the pack and make it one of the repository's, protected until it is released."""
         checksum = self._seal()
         index = self._path.with_suffix(".idx")
-        _write_durably(index, _render_index(sorted(self._entries.values()), checksum))
+        _write_durably(
+            index, _render_index(sorted(self._entries.values()), checksum)
+        )
         return publish_pack(self._path, index, self._packs, checksum.hex())
 
     def close(self) -> None:

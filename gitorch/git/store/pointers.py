@@ -16,7 +16,9 @@ _POINTER = re.compile(
     rb"oid sha256:([0-9a-f]{64})\n"
     rb"size (0|[1-9][0-9]*)\n\Z"
 )
-_LONGEST_LINE = 2000  # git ignores lines from 2048 characters on, and fsck complains about them
+_LONGEST_LINE = (
+    2000  # git ignores lines from 2048 characters on, and fsck complains about them
+)
 
 
 class Pointer(NamedTuple):

@@ -29,7 +29,9 @@ def read_ref(repo: Repository, name: str) -> str | None:
     return None if reference is None else str(reference.target)
 
 
-def move_ref(repo: Repository, name: str, old: str | None, new: str, why: str) -> bool:
+def move_ref(
+    repo: Repository, name: str, old: str | None, new: str, why: str
+) -> bool:
     """Move the reference from `old` to `new`, durably.
 
     `old` is None if the reference must not exist yet.
@@ -54,7 +56,8 @@ def move_ref(repo: Repository, name: str, old: str | None, new: str, why: str) -
         except collisions as error:
             if time.monotonic() > deadline:
                 raise Busy(
-                    f"{name} cannot be moved: {error}", "see what holds it, then try again"
+                    f"{name} cannot be moved: {error}",
+                    "see what holds it, then try again",
                 ) from error
         else:
             boundary()

@@ -68,7 +68,9 @@ class ResultsBranch:
             oid = (self.repo.common_dir / self.ref).read_bytes().strip()
             if _OID.fullmatch(oid):
                 return oid.decode()
-        result = run_git(self.repo.root, "rev-parse", "--verify", "--quiet", self.ref)
+        result = run_git(
+            self.repo.root, "rev-parse", "--verify", "--quiet", self.ref
+        )
         if result.returncode == 0:
             return result.stdout.decode().strip()
         return starting_commit(self.repo, self.name)
@@ -77,7 +79,9 @@ class ResultsBranch:
         """Return the file at `path` as it is in git: for a large file, its LFS pointer."""
         return self.read_all([path], commit)[0]
 
-    def read_all(self, paths: Sequence[str], commit: str | None = None) -> list[bytes | None]:
+    def read_all(
+        self, paths: Sequence[str], commit: str | None = None
+    ) -> list[bytes | None]:
         """Return the files at `paths`, with one start of git."""
         commit = commit or self.tip()
         if commit is None:
@@ -96,13 +100,17 @@ class ResultsBranch:
         if commit is None:
             return []
         options = ("-r", "-z", "--full-tree", "--name-only")
-        return call_git_items(self.repo.root, "ls-tree", *options, commit, f"{path}/")
+        return call_git_items(
+            self.repo.root, "ls-tree", *options, commit, f"{path}/"
+        )
 
     def run_ids(self, commit: str | None = None) -> list[str]:
         """Return the ids of all runs."""
         return list(self._run_trees(commit or self.tip()))
 
-    def record(self, run_id: str, commit: str | None = None) -> dict[str, Any] | None:
+    def record(
+        self, run_id: str, commit: str | None = None
+    ) -> dict[str, Any] | None:
         """Return the record of a run, or None if the branch has no such run."""
         return parse_record(self.read(RunPaths.of(run_id).record, commit))
 
@@ -121,7 +129,9 @@ class ResultsBranch:
         commit = commit or self.tip()
         if commit is None:
             return iter(())
-        return self._records([f"{commit}:{RunPaths.of(run_id).record}" for run_id in run_ids])
+        return self._records(
+            [f"{commit}:{RunPaths.of(run_id).record}" for run_id in run_ids]
+        )
 
     def changed_runs(self, since: str | None, tip: str) -> list[str]:
         """Return the runs in which `tip` differs from the commit `since`.
@@ -152,7 +162,9 @@ class ResultsBranch:
             is_small = size.isdecimal() and int(size) <= _LONGEST_POINTER
             if is_small and not path.endswith(_NEVER_POINTERS):
                 candidates.append(path)
-        for path, data in zip(candidates, self.read_all(candidates, tip), strict=True):
+        for path, data in zip(
+            candidates, self.read_all(candidates, tip), strict=True
+        ):
             pointer = parse_pointer(data or b"")
             if pointer:
                 yield path, pointer
@@ -181,7 +193,9 @@ class ResultsBranch:
         There, new commits show as staged changes.
         """
         path = None
-        for item in call_git_items(self.repo.root, "worktree", "list", "--porcelain", "-z"):
+        for item in call_git_items(
+            self.repo.root, "worktree", "list", "--porcelain", "-z"
+        ):
             name, _, value = item.partition(" ")
             if name == "worktree":
                 path = Path(value)
@@ -207,7 +221,9 @@ class ResultsBranch:
         long.
         """
         with locked(self.repo):
-            edit = BranchEdit(self.repo, self.ref, restored_tip(self.repo, self.ref), self._cache)
+            edit = BranchEdit(
+                self.repo, self.ref, restored_tip(self.repo, self.ref), self._cache
+            )
             try:
                 yield edit
             finally:
@@ -220,7 +236,9 @@ class ResultsBranch:
 
     def _records(self, names: Sequence[str]) -> Iterator[dict[str, Any]]:
         for start in range(0, len(names), _RECORDS_AT_ONCE):
-            for data in read_objects(self.repo.root, names[start : start + _RECORDS_AT_ONCE]):
+            for data in read_objects(
+                self.repo.root, names[start : start + _RECORDS_AT_ONCE]
+            ):
                 try:
                     record = parse_record(data)
                 except GitorchError:

@@ -12,7 +12,9 @@ from msgspec import Struct, field
 from gitorch.git.modes import DIRECTORY
 
 Read = Callable[[bytes], bytes]  # returns the data of a tree object, by its oid
-Write = Callable[[bytes], bytes]  # stores the data of a tree object and returns its oid
+Write = Callable[
+    [bytes], bytes
+]  # stores the data of a tree object and returns its oid
 
 _ENTRY = re.compile(rb"([0-7]+) ([^\0]+)\0(.{20})", re.DOTALL)
 
@@ -93,7 +95,9 @@ class Edits(Struct):
         return is_file and not (self.fresh or self.entered)
 
 
-def find(path: bytes, base: bytes | None, edits: Edits, read: Read) -> TreeEntry | None:
+def find(
+    path: bytes, base: bytes | None, edits: Edits, read: Read
+) -> TreeEntry | None:
     """Return the entry at `path` as it is once `edits` are applied to `base`.
 
     A directory is found only if it has no edits.
@@ -132,14 +136,19 @@ def render_tree(entries: dict[bytes, TreeEntry]) -> bytes:
         key = name + b"/" if entry.mode == DIRECTORY else name
         ordered.append((key, name, entry))
     ordered.sort()
-    return b"".join([b"%o %s\0%s" % (entry.mode, name, entry.oid) for _, name, entry in ordered])
+    return b"".join(
+        [b"%o %s\0%s" % (entry.mode, name, entry.oid) for _, name, entry in ordered]
+    )
 
 
 # The tree of up to 256 directories that is on the way to every run would otherwise be parsed for
 # each file.
 @lru_cache(maxsize=64)
 def _parsed(data: bytes) -> dict[bytes, TreeEntry]:
-    return {name: TreeEntry(int(mode, 8), oid) for mode, name, oid in _ENTRY.findall(data)}
+    return {
+        name: TreeEntry(int(mode, 8), oid)
+        for mode, name, oid in _ENTRY.findall(data)
+    }
 
 
 def _components(path: bytes) -> list[bytes]:

@@ -71,7 +71,9 @@ def admin_directory(repo: Repository, path: Path) -> Path:
 
 @lru_cache(maxsize=256)  # asked a dozen times for each run
 def _name(path: Path) -> str:
-    return f"gitorch-{hashlib.sha256(os.fsencode(real_path(path))).hexdigest()[:12]}"
+    return (
+        f"gitorch-{hashlib.sha256(os.fsencode(real_path(path))).hexdigest()[:12]}"
+    )
 
 
 def real_path(path: Path) -> Path:
@@ -122,7 +124,10 @@ def read_mark(repo: Repository, path: Path) -> Mark | None:
         return None
     try:
         value = json.loads(read_small(admin / _MARK))
-    except (FileNotFoundError, ValueError):  # ValueError: a power cut can leave the file empty
+    except (
+        FileNotFoundError,
+        ValueError,
+    ):  # ValueError: a power cut can leave the file empty
         return None
     return Mark(
         commit=value["commit"],
@@ -141,7 +146,9 @@ def publish(repo: Repository, aside: Path, path: Path) -> Path:
         except FileNotFoundError:
             if not aside.exists():
                 raise
-            admin.parent.mkdir(exist_ok=True)  # `git worktree prune` removes an empty `worktrees/`
+            admin.parent.mkdir(
+                exist_ok=True
+            )  # `git worktree prune` removes an empty `worktrees/`
         except OSError:
             delete(admin)  # an earlier worktree's at the same path
             if admin.exists():
@@ -191,7 +198,9 @@ def _overwrite(path: Path, line: bytes) -> None:
     half as many system calls, and happens twice for each run that takes over a worktree.
     """
     state = path.lstat()
-    if (state.st_size, state.st_nlink) != (len(line), 1) or not stat.S_ISREG(state.st_mode):
+    if (state.st_size, state.st_nlink) != (len(line), 1) or not stat.S_ISREG(
+        state.st_mode
+    ):
         write_aside(path, line)
         return
     descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -246,7 +255,9 @@ def is_admin(repo: Repository, directory: Path) -> bool:
         reason = read_small(directory / "locked")
     except OSError:
         return False
-    return reason.strip() == LOCK_REASON.encode() and directory.is_relative_to(repo.common_dir)
+    return reason.strip() == LOCK_REASON.encode() and directory.is_relative_to(
+        repo.common_dir
+    )
 
 
 def tree_of(repo: Repository, admin: Path) -> Path | None:

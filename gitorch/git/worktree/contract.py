@@ -49,7 +49,9 @@ class Worktrees(Protocol):
     Every method may be called from several processes at the same time.
     """
 
-    def materialise(self, commit: str, path: Path, *, link: Sequence[str] = ()) -> None:
+    def materialise(
+        self, commit: str, path: Path, *, link: Sequence[str] = ()
+    ) -> None:
         """Make `path` a whole worktree at `commit`, an oid, unless it already is one.
 
         A worktree at another commit is brought to this one; its untracked files stay. `link` names

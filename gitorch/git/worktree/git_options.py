@@ -41,7 +41,10 @@ _DIFF = (
 
 def checkout_flags(repo: Repository) -> tuple[str, ...]:
     """Return the `-c` options for a git command that writes the files of a worktree."""
-    switches = {**_SWITCHES, "checkout.workers": str(repo.settings.checkout_workers)}
+    switches = {
+        **_SWITCHES,
+        "checkout.workers": str(repo.settings.checkout_workers),
+    }
     flags: list[str] = []
     for name, value in switches.items():
         flags += ("-c", f"{name}={value}")
@@ -50,4 +53,10 @@ def checkout_flags(repo: Repository) -> tuple[str, ...]:
 
 def diff_command(repo: Repository) -> tuple[str, ...]:
     """Return the `git diff` command that compares a worktree with a commit."""
-    return (*checkout_flags(repo), "-c", "diff.autoRefreshIndex=true", "diff", *_DIFF)
+    return (
+        *checkout_flags(repo),
+        "-c",
+        "diff.autoRefreshIndex=true",
+        "diff",
+        *_DIFF,
+    )

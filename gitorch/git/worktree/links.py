@@ -26,7 +26,8 @@ def require_untracked(tree: Path, link: Sequence[str], commit: str) -> None:
     for name in link:
         if os.path.lexists(tree / name):
             raise Refused(
-                f"link: {name}: commit {commit[:12]} has that path itself", "leave it out of link"
+                f"link: {name}: commit {commit[:12]} has that path itself",
+                "leave it out of link",
             )
 
 
@@ -48,7 +49,8 @@ def make_links(repo: Repository, tree: Path, link: Sequence[str]) -> None:
         parent = Path(os.path.realpath(target.parent))
         if not parent.is_relative_to(os.path.realpath(tree)):
             raise Refused(
-                f"link: {name}: leads out of the worktree", "name a path inside the repository"
+                f"link: {name}: leads out of the worktree",
+                "name a path inside the repository",
             )
         target.parent.mkdir(parents=True, exist_ok=True)
         target.symlink_to(source)

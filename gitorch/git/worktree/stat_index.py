@@ -62,13 +62,17 @@ class StatIndex:
             raise ValueError(f"index of version {version}")
         offset = _HEADER.size
         for _ in range(count):
-            seconds, nanoseconds, mode, size, flags = _ENTRY.unpack_from(data, offset)
+            seconds, nanoseconds, mode, size, flags = _ENTRY.unpack_from(
+                data, offset
+            )
             if flags & ~_PATH_LENGTH or mode not in (FILE, EXECUTABLE, LINK):
                 raise ValueError("an entry with a flag, or of a submodule")
             start = offset + _ENTRY.size
             end = data.index(b"\0", start)
             mtime_ns = seconds * _SECOND + nanoseconds
-            self.entries.append(StatEntry(offset, data[start:end], mode, size, mtime_ns))
+            self.entries.append(
+                StatEntry(offset, data[start:end], mode, size, mtime_ns)
+            )
             # 1 to 8 NUL bytes pad the entry to a multiple of 8.
             offset = end + 8 - (end - offset) % 8
         if offset < len(data) - 20:
@@ -103,7 +107,9 @@ class StatIndex:
         """
         data = bytearray(self.data)
         for entry, state in zip(self.entries, states, strict=True):
-            data[entry.offset : entry.offset + _STAT.size] = _stat_data(state, entry.mode)
+            data[entry.offset : entry.offset + _STAT.size] = _stat_data(
+                state, entry.mode
+            )
         data[-20:] = hashlib.sha1(data[:-20], usedforsecurity=False).digest()
         return bytes(data)
 
@@ -152,7 +158,9 @@ def untouched(root: Path, index_file: Path) -> StatIndex | None:
                 return None
         for entry in index.entries:
             state = os.lstat(entry.path, dir_fd=top)
-            if not index.agrees(entry, state) or _is_racy(state.st_mtime_ns, written):
+            if not index.agrees(entry, state) or _is_racy(
+                state.st_mtime_ns, written
+            ):
                 return None
     except OSError:
         return None

@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gitorch.errors import Refused
-from gitorch.git.command import GitFailed, call_git, call_git_items, call_git_text, run_git
+from gitorch.git.command import (
+    GitFailed,
+    call_git,
+    call_git_items,
+    call_git_text,
+    run_git,
+)
 from gitorch.git.worktree.admin import LOCK_REASON
 from gitorch.tools.files import delete
 
@@ -26,7 +32,9 @@ class _Submodule(NamedTuple):
         return self.tree / self.path
 
 
-def fill_submodules(tree: Path, flags: tuple[str, ...], lock: int) -> tuple[str, ...]:
+def fill_submodules(
+    tree: Path, flags: tuple[str, ...], lock: int
+) -> tuple[str, ...]:
     """Bring every submodule of `tree` exactly to its recorded commit; return their paths.
 
     Nested submodules are included. The files come without network from the repository's own copy of
@@ -35,7 +43,11 @@ def fill_submodules(tree: Path, flags: tuple[str, ...], lock: int) -> tuple[str,
     """
     if not (tree / ".gitmodules").exists():
         return ()
-    common = Path(call_git_text(tree, "rev-parse", "--path-format=absolute", "--git-common-dir"))
+    common = Path(
+        call_git_text(
+            tree, "rev-parse", "--path-format=absolute", "--git-common-dir"
+        )
+    )
     filled: list[str] = []
     for submodule in _recorded(tree):
         _fill(submodule, common, flags, lock)
@@ -55,7 +67,14 @@ def _recorded(tree: Path) -> Iterator[_Submodule]:
             commits[path] = oid
     if not commits:
         return
-    command = ("config", "--file", ".gitmodules", "-z", "--get-regexp", r"^submodule\..*\.path$")
+    command = (
+        "config",
+        "--file",
+        ".gitmodules",
+        "-z",
+        "--get-regexp",
+        r"^submodule\..*\.path$",
+    )
     for item in os.fsdecode(run_git(tree, *command).stdout).split("\0"):
         key, _, path = item.partition("\n")
         if path in commits:
@@ -63,7 +82,9 @@ def _recorded(tree: Path) -> Iterator[_Submodule]:
             yield _Submodule(tree, name, path, commits[path])
 
 
-def _fill(submodule: _Submodule, common: Path, flags: tuple[str, ...], lock: int) -> None:
+def _fill(
+    submodule: _Submodule, common: Path, flags: tuple[str, ...], lock: int
+) -> None:
     directory = submodule.directory
     if (directory / ".git").exists():
         try:
@@ -77,8 +98,18 @@ def _fill(submodule: _Submodule, common: Path, flags: tuple[str, ...], lock: int
     own = common / "modules" / submodule.name
     if _has_commit(own, submodule.commit):
         options = ("--detach", "-f", "-f", "--lock", "--reason", LOCK_REASON)
-        command = (f"--git-dir={own}", "-c", "core.worktree=", *flags, "worktree", "add", *options)
-        call_git(submodule.tree, *command, directory, submodule.commit, inherit=(lock,))
+        command = (
+            f"--git-dir={own}",
+            "-c",
+            "core.worktree=",
+            *flags,
+            "worktree",
+            "add",
+            *options,
+        )
+        call_git(
+            submodule.tree, *command, directory, submodule.commit, inherit=(lock,)
+        )
     else:
         _update(submodule, flags, lock)
 
@@ -88,7 +119,9 @@ def _reset(directory: Path, commit: str, flags: tuple[str, ...], lock: int) -> N
     Path(call_git_text(directory, *where)).unlink(missing_ok=True)
     # Detached: `reset` would move a branch along.
     call_git(directory, "update-ref", "--no-deref", "HEAD", commit)
-    call_git(directory, *flags, "reset", "--hard", "--quiet", commit, inherit=(lock,))
+    call_git(
+        directory, *flags, "reset", "--hard", "--quiet", commit, inherit=(lock,)
+    )
 
 
 def _update(submodule: _Submodule, flags: tuple[str, ...], lock: int) -> None:

@@ -76,7 +76,9 @@ def copy_template(repo: Repository, commit: str, path: Path) -> Path | None:
     return _write_admin(repo, commit, path, index)
 
 
-def save_template(repo: Repository, commit: str, tree: Path, index_file: Path) -> None:
+def save_template(
+    repo: Repository, commit: str, tree: Path, index_file: Path
+) -> None:
     """Keep what git has just checked out in `tree`, beginning with the commit's second worktree.
 
     The first worktree of a commit is often the only one. What cannot be copied (submodules, a
@@ -102,7 +104,9 @@ def is_left_to_git(repo: Repository) -> bool:
     """Return True if file names or contents may differ from what the index says."""
     config = repo.git_config
     left_to_git = _LEFT_TO_GIT.items()
-    return any(name in config and config[name][-1] == value for name, value in left_to_git)
+    return any(
+        name in config and config[name][-1] == value for name, value in left_to_git
+    )
 
 
 def _location(repo: Repository, commit: str) -> Path:
@@ -116,14 +120,24 @@ def _identity(state: os.stat_result) -> tuple[int, ...]:
 
 def _settings(repo: Repository) -> bytes:
     """Return a digest of everything, except the commit, that decides the bytes of a checkout."""
-    user = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config") / "git" / "attributes"
+    user = (
+        Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config")
+        / "git"
+        / "attributes"
+    )
     attributes = (
         repo.common_dir / "info" / "attributes",
-        Path(repo.git_config.get("core.attributesfile", [str(user)])[-1]).expanduser(),
+        Path(
+            repo.git_config.get("core.attributesfile", [str(user)])[-1]
+        ).expanduser(),
         Path("/etc/gitattributes"),
     )
-    settings = sorted(item for item in repo.git_config.items() if item[0].startswith(_RELEVANT))
-    variables = sorted(item for item in os.environ.items() if item[0].startswith("GIT_LFS_"))
+    settings = sorted(
+        item for item in repo.git_config.items() if item[0].startswith(_RELEVANT)
+    )
+    variables = sorted(
+        item for item in os.environ.items() if item[0].startswith("GIT_LFS_")
+    )
     identities = [_identity_at(path) for path in attributes]
     facts = (settings, variables, identities)
     return hashlib.sha256(os.fsencode(repr(facts))).digest()
@@ -170,7 +184,9 @@ def _content(index: StatIndex, entry: StatEntry, top: int) -> Iterator[bytes]:
     descriptor = os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=top)
     with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123
         if not index.agrees(entry, os.fstat(file.fileno())):
-            raise OSError(f"{os.fsdecode(entry.path)} has changed since git wrote it")
+            raise OSError(
+                f"{os.fsdecode(entry.path)} has changed since git wrote it"
+            )
         while chunk := file.read(_CHUNK):
             yield chunk
 
@@ -233,13 +249,17 @@ def _copies(index: StatIndex, source: int, top: int) -> Iterator[os.stat_result]
             yield os.lstat(path, dir_fd=top)
         else:
             permissions = 0o777 if mode == EXECUTABLE else 0o666
-            file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, permissions, dir_fd=top)
+            file = os.open(
+                path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, permissions, dir_fd=top
+            )
             try:
                 sent = 0
                 while sent < size:
                     count = os.sendfile(file, source, offset + sent, size - sent)
                     if not count:
-                        raise OSError(f"the template ended within {os.fsdecode(path)}")
+                        raise OSError(
+                            f"the template ended within {os.fsdecode(path)}"
+                        )
                     sent += count
                 os.utime(file, ns=times)
                 yield os.fstat(file)

@@ -29,12 +29,21 @@ from gitorch.git.command import GitFailed, call_git, call_git_items, call_git_te
 from gitorch.git.repository import Repository
 from gitorch.git.worktree import admin
 from gitorch.git.worktree.admin import LOCK_REASON, Mark, admin_directory
-from gitorch.git.worktree.contract import LARGEST_DIFF, UNMODIFIED, Modified, WorktreeState
+from gitorch.git.worktree.contract import (
+    LARGEST_DIFF,
+    UNMODIFIED,
+    Modified,
+    WorktreeState,
+)
 from gitorch.git.worktree.git_options import checkout_flags, diff_command
 from gitorch.git.worktree.links import make_links, require_untracked
 from gitorch.git.worktree.stat_index import StatIndex, is_whole, untouched
 from gitorch.git.worktree.submodules import fill_submodules
-from gitorch.git.worktree.template import copy_template, is_left_to_git, save_template
+from gitorch.git.worktree.template import (
+    copy_template,
+    is_left_to_git,
+    save_template,
+)
 from gitorch.git.worktree.trash import empty_trash, throw_away, throw_away_submodule
 from gitorch.tools.faults import boundary
 from gitorch.tools.files import delete, read_small, write_aside
@@ -52,7 +61,9 @@ class FastWorktrees:
     def __init__(self, repo: Repository) -> None:
         self._repo = repo
 
-    def materialise(self, commit: str, path: Path, *, link: Sequence[str] = ()) -> None:
+    def materialise(
+        self, commit: str, path: Path, *, link: Sequence[str] = ()
+    ) -> None:
         with only_one_at(path) as lock:
             admin.repair(self._repo, path)
             mark = admin.read_mark(self._repo, path)
@@ -98,7 +109,14 @@ class FastWorktrees:
             if _size(path / name) > LARGEST_DIFF:
                 large.append(name)
         excluded = [f":(exclude,top,literal){name}" for name in large]
-        command = (*diff_command(self._repo), "--binary", commit, "--", ".", *excluded)
+        command = (
+            *diff_command(self._repo),
+            "--binary",
+            commit,
+            "--",
+            ".",
+            *excluded,
+        )
         patch = call_git(path, *command, env={"GIT_INDEX_FILE": str(kept)})
         return Modified(files, patch, tuple(large))
 
@@ -136,7 +154,10 @@ class FastWorktrees:
 
     def _files_as_made(self, path: Path, commit: str) -> StatIndex | None:
         """Return the tracked files of a worktree that is as it was made for `commit`, or None."""
-        directory, kept = admin_directory(self._repo, path), self._kept_index(path, commit)
+        directory, kept = (
+            admin_directory(self._repo, path),
+            self._kept_index(path, commit),
+        )
         if admin.read_mark(self._repo, path) != Mark(commit=commit):
             return None
         if set(os.listdir(directory)) != {*admin.FILES, kept.name}:  # noqa: PTH208
@@ -145,7 +166,9 @@ class FastWorktrees:
             return None
         return untouched(path, kept)
 
-    def _build(self, commit: str, path: Path, link: Sequence[str], lock: int) -> None:
+    def _build(
+        self, commit: str, path: Path, link: Sequence[str], lock: int
+    ) -> None:
         repo = self._repo
         throw_away(repo, path)
         try:
@@ -210,7 +233,9 @@ class FastWorktrees:
             # `_require_index` makes a new one, without stat data, so that every file is written
             # again.
             kept.unlink(missing_ok=True)
-        elif mark.commit == commit and _is_at(head, commit) and untouched(path, kept):
+        elif (
+            mark.commit == commit and _is_at(head, commit) and untouched(path, kept)
+        ):
             _replace(directory / "index", kept)
             return mark
         if mark.commit != commit:
@@ -218,7 +243,9 @@ class FastWorktrees:
         for stale in directory.glob("*.lock"):
             # A git that was killed left this lock: no run uses the worktree now.
             stale.unlink(missing_ok=True)
-        write_aside(head, _head_line(commit))  # detached: `reset` would move a branch along
+        write_aside(
+            head, _head_line(commit)
+        )  # detached: `reset` would move a branch along
         _require_index(path, kept, mark.commit)
         _replace(directory / "index", kept)
         self._check_out(path, commit, lock)
@@ -243,13 +270,30 @@ class FastWorktrees:
             self._reset_hard(path, commit, lock)
 
     def _reset_hard(self, path: Path, commit: str, lock: int) -> None:
-        command = (*checkout_flags(self._repo), "reset", "--hard", "--quiet", commit)
+        command = (
+            *checkout_flags(self._repo),
+            "reset",
+            "--hard",
+            "--quiet",
+            commit,
+        )
         call_git(path, *command, inherit=(lock,))
 
-    def _differing(self, path: Path, index: Path, commit: str, *options: str) -> tuple[str, ...]:
+    def _differing(
+        self, path: Path, index: Path, commit: str, *options: str
+    ) -> tuple[str, ...]:
         """Return the files of `index` that differ between `commit` and the work tree."""
-        command = (*diff_command(self._repo), *options, "--name-only", "-z", commit, "--")
-        return tuple(call_git_items(path, *command, env={"GIT_INDEX_FILE": str(index)}))
+        command = (
+            *diff_command(self._repo),
+            *options,
+            "--name-only",
+            "-z",
+            commit,
+            "--",
+        )
+        return tuple(
+            call_git_items(path, *command, env={"GIT_INDEX_FILE": str(index)})
+        )
 
     def _kept_index(self, path: Path, commit: str) -> Path:
         """Return the index as it was when the worktree was exactly at `commit`.
@@ -264,7 +308,11 @@ def _remove_untracked(path: Path, files: StatIndex) -> bool:
 
     Return False if the permissions of a directory have changed.
     """
-    tracked = {b".git", *files.directories, *(entry.path for entry in files.entries)}
+    tracked = {
+        b".git",
+        *files.directories,
+        *(entry.path for entry in files.entries),
+    }
     mode = path.stat().st_mode
     # Paths are bytes, and `os.path` is used: this walks every directory of each worktree that is
     # handed on.

@@ -132,13 +132,20 @@ def _changed_keys(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[s
     return list(differing([before, after]).changed)
 
 
-def _changed_values(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+def _changed_values(
+    before: Mapping[str, Any], after: Mapping[str, Any]
+) -> list[str]:
     """Return `seed 1 -> 2` for each value that differs."""
     changed = differing([flattened(before), flattened(after)]).changed
-    return [f"{name} {_short(old)} -> {_short(new)}" for name, (old, new) in changed.items()]
+    return [
+        f"{name} {_short(old)} -> {_short(new)}"
+        for name, (old, new) in changed.items()
+    ]
 
 
-def _changed_tasks_before(record: Record, other: Record, task: TaskSpec) -> list[str]:
+def _changed_tasks_before(
+    record: Record, other: Record, task: TaskSpec
+) -> list[str]:
     """Return the earlier tasks whose outputs differ.
 
     If no outputs differ now, a task has changed them since then. In this case all earlier tasks are

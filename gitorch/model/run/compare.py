@@ -33,8 +33,8 @@ class CodeDifference(JsonStruct, frozen=True, kw_only=True):
     """The difference between the code of runs.
 
     `commits` are in the history of only one of two runs, newest first. `missing` are commits of
-    runs that are not in this clone: if there are any, nothing else is known. `tasks` has the commit of each
-    task in each run, in the order of the runs. It is empty unless a run has several commits.
+    runs that are not in this clone: if there are any, nothing else is known. `tasks` has the commit
+    of each task in each run, in the order of the runs. It is empty unless a run has several commits.
     """
 
     commits: tuple[ChangedCommit, ...] = always(())
@@ -138,7 +138,9 @@ def compare_records(records: Sequence[Record], code: CodeDifference) -> Comparis
     )
 
 
-def commits_of_tasks(records: Sequence[Record]) -> dict[str, tuple[str | None, ...]]:
+def commits_of_tasks(
+    records: Sequence[Record],
+) -> dict[str, tuple[str | None, ...]]:
     """Return the commit of each task in each run, or None if a run does not have the task.
 
     The result is empty if each run has only one commit.
@@ -176,8 +178,14 @@ def _all_keys(mappings: Sequence[Mapping[str, Any]]) -> list[str]:
 def _config(record: Record) -> dict[str, Any]:
     """Return the config with dotted keys, without empty values."""
     spec = record.spec
-    document = {key: value for key, value in spec.document.items() if key != "tasks"}
-    document["gitorch"] = {"env": spec.env, "link": list(spec.link), "python": spec.python}
+    document = {
+        key: value for key, value in spec.document.items() if key != "tasks"
+    }
+    document["gitorch"] = {
+        "env": spec.env,
+        "link": list(spec.link),
+        "python": spec.python,
+    }
     document["tasks"] = {task.id: _task_config(task) for task in spec.tasks}
     config = {}
     for key, value in flattened(document).items():
@@ -207,7 +215,9 @@ def _output_difference(records: Sequence[Record]) -> OutputDifference:
     """Compare the outputs of the first record with those of the others, by content and mode."""
     contents_by_run = []
     for record in records:
-        contents = {output.path: (output.sha256, output.mode) for output in record.outputs}
+        contents = {
+            output.path: (output.sha256, output.mode) for output in record.outputs
+        }
         contents_by_run.append(contents)
     first, *others = contents_by_run
     changed, removed = [], []
@@ -217,4 +227,6 @@ def _output_difference(records: Sequence[Record]) -> OutputDifference:
         if any(path not in other for other in others):
             removed.append(path)
     added = [path for path in _all_keys(others) if path not in first]
-    return OutputDifference(changed=tuple(changed), added=tuple(added), removed=tuple(removed))
+    return OutputDifference(
+        changed=tuple(changed), added=tuple(added), removed=tuple(removed)
+    )

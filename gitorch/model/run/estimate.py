@@ -16,8 +16,8 @@ class Estimate(NamedTuple):
         return {"p50": round(self.p50, 1), "p80": round(self.p80, 1)}
 
 
-# Progress is rarely even. Four runs out of five take at most this many times the time that a straight
-# line through the work done predicts.
+# Progress is rarely even. Four runs out of five take at most this many times the time that a
+# straight line through the work done predicts.
 _UNEVEN = 1.25
 
 
@@ -30,12 +30,16 @@ def from_progress(done: float, total: float, elapsed_s: float) -> Estimate | Non
     return Estimate(left_s, left_s * _UNEVEN)
 
 
-def from_durations(durations: Sequence[float], elapsed_s: float = 0.0) -> Estimate | None:
+def from_durations(
+    durations: Sequence[float], elapsed_s: float = 0.0
+) -> Estimate | None:
     """Estimate from the durations of earlier attempts, in seconds.
 
     Durations up to `elapsed_s` are ignored. Return None if no duration is left.
     """
-    left_s = sorted(duration - elapsed_s for duration in durations if duration > elapsed_s)
+    left_s = sorted(
+        duration - elapsed_s for duration in durations if duration > elapsed_s
+    )
     if not left_s:
         return None
     return Estimate(_quantile(left_s, 0.5), _quantile(left_s, 0.8))

@@ -20,7 +20,14 @@ _IGNORED_IN_DOCUMENT = (
 )
 _IGNORED_IN_SPEC = ("name", "output_dir", "swept", "code")
 # Settings of a task that say when it runs, with which resources, and what is kept of it.
-_IGNORED_IN_TASKS = ("timeout_s", "retries", "priority", "resources", "cache", "discard")
+_IGNORED_IN_TASKS = (
+    "timeout_s",
+    "retries",
+    "priority",
+    "resources",
+    "cache",
+    "discard",
+)
 
 
 def run_identity(spec: RunSpec, code: str, data: Sequence[Data] = ()) -> str:
@@ -29,9 +36,15 @@ def run_identity(spec: RunSpec, code: str, data: Sequence[Data] = ()) -> str:
     for key, value in spec.document.items():
         if key not in (*_IGNORED_IN_DOCUMENT, "tasks"):
             document[key] = value
-    resolved = {key: value for key, value in spec.to_json().items() if key not in _IGNORED_IN_SPEC}
+    resolved = {
+        key: value
+        for key, value in spec.to_json().items()
+        if key not in _IGNORED_IN_SPEC
+    }
     computed: dict[str, Any] = {**resolved, "document": document, "code": code}
-    computed |= without_empty({"data": [(entry.path, entry.sha256) for entry in data]})
+    computed |= without_empty(
+        {"data": [(entry.path, entry.sha256) for entry in data]}
+    )
     for task in computed["tasks"]:
         for key in _IGNORED_IN_TASKS:
             task.pop(key, None)
@@ -40,4 +53,6 @@ def run_identity(spec: RunSpec, code: str, data: Sequence[Data] = ()) -> str:
 
 def digest(value: Any) -> str:
     """Return a SHA-256, in hex, of a JSON value."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps(value, sort_keys=True, ensure_ascii=True).encode()
+    ).hexdigest()

@@ -14,7 +14,9 @@ _PREFIX = re.compile(r"[0-9a-f]{4,12}\Z")
 def run_id(entropy: bytes) -> str:
     """Return the id that 6 random bytes make."""
     if len(entropy) != ID_LENGTH // 2:
-        raise ValueError(f"a run id takes {ID_LENGTH // 2} bytes, got {len(entropy)}")
+        raise ValueError(
+            f"a run id takes {ID_LENGTH // 2} bytes, got {len(entropy)}"
+        )
     return entropy.hex()
 
 

@@ -18,4 +18,6 @@ def entries_of(pattern: str, data: Sequence[Data]) -> tuple[Data, ...]:
         if entry.files is not None and entry.path == pattern:
             return (entry,)
     matches = matcher(pattern).fullmatch
-    return tuple(entry for entry in data if entry.files is None and matches(entry.path))
+    return tuple(
+        entry for entry in data if entry.files is None and matches(entry.path)
+    )

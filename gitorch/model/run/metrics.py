@@ -13,7 +13,11 @@ def of_result(result: Any) -> Metrics:
     """Return the top-level numbers of a returned mapping."""
     if not isinstance(result, Mapping):
         return {}
-    return {str(name): _number(value) for name, value in result.items() if is_number(value)}
+    return {
+        str(name): _number(value)
+        for name, value in result.items()
+        if is_number(value)
+    }
 
 
 def of_file(content: Any, prefix: str = "") -> Metrics:
@@ -34,7 +38,9 @@ def of_events(events: Iterable[Any]) -> Metrics:
     """Return the last value of each name. Other events are ignored."""
     metrics: Metrics = {}
     for event in events:
-        if not isinstance(event, Mapping) or not isinstance(event.get("metric"), str):
+        if not isinstance(event, Mapping) or not isinstance(
+            event.get("metric"), str
+        ):
             continue
         value = event.get("value")
         if value is None:
@@ -49,7 +55,9 @@ def last_progress(events: Iterable[Any]) -> tuple[float, float] | None:
     progress = None
     for event in events:
         match event:
-            case {"progress": [done, total]} if is_number(done) and is_number(total) and total > 0:
+            case {"progress": [done, total]} if (
+                is_number(done) and is_number(total) and total > 0
+            ):
                 progress = (done, total)
     return progress
 

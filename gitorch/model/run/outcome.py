@@ -63,7 +63,9 @@ class OutOfMemory(_PlainEnding, frozen=True, tag=OutcomeKind.OUT_OF_MEMORY.value
     """The program was killed, and the kernel's count of out-of-memory kills had grown."""
 
 
-class CouldNotStart(_PlainEnding, frozen=True, tag=OutcomeKind.COULD_NOT_START.value):
+class CouldNotStart(
+    _PlainEnding, frozen=True, tag=OutcomeKind.COULD_NOT_START.value
+):
     """The program was never started. `message` says which preparation failed."""
 
 

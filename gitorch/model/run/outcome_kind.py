@@ -18,5 +18,7 @@ class OutcomeKind(StrEnum):
     OUT_OF_MEMORY = "out-of-memory"
     COULD_NOT_START = "could-not-start"
     LOST = "lost"  # the worker died, so the end of the attempt is unknown
-    INTERRUPTED = "interrupted"  # the worker was asked to stop: not an error of the task
+    INTERRUPTED = (
+        "interrupted"  # the worker was asked to stop: not an error of the task
+    )
     KILLED = "killed"

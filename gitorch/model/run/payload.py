@@ -19,5 +19,8 @@ class Payload(JsonStruct, frozen=True, kw_only=True):
     @classmethod
     def of(cls, record: Record) -> Payload:
         return cls(
-            spec=record.spec, pin=record.pin, interpreter=record.interpreter, data=record.data
+            spec=record.spec,
+            pin=record.pin,
+            interpreter=record.interpreter,
+            data=record.data,
         )

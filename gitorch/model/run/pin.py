@@ -15,7 +15,9 @@ class Origin(StrEnum):
     HEAD = "head"  # HEAD, without uncommitted changes
     REVISION = "revision"  # named with --at
     SNAPSHOT = "snapshot"  # a commit made of the working tree
-    UNSAFE = "unsafe"  # HEAD, in spite of uncommitted changes, which are not in the run
+    UNSAFE = (
+        "unsafe"  # HEAD, in spite of uncommitted changes, which are not in the run
+    )
 
 
 class Pin(JsonStruct, frozen=True, kw_only=True):

@@ -37,7 +37,12 @@ class Next(Struct, frozen=True, kw_only=True):
 
 
 def after(
-    outcome: Outcome, policy: Retries | None, *, retries: int, losses: int, lost_limit: int
+    outcome: Outcome,
+    policy: Retries | None,
+    *,
+    retries: int,
+    losses: int,
+    lost_limit: int,
 ) -> Next:
     """Return what follows an attempt with this outcome.
 
@@ -49,13 +54,24 @@ def after(
         case Succeeded():
             return Next(status=Status.COMPLETE, outcome=outcome)
         case Interrupted():
-            return Next(status=Status.WAITING, outcome=outcome, retries=retries, losses=losses)
+            return Next(
+                status=Status.WAITING,
+                outcome=outcome,
+                retries=retries,
+                losses=losses,
+            )
         case Lost():
             losses += 1
             if losses < lost_limit:
-                return Next(status=Status.WAITING, outcome=outcome, retries=retries, losses=losses)
+                return Next(
+                    status=Status.WAITING,
+                    outcome=outcome,
+                    retries=retries,
+                    losses=losses,
+                )
             message = (
-                f"lost {losses} times in a row, so the task itself may be what ends its workers"
+                f"lost {losses} times in a row, "
+                "so the task itself may be what ends its workers"
             )
             return Next(status=Status.ERROR, outcome=Lost(message=message))
         case ExitCode() | Signalled() | TimedOut() | OutOfMemory():

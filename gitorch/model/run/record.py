@@ -50,8 +50,12 @@ class Attempt(JsonStruct, frozen=True, kw_only=True):
     host: str
     outcome: Outcome
     pin: Pin
-    left_running: int = always(0)  # processes that it left, ended before its outputs were read
-    modified: tuple[str, ...] = always(())  # tracked files it changed; the diff is beside the log
+    left_running: int = always(
+        0
+    )  # processes that it left, ended before its outputs were read
+    modified: tuple[str, ...] = always(
+        ()
+    )  # tracked files it changed; the diff is beside the log
     notes: tuple[str, ...] = always(())  # what could not be kept, and why
 
 
@@ -78,7 +82,9 @@ class CacheEntry(JsonStruct, frozen=True, kw_only=True):
     before: str
     produced: str
     removed: tuple[str, ...] = ()
-    source: CacheSource | None = always(None, name="from")  # None: computed in this run
+    source: CacheSource | None = always(
+        None, name="from"
+    )  # None: computed in this run
 
 
 class TaskRecord(JsonStruct, frozen=True, kw_only=True):
@@ -199,13 +205,13 @@ class Record(JsonStruct, frozen=True, kw_only=True):
     spec: RunSpec
     status: Status
     clone: str
-    source: (
-        str  # the config file; its path is relative to the root of the repository, if it is inside
-    )
+    source: str  # the config file; relative to the root of the repository, if it is inside
     pin: Pin
     identity: str
     interpreter: str  # the Python in which the class tasks run
-    output_name: str | None  # the logical output directory, its placeholders filled in
+    output_name: (
+        str | None
+    )  # the logical output directory, its placeholders filled in
     created: str
     tasks: tuple[TaskRecord, ...]
     started: str | None = always(None)
@@ -216,8 +222,12 @@ class Record(JsonStruct, frozen=True, kw_only=True):
     outputs: tuple[Output, ...] = always(())
     discarded: tuple[Discarded, ...] = ()
     data: tuple[Data, ...] = ()
-    overrides: tuple[str, ...] = ()  # the changes that `-S` made to the config, as they were given
-    bases: tuple[str, ...] = ()  # the files that the config extends, kept beside it in `bases/`
+    overrides: tuple[
+        str, ...
+    ] = ()  # the changes that `-S` made to the config, as they were given
+    bases: tuple[
+        str, ...
+    ] = ()  # the files that the config extends, kept beside it in `bases/`
     environment: Mapping[str, Any] = field(default_factory=empty_mapping)
     history: tuple[Change, ...] = always(())
 
@@ -253,12 +263,18 @@ class Record(JsonStruct, frozen=True, kw_only=True):
     @property
     def metrics(self) -> Metrics:
         """Return the metrics of all tasks. Of two with one name, the later task's counts."""
-        return {name: value for task in self.tasks for name, value in task.metrics.items()}
+        return {
+            name: value
+            for task in self.tasks
+            for name, value in task.metrics.items()
+        }
 
     @property
     def duration_s(self) -> float | None:
         """Return the seconds that the last attempts took together, None if there is no attempt."""
-        durations = [task.attempts[-1].duration_s for task in self.tasks if task.attempts]
+        durations = [
+            task.attempts[-1].duration_s for task in self.tasks if task.attempts
+        ]
         return round(sum(durations), 3) if durations else None
 
     @property
@@ -277,7 +293,9 @@ class Record(JsonStruct, frozen=True, kw_only=True):
         pins = self.pins
         if len(pins) == 1:
             return None
-        return "; ".join(f"{', '.join(tasks)} at {commit[:12]}" for commit, tasks in pins.items())
+        return "; ".join(
+            f"{', '.join(tasks)} at {commit[:12]}" for commit, tasks in pins.items()
+        )
 
     def task(self, task_id: str) -> TaskRecord:
         return next(task for task in self.tasks if task.id == task_id)

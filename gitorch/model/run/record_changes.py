@@ -119,7 +119,10 @@ def after_reuse(record: Record, reuse: Reuse, *, by: str) -> Record:
         metrics=reuse.metrics,
         cache=reuse.cache,
     )
-    replaced_paths = {*reuse.cache.removed, *(output.path for output in reuse.outputs)}
+    replaced_paths = {
+        *reuse.cache.removed,
+        *(output.path for output in reuse.outputs),
+    }
     outputs = []
     for output in record.outputs:
         if output.task != task.id and output.path not in replaced_paths:
@@ -168,7 +171,9 @@ class OtherCode(Struct, frozen=True, kw_only=True):
 
 def held(record: Record, request: ChangeRequest) -> Record:
     """Hold the tasks that wait. Tasks that run continue to their end."""
-    changed = _with_status(record, Status.WAITING, Status.HOLD, except_for=request.running)
+    changed = _with_status(
+        record, Status.WAITING, Status.HOLD, except_for=request.running
+    )
     hold = Hold(by=request.by, at=request.at, why=request.why)
     return _moved(replace(changed, hold=hold), Status.HOLD, request)
 
@@ -197,7 +202,9 @@ def retried(
     tasks = []
     for task in record.tasks:
         if task.id in repeated:
-            tasks.append(replace(task, status=target, pin=pin, result=None, metrics={}))
+            tasks.append(
+                replace(task, status=target, pin=pin, result=None, metrics={})
+            )
         elif task.status is Status.COMPLETE:
             tasks.append(task)
         else:
@@ -237,7 +244,10 @@ CHANGES: Mapping[str, Callable[[Record, ChangeRequest], Record]] = {
 
 
 def has_something_to_hold(record: Record | Row, running: Container[str]) -> bool:
-    return any(task.status is Status.WAITING and task.id not in running for task in record.tasks)
+    return any(
+        task.status is Status.WAITING and task.id not in running
+        for task in record.tasks
+    )
 
 
 # ---- parts of both
@@ -247,7 +257,9 @@ def _begun(record: Record, *, at: str, by: str) -> Record:
     """Return `record` with a RUNNING entry in its history, unless it is the newest already."""
     if record.history[-1].target is Status.RUNNING:
         return record
-    return noted(record, Change(at=at, source=record.status, target=Status.RUNNING, by=by))
+    return noted(
+        record, Change(at=at, source=record.status, target=Status.RUNNING, by=by)
+    )
 
 
 def _settled(record: Record, *, at: str, by: str, why: str | None) -> Record:
@@ -260,7 +272,9 @@ def _settled(record: Record, *, at: str, by: str, why: str | None) -> Record:
         return record
     if status is Status.ERROR:
         why = _failures(record)
-    return noted(record, Change(at=at, source=source, target=status, by=by, why=why))
+    return noted(
+        record, Change(at=at, source=source, target=status, by=by, why=why)
+    )
 
 
 def _failures(record: Record) -> str:
@@ -276,12 +290,18 @@ def _retried_task(task: TaskRecord, target: Status, pin: Pin) -> TaskRecord:
     """Return a task that is not complete as a retry at `pin` makes it."""
     status = target if task.status is Status.ERROR else task.status
     is_same_code = task.pin.commit == pin.commit
-    metrics = task.metrics if is_same_code else {}  # other code measured the old ones
+    metrics = (
+        task.metrics if is_same_code else {}
+    )  # other code measured the old ones
     return replace(task, status=status, pin=pin, metrics=metrics)
 
 
 def _with_status(
-    record: Record, source: Status, target: Status, *, except_for: Container[str] = ()
+    record: Record,
+    source: Status,
+    target: Status,
+    *,
+    except_for: Container[str] = (),
 ) -> Record:
     """Return `record` with its tasks that are in `source` moved to `target`."""
     tasks = []
@@ -294,14 +314,22 @@ def _with_status(
 def _moved(record: Record, target: Status, request: ChangeRequest) -> Record:
     """Return `record` in the status `target`, with an entry in its history."""
     change = Change(
-        at=request.at, source=request.source, target=target, by=request.by, why=request.why
+        at=request.at,
+        source=request.source,
+        target=target,
+        by=request.by,
+        why=request.why,
     )
     return noted(replace(record, status=target), change)
 
 
-def _with_task(tasks: Iterable[TaskRecord], changed: TaskRecord) -> tuple[TaskRecord, ...]:
+def _with_task(
+    tasks: Iterable[TaskRecord], changed: TaskRecord
+) -> tuple[TaskRecord, ...]:
     return tuple(changed if task.id == changed.id else task for task in tasks)
 
 
 def _discarded_by_others(record: Record, task: TaskRecord) -> list[Discarded]:
-    return [discarded for discarded in record.discarded if discarded.task != task.id]
+    return [
+        discarded for discarded in record.discarded if discarded.task != task.id
+    ]

@@ -33,4 +33,7 @@ def in_error_since(record: Record) -> str | None:
 
 def is_overdue(record: Record, retention: Retention, now: datetime) -> bool:
     since = in_error_since(record)
-    return since is not None and now - datetime.fromisoformat(since) > retention.duration
+    return (
+        since is not None
+        and now - datetime.fromisoformat(since) > retention.duration
+    )

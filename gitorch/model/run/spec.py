@@ -60,7 +60,9 @@ class Cache(JsonStruct, frozen=True, kw_only=True):
     """What results depend on. None means everything: all parameters, or the whole tree."""
 
     params: tuple[str, ...] | None = always(None)  # dotted, as a task sees them
-    code: tuple[str, ...] | None = always(None)  # globs, relative to the root of the repository
+    code: tuple[str, ...] | None = always(
+        None
+    )  # globs, relative to the root of the repository
     inputs: tuple[str, ...] = always(())  # paths and globs, like the task's own
 
 
@@ -74,12 +76,20 @@ class TaskSpec(JsonStruct, frozen=True, kw_only=True):
 
     id: str
     method: str | None = always(None)
-    command: str | tuple[str, ...] | None = always(None)  # as written, with its placeholders
-    needs: tuple[str, ...] = always(())  # ids of tasks of this run; the default order is explicit
-    params: Mapping[str, Any] = field(default_factory=empty_mapping)  # keys that are not gitorch's
+    command: str | tuple[str, ...] | None = always(
+        None
+    )  # as written, with its placeholders
+    needs: tuple[str, ...] = always(
+        ()
+    )  # ids of tasks of this run; the default order is explicit
+    params: Mapping[str, Any] = field(
+        default_factory=empty_mapping
+    )  # keys that are not gitorch's
     outputs: tuple[str, ...] = always(())  # files that are kept
     metrics: tuple[str, ...] = always(())  # JSON files, in addition to metrics.json
-    timeout_s: float | None = always(None)  # of each attempt, in seconds; None: no limit
+    timeout_s: float | None = always(
+        None
+    )  # of each attempt, in seconds; None: no limit
     retries: Retries | None = always(None)
     priority: int = always(0)  # the highest starts first
     resources: Resources = field(default_factory=Resources)
@@ -108,14 +118,22 @@ class RunSpec(JsonStruct, frozen=True, kw_only=True):
     swept: tuple[str, ...] = always(())
     path_to_tasks: str = always(".")
     output_dir: str | None = always(None)  # the logical name, with its placeholders
-    link: tuple[str, ...] = always(())  # git-ignored paths, symlinked into each worktree
+    link: tuple[str, ...] = always(
+        ()
+    )  # git-ignored paths, symlinked into each worktree
     env: Mapping[str, str] = field(default_factory=empty_mapping)
     python: str | None = always(None)  # the interpreter, as written
-    code: tuple[str, ...] | None = None  # globs of the files that make another run; None: the tree
+    code: tuple[str, ...] | None = (
+        None  # globs of the files that make another run; None: the tree
+    )
 
     @property
     def params(self) -> dict[str, Any]:
-        return {key: value for key, value in self.document.items() if key not in OWN_KEYS}
+        return {
+            key: value
+            for key, value in self.document.items()
+            if key not in OWN_KEYS
+        }
 
     @property
     def ignores_dirt(self) -> bool:
@@ -148,7 +166,9 @@ class RunSpec(JsonStruct, frozen=True, kw_only=True):
 
     def with_dependents(self, task_id: str) -> frozenset[str]:
         """Return the ids of the task and of all tasks that need it, directly or not."""
-        return frozenset(task.id for task in self.tasks if task_id in self.needed_by(task))
+        return frozenset(
+            task.id for task in self.tasks if task_id in self.needed_by(task)
+        )
 
     def beside(self, task: TaskSpec) -> tuple[TaskSpec, ...]:
         """Return the tasks that may run at the same time as `task`: neither needs the other."""

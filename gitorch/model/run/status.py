@@ -61,7 +61,9 @@ def sources(verb: str) -> tuple[Status, ...]:
 
 def verbs(source: Status) -> tuple[str, ...]:
     """Return the verbs that are allowed from `source`, in the order of the table, each once."""
-    allowed = (transition.verb for transition in TRANSITIONS if transition.source is source)
+    allowed = (
+        transition.verb for transition in TRANSITIONS if transition.source is source
+    )
     return tuple(dict.fromkeys(allowed))
 
 
@@ -74,7 +76,9 @@ class Task(Protocol):
     def status(self) -> Status: ...
 
 
-def states(tasks: Sequence[Task], needs: Mapping[str, Sequence[str]]) -> list[tuple[Status, bool]]:
+def states(
+    tasks: Sequence[Task], needs: Mapping[str, Sequence[str]]
+) -> list[tuple[Status, bool]]:
     """Return the status of each task, with True if all tasks that it `needs` are complete."""
     complete = {task.id for task in tasks if task.status is Status.COMPLETE}
     return [(task.status, complete.issuperset(needs[task.id])) for task in tasks]
@@ -95,7 +99,9 @@ def run_status(tasks: Iterable[tuple[Status, bool]], *, started: bool) -> Status
         return Status.COMPLETE
     if Status.RUNNING in statuses:
         return Status.RUNNING
-    can_start = any(status is Status.WAITING and is_ready for status, is_ready in task_states)
+    can_start = any(
+        status is Status.WAITING and is_ready for status, is_ready in task_states
+    )
     if can_start:
         return Status.RUNNING if started else Status.WAITING
     for status in (Status.ERROR, Status.HOLD):

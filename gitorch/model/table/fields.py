@@ -23,7 +23,9 @@ _TITLES = {"took": "duration_s"}
 _ALIKE = 0.7
 
 Item = TypeVar("Item")
-Path = tuple[str, ...]  # ("status",), ("params", "optimizer", "lr"), ("metrics", "test.f1")
+Path = tuple[
+    str, ...
+]  # ("status",), ("params", "optimizer", "lr"), ("metrics", "test.f1")
 Getter = Callable[[Row], Any]
 
 
@@ -88,7 +90,9 @@ def sorted_by(
     Each key is a function and a flag: True sorts from high to low. None comes last in both orders.
     """
     ordered = list(items)
-    for get, is_descending in reversed(keys):  # sorting is stable, so the first key is applied last
+    for get, is_descending in reversed(
+        keys
+    ):  # sorting is stable, so the first key is applied last
         ordered = _sorted_by_one(ordered, get, is_descending=is_descending)
     return ordered
 
@@ -122,7 +126,7 @@ def known_fields(rows: Iterable[Row]) -> list[Path]:
 
 
 def meant(name: str, known: Sequence[Path]) -> list[Path]:
-    """Return the fields that `name` may mean: fields that end with it, else fields spelt like it."""
+    """Return the fields that `name` may mean: those that end with it, else those spelt like it."""
     ending = [path for path in known if _ends_with(path, name)]
     if ending:
         return ending

@@ -59,7 +59,9 @@ class Group(Struct, frozen=True, kw_only=True):
         }
 
 
-def grouped(rows: Iterable[Row], by: Sequence[Path], aggregates: Sequence[str]) -> list[Group]:
+def grouped(
+    rows: Iterable[Row], by: Sequence[Path], aggregates: Sequence[str]
+) -> list[Group]:
     """Return the groups of `rows`, sorted by the values of `by`. A missing value is sorted last."""
     getters = [getter(path) for path in by]
     values_by_key: dict[str, tuple[Any, ...]] = {}
@@ -81,11 +83,15 @@ def grouped(rows: Iterable[Row], by: Sequence[Path], aggregates: Sequence[str]) 
     return groups
 
 
-def _group(by: Mapping[str, Any], rows: Sequence[Row], aggregates: Sequence[str]) -> Group:
+def _group(
+    by: Mapping[str, Any], rows: Sequence[Row], aggregates: Sequence[str]
+) -> Group:
     complete = [row for row in rows if row.status is Status.COMPLETE]
     metrics: dict[str, dict[str, float | None]] = {}
     for name, numbers in _numbers_by_metric(complete).items():
-        metrics[name] = {aggregate: _aggregated(aggregate, numbers) for aggregate in aggregates}
+        metrics[name] = {
+            aggregate: _aggregated(aggregate, numbers) for aggregate in aggregates
+        }
     return Group(by=by, runs=len(rows), count=len(complete), metrics=metrics)
 
 

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 Run = TypeVar("Run", "Record", "Row")
 
 
-def with_queue(run: Run, statuses: Mapping[str, Status], *, has_worker: bool) -> Run:
+def with_queue(
+    run: Run, statuses: Mapping[str, Status], *, has_worker: bool
+) -> Run:
     """Return `run` with the statuses that its tasks have in the queue.
 
     `has_worker` is True if a living worker is assigned to the run.

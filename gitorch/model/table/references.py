@@ -68,7 +68,9 @@ def find(reference: str, runs: RunNames) -> str:
 def _ambiguous(reference: str, candidates: Sequence[Named]) -> UsageError:
     lines = [f"  {run.id}  {run.label}  {run.created}" for run in candidates]
     return UsageError(
-        "\n".join([f"{reference} is the beginning of {len(candidates)} runs:", *lines]),
+        "\n".join(
+            [f"{reference} is the beginning of {len(candidates)} runs:", *lines]
+        ),
         hint="give more of the id",
     )
 
@@ -76,7 +78,8 @@ def _ambiguous(reference: str, candidates: Sequence[Named]) -> UsageError:
 def _not_found(reference: str, count: int) -> NotFound:
     if not count:
         return NotFound(
-            f"no run is called {reference!r}: there are no runs yet", hint="gitorch ready"
+            f"no run is called {reference!r}: there are no runs yet",
+            hint="gitorch ready",
         )
     hint = "gitorch list shows all runs"
     if _LATEST.match(reference):

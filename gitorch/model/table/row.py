@@ -12,14 +12,18 @@ from gitorch.model.run.spec import Resources
 from gitorch.model.run.status import LIVE, Status
 
 
-class TaskRow(JsonStruct, frozen=True, kw_only=True, array_like=True, omit_defaults=False):
+class TaskRow(
+    JsonStruct, frozen=True, kw_only=True, array_like=True, omit_defaults=False
+):
     """A task of a run that is not over. In JSON it is an array."""
 
     id: str
     status: Status
     needs: tuple[str, ...] = ()
     resources: Resources | None = None  # None: the task asks for none
-    failure: str | None = None  # how the last attempt of a task in ERROR ended, in words
+    failure: str | None = (
+        None  # how the last attempt of a task in ERROR ended, in words
+    )
 
 
 _NOT_SHOWN = ("clone", "identity", "hold", "tasks")

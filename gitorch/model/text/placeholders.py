@@ -72,13 +72,18 @@ def placeholders(command: str | Words) -> list[Placeholder]:
         return list(_ShellText(command).placeholders())
     found = []
     for item, word in enumerate(command):
-        found += [placeholder._replace(item=item) for placeholder in placeholders_of(word)]
+        found += [
+            placeholder._replace(item=item) for placeholder in placeholders_of(word)
+        ]
     return found
 
 
 def placeholders_of(text: str) -> Iterator[Placeholder]:
     """Yield the placeholders of a text that no shell reads."""
-    return (Placeholder(match["name"], *match.span()) for match in _PLACEHOLDER.finditer(text))
+    return (
+        Placeholder(match["name"], *match.span())
+        for match in _PLACEHOLDER.finditer(text)
+    )
 
 
 def is_known(name: str, values: Mapping[str, Any]) -> bool:
@@ -122,7 +127,9 @@ def fill_text(text: str, values: Mapping[str, Any]) -> str:
     return _replaced(text, placeholders_of(text), unquoted)
 
 
-def _replaced(text: str, holes: Iterator[Placeholder], render: Callable[[str], str]) -> str:
+def _replaced(
+    text: str, holes: Iterator[Placeholder], render: Callable[[str], str]
+) -> str:
     pieces = []
     end = 0
     for hole in holes:
@@ -134,7 +141,9 @@ def _replaced(text: str, holes: Iterator[Placeholder], render: Callable[[str], s
 
 def _rendered(name: str, values: Mapping[str, Any]) -> str:
     value = value_of(name, values)
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return (
+        value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    )
 
 
 class _ShellText:
@@ -158,7 +167,9 @@ class _ShellText:
             self._position = token.end()
             match token.lastgroup:
                 case "hole":
-                    yield Placeholder(token["name"], *token.span(), quoted=in_quotes)
+                    yield Placeholder(
+                        token["name"], *token.span(), quoted=in_quotes
+                    )
                 case "single":
                     yield from self._quoted(*token.span())
                 case "document":

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import re
 
-LONGEST = 10 * 365 * 86_400  # seconds; within what clocks, timers and databases can hold
+LONGEST = (
+    10 * 365 * 86_400
+)  # seconds; within what clocks, timers and databases can hold
 LARGEST = 1 << 60  # bytes
 _MOST_CHARACTERS = 40  # so that no text takes long to refuse
 
 _NUMBER = r"([0-9]+(?:\.[0-9]+)?)"
 _SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
-_DURATION = re.compile(r"\s*".join(f"(?:{_NUMBER}{unit})?" for unit in _SECONDS), re.ASCII)
+_DURATION = re.compile(
+    r"\s*".join(f"(?:{_NUMBER}{unit})?" for unit in _SECONDS), re.ASCII
+)
 
 
 def _units_of_memory() -> dict[str, int]:

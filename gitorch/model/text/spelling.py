@@ -6,14 +6,16 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 _LONGEST_WORD = 100  # characters; the rest of a longer word is ignored
-# How similar a misspelt word must be: `mehtod` (0.83) is taken for `method`, but `idx` (0.80) is not
-# taken for `id`.
+# How similar a misspelt word must be: `mehtod` (0.83) is taken for `method`, but `idx` (0.80) is
+# not taken for `id`.
 _ALIKE = 0.82
 # A word is not compared with more words than this: it would take too long and rarely help.
 _MOST_WORDS = 200
 
 
-def similar(word: str, words: Iterable[str], *, most: int, alike: float) -> list[str]:
+def similar(
+    word: str, words: Iterable[str], *, most: int, alike: float
+) -> list[str]:
     """Return at most `most` of the words that are at least this similar (0 to 1), best first."""
     return get_close_matches(word, list(words), n=most, cutoff=alike)
 
@@ -69,7 +71,9 @@ def _is_transposed(word: str, other: str) -> bool:
     """
     if len(word) != len(other):
         return False
-    differing = [index for index, letter in enumerate(word) if letter != other[index]]
+    differing = [
+        index for index, letter in enumerate(word) if letter != other[index]
+    ]
     if len(differing) != 2:
         return False
     first, second = differing

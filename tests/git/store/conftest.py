@@ -39,7 +39,9 @@ def branch(project: Path) -> ResultsBranch:
     return ResultsBranch(Repository.discover(project))
 
 
-def put(branch: ResultsBranch, run: str = RUN, subject: str = "a change", **more: object) -> str:
+def put(
+    branch: ResultsBranch, run: str = RUN, subject: str = "a change", **more: object
+) -> str:
     """Commit the record of a run; return the branch's tip."""
     with branch.changing() as edit:
         edit.put_record({"id": run, **more})
@@ -50,7 +52,9 @@ def start_writer(project: Path, first: int, count: int) -> subprocess.Popen[str]
     """Start a process that commits `count` runs, numbered from `first` on."""
     command = [sys.executable, "-c", _WRITER, str(project), str(first), str(count)]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY_ROOT)}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=environment
+    )
 
 
 def ids_of(numbers: range | list[int]) -> set[str]:

@@ -32,7 +32,9 @@ from tests.git.store.test_pointers import AWKWARD
 
 REPOSITORY_ROOT = Path(__file__).parents[3]
 LARGE = 1 << 20  # where a file becomes large in tests that are not about that
-needs_lfs = pytest.mark.skipif(not shutil.which("git-lfs"), reason="git-lfs is not installed")
+needs_lfs = pytest.mark.skipif(
+    not shutil.which("git-lfs"), reason="git-lfs is not installed"
+)
 
 
 @pytest.fixture
@@ -57,7 +59,9 @@ def objects(repo: Repository) -> list[Path]:
 
 
 @pytest.mark.parametrize("size", [0, 1, 99, 100])
-def test_a_small_file_is_its_bytes(repo: Repository, tmp_path: Path, size: int) -> None:
+def test_a_small_file_is_its_bytes(
+    repo: Repository, tmp_path: Path, size: int
+) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"x" * size)
     stored = store(repo, path, large=100)
@@ -83,7 +87,10 @@ def test_a_large_file_is_an_lfs_object_and_a_pointer(
     assert (stored.kind, stored.size, stored.sha256) == ("lfs", size, digest)
     assert parse_pointer(stored.data) == (digest, size)
     lfs, own = objects(repo)
-    assert lfs == repo.common_dir / "lfs" / "objects" / digest[:2] / digest[2:4] / digest
+    assert (
+        lfs
+        == repo.common_dir / "lfs" / "objects" / digest[:2] / digest[2:4] / digest
+    )
     assert lfs.samefile(own)
     assert lfs.read_bytes() == content
     assert lfs.stat().st_mode & 0o777 == 0o444
@@ -94,7 +101,9 @@ def test_a_large_file_is_an_lfs_object_and_a_pointer(
 
 
 @needs_lfs
-def test_git_lfs_accepts_the_pointer_and_the_object(repo: Repository, tmp_path: Path) -> None:
+def test_git_lfs_accepts_the_pointer_and_the_object(
+    repo: Repository, tmp_path: Path
+) -> None:
     (tmp_path / "model").write_bytes(b"weights" * 1000)
     stored = store(repo, tmp_path / "model", large=10)
     subprocess.run(
@@ -105,7 +114,15 @@ def test_git_lfs_accepts_the_pointer_and_the_object(repo: Repository, tmp_path: 
     )
     (repo.root / "model").write_bytes(stored.data)
     (repo.root / ".gitattributes").write_bytes(gitattributes_for(["model"]))
-    git(repo.root, "-c", "filter.lfs.clean=cat", "-c", "filter.lfs.smudge=cat", "add", "-A")
+    git(
+        repo.root,
+        "-c",
+        "filter.lfs.clean=cat",
+        "-c",
+        "filter.lfs.smudge=cat",
+        "add",
+        "-A",
+    )
     git(repo.root, "-c", "filter.lfs.clean=cat", "commit", "-qm", "a pointer")
     assert git(repo.root, "lfs", "fsck") == "Git LFS fsck OK"
     assert git(repo.root, "lfs", "ls-files", "--long").split()[0] == stored.sha256
@@ -117,13 +134,22 @@ def test_the_objects_are_where_git_lfs_looks_for_them(
     project: Path, tmp_path: Path, where: str | None
 ) -> None:
     if where:
-        git(project, "config", "lfs.storage", where if where[0] != "/" else f"{tmp_path}{where}")
+        git(
+            project,
+            "config",
+            "lfs.storage",
+            where if where[0] != "/" else f"{tmp_path}{where}",
+        )
     repo = Repository.discover(project)
     (tmp_path / "model").write_bytes(b"weights")
     stored = store(repo, tmp_path / "model", large=1)
     lines = git(project, "lfs", "env").splitlines()
     media = Path(
-        next(line.partition("=")[2] for line in lines if line.startswith("LocalMediaDir="))
+        next(
+            line.partition("=")[2]
+            for line in lines
+            if line.startswith("LocalMediaDir=")
+        )
     )
     assert (
         media / stored.sha256[:2] / stored.sha256[2:4] / stored.sha256
@@ -131,7 +157,9 @@ def test_the_objects_are_where_git_lfs_looks_for_them(
 
 
 @pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no second file system")
-def test_a_store_on_another_file_system_is_a_copy(project: Path, tmp_path: Path) -> None:
+def test_a_store_on_another_file_system_is_a_copy(
+    project: Path, tmp_path: Path
+) -> None:
     elsewhere = Path("/dev/shm") / tmp_path.name / str(os.getpid())
     git(project, "config", "lfs.storage", str(elsewhere))
     repo = Repository.discover(project)
@@ -139,13 +167,17 @@ def test_a_store_on_another_file_system_is_a_copy(project: Path, tmp_path: Path)
     try:
         stored = store(repo, tmp_path / "model", large=1)
         assert (
-            restore(repo, output_of(stored, "m"), None, tmp_path / "out").read_bytes()
+            restore(
+                repo, output_of(stored, "m"), None, tmp_path / "out"
+            ).read_bytes()
             == b"weights" * 99
         )
     finally:
         shutil.rmtree(elsewhere)
     assert (
-        restore(repo, output_of(stored, "again"), None, tmp_path / "out").read_bytes()
+        restore(
+            repo, output_of(stored, "again"), None, tmp_path / "out"
+        ).read_bytes()
         == b"weights" * 99
     )
 
@@ -179,7 +211,12 @@ def test_modes_and_links_come_back(repo: Repository, tmp_path: Path) -> None:
     (tmp_path / "big").chmod(0o700)
     for name in ("script", "link", "big"):
         stored = store(repo, tmp_path / name, large=50)
-        back = restore(repo, output_of(stored, f"deep/er/{name}"), stored.data, tmp_path / "out")
+        back = restore(
+            repo,
+            output_of(stored, f"deep/er/{name}"),
+            stored.data,
+            tmp_path / "out",
+        )
         assert back == tmp_path / "out" / "deep" / "er" / name
         assert back.is_symlink() == (name == "link")
         assert os.access(back, os.X_OK) or name == "link"
@@ -242,12 +279,17 @@ def test_a_full_disk_is_reported_as_such(repo: Repository, tmp_path: Path) -> No
     assert objects(repo) == []
 
 
-def test_the_second_link_outlives_git_lfs_prune(repo: Repository, tmp_path: Path) -> None:
+def test_the_second_link_outlives_git_lfs_prune(
+    repo: Repository, tmp_path: Path
+) -> None:
     (tmp_path / "model").write_bytes(b"weights")
     stored = store(repo, tmp_path / "model", large=1)
     shutil.rmtree(repo.common_dir / "lfs")
     assert (
-        restore(repo, output_of(stored, "model"), None, tmp_path / "out").read_bytes() == b"weights"
+        restore(
+            repo, output_of(stored, "model"), None, tmp_path / "out"
+        ).read_bytes()
+        == b"weights"
     )
     store(repo, tmp_path / "model", large=1)
     assert len(objects(repo)) == 2
@@ -286,17 +328,23 @@ def test_a_record_cannot_write_outside_the_directory(
         restore(repo, output_of(stored, path), stored.data, tmp_path / "out")
 
 
-def test_a_link_in_the_way_is_replaced_and_not_followed(repo: Repository, tmp_path: Path) -> None:
+def test_a_link_in_the_way_is_replaced_and_not_followed(
+    repo: Repository, tmp_path: Path
+) -> None:
     (tmp_path / "file").write_bytes(b"new")
     (tmp_path / "precious").write_bytes(b"precious")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "file").symlink_to("../precious")
     stored = store(repo, tmp_path / "file", LARGE)
-    assert not restore(repo, output_of(stored, "file"), stored.data, tmp_path / "out").is_symlink()
+    assert not restore(
+        repo, output_of(stored, "file"), stored.data, tmp_path / "out"
+    ).is_symlink()
     assert (tmp_path / "precious").read_bytes() == b"precious"
 
 
-def test_kept_logs_are_read_whether_small_or_large(repo: Repository, tmp_path: Path) -> None:
+def test_kept_logs_are_read_whether_small_or_large(
+    repo: Repository, tmp_path: Path
+) -> None:
     (tmp_path / "log").write_bytes(b"line\n" * 100)
     for large in (1, 1000):
         with open_kept(repo, store(repo, tmp_path / "log", large).data) as log:
@@ -313,7 +361,9 @@ def test_a_clone_that_checks_the_branch_out_has_the_real_files_under_any_name(
     for name in names:
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         (out / name).write_bytes(b"large " + os.fsencode(name) * 20)
-        (out / name).with_name(f"{Path(name).name[:200]} small").write_bytes(b"small")
+        (out / name).with_name(f"{Path(name).name[:200]} small").write_bytes(
+            b"small"
+        )
     branch = ResultsBranch(repo)
     kept: dict[str, Output] = {}
     with branch.changing() as edit:
@@ -324,16 +374,24 @@ def test_a_clone_that_checks_the_branch_out_has_the_real_files_under_any_name(
                 kept[name] = output_of(stored, name)
                 edit.put(f"runs/3f/3f2a5c8e91d0/outputs/{escaped(name)}", stored)
         large = [
-            f"outputs/{escaped(name)}" for name, output in kept.items() if output.stored == "lfs"
+            f"outputs/{escaped(name)}"
+            for name, output in kept.items()
+            if output.stored == "lfs"
         ]
         attributes = gitattributes_for(large)
         edit.put("runs/3f/3f2a5c8e91d0/.gitattributes", attributes)
         edit.commit("outputs")
-    assert len([1 for output in kept.values() if output.stored == "git"]) >= len(names) - 2
+    assert (
+        len([1 for output in kept.values() if output.stored == "git"])
+        >= len(names) - 2
+    )
     assert git(repo.root, "fsck", "--full", "--strict", "--no-dangling") == ""
 
     clone = tmp_path / "clone"
-    smudge = ("filter.lfs.smudge=git-lfs smudge -- %f", "filter.lfs.process=git-lfs filter-process")
+    smudge = (
+        "filter.lfs.smudge=git-lfs smudge -- %f",
+        "filter.lfs.process=git-lfs filter-process",
+    )
     add = ("worktree", "add", "-q", str(clone), "gitorch/results")
     git(repo.root, "-c", smudge[0], "-c", smudge[1], *add)
     back = tmp_path / "back"
@@ -342,5 +400,11 @@ def test_a_clone_that_checks_the_branch_out_has_the_real_files_under_any_name(
         assert (clone / path).read_bytes() == (out / name).read_bytes(), name
         restore(repo, output, branch.read(path), back)
         assert (back / name).read_bytes() == (out / name).read_bytes()
-    filters = ("filter.lfs.clean=git-lfs clean -- %f", "filter.lfs.process=git-lfs filter-process")
-    assert git(clone, "-c", filters[0], "-c", filters[1], "status", "--porcelain") == ""
+    filters = (
+        "filter.lfs.clean=git-lfs clean -- %f",
+        "filter.lfs.process=git-lfs filter-process",
+    )
+    assert (
+        git(clone, "-c", filters[0], "-c", filters[1], "status", "--porcelain")
+        == ""
+    )

@@ -26,7 +26,9 @@ def test_a_deleted_branch_is_restored(project: Path, branch: ResultsBranch) -> N
     assert git(project, "rev-parse", "gitorch/results~1") == tip
 
 
-def test_a_branch_that_went_backwards_is_restored(project: Path, branch: ResultsBranch) -> None:
+def test_a_branch_that_went_backwards_is_restored(
+    project: Path, branch: ResultsBranch
+) -> None:
     old = put(branch)
     put(branch, OTHER)
     git(project, "branch", "-qf", "gitorch/results", old)
@@ -37,7 +39,9 @@ def test_a_branch_that_went_backwards_is_restored(project: Path, branch: Results
     assert branch.run_ids() == [third, RUN, OTHER]
 
 
-def test_the_history_that_a_new_one_replaced_is_kept(project: Path, branch: ResultsBranch) -> None:
+def test_the_history_that_a_new_one_replaced_is_kept(
+    project: Path, branch: ResultsBranch
+) -> None:
     put(branch)
     before = put(branch, OTHER)
     tree = git(project, "rev-parse", "gitorch/results~1^{tree}")
@@ -56,7 +60,13 @@ def test_a_branch_that_moved_forwards_is_followed(
     put(branch)
     git(tmp_path, "clone", "-q", "-b", "gitorch/results", str(project), "clone")
     put(ResultsBranch(Repository.discover(tmp_path / "clone")), OTHER)
-    git(project, "fetch", "-q", str(tmp_path / "clone"), "gitorch/results:gitorch/results")
+    git(
+        project,
+        "fetch",
+        "-q",
+        str(tmp_path / "clone"),
+        "gitorch/results:gitorch/results",
+    )
     put(branch, "0" * 12)
     assert branch.run_ids() == ["0" * 12, RUN, OTHER]
 
@@ -75,7 +85,9 @@ def test_a_clone_reads_and_continues_the_branch_that_it_fetched(
 # Names
 
 
-def test_a_branch_in_the_way_is_named_in_the_message(project: Path, branch: ResultsBranch) -> None:
+def test_a_branch_in_the_way_is_named_in_the_message(
+    project: Path, branch: ResultsBranch
+) -> None:
     git(project, "branch", "gitorch")
     with pytest.raises(
         Refused,
@@ -83,14 +95,18 @@ def test_a_branch_in_the_way_is_named_in_the_message(project: Path, branch: Resu
     ):
         put(branch)
     git(project, "branch", "-m", "gitorch", "gitorch/results/deeper")
-    with pytest.raises(Refused, match="the branch 'gitorch/results/deeper' leaves no room"):
+    with pytest.raises(
+        Refused, match="the branch 'gitorch/results/deeper' leaves no room"
+    ):
         put(branch)
     git(project, "branch", "-m", "gitorch/results/deeper", "gitorch/other")
     put(branch)
 
 
 @pytest.mark.parametrize("name", ["main", "bad..name"])
-def test_a_branch_that_cannot_be_gitorchs_is_refused(project: Path, name: str) -> None:
+def test_a_branch_that_cannot_be_gitorchs_is_refused(
+    project: Path, name: str
+) -> None:
     git(project, "config", "gitorch.branch", name)
     head = git(project, "rev-parse", "HEAD")
     commit_files(project, {"code.py": "1"})
@@ -99,7 +115,9 @@ def test_a_branch_that_cannot_be_gitorchs_is_refused(project: Path, name: str) -
     assert git(project, "rev-parse", "main~1") == head
 
 
-def test_a_fetched_branch_that_is_not_gitorchs_is_refused(project: Path, tmp_path: Path) -> None:
+def test_a_fetched_branch_that_is_not_gitorchs_is_refused(
+    project: Path, tmp_path: Path
+) -> None:
     git(project, "branch", "lab")
     git(tmp_path, "clone", "-q", str(project), "clone")
     git(tmp_path / "clone", "config", "gitorch.branch", "lab")
@@ -108,7 +126,9 @@ def test_a_fetched_branch_that_is_not_gitorchs_is_refused(project: Path, tmp_pat
     assert git(tmp_path / "clone", "branch", "--list", "lab") == ""
 
 
-def test_a_broken_reference_is_moved_aside(project: Path, branch: ResultsBranch) -> None:
+def test_a_broken_reference_is_moved_aside(
+    project: Path, branch: ResultsBranch
+) -> None:
     tip = put(branch)
     (project / ".git/refs/heads/gitorch/results").write_text("nonsense\n")
     assert branch.state() is BranchState.BROKEN

@@ -11,12 +11,17 @@ from gitorch.git.store.lock import is_held, locked
 from gitorch.git.store.pack import ObjectType, PackWriter
 
 
-def test_one_writer_at_a_time(repo: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_writer_at_a_time(
+    repo: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(lock, "_PATIENCE_S", 0.05)
     assert not is_held(repo)
     with locked(repo):
         assert is_held(repo)
-        with pytest.raises(Busy, match="another gitorch has been writing"), locked(repo):
+        with (
+            pytest.raises(Busy, match="another gitorch has been writing"),
+            locked(repo),
+        ):
             pass
         assert is_held(repo)
     assert not is_held(repo)

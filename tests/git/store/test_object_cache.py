@@ -18,7 +18,11 @@ def test_the_oldest_object_makes_room() -> None:
     cache.put(b"2", b"12345")
     cache.put(b"1", b"12345")  # it is the newest now
     cache.put(b"3", b"12345")
-    assert [cache.get(name) for name in (b"1", b"2", b"3")] == [b"12345", None, b"12345"]
+    assert [cache.get(name) for name in (b"1", b"2", b"3")] == [
+        b"12345",
+        None,
+        b"12345",
+    ]
 
 
 def test_an_object_that_is_too_large_is_not_kept() -> None:

@@ -9,13 +9,22 @@ from pathlib import Path
 import pytest
 
 from gitorch.git.store import pack as pack_module
-from gitorch.git.store.pack import KEEP_REASON, ObjectType, PackWriter, object_id, sweep_packs
+from gitorch.git.store.pack import (
+    KEEP_REASON,
+    ObjectType,
+    PackWriter,
+    object_id,
+    sweep_packs,
+)
 from tests.conftest import git
 
 
 def cat(project: Path, oid: bytes) -> bytes:
     return subprocess.run(
-        ["git", "cat-file", "blob", oid.hex()], cwd=project, capture_output=True, check=True
+        ["git", "cat-file", "blob", oid.hex()],
+        cwd=project,
+        capture_output=True,
+        check=True,
     ).stdout
 
 
@@ -24,20 +33,26 @@ def test_git_reads_a_published_pack(project: Path, size: int) -> None:
     data = (b"line %d\n" * (size // 8 + 1))[:size]
     writer = PackWriter(project / ".git")
     oid = writer.add(ObjectType.BLOB, data)
-    assert writer.add(ObjectType.BLOB, data) == oid == object_id(ObjectType.BLOB, data)
+    assert (
+        writer.add(ObjectType.BLOB, data) == oid == object_id(ObjectType.BLOB, data)
+    )
     assert writer.read(oid) == data
     assert writer.read(b"\0" * 20) is None
     kept = writer.publish()
     assert cat(project, oid) == data
     (index,) = (project / ".git" / "objects" / "pack").glob("*.idx")
     assert git(project, "verify-pack", str(index)) == ""
-    assert git(project, "fsck", "--full", "--strict") == f"dangling blob {oid.hex()}"
+    assert (
+        git(project, "fsck", "--full", "--strict") == f"dangling blob {oid.hex()}"
+    )
     kept.release()
     assert not list(index.parent.glob("*.keep"))
     assert not list((project / ".git" / "gitorch" / "packing").iterdir())
 
 
-def test_git_follows_offsets_beyond_31_bits(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_git_follows_offsets_beyond_31_bits(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # As if offsets from there on needed the table of 64-bit offsets.
     monkeypatch.setattr(pack_module, "_FAR", 20_000)
     writer = PackWriter(project / ".git")
@@ -51,7 +66,9 @@ def test_git_follows_offsets_beyond_31_bits(project: Path, monkeypatch: pytest.M
         capture_output=True,
         check=True,
     )
-    assert output.stdout == b"".join(b"%d\n%s\n" % (len(data), data) for data in blobs)
+    assert output.stdout == b"".join(
+        b"%d\n%s\n" % (len(data), data) for data in blobs
+    )
     (index,) = (project / ".git" / "objects" / "pack").glob("*.idx")
     assert (
         index.stat().st_size > 8 + 4 * 256 + 28 * len(blobs) + 40

@@ -26,14 +26,25 @@ def test_escaping_a_name_can_be_undone(name: str) -> None:
 
 
 def test_ordinary_names_stay_as_they_are() -> None:
-    for name in ("model.pt", "a/b.c", ".hidden", ".config/x", "git", "digits~", "gist.txt", "100%"):
+    for name in (
+        "model.pt",
+        "a/b.c",
+        ".hidden",
+        ".config/x",
+        "git",
+        "digits~",
+        "gist.txt",
+        "100%",
+    ):
         assert escaped(name) == name
 
 
 def test_git_matches_exactly_the_large_paths(repo: Repository) -> None:
     deep = "/".join(["d" * 200] * 12) + "/long\n"
     paths = (
-        [name for name in AWKWARD if "/" not in name] + [f"x/{name}" for name in AWKWARD] + [deep]
+        [name for name in AWKWARD if "/" not in name]
+        + [f"x/{name}" for name in AWKWARD]
+        + [deep]
     )
     (repo.root / ".gitattributes").write_bytes(
         gitattributes_for([f"outputs/{path}" for path in paths])
@@ -55,12 +66,21 @@ def test_git_matches_exactly_the_large_paths(repo: Repository) -> None:
         if value == b"lfs"
     }
     assert large == {f"outputs/{path}" for path in paths}
-    assert max(map(len, (repo.root / ".gitattributes").read_bytes().split(b"\n"))) < 2048
+    assert (
+        max(map(len, (repo.root / ".gitattributes").read_bytes().split(b"\n")))
+        < 2048
+    )
 
 
 def test_only_an_exact_pointer_is_a_pointer() -> None:
     pointer = Pointer("0f" * 32, 123)
     data = pointer.render()
     assert parse_pointer(data) == pointer
-    for other in (b"", data + b"\n", data[:-1], data.replace(b"123", b"0123"), b"x" + data):
+    for other in (
+        b"",
+        data + b"\n",
+        data[:-1],
+        data.replace(b"123", b"0123"),
+        b"x" + data,
+    ):
         assert parse_pointer(other) is None

@@ -40,7 +40,9 @@ def test_a_reference_moves_only_from_the_expected_commit(repo: Repository) -> No
     assert git(repo.root, "rev-parse", NAME) == second
 
 
-def test_a_lock_that_a_killed_process_left_is_removed(project: Path, branch: ResultsBranch) -> None:
+def test_a_lock_that_a_killed_process_left_is_removed(
+    project: Path, branch: ResultsBranch
+) -> None:
     put(branch)
     for name in ("refs/heads/gitorch/results.lock", f"{KEPT}.lock"):
         lock = project / ".git" / name
@@ -51,7 +53,9 @@ def test_a_lock_that_a_killed_process_left_is_removed(project: Path, branch: Res
     assert git(project, "rev-parse", KEPT) == branch.tip()
 
 
-def test_a_lock_that_a_process_holds_is_waited_for(project: Path, branch: ResultsBranch) -> None:
+def test_a_lock_that_a_process_holds_is_waited_for(
+    project: Path, branch: ResultsBranch
+) -> None:
     put(branch)
     held = project / ".git" / "refs/heads/gitorch/results.lock"
     held.touch()

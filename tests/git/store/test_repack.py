@@ -13,7 +13,9 @@ from tests.git.store.conftest import put
 RUNS = [f"{number:012x}" for number in range(repack._PACKS_BEFORE_REPACK)]
 
 
-def test_packs_are_merged_in_the_background(project: Path, branch: ResultsBranch) -> None:
+def test_packs_are_merged_in_the_background(
+    project: Path, branch: ResultsBranch
+) -> None:
     put(branch, "f" * 12)
     assert not repack.maybe_repack(branch.repo)
     for run in RUNS:
@@ -26,7 +28,9 @@ def test_packs_are_merged_in_the_background(project: Path, branch: ResultsBranch
     assert git(project, "fsck", "--full", "--strict", "--no-dangling") == ""
 
 
-def test_only_one_process_merges_packs_at_a_time(project: Path, branch: ResultsBranch) -> None:
+def test_only_one_process_merges_packs_at_a_time(
+    project: Path, branch: ResultsBranch
+) -> None:
     for run in RUNS[:4]:
         put(branch, run)
     with (branch.repo.state_dir / "repack.lock").open("wb") as lock:

@@ -33,7 +33,9 @@ from tests.git.store.conftest import (
 # Writing and reading
 
 
-def test_before_the_first_commit_there_is_nothing(project: Path, branch: ResultsBranch) -> None:
+def test_before_the_first_commit_there_is_nothing(
+    project: Path, branch: ResultsBranch
+) -> None:
     assert branch.tip() is None
     assert branch.run_ids() == []
     assert list(branch.records()) == []
@@ -43,18 +45,28 @@ def test_before_the_first_commit_there_is_nothing(project: Path, branch: Results
     assert git(project, "for-each-ref", "--format=%(refname)") == "refs/heads/main"
 
 
-def test_an_edit_is_one_commit_that_people_can_read(project: Path, branch: ResultsBranch) -> None:
+def test_an_edit_is_one_commit_that_people_can_read(
+    project: Path, branch: ResultsBranch
+) -> None:
     put(branch)
     with branch.changing() as edit:
-        edit.put(f"{RunPaths.of(RUN).directory}/tasks/train/1/log.txt", b"learning\n")
+        edit.put(
+            f"{RunPaths.of(RUN).directory}/tasks/train/1/log.txt", b"learning\n"
+        )
         edit.put(f"{RunPaths.of(RUN).directory}/run me", b"#!/bin/sh\n", 0o100755)
         tip = edit.commit(
             "penguins 3f2a5c8e91d0: train COMPLETE\nin 12.3s",
-            [("Gitorch-Run", RUN), ("Gitorch-Status", "COMPLETE"), ("Gitorch-Why", "two\nlines")],
+            [
+                ("Gitorch-Run", RUN),
+                ("Gitorch-Status", "COMPLETE"),
+                ("Gitorch-Why", "two\nlines"),
+            ],
         )
     assert branch.tip() == tip == git(project, "rev-parse", "gitorch/results")
     name, email = AUTHOR["name"], AUTHOR["email"]
-    assert git(project, "log", "-1", "--format=%an %ae|%cn|%s%n%(trailers:only)", tip) == (
+    assert git(
+        project, "log", "-1", "--format=%an %ae|%cn|%s%n%(trailers:only)", tip
+    ) == (
         f"{name} {email}|{name}|penguins 3f2a5c8e91d0: train COMPLETE in 12.3s\n"
         "Gitorch-Run: 3f2a5c8e91d0\nGitorch-Status: COMPLETE\nGitorch-Why: two lines\n"
     ).rstrip("\n")
@@ -89,7 +101,9 @@ def test_records_and_files_are_read_at_any_commit(branch: ResultsBranch) -> None
     assert subjects(branch, RunPaths.of(RUN).directory) == ["third", "first"]
 
 
-def test_files_that_a_person_added_beside_the_runs_are_not_runs(branch: ResultsBranch) -> None:
+def test_files_that_a_person_added_beside_the_runs_are_not_runs(
+    branch: ResultsBranch,
+) -> None:
     put(branch)
     with branch.changing() as edit:
         for path in (
@@ -145,11 +159,15 @@ def test_the_runs_that_changed_since_a_commit(branch: ResultsBranch) -> None:
     assert branch.changed_runs(first, second) == [OTHER]
     assert branch.changed_runs(second, second) == []
     assert (
-        branch.changed_runs(None, second) == branch.changed_runs("0" * 40, second) == [RUN, OTHER]
+        branch.changed_runs(None, second)
+        == branch.changed_runs("0" * 40, second)
+        == [RUN, OTHER]
     )
 
 
-def test_an_edit_that_is_not_committed_leaves_nothing(project: Path, branch: ResultsBranch) -> None:
+def test_an_edit_that_is_not_committed_leaves_nothing(
+    project: Path, branch: ResultsBranch
+) -> None:
     tip = put(branch)
     with branch.changing() as edit:
         edit.put_record({"id": OTHER})
@@ -157,7 +175,9 @@ def test_an_edit_that_is_not_committed_leaves_nothing(project: Path, branch: Res
     assert not list((project / ".git" / "gitorch" / "packing").iterdir())
 
 
-def test_an_edit_without_a_difference_makes_no_commit(branch: ResultsBranch) -> None:
+def test_an_edit_without_a_difference_makes_no_commit(
+    branch: ResultsBranch,
+) -> None:
     tip = put(branch, status="COMPLETE")
     assert put(branch, status="COMPLETE") == tip
     with branch.changing() as edit:
@@ -173,7 +193,9 @@ def test_one_edit_can_commit_several_times(branch: ResultsBranch) -> None:
     assert subjects(branch, "runs") == [OTHER, RUN]
 
 
-def test_a_removed_run_stays_in_the_history(project: Path, branch: ResultsBranch) -> None:
+def test_a_removed_run_stays_in_the_history(
+    project: Path, branch: ResultsBranch
+) -> None:
     put(branch)
     with branch.changing() as edit:
         edit.put(f"killed/{RUN[:2]}/{RUN}", b"")
@@ -216,18 +238,24 @@ def test_awkward_names(project: Path, branch: ResultsBranch, name: str) -> None:
     assert branch.files(f"{RunPaths.of(RUN).directory}/outputs") == [
         f"{RunPaths.of(RUN).directory}/outputs/{name}"
     ]
-    assert len(subjects(branch, f"{RunPaths.of(RUN).directory}/outputs/{name}")) == 1
+    assert (
+        len(subjects(branch, f"{RunPaths.of(RUN).directory}/outputs/{name}")) == 1
+    )
     assert branch.record(RUN) == {"id": RUN, "outputs": [name]}
     assert_sound(project)
 
 
-def test_no_user_name_is_needed(branch: ResultsBranch, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_user_name_is_needed(
+    branch: ResultsBranch, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     put(ResultsBranch(Repository.discover(branch.repo.root)))
     assert_sound(branch.repo.root)
 
 
-def test_a_hook_of_the_user_cannot_veto_results(project: Path, branch: ResultsBranch) -> None:
+def test_a_hook_of_the_user_cannot_veto_results(
+    project: Path, branch: ResultsBranch
+) -> None:
     hook = project / ".git" / "hooks" / "reference-transaction"
     hook.parent.mkdir(exist_ok=True)
     hook.write_text("#!/bin/sh\nexit 1\n")
@@ -239,7 +267,8 @@ def test_the_name_of_the_branch_is_a_setting(project: Path) -> None:
     git(project, "config", "gitorch.branch", "lab/book")
     put(ResultsBranch(Repository.discover(project)))
     assert (
-        git(project, "for-each-ref", "--format=%(refname:short)", "refs/heads") == "lab/book\nmain"
+        git(project, "for-each-ref", "--format=%(refname:short)", "refs/heads")
+        == "lab/book\nmain"
     )
 
 
@@ -248,26 +277,38 @@ def test_a_checked_out_branch_is_found(
 ) -> None:
     put(branch)
     assert branch.checked_out_at() is None
-    git(project, "worktree", "add", "-q", str(tmp_path / "check out"), "gitorch/results")
+    git(
+        project,
+        "worktree",
+        "add",
+        "-q",
+        str(tmp_path / "check out"),
+        "gitorch/results",
+    )
     assert branch.checked_out_at() == tmp_path / "check out"
 
 
 # Several writers, and writers that are killed
 
 
-def test_writers_in_several_processes_lose_nothing(project: Path, branch: ResultsBranch) -> None:
+def test_writers_in_several_processes_lose_nothing(
+    project: Path, branch: ResultsBranch
+) -> None:
     writers = [start_writer(project, 1000 * number, 25) for number in range(6)]
     for process in writers:
         assert len(process.communicate()[0].splitlines()) == 25
     assert set(branch.run_ids()) == {
-        run for number in range(6) for run in ids_of(range(1000 * number, 1000 * number + 25))
+        run
+        for number in range(6)
+        for run in ids_of(range(1000 * number, 1000 * number + 25))
     }
     assert git(project, "rev-list", "--count", "gitorch/results") == "150"
     assert_sound(project)
 
 
 @pytest.mark.parametrize(
-    "command", [["gc", "-q", "--prune=now"], ["prune", "--expire=now"], ["repack", "-adq"]]
+    "command",
+    [["gc", "-q", "--prune=now"], ["prune", "--expire=now"], ["repack", "-adq"]],
 )
 def test_commits_beside_a_gc_or_prune_of_the_user_lose_nothing(
     project: Path, branch: ResultsBranch, command: list[str]
@@ -344,7 +385,9 @@ def test_a_commit_goes_on_top_of_one_that_was_made_meanwhile(
     with branch.changing() as edit:
         edit.put_record({"id": OTHER})
         tree = git(project, "rev-parse", "gitorch/results^{tree}")
-        theirs = git(project, "commit-tree", "-p", "gitorch/results", "-m", "by hand", tree)
+        theirs = git(
+            project, "commit-tree", "-p", "gitorch/results", "-m", "by hand", tree
+        )
         git(project, "update-ref", "refs/heads/gitorch/results", theirs)
         edit.commit("ours")
     assert subjects(branch, ".") == ["ours", "a change"]

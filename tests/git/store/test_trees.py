@@ -17,7 +17,9 @@ from tests.conftest import git
 
 names = st.sampled_from([b"a", b"b", b"c.d", b"c", b"c-"])
 paths = st.lists(names, min_size=1, max_size=3).map(b"/".join)
-steps = st.lists(st.tuples(paths, st.one_of(st.none(), st.integers(0, 9))), max_size=12)
+steps = st.lists(
+    st.tuples(paths, st.one_of(st.none(), st.integers(0, 9))), max_size=12
+)
 
 
 class Store(dict[bytes, bytes]):
@@ -28,7 +30,9 @@ class Store(dict[bytes, bytes]):
         self[oid] = data
         return oid
 
-    def files(self, oid: bytes | None, prefix: bytes = b"") -> dict[bytes, TreeEntry]:
+    def files(
+        self, oid: bytes | None, prefix: bytes = b""
+    ) -> dict[bytes, TreeEntry]:
         found: dict[bytes, TreeEntry] = {}
         for name, entry in (parse_tree(self[oid]) if oid else {}).items():
             below = (
@@ -45,7 +49,9 @@ def blob(number: int) -> TreeEntry:
     return TreeEntry(FILE, hashlib.sha1(b"%d" % number).digest())
 
 
-def play(files: dict[bytes, TreeEntry], path: bytes, entry: TreeEntry | None) -> None:
+def play(
+    files: dict[bytes, TreeEntry], path: bytes, entry: TreeEntry | None
+) -> None:
     """Do what a put or a remove means, with a flat dictionary."""
     parts = path.split(b"/")
     above = {b"/".join(parts[:length]) for length in range(1, len(parts))}
@@ -59,7 +65,9 @@ def play(files: dict[bytes, TreeEntry], path: bytes, entry: TreeEntry | None) ->
 
 @given(steps, steps)
 @example([(b"b", 0)], [(b"b/a", 0), (b"b/a", None)])
-def test_edits_are_equivalent_to_their_steps_one_by_one(before: list, after: list) -> None:
+def test_edits_are_equivalent_to_their_steps_one_by_one(
+    before: list, after: list
+) -> None:
     store = Store()
     expected: dict[bytes, TreeEntry] = {}
     root = None
@@ -74,7 +82,9 @@ def test_edits_are_equivalent_to_their_steps_one_by_one(before: list, after: lis
                 edits.remove(path)
             for name in [path, *expected]:
                 found = find(name, root, edits, store.__getitem__)
-                assert found == expected.get(name) or (found and found.mode == DIRECTORY)
+                assert found == expected.get(name) or (
+                    found and found.mode == DIRECTORY
+                )
         root = edits.apply(root, store.__getitem__, store.write)
         assert store.files(root) == expected
 
@@ -98,7 +108,14 @@ def test_only_the_directories_on_the_way_are_read() -> None:
 
 
 def test_git_makes_the_same_tree(project: Path) -> None:
-    files = {"a.b": "1", "a/z": "2", "a0": "3", "run me": "4", "a/b/c\n": "5", "latin\udce9": "6"}
+    files = {
+        "a.b": "1",
+        "a/z": "2",
+        "a0": "3",
+        "run me": "4",
+        "a/b/c\n": "5",
+        "latin\udce9": "6",
+    }
     for name, content in files.items():
         (project / name).parent.mkdir(parents=True, exist_ok=True)
         (project / name).write_text(content)
@@ -118,13 +135,17 @@ def test_git_makes_the_same_tree(project: Path) -> None:
     assert root
     assert root.hex() == git(project, "write-tree")
     data = subprocess.run(
-        ["git", "cat-file", "tree", root.hex()], cwd=project, capture_output=True, check=True
+        ["git", "cat-file", "tree", root.hex()],
+        cwd=project,
+        capture_output=True,
+        check=True,
     ).stdout
     assert render_tree(parse_tree(data)) == data
 
 
 @pytest.mark.parametrize(
-    "path", [b"", b"/a", b"a/", b"a//b", b"../a", b"a/./b", b".git/x", b"a/.GIT", b"nul\0"]
+    "path",
+    [b"", b"/a", b"a/", b"a//b", b"../a", b"a/./b", b".git/x", b"a/.GIT", b"nul\0"],
 )
 def test_a_path_that_no_tree_may_hold_is_refused(path: bytes) -> None:
     with pytest.raises(ValueError, match="cannot be a path"):

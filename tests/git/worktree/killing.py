@@ -19,7 +19,9 @@ print("started", flush=True)
 """
 
 
-def start(program: str, root: Path, *arguments: str | Path) -> subprocess.Popen[bytes]:
+def start(
+    program: str, root: Path, *arguments: str | Path
+) -> subprocess.Popen[bytes]:
     """Start a program that uses `worktrees`; it has begun when this returns.
 
     `worktrees` are those of the repository at `root`.
@@ -31,7 +33,9 @@ def start(program: str, root: Path, *arguments: str | Path) -> subprocess.Popen[
     return process
 
 
-def kill_after(delay_s: float, program: str, root: Path, *arguments: str | Path) -> None:
+def kill_after(
+    delay_s: float, program: str, root: Path, *arguments: str | Path
+) -> None:
     """Start the program and kill it after `delay_s` seconds, while it is still at work."""
     victim = start(program, root, *arguments)
     time.sleep(delay_s)

@@ -15,7 +15,12 @@ from pathlib import Path
 from gitorch.errors import NotFound, Refused
 from gitorch.git.command import call_git, call_git_items
 from gitorch.git.repository import Repository
-from gitorch.git.worktree.contract import LARGEST_DIFF, UNMODIFIED, Modified, WorktreeState
+from gitorch.git.worktree.contract import (
+    LARGEST_DIFF,
+    UNMODIFIED,
+    Modified,
+    WorktreeState,
+)
 from gitorch.git.worktree.git_options import checkout_flags, diff_command
 from gitorch.git.worktree.links import make_links, require_untracked
 from gitorch.tools.files import delete
@@ -26,7 +31,9 @@ class PlainWorktrees:
     def __init__(self, repo: Repository) -> None:
         self._repo = repo
 
-    def materialise(self, commit: str, path: Path, *, link: Sequence[str] = ()) -> None:
+    def materialise(
+        self, commit: str, path: Path, *, link: Sequence[str] = ()
+    ) -> None:
         with only_one_at(path):
             if not self.is_present(path):
                 self._add(commit, path, link)
@@ -41,7 +48,9 @@ class PlainWorktrees:
         return self.state(path) == WorktreeState(commit, True)
 
     def is_registered(self, path: Path) -> bool:
-        listed = call_git_items(self._repo.root, "worktree", "list", "--porcelain", "-z")
+        listed = call_git_items(
+            self._repo.root, "worktree", "list", "--porcelain", "-z"
+        )
         return f"worktree {path}" in listed
 
     def state(self, path: Path) -> WorktreeState | None:
@@ -55,10 +64,21 @@ class PlainWorktrees:
             environment = {"GIT_INDEX_FILE": f"{room}/index"}
             call_git(path, "read-tree", commit, env=environment)
             diff = diff_command(self._repo)
-            files = call_git_items(path, *diff, "--name-only", "-z", commit, "--", env=environment)
+            files = call_git_items(
+                path, *diff, "--name-only", "-z", commit, "--", env=environment
+            )
             large = [name for name in files if _size(path / name) > LARGEST_DIFF]
             excluded = [f":(exclude,top,literal){name}" for name in large]
-            patch = call_git(path, *diff, "--binary", commit, "--", ".", *excluded, env=environment)
+            patch = call_git(
+                path,
+                *diff,
+                "--binary",
+                commit,
+                "--",
+                ".",
+                *excluded,
+                env=environment,
+            )
         return Modified(tuple(files), patch, tuple(large)) if files else UNMODIFIED
 
     def reset(self, path: Path, commit: str) -> None:
@@ -70,7 +90,9 @@ class PlainWorktrees:
         (admin / "HEAD").write_text(f"{commit}\n")
         # The files of the former commit, so that those that `commit` does not have are removed.
         call_git(path, "read-tree", state.commit)
-        call_git(path, *checkout_flags(self._repo), "reset", "--hard", "--quiet", commit)
+        call_git(
+            path, *checkout_flags(self._repo), "reset", "--hard", "--quiet", commit
+        )
         (admin / "made-for").write_text(commit)
 
     def hand_on(self, source: Path, path: Path, commit: str) -> bool:
@@ -101,7 +123,9 @@ class PlainWorktrees:
             admin = self._admin(path)
             assert admin
             if (admin / "config.worktree").exists():
-                call_git(path, "config", "--worktree", "core.sparseCheckout", "false")
+                call_git(
+                    path, "config", "--worktree", "core.sparseCheckout", "false"
+                )
             require_untracked(path, link, commit)
             make_links(self._repo, path, link)
             (admin / "made-for").write_text(commit)
@@ -115,9 +139,14 @@ class PlainWorktrees:
             return None
         admin = Path((path / ".git").read_text().removeprefix("gitdir: ").strip())
         is_ours = (
-            admin.parent == self._repo.common_dir / "worktrees" and (admin / "locked").exists()
+            admin.parent == self._repo.common_dir / "worktrees"
+            and (admin / "locked").exists()
         )
-        return admin if is_ours and (admin / "locked").read_text() == "gitorch\n" else None
+        return (
+            admin
+            if is_ours and (admin / "locked").read_text() == "gitorch\n"
+            else None
+        )
 
 
 def _size(path: Path) -> int:

@@ -34,7 +34,8 @@ def test_a_worktree_without_its_mark_is_made_anew(
 
 
 @pytest.mark.parametrize(
-    "remains", ["nothing but the lock", "an empty directory", "an empty .git", "half a tree"]
+    "remains",
+    ["nothing but the lock", "an empty directory", "an empty .git", "half a tree"],
 )
 def test_what_a_killed_git_left_is_replaced(
     repo: Repository, fast: FastWorktrees, tree: Path, remains: str
@@ -67,13 +68,17 @@ def test_a_git_that_outlives_its_killed_caller_is_waited_for(
     gate = tmp_path / "gate"
     os.mkfifo(gate)
     git(repo.root, "config", "filter.slow.smudge", f"cat {gate}; cat")
-    pinned = commit_files(repo.root, {".gitattributes": "slow filter=slow\n", "slow": "x"})
+    pinned = commit_files(
+        repo.root, {".gitattributes": "slow filter=slow\n", "slow": "x"}
+    )
     victim = start(MATERIALISE, repo.root, tree, pinned)
     with gate.open("wb"):  # opens as soon as git has come to the file
         os.kill(victim.pid, signal.SIGKILL)
         victim.wait()
         with pytest.raises(BlockingIOError):
-            fcntl.flock(os.open(tree.parent, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(
+                os.open(tree.parent, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB
+            )
     victim.communicate()
     git(repo.root, "config", "filter.slow.smudge", "cat")
     fast.materialise(pinned, tree)
@@ -84,7 +89,9 @@ def test_a_lock_on_a_directory_that_was_removed_locks_nothing(
     repo: Repository, fast: FastWorktrees, tree: Path
 ) -> None:
     with only_one_at(tree):
-        waiting = threading.Thread(target=fast.materialise, args=(head(repo.root), tree))
+        waiting = threading.Thread(
+            target=fast.materialise, args=(head(repo.root), tree)
+        )
         waiting.start()
         assert waiting.is_alive()
         tree.parent.rmdir()

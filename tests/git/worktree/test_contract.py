@@ -54,7 +54,10 @@ def test_a_worktree_is_exactly_its_commit(
     assert contents(tree) == expected
     assert os.access(tree / "program", os.X_OK)
     assert git(tree, "status", "--porcelain") == ""
-    assert git(tree, "rev-parse", "HEAD", "--abbrev-ref", "HEAD").split("\n") == [pinned, "HEAD"]
+    assert git(tree, "rev-parse", "HEAD", "--abbrev-ref", "HEAD").split("\n") == [
+        pinned,
+        "HEAD",
+    ]
     assert worktrees.is_present(tree)
     assert worktrees.is_registered(tree)
     assert worktrees.is_made_for(tree, pinned)
@@ -80,7 +83,10 @@ def test_making_a_worktree_again_leaves_it_as_it_is(
     (tree / "README.md").write_text("changed by a run")
     (tree / "checkpoint").write_text("of a run")
     worktrees.materialise(head(repo.root), tree)
-    assert contents(tree) == {"README.md": b"changed by a run", "checkpoint": b"of a run"}
+    assert contents(tree) == {
+        "README.md": b"changed by a run",
+        "checkpoint": b"of a run",
+    }
 
 
 def test_hooks_and_sparse_checkouts_do_not_reach_a_worktree(
@@ -97,7 +103,9 @@ def test_hooks_and_sparse_checkouts_do_not_reach_a_worktree(
     worktrees.materialise(pinned, tree)
 
     assert set(contents(tree)) == {"README.md", "in/a", "out/b"}
-    git(tree, "reset", "-q", "--hard")  # a task may do so, and must not make the worktree sparse
+    git(
+        tree, "reset", "-q", "--hard"
+    )  # a task may do so, and must not make the worktree sparse
     assert set(contents(tree)) == {"README.md", "in/a", "out/b"}
     assert not (repo.root / "out").exists()
 
@@ -118,11 +126,15 @@ def test_filters_and_line_endings_are_applied(
     assert git(tree, "status", "--porcelain") == ""
 
 
-def test_large_files_are_the_real_ones(repo: Repository, worktrees: Worktrees, tree: Path) -> None:
+def test_large_files_are_the_real_ones(
+    repo: Repository, worktrees: Worktrees, tree: Path
+) -> None:
     git(repo.root, "lfs", "install", "--local")
     git(repo.root, "lfs", "track", "*.bin")
     pinned = commit_files(repo.root, {"model.bin": bytes(range(256)) * 100})
-    assert git(repo.root, "cat-file", "-p", "HEAD:model.bin").startswith("version https://git-lfs")
+    assert git(repo.root, "cat-file", "-p", "HEAD:model.bin").startswith(
+        "version https://git-lfs"
+    )
     worktrees.materialise(pinned, tree)
     assert (tree / "model.bin").read_bytes() == bytes(range(256)) * 100
 
@@ -148,7 +160,13 @@ def test_files_that_gitorch_did_not_make_are_never_replaced(
     (tmp_path / "foreign/.git").write_text(
         "gitdir: /of/another/repository/worktrees/gitorch-0123456789ab\n"
     )
-    for taken in (tree, tmp_path / "own", tmp_path / "alias", tmp_path / "foreign", repo.root):
+    for taken in (
+        tree,
+        tmp_path / "own",
+        tmp_path / "alias",
+        tmp_path / "foreign",
+        repo.root,
+    ):
         with pytest.raises(Refused, match="is in the way"):
             worktrees.materialise(pinned, taken)
         with pytest.raises(Refused, match="is in the way"):
@@ -162,7 +180,9 @@ def test_files_that_gitorch_did_not_make_are_never_replaced(
 def test_links_lead_to_the_main_worktree(
     repo: Repository, worktrees: Worktrees, tree: Path
 ) -> None:
-    pinned = commit_files(repo.root, {".gitignore": "data\nraw/\n", "sub/code.py": ""})
+    pinned = commit_files(
+        repo.root, {".gitignore": "data\nraw/\n", "sub/code.py": ""}
+    )
     (repo.root / "data").mkdir()
     (repo.root / "data/x.csv").write_text("1,2")
     (repo.root / "sub/raw").mkdir()
@@ -185,7 +205,11 @@ def test_a_link_that_cannot_be_made_leaves_no_worktree(
     (repo.root / "away").symlink_to(outside)
     pinned = commit_files(repo.root, {"tracked": "x"})
     (repo.root / "away/data").mkdir()
-    for name, error in {"nothing": NotFound, "tracked": Refused, "away/data": Refused}.items():
+    for name, error in {
+        "nothing": NotFound,
+        "tracked": Refused,
+        "away/data": Refused,
+    }.items():
         with pytest.raises(error, match="link: "):
             worktrees.materialise(pinned, tree, link=[name])
         assert not tree.exists()
@@ -195,7 +219,9 @@ def test_a_link_that_cannot_be_made_leaves_no_worktree(
 # Removing
 
 
-def test_discarding_removes_everything(repo: Repository, worktrees: Worktrees, tree: Path) -> None:
+def test_discarding_removes_everything(
+    repo: Repository, worktrees: Worktrees, tree: Path
+) -> None:
     worktrees.materialise(head(repo.root), tree)
     (tree / "shut").mkdir()
     (tree / "shut/file").write_text("x")
@@ -250,7 +276,9 @@ def test_what_a_run_changed_is_found_kept_and_undone(
     worktrees.materialise(made, again)
     subprocess.run(["git", "apply", "-"], input=changes.diff, cwd=again, check=True)
     after = contents(again)
-    assert {name: after.get(name) for name in files} == {name: spoilt.get(name) for name in files}
+    assert {name: after.get(name) for name in files} == {
+        name: spoilt.get(name) for name in files
+    }
 
     branches = git(repo.root, "for-each-ref", "refs/heads")
     worktrees.reset(tree, made)
@@ -277,7 +305,11 @@ def test_bits_that_hide_changes_are_cleared_even_if_nothing_changed(
 def test_settings_for_diffs_do_not_reach_the_patch(
     repo: Repository, worktrees: Worktrees, tree: Path, made: str
 ) -> None:
-    settings = {"diff.noprefix": "true", "diff.external": "false", "color.ui": "always"}
+    settings = {
+        "diff.noprefix": "true",
+        "diff.external": "false",
+        "color.ui": "always",
+    }
     for name, value in settings.items():
         git(repo.root, "config", name, value)
     git(repo.root, "config", "diff.odd.textconv", "false")
@@ -315,7 +347,9 @@ def test_resetting_a_worktree_that_is_not_there_is_refused(
 
 
 @pytest.mark.parametrize(
-    "deed", [None, *HARMLESS_OR_NOT], ids=lambda deed: getattr(deed, "__name__", "nothing")
+    "deed",
+    [None, *HARMLESS_OR_NOT],
+    ids=lambda deed: getattr(deed, "__name__", "nothing"),
 )
 def test_a_worktree_that_is_handed_on_is_as_good_as_a_new_one(
     repo: Repository,
@@ -352,5 +386,7 @@ def test_nothing_is_handed_on_to_a_path_that_is_taken(
 def test_a_worktree_is_not_handed_on_at_another_commit(
     repo: Repository, worktrees: Worktrees, tree: Path, following: Path, made: str
 ) -> None:
-    assert not worktrees.hand_on(tree, following, git(repo.root, "rev-parse", "HEAD~1"))
+    assert not worktrees.hand_on(
+        tree, following, git(repo.root, "rev-parse", "HEAD~1")
+    )
     assert not following.exists()

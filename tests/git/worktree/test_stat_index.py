@@ -20,14 +20,20 @@ def read(root: Path) -> StatIndex:
 def test_the_index_is_read_as_git_reads_it(project: Path) -> None:
     (project / "link").symlink_to("README.md")
     (project / "program").touch(0o755)
-    commit_files(project, {**ODD, "x" * 250 + "/" + "y" * 250: "", "long/" + "z" * 250: ""})
+    commit_files(
+        project, {**ODD, "x" * 250 + "/" + "y" * 250: "", "long/" + "z" * 250: ""}
+    )
     index = read(project)
     listed = call_git_items(project, "ls-files", "--stage", "-z")
-    assert [f"{entry.mode:o}" for entry in index.entries] == [item.split()[0] for item in listed]
+    assert [f"{entry.mode:o}" for entry in index.entries] == [
+        item.split()[0] for item in listed
+    ]
     assert [os.fsdecode(entry.path) for entry in index.entries] == [
         item.split("\t")[1] for item in listed
     ]
-    states = [(project / os.fsdecode(entry.path)).lstat() for entry in index.entries]
+    states = [
+        (project / os.fsdecode(entry.path)).lstat() for entry in index.entries
+    ]
     for entry, state in zip(index.entries, states, strict=True):
         assert index.agrees(entry, state)
         assert (entry.size, entry.mtime_ns) == (state.st_size, state.st_mtime_ns)
@@ -77,7 +83,11 @@ def conflict(root: Path) -> None:
 
 def gitlink(root: Path) -> None:
     git(
-        root, "update-index", "--add", "--cacheinfo", f"160000,{git(root, 'rev-parse', 'HEAD')},sub"
+        root,
+        "update-index",
+        "--add",
+        "--cacheinfo",
+        f"160000,{git(root, 'rev-parse', 'HEAD')},sub",
     )
 
 
@@ -106,7 +116,9 @@ def empty(root: Path) -> None:
         empty,
     ],
 )
-def test_an_index_that_is_not_plain_is_left_to_git(project: Path, change: object) -> None:
+def test_an_index_that_is_not_plain_is_left_to_git(
+    project: Path, change: object
+) -> None:
     assert callable(change)
     os.utime(project / "README.md", (1, 1))
     git(project, "status")

@@ -21,14 +21,23 @@ def nested(project: Path, tmp_path: Path) -> Repository:
         (tmp_path / name).mkdir()
         git(tmp_path / name, "init", "-q")
         commit_files(tmp_path / name, {f"{name}.py": content})
-    git(tmp_path / "lib", "submodule", "add", "-q", str(tmp_path / "inner"), "in side")
+    git(
+        tmp_path / "lib",
+        "submodule",
+        "add",
+        "-q",
+        str(tmp_path / "inner"),
+        "in side",
+    )
     git(tmp_path / "lib", "commit", "-qm", "inner")
     git(project, "submodule", "add", "-q", str(tmp_path / "lib"), "vendor/lib")
     git(project, "commit", "-qm", "lib")
     return Repository.discover(project)
 
 
-@pytest.mark.parametrize("is_offline", [True, False], ids=["offline", "from its URL"])
+@pytest.mark.parametrize(
+    "is_offline", [True, False], ids=["offline", "from its URL"]
+)
 def test_submodules_are_filled(
     nested: Repository, tree: Path, tmp_path: Path, is_offline: bool
 ) -> None:
@@ -60,13 +69,17 @@ def test_a_submodule_that_cannot_be_fetched_leaves_no_worktree(
     nested: Repository, tree: Path, tmp_path: Path
 ) -> None:
     git(nested.root, "submodule", "deinit", "-q", "-f", "--all")
-    subprocess.run(["rm", "-r", nested.common_dir / "modules", tmp_path / "lib"], check=True)
+    subprocess.run(
+        ["rm", "-r", nested.common_dir / "modules", tmp_path / "lib"], check=True
+    )
     with pytest.raises(Refused, match="submodule"):
         FastWorktrees(nested).materialise(head(nested.root), tree)
     assert not tree.exists()
 
 
-def test_changes_in_submodules_are_found_and_undone(nested: Repository, tree: Path) -> None:
+def test_changes_in_submodules_are_found_and_undone(
+    nested: Repository, tree: Path
+) -> None:
     with_submodule = head(nested.root)
     FastWorktrees(nested).materialise(with_submodule, tree)
     assert FastWorktrees(nested).modified(tree, with_submodule).files == ()
@@ -74,7 +87,9 @@ def test_changes_in_submodules_are_found_and_undone(nested: Repository, tree: Pa
     git(inner, "switch", "-qc", "mine")
     commit_of_the_run = commit_files(inner, {"inner.py": "changed"})
     (tree / "vendor/lib/lib.py").write_text("changed too")
-    assert FastWorktrees(nested).modified(tree, with_submodule).files == ("vendor/lib",)
+    assert FastWorktrees(nested).modified(tree, with_submodule).files == (
+        "vendor/lib",
+    )
     FastWorktrees(nested).reset(tree, with_submodule)
     assert (inner / "inner.py").read_text() == "inner"
     assert (tree / "vendor/lib/lib.py").read_text() == "lib"

@@ -87,17 +87,24 @@ def copied(repo: Repository, pinned: str, monkeypatch: pytest.MonkeyPatch) -> Pa
     return tree_of_run(repo, 3)
 
 
-def test_a_copy_is_what_git_would_have_made(repo: Repository, pinned: str, copied: Path) -> None:
+def test_a_copy_is_what_git_would_have_made(
+    repo: Repository, pinned: str, copied: Path
+) -> None:
     assert state(copied) == state(tree_of_run(repo, 1))
     assert state(copied)["a.loud"][1] == b"HUSH\n"
     assert state(copied)["b.bat"][1] == b"x\r\ny\r\n"
 
     def written(tree: Path) -> dict[str, bytes]:
         names = ("HEAD", "commondir", "locked")
-        return {name: (admin_directory(repo, tree) / name).read_bytes() for name in names}
+        return {
+            name: (admin_directory(repo, tree) / name).read_bytes()
+            for name in names
+        }
 
     assert written(copied) == written(tree_of_run(repo, 1))
-    assert (copied / ".git").read_text() == f"gitdir: {admin_directory(repo, copied)}\n"
+    assert (
+        copied / ".git"
+    ).read_text() == f"gitdir: {admin_directory(repo, copied)}\n"
 
 
 def test_git_finds_a_copy_clean_and_reads_no_file(
@@ -108,7 +115,9 @@ def test_git_finds_a_copy_clean_and_reads_no_file(
     assert git(copied, "status", "--porcelain") == ""
     git(copied, "update-index", "--really-refresh")
     assert git(copied, "status", "--porcelain") == ""
-    assert git(copied, "write-tree") == git(repo.root, "rev-parse", f"{pinned}^{{tree}}")
+    assert git(copied, "write-tree") == git(
+        repo.root, "rev-parse", f"{pinned}^{{tree}}"
+    )
     assert git(copied, "fsck", "--full", "--strict") == ""
     (copied / "deep/er.x").write_text("X")
     assert git(copied, "status", "--porcelain") == " M deep/er.x"
@@ -149,7 +158,9 @@ def test_git_treats_a_copy_like_any_worktree(
     assert git(repo.root, "show", "work:new") == "x"
 
 
-def test_gc_keeps_what_only_a_copy_refers_to(repo: Repository, pinned: str, copied: Path) -> None:
+def test_gc_keeps_what_only_a_copy_refers_to(
+    repo: Repository, pinned: str, copied: Path
+) -> None:
     git(copied, "commit", "-q", "--allow-empty", "-m", "of the run")
     (copied / "staged").write_text("only in the index")
     git(copied, "add", "staged")
@@ -200,7 +211,9 @@ def test_a_damaged_template_is_never_used(
     assert not is_copy(repo, tree_of_run(repo, 4))
     FastWorktrees(repo).materialise(pinned, tree_of_run(repo, 5))
     assert is_copy(repo, tree_of_run(repo, 5))
-    assert state(tree_of_run(repo, 5)) == state(tree_of_run(repo, 4)) == state(copied)
+    assert (
+        state(tree_of_run(repo, 5)) == state(tree_of_run(repo, 4)) == state(copied)
+    )
 
 
 def change_a_setting(repo: Repository) -> None:
@@ -216,9 +229,14 @@ def change_the_attributes(repo: Repository) -> None:
     (repo.common_dir / "info/attributes").write_text("* -filter\n")
 
 
-@pytest.mark.parametrize("change", [change_a_setting, change_a_filter, change_the_attributes])
+@pytest.mark.parametrize(
+    "change", [change_a_setting, change_a_filter, change_the_attributes]
+)
 def test_after_a_change_of_settings_a_new_template_is_made(
-    repo: Repository, pinned: str, copied: Path, change: Callable[[Repository], None]
+    repo: Repository,
+    pinned: str,
+    copied: Path,
+    change: Callable[[Repository], None],
 ) -> None:
     change(repo)
     later = Repository.discover(repo.root)
@@ -226,23 +244,35 @@ def test_after_a_change_of_settings_a_new_template_is_made(
         FastWorktrees(later).materialise(pinned, tree_of_run(repo, number))
     assert not is_copy(repo, tree_of_run(repo, 4))
     assert is_copy(repo, tree_of_run(repo, 5))
-    assert state(tree_of_run(repo, 5)) == state(tree_of_run(repo, 4)) != state(copied)
+    assert (
+        state(tree_of_run(repo, 5)) == state(tree_of_run(repo, 4)) != state(copied)
+    )
 
 
-def test_a_single_worktree_of_a_commit_makes_no_template(repo: Repository, pinned: str) -> None:
+def test_a_single_worktree_of_a_commit_makes_no_template(
+    repo: Repository, pinned: str
+) -> None:
     FastWorktrees(repo).materialise(pinned, tree_of_run(repo, 1))
-    assert [path.name for path in (repo.workspace / "templates").iterdir()] == [f"{pinned}.seen"]
+    assert [path.name for path in (repo.workspace / "templates").iterdir()] == [
+        f"{pinned}.seen"
+    ]
 
 
 def test_only_the_newest_templates_are_kept(repo: Repository) -> None:
     git(repo.root, "config", "gitorch.templates", "2")
     repo = Repository.discover(repo.root)
-    commits = [commit_files(repo.root, {"number": str(number)}) for number in range(4)]
+    commits = [
+        commit_files(repo.root, {"number": str(number)}) for number in range(4)
+    ]
     for commit in commits:
         for number in (1, 2):
-            FastWorktrees(repo).materialise(commit, tree_of_run(repo, number) / commit)
+            FastWorktrees(repo).materialise(
+                commit, tree_of_run(repo, number) / commit
+            )
     kept = {
-        path.name for path in (repo.workspace / "templates").iterdir() if path.suffix != ".seen"
+        path.name
+        for path in (repo.workspace / "templates").iterdir()
+        if path.suffix != ".seen"
     }
     assert kept == set(commits[2:])
 

@@ -32,12 +32,23 @@ def test_worktrees_of_the_workspace_without_files_are_forgotten_and_others_are_n
     other = tree.with_name("other")
     for path in (tree, other):
         fast.materialise(head(repo.root), path)
-    git(repo.root, "worktree", "add", "-q", "--lock", "--reason", "gitorch", str(tmp_path / "own"))
+    git(
+        repo.root,
+        "worktree",
+        "add",
+        "-q",
+        "--lock",
+        "--reason",
+        "gitorch",
+        str(tmp_path / "own"),
+    )
     (repo.workspace / "trash").mkdir(exist_ok=True)
     subprocess.run(["rm", "-r", tree], check=True)
     (tmp_path / "own").rename(tmp_path / "unmounted")
     fast.empty_trash()
-    assert administrative(repo) == sorted([admin_directory(repo, other).name, "own"])
+    assert administrative(repo) == sorted(
+        [admin_directory(repo, other).name, "own"]
+    )
     assert git(other, "status", "--porcelain") == ""
 
 

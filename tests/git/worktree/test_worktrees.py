@@ -18,16 +18,26 @@ from gitorch.git.worktree.contract import UNMODIFIED
 from gitorch.git.worktree.worktrees import FastWorktrees
 from tests.conftest import commit_files, git
 from tests.git.conftest import ODD, administrative, contents, head
-from tests.git.worktree.deeds import TOUCHES, Deed, leave_untracked_files, spoil_same_size_and_time
+from tests.git.worktree.deeds import (
+    TOUCHES,
+    Deed,
+    leave_untracked_files,
+    spoil_same_size_and_time,
+)
 from tests.git.worktree.killing import kill_after
 
 # Changes
 
 
 def test_an_untouched_worktree_is_recognised_without_git(
-    repo: Repository, fast: FastWorktrees, tree: Path, monkeypatch: pytest.MonkeyPatch
+    repo: Repository,
+    fast: FastWorktrees,
+    tree: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    pinned = commit_files(repo.root, {"code.py": "one\ntwo\n", "pack/age.py": "x = 1\n", **ODD})
+    pinned = commit_files(
+        repo.root, {"code.py": "one\ntwo\n", "pack/age.py": "x = 1\n", **ODD}
+    )
     fast.materialise(pinned, tree)
     # Older than the index: otherwise a change right after the index was written could not be seen.
     for name in contents(tree):
@@ -44,7 +54,10 @@ def test_an_untouched_worktree_is_recognised_without_git(
 
 
 def test_large_changes_are_named_but_are_not_in_the_patch(
-    repo: Repository, fast: FastWorktrees, tree: Path, monkeypatch: pytest.MonkeyPatch
+    repo: Repository,
+    fast: FastWorktrees,
+    tree: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(worktrees, "LARGEST_DIFF", 100)
     pinned = commit_files(repo.root, {"code.py": "one\n", "sp ace": "1"})
@@ -82,7 +95,11 @@ def test_untracked_files_in_a_submodule_are_not_a_change(
 def copied(repo: Repository, fast: FastWorktrees, tree: Path) -> str:
     """Make the third worktree of a commit: those that git itself makes are not handed on."""
     pinned = commit_files(repo.root, ODD)
-    for path in (repo.workspace / "1" / "tree", repo.workspace / "2" / "tree", tree):
+    for path in (
+        repo.workspace / "1" / "tree",
+        repo.workspace / "2" / "tree",
+        tree,
+    ):
         fast.materialise(pinned, path)
     return pinned
 
@@ -115,7 +132,11 @@ def test_a_worktree_that_a_run_touched_is_not_handed_on(
 
 
 def test_a_worktree_with_submodules_is_not_handed_on(
-    repo: Repository, fast: FastWorktrees, tree: Path, following: Path, tmp_path: Path
+    repo: Repository,
+    fast: FastWorktrees,
+    tree: Path,
+    following: Path,
+    tmp_path: Path,
 ) -> None:
     library = tmp_path / "library"
     library.mkdir()
@@ -129,7 +150,12 @@ def test_a_worktree_with_submodules_is_not_handed_on(
 
 @pytest.mark.parametrize("step", ["renamed", "gitdir written", ".git written"])
 def test_after_a_kill_within_the_handing_on_the_worktree_is_made_anew(
-    repo: Repository, fast: FastWorktrees, tree: Path, following: Path, copied: str, step: str
+    repo: Repository,
+    fast: FastWorktrees,
+    tree: Path,
+    following: Path,
+    copied: str,
+    step: str,
 ) -> None:
     expected = contents(tree)
     following.parent.mkdir(parents=True)
@@ -137,7 +163,9 @@ def test_after_a_kill_within_the_handing_on_the_worktree_is_made_anew(
     if step != "renamed":
         (admin_directory(repo, tree) / "gitdir").write_text(f"{following}/.git\n")
     if step == ".git written":
-        (following / ".git").write_text(f"gitdir: {admin_directory(repo, following)}\n")
+        (following / ".git").write_text(
+            f"gitdir: {admin_directory(repo, following)}\n"
+        )
     fast.materialise(copied, following)
 
     assert contents(following) == expected
@@ -159,7 +187,9 @@ for number in range(1000):
 def test_after_a_kill_at_any_moment_the_worktree_is_made_whole(
     repo: Repository, fast: FastWorktrees, tree: Path
 ) -> None:
-    pinned = commit_files(repo.root, {f"directory{n % 7}/{n}": str(n) for n in range(200)})
+    pinned = commit_files(
+        repo.root, {f"directory{n % 7}/{n}": str(n) for n in range(200)}
+    )
     expected = contents(repo.root)
     for delay in range(8):
         kill_after(delay * 0.006, MAKE_AND_DISCARD, repo.root, tree, pinned)
@@ -185,7 +215,9 @@ def test_after_a_kill_at_any_moment_a_reset_can_be_done_again(
     first = commit_files(repo.root, {f"{number}": "first" for number in range(100)})
     expected = contents(repo.root)
     git(repo.root, "rm", "-q", *(f"{number}" for number in range(1, 100, 2)))
-    second = commit_files(repo.root, {f"{number}": "second" for number in range(0, 150, 2)})
+    second = commit_files(
+        repo.root, {f"{number}": "second" for number in range(0, 150, 2)}
+    )
     fast.materialise(first, tree)
     for delay in range(8):
         kill_after(delay * 0.005, CHANGE_AND_RESET, repo.root, tree, second, first)
@@ -217,13 +249,17 @@ def test_several_threads_make_one_worktree(
         thread.join()
     assert failures == []
     assert git(tree, "status", "--porcelain") == ""
-    assert not list(repo.workspace.glob("trash/*"))  # no thread replaced the worktree of another
+    assert not list(
+        repo.workspace.glob("trash/*")
+    )  # no thread replaced the worktree of another
 
 
 def test_gc_and_prune_at_the_same_time_do_no_harm(
     repo: Repository, fast: FastWorktrees, tree: Path
 ) -> None:
-    commits = [commit_files(repo.root, {"number": str(number)}) for number in range(6)]
+    commits = [
+        commit_files(repo.root, {"number": str(number)}) for number in range(6)
+    ]
     done = threading.Event()
 
     def disturb() -> None:
@@ -252,7 +288,9 @@ def test_gc_and_prune_at_the_same_time_do_no_harm(
 def test_files_that_a_power_cut_may_have_emptied_are_written_again(
     repo: Repository, fast: FastWorktrees, tree: Path
 ) -> None:
-    pinned = commit_files(repo.root, {"code.py": "print(1)\n", "deep/more.py": "print(2)\n"})
+    pinned = commit_files(
+        repo.root, {"code.py": "print(1)\n", "deep/more.py": "print(2)\n"}
+    )
     fast.materialise(pinned, tree)
     before = contents(tree)
     (tree / "extra").write_text("by a run")
@@ -267,7 +305,9 @@ def test_files_that_a_power_cut_may_have_emptied_are_written_again(
         os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
 
     fast.materialise(pinned, tree)
-    assert contents(tree) != before, "it may be the work of a person who checked the run out"
+    assert contents(tree) != before, (
+        "it may be the work of a person who checked the run out"
+    )
     assert not is_of_this_boot(fast, tree)
     fast.reset(tree, pinned)
     assert is_of_this_boot(fast, tree)
@@ -282,7 +322,8 @@ def is_of_this_boot(fast: FastWorktrees, tree: Path) -> bool:
 
 
 @pytest.mark.parametrize(
-    "emptied", [("mark", "locked"), ("mark", "locked", ".git"), (".git", "all of it")]
+    "emptied",
+    [("mark", "locked"), ("mark", "locked", ".git"), (".git", "all of it")],
 )
 def test_a_worktree_that_a_power_cut_left_half_made_is_made_anew(
     repo: Repository, fast: FastWorktrees, emptied: tuple[str, ...]
@@ -291,7 +332,11 @@ def test_a_worktree_that_a_power_cut_left_half_made_is_made_anew(
     fast.materialise(head(repo.root), tree)
     before = contents(tree)
     admin = admin_directory(repo, tree)
-    paths = {"mark": admin / "gitorch.json", "locked": admin / "locked", ".git": tree / ".git"}
+    paths = {
+        "mark": admin / "gitorch.json",
+        "locked": admin / "locked",
+        ".git": tree / ".git",
+    }
     for name in paths.keys() & set(emptied):
         paths[name].write_text("")
     if "all of it" in emptied:
@@ -311,4 +356,6 @@ def test_an_administrative_file_that_a_power_cut_emptied_is_repaired(
         fast.materialise(pinned, tree)
         fast.reset(tree, pinned)
         assert contents(tree) == {"README.md": b"A project.\n"}
-        assert git(tree, "status", "--porcelain", "--branch") == "## HEAD (no branch)"
+        assert (
+            git(tree, "status", "--porcelain", "--branch") == "## HEAD (no branch)"
+        )

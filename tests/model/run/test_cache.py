@@ -7,7 +7,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from gitorch.model.run.cache import dependencies, digest_of, outputs_of, what_differs
+from gitorch.model.run.cache import (
+    dependencies,
+    digest_of,
+    outputs_of,
+    what_differs,
+)
 from gitorch.model.run.outcome import ExitCode
 from gitorch.model.run.pin import Pin
 from gitorch.model.run.record import (
@@ -20,14 +25,22 @@ from gitorch.model.run.record import (
     Record,
     TaskRecord,
 )
-from gitorch.model.run.record_changes import AttemptResult, Reuse, after_attempt, after_reuse
+from gitorch.model.run.record_changes import (
+    AttemptResult,
+    Reuse,
+    after_attempt,
+    after_reuse,
+)
 from gitorch.model.run.spec import Cache, Resources, Retries, RunSpec, TaskSpec
 from gitorch.model.run.status import Status
 
 PIN = Pin(commit="c" * 40, tree="d" * 40)
 PREPARE = TaskSpec(id="prepare", method="Prepare")
 TRAIN = TaskSpec(
-    id="train", command="train --rate {rate}", needs=("prepare",), cache=Cache(params=("seed",))
+    id="train",
+    command="train --rate {rate}",
+    needs=("prepare",),
+    cache=Cache(params=("seed",)),
 )
 LATER = TaskSpec(id="later", command="true", needs=("train",))
 DOCUMENT = {
@@ -41,14 +54,21 @@ DOCUMENT = {
 
 
 def output(path: str, task: str, sha256: str = "e" * 64, **values: Any) -> Output:
-    return Output(path=path, size=1, sha256=sha256, stored="git", task=task, **values)
+    return Output(
+        path=path, size=1, sha256=sha256, stored="git", task=task, **values
+    )
 
 
 def record(
-    train: TaskSpec = TRAIN, *, document: dict[str, Any] | None = None, **values: Any
+    train: TaskSpec = TRAIN,
+    *,
+    document: dict[str, Any] | None = None,
+    **values: Any,
 ) -> Record:
     spec = RunSpec(
-        name="whales", document={**DOCUMENT, **(document or {})}, tasks=(PREPARE, train, LATER)
+        name="whales",
+        document={**DOCUMENT, **(document or {})},
+        tasks=(PREPARE, train, LATER),
     )
     made = Record(
         id="0123456789ab",
@@ -61,10 +81,18 @@ def record(
         interpreter="/usr/bin/python3",
         output_name=None,
         created="2026-01-01T00:00:00.000000Z",
-        tasks=tuple(TaskRecord(id=task.id, status=Status.WAITING, pin=PIN) for task in spec.tasks),
+        tasks=tuple(
+            TaskRecord(id=task.id, status=Status.WAITING, pin=PIN)
+            for task in spec.tasks
+        ),
         outputs=(output("data.csv", "prepare"), output("old.csv", "prepare")),
         history=(
-            Change(at="2026-01-01T00:00:00.000000Z", source=None, target=Status.WAITING, by="A"),
+            Change(
+                at="2026-01-01T00:00:00.000000Z",
+                source=None,
+                target=Status.WAITING,
+                by="A",
+            ),
         ),
     )
     return replace(made, **values)
@@ -91,7 +119,12 @@ KEY = key(record())
         record(replace(TRAIN, outputs=("*.png",))),
         record(replace(TRAIN, metrics=("scores.json",))),
         record(replace(TRAIN, discard=("*.ckpt",))),
-        record(outputs=(output("data.csv", "prepare", "f" * 64), output("old.csv", "prepare"))),
+        record(
+            outputs=(
+                output("data.csv", "prepare", "f" * 64),
+                output("old.csv", "prepare"),
+            )
+        ),
         record(
             outputs=(
                 output("data.csv", "prepare", octal_mode="100755"),
@@ -99,7 +132,9 @@ KEY = key(record())
             )
         ),
         record(outputs=(output("data.csv", "prepare"),)),
-        replace(record(), spec=replace(record().spec, env={"OMP_NUM_THREADS": "1"})),
+        replace(
+            record(), spec=replace(record().spec, env={"OMP_NUM_THREADS": "1"})
+        ),
         replace(record(), spec=replace(record().spec, path_to_tasks="src")),
     ],
 )
@@ -112,21 +147,37 @@ def test_changes_that_make_another_key(other: Record) -> None:
     [
         record(id="ffffffffffff", clone="c2", priority=3),
         record(
-            document={"model": {"depth": 3}, "outputDir": "b", "githubRepository": "y", "new": 1}
+            document={
+                "model": {"depth": 3},
+                "outputDir": "b",
+                "githubRepository": "y",
+                "new": 1,
+            }
         ),
         record(replace(TRAIN, params={"other": 3})),
         record(replace(TRAIN, id="fit")),
         record(
             replace(
-                TRAIN, timeout_s=3, retries=Retries(max=2), priority=1, resources=Resources(cpus=2)
+                TRAIN,
+                timeout_s=3,
+                retries=Retries(max=2),
+                priority=1,
+                resources=Resources(cpus=2),
             )
         ),
         record(
-            outputs=(*record().outputs, output("own.txt", "train"), output("later.txt", "later"))
+            outputs=(
+                *record().outputs,
+                output("own.txt", "train"),
+                output("later.txt", "later"),
+            )
         ),
         record(outputs=record().outputs[::-1]),
         replace(
-            record(), spec=replace(record().spec, name="dolphins", swept=("rate",), link=("data",))
+            record(),
+            spec=replace(
+                record().spec, name="dolphins", swept=("rate",), link=("data",)
+            ),
         ),
     ],
 )
@@ -140,21 +191,29 @@ def test_the_code_is_part_of_the_key() -> None:
 
 def test_by_default_all_parameters_count_but_not_gitorchs_own_keys() -> None:
     everything = replace(TRAIN, command=None, method="Train", cache=Cache())
-    assert key(record(everything, document={"model": {"depth": 3}})) != key(record(everything))
-    assert key(record(everything, document={"outputDir": "b", "githubRepository": "y"})) == key(
+    assert key(record(everything, document={"model": {"depth": 3}})) != key(
         record(everything)
     )
+    assert key(
+        record(everything, document={"outputDir": "b", "githubRepository": "y"})
+    ) == key(record(everything))
 
 
 def test_a_dotted_name_counts_alone() -> None:
     deep = replace(TRAIN, cache=Cache(params=("model.depth",)))
     wide = key(record(deep, document={"model": {"depth": 2, "width": 9}}))
-    assert key(record(deep, document={"model": {"depth": 3}})) != key(record(deep)) == wide
+    assert (
+        key(record(deep, document={"model": {"depth": 3}}))
+        != key(record(deep))
+        == wide
+    )
 
 
 def test_inputs_count_by_digest_and_an_unknown_input_has_no_key() -> None:
     reading = replace(
-        TRAIN, inputs=("a.csv", "c"), cache=Cache(params=("seed",), inputs=("b/*", "/d/*.csv"))
+        TRAIN,
+        inputs=("a.csv", "c"),
+        cache=Cache(params=("seed",), inputs=("b/*", "/d/*.csv")),
     )
     data = (
         Data(path="a.csv", size=1, sha256="1" * 64),
@@ -172,14 +231,25 @@ def test_inputs_count_by_digest_and_an_unknown_input_has_no_key() -> None:
         )
         assert key(record(reading, data=others)) != known
         assert (
-            key(record(reading, data=tuple(entry for n, entry in enumerate(data) if n != changed)))
+            key(
+                record(
+                    reading,
+                    data=tuple(
+                        entry for n, entry in enumerate(data) if n != changed
+                    ),
+                )
+            )
             is None
         )
 
 
 def complete(run: Record, **values: Any) -> Record:
-    entry = CacheEntry(key=str(key(run)), code="code", before=digest_of(run.outputs), produced="p")
-    done = replace(run.tasks[1], status=Status.COMPLETE, cache=replace(entry, **values))
+    entry = CacheEntry(
+        key=str(key(run)), code="code", before=digest_of(run.outputs), produced="p"
+    )
+    done = replace(
+        run.tasks[1], status=Status.COMPLETE, cache=replace(entry, **values)
+    )
     return replace(run, tasks=(run.tasks[0], done, run.tasks[2]))
 
 
@@ -253,7 +323,9 @@ def test_reused_results_belong_to_the_task_as_if_it_had_run() -> None:
         REUSE.cache,
     )
     assert task.attempt_count == 1, "the failed attempt; none was added"
-    assert {known.path: (known.task, known.sha256[0]) for known in after.outputs} == {
+    assert {
+        known.path: (known.task, known.sha256[0]) for known in after.outputs
+    } == {
         "model.txt": ("train", "e"),
         "data.csv": ("train", "f"),
     }, "without what the failed attempt left, and what the task would have removed"

@@ -62,7 +62,9 @@ def test_each_kind_has_a_class() -> None:
     assert [type(outcome) for outcome, _, _ in OUTCOMES] == list(get_args(Outcome))
 
 
-@pytest.mark.parametrize("written", [{"kind": "bored"}, {"kind": "exit-code"}, {}, "lost"])
+@pytest.mark.parametrize(
+    "written", [{"kind": "bored"}, {"kind": "exit-code"}, {}, "lost"]
+)
 def test_what_is_not_an_outcome_is_refused(written: Any) -> None:
     with pytest.raises(ValueError, match=r"kind|exit_code|object"):
         read_outcome(written)

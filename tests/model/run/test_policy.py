@@ -20,18 +20,28 @@ from gitorch.model.run.policy import Next, after
 from gitorch.model.run.spec import Retries
 from gitorch.model.run.status import Status
 
-TWICE = Retries(max=2, on=(OutcomeKind.TIMEOUT, OutcomeKind.EXIT_CODE), backoff_s=30.0)
+TWICE = Retries(
+    max=2, on=(OutcomeKind.TIMEOUT, OutcomeKind.EXIT_CODE), backoff_s=30.0
+)
 
 
 def follow(
-    outcome: Outcome, policy: Retries | None = None, *, retries: int = 0, losses: int = 0
+    outcome: Outcome,
+    policy: Retries | None = None,
+    *,
+    retries: int = 0,
+    losses: int = 0,
 ) -> Next:
     return after(outcome, policy, retries=retries, losses=losses, lost_limit=3)
 
 
 def test_a_success_resets_the_counts() -> None:
     follows = follow(Succeeded(), TWICE, retries=1, losses=2)
-    assert (follows.status, follows.retries, follows.losses) == (Status.COMPLETE, 0, 0)
+    assert (follows.status, follows.retries, follows.losses) == (
+        Status.COMPLETE,
+        0,
+        0,
+    )
 
 
 def test_without_a_policy_a_failure_is_an_error() -> None:
@@ -40,7 +50,11 @@ def test_without_a_policy_a_failure_is_an_error() -> None:
 
 def test_a_policy_retries_up_to_its_maximum_after_the_kinds_that_it_names() -> None:
     first = follow(ExitCode(exit_code=1), TWICE)
-    assert (first.status, first.retries, first.backoff_s) == (Status.WAITING, 1, 30.0)
+    assert (first.status, first.retries, first.backoff_s) == (
+        Status.WAITING,
+        1,
+        30.0,
+    )
     assert follow(TimedOut(), TWICE, retries=1).status is Status.WAITING
     assert follow(ExitCode(exit_code=1), TWICE, retries=2).status is Status.ERROR
     assert follow(Signalled(signal=9), TWICE).status is Status.ERROR
@@ -53,7 +67,11 @@ def test_an_outcome_that_cannot_be_retried_is_an_error(outcome: Outcome) -> None
 
 def test_an_interrupted_attempt_changes_no_count() -> None:
     follows = follow(Interrupted(), TWICE, retries=1, losses=1)
-    assert (follows.status, follows.retries, follows.losses) == (Status.WAITING, 1, 1)
+    assert (follows.status, follows.retries, follows.losses) == (
+        Status.WAITING,
+        1,
+        1,
+    )
 
 
 def test_a_task_that_is_always_lost_does_not_block_the_queue() -> None:

@@ -11,7 +11,13 @@ from msgspec.structs import replace
 from gitorch.model.run import record_changes
 from gitorch.model.run.compare import CodeDifference, compare_records
 from gitorch.model.run.identity import run_identity
-from gitorch.model.run.outcome import ExitCode, Interrupted, Lost, Outcome, Succeeded
+from gitorch.model.run.outcome import (
+    ExitCode,
+    Interrupted,
+    Lost,
+    Outcome,
+    Succeeded,
+)
 from gitorch.model.run.pin import Origin, Pin
 from gitorch.model.run.policy import after
 from gitorch.model.run.record import (
@@ -22,7 +28,11 @@ from gitorch.model.run.record import (
     Record,
     TaskRecord,
 )
-from gitorch.model.run.record_changes import AttemptResult, ChangeRequest, after_attempt
+from gitorch.model.run.record_changes import (
+    AttemptResult,
+    ChangeRequest,
+    after_attempt,
+)
 from gitorch.model.run.spec import RunSpec, TaskSpec
 from gitorch.model.run.status import Status
 from gitorch.model.table.overlay import with_queue
@@ -33,7 +43,10 @@ PIN = Pin(commit="c" * 40, tree="d" * 40, origin=Origin.SNAPSHOT)
 
 
 def record(**params: Any) -> Record:
-    tasks = (TaskSpec(id="a", command="true"), TaskSpec(id="b", command=("ls", "-l"), needs=("a",)))
+    tasks = (
+        TaskSpec(id="a", command="true"),
+        TaskSpec(id="b", command=("ls", "-l"), needs=("a",)),
+    )
     spec = RunSpec(
         name="whales",
         document={"tasks": [], **params},
@@ -52,9 +65,16 @@ def record(**params: Any) -> Record:
         interpreter="/usr/bin/python3",
         output_name="whales/1",
         created="2026-01-01T00:00:00.000000Z",
-        tasks=tuple(TaskRecord(id=task.id, status=Status.WAITING, pin=PIN) for task in tasks),
+        tasks=tuple(
+            TaskRecord(id=task.id, status=Status.WAITING, pin=PIN) for task in tasks
+        ),
         history=(
-            Change(at="2026-01-01T00:00:00.000000Z", source=None, target=Status.WAITING, by="A"),
+            Change(
+                at="2026-01-01T00:00:00.000000Z",
+                source=None,
+                target=Status.WAITING,
+                by="A",
+            ),
         ),
     )
 
@@ -75,7 +95,12 @@ def collected(
         notes=("n",),
     )
     output = Output(
-        path=f"{task}.txt", size=1, sha256="e" * 64, stored="git", task=task, octal_mode="100755"
+        path=f"{task}.txt",
+        size=1,
+        sha256="e" * 64,
+        stored="git",
+        task=task,
+        octal_mode="100755",
     )
     follows = after(attempt.outcome, None, retries=0, losses=0, lost_limit=3)
     return AttemptResult(
@@ -90,7 +115,9 @@ def collected(
 
 
 def request(record: Record, why: str | None = None) -> ChangeRequest:
-    return ChangeRequest(source=record.status, by="A", at="2026-01-02T00:00:00.000Z", why=why)
+    return ChangeRequest(
+        source=record.status, by="A", at="2026-01-02T00:00:00.000Z", why=why
+    )
 
 
 def test_a_run_from_waiting_to_complete() -> None:
@@ -101,7 +128,10 @@ def test_a_run_from_waiting_to_complete() -> None:
         Status.COMPLETE,
     )
     last = after_attempt(first, collected("b", loss=0.5), by="w")
-    assert (last.status, last.ended) == (Status.COMPLETE, "2026-01-01T00:00:03.000Z")
+    assert (last.status, last.ended) == (
+        Status.COMPLETE,
+        "2026-01-01T00:00:03.000Z",
+    )
     assert (last.metrics, last.duration_s) == ({"loss": 0.5}, 4.0)
     assert [(change.source, change.target) for change in last.history] == [
         (None, Status.WAITING),
@@ -117,7 +147,10 @@ def test_an_attempt_that_is_recorded_twice_counts_once() -> None:
 
 def test_a_failure_and_its_retry() -> None:
     failed = after_attempt(record(), collected("a", FAILED), by="w")
-    assert (failed.status, failed.task("b").status) == (Status.ERROR, Status.WAITING)
+    assert (failed.status, failed.task("b").status) == (
+        Status.ERROR,
+        Status.WAITING,
+    )
     assert failed.history[-1].why == "a: exit code 1"
     retried = record_changes.retried(failed, request(failed, why="fixed"))
     assert (retried.status, retried.ended, retried.task("a").status) == (
@@ -126,7 +159,12 @@ def test_a_failure_and_its_retry() -> None:
         Status.WAITING,
     )
     assert retried.history[-1].why == "fixed"
-    assert after_attempt(retried, collected("a", number=2), by="w").task("a").attempt_count == 2
+    assert (
+        after_attempt(retried, collected("a", number=2), by="w")
+        .task("a")
+        .attempt_count
+        == 2
+    )
 
 
 @pytest.mark.parametrize("outcome", [Lost(), Interrupted()])
@@ -134,7 +172,9 @@ def test_a_lost_or_interrupted_task_waits_again(outcome: Outcome) -> None:
     back = after_attempt(record(), collected("a", outcome), by="w")
     assert back.task("a").status is Status.WAITING
     assert (
-        with_queue(back, {"a": Status.WAITING, "b": Status.WAITING}, has_worker=False).status
+        with_queue(
+            back, {"a": Status.WAITING, "b": Status.WAITING}, has_worker=False
+        ).status
         is Status.WAITING
     )
 
@@ -152,18 +192,27 @@ def test_a_lost_task_of_a_held_run_is_held() -> None:
 
 def test_a_resubmitted_run_keeps_its_complete_tasks() -> None:
     failed = after_attempt(
-        after_attempt(record(), collected("a"), by="w"), collected("b", FAILED), by="w"
+        after_attempt(record(), collected("a"), by="w"),
+        collected("b", FAILED),
+        by="w",
     )
     given_up = record_changes.failed(failed, request(failed))
     again = record_changes.resubmitted(given_up, request(given_up))
-    assert [task.status for task in again.tasks] == [Status.COMPLETE, Status.WAITING]
+    assert [task.status for task in again.tasks] == [
+        Status.COMPLETE,
+        Status.WAITING,
+    ]
 
 
 def test_a_record_is_read_as_it_was_written() -> None:
     whole = record_changes.held(
-        after_attempt(record(seed=1), collected("a", loss=1.0), by="w"), request(record())
+        after_attempt(record(seed=1), collected("a", loss=1.0), by="w"),
+        request(record()),
     )
-    assert Record.from_json(json.loads(json.dumps(whole.to_json(), allow_nan=False))) == whole
+    assert (
+        Record.from_json(json.loads(json.dumps(whole.to_json(), allow_nan=False)))
+        == whole
+    )
 
 
 def test_the_history_has_a_largest_length() -> None:
@@ -175,18 +224,26 @@ def test_the_history_has_a_largest_length() -> None:
 
 
 def test_the_statuses_of_the_queue_replace_those_of_the_record() -> None:
-    running = with_queue(record(), {"a": Status.RUNNING, "b": Status.WAITING}, has_worker=True)
+    running = with_queue(
+        record(), {"a": Status.RUNNING, "b": Status.WAITING}, has_worker=True
+    )
     assert running.status is Status.RUNNING
     assert with_queue(record(), {}, has_worker=False) == record()
 
 
 def test_a_comparison_has_only_what_differs() -> None:
-    one = after_attempt(record(seed=1, model={"depth": 2}), collected("a", loss=1.0), by="w")
+    one = after_attempt(
+        record(seed=1, model={"depth": 2}), collected("a", loss=1.0), by="w"
+    )
     two = after_attempt(
-        record(seed=2, model={"depth": 3}), collected("a", loss=0.5, extra=1.0), by="w"
+        record(seed=2, model={"depth": 3}),
+        collected("a", loss=0.5, extra=1.0),
+        by="w",
     )
     two = replace(
-        two, outputs=(replace(two.outputs[0], sha256="f" * 64),), environment={"python": "3.12"}
+        two,
+        outputs=(replace(two.outputs[0], sha256="f" * 64),),
+        environment={"python": "3.12"},
     )
     found = compare_records([one, two], CodeDifference())
     assert json.loads(json.dumps(found.to_json()))["config"] == {
@@ -207,6 +264,8 @@ def test_values_that_only_look_alike_differ() -> None:
 
 def test_the_identity_does_not_depend_on_the_name() -> None:
     spec = record(seed=1).spec
-    assert run_identity(spec, "code") == run_identity(replace(spec, name="other", swept=()), "code")
+    assert run_identity(spec, "code") == run_identity(
+        replace(spec, name="other", swept=()), "code"
+    )
     assert run_identity(spec, "code") != run_identity(spec, "other code")
     assert run_identity(spec, "code") != run_identity(record(seed=2).spec, "code")

@@ -49,7 +49,10 @@ def record(task: TaskSpec) -> Record:
 
 @pytest.mark.parametrize("task", [TASK, SCHEDULED])
 def test_a_task_is_read_back_as_it_was_written(task: TaskSpec) -> None:
-    assert TaskSpec.from_json(json.loads(json.dumps(task.to_json(), allow_nan=False))) == task
+    assert (
+        TaskSpec.from_json(json.loads(json.dumps(task.to_json(), allow_nan=False)))
+        == task
+    )
 
 
 def test_a_task_from_before_there_was_scheduling_is_read() -> None:
@@ -76,7 +79,11 @@ def test_whole_numbers_are_read_as_floats_where_a_float_is_meant() -> None:
 def test_scheduling_does_not_make_another_run() -> None:
     # The identity from before there was scheduling, by which recorded runs must still be found.
     before = "f0491d77582b539213170e4a7510c09cd86f562783938bc6c9d788859071fdf0"
-    assert run_identity(spec(TASK), "code") == run_identity(spec(SCHEDULED), "code") == before
+    assert (
+        run_identity(spec(TASK), "code")
+        == run_identity(spec(SCHEDULED), "code")
+        == before
+    )
     assert run_identity(spec(TASK), "code") != run_identity(
         spec(replace(TASK, params={"priority": 4})), "code"
     )
@@ -109,7 +116,9 @@ def test_data_is_compared_by_path_and_content() -> None:
 
 
 def test_scheduling_is_part_of_the_compared_config() -> None:
-    config = compare_records([record(TASK), record(SCHEDULED)], CodeDifference()).config
+    config = compare_records(
+        [record(TASK), record(SCHEDULED)], CodeDifference()
+    ).config
     assert [
         (key.removeprefix("tasks.train.gitorch."), *values)
         for key, values in config.changed.items()
@@ -127,15 +136,37 @@ def test_scheduling_is_part_of_the_compared_config() -> None:
 
 def test_the_tasks_that_may_run_beside_one() -> None:
     needs = {"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c"), "e": ()}
-    tasks = tuple(TaskSpec(id=name, command="true", needs=needed) for name, needed in needs.items())
+    tasks = tuple(
+        TaskSpec(id=name, command="true", needs=needed)
+        for name, needed in needs.items()
+    )
     spec = RunSpec(name="e", document={}, tasks=tasks)
-    beside = {task.id: "".join(other.id for other in spec.beside(task)) for task in tasks}
+    beside = {
+        task.id: "".join(other.id for other in spec.beside(task)) for task in tasks
+    }
     assert beside == {"a": "e", "b": "ce", "c": "be", "d": "e", "e": "abcd"}
 
 
 def test_a_task_with_its_dependents() -> None:
-    needs = {"a": (), "b": ("a",), "c": ("b",), "d": ("a",), "e": ("c", "d"), "f": ()}
-    tasks = tuple(TaskSpec(id=name, command="true", needs=needed) for name, needed in needs.items())
+    needs = {
+        "a": (),
+        "b": ("a",),
+        "c": ("b",),
+        "d": ("a",),
+        "e": ("c", "d"),
+        "f": (),
+    }
+    tasks = tuple(
+        TaskSpec(id=name, command="true", needs=needed)
+        for name, needed in needs.items()
+    )
     spec = RunSpec(name="n", document={}, tasks=tasks)
     found = {name: "".join(sorted(spec.with_dependents(name))) for name in needs}
-    assert found == {"a": "abcde", "b": "bce", "c": "ce", "d": "de", "e": "e", "f": "f"}
+    assert found == {
+        "a": "abcde",
+        "b": "bce",
+        "c": "ce",
+        "d": "de",
+        "e": "e",
+        "f": "f",
+    }

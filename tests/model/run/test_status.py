@@ -6,7 +6,13 @@ import pytest
 
 from gitorch.model.run.status import TRANSITIONS, Status, run_status, sources, verbs
 
-W, R, C, E, H = Status.WAITING, Status.RUNNING, Status.COMPLETE, Status.ERROR, Status.HOLD
+W, R, C, E, H = (
+    Status.WAITING,
+    Status.RUNNING,
+    Status.COMPLETE,
+    Status.ERROR,
+    Status.HOLD,
+)
 
 
 @pytest.mark.parametrize(

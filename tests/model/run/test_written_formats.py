@@ -19,7 +19,9 @@ from gitorch.model.run.record import Attempt, Record, RecordBroken
 from gitorch.tools.readable_json import render_json
 
 WRITTEN = Path(__file__).parent / "written"
-RECORDS = sorted([*WRITTEN.glob("record-*.json"), WRITTEN.parent / "record-before-sweeps.json"])
+RECORDS = sorted(
+    [*WRITTEN.glob("record-*.json"), WRITTEN.parent / "record-before-sweeps.json"]
+)
 
 
 @pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
@@ -53,7 +55,9 @@ def record() -> Any:
 
 def test_a_field_that_was_added_later_is_ignored() -> None:
     later = record()
-    later["mood"] = later["pin"]["mood"] = later["tasks"][1]["attempts"][0]["mood"] = "good"
+    later["mood"] = later["pin"]["mood"] = later["tasks"][1]["attempts"][0][
+        "mood"
+    ] = "good"
     assert Record.from_json(later) == Record.from_json(record())
 
 
@@ -63,19 +67,27 @@ def test_a_value_of_the_wrong_type_is_refused_with_its_path() -> None:
     path = "Expected `float`, got `str` - at `$.tasks[1].attempts[0].duration_s`"
     with pytest.raises(RecordBroken) as refused:
         Record.from_json(broken)
-    assert refused.value.message == f"the record of run 31c968f1a436 cannot be read: {path}"
+    assert (
+        refused.value.message
+        == f"the record of run 31c968f1a436 cannot be read: {path}"
+    )
 
 
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"pin": {"tree": "d"}}, "Object missing required field `commit` - at `$.pin`"),
+        (
+            {"pin": {"tree": "d"}},
+            "Object missing required field `commit` - at `$.pin`",
+        ),
         ({"status": "DONE"}, "Invalid enum value 'DONE' - at `$.status`"),
         ({"tasks": []}, "Expected the tasks of `$.spec.tasks` - at `$.tasks`"),
     ],
     ids=["missing", "unknown", "tasks"],
 )
-def test_what_no_version_wrote_is_refused(change: dict[str, Any], complaint: str) -> None:
+def test_what_no_version_wrote_is_refused(
+    change: dict[str, Any], complaint: str
+) -> None:
     with pytest.raises(RecordBroken, match="cannot be read") as refused:
         Record.from_json({**record(), **change})
     assert refused.value.message.endswith(complaint)

@@ -8,7 +8,14 @@ import pytest
 from msgspec.structs import replace
 
 from gitorch.errors import UsageError
-from gitorch.model.table.fields import OWN, field, getter, meant, render_path, sorted_by
+from gitorch.model.table.fields import (
+    OWN,
+    field,
+    getter,
+    meant,
+    render_path,
+    sorted_by,
+)
 from gitorch.model.table.row import Row
 from tests.model.table.sample import ROW
 
@@ -50,7 +57,9 @@ def test_an_unknown_or_ambiguous_column_is_an_error() -> None:
         field("loss", [replace(ROW, params={"loss": 1}, metrics={"loss": 2})])
     assert raised.value.hint == "did you mean params.loss or metrics.loss?"
     assert field(
-        "loss", [replace(ROW, params={"loss": 1}, metrics={"loss": 2})], prefer="params"
+        "loss",
+        [replace(ROW, params={"loss": 1}, metrics={"loss": 2})],
+        prefer="params",
     ) == ("params", "loss")
     with pytest.raises(UsageError, match="no column 'quite else'"):
         field("quite else", [ROW])
@@ -91,5 +100,12 @@ def test_numbers_are_sorted_before_texts_and_missing_values_last() -> None:
 
 def test_rows_are_sorted_by_one_column_and_then_by_the_next() -> None:
     rows = [with_params({"x": x, "y": y}) for x in (1, 2) for y in (1, 2)]
-    found = sorted_by(rows, [(getter(("params", "x")), True), (getter(("params", "y")), False)])
-    assert [tuple(run.params.values()) for run in found] == [(2, 1), (2, 2), (1, 1), (1, 2)]
+    found = sorted_by(
+        rows, [(getter(("params", "x")), True), (getter(("params", "y")), False)]
+    )
+    assert [tuple(run.params.values()) for run in found] == [
+        (2, 1),
+        (2, 2),
+        (1, 1),
+        (1, 2),
+    ]

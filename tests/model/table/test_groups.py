@@ -18,7 +18,9 @@ from tests.model.table.sample import ROW
 
 
 def row(
-    params: dict[str, Any], metrics: dict[str, Any] | None = None, status: Status = Status.COMPLETE
+    params: dict[str, Any],
+    metrics: dict[str, Any] | None = None,
+    status: Status = Status.COMPLETE,
 ) -> Row:
     return replace(ROW, params=params, metrics=metrics or {}, status=status)
 
@@ -45,7 +47,11 @@ def test_groups_of_complete_runs() -> None:
             "runs": 3,
             "count": 2,
             "metrics": {
-                "loss": {"mean": 2.5, "std": pytest.approx(math.sqrt(4.5)), "count": 2},
+                "loss": {
+                    "mean": 2.5,
+                    "std": pytest.approx(math.sqrt(4.5)),
+                    "count": 2,
+                },
                 "f1": {"mean": 0.5, "std": None, "count": 1},
             },
         },
@@ -61,20 +67,42 @@ def test_groups_of_complete_runs() -> None:
 
 def test_values_that_are_equal_but_not_identical_are_two_groups() -> None:
     assert (
-        len(grouped([row({"x": 1}), row({"x": True}), row({"x": 1})], [("params", "x")], ["mean"]))
+        len(
+            grouped(
+                [row({"x": 1}), row({"x": True}), row({"x": 1})],
+                [("params", "x")],
+                ["mean"],
+            )
+        )
         == 2
     )
 
 
 def test_numbers_that_are_too_large_to_be_added_have_no_mean() -> None:
-    [group] = grouped([row({}, {"m": 10**400}), row({}, {"m": 1.0})], [("name",)], list(AGGREGATES))
-    assert group.metrics["m"] == {"mean": None, "std": None, "min": 1.0, "max": 10**400, "count": 2}
+    [group] = grouped(
+        [row({}, {"m": 10**400}), row({}, {"m": 1.0})],
+        [("name",)],
+        list(AGGREGATES),
+    )
+    assert group.metrics["m"] == {
+        "mean": None,
+        "std": None,
+        "min": 1.0,
+        "max": 10**400,
+        "count": 2,
+    }
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=2))
-def test_mean_and_deviation_agree_with_the_statistics_module(values: list[float]) -> None:
-    assert AGGREGATES["mean"](values) == pytest.approx(statistics.fmean(values), abs=1e-6)
-    assert AGGREGATES["std"](values) == pytest.approx(statistics.stdev(values), abs=1e-6)
+def test_mean_and_deviation_agree_with_the_statistics_module(
+    values: list[float],
+) -> None:
+    assert AGGREGATES["mean"](values) == pytest.approx(
+        statistics.fmean(values), abs=1e-6
+    )
+    assert AGGREGATES["std"](values) == pytest.approx(
+        statistics.stdev(values), abs=1e-6
+    )
 
 
 def test_the_order_of_the_keys_of_a_mapping_makes_no_other_group() -> None:

@@ -19,7 +19,10 @@ WAITING = replace(ROW, status=Status.WAITING, tasks=TASKS)
 def test_the_statuses_of_the_queue_are_newer_than_the_record() -> None:
     statuses = {"a": Status.RUNNING, "b": Status.WAITING}
     current = with_queue(WAITING, statuses, has_worker=True)
-    assert [task.status for task in current.tasks] == [Status.RUNNING, Status.WAITING]
+    assert [task.status for task in current.tasks] == [
+        Status.RUNNING,
+        Status.WAITING,
+    ]
     assert current.status is Status.RUNNING
 
 

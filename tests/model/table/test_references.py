@@ -15,7 +15,9 @@ class Listed(list[Named]):
         return self[back].id if back < len(self) else None
 
     def called(self, name: str) -> str | None:
-        return next((run.id for run in self if name in (run.id, run.label, run.name)), None)
+        return next(
+            (run.id for run in self if name in (run.id, run.label, run.name)), None
+        )
 
     def beginning(self, prefix: str) -> list[Named]:
         return [run for run in self if run.id.startswith(prefix)]

@@ -6,7 +6,11 @@ from gitorch.model.text.phrases import counted, some
 
 
 def test_only_one_is_singular() -> None:
-    assert [counted(count, "run") for count in (0, 1, 2)] == ["0 runs", "1 run", "2 runs"]
+    assert [counted(count, "run") for count in (0, 1, 2)] == [
+        "0 runs",
+        "1 run",
+        "2 runs",
+    ]
     assert [counted(count, "directory", "directories") for count in (1, 2)] == [
         "1 directory",
         "2 directories",

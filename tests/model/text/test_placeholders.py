@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gitorch.model.text.placeholders import Placeholder, fill, fill_text, is_known, placeholders
+from gitorch.model.text.placeholders import (
+    Placeholder,
+    fill,
+    fill_text,
+    is_known,
+    placeholders,
+)
 
 VALUES = {
     "lr": 0.1,
@@ -22,7 +28,9 @@ VALUES = {
 
 
 def sh(command: str) -> str:
-    return subprocess.run(["sh", "-c", command], capture_output=True, check=True).stdout.decode()
+    return subprocess.run(
+        ["sh", "-c", command], capture_output=True, check=True
+    ).stdout.decode()
 
 
 @pytest.mark.parametrize(
@@ -36,10 +44,16 @@ def sh(command: str) -> str:
         ("echo {model.depth.max}{größe}", "echo 37"),
         ("awk '{ print $1 }' {lr}", "awk '{ print $1 }' 0.1"),
         ("echo ${HOME} ${name} $${name}", "echo ${HOME} ${name} $${name}"),
-        ("echo {} {1} {a,b} {1..3} {lr} {-x} {a b}", "echo {} {1} {a,b} {1..3} 0.1 {-x} {a b}"),
+        (
+            "echo {} {1} {a,b} {1..3} {lr} {-x} {a b}",
+            "echo {} {1} {a,b} {1..3} 0.1 {-x} {a b}",
+        ),
         ("echo {{lr}}", "echo {0.1}"),
         (r"echo \{name} \\{name}", r"echo \{name} \\'a b'"),
-        ("echo {lr} # it's {unknown}\necho {lr}", "echo 0.1 # it's {unknown}\necho 0.1"),
+        (
+            "echo {lr} # it's {unknown}\necho {lr}",
+            "echo 0.1 # it's {unknown}\necho 0.1",
+        ),
         ("echo a#{lr}", "echo a#0.1"),
     ],
 )
@@ -122,7 +136,10 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=2
 @given(value=TEXT)
 def test_the_shell_reads_back_every_value(value: str) -> None:
     assert sh(
-        fill('printf "%s" {value}; printf "<%s>" "$(printf "%s." {value})"', {"value": value})
+        fill(
+            'printf "%s" {value}; printf "<%s>" "$(printf "%s." {value})"',
+            {"value": value},
+        )
     ) == (f"{value}<{value}.>")
 
 
@@ -133,6 +150,6 @@ def test_any_text_can_be_searched_for_placeholders(command: str) -> None:
     assert [command[hole.start : hole.end] for hole in found] == [
         f"{{{hole.name}}}" for hole in found
     ]
-    assert fill(command, {hole.name: hole.name for hole in found}).count("{") == command.count(
+    assert fill(command, {hole.name: hole.name for hole in found}).count(
         "{"
-    ) - len(found)
+    ) == command.count("{") - len(found)

@@ -9,7 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitorch.model.text.quantities import LARGEST, LONGEST, parse_duration, parse_size
+from gitorch.model.text.quantities import (
+    LARGEST,
+    LONGEST,
+    parse_duration,
+    parse_size,
+)
 
 
 @pytest.mark.parametrize(
@@ -40,11 +45,32 @@ def test_a_length_of_time_is_parsed(written: str | float, seconds: float) -> Non
     [
         *(
             (text, "is not a length of time")
-            for text in ("", " ", "h", "90", "1:30", "2 hours", "30m1h", "1h1h", "2H", "1M")
+            for text in (
+                "",
+                " ",
+                "h",
+                "90",
+                "1:30",
+                "2 hours",
+                "30m1h",
+                "1h1h",
+                "2H",
+                "1M",
+            )
         ),
         *(
             (text, "is not a length of time")
-            for text in ("-1s", "+1s", "1e3s", ".5h", "1.h", "٣s", "²s", "1s\n", "inf")
+            for text in (
+                "-1s",
+                "+1s",
+                "1e3s",
+                ".5h",
+                "1.h",
+                "٣s",
+                "²s",
+                "1s\n",
+                "inf",
+            )
         ),
         (-1, "is negative"),
         (-0.001, "is negative"),
@@ -53,7 +79,9 @@ def test_a_length_of_time_is_parsed(written: str | float, seconds: float) -> Non
         (1e300, "is longer than ten years"),
     ],
 )
-def test_other_texts_are_not_a_length_of_time(written: str | float, why: str) -> None:
+def test_other_texts_are_not_a_length_of_time(
+    written: str | float, why: str
+) -> None:
     with pytest.raises(ValueError, match=f"^{why}$"):
         parse_duration(written)
 
@@ -89,7 +117,17 @@ def test_an_amount_of_memory_is_parsed(written: str | float, size: int) -> None:
     [
         *(
             (text, "is not an amount of memory")
-            for text in ("", "G", "8GO", "8X", "8GiBs", "-8G", "1e3M", "all", "8\u212a")
+            for text in (
+                "",
+                "G",
+                "8GO",
+                "8X",
+                "8GiBs",
+                "-8G",
+                "1e3M",
+                "all",
+                "8\u212a",
+            )
         ),
         ("8", "has no unit"),
         (8, "has no unit"),
@@ -99,7 +137,9 @@ def test_an_amount_of_memory_is_parsed(written: str | float, size: int) -> None:
         (10**900, "is too much memory"),
     ],
 )
-def test_other_texts_are_not_an_amount_of_memory(written: str | float, why: str) -> None:
+def test_other_texts_are_not_an_amount_of_memory(
+    written: str | float, why: str
+) -> None:
     with pytest.raises(ValueError, match=f"^{why}$"):
         parse_size(written)
 
@@ -117,7 +157,8 @@ def test_any_value_is_parsed_or_a_value_error(written: str | float) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["1" * 1_000_000, " " * 1_000_000, "1 " * 500_000, "1" + " " * 1_000_000 + "x"]
+    "text",
+    ["1" * 1_000_000, " " * 1_000_000, "1 " * 500_000, "1" + " " * 1_000_000 + "x"],
 )
 def test_no_text_takes_long_to_refuse(text: str) -> None:
     began = time.monotonic()

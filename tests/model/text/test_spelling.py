@@ -67,5 +67,10 @@ def test_a_suggestion_is_empty_if_no_word_is_near() -> None:
         ("", None),
     ],
 )
-def test_the_first_wrong_name_of_a_path_is_corrected(path: str, meant: str | None) -> None:
-    assert nearest_path(path, ["src/model.py", "library/deep/utils.py", "README.md"]) == meant
+def test_the_first_wrong_name_of_a_path_is_corrected(
+    path: str, meant: str | None
+) -> None:
+    assert (
+        nearest_path(path, ["src/model.py", "library/deep/utils.py", "README.md"])
+        == meant
+    )

@@ -32,7 +32,9 @@ class Where(NamedTuple):
             message = f"no run has {render_path(path)}"
             similar = meant(path[-1], known)
             if similar:
-                message += f"; did you mean {' or '.join(map(render_path, similar))}?"
+                message += (
+                    f"; did you mean {' or '.join(map(render_path, similar))}?"
+                )
             messages.append(message)
         return messages
 

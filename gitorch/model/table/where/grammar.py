@@ -32,7 +32,13 @@ from gitorch.model.table.fields import (
     render_path,
 )
 from gitorch.model.table.row import Row
-from gitorch.model.table.where.tokens import Token, complaint, number_of, text_of, tokens_of
+from gitorch.model.table.where.tokens import (
+    Token,
+    complaint,
+    number_of,
+    text_of,
+    tokens_of,
+)
 
 ORDERING_SIGNS = ("<", "<=", ">", ">=")
 _RELATION_SIGNS = ("==", "!=", *ORDERING_SIGNS)
@@ -188,7 +194,9 @@ class _Parser:
 
     def _condition(self) -> Condition:
         is_negated = False
-        while self._taken("not"):  # a loop, so that many of them do not exhaust the stack
+        while self._taken(
+            "not"
+        ):  # a loop, so that many of them do not exhaust the stack
             is_negated = not is_negated
         opening = self._taken("(")
         condition = self._in_parentheses(opening) if opening else self._comparison()
@@ -215,7 +223,9 @@ class _Parser:
         if self._taken("~") or self._taken("like"):
             return Likeness(left.operand, self._glob(), is_negated)
         if is_negated:
-            raise self._wrong(self._next, "after `not`, either `in` or `like` is needed here")
+            raise self._wrong(
+                self._next, "after `not`, either `in` or `like` is needed here"
+            )
         return Truth(left.operand)
 
     def _relation(self, left: _Placed, sign: str) -> Relation:
@@ -223,7 +233,9 @@ class _Parser:
         self._check_status(left, right)
         self._check_status(right, left)
         if self._next.text in _RELATION_SIGNS:
-            raise self._wrong(self._next, "comparisons cannot be chained", "a < b and b < c")
+            raise self._wrong(
+                self._next, "comparisons cannot be chained", "a < b and b < c"
+            )
         return Relation(sign, left.operand, right.operand)
 
     def _glob(self) -> str:
@@ -290,7 +302,9 @@ class _Parser:
     def _key_in_brackets(self, opening: Token) -> str:
         quoted = self._next
         if quoted.kind != "text":
-            raise self._wrong(quoted, "a key in brackets is in quotes", 'params["odd key"]')
+            raise self._wrong(
+                quoted, "a key in brackets is in quotes", 'params["odd key"]'
+            )
         self._position += 1
         if not self._taken("]"):
             raise self._wrong(opening, "this bracket is not closed")
@@ -313,11 +327,15 @@ class _Parser:
     def _descend(self, token: Token) -> None:
         self._depth += 1
         if self._depth > _DEEPEST:
-            raise self._wrong(token, f"this is nested more than {_DEEPEST} levels deep")
+            raise self._wrong(
+                token, f"this is nested more than {_DEEPEST} levels deep"
+            )
 
     # -- errors
 
-    def _wrong(self, token: Token, message: str, hint: str | None = None) -> UsageError:
+    def _wrong(
+        self, token: Token, message: str, hint: str | None = None
+    ) -> UsageError:
         return complaint(self._expression_text, token, message, hint)
 
     def _unexpected(self, token: Token) -> UsageError:
@@ -330,13 +348,17 @@ class _Parser:
 
     def _check_status(self, asked: _Placed, given: _Placed) -> None:
         """Refuse to compare the field `status` with a status that does not exist."""
-        if asked.operand != Field(("status",)) or not isinstance(given.operand, Constant):
+        if asked.operand != Field(("status",)) or not isinstance(
+            given.operand, Constant
+        ):
             return
         value = given.operand.value
         for status in value if isinstance(value, list) else [value]:
             if isinstance(status, str) and status not in Status.__members__:
                 message = f"{status!r} is not a status"
-                raise self._wrong(given.token, message, f"there are: {', '.join(Status)}")
+                raise self._wrong(
+                    given.token, message, f"there are: {', '.join(Status)}"
+                )
 
     def _suggestion(self, path: Path) -> str:
         """Return a hint for a name that is not a field."""

@@ -121,7 +121,9 @@ def _like(left: Operand, glob: str) -> Predicate:
     return is_like
 
 
-def _with_negation(left: Operand, predicate: Predicate, *, is_negated: bool) -> Predicate:
+def _with_negation(
+    left: Operand, predicate: Predicate, *, is_negated: bool
+) -> Predicate:
     """Return `predicate`, or its negation for `not in` and `not like`, which is false for null."""
     if not is_negated:
         return predicate

@@ -61,7 +61,9 @@ def tokens_of(expression: str) -> list[Token]:
     return tokens
 
 
-def complaint(expression: str, token: Token, message: str, hint: str | None = None) -> UsageError:
+def complaint(
+    expression: str, token: Token, message: str, hint: str | None = None
+) -> UsageError:
     """Return an error that shows the token, with the part of the expression around it."""
     start = max(token.start - _SHOWN, 0)
     end = min(token.start + max(len(token.text), 1) + _SHOWN, len(expression))
@@ -71,7 +73,9 @@ def complaint(expression: str, token: Token, message: str, hint: str | None = No
     indentation = len(before) + token.start - start
     caret_count = max(min(len(token.text), _SHOWN), 1)
     pointer = " " * indentation + "^" * caret_count
-    return UsageError(f"--where: {message}\n  {before}{line}{after}\n  {pointer}", hint)
+    return UsageError(
+        f"--where: {message}\n  {before}{line}{after}\n  {pointer}", hint
+    )
 
 
 def number_of(token: Token) -> float:

@@ -23,5 +23,7 @@ def test_a_very_long_expression_does_not_exhaust_the_stack() -> None:
         "false or " * 50_000 + "true",
     ):
         assert parse_where(expression).matches(ROW) is True
-    assert parse_where(f"params.seed in [{','.join(map(str, range(50_000)))}]").matches(ROW)
+    assert parse_where(
+        f"params.seed in [{','.join(map(str, range(50_000)))}]"
+    ).matches(ROW)
     assert parse_where(f"params.seed < {'9' * 100_000}").matches(ROW)

@@ -37,24 +37,45 @@ def test_an_expression_becomes_a_tree() -> None:
     is_other_seed = Membership(seed, Items((Constant(1), lr)), is_negated=True)
     assert parsed.condition == AnyOf(
         (
-            AllOf((Relation("<", lr, Constant(0.1)), Negation(AnyOf((is_on, is_other_seed))))),
+            AllOf(
+                (
+                    Relation("<", lr, Constant(0.1)),
+                    Negation(AnyOf((is_on, is_other_seed))),
+                )
+            ),
             Likeness(Field(("name",)), "a*", is_negated=False),
         )
     )
-    assert parsed.fields == (lr.path, ("params", "on"), seed.path, lr.path, ("name",))
+    assert parsed.fields == (
+        lr.path,
+        ("params", "on"),
+        seed.path,
+        lr.path,
+        ("name",),
+    )
 
 
 @pytest.mark.parametrize(
     ("expression", "message", "shown", "hint"),
     [
         ("lr == 0.1", "there is no name 'lr'", "lr", "did you mean params.lr?"),
-        ("acuracy > 1", "there is no name 'acuracy'", "acuracy", "did you mean metrics.accuracy?"),
+        (
+            "acuracy > 1",
+            "there is no name 'acuracy'",
+            "acuracy",
+            "did you mean metrics.accuracy?",
+        ),
         ("param.lr > 1", "there is no name 'param.lr'", "param.lr", "params.lr"),
         ("test.f1 > 1", "there is no name 'test.f1'", "test.f1", "metrics.test.f1"),
         ("kind == 'a'", "there is no name 'kind'", "kind", "params.optimizer.kind"),
         ("staus == 'ERROR'", "there is no name 'staus'", "staus", "status"),
         ("status == COMPLETE", "no name 'COMPLETE'", "COMPLETE", "'COMPLETE'"),
-        ("status == 'COMPLETED'", "'COMPLETED' is not a status", "'COMPLETED'", "COMPLETE"),
+        (
+            "status == 'COMPLETED'",
+            "'COMPLETED' is not a status",
+            "'COMPLETED'",
+            "COMPLETE",
+        ),
         ("status in ['ERROR', 'BAD']", "'BAD' is not a status", "[", "WAITING"),
         ("params > 1", "no name 'params'", "params", "params.NAME"),
         ("whatsoever == 1", "no name 'whatsoever'", "whatsoever", "params.NAME"),
@@ -120,7 +141,10 @@ WORDS = st.sampled_from(
 
 
 @given(
-    st.one_of(st.lists(WORDS, max_size=12).map(" ".join), st.text(string.printable, max_size=40))
+    st.one_of(
+        st.lists(WORDS, max_size=12).map(" ".join),
+        st.text(string.printable, max_size=40),
+    )
 )
 def test_any_text_is_an_expression_or_a_usage_error(text: str) -> None:
     with contextlib.suppress(UsageError):

@@ -112,7 +112,9 @@ TREES = st.recursive(
     LEAVES,
     lambda below: st.one_of(
         st.tuples(st.just("not"), below),
-        st.tuples(st.sampled_from(("and", "or")), st.lists(below, min_size=2, max_size=4)),
+        st.tuples(
+            st.sampled_from(("and", "or")), st.lists(below, min_size=2, max_size=4)
+        ),
     ),
     max_leaves=12,
 )
@@ -144,7 +146,9 @@ def meaning(tree: Any, params: dict[str, Any]) -> bool:
     own = params.get(key)
     number = (int, float)
     kinds = [
-        type(side) if isinstance(side, bool) or not isinstance(side, number) else float
+        type(side)
+        if isinstance(side, bool) or not isinstance(side, number)
+        else float
         for side in (own, value)
     ]
     same = kinds[0] is kinds[1] and own == value
@@ -157,13 +161,18 @@ def meaning(tree: Any, params: dict[str, Any]) -> bool:
             return not same and own is not None
     if kinds[0] is not kinds[1] or kinds[0] not in (float, str):
         return False
-    return {"<": own < value, "<=": own <= value, ">": own > value, ">=": own >= value}[sign]
+    return {
+        "<": own < value,
+        "<=": own <= value,
+        ">": own > value,
+        ">=": own >= value,
+    }[sign]
 
 
 @given(TREES, st.dictionaries(st.sampled_from(KEYS), SCALARS))
 def test_expressions_have_the_value_that_another_implementation_computes(
     tree: Any, params: dict[str, Any]
 ) -> None:
-    assert parse_where(rendered(tree)).matches(replace(ROW, params=params)) is meaning(
-        tree, params
-    ), rendered(tree)
+    assert parse_where(rendered(tree)).matches(
+        replace(ROW, params=params)
+    ) is meaning(tree, params), rendered(tree)

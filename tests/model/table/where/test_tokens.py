@@ -22,14 +22,34 @@ def test_an_expression_is_read_into_tokens() -> None:
         ("word", "nota"),
         ("end", ""),
     ]
-    assert [token.start for token in tokens] == [0, 6, 7, 12, 13, 16, 19, 24, 29, 33]
+    assert [token.start for token in tokens] == [
+        0,
+        6,
+        7,
+        12,
+        13,
+        16,
+        19,
+        24,
+        29,
+        33,
+    ]
 
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("1", 1), ("-2", -2), ("1.", 1.0), (".5", 0.5), ("1e3", 1000.0), ("9" * 2000, float("inf"))],
+    [
+        ("1", 1),
+        ("-2", -2),
+        ("1.", 1.0),
+        (".5", 0.5),
+        ("1e3", 1000.0),
+        ("9" * 2000, float("inf")),
+    ],
 )
-def test_a_number_is_an_int_if_it_is_written_as_one(text: str, value: float) -> None:
+def test_a_number_is_an_int_if_it_is_written_as_one(
+    text: str, value: float
+) -> None:
     number = number_of(Token("number", text, 0))
     assert (type(number), number) == (type(value), value)
 

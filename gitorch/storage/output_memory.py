@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from gitorch.model.run.record import Output
 from gitorch.model.workspace import RunDirectory
-from gitorch.runs.output_files import path_of
+from gitorch.storage.output_files import path_of
 from gitorch.tools.files import write_aside
 
 _FILE = "seen.json"
@@ -69,7 +69,9 @@ def load_memory(run: RunDirectory) -> OutputMemory:
         kept = {}
         for name, (fingerprint, output) in value["kept"].items():
             kept[name] = KeptFile(fingerprint, Output.from_json(output))
-        left_out = {name: LeftOutFile(*file) for name, file in value["left_out"].items()}
+        left_out = {
+            name: LeftOutFile(*file) for name, file in value["left_out"].items()
+        }
         return OutputMemory(kept, left_out)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return OutputMemory({}, {})
@@ -91,9 +93,13 @@ def unread(outputs: Iterable[Output]) -> dict[str, KeptFile]:
     return {output.path: KeptFile([], output) for output in outputs}
 
 
-def remember_written(run: RunDirectory, memory: OutputMemory, outputs: Iterable[Output]) -> None:
+def remember_written(
+    run: RunDirectory, memory: OutputMemory, outputs: Iterable[Output]
+) -> None:
     """Save a memory to which outputs are added that were just written to the workspace."""
     written = {}
     for output in outputs:
-        written[output.path] = KeptFile(fingerprint_of(path_of(run, output.path)), output)
+        written[output.path] = KeptFile(
+            fingerprint_of(path_of(run, output.path)), output
+        )
     save_memory(run, OutputMemory(memory.kept | written, memory.left_out))

@@ -18,9 +18,9 @@ from gitorch.git.repository import Repository
 from gitorch.git.store.results import ResultsBranch
 from gitorch.model.branch_layout import RunPaths
 from gitorch.model.run.status import Status
-from gitorch.runs.catalog import Catalog
-from gitorch.runs.liveness import this_worker
-from gitorch.runs.site import Site
+from gitorch.storage.catalog import Catalog
+from gitorch.storage.liveness import this_worker
+from gitorch.storage.site import Site
 from tests.conftest import git, gitorch, gitorch_json, write
 
 CONFIG = """
@@ -54,7 +54,15 @@ def add(root: Path, *runs: str, **changed: Any) -> None:
     with results.changing() as change:
         for number, run in enumerate(runs):
             created = f"2030-01-01T00:00:00.{number:06}Z"
-            change.put_record({**record, "id": run, "created": created, "identity": run, **changed})
+            change.put_record(
+                {
+                    **record,
+                    "id": run,
+                    "created": created,
+                    "identity": run,
+                    **changed,
+                }
+            )
         change.commit("more")
 
 
@@ -65,15 +73,21 @@ def ids(root: Path) -> list[str]:
 def agrees(root: Path) -> bool:
     """The index says what the records say."""
     recorded = {
-        record["id"]: (record["status"], record["params"]) for record in branch(root).records()
+        record["id"]: (record["status"], record["params"])
+        for record in branch(root).records()
     }
-    return {row.id: (str(row.status), row.params) for row in catalog(root).rows()} == recorded
+    return {
+        row.id: (str(row.status), row.params) for row in catalog(root).rows()
+    } == recorded
 
 
 def test_a_finished_run_as_the_lists_show_it(done: Path) -> None:
     [row] = catalog(done).rows()
     [record] = branch(done).records()
-    assert json.loads(json.dumps(row.to_json())) == gitorch_json(done, "list")["runs"][0]
+    assert (
+        json.loads(json.dumps(row.to_json()))
+        == gitorch_json(done, "list")["runs"][0]
+    )
     assert (row.id, row.name, row.label, row.status) == (
         record["id"],
         "one",
@@ -86,17 +100,23 @@ def test_a_finished_run_as_the_lists_show_it(done: Path) -> None:
         record["duration_s"],
     )
     assert row.tasks == (), "told of runs that are not over only"
-    assert catalog(done).by_identity() == {record["identity"]: (row.id, Status.COMPLETE, "one")}
+    assert catalog(done).by_identity() == {
+        record["identity"]: (row.id, Status.COMPLETE, "one")
+    }
     assert len(catalog(done).durations("one", "b")) == 1
 
 
-def test_only_what_changed_is_read_again(done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_what_changed_is_read_again(
+    done: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     add(done, "a" * 12, "b" * 12)
     assert len(ids(done)) == 3
     add(done, "c" * 12)
     read: list[str] = []
     real = ResultsBranch.records_of
-    monkeypatch.setattr(ResultsBranch, "records", lambda *_: pytest.fail("all records are read"))
+    monkeypatch.setattr(
+        ResultsBranch, "records", lambda *_: pytest.fail("all records are read")
+    )
     monkeypatch.setattr(
         ResultsBranch,
         "records_of",
@@ -128,7 +148,14 @@ def test_a_run_that_was_removed_is_forgotten(done: Path) -> None:
         lambda root, index: git(root, "pack-refs", "--all"),
         lambda root, index: git(root, "gc", "-q", "--prune=now"),
     ],
-    ids=["deleted", "damaged", "cut off", "the branch went back", "packed references", "collected"],
+    ids=[
+        "deleted",
+        "damaged",
+        "cut off",
+        "the branch went back",
+        "packed references",
+        "collected",
+    ],
 )
 def test_whatever_happened_to_it(done: Path, happened: Any) -> None:
     add(done, "a" * 12)
@@ -185,7 +212,10 @@ def test_a_live_run_is_shown_as_the_queue_has_it(done: Path) -> None:
     write(done, "experiments/two.yaml", CONFIG.replace("0.1", "0.2"))
     gitorch(done, "ready")
     [row] = [row for row in catalog(done).rows() if row.status is Status.WAITING]
-    assert [(task.id, task.needs) for task in row.tasks] == [("a", ()), ("b", ("a",))]
+    assert [(task.id, task.needs) for task in row.tasks] == [
+        ("a", ()),
+        ("b", ("a",)),
+    ]
     site = Site.at(done)
     site.queue.register(this_worker("w"))
     assert site.queue.claim("w", "token", now="2026-01-01T00:00:00Z")
@@ -213,7 +243,12 @@ def test_the_newest_task_with_a_key_is_found(done: Path) -> None:
     [record] = branch(done).records()
     tasks = [{**record["tasks"][0], "cache": {"key": "k" * 64}}, record["tasks"][1]]
     later = [
-        {**tasks[0], "attempts": [{**tasks[0]["attempts"][0], "ended": "2031-01-01T00:00:00Z"}]},
+        {
+            **tasks[0],
+            "attempts": [
+                {**tasks[0]["attempts"][0], "ended": "2031-01-01T00:00:00Z"}
+            ],
+        },
         tasks[1],
     ]
     add(done, "a" * 12, tasks=later)
@@ -224,7 +259,9 @@ def test_the_newest_task_with_a_key_is_found(done: Path) -> None:
     assert known.computed_like("one", "b") == ()
 
 
-def test_what_came_from_the_cache_says_nothing_of_how_long_it_takes(done: Path) -> None:
+def test_what_came_from_the_cache_says_nothing_of_how_long_it_takes(
+    done: Path,
+) -> None:
     [record] = branch(done).records()
     reused = {
         **record["tasks"][0],
@@ -258,8 +295,8 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from gitorch.database.connection import Transaction
-from gitorch.runs.catalog import Catalog
-from gitorch.runs.site import Site
+from gitorch.storage.catalog import Catalog
+from gitorch.storage.site import Site
 
 left = int(sys.argv[2])
 real = Transaction.__call__
@@ -280,7 +317,9 @@ Catalog.of(Site.at(Path(sys.argv[1])))
 def test_killed_while_it_is_brought_to_the_tip(done: Path, statements: int) -> None:
     ids(done)
     add(done, *(f"{number:012x}" for number in range(20)))
-    killed = subprocess.run([sys.executable, "-c", KILLED, str(done), str(statements)], check=False)
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, str(done), str(statements)], check=False
+    )
     assert killed.returncode == -9
     assert len(ids(done)) == 21
     assert agrees(done)

@@ -82,7 +82,9 @@ def _files_at(path: Path, name: str) -> Iterator[tuple[str, Path]]:
     if path.is_symlink() or not path.is_dir():
         yield name, path
         return
-    for name_below, path_below in _files_below(path, "" if name == "." else f"{name}/"):
+    for name_below, path_below in _files_below(
+        path, "" if name == "." else f"{name}/"
+    ):
         if not _is_of_git(name_below):
             yield name_below, path_below
 

@@ -18,8 +18,8 @@ from gitorch.model.run.status import LIVE, Status
 from gitorch.model.table.overlay import Run, with_queue
 from gitorch.model.table.references import Named, find
 from gitorch.model.table.row import Row, complete_tasks
-from gitorch.runs.liveness import living
-from gitorch.runs.site import Site
+from gitorch.storage.liveness import living
+from gitorch.storage.site import Site
 
 Answer = TypeVar("Answer")
 
@@ -50,7 +50,9 @@ class Catalog:
     def standing(self) -> tuple[list[Row], dict[Status, int]]:
         """Return the unfinished runs, newest first, and the number of runs in each status."""
         self._read_queue()
-        recorded, counts = self._query(lambda index: (index.live_rows(), index.counts()))
+        recorded, counts = self._query(
+            lambda index: (index.live_rows(), index.counts())
+        )
         current = [self.current(row) for row in recorded]
         live = [row for row in current if row.status in LIVE]
         totals: Counter[Status] = Counter()
@@ -174,7 +176,9 @@ class Catalog:
                 replace_broken()
         return self._query_current(index, query)
 
-    def _query_current(self, index: RunIndex, query: Callable[[RunIndex], Answer]) -> Answer:
+    def _query_current(
+        self, index: RunIndex, query: Callable[[RunIndex], Answer]
+    ) -> Answer:
         if index.tip() != self._site.results.tip():
             self._bring_to_tip(index)
         with index.snapshot():

@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 LONGEST_PIECE = 1 << 20
 
 _SECRET_NAME = re.compile(
-    r"TOKEN|SECRET|PASSW(OR)?D|PASSPHRASE|CREDENTIAL|(API|ACCESS|PRIVATE|AUTH)_?KEY", re.IGNORECASE
+    r"TOKEN|SECRET|PASSW(OR)?D|PASSPHRASE|CREDENTIAL|(API|ACCESS|PRIVATE|AUTH)_?KEY",
+    re.IGNORECASE,
 )
 _SHORTEST_SECRET = 8
 MASK = b"********"
@@ -26,13 +27,17 @@ def secrets_of(environment: Mapping[str, str]) -> tuple[bytes, ...]:
     """
     values = set()
     for name, value in environment.items():
-        is_secret = _SECRET_NAME.search(name) is not None and name != "GITORCH_TOKEN"
+        is_secret = (
+            _SECRET_NAME.search(name) is not None and name != "GITORCH_TOKEN"
+        )
         if is_secret and len(value) >= _SHORTEST_SECRET:
             values.add(value.encode("utf-8", "surrogateescape"))
     return tuple(sorted(values, key=len, reverse=True))
 
 
-def clean(chunks: Iterable[bytes], secrets: tuple[bytes, ...] = ()) -> Iterator[bytes]:
+def clean(
+    chunks: Iterable[bytes], secrets: tuple[bytes, ...] = ()
+) -> Iterator[bytes]:
     """Yield the log as it is stored, block by block.
 
     Text that a carriage return makes a terminal overwrite is removed. Secrets are masked.

@@ -28,8 +28,8 @@ from gitorch.model.branch_layout import RunPaths, killed_mark
 from gitorch.model.run.payload import Payload
 from gitorch.model.run.record import Record, TaskRecord
 from gitorch.model.run.status import LIVE, Status
-from gitorch.runs.records import read_record
-from gitorch.runs.site import Site
+from gitorch.storage.records import read_record
+from gitorch.storage.site import Site
 
 
 class Recording:
@@ -82,7 +82,9 @@ class Recording:
         """
         self.bring_queue(self._committed(subject))
 
-    def commit_ends(self, subject: str, ends: Sequence[AttemptEnd]) -> list[AttemptEnd]:
+    def commit_ends(
+        self, subject: str, ends: Sequence[AttemptEnd]
+    ) -> list[AttemptEnd]:
         """Commit the changed records, then end the attempts in the queue that they complete.
 
         Return the ends of the attempts that were still current. The queue knows more about a
@@ -123,7 +125,10 @@ def recording(site: Site) -> Iterator[Recording]:
 
 
 def queue_records(
-    site: Site, records: Sequence[Record], files: Sequence[Mapping[str, bytes]], subject: str
+    site: Site,
+    records: Sequence[Record],
+    files: Sequence[Mapping[str, bytes]],
+    subject: str,
 ) -> None:
     """Commit new records with the files of their configs, then queue them.
 
@@ -169,7 +174,9 @@ def catch_up(site: Site) -> None:
 
 def queue_entry(record: Record) -> NewRun:
     """Return the queue entry of a live record, made from the record alone."""
-    unfinished = [task for task in record.tasks if task.status is not Status.COMPLETE]
+    unfinished = [
+        task for task in record.tasks if task.status is not Status.COMPLETE
+    ]
     return NewRun(
         id=record.id,
         payload=Payload.of(record).to_json(),

@@ -14,11 +14,11 @@ from gitorch.model.run.payload import Payload
 from gitorch.model.run.pin import Pin
 from gitorch.model.run.record import Data
 from gitorch.model.run.spec import RunSpec, TaskSpec
-from gitorch.runs import contents, inputs
-from gitorch.runs.contents import Unusable
-from gitorch.runs.input_changes import InputChanged, require_unchanged
-from gitorch.runs.inputs import Inputs
-from gitorch.runs.site import Site
+from gitorch.storage import contents, inputs
+from gitorch.storage.contents import Unusable
+from gitorch.storage.input_changes import InputChanged, require_unchanged
+from gitorch.storage.inputs import Inputs
+from gitorch.storage.site import Site
 from tests.conftest import commit_files, git
 
 ONE = sha256(b"one").hexdigest()
@@ -42,7 +42,9 @@ def data(site: Site, pattern: str, *link: str) -> dict[str, str]:
 def count_reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     read: list[Path] = []
     really = contents._read
-    monkeypatch.setattr(contents, "_read", lambda path: (read.append(path), really(path))[1])
+    monkeypatch.setattr(
+        contents, "_read", lambda path: (read.append(path), really(path))[1]
+    )
     return read
 
 
@@ -69,8 +71,12 @@ def test_what_takes_long_is_told(
     monkeypatch.setattr(contents, "_RACY_NS", 0)
     told: list[str] = []
     for _ in range(2):
-        Inputs(site, git(project, "rev-parse", "HEAD^{tree}"), (), told.append).data("data")
-    assert told == ["reading 0.0 GiB of inputs; unchanged files will not be read again"]
+        Inputs(
+            site, git(project, "rev-parse", "HEAD^{tree}"), (), told.append
+        ).data("data")
+    assert told == [
+        "reading 0.0 GiB of inputs; unchanged files will not be read again"
+    ]
 
 
 def test_what_was_written_just_now_is_not_remembered(
@@ -103,7 +109,9 @@ def test_a_file_that_changes_while_it_is_read_is_noticed(
         data(site, "data/x", "data")
 
 
-def test_committed_content_is_that_of_the_commit(site: Site, project: Path, tmp_path: Path) -> None:
+def test_committed_content_is_that_of_the_commit(
+    site: Site, project: Path, tmp_path: Path
+) -> None:
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside/big").write_bytes(b"big")
     (project / "sub").mkdir()
@@ -118,34 +126,55 @@ def test_committed_content_is_that_of_the_commit(site: Site, project: Path, tmp_
     }.items():
         (project / name).symlink_to(target)
     commit_files(
-        project, {"tables/one": b"one", "tables/empty": b"", "tables/large": b"x" * (3 << 20)}
+        project,
+        {
+            "tables/one": b"one",
+            "tables/empty": b"",
+            "tables/large": b"x" * (3 << 20),
+        },
     )
     (project / "data/local").write_bytes(b"local")
     (project / "tables/one").write_bytes(b"edited")
 
-    empty, large, big = (sha256(content).hexdigest() for content in (b"", b"x" * (3 << 20), b"big"))
+    empty, large, big = (
+        sha256(content).hexdigest() for content in (b"", b"x" * (3 << 20), b"big")
+    )
     below = {"one": ONE, "empty": empty, "large": large}
-    assert data(site, "tables") == {f"tables/{name}": content for name, content in below.items()}
+    assert data(site, "tables") == {
+        f"tables/{name}": content for name, content in below.items()
+    }
     assert data(site, "to_file") == {"to_file": ONE}
     assert data(site, "to_directory/*") == {
         f"to_directory/{name}": content for name, content in below.items()
     }
     assert data(site, "sub/*") == {"sub/to_link": ONE}
     assert data(site, "to_disk/*") == {"to_disk/big": big}
-    assert data(site, "to_linked", "data") == {"to_linked": sha256(b"local").hexdigest()}
+    assert data(site, "to_linked", "data") == {
+        "to_linked": sha256(b"local").hexdigest()
+    }
     assert data(site, "**/one") == {"tables/one": ONE, "to_directory/one": ONE}
-    assert looked(site).find("to_beside").is_out_of_sight, "a run's worktree lies elsewhere"
+    assert looked(site).find("to_beside").is_out_of_sight, (
+        "a run's worktree lies elsewhere"
+    )
     with pytest.raises(Unusable, match="there is no 'to_nothing'"):
         data(site, "to_nothing")
 
 
-def test_a_large_file_in_git_lfs_is_told_by_what_it_holds(site: Site, project: Path) -> None:
-    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{ONE}\nsize 3\n"
+def test_a_large_file_in_git_lfs_is_told_by_what_it_holds(
+    site: Site, project: Path
+) -> None:
+    pointer = (
+        f"version https://git-lfs.github.com/spec/v1\noid sha256:{ONE}\nsize 3\n"
+    )
     commit_files(project, {"model.bin": pointer})
-    assert looked(site).data("model.bin") == (Data(path="model.bin", size=3, sha256=ONE),)
+    assert looked(site).data("model.bin") == (
+        Data(path="model.bin", size=3, sha256=ONE),
+    )
 
 
-def test_directories_that_are_too_deep_are_refused(site: Site, project: Path) -> None:
+def test_directories_that_are_too_deep_are_refused(
+    site: Site, project: Path
+) -> None:
     place = os.open(project / "data", os.O_RDONLY)
     for _ in range(1200):
         os.mkdir("d", dir_fd=place)
@@ -162,12 +191,22 @@ def test_directories_that_are_too_deep_are_refused(site: Site, project: Path) ->
         )  # Python's own way gives up on it
 
 
-def test_what_is_linked_is_found_wherever_the_glob_begins(site: Site, project: Path) -> None:
-    for name in ("data/raw/a.csv", "data/raw/b.txt", "other/c.csv", "top.csv", "data/.git/d.csv"):
+def test_what_is_linked_is_found_wherever_the_glob_begins(
+    site: Site, project: Path
+) -> None:
+    for name in (
+        "data/raw/a.csv",
+        "data/raw/b.txt",
+        "other/c.csv",
+        "top.csv",
+        "data/.git/d.csv",
+    ):
         (project / name).parent.mkdir(exist_ok=True, parents=True)
         (project / name).write_bytes(b"one")
     for pattern in ("**/*.csv", "data", "data/raw/*.csv", "data/**", ".", "*"):
-        assert "data/raw/a.csv" in data(site, pattern, "data/raw", "models"), pattern
+        assert "data/raw/a.csv" in data(site, pattern, "data/raw", "models"), (
+            pattern
+        )
         assert data(site, pattern, "data/raw").keys() <= {
             *("data/raw/a.csv", "data/raw/b.txt", "README.md", ".gitignore"),
         }
@@ -200,7 +239,8 @@ def test_before_an_attempt_only_what_is_not_committed_is_looked_at(
     commit_files(project, {"tables/one": b"one"})
     (project / "data/x").write_bytes(b"one")
     pin = Pin(
-        commit=git(project, "rev-parse", "HEAD"), tree=git(project, "rev-parse", "HEAD^{tree}")
+        commit=git(project, "rev-parse", "HEAD"),
+        tree=git(project, "rev-parse", "HEAD^{tree}"),
     )
     task = TaskSpec(id="a", command="true", inputs=("tables", "data"))
     spec = RunSpec(name="e", document={}, tasks=(task,), link=("data",))
@@ -214,7 +254,8 @@ def test_before_an_attempt_only_what_is_not_committed_is_looked_at(
     require_unchanged(site, payload, task)
     (project / "data/x").write_bytes(b"two")
     with pytest.raises(
-        InputChanged, match=f"input data/x changed since the run was readied .was {ONE[:12]}, is "
+        InputChanged,
+        match=f"input data/x changed since the run was readied .was {ONE[:12]}, is ",
     ):
         require_unchanged(site, payload, task)
     require_unchanged(
@@ -225,19 +266,28 @@ def test_before_an_attempt_only_what_is_not_committed_is_looked_at(
 def test_a_group_that_is_committed_is_not_read_again(
     site: Site, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    commit_files(project, {f"tables/{number}": str(number) for number in range(inputs.LISTED + 1)})
+    commit_files(
+        project,
+        {f"tables/{number}": str(number) for number in range(inputs.LISTED + 1)},
+    )
     [group] = looked(site).data("tables")
     lines = [
         f"{sha256(name.encode()).hexdigest()}  tables/{name}\n"
         for name in sorted(map(str, range(51)))
     ]
     assert group == Data(
-        path="tables", size=92, sha256=sha256("".join(lines).encode()).hexdigest(), files=51
+        path="tables",
+        size=92,
+        sha256=sha256("".join(lines).encode()).hexdigest(),
+        files=51,
     )
     pin = Pin(
-        commit=git(project, "rev-parse", "HEAD"), tree=git(project, "rev-parse", "HEAD^{tree}")
+        commit=git(project, "rev-parse", "HEAD"),
+        tree=git(project, "rev-parse", "HEAD^{tree}"),
     )
     task = TaskSpec(id="a", command="true", inputs=("tables",))
     spec = RunSpec(name="e", document={}, tasks=(task,))
     monkeypatch.setattr(contents, "digests_of_blobs", None)
-    require_unchanged(site, Payload(spec=spec, pin=pin, interpreter="python", data=(group,)), task)
+    require_unchanged(
+        site, Payload(spec=spec, pin=pin, interpreter="python", data=(group,)), task
+    )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from gitorch.git.worktree.trash import move_to_trash
 from gitorch.model.run.payload import Payload
 from gitorch.model.run.record import Record
-from gitorch.runs.site import Site
+from gitorch.storage.site import Site
 
 
 def materialise_next(site: Site, only: Sequence[str] | None = None) -> None:

@@ -10,9 +10,9 @@ from gitorch.model.run.inputs import entries_of
 from gitorch.model.run.payload import Payload
 from gitorch.model.run.record import Data, Record
 from gitorch.model.run.spec import TaskSpec
-from gitorch.runs.contents import Unusable
-from gitorch.runs.inputs import Inputs
-from gitorch.runs.site import Site
+from gitorch.storage.contents import Unusable
+from gitorch.storage.inputs import Inputs
+from gitorch.storage.site import Site
 
 _DIGITS = 12  # of a digest in a message
 
@@ -48,7 +48,9 @@ def data_at(site: Site, record: Record, tree: str) -> tuple[Data, ...]:
             continue
         for entry in inputs.data(pattern):
             is_on_disk = isinstance(files.get(entry.path), Path)
-            data[entry.path] = before.get(entry.path, entry) if is_on_disk else entry
+            data[entry.path] = (
+                before.get(entry.path, entry) if is_on_disk else entry
+            )
     return tuple(data.values())
 
 
@@ -74,7 +76,9 @@ def require_unchanged(site: Site, payload: Payload, task: TaskSpec) -> None:
             _require_same_group(inputs, pattern, entries[0])
 
 
-def _require_same_files(inputs: Inputs, pattern: str, entries: Sequence[Data]) -> None:
+def _require_same_files(
+    inputs: Inputs, pattern: str, entries: Sequence[Data]
+) -> None:
     """Compare an input that has an entry for each file."""
     files = inputs.find(pattern).files
     before = {entry.path: entry for entry in entries}
@@ -86,7 +90,9 @@ def _require_same_files(inputs: Inputs, pattern: str, entries: Sequence[Data]) -
     if on_disk:
         inputs.hash([pattern])
     for name, path in on_disk.items():
-        _require_same(f"input {name}", before[name].sha256, inputs.content(path).sha256)
+        _require_same(
+            f"input {name}", before[name].sha256, inputs.content(path).sha256
+        )
 
 
 def _require_same_group(inputs: Inputs, pattern: str, before: Data) -> None:
@@ -99,7 +105,9 @@ def _require_same_group(inputs: Inputs, pattern: str, before: Data) -> None:
         )
     if any(isinstance(location, Path) for location in files.values()):
         [now] = inputs.data(pattern)
-        _require_same(f"input {pattern} ({before.files} files)", before.sha256, now.sha256)
+        _require_same(
+            f"input {pattern} ({before.files} files)", before.sha256, now.sha256
+        )
 
 
 def _require_same(what: str, before: str, now: str) -> None:

@@ -19,14 +19,25 @@ from gitorch.git.store import artifacts
 from gitorch.git.store.branch_content import BranchView
 from gitorch.git.store.trees import TreeEntry
 from gitorch.model.branch_layout import RunPaths
-from gitorch.model.run.cache import Dependencies, dependencies, digest_of, outputs_of
-from gitorch.model.run.record import CacheEntry, CacheSource, Output, Record, TaskRecord
+from gitorch.model.run.cache import (
+    Dependencies,
+    dependencies,
+    digest_of,
+    outputs_of,
+)
+from gitorch.model.run.record import (
+    CacheEntry,
+    CacheSource,
+    Output,
+    Record,
+    TaskRecord,
+)
 from gitorch.model.run.record_changes import AttemptResult, Reuse
 from gitorch.model.run.status import Status
-from gitorch.runs.catalog import Catalog
-from gitorch.runs.claimed_attempt import ClaimedAttempt
-from gitorch.runs.records import read_record
-from gitorch.runs.site import Site
+from gitorch.storage.catalog import Catalog
+from gitorch.storage.claimed_attempt import ClaimedAttempt
+from gitorch.storage.records import read_record
+from gitorch.storage.site import Site
 from gitorch.tools.clock import now
 
 
@@ -53,7 +64,9 @@ class Reuser:
         self._catalog = Catalog(site)
         self._takes = takes
         self._last_sources: dict[str, CacheSource] = {}  # by key
-        self._intact: set[tuple[bytes, str]] = set()  # checked (blob id, expected SHA-256) pairs
+        self._intact: set[tuple[bytes, str]] = (
+            set()
+        )  # checked (blob id, expected SHA-256) pairs
 
     def settle(self, attempt: ClaimedAttempt) -> ClaimedAttempt | Reused | None:
         """Decide how a claimed task gets its results.
@@ -112,7 +125,11 @@ class Reuser:
         return None
 
     def _reused(
-        self, view: BranchView, source: CacheSource, attempt: ClaimedAttempt, depends: Dependencies
+        self,
+        view: BranchView,
+        source: CacheSource,
+        attempt: ClaimedAttempt,
+        depends: Dependencies,
     ) -> Reused | None:
         """Return the results of `source`, or None if they cannot be reused."""
         try:
@@ -123,13 +140,18 @@ class Reuser:
             cache = _usable_entry(record, task, depends.key)
             if cache is None or not all(_is_inside(path) for path in cache.removed):
                 return None
-            files = self._intact_files(view, source.run, outputs_of(record, task.id))
+            files = self._intact_files(
+                view, source.run, outputs_of(record, task.id)
+            )
         except (GitorchError, OSError, ValueError, KeyError):
             return None  # a record can come from another clone, and be broken in any way
         if files is None:
             return None
         used = replace(
-            cache, code=depends.code, before=depends.before, source=cache.source or source
+            cache,
+            code=depends.code,
+            before=depends.before,
+            source=cache.source or source,
         )
         reuse = _reuse(attempt, record, task, used)
         return Reused(attempt=attempt, reuse=reuse, files=files)
@@ -152,7 +174,9 @@ class Reuser:
             files[output.path] = entry
         return files
 
-    def _is_intact(self, view: BranchView, output: Output, entry: TreeEntry) -> bool:
+    def _is_intact(
+        self, view: BranchView, output: Output, entry: TreeEntry
+    ) -> bool:
         """Return True if this clone has the content of an output, and it is as recorded."""
         checked = entry.oid, output.sha256
         if checked in self._intact:
@@ -184,7 +208,9 @@ def _usable_entry(record: Record, task: TaskRecord, key: str) -> CacheEntry | No
     return entry if has_all_outputs else None
 
 
-def _reuse(attempt: ClaimedAttempt, record: Record, task: TaskRecord, cache: CacheEntry) -> Reuse:
+def _reuse(
+    attempt: ClaimedAttempt, record: Record, task: TaskRecord, cache: CacheEntry
+) -> Reuse:
     """Return the results of `task`, a task of `record`, for the task of `attempt`."""
     discarded = [entry for entry in record.discarded if entry.task == task.id]
     return Reuse(
@@ -200,12 +226,16 @@ def _reuse(attempt: ClaimedAttempt, record: Record, task: TaskRecord, cache: Cac
     )
 
 
-def depends_on(site: Site, record: Record, attempt: ClaimedAttempt) -> Dependencies | None:
+def depends_on(
+    site: Site, record: Record, attempt: ClaimedAttempt
+) -> Dependencies | None:
     """Return what the results of the attempt's task depend on; None if the task has no `cache`."""
     task = attempt.task
     if task.cache is None:
         return None
-    code = site.code.of(attempt.payload.pin.tree, task.cache.code, frozenset(record.bases))
+    code = site.code.of(
+        attempt.payload.pin.tree, task.cache.code, frozenset(record.bases)
+    )
     return dependencies(record, task, code)
 
 
@@ -242,7 +272,9 @@ def entry_of(
     )
 
 
-def _removed_by(task_id: str, before: Iterable[Output], after: Iterable[Output]) -> Iterator[str]:
+def _removed_by(
+    task_id: str, before: Iterable[Output], after: Iterable[Output]
+) -> Iterator[str]:
     """Yield the outputs of other tasks that an attempt of the task has removed."""
     kept = {output.path for output in after}
     for output in before:
@@ -262,7 +294,9 @@ def recorded_reuse(site: Site, attempt: ClaimedAttempt) -> Reused | None:
     return Reused(attempt=attempt, reuse=None)
 
 
-def _ran_beside(site: Site, before: Record, attempt: ClaimedAttempt, result: AttemptResult) -> bool:
+def _ran_beside(
+    site: Site, before: Record, attempt: ClaimedAttempt, result: AttemptResult
+) -> bool:
     """Return True if another task of the run was running at the same time."""
     beside = {other.id for other in before.spec.beside(attempt.task)}
     if not beside:

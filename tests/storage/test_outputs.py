@@ -15,13 +15,15 @@ from gitorch.model.run.pin import Pin
 from gitorch.model.run.record import Discarded
 from gitorch.model.run.spec import RunSpec, TaskSpec
 from gitorch.model.workspace import RunDirectory
-from gitorch.runs import output_restore, outputs
-from gitorch.runs.new_record import Creation, RunDefinition, new_record
-from gitorch.runs.outputs import FoundOutputs
-from gitorch.runs.site import Site
+from gitorch.storage import output_restore, outputs
+from gitorch.storage.new_record import Creation, RunDefinition, new_record
+from gitorch.storage.outputs import FoundOutputs
+from gitorch.storage.site import Site
 
 PREPARE = TaskSpec(id="prepare", command="true")
-TRAIN = TaskSpec(id="train", command="true", needs=("prepare",), discard=("ckpt/*.pt", "*.tmp"))
+TRAIN = TaskSpec(
+    id="train", command="true", needs=("prepare",), discard=("ckpt/*.pt", "*.tmp")
+)
 REPORT = TaskSpec(id="report", command="true", needs=("train",))
 RUN = "3f2a9c04b7d1"
 SPEC = RunSpec(name="e", document={}, tasks=(PREPARE, TRAIN, REPORT))
@@ -57,7 +59,9 @@ def record_outputs(site: Site, found: FoundOutputs) -> None:
     """Have the branch hold what was found."""
     created = datetime(2026, 1, 1, tzinfo=UTC)
     pin = Pin(commit="c" * 40, tree="d" * 40)
-    definition = RunDefinition(spec=SPEC, source="e", pin=pin, identity="1", interpreter="python")
+    definition = RunDefinition(
+        spec=SPEC, source="e", pin=pin, identity="1", interpreter="python"
+    )
     record = new_record(definition, Creation(id=RUN, clone="c", by="A", at=created))
     with site.results.changing() as change:
         change.put_record(replace(record, outputs=found.outputs).to_json())
@@ -85,7 +89,9 @@ def test_what_is_left_out_is_not_read(site: Site, run: RunDirectory) -> None:
     ]
 
 
-def test_discard_is_about_what_the_task_itself_wrote(site: Site, run: RunDirectory) -> None:
+def test_discard_is_about_what_the_task_itself_wrote(
+    site: Site, run: RunDirectory
+) -> None:
     put(run, "given.tmp")
     assert kept(outputs.find(site, run, SPEC, PREPARE)) == {"given.tmp": "prepare"}
     put(run, "own.tmp")
@@ -98,14 +104,18 @@ def test_discard_is_about_what_the_task_itself_wrote(site: Site, run: RunDirecto
     assert kept(outputs.find(site, run, SPEC, REPORT))["own.tmp"] == "report"
 
 
-def test_what_was_left_out_stays_so_after_a_crash(site: Site, run: RunDirectory) -> None:
+def test_what_was_left_out_stays_so_after_a_crash(
+    site: Site, run: RunDirectory
+) -> None:
     put(run, "own.tmp")
     put(run, "model.txt")
     outputs.find(site, run, SPEC, TRAIN)
     outputs.forget(site, run)
     found = outputs.find(site, run, SPEC, REPORT)
     assert kept(found) == {"model.txt": "report"}
-    assert found.new.keys() == {"model.txt"}, "read anew: its commit may have been lost"
+    assert found.new.keys() == {"model.txt"}, (
+        "read anew: its commit may have been lost"
+    )
 
 
 def test_the_end_of_a_task_keeps_nothing_that_one_beside_it_will_discard(
@@ -124,7 +134,9 @@ def test_the_end_of_a_task_keeps_nothing_that_one_beside_it_will_discard(
     )
 
 
-def test_a_memory_that_cannot_be_read_keeps_more(site: Site, run: RunDirectory) -> None:
+def test_a_memory_that_cannot_be_read_keeps_more(
+    site: Site, run: RunDirectory
+) -> None:
     put(run, "own.tmp")
     outputs.find(site, run, SPEC, TRAIN)
     (run.path / "seen.json").write_text('{"kept": {}, "left_out": {"own.tmp": 3}}')
@@ -138,7 +150,10 @@ def test_what_is_the_same_stays_whose_it_was(site: Site, run: RunDirectory) -> N
     outputs.find(site, run, SPEC, PREPARE)
     put(run, "a")
     put(run, "b", "changed")
-    assert kept(outputs.find(site, run, SPEC, TRAIN)) == {"a": "prepare", "b": "train"}
+    assert kept(outputs.find(site, run, SPEC, TRAIN)) == {
+        "a": "prepare",
+        "b": "train",
+    }
 
 
 def test_what_is_brought_back_is_whose_it_was_and_is_not_read_again(
@@ -164,7 +179,9 @@ def test_after_a_crash_what_the_record_has_stays_whose_it_was(
     put(run, "b")
     outputs.forget(site, run)
     found = outputs.find(site, run, SPEC, TRAIN)
-    assert kept(found) == {"a.tmp": "prepare", "b": "train"}, "though train would leave it out"
+    assert kept(found) == {"a.tmp": "prepare", "b": "train"}, (
+        "though train would leave it out"
+    )
     assert found.new.keys() == {"a.tmp", "b"}
 
 
@@ -172,7 +189,10 @@ def test_what_one_task_took_from_the_worktree_is_kept_until_another_takes_it(
     site: Site, run: RunDirectory
 ) -> None:
     (run.tree / "plot.png").write_text("1")
-    takes, other = replace(PREPARE, outputs=("*.png",)), replace(TRAIN, outputs=("plot.*",))
+    takes, other = (
+        replace(PREPARE, outputs=("*.png",)),
+        replace(TRAIN, outputs=("plot.*",)),
+    )
     outputs.find(site, run, SPEC, takes)
     (run.tree / "plot.png").write_text("changed")
     kept_output = outputs.find(site, run, SPEC, REPORT).outputs[0]

@@ -8,7 +8,7 @@ from gitorch.database.values import Claim
 from gitorch.model.run.payload import Payload
 from gitorch.model.run.spec import TaskSpec
 from gitorch.model.workspace import AttemptDirectory, RunDirectory
-from gitorch.runs.site import Site
+from gitorch.storage.site import Site
 
 
 class ClaimedAttempt(Struct, frozen=True, kw_only=True):
@@ -18,7 +18,9 @@ class ClaimedAttempt(Struct, frozen=True, kw_only=True):
     payload: Payload
     run: RunDirectory
     directory: AttemptDirectory
-    gpus: tuple[int, ...] | None = None  # indices of its GPUs; None if the task requests none
+    gpus: tuple[int, ...] | None = (
+        None  # indices of its GPUs; None if the task requests none
+    )
 
     @classmethod
     def of(cls, site: Site, claim: Claim) -> ClaimedAttempt:

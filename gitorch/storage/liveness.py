@@ -29,7 +29,9 @@ class WorkerLocks(Struct, frozen=True):
     @classmethod
     def of(cls, state: Path, worker_id: str) -> WorkerLocks:
         directory = state / "workers"
-        return cls(directory / f"{worker_id}.lock", directory / f"{worker_id}.slots")
+        return cls(
+            directory / f"{worker_id}.lock", directory / f"{worker_id}.slots"
+        )
 
     def remove(self) -> None:
         self.slots.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from gitorch.model.branch_layout import RunPaths
 from gitorch.model.run.record import Record, RecordBroken
-from gitorch.runs.site import Site
+from gitorch.storage.site import Site
 
 
 class HasRecords(Protocol):
@@ -37,7 +37,9 @@ def read_records(
     """
     paths = [RunPaths.of(run_id).record for run_id in run_ids]
     records = {}
-    for run_id, data in zip(run_ids, site.results.read_all(paths, commit), strict=True):
+    for run_id, data in zip(
+        run_ids, site.results.read_all(paths, commit), strict=True
+    ):
         if data is not None:
             records[run_id] = _parsed(run_id, data)
     return records

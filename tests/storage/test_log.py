@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gitorch.runs.log import LONGEST_PIECE, clean, secrets_of
+from gitorch.storage.log import LONGEST_PIECE, clean, secrets_of
 
 
 def cleaned(*chunks: bytes, secrets: tuple[bytes, ...] = ()) -> bytes:
@@ -39,7 +39,13 @@ def test_an_endless_line_is_passed_on_in_pieces() -> None:
 
 def test_the_values_of_secret_variables_are_masked() -> None:
     secrets = secrets_of(
-        {"WANDB_API_KEY": "0123456789abcdef", "HOME": "/home/someone", "DB_PASSWORD": "short"}
+        {
+            "WANDB_API_KEY": "0123456789abcdef",
+            "HOME": "/home/someone",
+            "DB_PASSWORD": "short",
+        }
     )
     assert secrets == (b"0123456789abcdef",)
-    assert cleaned(b"key=0123456789abcdef!\n", secrets=secrets) == b"key=********!\n"
+    assert (
+        cleaned(b"key=0123456789abcdef!\n", secrets=secrets) == b"key=********!\n"
+    )

@@ -15,7 +15,7 @@ from gitorch.database.file_digests import Facts
 from gitorch.errors import GitorchError
 from gitorch.git.store.objects import digests_of_blobs, read_objects
 from gitorch.git.store.pointers import parse_pointer
-from gitorch.runs.site import Site
+from gitorch.storage.site import Site
 
 _READERS = 4
 _BLOCK = 1 << 20
@@ -24,7 +24,9 @@ _LONGEST_POINTER = 200
 # If a file was written less than this time ago, another write may leave its timestamps unchanged.
 _RACY_NS = 2_000_000_000
 
-Location = str | Path  # the id of a blob in git, or the path of a file on this machine
+Location = (
+    str | Path
+)  # the id of a blob in git, or the path of a file on this machine
 Notify = Callable[[str], None]  # receives a message about work that takes long
 
 
@@ -51,7 +53,11 @@ def contents_of_blobs(site: Site, blob_ids: Sequence[str]) -> dict[str, Content]
     contents = {}
     for blob_id, size, sha256 in digests_of_blobs(root, blob_ids):
         contents[blob_id] = Content(size, sha256)
-    small = [blob_id for blob_id in blob_ids if contents[blob_id].size <= _LONGEST_POINTER]
+    small = [
+        blob_id
+        for blob_id in blob_ids
+        if contents[blob_id].size <= _LONGEST_POINTER
+    ]
     for blob_id, data in zip(small, read_objects(root, small), strict=True):
         pointer = parse_pointer(data or b"")
         if pointer is not None:
@@ -86,10 +92,14 @@ def contents_of_files(
 def _announce_reading(size: int, notify: Notify) -> None:
     if size > _LONG:
         gibibytes = size / (1 << 30)
-        notify(f"reading {gibibytes:.1f} GiB of inputs; unchanged files will not be read again")
+        notify(
+            f"reading {gibibytes:.1f} GiB of inputs; unchanged files will not be read again"
+        )
 
 
-def _read_and_remember(site: Site, paths: Sequence[Path]) -> dict[Path, Content | Unusable]:
+def _read_and_remember(
+    site: Site, paths: Sequence[Path]
+) -> dict[Path, Content | Unusable]:
     """Read files, several at a time: hashlib releases the GIL while it works."""
     contents: dict[Path, Content | Unusable] = {}
     settled = []
@@ -128,7 +138,8 @@ def _read(path: Path) -> _ReadFile | Unusable:
         return Unusable(f"{path} cannot be read: {error.strerror}")
     if facts != Facts.of(before):
         return Unusable(
-            f"{path} was changed while it was read", "wait until it is complete, and try again"
+            f"{path} was changed while it was read",
+            "wait until it is complete, and try again",
         )
     age_ns = time.time_ns() - facts.ctime_ns
     return _ReadFile(facts, digest.hexdigest(), is_settled=age_ns > _RACY_NS)

@@ -16,10 +16,10 @@ from gitorch.model.branch_layout import killed_mark
 from gitorch.model.run.ids import is_run_id
 from gitorch.model.run.record import Record
 from gitorch.model.run.status import LIVE
-from gitorch.runs.recording import recording
-from gitorch.runs.records import read_sound_records
-from gitorch.runs.run_directories import has_unkept_files
-from gitorch.runs.site import Site
+from gitorch.storage.recording import recording
+from gitorch.storage.records import read_sound_records
+from gitorch.storage.run_directories import has_unkept_files
+from gitorch.storage.site import Site
 from gitorch.tools.files import delete
 
 # A check or a snapshot takes less time than this. An older directory belongs to one that was
@@ -81,7 +81,9 @@ def empty_trash(site: Site) -> None:
     site.worktrees.empty_trash()
 
 
-def _of_finished_runs(site: Site, records: Mapping[str, Record]) -> Iterator[Leftover]:
+def _of_finished_runs(
+    site: Site, records: Mapping[str, Record]
+) -> Iterator[Leftover]:
     clone = site.repository.clone_id()
     for run_id, record in records.items():
         if record.status in LIVE or record.clone != clone:
@@ -105,12 +107,16 @@ def _of_killed_runs(site: Site, run_ids: Sequence[str]) -> Iterator[Leftover]:
     marks = site.results.read_all([killed_mark(run_id) for run_id in run_ids])
     for run_id, mark in zip(run_ids, marks, strict=True):
         if mark is not None:
-            yield Leftover(path=site.directory(run_id).path, why="killed", run=run_id)
+            yield Leftover(
+                path=site.directory(run_id).path, why="killed", run=run_id
+            )
 
 
 def _unqueued_runs(site: Site) -> list[str]:
     """Return the runs that have a directory in the workspace but are not in the queue."""
-    run_ids = [path.name for path in _directories(site.workspace) if is_run_id(path.name)]
+    run_ids = [
+        path.name for path in _directories(site.workspace) if is_run_id(path.name)
+    ]
     if not run_ids or not site.queue_path.exists():
         return run_ids
     queued = {run.id for run in site.queue.runs()}

@@ -14,7 +14,7 @@ from gitorch.model.run.record import Discarded, Output
 from gitorch.model.run.spec import RunSpec, TaskSpec
 from gitorch.model.text.globs import first_match
 from gitorch.model.workspace import RunDirectory
-from gitorch.runs.output_files import (
+from gitorch.storage.output_files import (
     WORKTREE,
     files_of_output,
     files_of_worktree,
@@ -22,7 +22,7 @@ from gitorch.runs.output_files import (
     is_replaced,
     is_taken,
 )
-from gitorch.runs.output_memory import (
+from gitorch.storage.output_memory import (
     Fingerprint,
     KeptFile,
     LeftOutFile,
@@ -32,8 +32,8 @@ from gitorch.runs.output_memory import (
     save_memory,
     unread,
 )
-from gitorch.runs.records import read_record
-from gitorch.runs.site import Site
+from gitorch.storage.records import read_record
+from gitorch.storage.site import Site
 
 
 class FoundOutputs(Struct, frozen=True, kw_only=True):
@@ -49,7 +49,9 @@ class FoundOutputs(Struct, frozen=True, kw_only=True):
     discarded: tuple[Discarded, ...] = ()
 
 
-def find(site: Site, run: RunDirectory, spec: RunSpec, task: TaskSpec) -> FoundOutputs:
+def find(
+    site: Site, run: RunDirectory, spec: RunSpec, task: TaskSpec
+) -> FoundOutputs:
     """Find the run's outputs after an attempt of `task`, and store those that are new or changed.
 
     If a part of the workspace is missing, because the repository was moved without it or a worktree
@@ -86,7 +88,9 @@ def recorded_outputs(site: Site, run: RunDirectory) -> Sequence[Output]:
 class _Search:
     """One search for a run's outputs. `memory` is what the next search will remember."""
 
-    def __init__(self, site: Site, run: RunDirectory, spec: RunSpec, task: TaskSpec) -> None:
+    def __init__(
+        self, site: Site, run: RunDirectory, spec: RunSpec, task: TaskSpec
+    ) -> None:
         self._site = site
         self._run = run
         self._spec = spec
@@ -130,7 +134,9 @@ class _Search:
             )
         else:
             files.update(files_of_output(self._run))
-        for name, path in files_of_worktree(self._run, self._task.outputs, self._spec.link):
+        for name, path in files_of_worktree(
+            self._run, self._task.outputs, self._spec.link
+        ):
             if name in files:
                 other = name.removeprefix(WORKTREE)
                 self.notes.append(
@@ -161,7 +167,9 @@ class _Search:
         if file is not None:
             as_own = replace(file.output, task=self._task.id)
             if as_own == output:
-                output = file.output  # unchanged, so it stays attributed to its first writer
+                output = (
+                    file.output
+                )  # unchanged, so it stays attributed to its first writer
         self._keep(name, KeptFile(fingerprint, output))
 
     def _keep(self, name: str, file: KeptFile) -> None:

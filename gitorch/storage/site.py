@@ -73,7 +73,9 @@ class Site(Struct, frozen=True, dict=True):
         On a network file system it is in memory.
         """
         is_local = not filesystem.is_network(filesystem.kind_of(self.state))
-        return RunIndex(self.state / "index.db" if is_local else None, home=self._home())
+        return RunIndex(
+            self.state / "index.db" if is_local else None, home=self._home()
+        )
 
     @property
     def queue_path(self) -> Path:

@@ -21,7 +21,7 @@ from gitorch.model.run.record import Data
 from gitorch.model.run.spec import RunSpec
 from gitorch.model.text.globs import is_glob, matcher
 from gitorch.model.text.spelling import nearest
-from gitorch.runs.contents import (
+from gitorch.storage.contents import (
     Content,
     Location,
     Notify,
@@ -30,7 +30,7 @@ from gitorch.runs.contents import (
     contents_of_files,
     ignore_notice,
 )
-from gitorch.runs.input_files import (
+from gitorch.storage.input_files import (
     can_reach,
     files_at,
     files_on_disk,
@@ -39,7 +39,7 @@ from gitorch.runs.input_files import (
     matching_files,
     require_readable_file,
 )
-from gitorch.runs.site import Site
+from gitorch.storage.site import Site
 from gitorch.tools.globbing import named
 
 # The record has one entry for each file of an input. If the input has more files than this, the
@@ -62,7 +62,11 @@ class Inputs:
     """The current inputs of runs at one commit. Each input is found, and each file hashed, once."""
 
     def __init__(
-        self, site: Site, tree: str, link: Sequence[str], notify: Notify = ignore_notice
+        self,
+        site: Site,
+        tree: str,
+        link: Sequence[str],
+        notify: Notify = ignore_notice,
     ) -> None:
         self._site = site
         self._notify = notify
@@ -82,9 +86,13 @@ class Inputs:
             try:
                 self._found[pattern] = self._find(pattern)
             except OSError as error:
-                raise Unusable(f"{error.filename} cannot be read: {error.strerror}") from None
+                raise Unusable(
+                    f"{error.filename} cannot be read: {error.strerror}"
+                ) from None
             except RecursionError:
-                raise Unusable(f"'{pattern}' holds directories that are too deep") from None
+                raise Unusable(
+                    f"'{pattern}' holds directories that are too deep"
+                ) from None
         return self._found[pattern]
 
     def hash(self, patterns: Iterable[str]) -> None:
@@ -104,7 +112,9 @@ class Inputs:
                 else:
                     blobs.add(location)
         self._contents.update(contents_of_blobs(self._site, list(blobs)))
-        for path, content in contents_of_files(self._site, list(paths), self._notify).items():
+        for path, content in contents_of_files(
+            self._site, list(paths), self._notify
+        ).items():
             self._contents[path] = content
 
     def data(self, pattern: str) -> tuple[Data, ...]:
@@ -138,7 +148,9 @@ class Inputs:
             return (_summary(pattern, contents),)
         entries = []
         for name, content in contents.items():
-            entries.append(Data(path=name, size=content.size, sha256=content.sha256))
+            entries.append(
+                Data(path=name, size=content.size, sha256=content.sha256)
+            )
         return tuple(entries)
 
     def _find(self, pattern: str) -> FoundInputs:
@@ -169,9 +181,13 @@ class Inputs:
             return Unusable(f"'{pattern}' holds no file")
         similar = None
         if path.parent.is_dir():
-            similar = nearest(path.name, [entry.name for entry in os.scandir(path.parent)])
+            similar = nearest(
+                path.name, [entry.name for entry in os.scandir(path.parent)]
+            )
         if similar is None:
-            hint = f"a relative path begins at the commit's root, or at {self._root}"
+            hint = (
+                f"a relative path begins at the commit's root, or at {self._root}"
+            )
         else:
             suggestion = posixpath.join(posixpath.dirname(pattern), similar)
             hint = f"did you mean '{suggestion}'?"
@@ -181,7 +197,9 @@ class Inputs:
         """Yield the files of an input that a run sees through the links into its worktree."""
 
         def leads_to_link(name: str) -> bool:
-            return any(is_in(link, name) or is_in(name, link) for link in self._link)
+            return any(
+                is_in(link, name) or is_in(name, link) for link in self._link
+            )
 
         if not self._link:
             return
@@ -213,7 +231,9 @@ class Inputs:
         if target.startswith("/"):
             yield from files_at(Path(target), link.path)
             return
-        inside = posixpath.normpath(posixpath.join(posixpath.dirname(link.path), target))
+        inside = posixpath.normpath(
+            posixpath.join(posixpath.dirname(link.path), target)
+        )
         for file in self._site.code.files(self._tree):
             if is_in(file.path, inside):
                 name = link.path + file.path[len(inside) :]
@@ -221,7 +241,9 @@ class Inputs:
         if any(is_in(inside, linked) for linked in self._link):
             yield from files_at(self._root / inside, link.path)
 
-    def _committed_at(self, file: TreeFile, name: str, hops: int) -> Iterator[tuple[str, Location]]:
+    def _committed_at(
+        self, file: TreeFile, name: str, hops: int
+    ) -> Iterator[tuple[str, Location]]:
         """Yield a committed file that is called `name`, or the files behind it if it is a link."""
         if file.is_submodule:
             return
@@ -248,4 +270,6 @@ def _summary(pattern: str, contents: Mapping[str, Content]) -> Data:
         size += content.size
         line = f"{content.sha256}  {name}\n"  # as sha256sum prints it
         digest.update(os.fsencode(line))
-    return Data(path=pattern, size=size, sha256=digest.hexdigest(), files=len(contents))
+    return Data(
+        path=pattern, size=size, sha256=digest.hexdigest(), files=len(contents)
+    )

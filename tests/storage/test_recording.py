@@ -1,4 +1,4 @@
-"""Records and queue are changed under one lock: results first, queue second, and a crash in between is repaired."""
+"""Records and queue change under one lock. A crash between the two is repaired."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from gitorch.actions.selection import Selection
 from gitorch.actions.set import set_priority
 from gitorch.model.run.record import Record
 from gitorch.model.run.status import Status
-from gitorch.runs.recording import catch_up, recording
-from gitorch.runs.site import Site
+from gitorch.storage.recording import catch_up, recording
+from gitorch.storage.site import Site
 from tests.conftest import git, write
 
 
@@ -61,10 +61,14 @@ def test_of_two_changes_at_once_the_later_commit_is_also_the_queues(
         with ThreadPoolExecutor(2) as threads:
             list(threads.map(change, [start + 1, start + 2]))
         assert queued_priority(site, run_id) == record_of(site, run_id).priority
-        assert site.queue.meta("tip") == site.results.tip(), "the queue knows of both commits"
+        assert site.queue.meta("tip") == site.results.tip(), (
+            "the queue knows of both commits"
+        )
 
 
-def test_the_queue_is_brought_to_a_record_while_the_lock_is_held(site: Site, run_id: str) -> None:
+def test_the_queue_is_brought_to_a_record_while_the_lock_is_held(
+    site: Site, run_id: str
+) -> None:
     with recording(site) as changes:
         record = changes.record(run_id)
         assert record is not None
@@ -75,7 +79,9 @@ def test_the_queue_is_brought_to_a_record_while_the_lock_is_held(site: Site, run
         assert site.queue.meta("tip") == site.results.tip()
 
 
-def test_changes_that_are_not_committed_are_given_up(site: Site, run_id: str) -> None:
+def test_changes_that_are_not_committed_are_given_up(
+    site: Site, run_id: str
+) -> None:
     before = site.results.tip()
     with recording(site) as changes:
         record = changes.record(run_id)
@@ -99,7 +105,9 @@ def test_a_queue_that_missed_a_commit_catches_up(site: Site, run_id: str) -> Non
 
 def test_a_commit_names_the_runs_that_it_changes(site: Site, run_id: str) -> None:
     change_status(site, "hold", Selection(references=(run_id,)))
-    message = git(site.repository.root, "log", "-1", "--format=%B", site.results.tip() or "")
+    message = git(
+        site.repository.root, "log", "-1", "--format=%B", site.results.tip() or ""
+    )
     assert message.splitlines()[2:] == [
         f"Gitorch-Run: {run_id}",
         "Gitorch-Status: HOLD",
@@ -118,7 +126,9 @@ def test_a_killed_run_leaves_the_branch_and_the_queue_with_one_commit(
     assert site.results.record(run_id) is None
     assert site.queue.run(run_id) is None
     assert site.queue.meta("tip") == site.results.tip()
-    message = git(site.repository.root, "log", "-1", "--format=%B", site.results.tip() or "")
+    message = git(
+        site.repository.root, "log", "-1", "--format=%B", site.results.tip() or ""
+    )
     assert "Gitorch-Status: killed" in message
 
 

@@ -10,13 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gitorch.model.text.globs import matcher
-from gitorch.runs.contents import Location, Unusable
+from gitorch.storage.contents import Location, Unusable
 from gitorch.tools.globbing import named
 
 _LEADS_NOWHERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 
 
-def files_on_disk(root: Path, pattern: str, prefix: str) -> Iterator[tuple[str, Path]]:
+def files_on_disk(
+    root: Path, pattern: str, prefix: str
+) -> Iterator[tuple[str, Path]]:
     """Yield the name and path of the files that a glob names below `root`, except git's own.
 
     `prefix` is put before each name.
@@ -35,7 +37,9 @@ def fixed_part(pattern: str) -> str:
     return pattern.partition("**")[0].rstrip("/") or "."
 
 
-def matching_files(root: Path, pattern: str, start: str) -> Iterator[tuple[str, Path]]:
+def matching_files(
+    root: Path, pattern: str, start: str
+) -> Iterator[tuple[str, Path]]:
     """Yield the files at or below `start`, relative to `root`, that the glob names."""
     is_named = matcher(pattern).fullmatch
     for name, path in files_at(root / start, start):

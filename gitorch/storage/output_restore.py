@@ -13,8 +13,8 @@ from gitorch.git.store import artifacts
 from gitorch.model.branch_layout import RunPaths
 from gitorch.model.run.record import Output, Record
 from gitorch.model.workspace import RunDirectory
-from gitorch.runs.output_files import WORKTREE, is_of_worktree, path_of
-from gitorch.runs.output_memory import (
+from gitorch.storage.output_files import WORKTREE, is_of_worktree, path_of
+from gitorch.storage.output_memory import (
     OutputMemory,
     fingerprint_of,
     load_memory,
@@ -22,8 +22,8 @@ from gitorch.runs.output_memory import (
     save_memory,
     unread,
 )
-from gitorch.runs.outputs import recorded_outputs
-from gitorch.runs.site import Site
+from gitorch.storage.outputs import recorded_outputs
+from gitorch.storage.site import Site
 from gitorch.tools.faults import boundary
 from gitorch.tools.files import delete
 from gitorch.tools.locks import only_one_at
@@ -55,7 +55,9 @@ def bring_back(site: Site, run: RunDirectory, *, with_tree: bool) -> None:
             _refill_emptied(site, run)
 
 
-def _build_output_directory(site: Site, run: RunDirectory, outputs: Sequence[Output]) -> None:
+def _build_output_directory(
+    site: Site, run: RunDirectory, outputs: Sequence[Output]
+) -> None:
     """Build the directory aside and publish it with one rename, so that it is never half full."""
     aside = run.output.with_name("output.part")
     delete(aside)  # of a program that was killed
@@ -83,7 +85,9 @@ def put_reused(site: Site, run: RunDirectory, record: Record, task_id: str) -> N
             delete(run.output)
 
 
-def _put_reused(site: Site, run: RunDirectory, record: Record, task_id: str) -> None:
+def _put_reused(
+    site: Site, run: RunDirectory, record: Record, task_id: str
+) -> None:
     memory = load_memory(run)
     _remove_stale(run, memory, record, task_id)
     missing = []
@@ -99,10 +103,14 @@ def _put_reused(site: Site, run: RunDirectory, record: Record, task_id: str) -> 
     remember_written(run, memory, missing)
 
 
-def _remove_stale(run: RunDirectory, memory: OutputMemory, record: Record, task_id: str) -> None:
+def _remove_stale(
+    run: RunDirectory, memory: OutputMemory, record: Record, task_id: str
+) -> None:
     """Remove files that earlier attempts of the task wrote, or that the reused result removed."""
     cache = record.task(task_id).cache
-    stale = {name for name, file in memory.kept.items() if file.output.task == task_id}
+    stale = {
+        name for name, file in memory.kept.items() if file.output.task == task_id
+    }
     if cache is not None:
         stale.update(cache.removed)
     for name in stale.difference(output.path for output in record.outputs):
@@ -141,17 +149,25 @@ def refill_emptied(site: Site, run: RunDirectory) -> None:
 
 def _refill_emptied(site: Site, run: RunDirectory) -> None:
     _, of_output = _by_part(recorded_outputs(site, run))
-    emptied = [output for output in of_output if _is_emptied(run.output / output.path, output)]
+    emptied = [
+        output
+        for output in of_output
+        if _is_emptied(run.output / output.path, output)
+    ]
     _restore(site, run, emptied, run.output)
 
 
-def _restore(site: Site, run: RunDirectory, outputs: Sequence[Output], directory: Path) -> None:
+def _restore(
+    site: Site, run: RunDirectory, outputs: Sequence[Output], directory: Path
+) -> None:
     """Write the outputs that are missing or emptied in `directory`.
 
     Raises NotFound if the content of one is not in this clone, and OSError.
     """
     paths = RunPaths.of(run.path.name)
-    stored = site.results.read_all([paths.output(output.path) for output in outputs])
+    stored = site.results.read_all(
+        [paths.output(output.path) for output in outputs]
+    )
     for output, data in zip(outputs, stored, strict=True):
         target = output
         if directory == run.tree:

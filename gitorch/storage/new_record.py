@@ -13,7 +13,7 @@ from gitorch.model.run.record import Change, Data, Hold, Record, TaskRecord
 from gitorch.model.run.spec import RunSpec
 from gitorch.model.run.status import Status
 from gitorch.model.text.placeholders import fill
-from gitorch.runs.site import Site
+from gitorch.storage.site import Site
 from gitorch.tools.clock import stamp
 
 
@@ -63,7 +63,9 @@ def new_creations(site: Site, count: int) -> list[Creation]:
     creations = []
     for number in range(count):
         at = start + timedelta(microseconds=number)
-        creations.append(Creation(id=run_id(os.urandom(6)), clone=clone, by=by, at=at))
+        creations.append(
+            Creation(id=run_id(os.urandom(6)), clone=clone, by=by, at=at)
+        )
     return creations
 
 
