@@ -34,7 +34,8 @@ class CodeDifference(JsonStruct, frozen=True, kw_only=True):
 
     `commits` are in the history of only one of two runs, newest first. `missing` are commits of
     runs that are not in this clone: if there are any, nothing else is known. `tasks` has the commit
-    of each task in each run, in the order of the runs. It is empty unless a run has several commits.
+    of each task in each run, in the order of the runs. It is empty
+    unless a run has several commits.
     """
 
     commits: tuple[ChangedCommit, ...] = always(())
