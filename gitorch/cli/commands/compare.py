@@ -23,48 +23,58 @@ if TYPE_CHECKING:
     from gitorch.storage.site import Site
 
 
+RunsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[A B [C]...]",
+        help="Runs: ids, names, labels, @ or @~1.",
+        autocompletion=complete_runs,
+    ),
+]
+CodeOption = Annotated[
+    bool, typer.Option("--code", help="Show the diff of the code.")
+]
+StatOption = Annotated[
+    bool,
+    typer.Option(
+        "--stat", help="Show the changed files of the code, as git diff --stat."
+    ),
+]
+ConfigOption = Annotated[
+    bool, typer.Option("--config", help="Show only the config.")
+]
+EnvironmentOption = Annotated[
+    bool, typer.Option("--environment", help="Show only the environment.")
+]
+DataOption = Annotated[bool, typer.Option("--data", help="Show only the data.")]
+MetricsOption = Annotated[
+    bool, typer.Option("--metrics", help="Show only the metrics.")
+]
+OutputsOption = Annotated[
+    bool, typer.Option("--outputs", help="Show only the outputs.")
+]
+LogsOption = Annotated[
+    bool, typer.Option("--logs", help="Show the diff of the logs.")
+]
+ExitCodeOption = Annotated[
+    bool, typer.Option("--exit-code", help="Exit with 1 if anything differs.")
+]
+
+
 @guarded
 def command(
-    runs: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[A B [C]...]",
-            help="Runs: ids, names, labels, @ or @~1.",
-            autocompletion=complete_runs,
-        ),
-    ] = None,
+    runs: RunsArgument = None,
     where: WhereOption = None,
-    code: Annotated[
-        bool, typer.Option("--code", help="Show the diff of the code.")
-    ] = False,
-    stat: Annotated[
-        bool,
-        typer.Option(
-            "--stat", help="Show the changed files of the code, as git diff --stat."
-        ),
-    ] = False,
-    config: Annotated[
-        bool, typer.Option("--config", help="Show only the config.")
-    ] = False,
-    environment: Annotated[
-        bool, typer.Option("--environment", help="Show only the environment.")
-    ] = False,
-    data: Annotated[
-        bool, typer.Option("--data", help="Show only the data.")
-    ] = False,
-    metrics: Annotated[
-        bool, typer.Option("--metrics", help="Show only the metrics.")
-    ] = False,
-    outputs: Annotated[
-        bool, typer.Option("--outputs", help="Show only the outputs.")
-    ] = False,
-    logs: Annotated[
-        bool, typer.Option("--logs", help="Show the diff of the logs.")
-    ] = False,
+    code: CodeOption = False,
+    stat: StatOption = False,
+    config: ConfigOption = False,
+    environment: EnvironmentOption = False,
+    data: DataOption = False,
+    metrics: MetricsOption = False,
+    outputs: OutputsOption = False,
+    logs: LogsOption = False,
     as_json: JsonOption = False,
-    exit_code: Annotated[
-        bool, typer.Option("--exit-code", help="Exit with 1 if anything differs.")
-    ] = False,
+    exit_code: ExitCodeOption = False,
 ) -> int:
     """Show only the differences between runs."""
     from gitorch.actions.compare import compare

@@ -33,49 +33,57 @@ FilterOption = Annotated[
 ]
 
 
+SortOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--sort",
+        metavar="KEY",
+        help="Sort by a column; -KEY: highest first. Repeatable.",
+    ),
+]
+LimitOption = Annotated[
+    int | None,
+    typer.Option(
+        "-n", "--limit", metavar="N", help="List only the first N.", min=1
+    ),
+]
+GroupOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--group",
+        metavar="KEY",
+        help="Show one line for all runs with the same KEY.",
+    ),
+]
+AggregateOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--aggregate",
+        metavar="A",
+        help="For groups: mean, std, min, max or count of the complete runs. [mean,count]",
+    ),
+]
+AllColumnsOption = Annotated[
+    bool,
+    typer.Option(
+        "--all-columns", help="Include the columns in which no runs differ."
+    ),
+]
+AsCsvOption = Annotated[
+    bool, typer.Option("--csv", help="Print all columns as CSV.")
+]
+
+
 @guarded
 def command(
     where: FilterOption = None,
-    sort: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--sort",
-            metavar="KEY",
-            help="Sort by a column; -KEY: highest first. Repeatable.",
-        ),
-    ] = None,
-    limit: Annotated[
-        int | None,
-        typer.Option(
-            "-n", "--limit", metavar="N", help="List only the first N.", min=1
-        ),
-    ] = None,
-    group: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--group",
-            metavar="KEY",
-            help="Show one line for all runs with the same KEY.",
-        ),
-    ] = None,
-    aggregate: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--aggregate",
-            metavar="A",
-            help="For groups: mean, std, min, max or count of the complete runs. [mean,count]",
-        ),
-    ] = None,
-    all_columns: Annotated[
-        bool,
-        typer.Option(
-            "--all-columns", help="Include the columns in which no runs differ."
-        ),
-    ] = False,
+    sort: SortOption = None,
+    limit: LimitOption = None,
+    group: GroupOption = None,
+    aggregate: AggregateOption = None,
+    all_columns: AllColumnsOption = False,
     as_json: JsonOption = False,
-    as_csv: Annotated[
-        bool, typer.Option("--csv", help="Print all columns as CSV.")
-    ] = False,
+    as_csv: AsCsvOption = False,
 ) -> None:
     """List the runs, newest first, with the columns that differ."""
     from gitorch.actions.listing import listing

@@ -16,46 +16,45 @@ from gitorch.cli.arguments import (
 from gitorch.cli.boundary import EXIT_FAILED, EXIT_OK, guarded, print_json
 from gitorch.cli.style import say
 
+AtOption = Annotated[
+    str | None,
+    typer.Option("--at", metavar="REV", help="Pin this revision instead of HEAD."),
+]
+SnapshotOption = Annotated[
+    bool,
+    typer.Option("--snapshot", help="Pin the files as they are, committed or not."),
+]
+AgainOption = Annotated[
+    bool,
+    typer.Option(
+        "--again", help="Queue the runs again, even if they exist already."
+    ),
+]
+HoldOption = Annotated[bool, typer.Option("--hold", help="Queue the runs on hold.")]
+PriorityOption = Annotated[
+    int | None,
+    typer.Option(
+        "--priority",
+        metavar="N",
+        help="Replace the priorities of the tasks; a higher one starts earlier.",
+    ),
+]
+DryRunOption = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Show what would be queued; change nothing."),
+]
+
 
 @guarded
 def command(
     paths: PathsArgument = None,
     overrides: OverridesOption = None,
-    at: Annotated[
-        str | None,
-        typer.Option(
-            "--at", metavar="REV", help="Pin this revision instead of HEAD."
-        ),
-    ] = None,
-    snapshot: Annotated[
-        bool,
-        typer.Option(
-            "--snapshot", help="Pin the files as they are, committed or not."
-        ),
-    ] = False,
-    again: Annotated[
-        bool,
-        typer.Option(
-            "--again", help="Queue the runs again, even if they exist already."
-        ),
-    ] = False,
-    hold: Annotated[
-        bool, typer.Option("--hold", help="Queue the runs on hold.")
-    ] = False,
-    priority: Annotated[
-        int | None,
-        typer.Option(
-            "--priority",
-            metavar="N",
-            help="Replace the priorities of the tasks; a higher one starts earlier.",
-        ),
-    ] = None,
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run", help="Show what would be queued; change nothing."
-        ),
-    ] = False,
+    at: AtOption = None,
+    snapshot: SnapshotOption = False,
+    again: AgainOption = False,
+    hold: HoldOption = False,
+    priority: PriorityOption = None,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> int:
     """Validate configs, pin the code and queue the runs."""

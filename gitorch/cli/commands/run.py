@@ -19,45 +19,52 @@ if TYPE_CHECKING:
     from gitorch.storage.site import Site
 
 
+TargetsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[ID or PATH]...",
+        help="Execute only these runs; a config is readied first.",
+    ),
+]
+JobsOption = Annotated[
+    str | None,
+    typer.Option(
+        "-j",
+        "--jobs",
+        metavar="N",
+        help="Execute N tasks at a time, or auto. [gitorch.jobs, else 1]",
+    ),
+]
+WatchOption = Annotated[
+    bool,
+    typer.Option("--watch", help="Stay, and wait for more runs to be queued."),
+]
+StopAfterOption = Annotated[
+    int | None,
+    typer.Option(
+        "--stop-after",
+        metavar="K",
+        help="Start no more tasks after K failures.",
+        min=1,
+    ),
+]
+NoCacheOption = Annotated[
+    bool,
+    typer.Option(
+        "--no-cache",
+        help="Compute everything anew, and reuse no cached results.",
+    ),
+]
+
+
 @guarded
 def command(
-    targets: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[ID or PATH]...",
-            help="Execute only these runs; a config is readied first.",
-        ),
-    ] = None,
+    targets: TargetsArgument = None,
     overrides: OverridesOption = None,
-    jobs: Annotated[
-        str | None,
-        typer.Option(
-            "-j",
-            "--jobs",
-            metavar="N",
-            help="Execute N tasks at a time, or auto. [gitorch.jobs, else 1]",
-        ),
-    ] = None,
-    watch: Annotated[
-        bool,
-        typer.Option("--watch", help="Stay, and wait for more runs to be queued."),
-    ] = False,
-    stop_after: Annotated[
-        int | None,
-        typer.Option(
-            "--stop-after",
-            metavar="K",
-            help="Start no more tasks after K failures.",
-            min=1,
-        ),
-    ] = None,
-    no_cache: Annotated[
-        bool,
-        typer.Option(
-            "--no-cache",
-            help="Compute everything anew, and reuse no cached results.",
-        ),
-    ] = False,
+    jobs: JobsOption = None,
+    watch: WatchOption = False,
+    stop_after: StopAfterOption = None,
+    no_cache: NoCacheOption = False,
     as_json: JsonOption = False,
 ) -> int:
     """Execute queued tasks until nothing is left to do."""

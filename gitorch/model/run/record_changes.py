@@ -326,7 +326,10 @@ def _moved(record: Record, target: Status, request: ChangeRequest) -> Record:
 def _with_task(
     tasks: Iterable[TaskRecord], changed: TaskRecord
 ) -> tuple[TaskRecord, ...]:
-    return tuple(changed if task.id == changed.id else task for task in tasks)
+    replaced = []
+    for task in tasks:
+        replaced.append(changed if task.id == changed.id else task)
+    return tuple(replaced)
 
 
 def _discarded_by_others(record: Record, task: TaskRecord) -> list[Discarded]:
