@@ -204,7 +204,7 @@ def test_verbs_select_by_an_expression(swept: Path) -> None:
     compared = gitorch_json(swept, "compare", "--where", "params.seed == 1")
     assert compared["config"]["changed"] == {"lr": [0.1, 0.01]}, "the oldest first"
     assert (
-        "two runs or more, and 1 matches"
+        "at least two runs, and 1 matches"
         in gitorch(
             swept, "compare", "--where", "params.lr == 'none'", code=2
         ).stderr
