@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.benchmarks.house import BIGGEST_FILE, count
+
 ROOT = Path(__file__).parents[1] / "gitorch"
 STOREYS = (
     {"errors", "model"},
@@ -160,3 +162,13 @@ def test_no_module_has_the_name_of_a_standard_module_that_the_package_imports() 
         for part in path.relative_to(ROOT).parts
     }
     assert own & standard == set()
+
+
+@pytest.mark.parametrize(
+    "path", FILES, ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_code_is_unfolded(path: Path) -> None:
+    """A statement has one comprehension or conditional expression; functions and files are short."""
+    counts = count(path)
+    assert counts.offenders == []
+    assert counts.lines <= BIGGEST_FILE
