@@ -168,7 +168,7 @@ def test_no_module_has_the_name_of_a_standard_module_that_the_package_imports() 
     "path", FILES, ids=lambda path: str(path.relative_to(ROOT))
 )
 def test_code_is_unfolded(path: Path) -> None:
-    """Statements have one comprehension or conditional expression. Functions and files are short."""
+    """A statement has one comprehension or conditional expression; functions are short."""
     counts = count(path)
     assert counts.offenders == []
     assert counts.lines <= BIGGEST_FILE
