@@ -1,4 +1,4 @@
-"""The layout of the results branch: every path on it, in one place.
+"""The layout of the results branch: all paths on it are defined here.
 
     runs/<first 2 of id>/<id>/
         record.json, config.yaml, bases/<n>-<name>, .gitattributes
@@ -6,8 +6,8 @@
         outputs/<path>
     killed/<first 2 of id>/<id>
 
-Runs are fanned out over 256 directories, since an insertion into a flat tree of 20,000 entries
-takes 40 times as long.
+The runs are distributed over 256 directories, because an insertion into a flat tree of 20,000
+entries takes 40 times as long.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ import re
 from typing import NamedTuple
 
 RUNS = "runs/"
-OWN_NAMES = frozenset(
-    {b"README.md", b"runs", b"killed"}
-)  # gitorch's names at the top level
+# The names that belong to gitorch at the top level of the branch.
+OWN_NAMES = frozenset({b"README.md", b"runs", b"killed"})
 
 RECORD = "record.json"
 CONFIG = "config.yaml"
@@ -28,10 +27,10 @@ EVENTS = "events.jsonl"
 CHANGES = "changes.diff"
 ATTRIBUTES = ".gitattributes"
 
-# HFS+ ignores these characters in a name, and git refuses `.git` written with them.
+# HFS+ ignores these characters in a name, so git refuses a `.git` that contains them.
 _IGNORED = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
-# `gi…~`: the short names that NTFS gives to .git, .gitmodules and others.
-# `%` is the escape character itself.
+# Names that must be escaped. `gi…~` are the short names that NTFS gives to .git, .gitmodules and
+# others. `%` is the escape character itself.
 _GIT_NAME = re.compile(r"\.git|gi[^~]*~|%", re.IGNORECASE)
 _COMPONENT = re.compile(r"[^/\\]+")
 
@@ -82,7 +81,7 @@ class RunPaths(NamedTuple):
         return AttemptPaths(f"{self.tasks}/{task}/{number}")
 
     def output(self, path: str) -> str:
-        """Return where the output at `path` in the output directory is stored."""
+        """Return the path on the branch of the output at `path` in the output directory."""
         return self.file(output_name(path))
 
     def file(self, name: str) -> str:
@@ -90,7 +89,10 @@ class RunPaths(NamedTuple):
 
 
 def killed_mark(run_id: str) -> str:
-    """Return the path of the file that keeps a killed run out of a merge with another clone."""
+    """Return the path of the file that marks a run as killed.
+
+    A merge with another clone's branch does not bring a marked run back.
+    """
     return f"killed/{run_id[:2]}/{run_id}"
 
 
@@ -105,15 +107,18 @@ def output_name(path: str) -> str:
 
 
 def escaped(path: str) -> str:
-    """Put a `%` before every component that git would refuse or treat as its own."""
+    """Return `path` with a `%` before each component that git would refuse or treat as its own."""
 
     def escape(component: re.Match[str]) -> str:
         name = component[0]
-        return f"%{name}" if _GIT_NAME.match(_IGNORED.sub("", name)) else name
+        name_for_git = _IGNORED.sub("", name)
+        if _GIT_NAME.match(name_for_git):
+            return f"%{name}"
+        return name
 
     return _COMPONENT.sub(escape, path)
 
 
 def unescaped(stored: str) -> str:
-    """Undo `escaped`."""
+    """Return the path from which `escaped` made `stored`."""
     return re.sub(r"(?<![^/\\])%", "", stored)

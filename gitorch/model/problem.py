@@ -1,4 +1,4 @@
-"""Problems of a config: what is wrong, and where. `cli/` shows them as text or JSON."""
+"""Problems in a config: what is wrong, and where. `cli/` shows them as text or JSON."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Problem(
 ):
     """One problem at one position.
 
-    Lines and columns count from 1; `length` is in characters of that line. `excerpt` is the line of
-    the file, or empty if there is none.
+    Lines and columns count from 1. `length` is the number of characters from `column` on to which
+    the problem applies. `excerpt` is the text of the line, or empty if there is none.
     """
 
     file: str

@@ -1,7 +1,7 @@
-"""The settings of gitorch: `git config gitorch.<name>`, all of them in one table.
+"""The settings of gitorch (`git config gitorch.<name>`), defined in one table.
 
-The order of precedence is: option of the command, git configuration, default of this table. Names
-are compared without regard to case, as in git. `render_settings` makes the table of the README.
+The order of precedence is: command-line option, git configuration, default in this table. Names are
+case-insensitive, as in git. `render_settings` generates the table in README.md.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from gitorch.errors import UsageError
 from gitorch.model.text.quantities import parse_duration, parse_size
 
 _PREFIX = "gitorch."
-_FACTORS = {
-    "k": 1 << 10,
-    "m": 1 << 20,
-    "g": 1 << 30,
-}  # the suffixes of numbers in git-config(1)
+# The suffixes of numbers in git-config(1).
+_FACTORS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """The values of all settings. None: the machine or the repository decides."""
+    """The values of all settings.
+
+    A value of None is replaced with one that depends on the machine or the repository.
+    """
 
     branch: str
     jobs: str
@@ -47,7 +47,8 @@ class Settings(Struct, frozen=True, kw_only=True):
 class Setting(NamedTuple):
     """One row of the table.
 
-    `field` is its name in `Settings`; `default` is written as in the configuration of git.
+    `field` is the field of `Settings` that holds the value. `default` is text, as it would be
+    written in git's configuration.
     """
 
     name: str
@@ -74,7 +75,10 @@ def _dirty(text: str) -> str:
 
 
 def _duration(text: str) -> str:
-    """Return the text of a valid duration, which messages repeat as written. Raises ValueError."""
+    """Return the text unchanged if it is a valid duration, since messages repeat it as written.
+
+    Raises ValueError.
+    """
     parse_duration(text)
     return text
 
@@ -82,11 +86,11 @@ def _duration(text: str) -> str:
 SETTINGS = (
     Setting(
         "jobs", "jobs", "1", str,
-        "How many tasks `gitorch run` executes at a time. `auto`: one for each core.",
+        "The number of tasks that `gitorch run` executes at a time. `auto`: one per core.",
     ),
     Setting(
         "dirty", "dirty", "refuse", _dirty,
-        "What `ready` does about uncommitted changes. `snapshot` pins the files as they are.",
+        "What `ready` does if there are uncommitted changes. `snapshot` pins the files as they are.",
     ),
     Setting(
         "branch", "branch", "gitorch/results", str,
@@ -98,7 +102,7 @@ SETTINGS = (
     ),
     Setting(
         "stateDir", "state_dir", None, str,
-        "The directory of queue and locks, on a local disk. Default: in the git directory.",
+        "The directory of the queue and the locks, on a local disk. Default: in the git directory.",
     ),
     Setting(
         "largeFile", "large_file_bytes", "1m", _number,
@@ -106,7 +110,7 @@ SETTINGS = (
     ),
     Setting(
         "grace", "grace_s", "3", _number,
-        "Seconds that a process has to end by itself before it is killed.",
+        "The number of seconds that a process has to end by itself before it is killed.",
     ),
     Setting(
         "errorRetention", "error_retention", "30d", _duration,
@@ -114,7 +118,7 @@ SETTINGS = (
     ),
     Setting(
         "lostLimit", "lost_limit", "3", _number,
-        "After how many lost attempts in a row a task is in ERROR.",
+        "The number of lost attempts in a row after which a task is in ERROR.",
     ),
     Setting(
         "sweepLimit", "sweep_limit", "10000", _number,
@@ -122,44 +126,47 @@ SETTINGS = (
     ),
     Setting(
         "cpus", "cpus", None, _number,
-        "CPUs that tasks may share. Default: all of the machine.",
+        "The number of CPUs that tasks may share. Default: all CPUs of the machine.",
     ),
     Setting(
         "gpus", "gpus", None, _number,
-        "GPUs that tasks may share. Default: all of the machine.",
+        "The number of GPUs that tasks may share. Default: all GPUs of the machine.",
     ),
     Setting(
         "memory", "memory_bytes", None, parse_size,
-        "Memory that tasks may share, such as `16GiB`. Default: all of the machine.",
+        "The memory that tasks may share, such as `16GiB`. Default: all memory of the machine.",
     ),
     Setting(
         "ledgerDir", "ledger_dir", None, str,
-        "Where the workers of a machine record what they use. Default: `/tmp/gitorch-<uid>`.",
+        "Where the workers of a machine record the resources in use. Default: `/tmp/gitorch-<uid>`.",
     ),
     Setting(
         "worktreesAhead", "worktrees_ahead", "8", _number,
-        "For how many waiting runs a worktree is prepared in advance.",
+        "The number of waiting runs for which a worktree is prepared in advance.",
     ),
     Setting(
         "templates", "templates", "4", _number,
-        "For how many commits a template is kept from which worktrees are copied.",
+        "The number of commits for which a template is kept, from which worktrees are copied.",
     ),
     Setting(
         "checkoutWorkers", "checkout_workers", "4", _number,
-        "How many processes git uses to check out a worktree.",
+        "The number of processes that git uses to check out a worktree.",
     ),
 )  # fmt: skip
 
 
 def parse_settings(configured: Mapping[str, str]) -> Settings:
-    """Return the settings of git's configuration (lower-case full name -> value).
+    """Return the settings that git's configuration and the defaults give.
 
-    Raises UsageError if a value is invalid.
+    `configured` maps the full names, in lower case, to the values. Raises UsageError if a value is
+    invalid.
     """
     values: dict[str, Any] = {}
     for setting in SETTINGS:
-        text = configured.get(f"{_PREFIX}{setting.name}".lower())
-        if text is None or (text == "" and setting.parse is str):
+        full_name = f"{_PREFIX}{setting.name}".lower()
+        text = configured.get(full_name)
+        is_blank = text == "" and setting.parse is str
+        if text is None or is_blank:
             text = setting.default
         values[setting.field] = None if text is None else _parsed(setting, text)
     return Settings(**values)
@@ -173,11 +180,13 @@ def unknown_settings(names: Iterable[str]) -> list[str]:
     known = {setting.name.lower(): setting.name for setting in SETTINGS}
     unknown = []
     for name in names:
-        if name.startswith(_PREFIX) and name.removeprefix(_PREFIX) not in known:
+        if not name.startswith(_PREFIX):
+            continue
+        if name.removeprefix(_PREFIX) not in known:
             unknown.append(name)
     if not unknown:
         return []
-    from gitorch.model.text.spelling import did_you_mean  # noqa: PLC0415  difflib: only for a typo
+    from gitorch.model.text.spelling import did_you_mean  # noqa: PLC0415  loads difflib, needed only for a typo
 
     messages = []
     for name in unknown:

@@ -1,4 +1,4 @@
-"""The files of a run while it is live: paths only, this module does not touch the disk."""
+"""The paths of the files of a live run. This module does not access the disk."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import NamedTuple
 class RunDirectory(NamedTuple):
     """`<workspace>/<id>`, the directory of one run.
 
-    `log` has the logs of all attempts and exists once an attempt has started. `users` is a file
-    with the tokens of the attempts that share the worktree. Its directory is locked to change it.
+    `log` is the directory with the logs of all attempts. It exists once an attempt has started.
+    `users` is a file with the tokens of the attempts that share the worktree. A program that
+    changes this file locks its directory.
     """
 
     path: Path
@@ -20,10 +21,9 @@ class RunDirectory(NamedTuple):
     log: Path
     users: Path
 
+    # Cached, because every thread that handles the run needs it and making paths is slow.
     @classmethod
-    @lru_cache(
-        maxsize=256
-    )  # each thread that handles the run asks for it, and paths are slow
+    @lru_cache(maxsize=256)
     def of(cls, workspace: Path, run_id: str) -> RunDirectory:
         path = workspace / run_id
         return cls(
