@@ -9,15 +9,15 @@ config            one YAML file.
 params            the keys of a config that are not gitorch's own, resolved.
 sweep             the part of a config that expands it into several runs. A combination of values is
                   a *point*. The params that a sweep varies are *swept*.
-pin               a commit oid and its tree oid, with the *origin*: how the commit was chosen (clean
-                  HEAD, HEAD in spite of uncommitted changes, named revision, or snapshot).
+pin               a commit oid and its tree oid, with their *origin*: clean HEAD, HEAD in spite of
+                  uncommitted changes, named revision, or snapshot.
 run               one config with one set of params at one pin. A run has an id.
 record            the durable account of a run, on the results branch.
 task              one unit of work in a run: an `id` and a `method` or `command`.
 attempt           one try at a task.
 outcome           the way in which an attempt ended: succeeded, exit code, signal, lost, …
-status            WAITING, RUNNING, COMPLETE, ERROR, FAILED or HOLD, of a task or a run. A run is *live*
-                  until it is COMPLETE, FAILED or killed.
+status            WAITING, RUNNING, COMPLETE, ERROR, FAILED or HOLD, of a task or a run. A run is
+                  *live* until it is COMPLETE, FAILED or killed.
 queue             the SQLite file that holds only live runs and their unfinished tasks.
 row               the part of a record that lists and selections need.
 index             the SQLite file that holds the rows of all runs.

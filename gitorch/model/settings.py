@@ -86,11 +86,11 @@ def _duration(text: str) -> str:
 SETTINGS = (
     Setting(
         "jobs", "jobs", "1", str,
-        "The number of tasks that `gitorch run` executes at a time. `auto`: one per core.",
+        "How many tasks `gitorch run` executes at the same time. `auto`: one per core.",
     ),
     Setting(
         "dirty", "dirty", "refuse", _dirty,
-        "What `ready` does if there are uncommitted changes. `snapshot` pins the files as they are.",
+        "What `ready` does about uncommitted changes. `snapshot` pins the files as they are.",
     ),
     Setting(
         "branch", "branch", "gitorch/results", str,
@@ -138,7 +138,7 @@ SETTINGS = (
     ),
     Setting(
         "ledgerDir", "ledger_dir", None, str,
-        "Where the workers of a machine record the resources in use. Default: `/tmp/gitorch-<uid>`.",
+        "Where the workers of a machine list the resources in use. Default: `/tmp/gitorch-<uid>`.",
     ),
     Setting(
         "worktreesAhead", "worktrees_ahead", "8", _number,
@@ -146,7 +146,7 @@ SETTINGS = (
     ),
     Setting(
         "templates", "templates", "4", _number,
-        "The number of commits for which a template is kept, from which worktrees are copied.",
+        "The number of commits for which a template is kept, to copy worktrees from.",
     ),
     Setting(
         "checkoutWorkers", "checkout_workers", "4", _number,
