@@ -1,9 +1,9 @@
-"""The durable account of a run: what happened, and what is needed to make its queue entry again.
+"""The durable account of a run: its history, and the data to make its queue entry again.
 
 `record.json` on the results branch is `Record.to_json()`. Fields are only added, so every record
-that was ever written can be read. The size of a record does not depend on the age of its run: it
-has the last attempt of each task and the newest `HISTORY_KEPT` changes. The earlier attempts are
-beside it, one `attempt.json` each.
+that was ever written can be read. The size of a record does not depend on the age of its run: the
+record has only the last attempt of each task and the newest `HISTORY_KEPT` changes. Every attempt
+also has an `attempt.json` of its own, stored beside the record.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class RecordBroken(GitorchError):
 
 
 class Attempt(JsonStruct, frozen=True, kw_only=True):
-    """One try at a task. Times are RFC 3339 in UTC, `duration_s` is by the monotonic clock."""
+    """One try at a task. Times are RFC 3339 in UTC. The monotonic clock measures `duration_s`."""
 
     number: int
     token: str
@@ -50,31 +50,30 @@ class Attempt(JsonStruct, frozen=True, kw_only=True):
     host: str
     outcome: Outcome
     pin: Pin
-    left_running: int = always(
-        0
-    )  # processes that it left, ended before its outputs were read
-    modified: tuple[str, ...] = always(
-        ()
-    )  # tracked files it changed; the diff is beside the log
+    # The number of processes that were left running. They were ended before the outputs were read.
+    left_running: int = always(0)
+    # The tracked files that the attempt changed. The diff is beside the log.
+    modified: tuple[str, ...] = always(())
     notes: tuple[str, ...] = always(())  # what could not be kept, and why
 
 
 class CacheSource(JsonStruct, frozen=True):
-    """The run and the task that computed results which another task was given."""
+    """The run and the task whose results another task reuses."""
 
     run: str
     task: str
 
 
 class CacheEntry(JsonStruct, frozen=True, kw_only=True):
-    """The key under which the results of a complete task can be reused, and where they are from.
+    """The cache key of a task, and the source of its results. See `cache.py`.
 
-    For a task that is not complete it says that all outputs which the task has left so far were
-    computed under this key. See `cache.py`. `code`, `before` and `produced` are SHA-256 of the
-    code, of the outputs of the tasks before this one, and of the task's own outputs. `code` and
-    `before` are parts of the key, kept to explain why another key differs. `produced` tells whether
-    the outputs of the run still are what the task left. `removed` are outputs of other tasks that
-    this task deleted.
+    The results of a complete task can be reused under `key`. If the task is not complete, all
+    outputs that it has written so far were computed under `key`.
+
+    `code`, `before` and `produced` are the SHA-256 of the code, of the outputs of earlier tasks,
+    and of the task's own outputs. `code` and `before` are parts of the key. They are kept to
+    explain why another key differs. `produced` shows whether the outputs in the run are still those
+    that the task wrote. `removed` lists the outputs of other tasks that this task deleted.
     """
 
     key: str
@@ -82,13 +81,15 @@ class CacheEntry(JsonStruct, frozen=True, kw_only=True):
     before: str
     produced: str
     removed: tuple[str, ...] = ()
-    source: CacheSource | None = always(
-        None, name="from"
-    )  # None: computed in this run
+    # None: the results were computed in this run.
+    source: CacheSource | None = always(None, name="from")
 
 
 class TaskRecord(JsonStruct, frozen=True, kw_only=True):
-    """What happened to one task. `attempts` is the last one; `show` gathers all of them."""
+    """The state and the results of one task.
+
+    `attempts` has only the last attempt. `gitorch show` reads all of them.
+    """
 
     id: str
     status: Status
@@ -103,17 +104,18 @@ class TaskRecord(JsonStruct, frozen=True, kw_only=True):
 class Output(JsonStruct, frozen=True, kw_only=True):
     """A kept file.
 
-    `path` is in the output directory, or below `worktree/` if `outputs:` took it from the worktree.
+    `path` is relative to the output directory, or begins with `worktree/` if the file was taken
+    from the worktree because of `outputs:`.
 
-    `octal_mode` is git's file mode: 100644, 100755, or 120000 for a symbolic link, whose `sha256`
-    is of the target.
+    `octal_mode` is git's file mode: 100644, 100755, or 120000 for a symbolic link. The `sha256` of
+    a symbolic link is that of its target path.
     """
 
     path: str
     size: int
     sha256: str
     stored: str  # "git" or "lfs"
-    task: str  # the task after whose attempt the file was found as it is
+    task: str  # the task whose attempt left the file in this state
     octal_mode: str = always("100644", name="mode")
 
     @property
@@ -122,7 +124,7 @@ class Output(JsonStruct, frozen=True, kw_only=True):
 
 
 class Discarded(JsonStruct, frozen=True, kw_only=True):
-    """Files that a task wrote and that were not kept, by the glob of `discard` that names them."""
+    """The files of a task that were not kept because one glob of `discard` names them."""
 
     glob: str
     files: int
@@ -133,8 +135,8 @@ class Discarded(JsonStruct, frozen=True, kw_only=True):
 class Data(JsonStruct, frozen=True, kw_only=True):
     """An input as it was readied: one file, or all `files` of a glob or a directory.
 
-    `sha256` is of the content. For several files it is of the lines `<sha256>  <path>` in the order
-    of the paths.
+    `sha256` is that of the content. For several files it is that of a list with a line
+    `<sha256>  <path>` for each file, in the order of the paths.
     """
 
     path: str
@@ -144,7 +146,7 @@ class Data(JsonStruct, frozen=True, kw_only=True):
 
 
 class Change(JsonStruct, frozen=True, kw_only=True):
-    """A change of the status of a run, from `source` to `target`; None: the run did not exist."""
+    """A change of the status of a run, from `source` to `target`. None: the run does not exist."""
 
     at: str
     source: Status | None = field(name="from")
@@ -154,15 +156,15 @@ class Change(JsonStruct, frozen=True, kw_only=True):
 
 
 class Hold(JsonStruct, frozen=True, kw_only=True):
-    """No task of the run starts until the run is released."""
+    """A stored request that no task of the run starts until the run is released."""
 
     by: str
     at: str
     why: str | None = always(None)
 
 
-# The keys of `record.json`, in their order. The `_DERIVED` ones repeat what is in other fields, for
-# readers of the JSON.
+# The keys of `record.json`, in their order. The values of the `_DERIVED` keys follow from other
+# fields. They are repeated for readers of the JSON.
 _KEYS = (
     "schema",
     "id",
@@ -199,35 +201,33 @@ _DERIVED = ("name", "label", "params", "swept", "duration_s", "metrics")
 
 
 class Record(JsonStruct, frozen=True, kw_only=True):
-    """A whole run. `identity` tells whether two runs would be the same run (see `identity.py`)."""
+    """A whole run. Two runs with equal `identity` compute the same (see `identity.py`)."""
 
     id: str
     spec: RunSpec
     status: Status
     clone: str
-    source: str  # the config file; relative to the root of the repository, if it is inside
+    # The config file. Its path is relative to the root of the repository, if it is inside.
+    source: str
     pin: Pin
     identity: str
     interpreter: str  # the Python in which the class tasks run
-    output_name: (
-        str | None
-    )  # the logical output directory, its placeholders filled in
+    # The logical output directory, with its placeholders filled in.
+    output_name: str | None
     created: str
     tasks: tuple[TaskRecord, ...]
     started: str | None = always(None)
     ended: str | None = always(None)
     rerun_of: str | None = always(None)
-    priority: int | None = always(None)  # replaces the priorities of the tasks
+    priority: int | None = always(None)  # overrides the priorities of the tasks
     hold: Hold | None = always(None)
     outputs: tuple[Output, ...] = always(())
     discarded: tuple[Discarded, ...] = ()
     data: tuple[Data, ...] = ()
-    overrides: tuple[
-        str, ...
-    ] = ()  # the changes that `-S` made to the config, as they were given
-    bases: tuple[
-        str, ...
-    ] = ()  # the files that the config extends, kept beside it in `bases/`
+    # The changes that `-S` made to the config, as they were written.
+    overrides: tuple[str, ...] = ()
+    # The files that the config extends. They are kept in `bases/`, beside the record.
+    bases: tuple[str, ...] = ()
     environment: Mapping[str, Any] = field(default_factory=empty_mapping)
     history: tuple[Change, ...] = always(())
 
@@ -249,37 +249,40 @@ class Record(JsonStruct, frozen=True, kw_only=True):
 
     @property
     def needs(self) -> dict[str, tuple[str, ...]]:
-        """Return the ids of the tasks that each task needs."""
+        """Return, for each task, the ids of the tasks that it needs."""
         return {task.id: task.needs for task in self.spec.tasks}
 
     @property
     def base_files(self) -> dict[str, str]:
         """Return the path at which each of the `bases` is kept, relative to the record."""
-        return {
-            path: f"bases/{number}-{path.rsplit('/', 1)[-1]}"
-            for number, path in enumerate(self.bases, 1)
-        }
+        kept_at = {}
+        for number, path in enumerate(self.bases, 1):
+            name = path.rsplit("/", 1)[-1]
+            kept_at[path] = f"bases/{number}-{name}"
+        return kept_at
 
     @property
     def metrics(self) -> Metrics:
-        """Return the metrics of all tasks. Of two with one name, the later task's counts."""
-        return {
-            name: value
-            for task in self.tasks
-            for name, value in task.metrics.items()
-        }
+        """Return the metrics of all tasks. If two have the same name, the later task's is used."""
+        metrics: Metrics = {}
+        for task in self.tasks:
+            metrics.update(task.metrics)
+        return metrics
 
     @property
     def duration_s(self) -> float | None:
         """Return the seconds that the last attempts took together, None if there is no attempt."""
-        durations = [
-            task.attempts[-1].duration_s for task in self.tasks if task.attempts
-        ]
-        return round(sum(durations), 3) if durations else None
+        durations = []
+        for task in self.tasks:
+            if task.attempts:
+                durations.append(task.attempts[-1].duration_s)
+        if not durations:
+            return None
+        return round(sum(durations), 3)
 
     @property
     def pins(self) -> dict[str, tuple[str, ...]]:
-        """Return the commits of the run, newest first, with the ids of the tasks at each commit."""
+        """Return the commits of the run, newest first, each with the ids of its tasks."""
         pins: dict[str, tuple[str, ...]] = {self.pin.commit: ()}
         for task in reversed(self.tasks):
             pins.setdefault(task.pin.commit, ())
@@ -289,13 +292,14 @@ class Record(JsonStruct, frozen=True, kw_only=True):
 
     @property
     def several_pins(self) -> str | None:
-        """Return in words which tasks are at which commit, None if all are at one commit."""
+        """Return a text that names the tasks at each commit, None if there is only one commit."""
         pins = self.pins
         if len(pins) == 1:
             return None
-        return "; ".join(
-            f"{', '.join(tasks)} at {commit[:12]}" for commit, tasks in pins.items()
-        )
+        parts = []
+        for commit, tasks in pins.items():
+            parts.append(f"{', '.join(tasks)} at {commit[:12]}")
+        return "; ".join(parts)
 
     def task(self, task_id: str) -> TaskRecord:
         return next(task for task in self.tasks if task.id == task_id)
@@ -309,7 +313,7 @@ class Record(JsonStruct, frozen=True, kw_only=True):
 
     @classmethod
     def from_json(cls, value: Any) -> Record:
-        """Return the record that `to_json` was called on.
+        """Return the record whose JSON this is: the inverse of `to_json`.
 
         Raises RecordBroken with the path of the part that cannot be read.
         """
@@ -317,7 +321,9 @@ class Record(JsonStruct, frozen=True, kw_only=True):
             record = super().from_json(value)
             _require_specified_tasks(record)
         except ValidationError as error:
-            run_id = value.get("id", "?") if isinstance(value, dict) else "?"
+            run_id = "?"
+            if isinstance(value, dict):
+                run_id = value.get("id", "?")
             raise RecordBroken(run_id, str(error)) from error
         return record
 
@@ -325,10 +331,12 @@ class Record(JsonStruct, frozen=True, kw_only=True):
 def _require_specified_tasks(record: Record) -> None:
     """Raise ValidationError if the tasks are not those of the spec."""
     recorded = [task.id for task in record.tasks]
-    if recorded != [task.id for task in record.spec.tasks]:
+    specified = [task.id for task in record.spec.tasks]
+    if recorded != specified:
         raise ValidationError("Expected the tasks of `$.spec.tasks` - at `$.tasks`")
 
 
 def noted(record: Record, change: Change) -> Record:
-    """Return `record` with `change` added to its history."""
-    return replace(record, history=(*record.history, change)[-HISTORY_KEPT:])
+    """Return `record` with `change` added to its history, which keeps the newest entries."""
+    history = (*record.history, change)
+    return replace(record, history=history[-HISTORY_KEPT:])

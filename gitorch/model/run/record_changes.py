@@ -1,8 +1,8 @@
-"""What the end of an attempt, reused results and the operator's verbs make of a record.
+"""How the end of an attempt, reused results and the operator's verbs change a record.
 
-Each function returns a new record, with an entry in its history where the status of the run
-changes. The first part is for workers, the second for the verbs, which are allowed from the
-statuses in the table of `status.py`.
+Each function returns a new record. If the status of the run changes, the new record has an entry
+for this in its history. Workers use the first part of this module. The second part implements the
+verbs. The table in `status.py` has the statuses from which each verb is allowed.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from gitorch.model.run.record import (
 from gitorch.model.run.status import Status, run_status, states
 from gitorch.model.table.row import Row
 
-# ---- what workers report
+# ---- changes that workers report
 
 
 class AttemptResult(Struct, frozen=True, kw_only=True):
-    """The part of a record that the end of an attempt changes.
+    """The values that the end of an attempt changes in a record.
 
     `status` is the status of the task after the attempt. `discarded` are files that the task itself
     wrote. `cache` is None if the task's outputs cannot be separated from those of other tasks.
@@ -53,7 +53,10 @@ class AttemptResult(Struct, frozen=True, kw_only=True):
 
 
 class Reuse(Struct, frozen=True, kw_only=True):
-    """The results of a task of another run that computed the same; of this task alone."""
+    """The results of a task of another run with the same cache key.
+
+    They are only those of the task itself, without those of the tasks before it.
+    """
 
     task: str
     pin: Pin
@@ -69,11 +72,12 @@ class Reuse(Struct, frozen=True, kw_only=True):
 def after_attempt(record: Record, collected: AttemptResult, *, by: str) -> Record:
     """Return `record` after the end of an attempt.
 
-    Safe to repeat: an attempt that the record already has changes nothing.
+    A second call with the same attempt changes nothing, so the call is safe to repeat.
     """
     task = record.task(collected.task)
     attempt = collected.attempt
-    if any(recorded.token == attempt.token for recorded in task.attempts):
+    recorded_tokens = [recorded.token for recorded in task.attempts]
+    if attempt.token in recorded_tokens:
         return record
     status = collected.status
     if record.hold and status is Status.WAITING:
@@ -103,10 +107,10 @@ def after_attempt(record: Record, collected: AttemptResult, *, by: str) -> Recor
 
 
 def after_reuse(record: Record, reuse: Reuse, *, by: str) -> Record:
-    """Return `record` with a task that is complete because it was given the results of another run.
+    """Return `record` with one more complete task, which has the results of another run.
 
-    Safe to repeat: a complete task does not change. Outputs of earlier attempts at the task are
-    removed, so that its outputs are exactly those of the run that computed them.
+    A complete task does not change, so the call is safe to repeat. Outputs of earlier attempts at
+    the task are removed, so that its outputs are exactly those of the task that computed them.
     """
     task = record.task(reuse.task)
     if task.status is Status.COMPLETE:
@@ -125,7 +129,9 @@ def after_reuse(record: Record, reuse: Reuse, *, by: str) -> Record:
     }
     outputs = []
     for output in record.outputs:
-        if output.task != task.id and output.path not in replaced_paths:
+        is_own = output.task == task.id
+        is_replaced = output.path in replaced_paths
+        if not is_own and not is_replaced:
             outputs.append(output)
     for output in reuse.outputs:
         outputs.append(replace(output, task=task.id))
@@ -144,14 +150,14 @@ def after_reuse(record: Record, reuse: Reuse, *, by: str) -> Record:
     return _settled(changed, at=reuse.at, by=by, why=None)
 
 
-# ---- what the operator's verbs ask for
+# ---- changes that the operator's verbs request
 
 
 class ChangeRequest(Struct, frozen=True, kw_only=True):
-    """Who asks for a change, when (RFC 3339), and why.
+    """The change that an operator requests: by whom, when (RFC 3339), and why.
 
-    `source` is the run's present status, `running` are the tasks that run now: a record does not
-    contain claims.
+    `source` is the present status of the run. `running` has the ids of the tasks that run now,
+    because a record does not contain claims.
     """
 
     source: Status
@@ -162,7 +168,7 @@ class ChangeRequest(Struct, frozen=True, kw_only=True):
 
 
 class OtherCode(Struct, frozen=True, kw_only=True):
-    """The commit at which a run continues, and its identity and its data at this commit."""
+    """The commit at which a run continues, with the run's identity and data at this commit."""
 
     pin: Pin
     identity: str
@@ -170,7 +176,7 @@ class OtherCode(Struct, frozen=True, kw_only=True):
 
 
 def held(record: Record, request: ChangeRequest) -> Record:
-    """Hold the tasks that wait. Tasks that run continue to their end."""
+    """Hold the waiting tasks. Running tasks continue until they end."""
     changed = _with_status(
         record, Status.WAITING, Status.HOLD, except_for=request.running
     )
@@ -193,8 +199,8 @@ def retried(
     """Make tasks in ERROR wait again, or hold them if the run is held.
 
     Complete tasks keep their results. If `code` is given, the tasks that are not complete run at
-    that commit. If `start` names a task, this task and all that need it are done again: their
-    results are no longer part of the run. Those of earlier attempts stay beside the record.
+    its commit. If `start` names a task, this task and all tasks that need it run again, and their
+    results are removed from the record. The `attempt.json` of each earlier attempt is kept.
     """
     target = Status.HOLD if record.hold else Status.WAITING
     pin = code.pin if code else record.pin
@@ -216,20 +222,22 @@ def retried(
         reasons.append(f"at {pin.commit[:12]} instead of {record.pin.commit[:12]}")
     if start:
         reasons.append(f"from {start}")
-    return _moved(changed, target, replace(request, why="; ".join(reasons) or None))
+    why = "; ".join(reasons) or None
+    return _moved(changed, target, replace(request, why=why))
 
 
 def failed(record: Record, request: ChangeRequest) -> Record:
-    """Give the run up: it leaves the queue, its record stays."""
+    """Give up the run. The run leaves the queue, and its record stays."""
     return _moved(record, Status.FAILED, request)
 
 
 def resubmitted(record: Record, request: ChangeRequest) -> Record:
-    """Make a run that was given up wait again. The record alone is enough for that."""
+    """Make a run that was given up wait again. This needs only its record."""
     tasks = []
     for task in record.tasks:
-        is_complete = task.status is Status.COMPLETE
-        tasks.append(task if is_complete else replace(task, status=Status.WAITING))
+        if task.status is not Status.COMPLETE:
+            task = replace(task, status=Status.WAITING)
+        tasks.append(task)
     changed = replace(record, tasks=tuple(tasks), ended=None, hold=None)
     return _moved(changed, Status.WAITING, request)
 
@@ -250,20 +258,19 @@ def has_something_to_hold(record: Record | Row, running: Container[str]) -> bool
     )
 
 
-# ---- parts of both
+# ---- helpers of both parts
 
 
 def _begun(record: Record, *, at: str, by: str) -> Record:
-    """Return `record` with a RUNNING entry in its history, unless it is the newest already."""
+    """Return `record` with RUNNING as the newest entry of its history."""
     if record.history[-1].target is Status.RUNNING:
         return record
-    return noted(
-        record, Change(at=at, source=record.status, target=Status.RUNNING, by=by)
-    )
+    change = Change(at=at, source=record.status, target=Status.RUNNING, by=by)
+    return noted(record, change)
 
 
 def _settled(record: Record, *, at: str, by: str, why: str | None) -> Record:
-    """Return `record` with the status that follows from its tasks, noted if it is a change."""
+    """Return `record` with the status that its tasks imply, and a history entry if it changed."""
     status = run_status(states(record.tasks, record.needs), started=True)
     is_over = status not in (Status.RUNNING, Status.WAITING)
     record = replace(record, status=status, ended=at if is_over else None)
@@ -272,13 +279,12 @@ def _settled(record: Record, *, at: str, by: str, why: str | None) -> Record:
         return record
     if status is Status.ERROR:
         why = _failures(record)
-    return noted(
-        record, Change(at=at, source=source, target=status, by=by, why=why)
-    )
+    change = Change(at=at, source=source, target=status, by=by, why=why)
+    return noted(record, change)
 
 
 def _failures(record: Record) -> str:
-    """Return in words how each task in ERROR failed, not only the task that ended last."""
+    """Return a text that says how each task in ERROR failed, not only the last one to end."""
     failures = []
     for task in record.tasks:
         if task.status is Status.ERROR and task.attempts:
@@ -287,12 +293,11 @@ def _failures(record: Record) -> str:
 
 
 def _retried_task(task: TaskRecord, target: Status, pin: Pin) -> TaskRecord:
-    """Return a task that is not complete as a retry at `pin` makes it."""
+    """Return a task that is not complete, changed for a retry at `pin`."""
     status = target if task.status is Status.ERROR else task.status
-    is_same_code = task.pin.commit == pin.commit
-    metrics = (
-        task.metrics if is_same_code else {}
-    )  # other code measured the old ones
+    metrics = task.metrics
+    if task.pin.commit != pin.commit:
+        metrics = {}  # the recorded ones were measured with other code
     return replace(task, status=status, pin=pin, metrics=metrics)
 
 
@@ -303,7 +308,7 @@ def _with_status(
     *,
     except_for: Container[str] = (),
 ) -> Record:
-    """Return `record` with its tasks that are in `source` moved to `target`."""
+    """Return `record` with the status `target` for its tasks in `source`."""
     tasks = []
     for task in record.tasks:
         is_moved = task.status is source and task.id not in except_for
@@ -333,6 +338,4 @@ def _with_task(
 
 
 def _discarded_by_others(record: Record, task: TaskRecord) -> list[Discarded]:
-    return [
-        discarded for discarded in record.discarded if discarded.task != task.id
-    ]
+    return [files for files in record.discarded if files.task != task.id]

@@ -1,4 +1,4 @@
-"""What a config asks for, resolved: the values that are pinned, queued and recorded.
+"""The spec of a run: the resolved values of a config, which are pinned, queued and recorded.
 
 A spec holds everything needed to make a queue entry again, so the record contains the whole spec.
 Fields are only added.
@@ -16,7 +16,7 @@ from gitorch.model.run.outcome_kind import OutcomeKind
 from gitorch.model.text.keys import target_of
 from gitorch.model.values import value_at
 
-# The top-level keys of a config that are gitorch's own; every other key is a parameter.
+# The top-level keys of a config that have a meaning for gitorch. Every other key is a parameter.
 OWN_KEYS = frozenset(
     {
         "githubRepository",
@@ -28,10 +28,10 @@ OWN_KEYS = frozenset(
         "UNSAFE_ignoreDirtyCheck",
     }
 )
-# The keys of a task that are gitorch's own; every other key is a parameter of that task.
+# The keys of a task that have a meaning for gitorch. Every other key is a parameter of the task.
 OWN_TASK_KEYS = frozenset({"id", "method", "command", "needs", "gitorch"})
 
-# The outcomes after which a task can be retried automatically: errors after it had started.
+# The outcomes after which a task can be retried automatically: errors after the task had started.
 RETRIABLE = (
     OutcomeKind.EXIT_CODE,
     OutcomeKind.SIGNAL,
@@ -41,7 +41,7 @@ RETRIABLE = (
 
 
 class Retries(JsonStruct, frozen=True, kw_only=True):
-    """At most `max` automatic retries, after outcomes of the kinds `on`, `backoff_s` later."""
+    """At most `max` automatic retries, each `backoff_s` after an outcome of a kind in `on`."""
 
     max: int
     on: tuple[OutcomeKind, ...] = always(RETRIABLE)
@@ -49,7 +49,7 @@ class Retries(JsonStruct, frozen=True, kw_only=True):
 
 
 class Resources(JsonStruct, frozen=True, kw_only=True):
-    """What a task takes of its machine while it runs. 0: the resource is not counted."""
+    """The resources of its machine that a task uses while it runs. 0: not counted."""
 
     cpus: float = always(0.0)
     gpus: int = always(0)
@@ -57,39 +57,37 @@ class Resources(JsonStruct, frozen=True, kw_only=True):
 
 
 class Cache(JsonStruct, frozen=True, kw_only=True):
-    """What results depend on. None means everything: all parameters, or the whole tree."""
+    """What the results of a task depend on.
+
+    If `params` is None, the results depend on all parameters. If `code` is None, they depend on the
+    whole tree.
+    """
 
     params: tuple[str, ...] | None = always(None)  # dotted, as a task sees them
-    code: tuple[str, ...] | None = always(
-        None
-    )  # globs, relative to the root of the repository
+    # Globs, relative to the root of the repository.
+    code: tuple[str, ...] | None = always(None)
     inputs: tuple[str, ...] = always(())  # paths and globs, like the task's own
 
 
 class TaskSpec(JsonStruct, frozen=True, kw_only=True):
     """One task: a `method` (class in Tasks.py) or a `command` (string for a shell, or argv).
 
-    Paths and globs of `inputs` are absolute or relative to the root of the repository. Globs of
-    `outputs` are relative to the root of the worktree, those of `discard` and files of `metrics` to
-    the output directory.
+    Paths and globs of `inputs` are absolute, or relative to the root of the repository. Globs of
+    `outputs` are relative to the root of the worktree. Globs of `discard` and paths of `metrics`
+    are relative to the output directory.
     """
 
     id: str
     method: str | None = always(None)
-    command: str | tuple[str, ...] | None = always(
-        None
-    )  # as written, with its placeholders
-    needs: tuple[str, ...] = always(
-        ()
-    )  # ids of tasks of this run; the default order is explicit
-    params: Mapping[str, Any] = field(
-        default_factory=empty_mapping
-    )  # keys that are not gitorch's
+    # As written, with its placeholders.
+    command: str | tuple[str, ...] | None = always(None)
+    # The ids of tasks of this run. If the config has no `needs`, the default order is written here.
+    needs: tuple[str, ...] = always(())
+    # The keys of the task that are not in OWN_TASK_KEYS.
+    params: Mapping[str, Any] = field(default_factory=empty_mapping)
     outputs: tuple[str, ...] = always(())  # files that are kept
     metrics: tuple[str, ...] = always(())  # JSON files, in addition to metrics.json
-    timeout_s: float | None = always(
-        None
-    )  # of each attempt, in seconds; None: no limit
+    timeout_s: float | None = always(None)  # of each attempt; None: no limit
     retries: Retries | None = always(None)
     priority: int = always(0)  # the highest starts first
     resources: Resources = field(default_factory=Resources)
@@ -107,9 +105,9 @@ class TaskSpec(JsonStruct, frozen=True, kw_only=True):
 class RunSpec(JsonStruct, frozen=True, kw_only=True):
     """One config with one set of params.
 
-    `document` is the file's top level as plain JSON values, resolved, without its `gitorch` key.
-    The config dict of a task is made of it. `path_to_tasks` is relative to the root of the
-    repository, in POSIX form; "." is the root itself.
+    `document` is the resolved top level of the file as plain JSON values, without its `gitorch`
+    key. The config dict of a task is made from `document`. `path_to_tasks` is relative to the root
+    of the repository, in POSIX form. "." is the root itself.
     """
 
     name: str
@@ -120,12 +118,11 @@ class RunSpec(JsonStruct, frozen=True, kw_only=True):
     output_dir: str | None = always(None)  # the logical name, with its placeholders
     link: tuple[str, ...] = always(
         ()
-    )  # git-ignored paths, symlinked into each worktree
+    )  # git-ignored paths, symlinked into worktrees
     env: Mapping[str, str] = field(default_factory=empty_mapping)
     python: str | None = always(None)  # the interpreter, as written
-    code: tuple[str, ...] | None = (
-        None  # globs of the files that make another run; None: the tree
-    )
+    # Globs of the files that are part of the run's identity. None: the whole tree.
+    code: tuple[str, ...] | None = None
 
     @property
     def params(self) -> dict[str, Any]:
@@ -148,11 +145,12 @@ class RunSpec(JsonStruct, frozen=True, kw_only=True):
         return " ".join(parts).replace("\n", "\\n")
 
     def value(self, key: str) -> Any:
-        """Return the value of a parameter, None if there is none.
+        """Return the value of a parameter, None if the parameter does not exist.
 
-        The key is dotted where the parameter is in a mapping or in a task.
+        The key is dotted if the parameter is in a mapping or in a task.
         """
-        task, path = target_of(key, self.document, [task.id for task in self.tasks])
+        task_ids = [task.id for task in self.tasks]
+        task, path = target_of(key, self.document, task_ids)
         values = self.document if task is None else self.task(task).params
         return value_at(values, path)
 
@@ -166,16 +164,23 @@ class RunSpec(JsonStruct, frozen=True, kw_only=True):
 
     def with_dependents(self, task_id: str) -> frozenset[str]:
         """Return the ids of the task and of all tasks that need it, directly or not."""
-        return frozenset(
-            task.id for task in self.tasks if task_id in self.needed_by(task)
-        )
+        dependents = set()
+        for task in self.tasks:
+            if task_id in self.needed_by(task):
+                dependents.add(task.id)
+        return frozenset(dependents)
 
     def beside(self, task: TaskSpec) -> tuple[TaskSpec, ...]:
-        """Return the tasks that may run at the same time as `task`: neither needs the other."""
+        """Return the tasks that may run at the same time as `task`.
+
+        They do not need `task`, and `task` does not need them.
+        """
         needed = self.needed_by(task)
         independent = []
         for other in self.tasks:
-            if other.id not in needed and task.id not in self.needed_by(other):
+            if other.id in needed:
+                continue
+            if task.id not in self.needed_by(other):
                 independent.append(other)
         return tuple(independent)
 
@@ -192,10 +197,10 @@ class RunSpec(JsonStruct, frozen=True, kw_only=True):
 
 
 def task_config(spec: RunSpec, task: TaskSpec, output_dir: str) -> dict[str, Any]:
-    """Return the config dict that a task is given.
+    """Return the config dict that a task receives.
 
-    It contains the keys of the file, overlaid with the task's. `outputDir` is the absolute output
-    directory.
+    The dict contains the keys of the file. The keys of the task replace those with the same name.
+    `outputDir` is the absolute output directory.
     """
     own: dict[str, Any] = {"id": task.id}
     if task.method is not None:
@@ -210,7 +215,7 @@ def task_config(spec: RunSpec, task: TaskSpec, output_dir: str) -> dict[str, Any
 def render_value(value: Any) -> str:
     """Return the text of a parameter's value in a label or a table.
 
-    It is short, and YAML reads it as the same scalar.
+    The text is short, and YAML reads the text of a scalar as the same scalar.
     """
     match value:
         case None:
