@@ -1,4 +1,4 @@
-"""Announcements: the values in which a worker reports its progress to a listener."""
+"""Announcements: the values with which a worker reports its progress to a listener."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class AttemptStarted(Struct, frozen=True, kw_only=True):
 
 
 class AttemptEnded(Struct, frozen=True, kw_only=True):
-    """The end of an attempt, as the record has it.
+    """The end of an attempt, as it is recorded.
 
-    `status` is the new status of the task, and `run_status` is that of the run. `tail` (the last
-    lines of the log) and `location` (file:line) explain a failure.
+    `status` is the new status of the task. `run_status` is the new status of the run. `tail` (the
+    last lines of the log) and `location` (file:line) explain a failure.
     """
 
     run_id: str
@@ -39,12 +39,12 @@ class AttemptEnded(Struct, frozen=True, kw_only=True):
 
     @property
     def has_unkept_files(self) -> bool:
-        """Return True if an output could not be kept. The live outputs then must not be deleted."""
+        """Return True if an output could not be kept. Then the live outputs must not be deleted."""
         return bool(self.attempt.notes)
 
 
 class TaskReused(Struct, frozen=True, kw_only=True):
-    """A task is complete without an attempt: it has the results that the run `source` computed."""
+    """The completion of a task without an attempt: it reuses the results of the run `source`."""
 
     run_id: str
     label: str
@@ -54,7 +54,7 @@ class TaskReused(Struct, frozen=True, kw_only=True):
 
 
 class Noticed(Struct, frozen=True, kw_only=True):
-    """A message that is about no single attempt: for example, a worktree could not be removed."""
+    """A message that does not concern an attempt, such as: a worktree could not be removed."""
 
     message: str
 

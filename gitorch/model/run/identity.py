@@ -11,7 +11,8 @@ from gitorch.model.json_struct import without_empty
 from gitorch.model.run.record import Data
 from gitorch.model.run.spec import RunSpec
 
-# Keys that say where and how a run is computed, not what: they do not make another run.
+# Keys that say where or how a run is computed. They do not change what is computed, so they are not
+# part of its identity.
 _IGNORED_IN_DOCUMENT = (
     "githubRepository",
     "outputDir",
@@ -19,7 +20,7 @@ _IGNORED_IN_DOCUMENT = (
     "UNSAFE_ignoreDirtyCheck",
 )
 _IGNORED_IN_SPEC = ("name", "output_dir", "swept", "code")
-# Settings of a task that say when it runs, with which resources, and what is kept of it.
+# Settings of a task that say when it runs, with which resources, and which results are kept.
 _IGNORED_IN_TASKS = (
     "timeout_s",
     "retries",
@@ -31,20 +32,19 @@ _IGNORED_IN_TASKS = (
 
 
 def run_identity(spec: RunSpec, code: str, data: Sequence[Data] = ()) -> str:
-    """Return a SHA-256, in hex, of what the run computes: with this code, from this data."""
+    """Return a SHA-256, in hex, of the spec without the ignored keys, the code and the data."""
     document = {}
     for key, value in spec.document.items():
         if key not in (*_IGNORED_IN_DOCUMENT, "tasks"):
             document[key] = value
-    resolved = {
-        key: value
-        for key, value in spec.to_json().items()
-        if key not in _IGNORED_IN_SPEC
-    }
-    computed: dict[str, Any] = {**resolved, "document": document, "code": code}
-    computed |= without_empty(
-        {"data": [(entry.path, entry.sha256) for entry in data]}
-    )
+    computed: dict[str, Any] = {}
+    for key, value in spec.to_json().items():
+        if key not in _IGNORED_IN_SPEC:
+            computed[key] = value
+    computed["document"] = document
+    computed["code"] = code
+    digests = [(entry.path, entry.sha256) for entry in data]
+    computed |= without_empty({"data": digests})
     for task in computed["tasks"]:
         for key in _IGNORED_IN_TASKS:
             task.pop(key, None)
@@ -53,6 +53,5 @@ def run_identity(spec: RunSpec, code: str, data: Sequence[Data] = ()) -> str:
 
 def digest(value: Any) -> str:
     """Return a SHA-256, in hex, of a JSON value."""
-    return hashlib.sha256(
-        json.dumps(value, sort_keys=True, ensure_ascii=True).encode()
-    ).hexdigest()
+    text = json.dumps(value, sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()

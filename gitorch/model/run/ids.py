@@ -1,4 +1,4 @@
-"""Run ids: 12 random lower-case hex digits, so that two clones never choose one by accident."""
+"""Run ids: 12 random lower-case hex digits, so that two clones do not choose the same id."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PREFIX = re.compile(r"[0-9a-f]{4,12}\Z")
 
 
 def run_id(entropy: bytes) -> str:
-    """Return the id that 6 random bytes make."""
+    """Return the id for 6 random bytes. Raises ValueError for any other number of bytes."""
     if len(entropy) != ID_LENGTH // 2:
         raise ValueError(
             f"a run id takes {ID_LENGTH // 2} bytes, got {len(entropy)}"

@@ -1,4 +1,7 @@
-"""Metrics from the result of a task, its events, and JSON files. NaN and infinities are None."""
+"""Metrics from the result of a task, its events, and JSON files.
+
+NaN and infinities become None.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,18 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-Metrics = dict[str, int | float | None]  # a whole number stays one
+Metrics = dict[str, int | float | None]  # an int stays an int
 
 
 def of_result(result: Any) -> Metrics:
-    """Return the top-level numbers of a returned mapping."""
+    """Return the top-level numbers of a result, if the result is a mapping."""
     if not isinstance(result, Mapping):
         return {}
-    return {
-        str(name): _number(value)
-        for name, value in result.items()
-        if is_number(value)
-    }
+    metrics: Metrics = {}
+    for name, value in result.items():
+        if is_number(value):
+            metrics[str(name)] = _number(value)
+    return metrics
 
 
 def of_file(content: Any, prefix: str = "") -> Metrics:
@@ -35,18 +38,19 @@ def of_file(content: Any, prefix: str = "") -> Metrics:
 
 
 def of_events(events: Iterable[Any]) -> Metrics:
-    """Return the last value of each name. Other events are ignored."""
+    """Return the last value of each metric. Events that report no metric are ignored."""
     metrics: Metrics = {}
     for event in events:
-        if not isinstance(event, Mapping) or not isinstance(
-            event.get("metric"), str
-        ):
+        if not isinstance(event, Mapping):
+            continue
+        name = event.get("metric")
+        if not isinstance(name, str):
             continue
         value = event.get("value")
         if value is None:
-            metrics[event["metric"]] = None
+            metrics[name] = None
         elif is_number(value):
-            metrics[event["metric"]] = _number(value)
+            metrics[name] = _number(value)
     return metrics
 
 
@@ -63,7 +67,7 @@ def last_progress(events: Iterable[Any]) -> tuple[float, float] | None:
 
 
 def finite(value: Any) -> Any:
-    """Return a JSON value with None for numbers that JSON does not have: NaN and the infinities."""
+    """Return the value with None in place of NaN and infinities, which JSON does not have."""
     match value:
         case float():
             return _number(value)

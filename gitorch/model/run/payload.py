@@ -1,4 +1,4 @@
-"""What the queue carries for a run: as much of the run's record as an attempt needs."""
+"""The payload: the part of a run's record that the queue stores, because attempts need it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gitorch.model.run.spec import RunSpec
 
 
 class Payload(JsonStruct, frozen=True, kw_only=True):
-    """The part of a record that an attempt needs. `data` are the inputs as they were readied."""
+    """The part of a record that an attempt needs. `data` is the state of the inputs at `ready`."""
 
     spec: RunSpec
     pin: Pin

@@ -13,17 +13,15 @@ class Origin(StrEnum):
     """How the commit was chosen."""
 
     HEAD = "head"  # HEAD, without uncommitted changes
-    REVISION = "revision"  # named with --at
+    REVISION = "revision"  # a commit that `--at` names
     SNAPSHOT = "snapshot"  # a commit made of the working tree
-    UNSAFE = (
-        "unsafe"  # HEAD, in spite of uncommitted changes, which are not in the run
-    )
+    UNSAFE = "unsafe"  # HEAD; the uncommitted changes are not part of the run
 
 
 class Pin(JsonStruct, frozen=True, kw_only=True):
     """The commit and the tree of a run, as full hex oids.
 
-    `snapshot` repeats a part of `origin`, for readers of the JSON.
+    `snapshot` follows from `origin`. It is repeated for readers of the JSON.
     """
 
     commit: str

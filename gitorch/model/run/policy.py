@@ -1,4 +1,4 @@
-"""What follows an attempt: its task is complete, in error, or tried again automatically."""
+"""The rule for the end of an attempt: the task is complete, in error, or tried again."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ from gitorch.model.run.status import Status
 
 
 class Next(Struct, frozen=True, kw_only=True):
-    """What follows an attempt.
+    """The consequences of an attempt for its task.
 
-    `status` is that of the task. `outcome` may have a more exact message than before. `retries` and
-    `losses` are the new counts, `backoff_s` the seconds until the next attempt.
+    `status` is the new status of the task. `outcome` is the outcome of the attempt, possibly with a
+    more exact message. `retries` and `losses` are the new counts. `backoff_s` is the number of
+    seconds until the next attempt.
     """
 
     status: Status
@@ -44,11 +45,12 @@ def after(
     losses: int,
     lost_limit: int,
 ) -> Next:
-    """Return what follows an attempt with this outcome.
+    """Return the consequences of an attempt with this outcome.
 
-    `retries` counts the automatic retries so far, `losses` the attempts that were lost in a row
-    before this one. An interrupted attempt is repeated and changes no count. A lost attempt is
-    repeated up to `lost_limit` in a row.
+    `retries` is the number of automatic retries so far. `losses` is the number of attempts in a row
+    that were lost before this one. After an interrupted attempt the task is tried again, and no
+    count changes. After a lost attempt the task is tried again, until `lost_limit` attempts in a
+    row are lost.
     """
     match outcome:
         case Succeeded():

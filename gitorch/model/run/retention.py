@@ -1,4 +1,4 @@
-"""Retention: how long a run stays in ERROR before it is given up."""
+"""Retention: the time that a run stays in ERROR before it is given up."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Retention(Struct, frozen=True):
 
 
 def in_error_since(record: Record) -> str | None:
-    """Return when the run came into ERROR, None if it is not in ERROR."""
+    """Return the time at which the run entered ERROR, None if it is not in ERROR."""
     if record.status is not Status.ERROR or not record.history:
         return None
     newest = record.history[-1]
@@ -33,7 +33,7 @@ def in_error_since(record: Record) -> str | None:
 
 def is_overdue(record: Record, retention: Retention, now: datetime) -> bool:
     since = in_error_since(record)
-    return (
-        since is not None
-        and now - datetime.fromisoformat(since) > retention.duration
-    )
+    if since is None:
+        return False
+    age = now - datetime.fromisoformat(since)
+    return age > retention.duration

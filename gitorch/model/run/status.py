@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 
 class Status(StrEnum):
-    """The status of a task or a run; FAILED is for runs only."""
+    """The status of a task or a run. Only a run can be FAILED."""
 
     WAITING = "WAITING"
     RUNNING = "RUNNING"
@@ -18,13 +18,13 @@ class Status(StrEnum):
     HOLD = "HOLD"
 
 
-# The statuses that a task in the queue can have: a complete task leaves the queue.
+# The statuses of tasks in the queue. A complete task is not in the queue.
 QUEUED = (Status.WAITING, Status.RUNNING, Status.ERROR, Status.HOLD)
 LIVE = frozenset(QUEUED)
 
 
 class Transition(NamedTuple):
-    """A permitted change. `source` None: the run is new. `target` None: the run is killed."""
+    """A permitted change. `source` is None for a new run, `target` for a killed one."""
 
     source: Status | None
     target: Status | None
@@ -61,10 +61,11 @@ def sources(verb: str) -> tuple[Status, ...]:
 
 def verbs(source: Status) -> tuple[str, ...]:
     """Return the verbs that are allowed from `source`, in the order of the table, each once."""
-    allowed = (
-        transition.verb for transition in TRANSITIONS if transition.source is source
-    )
-    return tuple(dict.fromkeys(allowed))
+    allowed = []
+    for transition in TRANSITIONS:
+        if transition.source is source and transition.verb not in allowed:
+            allowed.append(transition.verb)
+    return tuple(allowed)
 
 
 class Task(Protocol):
@@ -79,7 +80,7 @@ class Task(Protocol):
 def states(
     tasks: Sequence[Task], needs: Mapping[str, Sequence[str]]
 ) -> list[tuple[Status, bool]]:
-    """Return the status of each task, with True if all tasks that it `needs` are complete."""
+    """Return a pair for each task: its status, and True if all tasks that it needs are complete."""
     complete = {task.id for task in tasks if task.status is Status.COMPLETE}
     return [(task.status, complete.issuperset(needs[task.id])) for task in tasks]
 
@@ -87,9 +88,9 @@ def states(
 def run_status(tasks: Iterable[tuple[Status, bool]], *, started: bool) -> Status:
     """Return the status of a run, derived from the `states` of its tasks.
 
-    `started` is True if a living worker works on the run. Such a run is RUNNING until none of its
-    tasks runs or can start. Then it is COMPLETE if all tasks are, else ERROR if a task is, else
-    HOLD.
+    `started` is True if a living worker works on the run. Such a run is RUNNING as long as one of
+    its tasks runs or can start. After that, the run is COMPLETE if all its tasks are COMPLETE,
+    ERROR if a task is in ERROR, and otherwise HOLD.
     """
     task_states = list(tasks)
     statuses = {status for status, _ in task_states}

@@ -1,4 +1,4 @@
-"""Globs over paths with `/`. Only names are compared: no file is read."""
+"""Globs over paths with `/`. A glob is compared with the text of a path, without disk access."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _TOKEN = re.compile(r"\[(!?)(\]?[^\]]*)\]|[*]+|\?|[^*?\[]+|\[")
 
 @cache
 def matcher(pattern: str) -> re.Pattern[str]:
-    """Return an expression that fully matches the paths that a glob names and all below them.
+    """Return an expression that fully matches the paths named by a glob and all paths below them.
 
     `*`, `?` and `[...]` match within one name, hidden names included. A name `**` stands for any
     number of directories. `.` is the directory to which all paths are relative.
@@ -28,7 +28,7 @@ def matcher(pattern: str) -> re.Pattern[str]:
 
 
 def flaw(pattern: str) -> str | None:
-    """Return what is wrong with a glob, or None."""
+    """Return the reason why a glob is invalid, None if it is valid."""
     try:
         matcher(pattern)
     except re.error as error:
@@ -63,15 +63,16 @@ def _one_name(pattern: str) -> str:
 
 
 def _translated(token: re.Match[str]) -> str:
-    """Return the regular expression of a part of a glob."""
+    """Return the regular expression for one token of a glob."""
     text, negation, members = token[0], token[1], token[2]
     if text == "?":
         return "[^/]"
     if text.startswith("*"):
         return "[^/]*"
     if members:
-        # Escape what `re` gives a meaning in a set, or announces to give one: `[`, `--`, `&&`, `~~`
-        # and `||`. In a glob these are plain characters.
+        # In a set, `re` gives a meaning to `[`, `--`, `&&`, `~~` and `||`, or reserves them. In a
+        # glob they are plain characters, so they are escaped.
         escaped = re.sub(r"([\\\[\]&~|^]|(?<=-)-)", r"\\\1", members)
-        return f"(?!/)[{'^' if negation else ''}{escaped}]"
+        caret = "^" if negation else ""
+        return f"(?!/)[{caret}{escaped}]"
     return re.escape(text)

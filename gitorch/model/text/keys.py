@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Target(NamedTuple):
-    """The parameter that a key names: at `path` in a task, or in the file if `task` is None."""
+    """The parameter at `path` in the task `task`, or at the top level if `task` is None."""
 
     task: str | None
     path: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Numbers of things, and the first few of many names, as messages write them."""
+"""Phrases for messages: a count with its noun, and a shortened list of names."""
 
 from __future__ import annotations
 
@@ -6,14 +6,20 @@ from collections.abc import Sequence
 
 
 def counted(count: int, one: str, many: str | None = None) -> str:
-    """Return `1 run`, `2 runs`. `many` is the plural if it is not `one` with an s."""
+    """Return a count with its noun, such as `1 run` or `2 runs`.
+
+    `many` is the plural of `one`. By default it is `one` with an s.
+    """
     if count == 1:
         return f"1 {one}"
-    return f"{count} {many or f'{one}s'}"
+    plural = many or f"{one}s"
+    return f"{count} {plural}"
 
 
 def some(names: Sequence[str], most: int = 5) -> str:
-    """Return `a, b and 3 more`: at most `most` of the names, in one line."""
+    """Return at most `most` of the names in one line, such as `a, b and 3 more`."""
     text = ", ".join(name.replace("\n", "\\n") for name in names[:most])
     rest = len(names) - most
-    return f"{text} and {rest} more" if rest > 0 else text
+    if rest > 0:
+        return f"{text} and {rest} more"
+    return text

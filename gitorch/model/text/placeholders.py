@@ -1,9 +1,9 @@
-r"""`{name}` in a command or an output directory's name, which a parameter replaces.
+r"""Placeholders: `{name}` in a command or in an output directory's name stands for a parameter.
 
-A placeholder is an identifier in braces, dotted to reach into mappings, and not preceded by `$`.
-All other braces are left alone (`awk '{ print $1 }'`, `${HOME}`). In a string, which is read by
-`sh -c`, the value is quoted for the shell. In an argv it is not quoted. A comment contains no
-placeholders, and `\{name}` is not one.
+A placeholder is an identifier in braces that is not preceded by `$`. A dotted identifier names a
+value in a mapping. All other braces stay unchanged (`awk '{ print $1 }'`, `${HOME}`). In a string,
+which `sh -c` reads, the value is quoted for the shell. In an argv the value is not quoted. A
+comment contains no placeholders, and `\{name}` is not a placeholder.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ Words = tuple[str, ...] | list[str]
 
 
 class Placeholder(NamedTuple):
-    """`{name}` at `start:end` of the command, or of its word number `item` if it is a list.
+    """`{name}` at `start:end` of a command.
 
-    `quoted` says that the shell would take our quoting literally: the placeholder is inside quotes
-    or in a here-document.
+    If the command is a list, the position is in its word with the index `item`. `quoted` is True if
+    the placeholder is inside quotes or in a here-document, where the shell would take the quotes
+    that `fill` adds literally.
     """
 
     name: str
@@ -37,8 +38,8 @@ class Placeholder(NamedTuple):
 _NAME = r"[^\W\d]\w*"
 _HOLE = rf"(?<!\$)\{{(?P<name>{_NAME}(?:\.{_NAME})*)\}}"
 _PLACEHOLDER = re.compile(_HOLE)
-# The parts of the shell's grammar that decide if a position is inside quotes: POSIX XCU 2.2, 2.6.3
-# and 2.7.4.
+# The parts of the shell's grammar that decide whether a position is inside quotes (POSIX XCU 2.2,
+# 2.6.3 and 2.7.4).
 _UNQUOTED = re.compile(
     rf"""
       (?P<escape>   \\. )
@@ -72,27 +73,24 @@ def placeholders(command: str | Words) -> list[Placeholder]:
         return list(_ShellText(command).placeholders())
     found = []
     for item, word in enumerate(command):
-        found += [
-            placeholder._replace(item=item) for placeholder in placeholders_of(word)
-        ]
+        for placeholder in placeholders_of(word):
+            found.append(placeholder._replace(item=item))
     return found
 
 
 def placeholders_of(text: str) -> Iterator[Placeholder]:
     """Yield the placeholders of a text that no shell reads."""
-    return (
-        Placeholder(match["name"], *match.span())
-        for match in _PLACEHOLDER.finditer(text)
-    )
+    for match in _PLACEHOLDER.finditer(text):
+        yield Placeholder(match["name"], *match.span())
 
 
 def is_known(name: str, values: Mapping[str, Any]) -> bool:
-    """Return True if there is a value of this dotted name."""
+    """Return True if a value with this dotted name exists."""
     return value_at(values, name.split("."), MISSING) is not MISSING
 
 
 def value_of(name: str, values: Mapping[str, Any]) -> Any:
-    """Return the value of a dotted name. Raises KeyError if there is none."""
+    """Return the value with this dotted name. Raises KeyError if it does not exist."""
     value = value_at(values, name.split("."), MISSING)
     if value is MISSING:
         raise KeyError(name)
@@ -104,10 +102,10 @@ def fill(command: str, values: Mapping[str, Any]) -> str: ...
 @overload
 def fill(command: Words, values: Mapping[str, Any]) -> tuple[str, ...]: ...
 def fill(command: str | Words, values: Mapping[str, Any]) -> str | tuple[str, ...]:
-    """Return the command to run.
+    """Return the command with its placeholders filled in.
 
-    In a string the values are quoted for the shell, in an argv they are not. Raises KeyError if a
-    name is unknown.
+    In a string, the values are quoted for the shell. In an argv, they are not quoted. Raises
+    KeyError if a name is unknown.
     """
     if not isinstance(command, str):
         return tuple(fill_text(word, values) for word in command)
@@ -141,23 +139,24 @@ def _replaced(
 
 def _rendered(name: str, values: Mapping[str, Any]) -> str:
     value = value_of(name, values)
-    return (
-        value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    )
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False)
 
 
 class _ShellText:
-    """A text that a shell reads, followed from quote to quote to find its placeholders."""
+    """A text that a shell reads. The scan for placeholders keeps track of quotes."""
 
     def __init__(self, text: str) -> None:
         self._text = text
         self._position = 0
-        # What closes the open quotes and substitutions, the innermost last.
+        # The characters that close the open quotes and substitutions, the innermost last.
         self._closers: list[str] = []
-        # The delimiters of the here-documents that begin at the next line.
+        # The delimiters of the here-documents that begin on the next line.
         self._documents: list[str] = []
 
     def placeholders(self) -> Iterator[Placeholder]:
+        """Yield the placeholders in order. Call this once: the scan uses up its own state."""
         while True:
             in_quotes = self._closers[-1:] == ['"']
             grammar = _DOUBLE_QUOTED if in_quotes else _UNQUOTED
@@ -191,20 +190,22 @@ class _ShellText:
                 self._closers.pop()
 
     def _toggle(self, quote: str) -> None:
-        """Close `quote` and all that is open within it, or open it if it is not open.
+        """Open `quote`, or close it and all that was opened inside it if it is open already.
 
-        Only quotes in the innermost substitution are closed.
+        Only a quote in the innermost substitution can be closed.
         """
-        start = 0
+        substitution = 0
         if ")" in self._closers:
-            start = len(self._closers) - self._closers[::-1].index(")")
-        if quote in self._closers[start:]:
-            del self._closers[self._closers.index(quote, start) :]
+            after_last = self._closers[::-1].index(")")
+            substitution = len(self._closers) - after_last
+        if quote in self._closers[substitution:]:
+            opened_at = self._closers.index(quote, substitution)
+            del self._closers[opened_at:]
         else:
             self._closers.append(quote)
 
     def _in_documents(self) -> Iterator[Placeholder]:
-        """Yield the placeholders in the here-documents that begin here, and continue after them."""
+        """Yield the placeholders in the here-documents that begin here, and skip the documents."""
         for delimiter in self._documents:
             last_line = re.compile(rf"^\t*{re.escape(delimiter)}$", re.MULTILINE)
             match = last_line.search(self._text, self._position)

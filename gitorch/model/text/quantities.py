@@ -1,18 +1,17 @@
-"""Lengths of time and amounts of memory, as people write them.
+"""Parsers for durations and amounts of memory, as people write them.
 
-A text that cannot be read raises ValueError. Its message continues a sentence that begins with the
-text: "2 weeks" "is not a length of time".
+For an invalid text the parsers raise ValueError. The message continues a sentence that begins with
+the text, such as `'2 weeks' is not a length of time`.
 """
 
 from __future__ import annotations
 
 import re
 
-LONGEST = (
-    10 * 365 * 86_400
-)  # seconds; within what clocks, timers and databases can hold
+# In seconds. Clocks, timers and databases can represent durations up to this one.
+LONGEST = 10 * 365 * 86_400
 LARGEST = 1 << 60  # bytes
-_MOST_CHARACTERS = 40  # so that no text takes long to refuse
+_MOST_CHARACTERS = 40  # limits the time that it takes to refuse a text
 
 _NUMBER = r"([0-9]+(?:\.[0-9]+)?)"
 _SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
@@ -22,7 +21,7 @@ _DURATION = re.compile(
 
 
 def _units_of_memory() -> dict[str, int]:
-    """Return the bytes in each unit: `mb` is a power of 1000, `mib` and `m` are powers of 1024."""
+    """Return the number of bytes in each unit: 1000**2 in `mb`, 1024**2 in `mib` and `m`."""
     units = {"b": 1}
     for power, prefix in enumerate("kmgt", start=1):
         units[f"{prefix}b"] = 1000**power
@@ -36,10 +35,10 @@ _SIZE = re.compile(rf"{_NUMBER}\s*({'|'.join(_BYTES)})?", re.ASCII | re.IGNORECA
 
 
 def parse_duration(written: str | float) -> float:
-    """Return seconds, 0 to LONGEST.
+    """Return a number of seconds from 0 to LONGEST.
 
     `written` is a number of seconds, or a text such as `90s`, `1.5h`, `1h30m` or `2d`, with larger
-    units first.
+    units first. Raises ValueError.
     """
     if not isinstance(written, str):
         return float(_checked(written, LONGEST, "is longer than ten years"))
@@ -56,15 +55,16 @@ def parse_duration(written: str | float) -> float:
 
 
 def parse_size(written: str | float) -> int:
-    """Return bytes, 0 to LARGEST.
+    """Return a number of bytes from 0 to LARGEST.
 
-    `500MB` is a power of 1000. `8GiB` and its short form `8G`, as in Slurm, are powers of 1024.
-    Upper and lower case mean the same. Only 0 needs no unit.
+    `MB` in `500MB` is a power of 1000. `GiB` in `8GiB` is a power of 1024, and so is the short form
+    `G`, as in Slurm. Case is ignored. Every amount except 0 needs a unit. Raises ValueError.
     """
     number, unit = _number_and_unit(written)
     if number and not unit:
         raise ValueError("has no unit")
-    amount = number * _BYTES[(unit or "b").lower()]
+    unit = (unit or "b").lower()
+    amount = number * _BYTES[unit]
     return round(_checked(amount, LARGEST, "is too much memory"))
 
 
