@@ -2,11 +2,11 @@
 
     <common>/worktrees/gitorch-<12 hex of the path>/
       HEAD commondir gitdir index locked     git's own
-      gitorch.json                           ours, written last: else the worktree is half-made
+      gitorch.json                           gitorch's, written last: missing if not whole
 
-The name follows from the path, so that what a crash left behind is found without a search. Every
-worktree is locked (`git worktree lock`): `git worktree prune`, run while the workspace is not
-mounted, destroys unlocked ones.
+The name is computed from the path of the worktree, so that the directory of a worktree that a crash
+left is found without a search. Every worktree is locked (`git worktree lock`), because
+`git worktree prune` destroys unlocked worktrees when it runs while the workspace is not mounted.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from gitorch.tools.process import boot_id
 
 LOCK_REASON = "gitorch"
 _MARK = "gitorch.json"
-# All files of an administrative directory that no run has touched, apart from the index that is
-# kept of its commit.
+# The files of an administrative directory that no run has touched. The kept index of the commit,
+# `index.<commit>`, is not listed here.
 FILES = ("HEAD", "commondir", "gitdir", "index", "locked", _MARK)
 _NAME = re.compile(r"gitorch-[0-9a-f]{12}")
 
@@ -39,8 +39,9 @@ class Mark(Struct, frozen=True, kw_only=True):
     """The content of gitorch.json: the commit of a whole worktree, and its submodules' paths.
 
     Nested submodules are included. `target` is set while the worktree is being brought to another
-    commit: files of both may be there. `boot` names the time since the machine was started: the
-    files are not flushed, so a power cut may have emptied any of them.
+    commit: the worktree may then hold files of both commits. `boot` identifies the boot of the
+    machine during which the mark was written: the files are not flushed, so a power cut may have
+    emptied any of them.
     """
 
     commit: str
@@ -71,9 +72,8 @@ def admin_directory(repo: Repository, path: Path) -> Path:
 
 @lru_cache(maxsize=256)  # asked a dozen times for each run
 def _name(path: Path) -> str:
-    return (
-        f"gitorch-{hashlib.sha256(os.fsencode(real_path(path))).hexdigest()[:12]}"
-    )
+    digest = hashlib.sha256(os.fsencode(real_path(path))).hexdigest()
+    return f"gitorch-{digest[:12]}"
 
 
 def real_path(path: Path) -> Path:
@@ -95,7 +95,8 @@ def read_git_file(path: Path) -> Path | None:
 def write_git_file(path: Path, admin: Path) -> None:
     """Make the `.git` file of the worktree at `path` name `admin`.
 
-    No reader sees it empty beside other files.
+    A new `.git` file is written before the other files of the worktree, and an existing one is
+    replaced by a rename. Therefore no reader sees an empty `.git` file next to other files.
     """
     line = _git_file_line(admin)
     pointed = read_git_file(path)
@@ -124,10 +125,9 @@ def read_mark(repo: Repository, path: Path) -> Mark | None:
         return None
     try:
         value = json.loads(read_small(admin / _MARK))
-    except (
-        FileNotFoundError,
-        ValueError,
-    ):  # ValueError: a power cut can leave the file empty
+    except FileNotFoundError:
+        return None
+    except ValueError:  # a power cut can leave the file empty
         return None
     return Mark(
         commit=value["commit"],
@@ -146,11 +146,10 @@ def publish(repo: Repository, aside: Path, path: Path) -> Path:
         except FileNotFoundError:
             if not aside.exists():
                 raise
-            admin.parent.mkdir(
-                exist_ok=True
-            )  # `git worktree prune` removes an empty `worktrees/`
+            # `git worktree prune` removes an empty `worktrees/`.
+            admin.parent.mkdir(exist_ok=True)
         except OSError:
-            delete(admin)  # an earlier worktree's at the same path
+            delete(admin)  # left by an earlier worktree at the same path
             if admin.exists():
                 raise
         else:
@@ -159,8 +158,9 @@ def publish(repo: Repository, aside: Path, path: Path) -> Path:
 
 
 def repair(repo: Repository, path: Path) -> None:
-    """Connect the worktree at `path` and the repository again after a move of either or both."""
-    admin, pointed = admin_directory(repo, path), read_git_file(path)
+    """Reconnect the worktree at `path` and the repository, after either or both were moved."""
+    admin = admin_directory(repo, path)
+    pointed = read_git_file(path)
     if pointed is None or pointed == admin:
         return
     former = admin.with_name(pointed.name)
@@ -178,12 +178,11 @@ def repair(repo: Repository, path: Path) -> None:
 def move(repo: Repository, source: Path, path: Path) -> None:
     """Move the worktree at `source` to `path`, which is free.
 
-    After a crash, `repair` completes the move.
-
-    `gitdir` and `.git` are rewritten in place, which is possible because both lines are as long as
-    before if the names of both directories are.
+    After a crash, `repair` completes the move. `gitdir` and `.git` are rewritten in place if the
+    length of their lines does not change, which is so if both worktrees have equally long paths.
     """
-    former, admin = admin_directory(repo, source), admin_directory(repo, path)
+    former = admin_directory(repo, source)
+    admin = admin_directory(repo, path)
     source.rename(path)
     boundary()
     _overwrite(former / "gitdir", _gitdir_line(path))
@@ -192,15 +191,14 @@ def move(repo: Repository, source: Path, path: Path) -> None:
 
 
 def _overwrite(path: Path, line: bytes) -> None:
-    """Replace the line that a file consists of; a reader sees either the old line or the new one.
+    """Replace the only line of a file, so that a reader sees either the old or the new line.
 
-    Unlike `write_aside`, this writes a line of the same length in place with one call: it takes
-    half as many system calls, and happens twice for each run that takes over a worktree.
+    Unlike `write_aside`, this writes a line of the same length in place with one call, which takes
+    half as many system calls. Each run that takes over a worktree needs two such calls.
     """
     state = path.lstat()
-    if (state.st_size, state.st_nlink) != (len(line), 1) or not stat.S_ISREG(
-        state.st_mode
-    ):
+    is_plain_file = stat.S_ISREG(state.st_mode) and state.st_nlink == 1
+    if not is_plain_file or state.st_size != len(line):
         write_aside(path, line)
         return
     descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -212,27 +210,28 @@ def _overwrite(path: Path, line: bytes) -> None:
 
 
 def is_ours(repo: Repository, path: Path) -> bool:
-    """Return True if gitorch made, or began to make, what is at `path`.
+    """Return True if gitorch made, or began to make, the directory at `path`.
 
-    That includes an empty directory, which belongs to no one.
+    An empty directory, which belongs to no one, counts as gitorch's.
     """
     if path.is_symlink() or not path.is_dir():
         return False
-    admin, pointed = admin_directory(repo, path), read_git_file(path)
+    admin = admin_directory(repo, path)
+    pointed = read_git_file(path)
     if pointed == admin:
         return True
     in_workspace = real_path(path).is_relative_to(os.path.realpath(repo.workspace))
     if pointed is not None:
         is_known_place = in_workspace or pointed.parent == admin.parent
         return is_admin(repo, pointed) or (is_known_place and _is_orphaned(pointed))
-    # Without a readable `.git` file: a run has removed it, or a power cut has emptied it.
+    # The `.git` file cannot be read: a run has removed it, or a power cut has emptied it.
     if in_workspace and (admin.exists() or _is_empty_file(path / ".git")):
         return True
     return _is_almost_empty(path)
 
 
 def _is_orphaned(pointed: Path) -> bool:
-    """Return True if a `.git` file names an administrative directory of gitorch that is gone."""
+    """Return True if `pointed` is named like gitorch's administrative directories, but is gone."""
     return _NAME.fullmatch(pointed.name) is not None and not pointed.exists()
 
 
@@ -249,15 +248,15 @@ def _is_empty_file(path: Path) -> bool:
 def is_admin(repo: Repository, directory: Path) -> bool:
     """Return True if this is an administrative directory of gitorch.
 
-    The reason of the lock decides, since it is the first thing that git writes.
+    The reason in `locked` decides, because git writes this file first.
     """
     try:
         reason = read_small(directory / "locked")
     except OSError:
         return False
-    return reason.strip() == LOCK_REASON.encode() and directory.is_relative_to(
-        repo.common_dir
-    )
+    if reason.strip() != LOCK_REASON.encode():
+        return False
+    return directory.is_relative_to(repo.common_dir)
 
 
 def tree_of(repo: Repository, admin: Path) -> Path | None:
@@ -265,6 +264,7 @@ def tree_of(repo: Repository, admin: Path) -> Path | None:
     if not is_admin(repo, admin):
         return None
     try:
-        return Path(os.fsdecode(read_small(admin / "gitdir").rstrip(b"\n"))).parent
+        line = read_small(admin / "gitdir")
     except FileNotFoundError:
         return None
+    return Path(os.fsdecode(line.rstrip(b"\n"))).parent

@@ -1,9 +1,9 @@
 """The contract of worktrees, which are the directories that runs execute in.
 
-`worktrees.FastWorktrees` fulfils it with templates and a private reading of git's index. A plain
-implementation, made of `git worktree add`, `reset --hard` and `diff` alone, is kept in
-tests/git/worktree: the contract tests run over both, so the fast one is an optimisation that can be
-removed without fear.
+`worktrees.FastWorktrees` fulfils the contract with templates and its own reader of git's index.
+tests/git/worktree has a plain implementation, which uses `git worktree add`, `reset --hard` and
+`diff` alone. The contract tests run over both implementations, so the fast one is an optimisation
+that can be removed without risk.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-# A changed file above this size is named, but is not part of the patch.
+# In bytes: a larger changed file is listed, but is not part of the patch.
 LARGEST_DIFF = 8 << 20
 
 
@@ -33,10 +33,11 @@ UNMODIFIED = Modified((), b"")
 class WorktreeState(NamedTuple):
     """The state of a whole worktree.
 
-    `commit` is None while the worktree is on its way from one commit to another: files of both may
-    be there. `is_of_this_boot` is False if the machine was restarted since: the files are not
-    flushed to disk, so a power cut may have emptied any of them, until `reset` writes them again.
-    (Until then they may also be files that a person has worked on, so they are left alone.)
+    `commit` is None while the worktree is being brought from one commit to another: the worktree
+    may then hold files of both. `is_of_this_boot` is False if the machine was restarted after the
+    worktree was made. The files are not flushed to disk, so a power cut may have emptied any of
+    them, until `reset` writes them again. (Before the `reset`, the files may hold a person's edits,
+    so they are left alone.)
     """
 
     commit: str | None
@@ -58,7 +59,7 @@ class Worktrees(Protocol):
         paths of the main worktree that become symlinks. Safe to repeat, also after a crash. Raises
         Refused if something is in the way that gitorch did not make, or if a link cannot be made.
         Raises NotFound if a linked path does not exist. Raises GitFailed if git cannot check out
-        the commit. After an error there is nothing at a `path` that was free before.
+        the commit. After an error, a `path` that was free before is free again.
         """
 
     def is_present(self, path: Path) -> bool:
@@ -67,7 +68,7 @@ class Worktrees(Protocol):
     def is_made_for(self, path: Path, commit: str) -> bool:
         """Return True if the whole worktree at `path` was brought to `commit`.
 
-        Whatever was done in it since does not matter.
+        Later changes to the worktree do not matter.
         """
 
     def is_registered(self, path: Path) -> bool:
@@ -77,17 +78,17 @@ class Worktrees(Protocol):
         """Return the state of the whole worktree at `path`, or None if there is none."""
 
     def modified(self, path: Path, commit: str) -> Modified:
-        """Return what was done to the tracked files of `commit`.
+        """Return the changes to the tracked files of `commit`.
 
-        What a run did to its own index or HEAD has no influence.
+        The state of the worktree's own index and HEAD, which a run can change, has no influence.
         """
 
     def reset(self, path: Path, commit: str) -> None:
         """Bring tracked files, HEAD and index of the worktree at `path` exactly to `commit`.
 
-        Bits that hide changes (skip-worktree, assume-unchanged) are cleared. A branch that a run
-        has switched to does not move. Untracked files stay. Raises NotFound if there is no whole
-        worktree.
+        Bits that hide changes (skip-worktree, assume-unchanged) are cleared. If a run has switched
+        to a branch, this branch does not move. Untracked files stay. Raises NotFound if there is no
+        whole worktree.
         """
 
     def hand_on(self, source: Path, path: Path, commit: str) -> bool:
@@ -101,10 +102,9 @@ class Worktrees(Protocol):
     def discard(self, path: Path) -> None:
         """Remove the worktree at `path`, if there is one.
 
-        The files may be deleted later, by `empty_trash`.
-
-        Raises Refused if gitorch did not make what is there.
+        The files may be deleted later, by `empty_trash`. Raises Refused if gitorch did not make
+        the directory.
         """
 
     def empty_trash(self) -> None:
-        """Delete what was discarded, and forget worktrees of the workspace whose files are gone."""
+        """Delete discarded files, and forget worktrees of the workspace whose files are gone."""

@@ -7,7 +7,7 @@ from gitorch.git.repository import Repository
 _SWITCHES = {
     # A failing post-checkout hook makes `worktree add` fail although the tree is complete.
     "core.hooksPath": "/dev/null",
-    # Inherited from the main worktree: files would be missing while the status says clean.
+    # A worktree inherits this setting: files would be missing although the status is clean.
     "core.sparseCheckout": "false",
     "core.fsmonitor": "false",
     "core.trustctime": "true",
@@ -15,7 +15,7 @@ _SWITCHES = {
     "core.splitIndex": "false",
     "core.untrackedCache": "false",
     "index.sparse": "false",
-    "index.threads": "1",  # no extensions for reading in parallel: `StatIndex` cannot read those
+    "index.threads": "1",  # more threads add extensions, which `StatIndex` cannot read
     "index.skipHash": "false",
     "index.version": "2",
     "submodule.recurse": "false",

@@ -1,7 +1,7 @@
-"""The index file of a worktree, as far as it is needed to see without git that nothing has changed.
+"""A reader of a worktree's index file, which finds out without git that no file has changed.
 
-The format is git's (gitformat-index): 12 bytes of header, entries in the order of their paths,
-extensions, SHA-1.
+The format is git's (gitformat-index): a header of 12 bytes, the entries in the order of their
+paths, extensions, and a SHA-1 of everything before it.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from typing import NamedTuple
 from gitorch.git.modes import EXECUTABLE, FILE, LINK
 
 _HEADER = struct.Struct(">4sII")
-# The stat data: ctime, its nanoseconds, mtime, its nanoseconds, device, inode, mode, user, group,
-# size. All are cut to 32 bits.
+# The stat data of an entry: ctime, its nanoseconds, mtime, its nanoseconds, device, inode, mode,
+# user, group, size. Each value is truncated to 32 bits.
 _STAT = struct.Struct(">10I")
-# Of an entry's stat data: mtime, its nanoseconds, mode, size. After the stat data: the oid, then
-# the flags, then the path.
+# The fields of an entry that are read: mtime, its nanoseconds, mode and size of the stat data, and
+# the flags. The oid lies between the stat data and the flags, and the path follows the flags.
 _ENTRY = struct.Struct(">8x2I8xI8xI20xH")
-# The part of the flags that is the length of the path. The rest: assume-valid, extended
-# (skip-worktree, intent-to-add), stage.
+# The bits of the flags that hold the length of the path. The other bits are assume-valid, extended
+# (skip-worktree, intent-to-add) and stage.
 _PATH_LENGTH = 0xFFF
 _SECOND = 1_000_000_000
 _32_BITS = 0xFFFFFFFF
@@ -35,7 +35,7 @@ _EXECUTABLE_BIT = stat.S_IXUSR
 class StatEntry(NamedTuple):
     """A tracked file.
 
-    `offset` is where its stat data lies in the index; `size` is right below 4 GiB.
+    `offset` is the position of its stat data in the index. `size` is correct below 4 GiB only.
     """
 
     offset: int
@@ -46,12 +46,12 @@ class StatEntry(NamedTuple):
 
 
 class StatIndex:
-    """A plain index: each file once, no flags, nothing but a cache of trees behind the entries."""
+    """A plain index: each file once, no flags, and no extension except the cache of trees."""
 
     def __init__(self, data: bytes) -> None:
         """Parse the index.
 
-        Raises ValueError if it is anything but a plain one; the caller then asks git instead.
+        Raises ValueError if the index is broken or not plain; the caller then asks git instead.
         """
         if not is_whole(data):
             raise ValueError("a broken index")
@@ -75,9 +75,10 @@ class StatIndex:
             )
             # 1 to 8 NUL bytes pad the entry to a multiple of 8.
             offset = end + 8 - (end - offset) % 8
-        if offset < len(data) - 20:
+        checksum = len(data) - 20
+        if offset < checksum:
             extension, size = struct.unpack_from(">4sI", data, offset)
-            if extension != b"TREE" or offset + 8 + size != len(data) - 20:
+            if extension != b"TREE" or offset + 8 + size != checksum:
                 raise ValueError("an extension other than the cache of trees")
 
     @cached_property
@@ -96,12 +97,12 @@ class StatIndex:
         return list(directories)
 
     def agrees(self, entry: StatEntry, state: os.stat_result) -> bool:
-        """Return True if a file is still the one that git looked at when it wrote the entry."""
+        """Return True if a file has the stat data that it had when git wrote the entry."""
         written = self.data[entry.offset : entry.offset + _STAT.size]
         return written == _stat_data(state, _git_mode(state.st_mode))
 
     def with_stats(self, states: Iterable[os.stat_result]) -> bytes:
-        """Return the same index for other copies of its files.
+        """Return the index with the stat data of other copies of its files.
 
         `states` are the stat data of the copies, in the order of the entries.
         """
@@ -141,9 +142,7 @@ def _stat_data(state: os.stat_result, mode: int) -> bytes:
 def untouched(root: Path, index_file: Path) -> StatIndex | None:
     """Return the index if each of its files is certainly as it was when the index was written.
 
-    No file is read.
-
-    None can also mean that the stat data do not decide it.
+    No file is read. None can also mean that the stat data are not conclusive.
     """
     try:
         written = index_file.stat().st_mtime_ns
@@ -158,9 +157,9 @@ def untouched(root: Path, index_file: Path) -> StatIndex | None:
                 return None
         for entry in index.entries:
             state = os.lstat(entry.path, dir_fd=top)
-            if not index.agrees(entry, state) or _is_racy(
-                state.st_mtime_ns, written
-            ):
+            if not index.agrees(entry, state):
+                return None
+            if _is_racy(state.st_mtime_ns, written):
                 return None
     except OSError:
         return None
@@ -170,14 +169,16 @@ def untouched(root: Path, index_file: Path) -> StatIndex | None:
 
 
 def _is_racy(changed: int, written: int) -> bool:
-    """Return True if a file could have changed after the index was written and kept its time."""
+    """Return True if a file could have changed after `written` and still have this time."""
     if changed % _SECOND == 0:  # a file system that counts seconds
         written -= written % _SECOND
     return changed >= written
 
 
 def _git_mode(mode: int) -> int:
-    """Return the mode by which git lists a file with these permissions."""
+    """Return the mode that git records for a file of this type and with these permissions."""
     if stat.S_ISREG(mode):
         return EXECUTABLE if mode & _EXECUTABLE_BIT else FILE
-    return LINK if stat.S_ISLNK(mode) else mode
+    if stat.S_ISLNK(mode):
+        return LINK
+    return mode

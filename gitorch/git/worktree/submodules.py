@@ -37,17 +37,14 @@ def fill_submodules(
 ) -> tuple[str, ...]:
     """Bring every submodule of `tree` exactly to its recorded commit; return their paths.
 
-    Nested submodules are included. The files come without network from the repository's own copy of
-    the submodule if that has the commit, and otherwise from the submodule's URL. Raises Refused if
-    neither works.
+    Nested submodules are included. If the repository's own copy of the submodule has the commit,
+    the files come from this copy, without network. Otherwise the files come from the submodule's
+    URL. Raises Refused if neither source works.
     """
     if not (tree / ".gitmodules").exists():
         return ()
-    common = Path(
-        call_git_text(
-            tree, "rev-parse", "--path-format=absolute", "--git-common-dir"
-        )
-    )
+    where = ("rev-parse", "--path-format=absolute", "--git-common-dir")
+    common = Path(call_git_text(tree, *where))
     filled: list[str] = []
     for submodule in _recorded(tree):
         _fill(submodule, common, flags, lock)
@@ -75,7 +72,8 @@ def _recorded(tree: Path) -> Iterator[_Submodule]:
         "--get-regexp",
         r"^submodule\..*\.path$",
     )
-    for item in os.fsdecode(run_git(tree, *command).stdout).split("\0"):
+    output = os.fsdecode(run_git(tree, *command).stdout)
+    for item in output.split("\0"):
         key, _, path = item.partition("\n")
         if path in commits:
             name = key.removeprefix("submodule.").removesuffix(".path")
@@ -90,7 +88,7 @@ def _fill(
         try:
             _reset(directory, submodule.commit, flags, lock)
         except GitFailed:
-            # The submodule cannot be read, or lacks the commit: it is made anew.
+            # The submodule cannot be read, or lacks the commit: make it from nothing.
             delete(directory)
             directory.mkdir()
         else:
@@ -116,8 +114,9 @@ def _fill(
 
 def _reset(directory: Path, commit: str, flags: tuple[str, ...], lock: int) -> None:
     where = ("rev-parse", "--path-format=absolute", "--git-path", "index")
-    Path(call_git_text(directory, *where)).unlink(missing_ok=True)
-    # Detached: `reset` would move a branch along.
+    index = Path(call_git_text(directory, *where))
+    index.unlink(missing_ok=True)
+    # HEAD is detached first, because `reset` would move the branch that is checked out.
     call_git(directory, "update-ref", "--no-deref", "HEAD", commit)
     call_git(
         directory, *flags, "reset", "--hard", "--quiet", commit, inherit=(lock,)

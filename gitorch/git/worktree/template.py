@@ -9,9 +9,9 @@ The result is exactly the same as a checkout by git, and much faster.
         a digest of the settings that the checkout depended on (32 bytes)
         a digest of everything before it (32 bytes)
 
-A template is taken from a worktree before anything runs there. The copies get the times that the
-files had in it, and its index with the rest of the stat data exchanged, so that git has no reason
-to read any file.
+A template is made from a worktree before anything runs there. The copies get the modification times
+of that worktree's files. They also get its index, in which the other stat data are replaced by
+those of the copies. git then has no reason to read any file.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ class _Template(NamedTuple):
 def copy_template(repo: Repository, commit: str, path: Path) -> Path | None:
     """Fill `path`, which is free, with the files of `commit`.
 
-    Return an administrative directory that is not published yet. Return None if there is no
-    template that can be trusted. After an OSError, `path` may be half filled.
+    Return an administrative directory that is not published yet, or None if there is no template
+    that can be trusted. After an OSError, `path` may be half filled.
     """
     location = _location(repo, commit)
     try:
@@ -68,7 +68,7 @@ def copy_template(repo: Repository, commit: str, path: Path) -> Path | None:
             location.unlink(missing_ok=True)
             return None
         path.mkdir()
-        # First, so that a half-made worktree is recognised as one of gitorch.
+        # Written before the files, so that a half-made worktree is recognised as gitorch's.
         admin.write_git_file(path, admin.admin_directory(repo, path))
         index = _copy(template.files, source, path)
     finally:
@@ -79,11 +79,12 @@ def copy_template(repo: Repository, commit: str, path: Path) -> Path | None:
 def save_template(
     repo: Repository, commit: str, tree: Path, index_file: Path
 ) -> None:
-    """Keep what git has just checked out in `tree`, beginning with the commit's second worktree.
+    """Make a template of `tree`, which git has just checked out.
 
-    The first worktree of a commit is often the only one. What cannot be copied (submodules, a
-    sparse index, a file system that folds names) is left to git every time, and so is everything
-    while there is no room for a template.
+    The first worktree of a commit is often the only one, so the template is made from the second.
+    Some checkouts cannot be copied (submodules, a sparse index, a file system that folds names):
+    they get no template, and git makes each of their worktrees. The same happens while there is no
+    room for a template.
     """
     if is_left_to_git(repo):
         return
@@ -103,10 +104,11 @@ def save_template(
 def is_left_to_git(repo: Repository) -> bool:
     """Return True if file names or contents may differ from what the index says."""
     config = repo.git_config
-    left_to_git = _LEFT_TO_GIT.items()
-    return any(
-        name in config and config[name][-1] == value for name, value in left_to_git
-    )
+    for name, value in _LEFT_TO_GIT.items():
+        values = config.get(name)
+        if values and values[-1] == value:
+            return True
+    return False
 
 
 def _location(repo: Repository, commit: str) -> Path:
@@ -120,23 +122,24 @@ def _identity(state: os.stat_result) -> tuple[int, ...]:
 
 def _settings(repo: Repository) -> bytes:
     """Return a digest of everything, except the commit, that decides the bytes of a checkout."""
-    user = (
-        Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config")
-        / "git"
-        / "attributes"
-    )
+    config = repo.git_config
+    config_home = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
+    by_default = f"{config_home}/git/attributes"
+    users_attributes = config.get("core.attributesfile", [by_default])[-1]
     attributes = (
         repo.common_dir / "info" / "attributes",
-        Path(
-            repo.git_config.get("core.attributesfile", [str(user)])[-1]
-        ).expanduser(),
+        Path(users_attributes).expanduser(),
         Path("/etc/gitattributes"),
     )
     settings = sorted(
-        item for item in repo.git_config.items() if item[0].startswith(_RELEVANT)
+        (name, values)
+        for name, values in config.items()
+        if name.startswith(_RELEVANT)
     )
     variables = sorted(
-        item for item in os.environ.items() if item[0].startswith("GIT_LFS_")
+        (name, value)
+        for name, value in os.environ.items()
+        if name.startswith("GIT_LFS_")
     )
     identities = [_identity_at(path) for path in attributes]
     facts = (settings, variables, identities)
@@ -153,8 +156,8 @@ def _identity_at(path: Path) -> tuple[int, ...] | None:
 def _write(repo: Repository, commit: str, index: StatIndex, tree: Path) -> None:
     """Write the template of `commit` and rename it into place.
 
-    Not by `write_aside`: the content is up to 1 GiB and is streamed, and a half-written file must
-    lie in the trash, where it is swept away if this process is killed.
+    `write_aside` is not used, because the content of up to 1 GiB is streamed. In addition, a
+    half-written file must lie in the trash, where it is deleted even if this process is killed.
     """
     aside = trash(repo) / f"{commit}.{secrets.token_hex(4)}"
     digest = hashlib.sha256()
@@ -166,6 +169,7 @@ def _write(repo: Repository, commit: str, index: StatIndex, tree: Path) -> None:
                     digest.update(chunk)
                     file.write(chunk)
             footer = _FOOTER.pack(len(index.data), _settings(repo), b"")
+            # The digest covers all of the footer except the digest itself.
             rest = index.data + footer[:-32]
             digest.update(rest)
             file.write(rest + digest.digest())
@@ -192,7 +196,10 @@ def _content(index: StatIndex, entry: StatEntry, top: int) -> Iterator[bytes]:
 
 
 def _drop_old(directory: Path, suffix: str, kept: int) -> None:
-    """Delete all but the `kept` newest files; a process that is reading one has it open."""
+    """Delete all files with this suffix except the `kept` newest ones.
+
+    A process that is reading a deleted file has the file open, and can go on.
+    """
     candidates: list[tuple[int, Path]] = []
     for path in directory.iterdir():
         if path.suffix == suffix:
@@ -209,7 +216,7 @@ def _drop_old(directory: Path, suffix: str, kept: int) -> None:
 def _read(location: Path, identity: tuple[int, ...]) -> _Template | None:
     """Return the template, or None if it is broken.
 
-    The digest is checked once, as long as the file is the same.
+    The result is cached, so that the digest is checked once for each version of the file.
     """
     with location.open("rb") as file:
         state = os.fstat(file.fileno())
@@ -219,11 +226,12 @@ def _read(location: Path, identity: tuple[int, ...]) -> _Template | None:
         digest = hashlib.sha256()
         for remaining in range(size - 32, 0, -_CHUNK):
             digest.update(file.read(min(remaining, _CHUNK)))
-        footer = os.pread(file.fileno(), _FOOTER.size, size - _FOOTER.size)
+        footer_start = size - _FOOTER.size
+        footer = os.pread(file.fileno(), _FOOTER.size, footer_start)
         length, settings, expected = _FOOTER.unpack(footer)
         if digest.digest() != expected:
             return None
-        index = os.pread(file.fileno(), length, size - _FOOTER.size - length)
+        index = os.pread(file.fileno(), length, footer_start - length)
         return _Template(settings, StatIndex(index))
 
 
@@ -269,6 +277,7 @@ def _copies(index: StatIndex, source: int, top: int) -> Iterator[os.stat_result]
 
 
 def _write_admin(repo: Repository, commit: str, path: Path, index: bytes) -> Path:
+    """Write an administrative directory that is not published yet, and return its path."""
     aside = repo.store_dir / "tmp" / f"worktree-{secrets.token_hex(8)}"
     aside.mkdir(parents=True)
     admin.write_names(aside, path, commit)

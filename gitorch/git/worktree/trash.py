@@ -27,28 +27,22 @@ _ABANDONED_S = 3600.0
 
 
 def trash(repo: Repository) -> Path:
-    """Return the directory in which everything may be deleted at any time.
-
-    It is made if it is missing.
-    """
+    """Return the directory whose content may be deleted at any time; create it if missing."""
     directory = repo.workspace / "trash"
     directory.mkdir(parents=True, exist_ok=True)
     return directory
 
 
 def move_to_trash(repo: Repository, path: Path) -> None:
-    """Move a directory out of the way at once, to be deleted later.
-
-    Do nothing if it does not exist.
-    """
+    """Move the directory at `path`, if there is one, to the trash, to be deleted later."""
     with suppress(FileNotFoundError):
         _move_to_trash(repo, path)
 
 
 def throw_away(repo: Repository, path: Path) -> None:
-    """Free `path` and forget its worktree, if there is one; the files wait in the trash.
+    """Forget the worktree at `path`, if there is one, and move its files to the trash.
 
-    Raises Refused if what is there is not a worktree of gitorch.
+    Raises Refused if gitorch did not make the directory at `path`.
     """
     admins = [admin_directory(repo, path)]
     if os.path.lexists(path):
@@ -79,13 +73,14 @@ def throw_away_submodule(repo: Repository, path: Path) -> None:
 
 
 def empty_trash(repo: Repository) -> None:
-    """Delete what was thrown away, and forget worktrees whose files are gone.
+    """Delete the content of the trash, and forget worktrees whose files are gone.
 
-    A crash, or a person's `rm -r`, leaves a worktree without files. Takes as long as the disk does,
-    and may run beside everything else.
+    A crash, or a person's `rm -r`, leaves a worktree without files. The deletion takes as long as
+    the disk needs. Other processes may use the workspace at the same time.
     """
     if not (repo.workspace / "trash").is_dir():
-        # Nothing was thrown away, or the workspace is not mounted: then no file can be called gone.
+        # Nothing was thrown away, or the workspace is not mounted. If it is not mounted, no missing
+        # file can be called gone.
         return
     for entry in _entries(trash(repo)):
         delete(entry)
@@ -105,13 +100,13 @@ def _forget_if_abandoned(repo: Repository, admin: Path) -> None:
     if not tree.parent.exists():
         delete(admin)
     elif _is_abandoned(admin, tree):
-        with only_one_at(tree):  # it may just be in the making
+        with only_one_at(tree):  # the worktree may be in the making
             if _is_abandoned(admin, tree):
                 delete(admin)
 
 
 def empty_trash_later(repo: Repository) -> None:
-    """Start a process that deletes what was thrown away, and do not wait for it."""
+    """Start a process that deletes the content of the trash, and return at once."""
     directory = repo.workspace / "trash"
     if directory.is_dir():
         command = 'rm -rf -- "$1"/* >/dev/null 2>&1 </dev/null &'
@@ -129,7 +124,7 @@ def _move_to_trash(repo: Repository, path: Path) -> None:
     try:
         path.rename(repo.workspace / "trash" / name)
     except OSError:
-        # A directory without write permission cannot be moved.
+        # The trash is missing, or the directory lacks the write permission that a move needs.
         path.chmod(path.stat().st_mode | 0o700)
         try:
             path.rename(trash(repo) / name)
