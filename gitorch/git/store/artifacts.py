@@ -1,8 +1,8 @@
 """Kept files: small ones as they are, large ones as Git LFS objects with a pointer.
 
 Small files, and the pointers, go into the results branch. The objects lie where git-lfs looks for
-them, so that a checkout of the branch gives the real files. A second link to each object is
-gitorch's alone, since `git lfs prune` may delete what it believes to be pushed.
+them, so that a checkout of the branch gives the real files. gitorch has a second link to
+each object, because `git lfs prune` may delete objects that it believes to be pushed.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _NO_HARD_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP}
 class Unkeepable(GitorchError):
     """A file that cannot be kept.
 
-    It is neither regular nor a symbolic link, or it is gone, or it is not readable.
+    The file is neither regular nor a symbolic link, or is gone, or is not readable.
     """
 
     kind = "unkeepable"
@@ -55,7 +55,7 @@ class Unkeepable(GitorchError):
 class Stored(Struct, frozen=True, kw_only=True):
     """A file that was read once and can be put on the branch.
 
-    `data` is the file's bytes, a link's target, or a pointer.
+    `data` is the file's bytes, the target of a symbolic link, or a pointer.
     """
 
     size: int
@@ -66,11 +66,10 @@ class Stored(Struct, frozen=True, kw_only=True):
 
 
 def store(repo: Repository, path: Path, large: int) -> Stored:
-    """Read the file at `path` once.
+    """Read the file at `path` once, and store a large one durably as an LFS object.
 
-    If it has more than `large` bytes, its content is durably in the LFS store then.
-
-    Memory stays flat. Raises Unkeepable, or GitorchError if the store cannot be written.
+    A file is large if it has more than `large` bytes. The content of a large file is never in
+    memory as a whole. Raises Unkeepable, or GitorchError if the LFS store cannot be written.
     """
     try:
         state = path.lstat()
@@ -82,7 +81,7 @@ def store(repo: Repository, path: Path, large: int) -> Stored:
         with path.open("rb", buffering=0) as file:
             if state.st_size <= large:
                 data = _read_up_to(file.fileno(), large + 1)
-                if len(data) <= large:  # it may have grown since
+                if len(data) <= large:  # the file may have grown since `lstat`
                     return _small(data, mode)
             return _store_large(repo, file.fileno(), mode)
     except OSError as error:
@@ -90,9 +89,9 @@ def store(repo: Repository, path: Path, large: int) -> Stored:
 
 
 def open_kept(repo: Repository, data: bytes) -> BinaryIO:
-    """Open what `data` on the branch stands for: `data` itself, or the object that it points to.
+    """Open the content of a kept file, which the branch has as `data`.
 
-    Raises NotFound.
+    If `data` is a pointer, open the LFS object. Raises NotFound if this clone lacks the object.
     """
     pointer = parse_pointer(data)
     if pointer is None:
@@ -103,10 +102,11 @@ def open_kept(repo: Repository, data: bytes) -> BinaryIO:
 def restore(
     repo: Repository, output: Output, data: bytes | None, directory: Path
 ) -> Path:
-    """Put a kept file back where it was under `directory`; `data` is what the branch has of it.
+    """Put a kept file, which the branch has as `data`, back in its place under `directory`.
 
-    Nothing is written outside `directory`, whatever the record says (another person may have
-    written it). The file appears at once, in place of what was there. Raises NotFound, Refused.
+    Nothing is written outside `directory`, whatever path the record has (another person may have
+    written the record). The file appears at once, and replaces a file that was there. Raises
+    NotFound, Refused.
     """
     target = _inside(directory, output.path)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -115,7 +115,7 @@ def restore(
         sha256 = _write_kept(repo, output, data, aside)
         if sha256 != output.sha256:
             raise Refused(
-                f"{output.path} as it was kept is damaged: "
+                f"the kept file {output.path} is damaged: "
                 f"its SHA-256 is {sha256}, not {output.sha256}"
             )
         if output.mode == EXECUTABLE:
@@ -138,7 +138,7 @@ def _write_kept(
     if data is None:
         raise NotFound(
             f"{output.path} is not on the results branch",
-            "git fsck tells whether anything is lost",
+            "git fsck shows whether anything is lost",
         )
     if output.mode == LINK:
         path.symlink_to(os.fsdecode(data))
@@ -148,16 +148,16 @@ def _write_kept(
 
 
 def _make_executable(path: Path) -> None:
-    """Let everyone execute the file who can read it, as git does."""
+    """Make the file executable for everyone who can read it, as git does."""
     mode = path.stat().st_mode
     readers = mode & (stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH)
     path.chmod(mode | readers >> 2)
 
 
 def is_intact(repo: Repository, output: Output, data: bytes) -> bool:
-    """Return True if a kept file, which the branch has as `data`, is what the record says.
+    """Return True if a kept file, which the branch has as `data`, has the recorded SHA-256.
 
-    All of the file is read. Raises NotFound, OSError.
+    The whole file is read. Raises NotFound, OSError.
     """
     if output.stored != "lfs":
         return hashlib.sha256(data).hexdigest() == output.sha256
@@ -177,7 +177,7 @@ def has_copies(repo: Repository, pointer: Pointer) -> tuple[bool, bool]:
 def complete_copies(repo: Repository, pointer: Pointer) -> None:
     """Make the missing copy of a large file from the other one.
 
-    Raises NotFound if there is none, OSError.
+    Raises NotFound if both are missing, or OSError.
     """
     source = _object(repo, pointer)
     for path in _locations(repo, pointer.sha256):
@@ -218,7 +218,7 @@ def _store_large(repo: Repository, source: int, mode: int) -> Stored:
 def _incoming(lfs: Path) -> Iterator[BinaryIO]:
     """Yield a new file on the file system of the LFS objects, and delete it afterwards.
 
-    The file is locked, so that the file of a writer that was killed can be recognised.
+    The writer holds a lock on the file, so that the files of killed writers can be recognised.
     """
     directory = lfs / "gitorch-incoming"
     directory.mkdir(parents=True, exist_ok=True)
@@ -234,7 +234,7 @@ def _incoming(lfs: Path) -> Iterator[BinaryIO]:
 def _sweep(directory: Path) -> None:
     """Delete the files of writers that were killed.
 
-    A file that is not old may not have its lock yet.
+    A recent file is kept, because its writer may not have locked it yet.
     """
     for path in directory.iterdir():
         with (
@@ -249,25 +249,30 @@ def _sweep(directory: Path) -> None:
 def _publish(source: Path, path: Path, size: int) -> None:
     """Make the flushed file `source` appear at `path`: by a link, or else by a copy.
 
-    Not by `write_aside`: the content is not in memory, and usually no byte of it is copied.
+    `write_aside` is not used, because the content is not in memory and usually is not even copied.
     """
     if _is_whole(path, size):
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     try:
-        try:
-            aside.hardlink_to(source)
-        except OSError as error:
-            if error.errno not in _NO_HARD_LINK:
-                raise
-            _copy_durably(source, aside)
+        _link_or_copy(source, aside)
         aside.replace(path)
         boundary()
     finally:
         aside.unlink(missing_ok=True)
-    for directory in (path.parent, path.parent.parent, path.parent.parent.parent):
+    # The two directories of the object may be new, so the one above them is flushed as well.
+    for directory in path.parents[:3]:
         sync_directory(directory)
+
+
+def _link_or_copy(source: Path, path: Path) -> None:
+    try:
+        path.hardlink_to(source)
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINK:
+            raise
+        _copy_durably(source, path)
 
 
 def _copy_durably(source: Path, path: Path) -> None:
@@ -279,7 +284,7 @@ def _copy_durably(source: Path, path: Path) -> None:
 
 
 def _object(repo: Repository, pointer: Pointer) -> Path:
-    """Return where the object lies, complete. Raises NotFound, Refused."""
+    """Return the path of a complete copy of the object. Raises NotFound, Refused."""
     if not re.fullmatch(r"[0-9a-f]{64}", pointer.sha256):
         raise Refused(f"{pointer.sha256!r} is not a SHA-256")
     for path in _locations(repo, pointer.sha256):
@@ -296,7 +301,7 @@ def _is_whole(path: Path, size: int) -> bool:
 
 
 def _locations(repo: Repository, sha256: str) -> tuple[Path, Path]:
-    """Return where git-lfs has an object, and where gitorch has it."""
+    """Return the path of git-lfs's copy of an object, and the path of gitorch's."""
     name = Path(sha256[:2], sha256[2:4], sha256)
     return _lfs(repo) / "objects" / name, repo.store_dir / "objects" / name
 
@@ -306,23 +311,24 @@ def _lfs(repo: Repository) -> Path:
 
 
 def _copy_and_hash(source: int, target: int) -> Pointer:
-    """Copy the rest of `source` to `target`, which is empty, and hash what arrived, a chunk behind.
+    """Copy the rest of `source` to `target`, which is empty, and hash the copy.
 
-    Hashing the copy makes digest and content agree even if the source changes at the same time.
+    A thread hashes each chunk while the next one is copied. Because the copy is hashed, digest and
+    content agree even if the source changes at the same time.
     """
-    digest = hashlib.sha256()
-    size = 0
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  takes 3 ms, which listing does not need
 
+    digest = hashlib.sha256()
+    size = 0
     with ThreadPoolExecutor(1) as hasher:
-        hashed = None
+        hashing = None
         while count := _copy_chunk(source, target):
-            if hashed:
-                hashed.result()
-            hashed = hasher.submit(_hash_range, digest.update, target, size, count)
+            if hashing:
+                hashing.result()
+            hashing = hasher.submit(_hash_range, digest.update, target, size, count)
             size += count
-        if hashed:
-            hashed.result()
+        if hashing:
+            hashing.result()
     return Pointer(digest.hexdigest(), size)
 
 
@@ -364,7 +370,7 @@ def _read_up_to(descriptor: int, limit: int) -> bytes:
 def _inside(directory: Path, path: str) -> Path:
     """Return the path in `directory`.
 
-    Raises Refused if it leads elsewhere, also by a symbolic link.
+    Raises Refused if the path leads out of `directory`, by name or through a symbolic link.
     """
     parts = PurePosixPath(path).parts
     if not parts or path.startswith("/") or ".." in parts:

@@ -17,15 +17,18 @@ _TREE = b"tree "
 def parse_record(data: bytes | None) -> dict[str, Any] | None:
     """Return the record in `data`.
 
-    Raises GitorchError if it cannot be read: a person has changed it with git.
+    Raises GitorchError if the record cannot be parsed, because a person has changed it with git.
     """
+    if data is None:
+        return None
     try:
-        return None if data is None else json.loads(data)
+        record: dict[str, Any] = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise GitorchError(
             f"a record on the results branch cannot be read: {error}",
             "gitorch doctor",
         ) from error
+    return record
 
 
 def tree_of_commit(commit: bytes) -> bytes:
@@ -34,7 +37,7 @@ def tree_of_commit(commit: bytes) -> bytes:
 
 
 class BranchView:
-    """The branch at one commit, read by pygit2: fast for many small questions."""
+    """The branch at one commit, read by pygit2, which is fast for many small reads."""
 
     def __init__(self, repo: Repository, tip: str) -> None:
         self._repo = repo
@@ -52,4 +55,6 @@ class BranchView:
 
     def record(self, run_id: str) -> dict[str, Any] | None:
         entry = self.entry(RunPaths.of(run_id).record)
-        return parse_record(self.read(entry.oid)) if entry else None
+        if entry is None:
+            return None
+        return parse_record(self.read(entry.oid))

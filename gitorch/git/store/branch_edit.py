@@ -59,8 +59,8 @@ class BranchEdit:
     ) -> None:
         """Put a file at `path`.
 
-        `mode` is ignored for a stored artifact and for an entry that the branch has elsewhere,
-        which have their own mode.
+        A stored artifact, and a tree entry that the branch has elsewhere, have their own mode:
+        `mode` is ignored for them.
         """
         if isinstance(data, TreeEntry):
             self._edits.put(os.fsencode(path), data)
@@ -83,32 +83,35 @@ class BranchEdit:
         self._edits.remove(os.fsencode(path))
 
     def commit(self, subject: str, trailers: Sequence[tuple[str, str]] = ()) -> str:
-        """Commit the edits and return the branch's tip; the commit is durable when this returns.
+        """Commit the edits durably and return the branch's tip.
 
-        If nothing differs from the branch there is no new commit, so that a step can be repeated.
-        Raises Busy.
+        If the edits change nothing, there is no new commit, so that a step can be repeated. Raises
+        Busy.
         """
         published: list[KeptPack] = []
         message = _message(subject, trailers)
         try:
             with _write_errors_explained():
-                while (tip := self._committed(message, published)) is None:
-                    # The user's own git moved the branch: try again, on top of that.
+                tip = self._committed(message, published)
+                while tip is None:
+                    # The user's own git moved the branch: try again, on top of the new tip.
                     self._tip = read_ref(self._repo, self._ref)
+                    tip = self._committed(message, published)
         finally:
             for pack in published:
                 pack.release()
-        self._tip, self._edits = tip, Edits()
+        self._tip = tip
+        self._edits = Edits()
         return tip
 
     def close(self) -> None:
-        """Give up the edits that are not committed."""
+        """Discard the edits that are not committed."""
         if self._pack:
             self._pack.close()
         self._pack = None
 
     def _committed(self, message: bytes, published: list[KeptPack]) -> str | None:
-        """Return the new tip, or None if the edits are not based on the branch's tip any more."""
+        """Return the new tip, or None if the branch's tip has moved since the edits were begun."""
         base = self._tree()
         tree = self._edits.apply(base, self._read, self._add_tree)
         if tree == base and self._tip:
@@ -179,9 +182,8 @@ def _render_commit(
     """Return the data of a commit object."""
     name, email = repo.signature()
     now = time.time()
-    author = (
-        f"{name} <{email}> {int(now)} {time.strftime('%z', time.localtime(now))}"
-    )
+    zone = time.strftime("%z", time.localtime(now))
+    author = f"{name} <{email}> {int(now)} {zone}"
     header = [f"tree {tree.hex()}"]
     if parent:
         header.append(f"parent {parent}")

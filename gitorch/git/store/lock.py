@@ -17,9 +17,9 @@ _PATIENCE_S = 60.0
 def locked(repo: Repository) -> Iterator[None]:
     """Hold the lock of this clone's writers.
 
-    No other process or thread of the clone then writes packs or moves gitorch's references. Not
-    reentrant. The kernel frees the lock when its holder ends, and what a killed holder left half
-    made is removed here. Raises Busy.
+    While the lock is held, no other process or thread of the clone writes packs or moves gitorch's
+    references. The lock is not reentrant. The kernel frees the lock when its holder ends. The files
+    that a killed holder left half-written are removed here. Raises Busy.
     """
     path = repo.state_dir / "lock"
     with locks.taken(path, wait_s=_PATIENCE_S) as held:

@@ -1,6 +1,6 @@
 """Recently written objects, by their oids: the next change of the branch reads most of them again.
 
-If libgit2 read them, it would open the pack of every change, and keep it open.
+If libgit2 read these objects, it would open the pack of every change and keep the pack open.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _CAPACITY = 4 << 20  # bytes
 class ObjectCache:
     """The newest few megabytes of objects.
 
-    For use by any thread: what an oid stands for never changes.
+    Any thread may use the cache: the object of an oid never changes.
     """
 
     def __init__(self, capacity: int = _CAPACITY) -> None:

@@ -1,6 +1,6 @@
-"""Objects read by the git program, many with one start of git.
+"""Objects read by the git program, which is started once for many of them.
 
-Readers that use this need not load pygit2.
+Readers that use this module need not load pygit2.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def has_commit(root: Path, commit: str) -> bool:
 def read_objects(
     root: Path, names: Sequence[str], kind: str = "blob"
 ) -> list[bytes | None]:
-    """Return the data of each named object; None if there is none of that kind.
+    """Return the data of each named object, or None if there is no such object of this kind.
 
     A name is an oid or `<commit>:<path>`.
     """
@@ -45,15 +45,17 @@ def read_objects(
         _, its_kind, size = output[position:end].split(b" ")
         start = end + 1
         position = start + int(size) + 1
-        is_wanted = its_kind.decode() == kind
-        objects.append(output[start : position - 1] if is_wanted else None)
+        if its_kind.decode() == kind:
+            objects.append(output[start : position - 1])
+        else:
+            objects.append(None)
     return objects
 
 
 def digests_of_blobs(
     root: Path, oids: Sequence[str]
 ) -> Iterator[tuple[str, int, str]]:
-    """Yield oid, size and SHA-256 of each blob, one block in memory at a time.
+    """Yield oid, size and SHA-256 of each blob, with one block in memory at a time.
 
     Raises GitFailed, or ValueError if a blob is missing.
     """

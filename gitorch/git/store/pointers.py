@@ -16,9 +16,8 @@ _POINTER = re.compile(
     rb"oid sha256:([0-9a-f]{64})\n"
     rb"size (0|[1-9][0-9]*)\n\Z"
 )
-_LONGEST_LINE = (
-    2000  # git ignores lines from 2048 characters on, and fsck complains about them
-)
+# git ignores a line of 2048 characters or more, and fsck complains about such a line.
+_LONGEST_LINE = 2000
 
 
 class Pointer(NamedTuple):
@@ -56,7 +55,7 @@ def gitattributes_for(paths: Iterable[str]) -> bytes:
 def _pattern(path: str) -> bytes:
     """Return a pattern that matches `path` alone.
 
-    If that is too long, return a pattern for its name in any directory.
+    If this pattern is too long, return one for the file's name in any directory.
     """
     quoted = _quoted(b"/" + os.fsencode(path))
     if len(quoted) < _LONGEST_LINE:
@@ -67,7 +66,7 @@ def _pattern(path: str) -> bytes:
 def _quoted(path: bytes) -> bytes:
     """Return the pattern for a literal path (gitattributes(5)).
 
-    A path with other than plain characters is quoted as in C.
+    A path with a space, a quote, or a byte that is not printable ASCII is quoted as in C.
     """
     literal = re.sub(rb"([*?\[\\!#])", rb"\\\1", path)
     if re.fullmatch(rb"[!#-~]+", literal):

@@ -62,8 +62,8 @@ class ResultsBranch:
 
         If the branch is missing, return the commit that it would be restored from.
         """
-        # The most frequent case without starting git: a file for the reference overrides
-        # packed-refs.
+        # In the most frequent case git is not started: the file of a reference takes precedence
+        # over packed-refs.
         with contextlib.suppress(OSError):
             oid = (self.repo.common_dir / self.ref).read_bytes().strip()
             if _OID.fullmatch(oid):
@@ -91,7 +91,9 @@ class ResultsBranch:
     def names(self, path: str, commit: str | None = None) -> list[str]:
         """Return the names in the directory at `path`."""
         commit = commit or self.tip()
-        entries = parse_tree(self._tree(f"{commit}:{path}")) if commit else {}
+        if commit is None:
+            return []
+        entries = parse_tree(self._tree(f"{commit}:{path}"))
         return [os.fsdecode(name) for name in entries]
 
     def files(self, path: str, commit: str | None = None) -> list[str]:
@@ -159,27 +161,28 @@ class ResultsBranch:
         candidates: list[str] = []
         for item in call_git_items(self.repo.root, "ls-tree", *options, tip, RUNS):
             size, path = item.split(" ", 1)
-            is_small = size.isdecimal() and int(size) <= _LONGEST_POINTER
-            if is_small and not path.endswith(_NEVER_POINTERS):
+            if path.endswith(_NEVER_POINTERS):
+                continue
+            if size.isdecimal() and int(size) <= _LONGEST_POINTER:
                 candidates.append(path)
-        for path, data in zip(
-            candidates, self.read_all(candidates, tip), strict=True
-        ):
+        contents = self.read_all(candidates, tip)
+        for path, data in zip(candidates, contents, strict=True):
             pointer = parse_pointer(data or b"")
             if pointer:
                 yield path, pointer
 
     def state(self) -> BranchState:
-        """Compare the branch with what it held when this clone last saw it. Raises GitFailed."""
+        """Compare the branch with its state when this clone last saw it. Raises GitFailed."""
         return branch_state(self.repo, self.ref)
 
     def restore(self) -> None:
-        """Make the branch hold again what it held; a broken reference is moved aside.
+        """Restore the commits that the branch had when this clone last saw it.
 
-        Raises Refused.
+        A broken reference is moved aside. Raises Refused.
         """
         with locked(self.repo):
             move_broken_aside(self.repo, self.ref)
+        # `changing` restores the branch before it yields.
         with self.changing():
             pass
 
@@ -204,41 +207,37 @@ class ResultsBranch:
         return None
 
     def view(self) -> BranchView | None:
-        """Return the branch as it is now; None if there is none.
+        """Return a view of the branch's newest commit, or None if there is no branch.
 
-        For workers: this loads pygit2, and starts no program.
+        This is for workers, because it loads pygit2, but starts no program.
         """
         tip = read_ref(self.repo, self.ref) or starting_commit(self.repo, self.name)
         return BranchView(self.repo, tip) if tip else None
 
     @contextlib.contextmanager
     def changing(self) -> Iterator[BranchEdit]:
-        """Yield the edits of the branch's only writer.
+        """Yield an edit of the branch, under the lock that makes it the only one.
 
-        Edits that are not committed at the end are given up.
-
-        Raises Refused if the branch cannot be gitorch's, Busy if another process holds the lock for
-        long.
+        Changes that are not committed at the end are discarded. Raises Refused if the branch cannot
+        be gitorch's, or Busy if another process holds the lock for long.
         """
         with locked(self.repo):
-            edit = BranchEdit(
-                self.repo, self.ref, restored_tip(self.repo, self.ref), self._cache
-            )
+            tip = restored_tip(self.repo, self.ref)
+            edit = BranchEdit(self.repo, self.ref, tip, self._cache)
             try:
                 yield edit
             finally:
                 edit.close()
                 self._changes += 1
                 if self._changes % _CHANGES_BEFORE_FREE == 0:
-                    # libgit2 keeps every pack open that it ever read, even those that a repack has
+                    # libgit2 keeps open every pack that it has read, even packs that a repack has
                     # replaced.
                     self.repo.pygit.free()
 
     def _records(self, names: Sequence[str]) -> Iterator[dict[str, Any]]:
         for start in range(0, len(names), _RECORDS_AT_ONCE):
-            for data in read_objects(
-                self.repo.root, names[start : start + _RECORDS_AT_ONCE]
-            ):
+            batch = names[start : start + _RECORDS_AT_ONCE]
+            for data in read_objects(self.repo.root, batch):
                 try:
                     record = parse_record(data)
                 except GitorchError:

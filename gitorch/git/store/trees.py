@@ -1,4 +1,4 @@
-"""Tree objects by hand: edits of a tree, which touch only the directories on their way."""
+"""Edits of git trees, which read and write only the directories on the edited paths."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from msgspec import Struct, field
 
 from gitorch.git.modes import DIRECTORY
 
-Read = Callable[[bytes], bytes]  # returns the data of a tree object, by its oid
-Write = Callable[
-    [bytes], bytes
-]  # stores the data of a tree object and returns its oid
+# Returns the data of a tree object, by its oid.
+Read = Callable[[bytes], bytes]
+# Stores the data of a tree object and returns its oid.
+Write = Callable[[bytes], bytes]
 
 _ENTRY = re.compile(rb"([0-7]+) ([^\0]+)\0(.{20})", re.DOTALL)
 
 
 class TreeEntry(NamedTuple):
-    """What a name in a tree stands for."""
+    """The mode and the oid that a tree has for a name."""
 
     mode: int
     oid: bytes
@@ -29,11 +29,9 @@ class TreeEntry(NamedTuple):
 class Edits(Struct):
     """The changes below one directory, by name.
 
-    A None removes the name, whether it is a file or a directory.
-
-    `fresh`: everything that was in the directory before is gone. `entered`: a file that stood in
-    the directory's place is gone, because something was put below it, even if that was removed
-    again.
+    In `changes`, None removes the file or directory with that name. `fresh` means that the former
+    content of the directory is gone. `entered` means that something was put below the directory,
+    even if it was removed again: a file that stood in the directory's place is then gone.
     """
 
     fresh: bool = False
@@ -65,7 +63,7 @@ class Edits(Struct):
         edits.changes[name] = None
 
     def apply(self, base: bytes | None, read: Read, write: Write) -> bytes | None:
-        """Return the oid of the tree `base` with the edits applied; None if it is empty then."""
+        """Return the oid of the tree `base` with the edits applied, or None if nothing is left."""
         entries: dict[bytes, TreeEntry] = {}
         if base is not None and not self.fresh:
             entries = parse_tree(read(base))
@@ -82,17 +80,20 @@ class Edits(Struct):
     def _apply_to_entry(
         self, before: TreeEntry | None, read: Read, write: Write
     ) -> TreeEntry | None:
-        """Return what the directory's name stands for after the edits; it stood for `before`."""
+        """Return the entry with which the edits replace the entry `before`."""
         if self._keeps_file(before):
             return before
-        base = before.oid if before and before.mode == DIRECTORY else None
+        base = None
+        if before and before.mode == DIRECTORY:
+            base = before.oid
         oid = self.apply(base, read, write)
         return TreeEntry(DIRECTORY, oid) if oid else None
 
     def _keeps_file(self, before: TreeEntry | None) -> bool:
-        """Return True if a file stands here and stays, since edits only remove things below it."""
-        is_file = before is not None and before.mode != DIRECTORY
-        return is_file and not (self.fresh or self.entered)
+        """Return True if `before` is a file that stays, as edits only remove paths below it."""
+        if before is None or before.mode == DIRECTORY:
+            return False
+        return not (self.fresh or self.entered)
 
 
 def find(
@@ -115,7 +116,9 @@ def find(
             pending, entry = change, before
         else:
             pending, entry = None, change
-    return entry if pending is None or pending._keeps_file(entry) else None
+    if pending and not pending._keeps_file(entry):
+        return None
+    return entry
 
 
 def _child(entry: TreeEntry | None, name: bytes, read: Read) -> TreeEntry | None:
@@ -130,19 +133,20 @@ def parse_tree(data: bytes) -> dict[bytes, TreeEntry]:
 
 
 def render_tree(entries: dict[bytes, TreeEntry]) -> bytes:
-    """Return the data of a tree object; git sorts a directory as if its name ended with a slash."""
-    ordered: list[tuple[bytes, bytes, TreeEntry]] = []
-    for name, entry in entries.items():
-        key = name + b"/" if entry.mode == DIRECTORY else name
-        ordered.append((key, name, entry))
-    ordered.sort()
-    return b"".join(
-        [b"%o %s\0%s" % (entry.mode, name, entry.oid) for _, name, entry in ordered]
-    )
+    """Return the data of a tree object.
+
+    git sorts a directory as if its name ended with a slash.
+    """
+    rendered: list[tuple[bytes, bytes]] = []
+    for name, (mode, oid) in entries.items():
+        sort_key = name + b"/" if mode == DIRECTORY else name
+        rendered.append((sort_key, b"%o %s\0%s" % (mode, name, oid)))
+    rendered.sort()
+    return b"".join([data for _, data in rendered])
 
 
-# The tree of up to 256 directories that is on the way to every run would otherwise be parsed for
-# each file.
+# The tree `runs`, with up to 256 directories, is on the path of every run. Without this cache it
+# would be parsed again for each file.
 @lru_cache(maxsize=64)
 def _parsed(data: bytes) -> dict[bytes, TreeEntry]:
     return {
@@ -155,6 +159,7 @@ def _components(path: bytes) -> list[bytes]:
     """Return the names on a path. Raises ValueError if no git tree may hold one of them."""
     names = path.split(b"/")
     for name in names:
-        if name in (b"", b".", b"..") or name.lower() == b".git" or b"\0" in name:
+        is_reserved = name in (b"", b".", b"..") or name.lower() == b".git"
+        if is_reserved or b"\0" in name:
             raise ValueError(f"{path!r} cannot be a path in a tree")
     return names

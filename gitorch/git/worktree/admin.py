@@ -2,7 +2,7 @@
 
     <common>/worktrees/gitorch-<12 hex of the path>/
       HEAD commondir gitdir index locked     git's own
-      gitorch.json                           gitorch's, written last: missing if not whole
+      gitorch.json                           gitorch's own, written once the worktree is whole
 
 The name is computed from the path of the worktree, so that the directory of a worktree that a crash
 left is found without a search. Every worktree is locked (`git worktree lock`), because
