@@ -1,8 +1,8 @@
--- Every statement of the file digests, by name; the table comes first. Paths are bytes, as the file system has them.
+-- All statements for the file digests, by name. The table comes first. Paths are bytes, as in the file system.
 
 -- name: create
--- `age` is the number of an entry: it grows with every new entry, so the lowest numbers are the oldest entries. `facts` is
--- the text of the file's size, times and inode at the moment when it was read.
+-- `age` is the number of an entry. Every new entry has a higher number, so the oldest entries have the lowest numbers.
+-- `facts` is a text with the size, the times and the inode of the file at the moment when it was read.
 CREATE TABLE digests (
   age INTEGER PRIMARY KEY,
   path BLOB NOT NULL UNIQUE,
@@ -11,7 +11,7 @@ CREATE TABLE digests (
 ) STRICT;
 
 -- name: discard
--- Remove the table of another format.
+-- Remove a table that has another format.
 DROP TABLE IF EXISTS digests;
 
 -- name: recall
@@ -19,9 +19,9 @@ DROP TABLE IF EXISTS digests;
 SELECT sha256 FROM digests WHERE path = :path AND facts = :facts;
 
 -- name: remember
--- Add the digest of a file, in place of an earlier one of the same path.
+-- Add the digest of a file. It replaces an earlier digest of the same path.
 INSERT OR REPLACE INTO digests (path, facts, sha256) VALUES (:path, :facts, :sha256);
 
 -- name: forget
--- Remove all entries but the newest.
+-- Remove all entries except the newest `kept`.
 DELETE FROM digests WHERE age <= (SELECT max(age) FROM digests) - :kept;

@@ -1,5 +1,5 @@
--- Every statement of the index of runs, by name; the tables come first. The index is made from the records of one commit
--- of the results branch, which `meta` names as `tip`. It can always be made again.
+-- All statements for the index of runs, by name. The tables come first. The index is made from the records at one commit
+-- of the results branch, which is stored in `meta` as `tip`. The index can always be made again.
 
 -- name: schema
 CREATE TABLE meta (
@@ -8,9 +8,9 @@ CREATE TABLE meta (
 ) STRICT;
 
 -- A run as its record describes it.
---   name, label  UTF-8, with surrogates for the bytes of a file name that is not text
+--   name, label  UTF-8. Bytes of a file name that are not valid text are stored as surrogates
 --   summary      JSON: [params, the names of the swept params, metrics]
---   live         JSON: [how the run is held, its tasks]; NULL if the run is over
+--   live         JSON: [the hold of the run, its tasks]. NULL if the run is over
 CREATE TABLE runs (
     id TEXT PRIMARY KEY,
     created TEXT NOT NULL,
@@ -35,8 +35,8 @@ CREATE INDEX runs_by_identity ON runs (identity);
 
 -- A complete task.
 --   name        the name of its run
---   duration_s  how long it took; NULL if its results were reused from another run
---   key         its cache key; NULL if the task is not cached
+--   duration_s  how many seconds it took. NULL if it reuses the results of another run
+--   key         its cache key. NULL if the task is not cached
 CREATE TABLE complete_tasks (
     run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
     task TEXT NOT NULL,
@@ -115,7 +115,7 @@ SELECT id FROM (
 ) ORDER BY created DESC, id DESC LIMIT 1;
 
 -- name: beginning
--- Return the runs whose ids begin with this prefix, newest first. Ids have hexadecimal digits, so `g` is past the last.
+-- Return the runs whose ids begin with this prefix, newest first. Ids consist of hex digits, which all sort before `g`.
 SELECT id, name, label, created FROM runs WHERE id >= :prefix AND id < :prefix || 'g' ORDER BY created DESC, id DESC;
 
 -- name: names
@@ -123,13 +123,14 @@ SELECT id, name, label, created FROM runs WHERE id >= :prefix AND id < :prefix |
 SELECT name FROM runs GROUP BY name ORDER BY max(created) DESC;
 
 -- name: by_identity
--- Return the runs that are not FAILED, newest last. `identities` (JSON) restricts the answer to these.
+-- Return the runs that are not FAILED, newest last. If `identities` (a JSON list) is not NULL, return only runs with
+-- one of these identities.
 SELECT identity, id, status, label FROM runs
 WHERE status != 'FAILED' AND (:identities IS NULL OR identity IN (SELECT value FROM json_each(:identities)))
 ORDER BY created, id;
 
 -- name: durations
--- Return how many seconds each complete task of one kind took.
+-- Return the durations, in seconds, of the complete tasks with this id in the runs with this name.
 SELECT duration_s FROM complete_tasks WHERE name = :name AND task = :task AND duration_s IS NOT NULL;
 
 -- name: computed

@@ -1,29 +1,30 @@
--- Every statement that the queue executes, by name. Tables and columns are explained in queue_schema.sql.
+-- All statements that the queue executes, by name. queue_schema.sql explains the tables and columns.
 
 -- name: add_run
--- Add a run. A run that is queued already is not changed.
+-- Add a run. A run that is already queued does not change.
 INSERT INTO runs (id, payload, held) VALUES (:id, :payload, :held) ON CONFLICT (id) DO NOTHING;
 
 -- name: bring_run
--- Make a queued run agree with its record. While one of its tasks runs, the run keeps the payload of this attempt.
+-- Update a queued run from its record. While one of its tasks is RUNNING, the payload does not change, because the attempt
+-- uses it.
 UPDATE runs SET held = :held, payload = CASE
     WHEN EXISTS (SELECT 1 FROM tasks WHERE run = runs.id AND status = 'RUNNING') THEN payload
     ELSE :payload END
 WHERE id = :id;
 
 -- name: add_task
--- Add a task. Of a task that is queued already, only position and priority are changed.
+-- Add a task. If the task is already queued, change only its position and priority.
 INSERT INTO tasks (run, id, seq, position, priority, status, attempts, outcome, cpus, gpus, memory)
 SELECT :run, :id, seq, :position, :priority, :status, :attempts, :outcome, :cpus, :gpus, :memory
 FROM runs WHERE id = :run
 ON CONFLICT (run, id) DO UPDATE SET position = excluded.position, priority = excluded.priority;
 
 -- name: add_need
--- Note that a task needs the results of another one.
+-- Store that a task needs the results of another task.
 INSERT INTO needs (run, task, needed) VALUES (:run, :task, :needed) ON CONFLICT DO NOTHING;
 
 -- name: claim
--- Claim the first task that can run, in one statement. `ahead` excludes the runs that have a RUNNING task.
+-- Claim the first task that can run, in one statement. If `ahead` is true, skip the runs that have a RUNNING task.
 UPDATE tasks
 SET status = 'RUNNING', token = :token, worker = :worker, started = :now, attempts = attempts + 1, outcome = NULL,
     not_before = NULL, ended = NULL, key = NULL
@@ -47,12 +48,13 @@ RETURNING run, id, attempts, token, started, retries, losses, key,
 UPDATE runs SET worker = :worker WHERE id = :run;
 
 -- name: compute
--- Note which key an attempt computes, unless another task is computing it. `alongside` skips this condition.
+-- Store the key that an attempt computes, unless another task is computing the same key. If `alongside` is true, store the
+-- key in any case.
 UPDATE tasks SET key = :key
 WHERE run = :run AND id = :task AND token = :token AND (:alongside OR :key NOT IN (SELECT key FROM computing));
 
 -- name: give_way
--- Undo the claim because another task is computing the same key. The task can be claimed again when that task ends.
+-- Undo the claim because another task is computing the same key. The task can be claimed again when the other task ends.
 UPDATE tasks
 SET status = CASE WHEN (SELECT held FROM runs WHERE runs.id = run) THEN 'HOLD' ELSE 'WAITING' END, key = :key,
     attempts = attempts - 1, token = NULL, worker = NULL, started = NULL
@@ -69,7 +71,8 @@ DELETE FROM tasks
 WHERE run = :run AND id = :task AND token = :token AND NOT (SELECT doomed FROM runs WHERE runs.id = run);
 
 -- name: end_task
--- Set the status of a task whose current attempt ended without success. In a held run, a task that would wait is held.
+-- Set the status of a task whose current attempt ended without success. In a held run, the status is HOLD instead of
+-- WAITING.
 UPDATE tasks
 SET status = CASE WHEN :status = 'WAITING' AND (SELECT held FROM runs WHERE runs.id = run) THEN 'HOLD' ELSE :status END,
     token = NULL, worker = NULL, started = NULL, outcome = :outcome,
@@ -84,7 +87,7 @@ SET status = CASE WHEN (SELECT held FROM runs WHERE runs.id = run) THEN 'HOLD' E
 WHERE run = :run AND id = :task AND token = :token AND NOT (SELECT doomed FROM runs WHERE runs.id = run);
 
 -- name: end_killed_task
--- Remove a task of a run that is to be killed, once no process of the attempt with this token is left.
+-- Remove a task of a run that is to be killed, after all processes of the attempt with this token have ended.
 DELETE FROM tasks
 WHERE run = :run AND id = :task AND token = :token AND (SELECT doomed FROM runs WHERE runs.id = run);
 
@@ -93,7 +96,7 @@ WHERE run = :run AND id = :task AND token = :token AND (SELECT doomed FROM runs 
 DELETE FROM runs WHERE id = :run AND NOT EXISTS (SELECT 1 FROM tasks WHERE tasks.run = runs.id);
 
 -- name: unassign_stuck_run
--- Unassign a run of which no task runs and none can be claimed.
+-- Unassign a run from its worker if none of its tasks is RUNNING and none can be claimed.
 UPDATE runs SET worker = NULL
 WHERE id = :run
   AND NOT EXISTS (SELECT 1 FROM tasks WHERE run = runs.id AND status = 'RUNNING')
@@ -104,7 +107,8 @@ WHERE id = :run
 DELETE FROM runs WHERE id = :run;
 
 -- name: forget_finished_tasks
--- Remove the tasks that the record has complete. They are here because a crash came between record and queue.
+-- Remove the tasks that are complete in the record. They are still queued if a crash happened after the record was written
+-- and before the queue was updated.
 DELETE FROM tasks
 WHERE run = :run AND status != 'RUNNING' AND id NOT IN (SELECT value FROM json_each(:unfinished));
 
@@ -117,7 +121,7 @@ UPDATE tasks SET status = 'HOLD' WHERE run = :run AND status = 'WAITING';
 UPDATE tasks SET status = 'WAITING' WHERE run = :run AND status = 'HOLD';
 
 -- name: request_kill
--- Store that a run is to be killed: none of its tasks is claimed any more, and no end of an attempt is accepted.
+-- Store that a run is to be killed. From now on, none of its tasks is claimed and no end of an attempt is accepted.
 UPDATE runs SET doomed = 1 WHERE id = :run;
 
 -- name: kill_requests
@@ -125,14 +129,14 @@ UPDATE runs SET doomed = 1 WHERE id = :run;
 SELECT id FROM runs WHERE doomed;
 
 -- name: set_task_status
--- Set the status of a task that does not run to that of its record. An operator changed it, so retries and losses are
--- counted anew.
+-- Set the status of a task that is not RUNNING to the status in its record. An operator changed the status, so retries and
+-- losses are counted from 0 again.
 UPDATE tasks
 SET status = :status, outcome = :outcome, retries = 0, losses = 0, not_before = NULL, ended = NULL
 WHERE run = :run AND id = :task AND status NOT IN ('RUNNING', :status);
 
 -- name: counts_resources
--- Return a row if any task takes a counted part of its machine.
+-- Return a row if any task uses counted resources.
 SELECT 1 FROM tasks WHERE cpus > 0 OR gpus > 0 OR memory > 0 LIMIT 1;
 
 -- name: is_current
@@ -141,14 +145,15 @@ SELECT 1 FROM tasks
 WHERE run = :run AND id = :task AND token = :token AND NOT (SELECT doomed FROM runs WHERE runs.id = run);
 
 -- name: claimable
--- Count the tasks that a machine with these resources can claim: now, after a backoff, or when a computation ends.
+-- Count the tasks that a machine with these resources can claim: now, after a backoff, or after a computation ends.
 SELECT count(*) FROM claimable
 WHERE (:only IS NULL OR run IN (SELECT value FROM json_each(:only)))
   AND cpus <= :cpus AND gpus <= :gpus AND memory <= :memory;
 
 -- name: next_runs
--- Return the runs that will be begun next, in order. A run with several claimable tasks is returned several times. CROSS
--- JOIN fixes the order of the tables, so that SQLite reads the rows in order from an index: the caller needs only a few.
+-- Return the runs that will start next, in order. A run with several claimable tasks is returned several times. CROSS JOIN
+-- fixes the order of the tables, so that SQLite reads the rows in order from an index. This is fast because the caller
+-- reads only the first few rows.
 SELECT r.id FROM claimable AS c CROSS JOIN runs AS r ON r.id = c.run
 WHERE r.worker IS NULL AND (:only IS NULL OR c.run IN (SELECT value FROM json_each(:only)))
   AND (c.key IS NULL OR c.key NOT IN (SELECT key FROM computing))
@@ -167,7 +172,7 @@ SELECT id, worker, held FROM runs ORDER BY seq;
 SELECT id, worker, held FROM runs WHERE id = :run;
 
 -- name: tasks
--- Return the tasks of all runs. The tasks of one run come together, in order.
+-- Return the tasks of all runs. The tasks of one run are adjacent and in order.
 SELECT run, id, status, priority, attempts, token, worker, started, not_before, outcome, key
 FROM tasks ORDER BY seq, position;
 
@@ -194,7 +199,7 @@ INSERT INTO workers (id, host, pid, boot, process_start, since)
 VALUES (:id, :host, :pid, :boot, :process_start, :since);
 
 -- name: unregister_worker
--- Remove a worker. Its runs are unassigned by the foreign key.
+-- Remove a worker. The foreign key unassigns its runs.
 DELETE FROM workers WHERE id = :id;
 
 -- name: workers
@@ -202,11 +207,11 @@ DELETE FROM workers WHERE id = :id;
 SELECT id, host, pid, boot, process_start, since FROM workers ORDER BY since, id;
 
 -- name: void_running
--- Let all RUNNING tasks wait: the file is a copy from another place, where their attempts run.
+-- Set all RUNNING tasks to WAITING, because the file is a copy and their attempts belong to the original.
 UPDATE tasks SET status = 'WAITING', token = NULL, worker = NULL, started = NULL WHERE status = 'RUNNING';
 
 -- name: void_workers
--- Remove all workers: the file is a copy from another place, where they run.
+-- Remove all workers, because the file is a copy and the workers belong to the original.
 DELETE FROM workers;
 
 -- name: get_meta
@@ -218,5 +223,5 @@ SELECT value FROM meta WHERE key = :key;
 INSERT INTO meta (key, value) VALUES (:key, :value) ON CONFLICT (key) DO UPDATE SET value = excluded.value;
 
 -- name: advance_tip
--- Note that the queue agrees with the commit `tip`, if it agreed with the commit before it.
+-- Store that the queue agrees with the commit `tip`, if it agreed with the parent of this commit.
 UPDATE meta SET value = :tip WHERE key = 'tip' AND value = :parent;

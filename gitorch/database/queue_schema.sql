@@ -1,5 +1,5 @@
--- The queue: unfinished runs only. The record on the results branch is the source of truth about what happened, and this
--- file can be rebuilt from the records. A finished task leaves the queue, and a run leaves with its last task.
+-- The queue contains only unfinished runs. The records on the results branch are the source of truth, and the queue can be
+-- rebuilt from them. A finished task leaves the queue. A run leaves the queue with its last task.
 
 -- `home` identifies the repository to which the file belongs. `tip` is the commit of the results branch up to which the
 -- queue agrees with the records.
@@ -8,8 +8,8 @@ CREATE TABLE meta (
     value TEXT NOT NULL
 ) STRICT;
 
--- A process that claims tasks. It is alive as long as its lock file is locked. pid, boot and process_start are for people
--- and for the search for leftover processes; none of them is trusted alone.
+-- A process that claims tasks. A worker is alive as long as its lock file is locked. `pid`, `boot` and `process_start` are
+-- shown to people and used to find leftover processes. None of the three identifies a process by itself.
 CREATE TABLE workers (
     id TEXT PRIMARY KEY,
     host TEXT NOT NULL,
@@ -24,9 +24,9 @@ CREATE TABLE workers (
 --   payload  JSON of what an attempt needs: spec, pin, interpreter
 --   worker   the worker that is assigned to the run, if any
 --   held     1: no task of the run is claimed until the run is released
---   doomed   1: the run is to be killed. None of its tasks is claimed, no end of an attempt is accepted, and whichever
---            program sees it first may remove what is left
--- `held` and `doomed` are stored requests: they stay in force when the program that made them ends.
+--   doomed   1: the run is to be killed. None of its tasks is claimed, and no end of an attempt is accepted. The first
+--            program that notices the request may remove the rest of the run
+-- `held` and `doomed` are stored requests. They remain in force after the program that made them has ended.
 CREATE TABLE runs (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
@@ -37,20 +37,21 @@ CREATE TABLE runs (
 ) STRICT;
 
 -- A task.
---   seq, priority      those of its run, repeated so that a claim reads one index in order
+--   seq                the `seq` of its run, repeated here so that a claim reads one index in order
+--   priority           the tasks with the highest priority are claimed first
 --   position           its place among the tasks of its run
---   attempts           how many attempts were begun
---   retries            how many of them were automatic, since an operator last changed the status
---   losses             how many attempts in a row were lost
---   not_before         the end of its backoff: it is not claimed earlier
---   ended              when its last attempt ended. If the clock is now before that, it was set back, and the backoff is
---                      ignored
---   cpus, gpus, memory what it takes of its machine (memory in bytes)
---   token              names the current attempt. A program with any other token cannot change the task
---   worker, started    who runs the current attempt, and since when
+--   attempts           the number of attempts that were started
+--   retries            the number of automatic retries since an operator last changed the status
+--   losses             the number of attempts in a row that were lost
+--   not_before         the end of its backoff. The task is not claimed earlier
+--   ended              when its last attempt ended. If the present time is earlier, the clock was set back, and the backoff
+--                      is ignored
+--   cpus, gpus, memory the resources of its machine that it uses (memory in bytes)
+--   token              identifies the current attempt. A program with another token cannot change the task
+--   worker, started    the worker of the current attempt, and the time when it was claimed
 --   outcome            JSON of the last attempt's outcome, for a task in ERROR
---   key                the cache key. RUNNING: the key being computed. Otherwise: the key that it last had. A task is not
---                      claimed while another task computes its key
+--   key                the cache key: the one that is being computed if the task is RUNNING, otherwise the last one. The
+--                      task is not claimed while another task computes the same key
 CREATE TABLE tasks (
     run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
     id TEXT NOT NULL,
@@ -79,7 +80,7 @@ CREATE INDEX tasks_with_resources ON tasks (run) WHERE cpus > 0 OR gpus > 0 OR m
 
 CREATE INDEX tasks_in_order ON tasks (status, priority DESC, seq, position);
 
--- `task` needs the results of `needed`, which is unfinished as long as it is in the table of tasks.
+-- `task` needs the results of `needed`. The task `needed` is unfinished as long as it is in the table `tasks`.
 CREATE TABLE needs (
     run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
     task TEXT NOT NULL,
@@ -87,8 +88,8 @@ CREATE TABLE needs (
     PRIMARY KEY (run, task, needed)
 ) STRICT, WITHOUT ROWID;
 
--- The tasks that can be claimed, apart from their backoffs and keys: they wait, they need no unfinished task, and their run
--- is neither held nor to be killed.
+-- The tasks that can be claimed if their backoffs and keys permit it. They are WAITING, they need no unfinished task, and
+-- their run is neither held nor to be killed.
 CREATE VIEW claimable AS
 SELECT t.rowid AS row, t.run, t.id, t.priority, t.seq, t.position, t.not_before, t.ended, t.cpus, t.gpus, t.memory,
     t.key
@@ -99,7 +100,7 @@ WHERE t.status = 'WAITING' AND NOT r.held AND NOT r.doomed
       WHERE n.run = t.run AND n.task = t.id
   );
 
--- The cache keys that registered workers are computing, and for which task.
+-- The cache keys that registered workers are computing, each with its task.
 CREATE VIEW computing AS
 SELECT key, run, id FROM tasks
 WHERE status = 'RUNNING' AND key IS NOT NULL AND worker IN (SELECT id FROM workers);

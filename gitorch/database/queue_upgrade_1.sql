@@ -1,4 +1,5 @@
--- From format 1, which had no stored requests, no automatic retries and no resources. All rows are kept, RUNNING tasks included.
+-- Upgrade from format 1, which had no stored requests, no automatic retries and no resources. All rows are kept, including
+-- RUNNING tasks.
 
 ALTER TABLE runs ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE runs ADD COLUMN doomed INTEGER NOT NULL DEFAULT 0;

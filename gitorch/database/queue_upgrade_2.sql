@@ -1,4 +1,4 @@
--- From format 2, in which results could not be reused: it had no cache keys.
+-- Upgrade from format 2, which had no cache keys, so that results could not be reused.
 
 ALTER TABLE tasks ADD COLUMN key TEXT;
 
