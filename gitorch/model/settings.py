@@ -199,10 +199,9 @@ def render_settings() -> str:
     """Return the table of all settings in Markdown."""
     lines = ["| setting | default | meaning |", "|---|---|---|"]
     for setting in SETTINGS:
+        name = f"`{_PREFIX}{setting.name}`"
         default = f"`{setting.default}`" if setting.default else ""
-        lines.append(
-            f"| `{_PREFIX}{setting.name}` | {default} | {setting.meaning} |"
-        )
+        lines.append(f"| {name} | {default} | {setting.meaning} |")
     return "\n".join(lines) + "\n"
 
 

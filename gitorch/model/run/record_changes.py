@@ -216,7 +216,9 @@ def retried(
         else:
             tasks.append(_retried_task(task, target, pin))
     changed = replace(record, pin=pin, tasks=tuple(tasks), ended=None)
-    reasons = [request.why] if request.why else []
+    reasons = []
+    if request.why:
+        reasons.append(request.why)
     if code:
         changed = replace(changed, identity=code.identity, data=code.data)
         reasons.append(f"at {pin.commit[:12]} instead of {record.pin.commit[:12]}")
@@ -294,7 +296,9 @@ def _failures(record: Record) -> str:
 
 def _retried_task(task: TaskRecord, target: Status, pin: Pin) -> TaskRecord:
     """Return a task that is not complete, changed for a retry at `pin`."""
-    status = target if task.status is Status.ERROR else task.status
+    status = task.status
+    if status is Status.ERROR:
+        status = target
     metrics = task.metrics
     if task.pin.commit != pin.commit:
         metrics = {}  # the recorded ones were measured with other code
@@ -311,8 +315,9 @@ def _with_status(
     """Return `record` with the status `target` for its tasks in `source`."""
     tasks = []
     for task in record.tasks:
-        is_moved = task.status is source and task.id not in except_for
-        tasks.append(replace(task, status=target) if is_moved else task)
+        if task.status is source and task.id not in except_for:
+            task = replace(task, status=target)
+        tasks.append(task)
     return replace(record, tasks=tuple(tasks))
 
 

@@ -126,11 +126,11 @@ class RunSpec(JsonStruct, frozen=True, kw_only=True):
 
     @property
     def params(self) -> dict[str, Any]:
-        return {
-            key: value
-            for key, value in self.document.items()
-            if key not in OWN_KEYS
-        }
+        params = {}
+        for key, value in self.document.items():
+            if key not in OWN_KEYS:
+                params[key] = value
+        return params
 
     @property
     def ignores_dirt(self) -> bool:
@@ -225,9 +225,10 @@ def render_value(value: Any) -> str:
         case str():
             return value
         case list():
-            return "[" + ",".join(render_value(item) for item in value) + "]"
+            items = [render_value(item) for item in value]
+            return "[" + ",".join(items) + "]"
         case dict():
-            items = (f"{key}:{render_value(item)}" for key, item in value.items())
+            items = [f"{key}:{render_value(item)}" for key, item in value.items()]
             return "{" + ",".join(items) + "}"
         case _:
             return str(value)

@@ -82,7 +82,11 @@ def states(
 ) -> list[tuple[Status, bool]]:
     """Return a pair for each task: its status, and True if all tasks that it needs are complete."""
     complete = {task.id for task in tasks if task.status is Status.COMPLETE}
-    return [(task.status, complete.issuperset(needs[task.id])) for task in tasks]
+    task_states = []
+    for task in tasks:
+        is_ready = complete.issuperset(needs[task.id])
+        task_states.append((task.status, is_ready))
+    return task_states
 
 
 def run_status(tasks: Iterable[tuple[Status, bool]], *, started: bool) -> Status:

@@ -22,7 +22,10 @@ def matcher(pattern: str) -> re.Pattern[str]:
     *leading, last = pattern.rstrip("/").split("/")
     expression = ""
     for name in leading:
-        expression += "(?:[^/]+/)*" if name == "**" else f"{_one_name(name)}/"
+        if name == "**":
+            expression += "(?:[^/]+/)*"
+        else:
+            expression += f"{_one_name(name)}/"
     expression += ".*" if last == "**" else _one_name(last)
     return re.compile(f"{expression}(?:/.*)?", re.DOTALL)
 

@@ -18,7 +18,8 @@ def counted(count: int, one: str, many: str | None = None) -> str:
 
 def some(names: Sequence[str], most: int = 5) -> str:
     """Return at most `most` of the names in one line, such as `a, b and 3 more`."""
-    text = ", ".join(name.replace("\n", "\\n") for name in names[:most])
+    shown = [name.replace("\n", "\\n") for name in names[:most]]
+    text = ", ".join(shown)
     rest = len(names) - most
     if rest > 0:
         return f"{text} and {rest} more"
