@@ -1,4 +1,4 @@
-"""The catalog: the index is at the branch's tip, whatever became of either."""
+"""The catalog reflects the tip of the results branch, even if the index was damaged."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import json
 import multiprocessing
 import os
 import shutil
+import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,8 @@ from gitorch.storage.liveness import this_worker
 from gitorch.storage.site import Site
 from tests.conftest import git, gitorch, gitorch_json, write
 
+RESULTS = "refs/heads/gitorch/results"
+KEPT_RESULTS = "refs/gitorch/kept/results"
 CONFIG = """
     lr: 0.1
     tasks:
@@ -33,7 +37,7 @@ CONFIG = """
 
 @pytest.fixture
 def done(project: Path) -> Path:
-    """A project with one finished run, of two tasks."""
+    """Create a project with one finished run of two tasks."""
     write(project, "experiments/one.yaml", CONFIG)
     gitorch(project, "run", "experiments")
     return project
@@ -47,175 +51,186 @@ def branch(root: Path) -> ResultsBranch:
     return ResultsBranch(Repository.discover(root))
 
 
-def add(root: Path, *runs: str, **changed: Any) -> None:
-    """More runs, each like the first but for what is `changed`."""
+def index_path(root: Path) -> Path:
+    return root / ".git" / "gitorch" / "index.db"
+
+
+def add_records(root: Path, *run_ids: str, **changed: Any) -> None:
+    """Commit copies of a record that have other ids and the `changed` values."""
     results = branch(root)
-    record = next(results.records())
+    original = next(results.records())
     with results.changing() as change:
-        for number, run in enumerate(runs):
-            created = f"2030-01-01T00:00:00.{number:06}Z"
-            change.put_record(
-                {
-                    **record,
-                    "id": run,
-                    "created": created,
-                    "identity": run,
-                    **changed,
-                }
-            )
+        for number, run_id in enumerate(run_ids):
+            record = {**original, "id": run_id, "identity": run_id}
+            record["created"] = f"2030-01-01T00:00:00.{number:06}Z"
+            record.update(changed)
+            change.put_record(record)
         change.commit("more")
 
 
-def ids(root: Path) -> list[str]:
+def listed_ids(root: Path) -> list[str]:
     return [row.id for row in catalog(root).rows()]
 
 
-def agrees(root: Path) -> bool:
-    """The index says what the records say."""
-    recorded = {
-        record["id"]: (record["status"], record["params"])
-        for record in branch(root).records()
-    }
-    return {
-        row.id: (str(row.status), row.params) for row in catalog(root).rows()
-    } == recorded
+def assert_rows_match_records(root: Path) -> None:
+    recorded = {}
+    for record in branch(root).records():
+        recorded[record["id"]] = (record["status"], record["params"])
+    listed = {}
+    for row in catalog(root).rows():
+        listed[row.id] = (str(row.status), row.params)
+    assert listed == recorded
 
 
-def test_a_finished_run_as_the_lists_show_it(done: Path) -> None:
+def test_the_row_of_a_finished_run(done: Path) -> None:
     [row] = catalog(done).rows()
     [record] = branch(done).records()
-    assert (
-        json.loads(json.dumps(row.to_json()))
-        == gitorch_json(done, "list")["runs"][0]
-    )
-    assert (row.id, row.name, row.label, row.status) == (
-        record["id"],
-        "one",
-        "one",
-        Status.COMPLETE,
-    )
-    assert (row.params, row.commit, row.duration_s) == (
-        {"lr": 0.1},
-        record["pin"]["commit"],
-        record["duration_s"],
-    )
-    assert row.tasks == (), "told of runs that are not over only"
+    [listed] = gitorch_json(done, "list")["runs"]
+    assert json.loads(json.dumps(row.to_json())) == listed
+    assert row.id == record["id"]
+    assert row.name == "one"
+    assert row.label == "one"
+    assert row.status == Status.COMPLETE
+    assert row.params == {"lr": 0.1}
+    assert row.commit == record["pin"]["commit"]
+    assert row.duration_s == record["duration_s"]
+    assert row.tasks == (), "only the row of a live run has tasks"
     assert catalog(done).by_identity() == {
         record["identity"]: (row.id, Status.COMPLETE, "one")
     }
     assert len(catalog(done).durations("one", "b")) == 1
 
 
-def test_only_what_changed_is_read_again(
+def test_only_changed_records_are_read_again(
     done: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    add(done, "a" * 12, "b" * 12)
-    assert len(ids(done)) == 3
-    add(done, "c" * 12)
-    read: list[str] = []
-    real = ResultsBranch.records_of
-    monkeypatch.setattr(
-        ResultsBranch, "records", lambda *_: pytest.fail("all records are read")
-    )
-    monkeypatch.setattr(
-        ResultsBranch,
-        "records_of",
-        lambda self, runs, at: read.extend(runs) or real(self, runs, at),
-    )
-    assert len(ids(done)) == 4
-    assert read == ["c" * 12]
+    add_records(done, "a" * 12, "b" * 12)
+    assert len(listed_ids(done)) == 3
+    add_records(done, "c" * 12)
+    read_ids: list[str] = []
+    original = ResultsBranch.records_of
+
+    def records(*_: Any) -> None:
+        pytest.fail("all records are read")
+
+    def records_of(
+        results: ResultsBranch, run_ids: Sequence[str], commit: str | None = None
+    ) -> Iterator[dict[str, Any]]:
+        read_ids.extend(run_ids)
+        return original(results, run_ids, commit)
+
+    monkeypatch.setattr(ResultsBranch, "records", records)
+    monkeypatch.setattr(ResultsBranch, "records_of", records_of)
+    assert len(listed_ids(done)) == 4
+    assert read_ids == ["c" * 12]
 
 
-def test_a_run_that_was_removed_is_forgotten(done: Path) -> None:
-    add(done, "a" * 12)
-    assert len(ids(done)) == 2
+def test_a_removed_run_leaves_the_index(done: Path) -> None:
+    add_records(done, "a" * 12)
+    assert len(listed_ids(done)) == 2
     with branch(done).changing() as change:
         change.remove(RunPaths.of("a" * 12).directory)
         change.commit("one less")
-    assert "a" * 12 not in ids(done)
-    assert agrees(done)
+    assert "a" * 12 not in listed_ids(done)
+    assert_rows_match_records(done)
+
+
+def delete_index(root: Path) -> None:
+    index_path(root).unlink()
+
+
+def overwrite_index(root: Path) -> None:
+    index_path(root).write_bytes(os.urandom(40_000))
+
+
+def truncate_index(root: Path) -> None:
+    data = index_path(root).read_bytes()
+    index_path(root).write_bytes(data[:9000])
+
+
+def set_branch_back(root: Path) -> None:
+    git(root, "update-ref", RESULTS, f"{RESULTS}~1")
+
+
+def pack_references(root: Path) -> None:
+    git(root, "pack-refs", "--all")
+
+
+def collect_garbage(root: Path) -> None:
+    git(root, "gc", "-q", "--prune=now")
 
 
 @pytest.mark.parametrize(
-    "happened",
+    "change",
     [
-        lambda root, index: index.unlink(),
-        lambda root, index: index.write_bytes(os.urandom(40_000)),
-        lambda root, index: index.write_bytes(index.read_bytes()[:9000]),
-        lambda root, index: git(
-            root, "update-ref", "refs/heads/gitorch/results", "gitorch/results~1"
-        ),
-        lambda root, index: git(root, "pack-refs", "--all"),
-        lambda root, index: git(root, "gc", "-q", "--prune=now"),
-    ],
-    ids=[
-        "deleted",
-        "damaged",
-        "cut off",
-        "the branch went back",
-        "packed references",
-        "collected",
+        delete_index,
+        overwrite_index,
+        truncate_index,
+        set_branch_back,
+        pack_references,
+        collect_garbage,
     ],
 )
-def test_whatever_happened_to_it(done: Path, happened: Any) -> None:
-    add(done, "a" * 12)
-    add(done, "b" * 12)
-    assert len(ids(done)) == 3
-    happened(done, done / ".git" / "gitorch" / "index.db")
-    assert agrees(done)
-    assert gitorch_json(done, "show", "@")["run"]["id"] == ids(done)[0]
+def test_rows_are_correct_after_a_change_from_outside(
+    done: Path, change: Callable[[Path], None]
+) -> None:
+    add_records(done, "a" * 12)
+    add_records(done, "b" * 12)
+    assert len(listed_ids(done)) == 3
+    change(done)
+    assert_rows_match_records(done)
+    assert gitorch_json(done, "show", "@")["run"]["id"] == listed_ids(done)[0]
 
 
-def test_another_history_in_place_of_the_one_it_was_told_of(done: Path) -> None:
-    """The commit that it was told of is not in the clone any more."""
-    add(done, "a" * 12)
-    assert len(ids(done)) == 2
-    told = git(done, "rev-parse", "gitorch/results")
-    tree = git(done, "rev-parse", "gitorch/results~1^{tree}")
-    git(
-        done,
-        "update-ref",
-        "refs/heads/gitorch/results",
-        git(done, "commit-tree", tree, "-m", "anew"),
-    )
-    git(done, "update-ref", "-d", "refs/gitorch/kept/results")
+def test_the_index_is_rebuilt_if_its_commit_no_longer_exists(done: Path) -> None:
+    """Give the branch another history, and prune the commit that the index was built from."""
+    add_records(done, "a" * 12)
+    assert len(listed_ids(done)) == 2
+    indexed_tip = git(done, "rev-parse", RESULTS)
+    tree = git(done, "rev-parse", f"{RESULTS}~1^{{tree}}")
+    new_tip = git(done, "commit-tree", tree, "-m", "anew")
+    git(done, "update-ref", RESULTS, new_tip)
+    git(done, "update-ref", "-d", KEPT_RESULTS)
     git(done, "reflog", "expire", "--expire=all", "--all")
     for pack in (done / ".git" / "objects" / "pack").glob("*.keep"):
         pack.unlink()
     git(done, "gc", "-q", "--prune=now")
-    assert git(done, "cat-file", "-t", told, check=False) == ""
-    assert len(ids(done)) == 1
-    assert agrees(done)
+    assert git(done, "cat-file", "-t", indexed_tip, check=False) == ""
+    assert len(listed_ids(done)) == 1
+    assert_rows_match_records(done)
 
 
-def test_no_branch_then_one_then_none(project: Path) -> None:
-    assert ids(project) == []
+def test_the_index_follows_the_creation_and_deletion_of_the_branch(
+    project: Path,
+) -> None:
+    assert listed_ids(project) == []
     with pytest.raises(NotFound, match="no runs yet"):
         catalog(project).find(["@"])
     write(project, "experiments/one.yaml", CONFIG)
     gitorch(project, "run", "experiments")
-    assert len(ids(project)) == 1
-    git(project, "update-ref", "-d", "refs/heads/gitorch/results")
-    git(project, "update-ref", "-d", "refs/gitorch/kept/results")
-    assert ids(project) == []
+    assert len(listed_ids(project)) == 1
+    git(project, "update-ref", "-d", RESULTS)
+    git(project, "update-ref", "-d", KEPT_RESULTS)
+    assert listed_ids(project) == []
 
 
-def test_a_copy_of_the_repository_makes_its_own(done: Path, tmp_path: Path) -> None:
-    ids(done)
-    shutil.copytree(done, tmp_path / "copy", symlinks=True)
-    (tmp_path / "copy/.git/gitorch/index.db").chmod(0o600)
-    assert ids(tmp_path / "copy") == ids(done)
-    assert Site.at(tmp_path / "copy").index.tip() == Site.at(done).results.tip()
+def test_a_copied_repository_has_a_current_index(
+    done: Path, tmp_path: Path
+) -> None:
+    listed_ids(done)
+    copy = tmp_path / "copy"
+    shutil.copytree(done, copy, symlinks=True)
+    index_path(copy).chmod(0o600)
+    assert listed_ids(copy) == listed_ids(done)
+    assert Site.at(copy).index.tip() == Site.at(done).results.tip()
 
 
-def test_a_live_run_is_shown_as_the_queue_has_it(done: Path) -> None:
+def test_a_live_run_has_its_status_in_the_queue(done: Path) -> None:
     write(done, "experiments/two.yaml", CONFIG.replace("0.1", "0.2"))
     gitorch(done, "ready")
     [row] = [row for row in catalog(done).rows() if row.status is Status.WAITING]
-    assert [(task.id, task.needs) for task in row.tasks] == [
-        ("a", ()),
-        ("b", ("a",)),
-    ]
+    assert row.needs == {"a": (), "b": ("a",)}
+    assert [task.id for task in row.tasks] == ["a", "b"]
     site = Site.at(done)
     site.queue.register(this_worker("w"))
     assert site.queue.claim("w", "token", now="2026-01-01T00:00:00Z")
@@ -227,86 +242,80 @@ def test_a_live_run_is_shown_as_the_queue_has_it(done: Path) -> None:
     }
 
 
-def test_why_a_failed_run_failed_is_known_without_its_record(project: Path) -> None:
-    write(
-        project,
-        "experiments/two.yaml",
-        CONFIG.replace("b, command: 'true'", "b, command: 'exit 3'"),
-    )
+def test_the_row_of_a_failed_run_says_why_the_run_failed(project: Path) -> None:
+    text = CONFIG.replace("b, command: 'true'", "b, command: 'exit 3'")
+    write(project, "experiments/two.yaml", text)
     gitorch(project, "run", "experiments", code=1)
     [row] = catalog(project).rows()
     assert row.tasks[1].failure == "exit code 3"
     assert "b: exit code 3" in gitorch(project, "status").stdout
 
 
-def test_the_newest_task_with_a_key_is_found(done: Path) -> None:
+def test_cached_tasks_are_found_newest_first(done: Path) -> None:
     [record] = branch(done).records()
-    tasks = [{**record["tasks"][0], "cache": {"key": "k" * 64}}, record["tasks"][1]]
-    later = [
-        {
-            **tasks[0],
-            "attempts": [
-                {**tasks[0]["attempts"][0], "ended": "2031-01-01T00:00:00Z"}
-            ],
-        },
-        tasks[1],
-    ]
-    add(done, "a" * 12, tasks=later)
-    add(done, "b" * 12, tasks=tasks)
-    known = catalog(done)
-    assert known.computed("k" * 64) == [("a" * 12, "a"), ("b" * 12, "a")]
-    assert known.computed_like("one", "a") == ("a" * 12, "b" * 12)
-    assert known.computed_like("one", "b") == ()
+    task_a, task_b = record["tasks"]
+    [attempt] = task_a["attempts"]
+    earlier = {**task_a, "cache": {"key": "k" * 64}}
+    later_attempt = {**attempt, "ended": "2031-01-01T00:00:00Z"}
+    later = {**earlier, "attempts": [later_attempt]}
+    add_records(done, "a" * 12, tasks=[later, task_b])
+    add_records(done, "b" * 12, tasks=[earlier, task_b])
+    runs = catalog(done)
+    assert runs.computed("k" * 64) == [("a" * 12, "a"), ("b" * 12, "a")]
+    assert runs.computed_like("one", "a") == ("a" * 12, "b" * 12)
+    assert runs.computed_like("one", "b") == ()
 
 
-def test_what_came_from_the_cache_says_nothing_of_how_long_it_takes(
-    done: Path,
-) -> None:
+def test_a_reused_task_has_no_duration(done: Path) -> None:
     [record] = branch(done).records()
-    reused = {
-        **record["tasks"][0],
-        "cache": {"key": "k" * 64, "from": {"run": record["id"], "task": "a"}},
-    }
-    add(done, "a" * 12, tasks=[reused, record["tasks"][1]])
+    task_a, task_b = record["tasks"]
+    origin = {"run": record["id"], "task": "a"}
+    reused = {**task_a, "cache": {"key": "k" * 64, "from": origin}}
+    add_records(done, "a" * 12, tasks=[reused, task_b])
     assert len(catalog(done).durations("one", "a")) == 1
     assert len(catalog(done).durations("one", "b")) == 2
 
 
 def test_a_record_that_is_not_json_is_left_out(done: Path) -> None:
-    before = [row.id for row in catalog(done).rows()]
+    before = listed_ids(done)
     with branch(done).changing() as change:
         change.put(f"{RunPaths.of('a' * 12).directory}/record.json", b"{")
         change.commit("not JSON")
-    assert [row.id for row in catalog(done).rows()] == before
+    assert listed_ids(done) == before
 
 
-def count(root: str) -> int:
-    return len(Catalog.of(Site.at(Path(root))).rows())
+def numbered_ids(count: int) -> list[str]:
+    return [f"{number:012x}" for number in range(count)]
 
 
-def test_processes_that_bring_it_to_the_tip_at_once(done: Path) -> None:
-    add(done, *(f"{number:012x}" for number in range(300)))
-    (done / ".git" / "gitorch" / "index.db").unlink()
+def count_rows(root: Path) -> int:
+    return len(catalog(root).rows())
+
+
+def test_several_processes_build_the_index_at_the_same_time(done: Path) -> None:
+    add_records(done, *numbered_ids(300))
+    delete_index(done)
     with multiprocessing.get_context("spawn").Pool(4) as pool:
-        assert pool.map(count, [str(done)] * 8) == [301] * 8
+        assert pool.map(count_rows, [done] * 8) == [301] * 8
 
 
-KILLED = """
+# Updates the index of `argv[1]`, and kills itself after `argv[2]` SQL statements.
+KILLED_UPDATE = """
 import os, signal, sys
 from pathlib import Path
 from gitorch.database.connection import Transaction
 from gitorch.storage.catalog import Catalog
 from gitorch.storage.site import Site
 
-left = int(sys.argv[2])
-real = Transaction.__call__
+statements_left = int(sys.argv[2])
+original = Transaction.__call__
 
 def call(self, name, /, **values):
-    global left
-    left -= 1
-    if left < 0:
+    global statements_left
+    statements_left -= 1
+    if statements_left < 0:
         os.kill(os.getpid(), signal.SIGKILL)
-    return real(self, name, **values)
+    return original(self, name, **values)
 
 Transaction.__call__ = call
 Catalog.of(Site.at(Path(sys.argv[1])))
@@ -314,29 +323,28 @@ Catalog.of(Site.at(Path(sys.argv[1])))
 
 
 @pytest.mark.parametrize("statements", [0, 1, 4, 30])
-def test_killed_while_it_is_brought_to_the_tip(done: Path, statements: int) -> None:
-    ids(done)
-    add(done, *(f"{number:012x}" for number in range(20)))
-    killed = subprocess.run(
-        [sys.executable, "-c", KILLED, str(done), str(statements)], check=False
-    )
-    assert killed.returncode == -9
-    assert len(ids(done)) == 21
-    assert agrees(done)
+def test_the_index_is_correct_after_a_killed_update(
+    done: Path, statements: int
+) -> None:
+    listed_ids(done)
+    add_records(done, *numbered_ids(20))
+    command = [sys.executable, "-c", KILLED_UPDATE, str(done), str(statements)]
+    killed = subprocess.run(command, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert len(listed_ids(done)) == 21
+    assert_rows_match_records(done)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
-def test_on_a_medium_that_cannot_be_written(done: Path) -> None:
-    (done / ".git" / "gitorch" / "index.db").unlink()
-    (done / ".git" / "gitorch" / "index.lock").unlink()
-    script = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
+def test_runs_are_listed_on_a_read_only_file_system(done: Path) -> None:
+    delete_index(done)
+    index_path(done).with_name("index.lock").unlink()
+    mount = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
+    isolated = ["unshare", "--mount", "sh", "-c", mount, str(done)]
     program = [sys.executable, "-m", "gitorch", "list", "--json"]
     listed = subprocess.run(
-        ["unshare", "--mount", "sh", "-c", script, str(done), *program],
-        cwd=done,
-        capture_output=True,
-        check=False,
+        [*isolated, *program], cwd=done, capture_output=True, check=False
     )
     assert listed.returncode == 0, listed.stderr
     assert len(json.loads(listed.stdout)["runs"]) == 1
-    assert not (done / ".git" / "gitorch" / "index.db").exists()
+    assert not index_path(done).exists()
