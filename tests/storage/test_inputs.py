@@ -1,4 +1,4 @@
-"""Data is read once as long as it stays as it is, and never taken for what it is not."""
+"""Inputs are found and hashed. A file is read again only if it may have changed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,12 @@ from gitorch.storage.inputs import Inputs
 from gitorch.storage.site import Site
 from tests.conftest import commit_files, git
 
-ONE = sha256(b"one").hexdigest()
+
+def digest(content: bytes) -> str:
+    return sha256(content).hexdigest()
+
+
+ONE = digest(b"one")
 
 
 @pytest.fixture
@@ -31,91 +36,104 @@ def site(project: Path) -> Site:
     return Site.at(project)
 
 
-def looked(site: Site, *link: str) -> Inputs:
-    return Inputs(site, git(site.repository.root, "rev-parse", "HEAD^{tree}"), link)
+def tree_of_head(site: Site) -> str:
+    return git(site.repository.root, "rev-parse", "HEAD^{tree}")
 
 
-def data(site: Site, pattern: str, *link: str) -> dict[str, str]:
-    return {entry.path: entry.sha256 for entry in looked(site, *link).data(pattern)}
+def pin_of_head(site: Site) -> Pin:
+    commit = git(site.repository.root, "rev-parse", "HEAD")
+    return Pin(commit=commit, tree=tree_of_head(site))
 
 
-def count_reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    read: list[Path] = []
-    really = contents._read
-    monkeypatch.setattr(
-        contents, "_read", lambda path: (read.append(path), really(path))[1]
-    )
-    return read
+def inputs_of(site: Site, *link: str) -> Inputs:
+    return Inputs(site, tree_of_head(site), link)
 
 
-def test_what_stays_as_it_is_is_read_once(
+def digests(site: Site, pattern: str, *link: str) -> dict[str, str]:
+    """Return the SHA-256 of each file that the pattern names, by path."""
+    entries = inputs_of(site, *link).data(pattern)
+    return {entry.path: entry.sha256 for entry in entries}
+
+
+def log_reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Return a list to which the path of each file is added when the file is read."""
+    read_paths: list[Path] = []
+    original = contents._read
+
+    def read(path: Path) -> contents._ReadFile | Unusable:
+        read_paths.append(path)
+        return original(path)
+
+    monkeypatch.setattr(contents, "_read", read)
+    return read_paths
+
+
+def test_an_unchanged_file_is_read_once(
     site: Site, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = project / "data/x"
     path.write_bytes(b"one")
-    read = count_reads(monkeypatch)
+    read_paths = log_reads(monkeypatch)
     monkeypatch.setattr(contents, "_RACY_NS", 0)
     for _ in range(3):
-        assert data(site, "data/x", "data") == {"data/x": ONE}
-    assert read == [path]
+        assert digests(site, "data/x", "data") == {"data/x": ONE}
+    assert read_paths == [path]
     path.write_bytes(b"two")
-    assert data(site, "data/x", "data") == {"data/x": sha256(b"two").hexdigest()}
-    assert read == [path, path]
+    assert digests(site, "data/x", "data") == {"data/x": digest(b"two")}
+    assert read_paths == [path, path]
 
 
-def test_what_takes_long_is_told(
+def test_reading_much_data_is_announced(
     site: Site, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (project / "data/x").write_bytes(b"one")
     monkeypatch.setattr(contents, "_LONG", 2)
     monkeypatch.setattr(contents, "_RACY_NS", 0)
-    told: list[str] = []
+    notices: list[str] = []
     for _ in range(2):
-        Inputs(
-            site, git(project, "rev-parse", "HEAD^{tree}"), (), told.append
-        ).data("data")
-    assert told == [
+        Inputs(site, tree_of_head(site), (), notices.append).data("data")
+    assert notices == [
         "reading 0.0 GiB of inputs; unchanged files will not be read again"
     ]
 
 
-def test_what_was_written_just_now_is_not_remembered(
+def test_the_digest_of_a_file_that_was_just_written_is_not_remembered(
     site: Site, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = project / "data/x"
     path.write_bytes(b"one")
-    os.utime(path, (1, 1))  # whatever time it is given
-    read = count_reads(monkeypatch)
+    os.utime(path, (1, 1))  # sets mtime to 1970, but ctime to now
+    read_paths = log_reads(monkeypatch)
     for _ in range(2):
-        data(site, "data/x", "data")
-    assert read == [path, path]
+        digests(site, "data/x", "data")
+    assert read_paths == [path, path]
 
 
-def test_a_file_that_changes_while_it_is_read_is_noticed(
+def test_a_file_that_changes_while_it_is_read_is_refused(
     site: Site, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = project / "data/x"
     path.write_bytes(b"one")
-    really = os.fstat
+    original = os.fstat
 
-    def meanwhile(descriptor: int) -> os.stat_result:
-        status = really(descriptor)
+    def fstat_then_write(descriptor: int) -> os.stat_result:
+        status = original(descriptor)
         if status.st_ino == path.stat().st_ino:
             path.write_bytes(b"two, which is longer")
         return status
 
-    monkeypatch.setattr(os, "fstat", meanwhile)
+    monkeypatch.setattr(os, "fstat", fstat_then_write)
     with pytest.raises(Unusable, match="was changed while it was read"):
-        data(site, "data/x", "data")
+        digests(site, "data/x", "data")
 
 
-def test_committed_content_is_that_of_the_commit(
+def test_committed_files_have_the_content_of_the_commit(
     site: Site, project: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside/big").write_bytes(b"big")
     (project / "sub").mkdir()
-    for name, target in {
+    targets = {
         "to_file": "tables/one",
         "to_directory": "tables",
         "sub/to_link": "../to_file",
@@ -123,51 +141,47 @@ def test_committed_content_is_that_of_the_commit(
         "to_linked": "data/local",
         "to_nothing": "nowhere",
         "to_beside": "../outside",
-    }.items():
+    }
+    for name, target in targets.items():
         (project / name).symlink_to(target)
+    large = b"x" * (3 << 20)
     commit_files(
         project,
-        {
-            "tables/one": b"one",
-            "tables/empty": b"",
-            "tables/large": b"x" * (3 << 20),
-        },
+        {"tables/one": b"one", "tables/empty": b"", "tables/large": large},
     )
     (project / "data/local").write_bytes(b"local")
     (project / "tables/one").write_bytes(b"edited")
 
-    empty, large, big = (
-        sha256(content).hexdigest() for content in (b"", b"x" * (3 << 20), b"big")
-    )
-    below = {"one": ONE, "empty": empty, "large": large}
-    assert data(site, "tables") == {
-        f"tables/{name}": content for name, content in below.items()
+    assert digests(site, "tables") == {
+        "tables/one": ONE,
+        "tables/empty": digest(b""),
+        "tables/large": digest(large),
     }
-    assert data(site, "to_file") == {"to_file": ONE}
-    assert data(site, "to_directory/*") == {
-        f"to_directory/{name}": content for name, content in below.items()
+    assert digests(site, "to_file") == {"to_file": ONE}
+    assert digests(site, "to_directory/*") == {
+        "to_directory/one": ONE,
+        "to_directory/empty": digest(b""),
+        "to_directory/large": digest(large),
     }
-    assert data(site, "sub/*") == {"sub/to_link": ONE}
-    assert data(site, "to_disk/*") == {"to_disk/big": big}
-    assert data(site, "to_linked", "data") == {
-        "to_linked": sha256(b"local").hexdigest()
-    }
-    assert data(site, "**/one") == {"tables/one": ONE, "to_directory/one": ONE}
-    assert looked(site).find("to_beside").is_out_of_sight, (
-        "a run's worktree lies elsewhere"
+    assert digests(site, "sub/*") == {"sub/to_link": ONE}
+    assert digests(site, "to_disk/*") == {"to_disk/big": digest(b"big")}
+    assert digests(site, "to_linked", "data") == {"to_linked": digest(b"local")}
+    assert digests(site, "**/one") == {"tables/one": ONE, "to_directory/one": ONE}
+    assert inputs_of(site).find("to_beside").is_out_of_sight, (
+        "a relative link out of the tree leads elsewhere from a run's worktree"
     )
     with pytest.raises(Unusable, match="there is no 'to_nothing'"):
-        data(site, "to_nothing")
+        digests(site, "to_nothing")
 
 
-def test_a_large_file_in_git_lfs_is_told_by_what_it_holds(
+def test_a_git_lfs_pointer_counts_as_the_file_that_it_points_to(
     site: Site, project: Path
 ) -> None:
     pointer = (
         f"version https://git-lfs.github.com/spec/v1\noid sha256:{ONE}\nsize 3\n"
     )
     commit_files(project, {"model.bin": pointer})
-    assert looked(site).data("model.bin") == (
+    assert inputs_of(site).data("model.bin") == (
         Data(path="model.bin", size=3, sha256=ONE),
     )
 
@@ -175,23 +189,22 @@ def test_a_large_file_in_git_lfs_is_told_by_what_it_holds(
 def test_directories_that_are_too_deep_are_refused(
     site: Site, project: Path
 ) -> None:
-    place = os.open(project / "data", os.O_RDONLY)
+    directory = os.open(project / "data", os.O_RDONLY)
     for _ in range(1200):
-        os.mkdir("d", dir_fd=place)
-        below = os.open("d", os.O_RDONLY, dir_fd=place)
-        os.close(place)
-        place = below
-    os.close(place)
+        os.mkdir("d", dir_fd=directory)
+        subdirectory = os.open("d", os.O_RDONLY, dir_fd=directory)
+        os.close(directory)
+        directory = subdirectory
+    os.close(directory)
     try:
         with pytest.raises(Unusable):
-            looked(site, "data").find("data")
+            inputs_of(site, "data").find("data")
     finally:
-        subprocess.run(
-            ["rm", "-rf", project / "data/d"], check=True
-        )  # Python's own way gives up on it
+        # shutil.rmtree may fail on a tree that is so deep.
+        subprocess.run(["rm", "-rf", project / "data/d"], check=True)
 
 
-def test_what_is_linked_is_found_wherever_the_glob_begins(
+def test_linked_files_are_found_wherever_the_glob_begins(
     site: Site, project: Path
 ) -> None:
     for name in (
@@ -201,54 +214,50 @@ def test_what_is_linked_is_found_wherever_the_glob_begins(
         "top.csv",
         "data/.git/d.csv",
     ):
-        (project / name).parent.mkdir(exist_ok=True, parents=True)
-        (project / name).write_bytes(b"one")
+        path = project / name
+        path.parent.mkdir(exist_ok=True, parents=True)
+        path.write_bytes(b"one")
+    linked = {"data/raw/a.csv", "data/raw/b.txt"}
+    committed = {"README.md", ".gitignore"}
     for pattern in ("**/*.csv", "data", "data/raw/*.csv", "data/**", ".", "*"):
-        assert "data/raw/a.csv" in data(site, pattern, "data/raw", "models"), (
-            pattern
-        )
-        assert data(site, pattern, "data/raw").keys() <= {
-            *("data/raw/a.csv", "data/raw/b.txt", "README.md", ".gitignore"),
-        }
-    assert looked(site).find("**/*.csv").files.keys() == {
-        "data/raw/a.csv",
-        "other/c.csv",
-        "top.csv",
-    }
-    assert looked(site).find("**/*.csv").is_out_of_sight
+        found = digests(site, pattern, "data/raw", "models")
+        assert "data/raw/a.csv" in found, pattern
+        found = digests(site, pattern, "data/raw")
+        assert found.keys() <= linked | committed
+    unlinked = inputs_of(site).find("**/*.csv")
+    assert unlinked.files.keys() == {"data/raw/a.csv", "other/c.csv", "top.csv"}
+    assert unlinked.is_out_of_sight
 
 
-def test_nothing_but_files_is_data(site: Site, project: Path) -> None:
+def test_an_input_that_is_not_a_file_is_refused(site: Site, project: Path) -> None:
     os.mkfifo(project / "data/pipe")
     (project / "data/around").symlink_to("around")
-    started = time.monotonic()
-    for pattern, said in {
+    messages = {
         "data/pipe": "data/pipe is neither",
         "data/p*": "data/pipe is neither",
         "data/around": "there is no",
         "/dev/null": "/dev/null is neither",
-    }.items():
-        with pytest.raises(Unusable, match=said):
-            looked(site, "data").find(pattern)
-    assert time.monotonic() - started < 5, "nobody waits for a writer"
+    }
+    started = time.monotonic()
+    for pattern, message in messages.items():
+        with pytest.raises(Unusable, match=message):
+            inputs_of(site, "data").find(pattern)
+    duration = time.monotonic() - started
+    assert duration < 5, "the pipe is not opened, so nothing waits for a writer"
 
 
-def test_before_an_attempt_only_what_is_not_committed_is_looked_at(
+def test_uncommitted_inputs_are_compared_before_an_attempt(
     site: Site, project: Path
 ) -> None:
     commit_files(project, {"tables/one": b"one"})
     (project / "data/x").write_bytes(b"one")
-    pin = Pin(
-        commit=git(project, "rev-parse", "HEAD"),
-        tree=git(project, "rev-parse", "HEAD^{tree}"),
-    )
+    pin = pin_of_head(site)
     task = TaskSpec(id="a", command="true", inputs=("tables", "data"))
     spec = RunSpec(name="e", document={}, tasks=(task,), link=("data",))
-    read = looked(site, "data").data_of(spec)
-    payload = Payload.from_json(
-        Payload(spec=spec, pin=pin, interpreter="python", data=read).to_json()
-    )
-    assert payload.data == read
+    entries = inputs_of(site, "data").data_of(spec)
+    payload = Payload(spec=spec, pin=pin, interpreter="python", data=entries)
+    payload = Payload.from_json(payload.to_json())
+    assert payload.data == entries
     (project / "tables/one").write_bytes(b"of the working tree")
     (project / "tables/two").write_bytes(b"of the working tree")
     require_unchanged(site, payload, task)
@@ -258,36 +267,26 @@ def test_before_an_attempt_only_what_is_not_committed_is_looked_at(
         match=f"input data/x changed since the run was readied .was {ONE[:12]}, is ",
     ):
         require_unchanged(site, payload, task)
-    require_unchanged(
-        site, Payload(spec=spec, pin=pin, interpreter="python"), task
-    )  # readied before it was hashed
+    readied_without_data = Payload(spec=spec, pin=pin, interpreter="python")
+    require_unchanged(site, readied_without_data, task)
 
 
-def test_a_group_that_is_committed_is_not_read_again(
+def test_a_committed_group_is_not_read_again(
     site: Site, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    commit_files(
-        project,
-        {f"tables/{number}": str(number) for number in range(inputs.LISTED + 1)},
-    )
-    [group] = looked(site).data("tables")
-    lines = [
-        f"{sha256(name.encode()).hexdigest()}  tables/{name}\n"
-        for name in sorted(map(str, range(51)))
-    ]
+    assert inputs.LISTED == 50
+    names = sorted(str(number) for number in range(51))
+    commit_files(project, {f"tables/{name}": name for name in names})
+    [group] = inputs_of(site).data("tables")
+    listing = ""
+    for name in names:
+        listing += f"{digest(name.encode())}  tables/{name}\n"
     assert group == Data(
-        path="tables",
-        size=92,
-        sha256=sha256("".join(lines).encode()).hexdigest(),
-        files=51,
+        path="tables", size=92, sha256=digest(listing.encode()), files=51
     )
-    pin = Pin(
-        commit=git(project, "rev-parse", "HEAD"),
-        tree=git(project, "rev-parse", "HEAD^{tree}"),
-    )
+    pin = pin_of_head(site)
     task = TaskSpec(id="a", command="true", inputs=("tables",))
     spec = RunSpec(name="e", document={}, tasks=(task,))
+    payload = Payload(spec=spec, pin=pin, interpreter="python", data=(group,))
     monkeypatch.setattr(contents, "digests_of_blobs", None)
-    require_unchanged(
-        site, Payload(spec=spec, pin=pin, interpreter="python", data=(group,)), task
-    )
+    require_unchanged(site, payload, task)
