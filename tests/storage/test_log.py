@@ -11,7 +11,7 @@ def cleaned(*chunks: bytes, secrets: tuple[bytes, ...] = ()) -> bytes:
     return b"".join(clean(chunks, secrets))
 
 
-def test_only_the_last_state_of_a_progress_bar_stays() -> None:
+def test_only_the_last_state_of_a_progress_bar_is_kept() -> None:
     assert cleaned(b"start\n 10%\r 50%\r100%\ndone\n") == b"start\n100%\ndone\n"
 
 
@@ -19,22 +19,22 @@ def test_a_progress_bar_that_is_cut_across_chunks_is_collapsed() -> None:
     assert cleaned(b" 10%\r 5", b"0%\r10", b"0%\nd", b"one") == b"100%\ndone"
 
 
-def test_windows_line_ends_become_line_ends() -> None:
+def test_crlf_becomes_lf() -> None:
     assert cleaned(b"one\r\ntwo\r\n") == b"one\ntwo\n"
 
 
-def test_an_unfinished_last_line_stays() -> None:
+def test_a_last_line_without_a_line_end_is_unchanged() -> None:
     assert cleaned(b"a\nb") == b"a\nb"
 
 
-def test_an_endless_line_is_passed_on_in_pieces() -> None:
-    def flood() -> Iterator[bytes]:
+def test_a_very_long_line_is_cut_into_pieces() -> None:
+    def chunks() -> Iterator[bytes]:
         for _ in range(8):
             yield b"x" * LONGEST_PIECE
 
-    pieces = list(clean(flood()))
-    assert sum(map(len, pieces)) == 8 * LONGEST_PIECE
-    assert max(map(len, pieces)) <= 2 * LONGEST_PIECE
+    sizes = [len(piece) for piece in clean(chunks())]
+    assert sum(sizes) == 8 * LONGEST_PIECE
+    assert max(sizes) <= 2 * LONGEST_PIECE
 
 
 def test_the_values_of_secret_variables_are_masked() -> None:
@@ -46,6 +46,5 @@ def test_the_values_of_secret_variables_are_masked() -> None:
         }
     )
     assert secrets == (b"0123456789abcdef",)
-    assert (
-        cleaned(b"key=0123456789abcdef!\n", secrets=secrets) == b"key=********!\n"
-    )
+    masked = cleaned(b"key=0123456789abcdef!\n", secrets=secrets)
+    assert masked == b"key=********!\n"

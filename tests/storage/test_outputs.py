@@ -1,4 +1,4 @@
-"""What a run has written is kept, and what `discard` names is left out: neither read nor hashed."""
+"""Files that a run writes are kept. Files that `discard` names are neither read nor kept."""
 
 from __future__ import annotations
 
@@ -42,21 +42,21 @@ def run(site: Site) -> RunDirectory:
     return directory
 
 
-def put(run: RunDirectory, name: str, text: str = "x") -> Path:
+def write_output(run: RunDirectory, name: str, text: str = "x") -> Path:
     path = run.output / name
     path.parent.mkdir(exist_ok=True)
     path.write_text(text)
     return path
 
 
-def kept(found: FoundOutputs) -> dict[str, str]:
-    """The task that each kept file is of."""
+def writers(found: FoundOutputs) -> dict[str, str]:
+    """Return the task that each kept file is attributed to, by the file's name."""
     assert found.notes == ()
     return {output.path: output.task for output in found.outputs}
 
 
 def record_outputs(site: Site, found: FoundOutputs) -> None:
-    """Have the branch hold what was found."""
+    """Commit a record with these outputs, and their content, to the results branch."""
     created = datetime(2026, 1, 1, tzinfo=UTC)
     pin = Pin(commit="c" * 40, tree="d" * 40)
     definition = RunDefinition(
@@ -70,137 +70,134 @@ def record_outputs(site: Site, found: FoundOutputs) -> None:
         change.commit("a record")
 
 
-def test_what_is_left_out_is_not_read(site: Site, run: RunDirectory) -> None:
+def test_a_discarded_file_is_not_read(site: Site, run: RunDirectory) -> None:
     for step in range(3):
-        put(run, f"ckpt/{step}.pt", "12345").chmod(0)
-    put(run, "ckpt/best.json")
+        write_output(run, f"ckpt/{step}.pt", "12345").chmod(0)
+    write_output(run, "ckpt/best.json")
     os.mkfifo(run.output / "wakeup.tmp")
     found = outputs.find(site, run, SPEC, TRAIN)
-    assert kept(found) == {"ckpt/best.json": "train"}
+    assert writers(found) == {"ckpt/best.json": "train"}
     assert found.discarded == (
         Discarded(glob="ckpt/*.pt", files=3, size=15, task="train"),
         Discarded(glob="*.tmp", files=1, size=0, task="train"),
     )
-    assert sorted(path.name for path in (run.output / "ckpt").iterdir()) == [
-        "0.pt",
-        "1.pt",
-        "2.pt",
-        "best.json",
-    ]
+    names = {path.name for path in (run.output / "ckpt").iterdir()}
+    assert names == {"0.pt", "1.pt", "2.pt", "best.json"}
 
 
-def test_discard_is_about_what_the_task_itself_wrote(
+def test_discard_leaves_out_only_files_that_its_own_task_wrote(
     site: Site, run: RunDirectory
 ) -> None:
-    put(run, "given.tmp")
-    assert kept(outputs.find(site, run, SPEC, PREPARE)) == {"given.tmp": "prepare"}
-    put(run, "own.tmp")
-    assert kept(outputs.find(site, run, SPEC, TRAIN)) == {"given.tmp": "prepare"}
-    put(run, "new.tmp")
+    write_output(run, "given.tmp")
+    assert writers(outputs.find(site, run, SPEC, PREPARE)) == {
+        "given.tmp": "prepare"
+    }
+    write_output(run, "own.tmp")
+    assert writers(outputs.find(site, run, SPEC, TRAIN)) == {"given.tmp": "prepare"}
+    write_output(run, "new.tmp")
     found = outputs.find(site, run, SPEC, REPORT)
-    assert kept(found) == {"given.tmp": "prepare", "new.tmp": "report"}
-    assert found.discarded == (), "of a later task, which left nothing out"
-    put(run, "own.tmp", "written anew")
-    assert kept(outputs.find(site, run, SPEC, REPORT))["own.tmp"] == "report"
+    assert writers(found) == {"given.tmp": "prepare", "new.tmp": "report"}
+    assert found.discarded == (), "REPORT has no `discard`"
+    write_output(run, "own.tmp", "written anew")
+    assert writers(outputs.find(site, run, SPEC, REPORT))["own.tmp"] == "report"
 
 
-def test_what_was_left_out_stays_so_after_a_crash(
+def test_a_discarded_file_stays_left_out_after_a_crash(
     site: Site, run: RunDirectory
 ) -> None:
-    put(run, "own.tmp")
-    put(run, "model.txt")
+    write_output(run, "own.tmp")
+    write_output(run, "model.txt")
     outputs.find(site, run, SPEC, TRAIN)
     outputs.forget(site, run)
     found = outputs.find(site, run, SPEC, REPORT)
-    assert kept(found) == {"model.txt": "report"}
+    assert writers(found) == {"model.txt": "report"}
     assert found.new.keys() == {"model.txt"}, (
-        "read anew: its commit may have been lost"
+        "the file is read again, because its commit may be lost"
     )
 
 
-def test_the_end_of_a_task_keeps_nothing_that_one_beside_it_will_discard(
+def test_a_file_that_a_parallel_task_may_discard_is_not_kept(
     site: Site, run: RunDirectory
 ) -> None:
     left = TaskSpec(id="left", command="true")
     right = TaskSpec(id="right", command="true", discard=("*.tmp",))
     spec = RunSpec(name="e", document={}, tasks=(left, right))
-    put(run, "half.tmp")
+    write_output(run, "half.tmp")
     found = outputs.find(site, run, spec, left)
-    assert (kept(found), found.discarded) == ({}, ())
+    assert writers(found) == {}
+    assert found.discarded == ()
     found = outputs.find(site, run, spec, right)
-    assert (kept(found), found.discarded) == (
-        {},
-        (Discarded(glob="*.tmp", files=1, size=1, task="right"),),
+    assert writers(found) == {}
+    assert found.discarded == (
+        Discarded(glob="*.tmp", files=1, size=1, task="right"),
     )
 
 
-def test_a_memory_that_cannot_be_read_keeps_more(
+def test_a_discarded_file_is_kept_if_the_memory_is_broken(
     site: Site, run: RunDirectory
 ) -> None:
-    put(run, "own.tmp")
+    write_output(run, "own.tmp")
     outputs.find(site, run, SPEC, TRAIN)
     (run.path / "seen.json").write_text('{"kept": {}, "left_out": {"own.tmp": 3}}')
-    assert kept(outputs.find(site, run, SPEC, REPORT)) == {"own.tmp": "report"}
+    assert writers(outputs.find(site, run, SPEC, REPORT)) == {"own.tmp": "report"}
     assert outputs.find(site, run, SPEC, TRAIN).outputs[0].task == "report"
 
 
-def test_what_is_the_same_stays_whose_it_was(site: Site, run: RunDirectory) -> None:
-    put(run, "a")
-    put(run, "b")
+def test_an_unchanged_file_stays_attributed_to_its_first_writer(
+    site: Site, run: RunDirectory
+) -> None:
+    write_output(run, "a")
+    write_output(run, "b")
     outputs.find(site, run, SPEC, PREPARE)
-    put(run, "a")
-    put(run, "b", "changed")
-    assert kept(outputs.find(site, run, SPEC, TRAIN)) == {
+    write_output(run, "a")
+    write_output(run, "b", "changed")
+    assert writers(outputs.find(site, run, SPEC, TRAIN)) == {
         "a": "prepare",
         "b": "train",
     }
 
 
-def test_what_is_brought_back_is_whose_it_was_and_is_not_read_again(
+def test_a_restored_file_keeps_its_writer_and_is_not_read_again(
     site: Site, run: RunDirectory
 ) -> None:
-    put(run, "a")
-    put(run, "b")
+    write_output(run, "a")
+    write_output(run, "b")
     record_outputs(site, outputs.find(site, run, SPEC, PREPARE))
     shutil.rmtree(run.output)
     (run.path / "seen.json").unlink()
     output_restore.bring_back(site, run, with_tree=False)
-    put(run, "b", "changed")
+    write_output(run, "b", "changed")
     found = outputs.find(site, run, SPEC, TRAIN)
-    assert kept(found) == {"a": "prepare", "b": "train"}
+    assert writers(found) == {"a": "prepare", "b": "train"}
     assert found.new.keys() == {"b"}
 
 
-def test_after_a_crash_what_the_record_has_stays_whose_it_was(
+def test_a_recorded_file_keeps_its_writer_after_a_crash(
     site: Site, run: RunDirectory
 ) -> None:
-    put(run, "a.tmp")
+    write_output(run, "a.tmp")
     record_outputs(site, outputs.find(site, run, SPEC, PREPARE))
-    put(run, "b")
+    write_output(run, "b")
     outputs.forget(site, run)
     found = outputs.find(site, run, SPEC, TRAIN)
-    assert kept(found) == {"a.tmp": "prepare", "b": "train"}, (
-        "though train would leave it out"
+    assert writers(found) == {"a.tmp": "prepare", "b": "train"}, (
+        "TRAIN discards *.tmp, but a.tmp is recorded for PREPARE"
     )
     assert found.new.keys() == {"a.tmp", "b"}
 
 
-def test_what_one_task_took_from_the_worktree_is_kept_until_another_takes_it(
+def test_an_output_in_the_worktree_is_kept_until_another_task_takes_the_file(
     site: Site, run: RunDirectory
 ) -> None:
     (run.tree / "plot.png").write_text("1")
-    takes, other = (
-        replace(PREPARE, outputs=("*.png",)),
-        replace(TRAIN, outputs=("plot.*",)),
-    )
-    outputs.find(site, run, SPEC, takes)
+    prepare = replace(PREPARE, outputs=("*.png",))
+    train = replace(TRAIN, outputs=("plot.*",))
+    outputs.find(site, run, SPEC, prepare)
     (run.tree / "plot.png").write_text("changed")
-    kept_output = outputs.find(site, run, SPEC, REPORT).outputs[0]
-    assert (kept_output.path, kept_output.task, kept_output.size) == (
-        "worktree/plot.png",
-        "prepare",
-        1,
-    )
-    assert outputs.find(site, run, SPEC, other).outputs[0].task == "train"
+    output = outputs.find(site, run, SPEC, REPORT).outputs[0]
+    assert output.path == "worktree/plot.png"
+    assert output.task == "prepare"
+    assert output.size == 1
+    assert outputs.find(site, run, SPEC, train).outputs[0].task == "train"
     (run.tree / "plot.png").unlink()
-    assert outputs.find(site, run, SPEC, other).outputs == ()
+    assert outputs.find(site, run, SPEC, train).outputs == ()

@@ -1,4 +1,4 @@
-"""Records and queue change under one lock. A crash between the two is repaired."""
+"""Records and the queue change under one lock. A crash between the two changes is repaired."""
 
 from __future__ import annotations
 
@@ -46,27 +46,36 @@ def queued_priority(site: Site, run_id: str) -> int:
     return run.tasks[0].priority
 
 
-def test_of_two_changes_at_once_the_later_commit_is_also_the_queues(
+def assert_queue_is_current(site: Site) -> None:
+    assert site.queue.meta("tip") == site.results.tip()
+
+
+def last_message(site: Site) -> str:
+    """Return the message of the newest commit on the results branch."""
+    tip = site.results.tip()
+    assert tip is not None
+    return git(site.repository.root, "log", "-1", "--format=%B", tip)
+
+
+def test_the_queue_has_the_later_of_two_simultaneous_changes(
     site: Site, run_id: str
 ) -> None:
     selection = Selection(references=(run_id,))
+    both_are_ready = Barrier(2)
+
+    def change(priority: int) -> None:
+        own_site = Site.at(site.repository.root)
+        both_are_ready.wait()
+        set_priority(own_site, selection, priority)
+
     for start in range(0, 40, 2):
-        both_are_ready = Barrier(2)
-
-        def change(priority: int, both_are_ready: Barrier = both_are_ready) -> None:
-            own_site = Site.at(site.repository.root)
-            both_are_ready.wait()
-            set_priority(own_site, selection, priority)
-
         with ThreadPoolExecutor(2) as threads:
             list(threads.map(change, [start + 1, start + 2]))
         assert queued_priority(site, run_id) == record_of(site, run_id).priority
-        assert site.queue.meta("tip") == site.results.tip(), (
-            "the queue knows of both commits"
-        )
+        assert_queue_is_current(site)
 
 
-def test_the_queue_is_brought_to_a_record_while_the_lock_is_held(
+def test_the_queue_is_updated_while_the_lock_is_held(
     site: Site, run_id: str
 ) -> None:
     with recording(site) as changes:
@@ -76,12 +85,10 @@ def test_the_queue_is_brought_to_a_record_while_the_lock_is_held(
         assert queued_priority(site, run_id) == 0, "nothing is committed yet"
         changes.commit("a priority")
         assert queued_priority(site, run_id) == 7
-        assert site.queue.meta("tip") == site.results.tip()
+        assert_queue_is_current(site)
 
 
-def test_changes_that_are_not_committed_are_given_up(
-    site: Site, run_id: str
-) -> None:
+def test_uncommitted_changes_are_discarded(site: Site, run_id: str) -> None:
     before = site.results.tip()
     with recording(site) as changes:
         record = changes.record(run_id)
@@ -92,22 +99,20 @@ def test_changes_that_are_not_committed_are_given_up(
 
 
 def test_a_queue_that_missed_a_commit_catches_up(site: Site, run_id: str) -> None:
-    with (
-        site.results.changing() as branch
-    ):  # as a program does that dies before it reaches the queue
-        branch.put_record(replace(record_of(site, run_id), priority=7).to_json())
+    changed = replace(record_of(site, run_id), priority=7)
+    # The same as a program that dies before it updates the queue.
+    with site.results.changing() as branch:
+        branch.put_record(changed.to_json())
         branch.commit("a priority")
     assert queued_priority(site, run_id) == 0
     catch_up(site)
     assert queued_priority(site, run_id) == 7
-    assert site.queue.meta("tip") == site.results.tip()
+    assert_queue_is_current(site)
 
 
 def test_a_commit_names_the_runs_that_it_changes(site: Site, run_id: str) -> None:
     change_status(site, "hold", Selection(references=(run_id,)))
-    message = git(
-        site.repository.root, "log", "-1", "--format=%B", site.results.tip() or ""
-    )
+    message = last_message(site)
     assert message.splitlines()[2:] == [
         f"Gitorch-Run: {run_id}",
         "Gitorch-Status: HOLD",
@@ -115,7 +120,7 @@ def test_a_commit_names_the_runs_that_it_changes(site: Site, run_id: str) -> Non
     ]
 
 
-def test_a_killed_run_leaves_the_branch_and_the_queue_with_one_commit(
+def test_one_commit_removes_a_killed_run_from_the_branch_and_the_queue(
     site: Site, run_id: str
 ) -> None:
     with recording(site) as changes:
@@ -125,14 +130,11 @@ def test_a_killed_run_leaves_the_branch_and_the_queue_with_one_commit(
         changes.commit("kill")
     assert site.results.record(run_id) is None
     assert site.queue.run(run_id) is None
-    assert site.queue.meta("tip") == site.results.tip()
-    message = git(
-        site.repository.root, "log", "-1", "--format=%B", site.results.tip() or ""
-    )
-    assert "Gitorch-Status: killed" in message
+    assert_queue_is_current(site)
+    assert "Gitorch-Status: killed" in last_message(site)
 
 
-def test_a_run_that_is_over_leaves_the_queue(site: Site, run_id: str) -> None:
+def test_a_failed_run_leaves_the_queue(site: Site, run_id: str) -> None:
     with recording(site) as changes:
         record = changes.record(run_id)
         assert record is not None

@@ -29,8 +29,8 @@ def site(project: Path) -> Site:
     return site
 
 
-def complete(site: Site, run: str, task: str) -> None:
-    """Complete a task in the record, but not in the queue."""
+def complete_in_record(site: Site, run: str, task: str) -> None:
+    """Mark a task as complete in the record, but not in the queue."""
     with site.results.changing() as change:
         record = change.record(run)
         assert record is not None
@@ -43,18 +43,21 @@ def complete(site: Site, run: str, task: str) -> None:
 
 def test_a_task_that_is_complete_in_the_record_leaves_the_queue(site: Site) -> None:
     [run] = site.queue.runs()
-    complete(site, run.id, "one")
+    complete_in_record(site, run.id, "one")
     catch_up(site)
-    assert [task.id for task in site.queue.runs()[0].tasks] == ["two"]
+    [queued] = site.queue.runs()
+    assert [task.id for task in queued.tasks] == ["two"]
     assert site.queue.meta("tip") == site.results.tip()
 
 
-def test_a_running_task_is_left_to_its_worker(site: Site) -> None:
+def test_a_running_task_stays_in_the_queue_until_its_worker_ends_it(
+    site: Site,
+) -> None:
     [run] = site.queue.runs()
     site.queue.register(this_worker("w"))
     claim = site.queue.claim("w", "token", now=now())
     assert claim is not None
-    complete(site, run.id, "one")
+    complete_in_record(site, run.id, "one")
     catch_up(site)
     end = AttemptEnd(
         run=run.id,
@@ -64,22 +67,21 @@ def test_a_running_task_is_left_to_its_worker(site: Site) -> None:
         outcome=Succeeded(),
     )
     assert site.queue.finish([end]) == [end], (
-        "its end is accepted, and therefore announced"
+        "the attempt is still current, so the queue accepts its end"
     )
 
 
-def test_a_run_that_is_recorded_but_not_queued_is_queued(site: Site) -> None:
+def test_a_live_run_that_the_queue_lost_is_queued_again(site: Site) -> None:
     [run] = site.queue.runs()
     site.queue.remove([run.id])
     site.queue.bring([], tip=(None, "0" * 40))
     catch_up(site)
-    assert [(task.id, task.status) for task in site.queue.runs()[0].tasks] == [
-        ("one", Status.WAITING),
-        ("two", Status.WAITING),
-    ]
+    [queued] = site.queue.runs()
+    assert [task.id for task in queued.tasks] == ["one", "two"]
+    assert [task.status for task in queued.tasks] == [Status.WAITING] * 2
 
 
-def test_a_run_of_another_clone_does_not_enter_the_queue(site: Site) -> None:
+def test_a_run_of_another_clone_is_not_queued(site: Site) -> None:
     [run] = site.queue.runs()
     with site.results.changing() as change:
         record = change.record(run.id)
