@@ -22,7 +22,8 @@ TASKS = "tasks: [{id: train, method: Train}]\n"
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make an empty directory the working directory."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -38,49 +39,51 @@ def params(file: str) -> dict[str, Any]:
 
 
 def test_a_file_overrides_its_bases_and_later_bases_override_earlier_ones(
-    here: Path,
+    directory: Path,
 ) -> None:
     write(
-        here,
+        directory,
         "base.yaml",
         "lr: 1\nmodel: {depth: 3, width: 4}\nsizes: [1, 2]\nseed: 1\n",
     )
-    write(here, "more/large.yaml", "model: {width: 8}\nsizes: [9]\nseed: 2\n")
-    write(
-        here,
-        "a.yaml",
-        f"gitorch: {{extends: [base.yaml, more/large.yaml]}}\nmodel: {{drop: 0}}\nseed: 3\n{TASKS}",
+    write(directory, "more/large.yaml", "model: {width: 8}\nsizes: [9]\nseed: 2\n")
+    text = (
+        "gitorch: {extends: [base.yaml, more/large.yaml]}\n"
+        "model: {drop: 0}\nseed: 3\n"
     )
+    write(directory, "a.yaml", text + TASKS)
     assert params("a.yaml") == {
         "lr": 1,
         "model": {"depth": 3, "width": 8, "drop": 0},
         "sizes": [9],
         "seed": 3,
     }
-    config = load("a.yaml")
-    assert [base.path for base in config.bases] == [
-        here / "base.yaml",
-        here / "more/large.yaml",
-    ]
-    assert config.bases[1].data == (here / "more/large.yaml").read_bytes()
+    base, large = load("a.yaml").bases
+    assert base.path == directory / "base.yaml"
+    assert large.path == directory / "more/large.yaml"
+    assert large.data == large.path.read_bytes()
 
 
-def test_a_path_is_relative_to_the_file_that_contains_it(here: Path) -> None:
-    write(here, "shared/base.yaml", "gitorch: {extends: parts/sizes.yaml}\nlr: 1\n")
-    write(here, "shared/parts/sizes.yaml", "sizes: [1]\n")
+def test_a_path_is_relative_to_the_file_that_contains_it(directory: Path) -> None:
     write(
-        here,
+        directory,
+        "shared/base.yaml",
+        "gitorch: {extends: parts/sizes.yaml}\nlr: 1\n",
+    )
+    write(directory, "shared/parts/sizes.yaml", "sizes: [1]\n")
+    write(
+        directory,
         "experiments/deep/a.yaml",
         f"gitorch: {{extends: ../../shared/base.yaml}}\n{TASKS}",
     )
     assert params("experiments/deep/a.yaml") == {"sizes": [1], "lr": 1}
-    os.chdir(here / "experiments")
+    os.chdir(directory / "experiments")
     assert params("deep/a.yaml") == {"sizes": [1], "lr": 1}
 
 
-def test_null_drops_a_key(here: Path) -> None:
+def test_null_drops_a_key(directory: Path) -> None:
     write(
-        here,
+        directory,
         "base.yaml",
         "lr: 1\nmodel: {depth: 3, width: 4}\ngitorch: {env: {A: 1, B: 2}, priority: 3}\n",
     )
@@ -88,48 +91,47 @@ def test_null_drops_a_key(here: Path) -> None:
         "lr: null\nmodel: {depth: ~}\nnew: {x: null}\n"
         "gitorch: {extends: base.yaml, env: {A: null}, priority: }\n"
     )
-    write(here, "a.yaml", text + TASKS)
-    (spec,) = load("a.yaml").specs
-    assert (spec.params, spec.env, spec.tasks[0].priority) == (
-        {"model": {"width": 4}, "new": {}},
-        {"B": "2"},
-        0,
-    )
-    write(here, "b.yaml", "lr: null\n" + TASKS)
+    write(directory, "a.yaml", text + TASKS)
+    [spec] = load("a.yaml").specs
+    assert spec.params == {"model": {"width": 4}, "new": {}}
+    assert spec.env == {"B": "2"}
+    assert spec.tasks[0].priority == 0
+    write(directory, "b.yaml", "lr: null\n" + TASKS)
     assert params("b.yaml") == {"lr": None}
 
 
-def test_sweeps_are_extended_key_by_key(here: Path) -> None:
+def test_sweeps_are_extended_key_by_key(directory: Path) -> None:
     write(
-        here,
+        directory,
         "base.yaml",
         "gitorch: {matrix: {lr: [1, 2], seed: [1, 2]}, exclude: [{lr: 1, seed: 2}]}\n",
     )
     write(
-        here,
+        directory,
         "a.yaml",
         f"gitorch: {{extends: base.yaml, matrix: {{seed: [2, 3]}}}}\n{TASKS}",
     )
     assert [spec.label for spec in load("a.yaml").specs] == [
-        f"a lr={lr} seed={seed}" for lr, seed in ((1, 3), (2, 2), (2, 3))
+        "a lr=1 seed=3",
+        "a lr=2 seed=2",
+        "a lr=2 seed=3",
     ]
 
 
-def test_a_problem_points_into_the_file_of_the_value(here: Path) -> None:
+def test_a_problem_points_into_the_file_of_the_value(directory: Path) -> None:
     write(
-        here,
+        directory,
         "base.yaml",
         "# shared\nlr: 1\ngitorch:\n  timeout: soon\n  link: [data, ../x]\n",
     )
     write(
-        here,
+        directory,
         "a.yaml",
         f"gitorch: {{extends: base.yaml, link: [..]}}\noutputDir: '{{lR}}'\n{TASKS}",
     )
     problems = load("a.yaml").problems
-    assert [
-        (problem.file, problem.line, marked(problem)) for problem in problems
-    ] == [
+    found = [(problem.file, problem.line, marked(problem)) for problem in problems]
+    assert found == [
         ("a.yaml", 1, ".."),
         ("a.yaml", 2, "{lR}"),
         ("base.yaml", 4, "soon"),
@@ -138,7 +140,7 @@ def test_a_problem_points_into_the_file_of_the_value(here: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("extends", "told"),
+    ("extends", "first_line"),
     [
         (
             "5",
@@ -175,51 +177,46 @@ def test_a_problem_points_into_the_file_of_the_value(here: Path) -> None:
     ],
 )
 def test_a_base_that_cannot_be_read_is_reported(
-    here: Path, extends: str, told: str
+    directory: Path, extends: str, first_line: str
 ) -> None:
-    write(here, "base.yaml", "lr: 1\n")
-    write(here, "over.yaml", "gitorch: {extends: a.yaml}\n")
-    write(here, "list.yaml", "[1]\n")
-    write(here, "empty.yaml", "")
-    write(here, "broken.yaml", "a: [\n")
-    (here / "directory.yaml").mkdir()
+    write(directory, "base.yaml", "lr: 1\n")
+    write(directory, "over.yaml", "gitorch: {extends: a.yaml}\n")
+    write(directory, "list.yaml", "[1]\n")
+    write(directory, "empty.yaml", "")
+    write(directory, "broken.yaml", "a: [\n")
+    (directory / "directory.yaml").mkdir()
     write(
-        here,
+        directory,
         "a.yaml",
         f"gitorch: {{extends: {extends}}}\ntasks: [{{id: a, command: '{{gone}}'}}]\n",
     )
     config = load("a.yaml")
     assert config.specs == ()
-    assert said(config.problems[0]).splitlines()[0] == told
+    lines = said(config.problems[0]).splitlines()
+    assert lines[0] == first_line
 
 
-def test_many_files_that_extend_one_another(here: Path) -> None:
-    write(here, "0.yaml", "n: 0\n")
+def test_at_most_50_files_can_extend_one_another(directory: Path) -> None:
+    write(directory, "0.yaml", "n: 0\n")
     for number in range(1, 60):
-        write(
-            here,
-            f"{number}.yaml",
-            f"gitorch: {{extends: [{number - 1}.yaml, {number - 1}.yaml]}}\n{TASKS}",
-        )
+        base = f"{number - 1}.yaml"
+        text = f"gitorch: {{extends: [{base}, {base}]}}\n{TASKS}"
+        write(directory, f"{number}.yaml", text)
     assert params("50.yaml") == {"n": 0}
-    assert [problem.message for problem in load("59.yaml").problems] == [
-        "more than 50 files extend one another"
-    ] * 2
+    messages = [problem.message for problem in load("59.yaml").problems]
+    assert messages == ["more than 50 files extend one another"] * 2
 
 
 def test_bases_are_renamed_and_the_rest_of_the_text_is_unchanged(
-    here: Path,
+    directory: Path,
 ) -> None:
     text = "# mine\r\ngitorch: {extends: [ ../b.yaml, 'c d.yaml' ], priority: 1}  # é\r\n"
-    moved = rename_bases(
-        text.encode(), {"../b.yaml": "bases/1-b.yaml", "c d.yaml": None}.get
-    )
-    assert (
-        moved.decode()
-        == "# mine\r\ngitorch: {extends: [ \"bases/1-b.yaml\", 'c d.yaml' ], priority: 1}  # é\r\n"
-    )
+    new_paths = {"../b.yaml": "bases/1-b.yaml", "c d.yaml": None}
+    renamed = rename_bases(text.encode(), new_paths.get).decode()
+    assert renamed == text.replace("../b.yaml", '"bases/1-b.yaml"')
 
 
+# Few keys and values, so that mappings often have a key in common.
 VALUES: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.integers(0, 2) | st.just("x"),
     lambda inner: (
@@ -231,32 +228,30 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 MAPPINGS = st.dictionaries(st.sampled_from("abc"), VALUES, max_size=3)
 
 
-def patched(under: Any, over: Any) -> Any:
-    """Merge as RFC 7396, section 2, says word for word."""
-    if not isinstance(over, dict):
-        return over
-    under = dict(under) if isinstance(under, dict) else {}
-    for name, value in over.items():
+def merge_patch(target: Any, patch: Any) -> Any:
+    """Return what the function MergePatch of RFC 7396, section 2, returns."""
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
         if value is None:
-            under.pop(name, None)
+            merged.pop(name, None)
         else:
-            under[name] = patched(under.get(name), value)
-    return under
+            merged[name] = merge_patch(merged.get(name), value)
+    return merged
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
-@given(under=MAPPINGS, over=MAPPINGS)
-def test_the_merge_is_that_of_rfc_7396(under: Any, over: Any) -> None:
-    nodes = [
-        parse_document(written(value), name)
-        for value, name in ((under, "under"), (over, "over"))
-    ]
-    below, above = (node.root for node in nodes)
-    assert above is not None
-    found = Document(nodes[1].source, merge(below, above), ())
-    assert found.value == patched(under, over)
-    for key, value in found.value.items():
-        node = found.node((key,))
+@given(target=MAPPINGS, patch=MAPPINGS)
+def test_the_merge_follows_rfc_7396(target: Any, patch: Any) -> None:
+    base = parse_document(written(target), "base")
+    document = parse_document(written(patch), "document")
+    assert document.root is not None
+    root = merge(base.root, document.root)
+    merged = Document(document.source, root, ())
+    assert merged.value == merge_patch(target, patch)
+    for key, value in merged.value.items():
+        node = merged.node((key,))
         assert node is not None
         if not isinstance(value, dict):
             assert node.span.text == written(value).decode()

@@ -1,4 +1,4 @@
-"""Configs are found on disk, and told apart from other YAML files."""
+"""Configs are found on disk, and distinguished from other YAML files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.config.complaints import TASKS
 
 
 @pytest.mark.parametrize(
-    ("data", "is_one"),
+    ("data", "expected"),
     [
         (TASKS.encode(), True),
         (b"tasks:\n", True),
@@ -28,8 +28,8 @@ from tests.config.complaints import TASKS
         (b"", False),
     ],
 )
-def test_a_config_is_a_mapping_with_tasks(data: bytes, is_one: bool) -> None:
-    assert is_config(data) is is_one
+def test_a_config_is_a_mapping_with_tasks(data: bytes, expected: bool) -> None:
+    assert is_config(data) is expected
 
 
 def test_configs_are_found_in_a_directory(tmp_path: Path) -> None:
@@ -47,14 +47,20 @@ def test_configs_are_found_in_a_directory(tmp_path: Path) -> None:
         path.parent.mkdir(exist_ok=True)
         path.write_text(TASKS)
     (tmp_path / "broken.yaml").symlink_to("nowhere")
-    found = find_configs(tmp_path)
-    assert [str(path.relative_to(tmp_path)) for path in found] == [
-        "a/z.yml",
-        "b.yaml",
-        "c.yaml/d.yaml",
+    assert find_configs(tmp_path) == [
+        tmp_path / "a/z.yml",
+        tmp_path / "b.yaml",
+        tmp_path / "c.yaml/d.yaml",
     ]
-    assert find_configs(tmp_path / "a/_base.yaml") == [tmp_path / "a/_base.yaml"]
-    assert find_configs(tmp_path / "a/x.txt") == [tmp_path / "a/x.txt"]
+
+
+@pytest.mark.parametrize("name", ["_base.yaml", "x.txt"])
+def test_a_file_that_is_named_is_found_whatever_its_name(
+    tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / name
+    path.write_text(TASKS)
+    assert find_configs(path) == [path]
 
 
 @pytest.mark.parametrize("path", ["nowhere", "nowhere.yaml", "empty"])
@@ -65,7 +71,7 @@ def test_a_path_without_a_config_is_not_found(path: str, tmp_path: Path) -> None
         find_configs(tmp_path / path)
 
 
-def test_the_bases_of_configs_are_among_the_configs() -> None:
+def test_the_bases_of_configs_count_as_configs() -> None:
     files = {
         "a/config.yaml": b"tasks: []\ngitorch: {extends: ../base.yaml}\n",
         "base.yaml": b"gitorch: {extends: [more.yml, gone.yaml, base.yaml]}\n",

@@ -1,4 +1,4 @@
-"""Overrides of a config with `-S`."""
+"""Overrides of the values of a config with the option `-S`."""
 
 from __future__ import annotations
 
@@ -38,6 +38,10 @@ def load(*options: str, text: str = PLAIN) -> LoadedConfig:
     )
 
 
+def labels_of(config: LoadedConfig) -> list[str]:
+    return [spec.label for spec in config.specs]
+
+
 @pytest.mark.parametrize(
     ("option", "params"),
     [
@@ -56,20 +60,24 @@ def load(*options: str, text: str = PLAIN) -> LoadedConfig:
         ("~model.depth", {"lr": 0.5, "model": {}}),
     ],
 )
-def test_one_value(option: str, params: dict[str, Any]) -> None:
+def test_an_override_sets_or_drops_one_param(
+    option: str, params: dict[str, Any]
+) -> None:
     config = load(option)
     assert config.problems == ()
-    (spec,) = config.specs
-    assert (spec.params, spec.swept, config.overrides) == (params, (), (option,))
+    assert config.overrides == (option,)
+    [spec] = config.specs
+    assert spec.params == params
+    assert spec.swept == ()
 
 
-def test_a_parameter_of_a_task() -> None:
-    (spec,) = load("tasks.train.epochs=5", "tasks.train.optimizer.lr=1").specs
+def test_an_override_sets_or_drops_a_param_of_a_task() -> None:
+    [spec] = load("tasks.train.epochs=5", "tasks.train.optimizer.lr=1").specs
     assert spec.tasks[0].params == {"epochs": 5, "optimizer": {"lr": 1}}
     assert spec.document["tasks"] == [
         {"id": "train", "method": "Train", "epochs": 5, "optimizer": {"lr": 1}}
     ]
-    (spec,) = load("~tasks.train.epochs").specs
+    [spec] = load("~tasks.train.epochs").specs
     assert spec.tasks[0].params == {}
 
 
@@ -90,9 +98,7 @@ def test_a_parameter_of_a_task() -> None:
 def test_a_list_of_values_is_swept(option: str, labels: list[str]) -> None:
     config = load(option)
     assert config.problems == ()
-    assert [spec.label for spec in config.specs] == [
-        f"p {label}" for label in labels
-    ]
+    assert labels_of(config) == [f"p {label}" for label in labels]
 
 
 @pytest.mark.parametrize(
@@ -114,13 +120,11 @@ def test_an_override_replaces_the_values_of_a_swept_key(
 ) -> None:
     config = load(*options, text=CONFIG)
     assert config.problems == ()
-    assert [spec.label for spec in config.specs] == [
-        f"p {label}" for label in labels
-    ]
+    assert labels_of(config) == [f"p {label}" for label in labels]
 
 
 @pytest.mark.parametrize(
-    ("option", "message", "at"),
+    ("option", "message", "marked_text"),
     [
         ("lr", "'lr' does not change anything", "lr"),
         ("=1", "'=1' does not change anything", "=1"),
@@ -179,78 +183,75 @@ def test_an_override_replaces_the_values_of_a_swept_key(
     ],
 )
 def test_an_error_is_reported_at_its_position(
-    option: str, message: str, at: str
+    option: str, message: str, marked_text: str
 ) -> None:
     config = load("model.depth=4", option)
-    (problem,) = config.problems
-    assert (problem.file, problem.line, problem.message, problem.excerpt) == (
-        "-S",
-        2,
-        message,
-        option,
-    )
-    assert marked(problem) == at
+    [problem] = config.problems
+    assert problem.file == "-S"
+    assert problem.line == 2
+    assert problem.message == message
+    assert problem.excerpt == option
+    assert marked(problem) == marked_text
     assert config.specs == ()
 
 
 @pytest.mark.parametrize("option", ["lr=4", "lr=4,5"])
 def test_a_warning_says_that_included_points_keep_their_values(option: str) -> None:
-    config = load(
-        option,
-        text="gitorch: {include: [{lr: 1}, {lr: 2, seed: 3}]}\ntasks: [{id: a, command: 'true'}]\n",
+    text = (
+        "gitorch: {include: [{lr: 1}, {lr: 2, seed: 3}]}\n"
+        "tasks: [{id: a, command: 'true'}]\n"
     )
-    (problem,) = config.problems
-    assert (problem.severity, marked(problem)) == ("warning", "lr")
+    config = load(option, text=text)
+    [problem] = config.problems
+    assert problem.severity == "warning"
+    assert marked(problem) == "lr"
     assert (
         problem.message
         == "'include' sets 'lr' too, and the points that it lists keep their values"
     )
-    assert {"p lr=1", "p lr=2 seed=3"} <= {spec.label for spec in config.specs}
+    assert {"p lr=1", "p lr=2 seed=3"} <= set(labels_of(config))
 
 
 @pytest.mark.parametrize("option", ["lR=1", "lR=1,2", "model.dept=1"])
 def test_a_new_key_close_to_another_one_is_a_warning(option: str) -> None:
     config = load(option)
-    (problem,) = config.problems
-    assert (problem.severity, problem.file, marked(problem)) == (
-        "warning",
-        "-S",
-        option.partition("=")[0],
-    )
+    key, _, _ = option.partition("=")
+    [problem] = config.problems
+    assert problem.severity == "warning"
+    assert problem.file == "-S"
+    assert marked(problem) == key
     assert "is a new parameter, did you mean" in problem.message
     assert config.specs != ()
 
 
 def test_a_new_key_close_to_a_swept_one_is_a_warning() -> None:
-    (problem,) = load("sed=1", text=CONFIG).problems
+    [problem] = load("sed=1", text=CONFIG).problems
     assert problem.message == "'sed' is a new parameter, did you mean 'seed'?"
 
 
 def test_a_problem_with_an_overridden_value_points_into_the_option() -> None:
     text = "out: x\noutputDir: '{out}'\ntasks: [{id: a, command: 'echo {out}'}]\n"
-    (problem,) = load("gone={}", "out.a=1", text=text).problems
-    assert (problem.file, problem.line) == ("-S", 2)
+    [problem] = load("gone={}", "out.a=1", text=text).problems
+    assert problem.file == "-S"
+    assert problem.line == 2
+
+
+KEYS = st.sampled_from(["lr", "seed", "a", "x"]) | TEXTS
+OPTIONS = st.builds("{}={}".format, KEYS, TEXTS) | TEXTS
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)
-@given(
-    options=st.lists(
-        st.builds(
-            "{}={}".format, st.sampled_from(["lr", "seed", "a", "x"]) | TEXTS, TEXTS
-        )
-        | TEXTS
-    )
-)
+@given(options=st.lists(OPTIONS))
 def test_no_option_raises(options: list[str]) -> None:
     config = load(*options, text=CONFIG)
     assert bool(config.specs) is not has_errors(config.problems)
     for problem in config.problems:
         assert problem.length > 0
-        assert not problem.excerpt or problem.length <= max(
-            1, len(problem.excerpt) - problem.column + 1
-        )
+        if problem.excerpt:
+            until_the_end = len(problem.excerpt) - problem.column + 1
+            assert problem.length <= max(1, until_the_end)
 
 
 @pytest.mark.parametrize("text", ODD_TEXTS)
-def test_odd_values(text: str) -> None:
+def test_an_odd_text_in_an_option_does_not_raise(text: str) -> None:
     load(f"lr={text}", f"{text}=1", f"~{text}", text=CONFIG)
