@@ -17,6 +17,7 @@ import pytest
 from gitorch.interpreter import answer_cache
 from gitorch.interpreter.probe import Interpreter, probe
 
+# The .pth file appends the process id of each started interpreter to the file `starts`.
 COUNT = (
     "import os, sys; open(os.path.join(os.path.dirname(sys.prefix), 'starts'), "
     "'a').write(f'{os.getpid()} ')\n"
@@ -34,7 +35,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     (site_packages(root) / "count.pth").write_text(COUNT)
     (site_packages(root) / "more.pth").write_text(
-        "# what follows is not there yet\nmore\n"
+        "# this directory does not exist yet\nmore\n"
     )
     return root
 
@@ -50,17 +51,16 @@ def ask(root: Path, env: Mapping[str, str] = os.environ) -> Interpreter:
 
 
 def starts(root: Path) -> int:
-    return len(
-        set((root / "starts").read_text().split())
-    )  # in a venv `site` reads .pth files twice
+    pids = (root / "starts").read_text().split()
+    return len(set(pids))  # in a venv, `site` reads .pth files twice in one process
 
 
 def test_a_cached_answer_is_the_same(root: Path) -> None:
-    first, second = ask(root), ask(root)
+    first = ask(root)
+    second = ask(root)
     assert starts(root) == 1
-    assert {name: getattr(first, name) for name in first.__slots__} == {
-        name: getattr(second, name) for name in second.__slots__
-    }
+    for name in Interpreter.__slots__:
+        assert getattr(first, name) == getattr(second, name)
 
 
 def install(root: Path) -> None:
@@ -81,9 +81,8 @@ def replace_the_interpreter(root: Path) -> None:
     target = python.resolve()
     python.unlink()
     python.symlink_to(target)
-    (root / ".venv/pyvenv.cfg").write_text(
-        (root / ".venv/pyvenv.cfg").read_text() + "prompt = another\n"
-    )
+    with (root / ".venv/pyvenv.cfg").open("a") as file:
+        file.write("prompt = another\n")
 
 
 def create_the_user_site(root: Path) -> None:
@@ -115,12 +114,11 @@ def test_a_changed_dependency_invalidates_the_answer(
 
 def test_a_different_call_is_not_answered_from_the_cache(root: Path) -> None:
     ask(root)
-    assert str(root / "lib") not in ask(root).path
-    (root / "lib").mkdir()
-    assert (
-        str(root / "lib")
-        in ask(root, {**os.environ, "PYTHONPATH": str(root / "lib")}).path
-    )
+    library = root / "lib"
+    assert str(library) not in ask(root).path
+    library.mkdir()
+    env = {**os.environ, "PYTHONPATH": str(library)}
+    assert str(library) in ask(root, env).path
 
 
 def test_new_packages_are_seen(root: Path) -> None:
@@ -133,7 +131,8 @@ def test_an_answer_that_depends_on_new_files_is_not_cached(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.undo()
-    ask(root), ask(root)
+    ask(root)
+    ask(root)
     assert starts(root) == 2
 
 
@@ -141,7 +140,8 @@ def test_an_answer_is_not_cached_if_there_is_a_sitecustomize(
     root: Path,
 ) -> None:
     (site_packages(root) / "sitecustomize.py").write_text("")
-    ask(root), ask(root)
+    ask(root)
+    ask(root)
     assert starts(root) == 2
 
 
@@ -159,7 +159,7 @@ def test_the_answer_of_a_shim_is_not_cached(root: Path) -> None:
 )
 def test_a_broken_cache_entry_is_ignored(root: Path, content: bytes) -> None:
     ask(root)
-    [kept] = (root / "memory").iterdir()
-    kept.write_bytes(content)
+    [entry] = (root / "memory").iterdir()
+    entry.write_bytes(content)
     ask(root)
     assert starts(root) == 2

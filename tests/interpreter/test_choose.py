@@ -1,4 +1,4 @@
-"""The choice of the interpreter: the config, the active environment, .venv, then gitorch's own."""
+"""The interpreter is chosen: the config's, the active environment's, .venv's or gitorch's own."""
 
 from __future__ import annotations
 
@@ -31,28 +31,28 @@ def environ(tmp_path: Path) -> dict[str, str]:
     }
 
 
-def test_the_order_of_choice(environ: dict[str, str], tmp_path: Path) -> None:
+def test_interpreters_are_chosen_in_a_fixed_order(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
     root = tmp_path / "root"
-    assert choose(".venv/bin/python", root, environ) == str(
-        root / ".venv/bin/python"
-    )
+    in_root = str(root / ".venv/bin/python")
+    assert choose(".venv/bin/python", root, environ) == in_root
     assert choose(None, root, environ) == str(tmp_path / "venv/bin/python")
     del environ["VIRTUAL_ENV"]
     assert choose(None, root, environ) == str(tmp_path / "conda/bin/python")
     del environ["CONDA_PREFIX"]
-    assert choose(None, root, environ) == str(root / ".venv/bin/python")
+    assert choose(None, root, environ) == in_root
     assert choose(None, tmp_path, environ) == sys.executable
 
 
-def test_ways_to_name_an_interpreter(
+def test_a_config_can_name_an_environment_or_a_program(
     environ: dict[str, str], tmp_path: Path
 ) -> None:
     root = tmp_path / "root"
+    venv = tmp_path / "venv"
     assert choose(".venv", root, environ) == str(root / ".venv/bin/python")
     assert choose("../venv", root, environ) == str(root / "../venv/bin/python")
-    assert choose(str(tmp_path / "venv"), root, environ) == str(
-        tmp_path / "venv/bin/python"
-    )
+    assert choose(str(venv), root, environ) == str(venv / "bin/python")
     assert choose("python3.99", root, environ) == str(tmp_path / "bin/python3.99")
 
 
@@ -62,7 +62,7 @@ def test_ways_to_name_an_interpreter(
 def test_a_missing_interpreter_is_reported(
     environ: dict[str, str], tmp_path: Path, python: str
 ) -> None:
-    (tmp_path / "root/README").write_text("no program")
+    (tmp_path / "root/README").write_text("not a program")
     with pytest.raises(ProgramMissing, match=f"no Python interpreter '{python}'"):
         choose(python, tmp_path / "root", environ)
 

@@ -69,15 +69,15 @@ def test_the_config_wins_except_for_variables_that_protect_the_pin() -> None:
         "GIT_PAGER": "cat",
         "GITORCH_TOKEN": "x",
     }
-    found = environment({"PATH": "/usr/bin", "PYTHONPATH": "/theirs"}, declared)
-    assert found["PATH"] == "/venv/bin:/own"
-    assert found["PYTHONPATH"] == f"/tree/src:{STAND_IN}:/tree/own"
-    assert found["GIT_PAGER"] == "cat"
-    assert found["GITORCH_TOKEN"] == "ours"
-    assert found["PYTHONUNBUFFERED"] == "1"
+    env = environment({"PATH": "/usr/bin", "PYTHONPATH": "/theirs"}, declared)
+    assert env["PATH"] == "/venv/bin:/own"
+    assert env["PYTHONPATH"] == f"/tree/src:{STAND_IN}:/tree/own"
+    assert env["GIT_PAGER"] == "cat"
+    assert env["GITORCH_TOKEN"] == "ours"
+    assert env["PYTHONUNBUFFERED"] == "1"
 
 
-def test_empty_environment() -> None:
+def test_an_empty_environment_gets_the_default_path() -> None:
     assert environment({})["PATH"] == f"/venv/bin:{os.defpath}"
 
 
@@ -87,7 +87,7 @@ def test_git_uses_the_repository_of_its_working_directory(
     git(tmp_path, "init", "-q", "other")
     for name in git(project, "rev-parse", "--local-env-vars").split():
         monkeypatch.setenv(name, str(project / ".git"))
-    done = subprocess.run(
+    result = subprocess.run(
         ["git", "rev-parse", "--show-toplevel"],
         cwd=tmp_path / "other",
         env=environment(dict(os.environ)),
@@ -95,12 +95,12 @@ def test_git_uses_the_repository_of_its_working_directory(
         text=True,
         check=True,
     )
-    assert done.stdout.strip() == str(tmp_path / "other")
+    assert result.stdout.strip() == str(tmp_path / "other")
 
 
 def test_gitorch_can_be_imported_without_being_installed(tmp_path: Path) -> None:
     script = "import gitorch; print(gitorch.__file__); gitorch.metric('a', 1)"
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-S", "-c", script],
         cwd=tmp_path,
         env=environment({"PATH": os.environ["PATH"]}),
@@ -108,4 +108,4 @@ def test_gitorch_can_be_imported_without_being_installed(tmp_path: Path) -> None
         text=True,
         check=True,
     )
-    assert done.stdout.strip() == f"{STAND_IN}/gitorch.py"
+    assert result.stdout.strip() == f"{STAND_IN}/gitorch.py"

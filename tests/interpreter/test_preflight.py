@@ -1,4 +1,4 @@
-"""Preflight in a process of its own: whatever a task does is a problem of its config alone."""
+"""Preflight runs in its own process. A fault of a task is reported for its own config only."""
 
 from __future__ import annotations
 
@@ -83,7 +83,6 @@ class Hangs(Good):
                 pass
 
 class DiesUnlessAlone(Good):
-    seen = 0
     def validate(self):
         if count > 1:
             os._exit(9)
@@ -97,9 +96,9 @@ class Counts(Good):
 
 class Moves(Good):
     def validate(self):
-        here = os.getcwd()
+        directory = os.getcwd()
         os.chdir("/")
-        return [here]
+        return [directory]
 
 class Forks(Good):
     def validate(self):
@@ -145,16 +144,16 @@ def tree(tmp_path: Path) -> Path:
 
 
 def config(key: str, *methods: str, **params: Any) -> PreflightConfig:
-    return PreflightConfig(
-        key,
-        [
-            PreflightTask(f"{method.lower()}-id", method, params)
-            for method in methods
-        ],
-    )
+    """Create a config with a task for each method. The id of a task is made from its method."""
+    tasks = [PreflightTask(id_of(method), method, params) for method in methods]
+    return PreflightConfig(key, tasks)
 
 
-def look_over(
+def id_of(method: str) -> str:
+    return f"{method.lower()}-id"
+
+
+def check(
     interpreter: Interpreter,
     tree: Path,
     *configs: PreflightConfig,
@@ -175,7 +174,7 @@ def look_over(
 def test_valid_tasks_have_no_complaints(
     interpreter: Interpreter, tree: Path
 ) -> None:
-    found = look_over(
+    found = check(
         interpreter,
         tree,
         config("a", "Good", "ByShape"),
@@ -189,7 +188,7 @@ def test_valid_tasks_have_no_complaints(
 def test_complaints_of_all_tasks_of_all_configs(
     interpreter: Interpreter, tree: Path
 ) -> None:
-    found = look_over(
+    found = check(
         interpreter,
         tree,
         config("a", "Good", "One", complaints=["first", "second"]),
@@ -206,16 +205,17 @@ def test_complaints_of_all_tasks_of_all_configs(
 def test_output_is_attributed_to_its_config(
     interpreter: Interpreter, tree: Path
 ) -> None:
-    found = look_over(
+    found = check(
         interpreter,
         tree,
         config("a", "Good"),
         config("b", "Loud"),
         config("c", "Good"),
     )
-    assert {
-        key: findings.printed.splitlines() for key, findings in found.items()
-    } == {
+    printed = {}
+    for key, findings in found.items():
+        printed[key] = findings.printed.splitlines()
+    assert printed == {
         "a": ["imported"],
         "b": ["printed", "to stderr", "INFO logged", "by a child"],
         "c": [],
@@ -231,18 +231,18 @@ def test_output_is_attributed_to_its_config(
         ("Abstract", "class 'Abstract' in Tasks.py has no method run(self)", None),
     ],
 )
-def test_no_such_task(
+def test_a_method_that_does_not_name_a_task_class(
     interpreter: Interpreter,
     tree: Path,
     method: str,
     message: str,
     hint: str | None,
 ) -> None:
-    found = look_over(
+    found = check(
         interpreter, tree, config("a", method, "Good", complaints=["also"])
     )
     assert found["a"].complaints == [
-        Complaint(f"{method.lower()}-id", message, hint, "method"),
+        Complaint(id_of(method), message, hint, "method"),
         Complaint("good-id", "also", None, "task"),
     ]
 
@@ -251,26 +251,30 @@ def test_the_hint_lists_the_tasks_if_none_is_close(
     interpreter: Interpreter, tree: Path
 ) -> None:
     (tree / "code/Tasks.py").write_text(TASKS.partition("class Loud")[0])
-    [complaint] = look_over(interpreter, tree, config("a", "Xyz"))["a"].complaints
+    found = check(interpreter, tree, config("a", "Xyz"))
+    [complaint] = found["a"].complaints
     assert complaint.hint == "there are: Good, ByShape"
 
 
-def test_a_hint_names_the_line_after_the_project_changed_sys_path(
+def test_a_hint_names_the_line_even_if_the_project_changes_sys_path(
     interpreter: Interpreter, tree: Path
 ) -> None:
     (tree / "code/Tasks.py").write_text(
         "import sys\nsys.path.insert(0, '/')\n1 / 0\n"
     )
-    [complaint] = look_over(interpreter, tree, config("a", "Good"))["a"].complaints
+    found = check(interpreter, tree, config("a", "Good"))
+    [complaint] = found["a"].complaints
     assert complaint.hint == "see code/Tasks.py:3"
 
 
-def line_of(text: str) -> int:
-    return TASKS[: TASKS.index(text)].count("\n") + 1
+def line_of(source: str) -> int:
+    """Return the number of the line of TASKS that contains `source`."""
+    start = TASKS.index(source)
+    return TASKS.count("\n", 0, start) + 1
 
 
 @pytest.mark.parametrize(
-    ("method", "message", "line"),
+    ("method", "message", "source"),
     [
         (
             "Constructor",
@@ -290,55 +294,54 @@ def line_of(text: str) -> int:
         ),
     ],
 )
-def test_exceptions(
+def test_an_exception_is_a_complaint(
     interpreter: Interpreter,
     tree: Path,
     method: str,
     message: str,
-    line: str | None,
+    source: str | None,
 ) -> None:
-    found = look_over(interpreter, tree, config("a", method), config("b", "Good"))
-    hint = f"see code/Tasks.py:{line_of(line)}" if line else None
+    """A hint names the line that contains `source`. There is no hint if `source` is None."""
+    found = check(interpreter, tree, config("a", method), config("b", "Good"))
+    hint = None
+    if source is not None:
+        hint = f"see code/Tasks.py:{line_of(source)}"
     assert found["a"].complaints == [
-        Complaint(f"{method.lower()}-id", message, hint, "task")
+        Complaint(id_of(method), message, hint, "task")
     ]
     assert found["b"].complaints == []
 
 
 @pytest.mark.parametrize(
-    ("method", "how"),
+    ("method", "ending"),
     [("Dies", "exit code 9"), ("Crashes", "signal 11"), ("Forks", "exit code 4")],
 )
-def test_one_config_is_blamed_for_a_death(
-    interpreter: Interpreter, tree: Path, method: str, how: str
+def test_only_the_config_that_ends_the_process_gets_a_complaint(
+    interpreter: Interpreter, tree: Path, method: str, ending: str
 ) -> None:
-    others = [
-        config(f"other {number}", "Good", complaints=[str(number)])
-        for number in range(4)
-    ]
-    found = look_over(
+    found = check(
         interpreter,
         tree,
-        *others[:2],
+        config("other 0", "Good", complaints=["0"]),
+        config("other 1", "Good", complaints=["1"]),
         config("a", method),
-        *others[2:],
+        config("other 2", "Good", complaints=["2"]),
+        config("other 3", "Good", complaints=["3"]),
         config("b", method),
     )
-    message = f"{method}.validate() ended the process with {how}"
-    for key in "ab":
-        assert found[key].complaints == [
-            Complaint(f"{method.lower()}-id", message, None, "task")
-        ]
+    message = f"{method}.validate() ended the process with {ending}"
+    complaint = Complaint(id_of(method), message, None, "task")
+    assert found["a"].complaints == [complaint]
+    assert found["b"].complaints == [complaint]
     for number in range(4):
-        assert [
-            complaint.message for complaint in found[f"other {number}"].complaints
-        ] == [str(number)]
+        [complaint] = found[f"other {number}"].complaints
+        assert complaint.message == str(number)
 
 
-def test_a_config_that_dies_because_of_another_is_tried_by_itself(
+def test_a_config_that_fails_because_of_another_is_checked_alone(
     interpreter: Interpreter, tree: Path
 ) -> None:
-    found = look_over(
+    found = check(
         interpreter,
         tree,
         config("a", "Counts"),
@@ -355,7 +358,7 @@ def test_a_hanging_process_is_killed_with_its_descendants(
     interpreter: Interpreter, tree: Path, tmp_path: Path
 ) -> None:
     began = time.monotonic()
-    found = look_over(
+    found = check(
         interpreter,
         tree,
         config("a", "Good", complaints=["before"]),
@@ -369,17 +372,16 @@ def test_a_hanging_process_is_killed_with_its_descendants(
             "hangs-id", "Hangs.validate() does not end within 0.8 s", None, "task"
         )
     ]
-    assert [found[key].complaints[0].message for key in "ac"] == ["before", "after"]
+    assert found["a"].complaints[0].message == "before"
+    assert found["c"].complaints[0].message == "after"
     for pid in (tmp_path / "pids").read_text().split():
         assert not Path(f"/proc/{pid}/fd/0").exists()
 
 
-def test_the_time_limit_is_for_each_call(
+def test_the_time_limit_applies_to_each_task(
     interpreter: Interpreter, tree: Path
 ) -> None:
-    found = look_over(
-        interpreter, tree, config("a", "Slow", "Slow", "Slow"), limit=1.5
-    )
+    found = check(interpreter, tree, config("a", "Slow", "Slow", "Slow"), limit=1.5)
     assert found["a"].complaints == []
 
 
@@ -413,7 +415,7 @@ def test_the_time_limit_is_for_each_call(
         ),
     ],
 )
-def test_tasks_that_cannot_be_imported(
+def test_a_tasks_module_that_cannot_be_imported(
     interpreter: Interpreter,
     tree: Path,
     source: str,
@@ -421,9 +423,11 @@ def test_tasks_that_cannot_be_imported(
     hint: str | None,
 ) -> None:
     (tree / "code/Tasks.py").write_text(source)
-    limit = 0.5 if "does not end" in message else 20
+    limit = 20.0
+    if "does not end" in message:
+        limit = 0.5
     began = time.monotonic()
-    found = look_over(
+    found = check(
         interpreter,
         tree,
         config("a", "Good"),
@@ -434,19 +438,15 @@ def test_tasks_that_cannot_be_imported(
     assert time.monotonic() - began < 5
     [complaint] = found["a"].complaints
     assert complaint.message.startswith(message)
-    assert (complaint.task, complaint.hint, complaint.where) == (
-        None,
-        hint,
-        "pathToTasks",
-    )
+    assert complaint.task is None
+    assert complaint.hint == hint
+    assert complaint.where == "pathToTasks"
     assert found["b"].complaints == found["a"].complaints
     assert found["c"].complaints == []
 
 
 def test_a_missing_tasks_module(interpreter: Interpreter, tree: Path) -> None:
-    found = look_over(
-        interpreter, tree, config("a", "Good"), config("c"), where="."
-    )
+    found = check(interpreter, tree, config("a", "Good"), config("c"), where=".")
     assert found["a"].complaints == [
         Complaint(
             None,
@@ -457,24 +457,20 @@ def test_a_missing_tasks_module(interpreter: Interpreter, tree: Path) -> None:
     ]
     assert found["c"].complaints == []
     (tree / "tasks.py").touch()
-    [complaint] = look_over(interpreter, tree, config("a", "Good"), where=".")[
-        "a"
-    ].complaints
+    found = check(interpreter, tree, config("a", "Good"), where=".")
+    [complaint] = found["a"].complaints
     assert complaint.hint == "it is spelled tasks.py: rename it"
 
 
 def test_each_config_starts_in_the_root(
     interpreter: Interpreter, tree: Path
 ) -> None:
-    found = look_over(interpreter, tree, config("a", "Moves"), config("b", "Moves"))
-    assert [findings.complaints[0].message for findings in found.values()] == [
-        str(tree)
-    ] * 2
+    found = check(interpreter, tree, config("a", "Moves"), config("b", "Moves"))
+    assert found["a"].complaints[0].message == str(tree)
+    assert found["b"].complaints[0].message == str(tree)
 
 
 def test_long_output_is_cut(interpreter: Interpreter, tree: Path) -> None:
     (tree / "code/Tasks.py").write_text(TASKS + "\nprint('x' * (3 << 20))\n")
-    assert (
-        len(look_over(interpreter, tree, config("a", "Good"))["a"].printed)
-        == 1 << 20
-    )
+    found = check(interpreter, tree, config("a", "Good"))
+    assert len(found["a"].printed) == 1 << 20

@@ -73,7 +73,7 @@ def imported(interpreter: Interpreter, tree: Path, root: Path, module: str) -> s
     """Return the WHERE of the module that an attempt imports."""
     script = f"import {module}; print({module}.WHERE)"
     command = [interpreter.executable, "-c", script]
-    done = subprocess.run(
+    result = subprocess.run(
         command,
         cwd=tree.parent,
         env=environment(interpreter, tree, root),
@@ -81,7 +81,7 @@ def imported(interpreter: Interpreter, tree: Path, root: Path, module: str) -> s
         text=True,
         check=True,
     )
-    return done.stdout.strip()
+    return result.stdout.strip()
 
 
 def write_finder(root: Path, mapping: dict[str, str]) -> None:
@@ -95,9 +95,9 @@ def write_finder(root: Path, mapping: dict[str, str]) -> None:
         "    @classmethod\n"
         "    def find_spec(cls, fullname, path=None, target=None):\n"
         "        if fullname in MAPPING:\n"
-        "            place = Path(MAPPING[fullname])\n"
-        "            init = place / '__init__.py'\n"
-        "            file = init if init.exists() else place.with_suffix('.py')\n"
+        "            path = Path(MAPPING[fullname])\n"
+        "            init = path / '__init__.py'\n"
+        "            file = init if init.exists() else path.with_suffix('.py')\n"
         "            return importlib.util.spec_from_file_location(fullname, file)\n"
         "def install():\n"
         "    sys.meta_path.append(_EditableFinder)\n"
@@ -111,13 +111,16 @@ def test_an_interpreter_describes_itself(root: Path) -> None:
     site = site_packages(root)
     (site / "Some_Package.extra-1.2.post1.dist-info").mkdir()
     (site / "older-0.3-py3.11.egg-info").mkdir()
-    found = ask(root)
-    assert found.executable == str(root / ".venv/bin/python")
-    assert found.prefix == str(root / ".venv")
-    assert found.version == ".".join(map(str, sys.version_info[:3]))
-    assert found.implementation == "cpython"
-    assert found.packages == {"some-package-extra": "1.2.post1", "older": "0.3"}
-    assert source_roots(found, root) == ()
+    interpreter = ask(root)
+    assert interpreter.executable == str(root / ".venv/bin/python")
+    assert interpreter.prefix == str(root / ".venv")
+    assert interpreter.version == ".".join(map(str, sys.version_info[:3]))
+    assert interpreter.implementation == "cpython"
+    assert interpreter.packages == {
+        "some-package-extra": "1.2.post1",
+        "older": "0.3",
+    }
+    assert source_roots(interpreter, root) == ()
 
 
 def test_a_directory_that_cannot_be_listed_is_ignored(root: Path) -> None:
@@ -128,17 +131,16 @@ def test_a_directory_that_cannot_be_listed_is_ignored(root: Path) -> None:
         "import os; os.listdir = lambda path='.', real=os.listdir: "
         "real('/nowhere' if 'locked' in str(path) else path)\n"
     )
-    found = ask(root, {**os.environ, "PYTHONPATH": str(locked)})
-    assert found.packages == {}
+    interpreter = ask(root, {**os.environ, "PYTHONPATH": str(locked)})
+    assert interpreter.packages == {}
 
 
 def test_the_interpreter_behind_a_shim_is_found(root: Path, tmp_path: Path) -> None:
     shim = tmp_path / "python3"
     shim.write_text(f'#!/bin/sh\nexec {root}/.venv/bin/python "$@"\n')
     shim.chmod(0o755)
-    assert probe(str(shim), cwd=root, env=os.environ).executable == str(
-        root / ".venv/bin/python"
-    )
+    interpreter = probe(str(shim), cwd=root, env=os.environ)
+    assert interpreter.executable == str(root / ".venv/bin/python")
 
 
 @pytest.mark.parametrize(
@@ -165,61 +167,68 @@ def test_the_output_of_a_pth_file_is_ignored(root: Path) -> None:
     assert ask(root).implementation == "cpython"
 
 
-def test_editable_by_path(root: Path, tree: Path) -> None:
+def test_an_editable_install_by_path_imports_the_pinned_code(
+    root: Path, tree: Path
+) -> None:
     (site_packages(root) / "__editable__.proj.pth").write_text(f"{root}/src\n")
-    found = ask(root)
-    assert source_roots(found, root) == ("src",)
-    assert imported(found, tree, root, "pkg.inner") == "pinned"
-    verify(found, tree, root, environment(found, tree, root))
+    interpreter = ask(root)
+    assert source_roots(interpreter, root) == ("src",)
+    assert imported(interpreter, tree, root, "pkg.inner") == "pinned"
+    verify(interpreter, tree, root, environment(interpreter, tree, root))
 
 
-def test_editable_by_finder(root: Path, tree: Path) -> None:
+def test_an_editable_install_by_finder_imports_the_pinned_code(
+    root: Path, tree: Path
+) -> None:
     write_finder(root, {"pkg": f"{root}/src/pkg", "flat": f"{root}/flat"})
-    found = ask(root)
-    assert set(source_roots(found, root)) == {"src", "."}
-    assert imported(found, tree, root, "pkg.inner") == "pinned"
-    assert imported(found, tree, root, "flat") == "pinned"
-    verify(found, tree, root, environment(found, tree, root))
+    interpreter = ask(root)
+    assert set(source_roots(interpreter, root)) == {"src", "."}
+    assert imported(interpreter, tree, root, "pkg.inner") == "pinned"
+    assert imported(interpreter, tree, root, "flat") == "pinned"
+    verify(interpreter, tree, root, environment(interpreter, tree, root))
 
 
-def test_editable_by_an_unknown_finder(root: Path, tree: Path) -> None:
+def test_an_editable_install_by_an_unknown_finder_imports_the_pinned_code(
+    root: Path, tree: Path
+) -> None:
     write_finder(root, {"pkg": f"{root}/src/pkg"})
     finder = site_packages(root) / "__editable___proj_1_0_finder.py"
     finder.write_text(finder.read_text().replace("MAPPING", "_hidden"))
     info = site_packages(root) / "proj-1.0.dist-info"
     info.mkdir()
-    (info / "direct_url.json").write_text(
-        json.dumps({"url": root.as_uri(), "dir_info": {"editable": True}})
-    )
-    found = ask(root)
-    assert source_roots(found, root) == ("src",)
-    assert imported(found, tree, root, "pkg") == "pinned"
-    verify(found, tree, root, environment(found, tree, root))
+    direct_url = {"url": root.as_uri(), "dir_info": {"editable": True}}
+    (info / "direct_url.json").write_text(json.dumps(direct_url))
+    interpreter = ask(root)
+    assert source_roots(interpreter, root) == ("src",)
+    assert imported(interpreter, tree, root, "pkg") == "pinned"
+    verify(interpreter, tree, root, environment(interpreter, tree, root))
 
 
-def test_refused_if_a_package_is_served_under_another_name(
+def test_a_package_that_is_imported_under_another_name_is_refused(
     root: Path, tree: Path
 ) -> None:
     write_finder(root, {"renamed": f"{root}/src/pkg", "pkg": f"{root}/src/pkg"})
-    found = ask(root)
+    interpreter = ask(root)
     with pytest.raises(
         Refused,
         match=f"would import 'renamed' from the working tree, {root}/src/pkg/__init__.py",
     ):
-        verify(found, tree, root, environment(found, tree, root))
+        verify(interpreter, tree, root, environment(interpreter, tree, root))
 
 
-def test_refused_if_a_subpackage_lies_elsewhere(root: Path, tree: Path) -> None:
-    for place in (root, tree):
-        (place / "extra").mkdir()
-        (place / "extra/__init__.py").touch()
+def test_a_subpackage_in_another_directory_is_refused(
+    root: Path, tree: Path
+) -> None:
+    for project in (root, tree):
+        (project / "extra").mkdir()
+        (project / "extra/__init__.py").touch()
     write_finder(root, {"pkg": f"{root}/src/pkg", "pkg.extra": f"{root}/extra"})
-    found = ask(root)
+    interpreter = ask(root)
     with pytest.raises(Refused, match=r"would import 'pkg\.extra'") as caught:
-        verify(found, tree, root, environment(found, tree, root))
+        verify(interpreter, tree, root, environment(interpreter, tree, root))
     assert (
         caught.value.hint
-        == f"install the project without -e: {found.executable} -m pip install ."
+        == f"install the project without -e: {interpreter.executable} -m pip install ."
     )
 
 
@@ -229,15 +238,15 @@ def test_an_uncommitted_module_is_refused_only_if_it_is_imported(
     (site_packages(root) / "proj.pth").write_text(f"{root}/src\n{root}\n")
     (root / "src/forgotten.py").write_text("WHERE = 'main'\n")
     (root / "scratch.py").write_text("")
-    found = ask(root)
-    verify(found, tree, root, environment(found, tree, root))
+    interpreter = ask(root)
+    verify(interpreter, tree, root, environment(interpreter, tree, root))
     (tree / "src/pkg/inner.py").write_text(
         "def f():\n    from forgotten import WHERE\n"
     )
     with pytest.raises(
         Refused, match=r"would import 'forgotten' from the working tree"
     ) as caught:
-        verify(found, tree, root, environment(found, tree, root))
+        verify(interpreter, tree, root, environment(interpreter, tree, root))
     assert caught.value.hint is not None
     assert caught.value.hint.startswith("commit 'forgotten', or remove it")
 
@@ -245,9 +254,9 @@ def test_an_uncommitted_module_is_refused_only_if_it_is_imported(
 def test_the_interpreter_is_not_started_without_an_editable_install(
     root: Path, tree: Path
 ) -> None:
-    found = ask(root)
+    interpreter = ask(root)
     (root / ".venv/bin/python").unlink()
-    verify(found, tree, root, environment(found, tree, root))
+    verify(interpreter, tree, root, environment(interpreter, tree, root))
 
 
 def test_an_editable_install_of_another_project_is_ignored(
@@ -255,6 +264,6 @@ def test_an_editable_install_of_another_project_is_ignored(
 ) -> None:
     write_project(tmp_path / "library", "library")
     (site_packages(root) / "library.pth").write_text(f"{tmp_path}/library/src\n")
-    found = ask(root)
-    assert source_roots(found, root) == ()
-    assert imported(found, tree, root, "pkg") == "library"
+    interpreter = ask(root)
+    assert source_roots(interpreter, root) == ()
+    assert imported(interpreter, tree, root, "pkg") == "library"
