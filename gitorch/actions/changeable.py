@@ -11,6 +11,7 @@ from gitorch.errors import Refused
 from gitorch.model.run.record_changes import CHANGES, has_something_to_hold
 from gitorch.model.run.status import Status, sources, verbs
 from gitorch.model.table.row import Row
+from gitorch.model.text.phrases import one_of
 from gitorch.storage.catalog import Catalog
 from gitorch.storage.site import Site
 
@@ -78,7 +79,7 @@ def refusal(
     if foreign:
         return foreign
     if row.status not in sources(verb):
-        required = " or ".join(sources(verb))
+        required = one_of(sources(verb))
         possible = [other for other in verbs(row.status) if other in OPERATOR_VERBS]
         return Refusal(
             f"{run} is {row.status}, and {verb} is for {required}",

@@ -66,13 +66,13 @@ def test_a_wrong_value_is_refused_with_its_name(
 def test_a_misspelt_setting_is_reported_with_the_closest_one() -> None:
     names = [
         "gitorch.jobs",
-        "gitorch.larg_file",
+        "gitorch.larg-file",
         "gitorch.jbos",
         "gitorch.colour",
         "core.bare",
     ]
     assert unknown_settings(names) == [
-        "gitorch has no setting gitorch.larg_file, did you mean 'largeFile'?",
+        "gitorch has no setting gitorch.larg-file, did you mean 'largeFile'?",
         "gitorch has no setting gitorch.jbos, did you mean 'jobs'?",
         "gitorch has no setting gitorch.colour",
     ]

@@ -256,7 +256,10 @@ def test_ready_with_hold_and_with_priority(project: Path, tmp_path: Path) -> Non
             f"tasks: [{{id: t, command: 'echo {name} >> {tmp_path}/order'}}]\n",
         )
     gitorch(project, "ready", "experiments/first.yaml", "experiments/second.yaml")
-    gitorch(project, "ready", "experiments/third.yaml", "--hold", "--priority", "5")
+    held = gitorch(
+        project, "ready", "experiments/third.yaml", "--hold", "--priority", "5"
+    )
+    assert held.stderr.endswith("next: gitorch release --all\n")
     gitorch(project, "set", "second", "--priority", "3")
     gitorch(project, "run")
     assert (tmp_path / "order").read_text().split() == ["second", "first"]

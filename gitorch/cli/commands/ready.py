@@ -80,6 +80,13 @@ def command(
     else:
         show_ready(readied, dry_run=dry_run)
         if readied.queued and not dry_run:
-            jobs = " -j 2" if len(readied.queued) > 1 else ""
-            say(f"next: gitorch run{jobs}")
+            _say_next(len(readied.queued), hold=hold)
     return EXIT_FAILED if has_errors(readied.problems) else EXIT_OK
+
+
+def _say_next(count: int, *, hold: bool) -> None:
+    if hold:
+        say("next: gitorch release --all")
+        return
+    jobs = " -j 2" if count > 1 else ""
+    say(f"next: gitorch run{jobs}")

@@ -1,4 +1,4 @@
-"""Phrases for messages: a count with its noun, and a shortened list of names."""
+"""Phrases for messages: a count with its noun, alternatives, a shortened list of names."""
 
 from __future__ import annotations
 
@@ -14,6 +14,14 @@ def counted(count: int, one: str, many: str | None = None) -> str:
         return f"1 {one}"
     plural = many or f"{one}s"
     return f"{count} {plural}"
+
+
+def one_of(names: Sequence[str]) -> str:
+    """Return the names as alternatives, such as `a, b or c`."""
+    *first, last = names
+    if not first:
+        return last
+    return f"{', '.join(first)} or {last}"
 
 
 def some(names: Sequence[str], most: int = 5) -> str:
