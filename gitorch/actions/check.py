@@ -20,7 +20,7 @@ def check(
 ) -> Validated:
     """Validate the configs at `paths` against HEAD, without uncommitted changes.
 
-    Raises NotFound, and Refused if there is no commit.
+    Raises NotFound. Raises Refused if there is no commit.
     """
     site.repository.require_commit()
     configs = load_configs(site, paths, overrides)

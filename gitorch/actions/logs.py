@@ -29,9 +29,8 @@ class LogPart(Struct, frozen=True):
     attempt: int
     data: bytes
     begins: bool = False
-    source: str | None = (
-        None  # the run that the log belongs to, if the task's results were reused
-    )
+    # The run that the log belongs to, if the task's results were reused.
+    source: str | None = None
 
 
 class LoggedAttempt(NamedTuple):

@@ -49,7 +49,7 @@ class RunEnd(Struct, frozen=True, kw_only=True):
 
 
 class Worked(Struct, frozen=True, kw_only=True):
-    """The runs of which this worker executed tasks."""
+    """The runs whose tasks this worker executed."""
 
     runs: tuple[RunEnd, ...]
     interrupted: bool

@@ -50,7 +50,8 @@ def find_configs(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise NotFound(
-            f"there is no {path}", "name a config, or a directory of configs"
+            f"there is no file or directory {path}",
+            "name a config, or a directory of configs",
         )
     configs: list[Path] = []
     for directory, subdirectories, names in os.walk(path):

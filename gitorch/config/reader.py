@@ -26,9 +26,8 @@ class Reader:
         flaws = check_shape(document)
         self.problems: list[Problem] = [flaw.problem for flaw in flaws]
         self._misshapen = {flaw.position for flaw in flaws}
-        self._unsound: set[KeyPath] = (
-            set()
-        )  # misshapen, or around a misshapen value
+        # Misshapen, or around a misshapen value.
+        self._unsound: set[KeyPath] = set()
         for position in self._misshapen:
             for length in range(1, len(position) + 1):
                 self._unsound.add(position[:length])

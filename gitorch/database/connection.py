@@ -32,9 +32,8 @@ class DatabaseFormat(NamedTuple):
     pragmas: tuple[str, ...]
     timeout_s: float
     repair: str
-    rows_have_names: bool = (
-        False  # sqlite3.Row instead of tuples, which are read faster
-    )
+    # Rows are sqlite3.Row instead of tuples, which are read faster.
+    rows_have_names: bool = False
 
     def translated(self, path: Path | None) -> ErrorTranslation:
         return ErrorTranslation(self, path)

@@ -55,9 +55,8 @@ class Claim(Struct, frozen=True, kw_only=True):
     payload: Mapping[str, Any]
     retries: int = 0  # automatic retries before this attempt
     losses: int = 0  # attempts lost in a row before this one
-    key: str | None = (
-        None  # the cache key, once this attempt is known to compute it
-    )
+    # The cache key, once this attempt is known to compute it.
+    key: str | None = None
     is_fresh: bool = False  # no worker was assigned to the run before this claim
 
     @classmethod
@@ -95,9 +94,8 @@ class Running(Struct, frozen=True, kw_only=True):
     token: str
     worker: str
     started: str
-    key: str | None = (
-        None  # the cache key that the attempt computes, once it is known
-    )
+    # The cache key that the attempt computes, once it is known.
+    key: str | None = None
 
 
 class Errored(Struct, frozen=True, kw_only=True):

@@ -31,9 +31,8 @@ class Order(NamedTuple):
     cwd: Path
     env: Mapping[str, str]
     timeout_s: float | None = None
-    grace_s: float = (
-        3.0  # the time between SIGTERM and SIGKILL when the attempt is ended
-    )
+    # The time between SIGTERM and SIGKILL when the attempt is ended.
+    grace_s: float = 3.0
 
 
 class Ended(JsonStruct, frozen=True, kw_only=True):

@@ -18,9 +18,8 @@ class ClaimedAttempt(Struct, frozen=True, kw_only=True):
     payload: Payload
     run: RunDirectory
     directory: AttemptDirectory
-    gpus: tuple[int, ...] | None = (
-        None  # indices of its GPUs; None if the task requests none
-    )
+    # Indices of its GPUs; None if the task requests none.
+    gpus: tuple[int, ...] | None = None
 
     @classmethod
     def of(cls, site: Site, claim: Claim) -> ClaimedAttempt:

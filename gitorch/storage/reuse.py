@@ -56,17 +56,16 @@ class Reused(Struct, frozen=True, kw_only=True):
 class Reuser:
     """The search for reusable results, which all preparers of one worker share.
 
-    If `takes` is False, every task is computed and nothing is reused.
+    If `is_enabled` is False, every task is computed and nothing is reused.
     """
 
-    def __init__(self, site: Site, *, takes: bool) -> None:
+    def __init__(self, site: Site, *, is_enabled: bool) -> None:
         self._site = site
         self._catalog = Catalog(site)
-        self._takes = takes
+        self._is_enabled = is_enabled
         self._last_sources: dict[str, CacheSource] = {}  # by key
-        self._intact: set[tuple[bytes, str]] = (
-            set()
-        )  # checked (blob id, expected SHA-256) pairs
+        # Checked (blob id, expected SHA-256) pairs.
+        self._intact: set[tuple[bytes, str]] = set()
 
     def settle(self, attempt: ClaimedAttempt) -> ClaimedAttempt | Reused | None:
         """Decide how a claimed task gets its results.
@@ -83,7 +82,7 @@ class Reuser:
         depends = depends_on(self._site, record, attempt)
         if depends is None:
             return attempt
-        if not self._takes or record.rerun_of is not None:
+        if not self._is_enabled or record.rerun_of is not None:
             self._site.queue.compute(attempt.claim, depends.key, alongside=True)
             return _computing(attempt, depends)
         return self._reuse_or_compute(view, attempt, depends)

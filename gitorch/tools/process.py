@@ -29,9 +29,8 @@ class Process(NamedTuple):
     start: int
     parent: int  # changes when the parent ends
     group: int = 0
-    has_ended: bool = (
-        False  # True for a process that has ended, but is not reaped yet
-    )
+    # True for a process that has ended, but is not reaped yet.
+    has_ended: bool = False
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Process) and self[:2] == other[:2]

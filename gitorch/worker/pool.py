@@ -123,7 +123,7 @@ class Pool:
         self._options = options
         self._scheduler = Scheduler(engine.slots, options)
         self._shares = Shares(site, holder)
-        self._reuser = Reuser(site, takes=options.reuse)
+        self._reuser = Reuser(site, is_enabled=options.reuse)
         self._inbox: Inbox[Event | Announcement] = Inbox()
         # Finished runs hand their worktrees on in batches of this size, so as many suffice ahead.
         enough = max(FEW, 2 * engine.slots)

@@ -49,9 +49,8 @@ class Prefetch:
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._is_scheduled = threading.Event()
         self._finished: deque[_Finished] = deque()
-        self._ready: set[str] = (
-            set()
-        )  # the ids of the next runs that have a worktree
+        # The ids of the next runs that have a worktree.
+        self._ready: set[str] = set()
         self._thread = threading.Thread(target=self._work, name="prefetch")
 
     def __enter__(self) -> Self:

@@ -87,9 +87,8 @@ class Scheduler:
         self._stops = 0
         self._is_recovering = False
         self._has_recovery_failed = False
-        self.error: BaseException | None = (
-            None  # the first that kept an attempt from completion
-        )
+        # The first error that kept an attempt from completion.
+        self.error: BaseException | None = None
 
     # -- questions
 

@@ -92,10 +92,10 @@ class FastWorktrees:
         return WorktreeState(commit, mark.is_of_this_boot)
 
     def modified(self, path: Path, commit: str) -> Modified:
-        """Return what was done to the tracked files of `commit`.
+        """Return the changes to the tracked files of `commit`.
 
         What a run did to its own index or HEAD has no influence. git is not started if the stat
-        data of the files show that nothing was done.
+        data of the files show no change.
         """
         kept = self._kept_index(path, commit)
         if untouched(path, kept):

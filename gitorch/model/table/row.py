@@ -21,9 +21,8 @@ class TaskRow(
     status: Status
     needs: tuple[str, ...] = ()
     resources: Resources | None = None  # None: the task asks for none
-    failure: str | None = (
-        None  # how the last attempt of a task in ERROR ended, in words
-    )
+    # How the last attempt of a task in ERROR ended, in words.
+    failure: str | None = None
 
 
 _NOT_SHOWN = ("clone", "identity", "hold", "tasks")
