@@ -171,7 +171,8 @@ def _one_at_a_time(site: Site) -> Iterator[None]:
     Raises Busy.
     """
     path = site.state / "ready.lock"
-    with taken(path, wait_s=_PATIENCE_S) as held:
+    awaited = "another gitorch ready to queue its runs"
+    with taken(path, wait_s=_PATIENCE_S, awaited=awaited) as held:
         if not held:
             raise Busy(
                 f"another gitorch ready has been queueing for {_PATIENCE_S:.0f} s",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 
 from msgspec import Struct
 
 from gitorch.database.values import QueuedRun, QueuedTask, Running, Waiting, Worker
+from gitorch.errors import Busy
 from gitorch.model.run.spec import Resources
 from gitorch.model.run.status import Status, states
 from gitorch.model.table.row import Row, TaskRow
@@ -46,7 +48,9 @@ def view_queue(site: Site, catalog: Catalog) -> QueueView:
     runs_ahead = {run.id: position for position, run in enumerate(pending)}
     free = None
     if queued and site.queue.counts_resources():
-        free = _free_resources(site)
+        # Another process can hold the ledger.
+        with suppress(Busy):
+            free = _free_resources(site)
     return QueueView(
         clone=site.repository.clone_id(),
         now=now(),

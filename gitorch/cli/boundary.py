@@ -18,6 +18,7 @@ import typer
 
 from gitorch.cli.style import has_colors, paint, plain, say
 from gitorch.errors import GitorchError, UserInterrupted
+from gitorch.tools import waits
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -62,6 +63,7 @@ def launch(app: typer.Typer) -> int:
     """
     _accept_every_character()
     _interrupt_on_signals()
+    waits.listen(say)
     try:
         return app(prog_name="gitorch", standalone_mode=False) or EXIT_OK
     except _CommandLineError as error:

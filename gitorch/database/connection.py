@@ -16,6 +16,10 @@ from urllib.parse import quote
 from gitorch.database.statements import split, statements
 from gitorch.errors import Busy, GitorchError
 from gitorch.tools.faults import boundary
+from gitorch.tools.waits import Wait
+
+# How long SQLite itself waits for a lock.
+_MOMENT_S = 0.25
 
 
 class DatabaseFormat(NamedTuple):
@@ -77,29 +81,35 @@ class ErrorTranslation:
         if isinstance(error, sqlite3.DatabaseError):
             raise DatabaseDamaged(
                 self._format.name,
-                f"{self._subject} is damaged: {error}",
+                f"{self.subject} is damaged: {error}",
                 self._format.repair,
                 reason=str(error),
             ) from error
 
     @property
-    def _subject(self) -> str:
+    def subject(self) -> str:
         return f"the {self._format.name} {self._path or 'in memory'}"
 
     def _operational(self, error: sqlite3.OperationalError) -> GitorchError:
         reason = str(error)
-        if "locked" in reason or "busy" in reason:
+        if _is_busy(error):
             seconds = f"{self._format.timeout_s:.0f} s"
             return Busy(
-                f"{self._subject} is locked: another program has been writing to it for {seconds}",
+                f"{self.subject} is locked: another program has been writing to it for {seconds}",
                 hint="try again; `gitorch status` shows who is working",
             )
         return DatabaseBroken(
             self._format.name,
-            f"cannot use {self._subject}: {reason}",
+            f"cannot use {self.subject}: {reason}",
             "is the disk full, or the directory read-only?",
             reason=reason,
         )
+
+
+def _is_busy(error: sqlite3.OperationalError) -> bool:
+    """Return True if another connection holds a lock."""
+    reason = str(error)
+    return "locked" in reason or "busy" in reason
 
 
 class Database:
@@ -129,7 +139,7 @@ class Database:
         with format.translated(path):
             connection = sqlite3.connect(
                 path or ":memory:",
-                timeout=format.timeout_s,
+                timeout=min(_MOMENT_S, format.timeout_s),
                 isolation_level=None,
                 check_same_thread=False,
             )
@@ -156,7 +166,7 @@ class Database:
             connection = sqlite3.connect(
                 f"file:{quote(str(path.absolute()))}?{how}",
                 uri=True,
-                timeout=format.timeout_s,
+                timeout=min(_MOMENT_S, format.timeout_s),
                 isolation_level=None,
                 check_same_thread=False,
             )
@@ -178,7 +188,29 @@ class Database:
     ) -> list[Any]:
         """Return all rows of a statement given as SQL."""
         with self._lock, self._translated:
-            return self._connection.execute(sql, values).fetchall()
+            return self._execute(sql, values).fetchall()
+
+    def _execute(
+        self, sql: str, values: Mapping[str, Any] | tuple[()] = ()
+    ) -> sqlite3.Cursor:
+        """Execute a statement, and wait if another connection holds a lock.
+
+        SQLite waits without looking for signals, so it waits for a moment only.
+        """
+        try:
+            return self._connection.execute(sql, values)
+        except sqlite3.OperationalError as error:
+            if not _is_busy(error):
+                raise
+        wait = Wait(
+            f"the lock of {self._translated.subject}", bound_s=self.format.timeout_s
+        )
+        while True:
+            try:
+                return self._connection.execute(sql, values)
+            except sqlite3.OperationalError as error:
+                if not _is_busy(error) or not wait.pause():
+                    raise
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -199,7 +231,7 @@ class Database:
     @contextmanager
     def _begun(self, mode: str) -> Iterator[Transaction]:
         with self._lock, self._translated:
-            self._connection.execute(f"BEGIN {mode}")
+            self._execute(f"BEGIN {mode}")
             try:
                 yield Transaction(self._connection, self.format)
                 self._connection.execute("COMMIT")

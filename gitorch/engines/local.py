@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import socket
 import subprocess
@@ -22,6 +23,8 @@ from gitorch.engines.wire import receive, send
 from gitorch.errors import GitorchError
 from gitorch.model.run.outcome import Lost, Outcome
 from gitorch.tools import clock
+from gitorch.tools.locks import lock_within
+from gitorch.tools.waits import Wait
 
 _SUPERVISOR = """
 import sys
@@ -29,6 +32,10 @@ sys.path.insert(0, sys.argv[1])
 from gitorch.engines.slots import supervise
 supervise(int(sys.argv[2]), [int(end) for end in sys.argv[3:]])
 """
+
+
+# A supervisor that has closed its sockets ends within this time.
+_SUPERVISOR_S = 30.0
 
 
 class _Submitted(Struct, frozen=True):
@@ -132,9 +139,13 @@ class LocalEngine:
         for slot in self._slots:
             slot.end.close()
         self._slots.clear()
-        for supervisor in self._supervisors:
-            supervisor.wait()
-        os.close(self._lock)
+        wait = Wait("the supervisor of the tasks to end")
+        try:
+            for supervisor in self._supervisors:
+                while supervisor.poll() is None:
+                    wait.pause()
+        finally:
+            os.close(self._lock)
         self._wait_until_unlocked()
 
     def submit(self, order: Order) -> None:
@@ -192,7 +203,7 @@ class LocalEngine:
         slot.end.close()
         self._slots.remove(slot)
         if not slot.is_up:
-            code = self._supervisors[-1].wait()
+            code = self._supervisors[-1].wait(_SUPERVISOR_S)
             raise GitorchError(
                 f"the supervisor of the slots did not start ({code})",
                 hint=(
@@ -249,7 +260,7 @@ class LocalEngine:
         """
         descriptor = self._open_lock()
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            lock_within(descriptor, math.inf, "the processes of the tasks to end")
         finally:
             os.close(descriptor)
 

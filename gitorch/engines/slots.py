@@ -47,6 +47,7 @@ from gitorch.tools.faults import boundary
 # Processes that end within this time after their program do not count as left running, since they
 # were about to end by themselves.
 SETTLE_S = 0.1
+_LOOKS = 2000
 LONGEST_POLL_MS = 24 * 3600 * 1000  # poll(2) takes an int
 
 _Outcome = dict[str, Any]  # as JSON
@@ -261,9 +262,10 @@ class _SlotProcess:
         """Return the processes of the attempt.
 
         They are the descendants of this process, since it is a subreaper. If there is a child, but
-        none in the table of processes, the child is new, and the table is read again.
+        none in the table of processes, the child is new, and the table is read again. A child that
+        /proc does not show is given up.
         """
-        while True:
+        for _ in range(_LOOKS):
             try:
                 for _ in _reap():
                     pass
@@ -273,6 +275,7 @@ class _SlotProcess:
             if remaining:
                 return remaining
             time.sleep(0.001)
+        return []
 
     def _report(
         self, order: Mapping[str, Any], ended: Mapping[str, Any], following: int

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from gitorch.errors import GitorchError, ProgramMissing
+from gitorch.tools.programs import run_program
 
 # What `git rev-parse --local-env-vars` prints, in all versions since 2.39.
 LOCAL_VARIABLES = frozenset(
@@ -39,6 +40,11 @@ LOCAL_VARIABLES = frozenset(
 # The variables that pass on a caller's settings (`git -c`, GIT_CONFIG_COUNT). Only the calls that
 # read settings keep these variables.
 SETTING_VARIABLES = frozenset({"GIT_CONFIG_COUNT", "GIT_CONFIG_PARAMETERS"})
+# Nobody answers git's questions.
+_UNASKED = {"GIT_TERMINAL_PROMPT": "0"}
+# A shell that waits for the rest of its arguments. It has the lock as its standard input, which its
+# child does not inherit.
+_UNDER_LOCK = ("sh", "-c", '"$@" </dev/null; exit $?', "sh")
 
 
 class GitFailed(GitorchError):
@@ -68,24 +74,26 @@ def run_git(
     *arguments: str | Path,
     input: bytes | None = None,
     env: Mapping[str, str] | None = None,
-    inherit: tuple[int, ...] = (),
+    lock: int | None = None,
 ) -> subprocess.CompletedProcess[bytes]:
     """Run git in `root` until it ends, with any exit code.
 
-    `env` is added to the stripped environment. git and its children inherit the descriptors in
-    `inherit`, and with them the locks on these files, even if the caller is killed.
+    `env` is added to the stripped environment. The lock with the descriptor `lock` stays held until
+    git ends, even if the caller is killed. It is not held by the daemons that git starts. Raises
+    UserInterrupted.
     """
     command = ["git", "-C", os.fspath(root), *map(str, arguments)]
-    environment = {**child_environment(), **(env or {})}
+    stdin = subprocess.DEVNULL
+    if lock is not None:
+        command = [*_UNDER_LOCK, *command]
+        stdin = lock
     try:
-        return subprocess.run(
+        return run_program(
             command,
+            env={**child_environment(), **_UNASKED, **(env or {})},
+            awaited=f"git {_verb(tuple(map(str, arguments)))}",
             input=input,
-            stdin=subprocess.DEVNULL if input is None else None,
-            capture_output=True,
-            env=environment,
-            pass_fds=inherit,
-            check=False,
+            stdin=stdin,
         )
     except FileNotFoundError:
         raise ProgramMissing(
@@ -99,10 +107,10 @@ def call_git(
     *arguments: str | Path,
     input: bytes | None = None,
     env: Mapping[str, str] | None = None,
-    inherit: tuple[int, ...] = (),
+    lock: int | None = None,
 ) -> bytes:
     """Return git's stdout. Raises GitFailed."""
-    result = run_git(root, *arguments, input=input, env=env, inherit=inherit)
+    result = run_git(root, *arguments, input=input, env=env, lock=lock)
     if result.returncode:
         raise _failure(arguments, result)
     return result.stdout
@@ -124,7 +132,10 @@ def stream_git(
         file.seek(0)
         command = ["git", "-C", os.fspath(root), *map(str, arguments)]
         with subprocess.Popen(
-            command, stdin=file, stdout=subprocess.PIPE, env=child_environment()
+            command,
+            stdin=file,
+            stdout=subprocess.PIPE,
+            env={**child_environment(), **_UNASKED},
         ) as process:
             try:
                 yield cast("IO[bytes]", process.stdout)

@@ -14,7 +14,6 @@ import select
 import signal
 import subprocess
 import tempfile
-import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -26,8 +25,10 @@ from msgspec import Struct, field
 from gitorch import runner
 from gitorch.interpreter.probe import Interpreter
 from gitorch.tools.process import Process, end, table, with_descendants
+from gitorch.tools.waits import Wait
 
 _PROGRAM = Path(runner.__file__).with_name("preflight_program.py")
+_LOOK_S = 0.5
 _LONGEST_OUTPUT = 1 << 20  # bytes of output that are kept for the tasks of a config
 
 Where = Literal["pathToTasks", "method", "task"]
@@ -284,10 +285,13 @@ def _answers(
     death = os.pidfd_open(process.pid)
     try:
         pending = b""
-        deadline = time.monotonic() + patience_s
+        wait = Wait("validate() of the tasks", bound_s=patience_s)
         while True:
-            remaining_s = max(0.0, deadline - time.monotonic())
-            readable, _, _ = select.select([answers, death], [], [], remaining_s)
+            wait.check()
+            moment_s = min(_LOOK_S, wait.remaining_s)
+            readable, _, _ = select.select([answers, death], [], [], moment_s)
+            if not readable and wait.remaining_s:
+                continue
             if not readable:
                 yield None
                 return
@@ -298,7 +302,7 @@ def _answers(
                 return
             *lines, pending = (pending + chunk).split(b"\n")
             if lines:
-                deadline = time.monotonic() + patience_s
+                wait = Wait("validate() of the tasks", bound_s=patience_s)
             for line in lines:
                 yield json.loads(line)
     finally:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +20,7 @@ from msgspec import Struct
 from gitorch import runner
 from gitorch.errors import ProgramMissing, Refused
 from gitorch.interpreter.answer_cache import clock_ns, load_answer, save_answer
+from gitorch.tools.programs import TookTooLong, run_program
 
 _PROGRAM = Path(runner.__file__).with_name("probe_program.py")
 _TIME_LIMIT_S = 60.0
@@ -165,19 +165,17 @@ def _ask(
     Raises ProgramMissing if there is no answer.
     """
     try:
-        completed = subprocess.run(
+        completed = run_program(
             [python, str(_PROGRAM), *names],
             cwd=cwd,
-            env=dict(env),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_TIME_LIMIT_S,
-            check=False,
+            env=env,
+            awaited=f"{python} to describe itself",
+            bound_s=_TIME_LIMIT_S,
         )
     except OSError as error:
         message = f"{python} cannot be started: {error.strerror}"
         raise ProgramMissing(message, _START_HINT) from error
-    except subprocess.TimeoutExpired as error:
+    except TookTooLong as error:
         message = f"{python} does not answer within {_TIME_LIMIT_S:g} s"
         raise ProgramMissing(message, _START_HINT) from error
     output = completed.stdout

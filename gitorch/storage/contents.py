@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -103,8 +105,16 @@ def _read_and_remember(
     """Read files, several at a time: hashlib releases the GIL while it works."""
     contents: dict[Path, Content | Unusable] = {}
     settled = []
-    with ThreadPoolExecutor(_READERS, "hasher") as readers:
-        for path, result in zip(paths, readers.map(_read, paths), strict=True):
+    is_interrupted = threading.Event()
+
+    def read(path: Path) -> _ReadFile | Unusable:
+        return _read(path, is_interrupted)
+
+    with (
+        ThreadPoolExecutor(_READERS, "hasher") as readers,
+        _set_if_interrupted(is_interrupted),
+    ):
+        for path, result in zip(paths, readers.map(read, paths), strict=True):
             if isinstance(result, Unusable):
                 contents[path] = result
                 continue
@@ -121,7 +131,20 @@ class _ReadFile(NamedTuple):
     is_settled: bool  # True if every later change of the file changes its facts
 
 
-def _read(path: Path) -> _ReadFile | Unusable:
+@contextmanager
+def _set_if_interrupted(event: threading.Event) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        event.set()
+        raise
+
+
+def _read(path: Path, is_interrupted: threading.Event) -> _ReadFile | Unusable:
+    """Read a file to its end, or as long as it was when it was opened.
+
+    A file that grows as fast as it is read has no end.
+    """
     digest = hashlib.sha256()
     try:
         # O_NONBLOCK: if the path has become a pipe, opening it must not wait for a writer.
@@ -131,7 +154,11 @@ def _read(path: Path) -> _ReadFile | Unusable:
             if not stat.S_ISREG(before.st_mode):
                 return Unusable(f"{path} is not a file any more")
             buffer = memoryview(bytearray(_BLOCK))
-            while count := file.readinto(buffer):
+            remaining = before.st_size
+            while remaining >= 0 and (count := file.readinto(buffer)):
+                if is_interrupted.is_set():
+                    return Unusable(f"{path} was not read to its end")
+                remaining -= count
                 digest.update(buffer[:count])
         facts = Facts.of(path.stat())
     except OSError as error:

@@ -13,6 +13,10 @@ from gitorch.model.text.globs import matcher
 from gitorch.storage.contents import Location, Unusable
 from gitorch.tools.globbing import named
 
+_FileId = tuple[int, int]
+
+# Links that lead to each other's directories can be followed in very many ways.
+_MOST_LINKS = 10_000
 _LEADS_NOWHERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 
 
@@ -47,30 +51,50 @@ def matching_files(
             yield name, path
 
 
-def files_at(
-    path: Path, name: str, above: frozenset[tuple[int, int]] = frozenset()
-) -> Iterator[tuple[str, Path]]:
+def files_at(path: Path, name: str) -> Iterator[tuple[str, Path]]:
     """Yield the file at `path` with its name, or all files below that directory.
 
-    The names begin with `name`. Links are followed, except circular and broken ones. `above` has
-    the device and inode of each directory on the way. Raises OSError.
+    The names begin with `name`. Links are followed, except broken ones and those that lead to a
+    directory that they are in. Raises OSError, Unusable.
     """
-    try:
-        facts = path.stat()
-    except OSError as error:
-        if error.errno in _LEADS_NOWHERE:
-            return
-        raise
-    if not stat.S_ISDIR(facts.st_mode):
-        yield name, path
-        return
-    directory = facts.st_dev, facts.st_ino
-    if directory in above:
-        return
-    for child in sorted(entry.name for entry in os.scandir(path)):
-        if child != ".git":
-            child_name = child if name == "." else f"{name}/{child}"
-            yield from files_at(path / child, child_name, above | {directory})
+    linked = 0
+    # The directories and files still to be visited, the next one last; and the directories that
+    # each is in, by device and inode.
+    to_visit: list[tuple[str, Path, frozenset[_FileId]]] = [
+        (name, path, frozenset())
+    ]
+    while to_visit:
+        name, path, above = to_visit.pop()
+        try:
+            facts = path.stat()
+        except OSError as error:
+            if error.errno in _LEADS_NOWHERE:
+                continue
+            raise
+        if not stat.S_ISDIR(facts.st_mode):
+            yield name, path
+            continue
+        directory = facts.st_dev, facts.st_ino
+        if directory in above or _leads_up(path):
+            continue
+        linked += path.is_symlink()
+        if linked > _MOST_LINKS:
+            raise Unusable(
+                f"{name} is one of more than {_MOST_LINKS} links to directories",
+                "name the files of the input more exactly",
+            )
+        inside = above | {directory}
+        for child in sorted(os.listdir(path), reverse=True):  # noqa: PTH208 - only the names
+            if child != ".git":
+                child_name = child if name == "." else f"{name}/{child}"
+                to_visit.append((child_name, path / child, inside))
+
+
+def _leads_up(path: Path) -> bool:
+    """Return True if `path` is a link to a directory that contains the link."""
+    if not path.is_symlink():
+        return False
+    return path.parent.resolve().is_relative_to(path.resolve())
 
 
 def is_in(path: str, directory: str) -> bool:

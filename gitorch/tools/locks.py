@@ -1,34 +1,43 @@
-"""Locks on files. The kernel releases a lock when its holder ends for any reason (flock(2))."""
+"""Locks on files. The kernel releases a lock when its holder ends for any reason (flock(2)).
+
+Locks are polled, since flock(2) has no time limit: a holder that is stopped must not block other
+processes for ever, and a program that waits must be able to say so and to be interrupted.
+"""
 
 from __future__ import annotations
 
 import fcntl
+import math
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_PAUSE_S = 0.002
+from gitorch.errors import Busy, Refused
+from gitorch.tools.process import command_line, table
+from gitorch.tools.waits import Wait
+
+# A directory that other processes keep removing is created this many times.
+_TRIES = 1000
 
 
 @contextmanager
-def taken(path: Path, *, wait_s: float = 0.0) -> Iterator[bool]:
+def taken(
+    path: Path,
+    *,
+    wait_s: float = 0.0,
+    awaited: str | None = None,
+    mode: int = 0o644,
+) -> Iterator[bool]:
     """Hold the lock at `path`, if it becomes free within `wait_s` seconds.
 
-    Yields True if the lock is held. The lock is polled, since flock(2) has no time limit, and a
-    stopped holder must not block all other processes for ever.
+    Yields True if the lock is held. `awaited` says what a long wait is for. Raises UserInterrupted.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-    descriptor = os.open(path, flags, 0o644)
+    descriptor = os.open(path, flags, mode)
     try:
-        deadline = time.monotonic() + wait_s
-        is_taken = _lock(descriptor, fcntl.LOCK_EX)
-        while not is_taken and time.monotonic() < deadline:
-            time.sleep(_PAUSE_S)
-            is_taken = _lock(descriptor, fcntl.LOCK_EX)
-        yield is_taken
+        yield lock_within(descriptor, wait_s, awaited or f"the lock {path}")
     finally:
         os.close(descriptor)
 
@@ -53,9 +62,9 @@ def only_one_at(path: Path) -> Iterator[int]:
     """Hold the lock that a process needs to build, change or remove `path`.
 
     The lock is on the directory of `path`, which is created if it is missing. Yields the lock's
-    descriptor, for a child process to inherit: the next holder then waits also for a child whose
-    parent was killed. Otherwise such a child could fail late, clean up, and remove the files that
-    the next holder has built.
+    descriptor for `git.command.run_git`: the next holder then waits also for a git whose parent was
+    killed. Otherwise this git could fail late, clean up, and remove the files that the next holder
+    has built. Raises OSError, UserInterrupted.
     """
     descriptor = _lock_directory(path.parent)
     try:
@@ -66,21 +75,56 @@ def only_one_at(path: Path) -> Iterator[int]:
 
 def _lock_directory(directory: Path) -> int:
     """Lock a directory, after waiting for other holders, and return its descriptor."""
-    while True:
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    awaited = f"the lock of {directory}"
+    for _ in range(_TRIES):
         try:
-            descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+            descriptor = os.open(directory, flags)
         except FileNotFoundError:
-            # FileExistsError: mkdir() found the directory, but it was removed a moment later.
-            with suppress(FileNotFoundError, FileExistsError):
-                directory.mkdir(parents=True, exist_ok=True)
-        else:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            _create(directory)
+            continue
+        try:
+            lock_within(descriptor, math.inf, awaited)
             with suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(descriptor), directory.stat()):
                     return descriptor
-            os.close(
-                descriptor
-            )  # the previous holder of the lock has removed the directory
+        except BaseException:
+            os.close(descriptor)
+            raise
+        # The previous holder of the lock has removed the directory.
+        os.close(descriptor)
+    raise Busy(f"other programs remove {directory} again and again")
+
+
+def _create(directory: Path) -> None:
+    """Create a directory that other processes may create and remove at the same time."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError:
+        # A parent was removed.
+        return
+    except FileExistsError:
+        # mkdir() found the directory, but it was removed a moment later; or a link is in its place.
+        for path in (directory, *directory.parents):
+            if path.is_symlink() and not path.exists():
+                raise Refused(
+                    f"{path} is a link to {path.readlink()}, which does not exist",
+                    f"mkdir -p {path.readlink()}, or remove the link",
+                ) from None
+
+
+def lock_within(descriptor: int, wait_s: float, awaited: str) -> bool:
+    """Lock an open file. Return False if the lock does not become free within `wait_s` seconds.
+
+    Raises UserInterrupted.
+    """
+    if _lock(descriptor, fcntl.LOCK_EX):
+        return True
+    wait = Wait(awaited, bound_s=wait_s, describe=lambda: _holders(descriptor))
+    while wait.pause():
+        if _lock(descriptor, fcntl.LOCK_EX):
+            return True
+    return False
 
 
 def _lock(descriptor: int, kind: int) -> bool:
@@ -90,3 +134,28 @@ def _lock(descriptor: int, kind: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _holders(descriptor: int) -> str:
+    """Return which processes hold a lock on an open file, as an addition to a sentence."""
+    held = os.fstat(descriptor)
+    holders = []
+    for process in table():
+        if _has_lock(process.pid, held):
+            holders.append(f"pid {process.pid} ({command_line(process.pid)})")
+    return f", held by {', '.join(holders)}" if holders else ""
+
+
+def _has_lock(pid: int, held: os.stat_result) -> bool:
+    """Return True if a process has a descriptor with the lock; see proc(5), fdinfo."""
+    try:
+        for facts in Path(f"/proc/{pid}/fdinfo").iterdir():
+            with suppress(FileNotFoundError):
+                file = Path(f"/proc/{pid}/fd", facts.name)
+                is_locked = "FLOCK" in facts.read_text()
+                if is_locked and os.path.samestat(file.stat(), held):
+                    return True
+    except OSError:
+        # The process has ended, or belongs to another user.
+        return False
+    return False

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-import subprocess
 from functools import lru_cache
+
+from gitorch.tools.programs import TookTooLong, run_program
 
 _ANSWER_S = 10  # nvidia-smi can hang when a GPU has failed
 
@@ -21,9 +23,11 @@ def gpus() -> tuple[str, ...]:
         return ()
     command = [program, "--query-gpu=name,driver_version", "--format=csv,noheader"]
     try:
-        answer = subprocess.run(
-            command, capture_output=True, text=True, timeout=_ANSWER_S, check=True
+        answer = run_program(
+            command, env=os.environ, awaited="nvidia-smi", bound_s=_ANSWER_S
         )
-    except (OSError, subprocess.SubprocessError):
+    except (OSError, TookTooLong):
         return ()
-    return tuple(answer.stdout.splitlines())
+    if answer.returncode:
+        return ()
+    return tuple(answer.stdout.decode("utf-8", "replace").splitlines())

@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 _SHORTEST_PAUSE_S = 0.001
 _LONGEST_PAUSE_S = 0.05
+# A killed process that waits for a broken disk or GPU does not end. It is given up after this time.
+_UNKILLABLE_S = 30.0
 
 
 class Process(NamedTuple):
@@ -102,6 +104,20 @@ def boot_id() -> str:
         return ""
 
 
+def command_line(pid: int) -> str:
+    """Return the name of a process's program with its first argument, to be shown to people."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            words = os.fsdecode(file.read(4096)).split("\0")
+    except OSError:
+        return "unknown"
+    if os.path.basename(words[0]).startswith("python"):
+        scripts = [word for word in words[1:] if not word.startswith("-")]
+        words = scripts or words
+    shown = " ".join([os.path.basename(words[0]), *words[1:2]])
+    return "".join(filter(str.isprintable, shown))[:60].strip() or "unknown"
+
+
 def process_start(pid: int) -> int:
     """Return the time at which a process started, in clock ticks since boot.
 
@@ -165,23 +181,32 @@ def send(process: Process, number: int) -> bool:
 
 
 def end(
-    find: Callable[[], Iterable[Process]], grace_s: float, *, by_group: bool = False
+    find: Callable[[], Iterable[Process]],
+    grace_s: float,
+    *,
+    by_group: bool = False,
+    unkillable_s: float = _UNKILLABLE_S,
 ) -> list[Process]:
     """Ask the processes that `find` returns to end, and kill them after `grace_s` seconds.
 
     This continues until `find` returns no process that can be ended. With `by_group`, whole process
     groups are killed, because some programs fork faster than their children can be found. Return
-    the processes that this user may not signal: they belong to another user and are still running.
+    the processes that are still running: those that this user may not signal, and those that do not
+    end within `unkillable_s` after they were killed.
     """
     deadline = time.monotonic() + grace_s
     asked: set[Process] = set()
     denied: set[Process] = set()
+    given_up: dict[Process, float] = {}
     pause = _SHORTEST_PAUSE_S
     while found := [process for process in find() if process not in denied]:
         is_grace_over = time.monotonic() >= deadline
         for process in found:
             if is_grace_over:
                 allowed = send(process, signal.SIGKILL)
+                last = given_up.setdefault(process, time.monotonic() + unkillable_s)
+                if time.monotonic() > last:
+                    allowed = False
             elif process not in asked:
                 # A stopped process receives SIGTERM only when it continues.
                 allowed = send(process, signal.SIGTERM) and send(

@@ -7,7 +7,6 @@ dead worker are therefore free when the last of its processes is gone.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import stat
@@ -18,12 +17,15 @@ from typing import Any
 
 from msgspec import Struct
 
-from gitorch.errors import Refused
+from gitorch.errors import Busy, Refused
 from gitorch.git.repository import Repository
 from gitorch.model.run.spec import Resources
 from gitorch.tools import nvidia
 from gitorch.tools.files import write_aside
-from gitorch.tools.locks import is_held
+from gitorch.tools.locks import is_held, lock_within
+
+# A worker does something else in between, and tries again.
+_PATIENCE_S = 5.0
 
 
 def of_machine(repository: Repository) -> Resources:
@@ -92,14 +94,18 @@ class Ledger(Struct):
 def opened(repository: Repository, total: Resources) -> Iterator[Ledger]:
     """Lock the ledger and yield it. Write the ledger at the end if it was changed.
 
-    Raises Refused if its directory is not safe.
+    Raises Refused if its directory is not safe, and Busy.
     """
     directory = _directory(repository)
     descriptor = os.open(
         directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
     )
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if not lock_within(descriptor, _PATIENCE_S, f"the ledger {directory}"):
+            raise Busy(
+                f"another process has been using the ledger {directory} for {_PATIENCE_S:.0f} s",
+                hint=f"fuser -v {directory}/lock names it",
+            )
         path = directory / "taken.json"
         before = _read(path)
         entries = {}

@@ -7,7 +7,6 @@ The record is removed only when the whole process tree is dead.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 from gitorch.database.values import Claim
@@ -20,11 +19,11 @@ from gitorch.storage.recording import recording
 from gitorch.storage.run_directories import clear_away
 from gitorch.storage.site import Site
 from gitorch.tools.clock import now
+from gitorch.tools.waits import Wait
 
 # A living worker may take this long, beyond the grace of its processes. After that, its processes
 # are ended without it.
 _WORKER_S = 5.0
-_PAUSE_S = 0.02
 
 
 def finish_killing(
@@ -65,15 +64,16 @@ def _end_processes(site: Site, run_id: str) -> None:
 
     If the workers are dead or do not answer, the attempts are ended here.
     """
-    deadline = time.monotonic() + site.settings.grace_s + _WORKER_S
+    wait = Wait(
+        f"the worker of {run_id} to end it",
+        bound_s=site.settings.grace_s + _WORKER_S,
+    )
     while claims := site.queue.running_in(run_id):
         alive = living(site.state, site.queue.workers())
-        if time.monotonic() > deadline or not any(
-            worker in alive for _, worker in claims
-        ):
+        has_worker = any(worker in alive for _, worker in claims)
+        if not has_worker or not wait.pause():
             _sweep(site, [claim for claim, _ in claims])
             return
-        time.sleep(_PAUSE_S)
 
 
 def _sweep(site: Site, claims: Sequence[Claim]) -> None:

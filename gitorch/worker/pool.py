@@ -26,7 +26,7 @@ from typing import assert_never
 from msgspec import Struct, field
 
 from gitorch.engines.contract import Ended, Engine
-from gitorch.errors import GitorchError
+from gitorch.errors import GitorchError, UserInterrupted
 from gitorch.model.run.announcement import (
     Announcement,
     AttemptEnded,
@@ -41,6 +41,7 @@ from gitorch.storage.claimed_attempt import ClaimedAttempt
 from gitorch.storage.liveness import living
 from gitorch.storage.reuse import Reused, Reuser
 from gitorch.storage.site import Site
+from gitorch.tools import waits
 from gitorch.worker.attempt import is_quick_to_prepare, prepare
 from gitorch.worker.commit import commit
 from gitorch.worker.committer import Committer, EndedAttempt, Ending
@@ -345,6 +346,9 @@ class Pool:
                     return Prepared(
                         settled, prepare(self._site, settled, self._surroundings)
                     )
+        except UserInterrupted as error:
+            # The recovery gives the task back.
+            return Stuck([attempt], error)
         except (GitorchError, OSError) as error:
             outcome = CouldNotStart(message=str(error))
             return Unprepared(
@@ -388,10 +392,16 @@ class Pool:
 
     @contextmanager
     def _stoppable(self) -> Iterator[None]:
-        """Only count signals. They wake the main thread, which decides how to react."""
+        """Only count signals. They wake the main thread, which decides how to react.
+
+        What waits for another process does not return to the main thread, so it is interrupted,
+        unless tasks are to be finished first.
+        """
 
         def stop(number: int, _: FrameType | None) -> None:
             self._stops += 1 if number == signal.SIGINT else 2
+            if self._stops > 1 or self._engine.free() == self._engine.slots:
+                waits.request_stop()
 
         before = {}
         for number in _STOP_SIGNALS:
@@ -403,6 +413,7 @@ class Pool:
         try:
             yield
         finally:
+            waits.forget_stop()
             signal.set_wakeup_fd(woken)
             for number, handler in before.items():
                 signal.signal(number, handler)

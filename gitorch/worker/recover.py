@@ -59,7 +59,11 @@ def _recover_from(
     listener: Listener,
 ) -> None:
     """Commit the attempts that a dead worker started, give back the others, and remove it."""
-    with taken(locks.slots, wait_s=site.settings.grace_s + _SUPERVISORS_S) as gone:
+    with taken(
+        locks.slots,
+        wait_s=site.settings.grace_s + _SUPERVISORS_S,
+        awaited=f"the processes of a dead worker (pid {worker.pid}) to end",
+    ) as gone:
         if not gone:
             raise Busy(
                 f"the processes of a dead worker (pid {worker.pid}) do not end",

@@ -7,18 +7,21 @@ entered.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from gitorch.database.values import Claim
+from gitorch.errors import Busy
 from gitorch.model.run.spec import Resources
 from gitorch.storage.claimed_attempt import ClaimedAttempt
 from gitorch.storage.site import Site
 from gitorch.tools.clock import now
 from gitorch.worker import capacity
+from gitorch.worker.capacity import Ledger
 
 
 class Shares:
@@ -31,6 +34,8 @@ class Shares:
         self._site = site
         self._holder = holder
         self._taken: set[str] = set()
+        # Tokens whose entries could not be removed, since another process held the ledger.
+        self._unreturned: set[str] = set()
 
     @cached_property
     def total(self) -> Resources:
@@ -52,24 +57,44 @@ class Shares:
             return ClaimedAttempt.of(self._site, claim)
         if ahead:
             return None
-        with capacity.opened(self._site.repository, self.total) as ledger:
-            claim = self._claim(worker, only, ledger.free)
-            if claim is None:
-                return None
-            attempt = ClaimedAttempt.of(self._site, claim)
-            wanted = attempt.task.resources
-            if wanted == Resources():
-                return attempt
-            gpus = ledger.take(claim.token, wanted, holder=self._holder)
-            self._taken.add(claim.token)
-            return replace(attempt, gpus=gpus)
+        try:
+            with self._ledger() as ledger:
+                return self._claim_from(ledger, worker, only)
+        except Busy:
+            # The caller tries again. It keeps its other tasks running in the meantime.
+            return None
+
+    def _claim_from(
+        self, ledger: Ledger, worker: str, only: Sequence[str] | None
+    ) -> ClaimedAttempt | None:
+        claim = self._claim(worker, only, ledger.free)
+        if claim is None:
+            return None
+        attempt = ClaimedAttempt.of(self._site, claim)
+        wanted = attempt.task.resources
+        if wanted == Resources():
+            return attempt
+        gpus = ledger.take(claim.token, wanted, holder=self._holder)
+        self._taken.add(claim.token)
+        return replace(attempt, gpus=gpus)
 
     def give_back(self, token: str) -> None:
         """Free the attempt's resources. None of its processes may be running any more."""
         if token in self._taken:
             self._taken.discard(token)
-            with capacity.opened(self._site.repository, self.total) as ledger:
+            self._unreturned.add(token)
+            # The next claim, or the end of this worker, removes the entries.
+            with suppress(Busy), self._ledger():
+                pass
+
+    @contextmanager
+    def _ledger(self) -> Iterator[Ledger]:
+        """Open the ledger, and remove the entries that were given back. Raises Busy."""
+        with capacity.opened(self._site.repository, self.total) as ledger:
+            for token in self._unreturned:
                 ledger.give_back(token)
+            yield ledger
+        self._unreturned.clear()
 
     def _claim(
         self,

@@ -81,6 +81,14 @@ ELSEWHERE = {
         "stories/test_odd_repositories.py: test_a_missing_interpreter_fails_only_its_own_run",
         "stories/test_odd_repositories.py: test_a_deleted_workspace_loses_no_results",
     ),
+    "locks that are never released, programs that never end, daemons, circular links": (
+        "faults/test_waits.py: test_every_wait_says_what_it_waits_for_and_can_be_interrupted",
+        "faults/test_waits.py: test_what_waited_goes_on_later",
+        "faults/test_waits.py: test_a_workspace_that_is_a_dangling_link_is_refused",
+        "faults/test_waits.py: test_a_daemon_that_git_starts_holds_no_lock_and_no_pipe",
+        "faults/test_waits.py: test_links_to_directories_above_and_to_each_other_end",
+        "tools/test_process.py: test_a_killed_process_that_does_not_end_is_returned",
+    ),
     "a database of an older and of a newer format": (
         "database/test_run_queue.py: test_a_file_of_an_earlier_format_is_upgraded",
         "database/test_run_queue.py: test_a_file_of_a_newer_format_is_refused",

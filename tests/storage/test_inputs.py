@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
 import time
 from hashlib import sha256
 from pathlib import Path
@@ -60,9 +61,11 @@ def log_reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     read_paths: list[Path] = []
     original = contents._read
 
-    def read(path: Path) -> contents._ReadFile | Unusable:
+    def read(
+        path: Path, is_interrupted: threading.Event
+    ) -> contents._ReadFile | Unusable:
         read_paths.append(path)
-        return original(path)
+        return original(path, is_interrupted)
 
     monkeypatch.setattr(contents, "_read", read)
     return read_paths

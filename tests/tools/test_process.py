@@ -144,6 +144,14 @@ def test_processes_that_may_not_be_signalled_are_returned(
     assert child.poll() is None
 
 
+def test_a_killed_process_that_does_not_end_is_returned(
+    child: subprocess.Popen[bytes],
+) -> None:
+    """Nothing reaps the child here, as if it waited for a broken disk."""
+    found = known(child.pid)
+    assert process.end(lambda: [found], grace_s=0, unkillable_s=0.1) == [found]
+
+
 def libc_setresuid(uid: int) -> None:
     """Set the user ids of this thread only; the C library's function sets those of all threads."""
     import ctypes  # noqa: PLC0415

@@ -12,6 +12,7 @@ import errno
 import fcntl
 import hashlib
 import io
+import math
 import os
 import re
 import secrets
@@ -30,6 +31,7 @@ from gitorch.git.store.pointers import Pointer, parse_pointer
 from gitorch.model.run.record import Output
 from gitorch.tools.faults import boundary
 from gitorch.tools.files import sync_directory
+from gitorch.tools.locks import lock_within
 
 _CHUNK = 8 << 20
 _STALE_S = 60.0
@@ -225,7 +227,7 @@ def _incoming(lfs: Path) -> Iterator[BinaryIO]:
     _sweep(directory)
     with (directory / secrets.token_hex(8)).open("xb+") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            lock_within(file.fileno(), math.inf, f"the lock of {file.name}")
             yield file
         finally:
             Path(file.name).unlink(missing_ok=True)

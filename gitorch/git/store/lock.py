@@ -22,7 +22,8 @@ def locked(repo: Repository) -> Iterator[None]:
     that a killed holder left half-written are removed here. Raises Busy.
     """
     path = repo.state_dir / "lock"
-    with locks.taken(path, wait_s=_PATIENCE_S) as held:
+    awaited = "the lock of the results branch"
+    with locks.taken(path, wait_s=_PATIENCE_S, awaited=awaited) as held:
         if not held:
             raise Busy(
                 f"another gitorch has been writing to this repository for {_PATIENCE_S:.0f} s",

@@ -13,9 +13,9 @@ from pathlib import Path
 from gitorch.errors import Busy
 from gitorch.git.repository import Repository
 from gitorch.tools.faults import boundary
+from gitorch.tools.waits import Wait
 
 _PATIENCE_S = 15.0
-_PAUSE_S = 0.010
 # git holds a reference's lock for milliseconds, apart from the time of its hooks. A killed process
 # never removes it.
 _STALE_S = 2.0
@@ -43,7 +43,7 @@ def move_ref(
 
     # A lost race, and a lock that another process holds, raise any of these.
     collisions = (pygit2.GitError, OSError, ValueError, KeyError)
-    deadline = time.monotonic() + _PATIENCE_S
+    wait = Wait(f"the lock of {name}", bound_s=_PATIENCE_S)
     while True:
         try:
             # A transaction waits for the disk without the GIL; `Reference.set_target` waits with
@@ -54,7 +54,7 @@ def move_ref(
                     return False
                 transaction.set_target(name, new, message=why)
         except collisions as error:
-            if time.monotonic() > deadline:
+            if not wait.remaining_s:
                 raise Busy(
                     f"{name} cannot be moved: {error}",
                     "see what holds it, then try again",
@@ -63,7 +63,7 @@ def move_ref(
             boundary()
             return True
         _remove_if_stale(repo.common_dir / f"{name}.lock")
-        time.sleep(_PAUSE_S)
+        wait.pause()
 
 
 def old_locks(repo: Repository, *names: str) -> list[Path]:

@@ -17,8 +17,10 @@ from gitorch.git.repository import Repository
 _PACKS_BEFORE_REPACK = 50
 # By geometry, so that large packs are left alone and the cost is in proportion to what is new.
 _REPACK = ("repack", "-d", "-q", "-n", "--geometric=2")
-# A shell that starts the rest of its arguments in the background and leaves at once.
-_IN_BACKGROUND = ("sh", "-c", '"$@" >/dev/null 2>&1 </dev/null &', "sh")
+# A shell that starts another one in the background and leaves at once. The other one has the lock
+# as its standard input, and waits for the rest of the arguments, which do not inherit the lock.
+_WAITING = 'exec >/dev/null 2>&1; { "$@" </dev/null; exit $?; } <&3 3<&- &'
+_IN_BACKGROUND = ("sh", "-c", f"exec 3<&0; {_WAITING}", "sh")
 
 
 def maybe_repack(repo: Repository) -> bool:
@@ -28,13 +30,12 @@ def maybe_repack(repo: Repository) -> bool:
     with _only_one(repo) as lock:
         if lock is None:
             return False
-        # Because the shell leaves at once, no one waits for git. git holds the lock for as long as
-        # it runs.
+        # Because the shell leaves at once, no one waits for git. The lock is held until git ends.
         subprocess.run(
             [*_IN_BACKGROUND, "git", "-C", str(repo.root), *_REPACK],
             env=child_environment(),
             start_new_session=True,
-            pass_fds=(lock,),
+            stdin=lock,
             check=True,
         )
     return True
@@ -50,7 +51,7 @@ def repack(repo: Repository) -> bool:
     with _only_one(repo) as lock:
         if lock is None:
             return False
-        call_git(repo.root, *_REPACK, inherit=(lock,))
+        call_git(repo.root, *_REPACK, lock=lock)
     return True
 
 

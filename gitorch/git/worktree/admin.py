@@ -32,6 +32,7 @@ _MARK = "gitorch.json"
 # The files of an administrative directory that no run has touched. The kept index of the commit,
 # `index.<commit>`, is not listed here.
 FILES = ("HEAD", "commondir", "gitdir", "index", "locked", _MARK)
+_TRIES = 100  # other programs can get in the way of each
 _NAME = re.compile(r"gitorch-[0-9a-f]{12}")
 
 
@@ -140,7 +141,7 @@ def read_mark(repo: Repository, path: Path) -> Mark | None:
 def publish(repo: Repository, aside: Path, path: Path) -> Path:
     """Rename `aside` to the administrative directory of the worktree at `path`."""
     admin = admin_directory(repo, path)
-    while True:
+    for _ in range(_TRIES):
         try:
             published = aside.rename(admin)
         except FileNotFoundError:
@@ -155,6 +156,7 @@ def publish(repo: Repository, aside: Path, path: Path) -> Path:
         else:
             boundary()
             return published
+    return aside.rename(admin)
 
 
 def repair(repo: Repository, path: Path) -> None:

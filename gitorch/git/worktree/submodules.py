@@ -105,9 +105,7 @@ def _fill(
             "add",
             *options,
         )
-        call_git(
-            submodule.tree, *command, directory, submodule.commit, inherit=(lock,)
-        )
+        call_git(submodule.tree, *command, directory, submodule.commit, lock=lock)
     else:
         _update(submodule, flags, lock)
 
@@ -118,9 +116,7 @@ def _reset(directory: Path, commit: str, flags: tuple[str, ...], lock: int) -> N
     index.unlink(missing_ok=True)
     # HEAD is detached first, because `reset` would move the branch that is checked out.
     call_git(directory, "update-ref", "--no-deref", "HEAD", commit)
-    call_git(
-        directory, *flags, "reset", "--hard", "--quiet", commit, inherit=(lock,)
-    )
+    call_git(directory, *flags, "reset", "--hard", "--quiet", commit, lock=lock)
 
 
 def _update(submodule: _Submodule, flags: tuple[str, ...], lock: int) -> None:
@@ -129,7 +125,7 @@ def _update(submodule: _Submodule, flags: tuple[str, ...], lock: int) -> None:
     active = ("-c", f"submodule.{submodule.name}.active=true")
     command = ("submodule", "update", "--quiet", "--checkout", "--", submodule.path)
     try:
-        call_git(submodule.tree, *flags, *active, *command, inherit=(lock,))
+        call_git(submodule.tree, *flags, *active, *command, lock=lock)
     except GitFailed as error:
         commit = submodule.commit[:12]
         raise Refused(

@@ -205,7 +205,7 @@ class FastWorktrees:
         command = (*checkout_flags(repo), "worktree", "add", *options)
         for attempt in range(_TRIES):
             try:
-                call_git(repo.main_root, *command, path, commit, inherit=(lock,))
+                call_git(repo.main_root, *command, path, commit, lock=lock)
                 boundary()
                 break
             except GitFailed as error:
@@ -277,7 +277,7 @@ class FastWorktrees:
             "--quiet",
             commit,
         )
-        call_git(path, *command, inherit=(lock,))
+        call_git(path, *command, lock=lock)
 
     def _differing(
         self, path: Path, index: Path, commit: str, *options: str
