@@ -13,10 +13,12 @@ from msgspec import Struct
 from gitorch.actions.collect import fail_overdue, retention_of
 from gitorch.database.values import Worker
 from gitorch.engines.registry import ENGINES
-from gitorch.errors import GitorchError, Refused, UsageError
+from gitorch.errors import Busy, GitorchError, Refused, UsageError
+from gitorch.model.json_struct import without_empty
 from gitorch.model.run.announcement import (
     Announcement,
     AttemptEnded,
+    AttemptRefused,
     Listener,
     Noticed,
     TaskReused,
@@ -36,6 +38,8 @@ _CHECKED_OUT = (
     "note: {branch} is checked out in {path}, where new results appear as staged changes; "
     "git reset --hard there shows the results, if you have no changes of your own there"
 )
+# A program that looks for living workers holds the lock of a worker for a moment.
+_READERS_S = 5.0
 _RUNNABLE = (Status.WAITING, Status.RUNNING)
 MOST_JOBS = 1000  # more tasks at a time than the sockets of one worker, and one machine, can handle
 
@@ -53,17 +57,35 @@ class Worked(Struct, frozen=True, kw_only=True):
 
     runs: tuple[RunEnd, ...]
     interrupted: bool
+    refused: tuple[AttemptRefused, ...] = ()  # without those of killed runs
 
     @property
     def failed(self) -> bool:
-        return any(run.status is Status.ERROR for run in self.runs)
+        """Return True if a run failed, or if the end of an attempt was not accepted."""
+        has_error = any(run.status is Status.ERROR for run in self.runs)
+        return has_error or bool(self.refused)
 
     def to_json(self) -> dict[str, Any]:
         runs = [
             {"id": run.id, "label": run.label, "status": str(run.status)}
             for run in self.runs
         ]
-        return {"schema": "gitorch/run/v1", "runs": runs}
+        refused = []
+        for end in self.refused:
+            refused.append(
+                {
+                    "id": end.run_id,
+                    "task": end.task,
+                    "attempt": end.number,
+                    "why": end.why,
+                    "files": end.files and str(end.files),
+                }
+            )
+        return {
+            "schema": "gitorch/run/v1",
+            "runs": runs,
+            **without_empty({"not_accepted": refused}),
+        }
 
 
 def run(
@@ -98,7 +120,7 @@ def run(
         pool = Pool(
             site,
             ENGINES[engine](jobs, locks.slots),
-            worker.id,
+            worker,
             listener,
             surroundings=surroundings,
             by=f"worker {worker.host}:{worker.pid}",
@@ -109,7 +131,8 @@ def run(
         )
         summary = pool.work()
     _fail_overdue(site, listener)
-    summary.runs = recovered | summary.runs
+    summary.runs = recovered.runs | summary.runs
+    summary.refused = recovered.refused + summary.refused
     return _worked(site, summary)
 
 
@@ -156,15 +179,16 @@ def _require_live(named: Sequence[Row]) -> None:
         raise Refused(message, hint=hints[row.status])
 
 
-def _recover(
-    site: Site, surroundings: Surroundings, listener: Listener
-) -> dict[str, tuple[str, Status]]:
-    """Commit the attempts of dead workers. Return the label and status of their runs, by id."""
-    recovered: dict[str, tuple[str, Status]] = {}
+def _recover(site: Site, surroundings: Surroundings, listener: Listener) -> Summary:
+    """Commit the attempts of dead workers. Return what became of them."""
+    recovered = Summary()
 
     def hear(heard: Announcement) -> None:
-        if isinstance(heard, AttemptEnded | TaskReused):
-            recovered[heard.run_id] = (heard.label, heard.run_status)
+        match heard:
+            case AttemptEnded() | TaskReused():
+                recovered.runs[heard.run_id] = (heard.label, heard.run_status)
+            case AttemptRefused():
+                recovered.refused.append(heard)
         listener(heard)
 
     recover(site, surroundings, hear)
@@ -186,7 +210,12 @@ def _registered(site: Site, worker: Worker) -> Iterator[WorkerLocks]:
     entry.
     """
     locks = WorkerLocks.of(site.state, worker.id)
-    with taken(locks.alive):
+    with taken(locks.alive, wait_s=_READERS_S) as is_taken:
+        if not is_taken:
+            raise Busy(
+                f"another program holds the new lock of this worker: {locks.alive}",
+                hint=f"see which it is: fuser -v {locks.alive}",
+            )
         site.queue.register(worker)
         try:
             yield locks
@@ -223,4 +252,7 @@ def _worked(site: Site, summary: Summary) -> Worked:
         runs.append(
             RunEnd(id=run_id, label=label, status=current.get(run_id, status))
         )
-    return Worked(runs=tuple(runs), interrupted=summary.interrupted)
+    refused = [end for end in summary.refused if not end.was_killed]
+    return Worked(
+        runs=tuple(runs), interrupted=summary.interrupted, refused=tuple(refused)
+    )

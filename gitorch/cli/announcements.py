@@ -6,6 +6,7 @@ from gitorch.cli.style import duration, paint, paint_status, plain
 from gitorch.model.run.announcement import (
     Announcement,
     AttemptEnded,
+    AttemptRefused,
     AttemptStarted,
     Noticed,
     TaskReused,
@@ -24,11 +25,25 @@ def render_announcement(announcement: Announcement, *, colors: bool) -> str:
         case TaskReused():
             status = paint_status(Status.COMPLETE, on=colors)
             return f"{_task(announcement)} {status} from run {announcement.source}"
+        case AttemptRefused():
+            return _refused(announcement)
         case Noticed():
             return plain(announcement.message)
 
 
-def _task(announcement: AttemptStarted | AttemptEnded | TaskReused) -> str:
+def _refused(refused: AttemptRefused) -> str:
+    kept = ""
+    if refused.files is not None:
+        kept = f"; its log is in {plain(str(refused.files))}"
+    return (
+        f"{_task(refused)}: the end of attempt {refused.number} was not accepted: "
+        f"{plain(refused.why)}{kept}"
+    )
+
+
+def _task(
+    announcement: AttemptStarted | AttemptEnded | TaskReused | AttemptRefused,
+) -> str:
     return (
         f"{announcement.run_id}  {plain(announcement.label)}: {announcement.task}"
     )

@@ -20,6 +20,7 @@ from gitorch.cli.style import duration, has_colors, plain
 from gitorch.model.run.announcement import (
     Announcement,
     AttemptEnded,
+    AttemptRefused,
     AttemptStarted,
     Listener,
 )
@@ -57,7 +58,7 @@ class _LiveView:
                 key = announcement.run_id, announcement.task
                 self._running[key] = announcement, time.monotonic()
             return
-        if isinstance(announcement, AttemptEnded):
+        if isinstance(announcement, AttemptEnded | AttemptRefused):
             with self._lock:
                 self._running.pop((announcement.run_id, announcement.task), None)
         line = render_announcement(announcement, colors=self._colors)

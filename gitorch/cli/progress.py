@@ -13,6 +13,7 @@ from gitorch.cli.style import duration, has_colors, say
 from gitorch.model.run.announcement import (
     Announcement,
     AttemptEnded,
+    AttemptRefused,
     AttemptStarted,
     Listener,
 )
@@ -76,7 +77,7 @@ class _Heartbeat:
                 self._started[announcement.run_id, announcement.task] = (
                     time.monotonic()
                 )
-            case AttemptEnded():
+            case AttemptEnded() | AttemptRefused():
                 self._started.pop((announcement.run_id, announcement.task), None)
 
     def _beat(self) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gitorch.database.connection import Database, DatabaseBroken, DatabaseDamaged
-from gitorch.database.run_queue import FORMAT
+from gitorch.database.queue_file import FORMAT
 from gitorch.database.statements import statements
 
 

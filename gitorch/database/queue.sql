@@ -13,11 +13,13 @@ UPDATE runs SET held = :held, payload = CASE
 WHERE id = :id;
 
 -- name: add_task
--- Add a task. If the task is already queued, change only its position and priority.
+-- Add a task. If the task is already queued, change only its position and priority. The number of its attempts grows if
+-- the record has more.
 INSERT INTO tasks (run, id, seq, position, priority, status, attempts, outcome, cpus, gpus, memory)
 SELECT :run, :id, seq, :position, :priority, :status, :attempts, :outcome, :cpus, :gpus, :memory
 FROM runs WHERE id = :run
-ON CONFLICT (run, id) DO UPDATE SET position = excluded.position, priority = excluded.priority;
+ON CONFLICT (run, id) DO UPDATE SET position = excluded.position, priority = excluded.priority,
+    attempts = CASE WHEN status = 'RUNNING' THEN attempts ELSE max(attempts, excluded.attempts) END;
 
 -- name: add_need
 -- Store that a task needs the results of another task.
@@ -194,9 +196,9 @@ FROM tasks AS t JOIN runs AS r ON r.id = t.run
 WHERE t.run = :run AND t.status = 'RUNNING';
 
 -- name: register_worker
--- Add a worker.
+-- Add a worker. A worker that is already registered does not change.
 INSERT INTO workers (id, host, pid, boot, process_start, since)
-VALUES (:id, :host, :pid, :boot, :process_start, :since);
+VALUES (:id, :host, :pid, :boot, :process_start, :since) ON CONFLICT DO NOTHING;
 
 -- name: unregister_worker
 -- Remove a worker. The foreign key unassigns its runs.
@@ -206,13 +208,31 @@ DELETE FROM workers WHERE id = :id;
 -- Return all workers, the oldest first.
 SELECT id, host, pid, boot, process_start, since FROM workers ORDER BY since, id;
 
+-- name: entrust
+-- Note a worker's attempt that was claimed in another queue.db. It is the current attempt of its task.
+UPDATE tasks
+SET status = 'RUNNING', token = :token, worker = :worker, started = :started, attempts = :number, outcome = NULL,
+    not_before = NULL, ended = NULL, key = NULL
+WHERE run = :run AND id = :task;
+
+-- name: void
+-- Let a task wait again whose record does not accept the current attempt.
+UPDATE tasks
+SET status = CASE WHEN (SELECT held FROM runs WHERE runs.id = run) THEN 'HOLD' ELSE 'WAITING' END,
+    token = NULL, worker = NULL, started = NULL
+WHERE run = :run AND id = :task AND token = :token;
+
 -- name: void_running
--- Set all RUNNING tasks to WAITING, because the file is a copy and their attempts belong to the original.
-UPDATE tasks SET status = 'WAITING', token = NULL, worker = NULL, started = NULL WHERE status = 'RUNNING';
+-- Let all RUNNING tasks wait again, except those of living workers, because the file is a copy and their attempts belong
+-- to the original.
+UPDATE tasks
+SET status = CASE WHEN (SELECT held FROM runs WHERE runs.id = run) THEN 'HOLD' ELSE 'WAITING' END,
+    token = NULL, worker = NULL, started = NULL
+WHERE status = 'RUNNING' AND worker NOT IN (SELECT value FROM json_each(:alive));
 
 -- name: void_workers
--- Remove all workers, because the file is a copy and the workers belong to the original.
-DELETE FROM workers;
+-- Remove all workers but the living ones, because the file is a copy and the workers belong to the original.
+DELETE FROM workers WHERE id NOT IN (SELECT value FROM json_each(:alive));
 
 -- name: get_meta
 -- Return the value of a key.

@@ -8,13 +8,15 @@ nothing unless its token is the current token of the task.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from gitorch.database.connection import Database, DatabaseFormat, Transaction
-from gitorch.database.statements import script
+from msgspec import structs
+
+from gitorch.database import queue_file
+from gitorch.database.connection import Database, Transaction
+from gitorch.database.queue_file import FileId
 from gitorch.database.values import (
     UNLIMITED,
     AttemptEnd,
@@ -25,21 +27,9 @@ from gitorch.database.values import (
     Tip,
     Worker,
 )
-from gitorch.errors import Refused
 from gitorch.model.run.outcome import Outcome
 from gitorch.model.run.spec import Resources
 from gitorch.model.run.status import Status
-
-FORMAT = DatabaseFormat(
-    name="queue",
-    version=3,
-    statements="queue.sql",
-    pragmas=("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"),
-    timeout_s=10.0,
-    repair="results are safe on the results branch; move queue.db* out of the way and run again: "
-    "the queue is made anew from the records",
-    rows_have_names=True,
-)
 
 
 class Queue:
@@ -49,53 +39,33 @@ class Queue:
     DatabaseBroken if the database cannot be used.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(
+        self, path: Path, home: str, database: Database, file: FileId | None
+    ) -> None:
+        self._path = path
+        self._home = home
         self._database = database
+        self._file = file
 
     @classmethod
     def open(cls, path: Path, *, home: str) -> Self:
         """Open the queue at `path`. Create the file if it is missing.
 
-        `home` identifies the repository (host, device and inode of its common directory). If the
-        file was copied from another repository, its RUNNING tasks are set to WAITING and its
-        workers are removed. On a read-only file system the queue can be read, and SQLite refuses
-        every change. Raises DatabaseBroken, Busy, and Refused if a newer gitorch created the file.
+        `home` identifies the repository (host, device and inode of its common directory). Raises
+        DatabaseBroken, Busy, and Refused if a newer gitorch created the file.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if os.statvfs(path.parent).f_flag & os.ST_RDONLY:
-            has_wal = path.with_name(f"{path.name}-wal").exists()
-            return cls(
-                Database.open_read_only(path, FORMAT, is_immutable=not has_wal)
-            )
-        queue = cls(Database.open(path, FORMAT))
-        queue._prepare(path, home)
-        return queue
+        database = queue_file.opened(path, home)
+        return cls(path, home, database, queue_file.file_id(path))
 
-    def _prepare(self, path: Path, home: str) -> None:
-        """Create or upgrade the tables, and note `home` as the repository of the file."""
-        version = self._database.version()
-        if version > FORMAT.version:
-            raise Refused(
-                f"{path} was made by a newer gitorch "
-                f"(format {version}, this one knows {FORMAT.version})",
-                hint="upgrade gitorch: pip install --upgrade gitorch",
-            )
-        if version == FORMAT.version and self.meta("home") == home:
-            return
-        with self._database.transaction() as execute:
-            # Another process may have upgraded the file before the transaction began.
-            version = self._database.version()
-            if version == 0:
-                execute.script(script("queue_schema.sql"))
-            else:
-                for earlier in range(version, FORMAT.version):
-                    execute.script(script(f"queue_upgrade_{earlier}.sql"))
-            execute.set_version()
-            recorded = execute("get_meta", key="home").fetchone()
-            if recorded and recorded["value"] != home:
-                execute("void_running")
-                execute("void_workers")
-            execute("set_meta", key="home", value=home)
+    def is_replaced(self) -> bool:
+        """Return True if the file was removed or replaced while it was open."""
+        return queue_file.file_id(self._path) != self._file
+
+    def reopen(self) -> None:
+        """Open the file that is now at the path, or create it. No statement may be waiting."""
+        # The old connection is closed when the last thread that uses it has ended its statement.
+        self._database = queue_file.opened(self._path, self._home)
+        self._file = queue_file.file_id(self._path)
 
     def close(self) -> None:
         self._database.close()
@@ -305,16 +275,9 @@ class Queue:
     # -- workers
 
     def register(self, worker: Worker) -> None:
+        """Add a worker. A worker that is already registered does not change."""
         with self._database.transaction() as execute:
-            execute(
-                "register_worker",
-                id=worker.id,
-                host=worker.host,
-                pid=worker.pid,
-                boot=worker.boot,
-                process_start=worker.process_start,
-                since=worker.since,
-            )
+            execute("register_worker", **structs.asdict(worker))
 
     def unregister(self, worker: str) -> None:
         """Remove a worker that has ended, and unassign its runs."""
@@ -323,6 +286,43 @@ class Queue:
 
     def workers(self) -> list[Worker]:
         return [Worker(**dict(row)) for row in self._database.fetch("workers")]
+
+    def entrust(self, worker: Worker, claim: Claim) -> None:
+        """Note that `worker` executes an attempt, which was claimed in a file that is gone."""
+        with self._database.transaction() as execute:
+            execute("register_worker", **structs.asdict(worker))
+            execute(
+                "entrust",
+                **_current(claim),
+                number=claim.number,
+                worker=worker.id,
+                started=claim.started,
+            )
+            execute("assign_run", run=claim.run, worker=worker.id)
+
+    def void(self, claim: Claim) -> None:
+        """Let the task of an attempt whose end is not accepted wait again."""
+        with self._database.transaction() as execute:
+            execute("void", **_current(claim))
+
+    # -- copies
+
+    def is_copy(self) -> bool:
+        """Return True if the file was copied from another repository."""
+        recorded = self.meta("home")
+        return recorded is not None and not queue_file.is_same_home(
+            recorded, self._home
+        )
+
+    def void_copied(self, alive: Iterable[str]) -> None:
+        """Make a copied file this repository's own.
+
+        Its RUNNING tasks belong to the original, unless their worker is `alive`.
+        """
+        with self._database.transaction() as execute:
+            execute("void_running", alive=_json(list(alive)))
+            execute("void_workers", alive=_json(list(alive)))
+            execute("set_meta", key="home", value=self._home)
 
     # -- the commit of the results branch that the queue follows
 

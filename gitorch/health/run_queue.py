@@ -17,7 +17,7 @@ from gitorch.model.run.record import Record
 from gitorch.model.run.status import LIVE, Status
 from gitorch.model.text.phrases import counted
 from gitorch.storage.claimed_attempt import ClaimedAttempt
-from gitorch.storage.liveness import WorkerLocks, living
+from gitorch.storage.liveness import WorkerLocks, living, void_copied
 from gitorch.storage.recording import catch_up, queue_entry, recording
 from gitorch.storage.run_directories import payload_of
 from gitorch.storage.site import Site
@@ -177,6 +177,9 @@ def _recover(checkup: Checkup) -> None:
 
 
 def _give_back(site: Site, claim: Claim) -> None:
+    void_copied(site)
+    if not site.queue.is_current(claim.run, claim.task, claim.token):
+        return
     attempt = ClaimedAttempt.of(site, claim)
     sweep({claim.token: attempt.directory.path}, grace_s=site.settings.grace_s)
     end = AttemptEnd(

@@ -44,6 +44,11 @@ class AttemptDirectory(NamedTuple):
     path: Path
 
     @property
+    def owner(self) -> Path:
+        """The file that names the worker and the token of the attempt."""
+        return self.path / "owner.json"
+
+    @property
     def log(self) -> Path:
         return self.path / "log.txt"
 

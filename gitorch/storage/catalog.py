@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from gitorch.database.connection import DatabaseBroken
 from gitorch.database.run_index import IndexUpdate, RunIndex
-from gitorch.database.values import QueuedRun
+from gitorch.database.values import QueuedRun, QueuedTask, Running
 from gitorch.errors import Busy
 from gitorch.model.run.status import LIVE, Status
 from gitorch.model.table.overlay import Run, with_queue
@@ -152,8 +152,21 @@ class Catalog:
         queued = self.queued.get(run.id)
         if queued is None:
             return run
-        statuses = {task.id: task.status for task in queued.tasks}
+        statuses = {task.id: self._status(task) for task in queued.tasks}
         return with_queue(run, statuses, has_worker=queued.worker in self.alive)
+
+    def _status(self, task: QueuedTask) -> Status:
+        """Return the status of a queued task. In a copied queue, dead workers run no tasks."""
+        match task.state:
+            case Running(worker=worker) if (
+                worker not in self.alive and self._is_copy
+            ):
+                return Status.WAITING
+        return task.status
+
+    @cached_property
+    def _is_copy(self) -> bool:
+        return self._site.queue.is_copy()
 
     def _read_queue(self) -> None:
         """Read the queue before the records: if a run ends in between, the newer record wins."""

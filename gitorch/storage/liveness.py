@@ -2,7 +2,9 @@
 
 A worker holds a lock on `<state>/workers/<id>.lock` for as long as it lives. The processes that
 supervise its attempts hold `<id>.slots`, so that the recovery from the worker's death knows when
-the last of them is gone. The kernel frees both locks however the processes die.
+the last of them is gone. The kernel frees both locks however the processes die. Neither the name
+of the host nor the boot says that a worker is dead: another container of the same machine has
+another name.
 """
 
 from __future__ import annotations
@@ -15,9 +17,10 @@ from pathlib import Path
 from msgspec import Struct
 
 from gitorch.database.values import Worker
+from gitorch.storage.site import Site
 from gitorch.tools.clock import now
 from gitorch.tools.locks import is_held
-from gitorch.tools.process import boot_id, process_start
+from gitorch.tools.process import boot_id, process_of, process_start
 
 
 class WorkerLocks(Struct, frozen=True):
@@ -54,6 +57,31 @@ def living(state: Path, workers: Iterable[Worker]) -> frozenset[str]:
     """Return the ids of the workers that are alive, without making a file or keeping a lock."""
     alive = []
     for worker in workers:
-        if is_held(WorkerLocks.of(state, worker.id).alive):
+        if is_alive(state, worker):
             alive.append(worker.id)
     return frozenset(alive)
+
+
+def void_copied(site: Site) -> None:
+    """Make a queue that was copied from another repository this repository's own.
+
+    The processes of the original's attempts are not touched. Only programs that take over the work
+    of others call this; those that only read leave the queue as it is.
+    """
+    if site.queue.is_copy():
+        site.queue.void_copied(living(site.state, site.queue.workers()))
+
+
+def is_alive(state: Path, worker: Worker) -> bool:
+    """Return True if the worker holds its lock.
+
+    If the file of the lock was removed, the worker may still hold the lock. Then the worker is
+    alive if its process is.
+    """
+    path = WorkerLocks.of(state, worker.id).alive
+    if is_held(path):
+        return True
+    if path.exists() or worker.boot != boot_id():
+        return False
+    process = process_of(worker.pid)
+    return process is not None and str(process.start) == worker.process_start

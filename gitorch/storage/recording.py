@@ -87,11 +87,21 @@ class Recording:
     ) -> list[AttemptEnd]:
         """Commit the changed records, then end the attempts in the queue that they complete.
 
-        Return the ends of the attempts that were still current. The queue knows more about a
-        running task than its record does, so it ends the attempt instead of being brought to the
-        record.
+        Return the ends of attempts that the queue did not know as current any more. The queue knows
+        more about a running task than its record does, so it ends the attempt instead of being
+        brought to the record. Only a run whose attempt it did not know is brought to its record.
         """
-        return self._site.queue.finish(ends, tip=self._committed(subject))
+        known = self._site.queue.finish(ends, tip=self._committed(subject))
+        accepted = {end.token for end in known}
+        unknown = [end for end in ends if end.token not in accepted]
+        if unknown:
+            runs = {end.run for end in unknown}
+            self._followed = {
+                run_id: self._followed[run_id]
+                for run_id in runs & self._followed.keys()
+            }
+            self.bring_queue()
+        return unknown
 
     def bring_queue(self, tip: Tip = None) -> None:
         """Bring the queue to the records that were put, removed or followed.

@@ -54,7 +54,7 @@ class Site(Struct, frozen=True, dict=True):
         Raises Refused on a network file system, and the errors of `Queue.open`.
         """
         _require_local(self.state)
-        return Queue.open(self.queue_path, home=self._home())
+        return Queue.open(self.queue_path, home=self.home)
 
     @cached_property
     def code(self) -> CodeDigests:
@@ -74,7 +74,7 @@ class Site(Struct, frozen=True, dict=True):
         """
         is_local = not filesystem.is_network(filesystem.kind_of(self.state))
         return RunIndex(
-            self.state / "index.db" if is_local else None, home=self._home()
+            self.state / "index.db" if is_local else None, home=self.home
         )
 
     @property
@@ -101,7 +101,8 @@ class Site(Struct, frozen=True, dict=True):
     def directory(self, run_id: str) -> RunDirectory:
         return RunDirectory.of(self.workspace, run_id)
 
-    def _home(self) -> str:
+    @property
+    def home(self) -> str:
         """Identify the repository that a database belongs to; a copy of it is another one."""
         status = self.repository.common_dir.stat()
         return f"{socket.gethostname()}:{status.st_dev}:{status.st_ino}"

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from gitorch import runner
-from gitorch.database.values import Running
+from gitorch.database.values import Running, Worker
 from gitorch.engines.contract import Order
 from gitorch.interpreter.environment import attempt_environment
 from gitorch.interpreter.probe import Interpreter
 from gitorch.model.run.spec import TaskSpec, task_config
 from gitorch.model.text.placeholders import fill
 from gitorch.storage import output_files, output_restore
+from gitorch.storage.attempt_owner import become_owner
 from gitorch.storage.claimed_attempt import ClaimedAttempt
 from gitorch.storage.input_changes import require_unchanged
 from gitorch.storage.site import Site
@@ -37,21 +38,22 @@ def is_quick_to_prepare(site: Site, attempt: ClaimedAttempt) -> bool:
 
 
 def prepare(
-    site: Site, attempt: ClaimedAttempt, surroundings: Surroundings
+    site: Site, attempt: ClaimedAttempt, surroundings: Surroundings, worker: Worker
 ) -> Order:
-    """Bring the worktree to the pin, create the attempt's directory, and return the order.
+    """Create the attempt's directory, bring the worktree to the pin, and return the order.
 
-    Raises GitorchError or OSError if the attempt cannot start.
+    Raises OwnedByAnother if another worker executes the attempt, and GitorchError or OSError if the
+    attempt cannot start.
     """
     run = attempt.run
     directory = attempt.directory
     spec = attempt.payload.spec
     interpreter = surroundings.interpreter(attempt.payload.interpreter, spec.python)
     require_unchanged(site, attempt.payload, attempt.task)
-    _bring_to_pin(site, attempt)
-    # mkdir(parents=True) would start with the innermost directory, which fails.
-    for path in (run.log, directory.path.parent, directory.path):
-        path.mkdir(exist_ok=True)
+    is_used = run.log.exists()
+    run.path.mkdir(parents=True, exist_ok=True)
+    become_owner(attempt, worker, site.home)
+    _bring_to_pin(site, attempt, is_used=is_used)
     config = task_config(spec, attempt.task, str(run.output))
     # Only the attempt reads this file, and it starts later. So the file need not be written aside.
     directory.config.write_bytes(json.dumps(config, ensure_ascii=False).encode())
@@ -96,17 +98,18 @@ def _environment(
     )
 
 
-def _bring_to_pin(site: Site, attempt: ClaimedAttempt) -> None:
-    """Bring the worktree to the pin.
+def _bring_to_pin(site: Site, attempt: ClaimedAttempt, *, is_used: bool) -> None:
+    """Bring the worktree to the pin. `is_used`: an attempt may have changed it.
 
     Tasks that run side by side share a worktree. It is brought to the pin before the first of them
     starts, and is not changed while one of them runs.
     """
     if not attempt.payload.spec.beside(attempt.task):
-        _make_exact(site, attempt, is_alone=True)
+        _make_exact(site, attempt, must_reset=is_used)
         return
     with only_one_at(attempt.run.users):
-        _make_exact(site, attempt, is_alone=_is_first_user(site, attempt))
+        is_alone = _is_first_user(site, attempt)
+        _make_exact(site, attempt, must_reset=is_used and is_alone)
 
 
 def _is_first_user(site: Site, attempt: ClaimedAttempt) -> bool:
@@ -132,7 +135,7 @@ def _running_tokens(site: Site, run_id: str) -> set[str]:
     }
 
 
-def _make_exact(site: Site, attempt: ClaimedAttempt, *, is_alone: bool) -> None:
+def _make_exact(site: Site, attempt: ClaimedAttempt, *, must_reset: bool) -> None:
     """Create the worktree, or undo what earlier attempts changed in it.
 
     The worktree is at another commit if the run was there before a `retry --at`. The outputs of
@@ -146,7 +149,7 @@ def _make_exact(site: Site, attempt: ClaimedAttempt, *, is_alone: bool) -> None:
     may_be_emptied = state is not None and not state.is_of_this_boot
     if state is None or state.commit != commit:
         site.worktrees.materialise(commit, run.tree, link=attempt.payload.spec.link)
-    elif may_be_emptied or (is_alone and run.log.exists()):
+    elif may_be_emptied or must_reset:
         site.worktrees.reset(run.tree, commit)
     output_files.remove_replacement(run)
     is_lost = is_missing or may_be_emptied

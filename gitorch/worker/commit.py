@@ -17,10 +17,15 @@ from gitorch.git.store.pointers import gitattributes_for
 from gitorch.git.store.repack import maybe_repack
 from gitorch.git.store.trees import TreeEntry
 from gitorch.model.branch_layout import RunPaths, output_name
-from gitorch.model.run.announcement import AttemptEnded, TaskReused
+from gitorch.model.run.announcement import AttemptEnded, Committal, TaskReused
 from gitorch.model.run.outcome import Succeeded
 from gitorch.model.run.record import Record, TaskRecord
-from gitorch.model.run.record_changes import after_attempt, after_reuse
+from gitorch.model.run.record_changes import (
+    Standing,
+    after_attempt,
+    after_reuse,
+    standing,
+)
 from gitorch.model.run.status import Status
 from gitorch.storage import output_restore
 from gitorch.storage.recording import Recording, recording
@@ -28,51 +33,71 @@ from gitorch.storage.reuse import Reused, entry_of
 from gitorch.storage.site import Site
 from gitorch.tools.clock import stamp
 from gitorch.worker.gather import AttemptFiles
+from gitorch.worker.refusal import refuse
+
+Ending = AttemptFiles | Reused
 
 
-def commit(
-    site: Site, batch: Sequence[AttemptFiles | Reused], *, by: str
-) -> list[AttemptEnded | TaskReused]:
+def commit(site: Site, batch: Sequence[Ending], *, by: str) -> list[Committal]:
     """Commit these attempts and reused results together, then end them in the queue.
 
-    Return the announcements. An attempt leaves no trace if it is no longer the current attempt of
-    its task, or if its run is gone.
+    Return the announcements. The end of an attempt is accepted if both the queue and the record
+    know the attempt as the current one of its task. An end that is not accepted is announced too.
     """
     current = []
+    rejected = []
     for ending in batch:
         claim = ending.attempt.claim
         if site.queue.is_current(claim.run, claim.task, claim.token):
             current.append(ending)
         else:
             site.queue.end_killed_task(claim.run, claim.task, claim.token)
-    if not current:
-        return []
-    recorded = []
-    with recording(site) as changes:
-        for ending in current:
-            record = _put(site, changes, ending, by=by)
-            if record is not None:
-                recorded.append((ending, record))
-        if not recorded:
-            return []
-        ends = []
-        for ending, record in recorded:
-            if not isinstance(ending, Reused):
-                ends.append(_end(ending, record))
-        ended = changes.commit_ends(_subject(recorded), ends)
-    ended += _end_reused(site, recorded)
-    accepted = {end.token for end in ended}
-    maybe_repack(site.repository)
-    return [
-        _announcement(ending, record)
-        for ending, record in recorded
-        if ending.attempt.claim.token in accepted
+            rejected.append(ending)
+    recorded, superseded = _record(site, current, by=by)
+    _end_reused(site, recorded)
+    committals: list[Committal] = [
+        _announcement(ending, record) for ending, record in recorded
     ]
+    for ending in rejected + superseded:
+        refused = (
+            None if isinstance(ending, Reused) else refuse(site, ending.attempt)
+        )
+        if refused is not None:
+            committals.append(refused)
+    if recorded:
+        maybe_repack(site.repository)
+    return committals
 
 
-def _end_reused(
-    site: Site, recorded: Sequence[tuple[AttemptFiles | Reused, Record]]
-) -> list[AttemptEnd]:
+def _record(
+    site: Site, batch: Sequence[Ending], *, by: str
+) -> tuple[list[tuple[Ending, Record]], list[Ending]]:
+    """Commit those ends that their records accept, and end these attempts in the queue.
+
+    Return them with the new records, and the ends that are not accepted.
+    """
+    recorded: list[tuple[Ending, Record]] = []
+    rejected: list[Ending] = []
+    if not batch:
+        return recorded, rejected
+    with recording(site) as changes:
+        for ending in batch:
+            record = _put(site, changes, ending, by=by)
+            if record is None:
+                rejected.append(ending)
+            else:
+                recorded.append((ending, record))
+        if recorded:
+            ends = []
+            for ending, record in recorded:
+                if not isinstance(ending, Reused):
+                    ends.append(_end(ending, record))
+            for end in changes.commit_ends(_subject(recorded), ends):
+                site.queue.end_killed_task(end.run, end.task, end.token)
+    return recorded, rejected
+
+
+def _end_reused(site: Site, recorded: Sequence[tuple[Ending, Record]]) -> None:
     """Copy the files of reused results to their runs' output directories, then end the attempts.
 
     The next task of a run reads the files there. Copying large files takes long, so it is not done
@@ -86,22 +111,29 @@ def _end_reused(
                 site, ending.attempt.run, record, ending.attempt.task.id
             )
             ends.append(_end(ending, record))
-    if not ends:
-        return []
-    return site.queue.finish(ends)
+    if ends:
+        site.queue.finish(ends)
 
 
 def _put(
-    site: Site, changes: Recording, ending: AttemptFiles | Reused, *, by: str
+    site: Site, changes: Recording, ending: Ending, *, by: str
 ) -> Record | None:
     """Put the results of a task into the commit.
 
-    Return the run's new record, or None if the run is gone.
+    Return the run's new record, or None if the run is gone or does not accept the attempt.
     """
-    before = changes.record(ending.attempt.claim.run)
+    claim = ending.attempt.claim
+    before = changes.record(claim.run)
     if before is None:
         return None
     branch = changes.branch
+    if not isinstance(ending, Reused):
+        attempt_standing = standing(before, claim.task, claim.number, claim.token)
+        if attempt_standing is Standing.SUPERSEDED:
+            return None
+        if attempt_standing is Standing.RECORDED:
+            changes.follow(claim.run, before)
+            return before
     if isinstance(ending, Reused):
         record = before
         if ending.reuse is not None:
@@ -165,7 +197,7 @@ def _put_rules(branch: BranchEdit, path: str, large: Sequence[str]) -> None:
         branch.remove(path)
 
 
-def _end(ending: AttemptFiles | Reused, record: Record) -> AttemptEnd:
+def _end(ending: Ending, record: Record) -> AttemptEnd:
     """Return the end of an attempt for the queue.
 
     It is taken from the record, which after a crash may have more than the attempt's own files.
@@ -199,7 +231,7 @@ def _end(ending: AttemptFiles | Reused, record: Record) -> AttemptEnd:
     )
 
 
-def _subject(recorded: Sequence[tuple[AttemptFiles | Reused, Record]]) -> str:
+def _subject(recorded: Sequence[tuple[Ending, Record]]) -> str:
     """Return the subject of the commit."""
     if len(recorded) == 1:
         [(ending, record)] = recorded
@@ -211,7 +243,7 @@ def _subject(recorded: Sequence[tuple[AttemptFiles | Reused, Record]]) -> str:
     return f"{len(recorded)} attempts: {', '.join(parts)}"
 
 
-def _in_words(ending: AttemptFiles | Reused, record: Record) -> str:
+def _in_words(ending: Ending, record: Record) -> str:
     task = record.task(ending.attempt.claim.task)
     if isinstance(ending, Reused):
         return f"{task.id} {task.status} from run {_source(task)}"
@@ -231,9 +263,7 @@ def _source(task: TaskRecord) -> str:
     return task.cache.source.run
 
 
-def _announcement(
-    ending: AttemptFiles | Reused, record: Record
-) -> AttemptEnded | TaskReused:
+def _announcement(ending: Ending, record: Record) -> AttemptEnded | TaskReused:
     task = record.task(ending.attempt.claim.task)
     if isinstance(ending, Reused):
         return TaskReused(

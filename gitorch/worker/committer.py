@@ -15,7 +15,7 @@ from typing import Self
 from msgspec import Struct
 
 from gitorch.engines.contract import Ended
-from gitorch.model.run.announcement import AttemptEnded, TaskReused
+from gitorch.model.run.announcement import Committal
 from gitorch.storage.claimed_attempt import ClaimedAttempt
 from gitorch.storage.reuse import Reused
 from gitorch.worker.protocol import Committed, Stuck
@@ -46,7 +46,7 @@ class Committer:
 
     def __init__(
         self,
-        commit: Callable[[Sequence[Ending]], Sequence[AttemptEnded | TaskReused]],
+        commit: Callable[[Sequence[Ending]], Sequence[Committal]],
         warm_up: Callable[[], None],
         post: Callable[[Committed | Stuck], None],
         *,

@@ -14,7 +14,7 @@ from gitorch.engines.sweep import sweep
 from gitorch.model.run.record import Record
 from gitorch.model.run.status import Status
 from gitorch.storage.claimed_attempt import ClaimedAttempt
-from gitorch.storage.liveness import living
+from gitorch.storage.liveness import living, void_copied
 from gitorch.storage.recording import recording
 from gitorch.storage.run_directories import clear_away
 from gitorch.storage.site import Site
@@ -33,6 +33,7 @@ def finish_killing(
 
     Return the records of the runs that had completed before the request: they are kept.
     """
+    void_copied(site)
     for run_id in run_ids:
         _end_processes(site, run_id)
     completed = []

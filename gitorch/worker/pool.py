@@ -25,18 +25,22 @@ from typing import assert_never
 
 from msgspec import Struct, field
 
+from gitorch.database.values import Worker
 from gitorch.engines.contract import Ended, Engine
 from gitorch.errors import GitorchError, UserInterrupted
 from gitorch.model.run.announcement import (
     Announcement,
     AttemptEnded,
+    AttemptRefused,
     AttemptStarted,
+    Committal,
     Listener,
     Noticed,
     TaskReused,
 )
 from gitorch.model.run.outcome import CouldNotStart
 from gitorch.model.run.status import Status
+from gitorch.storage.attempt_owner import OwnedByAnother, Owner, give_up_ownership
 from gitorch.storage.claimed_attempt import ClaimedAttempt
 from gitorch.storage.liveness import living
 from gitorch.storage.reuse import Reused, Reuser
@@ -47,6 +51,7 @@ from gitorch.worker.commit import commit
 from gitorch.worker.committer import Committer, EndedAttempt, Ending
 from gitorch.worker.gather import AttemptFiles, gather
 from gitorch.worker.inbox import Inbox
+from gitorch.worker.ownership import rejoin, yield_to
 from gitorch.worker.prefetch import Prefetch
 from gitorch.worker.protocol import (
     Announce,
@@ -96,6 +101,7 @@ class Summary(Struct):
     runs: dict[str, tuple[str, Status]] = field(
         default_factory=dict
     )  # label, last status
+    refused: list[AttemptRefused] = field(default_factory=list)
     interrupted: bool = False  # the user asked it to stop
 
 
@@ -106,7 +112,7 @@ class Pool:
         self,
         site: Site,
         engine: Engine,
-        worker: str,
+        worker: Worker,
         listener: Listener,
         *,
         surroundings: Surroundings,
@@ -176,6 +182,7 @@ class Pool:
             for ended in self._engine.poll():
                 self._handle(ended)
             self._handle_stops()
+            self._rejoin_replaced_queue()
             self._handle_kills()
             self._handle(Ticked())
             if time.monotonic() > self._next_look:
@@ -186,7 +193,7 @@ class Pool:
     def _claim_tasks(self) -> None:
         while self._scheduler.wants_task:
             attempt = self._shares.claim(
-                self._worker,
+                self._worker.id,
                 self._options.only,
                 ahead=not self._scheduler.has_idle_slot,
             )
@@ -236,6 +243,8 @@ class Pool:
                         message.run_id, (message.label, message.run_status)
                     )
                     self._listener(message)
+                case AttemptRefused():  # from the recovery
+                    self._announce(message)
                 case AttemptStarted() | Noticed():
                     self._listener(message)
                 case _:
@@ -244,6 +253,11 @@ class Pool:
     def _handle_stops(self) -> None:
         if self._stops > 0:
             self._handle(StopRequested(self._stops))
+
+    def _rejoin_replaced_queue(self) -> None:
+        if self._scheduler.error is None and self._site.queue.is_replaced():
+            rejoin(self._site, self._worker, self._scheduler.attempts)
+            self._queue_version = -1
 
     def _handle_kills(self) -> None:
         version = self._site.queue.changes()
@@ -259,7 +273,7 @@ class Pool:
         others = [
             worker
             for worker in self._site.queue.workers()
-            if worker.id != self._worker
+            if worker.id != self._worker.id
         ]
         if len(living(self._site.state, others)) == len(others):
             return False
@@ -290,6 +304,7 @@ class Pool:
                 else:
                     self._committer.add(end)
             case GiveBack(attempt):
+                give_up_ownership(attempt)
                 self._site.queue.give_back(attempt.claim)
                 self._shares.give_back(attempt.claim.token)
             case Release(attempt):
@@ -304,14 +319,20 @@ class Pool:
             case ClearAway(run_id, keep_files):
                 self._prefetch.clear_away(run_id, keep_files=keep_files)
             case Announce(announcement):
-                if not isinstance(announcement, Noticed):
-                    run = (announcement.label, announcement.run_status)
-                    self._summary.runs[announcement.run_id] = run
-                self._listener(announcement)
+                self._announce(announcement)
             case Recover():
                 self._preparers.submit(self._recover)
             case _:
                 assert_never(instruction)
+
+    def _announce(self, announcement: Committal | Noticed) -> None:
+        match announcement:
+            case AttemptEnded() | TaskReused():
+                run = (announcement.label, announcement.run_status)
+                self._summary.runs[announcement.run_id] = run
+            case AttemptRefused():
+                self._summary.refused.append(announcement)
+        self._listener(announcement)
 
     def _start(self, instruction: Start) -> None:
         attempt = instruction.attempt
@@ -344,11 +365,16 @@ class Pool:
                     return Deferred(attempt)
                 case settled:
                     return Prepared(
-                        settled, prepare(self._site, settled, self._surroundings)
+                        settled,
+                        prepare(
+                            self._site, settled, self._surroundings, self._worker
+                        ),
                     )
         except UserInterrupted as error:
             # The recovery gives the task back.
             return Stuck([attempt], error)
+        except OwnedByAnother as error:
+            return self._yield_to(error.owner, attempt)
         except (GitorchError, OSError) as error:
             outcome = CouldNotStart(message=str(error))
             return Unprepared(
@@ -356,6 +382,13 @@ class Pool:
             )
         except BaseException as error:
             return Stuck([attempt], error)
+
+    def _yield_to(self, owner: Owner, attempt: ClaimedAttempt) -> Deferred | Stuck:
+        try:
+            yield_to(self._site, attempt, owner)
+        except BaseException as error:
+            return Stuck([attempt], error)
+        return Deferred(attempt)
 
     def _prepare_and_post(self, attempt: ClaimedAttempt) -> None:
         self._inbox.post(self._prepare(attempt))
@@ -371,9 +404,7 @@ class Pool:
             self._inbox.post(Stuck([], error))
         self._inbox.post(Recovered(is_complete))
 
-    def _gather_and_commit(
-        self, batch: Sequence[Ending]
-    ) -> Sequence[AttemptEnded | TaskReused]:
+    def _gather_and_commit(self, batch: Sequence[Ending]) -> Sequence[Committal]:
         endings: list[AttemptFiles | Reused] = []
         for ending in batch:
             if isinstance(ending, EndedAttempt):

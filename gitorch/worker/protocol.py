@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from gitorch.engines.contract import Ended, Order
-from gitorch.model.run.announcement import AttemptEnded, Noticed, TaskReused
+from gitorch.model.run.announcement import Committal, Noticed
 from gitorch.model.run.outcome import Interrupted, Killed
 from gitorch.storage.claimed_attempt import ClaimedAttempt
 from gitorch.storage.reuse import Reused
@@ -62,10 +62,10 @@ class Superseded(Struct, frozen=True):
 
 
 class Committed(Struct, frozen=True):
-    """These attempts were committed. There are announcements of those that the queue accepted."""
+    """These attempts were committed. Each is announced, as ended or as not accepted."""
 
     attempts: Sequence[ClaimedAttempt]
-    announcements: Sequence[AttemptEnded | TaskReused]
+    announcements: Sequence[Committal]
 
 
 class Stuck(Struct, frozen=True):
@@ -176,7 +176,7 @@ class ClearAway(Struct, frozen=True):
 class Announce(Struct, frozen=True):
     """Show this to the user."""
 
-    announcement: AttemptEnded | TaskReused | Noticed
+    announcement: Committal | Noticed
 
 
 class Recover(Struct, frozen=True):

@@ -17,8 +17,9 @@ from gitorch.errors import Busy, GitorchError
 from gitorch.model.run.announcement import Listener
 from gitorch.model.run.outcome import Lost
 from gitorch.storage import output_restore, outputs
+from gitorch.storage.attempt_owner import give_up_ownership
 from gitorch.storage.claimed_attempt import ClaimedAttempt
-from gitorch.storage.liveness import WorkerLocks
+from gitorch.storage.liveness import WorkerLocks, is_alive, void_copied
 from gitorch.storage.recording import catch_up
 from gitorch.storage.reuse import recorded_reuse
 from gitorch.storage.site import Site
@@ -40,7 +41,10 @@ def recover(site: Site, surroundings: Surroundings, listener: Listener) -> None:
 
     Safe to repeat, and beside living workers. Raises Busy if a dead worker's processes do not end.
     """
+    void_copied(site)
     for worker in site.queue.workers():
+        if is_alive(site.state, worker):
+            continue
         locks = WorkerLocks.of(site.state, worker.id)
         with taken(locks.alive, wait_s=_READERS_S) as dead:
             if dead:
@@ -81,6 +85,7 @@ def _recover_from(
                 and worker.boot == boot_id()
                 and not _has_started(attempt)
             ):
+                give_up_ownership(attempt)
                 site.queue.give_back(attempt.claim)
                 continue
             ending = reuse or _gathered(site, attempt, worker, surroundings)

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import assert_never
 
 from msgspec import Struct
 
 from gitorch.engines.contract import Ended, Order
-from gitorch.model.run.announcement import AttemptEnded, Noticed, TaskReused
+from gitorch.model.run.announcement import (
+    AttemptEnded,
+    AttemptRefused,
+    Committal,
+    Noticed,
+)
 from gitorch.model.run.outcome import Interrupted, Killed
 from gitorch.model.run.status import Status
 from gitorch.storage.claimed_attempt import ClaimedAttempt
@@ -132,6 +137,11 @@ class Scheduler:
         return self.has_idle_slot and bool(self._committing)
 
     @property
+    def attempts(self) -> Collection[ClaimedAttempt]:
+        """Return the attempts that are not committed or given back yet."""
+        return self._attempts.values()
+
+    @property
     def is_idle(self) -> bool:
         """Return True if there is no attempt, and no recovery that could free tasks."""
         return not self._attempts and not self._is_recovering
@@ -244,15 +254,16 @@ class Scheduler:
             del self._attempts[attempt.claim.token]
             self._committing.discard(attempt.claim.token)
 
-    def _committed(
-        self, announcement: AttemptEnded | TaskReused
-    ) -> Iterator[Instruction]:
+    def _committed(self, announcement: Committal) -> Iterator[Instruction]:
         keep_files = False
         if isinstance(announcement, AttemptEnded):
             keep_files = announcement.has_unkept_files
             if announcement.status is Status.ERROR:
                 self._failures += 1
-        if announcement.run_status is Status.COMPLETE:
+        is_over = False
+        if not isinstance(announcement, AttemptRefused):
+            is_over = announcement.run_status is Status.COMPLETE
+        if is_over:
             yield ClearAway(announcement.run_id, keep_files=keep_files)
         yield Announce(announcement)
 

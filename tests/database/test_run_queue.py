@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from gitorch.database import run_queue
+from gitorch.database import queue_file
 from gitorch.database.connection import DatabaseBroken
-from gitorch.database.run_queue import FORMAT, Queue
+from gitorch.database.queue_file import FORMAT
+from gitorch.database.run_queue import Queue
 from gitorch.database.statements import script, statements
 from gitorch.database.values import (
     AttemptEnd,
@@ -317,8 +318,75 @@ def test_in_a_copy_of_the_repository_no_task_is_running(
     queue.claim("w", "token", now="now")
     queue.close()
     copy = Queue.open(tmp_path / "queue.db", home="elsewhere")
+    assert copy.is_copy()
+    assert copy.running_of("w") != [], "to open the file changes nothing"
+    copy.void_copied(alive=[])
     assert copy.workers() == []
     assert copy.runs()[0].tasks[0].status is Status.WAITING
+    assert not copy.is_copy()
+
+
+def test_a_copy_keeps_the_tasks_of_living_workers(queue: Queue) -> None:
+    queue.register(worker("v"))
+    queue.bring([new_run("one"), new_run("two")])
+    queue.claim("v", "token", now="now")
+    queue.claim("w", "other", now="now")
+    queue.void_copied(alive=["v"])
+    assert [claim.run for claim in queue.running_of("v")] == ["one"]
+    assert [found.id for found in queue.workers()] == ["v"]
+
+
+@pytest.mark.parametrize(
+    ("home", "is_copy"),
+    [
+        ("other.example.org:64:1234", False),
+        ("host:64:1235", True),
+        ("host:65:1234", True),
+    ],
+)
+def test_another_name_of_the_host_is_not_a_copy(
+    tmp_path: Path, home: str, is_copy: bool
+) -> None:
+    Queue.open(tmp_path / "queue.db", home="host:64:1234").close()
+    assert Queue.open(tmp_path / "queue.db", home=home).is_copy() is is_copy
+
+
+def test_the_wal_of_a_removed_file_is_not_that_of_the_new_one(
+    queue: Queue, tmp_path: Path
+) -> None:
+    """A program that still has the removed file open must not write into the new one."""
+    queue.bring([new_run("one")])
+    (tmp_path / "queue.db").unlink()
+    assert queue.is_replaced()
+    new = Queue.open(tmp_path / "queue.db", home="here")
+    new.bring([new_run("two")])
+    queue.bring([new_run("three")])
+    assert [run.id for run in new.runs()] == ["two"]
+    queue.reopen()
+    assert not queue.is_replaced()
+    assert [run.id for run in queue.runs()] == ["two"]
+
+
+def test_an_attempt_of_a_lost_file_is_entered_with_its_worker(queue: Queue) -> None:
+    queue.bring([chain("one")])
+    claim = queue.claim("w", "lost", now="now")
+    assert claim is not None
+    queue.give_back(claim)
+    queue.entrust(worker("v"), claim)
+    assert queue.is_current("one", "a", "lost")
+    assert queue.claim("w", "other", now="now") is None
+    assert [found.attempts for found in queue.runs()[0].tasks] == [1, 0]
+    assert end(queue, "one", "a", "lost") != []
+
+
+def test_the_number_of_attempts_never_falls_behind_the_record(queue: Queue) -> None:
+    """An older queue.db must not number an attempt like one that the record has."""
+    queue.bring([new_run("one")])
+    queue.bring([new_run("one", NewTask(id="t", needs=(), attempts=2))])
+    queue.bring([new_run("one", NewTask(id="t", needs=(), attempts=1))])
+    claim = queue.claim("w", "token", now="now")
+    assert claim is not None
+    assert claim.number == 3
 
 
 def test_a_file_of_a_newer_format_is_refused(queue: Queue, tmp_path: Path) -> None:
@@ -339,7 +407,7 @@ def test_the_error_about_a_damaged_file_says_what_to_do(tmp_path: Path) -> None:
 def test_a_lock_that_is_held_too_long_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_queue, "FORMAT", FORMAT._replace(timeout_s=0.1))
+    monkeypatch.setattr(queue_file, "FORMAT", FORMAT._replace(timeout_s=0.1))
     queue = Queue.open(tmp_path / "queue.db", home="here")
     with sqlite3.connect(tmp_path / "queue.db", isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")

@@ -89,6 +89,25 @@ ELSEWHERE = {
         "faults/test_waits.py: test_links_to_directories_above_and_to_each_other_end",
         "tools/test_process.py: test_a_killed_process_that_does_not_end_is_returned",
     ),
+    "queue.db lost, replaced or restored under a living worker, which may be stopped or die": (
+        "faults/test_fences.py: test_a_queue_that_is_lost_under_a_living_worker",
+        "faults/test_fences.py: test_a_worker_that_dies_after_its_queue_was_lost_is_recovered",
+        "database/test_run_queue.py: test_the_wal_of_a_removed_file_is_not_that_of_the_new_one",
+        "database/test_run_queue.py: test_the_number_of_attempts_never_falls_behind_the_record",
+    ),
+    "another host name, a removed lock file, a reader: no living worker is voided": (
+        "faults/test_fences.py: test_another_name_of_the_host_voids_no_living_worker",
+        "faults/test_fences.py: test_a_worker_of_another_host_name_is_killed_through_its_queue",
+        "faults/test_fences.py: test_a_lock_file_that_was_removed_voids_no_living_worker",
+        "faults/test_fences.py: test_a_reader_changes_nothing_for_a_dead_worker",
+        "database/test_run_queue.py: test_a_copy_keeps_the_tasks_of_living_workers",
+        "database/test_run_queue.py: test_another_name_of_the_host_is_not_a_copy",
+    ),
+    "the end of an attempt that is not accepted": (
+        "faults/test_fences.py: test_two_workers_with_one_attempt_have_one_end",
+        "faults/test_fences.py: test_a_worker_of_another_host_name_is_killed_through_its_queue",
+        "model/run/test_record_changes.py: test_a_record_accepts_one_end_of_each_attempt",
+    ),
     "a database of an older and of a newer format": (
         "database/test_run_queue.py: test_a_file_of_an_earlier_format_is_upgraded",
         "database/test_run_queue.py: test_a_file_of_a_newer_format_is_refused",

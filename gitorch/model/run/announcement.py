@@ -53,11 +53,29 @@ class TaskReused(Struct, frozen=True, kw_only=True):
     run_status: Status
 
 
+class AttemptRefused(Struct, frozen=True, kw_only=True):
+    """The end of an attempt that was not accepted, and why.
+
+    `files` is the directory in which its log is kept, None if nothing is kept. `was_killed` is True
+    if the run was killed, so that the end was not wanted.
+    """
+
+    run_id: str
+    label: str
+    task: str
+    number: int
+    why: str
+    files: Path | None = None
+    was_killed: bool = False
+
+
 class Noticed(Struct, frozen=True, kw_only=True):
     """A message that does not concern an attempt, such as: a worktree could not be removed."""
 
     message: str
 
 
-Announcement = AttemptStarted | AttemptEnded | TaskReused | Noticed
+Announcement = AttemptStarted | AttemptEnded | TaskReused | AttemptRefused | Noticed
+# What the commit of an ended attempt, or of a reused result, leads to.
+Committal = AttemptEnded | TaskReused | AttemptRefused
 Listener = Callable[[Announcement], None]

@@ -8,6 +8,7 @@ verbs. The table in `status.py` has the statuses from which each verb is allowed
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping
+from enum import Enum, auto
 from typing import Any
 
 from msgspec import Struct
@@ -67,6 +68,33 @@ class Reuse(Struct, frozen=True, kw_only=True):
     discarded: tuple[Discarded, ...]
     environment: Mapping[str, Any]
     cache: CacheEntry
+
+
+class Standing(Enum):
+    """What a record says about an attempt that ends.
+
+    CURRENT: its end is accepted. RECORDED: the record has its end. SUPERSEDED: the record has the
+    end of another attempt instead.
+    """
+
+    CURRENT = auto()
+    RECORDED = auto()
+    SUPERSEDED = auto()
+
+
+def standing(record: Record, task_id: str, number: int, token: str) -> Standing:
+    """Return the standing of attempt `number` at a task. A record has no claims.
+
+    Therefore the next attempt is current whose number the record does not have yet.
+    """
+    if record.status is Status.FAILED or task_id not in record.needs:
+        return Standing.SUPERSEDED
+    task = record.task(task_id)
+    if token in [attempt.token for attempt in task.attempts]:
+        return Standing.RECORDED
+    if task.status is Status.COMPLETE or number <= task.attempt_count:
+        return Standing.SUPERSEDED
+    return Standing.CURRENT
 
 
 def after_attempt(record: Record, collected: AttemptResult, *, by: str) -> Record:

@@ -31,7 +31,9 @@ from gitorch.model.run.record import (
 from gitorch.model.run.record_changes import (
     AttemptResult,
     ChangeRequest,
+    Standing,
     after_attempt,
+    standing,
 )
 from gitorch.model.run.spec import RunSpec, TaskSpec
 from gitorch.model.run.status import Status
@@ -143,6 +145,21 @@ def test_a_run_from_waiting_to_complete() -> None:
 def test_an_attempt_that_is_recorded_twice_counts_once() -> None:
     once = after_attempt(record(), collected("a"), by="w")
     assert after_attempt(once, collected("a"), by="another") == once
+
+
+def test_a_record_accepts_one_end_of_each_attempt() -> None:
+    new = record()
+    assert standing(new, "a", 1, "mine") is Standing.CURRENT
+    lost = after_attempt(new, collected("a", Lost()), by="w")
+    [last] = lost.task("a").attempts
+    assert standing(lost, "a", 1, last.token) is Standing.RECORDED
+    assert standing(lost, "a", 1, "late") is Standing.SUPERSEDED
+    assert standing(lost, "a", 2, "next") is Standing.CURRENT
+    complete = after_attempt(lost, collected("a", number=2), by="w")
+    assert standing(complete, "a", 3, "another") is Standing.SUPERSEDED
+    assert standing(complete, "unknown", 1, "any") is Standing.SUPERSEDED
+    failed = replace(new, status=Status.FAILED)
+    assert standing(failed, "a", 1, "late") is Standing.SUPERSEDED
 
 
 def test_a_failure_and_its_retry() -> None:

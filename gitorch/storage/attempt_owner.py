@@ -1,0 +1,118 @@
+"""The owner of an attempt: the worker that executes it, noted in the attempt's directory.
+
+The queue says which worker has claimed a task. But while a worker lives, queue.db can be removed,
+or replaced by an older file. The new queue does not know the worker, and lets another worker claim
+the same task. Therefore a worker becomes the owner of an attempt before it uses the worktree. The
+directory of an attempt has one owner: the worker that made the file first.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+
+import msgspec
+
+from gitorch.database.queue_file import is_same_home
+from gitorch.database.values import Claim, Worker
+from gitorch.errors import GitorchError
+from gitorch.model.json_struct import JsonStruct
+from gitorch.model.workspace import AttemptDirectory
+from gitorch.storage.claimed_attempt import ClaimedAttempt
+from gitorch.tools.files import write_aside
+
+# A worker writes the file at once after it has made the file. After this time it is dead.
+_EMPTY_S = 1.0
+_LARGEST = 64 << 10
+
+
+class Owner(JsonStruct, frozen=True, kw_only=True):
+    """The worker that executes an attempt, with the attempt's token and the time of its claim.
+
+    `home` identifies the repository. In a copy of the workspace it is that of the original.
+    """
+
+    home: str
+    token: str
+    started: str
+    worker: Worker
+
+
+class OwnedByAnother(GitorchError):
+    """The attempt that was claimed is already executed by another worker."""
+
+    kind = "owned-by-another"
+
+    def __init__(self, owner: Owner) -> None:
+        super().__init__(
+            f"it is executed by {owner.worker.host}:{owner.worker.pid}"
+        )
+        self.owner = owner
+
+
+def become_owner(attempt: ClaimedAttempt, worker: Worker, home: str) -> None:
+    """Make `worker` the owner of the attempt, and create the attempt's directory.
+
+    Raises OwnedByAnother if a worker of this repository owns the attempt already.
+    """
+    directory = attempt.directory
+    # mkdir(parents=True) would start with the innermost directory, which fails.
+    for path in (attempt.run.log, directory.path.parent, directory.path):
+        path.mkdir(exist_ok=True)
+    claim = attempt.claim
+    owner = Owner(
+        home=home, token=claim.token, started=claim.started, worker=worker
+    )
+    data = msgspec.json.encode(owner)
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        descriptor = os.open(directory.owner, flags, 0o644)
+    except FileExistsError:
+        _require_abandoned(directory, owner)
+        write_aside(directory.owner, data)
+        return
+    try:
+        os.write(descriptor, data)
+    finally:
+        os.close(descriptor)
+
+
+def owner_of(directory: AttemptDirectory) -> Owner | None:
+    """Return the owner of an attempt, or None if none is noted."""
+    try:
+        descriptor = os.open(
+            directory.owner, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+        )
+    except OSError:
+        return None
+    try:
+        return Owner.from_json(msgspec.json.decode(os.read(descriptor, _LARGEST)))
+    except (OSError, ValueError):
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def give_up_ownership(attempt: ClaimedAttempt) -> None:
+    """Forget that this attempt has its directory, because the attempt did not begin."""
+    owner = owner_of(attempt.directory)
+    if owner is not None and owner.token == attempt.claim.token:
+        with suppress(OSError):
+            attempt.directory.owner.unlink()
+
+
+def claim_of(owner: Owner, claim: Claim) -> Claim:
+    """Return the claim of the owner, for the same attempt as `claim`."""
+    return msgspec.structs.replace(claim, token=owner.token, started=owner.started)
+
+
+def _require_abandoned(directory: AttemptDirectory, own: Owner) -> None:
+    """Raise OwnedByAnother unless the noted owner cannot be executing the attempt."""
+    deadline = time.monotonic() + _EMPTY_S
+    other = owner_of(directory)
+    while other is None and time.monotonic() < deadline:
+        time.sleep(_EMPTY_S / 100)
+        other = owner_of(directory)
+    if other is not None and is_same_home(other.home, own.home):
+        raise OwnedByAnother(other)
