@@ -81,7 +81,7 @@ def _lock_directory(directory: Path) -> int:
         try:
             descriptor = os.open(directory, flags)
         except FileNotFoundError:
-            _create(directory)
+            create_directory(directory)
             continue
         try:
             lock_within(descriptor, math.inf, awaited)
@@ -96,7 +96,7 @@ def _lock_directory(directory: Path) -> int:
     raise Busy(f"other programs remove {directory} again and again")
 
 
-def _create(directory: Path) -> None:
+def create_directory(directory: Path) -> None:
     """Create a directory that other processes may create and remove at the same time."""
     try:
         directory.mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,7 @@ from gitorch.storage.claimed_attempt import ClaimedAttempt
 from gitorch.storage.input_changes import require_unchanged
 from gitorch.storage.site import Site
 from gitorch.tools.files import write_aside
-from gitorch.tools.locks import only_one_at
+from gitorch.tools.locks import create_directory, only_one_at
 from gitorch.worker.surroundings import Surroundings
 
 TASK_PROGRAM = Path(runner.__file__).with_name("task_program.py")
@@ -51,7 +51,7 @@ def prepare(
     interpreter = surroundings.interpreter(attempt.payload.interpreter, spec.python)
     require_unchanged(site, attempt.payload, attempt.task)
     is_used = run.log.exists()
-    run.path.mkdir(parents=True, exist_ok=True)
+    create_directory(run.path)
     become_owner(attempt, worker, site.home)
     _bring_to_pin(site, attempt, is_used=is_used)
     config = task_config(spec, attempt.task, str(run.output))
