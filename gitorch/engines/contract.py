@@ -49,6 +49,7 @@ class Ended(JsonStruct, frozen=True, kw_only=True):
     left_running: int = always(
         0
     )  # processes that outlived the program, and were ended
+    log_error: str | None = None  # why the end of the output is not in the log
 
     @classmethod
     def unrecorded(

@@ -16,6 +16,9 @@ remaining processes of the slot, reports to the worker, and forks another slot. 
 the slots ignore SIGTERM and the like, and have sessions of their own, so they end only with their
 worker. They inherit the descriptor of a lock, which is held as long as one of them lives.
 
+The output of an attempt is a pipe, which its slot empties into the log (see `log_pipe`). The worker
+is not part of this, so no output is lost when it dies.
+
 An order names the generation of the slot that it is meant for. The next generation ignores it,
 because the supervisor's report already tells the worker that the order is lost.
 
@@ -39,6 +42,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from gitorch.engines.log_pipe import LogPipe
 from gitorch.engines.wire import receive, send
 from gitorch.model.run.outcome_kind import OutcomeKind
 from gitorch.tools import clock, process
@@ -185,23 +189,32 @@ class _SlotProcess:
         oom_kills_before = _oom_kills()
         left_running = 0
         survivors: list[process.Process] = []
+        log_error = None
         outcome: _Outcome | None
         try:
-            program = _start(order, self._null)
-        except (OSError, ValueError) as error:
-            outcome = {
-                "kind": OutcomeKind.COULD_NOT_START,
-                "message": _reason(error),
-            }
+            log = LogPipe(order["directory"], self._poll)
+        except OSError as error:
+            outcome = _could_not_start(error)
         else:
-            outcome = self._wait(order, program)
-            if outcome is not None and outcome["kind"] in _BY_ITSELF:
-                left_running = self._settle()
-                if _is_killed(outcome) and _oom_kills() > oom_kills_before:
-                    outcome = {"kind": OutcomeKind.OUT_OF_MEMORY}
-            survivors = process.end(
-                self._remaining, order["grace_s"], by_group=True
-            )
+            try:
+                program = _start(order, self._null, log.writer)
+            except (OSError, ValueError) as error:
+                outcome = _could_not_start(error)
+            else:
+                log.close_writer()
+                outcome = self._wait(order, program, log)
+                if outcome is not None and outcome["kind"] in _BY_ITSELF:
+                    left_running = self._settle(log)
+                    if _is_killed(outcome) and _oom_kills() > oom_kills_before:
+                        outcome = {"kind": OutcomeKind.OUT_OF_MEMORY}
+                survivors = process.end(
+                    self._remaining,
+                    order["grace_s"],
+                    by_group=True,
+                    sleep=log.drain_for,
+                )
+            log.close()
+            log_error = log.error
         if outcome is None:
             return None, survivors
         ended = {
@@ -211,10 +224,13 @@ class _SlotProcess:
             "ended": clock.now(),
             "duration_s": round(time.monotonic() - began, 6),
             "left_running": left_running,
+            "log_error": log_error,
         }
         return ended, survivors
 
-    def _wait(self, order: Mapping[str, Any], program: int) -> _Outcome | None:
+    def _wait(
+        self, order: Mapping[str, Any], program: int, log: LogPipe
+    ) -> _Outcome | None:
         """Wait until the program ends, reaches its time limit or is cancelled.
 
         Return the outcome, or None if the worker is gone.
@@ -222,12 +238,17 @@ class _SlotProcess:
         timeout = order["timeout_s"]
         deadline = math.inf if timeout is None else time.monotonic() + timeout
         while (remaining := deadline - time.monotonic()) > 0:
-            wait_ms = math.ceil(min(remaining * 1000, LONGEST_POLL_MS))
+            wait_s = min(remaining, log.rests_for())
+            wait_ms = math.ceil(min(wait_s * 1000, LONGEST_POLL_MS))
             for descriptor, _ in self._poll.poll(wait_ms):
                 if descriptor == self._children:
                     status = self._status_of(program)
                     if status is not None:
                         return _outcome(status)
+                    continue
+                if descriptor == log.reader:
+                    log.drain()
+                    log.rest()
                     continue
                 received = receive(self._end)
                 if received is None:
@@ -249,12 +270,12 @@ class _SlotProcess:
                 return status
         return None
 
-    def _settle(self) -> int:
+    def _settle(self, log: LogPipe) -> int:
         """Wait up to SETTLE_S until the other processes have ended, and count those that run on."""
         deadline = time.monotonic() + SETTLE_S
         remaining = self._remaining()
         while remaining and time.monotonic() < deadline:
-            time.sleep(0.005)
+            log.drain_for(0.005)
             remaining = self._remaining()
         return sum(1 for one in remaining if not one.has_ended)
 
@@ -299,33 +320,29 @@ class _SlotProcess:
             send(self._end, {"ended": ended, "generation": following})
 
 
-def _start(order: Mapping[str, Any], null: int) -> int:
+def _start(order: Mapping[str, Any], null: int, output: int) -> int:
     """Start the order's program and return its pid.
 
-    The program has a session of its own, an empty standard input, and the log as its output.
+    The program has a session of its own, and an empty standard input.
     """
     # posix_spawn(3) cannot set a working directory. The slot may change its own, since it executes
     # only one attempt at a time.
     os.chdir(order["cwd"])
     try:
-        log = os.open(f"{order['directory']}/log.txt", _APPEND, 0o644)
-        try:
-            program = _program(order["argv"][0], order["env"])
-            return os.posix_spawn(
-                program,
-                order["argv"],
-                order["env"],
-                file_actions=[
-                    (os.POSIX_SPAWN_DUP2, null, 0),
-                    (os.POSIX_SPAWN_DUP2, log, 1),
-                    (os.POSIX_SPAWN_DUP2, log, 2),
-                ],
-                setsid=True,
-                setsigmask=(),
-                setsigdef=_DEFAULT_IN_ATTEMPTS,
-            )
-        finally:
-            os.close(log)
+        program = _program(order["argv"][0], order["env"])
+        return os.posix_spawn(
+            program,
+            order["argv"],
+            order["env"],
+            file_actions=[
+                (os.POSIX_SPAWN_DUP2, null, 0),
+                (os.POSIX_SPAWN_DUP2, output, 1),
+                (os.POSIX_SPAWN_DUP2, output, 2),
+            ],
+            setsid=True,
+            setsigmask=(),
+            setsigdef=_DEFAULT_IN_ATTEMPTS,
+        )
     finally:
         os.chdir("/")
 
@@ -345,6 +362,10 @@ def _program(name: str, env: Mapping[str, str]) -> str:
         if os.access(path, os.X_OK):
             return path
     raise FileNotFoundError(errno.ENOENT, "no such program on PATH", name)
+
+
+def _could_not_start(error: OSError | ValueError) -> _Outcome:
+    return {"kind": OutcomeKind.COULD_NOT_START, "message": _reason(error)}
 
 
 def _reason(error: OSError | ValueError) -> str:

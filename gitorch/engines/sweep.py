@@ -1,8 +1,10 @@
 """The last resort: end the processes of attempts whose worker, supervisor and slots were killed.
 
-A process belongs to an attempt if its environment contains the attempt's token, if it has the
-attempt's log open for writing (it may have cleared its environment), or if it descends from such a
-process. Every attempt has another token, so a process id that the system uses again does no harm.
+A process belongs to an attempt if its environment contains the attempt's token, if it can write to
+the attempt's output (it may have cleared its environment), or if it descends from such a process.
+The output is a pipe, or the log itself if an earlier version started the attempt. Every attempt has
+another token, so a process id that the system uses again does no harm. The number of a pipe is used
+again only after 2³² others.
 """
 
 from __future__ import annotations
@@ -31,11 +33,11 @@ def sweep(attempts: Mapping[str, Path], *, grace_s: float = 3.0) -> int:
     if not attempts:
         return 0
     markers = {f"{TOKEN}={token}".encode() for token in attempts}
-    logs = set()
+    streams = set()
     for directory in attempts.values():
-        log = _file_id(AttemptDirectory(directory).log)
-        if log is not None:
-            logs.add(log)
+        stream = _output(AttemptDirectory(directory))
+        if stream is not None:
+            streams.add(stream)
     ended: set[Process] = set()
 
     def find() -> list[Process]:
@@ -45,7 +47,7 @@ def sweep(attempts: Mapping[str, Path], *, grace_s: float = 3.0) -> int:
         spared = set(_ancestry(table))
         roots = []
         for pid in table.keys() - spared:
-            if _belongs(pid, markers, logs):
+            if _belongs(pid, markers, streams):
                 roots.append(pid)
         found = []
         for candidate in process.with_descendants(table.values(), roots):
@@ -69,8 +71,22 @@ def _ancestry(table: Mapping[int, Process]) -> list[int]:
     return pids
 
 
-def _belongs(pid: int, markers: set[bytes], logs: set[_FileId]) -> bool:
-    """Return True if a process of this user has one of the markers or writes to one of the logs.
+def _output(attempt: AttemptDirectory) -> _FileId | None:
+    """Return the file to which the processes of an attempt write their output."""
+    try:
+        number = int(attempt.pipe.read_bytes())
+    except (OSError, ValueError):
+        return _file_id(attempt.log)
+    reader, writer = os.pipe()
+    try:
+        return os.fstat(writer).st_dev, number
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def _belongs(pid: int, markers: set[bytes], streams: set[_FileId]) -> bool:
+    """Return True if a process of this user has one of the markers or writes to one of the streams.
 
     A marker is a variable in the environment of the process.
     """
@@ -83,7 +99,8 @@ def _belongs(pid: int, markers: set[bytes], logs: set[_FileId]) -> bool:
             return True
         descriptors = directory / "fd"
         return any(
-            _writes(pid, descriptor, logs) for descriptor in descriptors.iterdir()
+            _writes(pid, descriptor, streams)
+            for descriptor in descriptors.iterdir()
         )
     except OSError:  # the process has ended, or may not be examined
         return False

@@ -53,6 +53,11 @@ class AttemptDirectory(NamedTuple):
         return self.path / "log.txt"
 
     @property
+    def pipe(self) -> Path:
+        """Return the path of a file with the number of the inode of the attempt's pipe."""
+        return self.path / "pipe"
+
+    @property
     def events(self) -> Path:
         return self.path / "events.jsonl"
 

@@ -186,6 +186,7 @@ def end(
     *,
     by_group: bool = False,
     unkillable_s: float = _UNKILLABLE_S,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> list[Process]:
     """Ask the processes that `find` returns to end, and kill them after `grace_s` seconds.
 
@@ -220,7 +221,7 @@ def end(
                 denied.add(process)
         if is_grace_over and by_group:
             _kill_groups(found)
-        time.sleep(pause)
+        sleep(pause)
         pause = min(pause * 2, _LONGEST_PAUSE_S)
     return list(denied)
 

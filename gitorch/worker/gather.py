@@ -26,7 +26,13 @@ from gitorch.git.worktree.contract import UNMODIFIED, Modified
 from gitorch.model.branch_layout import ATTEMPT, CHANGES, EVENTS, LOG
 from gitorch.model.run import metrics, policy, record
 from gitorch.model.run.metrics import Metrics
-from gitorch.model.run.outcome import CouldNotStart, ExitCode, Outcome, Succeeded
+from gitorch.model.run.outcome import (
+    CouldNotStart,
+    ExitCode,
+    Outcome,
+    Succeeded,
+    without_log,
+)
 from gitorch.model.run.policy import Next
 from gitorch.model.run.record_changes import AttemptResult
 from gitorch.model.run.status import Status
@@ -156,8 +162,11 @@ def _gather(
     result = None
     if isinstance(ended.outcome, Succeeded):
         result = _read_json(directory.result)
+    outcome = _explained(ended.outcome, kept_log)
+    if ended.log_error:
+        outcome = without_log(outcome, ended.log_error)
     follows = policy.after(
-        _explained(ended.outcome, kept_log),
+        outcome,
         task.retries,
         retries=attempt.claim.retries,
         losses=attempt.claim.losses,

@@ -79,6 +79,23 @@ def test_processes_are_found_by_the_log_that_they_have_open_for_writing(
     assert reader.poll() is None
 
 
+def test_processes_are_found_by_the_pipe_that_they_can_write_to(
+    survivors: Survivors, token: str, tmp_path: Path
+) -> None:
+    (tmp_path / "log.txt").touch()
+    reader, writer = os.pipe()
+    others = os.pipe()
+    (tmp_path / "pipe").write_text(str(os.fstat(writer).st_ino))
+    writes = survivors.start(stderr=writer)
+    reads = survivors.start(stdin=reader)
+    foreign = survivors.start(stdout=others[1])
+    assert sweep({token: tmp_path}) == 1
+    assert writes.wait(5) == -15
+    assert [reads.poll(), foreign.poll()] == [None, None]
+    for descriptor in (reader, writer, *others):
+        os.close(descriptor)
+
+
 def test_descendants_without_a_token_are_found(
     survivors: Survivors, token: str, tmp_path: Path
 ) -> None:

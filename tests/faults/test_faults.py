@@ -51,6 +51,7 @@ ELSEWHERE = {
     ),
     "no space for the log and the attempt's own record": (
         "engines/test_local.py: test_full_disk",
+        "engines/test_log_pipe.py: test_a_full_disk_leaves_a_gap_in_the_log_which_is_reported",
     ),
     "out of memory, distinguished from a kill": (
         "engines/test_local.py: test_out_of_memory_is_named",
@@ -107,6 +108,13 @@ ELSEWHERE = {
         "faults/test_fences.py: test_two_workers_with_one_attempt_have_one_end",
         "faults/test_fences.py: test_a_worker_of_another_host_name_is_killed_through_its_queue",
         "model/run/test_record_changes.py: test_a_record_accepts_one_end_of_each_attempt",
+    ),
+    "a task that opens, truncates, closes or floods its own streams": (
+        "engines/test_log_pipe.py: test_a_shell_cannot_overwrite_the_log",
+        "engines/test_log_pipe.py: test_a_program_cannot_truncate_the_log",
+        "engines/test_log_pipe.py: test_output_of_processes_that_are_left_running_is_in_the_log",
+        "engines/test_log_pipe.py: test_a_slot_that_is_stopped_for_a_while_loses_no_output",
+        "engines/test_sweep.py: test_processes_are_found_by_the_pipe_that_they_can_write_to",
     ),
     "a database of an older and of a newer format": (
         "database/test_run_queue.py: test_a_file_of_an_earlier_format_is_upgraded",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from gitorch.model.json_struct import JsonStruct, from_builtins
 from gitorch.model.run.outcome_kind import OutcomeKind
 
@@ -33,7 +35,7 @@ class Succeeded(_PlainEnding, frozen=True, tag=OutcomeKind.SUCCEEDED.value):
 
 
 class ExitCode(_Ending, frozen=True, kw_only=True, tag=OutcomeKind.EXIT_CODE.value):
-    """The program ended by itself with an exit code other than 0."""
+    """The program ended by itself, and its exit code is not 0 or its work cannot be accepted."""
 
     exit_code: int
     message: str | None = None
@@ -98,6 +100,19 @@ def read_outcome(value: Any) -> Outcome:
     """Return the outcome that has this JSON. Raises ValueError if there is none."""
     outcome: Outcome = from_builtins(value, Outcome)
     return outcome
+
+
+def without_log(outcome: Outcome, reason: str) -> Outcome:
+    """Return the outcome of an attempt if a part of its output is not in its log.
+
+    The attempt has not succeeded then, since its record would not be complete.
+    """
+    message = f"a part of its output is not in the log: {reason}"
+    if isinstance(outcome, Succeeded):
+        return ExitCode(exit_code=0, message=message)
+    if outcome.message:
+        message = f"{outcome.message}; {message}"
+    return replace(outcome, message=message)
 
 
 def _sentence(ending: str, message: str | None) -> str:

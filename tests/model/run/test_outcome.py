@@ -18,6 +18,7 @@ from gitorch.model.run.outcome import (
     Succeeded,
     TimedOut,
     read_outcome,
+    without_log,
 )
 from gitorch.model.run.outcome_kind import OutcomeKind
 
@@ -54,6 +55,15 @@ def test_an_outcome_is_written_read_and_said(
     assert list(outcome.to_json().items()) == list(written.items())
     assert read_outcome(written) == outcome
     assert str(outcome) == words
+
+
+def test_a_program_whose_log_has_a_gap_has_not_succeeded() -> None:
+    reason = "a part of its output is not in the log: No space left on device"
+    full = "No space left on device"
+    assert str(without_log(Succeeded(), full)) == f"exit code 0: {reason}"
+    failed = ExitCode(exit_code=2, message="KeyError: 'rate'")
+    assert str(without_log(failed, full)) == f"{failed}; {reason}"
+    assert without_log(Killed(), full) == Killed(message=reason)
 
 
 def test_each_kind_has_a_class() -> None:
