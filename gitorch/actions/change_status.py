@@ -6,8 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from gitorch.actions.changeable import running_task_ids, select_changeable
+from gitorch.actions.changeable import (
+    refusal_of_unqueued_run,
+    running_task_ids,
+    select_changeable,
+)
 from gitorch.actions.selection import Selection
 from gitorch.errors import Refused
 from gitorch.model.json_struct import without_empty
@@ -59,31 +64,41 @@ def change_status(
     """
     catch_up(site)
     chosen, refused = select_changeable(site, verb, selection)
-    changed = apply_change(site, verb, chosen, CHANGES[verb], why=why)
-    return Changed(runs=changed, refused=refused)
+    changed = apply_change(site, verb, selection, chosen, CHANGES[verb], why=why)
+    return replace(changed, refused=refused + changed.refused)
 
 
 def apply_change(
     site: Site,
     verb: str,
+    selection: Selection,
     rows: Sequence[Row],
     change: Callable[[Record, ChangeRequest], Record],
     *,
     why: str | None,
-) -> tuple[ChangedRun, ...]:
+) -> Changed:
     """Replace the record of each run by the result of `change`: all in one commit, or none.
 
-    Raises Refused if a run no longer has the status that it was chosen for.
+    A run that this clone has not queued as its record is now is left unchanged. Raises Refused if
+    such a run was named, or if a run no longer has the status that it was chosen for.
     """
     if not rows:
-        return ()
+        return Changed(runs=())
     by = site.repository.signature().name
     at = now()
     with recording(site) as changes:
         catalog = Catalog(site)
         changed = []
+        moved: list[ChangedRun] = []
+        refused = []
         for row in rows:
             current = _current_record(changes, catalog, row)
+            unqueued = refusal_of_unqueued_run(site, current)
+            if unqueued is not None:
+                if selection.is_named:
+                    raise Refused(*unqueued)
+                refused.append((row.id, unqueued.message))
+                continue
             running = running_task_ids(catalog.queued.get(row.id))
             request = ChangeRequest(
                 source=row.status, by=by, at=at, why=why, running=running
@@ -91,12 +106,11 @@ def apply_change(
             record = change(current, request)
             changes.put(record)
             changed.append(record)
-        changes.commit(_subject(verb, changed))
+            moved.append((row.id, row.status, record.status))
+        if changed:
+            changes.commit(_subject(verb, changed))
     _update_directories(site, verb, changed)
-    return tuple(
-        (row.id, row.status, record.status)
-        for row, record in zip(rows, changed, strict=True)
-    )
+    return Changed(runs=tuple(moved), refused=tuple(refused))
 
 
 def _current_record(changes: Recording, catalog: Catalog, row: Row) -> Record:

@@ -8,10 +8,12 @@ from typing import NamedTuple
 from gitorch.actions.selection import Selection, select_rows
 from gitorch.database.values import QueuedRun
 from gitorch.errors import Refused
+from gitorch.model.run.record import Record
 from gitorch.model.run.record_changes import CHANGES, has_something_to_hold
 from gitorch.model.run.status import Status, sources, verbs
 from gitorch.model.table.row import Row
 from gitorch.model.text.phrases import one_of
+from gitorch.storage import ledger
 from gitorch.storage.catalog import Catalog
 from gitorch.storage.site import Site
 
@@ -100,7 +102,18 @@ def refusal_of_foreign_run(site: Site, verb: str, row: Row) -> Refusal | None:
     return Refusal(
         f"{row.label} ({row.id}) belongs to another clone of this repository; "
         f"only that clone can {verb} it",
-        f"gitorch rerun {row.id} repeats it as a run of this clone",
+        f"gitorch rerun {row.id} repeats it as a run of this clone; "
+        f"if that clone is gone, gitorch adopt {row.id} takes it over",
+    )
+
+
+def refusal_of_unqueued_run(site: Site, record: Record) -> Refusal | None:
+    """Return a refusal if this clone has not queued the run as its record is: see `ledger.py`."""
+    if ledger.has_queued(site, record):
+        return None
+    return Refusal(
+        f"{record.label} ({record.id}) was not queued by this clone as its record is now",
+        f"gitorch show {record.id} shows what it executes; gitorch adopt {record.id} takes it over",
     )
 
 

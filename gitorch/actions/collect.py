@@ -19,7 +19,7 @@ from gitorch.git.store.repack import count_packs, repack
 from gitorch.model.run.record import Record
 from gitorch.model.run.retention import Retention, in_error_since, is_overdue
 from gitorch.model.run.status import Status
-from gitorch.storage import leftovers
+from gitorch.storage import ledger, leftovers
 from gitorch.storage.catalog import Catalog
 from gitorch.storage.leftovers import Leftover
 from gitorch.storage.recording import catch_up
@@ -142,11 +142,10 @@ def _overdue(
     site: Site, records: Iterable[Record], retention: Retention
 ) -> list[Record]:
     """Return the records of this clone that have been in ERROR for too long."""
-    clone = site.repository.clone_id()
     now = datetime.now(UTC)
     overdue = []
     for record in records:
-        if record.clone == clone and is_overdue(record, retention, now):
+        if is_overdue(record, retention, now) and ledger.has_queued(site, record):
             overdue.append(record)
     return overdue
 

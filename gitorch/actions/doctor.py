@@ -24,6 +24,7 @@ OF_RECORDS: tuple[Check, ...] = (
     files.check_pins,
     files.check_large_files,
     run_queue.check_file,
+    run_queue.check_origin,
 )
 OF_THE_QUEUE: tuple[Check, ...] = (
     run_queue.check_workers,

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gitorch.actions.compare import compare_code
 from gitorch.actions.records import find_record, read_records
 from gitorch.actions.selection import Selection, select_rows
 from gitorch.errors import NotFound
 from gitorch.git import pins
+from gitorch.interpreter.choose import choose
+from gitorch.interpreter.probe import probe
 from gitorch.model.branch_layout import CONFIG, RunPaths
 from gitorch.model.json_struct import without_empty
 from gitorch.model.run.compare import Comparison, compare_records
+from gitorch.model.run.identity import run_identity
 from gitorch.model.run.record import Record
 from gitorch.model.table.row import Row
 from gitorch.model.text.phrases import some
+from gitorch.storage import ledger
 from gitorch.storage.catalog import Catalog
 from gitorch.storage.new_record import RunDefinition, new_creations, new_record
 from gitorch.storage.recording import catch_up, queue_records
@@ -46,9 +51,17 @@ class Rerun(Struct, frozen=True, kw_only=True):
         }
 
 
-def rerun(site: Site, selection: Selection) -> Rerun:
+def rerun(
+    site: Site,
+    selection: Selection,
+    *,
+    environment: Mapping[str, str],
+    as_recorded: bool = False,
+) -> Rerun:
     """Queue the selected runs again. Runs selected by properties are queued oldest first.
 
+    A run that another clone has queued is repeated with this clone's interpreter and without the
+    variables that its config sets, except with `as_recorded`.
     Raises UsageError, and NotFound if a named run, or the commit that it is pinned to, is not in
     this clone.
     """
@@ -63,13 +76,17 @@ def rerun(site: Site, selection: Selection) -> Rerun:
     files = _config_files(site, originals)
     records = []
     creations = new_creations(site, len(originals))
+    own = ledger.queued_here(site, originals)
+    foreign = [original for original in originals if original.id not in own]
     for original, creation in zip(originals, creations, strict=True):
         definition = RunDefinition.of(original)
+        if original.id not in own and not as_recorded:
+            definition = own_definition(site, original, environment)
         records.append(new_record(definition, creation, rerun_of=original.id))
     queue_records(site, records, files, _subject(records))
-    return Rerun(
-        runs=tuple(records), notes=_notes(originals, records), refused=refused
-    )
+    notes = [*_notes_on_pins(originals, records)]
+    notes += _notes_on_origin(site, foreign, as_recorded=as_recorded)
+    return Rerun(runs=tuple(records), notes=tuple(notes), refused=refused)
 
 
 def verify(site: Site, rerun_id: str) -> Comparison:
@@ -137,16 +154,63 @@ def _config_names(record: Record) -> list[str]:
     return [CONFIG, *record.base_files.values()]
 
 
-def _notes(
+def own_definition(
+    site: Site, record: Record, environment: Mapping[str, str]
+) -> RunDefinition:
+    """Return the definition of a run from elsewhere without the programs that its record chooses.
+
+    The class tasks run in the interpreter that `ready` would choose here. The variables of `env:`
+    are left out, because some of them (PATH, LD_PRELOAD, PYTHONPATH) choose programs too.
+    """
+    chosen = choose(None, site.repository.root, environment)
+    interpreter = probe(
+        chosen,
+        cwd=site.repository.main_root,
+        env=environment,
+        memory=site.interpreters,
+    )
+    spec = replace(record.spec, python=None, env={})
+    identity = record.identity
+    if spec != record.spec:
+        code = site.code.of(record.pin.tree, spec.code, frozenset(record.bases))
+        identity = run_identity(spec, code, record.data)
+    return replace(
+        RunDefinition.of(record),
+        spec=spec,
+        identity=identity,
+        interpreter=interpreter.executable,
+    )
+
+
+def _notes_on_origin(
+    site: Site, foreign: Sequence[Record], *, as_recorded: bool
+) -> Iterator[str]:
+    """Yield a note for each original that this clone has not queued: whose it is, what differs."""
+    clone = site.repository.clone_id()
+    for record in foreign:
+        queued_by = f"the clone {record.clone}"
+        if record.clone == clone:
+            queued_by = "another clone, although its record has the id of this one"
+        by = record.history[0].by if record.history else "somebody"
+        note = f"{record.id} was queued by {queued_by} ({by})"
+        left_out = [f"interpreter ({record.interpreter})"]
+        if record.spec.env:
+            left_out.append(f"variables ({', '.join(record.spec.env)})")
+        if as_recorded:
+            note += f": its {' and '.join(left_out)} are used"
+        else:
+            note += f": its {' and '.join(left_out)} are not used; --as-recorded uses them"
+        yield note
+
+
+def _notes_on_pins(
     originals: Sequence[Record], records: Sequence[Record]
-) -> tuple[str, ...]:
-    """Return a note for each original that ran at several commits: its rerun has only one."""
-    notes = []
+) -> Iterator[str]:
+    """Yield a note for each original that ran at several commits: its rerun has only one."""
     for original, record in zip(originals, records, strict=True):
         if original.several_pins:
             commit = record.pin.commit[:12]
-            notes.append(
+            yield (
                 f"{original.id} ran at several commits ({original.several_pins}): "
                 f"{record.id} runs all of it at {commit}"
             )
-    return tuple(notes)

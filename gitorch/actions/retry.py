@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
+from msgspec.structs import replace
+
 from gitorch.actions.change_status import Changed, apply_change
-from gitorch.actions.changeable import select_changeable
+from gitorch.actions.changeable import refusal_of_unqueued_run, select_changeable
 from gitorch.actions.pinning import uncommitted_code
 from gitorch.actions.preflight import check_tasks
 from gitorch.actions.records import read_records
@@ -59,7 +61,8 @@ def retry(
     notes: tuple[str, ...] = ()
     if at is not None:
         pin = pins.resolve(site.repository, at)
-        records = read_records(site, Catalog(site), [row.id for row in chosen])
+        # The preflight executes code as the records say, so this clone must have queued them.
+        records = _queued_here(site, selection, chosen)
         other_commit = [
             record for record in records if record.pin.commit != pin.commit
         ]
@@ -69,8 +72,25 @@ def retry(
     def change(record: Record, request: ChangeRequest) -> Record:
         return retried(record, request, code=codes.get(record.id), start=start)
 
-    changed = apply_change(site, "retry", chosen, change, why=why)
-    return Changed(runs=changed, refused=refused, notes=notes)
+    changed = apply_change(site, "retry", selection, chosen, change, why=why)
+    return replace(changed, refused=refused + changed.refused, notes=notes)
+
+
+def _queued_here(
+    site: Site, selection: Selection, rows: Sequence[Row]
+) -> list[Record]:
+    """Return the records of the runs that this clone has queued as their records are now.
+
+    Raises Refused if another run was named.
+    """
+    queued = []
+    for record in read_records(site, Catalog(site), [row.id for row in rows]):
+        unqueued = refusal_of_unqueued_run(site, record)
+        if unqueued is None:
+            queued.append(record)
+        elif selection.is_named:
+            raise Refused(*unqueued)
+    return queued
 
 
 def _split_by_task(

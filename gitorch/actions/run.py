@@ -10,6 +10,10 @@ from typing import Any
 
 from msgspec import Struct
 
+from gitorch.actions.changeable import (
+    refusal_of_foreign_run,
+    refusal_of_unqueued_run,
+)
 from gitorch.actions.collect import fail_overdue, retention_of
 from gitorch.database.values import Worker
 from gitorch.engines.registry import ENGINES
@@ -25,8 +29,11 @@ from gitorch.model.run.announcement import (
 )
 from gitorch.model.run.status import Status
 from gitorch.model.table.row import Row
+from gitorch.model.text.phrases import counted, some
+from gitorch.storage import ledger
 from gitorch.storage.catalog import Catalog
 from gitorch.storage.liveness import WorkerLocks, this_worker
+from gitorch.storage.records import read_sound_records
 from gitorch.storage.site import Site
 from gitorch.tools.locks import taken
 from gitorch.worker.pool import Pool, Summary
@@ -40,6 +47,7 @@ _CHECKED_OUT = (
 )
 # A program that looks for living workers holds the lock of a worker for a moment.
 _READERS_S = 5.0
+_NAMED = 5  # runs in a message
 _RUNNABLE = (Status.WAITING, Status.RUNNING)
 MOST_JOBS = 1000  # more tasks at a time than the sockets of one worker, and one machine, can handle
 
@@ -110,11 +118,13 @@ def run(
     surroundings = Surroundings(site, environment)
     named = Catalog.of(site).named(references)
     _require_live(named)  # before the recovery, which may end some of these runs
+    _require_own(site, named)
     only = None
     if references:
         only = [row.id for row in named]
     recovered = _recover(site, surroundings, listener)
     _warn_of_checkout(site, listener)
+    _warn_of_unqueued(site, listener)
     worker = this_worker(secrets.token_hex(6))
     with _registered(site, worker) as locks:
         pool = Pool(
@@ -179,6 +189,20 @@ def _require_live(named: Sequence[Row]) -> None:
         raise Refused(message, hint=hints[row.status])
 
 
+def _require_own(site: Site, named: Sequence[Row]) -> None:
+    """Raise Refused if this clone has not queued one of these runs."""
+    for row in named:
+        foreign = refusal_of_foreign_run(site, "run", row)
+        if foreign is not None:
+            raise Refused(*foreign)
+    if not named:
+        return
+    for record in read_sound_records(site, [row.id for row in named]).values():
+        unqueued = refusal_of_unqueued_run(site, record)
+        if unqueued is not None:
+            raise Refused(*unqueued)
+
+
 def _recover(site: Site, surroundings: Surroundings, listener: Listener) -> Summary:
     """Commit the attempts of dead workers. Return what became of them."""
     recovered = Summary()
@@ -199,6 +223,22 @@ def _warn_of_checkout(site: Site, listener: Listener) -> None:
     path = site.results.checked_out_at()
     if path:
         message = _CHECKED_OUT.format(branch=site.results.name, path=path)
+        listener(Noticed(message=message))
+
+
+def _warn_of_unqueued(site: Site, listener: Listener) -> None:
+    """Say that runs bear this clone's id, but are not executed: see `ledger.py`."""
+    clone = site.repository.clone_id()
+    rows = [row for row in Catalog.of(site).not_queued() if row.clone == clone]
+    records = read_sound_records(site, [row.id for row in rows])
+    queued_here = ledger.queued_here(site, records.values())
+    unqueued = [run_id for run_id in records if run_id not in queued_here]
+    if unqueued:
+        message = (
+            f"note: {counted(len(unqueued), 'run')} not executed, since this clone did not queue "
+            f"what the record says: {some(unqueued, _NAMED)}; "
+            f"gitorch show {unqueued[0]} shows it, gitorch adopt {unqueued[0]} takes it over"
+        )
         listener(Noticed(message=message))
 
 

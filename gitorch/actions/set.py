@@ -10,9 +10,11 @@ from gitorch.actions.change_status import Changed
 from gitorch.actions.changeable import (
     Refusal,
     refusal_of_foreign_run,
+    refusal_of_unqueued_run,
     split_refused,
 )
 from gitorch.actions.selection import Selection, select_rows
+from gitorch.errors import Refused
 from gitorch.model.run.status import LIVE
 from gitorch.model.table.row import Row
 from gitorch.storage.catalog import Catalog
@@ -32,14 +34,24 @@ def set_priority(site: Site, selection: Selection, priority: int) -> Changed:
     )
     if not chosen:
         return Changed(runs=(), refused=refused)
+    changed = []
     with recording(site) as changes:
         for row in chosen:
             record = changes.record(row.id)
-            if record is not None:
+            if record is None:
+                continue
+            unqueued = refusal_of_unqueued_run(site, record)
+            if unqueued is None:
                 changes.put(replace(record, priority=priority))
-        changes.commit(f"{_in_words(chosen)}: priority {priority}")
-    changed = tuple((row.id, row.status, row.status) for row in chosen)
-    return Changed(runs=changed, refused=refused)
+                changed.append(row)
+            elif selection.is_named:
+                raise Refused(*unqueued)
+            else:
+                refused += ((row.id, unqueued.message),)
+        if changed:
+            changes.commit(f"{_in_words(changed)}: priority {priority}")
+    runs = tuple((row.id, row.status, row.status) for row in changed)
+    return Changed(runs=runs, refused=refused)
 
 
 def _refusal(site: Site, row: Row) -> Refusal | None:

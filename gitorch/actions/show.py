@@ -17,6 +17,7 @@ from gitorch.model.branch_layout import RunPaths
 from gitorch.model.run.record import Attempt, Record
 from gitorch.model.run.status import LIVE
 from gitorch.model.table.row import Row
+from gitorch.storage import ledger
 from gitorch.storage.catalog import Catalog
 from gitorch.storage.site import Site
 
@@ -29,6 +30,8 @@ class Shown(Struct, frozen=True, kw_only=True):
         str | None
     )  # the reason why the run is not running; None if it is running or over
     origins: Mapping[str, str]  # by task with `cache`: where its results come from
+    # True if this clone did not queue the run as its record is: see `ledger.py`.
+    is_foreign: bool = False
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -50,6 +53,7 @@ def show(site: Site, reference: str) -> Shown:
         record=_with_all_attempts(site, record),
         why=why,
         origins=explain_cached_tasks(site, catalog, record),
+        is_foreign=not ledger.has_queued(site, record),
     )
 
 

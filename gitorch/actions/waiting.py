@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 
 from msgspec import Struct
 
@@ -13,8 +14,10 @@ from gitorch.model.run.spec import Resources
 from gitorch.model.run.status import Status, states
 from gitorch.model.table.row import Row, TaskRow
 from gitorch.model.text.phrases import counted
+from gitorch.storage import ledger
 from gitorch.storage.catalog import Catalog
 from gitorch.storage.liveness import living
+from gitorch.storage.records import read_sound_records
 from gitorch.storage.site import Site
 from gitorch.tools.clock import now
 from gitorch.worker import capacity
@@ -38,6 +41,8 @@ class QueueView(Struct, frozen=True, kw_only=True):
     computing: Mapping[
         str, str
     ]  # by cache key: the id of the run that is computing it
+    # See `ledger.has_queued`; it reads a record.
+    has_queued: Callable[[str], bool] = lambda _: True
 
 
 def view_queue(site: Site, catalog: Catalog) -> QueueView:
@@ -61,7 +66,14 @@ def view_queue(site: Site, catalog: Catalog) -> QueueView:
         runs_ahead=runs_ahead,
         first=pending[0].id if pending else None,
         computing=_keys_being_computed(queued.values()),
+        has_queued=partial(_has_queued, site),
     )
+
+
+def _has_queued(site: Site, run_id: str) -> bool:
+    """Return False if the run's record says that this clone queued it, but the ledger does not."""
+    record = read_sound_records(site, [run_id]).get(run_id)
+    return record is None or ledger.has_queued(site, record)
 
 
 def running_task(queued: QueuedRun | None) -> QueuedTask | None:
@@ -80,8 +92,8 @@ def explain_not_running(row: Row, view: QueueView) -> str | None:
     match row.status:
         case Status.COMPLETE | Status.FAILED:
             return None
-        case _ if row.clone != view.clone:
-            return "it belongs to another clone"
+        case _ if _is_foreign(row, view):
+            return _explain_foreign(row, view)
         case Status.ERROR:
             return _explain_error(row)
         case Status.HOLD:
@@ -92,6 +104,19 @@ def explain_not_running(row: Row, view: QueueView) -> str | None:
             return None
         case _:
             return _explain_waiting(row, queued, view)
+
+
+def _is_foreign(row: Row, view: QueueView) -> bool:
+    """Return True if this clone did not queue the run."""
+    if row.clone != view.clone:
+        return True
+    return row.id not in view.queued and not view.has_queued(row.id)
+
+
+def _explain_foreign(row: Row, view: QueueView) -> str:
+    if row.clone != view.clone:
+        return "it belongs to another clone"
+    return f"not queued by this clone: gitorch adopt {row.id}"
 
 
 def _explain_error(row: Row) -> str:

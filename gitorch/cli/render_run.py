@@ -38,12 +38,18 @@ Row = tuple[str, str]
 
 
 def render_run(
-    record: Record, why: str | None, origins: Mapping[str, str], *, colors: bool
+    record: Record,
+    why: str | None,
+    origins: Mapping[str, str],
+    *,
+    is_foreign: bool = False,
+    colors: bool,
 ) -> str:
     """Return the description of one run, short enough for a screen.
 
     `why` is the reason why the run waits. `origins` are the origins of the results of cached tasks,
-    by task id.
+    by task id. If the run `is_foreign`, the description has what it would execute if it were
+    adopted.
     """
     params = [
         (key, render_value(value)) for key, value in record.spec.params.items()
@@ -56,6 +62,7 @@ def render_run(
         "",
         paint("tasks", "bold", on=colors),
         *_tasks(record, origins, colors),
+        *_section("executes", _executed(record) if is_foreign else [], colors),
         *_section("metrics", metrics, colors),
         *_section("inputs", map(_input, record.data), colors),
         *_section("outputs", map(_output, record.outputs), colors),
@@ -112,6 +119,22 @@ def _tasks(record: Record, origins: Mapping[str, str], colors: bool) -> list[str
             cells.insert(-1, task.pin.commit[:_COMMIT])
         rows.append(cells)
     return table(rows, header=header, colors=False)
+
+
+def _executed(record: Record) -> list[Row]:
+    """Return who queued the run, and the programs and variables that its record chooses."""
+    rows = [("clone", record.clone)]
+    for task in record.spec.tasks:
+        match task.command:
+            case None:
+                rows.append((task.id, f"class {task.method}"))
+            case str(command):
+                rows.append((task.id, command))
+            case words:
+                rows.append((task.id, shlex.join(words)))
+    for name, value in record.spec.env.items():
+        rows.append((name, value))
+    return rows
 
 
 def _task_cells(task: TaskRecord, origin: str, colors: bool) -> list[str]:

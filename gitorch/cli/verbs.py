@@ -52,6 +52,9 @@ VERBS = {
     "retry": Verb("retry", "Continue failed runs at the task that failed."),
     "fail": Verb("fail", "Give up runs in ERROR; their records stay."),
     "resubmit": Verb("resubmit", "Queue FAILED runs again."),
+    "adopt": Verb(
+        "adopt", "Take over runs of a clone that is gone, or from elsewhere."
+    ),
     "set": Verb("set_priority", "Change the priority of unfinished runs."),
     "collect": Verb(
         "collect", "Remove files that nothing needs, and pack the results."

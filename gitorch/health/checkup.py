@@ -13,6 +13,7 @@ from gitorch.database.values import QueuedRun
 from gitorch.errors import GitorchError
 from gitorch.model.run.record import Record, RecordBroken
 from gitorch.model.run.status import LIVE
+from gitorch.storage import ledger
 from gitorch.storage.records import read_records
 from gitorch.storage.site import Site
 
@@ -84,14 +85,28 @@ class Checkup:
         return broken
 
     def live(self) -> list[Record]:
-        """Return the records of this clone's live runs."""
-        return [record for record in self.records if record.status in LIVE]
+        """Return the records of the live runs that this clone has queued."""
+        return [record for record in self._live if record.id in self._queued_here]
+
+    def not_queued_here(self) -> list[Record]:
+        """Return the live records that bear this clone's id, but were not queued by it."""
+        return [
+            record for record in self._live if record.id not in self._queued_here
+        ]
 
     def queued(self) -> dict[str, QueuedRun]:
         """Return the runs in the queue by id. A queue that does not exist is not created."""
         if not self.site.queue_path.exists():
             return {}
         return {run.id: run for run in self.site.queue.runs()}
+
+    @cached_property
+    def _live(self) -> list[Record]:
+        return [record for record in self.records if record.status in LIVE]
+
+    @cached_property
+    def _queued_here(self) -> set[str]:
+        return ledger.queued_here(self.site, self._live)
 
     @cached_property
     def _all_records(self) -> dict[str, Record | RecordBroken]:

@@ -16,6 +16,7 @@ from gitorch.model.run.outcome import Lost
 from gitorch.model.run.record import Record
 from gitorch.model.run.status import LIVE, Status
 from gitorch.model.text.phrases import counted
+from gitorch.storage import ledger
 from gitorch.storage.claimed_attempt import ClaimedAttempt
 from gitorch.storage.liveness import WorkerLocks, living, void_copied
 from gitorch.storage.recording import catch_up, queue_entry, recording
@@ -138,6 +139,18 @@ def check_agreement(checkup: Checkup) -> Iterator[Finding]:
         yield checkup.repairable("queue-disagrees", message, repair=repair)
     if checkup.fix and not checkup.broken_records:
         catch_up(site)
+
+
+def check_origin(checkup: Checkup) -> Iterator[Finding]:
+    """Find live runs that bear this clone's id, but came from elsewhere or were changed there."""
+    for record in checkup.not_queued_here():
+        yield Finding(
+            what="not-queued-here",
+            message=f"{named(record)} was not queued by this clone as its record is now, "
+            "so it does not run",
+            hint=f"gitorch show {record.id} shows what it executes; "
+            f"gitorch adopt {record.id} takes it over, gitorch kill {record.id} removes it",
+        )
 
 
 def _lasting(look: Callable[[], Mapping[str, str]]) -> Mapping[str, str]:
@@ -266,7 +279,7 @@ def _bring_to_record(site: Site, run_id: str) -> None:
     """
     with recording(site) as changes:
         record = changes.record(run_id)
-        if record is not None and record.clone != site.repository.clone_id():
+        if record is not None and not ledger.has_queued(site, record):
             record = None
         is_live = record is not None and record.status in LIVE
         if not is_live and site.queue.running_in(run_id):

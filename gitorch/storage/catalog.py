@@ -62,6 +62,16 @@ class Catalog:
         totals.update(row.status for row in live)
         return live, totals
 
+    def not_queued(self) -> list[Row]:
+        """Return the live runs that the queue does not have, newest first."""
+        self._read_queue()
+        counts = self._query(RunIndex.counts)
+        live = sum(count for status, count in counts.items() if status in LIVE)
+        if live <= len(self.queued):
+            return []
+        rows = self._query(RunIndex.live_rows)
+        return [row for row in rows if row.id not in self.queued]
+
     def find(self, references: Iterable[str]) -> list[str]:
         """Return the ids of the runs that `references` name, in their order, without repetition.
 

@@ -28,6 +28,7 @@ from gitorch.model.branch_layout import RunPaths, killed_mark
 from gitorch.model.run.payload import Payload
 from gitorch.model.run.record import Record, TaskRecord
 from gitorch.model.run.status import LIVE, Status
+from gitorch.storage import ledger
 from gitorch.storage.records import read_record
 from gitorch.storage.site import Site
 
@@ -78,9 +79,10 @@ class Recording:
         """Commit the changed records, then bring the queue to them.
 
         A live run is queued as its record says, and its running tasks stay with their workers. Any
-        other run leaves the queue.
+        other run leaves the queue. The ledger has the live runs before the commit.
         """
-        self.bring_queue(self._committed(subject))
+        ledger.note_queued(self._site, self._live())
+        self._bring_queue(self._live(), self._committed(subject))
 
     def commit_ends(
         self, subject: str, ends: Sequence[AttemptEnd]
@@ -106,17 +108,28 @@ class Recording:
     def bring_queue(self, tip: Tip = None) -> None:
         """Bring the queue to the records that were put, removed or followed.
 
-        `tip` has the newest commit of the results branch before and after a change, see
-        `Queue.finish`.
+        A live run that this clone has not queued as it is leaves the queue: see `ledger.py`. `tip`
+        has the newest commit of the results branch before and after a change, see `Queue.finish`.
         """
+        live = self._live()
+        queued_here = ledger.queued_here(self._site, live)
+        self._bring_queue(
+            [record for record in live if record.id in queued_here], tip
+        )
+
+    def _live(self) -> list[Record]:
+        """Return the followed records whose runs are live."""
         live = []
-        over = []
-        for run_id, record in self._followed.items():
+        for record in self._followed.values():
             if record is not None and record.status in LIVE:
-                live.append(queue_entry(record))
-            else:
-                over.append(run_id)
-        self._site.queue.bring(live, over=over, tip=tip)
+                live.append(record)
+        return live
+
+    def _bring_queue(self, live: Sequence[Record], tip: Tip) -> None:
+        """Queue these runs as their records say. The other followed runs leave the queue."""
+        over = self._followed.keys() - {record.id for record in live}
+        entries = [queue_entry(record) for record in live]
+        self._site.queue.bring(entries, over=sorted(over), tip=tip)
 
     def _committed(self, subject: str) -> tuple[str | None, str]:
         before = self.branch.tip
@@ -158,28 +171,45 @@ def catch_up(site: Site) -> None:
     """Bring the queue to records that were committed without its knowledge.
 
     Such records exist if a program died between commit and queue, or if queue.db was deleted.
+    Records from elsewhere are not queued: see `ledger.py`.
     """
-    if site.results.tip() in (None, site.queue.meta("tip")):
+    if site.results.tip() is None:
+        return
+    if not ledger.exists(site):
+        with recording(site):
+            ledger.begin(site)
+    if site.results.tip() == site.queue.meta("tip"):
         return
     with recording(site) as changes:
         tip = changes.branch.tip
         if tip is None:
             return
-        clone = site.repository.clone_id()
-        running = {run.id for run in site.queue.runs() if run.is_running}
         for run_id in site.results.changed_runs(site.queue.meta("tip"), tip):
-            try:
-                record = changes.record(run_id)
-            except GitorchError:
-                continue  # `gitorch doctor` reports a broken record
-            if record is not None and record.clone != clone:
-                continue
-            is_live = record is not None and record.status in LIVE
-            # A running task is left to its worker, which may be about to end the task, or to the
-            # recovery if the worker is dead.
-            if is_live or run_id not in running:
-                changes.follow(run_id, record)
+            _follow(site, changes, run_id)
         changes.bring_queue((None, tip))
+
+
+def _follow(site: Site, changes: Recording, run_id: str) -> None:
+    """Bring the queue to a record that was committed without its knowledge."""
+    try:
+        record = changes.record(run_id)
+    except GitorchError:
+        return  # `gitorch doctor` reports a broken record
+    entry = site.queue.run(run_id)
+    is_foreign = record is not None and record.clone != site.repository.clone_id()
+    if is_foreign and entry is None:
+        return
+    # A running task is left to its worker, which may be about to end the task, or to the recovery
+    # if the worker is dead.
+    is_running = entry is not None and entry.is_running
+    if not is_running or _is_queued(site, record):
+        changes.follow(run_id, record)
+
+
+def _is_queued(site: Site, record: Record | None) -> bool:
+    """Return True if the run belongs into the queue."""
+    is_live = record is not None and record.status in LIVE
+    return record is not None and is_live and ledger.has_queued(site, record)
 
 
 def queue_entry(record: Record) -> NewRun:

@@ -56,6 +56,15 @@ ELSEWHERE = {
     "out of memory, distinguished from a kill": (
         "engines/test_local.py: test_out_of_memory_is_named",
     ),
+    "a record from elsewhere with this clone's id, or a queued run that was changed elsewhere": (
+        "stories/test_records_from_elsewhere.py: "
+        "test_a_planted_record_with_this_clones_id_is_not_executed",
+        "stories/test_records_from_elsewhere.py: "
+        "test_a_queued_run_that_was_changed_elsewhere_waits_until_somebody_asks",
+        "stories/test_records_from_elsewhere.py: "
+        "test_a_rerun_takes_no_programs_from_a_record_of_another_clone",
+        "storage/test_ledger.py: test_a_line_that_was_torn_affects_no_other",
+    ),
     "the clock set back during a backoff": (
         "database/test_run_queue.py: test_setting_the_clock_back_does_not_make_a_backoff_longer",
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,34 +27,46 @@ if TYPE_CHECKING:
     from gitorch.storage.site import Site
 
 
+QueueOption = Annotated[
+    bool,
+    typer.Option("--queue", help="Queue the new runs, and do not execute them."),
+]
+VerifyOption = Annotated[
+    bool,
+    typer.Option(
+        "--verify",
+        help="Compare the results with the original ones; exit with 1 if any differs.",
+    ),
+]
+AsRecordedOption = Annotated[
+    bool,
+    typer.Option(
+        "--as-recorded",
+        help="Use the interpreter and the variables of a record from another clone.",
+    ),
+]
+JobsOption = Annotated[
+    str | None,
+    typer.Option(
+        "-j", "--jobs", metavar="N", help="Execute N tasks at a time, or auto."
+    ),
+]
+
+
 @guarded
 def command(
     runs: RunsArgument = None,
     where: WhereOption = None,
-    queue: Annotated[
-        bool,
-        typer.Option(
-            "--queue", help="Queue the new runs, and do not execute them."
-        ),
-    ] = False,
-    verify: Annotated[
-        bool,
-        typer.Option(
-            "--verify",
-            help="Compare the results with the original ones; exit with 1 if any differs.",
-        ),
-    ] = False,
-    jobs: Annotated[
-        str | None,
-        typer.Option(
-            "-j", "--jobs", metavar="N", help="Execute N tasks at a time, or auto."
-        ),
-    ] = None,
+    queue: QueueOption = False,
+    verify: VerifyOption = False,
+    as_recorded: AsRecordedOption = False,
+    jobs: JobsOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Repeat runs as new runs, and compute everything anew.
 
-    The new runs have the same code, config and parameters.
+    The new runs have the same code, config and parameters. A run of another clone is repeated with
+    the interpreter of this clone and without the variables under `env:`, except with --as-recorded.
     """
     from gitorch.actions.rerun import rerun
     from gitorch.cli.execution import execute, exit_code
@@ -63,7 +76,12 @@ def command(
             "--queue and --verify exclude each other: a queued run has no results"
         )
     site = site_here()
-    repeated = rerun(site, selection_of(runs, where))
+    repeated = rerun(
+        site,
+        selection_of(runs, where),
+        environment=os.environ,
+        as_recorded=as_recorded,
+    )
     _say_notes(repeated.notes)
     if not as_json:
         _show(site, repeated, where)

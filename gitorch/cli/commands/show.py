@@ -20,4 +20,12 @@ def command(run: RunArgument, as_json: JsonOption = False) -> None:
         print_json(shown.to_json())
     else:
         colors = has_colors(sys.stdout)
-        print(render_run(shown.record, shown.why, shown.origins, colors=colors))
+        print(
+            render_run(
+                shown.record,
+                shown.why,
+                shown.origins,
+                is_foreign=shown.is_foreign,
+                colors=colors,
+            )
+        )

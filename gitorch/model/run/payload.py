@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gitorch.model.json_struct import JsonStruct
+from gitorch.model.json_struct import JsonStruct, without_empty
+from gitorch.model.run.identity import digest
 from gitorch.model.run.pin import Pin
 from gitorch.model.run.record import Data, Record
 from gitorch.model.run.spec import RunSpec
@@ -24,3 +25,15 @@ class Payload(JsonStruct, frozen=True, kw_only=True):
             interpreter=record.interpreter,
             data=record.data,
         )
+
+    @property
+    def digest(self) -> str:
+        """Return a SHA-256, in hex, of everything that decides what the tasks execute.
+
+        Fields that are empty are left out, so that a field that a later version adds does not
+        change the digests of earlier runs.
+        """
+        values = without_empty(self.to_json())
+        spec = without_empty(values["spec"])
+        spec["tasks"] = [without_empty(task) for task in spec["tasks"]]
+        return digest({**values, "spec": spec, "pin": self.pin.commit})
