@@ -27,10 +27,21 @@ STOREYS = (
 )
 # The storeys within git/: the object database and the worktrees do not know each other.
 GIT_STOREYS = (
-    {"modes", "command"},
+    {"modes", "neutral"},
+    {"command"},
     {"repository"},
+    {"file_system"},
     {"store", "worktree"},
-    {"pins", "snapshot", "status", "diff", "code_digest", "checkout", "creation"},
+    {
+        "pins",
+        "hidden",
+        "snapshot",
+        "status",
+        "diff",
+        "code_digest",
+        "checkout",
+        "creation",
+    },
 )
 LEVEL = {
     package: level for level, packages in enumerate(STOREYS) for package in packages

@@ -12,6 +12,8 @@ from gitorch.config.discovery import SUFFIXES, is_config
 from gitorch.config.pipeline import LoadedConfig
 from gitorch.errors import Refused
 from gitorch.git import pins
+from gitorch.git.hidden import how_to_reveal
+from gitorch.git.repository import Repository
 from gitorch.git.snapshot import snapshot as take_snapshot
 from gitorch.model.run.pin import Origin, Pin
 from gitorch.model.text.phrases import some
@@ -60,13 +62,23 @@ def choose_pin(
     if not _all_ignore_dirt(configs):
         raise Refused(
             f"uncommitted changes would not be in the run: {some(dirt.modified, _NAMED)}",
-            hint="git commit -a, or gitorch ready --snapshot to pin the files as they are, "
-            "or --at HEAD to run without them",
+            _commit_hint(repository, dirt),
         )
     notes.append(
         f"UNSAFE_ignoreDirtyCheck: these changes are not in the run: {some(dirt.modified, _NAMED)}"
     )
     return ChosenPin(pins.resolve(repository, origin=Origin.UNSAFE), tuple(notes))
+
+
+def _commit_hint(repository: Repository, dirt: Dirt) -> str:
+    hint = (
+        "git commit -a, or gitorch ready --snapshot to pin the files as they are, "
+        "or --at HEAD to run without them"
+    )
+    reveal = how_to_reveal(repository, dirt.modified)
+    if reveal is None:
+        return hint
+    return f"git does not show some of them until: {reveal}; then {hint}"
 
 
 def preview_pin(site: Site, configs: Sequence[LoadedConfig]) -> ChosenPin:

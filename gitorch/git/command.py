@@ -1,7 +1,8 @@
 """Calls of the git program. The name of each function says what it returns.
 
-Every call strips from the environment what git itself calls local to a repository: with a leaked
-`GIT_DIR`, for example inside a hook, `git -C plain` acts on another repository.
+No call depends on the settings and the variables by which a user hides something from git
+(`neutral`). Every call strips from the environment what git itself calls local to a repository:
+with a leaked `GIT_DIR`, for example inside a hook, `git -C plain` acts on another repository.
 """
 
 from __future__ import annotations
@@ -14,37 +15,21 @@ from pathlib import Path
 from typing import IO, cast
 
 from gitorch.errors import GitorchError, ProgramMissing
+from gitorch.git.neutral import NEUTRAL, PASSED_ON, VARIABLES, options, values
 from gitorch.tools.programs import run_program
 
-# What `git rev-parse --local-env-vars` prints, in all versions since 2.39.
-LOCAL_VARIABLES = frozenset(
-    {
-        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-        "GIT_COMMON_DIR",
-        "GIT_CONFIG",
-        "GIT_CONFIG_COUNT",
-        "GIT_CONFIG_PARAMETERS",
-        "GIT_DIR",
-        "GIT_GRAFT_FILE",
-        "GIT_IMPLICIT_WORK_TREE",
-        "GIT_INDEX_FILE",
-        "GIT_INTERNAL_SUPER_PREFIX",
-        "GIT_NO_REPLACE_OBJECTS",
-        "GIT_OBJECT_DIRECTORY",
-        "GIT_PREFIX",
-        "GIT_REPLACE_REF_BASE",
-        "GIT_SHALLOW_FILE",
-        "GIT_WORK_TREE",
-    }
+# The beginnings of the variables that pass on a caller's settings (`git -c`, GIT_CONFIG_COUNT).
+# Only the calls that read settings keep these variables.
+SETTING_VARIABLES = (
+    "GIT_CONFIG_COUNT",
+    "GIT_CONFIG_KEY_",
+    "GIT_CONFIG_PARAMETERS",
+    "GIT_CONFIG_VALUE_",
 )
-# The variables that pass on a caller's settings (`git -c`, GIT_CONFIG_COUNT). Only the calls that
-# read settings keep these variables.
-SETTING_VARIABLES = frozenset({"GIT_CONFIG_COUNT", "GIT_CONFIG_PARAMETERS"})
-# Nobody answers git's questions.
-_UNASKED = {"GIT_TERMINAL_PROMPT": "0"}
 # A shell that waits for the rest of its arguments. It has the lock as its standard input, which its
 # child does not inherit.
 _UNDER_LOCK = ("sh", "-c", '"$@" </dev/null; exit $?', "sh")
+_NEUTRAL = options(values(NEUTRAL))
 
 
 class GitFailed(GitorchError):
@@ -60,13 +45,14 @@ class GitFailed(GitorchError):
         super().__init__(f"git {_verb(arguments)}: {reason}")
 
 
-def child_environment(keep: frozenset[str] = frozenset()) -> dict[str, str]:
+def child_environment() -> dict[str, str]:
     """Return the environment for a child that must find its repository by its directory alone."""
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if name not in LOCAL_VARIABLES or name in keep
-    }
+    environment = {}
+    for name, value in os.environ.items():
+        if not name.startswith("GIT_") or name.startswith(PASSED_ON):
+            environment[name] = value
+    environment.update(VARIABLES)
+    return environment
 
 
 def run_git(
@@ -82,7 +68,7 @@ def run_git(
     git ends, even if the caller is killed. It is not held by the daemons that git starts. Raises
     UserInterrupted.
     """
-    command = ["git", "-C", os.fspath(root), *map(str, arguments)]
+    command = _command(root, arguments)
     stdin = subprocess.DEVNULL
     if lock is not None:
         command = [*_UNDER_LOCK, *command]
@@ -90,7 +76,7 @@ def run_git(
     try:
         return run_program(
             command,
-            env={**child_environment(), **_UNASKED, **(env or {})},
+            env={**child_environment(), **(env or {})},
             awaited=f"git {_verb(tuple(map(str, arguments)))}",
             input=input,
             stdin=stdin,
@@ -130,12 +116,12 @@ def stream_git(
     with tempfile.TemporaryFile() as file:
         file.write(input)
         file.seek(0)
-        command = ["git", "-C", os.fspath(root), *map(str, arguments)]
+        command = _command(root, arguments)
         with subprocess.Popen(
             command,
             stdin=file,
             stdout=subprocess.PIPE,
-            env={**child_environment(), **_UNASKED},
+            env=child_environment(),
         ) as process:
             try:
                 yield cast("IO[bytes]", process.stdout)
@@ -200,6 +186,12 @@ def call_git_success(
     if result.returncode not in (0, 1):
         raise _failure(arguments, result)
     return result.returncode == 0
+
+
+def _command(root: Path, arguments: tuple[str | Path, ...]) -> list[str]:
+    """Return the command line. `git config` shows the settings as the user has them."""
+    neutral = () if arguments[0] == "config" else _NEUTRAL
+    return ["git", "-C", os.fspath(root), *neutral, *map(str, arguments)]
 
 
 def _failure(

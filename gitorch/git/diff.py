@@ -15,6 +15,7 @@ _DIFF = (
     "--no-textconv",
     "--no-color",
     "--submodule=short",
+    "--ignore-submodules=none",
 )
 
 

@@ -165,6 +165,23 @@ class Repository(Struct, frozen=True, dict=True):
         data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
         return self._own_directory_in(Path(data) / "gitorch")
 
+    @property
+    def lfs_dir(self) -> Path:
+        """The directory in which git-lfs keeps its files."""
+        return self.common_dir / self.git_config.get("lfs.storage", ["lfs"])[-1]
+
+    @property
+    def attributes_files(self) -> tuple[Path, ...]:
+        """The files, existing or not, that give attributes to files besides `.gitattributes`."""
+        config_home = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
+        by_default = f"{config_home}/git/attributes"
+        of_user = self.git_config.get("core.attributesfile", [by_default])[-1]
+        return (
+            self.common_dir / "info" / "attributes",
+            Path(of_user).expanduser(),
+            Path("/etc/gitattributes"),
+        )
+
     def _own_directory_in(self, parent: Path) -> Path:
         home = os.fsencode(self.home)
         digest = hashlib.sha256(home).hexdigest()[:8]
@@ -285,9 +302,9 @@ class Repository(Struct, frozen=True, dict=True):
 def _settings_of_caller() -> dict[str, str]:
     """Return the variables that pass settings on, for example those of `git -c x=y gitorch`."""
     variables: dict[str, str] = {}
-    for name in SETTING_VARIABLES:
-        if name in os.environ:
-            variables[name] = os.environ[name]
+    for name, value in os.environ.items():
+        if name.startswith(SETTING_VARIABLES):
+            variables[name] = value
     return variables
 
 

@@ -13,12 +13,16 @@ import tempfile
 from pathlib import Path
 
 from gitorch.errors import Refused
-from gitorch.git.command import call_git, call_git_items, call_git_text
+from gitorch.git.command import call_git, call_git_text
+from gitorch.git.file_system import comparing_settings
+from gitorch.git.hidden import clear_flags, flagged_files
+from gitorch.git.neutral import options
 from gitorch.git.pins import keep_locked, resolve
 from gitorch.git.repository import Repository
 from gitorch.git.status import StatusItem, StatusKind, read_status
 from gitorch.git.store.lock import locked
 from gitorch.git.store.pack import publish_pack
+from gitorch.git.worktree.large_files import lfs_settings
 from gitorch.model.run.pin import Origin, Pin
 from gitorch.model.text.phrases import some
 from gitorch.tools.faults import boundary
@@ -135,39 +139,21 @@ def _quoted(path: Path) -> str:
 
 def _write_tree(repo: Repository, environment: dict[str, str]) -> str:
     """Write the working tree as a tree object; return its oid."""
-    flagged = _flagged(repo, environment)
+    flags = options(
+        {
+            **comparing_settings(repo),
+            **lfs_settings(repo),
+            # The hook post-index-change would run for an index that is not the user's.
+            "core.hooksPath": os.devnull,
+        }
+    )
+    flagged = flagged_files(repo.root, environment)
     if flagged:
-        names = b"".join(os.fsencode(path) + b"\0" for path in flagged)
-        for flag in ("--no-assume-unchanged", "--no-skip-worktree"):
-            command = ("update-index", flag, "-z", "--stdin")
-            call_git(repo.root, *command, input=names, env=environment)
-    settings = (
-        "core.splitIndex=false",
-        "core.fsmonitor=false",
-        "core.safecrlf=false",
-    )
-    options: list[str] = []
-    for setting in settings:
-        options += ("-c", setting)
-    call_git(
-        repo.root, *options, "add", "--all", "--sparse", "--", ".", env=environment
-    )
-    return call_git_text(repo.root, "write-tree", env=environment)
-
-
-def _flagged(repo: Repository, environment: dict[str, str]) -> list[str]:
-    """Return the files whose changes `git add` would overlook because of a flag in the index.
-
-    `ls-files -v` prints a lower-case letter for assume-unchanged and "S" for skip-worktree.
-    """
-    flagged: list[str] = []
-    for item in call_git_items(repo.root, "ls-files", "-v", "-z", env=environment):
-        letter, path = item[0], item[2:]
-        if letter.islower() or (
-            letter == "S" and os.path.lexists(repo.root / path)
-        ):
-            flagged.append(path)
-    return flagged
+        clear_flags(repo.root, flagged, environment, flags)
+    command = ("add", "--all", "--sparse", "--", ".")
+    call_git(repo.root, *flags, *command, env=environment)
+    # `write-tree` reads files that have changed in the same clock tick as the index.
+    return call_git_text(repo.root, *flags, "write-tree", env=environment)
 
 
 def _publish(

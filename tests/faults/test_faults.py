@@ -41,6 +41,15 @@ TESTS = Path(__file__).parents[1]
 
 # The tests of the faults that are tested elsewhere, by fault.
 ELSEWHERE = {
+    "settings, flags and variables of git that hide edits or deliver pointers": (
+        "git/test_neutral.py: test_every_setting_of_the_manual_is_decided",
+        "git/test_neutral.py: test_an_edit_behind_a_flag_is_a_modification",
+        "git/test_neutral.py: test_no_setting_hides_an_edit",
+        "git/test_neutral.py: test_a_replaced_commit_is_what_it_is_elsewhere",
+        "stories/test_user_settings.py: test_settings_that_switch_smudging_off",
+        "stories/test_user_settings.py: test_without_git_lfs_missing_content_is_refused",
+        "stories/test_user_settings.py: test_edits_that_git_hides_are_refused_or_in_the_snapshot",
+    ),
     "daemons that ignore TERM: worker killed alone or with its processes; kill; time limit": (
         "engines/test_local.py: test_worker_killed",
         "engines/test_local.py: test_worker_and_supervisor_killed",

@@ -196,7 +196,7 @@ def _small(data: bytes, mode: int) -> Stored:
 
 def _store_large(repo: Repository, source: int, mode: int) -> Stored:
     try:
-        with _incoming(_lfs(repo)) as aside:
+        with _incoming(repo.lfs_dir) as aside:
             pointer = _copy_and_hash(source, aside.fileno())
             os.fchmod(aside.fileno(), 0o444)
             os.fsync(aside.fileno())
@@ -205,7 +205,8 @@ def _store_large(repo: Repository, source: int, mode: int) -> Stored:
                 _publish(Path(aside.name), path, pointer.size)
     except OSError as error:
         raise GitorchError(
-            f"{_lfs(repo)} cannot be written: {error}", "make room, then try again"
+            f"{repo.lfs_dir} cannot be written: {error}",
+            "make room, then try again",
         ) from error
     return Stored(
         size=pointer.size,
@@ -305,11 +306,7 @@ def _is_whole(path: Path, size: int) -> bool:
 def _locations(repo: Repository, sha256: str) -> tuple[Path, Path]:
     """Return the path of git-lfs's copy of an object, and the path of gitorch's."""
     name = Path(sha256[:2], sha256[2:4], sha256)
-    return _lfs(repo) / "objects" / name, repo.store_dir / "objects" / name
-
-
-def _lfs(repo: Repository) -> Path:
-    return repo.common_dir / repo.git_config.get("lfs.storage", ["lfs"])[-1]
+    return repo.lfs_dir / "objects" / name, repo.store_dir / "objects" / name
 
 
 def _copy_and_hash(source: int, target: int) -> Pointer:

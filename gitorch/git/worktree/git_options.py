@@ -2,26 +2,11 @@
 
 from __future__ import annotations
 
+from gitorch.git.file_system import checkout_settings
+from gitorch.git.neutral import CHECKOUT, options, values
 from gitorch.git.repository import Repository
+from gitorch.git.worktree.large_files import lfs_settings
 
-_SWITCHES = {
-    # A failing post-checkout hook makes `worktree add` fail although the tree is complete.
-    "core.hooksPath": "/dev/null",
-    # A worktree inherits this setting: files would be missing although the status is clean.
-    "core.sparseCheckout": "false",
-    "core.fsmonitor": "false",
-    "core.trustctime": "true",
-    "core.checkStat": "default",
-    "core.splitIndex": "false",
-    "core.untrackedCache": "false",
-    "index.sparse": "false",
-    "index.threads": "1",  # more threads add extensions, which `StatIndex` cannot read
-    "index.skipHash": "false",
-    "index.version": "2",
-    "submodule.recurse": "false",
-    "gc.auto": "0",  # a gc would inherit the lock of the worktree
-    "maintenance.auto": "false",
-}
 # A patch that `git apply` accepts, whatever the user's settings for diffs are.
 _DIFF = (
     "--no-ext-diff",
@@ -41,14 +26,11 @@ _DIFF = (
 
 def checkout_flags(repo: Repository) -> tuple[str, ...]:
     """Return the `-c` options for a git command that writes the files of a worktree."""
-    switches = {
-        **_SWITCHES,
-        "checkout.workers": str(repo.settings.checkout_workers),
-    }
-    flags: list[str] = []
-    for name, value in switches.items():
-        flags += ("-c", f"{name}={value}")
-    return tuple(flags)
+    settings = values(CHECKOUT)
+    settings["checkout.workers"] = str(repo.settings.checkout_workers)
+    settings.update(checkout_settings(repo))
+    settings.update(lfs_settings(repo))
+    return options(settings)
 
 
 def diff_command(repo: Repository) -> tuple[str, ...]:

@@ -15,7 +15,9 @@ from gitorch.git.command import (
     call_git_text,
     run_git,
 )
+from gitorch.git.repository import Repository
 from gitorch.git.worktree.admin import LOCK_REASON
+from gitorch.git.worktree.large_files import missing_files_named, require_content
 from gitorch.tools.files import delete
 
 
@@ -33,13 +35,13 @@ class _Submodule(NamedTuple):
 
 
 def fill_submodules(
-    tree: Path, flags: tuple[str, ...], lock: int
+    repo: Repository, tree: Path, flags: tuple[str, ...], lock: int
 ) -> tuple[str, ...]:
     """Bring every submodule of `tree` exactly to its recorded commit; return their paths.
 
     Nested submodules are included. If the repository's own copy of the submodule has the commit,
     the files come from this copy, without network. Otherwise the files come from the submodule's
-    URL. Raises Refused if neither source works.
+    URL. Raises Refused if neither source works, or if an LFS file cannot have its content.
     """
     if not (tree / ".gitmodules").exists():
         return ()
@@ -47,9 +49,12 @@ def fill_submodules(
     common = Path(call_git_text(tree, *where))
     filled: list[str] = []
     for submodule in _recorded(tree):
-        _fill(submodule, common, flags, lock)
+        with missing_files_named(submodule.commit):
+            _fill(submodule, common, flags, lock)
+        directory = submodule.directory
+        require_content(repo, directory, _index_of(directory), submodule.commit)
         filled.append(submodule.path)
-        for nested in fill_submodules(submodule.directory, flags, lock):
+        for nested in fill_submodules(repo, directory, flags, lock):
             filled.append(f"{submodule.path}/{nested}")
     return tuple(filled)
 
@@ -111,12 +116,15 @@ def _fill(
 
 
 def _reset(directory: Path, commit: str, flags: tuple[str, ...], lock: int) -> None:
-    where = ("rev-parse", "--path-format=absolute", "--git-path", "index")
-    index = Path(call_git_text(directory, *where))
-    index.unlink(missing_ok=True)
+    _index_of(directory).unlink(missing_ok=True)
     # HEAD is detached first, because `reset` would move the branch that is checked out.
     call_git(directory, "update-ref", "--no-deref", "HEAD", commit)
     call_git(directory, *flags, "reset", "--hard", "--quiet", commit, lock=lock)
+
+
+def _index_of(directory: Path) -> Path:
+    where = ("rev-parse", "--path-format=absolute", "--git-path", "index")
+    return Path(call_git_text(directory, *where))
 
 
 def _update(submodule: _Submodule, flags: tuple[str, ...], lock: int) -> None:

@@ -26,6 +26,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+from gitorch.git.file_system import is_true
 from gitorch.git.modes import EXECUTABLE, LINK
 from gitorch.git.repository import Repository
 from gitorch.git.worktree import admin
@@ -35,14 +36,15 @@ from gitorch.tools.faults import boundary
 
 _LARGEST = 1 << 30
 _CHUNK = 1 << 20
+_VERSION = 2  # of the checkouts that templates are made from: their LFS files have their content
 _FOOTER = struct.Struct(">Q32s32s")
 # Sections whose settings can change the bytes of a checkout.
 _RELEVANT = ("core.", "filter.", "lfs.")
 _LEFT_TO_GIT = {
-    "core.ignorecase": "true",
-    "core.symlinks": "false",
-    "core.sparsecheckout": "true",
-    "extensions.worktreeconfig": "true",
+    "core.ignorecase": True,
+    "core.symlinks": False,
+    "core.sparsecheckout": True,
+    "extensions.worktreeconfig": True,
 }
 
 
@@ -106,7 +108,7 @@ def is_left_to_git(repo: Repository) -> bool:
     config = repo.git_config
     for name, value in _LEFT_TO_GIT.items():
         values = config.get(name)
-        if values and values[-1] == value:
+        if values and is_true(values[-1]) is value:
             return True
     return False
 
@@ -123,26 +125,13 @@ def _identity(state: os.stat_result) -> tuple[int, ...]:
 def _settings(repo: Repository) -> bytes:
     """Return a digest of everything, except the commit, that decides the bytes of a checkout."""
     config = repo.git_config
-    config_home = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
-    by_default = f"{config_home}/git/attributes"
-    users_attributes = config.get("core.attributesfile", [by_default])[-1]
-    attributes = (
-        repo.common_dir / "info" / "attributes",
-        Path(users_attributes).expanduser(),
-        Path("/etc/gitattributes"),
-    )
     settings = sorted(
         (name, values)
         for name, values in config.items()
         if name.startswith(_RELEVANT)
     )
-    variables = sorted(
-        (name, value)
-        for name, value in os.environ.items()
-        if name.startswith("GIT_LFS_")
-    )
-    identities = [_identity_at(path) for path in attributes]
-    facts = (settings, variables, identities)
+    identities = [_identity_at(path) for path in repo.attributes_files]
+    facts = (_VERSION, settings, identities)
     return hashlib.sha256(os.fsencode(repr(facts))).digest()
 
 

@@ -36,6 +36,7 @@ from gitorch.git.worktree.contract import (
     WorktreeState,
 )
 from gitorch.git.worktree.git_options import checkout_flags, diff_command
+from gitorch.git.worktree.large_files import missing_files_named, require_content
 from gitorch.git.worktree.links import make_links, require_untracked
 from gitorch.git.worktree.stat_index import StatIndex, is_whole, untouched
 from gitorch.git.worktree.submodules import fill_submodules
@@ -175,7 +176,7 @@ class FastWorktrees:
             unpublished = self._copy_or_add(commit, path, lock)
             admin.write_git_file(path, admin_directory(repo, path))
             directory = admin.publish(repo, unpublished, path)
-            submodules = fill_submodules(path, checkout_flags(repo), lock)
+            submodules = fill_submodules(repo, path, checkout_flags(repo), lock)
             require_untracked(path, link, commit)
             make_links(repo, path, link)
             _replace(self._kept_index(path, commit), directory / "index")
@@ -193,7 +194,9 @@ class FastWorktrees:
             throw_away(repo, path)
             unpublished = None
         if unpublished is None:
-            unpublished = self._add(commit, path, lock)
+            with missing_files_named(commit):
+                unpublished = self._add(commit, path, lock)
+            require_content(repo, path, unpublished / "index", commit)
             save_template(repo, commit, path, unpublished / "index")
         return unpublished
 
@@ -249,7 +252,9 @@ class FastWorktrees:
         _require_index(path, kept, mark.commit)
         _replace(directory / "index", kept)
         self._check_out(path, commit, lock)
-        submodules = fill_submodules(path, checkout_flags(self._repo), lock)
+        submodules = fill_submodules(
+            self._repo, path, checkout_flags(self._repo), lock
+        )
         for gone in set(mark.submodules) - set(submodules):
             throw_away_submodule(self._repo, path / gone)
         _replace(self._kept_index(path, commit), directory / "index")
@@ -268,6 +273,7 @@ class FastWorktrees:
             index.unlink()
             call_git(path, "read-tree", commit)
             self._reset_hard(path, commit, lock)
+        require_content(self._repo, path, index, commit)
 
     def _reset_hard(self, path: Path, commit: str, lock: int) -> None:
         command = (
@@ -277,7 +283,8 @@ class FastWorktrees:
             "--quiet",
             commit,
         )
-        call_git(path, *command, lock=lock)
+        with missing_files_named(commit):
+            call_git(path, *command, lock=lock)
 
     def _differing(
         self, path: Path, index: Path, commit: str, *options: str
