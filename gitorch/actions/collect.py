@@ -14,7 +14,7 @@ from msgspec import Struct
 from gitorch.actions.change_status import change_status
 from gitorch.actions.records import read_records
 from gitorch.actions.selection import Selection
-from gitorch.errors import UsageError
+from gitorch.errors import Refused, UsageError
 from gitorch.git.store.repack import count_packs, repack
 from gitorch.model.run.record import Record
 from gitorch.model.run.retention import Retention, in_error_since, is_overdue
@@ -25,6 +25,7 @@ from gitorch.storage.leftovers import Leftover
 from gitorch.storage.recording import catch_up
 from gitorch.storage.records import read_sound_records
 from gitorch.storage.site import Site
+from gitorch.tools import clock
 
 
 class Cleanup(Struct, frozen=True, kw_only=True):
@@ -73,6 +74,12 @@ def collect(
     Raises UsageError if it is not a duration, and the errors of changing the results branch.
     """
     retention = retention_of(site, older_than)
+    jump_s = clock.jump_s()
+    if jump_s:
+        raise Refused(
+            f"the clock was set by {jump_s:+.0f} s meanwhile, so no age is certain",
+            "check the clock, then: gitorch collect",
+        )
     if not dry_run:
         catch_up(site)
     overdue = _overdue(site, _records_in_error(site), retention)

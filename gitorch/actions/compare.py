@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gitorch.actions.logs import LoggedAttempt, last_log
 from gitorch.actions.records import read_records
@@ -23,6 +24,7 @@ from gitorch.model.run.compare import (
     compare_records,
 )
 from gitorch.model.run.record import Record
+from gitorch.model.table.references import refers_to_one
 from gitorch.model.table.row import Row
 from gitorch.storage.catalog import Catalog
 from gitorch.storage.site import Site
@@ -120,6 +122,8 @@ def compare_code(site: Site, records: Sequence[Record]) -> CodeDifference:
 
 def _rows_to_compare(catalog: Catalog, selection: Selection) -> list[Row]:
     """Return two rows or more. Raises NotFound, UsageError."""
+    if selection.is_named:
+        selection = _with_originals(catalog, selection)
     rows = select_rows(catalog, selection, "compare")
     if selection.is_named and len(rows) == 1 and len(selection.references) > 1:
         return [
@@ -131,6 +135,38 @@ def _rows_to_compare(catalog: Catalog, selection: Selection) -> list[Row]:
     if not selection.is_named:
         rows.reverse()
     return rows
+
+
+def _with_originals(catalog: Catalog, selection: Selection) -> Selection:
+    """Return the selection with the id of an original in place of some labels and names.
+
+    A label or a name means the newest run that is called so. If another reference means the same
+    run, and the run is a rerun, then the label or name means the run that was repeated: after
+    `rerun LABEL`, `compare LABEL @` compares the original with its repetition.
+    """
+    run_ids = [catalog.find([reference])[0] for reference in selection.references]
+    references = []
+    for reference, run_id in zip(selection.references, run_ids, strict=True):
+        is_shared = run_ids.count(run_id) > 1
+        if is_shared and not refers_to_one(reference, run_id):
+            references.append(_original(catalog, run_id))
+        else:
+            references.append(run_id)
+    if len(set(references)) == 1 and len(set(run_ids)) == 1:
+        references = run_ids
+    return replace(selection, references=references)
+
+
+def _original(catalog: Catalog, run_id: str) -> str:
+    """Return the run of which a run is the repetition, over all steps that are still recorded."""
+    seen: list[str] = []
+    while run_id not in seen:
+        seen.append(run_id)
+        rows = catalog.rows([run_id])
+        if not rows:
+            return seen[-2]
+        run_id = rows[0].rerun_of or run_id
+    return run_id
 
 
 def _too_few(rows: Sequence[Row], selection: Selection) -> UsageError:

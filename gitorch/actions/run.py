@@ -35,6 +35,7 @@ from gitorch.storage.catalog import Catalog
 from gitorch.storage.liveness import WorkerLocks, this_worker
 from gitorch.storage.records import read_sound_records
 from gitorch.storage.site import Site
+from gitorch.tools import clock
 from gitorch.tools.locks import taken
 from gitorch.worker.pool import Pool, Summary
 from gitorch.worker.recover import recover
@@ -266,7 +267,19 @@ def _registered(site: Site, worker: Worker) -> Iterator[WorkerLocks]:
 
 
 def _fail_overdue(site: Site, listener: Listener) -> None:
-    """Do the cheap part of `collect`. No result depends on it, so its errors are only reported."""
+    """Do the cheap part of `collect`. No result depends on it, so its errors are only reported.
+
+    Nothing is done if the clock was set while this worker ran: a run that has just failed would
+    seem to have been in ERROR for years.
+    """
+    jump_s = clock.jump_s()
+    if jump_s:
+        message = (
+            f"the clock was set by {jump_s:+.0f} s while this worker ran: "
+            "no run was failed because of its age"
+        )
+        listener(Noticed(message=message))
+        return
     try:
         for record in fail_overdue(site):
             message = (

@@ -114,9 +114,7 @@ def status(site: Site, *, moment: datetime | None = None) -> SiteStatus:
     view = view_queue(site, catalog)
     history = DurationHistory(catalog)
     not_queued = len(view.queued)  # sorted behind all queued runs
-    live.sort(
-        key=lambda row: (view.runs_ahead.get(row.id, not_queued), row.created)
-    )
+    live.sort(key=lambda row: (view.runs_ahead.get(row.id, not_queued), row.order))
     runs = tuple(_live_run(site, row, view, history, moment) for row in live)
     return SiteStatus(
         counts={status: counts.get(status, 0) for status in Status},
@@ -169,7 +167,10 @@ def _live_run(
     if running is not None and isinstance(running.state, Running):
         task_id = running.id
         progress = read_progress(_events_of(site, running))
-        elapsed_s = (moment - parse(running.state.started)).total_seconds()
+        # Negative if the clock was set back.
+        elapsed_s = max(
+            0.0, (moment - parse(running.state.started)).total_seconds()
+        )
     return LiveRun(
         id=row.id,
         name=row.name,
@@ -177,7 +178,7 @@ def _live_run(
         status=row.status,
         task=task_id,
         progress=progress,
-        elapsed_s=None if elapsed_s is None else round(max(elapsed_s, 0.0), 3),
+        elapsed_s=None if elapsed_s is None else round(elapsed_s, 3),
         eta=_eta(row, running, progress, elapsed_s or 0.0, history),
         why=explain_not_running(row, view),
     )

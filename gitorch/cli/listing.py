@@ -19,6 +19,7 @@ from gitorch.model.run.spec import render_value
 from gitorch.model.table.fields import OWN
 from gitorch.model.table.groups import Group
 from gitorch.model.table.row import Row
+from gitorch.model.text.phrases import counted
 from gitorch.model.values import MISSING, are_identical
 
 _COMMIT = 10
@@ -115,6 +116,7 @@ def _csv_row(row: Row) -> dict[str, Any]:
         "started": row.started,
         "ended": row.ended,
         "duration_s": row.duration_s,
+        "rerun_of": row.rerun_of,
     }
     return cells
 
@@ -142,7 +144,14 @@ def render_groups(
         for metric, aggregate in columns:
             cells.append(_aggregated(group, metric, aggregate))
         rows.append(cells)
-    return "\n".join(table(rows, header=header, colors=colors))
+    lines = table(rows, header=header, colors=colors)
+    left_out = sum(group.left_out for group in groups)
+    if left_out:
+        lines.append(
+            f"left out: {counted(left_out, 'run')}; of runs that are the same, "
+            "the first that is COMPLETE counts"
+        )
+    return "\n".join(lines)
 
 
 def _short(name: str, metrics: Iterable[str]) -> str:
@@ -160,10 +169,14 @@ def _shared_value(value: Any) -> str:
 
 
 def _run_count(group: Group) -> str:
-    """Return the number of runs. If not all are complete, return also how many are."""
-    if group.count == group.runs:
-        return str(group.runs)
-    return f"{group.count} of {group.runs}"
+    """Return the number of runs, and how many are complete if not all are.
+
+    Repetitions are left out.
+    """
+    runs = group.runs - group.left_out
+    if group.count == runs:
+        return str(runs)
+    return f"{group.count} of {runs}"
 
 
 def _aggregated(group: Group, metric: str, aggregate: str) -> str:
@@ -179,7 +192,10 @@ def _aggregated(group: Group, metric: str, aggregate: str) -> str:
 
 
 def render_groups_csv(groups: Sequence[Group]) -> str:
-    return _csv(list(map(_group_csv_row, groups)), empty_header=("runs", "count"))
+    return _csv(
+        list(map(_group_csv_row, groups)),
+        empty_header=("runs", "count", "left_out"),
+    )
 
 
 def _group_csv_row(group: Group) -> dict[str, Any]:
@@ -188,6 +204,7 @@ def _group_csv_row(group: Group) -> dict[str, Any]:
         cells[name] = None if value is None else render_value(value)
     cells["runs"] = group.runs
     cells["count"] = group.count
+    cells["left_out"] = group.left_out
     for metric, values in group.metrics.items():
         for aggregate, value in values.items():
             cells[f"metrics.{metric}.{aggregate}"] = value

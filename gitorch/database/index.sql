@@ -8,11 +8,13 @@ CREATE TABLE meta (
 ) STRICT;
 
 -- A run as its record describes it.
+--   sorted       the time by which runs are sorted: `created`, or later if a clock was wrong (see `Record.sorted_at`)
 --   name, label  UTF-8. Bytes of a file name that are not valid text are stored as surrogates
 --   summary      JSON: [params, the names of the swept params, metrics]
 --   live         JSON: [the hold of the run, its tasks]. NULL if the run is over
 CREATE TABLE runs (
     id TEXT PRIMARY KEY,
+    sorted TEXT NOT NULL,
     created TEXT NOT NULL,
     name BLOB NOT NULL,
     label BLOB NOT NULL,
@@ -24,12 +26,13 @@ CREATE TABLE runs (
     duration_s REAL,
     clone TEXT NOT NULL,
     identity TEXT NOT NULL,
+    rerun_of TEXT,
     live TEXT
 ) STRICT;
 
-CREATE INDEX runs_newest ON runs (created, id);
-CREATE INDEX runs_by_name ON runs (name, created, id);
-CREATE INDEX runs_by_label ON runs (label, created, id);
+CREATE INDEX runs_newest ON runs (sorted, id);
+CREATE INDEX runs_by_name ON runs (name, sorted, id);
+CREATE INDEX runs_by_label ON runs (label, sorted, id);
 CREATE INDEX runs_by_status ON runs (status);
 CREATE INDEX runs_by_identity ON runs (identity);
 
@@ -73,8 +76,8 @@ DELETE FROM runs WHERE id = :run;
 
 -- name: add
 -- Add a run that is not in the index.
-INSERT INTO runs (id, name, label, status, "commit", summary, created, started, ended, duration_s, clone, identity, live)
-VALUES (:id, :name, :label, :status, :commit, :summary, :created, :started, :ended, :duration_s, :clone, :identity, :live);
+INSERT INTO runs (id, name, label, status, "commit", summary, sorted, created, started, ended, duration_s, clone, identity, rerun_of, live)
+VALUES (:id, :name, :label, :status, :commit, :summary, :sorted, :created, :started, :ended, :duration_s, :clone, :identity, :rerun_of, :live);
 
 -- name: add_complete
 -- Add a complete task of a run that is in the index.
@@ -83,18 +86,18 @@ VALUES (:run, :task, :name, :duration_s, :ended, :key);
 
 -- name: rows
 -- Return all runs, newest first.
-SELECT id, name, label, status, "commit", summary, created, started, ended, duration_s, clone, identity, live
-FROM runs ORDER BY created DESC, id DESC;
+SELECT id, name, label, status, "commit", summary, sorted, created, started, ended, duration_s, clone, identity, rerun_of, live
+FROM runs ORDER BY sorted DESC, id DESC;
 
 -- name: rows_of
 -- Return the runs with these ids, newest first.
-SELECT id, name, label, status, "commit", summary, created, started, ended, duration_s, clone, identity, live
-FROM runs WHERE id IN (SELECT value FROM json_each(:ids)) ORDER BY created DESC, id DESC;
+SELECT id, name, label, status, "commit", summary, sorted, created, started, ended, duration_s, clone, identity, rerun_of, live
+FROM runs WHERE id IN (SELECT value FROM json_each(:ids)) ORDER BY sorted DESC, id DESC;
 
 -- name: live_rows
 -- Return the runs that are not over, newest first.
-SELECT id, name, label, status, "commit", summary, created, started, ended, duration_s, clone, identity, live
-FROM runs WHERE status NOT IN ('COMPLETE', 'FAILED') ORDER BY created DESC, id DESC;
+SELECT id, name, label, status, "commit", summary, sorted, created, started, ended, duration_s, clone, identity, rerun_of, live
+FROM runs WHERE status NOT IN ('COMPLETE', 'FAILED') ORDER BY sorted DESC, id DESC;
 
 -- name: counts
 -- Count the runs in each status.
@@ -102,32 +105,36 @@ SELECT status, count(*) AS count FROM runs GROUP BY status;
 
 -- name: newest
 -- Return the latest run (0), the one before it (1), and so on.
-SELECT id FROM runs ORDER BY created DESC, id DESC LIMIT 1 OFFSET :back;
+SELECT id FROM runs ORDER BY sorted DESC, id DESC LIMIT 1 OFFSET :back;
+
+-- name: latest_time
+-- Return the time of the run that is sorted as the newest.
+SELECT max(sorted) AS sorted FROM runs;
 
 -- name: called
 -- Return the newest run with this id, label or name. Each part of the UNION reads one entry of an index.
 SELECT id FROM (
-    SELECT id, created FROM runs WHERE id = :id
+    SELECT id, sorted FROM runs WHERE id = :id
     UNION ALL
-    SELECT * FROM (SELECT id, created FROM runs WHERE label = :name ORDER BY created DESC, id DESC LIMIT 1)
+    SELECT * FROM (SELECT id, sorted FROM runs WHERE label = :name ORDER BY sorted DESC, id DESC LIMIT 1)
     UNION ALL
-    SELECT * FROM (SELECT id, created FROM runs WHERE name = :name ORDER BY created DESC, id DESC LIMIT 1)
-) ORDER BY created DESC, id DESC LIMIT 1;
+    SELECT * FROM (SELECT id, sorted FROM runs WHERE name = :name ORDER BY sorted DESC, id DESC LIMIT 1)
+) ORDER BY sorted DESC, id DESC LIMIT 1;
 
 -- name: beginning
 -- Return the runs whose ids begin with this prefix, newest first. Ids consist of hex digits, which all sort before `g`.
-SELECT id, name, label, created FROM runs WHERE id >= :prefix AND id < :prefix || 'g' ORDER BY created DESC, id DESC;
+SELECT id, name, label, created FROM runs WHERE id >= :prefix AND id < :prefix || 'g' ORDER BY sorted DESC, id DESC;
 
 -- name: names
 -- Return the names of runs, the most recently used first.
-SELECT name FROM runs GROUP BY name ORDER BY max(created) DESC;
+SELECT name FROM runs GROUP BY name ORDER BY max(sorted) DESC;
 
 -- name: by_identity
 -- Return the runs that are not FAILED, newest last. If `identities` (a JSON list) is not NULL, return only runs with
 -- one of these identities.
 SELECT identity, id, status, label FROM runs
 WHERE status != 'FAILED' AND (:identities IS NULL OR identity IN (SELECT value FROM json_each(:identities)))
-ORDER BY created, id;
+ORDER BY sorted, id;
 
 -- name: durations
 -- Return the durations, in seconds, of the complete tasks with this id in the runs with this name.

@@ -30,7 +30,7 @@ from gitorch.tools.locks import taken
 
 FORMAT = DatabaseFormat(
     name="index",
-    version=2,
+    version=3,
     statements="index.sql",
     # In WAL mode with synchronous NORMAL, a power cut may undo whole transactions, the newest ones,
     # but it does not damage the file.
@@ -116,6 +116,11 @@ class RunIndex:
     def newest(self, back: int) -> str | None:
         """Return the id of the latest run (0), of the one before it (1), and so on."""
         return self._fetch_first("newest", back=min(back, _LARGEST_INTEGER))
+
+    def latest_time(self) -> str | None:
+        """Return the time of the run that is sorted as the newest, None if there is no run."""
+        rows = self._fetch("latest_time")
+        return rows[0][0] if rows else None
 
     def called(self, name: str) -> str | None:
         """Return the id of the newest run with this id, label or name."""
@@ -282,12 +287,14 @@ def _values(row: Row) -> dict[str, Any]:
         "status": str(row.status),
         "commit": row.commit,
         "summary": json.dumps([row.params, row.swept, row.metrics]),
+        "sorted": row.order[0],
         "created": row.created,
         "started": row.started,
         "ended": row.ended,
         "duration_s": row.duration_s,
         "clone": row.clone,
         "identity": row.identity,
+        "rerun_of": row.rerun_of,
         "live": live,
     }
 
@@ -305,12 +312,14 @@ def _row(values: Sequence[Any]) -> Row:
         status,
         commit,
         summary,
+        sorted_at,
         created,
         started,
         ended,
         duration_s,
         clone,
         identity,
+        rerun_of,
         live,
     ) = values
     params, swept, metrics = _parse(summary)[0]
@@ -330,6 +339,8 @@ def _row(values: Sequence[Any]) -> Row:
         duration_s=duration_s,
         clone=clone,
         identity=identity,
+        rerun_of=rerun_of,
+        sorted_at=None if sorted_at == created else sorted_at,
         hold=hold,
         tasks=tuple(map(TaskRow.from_json, tasks)),
     )

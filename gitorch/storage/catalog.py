@@ -82,6 +82,10 @@ class Catalog:
             run_ids[find(reference, self)] = None
         return list(run_ids)
 
+    def latest_time(self) -> str | None:
+        """Return the time of the run that is sorted as the newest, None if there is no run."""
+        return self._query(RunIndex.latest_time)
+
     def named(self, references: Iterable[str]) -> list[Row]:
         """Return the rows of the runs that `references` name, in their order, without repetition.
 

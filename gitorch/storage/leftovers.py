@@ -20,6 +20,7 @@ from gitorch.storage.recording import recording
 from gitorch.storage.records import read_sound_records
 from gitorch.storage.run_directories import has_unkept_files
 from gitorch.storage.site import Site
+from gitorch.tools import clock
 from gitorch.tools.files import delete
 
 # A check or a snapshot takes less time than this. An older directory belongs to one that was
@@ -133,7 +134,8 @@ def _of_killed_programs(site: Site) -> Iterator[Leftover]:
     }
     for what, parent in begun.items():
         for path in _directories(parent):
-            if path.stat().st_mtime < time.time() - _ABANDONED_S:
+            age_s = time.time() - clock.jump_s() - path.stat().st_mtime
+            if age_s > _ABANDONED_S:
                 yield Leftover(path=path, why=f"{what} that was killed")
 
 

@@ -13,8 +13,9 @@ from gitorch.model.run.record import Change, Data, Hold, Record, TaskRecord
 from gitorch.model.run.spec import RunSpec
 from gitorch.model.run.status import Status
 from gitorch.model.text.placeholders import fill
+from gitorch.storage.catalog import Catalog
 from gitorch.storage.site import Site
-from gitorch.tools.clock import stamp
+from gitorch.tools.clock import parse, stamp
 
 
 class RunDefinition(Struct, frozen=True, kw_only=True):
@@ -50,23 +51,52 @@ class Creation(Struct, frozen=True, kw_only=True):
     clone: str
     by: str
     at: datetime
+    # The time by which the run is sorted, if it is not `at`.
+    sorted_at: str | None = None
 
 
 def new_creations(site: Site, count: int) -> list[Creation]:
     """Return the creations of `count` new runs.
 
-    Their times differ by a microsecond, so that the latest of several runs is always defined.
+    Their times differ by a microsecond, so that the latest of several runs is always defined. They
+    are sorted behind all runs on the branch, even if one of these has a time in the future. All
+    clones agree on this order, since it is in the records.
     """
     start = datetime.now(UTC)
+    latest = _parsed(Catalog.of(site).latest_time())
+    first = start
+    if latest is not None and latest >= start:
+        first = latest + timedelta(microseconds=1)
     by = site.repository.signature().name
     clone = site.repository.clone_id()
     creations = []
     for number in range(count):
-        at = start + timedelta(microseconds=number)
+        step = timedelta(microseconds=number)
+        sorted_at = None
+        if first != start:
+            sorted_at = stamp(first + step, "microseconds")
         creations.append(
-            Creation(id=run_id(os.urandom(6)), clone=clone, by=by, at=at)
+            Creation(
+                id=run_id(os.urandom(6)),
+                clone=clone,
+                by=by,
+                at=start + step,
+                sorted_at=sorted_at,
+            )
         )
     return creations
+
+
+def _parsed(text: str | None) -> datetime | None:
+    """Return a time of a record, or None if it is not a time to which something can be added."""
+    if text is None:
+        return None
+    try:
+        moment = parse(text)
+        moment + timedelta(days=1)
+    except (ValueError, OverflowError):
+        return None
+    return moment if moment.tzinfo else None
 
 
 def new_record(
@@ -93,6 +123,7 @@ def new_record(
         interpreter=definition.interpreter,
         output_name=_output_name(spec, creation),
         created=created,
+        sorted_at=creation.sorted_at,
         rerun_of=rerun_of,
         priority=priority,
         hold=Hold(by=creation.by, at=created) if hold else None,

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from gitorch.actions.compare import code_diffs, compare
+from gitorch.actions.rerun import rerun
 from gitorch.actions.selection import Selection
 from gitorch.errors import UsageError
+from gitorch.storage.catalog import Catalog
 from gitorch.storage.site import Site
 from tests.conftest import commit_files, gitorch, write
 
@@ -68,3 +70,29 @@ def test_the_code_is_compared_between_the_commits_of_the_runs(site: Site) -> Non
     [(heading, difference)] = code_diffs(site, compared.records, color=False)
     assert heading is None, "there is only one pair of commits"
     assert b"-old\n+new" in difference
+
+
+def test_after_a_rerun_a_label_means_the_original(site: Site) -> None:
+    """Repeat the newest run twice, and name it in every way."""
+    before = Catalog.of(site).find(["@"])[0]
+    for reference in (before, "@"):
+        rerun(site, Selection(references=[reference]))
+    newest = Catalog.of(site).find(["@"])[0]
+    label = "e"
+    expected = {
+        (label, "@"): (before, newest),
+        ("@", label): (newest, before),
+        (label, newest): (before, newest),
+        (label, newest[:6]): (before, newest),
+        (label, "@~2"): (newest, before),
+        (label, before): (newest, before),
+        ("@", newest): (newest, newest),
+        (label, label): (newest, newest),
+    }
+    for references, run_ids in expected.items():
+        compared = compare(site, Selection(references=references))
+        assert compared.comparison.runs == run_ids, references
+
+
+def test_a_label_of_several_new_runs_means_the_newest(site: Site) -> None:
+    assert compare(site, Selection(references=["e", "@"])).comparison.same

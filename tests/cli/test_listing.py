@@ -68,12 +68,11 @@ def test_all_columns_includes_those_in_which_no_run_differs() -> None:
 
 
 def test_a_group_says_how_many_of_its_runs_have_a_value() -> None:
+    first = replace(ROW, params={"lr": 0.1}, identity="a")
     rows = [
-        replace(ROW, params={"lr": 0.1}, metrics={"loss": 1.0, "f1": 0.5}),
-        replace(ROW, params={"lr": 0.1}, metrics={"loss": 2.0}),
-        replace(
-            ROW, params={"lr": 0.1}, metrics={"loss": 3.0}, status=Status.ERROR
-        ),
+        replace(first, metrics={"loss": 1.0, "f1": 0.5}),
+        replace(first, identity="b", metrics={"loss": 2.0}),
+        replace(first, metrics={"loss": 3.0}, status=Status.ERROR),
     ]
     groups = grouped(rows, [("params", "lr")], ["mean", "count"])
     assert render_groups(groups, ["mean", "count"], colors=False).splitlines() == [
@@ -81,8 +80,19 @@ def test_a_group_says_how_many_of_its_runs_have_a_value() -> None:
         "0.1  2 of 3  1.5        0.5 (of 1)",
     ]
     assert render_groups_csv(groups).splitlines() == [
-        "params.lr,runs,count,metrics.loss.mean,metrics.loss.count,metrics.f1.mean,metrics.f1.count",
-        "0.1,3,2,1.5,2,0.5,1",
+        "params.lr,runs,count,left_out,metrics.loss.mean,metrics.loss.count,metrics.f1.mean,metrics.f1.count",
+        "0.1,3,2,0,1.5,2,0.5,1",
+    ]
+
+
+def test_groups_say_how_many_runs_they_leave_out() -> None:
+    first = replace(ROW, params={"lr": 0.1}, metrics={"loss": 1.0})
+    rerun = replace(first, id="f" * 12, rerun_of=ROW.id, metrics={"loss": 9.0})
+    groups = grouped([rerun, first], [("params", "lr")], ["mean", "count"])
+    assert render_groups(groups, ["mean", "count"], colors=False).splitlines() == [
+        "lr   runs  loss mean",
+        "0.1  1     1",
+        "left out: 1 run; of runs that are the same, the first that is COMPLETE counts",
     ]
 
 
@@ -107,9 +117,9 @@ def test_missing_values_are_empty_cells_of_a_csv() -> None:
 def test_a_csv_without_rows_has_a_header() -> None:
     assert (
         render_csv([])
-        == "id,name,label,status,commit,created,started,ended,duration_s"
+        == "id,name,label,status,commit,created,started,ended,duration_s,rerun_of"
     )
-    assert render_groups_csv([]) == "runs,count"
+    assert render_groups_csv([]) == "runs,count,left_out"
 
 
 def test_the_help_of_list_names_all_columns() -> None:

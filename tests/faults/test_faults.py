@@ -77,6 +77,21 @@ ELSEWHERE = {
     "the clock set back during a backoff": (
         "database/test_run_queue.py: test_setting_the_clock_back_does_not_make_a_backoff_longer",
     ),
+    "a record from the future; a clock that is set while a worker runs": (
+        "storage/test_catalog.py: test_a_run_from_the_future_is_the_latest_only_until_the_next_one",
+        "storage/test_catalog.py: test_all_clones_agree_on_the_order",
+        "storage/test_catalog.py: "
+        "test_a_time_that_nothing_can_follow_keeps_no_run_from_being_made",
+        "stories/test_collect.py: test_a_clock_that_is_set_during_a_run_fails_nothing",
+        "stories/test_collect.py: test_collect_does_not_act_on_a_clock_that_was_set",
+        "tools/test_clock.py: test_a_clock_that_was_set",
+    ),
+    "reruns that count twice; a rerun that is compared with itself": (
+        "model/table/test_groups.py: "
+        "test_of_runs_that_are_the_same_the_first_complete_one_counts",
+        "actions/test_compare.py: test_after_a_rerun_a_label_means_the_original",
+        "storage/test_catalog.py: test_runs_are_selected_by_what_they_repeat",
+    ),
     "Ctrl-C once and twice; kill of a waiting run": (
         "stories/test_a_run.py: test_ctrl_c_once_finishes_running_tasks_and_starts_no_more",
         "stories/test_a_run.py: test_ctrl_c_twice_stops_running_tasks_and_requeues_them",

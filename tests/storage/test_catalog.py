@@ -348,3 +348,55 @@ def test_runs_are_listed_on_a_read_only_file_system(done: Path) -> None:
     assert listed.returncode == 0, listed.stderr
     assert len(json.loads(listed.stdout)["runs"]) == 1
     assert not index_path(done).exists()
+
+
+# -- the order, if clocks disagree
+
+
+def test_a_run_from_the_future_is_the_latest_only_until_the_next_one(
+    done: Path,
+) -> None:
+    add_records(done, "aaaaaaaaaaaa", created="2999-01-01T00:00:00.000000Z")
+    assert listed_ids(done)[0] == "aaaaaaaaaaaa"
+    write(done, "experiments/one.yaml", CONFIG.replace("0.1", "[0.2, 0.3]"))
+    gitorch(done, "ready", "--again")
+    gitorch(done, "rerun", "--queue", "@")
+    ordered = listed_ids(done)
+    assert ordered.index("aaaaaaaaaaaa") == 2
+    assert catalog(done).find(["@", "one"]) == ordered[:1]
+    record = gitorch_json(done, "show", "@")["run"]
+    assert record["created"] < "2999"
+    assert record["sorted_at"] > "2999"
+
+
+def test_all_clones_agree_on_the_order(done: Path, tmp_path: Path) -> None:
+    add_records(done, "aaaaaaaaaaaa", created="2999-01-01T00:00:00.000000Z")
+    gitorch(done, "rerun", "--queue", "one")
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "-q", str(done), str(clone))
+    git(clone, "fetch", "-q", "origin", f"{RESULTS}:{RESULTS}")
+    assert listed_ids(clone) == listed_ids(done)
+
+
+@pytest.mark.parametrize("created", ["9999-12-31T23:59:59.999999Z", "soon", ""])
+def test_a_time_that_nothing_can_follow_keeps_no_run_from_being_made(
+    done: Path, created: str
+) -> None:
+    add_records(done, "aaaaaaaaaaaa", created=created)
+    gitorch(done, "rerun", "--queue", catalog(done).rows()[-1].id)
+
+
+def test_an_ordinary_run_has_no_other_time_than_its_creation(done: Path) -> None:
+    gitorch(done, "rerun", "--queue", "@")
+    assert "sorted_at" not in gitorch_json(done, "show", "@")["run"]
+
+
+def test_runs_are_selected_by_what_they_repeat(done: Path) -> None:
+    original = listed_ids(done)[0]
+    gitorch(done, "rerun", "--queue", "@")
+    [rerun] = gitorch_json(done, "list", "--where", "rerun_of != null")["runs"]
+    assert rerun["rerun_of"] == original
+    selected = gitorch_json(done, "list", "--where", f"rerun_of == '{original}'")
+    assert selected["runs"] == [rerun]
+    [other] = gitorch_json(done, "list", "--where", "rerun_of == None")["runs"]
+    assert other["id"] == original

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from gitorch.actions.collect import fail_overdue
+from gitorch.actions.collect import collect, fail_overdue
+from gitorch.errors import Refused
 from gitorch.git.repository import Repository
 from gitorch.git.store import repack
 from gitorch.git.worktree.worktrees import FastWorktrees
 from gitorch.storage.site import Site
+from gitorch.tools import clock
 from tests.conftest import git, gitorch, gitorch_json, write
 
 FAILING = "tasks: [{id: t, command: 'exit 3'}]\n"
@@ -209,3 +213,52 @@ def test_run_fails_overdue_runs_by_itself(project: Path) -> None:
     ]
     git(project, "config", "gitorch.errorRetention", "soon")
     assert "gitorch.errorRetention" in gitorch(project, "run", code=2).stderr
+
+
+# `gitorch run` on a machine whose clock is set to the next year once the file `set` exists.
+CLOCK_IS_SET = """
+import sys
+from pathlib import Path
+from gitorch.tools import clock
+from gitorch.cli.app import main
+ahead = clock._ahead_of_boot_s
+is_set = Path(sys.argv[1]).exists
+clock._ahead_of_boot_s = lambda: ahead() + 365 * 24 * 3600 * is_set()
+sys.argv[1:] = ["run"]
+main()
+"""
+
+
+@pytest.mark.parametrize("is_set", [False, True])
+def test_a_clock_that_is_set_during_a_run_fails_nothing(
+    project: Path, tmp_path: Path, is_set: bool
+) -> None:
+    git(project, "config", "gitorch.errorRetention", "0s")
+    command = f"touch {tmp_path}/set; exit 3" if is_set else "exit 3"
+    write(
+        project, "experiments/a.yaml", f"tasks: [{{id: t, command: '{command}'}}]\n"
+    )
+    gitorch(project, "ready")
+    result = subprocess.run(
+        [sys.executable, "-c", CLOCK_IS_SET, str(tmp_path / "set")],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert ("the clock was set by +3153" in result.stderr) == is_set
+    assert statuses(project) == {"a": "ERROR" if is_set else "FAILED"}
+
+
+def test_collect_does_not_act_on_a_clock_that_was_set(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(project, "experiments/a.yaml", FAILING)
+    gitorch(project, "run", "experiments", code=1)
+    ahead_s = clock._ahead_of_boot_s()
+    monkeypatch.setattr(clock, "_ahead_of_boot_s", lambda: ahead_s + 1e8)
+    with pytest.raises(Refused, match="the clock was set by"):
+        collect(Site.at(project), older_than="0s")
+    assert statuses(project) == {"a": "ERROR"}

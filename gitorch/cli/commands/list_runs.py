@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 EPILOG = (
     "EXPR consists of names, values and operators. The names are id, name, label, status, commit, "
-    "created, started, ended, duration_s, params.NAME and metrics.NAME. The values are numbers, "
-    "'text', true, false and null. The operators are and, or, not, ( ), == != < <= > >=, "
-    "in [1, 2] and like 'glob*'."
+    "created, started, ended, duration_s, rerun_of, params.NAME and metrics.NAME. The values are "
+    "numbers, 'text', true, false and null (rerun_of == null: no reruns). The operators are and, "
+    "or, not, ( ), == != < <= > >=, in [1, 2] and like 'glob*'."
 )
 
 FilterOption = Annotated[

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from gitorch.errors import Busy
 from gitorch.git.repository import Repository
+from gitorch.tools import clock
 from gitorch.tools.faults import boundary
 from gitorch.tools.waits import Wait
 
@@ -44,6 +45,7 @@ def move_ref(
     # A lost race, and a lock that another process holds, raise any of these.
     collisions = (pygit2.GitError, OSError, ValueError, KeyError)
     wait = Wait(f"the lock of {name}", bound_s=_PATIENCE_S)
+    lock = _WatchedLock(repo.common_dir / f"{name}.lock")
     while True:
         try:
             # A transaction waits for the disk without the GIL; `Reference.set_target` waits with
@@ -62,7 +64,7 @@ def move_ref(
         else:
             boundary()
             return True
-        _remove_if_stale(repo.common_dir / f"{name}.lock")
+        lock.remove_if_stale()
         wait.pause()
 
 
@@ -92,6 +94,28 @@ def _age_s(lock: Path) -> float:
         return 0.0
 
 
-def _remove_if_stale(lock: Path) -> None:
-    if _age_s(lock) > _STALE_S:
-        lock.unlink(missing_ok=True)
+class _WatchedLock:
+    """A lock that another process may have left behind.
+
+    It is stale when it was seen unchanged for a while, since its time may be from another clock. A
+    lock that is very old need not be watched.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._facts: tuple[int, int] | None = None
+        self._seen = 0.0
+
+    def remove_if_stale(self) -> None:
+        try:
+            status = self._path.stat()
+        except FileNotFoundError:
+            self._facts = None
+            return
+        facts = (status.st_ino, status.st_mtime_ns)
+        if facts != self._facts:
+            self._facts = facts
+            self._seen = time.monotonic()
+        is_old = not clock.jump_s() and _age_s(self._path) > _OLD_S
+        if is_old or time.monotonic() > self._seen + _STALE_S:
+            self._path.unlink(missing_ok=True)

@@ -19,6 +19,7 @@ from gitorch.git.worktree.admin import (
     read_mark,
     tree_of,
 )
+from gitorch.tools import clock
 from gitorch.tools.faults import boundary
 from gitorch.tools.files import delete
 from gitorch.tools.locks import only_one_at
@@ -86,7 +87,8 @@ def empty_trash(repo: Repository) -> None:
         delete(entry)
     for unfinished in (repo.store_dir / "tmp").glob("worktree-*"):
         with suppress(FileNotFoundError):
-            if unfinished.stat().st_mtime < time.time() - _ABANDONED_S:
+            age_s = time.time() - clock.jump_s() - unfinished.stat().st_mtime
+            if age_s > _ABANDONED_S:
                 delete(unfinished)
     for admin in _entries(repo.common_dir / "worktrees"):
         _forget_if_abandoned(repo, admin)

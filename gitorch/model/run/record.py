@@ -177,6 +177,7 @@ _KEYS = (
     "params",
     "swept",
     "created",
+    "sorted_at",
     "started",
     "ended",
     "duration_s",
@@ -216,6 +217,10 @@ class Record(JsonStruct, frozen=True, kw_only=True):
     output_name: str | None
     created: str
     tasks: tuple[TaskRecord, ...]
+    # The time by which the run is sorted, if it is not `created`. The clocks of the clones, or of
+    # one clone at different times, can disagree. A new run is later than all runs on the branch, so
+    # it gets a time just after theirs if one of them was created in the future.
+    sorted_at: str | None = None
     started: str | None = always(None)
     ended: str | None = always(None)
     rerun_of: str | None = always(None)

@@ -12,7 +12,16 @@ from gitorch.model.values import sort_key, value_at
 
 # The columns that every run has, in the order of all tables and messages.
 TIMES = ("created", "started", "ended")
-OWN = ("id", "name", "label", "status", "commit", *TIMES, "duration_s")
+OWN = (
+    "id",
+    "name",
+    "label",
+    "status",
+    "commit",
+    *TIMES,
+    "duration_s",
+    "rerun_of",
+)
 KINDS = ("params", "metrics")
 
 # The shorter titles that `list` gives to some columns. They are names of these columns too.

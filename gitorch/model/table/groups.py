@@ -40,13 +40,16 @@ AGGREGATES: Mapping[str, Callable[[Sequence[float]], float | None]] = {
 class Group(Struct, frozen=True, kw_only=True):
     """The runs that have identical values in the fields `by`.
 
-    `runs` is the number of runs, and `count` is the number of COMPLETE runs. `metrics` holds the
-    aggregates of each metric over the COMPLETE runs.
+    `runs` is the number of runs. `count` is the number of those that count: the COMPLETE runs, and
+    of COMPLETE runs with the same identity only the first. `left_out` is the number of the others,
+    which are reruns and verifications. `metrics` holds the aggregates of each metric over the runs
+    that count.
     """
 
     by: Mapping[str, Any]
     runs: int
     count: int
+    left_out: int
     metrics: Mapping[str, Mapping[str, float | None]]
 
     def to_json(self) -> dict[str, Any]:
@@ -55,6 +58,7 @@ class Group(Struct, frozen=True, kw_only=True):
             "by": dict(self.by),
             "runs": self.runs,
             "count": self.count,
+            "left_out": self.left_out,
             "metrics": metrics,
         }
 
@@ -87,12 +91,29 @@ def _group(
     by: Mapping[str, Any], rows: Sequence[Row], aggregates: Sequence[str]
 ) -> Group:
     complete = [row for row in rows if row.status is Status.COMPLETE]
+    counted = _first_of_each(complete)
     metrics: dict[str, dict[str, float | None]] = {}
-    for name, numbers in _numbers_by_metric(complete).items():
+    for name, numbers in _numbers_by_metric(counted).items():
         metrics[name] = {
             aggregate: _aggregated(aggregate, numbers) for aggregate in aggregates
         }
-    return Group(by=by, runs=len(rows), count=len(complete), metrics=metrics)
+    return Group(
+        by=by,
+        runs=len(rows),
+        count=len(counted),
+        left_out=len(complete) - len(counted),
+        metrics=metrics,
+    )
+
+
+def _first_of_each(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows without those that repeat an earlier one: a repetition is not a sample."""
+    first: dict[str, Row] = {}
+    for row in rows:
+        known = first.get(row.identity)
+        if known is None or row.order < known.order:
+            first[row.identity] = row
+    return [row for row in rows if first[row.identity] is row]
 
 
 def _numbers_by_metric(rows: Iterable[Row]) -> dict[str, list[float]]:

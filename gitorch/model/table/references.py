@@ -65,6 +65,11 @@ def find(reference: str, runs: RunNames) -> str:
     raise _not_found(reference, len(runs))
 
 
+def refers_to_one(reference: str, run_id: str) -> bool:
+    """Return True if `reference`, which means this run, is not the label or name of several."""
+    return run_id.startswith(reference) or _LATEST.match(reference) is not None
+
+
 def _ambiguous(reference: str, candidates: Sequence[Named]) -> UsageError:
     lines = [f"  {run.id}  {run.label}  {run.created}" for run in candidates]
     return UsageError(

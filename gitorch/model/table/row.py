@@ -25,7 +25,7 @@ class TaskRow(
     failure: str | None = None
 
 
-_NOT_SHOWN = ("clone", "identity", "hold", "tasks")
+_NOT_SHOWN = ("clone", "identity", "sorted_at", "hold", "tasks")
 
 
 class Row(JsonStruct, frozen=True, kw_only=True, omit_defaults=False):
@@ -48,8 +48,16 @@ class Row(JsonStruct, frozen=True, kw_only=True, omit_defaults=False):
     duration_s: float | None
     clone: str
     identity: str
+    rerun_of: str | None = None
+    # The time by which runs are sorted, if it is not `created` (see `Record.sorted_at`).
+    sorted_at: str | None = None
     hold: str | None = None  # who holds it, and why, in words
     tasks: tuple[TaskRow, ...] = ()
+
+    @property
+    def order(self) -> tuple[str, str]:
+        """Return the key that sorts runs, oldest first."""
+        return self.sorted_at or self.created, self.id
 
     @property
     def needs(self) -> dict[str, tuple[str, ...]]:
@@ -85,6 +93,8 @@ class Row(JsonStruct, frozen=True, kw_only=True, omit_defaults=False):
                 "duration_s": record["duration_s"],
                 "clone": record["clone"],
                 "identity": record["identity"],
+                "rerun_of": record.get("rerun_of"),
+                "sorted_at": record.get("sorted_at"),
                 "hold": hold,
                 "tasks": tasks,
             }

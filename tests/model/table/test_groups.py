@@ -21,8 +21,13 @@ def row(
     params: dict[str, Any],
     metrics: dict[str, Any] | None = None,
     status: Status = Status.COMPLETE,
+    **changed: Any,
 ) -> Row:
-    return replace(ROW, params=params, metrics=metrics or {}, status=status)
+    """Return a row whose run is the same as another if their params and metrics are."""
+    values = {"identity": str((params, metrics)), **changed}
+    return replace(
+        ROW, params=params, metrics=metrics or {}, status=status, **values
+    )
 
 
 def test_groups_of_complete_runs() -> None:
@@ -40,12 +45,14 @@ def test_groups_of_complete_runs() -> None:
             "by": {"params.lr": 0.01},
             "runs": 1,
             "count": 1,
+            "left_out": 0,
             "metrics": {"loss": {"mean": 2, "std": None, "count": 1}},
         },
         {
             "by": {"params.lr": 0.1},
             "runs": 3,
             "count": 2,
+            "left_out": 0,
             "metrics": {
                 "loss": {
                     "mean": 2.5,
@@ -55,14 +62,40 @@ def test_groups_of_complete_runs() -> None:
                 "f1": {"mean": 0.5, "std": None, "count": 1},
             },
         },
-        {"by": {"params.lr": "high"}, "runs": 1, "count": 0, "metrics": {}},
+        {
+            "by": {"params.lr": "high"},
+            "runs": 1,
+            "count": 0,
+            "left_out": 0,
+            "metrics": {},
+        },
         {
             "by": {"params.lr": None},
             "runs": 1,
             "count": 1,
+            "left_out": 0,
             "metrics": {"loss": {"mean": 3, "std": None, "count": 1}},
         },
     ]
+
+
+@pytest.mark.parametrize("is_reversed", [False, True])
+def test_of_runs_that_are_the_same_the_first_complete_one_counts(
+    is_reversed: bool,
+) -> None:
+    same = {"identity": "same"}
+    rows = [
+        row({}, {"m": 4}, created="4", **same),
+        row({}, {"m": 3}, created="3", sorted_at="5", **same),
+        row({}, {"m": 2}, created="2", **same),
+        row({}, {"m": 1}, Status.ERROR, created="1", **same),
+        row({}, {"m": 10}, created="9", identity="other"),
+    ]
+    if is_reversed:
+        rows.reverse()
+    [group] = grouped(rows, [("name",)], ["mean", "count"])
+    assert (group.runs, group.count, group.left_out) == (5, 2, 2)
+    assert group.metrics == {"m": {"mean": 6, "count": 2}}
 
 
 def test_values_that_are_equal_but_not_identical_are_two_groups() -> None:
