@@ -145,13 +145,18 @@ def render_groups(
             cells.append(_aggregated(group, metric, aggregate))
         rows.append(cells)
     lines = table(rows, header=header, colors=colors)
+    return "\n".join([*lines, *_left_out(groups)])
+
+
+def _left_out(groups: Sequence[Group]) -> list[str]:
+    """Return a line that says how many runs do not count, if there are any."""
     left_out = sum(group.left_out for group in groups)
-    if left_out:
-        lines.append(
-            f"left out: {counted(left_out, 'run')}; of runs that are the same, "
-            "the first that is COMPLETE counts"
-        )
-    return "\n".join(lines)
+    if not left_out:
+        return []
+    runs = counted(left_out, "run")
+    return [
+        f"left out: {runs}; of runs that are the same, the first that is COMPLETE counts"
+    ]
 
 
 def _short(name: str, metrics: Iterable[str]) -> str:
