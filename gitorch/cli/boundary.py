@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import codecs
 import errno
 import functools
-import io
 import json
 import os
 import signal
@@ -16,6 +14,7 @@ from typing import Any, ParamSpec, cast
 
 import typer
 
+from gitorch.cli.streams import failure_to_print, may_fail, prepare_streams
 from gitorch.cli.style import has_colors, paint, plain, say
 from gitorch.errors import GitorchError, UserInterrupted
 from gitorch.tools import waits
@@ -61,7 +60,7 @@ def launch(app: typer.Typer) -> int:
 
     A mistake in the command line is reported in the same way as every other error.
     """
-    _accept_every_character()
+    prepare_streams()
     _interrupt_on_signals()
     waits.listen(say)
     try:
@@ -73,6 +72,8 @@ def launch(app: typer.Typer) -> int:
         else:
             error.show()
         return error.exit_code
+    finally:
+        may_fail(False)  # while Python flushes the streams at its end
 
 
 def _interrupt_on_signals() -> None:
@@ -85,10 +86,21 @@ def _interrupt_on_signals() -> None:
             signal.signal(number, signal.default_int_handler)
 
 
-def guarded(
+def prints(
     command: Callable[Parameters, int | None],
 ) -> Callable[Parameters, None]:
-    """Wrap a command that returns its exit code (None: 0), so that its errors are reported."""
+    """Wrap a command that does nothing but print: it stops if it cannot print."""
+    return guarded(command, stops=True)
+
+
+def guarded(
+    command: Callable[Parameters, int | None], *, stops: bool = False
+) -> Callable[Parameters, None]:
+    """Wrap a command that returns its exit code (None: 0), so that its errors are reported.
+
+    With `stops`, the command stops if it cannot print. Otherwise it continues, and its exit code
+    says how its work ended.
+    """
 
     @functools.wraps(command)
     def guarded_command(
@@ -97,18 +109,23 @@ def guarded(
         as_json = (
             bool(kwargs.get("as_json")) or kwargs.get("output_format") == "json"
         )
+        may_fail(stops)
         try:
             code = command(*args, **kwargs) or EXIT_OK
             sys.stdout.flush()
+            _say_what_is_lost()
         except GitorchError as error:
             code = report_error(error, as_json=as_json)
         except KeyboardInterrupt:
             code = report_error(UserInterrupted("interrupted"), as_json=as_json)
-        except BrokenPipeError:
-            _abandon_stdout()  # the reader has seen enough
-            code = EXIT_OK
         except typer.Exit:
             raise
+        except BrokenPipeError as error:
+            if not stops:
+                code = _report_os_error(error, as_json=as_json)
+            else:
+                _abandon_stdout()  # the reader has seen enough
+                code = EXIT_OK
         except OSError as error:
             code = _report_os_error(error, as_json=as_json)
         except Exception as error:
@@ -116,32 +133,6 @@ def guarded(
         raise typer.Exit(code)
 
     return guarded_command
-
-
-def _accept_every_character() -> None:
-    """Make stdout and stderr print every character.
-
-    A character that the encoding of the stream lacks is printed as its escape sequence. The bytes
-    of a file name that is not valid text are printed unchanged.
-    """
-    codecs.register_error("gitorch", _encode)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="gitorch")
-
-
-def _encode(error: UnicodeError) -> tuple[bytes, int]:
-    if not isinstance(error, UnicodeEncodeError):
-        raise error
-    encoded = b""
-    for character in error.object[error.start : error.end]:
-        if (
-            "\udc80" <= character <= "\udcff"
-        ):  # a byte that os.fsdecode could not decode
-            encoded += os.fsencode(character)
-        else:
-            encoded += character.encode("ascii", "backslashreplace")
-    return encoded, error.end
 
 
 def print_json(document: dict[str, Any]) -> None:
@@ -158,6 +149,12 @@ def report_error(error: GitorchError, *, as_json: bool) -> int:
         if error.hint:
             say(f"{paint('hint:', 'bold', 'cyan', on=colors)} {plain(error.hint)}")
     return EXIT_CODES.get(error.kind, EXIT_FAILED)
+
+
+def _say_what_is_lost() -> None:
+    failure = failure_to_print()
+    if failure is not None:
+        say(f"warning: what was printed is lost: {failure.strerror}")
 
 
 def _report_os_error(error: OSError, *, as_json: bool) -> int:

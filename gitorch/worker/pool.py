@@ -92,7 +92,7 @@ SWITCH_S = 0.0005  # a free slot must not wait 5 ms, Python's default, for a thr
 GARBAGE = 20_000
 DEAD_S = 2.0  # the time between two looks for dead workers
 KILL_REQUESTS_S = 0.2  # the time between two looks for runs to be killed
-_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Summary(Struct):
@@ -425,6 +425,8 @@ class Pool:
     def _stoppable(self) -> Iterator[None]:
         """Only count signals. They wake the main thread, which decides how to react.
 
+        A hangup is ignored: a terminal that closes ends no work.
+
         What waits for another process does not return to the main thread, so it is interrupted,
         unless tasks are to be finished first.
         """
@@ -440,6 +442,9 @@ class Pool:
                 signal.getsignal(number) is not signal.SIG_IGN
             ):  # as with nohup, or `&` in a script
                 before[number] = signal.signal(number, stop)
+        # Not SIG_IGN, which the programs that this process starts would inherit.
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            before[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda *_: None)
         woken = signal.set_wakeup_fd(self._inbox.waker, warn_on_full_buffer=False)
         try:
             yield

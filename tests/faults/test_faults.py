@@ -58,6 +58,15 @@ ELSEWHERE = {
         "stories/test_verbs.py: test_kill_ends_all_processes_before_the_record_is_removed",
         "stories/test_killed.py: test_the_next_start_kills_the_processes_of_a_killed_worker",
     ),
+    "streams that are closed, full or without a reader; a terminal that closes": (
+        "faults/test_printing.py: test_a_worker_that_cannot_print_does_its_work",
+        "faults/test_printing.py: test_the_exit_code_is_that_of_the_work",
+        "faults/test_printing.py: test_verbs_that_cannot_print_change_what_they_should",
+        "faults/test_printing.py: test_a_reader_that_ends_early_ends_no_work",
+        "faults/test_printing.py: test_a_terminal_that_closes_ends_no_work",
+        "faults/test_printing.py: test_a_stream_that_does_not_block_loses_nothing",
+        "faults/test_printing.py: test_commands_that_only_print_stop",
+    ),
     "no space for the log and the attempt's own record": (
         "engines/test_local.py: test_full_disk",
         "engines/test_log_pipe.py: test_a_full_disk_leaves_a_gap_in_the_log_which_is_reported",

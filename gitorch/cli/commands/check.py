@@ -14,7 +14,7 @@ from gitorch.cli.arguments import (
     PathsArgument,
     site_here,
 )
-from gitorch.cli.boundary import EXIT_FAILED, EXIT_OK, guarded, print_json
+from gitorch.cli.boundary import EXIT_FAILED, EXIT_OK, print_json, prints
 from gitorch.cli.style import has_colors, say
 from gitorch.errors import UsageError
 from gitorch.model.text.phrases import counted
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gitorch.actions.validate import Validated
 
 
-@guarded
+@prints
 def command(
     paths: PathsArgument = None,
     overrides: OverridesOption = None,

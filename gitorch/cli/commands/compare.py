@@ -15,7 +15,7 @@ from gitorch.cli.arguments import (
     selection_of,
     site_here,
 )
-from gitorch.cli.boundary import EXIT_FAILED, EXIT_OK, guarded, print_json
+from gitorch.cli.boundary import EXIT_FAILED, EXIT_OK, print_json, prints
 from gitorch.cli.style import has_colors
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ ExitCodeOption = Annotated[
 ]
 
 
-@guarded
+@prints
 def command(
     runs: RunsArgument = None,
     where: WhereOption = None,

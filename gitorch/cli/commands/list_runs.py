@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gitorch.cli.arguments import JsonOption, say_none_selected, site_here
-from gitorch.cli.boundary import guarded, print_json
+from gitorch.cli.boundary import print_json, prints
 from gitorch.cli.style import has_colors
 from gitorch.errors import UsageError
 
@@ -74,7 +74,7 @@ AsCsvOption = Annotated[
 ]
 
 
-@guarded
+@prints
 def command(
     where: FilterOption = None,
     sort: SortOption = None,

@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from gitorch.cli.arguments import RunArgument, site_here
-from gitorch.cli.boundary import guarded
+from gitorch.cli.boundary import prints
 from gitorch.cli.style import say
 
 
-@guarded
+@prints
 def command(
     run: RunArgument,
     task: Annotated[

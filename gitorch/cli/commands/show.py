@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 
 from gitorch.cli.arguments import JsonOption, RunArgument, site_here
-from gitorch.cli.boundary import guarded, print_json
+from gitorch.cli.boundary import print_json, prints
 from gitorch.cli.style import has_colors
 
 
-@guarded
+@prints
 def command(run: RunArgument, as_json: JsonOption = False) -> None:
     """Show a run with its tasks, metrics, outputs and history."""
     from gitorch.actions.show import show

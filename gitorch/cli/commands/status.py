@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 
 from gitorch.cli.arguments import JsonOption, site_here
-from gitorch.cli.boundary import guarded, print_json
+from gitorch.cli.boundary import print_json, prints
 from gitorch.cli.style import has_colors
 
 
-@guarded
+@prints
 def command(as_json: JsonOption = False) -> None:
     """Show the progress of running runs, and why the others wait."""
     from gitorch.actions.status import status
