@@ -22,7 +22,7 @@ from gitorch.git import pins
 from gitorch.interpreter.preflight import Complaint, PreflightConfig, PreflightTask
 from gitorch.model.run.identity import run_identity
 from gitorch.model.run.pin import Origin, Pin
-from gitorch.model.run.record import Record
+from gitorch.model.run.record import Data, Record
 from gitorch.model.run.record_changes import ChangeRequest, OtherCode, retried
 from gitorch.model.run.spec import task_config
 from gitorch.model.run.status import Status
@@ -30,6 +30,7 @@ from gitorch.model.table.row import Row
 from gitorch.model.text.spelling import did_you_mean
 from gitorch.storage.catalog import Catalog
 from gitorch.storage.input_changes import data_at
+from gitorch.storage.inputs import is_converted
 from gitorch.storage.recording import catch_up
 from gitorch.storage.site import Site
 from gitorch.worker.surroundings import Surroundings
@@ -166,11 +167,18 @@ def _other_code(site: Site, record: Record, pin: Pin) -> OtherCode:
 
     A later `ready` at that commit therefore finds that the run already exists.
     """
-    data = data_at(site, record, pin.tree)
+    data = _data_at(site, record, pin)
     code = site.code.of(pin.tree, record.spec.code, frozenset(record.bases))
     return OtherCode(
         pin=pin, identity=run_identity(record.spec, code, data), data=data
     )
+
+
+def _data_at(site: Site, record: Record, pin: Pin) -> tuple[Data, ...]:
+    if not (record.data and is_converted(site, pin.tree)):
+        return data_at(site, record, pin.tree)
+    with scratch(site, pin.commit, link=record.spec.link) as tree:
+        return data_at(site, record, pin.tree, tree)
 
 
 def _groups(records: Sequence[Record]) -> list[list[Record]]:

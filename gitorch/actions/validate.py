@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -26,8 +27,8 @@ from gitorch.interpreter.probe import Interpreter, probe, source_roots
 from gitorch.model.problem import Problem, has_errors
 from gitorch.model.run.pin import Pin
 from gitorch.model.run.spec import Resources, RunSpec
-from gitorch.storage.contents import Notify, ignore_notice
-from gitorch.storage.inputs import Inputs
+from gitorch.storage.contents import Notify, Unusable, ignore_notice
+from gitorch.storage.inputs import Inputs, is_converted
 from gitorch.storage.site import Site
 from gitorch.worker.capacity import of_machine
 
@@ -73,7 +74,9 @@ def validate(
     the inputs. `notify` is called with a message before anything that takes long.
     """
     readable = readable_configs(configs)
-    examination = _Examination(site, environment, chosen.pin, notify)
+    examination = _Examination(
+        site, environment, chosen.pin, notify, reads_inputs=hashes_inputs
+    )
     problems_by_file = examination.examine(readable)
     if hashes_inputs:
         for config in readable:
@@ -122,13 +125,20 @@ class _Examination:
     """
 
     def __init__(
-        self, site: Site, environment: Mapping[str, str], pin: Pin, notify: Notify
+        self,
+        site: Site,
+        environment: Mapping[str, str],
+        pin: Pin,
+        notify: Notify,
+        *,
+        reads_inputs: bool,
     ) -> None:
         self._site = site
         self._notify = notify
         self._main_root = site.repository.main_root
         self._environment = environment
         self._pin = pin
+        self._reads_inputs = reads_inputs
         self._probed: dict[str, Interpreter] = {}  # by executable
         self._links: set[str] = set()  # made in the scratch worktree
         self.interpreters: dict[str | None, str] = {}
@@ -157,8 +167,11 @@ class _Examination:
                 groups[
                     _Group(interpreter.executable, spec.path_to_tasks, env)
                 ].append(config)
-        if groups:
+        converted = self._with_converted_inputs(configs)
+        if groups or converted:
             with scratch(self._site, self._pin.commit) as tree:
+                for config in converted:
+                    self._read_inputs(config, tree)
                 for group, members in groups.items():
                     for file, found in self._check_in_worktree(
                         tree, group, members
@@ -189,6 +202,24 @@ class _Examination:
         yield from config_checks.check_inputs(self._inputs_of(config), config)
         yield from config_checks.suggest_links(self._site, config)
         yield from config_checks.check_resources(self._machine, config)
+
+    def _with_converted_inputs(
+        self, configs: Sequence[LoadedConfig]
+    ) -> list[LoadedConfig]:
+        """Return the configs whose committed inputs must be read in a worktree."""
+        with_inputs = [config for config in configs if config.specs[0].reads]
+        if not (self._reads_inputs and with_inputs):
+            return []
+        if not is_converted(self._site, self._pin.tree):
+            return []
+        return with_inputs
+
+    def _read_inputs(self, config: LoadedConfig, tree: Path) -> None:
+        """Hash the inputs of a config; `hash_inputs` reports those that cannot be read."""
+        inputs = self._inputs_of(config)
+        for pattern in config.specs[0].reads:
+            with suppress(Unusable):
+                inputs.hash([pattern], tree)
 
     def _inputs_of(self, config: LoadedConfig) -> Inputs:
         link = config.specs[0].link

@@ -15,20 +15,24 @@ from typing import NamedTuple
 
 from gitorch.database.file_digests import Facts
 from gitorch.errors import GitorchError
-from gitorch.git.store.objects import digests_of_blobs, read_objects
-from gitorch.git.store.pointers import parse_pointer
+from gitorch.git.store.objects import digests_of_blobs
 from gitorch.storage.site import Site
 
 _READERS = 4
 _BLOCK = 1 << 20
 _LONG = 1 << 30  # bytes; reading them takes a second or two
-_LONGEST_POINTER = 200
 # If a file was written less than this time ago, another write may leave its timestamps unchanged.
 _RACY_NS = 2_000_000_000
 
-Location = (
-    str | Path
-)  # the id of a blob in git, or the path of a file on this machine
+
+class Committed(NamedTuple):
+    """A committed file: its blob, and its path in the worktree of a run."""
+
+    blob_id: str
+    path: str
+
+
+Location = Committed | Path  # a Path is that of a file on this machine
 Notify = Callable[[str], None]  # receives a message about work that takes long
 
 
@@ -50,20 +54,10 @@ class Content(NamedTuple):
 
 
 def contents_of_blobs(site: Site, blob_ids: Sequence[str]) -> dict[str, Content]:
-    """Return the contents of blobs. A Git LFS pointer counts as the file that it points to."""
-    root = site.repository.root
+    """Return the contents of blobs, as git has them."""
     contents = {}
-    for blob_id, size, sha256 in digests_of_blobs(root, blob_ids):
+    for blob_id, size, sha256 in digests_of_blobs(site.repository.root, blob_ids):
         contents[blob_id] = Content(size, sha256)
-    small = [
-        blob_id
-        for blob_id in blob_ids
-        if contents[blob_id].size <= _LONGEST_POINTER
-    ]
-    for blob_id, data in zip(small, read_objects(root, small), strict=True):
-        pointer = parse_pointer(data or b"")
-        if pointer is not None:
-            contents[blob_id] = Content(pointer.size, pointer.sha256)
     return contents
 
 

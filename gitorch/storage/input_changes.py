@@ -10,8 +10,8 @@ from gitorch.model.run.inputs import entries_of
 from gitorch.model.run.payload import Payload
 from gitorch.model.run.record import Data, Record
 from gitorch.model.run.spec import TaskSpec
-from gitorch.storage.contents import Unusable
-from gitorch.storage.inputs import Inputs
+from gitorch.storage.contents import Committed, Unusable
+from gitorch.storage.inputs import Inputs, is_converted
 from gitorch.storage.site import Site
 
 _DIGITS = 12  # of a digest in a message
@@ -28,20 +28,27 @@ class InputChanged(GitorchError):
         )
 
 
-def data_at(site: Site, record: Record, tree: str) -> tuple[Data, ...]:
+def data_at(
+    site: Site, record: Record, tree: str, worktree: Path | None = None
+) -> tuple[Data, ...]:
     """Return the data of a run that goes on at another commit, which has the tree `tree`.
 
-    Files of that commit are as the commit has them. All other files stay as they were recorded.
+    Files of that commit are as the commit has them, or as a `worktree` of it has them. All other
+    files stay as they were recorded.
     Raises Unusable if the commit does not have an input that the earlier commit has.
     """
     if not record.data:
         return ()
     inputs = Inputs(site, tree, record.spec.link)
+    if worktree is not None:
+        inputs.hash(record.spec.reads, worktree)
     before = {entry.path: entry for entry in record.data}
     data: dict[str, Data] = {}
     for pattern in record.spec.reads:
         files = inputs.find(pattern).files
-        is_committed = any(isinstance(location, str) for location in files.values())
+        is_committed = any(
+            isinstance(location, Committed) for location in files.values()
+        )
         if not is_committed:
             for entry in entries_of(pattern, record.data):
                 data[entry.path] = entry
@@ -54,12 +61,18 @@ def data_at(site: Site, record: Record, tree: str) -> tuple[Data, ...]:
     return tuple(data.values())
 
 
-def require_unchanged(site: Site, payload: Payload, task: TaskSpec) -> None:
+def require_unchanged(
+    site: Site, payload: Payload, task: TaskSpec, worktree: Path
+) -> None:
     """Raise InputChanged if what the task reads is not as it was when the run was readied.
 
-    Committed files cannot change. Raises Unusable if an input can no longer be read.
+    Committed files are read in the run's worktree, which is at the pin. They need not be read if a
+    checkout does not convert them. Raises Unusable if an input can no longer be read.
     """
+    if not task.reads:
+        return
     inputs = Inputs(site, payload.pin.tree, payload.spec.link)
+    is_read = is_converted(site, payload.pin.tree)
     for pattern in task.reads:
         entries = entries_of(pattern, payload.data)
         if not entries:
@@ -70,32 +83,39 @@ def require_unchanged(site: Site, payload: Payload, task: TaskSpec) -> None:
             raise InputChanged(
                 f"input {pattern} was there when the run was readied: {error.message}"
             ) from None
+        if is_read:
+            inputs.hash([pattern], worktree)
         if entries[0].files is None:
-            _require_same_files(inputs, pattern, entries)
+            _require_same_files(inputs, pattern, entries, with_committed=is_read)
         else:
-            _require_same_group(inputs, pattern, entries[0])
+            _require_same_group(inputs, pattern, entries[0], with_committed=is_read)
 
 
 def _require_same_files(
-    inputs: Inputs, pattern: str, entries: Sequence[Data]
+    inputs: Inputs, pattern: str, entries: Sequence[Data], *, with_committed: bool
 ) -> None:
     """Compare an input that has an entry for each file."""
     files = inputs.find(pattern).files
     before = {entry.path: entry for entry in entries}
     for name in before.keys() - files.keys():
         raise InputChanged(f"input {name} is gone since the run was readied")
-    on_disk = {name: path for name, path in files.items() if isinstance(path, Path)}
-    for name in on_disk.keys() - before.keys():
+    compared = {}
+    for name, location in files.items():
+        if with_committed or isinstance(location, Path):
+            compared[name] = location
+    for name in compared.keys() - before.keys():
         raise InputChanged(f"input {name} is new since the run was readied")
-    if on_disk:
+    if compared:
         inputs.hash([pattern])
-    for name, path in on_disk.items():
+    for name, location in compared.items():
         _require_same(
-            f"input {name}", before[name].sha256, inputs.content(path).sha256
+            f"input {name}", before[name].sha256, inputs.content(location).sha256
         )
 
 
-def _require_same_group(inputs: Inputs, pattern: str, before: Data) -> None:
+def _require_same_group(
+    inputs: Inputs, pattern: str, before: Data, *, with_committed: bool
+) -> None:
     """Compare an input that has one entry for all files."""
     files = inputs.find(pattern).files
     if len(files) != before.files:
@@ -103,7 +123,9 @@ def _require_same_group(inputs: Inputs, pattern: str, before: Data) -> None:
             f"input {pattern} named {before.files} files when the run was readied, "
             f"and names {len(files)}"
         )
-    if any(isinstance(location, Path) for location in files.values()):
+    if with_committed or any(
+        isinstance(location, Path) for location in files.values()
+    ):
         [now] = inputs.data(pattern)
         _require_same(
             f"input {pattern} ({before.files} files)", before.sha256, now.sha256

@@ -16,12 +16,14 @@ from pathlib import Path
 from msgspec import Struct
 
 from gitorch.git.code_digest import TreeFile
+from gitorch.git.file_system import is_true
 from gitorch.git.store.objects import read_objects
 from gitorch.model.run.record import Data
 from gitorch.model.run.spec import RunSpec
 from gitorch.model.text.globs import is_glob, matcher
 from gitorch.model.text.spelling import nearest
 from gitorch.storage.contents import (
+    Committed,
     Content,
     Location,
     Notify,
@@ -95,27 +97,34 @@ class Inputs:
                 ) from None
         return self._found[pattern]
 
-    def hash(self, patterns: Iterable[str]) -> None:
+    def hash(self, patterns: Iterable[str], worktree: Path | None = None) -> None:
         """Hash the files of all these inputs together.
 
-        Without this call, `data` hashes the files of one input at a time.
-        Raises Unusable as `find` does.
+        Committed files are read in `worktree`, a worktree of the commit. Without a worktree, their
+        blobs are read, which is right only if a checkout does not convert them (`is_converted`).
+        Without this call, `data` hashes the files of one input at a time. Raises Unusable as `find`
+        does.
         """
-        blobs = set()
-        paths = set()
+        paths: dict[Path, Location] = {}
+        unread: list[Committed] = []
         for pattern in patterns:
             for location in self.find(pattern).files.values():
                 if location in self._contents:
                     continue
                 if isinstance(location, Path):
-                    paths.add(location)
+                    paths[location] = location
+                elif worktree is not None:
+                    paths[worktree / location.path] = location
                 else:
-                    blobs.add(location)
-        self._contents.update(contents_of_blobs(self._site, list(blobs)))
-        for path, content in contents_of_files(
-            self._site, list(paths), self._notify
-        ).items():
-            self._contents[path] = content
+                    unread.append(location)
+        blobs = contents_of_blobs(
+            self._site, list({location.blob_id for location in unread})
+        )
+        for committed in unread:
+            self._contents[committed] = blobs[committed.blob_id]
+        contents = contents_of_files(self._site, list(paths), self._notify)
+        for path, content in contents.items():
+            self._contents[paths[path]] = content
 
     def data(self, pattern: str) -> tuple[Data, ...]:
         """Return the entries of an input in the record. Raises Unusable."""
@@ -219,7 +228,7 @@ class Inputs:
                     if is_named(name):
                         yield name, location
             elif is_named(file.path) and not (file.is_link or file.is_submodule):
-                yield file.path, file.oid
+                yield file.path, Committed(file.oid, file.path)
 
     def _behind(self, link: TreeFile, hops: int) -> Iterator[tuple[str, Location]]:
         """Yield the files that a link in the commit leads to, with names below the link's path.
@@ -248,7 +257,7 @@ class Inputs:
         if file.is_submodule:
             return
         if not file.is_link:
-            yield name, file.oid
+            yield name, Committed(file.oid, name)
         elif hops:
             for further, location in self._behind(file, hops - 1):
                 yield name + further[len(file.path) :], location
@@ -260,6 +269,23 @@ class Inputs:
                     f"'{pattern}' lies in the submodule {file.path}",
                     "leave it out: the commit says which version of the submodule a run has",
                 )
+
+
+def is_converted(site: Site, tree: str) -> bool:
+    """Return True if files of a worktree can have other bytes than their blobs in `tree`.
+
+    Attributes convert line ends and encodings, and replace LFS pointers by their files.
+    """
+    repository = site.repository
+    if any(path.exists() for path in repository.attributes_files):
+        return True
+    line_ends = repository.git_config.get("core.autocrlf", ["false"])[-1]
+    if is_true(line_ends) and line_ends.lower() != "input":
+        return True
+    return any(
+        posixpath.basename(file.path) == ".gitattributes"
+        for file in site.code.files(tree)
+    )
 
 
 def _summary(pattern: str, contents: Mapping[str, Content]) -> Data:

@@ -49,11 +49,11 @@ def prepare(
     directory = attempt.directory
     spec = attempt.payload.spec
     interpreter = surroundings.interpreter(attempt.payload.interpreter, spec.python)
-    require_unchanged(site, attempt.payload, attempt.task)
     is_used = run.log.exists()
     create_directory(run.path)
     become_owner(attempt, worker, site.home)
     _bring_to_pin(site, attempt, is_used=is_used)
+    require_unchanged(site, attempt.payload, attempt.task, run.tree)
     config = task_config(spec, attempt.task, str(run.output))
     # Only the attempt reads this file, and it starts later. So the file need not be written aside.
     directory.config.write_bytes(json.dumps(config, ensure_ascii=False).encode())

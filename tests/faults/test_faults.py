@@ -49,6 +49,7 @@ ELSEWHERE = {
         "stories/test_user_settings.py: test_settings_that_switch_smudging_off",
         "stories/test_user_settings.py: test_without_git_lfs_missing_content_is_refused",
         "stories/test_user_settings.py: test_edits_that_git_hides_are_refused_or_in_the_snapshot",
+        "stories/test_user_settings.py: test_the_record_has_the_hash_of_what_the_task_reads",
     ),
     "daemons that ignore TERM: worker killed alone or with its processes; kill; time limit": (
         "engines/test_local.py: test_worker_killed",

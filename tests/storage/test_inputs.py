@@ -18,7 +18,7 @@ from gitorch.model.run.spec import RunSpec, TaskSpec
 from gitorch.storage import contents, inputs
 from gitorch.storage.contents import Unusable
 from gitorch.storage.input_changes import InputChanged, require_unchanged
-from gitorch.storage.inputs import Inputs
+from gitorch.storage.inputs import Inputs, is_converted
 from gitorch.storage.site import Site
 from tests.conftest import commit_files, git
 
@@ -177,16 +177,18 @@ def test_committed_files_have_the_content_of_the_commit(
         digests(site, "to_nothing")
 
 
-def test_a_git_lfs_pointer_counts_as_the_file_that_it_points_to(
+def test_what_a_checkout_converts_is_read_in_the_worktree(
     site: Site, project: Path
 ) -> None:
-    pointer = (
-        f"version https://git-lfs.github.com/spec/v1\noid sha256:{ONE}\nsize 3\n"
-    )
-    commit_files(project, {"model.bin": pointer})
-    assert inputs_of(site).data("model.bin") == (
-        Data(path="model.bin", size=3, sha256=ONE),
-    )
+    commit_files(project, {"model.bin": "pointer", "same": "one"})
+    assert not is_converted(site, tree_of_head(site))
+    commit_files(project, {"sub/.gitattributes": "*.bin filter=lfs"})
+    assert is_converted(site, tree_of_head(site))
+    (project / "model.bin").write_text("one")
+    found = inputs_of(site)
+    found.hash(["model.bin"], project)
+    assert found.data("model.bin") == (Data(path="model.bin", size=3, sha256=ONE),)
+    assert found.data("same") == (Data(path="same", size=3, sha256=ONE),)
 
 
 def test_directories_that_are_too_deep_are_refused(
@@ -263,15 +265,15 @@ def test_uncommitted_inputs_are_compared_before_an_attempt(
     assert payload.data == entries
     (project / "tables/one").write_bytes(b"of the working tree")
     (project / "tables/two").write_bytes(b"of the working tree")
-    require_unchanged(site, payload, task)
+    require_unchanged(site, payload, task, project)
     (project / "data/x").write_bytes(b"two")
     with pytest.raises(
         InputChanged,
         match=f"input data/x changed since the run was readied .was {ONE[:12]}, is ",
     ):
-        require_unchanged(site, payload, task)
+        require_unchanged(site, payload, task, project)
     readied_without_data = Payload(spec=spec, pin=pin, interpreter="python")
-    require_unchanged(site, readied_without_data, task)
+    require_unchanged(site, readied_without_data, task, project)
 
 
 def test_a_committed_group_is_not_read_again(
@@ -292,4 +294,4 @@ def test_a_committed_group_is_not_read_again(
     spec = RunSpec(name="e", document={}, tasks=(task,))
     payload = Payload(spec=spec, pin=pin, interpreter="python", data=(group,))
     monkeypatch.setattr(contents, "digests_of_blobs", None)
-    require_unchanged(site, payload, task)
+    require_unchanged(site, payload, task, project)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -205,3 +206,72 @@ def test_compare_shows_a_submodule_that_the_user_ignores(
     gitorch(project, "run", "experiments")
     code = gitorch_json(project, "compare", "@~1", "@")["code"]
     assert [file["path"] for file in code["files"]] == ["lib"]
+
+
+# -- inputs
+
+
+def data_of_new_run(project: Path) -> dict[str, str]:
+    gitorch(project, "ready", "--again", "--at", "HEAD")
+    gitorch(project, "run")
+    record = gitorch_json(project, "show", "@")["run"]
+    assert record["status"] == "COMPLETE"
+    return {entry["path"]: entry["sha256"] for entry in record["data"]}
+
+
+def test_the_record_has_the_hash_of_what_the_task_reads(
+    measured: Path,
+) -> None:
+    config = (
+        'tasks:\n  - {id: t, command: "sha256sum sub/* > {outputDir}/sums",'
+        " gitorch: {inputs: [sub, link]}}\n"
+    )
+    attributes = (
+        "*.dat filter=lfs\n*.csv eol=crlf\n*.u16 working-tree-encoding=UTF-16LE\n"
+    )
+    (measured / "link").symlink_to("sub/t.csv")
+    commit_files(
+        measured,
+        {
+            ".gitattributes": attributes,
+            "sub/t.csv": "1,2\n3,4\n",
+            "sub/t.u16": "Grüße\n".encode("utf-16-le"),
+            "experiments/a.yaml": config,
+        },
+    )
+    data = data_of_new_run(measured)
+    sums = {}
+    kept = git(measured, "show", f"gitorch/results:{sums_path(measured)}")
+    for line in kept.splitlines():
+        digest, _, path = line.partition("  ")
+        sums[path] = digest
+    crlf = hashlib.sha256(b"1,2\r\n3,4\r\n").hexdigest()
+    assert sums["sub/t.csv"] == crlf
+    assert data == {**sums, "link": crlf}
+
+
+def sums_path(project: Path) -> str:
+    run = gitorch_json(project, "show", "@")["run"]["id"]
+    return f"runs/{run[:2]}/{run}/outputs/sums"
+
+
+def test_line_ends_by_setting_are_in_the_hash_and_a_change_is_refused(
+    project: Path,
+) -> None:
+    config = (
+        'tasks:\n  - {id: t, command: "cat t.csv", gitorch: {inputs: [t.csv]}}\n'
+    )
+    commit_files(project, {"t.csv": "1\n2\n", "experiments/a.yaml": config})
+    lf, crlf = (
+        hashlib.sha256(content).hexdigest()
+        for content in (b"1\n2\n", b"1\r\n2\r\n")
+    )
+    assert data_of_new_run(project) == {"t.csv": lf}
+    git(project, "config", "core.autocrlf", "true")
+    assert data_of_new_run(project) == {"t.csv": crlf}
+    gitorch(project, "ready", "--again")
+    tree = next(Path(f"{project}.gitorch").glob("*/tree"))
+    (tree / "t.csv").write_bytes(b"1\n3\n")
+    gitorch(project, "run", code=None)
+    attempt = gitorch_json(project, "show", "@")["run"]["tasks"][0]["attempts"][0]
+    assert "input t.csv changed" in str(attempt["outcome"])
