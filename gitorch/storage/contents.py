@@ -25,14 +25,14 @@ _LONG = 1 << 30  # bytes; reading them takes a second or two
 _RACY_NS = 2_000_000_000
 
 
-class Committed(NamedTuple):
+class CommittedFile(NamedTuple):
     """A committed file: its blob, and its path in the worktree of a run."""
 
     blob_id: str
     path: str
 
 
-Location = Committed | Path  # a Path is that of a file on this machine
+Location = CommittedFile | Path  # a Path is that of a file on this machine
 Notify = Callable[[str], None]  # receives a message about work that takes long
 
 

@@ -10,7 +10,7 @@ from gitorch.model.run.inputs import entries_of
 from gitorch.model.run.payload import Payload
 from gitorch.model.run.record import Data, Record
 from gitorch.model.run.spec import TaskSpec
-from gitorch.storage.contents import Committed, Unusable
+from gitorch.storage.contents import CommittedFile, Unusable
 from gitorch.storage.inputs import Inputs, is_converted
 from gitorch.storage.site import Site
 
@@ -47,7 +47,7 @@ def data_at(
     for pattern in record.spec.reads:
         files = inputs.find(pattern).files
         is_committed = any(
-            isinstance(location, Committed) for location in files.values()
+            isinstance(location, CommittedFile) for location in files.values()
         )
         if not is_committed:
             for entry in entries_of(pattern, record.data):

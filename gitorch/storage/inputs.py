@@ -23,7 +23,7 @@ from gitorch.model.run.spec import RunSpec
 from gitorch.model.text.globs import is_glob, matcher
 from gitorch.model.text.spelling import nearest
 from gitorch.storage.contents import (
-    Committed,
+    CommittedFile,
     Content,
     Location,
     Notify,
@@ -106,7 +106,7 @@ class Inputs:
         does.
         """
         paths: dict[Path, Location] = {}
-        unread: list[Committed] = []
+        unread: list[CommittedFile] = []
         for pattern in patterns:
             for location in self.find(pattern).files.values():
                 if location in self._contents:
@@ -228,7 +228,7 @@ class Inputs:
                     if is_named(name):
                         yield name, location
             elif is_named(file.path) and not (file.is_link or file.is_submodule):
-                yield file.path, Committed(file.oid, file.path)
+                yield file.path, CommittedFile(file.oid, file.path)
 
     def _behind(self, link: TreeFile, hops: int) -> Iterator[tuple[str, Location]]:
         """Yield the files that a link in the commit leads to, with names below the link's path.
@@ -257,7 +257,7 @@ class Inputs:
         if file.is_submodule:
             return
         if not file.is_link:
-            yield name, Committed(file.oid, name)
+            yield name, CommittedFile(file.oid, name)
         elif hops:
             for further, location in self._behind(file, hops - 1):
                 yield name + further[len(file.path) :], location
