@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 from urllib.parse import quote
@@ -16,6 +16,7 @@ from urllib.parse import quote
 from gitorch.database.statements import split, statements
 from gitorch.errors import Busy, GitorchError
 from gitorch.tools.faults import boundary
+from gitorch.tools.private import private_file
 from gitorch.tools.waits import Wait
 
 # How long SQLite itself waits for a lock.
@@ -136,6 +137,10 @@ class Database:
     @classmethod
     def open(cls, path: Path | None, format: DatabaseFormat) -> Self:
         """Open the file at `path`, or create it. Open a database in memory if `path` is None."""
+        if path is not None:
+            # SQLite gives the files beside it (-wal, -shm) the mode of the file.
+            with suppress(OSError):
+                private_file(path)
         with format.translated(path):
             connection = sqlite3.connect(
                 path or ":memory:",

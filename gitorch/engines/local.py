@@ -266,7 +266,7 @@ class LocalEngine:
 
     def _open_lock(self) -> int:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-        return os.open(self._lock_path, flags, 0o644)
+        return os.open(self._lock_path, flags, 0o600)
 
 
 def _to_json(order: Order) -> dict[str, Any]:

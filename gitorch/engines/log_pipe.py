@@ -41,7 +41,7 @@ class LogPipe:
         self._rests_until: float | None = None
         self._floods_until = 0.0
         self._poll = poll
-        self._log = os.open(f"{directory}/log.txt", _APPEND, 0o644)
+        self._log = os.open(f"{directory}/log.txt", _APPEND, 0o600)
         self.reader, self.writer = os.pipe()
         self._descriptors = [self._log, self.reader, self.writer]
         # If the user has many pipes, the size stays at 64 KiB.
@@ -141,7 +141,7 @@ class LogPipe:
 
 
 def _write_number(path: str, number: int) -> None:
-    descriptor = os.open(path, _REPLACE, 0o644)
+    descriptor = os.open(path, _REPLACE, 0o600)
     try:
         os.write(descriptor, b"%d" % number)
     finally:

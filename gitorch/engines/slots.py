@@ -424,7 +424,7 @@ def _write(path: str, flags: int, text: str) -> bool:
     """Write `text` to a file. Return False if the disk is full or the directory is gone."""
     data = text.encode("utf-8", "backslashreplace")
     try:
-        descriptor = os.open(path, flags, 0o644)
+        descriptor = os.open(path, flags, 0o600)
         try:
             return os.write(descriptor, data) == len(data)
         finally:

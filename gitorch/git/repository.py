@@ -24,6 +24,7 @@ from gitorch.git.command import (
 from gitorch.model.settings import Settings, parse_settings
 from gitorch.tools.faults import boundary
 from gitorch.tools.files import write_aside
+from gitorch.tools.private import private_directory, require_fixed, require_private
 
 if TYPE_CHECKING:
     import pygit2
@@ -41,6 +42,9 @@ _REFTABLE = (
     "its references are kept in a reftable, which gitorch cannot write",
     "git refs migrate --ref-format=files (git 2.48 and newer)",
 )
+# The directories that gitorch makes in the workspace beside those of the runs. What is in them may
+# be deleted, so a link to another place must not be followed.
+_IN_WORKSPACE = ("trash", "scratch", "templates", "checkouts", "not-accepted")
 _IN_PROGRESS = {
     "MERGE_HEAD": "merge",
     "CHERRY_PICK_HEAD": "cherry-pick",
@@ -146,19 +150,41 @@ class Repository(Struct, frozen=True, dict=True):
     def state_dir(self) -> Path:
         """The directory for the queue, the locks and the id of this clone, created if missing."""
         chosen = self.settings.state_dir
-        path = self._own_directory_in(Path(chosen)) if chosen else self.store_dir
-        path.mkdir(parents=True, exist_ok=True)
+        if chosen:
+            path = self._own_directory_in(Path(chosen))
+            require_fixed(path.parent)
+            private_directory(path)
+            return path
+        path = self.store_dir
+        if not path.is_symlink():  # a link in the git directory is the user's own
+            private_directory(path)
         return path
 
     @cached_property
     def workspace(self) -> Path:
         """The directory for the worktrees and live outputs of this repository's runs.
 
-        This property does not create the directory.
+        This property does not create the directory; see `make_workspace`. Raises Refused if another
+        user could have put files there, or if a link is in its place.
         """
+        path = self._workspace_path()
+        if os.path.lexists(path):
+            require_private(path)
+            for name in _IN_WORKSPACE:
+                if os.path.lexists(path / name):
+                    require_private(path / name)
+        return path
+
+    def make_workspace(self) -> None:
+        """Create the workspace if it is missing. Raises Refused as `workspace` does."""
+        private_directory(self.workspace)
+
+    def _workspace_path(self) -> Path:
         chosen = os.environ.get("GITORCH_WORKSPACE") or self.settings.workspace
         if chosen:
-            return self._own_directory_in(Path(chosen))
+            path = self._own_directory_in(Path(chosen))
+            require_fixed(path.parent)
+            return path
         sibling = self.home.with_name(f"{self.home.name}.gitorch")
         if _is_writable(sibling) and not _is_in_work_tree(sibling):
             return sibling
@@ -195,7 +221,12 @@ class Repository(Struct, frozen=True, dict=True):
         path = self.state_dir / "clone-id"
         if not path.exists():
             drawn = path.with_name(f"clone-id.{secrets.token_hex(4)}")
-            write_aside(drawn, f"{secrets.token_hex(6)}\n".encode(), durable=True)
+            write_aside(
+                drawn,
+                f"{secrets.token_hex(6)}\n".encode(),
+                durable=True,
+                mode=0o600,
+            )
             try:
                 # Unlike a rename, a link does not replace an id that another process has just
                 # drawn.

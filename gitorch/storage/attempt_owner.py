@@ -67,7 +67,7 @@ def become_owner(attempt: ClaimedAttempt, worker: Worker, home: str) -> None:
     data = msgspec.json.encode(owner)
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        descriptor = os.open(directory.owner, flags, 0o644)
+        descriptor = os.open(directory.owner, flags, 0o600)
     except FileExistsError:
         _require_abandoned(directory, owner)
         write_aside(directory.owner, data)

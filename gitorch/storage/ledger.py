@@ -72,7 +72,7 @@ def begin(site: Site) -> None:
     if site.queue_path.exists():
         lines = [*_of_queue(site), *_of_runs_that_are_over(site)]
     data = b"".join(line + b"\n" for line in lines)
-    write_aside(_path(site), data, durable=True)
+    write_aside(_path(site), data, durable=True, mode=0o600)
 
 
 def _path(site: Site) -> Path:

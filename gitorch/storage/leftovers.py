@@ -22,6 +22,7 @@ from gitorch.storage.run_directories import has_unkept_files
 from gitorch.storage.site import Site
 from gitorch.tools import clock
 from gitorch.tools.files import delete
+from gitorch.tools.private import change_mode
 
 # A check or a snapshot takes less time than this. An older directory belongs to one that was
 # killed.
@@ -140,6 +141,8 @@ def _of_killed_programs(site: Site) -> Iterator[Leftover]:
 
 
 def _directories(parent: Path) -> list[Path]:
+    if parent.is_symlink():
+        return []
     try:
         entries = sorted(parent.iterdir())
     except FileNotFoundError:
@@ -155,5 +158,5 @@ def _throw_away(site: Site, path: Path, tree: Path) -> None:
         site.worktrees.discard(tree)
     with suppress(FileNotFoundError):
         # A directory without write permission cannot be moved either.
-        path.chmod(path.stat().st_mode | 0o700)
+        change_mode(path, path.lstat().st_mode | 0o700)
         path.rename(trash(site.repository) / f"{path.name}.{secrets.token_hex(6)}")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import stat
 from contextlib import suppress
 from pathlib import Path
 
 from gitorch.tools.faults import boundary
+from gitorch.tools.private import change_mode
 
 _SMALL = 64 << 10
 
@@ -25,7 +27,9 @@ def read_small(path: Path) -> bytes:
         os.close(descriptor)
 
 
-def write_aside(path: Path, data: bytes, *, durable: bool = False) -> None:
+def write_aside(
+    path: Path, data: bytes, *, durable: bool = False, mode: int = 0o666
+) -> None:
     """Write `data` to a file beside `path`, then rename that file to `path`.
 
     With `durable`, the file survives a power cut after this function has returned. If it raises
@@ -33,7 +37,8 @@ def write_aside(path: Path, data: bytes, *, durable: bool = False) -> None:
     """
     aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with aside.open("xb") as file:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        with os.fdopen(os.open(aside, flags, mode), "wb") as file:
             file.write(data)
             if durable:
                 file.flush()
@@ -64,11 +69,15 @@ def delete(path: Path) -> None:
     Directories without write permission are made writable first. Several processes may do this at
     the same time.
     """
-    if path.is_symlink() or path.is_file():
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISDIR(mode):
         path.unlink(missing_ok=True)
         return
     shutil.rmtree(path, ignore_errors=True)
-    if not path.exists():
+    if not os.path.lexists(path):
         return
     with suppress(OSError):
         _make_writable(path)
@@ -76,10 +85,9 @@ def delete(path: Path) -> None:
 
 
 def _make_writable(top: Path) -> None:
-    """Make a directory and all directories in it writable."""
-    top.chmod(0o700)
+    """Make a directory and all directories in it writable. Links are not followed."""
+    change_mode(top, 0o700)
     for directory, names, _ in os.walk(top):
         for name in names:
-            child = Path(directory, name)
-            if not child.is_symlink():
-                child.chmod(0o700)
+            with suppress(NotADirectoryError):
+                change_mode(Path(directory, name), 0o700)

@@ -27,7 +27,7 @@ def taken(
     *,
     wait_s: float = 0.0,
     awaited: str | None = None,
-    mode: int = 0o644,
+    mode: int = 0o600,
 ) -> Iterator[bool]:
     """Hold the lock at `path`, if it becomes free within `wait_s` seconds.
 

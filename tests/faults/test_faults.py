@@ -84,6 +84,16 @@ ELSEWHERE = {
         "test_a_rerun_takes_no_programs_from_a_record_of_another_clone",
         "storage/test_ledger.py: test_a_line_that_was_torn_affects_no_other",
     ),
+    "a workspace that is a link, of another user, or that others can replace": (
+        "stories/test_shared_directories.py: "
+        "test_a_workspace_that_was_replaced_by_a_link_is_refused",
+        "stories/test_shared_directories.py: test_a_workspace_of_another_user_is_refused",
+        "stories/test_shared_directories.py: "
+        "test_a_link_that_a_task_left_in_the_workspace_is_not_followed",
+        "stories/test_shared_directories.py: test_nobody_else_reads_state_workspace_and_logs",
+        "tools/test_private.py: "
+        "test_removing_follows_no_link_and_changes_no_mode_through_one",
+    ),
     "the clock set back during a backoff": (
         "database/test_run_queue.py: test_setting_the_clock_back_does_not_make_a_backoff_longer",
     ),

@@ -23,14 +23,16 @@ from gitorch.tools import clock
 from gitorch.tools.faults import boundary
 from gitorch.tools.files import delete
 from gitorch.tools.locks import only_one_at
+from gitorch.tools.private import change_mode, private_directory
 
 _ABANDONED_S = 3600.0
 
 
 def trash(repo: Repository) -> Path:
     """Return the directory whose content may be deleted at any time; create it if missing."""
+    repo.make_workspace()
     directory = repo.workspace / "trash"
-    directory.mkdir(parents=True, exist_ok=True)
+    private_directory(directory)
     return directory
 
 
@@ -109,11 +111,20 @@ def _forget_if_abandoned(repo: Repository, admin: Path) -> None:
 
 def empty_trash_later(repo: Repository) -> None:
     """Start a process that deletes the content of the trash, and return at once."""
-    directory = repo.workspace / "trash"
-    if directory.is_dir():
-        command = 'rm -rf -- "$1"/* >/dev/null 2>&1 </dev/null &'
-        arguments = ["sh", "-c", command, "sh", str(directory)]
-        subprocess.run(arguments, cwd="/", start_new_session=True, check=False)
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        descriptor = os.open(repo.workspace / "trash", flags)
+    except (FileNotFoundError, NotADirectoryError):
+        return  # nothing was thrown away, or a link is there, whose target is not gitorch's
+    try:
+        subprocess.run(
+            ["sh", "-c", "rm -rf -- ./* >/dev/null 2>&1 </dev/null &"],
+            cwd=f"/proc/self/fd/{descriptor}",
+            start_new_session=True,
+            check=False,
+        )
+    finally:
+        os.close(descriptor)
 
 
 def _is_abandoned(admin: Path, tree: Path) -> bool:
@@ -127,7 +138,8 @@ def _move_to_trash(repo: Repository, path: Path) -> None:
         path.rename(repo.workspace / "trash" / name)
     except OSError:
         # The trash is missing, or the directory lacks the write permission that a move needs.
-        path.chmod(path.stat().st_mode | 0o700)
+        with suppress(NotADirectoryError):
+            change_mode(path, path.lstat().st_mode | 0o700)
         try:
             path.rename(trash(repo) / name)
         except OSError:  # another file system

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from gitorch.errors import NotFound
+from gitorch.errors import NotFound, Refused
 from gitorch.git.command import GitFailed, call_git, call_git_items, call_git_text
 from gitorch.git.repository import Repository
 from gitorch.git.worktree import admin
@@ -65,6 +65,8 @@ class FastWorktrees:
     def materialise(
         self, commit: str, path: Path, *, link: Sequence[str] = ()
     ) -> None:
+        self._repo.make_workspace()
+        _require_no_link(self._repo, path.parent)
         with only_one_at(path) as lock:
             admin.repair(self._repo, path)
             mark = admin.read_mark(self._repo, path)
@@ -371,3 +373,15 @@ def _size(path: Path) -> int:
         return path.lstat().st_size
     except OSError:
         return 0
+
+
+def _require_no_link(repo: Repository, directory: Path) -> None:
+    """Raise Refused if a directory below the workspace has been replaced by a link."""
+    workspace = repo.workspace
+    while directory != workspace and directory.is_relative_to(workspace):
+        if directory.is_symlink():
+            raise Refused(
+                f"{directory} is a link to {directory.readlink()}, which gitorch did not make",
+                f"rm {directory}",
+            )
+        directory = directory.parent
