@@ -20,7 +20,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import assert_never
 
 from msgspec import Struct, field
@@ -82,6 +81,7 @@ from gitorch.worker.protocol import (
 from gitorch.worker.recover import recover
 from gitorch.worker.scheduler import PoolOptions, Scheduler
 from gitorch.worker.shares import Shares
+from gitorch.worker.stop_signals import caught
 from gitorch.worker.surroundings import Surroundings
 
 FEW = 4  # prefetched worktrees, and ends in a batch, for a worker with one slot or two
@@ -92,7 +92,6 @@ SWITCH_S = 0.0005  # a free slot must not wait 5 ms, Python's default, for a thr
 GARBAGE = 20_000
 DEAD_S = 2.0  # the time between two looks for dead workers
 KILL_REQUESTS_S = 0.2  # the time between two looks for runs to be killed
-_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Summary(Struct):
@@ -425,31 +424,17 @@ class Pool:
     def _stoppable(self) -> Iterator[None]:
         """Only count signals. They wake the main thread, which decides how to react.
 
-        A hangup is ignored: a terminal that closes ends no work.
-
         What waits for another process does not return to the main thread, so it is interrupted,
         unless tasks are to be finished first.
         """
 
-        def stop(number: int, _: FrameType | None) -> None:
+        def stop(number: int) -> None:
             self._stops += 1 if number == signal.SIGINT else 2
             if self._stops > 1 or self._engine.free() == self._engine.slots:
                 waits.request_stop()
 
-        before = {}
-        for number in _STOP_SIGNALS:
-            if (
-                signal.getsignal(number) is not signal.SIG_IGN
-            ):  # as with nohup, or `&` in a script
-                before[number] = signal.signal(number, stop)
-        # Not SIG_IGN, which the programs that this process starts would inherit.
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-            before[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda *_: None)
-        woken = signal.set_wakeup_fd(self._inbox.waker, warn_on_full_buffer=False)
-        try:
-            yield
-        finally:
-            waits.forget_stop()
-            signal.set_wakeup_fd(woken)
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        with caught(stop, self._inbox.waker):
+            try:
+                yield
+            finally:
+                waits.forget_stop()
