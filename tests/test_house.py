@@ -138,6 +138,46 @@ def test_imports_within_git_only_go_down(path: Path) -> None:
             assert lower, f"git/{own} imports {module}, which is not below it"
 
 
+# These read files that a task or another person may have made, and so open no file themselves.
+WARY = ("storage/", "worker/", "config/", "actions/", "engines/contract.py")
+# These read files of gitorch's own installation.
+OWN_FILES = ("config/schema.py", "actions/init.py", "actions/demo.py")
+OPENING = {"read_bytes", "read_text", "open"}
+
+
+@pytest.mark.parametrize(
+    "path", FILES, ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_files_that_others_made_are_opened_by_untrusted(path: Path) -> None:
+    """Only `tools/untrusted` and `tools/files` know how to open what may be a pipe or a device."""
+    name = path.relative_to(ROOT).as_posix()
+    if not name.startswith(WARY) or name in OWN_FILES:
+        return
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not (
+            isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+        ):
+            continue
+        is_reading = node.func.attr in OPENING and not _writes_or_is_no_file(node)
+        assert not is_reading, f"line {node.lineno}: use gitorch.tools.untrusted"
+
+
+def _writes_or_is_no_file(call: ast.Call) -> bool:
+    """Return True for `path.open("wb")`, and for `open` of a database or of a class."""
+    if any(
+        isinstance(word, ast.Constant) and word.value in ("wb", "xb")
+        for word in call.args
+    ):
+        return True
+    assert isinstance(call.func, ast.Attribute)
+    owner = call.func.value
+    if not isinstance(owner, ast.Name) or call.func.attr != "open":
+        return False
+    if owner.id == "os":
+        return not any("O_RDONLY" in ast.unparse(word) for word in call.args)
+    return owner.id[0].isupper()
+
+
 def test_every_package_has_a_storey() -> None:
     packages = {
         path.relative_to(ROOT).parts[0].removesuffix(".py") for path in FILES

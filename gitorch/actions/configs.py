@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from gitorch.config.discovery import find_configs, is_config
+from gitorch.config.discovery import find_configs, is_config, read_config
 from gitorch.config.pipeline import ConfigContext, LoadedConfig, load_config
 from gitorch.errors import NotFound
 from gitorch.model.problem import has_errors
@@ -37,7 +37,7 @@ def load_configs(
             resolved = file.resolve()
             if resolved not in loaded:
                 loaded[resolved] = load_config(
-                    file.read_bytes(),
+                    read_config(file),
                     file=str(file),
                     context=context,
                     overrides=overrides,

@@ -10,13 +10,14 @@ from typing import BinaryIO, NamedTuple
 from msgspec import Struct
 
 from gitorch.actions.records import find_record
-from gitorch.errors import NotFound
+from gitorch.errors import NotFound, Refused
 from gitorch.git.store import artifacts
 from gitorch.model.branch_layout import RunPaths
 from gitorch.model.run.record import Record
 from gitorch.model.run.status import Status
 from gitorch.storage.records import read_record
 from gitorch.storage.site import Site
+from gitorch.tools.untrusted import blocks, open_file
 
 _CHUNK = 1 << 16  # bytes
 _PAUSE_S = 0.2
@@ -142,11 +143,12 @@ def _read_log(
         with artifacts.open_kept(site.repository, committed) as file:
             yield from _parts(file, task_id, logged.number)
         return
-    live = site.directory(logged.run_id).attempt(logged.task_id, logged.number).log
-    if live.exists():
+    live = _open_live_log(site, logged)
+    if live is not None:
         yield begin
-        with live.open("rb") as file:
-            yield from _parts(file, task_id, logged.number)
+        with live:
+            for data in blocks(live, _CHUNK):
+                yield LogPart(task_id, logged.number, data)
 
 
 def _parts(file: BinaryIO, task_id: str, number: int) -> Iterator[LogPart]:
@@ -188,11 +190,15 @@ def _follow(site: Site, run_id: str, only: str | None) -> Iterator[LogPart]:
 
 
 def _open_live_log(site: Site, logged: LoggedAttempt) -> BinaryIO | None:
-    path = site.directory(logged.run_id).attempt(logged.task_id, logged.number).log
+    attempt = site.directory(logged.run_id).attempt(logged.task_id, logged.number)
     try:
-        return path.open("rb")
+        return open_file(attempt.log, below=attempt.workspace)
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise Refused(
+            f"the log of {logged.task_id} cannot be read: {error}"
+        ) from error
 
 
 def _is_over(record: Record, only: str | None) -> bool:

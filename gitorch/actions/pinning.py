@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gitorch.actions.configs import SCHEMA
-from gitorch.config.discovery import SUFFIXES, is_config
+from gitorch.config.discovery import SUFFIXES, is_config, read_config
 from gitorch.config.pipeline import LoadedConfig
-from gitorch.errors import Refused
+from gitorch.errors import Refused, UsageError
 from gitorch.git import pins
 from gitorch.git.hidden import how_to_reveal
 from gitorch.git.repository import Repository
@@ -145,6 +145,6 @@ def _is_config_file(path: Path) -> bool:
     if path.name == SCHEMA:
         return True
     try:
-        return path.suffix in SUFFIXES and is_config(path.read_bytes())
-    except OSError:
+        return path.suffix in SUFFIXES and is_config(read_config(path))
+    except (OSError, UsageError):
         return False

@@ -50,7 +50,7 @@ def _task(
 
 
 def _ended(ended: AttemptEnded, colors: bool) -> list[str]:
-    """Return one line for the end of an attempt, and more for a failure.
+    """Return one line for the end of an attempt, its notes, and more lines for a failure.
 
     The lines of a failure say why and where the task failed, what it printed last, and which
     commands try it again.
@@ -61,6 +61,7 @@ def _ended(ended: AttemptEnded, colors: bool) -> list[str]:
         ]
     status = paint_status(ended.status, on=colors)
     lines = [f"{_task(ended)} {status} in {duration(ended.attempt.duration_s)}"]
+    lines += [f"  note: {plain(note)}" for note in ended.attempt.notes]
     if ended.status is not Status.ERROR:
         return lines
     location = f" at {plain(ended.location)}" if ended.location else ""

@@ -18,8 +18,10 @@ from gitorch.config.document import (
 )
 from gitorch.config.yaml_parser import parse_document
 from gitorch.model.problem import Problem
+from gitorch.tools.untrusted import read_plain
 
 SUFFIXES = (".yaml", ".yml")
+LARGEST_CONFIG = 4 << 20  # bytes
 DEEPEST = 50  # files that extend one another
 _EXTENDS = ("gitorch", "extends")
 _HOW = (
@@ -191,8 +193,9 @@ class _Extension:
         self, node: Node, file: str, path: Path, extender: str
     ) -> bytes | None:
         try:
-            if path.is_file():
-                return path.read_bytes()
+            return read_plain(path, LARGEST_CONFIG)
+        except (FileNotFoundError, NotADirectoryError):
+            pass
         except OSError as error:
             self.problems.append(
                 node.span.problem(f"{file} cannot be read: {error.strerror}")

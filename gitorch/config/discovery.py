@@ -6,9 +6,10 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from gitorch.config.bases import SUFFIXES, named_bases
+from gitorch.config.bases import LARGEST_CONFIG, SUFFIXES, named_bases
 from gitorch.config.yaml_parser import parse_document
-from gitorch.errors import NotFound
+from gitorch.errors import NotFound, UsageError
+from gitorch.tools.untrusted import Unacceptable, read_plain
 
 __all__ = ["SUFFIXES", "configs_among", "find_configs", "is_config"]
 
@@ -46,7 +47,7 @@ def find_configs(path: Path) -> list[Path]:
     Files and directories whose names begin with `_` or `.` are left out of the search. Raises
     NotFound if there is no config.
     """
-    if path.is_file():
+    if path.exists() and not path.is_dir():
         return [path]
     if not path.is_dir():
         raise NotFound(
@@ -64,6 +65,16 @@ def find_configs(path: Path) -> list[Path]:
         hint = "a config's name ends in .yaml or .yml; names that begin with _ or . are left out"
         raise NotFound(f"there is no config in {path}", hint)
     return sorted(configs)
+
+
+def read_config(path: Path) -> bytes:
+    """Return the content of a config. Raises UsageError if it is not a file that can be read."""
+    try:
+        return read_plain(path, LARGEST_CONFIG)
+    except Unacceptable as error:
+        raise UsageError(str(error)) from error
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _is_searched(name: str) -> bool:

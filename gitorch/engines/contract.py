@@ -17,6 +17,10 @@ from gitorch.model.json_struct import JsonStruct, always
 from gitorch.model.run.outcome import Outcome
 from gitorch.model.workspace import AttemptDirectory
 from gitorch.tools import clock
+from gitorch.tools.untrusted import read_plain
+
+# In bytes. The longest part of a status is the message of its outcome.
+LARGEST_STATUS = 1 << 20
 
 
 class Order(NamedTuple):
@@ -80,9 +84,10 @@ def recorded_end(directory: Path, token: str) -> Ended | None:
     Return None if there is no readable record with this `token`.
     """
     try:
-        record = AttemptDirectory(directory).status.read_bytes()
+        status = AttemptDirectory(directory).status
+        record = read_plain(status, LARGEST_STATUS, below=directory)
         ended = Ended.from_json(json.loads(record))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     if ended.token != token:
         return None

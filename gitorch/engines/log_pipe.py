@@ -9,15 +9,19 @@ The standard library only, since slots start without site-packages.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import math
 import os
 import select
+import stat
 import time
 from contextlib import suppress
 
-_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-_REPLACE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+# O_NONBLOCK: if a task has put a pipe in place of the file, opening it must not wait for a reader.
+_OPEN = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_APPEND = _OPEN | os.O_APPEND
+_REPLACE = _OPEN | os.O_TRUNC
 # The size of the pipe. All pipes of a user may take 64 MiB: see pipe(7).
 _CAPACITY = 256 << 10
 # The pause between two reads, and the time without pauses once a quarter of the pipe was full.
@@ -41,7 +45,7 @@ class LogPipe:
         self._rests_until: float | None = None
         self._floods_until = 0.0
         self._poll = poll
-        self._log = os.open(f"{directory}/log.txt", _APPEND, 0o600)
+        self._log = _open_log(f"{directory}/log.txt")
         self.reader, self.writer = os.pipe()
         self._descriptors = [self._log, self.reader, self.writer]
         # If the user has many pipes, the size stays at 64 KiB.
@@ -138,6 +142,15 @@ class LogPipe:
         if not self._is_over:
             self._is_over = True
             self._poll.unregister(self.reader)
+
+
+def _open_log(path: str) -> int:
+    """Open the log. Raises OSError also if another task of the run put a pipe or a device there."""
+    log = os.open(path, _APPEND, 0o600)
+    if not stat.S_ISREG(os.fstat(log).st_mode):
+        os.close(log)
+        raise OSError(errno.EINVAL, "not a file", path)
+    return log
 
 
 def _write_number(path: str, number: int) -> None:

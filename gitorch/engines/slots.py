@@ -60,8 +60,10 @@ _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 # Attempts have the default action for these signals, like the programs that `subprocess` starts.
 _DEFAULT_IN_ATTEMPTS = (*_IGNORED, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD)
-_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-_REPLACE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+# O_NONBLOCK: if a task has put a pipe in place of the file, opening it must not wait for a reader.
+_OPEN = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_APPEND = _OPEN | os.O_APPEND
+_CREATE = _OPEN | os.O_EXCL
 
 
 def supervise(lock: int, ends: Sequence[int]) -> None:
@@ -312,7 +314,9 @@ class _SlotProcess:
             _write(f"{order['directory']}/log.txt", _APPEND, reason)
         record = f"{order['directory']}/status.json"
         aside = f"{order['directory']}/.status.json"
-        if _write(aside, _REPLACE, json.dumps(ended)):
+        with suppress(OSError):  # the attempt may have put anything there
+            os.unlink(aside)
+        if _write(aside, _CREATE, json.dumps(ended)):
             with suppress(OSError):
                 os.rename(aside, record)
                 boundary()

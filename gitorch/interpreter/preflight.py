@@ -25,6 +25,7 @@ from msgspec import Struct, field
 from gitorch import runner
 from gitorch.interpreter.probe import Interpreter
 from gitorch.tools.process import Process, end, table, with_descendants
+from gitorch.tools.untrusted import open_file
 from gitorch.tools.waits import Wait
 
 _PROGRAM = Path(runner.__file__).with_name("preflight_program.py")
@@ -310,8 +311,11 @@ def _answers(
 
 
 def _read_output(path: Path) -> str:
-    with path.open("rb") as file:
-        return file.read(_LONGEST_OUTPUT).decode("utf-8", "replace")
+    try:
+        with open_file(path) as file:
+            return file.read(_LONGEST_OUTPUT).decode("utf-8", "replace")
+    except OSError as error:  # the project's code can put anything there
+        return f"its output cannot be read: {error}"
 
 
 def _end_of_process(code: int) -> str:

@@ -44,6 +44,11 @@ class AttemptDirectory(NamedTuple):
     path: Path
 
     @property
+    def workspace(self) -> Path:
+        """Return the workspace. No link that leads out of it is followed to read these files."""
+        return self.path.parents[3]
+
+    @property
     def owner(self) -> Path:
         """The file that names the worker and the token of the attempt."""
         return self.path / "owner.json"

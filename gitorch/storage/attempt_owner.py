@@ -9,8 +9,10 @@ directory of an attempt has one owner: the worker that made the file first.
 from __future__ import annotations
 
 import os
+import secrets
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import msgspec
 
@@ -20,7 +22,9 @@ from gitorch.errors import GitorchError
 from gitorch.model.json_struct import JsonStruct
 from gitorch.model.workspace import AttemptDirectory
 from gitorch.storage.claimed_attempt import ClaimedAttempt
-from gitorch.tools.files import write_aside
+from gitorch.storage.output_files import is_replaced
+from gitorch.tools.files import delete, write_over
+from gitorch.tools.untrusted import read_plain
 
 # A worker writes the file at once after it has made the file. After this time it is dead.
 _EMPTY_S = 1.0
@@ -58,8 +62,9 @@ def become_owner(attempt: ClaimedAttempt, worker: Worker, home: str) -> None:
     """
     directory = attempt.directory
     # mkdir(parents=True) would start with the innermost directory, which fails.
+    is_new = False
     for path in (attempt.run.log, directory.path.parent, directory.path):
-        path.mkdir(exist_ok=True)
+        is_new = _make_directory(path)
     claim = attempt.claim
     owner = Owner(
         home=home, token=claim.token, started=claim.started, worker=worker
@@ -70,28 +75,23 @@ def become_owner(attempt: ClaimedAttempt, worker: Worker, home: str) -> None:
         descriptor = os.open(directory.owner, flags, 0o600)
     except FileExistsError:
         _require_abandoned(directory, owner)
-        write_aside(directory.owner, data)
-        return
-    try:
-        os.write(descriptor, data)
-    finally:
-        os.close(descriptor)
+        write_over(directory.owner, data)
+    else:
+        try:
+            os.write(descriptor, data)
+        finally:
+            os.close(descriptor)
+    if not is_new:
+        _clear(directory)
 
 
 def owner_of(directory: AttemptDirectory) -> Owner | None:
     """Return the owner of an attempt, or None if none is noted."""
     try:
-        descriptor = os.open(
-            directory.owner, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
-        )
-    except OSError:
-        return None
-    try:
-        return Owner.from_json(msgspec.json.decode(os.read(descriptor, _LARGEST)))
+        data = read_plain(directory.owner, _LARGEST, below=directory.path)
+        return Owner.from_json(msgspec.json.decode(data))
     except (OSError, ValueError):
         return None
-    finally:
-        os.close(descriptor)
 
 
 def give_up_ownership(attempt: ClaimedAttempt) -> None:
@@ -105,6 +105,35 @@ def give_up_ownership(attempt: ClaimedAttempt) -> None:
 def claim_of(owner: Owner, claim: Claim) -> Claim:
     """Return the claim of the owner, for the same attempt as `claim`."""
     return msgspec.structs.replace(claim, token=owner.token, started=owner.started)
+
+
+def _make_directory(path: Path) -> bool:
+    """Make a directory. Return False if it exists.
+
+    A link or a file that a task of the run put there is removed.
+    """
+    try:
+        path.mkdir()
+    except FileExistsError:
+        if not is_replaced(path):
+            return False
+        path.unlink()
+        path.mkdir()
+    return True
+
+
+def _clear(directory: AttemptDirectory) -> None:
+    """Empty the directory, of which nothing may be taken for the new attempt's.
+
+    The task was given back after it was prepared, or another task of the run made the directory, or
+    the end of an attempt of this number was never recorded. The log of such an attempt is renamed.
+    """
+    for path in directory.path.iterdir():
+        is_log = path.name.startswith(directory.log.name) and path.is_file()
+        if path == directory.log and is_log:
+            path.rename(path.with_name(f"{path.name}.{secrets.token_hex(4)}"))
+        elif path != directory.owner and not is_log:
+            delete(path)
 
 
 def _require_abandoned(directory: AttemptDirectory, own: Owner) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +16,7 @@ from gitorch.database.file_digests import Facts
 from gitorch.errors import GitorchError
 from gitorch.git.store.objects import digests_of_blobs
 from gitorch.storage.site import Site
+from gitorch.tools.untrusted import Unacceptable, open_plain
 
 _READERS = 4
 _BLOCK = 1 << 20
@@ -141,20 +141,20 @@ def _read(path: Path, is_interrupted: threading.Event) -> _ReadFile | Unusable:
     """
     digest = hashlib.sha256()
     try:
-        # O_NONBLOCK: if the path has become a pipe, opening it must not wait for a writer.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        descriptor = open_plain(path)
         with os.fdopen(descriptor, "rb", buffering=0) as file:
             before = os.fstat(file.fileno())
-            if not stat.S_ISREG(before.st_mode):
-                return Unusable(f"{path} is not a file any more")
+            left = before.st_size
             buffer = memoryview(bytearray(_BLOCK))
-            remaining = before.st_size
-            while remaining >= 0 and (count := file.readinto(buffer)):
+            # What is added to the file is not read: the file may grow faster than it is read.
+            while left > 0 and (count := file.readinto(buffer)):
                 if is_interrupted.is_set():
                     return Unusable(f"{path} was not read to its end")
-                remaining -= count
+                left -= count
                 digest.update(buffer[:count])
         facts = Facts.of(path.stat())
+    except Unacceptable as error:
+        return Unusable(str(error))
     except OSError as error:
         return Unusable(f"{path} cannot be read: {error.strerror}")
     if facts != Facts.of(before):

@@ -21,6 +21,7 @@ from gitorch.model.run.status import LIVE
 from gitorch.storage.site import Site
 from gitorch.tools.faults import boundary
 from gitorch.tools.files import write_aside
+from gitorch.tools.untrusted import open_file
 
 
 def has_queued(site: Site, record: Record) -> bool:
@@ -99,7 +100,7 @@ def _lines_of(path: Path, size: int) -> frozenset[bytes]:
 
     The file is read once for all runs of a command.
     """
-    with path.open("rb") as file:
+    with open_file(path) as file:
         return frozenset(file.read(size).split(b"\n"))
 
 

@@ -14,6 +14,8 @@ from gitorch.tools.globbing import named
 # The names of outputs that `outputs:` takes from the worktree begin with this. Any other name is
 # relative to the output directory.
 WORKTREE = "worktree/"
+# The functions that handle directories on the results branch call themselves for each level.
+DEEPEST = 256
 
 
 def is_of_worktree(name: str) -> bool:
@@ -96,19 +98,36 @@ def _is_of_git(name: str) -> bool:
 def _files_below(directory: Path, prefix: str) -> Iterator[tuple[str, Path]]:
     """Yield everything below a directory that is not a directory, in the order of names.
 
-    Links are not followed. A directory that cannot be listed is yielded itself: storing it fails,
-    and the error is noted.
+    Links are not followed. A directory that cannot be listed, or is more than DEEPEST levels deep,
+    is yielded itself: storing it fails, and the error is noted.
     """
     try:
-        entries = sorted(os.scandir(directory), key=lambda entry: entry.name)
+        levels = [_listed(directory, prefix)]
     except FileNotFoundError:
         return
     except OSError:
         yield prefix.rstrip("/") or directory.name, directory
         return
-    for entry in entries:
-        name = prefix + entry.name
-        if entry.is_dir(follow_symlinks=False):
-            yield from _files_below(Path(entry.path), f"{name}/")
+    while levels:
+        for name, entry in levels[-1]:
+            path = Path(entry.path)
+            if not entry.is_dir(follow_symlinks=False) or len(levels) > DEEPEST:
+                yield name, path
+                continue
+            try:
+                levels.append(_listed(path, f"{name}/"))
+            except FileNotFoundError:
+                continue
+            except OSError:
+                yield name, path
+                continue
+            break
         else:
-            yield name, Path(entry.path)
+            levels.pop()
+
+
+def _listed(directory: Path, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Return an iterator over the entries of a directory, in the order of their names."""
+    with os.scandir(directory) as found:
+        entries = sorted(found, key=lambda entry: entry.name)
+    return ((prefix + entry.name, entry) for entry in entries)

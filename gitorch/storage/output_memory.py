@@ -14,9 +14,19 @@ from typing import NamedTuple
 from gitorch.model.run.record import Output
 from gitorch.model.workspace import RunDirectory
 from gitorch.storage.output_files import path_of
-from gitorch.tools.files import write_aside
+from gitorch.tools.files import write_over
+from gitorch.tools.untrusted import read_plain
 
 _FILE = "seen.json"
+_LARGEST = 1 << 28  # bytes; a file takes some 300
+_BROKEN = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+)
 
 # Size, times and inode of a file. While they stay the same, so does the content.
 Fingerprint = list[int]
@@ -65,7 +75,8 @@ class OutputMemory(NamedTuple):
 def load_memory(run: RunDirectory) -> OutputMemory:
     """Return the run's memory. It is empty if the file is missing or broken."""
     try:
-        value = json.loads((run.path / _FILE).read_bytes())
+        data = read_plain(run.path / _FILE, _LARGEST, below=run.path.parent)
+        value = json.loads(data)
         kept = {}
         for name, (fingerprint, output) in value["kept"].items():
             kept[name] = KeptFile(fingerprint, Output.from_json(output))
@@ -73,7 +84,7 @@ def load_memory(run: RunDirectory) -> OutputMemory:
             name: LeftOutFile(*file) for name, file in value["left_out"].items()
         }
         return OutputMemory(kept, left_out)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except _BROKEN:
         return OutputMemory({}, {})
 
 
@@ -85,7 +96,7 @@ def save_memory(run: RunDirectory, memory: OutputMemory) -> None:
     for name, file in memory.kept.items():
         kept[name] = (file.fingerprint, file.output.to_json())
     value = {"kept": kept, "left_out": memory.left_out}
-    write_aside(run.path / _FILE, json.dumps(value).encode())
+    write_over(run.path / _FILE, json.dumps(value).encode())
 
 
 def unread(outputs: Iterable[Output]) -> dict[str, KeptFile]:

@@ -10,11 +10,13 @@ from msgspec.structs import replace
 
 from gitorch.git.store import artifacts
 from gitorch.git.store.artifacts import Stored, Unkeepable
+from gitorch.git.store.spool import Spool
 from gitorch.model.run.record import Discarded, Output
 from gitorch.model.run.spec import RunSpec, TaskSpec
 from gitorch.model.text.globs import first_match
 from gitorch.model.workspace import RunDirectory
 from gitorch.storage.output_files import (
+    DEEPEST,
     WORKTREE,
     files_of_output,
     files_of_worktree,
@@ -34,37 +36,46 @@ from gitorch.storage.output_memory import (
 )
 from gitorch.storage.records import read_record
 from gitorch.storage.site import Site
+from gitorch.storage.unkept import TooDeep, UnkeptNotes
 
 
 class FoundOutputs(Struct, frozen=True, kw_only=True):
     """The outputs of a run so far, and the content of those that are new or changed, by name.
 
-    `notes` says what could not be stored, and why. `discarded` sums up the files that the task
-    itself wrote and that its `discard` left out.
+    `notes` says what could not be stored, and why. `failure` says it if the run's outputs are too
+    large or too deep to be stored. `discarded` sums up the files that the task itself wrote and
+    that its `discard` left out.
     """
 
     outputs: tuple[Output, ...]
     new: Mapping[str, Stored]
     notes: tuple[str, ...]
+    failure: str | None = None
     discarded: tuple[Discarded, ...] = ()
 
 
 def find(
-    site: Site, run: RunDirectory, spec: RunSpec, task: TaskSpec
+    site: Site,
+    run: RunDirectory,
+    spec: RunSpec,
+    task: TaskSpec,
+    spool: Spool | None = None,
 ) -> FoundOutputs:
     """Find the run's outputs after an attempt of `task`, and store those that are new or changed.
 
+    With a `spool`, the small ones need no memory until they are committed.
     If a part of the workspace is missing, because the repository was moved without it or a worktree
     could not be made, the recorded outputs of that part are returned unchanged.
     """
-    search = _Search(site, run, spec, task)
+    search = _Search(site, run, spec, task, spool)
     search.examine_all()
     search.keep_untaken()
     search.save()
     return FoundOutputs(
         outputs=(*search.outputs, *_outputs_of_missing_parts(site, run)),
         new=search.new,
-        notes=tuple(search.notes),
+        notes=search.notes.shown(),
+        failure=search.notes.failure,
         discarded=_discarded(search.memory, task),
     )
 
@@ -89,18 +100,24 @@ class _Search:
     """One search for a run's outputs. `memory` is what the next search will remember."""
 
     def __init__(
-        self, site: Site, run: RunDirectory, spec: RunSpec, task: TaskSpec
+        self,
+        site: Site,
+        run: RunDirectory,
+        spec: RunSpec,
+        task: TaskSpec,
+        spool: Spool | None,
     ) -> None:
         self._site = site
         self._run = run
         self._spec = spec
         self._task = task
+        self._spool = spool
         self._before = load_memory(run)
         self._writers = _discarding_writers(spec, task)
         self.memory = OutputMemory({}, {})
         self.outputs: list[Output] = []
         self.new: dict[str, Stored] = {}
-        self.notes: list[str] = []
+        self.notes = UnkeptNotes()
 
     def examine_all(self) -> None:
         """Examine the output directory, and the files of the worktree that `outputs:` takes."""
@@ -108,7 +125,7 @@ class _Search:
             try:
                 self._examine(name, path)
             except (OSError, Unkeepable) as error:
-                self.notes.append(f"{name} is not kept: {error}")
+                self.notes.add(name, error)
 
     def keep_untaken(self) -> None:
         """Keep the outputs that other tasks took from the worktree, even if files are gone.
@@ -129,7 +146,7 @@ class _Search:
         """Return the files by name. If two have the same name, the file of the worktree is kept."""
         files: dict[str, Path] = {}
         if is_replaced(self._run.output):
-            self.notes.append(
+            self.notes.add_text(
                 "the output directory was replaced by a link or a file: nothing of it is kept"
             )
         else:
@@ -139,7 +156,7 @@ class _Search:
         ):
             if name in files:
                 other = name.removeprefix(WORKTREE)
-                self.notes.append(
+                self.notes.add_text(
                     f"{name} of the output directory is not kept: "
                     f"{other} of the worktree has its name"
                 )
@@ -151,6 +168,8 @@ class _Search:
 
         Raises OSError, Unkeepable.
         """
+        if name.count("/") > DEEPEST:
+            raise TooDeep(f"it is more than {DEEPEST} directories deep")
         fingerprint = fingerprint_of(path)
         file = self._before.kept.get(name)
         if file is not None and file.fingerprint == fingerprint:
@@ -160,8 +179,13 @@ class _Search:
         if left_out is not None:
             self.memory.left_out[name] = left_out
             return
-        large = self._site.settings.large_file_bytes
-        stored = artifacts.store(self._site.repository, path, large=large)
+        stored = artifacts.store(
+            self._site.repository,
+            path,
+            large=self._site.settings.large_file_bytes,
+            spool=self._spool,
+            below=self._run.path.parent,
+        )
         self.new[name] = stored
         output = _output(name, stored, self._task.id)
         if file is not None:

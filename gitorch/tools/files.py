@@ -13,6 +13,8 @@ from gitorch.tools.faults import boundary
 from gitorch.tools.private import change_mode
 
 _SMALL = 64 << 10
+_ENTER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_MOST_LEVELS = 100_000
 
 
 def read_small(path: Path) -> bytes:
@@ -20,7 +22,8 @@ def read_small(path: Path) -> bytes:
 
     This needs a third of the system calls of `Path.read_bytes`.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    # O_NONBLOCK: if a task has put a pipe there, opening and reading it must not wait.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         return os.read(descriptor, _SMALL)
     finally:
@@ -53,6 +56,15 @@ def write_aside(
         sync_directory(path.parent)
 
 
+def write_over(path: Path, data: bytes) -> None:
+    """Do as `write_aside` does, in a place where a task may have made a directory."""
+    try:
+        write_aside(path, data)
+    except IsADirectoryError:
+        delete(path)
+        write_aside(path, data)
+
+
 def sync_directory(path: Path) -> None:
     """Flush the directory to disk, so that new and renamed files in it survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
@@ -70,24 +82,57 @@ def delete(path: Path) -> None:
     the same time.
     """
     try:
-        mode = path.lstat().st_mode
-    except FileNotFoundError:
+        is_directory = stat.S_ISDIR(path.lstat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
         return
-    if not stat.S_ISDIR(mode):
+    if not is_directory:
         path.unlink(missing_ok=True)
         return
-    shutil.rmtree(path, ignore_errors=True)
-    if not os.path.lexists(path):
-        return
-    with suppress(OSError):
-        _make_writable(path)
-    shutil.rmtree(path, ignore_errors=True)
+    with suppress(RecursionError):
+        shutil.rmtree(path, ignore_errors=True)
+    if os.path.lexists(path):
+        with suppress(OSError):
+            _delete_by_levels(path)
 
 
-def _make_writable(top: Path) -> None:
-    """Make a directory and all directories in it writable. Links are not followed."""
+def _delete_by_levels(top: Path) -> None:
+    """Delete a directory that `rmtree` cannot delete: it is very deep, or may not be changed.
+
+    Each round removes the highest level, and moves what is below it up.
+    """
     change_mode(top, 0o700)
-    for directory, names, _ in os.walk(top):
-        for name in names:
-            with suppress(NotADirectoryError):
-                change_mode(Path(directory, name), 0o700)
+    descriptor = os.open(top, _ENTER)
+    try:
+        for _ in range(_MOST_LEVELS):
+            names = os.listdir(descriptor)  # noqa: PTH208
+            if not names:
+                break
+            for name in names:
+                with suppress(FileNotFoundError):  # another process deletes it, too
+                    _remove_or_raise(name, descriptor)
+    finally:
+        os.close(descriptor)
+    top.rmdir()
+
+
+def _remove_or_raise(name: str, parent: int) -> None:
+    """Remove an entry of a directory. Move the directories in it up into the parent."""
+    if not stat.S_ISDIR(os.lstat(name, dir_fd=parent).st_mode):
+        os.unlink(name, dir_fd=parent)
+        return
+    change_mode(name, 0o700, dir_fd=parent)
+    directory = os.open(name, _ENTER, dir_fd=parent)
+    try:
+        for child in os.listdir(directory):  # noqa: PTH208
+            with suppress(FileNotFoundError):
+                if stat.S_ISDIR(os.lstat(child, dir_fd=directory).st_mode):
+                    change_mode(child, 0o700, dir_fd=directory)
+                    unused = secrets.token_hex(8)
+                    os.rename(
+                        child, unused, src_dir_fd=directory, dst_dir_fd=parent
+                    )
+                else:
+                    os.unlink(child, dir_fd=directory)
+    finally:
+        os.close(directory)
+    os.rmdir(name, dir_fd=parent)

@@ -61,13 +61,13 @@ def require_fixed(parent: Path) -> None:
         )
 
 
-def change_mode(path: Path, mode: int) -> None:
+def change_mode(path: Path | str, mode: int, *, dir_fd: int | None = None) -> None:
     """Change the mode of a directory, but not that of the target of a link.
 
     Raises NotADirectoryError for a link. O_PATH opens a directory without read permission too.
     """
     flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(path, flags)
+    descriptor = os.open(path, flags, dir_fd=dir_fd)
     try:
         Path(f"/proc/self/fd/{descriptor}").chmod(mode)
     finally:

@@ -19,10 +19,12 @@ from gitorch.storage.attempt_owner import become_owner
 from gitorch.storage.claimed_attempt import ClaimedAttempt
 from gitorch.storage.input_changes import require_unchanged
 from gitorch.storage.site import Site
-from gitorch.tools.files import write_aside
+from gitorch.tools.files import write_over
 from gitorch.tools.locks import create_directory, only_one_at
+from gitorch.tools.untrusted import read_plain
 from gitorch.worker.surroundings import Surroundings
 
+_LARGEST_USERS = 1 << 20  # bytes
 TASK_PROGRAM = Path(runner.__file__).with_name("task_program.py")
 
 
@@ -116,13 +118,22 @@ def _is_first_user(site: Site, attempt: ClaimedAttempt) -> bool:
     """Add the attempt to the users of the worktree. Return True if no other attempt uses it."""
     claim = attempt.claim
     users = attempt.run.users
-    before = users.read_text().split() if users.exists() else []
+    before = _tokens(users)
     running = _running_tokens(site, claim.run)
     others = [
         token for token in before if token in running and token != claim.token
     ]
-    write_aside(users, " ".join([*others, claim.token]).encode())
+    write_over(users, " ".join([*others, claim.token]).encode())
     return not others
+
+
+def _tokens(users: Path) -> list[str]:
+    """Return the tokens in the file. It counts as empty if a task has replaced it."""
+    try:
+        data = read_plain(users, _LARGEST_USERS, below=users.parents[2])
+    except OSError:
+        return []
+    return data.decode("ascii", "replace").split()
 
 
 def _running_tokens(site: Site, run_id: str) -> set[str]:

@@ -23,6 +23,7 @@ from gitorch.model.run.spec import Resources
 from gitorch.tools import nvidia
 from gitorch.tools.files import write_aside
 from gitorch.tools.locks import is_held, lock_within
+from gitorch.tools.untrusted import read_plain
 
 # A worker does something else in between, and tries again.
 _PATIENCE_S = 5.0
@@ -90,6 +91,9 @@ class Ledger(Struct):
         return [gpu for gpu in range(self.total.gpus) if gpu not in used]
 
 
+_LARGEST_LEDGER = 1 << 24  # bytes
+
+
 @contextmanager
 def opened(repository: Repository, total: Resources) -> Iterator[Ledger]:
     """Lock the ledger and yield it. Write the ledger at the end if it was changed.
@@ -147,7 +151,7 @@ def _is_private(path: Path) -> bool:
 
 def _read(path: Path) -> Mapping[str, dict[str, Any]]:
     try:
-        entries = json.loads(path.read_bytes())
+        entries = json.loads(read_plain(path, _LARGEST_LEDGER))
     except (FileNotFoundError, ValueError):
         return {}
     return entries if isinstance(entries, dict) else {}

@@ -6,14 +6,13 @@ Nothing here changes the results branch or the queue, so it can be repeated afte
 from __future__ import annotations
 
 import errno
-import json
 import os
 import re
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -22,10 +21,10 @@ from gitorch.engines.contract import Ended
 from gitorch.errors import GitorchError
 from gitorch.git.store import artifacts
 from gitorch.git.store.artifacts import Stored, Unkeepable
+from gitorch.git.store.spool import Spool
 from gitorch.git.worktree.contract import UNMODIFIED, Modified
 from gitorch.model.branch_layout import ATTEMPT, CHANGES, EVENTS, LOG
-from gitorch.model.run import metrics, policy, record
-from gitorch.model.run.metrics import Metrics
+from gitorch.model.run import policy, record
 from gitorch.model.run.outcome import (
     CouldNotStart,
     ExitCode,
@@ -38,9 +37,11 @@ from gitorch.model.run.record_changes import AttemptResult
 from gitorch.model.run.status import Status
 from gitorch.storage import log, outputs
 from gitorch.storage.claimed_attempt import ClaimedAttempt
-from gitorch.storage.events import read_events
+from gitorch.storage.reports import read_reports
 from gitorch.storage.site import Site
+from gitorch.storage.unkept import UnkeptNotes
 from gitorch.tools.readable_json import render_json
+from gitorch.tools.untrusted import blocks, open_file
 from gitorch.worker.surroundings import Surroundings
 
 TAIL_LINES = 20
@@ -51,7 +52,6 @@ _SYSTEM_ERRORS = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
 )
 _CHUNK = 1 << 20
-_LARGEST_JSON = 16 << 20
 # The last line of a traceback entry: `  File "/…/Tasks.py", line 12, in run`.
 _TRACEBACK_ENTRY = re.compile(r'^\s*File "(.+)", line (\d+)')
 
@@ -102,7 +102,10 @@ def _ungathered(
     attempt: ClaimedAttempt, ended: Ended, error: Exception
 ) -> AttemptFiles:
     """Return the end of an attempt whose files cannot be read."""
-    reason = f"its files cannot be read ({type(error).__name__}: {error})"
+    reason = (
+        f"its files cannot be read ({type(error).__name__}: {error}); "
+        f"they stay in {attempt.run.path}"
+    )
     message = f"{reason}; it ended with: {ended.outcome}"
     outcome = replace(ended.outcome, message=message)
     kept_attempt = _kept_attempt(attempt, ended, outcome, notes=(message,))
@@ -154,14 +157,15 @@ def _kept_attempt(
 def _gather(
     site: Site, attempt: ClaimedAttempt, ended: Ended, surroundings: Surroundings
 ) -> AttemptFiles:
-    directory, task = attempt.directory, attempt.task
-    kept_log = _kept_log(site, attempt, ended.outcome, surroundings.secrets)
-    modified, notes = _modified(site, attempt, ended.outcome)
-    found = outputs.find(site, attempt.run, attempt.payload.spec, task)
-    events = read_events(directory.events)
-    result = None
-    if isinstance(ended.outcome, Succeeded):
-        result = _read_json(directory.result)
+    task = attempt.task
+    spool = Spool(site.repository.common_dir)
+    notes = UnkeptNotes()
+    found = outputs.find(site, attempt.run, attempt.payload.spec, task, spool)
+    kept_log = _kept_log(site, attempt, ended.outcome, surroundings.secrets, notes)
+    modified = _modified(site, attempt, ended.outcome, notes)
+    files = _files(site, attempt, kept_log, modified, spool, notes)
+    has_succeeded = isinstance(ended.outcome, Succeeded)
+    reports = read_reports(attempt, has_succeeded=has_succeeded)
     outcome = _explained(ended.outcome, kept_log)
     if ended.log_error:
         outcome = without_log(outcome, ended.log_error)
@@ -172,19 +176,24 @@ def _gather(
         losses=attempt.claim.losses,
         lost_limit=site.settings.lost_limit,
     )
+    failure = found.failure or notes.failure
+    if failure and has_succeeded:
+        message = f"{failure}; the files of the run stay in {attempt.run.path}"
+        outcome = ExitCode(exit_code=0, message=message)
+        follows = Next(status=Status.ERROR, outcome=outcome)
     kept_attempt = _kept_attempt(
         attempt,
         ended,
         follows.outcome,
         modified=modified.files,
-        notes=(*found.notes, *notes),
+        notes=(*found.notes, *notes.shown(), *reports.notes),
     )
     collected = AttemptResult(
         task=task.id,
         status=follows.status,
         attempt=kept_attempt,
-        result=metrics.finite(result),
-        metrics=_metrics(attempt, events, result),
+        result=reports.result,
+        metrics=reports.metrics,
         outputs=found.outputs,
         discarded=found.discarded,
         environment=surroundings.describe(attempt.payload.interpreter),
@@ -193,7 +202,7 @@ def _gather(
         attempt=attempt,
         follows=follows,
         collected=collected,
-        files=_files(site, attempt, collected, kept_log, modified),
+        files={**files, ATTEMPT: _rendered(collected)},
         outputs=found.new,
         tail=kept_log.tail,
         location=kept_log.location,
@@ -203,30 +212,42 @@ def _gather(
 def _files(
     site: Site,
     attempt: ClaimedAttempt,
-    collected: AttemptResult,
     kept_log: _KeptLog,
     modified: Modified,
+    spool: Spool,
+    notes: UnkeptNotes,
 ) -> dict[str, bytes | Stored]:
-    """Return the attempt's own files by name."""
+    """Return the attempt's own files by name, without the description of the attempt."""
     files: dict[str, bytes | Stored] = {LOG: kept_log.content}
     events = attempt.directory.events
-    if events.is_file():
-        files[EVENTS] = artifacts.store(
-            site.repository, events, large=site.settings.large_file_bytes
-        )
+    if os.path.lexists(events):
+        try:
+            files[EVENTS] = artifacts.store(
+                site.repository,
+                events,
+                large=site.settings.large_file_bytes,
+                spool=spool,
+                below=attempt.directory.workspace,
+            )
+        except Unkeepable as error:
+            notes.add("the file of its events", error)
     if modified.diff:
         files[CHANGES] = modified.diff
-    measured = {"result": collected.result, "metrics": collected.metrics}
-    files[ATTEMPT] = render_json({**collected.attempt.to_json(), **measured})
     return files
 
 
+def _rendered(collected: AttemptResult) -> bytes:
+    """Return the description of the attempt, which is kept beside its log."""
+    measured = {"result": collected.result, "metrics": collected.metrics}
+    return render_json({**collected.attempt.to_json(), **measured})
+
+
 def _modified(
-    site: Site, attempt: ClaimedAttempt, outcome: Outcome
-) -> tuple[Modified, tuple[str, ...]]:
-    """Return the attempt's changes of tracked files, and notes on those that cannot be kept."""
+    site: Site, attempt: ClaimedAttempt, outcome: Outcome, notes: UnkeptNotes
+) -> Modified:
+    """Return the attempt's changes of tracked files."""
     if isinstance(outcome, CouldNotStart):
-        return UNMODIFIED, ()
+        return UNMODIFIED
     try:
         modified = site.worktrees.modified(
             attempt.run.tree, attempt.payload.pin.commit
@@ -235,14 +256,12 @@ def _modified(
         GitorchError,
         OSError,
     ) as error:  # the attempt may have removed its worktree
-        return UNMODIFIED, (
-            f"what was changed in the worktree is not known: {error}",
-        )
-    notes = [
-        f"{name} was changed, and is too large for a diff"
-        for name in modified.large
-    ]
-    return modified, tuple(notes)
+        reason, _, _ = str(error).partition("\n")
+        notes.add_text(f"what was changed in the worktree is not known: {reason}")
+        return UNMODIFIED
+    for name in modified.large:
+        notes.add_text(f"{name} was changed, and is too large for a diff")
+    return modified
 
 
 def _kept_log(
@@ -250,6 +269,7 @@ def _kept_log(
     attempt: ClaimedAttempt,
     outcome: Outcome,
     secrets: tuple[bytes, ...],
+    notes: UnkeptNotes,
 ) -> _KeptLog:
     """Return the log without `secrets`, its last lines, and where a traceback ends."""
     if isinstance(outcome, CouldNotStart) and not attempt.directory.log.exists():
@@ -259,8 +279,9 @@ def _kept_log(
     try:
         content, end = _read_log(site, attempt, secrets)
     except (OSError, Unkeepable) as error:
+        notes.add("the log", error)
         return _KeptLog(
-            f"gitorch: the log could not be read: {error}\n".encode(), (), None
+            f"gitorch: the log could not be kept: {error}\n".encode(), (), None
         )
     lines = [
         line[:_LONGEST_TAIL_LINE]
@@ -276,20 +297,23 @@ def _read_log(
     site: Site, attempt: ClaimedAttempt, secrets: tuple[bytes, ...]
 ) -> tuple[bytes | Stored, bytes]:
     """Return the log without `secrets`, and its last bytes. A large log is not held in memory."""
-    with attempt.directory.log.open("rb") as live:
-        blocks = log.clean(iter(lambda: live.read(_CHUNK), b""), secrets)
-        if os.fstat(live.fileno()).st_size <= site.settings.large_file_bytes:
-            content = b"".join(blocks)
-            return content, content[-_TAIL_BYTES:]
-        end = b""
-        aside = attempt.directory.path / "log.kept"
-        with aside.open("wb") as kept:
-            for block in blocks:
-                kept.write(block)
-                end = (end + block)[-_TAIL_BYTES:]
-    return artifacts.store(
-        site.repository, aside, large=site.settings.large_file_bytes
-    ), end
+    end = b""
+    directory = attempt.directory
+
+    def stored_blocks(live: BinaryIO) -> Iterator[bytes]:
+        nonlocal end
+        for block in log.clean(blocks(live, _CHUNK), secrets):
+            end = (end + block)[-_TAIL_BYTES:]
+            yield block
+
+    with open_file(directory.log, below=directory.workspace) as live:
+        stored = artifacts.store_text(
+            site.repository,
+            stored_blocks(live),
+            large=site.settings.large_file_bytes,
+            size=os.fstat(live.fileno()).st_size,
+        )
+    return stored, end
 
 
 def _location(attempt: ClaimedAttempt, lines: Sequence[str]) -> str | None:
@@ -311,23 +335,3 @@ def _explained(outcome: Outcome, kept_log: _KeptLog) -> Outcome:
         if line.strip():
             return ExitCode(exit_code=outcome.exit_code, message=line.strip())
     return outcome
-
-
-def _metrics(
-    attempt: ClaimedAttempt, events: Iterator[Any], result: Any
-) -> Metrics:
-    """Return the metrics from the task's events, from files of its outputs and from its result."""
-    measured = metrics.of_events(events)
-    for name in ("metrics.json", *attempt.task.metrics):
-        measured |= metrics.of_file(_read_json(attempt.run.output / name))
-    return measured | metrics.of_result(result)
-
-
-def _read_json(path: Path) -> Any:
-    """Return the JSON at `path`, or None if there is none that can be read."""
-    try:
-        if path.stat().st_size > _LARGEST_JSON:
-            return None
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return None

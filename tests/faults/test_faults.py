@@ -169,6 +169,18 @@ ELSEWHERE = {
         "engines/test_log_pipe.py: test_a_slot_that_is_stopped_for_a_while_loses_no_output",
         "engines/test_sweep.py: test_processes_are_found_by_the_pipe_that_they_can_write_to",
     ),
+    "a pipe, a device, a link, a directory or a huge file in a place where gitorch reads": (
+        "faults/test_hostile_files.py: test_nothing_that_a_task_leaves_stops_the_worker",
+        "faults/test_hostile_files.py: test_a_config_that_is_not_a_file_is_refused",
+        "faults/test_hostile_files.py: test_logs_does_not_wait_for_a_pipe",
+        "tools/test_untrusted.py: test_what_is_not_a_file_is_not_opened",
+        "tools/test_untrusted.py: test_a_link_that_leads_out_is_not_followed",
+        "tools/test_untrusted.py: test_a_file_that_grows_is_read_up_to_its_first_size",
+        "test_house.py: test_files_that_others_made_are_opened_by_untrusted",
+    ),
+    "files of a run that are not kept": (
+        "faults/test_hostile_files.py: test_the_end_of_a_run_names_what_is_not_kept",
+    ),
     "a database of an older and of a newer format": (
         "database/test_run_queue.py: test_a_file_of_an_earlier_format_is_upgraded",
         "database/test_run_queue.py: test_a_file_of_a_newer_format_is_refused",

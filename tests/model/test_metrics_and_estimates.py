@@ -47,7 +47,7 @@ def test_the_last_value_of_an_event_counts_and_nonsense_is_ignored() -> None:
         {"metric": "loss", "value": 1},
         {"metric": "x", "value": "y"},
     ]
-    assert of_events(events) == {"loss": 1}
+    assert of_events(events).metrics == {"loss": 1}
 
 
 @pytest.mark.parametrize(

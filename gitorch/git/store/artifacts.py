@@ -18,30 +18,30 @@ import re
 import secrets
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gitorch.errors import GitorchError, NotFound, Refused
 from gitorch.git.modes import EXECUTABLE, FILE, LINK
 from gitorch.git.repository import Repository
+from gitorch.git.store.copying import copy_and_hash
 from gitorch.git.store.pointers import Pointer, parse_pointer
+from gitorch.git.store.spool import Spool, SpooledBlob
 from gitorch.model.run.record import Output
 from gitorch.tools.faults import boundary
 from gitorch.tools.files import sync_directory
 from gitorch.tools.locks import lock_within
+from gitorch.tools.room import FULL_ERRORS, why_too_large
+from gitorch.tools.untrusted import Unacceptable, open_file, open_plain, read_up_to
 
-_CHUNK = 8 << 20
 _STALE_S = 60.0
-_NO_REFLINK = {
-    errno.EXDEV,
-    errno.EINVAL,
-    errno.ENOSYS,
-    errno.EOPNOTSUPP,
-    errno.EBADF,
-}
+# The bytes that a large file must leave free on its disk, for the records of runs.
+_MARGIN = 16 << 20
 _NO_HARD_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP}
 
 
@@ -54,6 +54,10 @@ class Unkeepable(GitorchError):
     kind = "unkeepable"
 
 
+class TooLarge(Unkeepable):
+    """A file that the disk of the results has no space for."""
+
+
 class Stored(Struct, frozen=True, kw_only=True):
     """A file that was read once and can be put on the branch.
 
@@ -64,30 +68,78 @@ class Stored(Struct, frozen=True, kw_only=True):
     sha256: str
     kind: str  # "git" or "lfs"
     mode: int
-    data: bytes
+    data: bytes | SpooledBlob
 
 
-def store(repo: Repository, path: Path, large: int) -> Stored:
+def store(
+    repo: Repository,
+    path: Path,
+    large: int,
+    *,
+    spool: Spool | None = None,
+    below: Path | None = None,
+) -> Stored:
     """Read the file at `path` once, and store a large one durably as an LFS object.
 
     A file is large if it has more than `large` bytes. The content of a large file is never in
-    memory as a whole. Raises Unkeepable, or GitorchError if the LFS store cannot be written.
+    memory as a whole, and that of a small one need not stay there if there is a `spool`. With
+    `below`, no link that leads out of this directory is followed on the way to the file.
+    Raises TooLarge before anything is copied, Unkeepable, or GitorchError if the LFS store cannot
+    be written.
     """
     try:
         state = path.lstat()
         if stat.S_ISLNK(state.st_mode):
             return _small(os.fsencode(path.readlink()), LINK)
-        if not stat.S_ISREG(state.st_mode):
-            raise Unkeepable(f"{path} is neither a file nor a symbolic link")
-        mode = EXECUTABLE if state.st_mode & stat.S_IXUSR else FILE
-        with path.open("rb", buffering=0) as file:
-            if state.st_size <= large:
-                data = _read_up_to(file.fileno(), large + 1)
-                if len(data) <= large:  # the file may have grown since `lstat`
-                    return _small(data, mode)
-            return _store_large(repo, file.fileno(), mode)
+        descriptor = open_plain(path, below=below or path.parent)
     except OSError as error:
-        raise Unkeepable(f"{path} cannot be read: {error.strerror}") from error
+        raise _unreadable(path, error) from error
+    try:
+        state = os.fstat(descriptor)
+        mode = EXECUTABLE if state.st_mode & stat.S_IXUSR else FILE
+        if state.st_size <= large:
+            data = read_up_to(descriptor, large + 1)
+            if len(data) <= large:  # the file may have grown since `lstat`
+                return _spooled(repo, data, mode, spool)
+        with _new_object(repo, state.st_size) as new:
+            pointer = copy_and_hash(descriptor, new.fileno())
+            _publish_object(repo, new, pointer)
+            return _pointed(pointer, mode)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    finally:
+        os.close(descriptor)
+
+
+def store_text(
+    repo: Repository,
+    blocks: Iterable[bytes],
+    large: int,
+    *,
+    size: int,
+    spool: Spool | None = None,
+) -> Stored:
+    """Store a file that does not exist yet: a text of about `size` bytes, block by block.
+
+    Raises TooLarge, GitorchError, and the errors of `blocks`.
+    """
+    remaining = iter(blocks)
+    data = b""
+    for block in remaining:
+        data += block
+        if len(data) > large:
+            break
+    else:
+        return _spooled(repo, data, FILE, spool)
+    with _new_object(repo, size) as new:
+        digest = hashlib.sha256()
+        for block in chain([data], remaining):
+            new.write(block)
+            digest.update(block)
+        new.flush()
+        pointer = Pointer(digest.hexdigest(), new.tell())
+        _publish_object(repo, new, pointer)
+        return _pointed(pointer, FILE)
 
 
 def open_kept(repo: Repository, data: bytes) -> BinaryIO:
@@ -98,7 +150,7 @@ def open_kept(repo: Repository, data: bytes) -> BinaryIO:
     pointer = parse_pointer(data)
     if pointer is None:
         return io.BytesIO(data)
-    return _object(repo, pointer).open("rb")
+    return open_file(_object(repo, pointer))
 
 
 def restore(
@@ -135,8 +187,8 @@ def _write_kept(
     """Write a kept file at `path`, which is free; return its SHA-256."""
     if output.stored == "lfs":
         source = _object(repo, Pointer(output.sha256, output.size))
-        with source.open("rb") as file, path.open("xb+") as copy:
-            return _copy_and_hash(file.fileno(), copy.fileno()).sha256
+        with open_file(source) as file, path.open("xb+") as copy:
+            return copy_and_hash(file.fileno(), copy.fileno()).sha256
     if data is None:
         raise NotFound(
             f"{output.path} is not on the results branch",
@@ -163,7 +215,7 @@ def is_intact(repo: Repository, output: Output, data: bytes) -> bool:
     """
     if output.stored != "lfs":
         return hashlib.sha256(data).hexdigest() == output.sha256
-    with _object(repo, Pointer(output.sha256, output.size)).open("rb") as file:
+    with open_file(_object(repo, Pointer(output.sha256, output.size))) as file:
         return hashlib.file_digest(file, "sha256").hexdigest() == output.sha256
 
 
@@ -189,25 +241,30 @@ def complete_copies(repo: Repository, pointer: Pointer) -> None:
 # Objects
 
 
+def _unreadable(path: Path, error: OSError) -> Unkeepable:
+    if isinstance(error, Unacceptable):
+        return Unkeepable(str(error))
+    return Unkeepable(f"{path} cannot be read: {error.strerror}")
+
+
 def _small(data: bytes, mode: int) -> Stored:
     sha256 = hashlib.sha256(data).hexdigest()
     return Stored(size=len(data), sha256=sha256, kind="git", mode=mode, data=data)
 
 
-def _store_large(repo: Repository, source: int, mode: int) -> Stored:
-    try:
-        with _incoming(repo.lfs_dir) as aside:
-            pointer = _copy_and_hash(source, aside.fileno())
-            os.fchmod(aside.fileno(), 0o444)
-            os.fsync(aside.fileno())
-            boundary()
-            for path in _locations(repo, pointer.sha256):
-                _publish(Path(aside.name), path, pointer.size)
-    except OSError as error:
-        raise GitorchError(
-            f"{repo.lfs_dir} cannot be written: {error}",
-            "make room, then try again",
-        ) from error
+def _spooled(
+    repo: Repository, data: bytes, mode: int, spool: Spool | None
+) -> Stored:
+    stored = _small(data, mode)
+    if spool is None:
+        return stored
+    # The commit copies the spool into a pack.
+    _require_space(repo.common_dir, len(data) + spool.size, margin=0)
+    with _write_errors_explained(repo.common_dir):
+        return replace(stored, data=spool.put(data))
+
+
+def _pointed(pointer: Pointer, mode: int) -> Stored:
     return Stored(
         size=pointer.size,
         sha256=pointer.sha256,
@@ -215,6 +272,46 @@ def _store_large(repo: Repository, source: int, mode: int) -> Stored:
         mode=mode,
         data=pointer.render(),
     )
+
+
+@contextlib.contextmanager
+def _new_object(repo: Repository, size: int) -> Iterator[BinaryIO]:
+    """Yield a file for a new object of about `size` bytes. Raises TooLarge, GitorchError."""
+    lfs = repo.lfs_dir
+    with _write_errors_explained(lfs):
+        lfs.mkdir(parents=True, exist_ok=True)
+        for directory in (lfs, repo.common_dir):
+            _require_space(directory, size)
+        with _incoming(lfs) as file:
+            yield file
+
+
+def _publish_object(repo: Repository, new: BinaryIO, pointer: Pointer) -> None:
+    os.fchmod(new.fileno(), 0o444)
+    os.fsync(new.fileno())
+    boundary()
+    for path in _locations(repo, pointer.sha256):
+        _publish(Path(new.name), path, pointer.size)
+
+
+def _require_space(directory: Path, size: int, margin: int = _MARGIN) -> None:
+    why = why_too_large(directory, size, margin=margin)
+    if why:
+        raise TooLarge(why)
+
+
+@contextlib.contextmanager
+def _write_errors_explained(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL_ERRORS:
+            raise TooLarge(
+                f"{directory} cannot be written: {error.strerror}"
+            ) from error
+        raise GitorchError(
+            f"{directory} cannot be written: {error}", "make room, then try again"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -240,10 +337,8 @@ def _sweep(directory: Path) -> None:
     A recent file is kept, because its writer may not have locked it yet.
     """
     for path in directory.iterdir():
-        with (
-            contextlib.suppress(FileNotFoundError, BlockingIOError),
-            path.open("rb") as file,
-        ):
+        # OSError: the file is locked or gone, or is not a file.
+        with contextlib.suppress(OSError), open_file(path) as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if time.time() - path.stat().st_mtime > _STALE_S:
                 path.unlink()
@@ -279,8 +374,8 @@ def _link_or_copy(source: Path, path: Path) -> None:
 
 
 def _copy_durably(source: Path, path: Path) -> None:
-    with source.open("rb") as file, path.open("xb+") as copy:
-        _copy_and_hash(file.fileno(), copy.fileno())
+    with open_file(source) as file, path.open("xb+") as copy:
+        copy_and_hash(file.fileno(), copy.fileno())
         os.fchmod(copy.fileno(), 0o444)
         os.fsync(copy.fileno())
         boundary()
@@ -307,63 +402,6 @@ def _locations(repo: Repository, sha256: str) -> tuple[Path, Path]:
     """Return the path of git-lfs's copy of an object, and the path of gitorch's."""
     name = Path(sha256[:2], sha256[2:4], sha256)
     return repo.lfs_dir / "objects" / name, repo.store_dir / "objects" / name
-
-
-def _copy_and_hash(source: int, target: int) -> Pointer:
-    """Copy the rest of `source` to `target`, which is empty, and hash the copy.
-
-    A thread hashes each chunk while the next one is copied. Because the copy is hashed, digest and
-    content agree even if the source changes at the same time.
-    """
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  takes 3 ms, which listing does not need
-
-    digest = hashlib.sha256()
-    size = 0
-    with ThreadPoolExecutor(1) as hasher:
-        hashing = None
-        while count := _copy_chunk(source, target):
-            if hashing:
-                hashing.result()
-            hashing = hasher.submit(_hash_range, digest.update, target, size, count)
-            size += count
-        if hashing:
-            hashing.result()
-    return Pointer(digest.hexdigest(), size)
-
-
-def _copy_chunk(source: int, target: int) -> int:
-    """Copy the next chunk and return its length.
-
-    The two files share blocks if the file system can do that.
-    """
-    try:
-        return os.copy_file_range(source, target, _CHUNK)
-    except OSError as error:
-        if error.errno not in _NO_REFLINK:
-            raise
-        return os.sendfile(target, source, None, _CHUNK)
-
-
-def _hash_range(
-    update: Callable[[bytes], None], descriptor: int, start: int, count: int
-) -> None:
-    """Feed a range of bytes that was just written to `update`."""
-    end = start + count
-    while start < end:
-        data = os.pread(descriptor, min(end - start, 1 << 20), start)
-        update(data)
-        start += len(data)
-
-
-def _read_up_to(descriptor: int, limit: int) -> bytes:
-    """Return up to `limit` bytes from the start; the position of the descriptor does not move."""
-    data = b""
-    while len(data) < limit:
-        more = os.pread(descriptor, limit - len(data), len(data))
-        if not more:
-            break
-        data += more
-    return data
 
 
 def _inside(directory: Path, path: str) -> Path:

@@ -18,6 +18,7 @@ from gitorch.git.store.branch_state import KEPT
 from gitorch.git.store.object_cache import ObjectCache
 from gitorch.git.store.pack import KeptPack, ObjectType, PackWriter
 from gitorch.git.store.refs import move_ref, read_ref
+from gitorch.git.store.spool import SpooledBlob
 from gitorch.git.store.trees import Edits, TreeEntry, find
 from gitorch.model.branch_layout import RunPaths
 from gitorch.tools.readable_json import render_json
@@ -65,10 +66,17 @@ class BranchEdit:
         if isinstance(data, TreeEntry):
             self._edits.put(os.fsencode(path), data)
             return
+        content: bytes | SpooledBlob
         if isinstance(data, Stored):
-            mode, data = data.mode, data.data
+            mode, content = data.mode, data.data
+        else:
+            content = data
         with _write_errors_explained():
-            oid = self._packing().add(ObjectType.BLOB, data)
+            if isinstance(content, SpooledBlob):
+                oid = content.oid
+                self._packing().add_packed(content.packed())
+            else:
+                oid = self._packing().add(ObjectType.BLOB, content)
             self._edits.put(os.fsencode(path), TreeEntry(mode, oid))
 
     def put_record(self, record: dict[str, Any]) -> None:

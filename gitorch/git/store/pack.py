@@ -22,7 +22,8 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from gitorch.tools.faults import boundary
-from gitorch.tools.files import sync_directory
+from gitorch.tools.files import delete, sync_directory
+from gitorch.tools.untrusted import read_plain
 
 KEEP_REASON = b"gitorch\n"  # distinguishes our `.keep` files from the user's
 # zlib's level: these bytes are compressed while the lock is held, and again by the user's own gc.
@@ -53,6 +54,18 @@ class _PackEntry(NamedTuple):
     kind: ObjectType
 
 
+class PackedObject(NamedTuple):
+    """An object as a pack has it: `data` is a header and the compressed content."""
+
+    kind: ObjectType
+    oid: bytes
+    data: bytes
+
+
+def packed_object(kind: ObjectType, data: bytes) -> PackedObject:
+    return PackedObject(kind, object_id(kind, data), _packed(kind, data))
+
+
 class PackWriter:
     """A pack in the making.
 
@@ -73,15 +86,16 @@ class PackWriter:
         """Put the object into the pack, unless it is there already; return its oid."""
         oid = object_id(kind, data)
         if oid not in self._entries:
-            packed = _entry_header(kind, len(data)) + zlib.compress(
-                data, _COMPRESSION_LEVEL
-            )
-            self._entries[oid] = _PackEntry(
-                oid, zlib.crc32(packed), self._end, kind
-            )
-            self._file.write(packed)
-            self._end += len(packed)
+            self.add_packed(PackedObject(kind, oid, _packed(kind, data)))
         return oid
+
+    def add_packed(self, packed: PackedObject) -> None:
+        """Put an object into the pack that was packed before, unless it is there already."""
+        kind, oid, data = packed
+        if oid not in self._entries:
+            self._entries[oid] = _PackEntry(oid, zlib.crc32(data), self._end, kind)
+            self._file.write(data)
+            self._end += len(data)
 
     def read(self, oid: bytes) -> bytes | None:
         """Return an object of this pack, or None."""
@@ -170,10 +184,17 @@ def sweep_packs(common_dir: Path) -> None:
     Call this only under the lock, so that no file can belong to a writer that is alive.
     """
     for path in _paths_in(_aside(common_dir)):
-        Path(path).unlink()
+        delete(Path(path))
     for path in _paths_in(common_dir / "objects" / "pack"):
-        if path.endswith(".keep") and Path(path).read_bytes() == KEEP_REASON:
+        if path.endswith(".keep") and _is_ours(Path(path)):
             Path(path).unlink()
+
+
+def _is_ours(keep: Path) -> bool:
+    try:
+        return read_plain(keep, len(KEEP_REASON)) == KEEP_REASON
+    except OSError:
+        return False
 
 
 def object_id(kind: ObjectType, data: bytes) -> bytes:
@@ -195,6 +216,10 @@ def _paths_in(directory: Path) -> list[str]:
             return [entry.path for entry in entries]
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def _packed(kind: ObjectType, data: bytes) -> bytes:
+    return _entry_header(kind, len(data)) + zlib.compress(data, _COMPRESSION_LEVEL)
 
 
 def _entry_header(kind: ObjectType, size: int) -> bytes:

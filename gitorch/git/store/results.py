@@ -35,6 +35,7 @@ from gitorch.git.store.refs import read_ref
 from gitorch.git.store.trees import parse_tree
 from gitorch.model.branch_layout import ATTRIBUTES, RECORD, RUNS, RunPaths, run_of
 from gitorch.model.run.ids import is_run_id
+from gitorch.tools.files import read_small
 
 _OID = re.compile(rb"[0-9a-f]{40}")
 _RECORDS_AT_ONCE = 2000
@@ -65,7 +66,7 @@ class ResultsBranch:
         # In the most frequent case git is not started: the file of a reference takes precedence
         # over packed-refs.
         with contextlib.suppress(OSError):
-            oid = (self.repo.common_dir / self.ref).read_bytes().strip()
+            oid = read_small(self.repo.common_dir / self.ref).strip()
             if _OID.fullmatch(oid):
                 return oid.decode()
         result = run_git(

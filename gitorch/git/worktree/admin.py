@@ -86,7 +86,7 @@ def read_git_file(path: Path) -> Path | None:
     """Return the administrative directory that the `.git` file in `path` names."""
     try:
         line = read_small(path / ".git")
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+    except OSError:
         return None
     if not line.startswith(b"gitdir: "):
         return None
@@ -102,6 +102,7 @@ def write_git_file(path: Path, admin: Path) -> None:
     line = _git_file_line(admin)
     pointed = read_git_file(path)
     if pointed is None:
+        delete(path / ".git")  # a pipe or a directory, if a task made one
         (path / ".git").write_bytes(line)
     elif pointed != admin:
         write_aside(path / ".git", line)

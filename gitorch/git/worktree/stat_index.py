@@ -16,6 +16,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gitorch.git.modes import EXECUTABLE, FILE, LINK
+from gitorch.tools.untrusted import read_plain
+
+LARGEST_INDEX = 1 << 30  # bytes; a file takes about a hundred
 
 _HEADER = struct.Struct(">4sII")
 # The stat data of an entry: ctime, its nanoseconds, mtime, its nanoseconds, device, inode, mode,
@@ -146,7 +149,7 @@ def untouched(root: Path, index_file: Path) -> StatIndex | None:
     """
     try:
         written = index_file.stat().st_mtime_ns
-        index = StatIndex(index_file.read_bytes())
+        index = StatIndex(read_plain(index_file, LARGEST_INDEX))
         top = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     except (OSError, ValueError, struct.error):
         return None

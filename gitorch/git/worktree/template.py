@@ -30,9 +30,10 @@ from gitorch.git.file_system import is_true
 from gitorch.git.modes import EXECUTABLE, LINK
 from gitorch.git.repository import Repository
 from gitorch.git.worktree import admin
-from gitorch.git.worktree.stat_index import StatEntry, StatIndex
+from gitorch.git.worktree.stat_index import LARGEST_INDEX, StatEntry, StatIndex
 from gitorch.git.worktree.trash import trash
 from gitorch.tools.faults import boundary
+from gitorch.tools.untrusted import read_plain
 
 _LARGEST = 1 << 30
 _CHUNK = 1 << 20
@@ -96,7 +97,7 @@ def save_template(
         seen.touch()
         return
     with suppress(OSError, ValueError, struct.error):
-        index = StatIndex(index_file.read_bytes())
+        index = StatIndex(read_plain(index_file, LARGEST_INDEX))
         if sum(entry.size for entry in index.entries) <= _LARGEST:
             _write(repo, commit, index, tree)
             _drop_old(seen.parent, "", repo.settings.templates)

@@ -38,7 +38,13 @@ from gitorch.git.worktree.contract import (
 from gitorch.git.worktree.git_options import checkout_flags, diff_command
 from gitorch.git.worktree.large_files import missing_files_named, require_content
 from gitorch.git.worktree.links import make_links, require_untracked
-from gitorch.git.worktree.stat_index import StatIndex, is_whole, untouched
+from gitorch.git.worktree.special_files import remove_special_files
+from gitorch.git.worktree.stat_index import (
+    LARGEST_INDEX,
+    StatIndex,
+    is_whole,
+    untouched,
+)
 from gitorch.git.worktree.submodules import fill_submodules
 from gitorch.git.worktree.template import (
     copy_template,
@@ -49,6 +55,7 @@ from gitorch.git.worktree.trash import empty_trash, throw_away, throw_away_submo
 from gitorch.tools.faults import boundary
 from gitorch.tools.files import delete, read_small, write_aside
 from gitorch.tools.locks import only_one_at
+from gitorch.tools.untrusted import read_plain
 
 _TRIES = 4  # `worktree add` failed in 4 of 163 cases beside a gc or prune
 
@@ -104,6 +111,7 @@ class FastWorktrees:
         if untouched(path, kept):
             return UNMODIFIED
         _require_index(path, kept, commit)
+        remove_special_files(path, kept)
         files = self._differing(path, kept, commit)
         if not files:
             return UNMODIFIED
@@ -253,6 +261,7 @@ class FastWorktrees:
         )  # detached: `reset` would move a branch along
         _require_index(path, kept, mark.commit)
         _replace(directory / "index", kept)
+        remove_special_files(path, kept, everywhere=mark.commit != commit)
         self._check_out(path, commit, lock)
         submodules = fill_submodules(
             self._repo, path, checkout_flags(self._repo), lock
@@ -340,13 +349,21 @@ def _head_line(commit: str) -> bytes:
 
 
 def _is_at(head: Path, commit: str) -> bool:
-    return head.exists() and head.read_bytes() == _head_line(commit)
+    try:
+        return read_small(head) == _head_line(commit)
+    except OSError:
+        return False
 
 
 def _require_index(path: Path, kept: Path, commit: str) -> None:
     """Make the kept index anew, without stat data, where it is missing or broken."""
-    if kept.exists() and is_whole(kept.read_bytes()):
-        return
+    try:
+        if is_whole(read_plain(kept, LARGEST_INDEX)):
+            return
+    except FileNotFoundError:
+        pass
+    except OSError:
+        delete(kept)
     kept.unlink(missing_ok=True)
     call_git(path, "read-tree", commit, env={"GIT_INDEX_FILE": str(kept)})
 

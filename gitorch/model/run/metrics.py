@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
+
+# Of one task. A record has the metrics of all its tasks.
+MOST_NAMES = 1000
+LONGEST_NAME = 500  # characters
 
 Metrics = dict[str, int | float | None]  # an int stays an int
 
@@ -37,9 +41,40 @@ def of_file(content: Any, prefix: str = "") -> Metrics:
     return metrics
 
 
-def of_events(events: Iterable[Any]) -> Metrics:
+class Measured(NamedTuple):
+    """The metrics with the first `MOST_NAMES` names, and the number of values left out."""
+
+    metrics: Metrics
+    left_out: int = 0
+
+
+def bounded(*sources: Measured) -> Measured:
+    """Return the metrics of all sources together. A later source replaces values of an earlier.
+
+    Every listing of runs reads all metrics of all runs, so their number has a limit.
+    """
+    metrics: Metrics = {}
+    left_out = 0
+    for source in sources:
+        left_out += source.left_out
+        for name, value in source.metrics.items():
+            if _has_place(metrics, name):
+                metrics[name] = value
+            else:
+                left_out += 1
+    return Measured(metrics, left_out)
+
+
+def _has_place(metrics: Metrics, name: str) -> bool:
+    if name in metrics:
+        return True
+    return len(metrics) < MOST_NAMES and len(name) <= LONGEST_NAME
+
+
+def of_events(events: Iterable[Any]) -> Measured:
     """Return the last value of each metric. Events that report no metric are ignored."""
     metrics: Metrics = {}
+    left_out = 0
     for event in events:
         if not isinstance(event, Mapping):
             continue
@@ -47,11 +82,15 @@ def of_events(events: Iterable[Any]) -> Metrics:
         if not isinstance(name, str):
             continue
         value = event.get("value")
-        if value is None:
+        if value is not None and not is_number(value):
+            continue
+        if not _has_place(metrics, name):
+            left_out += 1
+        elif value is None:
             metrics[name] = None
-        elif is_number(value):
+        else:
             metrics[name] = _number(value)
-    return metrics
+    return Measured(metrics, left_out)
 
 
 def last_progress(events: Iterable[Any]) -> tuple[float, float] | None:
