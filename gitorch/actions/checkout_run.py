@@ -107,12 +107,16 @@ def _write_outputs(site: Site, record: Record, directory: Path) -> None:
 def _write_logs(site: Site, record: Record, directory: Path) -> None:
     directory.mkdir()
     tasks = RunPaths.of(record.id).tasks
+    task_ids = {task.id for task in record.tasks}
     for path in site.results.files(tasks):
-        task, attempt, name = path.removeprefix(f"{tasks}/").split("/", 2)
-        if name != LOG:
-            continue
+        task, *rest = path.removeprefix(f"{tasks}/").split("/")
+        match rest:
+            case [attempt, name] if name == LOG and attempt.isdecimal():
+                pass
+            case _:
+                continue
         data = site.results.read(path)
-        if data is None:
+        if data is None or task not in task_ids:
             continue
         target = directory / task / f"{attempt}.txt"
         target.parent.mkdir(exist_ok=True)

@@ -12,7 +12,6 @@ from typing import Any
 from msgspec import Struct
 
 from gitorch.actions.change_status import change_status
-from gitorch.actions.records import read_records
 from gitorch.actions.selection import Selection
 from gitorch.errors import Refused, UsageError
 from gitorch.git.store.repack import count_packs, repack
@@ -142,7 +141,8 @@ def _records_in_error(site: Site) -> list[Record]:
     catalog = Catalog.of(site)
     live, _ = catalog.standing()
     run_ids = [row.id for row in live if row.status is Status.ERROR]
-    return read_records(site, catalog, run_ids)
+    sound = read_sound_records(site, run_ids)
+    return [catalog.current(record) for record in sound.values()]
 
 
 def _overdue(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from gitorch.errors import NotFound
-from gitorch.model.run.record import Record
+from gitorch.model.run.record import Record, RecordBroken
+from gitorch.storage import records as storage
 from gitorch.storage.catalog import Catalog
 from gitorch.storage.site import Site
 
@@ -31,19 +32,19 @@ def read_records(
 ) -> list[Record]:
     """Return the records of these runs, in this order.
 
-    Raises NotFound if a run was removed after its id had been looked up.
+    Raises NotFound if a run was removed after its id had been looked up, and RecordBroken.
     """
     wanted = list(run_ids)
-    documents = {
-        document["id"]: document for document in site.results.records_of(wanted)
-    }
+    found = storage.read_records(site, wanted)
     records = []
     for run_id in wanted:
-        document = documents.get(run_id)
-        if document is None:
+        record = found.get(run_id)
+        if record is None:
             raise NotFound(
                 f"the run {run_id} no longer exists",
                 hint="gitorch list shows all runs",
             )
-        records.append(catalog.current(Record.from_json(document)))
+        if isinstance(record, RecordBroken):
+            raise record
+        records.append(catalog.current(record))
     return records

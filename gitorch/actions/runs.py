@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from gitorch.actions.selection import filter_rows
 from gitorch.errors import ProgramMissing
 from gitorch.model.table.fields import OWN, TIMES
 from gitorch.model.table.row import Row
+from gitorch.model.text.phrases import some
 from gitorch.model.values import flattened
 from gitorch.storage.catalog import Catalog
 from gitorch.storage.site import Site
@@ -71,9 +73,18 @@ class Runs(list[dict[str, Any]]):
 def runs(where: str | None, path: Path) -> Runs:
     """Return the runs of the repository that contains `path`.
 
+    Records that cannot be read are left out with a warning.
     Raises NotFound, Refused, and UsageError if `where` is invalid.
     """
-    rows = filter_rows(Catalog.of(Site.at(path)).rows(), where)
+    catalog = Catalog.of(Site.at(path))
+    rows = filter_rows(catalog.rows(), where)
+    broken = [error.run_id for error in catalog.unreadable()]
+    if broken:
+        warnings.warn(
+            f"left out the records that cannot be read: {some(broken)}; "
+            "gitorch doctor says why",
+            stacklevel=3,
+        )
     return Runs(map(_as_dictionary, rows))
 
 

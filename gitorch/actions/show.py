@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +14,7 @@ from gitorch.actions.records import read_records
 from gitorch.actions.waiting import explain_not_running, view_queue
 from gitorch.model.branch_layout import RunPaths
 from gitorch.model.run.record import Attempt, Record
+from gitorch.model.run.record_file import read_attempt
 from gitorch.model.run.status import LIVE
 from gitorch.model.table.row import Row
 from gitorch.storage import ledger
@@ -47,7 +47,7 @@ def show(site: Site, reference: str) -> Shown:
     [record] = read_records(site, catalog, catalog.find([reference]))
     why = None
     if record.status in LIVE:
-        row = Row.of(record.to_json())
+        row = Row.of(record)
         why = explain_not_running(row, view_queue(site, catalog))
     return Shown(
         record=_with_all_attempts(site, record),
@@ -70,7 +70,9 @@ def _with_all_attempts(site: Site, record: Record) -> Record:
         if (
             data is not None
         ):  # a number that was claimed and returned before it ran leaves a gap
-            earlier[task_id].append(Attempt.from_json(json.loads(data)))
+            attempt = read_attempt(data)
+            if attempt is not None:
+                earlier[task_id].append(attempt)
     tasks = [
         replace(task, attempts=(*earlier[task.id], *task.attempts))
         for task in record.tasks

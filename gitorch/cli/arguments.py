@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gitorch.cli.style import plain, say
+from gitorch.cli.unreadable import note_at_end
 from gitorch.errors import GitorchError, UsageError
 from gitorch.model.run.status import Status
 
@@ -108,11 +109,14 @@ PathsArgument = Annotated[
 def site_here() -> Site:
     """Return the site of the current directory, and warn of settings that do not exist.
 
+    After the command, the records that cannot be read are counted on stderr.
+
     Raises NotFound, Refused or UsageError.
     """
     from gitorch.model.settings import unknown_settings
 
     site = _quiet_site()
+    note_at_end(site)
     for message in unknown_settings(site.repository.git_config):
         say(f"warning: {plain(message)}")
     return site

@@ -16,6 +16,7 @@ import typer
 
 from gitorch.cli.streams import failure_to_print, may_fail, prepare_streams
 from gitorch.cli.style import has_colors, paint, plain, say
+from gitorch.cli.unreadable import say_unreadable
 from gitorch.errors import GitorchError, UserInterrupted
 from gitorch.tools import waits
 
@@ -114,6 +115,7 @@ def guarded(
             code = command(*args, **kwargs) or EXIT_OK
             sys.stdout.flush()
             _say_what_is_lost()
+            say_unreadable()
         except GitorchError as error:
             code = report_error(error, as_json=as_json)
         except KeyboardInterrupt:

@@ -14,6 +14,7 @@ from gitorch.cli.style import (
     paint_status,
     plain,
     table,
+    visible,
 )
 from gitorch.model.run.spec import render_value
 from gitorch.model.table.fields import OWN
@@ -217,13 +218,21 @@ def _group_csv_row(group: Group) -> dict[str, Any]:
 
 
 def _csv(rows: Sequence[Mapping[str, Any]], *, empty_header: Sequence[str]) -> str:
-    """Return the rows as CSV; a missing value, and None, is an empty cell."""
+    """Return the rows as CSV; a missing value, and None, is an empty cell.
+
+    Control characters are escaped. Line breaks and tabs stay, in quoted cells.
+    """
     text = io.StringIO()
     header = tuple(_all_keys(rows)) or empty_header
-    writer = csv.DictWriter(text, header, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(map(visible, header))
+    for row in rows:
+        writer.writerow(_csv_cell(row.get(name, "")) for name in header)
     return text.getvalue().removesuffix("\n")
+
+
+def _csv_cell(value: Any) -> Any:
+    return visible(value) if isinstance(value, str) else value
 
 
 def _all_keys(mappings: Iterable[Mapping[str, Any]]) -> dict[str, None]:

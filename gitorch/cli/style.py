@@ -29,14 +29,20 @@ _STATUS_COLORS = {
     Status.HOLD: "yellow",
     Status.WAITING: "dim",
 }
-# Escape sequences (CSI, OSC and the two-byte sequences), then every control character except tab
-# and line feed.
+# Characters that control a terminal: C0 except tab and line feed, DEL, C1, and the characters that
+# change the direction of text, with which a text can look like another one (CVE-2021-42574).
+_CONTROLS = (
+    "\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+)
+# Escape sequences (CSI, OSC and the two-byte sequences), then every character that controls.
 _ESCAPES = re.compile(
     r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])"
-    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
+    rf"|[{_CONTROLS}]"
 )
+_UNSHOWN = re.compile(rf"[{_CONTROLS}\ud800-\udfff]")
 # Unicode categories of characters that occupy no cell of their own: marks that combine with the
 # character before them, and format characters such as the zero-width joiner.
+_WIDEST = 200  # cells of a terminal
 _ZERO_WIDTH = {"Mn", "Me", "Cf"}
 
 
@@ -50,9 +56,21 @@ def plain(text: str) -> str:
     return _ESCAPES.sub("", text).encode("utf-8", "replace").decode()
 
 
+def visible(text: str) -> str:
+    r"""Return `text` with escapes, such as `\x1b`, in place of control characters."""
+    if text.isprintable():
+        return text
+    return _UNSHOWN.sub(_escape, text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}"
+
+
 def one_line(text: str) -> str:
-    r"""Return `text` with `\n` for each line break, for output in which a line has a meaning."""
-    return text.replace("\n", "\\n")
+    r"""Return `text` with `\n` and `\t` for line breaks and tabs, for output with rows."""
+    return text.replace("\n", "\\n").replace("\t", "\\t")
 
 
 def has_colors(stream: TextIO) -> bool:
@@ -83,12 +101,12 @@ def table(
 ) -> list[str]:
     """Return the lines of a table: aligned columns, two spaces apart, with nothing cut off.
 
-    A cell may contain colours.
+    A cell may contain colours. A cell that is wider than `_WIDEST` shifts only its own row.
     """
     cells = [list(map(one_line, row)) for row in (header, *rows)]
-    widths = [
-        max(map(display_width, column)) for column in zip(*cells, strict=True)
-    ]
+    widths = []
+    for column in zip(*cells, strict=True):
+        widths.append(min(max(map(display_width, column)), _WIDEST))
     lines = ["  ".join(map(padded, row, widths)).rstrip() for row in cells]
     return [paint(lines[0], "bold", on=colors), *lines[1:]]
 

@@ -36,6 +36,15 @@ CREATE INDEX runs_by_label ON runs (label, sorted, id);
 CREATE INDEX runs_by_status ON runs (status);
 CREATE INDEX runs_by_identity ON runs (identity);
 
+-- A run whose record cannot be read.
+--   reason    UTF-8, as `name`
+--   is_newer  1 if a newer gitorch has written the record
+CREATE TABLE unreadable (
+    id TEXT PRIMARY KEY,
+    reason BLOB NOT NULL,
+    is_newer INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- A complete task.
 --   name        the name of its run
 --   duration_s  how many seconds it took. NULL if it reuses the results of another run
@@ -70,9 +79,25 @@ DELETE FROM meta WHERE key = :key;
 -- Remove all runs and their tasks.
 DELETE FROM runs;
 
+-- name: forget_all_unreadable
+-- Remove all runs whose records cannot be read.
+DELETE FROM unreadable;
+
 -- name: forget
 -- Remove a run and its tasks.
 DELETE FROM runs WHERE id = :run;
+
+-- name: forget_unreadable
+-- Remove a run whose record could not be read.
+DELETE FROM unreadable WHERE id = :run;
+
+-- name: add_unreadable
+-- Add a run whose record cannot be read.
+INSERT INTO unreadable (id, reason, is_newer) VALUES (:id, :reason, :is_newer);
+
+-- name: unreadable
+-- Return the runs whose records cannot be read.
+SELECT id, reason, is_newer FROM unreadable ORDER BY id;
 
 -- name: add
 -- Add a run that is not in the index.

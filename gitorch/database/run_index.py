@@ -23,6 +23,7 @@ from gitorch.database.connection import (
 )
 from gitorch.database.statements import statements
 from gitorch.errors import Busy
+from gitorch.model.run.record import RecordBroken
 from gitorch.model.run.status import Status
 from gitorch.model.table.references import Named
 from gitorch.model.table.row import Complete, Row, TaskRow
@@ -30,7 +31,7 @@ from gitorch.tools.locks import taken
 
 FORMAT = DatabaseFormat(
     name="index",
-    version=3,
+    version=4,
     statements="index.sql",
     # In WAL mode with synchronous NORMAL, a power cut may undo whole transactions, the newest ones,
     # but it does not damage the file.
@@ -41,11 +42,15 @@ FORMAT = DatabaseFormat(
 )
 
 
+# The errors of reading a row whose values another program has changed.
+DAMAGED_ROW = (ValueError, TypeError, AttributeError, RecursionError)
+
+
 class RunIndex:
     """One connection to index.db, usable from several threads of a process.
 
-    All methods raise DatabaseBroken or Busy. The caller then calls `renew` or `move_to_memory`, and
-    calls the method again.
+    All methods raise DatabaseBroken or Busy, or one of DAMAGED_ROW. The caller then calls `renew`
+    or `move_to_memory`, and calls the method again.
     """
 
     def __init__(self, path: Path | None, *, home: str) -> None:
@@ -138,6 +143,14 @@ class RunIndex:
         """Return the names of runs, each once, the most recently used first."""
         return [_decoded(name) for (name,) in self._fetch("names")]
 
+    def unreadable(self) -> list[RecordBroken]:
+        """Return the runs whose records cannot be read, sorted by id."""
+        runs = []
+        for id, data, is_newer in self._fetch("unreadable"):
+            reason = _decoded(data)
+            runs.append(RecordBroken(id, reason, is_newer=bool(is_newer)))
+        return runs
+
     def by_identity(
         self, identities: Iterable[str] | None = None
     ) -> dict[str, tuple[str, Status, str]]:
@@ -224,9 +237,20 @@ class IndexUpdate:
 
     def forget_all(self) -> None:
         self._execute("forget_all")
+        self._execute("forget_all_unreadable")
 
     def forget(self, run_id: str) -> None:
         self._execute("forget", run=run_id)
+        self._execute("forget_unreadable", run=run_id)
+
+    def add_unreadable(self, broken: RecordBroken) -> None:
+        """Add a run that is not in the index and whose record cannot be read."""
+        self._execute(
+            "add_unreadable",
+            id=broken.run_id,
+            reason=_encoded(broken.reason),
+            is_newer=broken.is_newer,
+        )
 
     def add(self, row: Row, complete: Iterable[Complete]) -> None:
         """Add a run that is not in the index, with its complete tasks."""
@@ -323,6 +347,8 @@ def _row(values: Sequence[Any]) -> Row:
         live,
     ) = values
     params, swept, metrics = _parse(summary)[0]
+    if not (isinstance(params, dict) and isinstance(metrics, dict)):
+        raise TypeError("the summary of a run is damaged")
     hold, tasks = _parse(live)[0] if live else (None, ())
     return Row(
         id=id,

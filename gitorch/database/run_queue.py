@@ -26,6 +26,7 @@ from gitorch.database.values import (
     QueuedTask,
     Tip,
     Worker,
+    parse_payload,
 )
 from gitorch.model.run.outcome import Outcome
 from gitorch.model.run.spec import Resources
@@ -131,7 +132,7 @@ class Queue:
 
     def payload(self, run_id: str) -> Mapping[str, Any] | None:
         rows = self._database.fetch("payload", run=run_id)
-        return json.loads(rows[0]["payload"]) if rows else None
+        return parse_payload(rows[0]["payload"]) if rows else None
 
     # -- attempts
 

@@ -67,7 +67,7 @@ class Claim(Struct, frozen=True, kw_only=True):
             number=row["attempts"],
             token=row["token"],
             started=row["started"],
-            payload=json.loads(row["payload"]),
+            payload=parse_payload(row["payload"]),
             retries=row["retries"],
             losses=row["losses"],
             key=row["key"],
@@ -185,6 +185,25 @@ class AttemptEnd(Struct, frozen=True, kw_only=True):
     ended: str | None = None  # measured by the clock of `not_before`
 
 
+def parse_payload(text: str) -> Mapping[str, Any]:
+    """Return a payload. It is empty if the text is damaged: the record has the same values."""
+    try:
+        payload = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return payload if isinstance(payload, dict) else {}
+
+
+def _outcome(text: str | None) -> Outcome | None:
+    """Return the outcome in a row, None if there is none, or if its text is damaged."""
+    if text is None:
+        return None
+    try:
+        return read_outcome(json.loads(text))
+    except (ValueError, RecursionError):
+        return None
+
+
 def _state(row: Row) -> TaskState:
     match row["status"]:
         case Status.WAITING:
@@ -197,10 +216,7 @@ def _state(row: Row) -> TaskState:
                 key=row["key"],
             )
         case Status.ERROR:
-            outcome = row["outcome"]
-            return Errored(
-                outcome=read_outcome(json.loads(outcome)) if outcome else None
-            )
+            return Errored(outcome=_outcome(row["outcome"]))
         case Status.HOLD:
             return Held()
     raise AssertionError(

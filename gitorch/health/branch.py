@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from gitorch.git.store.branch_state import BranchState
 from gitorch.git.store.lock import is_held, locked
 from gitorch.git.store.refs import old_locks, remove_old_lock
 from gitorch.health.checkup import Checkup, Finding
-from gitorch.model.branch_layout import RunPaths
+from gitorch.model.branch_layout import RECORD, RunPaths
 from gitorch.storage.site import Site
 
 _DAMAGES = {
@@ -79,11 +80,27 @@ def check_checkout(checkup: Checkup) -> Iterator[Finding]:
 
 
 def check_records(checkup: Checkup) -> Iterator[Finding]:
-    """Find records that cannot be read."""
-    name = checkup.site.results.name
-    for run_id, reason in checkup.broken_records.items():
+    """Find records that cannot be read, and what is in the place of records."""
+    results = checkup.site.results
+    for run_id, broken in checkup.broken_records.items():
+        directory = RunPaths.of(run_id).directory
+        if broken.is_newer:
+            yield Finding(
+                what="record-newer",
+                message=f"the record of {run_id} at {directory}/{RECORD}: {broken.reason}",
+                hint=broken.hint,
+            )
+            continue
         yield Finding(
             what="record-unreadable",
-            message=f"the record of {run_id} cannot be read: {reason}",
-            hint=f"git log {name} -- {RunPaths.of(run_id).directory} shows earlier ones",
+            message=f"the record of {run_id} cannot be read: {broken.reason} "
+            f"({directory}/{RECORD} on {results.name})",
+            hint=f"git log {results.name} -- {directory} shows earlier ones; "
+            f"git checkout COMMIT -- {directory} in a worktree of {results.name} brings one back",
+        )
+    for path in results.strays():
+        yield Finding(
+            what="branch-stray",
+            message=f"{path} on {results.name} belongs to no run, and is ignored",
+            hint=f"git log {results.name} -- {shlex.quote(path)} shows where it comes from",
         )

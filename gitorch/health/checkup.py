@@ -76,12 +76,12 @@ class Checkup:
         return own
 
     @cached_property
-    def broken_records(self) -> dict[str, str]:
-        """The reasons why records cannot be read, by run id."""
+    def broken_records(self) -> dict[str, RecordBroken]:
+        """The records that cannot be read, by run id."""
         broken = {}
         for run_id, record in self._all_records.items():
             if isinstance(record, RecordBroken):
-                broken[run_id] = record.reason
+                broken[run_id] = record
         return broken
 
     def live(self) -> list[Record]:
@@ -110,13 +110,7 @@ class Checkup:
 
     @cached_property
     def _all_records(self) -> dict[str, Record | RecordBroken]:
-        tip = self.site.results.tip()
-        run_ids = self.site.results.run_ids(tip)
-        records = read_records(self.site, run_ids, tip)
-        missing = [run_id for run_id in run_ids if run_id not in records]
-        for run_id in missing:
-            records[run_id] = RecordBroken(run_id, "it is missing")
-        return records
+        return read_records(self.site)
 
 
 def named(record: Record) -> str:

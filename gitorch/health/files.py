@@ -9,7 +9,7 @@ from gitorch.errors import Refused
 from gitorch.git import pins
 from gitorch.git.store.artifacts import complete_copies, has_copies
 from gitorch.health.checkup import Checkup, Finding, named
-from gitorch.model.branch_layout import unescaped
+from gitorch.model.branch_layout import run_of, unescaped
 from gitorch.model.run.record import Record
 from gitorch.model.text.phrases import some
 from gitorch.storage import leftovers, output_restore
@@ -83,10 +83,10 @@ def check_large_files(checkup: Checkup) -> Iterator[Finding]:
     site = checkup.site
     own_records = {record.id: record for record in checkup.records}
     for path, pointer in site.results.pointers():
-        _, _, run_id, *rest = path.split("/")  # see RunPaths
-        record = own_records.get(run_id)
+        record = own_records.get(run_of(path) or "")
         if record is None:
             continue
+        _, _, _, *rest = path.split("/")  # see RunPaths
         name = "/".join(rest)
         if rest[0] == "outputs":
             name = unescaped("/".join(rest[1:]))

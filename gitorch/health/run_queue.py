@@ -137,7 +137,7 @@ def check_agreement(checkup: Checkup) -> Iterator[Finding]:
     for run_id, message in _lasting(lambda: _differences(site)).items():
         repair = partial(_bring_to_record, site, run_id)
         yield checkup.repairable("queue-disagrees", message, repair=repair)
-    if checkup.fix and not checkup.broken_records:
+    if checkup.fix:
         catch_up(site)
 
 

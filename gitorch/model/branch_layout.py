@@ -16,6 +16,7 @@ import re
 from typing import NamedTuple
 
 RUNS = "runs/"
+KILLED = "killed/"
 # The names that belong to gitorch at the top level of the branch.
 OWN_NAMES = frozenset({b"README.md", b"runs", b"killed"})
 
@@ -33,6 +34,8 @@ _IGNORED = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
 # others. `%` is the escape character itself.
 _GIT_NAME = re.compile(r"\.git|gi[^~]*~|%", re.IGNORECASE)
 _COMPONENT = re.compile(r"[^/\\]+")
+# The two digits before the id are the first of the id.
+_RUN = re.compile(r"runs/(?=(..)/\1)../([0-9a-f]{12})(?=/|\Z)", re.DOTALL)
 
 
 class AttemptPaths(NamedTuple):
@@ -93,12 +96,13 @@ def killed_mark(run_id: str) -> str:
 
     A merge with another clone's branch does not bring a marked run back.
     """
-    return f"killed/{run_id[:2]}/{run_id}"
+    return f"{KILLED}{run_id[:2]}/{run_id}"
 
 
-def run_of(path: str) -> str:
-    """Return the id of the run to which a path below `runs/` belongs."""
-    return path.split("/")[2]
+def run_of(path: str) -> str | None:
+    """Return the id of the run to which a path belongs, or None if it belongs to no run."""
+    match = _RUN.match(path)
+    return match[2] if match else None
 
 
 def output_name(path: str) -> str:

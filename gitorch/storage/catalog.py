@@ -6,19 +6,21 @@ The index is brought to the tip of the results branch before it is queried.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from gitorch.database.connection import DatabaseBroken
-from gitorch.database.run_index import IndexUpdate, RunIndex
+from gitorch.database.run_index import DAMAGED_ROW, IndexUpdate, RunIndex
 from gitorch.database.values import QueuedRun, QueuedTask, Running
 from gitorch.errors import Busy
+from gitorch.model.run.record import Record, RecordBroken
 from gitorch.model.run.status import LIVE, Status
 from gitorch.model.table.overlay import Run, with_queue
 from gitorch.model.table.references import Named, find
 from gitorch.model.table.row import Row, complete_tasks
 from gitorch.storage.liveness import living
+from gitorch.storage.records import each_record
 from gitorch.storage.site import Site
 
 Answer = TypeVar("Answer")
@@ -75,7 +77,7 @@ class Catalog:
     def find(self, references: Iterable[str]) -> list[str]:
         """Return the ids of the runs that `references` name, in their order, without repetition.
 
-        Raises NotFound, and UsageError if a reference is ambiguous.
+        Raises NotFound, RecordBroken, and UsageError if a reference is ambiguous.
         """
         run_ids: dict[str, None] = {}
         for reference in references:
@@ -89,13 +91,17 @@ class Catalog:
     def named(self, references: Iterable[str]) -> list[Row]:
         """Return the rows of the runs that `references` name, in their order, without repetition.
 
-        Raises NotFound, and UsageError if a reference is ambiguous.
+        Raises NotFound, RecordBroken, and UsageError if a reference is ambiguous.
         """
         run_ids = self.find(references)
         if not run_ids:
             return []
         rows = {row.id: row for row in self.rows(run_ids)}
         return [rows[run_id] for run_id in run_ids if run_id in rows]
+
+    def unreadable(self) -> list[RecordBroken]:
+        """Return the runs whose records cannot be read, sorted by id."""
+        return self._query(RunIndex.unreadable)
 
     def names(self) -> list[str]:
         """Return the names of all runs, newest first, without repetition."""
@@ -199,7 +205,7 @@ class Catalog:
                 return self._query_current(index, query)
             except Busy:
                 index.move_to_memory()
-            except DatabaseBroken:
+            except (DatabaseBroken, *DAMAGED_ROW):
                 replace_broken()
         return self._query_current(index, query)
 
@@ -226,24 +232,31 @@ class Catalog:
                 changed = results.changed_runs(indexed_tip, tip)
                 for run_id in changed:
                     update.forget(run_id)
-                records = results.records_of(changed, tip)
             else:
+                changed = None
                 update.forget_all()
-                records = results.records(tip) if tip else iter(())
-            for record in records:
-                _add(update, record)
+            _add_records(update, self._site, changed, tip)
             update.set_tip(tip)
 
 
-def _add(update: IndexUpdate, record: Mapping[str, Any]) -> None:
-    """Add the readable parts of a record to the index. `gitorch doctor` reports the others."""
-    broken = (ValueError, LookupError, TypeError, AttributeError)
-    try:
-        row = Row.of(record)
-    except broken:
+def _add_records(
+    update: IndexUpdate,
+    site: Site,
+    run_ids: Sequence[str] | None,
+    commit: str | None,
+) -> None:
+    """Add the runs that `commit` has, of `run_ids` if given."""
+    if commit is None:
         return
-    try:
-        complete = complete_tasks(record)
-    except broken:
-        complete = []  # the run is listed, but its results are not reused
-    update.add(row, complete)
+    for _, record in each_record(site, run_ids, commit):
+        if isinstance(record, Record):
+            try:
+                update.add(Row.of(record), complete_tasks(record))
+                continue
+            except (
+                UnicodeError,
+                OverflowError,
+            ) as error:  # SQLite cannot store a value
+                update.forget(record.id)
+                record = RecordBroken(record.id, str(error))
+        update.add_unreadable(record)

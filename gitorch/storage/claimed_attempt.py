@@ -8,6 +8,7 @@ from gitorch.database.values import Claim
 from gitorch.model.run.payload import Payload
 from gitorch.model.run.spec import TaskSpec
 from gitorch.model.workspace import AttemptDirectory, RunDirectory
+from gitorch.storage.run_directories import read_payload
 from gitorch.storage.site import Site
 
 
@@ -23,10 +24,11 @@ class ClaimedAttempt(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, site: Site, claim: Claim) -> ClaimedAttempt:
+        """Return the attempt. Raises GitorchError if neither queue nor record describe the run."""
         run = site.directory(claim.run)
         return cls(
             claim=claim,
-            payload=Payload.from_json(claim.payload),
+            payload=read_payload(site, claim.run, claim.payload),
             run=run,
             directory=run.attempt(claim.task, claim.number),
         )

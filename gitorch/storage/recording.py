@@ -21,12 +21,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from gitorch.database.values import AttemptEnd, NewRun, NewTask, Tip
-from gitorch.errors import GitorchError
 from gitorch.git import pins
 from gitorch.git.store.branch_edit import BranchEdit
 from gitorch.model.branch_layout import RunPaths, killed_mark
+from gitorch.model.numbers import LARGEST_PRIORITY, clamped
 from gitorch.model.run.payload import Payload
-from gitorch.model.run.record import Record, TaskRecord
+from gitorch.model.run.record import Record, RecordBroken, TaskRecord
 from gitorch.model.run.status import LIVE, Status
 from gitorch.storage import ledger
 from gitorch.storage.records import read_record
@@ -193,8 +193,9 @@ def _follow(site: Site, changes: Recording, run_id: str) -> None:
     """Bring the queue to a record that was committed without its knowledge."""
     try:
         record = changes.record(run_id)
-    except GitorchError:
-        return  # `gitorch doctor` reports a broken record
+    except RecordBroken:
+        # A run without a record that can be read is not executed. `gitorch doctor` explains it.
+        record = None
     entry = site.queue.run(run_id)
     is_foreign = record is not None and record.clone != site.repository.clone_id()
     if is_foreign and entry is None:
@@ -231,16 +232,18 @@ def _queue_task(record: Record, task: TaskRecord) -> NewTask:
     A task that was running waits again, or is held with its run.
     """
     spec = record.spec.task(task.id)
+    priority = spec.priority if record.priority is None else record.priority
     outcome = None
     status = Status.HOLD if record.hold is not None else Status.WAITING
     if task.status is Status.ERROR:
         status = Status.ERROR
-        outcome = task.attempts[-1].outcome
+        if task.attempts:
+            outcome = task.attempts[-1].outcome
     return NewTask(
         id=task.id,
         needs=spec.needs,
         status=status,
-        priority=spec.priority if record.priority is None else record.priority,
+        priority=clamped(priority, LARGEST_PRIORITY),
         resources=spec.resources,
         attempts=task.attempt_count,
         outcome=outcome,

@@ -1,17 +1,17 @@
 """Records as values, read from the results branch.
 
 A broken record is an error only for a command that names its run. A command that reads the records
-of many runs leaves out the broken ones, and `gitorch doctor` reports them.
+of many runs leaves out the broken ones, and `gitorch doctor` explains them.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
-from gitorch.model.branch_layout import RunPaths
+from gitorch.git.store.branch_content import missing_record
 from gitorch.model.run.record import Record, RecordBroken
+from gitorch.model.run.record_file import parse_record, record_of
 from gitorch.storage.site import Site
 
 
@@ -22,42 +22,43 @@ class HasRecords(Protocol):
 
 
 def read_record(branch: HasRecords, run_id: str) -> Record | None:
-    """Return the run's record, or None if the run has none. Raises GitorchError if it is broken."""
+    """Return the run's record, or None if the run has none. Raises RecordBroken."""
     document = branch.record(run_id)
-    return None if document is None else Record.from_json(document)
+    return None if document is None else record_of(document, run_id)
+
+
+def each_record(
+    site: Site, run_ids: Sequence[str] | None = None, commit: str | None = None
+) -> Iterator[tuple[str, Record | RecordBroken]]:
+    """Yield the record of each run, by default of all runs, or the error if it cannot be read.
+
+    Runs that are not on the branch are left out. `commit` is a commit of the results branch, by
+    default the newest.
+    """
+    for run_id, data in site.results.record_files(run_ids, commit):
+        yield run_id, _read(run_id, data)
 
 
 def read_records(
-    site: Site, run_ids: Sequence[str], commit: str | None = None
+    site: Site, run_ids: Sequence[str] | None = None, commit: str | None = None
 ) -> dict[str, Record | RecordBroken]:
-    """Return the record of each run, or the error if the record is broken, by run id.
-
-    Runs without a record are left out. `commit` is a commit of the results branch, by default the
-    newest.
-    """
-    paths = [RunPaths.of(run_id).record for run_id in run_ids]
-    records = {}
-    for run_id, data in zip(
-        run_ids, site.results.read_all(paths, commit), strict=True
-    ):
-        if data is not None:
-            records[run_id] = _parsed(run_id, data)
-    return records
+    """Return what `each_record` yields, by run id."""
+    return dict(each_record(site, run_ids, commit))
 
 
 def read_sound_records(site: Site, run_ids: Sequence[str]) -> dict[str, Record]:
     """Return the records of these runs by run id, without the missing and the broken ones."""
     sound = {}
-    for run_id, record in read_records(site, run_ids).items():
+    for run_id, record in each_record(site, run_ids):
         if isinstance(record, Record):
             sound[run_id] = record
     return sound
 
 
-def _parsed(run_id: str, data: bytes) -> Record | RecordBroken:
+def _read(run_id: str, data: bytes | None) -> Record | RecordBroken:
+    if data is None:
+        return missing_record(run_id)
     try:
-        return Record.from_json(json.loads(data))
+        return record_of(parse_record(data, run_id), run_id)
     except RecordBroken as error:
         return error
-    except (ValueError, RecursionError) as error:
-        return RecordBroken(run_id, str(error))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from gitorch.errors import NotFound
 from gitorch.git.worktree.trash import move_to_trash
 from gitorch.model.run.payload import Payload
 from gitorch.model.run.record import Record
+from gitorch.storage.records import read_record
 from gitorch.storage.site import Site
 
 
@@ -24,7 +27,23 @@ def materialise_next(site: Site, only: Sequence[str] | None = None) -> None:
 def payload_of(site: Site, run_id: str) -> Payload | None:
     """Return what the queue carries for a run, or None if the run has left the queue."""
     payload = site.queue.payload(run_id)
-    return Payload.from_json(payload) if payload else None
+    return None if payload is None else read_payload(site, run_id, payload)
+
+
+def read_payload(site: Site, run_id: str, value: Mapping[str, Any]) -> Payload:
+    """Return the payload with this JSON, or the payload of the record if the JSON is damaged.
+
+    Raises RecordBroken, and NotFound if there is no record either.
+    """
+    try:
+        return Payload.from_json(value)
+    except ValueError:
+        record = read_record(site.results, run_id)
+    if record is None:
+        raise NotFound(
+            f"neither the queue nor the results describe the run {run_id}"
+        )
+    return Payload.of(record)
 
 
 def materialise(site: Site, run_id: str, payload: Payload) -> None:

@@ -19,7 +19,7 @@ from gitorch.git.store.trees import TreeEntry
 from gitorch.model.branch_layout import RunPaths, output_name
 from gitorch.model.run.announcement import AttemptEnded, Committal, TaskReused
 from gitorch.model.run.outcome import Succeeded
-from gitorch.model.run.record import Record, TaskRecord
+from gitorch.model.run.record import Record, RecordBroken, TaskRecord
 from gitorch.model.run.record_changes import (
     Standing,
     after_attempt,
@@ -120,10 +120,14 @@ def _put(
 ) -> Record | None:
     """Put the results of a task into the commit.
 
-    Return the run's new record, or None if the run is gone or does not accept the attempt.
+    Return the run's new record. Return None if the run is gone, its record cannot be read, or the
+    record does not accept the attempt.
     """
     claim = ending.attempt.claim
-    before = changes.record(claim.run)
+    try:
+        before = changes.record(claim.run)
+    except RecordBroken:
+        return None  # the record is not replaced, because it may be repaired
     if before is None:
         return None
     branch = changes.branch

@@ -9,7 +9,7 @@ from pathlib import Path
 from gitorch.database.values import Claim
 from gitorch.model.branch_layout import ATTEMPT, RunPaths
 from gitorch.model.run.announcement import AttemptRefused
-from gitorch.model.run.record import Record
+from gitorch.model.run.record import Record, RecordBroken
 from gitorch.model.run.record_changes import Standing, standing
 from gitorch.model.run.status import Status
 from gitorch.storage.attempt_owner import owner_of
@@ -28,7 +28,12 @@ def refuse(site: Site, attempt: ClaimedAttempt) -> AttemptRefused | None:
     """
     claim = attempt.claim
     with recording(site) as changes:
-        record = changes.record(claim.run)
+        try:
+            record = changes.record(claim.run)
+        except RecordBroken as error:
+            site.queue.remove([claim.run])
+            files = _kept_apart(site, attempt)
+            return _announcement(attempt, error.message, files=files)
         if record is None or claim.run in site.queue.kill_requests():
             return _announcement(attempt, _KILLED, was_killed=True)
         site.queue.void(claim)

@@ -15,7 +15,8 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from gitorch.database.values import Claim
-from gitorch.errors import Busy
+from gitorch.errors import Busy, NotFound
+from gitorch.model.run.record import RecordBroken
 from gitorch.model.run.spec import Resources
 from gitorch.storage.claimed_attempt import ClaimedAttempt
 from gitorch.storage.site import Site
@@ -54,7 +55,7 @@ class Shares:
             claim = self._claim(worker, only, self.total, ahead=ahead)
             if claim is None:
                 return None
-            return ClaimedAttempt.of(self._site, claim)
+            return self._described(claim)
         if ahead:
             return None
         try:
@@ -70,13 +71,21 @@ class Shares:
         claim = self._claim(worker, only, ledger.free)
         if claim is None:
             return None
-        attempt = ClaimedAttempt.of(self._site, claim)
-        wanted = attempt.task.resources
-        if wanted == Resources():
+        attempt = self._described(claim)
+        if attempt is None or attempt.task.resources == Resources():
             return attempt
+        wanted = attempt.task.resources
         gpus = ledger.take(claim.token, wanted, holder=self._holder)
         self._taken.add(claim.token)
         return replace(attempt, gpus=gpus)
+
+    def _described(self, claim: Claim) -> ClaimedAttempt | None:
+        """Return the attempt, or None if nothing describes its run, which then leaves the queue."""
+        try:
+            return ClaimedAttempt.of(self._site, claim)
+        except (RecordBroken, NotFound):
+            self._site.queue.remove([claim.run])
+            return None
 
     def give_back(self, token: str) -> None:
         """Free the attempt's resources. None of its processes may be running any more."""

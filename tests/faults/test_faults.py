@@ -185,6 +185,29 @@ ELSEWHERE = {
         "database/test_run_queue.py: test_a_file_of_an_earlier_format_is_upgraded",
         "database/test_run_queue.py: test_a_file_of_a_newer_format_is_refused",
     ),
+    "a record, or what lies beside it, changed by hand or by a merge": (
+        "faults/test_mutated_records.py: "
+        "test_every_command_works_beside_records_with_any_field_changed",
+        "faults/test_mutated_records.py: "
+        "test_every_command_works_beside_anything_in_the_place_of_files",
+        "faults/test_mutated_records.py: "
+        "test_a_file_in_the_place_of_all_runs_is_explained",
+        "model/table/test_references.py: "
+        "test_a_reference_to_a_record_that_cannot_be_read_says_so",
+    ),
+    "a record that was damaged, or written by a newer gitorch, while its run is queued or runs": (
+        "faults/test_mutated_records.py: "
+        "test_runs_whose_records_were_damaged_in_the_queue_are_not_executed",
+        "faults/test_mutated_records.py: "
+        "test_a_record_that_is_damaged_while_its_task_runs_refuses_the_result",
+    ),
+    "damaged rows of queue and index; stray references, locks and directories": (
+        "faults/test_mutated_records.py: "
+        "test_a_damaged_row_of_the_queue_is_read_from_its_record",
+        "faults/test_mutated_records.py: "
+        "test_a_damaged_row_of_the_index_is_read_from_its_record",
+        "faults/test_mutated_records.py: test_stray_references_of_gitorch_stop_nothing",
+    ),
 }
 
 

@@ -34,6 +34,13 @@ CONFIG = """
       - {id: b, command: 'true'}
 """
 
+CACHE = {
+    "key": "k" * 64,
+    "code": "c" * 64,
+    "before": "b" * 64,
+    "produced": "p" * 64,
+}
+
 
 @pytest.fixture
 def done(project: Path) -> Path:
@@ -108,19 +115,18 @@ def test_only_changed_records_are_read_again(
     assert len(listed_ids(done)) == 3
     add_records(done, "c" * 12)
     read_ids: list[str] = []
-    original = ResultsBranch.records_of
+    original = ResultsBranch.record_files
 
-    def records(*_: Any) -> None:
-        pytest.fail("all records are read")
-
-    def records_of(
-        results: ResultsBranch, run_ids: Sequence[str], commit: str | None = None
-    ) -> Iterator[dict[str, Any]]:
+    def record_files(
+        results: ResultsBranch,
+        run_ids: Sequence[str] | None = None,
+        commit: str | None = None,
+    ) -> Iterator[tuple[str, bytes | None]]:
+        assert run_ids is not None, "all records are read"
         read_ids.extend(run_ids)
         return original(results, run_ids, commit)
 
-    monkeypatch.setattr(ResultsBranch, "records", records)
-    monkeypatch.setattr(ResultsBranch, "records_of", records_of)
+    monkeypatch.setattr(ResultsBranch, "record_files", record_files)
     assert len(listed_ids(done)) == 4
     assert read_ids == ["c" * 12]
 
@@ -255,7 +261,7 @@ def test_cached_tasks_are_found_newest_first(done: Path) -> None:
     [record] = branch(done).records()
     task_a, task_b = record["tasks"]
     [attempt] = task_a["attempts"]
-    earlier = {**task_a, "cache": {"key": "k" * 64}}
+    earlier = {**task_a, "cache": CACHE}
     later_attempt = {**attempt, "ended": "2031-01-01T00:00:00Z"}
     later = {**earlier, "attempts": [later_attempt]}
     add_records(done, "a" * 12, tasks=[later, task_b])
@@ -270,7 +276,7 @@ def test_a_reused_task_has_no_duration(done: Path) -> None:
     [record] = branch(done).records()
     task_a, task_b = record["tasks"]
     origin = {"run": record["id"], "task": "a"}
-    reused = {**task_a, "cache": {"key": "k" * 64, "from": origin}}
+    reused = {**task_a, "cache": {**CACHE, "from": origin}}
     add_records(done, "a" * 12, tasks=[reused, task_b])
     assert len(catalog(done).durations("one", "a")) == 1
     assert len(catalog(done).durations("one", "b")) == 2

@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import Any
 
-from gitorch.errors import GitorchError
+from gitorch.git.modes import EXECUTABLE, FILE
 from gitorch.git.repository import Repository
 from gitorch.git.store.trees import Edits, TreeEntry, find
-from gitorch.model.branch_layout import RunPaths
+from gitorch.model.branch_layout import RECORD, RunPaths
+from gitorch.model.run.record import RecordBroken
+from gitorch.model.run.record_file import parse_record
 
 _TREE = b"tree "
 
 
-def parse_record(data: bytes | None) -> dict[str, Any] | None:
-    """Return the record in `data`.
+def is_file(entry: TreeEntry) -> bool:
+    """Return True for a file. A directory, a submodule and a symbolic link are not files."""
+    return entry.mode in (FILE, EXECUTABLE)
 
-    Raises GitorchError if the record cannot be parsed, because a person has changed it with git.
-    """
-    if data is None:
-        return None
-    try:
-        record: dict[str, Any] = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise GitorchError(
-            f"a record on the results branch cannot be read: {error}",
-            "gitorch doctor",
-        ) from error
-    return record
+
+def missing_record(run_id: str) -> RecordBroken:
+    """Return the error for a run whose directory has no file `record.json`."""
+    return RecordBroken(run_id, f"it has no file {RECORD}")
 
 
 def tree_of_commit(commit: bytes) -> bytes:
@@ -54,7 +48,11 @@ class BranchView:
         return data
 
     def record(self, run_id: str) -> dict[str, Any] | None:
-        entry = self.entry(RunPaths.of(run_id).record)
-        if entry is None:
-            return None
-        return parse_record(self.read(entry.oid))
+        """Return the record as JSON, or None if there is no such run. Raises RecordBroken."""
+        paths = RunPaths.of(run_id)
+        entry = self.entry(paths.record)
+        if entry is not None and is_file(entry):
+            return parse_record(self.read(entry.oid), run_id)
+        if self.entry(paths.directory) is not None:
+            raise missing_record(run_id)
+        return None

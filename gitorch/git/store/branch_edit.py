@@ -12,7 +12,7 @@ from gitorch.errors import GitorchError
 from gitorch.git.modes import FILE
 from gitorch.git.repository import Repository
 from gitorch.git.store.artifacts import Stored
-from gitorch.git.store.branch_content import parse_record, tree_of_commit
+from gitorch.git.store.branch_content import is_file, missing_record, tree_of_commit
 from gitorch.git.store.branch_readme import README
 from gitorch.git.store.branch_state import KEPT
 from gitorch.git.store.object_cache import ObjectCache
@@ -21,6 +21,7 @@ from gitorch.git.store.refs import move_ref, read_ref
 from gitorch.git.store.spool import SpooledBlob
 from gitorch.git.store.trees import Edits, TreeEntry, find
 from gitorch.model.branch_layout import RunPaths
+from gitorch.model.run.record_file import parse_record
 from gitorch.tools.readable_json import render_json
 
 
@@ -50,10 +51,22 @@ class BranchEdit:
     def read(self, path: str) -> bytes | None:
         """Return the file at `path`, including edits that are not committed yet."""
         entry = find(os.fsencode(path), self._tree(), self._edits, self._read)
-        return None if entry is None else self._read(entry.oid)
+        if entry is None or not is_file(entry):
+            return None
+        return self._read(entry.oid)
 
     def record(self, run_id: str) -> dict[str, Any] | None:
-        return parse_record(self.read(RunPaths.of(run_id).record))
+        """Return the record as JSON, or None if there is no such run. Raises RecordBroken."""
+        paths = RunPaths.of(run_id)
+        data = self.read(paths.record)
+        if data is not None:
+            return parse_record(data, run_id)
+        directory = find(
+            os.fsencode(paths.directory), self._tree(), self._edits, self._read
+        )
+        if directory is not None:
+            raise missing_record(run_id)
+        return None
 
     def put(
         self, path: str, data: bytes | Stored | TreeEntry, mode: int = FILE

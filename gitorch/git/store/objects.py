@@ -13,6 +13,7 @@ from pathlib import Path
 from gitorch.git.command import call_git, run_git, stream_git
 
 _BLOCK = 1 << 20
+_WORDS = 3  # of the line before an object: oid, kind and size
 
 
 def has_commit(root: Path, commit: str) -> bool:
@@ -42,14 +43,44 @@ def read_objects(
             continue
         # One line "<oid> <kind> <size>", then the data and a line end.
         end = output.index(b"\n", position)
-        _, its_kind, size = output[position:end].split(b" ")
+        words = output[position:end].split(b" ")
         start = end + 1
+        if len(words) != _WORDS:  # "<oid> submodule", of newer versions of git
+            position = start
+            objects.append(None)
+            continue
+        _, its_kind, size = words
         position = start + int(size) + 1
         if its_kind.decode() == kind:
             objects.append(output[start : position - 1])
         else:
             objects.append(None)
     return objects
+
+
+def read_bounded(
+    root: Path, names: Sequence[str], largest: int
+) -> Iterator[bytes | None]:
+    """Yield the first `largest` bytes of each named blob, or None if there is no such blob.
+
+    Only one of them is in memory at a time. A name has no line end. Raises GitFailed.
+    """
+    if not names:
+        return
+    input = "".join(f"{name}\n" for name in names).encode()
+    with stream_git(root, "cat-file", "--batch", "--buffer", input=input) as output:
+        for _ in names:
+            words = output.readline().split()
+            if len(words) != _WORDS:
+                yield None
+                continue
+            remaining = int(words[2])
+            data = output.read(min(remaining, largest))
+            remaining -= len(data)
+            while remaining:
+                remaining -= len(output.read(min(remaining, _BLOCK)))
+            output.read(1)  # the end of the line
+            yield data if words[1] == b"blob" else None
 
 
 def digests_of_blobs(

@@ -14,10 +14,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from gitorch.errors import GitorchError
 from gitorch.git.command import call_git_items, run_git
 from gitorch.git.repository import Repository
-from gitorch.git.store.branch_content import BranchView, parse_record
+from gitorch.git.store.branch_content import BranchView, missing_record
 from gitorch.git.store.branch_edit import BranchEdit
 from gitorch.git.store.branch_state import (
     BranchState,
@@ -29,16 +28,17 @@ from gitorch.git.store.branch_state import (
 )
 from gitorch.git.store.lock import locked
 from gitorch.git.store.object_cache import ObjectCache
-from gitorch.git.store.objects import has_commit, read_objects
+from gitorch.git.store.objects import has_commit, read_bounded, read_objects
 from gitorch.git.store.pointers import Pointer, parse_pointer
 from gitorch.git.store.refs import read_ref
+from gitorch.git.store.run_trees import run_trees, strays
 from gitorch.git.store.trees import parse_tree
 from gitorch.model.branch_layout import ATTRIBUTES, RECORD, RUNS, RunPaths, run_of
-from gitorch.model.run.ids import is_run_id
+from gitorch.model.run.record import RecordBroken
+from gitorch.model.run.record_file import LARGEST, parse_record
 from gitorch.tools.files import read_small
 
 _OID = re.compile(rb"[0-9a-f]{40}")
-_RECORDS_AT_ONCE = 2000
 _CHANGES_BEFORE_FREE = 50
 _LONGEST_POINTER = 200
 _NEVER_POINTERS = (".json", f"/{ATTRIBUTES}")
@@ -109,32 +109,68 @@ class ResultsBranch:
 
     def run_ids(self, commit: str | None = None) -> list[str]:
         """Return the ids of all runs."""
-        return list(self._run_trees(commit or self.tip()))
+        commit = commit or self.tip()
+        return list(run_trees(self.repo.root, commit)) if commit else []
 
     def record(
         self, run_id: str, commit: str | None = None
     ) -> dict[str, Any] | None:
-        """Return the record of a run, or None if the branch has no such run."""
-        return parse_record(self.read(RunPaths.of(run_id).record, commit))
+        """Return the record of a run, or None if the branch has no such run.
+
+        Raises RecordBroken.
+        """
+        commit = commit or self.tip()
+        paths = RunPaths.of(run_id)
+        data = self.read(paths.record, commit)
+        if data is not None:
+            return parse_record(data, run_id)
+        if commit and self._exist([paths.directory], commit) == [True]:
+            raise missing_record(run_id)
+        return None
 
     def records(self, commit: str | None = None) -> Iterator[dict[str, Any]]:
         """Yield the records of all runs, sorted by id. Records that are not JSON are left out."""
-        trees = self._run_trees(commit or self.tip())
-        return self._records([f"{tree}:{RECORD}" for tree in trees.values()])
+        for run_id, data in self.record_files(commit=commit):
+            try:
+                yield parse_record(data or b"", run_id)
+            except RecordBroken:
+                continue
 
-    def records_of(
-        self, run_ids: Sequence[str], commit: str | None = None
-    ) -> Iterator[dict[str, Any]]:
-        """Yield the records of these runs.
+    def record_files(
+        self, run_ids: Sequence[str] | None = None, commit: str | None = None
+    ) -> Iterator[tuple[str, bytes | None]]:
+        """Yield the `record.json` of these runs, by default of all runs.
 
-        Runs that are not on the branch, and records that are not JSON, are left out.
+        Runs that are not on the branch are left out. None means that a run has no such file. A file
+        that is too large for a record is cut off.
         """
         commit = commit or self.tip()
         if commit is None:
-            return iter(())
-        return self._records(
-            [f"{commit}:{RunPaths.of(run_id).record}" for run_id in run_ids]
-        )
+            return
+        if run_ids is None:
+            trees = run_trees(self.repo.root, commit)
+            names = [f"{tree}:{RECORD}" for tree in trees.values()]
+            run_ids = list(trees)
+        else:
+            names = [f"{commit}:{RunPaths.of(run_id).record}" for run_id in run_ids]
+        missing = []
+        found = read_bounded(self.repo.root, names, LARGEST + 1)
+        for run_id, data in zip(run_ids, found, strict=True):
+            if data is None:
+                missing.append(run_id)
+            else:
+                yield run_id, data
+        directories = [RunPaths.of(run_id).directory for run_id in missing]
+        for run_id, exists in zip(
+            missing, self._exist(directories, commit), strict=True
+        ):
+            if exists:
+                yield run_id, None
+
+    def strays(self, commit: str | None = None) -> list[str]:
+        """Return the paths in the directories of all runs that belong to no run."""
+        commit = commit or self.tip()
+        return strays(self.repo.root, commit) if commit else []
 
     def changed_runs(self, since: str | None, tip: str) -> list[str]:
         """Return the runs in which `tip` differs from the commit `since`.
@@ -146,7 +182,9 @@ class ResultsBranch:
         command = ("diff-tree", "-r", "-z", "--name-only", since, tip, "--", RUNS)
         runs: dict[str, None] = {}
         for path in call_git_items(self.repo.root, *command):
-            runs[run_of(path)] = None
+            run_id = run_of(path)
+            if run_id is not None:
+                runs[run_id] = None
         return list(runs)
 
     def has(self, commit: str) -> bool:
@@ -235,30 +273,13 @@ class ResultsBranch:
                     # replaced.
                     self.repo.pygit.free()
 
-    def _records(self, names: Sequence[str]) -> Iterator[dict[str, Any]]:
-        for start in range(0, len(names), _RECORDS_AT_ONCE):
-            batch = names[start : start + _RECORDS_AT_ONCE]
-            for data in read_objects(self.repo.root, batch):
-                try:
-                    record = parse_record(data)
-                except GitorchError:
-                    continue  # `gitorch doctor` reports a broken record
-                if record:
-                    yield record
-
-    def _run_trees(self, commit: str | None) -> dict[str, str]:
-        """Return the oid of each run's directory, by the run's id."""
-        if commit is None:
-            return {}
-        prefixes = parse_tree(self._tree(f"{commit}:{RUNS}"))
-        oids = [entry.oid.hex() for entry in prefixes.values()]
-        runs: dict[str, str] = {}
-        for data in read_objects(self.repo.root, oids, "tree"):
-            for name, entry in parse_tree(data or b"").items():
-                run_id = os.fsdecode(name)
-                if is_run_id(run_id):
-                    runs[run_id] = entry.oid.hex()
-        return runs
+    def _exist(self, paths: Sequence[str], commit: str) -> list[bool]:
+        """Return True for each of these paths at which the branch has anything."""
+        if not paths:
+            return []
+        options = ("-z", "--full-tree", "--name-only")
+        found = call_git_items(self.repo.root, "ls-tree", *options, commit, *paths)
+        return [path in found for path in paths]
 
     def _tree(self, name: str) -> bytes:
         """Return the data of a tree, empty if there is none."""

@@ -8,35 +8,48 @@ also has an `attempt.json` of its own, stored beside the record.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from msgspec import ValidationError, field
-from msgspec.structs import replace
+from msgspec import field
+from msgspec.structs import force_setattr, replace
 
 from gitorch.errors import GitorchError
 from gitorch.model.json_struct import JsonStruct, always, empty_mapping
+from gitorch.model.numbers import finite, is_finite
 from gitorch.model.run.metrics import Metrics
 from gitorch.model.run.outcome import Outcome
 from gitorch.model.run.pin import Pin
+from gitorch.model.run.record_soundness import require_sound
 from gitorch.model.run.spec import RunSpec
 from gitorch.model.run.status import Status
 
 SCHEMA = "gitorch/record/v1"
+NEWER_SCHEMA = re.compile(r"gitorch/record/v(?!0*1$)[0-9]*[1-9][0-9]*")
 HISTORY_KEPT = 50
+UPGRADE = "upgrade gitorch: pip install --upgrade gitorch"
 
 
 class RecordBroken(GitorchError):
-    """A record that cannot be read. `reason` has the path of the part that is wrong."""
+    """A record that cannot be read. `reason` has the path of the part that is wrong.
+
+    `is_newer` means that the record has a later schema. Such a record is sound, but this version of
+    gitorch neither executes nor changes it.
+    """
 
     kind = "record-broken"
 
-    def __init__(self, run_id: str, reason: str) -> None:
+    def __init__(self, run_id: str, reason: str, *, is_newer: bool = False) -> None:
+        hint = "gitorch doctor says what is wrong, and what to do"
+        if is_newer:
+            hint = UPGRADE
         super().__init__(
-            f"the record of run {run_id} cannot be read: {reason}",
-            hint="gitorch doctor lists the records that cannot be read",
+            f"the record of run {run_id} cannot be read: {reason}", hint
         )
+        self.run_id = run_id
         self.reason = reason
+        self.is_newer = is_newer
 
 
 class Attempt(JsonStruct, frozen=True, kw_only=True):
@@ -99,6 +112,12 @@ class TaskRecord(JsonStruct, frozen=True, kw_only=True):
     attempt_count: int = always(0)
     attempts: tuple[Attempt, ...] = always(())
     cache: CacheEntry | None = None
+
+    def __post_init__(self) -> None:
+        if not all(
+            value is None or is_finite(value) for value in self.metrics.values()
+        ):
+            force_setattr(self, "metrics", finite(self.metrics))
 
 
 class Output(JsonStruct, frozen=True, kw_only=True):
@@ -324,21 +343,13 @@ class Record(JsonStruct, frozen=True, kw_only=True):
         """
         try:
             record = super().from_json(value)
-            _require_specified_tasks(record)
-        except ValidationError as error:
+            require_sound(record)
+        except (ValueError, OverflowError, RecursionError) as error:
             run_id = "?"
             if isinstance(value, dict):
-                run_id = value.get("id", "?")
+                run_id = str(value.get("id", "?"))
             raise RecordBroken(run_id, str(error)) from error
         return record
-
-
-def _require_specified_tasks(record: Record) -> None:
-    """Raise ValidationError if the tasks are not those of the spec."""
-    recorded = [task.id for task in record.tasks]
-    specified = [task.id for task in record.spec.tasks]
-    if recorded != specified:
-        raise ValidationError("Expected the tasks of `$.spec.tasks` - at `$.tasks`")
 
 
 def noted(record: Record, change: Change) -> Record:

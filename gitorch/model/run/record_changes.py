@@ -293,7 +293,7 @@ def has_something_to_hold(record: Record | Row, running: Container[str]) -> bool
 
 def _begun(record: Record, *, at: str, by: str) -> Record:
     """Return `record` with RUNNING as the newest entry of its history."""
-    if record.history[-1].target is Status.RUNNING:
+    if _newest_target(record) is Status.RUNNING:
         return record
     change = Change(at=at, source=record.status, target=Status.RUNNING, by=by)
     return noted(record, change)
@@ -304,13 +304,18 @@ def _settled(record: Record, *, at: str, by: str, why: str | None) -> Record:
     status = run_status(states(record.tasks, record.needs), started=True)
     is_over = status not in (Status.RUNNING, Status.WAITING)
     record = replace(record, status=status, ended=at if is_over else None)
-    source = record.history[-1].target
+    source = _newest_target(record)
     if status is source:
         return record
     if status is Status.ERROR:
         why = _failures(record)
     change = Change(at=at, source=source, target=status, by=by, why=why)
     return noted(record, change)
+
+
+def _newest_target(record: Record) -> Status | None:
+    """Return the status that the run has by its history. A damaged record may have no history."""
+    return record.history[-1].target if record.history else None
 
 
 def _failures(record: Record) -> str:

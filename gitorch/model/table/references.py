@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 
 from gitorch.errors import NotFound, UsageError
 from gitorch.model.run.ids import SHORTEST_PREFIX, is_id_prefix
+from gitorch.model.run.record import RecordBroken
 
 _LATEST = re.compile(r"@(?:~(\d+))?\Z")
 
@@ -42,11 +43,16 @@ class RunNames(Protocol):
         """Return the runs whose ids begin with `prefix`, newest first."""
         ...
 
+    def unreadable(self) -> Sequence[RecordBroken]:
+        """Return the runs whose records cannot be read."""
+        ...
+
 
 def find(reference: str, runs: RunNames) -> str:
     """Return the id of the run to which `reference` refers.
 
-    Raises NotFound, and UsageError with the candidates if the reference is ambiguous.
+    Raises NotFound, RecordBroken if the record of that run cannot be read, and UsageError with the
+    candidates if the reference is ambiguous.
     """
     latest = _LATEST.match(reference)
     if latest:
@@ -57,7 +63,14 @@ def find(reference: str, runs: RunNames) -> str:
     if run_id:
         return run_id
     if not latest and is_id_prefix(reference):
-        candidates = runs.beginning(reference)
+        candidates = list(runs.beginning(reference))
+        broken = []
+        for error in runs.unreadable():
+            if error.run_id.startswith(reference):
+                broken.append(error)
+        if broken and not candidates:
+            raise broken[0]
+        candidates += [_unreadable(error) for error in broken]
         if len(candidates) == 1:
             return candidates[0].id
         if candidates:
@@ -68,6 +81,10 @@ def find(reference: str, runs: RunNames) -> str:
 def refers_to_one(reference: str, run_id: str) -> bool:
     """Return True if `reference`, which means this run, is not the label or name of several."""
     return run_id.startswith(reference) or _LATEST.match(reference) is not None
+
+
+def _unreadable(error: RecordBroken) -> Named:
+    return Named(error.run_id, "", "(its record cannot be read)", "")
 
 
 def _ambiguous(reference: str, candidates: Sequence[Named]) -> UsageError:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gitorch.model.json_struct import JsonStruct, from_builtins
+from gitorch.model.json_struct import JsonStruct
 from gitorch.model.run.metrics import Metrics
-from gitorch.model.run.outcome import read_outcome
 from gitorch.model.run.spec import Resources
 from gitorch.model.run.status import LIVE, Status
+
+if TYPE_CHECKING:
+    from gitorch.model.run.record import Hold, Record, TaskRecord
+    from gitorch.model.run.spec import TaskSpec
 
 
 class TaskRow(
@@ -65,39 +68,32 @@ class Row(JsonStruct, frozen=True, kw_only=True, omit_defaults=False):
         return {task.id: task.needs for task in self.tasks}
 
     @classmethod
-    def of(cls, record: Mapping[str, Any]) -> Row:
-        """Return the row of a record that is given as JSON.
-
-        Raises ValueError, LookupError, TypeError or AttributeError if the record is broken.
-        Only the parts that a row needs are parsed, since many records are read at once.
-        """
-        status = Status(record["status"])
+    def of(cls, record: Record) -> Row:
+        """Return the row of a record."""
         hold = None
         tasks: tuple[TaskRow, ...] = ()
-        if status in LIVE:
-            hold = _hold_in_words(record["hold"])
-            tasks = tuple(map(_task, record["tasks"], record["spec"]["tasks"]))
-        return cls.from_json(
-            {
-                "id": record["id"],
-                "name": record["name"],
-                "label": record["label"],
-                "status": status,
-                "commit": record["pin"]["commit"],
-                "params": record["params"],
-                "swept": record["swept"],
-                "metrics": record["metrics"],
-                "created": record["created"],
-                "started": record["started"],
-                "ended": record["ended"],
-                "duration_s": record["duration_s"],
-                "clone": record["clone"],
-                "identity": record["identity"],
-                "rerun_of": record.get("rerun_of"),
-                "sorted_at": record.get("sorted_at"),
-                "hold": hold,
-                "tasks": tasks,
-            }
+        if record.status in LIVE:
+            hold = _hold_in_words(record.hold)
+            tasks = tuple(map(_task, record.tasks, record.spec.tasks))
+        return cls(
+            id=record.id,
+            name=record.name,
+            label=record.label,
+            status=record.status,
+            commit=record.pin.commit,
+            params=record.params,
+            swept=record.swept,
+            metrics=record.metrics,
+            created=record.created,
+            started=record.started,
+            ended=record.ended,
+            duration_s=record.duration_s,
+            clone=record.clone,
+            identity=record.identity,
+            rerun_of=record.rerun_of,
+            sorted_at=record.sorted_at,
+            hold=hold,
+            tasks=tasks,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -121,44 +117,44 @@ class Complete(NamedTuple):
     key: str | None
 
 
-def complete_tasks(record: Mapping[str, Any]) -> list[Complete]:
-    """Return the complete tasks of a record that is given as JSON. Raises what `Row.of` raises."""
+def complete_tasks(record: Record) -> list[Complete]:
+    """Return the complete tasks of a record."""
     complete = []
-    for task in record["tasks"]:
-        if task["status"] != Status.COMPLETE:
+    for task in record.tasks:
+        if task.status is not Status.COMPLETE:
             continue
-        last_attempt = task["attempts"][-1] if task["attempts"] else {}
-        cache = task.get("cache") or {}
-        duration_s = None if cache.get("from") else last_attempt.get("duration_s")
-        ended = last_attempt.get("ended")
-        values = (task["id"], duration_s, ended, cache.get("key"))
-        complete.append(from_builtins(values, Complete))
+        key = None
+        is_reused = False
+        if task.cache is not None:
+            key = task.cache.key
+            is_reused = task.cache.source is not None
+        duration_s = ended = None
+        if task.attempts:
+            last = task.attempts[-1]
+            duration_s = None if is_reused else last.duration_s
+            ended = last.ended
+        complete.append(Complete(task.id, duration_s, ended, key))
     return complete
 
 
-def _task(record: Mapping[str, Any], spec: Mapping[str, Any]) -> TaskRow:
-    status = Status(record["status"])
-    resources = spec.get("resources")
+def _task(task: TaskRecord, spec: TaskSpec) -> TaskRow:
     failure = None
-    if status is Status.ERROR:
+    if task.status is Status.ERROR:
         failure = "it failed"
-        if record["attempts"]:
-            failure = str(read_outcome(record["attempts"][-1]["outcome"]))
+        if task.attempts:
+            failure = str(task.attempts[-1].outcome)
+    resources = spec.resources
     return TaskRow(
-        id=record["id"],
-        status=status,
-        needs=tuple(spec["needs"]),
-        resources=_resources(resources) if resources else None,
+        id=task.id,
+        status=task.status,
+        needs=spec.needs,
+        resources=None if resources == Resources() else resources,
         failure=failure,
     )
 
 
-def _resources(resources: Mapping[str, Any]) -> Resources | None:
-    return Resources.from_json(resources) if any(resources.values()) else None
-
-
-def _hold_in_words(hold: Mapping[str, Any] | None) -> str | None:
-    if not hold:
+def _hold_in_words(hold: Hold | None) -> str | None:
+    if hold is None:
         return None
-    why = f": {hold['why']}" if hold["why"] else ""
-    return f"held by {hold['by']}{why}"
+    why = f": {hold.why}" if hold.why else ""
+    return f"held by {hold.by}{why}"

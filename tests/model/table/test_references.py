@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gitorch.errors import NotFound, UsageError
+from gitorch.model.run.record import RecordBroken
 from gitorch.model.table.references import Named, find
 
 
@@ -21,6 +22,12 @@ class Listed(list[Named]):
 
     def beginning(self, prefix: str) -> list[Named]:
         return [run for run in self if run.id.startswith(prefix)]
+
+    def unreadable(self) -> list[RecordBroken]:
+        return [
+            RecordBroken("abcd99999999", "odd"),
+            RecordBroken("dddd00000000", "odd"),
+        ]
 
 
 RUNS = Listed(
@@ -50,8 +57,17 @@ def test_a_reference_means_a_run(reference: str, found: int) -> None:
 
 
 def test_an_ambiguous_prefix_names_the_candidates() -> None:
-    with pytest.raises(UsageError, match="abcd11111111"):
+    with pytest.raises(UsageError, match="abcd11111111") as refused:
         find("abcd", RUNS)
+    assert "abcd99999999  (its record cannot be read)" in str(refused.value)
+
+
+@pytest.mark.parametrize("reference", ["abcd9", "dddd", "dddd00000000"])
+def test_a_reference_to_a_record_that_cannot_be_read_says_so(
+    reference: str,
+) -> None:
+    with pytest.raises(RecordBroken, match=f"{reference}.* cannot be read: odd"):
+        find(reference, RUNS)
 
 
 @pytest.mark.parametrize("reference", ["abc", "ffff", "seals", "@~3", ""])
