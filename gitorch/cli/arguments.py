@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gitorch.cli.style import plain, say
+from gitorch.cli.style import masking, plain, say
 from gitorch.cli.unreadable import note_at_end
 from gitorch.errors import GitorchError, UsageError
 from gitorch.model.run.status import Status
@@ -37,6 +37,11 @@ def complete_runs(incomplete: str) -> list[tuple[str, str]]:
     except (GitorchError, OSError):
         return []
     return completions[:_MOST_COMPLETIONS]
+
+
+def _masked(text: str | None) -> str | None:
+    """Return a text that will be recorded, without secrets."""
+    return None if text is None else masking().text(text)
 
 
 JsonOption = Annotated[
@@ -86,7 +91,10 @@ YesOption = Annotated[
 WhyOption = Annotated[
     str | None,
     typer.Option(
-        "--why", metavar="TEXT", help="Record this reason with the change."
+        "--why",
+        metavar="TEXT",
+        help="Record this reason with the change.",
+        callback=_masked,
     ),
 ]
 OverridesOption = Annotated[

@@ -15,7 +15,7 @@ from typing import Any, ParamSpec, cast
 import typer
 
 from gitorch.cli.streams import failure_to_print, may_fail, prepare_streams
-from gitorch.cli.style import has_colors, paint, plain, say
+from gitorch.cli.style import has_colors, masking, paint, plain, say
 from gitorch.cli.unreadable import say_unreadable
 from gitorch.errors import GitorchError, UserInterrupted
 from gitorch.tools import waits
@@ -202,7 +202,7 @@ def _report_bug(error: Exception, *, as_json: bool) -> int:
             encoding="utf-8",
             errors="backslashreplace",
         ) as file:
-            file.write(details)
+            file.write(masking().text(details))
         hint = f"please report it with the details in {file.name}"
     except OSError:
         say(plain(details))
@@ -217,7 +217,5 @@ def _report_bug(error: Exception, *, as_json: bool) -> int:
 
 
 def _document(kind: str, message: str, hint: str | None) -> dict[str, Any]:
-    return {
-        "schema": "gitorch/error/v1",
-        "error": {"kind": kind, "message": message, "hint": hint},
-    }
+    error = {"kind": kind, "message": message, "hint": hint}
+    return {"schema": "gitorch/error/v1", "error": masking().value(error)}

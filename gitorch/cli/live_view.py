@@ -16,7 +16,7 @@ from rich.text import Text
 
 from gitorch.actions.status import progress_of
 from gitorch.cli.announcements import render_announcement
-from gitorch.cli.style import duration, has_colors, plain
+from gitorch.cli.style import duration, has_colors, masking, plain
 from gitorch.model.run.announcement import (
     Announcement,
     AttemptEnded,
@@ -62,7 +62,7 @@ class _LiveView:
             with self._lock:
                 self._running.pop((announcement.run_id, announcement.task), None)
         line = render_announcement(announcement, colors=self._colors)
-        self._console.print(Text.from_ansi(line), soft_wrap=True)
+        self._console.print(Text.from_ansi(masking().text(line)), soft_wrap=True)
 
     def draw(self) -> Table:
         with self._lock:

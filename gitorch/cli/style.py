@@ -8,9 +8,13 @@ import sys
 import unicodedata
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TextIO
+from functools import cache
+from typing import TYPE_CHECKING, TextIO
 
 from gitorch.model.run.status import Status
+
+if TYPE_CHECKING:
+    from gitorch.model.text.masking import Masking
 
 _CODES = {
     "bold": "1",
@@ -170,5 +174,13 @@ def number(value: object) -> str:
 
 
 def say(text: str = "") -> None:
-    """Print a message to stderr. Only data is printed to stdout."""
-    print(text, file=sys.stderr, flush=True)
+    """Print a message to stderr, without secrets. Only data is printed to stdout."""
+    print(masking().text(text), file=sys.stderr, flush=True)
+
+
+@cache
+def masking() -> Masking:
+    """Return what masks the secrets of this process in messages."""
+    from gitorch.model.text.masking import Masking
+
+    return Masking(os.environ)

@@ -6,50 +6,27 @@ The log file that an attempt writes to stays as it is.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
+
+from gitorch.model.text.masking import NOTHING_SECRET, Masking
 
 # A line is cut into pieces of at most this size, so that output without a line end needs little
 # memory.
 LONGEST_PIECE = 1 << 20
 
-_SECRET_NAME = re.compile(
-    r"TOKEN|SECRET|PASSW(OR)?D|PASSPHRASE|CREDENTIAL|(API|ACCESS|PRIVATE|AUTH)_?KEY",
-    re.IGNORECASE,
-)
-_SHORTEST_SECRET = 8
-MASK = b"********"
-
-
-def secrets_of(environment: Mapping[str, str]) -> tuple[bytes, ...]:
-    """Return the values of all variables whose names look like those of secrets, longest first.
-
-    Short values are left out: masking them would mask half the log.
-    """
-    values = set()
-    for name, value in environment.items():
-        is_secret = (
-            _SECRET_NAME.search(name) is not None and name != "GITORCH_TOKEN"
-        )
-        if is_secret and len(value) >= _SHORTEST_SECRET:
-            values.add(value.encode("utf-8", "surrogateescape"))
-    return tuple(sorted(values, key=len, reverse=True))
-
 
 def clean(
-    chunks: Iterable[bytes], secrets: tuple[bytes, ...] = ()
+    chunks: Iterable[bytes], masking: Masking = NOTHING_SECRET
 ) -> Iterator[bytes]:
     """Yield the log as it is stored, block by block.
 
     Text that a carriage return makes a terminal overwrite is removed. Secrets are masked.
     """
-    for block in _blocks(chunks):
-        visible = _last_written(block)
-        for secret in secrets:
-            visible = visible.replace(secret, MASK)
-        yield visible
+    for block in line_blocks(chunks):
+        yield masking.data(_last_written(block))
 
 
-def _blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def line_blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Yield whole lines, many at a time.
 
     The overwritten parts of a long unfinished line are dropped on the way.

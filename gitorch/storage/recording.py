@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from gitorch.database.values import AttemptEnd, NewRun, NewTask, Tip
 from gitorch.git import pins
@@ -28,6 +29,7 @@ from gitorch.model.numbers import LARGEST_PRIORITY, clamped
 from gitorch.model.run.payload import Payload
 from gitorch.model.run.record import Record, RecordBroken, TaskRecord
 from gitorch.model.run.status import LIVE, Status
+from gitorch.model.text.masking import mask_addresses, mask_addresses_in_bytes
 from gitorch.storage import ledger
 from gitorch.storage.records import read_record
 from gitorch.storage.site import Site
@@ -54,7 +56,7 @@ class Recording:
 
     def put(self, record: Record) -> None:
         """Change or add a record."""
-        self.branch.put_record(record.to_json())
+        self.branch.put_record(_without_passwords(record))
         self._trailers += _trailers(record, str(record.status))
         self.follow(record.id, record)
 
@@ -162,7 +164,8 @@ def queue_records(
     with recording(site) as changes:
         for record, kept in zip(records, files, strict=True):
             for path, data in kept.items():
-                changes.branch.put(RunPaths.of(record.id).file(path), data)
+                masked = mask_addresses_in_bytes(data)
+                changes.branch.put(RunPaths.of(record.id).file(path), masked)
             changes.put(record)
         changes.commit(subject)
 
@@ -248,6 +251,19 @@ def _queue_task(record: Record, task: TaskRecord) -> NewTask:
         attempts=task.attempt_count,
         outcome=outcome,
     )
+
+
+def _without_passwords(record: Record) -> dict[str, Any]:
+    """Return the record as it is stored: without the passwords in the address of the repository."""
+    document = record.to_json()
+    own = document["spec"]["document"]
+    address = own.get("githubRepository")
+    if isinstance(address, str):
+        masked = {**own, "githubRepository": mask_addresses(address)}
+        document["spec"] = {**document["spec"], "document": masked}
+    if record.overrides:
+        document["overrides"] = [mask_addresses(text) for text in record.overrides]
+    return document
 
 
 def _trailers(record: Record, status: str) -> list[tuple[str, str]]:

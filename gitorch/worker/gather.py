@@ -35,6 +35,7 @@ from gitorch.model.run.outcome import (
 from gitorch.model.run.policy import Next
 from gitorch.model.run.record_changes import AttemptResult
 from gitorch.model.run.status import Status
+from gitorch.model.text.masking import Masking
 from gitorch.storage import log, outputs
 from gitorch.storage.claimed_attempt import ClaimedAttempt
 from gitorch.storage.reports import read_reports
@@ -161,12 +162,14 @@ def _gather(
     spool = Spool(site.repository.common_dir)
     notes = UnkeptNotes()
     found = outputs.find(site, attempt.run, attempt.payload.spec, task, spool)
-    kept_log = _kept_log(site, attempt, ended.outcome, surroundings.secrets, notes)
+    masking = surroundings.masking(attempt.payload.spec.env)
+    kept_log = _kept_log(site, attempt, ended.outcome, masking, notes)
     modified = _modified(site, attempt, ended.outcome, notes)
-    files = _files(site, attempt, kept_log, modified, spool, notes)
+    modified = modified._replace(diff=masking.data(modified.diff))
+    files = _files(site, attempt, kept_log, modified, spool, notes, masking)
     has_succeeded = isinstance(ended.outcome, Succeeded)
     reports = read_reports(attempt, has_succeeded=has_succeeded)
-    outcome = _explained(ended.outcome, kept_log)
+    outcome = _masked(_explained(ended.outcome, kept_log), masking)
     if ended.log_error:
         outcome = without_log(outcome, ended.log_error)
     follows = policy.after(
@@ -186,17 +189,19 @@ def _gather(
         ended,
         follows.outcome,
         modified=modified.files,
-        notes=(*found.notes, *notes.shown(), *reports.notes),
+        notes=tuple(masking.value([*found.notes, *notes.shown(), *reports.notes])),
     )
     collected = AttemptResult(
         task=task.id,
         status=follows.status,
         attempt=kept_attempt,
-        result=reports.result,
-        metrics=reports.metrics,
+        result=masking.value(reports.result),
+        metrics=masking.value(reports.metrics),
         outputs=found.outputs,
         discarded=found.discarded,
-        environment=surroundings.describe(attempt.payload.interpreter),
+        environment=masking.value(
+            surroundings.describe(attempt.payload.interpreter)
+        ),
     )
     return AttemptFiles(
         attempt=attempt,
@@ -216,24 +221,45 @@ def _files(
     modified: Modified,
     spool: Spool,
     notes: UnkeptNotes,
+    masking: Masking,
 ) -> dict[str, bytes | Stored]:
     """Return the attempt's own files by name, without the description of the attempt."""
     files: dict[str, bytes | Stored] = {LOG: kept_log.content}
     events = attempt.directory.events
     if os.path.lexists(events):
         try:
-            files[EVENTS] = artifacts.store(
-                site.repository,
-                events,
-                large=site.settings.large_file_bytes,
-                spool=spool,
-                below=attempt.directory.workspace,
-            )
-        except Unkeepable as error:
+            files[EVENTS] = _stored_events(site, attempt, spool, masking)
+        except (OSError, Unkeepable) as error:
+            if isinstance(error, OSError) and error.errno in _SYSTEM_ERRORS:
+                raise
             notes.add("the file of its events", error)
     if modified.diff:
         files[CHANGES] = modified.diff
     return files
+
+
+def _stored_events(
+    site: Site, attempt: ClaimedAttempt, spool: Spool, masking: Masking
+) -> Stored:
+    """Store the events without secrets. Large ones are not held in memory."""
+    directory = attempt.directory
+    with open_file(directory.events, below=directory.workspace) as live:
+        masked = map(masking.data, log.line_blocks(blocks(live, _CHUNK)))
+        return artifacts.store_text(
+            site.repository,
+            masked,
+            large=site.settings.large_file_bytes,
+            size=os.fstat(live.fileno()).st_size,
+            spool=spool,
+        )
+
+
+def _masked(outcome: Outcome, masking: Masking) -> Outcome:
+    """Return the outcome without the secrets in its message, which a program can have written."""
+    message = getattr(outcome, "message", None)
+    if not message:
+        return outcome
+    return replace(outcome, message=masking.text(message))
 
 
 def _rendered(collected: AttemptResult) -> bytes:
@@ -268,16 +294,18 @@ def _kept_log(
     site: Site,
     attempt: ClaimedAttempt,
     outcome: Outcome,
-    secrets: tuple[bytes, ...],
+    masking: Masking,
     notes: UnkeptNotes,
 ) -> _KeptLog:
-    """Return the log without `secrets`, its last lines, and where a traceback ends."""
+    """Return the log without secrets, its last lines, and where a traceback ends."""
     if isinstance(outcome, CouldNotStart) and not attempt.directory.log.exists():
         return _KeptLog(
-            f"gitorch: {outcome}\n".encode(errors="surrogateescape"), (), None
+            masking.data(f"gitorch: {outcome}\n".encode(errors="surrogateescape")),
+            (),
+            None,
         )
     try:
-        content, end = _read_log(site, attempt, secrets)
+        content, end = _read_log(site, attempt, masking)
     except (OSError, Unkeepable) as error:
         notes.add("the log", error)
         return _KeptLog(
@@ -294,15 +322,15 @@ def _kept_log(
 
 
 def _read_log(
-    site: Site, attempt: ClaimedAttempt, secrets: tuple[bytes, ...]
+    site: Site, attempt: ClaimedAttempt, masking: Masking
 ) -> tuple[bytes | Stored, bytes]:
-    """Return the log without `secrets`, and its last bytes. A large log is not held in memory."""
+    """Return the log without secrets, and its last bytes. A large log is not held in memory."""
     end = b""
     directory = attempt.directory
 
     def stored_blocks(live: BinaryIO) -> Iterator[bytes]:
         nonlocal end
-        for block in log.clean(blocks(live, _CHUNK), secrets):
+        for block in log.clean(blocks(live, _CHUNK), masking):
             end = (end + block)[-_TAIL_BYTES:]
             yield block
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from gitorch.interpreter.choose import choose
 from gitorch.interpreter.probe import Interpreter, probe
-from gitorch.storage.log import secrets_of
+from gitorch.model.text.masking import Masking
 from gitorch.storage.site import Site
 from gitorch.tools import nvidia
 
@@ -41,9 +41,9 @@ class Surroundings:
         self.environment = dict(
             environment
         )  # os.environ decodes a variable at every access
-        self.secrets = secrets_of(environment)
         self._site = site
         self._interpreters: dict[str, Interpreter] = {}
+        self._maskings: dict[frozenset[tuple[str, str]], Masking] = {}
         self._lock = threading.Lock()
 
     def interpreter(self, python: str, wanted: str | None) -> Interpreter:
@@ -66,6 +66,14 @@ class Surroundings:
                     memory=self._site.interpreters,
                 )
             return self._interpreters[python]
+
+    def masking(self, declared: Mapping[str, str]) -> Masking:
+        """Return what masks the secrets of the environment, and of the variables of a config."""
+        key = frozenset(declared.items())
+        with self._lock:
+            if key not in self._maskings:
+                self._maskings[key] = Masking(self.environment, declared)
+            return self._maskings[key]
 
     def describe(self, python: str) -> dict[str, Any]:
         """Return what a record says about interpreter and machine.

@@ -94,6 +94,14 @@ ELSEWHERE = {
         "tools/test_private.py: "
         "test_removing_follows_no_link_and_changes_no_mode_through_one",
     ),
+    "secrets in results, metrics, events, diffs, reasons and addresses": (
+        "stories/test_secrets.py: "
+        "test_no_secret_of_the_environment_reaches_the_branch_or_a_message",
+        "stories/test_secrets.py: test_reasons_of_the_operator_are_masked",
+        "stories/test_secrets.py: test_passwords_in_addresses_are_masked_and_a_rerun_works",
+        "stories/test_secrets.py: test_messages_about_addresses_are_masked",
+        "model/text/test_masking.py: test_every_form_of_a_secret_is_masked",
+    ),
     "the clock set back during a backoff": (
         "database/test_run_queue.py: test_setting_the_clock_back_does_not_make_a_backoff_longer",
     ),

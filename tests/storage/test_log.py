@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gitorch.storage.log import LONGEST_PIECE, clean, secrets_of
+from gitorch.model.text.masking import NOTHING_SECRET, Masking
+from gitorch.storage.log import LONGEST_PIECE, clean
 
 
-def cleaned(*chunks: bytes, secrets: tuple[bytes, ...] = ()) -> bytes:
-    return b"".join(clean(chunks, secrets))
+def cleaned(*chunks: bytes, masking: Masking = NOTHING_SECRET) -> bytes:
+    return b"".join(clean(chunks, masking))
 
 
 def test_only_the_last_state_of_a_progress_bar_is_kept() -> None:
@@ -38,13 +39,8 @@ def test_a_very_long_line_is_cut_into_pieces() -> None:
 
 
 def test_the_values_of_secret_variables_are_masked() -> None:
-    secrets = secrets_of(
-        {
-            "WANDB_API_KEY": "0123456789abcdef",
-            "HOME": "/home/someone",
-            "DB_PASSWORD": "short",
-        }
+    masking = Masking(
+        {"WANDB_API_KEY": "0123456789abcdef", "HOME": "/home/someone"}
     )
-    assert secrets == (b"0123456789abcdef",)
-    masked = cleaned(b"key=0123456789abcdef!\n", secrets=secrets)
+    masked = cleaned(b"key=0123456789", b"abcdef!\n", masking=masking)
     assert masked == b"key=********!\n"

@@ -15,7 +15,7 @@ from gitorch.cli.arguments import (
     site_here,
 )
 from gitorch.cli.boundary import EXIT_FAILED, EXIT_OK, print_json, prints
-from gitorch.cli.style import has_colors, say
+from gitorch.cli.style import has_colors, masking, say
 from gitorch.errors import UsageError
 from gitorch.model.text.phrases import counted
 
@@ -45,11 +45,13 @@ def command(
         site_here(), paths or [], environment=os.environ, overrides=overrides or []
     )
     if as_json or output_format == "json":
-        problems = [problem.to_json() for problem in validated.problems]
+        problems = masking().value(
+            [problem.to_json() for problem in validated.problems]
+        )
         print_json({"schema": "gitorch/check/v1", "problems": problems})
     elif output_format == "github":
         for problem in validated.problems:
-            print(render_github(problem))
+            print(masking().text(render_github(problem)))
     else:
         _show(validated)
     return EXIT_FAILED if has_errors(validated.problems) else EXIT_OK
@@ -60,7 +62,8 @@ def _show(validated: Validated) -> None:
     from gitorch.cli.readiness import say_expanded, say_notes
 
     for problem in validated.problems:
-        print(render_problem(problem, colors=has_colors(sys.stdout)))
+        text = render_problem(problem, colors=has_colors(sys.stdout))
+        print(masking().text(text))
     say_notes(validated)
     say_expanded(validated)
     configs = counted(len(validated.configs), "config")

@@ -30,10 +30,12 @@ class Payload(JsonStruct, frozen=True, kw_only=True):
     def digest(self) -> str:
         """Return a SHA-256, in hex, of everything that decides what the tasks execute.
 
+        The address of the repository is left out. A record has it without its password.
         Fields that are empty are left out, so that a field that a later version adds does not
         change the digests of earlier runs.
         """
         values = without_empty(self.to_json())
         spec = without_empty(values["spec"])
+        spec["document"] = {**spec.get("document", {}), "githubRepository": None}
         spec["tasks"] = [without_empty(task) for task in spec["tasks"]]
         return digest({**values, "spec": spec, "pin": self.pin.commit})

@@ -1,0 +1,115 @@
+"""Secrets reach neither the results branch nor the messages. Outputs are the task's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import commit_files, git, gitorch, gitorch_json, write
+
+SECRET = "correct horse battery"
+ENV = {"STORAGE_PAT": SECRET}
+PASSWORD = "hunter2pass"
+ADDRESS = f"https://me:{PASSWORD}@example.org/a/b.git"
+TASKS = """
+import json, os, gitorch
+SECRET = os.environ["STORAGE_PAT"]
+class Leak(gitorch.TaskBase):
+    def __init__(self, config): self.config = config
+    def run(self):
+        print("log", SECRET)
+        gitorch.metric(f"metric {SECRET}", 1)
+        with open(os.environ["GITORCH_EVENTS"], "a") as events:
+            events.write(json.dumps({"note": SECRET}) + "\\n")
+        with open("README.md", "a") as file:
+            file.write(SECRET)
+        with open(os.path.join(self.config["outputDir"], "out.txt"), "w") as file:
+            file.write(self.config["x"])
+        if self.config.get("fails"):
+            raise ValueError(f"cannot log in with {SECRET}")
+        return {"text": SECRET, f"number {SECRET}": 2}
+"""
+
+
+@pytest.fixture
+def leaking(project: Path) -> Path:
+    commit_files(project, {"Tasks.py": TASKS})
+    write(
+        project, "experiments/a.yaml", "x: abc\ntasks: [{id: one, method: Leak}]\n"
+    )
+    write(
+        project,
+        "experiments/b.yaml",
+        "x: abc\nfails: true\ntasks: [{id: one, method: Leak}]\n",
+    )
+    return project
+
+
+def branch_text(project: Path) -> str:
+    """Return all objects of the results branch's history, as text."""
+    return git(project, "log", "-p", "--text", "--format=%B", "gitorch/results")
+
+
+def test_no_secret_of_the_environment_reaches_the_branch_or_a_message(
+    leaking: Path,
+) -> None:
+    git(leaking, "add", "-A")
+    git(leaking, "commit", "-qm", "configs")
+    gitorch(leaking, "ready", env=ENV)
+    ran = gitorch(leaking, "run", env=ENV, code=1)
+    text = branch_text(leaking)
+    assert "horse" not in text + ran.stdout + ran.stderr
+    assert text.count("********") > 8
+    runs = gitorch_json(leaking, "list")["runs"]
+    assert {run["status"] for run in runs} == {"COMPLETE", "ERROR"}
+    failed = next(run for run in runs if run["status"] == "ERROR")
+    shown = gitorch(leaking, "show", failed["id"]).stdout
+    assert "cannot log in with ********" in shown
+    # Parameters and outputs are the task's own.
+    outputs = git(leaking, "ls-tree", "-r", "--name-only", "gitorch/results")
+    kept = [path for path in outputs.splitlines() if path.endswith("out.txt")]
+    assert [git(leaking, "show", f"gitorch/results:{path}") for path in kept] == [
+        "abc",
+        "abc",
+    ]
+
+
+def test_reasons_of_the_operator_are_masked(leaking: Path) -> None:
+    git(leaking, "add", "-A")
+    git(leaking, "commit", "-qm", "configs")
+    gitorch(leaking, "ready", env=ENV)
+    gitorch(leaking, "hold", "--all", "--why", f"waits for {SECRET}", env=ENV)
+    gitorch(leaking, "kill", "--all", "-y", "--why", f"used {SECRET}", env=ENV)
+    assert "horse" not in branch_text(leaking)
+
+
+def test_passwords_in_addresses_are_masked_and_a_rerun_works(project: Path) -> None:
+    git(project, "remote", "add", "origin", ADDRESS)
+    config = f"githubRepository: {ADDRESS}\ntasks: [{{id: one, command: 'true'}}]\n"
+    write(project, "experiments/a.yaml", config)
+    commit_files(project, {})
+    gitorch(project, "ready")
+    gitorch(project, "run")
+    gitorch(project, "rerun", "a")
+    assert PASSWORD not in branch_text(project)
+    (project / ".git/gitorch/queue.db").unlink()
+    gitorch(project, "run")
+    assert {run["status"] for run in gitorch_json(project, "list")["runs"]} == {
+        "COMPLETE"
+    }
+
+
+def test_messages_about_addresses_are_masked(project: Path) -> None:
+    git(project, "remote", "add", "origin", "https://example.org/other.git")
+    config = f"githubRepository: {ADDRESS}\ntasks: [{{id: one, command: 'true'}}]\n"
+    write(project, "experiments/a.yaml", config)
+    commit_files(project, {})
+    for arguments in (
+        ["check"],
+        ["check", "--json"],
+        ["ready"],
+        ["ready", "--json"],
+    ):
+        result = gitorch(project, *arguments, code=None)
+        assert PASSWORD not in result.stdout + result.stderr
