@@ -73,8 +73,10 @@ def _with_all_attempts(site: Site, record: Record) -> Record:
             attempt = read_attempt(data)
             if attempt is not None:
                 earlier[task_id].append(attempt)
-    tasks = [
-        replace(task, attempts=(*earlier[task.id], *task.attempts))
-        for task in record.tasks
-    ]
+    tasks = []
+    for task in record.tasks:
+        others = earlier[task.id]
+        took_s = sum(attempt.duration_s for attempt in others)
+        attempts = (*others, *task.attempts)
+        tasks.append(replace(task, attempts=attempts, earlier_s=round(took_s, 6)))
     return replace(record, tasks=tuple(tasks))

@@ -20,6 +20,7 @@ from gitorch.cli.style import (
 )
 from gitorch.model.run.pin import Origin
 from gitorch.model.run.record import (
+    Attempt,
     Change,
     Data,
     Discarded,
@@ -87,7 +88,6 @@ def _facts(record: Record, why: str | None, colors: bool) -> list[Row]:
     commit = record.pin.commit
     if record.pin.origin is Origin.SNAPSHOT:
         commit += " (a snapshot of uncommitted files)"
-    python = f"{record.environment.get('python', '')} {record.interpreter}".strip()
     facts = [
         ("why", why or ""),
         ("name", record.label),
@@ -100,11 +100,20 @@ def _facts(record: Record, why: str | None, colors: bool) -> list[Row]:
         ("ended", local_time(record.ended)),
         ("took", duration(record.duration_s)),
         ("rerun of", record.rerun_of or ""),
-        ("python", python),
+        ("python", _python(record)),
         ("output", record.output_name or ""),
     ]
     status = ("status", paint_status(record.status, on=colors))
     return [status, *((name, plain(value)) for name, value in facts if value)]
+
+
+def _python(record: Record) -> str:
+    """Return the version and the path of the Python that tasks ran in, "" if no task did."""
+    environment = record.environment
+    if environment and "python" not in environment:
+        return ""
+    path = environment.get("interpreter", record.interpreter)
+    return f"{environment.get('python', '')} {path}".strip()
 
 
 def _tasks(record: Record, origins: Mapping[str, str], colors: bool) -> list[str]:
@@ -118,6 +127,10 @@ def _tasks(record: Record, origins: Mapping[str, str], colors: bool) -> list[str
         if with_commit:
             cells.insert(-1, task.pin.commit[:_COMMIT])
         rows.append(cells)
+        if len(task.attempts) > 1:
+            rows += [
+                _attempt_cells(attempt, len(header)) for attempt in task.attempts
+            ]
     return table(rows, header=header, colors=False)
 
 
@@ -142,7 +155,7 @@ def _task_cells(task: TaskRecord, origin: str, colors: bool) -> list[str]:
     remark = origin
     took = ""
     if last:
-        took = duration(last.duration_s)
+        took = duration(task.duration_s)
         if task.status is Status.ERROR:
             remark = str(last.outcome)
         if last.modified:
@@ -156,6 +169,15 @@ def _task_cells(task: TaskRecord, origin: str, colors: bool) -> list[str]:
         took,
         plain(remark),
     ]
+
+
+def _attempt_cells(attempt: Attempt, width: int) -> list[str]:
+    """Return a line of the table, with `width` cells, that says how the attempt ended."""
+    cells = [""] * width
+    cells[0] = f"    attempt {attempt.number}"
+    cells[3] = duration(attempt.duration_s)
+    cells[-1] = plain(str(attempt.outcome))
+    return cells
 
 
 def _input(data: Data) -> Row:

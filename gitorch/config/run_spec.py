@@ -42,6 +42,7 @@ def read_run_spec(reader: Reader, context: ConfigContext) -> RunSpec:
         env=_read_env(reader),
         python=_read_python(reader),
         code=read_code(reader, ("gitorch", "code")),
+        environment=_read_environment(reader),
     )
 
 
@@ -185,6 +186,18 @@ def _read_env(reader: Reader) -> dict[str, str]:
         if not isinstance(value, str):
             env[name] = json.dumps(value)
     return env
+
+
+def _read_environment(reader: Reader) -> tuple[str, ...]:
+    """Return the commands that describe the environment, each once."""
+    position = ("gitorch", "environment")
+    commands: dict[str, None] = {}
+    for index, command in reader.children(position).items():
+        if "\0" in command:
+            message = "the command holds a NUL character, which no command can"
+            reader.complain((*position, index), message)
+        commands[command] = None
+    return tuple(commands)
 
 
 def _read_python(reader: Reader) -> str | None:

@@ -10,6 +10,11 @@ from pathlib import Path
 
 from gitorch.errors import ProgramMissing
 
+BROKEN_HINT = (
+    "make the environment anew, for example with: python3 -m venv --clear .venv; "
+    "or remove it, or name another Python with `python:` under `gitorch:`"
+)
+
 
 def choose(python: str | None, root: Path, environ: Mapping[str, str]) -> str:
     """Return the path of the interpreter to start.
@@ -17,16 +22,22 @@ def choose(python: str | None, root: Path, environ: Mapping[str, str]) -> str:
     `python` is the setting in the config: a path relative to the repository's `root`, the directory
     of a virtual environment, or a program on PATH. Without it, the choice is the active virtual or
     conda environment, then `.venv` in the repository, then gitorch's own interpreter. Raises
-    ProgramMissing if the interpreter does not exist.
+    ProgramMissing if the interpreter does not exist, and if there is a `.venv` without one.
     """
     if python is not None:
         return _named(python, root, environ)
     for variable in ("VIRTUAL_ENV", "CONDA_PREFIX"):
         if prefix := environ.get(variable):
             return _active(variable, Path(prefix))
-    of_repository = root / ".venv" / "bin" / "python"
+    environment = root / ".venv"
+    of_repository = environment / "bin" / "python"
     if _can_start(of_repository):
         return str(of_repository)
+    # A file of this name is another tool's pointer to an environment elsewhere.
+    if os.path.lexists(environment) and not environment.is_file():
+        raise ProgramMissing(
+            f"{of_repository} is not a Python that can be started", BROKEN_HINT
+        )
     return sys.executable
 
 

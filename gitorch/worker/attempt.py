@@ -34,7 +34,13 @@ def is_quick_to_prepare(site: Site, attempt: ClaimedAttempt) -> bool:
     That is the first attempt of a run whose worktree has been prefetched.
     """
     payload, task = attempt.payload, attempt.task
-    if attempt.claim.number > 1 or task.reads or payload.spec.beside(task):
+    spec = payload.spec
+    if (
+        attempt.claim.number > 1
+        or task.reads
+        or spec.beside(task)
+        or spec.environment
+    ):
         return False
     return site.worktrees.is_made_for(attempt.run.tree, payload.pin.commit)
 
@@ -56,6 +62,8 @@ def prepare(
     become_owner(attempt, worker, site.home)
     _bring_to_pin(site, attempt, is_used=is_used)
     require_unchanged(site, attempt.payload, attempt.task, run.tree)
+    if spec.environment:
+        surroundings.reported(attempt.payload, run.tree, interpreter)
     config = task_config(spec, attempt.task, str(run.output))
     # Only the attempt reads this file, and it starts later. So the file need not be written aside.
     directory.config.write_bytes(json.dumps(config, ensure_ascii=False).encode())

@@ -200,7 +200,7 @@ def _gather(
         outputs=found.outputs,
         discarded=found.discarded,
         environment=masking.value(
-            surroundings.describe(attempt.payload.interpreter)
+            surroundings.describe(attempt.payload, attempt.run.tree)
         ),
     )
     return AttemptFiles(

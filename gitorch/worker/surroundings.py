@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from gitorch.interpreter.choose import choose
+from gitorch.errors import GitorchError, ProgramMissing
+from gitorch.interpreter.choose import BROKEN_HINT, choose
+from gitorch.interpreter.environment import attempt_environment
 from gitorch.interpreter.probe import Interpreter, probe
+from gitorch.model.run.payload import Payload
+from gitorch.model.run.spec import RunSpec
 from gitorch.model.text.masking import Masking
 from gitorch.storage.site import Site
 from gitorch.tools import nvidia
+from gitorch.worker.reported import report
 
 # Only variables that change the results of programs are recorded, because others may be secrets.
 RECORDED_VARIABLES = (
@@ -45,19 +52,23 @@ class Surroundings:
         self._interpreters: dict[str, Interpreter] = {}
         self._maskings: dict[frozenset[tuple[str, str]], Masking] = {}
         self._lock = threading.Lock()
+        self._reports: dict[tuple[object, ...], dict[str, str]] = {}
+        self._reports_lock = threading.Lock()
 
     def interpreter(self, python: str, wanted: str | None) -> Interpreter:
         """Return the interpreter that a run was readied with.
 
         That interpreter is gone if the repository was moved, or if the record is from another
         machine. It is then replaced by the one that `wanted`, the config's `python:` key, now
-        stands for. Raises GitorchError if the interpreter cannot be started.
+        stands for. An interpreter in this repository is not replaced: it was removed or broken.
+        Raises GitorchError if the interpreter cannot be started.
         """
         with self._lock:
             if python not in self._interpreters:
                 repository = self._site.repository
                 executable = python
                 if not Path(python).exists():
+                    _require_elsewhere(Path(python), repository.main_root)
                     executable = choose(wanted, repository.root, self.environment)
                 self._interpreters[python] = probe(
                     executable,
@@ -75,19 +86,47 @@ class Surroundings:
                 self._maskings[key] = Masking(self.environment, declared)
             return self._maskings[key]
 
-    def describe(self, python: str) -> dict[str, Any]:
-        """Return what a record says about interpreter and machine.
+    def describe(self, payload: Payload, tree: Path) -> dict[str, Any]:
+        """Return what a record says about what a run's tasks ran with, and about the machine.
 
-        An interpreter that does not start is left out.
+        An interpreter that no task used, or that does not start, is left out. `interpreter` is in
+        the result if the tasks ran in another interpreter than the record names.
         """
-        interpreter = self._interpreters.get(python)
-        if interpreter is None:
-            return dict(self._machine)
-        return {
-            "python": interpreter.version,
-            "packages": dict(interpreter.packages),
-            **self._machine,
-        }
+        described: dict[str, Any] = {}
+        interpreter = None
+        with suppress(GitorchError):
+            interpreter = self.interpreter(payload.interpreter, payload.spec.python)
+        if interpreter is not None and _is_used(interpreter, payload.spec):
+            described["python"] = interpreter.version
+            described["packages"] = dict(interpreter.packages)
+            if interpreter.executable != payload.interpreter:
+                described["interpreter"] = interpreter.executable
+        if payload.spec.environment and interpreter is not None and tree.is_dir():
+            described["commands"] = self.reported(payload, tree, interpreter)
+        return {**described, **self._machine}
+
+    def reported(
+        self, payload: Payload, tree: Path, interpreter: Interpreter
+    ) -> dict[str, str]:
+        """Return the output of the commands of `environment:`, which are run once for each pin."""
+        spec = payload.spec
+        env = tuple(sorted(spec.env.items()))
+        key = (payload.pin.commit, spec.environment, interpreter.executable, env)
+        with self._reports_lock:
+            if key not in self._reports:
+                self._reports[key] = report(
+                    spec.environment,
+                    tree=tree,
+                    env=attempt_environment(
+                        self.environment,
+                        interpreter=interpreter,
+                        tree=tree,
+                        main_root=self._site.repository.main_root,
+                        declared=spec.env,
+                        gitorch={},
+                    ),
+                )
+            return self._reports[key]
 
     @cached_property
     def _machine(self) -> dict[str, Any]:
@@ -104,3 +143,23 @@ class Surroundings:
                 if name in self.environment
             },
         }
+
+
+def _is_used(interpreter: Interpreter, spec: RunSpec) -> bool:
+    """Return True if tasks may have run in the interpreter.
+
+    Commands use the interpreter of the project's environment. gitorch's own interpreter only
+    stands in for it, so it counts only if the config says that a task runs in Python.
+    """
+    if spec.names_python:
+        return True
+    return os.path.realpath(interpreter.prefix) != os.path.realpath(sys.prefix)
+
+
+def _require_elsewhere(python: Path, main_root: Path) -> None:
+    """Raise ProgramMissing if an interpreter that is gone was in this repository."""
+    if python.is_relative_to(main_root):
+        raise ProgramMissing(
+            f"{python}, with which the run was readied, is not a Python any more",
+            BROKEN_HINT,
+        )

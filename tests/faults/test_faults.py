@@ -41,6 +41,12 @@ TESTS = Path(__file__).parents[1]
 
 # The tests of the faults that are tested elsewhere, by fault.
 ELSEWHERE = {
+    "a broken virtual environment, and a record of what did not run": (
+        "stories/test_what_ran.py: test_a_broken_environment_is_refused",
+        "stories/test_what_ran.py: test_an_environment_that_breaks_after_ready_is_not_replaced",
+        "stories/test_what_ran.py: test_a_project_without_python_has_no_python_in_its_record",
+        "stories/test_what_ran.py: test_a_command_that_does_not_end_is_bounded",
+    ),
     "settings, flags and variables of git that hide edits or deliver pointers": (
         "git/test_neutral.py: test_every_setting_of_the_manual_is_decided",
         "git/test_neutral.py: test_an_edit_behind_a_flag_is_a_modification",

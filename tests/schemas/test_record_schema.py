@@ -71,6 +71,7 @@ NEW = Record(
         env={"OMP_NUM_THREADS": "1"},
         python=".venv/bin/python",
         code=("src",),
+        environment=("Rscript --version",),
     ),
     status=Status.WAITING,
     clone="0a1b2c3d4e5f",

@@ -101,7 +101,8 @@ class CacheEntry(JsonStruct, frozen=True, kw_only=True):
 class TaskRecord(JsonStruct, frozen=True, kw_only=True):
     """The state and the results of one task.
 
-    `attempts` has only the last attempt. `gitorch show` reads all of them.
+    `attempts` has only the last attempt. `gitorch show` reads all of them. `earlier_s` are the
+    seconds that the other attempts took together.
     """
 
     id: str
@@ -112,6 +113,14 @@ class TaskRecord(JsonStruct, frozen=True, kw_only=True):
     attempt_count: int = always(0)
     attempts: tuple[Attempt, ...] = always(())
     cache: CacheEntry | None = None
+    earlier_s: float = 0.0
+
+    @property
+    def duration_s(self) -> float | None:
+        """Return the seconds that all attempts took together, None if there is no attempt."""
+        if not self.attempts:
+            return None
+        return round(self.earlier_s + self.attempts[-1].duration_s, 3)
 
     def __post_init__(self) -> None:
         if not all(
@@ -295,11 +304,11 @@ class Record(JsonStruct, frozen=True, kw_only=True):
 
     @property
     def duration_s(self) -> float | None:
-        """Return the seconds that the last attempts took together, None if there is no attempt."""
+        """Return the seconds that all attempts took together, None if there is no attempt."""
         durations = []
         for task in self.tasks:
-            if task.attempts:
-                durations.append(task.attempts[-1].duration_s)
+            if task.duration_s is not None:
+                durations.append(task.duration_s)
         if not durations:
             return None
         return round(sum(durations), 3)

@@ -119,6 +119,7 @@ def after_attempt(record: Record, collected: AttemptResult, *, by: str) -> Recor
         metrics={**task.metrics, **collected.metrics},
         attempt_count=max(task.attempt_count, attempt.number),
         attempts=(attempt,),
+        earlier_s=task.duration_s or 0.0,
         cache=collected.cache,
     )
     changed = replace(

@@ -6,6 +6,7 @@ Fields are only added.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -30,6 +31,11 @@ OWN_KEYS = frozenset(
 )
 # The keys of a task that have a meaning for gitorch. Every other key is a parameter of the task.
 OWN_TASK_KEYS = frozenset({"id", "method", "command", "needs", "gitorch"})
+
+# The programs of Python, in a command.
+_PYTHON = re.compile(
+    r"\bpython|\.py\b|\b(?:pip|pytest|ipython|jupyter|papermill|torchrun|accelerate|uv)\b"
+)
 
 # The outcomes after which a task can be retried automatically: errors after the task had started.
 RETRIABLE = (
@@ -123,6 +129,8 @@ class RunSpec(JsonStruct, frozen=True, kw_only=True):
     python: str | None = always(None)  # the interpreter, as written
     # Globs of the files that are part of the run's identity. None: the whole tree.
     code: tuple[str, ...] | None = None
+    # Commands whose output is part of the recorded environment.
+    environment: tuple[str, ...] = ()
 
     @property
     def params(self) -> dict[str, Any]:
@@ -131,6 +139,20 @@ class RunSpec(JsonStruct, frozen=True, kw_only=True):
             if key not in OWN_KEYS:
                 params[key] = value
         return params
+
+    @property
+    def names_python(self) -> bool:
+        """Return True if the config says that a task runs in Python."""
+        if self.python is not None:
+            return True
+        for task in self.tasks:
+            command = task.command
+            if command is None:
+                return True
+            words = command if isinstance(command, str) else " ".join(command)
+            if _PYTHON.search(words):
+                return True
+        return False
 
     @property
     def ignores_dirt(self) -> bool:
