@@ -15,6 +15,7 @@ from gitorch.model.run.record import Output
 from gitorch.model.workspace import RunDirectory
 from gitorch.storage.output_files import path_of
 from gitorch.tools.files import write_over
+from gitorch.tools.room import FULL_ERRORS
 from gitorch.tools.untrusted import read_plain
 
 _FILE = "seen.json"
@@ -89,14 +90,23 @@ def load_memory(run: RunDirectory) -> OutputMemory:
 
 
 def save_memory(run: RunDirectory, memory: OutputMemory) -> None:
-    """Save the memory. Do nothing if the run's directory does not exist."""
+    """Save the memory. Do nothing if the run's directory does not exist.
+
+    On a full disk, the memory is removed. Then all files are read again.
+    """
     if not run.path.is_dir():
         return
     kept = {}
     for name, file in memory.kept.items():
         kept[name] = (file.fingerprint, file.output.to_json())
     value = {"kept": kept, "left_out": memory.left_out}
-    write_over(run.path / _FILE, json.dumps(value).encode())
+    path = run.path / _FILE
+    try:
+        write_over(path, json.dumps(value).encode())
+    except OSError as error:
+        if error.errno not in FULL_ERRORS:
+            raise
+        path.unlink(missing_ok=True)
 
 
 def unread(outputs: Iterable[Output]) -> dict[str, KeptFile]:

@@ -168,7 +168,7 @@ class _Search:
 
         Raises OSError, Unkeepable.
         """
-        if name.count("/") > DEEPEST:
+        if name.count("/") >= DEEPEST:
             raise TooDeep(f"it is more than {DEEPEST} directories deep")
         fingerprint = fingerprint_of(path)
         file = self._before.kept.get(name)

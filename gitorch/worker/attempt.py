@@ -22,6 +22,7 @@ from gitorch.storage.site import Site
 from gitorch.tools.files import write_over
 from gitorch.tools.locks import create_directory, only_one_at
 from gitorch.tools.untrusted import read_plain
+from gitorch.worker.disk_space import require_space
 from gitorch.worker.surroundings import Surroundings
 
 _LARGEST_USERS = 1 << 20  # bytes
@@ -59,6 +60,7 @@ def prepare(
     interpreter = surroundings.interpreter(attempt.payload.interpreter, spec.python)
     is_used = run.log.exists()
     create_directory(run.path)
+    require_space(run.path)
     become_owner(attempt, worker, site.home)
     _bring_to_pin(site, attempt, is_used=is_used)
     require_unchanged(site, attempt.payload, attempt.task, run.tree)

@@ -48,6 +48,7 @@ from gitorch.tools import waits
 from gitorch.worker.attempt import is_quick_to_prepare, prepare
 from gitorch.worker.commit import commit
 from gitorch.worker.committer import Committer, EndedAttempt, Ending
+from gitorch.worker.disk_space import disk_full
 from gitorch.worker.gather import AttemptFiles, gather
 from gitorch.worker.inbox import Inbox
 from gitorch.worker.ownership import rejoin, yield_to
@@ -64,6 +65,7 @@ from gitorch.worker.protocol import (
     GiveBack,
     Instruction,
     KillRequested,
+    OutOfSpace,
     Prepare,
     Prepared,
     PrepareNextRuns,
@@ -355,7 +357,7 @@ class Pool:
 
     def _prepare(
         self, attempt: ClaimedAttempt
-    ) -> Prepared | Unprepared | Reused | Deferred | Stuck:
+    ) -> Prepared | Unprepared | Reused | Deferred | OutOfSpace | Stuck:
         try:
             match self._reuser.settle(attempt):
                 case Reused() as reused:
@@ -375,6 +377,9 @@ class Pool:
         except OwnedByAnother as error:
             return self._yield_to(error.owner, attempt)
         except (GitorchError, OSError) as error:
+            full = disk_full(self._site.workspace, error)
+            if full is not None:
+                return OutOfSpace(attempt, full)
             outcome = CouldNotStart(message=str(error))
             return Unprepared(
                 attempt, Ended.unrecorded(attempt.claim.token, outcome)

@@ -7,7 +7,8 @@ Each attempt takes one of these ways. Names in capitals are events, the others a
     CLAIMED, Prepare ─┬─ PREPARED, Start ─┬─ ENDED ────────┬─ Commit, COMMITTED
                       ├─ UNPREPARED ──────│────────────────┤
                       ├─ REUSED ──────────│────────────────┘
-                      ├─ DEFERRED ────────┴─ SUPERSEDED ───── GiveBack
+                      ├─ DEFERRED ────────┴─ SUPERSEDED ─┬─── GiveBack
+                      ├─ OUT OF SPACE ───────────────────┘
                       └─ STUCK ────────────────────────────── Release
 
 An attempt that is being committed can become STUCK, too.
@@ -24,6 +25,7 @@ from gitorch.model.run.announcement import Committal, Noticed
 from gitorch.model.run.outcome import Interrupted, Killed
 from gitorch.storage.claimed_attempt import ClaimedAttempt
 from gitorch.storage.reuse import Reused
+from gitorch.worker.disk_space import DiskFull
 
 # -- events
 
@@ -53,6 +55,13 @@ class Deferred(Struct, frozen=True):
     """Another task computes the same results; this one waits for them in the queue."""
 
     attempt: ClaimedAttempt
+
+
+class OutOfSpace(Struct, frozen=True):
+    """The disk is full, so that neither this attempt nor another can start."""
+
+    attempt: ClaimedAttempt
+    error: DiskFull
 
 
 class Superseded(Struct, frozen=True):
@@ -105,7 +114,14 @@ class Ticked(Struct, frozen=True):
 
 
 AttemptEvent = (
-    Claimed | Prepared | Unprepared | Deferred | Superseded | Reused | Ended
+    Claimed
+    | Prepared
+    | Unprepared
+    | Deferred
+    | OutOfSpace
+    | Superseded
+    | Reused
+    | Ended
 )
 WorkerEvent = (
     Committed

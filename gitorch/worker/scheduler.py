@@ -38,6 +38,7 @@ from gitorch.worker.protocol import (
     GiveBack,
     Instruction,
     KillRequested,
+    OutOfSpace,
     Prepare,
     Prepared,
     PrepareNextRuns,
@@ -211,6 +212,9 @@ class Scheduler:
                 self._last_duration_s = event.duration_s
                 yield self._commit(self._attempts[event.token], event)
             case Deferred(attempt):
+                yield self._give_back(attempt)
+            case OutOfSpace(attempt, error):
+                self.error = self.error or error
                 yield self._give_back(attempt)
             case Superseded(attempt):
                 self._running.remove(attempt.claim.token)

@@ -192,6 +192,16 @@ ELSEWHERE = {
         "tools/test_untrusted.py: test_a_file_that_grows_is_read_up_to_its_first_size",
         "test_house.py: test_files_that_others_made_are_opened_by_untrusted",
     ),
+    "outputs that do not fit, are very deep or sparse; a full workspace": (
+        "faults/test_disk_space.py: test_an_output_that_does_not_fit_fails_its_own_run",
+        "faults/test_disk_space.py: test_many_small_outputs_that_do_not_fit_together",
+        "faults/test_disk_space.py: test_a_directory_that_is_too_deep_fails_its_own_run",
+        "faults/test_disk_space.py: test_holes_stay_holes",
+        "faults/test_disk_space.py: test_a_full_workspace_keeps_the_runs_waiting",
+        "faults/test_disk_space.py: test_a_task_that_fills_the_workspace_fails_alone",
+        "git/store/test_copying.py: test_a_copy_has_the_same_data_and_the_same_holes",
+        "tools/test_deletion.py: test_a_very_deep_directory_is_deleted",
+    ),
     "files of a run that are not kept": (
         "faults/test_hostile_files.py: test_the_end_of_a_run_names_what_is_not_kept",
     ),
@@ -618,7 +628,7 @@ def test_no_space_for(
             git(project, "config", "gitorch.workspace", str(disk))
             if what == "the worktree":
                 no_space_then_room(
-                    project, disk, 100_000, "could not start: git worktree"
+                    project, disk, 100_000, "no more tasks are started"
                 )
             else:
                 no_space_then_room(project, disk, 1_000_000, "t0 ERROR")

@@ -259,7 +259,8 @@ def _spooled(
     if spool is None:
         return stored
     # The commit copies the spool into a pack.
-    _require_space(repo.common_dir, len(data) + spool.size, margin=0)
+    margin = min(_MARGIN, spool.size)
+    _require_space(repo.common_dir, len(data) + spool.size, margin)
     with _write_errors_explained(repo.common_dir):
         return replace(stored, data=spool.put(data))
 

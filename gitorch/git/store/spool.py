@@ -48,7 +48,12 @@ class Spool:
         """`directory` is on the file system of the packs."""
         self._directory = directory
         self._in_memory = 0
-        self.size = 0  # of the unnamed file, in bytes
+        self._end = 0  # of the unnamed file
+
+    @property
+    def size(self) -> int:
+        """Return the number of bytes that a commit has to write."""
+        return self._in_memory + self._end
 
     def put(self, data: bytes) -> bytes | SpooledBlob:
         """Return the data, or its place in the spool if enough is in memory. Raises OSError."""
@@ -58,8 +63,8 @@ class Spool:
         blob = packed_object(ObjectType.BLOB, data)
         with open(self._file.descriptor, "wb", closefd=False) as file:
             file.write(blob.data)
-        start = self.size
-        self.size += len(blob.data)
+        start = self._end
+        self._end += len(blob.data)
         return SpooledBlob(self._file, blob.oid, start, len(blob.data))
 
     @cached_property
