@@ -21,11 +21,9 @@ from gitorch.errors import Busy, GitorchError, Refused, UsageError
 from gitorch.model.json_struct import without_empty
 from gitorch.model.run.announcement import (
     Announcement,
-    AttemptEnded,
     AttemptRefused,
     Listener,
     Noticed,
-    TaskReused,
 )
 from gitorch.model.run.status import Status
 from gitorch.model.table.row import Row
@@ -37,9 +35,10 @@ from gitorch.storage.records import read_sound_records
 from gitorch.storage.site import Site
 from gitorch.tools import clock
 from gitorch.tools.locks import taken
-from gitorch.worker.pool import Pool, Summary
+from gitorch.worker.pool import Pool
 from gitorch.worker.recover import recover
 from gitorch.worker.scheduler import PoolOptions
+from gitorch.worker.summary import Summary
 from gitorch.worker.surroundings import Surroundings
 
 _CHECKED_OUT = (
@@ -209,11 +208,7 @@ def _recover(site: Site, surroundings: Surroundings, listener: Listener) -> Summ
     recovered = Summary()
 
     def hear(heard: Announcement) -> None:
-        match heard:
-            case AttemptEnded() | TaskReused():
-                recovered.runs[heard.run_id] = (heard.label, heard.run_status)
-            case AttemptRefused():
-                recovered.refused.append(heard)
+        recovered.note(heard)
         listener(heard)
 
     recover(site, surroundings, hear)

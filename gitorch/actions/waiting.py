@@ -47,7 +47,7 @@ class QueueView(Struct, frozen=True, kw_only=True):
 
 def view_queue(site: Site, catalog: Catalog) -> QueueView:
     """Return the queue as it is now."""
-    queued = catalog.queued
+    queued = catalog.shown
     workers = site.queue.workers() if site.queue_path.exists() else []
     pending = _in_starting_order(queued.values())
     runs_ahead = {run.id: position for position, run in enumerate(pending)}
@@ -65,7 +65,7 @@ def view_queue(site: Site, catalog: Catalog) -> QueueView:
         free=free,
         runs_ahead=runs_ahead,
         first=pending[0].id if pending else None,
-        computing=_keys_being_computed(queued.values()),
+        computing=_keys_being_computed(catalog.queued.values()),
         has_queued=partial(_has_queued, site),
     )
 
@@ -166,6 +166,8 @@ def _explain_queued_task(
         match entry.state:
             case Waiting(not_before=str(moment)) if moment > view.now:
                 return f"{task.id} will be tried again at {moment}"
+            case Waiting(is_claimed=True):
+                return f"a worker prepares {task.id}"
             case Waiting(key=str(key)) if key in view.computing:
                 return f"{task.id} waits for run {view.computing[key]}, which computes the same"
     return None
@@ -187,18 +189,24 @@ def _missing_resource(task: TaskRow, free: Resources | None) -> str | None:
 
 
 def _in_starting_order(queued: Iterable[QueuedRun]) -> list[QueuedRun]:
-    """Return the unfinished runs that are not held, by priority and then by age."""
+    """Return the unfinished runs that are not held.
+
+    They are sorted by priority. Of the same priority, runs that have begun are first, then the
+    older ones.
+    """
     pending = []
     for run in queued:
         is_unfinished = any(task.status in _UNFINISHED for task in run.tasks)
         if is_unfinished and not run.held:
             pending.append(run)
-    pending.sort(key=_highest_priority, reverse=True)  # stable: first in, first out
+    # Stable: first in, first out.
+    pending.sort(key=_rank, reverse=True)
     return pending
 
 
-def _highest_priority(run: QueuedRun) -> int:
-    return max(task.priority for task in run.tasks)
+def _rank(run: QueuedRun) -> tuple[int, bool]:
+    has_begun = any(task.begun for task in run.tasks)
+    return max(task.priority for task in run.tasks), has_begun
 
 
 def _keys_being_computed(queued: Iterable[QueuedRun]) -> dict[str, str]:

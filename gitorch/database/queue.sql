@@ -15,18 +15,20 @@ WHERE id = :id;
 -- name: add_task
 -- Add a task. If the task is already queued, change only its position and priority. The number of its attempts grows if
 -- the record has more.
-INSERT INTO tasks (run, id, seq, position, priority, status, attempts, outcome, cpus, gpus, memory)
-SELECT :run, :id, seq, :position, :priority, :status, :attempts, :outcome, :cpus, :gpus, :memory
+INSERT INTO tasks (run, id, seq, position, priority, status, attempts, outcome, cpus, gpus, memory, begun)
+SELECT :run, :id, seq, :position, :priority, :status, :attempts, :outcome, :cpus, :gpus, :memory, :begun
 FROM runs WHERE id = :run
 ON CONFLICT (run, id) DO UPDATE SET position = excluded.position, priority = excluded.priority,
-    attempts = CASE WHEN status = 'RUNNING' THEN attempts ELSE max(attempts, excluded.attempts) END;
+    attempts = CASE WHEN status = 'RUNNING' THEN attempts ELSE max(attempts, excluded.attempts) END,
+    begun = max(begun, excluded.begun);
 
 -- name: add_need
 -- Store that a task needs the results of another task.
 INSERT INTO needs (run, task, needed) VALUES (:run, :task, :needed) ON CONFLICT DO NOTHING;
 
 -- name: claim
--- Claim the first task that can run, in one statement. If `ahead` is true, skip the runs that have a RUNNING task.
+-- Claim the first task that can run, in one statement. Runs that have begun go on first. If `ahead` is true, skip the runs
+-- that have a RUNNING task. If `above` is not NULL, skip the tasks that do not have a higher priority.
 UPDATE tasks
 SET status = 'RUNNING', token = :token, worker = :worker, started = :now, attempts = attempts + 1, outcome = NULL,
     not_before = NULL, ended = NULL, key = NULL
@@ -36,14 +38,23 @@ WHERE rowid = (
       AND (not_before IS NULL OR not_before <= :now OR :now < ended)
       AND (key IS NULL OR key NOT IN (SELECT key FROM computing))
       AND cpus <= :cpus AND gpus <= :gpus AND memory <= :memory
+      AND (:above IS NULL OR priority > :above)
       AND (NOT :ahead OR NOT EXISTS (
           SELECT 1 FROM tasks AS other WHERE other.run = claimable.run AND other.status = 'RUNNING'))
-    ORDER BY priority DESC, seq, position
+    ORDER BY priority DESC, begun DESC, seq, position
     LIMIT 1
 )
-RETURNING run, id, attempts, token, started, retries, losses, key,
+RETURNING run, id, attempts, token, started, retries, losses, key, priority,
     (SELECT payload FROM runs WHERE runs.id = run) AS payload,
     (SELECT worker FROM runs WHERE runs.id = run) IS NULL AS is_fresh;
+
+-- name: begin_run
+-- Let the tasks of a run go before those of runs that have not begun.
+UPDATE tasks SET begun = 1 WHERE run = :run AND NOT begun;
+
+-- name: unbegin_run
+-- Undo `begin_run`, because the first claim of the run was undone.
+UPDATE tasks SET begun = 0 WHERE run = :run AND begun;
 
 -- name: assign_run
 -- Assign a run to the worker that has claimed one of its tasks.
@@ -159,7 +170,7 @@ WHERE (:only IS NULL OR run IN (SELECT value FROM json_each(:only)))
 SELECT r.id FROM claimable AS c CROSS JOIN runs AS r ON r.id = c.run
 WHERE r.worker IS NULL AND (:only IS NULL OR c.run IN (SELECT value FROM json_each(:only)))
   AND (c.key IS NULL OR c.key NOT IN (SELECT key FROM computing))
-ORDER BY c.priority DESC, c.seq, c.position;
+ORDER BY c.priority DESC, c.begun DESC, c.seq, c.position;
 
 -- name: payload
 -- Return the payload of a run.
@@ -175,23 +186,23 @@ SELECT id, worker, held FROM runs WHERE id = :run;
 
 -- name: tasks
 -- Return the tasks of all runs. The tasks of one run are adjacent and in order.
-SELECT run, id, status, priority, attempts, token, worker, started, not_before, outcome, key
+SELECT run, id, status, priority, attempts, token, worker, started, not_before, outcome, key, begun
 FROM tasks ORDER BY seq, position;
 
 -- name: tasks_of
 -- Return the tasks of one run, in order.
-SELECT run, id, status, priority, attempts, token, worker, started, not_before, outcome, key
+SELECT run, id, status, priority, attempts, token, worker, started, not_before, outcome, key, begun
 FROM tasks WHERE run = :run ORDER BY position;
 
 -- name: running_of
 -- Return the tasks that a worker is running, with the columns of `claim`.
-SELECT t.run, t.id, t.attempts, t.token, t.started, t.retries, t.losses, t.key, r.payload, 0 AS is_fresh
+SELECT t.run, t.id, t.attempts, t.token, t.started, t.retries, t.losses, t.key, t.priority, r.payload, 0 AS is_fresh
 FROM tasks AS t JOIN runs AS r ON r.id = t.run
 WHERE t.worker = :worker;
 
 -- name: running_in
 -- Return the RUNNING tasks of a run, with the columns of `claim` and the worker.
-SELECT t.run, t.id, t.attempts, t.token, t.started, t.retries, t.losses, t.key, r.payload, 0 AS is_fresh, t.worker
+SELECT t.run, t.id, t.attempts, t.token, t.started, t.retries, t.losses, t.key, t.priority, r.payload, 0 AS is_fresh, t.worker
 FROM tasks AS t JOIN runs AS r ON r.id = t.run
 WHERE t.run = :run AND t.status = 'RUNNING';
 

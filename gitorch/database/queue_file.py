@@ -12,7 +12,7 @@ from gitorch.tools.locks import taken
 
 FORMAT = DatabaseFormat(
     name="queue",
-    version=3,
+    version=4,
     statements="queue.sql",
     pragmas=("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"),
     timeout_s=10.0,

@@ -40,6 +40,8 @@ CREATE TABLE runs (
 --   seq                the `seq` of its run, repeated here so that a claim reads one index in order
 --   priority           the tasks with the highest priority are claimed first
 --   position           its place among the tasks of its run
+--   begun              1: a task of its run was claimed before. Among tasks of the same priority, the runs that have begun
+--                      go on first
 --   attempts           the number of attempts that were started
 --   retries            the number of automatic retries since an operator last changed the status
 --   losses             the number of attempts in a row that were lost
@@ -72,13 +74,14 @@ CREATE TABLE tasks (
     started TEXT,
     outcome TEXT,
     key TEXT,
+    begun INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (run, id),
     CHECK ((status = 'RUNNING') = (token IS NOT NULL))
 ) STRICT;
 
 CREATE INDEX tasks_with_resources ON tasks (run) WHERE cpus > 0 OR gpus > 0 OR memory > 0;
 
-CREATE INDEX tasks_in_order ON tasks (status, priority DESC, seq, position);
+CREATE INDEX tasks_in_order ON tasks (status, priority DESC, begun DESC, seq, position);
 
 -- `task` needs the results of `needed`. The task `needed` is unfinished as long as it is in the table `tasks`.
 CREATE TABLE needs (
@@ -91,8 +94,8 @@ CREATE TABLE needs (
 -- The tasks that can be claimed if their backoffs and keys permit it. They are WAITING, they need no unfinished task, and
 -- their run is neither held nor to be killed.
 CREATE VIEW claimable AS
-SELECT t.rowid AS row, t.run, t.id, t.priority, t.seq, t.position, t.not_before, t.ended, t.cpus, t.gpus, t.memory,
-    t.key
+SELECT t.rowid AS row, t.run, t.id, t.priority, t.begun, t.seq, t.position, t.not_before, t.ended, t.cpus, t.gpus,
+    t.memory, t.key
 FROM tasks AS t JOIN runs AS r ON r.id = t.run
 WHERE t.status = 'WAITING' AND NOT r.held AND NOT r.doomed
   AND NOT EXISTS (

@@ -145,12 +145,14 @@ class Queue:
         only: Sequence[str] | None = None,
         free: Resources = UNLIMITED,
         ahead: bool = False,
+        above: int | None = None,
     ) -> Claim | None:
         """Claim the first task that can run for `worker`. Return None if there is none.
 
         `only` restricts the claim to these runs. Tasks that need more than the `free` resources are
         skipped. `ahead` means that the attempt will begin later. In this case, runs with a RUNNING
-        task are skipped, since that task may change files in the shared worktree.
+        task are skipped, since that task may change files in the shared worktree. `above` skips
+        the tasks that do not have a higher priority.
         """
         with self._database.transaction() as execute:
             # Fetching all rows finishes the statement before the transaction ends.
@@ -161,13 +163,15 @@ class Queue:
                 now=now,
                 only=_json(only),
                 ahead=ahead,
+                above=above,
                 **_amounts(free),
             ).fetchall()
             if not rows:
                 return None
             [row] = rows
             execute("assign_run", run=row["run"], worker=worker)
-        return Claim.from_row(row)
+            is_first = execute("begin_run", run=row["run"]).rowcount > 0
+        return Claim.from_row(row, is_first=is_first)
 
     def give_way(self, claim: Claim, key: str) -> bool:
         """Undo the claim if another task is computing `key`. Return True if it was undone.
@@ -224,8 +228,8 @@ class Queue:
         """
         with self._database.transaction() as execute:
             given_back = execute("give_back", **_current(claim)).rowcount > 0
-            if given_back and claim.is_fresh:
-                execute("unassign_run", run=claim.run)
+            if given_back:
+                _unassign(execute, claim)
             execute("end_killed_task", **_current(claim))
 
     def end_killed_task(self, run_id: str, task: str, token: str) -> None:
@@ -355,6 +359,7 @@ def _add_tasks(execute: Transaction, new: NewRun) -> None:
             status=str(task.status),
             attempts=task.attempts,
             outcome=_outcome_json(task.outcome),
+            begun=new.begun,
             **_amounts(task.resources),
         )
         for needed in unfinished.intersection(task.needs):
@@ -402,9 +407,17 @@ def _finish(execute: Transaction, end: AttemptEnd) -> bool:
 
 def _give_way(execute: Transaction, claim: Claim, key: str) -> bool:
     gave_way = execute("give_way", **_current(claim), key=key).rowcount > 0
-    if gave_way and claim.is_fresh:
-        execute("unassign_run", run=claim.run)
+    if gave_way:
+        _unassign(execute, claim)
     return gave_way
+
+
+def _unassign(execute: Transaction, claim: Claim) -> None:
+    """Undo what a claim that is undone has changed about its run."""
+    if claim.is_fresh:
+        execute("unassign_run", run=claim.run)
+    if claim.is_first:
+        execute("unbegin_run", run=claim.run)
 
 
 # -- between Python's values and SQLite's

@@ -42,6 +42,7 @@ class NewRun(Struct, frozen=True, kw_only=True):
     payload: Mapping[str, Any]
     tasks: tuple[NewTask, ...]
     held: bool = False
+    begun: bool = False  # an attempt was made at one of its tasks
 
 
 class Claim(Struct, frozen=True, kw_only=True):
@@ -57,10 +58,12 @@ class Claim(Struct, frozen=True, kw_only=True):
     losses: int = 0  # attempts lost in a row before this one
     # The cache key, once this attempt is known to compute it.
     key: str | None = None
+    priority: int = 0
     is_fresh: bool = False  # no worker was assigned to the run before this claim
+    is_first: bool = False  # no task of the run was claimed before
 
     @classmethod
-    def from_row(cls, row: Row) -> Claim:
+    def from_row(cls, row: Row, *, is_first: bool = False) -> Claim:
         return cls(
             run=row["run"],
             task=row["id"],
@@ -71,7 +74,9 @@ class Claim(Struct, frozen=True, kw_only=True):
             retries=row["retries"],
             losses=row["losses"],
             key=row["key"],
+            priority=row["priority"],
             is_fresh=bool(row["is_fresh"]),
+            is_first=is_first,
         )
 
 
@@ -85,6 +90,7 @@ class Waiting(Struct, frozen=True, kw_only=True):
     status: ClassVar[Status] = Status.WAITING
     not_before: str | None = None
     key: str | None = None
+    is_claimed: bool = False  # a worker prepares it
 
 
 class Running(Struct, frozen=True, kw_only=True):
@@ -122,6 +128,7 @@ class QueuedTask(Struct, frozen=True, kw_only=True):
     priority: int
     attempts: int
     state: TaskState
+    begun: bool = False  # a task of its run was claimed before
 
     @classmethod
     def from_row(cls, row: Row) -> QueuedTask:
@@ -131,6 +138,7 @@ class QueuedTask(Struct, frozen=True, kw_only=True):
             priority=row["priority"],
             attempts=row["attempts"],
             state=_state(row),
+            begun=bool(row["begun"]),
         )
 
     @property

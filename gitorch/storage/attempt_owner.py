@@ -12,6 +12,7 @@ import os
 import secrets
 import time
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -23,6 +24,7 @@ from gitorch.model.json_struct import JsonStruct
 from gitorch.model.workspace import AttemptDirectory
 from gitorch.storage.claimed_attempt import ClaimedAttempt
 from gitorch.storage.output_files import is_replaced
+from gitorch.tools.clock import stamp
 from gitorch.tools.files import delete, write_over
 from gitorch.tools.untrusted import read_plain
 
@@ -92,6 +94,27 @@ def owner_of(directory: AttemptDirectory) -> Owner | None:
         return Owner.from_json(msgspec.json.decode(data))
     except (OSError, ValueError):
         return None
+
+
+def note_start(attempt: ClaimedAttempt) -> None:
+    """Note that the attempt starts now: as the time of the last change of the file."""
+    with suppress(OSError):
+        os.utime(attempt.directory.owner, follow_symlinks=False)
+
+
+def start_of(directory: AttemptDirectory, *, claimed: str) -> str | None:
+    """Return when an attempt started that was `claimed` then, or None if it has not started.
+
+    The first thing that a slot does is to open the log, or to record why the attempt cannot start.
+    """
+    if not os.path.lexists(directory.log) and not directory.status.exists():
+        return None
+    try:
+        started_s = directory.owner.lstat().st_mtime
+    except OSError:
+        # The attempt of an earlier version, which noted no owner.
+        return claimed
+    return stamp(datetime.fromtimestamp(started_s, UTC))
 
 
 def give_up_ownership(attempt: ClaimedAttempt) -> None:

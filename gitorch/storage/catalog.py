@@ -10,15 +10,18 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import cached_property
 from typing import TypeVar
 
+from msgspec.structs import replace
+
 from gitorch.database.connection import DatabaseBroken
 from gitorch.database.run_index import DAMAGED_ROW, IndexUpdate, RunIndex
-from gitorch.database.values import QueuedRun, QueuedTask, Running
+from gitorch.database.values import QueuedRun, QueuedTask, Running, Waiting
 from gitorch.errors import Busy
 from gitorch.model.run.record import Record, RecordBroken
 from gitorch.model.run.status import LIVE, Status
 from gitorch.model.table.overlay import Run, with_queue
 from gitorch.model.table.references import Named, find
 from gitorch.model.table.row import Row, complete_tasks
+from gitorch.storage.attempt_owner import start_of
 from gitorch.storage.liveness import living
 from gitorch.storage.records import each_record
 from gitorch.storage.site import Site
@@ -169,20 +172,39 @@ class Catalog:
 
     def current(self, run: Run) -> Run:
         """Return the current state of a recorded run: its record with the queue laid over it."""
-        queued = self.queued.get(run.id)
+        queued = self.shown.get(run.id)
         if queued is None:
             return run
-        statuses = {task.id: self._status(task) for task in queued.tasks}
-        return with_queue(run, statuses, has_worker=queued.worker in self.alive)
+        statuses = {task.id: task.status for task in queued.tasks}
+        has_begun = run.started is not None or queued.is_running
+        has_worker = has_begun and queued.worker in self.alive
+        return with_queue(run, statuses, has_worker=has_worker)
 
-    def _status(self, task: QueuedTask) -> Status:
-        """Return the status of a queued task. In a copied queue, dead workers run no tasks."""
-        match task.state:
-            case Running(worker=worker) if (
-                worker not in self.alive and self._is_copy
-            ):
-                return Status.WAITING
-        return task.status
+    @cached_property
+    def shown(self) -> dict[str, QueuedRun]:
+        """The runs in the queue as they are shown: a task that is only claimed is WAITING."""
+        shown = {}
+        for run_id, run in self.queued.items():
+            if run.is_running:
+                run = replace(run, tasks=tuple(map(self._shown, run.tasks)))
+            shown[run_id] = run
+        return shown
+
+    def _shown(self, task: QueuedTask) -> QueuedTask:
+        """Return a queued task with the time when its attempt really started.
+
+        In a copied queue, no task is run by a dead worker: it is a worker of the original.
+        """
+        running = task.state
+        if not isinstance(running, Running):
+            return task
+        if running.worker not in self.alive and self._is_copy:
+            return replace(task, state=Waiting())
+        directory = self._site.directory(task.run).attempt(task.id, task.attempts)
+        started = start_of(directory, claimed=running.started)
+        if started is None:
+            return replace(task, state=Waiting(is_claimed=True))
+        return replace(task, state=replace(running, started=started))
 
     @cached_property
     def _is_copy(self) -> bool:
@@ -190,7 +212,7 @@ class Catalog:
 
     def _read_queue(self) -> None:
         """Read the queue before the records: if a run ends in between, the newer record wins."""
-        _ = self.queued, self.alive
+        _ = self.shown, self.alive
 
     # The index
 

@@ -225,6 +225,7 @@ def queue_entry(record: Record) -> NewRun:
         id=record.id,
         payload=Payload.of(record).to_json(),
         held=record.hold is not None,
+        begun=record.started is not None,
         tasks=tuple(_queue_task(record, task) for task in unfinished),
     )
 

@@ -22,8 +22,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import assert_never
 
-from msgspec import Struct, field
-
 from gitorch.database.values import Worker
 from gitorch.engines.contract import Ended, Engine
 from gitorch.errors import GitorchError, UserInterrupted
@@ -38,8 +36,12 @@ from gitorch.model.run.announcement import (
     TaskReused,
 )
 from gitorch.model.run.outcome import CouldNotStart
-from gitorch.model.run.status import Status
-from gitorch.storage.attempt_owner import OwnedByAnother, Owner, give_up_ownership
+from gitorch.storage.attempt_owner import (
+    OwnedByAnother,
+    Owner,
+    give_up_ownership,
+    note_start,
+)
 from gitorch.storage.claimed_attempt import ClaimedAttempt
 from gitorch.storage.liveness import living
 from gitorch.storage.reuse import Reused, Reuser
@@ -84,6 +86,7 @@ from gitorch.worker.recover import recover
 from gitorch.worker.scheduler import PoolOptions, Scheduler
 from gitorch.worker.shares import Shares
 from gitorch.worker.stop_signals import caught
+from gitorch.worker.summary import Summary
 from gitorch.worker.surroundings import Surroundings
 
 FEW = 4  # prefetched worktrees, and ends in a batch, for a worker with one slot or two
@@ -94,16 +97,6 @@ SWITCH_S = 0.0005  # a free slot must not wait 5 ms, Python's default, for a thr
 GARBAGE = 20_000
 DEAD_S = 2.0  # the time between two looks for dead workers
 KILL_REQUESTS_S = 0.2  # the time between two looks for runs to be killed
-
-
-class Summary(Struct):
-    """What a worker did."""
-
-    runs: dict[str, tuple[str, Status]] = field(
-        default_factory=dict
-    )  # label, last status
-    refused: list[AttemptRefused] = field(default_factory=list)
-    interrupted: bool = False  # the user asked it to stop
 
 
 class Pool:
@@ -197,6 +190,7 @@ class Pool:
                 self._worker.id,
                 self._options.only,
                 ahead=not self._scheduler.has_idle_slot,
+                above=self._scheduler.claim_above,
             )
             if attempt is None:
                 break
@@ -239,15 +233,11 @@ class Pool:
     def _receive_all(self) -> None:
         for message in self._inbox.drain():
             match message:
-                case AttemptEnded() | TaskReused():  # from the recovery
-                    self._summary.runs.setdefault(
-                        message.run_id, (message.label, message.run_status)
-                    )
-                    self._listener(message)
-                case AttemptRefused():  # from the recovery
+                # The other threads announce what the recovery did, and what they notice.
+                case AttemptEnded() | TaskReused() | AttemptRefused() | Noticed():
                     self._announce(message)
-                case AttemptStarted() | Noticed():
-                    self._listener(message)
+                case AttemptStarted():
+                    self._announce(message)
                 case _:
                     self._handle(message)
 
@@ -326,13 +316,8 @@ class Pool:
             case _:
                 assert_never(instruction)
 
-    def _announce(self, announcement: Committal | Noticed) -> None:
-        match announcement:
-            case AttemptEnded() | TaskReused():
-                run = (announcement.label, announcement.run_status)
-                self._summary.runs[announcement.run_id] = run
-            case AttemptRefused():
-                self._summary.refused.append(announcement)
+    def _announce(self, announcement: Announcement) -> None:
+        self._summary.note(announcement)
         self._listener(announcement)
 
     def _start(self, instruction: Start) -> None:
@@ -341,6 +326,7 @@ class Pool:
         if not self._site.queue.is_current(claim.run, claim.task, claim.token):
             self._handle(Superseded(attempt))
             return
+        note_start(attempt)
         self._engine.submit(instruction.order)
         self._committer.warm_up()
         self._listener(

@@ -17,7 +17,7 @@ from gitorch.errors import Busy, GitorchError
 from gitorch.model.run.announcement import Listener
 from gitorch.model.run.outcome import Lost
 from gitorch.storage import output_restore, outputs
-from gitorch.storage.attempt_owner import give_up_ownership
+from gitorch.storage.attempt_owner import give_up_ownership, start_of
 from gitorch.storage.claimed_attempt import ClaimedAttempt
 from gitorch.storage.liveness import WorkerLocks, is_alive, void_copied
 from gitorch.storage.recording import catch_up
@@ -116,5 +116,6 @@ def _gathered(
     if ended is None:
         outcome = Lost(message="its worker died")
         claim = attempt.claim
-        ended = Ended.unrecorded(claim.token, outcome, started=claim.started)
+        started = start_of(attempt.directory, claimed=claim.started)
+        ended = Ended.unrecorded(claim.token, outcome, started=started)
     return gather(site, attempt, ended, surroundings)

@@ -88,6 +88,10 @@ class Scheduler:
         self._running: set[str] = set()
         self._cancelled: set[str] = set()
         self._committing: set[str] = set()
+        # The priority of the task that may follow each attempt that is being committed, by token.
+        self._followed: dict[str, int] = {}
+        # Attempts that are given back as soon as they are prepared.
+        self._unwanted: set[str] = set()
         self._last_duration_s = math.inf  # of the attempt that ended last
         self._failures = 0
         self._stops = 0
@@ -115,17 +119,39 @@ class Scheduler:
 
     @property
     def wants_task(self) -> bool:
-        """Return True if a task is to be claimed now.
+        """Return True if a task is to be claimed now, with a priority above `claim_above`.
 
         There is one for each slot, and while attempts are short a second one for each slot.
         """
         if not self.takes_tasks:
             return False
-        is_short = (
-            self._last_duration_s < SHORT_S and self._options.stop_after is None
-        )
-        wanted = 2 * self._slots if is_short else self._slots
-        return self._unfinished < wanted
+        if self.has_idle_slot:
+            return True
+        return self._claims_ahead and self._unfinished < 2 * self._slots
+
+    @property
+    def claim_above(self) -> int | None:
+        """Return the priority that a task must exceed to be claimed, or None if any task may be.
+
+        Slots are kept for the next tasks of the runs whose attempts are being committed. Only tasks
+        with a higher priority may take such a slot.
+        """
+        idle = self._slots - self._unfinished
+        if not 0 < idle <= len(self._followed):
+            return None
+        return sorted(self._followed.values(), reverse=True)[idle - 1]
+
+    @property
+    def _claims_ahead(self) -> bool:
+        """Return True if a second task is claimed for each slot.
+
+        No task is claimed ahead of the next task of a run that is being executed.
+        """
+        if self._last_duration_s >= SHORT_S or self._options.stop_after is not None:
+            return False
+        running = [self._attempts[token] for token in self._running]
+        goes_on = any(attempt.next_priority is not None for attempt in running)
+        return not self._followed and not goes_on
 
     @property
     def has_idle_slot(self) -> bool:
@@ -158,8 +184,8 @@ class Scheduler:
 
     @property
     def _unfinished(self) -> int:
-        """The number of attempts that have not ended."""
-        return len(self._attempts) - len(self._committing)
+        """The number of attempts that have not ended and are wanted."""
+        return len(self._attempts) - len(self._committing) - len(self._unwanted)
 
     # -- events
 
@@ -202,15 +228,21 @@ class Scheduler:
             case Prepared(attempt, order):
                 # Only a prepared attempt knows what it computes, so it replaces the claimed one.
                 self._attempts[attempt.claim.token] = attempt
-                self._waiting.append(_Waiting(attempt, order, since=now))
+                if attempt.claim.token in self._unwanted:
+                    yield self._give_back(attempt)
+                else:
+                    self._waiting.append(_Waiting(attempt, order, since=now))
             case Unprepared(attempt, end):
                 yield self._commit(attempt, end)
             case Reused():
                 yield self._commit(event.attempt, event)
+                yield from self._keep_slot(event.attempt)
             case Ended():
+                attempt = self._attempts[event.token]
                 self._running.remove(event.token)
                 self._last_duration_s = event.duration_s
-                yield self._commit(self._attempts[event.token], event)
+                yield self._commit(attempt, event)
+                yield from self._keep_slot(attempt)
             case Deferred(attempt):
                 yield self._give_back(attempt)
             case OutOfSpace(attempt, error):
@@ -226,7 +258,7 @@ class Scheduler:
         """Start the attempts that have waited longest, one in each slot that is free."""
         while (
             self._waiting
-            and len(self._running) < self._slots
+            and self._has_slot_for(self._waiting[0].attempt)
             and not self.is_stopping
         ):
             waiting = self._waiting.popleft()
@@ -245,8 +277,43 @@ class Scheduler:
             yield self._give_back(self._waiting.popleft().attempt)
             self._last_duration_s = math.inf
 
+    def _has_slot_for(self, attempt: ClaimedAttempt) -> bool:
+        """Return True if a slot is free that is not kept for a task of the same priority."""
+        kept = 0
+        for priority in self._followed.values():
+            if priority >= attempt.claim.priority:
+                kept += 1
+        return len(self._running) + kept < self._slots
+
+    def _keep_slot(self, ended: ClaimedAttempt) -> Iterator[Instruction]:
+        """Keep the slot of an attempt for the next task of its run, if it has one.
+
+        The task can be claimed when the end is committed. Attempts that have been claimed ahead
+        would take the slot, so those that were claimed last are given back.
+        """
+        if ended.next_priority is None:
+            return
+        self._followed[ended.claim.token] = ended.next_priority
+        excess = self._unfinished + len(self._followed) - self._slots
+        for token in self._not_started(up_to=ended.next_priority)[: max(0, excess)]:
+            self._unwanted.add(token)
+        for waiting in list(self._waiting):
+            if waiting.attempt.claim.token in self._unwanted:
+                self._waiting.remove(waiting)
+                yield self._give_back(waiting.attempt)
+
+    def _not_started(self, *, up_to: int) -> list[str]:
+        """Return the attempts that have not started, up to a priority, the latest claim first."""
+        others = self._running | self._committing | self._unwanted
+        found = []
+        for token, attempt in self._attempts.items():
+            if token not in others and attempt.claim.priority <= up_to:
+                found.append(token)
+        return found[::-1]
+
     def _commit(self, attempt: ClaimedAttempt, end: Ended | Reused) -> Commit:
         self._committing.add(attempt.claim.token)
+        self._unwanted.discard(attempt.claim.token)
         return Commit(attempt, end)
 
     def _give_back(self, attempt: ClaimedAttempt) -> GiveBack:
@@ -257,6 +324,8 @@ class Scheduler:
         for attempt in attempts:
             del self._attempts[attempt.claim.token]
             self._committing.discard(attempt.claim.token)
+            self._unwanted.discard(attempt.claim.token)
+            self._followed.pop(attempt.claim.token, None)
 
     def _committed(self, announcement: Committal) -> Iterator[Instruction]:
         keep_files = False

@@ -43,16 +43,22 @@ class Shares:
         return capacity.of_machine(self._site.repository)
 
     def claim(
-        self, worker: str, only: Sequence[str] | None, *, ahead: bool = False
+        self,
+        worker: str,
+        only: Sequence[str] | None,
+        *,
+        ahead: bool = False,
+        above: int | None = None,
     ) -> ClaimedAttempt | None:
         """Claim the next task that fits, with the GPUs that it may use, or return None.
 
         With `ahead` the task is claimed before a slot is free. None is then returned if any task
-        counts resources, because others could use them until the slot is free. The ledger is locked
-        only if any task counts resources.
+        counts resources, because others could use them until the slot is free. With `above`, only a
+        task with a higher priority is claimed. The ledger is locked only if any task counts
+        resources.
         """
         if not self._site.queue.counts_resources():
-            claim = self._claim(worker, only, self.total, ahead=ahead)
+            claim = self._claim(worker, only, self.total, ahead=ahead, above=above)
             if claim is None:
                 return None
             return self._described(claim)
@@ -60,15 +66,19 @@ class Shares:
             return None
         try:
             with self._ledger() as ledger:
-                return self._claim_from(ledger, worker, only)
+                return self._claim_from(ledger, worker, only, above)
         except Busy:
             # The caller tries again. It keeps its other tasks running in the meantime.
             return None
 
     def _claim_from(
-        self, ledger: Ledger, worker: str, only: Sequence[str] | None
+        self,
+        ledger: Ledger,
+        worker: str,
+        only: Sequence[str] | None,
+        above: int | None,
     ) -> ClaimedAttempt | None:
-        claim = self._claim(worker, only, ledger.free)
+        claim = self._claim(worker, only, ledger.free, above=above)
         if claim is None:
             return None
         attempt = self._described(claim)
@@ -112,6 +122,7 @@ class Shares:
         free: Resources,
         *,
         ahead: bool = False,
+        above: int | None = None,
     ) -> Claim | None:
         return self._site.queue.claim(
             worker,
@@ -120,4 +131,5 @@ class Shares:
             only=only,
             free=free,
             ahead=ahead,
+            above=above,
         )

@@ -109,6 +109,40 @@ def test_tasks_are_claimed_in_order_of_arrival_after_the_tasks_that_they_need(
     )
 
 
+def test_a_run_that_has_begun_is_claimed_first(
+    queue: Queue,
+) -> None:
+    queue.bring([chain("one"), chain("two"), chain("three")])
+    claimed(queue, "1")
+    claimed(queue, "2")
+    end(queue, "two", "a", "2")
+    assert (claim := claimed(queue, "3")).run == "two"
+    assert claim.task == "b"
+    urgent = NewTask(id="t", needs=(), priority=1)
+    queue.bring([new_run("urgent", urgent)])
+    end(queue, "one", "a", "1")
+    assert claimed(queue, "4").run == "urgent"
+    assert claimed(queue, "5").run == "one"
+
+
+def test_a_run_whose_claim_is_given_back_has_not_begun(queue: Queue) -> None:
+    queue.bring([new_run("one"), new_run("two")])
+    first = claimed(queue, "1")
+    second = claimed(queue, "2")
+    assert (first.is_first, second.is_first) == (True, True)
+    queue.give_back(second)
+    queue.give_back(first)
+    assert claimed(queue, "3").run == "one"
+
+
+def test_a_run_that_had_begun_goes_on_first_after_the_queue_was_made_anew(
+    queue: Queue,
+) -> None:
+    queue.bring([new_run("one"), replace(new_run("two"), begun=True)])
+    assert claimed(queue, "1").run == "two"
+    assert queue.claim("w", "2", now="now", above=0) is None
+
+
 def test_a_run_leaves_the_queue_with_its_last_task(queue: Queue) -> None:
     queue.bring([new_run("one")])
     queue.claim("w", "token", now="now")
@@ -539,5 +573,5 @@ def next_claimable(queue: Queue) -> str | None:
     """Return the run that would be claimed next."""
     claim = queue.claim("w", "next", now="now")
     if claim:
-        end(queue, claim.run, claim.task, "next", Status.WAITING)
+        queue.give_back(claim)
     return claim and claim.run

@@ -171,6 +171,13 @@ ELSEWHERE = {
         "database/test_run_queue.py: test_a_copy_keeps_the_tasks_of_living_workers",
         "database/test_run_queue.py: test_another_name_of_the_host_is_not_a_copy",
     ),
+    "the next task of a run waits for other runs; a claimed task is shown as running": (
+        "stories/test_scheduling.py: test_a_run_that_has_begun_goes_on_before_the_next_run",
+        "stories/test_scheduling.py: test_an_urgent_run_interrupts_a_run_that_has_begun",
+        "stories/test_scheduling.py: test_what_is_claimed_ahead_is_not_shown_as_running",
+        "worker/test_scheduler.py: test_a_slot_is_kept_for_the_next_task_of_the_run",
+        "database/test_run_queue.py: test_a_run_that_has_begun_is_claimed_first",
+    ),
     "the end of an attempt that is not accepted": (
         "faults/test_fences.py: test_two_workers_with_one_attempt_have_one_end",
         "faults/test_fences.py: test_a_worker_of_another_host_name_is_killed_through_its_queue",

@@ -240,6 +240,11 @@ def test_a_live_run_has_its_status_in_the_queue(done: Path) -> None:
     site = Site.at(done)
     site.queue.register(this_worker("w"))
     assert site.queue.claim("w", "token", now="2026-01-01T00:00:00Z")
+    [run] = catalog(done).standing()[0]
+    assert run.status is Status.WAITING, "it is claimed, and not started"
+    log = site.directory(row.id).attempt("a", 1).log
+    log.parent.mkdir(parents=True)
+    log.touch()
     live, counts = catalog(done).standing()
     assert [(run.id, run.status) for run in live] == [(row.id, Status.RUNNING)]
     assert counts == {Status.COMPLETE: 1, Status.RUNNING: 1}

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 from pathlib import Path
 
+import pytest
+
+from gitorch.tools import clock
 from tests.conftest import git, gitorch, gitorch_json, started, wait_for, write
 
 
@@ -22,6 +26,76 @@ def test_higher_priority_runs_first_and_equal_priority_in_queue_order(
     gitorch(project, "ready")
     gitorch(project, "run")
     assert (tmp_path / "order").read_text().split() == ["b", "d", "a", "c"]
+
+
+CHAIN = """
+    gitorch: {{name: {name}, {options}}}
+    of: {name}
+    tasks:
+      - {{id: one, command: 'echo {name}1 >> {order}'}}
+      - {{id: two, command: 'echo {name}2 >> {order}; sleep {middle}'}}
+      - {{id: three, command: 'echo {name}3 >> {order}'}}
+    """
+
+
+@pytest.mark.parametrize("middle", ["0", "0.4"])
+@pytest.mark.parametrize("options", ["", "retries: 1"])
+def test_a_run_that_has_begun_goes_on_before_the_next_run(
+    project: Path, tmp_path: Path, middle: str, options: str
+) -> None:
+    """Nothing is claimed ahead of the next task of a run, also after a chain of short tasks."""
+    for name in "abc":
+        config = CHAIN.format(
+            name=name, options=options, middle=middle, order=tmp_path / "order"
+        )
+        write(project, f"experiments/{name}.yaml", config)
+    gitorch(project, "ready")
+    gitorch(project, "run")
+    expected = [f"{name}{number}" for name in "abc" for number in (1, 2, 3)]
+    assert (tmp_path / "order").read_text().split() == expected
+
+
+def test_an_urgent_run_interrupts_a_run_that_has_begun(
+    project: Path, tmp_path: Path
+) -> None:
+    order = tmp_path / "order"
+    for name, options in (("a", ""), ("b", "priority: 1")):
+        config = CHAIN.format(name=name, options=options, middle="0.5", order=order)
+        path = write(project, f"experiments/{name}.yaml", config)
+        if name == "a":
+            gitorch(project, "ready", path)
+            worker = started(project, "run")
+            wait_for(lambda: order.exists() and "a2" in order.read_text())
+        else:
+            gitorch(project, "ready", path)
+    worker.communicate(timeout=30)
+    assert order.read_text().split() == ["a1", "a2", "b1", "b2", "b3", "a3"]
+
+
+def test_what_is_claimed_ahead_is_not_shown_as_running(project: Path) -> None:
+    for number in range(12):
+        write(
+            project,
+            f"experiments/{number:02}.yaml",
+            f"{{of: {number}, tasks: [{{id: t, command: sleep 0.15}}]}}",
+        )
+    gitorch(project, "ready")
+    worker = started(project, "run")
+    seen: dict[str, str] = {}  # when each run was first seen to run
+    while worker.poll() is None:
+        status = gitorch_json(project, "status")
+        moment = clock.now()
+        for run in status["runs"]:
+            if run["status"] == "RUNNING":
+                seen.setdefault(run["id"], moment)
+    worker.communicate()
+    runs = gitorch_json(project, "list")["runs"]
+    assert seen
+    for run in runs:
+        assert run["started"] <= seen.get(run["id"], run["started"])
+    runs.sort(key=lambda run: str(run["started"]))
+    for earlier, later in pairwise(runs):
+        assert earlier["ended"] <= later["started"]
 
 
 def test_a_task_that_exceeds_its_time_limit_is_stopped(project: Path) -> None:

@@ -68,9 +68,9 @@ class Play:
         self.now += seconds
         return self.on(Ticked())
 
-    def start(self, name: str, *, run: str = "r") -> ClaimedAttempt:
+    def start(self, name: str, *, run: str = "r", **facts: Any) -> ClaimedAttempt:
         """Claim and prepare an attempt, which then starts or waits for a slot."""
-        claimed = attempt(name, run=run)
+        claimed = attempt(name, run=run, **facts)
         self.on(Claimed(claimed, is_quick=False))
         self.on(Prepared(claimed, order(name)))
         return claimed
@@ -87,7 +87,13 @@ def play() -> Play:
     return Play()
 
 
-def attempt(name: str, *, run: str = "r") -> ClaimedAttempt:
+def attempt(
+    name: str,
+    *,
+    run: str = "r",
+    priority: int = 0,
+    next_priority: int | None = None,
+) -> ClaimedAttempt:
     """Return an attempt whose token is its name. The scheduler does not look at its payload."""
     claim = Claim(
         run=run,
@@ -98,6 +104,7 @@ def attempt(name: str, *, run: str = "r") -> ClaimedAttempt:
         payload={},
         retries=0,
         losses=0,
+        priority=priority,
     )
     directory = RunDirectory.of(Path("/workspace"), run)
     payload: Any = None
@@ -106,6 +113,7 @@ def attempt(name: str, *, run: str = "r") -> ClaimedAttempt:
         payload=payload,
         run=directory,
         directory=directory.attempt(name, 1),
+        next_priority=next_priority,
     )
 
 
@@ -290,6 +298,68 @@ def test_an_attempt_that_waits_too_long_for_a_slot_is_given_back(
     assert play.later(SHORT_S) == []
     assert play.later(0.01) == [GiveBack(four)]
     assert not play.scheduler.wants_task, "attempts are not short any more"
+
+
+# -- runs that go on
+
+
+def test_a_slot_is_kept_for_the_next_task_of_the_run(play: Play) -> None:
+    one = play.start("one", next_priority=3)
+    play.start("two")
+    play.on(ended("one"))
+    assert play.scheduler.wants_task
+    assert play.scheduler.claim_above == 3
+    assert play.scheduler.waits_for_commit
+    play.finish(one)
+    assert play.scheduler.wants_task
+    assert play.scheduler.claim_above is None
+
+
+def test_of_two_idle_slots_only_one_is_kept(play: Play) -> None:
+    one = play.start("one", next_priority=0)
+    two = play.start("two", next_priority=5)
+    play.on(ended("one"))
+    play.on(ended("two"))
+    assert play.scheduler.claim_above == 0, "both are kept"
+    play.start("urgent", priority=1)
+    assert play.scheduler.claim_above == 5, "the slot for the priority 0 is taken"
+    play.finish(one)
+    play.finish(two)
+    assert play.scheduler.claim_above is None
+
+
+def test_what_was_claimed_ahead_is_given_back_for_the_next_task_of_a_run(
+    play: Play,
+) -> None:
+    for name in ("one", "two"):
+        play.start(name)
+    play.on(ended("one", duration_s=SHORT_S / 2))
+    first = play.start("first", next_priority=0)
+    assert not play.scheduler.wants_task, "not ahead of the next task of the run"
+    play.on(ended("two", duration_s=SHORT_S / 2))
+    play.start("three")
+    ahead, preparing = attempt("ahead"), attempt("preparing")
+    for claimed in (ahead, preparing):
+        play.on(Claimed(claimed, is_quick=False))
+    play.on(Prepared(ahead, order("ahead")))
+    assert play.on(ended("first")) == [
+        Commit(first, ended("first")),
+        GiveBack(ahead),
+    ]
+    assert play.on(Prepared(preparing, order("preparing"))) == [GiveBack(preparing)]
+    play.finish(first)
+    assert play.scheduler.claim_above is None
+    assert play.scheduler.has_idle_slot
+
+
+def test_an_urgent_attempt_takes_the_slot_of_the_next_task_of_a_run() -> None:
+    play = Play(slots=1)
+    one = play.start("one", next_priority=0)
+    urgent = play.start("urgent", priority=1)
+    assert play.on(ended("one")) == [
+        Commit(one, ended("one")),
+        Start(urgent, order("urgent")),
+    ]
 
 
 # -- stopping
