@@ -169,7 +169,12 @@ def local_time(stamp: str | None) -> str:
 
 
 def number(value: object) -> str:
-    """Return a metric as text: floats with up to six significant digits, integers whole."""
+    """Return a metric as text: floats with up to six significant digits, integers whole.
+
+    The value of a metric that was NaN is `null`, as in JSON.
+    """
+    if value is None:
+        return "null"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 

@@ -17,7 +17,6 @@ from typing import Any, TypeGuard
 LARGEST_INTEGER = (1 << 63) - 1  # of SQLite, and of most languages that read JSON
 LARGEST_PRIORITY = 1_000_000
 MOST_ATTEMPTS = 1_000_000  # at one task
-DEEPEST = 100  # levels of nesting in a value that comes from outside
 
 
 def is_number(value: Any) -> TypeGuard[int | float]:
@@ -55,22 +54,6 @@ def finite(value: Any) -> Any:
             return {key: finite(item) for key, item in value.items()}
         case _:
             return value
-
-
-def depth(value: Any) -> int:
-    """Return how many lists and mappings are around the innermost value, at most DEEPEST + 1."""
-    level = [value]
-    for levels in range(DEEPEST + 1):
-        inner: list[Any] = []
-        for item in level:
-            if isinstance(item, dict):
-                inner += item.values()
-            elif isinstance(item, list | tuple):
-                inner += item
-        if not inner and not any(isinstance(i, dict | list | tuple) for i in level):
-            return levels
-        level = inner
-    return DEEPEST + 1
 
 
 def clamped(value: int, bound: int) -> int:

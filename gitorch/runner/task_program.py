@@ -66,7 +66,7 @@ def _write_result(result: Any, path: str) -> None:
     tensor with several elements. No such exception may fail a task that has done its work.
     """
     try:
-        text = json.dumps(_to_json(result), allow_nan=False)
+        text = json.dumps(_to_json(result))
     except Exception as error:
         logging.info(
             "the result of the task is not kept, since it is not JSON: %s", error
@@ -81,14 +81,16 @@ def _write_result(result: Any, path: str) -> None:
 def _to_json(value: Any) -> Any:
     """Return the value in JSON's own types.
 
-    NumPy numbers and tensors with one element become numbers. NaN and infinities become null.
+    NumPy numbers and tensors with one element become numbers, and integers beyond 64 bits floats.
+    NaN and infinities stay what they are: gitorch makes null of them, and so knows that they were
+    numbers.
     Raises TypeError if the value contains anything else.
     """
-    if value is None or isinstance(value, (str, bool, int)):
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int(value) if abs(value) < 1 << 63 else _as_float(value)
+    if value is None or isinstance(value, (str, bool)):
         return value
     if isinstance(value, float):
-        if not math.isfinite(value):
-            return None
         return float(value)
     if isinstance(value, (list, tuple)):
         return [_to_json(item) for item in value]
@@ -101,6 +103,13 @@ def _to_json(value: Any) -> Any:
         number = value.item()
         return _to_json(number)
     raise TypeError(f"it contains a value of type {type(value).__name__}")
+
+
+def _as_float(value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 if __name__ == "__main__":

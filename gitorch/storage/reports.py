@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from gitorch.model.numbers import finite
 from gitorch.model.run import metrics
 from gitorch.model.run.metrics import MOST_NAMES, Measured, Metrics
 from gitorch.storage.claimed_attempt import ClaimedAttempt
@@ -53,7 +54,7 @@ def read_reports(attempt: ClaimedAttempt, *, has_succeeded: bool) -> Reports:
             f"{measured.left_out} values of metrics are left out: "
             f"a task may have at most {MOST_NAMES} metrics, with names of normal length"
         )
-    return Reports(metrics.finite(result), measured.metrics, tuple(notes))
+    return Reports(finite(result), measured.metrics, tuple(notes))
 
 
 class _Reader:

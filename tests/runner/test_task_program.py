@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -76,7 +77,11 @@ def test_a_task_receives_its_config_and_returns_a_result(tree: Path) -> None:
     [
         ("None", None),
         ("(1, 2)", [1, 2]),
-        ("{'nan': math.nan, 'inf': [-math.inf]}", {"nan": None, "inf": [None]}),
+        (
+            "{'inf': [-math.inf], 'huge': -10**5000}",
+            {"inf": [-math.inf], "huge": math.inf},
+        ),
+        ("{'large': 10**30, 'flag': True}", {"large": 1e30, "flag": True}),
         ("{'accuracy': Scalar(), 1: 'one'}", {"accuracy": 0.25, "1": "one"}),
     ],
 )

@@ -15,6 +15,7 @@ from gitorch.cli.arguments import (
 )
 from gitorch.cli.boundary import EXIT_FAILED, EXIT_OK, guarded, print_json
 from gitorch.cli.style import say
+from gitorch.model.numbers import LARGEST_PRIORITY
 
 AtOption = Annotated[
     str | None,
@@ -35,6 +36,8 @@ PriorityOption = Annotated[
     int | None,
     typer.Option(
         "--priority",
+        min=-LARGEST_PRIORITY,
+        max=LARGEST_PRIORITY,
         metavar="N",
         help="Replace the priorities of the tasks; a higher one starts earlier.",
     ),

@@ -16,6 +16,7 @@ from gitorch.cli.arguments import (
 )
 from gitorch.cli.boundary import guarded, print_json
 from gitorch.cli.style import say
+from gitorch.model.numbers import LARGEST_PRIORITY
 from gitorch.model.text.phrases import counted
 
 
@@ -24,7 +25,11 @@ def command(
     priority: Annotated[
         int,
         typer.Option(
-            "--priority", metavar="N", help="A run with a higher N starts earlier."
+            "--priority",
+            metavar="N",
+            help="A run with a higher N starts earlier.",
+            min=-LARGEST_PRIORITY,
+            max=LARGEST_PRIORITY,
         ),
     ],
     runs: RunsArgument = None,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from gitorch.model.text.quantities import LONGEST
+
 
 class Estimate(NamedTuple):
     """The seconds left: p50 is enough in half of all cases, and p80 in four cases out of five."""
@@ -22,11 +24,16 @@ _UNEVEN = 1.25
 
 
 def from_progress(done: float, total: float, elapsed_s: float) -> Estimate | None:
-    """Estimate by a straight line through the work done. Return None if no work is done yet."""
+    """Estimate by a straight line through the work done. Return None if no work is done yet.
+
+    Return None too if it would take more than ten years, as after a report of nonsense.
+    """
     if done <= 0 or total <= 0:
         return None
     work_left = max(total - done, 0.0)
     left_s = elapsed_s * work_left / done
+    if left_s * _UNEVEN > LONGEST:
+        return None
     return Estimate(left_s, left_s * _UNEVEN)
 
 

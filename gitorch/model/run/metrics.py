@@ -1,13 +1,14 @@
 """Metrics from the result of a task, its events, and JSON files.
 
-NaN and infinities become None.
+Each value is a number that JSON can hold, or None (see `model/numbers.py`).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
+
+from gitorch.model.numbers import is_finite, is_number, measured
 
 # Of one task. A record has the metrics of all its tasks.
 MOST_NAMES = 1000
@@ -23,7 +24,7 @@ def of_result(result: Any) -> Metrics:
     metrics: Metrics = {}
     for name, value in result.items():
         if is_number(value):
-            metrics[str(name)] = _number(value)
+            metrics[str(name)] = measured(value)
     return metrics
 
 
@@ -35,7 +36,7 @@ def of_file(content: Any, prefix: str = "") -> Metrics:
     for key, value in content.items():
         name = f"{prefix}{key}"
         if is_number(value):
-            metrics[name] = _number(value)
+            metrics[name] = measured(value)
         elif isinstance(value, Mapping):
             metrics |= of_file(value, f"{name}.")
     return metrics
@@ -89,7 +90,7 @@ def of_events(events: Iterable[Any]) -> Measured:
         elif value is None:
             metrics[name] = None
         else:
-            metrics[name] = _number(value)
+            metrics[name] = measured(value)
     return Measured(metrics, left_out)
 
 
@@ -99,30 +100,7 @@ def last_progress(events: Iterable[Any]) -> tuple[float, float] | None:
     for event in events:
         match event:
             case {"progress": [done, total]} if (
-                is_number(done) and is_number(total) and total > 0
+                is_finite(done) and is_finite(total) and total > 0
             ):
                 progress = (done, total)
     return progress
-
-
-def finite(value: Any) -> Any:
-    """Return the value with None in place of NaN and infinities, which JSON does not have."""
-    match value:
-        case float():
-            return _number(value)
-        case list():
-            return [finite(item) for item in value]
-        case dict():
-            return {key: finite(item) for key, item in value.items()}
-        case _:
-            return value
-
-
-def is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _number(value: float) -> float | None:
-    if isinstance(value, int) or math.isfinite(value):
-        return value
-    return None

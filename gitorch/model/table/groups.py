@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from gitorch.model.run.metrics import is_number
+from gitorch.model.numbers import is_number
 from gitorch.model.run.status import Status
 from gitorch.model.table.fields import Path, getter, render_path
 from gitorch.model.table.row import Row
@@ -121,7 +121,7 @@ def _numbers_by_metric(rows: Iterable[Row]) -> dict[str, list[float]]:
     for row in rows:
         for name, value in row.metrics.items():
             if is_number(value):
-                numbers_by_metric.setdefault(name, []).append(value)  # type: ignore[arg-type]
+                numbers_by_metric.setdefault(name, []).append(value)
     return numbers_by_metric
 
 

@@ -14,7 +14,7 @@ from gitorch.errors import NotFound, UsageError
 from gitorch.model.run.ids import SHORTEST_PREFIX, is_id_prefix
 from gitorch.model.run.record import RecordBroken
 
-_LATEST = re.compile(r"@(?:~(\d+))?\Z")
+_LATEST = re.compile(r"@(?:~([0-9]{1,18}))?\Z")
 
 
 class Named(NamedTuple):

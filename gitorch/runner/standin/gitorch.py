@@ -59,11 +59,14 @@ def metric(name: str, value: float, step: float | None = None) -> None:
 def _number(value: float) -> float | None:
     """Return a number as JSON can hold it; NumPy numbers and tensors are accepted.
 
-    NaN and infinities become null.
+    NaN and infinities become null, and integers beyond 64 bits become floats.
     """
-    if isinstance(value, int):
+    if isinstance(value, int) and abs(value) < 1 << 63:
         return int(value)
-    value = float(value)
+    try:
+        value = float(value)
+    except OverflowError:
+        return None
     is_finite = value - value == 0  # without `math`, which takes time to import
     if not is_finite:
         return None
