@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,8 +15,8 @@ from gitorch.config.document import (
     graft,
     list_node,
 )
+from gitorch.config.override_value import parse_value
 from gitorch.config.parameters import KeyRefusal, Parameters
-from gitorch.config.yaml_parser import parse_items
 from gitorch.model.problem import Problem, Severity
 from gitorch.model.sweep import parse_range
 from gitorch.model.text.spelling import did_you_mean
@@ -46,6 +47,8 @@ class _Overrides:
     def __init__(self, document: Document) -> None:
         self.document = document
         self._written = Parameters(document.value)
+        # The keys that the options before have set or dropped, with their values as written.
+        self._given: dict[str, str | None] = {}
 
     def apply(self, option: Span) -> None:
         """Apply an option, or complain about it."""
@@ -57,7 +60,9 @@ class _Overrides:
             return
         start, end, source = option
         if text.startswith("~"):
-            self._drop(Span(start + 1, end, source))
+            dropped = Span(start + 1, end, source)
+            if self._is_new(dropped, None):
+                self._drop(dropped)
             return
         name, equals, value = text.partition("=")
         end_of_key = start + len(name.rstrip())
@@ -69,8 +74,30 @@ class _Overrides:
         elif not value.strip():
             hint = f'write {name}=null, or {name}="" for an empty text'
             self._complain(option.problem(f"'{name}' is given no value", hint))
-        else:
+        elif self._is_new(key, value.strip()):
             self._set(key, Span(end - len(value), end, source))
+
+    def _is_new(self, key: Span, value: str | None) -> bool:
+        """Return True if an option does not undo one before it. Complain otherwise.
+
+        `value` is None if the option drops the key.
+        """
+        name = key.text
+        undone = [given for given in self._given if given.startswith(f"{name}.")]
+        if name in self._given:
+            before = self._given[name]
+            hint = "keep one of the options"
+            if before is not None and value is not None:
+                swept = shlex.quote(f"{name}={before},{value}")
+                hint = f"-S {swept} sweeps it; or {hint}"
+            self._complain(key.problem(f"'{name}' is given twice", hint))
+            return False
+        if undone:
+            message = f"'{name}' would undo '{undone[0]}', which is given before it"
+            self._complain(key.problem(message, f"give '{name}' first"))
+            return False
+        self._given[name] = value
+        return True
 
     def _set(self, key: Span, value: Span) -> None:
         """Set a parameter to the value at the span `value`, or sweep it over several values."""
@@ -79,7 +106,7 @@ class _Overrides:
         if isinstance(target, KeyRefusal):
             self._complain(key.problem(*target))
             return
-        node, is_sweep = self._parse(value)
+        node, is_sweep = self._parse(key.text, value)
         if node is None:
             return
         self._warn_of_include(key)
@@ -103,7 +130,7 @@ class _Overrides:
                 self._complain(key.problem(message, severity=Severity.WARNING))
                 return
 
-    def _parse(self, value: Span) -> tuple[Node | None, bool]:
+    def _parse(self, key: str, value: Span) -> tuple[Node | None, bool]:
         """Return the node of a value, and True if the value is a list or a range to be swept.
 
         The node is None if the value cannot be read.
@@ -117,9 +144,9 @@ class _Overrides:
                 range_node,
                 True,
             )  # the step is 0, about which the sweep pass complains
-        items, problems = parse_items(value)
+        items, problems = parse_value(key, value)
         self._complain(*problems)
-        if problems or not items:
+        if not items:
             return None, False
         for item in items:
             if isinstance(item.value, str) and item.value.startswith("range("):

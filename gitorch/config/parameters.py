@@ -88,17 +88,16 @@ class Parameters:
         siblings: Any = {**dict.fromkeys(also), **self._document}
         if target.task is not None:
             siblings |= self._tasks.get(target.task, {})
-        for step in target.path[:-1]:
-            siblings = siblings.get(step)
+        for name in target.path:
             if not isinstance(siblings, dict):
                 return None
-        name = target.path[-1]
-        if name in siblings:
-            return None
-        near = nearest(name, siblings)
-        if near is None:
-            return None
-        return f"'{name}' is a new parameter, did you mean '{near}'?"
+            if name not in siblings:
+                near = nearest(name, siblings)
+                if near is None:
+                    return None
+                return f"'{name}' is a new parameter, did you mean '{near}'?"
+            siblings = siblings[name]
+        return None
 
     def _leaf_in_the_way(self, target: Target) -> str | None:
         """Return the key on the way to a target whose value is not a mapping, if there is one."""

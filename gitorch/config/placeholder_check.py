@@ -90,21 +90,41 @@ class _PlaceholderCheck:
                 position, "'command' holds a NUL character, which no command can"
             )
             return
-        holes = placeholders(command)
-        if not self._all_exist(position, command, holes, values):
+        holes = placeholders(command, double_braces=task.double_braces)
+        unquoted = [hole for hole in holes if not hole.quoted]
+        if not self._all_exist(position, command, unquoted, values):
             return
-        quoted = [hole for hole in holes if hole.quoted]
-        for hole in quoted[:_MOST_PROBLEMS]:
-            message = (
-                f"{{{hole.name}}} stands where the shell takes quotes literally"
-            )
-            hint = "remove the quotes around it: the value is quoted when it is filled in"
-            self._complain_of(position, command, hole, message, hint)
-        if "\0" in "".join(fill(command, values)):
+        self._check_quoted(position, command, holes, values)
+        if "\0" in "".join(fill(command, values, double_braces=task.double_braces)):
             message = (
                 "filled in, 'command' holds a NUL character, which no command can"
             )
             self._complain(position, message)
+
+    def _check_quoted(
+        self,
+        position: KeyPath,
+        command: str | tuple[str, ...],
+        holes: Sequence[Placeholder],
+        values: Mapping[str, Any],
+    ) -> None:
+        """Complain about parameters inside quotes.
+
+        Other names there are the braces of another language, such as a format of curl.
+        """
+        quoted = []
+        for hole in holes:
+            if hole.quoted and is_known(hole.name, values):
+                quoted.append(hole)
+        for hole in quoted[:_MOST_PROBLEMS]:
+            message = (
+                f"{{{hole.name}}} stands where the shell takes quotes literally"
+            )
+            hint = (
+                "remove the quotes around it: the value is quoted when it is filled in; "
+                f"to mean braces, double them: {{{{{hole.name}}}}}"
+            )
+            self._complain_of(position, command, hole, message, hint)
 
     def _check_cache(
         self, own_position: KeyPath, spec: RunSpec, task: TaskSpec
@@ -134,7 +154,9 @@ class _PlaceholderCheck:
         for hole in unknown[:_MOST_PROBLEMS]:
             near = did_you_mean(hole.name, values)
             message = f"{self._prefix}there is no parameter '{hole.name}'{near}"
-            hint = f"to mean braces, put blanks in them: {{ {hole.name} }}"
+            hint = f"to mean braces, double them: {{{{{hole.name}}}}}"
+            if position == ("outputDir",):
+                hint = f"to mean braces, put blanks in them: {{ {hole.name} }}"
             self._complain_of(position, text, hole, message, hint)
         return not unknown
 

@@ -20,6 +20,7 @@ from gitorch.model.run.spec import (
     Retries,
     TaskSpec,
 )
+from gitorch.model.text.placeholders import has_double_braces
 from gitorch.model.text.quantities import parse_duration, parse_size
 
 _IN_REPOSITORY = "name files in the repository, relative to its root"
@@ -70,6 +71,7 @@ def _read_task(
         id=reader.get("tasks", index, "id", default=""),
         method=method,
         command=command,
+        double_braces=command is not None and has_double_braces(command),
         needs=needs,
         params=params,
         **settings,

@@ -206,8 +206,8 @@ def _argv(
                 method,
                 str(attempt.directory.result),
             )
-        case TaskSpec(command=str(command)):
-            return ("sh", "-c", fill(command, config))
-        case TaskSpec(command=tuple(words)):
-            return fill(words, config)
+        case TaskSpec(command=str(command), double_braces=double):
+            return ("sh", "-c", fill(command, config, double_braces=double))
+        case TaskSpec(command=tuple(words), double_braces=double):
+            return fill(words, config, double_braces=double)
     raise ValueError(f"task {attempt.claim.task} has neither method nor command")

@@ -140,11 +140,7 @@ def test_an_override_replaces_the_values_of_a_swept_key(
             "not valid YAML: did not find expected <document start>",
             ",",
         ),
-        (
-            "lr=#1",
-            "not valid YAML: did not find expected node content while parsing a flow node",
-            "",
-        ),
+        ("lr=#1", "'#1' is a comment in YAML", "#1"),
         (
             "lr=.inf",
             "'.inf' cannot be recorded: records are JSON, which has no infinity and no NaN",
@@ -193,6 +189,93 @@ def test_an_error_is_reported_at_its_position(
     assert problem.excerpt == option
     assert marked(problem) == marked_text
     assert config.specs == ()
+
+
+TEXT = "to pass the text itself: -S "
+
+
+@pytest.mark.parametrize(
+    ("options", "hint"),
+    [
+        (["p=&x"], TEXT + """'p="&x"'"""),
+        (["p=[1, *x]"], TEXT + """'p="[1, *x]"'"""),
+        (["p=[&x 1, *x]"], TEXT + """'p="[&x 1, *x]"'"""),
+        (["p=!x y"], TEXT + """'p="!x y"'"""),
+        (["p=a #b"], TEXT + """'p="a #b"'"""),
+        (["p=1] #"], TEXT + """'p="1] #"'"""),
+        (["p=a]: [b"], TEXT + """'p="a]: [b"'"""),
+        (["p=f(1,2)"], TEXT + """'p="f(1,2)"'"""),
+        (["p=[f(1,2)]"], TEXT + """'p="[f(1,2)]"'"""),
+        (["p=a\\,b"], TEXT + """'p="a\\\\,b"'"""),
+        (["p=1,000"], "-S p=0, or " + TEXT + """'p="000"'"""),
+        (["p=007"], "-S p=7, or " + TEXT + """'p="007"'"""),
+        (["p=1e-999"], "-S p=0.0, or " + TEXT + """'p="1e-999"'"""),
+        (["p=a: b"], "-S 'p={a: b}'; " + TEXT + """'p="a: b"'"""),
+        (["p={a,b}"], TEXT + """'p="{a,b}"'"""),
+        (["p=1,"], "-S p=1 gives it once"),
+        (["p=%d"], TEXT + """'p="%d"'"""),
+        (["p=1", "p=2"], "-S p=1,2 sweeps it; or keep one of the options"),
+        (["lr=1", "~lr"], "keep one of the options"),
+        (["~lr", "lr=1"], "keep one of the options"),
+        (["model.depth=1", "model={width: 2}"], "give 'model' first"),
+    ],
+)
+def test_what_is_read_otherwise_than_it_is_seen_is_an_error_with_the_line_to_write(
+    options: list[str], hint: str
+) -> None:
+    config = load(*options)
+    [problem, *_] = config.problems
+    assert problem.hint == hint
+    assert config.specs == ()
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("p=None", "None"),
+        ("p=nan", "nan"),
+        ("p=-inf", "-inf"),
+        ("p=1_000", "1_000"),
+        ("p=0b11", "0b11"),
+        ("p=~", None),
+        (r'p="C:\new"', "C:\new".replace("\\n", "\n")),
+    ],
+)
+def test_what_another_language_reads_otherwise_is_a_warning(
+    option: str, value: object
+) -> None:
+    config = load(option)
+    [problem] = config.problems
+    assert problem.severity == "warning"
+    [spec] = config.specs
+    assert spec.params["p"] == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a b",
+        "f(x)",
+        "a(",
+        "C:\\",
+        "http://a:80/b#c",
+        "2024-01-01",
+        "12:30",
+        "a=b",
+        "-",
+        "yes",
+    ],
+)
+def test_other_texts_are_what_they_look_like(text: str) -> None:
+    config = load(f"p={text}")
+    assert config.problems == ()
+    [spec] = config.specs
+    assert spec.params["p"] == text
+
+
+def test_a_misspelt_mapping_on_the_way_to_a_key_is_a_warning() -> None:
+    [problem] = load("mdoel.depth=1").problems
+    assert problem.message == "'mdoel' is a new parameter, did you mean 'model'?"
 
 
 @pytest.mark.parametrize("option", ["lr=4", "lr=4,5"])

@@ -64,7 +64,28 @@ def test_a_placeholder_inside_quotes_is_refused(command: str) -> None:
         f"lr: 1\ntasks:\n  - id: a\n    command: |\n      {command}\n"
     ).problems
     assert problem.message == "{lr} stands where the shell takes quotes literally"
+    assert problem.hint is not None
+    assert "{{lr}}" in problem.hint
     assert (problem.line, marked(problem)) == (5, "{lr}")
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["curl -w '%{http_code}'", 'echo "{lrr}"', "echo '{{lr}}' {{lr}} {lr}"],
+)
+def test_unknown_names_inside_quotes_and_double_braces_are_left_alone(
+    command: str,
+) -> None:
+    config = load(f"lr: 1\ntasks:\n  - id: a\n    command: |\n      {command}\n")
+    assert config.problems == ()
+    [spec] = config.specs
+    assert spec.tasks[0].double_braces == ("{{" in command)
+
+
+def test_an_unknown_name_in_a_list_is_refused_with_the_way_to_write_it() -> None:
+    [problem] = load("tasks: [{id: a, command: [jq, '{a}']}]\n").problems
+    assert problem.hint == "to mean braces, double them: {{a}}"
+    assert load("tasks: [{id: a, command: [jq, '{{a}}']}]\n").problems == ()
 
 
 def test_other_braces_are_not_placeholders() -> None:

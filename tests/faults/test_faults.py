@@ -126,6 +126,14 @@ ELSEWHERE = {
         "actions/test_compare.py: test_after_a_rerun_a_label_means_the_original",
         "storage/test_catalog.py: test_runs_are_selected_by_what_they_repeat",
     ),
+    "options and commands that mean something else than is seen": (
+        "config/test_overrides.py: "
+        "test_what_is_read_otherwise_than_it_is_seen_is_an_error_with_the_line_to_write",
+        "config/test_overrides.py: test_what_another_language_reads_otherwise_is_a_warning",
+        "config/test_placeholder_check.py: "
+        "test_unknown_names_inside_quotes_and_double_braces_are_left_alone",
+        "model/text/test_placeholders.py: test_double_braces_in_a_list_and_in_an_earlier_record",
+    ),
     "Ctrl-C once and twice; kill of a waiting run": (
         "stories/test_a_run.py: test_ctrl_c_once_finishes_running_tasks_and_starts_no_more",
         "stories/test_a_run.py: test_ctrl_c_twice_stops_running_tasks_and_requeues_them",

@@ -120,7 +120,8 @@ def params_counted(spec: RunSpec, task: TaskSpec) -> dict[str, Any]:
     if task.cache is None or task.cache.params is None:
         return seen
     values = {"id": task.id, **seen}
-    used = [placeholder.name for placeholder in placeholders(task.command or "")]
+    holes = placeholders(task.command or "", double_braces=task.double_braces)
+    used = [placeholder.name for placeholder in holes]
     counted = {}
     for name in (*task.cache.params, *used):
         if is_known(name, values):

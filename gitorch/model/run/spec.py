@@ -87,6 +87,8 @@ class TaskSpec(JsonStruct, frozen=True, kw_only=True):
     method: str | None = always(None)
     # As written, with its placeholders.
     command: str | tuple[str, ...] | None = always(None)
+    # True if `{{name}}` in the command stands for `{name}`. In earlier records it does not.
+    double_braces: bool = False
     # The ids of tasks of this run. If the config has no `needs`, the default order is written here.
     needs: tuple[str, ...] = always(())
     # The keys of the task that are not in OWN_TASK_KEYS.

@@ -2,8 +2,10 @@ r"""Placeholders: `{name}` in a command or in an output directory's name stands 
 
 A placeholder is an identifier in braces that is not preceded by `$`. A dotted identifier names a
 value in a mapping. All other braces stay unchanged (`awk '{ print $1 }'`, `${HOME}`). In a string,
-which `sh -c` reads, the value is quoted for the shell. In an argv the value is not quoted. A
-comment contains no placeholders, and `\{name}` is not a placeholder.
+which a shell reads, the value is quoted for the shell. In an argv the value is not quoted. A
+comment contains no placeholders, and `\{name}` is not a placeholder. Inside quotes, a name without
+a value stays as it is (`curl -w '%{http_code}'`). `{{name}}` stands for the text `{name}`; in the
+records of earlier versions it is a placeholder in braces.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, overload
 
 from gitorch.model.values import MISSING, value_at
@@ -33,11 +35,14 @@ class Placeholder(NamedTuple):
     end: int
     quoted: bool = False
     item: int | None = None
+    # True for `{{name}}`, which stands for the text `{name}`.
+    is_literal: bool = False
 
 
 _NAME = r"[^\W\d]\w*"
 _HOLE = rf"(?<!\$)\{{(?P<name>{_NAME}(?:\.{_NAME})*)\}}"
-_PLACEHOLDER = re.compile(_HOLE)
+_DOUBLED = rf"(?<![\$\{{])\{{\{{(?P<doubled>{_NAME}(?:\.{_NAME})*)\}}\}}(?!\}})"
+_PLACEHOLDER = re.compile(rf"{_DOUBLED}|{_HOLE}")
 # The parts of the shell's grammar that decide whether a position is inside quotes (POSIX XCU 2.2,
 # 2.6.3 and 2.7.4).
 _UNQUOTED = re.compile(
@@ -51,7 +56,7 @@ _UNQUOTED = re.compile(
     | (?P<comment>  (?<![^\s;&|()`])\#[^\n]* )
     | (?P<document> (?<!<)<<(?!<)-?[ \t]*\\?(?P<mark>['"]?)(?P<delimiter>[\w.-]+)(?P=mark) )
     | (?P<newline>  \n )
-    | (?P<hole>     {_HOLE} )
+    | (?P<hole>     {_DOUBLED}|{_HOLE} )
     """,
     re.VERBOSE | re.DOTALL,
 )
@@ -61,27 +66,68 @@ _DOUBLE_QUOTED = re.compile(
     | (?P<double>   " )
     | (?P<open>     \$\( )
     | (?P<backtick> ` )
-    | (?P<hole>     {_HOLE} )
+    | (?P<hole>     {_DOUBLED}|{_HOLE} )
     """,
     re.VERBOSE | re.DOTALL,
 )
 
 
-def placeholders(command: str | Words) -> list[Placeholder]:
-    """Return all placeholders of a command, in order."""
+def placeholders(
+    command: str | Words, *, double_braces: bool = False
+) -> list[Placeholder]:
+    """Return all placeholders of a command, in order.
+
+    With `double_braces`, `{{name}}` is not one of them.
+    """
+    found: list[Placeholder] = []
     if isinstance(command, str):
-        return list(_ShellText(command).placeholders())
-    found = []
-    for item, word in enumerate(command):
-        for placeholder in placeholders_of(word):
-            found.append(placeholder._replace(item=item))
-    return found
+        found += _ShellText(command).holes()
+    else:
+        for item, word in enumerate(command):
+            for hole in _holes_of(word):
+                found.append(hole._replace(item=item))
+    return [
+        hole
+        for hole in map(_as_meant(double_braces=double_braces), found)
+        if not hole.is_literal
+    ]
+
+
+def has_double_braces(command: str | Words) -> bool:
+    """Return True if the command contains `{{name}}`."""
+    words = [command] if isinstance(command, str) else command
+    return any(hole.is_literal for word in words for hole in _holes_of(word))
 
 
 def placeholders_of(text: str) -> Iterator[Placeholder]:
     """Yield the placeholders of a text that no shell reads."""
+    yield from map(_as_meant(double_braces=False), _holes_of(text))
+
+
+def _holes_of(text: str) -> Iterator[Placeholder]:
     for match in _PLACEHOLDER.finditer(text):
-        yield Placeholder(match["name"], *match.span())
+        yield _hole(match)
+
+
+def _hole(match: re.Match[str], *, quoted: bool = False) -> Placeholder:
+    doubled = match["doubled"]
+    name = doubled or match["name"]
+    return Placeholder(
+        name, *match.span(), quoted=quoted, is_literal=doubled is not None
+    )
+
+
+def _as_meant(*, double_braces: bool) -> Callable[[Placeholder], Placeholder]:
+    """Return a function that makes a placeholder of `{{name}}` unless double braces are literal."""
+
+    def as_meant(hole: Placeholder) -> Placeholder:
+        if double_braces or not hole.is_literal:
+            return hole
+        return hole._replace(
+            start=hole.start + 1, end=hole.end - 1, is_literal=False
+        )
+
+    return as_meant
 
 
 def is_known(name: str, values: Mapping[str, Any]) -> bool:
@@ -98,40 +144,58 @@ def value_of(name: str, values: Mapping[str, Any]) -> Any:
 
 
 @overload
-def fill(command: str, values: Mapping[str, Any]) -> str: ...
+def fill(
+    command: str, values: Mapping[str, Any], *, double_braces: bool = False
+) -> str: ...
 @overload
-def fill(command: Words, values: Mapping[str, Any]) -> tuple[str, ...]: ...
-def fill(command: str | Words, values: Mapping[str, Any]) -> str | tuple[str, ...]:
+def fill(
+    command: Words, values: Mapping[str, Any], *, double_braces: bool = False
+) -> tuple[str, ...]: ...
+def fill(
+    command: str | Words, values: Mapping[str, Any], *, double_braces: bool = False
+) -> str | tuple[str, ...]:
     """Return the command with its placeholders filled in.
 
-    In a string, the values are quoted for the shell. In an argv, they are not quoted. Raises
-    KeyError if a name is unknown.
+    In a string, the values are quoted for the shell. In an argv, they are not quoted. With
+    `double_braces`, `{{name}}` becomes `{name}`. Raises KeyError if a name outside of quotes is
+    unknown.
     """
     if not isinstance(command, str):
-        return tuple(fill_text(word, values) for word in command)
+        return tuple(
+            fill_text(word, values, double_braces=double_braces) for word in command
+        )
 
-    def quoted(name: str) -> str:
-        return shlex.quote(_rendered(name, values))
+    def quoted(hole: Placeholder) -> str:
+        if hole.quoted and not is_known(hole.name, values):
+            return command[hole.start : hole.end]
+        return shlex.quote(_rendered(hole.name, values))
 
-    return _replaced(command, _ShellText(command).placeholders(), quoted)
+    holes = map(_as_meant(double_braces=double_braces), _ShellText(command).holes())
+    return _replaced(command, holes, quoted)
 
 
-def fill_text(text: str, values: Mapping[str, Any]) -> str:
+def fill_text(
+    text: str, values: Mapping[str, Any], *, double_braces: bool = False
+) -> str:
     """Return a text that no shell reads, filled in without quoting. Raises KeyError."""
 
-    def unquoted(name: str) -> str:
-        return _rendered(name, values)
+    def unquoted(hole: Placeholder) -> str:
+        return _rendered(hole.name, values)
 
-    return _replaced(text, placeholders_of(text), unquoted)
+    holes = map(_as_meant(double_braces=double_braces), _holes_of(text))
+    return _replaced(text, holes, unquoted)
 
 
 def _replaced(
-    text: str, holes: Iterator[Placeholder], render: Callable[[str], str]
+    text: str,
+    holes: Iterable[Placeholder],
+    render: Callable[[Placeholder], str],
 ) -> str:
     pieces = []
     end = 0
     for hole in holes:
-        pieces += [text[end : hole.start], render(hole.name)]
+        filled = f"{{{hole.name}}}" if hole.is_literal else render(hole)
+        pieces += [text[end : hole.start], filled]
         end = hole.end
     pieces.append(text[end:])
     return "".join(pieces)
@@ -155,8 +219,11 @@ class _ShellText:
         # The delimiters of the here-documents that begin on the next line.
         self._documents: list[str] = []
 
-    def placeholders(self) -> Iterator[Placeholder]:
-        """Yield the placeholders in order. Call this once: the scan uses up its own state."""
+    def holes(self) -> Iterator[Placeholder]:
+        """Yield the placeholders, and each `{{name}}`, in order.
+
+        Call this once: the scan uses up its own state.
+        """
         while True:
             in_quotes = self._closers[-1:] == ['"']
             grammar = _DOUBLE_QUOTED if in_quotes else _UNQUOTED
@@ -166,9 +233,7 @@ class _ShellText:
             self._position = token.end()
             match token.lastgroup:
                 case "hole":
-                    yield Placeholder(
-                        token["name"], *token.span(), quoted=in_quotes
-                    )
+                    yield _hole(token, quoted=in_quotes)
                 case "single":
                     yield from self._quoted(*token.span())
                 case "document":
@@ -216,4 +281,4 @@ class _ShellText:
 
     def _quoted(self, start: int, end: int) -> Iterator[Placeholder]:
         for match in _PLACEHOLDER.finditer(self._text, start, end):
-            yield Placeholder(match["name"], *match.span(), quoted=True)
+            yield _hole(match, quoted=True)

@@ -61,6 +61,43 @@ def test_a_string_is_filled_in_for_the_shell(command: str, filled: str) -> None:
     assert fill(command, VALUES) == filled
 
 
+@pytest.mark.parametrize(
+    ("command", "filled"),
+    [
+        ("echo {{lr}}{lr}", "echo {lr}0.1"),
+        ("awk '{{lr}}' \"{{model.depth}}\"", "awk '{lr}' \"{model.depth}\""),
+        (
+            "docker --format '{{.Names}}' {{ lr }}",
+            "docker --format '{{.Names}}' {{ lr }}",
+        ),
+        ("echo {{{lr}}} ${{lr}}", "echo {{0.1}} ${0.1}"),
+        ("cat <<END\n{{lr}}\nEND", "cat <<END\n{lr}\nEND"),
+    ],
+)
+def test_double_braces_stand_for_braces(command: str, filled: str) -> None:
+    assert fill(command, VALUES, double_braces=True) == filled
+
+
+def test_double_braces_in_a_list_and_in_an_earlier_record() -> None:
+    assert fill(["{{lr}}", "{lr}"], VALUES, double_braces=True) == ("{lr}", "0.1")
+    assert fill(["{{lr}}", "{lr}"], VALUES) == ("{0.1}", "0.1")
+    assert placeholders("echo {{lr}}") == [Placeholder("lr", 6, 10)]
+    assert placeholders("echo {{lr}}", double_braces=True) == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "curl -w '%{http_code}' x",
+        "python3 -c \"x = 1; print(f'{x}')\"",
+        "echo '{a}' | jq '{a}'",
+        "cat <<END\n{unknown}\nEND",
+    ],
+)
+def test_an_unknown_name_inside_quotes_stays(command: str) -> None:
+    assert fill(command, VALUES) == command
+
+
 def test_a_list_is_filled_in_without_quoting() -> None:
     assert fill(["{name}", "--lr={lr}", "'{name}'", "# {lr}"], VALUES) == (
         "a b",
