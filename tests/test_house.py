@@ -27,8 +27,8 @@ STOREYS = (
 )
 # The storeys within git/: the object database and the worktrees do not know each other.
 GIT_STOREYS = (
-    {"modes", "neutral"},
-    {"command"},
+    {"modes", "neutral", "clone_identity"},
+    {"command", "state_place"},
     {"repository"},
     {"file_system"},
     {"store", "worktree"},

@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import hashlib
 import os
-import secrets
 import socket
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec import Struct
 
 from gitorch.errors import NotFound, Refused
+from gitorch.git.clone_identity import settle, stored_id
 from gitorch.git.command import (
     SETTING_VARIABLES,
     call_git_items,
@@ -21,9 +21,13 @@ from gitorch.git.command import (
     call_git_text,
     run_git,
 )
+from gitorch.git.state_place import (
+    follow_move,
+    note_state,
+    noted_state,
+    require_unused,
+)
 from gitorch.model.settings import Settings, parse_settings
-from gitorch.tools.faults import boundary
-from gitorch.tools.files import write_aside
 from gitorch.tools.private import private_directory, require_fixed, require_private
 
 if TYPE_CHECKING:
@@ -149,15 +153,31 @@ class Repository(Struct, frozen=True, dict=True):
     @cached_property
     def state_dir(self) -> Path:
         """The directory for the queue, the locks and the id of this clone, created if missing."""
-        chosen = self.settings.state_dir
-        if chosen:
-            path = self._own_directory_in(Path(chosen))
-            require_fixed(path.parent)
-            private_directory(path)
-            return path
+        return (
+            self._chosen_state if self.settings.state_dir else self._default_state
+        )
+
+    @property
+    def _default_state(self) -> Path:
         path = self.store_dir
         if not path.is_symlink():  # a link in the git directory is the user's own
             private_directory(path)
+        elsewhere = noted_state(path)
+        if elsewhere is not None and elsewhere != path:
+            require_unused(elsewhere, path, self.common_dir)
+        return path
+
+    @property
+    def _chosen_state(self) -> Path:
+        path = self._own_directory_in(Path(self.settings.state_dir or ""))
+        require_fixed(path.parent)
+        before = noted_state(self.store_dir) or self.store_dir
+        if before != path and not path.exists():
+            follow_move(before, path, self.common_dir)
+        private_directory(path)
+        if before != path:
+            private_directory(self.store_dir)
+            note_state(self.store_dir, path)
         return path
 
     @cached_property
@@ -216,27 +236,15 @@ class Repository(Struct, frozen=True, dict=True):
     def clone_id(self) -> str:
         """Return the random id that distinguishes this clone from all others.
 
-        The first call creates the id.
+        The first call creates the id. A copy of the repository gets an id of its own.
         """
-        path = self.state_dir / "clone-id"
-        if not path.exists():
-            drawn = path.with_name(f"clone-id.{secrets.token_hex(4)}")
-            write_aside(
-                drawn,
-                f"{secrets.token_hex(6)}\n".encode(),
-                durable=True,
-                mode=0o600,
-            )
-            try:
-                # Unlike a rename, a link does not replace an id that another process has just
-                # drawn.
-                path.hardlink_to(drawn)
-            except FileExistsError:
-                pass
-            finally:
-                drawn.unlink()
-            boundary()
-        return path.read_text(encoding="ascii").strip()
+        return stored_id(self._settled_state)
+
+    @cached_property
+    def _settled_state(self) -> Path:
+        """The state directory, after a copied repository has got an id of its own."""
+        settle(self.state_dir, self.common_dir)
+        return self.state_dir
 
     # Settings
 

@@ -164,25 +164,27 @@ def _ask(
 
     Raises ProgramMissing if there is no answer.
     """
+    answered = os.memfd_create("answer", os.MFD_CLOEXEC)
     try:
         completed = run_program(
-            [python, str(_PROGRAM), *names],
+            [python, str(_PROGRAM), str(answered), *names],
             cwd=cwd,
             env=env,
             awaited=f"{python} to describe itself",
             bound_s=_TIME_LIMIT_S,
+            pass_fds=(answered,),
         )
+        output = os.pread(answered, os.fstat(answered).st_size, 0)
     except OSError as error:
         message = f"{python} cannot be started: {error.strerror}"
         raise ProgramMissing(message, _START_HINT) from error
     except TookTooLong as error:
         message = f"{python} does not answer within {_TIME_LIMIT_S:g} s"
         raise ProgramMissing(message, _START_HINT) from error
-    output = completed.stdout
+    finally:
+        os.close(answered)
     try:
-        # A .pth file may have printed something before the answer.
-        start = max(0, output.rfind(b'{"executable"'))
-        answer = json.loads(output[start:])
+        answer = json.loads(output)
     except ValueError as error:
         errors = completed.stderr.decode("utf-8", "replace")
         _, _, last_line = errors.strip().rpartition("\n")

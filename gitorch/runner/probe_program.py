@@ -1,4 +1,7 @@
-"""Describes the interpreter that runs it: `python probe_program.py [NAME…]` prints a JSON object.
+"""Describes the interpreter that runs it: `python probe_program.py DESCRIPTOR [NAME…]`.
+
+The program writes a JSON object to the open file with the number DESCRIPTOR. Standard output is not
+used, because the interpreter's start-up files and its exit handlers may print there.
 
 executable, version, implementation, prefix
 packages    {normalised name: version}
@@ -31,8 +34,8 @@ _DISTRIBUTION = re.compile(
 _MAPPINGS = ("MAPPING", "known_source_files", "_redirections")
 
 
-def main(names: list[str]) -> None:
-    """Print the answer, with the origins of the modules `names`."""
+def main(descriptor: int, names: list[str]) -> None:
+    """Write the answer, with the origins of the modules `names`."""
     own_directory = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [entry for entry in sys.path if entry != own_directory]
     path: list[str] = []
@@ -58,7 +61,8 @@ def main(names: list[str]) -> None:
         "origins": origins,
         "depends_on": _dependencies(),
     }
-    json.dump(answer, sys.stdout)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        json.dump(answer, file)
 
 
 def _read_distributions(
@@ -200,4 +204,4 @@ def _find_spec(name: str, path: list[str] | None) -> Any:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(int(sys.argv[1]), sys.argv[2:])

@@ -17,6 +17,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from gitorch.database.values import Worker
+from gitorch.storage.recording import drop_foreign
 from gitorch.storage.site import Site
 from gitorch.tools.clock import now
 from gitorch.tools.locks import is_held
@@ -65,11 +66,13 @@ def living(state: Path, workers: Iterable[Worker]) -> frozenset[str]:
 def void_copied(site: Site) -> None:
     """Make a queue that was copied from another repository this repository's own.
 
-    The processes of the original's attempts are not touched. Only programs that take over the work
+    The processes of the original's attempts are not touched. If the original still exists, its runs
+    leave the queue: see `clone_identity.py`. Only programs that take over the work
     of others call this; those that only read leave the queue as it is.
     """
     if site.queue.is_copy():
         site.queue.void_copied(living(site.state, site.queue.workers()))
+        drop_foreign(site)
 
 
 def is_alive(state: Path, worker: Worker) -> bool:

@@ -18,7 +18,7 @@ for the runs that differ. Every step may be repeated.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from gitorch.database.values import AttemptEnd, NewRun, NewTask, Tip
@@ -176,12 +176,15 @@ def catch_up(site: Site) -> None:
     Such records exist if a program died between commit and queue, or if queue.db was deleted.
     Records from elsewhere are not queued: see `ledger.py`.
     """
+    followed = site.queue.meta(
+        "tip"
+    )  # first: nothing is recorded that cannot be queued
     if site.results.tip() is None:
         return
     if not ledger.exists(site):
         with recording(site):
             ledger.begin(site)
-    if site.results.tip() == site.queue.meta("tip"):
+    if site.results.tip() == followed:
         return
     with recording(site) as changes:
         tip = changes.branch.tip
@@ -190,6 +193,19 @@ def catch_up(site: Site) -> None:
         for run_id in site.results.changed_runs(site.queue.meta("tip"), tip):
             _follow(site, changes, run_id)
         changes.bring_queue((None, tip))
+
+
+def drop_foreign(site: Site) -> None:
+    """Remove the runs of other clones, which a copied queue has, from the queue."""
+    clone = site.repository.clone_id()
+    with recording(site) as changes:
+        for run in site.queue.runs():
+            with suppress(RecordBroken):  # `catch_up` removes it
+                record = changes.record(run.id)
+                is_foreign = record is not None and record.clone != clone
+                if is_foreign and not run.is_running:
+                    changes.follow(run.id, record)
+        changes.bring_queue()
 
 
 def _follow(site: Site, changes: Recording, run_id: str) -> None:

@@ -35,6 +35,7 @@ def run_program(
     input: bytes | None = None,
     stdin: int = subprocess.DEVNULL,
     bound_s: float = math.inf,
+    pass_fds: Sequence[int] = (),
 ) -> subprocess.CompletedProcess[bytes]:
     """Run a program until it ends, with any exit code, and return its output.
 
@@ -51,6 +52,7 @@ def run_program(
             env=env,
             cwd=cwd,
             start_new_session=True,
+            pass_fds=pass_fds,
         )
     assert process.stdout is not None  # noqa: S101  because stdout=PIPE
     assert process.stderr is not None  # noqa: S101  because stderr=PIPE

@@ -108,6 +108,14 @@ ELSEWHERE = {
         "stories/test_secrets.py: test_messages_about_addresses_are_masked",
         "model/text/test_masking.py: test_every_form_of_a_secret_is_masked",
     ),
+    "a repository that is copied, moved, or restored; two state directories": (
+        "stories/test_copies.py: test_a_copy_leaves_the_runs_to_the_original",
+        "stories/test_copies.py: test_the_worker_of_the_original_is_not_touched",
+        "stories/test_copies.py: test_a_restored_backup_keeps_its_runs",
+        "stories/test_copies.py: "
+        "test_another_state_directory_for_the_same_repository_is_refused",
+        "interpreter/test_probe.py: test_start_up_files_and_exit_handlers_may_print",
+    ),
     "the clock set back during a backoff": (
         "database/test_run_queue.py: test_setting_the_clock_back_does_not_make_a_backoff_longer",
     ),

@@ -267,3 +267,20 @@ def test_an_editable_install_of_another_project_is_ignored(
     interpreter = ask(root)
     assert source_roots(interpreter, root) == ()
     assert imported(interpreter, tree, root, "pkg") == "library"
+
+
+@pytest.mark.parametrize("text", ['{"executable": "/evil"}', "hello", "\\n" * 3])
+def test_start_up_files_and_exit_handlers_may_print(
+    tmp_path: Path, text: str
+) -> None:
+    environment = tmp_path / "env"
+    subprocess.run(
+        [sys.executable, "-m", "venv", "--without-pip", environment], check=True
+    )
+    [packages] = environment.glob("lib/python*/site-packages")
+    script = f"import atexit; print('{text}'); atexit.register(print, '{text}')"
+    (packages / "noise.pth").write_text(script + "\n")
+    (packages / "sitecustomize.py").write_text(script + "\n")
+    python = environment / "bin/python"
+    found = probe(str(python), cwd=tmp_path, env={}, memory=tmp_path / "memory")
+    assert found.executable == str(python)

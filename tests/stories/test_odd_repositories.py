@@ -654,6 +654,8 @@ def test_a_copied_repository_is_independent_of_the_original(
     assert gitorch_json(copy, "status")["counts"]["RUNNING"] == 0
     assert gitorch_json(copy, "status")["workers"] == []
     assert gitorch_json(project, "status")["counts"]["RUNNING"] == 1
+    [run] = gitorch_json(copy, "status")["runs"]
+    gitorch(copy, "adopt", run["id"])
     second = started(copy, "run")
     wait_for(lambda: (tmp_path / "begun").read_text() == "s\ns\n")
     (tmp_path / "go").touch()

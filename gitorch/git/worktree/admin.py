@@ -225,17 +225,21 @@ def is_ours(repo: Repository, path: Path) -> bool:
         return True
     in_workspace = real_path(path).is_relative_to(os.path.realpath(repo.workspace))
     if pointed is not None:
-        is_known_place = in_workspace or pointed.parent == admin.parent
-        return is_admin(repo, pointed) or (is_known_place and _is_orphaned(pointed))
+        return is_admin(repo, pointed) or _is_former(pointed, admin, in_workspace)
     # The `.git` file cannot be read: a run has removed it, or a power cut has emptied it.
     if in_workspace and (admin.exists() or _is_empty_file(path / ".git")):
         return True
     return _is_almost_empty(path)
 
 
-def _is_orphaned(pointed: Path) -> bool:
-    """Return True if `pointed` is named like gitorch's administrative directories, but is gone."""
-    return _NAME.fullmatch(pointed.name) is not None and not pointed.exists()
+def _is_former(pointed: Path, admin: Path, in_workspace: bool) -> bool:
+    """Return True if `pointed` is named like gitorch's administrative directories, but is gone.
+
+    In the workspace it may exist: the workspace was copied together with its repository.
+    """
+    if _NAME.fullmatch(pointed.name) is None:
+        return False
+    return in_workspace or (pointed.parent == admin.parent and not pointed.exists())
 
 
 def _is_almost_empty(path: Path) -> bool:

@@ -66,6 +66,7 @@ def test_names_of_secrets(name: str) -> None:
         "PASSES",
         "TOKENIZERS_PARALLELISM",
         "XAUTHORITY",
+        "GIT_CONFIG_KEY_0",
         "DISPATCH",
         "GITORCH_TOKEN",
         "TOKEN_LIMIT",

@@ -1,0 +1,58 @@
+"""Where the state directory of a repository is. With two of them it would have two queues.
+
+`<common>/gitorch/state-dir` names the directory, if `gitorch.stateDir` moves it out of the git
+directory.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from gitorch.errors import Refused
+from gitorch.git.clone_identity import Home, home_in
+from gitorch.tools.files import read_small, write_aside
+
+_FILE = "state-dir"
+_QUEUE = "queue.db"
+
+
+def noted_state(store: Path) -> Path | None:
+    """Return the state directory that was used last, None if it was always in the git directory."""
+    try:
+        return Path(os.fsdecode(read_small(store / _FILE).rstrip(b"\n")))
+    except OSError:
+        return None
+
+
+def note_state(store: Path, state: Path) -> None:
+    write_aside(store / _FILE, os.fsencode(state) + b"\n", mode=0o600)
+
+
+def follow_move(before: Path, state: Path, common_dir: Path) -> None:
+    """Move the state directory `before` to `state`, if only the path of the repository has changed.
+
+    Raises Refused if `before` is in use, and the setting names another place.
+    """
+    if before.parent == state.parent and _belongs_to(before, common_dir):
+        before.rename(state)
+        return
+    require_unused(before, state, common_dir)
+
+
+def require_unused(before: Path, state: Path, common_dir: Path) -> None:
+    """Raise Refused if the repository has a queue in `before` instead of `state`."""
+    if not (before / _QUEUE).exists() or not _belongs_to(before, common_dir):
+        return
+    setting = f"git config gitorch.stateDir {before.parent}"
+    if before.parent == common_dir:
+        setting = "git config --unset gitorch.stateDir"
+    raise Refused(
+        f"the queue of this repository is in {before}, but gitorch.stateDir names {state}",
+        f"use the same setting everywhere: {setting}",
+    )
+
+
+def _belongs_to(state: Path, common_dir: Path) -> bool:
+    home = home_in(state)
+    return home is not None and home.number == Home.of(common_dir).number
