@@ -26,7 +26,11 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the program `gitorch`, which is also `git orch`."""
-    sys.exit(launch(app))
+    code = launch(app)
+    if sys.flags.inspect:
+        # With PYTHONINSPECT, Python would wait for input instead of ending.
+        os._exit(code)
+    sys.exit(code)
 
 
 def _show_version(wanted: bool) -> None:
@@ -58,12 +62,15 @@ def _options(
         ),
     ] = False,
 ) -> None:
-    if directory is None:
-        return
     try:
-        os.chdir(directory)
+        if directory is not None:
+            os.chdir(directory)
+        Path.cwd()
     except OSError as error:
-        missing = NotFound(f"cannot work in {directory}: {error.strerror}")
+        missing = NotFound(
+            f"cannot work in {directory or 'this directory'}: {error.strerror}",
+            "cd to your project",
+        )
         raise typer.Exit(
             report_error(missing, as_json="--json" in sys.argv)
         ) from None

@@ -14,6 +14,7 @@ from typing import Any, ParamSpec, cast
 
 import typer
 
+from gitorch.cli.inherited import shed_inherited_state
 from gitorch.cli.streams import failure_to_print, may_fail, prepare_streams
 from gitorch.cli.style import has_colors, masking, paint, plain, say
 from gitorch.cli.unreadable import say_unreadable
@@ -62,6 +63,7 @@ def launch(app: typer.Typer) -> int:
     A mistake in the command line is reported in the same way as every other error.
     """
     prepare_streams()
+    shed_inherited_state()
     _interrupt_on_signals()
     waits.listen(say)
     try:

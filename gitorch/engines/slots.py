@@ -58,8 +58,8 @@ _Outcome = dict[str, Any]  # as JSON
 _BY_ITSELF = (OutcomeKind.SUCCEEDED, OutcomeKind.EXIT_CODE, OutcomeKind.SIGNAL)
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-# Attempts have the default action for these signals, like the programs that `subprocess` starts.
-_DEFAULT_IN_ATTEMPTS = (*_IGNORED, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD)
+# Attempts have the default action for all signals, whatever the caller of gitorch ignores.
+_DEFAULT_IN_ATTEMPTS = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
 # O_NONBLOCK: if a task has put a pipe in place of the file, opening it must not wait for a reader.
 _OPEN = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _APPEND = _OPEN | os.O_APPEND

@@ -49,6 +49,8 @@ def child_environment() -> dict[str, str]:
     """Return the environment for a child that must find its repository by its directory alone."""
     environment = {}
     for name, value in os.environ.items():
+        if not name:
+            continue  # a caller can pass an entry without a name, which cannot be passed on
         if not name.startswith("GIT_") or name.startswith(PASSED_ON):
             environment[name] = value
     environment.update(VARIABLES)

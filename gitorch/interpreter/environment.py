@@ -30,11 +30,13 @@ def attempt_environment(
 
     `base` is the caller's environment. `declared` is the config's `env`, which overrides `base`.
     `gitorch` holds gitorch's own variables, which override both. The PYTHONPATH of the caller or
-    the config follows gitorch's own entries. Its paths in the main tree become paths in `tree`.
+    the config follows the pinned code. Its paths in the main tree become paths in `tree`. The
+    stand-in is last.
     """
     environment: dict[str, str] = {}
     for name, value in base.items():
-        if not name.startswith(_DROPPED):
+        # A caller can pass an entry without a name, which cannot be passed on.
+        if name and not name.startswith(_DROPPED):
             environment[name] = value
     environment.update(declared)
     environment.update(_interpreter_variables(interpreter, environment))
@@ -45,8 +47,8 @@ def attempt_environment(
     python_path = [
         str(tree / root) for root in source_roots(interpreter, main_root)
     ]
-    python_path.append(STAND_IN)
     python_path += _moved_entries(given_python_path, main_root, tree)
+    python_path.append(STAND_IN)
     without_duplicates = dict.fromkeys(python_path)
     environment["PYTHONPATH"] = os.pathsep.join(without_duplicates)
     environment.update(gitorch)

@@ -1,21 +1,26 @@
 """Preflight: the project's interpreter constructs and validates every task before a run is queued.
 
 One process checks all configs with the pinned code. If the process dies, the config that it was
-checking gets a complaint. If an earlier config may be the cause, the config is first checked again
-in a process of its own. If the process hangs, the config gets a complaint at once. Another process
-continues with the remaining configs.
+checking gets a complaint. If an earlier task may be the cause, the config is first checked again in
+another process, from that task on. If the process hangs, the config gets a complaint at once.
+Another process continues with the remaining configs.
+
+A complaint may also be caused by a task before it in the same process, for example if two runs of a
+sweep register the same name. In a run, each task has a process of its own. Therefore such a task is
+checked again, alone.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import signal
 import subprocess
 import tempfile
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -30,6 +35,11 @@ from gitorch.tools.waits import Wait
 
 _PROGRAM = Path(runner.__file__).with_name("preflight_program.py")
 _LOOK_S = 0.5
+_MOST_PROCESSES = (
+    20  # that are started because an earlier task may be the cause of a failure
+)
+_ENOUGH = 3  # tasks that do not fail alone, after which their reason is not taken to be true
+_VALUES = re.compile(r"""'[^']*'|"[^"]*"|[0-9][0-9.e+-]*""")
 _LONGEST_OUTPUT = 1 << 20  # bytes of output that are kept for the tasks of a config
 
 Where = Literal["pathToTasks", "method", "task"]
@@ -93,25 +103,65 @@ def preflight(
     batches: deque[list[PreflightConfig]] = deque()
     if with_classes:
         batches.append(with_classes)
+    first_tasks: set[tuple[str, str]] = set()
     while batches:
         batch = batches.popleft()
+        first_tasks.add((batch[0].key, batch[0].tasks[0].id))
         completed, death = process.run(batch, findings)
         if death is None:
             continue
-        if death.complaint.where == "pathToTasks":
-            _blame(batch[completed:], death.complaint, findings)
-            continue
-        culprit = batch[completed]
-        if completed == 0 or death.is_hang:
-            _blame([culprit], death.complaint, findings)
-        else:
-            # An earlier config may have caused the death: try this one again by itself.
-            findings[culprit.key] = Findings()
-            batches.append([culprit])
-        rest = batch[completed + 1 :]
-        if rest:
-            batches.append(rest)
+        batches += _after_death(
+            batch,
+            completed,
+            death,
+            findings,
+            is_last_try=len(first_tasks) >= _MOST_PROCESSES,
+        )
+    alone = _AloneChecks(process)
+    for config in with_classes:
+        found = findings[config.key]
+        found.complaints = alone.confirmed(config, found.complaints, first_tasks)
     return findings
+
+
+def _after_death(
+    batch: Sequence[PreflightConfig],
+    completed: int,
+    death: _Death,
+    findings: dict[str, Findings],
+    *,
+    is_last_try: bool,
+) -> Iterator[list[PreflightConfig]]:
+    """Blame the config that was checked when the process died, or yield it to be checked again.
+
+    Yield the configs after it as well.
+    """
+    if death.complaint.where == "pathToTasks":
+        _blame(batch[completed:], death.complaint, findings)
+        return
+    culprit = batch[completed]
+    remaining = _from_task(culprit, death.complaint.task)
+    is_first = completed == 0 and remaining == culprit
+    if is_first or death.is_hang or is_last_try:
+        _blame([culprit], death.complaint, findings)
+    elif completed == 0:
+        # An earlier task of the config may have caused the death.
+        yield [remaining]
+    else:
+        # An earlier config may have caused the death: try this one again by itself.
+        findings[culprit.key] = Findings()
+        yield [culprit]
+    rest = list(batch[completed + 1 :])
+    if rest:
+        yield rest
+
+
+def _from_task(config: PreflightConfig, task_id: str | None) -> PreflightConfig:
+    """Return the config without the tasks before the one with this id."""
+    for index, task in enumerate(config.tasks):
+        if task.id == task_id:
+            return PreflightConfig(config.key, config.tasks[index:])
+    return config
 
 
 def _blame(
@@ -158,6 +208,65 @@ class _Progress(NamedTuple):
     is_silent: bool
 
 
+class _AloneChecks:
+    """Checks of single tasks in processes of their own.
+
+    There is a bound on them: a sweep has up to thousands of runs, which often fail for one reason.
+    Complaints that differ only in numbers and quoted values have the same reason. If one task of a
+    reason fails alone, all its complaints are taken to be true. If several do not, none is.
+    """
+
+    def __init__(self, process: _PreflightProcess) -> None:
+        self._process = process
+        self._processes = 0
+        self._passed: Counter[str] = Counter()
+        self._failed: set[str] = set()
+
+    def confirmed(
+        self,
+        config: PreflightConfig,
+        complaints: Sequence[Complaint],
+        first_tasks: Container[tuple[str, str]],
+    ) -> list[Complaint]:
+        """Return the complaints of a config that no task before it in its process can explain."""
+        tasks = {task.id: task for task in config.tasks}
+        confirmed: list[Complaint] = []
+        for complaint in complaints:
+            is_first = (config.key, complaint.task or "") in first_tasks
+            # A name that is not a task is not one in another process either.
+            is_certain = is_first or complaint.where != "task"
+            task = tasks.get(complaint.task or "")
+            if is_certain or task is None:
+                confirmed.append(complaint)
+            else:
+                confirmed += self._alone(task, complaint)
+        return list(dict.fromkeys(confirmed))
+
+    def _alone(self, task: PreflightTask, complaint: Complaint) -> list[Complaint]:
+        """Return the complaints about a task that is alone in its process."""
+        reason = _reason(task, complaint)
+        if self._passed[reason] >= _ENOUGH:
+            return []
+        if reason in self._failed or self._processes >= _MOST_PROCESSES:
+            return [complaint]
+        self._processes += 1
+        alone = {"": Findings()}
+        _, death = self._process.run([PreflightConfig("", [task])], alone)
+        complaints = alone[""].complaints
+        if death is not None:
+            complaints.append(death.complaint)
+        if reason in [_reason(task, other) for other in complaints]:
+            self._failed.add(reason)
+        else:
+            self._passed[reason] += 1
+        return complaints
+
+
+def _reason(task: PreflightTask, complaint: Complaint) -> str:
+    """Return the same text for complaints that differ only in numbers and quoted values."""
+    return f"{task.method}: {_VALUES.sub('#', complaint.message)}"
+
+
 class _PreflightProcess(Struct, frozen=True):
     """How to start a process that runs preflight_program.py."""
 
@@ -183,7 +292,7 @@ class _PreflightProcess(Struct, frozen=True):
                 progress = self._listen(process, answers, batch, findings)
             for config, output in zip(batch, outputs, strict=True):
                 if output.exists():
-                    findings[config.key].printed = _read_output(output)
+                    findings[config.key].printed += _read_output(output)
         if progress.completed == len(batch):
             return progress.completed, None
         task, call = progress.last_call

@@ -47,6 +47,16 @@ ELSEWHERE = {
         "stories/test_what_ran.py: test_a_project_without_python_has_no_python_in_its_record",
         "stories/test_what_ran.py: test_a_command_that_does_not_end_is_bounded",
     ),
+    "signals, limits, streams and variables that a caller leaves behind": (
+        "faults/test_inherited.py: test_state_of_the_process",
+        "faults/test_inherited.py: test_variables_do_not_reach_a_task",
+        "faults/test_inherited.py: test_odd_entries_of_the_environment",
+        "faults/test_inherited.py: test_pathspec_variables_change_no_result",
+    ),
+    "state that tasks share: registries, and the module gitorch": (
+        "interpreter/test_preflight.py: test_the_runs_of_a_sweep_do_not_depend_on_each_other",
+        "faults/test_inherited.py: test_gitorch_works_within_a_task",
+    ),
     "settings, flags and variables of git that hide edits or deliver pointers": (
         "git/test_neutral.py: test_every_setting_of_the_manual_is_decided",
         "git/test_neutral.py: test_an_edit_behind_a_flag_is_a_modification",

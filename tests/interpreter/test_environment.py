@@ -53,7 +53,7 @@ def test_the_whole_environment() -> None:
     assert environment(base, {"SEED": "2"}) == {
         "HOME": "/home/me",
         "PATH": "/venv/bin:/usr/bin:/bin",
-        "PYTHONPATH": f"/tree/src:{STAND_IN}:/tree:/tree/lib:/elsewhere:relative",
+        "PYTHONPATH": f"/tree/src:/tree:/tree/lib:/elsewhere:relative:{STAND_IN}",
         "PYTHONUNBUFFERED": "1",
         "VIRTUAL_ENV": "/venv",
         "GITORCH_TOKEN": "ours",
@@ -71,7 +71,7 @@ def test_the_config_wins_except_for_variables_that_protect_the_pin() -> None:
     }
     env = environment({"PATH": "/usr/bin", "PYTHONPATH": "/theirs"}, declared)
     assert env["PATH"] == "/venv/bin:/own"
-    assert env["PYTHONPATH"] == f"/tree/src:{STAND_IN}:/tree/own"
+    assert env["PYTHONPATH"] == f"/tree/src:/tree/own:{STAND_IN}"
     assert env["GIT_PAGER"] == "cat"
     assert env["GITORCH_TOKEN"] == "ours"
     assert env["PYTHONUNBUFFERED"] == "1"

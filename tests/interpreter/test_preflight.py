@@ -94,6 +94,24 @@ class Counts(Good):
         count += 1
         return []
 
+registered = set()
+
+class Registers(Good):
+    def __init__(self, config):
+        super().__init__(config)
+        if self.__class__ in registered:
+            raise ValueError("'encoder' is already registered")
+        registered.add(self.__class__)
+
+    def validate(self):
+        return ["wrong rate %s" % self.config["rate"]] if self.config["rate"] > 8 else []
+
+class AbortsSecond(Good):
+    def validate(self):
+        if "aborts" in registered:
+            os._exit(3)
+        registered.add("aborts")
+
 class Moves(Good):
     def validate(self):
         directory = os.getcwd()
@@ -352,6 +370,45 @@ def test_a_config_that_fails_because_of_another_is_checked_alone(
         Complaint("diesunlessalone-id", "alone", None, "task")
     ]
     assert found["a"].complaints == found["c"].complaints == []
+
+
+@pytest.mark.parametrize("method", ["Registers", "AbortsSecond"])
+def test_the_runs_of_a_sweep_do_not_depend_on_each_other(
+    interpreter: Interpreter, tree: Path, method: str
+) -> None:
+    tasks = [
+        PreflightTask(str(rate), method, {"rate": rate / 10}) for rate in range(6)
+    ]
+    found = check(
+        interpreter, tree, PreflightConfig("a", tasks), PreflightConfig("b", tasks)
+    )
+    assert found["a"].complaints == []
+    assert found["b"].complaints == []
+
+
+def test_a_fault_of_one_run_of_a_sweep_is_found_beside_those_of_others(
+    interpreter: Interpreter, tree: Path
+) -> None:
+    tasks = [
+        PreflightTask(str(rate), "Registers", {"rate": rate}) for rate in (1, 9)
+    ]
+    found = check(interpreter, tree, PreflightConfig("a", tasks))
+    [complaint] = found["a"].complaints
+    assert complaint == Complaint("9", "wrong rate 9", None, "task")
+
+
+def test_many_runs_that_fail_for_one_reason_need_few_processes(
+    interpreter: Interpreter, tree: Path
+) -> None:
+    params = [{"complaints": [f"rate {rate} is wrong"]} for rate in range(300)]
+    tasks = [
+        PreflightTask(str(index), "Good", values)
+        for index, values in enumerate(params)
+    ]
+    began = time.monotonic()
+    found = check(interpreter, tree, PreflightConfig("a", tasks))
+    assert len(found["a"].complaints) == 300
+    assert time.monotonic() - began < 5
 
 
 def test_a_hanging_process_is_killed_with_its_descendants(

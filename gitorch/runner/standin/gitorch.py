@@ -1,11 +1,15 @@
 """The part of gitorch that tasks use: a base class, and two functions that report to the run.
 
+This file stands in for gitorch where gitorch is not installed. Where it is installed, importing
+this file imports the real package.
+
 Outside of a run the functions do nothing, so that a Tasks.py can be used and tested by itself.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from abc import ABC, abstractmethod
 
 __all__ = ["TaskBase", "metric", "progress"]
@@ -92,3 +96,50 @@ def _report(event: dict[str, Any]) -> None:
         pass
     finally:
         os.close(descriptor)
+
+
+def _find_real() -> Any:
+    """Return the spec of the real package, or None if the interpreter has none."""
+    own = os.path.dirname(os.path.abspath(__file__))
+    others = [entry for entry in sys.path if os.path.abspath(entry or ".") != own]
+    for finder in sys.meta_path:
+        find_spec = getattr(finder, "find_spec", None)
+        if find_spec is None:
+            continue
+        # The finder of sys.path is a class that takes the directories to search; the finders of
+        # editable installs are not interested in them.
+        is_path_finder = getattr(finder, "__name__", "") == "PathFinder"
+        spec = find_spec("gitorch", others if is_path_finder else None)
+        # A package has places; a directory without code, of the same name, has no loader.
+        if spec is not None and spec.loader and spec.submodule_search_locations:
+            return spec
+    return None
+
+
+def _import_real() -> None:
+    """Put the real package in the place of this module, if it can be imported."""
+    spec = _find_real()
+    if spec is None or spec.origin is None:
+        return
+    from importlib.util import module_from_spec
+
+    own = sys.modules["gitorch"]
+    real = module_from_spec(spec)
+    sys.modules["gitorch"] = real
+    try:
+        spec.loader.exec_module(real)
+    except Exception:
+        # For example, it was installed for another version of Python.
+        sys.modules["gitorch"] = own
+
+
+if __name__ == "gitorch":
+    _import_real()
+elif __name__ == "__main__":  # python -m gitorch
+    import runpy
+
+    directory = os.path.dirname(os.path.abspath(__file__))
+    sys.path[:] = [
+        entry for entry in sys.path if os.path.abspath(entry or ".") != directory
+    ]
+    runpy.run_module("gitorch", run_name="__main__", alter_sys=True)
