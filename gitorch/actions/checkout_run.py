@@ -12,6 +12,7 @@ from gitorch.git.checkout import checkout_run as make_checkout
 from gitorch.git.store import artifacts
 from gitorch.model.branch_layout import CONFIG, LOG, RunPaths
 from gitorch.model.run.record import Record
+from gitorch.storage.kept_logs import open_kept_log
 from gitorch.storage.site import Site
 
 _SEVERAL_COMMITS = """\
@@ -115,14 +116,13 @@ def _write_logs(site: Site, record: Record, directory: Path) -> None:
                 pass
             case _:
                 continue
-        data = site.results.read(path)
-        if data is None or task not in task_ids:
+        if task not in task_ids:
+            continue
+        log = open_kept_log(site, record.id, task, int(attempt))
+        if log is None:
             continue
         target = directory / task / f"{attempt}.txt"
         target.parent.mkdir(exist_ok=True)
-        with (
-            artifacts.open_kept(site.repository, data) as log,
-            target.open("wb") as copy,
-        ):
+        with log, target.open("wb") as copy:
             while block := log.read(_BLOCK):
                 copy.write(block)

@@ -11,10 +11,9 @@ from msgspec import Struct
 
 from gitorch.actions.records import find_record
 from gitorch.errors import NotFound, Refused
-from gitorch.git.store import artifacts
-from gitorch.model.branch_layout import RunPaths
 from gitorch.model.run.record import Record
 from gitorch.model.run.status import Status
+from gitorch.storage.kept_logs import open_kept_log
 from gitorch.storage.records import read_record
 from gitorch.storage.site import Site
 from gitorch.tools.untrusted import blocks, open_file
@@ -136,12 +135,11 @@ def _read_log(
     """
     source = None if logged.run_id == run_id else logged.run_id
     begin = LogPart(task_id, logged.number, b"", begins=True, source=source)
-    path = RunPaths.of(logged.run_id).attempt(logged.task_id, logged.number).log
-    committed = site.results.read(path)
-    if committed is not None:
+    kept = open_kept_log(site, *logged)
+    if kept is not None:
         yield begin
-        with artifacts.open_kept(site.repository, committed) as file:
-            yield from _parts(file, task_id, logged.number)
+        with kept:
+            yield from _parts(kept, task_id, logged.number)
         return
     live = _open_live_log(site, logged)
     if live is not None:

@@ -9,10 +9,11 @@ from gitorch.errors import Refused
 from gitorch.git import pins
 from gitorch.git.store.artifacts import complete_copies, has_copies
 from gitorch.health.checkup import Checkup, Finding, named
-from gitorch.model.branch_layout import run_of, unescaped
+from gitorch.model.branch_layout import ATTEMPT, run_of, unescaped
 from gitorch.model.run.record import Record
 from gitorch.model.text.phrases import some
 from gitorch.storage import leftovers, output_restore
+from gitorch.storage.kept_logs import stored_as
 from gitorch.storage.site import Site
 from gitorch.tools.locks import only_one_at
 
@@ -92,6 +93,8 @@ def check_large_files(checkup: Checkup) -> Iterator[Finding]:
             name = unescaped("/".join(rest[1:]))
             if not _is_large(record, name):
                 continue
+        elif _is_of_git(site, path):
+            continue
         copies = has_copies(site.repository, pointer)
         if all(copies):
             continue
@@ -143,6 +146,13 @@ def _is_large(record: Record, name: str) -> bool:
     return any(
         output.path == name and output.stored == "lfs" for output in record.outputs
     )
+
+
+def _is_of_git(site: Site, path: str) -> bool:
+    """Return True if a file of an attempt is stored as it is, so that it is not a pointer."""
+    directory, _, name = path.rpartition("/")
+    description = site.results.read(f"{directory}/{ATTEMPT}")
+    return stored_as(description, name) == "git"
 
 
 def _names(records: Sequence[Record]) -> str:

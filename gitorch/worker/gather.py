@@ -109,7 +109,10 @@ def _ungathered(
     )
     message = f"{reason}; it ended with: {ended.outcome}"
     outcome = replace(ended.outcome, message=message)
-    kept_attempt = _kept_attempt(attempt, ended, outcome, notes=(message,))
+    files = {LOG: f"gitorch: {message}\n".encode(errors="replace")}
+    kept_attempt = _kept_attempt(
+        attempt, ended, outcome, notes=(message,), files=files
+    )
     return AttemptFiles(
         attempt=attempt,
         follows=Next(status=Status.ERROR, outcome=outcome),
@@ -122,10 +125,7 @@ def _ungathered(
             outputs=(),
             environment={},
         ),
-        files={
-            LOG: f"gitorch: {message}\n".encode(errors="replace"),
-            ATTEMPT: render_json(kept_attempt.to_json()),
-        },
+        files={**files, ATTEMPT: render_json(kept_attempt.to_json())},
         outputs={},
         tail=(),
         location=None,
@@ -139,7 +139,11 @@ def _kept_attempt(
     *,
     modified: tuple[str, ...] = (),
     notes: tuple[str, ...] = (),
+    files: Mapping[str, bytes | Stored],
 ) -> record.Attempt:
+    stored = {}
+    for name, content in files.items():
+        stored[name] = content.kind if isinstance(content, Stored) else "git"
     return record.Attempt(
         number=attempt.claim.number,
         token=attempt.claim.token,
@@ -152,6 +156,7 @@ def _kept_attempt(
         left_running=ended.left_running,
         modified=modified,
         notes=notes,
+        stored=stored,
     )
 
 
@@ -190,6 +195,7 @@ def _gather(
         follows.outcome,
         modified=modified.files,
         notes=tuple(masking.value([*found.notes, *notes.shown(), *reports.notes])),
+        files=files,
     )
     collected = AttemptResult(
         task=task.id,

@@ -235,6 +235,17 @@ ELSEWHERE = {
         "git/store/test_copying.py: test_a_copy_has_the_same_data_and_the_same_holes",
         "tools/test_deletion.py: test_a_very_deep_directory_is_deleted",
     ),
+    "many or large outputs, events, logs, results, metrics and diffs": (
+        "faults/test_memory.py: test_the_memory_of_the_worker_is_bounded",
+        "faults/test_memory.py: test_a_run_has_at_most_a_thousand_metrics",
+        "faults/test_memory.py: test_a_result_that_is_nested_too_deeply_is_noted",
+    ),
+    "texts that look like a Git LFS pointer": (
+        "faults/test_pointer_texts.py: test_a_log_that_looks_like_a_pointer_is_a_log",
+        "faults/test_pointer_texts.py: test_git_itself_treats_the_text_as_a_text",
+        "faults/test_pointer_texts.py: "
+        "test_a_record_that_does_not_say_how_a_log_is_stored_is_read_as_before",
+    ),
     "files of a run that are not kept": (
         "faults/test_hostile_files.py: test_the_end_of_a_run_names_what_is_not_kept",
     ),

@@ -142,12 +142,13 @@ def store_text(
         return _pointed(pointer, FILE)
 
 
-def open_kept(repo: Repository, data: bytes) -> BinaryIO:
+def open_kept(repo: Repository, data: bytes, stored: str | None = None) -> BinaryIO:
     """Open the content of a kept file, which the branch has as `data`.
 
-    If `data` is a pointer, open the LFS object. Raises NotFound if this clone lacks the object.
+    `stored` is "git" or "lfs". If it is None, because an earlier version has not recorded it, data
+    that look like a pointer are one. Raises NotFound if this clone lacks the LFS object.
     """
-    pointer = parse_pointer(data)
+    pointer = None if stored == "git" else parse_pointer(data)
     if pointer is None:
         return io.BytesIO(data)
     return open_file(_object(repo, pointer))

@@ -14,6 +14,8 @@ from typing import NamedTuple, Protocol
 
 # In bytes: a larger changed file is listed, but is not part of the patch.
 LARGEST_DIFF = 8 << 20
+# In bytes, of all changed files in the patch together.
+LARGEST_DIFFS = 16 << 20
 
 
 class Modified(NamedTuple):

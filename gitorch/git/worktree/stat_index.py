@@ -171,6 +171,15 @@ def untouched(root: Path, index_file: Path) -> StatIndex | None:
     return index
 
 
+def sizes_in(index_file: Path) -> dict[bytes, int]:
+    """Return the sizes that the files of an index had. Return none if the index is not plain."""
+    try:
+        index = StatIndex(read_plain(index_file, LARGEST_INDEX))
+    except (OSError, ValueError, struct.error):
+        return {}
+    return {entry.path: entry.size for entry in index.entries}
+
+
 def _is_racy(changed: int, written: int) -> bool:
     """Return True if a file could have changed after `written` and still have this time."""
     if changed % _SECOND == 0:  # a file system that counts seconds

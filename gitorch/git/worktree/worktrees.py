@@ -31,6 +31,7 @@ from gitorch.git.worktree import admin
 from gitorch.git.worktree.admin import LOCK_REASON, Mark, admin_directory
 from gitorch.git.worktree.contract import (
     LARGEST_DIFF,
+    LARGEST_DIFFS,
     UNMODIFIED,
     Modified,
     WorktreeState,
@@ -43,6 +44,7 @@ from gitorch.git.worktree.stat_index import (
     LARGEST_INDEX,
     StatIndex,
     is_whole,
+    sizes_in,
     untouched,
 )
 from gitorch.git.worktree.submodules import fill_submodules
@@ -115,10 +117,7 @@ class FastWorktrees:
         files = self._differing(path, kept, commit)
         if not files:
             return UNMODIFIED
-        large: list[str] = []
-        for name in files:
-            if _size(path / name) > LARGEST_DIFF:
-                large.append(name)
+        large = _without_place_in_diff(path, kept, files)
         excluded = [f":(exclude,top,literal){name}" for name in large]
         command = (
             *diff_command(self._repo),
@@ -383,6 +382,25 @@ def _replace(path: Path, source: Path) -> None:
         shutil.copy2(source, aside)
     aside.rename(path)
     boundary()
+
+
+def _without_place_in_diff(
+    path: Path, kept: Path, files: Sequence[str]
+) -> list[str]:
+    """Return the files that are too large for the diff, or for which the diff has no space left.
+
+    git and gitorch hold the diff in memory. It has the old content of a binary file, too.
+    """
+    before = sizes_in(kept)
+    total = 0
+    large = []
+    for name in files:
+        size = max(_size(path / name), before.get(os.fsencode(name), 0))
+        if size > LARGEST_DIFF or total + size > LARGEST_DIFFS:
+            large.append(name)
+        else:
+            total += size
+    return large
 
 
 def _size(path: Path) -> int:

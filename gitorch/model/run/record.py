@@ -68,6 +68,9 @@ class Attempt(JsonStruct, frozen=True, kw_only=True):
     # The tracked files that the attempt changed. The diff is beside the log.
     modified: tuple[str, ...] = always(())
     notes: tuple[str, ...] = always(())  # what could not be kept, and why
+    # How each file of the attempt is stored on the branch, by name: "git" or "lfs". None: an
+    # earlier version has not recorded it.
+    stored: Mapping[str, str] | None = None
 
 
 class CacheSource(JsonStruct, frozen=True):

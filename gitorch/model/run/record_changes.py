@@ -14,7 +14,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gitorch.model.run.metrics import Metrics
+from gitorch.model.run.metrics import MOST_NAMES, Metrics
 from gitorch.model.run.pin import Pin
 from gitorch.model.run.record import (
     Attempt,
@@ -116,7 +116,7 @@ def after_attempt(record: Record, collected: AttemptResult, *, by: str) -> Recor
         status=status,
         pin=attempt.pin,
         result=collected.result if is_complete else task.result,
-        metrics={**task.metrics, **collected.metrics},
+        metrics=_metrics_within_limit(record, task, collected.metrics),
         attempt_count=max(task.attempt_count, attempt.number),
         attempts=(attempt,),
         earlier_s=task.duration_s or 0.0,
@@ -133,6 +133,22 @@ def after_attempt(record: Record, collected: AttemptResult, *, by: str) -> Recor
     changed = _begun(changed, at=attempt.started, by=by)
     why = None if is_complete else f"{task.id}: {attempt.outcome}"
     return _settled(changed, at=attempt.ended, by=by, why=why)
+
+
+def _metrics_within_limit(
+    record: Record, task: TaskRecord, measured: Metrics
+) -> Metrics:
+    """Return the metrics of a task, as far as the run has at most MOST_NAMES names of metrics."""
+    others: set[str] = set()
+    for other in record.tasks:
+        if other.id != task.id:
+            others.update(other.metrics)
+    within: Metrics = {}
+    for name, value in {**task.metrics, **measured}.items():
+        names = len(others) + len(within)
+        if name in others or name in task.metrics or names < MOST_NAMES:
+            within[name] = value
+    return within
 
 
 def after_reuse(record: Record, reuse: Reuse, *, by: str) -> Record:
