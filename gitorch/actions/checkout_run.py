@@ -6,11 +6,14 @@ import posixpath
 from functools import partial
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from gitorch.actions.records import find_record
 from gitorch.git import pins
 from gitorch.git.checkout import checkout_run as make_checkout
+from gitorch.git.modes import LINK
 from gitorch.git.store import artifacts
-from gitorch.model.branch_layout import CONFIG, LOG, RunPaths
+from gitorch.model.branch_layout import CONFIG, LOG, RunPaths, escaped_for_checkout
 from gitorch.model.run.record import Record
 from gitorch.storage.kept_logs import open_kept_log
 from gitorch.storage.site import Site
@@ -32,6 +35,7 @@ def checkout_run(
     The directory `run-<id>/` in it contains `config.yaml`, `outputs/` and
     `logs/<task>/<attempt>.txt`, including large files. If the tasks ran at several commits, the
     worktree is at the newest one, and `commits.txt` lists them all.
+    Names that git refuses to check out, such as `.git`, are written as `%.git`.
     Raises NotFound if there is no such run, or if its commit or one of its large files is not in
     this clone.
     Raises Refused if the target exists, or if the run has continued at another commit since it was
@@ -47,7 +51,9 @@ def checkout_run(
         record.pin.commit,
         path,
         lambda run_directory: _fill(site, record, run_directory),
-        link=record.spec.link,
+        link=[
+            name for name in record.spec.link if escaped_for_checkout(name) == name
+        ],
     )
     return record, path
 
@@ -102,7 +108,9 @@ def _write_outputs(site: Site, record: Record, directory: Path) -> None:
     ]
     stored = site.results.read_all(paths)
     for output, data in zip(record.outputs, stored, strict=True):
-        artifacts.restore(site.repository, output, data, directory)
+        name = escaped_for_checkout(output.path, is_link=output.mode == LINK)
+        placed = replace(output, path=name)
+        artifacts.restore(site.repository, placed, data, directory)
 
 
 def _write_logs(site: Site, record: Record, directory: Path) -> None:
@@ -121,7 +129,7 @@ def _write_logs(site: Site, record: Record, directory: Path) -> None:
         log = open_kept_log(site, record.id, task, int(attempt))
         if log is None:
             continue
-        target = directory / task / f"{attempt}.txt"
+        target = directory / escaped_for_checkout(task) / f"{attempt}.txt"
         target.parent.mkdir(exist_ok=True)
         with log, target.open("wb") as copy:
             while block := log.read(_BLOCK):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gitorch.cli.style import duration, paint, paint_status, plain
+from gitorch.cli.style import duration, in_line, paint, paint_status
 from gitorch.model.run.announcement import (
     Announcement,
     AttemptEnded,
@@ -28,16 +28,16 @@ def render_announcement(announcement: Announcement, *, colors: bool) -> str:
         case AttemptRefused():
             return _refused(announcement)
         case Noticed():
-            return plain(announcement.message)
+            return in_line(announcement.message)
 
 
 def _refused(refused: AttemptRefused) -> str:
     kept = ""
     if refused.files is not None:
-        kept = f"; its log is in {plain(str(refused.files))}"
+        kept = f"; its log is in {in_line(str(refused.files))}"
     return (
         f"{_task(refused)}: the end of attempt {refused.number} was not accepted: "
-        f"{plain(refused.why)}{kept}"
+        f"{in_line(refused.why)}{kept}"
     )
 
 
@@ -45,7 +45,7 @@ def _task(
     announcement: AttemptStarted | AttemptEnded | TaskReused | AttemptRefused,
 ) -> str:
     return (
-        f"{announcement.run_id}  {plain(announcement.label)}: {announcement.task}"
+        f"{announcement.run_id}  {in_line(announcement.label)}: {announcement.task}"
     )
 
 
@@ -57,19 +57,19 @@ def _ended(ended: AttemptEnded, colors: bool) -> list[str]:
     """
     if ended.status is Status.WAITING:
         return [
-            f"{_task(ended)} returned to the queue ({plain(str(ended.attempt.outcome))})"
+            f"{_task(ended)} returned to the queue ({in_line(str(ended.attempt.outcome))})"
         ]
     status = paint_status(ended.status, on=colors)
     lines = [f"{_task(ended)} {status} in {duration(ended.attempt.duration_s)}"]
-    lines += [f"  note: {plain(note)}" for note in ended.attempt.notes]
+    lines += [f"  note: {in_line(note)}" for note in ended.attempt.notes]
     if ended.status is not Status.ERROR:
         return lines
-    location = f" at {plain(ended.location)}" if ended.location else ""
+    location = f" at {in_line(ended.location)}" if ended.location else ""
     bar = paint("|", "dim", on=colors)
     lines.append(
-        f"  {paint(plain(str(ended.attempt.outcome)), 'red', on=colors)}{location}"
+        f"  {paint(in_line(str(ended.attempt.outcome)), 'red', on=colors)}{location}"
     )
-    lines += [f"  {bar} {plain(line)}" for line in ended.tail]
+    lines += [f"  {bar} {in_line(line)}" for line in ended.tail]
     lines += [
         f"  whole log:  gitorch logs {ended.run_id} --task {ended.task}",
         f"  try again:  gitorch retry {ended.run_id} && gitorch run",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gitorch.cli.style import masking, plain, say
+from gitorch.cli.style import masking, one_line, plain, say
 from gitorch.cli.unreadable import note_at_end
 from gitorch.errors import GitorchError, UsageError
 from gitorch.model.run.status import Status
@@ -36,7 +36,11 @@ def complete_runs(incomplete: str) -> list[tuple[str, str]]:
             completions.append((row.id, row.label))
     except (GitorchError, OSError):
         return []
-    return completions[:_MOST_COMPLETIONS]
+    shown = []
+    for word, description in completions[:_MOST_COMPLETIONS]:
+        if word.isprintable():  # a shell would print other words as they are
+            shown.append((word, one_line(plain(description))))
+    return shown
 
 
 def _masked(text: str | None) -> str | None:

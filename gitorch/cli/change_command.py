@@ -22,7 +22,7 @@ from gitorch.cli.arguments import (
     site_here,
 )
 from gitorch.cli.boundary import guarded, print_json
-from gitorch.cli.style import plain, say
+from gitorch.cli.style import in_line, say
 from gitorch.errors import UserInterrupted
 from gitorch.model.text.phrases import counted
 
@@ -101,7 +101,7 @@ def show_changed(
         print_json(changed.to_json())
         return
     for note in changed.notes:
-        say(f"note: {plain(note)}")
+        say(f"note: {in_line(note)}")
     for run_id, source, target in changed.runs:
         say(f"{run_id}  {source} -> {target or 'killed'}")
     if changed.refused:

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from gitorch.actions.status import progress_of
 from gitorch.cli.announcements import render_announcement
-from gitorch.cli.style import duration, has_colors, masking, plain
+from gitorch.cli.style import duration, has_colors, in_line, masking
 from gitorch.model.run.announcement import (
     Announcement,
     AttemptEnded,
@@ -84,7 +84,7 @@ def _cells(attempt: AttemptStarted, elapsed_s: float) -> list[RenderableType]:
         if done:
             left = f"{duration(elapsed_s * (total - done) / done)} left"
     return [
-        Text(plain(attempt.label)),
+        Text(in_line(attempt.label)),
         Text(attempt.task, "cyan"),
         bar,
         Text(count),

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from gitorch.actions.ready import Ready, Skipped
 from gitorch.actions.validate import Validated
 from gitorch.cli.problems import render_problem
-from gitorch.cli.style import has_colors, plain, say, table
+from gitorch.cli.style import has_colors, in_line, put, say, table
 from gitorch.model.run.record import Record
 from gitorch.model.run.spec import render_value
 from gitorch.model.text.phrases import counted
@@ -33,16 +33,16 @@ def show_ready(readied: Ready, *, dry_run: bool, quiet: bool = False) -> None:
         _print_expansion(readied.points)
     elif not quiet:
         for record in readied.queued:
-            print(f"{record.id}  {plain(record.label)}")
+            put(f"{record.id}  {in_line(record.label)}")
 
 
 def say_notes(validated: Validated) -> None:
     """Say what the `validate()` of tasks printed, and the notes of the validation."""
     for file, text in validated.printed.items():
         for line in text.splitlines():
-            say(f"{plain(file)}: {plain(line)}")
+            say(f"{in_line(file)}: {in_line(line)}")
     for note in validated.notes:
-        say(f"note: {plain(note)}")
+        say(f"note: {in_line(note)}")
 
 
 def say_expanded(validated: Validated) -> None:
@@ -54,7 +54,7 @@ def say_expanded(validated: Validated) -> None:
     runs = counted(sum(len(config.specs) for config in sweeps), "run")
     dimensions = ""
     if len(sweeps) == 1:
-        dimensions = f" ({plain(' x '.join(sweeps[0].dimensions))})"
+        dimensions = f" ({in_line(' x '.join(sweeps[0].dimensions))})"
     say(f"Expanded {configs} to {runs}{dimensions}")
 
 
@@ -74,7 +74,7 @@ def _say_skipped(skipped: Sequence[Skipped]) -> None:
     """Say which runs were skipped and why: each of a few runs, or how many."""
     if len(skipped) <= _MOST_NAMED:
         for run in skipped:
-            say(f"Skipped {plain(run.spec.label)}: {plain(run.why)}")
+            say(f"Skipped {in_line(run.spec.label)}: {in_line(run.why)}")
         return
     existing = Counter(str(run.status) for run in skipped if run.status)
     if existing:
@@ -93,8 +93,8 @@ def _print_expansion(points: Sequence[Record | Skipped]) -> None:
         return
     keys = list(dict.fromkeys(key for point in points for key in point.spec.swept))
     rows = [_expansion_row(point, keys) for point in points]
-    header = ["name", *map(plain, keys), ""]
-    print("\n".join(table(rows, header=header, colors=has_colors(sys.stdout))))
+    header = ["name", *map(in_line, keys), ""]
+    put("\n".join(table(rows, header=header, colors=has_colors(sys.stdout))))
 
 
 def _expansion_row(point: Record | Skipped, keys: Sequence[str]) -> list[str]:
@@ -105,4 +105,4 @@ def _expansion_row(point: Record | Skipped, keys: Sequence[str]) -> list[str]:
         else:
             cells.append("")
     cells.append(point.why if isinstance(point, Skipped) else "new")
-    return [plain(cell) for cell in cells]
+    return [in_line(cell) for cell in cells]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gitorch.actions.compare import Compared
-from gitorch.cli.style import number, one_line, paint, paint_status, plain, table
+from gitorch.cli.style import in_line, number, one_line, paint, paint_status, table
 from gitorch.model.run.compare import (
     ChangedFile,
     CodeDifference,
@@ -33,7 +33,7 @@ def render_comparison(
         letter = chr(ord("A") + position)
         letters.append(letter)
         status = paint_status(record.status, on=colors)
-        rows.append([letter, record.id, status, plain(record.label)])
+        rows.append([letter, record.id, status, in_line(record.label)])
     lines = table(rows, header=["", "id", "status", "run"], colors=colors)
     same = [name for name in sections if getattr(comparison, name).same]
     for name in sections:
@@ -61,7 +61,7 @@ def _code(code: CodeDifference, letters: Sequence[str], colors: bool) -> list[st
             f"  differs; commit {commit_id[:_COMMIT]} is not in this clone"
         )
     for commit in code.commits[:_MOST_NAMED]:
-        lines.append(f"  {commit.oid[:_COMMIT]}  {plain(commit.subject)}")
+        lines.append(f"  {commit.oid[:_COMMIT]}  {in_line(commit.subject)}")
     lines += _more(len(code.commits), "commits")
     files = [_file_cells(file) for file in code.files[:_MOST_NAMED]]
     lines += table(files, header=["", "", ""], colors=False)[1:]
@@ -80,7 +80,7 @@ def _short_commit(commit_id: str | None) -> str:
 
 def _file_cells(file: ChangedFile) -> list[str]:
     lines = "binary" if file.added is None else f"+{file.added} -{file.deleted}"
-    return [f"  {file.status}", plain(file.path), lines]
+    return [f"  {file.status}", in_line(file.path), lines]
 
 
 def _outputs(outputs: OutputDifference, colors: bool) -> list[str]:
@@ -92,7 +92,7 @@ def _outputs(outputs: OutputDifference, colors: bool) -> list[str]:
     }
     for kind, paths in kinds.items():
         lines += [
-            f"  {kind.ljust(7)}  {one_line(plain(path))}"
+            f"  {kind.ljust(7)}  {one_line(in_line(path))}"
             for path in paths[:_MOST_NAMED]
         ]
         lines += _more(len(paths), kind)
@@ -117,8 +117,8 @@ def _values(
                 cells.append("-")
             else:
                 shown = value[:_DIGEST] if title == "data" else value
-                cells.append(plain(render_value(shown)))
-        rows.append([f"  {plain(key)}", *cells])
+                cells.append(in_line(render_value(shown)))
+        rows.append([f"  {in_line(key)}", *cells])
     return table(rows, header=[title, *letters], colors=colors)
 
 
@@ -129,14 +129,14 @@ def _metrics(
     rows = []
     for key, values in difference.changed.items():
         cells = [_metric(value) for value in values]
-        rows.append([f"  {plain(key)}", *cells, _change(values[0], values[-1])])
+        rows.append([f"  {in_line(key)}", *cells, _change(values[0], values[-1])])
     return table(rows, header=["metrics", *letters, "change"], colors=colors)
 
 
 def _metric(value: Any) -> str:
     if value is None:
         return "-"
-    return plain(number(value))
+    return in_line(number(value))
 
 
 def _change(first: Any, last: Any) -> str:

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping
 from gitorch.cli.style import (
     display_width,
     duration,
+    in_line,
     local_time,
     number,
     one_line,
     padded,
     paint,
     paint_status,
-    plain,
     say,
     table,
 )
@@ -104,7 +104,7 @@ def _facts(record: Record, why: str | None, colors: bool) -> list[Row]:
         ("output", record.output_name or ""),
     ]
     status = ("status", paint_status(record.status, on=colors))
-    return [status, *((name, plain(value)) for name, value in facts if value)]
+    return [status, *((name, in_line(value)) for name, value in facts if value)]
 
 
 def _python(record: Record) -> str:
@@ -167,7 +167,7 @@ def _task_cells(task: TaskRecord, origin: str, colors: bool) -> list[str]:
         paint_status(task.status, on=colors),
         str(task.attempt_count or ""),
         took,
-        plain(remark),
+        in_line(remark),
     ]
 
 
@@ -176,7 +176,7 @@ def _attempt_cells(attempt: Attempt, width: int) -> list[str]:
     cells = [""] * width
     cells[0] = f"    attempt {attempt.number}"
     cells[3] = duration(attempt.duration_s)
-    cells[-1] = plain(str(attempt.outcome))
+    cells[-1] = in_line(str(attempt.outcome))
     return cells
 
 
@@ -223,7 +223,7 @@ def size(count: int) -> str:
 
 
 def _section(title: str, rows: Iterable[Row], colors: bool) -> list[str]:
-    lines = _aligned([(plain(key), plain(value)) for key, value in rows])
+    lines = _aligned([(in_line(key), in_line(value)) for key, value in rows])
     if not lines:
         return []
     return ["", paint(title, "bold", on=colors), *lines]

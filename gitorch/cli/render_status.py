@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gitorch.actions.status import LiveRun, SiteStatus
-from gitorch.cli.style import duration, local_time, paint_status, plain, table
+from gitorch.cli.style import duration, in_line, local_time, paint_status, table
 from gitorch.model.run.estimate import Estimate
 from gitorch.model.text.phrases import counted
 
@@ -54,11 +54,11 @@ def _live_cells(run: LiveRun, colors: bool) -> list[str]:
     left = render_estimate(run.eta) if run.eta else ""
     return [
         run.id,
-        plain(run.label),
+        in_line(run.label),
         paint_status(run.status, on=colors),
         run.task or "",
         progress,
         duration(run.elapsed_s),
         left,
-        plain(run.why or ""),
+        in_line(run.why or ""),
     ]

@@ -16,6 +16,9 @@ from gitorch.model.run.status import Status
 if TYPE_CHECKING:
     from gitorch.model.text.masking import Masking
 
+if TYPE_CHECKING:
+    from gitorch.model.text.masking import Masking
+
 _CODES = {
     "bold": "1",
     "dim": "2",
@@ -42,6 +45,14 @@ _CONTROLS = (
 _ESCAPES = re.compile(
     r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])"
     rf"|[{_CONTROLS}]"
+)
+_COLOR_OR_ESCAPE = re.compile(rf"(\x1b\[[0-9;:]*m)|{_ESCAPES.pattern}")
+# The same in UTF-8, with the characters of C1 and those that change the direction of text.
+_RAW_CONTROLS = re.compile(
+    rb"(\x1b\[[0-9;:]*m)"
+    rb"|\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\)?|.?)"
+    rb"|[\x00-\x07\x0b\x0c\x0e-\x1f\x7f]"
+    rb"|\xc2[\x80-\x9f]|\xd8\x9c|\xe2\x80[\x8e\x8f\xaa-\xae]|\xe2\x81[\xa6-\xa9]"
 )
 _UNSHOWN = re.compile(rf"[{_CONTROLS}\ud800-\udfff]")
 # Unicode categories of characters that occupy no cell of their own: marks that combine with the
@@ -75,6 +86,11 @@ def _escape(match: re.Match[str]) -> str:
 def one_line(text: str) -> str:
     r"""Return `text` with `\n` and `\t` for line breaks and tabs, for output with rows."""
     return text.replace("\n", "\\n").replace("\t", "\\t")
+
+
+def in_line(text: str) -> str:
+    """Return a field of a run as it is shown: without control sequences, in one line."""
+    return one_line(plain(text))
 
 
 def has_colors(stream: TextIO) -> bool:
@@ -180,7 +196,33 @@ def number(value: object) -> str:
 
 def say(text: str = "") -> None:
     """Print a message to stderr, without secrets. Only data is printed to stdout."""
-    print(masking().text(text), file=sys.stderr, flush=True)
+    shown = printable(masking().text(text), sys.stderr)
+    print(shown, file=sys.stderr, flush=True)
+
+
+def put(text: str, *, flush: bool = False) -> None:
+    """Print data to stdout."""
+    print(printable(text, sys.stdout), flush=flush)
+
+
+def printable(text: str, stream: TextIO) -> str:
+    """Return `text` without control characters, except for colours where `stream` shows them.
+
+    All text that is printed goes through this function or through `without_controls`. The
+    functions that render a field apply `plain` to it, since only they can tell the colours of
+    gitorch from those in a field.
+    """
+    if has_colors(stream):
+        return _COLOR_OR_ESCAPE.sub(lambda match: match[1] or "", text)
+    return _ESCAPES.sub("", text)
+
+
+def without_controls(data: bytes) -> bytes:
+    """Return a piece of raw output for a terminal: with its colours, without other controls.
+
+    Carriage returns and backspaces stay, since progress bars use them.
+    """
+    return _RAW_CONTROLS.sub(lambda match: match[1] or b"", data)
 
 
 @cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gitorch.actions.collect import Cleanup
-from gitorch.cli.style import plain
+from gitorch.cli.style import in_line
 from gitorch.health.checkup import Finding
 from gitorch.model.text.phrases import counted
 
@@ -16,10 +16,10 @@ def render_cleanup(cleanup: Cleanup) -> str:
 
 def _cleanup_lines(cleanup: Cleanup) -> Iterator[str]:
     for record in cleanup.failed:
-        yield f"{record.id}  ERROR -> FAILED  {plain(record.label)}"
+        yield f"{record.id}  ERROR -> FAILED  {in_line(record.label)}"
     verb = "would remove" if cleanup.dry_run else "removed"
     for leftover in cleanup.removed:
-        yield f"{verb} {plain(str(leftover.path))}  ({leftover.why})"
+        yield f"{verb} {in_line(str(leftover.path))}  ({leftover.why})"
     if cleanup.trash and not cleanup.dry_run:
         yield f"emptied the trash, {counted(cleanup.trash, 'directory', 'directories')}"
     before, after = cleanup.packs
@@ -29,6 +29,6 @@ def _cleanup_lines(cleanup: Cleanup) -> Iterator[str]:
 
 def render_finding(finding: Finding) -> str:
     if finding.fixed:
-        return f"repaired: {plain(finding.message)}"
-    hint = f"; {plain(finding.hint)}" if finding.hint else ""
-    return f"found: {plain(finding.message)}{hint}"
+        return f"repaired: {in_line(finding.message)}"
+    hint = f"; {in_line(finding.hint)}" if finding.hint else ""
+    return f"found: {in_line(finding.message)}{hint}"

@@ -33,6 +33,8 @@ _IGNORED = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
 # Names that must be escaped. `gi…~` are the short names that NTFS gives to .git, .gitmodules and
 # others. `%` is the escape character itself.
 _GIT_NAME = re.compile(r"\.git|gi[^~]*~|%", re.IGNORECASE)
+# NTFS ignores spaces and dots at the end of a name, and everything after a colon.
+_DOT_GIT = re.compile(r"(?:\.git|git~1)[ .]*(?::.*)?\Z", re.IGNORECASE | re.DOTALL)
 _COMPONENT = re.compile(r"[^/\\]+")
 # The two digits before the id are the first of the id.
 _RUN = re.compile(r"runs/(?=(..)/\1)../([0-9a-f]{12})(?=/|\Z)", re.DOTALL)
@@ -121,6 +123,31 @@ def escaped(path: str) -> str:
         return name
 
     return _COMPONENT.sub(escape, path)
+
+
+def escaped_for_checkout(path: str, *, is_link: bool = False) -> str:
+    """Return `path` with a `%` before each component that git refuses to check out.
+
+    These are `.git`, and every name that HFS+ or NTFS treats as `.git`. A symbolic link must not be
+    named `.gitmodules`, `.gitattributes` or the like either (verify_path in git's read-cache.c).
+    """
+    *directories, name = path.split("/")
+    components = []
+    for directory in directories:
+        components.append(f"%{directory}" if _is_dot_git(directory) else directory)
+    if _is_dot_git(name) or (is_link and _is_git_name(name)):
+        name = f"%{name}"
+    return "/".join([*components, name])
+
+
+def _is_dot_git(name: str) -> bool:
+    """Return True for `.git` and its other names, also behind the `%` of an escaped name."""
+    bare = _IGNORED.sub("", name).lstrip("%")
+    return any(_DOT_GIT.match(part) for part in bare.split("\\"))
+
+
+def _is_git_name(name: str) -> bool:
+    return _GIT_NAME.match(_IGNORED.sub("", name).lstrip("%")) is not None
 
 
 def unescaped(stored: str) -> str:

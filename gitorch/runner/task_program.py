@@ -86,12 +86,10 @@ def _to_json(value: Any) -> Any:
     numbers.
     Raises TypeError if the value contains anything else.
     """
-    if isinstance(value, int) and not isinstance(value, bool):
-        return int(value) if abs(value) < 1 << 63 else _as_float(value)
     if value is None or isinstance(value, (str, bool)):
         return value
-    if isinstance(value, float):
-        return float(value)
+    if isinstance(value, (int, float)):
+        return _number(value)
     if isinstance(value, (list, tuple)):
         return [_to_json(item) for item in value]
     if isinstance(value, dict):
@@ -105,7 +103,10 @@ def _to_json(value: Any) -> Any:
     raise TypeError(f"it contains a value of type {type(value).__name__}")
 
 
-def _as_float(value: int) -> float:
+def _number(value: float) -> float:
+    """Return a plain int or float. An integer beyond 64 bits becomes a float."""
+    if isinstance(value, int) and abs(value) < 1 << 63:
+        return int(value)
     try:
         return float(value)
     except OverflowError:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from gitorch.errors import GitorchError
+from gitorch.errors import GitorchError, Refused
 from gitorch.git.store import artifacts
-from gitorch.model.branch_layout import RunPaths
+from gitorch.model.branch_layout import RunPaths, escaped_for_checkout
 from gitorch.model.run.record import Output, Record
 from gitorch.model.workspace import RunDirectory
 from gitorch.storage.output_files import WORKTREE, is_of_worktree, path_of
@@ -172,6 +172,7 @@ def _restore(
         target = output
         if directory == run.tree:
             target = replace(output, path=output.path.removeprefix(WORKTREE))
+            _require_no_git_name(target.path)
         path = directory / target.path
         if not os.path.lexists(path) or _is_emptied(path, target):
             artifacts.restore(site.repository, target, data, directory)
@@ -192,3 +193,11 @@ def _by_part(outputs: Iterable[Output]) -> tuple[list[Output], list[Output]]:
         part = of_tree if is_of_worktree(output.path) else of_output
         part.append(output)
     return of_tree, of_output
+
+
+def _require_no_git_name(path: str) -> None:
+    """Raise Refused if git would take the file for a repository of its own."""
+    if escaped_for_checkout(path) != path:
+        raise Refused(
+            f"{path!r} is not put into a worktree: git refuses such names"
+        )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import unicodedata
 from pathlib import Path
 
 import pytest
 
+from gitorch import cli
 from gitorch.cli.style import (
     display_width,
     duration,
@@ -134,3 +136,12 @@ def test_no_text_of_a_run_controls_the_terminal_or_breaks_a_line(
     assert "\x1b" not in "".join(texts)
     assert "red" in texts[0]
     assert all("two\\nlines" in text for text in texts[1:])
+
+
+def test_everything_is_printed_by_the_functions_of_style() -> None:
+    """Other files print JSON, the path of a checkout, and Rich's console alone."""
+    printing = set()
+    for path in Path(cli.__file__).parent.rglob("*.py"):
+        if re.search(r"(?<![\w.])print\(", path.read_text()):
+            printing.add(path.name)
+    assert printing == {"style.py", "boundary.py", "checkout_run.py"}

@@ -289,6 +289,21 @@ ELSEWHERE = {
         "stories/test_odd_numbers.py: "
         "test_a_priority_that_was_stored_before_there_were_bounds_harms_nothing",
     ),
+    "control and bidirectional characters in any field of a record, and in logs": (
+        "faults/test_hostile_texts.py: "
+        "test_no_field_of_a_record_reaches_a_terminal_raw",
+        "faults/test_hostile_texts.py: test_completions_control_no_terminal",
+        "faults/test_hostile_texts.py: "
+        "test_a_log_on_a_terminal_keeps_its_colours_and_nothing_else",
+        "cli/test_style.py: test_everything_is_printed_by_the_functions_of_style",
+    ),
+    "`.git` and its other names, links and paths to the outside in a record": (
+        "faults/test_hostile_texts.py: test_names_that_git_refuses_are_escaped",
+        "faults/test_hostile_texts.py: "
+        "test_a_checkout_has_no_git_directory_of_a_record",
+        "faults/test_hostile_texts.py: "
+        "test_a_checkout_writes_nothing_outside_of_its_directory",
+    ),
 }
 
 

@@ -15,7 +15,7 @@ from gitorch.cli.arguments import (
     site_here,
 )
 from gitorch.cli.boundary import EXIT_FAILED, EXIT_OK, print_json, prints
-from gitorch.cli.style import has_colors, masking, say
+from gitorch.cli.style import has_colors, masking, put, say
 from gitorch.errors import UsageError
 from gitorch.model.text.phrases import counted
 
@@ -51,7 +51,7 @@ def command(
         print_json({"schema": "gitorch/check/v1", "problems": problems})
     elif output_format == "github":
         for problem in validated.problems:
-            print(masking().text(render_github(problem)))
+            put(masking().text(render_github(problem)))
     else:
         _show(validated)
     return EXIT_FAILED if has_errors(validated.problems) else EXIT_OK
@@ -63,7 +63,7 @@ def _show(validated: Validated) -> None:
 
     for problem in validated.problems:
         text = render_problem(problem, colors=has_colors(sys.stdout))
-        print(masking().text(text))
+        put(masking().text(text))
     say_notes(validated)
     say_expanded(validated)
     configs = counted(len(validated.configs), "config")

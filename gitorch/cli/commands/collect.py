@@ -8,7 +8,7 @@ import typer
 
 from gitorch.cli.arguments import JsonOption, site_here
 from gitorch.cli.boundary import guarded, print_json
-from gitorch.cli.style import say
+from gitorch.cli.style import put, say
 
 
 @guarded
@@ -40,6 +40,6 @@ def command(
         return
     text = render_cleanup(cleanup)
     if text:
-        print(text)
+        put(text)
     else:
         say("nothing to collect")

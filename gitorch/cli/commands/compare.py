@@ -16,7 +16,7 @@ from gitorch.cli.arguments import (
     site_here,
 )
 from gitorch.cli.boundary import EXIT_FAILED, EXIT_OK, print_json, prints
-from gitorch.cli.style import has_colors
+from gitorch.cli.style import has_colors, in_line, printable, without_controls
 
 if TYPE_CHECKING:
     from gitorch.model.run.record import Record
@@ -99,7 +99,7 @@ def command(
                 text = render_comparison(
                     compared, sections, colors=has_colors(sys.stdout)
                 )
-                out.write(text.encode() + b"\n")
+                out.write(printable(text, sys.stdout).encode() + b"\n")
             if code or stat:
                 _write_code_diffs(out, site, compared.records, stat=stat)
             if logs:
@@ -128,8 +128,8 @@ def _write_code_diffs(
         site, records, color=has_colors(sys.stdout), stat=stat
     ):
         if tasks:
-            out.write(f"{tasks}\n".encode())
-        out.write(diff)
+            out.write(f"{in_line(tasks)}\n".encode())
+        out.write(_shown(diff))
 
 
 def _write_log_diffs(out: IO[bytes], site: Site, records: Sequence[Record]) -> None:
@@ -137,5 +137,9 @@ def _write_log_diffs(out: IO[bytes], site: Site, records: Sequence[Record]) -> N
 
     for task, diff in log_diffs(site, records, color=has_colors(sys.stdout)):
         verdict = "the logs differ" if diff else "the same log"
-        out.write(f"task {task}: {verdict}\n".encode())
-        out.write(diff)
+        out.write(f"task {in_line(task)}: {verdict}\n".encode())
+        out.write(_shown(diff))
+
+
+def _shown(diff: bytes) -> bytes:
+    return without_controls(diff) if sys.stdout.isatty() else diff

@@ -11,7 +11,7 @@ import typer
 
 from gitorch.cli.arguments import selection_of, site_here
 from gitorch.cli.boundary import guarded
-from gitorch.cli.style import has_colors, say
+from gitorch.cli.style import has_colors, put, say
 
 if TYPE_CHECKING:
     from gitorch.storage.site import Site
@@ -60,14 +60,12 @@ def _show_results(site: Site) -> tuple[str, str]:
 
     colors = has_colors(sys.stdout)
     rows = listing(site).runs
-    print(
-        "\n$ gitorch list\n" + render_list(rows, all_columns=False, colors=colors)
-    )
+    put("\n$ gitorch list\n" + render_list(rows, all_columns=False, colors=colors))
     ranked = sorted(rows, key=lambda row: row.metrics.get("accuracy") or 0.0)
     worst, best = ranked[0].name, ranked[-1].name
     compared = compare(site, selection_of([worst, best]))
-    print(f"\n$ gitorch compare {worst} {best}")
-    print(render_comparison(compared, SECTIONS, colors=colors))
+    put(f"\n$ gitorch compare {worst} {best}")
+    put(render_comparison(compared, SECTIONS, colors=colors))
     return worst, best
 
 

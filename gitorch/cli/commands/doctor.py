@@ -9,7 +9,7 @@ import typer
 
 from gitorch.cli.arguments import JsonOption, site_here
 from gitorch.cli.boundary import EXIT_FAILED, EXIT_OK, guarded, print_json
-from gitorch.cli.style import say
+from gitorch.cli.style import put, say
 
 
 @guarded
@@ -31,7 +31,7 @@ def command(
         print_json(health.to_json())
     else:
         for finding in health.findings:
-            print(render_finding(finding))
+            put(render_finding(finding))
         if not health.findings:
             say("all is well")
     return EXIT_OK if health.is_well else EXIT_FAILED

@@ -6,7 +6,7 @@ import os
 
 from gitorch.cli.arguments import site_here
 from gitorch.cli.boundary import guarded
-from gitorch.cli.style import say
+from gitorch.cli.style import put, say
 
 
 @guarded
@@ -18,5 +18,5 @@ def command() -> None:
     from gitorch.actions.init import init
 
     path = init(site_here())
-    print(os.path.relpath(path))
+    put(os.path.relpath(path))
     say("next: gitorch ready, and then gitorch run")

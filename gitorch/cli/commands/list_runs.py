@@ -9,7 +9,7 @@ import typer
 
 from gitorch.cli.arguments import JsonOption, say_none_selected, site_here
 from gitorch.cli.boundary import print_json, prints
-from gitorch.cli.style import has_colors
+from gitorch.cli.style import has_colors, printable
 from gitorch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -107,7 +107,8 @@ def command(
     else:
         text = _csv(listed) if as_csv else _table(listed, all_columns=all_columns)
         with paged(site.repository) as out:
-            out.write(f"{text}\n".encode(sys.stdout.encoding, "gitorch"))
+            shown = printable(text, sys.stdout)
+            out.write(f"{shown}\n".encode(sys.stdout.encoding, "gitorch"))
 
 
 def _csv(listed: Listing) -> str:

@@ -9,7 +9,7 @@ import typer
 
 from gitorch.cli.arguments import RunArgument, site_here
 from gitorch.cli.boundary import prints
-from gitorch.cli.style import say
+from gitorch.cli.style import in_line, say, without_controls
 
 
 @prints
@@ -31,16 +31,21 @@ def command(
         bool, typer.Option("-f", "--follow", help="Continue until the run stops.")
     ] = False,
 ) -> None:
-    """Print the raw output of a run."""
+    """Print the raw output of a run.
+
+    On a terminal its colours are kept, and other control sequences are left out.
+    """
     from gitorch.actions.logs import logs
 
+    is_terminal = sys.stdout.isatty()
     is_first = True
     for part in logs(site_here(), run, task=task, attempt=attempt, follow=follow):
         if part.begins and task is None:
             origin = f" of run {part.source}" if part.source else ""
             if not is_first:
                 say()
-            say(f"==> {part.task}, attempt {part.attempt}{origin} <==")
+            say(f"==> {in_line(part.task)}, attempt {part.attempt}{origin} <==")
             is_first = False
-        sys.stdout.buffer.write(part.data)
+        data = without_controls(part.data) if is_terminal else part.data
+        sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()

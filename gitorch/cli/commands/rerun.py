@@ -17,7 +17,7 @@ from gitorch.cli.arguments import (
     site_here,
 )
 from gitorch.cli.boundary import EXIT_FAILED, EXIT_OK, guarded, print_json
-from gitorch.cli.style import plain, say
+from gitorch.cli.style import in_line, put, say
 from gitorch.errors import UsageError
 from gitorch.model.text.phrases import counted
 
@@ -101,12 +101,12 @@ def command(
 
 def _say_notes(notes: Sequence[str]) -> None:
     for note in notes:
-        say(f"note: {plain(note)}")
+        say(f"note: {in_line(note)}")
 
 
 def _show(site: Site, repeated: Rerun, where: str | None) -> None:
     for record in repeated.runs:
-        print(record.id, flush=True)
+        put(record.id, flush=True)
     if repeated.refused:
         count = counted(len(repeated.refused), "run")
         say(
@@ -130,7 +130,7 @@ def _verify(site: Site, repeated: Rerun, entries: list[dict[str, Any]]) -> bool:
             verdict = "all metrics and outputs are the same"
         else:
             verdict = f"differs in {', '.join(_differing(comparison))}"
-        say(f"{record.id} repeats {record.rerun_of}: {plain(verdict)}")
+        say(f"{record.id} repeats {record.rerun_of}: {in_line(verdict)}")
     return all(entry["same"] for entry in entries)
 
 

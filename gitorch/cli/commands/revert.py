@@ -8,7 +8,7 @@ import typer
 
 from gitorch.cli.arguments import RunArgument, site_here
 from gitorch.cli.boundary import guarded
-from gitorch.cli.style import plain, say
+from gitorch.cli.style import in_line, say
 
 
 @guarded
@@ -40,7 +40,7 @@ def command(
     record, reverted = revert(
         site_here(), run, branch=branch, detach=detach, files=files
     )
-    name = f"{plain(record.label)} ({record.id})"
+    name = f"{in_line(record.label)} ({record.id})"
     if files:
         say(f"Staged the code of {name}: {reverted.files} files differ from HEAD")
         say("to go back: git reset --hard")

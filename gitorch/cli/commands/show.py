@@ -6,7 +6,7 @@ import sys
 
 from gitorch.cli.arguments import JsonOption, RunArgument, site_here
 from gitorch.cli.boundary import print_json, prints
-from gitorch.cli.style import has_colors
+from gitorch.cli.style import has_colors, put
 
 
 @prints
@@ -20,7 +20,7 @@ def command(run: RunArgument, as_json: JsonOption = False) -> None:
         print_json(shown.to_json())
     else:
         colors = has_colors(sys.stdout)
-        print(
+        put(
             render_run(
                 shown.record,
                 shown.why,

@@ -6,7 +6,7 @@ import sys
 
 from gitorch.cli.arguments import JsonOption, site_here
 from gitorch.cli.boundary import print_json, prints
-from gitorch.cli.style import has_colors
+from gitorch.cli.style import has_colors, put
 
 
 @prints
@@ -19,4 +19,4 @@ def command(as_json: JsonOption = False) -> None:
     if as_json:
         print_json(current.to_json())
     else:
-        print(render_status(current, colors=has_colors(sys.stdout)))
+        put(render_status(current, colors=has_colors(sys.stdout)))

@@ -63,19 +63,25 @@ def find(reference: str, runs: RunNames) -> str:
     if run_id:
         return run_id
     if not latest and is_id_prefix(reference):
-        candidates = list(runs.beginning(reference))
-        broken = []
-        for error in runs.unreadable():
-            if error.run_id.startswith(reference):
-                broken.append(error)
-        if broken and not candidates:
-            raise broken[0]
-        candidates += [_unreadable(error) for error in broken]
-        if len(candidates) == 1:
-            return candidates[0].id
-        if candidates:
-            raise _ambiguous(reference, candidates)
+        run_id = _with_prefix(reference, runs)
+        if run_id:
+            return run_id
     raise _not_found(reference, len(runs))
+
+
+def _with_prefix(prefix: str, runs: RunNames) -> str | None:
+    """Return the id that begins with `prefix`, or None if there is none. Raises as `find`."""
+    broken = []
+    for error in runs.unreadable():
+        if error.run_id.startswith(prefix):
+            broken.append(error)
+    readable = runs.beginning(prefix)
+    if broken and not readable:
+        raise broken[0]
+    candidates = [*readable, *map(_unreadable, broken)]
+    if len(candidates) > 1:
+        raise _ambiguous(prefix, candidates)
+    return candidates[0].id if candidates else None
 
 
 def refers_to_one(reference: str, run_id: str) -> bool:
