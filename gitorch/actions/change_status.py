@@ -21,7 +21,12 @@ from gitorch.model.run.record_changes import CHANGES, ChangeRequest
 from gitorch.model.run.status import Status
 from gitorch.model.table.row import Row
 from gitorch.storage.catalog import Catalog
-from gitorch.storage.recording import Recording, catch_up, recording
+from gitorch.storage.recording import (
+    Recording,
+    catch_up,
+    recording,
+    repeated_if_runs_change,
+)
 from gitorch.storage.run_directories import (
     clear_away,
     has_unkept_files,
@@ -68,6 +73,7 @@ def change_status(
     return replace(changed, refused=refused + changed.refused)
 
 
+@repeated_if_runs_change
 def apply_change(
     site: Site,
     verb: str,

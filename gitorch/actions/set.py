@@ -18,10 +18,15 @@ from gitorch.errors import Refused
 from gitorch.model.run.status import LIVE
 from gitorch.model.table.row import Row
 from gitorch.storage.catalog import Catalog
-from gitorch.storage.recording import catch_up, recording
+from gitorch.storage.recording import (
+    catch_up,
+    recording,
+    repeated_if_runs_change,
+)
 from gitorch.storage.site import Site
 
 
+@repeated_if_runs_change
 def set_priority(site: Site, selection: Selection, priority: int) -> Changed:
     """Give the selected runs a priority, which replaces the priorities of their tasks.
 

@@ -126,11 +126,12 @@ def site_here() -> Site:
     Raises NotFound, Refused or UsageError.
     """
     from gitorch.model.settings import unknown_settings
+    from gitorch.storage.site import Site
 
-    site = _quiet_site()
+    site = Site.at(Path.cwd(), warn=_warn)
     note_at_end(site)
     for message in unknown_settings(site.repository.git_config):
-        say(f"warning: {plain(message)}")
+        _warn(message)
     return site
 
 
@@ -138,6 +139,10 @@ def _quiet_site() -> Site:
     from gitorch.storage.site import Site
 
     return Site.at(Path.cwd())
+
+
+def _warn(message: str) -> None:
+    say(f"warning: {plain(message)}")
 
 
 def selection_of(

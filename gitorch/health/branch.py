@@ -14,9 +14,11 @@ from gitorch.git.store.lock import is_held, locked
 from gitorch.git.store.refs import old_locks, remove_old_lock
 from gitorch.health.checkup import Checkup, Finding
 from gitorch.model.branch_layout import RECORD, RunPaths
+from gitorch.model.text.phrases import counted
 from gitorch.storage.site import Site
 
 _DAMAGES = {
+    BranchState.WHOLE: "lacks runs that this clone has had; they were kept",
     BranchState.MISSING: "is gone; what it held was kept",
     BranchState.BEHIND: "went backwards; what it held was kept",
     BranchState.BROKEN: "leads nowhere: its reference is damaged",
@@ -43,23 +45,21 @@ def _remove_lock(repository: Repository, lock: Path) -> None:
 
 
 def check_branch(checkup: Checkup) -> Iterator[Finding]:
-    """Find a results branch that lost commits, and histories that it does not contain."""
+    """Find a results branch that lost runs, and former histories that have more runs."""
     results = checkup.site.results
     state = results.state()
-    if state is BranchState.DIVERGED:
-        if checkup.fix:
-            results.restore()  # keeps the other history under its own reference, found below
-    elif state is not BranchState.WHOLE:
+    lost: tuple[str, ...] = ()
+    if state is not BranchState.BROKEN:
+        lost = results.lost_runs()
+    if lost or state is BranchState.BROKEN:
         message = f"the results branch {results.name} {_DAMAGES[state]}"
-        yield checkup.repairable(
-            f"branch-{state.value}", message, repair=results.restore
-        )
-    for ref in results.former_histories():
-        yield Finding(
-            what="branch-diverged",
-            message=f"{ref} has results that {results.name} does not have",
-            hint=f"git log {results.name}..{ref} shows them",
-        )
+        if lost:
+            message += f" ({counted(len(lost), 'run')} can be restored)"
+        what = "lacks-runs" if state is BranchState.WHOLE else state.value
+        yield checkup.repairable(f"branch-{what}", message, repair=results.restore)
+    for ref, runs in results.former_histories().items():
+        message = f"{ref} has {counted(len(runs), 'run')} that {results.name} lacks"
+        yield checkup.repairable("branch-diverged", message, repair=results.restore)
 
 
 def is_readable(site: Site) -> bool:

@@ -38,6 +38,8 @@ class Catalog:
 
     def __init__(self, site: Site) -> None:
         self._site = site
+        self._knows_references = False
+        self._is_unsettled = False
 
     @classmethod
     def of(cls, site: Site) -> Catalog:
@@ -234,10 +236,36 @@ class Catalog:
     def _query_current(
         self, index: RunIndex, query: Callable[[RunIndex], Answer]
     ) -> Answer:
-        if index.tip() != self._site.results.tip():
+        if index.tip() != self._site.results.tip() or self._lacks_references():
+            self._settle(index)
             self._bring_to_tip(index)
         with index.snapshot():
             return query(index)
+
+    def _lacks_references(self) -> bool:
+        """Return True if gitorch's own references are gone although this clone has queued runs.
+
+        The branch itself may then be read from a remote. This is asked once.
+        """
+        if self._knows_references:
+            return False
+        self._knows_references = True
+        return self._site.queue_path.exists() and self._site.results.kept() is None
+
+    def _settle(self, index: RunIndex) -> None:
+        """Restore the branch if another git program has changed it so that runs may be lost.
+
+        If this is impossible, the index in the file stays as it is, since it has the only trace of
+        them.
+        """
+        if self._is_unsettled:
+            return
+        try:
+            self._site.results.settle(has_written=self._site.queue_path.exists())
+        except (Busy, OSError) as error:
+            self._is_unsettled = True
+            index.move_to_memory()
+            self._site.warn(f"lost results cannot be restored now: {error}")
 
     def _bring_to_tip(self, index: RunIndex) -> None:
         """Update the index from the records that changed.

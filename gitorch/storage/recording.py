@@ -17,13 +17,14 @@ for the runs that differ. Every step may be repeated.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 from gitorch.database.values import AttemptEnd, NewRun, NewTask, Tip
 from gitorch.git import pins
-from gitorch.git.store.branch_edit import BranchEdit
+from gitorch.git.store.branch_edit import BranchEdit, RunsChanged
 from gitorch.model.branch_layout import RunPaths, killed_mark
 from gitorch.model.numbers import LARGEST_PRIORITY, clamped
 from gitorch.model.run.payload import Payload
@@ -33,6 +34,12 @@ from gitorch.model.text.masking import mask_addresses, mask_addresses_in_bytes
 from gitorch.storage import ledger
 from gitorch.storage.records import read_record
 from gitorch.storage.site import Site
+
+Parameters = ParamSpec("Parameters")
+Answer = TypeVar("Answer")
+
+# A change is given up on after so many tries, if another program changes the same runs each time.
+_TRIES = 5
 
 
 class Recording:
@@ -133,22 +140,49 @@ class Recording:
         entries = [queue_entry(record) for record in live]
         self._site.queue.bring(entries, over=sorted(over), tip=tip)
 
-    def _committed(self, subject: str) -> tuple[str | None, str]:
-        before = self.branch.tip
-        return before, self.branch.commit(subject, self._trailers)
+    def _committed(self, subject: str) -> Tip:
+        """Return the new commit, and the commit that it really was made on.
+
+        If another git program has moved the branch meanwhile, the latter is not the tip that the
+        queue follows. The queue's tip then stays, and the next recording brings the queue to
+        everything that is new.
+        """
+        return self.branch.commit(subject, self._trailers)
 
 
 @contextmanager
 def recording(site: Site) -> Iterator[Recording]:
     """Yield a recording, and hold the lock of the results branch for it.
 
-    Changes that are not committed when the block ends are given up. Raises Refused if the branch
-    cannot be gitorch's, and Busy if another program holds the lock for long.
+    The queue is first brought to what it does not know of the branch. Changes that are not
+    committed when the block ends are given up. Raises Refused if the branch cannot be gitorch's,
+    and Busy if another program holds the lock for long.
     """
     with site.results.changing() as branch:
+        changes = Recording(site, branch)
+        _catch_up(site, changes)
         yield Recording(site, branch)
 
 
+def repeated_if_runs_change(
+    change: Callable[Parameters, Answer],
+) -> Callable[Parameters, Answer]:
+    """Call a function with a `recording` again if another git program has changed its runs.
+
+    The function then sees the records as they are by now. It must be safe to repeat.
+    """
+
+    @wraps(change)
+    def repeated(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Answer:
+        for _ in range(_TRIES - 1):
+            with suppress(RunsChanged):
+                return change(*args, **kwargs)
+        return change(*args, **kwargs)
+
+    return repeated
+
+
+@repeated_if_runs_change
 def queue_records(
     site: Site,
     records: Sequence[Record],
@@ -171,28 +205,33 @@ def queue_records(
 
 
 def catch_up(site: Site) -> None:
-    """Bring the queue to records that were committed without its knowledge.
+    """Restore what the branch has lost, and bring the queue to records that it does not know.
 
-    Such records exist if a program died between commit and queue, or if queue.db was deleted.
-    Records from elsewhere are not queued: see `ledger.py`.
+    There are such records if a program died between commit and queue, if another git program has
+    changed the branch, or if queue.db was deleted or replaced by an older copy. Records from
+    elsewhere are not queued: see `ledger.py`.
     """
-    followed = site.queue.meta(
-        "tip"
-    )  # first: nothing is recorded that cannot be queued
-    if site.results.tip() is None:
-        return
-    if not ledger.exists(site):
+    tip, known = site.results.tip(), site.queue.meta("tip")
+    is_current = tip == known and (tip is None or ledger.exists(site))
+    if not is_current:
         with recording(site):
-            ledger.begin(site)
-    if site.results.tip() == followed:
+            pass  # it begins with catching up
+
+
+def _catch_up(site: Site, changes: Recording) -> None:
+    """Bring the queue to the runs that differ between its tip and that of the branch."""
+    known = site.queue.meta("tip")
+    if known is not None and known != changes.branch.tip:
+        changes.branch.include(known)
+    tip = changes.branch.tip
+    if tip is None:
         return
-    with recording(site) as changes:
-        tip = changes.branch.tip
-        if tip is None:
-            return
-        for run_id in site.results.changed_runs(site.queue.meta("tip"), tip):
-            _follow(site, changes, run_id)
-        changes.bring_queue((None, tip))
+    ledger.begin(site)
+    if tip == known:
+        return
+    for run_id in site.results.changed_runs(known, tip):
+        _follow(site, changes, run_id)
+    changes.bring_queue((None, tip))
 
 
 def drop_foreign(site: Site) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Self
 from msgspec import Struct
 
 from gitorch.database.file_digests import FileDigests
+from gitorch.database.recorded_tip import recorded_tips
 from gitorch.database.run_index import RunIndex
 from gitorch.database.run_queue import Queue
 from gitorch.errors import Refused
 from gitorch.git.code_digest import CodeDigests
 from gitorch.git.repository import Repository
+from gitorch.git.store.branch_restoration import Restoration
 from gitorch.git.store.results import ResultsBranch
 from gitorch.model.settings import Settings
 from gitorch.model.workspace import RunDirectory
@@ -29,15 +31,22 @@ class Site(Struct, frozen=True, dict=True):
     """A repository and everything that gitorch stores for it, each part opened when first used."""
 
     repository: Repository
+    # Called with a line for the user about something that was repaired on the way.
+    warn: Callable[[str], object] = str
 
     @classmethod
-    def at(cls, start: Path) -> Self:
+    def at(cls, start: Path, *, warn: Callable[[str], object] = str) -> Self:
         """Return the site of the repository that contains `start`. Raises NotFound, Refused."""
-        return cls(Repository.discover(start))
+        return cls(Repository.discover(start), warn)
 
     @cached_property
     def results(self) -> ResultsBranch:
-        return ResultsBranch(self.repository)
+        """The results branch. What is missing on it is restored before anything is changed."""
+        return ResultsBranch(
+            self.repository,
+            witnesses=self._known_tips,
+            report=self._report,
+        )
 
     @cached_property
     def worktrees(self) -> Worktrees:
@@ -73,9 +82,12 @@ class Site(Struct, frozen=True, dict=True):
         On a network file system it is in memory.
         """
         is_local = not filesystem.is_network(filesystem.kind_of(self.state))
-        return RunIndex(
-            self.state / "index.db" if is_local else None, home=self.home
-        )
+        path = self.index_path if is_local else None
+        return RunIndex(path, home=self.home)
+
+    @property
+    def index_path(self) -> Path:
+        return self.state / "index.db"
 
     @property
     def queue_path(self) -> Path:
@@ -100,6 +112,21 @@ class Site(Struct, frozen=True, dict=True):
 
     def directory(self, run_id: str) -> RunDirectory:
         return RunDirectory.of(self.workspace, run_id)
+
+    def _known_tips(self) -> list[str]:
+        """Return the commits of the results branch that the queue and the index were made from."""
+        return recorded_tips(self.queue_path, self.index_path)
+
+    def _report(self, restoration: Restoration) -> None:
+        """Warn of results that were restored, and restore the pins if they were deleted too."""
+        # Takes 4 ms, which is seldom needed.
+        from gitorch.storage import restorations  # noqa: PLC0415
+
+        self.warn(restorations.describe(restoration, self.results.name))
+        if restoration.lost_references:
+            restorations.keep_pins(
+                self.repository, self.results, restoration.source
+            )
 
     @property
     def home(self) -> str:

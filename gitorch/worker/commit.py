@@ -28,7 +28,7 @@ from gitorch.model.run.record_changes import (
 )
 from gitorch.model.run.status import Status
 from gitorch.storage import output_restore
-from gitorch.storage.recording import Recording, recording
+from gitorch.storage.recording import Recording, recording, repeated_if_runs_change
 from gitorch.storage.reuse import Reused, entry_of
 from gitorch.storage.site import Site
 from gitorch.tools.clock import stamp
@@ -69,6 +69,7 @@ def commit(site: Site, batch: Sequence[Ending], *, by: str) -> list[Committal]:
     return committals
 
 
+@repeated_if_runs_change
 def _record(
     site: Site, batch: Sequence[Ending], *, by: str
 ) -> tuple[list[tuple[Ending, Record]], list[Ending]]:

@@ -15,7 +15,7 @@ from gitorch.model.run.record import Record
 from gitorch.model.run.status import Status
 from gitorch.storage.claimed_attempt import ClaimedAttempt
 from gitorch.storage.liveness import living, void_copied
-from gitorch.storage.recording import recording
+from gitorch.storage.recording import recording, repeated_if_runs_change
 from gitorch.storage.run_directories import clear_away
 from gitorch.storage.site import Site
 from gitorch.tools.clock import now
@@ -26,6 +26,7 @@ from gitorch.tools.waits import Wait
 _WORKER_S = 5.0
 
 
+@repeated_if_runs_change
 def finish_killing(
     site: Site, run_ids: Sequence[str], *, by: str, why: str | None = None
 ) -> list[Record]:

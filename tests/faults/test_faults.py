@@ -57,6 +57,31 @@ ELSEWHERE = {
         "interpreter/test_preflight.py: test_the_runs_of_a_sweep_do_not_depend_on_each_other",
         "faults/test_inherited.py: test_gitorch_works_within_a_task",
     ),
+    "the results branch deleted, moved or overwritten by another git, at every step": (
+        "git/store/test_branch_restoration.py: "
+        "test_nothing_is_lost_whatever_happens_between_two_steps",
+        "git/store/test_branch_restoration.py: "
+        "test_what_is_lost_is_reported_restored_and_kept_from_gc",
+        "git/store/test_branch_restoration.py: "
+        "test_a_change_is_not_made_from_a_record_that_has_changed_meanwhile",
+        "git/store/test_branch_restoration.py: "
+        "test_the_run_that_got_further_wins_with_all_its_files",
+        "git/store/test_branch_restoration.py: "
+        "test_two_gitorchs_without_a_common_lock_lose_nothing",
+        "faults/test_lost_branch.py: "
+        "test_a_mirror_that_deletes_all_references_of_gitorch_loses_nothing",
+        "faults/test_lost_branch.py: "
+        "test_main_forced_onto_the_branch_is_reported_and_undone",
+        "faults/test_lost_branch.py: "
+        "test_commits_of_a_checkout_with_old_files_lose_nothing",
+    ),
+    "queue.db, index.db or the large files vanish or go back": (
+        "faults/test_lost_branch.py: test_an_older_copy_of_the_queue_repeats_nothing",
+        "faults/test_lost_branch.py: test_an_older_copy_of_the_index_hides_nothing",
+        "faults/test_lost_branch.py: test_either_copy_of_a_large_file_is_enough",
+        "faults/test_lost_branch.py: "
+        "test_the_queue_does_not_skip_a_commit_that_came_between",
+    ),
     "settings, flags and variables of git that hide edits or deliver pointers": (
         "git/test_neutral.py: test_every_setting_of_the_manual_is_decided",
         "git/test_neutral.py: test_an_edit_behind_a_flag_is_a_modification",

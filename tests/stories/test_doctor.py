@@ -487,12 +487,28 @@ def test_a_results_branch_with_another_history(root: Path) -> None:
     tip = git(root, "rev-parse", "gitorch/results")
     other = git(root, "commit-tree", "-m", "another", "gitorch/results~1^{tree}")
     git(root, "update-ref", "refs/heads/gitorch/results", other)
-    for arguments in ([], ["--fix"], ["--fix"]):
-        stdout = gitorch(root, "doctor", *arguments, code=1).stdout
-        assert "has results that gitorch/results does not" in stdout
-    assert git(root, "rev-parse", f"refs/gitorch/kept/{tip}") == tip, (
-        "nothing is lost"
+    assert found(root, code=1)[0] == ("branch-diverged", False)
+    assert found(root, fix=True, code=0)[0] == ("branch-diverged", True)
+    assert git(root, "rev-parse", "gitorch/results^1", "gitorch/results^2") == (
+        f"{tip}\n{other}"
     )
+    assert found(root) == []
+
+
+def test_a_history_that_an_earlier_gitorch_put_aside(root: Path) -> None:
+    record = git(root, "rev-parse", "gitorch/results:runs")
+    tree = git(root, "rev-parse", "gitorch/results^{tree}")
+    with ResultsBranch(Repository.discover(root)).changing() as edit:
+        edit.put_record({"id": "f" * 12})
+        former = edit.commit("a former history").tip
+    anew = git(root, "commit-tree", "-m", "anew", tree)
+    for ref in ("refs/heads/gitorch/results", "refs/gitorch/kept/results"):
+        git(root, "update-ref", ref, anew)
+    git(root, "update-ref", f"refs/gitorch/kept/{former}", former)
+    assert ("branch-diverged", False) in found(root, code=1)
+    found(root, fix=True, code=1)
+    assert git(root, "rev-parse", "gitorch/results:runs") != record
+    assert "branch-diverged" not in dict(found(root, code=1))
 
 
 def test_a_checked_out_results_branch(root: Path, tmp_path: Path) -> None:

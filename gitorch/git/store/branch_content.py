@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Sequence
 from typing import Any
 
 from gitorch.git.modes import EXECUTABLE, FILE
@@ -28,6 +30,21 @@ def missing_record(run_id: str) -> RecordBroken:
 def tree_of_commit(commit: bytes) -> bytes:
     """Return the tree's oid, which is in the first line of a commit."""
     return bytes.fromhex(commit[len(_TREE) : len(_TREE) + 40].decode())
+
+
+def render_commit(
+    tree: bytes, parents: Sequence[str], repo: Repository, message: bytes
+) -> bytes:
+    """Return the data of a commit object."""
+    name, email = repo.signature()
+    now = time.time()
+    zone = time.strftime("%z", time.localtime(now))
+    author = f"{name} <{email}> {int(now)} {zone}"
+    header = [f"tree {tree.hex()}"]
+    for parent in parents:
+        header.append(f"parent {parent}")
+    header += [f"author {author}", f"committer {author}"]
+    return "\n".join(header).encode(errors="replace") + b"\n\n" + message
 
 
 class BranchView:

@@ -6,23 +6,55 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from gitorch.errors import GitorchError
+from gitorch.errors import Busy, GitorchError
 from gitorch.git.modes import FILE
 from gitorch.git.repository import Repository
 from gitorch.git.store.artifacts import Stored
-from gitorch.git.store.branch_content import is_file, missing_record, tree_of_commit
+from gitorch.git.store.branch_content import (
+    is_file,
+    missing_record,
+    render_commit,
+    tree_of_commit,
+)
 from gitorch.git.store.branch_readme import README
-from gitorch.git.store.branch_state import KEPT
+from gitorch.git.store.branch_restoration import BranchKeeper, Looked
 from gitorch.git.store.object_cache import ObjectCache
 from gitorch.git.store.pack import KeptPack, ObjectType, PackWriter
-from gitorch.git.store.refs import move_ref, read_ref
+from gitorch.git.store.refs import move_ref
 from gitorch.git.store.spool import SpooledBlob
 from gitorch.git.store.trees import Edits, TreeEntry, find
-from gitorch.model.branch_layout import RunPaths
+from gitorch.model.branch_layout import KILLED, RUNS, RunPaths
 from gitorch.model.run.record_file import parse_record
+from gitorch.model.text.phrases import some
 from gitorch.tools.readable_json import render_json
+
+# A program that moves the branch again and again is given up on after this time.
+_PATIENCE_S = 30.0
+
+
+class BranchCommit(NamedTuple):
+    """A new commit of the branch, and the commit on which it was made.
+
+    The two are the same if there was nothing to commit.
+    """
+
+    parent: str | None
+    tip: str
+
+
+class RunsChanged(Busy):
+    """Another git program changed runs on the branch while gitorch was changing them.
+
+    Nothing was committed. The same change can be made again, from the records as they are now.
+    """
+
+    def __init__(self, run_ids: Sequence[str]) -> None:
+        super().__init__(
+            f"another git program changed {some(run_ids)} on the results branch just now",
+            "try again",
+        )
 
 
 class BranchEdit:
@@ -32,15 +64,16 @@ class BranchEdit:
     """
 
     def __init__(
-        self, repo: Repository, ref: str, tip: str | None, cache: ObjectCache
+        self, repo: Repository, ref: str, keeper: BranchKeeper, cache: ObjectCache
     ) -> None:
         self._repo = repo
         self._ref = ref
-        self._tip = tip
+        self._keeper = keeper
+        self._tip, self._kept = keeper.look()
         self._cache = cache
         self._edits = Edits()
         self._pack: PackWriter | None = None
-        if tip is None:
+        if self._tip is None:
             self.put("README.md", README.encode())
 
     @property
@@ -103,27 +136,40 @@ class BranchEdit:
         """Remove the file or directory at `path`, if it exists."""
         self._edits.remove(os.fsencode(path))
 
-    def commit(self, subject: str, trailers: Sequence[tuple[str, str]] = ()) -> str:
-        """Commit the edits durably and return the branch's tip.
+    def include(self, commit: str) -> None:
+        """Restore what the branch held at `commit`, which another part of gitorch remembers.
 
-        If the edits change nothing, there is no new commit, so that a step can be repeated. Raises
-        Busy.
+        To be called before any edit.
+        """
+        self._tip, self._kept = self._keeper.look(commit)
+
+    def commit(
+        self, subject: str, trailers: Sequence[tuple[str, str]] = ()
+    ) -> BranchCommit:
+        """Commit the edits durably.
+
+        If the edits change nothing, there is no new commit, so that a step can be repeated. If
+        another git program moves the branch, the edits are applied to what it holds then. Raises
+        RunsChanged if that program has changed one of the edited runs, or Busy.
         """
         published: list[KeptPack] = []
         message = _message(subject, trailers)
+        deadline = time.monotonic() + _PATIENCE_S
         try:
             with _write_errors_explained():
-                tip = self._committed(message, published)
-                while tip is None:
-                    # The user's own git moved the branch: try again, on top of the new tip.
-                    self._tip = read_ref(self._repo, self._ref)
-                    tip = self._committed(message, published)
+                while not (committed := self._committed(message, published)):
+                    self._move_to(self._keeper.look(self._tip))
+                    if time.monotonic() > deadline:
+                        raise Busy(
+                            f"another program keeps moving {self._ref}",
+                            "end it, then try again",
+                        )
         finally:
             for pack in published:
                 pack.release()
-        self._tip = tip
+        self._tip = self._kept = committed.tip
         self._edits = Edits()
-        return tip
+        return committed
 
     def close(self) -> None:
         """Discard the edits that are not committed."""
@@ -131,22 +177,44 @@ class BranchEdit:
             self._pack.close()
         self._pack = None
 
-    def _committed(self, message: bytes, published: list[KeptPack]) -> str | None:
-        """Return the new tip, or None if the branch's tip has moved since the edits were begun."""
+    def _committed(
+        self, message: bytes, published: list[KeptPack]
+    ) -> BranchCommit | None:
+        """Commit on top of the tip. Return None if the branch is not at the tip any more."""
+        parent = self._tip
         base = self._tree()
         tree = self._edits.apply(base, self._read, self._add_tree)
-        if tree == base and self._tip:
-            return self._tip
+        if tree == base and parent:
+            return BranchCommit(parent, parent)
         if tree is None:
             tree = self._add_tree(b"")
-        data = _render_commit(tree, self._tip, self._repo, message)
+        parents = [parent] if parent else []
+        data = render_commit(tree, parents, self._repo, message)
         commit = self._add(ObjectType.COMMIT, data).hex()
         published.append(self._packing().publish())
         self.close()
-        if not move_ref(self._repo, self._ref, self._tip, commit, "gitorch"):
+        if not move_ref(self._repo, self._ref, parent, commit, "gitorch"):
             return None
-        move_ref(self._repo, KEPT, read_ref(self._repo, KEPT), commit, "gitorch")
-        return commit
+        self._keeper.keep(self._kept, commit)
+        return BranchCommit(parent, commit)
+
+    def _move_to(self, looked: Looked) -> None:
+        """Apply the edits to another tip.
+
+        Raises RunsChanged if an edited run differs there. The edits were made from what the run was
+        before, so they would undo the change.
+        """
+        before = self._tree()
+        self._tip, self._kept = looked
+        after = self._tree()
+        changed: list[str] = []
+        for path in _edited_runs(self._edits):
+            if find(path, before, Edits(), self._read) != find(
+                path, after, Edits(), self._read
+            ):
+                changed.append(os.fsdecode(path).split("/")[-1])
+        if changed:
+            raise RunsChanged(changed)
 
     def _tree(self) -> bytes | None:
         """Return the tree at the tip."""
@@ -197,16 +265,14 @@ def _message(subject: str, trailers: Sequence[tuple[str, str]]) -> bytes:
     return text.replace("\0", "").encode(errors="replace")
 
 
-def _render_commit(
-    tree: bytes, parent: str | None, repo: Repository, message: bytes
-) -> bytes:
-    """Return the data of a commit object."""
-    name, email = repo.signature()
-    now = time.time()
-    zone = time.strftime("%z", time.localtime(now))
-    author = f"{name} <{email}> {int(now)} {zone}"
-    header = [f"tree {tree.hex()}"]
-    if parent:
-        header.append(f"parent {parent}")
-    header += [f"author {author}", f"committer {author}"]
-    return "\n".join(header).encode(errors="replace") + b"\n\n" + message
+def _edited_runs(edits: Edits) -> Iterator[bytes]:
+    """Yield the paths of the directories and marks of the edited runs."""
+    for area in (RUNS, KILLED):
+        name = os.fsencode(area.removesuffix("/"))
+        prefixes = edits.changes.get(name)
+        if not isinstance(prefixes, Edits):
+            continue
+        for prefix, runs in prefixes.changes.items():
+            if isinstance(runs, Edits):
+                for run in runs.changes:
+                    yield b"/".join((name, prefix, run))

@@ -1,7 +1,7 @@
-"""The state of the results branch compared with its last known commit, and its restoration.
+"""The state of the results branch compared with its last known commit, and what it must not be.
 
 A private second reference follows the branch, so that gitorch can notice and restore a branch that
-was deleted or moved backwards.
+was deleted or moved.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from gitorch.errors import Refused
 from gitorch.git.command import call_git_lines, call_git_success, run_git
 from gitorch.git.repository import Repository
 from gitorch.git.store.branch_content import tree_of_commit
-from gitorch.git.store.refs import move_ref, read_ref
 from gitorch.git.store.trees import parse_tree
 from gitorch.model.branch_layout import OWN_NAMES
 
-KEPT = "refs/gitorch/kept/results"
+KEPT_ASIDE = "refs/gitorch/kept/"
+KEPT = f"{KEPT_ASIDE}results"
 
 
 class BranchState(Enum):
@@ -65,25 +65,28 @@ def move_broken_aside(repo: Repository, ref: str) -> None:
     (repo.common_dir / ref).rename(aside)
 
 
-def former_histories(repo: Repository, ref: str) -> list[str]:
-    """Return the references to former histories that the branch does not contain."""
+def former_histories(repo: Repository, ref: str) -> dict[str, str]:
+    """Return the commits of former histories of the branch that it does not contain.
+
+    The keys are the references that lead to them. A commit that does not hold results is left out.
+    """
     tip = _commit_at(repo, ref)
-    if not tip:
-        return []
-    aside: list[str] = []
-    for name in call_git_lines(
-        repo.root, "for-each-ref", "--format=%(refname)", "refs/gitorch/kept/"
+    aside: dict[str, str] = {}
+    for line in call_git_lines(
+        repo.root, "for-each-ref", "--format=%(refname) %(objectname)", KEPT_ASIDE
     ):
-        if not _is_ancestor(repo, name, tip) and not _is_ancestor(repo, tip, name):
-            aside.append(name)
+        name, commit = line.split(" ")
+        if tip and not _is_ancestor(repo, commit, tip) and is_ours(repo, commit):
+            aside[name] = commit
     return aside
 
 
-def starting_commit(repo: Repository, name: str) -> str | None:
+def starting_commit(repo: Repository, ref: str) -> str | None:
     """Return the commit that a missing branch starts from, or None.
 
     The kept reference comes first, then the remote-tracking branches, `origin` before others.
     """
+    name = _name(ref)
     preferred = (KEPT, f"refs/remotes/origin/{name}")
     patterns = (*preferred, f"refs/remotes/*/{name}")
     oids: dict[str, str] = {}
@@ -98,41 +101,7 @@ def starting_commit(repo: Repository, name: str) -> str | None:
     return None
 
 
-def restored_tip(repo: Repository, ref: str) -> str | None:
-    """Make the branch hold at least what it held when it was last seen; return its tip.
-
-    To be called under the lock. None if there is nothing that the branch could start from. Raises
-    Refused if the branch cannot be gitorch's.
-    """
-    tip, kept = read_ref(repo, ref), read_ref(repo, KEPT)
-    if tip is None:
-        return _start_missing(repo, ref, kept)
-    if kept is None:
-        _require_ours(repo, ref, tip)
-        return tip
-    if kept == tip or repo.pygit.descendant_of(tip, kept):
-        return tip
-    if repo.pygit.descendant_of(kept, tip):
-        move_ref(repo, ref, tip, kept, "gitorch: bring back")
-        return kept
-    # Two histories: the former one is kept under a name of its own, until the two are united.
-    move_ref(repo, f"refs/gitorch/kept/{kept}", None, kept, "gitorch: keep aside")
-    return tip
-
-
-def _start_missing(repo: Repository, ref: str, kept: str | None) -> str | None:
-    """Return the tip of a branch that was missing: where it starts from, if there is anything."""
-    origin = starting_commit(repo, _name(ref))
-    if origin is None:
-        _require_free_name(repo, ref)
-        return None
-    if kept is None:
-        _require_ours(repo, ref, origin)
-    move_ref(repo, ref, None, origin, "gitorch: bring back")
-    return origin
-
-
-def _require_free_name(repo: Repository, ref: str) -> None:
+def require_free_name(repo: Repository, ref: str) -> None:
     """Raise Refused if no branch can have this name, or if another branch is in its way."""
     if not call_git_success(repo.root, "check-ref-format", ref):
         raise Refused(
@@ -153,19 +122,24 @@ def _require_free_name(repo: Repository, ref: str) -> None:
             )
 
 
-def _require_ours(repo: Repository, ref: str, tip: str) -> None:
+def require_ours(repo: Repository, ref: str, tip: str) -> None:
     """Raise Refused unless `tip` holds what gitorch writes.
 
     This clone has never written to the branch, so the branch may be anything.
     """
-    odb = repo.pygit.odb
-    tree = tree_of_commit(odb.read(tip)[1])
-    names = set(parse_tree(odb.read(tree.hex())[1]))
-    if not names <= OWN_NAMES or names == {b"README.md"}:
+    if not is_ours(repo, tip):
         raise Refused(
             f"the branch {_name(ref)!r} holds something else than results of gitorch",
             "git config gitorch.branch NAME chooses another branch",
         )
+
+
+def is_ours(repo: Repository, commit: str) -> bool:
+    """Return True if a commit holds what gitorch writes, and nothing else."""
+    odb = repo.pygit.odb
+    tree = tree_of_commit(odb.read(commit)[1])
+    names = set(parse_tree(odb.read(tree.hex())[1]))
+    return names <= OWN_NAMES and names != {b"README.md"}
 
 
 def _name(ref: str) -> str:

@@ -1,8 +1,8 @@
 """The results branch: the durable account of every run.
 
 It is read with git alone and written in whole commits. Readers start the git program and never load
-pygit2. The parts are `branch_edit` (writing), `branch_content` (one commit of the branch) and
-`branch_state` (a branch that was damaged, and its restoration).
+pygit2. The parts are `branch_edit` (writing), `branch_content` (one commit of the branch),
+`branch_state` (a branch that was damaged) and `branch_restoration` (the return of what it lost).
 """
 
 from __future__ import annotations
@@ -10,20 +10,21 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from gitorch.git.command import call_git_items, run_git
+from gitorch.git.command import call_git_items, call_git_success, run_git
 from gitorch.git.repository import Repository
 from gitorch.git.store.branch_content import BranchView, missing_record
 from gitorch.git.store.branch_edit import BranchEdit
+from gitorch.git.store.branch_restoration import BranchKeeper, Restoration
 from gitorch.git.store.branch_state import (
+    KEPT,
     BranchState,
     branch_state,
     former_histories,
     move_broken_aside,
-    restored_tip,
     starting_commit,
 )
 from gitorch.git.store.lock import locked
@@ -51,10 +52,25 @@ class ResultsBranch:
     methods that read take a `commit` of the branch; by default they read the newest.
     """
 
-    def __init__(self, repo: Repository) -> None:
+    def __init__(
+        self,
+        repo: Repository,
+        *,
+        witnesses: Callable[[], Iterable[str]] = tuple,
+        report: Callable[[Restoration], None] = lambda _: None,
+    ) -> None:
+        """Give access to the branch.
+
+        `witnesses` returns commits that other files of this clone know as tips of the branch.
+        `report` is called after the branch was restored, under the lock.
+        """
         self.repo = repo
         self.name = repo.settings.branch
         self.ref = f"refs/heads/{self.name}"
+        self._witnesses = witnesses
+        self._keeper = BranchKeeper(
+            repo, self.ref, witnesses=witnesses, report=report
+        )
         self._changes = 0
         self._cache = ObjectCache()
 
@@ -63,18 +79,7 @@ class ResultsBranch:
 
         If the branch is missing, return the commit that it would be restored from.
         """
-        # In the most frequent case git is not started: the file of a reference takes precedence
-        # over packed-refs.
-        with contextlib.suppress(OSError):
-            oid = read_small(self.repo.common_dir / self.ref).strip()
-            if _OID.fullmatch(oid):
-                return oid.decode()
-        result = run_git(
-            self.repo.root, "rev-parse", "--verify", "--quiet", self.ref
-        )
-        if result.returncode == 0:
-            return result.stdout.decode().strip()
-        return starting_commit(self.repo, self.name)
+        return self._commit_at(self.ref) or starting_commit(self.repo, self.ref)
 
     def read(self, path: str, commit: str | None = None) -> bytes | None:
         """Return the file at `path` as it is in git: for a large file, its LFS pointer."""
@@ -214,20 +219,57 @@ class ResultsBranch:
         """Compare the branch with its state when this clone last saw it. Raises GitFailed."""
         return branch_state(self.repo, self.ref)
 
-    def restore(self) -> None:
-        """Restore the commits that the branch had when this clone last saw it.
+    def lost_runs(self) -> tuple[str, ...]:
+        """Return the runs that this clone knows and the branch lacks: `restore` brings them back.
 
-        A broken reference is moved aside. Raises Refused.
+        This loads pygit2.
+        """
+        return self._keeper.lost_runs()
+
+    def kept(self) -> str | None:
+        """Return the commit that gitorch's own reference has, which follows the branch."""
+        return self._commit_at(KEPT)
+
+    def settle(self, *, has_written: bool = True) -> None:
+        """Restore the branch if another git program has changed it so that runs may be lost.
+
+        Programs that only read call this when the tip is new to them. `has_written` is true if this
+        clone has written to the branch, and not only read that of a remote. Raises Refused and
+        Busy.
+        """
+        kept = self.kept()
+        tip = self.tip()
+        known = {commit for commit in (kept, *self._witnesses()) if commit}
+        has_references = kept is not None or not has_written or not known
+        has_runs = all(self._has_added_to(commit, tip) for commit in known - {tip})
+        if has_references and has_runs:
+            return
+        with locked(self.repo):
+            self._keeper.look()
+
+    def restore(self) -> None:
+        """Restore the runs that the branch had when this clone last saw it.
+
+        A broken reference is moved aside. Raises Refused and Busy.
         """
         with locked(self.repo):
             move_broken_aside(self.repo, self.ref)
-        # `changing` restores the branch before it yields.
-        with self.changing():
-            pass
+            self._keeper.look()
+            for commit in former_histories(self.repo, self.ref).values():
+                self._keeper.look(commit)
 
-    def former_histories(self) -> list[str]:
-        """Return the references to former histories that the branch does not contain."""
-        return former_histories(self.repo, self.ref)
+    def former_histories(self) -> dict[str, tuple[str, ...]]:
+        """Return the references to former histories, each with its runs that the branch lacks.
+
+        Earlier versions of gitorch left such a reference when a branch had been replaced. This
+        loads pygit2.
+        """
+        lacking: dict[str, tuple[str, ...]] = {}
+        for ref, commit in former_histories(self.repo, self.ref).items():
+            lost = self._keeper.lost_runs(commit)
+            if lost:
+                lacking[ref] = lost
+        return lacking
 
     def checked_out_at(self) -> Path | None:
         """Return the worktree that has this branch checked out.
@@ -250,7 +292,7 @@ class ResultsBranch:
 
         This is for workers, because it loads pygit2, but starts no program.
         """
-        tip = read_ref(self.repo, self.ref) or starting_commit(self.repo, self.name)
+        tip = read_ref(self.repo, self.ref) or starting_commit(self.repo, self.ref)
         return BranchView(self.repo, tip) if tip else None
 
     @contextlib.contextmanager
@@ -261,8 +303,7 @@ class ResultsBranch:
         be gitorch's, or Busy if another process holds the lock for long.
         """
         with locked(self.repo):
-            tip = restored_tip(self.repo, self.ref)
-            edit = BranchEdit(self.repo, self.ref, tip, self._cache)
+            edit = BranchEdit(self.repo, self.ref, self._keeper, self._cache)
             try:
                 yield edit
             finally:
@@ -280,6 +321,33 @@ class ResultsBranch:
         options = ("-z", "--full-tree", "--name-only")
         found = call_git_items(self.repo.root, "ls-tree", *options, commit, *paths)
         return [path in found for path in paths]
+
+    def _commit_at(self, ref: str) -> str | None:
+        """Return the commit of a reference, or None if there is no such reference."""
+        # In the most frequent case git is not started: the file of a reference takes precedence
+        # over packed-refs.
+        with contextlib.suppress(OSError):
+            oid = read_small(self.repo.common_dir / ref).strip()
+            if _OID.fullmatch(oid):
+                return oid.decode()
+        result = run_git(self.repo.root, "rev-parse", "--verify", "--quiet", ref)
+        if result.returncode:
+            return None
+        return result.stdout.decode().strip()
+
+    def _has_added_to(self, commit: str, tip: str | None) -> bool:
+        """Return True if `tip` descends from `commit`, and has only added runs to it.
+
+        Return True if this clone does not have `commit` any more.
+        """
+        if not self.has(commit):
+            return True
+        if tip is None or not call_git_success(
+            self.repo.root, "merge-base", "--is-ancestor", commit, tip
+        ):
+            return False
+        changes = ("diff-tree", "-r", "--quiet", "--diff-filter=DMT", commit, tip)
+        return call_git_success(self.repo.root, *changes, "--", RUNS)
 
     def _tree(self, name: str) -> bytes:
         """Return the data of a tree, empty if there is none."""

@@ -45,7 +45,7 @@ def put(
     """Commit the record of a run; return the branch's tip."""
     with branch.changing() as edit:
         edit.put_record({"id": run, **more})
-        return edit.commit(subject)
+        return edit.commit(subject).tip
 
 
 def start_writer(project: Path, first: int, count: int) -> subprocess.Popen[str]:

@@ -39,7 +39,7 @@ def test_a_branch_that_went_backwards_is_restored(
     assert branch.run_ids() == [third, RUN, OTHER]
 
 
-def test_the_history_that_a_new_one_replaced_is_kept(
+def test_a_history_that_replaced_the_known_one_is_united_with_it(
     project: Path, branch: ResultsBranch
 ) -> None:
     put(branch)
@@ -49,9 +49,12 @@ def test_the_history_that_a_new_one_replaced_is_kept(
     git(project, "branch", "-qf", "gitorch/results", anew)
     assert branch.state() is BranchState.DIVERGED
     put(branch, "0" * 12)
-    assert git(project, "rev-parse", "gitorch/results~1") == anew
-    git(project, "gc", "-q", "--prune=now")
-    assert branch.run_ids(before) == [RUN, OTHER]
+    assert branch.state() is BranchState.WHOLE
+    parents = git(
+        project, "rev-parse", "gitorch/results~1^1", "gitorch/results~1^2"
+    )
+    assert parents == f"{before}\n{anew}"
+    assert branch.run_ids() == ["0" * 12, RUN, OTHER]
 
 
 def test_a_branch_that_moved_forwards_is_followed(

@@ -61,7 +61,7 @@ def test_an_edit_is_one_commit_that_people_can_read(
                 ("Gitorch-Status", "COMPLETE"),
                 ("Gitorch-Why", "two\nlines"),
             ],
-        )
+        ).tip
     assert branch.tip() == tip == git(project, "rev-parse", "gitorch/results")
     name, email = AUTHOR["name"], AUTHOR["email"]
     assert git(
@@ -154,7 +154,7 @@ def test_the_runs_that_changed_since_a_commit(branch: ResultsBranch) -> None:
         assert edit.tip == first
         edit.put_record({"id": OTHER})
         edit.put("shared", b"not a run")
-        second = edit.commit("another")
+        second = edit.commit("another").tip
         assert edit.tip == second
     assert branch.changed_runs(first, second) == [OTHER]
     assert branch.changed_runs(second, second) == []
@@ -182,7 +182,7 @@ def test_an_edit_without_a_difference_makes_no_commit(
     assert put(branch, status="COMPLETE") == tip
     with branch.changing() as edit:
         edit.remove("runs/nothing/here")
-        assert edit.commit("nothing") == tip
+        assert edit.commit("nothing").tip == tip
 
 
 def test_one_edit_can_commit_several_times(branch: ResultsBranch) -> None:
@@ -200,7 +200,7 @@ def test_a_removed_run_stays_in_the_history(
     with branch.changing() as edit:
         edit.put(f"killed/{RUN[:2]}/{RUN}", b"")
         edit.remove(RunPaths.of(RUN).directory)
-        tip = edit.commit("killed")
+        tip = edit.commit("killed").tip
     assert branch.record(RUN) is None
     assert json.loads(
         git(project, "show", f"{tip}~1:{RunPaths.of(RUN).directory}/record.json")

@@ -1,0 +1,121 @@
+"""The union of two contents of the results branch.
+
+One content is that of the tip, which another git program may have set to anything. The other one is
+what this clone knows that the branch had. The union has every run of both, apart from the runs that
+have a mark under `killed/` in one of them. Only directories that differ are read.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from gitorch.git.modes import DIRECTORY
+from gitorch.git.store.trees import Edits, Read, TreeEntry, find, parse_tree
+from gitorch.model.branch_layout import KILLED, RECORD, RUNS, RunPaths, killed_mark
+from gitorch.model.run.ids import is_run_id
+
+# Return True if the known version of a run replaces the one at the tip. The arguments are the path
+# of the run's record and the oids of the record at the tip and of the known record.
+ChooseKnown = Callable[[bytes, bytes, bytes], bool]
+
+
+class Union(NamedTuple):
+    """The edits that make the tip's content the union, and the runs that they restore."""
+
+    edits: Edits
+    restored: tuple[str, ...]
+
+
+class _Difference(NamedTuple):
+    """A name that is two levels below `runs/` or `killed/`, with its two entries."""
+
+    name: str
+    path: bytes
+    at_tip: TreeEntry | None
+    known: TreeEntry | None
+
+
+def unite(tip: bytes, known: bytes, read: Read, choose_known: ChooseKnown) -> Union:
+    """Return what the tree `tip` lacks of the tree `known`.
+
+    All files of a run come from one version of it. If both trees have the same record of a run, the
+    files at the tip stay as they are. `choose_known` decides about records that differ. Everything
+    outside of `runs/` and `killed/` stays as it is at the tip.
+    """
+    edits = Edits()
+    restored: list[str] = []
+    for mark in _differences(KILLED, tip, known, read):
+        if mark.known is not None and mark.at_tip is None:
+            edits.put(mark.path, mark.known)
+            if is_run_id(mark.name):
+                edits.remove(os.fsencode(RunPaths.of(mark.name).directory))
+    for run in _differences(RUNS, tip, known, read):
+        if run.known is None or not is_run_id(run.name):
+            continue
+        mark_path = os.fsencode(killed_mark(run.name))
+        if find(mark_path, tip, edits, read) is not None:
+            continue
+        if _is_known_better(run, read, choose_known):
+            edits.put(run.path, run.known)
+            restored.append(run.name)
+    return Union(edits, tuple(restored))
+
+
+def runs_in(tree: bytes, read: Read) -> list[str]:
+    """Return the ids of the runs in a content of the branch."""
+    return [
+        run.name
+        for run in _differences(RUNS, None, tree, read)
+        if is_run_id(run.name)
+    ]
+
+
+def _is_known_better(
+    run: _Difference, read: Read, choose_known: ChooseKnown
+) -> bool:
+    """Return True if the known version of a run is to replace what the tip has of the run."""
+    name = RECORD.encode()
+    at_tip = _directory(run.at_tip, read).get(name)
+    known = _directory(run.known, read).get(name)
+    if known is None:
+        return run.at_tip is None
+    if at_tip is None:
+        return True
+    if at_tip.oid == known.oid:
+        return False
+    return choose_known(run.path + b"/" + name, at_tip.oid, known.oid)
+
+
+def _differences(
+    area: str, tip: bytes | None, known: bytes, read: Read
+) -> Iterator[_Difference]:
+    """Yield the names two levels below the directory `area` whose entries differ."""
+    area_path = os.fsencode(area.removesuffix("/"))
+    at_tip = _directory(find(area_path, tip, Edits(), read), read)
+    in_known = _directory(find(area_path, known, Edits(), read), read)
+    for prefix in _differing(at_tip, in_known):
+        below_tip = _directory(at_tip.get(prefix), read)
+        below_known = _directory(in_known.get(prefix), read)
+        for name in _differing(below_tip, below_known):
+            yield _Difference(
+                name=os.fsdecode(name),
+                path=b"/".join((area_path, prefix, name)),
+                at_tip=below_tip.get(name),
+                known=below_known.get(name),
+            )
+
+
+def _differing(
+    first: dict[bytes, TreeEntry], second: dict[bytes, TreeEntry]
+) -> list[bytes]:
+    names = sorted(first.keys() | second.keys())
+    return [name for name in names if first.get(name) != second.get(name)]
+
+
+def _directory(entry: TreeEntry | None, read: Read) -> dict[bytes, TreeEntry]:
+    """Return the entries of a directory, none if it is a file or does not exist."""
+    if entry is None or entry.mode != DIRECTORY:
+        return {}
+    return parse_tree(read(entry.oid))

@@ -1,0 +1,250 @@
+"""Another git program removes or moves gitorch's references, or a part of its state goes back."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from gitorch.actions.ready import ready
+from gitorch.actions.selection import Selection
+from gitorch.actions.set import set_priority
+from gitorch.git.store import pack
+from gitorch.model.run.record import Record
+from gitorch.model.run.status import Status
+from gitorch.storage.catalog import Catalog
+from gitorch.storage.recording import catch_up, recording
+from gitorch.storage.site import Site
+from tests.conftest import commit_files, git, gitorch, gitorch_json, write
+
+REF = "refs/heads/gitorch/results"
+KEPT = "refs/gitorch/kept/results"
+
+
+@pytest.fixture
+def done(project: Path) -> Path:
+    """A project with one complete run, and one that was pinned to a snapshot and waits."""
+    commit_files(
+        project,
+        {
+            "experiments/a.yaml": "tasks: [{id: one, command: 'echo 1 > {outputDir}/x'}]\n"
+        },
+    )
+    gitorch(project, "run", "experiments")
+    write(project, "experiments/b.yaml", "tasks: [{id: one, command: echo 2}]\n")
+    gitorch(project, "ready", "experiments/b.yaml", "--snapshot")
+    return project
+
+
+def statuses(project: Path) -> dict[str, str]:
+    runs = gitorch_json(project, "list")["runs"]
+    return {run["name"]: run["status"] for run in runs}
+
+
+def push_mirror_of_a_plain_clone(project: Path) -> None:
+    clone = project.parent / "clone"
+    git(project.parent, "clone", "-q", str(project), str(clone))
+    git(project, "config", "receive.denyCurrentBranch", "ignore")
+    git(clone, "push", "-q", "--mirror", str(project))
+
+
+def fetch_with_prune(project: Path) -> None:
+    clone = project.parent / "bare"
+    git(
+        project.parent,
+        "clone",
+        "-q",
+        "--bare",
+        "--single-branch",
+        str(project),
+        str(clone),
+    )
+    git(
+        project,
+        "fetch",
+        "-q",
+        "--prune",
+        "--update-head-ok",
+        str(clone),
+        "+refs/*:refs/*",
+    )
+
+
+@pytest.mark.parametrize("mirror", [push_mirror_of_a_plain_clone, fetch_with_prune])
+def test_a_mirror_that_deletes_all_references_of_gitorch_loses_nothing(
+    done: Path, mirror: object
+) -> None:
+    pins = git(done, "for-each-ref", "refs/gitorch/pins")
+    tip = git(done, "rev-parse", REF)
+    mirror(done)  # type: ignore[operator]
+    assert git(done, "for-each-ref", "refs/gitorch", "refs/heads/gitorch") == ""
+    listed = gitorch(done, "list", "--json")
+    assert "2 runs restored" in listed.stderr
+    assert listed.stderr.count("\n") == 1
+    assert statuses(done) == {"a": "COMPLETE", "b": "WAITING"}
+    assert git(done, "rev-parse", REF, KEPT) == f"{tip}\n{tip}"
+    assert git(done, "for-each-ref", "refs/gitorch/pins") == pins
+    git(done, "gc", "-q", "--prune=now")
+    gitorch(done, "run")
+    assert statuses(done) == {"a": "COMPLETE", "b": "COMPLETE"}
+    assert gitorch(done, "doctor").stderr == "all is well\n"
+
+
+def test_main_forced_onto_the_branch_is_reported_and_undone(done: Path) -> None:
+    tip = git(done, "rev-parse", REF)
+    git(done, "branch", "-f", "gitorch/results", "main")
+    health = gitorch_json(done, "doctor", code=1)["findings"][0]
+    assert health["what"] == "branch-diverged"
+    assert "2 runs can be restored" in health["message"]
+    changed = gitorch(done, "hold", "b")
+    assert "lacked results; 2 runs restored" in changed.stderr
+    git(done, "merge-base", "--is-ancestor", tip, REF)
+    assert git(done, "rev-list", "--count", f"main..{REF}") == git(
+        done, "rev-list", "--count", REF
+    ), "the project's history is not a part of the results"
+    assert statuses(done) == {"a": "COMPLETE", "b": "HOLD"}
+    assert gitorch(done, "doctor").stderr == "all is well\n"
+
+
+def test_commits_of_a_checkout_with_old_files_lose_nothing(done: Path) -> None:
+    checkout = done.parent / "checkout"
+    git(done, "worktree", "add", "-q", str(checkout), "gitorch/results")
+    gitorch(done, "run")
+    (checkout / "notes.txt").write_text("mine")
+    git(checkout, "add", "-A")
+    git(checkout, "commit", "-qm", "notes")
+    shown = gitorch(done, "list")
+    assert "1 run restored" in shown.stderr
+    assert statuses(done) == {"a": "COMPLETE", "b": "COMPLETE"}
+    assert git(done, "show", f"{REF}:notes.txt") == "mine"
+
+
+def test_an_older_copy_of_the_queue_repeats_nothing(done: Path) -> None:
+    state = done / ".git/gitorch"
+    copies = {path.name: path.read_bytes() for path in state.glob("queue.db*")}
+    gitorch(done, "run")
+    for path in state.glob("queue.db*"):
+        path.unlink()
+    for name, data in copies.items():
+        (state / name).write_bytes(data)
+    [before] = [
+        run for run in gitorch_json(done, "list")["runs"] if run["name"] == "b"
+    ]
+    gitorch(done, "run")
+    [after] = [
+        run for run in gitorch_json(done, "list")["runs"] if run["name"] == "b"
+    ]
+    assert before == after
+    assert after["status"] == "COMPLETE"
+    assert gitorch(done, "doctor").stderr == "all is well\n"
+
+
+def test_an_older_copy_of_the_index_hides_nothing(done: Path) -> None:
+    index = done / ".git/gitorch/index.db"
+    before = statuses(done)
+    shutil.copy(index, done.parent / "older")
+    gitorch(done, "run")
+    assert statuses(done)["b"] == "COMPLETE"
+    for path in index.parent.glob("index.db*"):
+        path.unlink()
+    shutil.copy(done.parent / "older", index)
+    assert statuses(done) == {**before, "b": "COMPLETE"}
+
+
+@pytest.mark.parametrize("gone", ["gitorch/objects", "lfs/objects"])
+def test_either_copy_of_a_large_file_is_enough(project: Path, gone: str) -> None:
+    text = "tasks: [{id: one, command: 'head -c 2000000 /dev/zero > {outputDir}/big'}]\n"
+    commit_files(project, {"experiments/a.yaml": text})
+    gitorch(project, "run", "experiments")
+    for directory in (project / ".git" / gone).iterdir():
+        shutil.rmtree(directory)
+    place = gitorch(project, "checkout-run", "a").stdout.strip()
+    [big] = Path(place).glob("run-*/outputs/big")
+    assert big.stat().st_size == 2_000_000
+    gitorch(project, "doctor", "--fix")
+    assert gitorch(project, "doctor").stderr == "all is well\n"
+
+
+# -- within one process
+
+
+@pytest.fixture
+def site(project: Path) -> Site:
+    write(project, "experiments/a.yaml", "tasks: [{id: one, command: echo 1}]\n")
+    site = Site.at(project)
+    ready(site, [project / "experiments"], environment={"PATH": "/usr/bin:/bin"})
+    return site
+
+
+def put_priority(site: Site, run_id: str, priority: int, subject: str) -> None:
+    with recording(site) as changes:
+        record = changes.record(run_id)
+        assert record is not None
+        changes.put(replace(record, priority=priority))
+        changes.commit(subject)
+
+
+def test_the_queue_does_not_skip_a_commit_that_came_between(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another program commits between the look at the branch and our own commit."""
+    [run] = site.queue.runs()
+    before = site.results.tip()
+    put_priority(site, run.id, 7, "theirs")
+    theirs = site.results.tip()
+    assert before
+    assert theirs
+    other = Record.from_json(site.results.record(run.id) or {})
+    for ref in (REF, KEPT):
+        git(site.repository.root, "update-ref", ref, before)
+    site = Site.at(site.repository.root)
+    with site.results.changing() as edit:
+        edit.put_record(replace(other, priority=0).to_json())
+        edit.commit("as before")
+    catch_up(site)
+    steps = iter([None])
+
+    def step() -> None:
+        if next(steps, "over") is None:
+            git(site.repository.root, "update-ref", REF, theirs)
+
+    monkeypatch.setattr(pack, "boundary", step)
+    with recording(site) as changes:
+        changes.branch.put("runs/note", b"")
+        changes.commit("ours")
+    monkeypatch.undo()
+    catch_up(site)
+    entry = site.queue.run(run.id)
+    assert entry is not None
+    record = Record.from_json(site.results.record(run.id) or {})
+    assert entry.tasks[0].priority == (record.priority or 0)
+    assert site.queue.meta("tip") == site.results.tip()
+
+
+def test_a_verb_is_repeated_if_its_run_changes_meanwhile(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [run] = site.queue.runs()
+    root = site.repository.root
+    first = site.results.tip()
+    changed = Record.from_json(site.results.record(run.id) or {})
+    with site.results.changing() as edit:
+        edit.put_record(replace(changed, output_name="theirs").to_json())
+        theirs = edit.commit("theirs").tip
+    assert first
+    for ref in (REF, KEPT):
+        git(root, "update-ref", ref, first)
+    steps = iter([None])
+
+    def step() -> None:
+        if next(steps, "over") is None:
+            git(root, "update-ref", REF, theirs)
+
+    monkeypatch.setattr(pack, "boundary", step)
+    set_priority(site, Selection(references=(run.id,)), 7)
+    record = Record.from_json(site.results.record(run.id) or {})
+    assert (record.output_name, record.priority) == ("theirs", 7)
+    [row] = Catalog.of(site).rows()
+    assert row.status is Status.WAITING
