@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,7 @@ from gitorch.model.branch_layout import CONFIG
 from gitorch.model.problem import Problem
 from gitorch.model.run.pin import Pin
 from gitorch.model.run.record import Record
+from gitorch.model.run.shell import default_shell
 from gitorch.model.run.spec import RunSpec
 from gitorch.model.run.status import Status
 from gitorch.storage.catalog import Catalog
@@ -146,7 +148,9 @@ def ready(
     )
     if not validated.valid:
         return Ready(points=(), validated=validated, pin=chosen.pin)
-    candidates = find_candidates(site, validated, chosen.pin)
+    has_bash = shutil.which("bash", path=environment.get("PATH")) is not None
+    shell = default_shell(has_bash=has_bash)
+    candidates = find_candidates(site, validated, chosen.pin, shell)
     with _one_at_a_time(site):
         plan = _plan(site, candidates, again=again)
         records: dict[str, Record] = {}

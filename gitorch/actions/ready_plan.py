@@ -11,6 +11,7 @@ from gitorch.actions.validate import Validated
 from gitorch.config.pipeline import LoadedConfig
 from gitorch.model.run.identity import run_identity
 from gitorch.model.run.pin import Pin
+from gitorch.model.run.shell import with_shell
 from gitorch.model.run.status import Status
 from gitorch.storage.new_record import Creation, RunDefinition
 from gitorch.storage.site import Site
@@ -102,8 +103,13 @@ class Plan(Struct, frozen=True):
         ]
 
 
-def find_candidates(site: Site, validated: Validated, pin: Pin) -> list[Candidate]:
-    """Return the runs that the valid configs describe, in the order of the configs."""
+def find_candidates(
+    site: Site, validated: Validated, pin: Pin, shell: tuple[str, ...]
+) -> list[Candidate]:
+    """Return the runs that the valid configs describe, in the order of the configs.
+
+    `shell` is the shell of the commands for which the config names none.
+    """
     root = site.repository.root
     candidates = []
     for config in validated.valid:
@@ -113,7 +119,7 @@ def find_candidates(site: Site, validated: Validated, pin: Pin) -> list[Candidat
         for spec in config.specs:
             data = validated.inputs[spec.link].data_of(spec)
             definition = RunDefinition(
-                spec=spec,
+                spec=with_shell(spec, shell),
                 source=source,
                 pin=pin,
                 identity=run_identity(spec, code, data),

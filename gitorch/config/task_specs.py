@@ -11,6 +11,7 @@ from gitorch.config.paths import input_path, relative_glob
 from gitorch.config.reader import Reader
 from gitorch.config.schema import hint_on
 from gitorch.config.task_order import read_needs
+from gitorch.model.run.shell import parse_shell
 from gitorch.model.run.spec import (
     OWN_KEYS,
     OWN_TASK_KEYS,
@@ -67,6 +68,8 @@ def _read_task(
     params = {key: value for key, value in task.items() if key not in OWN_TASK_KEYS}
     own_settings = _read_settings(reader, ("tasks", index, "gitorch"))
     settings = {**defaults, **own_settings}
+    if not isinstance(command, str):
+        settings.pop("shell", None)
     return TaskSpec(
         id=reader.get("tasks", index, "id", default=""),
         method=method,
@@ -105,6 +108,18 @@ def _read_discard(reader: Reader, position: KeyPath) -> tuple[str, ...]:
 
 def _read_metrics(reader: Reader, position: KeyPath) -> tuple[str, ...]:
     return tuple(reader.paths(position, _IN_OUTPUT).values())
+
+
+def _read_shell(reader: Reader, position: KeyPath) -> tuple[str, ...] | None:
+    written = reader.get(*position)
+    if written is None:
+        return None
+    try:
+        return parse_shell(written)
+    except ValueError as error:
+        hint = "write a program, with its options if it needs any: 'shell: bash'"
+        reader.complain(position, f"'shell' cannot be read: {error}", hint)
+        return None
 
 
 def _read_timeout(reader: Reader, position: KeyPath) -> float | None:
@@ -170,4 +185,5 @@ _SETTINGS: dict[str, tuple[str, Callable[[Reader, KeyPath], Any]]] = {
     "priority": ("priority", Reader.whole_number),
     "resources": ("resources", _read_resources),
     "cache": ("cache", _read_cache),
+    "shell": ("shell", _read_shell),
 }

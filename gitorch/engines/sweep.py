@@ -17,6 +17,7 @@ from pathlib import Path
 from gitorch.model.workspace import AttemptDirectory
 from gitorch.tools import process
 from gitorch.tools.process import Process
+from gitorch.tools.untrusted import read_plain
 
 TOKEN = "GITORCH_TOKEN"  # noqa: S105 - the name of the variable, not a secret
 
@@ -74,7 +75,7 @@ def _ancestry(table: Mapping[int, Process]) -> list[int]:
 def _output(attempt: AttemptDirectory) -> _FileId | None:
     """Return the file to which the processes of an attempt write their output."""
     try:
-        number = int(attempt.pipe.read_bytes())
+        number = int(read_plain(attempt.pipe, 100, below=attempt.path))
     except (OSError, ValueError):
         return _file_id(attempt.log)
     reader, writer = os.pipe()

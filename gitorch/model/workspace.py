@@ -75,5 +75,9 @@ class AttemptDirectory(NamedTuple):
         return self.path / "result.json"
 
     @property
+    def error(self) -> Path:
+        return self.path / "error.json"
+
+    @property
     def status(self) -> Path:
         return self.path / "status.json"

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
     Result = TypeVar("Result")
 
+# `co_flags` of generators and asynchronous generators: see the module `inspect`.
+_GENERATORS = 0x20 | 0x200
+
 
 def main(request_path: str, answers: str) -> None:
     """Check all configs of a request, and end the process."""
@@ -175,12 +178,33 @@ def _is_task(value: Any) -> bool:
         return False
     run = getattr(value, "run", None)
     is_abstract = getattr(run, "__isabstractmethod__", False)
-    return callable(run) and not is_abstract
+    return callable(run) and not is_abstract and _why_not_done(run) is None
+
+
+def _why_not_done(run: Any) -> str | None:
+    """Return why a call of `run` does nothing, or None if it may do the work.
+
+    A coroutine is awaited, so `async def run` does the work unless it contains `yield`.
+    """
+    if isinstance(run, type):
+        return "is a class, and calling it only makes an object"
+    if type(run).__module__ == "unittest.mock":
+        return f"is a {type(run).__name__}"
+    code = getattr(run, "__code__", None)
+    flags = getattr(code, "co_flags", 0)
+    if isinstance(flags, int) and flags & _GENERATORS:
+        return "contains `yield`, so calling it does nothing"
+    return None
 
 
 def _why_not_a_task(module: Any, method: str, value: Any) -> tuple[str, str | None]:
     """Return the message and hint about a name in Tasks.py whose value is not a task."""
     if isinstance(value, type):
+        run = getattr(value, "run", None)
+        reason = _why_not_done(run)
+        if reason is not None:
+            message = f"run of class {method!r} in Tasks.py {reason}"
+            return message, "do the work in run(self), and return the result"
         return f"class {method!r} in Tasks.py has no method run(self)", None
     if value is not None:
         return (

@@ -12,6 +12,7 @@ from gitorch.database.values import Running, Worker
 from gitorch.engines.contract import Order
 from gitorch.interpreter.environment import attempt_environment
 from gitorch.interpreter.probe import Interpreter
+from gitorch.model.run.shell import UNRECORDED
 from gitorch.model.run.spec import TaskSpec, task_config
 from gitorch.model.text.placeholders import fill
 from gitorch.storage import output_files, output_restore
@@ -207,7 +208,8 @@ def _argv(
                 str(attempt.directory.result),
             )
         case TaskSpec(command=str(command), double_braces=double):
-            return ("sh", "-c", fill(command, config, double_braces=double))
+            shell = attempt.task.shell or UNRECORDED
+            return (*shell, fill(command, config, double_braces=double))
         case TaskSpec(command=tuple(words), double_braces=double):
             return fill(words, config, double_braces=double)
     raise ValueError(f"task {attempt.claim.task} has neither method nor command")

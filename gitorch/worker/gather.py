@@ -43,6 +43,7 @@ from gitorch.storage.site import Site
 from gitorch.storage.unkept import UnkeptNotes
 from gitorch.tools.readable_json import render_json
 from gitorch.tools.untrusted import blocks, open_file
+from gitorch.worker.explanation import explained
 from gitorch.worker.surroundings import Surroundings
 
 TAIL_LINES = 20
@@ -174,7 +175,7 @@ def _gather(
     files = _files(site, attempt, kept_log, modified, spool, notes, masking)
     has_succeeded = isinstance(ended.outcome, Succeeded)
     reports = read_reports(attempt, has_succeeded=has_succeeded)
-    outcome = _masked(_explained(ended.outcome, kept_log), masking)
+    outcome = _masked(explained(attempt, ended.outcome, kept_log.tail), masking)
     if ended.log_error:
         outcome = without_log(outcome, ended.log_error)
     follows = policy.after(
@@ -359,13 +360,3 @@ def _location(attempt: ClaimedAttempt, lines: Sequence[str]) -> str | None:
         with suppress(ValueError):  # not in the worktree
             return f"{Path(entry[1]).relative_to(attempt.run.tree)}:{entry[2]}"
     return None
-
-
-def _explained(outcome: Outcome, kept_log: _KeptLog) -> Outcome:
-    """Return the outcome of a failed program with a message: the last line of its log."""
-    if not isinstance(outcome, ExitCode) or outcome.message:
-        return outcome
-    for line in reversed(kept_log.tail):
-        if line.strip():
-            return ExitCode(exit_code=outcome.exit_code, message=line.strip())
-    return outcome

@@ -109,6 +109,15 @@ ELSEWHERE = {
         "faults/test_printing.py: test_a_stream_that_does_not_block_loses_nothing",
         "faults/test_printing.py: test_commands_that_only_print_stop",
     ),
+    "work that was called and not done; a failure inside a command": (
+        "runner/test_task_program.py: test_called_is_not_done",
+        "runner/test_task_program.py: test_an_asynchronous_run_is_awaited",
+        "runner/test_task_program.py: test_a_process_that_ends_before_run_returns_has_no_result",
+        "interpreter/test_preflight.py: test_a_method_that_does_not_name_a_task_class",
+        "stories/test_shells.py: test_a_failure_in_any_line_or_part_of_a_pipe_fails_the_task",
+        "stories/test_shells.py: test_without_bash_a_failing_line_fails_the_task",
+        "stories/test_shells.py: test_a_record_without_a_shell_runs_again_as_it_ran",
+    ),
     "no space for the log and the attempt's own record": (
         "engines/test_local.py: test_full_disk",
         "engines/test_log_pipe.py: test_a_full_disk_leaves_a_gap_in_the_log_which_is_reported",

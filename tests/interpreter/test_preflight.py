@@ -21,7 +21,7 @@ from gitorch.interpreter.preflight import (
 from gitorch.interpreter.probe import Interpreter, probe
 
 TASKS = """
-import ctypes, logging, os, subprocess, sys, threading, time
+import ctypes, logging, os, subprocess, sys, threading, time, unittest.mock
 from gitorch import TaskBase
 
 print("imported", flush=True)
@@ -142,11 +142,26 @@ class Abstract(TaskBase):
 class NoRun:
     run = 3
 
+class Generator:
+    def run(self): yield 1
+
+class Streamed:
+    async def run(self): yield 1
+
+class Nested:
+    class run: ...
+
+class Mocked:
+    run = unittest.mock.MagicMock()
+
 def function(config):
     pass
 
 count = 1
 """
+
+
+DO_THE_WORK = "do the work in run(self), and return the result"
 
 
 @pytest.fixture(scope="module")
@@ -247,6 +262,26 @@ def test_output_is_attributed_to_its_config(
         ("function", "'function' in Tasks.py is not a class, but a function", None),
         ("NoRun", "class 'NoRun' in Tasks.py has no method run(self)", None),
         ("Abstract", "class 'Abstract' in Tasks.py has no method run(self)", None),
+        (
+            "Generator",
+            "run of class 'Generator' in Tasks.py contains `yield`, so calling it does nothing",
+            DO_THE_WORK,
+        ),
+        (
+            "Streamed",
+            "run of class 'Streamed' in Tasks.py contains `yield`, so calling it does nothing",
+            DO_THE_WORK,
+        ),
+        (
+            "Nested",
+            "run of class 'Nested' in Tasks.py is a class, and calling it only makes an object",
+            DO_THE_WORK,
+        ),
+        (
+            "Mocked",
+            "run of class 'Mocked' in Tasks.py is a MagicMock",
+            DO_THE_WORK,
+        ),
     ],
 )
 def test_a_method_that_does_not_name_a_task_class(

@@ -9,6 +9,7 @@ from typing import Any
 
 from gitorch.model.json_struct import without_empty
 from gitorch.model.run.record import Data
+from gitorch.model.run.shell import DEFAULTS
 from gitorch.model.run.spec import RunSpec
 
 # Keys that say where or how a run is computed. They do not change what is computed, so they are not
@@ -48,6 +49,10 @@ def run_identity(spec: RunSpec, code: str, data: Sequence[Data] = ()) -> str:
     for task in computed["tasks"]:
         for key in _IGNORED_IN_TASKS:
             task.pop(key, None)
+        # A config that names no shell stays the same run on a machine without bash, and the same
+        # as before shells were recorded.
+        if task.get("shell") in DEFAULTS:
+            del task["shell"]
     return digest(computed)
 
 

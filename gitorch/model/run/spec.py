@@ -102,6 +102,8 @@ class TaskSpec(JsonStruct, frozen=True, kw_only=True):
     inputs: tuple[str, ...] = ()  # data that the task reads
     discard: tuple[str, ...] = ()  # files that are not kept
     cache: Cache | None = None  # None: the task is always computed anew
+    # The words before a `command` that is a text. None: not recorded, or there is no such command.
+    shell: tuple[str, ...] | None = None
 
     @property
     def reads(self) -> tuple[str, ...]:
