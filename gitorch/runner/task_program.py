@@ -120,12 +120,12 @@ def _result(task: Any) -> Any:
         result = result.result()
         kind = type(result)
     name = kind.__name__
+    if kind.__module__ == "unittest.mock":
+        raise _NotDone(f"run() returns a {name}: it is not the task's own")
     if hasattr(kind, "__anext__"):
         raise _NotDone(f"run() returns a {name}, which nobody iterates over")
     if hasattr(kind, "__next__") and kind.__module__ in _LAZY:
         raise _NotDone(f"run() returns a {name}, which nobody iterates over")
-    if kind.__module__ == "unittest.mock":
-        raise _NotDone(f"run() returns a {name}: it is not the task's own")
     return result
 
 

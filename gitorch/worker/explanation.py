@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from gitorch.model.run.failure_reason import failure_reason
 from gitorch.model.run.outcome import ExitCode, Outcome, Succeeded
 from gitorch.storage.claimed_attempt import ClaimedAttempt
 from gitorch.tools.untrusted import read_plain
@@ -32,9 +33,7 @@ def explained(
         return outcome
     reason = _stated_reason(attempt) if is_class else None
     if reason is None:
-        reason = next(
-            (line.strip() for line in reversed(lines) if line.strip()), None
-        )
+        reason = failure_reason(lines)
     return replace(outcome, message=reason)
 
 

@@ -80,6 +80,7 @@ class _KeptLog(NamedTuple):
     content: bytes | Stored
     tail: tuple[str, ...]
     location: str | None
+    lines: Sequence[str] = ()  # more than the tail
 
 
 def gather(
@@ -175,7 +176,7 @@ def _gather(
     files = _files(site, attempt, kept_log, modified, spool, notes, masking)
     has_succeeded = isinstance(ended.outcome, Succeeded)
     reports = read_reports(attempt, has_succeeded=has_succeeded)
-    outcome = _masked(explained(attempt, ended.outcome, kept_log.tail), masking)
+    outcome = _masked(explained(attempt, ended.outcome, kept_log.lines), masking)
     if ended.log_error:
         outcome = without_log(outcome, ended.log_error)
     follows = policy.after(
@@ -325,7 +326,8 @@ def _kept_log(
     location = _location(attempt, lines)
     if lines[-1] == "":  # the log ends with a newline
         lines.pop()
-    return _KeptLog(content, tuple(lines[-TAIL_LINES:]), location)
+    tail = tuple(lines[-TAIL_LINES:])
+    return _KeptLog(content, tail, location, lines)
 
 
 def _read_log(

@@ -118,6 +118,12 @@ ELSEWHERE = {
         "stories/test_shells.py: test_without_bash_a_failing_line_fails_the_task",
         "stories/test_shells.py: test_a_record_without_a_shell_runs_again_as_it_ran",
     ),
+    "the reason of a failure; logging that a task configures itself": (
+        "model/run/test_failure_reason.py: test_the_line_that_states_the_error",
+        "runner/test_task_program.py: test_the_reason_is_the_exception",
+        "runner/test_task_program.py: test_logging_works_as_in_every_program_and_prints_once",
+        "stories/test_shells.py: test_the_reason_of_a_failure_is_what_states_it",
+    ),
     "no space for the log and the attempt's own record": (
         "engines/test_local.py: test_full_disk",
         "engines/test_log_pipe.py: test_a_full_disk_leaves_a_gap_in_the_log_which_is_reported",

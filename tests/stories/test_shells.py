@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import textwrap
 from pathlib import Path
 
-from tests.conftest import git, gitorch, gitorch_json, write
+from tests.conftest import commit_files, git, gitorch, gitorch_json, write
 
 STRICT = ["bash", "-eo", "pipefail", "-c"]
 
@@ -107,3 +108,44 @@ def test_a_record_without_a_shell_runs_again_as_it_ran(project: Path) -> None:
     assert (
         "shell" not in gitorch_json(project, "show", new)["run"]["spec"]["tasks"][0]
     )
+
+
+def test_the_reason_of_a_failure_is_what_states_it(project: Path) -> None:
+    """Neither a note that follows it nor what a class task prints at its end."""
+    tasks = """
+        import atexit
+        atexit.register(print, "Error: printed at the end")
+        class Stops:
+            def __init__(self, config): pass
+            def run(self):
+                raise KeyError("rate")
+        class Leaves(Stops):
+            def run(self):
+                import ctypes
+                ctypes.CDLL(None).exit(0)
+        class Several(Stops):
+            async def run(self):
+                return {"loss": 0.5}
+        """
+    commit_files(project, {"Tasks.py": textwrap.dedent(tasks)})
+    for name in ("Stops", "Leaves", "Several"):
+        written = {"tasks": [{"id": "t", "method": name}]}
+        write(project, f"experiments/{name}.yaml", json.dumps(written))
+    config(
+        project, "R", "echo 'Error in f(1) : no z'; echo 'Execution halted'; exit 1"
+    )
+    config(project, "typo", "trian.py | tee log")
+    gitorch(project, "run", "experiments", code=1)
+    reasons = {}
+    for name in ("Stops", "Leaves", "R", "typo"):
+        run = gitorch_json(project, "show", name)["run"]
+        reasons[name] = run["tasks"][0]["attempts"][-1]["outcome"]["message"]
+    assert reasons == {
+        "Stops": "KeyError: 'rate'",
+        "Leaves": "the program ended before run() returned",
+        "R": "Error in f(1) : no z",
+        "typo": "bash: line 1: trian.py: command not found",
+    }
+    assert gitorch_json(project, "show", "Several")["run"]["metrics"] == {
+        "loss": 0.5
+    }
