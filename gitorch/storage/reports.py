@@ -33,7 +33,7 @@ class Reports(Struct, frozen=True):
 
 def read_reports(attempt: ClaimedAttempt, *, has_succeeded: bool) -> Reports:
     """Read the result, and the metrics in events, in files of the outputs and in the result."""
-    reader = _Reader()
+    reader = _ReportReader()
     directory = attempt.directory
     events = Events(directory)
     sources = [metrics.of_events(events)]
@@ -57,7 +57,7 @@ def read_reports(attempt: ClaimedAttempt, *, has_succeeded: bool) -> Reports:
     return Reports(finite(result), measured.metrics, tuple(notes))
 
 
-class _Reader:
+class _ReportReader:
     """Reads JSON files, and notes what is wrong with them."""
 
     def __init__(self) -> None:
