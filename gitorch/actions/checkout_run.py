@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import posixpath
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from gitorch.actions.records import find_record
+from gitorch.errors import NotFound
 from gitorch.git import pins
 from gitorch.git.checkout import checkout_run as make_checkout
 from gitorch.git.modes import LINK
@@ -17,6 +21,8 @@ from gitorch.model.branch_layout import CONFIG, LOG, RunPaths, escaped_for_check
 from gitorch.model.run.record import Record
 from gitorch.storage.kept_logs import open_kept_log
 from gitorch.storage.site import Site
+from gitorch.tools.files import write_aside
+from gitorch.tools.readable_json import render_json
 
 _SEVERAL_COMMITS = """\
 The tasks of this run ran at several commits, and this worktree is at the newest of them.
@@ -25,26 +31,36 @@ git worktree add --detach DIRECTORY COMMIT
 
 """
 _BLOCK = 1 << 20  # bytes
+_MISSING = "missing.json"
+
+
+class CheckedOut(NamedTuple):
+    """A run and its worktree. `missing` names the files that this clone lacks, in `run-<id>/`."""
+
+    record: Record
+    path: Path
+    missing: tuple[str, ...] = ()
 
 
 def checkout_run(
     site: Site, reference: str, directory: Path | None = None
-) -> tuple[Record, Path]:
-    """Create the worktree and return its path. A second call returns the same worktree, unchanged.
+) -> CheckedOut:
+    """Create the worktree and return its path.
+
+    A second call returns the same worktree. It adds only the files that were missing before.
 
     The directory `run-<id>/` in it contains `config.yaml`, `outputs/` and
     `logs/<task>/<attempt>.txt`, including large files. If the tasks ran at several commits, the
     worktree is at the newest one, and `commits.txt` lists them all.
     Names that git refuses to check out, such as `.git`, are written as `%.git`.
-    Raises NotFound if there is no such run, or if its commit or one of its large files is not in
-    this clone.
+    Raises NotFound if there is no such run, or if its commit is not in this clone.
     Raises Refused if the target exists, or if the run has continued at another commit since it was
     checked out.
     """
     record = find_record(site, reference)
     pins.require(site.repository, record.pin.commit)
     path = (directory or site.workspace / "checkouts" / record.id).absolute()
-    make_checkout(
+    kept = make_checkout(
         site.repository,
         site.worktrees,
         record.id,
@@ -55,7 +71,11 @@ def checkout_run(
             name for name in record.spec.link if escaped_for_checkout(name) == name
         ],
     )
-    return record, path
+    missing = _read_missing(kept)
+    if missing:
+        missing = _write_files(site, record, kept, only=frozenset(missing))
+        _note_missing(kept, missing)
+    return CheckedOut(record, path, tuple(missing))
 
 
 def _fill(site: Site, record: Record, directory: Path) -> None:
@@ -63,8 +83,35 @@ def _fill(site: Site, record: Record, directory: Path) -> None:
     if record.several_pins:
         lines = [f"{task.pin.commit}  {task.id}\n" for task in record.tasks]
         (directory / "commits.txt").write_text(_SEVERAL_COMMITS + "".join(lines))
-    _write_outputs(site, record, directory / "outputs")
-    _write_logs(site, record, directory / "logs")
+    missing = _write_files(site, record, directory)
+    if missing:
+        _note_missing(directory, missing)
+
+
+def _write_files(
+    site: Site, record: Record, directory: Path, only: frozenset[str] | None = None
+) -> list[str]:
+    """Write the outputs and logs, or `only` some of them. Return those that this clone lacks."""
+    return [
+        *_write_outputs(site, record, directory / "outputs", only),
+        *_write_logs(site, record, directory / "logs", only),
+    ]
+
+
+def _read_missing(directory: Path) -> list[str]:
+    """Return the files that were missing when the directory was filled."""
+    try:
+        names: list[str] = json.loads((directory / _MISSING).read_bytes())
+    except FileNotFoundError:
+        return []
+    return names
+
+
+def _note_missing(directory: Path, missing: Sequence[str]) -> None:
+    if missing:
+        write_aside(directory / _MISSING, render_json(list(missing)))
+    else:
+        (directory / _MISSING).unlink(missing_ok=True)
 
 
 def _write_config(site: Site, record: Record, directory: Path) -> None:
@@ -101,36 +148,56 @@ def _path_of_base(
     return posixpath.relpath(kept, posixpath.dirname(name) or ".")
 
 
-def _write_outputs(site: Site, record: Record, directory: Path) -> None:
-    directory.mkdir()
-    paths = [
-        RunPaths.of(record.id).output(output.path) for output in record.outputs
-    ]
+def _write_outputs(
+    site: Site, record: Record, directory: Path, only: frozenset[str] | None
+) -> Iterator[str]:
+    """Write the outputs. Yield those that this clone lacks; they keep back no other."""
+    directory.mkdir(exist_ok=True)
+    outputs = []
+    for output in record.outputs:
+        if only is None or f"outputs/{output.path}" in only:
+            outputs.append(output)
+    paths = [RunPaths.of(record.id).output(output.path) for output in outputs]
     stored = site.results.read_all(paths)
-    for output, data in zip(record.outputs, stored, strict=True):
+    for output, data in zip(outputs, stored, strict=True):
         name = escaped_for_checkout(output.path, is_link=output.mode == LINK)
         placed = replace(output, path=name)
-        artifacts.restore(site.repository, placed, data, directory)
+        try:
+            artifacts.restore(site.repository, placed, data, directory)
+        except NotFound:
+            yield f"outputs/{output.path}"
 
 
-def _write_logs(site: Site, record: Record, directory: Path) -> None:
-    directory.mkdir()
+def _write_logs(
+    site: Site, record: Record, directory: Path, only: frozenset[str] | None
+) -> Iterator[str]:
+    """Write the logs. Yield those that this clone lacks; they keep back no other."""
+    directory.mkdir(exist_ok=True)
+    for task, number in _logs_of(site, record):
+        name = f"logs/{task}/{number}.txt"
+        if only is not None and name not in only:
+            continue
+        try:
+            log = open_kept_log(site, record.id, task, number)
+        except NotFound:
+            yield name
+            continue
+        if log is None:
+            continue
+        target = directory / escaped_for_checkout(task) / f"{number}.txt"
+        target.parent.mkdir(exist_ok=True)
+        with log, target.open("wb") as copy:
+            while block := log.read(_BLOCK):
+                copy.write(block)
+
+
+def _logs_of(site: Site, record: Record) -> Iterator[tuple[str, int]]:
+    """Yield the task and the number of each attempt that has a log."""
     tasks = RunPaths.of(record.id).tasks
     task_ids = {task.id for task in record.tasks}
     for path in site.results.files(tasks):
         task, *rest = path.removeprefix(f"{tasks}/").split("/")
         match rest:
             case [attempt, name] if name == LOG and attempt.isdecimal():
-                pass
-            case _:
-                continue
-        if task not in task_ids:
-            continue
-        log = open_kept_log(site, record.id, task, int(attempt))
-        if log is None:
-            continue
-        target = directory / escaped_for_checkout(task) / f"{attempt}.txt"
-        target.parent.mkdir(exist_ok=True)
-        with log, target.open("wb") as copy:
-            while block := log.read(_BLOCK):
-                copy.write(block)
+                if task in task_ids:
+                    yield task, int(attempt)

@@ -105,6 +105,8 @@ class Repository(Struct, frozen=True, dict=True):
                 "move it to a path without one",
             )
         _, object_format, git_dir, common_dir, root = answers
+        for path in (root, common_dir):
+            _require_utf8(path)
         _require_usable(object_format, Path(common_dir))
         return cls(
             root=Path(root), git_dir=Path(git_dir), common_dir=Path(common_dir)
@@ -170,6 +172,7 @@ class Repository(Struct, frozen=True, dict=True):
     @property
     def _chosen_state(self) -> Path:
         path = self._own_directory_in(Path(self.settings.state_dir or ""))
+        _require_utf8(str(path))
         require_fixed(path.parent)
         before = noted_state(self.store_dir) or self.store_dir
         if before != path and not path.exists():
@@ -203,6 +206,7 @@ class Repository(Struct, frozen=True, dict=True):
         chosen = os.environ.get("GITORCH_WORKSPACE") or self.settings.workspace
         if chosen:
             path = self._own_directory_in(Path(chosen))
+            _require_utf8(str(path))
             require_fixed(path.parent)
             return path
         sibling = self.home.with_name(f"{self.home.name}.gitorch")
@@ -359,6 +363,16 @@ def _require_usable(object_format: str, common_dir: Path) -> None:
         raise Refused(*_REFTABLE)
     if common_dir.stat().st_uid != os.geteuid():
         raise _foreign(common_dir)
+
+
+def _require_utf8(path: str) -> None:
+    """Raise Refused if a path is not UTF-8. Configs and records, which are JSON, contain paths."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise Refused(
+            f"the path {path!a} is not UTF-8", "move it to a path that is UTF-8"
+        ) from None
 
 
 def _unreadable(start: Path, stderr: str) -> NotFound | Refused:

@@ -165,6 +165,9 @@ ELSEWHERE = {
         "stories/test_copies.py: "
         "test_another_state_directory_for_the_same_repository_is_refused",
         "interpreter/test_probe.py: test_start_up_files_and_exit_handlers_may_print",
+        "stories/test_copies.py: test_a_large_file_that_is_missing_keeps_back_no_other",
+        "stories/test_copies.py: "
+        "test_paths_that_are_not_utf8_are_refused_before_anything_is_queued",
     ),
     "the clock set back during a backoff": (
         "database/test_run_queue.py: test_setting_the_clock_back_does_not_make_a_backoff_longer",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -190,3 +191,53 @@ def test_a_repository_with_a_state_directory_elsewhere_is_moved(
     assert len(places(moved)) == 1
     git(moved, "config", "--unset", "gitorch.stateDir")
     gitorch(moved, "run", code=4)
+
+
+def test_a_large_file_that_is_missing_keeps_back_no_other(
+    project: Path, tmp_path: Path
+) -> None:
+    command = "echo 123456789012 > {outputDir}/large; echo 1 > {outputDir}/small"
+    write(
+        project,
+        "experiments/a.yaml",
+        f"tasks: [{{id: one, command: '{command}'}}]\n",
+    )
+    commit_files(project, {}, "a config")
+    git(project, "config", "gitorch.largeFile", "10")
+    gitorch(project, "run", "experiments")
+    away = tmp_path / "away"
+    away.mkdir()
+    for store in ("lfs/objects", "gitorch/objects"):
+        objects = project / ".git" / store
+        if objects.exists():
+            objects.rename(away / store.split("/")[0])
+    result = gitorch(project, "checkout-run", "a", code=1)
+    assert "missing: outputs/large" in result.stderr
+    [directory] = Path(result.stdout.strip()).glob("run-*")
+    assert (directory / "outputs/small").read_text() == "1\n"
+    assert not (directory / "outputs/large").exists()
+    (directory / "outputs/small").write_text("mine\n")
+    for store in ("lfs/objects", "gitorch/objects"):
+        moved = away / store.split("/")[0]
+        if moved.exists():
+            shutil.rmtree(project / ".git" / store, ignore_errors=True)
+            moved.rename(project / ".git" / store)
+    gitorch(project, "checkout-run", "a")
+    assert (directory / "outputs/large").read_text() == "123456789012\n"
+    assert (directory / "outputs/small").read_text() == "mine\n"
+
+
+def test_paths_that_are_not_utf8_are_refused_before_anything_is_queued(
+    waiting: Path, tmp_path: Path
+) -> None:
+    name = os.fsdecode(b"caf\xe9")
+    odd = tmp_path / name
+    waiting.rename(odd)
+    for verb in ("ready", "run", "list", "check"):
+        assert "is not UTF-8" in gitorch(odd, verb, code=4).stderr
+    odd.rename(waiting)
+    env = {"GITORCH_WORKSPACE": str(odd)}
+    assert "is not UTF-8" in gitorch(waiting, "run", env=env, code=None).stderr
+    git(waiting, "config", "gitorch.stateDir", str(odd))
+    assert "is not UTF-8" in gitorch(waiting, "run", code=4).stderr
+    assert places(waiting) == []
