@@ -57,6 +57,9 @@ ELSEWHERE = {
         "interpreter/test_preflight.py: test_the_runs_of_a_sweep_do_not_depend_on_each_other",
         "faults/test_inherited.py: test_gitorch_works_within_a_task",
     ),
+    "a storm: kills, housekeeping and moves of the branch, with two workers and all verbs": (
+        "faults/test_storm.py: test_a_storm_loses_nothing_and_accepts_nothing_twice",
+    ),
     "the results branch deleted, moved or overwritten by another git, at every step": (
         "git/store/test_branch_restoration.py: "
         "test_nothing_is_lost_whatever_happens_between_two_steps",
