@@ -128,9 +128,13 @@ def test_odd_entries_of_the_environment(project_with_task: Path) -> None:
     project = project_with_task
     done = launched(project, "run", "experiments", change=ODD_ENTRIES)
     assert done.returncode == 0, done.stderr
-    log = gitorch(project, "logs", "@").stdout
-    assert "LONG=xxx" in log
-    assert "\n=no name" not in log
+    command = [sys.executable, "-m", "gitorch", "logs", "@"]
+    # The log is not UTF-8.
+    log = subprocess.run(
+        command, cwd=project, capture_output=True, check=True
+    ).stdout
+    assert b"LONG=xxx" in log
+    assert b"\n=no name" not in log
 
 
 def test_a_working_directory_that_was_removed(tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ class TaskRecord(JsonStruct, frozen=True, kw_only=True):
         """Return the seconds that all attempts took together, None if there is no attempt."""
         if not self.attempts:
             return None
-        return round(self.earlier_s + self.attempts[-1].duration_s, 3)
+        return round(self.earlier_s + self.attempts[-1].duration_s, 6)
 
     def __post_init__(self) -> None:
         if not all(
