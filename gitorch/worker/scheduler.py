@@ -243,16 +243,21 @@ class Scheduler:
                 self._last_duration_s = event.duration_s
                 yield self._commit(attempt, event)
                 yield from self._keep_slot(attempt)
-            case Deferred(attempt):
-                yield self._give_back(attempt)
-            case OutOfSpace(attempt, error):
-                self.error = self.error or error
-                yield self._give_back(attempt)
-            case Superseded(attempt):
-                self._running.remove(attempt.claim.token)
-                yield self._give_back(attempt)
+            case Deferred() | OutOfSpace() | Superseded():
+                yield self._return(event)
             case _:
                 assert_never(event)
+
+    def _return(self, event: Deferred | OutOfSpace | Superseded) -> GiveBack:
+        """Return a task that does not start to the queue."""
+        match event:
+            case OutOfSpace(_, error):
+                self.error = self.error or error
+            case Superseded(attempt):
+                self._running.remove(attempt.claim.token)
+            case Deferred():
+                pass
+        return self._give_back(event.attempt)
 
     def _start_waiting(self) -> Iterator[Instruction]:
         """Start the attempts that have waited longest, one in each slot that is free."""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from gitorch.git.store.pack import ObjectType, PackedObject, packed_object
 
-_IN_MEMORY = 1 << 20  # bytes
+_IN_MEMORY = 4 << 20  # bytes
 
 
 class _UnnamedFile:
@@ -61,8 +61,9 @@ class Spool:
             self._in_memory += len(data)
             return data
         blob = packed_object(ObjectType.BLOB, data)
-        with open(self._file.descriptor, "wb", closefd=False) as file:
-            file.write(blob.data)
+        left = memoryview(blob.data)
+        while left:
+            left = left[os.write(self._file.descriptor, left) :]
         start = self._end
         self._end += len(blob.data)
         return SpooledBlob(self._file, blob.oid, start, len(blob.data))
