@@ -23,6 +23,7 @@ from gitorch.storage.kept_logs import open_kept_log
 from gitorch.storage.site import Site
 from gitorch.tools.files import write_aside
 from gitorch.tools.readable_json import render_json
+from gitorch.tools.untrusted import read_plain
 
 _SEVERAL_COMMITS = """\
 The tasks of this run ran at several commits, and this worktree is at the newest of them.
@@ -32,6 +33,7 @@ git worktree add --detach DIRECTORY COMMIT
 """
 _BLOCK = 1 << 20  # bytes
 _MISSING = "missing.json"
+_LARGEST_LIST = 16 << 20  # bytes
 
 
 class CheckedOut(NamedTuple):
@@ -101,8 +103,9 @@ def _write_files(
 def _read_missing(directory: Path) -> list[str]:
     """Return the files that were missing when the directory was filled."""
     try:
-        names: list[str] = json.loads((directory / _MISSING).read_bytes())
-    except FileNotFoundError:
+        data = read_plain(directory / _MISSING, _LARGEST_LIST, below=directory)
+        names: list[str] = json.loads(data)
+    except (OSError, ValueError):
         return []
     return names
 
