@@ -1,5 +1,48 @@
-"""`python -m gitorch`."""
+"""The program `gitorch`, which is also `git orch` and `python -m gitorch`.
 
-from gitorch.cli.app import main
+Its imports take longer than many commands. A signal in that time ends the program at once, since
+nothing was begun. Only what every start of Python has loaded is imported here.
+"""
 
-main()
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+_INTERRUPTED = 130
+
+
+def main() -> None:
+    """Run the program and exit."""
+    _handle_signals(_end_at_once)
+    from gitorch.cli.app import app  # noqa: PLC0415  a signal may come meanwhile
+    from gitorch.cli.boundary import launch  # noqa: PLC0415
+
+    code = launch(app)
+    # The work is done and printed: a signal while Python ends changes nothing. Python would give
+    # any other handler up before it has ended.
+    _handle_signals(signal.SIG_IGN)
+    sys.exit(code)
+
+
+def _end_at_once(number: int, frame: FrameType | None) -> None:
+    os._exit(_INTERRUPTED)
+
+
+def _handle_signals(
+    handler: Callable[[int, FrameType | None], None] | signal.Handlers,
+) -> None:
+    """Handle the signals that ask for the end of the program, except those that are ignored."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
+if __name__ == "__main__":
+    main()

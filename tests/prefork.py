@@ -34,7 +34,7 @@ for module in pkgutil.walk_packages(gitorch.__path__, "gitorch."):
     if not module.name.startswith(("gitorch.runner.", "gitorch.__main__")):
         importlib.import_module(module.name)
 from gitorch.cli.app import main
-from gitorch.tools import faults
+from gitorch.engines import local
 del sys.path[0]
 
 # An interpreter closes its databases when it ends. Ending it would touch all of the memory that is
@@ -66,7 +66,11 @@ def become(order, descriptors):
     time.tzset()
     home = order["env"].get("HOME", "/nonexistent")
     pygit2.settings.search_path[pygit2.enums.ConfigLevel.GLOBAL] = home
-    faults._DIE_AT = order["env"].get("GITORCH_DIE_AT")
+    if "GITORCH_DIE_AT" in order["env"]:
+        sys.path.insert(0, sys.argv[2])
+        from tests import dying
+        del sys.path[0]
+        local._SUPERVISOR = dying.PRECEDING + local._SUPERVISOR
     os.chdir(order["cwd"])
     sys.argv = ["gitorch", *order["words"]]
     code = 0

@@ -34,6 +34,7 @@ from gitorch.model.run.spec import RunSpec
 from gitorch.model.run.status import Status
 from gitorch.storage.catalog import Catalog
 from gitorch.storage.contents import Notify, ignore_notice
+from gitorch.storage.leftovers import READY_LOCK
 from gitorch.storage.new_record import new_creations, new_record
 from gitorch.storage.recording import catch_up, queue_records
 from gitorch.storage.run_directories import clear_away, materialise_next
@@ -174,7 +175,7 @@ def _one_at_a_time(site: Site) -> Iterator[None]:
     Two of them could otherwise queue the same run twice.
     Raises Busy.
     """
-    path = site.state / "ready.lock"
+    path = site.state / READY_LOCK
     awaited = "another gitorch ready to queue its runs"
     with taken(path, wait_s=_PATIENCE_S, awaited=awaited) as held:
         if not held:

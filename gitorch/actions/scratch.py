@@ -8,7 +8,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from gitorch.storage.leftovers import SCRATCH_LOCK
 from gitorch.storage.site import Site
+from gitorch.tools.locks import taken
+from gitorch.tools.private import private_directory
 
 
 @contextmanager
@@ -18,9 +21,11 @@ def scratch(site: Site, commit: str, *, link: Sequence[str] = ()) -> Iterator[Pa
     Raises GitorchError or OSError if the worktree cannot be created.
     """
     tree = site.workspace / "scratch" / secrets.token_hex(6) / "tree"
+    private_directory(site.workspace)
     try:
-        site.worktrees.materialise(commit, tree, link=link)
-        yield tree
+        with taken(tree.parent / SCRATCH_LOCK):
+            site.worktrees.materialise(commit, tree, link=link)
+            yield tree
     finally:
         site.worktrees.discard(tree)
         shutil.rmtree(tree.parent, ignore_errors=True)

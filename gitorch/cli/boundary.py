@@ -37,7 +37,12 @@ EXIT_CODES = {
 
 # Errors of the system that the user can resolve. They are not bugs of gitorch. The value is the
 # hint, or None if the message alone is enough.
+_NO_MEMORY = "end some programs, or use a smaller -j; see ulimit -v"
+_NO_PROCESS = "end some programs, or use a smaller -j; see ulimit -u"
 SYSTEM_ERRORS = {
+    errno.EFBIG: "allow larger files: ulimit -f unlimited",
+    errno.ENOMEM: _NO_MEMORY,
+    errno.EAGAIN: _NO_PROCESS,
     errno.ENOSPC: "make room; what was recorded is safe, and gitorch run continues",
     errno.EDQUOT: "make room; what was recorded is safe, and gitorch run continues",
     errno.EROFS: "it is on a file system that cannot be written to",
@@ -75,6 +80,12 @@ def launch(app: typer.Typer) -> int:
         else:
             error.show()
         return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        return report_error(
+            UserInterrupted("interrupted"), as_json="--json" in sys.argv
+        )
+    except Exception as error:
+        return _report_unforeseen(error, as_json="--json" in sys.argv)
     finally:
         may_fail(False)  # while Python flushes the streams at its end
 
@@ -84,8 +95,8 @@ def _interrupt_on_signals() -> None:
 
     A signal that is ignored, as nohup ignores SIGHUP, stays ignored.
     """
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler)
 
 
@@ -130,10 +141,8 @@ def guarded(
             else:
                 _abandon_stdout()  # the reader has seen enough
                 code = EXIT_OK
-        except OSError as error:
-            code = _report_os_error(error, as_json=as_json)
         except Exception as error:
-            code = _report_bug(error, as_json=as_json)
+            code = _report_unforeseen(error, as_json=as_json)
         raise typer.Exit(code)
 
     return guarded_command
@@ -159,6 +168,20 @@ def _say_what_is_lost() -> None:
     failure = failure_to_print()
     if failure is not None:
         say(f"warning: what was printed is lost: {failure.strerror}")
+
+
+def _report_unforeseen(error: Exception, *, as_json: bool) -> int:
+    """Report an error of the system as such, and any other as a bug."""
+    match error:
+        case OSError():
+            return _report_os_error(error, as_json=as_json)
+        case MemoryError():
+            refused = GitorchError("there is not enough memory", _NO_MEMORY)
+        case RuntimeError() if "can't start new thread" in str(error):
+            refused = GitorchError("the system allows no more threads", _NO_PROCESS)
+        case _:
+            return _report_bug(error, as_json=as_json)
+    return report_error(refused, as_json=as_json)
 
 
 def _report_os_error(error: OSError, *, as_json: bool) -> int:

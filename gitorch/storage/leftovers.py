@@ -22,11 +22,17 @@ from gitorch.storage.run_directories import has_unkept_files
 from gitorch.storage.site import Site
 from gitorch.tools import clock
 from gitorch.tools.files import delete
+from gitorch.tools.locks import is_held
 from gitorch.tools.private import change_mode
 
+# Held while `ready` makes runs.
+READY_LOCK = "ready.lock"
+# Held in the directory of a check while it lasts.
+SCRATCH_LOCK = "alive"
 # A check or a snapshot takes less time than this. An older directory belongs to one that was
 # killed.
 _ABANDONED_S = 3600.0
+_BEGINNING_S = 5.0
 
 
 class Leftover(Struct, frozen=True, kw_only=True):
@@ -102,16 +108,30 @@ def _unneeded_directory(site: Site, record: Record) -> Path:
 
 
 def _of_killed_runs(site: Site, run_ids: Sequence[str]) -> Iterator[Leftover]:
-    """Yield the directories of runs that have no record, but a mark that says who killed them.
+    """Yield the directories of runs that have no record and no use.
 
-    A run with neither is unknown, so its directory stays.
+    A mark says who killed the run, or the run has never started: the `ready` that made its worktree
+    was killed. Any other run is unknown, so its directory stays.
     """
+    is_being_made = is_held(site.state / READY_LOCK)
     marks = site.results.read_all([killed_mark(run_id) for run_id in run_ids])
     for run_id, mark in zip(run_ids, marks, strict=True):
         if mark is not None:
             yield Leftover(
                 path=site.directory(run_id).path, why="killed", run=run_id
             )
+        elif not is_being_made and not _has_begun(site, run_id):
+            yield Leftover(
+                path=site.directory(run_id).path,
+                why="its ready was killed",
+                run=run_id,
+            )
+
+
+def _has_begun(site: Site, run_id: str) -> bool:
+    """Return True if an attempt of the run may have written something."""
+    directory = site.directory(run_id)
+    return directory.log.exists() or directory.output.exists()
 
 
 def _unqueued_runs(site: Site) -> list[str]:
@@ -136,7 +156,13 @@ def _of_killed_programs(site: Site) -> Iterator[Leftover]:
     for what, parent in begun.items():
         for path in _directories(parent):
             age_s = time.time() - clock.jump_s() - path.stat().st_mtime
-            if age_s > _ABANDONED_S:
+            # The worktree of a check is locked while it is used.
+            is_unused = (
+                what == "a check"
+                and age_s > _BEGINNING_S
+                and not is_held(path / SCRATCH_LOCK)
+            )
+            if is_unused or age_s > _ABANDONED_S:
                 yield Leftover(path=path, why=f"{what} that was killed")
 
 

@@ -198,6 +198,15 @@ ELSEWHERE = {
         "test_unknown_names_inside_quotes_and_double_braces_are_left_alone",
         "model/text/test_placeholders.py: test_double_braces_in_a_list_and_in_an_earlier_record",
     ),
+    "signals during imports and at the end, limits, a symbolic branch, a killed ready": (
+        "faults/test_ends.py: test_a_signal_during_the_imports",
+        "faults/test_ends.py: test_a_signal_at_any_moment",
+        "faults/test_ends.py: test_limits_on_files",
+        "faults/test_ends.py: test_memory_threads_and_processes_that_are_refused",
+        "faults/test_ends.py: test_a_full_device_is_an_error",
+        "faults/test_ends.py: test_a_symbolic_results_branch_is_never_written_through",
+        "faults/test_ends.py: test_collect_removes_the_worktrees_of_a_ready_that_was_killed",
+    ),
     "Ctrl-C once and twice; kill of a waiting run": (
         "stories/test_a_run.py: test_ctrl_c_once_finishes_running_tasks_and_starts_no_more",
         "stories/test_a_run.py: test_ctrl_c_twice_stops_running_tasks_and_requeues_them",

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 PROGRAM = """
+import tests.dying
 from gitorch.tools.faults import boundary
 for n in range(4):
     print(n, flush=True)
@@ -20,6 +21,7 @@ def passed(**env: str) -> tuple[int, list[str]]:
     """Return the exit code of a process, and how many boundaries it passed."""
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
+        cwd=Path(__file__).parents[2],
         env={**os.environ, **env},
         capture_output=True,
         text=True,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from gitorch.errors import Busy
+from gitorch.errors import Busy, Refused
 from gitorch.git.repository import Repository
 from gitorch.tools import clock
 from gitorch.tools.faults import boundary
@@ -25,9 +25,20 @@ _OLD_S = 60.0
 
 
 def read_ref(repo: Repository, name: str) -> str | None:
-    """Return the oid that a reference holds, or None if there is no such reference."""
+    """Return the oid that a reference holds, or None if there is no such reference.
+
+    Raises Refused if it stands for another reference, which would be changed through it.
+    """
     reference = repo.pygit.references.get(name)
-    return None if reference is None else str(reference.target)
+    if reference is None:
+        return None
+    target = str(reference.target)
+    if target.startswith("refs/"):
+        raise Refused(
+            f"{name} is a symbolic reference to {target}, which gitorch would change",
+            f"git symbolic-ref --delete {name}; what it held is brought back",
+        )
+    return target
 
 
 def move_ref(
