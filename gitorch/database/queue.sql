@@ -157,6 +157,12 @@ SELECT 1 FROM tasks WHERE cpus > 0 OR gpus > 0 OR memory > 0 LIMIT 1;
 SELECT 1 FROM tasks
 WHERE run = :run AND id = :task AND token = :token AND NOT (SELECT doomed FROM runs WHERE runs.id = run);
 
+-- name: failures_of
+-- Return the tasks in ERROR whose last attempt computed a key and ended after the time `since`, and its outcome.
+SELECT t.run, t.id, t.outcome FROM tasks AS t JOIN runs AS r ON r.id = t.run
+WHERE t.status = 'ERROR' AND t.key = :key AND t.outcome IS NOT NULL AND t.ended > :since AND NOT r.doomed
+ORDER BY t.ended DESC;
+
 -- name: claimable
 -- Count the tasks that a machine with these resources can claim: now, after a backoff, or after a computation ends.
 SELECT count(*) FROM claimable

@@ -28,7 +28,7 @@ from gitorch.database.values import (
     Worker,
     parse_payload,
 )
-from gitorch.model.run.outcome import Outcome
+from gitorch.model.run.outcome import Outcome, read_outcome
 from gitorch.model.run.spec import Resources
 from gitorch.model.run.status import Status
 
@@ -194,6 +194,14 @@ class Queue:
                 return True
             _give_way(execute, claim, key)
         return False
+
+    def failures_of(self, key: str, since: str) -> list[tuple[str, str, Outcome]]:
+        """Return run, task and outcome of the attempts that computed `key` and failed `since`."""
+        failures = []
+        rows = self._database.fetch("failures_of", key=key, since=since)
+        for run_id, task, text in rows:
+            failures.append((run_id, task, read_outcome(json.loads(text))))
+        return failures
 
     def is_current(self, run_id: str, task: str, token: str) -> bool:
         """Return True if the current attempt has this token and the run is not to be killed."""
@@ -418,9 +426,6 @@ def _unassign(execute: Transaction, claim: Claim) -> None:
         execute("unassign_run", run=claim.run)
     if claim.is_first:
         execute("unbegin_run", run=claim.run)
-
-
-# -- between Python's values and SQLite's
 
 
 def _current(claim: Claim) -> dict[str, str]:

@@ -2,7 +2,8 @@
 
 When a task that has `cache` is claimed, its cache key is determined. If a complete task has the
 same key, its results are also the results of the claimed task. The results branch has them, so
-nothing runs: only their files are checked. If another task with the same key is being computed, the
+nothing runs: only their files are checked. If a task with the same key has failed, the claimed task
+fails in the same way (`known_failure`). If another task with the same key is being computed, the
 claimed task is given back to the queue until the other task has ended.
 """
 
@@ -36,6 +37,7 @@ from gitorch.model.run.record_changes import AttemptResult, Reuse
 from gitorch.model.run.status import Status
 from gitorch.storage.catalog import Catalog
 from gitorch.storage.claimed_attempt import ClaimedAttempt
+from gitorch.storage.known_failure import KnownFailure, known_failure
 from gitorch.storage.records import read_record
 from gitorch.storage.site import Site
 from gitorch.tools.clock import now
@@ -67,11 +69,13 @@ class Reuser:
         # Checked (blob id, expected SHA-256) pairs.
         self._intact: set[tuple[bytes, str]] = set()
 
-    def settle(self, attempt: ClaimedAttempt) -> ClaimedAttempt | Reused | None:
+    def settle(
+        self, attempt: ClaimedAttempt
+    ) -> ClaimedAttempt | Reused | KnownFailure | None:
         """Decide how a claimed task gets its results.
 
-        Return the attempt if it must run, or the results that it reuses. Return None if the claim
-        was given back because another task is computing the same results.
+        Return the attempt if it must run, or the results or the failure that it reuses. Return None
+        if the claim was given back because another task is computing the same results.
         """
         if attempt.task.cache is None:
             return attempt
@@ -85,17 +89,24 @@ class Reuser:
         if not self._is_enabled or record.rerun_of is not None:
             self._site.queue.compute(attempt.claim, depends.key, alongside=True)
             return _computing(attempt, depends)
-        return self._reuse_or_compute(view, attempt, depends)
+        return self._reuse_or_compute(view, record, attempt, depends)
 
     def _reuse_or_compute(
-        self, view: BranchView, attempt: ClaimedAttempt, depends: Dependencies
-    ) -> ClaimedAttempt | Reused | None:
+        self,
+        view: BranchView,
+        record: Record,
+        attempt: ClaimedAttempt,
+        depends: Dependencies,
+    ) -> ClaimedAttempt | Reused | KnownFailure | None:
         queue, claim = self._site.queue, attempt.claim
         if queue.give_way(claim, depends.key):
             return None
         reused = self._find(view, attempt, depends)
         if reused is not None:
             return reused
+        failure = known_failure(self._site, attempt, depends.key, record.created)
+        if failure is not None:
+            return failure
         if not queue.compute(claim, depends.key):
             return None
         # Another task may have committed the same results between the search and `compute`.
@@ -249,7 +260,7 @@ def entry_of(
     at the same time.
     """
     claim = attempt.claim
-    if claim.key is None or result.attempt.notes:
+    if claim.key is None or result.attempt.notes or result.outputs is None:
         return None
     earlier = before.task(claim.task).cache
     has_same_key = earlier is not None and earlier.key == claim.key

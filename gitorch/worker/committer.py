@@ -17,6 +17,7 @@ from msgspec import Struct
 from gitorch.engines.contract import Ended
 from gitorch.model.run.announcement import Committal
 from gitorch.storage.claimed_attempt import ClaimedAttempt
+from gitorch.storage.known_failure import KnownFailure
 from gitorch.storage.reuse import Reused
 from gitorch.worker.protocol import Committed, Stuck
 
@@ -32,7 +33,7 @@ class EndedAttempt(Struct, frozen=True):
     ended: Ended
 
 
-Ending = EndedAttempt | Reused
+Ending = EndedAttempt | Reused | KnownFailure
 
 
 class _Wish(Enum):
@@ -113,7 +114,7 @@ class Committer:
                 case _Wish.WARM_UP:
                     with suppress(Exception):  # the commit will report the error
                         self._warm_up()
-                case EndedAttempt() | Reused():
+                case EndedAttempt() | Reused() | KnownFailure():
                     deadline = min(deadline, time.monotonic() + GATHERING_S)
                     batch.append(message)
         return batch

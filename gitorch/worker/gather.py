@@ -38,6 +38,7 @@ from gitorch.model.run.status import Status
 from gitorch.model.text.masking import Masking
 from gitorch.storage import log, outputs
 from gitorch.storage.claimed_attempt import ClaimedAttempt
+from gitorch.storage.known_failure import KnownFailure
 from gitorch.storage.reports import read_reports
 from gitorch.storage.site import Site
 from gitorch.storage.unkept import UnkeptNotes
@@ -111,10 +112,32 @@ def _ungathered(
     )
     message = f"{reason}; it ended with: {ended.outcome}"
     outcome = replace(ended.outcome, message=message)
-    files = {LOG: f"gitorch: {message}\n".encode(errors="replace")}
-    kept_attempt = _kept_attempt(
-        attempt, ended, outcome, notes=(message,), files=files
+    return _without_files(attempt, ended, outcome, message, notes=(message,))
+
+
+def not_executed(failure: KnownFailure) -> AttemptFiles:
+    """Return the end of an attempt that gets the failure of another run."""
+    attempt, outcome = failure.attempt, failure.outcome
+    message = (
+        f"not executed, since the same task failed in run {failure.source}; "
+        f"gitorch logs {failure.source} shows its log, "
+        f"gitorch retry {attempt.claim.run} executes it here"
     )
+    ended = Ended.unrecorded(attempt.claim.token, outcome)
+    return _without_files(attempt, ended, outcome, message, notes=())
+
+
+def _without_files(
+    attempt: ClaimedAttempt,
+    ended: Ended,
+    outcome: Outcome,
+    message: str,
+    *,
+    notes: tuple[str, ...],
+) -> AttemptFiles:
+    """Return the end of an attempt in ERROR without files. Its log has only the message."""
+    files = {LOG: f"gitorch: {message}\n".encode(errors="replace")}
+    kept_attempt = _kept_attempt(attempt, ended, outcome, notes=notes, files=files)
     return AttemptFiles(
         attempt=attempt,
         follows=Next(status=Status.ERROR, outcome=outcome),
@@ -124,7 +147,7 @@ def _ungathered(
             attempt=kept_attempt,
             result=None,
             metrics={},
-            outputs=(),
+            outputs=None,
             environment={},
         ),
         files={**files, ATTEMPT: render_json(kept_attempt.to_json())},

@@ -43,6 +43,7 @@ from gitorch.storage.attempt_owner import (
     note_start,
 )
 from gitorch.storage.claimed_attempt import ClaimedAttempt
+from gitorch.storage.known_failure import KnownFailure
 from gitorch.storage.liveness import living
 from gitorch.storage.reuse import Reused, Reuser
 from gitorch.storage.site import Site
@@ -51,7 +52,7 @@ from gitorch.worker.attempt import is_quick_to_prepare, prepare
 from gitorch.worker.commit import commit
 from gitorch.worker.committer import Committer, EndedAttempt, Ending
 from gitorch.worker.disk_space import disk_full
-from gitorch.worker.gather import AttemptFiles, gather
+from gitorch.worker.gather import AttemptFiles, gather, not_executed
 from gitorch.worker.inbox import Inbox
 from gitorch.worker.ownership import rejoin, yield_to
 from gitorch.worker.prefetch import Prefetch
@@ -348,6 +349,8 @@ class Pool:
             match self._reuser.settle(attempt):
                 case Reused() as reused:
                     return reused
+                case KnownFailure() as failure:
+                    return Unprepared(attempt, failure)
                 case None:
                     return Deferred(attempt)
                 case settled:
@@ -397,14 +400,15 @@ class Pool:
     def _gather_and_commit(self, batch: Sequence[Ending]) -> Sequence[Committal]:
         endings: list[AttemptFiles | Reused] = []
         for ending in batch:
-            if isinstance(ending, EndedAttempt):
-                endings.append(
-                    gather(
-                        self._site, ending.attempt, ending.ended, self._surroundings
+            match ending:
+                case EndedAttempt(attempt, ended):
+                    endings.append(
+                        gather(self._site, attempt, ended, self._surroundings)
                     )
-                )
-            else:
-                endings.append(ending)
+                case KnownFailure():
+                    endings.append(not_executed(ending))
+                case Reused():
+                    endings.append(ending)
         return commit(self._site, endings, by=self._by)
 
     def _load_branch(self) -> None:

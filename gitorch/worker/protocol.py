@@ -24,6 +24,7 @@ from gitorch.engines.contract import Ended, Order
 from gitorch.model.run.announcement import Committal, Noticed
 from gitorch.model.run.outcome import Interrupted, Killed
 from gitorch.storage.claimed_attempt import ClaimedAttempt
+from gitorch.storage.known_failure import KnownFailure
 from gitorch.storage.reuse import Reused
 from gitorch.worker.disk_space import DiskFull
 
@@ -45,10 +46,10 @@ class Prepared(Struct, frozen=True):
 
 
 class Unprepared(Struct, frozen=True):
-    """The attempt cannot start; `end` says why."""
+    """The attempt cannot start, or need not because its failure is known; `end` says why."""
 
     attempt: ClaimedAttempt
-    end: Ended
+    end: Ended | KnownFailure
 
 
 class Deferred(Struct, frozen=True):
@@ -163,7 +164,7 @@ class Commit(Struct, frozen=True):
     """Commit how the attempt ended. It uses no resources of the machine any more."""
 
     attempt: ClaimedAttempt
-    end: Ended | Reused
+    end: Ended | Reused | KnownFailure
 
 
 class GiveBack(Struct, frozen=True):

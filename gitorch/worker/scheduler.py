@@ -23,6 +23,7 @@ from gitorch.model.run.announcement import (
 from gitorch.model.run.outcome import Interrupted, Killed
 from gitorch.model.run.status import Status
 from gitorch.storage.claimed_attempt import ClaimedAttempt
+from gitorch.storage.known_failure import KnownFailure
 from gitorch.storage.reuse import Reused
 from gitorch.worker.protocol import (
     Announce,
@@ -226,12 +227,7 @@ class Scheduler:
                 yield Prepare(attempt, in_thread=not is_quick)
                 yield PrepareNextRuns()
             case Prepared(attempt, order):
-                # Only a prepared attempt knows what it computes, so it replaces the claimed one.
-                self._attempts[attempt.claim.token] = attempt
-                if attempt.claim.token in self._unwanted:
-                    yield self._give_back(attempt)
-                else:
-                    self._waiting.append(_Waiting(attempt, order, since=now))
+                yield from self._prepared(_Waiting(attempt, order, since=now))
             case Unprepared(attempt, end):
                 yield self._commit(attempt, end)
             case Reused():
@@ -258,6 +254,16 @@ class Scheduler:
             case Deferred():
                 pass
         return self._give_back(event.attempt)
+
+    def _prepared(self, waiting: _Waiting) -> Iterator[Instruction]:
+        """Let a prepared attempt wait for a slot, or give it back if it is not wanted any more."""
+        attempt = waiting.attempt
+        # Only a prepared attempt knows what it computes, so it replaces the claimed one.
+        self._attempts[attempt.claim.token] = attempt
+        if attempt.claim.token in self._unwanted:
+            yield self._give_back(attempt)
+        else:
+            self._waiting.append(waiting)
 
     def _start_waiting(self) -> Iterator[Instruction]:
         """Start the attempts that have waited longest, one in each slot that is free."""
@@ -316,7 +322,9 @@ class Scheduler:
                 found.append(token)
         return found[::-1]
 
-    def _commit(self, attempt: ClaimedAttempt, end: Ended | Reused) -> Commit:
+    def _commit(
+        self, attempt: ClaimedAttempt, end: Ended | Reused | KnownFailure
+    ) -> Commit:
         self._committing.add(attempt.claim.token)
         self._unwanted.discard(attempt.claim.token)
         return Commit(attempt, end)

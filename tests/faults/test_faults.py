@@ -259,6 +259,12 @@ ELSEWHERE = {
         "worker/test_scheduler.py: test_a_slot_is_kept_for_the_next_task_of_the_run",
         "database/test_run_queue.py: test_a_run_that_has_begun_is_claimed_first",
     ),
+    "a cached task that fails again for every run": (
+        "stories/test_known_failures.py: test_other_runs_get_the_failure_until_one_is_retried",
+        "stories/test_known_failures.py: test_a_cause_that_may_pass_is_not_shared",
+        "stories/test_known_failures.py: test_a_failure_is_shared_when_all_retries_are_used_up",
+        "stories/test_known_failures.py: test_a_run_readied_after_the_failure_is_executed",
+    ),
     "the end of an attempt that is not accepted": (
         "faults/test_fences.py: test_two_workers_with_one_attempt_have_one_end",
         "faults/test_fences.py: test_a_worker_of_another_host_name_is_killed_through_its_queue",

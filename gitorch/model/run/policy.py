@@ -37,6 +37,17 @@ class Next(Struct, frozen=True, kw_only=True):
     backoff_s: float = 0.0
 
 
+_SHELL_SIGNALS = 128
+
+
+def lasts(outcome: Outcome) -> bool:
+    """Return True if the same program would probably end in the same way again.
+
+    A shell reports a signal as an exit code above 128.
+    """
+    return isinstance(outcome, ExitCode) and outcome.exit_code <= _SHELL_SIGNALS
+
+
 def after(
     outcome: Outcome,
     policy: Retries | None,

@@ -38,8 +38,9 @@ class AttemptResult(Struct, frozen=True, kw_only=True):
     """The values that the end of an attempt changes in a record.
 
     `status` is the status of the task after the attempt. `discarded` are files that the task itself
-    wrote. `cache` is None if the task's outputs cannot be separated from those of other tasks.
-    `environment` is empty if it is unknown.
+    wrote. `outputs` is None if the attempt changed none, or if they are unknown. `cache` is None if
+    the task's outputs cannot be separated from those of other tasks. `environment` is empty if it
+    is unknown.
     """
 
     task: str
@@ -47,7 +48,7 @@ class AttemptResult(Struct, frozen=True, kw_only=True):
     attempt: Attempt
     result: Any
     metrics: Metrics
-    outputs: tuple[Output, ...]
+    outputs: tuple[Output, ...] | None
     environment: Mapping[str, Any]
     discarded: tuple[Discarded, ...] = ()
     cache: CacheEntry | None = None
@@ -126,7 +127,7 @@ def after_attempt(record: Record, collected: AttemptResult, *, by: str) -> Recor
         record,
         tasks=_with_task(record.tasks, ended_task),
         started=record.started or attempt.started,
-        outputs=collected.outputs,
+        outputs=record.outputs if collected.outputs is None else collected.outputs,
         discarded=(*_discarded_by_others(record, task), *collected.discarded),
         environment=collected.environment or record.environment,
     )
