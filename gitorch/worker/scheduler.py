@@ -150,9 +150,11 @@ class Scheduler:
         """
         if self._last_duration_s >= SHORT_S or self._options.stop_after is not None:
             return False
-        running = [self._attempts[token] for token in self._running]
-        goes_on = any(attempt.next_priority is not None for attempt in running)
-        return not self._followed and not goes_on
+        unfinished = self._attempts.keys() - self._committing
+        for token in unfinished:
+            if self._attempts[token].next_priority is not None:
+                return False
+        return not self._followed
 
     @property
     def has_idle_slot(self) -> bool:
@@ -256,17 +258,27 @@ class Scheduler:
         return self._give_back(event.attempt)
 
     def _prepared(self, waiting: _Waiting) -> Iterator[Instruction]:
-        """Let a prepared attempt wait for a slot, or give it back if it is not wanted any more."""
+        """Let a prepared attempt wait for a slot, or give it back if it is not wanted any more.
+
+        The attempts wait in the order of their claims.
+        """
         attempt = waiting.attempt
         # Only a prepared attempt knows what it computes, so it replaces the claimed one.
         self._attempts[attempt.claim.token] = attempt
         if attempt.claim.token in self._unwanted:
             yield self._give_back(attempt)
-        else:
-            self._waiting.append(waiting)
+            return
+        self._waiting.append(waiting)
+        if len(self._waiting) > 1:
+            claims = list(self._attempts)
+            in_order = sorted(
+                self._waiting,
+                key=lambda entry: claims.index(entry.attempt.claim.token),
+            )
+            self._waiting = deque(in_order)
 
     def _start_waiting(self) -> Iterator[Instruction]:
-        """Start the attempts that have waited longest, one in each slot that is free."""
+        """Start the attempts that were claimed first, one in each slot that is free."""
         while (
             self._waiting
             and self._has_slot_for(self._waiting[0].attempt)
@@ -289,12 +301,30 @@ class Scheduler:
             self._last_duration_s = math.inf
 
     def _has_slot_for(self, attempt: ClaimedAttempt) -> bool:
-        """Return True if a slot is free that is not kept for a task of the same priority."""
+        """Return True if a slot is free that is not kept for a task of the same priority.
+
+        A slot is also kept for each attempt that was claimed earlier and is still being prepared.
+        """
         kept = 0
         for priority in self._followed.values():
             if priority >= attempt.claim.priority:
                 kept += 1
+        for earlier in self._preparing_before(attempt):
+            if earlier.claim.priority >= attempt.claim.priority:
+                kept += 1
         return len(self._running) + kept < self._slots
+
+    def _preparing_before(
+        self, attempt: ClaimedAttempt
+    ) -> Iterator[ClaimedAttempt]:
+        """Yield the attempts that were claimed before this one and are being prepared."""
+        others = self._running | self._committing | self._unwanted
+        others.update(waiting.attempt.claim.token for waiting in self._waiting)
+        for token, earlier in self._attempts.items():
+            if token == attempt.claim.token:
+                return
+            if token not in others:
+                yield earlier
 
     def _keep_slot(self, ended: ClaimedAttempt) -> Iterator[Instruction]:
         """Keep the slot of an attempt for the next task of its run, if it has one.

@@ -98,7 +98,7 @@ def test_a_cause_that_may_pass_is_not_shared(
 def test_a_failure_is_shared_when_all_retries_are_used_up(
     project: Path, tmp_path: Path
 ) -> None:
-    ready(project, tmp_path, "exit 3", "retries: 1")
+    ready(project, tmp_path, "exit 3", "retries: {max: 1, backoff: 0s}")
     gitorch(project, "run", code=1)
     shared = [text for text in messages(project) if "as in run" in text]
     assert len(shared) == 2

@@ -33,12 +33,12 @@ CHAIN = """
     of: {name}
     tasks:
       - {{id: one, command: 'echo {name}1 >> {order}'}}
-      - {{id: two, command: 'echo {name}2 >> {order}; sleep {middle}'}}
+      - {{id: two, command: 'echo {name}2 >> {order}; {middle}'}}
       - {{id: three, command: 'echo {name}3 >> {order}'}}
     """
 
 
-@pytest.mark.parametrize("middle", ["0", "0.4"])
+@pytest.mark.parametrize("middle", ["true", "sleep 0.4"])
 @pytest.mark.parametrize("options", ["", "retries: 1"])
 def test_a_run_that_has_begun_goes_on_before_the_next_run(
     project: Path, tmp_path: Path, middle: str, options: str
@@ -59,8 +59,11 @@ def test_an_urgent_run_interrupts_a_run_that_has_begun(
     project: Path, tmp_path: Path
 ) -> None:
     order = tmp_path / "order"
+    middle = f"until test -f {tmp_path}/go; do sleep 0.02; done"
     for name, options in (("a", ""), ("b", "priority: 1")):
-        config = CHAIN.format(name=name, options=options, middle="0.5", order=order)
+        config = CHAIN.format(
+            name=name, options=options, middle=middle, order=order
+        )
         path = write(project, f"experiments/{name}.yaml", config)
         if name == "a":
             gitorch(project, "ready", path)
@@ -68,6 +71,7 @@ def test_an_urgent_run_interrupts_a_run_that_has_begun(
             wait_for(lambda: order.exists() and "a2" in order.read_text())
         else:
             gitorch(project, "ready", path)
+    (tmp_path / "go").touch()
     worker.communicate(timeout=30)
     assert order.read_text().split() == ["a1", "a2", "b1", "b2", "b3", "a3"]
 

@@ -352,6 +352,17 @@ def test_what_was_claimed_ahead_is_given_back_for_the_next_task_of_a_run(
     assert play.scheduler.has_idle_slot
 
 
+def test_an_attempt_claimed_ahead_waits_for_one_that_is_being_prepared() -> None:
+    play = Play(slots=1)
+    play.start("short")
+    play.on(ended("short", duration_s=SHORT_S / 2))
+    slow, ahead = attempt("slow"), attempt("ahead")
+    play.on(Claimed(slow, is_quick=False))
+    play.on(Claimed(ahead, is_quick=True))
+    assert play.on(Prepared(ahead, order("ahead"))) == []
+    assert play.on(Prepared(slow, order("slow"))) == [Start(slow, order("slow"))]
+
+
 def test_an_urgent_attempt_takes_the_slot_of_the_next_task_of_a_run() -> None:
     play = Play(slots=1)
     one = play.start("one", next_priority=0)
