@@ -76,7 +76,7 @@ def test_after_a_rerun_a_label_means_the_original(site: Site) -> None:
     """Repeat the newest run twice, and name it in every way."""
     before = Catalog.of(site).find(["@"])[0]
     for reference in (before, "@"):
-        rerun(site, Selection(references=[reference]))
+        rerun(site, Selection(references=[reference]), environment={})
     newest = Catalog.of(site).find(["@"])[0]
     label = "e"
     expected = {

@@ -156,7 +156,10 @@ def test_a_problem_points_into_the_file_of_the_value(directory: Path) -> None:
         ),
         ("", "1:11: error: 'extends' must be text or a list of texts, not nothing"),
         ("[base.yaml, gone.yaml]", "1:32: error: there is no file gone.yaml"),
-        ("directory.yaml", "1:20: error: there is no file directory.yaml"),
+        (
+            "directory.yaml",
+            "1:20: error: directory.yaml cannot be read: not a file, but a directory",
+        ),
         ("base.txt", "1:20: error: 'base.txt' is not the path of a YAML file"),
         ('"a\\0.yaml"', "1:20: error: 'a\0.yaml' is not the path of a YAML file"),
         (

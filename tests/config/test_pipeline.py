@@ -212,8 +212,8 @@ def test_all_problems_are_reported_at_once_and_in_order() -> None:
 8:26: error: 'tasks' is not a parameter: 'tasks' is gitorch's own
   change it in the file
 9:3: error: unknown key 'liink' under 'gitorch', did you mean 'link'?
-  known here: version, name, extends, matrix, zip, exclude, include, code, link, env, python, inputs, outputs, \
-discard, metrics, timeout, retries, priority, resources, cache; \
+  known here: version, name, extends, matrix, zip, exclude, include, code, link, env, python, environment, \
+inputs, outputs, discard, metrics, timeout, retries, priority, resources, cache, shell; \
 parameters belong outside of 'gitorch'
 10:9: error: '1X' is not the name of a variable: it must consist of letters, digits and '_'
 10:21: error: 'B' must be text, a number or true or false, not a list
@@ -235,7 +235,7 @@ parameters belong outside of 'gitorch'
 15:40: error: 'outputDir' is a key of the file, not of a task
   move it to the top level
 16:33: error: there is no parameter 'outputdir', did you mean 'outputDir'?
-  to mean braces, put blanks in them: { outputdir }
+  to mean braces, double them: {{outputdir}}
 17:5: error: 'tasks[3]' must be a mapping of keys to values, not a number
 18:5: error: the task has no 'id'
   give it one, unique in this file

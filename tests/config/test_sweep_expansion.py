@@ -286,7 +286,7 @@ def test_placeholders_are_checked_for_every_set_of_swept_keys() -> None:
         "4:20: error: in 'penguins seed=1 width=3' there is no parameter 'height'\n"
         "  to mean braces, put blanks in them: { height }\n"
         "5:44: error: in 'penguins seed=2' there is no parameter 'width'\n"
-        "  to mean braces, put blanks in them: { width }"
+        "  to mean braces, double them: {{width}}"
     )
 
 

@@ -222,9 +222,8 @@ def test_a_clone_has_one_id_even_if_many_ask_at_once(project: Path) -> None:
         )
     assert len(drawn) == 1
     assert re.fullmatch(r"[0-9a-f]{12}", drawn.pop())
-    assert [path.name for path in (project / ".git" / "gitorch").iterdir()] == [
-        "clone-id"
-    ]
+    names = sorted(path.name for path in (project / ".git" / "gitorch").iterdir())
+    assert names == ["clone-home", "clone-id", "clone.lock"]
 
 
 def test_the_state_directory_is_a_setting(project: Path, tmp_path: Path) -> None:
