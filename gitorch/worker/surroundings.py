@@ -68,7 +68,7 @@ class Surroundings:
                 repository = self._site.repository
                 executable = python
                 if not Path(python).exists():
-                    _require_elsewhere(Path(python), repository.main_root)
+                    _require_elsewhere(Path(python), wanted, repository.main_root)
                     executable = choose(wanted, repository.root, self.environment)
                 self._interpreters[python] = probe(
                     executable,
@@ -156,10 +156,17 @@ def _is_used(interpreter: Interpreter, spec: RunSpec) -> bool:
     return os.path.realpath(interpreter.prefix) != os.path.realpath(sys.prefix)
 
 
-def _require_elsewhere(python: Path, main_root: Path) -> None:
+def _require_elsewhere(python: Path, wanted: str | None, main_root: Path) -> None:
     """Raise ProgramMissing if an interpreter that is gone was in this repository."""
-    if python.is_relative_to(main_root):
-        raise ProgramMissing(
-            f"{python}, with which the run was readied, is not a Python any more",
-            BROKEN_HINT,
+    if not python.is_relative_to(main_root):
+        return
+    if wanted is None:
+        message = (
+            f"{python}, with which the run was readied, is not a Python any more"
         )
+    else:
+        message = (
+            f"there is no Python interpreter {wanted!r} any more "
+            f"(the run was readied with {python})"
+        )
+    raise ProgramMissing(message, BROKEN_HINT)
