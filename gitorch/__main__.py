@@ -28,6 +28,11 @@ def main() -> None:
     # The work is done and printed: a signal while Python ends changes nothing. Python would give
     # any other handler up before it has ended.
     _handle_signals(signal.SIG_IGN)
+    if sys.flags.inspect:
+        # With PYTHONINSPECT, Python would print a traceback and wait for input instead of ending.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
     sys.exit(code)
 
 

@@ -1,9 +1,9 @@
 """Runs `gitorch` in a fork of a process that has imported it already.
 
 Importing is most of a short command, and the tests run the program some thousand times. A server
-forks once for each call, and the fork gets the environment, the directory and the streams of the
-call. Only what an interpreter reads at its start (`PYTHON*`, the locale) is the server's. Calls
-that set such a variable start a process of their own.
+forks once for each call, and the fork gets the environment, the directory, the umask and the
+streams of the call. Only what an interpreter reads at its start (`PYTHON*`, the locale) is the
+server's. Calls that set such a variable start a process of their own.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ import gitorch, jsonschema, pygit2, rich, yaml
 for module in pkgutil.walk_packages(gitorch.__path__, "gitorch."):
     if not module.name.startswith(("gitorch.runner.", "gitorch.__main__")):
         importlib.import_module(module.name)
-from gitorch.cli.app import main
+from gitorch.__main__ import main
 from gitorch.engines import local
 del sys.path[0]
 
@@ -61,6 +61,7 @@ def become(order, descriptors):
     sys.stderr = open(
         2, "w", 1, encoding=sys.stderr.encoding, errors="backslashreplace", closefd=False
     )
+    os.umask(order["umask"])
     os.environ.clear()
     os.environ.update(order["env"])
     time.tzset()
@@ -145,7 +146,12 @@ class Prefork:
 
         Raises TimeoutExpired.
         """
-        order = {"words": list(words), "cwd": str(cwd), "env": dict(env)}
+        order = {
+            "words": list(words),
+            "cwd": str(cwd),
+            "env": dict(env),
+            "umask": _umask(),
+        }
         answer, theirs = socket.socketpair()
         # Files, not pipes: a process that outlives the program would hold a pipe open.
         with TemporaryFile() as stdout, TemporaryFile() as stderr, answer, theirs:
@@ -184,6 +190,13 @@ def _exit_code(answer: socket.socket, timeout: float) -> int:
         except TimeoutError:
             os.kill(child, signal.SIGKILL)
             raise subprocess.TimeoutExpired("gitorch", timeout) from None
+
+
+def _umask() -> int:
+    """Return the umask of this process, which can only be read by setting it."""
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return umask
 
 
 def _text(file: IO[bytes]) -> str:

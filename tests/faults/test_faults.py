@@ -50,6 +50,9 @@ ELSEWHERE = {
     "signals, limits, streams and variables that a caller leaves behind": (
         "faults/test_inherited.py: test_state_of_the_process",
         "faults/test_inherited.py: test_variables_do_not_reach_a_task",
+        "faults/test_inherited.py: test_a_program_that_python_would_inspect_ends",
+        "faults/test_inherited.py: test_a_task_has_the_umask_of_the_caller",
+        "faults/test_inherited.py: test_an_unusable_umask_is_repaired_for_the_owner",
         "faults/test_inherited.py: test_odd_entries_of_the_environment",
         "faults/test_inherited.py: test_pathspec_variables_change_no_result",
     ),

@@ -78,6 +78,34 @@ def test_state_of_the_process(project_with_task: Path, change: str) -> None:
     assert gitorch_json(project, "status")["workers"] == []
 
 
+@pytest.mark.parametrize("umask", ["0022", "0027", "0000"])
+def test_a_task_has_the_umask_of_the_caller(
+    project_with_task: Path, umask: str
+) -> None:
+    change = f"os.umask(0o{umask})"
+    done = launched(project_with_task, "run", "experiments", change=change)
+    assert done.returncode == 0, done.stderr
+    assert gitorch(project_with_task, "logs", "@").stdout.startswith(f"{umask}\n")
+
+
+def test_an_unusable_umask_is_repaired_for_the_owner(
+    project_with_task: Path,
+) -> None:
+    launched(project_with_task, "run", "experiments", change="os.umask(0o777)")
+    assert gitorch(project_with_task, "logs", "@").stdout.startswith("0077\n")
+
+
+@pytest.mark.parametrize(("words", "code"), [(["list"], 0), (["show", "none"], 3)])
+def test_a_program_that_python_would_inspect_ends(
+    project: Path, words: list[str], code: int
+) -> None:
+    env = "{**os.environ, 'PYTHONINSPECT': '1'}"
+    done = launched(project, *words, "--json", env=env)
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+    json.loads(done.stdout)
+
+
 def test_variables_do_not_reach_a_task(
     project_with_task: Path, tmp_path: Path
 ) -> None:
