@@ -19,9 +19,10 @@ import time
 from contextlib import suppress
 
 # O_NONBLOCK: if a task has put a pipe in place of the file, opening it must not wait for a reader.
-_OPEN = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-_APPEND = _OPEN | os.O_APPEND
-_REPLACE = _OPEN | os.O_TRUNC
+_OPEN = os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_APPEND = _OPEN | os.O_RDWR | os.O_APPEND
+_REPLACE = _OPEN | os.O_WRONLY | os.O_TRUNC
+_CREATE = _OPEN | os.O_WRONLY | os.O_EXCL
 # The size of the pipe. All pipes of a user may take 64 MiB: see pipe(7).
 _CAPACITY = 256 << 10
 # The pause between two reads, and the time without pauses once a quarter of the pipe was full.
@@ -45,7 +46,9 @@ class LogPipe:
         self._rests_until: float | None = None
         self._floods_until = 0.0
         self._poll = poll
-        self._log = _open_log(f"{directory}/log.txt")
+        self._directory = directory
+        self._log_path = f"{directory}/log.txt"
+        self._log = _open_log(self._log_path)
         self.reader, self.writer = os.pipe()
         self._descriptors = [self._log, self.reader, self.writer]
         # If the user has many pipes, the size stays at 64 KiB.
@@ -128,15 +131,34 @@ class LogPipe:
     def close(self) -> None:
         """Move the rest of the output to the log, and close all descriptors.
 
-        A process outside of the attempt may still write, so at most one full pipe is moved.
+        A process outside of the attempt may still write, so at most one full pipe is moved. If the
+        task has removed the log, it is written once more.
         """
         capacity = fcntl.fcntl(self.reader, fcntl.F_GETPIPE_SZ)
         for _ in range(0, capacity, _CAPACITY):
             if not self.drain():
                 break
         self._stop_polling()
+        if not os.path.lexists(self._log_path):
+            with suppress(OSError):
+                self._restore()
         for descriptor in self._descriptors:
             os.close(descriptor)
+
+    def _restore(self) -> None:
+        """Write the log, which the task has removed, once more. Leave no part of it."""
+        with suppress(FileExistsError):
+            os.mkdir(self._directory, 0o700)  # noqa: PTH102
+        copy = os.open(self._log_path, _CREATE, 0o600)
+        position = 0
+        try:
+            while block := os.pread(self._log, _CAPACITY, position):
+                position += os.write(copy, block)
+        except OSError:
+            os.unlink(self._log_path)  # noqa: PTH108
+            raise
+        finally:
+            os.close(copy)
 
     def _stop_polling(self) -> None:
         if not self._is_over:

@@ -205,6 +205,9 @@ def _write_result(result: Any, path: str) -> None:
         logging.info(
             "the result of the task is not kept, since it is not JSON: %s", error
         )
+    directory = os.path.dirname(path)
+    if not os.path.isdir(directory):  # the task has removed it
+        os.mkdir(directory, 0o700)
     temporary = path + ".new"
     with open(temporary, "w", encoding="utf-8") as file:
         file.write(text)

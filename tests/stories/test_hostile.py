@@ -85,7 +85,9 @@ class OutputLeadsOut(Task):
         os.symlink(self.config["secrets"], self.output)
 class RemovesLog(Task):
     def run(self):
+        print("before", flush=True)
         shutil.rmtree(os.path.dirname(os.environ["GITORCH_EVENTS"]))
+        print("after")
 class SpoilsConfig(Task):
     def run(self):
         with open(os.environ["GITORCH_CONFIG"], "w") as file:
@@ -197,13 +199,19 @@ def test_a_task_that_damages_its_worktree_affects_nothing_else(
     assert "ValueError: bad" in worked.stderr
     assert "30% no line feed" in worked.stderr
     assert "10%" not in worked.stderr, "overwritten text is not shown"
-    assert runs["SpoilsEvents"]["metrics"] == {"inf": None, "good": 5}
+    assert runs["SpoilsEvents"]["metrics"] == {
+        "inf": None,
+        "good": 5,
+        "nan": None,
+    }
     [attempt] = gitorch_json(project, "show", "Commits")["run"]["tasks"][0][
         "attempts"
     ]
     assert attempt["modified"] == ["Tasks.py"], (
         "compared with the pin, not with the task's commit"
     )
+    removed = gitorch(project, "logs", "RemovesLog", "--task", "t").stdout
+    assert removed == "before\nafter\n"
     _assert_special(project)
     _assert_names(project)
     assert len(gitorch_json(project, "show", "Many")["run"]["outputs"]) == 3000
