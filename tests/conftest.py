@@ -110,6 +110,13 @@ def project(tmp_path: Path) -> Path:
     return root
 
 
+@pytest.fixture
+def removed_by_rm(tmp_path: Path) -> Iterator[None]:
+    """Remove what the test has made. pytest itself cannot delete very deep directories."""
+    yield
+    subprocess.run(["rm", "-rf", *tmp_path.iterdir()], check=True)
+
+
 def gitorch(
     root: Path,
     *arguments: str | Path,
