@@ -479,9 +479,11 @@ def test_directory_vanishes_while_the_attempt_runs(
 ) -> None:
     inside = tmp_path / "tree"
     inside.mkdir()
-    wanted = shell(tmp_path, "rm -rf $PWD ../$GITORCH_TOKEN; exit 6", cwd=inside)
+    removes = "echo before; rm -rf $PWD ../$GITORCH_TOKEN; echo after; exit 6"
+    wanted = shell(tmp_path, removes, cwd=inside)
     assert carry_out(engine, [wanted])[wanted.token].outcome.exit_code == 6
-    assert not wanted.directory.exists()
+    assert not inside.exists()
+    assert (wanted.directory / "log.txt").read_text() == "before\nafter\n"
 
 
 def test_directory_is_gone_before_the_attempt_starts(
