@@ -14,7 +14,6 @@ from gitorch.model.run.spec import Resources
 from gitorch.model.run.status import Status, states
 from gitorch.model.table.row import Row, TaskRow
 from gitorch.model.text.phrases import counted
-from gitorch.storage import ledger
 from gitorch.storage.catalog import Catalog
 from gitorch.storage.liveness import living
 from gitorch.storage.records import read_sound_records
@@ -72,6 +71,9 @@ def view_queue(site: Site, catalog: Catalog) -> QueueView:
 
 def _has_queued(site: Site, run_id: str) -> bool:
     """Return False if the run's record says that this clone queued it, but the ledger does not."""
+    # Imported here, because it is needed for few runs.
+    from gitorch.storage import ledger  # noqa: PLC0415
+
     record = read_sound_records(site, [run_id]).get(run_id)
     return record is None or ledger.has_queued(site, record)
 

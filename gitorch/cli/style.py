@@ -46,9 +46,10 @@ _ESCAPES = re.compile(
     r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])"
     rf"|[{_CONTROLS}]"
 )
-_COLOR_OR_ESCAPE = re.compile(rf"(\x1b\[[0-9;:]*m)|{_ESCAPES.pattern}")
+# `re` compiles these two where they are used, which is seldom: they take a millisecond.
+_COLOR_OR_ESCAPE = rf"(\x1b\[[0-9;:]*m)|{_ESCAPES.pattern}"
 # The same in UTF-8, with the characters of C1 and those that change the direction of text.
-_RAW_CONTROLS = re.compile(
+_RAW_CONTROLS = (
     rb"(\x1b\[[0-9;:]*m)"
     rb"|\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\)?|.?)"
     rb"|[\x00-\x07\x0b\x0c\x0e-\x1f\x7f]"
@@ -213,7 +214,7 @@ def printable(text: str, stream: TextIO) -> str:
     gitorch from those in a field.
     """
     if has_colors(stream):
-        return _COLOR_OR_ESCAPE.sub(lambda match: match[1] or "", text)
+        return re.sub(_COLOR_OR_ESCAPE, lambda match: match[1] or "", text)
     return _ESCAPES.sub("", text)
 
 
@@ -222,7 +223,7 @@ def without_controls(data: bytes) -> bytes:
 
     Carriage returns and backspaces stay, since progress bars use them.
     """
-    return _RAW_CONTROLS.sub(lambda match: match[1] or b"", data)
+    return re.sub(_RAW_CONTROLS, lambda match: match[1] or b"", data)
 
 
 @cache

@@ -14,6 +14,7 @@ import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -22,11 +23,12 @@ from gitorch.database.values import Claim, Worker
 from gitorch.errors import GitorchError
 from gitorch.model.json_struct import JsonStruct
 from gitorch.model.workspace import AttemptDirectory
-from gitorch.storage.claimed_attempt import ClaimedAttempt
-from gitorch.storage.output_files import is_replaced
 from gitorch.tools.clock import stamp
-from gitorch.tools.files import delete, write_over
+from gitorch.tools.files import delete, is_replaced, write_over
 from gitorch.tools.untrusted import read_plain
+
+if TYPE_CHECKING:
+    from gitorch.storage.claimed_attempt import ClaimedAttempt
 
 # A worker writes the file at once after it has made the file. After this time it is dead.
 _EMPTY_S = 1.0

@@ -17,7 +17,6 @@ from pathlib import Path
 from msgspec import Struct
 
 from gitorch.database.values import Worker
-from gitorch.storage.recording import drop_foreign
 from gitorch.storage.site import Site
 from gitorch.tools.clock import now
 from gitorch.tools.locks import is_held
@@ -71,6 +70,9 @@ def void_copied(site: Site) -> None:
     of others call this; those that only read leave the queue as it is.
     """
     if site.queue.is_copy():
+        # Imported here, because most programs only read.
+        from gitorch.storage.recording import drop_foreign  # noqa: PLC0415
+
         site.queue.void_copied(living(site.state, site.queue.workers()))
         drop_foreign(site)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from gitorch.model.text.globs import first_match
 from gitorch.model.workspace import RunDirectory
+from gitorch.tools.files import is_replaced
 from gitorch.tools.globbing import named
 
 # The names of outputs that `outputs:` takes from the worktree begin with this. Any other name is
@@ -32,17 +32,6 @@ def path_of(run: RunDirectory, name: str) -> Path:
 def is_taken(name: str, globs: Sequence[str]) -> bool:
     """Return True if these globs of `outputs:` take the output from the worktree."""
     return first_match(name.removeprefix(WORKTREE), globs) is not None
-
-
-def is_replaced(directory: Path) -> bool:
-    """Return True if something other than a directory is at the path `directory`.
-
-    Links are not followed, because they may lead to files that do not belong to the run.
-    """
-    try:
-        return not stat.S_ISDIR(directory.lstat().st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
 
 
 def remove_replacement(run: RunDirectory) -> None:

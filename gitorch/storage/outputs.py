@@ -21,7 +21,6 @@ from gitorch.storage.output_files import (
     files_of_output,
     files_of_worktree,
     is_of_worktree,
-    is_replaced,
     is_taken,
 )
 from gitorch.storage.output_memory import (
@@ -37,6 +36,7 @@ from gitorch.storage.output_memory import (
 from gitorch.storage.records import read_record
 from gitorch.storage.site import Site
 from gitorch.storage.unkept import TooDeep, UnkeptNotes
+from gitorch.tools.files import is_replaced
 
 
 class FoundOutputs(Struct, frozen=True, kw_only=True):

@@ -17,13 +17,13 @@ from gitorch.database.run_queue import Queue
 from gitorch.errors import Refused
 from gitorch.git.code_digest import CodeDigests
 from gitorch.git.repository import Repository
-from gitorch.git.store.branch_restoration import Restoration
 from gitorch.git.store.results import ResultsBranch
 from gitorch.model.settings import Settings
 from gitorch.model.workspace import RunDirectory
 from gitorch.tools import filesystem
 
 if TYPE_CHECKING:
+    from gitorch.git.store.branch_restoration import Restoration
     from gitorch.git.worktree.contract import Worktrees
 
 

@@ -136,3 +136,14 @@ def _remove_or_raise(name: str, parent: int) -> None:
     finally:
         os.close(directory)
     os.rmdir(name, dir_fd=parent)
+
+
+def is_replaced(directory: Path) -> bool:
+    """Return True if something other than a directory is at the path `directory`.
+
+    Links are not followed, because they may lead to files that do not belong to the run.
+    """
+    try:
+        return not stat.S_ISDIR(directory.lstat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False

@@ -11,14 +11,13 @@ import contextlib
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gitorch.git.command import call_git_items, call_git_success, run_git
 from gitorch.git.repository import Repository
 from gitorch.git.store.branch_content import BranchView, missing_record
-from gitorch.git.store.branch_edit import BranchEdit
-from gitorch.git.store.branch_restoration import BranchKeeper, Restoration
 from gitorch.git.store.branch_state import (
     KEPT,
     BranchState,
@@ -38,6 +37,10 @@ from gitorch.model.branch_layout import ATTRIBUTES, RECORD, RUNS, RunPaths, run_
 from gitorch.model.run.record import RecordBroken
 from gitorch.model.run.record_file import LARGEST, parse_record
 from gitorch.tools.files import read_small
+
+if TYPE_CHECKING:
+    from gitorch.git.store.branch_edit import BranchEdit
+    from gitorch.git.store.branch_restoration import BranchKeeper, Restoration
 
 _OID = re.compile(rb"[0-9a-f]{40}")
 _CHANGES_BEFORE_FREE = 50
@@ -68,9 +71,7 @@ class ResultsBranch:
         self.name = repo.settings.branch
         self.ref = f"refs/heads/{self.name}"
         self._witnesses = witnesses
-        self._keeper = BranchKeeper(
-            repo, self.ref, witnesses=witnesses, report=report
-        )
+        self._report = report
         self._changes = 0
         self._cache = ObjectCache()
 
@@ -303,6 +304,9 @@ class ResultsBranch:
         be gitorch's, or Busy if another process holds the lock for long.
         """
         with locked(self.repo):
+            # Imported here, because most programs only read.
+            from gitorch.git.store.branch_edit import BranchEdit  # noqa: PLC0415
+
             edit = BranchEdit(self.repo, self.ref, self._keeper, self._cache)
             try:
                 yield edit
@@ -313,6 +317,15 @@ class ResultsBranch:
                     # libgit2 keeps open every pack that it has read, even packs that a repack has
                     # replaced.
                     self.repo.pygit.free()
+
+    @cached_property
+    def _keeper(self) -> BranchKeeper:
+        # Imported here, because most programs only read.
+        from gitorch.git.store.branch_restoration import BranchKeeper  # noqa: PLC0415
+
+        return BranchKeeper(
+            self.repo, self.ref, witnesses=self._witnesses, report=self._report
+        )
 
     def _exist(self, paths: Sequence[str], commit: str) -> list[bool]:
         """Return True for each of these paths at which the branch has anything."""
