@@ -242,7 +242,10 @@ class ResultsBranch:
         tip = self.tip()
         known = {commit for commit in (kept, *self._witnesses()) if commit}
         has_references = kept is not None or not has_written or not known
-        has_runs = all(self._has_added_to(commit, tip) for commit in known - {tip})
+        # gitorch itself made this tip, from a look at everything that was known.
+        is_own = tip is not None and tip == kept
+        has = self._descends_from if is_own else self._has_added_to
+        has_runs = all(has(commit, tip) for commit in known - {tip})
         if has_references and has_runs:
             return
         with locked(self.repo):
@@ -347,6 +350,13 @@ class ResultsBranch:
         if result.returncode:
             return None
         return result.stdout.decode().strip()
+
+    def _descends_from(self, commit: str, tip: str | None) -> bool:
+        """Return True if `tip` descends from `commit`, or if this clone lacks `commit`."""
+        if not self.has(commit):
+            return True
+        command = ("merge-base", "--is-ancestor", commit, str(tip))
+        return call_git_success(self.repo.root, *command)
 
     def _has_added_to(self, commit: str, tip: str | None) -> bool:
         """Return True if `tip` descends from `commit`, and has only added runs to it.
