@@ -158,7 +158,7 @@ def _with_originals(catalog: Catalog, selection: Selection) -> Selection:
 
 
 def _original(catalog: Catalog, run_id: str) -> str:
-    """Return the run of which a run is the repetition, over all steps that are still recorded."""
+    """Return the run that was repeated first to make this run, or the run itself."""
     seen: list[str] = []
     while run_id not in seen:
         seen.append(run_id)

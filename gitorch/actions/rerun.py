@@ -185,7 +185,7 @@ def own_definition(
 def _notes_on_origin(
     site: Site, foreign: Sequence[Record], *, as_recorded: bool
 ) -> Iterator[str]:
-    """Yield a note for each original that this clone has not queued: whose it is, what differs."""
+    """Yield a note for each original that another clone queued, with what is not taken from it."""
     clone = site.repository.clone_id()
     for record in foreign:
         queued_by = f"the clone {record.clone}"

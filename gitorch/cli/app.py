@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from gitorch.cli.boundary import launch, report_error
+from gitorch.cli.boundary import report_error
 from gitorch.cli.verbs import VerbGroup
 from gitorch.errors import NotFound
 
@@ -22,15 +22,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-def main() -> None:
-    """Run the program `gitorch`, which is also `git orch`."""
-    code = launch(app)
-    if sys.flags.inspect:
-        # With PYTHONINSPECT, Python would wait for input instead of ending.
-        os._exit(code)
-    sys.exit(code)
 
 
 def _show_version(wanted: bool) -> None:

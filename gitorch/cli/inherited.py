@@ -1,4 +1,4 @@
-"""What a process inherits from its caller, and gitorch and its tasks must not depend on.
+"""State that a process inherits from its caller, and that must not affect gitorch or its tasks.
 
 A caller can block or ignore signals, lower limits, close streams and set variables. Some of these
 make a command hang or fail, and some change what a task computes without a trace in the record.

@@ -51,7 +51,7 @@ def find_configs(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise NotFound(
-            f"there is no file or directory {path}",
+            f"{path} does not exist",
             "name a config, or a directory of configs",
         )
     configs: list[Path] = []

@@ -25,7 +25,7 @@ _COMMENT = re.compile(r"(?:^|(?<=\s))#")
 _LEADING_ZEROS = re.compile(r"[-+]?0[0-9]")
 _WITH_UNDERSCORES = re.compile(r"[-+]?[0-9]+(_[0-9]+)+")
 _BINARY = re.compile(r"[-+]?0[bB][01]+")
-# What Python and other languages write for values that YAML writes differently or does not have.
+# Values as Python and other languages write them. YAML writes them differently or lacks them.
 _FOREIGN = {
     "None": "null",
     **dict.fromkeys(

@@ -41,7 +41,7 @@ def opened(path: Path, home: str) -> Database:
 
 
 def file_id(path: Path) -> FileId | None:
-    """Identify the file at `path`. None: there is no file."""
+    """Return the identity of the file at `path`, or None if there is no file."""
     try:
         status = path.stat()
     except FileNotFoundError:

@@ -68,7 +68,7 @@ def loaded_by(root: Path, *arguments: str) -> list[str]:
     """Run the program, and return the commands and the heavy modules that it has imported."""
     program = (
         "import json, sys\n"
-        "from gitorch.cli.app import main\n"
+        "from gitorch.__main__ import main\n"
         "try:\n    main()\nexcept SystemExit:\n    print('\\n' + json.dumps(list(sys.modules)))"
     )
     result = subprocess.run(

@@ -868,7 +868,7 @@ by, after = map(float, sys.argv[1:3])
 sys.argv[1:3] = []
 time.time = lambda: real() + (by if time.monotonic() - began > after else 0)
 datetime.datetime = datetime_
-from gitorch.cli.app import main
+from gitorch.__main__ import main
 main()
 """
 

@@ -380,7 +380,7 @@ STRAYS = (
 
 MANY = """
 import json, sys
-from gitorch.cli.app import main
+from gitorch.__main__ import main
 
 codes = []
 for words in json.loads(sys.argv[1]):

@@ -220,7 +220,7 @@ CLOCK_IS_SET = """
 import sys
 from pathlib import Path
 from gitorch.tools import clock
-from gitorch.cli.app import main
+from gitorch.__main__ import main
 ahead = clock._ahead_of_boot_s
 is_set = Path(sys.argv[1]).exists
 clock._ahead_of_boot_s = lambda: ahead() + 365 * 24 * 3600 * is_set()
