@@ -26,6 +26,9 @@ class Selection(Struct, frozen=True, kw_only=True):
     status: Status | None = None
     name: str | None = None  # a glob
     everything: bool = False
+    among: frozenset[str] | None = (
+        None  # of these only: the user has agreed to them
+    )
 
     @property
     def is_named(self) -> bool:
@@ -80,6 +83,8 @@ def explain_empty_selection(site: Site, where: str | None) -> str:
 
 
 def _matches(row: Row, selection: Selection) -> bool:
+    if selection.among is not None and row.id not in selection.among:
+        return False
     if selection.status and row.status is not selection.status:
         return False
     return selection.name is None or fnmatch.fnmatchcase(row.name, selection.name)

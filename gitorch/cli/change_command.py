@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
-
-import typer
 
 from gitorch.cli.arguments import (
     AllOption,
@@ -22,8 +19,8 @@ from gitorch.cli.arguments import (
     site_here,
 )
 from gitorch.cli.boundary import guarded, print_json
+from gitorch.cli.confirmation import confirm
 from gitorch.cli.style import in_line, say
-from gitorch.errors import UserInterrupted
 from gitorch.model.text.phrases import counted
 
 if TYPE_CHECKING:
@@ -53,7 +50,7 @@ def change_command(
     ) -> None:
         site = site_here()
         selection = selection_of(runs, where, status, name, everything)
-        confirm(site, verb, selection, yes=yes)
+        selection = confirm(site, verb, selection, yes=yes)
         changed = _change(site, verb, selection, why)
         show_changed(site, verb, selection, changed, next_command, as_json=as_json)
 
@@ -70,22 +67,6 @@ def _change(
     if verb == "kill":
         return kill(site, selection, why=why)
     return change_status(site, verb, selection, why=why)
-
-
-def confirm(site: Site, verb: str, selection: Selection, *, yes: bool) -> None:
-    """Ask on a terminal before changing runs that the user did not name.
-
-    Raises UserInterrupted if the answer is no.
-    """
-    from gitorch.actions.changeable import select_changeable
-
-    if selection.is_named or yes or not sys.stdin.isatty():
-        return
-    rows, _ = select_changeable(site, verb, selection)
-    try:
-        typer.confirm(f"{verb} {counted(len(rows), 'run')}?", abort=True, err=True)
-    except typer.Abort:  # also for Ctrl-C and Ctrl-D
-        raise UserInterrupted("nothing was changed") from None
 
 
 def show_changed(

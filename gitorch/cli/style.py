@@ -195,10 +195,10 @@ def number(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def say(text: str = "") -> None:
+def say(text: str = "", *, end: str = "\n") -> None:
     """Print a message to stderr, without secrets. Only data is printed to stdout."""
     shown = printable(masking().text(text), sys.stderr)
-    print(shown, file=sys.stderr, flush=True)
+    print(shown, file=sys.stderr, end=end, flush=True)
 
 
 def put(text: str, *, flush: bool = False) -> None:

@@ -202,7 +202,7 @@ class Storm:
             case "collect":
                 self._gitorch("collect")
             case _:
-                changed = self._gitorch(verb, run)
+                changed = self._gitorch(verb, run, "--yes")
                 if verb == "kill" and changed.returncode == 0:
                     with self._lock:
                         self.killed.add(run)

@@ -86,7 +86,7 @@ def story() -> Iterator[Step]:
     yield step("ready --hold experiments/c.yaml", c="HOLD")
     yield step("release c", c="WAITING", then={"c": "COMPLETE"})
     yield step("hold c", c="HOLD")
-    yield step("kill c", c=None)
+    yield step("kill --yes c", c=None)
     yield step("run experiments/d.yaml", d="ERROR", code=1)
     yield step("fail d", d="FAILED")
     yield step("resubmit d", d="WAITING", then={"d": "ERROR"})
@@ -259,7 +259,7 @@ def check(
     check.
     """
     complete = lane.complete()
-    assert before.items() <= complete.items() or step.command == "kill c"
+    assert before.items() <= complete.items() or step.command == "kill --yes c"
     assert announced_complete(died) <= complete.keys()
 
     again = lane.gitorch(step.command)

@@ -108,7 +108,7 @@ def test_a_directory_that_is_too_deep_fails_its_own_run(
     output = output_of(project, "deep")
     gitorch(project, "fail", "deep")
     gitorch(project, "resubmit", "deep")
-    gitorch(project, "kill", "deep")
+    gitorch(project, "kill", "--yes", "deep")
     gitorch(project, "collect")
     assert not output.parent.exists()
     assert not list((project.parent / "project.gitorch").glob("trash/*"))

@@ -473,7 +473,7 @@ def test_a_result_of_a_worker_stopped_while_its_run_was_killed_is_rejected(
     wait_for(
         lambda: list(project.parent.glob("project.gitorch/*/log/t0/1/status.json"))
     )
-    gitorch(project, "kill", "a")
+    gitorch(project, "kill", "--yes", "a")
     worker.send_signal(signal.SIGCONT)
     _, stderr = worker.communicate(timeout=20)
     assert worker.returncode == 0, stderr
@@ -663,7 +663,7 @@ def test_kill_of_a_run_that_is(project: Path, tmp_path: Path, moment: str) -> No
         # Queue the run again, at a commit that is slow to check out and has no prepared worktree.
         shutil.rmtree(project.parent / "project.gitorch")
         slow_checkout(project, tmp_path)
-        gitorch(project, "kill", "a")
+        gitorch(project, "kill", "--yes", "a")
         (tmp_path / "go").touch()
         gitorch(project, "ready")
         (tmp_path / "go").unlink()
@@ -684,7 +684,7 @@ def test_kill_of_a_run_that_is(project: Path, tmp_path: Path, moment: str) -> No
             wait_for((tmp_path / "ran").exists)
         else:
             wait_for((tmp_path / "begun").exists)
-        killer = started(project, "kill", "a")
+        killer = started(project, "kill", "--yes", "a")
         wait_for(lambda: kill_was_requested(project))
     if moment == "starting":
         (tmp_path / "go").touch()

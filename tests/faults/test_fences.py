@@ -163,7 +163,7 @@ def test_another_name_of_the_host_voids_no_living_worker(
 def test_a_worker_of_another_host_name_is_killed_through_its_queue(
     project: Path, worker: subprocess.Popen[str]
 ) -> None:
-    result = elsewhere([*GITORCH, "kill", "a"], project)
+    result = elsewhere([*GITORCH, "kill", "--yes", "a"], project)
     assert result.returncode == 0, result.stderr
     _, stderr = worker.communicate(timeout=30)
     assert "was not accepted: its run was killed" in stderr

@@ -168,7 +168,7 @@ def test_logs_does_not_wait_for_a_pipe(project: Path, tmp_path: Path) -> None:
         assert "not a file, but a named pipe" in refused.stderr
     [run] = gitorch_json(project, "status")["runs"]
     assert run["progress"] is None
-    gitorch(project, "kill", "a")
+    gitorch(project, "kill", "--yes", "a")
     worker.communicate(timeout=20)
 
 

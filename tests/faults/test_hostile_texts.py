@@ -173,6 +173,7 @@ def test_no_field_of_a_record_reaches_a_terminal_raw(
             "resubmit",
         ):
             commands.append((verb, run_id))
+        commands.append(("kill", run_id, "--yes"))
         commands += [("show", run_id, "--json"), ("logs", run_id, "--task", "none")]
     for words in commands:
         result = gitorch(project, *words, code=None)

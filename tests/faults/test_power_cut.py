@@ -214,7 +214,7 @@ def test_after_a_verb(disks: Disks, root: Path) -> None:
         )
     gitorch(root, "ready")
     gitorch(root, "hold", "a")
-    gitorch(root, "kill", "b")
+    gitorch(root, "kill", "--yes", "b")
     disks.cut()
     disks.restart()
     gitorch(root, "run")

@@ -100,7 +100,7 @@ def test_verbs_that_cannot_print_change_what_they_should(project: Path) -> None:
     assert do("run", code=1) == ["ERROR"]
     assert do("fail", "@") == ["FAILED"]
     assert do("resubmit", "@") == ["WAITING"]
-    assert do("kill", "@") == []
+    assert do("kill", "--yes", "@") == []
     assert do("run", "experiments", code=1) == ["ERROR"]
     assert do("rerun", "@", code=1) == ["ERROR", "ERROR"]
     assert do("collect", "--older-than", "0d") == ["FAILED", "FAILED"]

@@ -184,7 +184,7 @@ def test_another_run_computes_the_results_if_the_first_does_not_finish(
     wait_for(lambda: count_waiting_for_the_same(project) == 2)
     match end:
         case "is killed":
-            gitorch(project, "kill", "c0")
+            gitorch(project, "kill", "--yes", "c0")
         case "loses its worker":
             computing.kill()
     assert code_of(others) == 0

@@ -76,7 +76,7 @@ def test_another_worker_can_take_a_task_that_would_wait_long(
 def test_a_run_that_was_claimed_ahead_can_be_killed(
     project: Path, tmp_path: Path, worker: subprocess.Popen[str]
 ) -> None:
-    gitorch(project, "kill", "last")
+    gitorch(project, "kill", "--yes", "last")
     (tmp_path / "go").touch()
     worker.communicate()
     assert worker.returncode == 0

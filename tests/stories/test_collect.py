@@ -107,7 +107,7 @@ def test_only_directories_without_a_use_are_removed(project: Path) -> None:
     gitorch(project, "ready")
     run_ids = ids(project)
     gitorch(project, "fail", "failed")
-    gitorch(project, "kill", "killed")
+    gitorch(project, "kill", "--yes", "killed")
     workspace = project.parent / "project.gitorch"
     repository = Repository.discover(project)
     for name in ("complete", "failed", "killed"):

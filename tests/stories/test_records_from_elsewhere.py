@@ -72,7 +72,7 @@ def forget_queue(project: Path) -> None:
 def test_a_planted_record_with_this_clones_id_is_not_executed(
     project: Path, queued: str, tmp_path: Path, status: str, is_rebuilt: bool
 ) -> None:
-    gitorch(project, "kill", queued)
+    gitorch(project, "kill", "--yes", queued)
     harm = tmp_path / "harm"
     record = {
         **json.loads(git(project, "show", f"{BRANCH}~1:{record_path(queued)}")),

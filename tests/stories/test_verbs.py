@@ -72,7 +72,7 @@ def test_a_verb_from_every_status(
     assert set(in_status) == set(Status)
     for status, run_id in in_status.items():
         before = (statuses(project), tip(project))
-        done = gitorch(project, verb, run_id, "--json", code=None)
+        done = gitorch(project, verb, run_id, "--yes", "--json", code=None)
         if (status, verb) not in ALLOWED:
             assert done.returncode == 4, f"{verb} from {status}"
             assert (statuses(project), tip(project)) == before, (
@@ -217,7 +217,7 @@ def test_kill_ends_all_processes_before_the_record_is_removed(
     wait_for(mark.exists)
     assert len(daemons(mark)) == 2
     [run_id] = statuses(project)
-    gitorch(project, "kill", "a", "--why", "not needed")
+    gitorch(project, "kill", "--yes", "a", "--why", "not needed")
     assert daemons(mark) == []
     assert statuses(project) == {}
     assert "not needed" in git(

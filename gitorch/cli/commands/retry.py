@@ -20,7 +20,8 @@ from gitorch.cli.arguments import (
     site_here,
 )
 from gitorch.cli.boundary import guarded
-from gitorch.cli.change_command import confirm, show_changed
+from gitorch.cli.change_command import show_changed
+from gitorch.cli.confirmation import confirm
 
 
 @guarded
@@ -51,7 +52,7 @@ def command(
 
     site = site_here()
     selection = selection_of(runs, where, status, name, everything)
-    confirm(site, "retry", selection, yes=yes)
+    selection = confirm(site, "retry", selection, yes=yes)
     changed = retry(
         site, selection, environment=os.environ, at=at, start=start, why=why
     )

@@ -1,0 +1,82 @@
+"""Runs `gitorch` on a pseudo-terminal, as a user sees it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+_DEADLINE_S = 20.0
+
+
+class Seen(NamedTuple):
+    """Everything that was written to the terminal, and the exit code."""
+
+    text: str
+    code: int
+
+    @property
+    def lines(self) -> list[str]:
+        return self.text.splitlines()
+
+
+def on_terminal(
+    root: Path,
+    *words: str | Path,
+    columns: int = 80,
+    rows: int = 24,
+    answers: Sequence[tuple[str, str | Callable[[], str]]] = (),
+    env: dict[str, str] | None = None,
+    program: Sequence[str] = (sys.executable, "-m", "gitorch"),
+) -> Seen:
+    """Run the program on a terminal of this size, which is its controlling terminal.
+
+    Each answer is a pair: once the text has appeared, the keys are typed (`\\x03` is Ctrl-C). A
+    function may do something at that moment, and returns the keys.
+    """
+    leader, follower = pty.openpty()
+    size = struct.pack("HHHH", rows, columns, 0, 0)
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, size)
+    process = subprocess.Popen(
+        [*program, *map(str, words)],
+        cwd=root,
+        env={**os.environ, "TERM": "xterm", "PAGER": "cat", **(env or {})},
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(follower)
+    read = b""
+    unseen = 0  # where the text of the next answer may begin
+    waiting = list(answers)
+    deadline = time.monotonic() + _DEADLINE_S
+    while select.select([leader], [], [], max(0, deadline - time.monotonic()))[0]:
+        try:
+            block = os.read(leader, 1 << 16)
+        except OSError:  # Linux reports the end of a terminal as an error
+            break
+        if not block:
+            break
+        read += block
+        while waiting and waiting[0][0].encode() in read[unseen:]:
+            awaited, keys = waiting.pop(0)
+            unseen = read.index(awaited.encode(), unseen) + len(awaited.encode())
+            typed = keys if isinstance(keys, str) else keys()
+            os.write(leader, typed.encode())
+    os.close(leader)
+    try:
+        code = process.wait(_DEADLINE_S)
+    finally:
+        process.kill()
+    return Seen(read.decode().replace("\r\n", "\n"), code)
