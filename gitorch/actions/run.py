@@ -6,7 +6,7 @@ import os
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
@@ -41,6 +41,9 @@ from gitorch.worker.scheduler import PoolOptions
 from gitorch.worker.summary import Summary
 from gitorch.worker.surroundings import Surroundings
 
+if TYPE_CHECKING:
+    from gitorch.actions.failures import FailureGroup
+
 _CHECKED_OUT = (
     "note: {branch} is checked out in {path}, where new results appear as staged changes; "
     "git reset --hard there shows the results, if you have no changes of your own there"
@@ -66,6 +69,7 @@ class Worked(Struct, frozen=True, kw_only=True):
     runs: tuple[RunEnd, ...]
     interrupted: bool
     refused: tuple[AttemptRefused, ...] = ()  # without those of killed runs
+    failures: tuple[FailureGroup, ...] = ()  # gathered if there were several runs
 
     @property
     def failed(self) -> bool:
@@ -78,6 +82,7 @@ class Worked(Struct, frozen=True, kw_only=True):
             {"id": run.id, "label": run.label, "status": str(run.status)}
             for run in self.runs
         ]
+        failures = [group.to_json() for group in self.failures]
         refused = []
         for end in self.refused:
             refused.append(
@@ -92,7 +97,7 @@ class Worked(Struct, frozen=True, kw_only=True):
         return {
             "schema": "gitorch/run/v1",
             "runs": runs,
-            **without_empty({"not_accepted": refused}),
+            **without_empty({"not_accepted": refused, "failures": failures}),
         }
 
 
@@ -302,5 +307,18 @@ def _worked(site: Site, summary: Summary) -> Worked:
         )
     refused = [end for end in summary.refused if not end.was_killed]
     return Worked(
-        runs=tuple(runs), interrupted=summary.interrupted, refused=tuple(refused)
+        runs=tuple(runs),
+        interrupted=summary.interrupted,
+        refused=tuple(refused),
+        failures=_failures_of(site, runs),
     )
+
+
+def _failures_of(site: Site, runs: Sequence[RunEnd]) -> tuple[FailureGroup, ...]:
+    """Return the gathered failures, unless a single run was executed: its end was just shown."""
+    ended = {run.id: run.status for run in runs}
+    if len(ended) < 2 or Status.ERROR not in ended.values():
+        return ()
+    from gitorch.actions.failures import gather_failures  # noqa: PLC0415  only after a failure
+
+    return gather_failures(site, ended)

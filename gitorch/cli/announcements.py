@@ -11,24 +11,86 @@ from gitorch.model.run.announcement import (
     Noticed,
     TaskReused,
 )
+from gitorch.model.run.failures import Failure, Gathering
 from gitorch.model.run.status import Status
 
 
-def render_announcement(announcement: Announcement, *, colors: bool) -> str:
-    match announcement:
-        case AttemptStarted():
-            number = announcement.number
-            attempt = f" (attempt {number})" if number > 1 else ""
-            return f"{_task(announcement)} started{attempt}"
-        case AttemptEnded():
-            return "\n".join(_ended(announcement, colors))
-        case TaskReused():
-            status = paint_status(Status.COMPLETE, on=colors)
-            return f"{_task(announcement)} {status} from run {announcement.source}"
-        case AttemptRefused():
-            return _refused(announcement)
-        case Noticed():
-            return in_line(announcement.message)
+class Announcements:
+    """The lines for each announcement. Of similar failures, only the first has the whole block."""
+
+    def __init__(self, *, colors: bool) -> None:
+        self._colors = colors
+        self._failures = Gathering()
+
+    def render(self, announcement: Announcement) -> str:
+        match announcement:
+            case AttemptStarted():
+                number = announcement.number
+                attempt = f" (attempt {number})" if number > 1 else ""
+                return f"{_task(announcement)} started{attempt}"
+            case AttemptEnded():
+                return "\n".join(self._ended(announcement))
+            case TaskReused():
+                status = paint_status(Status.COMPLETE, on=self._colors)
+                return (
+                    f"{_task(announcement)} {status} from run {announcement.source}"
+                )
+            case AttemptRefused():
+                return _refused(announcement)
+            case Noticed():
+                return in_line(announcement.message)
+
+    def _ended(self, ended: AttemptEnded) -> list[str]:
+        """Return one line for the end of an attempt, its notes, and more lines for a failure."""
+        if ended.status is Status.WAITING:
+            why = in_line(str(ended.attempt.outcome))
+            return [f"{_task(ended)} returned to the queue ({why})"]
+        status = paint_status(ended.status, on=self._colors)
+        lines = [f"{_task(ended)} {status} in {duration(ended.attempt.duration_s)}"]
+        lines += [f"  note: {in_line(note)}" for note in ended.attempt.notes]
+        if ended.status is Status.ERROR:
+            lines += self._failed(ended)
+        return lines
+
+    def _failed(self, ended: AttemptEnded) -> list[str]:
+        """Return why and where a task failed.
+
+        For the first of similar failures, return also what it printed last, and which commands show
+        more and try it again.
+        """
+        failure = Failure(
+            run_id=ended.run_id,
+            label=ended.label,
+            task=ended.task,
+            outcome=ended.attempt.outcome,
+            location=ended.attempt.location,
+        )
+        first = self._failures.add(failure).first
+        reason = render_reason(failure, colors=self._colors)
+        if first is not failure:
+            return [f"  {reason}, as {first.run_id}"]
+        bar = paint("|", "dim", on=self._colors)
+        return [
+            f"  {reason}",
+            *(f"  {bar} {in_line(line)}" for line in ended.tail),
+            *next_commands(failure, ended.run_id),
+        ]
+
+
+def render_reason(failure: Failure, *, colors: bool) -> str:
+    """Return why a task failed, and where if this is known."""
+    location = f" at {in_line(failure.location)}" if failure.location else ""
+    reason = in_line(str(failure.outcome))
+    return f"{paint(reason, 'red', on=colors)}{location}"
+
+
+def next_commands(failure: Failure, selection: str) -> list[str]:
+    """Return the commands that show the log, and that retry the runs of the selection."""
+    return [
+        f"  whole log:  gitorch logs {failure.run_id} --task {failure.task}",
+        f"  try again:  gitorch retry {selection} && gitorch run",
+        f"  with a fix: gitorch retry {selection} --at HEAD && gitorch run",
+    ]
 
 
 def _refused(refused: AttemptRefused) -> str:
@@ -47,32 +109,3 @@ def _task(
     return (
         f"{announcement.run_id}  {in_line(announcement.label)}: {announcement.task}"
     )
-
-
-def _ended(ended: AttemptEnded, colors: bool) -> list[str]:
-    """Return one line for the end of an attempt, its notes, and more lines for a failure.
-
-    The lines of a failure say why and where the task failed, what it printed last, and which
-    commands try it again.
-    """
-    if ended.status is Status.WAITING:
-        return [
-            f"{_task(ended)} returned to the queue ({in_line(str(ended.attempt.outcome))})"
-        ]
-    status = paint_status(ended.status, on=colors)
-    lines = [f"{_task(ended)} {status} in {duration(ended.attempt.duration_s)}"]
-    lines += [f"  note: {in_line(note)}" for note in ended.attempt.notes]
-    if ended.status is not Status.ERROR:
-        return lines
-    location = f" at {in_line(ended.location)}" if ended.location else ""
-    bar = paint("|", "dim", on=colors)
-    lines.append(
-        f"  {paint(in_line(str(ended.attempt.outcome)), 'red', on=colors)}{location}"
-    )
-    lines += [f"  {bar} {in_line(line)}" for line in ended.tail]
-    lines += [
-        f"  whole log:  gitorch logs {ended.run_id} --task {ended.task}",
-        f"  try again:  gitorch retry {ended.run_id} && gitorch run",
-        f"  with a fix: gitorch retry {ended.run_id} --at HEAD && gitorch run",
-    ]
-    return lines

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter
 from collections.abc import Sequence
 
 from gitorch.actions.run import Worked, jobs_of, run
 from gitorch.cli.boundary import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
 from gitorch.cli.progress import showing
-from gitorch.cli.style import say
+from gitorch.cli.style import has_colors, say
+from gitorch.model.run.status import Status
 from gitorch.model.text.phrases import counted
 from gitorch.storage.site import Site
 
@@ -44,15 +46,24 @@ def exit_code(worked: Worked) -> int:
     return EXIT_FAILED if worked.failed else EXIT_OK
 
 
+def say_failures(worked: Worked) -> None:
+    """Say why runs failed: the similar failures together, and what to do about them."""
+    if worked.failures:
+        from gitorch.cli.render_failures import render_failures
+
+        say(render_failures(worked.failures, colors=has_colors(sys.stderr)))
+
+
 def say_summary(worked: Worked) -> None:
-    """Say how many runs were executed and how they ended."""
+    """Say how many runs were executed, how they ended, and why those that failed did so."""
+    say_failures(worked)
     if not worked.runs:
         say(
             "stopped" if worked.interrupted else "nothing to do: no task can be run"
         )
         return
     counts = Counter(run_end.status for run_end in worked.runs)
-    statuses = ", ".join(f"{count} {status}" for status, count in counts.items())
+    statuses = ", ".join(f"{counts[s]} {s}" for s in Status if counts[s])
     interrupted = (
         "; stopped, the rest waits in the queue" if worked.interrupted else ""
     )

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gitorch.actions.status import progress_of
-from gitorch.cli.announcements import render_announcement
+from gitorch.cli.announcements import Announcements
 from gitorch.cli.style import duration, has_colors, in_line, masking
 from gitorch.model.run.announcement import (
     Announcement,
@@ -48,7 +48,7 @@ class _LiveView:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._colors = has_colors(sys.stderr)
+        self._lines = Announcements(colors=has_colors(sys.stderr))
         self._lock = threading.Lock()
         self._running: dict[tuple[str, str], tuple[AttemptStarted, float]] = {}
 
@@ -61,7 +61,7 @@ class _LiveView:
         if isinstance(announcement, AttemptEnded | AttemptRefused):
             with self._lock:
                 self._running.pop((announcement.run_id, announcement.task), None)
-        line = render_announcement(announcement, colors=self._colors)
+        line = self._lines.render(announcement)
         self._console.print(Text.from_ansi(masking().text(line)), soft_wrap=True)
 
     def draw(self) -> Table:

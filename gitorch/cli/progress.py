@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from gitorch.cli.announcements import render_announcement
+from gitorch.cli.announcements import Announcements
 from gitorch.cli.style import duration, has_colors, say
 from gitorch.model.run.announcement import (
     Announcement,
@@ -39,11 +39,11 @@ def showing() -> Iterator[Listener]:
 def _lines() -> Iterator[Listener]:
     """Provide a listener that prints a line per change, and a heartbeat while nothing changes."""
     heartbeat = _Heartbeat()
-    colors = has_colors(sys.stderr)
+    lines = Announcements(colors=has_colors(sys.stderr))
 
     def listen(announcement: Announcement) -> None:
         heartbeat.notice(announcement)
-        say(render_announcement(announcement, colors=colors))
+        say(lines.render(announcement))
 
     heartbeat.start()
     try:

@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
 from gitorch.actions.status import LiveRun, SiteStatus
 from gitorch.cli.style import duration, in_line, local_time, paint_status, table
 from gitorch.model.run.estimate import Estimate
+from gitorch.model.run.failures import same_reason
+from gitorch.model.run.status import Status
 from gitorch.model.text.phrases import counted
 
 _HEADER = ["id", "run", "status", "task", "progress", "elapsed", "left", "why"]
 
+# Runs in the table; `--json` has all of them.
+_MOST_WAITING = 5
+_MOST_SIMILAR = 3
+_MOST_CAUSES = 10
+
 
 def render_status(status: SiteStatus, *, colors: bool) -> str:
-    """Return the counts, the live runs with the reasons why they wait, and the workers."""
+    """Return the live runs with the reasons why they wait, the workers, and the counts.
+
+    Runs that need no look are only counted: of similar failures and of the runs that are held or
+    waiting, the first few are shown.
+    """
+    lines = _live_runs(status.runs, colors)
+    for live in status.workers:
+        worker = live.worker
+        lines.append(
+            f"worker {worker.host}:{worker.pid}, since {local_time(worker.since)}, "
+            f"{counted(live.tasks, 'task')}"
+        )
+    if status.workers:
+        lines.append("")
     counts = []
     for state, count in status.counts.items():
         if count:
@@ -19,19 +42,65 @@ def render_status(status: SiteStatus, *, colors: bool) -> str:
     summary = ", ".join(counts) or "no runs yet"
     if status.eta:
         summary += f"; about {render_estimate(status.eta)} left"
-    lines = [summary]
-    if status.runs:
-        rows = [_live_cells(run, colors) for run in status.runs]
-        lines += ["", *table(rows, header=_HEADER, colors=colors)]
-    if status.workers:
-        lines.append("")
-    for live in status.workers:
-        worker = live.worker
-        lines.append(
-            f"worker {worker.host}:{worker.pid}, since {local_time(worker.since)}, "
-            f"{counted(live.tasks, 'task')}"
-        )
+    lines.append(summary)
     return "\n".join(lines)
+
+
+def _live_runs(runs: Sequence[LiveRun], colors: bool) -> list[str]:
+    """Return a table of the runs that are shown, with a line for those that are only counted."""
+    rows = []
+    more = {}  # by the number of rows before the line
+    for part in _parts(runs):
+        rows += [_live_cells(run, colors) for run in part.shown]
+        if part.more:
+            more[len(rows)] = f"… and {part.more} more {part.what}"
+    if not rows:
+        return []
+    header, *aligned = table(rows, header=_HEADER, colors=colors)
+    lines = [header]
+    for number, line in enumerate(aligned, start=1):
+        lines.append(line)
+        if number in more:
+            lines.append(more[number])
+    return [*lines, ""]
+
+
+class _Part(NamedTuple):
+    """Runs that belong together: those that are shown, and the number of the others."""
+
+    shown: Sequence[LiveRun]
+    more: int
+    what: str  # they are
+
+
+def _parts(runs: Sequence[LiveRun]) -> Iterator[_Part]:
+    """Yield the running runs, the failed runs by their causes, the held and the waiting runs."""
+    by_status: dict[Status, list[LiveRun]] = {}
+    for run in runs:
+        by_status.setdefault(run.status, []).append(run)
+    yield _Part(by_status.get(Status.RUNNING, []), 0, "")
+    unshown = 0
+    for number, similar in enumerate(_by_cause(by_status.get(Status.ERROR, []))):
+        if number < _MOST_CAUSES:
+            yield _first(similar, _MOST_SIMILAR, "failed in the same way")
+        else:
+            unshown += len(similar)
+    yield _Part((), unshown, "failed")
+    for status, what in ((Status.HOLD, "held"), (Status.WAITING, "waiting")):
+        yield _first(by_status.get(status, []), _MOST_WAITING, what)
+
+
+def _first(runs: Sequence[LiveRun], most: int, what: str) -> _Part:
+    return _Part(runs[:most], max(0, len(runs) - most), what)
+
+
+def _by_cause(runs: Sequence[LiveRun]) -> list[list[LiveRun]]:
+    """Return the failed runs by task and reason, the most frequent cause first."""
+    causes: dict[tuple[str, str], list[LiveRun]] = {}
+    for run in runs:
+        cause = (run.task or "", same_reason(run.why or ""))
+        causes.setdefault(cause, []).append(run)
+    return sorted(causes.values(), key=len, reverse=True)
 
 
 def render_estimate(estimate: Estimate) -> str:

@@ -279,10 +279,8 @@ def _announcement(ending: Ending, record: Record) -> AttemptEnded | TaskReused:
             run_status=record.status,
         )
     tail: tuple[str, ...] = ()
-    location = None
     if task.status is Status.ERROR:
         tail = ending.tail
-        location = ending.location
     return AttemptEnded(
         run_id=record.id,
         label=record.label,
@@ -291,5 +289,4 @@ def _announcement(ending: Ending, record: Record) -> AttemptEnded | TaskReused:
         status=task.status,
         run_status=record.status,
         tail=tail,
-        location=location,
     )

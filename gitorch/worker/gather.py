@@ -63,7 +63,7 @@ class AttemptFiles(Struct, frozen=True, kw_only=True):
     """An ended attempt with everything to commit.
 
     `files` are the attempt's own; `outputs` are those of the run that are new or changed. `tail` is
-    the end of the log, and `location` the file and line in the run's code where a traceback ends.
+    the end of the log.
     """
 
     attempt: ClaimedAttempt
@@ -72,7 +72,6 @@ class AttemptFiles(Struct, frozen=True, kw_only=True):
     files: Mapping[str, bytes | Stored]
     outputs: Mapping[str, Stored]
     tail: tuple[str, ...]
-    location: str | None
 
 
 class _KeptLog(NamedTuple):
@@ -153,7 +152,6 @@ def _without_files(
         files={**files, ATTEMPT: render_json(kept_attempt.to_json())},
         outputs={},
         tail=(),
-        location=None,
     )
 
 
@@ -163,6 +161,7 @@ def _kept_attempt(
     outcome: Outcome,
     *,
     modified: tuple[str, ...] = (),
+    location: str | None = None,
     notes: tuple[str, ...] = (),
     files: Mapping[str, bytes | Stored],
 ) -> record.Attempt:
@@ -182,6 +181,7 @@ def _kept_attempt(
         modified=modified,
         notes=notes,
         stored=stored,
+        location=location,
     )
 
 
@@ -219,6 +219,7 @@ def _gather(
         ended,
         follows.outcome,
         modified=modified.files,
+        location=_location_of_failure(follows.outcome, kept_log),
         notes=tuple(masking.value([*found.notes, *notes.shown(), *reports.notes])),
         files=files,
     )
@@ -241,8 +242,11 @@ def _gather(
         files={**files, ATTEMPT: _rendered(collected)},
         outputs=found.new,
         tail=kept_log.tail,
-        location=kept_log.location,
     )
+
+
+def _location_of_failure(outcome: Outcome, kept_log: _KeptLog) -> str | None:
+    return None if isinstance(outcome, Succeeded) else kept_log.location
 
 
 def _files(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from gitorch.cli.announcements import render_announcement
+from gitorch.cli.announcements import Announcements
 from gitorch.model.run.announcement import (
     Announcement,
     AttemptEnded,
@@ -47,7 +47,7 @@ COMPLETE = AttemptEnded(
 
 
 def lines_of(announcement: Announcement) -> list[str]:
-    return render_announcement(announcement, colors=False).splitlines()
+    return Announcements(colors=False).render(announcement).splitlines()
 
 
 def test_a_start_names_the_attempt_from_the_second_on() -> None:
@@ -70,9 +70,9 @@ def test_a_failure_says_why_and_what_to_do() -> None:
             ATTEMPT,
             outcome=ExitCode(exit_code=1, message="ValueError: \x1b[31mbad"),
             duration_s=1.0,
+            location="Tasks.py:7",
         ),
         tail=("reading", "Traceback"),
-        location="Tasks.py:7",
     )
     assert lines_of(failed) == [
         "0123456789ab  a lr=1: train ERROR in 1.0s",
@@ -82,6 +82,33 @@ def test_a_failure_says_why_and_what_to_do() -> None:
         "  whole log:  gitorch logs 0123456789ab --task train",
         "  try again:  gitorch retry 0123456789ab && gitorch run",
         "  with a fix: gitorch retry 0123456789ab --at HEAD && gitorch run",
+    ]
+
+
+def test_of_similar_failures_only_the_first_is_told_in_full() -> None:
+    lines = Announcements(colors=False)
+    told = []
+    for run_id, message, task in (
+        ("0123456789ab", "KeyError: 'a' at 1", "train"),
+        ("ba9876543210", "KeyError: 'a' at 2", "train"),
+        ("cccc76543210", "KeyError: 'b' at 2", "train"),
+        ("dddd76543210", "KeyError: 'b' at 2", "test"),
+    ):
+        outcome = ExitCode(exit_code=1, message=message)
+        failed = replace(
+            COMPLETE,
+            run_id=run_id,
+            task=task,
+            status=Status.ERROR,
+            run_status=Status.ERROR,
+            attempt=replace(ATTEMPT, outcome=outcome),
+            tail=("reading",),
+        )
+        told.append(lines.render(failed).splitlines())
+    assert [len(block) for block in told] == [6, 2, 6, 6]
+    assert told[1] == [
+        "ba9876543210  a lr=1: train ERROR in 4m00s",
+        "  exit code 1: KeyError: 'a' at 2, as 0123456789ab",
     ]
 
 

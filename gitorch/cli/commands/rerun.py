@@ -69,7 +69,7 @@ def command(
     the interpreter of this clone and without the variables under `env:`, except with --as-recorded.
     """
     from gitorch.actions.rerun import rerun
-    from gitorch.cli.execution import execute, exit_code
+    from gitorch.cli.execution import execute, exit_code, say_failures
 
     if queue and verify:
         raise UsageError(
@@ -88,9 +88,9 @@ def command(
     document = repeated.to_json()
     code = EXIT_OK
     if repeated.runs and not queue:
-        code = exit_code(
-            execute(site, [record.id for record in repeated.runs], jobs)
-        )
+        worked = execute(site, [record.id for record in repeated.runs], jobs)
+        say_failures(worked)
+        code = exit_code(worked)
     if verify and code == EXIT_OK:
         is_reproduced = _verify(site, repeated, document["runs"])
         code = EXIT_OK if is_reproduced else EXIT_FAILED

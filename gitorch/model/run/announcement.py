@@ -24,8 +24,8 @@ class AttemptStarted(Struct, frozen=True, kw_only=True):
 class AttemptEnded(Struct, frozen=True, kw_only=True):
     """The end of an attempt, as it is recorded.
 
-    `status` is the new status of the task. `run_status` is the new status of the run. `tail` (the
-    last lines of the log) and `location` (file:line) explain a failure.
+    `status` is the new status of the task. `run_status` is the new status of the run. `tail` has
+    the last lines of the log of a failure.
     """
 
     run_id: str
@@ -35,7 +35,6 @@ class AttemptEnded(Struct, frozen=True, kw_only=True):
     status: Status
     run_status: Status
     tail: tuple[str, ...] = ()
-    location: str | None = None
 
     @property
     def has_unkept_files(self) -> bool:

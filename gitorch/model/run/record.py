@@ -71,6 +71,8 @@ class Attempt(JsonStruct, frozen=True, kw_only=True):
     # How each file of the attempt is stored on the branch, by name: "git" or "lfs". None: an
     # earlier version has not recorded it.
     stored: Mapping[str, str] | None = None
+    # `file:line` in the run's code, where the traceback of a failure ends.
+    location: str | None = None
 
 
 class CacheSource(JsonStruct, frozen=True):
