@@ -21,6 +21,7 @@ OF_THE_BRANCH: tuple[Check, ...] = (branch.check_git_locks, branch.check_branch)
 OF_RECORDS: tuple[Check, ...] = (
     branch.check_checkout,
     branch.check_records,
+    branch.check_attempts,
     files.check_pins,
     files.check_large_files,
     run_queue.check_file,

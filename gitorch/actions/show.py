@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -12,12 +12,11 @@ from msgspec.structs import replace
 from gitorch.actions.explain_cache import explain_cached_tasks
 from gitorch.actions.records import read_records
 from gitorch.actions.waiting import explain_not_running, view_queue
-from gitorch.model.branch_layout import RunPaths
 from gitorch.model.run.record import Attempt, Record
-from gitorch.model.run.record_file import read_attempt
 from gitorch.model.run.status import LIVE
 from gitorch.model.table.row import Row
 from gitorch.storage import ledger
+from gitorch.storage.attempts import EarlierAttempt, earlier_attempts
 from gitorch.storage.catalog import Catalog
 from gitorch.storage.site import Site
 
@@ -30,6 +29,8 @@ class Shown(Struct, frozen=True, kw_only=True):
         str | None
     )  # the reason why the run is not running; None if it is running or over
     origins: Mapping[str, str]  # by task with `cache`: where its results come from
+    # The paths of the attempts, on the results branch, that cannot be read.
+    unreadable: tuple[str, ...] = ()
     # True if this clone did not queue the run as its record is: see `ledger.py`.
     is_foreign: bool = False
 
@@ -38,6 +39,7 @@ class Shown(Struct, frozen=True, kw_only=True):
             "schema": "gitorch/show/v1",
             "run": self.record.to_json(),
             "why": self.why,
+            "unreadable": list(self.unreadable),
         }
 
 
@@ -49,34 +51,30 @@ def show(site: Site, reference: str) -> Shown:
     if record.status in LIVE:
         row = Row.of(record)
         why = explain_not_running(row, view_queue(site, catalog))
+    earlier = list(earlier_attempts(site, record))
+    unreadable = [found.path for found in earlier if found.attempt is None]
     return Shown(
-        record=_with_all_attempts(site, record),
+        record=_with_attempts(record, earlier),
+        unreadable=tuple(unreadable),
         why=why,
         origins=explain_cached_tasks(site, catalog, record),
         is_foreign=not ledger.has_queued(site, record),
     )
 
 
-def _with_all_attempts(site: Site, record: Record) -> Record:
-    """Return the record with the earlier attempts, which are stored in separate files."""
-    task_ids = []
-    paths = []
-    for task in record.tasks:
-        for number in range(1, task.attempt_count):
-            task_ids.append(task.id)
-            paths.append(RunPaths.of(record.id).attempt(task.id, number).attempt)
-    earlier: defaultdict[str, list[Attempt]] = defaultdict(list)
-    for task_id, data in zip(task_ids, site.results.read_all(paths), strict=True):
-        if (
-            data is not None
-        ):  # a number that was claimed and returned before it ran leaves a gap
-            attempt = read_attempt(data)
-            if attempt is not None:
-                earlier[task_id].append(attempt)
+def _with_attempts(record: Record, earlier: Sequence[EarlierAttempt]) -> Record:
+    """Return the record with its earlier attempts, as far as they can be read."""
+    readable: defaultdict[str, list[Attempt]] = defaultdict(list)
+    unreadable = {found.task for found in earlier if found.attempt is None}
+    for found in earlier:
+        if found.attempt is not None:
+            readable[found.task].append(found.attempt)
     tasks = []
     for task in record.tasks:
-        others = earlier[task.id]
-        took_s = sum(attempt.duration_s for attempt in others)
+        others = readable[task.id]
+        took_s = round(sum(attempt.duration_s for attempt in others), 6)
+        if task.id in unreadable:
+            took_s = max(took_s, task.earlier_s)
         attempts = (*others, *task.attempts)
-        tasks.append(replace(task, attempts=attempts, earlier_s=round(took_s, 6)))
+        tasks.append(replace(task, attempts=attempts, earlier_s=took_s))
     return replace(record, tasks=tuple(tasks))

@@ -18,7 +18,7 @@ from gitorch.cli.inherited import shed_inherited_state
 from gitorch.cli.streams import failure_to_print, may_fail, prepare_streams
 from gitorch.cli.style import has_colors, masking, paint, plain, say
 from gitorch.cli.unreadable import say_unreadable
-from gitorch.errors import GitorchError, UserInterrupted
+from gitorch.errors import GitorchError, NotFound, UserInterrupted
 from gitorch.tools import waits
 
 EXIT_OK = 0
@@ -131,6 +131,8 @@ def guarded(
             say_unreadable()
         except GitorchError as error:
             code = report_error(error, as_json=as_json)
+            if isinstance(error, NotFound):
+                say_unreadable()  # the run may be one of these
         except KeyboardInterrupt:
             code = report_error(UserInterrupted("interrupted"), as_json=as_json)
         except typer.Exit:

@@ -15,6 +15,7 @@ from gitorch.git.store.refs import old_locks, remove_old_lock
 from gitorch.health.checkup import Checkup, Finding
 from gitorch.model.branch_layout import RECORD, RunPaths
 from gitorch.model.text.phrases import counted
+from gitorch.storage.attempts import earlier_attempts
 from gitorch.storage.site import Site
 
 _DAMAGES = {
@@ -104,3 +105,15 @@ def check_records(checkup: Checkup) -> Iterator[Finding]:
             message=f"{path} on {results.name} belongs to no run, and is ignored",
             hint=f"git log {results.name} -- {shlex.quote(path)} shows where it comes from",
         )
+
+
+def check_attempts(checkup: Checkup) -> Iterator[Finding]:
+    """Find attempts before the last one that cannot be read, so that `show` leaves them out."""
+    results = checkup.site.results
+    for found in earlier_attempts(checkup.site, *checkup.sound_records):
+        if found.attempt is None:
+            yield Finding(
+                what="attempt-unreadable",
+                message=f"{found.path} on {results.name} cannot be read; it is left out by show",
+                hint=f"git log {results.name} -- {shlex.quote(found.path)} shows earlier ones",
+            )

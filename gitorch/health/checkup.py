@@ -69,11 +69,13 @@ class Checkup:
     def records(self) -> list[Record]:
         """The sound records of this clone's runs."""
         clone = self.site.repository.clone_id()
-        own = []
-        for record in self._all_records.values():
-            if isinstance(record, Record) and record.clone == clone:
-                own.append(record)
-        return own
+        return [record for record in self.sound_records if record.clone == clone]
+
+    @property
+    def sound_records(self) -> list[Record]:
+        """The sound records of the runs of all clones."""
+        records = self._all_records.values()
+        return [record for record in records if isinstance(record, Record)]
 
     @cached_property
     def broken_records(self) -> dict[str, RecordBroken]:

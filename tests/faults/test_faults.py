@@ -324,6 +324,10 @@ ELSEWHERE = {
         "test_every_command_works_beside_anything_in_the_place_of_files",
         "faults/test_mutated_records.py: "
         "test_a_file_in_the_place_of_all_runs_is_explained",
+        "faults/test_mutated_statuses.py: "
+        "test_every_command_works_beside_damaged_records_of_every_status",
+        "faults/test_mutated_statuses.py: test_attempts_that_cannot_be_read_are_named",
+        "faults/test_mutated_statuses.py: test_every_command_works_beside_very_large_records",
         "model/table/test_references.py: "
         "test_a_reference_to_a_record_that_cannot_be_read_says_so",
     ),

@@ -6,7 +6,10 @@ import sys
 
 from gitorch.cli.arguments import JsonOption, RunArgument, site_here
 from gitorch.cli.boundary import print_json, prints
-from gitorch.cli.style import has_colors, put
+from gitorch.cli.style import has_colors, put, say
+from gitorch.model.text.phrases import counted, some
+
+_NAMED = 3  # more paths than these are only counted
 
 
 @prints
@@ -16,6 +19,11 @@ def command(run: RunArgument, as_json: JsonOption = False) -> None:
     from gitorch.cli.render_run import render_run
 
     shown = show(site_here(), run)
+    if shown.unreadable:
+        count = counted(len(shown.unreadable), "earlier attempt")
+        say(
+            f"{count} cannot be read, and left out: {some(shown.unreadable, _NAMED)}"
+        )
     if as_json:
         print_json(shown.to_json())
     else:
