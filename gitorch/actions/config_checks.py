@@ -18,6 +18,7 @@ from gitorch.model.text.globs import literal_head, matcher
 from gitorch.model.text.spelling import nearest_path
 from gitorch.storage.contents import Unusable
 from gitorch.storage.inputs import Inputs
+from gitorch.storage.missing_files import link_line
 from gitorch.storage.site import Site
 
 _LONGEST_PATH = 4096  # PATH_MAX on Linux
@@ -53,7 +54,7 @@ def check_inputs(inputs: Inputs, config: LoadedConfig) -> Iterator[Problem]:
                 f"{pattern} is neither committed nor linked, "
                 "so a run's worktree will not have it"
             )
-            hint = _link_hint(literal_head(pattern))
+            hint = f"commit it; or {link_line(literal_head(pattern))}"
             yield config.problem(position, message, hint, Severity.WARNING)
 
 
@@ -102,13 +103,9 @@ def suggest_links(site: Site, config: LoadedConfig) -> Iterator[Problem]:
         yield config.problem(
             config.position_of(keys[path]),
             f"{path} is ignored by git, so a run's worktree will not have it",
-            hint=_link_hint(path),
+            hint=link_line(path),
             severity=Severity.WARNING,
         )
-
-
-def _link_hint(path: str) -> str:
-    return f"gitorch: {{link: [{path}]}} makes it a symbolic link to yours"
 
 
 def _code_globs(config: LoadedConfig) -> Mapping[KeyPath, Sequence[str]]:
@@ -162,7 +159,9 @@ def _keys_of_unlinked_texts(config: LoadedConfig) -> dict[str, str]:
 
 
 def _is_linked(path: str, spec: RunSpec) -> bool:
-    return any(Path(path).is_relative_to(name) for name in spec.link)
+    """Return True if the path is behind a link, or a link is in this directory."""
+    below = any(Path(path).is_relative_to(name) for name in spec.link)
+    return below or any(Path(name).is_relative_to(path) for name in spec.link)
 
 
 def _is_inside(root: Path, text: str) -> bool:

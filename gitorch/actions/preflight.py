@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ from gitorch.interpreter.preflight import (
 from gitorch.interpreter.probe import Interpreter, verify
 from gitorch.model.problem import Problem
 from gitorch.model.run.spec import RunSpec, task_config
+from gitorch.storage.missing_files import hint_on_missing
 from gitorch.storage.site import Site
 
 _MOST_COMPLAINTS = 20  # different complaints about one task that are shown
@@ -39,10 +41,12 @@ def check_tasks(
     interpreter: Interpreter,
     environment: Mapping[str, str],
     declared: Mapping[str, str],
+    link: Sequence[str],
 ) -> dict[str, Findings]:
     """Return the complaints about the tasks of these configs, by the key of the config.
 
-    `tree` is a worktree of `commit`. `declared` are the environment variables that the configs set.
+    `tree` is a worktree of `commit`, with the links `link`. `declared` are the environment
+    variables that the configs set.
     Raises GitorchError if the interpreter imports the project's code from another directory.
     """
     misplaced = _complain_about_path(tree, commit, path_to_tasks)
@@ -58,7 +62,7 @@ def check_tasks(
         gitorch={},
     )
     verify(interpreter, tree, main_root, env)
-    return preflight(
+    findings = preflight(
         interpreter,
         tree,
         path_to_tasks,
@@ -66,6 +70,32 @@ def check_tasks(
         env=env,
         time_limit_s=_VALIDATE_LIMIT_S,
     )
+
+    @cache
+    def hint_on(message: str) -> str | None:
+        return hint_on_missing(
+            site,
+            message,
+            tree=tree,
+            link=link,
+            interpreter=interpreter.executable,
+        )
+
+    for found in findings.values():
+        found.complaints = [
+            _with_hint(complaint, hint_on(complaint.message))
+            for complaint in found.complaints
+        ]
+    return findings
+
+
+def _with_hint(complaint: Complaint, hint: str | None) -> Complaint:
+    """Add a hint to a complaint, before the line of the code."""
+    if hint is None:
+        return complaint
+    if complaint.hint:
+        hint = f"{hint} ({complaint.hint})"
+    return complaint._replace(hint=hint)
 
 
 def _complain_about_path(

@@ -224,6 +224,7 @@ def _problems(
             ),
             environment=surroundings.environment,
             declared=spec.env,
+            link=spec.link,
         )
     for record in records:
         for complaint in findings[record.id].complaints:

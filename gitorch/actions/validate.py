@@ -5,9 +5,8 @@ Every mistake that can be detected in advance is reported here, before hours are
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import NamedTuple
 from msgspec import Struct, field
 
 from gitorch.actions import config_checks
+from gitorch.actions.config_links import links_of, make_links, with_links
 from gitorch.actions.configs import readable_configs
 from gitorch.actions.pinning import ChosenPin
 from gitorch.actions.preflight import ConfigPreflight, check_tasks
@@ -73,11 +73,18 @@ def validate(
     With `hashes_inputs`, read the inputs of the configs that have no error. Otherwise only look for
     the inputs. `notify` is called with a message before anything that takes long.
     """
-    readable = readable_configs(configs)
+    readable, unlinked = with_links(site, chosen.pin, readable_configs(configs))
     examination = _Examination(
-        site, environment, chosen.pin, notify, reads_inputs=hashes_inputs
+        site,
+        environment,
+        chosen.pin,
+        notify,
+        reads_inputs=hashes_inputs,
+        unlinked=unlinked,
     )
     problems_by_file = examination.examine(readable)
+    for file, found in unlinked.items():
+        problems_by_file[file] += found
     if hashes_inputs:
         for config in readable:
             if not has_errors(problems_by_file[config.file]):
@@ -132,7 +139,9 @@ class _Examination:
         notify: Notify,
         *,
         reads_inputs: bool,
+        unlinked: Container[str],
     ) -> None:
+        """`unlinked` are the configs that lack links, so that their tasks cannot be checked."""
         self._site = site
         self._notify = notify
         self._main_root = site.repository.main_root
@@ -140,7 +149,7 @@ class _Examination:
         self._pin = pin
         self._reads_inputs = reads_inputs
         self._probed: dict[str, Interpreter] = {}  # by executable
-        self._links: set[str] = set()  # made in the scratch worktree
+        self._unlinked = unlinked
         self.interpreters: dict[str | None, str] = {}
         self.inputs: dict[tuple[str, ...], Inputs] = {}
         self.printed: dict[str, str] = {}
@@ -248,38 +257,14 @@ class _Examination:
         self, tree: Path, group: _Group, configs: Sequence[LoadedConfig]
     ) -> dict[str, list[Problem]]:
         """Make the links of the configs, and check the tasks of the configs that have all links."""
-        problems = {}
+        problems = dict(make_links(self._site, self._pin, tree, configs))
         linked = []
         for config in configs:
-            problems[config.file] = list(self._make_links(tree, config))
-            if not problems[config.file]:
+            if not (problems[config.file] or config.file in self._unlinked):
                 linked.append(config)
         if linked:
             problems |= self._check_tasks(tree, group, linked)
         return problems
-
-    def _make_links(self, tree: Path, config: LoadedConfig) -> Iterator[Problem]:
-        """Make the links of a config; yield a problem for each link that cannot be made."""
-        for index, name in enumerate(config.specs[0].link):
-            position = ("gitorch", "link", index)
-            if os.path.lexists(tree / name) and name not in self._links:
-                message = f"commit {self._pin.commit[:12]} contains {name} itself"
-                hint = "remove it from link: a run has it as it is in its commit"
-                yield config.problem(position, message, hint)
-                continue
-            try:
-                self._site.worktrees.materialise(
-                    self._pin.commit, tree, link=(name,)
-                )
-                self._links.add(name)
-            except GitorchError as error:
-                yield config.problem(
-                    position, error.message.removeprefix("link: "), error.hint
-                )
-            except OSError as error:
-                yield config.problem(
-                    position, f"{name} cannot be linked: {error.strerror}"
-                )
 
     def _check_tasks(
         self, tree: Path, group: _Group, configs: Sequence[LoadedConfig]
@@ -297,6 +282,7 @@ class _Examination:
             interpreter=self._probed[group.interpreter],
             environment=self._environment,
             declared=configs[0].specs[0].env,
+            link=links_of(configs),
         )
         problems = {}
         for preflight in preflights:

@@ -70,11 +70,11 @@ class Announcements:
         if first is not failure:
             return [f"  {reason}, as {first.run_id}"]
         bar = paint("|", "dim", on=self._colors)
-        return [
-            f"  {reason}",
-            *(f"  {bar} {in_line(line)}" for line in ended.tail),
-            *next_commands(failure, ended.run_id),
-        ]
+        lines = [f"  {reason}"]
+        lines += [f"  {bar} {in_line(line)}" for line in ended.tail]
+        if ended.hint:
+            lines.append(f"  hint: {in_line(ended.hint)}")
+        return [*lines, *next_commands(failure, ended.run_id)]
 
 
 def render_reason(failure: Failure, *, colors: bool) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from gitorch.errors import NotFound
@@ -120,8 +121,26 @@ def dirty_state(repo: Repository) -> DirtyState:
 
 
 def ignored_paths(repo: Repository, paths: Sequence[str]) -> list[str]:
-    """Return the subset of `paths` that git ignores; all are relative to the main worktree."""
-    names = os.fsencode("\0".join(paths))
+    """Return the subset of `paths` that git ignores; all are relative to the main worktree.
+
+    What lies behind a symbolic link, or in another repository, is ignored if that is ignored.
+    """
+    asked = {path: _judged_by_git(repo.main_root, path) for path in paths}
+    if not asked:
+        return []
+    names = os.fsencode("\0".join(dict.fromkeys(asked.values())))
     result = run_git(repo.main_root, "check-ignore", "-z", "--stdin", input=names)
-    output = os.fsdecode(result.stdout)
-    return output.split("\0")[:-1]
+    ignored = set(os.fsdecode(result.stdout).split("\0")[:-1])
+    return [path for path, name in asked.items() if name in ignored]
+
+
+def _judged_by_git(root: Path, path: str) -> str:
+    """Return the part of a path that `git check-ignore` accepts.
+
+    It begins with "./", because a path that begins with ":" has a meaning for git.
+    """
+    for parent in reversed(PurePosixPath(path).parents[:-1]):
+        location = root / parent
+        if location.is_symlink() or (location / ".git").exists():
+            return f"./{parent}"
+    return f"./{path}"

@@ -10,6 +10,7 @@ from typing import Any
 from gitorch import runner
 from gitorch.database.values import Running, Worker
 from gitorch.engines.contract import Order
+from gitorch.git.worktree.links import restore_links
 from gitorch.interpreter.environment import attempt_environment
 from gitorch.interpreter.probe import Interpreter
 from gitorch.model.run.shell import UNRECORDED
@@ -173,6 +174,7 @@ def _make_exact(site: Site, attempt: ClaimedAttempt, *, must_reset: bool) -> Non
         site.worktrees.materialise(commit, run.tree, link=attempt.payload.spec.link)
     elif may_be_emptied or must_reset:
         site.worktrees.reset(run.tree, commit)
+        restore_links(site.repository, run.tree, attempt.payload.spec.link)
     output_files.remove_replacement(run)
     is_lost = is_missing or may_be_emptied
     if is_lost or not run.output.exists():

@@ -279,8 +279,10 @@ def _announcement(ending: Ending, record: Record) -> AttemptEnded | TaskReused:
             run_status=record.status,
         )
     tail: tuple[str, ...] = ()
+    hint = None
     if task.status is Status.ERROR:
         tail = ending.tail
+        hint = ending.hint
     return AttemptEnded(
         run_id=record.id,
         label=record.label,
@@ -289,4 +291,5 @@ def _announcement(ending: Ending, record: Record) -> AttemptEnded | TaskReused:
         status=task.status,
         run_status=record.status,
         tail=tail,
+        hint=hint,
     )

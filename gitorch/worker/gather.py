@@ -39,6 +39,7 @@ from gitorch.model.text.masking import Masking
 from gitorch.storage import log, outputs
 from gitorch.storage.claimed_attempt import ClaimedAttempt
 from gitorch.storage.known_failure import KnownFailure
+from gitorch.storage.missing_files import hint_on_missing
 from gitorch.storage.reports import read_reports
 from gitorch.storage.site import Site
 from gitorch.storage.unkept import UnkeptNotes
@@ -63,7 +64,7 @@ class AttemptFiles(Struct, frozen=True, kw_only=True):
     """An ended attempt with everything to commit.
 
     `files` are the attempt's own; `outputs` are those of the run that are new or changed. `tail` is
-    the end of the log.
+    the end of the log, and `hint` says what to do about a failure.
     """
 
     attempt: ClaimedAttempt
@@ -72,6 +73,7 @@ class AttemptFiles(Struct, frozen=True, kw_only=True):
     files: Mapping[str, bytes | Stored]
     outputs: Mapping[str, Stored]
     tail: tuple[str, ...]
+    hint: str | None = None
 
 
 class _KeptLog(NamedTuple):
@@ -242,7 +244,24 @@ def _gather(
         files={**files, ATTEMPT: _rendered(collected)},
         outputs=found.new,
         tail=kept_log.tail,
+        hint=_hint(site, attempt, follows),
     )
+
+
+def _hint(site: Site, attempt: ClaimedAttempt, follows: Next) -> str | None:
+    """Return what to do about a failure whose message says that something is missing."""
+    reason = follows.outcome.message
+    if follows.status is not Status.ERROR or not reason:
+        return None
+    with suppress(GitorchError, OSError):  # it is only a hint
+        return hint_on_missing(
+            site,
+            reason,
+            tree=attempt.run.tree,
+            link=attempt.payload.spec.link,
+            interpreter=attempt.payload.interpreter,
+        )
+    return None
 
 
 def _location_of_failure(outcome: Outcome, kept_log: _KeptLog) -> str | None:

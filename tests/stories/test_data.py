@@ -234,6 +234,9 @@ def test_data_missing_from_the_worktree_gives_a_warning(with_data: Path) -> None
         tasks: [{id: a, command: 'true'}, {id: b, command: 'true'}]
         """,
     )
+    commit_files(with_data, {".gitignore": "/data/other\n"})
+    git(with_data, "rm", "-rq", "--cached", "data")
+    git(with_data, "commit", "-qm", "data is not ignored, and not committed")
     [problem] = gitorch_json(with_data, "check")["problems"]
     assert (problem["severity"], problem["line"], problem["column"]) == (
         "warning",
@@ -245,7 +248,7 @@ def test_data_missing_from_the_worktree_gives_a_warning(with_data: Path) -> None
     )
     assert (
         problem["hint"]
-        == "gitorch: {link: [data]} makes it a symbolic link to yours"
+        == "commit it; or gitorch: {link: [data]} makes it a symbolic link to yours"
     )
     gitorch(with_data, "run", "experiments")
     assert len(data_of(with_data, "e")) == 2

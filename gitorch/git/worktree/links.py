@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gitorch.errors import NotFound, Refused
 from gitorch.git.repository import Repository
+from gitorch.tools.files import delete
 
 
 def link_source(repo: Repository, name: str) -> Path | None:
@@ -29,6 +30,21 @@ def require_untracked(tree: Path, link: Sequence[str], commit: str) -> None:
                 f"link: {name}: commit {commit[:12]} has that path itself",
                 "leave it out of link",
             )
+
+
+def restore_links(repo: Repository, tree: Path, link: Sequence[str]) -> None:
+    """Make the symlinks that a task has removed or replaced by files of its own.
+
+    Otherwise the next task would read these files, while the record names the data that is linked.
+    Raises NotFound and Refused as `make_links` does.
+    """
+    for name in link:
+        target, source = tree / name, link_source(repo, name)
+        if source is None or not os.path.lexists(target):
+            continue
+        if not target.is_symlink() or target.readlink() != source:
+            delete(target)
+    make_links(repo, tree, link)
 
 
 def make_links(repo: Repository, tree: Path, link: Sequence[str]) -> None:

@@ -25,7 +25,7 @@ class AttemptEnded(Struct, frozen=True, kw_only=True):
     """The end of an attempt, as it is recorded.
 
     `status` is the new status of the task. `run_status` is the new status of the run. `tail` has
-    the last lines of the log of a failure.
+    the last lines of the log of a failure, and `hint` says what to do about it.
     """
 
     run_id: str
@@ -35,6 +35,7 @@ class AttemptEnded(Struct, frozen=True, kw_only=True):
     status: Status
     run_status: Status
     tail: tuple[str, ...] = ()
+    hint: str | None = None
 
     @property
     def has_unkept_files(self) -> bool:
