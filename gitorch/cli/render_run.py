@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Iterable, Mapping
 
@@ -35,6 +36,8 @@ from gitorch.model.text.phrases import counted
 _COMMIT = 10
 _DIGEST = 12  # as many digits tell two contents apart; --json prints all
 
+_LONGEST_RESULT = 200  # characters
+
 Row = tuple[str, str]
 
 
@@ -64,6 +67,7 @@ def render_run(
         paint("tasks", "bold", on=colors),
         *_tasks(record, origins, colors),
         *_section("executes", _executed(record) if is_foreign else [], colors),
+        *_section("results", _results(record), colors),
         *_section("metrics", metrics, colors),
         *_section("inputs", map(_input, record.data), colors),
         *_section("outputs", map(_output, record.outputs), colors),
@@ -178,6 +182,18 @@ def _attempt_cells(attempt: Attempt, width: int) -> list[str]:
     cells[3] = duration(attempt.duration_s)
     cells[-1] = in_line(str(attempt.outcome))
     return cells
+
+
+def _results(record: Record) -> list[Row]:
+    """Return what `run()` of each task has returned, long values cut."""
+    rows = []
+    for task in record.tasks:
+        if task.result is not None:
+            text = json.dumps(task.result, ensure_ascii=False)
+            if len(text) > _LONGEST_RESULT:
+                text = f"{text[:_LONGEST_RESULT]}… (--json shows all)"
+            rows.append((task.id, text))
+    return rows
 
 
 def _input(data: Data) -> Row:

@@ -174,7 +174,8 @@ def _missing_key(
 def _unknown_key(
     document: Document, position: KeyPath, known: Iterable[str]
 ) -> Flaw:
-    *_, parent, key = map(str, position)
+    key = str(position[-1])
+    parent = next(step for step in reversed(position[:-1]) if isinstance(step, str))
     if parent != "gitorch":
         message = f"unknown key '{key}' under '{parent}'{did_you_mean(key, known)}"
         hint = f"known here: {', '.join(known)}"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gitorch.config.document import KeyPath
+from gitorch.config.metric_sources import read_metric_sources, read_metrics
 from gitorch.config.paths import input_path, relative_glob
 from gitorch.config.reader import Reader
 from gitorch.config.schema import hint_on
@@ -88,7 +89,7 @@ def _is_class_name(text: str) -> bool:
 def _read_settings(reader: Reader, position: KeyPath) -> dict[str, Any]:
     """Return the values of TaskSpec's fields for the settings at a position."""
     fields: dict[str, Any] = {}
-    for setting, (field, read) in _SETTINGS.items():
+    for field, (setting, read) in _SETTINGS.items():
         if reader.document.node((*position, setting)):
             fields[field] = read(reader, (*position, setting))
     return fields
@@ -104,10 +105,6 @@ def _read_outputs(reader: Reader, position: KeyPath) -> tuple[str, ...]:
 
 def _read_discard(reader: Reader, position: KeyPath) -> tuple[str, ...]:
     return tuple(reader.paths(position, _IN_OUTPUT, relative_glob).values())
-
-
-def _read_metrics(reader: Reader, position: KeyPath) -> tuple[str, ...]:
-    return tuple(reader.paths(position, _IN_OUTPUT).values())
 
 
 def _read_shell(reader: Reader, position: KeyPath) -> tuple[str, ...] | None:
@@ -174,13 +171,14 @@ def _read_cache(reader: Reader, position: KeyPath) -> Cache | None:
     )
 
 
-# The settings of a task: the field of a TaskSpec that holds each, and the function that reads it.
+# The fields of a TaskSpec that hold settings: the name of the setting, and its reader.
 _SETTINGS: dict[str, tuple[str, Callable[[Reader, KeyPath], Any]]] = {
     "inputs": ("inputs", _read_inputs),
     "outputs": ("outputs", _read_outputs),
     "discard": ("discard", _read_discard),
-    "metrics": ("metrics", _read_metrics),
-    "timeout": ("timeout_s", _read_timeout),
+    "metrics": ("metrics", read_metrics),
+    "metric_sources": ("metrics", read_metric_sources),
+    "timeout_s": ("timeout", _read_timeout),
     "retries": ("retries", _read_retries),
     "priority": ("priority", Reader.whole_number),
     "resources": ("resources", _read_resources),

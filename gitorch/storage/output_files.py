@@ -63,12 +63,12 @@ def files_of_worktree(
     for glob in globs:
         for name in named(run.tree, glob, enters=may_be_taken):
             if may_be_taken(name):
-                taken.update(_files_at(run.tree / name, name))
+                taken.update(files_at(run.tree / name, name))
     for name in sorted(taken):
         yield WORKTREE + name, taken[name]
 
 
-def _files_at(path: Path, name: str) -> Iterator[tuple[str, Path]]:
+def files_at(path: Path, name: str) -> Iterator[tuple[str, Path]]:
     """Yield the file or link at `path`, or all files below that directory except git's own."""
     if path.is_symlink() or not path.is_dir():
         yield name, path

@@ -5,8 +5,6 @@ The record contains them, and every listing of runs reads all records.
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
@@ -16,11 +14,10 @@ from gitorch.model.run import metrics
 from gitorch.model.run.metrics import MOST_NAMES, Measured, Metrics
 from gitorch.storage.claimed_attempt import ClaimedAttempt
 from gitorch.storage.events import Events
-from gitorch.tools.untrusted import read_plain, reason
+from gitorch.storage.json_files import JsonReader
+from gitorch.storage.metric_files import LARGEST_METRICS, read_declared_metrics
 
 LARGEST_RESULT = 1 << 20  # bytes, as JSON
-LARGEST_METRICS_FILE = 4 << 20  # bytes
-DEEPEST = 100  # levels of mappings and lists
 
 
 class Reports(Struct, frozen=True):
@@ -32,21 +29,26 @@ class Reports(Struct, frozen=True):
 
 
 def read_reports(attempt: ClaimedAttempt, *, has_succeeded: bool) -> Reports:
-    """Read the result, and the metrics in events, in files of the outputs and in the result."""
-    reader = _ReportReader()
+    """Read the result, and the metrics in the order of precedence: the last of a name counts.
+
+    The order is: events, `metrics.json`, the files that `metrics:` declares, the result.
+    """
+    reader = JsonReader()
     directory = attempt.directory
     events = Events(directory)
     sources = [metrics.of_events(events)]
-    for name in ("metrics.json", *attempt.task.metrics):
-        path = attempt.run.output / name
-        content = reader.read(path, attempt.run.output, name, LARGEST_METRICS_FILE)
-        sources.append(Measured(metrics.of_file(content)))
+    output = attempt.run.output
+    content = reader.read(
+        output / "metrics.json", output, "metrics.json", LARGEST_METRICS
+    )
+    sources.append(Measured(metrics.of_file(content)))
+    sources += read_declared_metrics(attempt, reader, has_succeeded=has_succeeded)
     result = None
     if has_succeeded:
         result = reader.read(
             directory.result, directory.workspace, "its result", LARGEST_RESULT
         )
-    sources.append(Measured(metrics.of_result(result)))
+    sources.append(Measured(metrics.of_result(result, attempt.task.id)))
     measured = metrics.bounded(*sources)
     notes = [*events.notes, *reader.notes]
     if measured.left_out:
@@ -55,50 +57,3 @@ def read_reports(attempt: ClaimedAttempt, *, has_succeeded: bool) -> Reports:
             f"a task may have at most {MOST_NAMES} metrics, with names of normal length"
         )
     return Reports(finite(result), measured.metrics, tuple(notes))
-
-
-class _ReportReader:
-    """Reads JSON files, and notes what is wrong with them."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def read(self, path: Path, below: Path, name: str, limit: int) -> Any:
-        """Return the JSON at `path`. Return None if the file is missing or cannot be used."""
-        try:
-            value = json.loads(read_plain(path, limit, below=below))
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except OSError as error:
-            self.notes.append(f"{name} is not read: {reason(error)}")
-            return None
-        except ValueError as error:
-            self.notes.append(f"{name} is not read: it is not JSON ({error})")
-            return None
-        except RecursionError:
-            value = None
-            is_deep = True
-        else:
-            is_deep = _is_deep(value)
-        if is_deep:
-            self.notes.append(
-                f"{name} is not read: it is nested more than {DEEPEST} levels deep"
-            )
-            return None
-        return value
-
-
-def _is_deep(value: Any) -> bool:
-    """Return True if mappings and lists are nested more than DEEPEST levels deep."""
-    level = [value]
-    for _ in range(DEEPEST + 1):
-        below: list[Any] = []
-        for item in level:
-            if isinstance(item, dict):
-                below.extend(item.values())
-            elif isinstance(item, list):
-                below.extend(item)
-        if not below:
-            return False
-        level = below
-    return True

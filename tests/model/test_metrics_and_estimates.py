@@ -22,13 +22,20 @@ from gitorch.model.run.metrics import (
 
 def test_the_top_level_numbers_of_a_result() -> None:
     assert of_result(
-        {"a": 1, "b": 0.5, "c": True, "d": "1", "e": {"f": 1}, "g": math.nan}
+        {"a": 1, "b": 0.5, "c": True, "d": "1", "e": {"f": 1}, "g": math.nan},
+        "train",
     ) == {
         "a": 1,
         "b": 0.5,
         "g": None,
     }
-    assert of_result([1]) == {}
+    assert of_result([1], "train") == {}
+
+
+def test_a_result_that_is_a_number_has_the_name_of_the_task() -> None:
+    assert of_result(0.5, "train") == {"train": 0.5}
+    assert of_result(math.inf, "train") == {"train": None}
+    assert of_result(True, "train") == {}
 
 
 def test_nested_numbers_of_a_file_have_dotted_names() -> None:

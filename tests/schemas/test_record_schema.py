@@ -34,7 +34,7 @@ from gitorch.model.run.record import (
     Record,
     TaskRecord,
 )
-from gitorch.model.run.spec import Cache, RunSpec, TaskSpec
+from gitorch.model.run.spec import Cache, MetricSource, RunSpec, TaskSpec
 from gitorch.model.run.status import Status
 
 SCHEMA = json.loads(
@@ -56,6 +56,7 @@ SORT = TaskSpec(
     inputs=("data/*",),
     discard=("*.ckpt",),
     cache=Cache(params=("file",)),
+    metric_sources=(MetricSource(kind="csv", pattern="*.csv", step="epoch"),),
 )
 
 NEW = Record(

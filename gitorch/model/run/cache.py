@@ -165,9 +165,10 @@ def _changed_tasks_before(
 def _work(spec: RunSpec, task: TaskSpec) -> dict[str, Any]:
     """Return the parts of a key that describe the work of the task, apart from its parameters."""
     # A result that another shell has computed may be that of a command that failed.
-    shell = without_empty({"shell": task.shell})
+    sources = [source.to_json() for source in task.metric_sources]
+    added = {"shell": task.shell, "metric_sources": sources}
     return {
-        **shell,
+        **without_empty(added),
         "method": task.method,
         "command": task.command,
         "path_to_tasks": spec.path_to_tasks,

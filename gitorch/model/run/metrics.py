@@ -17,8 +17,13 @@ LONGEST_NAME = 500  # characters
 Metrics = dict[str, int | float | None]  # an int stays an int
 
 
-def of_result(result: Any) -> Metrics:
-    """Return the top-level numbers of a result, if the result is a mapping."""
+def of_result(result: Any, task_id: str) -> Metrics:
+    """Return the top-level numbers of a result that is a mapping.
+
+    A result that is a number is the metric with the name of the task.
+    """
+    if is_number(result):
+        return {task_id: measured(result)}
     if not isinstance(result, Mapping):
         return {}
     metrics: Metrics = {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import field
 
@@ -75,12 +75,25 @@ class Cache(JsonStruct, frozen=True, kw_only=True):
     inputs: tuple[str, ...] = always(())  # paths and globs, like the task's own
 
 
+class MetricSource(JsonStruct, frozen=True, kw_only=True):
+    """Files from which metrics are read, and how they are read.
+
+    `pattern` is a glob, relative to the output directory or to the root of the worktree. If `kind`
+    is "dvclive", it is a directory. If `kind` is "log", it is a regular expression, whose named
+    groups are the metrics. `step` is the column of a table with the steps.
+    """
+
+    kind: Literal["json", "csv", "tensorboard", "dvclive", "log"] | None
+    pattern: str
+    step: str | None = None
+
+
 class TaskSpec(JsonStruct, frozen=True, kw_only=True):
     """One task: a `method` (class in Tasks.py) or a `command` (string for a shell, or argv).
 
     Paths and globs of `inputs` are absolute, or relative to the root of the repository. Globs of
-    `outputs` are relative to the root of the worktree. Globs of `discard` and paths of `metrics`
-    are relative to the output directory.
+    `outputs` are relative to the root of the worktree. Globs of `discard` are relative to the
+    output directory. Globs of `metrics` are relative to either.
     """
 
     id: str
@@ -94,7 +107,8 @@ class TaskSpec(JsonStruct, frozen=True, kw_only=True):
     # The keys of the task that are not in OWN_TASK_KEYS.
     params: Mapping[str, Any] = field(default_factory=empty_mapping)
     outputs: tuple[str, ...] = always(())  # files that are kept
-    metrics: tuple[str, ...] = always(())  # JSON files, in addition to metrics.json
+    # Globs of files with metrics, in addition to metrics.json. Their names say how they are read.
+    metrics: tuple[str, ...] = always(())
     timeout_s: float | None = always(None)  # of each attempt; None: no limit
     retries: Retries | None = always(None)
     priority: int = always(0)  # the highest starts first
@@ -104,6 +118,14 @@ class TaskSpec(JsonStruct, frozen=True, kw_only=True):
     cache: Cache | None = None  # None: the task is always computed anew
     # The words before a `command` that is a text. None: not recorded, or there is no such command.
     shell: tuple[str, ...] | None = None
+    # More files with metrics. They are read after `metrics`.
+    metric_sources: tuple[MetricSource, ...] = ()
+
+    @property
+    def declared_metrics(self) -> tuple[MetricSource, ...]:
+        """Return the sources of metrics in the order in which they are read."""
+        named = [MetricSource(kind=None, pattern=glob) for glob in self.metrics]
+        return (*named, *self.metric_sources)
 
     @property
     def reads(self) -> tuple[str, ...]:
