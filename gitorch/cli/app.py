@@ -18,6 +18,7 @@ app = typer.Typer(
     cls=VerbGroup,
     help="Run experiments from a git repository: pinned, queued, recorded, comparable, repeatable.",
     no_args_is_help=True,
+    add_completion=False,  # that of typer writes settings of the user's shell: see completion.py
     rich_markup_mode=None,  # help in 90 ms instead of 300
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -29,6 +30,23 @@ def _show_version(wanted: bool) -> None:
         from importlib.metadata import version
 
         typer.echo(f"gitorch {version('gitorch')}")
+        raise typer.Exit
+
+
+def _show_completion(wanted: bool) -> None:
+    if wanted:
+        from gitorch.cli.completion import script
+        from gitorch.cli.shell_setup import shell_of_user
+
+        sys.stdout.write(script(shell_of_user()))
+        raise typer.Exit
+
+
+def _install_completion(wanted: bool) -> None:
+    if wanted:
+        from gitorch.cli.shell_setup import install
+
+        install()
         raise typer.Exit
 
 
@@ -50,6 +68,24 @@ def _options(
             callback=_show_version,
             is_eager=True,
             help="Show the version and exit.",
+        ),
+    ] = False,
+    install_completion: Annotated[
+        bool,
+        typer.Option(
+            "--install-completion",
+            callback=_install_completion,
+            is_eager=True,
+            help="Let your shell (bash, zsh or fish) complete commands, runs and values.",
+        ),
+    ] = False,
+    show_completion: Annotated[
+        bool,
+        typer.Option(
+            "--show-completion",
+            callback=_show_completion,
+            is_eager=True,
+            help="Print the script that --install-completion installs.",
         ),
     ] = False,
 ) -> None:

@@ -7,40 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gitorch.cli.style import masking, one_line, plain, say
+from gitorch.cli import offers
+from gitorch.cli.style import masking, plain, say
 from gitorch.cli.unreadable import note_at_end
-from gitorch.errors import GitorchError, UsageError
+from gitorch.errors import UsageError
 from gitorch.model.run.status import Status
 
 if TYPE_CHECKING:
     from gitorch.actions.selection import Selection
     from gitorch.storage.site import Site
-
-_MOST_COMPLETIONS = 100  # too many to choose from anyway
-
-
-def complete_runs(incomplete: str) -> list[tuple[str, str]]:
-    """Return the names and ids that begin with `incomplete`, each with a description for the shell.
-
-    The list is empty outside a repository.
-    """
-    from gitorch.storage.catalog import Catalog
-
-    completions = []
-    try:
-        catalog = Catalog.of(_quiet_site())
-        for name in catalog.names():
-            if name.startswith(incomplete):
-                completions.append((name, "the latest of this name"))
-        for row in catalog.beginning(incomplete):
-            completions.append((row.id, row.label))
-    except (GitorchError, OSError):
-        return []
-    shown = []
-    for word, description in completions[:_MOST_COMPLETIONS]:
-        if word.isprintable():  # a shell would print other words as they are
-            shown.append((word, one_line(plain(description))))
-    return shown
 
 
 def _masked(text: str | None) -> str | None:
@@ -56,7 +31,7 @@ RunArgument = Annotated[
     typer.Argument(
         metavar="ID",
         help="A run: its id, a prefix of the id, its name, its label, @ or @~1.",
-        autocompletion=complete_runs,
+        autocompletion=offers.runs_for_verb,
     ),
 ]
 RunsArgument = Annotated[
@@ -64,7 +39,7 @@ RunsArgument = Annotated[
     typer.Argument(
         metavar="[ID]...",
         help="Runs: ids, prefixes of ids, names, labels, @ or @~1.",
-        autocompletion=complete_runs,
+        autocompletion=offers.runs_for_verb,
     ),
 ]
 WhereOption = Annotated[
@@ -77,7 +52,12 @@ WhereOption = Annotated[
 ]
 StatusOption = Annotated[
     str | None,
-    typer.Option("--status", metavar="S", help="Select the runs with this status."),
+    typer.Option(
+        "--status",
+        metavar="S",
+        help="Select the runs with this status.",
+        autocompletion=offers.statuses,
+    ),
 ]
 NameOption = Annotated[
     str | None,
@@ -107,6 +87,7 @@ OverridesOption = Annotated[
         "-S",
         metavar="K=V[,V]",
         help="Set parameter K, or sweep over several values; ~K removes it. Repeatable.",
+        autocompletion=offers.overrides,
     ),
 ]
 PathsArgument = Annotated[
@@ -114,6 +95,7 @@ PathsArgument = Annotated[
     typer.Argument(
         metavar="[PATH]...",
         help="Configs, or directories of configs. Default: experiments/.",
+        autocompletion=offers.configs,
     ),
 ]
 
@@ -133,12 +115,6 @@ def site_here() -> Site:
     for message in unknown_settings(site.repository.git_config):
         _warn(message)
     return site
-
-
-def _quiet_site() -> Site:
-    from gitorch.storage.site import Site
-
-    return Site.at(Path.cwd())
 
 
 def _warn(message: str) -> None:

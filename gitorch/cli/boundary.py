@@ -14,6 +14,7 @@ from typing import Any, ParamSpec, cast
 
 import typer
 
+from gitorch.cli.completion import answer
 from gitorch.cli.inherited import shed_inherited_state
 from gitorch.cli.streams import failure_to_print, may_fail, prepare_streams
 from gitorch.cli.style import has_colors, masking, paint, plain, say
@@ -69,6 +70,8 @@ def launch(app: typer.Typer) -> int:
     """
     prepare_streams()
     shed_inherited_state()
+    if answer(app):
+        return EXIT_OK
     _interrupt_on_signals()
     waits.listen(say)
     try:
@@ -80,6 +83,8 @@ def launch(app: typer.Typer) -> int:
         else:
             error.show()
         return error.exit_code
+    except GitorchError as error:
+        return report_error(error, as_json="--json" in sys.argv)
     except (KeyboardInterrupt, typer.Abort):
         return report_error(
             UserInterrupted("interrupted"), as_json="--json" in sys.argv

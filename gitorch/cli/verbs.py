@@ -91,6 +91,14 @@ class VerbGroup(TyperGroup):
     def resolve_command(
         self, ctx: Any, args: list[str]
     ) -> tuple[str | None, Any, list[str]]:
+        if args[0] not in VERBS and not args[0].startswith("-"):
+            if ctx.resilient_parsing:  # while a shell completes the line
+                return None, None, []
+            from gitorch.cli.mistaken import other_name
+
+            known = other_name(args[0])
+            if known is not None:
+                raise known
         name, _, rest = super().resolve_command(ctx, args)
         command = None if name is None else load_command(name)
         return name, command, rest

@@ -150,6 +150,19 @@ SELECT id FROM (
 -- Return the runs whose ids begin with this prefix, newest first. Ids consist of hex digits, which all sort before `g`.
 SELECT id, name, label, created FROM runs WHERE id >= :prefix AND id < :prefix || 'g' ORDER BY sorted DESC, id DESC;
 
+-- name: labelled
+-- Return the newest runs whose labels lie between two texts.
+SELECT id, name, label, created FROM runs WHERE label >= :first AND label < :last ORDER BY sorted DESC, id DESC LIMIT :most;
+
+-- name: newest_rows
+-- Return the newest runs, of one status if `status` is not NULL.
+SELECT id, name, label, status, "commit", summary, sorted, created, started, ended, duration_s, clone, identity, rerun_of, live
+FROM runs WHERE :status IS NULL OR status = :status ORDER BY sorted DESC, id DESC LIMIT :most;
+
+-- name: complete_tasks_of
+-- Return the complete tasks of a run.
+SELECT task FROM complete_tasks WHERE run = :run ORDER BY ended;
+
 -- name: names
 -- Return the names of runs, the most recently used first.
 SELECT name FROM runs GROUP BY name ORDER BY max(sorted) DESC;

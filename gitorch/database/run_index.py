@@ -114,6 +114,16 @@ class RunIndex:
         """Return the runs that are not over, newest first."""
         return [_row(values) for values in self._fetch("live_rows")]
 
+    def newest_rows(self, most: int, status: Status | None = None) -> list[Row]:
+        """Return the newest runs, or the newest of those whose records have this status."""
+        rows = self._fetch("newest_rows", most=most, status=status)
+        return [_row(values) for values in rows]
+
+    def complete_tasks_of(self, run_id: str) -> list[str]:
+        """Return the complete tasks of a run, in the order in which they ended."""
+        rows = self._fetch("complete_tasks_of", run=run_id)
+        return [task for (task,) in rows]
+
     def counts(self) -> dict[Status, int]:
         """Return the number of runs in each status."""
         return {Status(status): count for status, count in self._fetch("counts")}
@@ -138,6 +148,18 @@ class RunIndex:
         for id, name, label, created in self._fetch("beginning", prefix=prefix):
             runs.append(Named(id, _decoded(name), _decoded(label), created))
         return runs
+
+    def labelled(self, prefix: str, most: int) -> list[Named]:
+        """Return the newest runs whose labels begin with `prefix`."""
+        first = _encoded(prefix)
+        # No byte of UTF-8 is 0xff.
+        found = self._fetch(
+            "labelled", first=first, last=first + b"\xff", most=most
+        )
+        return [
+            Named(id, _decoded(name), _decoded(label), created)
+            for id, name, label, created in found
+        ]
 
     def names(self) -> list[str]:
         """Return the names of runs, each once, the most recently used first."""
@@ -328,7 +350,7 @@ _parse = json.JSONDecoder().raw_decode
 
 
 def _row(values: Sequence[Any]) -> Row:
-    """Return the Row of a result of the statements `rows`, `rows_of` and `live_rows`."""
+    """Return the Row of a result of a statement that returns runs."""
     (
         id,
         name,

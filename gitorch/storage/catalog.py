@@ -112,6 +112,20 @@ class Catalog:
         """Return the names of all runs, newest first, without repetition."""
         return self._query(RunIndex.names)
 
+    def labelled(self, prefix: str, most: int) -> list[Named]:
+        """Return the newest runs whose labels begin with `prefix`."""
+        return self._query(lambda index: index.labelled(prefix, most))
+
+    def newest_rows(self, most: int, status: Status | None = None) -> list[Row]:
+        """Return the newest runs, or the newest of those whose records have this status."""
+        self._read_queue()
+        recorded = self._query(lambda index: index.newest_rows(most, status))
+        return [self.current(row) for row in recorded]
+
+    def complete_tasks_of(self, run_id: str) -> list[str]:
+        """Return the complete tasks of a run, in the order in which they ended."""
+        return self._query(lambda index: index.complete_tasks_of(run_id))
+
     def by_identity(
         self, identities: Collection[str] | None = None
     ) -> dict[str, tuple[str, Status, str]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from gitorch.cli import commands
+from gitorch.cli.mistaken import _TRIED
 from gitorch.cli.verbs import VERBS, load_command
 from tests.conftest import gitorch
 
@@ -130,3 +131,44 @@ def test_the_closest_command_is_suggested_for_a_misspelt_one(
 ) -> None:
     said = gitorch(tmp_path, "retyr", code=2).stderr
     assert "No such command 'retyr'. Did you mean 'retry'" in said
+
+
+@pytest.mark.parametrize(
+    ("tried", "meant"),
+    [
+        ("diff", ["compare A B"]),
+        ("rm", ["kill ID"]),
+        ("delete", ["kill ID"]),
+        ("cancel", ["kill ID"]),
+        ("stop", ["hold ID", "kill ID"]),
+        ("log", ["logs ID"]),
+        ("history", ["list", "show ID"]),
+        ("ls", ["list"]),
+        ("gc", ["collect"]),
+        ("prune", ["collect"]),
+        ("resume", ["run", "release ID", "retry ID"]),
+        ("start", ["run"]),
+        ("submit", ["ready"]),
+        ("info", ["show ID"]),
+        ("tail", ["logs -f ID"]),
+        ("Requeue", ["ready --again", "resubmit ID"]),
+    ],
+)
+def test_the_names_that_people_try_lead_to_the_right_command(
+    tmp_path: Path, tried: str, meant: list[str]
+) -> None:
+    if tried in VERBS:
+        pytest.skip("it is a command by now")
+    said = gitorch(tmp_path, tried, "x", code=2).stderr
+    first, *hints = said.splitlines()
+    assert first == f"error: gitorch has no command {tried!r}"
+    hinted = [hint.removeprefix("hint:").strip().split(": ")[0] for hint in hints]
+    assert hinted == [f"gitorch {usage}" for usage in meant]
+    document = json.loads(gitorch(tmp_path, tried, "--json", code=2).stdout)
+    assert document["error"]["kind"] == "usage"
+
+
+def test_every_command_that_a_name_leads_to_exists() -> None:
+    for usage in _TRIED:
+        verb, *_ = usage.split(" ")
+        assert verb in VERBS or verb.startswith("--") or verb == "help"

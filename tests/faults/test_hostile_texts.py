@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from gitorch.cli.arguments import complete_runs
+from gitorch.cli.offers import complete_runs
 from gitorch.cli.style import without_controls
 from gitorch.git.modes import FILE, LINK
 from gitorch.git.repository import Repository

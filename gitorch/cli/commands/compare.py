@@ -11,11 +11,11 @@ import typer
 from gitorch.cli.arguments import (
     JsonOption,
     WhereOption,
-    complete_runs,
     selection_of,
     site_here,
 )
 from gitorch.cli.boundary import EXIT_FAILED, EXIT_OK, print_json, prints
+from gitorch.cli.offers import runs_for_verb
 from gitorch.cli.style import has_colors, in_line, printable, without_controls
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ RunsArgument = Annotated[
     typer.Argument(
         metavar="[A B [C]...]",
         help="Runs: ids, names, labels, @ or @~1.",
-        autocompletion=complete_runs,
+        autocompletion=runs_for_verb,
     ),
 ]
 CodeOption = Annotated[

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gitorch.cli import offers
 from gitorch.cli.arguments import JsonOption, say_none_selected, site_here
 from gitorch.cli.boundary import print_json, prints
 from gitorch.cli.style import has_colors, printable
@@ -39,6 +40,7 @@ SortOption = Annotated[
         "--sort",
         metavar="KEY",
         help="Sort by a column; -KEY: highest first. Repeatable.",
+        autocompletion=offers.columns,
     ),
 ]
 LimitOption = Annotated[
@@ -53,6 +55,7 @@ GroupOption = Annotated[
         "--group",
         metavar="KEY",
         help="Show one line for all runs with the same KEY.",
+        autocompletion=offers.columns,
     ),
 ]
 AggregateOption = Annotated[
@@ -61,6 +64,7 @@ AggregateOption = Annotated[
         "--aggregate",
         metavar="A",
         help="For groups: mean, std, min, max or count of the complete runs. [mean,count]",
+        autocompletion=offers.words("mean", "std", "min", "max", "count"),
     ),
 ]
 AllColumnsOption = Annotated[

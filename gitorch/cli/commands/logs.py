@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from gitorch.cli import offers
 from gitorch.cli.arguments import RunArgument, site_here
 from gitorch.cli.boundary import prints
 from gitorch.cli.style import in_line, say, without_controls
@@ -18,7 +19,10 @@ def command(
     task: Annotated[
         str | None,
         typer.Option(
-            "--task", metavar="T", help="Print the log of this task only."
+            "--task",
+            metavar="T",
+            help="Print the log of this task only.",
+            autocompletion=offers.tasks,
         ),
     ] = None,
     attempt: Annotated[

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from gitorch.cli import offers
 from gitorch.cli.arguments import (
     JsonOption,
     OverridesOption,
@@ -19,7 +20,12 @@ from gitorch.model.numbers import LARGEST_PRIORITY
 
 AtOption = Annotated[
     str | None,
-    typer.Option("--at", metavar="REV", help="Pin this revision instead of HEAD."),
+    typer.Option(
+        "--at",
+        metavar="REV",
+        help="Pin this revision instead of HEAD.",
+        autocompletion=offers.revisions,
+    ),
 ]
 SnapshotOption = Annotated[
     bool,

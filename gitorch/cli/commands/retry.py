@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from gitorch.cli import offers
 from gitorch.cli.arguments import (
     AllOption,
     JsonOption,
@@ -30,13 +31,19 @@ def command(
     at: Annotated[
         str | None,
         typer.Option(
-            "--at", metavar="REV", help="Run the unfinished tasks at this commit."
+            "--at",
+            metavar="REV",
+            help="Run the unfinished tasks at this commit.",
+            autocompletion=offers.revisions,
         ),
     ] = None,
     start: Annotated[
         str | None,
         typer.Option(
-            "--from", metavar="TASK", help="Repeat this task and all that need it."
+            "--from",
+            metavar="TASK",
+            help="Repeat this task and all that need it.",
+            autocompletion=offers.tasks,
         ),
     ] = None,
     where: WhereOption = None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gitorch.cli import offers
 from gitorch.cli.arguments import JsonOption, OverridesOption, site_here
 from gitorch.cli.boundary import EXIT_FAILED, EXIT_OK, guarded, print_json
 from gitorch.cli.style import say
@@ -24,6 +25,7 @@ TargetsArgument = Annotated[
     typer.Argument(
         metavar="[ID or PATH]...",
         help="Execute only these runs; a config is readied first.",
+        autocompletion=offers.runs_and_configs,
     ),
 ]
 JobsOption = Annotated[

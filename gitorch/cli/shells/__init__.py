@@ -1,0 +1,1 @@
+"""The scripts that let a shell complete the command line."""
