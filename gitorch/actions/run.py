@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -35,6 +34,7 @@ from gitorch.storage.records import read_sound_records
 from gitorch.storage.site import Site
 from gitorch.tools import clock
 from gitorch.tools.locks import taken
+from gitorch.tools.random_names import random_hex
 from gitorch.worker.pool import Pool
 from gitorch.worker.recover import recover
 from gitorch.worker.scheduler import PoolOptions
@@ -130,7 +130,7 @@ def run(
     recovered = _recover(site, surroundings, listener)
     _warn_of_checkout(site, listener)
     _warn_of_unqueued(site, listener)
-    worker = this_worker(secrets.token_hex(6))
+    worker = this_worker(random_hex(6))
     with _registered(site, worker) as locks:
         pool = Pool(
             site,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from gitorch.storage.leftovers import SCRATCH_LOCK
 from gitorch.storage.site import Site
 from gitorch.tools.locks import taken
 from gitorch.tools.private import private_directory
+from gitorch.tools.random_names import random_hex
 
 
 @contextmanager
@@ -20,7 +20,7 @@ def scratch(site: Site, commit: str, *, link: Sequence[str] = ()) -> Iterator[Pa
 
     Raises GitorchError or OSError if the worktree cannot be created.
     """
-    tree = site.workspace / "scratch" / secrets.token_hex(6) / "tree"
+    tree = site.workspace / "scratch" / random_hex(6) / "tree"
     private_directory(site.workspace)
     try:
         with taken(tree.parent / SCRATCH_LOCK):

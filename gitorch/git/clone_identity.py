@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +19,7 @@ from gitorch.errors import Refused
 from gitorch.tools.faults import boundary
 from gitorch.tools.files import read_small, write_aside
 from gitorch.tools.locks import taken
+from gitorch.tools.random_names import random_hex
 
 _ID = "clone-id"
 _HOME = "clone-home"
@@ -110,7 +110,7 @@ def _is_same_clone(original: Path, state: Path, home: Home) -> bool:
 
 def _drawn(path: Path) -> Path:
     """Write a new id to a file beside `path`."""
-    drawn = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-    data = f"{secrets.token_hex(6)}\n".encode()
+    drawn = path.with_name(f"{path.name}.{random_hex(4)}")
+    data = f"{random_hex(6)}\n".encode()
     write_aside(drawn, data, durable=True, mode=0o600)
     return drawn

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -104,6 +103,8 @@ class CodeDigests:
     def _compute(
         self, tree: str, globs: tuple[str, ...] | None, aside: frozenset[str]
     ) -> str:
+        import hashlib  # noqa: PLC0415  loads OpenSSL in 4 ms, which listing does not need
+
         entries = [file.entry for file in self._code(tree, globs, aside)]
         return hashlib.sha256(b"\0".join(entries)).hexdigest()
 

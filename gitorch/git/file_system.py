@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
 from functools import lru_cache
 from pathlib import Path
 
@@ -49,6 +48,8 @@ def is_true(value: str) -> bool:
 @lru_cache(maxsize=4)
 def _capabilities(directory: Path) -> frozenset[str]:
     """Return the names of the settings whose value in CAPABLE holds in `directory`."""
+    import tempfile  # noqa: PLC0415  takes 2 ms, and is seldom needed
+
     found: set[str] = set()
     try:
         with tempfile.TemporaryDirectory(dir=directory, prefix="gitorch-") as name:

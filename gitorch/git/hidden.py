@@ -10,7 +10,6 @@ import os
 import re
 import shlex
 import shutil
-import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -80,6 +79,8 @@ def index_without_flags(
     if not files:
         yield {}
         return
+    import tempfile  # noqa: PLC0415  takes 2 ms, and is seldom needed
+
     where = ("rev-parse", "--path-format=absolute", "--git-path", "index")
     index = Path(call_git_text(root, *where))
     with tempfile.TemporaryDirectory() as room:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import hashlib
 import os
 import socket
 from functools import cached_property
@@ -233,6 +232,8 @@ class Repository(Struct, frozen=True, dict=True):
         )
 
     def _own_directory_in(self, parent: Path) -> Path:
+        import hashlib  # noqa: PLC0415  loads OpenSSL in 4 ms, which listing does not need
+
         home = os.fsencode(self.home)
         digest = hashlib.sha256(home).hexdigest()[:8]
         return self.home / parent.expanduser() / f"{self.home.name}-{digest}"

@@ -9,7 +9,6 @@ directory of an attempt has one owner: the worker that made the file first.
 from __future__ import annotations
 
 import os
-import secrets
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -25,6 +24,7 @@ from gitorch.model.json_struct import JsonStruct
 from gitorch.model.workspace import AttemptDirectory
 from gitorch.tools.clock import stamp
 from gitorch.tools.files import delete, is_replaced, write_over
+from gitorch.tools.random_names import random_hex
 from gitorch.tools.untrusted import read_plain
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def _clear(directory: AttemptDirectory) -> None:
     for path in directory.path.iterdir():
         is_log = path.name.startswith(directory.log.name) and path.is_file()
         if path == directory.log and is_log:
-            path.rename(path.with_name(f"{path.name}.{secrets.token_hex(4)}"))
+            path.rename(path.with_name(f"{path.name}.{random_hex(4)}"))
         elif path != directory.owner and not is_log:
             delete(path)
 

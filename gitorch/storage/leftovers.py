@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -24,6 +23,7 @@ from gitorch.tools import clock
 from gitorch.tools.files import delete
 from gitorch.tools.locks import is_held
 from gitorch.tools.private import change_mode
+from gitorch.tools.random_names import random_hex
 
 # Held while `ready` makes runs.
 READY_LOCK = "ready.lock"
@@ -185,4 +185,4 @@ def _throw_away(site: Site, path: Path, tree: Path) -> None:
     with suppress(FileNotFoundError):
         # A directory without write permission cannot be moved either.
         change_mode(path, path.lstat().st_mode | 0o700)
-        path.rename(trash(site.repository) / f"{path.name}.{secrets.token_hex(6)}")
+        path.rename(trash(site.repository) / f"{path.name}.{random_hex(6)}")

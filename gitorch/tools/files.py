@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 import stat
 from contextlib import suppress
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from gitorch.tools.faults import boundary
 from gitorch.tools.private import change_mode
+from gitorch.tools.random_names import random_hex
 
 _SMALL = 64 << 10
 _ENTER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -38,7 +38,7 @@ def write_aside(
     With `durable`, the file survives a power cut after this function has returned. If it raises
     OSError, a file that was at `path` before is unchanged.
     """
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    aside = path.with_name(f".{path.name}.{random_hex(4)}")
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         with os.fdopen(os.open(aside, flags, mode), "wb") as file:
@@ -127,7 +127,7 @@ def _remove_or_raise(name: str, parent: int) -> None:
             with suppress(FileNotFoundError):
                 if stat.S_ISDIR(os.lstat(child, dir_fd=directory).st_mode):
                     change_mode(child, 0o700, dir_fd=directory)
-                    unused = secrets.token_hex(8)
+                    unused = random_hex(8)
                     os.rename(
                         child, unused, src_dir_fd=directory, dst_dir_fd=parent
                     )

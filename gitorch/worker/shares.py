@@ -6,7 +6,6 @@ entered.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
@@ -21,6 +20,7 @@ from gitorch.model.run.spec import Resources
 from gitorch.storage.claimed_attempt import ClaimedAttempt
 from gitorch.storage.site import Site
 from gitorch.tools.clock import now
+from gitorch.tools.random_names import random_hex
 from gitorch.worker import capacity
 from gitorch.worker.capacity import Ledger
 
@@ -126,7 +126,7 @@ class Shares:
     ) -> Claim | None:
         return self._site.queue.claim(
             worker,
-            secrets.token_hex(16),
+            random_hex(16),
             now=now(),
             only=only,
             free=free,

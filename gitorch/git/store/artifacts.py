@@ -15,7 +15,6 @@ import io
 import math
 import os
 import re
-import secrets
 import stat
 import time
 from collections.abc import Iterable, Iterator
@@ -36,6 +35,7 @@ from gitorch.model.run.record import Output
 from gitorch.tools.faults import boundary
 from gitorch.tools.files import sync_directory
 from gitorch.tools.locks import lock_within
+from gitorch.tools.random_names import random_hex
 from gitorch.tools.room import FULL_ERRORS, why_too_large
 from gitorch.tools.untrusted import Unacceptable, open_file, open_plain, read_up_to
 
@@ -165,7 +165,7 @@ def restore(
     """
     target = _inside(directory, output.path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.with_name(f".{secrets.token_hex(8)}")
+    aside = target.with_name(f".{random_hex(8)}")
     try:
         sha256 = _write_kept(repo, output, data, aside)
         if sha256 != output.sha256:
@@ -325,7 +325,7 @@ def _incoming(lfs: Path) -> Iterator[BinaryIO]:
     directory = lfs / "gitorch-incoming"
     directory.mkdir(parents=True, exist_ok=True)
     _sweep(directory)
-    with (directory / secrets.token_hex(8)).open("xb+") as file:
+    with (directory / random_hex(8)).open("xb+") as file:
         try:
             lock_within(file.fileno(), math.inf, f"the lock of {file.name}")
             yield file
@@ -354,7 +354,7 @@ def _publish(source: Path, path: Path, size: int) -> None:
     if _is_whole(path, size):
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    aside = path.with_name(f"{path.name}.{random_hex(4)}")
     try:
         _link_or_copy(source, aside)
         aside.replace(path)

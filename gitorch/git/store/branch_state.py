@@ -6,7 +6,6 @@ was deleted or moved.
 
 from __future__ import annotations
 
-import secrets
 from enum import Enum
 
 from gitorch.errors import Refused
@@ -15,6 +14,7 @@ from gitorch.git.repository import Repository
 from gitorch.git.store.branch_content import tree_of_commit
 from gitorch.git.store.trees import parse_tree
 from gitorch.model.branch_layout import OWN_NAMES
+from gitorch.tools.random_names import random_hex
 
 KEPT_ASIDE = "refs/gitorch/kept/"
 KEPT = f"{KEPT_ASIDE}results"
@@ -61,7 +61,7 @@ def move_broken_aside(repo: Repository, ref: str) -> None:
             f"{ref} leads nowhere, and nothing was kept of it",
             "git fsck --lost-found",
         )
-    aside = repo.state_dir / f"broken-reference.{secrets.token_hex(4)}"
+    aside = repo.state_dir / f"broken-reference.{random_hex(4)}"
     (repo.common_dir / ref).rename(aside)
 
 

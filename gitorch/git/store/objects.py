@@ -5,7 +5,6 @@ Readers that use this module need not load pygit2.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -92,6 +91,8 @@ def digests_of_blobs(
     """
     if not oids:
         return
+    import hashlib  # noqa: PLC0415  loads OpenSSL in 4 ms, which listing does not need
+
     input = "\n".join(oids).encode() + b"\n"
     with stream_git(root, "cat-file", "--batch", "--buffer", input=input) as output:
         for oid in oids:

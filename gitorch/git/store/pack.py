@@ -9,21 +9,23 @@ the `.keep` is removed. The formats are those of gitformat-pack(5).
 
 from __future__ import annotations
 
-import hashlib
 import os
-import secrets
 import struct
 import zlib
 from enum import IntEnum
 from itertools import accumulate
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 
 from gitorch.tools.faults import boundary
 from gitorch.tools.files import delete, sync_directory
+from gitorch.tools.random_names import random_hex
 from gitorch.tools.untrusted import read_plain
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 KEEP_REASON = b"gitorch\n"  # distinguishes our `.keep` files from the user's
 # zlib's level: these bytes are compressed while the lock is held, and again by the user's own gc.
@@ -76,7 +78,7 @@ class PackWriter:
         aside = _aside(common_dir)
         aside.mkdir(parents=True, exist_ok=True)
         self._packs = common_dir / "objects" / "pack"
-        self._path = aside / secrets.token_hex(8)
+        self._path = aside / random_hex(8)
         self._file = self._path.open("x+b")
         self._file.write(_HEADER.pack(b"PACK", 2, 0))
         self._entries: dict[bytes, _PackEntry] = {}
@@ -138,7 +140,7 @@ class PackWriter:
         self._file.seek(0)
         self._file.write(_HEADER.pack(b"PACK", 2, len(self._entries)))
         self._file.seek(0)
-        digest = hashlib.sha1(usedforsecurity=False)
+        digest = _sha1()
         while chunk := self._file.read(_CHUNK):
             digest.update(chunk)
         self._file.write(digest.digest())
@@ -197,9 +199,15 @@ def _is_ours(keep: Path) -> bool:
         return False
 
 
+def _sha1(data: bytes = b"") -> _Hash:
+    import hashlib  # noqa: PLC0415  loads OpenSSL in 4 ms, which listing does not need
+
+    return hashlib.sha1(data, usedforsecurity=False)
+
+
 def object_id(kind: ObjectType, data: bytes) -> bytes:
     header = b"%s %d\0" % (kind.name.lower().encode(), len(data))
-    return hashlib.sha1(header + data, usedforsecurity=False).digest()
+    return _sha1(header + data).digest()
 
 
 def _aside(common_dir: Path) -> Path:
@@ -264,7 +272,7 @@ def _render_index(entries: list[_PackEntry], checksum: bytes) -> bytes:
             checksum,
         )
     )
-    return body + hashlib.sha1(body, usedforsecurity=False).digest()
+    return body + _sha1(body).digest()
 
 
 def _write_durably(path: Path, data: bytes) -> None:

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 import struct
 from collections.abc import Iterator
 from contextlib import suppress
@@ -33,6 +32,7 @@ from gitorch.git.worktree import admin
 from gitorch.git.worktree.stat_index import LARGEST_INDEX, StatEntry, StatIndex
 from gitorch.git.worktree.trash import trash
 from gitorch.tools.faults import boundary
+from gitorch.tools.random_names import random_hex
 from gitorch.tools.untrusted import read_plain
 
 _LARGEST = 1 << 30
@@ -149,7 +149,7 @@ def _write(repo: Repository, commit: str, index: StatIndex, tree: Path) -> None:
     `write_aside` is not used, because the content of up to 1 GiB is streamed. In addition, a
     half-written file must lie in the trash, where it is deleted even if this process is killed.
     """
-    aside = trash(repo) / f"{commit}.{secrets.token_hex(4)}"
+    aside = trash(repo) / f"{commit}.{random_hex(4)}"
     digest = hashlib.sha256()
     top = os.open(tree, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -268,7 +268,7 @@ def _copies(index: StatIndex, source: int, top: int) -> Iterator[os.stat_result]
 
 def _write_admin(repo: Repository, commit: str, path: Path, index: bytes) -> Path:
     """Write an administrative directory that is not published yet, and return its path."""
-    aside = repo.store_dir / "tmp" / f"worktree-{secrets.token_hex(8)}"
+    aside = repo.store_dir / "tmp" / f"worktree-{random_hex(8)}"
     aside.mkdir(parents=True)
     admin.write_names(aside, path, commit)
     (aside / "index").write_bytes(index)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import subprocess
 import time
 from contextlib import suppress
@@ -24,6 +23,7 @@ from gitorch.tools.faults import boundary
 from gitorch.tools.files import delete
 from gitorch.tools.locks import only_one_at
 from gitorch.tools.private import change_mode, private_directory
+from gitorch.tools.random_names import random_hex
 
 _ABANDONED_S = 3600.0
 
@@ -133,7 +133,7 @@ def _is_abandoned(admin: Path, tree: Path) -> bool:
 
 
 def _move_to_trash(repo: Repository, path: Path) -> None:
-    name = f"{path.name}.{secrets.token_hex(6)}"
+    name = f"{path.name}.{random_hex(6)}"
     try:
         path.rename(repo.workspace / "trash" / name)
     except OSError:

@@ -17,7 +17,6 @@ cannot be trusted:
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -57,6 +56,7 @@ from gitorch.git.worktree.trash import empty_trash, throw_away, throw_away_submo
 from gitorch.tools.faults import boundary
 from gitorch.tools.files import delete, read_small, write_aside
 from gitorch.tools.locks import only_one_at
+from gitorch.tools.random_names import random_hex
 from gitorch.tools.untrusted import read_plain
 
 _TRIES = 4  # `worktree add` failed in 4 of 163 cases beside a gc or prune
@@ -375,7 +375,7 @@ def _replace(path: Path, source: Path) -> None:
     """
     if path.exists() and path.samefile(source):
         return
-    aside = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    aside = path.with_name(f"{path.name}.{random_hex(4)}")
     try:
         aside.hardlink_to(source)
     except OSError:  # a file system without hard links

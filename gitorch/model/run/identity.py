@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -58,5 +57,7 @@ def run_identity(spec: RunSpec, code: str, data: Sequence[Data] = ()) -> str:
 
 def digest(value: Any) -> str:
     """Return a SHA-256, in hex, of a JSON value."""
+    import hashlib  # noqa: PLC0415  loads OpenSSL in 4 ms, which showing does not need
+
     text = json.dumps(value, sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -45,17 +45,16 @@ _COMMON = frozenset(
     }
 )
 
+# Few commands meet an address: these patterns are compiled where they are used.
 _IN_ADDRESS = (
     r"(?P<begin>://[^\s/:@\"'<>\\]*:)[^\s/@\"'<>\\]+(?=@)"
     # A long name of a user, without a password, is a token.
     r"|(?P<slashes>://)[^\s/:@\"'<>\\]{20,}(?=@)"
 )
-_ADDRESS = re.compile(_IN_ADDRESS)
-_ADDRESS_BYTES = re.compile(_IN_ADDRESS.encode())
-_PASSWORD_OF_URL = re.compile(r"://[^\s/:@]*:([^\s/@]+)@")
-_PASSWORD_OF_PAIRS = re.compile(
-    r"(?:password|pwd|accountkey|sharedaccesskey|secret|token)\s*=\s*([^;\s]+)",
-    re.IGNORECASE,
+_IN_ADDRESS_BYTES = _IN_ADDRESS.encode()
+_IN_URL = r"://[^\s/:@]*:([^\s/@]+)@"
+_IN_PAIRS = (
+    r"(?i)(?:password|pwd|accountkey|sharedaccesskey|secret|token)\s*=\s*([^;\s]+)"
 )
 
 
@@ -66,14 +65,18 @@ def is_secret_name(name: str) -> bool:
 
 def mask_addresses(text: str) -> str:
     """Return the text without the passwords in its addresses."""
-    return _ADDRESS.sub(_masked_address, text) if "://" in text else text
+    if "://" not in text:
+        return text
+    return re.sub(_IN_ADDRESS, _masked_address, text)
 
 
 def mask_addresses_in_bytes(data: bytes) -> bytes:
     if b"://" not in data:
         return data
-    return _ADDRESS_BYTES.sub(
-        lambda found: (found["begin"] or found["slashes"]) + MASK.encode(), data
+    return re.sub(
+        _IN_ADDRESS_BYTES,
+        lambda found: (found["begin"] or found["slashes"]) + MASK.encode(),
+        data,
     )
 
 
@@ -128,8 +131,8 @@ def _masked_address(found: re.Match[str]) -> str:
 def _secrets_in(value: str) -> Iterator[str]:
     """Yield the value, its lines, and the passwords in it, if they can be masked."""
     candidates = [value, *value.splitlines()]
-    for pattern in (_PASSWORD_OF_URL, _PASSWORD_OF_PAIRS):
-        for password in pattern.findall(value):
+    for pattern in (_IN_URL, _IN_PAIRS):
+        for password in re.findall(pattern, value):
             candidates += [password, unquote(password)]
     for candidate in candidates:
         secret = candidate.strip()
