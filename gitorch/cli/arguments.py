@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gitorch.cli import offers
+from gitorch.cli.boundary import at_end
 from gitorch.cli.style import masking, plain, say
-from gitorch.cli.unreadable import note_at_end
+from gitorch.cli.unreadable import say_unreadable
 from gitorch.errors import UsageError
 from gitorch.model.run.status import Status
 
@@ -111,7 +113,7 @@ def site_here() -> Site:
     from gitorch.storage.site import Site
 
     site = Site.at(Path.cwd(), warn=_warn)
-    note_at_end(site)
+    at_end(partial(say_unreadable, site))
     for message in unknown_settings(site.repository.git_config):
         _warn(message)
     return site

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import functools
-import json
 import os
 import signal
 import sys
@@ -18,7 +17,6 @@ from gitorch.cli.completion import answer
 from gitorch.cli.inherited import shed_inherited_state
 from gitorch.cli.streams import failure_to_print, may_fail, prepare_streams
 from gitorch.cli.style import has_colors, masking, paint, plain, say
-from gitorch.cli.unreadable import say_unreadable
 from gitorch.errors import GitorchError, NotFound, UserInterrupted
 from gitorch.tools import waits
 
@@ -61,6 +59,8 @@ SYSTEM_ERRORS = {
 _CommandLineError = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[1])
 
 Parameters = ParamSpec("Parameters")
+
+_end_notes: list[Callable[[], None]] = []
 
 
 def launch(app: typer.Typer) -> int:
@@ -133,11 +133,11 @@ def guarded(
             code = command(*args, **kwargs) or EXIT_OK
             sys.stdout.flush()
             _say_what_is_lost()
-            say_unreadable()
+            _say_end_notes()
         except GitorchError as error:
             code = report_error(error, as_json=as_json)
             if isinstance(error, NotFound):
-                say_unreadable()  # the run may be one of these
+                _say_end_notes()  # the run may be one that cannot be read
         except KeyboardInterrupt:
             code = report_error(UserInterrupted("interrupted"), as_json=as_json)
         except typer.Exit:
@@ -155,7 +155,19 @@ def guarded(
     return guarded_command
 
 
+def at_end(say_note: Callable[[], None]) -> None:
+    """Call `say_note` when the command has done its work."""
+    _end_notes.append(say_note)
+
+
+def _say_end_notes() -> None:
+    for say_note in _end_notes:
+        say_note()
+
+
 def print_json(document: dict[str, Any]) -> None:
+    import json  # 2 ms, which help and completion do not need
+
     print(json.dumps(document, indent=1, allow_nan=False))
 
 

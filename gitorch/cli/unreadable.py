@@ -15,25 +15,18 @@ if TYPE_CHECKING:
 
 _NAMED = 3  # more ids than these are only counted
 UPGRADE = "pip install --upgrade gitorch"
-_opened: list[Site] = []
 
 
-def note_at_end(site: Site) -> None:
-    """Let `say_unreadable` say which records of this site the command has left out."""
-    _opened.append(site)
-
-
-def say_unreadable() -> None:
-    """Say which records were left out, if the command has read any."""
-    for site in _opened:
-        if "index" not in vars(site):
-            continue
-        try:
-            broken = site.index.unreadable()
-        except GitorchError:
-            continue
-        for line in render_unreadable(broken):
-            say(plain(line))
+def say_unreadable(site: Site) -> None:
+    """Say which records of the site were left out, if the command has read any."""
+    if "index" not in vars(site):
+        return
+    try:
+        broken = site.index.unreadable()
+    except GitorchError:
+        return
+    for line in render_unreadable(broken):
+        say(plain(line))
 
 
 def render_unreadable(broken: Sequence[RecordBroken]) -> Iterator[str]:

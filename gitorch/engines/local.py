@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import math
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -36,6 +37,8 @@ supervise(int(sys.argv[2]), [int(end) for end in sys.argv[3:]])
 
 # A supervisor that has closed its sockets ends within this time.
 _SUPERVISOR_S = 30.0
+# Between two looks at whether the user has asked to stop.
+_LOOK_S = 0.1
 
 
 class _Submitted(Struct, frozen=True):
@@ -142,8 +145,7 @@ class LocalEngine:
         wait = Wait("the supervisor of the tasks to end")
         try:
             for supervisor in self._supervisors:
-                while supervisor.poll() is None:
-                    wait.pause()
+                _wait_for_end(supervisor, wait)
         finally:
             os.close(self._lock)
         self._wait_until_unlocked()
@@ -279,3 +281,16 @@ def _to_json(order: Order) -> dict[str, Any]:
         "timeout_s": order.timeout_s,
         "grace_s": order.grace_s,
     }
+
+
+def _wait_for_end(process: subprocess.Popen[bytes], wait: Wait) -> None:
+    """Wait until a process has ended, and learn of its end at once."""
+    if process.poll() is not None:
+        return
+    death = os.pidfd_open(process.pid)
+    try:
+        while process.poll() is None:
+            wait.check()
+            select.select([death], [], [], _LOOK_S)
+    finally:
+        os.close(death)
