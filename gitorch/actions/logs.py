@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -12,7 +13,7 @@ from msgspec import Struct
 from gitorch.actions.records import find_record
 from gitorch.errors import NotFound, Refused
 from gitorch.model.run.record import Record
-from gitorch.model.run.status import Status
+from gitorch.model.run.status import LIVE, Status
 from gitorch.storage.kept_logs import open_kept_log
 from gitorch.storage.records import read_record
 from gitorch.storage.site import Site
@@ -48,29 +49,45 @@ def logs(
     task: str | None = None,
     attempt: int | None = None,
     follow: bool = False,
+    lines: int | None = None,
 ) -> Iterator[LogPart]:
     """Yield the logs of a run's tasks.
 
     The default is the last attempt of each task. `task` and `attempt` select one of them.
-    With `follow`, continue until the run stops.
+    With `follow`, continue until the run stops. With `lines`, skip all but so many lines at the end
+    of each log.
     Raises NotFound if there is no such run, task or attempt.
     """
     record = find_record(site, reference)
     _require_task(record, task)
     if follow:
-        yield from _follow(site, record.id, task)
+        yield from _follow(site, record.id, task, lines)
         return
     has_log = False
     for task_id, last in _last_attempts(site, record, task).items():
         chosen = last
         if attempt is not None:
             chosen = LoggedAttempt(record.id, task_id, attempt)
-        for part in _read_log(site, record.id, task_id, chosen):
+        for part in _read_log(site, record.id, task_id, chosen, lines):
             has_log = True
             yield part
     if attempt is not None and not has_log:
         of_task = f" of {task}" if task else ""
         raise NotFound(f"{record.label} has no attempt {attempt}{of_task}")
+
+
+def explain_no_log(site: Site, reference: str, task_id: str | None) -> str:
+    """Return the message that says why a run, or one of its tasks, has no log."""
+    record = find_record(site, reference)
+    status = record.status
+    subject = record.label
+    if task_id is not None:
+        subject = f"{task_id} of {record.label}"
+        status = record.task(task_id).status
+    reason = f"it is {status}"
+    if record.status in LIVE:
+        reason += "; gitorch status says why"
+    return f"{subject} has not begun: {reason}"
 
 
 def last_log(site: Site, record: Record, task_id: str) -> LoggedAttempt | None:
@@ -127,7 +144,11 @@ def _running_attempts(site: Site, run_id: str) -> dict[str, LoggedAttempt]:
 
 
 def _read_log(
-    site: Site, run_id: str, task_id: str, logged: LoggedAttempt
+    site: Site,
+    run_id: str,
+    task_id: str,
+    logged: LoggedAttempt,
+    lines: int | None,
 ) -> Iterator[LogPart]:
     """Yield the committed log, or the live file if the attempt has not been committed.
 
@@ -139,14 +160,44 @@ def _read_log(
     if kept is not None:
         yield begin
         with kept:
+            _skip_to_tail(kept, lines)
             yield from _parts(kept, task_id, logged.number)
         return
     live = _open_live_log(site, logged)
     if live is not None:
         yield begin
         with live:
+            _skip_to_tail(live, lines)
             for data in blocks(live, _CHUNK):
                 yield LogPart(task_id, logged.number, data)
+
+
+def _skip_to_tail(file: BinaryIO, lines: int | None) -> None:
+    """Move to the start of the last lines of a file, unless `lines` is None."""
+    if lines is None:
+        return
+    at = file.seek(0, os.SEEK_END)
+    if lines == 0:
+        return
+    line_ends = 0
+    at_end = at
+    while at > 0:
+        start = max(0, at - _CHUNK)
+        file.seek(start)
+        block = file.read(at - start)
+        if at == at_end and block.endswith(b"\n"):
+            line_ends = -1  # the last line end begins no other line
+        newer = block.count(b"\n")
+        if line_ends + newer >= lines:
+            position = len(block)
+            while line_ends < lines:
+                position = block.rindex(b"\n", 0, position)
+                line_ends += 1
+            file.seek(start + position + 1)
+            return
+        line_ends += newer
+        at = start
+    file.seek(0)
 
 
 def _parts(file: BinaryIO, task_id: str, number: int) -> Iterator[LogPart]:
@@ -154,7 +205,9 @@ def _parts(file: BinaryIO, task_id: str, number: int) -> Iterator[LogPart]:
         yield LogPart(task_id, number, data)
 
 
-def _follow(site: Site, run_id: str, only: str | None) -> Iterator[LogPart]:
+def _follow(
+    site: Site, run_id: str, only: str | None, lines: int | None
+) -> Iterator[LogPart]:
     """Yield every attempt from the current one on, while it is written, until the run stops.
 
     The files stay open, so that their last lines can be read after the directory of the finished
@@ -176,9 +229,10 @@ def _follow(site: Site, run_id: str, only: str | None) -> Iterator[LogPart]:
                     else None
                 )
                 if live is None:
-                    yield from _read_log(site, run_id, task_id, logged)
+                    yield from _read_log(site, run_id, task_id, logged, lines)
                 else:
                     live_files[shown] = opened.enter_context(live)
+                    _skip_to_tail(live, lines)
                     yield LogPart(task_id, logged.number, b"", begins=True)
             for shown, file in live_files.items():
                 yield from _parts(file, shown.task_id, shown.number)

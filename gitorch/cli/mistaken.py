@@ -17,12 +17,13 @@ _TRIED = {
     "status": "ps top jobs progress watch monitor queue state dashboard eta",
     "list": "ls ll runs history table results experiments find search query filter "
     "leaderboard view",
-    "show ID": "info describe inspect cat history detail details view metrics params "
-    "artifacts get",
+    "show ID": "info describe inspect history detail details view metrics params",
     "logs ID": "log output stdout stderr print",
     "logs -f ID": "tail follow attach",
+    "cat ID PATH": "get open",
+    "outputs ID --to DIR": "artifacts files download export get",
     "compare A B": "diff cmp difference changes delta vs",
-    "checkout-run ID": "checkout worktree artifacts outputs download get export open fetch",
+    "checkout-run ID": "checkout worktree fetch",
     "revert ID": "restore reset switch undo back return",
     "rerun ID": "repeat replay reproduce repro redo again verify",
     "hold ID": "pause suspend stop block freeze",

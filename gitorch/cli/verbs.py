@@ -36,6 +36,10 @@ VERBS = {
         "show", "Show a run with its tasks, metrics, outputs and history."
     ),
     "logs": Verb("logs", "Print the raw output of a run."),
+    "cat": Verb("cat", "Print an output of a run."),
+    "outputs": Verb(
+        "outputs", "List the outputs of runs, or copy them into directories."
+    ),
     "compare": Verb("compare", "Show only the differences between runs."),
     "checkout-run": Verb(
         "checkout_run", "Create a worktree with a run's code, logs and outputs."

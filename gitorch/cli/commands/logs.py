@@ -31,6 +31,16 @@ def command(
             "--attempt", metavar="N", help="Print this attempt instead of the last."
         ),
     ] = None,
+    lines: Annotated[
+        int | None,
+        typer.Option(
+            "-n",
+            "--lines",
+            metavar="N",
+            help="Print only the last N lines of each log.",
+            min=0,
+        ),
+    ] = None,
     follow: Annotated[
         bool, typer.Option("-f", "--follow", help="Continue until the run stops.")
     ] = False,
@@ -39,11 +49,16 @@ def command(
 
     On a terminal its colours are kept, and other control sequences are left out.
     """
-    from gitorch.actions.logs import logs
+    from gitorch.actions.logs import explain_no_log, logs
 
     is_terminal = sys.stdout.isatty()
     is_first = True
-    for part in logs(site_here(), run, task=task, attempt=attempt, follow=follow):
+    site = site_here()
+    has_log = False
+    for part in logs(
+        site, run, task=task, attempt=attempt, follow=follow, lines=lines
+    ):
+        has_log = True
         if part.begins and task is None:
             origin = f" of run {part.source}" if part.source else ""
             if not is_first:
@@ -53,3 +68,5 @@ def command(
         data = without_controls(part.data) if is_terminal else part.data
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
+    if not has_log:
+        say(in_line(explain_no_log(site, run, task)))
