@@ -30,7 +30,7 @@ GIT_STOREYS = (
     {"modes", "neutral", "clone_identity"},
     {"command", "state_place"},
     {"repository"},
-    {"file_system"},
+    {"file_system", "fetching"},
     {"store", "worktree"},
     {
         "pins",

@@ -17,6 +17,7 @@ from gitorch.errors import Refused
 from gitorch.git import pins
 from gitorch.model.run.record import Change, Record, noted
 from gitorch.model.run.status import LIVE, Status, run_status, states
+from gitorch.model.table.row import Row
 from gitorch.storage import ledger
 from gitorch.storage.catalog import Catalog
 from gitorch.storage.recording import catch_up, recording
@@ -37,12 +38,17 @@ def adopt(site: Site, selection: Selection, *, why: str | None = None) -> Change
     for record in read_records(site, catalog, [row.id for row in rows]):
         records[record.id] = record
     own = ledger.queued_here(site, records.values())
-    chosen, refused = split_refused(
-        selection, rows, lambda row: _refusal(records[row.id], own)
-    )
+    commits = {record.pin.commit for record in records.values()}
+    present = pins.present_commits(site.repository, commits)
+
+    def refusal_of(row: Row) -> Refusal | None:
+        return _refusal(site, records[row.id], own, present)
+
+    chosen, refused = split_refused(selection, rows, refusal_of)
     if not chosen:
         return Changed(runs=(), refused=refused)
-    _keep_pins(site, [records[row.id] for row in chosen])
+    for commit in {records[row.id].pin.commit for row in chosen}:
+        pins.keep(site.repository, commit)
     by = site.repository.signature().name
     clone = site.repository.clone_id()
     runs: list[ChangedRun] = []
@@ -64,7 +70,9 @@ def adopt(site: Site, selection: Selection, *, why: str | None = None) -> Change
     return Changed(runs=tuple(runs), refused=refused, notes=_notes(adopted))
 
 
-def _refusal(record: Record, own: set[str]) -> Refusal | None:
+def _refusal(
+    site: Site, record: Record, own: set[str], present: set[str]
+) -> Refusal | None:
     run = f"{record.label} ({record.id})"
     if record.status is Status.COMPLETE:
         return Refusal(
@@ -75,16 +83,10 @@ def _refusal(record: Record, own: set[str]) -> Refusal | None:
         return Refusal(
             f"{run} is a run of this clone already", f"gitorch show {record.id}"
         )
+    if record.pin.commit not in present:
+        missing = pins.missing(site.repository, record.pin.commit)
+        return Refusal(f"{run}: {missing.message}", missing.hint)
     return None
-
-
-def _keep_pins(site: Site, records: Sequence[Record]) -> None:
-    """Keep the commits of the runs. Raises NotFound if this clone lacks one of them."""
-    commits = {record.pin.commit for record in records}
-    for commit in commits:
-        pins.require(site.repository, commit)
-    for commit in commits:
-        pins.keep(site.repository, commit)
 
 
 def _adopted(record: Record, clone: str, by: str, why: str | None) -> Record:

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
+import os
 import posixpath
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from msgspec.structs import replace
 
+from gitorch.actions.lacking import warnings_about, ways_to_complete
 from gitorch.actions.records import find_record
 from gitorch.errors import NotFound
 from gitorch.git import pins
 from gitorch.git.checkout import checkout_run as make_checkout
 from gitorch.git.modes import LINK
 from gitorch.git.store import artifacts
+from gitorch.git.worktree.contract import Lacking
 from gitorch.model.branch_layout import CONFIG, LOG, RunPaths, escaped_for_checkout
-from gitorch.model.run.record import Record
+from gitorch.model.run.record import Output, Record
 from gitorch.storage.kept_logs import open_kept_log
 from gitorch.storage.site import Site
 from gitorch.tools.files import write_aside
@@ -31,17 +36,22 @@ For a worktree at another commit:
 git worktree add --detach DIRECTORY COMMIT
 
 """
+_REPEAT = "gitorch checkout-run, repeated, adds what was missing"
 _BLOCK = 1 << 20  # bytes
 _MISSING = "missing.json"
 _LARGEST_LIST = 16 << 20  # bytes
 
 
 class CheckedOut(NamedTuple):
-    """A run and its worktree. `missing` names the files that this clone lacks, in `run-<id>/`."""
+    """A run and its worktree, a warning for each thing that it lacks, and hints at commands.
+
+    The worktree has the pointers of large files, and empty directories for submodules.
+    """
 
     record: Record
     path: Path
-    missing: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    hints: tuple[str, ...] = ()
 
 
 def checkout_run(
@@ -49,7 +59,8 @@ def checkout_run(
 ) -> CheckedOut:
     """Create the worktree and return its path.
 
-    A second call returns the same worktree. It adds only the files that were missing before.
+    A second call returns the same worktree. It adds only the files that were missing before. A file
+    or submodule that is not in this clone and cannot be fetched holds back no other.
 
     The directory `run-<id>/` in it contains `config.yaml`, `outputs/` and
     `logs/<task>/<attempt>.txt`, including large files. If the tasks ran at several commits, the
@@ -62,6 +73,7 @@ def checkout_run(
     record = find_record(site, reference)
     pins.require(site.repository, record.pin.commit)
     path = (directory or site.workspace / "checkouts" / record.id).absolute()
+    lacking = Lacking()
     kept = make_checkout(
         site.repository,
         site.worktrees,
@@ -72,12 +84,19 @@ def checkout_run(
         link=[
             name for name in record.spec.link if escaped_for_checkout(name) == name
         ],
+        lacking=lacking,
     )
     missing = _read_missing(kept)
     if missing:
         missing = _write_files(site, record, kept, only=frozenset(missing))
         _note_missing(kept, missing)
-    return CheckedOut(record, path, tuple(missing))
+    warnings = warnings_about(lacking, missing)
+    hints = [
+        *ways_to_complete(site.repository, lacking, record.pin.commit, missing)
+    ]
+    if hints:
+        hints.append(_REPEAT)
+    return CheckedOut(record, path, tuple(warnings), tuple(hints))
 
 
 def _fill(site: Site, record: Record, directory: Path) -> None:
@@ -165,10 +184,33 @@ def _write_outputs(
     for output, data in zip(outputs, stored, strict=True):
         name = escaped_for_checkout(output.path, is_link=output.mode == LINK)
         placed = replace(output, path=name)
+        if only is not None and _is_replaced(directory, name, data):
+            continue
         try:
             artifacts.restore(site.repository, placed, data, directory)
         except NotFound:
+            _leave_pointer(site, placed, data, directory)
             yield f"outputs/{output.path}"
+
+
+def _is_replaced(directory: Path, name: str, pointer: bytes | None) -> bool:
+    """Return True if the user has put something else in the place of a pointer."""
+    path = directory / name
+    if not os.path.lexists(path) or pointer is None:
+        return False
+    try:
+        return read_plain(path, len(pointer), below=directory) != pointer
+    except OSError:
+        return True
+
+
+def _leave_pointer(
+    site: Site, output: Output, pointer: bytes | None, directory: Path
+) -> None:
+    if pointer is not None:
+        sha256 = hashlib.sha256(pointer).hexdigest()
+        small = replace(output, stored="git", sha256=sha256)
+        artifacts.restore(site.repository, small, pointer, directory)
 
 
 def _write_logs(
@@ -180,14 +222,20 @@ def _write_logs(
         name = f"logs/{task}/{number}.txt"
         if only is not None and name not in only:
             continue
+        kept_at = RunPaths.of(record.id).attempt(task, number).log
+        pointer = site.results.read(kept_at)
+        placed = f"{escaped_for_checkout(task)}/{number}.txt"
+        if only is not None and _is_replaced(directory, placed, pointer):
+            continue
+        log: BinaryIO | None
         try:
             log = open_kept_log(site, record.id, task, number)
         except NotFound:
+            log = io.BytesIO(pointer or b"")
             yield name
-            continue
         if log is None:
             continue
-        target = directory / escaped_for_checkout(task) / f"{number}.txt"
+        target = directory / placed
         target.parent.mkdir(exist_ok=True)
         with log, target.open("wb") as copy:
             while block := log.read(_BLOCK):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -36,6 +37,13 @@ from gitorch.storage.site import Site
 from gitorch.worker.surroundings import Surroundings
 
 
+class _CodeAt(NamedTuple):
+    """The code of the runs that can continue at a pin, and the problems of the others, by run."""
+
+    codes: dict[str, OtherCode]
+    problems: dict[str, list[str]]
+
+
 def retry(
     site: Site,
     selection: Selection,
@@ -49,9 +57,10 @@ def retry(
 
     With `at`, the tasks that are not finished run at that revision. With `start`, that task and all
     tasks that need it run again.
-    Raises NotFound, UsageError, and Refused if a task that is still to run would fail the preflight
-    at that revision. In all of these cases nothing is changed. If one of several named runs cannot
-    be retried, none is.
+    Raises NotFound, UsageError, and Refused if a task of a named run that is still to run would
+    fail the preflight at that revision. In all of these cases nothing is changed. If one of several
+    named runs cannot be retried, none is. Of runs that were selected by properties, those that can
+    be retried are.
     """
     catch_up(site)
     chosen, refused = select_changeable(site, "retry", selection)
@@ -67,8 +76,14 @@ def retry(
         other_commit = [
             record for record in records if record.pin.commit != pin.commit
         ]
-        codes = _code_at(site, other_commit, pin, start, environment)
-        notes = tuple(_notes(site, records, pin))
+        codes, problems = _code_at(site, other_commit, pin, start, environment)
+        if problems and selection.is_named:
+            raise _cannot_continue(pin, problems)
+        chosen = [row for row in chosen if row.id not in problems]
+        records = [record for record in records if record.id not in problems]
+        for run_id, found in problems.items():
+            refused += ((run_id, "; ".join(found)),)
+        notes = (*_notes(site, records, pin), *_texts(problems))
 
     def change(record: Record, request: ChangeRequest) -> Record:
         return retried(record, request, code=codes.get(record.id), start=start)
@@ -135,31 +150,43 @@ def _code_at(
     pin: Pin,
     start: str | None,
     environment: Mapping[str, str],
-) -> dict[str, OtherCode]:
+) -> _CodeAt:
     """Return the code with which each run continues at `pin`, by run id, and keep the commit.
 
-    Raises Refused, with all problems, if a task that is still to run would fail the preflight
-    there.
+    A run has problems instead if a task that is still to run would fail the preflight there.
     """
     surroundings = Surroundings(site, environment)
     codes: dict[str, OtherCode] = {}
-    problems: list[str] = []
+    problems: dict[str, list[str]] = {}
     for group in _groups(records):
         try:
-            problems += _problems(site, group, pin, start, surroundings)
+            for run_id, found in _problems(site, group, pin, start, surroundings):
+                problems.setdefault(run_id, []).append(found)
             for record in group:
                 codes[record.id] = _other_code(site, record, pin)
         except GitorchError as error:
             names = ", ".join(record.id for record in group)
-            problems.append(f"{names}: {error.message}")
-    if problems:
-        lines = "\n".join(f"  {problem}" for problem in problems)
-        raise Refused(
-            f"the runs cannot continue at {pin.commit[:12]}; nothing was changed:\n{lines}",
-            "commit a fix, and name that commit with --at",
-        )
-    pins.keep(site.repository, pin.commit)
-    return codes
+            for record in group:
+                problems[record.id] = [f"{names}: {error.message}"]
+    if len(problems) < len(records):
+        pins.keep(site.repository, pin.commit)
+    return _CodeAt(codes, problems)
+
+
+def _texts(problems: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Return each problem once: it can be that of several runs."""
+    texts: dict[str, None] = {}
+    for found in problems.values():
+        texts.update(dict.fromkeys(found))
+    return tuple(texts)
+
+
+def _cannot_continue(pin: Pin, problems: Mapping[str, Sequence[str]]) -> Refused:
+    lines = "\n".join(f"  {text}" for text in _texts(problems))
+    return Refused(
+        f"the runs cannot continue at {pin.commit[:12]}; nothing was changed:\n{lines}",
+        "commit a fix, and name that commit with --at",
+    )
 
 
 def _other_code(site: Site, record: Record, pin: Pin) -> OtherCode:
@@ -204,8 +231,11 @@ def _problems(
     pin: Pin,
     start: str | None,
     surroundings: Surroundings,
-) -> Iterator[str]:
-    """Yield the complaints of the code at `pin` about the tasks that are still to run."""
+) -> Iterator[tuple[str, str]]:
+    """Yield the complaints of the code at `pin` about the tasks that are still to run.
+
+    Each is the id of the run and the complaint.
+    """
     spec = records[0].spec
     with scratch(site, pin.commit, link=spec.link) as tree:
         output = output_in(tree)
@@ -228,7 +258,7 @@ def _problems(
         )
     for record in records:
         for complaint in findings[record.id].complaints:
-            yield _in_words(record, complaint)
+            yield record.id, _in_words(record, complaint)
 
 
 def _in_words(record: Record, complaint: Complaint) -> str:

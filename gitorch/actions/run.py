@@ -72,6 +72,11 @@ class Worked(Struct, frozen=True, kw_only=True):
     failures: tuple[FailureGroup, ...] = ()  # gathered if there were several runs
 
     @property
+    def complete(self) -> set[str]:
+        """The ids of the complete runs."""
+        return {run.id for run in self.runs if run.status is Status.COMPLETE}
+
+    @property
     def failed(self) -> bool:
         """Return True if a run failed, or if the end of an attempt was not accepted."""
         has_error = any(run.status is Status.ERROR for run in self.runs)

@@ -20,9 +20,12 @@ from gitorch.git.command import (
     call_git_text,
     run_git,
 )
+from gitorch.git.file_system import is_true
+from gitorch.git.neutral import options
 from gitorch.git.pins import dirty_state
 from gitorch.git.repository import Repository
-from gitorch.git.worktree.contract import Worktrees
+from gitorch.git.worktree.contract import Lacking, Worktrees
+from gitorch.git.worktree.large_files import POINTERS_ALLOWED, pointers_in
 from gitorch.git.worktree.links import link_source
 from gitorch.model.text.phrases import some
 from gitorch.tools.files import delete
@@ -46,12 +49,13 @@ def checkout_run(
     fill: Callable[[Path], None],
     *,
     link: Sequence[str] = (),
+    lacking: Lacking,
 ) -> Path:
     """Make a worktree at `path` with a directory `run-<id>/`, and return that directory.
 
     `fill` writes the content of the directory, which git ignores. If both exist already, they stay
-    as they are, with all changes. Links to missing paths are left out. Raises Refused if there is
-    a worktree at `path` at another commit.
+    as they are, with all changes. Links to missing paths are left out. What git cannot fetch is
+    added to `lacking`. Raises Refused if there is a worktree at `path` at another commit.
     """
     if worktrees.is_present(path) and not worktrees.is_made_for(path, commit):
         raise Refused(
@@ -60,7 +64,7 @@ def checkout_run(
             f"choose another directory, or git worktree remove -f -f {path}",
         )
     available = [name for name in link if link_source(repo, name)]
-    worktrees.materialise(commit, path, link=available)
+    worktrees.materialise(commit, path, link=available, lacking=lacking)
     kept = path / f"run-{run_id}"
     with only_one_at(path):
         if not kept.exists():
@@ -111,7 +115,8 @@ def revert_files(repo: Repository, commit: str) -> Reverted:
     """
     files = _require_safe_change(repo, commit)
     try:
-        call_git(repo.root, "read-tree", "-m", "-u", "HEAD", commit)
+        command = ("read-tree", "-m", "-u", "HEAD", commit)
+        call_git(repo.root, *options(POINTERS_ALLOWED), *command)
     except GitFailed as error:
         raise _refused(error) from error
     return Reverted(_branch_or_commit(repo), _branch(repo), files)
@@ -191,14 +196,52 @@ def _obstacle(root: Path, path: str) -> str | None:
 
 
 def _switch(repo: Repository, commit: str, *arguments: str) -> None:
+    """Switch to `commit`, with pointers in place of large files that cannot be fetched."""
+    switch = ("switch", "--quiet", "--no-overwrite-ignore", *arguments)
     try:
-        call_git(
-            repo.root, "switch", "--quiet", "--no-overwrite-ignore", *arguments
-        )
+        call_git(repo.root, *options(POINTERS_ALLOWED), *switch)
     except GitFailed as error:
         # git also reports an error if the switch is complete and only a hook failed after it.
-        if repo.require_commit() != commit or dirty_state(repo).modified:
+        if repo.require_commit() == commit and not dirty_state(repo).modified:
+            return
+        if not _recurses(repo):
             raise _refused(error) from error
+        _switch_without_submodules(repo, *switch)
+
+
+def _recurses(repo: Repository) -> bool:
+    """Return True if git switches the submodules, too, and fails if it cannot fetch one."""
+    values = repo.git_config.get("submodule.recurse", ["false"])
+    return is_true(values[-1])
+
+
+def _switch_without_submodules(repo: Repository, *switch: str) -> None:
+    settings = {**POINTERS_ALLOWED, "submodule.recurse": "false"}
+    try:
+        call_git(repo.root, *options(settings), *switch)
+    except GitFailed as error:
+        raise _refused(error) from error
+
+
+def find_lacking(repo: Repository, commit: str) -> Lacking:
+    """Return what the user's worktree, which is at `commit`, lacks of its code."""
+    lacking = Lacking()
+    lacking.files += pointers_in(repo, repo.root, repo.git_dir / "index")
+    if not (repo.root / ".gitmodules").exists():
+        return lacking
+    for line in call_git_lines(repo.root, "submodule", "status", "--recursive"):
+        state, (oid, path, *_) = line[0], line[1:].split(" ", 2)
+        if state == "-":
+            problem = "empty"
+        elif state == "+":
+            problem = f"at another commit ({oid[:12]}) than in {commit[:12]}"
+        else:
+            continue
+        lacking.submodules[path] = Refused(
+            f"the submodule {path} is {problem}",
+            "git submodule update --init --recursive",
+        )
+    return lacking
 
 
 def _refused(error: GitFailed) -> Refused:

@@ -76,11 +76,16 @@ def require(repo: Repository, commit: str) -> None:
     A plain clone lacks the commits that are on no branch, for example snapshots.
     """
     if not has_commit(repo.root, commit):
-        remote = next(iter(repo.remotes()), "REMOTE")
-        raise NotFound(
-            f"the run's commit {commit[:12]} is not in this clone",
-            f"git fetch {remote} '{PINS}*:{PINS}*'",
-        )
+        raise missing(repo, commit)
+
+
+def missing(repo: Repository, commit: str) -> NotFound:
+    """Return the error that says that this clone lacks the commit of a run."""
+    remote = next(iter(repo.remotes()), "REMOTE")
+    return NotFound(
+        f"the run's commit {commit[:12]} is not in this clone",
+        f"git fetch {remote} '{PINS}*:{PINS}*'",
+    )
 
 
 def keep(repo: Repository, commit: str) -> None:

@@ -7,6 +7,7 @@ from functools import partial
 
 from gitorch.errors import Refused
 from gitorch.git import pins
+from gitorch.git.fetching import how_to_fetch
 from gitorch.git.store.artifacts import complete_copies, has_copies
 from gitorch.health.checkup import Checkup, Finding, named
 from gitorch.model.branch_layout import ATTEMPT, run_of, unescaped
@@ -107,7 +108,7 @@ def check_large_files(checkup: Checkup) -> Iterator[Finding]:
                 what="large-file-missing",
                 message=f"{name} of {named(record)} is lost: "
                 f"the large file {pointer.sha256} is not in this clone",
-                hint="git lfs fetch --all brings what was pushed; "
+                hint=f"{how_to_fetch(site.repository)}; "
                 f"gitorch rerun {record.id} makes it anew",
             )
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
-from gitorch.errors import NotFound
+from gitorch.errors import GitorchError, NotFound
 from gitorch.git.worktree.trash import move_to_trash
 from gitorch.model.run.payload import Payload
 from gitorch.model.run.record import Record
@@ -16,12 +17,14 @@ from gitorch.storage.site import Site
 def materialise_next(site: Site, only: Sequence[str] | None = None) -> None:
     """Make the missing worktrees of the runs that will start next, of the runs `only` if given.
 
-    Raises GitorchError, OSError.
+    A worktree that cannot be made holds back no other. The run's first task tries again, and
+    reports the reason.
     """
     for run_id in site.queue.next_runs(site.settings.worktrees_ahead, only):
-        payload = payload_of(site, run_id)
-        if payload is not None:
-            materialise(site, run_id, payload)
+        with suppress(GitorchError, OSError):
+            payload = payload_of(site, run_id)
+            if payload is not None:
+                materialise(site, run_id, payload)
 
 
 def payload_of(site: Site, run_id: str) -> Payload | None:

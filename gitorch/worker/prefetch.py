@@ -51,6 +51,8 @@ class Prefetch:
         self._finished: deque[_Finished] = deque()
         # The ids of the next runs that have a worktree.
         self._ready: set[str] = set()
+        # Those whose worktree cannot be made. Their first task tries again.
+        self._failed: set[str] = set()
         self._thread = threading.Thread(target=self._work, name="prefetch")
 
     def __enter__(self) -> Self:
@@ -85,8 +87,19 @@ class Prefetch:
         self._ready = set()
         window = self._site.settings.worktrees_ahead
         for run_id in self._site.queue.next_runs(window, self._only):
-            if run_id in before or self._make_ready(run_id):
+            if run_id in before or self._can_make_ready(run_id):
                 self._ready.add(run_id)
+
+    def _can_make_ready(self, run_id: str) -> bool:
+        """Make the run ready. A failure, which is reported once, holds back no other run."""
+        if run_id in self._failed:
+            return False
+        try:
+            return self._make_ready(run_id)
+        except (GitorchError, OSError) as error:
+            self._failed.add(run_id)
+            self._report(Noticed(message=str(error)))
+            return False
 
     def _make_ready(self, run_id: str) -> bool:
         """Give the run a worktree if one is needed, or if a finished run can hand one on.

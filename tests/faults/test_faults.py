@@ -98,6 +98,12 @@ ELSEWHERE = {
         "stories/test_user_settings.py: test_edits_that_git_hides_are_refused_or_in_the_snapshot",
         "stories/test_user_settings.py: test_the_record_has_the_hash_of_what_the_task_reads",
     ),
+    "submodules and large files that cannot be fetched": (
+        "faults/test_cannot_fetch.py: test_checkout_run_delivers_the_rest",
+        "faults/test_cannot_fetch.py: test_a_large_file_of_a_submodule_alone",
+        "faults/test_cannot_fetch.py: test_revert_delivers_the_rest",
+        "faults/test_cannot_fetch.py: test_runs_that_have_everything_go_on",
+    ),
     "daemons that ignore TERM: worker killed alone or with its processes; kill; time limit": (
         "engines/test_local.py: test_worker_killed",
         "engines/test_local.py: test_worker_and_supervisor_killed",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -91,9 +91,11 @@ def command(
         worked = execute(site, [record.id for record in repeated.runs], jobs)
         say_failures(worked)
         code = exit_code(worked)
-    if verify and code == EXIT_OK:
-        is_reproduced = _verify(site, repeated, document["runs"])
-        code = EXIT_OK if is_reproduced else EXIT_FAILED
+        if verify and not worked.interrupted:
+            is_reproduced = _verify(
+                site, repeated, document["runs"], worked.complete
+            )
+            code = code if is_reproduced else EXIT_FAILED
     if as_json:
         print_json(document)
     return code
@@ -116,14 +118,24 @@ def _show(site: Site, repeated: Rerun, where: str | None) -> None:
         say_none_selected(site, where)
 
 
-def _verify(site: Site, repeated: Rerun, entries: list[dict[str, Any]]) -> bool:
+def _verify(
+    site: Site,
+    repeated: Rerun,
+    entries: list[dict[str, Any]],
+    complete: Container[str],
+) -> bool:
     """Compare each new run with the run that it repeats, and return True if all are the same.
 
-    The verdict on each run is added to its entry in the JSON document.
+    The verdict on each run is added to its entry in the JSON document. A run that did not complete
+    is not compared.
     """
     from gitorch.actions.rerun import verify
 
     for entry, record in zip(entries, repeated.runs, strict=True):
+        if record.id not in complete:
+            entry["same"] = False
+            say(f"{record.id} repeats {record.rerun_of}: it did not complete")
+            continue
         comparison = verify(site, record.id)
         entry["same"] = comparison.metrics.same and comparison.outputs.same
         if entry["same"]:

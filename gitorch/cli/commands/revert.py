@@ -35,11 +35,11 @@ def command(
     The command refuses to lose anything that is not committed.
     """
     from gitorch.actions.revert import revert
+    from gitorch.cli.missing import say_missing
     from gitorch.cli.render_run import say_several_pins
 
-    record, reverted = revert(
-        site_here(), run, branch=branch, detach=detach, files=files
-    )
+    restored = revert(site_here(), run, branch=branch, detach=detach, files=files)
+    record, reverted = restored.record, restored.reverted
     name = f"{in_line(record.label)} ({record.id})"
     if files:
         say(f"Staged the code of {name}: {reverted.files} files differ from HEAD")
@@ -53,3 +53,4 @@ def command(
         say(f"Now at the code of {name}, {record.pin.commit[:12]}, {head}")
         say(f"to go back: git switch {reverted.before}")
     say_several_pins(record)
+    say_missing(restored.warnings, restored.hints)

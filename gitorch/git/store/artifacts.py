@@ -26,6 +26,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gitorch.errors import GitorchError, NotFound, Refused
+from gitorch.git.fetching import how_to_fetch
 from gitorch.git.modes import EXECUTABLE, FILE, LINK
 from gitorch.git.repository import Repository
 from gitorch.git.store.copying import copy_and_hash
@@ -392,7 +393,7 @@ def _object(repo: Repository, pointer: Pointer) -> Path:
             return path
     raise NotFound(
         f"the large file {pointer.sha256} is not in this clone",
-        "git lfs fetch --all brings what was pushed",
+        how_to_fetch(repo),
     )
 
 

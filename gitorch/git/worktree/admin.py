@@ -39,8 +39,9 @@ _NAME = re.compile(r"gitorch-[0-9a-f]{12}")
 class Mark(Struct, frozen=True, kw_only=True):
     """The content of gitorch.json: the commit of a whole worktree, and its submodules' paths.
 
-    Nested submodules are included. `target` is set while the worktree is being brought to another
-    commit: the worktree may then hold files of both commits. `boot` identifies the boot of the
+    Nested submodules are included. `is_partial` is True if something could not be fetched. `target`
+    is set while the worktree is being brought to another commit: the worktree may then hold files
+    of both commits. `boot` identifies the boot of the
     machine during which the mark was written: the files are not flushed, so a power cut may have
     emptied any of them.
     """
@@ -48,6 +49,7 @@ class Mark(Struct, frozen=True, kw_only=True):
     commit: str
     submodules: tuple[str, ...] = ()
     target: str | None = None
+    is_partial: bool = False
     boot: str = field(default_factory=boot_id)
 
     @property
@@ -135,6 +137,7 @@ def read_mark(repo: Repository, path: Path) -> Mark | None:
         commit=value["commit"],
         submodules=tuple(value["submodules"]),
         target=value["target"],
+        is_partial=value.get("is_partial", False),
         boot=value.get("boot", ""),
     )
 

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from gitorch.errors import GitorchError
+
 # In bytes: a larger changed file is listed, but is not part of the patch.
 LARGEST_DIFF = 8 << 20
 # In bytes, of all changed files in the patch together.
@@ -30,6 +32,32 @@ class Modified(NamedTuple):
 
 
 UNMODIFIED = Modified((), b"")
+
+
+class Lacking:
+    """Collects what a worktree lacks because git cannot fetch it.
+
+    The worktree has the pointer of such a file, and an empty directory for such a submodule.
+    """
+
+    def __init__(self) -> None:
+        self.files: list[str] = []  # of Git LFS
+        self.files_of_submodules: list[str] = []
+        self.submodules: dict[str, GitorchError] = {}  # the reason by the path
+
+    def __bool__(self) -> bool:
+        return bool(self.files or self.files_of_submodules or self.submodules)
+
+    @property
+    def paths(self) -> list[str]:
+        return [*self.files, *self.files_of_submodules, *self.submodules]
+
+    def add(self, other: Lacking, below: str) -> None:
+        """Add what the submodule at the path `below` lacks. Its own path in `other` is ""."""
+        for name in (*other.files, *other.files_of_submodules):
+            self.files_of_submodules.append(f"{below}/{name}")
+        for path, reason in other.submodules.items():
+            self.submodules[f"{below}/{path}".rstrip("/")] = reason
 
 
 class WorktreeState(NamedTuple):
@@ -53,7 +81,12 @@ class Worktrees(Protocol):
     """
 
     def materialise(
-        self, commit: str, path: Path, *, link: Sequence[str] = ()
+        self,
+        commit: str,
+        path: Path,
+        *,
+        link: Sequence[str] = (),
+        lacking: Lacking | None = None,
     ) -> None:
         """Make `path` a whole worktree at `commit`, an oid, unless it already is one.
 
@@ -61,7 +94,10 @@ class Worktrees(Protocol):
         paths of the main worktree that become symlinks. Safe to repeat, also after a crash. Raises
         Refused if something is in the way that gitorch did not make, or if a link cannot be made.
         Raises NotFound if a linked path does not exist. Raises GitFailed if git cannot check out
-        the commit. After an error, a `path` that was free before is free again.
+        the commit, and Refused if it cannot fetch a large file or a submodule. With `lacking`, the
+        worktree is made without what cannot be fetched, which is added to `lacking`; a repeated
+        call tries to fetch it again, and changes nothing else. After an error, a `path` that was
+        free before is free again.
         """
 
     def is_present(self, path: Path) -> bool:

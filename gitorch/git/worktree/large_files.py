@@ -17,9 +17,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gitorch.errors import Refused
-from gitorch.git.command import GitFailed, call_git_items
+from gitorch.git.command import GitFailed, call_git, call_git_items
+from gitorch.git.fetching import how_to_fetch
 from gitorch.git.repository import Repository
 from gitorch.git.worktree import lfs_filter
+from gitorch.git.worktree.contract import Lacking
 from gitorch.model.text.phrases import some
 
 _SMUDGE_FAILED = re.compile(
@@ -29,6 +31,11 @@ _SMUDGE_FAILED = re.compile(
 _POINTER = re.compile(rb"version http\S*\n(?:.*\n)*oid sha256:[0-9a-f]{64}\n")
 _SHORTEST_POINTER, _LONGEST_POINTER = 100, 1024  # bytes
 _ATTRIBUTES = ".gitattributes"
+# The settings with which git writes the pointers of files that cannot be fetched.
+POINTERS_ALLOWED = {
+    "filter.lfs.required": "false",
+    "lfs.skipdownloaderrors": "true",
+}
 
 
 def lfs_settings(repo: Repository) -> dict[str, str]:
@@ -52,7 +59,9 @@ def lfs_settings(repo: Repository) -> dict[str, str]:
 
 
 @contextmanager
-def missing_files_named(commit: str) -> Iterator[None]:
+def missing_files_named(
+    repo: Repository, commit: str, *, of_submodule: bool = False
+) -> Iterator[None]:
     """Turn a failure of the LFS filter in the block into a message that names the file."""
     try:
         yield
@@ -60,33 +69,59 @@ def missing_files_named(commit: str) -> Iterator[None]:
         files = _SMUDGE_FAILED.findall(error.stderr)
         if not files:
             raise
-        raise _refused(files, commit) from error
+        hint = how_to_fetch(repo, commit, of_submodule=of_submodule)
+        raise _refused(files, commit, hint) from error
 
 
-def require_content(repo: Repository, tree: Path, index: Path, commit: str) -> None:
+def require_content(
+    repo: Repository,
+    tree: Path,
+    index: Path,
+    commit: str,
+    lacking: Lacking | None = None,
+    *,
+    of_submodule: bool = False,
+) -> None:
     """Raise Refused if an LFS file in `tree`, just checked out with `index`, is still a pointer.
 
-    That is so if the user's own attributes switch the filter off.
+    That is so if the user's own attributes switch the filter off. With `lacking`, such files are
+    added to it instead.
     """
+    pointers = pointers_in(repo, tree, index)
+    if lacking is not None:
+        lacking.files += pointers
+    elif pointers:
+        hint = how_to_fetch(repo, commit, of_submodule=of_submodule)
+        raise _refused(pointers, commit, hint)
+
+
+def fetch_pointers(
+    repo: Repository, tree: Path, index: Path, flags: tuple[str, ...]
+) -> None:
+    """Replace the pointers in `tree` by the content of the files, where git can fetch it now."""
+    pointers = pointers_in(repo, tree, index)
+    for name in pointers:
+        os.utime(tree / name, ns=(0, 0))  # git would not write a file that it knows
+    if pointers:
+        command = (*flags, "checkout-index", "--force", "-u", "-z", "--stdin")
+        call_git(tree, *command, input=os.fsencode("\0".join(pointers)))
+
+
+def pointers_in(repo: Repository, tree: Path, index: Path) -> list[str]:
+    """Return the LFS files that are pointers in `tree`, which was checked out with `index`."""
     if not _may_have_large_files(repo, tree, index):
-        return
+        return []
     pointers: list[str] = []
     for name in call_git_items(tree, "ls-files", "-z"):
         if _is_pointer(tree / name):
             pointers.append(name)
-    filtered = _filtered(tree, pointers)
-    if filtered:
-        raise _refused(filtered, commit)
+    return _filtered(tree, pointers)
 
 
-def _refused(files: Sequence[str], commit: str) -> Refused:
-    short = commit[:12]
-    hint = f"git lfs pull, or for another commit than HEAD: git lfs fetch origin {short}"
-    if not shutil.which("git-lfs"):
-        hint = f"install git-lfs, for example with apt-get install git-lfs; then {hint}"
+def _refused(files: Sequence[str], commit: str, hint: str) -> Refused:
     return Refused(
         f"the content of {some(files)} is not in this clone: "
-        f"commit {short} has only Git LFS pointers",
+        f"commit {commit[:12]} has only Git LFS pointers",
         hint,
     )
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from gitorch.errors import Refused
+from gitorch.errors import GitorchError, Refused
 from gitorch.git.command import (
     GitFailed,
     call_git,
@@ -17,7 +18,13 @@ from gitorch.git.command import (
 )
 from gitorch.git.repository import Repository
 from gitorch.git.worktree.admin import LOCK_REASON
-from gitorch.git.worktree.large_files import missing_files_named, require_content
+from gitorch.git.worktree.contract import Lacking
+from gitorch.git.worktree.git_options import checkout_flags
+from gitorch.git.worktree.large_files import (
+    fetch_pointers,
+    missing_files_named,
+    require_content,
+)
 from gitorch.tools.files import delete
 
 
@@ -35,13 +42,15 @@ class _Submodule(NamedTuple):
 
 
 def fill_submodules(
-    repo: Repository, tree: Path, flags: tuple[str, ...], lock: int
+    repo: Repository, tree: Path, lock: int, lacking: Lacking | None = None
 ) -> tuple[str, ...]:
     """Bring every submodule of `tree` exactly to its recorded commit; return their paths.
 
     Nested submodules are included. If the repository's own copy of the submodule has the commit,
     the files come from this copy, without network. Otherwise the files come from the submodule's
-    URL. Raises Refused if neither source works, or if an LFS file cannot have its content.
+    URL. Raises Refused if neither source works, or if an LFS file cannot have its content. With
+    `lacking`, such a submodule or file is added to `lacking` instead, and submodules that have
+    files already stay as they are.
     """
     if not (tree / ".gitmodules").exists():
         return ()
@@ -49,14 +58,64 @@ def fill_submodules(
     common = Path(call_git_text(tree, *where))
     filled: list[str] = []
     for submodule in _recorded(tree):
-        with missing_files_named(submodule.commit):
-            _fill(submodule, common, flags, lock)
-        directory = submodule.directory
-        require_content(repo, directory, _index_of(directory), submodule.commit)
-        filled.append(submodule.path)
-        for nested in fill_submodules(repo, directory, flags, lock):
-            filled.append(f"{submodule.path}/{nested}")
+        own = None if lacking is None else Lacking()
+        filled += _paths_filled(repo, submodule, common, lock, own)
+        if lacking is not None and own is not None:
+            lacking.add(own, submodule.path)
     return tuple(filled)
+
+
+def _paths_filled(
+    repo: Repository,
+    submodule: _Submodule,
+    common: Path,
+    lock: int,
+    lacking: Lacking | None,
+) -> list[str]:
+    """Fill a submodule and those in it; return their paths.
+
+    The paths in `lacking` are relative to the submodule, which itself is called "".
+    """
+    directory = submodule.directory
+    flags = checkout_flags(repo, partly=lacking is not None)
+    if lacking is None:
+        with missing_files_named(repo, submodule.commit, of_submodule=True):
+            _fill(submodule, common, flags, lock)
+    elif (directory / ".git").exists():
+        fetch_pointers(repo, directory, _index_of(directory), flags)
+    elif not _could_fill(submodule, common, flags, lock, lacking):
+        return []
+    index = _index_of(directory)
+    require_content(
+        repo, directory, index, submodule.commit, lacking, of_submodule=True
+    )
+    nested = fill_submodules(repo, directory, lock, lacking)
+    return [submodule.path, *(f"{submodule.path}/{path}" for path in nested)]
+
+
+def _could_fill(
+    submodule: _Submodule,
+    common: Path,
+    flags: tuple[str, ...],
+    lock: int,
+    lacking: Lacking,
+) -> bool:
+    """Fill a submodule. If git cannot fetch it, note that, and leave an empty directory."""
+    directory = submodule.directory
+    if directory.exists() and any(directory.iterdir()):
+        lacking.submodules[""] = Refused(
+            f"the directory of the submodule {submodule.path} has other files",
+            f"mv {shlex.quote(str(directory))} ELSEWHERE",
+        )
+        return False
+    try:
+        _fill(submodule, common, flags, lock)
+    except GitorchError as error:
+        delete(directory)
+        directory.mkdir()
+        lacking.submodules[""] = error
+        return False
+    return True
 
 
 def _recorded(tree: Path) -> Iterator[_Submodule]:
@@ -138,9 +197,18 @@ def _update(submodule: _Submodule, flags: tuple[str, ...], lock: int) -> None:
         commit = submodule.commit[:12]
         raise Refused(
             f"the submodule {submodule.path} is needed at {commit}, "
-            f"which this clone does not have and git cannot fetch: {error.stderr.strip()}",
-            "git submodule update --init --recursive",
+            f"which this clone does not have and git cannot fetch: {_reason(error.stderr)}",
+            "git submodule update --init --recursive; if its URL has changed, first "
+            f"git config {shlex.quote(f'submodule.{submodule.name}.url')} URL",
         ) from error
+
+
+def _reason(stderr: str) -> str:
+    """Return the first error of `git submodule update`, which tries twice."""
+    for line in stderr.splitlines():
+        if line.startswith(("fatal: ", "error: ")):
+            return line.partition(": ")[2]
+    return stderr.strip()
 
 
 def _has_commit(git_dir: Path, commit: str) -> bool:

@@ -29,21 +29,24 @@ from gitorch.git.repository import Repository
 from gitorch.git.worktree import admin
 from gitorch.git.worktree.admin import LOCK_REASON, Mark, admin_directory
 from gitorch.git.worktree.contract import (
-    LARGEST_DIFF,
-    LARGEST_DIFFS,
     UNMODIFIED,
+    Lacking,
     Modified,
     WorktreeState,
 )
 from gitorch.git.worktree.git_options import checkout_flags, diff_command
-from gitorch.git.worktree.large_files import missing_files_named, require_content
+from gitorch.git.worktree.large_files import (
+    fetch_pointers,
+    missing_files_named,
+    require_content,
+)
 from gitorch.git.worktree.links import make_links, require_untracked
+from gitorch.git.worktree.patch_size import without_place_in_patch
 from gitorch.git.worktree.special_files import remove_special_files
 from gitorch.git.worktree.stat_index import (
     LARGEST_INDEX,
     StatIndex,
     is_whole,
-    sizes_in,
     untouched,
 )
 from gitorch.git.worktree.submodules import fill_submodules
@@ -53,6 +56,7 @@ from gitorch.git.worktree.template import (
     save_template,
 )
 from gitorch.git.worktree.trash import empty_trash, throw_away, throw_away_submodule
+from gitorch.model.text.phrases import some
 from gitorch.tools.faults import boundary
 from gitorch.tools.files import delete, read_small, write_aside
 from gitorch.tools.locks import only_one_at
@@ -72,7 +76,12 @@ class FastWorktrees:
         self._repo = repo
 
     def materialise(
-        self, commit: str, path: Path, *, link: Sequence[str] = ()
+        self,
+        commit: str,
+        path: Path,
+        *,
+        link: Sequence[str] = (),
+        lacking: Lacking | None = None,
     ) -> None:
         self._repo.make_workspace()
         _require_no_link(self._repo, path.parent)
@@ -80,10 +89,12 @@ class FastWorktrees:
             admin.repair(self._repo, path)
             mark = admin.read_mark(self._repo, path)
             if mark is None:
-                self._build(commit, path, link, lock)
+                self._build(commit, path, link, lock, lacking)
                 return
             if mark.commit != commit or mark.target:
                 self._bring_to(path, mark, commit, lock)
+            elif mark.is_partial:
+                self._complete(path, mark, lock, lacking)
             make_links(self._repo, path, link)
 
     def is_present(self, path: Path) -> bool:
@@ -117,7 +128,7 @@ class FastWorktrees:
         files = self._differing(path, kept, commit)
         if not files:
             return UNMODIFIED
-        large = _without_place_in_diff(path, kept, files)
+        large = without_place_in_patch(path, kept, files)
         excluded = [f":(exclude,top,literal){name}" for name in large]
         command = (
             *diff_command(self._repo),
@@ -177,24 +188,51 @@ class FastWorktrees:
         return untouched(path, kept)
 
     def _build(
-        self, commit: str, path: Path, link: Sequence[str], lock: int
+        self,
+        commit: str,
+        path: Path,
+        link: Sequence[str],
+        lock: int,
+        lacking: Lacking | None,
     ) -> None:
         repo = self._repo
         throw_away(repo, path)
         try:
-            unpublished = self._copy_or_add(commit, path, lock)
+            unpublished = self._copy_or_add(commit, path, lock, lacking)
             admin.write_git_file(path, admin_directory(repo, path))
             directory = admin.publish(repo, unpublished, path)
-            submodules = fill_submodules(repo, path, checkout_flags(repo), lock)
+            submodules = fill_submodules(repo, path, lock, lacking)
             require_untracked(path, link, commit)
             make_links(repo, path, link)
             _replace(self._kept_index(path, commit), directory / "index")
-            Mark(commit=commit, submodules=submodules).write(directory)
+            mark = Mark(commit=commit, submodules=submodules)
+            replace(mark, is_partial=bool(lacking)).write(directory)
         except BaseException:
             throw_away(repo, path)
             raise
 
-    def _copy_or_add(self, commit: str, path: Path, lock: int) -> Path:
+    def _complete(
+        self, path: Path, mark: Mark, lock: int, lacking: Lacking | None
+    ) -> None:
+        """Try again to fetch what a worktree lacks. Nothing else is changed.
+
+        Without `lacking`, raise Refused if it still lacks something.
+        """
+        repo = self._repo
+        directory = admin_directory(repo, path)
+        found = Lacking() if lacking is None else lacking
+        flags = checkout_flags(repo, partly=True)
+        fetch_pointers(repo, path, directory / "index", flags)
+        require_content(repo, path, directory / "index", mark.commit, found)
+        submodules = fill_submodules(repo, path, lock, found)
+        reached = replace(mark, submodules=submodules, is_partial=bool(found))
+        reached.write(directory)
+        if found and lacking is None:
+            raise Refused(f"{path} lacks {some(found.paths)}")
+
+    def _copy_or_add(
+        self, commit: str, path: Path, lock: int, lacking: Lacking | None
+    ) -> Path:
         """Make the files at `path`; return an administrative directory to be published."""
         repo = self._repo
         try:
@@ -203,18 +241,23 @@ class FastWorktrees:
             throw_away(repo, path)
             unpublished = None
         if unpublished is None:
-            with missing_files_named(commit):
-                unpublished = self._add(commit, path, lock)
-            require_content(repo, path, unpublished / "index", commit)
-            save_template(repo, commit, path, unpublished / "index")
+            with missing_files_named(self._repo, commit):
+                flags = checkout_flags(repo, partly=lacking is not None)
+                unpublished = self._add(commit, path, lock, flags)
+            index = unpublished / "index"
+            require_content(repo, path, index, commit, lacking)
+            if not lacking:
+                save_template(repo, commit, path, index)
         return unpublished
 
-    def _add(self, commit: str, path: Path, lock: int) -> Path:
+    def _add(
+        self, commit: str, path: Path, lock: int, flags: tuple[str, ...]
+    ) -> Path:
         """Run `git worktree add`; return the administrative directory that git chose."""
         repo = self._repo
         # -f twice: also over a locked worktree that was left behind.
         options = ("--detach", "--lock", "--reason", LOCK_REASON, "-f", "-f")
-        command = (*checkout_flags(repo), "worktree", "add", *options)
+        command = (*flags, "worktree", "add", *options)
         for attempt in range(_TRIES):
             try:
                 call_git(repo.main_root, *command, path, commit, lock=lock)
@@ -262,9 +305,7 @@ class FastWorktrees:
         _replace(directory / "index", kept)
         remove_special_files(path, kept, everywhere=mark.commit != commit)
         self._check_out(path, commit, lock)
-        submodules = fill_submodules(
-            self._repo, path, checkout_flags(self._repo), lock
-        )
+        submodules = fill_submodules(self._repo, path, lock)
         for gone in set(mark.submodules) - set(submodules):
             throw_away_submodule(self._repo, path / gone)
         _replace(self._kept_index(path, commit), directory / "index")
@@ -293,7 +334,7 @@ class FastWorktrees:
             "--quiet",
             commit,
         )
-        with missing_files_named(commit):
+        with missing_files_named(self._repo, commit):
             call_git(path, *command, lock=lock)
 
     def _differing(
@@ -382,32 +423,6 @@ def _replace(path: Path, source: Path) -> None:
         shutil.copy2(source, aside)
     aside.rename(path)
     boundary()
-
-
-def _without_place_in_diff(
-    path: Path, kept: Path, files: Sequence[str]
-) -> list[str]:
-    """Return the files that are too large for the diff, or for which the diff has no space left.
-
-    git and gitorch hold the diff in memory. It has the old content of a binary file, too.
-    """
-    before = sizes_in(kept)
-    total = 0
-    large = []
-    for name in files:
-        size = max(_size(path / name), before.get(os.fsencode(name), 0))
-        if size > LARGEST_DIFF or total + size > LARGEST_DIFFS:
-            large.append(name)
-        else:
-            total += size
-    return large
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.lstat().st_size
-    except OSError:
-        return 0
 
 
 def _require_no_link(repo: Repository, directory: Path) -> None:

@@ -18,6 +18,7 @@ from gitorch.git.repository import Repository
 from gitorch.git.worktree.contract import (
     LARGEST_DIFF,
     UNMODIFIED,
+    Lacking,
     Modified,
     WorktreeState,
 )
@@ -32,7 +33,12 @@ class PlainWorktrees:
         self._repo = repo
 
     def materialise(
-        self, commit: str, path: Path, *, link: Sequence[str] = ()
+        self,
+        commit: str,
+        path: Path,
+        *,
+        link: Sequence[str] = (),
+        lacking: Lacking | None = None,
     ) -> None:
         with only_one_at(path):
             if not self.is_present(path):

@@ -12,7 +12,7 @@ import pytest
 
 from gitorch.errors import ProgramMissing
 from gitorch.git.repository import Repository
-from gitorch.git.worktree import worktrees
+from gitorch.git.worktree import patch_size
 from gitorch.git.worktree.admin import admin_directory
 from gitorch.git.worktree.contract import UNMODIFIED
 from gitorch.git.worktree.worktrees import FastWorktrees
@@ -59,7 +59,7 @@ def test_large_changes_are_named_but_are_not_in_the_patch(
     tree: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(worktrees, "LARGEST_DIFF", 100)
+    monkeypatch.setattr(patch_size, "LARGEST_DIFF", 100)
     pinned = commit_files(repo.root, {"code.py": "one\n", "sp ace": "1"})
     fast.materialise(pinned, tree)
     (tree / "sp ace").write_bytes(b"x" * 101)
