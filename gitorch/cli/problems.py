@@ -27,9 +27,8 @@ def render_problem(problem: Problem, *, colors: bool) -> str:
     if problem.excerpt:
         lines += _excerpt_lines(problem, gutter, colors)
     if problem.hint:
-        lines.append(
-            f"{gutter} = {paint('help:', 'bold', on=colors)} {plain(problem.hint)}"
-        )
+        hint = plain(problem.hint).replace("\n", f"\n{gutter}   ")
+        lines.append(f"{gutter} = {paint('help:', 'bold', on=colors)} {hint}")
     return "\n".join(lines) + "\n"
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from gitorch.config.document import (
     Document,
+    KeyPath,
     Node,
     graft,
     kind_in_words,
@@ -63,21 +64,26 @@ def extend(document: Document) -> Extended:
     )
 
 
-def merge(base: Node | None, patch: Node) -> Node:
-    """Merge two nodes by RFC 7396 (JSON Merge Patch). Every value keeps its span."""
+def merge(base: Node | None, patch: Node, position: KeyPath = ()) -> Node:
+    """Merge two nodes by RFC 7396 (JSON Merge Patch). Every value keeps its span.
+
+    `position` is that of the nodes. A null under `gitorch` is kept: a key that is null there counts
+    as missing, and says that a key of the same name outside is a parameter.
+    """
     if not isinstance(patch.children, dict):
         return patch
     children = {}
     if base and isinstance(base.children, dict):
         children.update(base.children)
     for name, (key, node) in patch.children.items():
-        if node.value is None:
+        is_kept = position == ("gitorch",) and node.is_null
+        if node.value is None and not is_kept:
             children.pop(name, None)
             continue
         base_node = None
         if name in children:
             _, base_node = children[name]
-        children[name] = key, merge(base_node, node)
+        children[name] = key, merge(base_node, node, (*position, name))
     return mapping_node(children, patch.span)
 
 
@@ -140,7 +146,7 @@ class _Extension:
         """
         root = document.root
         extends = document.node(_EXTENDS)
-        if root is None or extends is None:
+        if root is None or extends is None or extends.is_null:
             return root
         bases = list(written_bases(document))
         expected = 1

@@ -101,6 +101,11 @@ class Node(Struct, frozen=True):
     size: int = 1
     height: int = 1
 
+    @property
+    def is_null(self) -> bool:
+        """Return True if the value is written as null or ~. It is not if it is left out."""
+        return self.value is None and bool(self.span.text.strip())
+
 
 def mapping_node(children: Children, span: Span) -> Node:
     """Return a mapping of nodes, which may come from different sources."""

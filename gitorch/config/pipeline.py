@@ -3,10 +3,11 @@
     1. parse      yaml_parser        the file becomes a Document: values with their positions
     2. extend     bases              the document is laid over the files that it extends
     3. override   overrides          `-S key=value` is applied
-    4. shape      schema, reader     a Reader hides every value that does not match the JSON schema
-    5. read       run_spec           the keys and settings become one RunSpec
-    6. sweep      sweep_expansion    the RunSpec becomes one RunSpec for each point of the sweep
-    7. fill       placeholder_check  all names in commands, outputDir and `cache` are looked up
+    4. place      misplaced_keys     gitorch's keys outside of `gitorch:` are reported
+    5. shape      schema, reader     a Reader hides every value that does not match the JSON schema
+    6. read       run_spec           the keys and settings become one RunSpec
+    7. sweep      sweep_expansion    the RunSpec becomes one RunSpec for each point of the sweep
+    8. fill       placeholder_check  all names in commands, outputDir and `cache` are looked up
 
 No pass raises an error or stops at the first problem. Each pass adds its problems, with file, line
 and column, and later passes read the values without problems. A config with an error has no specs.
@@ -22,6 +23,7 @@ from msgspec import Struct
 from gitorch.config.bases import Base, extend
 from gitorch.config.context import ConfigContext
 from gitorch.config.document import Document, KeyPath, kind_in_words
+from gitorch.config.misplaced_keys import misplaced_keys, without_unset_keys
 from gitorch.config.overrides import override
 from gitorch.config.parameters import Parameters
 from gitorch.config.placeholder_check import check_placeholders
@@ -89,6 +91,8 @@ def load_config(
     result = _Result()
     if extended.is_whole:
         if isinstance(document.value, dict):
+            problems += misplaced_keys(document)
+            document = without_unset_keys(document)
             result = _read(document, context, Parameters(extended.document.value))
             problems += result.problems
         elif not problems:

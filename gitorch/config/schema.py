@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from gitorch.config.document import Document, KeyPath, kind_in_words
 from gitorch.model.problem import Problem, Severity
@@ -50,8 +50,44 @@ def schema() -> dict[str, Any]:
 
 def hint_on(definition: str) -> str:
     """Return the hint of one of the schema's definitions, which says how to write a value."""
-    hint: str = schema()["definitions"][definition]["errorHint"]
+    hint: str = _definition(definition)["errorHint"]
     return hint
+
+
+def file_settings() -> Mapping[str, Any]:
+    """Return the schemas of the keys under the file's `gitorch:`."""
+    return cast("Mapping[str, Any]", _definition("fileSettings")["properties"])
+
+
+def task_settings() -> Mapping[str, Any]:
+    """Return the schemas of the keys under a task's `gitorch:`, which the file's has, too."""
+    return cast("Mapping[str, Any]", _definition("taskSettings")["properties"])
+
+
+def has_shape(key: str, value: Any) -> bool:
+    """Return True if the value, or a part of it, is valid for a key under `gitorch:`.
+
+    One item of a list, or of a mapping even if its name is misspelt, is a part.
+    """
+    from jsonschema import Draft7Validator  # noqa: PLC0415 (as in `_validator`)
+
+    shape = file_settings()[key]
+    if "$ref" in shape:
+        shape = _definition(shape["$ref"].removeprefix("#/definitions/"))
+    validator = Draft7Validator({**shape, "definitions": schema()["definitions"]})
+    parts = [value]
+    if isinstance(value, list):
+        parts += [[item] for item in value]
+    if isinstance(value, dict):
+        known = shape.get("properties", {})
+        for name, item in value.items():
+            parts.append({nearest(name, known) or name: item})
+    return any(map(validator.is_valid, parts))
+
+
+def _definition(name: str) -> dict[str, Any]:
+    definition: dict[str, Any] = schema()["definitions"][name]
+    return definition
 
 
 @cache
@@ -179,7 +215,7 @@ def _unknown_key(
     if parent != "gitorch":
         message = f"unknown key '{key}' under '{parent}'{did_you_mean(key, known)}"
         hint = f"known here: {', '.join(known)}"
-    elif key in schema()["definitions"]["fileSettings"]["properties"]:
+    elif key in file_settings():
         message = f"'{key}' is a setting of the whole file"
         hint = "move it to the 'gitorch' key at the top level"
     else:

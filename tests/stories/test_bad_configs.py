@@ -131,7 +131,7 @@ def test_all_errors_of_all_files_are_reported_and_other_configs_are_queued(
     assert _state(project) == before
 
     for name in ("good1", "good2"):
-        write(project, f"experiments/{name}.yaml", f"name: {name}\n{good}")
+        write(project, f"experiments/{name}.yaml", f"dataset: {name}\n{good}")
     checked = gitorch_json(project, "check", code=1)
     made = gitorch_json(project, "ready", code=1)
     assert sorted(run["name"] for run in made["queued"]) == ["good1", "good2"]
