@@ -13,21 +13,28 @@ from gitorch.config.document import KeyPath
 from gitorch.config.paths import BadPath, path_in_repository
 from gitorch.config.reader import Reader
 from gitorch.config.run_spec import OUTPUT_HINT
-from gitorch.model.run.cache import seen_params
-from gitorch.model.run.spec import RunSpec, TaskSpec, task_config
+from gitorch.model.run.command_line import (
+    OUTPUT,
+    command_line,
+    names_words,
+    params_named,
+)
+from gitorch.model.run.spec import RunSpec, TaskSpec, seen_params, task_config
 from gitorch.model.text.placeholders import (
     Placeholder,
-    fill,
     fill_text,
     is_known,
     placeholders,
     placeholders_of,
 )
 from gitorch.model.text.spelling import did_you_mean
+from gitorch.model.workspace import OUTPUT_FROM_TREE
 
 # Names that outputDir may contain in braces besides parameters. They are filled in when the run is
 # created.
 OUTPUT_NAMES = ("date", "time", "id", "name")
+# Characters that end a word of the shell, apart from blanks.
+_BETWEEN_WORDS = ";&|()<>`"
 _MOST_PROBLEMS = 20  # problems that are reported for the placeholders of one text
 
 
@@ -55,8 +62,7 @@ class _PlaceholderCheck:
         if is_swept:
             self._prefix = f"in '{spec.label}' "
         for index, task in enumerate(spec.tasks):
-            values = task_config(spec, task, "/")
-            self._check_command(("tasks", index, "command"), task, values)
+            self._check_command(("tasks", index, "command"), spec, task)
             self._check_cache(("tasks", index, "gitorch", "cache"), spec, task)
         if spec.output_dir is not None:
             self._check_output_dir(spec, spec.output_dir)
@@ -77,11 +83,12 @@ class _PlaceholderCheck:
             self._complain(position, message, OUTPUT_HINT)
 
     def _check_command(
-        self, position: KeyPath, task: TaskSpec, values: Mapping[str, Any]
+        self, position: KeyPath, spec: RunSpec, task: TaskSpec
     ) -> None:
         command = task.command
         if command is None:
             return
+        values = {OUTPUT: OUTPUT_FROM_TREE, **task_config(spec, task, "/")}
         program = command if isinstance(command, str) else command[0]
         if not program.strip():
             self._complain(position, "'command' must not be empty")
@@ -91,11 +98,14 @@ class _PlaceholderCheck:
             )
             return
         holes = placeholders(command, double_braces=task.double_braces)
-        unquoted = [hole for hole in holes if not hole.quoted]
+        lists, names = _divided(holes, values)
+        unquoted = [hole for hole in names if not hole.quoted]
         if not self._all_exist(position, command, unquoted, values):
             return
-        self._check_quoted(position, command, holes, values)
-        if "\0" in "".join(fill(command, values, double_braces=task.double_braces)):
+        self._check_quoted(position, command, names, values)
+        for hole in lists[:_MOST_PROBLEMS]:
+            self._check_list(position, command, hole, seen_params(spec, task))
+        if "\0" in "".join(command_line(spec, task, values)):
             message = (
                 "filled in, 'command' holds a NUL character, which no command can"
             )
@@ -117,14 +127,49 @@ class _PlaceholderCheck:
             if hole.quoted and is_known(hole.name, values):
                 quoted.append(hole)
         for hole in quoted[:_MOST_PROBLEMS]:
+            self._complain_of_quotes(position, command, hole)
+
+    def _complain_of_quotes(
+        self, position: KeyPath, command: str | tuple[str, ...], hole: Placeholder
+    ) -> None:
+        message = f"{hole.text} stands where the shell takes quotes literally"
+        hint = (
+            "remove the quotes around it: the value is quoted when it is filled in; "
+            f"to mean braces, double them: {{{hole.text}}}"
+        )
+        self._complain_of(position, command, hole, message, hint)
+
+    def _check_list(
+        self,
+        position: KeyPath,
+        command: str | tuple[str, ...],
+        hole: Placeholder,
+        params: Mapping[str, Any],
+    ) -> None:
+        """Complain about `{flags}` or the like, which stands for a list of words."""
+        braces = f"to mean braces, double them: {{{hole.text}}}"
+        if hole.quoted:
+            self._complain_of_quotes(position, command, hole)
+        elif _is_part_of_word(command, hole):
             message = (
-                f"{{{hole.name}}} stands where the shell takes quotes literally"
+                f"{hole.text} stands for a list of words, and is part of one word"
             )
-            hint = (
-                "remove the quotes around it: the value is quoted when it is filled in; "
-                f"to mean braces, double them: {{{{{hole.name}}}}}"
-            )
+            hint = f"put blanks around it; {braces}"
+            if hole.item is not None:
+                hint = f"make it an item of its own; {braces}"
             self._complain_of(position, command, hole, message, hint)
+        elif hole.item == 0:
+            message = f"{hole.text} stands where the name of a program must be"
+            self._complain_of(position, command, hole, message, braces)
+        elif hole.selection is not None and not hole.selected:
+            message = f"{hole.text} names no parameter"
+            hint = f"{{{hole.name}}} stands for all of them; {braces}"
+            self._complain_of(position, command, hole, message, hint)
+        for name in hole.selected:
+            if name not in params_named(hole, params):
+                near = did_you_mean(name, params)
+                message = f"{self._prefix}there is no parameter '{name}'{near}"
+                self._complain_of(position, command, hole, message, braces)
 
     def _check_cache(
         self, own_position: KeyPath, spec: RunSpec, task: TaskSpec
@@ -154,7 +199,7 @@ class _PlaceholderCheck:
         for hole in unknown[:_MOST_PROBLEMS]:
             near = did_you_mean(hole.name, values)
             message = f"{self._prefix}there is no parameter '{hole.name}'{near}"
-            hint = f"to mean braces, double them: {{{{{hole.name}}}}}"
+            hint = f"to mean braces, double them: {{{hole.text}}}"
             if position == ("outputDir",):
                 hint = f"to mean braces, put blanks in them: {{ {hole.name} }}"
             self._complain_of(position, text, hole, message, hint)
@@ -172,8 +217,7 @@ class _PlaceholderCheck:
         word = text if isinstance(text, str) else text[hole.item or 0]
         if hole.item is not None:
             position = (*position, hole.item)
-        written = f"{{{hole.name}}}"
-        part = (written, word.count(written, 0, hole.start))
+        part = (hole.text, word.count(hole.text, 0, hole.start))
         self._complain(position, message, hint, hole, part=part)
 
     def _complain(
@@ -189,3 +233,26 @@ class _PlaceholderCheck:
         if (position, hole) not in self._reported:
             self._reported.add((position, hole))
             self._reader.complain(position, message, hint, part=part)
+
+
+def _divided(
+    holes: Iterable[Placeholder], values: Mapping[str, Any]
+) -> tuple[list[Placeholder], list[Placeholder]]:
+    """Divide placeholders into those that stand for lists of words and those that name a value."""
+    lists, names = [], []
+    for hole in holes:
+        is_value = hole.selection is None and is_known(hole.name, values)
+        if names_words(hole) and not is_value:
+            lists.append(hole)
+        else:
+            names.append(hole)
+    return lists, names
+
+
+def _is_part_of_word(command: str | tuple[str, ...], hole: Placeholder) -> bool:
+    """Return True if more characters of the same word are before or after the placeholder."""
+    if hole.item is not None:
+        return command[hole.item] != hole.text
+    text = f" {command} "
+    around = text[hole.start] + text[hole.end + 1]
+    return any(not (c.isspace() or c in _BETWEEN_WORDS) for c in around)

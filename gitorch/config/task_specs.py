@@ -12,6 +12,8 @@ from gitorch.config.paths import input_path, relative_glob
 from gitorch.config.reader import Reader
 from gitorch.config.schema import hint_on
 from gitorch.config.task_order import read_needs
+from gitorch.model.run.command_line import names_words
+from gitorch.model.run.flags import BoolStyle, Flags
 from gitorch.model.run.shell import parse_shell
 from gitorch.model.run.spec import (
     OWN_KEYS,
@@ -22,7 +24,7 @@ from gitorch.model.run.spec import (
     Retries,
     TaskSpec,
 )
-from gitorch.model.text.placeholders import has_double_braces
+from gitorch.model.text.placeholders import has_double_braces, placeholders
 from gitorch.model.text.quantities import parse_duration, parse_size
 
 _IN_REPOSITORY = "name files in the repository, relative to its root"
@@ -71,6 +73,7 @@ def _read_task(
     settings = {**defaults, **own_settings}
     if not isinstance(command, str):
         settings.pop("shell", None)
+    settings["flags"] = _flags_used(command, settings.get("flags"))
     return TaskSpec(
         id=reader.get("tasks", index, "id", default=""),
         method=method,
@@ -80,6 +83,15 @@ def _read_task(
         params=params,
         **settings,
     )
+
+
+def _flags_used(
+    command: str | tuple[str, ...] | None, flags: Flags | None
+) -> Flags | None:
+    """Return how `{flags}` and `{overrides}` are filled in, None if the command has neither."""
+    if any(map(names_words, placeholders(command or ""))):
+        return flags or Flags()
+    return None
 
 
 def _is_class_name(text: str) -> bool:
@@ -171,6 +183,12 @@ def _read_cache(reader: Reader, position: KeyPath) -> Cache | None:
     )
 
 
+def _read_flags(reader: Reader, position: KeyPath) -> Flags:
+    booleans = reader.get(*position, "bool", default=BoolStyle.YAML)
+    dash = reader.get(*position, "dash", default=False)
+    return Flags(booleans=BoolStyle(booleans), dash=dash)
+
+
 # The fields of a TaskSpec that hold settings: the name of the setting, and its reader.
 _SETTINGS: dict[str, tuple[str, Callable[[Reader, KeyPath], Any]]] = {
     "inputs": ("inputs", _read_inputs),
@@ -184,4 +202,5 @@ _SETTINGS: dict[str, tuple[str, Callable[[Reader, KeyPath], Any]]] = {
     "resources": ("resources", _read_resources),
     "cache": ("cache", _read_cache),
     "shell": ("shell", _read_shell),
+    "flags": ("flags", _read_flags),
 }

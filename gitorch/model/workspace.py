@@ -6,6 +6,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+# The output directory of every run, as its tasks see it: they begin in the worktree.
+OUTPUT_FROM_TREE = "../output"
+
 
 class RunDirectory(NamedTuple):
     """`<workspace>/<id>`, the directory of one run.
@@ -69,6 +72,11 @@ class AttemptDirectory(NamedTuple):
     @property
     def config(self) -> Path:
         return self.path / "config.json"
+
+    @property
+    def params(self) -> Path:
+        """Return the path of a file with the parameters alone, in JSON."""
+        return self.path / "params.json"
 
     @property
     def result(self) -> Path:

@@ -12,7 +12,7 @@ from gitorch.model.run.pin import Pin
 from gitorch.model.run.record import Change, Data, Hold, Record, TaskRecord
 from gitorch.model.run.spec import RunSpec
 from gitorch.model.run.status import Status
-from gitorch.model.text.placeholders import fill
+from gitorch.model.text.placeholders import fill_text
 from gitorch.storage.catalog import Catalog
 from gitorch.storage.site import Site
 from gitorch.tools.clock import parse, stamp
@@ -147,4 +147,4 @@ def _output_name(spec: RunSpec, creation: Creation) -> str | None:
         "date": f"{local:%Y-%m-%d}",
         "time": f"{local:%H-%M-%S}",
     }
-    return fill([spec.output_dir], values)[0]
+    return fill_text(spec.output_dir, values)

@@ -13,9 +13,10 @@ from gitorch.engines.contract import Order
 from gitorch.git.worktree.links import restore_links
 from gitorch.interpreter.environment import attempt_environment
 from gitorch.interpreter.probe import Interpreter
+from gitorch.model.run.command_line import command_line
 from gitorch.model.run.shell import UNRECORDED
-from gitorch.model.run.spec import TaskSpec, task_config
-from gitorch.model.text.placeholders import fill
+from gitorch.model.run.spec import TaskSpec, seen_params, task_config
+from gitorch.model.workspace import OUTPUT_FROM_TREE
 from gitorch.storage import output_files, output_restore
 from gitorch.storage.attempt_owner import become_owner
 from gitorch.storage.claimed_attempt import ClaimedAttempt
@@ -69,8 +70,10 @@ def prepare(
     if spec.environment:
         surroundings.reported(attempt.payload, run.tree, interpreter)
     config = task_config(spec, attempt.task, str(run.output))
-    # Only the attempt reads this file, and it starts later. So the file need not be written aside.
+    # Only the attempt reads these files, and it starts later. So they need not be written aside.
     directory.config.write_bytes(json.dumps(config, ensure_ascii=False).encode())
+    params = seen_params(spec, attempt.task)
+    directory.params.write_bytes(json.dumps(params, ensure_ascii=False).encode())
     return Order(
         token=attempt.claim.token,
         directory=directory.path,
@@ -106,7 +109,9 @@ def _environment(
             "GITORCH_ATTEMPT": str(attempt.claim.number),
             "GITORCH_TOKEN": attempt.claim.token,
             "GITORCH_CONFIG": str(directory.config),
+            "GITORCH_PARAMS": str(directory.params),
             "GITORCH_OUTPUT_DIR": str(run.output),
+            "GITORCH_OUTPUT": OUTPUT_FROM_TREE,
             "GITORCH_EVENTS": str(directory.events),
         },
     )
@@ -209,9 +214,11 @@ def _argv(
                 method,
                 str(attempt.directory.result),
             )
-        case TaskSpec(command=str(command), double_braces=double):
-            shell = attempt.task.shell or UNRECORDED
-            return (*shell, fill(command, config, double_braces=double))
-        case TaskSpec(command=tuple(words), double_braces=double):
-            return fill(words, config, double_braces=double)
-    raise ValueError(f"task {attempt.claim.task} has neither method nor command")
+        case TaskSpec(command=None):
+            message = f"task {attempt.claim.task} has neither method nor command"
+            raise ValueError(message)
+    match command_line(attempt.payload.spec, attempt.task, config):
+        case str(command):
+            return (*(attempt.task.shell or UNRECORDED), command)
+        case words:
+            return words

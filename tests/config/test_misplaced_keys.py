@@ -25,6 +25,7 @@ SHAPES: dict[str, Any] = {
     "extends": "_base.yaml",
     "include": [{"lr": 0.1}],
     "inputs": ["data/train.csv"],
+    "flags": {"bool": "switch"},
     "link": ["data"],
     "matrix": {"lr": [0.1, 0.2]},
     "metrics": ["scores.json"],

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
-from tests.conftest import gitorch, gitorch_json, write
+from tests.conftest import commit_files, git, gitorch, gitorch_json, write
+
+# Writes its arguments, but `-o FILE`, into that file.
+SHOW = """
+import json, sys
+arguments = sys.argv[1:]
+file = arguments.pop().removeprefix("-o")
+if arguments[-1:] == ["-o"]:
+    arguments.pop()
+json.dump(arguments, open(file, "w"))
+"""
 
 
 def test_a_timeout_outside_of_gitorch_is_refused_with_the_line_to_write(
@@ -47,3 +59,151 @@ def test_a_timeout_outside_of_gitorch_is_refused_with_the_line_to_write(
     gitorch(project, "run", config)
     gitorch(project, "run", config, "-S", "timeout=2s", code=1)
     assert gitorch_json(project, "show", "@")["run"]["params"] == {"timeout": "2s"}
+
+
+def test_parameters_as_arguments(project: Path) -> None:
+    """Each word reaches the program as it is, in both forms of a command."""
+    commit_files(project, {"show.py": SHOW})
+    write(
+        project,
+        "experiments/flags.yaml",
+        """
+        learning_rate: 0.1
+        amp: true
+        ema: false
+        note: "it's $HOME"
+        none: null
+        sizes: [64, 128]
+        model: {depth: 3}
+        gitorch: {flags: {bool: switch, dash: true}}
+        tasks:
+          - {id: text, command: "python3 show.py {flags} -o {output}/text.json | cat", epochs: 2}
+          - id: words
+            command: [python3, show.py, "{flags:amp,model.depth}", "-o{output}/words.json"]
+            gitorch: {flags: {bool: python}}
+          - {id: hydra, command: "python3 show.py {overrides:note,amp,none} -o {output}/hydra.json"}
+          - {id: braces, command: "python3 show.py {{flags}} {{flags:a}} -o {output}/braces.json"}
+        """,
+    )
+    gitorch(project, "run", "experiments/flags.yaml")
+
+    def arguments(task: str) -> Any:
+        name = f"{task}.json"
+        run = gitorch_json(project, "show", "@")["run"]["id"]
+        path = f"gitorch/results:runs/{run[:2]}/{run}/outputs/{name}"
+        return json.loads(git(project, "show", path))
+
+    assert arguments("text") == [
+        *("--learning-rate", "0.1", "--amp", "--note", "it's $HOME"),
+        *("--sizes", "64", "128", "--model.depth", "3", "--epochs", "2"),
+    ]
+    assert arguments("words") == ["--amp", "True", "--model.depth", "3"]
+    assert arguments("hydra") == [r"note='it\'s $HOME'", "amp=true", "none=null"]
+    assert arguments("braces") == ["{flags}", "{flags:a}"]
+
+
+def test_check_names_what_is_wrong_with_flags(project: Path) -> None:
+    write(
+        project,
+        "experiments/flags.yaml",
+        """
+        lr: 1
+        tasks:
+          - {id: a, command: "x '{flags}' --y={flags} {flags:} {overrides:lrr}"}
+          - {id: b, command: ["{flags}", "--y={flags:lr}"]}
+        """,
+    )
+    problems = gitorch_json(project, "check", code=1)["problems"]
+    assert [
+        (problem["line"], problem["column"], problem["message"])
+        for problem in problems
+    ] == [
+        (3, 26, "{flags} stands where the shell takes quotes literally"),
+        (3, 39, "{flags} stands for a list of words, and is part of one word"),
+        (3, 47, "{flags:} names no parameter"),
+        (3, 56, "there is no parameter 'lrr'"),
+        (4, 24, "{flags} stands where the name of a program must be"),
+        (4, 39, "{flags:lr} stands for a list of words, and is part of one word"),
+    ]
+
+
+def test_a_parameter_called_flags_is_named_by_its_placeholder(
+    project: Path,
+) -> None:
+    write(
+        project,
+        "experiments/own.yaml",
+        """
+        flags: "-v -x"
+        output: here
+        tasks: [{id: a, command: "test {flags}/{output} = '-v -x/here'"}]
+        """,
+    )
+    gitorch(project, "run", "experiments/own.yaml")
+
+
+def test_the_cache_depends_on_the_parameters_that_flags_name(
+    project: Path,
+) -> None:
+    write(
+        project,
+        "experiments/cached.yaml",
+        """
+        lr: 1
+        seed: 1
+        width: 1
+        gitorch: {cache: {params: [seed], code: [README.md]}}
+        tasks:
+          - {id: some, command: "echo {flags:lr} > {output}/some.txt"}
+          - {id: all, command: "echo {flags} > {output}/all.txt"}
+        """,
+    )
+
+    def reused(*options: str) -> list[bool]:
+        gitorch(project, "run", "experiments/cached.yaml", *options)
+        tasks = gitorch_json(project, "show", "@")["run"]["tasks"]
+        return [
+            "from" in task["cache"] and bool(task["cache"]["from"])
+            for task in tasks
+        ]
+
+    assert reused() == [False, False]
+    assert reused("-S", "width=2") == [True, False]
+    assert reused("-S", "lr=2") == [False, False]
+
+
+def test_parameters_and_output_directory_reach_a_task_by_its_environment(
+    project: Path,
+) -> None:
+    """The file has the parameters alone. The path of the output is the same in every run."""
+    commit_files(
+        project,
+        {
+            "Tasks.py": """
+import os
+class Note:
+    def __init__(self, config): pass
+    def run(self):
+        with open(os.environ["GITORCH_OUTPUT"] + "/note.txt", "w") as file:
+            file.write(open(os.environ["GITORCH_PARAMS"]).read())
+"""
+        },
+    )
+    write(
+        project,
+        "experiments/env.yaml",
+        """
+        lr: 0.1
+        outputDir: env
+        tasks:
+          - {id: note, method: Note, epochs: 2}
+          - {id: path, command: 'echo "$GITORCH_OUTPUT" {output} > {output}/path.txt'}
+        """,
+    )
+    gitorch(project, "run", "experiments/env.yaml")
+    run = gitorch_json(project, "show", "@")["run"]["id"]
+    outputs = f"gitorch/results:runs/{run[:2]}/{run}/outputs"
+    note = git(project, "show", f"{outputs}/note.txt")
+    assert json.loads(note) == {"lr": 0.1, "epochs": 2}
+    assert git(project, "show", f"{outputs}/path.txt") == "../output ../output"
+    gitorch(project, "rerun", "@", "--verify")

@@ -12,11 +12,17 @@ from typing import Any
 from msgspec import Struct
 
 from gitorch.model.json_struct import without_empty
+from gitorch.model.run.command_line import names_words, params_named
 from gitorch.model.run.compare import differing
 from gitorch.model.run.identity import digest
 from gitorch.model.run.inputs import entries_of
 from gitorch.model.run.record import Output, Record
-from gitorch.model.run.spec import RunSpec, TaskSpec, render_value
+from gitorch.model.run.spec import (
+    RunSpec,
+    TaskSpec,
+    render_value,
+    seen_params,
+)
 from gitorch.model.text.placeholders import is_known, placeholders, value_of
 from gitorch.model.values import flattened
 
@@ -74,11 +80,6 @@ def digest_of(outputs: Iterable[Output]) -> str:
     return digest(sorted(facts))
 
 
-def seen_params(spec: RunSpec, task: TaskSpec) -> dict[str, Any]:
-    """Return all parameters as the task sees them."""
-    return {**spec.params, **task.params}
-
-
 def what_differs(record: Record, other: Record, task: str) -> dict[str, list[str]]:
     """Explain why a task, complete in both runs, has another key in `record` than in `other`.
 
@@ -121,8 +122,11 @@ def params_counted(spec: RunSpec, task: TaskSpec) -> dict[str, Any]:
         return seen
     values = {"id": task.id, **seen}
     holes = placeholders(task.command or "", double_braces=task.double_braces)
-    used = [placeholder.name for placeholder in holes]
-    counted = {}
+    counted: dict[str, Any] = {}
+    for hole in holes:
+        if names_words(hole) and task.flags is not None:
+            counted |= params_named(hole, seen)
+    used = [hole.name for hole in holes if hole.selection is None]
     for name in (*task.cache.params, *used):
         if is_known(name, values):
             counted[name] = value_of(name, values)
@@ -166,7 +170,11 @@ def _work(spec: RunSpec, task: TaskSpec) -> dict[str, Any]:
     """Return the parts of a key that describe the work of the task, apart from its parameters."""
     # A result that another shell has computed may be that of a command that failed.
     sources = [source.to_json() for source in task.metric_sources]
-    added = {"shell": task.shell, "metric_sources": sources}
+    added = {
+        "shell": task.shell,
+        "metric_sources": sources,
+        "flags": task.flags.to_json() if task.flags else None,
+    }
     return {
         **without_empty(added),
         "method": task.method,

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from msgspec import field
 
 from gitorch.model.json_struct import JsonStruct, always, empty_mapping
+from gitorch.model.run.flags import Flags
 from gitorch.model.run.outcome_kind import OutcomeKind
 from gitorch.model.text.keys import target_of
 from gitorch.model.values import value_at
@@ -118,6 +119,8 @@ class TaskSpec(JsonStruct, frozen=True, kw_only=True):
     cache: Cache | None = None  # None: the task is always computed anew
     # The words before a `command` that is a text. None: not recorded, or there is no such command.
     shell: tuple[str, ...] | None = None
+    # How `{flags}` and `{overrides}` are filled in. None: the command does not contain them.
+    flags: Flags | None = None
     # More files with metrics. They are read after `metrics`.
     metric_sources: tuple[MetricSource, ...] = ()
 
@@ -258,6 +261,11 @@ def task_config(spec: RunSpec, task: TaskSpec, output_dir: str) -> dict[str, Any
     else:
         own["command"] = task.command
     return {**spec.document, **own, **task.params, "outputDir": output_dir}
+
+
+def seen_params(spec: RunSpec, task: TaskSpec) -> dict[str, Any]:
+    """Return all parameters as the task sees them."""
+    return {**spec.params, **task.params}
 
 
 def render_value(value: Any) -> str:

@@ -5,7 +5,8 @@ value in a mapping. All other braces stay unchanged (`awk '{ print $1 }'`, `${HO
 which a shell reads, the value is quoted for the shell. In an argv the value is not quoted. A
 comment contains no placeholders, and `\{name}` is not a placeholder. Inside quotes, a name without
 a value stays as it is (`curl -w '%{http_code}'`). `{{name}}` stands for the text `{name}`; in the
-records of earlier versions it is a placeholder in braces.
+records of earlier versions it is a placeholder in braces. `{flags}` and `{overrides}` can select
+names: `{flags:model,train.lr}`.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, overload
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from gitorch.model.values import MISSING, value_at
 
@@ -37,11 +38,30 @@ class Placeholder(NamedTuple):
     item: int | None = None
     # True for `{{name}}`, which stands for the text `{name}`.
     is_literal: bool = False
+    # What is written behind the colon of `{flags:…}`. None: there is no colon.
+    selection: str | None = None
 
+    @property
+    def text(self) -> str:
+        """Return the placeholder as it is written."""
+        selection = "" if self.selection is None else f":{self.selection}"
+        return f"{{{self.name}{selection}}}"
+
+    @property
+    def selected(self) -> list[str]:
+        """Return the names behind the colon."""
+        names = [name.strip() for name in (self.selection or "").split(",")]
+        return [name for name in names if name]
+
+
+# Returns the words that a placeholder stands for, or None if it does not stand for words.
+Expand = Callable[[Placeholder], Sequence[str] | None]
 
 _NAME = r"[^\W\d]\w*"
-_HOLE = rf"(?<!\$)\{{(?P<name>{_NAME}(?:\.{_NAME})*)\}}"
-_DOUBLED = rf"(?<![\$\{{])\{{\{{(?P<doubled>{_NAME}(?:\.{_NAME})*)\}}\}}(?!\}})"
+_SELECTION = r"(?:flags|overrides):[^{}\n]*"
+_INSIDE = rf"{_SELECTION}|{_NAME}(?:\.{_NAME})*"
+_HOLE = rf"(?<!\$)\{{(?P<name>{_INSIDE})\}}"
+_DOUBLED = rf"(?<![\$\{{])\{{\{{(?P<doubled>{_INSIDE})\}}\}}(?!\}})"
 _PLACEHOLDER = re.compile(rf"{_DOUBLED}|{_HOLE}")
 # The parts of the shell's grammar that decide whether a position is inside quotes (POSIX XCU 2.2,
 # 2.6.3 and 2.7.4).
@@ -100,8 +120,10 @@ def has_double_braces(command: str | Words) -> bool:
 
 
 def placeholders_of(text: str) -> Iterator[Placeholder]:
-    """Yield the placeholders of a text that no shell reads."""
-    yield from map(_as_meant(double_braces=False), _holes_of(text))
+    """Yield the placeholders of a text that no shell reads, and that has no selections."""
+    for hole in map(_as_meant(double_braces=False), _holes_of(text)):
+        if hole.selection is None:
+            yield hole
 
 
 def _holes_of(text: str) -> Iterator[Placeholder]:
@@ -111,9 +133,13 @@ def _holes_of(text: str) -> Iterator[Placeholder]:
 
 def _hole(match: re.Match[str], *, quoted: bool = False) -> Placeholder:
     doubled = match["doubled"]
-    name = doubled or match["name"]
+    name, colon, selection = (doubled or match["name"]).partition(":")
     return Placeholder(
-        name, *match.span(), quoted=quoted, is_literal=doubled is not None
+        name,
+        *match.span(),
+        quoted=quoted,
+        is_literal=doubled is not None,
+        selection=selection if colon else None,
     )
 
 
@@ -143,47 +169,80 @@ def value_of(name: str, values: Mapping[str, Any]) -> Any:
     return value
 
 
-@overload
-def fill(
-    command: str, values: Mapping[str, Any], *, double_braces: bool = False
-) -> str: ...
-@overload
-def fill(
-    command: Words, values: Mapping[str, Any], *, double_braces: bool = False
-) -> tuple[str, ...]: ...
-def fill(
-    command: str | Words, values: Mapping[str, Any], *, double_braces: bool = False
-) -> str | tuple[str, ...]:
-    """Return the command with its placeholders filled in.
+def no_words(hole: Placeholder) -> None:
+    """Return None: no placeholder stands for words. It is the default of `fill`."""
 
-    In a string, the values are quoted for the shell. In an argv, they are not quoted. With
-    `double_braces`, `{{name}}` becomes `{name}`. Raises KeyError if a name outside of quotes is
-    unknown.
+
+def fill(
+    command: str | Words,
+    values: Mapping[str, Any],
+    *,
+    double_braces: bool = False,
+    expand: Expand = no_words,
+) -> str | tuple[str, ...]:
+    """Return the command with its placeholders filled in: a text, or the words of an argv.
+
+    In a text, the values are quoted for the shell. In an argv, they are not quoted. `expand` gives
+    the words of the placeholders that are not in `values`. With `double_braces`, `{{name}}` becomes
+    `{name}`. Raises KeyError if a name outside of quotes is unknown.
     """
+    as_meant = _as_meant(double_braces=double_braces)
     if not isinstance(command, str):
-        return tuple(
-            fill_text(word, values, double_braces=double_braces) for word in command
-        )
+        words: list[str] = []
+        for word in command:
+            words += _filled_words(word, values, as_meant, expand)
+        return tuple(words)
 
     def quoted(hole: Placeholder) -> str:
-        if hole.quoted and not is_known(hole.name, values):
+        if hole.quoted and not _is_value(hole, values):
             return command[hole.start : hole.end]
-        return shlex.quote(_rendered(hole.name, values))
+        return shlex.join(_words(hole, values, expand))
 
-    holes = map(_as_meant(double_braces=double_braces), _ShellText(command).holes())
-    return _replaced(command, holes, quoted)
+    return _replaced(command, map(as_meant, _ShellText(command).holes()), quoted)
 
 
-def fill_text(
-    text: str, values: Mapping[str, Any], *, double_braces: bool = False
-) -> str:
+def _filled_words(
+    word: str,
+    values: Mapping[str, Any],
+    as_meant: Callable[[Placeholder], Placeholder],
+    expand: Expand,
+) -> Sequence[str]:
+    """Return the words that one word of an argv becomes: one, unless it is `{flags}` alone."""
+    holes = list(map(as_meant, _holes_of(word)))
+    if len(holes) == 1 and holes[0].text == word and not holes[0].is_literal:
+        return _words(holes[0], values, expand)
+
+    def unquoted(hole: Placeholder) -> str:
+        return " ".join(_words(hole, values, expand))
+
+    return [_replaced(word, holes, unquoted)]
+
+
+def fill_text(text: str, values: Mapping[str, Any]) -> str:
     """Return a text that no shell reads, filled in without quoting. Raises KeyError."""
 
     def unquoted(hole: Placeholder) -> str:
         return _rendered(hole.name, values)
 
-    holes = map(_as_meant(double_braces=double_braces), _holes_of(text))
-    return _replaced(text, holes, unquoted)
+    return _replaced(text, placeholders_of(text), unquoted)
+
+
+def _is_value(hole: Placeholder, values: Mapping[str, Any]) -> bool:
+    return hole.selection is None and is_known(hole.name, values)
+
+
+def _words(
+    hole: Placeholder, values: Mapping[str, Any], expand: Expand
+) -> Sequence[str]:
+    """Return the words that a placeholder stands for. Raises KeyError if it is unknown."""
+    if _is_value(hole, values):
+        return [_rendered(hole.name, values)]
+    words = expand(hole)
+    if words is not None:
+        return words
+    if hole.selection is None:
+        raise KeyError(hole.name)
+    return [hole.text]
 
 
 def _replaced(
@@ -194,7 +253,7 @@ def _replaced(
     pieces = []
     end = 0
     for hole in holes:
-        filled = f"{{{hole.name}}}" if hole.is_literal else render(hole)
+        filled = hole.text if hole.is_literal else render(hole)
         pieces += [text[end : hole.start], filled]
         end = hole.end
     pieces.append(text[end:])
