@@ -205,7 +205,8 @@ def _input(data: Data) -> Row:
 
 def _output(output: Output) -> Row:
     large = "  large file" if output.stored == "lfs" else ""
-    return output.path, f"{size(output.size)}{large}  by {output.task}"
+    volatile = "  volatile" if output.volatile else ""
+    return output.path, f"{size(output.size)}{large}  by {output.task}{volatile}"
 
 
 def _discarded(discarded: Discarded) -> Row:

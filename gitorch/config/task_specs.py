@@ -194,6 +194,7 @@ _SETTINGS: dict[str, tuple[str, Callable[[Reader, KeyPath], Any]]] = {
     "inputs": ("inputs", _read_inputs),
     "outputs": ("outputs", _read_outputs),
     "discard": ("discard", _read_discard),
+    "volatile": ("volatile", _read_discard),
     "metrics": ("metrics", read_metrics),
     "metric_sources": ("metrics", read_metric_sources),
     "timeout_s": ("timeout", _read_timeout),

@@ -34,6 +34,14 @@ def is_taken(name: str, globs: Sequence[str]) -> bool:
     return first_match(name.removeprefix(WORKTREE), globs) is not None
 
 
+def is_volatile(name: str, globs: Sequence[str]) -> bool:
+    """Return True if these globs of `volatile` name the output.
+
+    They name an output that was taken from the worktree by its path there, as `outputs:` does.
+    """
+    return first_match(name.removeprefix(WORKTREE), globs) is not None
+
+
 def remove_replacement(run: RunDirectory) -> None:
     """Remove a link or file that a task put in place of its output directory."""
     if is_replaced(run.output):

@@ -22,6 +22,7 @@ from gitorch.storage.output_files import (
     files_of_worktree,
     is_of_worktree,
     is_taken,
+    is_volatile,
 )
 from gitorch.storage.output_memory import (
     Fingerprint,
@@ -114,6 +115,9 @@ class _Search:
         self._spool = spool
         self._before = load_memory(run)
         self._writers = _discarding_writers(spec, task)
+        self._volatile: list[str] = []
+        for writer in (task, *spec.beside(task)):
+            self._volatile += writer.volatile
         self.memory = OutputMemory({}, {})
         self.outputs: list[Output] = []
         self.new: dict[str, Stored] = {}
@@ -188,8 +192,11 @@ class _Search:
         )
         self.new[name] = stored
         output = _output(name, stored, self._task.id)
+        output = replace(output, volatile=is_volatile(name, self._volatile))
         if file is not None:
-            as_own = replace(file.output, task=self._task.id)
+            as_own = replace(
+                file.output, task=self._task.id, volatile=output.volatile
+            )
             if as_own == output:
                 output = (
                     file.output

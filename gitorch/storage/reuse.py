@@ -38,6 +38,7 @@ from gitorch.model.run.status import Status
 from gitorch.storage.catalog import Catalog
 from gitorch.storage.claimed_attempt import ClaimedAttempt
 from gitorch.storage.known_failure import KnownFailure, known_failure
+from gitorch.storage.output_files import is_volatile
 from gitorch.storage.records import read_record
 from gitorch.storage.site import Site
 from gitorch.tools.clock import now
@@ -223,13 +224,17 @@ def _reuse(
 ) -> Reuse:
     """Return the results of `task`, a task of `record`, for the task of `attempt`."""
     discarded = [entry for entry in record.discarded if entry.task == task.id]
+    outputs = []
+    for output in outputs_of(record, task.id):
+        is_marked = is_volatile(output.path, attempt.task.volatile)
+        outputs.append(replace(output, volatile=is_marked))
     return Reuse(
         task=attempt.claim.task,
         pin=attempt.payload.pin,
         at=now(),
         result=task.result,
         metrics=task.metrics,
-        outputs=outputs_of(record, task.id),
+        outputs=tuple(outputs),
         discarded=tuple(discarded),
         environment=record.environment,
         cache=cache,

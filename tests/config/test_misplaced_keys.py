@@ -38,6 +38,7 @@ SHAPES: dict[str, Any] = {
     "shell": "zsh -e",
     "timeout": "1s",
     "version": 1,
+    "volatile": ["timing.csv"],
     "zip": {"lr": [0.1, 0.2]},
 }
 

@@ -207,3 +207,52 @@ class Note:
     assert json.loads(note) == {"lr": 0.1, "epochs": 2}
     assert git(project, "show", f"{outputs}/path.txt") == "../output ../output"
     gitorch(project, "rerun", "@", "--verify")
+
+
+def test_volatile_outputs_are_kept_but_not_compared(project: Path) -> None:
+    config = "experiments/timed.yaml"
+    text = """
+        gitorch: {{cache: true, {}}}
+        tasks:
+          - id: train
+            command: |
+              date +%s%N > {{output}}/timing.csv; echo {{output}} > {{output}}/model.txt
+              mkdir -p {{output}}/tb figures
+              mktemp -u > {{output}}/tb/$RANDOM$RANDOM.out; mktemp -u > figures/a.svg
+            gitorch: {{outputs: ["figures/*"]}}
+          - {{id: report, command: "cat {{output}}/model.txt > {{output}}/report.txt"}}
+        """
+    write(project, config, text.format("volatile: [timing.csv, 'tb/*', figures]"))
+    gitorch(project, "run", config)
+    first = gitorch_json(project, "show", "@")["run"]
+    marked = {}
+    for output in first["outputs"]:
+        marked[output["path"].split("/")[0]] = output.get("volatile", False)
+    assert marked == {
+        "timing.csv": True,
+        "tb": True,
+        "worktree": True,
+        "model.txt": False,
+        "report.txt": False,
+    }
+    assert "by train  volatile" in gitorch(project, "show", "@").stdout
+
+    verified = gitorch(project, "rerun", "@", "--verify")
+    assert "all metrics and outputs are the same (volatile, not compared: " in (
+        verified.stderr
+    )
+    compared = gitorch_json(project, "compare", "@~1", "@")
+    assert compared["outputs"]["same"]
+    assert {"timing.csv", "worktree/figures/a.svg"} < set(
+        compared["outputs"]["volatile"]
+    )
+
+    # Which outputs are volatile does not change what is computed.
+    write(project, config, text.format("volatile: [nothing]"))
+    skipped = gitorch_json(project, "ready", config)
+    assert skipped["queued"] == []
+    gitorch(project, "ready", config, "--again")
+    gitorch(project, "run")
+    reused = gitorch_json(project, "show", "@")["run"]
+    assert reused["tasks"][0]["cache"]["from"]
+    assert not any("volatile" in output for output in reused["outputs"])

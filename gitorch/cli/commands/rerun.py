@@ -19,13 +19,15 @@ from gitorch.cli.arguments import (
 from gitorch.cli.boundary import EXIT_FAILED, EXIT_OK, guarded, print_json
 from gitorch.cli.style import in_line, put, say
 from gitorch.errors import UsageError
-from gitorch.model.text.phrases import counted
+from gitorch.model.text.phrases import counted, some
 
 if TYPE_CHECKING:
     from gitorch.actions.rerun import Rerun
     from gitorch.model.run.compare import Comparison
     from gitorch.storage.site import Site
 
+
+_NAMED = 5  # volatile outputs in a verdict
 
 QueueOption = Annotated[
     bool,
@@ -142,6 +144,8 @@ def _verify(
             verdict = "all metrics and outputs are the same"
         else:
             verdict = f"differs in {', '.join(_differing(comparison))}"
+        if comparison.outputs.volatile:
+            verdict += f" (volatile, not compared: {some(comparison.outputs.volatile, _NAMED)})"
         say(f"{record.id} repeats {record.rerun_of}: {in_line(verdict)}")
     return all(entry["same"] for entry in entries)
 

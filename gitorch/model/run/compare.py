@@ -68,11 +68,15 @@ class ValueDifference(JsonStruct, frozen=True, kw_only=True):
 
 
 class OutputDifference(JsonStruct, frozen=True, kw_only=True):
-    """The paths of the outputs in which other runs differ from the first run."""
+    """The paths of the outputs in which other runs differ from the first run.
+
+    `volatile` are the outputs of any run that are not compared.
+    """
 
     changed: tuple[str, ...]  # another run has other content or another mode
     added: tuple[str, ...]  # the first run does not have this output
     removed: tuple[str, ...]  # another run does not have this output
+    volatile: tuple[str, ...] = ()
 
     @property
     def same(self) -> bool:
@@ -214,11 +218,13 @@ def _data(record: Record) -> dict[str, str]:
 
 def _output_difference(records: Sequence[Record]) -> OutputDifference:
     """Compare the outputs of the first record with those of the others, by content and mode."""
+    volatile = _volatile_paths(records)
     contents_by_run = []
     for record in records:
-        contents = {
-            output.path: (output.sha256, output.mode) for output in record.outputs
-        }
+        contents = {}
+        for output in record.outputs:
+            if output.path not in volatile:
+                contents[output.path] = output.sha256, output.mode
         contents_by_run.append(contents)
     first, *others = contents_by_run
     changed, removed = [], []
@@ -229,5 +235,18 @@ def _output_difference(records: Sequence[Record]) -> OutputDifference:
             removed.append(path)
     added = [path for path in _all_keys(others) if path not in first]
     return OutputDifference(
-        changed=tuple(changed), added=tuple(added), removed=tuple(removed)
+        changed=tuple(changed),
+        added=tuple(added),
+        removed=tuple(removed),
+        volatile=tuple(volatile),
     )
+
+
+def _volatile_paths(records: Sequence[Record]) -> dict[str, None]:
+    """Return, as keys, the paths of the outputs that are volatile in any of the records."""
+    paths: dict[str, None] = {}
+    for record in records:
+        for output in record.outputs:
+            if output.volatile:
+                paths[output.path] = None
+    return paths

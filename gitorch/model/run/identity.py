@@ -28,6 +28,7 @@ _IGNORED_IN_TASKS = (
     "resources",
     "cache",
     "discard",
+    "volatile",
 )
 
 

@@ -150,6 +150,8 @@ class Output(JsonStruct, frozen=True, kw_only=True):
     stored: str  # "git" or "lfs"
     task: str  # the task whose attempt left the file in this state
     octal_mode: str = always("100644", name="mode")
+    # True if a glob of `volatile` names it: it is not compared.
+    volatile: bool = False
 
     @property
     def mode(self) -> int:

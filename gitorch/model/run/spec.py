@@ -93,8 +93,8 @@ class TaskSpec(JsonStruct, frozen=True, kw_only=True):
     """One task: a `method` (class in Tasks.py) or a `command` (string for a shell, or argv).
 
     Paths and globs of `inputs` are absolute, or relative to the root of the repository. Globs of
-    `outputs` are relative to the root of the worktree. Globs of `discard` are relative to the
-    output directory. Globs of `metrics` are relative to either.
+    `outputs` are relative to the root of the worktree. Globs of `discard` and `volatile` are
+    relative to the output directory. Globs of `metrics` are relative to either.
     """
 
     id: str
@@ -116,6 +116,7 @@ class TaskSpec(JsonStruct, frozen=True, kw_only=True):
     resources: Resources = field(default_factory=Resources)
     inputs: tuple[str, ...] = ()  # data that the task reads
     discard: tuple[str, ...] = ()  # files that are not kept
+    volatile: tuple[str, ...] = ()  # files that are kept, but not compared
     cache: Cache | None = None  # None: the task is always computed anew
     # The words before a `command` that is a text. None: not recorded, or there is no such command.
     shell: tuple[str, ...] | None = None
