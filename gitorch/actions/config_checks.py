@@ -9,7 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from gitorch.config.document import KeyPath
+from gitorch.config.params_file import BadParamsFile, overlaid
 from gitorch.config.pipeline import LoadedConfig
+from gitorch.git.command import call_git
 from gitorch.git.pins import ignored_paths
 from gitorch.model.problem import Problem, Severity
 from gitorch.model.run.pin import Pin
@@ -39,6 +41,28 @@ def check_code_globs(
             if near:
                 hint = f"did you mean '{near}'?"
             yield config.problem((*position, index), message, hint)
+
+
+def check_params_file(
+    site: Site, pin: Pin, config: LoadedConfig
+) -> Iterator[Problem]:
+    """Yield a problem if the commit does not have the `paramsFile`, or it cannot be overlaid."""
+    name = config.specs[0].params_file
+    if name is None:
+        return
+    position = ("gitorch", "paramsFile")
+    files = {file.path: file for file in site.code.files(pin.tree)}
+    if name not in files:
+        message = f"commit {pin.commit[:12]} does not contain {name}"
+        near = nearest_path(name, files)
+        hint = f"did you mean '{near}'?" if near else f"git add {name}; git commit"
+        yield config.problem(position, message, hint)
+    elif not files[name].is_link:
+        data = call_git(site.repository.root, "cat-file", "blob", files[name].oid)
+        try:
+            overlaid(data, name, {})
+        except BadParamsFile as error:
+            yield config.problem(position, f"{name}: {error}")
 
 
 def check_inputs(inputs: Inputs, config: LoadedConfig) -> Iterator[Problem]:

@@ -208,6 +208,7 @@ class _Examination:
 
     def _check_outside_worktree(self, config: LoadedConfig) -> Iterator[Problem]:
         yield from config_checks.check_code_globs(self._site, self._pin, config)
+        yield from config_checks.check_params_file(self._site, self._pin, config)
         yield from config_checks.check_inputs(self._inputs_of(config), config)
         yield from config_checks.suggest_links(self._site, config)
         yield from config_checks.check_resources(self._machine, config)

@@ -66,6 +66,22 @@ class _PlaceholderCheck:
             self._check_cache(("tasks", index, "gitorch", "cache"), spec, task)
         if spec.output_dir is not None:
             self._check_output_dir(spec, spec.output_dir)
+        if spec.params_file is not None:
+            self._check_params_file(spec)
+
+    def _check_params_file(self, spec: RunSpec) -> None:
+        """Complain about tasks that would write different parameters at the same time."""
+        for task in spec.tasks:
+            for other in spec.beside(task):
+                if seen_params(spec, task) == seen_params(spec, other):
+                    continue
+                message = (
+                    f"the tasks '{task.id}' and '{other.id}' have different parameters, "
+                    f"and may run at the same time with one {spec.params_file}"
+                )
+                hint = f"let one follow the other: needs: [{task.id}]"
+                self._complain(("gitorch", "paramsFile"), message, hint)
+                return
 
     def _check_output_dir(self, spec: RunSpec, written: str) -> None:
         position = ("outputDir",)

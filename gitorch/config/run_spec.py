@@ -43,6 +43,7 @@ def read_run_spec(reader: Reader, context: ConfigContext) -> RunSpec:
         python=_read_python(reader),
         code=read_code(reader, ("gitorch", "code")),
         environment=_read_environment(reader),
+        params_file=_read_params_file(reader, context),
     )
 
 
@@ -198,6 +199,19 @@ def _read_environment(reader: Reader) -> tuple[str, ...]:
             reader.complain((*position, index), message)
         commands[command] = None
     return tuple(commands)
+
+
+def _read_params_file(reader: Reader, context: ConfigContext) -> str | None:
+    position = ("gitorch", "paramsFile")
+    written: str | None = reader.get(*position)
+    if written is None:
+        return None
+    if not written.endswith((".yaml", ".yml", ".json")):
+        message = f"'{written}' is not the path of a YAML or JSON file"
+        reader.complain(position, message, "its name ends in .yaml, .yml or .json")
+    hint = "write it relative to the repository's root"
+    normalise = partial(path_in_repository, context.root)
+    return reader.path(position, written, normalise, hint)
 
 
 def _read_python(reader: Reader) -> str | None:

@@ -79,6 +79,11 @@ class AttemptDirectory(NamedTuple):
         return self.path / "params.json"
 
     @property
+    def overlay(self) -> Path:
+        """Return the path of a copy of the `paramsFile` with the parameters laid over it."""
+        return self.path / "params-file"
+
+    @property
     def result(self) -> Path:
         return self.path / "result.json"
 

@@ -26,6 +26,7 @@ from gitorch.tools.files import write_over
 from gitorch.tools.locks import create_directory, only_one_at
 from gitorch.tools.untrusted import read_plain
 from gitorch.worker.disk_space import require_space
+from gitorch.worker.params_file import lay_params_over
 from gitorch.worker.surroundings import Surroundings
 
 _LARGEST_USERS = 1 << 20  # bytes
@@ -44,6 +45,7 @@ def is_quick_to_prepare(site: Site, attempt: ClaimedAttempt) -> bool:
         or task.reads
         or spec.beside(task)
         or spec.environment
+        or spec.params_file
     ):
         return False
     return site.worktrees.is_made_for(attempt.run.tree, payload.pin.commit)
@@ -67,6 +69,7 @@ def prepare(
     become_owner(attempt, worker, site.home)
     _bring_to_pin(site, attempt, is_used=is_used)
     require_unchanged(site, attempt.payload, attempt.task, run.tree)
+    lay_params_over(attempt)
     if spec.environment:
         surroundings.reported(attempt.payload, run.tree, interpreter)
     config = task_config(spec, attempt.task, str(run.output))

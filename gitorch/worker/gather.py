@@ -46,6 +46,7 @@ from gitorch.storage.unkept import UnkeptNotes
 from gitorch.tools.readable_json import render_json
 from gitorch.tools.untrusted import blocks, open_file
 from gitorch.worker.explanation import explained
+from gitorch.worker.params_file import unchanged_params_file
 from gitorch.worker.surroundings import Surroundings
 
 TAIL_LINES = 20
@@ -330,7 +331,9 @@ def _modified(
         return UNMODIFIED
     try:
         modified = site.worktrees.modified(
-            attempt.run.tree, attempt.payload.pin.commit
+            attempt.run.tree,
+            attempt.payload.pin.commit,
+            but=unchanged_params_file(attempt),
         )
     except (
         GitorchError,

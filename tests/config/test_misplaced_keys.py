@@ -31,6 +31,7 @@ SHAPES: dict[str, Any] = {
     "metrics": ["scores.json"],
     "name": "penguins",
     "outputs": ["figures/*.png"],
+    "paramsFile": "params.yaml",
     "priority": 5,
     "python": ".venv/bin/python",
     "resources": {"cpu": 2},

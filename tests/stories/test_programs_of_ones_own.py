@@ -256,3 +256,62 @@ def test_volatile_outputs_are_kept_but_not_compared(project: Path) -> None:
     reused = gitorch_json(project, "show", "@")["run"]
     assert reused["tasks"][0]["cache"]["from"]
     assert not any("volatile" in output for output in reused["outputs"])
+
+
+def test_parameters_are_laid_over_a_committed_file(project: Path) -> None:
+    """Each attempt begins with the committed file. The record lists what the task changed."""
+    committed = "lr: 0.5\nother: {keep: no}\n"
+    commit_files(project, {"params.yaml": committed})
+    config = "experiments/file.yaml"
+    write(
+        project,
+        config,
+        """
+        lr: 0.1
+        gitorch: {paramsFile: params.yaml, retries: 1}
+        tasks:
+          - {id: first, command: "cat params.yaml > {output}/first.yaml", seed: 1}
+          - id: second
+            command: cat params.yaml >> {output}/second.yaml; test $GITORCH_ATTEMPT = 2
+          - {id: third, command: "echo x >> params.yaml"}
+        """,
+    )
+    gitorch(project, "run", config, code=None)
+    run = gitorch_json(project, "show", "@")["run"]
+
+    def output(name: str) -> str:
+        path = f"runs/{run['id'][:2]}/{run['id']}/outputs/{name}"
+        return git(project, "show", f"gitorch/results:{path}")
+
+    assert output("first.yaml") == "lr: 0.1\nother: {keep: no}\nseed: 1"
+    assert output("second.yaml") == ("lr: 0.1\nother: {keep: no}\n" * 2).strip()
+    modified = [task["attempts"][-1]["modified"] for task in run["tasks"]]
+    assert modified == [[], [], ["params.yaml"]]
+    assert (project / "params.yaml").read_text() == committed
+
+
+def test_check_names_a_params_file_that_cannot_be_used(project: Path) -> None:
+    commit_files(project, {"params.yaml": "- 1\n"})
+
+    def complaint(settings: str, tasks: str = "[{id: a, command: x}]") -> str:
+        write(
+            project,
+            "experiments/some.yaml",
+            f"gitorch: {{paramsFile: {settings}}}\ntasks: {tasks}\n",
+        )
+        (problem,) = gitorch_json(project, "check", code=1)["problems"]
+        return f"{problem['line']}:{problem['column']} {problem['message']}"
+
+    assert complaint("params.yaml") == (
+        "1:23 params.yaml: it is a list, not a mapping"
+    )
+    assert "does not contain other.json" in complaint("other.json")
+    assert complaint("params.toml") == (
+        "1:23 'params.toml' is not the path of a YAML or JSON file"
+    )
+    commit_files(project, {"params.yaml": "a: 1\n"})
+    beside = "[{id: a, command: x, lr: 1}, {id: b, command: x, needs: []}]"
+    assert complaint("params.yaml", beside) == (
+        "1:23 the tasks 'a' and 'b' have different parameters, "
+        "and may run at the same time with one params.yaml"
+    )

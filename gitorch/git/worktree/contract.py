@@ -115,8 +115,10 @@ class Worktrees(Protocol):
     def state(self, path: Path) -> WorktreeState | None:
         """Return the state of the whole worktree at `path`, or None if there is none."""
 
-    def modified(self, path: Path, commit: str) -> Modified:
-        """Return the changes to the tracked files of `commit`.
+    def modified(
+        self, path: Path, commit: str, *, but: Sequence[str] = ()
+    ) -> Modified:
+        """Return the changes to the tracked files of `commit`, without those to the files `but`.
 
         The state of the worktree's own index and HEAD, which a run can change, has no influence.
         """

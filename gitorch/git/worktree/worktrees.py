@@ -114,8 +114,10 @@ class FastWorktrees:
         commit = mark.commit if mark.target is None else None
         return WorktreeState(commit, mark.is_of_this_boot)
 
-    def modified(self, path: Path, commit: str) -> Modified:
-        """Return the changes to the tracked files of `commit`.
+    def modified(
+        self, path: Path, commit: str, *, but: Sequence[str] = ()
+    ) -> Modified:
+        """Return the changes to the tracked files of `commit`, without those to the files `but`.
 
         What a run did to its own index or HEAD has no influence. git is not started if the stat
         data of the files show no change.
@@ -125,11 +127,12 @@ class FastWorktrees:
             return UNMODIFIED
         _require_index(path, kept, commit)
         remove_special_files(path, kept)
-        files = self._differing(path, kept, commit)
+        differing = self._differing(path, kept, commit)
+        files = tuple(name for name in differing if name not in but)
         if not files:
             return UNMODIFIED
         large = without_place_in_patch(path, kept, files)
-        excluded = [f":(exclude,top,literal){name}" for name in large]
+        excluded = [f":(exclude,top,literal){name}" for name in (*large, *but)]
         command = (
             *diff_command(self._repo),
             "--binary",

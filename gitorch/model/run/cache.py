@@ -174,6 +174,7 @@ def _work(spec: RunSpec, task: TaskSpec) -> dict[str, Any]:
         "shell": task.shell,
         "metric_sources": sources,
         "flags": task.flags.to_json() if task.flags else None,
+        "params_file": spec.params_file,
     }
     return {
         **without_empty(added),

@@ -190,6 +190,7 @@ def _config(record: Record) -> dict[str, Any]:
         "env": spec.env,
         "link": list(spec.link),
         "python": spec.python,
+        "paramsFile": spec.params_file,
     }
     document["tasks"] = {task.id: _task_config(task) for task in spec.tasks}
     config = {}

@@ -161,6 +161,8 @@ class RunSpec(JsonStruct, frozen=True, kw_only=True):
     code: tuple[str, ...] | None = None
     # Commands whose output is part of the recorded environment.
     environment: tuple[str, ...] = ()
+    # A committed file of the worktree that the parameters are laid over.
+    params_file: str | None = None
 
     @property
     def params(self) -> dict[str, Any]:

@@ -65,16 +65,19 @@ class PlainWorktrees:
             return None
         return WorktreeState((admin / "made-for").read_text(), True)
 
-    def modified(self, path: Path, commit: str) -> Modified:
+    def modified(
+        self, path: Path, commit: str, *, but: Sequence[str] = ()
+    ) -> Modified:
         with tempfile.TemporaryDirectory() as room:
             environment = {"GIT_INDEX_FILE": f"{room}/index"}
             call_git(path, "read-tree", commit, env=environment)
             diff = diff_command(self._repo)
-            files = call_git_items(
+            differing = call_git_items(
                 path, *diff, "--name-only", "-z", commit, "--", env=environment
             )
+            files = [name for name in differing if name not in but]
             large = [name for name in files if _size(path / name) > LARGEST_DIFF]
-            excluded = [f":(exclude,top,literal){name}" for name in large]
+            excluded = [f":(exclude,top,literal){name}" for name in (*large, *but)]
             patch = call_git(
                 path,
                 *diff,
