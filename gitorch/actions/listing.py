@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from msgspec import Struct
 
-from gitorch.actions.selection import filter_rows
+from gitorch.actions.selection import condition_of
 from gitorch.errors import UsageError
+from gitorch.model.table.columns import column_of, leaves_below
 from gitorch.model.table.fields import Path, field, getter, render_path, sorted_by
 from gitorch.model.table.groups import AGGREGATES, Group, grouped
 from gitorch.model.table.row import Row
@@ -19,9 +20,16 @@ DEFAULT_AGGREGATES = ("mean", "count")
 
 
 class Listing(Struct, frozen=True, kw_only=True):
-    """The selected runs, or all of their groups if groups were asked for."""
+    """The selected runs, or all of their groups if groups were asked for.
+
+    `columns` are the chosen columns, and `asked` those that runs are sorted or selected by, by name
+    (see `model.table.columns`). `peers` are all runs that have the name of a selected run.
+    """
 
     runs: tuple[Row, ...]
+    columns: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
+    peers: tuple[Row, ...] = ()
     groups: tuple[Group, ...] | None = None
     aggregates: tuple[
         str, ...
@@ -48,10 +56,11 @@ def listing(
     site: Site,
     *,
     where: str | None = None,
-    sort: Sequence[str] = (),
+    sort: Sequence[str] | None = None,
     limit: int | None = None,
-    group: Sequence[str] = (),
-    aggregates: Sequence[str] = (),
+    group: Sequence[str] | None = None,
+    aggregates: Sequence[str] | None = None,
+    columns: Sequence[str] | None = None,
 ) -> Listing:
     """Return the runs for which `where` is true, the first `limit` of them.
 
@@ -61,7 +70,8 @@ def listing(
     first aggregate of a metric.
     Raises UsageError.
     """
-    rows = filter_rows(Catalog.of(site).rows(), where)
+    every = Catalog.of(site).rows()
+    rows, asked = _selected(every, where)
     sort_keys = _sort_keys(sort, rows)
     names = _split_names(group)
     if group:
@@ -76,10 +86,34 @@ def listing(
         rows = sorted_by(
             rows, [(getter(key.path), key.descending) for key in sort_keys]
         )
-    return Listing(runs=tuple(rows[:limit]))
+    shown = rows[:limit]
+    shown_names = {row.name for row in shown}
+    peers = [row for row in every if row.name in shown_names]
+    sorted_by_columns = [column_of(key.path) for key in sort_keys]
+    return Listing(
+        runs=tuple(shown),
+        columns=tuple(_columns(columns, every)),
+        asked=(*sorted_by_columns, *asked),
+        peers=tuple(peers),
+    )
 
 
-def _sort_keys(sort: Sequence[str], rows: Sequence[Row]) -> list[SortKey]:
+def _selected(rows: list[Row], where: str | None) -> tuple[list[Row], list[str]]:
+    """Return the rows for which `where` is true, and the columns that it names."""
+    condition = condition_of(where, rows)
+    if condition is None:
+        return rows, []
+    return list(filter(condition.matches, rows)), list(
+        map(column_of, condition.fields)
+    )
+
+
+def _columns(names: Sequence[str] | None, rows: Sequence[Row]) -> Iterator[str]:
+    for name in _split_names(names):
+        yield from leaves_below(column_of(field(name, rows)), rows)
+
+
+def _sort_keys(sort: Sequence[str] | None, rows: Sequence[Row]) -> list[SortKey]:
     keys = []
     for name in _split_names(sort):
         column = field(name.removeprefix("-"), rows)
@@ -110,7 +144,10 @@ def _list_groups(
             )
         groups = sorted_by(groups, getters)
     return Listing(
-        runs=tuple(rows), groups=tuple(groups[:limit]), aggregates=tuple(aggregates)
+        runs=tuple(rows),
+        asked=tuple(column_of(key.path) for key in sort_keys),
+        groups=tuple(groups[:limit]),
+        aggregates=tuple(aggregates),
     )
 
 
@@ -130,10 +167,10 @@ def _group_getter(
     )
 
 
-def _split_names(texts: Sequence[str]) -> list[str]:
+def _split_names(texts: Sequence[str] | None) -> list[str]:
     """Return the names in texts such as `a,b`, without empty ones."""
     names = []
-    for text in texts:
+    for text in texts or ():
         for part in text.split(","):
             name = part.strip()
             if name:

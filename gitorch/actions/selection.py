@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -12,6 +13,9 @@ from gitorch.model.run.status import Status
 from gitorch.model.table.row import Row
 from gitorch.storage.catalog import Catalog
 from gitorch.storage.site import Site
+
+if TYPE_CHECKING:
+    from gitorch.model.table.where.expression import Where
 
 
 class Selection(Struct, frozen=True, kw_only=True):
@@ -61,12 +65,19 @@ def filter_rows(rows: list[Row], where: str | None) -> list[Row]:
 
     Raises UsageError if the expression is invalid.
     """
-    if where is None:
+    condition = condition_of(where, rows)
+    if condition is None:
         return rows
+    return list(filter(condition.matches, rows))
+
+
+def condition_of(where: str | None, rows: Sequence[Row]) -> Where | None:
+    """Return the parsed expression `where` about `rows`. Raises UsageError if it is invalid."""
+    if where is None:
+        return None
     from gitorch.model.table.where.expression import parse_where  # noqa: PLC0415  2 ms at start
 
-    condition = parse_where(where, rows)
-    return list(filter(condition.matches, rows))
+    return parse_where(where, rows)
 
 
 def explain_empty_selection(site: Site, where: str | None) -> str:
@@ -75,10 +86,9 @@ def explain_empty_selection(site: Site, where: str | None) -> str:
     if not rows:
         return "no runs yet; next: gitorch ready"
     reasons = ["no run matches"]
-    if where is not None:
-        from gitorch.model.table.where.expression import parse_where  # noqa: PLC0415  as above
-
-        reasons += parse_where(where, rows).unknown_fields(rows)
+    condition = condition_of(where, rows)
+    if condition:
+        reasons += condition.unknown_fields(rows)
     return "; ".join(reasons)
 
 

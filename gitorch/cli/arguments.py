@@ -10,7 +10,7 @@ import typer
 
 from gitorch.cli import offers
 from gitorch.cli.boundary import at_end
-from gitorch.cli.style import masking, plain, say
+from gitorch.cli.style import ColorUi, masking, plain, say
 from gitorch.cli.unreadable import say_unreadable
 from gitorch.errors import UsageError
 from gitorch.model.run.status import Status
@@ -114,6 +114,7 @@ def site_here() -> Site:
 
     site = Site.at(Path.cwd(), warn=_warn)
     at_end(partial(say_unreadable, site))
+    ColorUi.value = site.repository.git_config.get("color.ui", ["auto"])[-1].lower()
     for message in unknown_settings(site.repository.git_config):
         _warn(message)
     return site

@@ -31,7 +31,9 @@ _REDRAWS_PER_SECOND = 4
 @contextmanager
 def live_view() -> Iterator[Listener]:
     """Provide a listener that prints ended attempts, with a table of running attempts below."""
-    console = Console(stderr=True, highlight=False)
+    console = Console(
+        stderr=True, highlight=False, no_color=not has_colors(sys.stderr)
+    )
     view = _LiveView(console)
     live = Live(
         get_renderable=view.draw,

@@ -6,13 +6,23 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from gitorch.actions.status import LiveRun, SiteStatus
-from gitorch.cli.style import duration, in_line, local_time, paint_status, table
+from gitorch.cli.fit import Column, fitted_table
+from gitorch.cli.style import duration, in_line, local_time, paint_status
 from gitorch.model.run.estimate import Estimate
 from gitorch.model.run.failures import same_reason
 from gitorch.model.run.status import Status
 from gitorch.model.text.phrases import counted
 
-_HEADER = ["id", "run", "status", "task", "progress", "elapsed", "left", "why"]
+_COLUMNS = [
+    Column("id", 0),
+    Column("run", 1, is_text=True),
+    Column("status", 2),
+    Column("task", 5, is_text=True),
+    Column("progress", 3),
+    Column("elapsed", 7),
+    Column("left", 4),
+    Column("why", 6, is_text=True),
+]
 
 # Runs in the table; `--json` has all of them.
 _MOST_WAITING = 5
@@ -20,13 +30,16 @@ _MOST_SIMILAR = 3
 _MOST_CAUSES = 10
 
 
-def render_status(status: SiteStatus, *, colors: bool) -> str:
+def render_status(
+    status: SiteStatus, *, width: int | None = None, colors: bool
+) -> str:
     """Return the live runs with the reasons why they wait, the workers, and the counts.
 
     Runs that need no look are only counted: of similar failures and of the runs that are held or
-    waiting, the first few are shown.
+    waiting, the first few are shown. `width` is the width of the terminal, if the table has to fit
+    on one.
     """
-    lines = _live_runs(status.runs, colors)
+    lines = _live_runs(status.runs, width, colors)
     for live in status.workers:
         worker = live.worker
         lines.append(
@@ -46,7 +59,9 @@ def render_status(status: SiteStatus, *, colors: bool) -> str:
     return "\n".join(lines)
 
 
-def _live_runs(runs: Sequence[LiveRun], colors: bool) -> list[str]:
+def _live_runs(
+    runs: Sequence[LiveRun], width: int | None, colors: bool
+) -> list[str]:
     """Return a table of the runs that are shown, with a line for those that are only counted."""
     rows = []
     more = {}  # by the number of rows before the line
@@ -56,12 +71,16 @@ def _live_runs(runs: Sequence[LiveRun], colors: bool) -> list[str]:
             more[len(rows)] = f"… and {part.more} more {part.what}"
     if not rows:
         return []
-    header, *aligned = table(rows, header=_HEADER, colors=colors)
+    fitted = fitted_table(rows, _COLUMNS, width=width, colors=colors)
+    header, *aligned = fitted.lines
     lines = [header]
     for number, line in enumerate(aligned, start=1):
         lines.append(line)
         if number in more:
             lines.append(more[number])
+    if fitted.dropped:
+        shown_by = "gitorch status | cat"
+        lines.append(f"not shown, see {shown_by}: {', '.join(fitted.dropped)}")
     return [*lines, ""]
 
 

@@ -56,6 +56,13 @@ _RAW_CONTROLS = (
     rb"|\xc2[\x80-\x9f]|\xd8\x9c|\xe2\x80[\x8e\x8f\xaa-\xae]|\xe2\x81[\xa6-\xa9]"
 )
 _UNSHOWN = re.compile(rf"[{_CONTROLS}\ud800-\udfff]")
+_NEVER = (
+    "never",
+    "false",
+    "no",
+    "off",
+    "0",
+)  # of color.ui, with git's words for false
 # Unicode categories of characters that occupy no cell of their own: marks that combine with the
 # character before them, and format characters such as the zero-width joiner.
 _WIDEST = 200  # cells of a terminal
@@ -97,13 +104,36 @@ def in_line(text: str) -> str:
 def has_colors(stream: TextIO) -> bool:
     """Return True if colours may be written to `stream`.
 
-    See https://no-color.org: every value of NO_COLOR except the empty one forbids them.
+    The first of these rules that applies decides:
+
+    | rule                                                | colours           |
+    |-----------------------------------------------------|-------------------|
+    | NO_COLOR is set (https://no-color.org)              | never             |
+    | FORCE_COLOR or CLICOLOR_FORCE is set                | also in a pipe    |
+    | `git config color.ui always`                        | also in a pipe    |
+    | `git config color.ui never` (or false), CLICOLOR=0  | never             |
+    | TERM=dumb                                           | never             |
+    | otherwise                                           | on a terminal     |
+
+    A variable that is empty counts as unset, and so does a FORCE_COLOR or CLICOLOR_FORCE of 0.
     """
-    return (
-        stream.isatty()
-        and not os.environ.get("NO_COLOR")
-        and os.environ.get("TERM") != "dumb"
-    )
+    environ = os.environ
+    if environ.get("NO_COLOR"):
+        return False
+    for name in ("FORCE_COLOR", "CLICOLOR_FORCE"):
+        if environ.get(name, "") not in ("", "0"):
+            return True
+    if ColorUi.value == "always":
+        return True
+    if ColorUi.value in _NEVER or environ.get("CLICOLOR") == "0":
+        return False
+    return stream.isatty() and environ.get("TERM") != "dumb"
+
+
+class ColorUi:
+    """The value of git's `color.ui` in the repository that the command works in."""
+
+    value = "auto"
 
 
 def paint(text: str, *styles: str, on: bool) -> str:
@@ -141,10 +171,11 @@ def display_width(text: str) -> int:
     if text.isascii() and text.isprintable():
         return len(text)
     visible = _ESCAPES.sub("", text)
-    return sum(map(_character_width, unicodedata.normalize("NFC", visible)))
+    return sum(map(character_width, unicodedata.normalize("NFC", visible)))
 
 
-def _character_width(character: str) -> int:
+def character_width(character: str) -> int:
+    """Return how many cells of a terminal one character occupies."""
     if unicodedata.category(character) in _ZERO_WIDTH:
         return 0
     if unicodedata.east_asian_width(character) in ("W", "F"):

@@ -75,7 +75,9 @@ def identity_key(value: Any) -> str:
 
 def are_identical(values: Iterable[Any]) -> bool:
     """Return True if all values are identical."""
-    return len({identity_key(value) for value in values}) <= 1
+    keys = map(identity_key, values)
+    first = next(keys, None)
+    return all(key == first for key in keys)
 
 
 def are_ordered(one: Any, other: Any) -> bool:
@@ -127,7 +129,7 @@ def flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return the values of nested mappings by dotted keys. An empty mapping counts as a value."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
-        if isinstance(value, Mapping) and value:
+        if isinstance(value, dict) and value:
             flat |= flattened(value, f"{prefix}{key}.")
         else:
             flat[f"{prefix}{key}"] = value

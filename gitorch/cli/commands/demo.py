@@ -55,13 +55,17 @@ def _show_results(site: Site) -> tuple[str, str]:
     """Print the list of all runs and a comparison; return the names of the worst and best run."""
     from gitorch.actions.compare import compare
     from gitorch.actions.listing import listing
+    from gitorch.cli.fit import room
     from gitorch.cli.listing import render_list
     from gitorch.cli.render_comparison import SECTIONS, render_comparison
 
     colors = has_colors(sys.stdout)
-    rows = listing(site).runs
-    put("\n$ gitorch list\n" + render_list(rows, all_columns=False, colors=colors))
-    ranked = sorted(rows, key=lambda row: row.metrics.get("accuracy") or 0.0)
+    listed = listing(site)
+    table = render_list(
+        listed, width=room(sys.stdout), all_columns=False, colors=colors
+    )
+    put(f"\n$ gitorch list\n{table}")
+    ranked = sorted(listed.runs, key=lambda row: row.metrics.get("accuracy") or 0.0)
     worst, best = ranked[0].name, ranked[-1].name
     compared = compare(site, selection_of([worst, best]))
     put(f"\n$ gitorch compare {worst} {best}")

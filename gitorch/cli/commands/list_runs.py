@@ -10,7 +10,7 @@ import typer
 from gitorch.cli import offers
 from gitorch.cli.arguments import JsonOption, say_none_selected, site_here
 from gitorch.cli.boundary import print_json, prints
-from gitorch.cli.style import has_colors, printable
+from gitorch.cli.style import has_colors
 from gitorch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -67,14 +67,23 @@ AggregateOption = Annotated[
         autocompletion=offers.words("mean", "std", "min", "max", "count"),
     ),
 ]
+ColumnsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--columns",
+        metavar="KEY[,KEY]",
+        help="Show these columns, in this order.",
+    ),
+]
 AllColumnsOption = Annotated[
     bool,
     typer.Option(
-        "--all-columns", help="Include the columns in which no runs differ."
+        "--all-columns",
+        help="Show every column, also where runs do not differ or there is no room.",
     ),
 ]
 AsCsvOption = Annotated[
-    bool, typer.Option("--csv", help="Print all columns as CSV.")
+    bool, typer.Option("--csv", help="Print all columns, or those named, as CSV.")
 ]
 
 
@@ -85,24 +94,27 @@ def command(
     limit: LimitOption = None,
     group: GroupOption = None,
     aggregate: AggregateOption = None,
+    columns: ColumnsOption = None,
     all_columns: AllColumnsOption = False,
     as_json: JsonOption = False,
     as_csv: AsCsvOption = False,
 ) -> None:
     """List the runs, newest first, with the columns that differ."""
     from gitorch.actions.listing import listing
-    from gitorch.cli.pager import paged
+    from gitorch.cli.pager import print_paged
 
-    if as_json and as_csv:
-        raise UsageError("--json and --csv exclude each other")
+    _check_options(
+        columns, as_json=as_json, as_csv=as_csv, has_all=all_columns or bool(group)
+    )
     site = site_here()
     listed = listing(
         site,
         where=where,
-        sort=sort or (),
+        sort=sort,
         limit=limit,
-        group=group or (),
-        aggregates=aggregate or (),
+        group=group,
+        aggregates=aggregate,
+        columns=columns,
     )
     if as_json:
         print_json(listed.to_json())
@@ -110,23 +122,38 @@ def command(
         say_none_selected(site, where)
     else:
         text = _csv(listed) if as_csv else _table(listed, all_columns=all_columns)
-        with paged(site.repository) as out:
-            shown = printable(text, sys.stdout)
-            out.write(f"{shown}\n".encode(sys.stdout.encoding, "gitorch"))
+        print_paged(site.repository, text, is_table=True)
+
+
+def _check_options(
+    columns: list[str] | None, *, as_json: bool, as_csv: bool, has_all: bool
+) -> None:
+    if as_json and as_csv:
+        raise UsageError("--json and --csv exclude each other")
+    if columns and (as_json or has_all):
+        raise UsageError(
+            "--columns does not go with --json, --group or --all-columns"
+        )
 
 
 def _csv(listed: Listing) -> str:
-    from gitorch.cli.listing import render_csv, render_groups_csv
+    from gitorch.cli.listing_csv import render_csv, render_groups_csv
 
     if listed.groups is None:
-        return render_csv(listed.runs)
+        return render_csv(listed)
     return render_groups_csv(listed.groups)
 
 
 def _table(listed: Listing, *, all_columns: bool) -> str:
-    from gitorch.cli.listing import render_groups, render_list
+    from gitorch.cli.fit import room
 
-    colors = has_colors(sys.stdout)
     if listed.groups is None:
-        return render_list(listed.runs, all_columns=all_columns, colors=colors)
-    return render_groups(listed.groups, listed.aggregates, colors=colors)
+        from gitorch.cli.listing import render_list as render
+    else:
+        from gitorch.cli.group_table import render_groups as render
+    return render(
+        listed,
+        width=room(sys.stdout),
+        all_columns=all_columns,
+        colors=has_colors(sys.stdout),
+    )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from collections.abc import Iterable
+from itertools import chain, islice
+from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +13,9 @@ from gitorch.cli import offers
 from gitorch.cli.arguments import RunArgument, site_here
 from gitorch.cli.boundary import prints
 from gitorch.cli.style import in_line, say, without_controls
+
+if TYPE_CHECKING:
+    from gitorch.actions.logs import LogPart
 
 
 @prints
@@ -50,23 +55,36 @@ def command(
     On a terminal its colours are kept, and other control sequences are left out.
     """
     from gitorch.actions.logs import explain_no_log, logs
+    from gitorch.cli.pager import paged
 
+    site = site_here()
+    parts = logs(site, run, task=task, attempt=attempt, follow=follow, lines=lines)
+    first = list(islice(parts, 1))  # what is wrong is reported without a pager
+    if not first:
+        say(in_line(explain_no_log(site, run, task)))
+        return
+    whole = chain(first, parts)
+    if follow or not sys.stdout.isatty():
+        _write(whole, sys.stdout.buffer, with_titles=task is None)
+        return
+    with paged(site.repository) as out:
+        _write(whole, out, with_titles=task is None)
+
+
+def _write(parts: Iterable[LogPart], out: IO[bytes], *, with_titles: bool) -> None:
+    """Write the parts to `out`, and the titles of the attempts to the terminal or to stderr."""
     is_terminal = sys.stdout.isatty()
     is_first = True
-    site = site_here()
-    has_log = False
-    for part in logs(
-        site, run, task=task, attempt=attempt, follow=follow, lines=lines
-    ):
-        has_log = True
-        if part.begins and task is None:
+    for part in parts:
+        if part.begins and with_titles:
             origin = f" of run {part.source}" if part.source else ""
+            title = f"==> {in_line(part.task)}, attempt {part.attempt}{origin} <=="
             if not is_first:
-                say()
-            say(f"==> {in_line(part.task)}, attempt {part.attempt}{origin} <==")
+                title = f"\n{title}"
+            if is_terminal:
+                out.write(f"{title}\n".encode())
+            else:
+                say(title)
             is_first = False
-        data = without_controls(part.data) if is_terminal else part.data
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
-    if not has_log:
-        say(in_line(explain_no_log(site, run, task)))
+        out.write(without_controls(part.data) if is_terminal else part.data)
+        out.flush()

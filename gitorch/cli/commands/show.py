@@ -6,7 +6,7 @@ import sys
 
 from gitorch.cli.arguments import JsonOption, RunArgument, site_here
 from gitorch.cli.boundary import print_json, prints
-from gitorch.cli.style import has_colors, put, say
+from gitorch.cli.style import has_colors, say
 from gitorch.model.text.phrases import counted, some
 
 _NAMED = 3  # more paths than these are only counted
@@ -16,9 +16,11 @@ _NAMED = 3  # more paths than these are only counted
 def command(run: RunArgument, as_json: JsonOption = False) -> None:
     """Show a run with its tasks, metrics, outputs and history."""
     from gitorch.actions.show import show
+    from gitorch.cli.pager import print_paged
     from gitorch.cli.render_run import render_run
 
-    shown = show(site_here(), run)
+    site = site_here()
+    shown = show(site, run)
     if shown.unreadable:
         count = counted(len(shown.unreadable), "earlier attempt")
         say(
@@ -27,13 +29,11 @@ def command(run: RunArgument, as_json: JsonOption = False) -> None:
     if as_json:
         print_json(shown.to_json())
     else:
-        colors = has_colors(sys.stdout)
-        put(
-            render_run(
-                shown.record,
-                shown.why,
-                shown.origins,
-                is_foreign=shown.is_foreign,
-                colors=colors,
-            )
+        text = render_run(
+            shown.record,
+            shown.why,
+            shown.origins,
+            is_foreign=shown.is_foreign,
+            colors=has_colors(sys.stdout),
         )
+        print_paged(site.repository, text)

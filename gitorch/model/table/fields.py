@@ -25,7 +25,7 @@ OWN = (
 KINDS = ("params", "metrics")
 
 # The shorter titles that `list` gives to some columns. They are names of these columns too.
-_TITLES = {"took": "duration_s"}
+TITLES = {"took": "duration_s"}
 
 # How similar a name must be to be a misspelt field. Names of fields are short, so one typo changes
 # more of such a name than of other words.
@@ -64,7 +64,7 @@ def field(name: str, rows: Iterable[Row], *, prefer: str | None = None) -> Path:
     `prefer`, one of KINDS, decides between a parameter and a metric of the same name. If the rows
     have neither params nor metrics, every path that a run may have is a field. Raises UsageError.
     """
-    title = _TITLES.get(name, name)
+    title = TITLES.get(name, name)
     if title in OWN:
         return (title,)
     known = known_fields(rows)
