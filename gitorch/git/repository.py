@@ -395,7 +395,7 @@ def _unreadable(start: Path, stderr: str) -> NotFound | Refused:
 def _foreign(path: Path) -> Refused:
     return Refused(
         f"{path} belongs to another user",
-        "work in a clone of your own: git clone, then gitorch sync",
+        "work in a clone of your own: git clone",
     )
 
 

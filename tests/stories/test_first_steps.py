@@ -39,3 +39,9 @@ def test_ctrl_c_during_the_demo_stops_it_and_names_the_next_command(
     assert stderr.endswith(
         f"the rest waits in the queue\nnext: cd {tmp_path}/penguins && gitorch run\n"
     )
+
+
+def test_run_says_what_is_missing_before_it_can_run(project: Path) -> None:
+    refused = gitorch(project, "run", "experiments/nosuch.yaml", code=3)
+    assert "error: there is no file experiments/nosuch.yaml" in refused.stderr
+    assert "next: gitorch ready" in gitorch(project, "run").stderr

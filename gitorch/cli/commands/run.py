@@ -13,13 +13,15 @@ from gitorch.cli import offers
 from gitorch.cli.arguments import JsonOption, OverridesOption, site_here
 from gitorch.cli.boundary import EXIT_FAILED, EXIT_OK, guarded, print_json
 from gitorch.cli.style import say
-from gitorch.errors import UsageError
+from gitorch.errors import NotFound, UsageError
 
 if TYPE_CHECKING:
     from gitorch.actions.ready import Ready
+    from gitorch.actions.run import Worked
     from gitorch.storage.site import Site
 
 
+_SUFFIXES = (".yaml", ".yml")  # no run is named like a config
 TargetsArgument = Annotated[
     list[str] | None,
     typer.Argument(
@@ -99,10 +101,16 @@ def command(
         print_json(worked.to_json())
     else:
         say_summary(worked)
+        _say_way_on(site, worked)
     code = exit_code(worked)
     if has_failed and code == EXIT_OK:
         return EXIT_FAILED
     return code
+
+
+def _say_way_on(site: Site, worked: Worked) -> None:
+    if not (worked.runs or worked.interrupted or site.queue.runs()):
+        say("next: gitorch ready")
 
 
 def _end_without_runs(has_failed: bool, *, as_json: bool) -> int:
@@ -119,6 +127,11 @@ def _configs_and_runs(targets: Sequence[str]) -> tuple[list[Path], list[str]]:
         path = Path(target)
         if path.exists():
             configs.append(path)
+        elif path.suffix in _SUFFIXES:
+            raise NotFound(
+                f"there is no file {target}",
+                "gitorch ready --dry-run shows the runs of experiments/",
+            )
         else:
             references.append(target)
     return configs, references
