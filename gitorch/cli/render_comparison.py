@@ -2,24 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import sys
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 from gitorch.actions.compare import Compared
+from gitorch.cli.render_run import size
 from gitorch.cli.style import in_line, number, one_line, paint, paint_status, table
 from gitorch.model.run.compare import (
     ChangedFile,
     CodeDifference,
-    OutputDifference,
+    Comparison,
     ValueDifference,
 )
 from gitorch.model.run.spec import render_value
+from gitorch.model.text.phrases import counted, some
 
 SECTIONS = ("code", "config", "environment", "data", "metrics", "outputs")
 
 _COMMIT = 10
 _DIGEST = 12  # as many digits tell two contents apart; --json prints all
 _MOST_NAMED = 20  # commits, files and outputs; --code, --stat and --json print all
+_MOST_KEYS = 100  # keys of one kind; an option for one kind prints all
+_MOST_COLUMNS = (
+    8  # runs; of more runs, those with the same value are listed together
+)
+_MOST_VALUES = 10  # of one key
+_MOST_LETTERS = 5  # runs with the same value
+
+
+class _Shown(NamedTuple):
+    """What all sections need: the letters of the runs, and how much is shown."""
+
+    letters: Sequence[str]
+    colors: bool
+    most_keys: int
+
+    @property
+    def is_wide(self) -> bool:
+        return len(self.letters) > _MOST_COLUMNS
 
 
 def render_comparison(
@@ -27,35 +49,75 @@ def render_comparison(
 ) -> str:
     """Return the `sections` in which the runs differ, and the names of the others."""
     comparison = compared.comparison
-    letters = []
+    letters = list(map(letter, range(len(compared.records))))
     rows = []
-    for position, record in enumerate(compared.records):
-        letter = chr(ord("A") + position)
-        letters.append(letter)
+    for name, record in zip(letters, compared.records, strict=True):
         status = paint_status(record.status, on=colors)
-        rows.append([letter, record.id, status, in_line(record.label)])
+        rows.append([name, record.id, status, in_line(record.label)])
     lines = table(rows, header=["", "id", "status", "run"], colors=colors)
-    same = [name for name in sections if getattr(comparison, name).same]
+    most_keys = _MOST_KEYS if len(sections) > 1 else sys.maxsize
+    shown = _Shown(letters, colors, most_keys)
     for name in sections:
-        if name in same:
-            continue
+        if not getattr(comparison, name).same:
+            lines += ["", *_section(name, compared, shown)]
+    notes = _without_difference(comparison, sections)
+    if notes:
         lines.append("")
-        match name:
-            case "code":
-                lines += _code(comparison.code, letters, colors)
-            case "outputs":
-                lines += _outputs(comparison.outputs, colors)
-            case "metrics":
-                lines += _metrics(comparison.metrics, letters, colors)
-            case _:
-                lines += _values(name, getattr(comparison, name), letters, colors)
-    if same:
-        lines += ["", paint(f"the same: {', '.join(same)}", "dim", on=colors)]
+    lines += [paint(note, "dim", on=colors) for note in notes]
     return "\n".join(lines)
 
 
-def _code(code: CodeDifference, letters: Sequence[str], colors: bool) -> list[str]:
-    lines = [paint("code", "bold", on=colors)]
+def letter(position: int) -> str:
+    """Return the name of a column, as in a spreadsheet: A to Z, then AA, AB and so on."""
+    name = ""
+    rest = position + 1
+    while rest:
+        rest, last = divmod(rest - 1, 26)
+        name = chr(ord("A") + last) + name
+    return name
+
+
+def _section(name: str, compared: Compared, shown: _Shown) -> list[str]:
+    comparison = compared.comparison
+    match name:
+        case "code":
+            return _code(comparison.code, shown)
+        case "outputs":
+            return _outputs(compared, shown.colors)
+        case "metrics" if shown.is_wide:
+            return _ranges(comparison.metrics, shown)
+        case "metrics":
+            return _metrics(comparison.metrics, shown)
+        case _:
+            return _values(name, getattr(comparison, name), shown)
+
+
+def _without_difference(
+    comparison: Comparison, sections: Sequence[str]
+) -> list[str]:
+    """Return what is the same in all runs, and what was not recorded, of which nothing is known."""
+    same = []
+    unrecorded = []
+    for name in sections:
+        if name in comparison.empty:
+            unrecorded.append(name)
+        elif getattr(comparison, name).same:
+            same.append(name)
+    notes = []
+    if same:
+        notes.append(f"the same: {', '.join(same)}")
+    links = comparison.data.not_recorded if "data" in sections else ()
+    if links:
+        if "data" in unrecorded:
+            unrecorded.remove("data")
+        notes.append(f"data: not recorded (link: {in_line(', '.join(links))})")
+    if unrecorded:
+        notes.append(f"not recorded: {', '.join(unrecorded)}")
+    return notes
+
+
+def _code(code: CodeDifference, shown: _Shown) -> list[str]:
+    lines = [paint("code", "bold", on=shown.colors)]
     for commit_id in code.missing:
         lines.append(
             f"  differs; commit {commit_id[:_COMMIT]} is not in this clone"
@@ -66,11 +128,11 @@ def _code(code: CodeDifference, letters: Sequence[str], colors: bool) -> list[st
     files = [_file_cells(file) for file in code.files[:_MOST_NAMED]]
     lines += table(files, header=["", "", ""], colors=False)[1:]
     lines += _more(len(code.files), "files")
-    if code.tasks:
-        rows = []
-        for task, commits in code.tasks.items():
-            rows.append([f"  {task}", *map(_short_commit, commits)])
-        lines += table(rows, header=["  at", *letters], colors=False)
+    cells = {}
+    for task, commits in code.tasks.items():
+        cells[task] = list(map(_short_commit, commits))
+    if cells:
+        lines += _by_run("  at", cells, shown._replace(colors=False))
     return lines
 
 
@@ -83,54 +145,123 @@ def _file_cells(file: ChangedFile) -> list[str]:
     return [f"  {file.status}", in_line(file.path), lines]
 
 
-def _outputs(outputs: OutputDifference, colors: bool) -> list[str]:
-    lines = [paint("outputs", "bold", on=colors)]
+def _outputs(compared: Compared, colors: bool) -> list[str]:
+    """Return the outputs that differ. If they are many, return the largest and count the others."""
+    outputs = compared.comparison.outputs
     kinds = {
         "changed": outputs.changed,
         "added": outputs.added,
         "removed": outputs.removed,
     }
+    sizes = _sizes(compared)
+    title = "outputs"
+    if any(len(paths) > _MOST_NAMED for paths in kinds.values()):
+        counts = [f"{len(paths)} {kind}" for kind, paths in kinds.items() if paths]
+        title = f"outputs: {', '.join(counts)}, the largest first"
+    lines = [paint(title, "bold", on=colors)]
     for kind, paths in kinds.items():
-        lines += [
-            f"  {kind.ljust(7)}  {one_line(in_line(path))}"
-            for path in paths[:_MOST_NAMED]
-        ]
+        shown = list(paths)
+        if len(paths) > _MOST_NAMED:
+            shown.sort(key=lambda path: sizes[path], reverse=True)
+        for path in shown[:_MOST_NAMED]:
+            line = f"  {kind.ljust(7)}  {one_line(in_line(path))}"
+            if len(paths) > _MOST_NAMED:
+                line += f"  {size(sizes[path])}"
+            lines.append(line)
         lines += _more(len(paths), kind)
     return lines
 
 
-def _more(count: int, what: str) -> list[str]:
-    if count <= _MOST_NAMED:
+def _sizes(compared: Compared) -> dict[str, int]:
+    """Return the size of each output, in the run in which it is largest."""
+    sizes: dict[str, int] = {}
+    for record in compared.records:
+        for output in record.outputs:
+            sizes[output.path] = max(output.size, sizes.get(output.path, 0))
+    return sizes
+
+
+def _more(count: int, what: str, most: int = _MOST_NAMED) -> list[str]:
+    if count <= most:
         return []
-    return [f"  and {count - _MOST_NAMED} more {what}"]
+    return [f"  and {count - most} more {what}"]
 
 
-def _values(
-    title: str, difference: ValueDifference, letters: Sequence[str], colors: bool
-) -> list[str]:
+def _values(title: str, difference: ValueDifference, shown: _Shown) -> list[str]:
     """Return a table of the values that differ. Data is shown by the first digits of its digest."""
-    rows = []
-    for key, values in difference.changed.items():
-        cells = []
-        for value in values:
-            if value is None:
-                cells.append("-")
-            else:
-                shown = value[:_DIGEST] if title == "data" else value
-                cells.append(in_line(render_value(shown)))
-        rows.append([f"  {in_line(key)}", *cells])
-    return table(rows, header=[title, *letters], colors=colors)
+    cells = {}
+    for key, values in list(difference.changed.items())[: shown.most_keys]:
+        cells[key] = [_value(value, is_digest=title == "data") for value in values]
+    more = _more(len(difference.changed), f"keys: --{title}", shown.most_keys)
+    return _by_run(title, cells, shown) + more
 
 
-def _metrics(
-    difference: ValueDifference, letters: Sequence[str], colors: bool
+def _value(value: Any, *, is_digest: bool) -> str:
+    if value is None:
+        return "-"
+    return in_line(render_value(value[:_DIGEST] if is_digest else value))
+
+
+def _by_run(
+    title: str, cells: Mapping[str, Sequence[str]], shown: _Shown
 ) -> list[str]:
+    """Return a table with a column for each run, or of many runs a line for each value of a key."""
+    rows = []
+    if not shown.is_wide:
+        for key, values in cells.items():
+            rows.append([f"  {in_line(key)}", *values])
+        return table(rows, header=[title, *shown.letters], colors=shown.colors)
+    for key, values in cells.items():
+        runs: dict[str, list[str]] = {}
+        for name, value in zip(shown.letters, values, strict=True):
+            runs.setdefault(value, []).append(name)
+        frequent = sorted(runs.items(), key=lambda item: len(item[1]), reverse=True)
+        for value, names in frequent[:_MOST_VALUES]:
+            count = counted(len(names), "run")
+            rows.append(
+                [
+                    f"  {in_line(key)}",
+                    value,
+                    f"{count}: {some(names, _MOST_LETTERS)}",
+                ]
+            )
+        rest = len(frequent) - _MOST_VALUES
+        if rest > 0:
+            rows.append([f"  {in_line(key)}", f"and {rest} more values", ""])
+    return table(rows, header=[title, "", ""], colors=shown.colors)
+
+
+def _metrics(difference: ValueDifference, shown: _Shown) -> list[str]:
     """Return a table of the metrics that differ, with the change from the first run to the last."""
     rows = []
-    for key, values in difference.changed.items():
+    for key, values in list(difference.changed.items())[: shown.most_keys]:
         cells = [_metric(value) for value in values]
-        rows.append([f"  {in_line(key)}", *cells, _change(values[0], values[-1])])
-    return table(rows, header=["metrics", *letters, "change"], colors=colors)
+        rows.append([f"  {in_line(key)}", *cells, change(values[0], values[-1])])
+    header = ["metrics", *shown.letters, "change"]
+    more = _more(len(difference.changed), "keys: --metrics", shown.most_keys)
+    return table(rows, header=header, colors=shown.colors) + more
+
+
+def _ranges(difference: ValueDifference, shown: _Shown) -> list[str]:
+    """Return the lowest and the highest value of each metric, and the runs that have them."""
+    rows = []
+    for key, values in list(difference.changed.items())[: shown.most_keys]:
+        known = [
+            (value, name)
+            for value, name in zip(values, shown.letters, strict=True)
+            if isinstance(value, int | float)
+        ]
+        ends = []
+        for end in (min, max):
+            if known:
+                value, name = end(known, key=itemgetter(0))
+                ends.append(f"{_metric(value)} ({name})")
+            else:
+                ends.append("-")
+        rows.append([f"  {in_line(key)}", *ends, counted(len(known), "run")])
+    header = ["metrics", "lowest", "highest", "in"]
+    more = _more(len(difference.changed), "keys: --metrics", shown.most_keys)
+    return table(rows, header=header, colors=shown.colors) + more
 
 
 def _metric(value: Any) -> str:
@@ -139,7 +270,7 @@ def _metric(value: Any) -> str:
     return in_line(number(value))
 
 
-def _change(first: Any, last: Any) -> str:
+def change(first: Any, last: Any) -> str:
     """Return by how much a metric changed, also in per cent unless it was 0."""
     if not isinstance(first, int | float) or not isinstance(last, int | float):
         return ""

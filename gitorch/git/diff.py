@@ -31,7 +31,7 @@ class Changes(NamedTuple):
 
 def changes_between(repo: Repository, a: str, b: str) -> Changes:
     commits = _commits(repo, a, b)
-    files = _files(repo, a, b)
+    files = changed_files(repo, a, b)
     return Changes(commits, files)
 
 
@@ -72,8 +72,8 @@ def _commits(repo: Repository, a: str, b: str) -> tuple[ChangedCommit, ...]:
     return tuple(commits)
 
 
-def _files(repo: Repository, a: str, b: str) -> tuple[ChangedFile, ...]:
-    """Return the changed files.
+def changed_files(repo: Repository, a: str, b: str) -> tuple[ChangedFile, ...]:
+    """Return the files that differ between two commits or trees.
 
     git prints two items for each file, its facts and its path (`--raw`). Then it prints one item
     for each of the same files in the same order (`--numstat`).

@@ -82,6 +82,10 @@ class RunPaths(NamedTuple):
     def tasks(self) -> str:
         return f"{self.directory}/tasks"
 
+    @property
+    def outputs(self) -> str:
+        return f"{self.directory}/outputs"
+
     def attempt(self, task: str, number: int) -> AttemptPaths:
         return AttemptPaths(f"{self.tasks}/{task}/{number}")
 

@@ -10,6 +10,7 @@ from gitorch.actions.compare import code_diffs, compare
 from gitorch.actions.rerun import rerun
 from gitorch.actions.selection import Selection
 from gitorch.errors import UsageError
+from gitorch.model.table.references import refers_to_one
 from gitorch.storage.catalog import Catalog
 from gitorch.storage.site import Site
 from tests.conftest import commit_files, gitorch, write
@@ -96,3 +97,9 @@ def test_after_a_rerun_a_label_means_the_original(site: Site) -> None:
 
 def test_a_label_of_several_new_runs_means_the_newest(site: Site) -> None:
     assert compare(site, Selection(references=["e", "@"])).comparison.same
+
+
+def test_a_name_that_is_the_beginning_of_an_id_is_a_name() -> None:
+    assert not refers_to_one("e", "e1b6054d8999")
+    assert refers_to_one("e1b6", "e1b6054d8999")
+    assert refers_to_one("@~2", "e1b6054d8999")

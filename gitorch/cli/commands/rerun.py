@@ -19,15 +19,14 @@ from gitorch.cli.arguments import (
 from gitorch.cli.boundary import EXIT_FAILED, EXIT_OK, guarded, print_json
 from gitorch.cli.style import in_line, put, say
 from gitorch.errors import UsageError
-from gitorch.model.text.phrases import counted, some
+from gitorch.model.text.phrases import counted
 
 if TYPE_CHECKING:
     from gitorch.actions.rerun import Rerun
-    from gitorch.model.run.compare import Comparison
     from gitorch.storage.site import Site
 
+_MOST_IN_FULL = 3  # verdicts on runs that came out differently
 
-_NAMED = 5  # volatile outputs in a verdict
 
 QueueOption = Annotated[
     bool,
@@ -132,29 +131,16 @@ def _verify(
     is not compared.
     """
     from gitorch.actions.rerun import verify
+    from gitorch.cli.render_verdict import render_verdict
 
+    different = 0
     for entry, record in zip(entries, repeated.runs, strict=True):
         if record.id not in complete:
             entry["same"] = False
             say(f"{record.id} repeats {record.rerun_of}: it did not complete")
             continue
-        comparison = verify(site, record.id)
-        entry["same"] = comparison.metrics.same and comparison.outputs.same
-        if entry["same"]:
-            verdict = "all metrics and outputs are the same"
-        else:
-            verdict = f"differs in {', '.join(_differing(comparison))}"
-        if comparison.outputs.volatile:
-            verdict += f" (volatile, not compared: {some(comparison.outputs.volatile, _NAMED)})"
-        say(f"{record.id} repeats {record.rerun_of}: {in_line(verdict)}")
+        verdict = verify(site, record.id)
+        entry |= verdict.to_json()
+        different += not verdict.same
+        say(render_verdict(verdict, in_full=different <= _MOST_IN_FULL))
     return all(entry["same"] for entry in entries)
-
-
-def _differing(comparison: Comparison) -> list[str]:
-    outputs = comparison.outputs
-    return [
-        *comparison.metrics.changed,
-        *outputs.changed,
-        *outputs.added,
-        *outputs.removed,
-    ]

@@ -67,6 +67,16 @@ class ValueDifference(JsonStruct, frozen=True, kw_only=True):
         return {"same": self.same, **super().to_json()}
 
 
+class DataDifference(ValueDifference, frozen=True, kw_only=True):
+    """The inputs that differ, and the paths of `link` that no input covers.
+
+    What the tasks read there is not recorded, so it cannot be compared. An input in a linked
+    directory covers itself alone: it follows the name of the directory.
+    """
+
+    not_recorded: tuple[str, ...] = ()
+
+
 class OutputDifference(JsonStruct, frozen=True, kw_only=True):
     """The paths of the outputs in which other runs differ from the first run.
 
@@ -93,9 +103,10 @@ class Comparison(Struct, frozen=True, kw_only=True):
     code: CodeDifference
     config: ValueDifference
     environment: ValueDifference
-    data: ValueDifference
+    data: DataDifference
     metrics: ValueDifference
     outputs: OutputDifference
+    empty: frozenset[str] = frozenset()  # the kinds of which no run has anything
 
     @property
     def same(self) -> bool:
@@ -137,9 +148,12 @@ def compare_records(records: Sequence[Record], code: CodeDifference) -> Comparis
         code=code,
         config=differing(configs),
         environment=differing(environments),
-        data=differing(data),
+        data=DataDifference(
+            changed=differing(data).changed, not_recorded=_unrecorded_links(records)
+        ),
         metrics=differing(metrics),
         outputs=_output_difference(records),
+        empty=_empty_kinds(records),
     )
 
 
@@ -215,6 +229,36 @@ def _task_config(task: TaskSpec) -> dict[str, Any]:
 
 def _data(record: Record) -> dict[str, str]:
     return {entry.path: entry.sha256 for entry in record.data}
+
+
+def _empty_kinds(records: Sequence[Record]) -> frozenset[str]:
+    """Return the kinds of which no run has anything, so that nothing was compared."""
+    empty = []
+    for kind in ("environment", "data", "metrics", "outputs"):
+        if not any(getattr(record, kind) for record in records):
+            empty.append(kind)
+    return frozenset(empty)
+
+
+def _unrecorded_links(records: Sequence[Record]) -> tuple[str, ...]:
+    """Return the linked paths that are not inputs, each once."""
+    unrecorded: dict[str, None] = {}
+    for record in records:
+        reads = record.spec.reads
+        for link in record.spec.link:
+            path = link.rstrip("/")
+            whole = {path, f"{path}/**", f"{path}/**/*"}
+            is_input = any(
+                pattern.rstrip("/") in whole or path.startswith(f"{pattern}/")
+                for pattern in reads
+            )
+            if is_input:
+                continue
+            inside = [name for name in reads if name.startswith(f"{path}/")]
+            if inside:
+                link = f"{link} except {', '.join(inside)}"
+            unrecorded[link] = None
+    return tuple(unrecorded)
 
 
 def _output_difference(records: Sequence[Record]) -> OutputDifference:

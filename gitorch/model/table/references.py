@@ -86,7 +86,8 @@ def _with_prefix(prefix: str, runs: RunNames) -> str | None:
 
 def refers_to_one(reference: str, run_id: str) -> bool:
     """Return True if `reference`, which means this run, is not the label or name of several."""
-    return run_id.startswith(reference) or _LATEST.match(reference) is not None
+    is_prefix = is_id_prefix(reference) and run_id.startswith(reference)
+    return is_prefix or _LATEST.match(reference) is not None
 
 
 def _unreadable(error: RecordBroken) -> Named:
