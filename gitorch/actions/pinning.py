@@ -133,8 +133,10 @@ def _dirt(site: Site, configs: Sequence[LoadedConfig]) -> Dirt:
 
     dirt = pins.dirty_state(repository)
     modified = filterfalse(is_config_path, dirt.modified)
-    untracked = filterfalse(is_config_path, dirt.untracked)
-    return Dirt(tuple(modified), tuple(untracked))
+    untracked = list(filterfalse(is_config_path, dirt.untracked))
+    apart = set(dirt.untracked).difference(untracked)
+    names = pins.named_as_git(repository, untracked, apart=apart)
+    return Dirt(tuple(modified), tuple(names))
 
 
 def _is_config_file(path: Path) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gitorch.actions.waiting import (
     QueueView,
@@ -21,6 +22,7 @@ from gitorch.model.run.estimate import (
     Estimate,
     from_durations,
     from_progress,
+    in_turn,
     together,
 )
 from gitorch.model.run.status import Status
@@ -116,11 +118,13 @@ def status(site: Site, *, moment: datetime | None = None) -> SiteStatus:
     not_queued = len(view.queued)  # sorted behind all queued runs
     live.sort(key=lambda row: (view.runs_ahead.get(row.id, not_queued), row.order))
     runs = tuple(_live_run(site, row, view, history, moment) for row in live)
+    tasks = _tasks_by_worker(site, view)
+    at_once = max(1, tasks.total())
     return SiteStatus(
         counts={status: counts.get(status, 0) for status in Status},
-        runs=runs,
-        workers=_live_workers(view),
-        eta=_total_eta(runs, view),
+        runs=_in_turn(runs, at_once, has_worker=bool(view.alive)),
+        workers=_live_workers(view, tasks),
+        eta=_total_eta(runs, at_once),
     )
 
 
@@ -227,7 +231,20 @@ def _in_sequence(parts: Sequence[Estimate]) -> Estimate | None:
     return Estimate(p50, p80)
 
 
-def _total_eta(runs: Sequence[LiveRun], view: QueueView) -> Estimate | None:
+def _in_turn(
+    runs: Sequence[LiveRun], at_once: int, *, has_worker: bool
+) -> tuple[LiveRun, ...]:
+    """Return the runs with the time until each waiting one is over, unknown without a worker."""
+    running = [run.eta for run in runs if run.status is Status.RUNNING]
+    waiting = [run for run in runs if run.status is Status.WAITING]
+    over: list[Estimate | None] = [None] * len(waiting)
+    if has_worker:
+        over = in_turn(running, [run.eta for run in waiting], at_once)
+    etas = {run.id: eta for run, eta in zip(waiting, over, strict=True)}
+    return tuple(replace(run, eta=etas.get(run.id, run.eta)) for run in runs)
+
+
+def _total_eta(runs: Sequence[LiveRun], at_once: int) -> Estimate | None:
     """Return the time until all runs are over, or None if one of them has no estimate."""
     estimates = []
     for run in runs:
@@ -236,12 +253,10 @@ def _total_eta(runs: Sequence[LiveRun], view: QueueView) -> Estimate | None:
         if run.eta is None:
             return None
         estimates.append(run.eta)
-    at_once = _tasks_by_worker(view).total()
-    return together(estimates, max(1, at_once))
+    return together(estimates, at_once)
 
 
-def _live_workers(view: QueueView) -> tuple[LiveWorker, ...]:
-    tasks = _tasks_by_worker(view)
+def _live_workers(view: QueueView, tasks: Counter[str]) -> tuple[LiveWorker, ...]:
     workers = []
     for worker in view.workers:
         if worker.id in view.alive:
@@ -249,13 +264,18 @@ def _live_workers(view: QueueView) -> tuple[LiveWorker, ...]:
     return tuple(workers)
 
 
-def _tasks_by_worker(view: QueueView) -> Counter[str]:
-    """Return the number of running tasks of each worker."""
+def _tasks_by_worker(site: Site, view: QueueView) -> Counter[str]:
+    """Return the number of running tasks of each worker.
+
+    A task whose attempt has ended does not count, although it is RUNNING until it is committed.
+    """
     counts: Counter[str] = Counter()
     for run in view.queued.values():
         for task in run.tasks:
             if isinstance(task.state, Running):
-                counts[task.state.worker] += 1
+                attempt = site.directory(task.run).attempt(task.id, task.attempts)
+                has_ended = attempt.status.exists() or not attempt.log.exists()
+                counts[task.state.worker] += not has_ended
     return counts
 
 

@@ -77,11 +77,8 @@ def launch(app: typer.Typer) -> int:
     try:
         return app(prog_name="gitorch", standalone_mode=False) or EXIT_OK
     except _CommandLineError as error:
-        if "--json" in sys.argv:
-            hint = f"{error.ctx.command_path} --help" if error.ctx else None
-            print_json(_document("usage", error.format_message(), hint))
-        else:
-            error.show()
+        hint = f"{error.ctx.command_path} --help" if error.ctx else None
+        _print_error("usage", _sentence(error), hint, as_json="--json" in sys.argv)
         return error.exit_code
     except GitorchError as error:
         return report_error(error, as_json="--json" in sys.argv)
@@ -173,13 +170,7 @@ def print_json(document: dict[str, Any]) -> None:
 
 def report_error(error: GitorchError, *, as_json: bool) -> int:
     """Print `error`, as JSON on stdout or as text on stderr, and return the exit code."""
-    if as_json:
-        print_json(_document(error.kind, error.message, error.hint))
-    else:
-        colors = has_colors(sys.stderr)
-        say(f"{paint('error:', 'bold', 'red', on=colors)} {plain(error.message)}")
-        if error.hint:
-            say(f"{paint('hint:', 'bold', 'cyan', on=colors)} {plain(error.hint)}")
+    _print_error(error.kind, error.message, error.hint, as_json=as_json)
     return EXIT_CODES.get(error.kind, EXIT_FAILED)
 
 
@@ -187,6 +178,25 @@ def _say_what_is_lost() -> None:
     failure = failure_to_print()
     if failure is not None:
         say(f"warning: what was printed is lost: {failure.strerror}")
+
+
+def _print_error(
+    kind: str, message: str, hint: str | None, *, as_json: bool
+) -> None:
+    """Print an error in the one style that all errors have."""
+    if as_json:
+        print_json(_document(kind, message, hint))
+        return
+    colors = has_colors(sys.stderr)
+    say(f"{paint('error:', 'bold', 'red', on=colors)} {plain(message)}")
+    if hint:
+        say(f"{paint('hint:', 'bold', 'cyan', on=colors)} {plain(hint)}")
+
+
+def _sentence(error: typer.BadParameter) -> str:
+    """Return the message of a mistake in the command line as all other messages are written."""
+    message = error.format_message().rstrip(".")
+    return message[:1].lower() + message[1:]
 
 
 def _report_unforeseen(error: Exception, *, as_json: bool) -> int:
@@ -252,11 +262,7 @@ def _report_bug(error: Exception, *, as_json: bool) -> int:
         say(plain(details))
         hint = "please report it with the details above"
     hint += ". Results on the results branch are not affected"
-    if as_json:
-        print_json(_document("bug", message, hint))
-    else:
-        say(f"error: {plain(message)}")
-        say(f"hint: {hint}")
+    _print_error("bug", message, hint, as_json=as_json)
     return EXIT_BUG
 
 

@@ -31,7 +31,7 @@ _REDRAWS_PER_SECOND = 4
 @contextmanager
 def live_view() -> Iterator[Listener]:
     """Provide a listener that prints ended attempts, with a table of running attempts below."""
-    console = Console(
+    console = _Console(
         stderr=True, highlight=False, no_color=not has_colors(sys.stderr)
     )
     view = _LiveView(console)
@@ -43,6 +43,16 @@ def live_view() -> Iterator[Listener]:
     )
     with live:
         yield view.listen
+
+
+class _Console(Console):
+    """A console with a cursor that stays visible.
+
+    rich hides it while it draws. Ctrl-Z and `kill -9` would leave the user's shell without one.
+    """
+
+    def show_cursor(self, show: bool = True) -> bool:
+        return False
 
 
 class _LiveView:

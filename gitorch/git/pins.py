@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from gitorch.errors import NotFound
-from gitorch.git.command import call_git_lines, run_git
+from gitorch.git.command import call_git_items, call_git_lines, run_git
 from gitorch.git.repository import Repository
 from gitorch.git.status import StatusKind, read_status
 from gitorch.git.store.lock import locked
@@ -123,6 +123,29 @@ def dirty_state(repo: Repository) -> DirtyState:
         else:
             modified.add(item.path)
     return DirtyState(tuple(sorted(modified)), tuple(sorted(untracked)))
+
+
+def named_as_git(
+    repo: Repository, untracked: Sequence[str], *, apart: Iterable[str] = ()
+) -> list[str]:
+    """Return the names that `git status` shows for untracked files, each once.
+
+    A directory without tracked files stands for all files in it, unless one of them is in `apart`.
+    """
+    tops = {path.split("/", 1)[0] for path in untracked if "/" in path}
+    with_tracked: set[str] = set()
+    for path in apart:
+        with_tracked.update(map(str, PurePosixPath(path).parents))
+    if tops:
+        literal = [f":(top,literal){top}" for top in sorted(tops)]
+        for path in call_git_items(repo.root, "ls-files", "-z", "--", *literal):
+            with_tracked.update(map(str, PurePosixPath(path).parents))
+    names: dict[str, None] = {}
+    for path in untracked:
+        directories = list(map(str, PurePosixPath(path).parents))[-2::-1]
+        whole = [name for name in directories if name not in with_tracked]
+        names[f"{whole[0]}/" if whole else path] = None
+    return list(names)
 
 
 def ignored_paths(repo: Repository, paths: Sequence[str]) -> list[str]:

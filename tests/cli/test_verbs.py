@@ -130,7 +130,7 @@ def test_the_closest_command_is_suggested_for_a_misspelt_one(
     tmp_path: Path,
 ) -> None:
     said = gitorch(tmp_path, "retyr", code=2).stderr
-    assert "No such command 'retyr'. Did you mean 'retry'" in said
+    assert "no such command 'retyr'. Did you mean 'retry'" in said
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from gitorch.model.run.estimate import (
     Estimate,
     from_durations,
     from_progress,
+    in_turn,
     together,
 )
 from gitorch.model.run.metrics import (
@@ -95,3 +96,20 @@ def test_several_estimates_together_are_no_less_than_the_longest() -> None:
     assert together([Estimate(10, 20), Estimate(1, 2)], 2) == Estimate(10, 20)
     assert together([Estimate(10, 20), Estimate(10, 20)], 1) == Estimate(20, 40)
     assert together([], 2) is None
+
+
+def test_a_waiting_run_is_over_after_those_before_it() -> None:
+    running = [Estimate(4, 5), Estimate(10, 12)]
+    waiting = [Estimate(2, 3), Estimate(2, 3), Estimate(20, 30)]
+    assert in_turn(running, waiting, 2) == [
+        Estimate(6, 8),
+        Estimate(8, 11),
+        Estimate(28, 41),
+    ]
+    assert in_turn([], waiting[:1], 2) == [Estimate(2, 3)]
+
+
+def test_behind_an_unknown_run_all_is_unknown() -> None:
+    known = Estimate(2, 3)
+    assert in_turn([None], [known], 1) == [None]
+    assert in_turn([known], [known, None, known], 1) == [Estimate(4, 6), None, None]

@@ -52,5 +52,15 @@ def command(
         )
         say(f"Now at the code of {name}, {record.pin.commit[:12]}, {head}")
         say(f"to go back: git switch {reverted.before}")
+    for config in restored.configs:
+        if config.was_written:
+            say(
+                f"Wrote {in_line(config.path)}, which was not committed when the run was readied"
+            )
+        else:
+            say(
+                f"note: {in_line(config.path)} stays as it is; the run had another: "
+                f"git show {in_line(config.stored)}"
+            )
     say_several_pins(record)
     say_missing(restored.warnings, restored.hints)

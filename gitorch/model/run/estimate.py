@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -50,6 +51,36 @@ def from_durations(
     if not left_s:
         return None
     return Estimate(_quantile(left_s, 0.5), _quantile(left_s, 0.8))
+
+
+def in_turn(
+    running: Sequence[Estimate | None],
+    waiting: Sequence[Estimate | None],
+    at_once: int,
+) -> list[Estimate | None]:
+    """Estimate when each of the waiting is over: those before it in the queue come first.
+
+    An entry without an estimate makes all entries behind it unknown.
+    """
+    known = [estimate for estimate in running if estimate is not None]
+    over: list[Estimate | None] = []
+    is_known = len(known) == len(running)
+    p50s = sorted(estimate.p50 for estimate in known)
+    p80s = sorted(estimate.p80 for estimate in known)
+    for own in waiting:
+        is_known = is_known and own is not None
+        if own is None or not is_known:
+            over.append(None)
+            continue
+        ends = []
+        for busy_until, takes in ((p50s, own.p50), (p80s, own.p80)):
+            starts = 0.0
+            if len(busy_until) >= at_once:
+                starts = heapq.heappop(busy_until)
+            heapq.heappush(busy_until, starts + takes)
+            ends.append(starts + takes)
+        over.append(Estimate(*ends))
+    return over
 
 
 def together(estimates: Sequence[Estimate], at_once: int) -> Estimate | None:
