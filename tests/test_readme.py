@@ -23,7 +23,7 @@ PROGRAMS = Path(sys.executable).parent
 # The directory in which the commands under a heading are run. A new heading must be added here.
 IN_THE_CLONE = ("Try it",)
 IN_THE_DEMO = ("Look around", "Penguins")
-IN_A_PROJECT = ("Your own project", "Many runs")
+IN_A_PROJECT = ("Your own project", "A script of your own", "Many runs")
 # Commands that .ci/run and test_packaging.py run.
 BY_CI = ("./demo/run", "./tests/run")
 BY_PACKAGING = ("pip install .",)
@@ -143,12 +143,14 @@ def test_the_example_project_of_the_readme_works(
             name = block.text.splitlines()[0].removeprefix("# ")
             (project / name).parent.mkdir(exist_ok=True)
             (project / name).write_text(block.text)
-    commands = [
-        command
-        for command in commands_of(README, *IN_A_PROJECT)
-        if command not in BY_PACKAGING
-    ]
-    run_all(commands, project, monkeypatch)
+        elif block.heading in IN_A_PROJECT:
+            page = f"# {block.heading}\n```{block.language}\n{block.text}```\n"
+            commands = [
+                command
+                for command in commands_of(page, block.heading)
+                if command not in BY_PACKAGING
+            ]
+            run_all(commands, project, monkeypatch)
     looked = subprocess.run(
         [sys.executable, "look.py"],
         cwd=project,

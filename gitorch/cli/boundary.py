@@ -34,6 +34,21 @@ EXIT_CODES = {
     "interrupted": EXIT_INTERRUPTED,
 }
 
+# The meaning of each exit code, for `gitorch help exit-codes`.
+EXIT_CODE_MEANINGS = {
+    EXIT_OK: "done",
+    EXIT_FAILED: "a run or check failed, or compare --exit-code found a difference",
+    EXIT_CODES["usage"]: "the command line cannot be understood",
+    EXIT_CODES["not-found"]: "there is no such run, config or repository",
+    EXIT_CODES[
+        "refused"
+    ]: "refused: it would lose work, or is not possible in this state",
+    EXIT_CODES["busy"]: "another program holds what is needed, or it took too long",
+    EXIT_CODES["program-missing"]: "a program that is needed is not installed",
+    EXIT_BUG: "a bug of gitorch; the message says where the details are",
+    EXIT_INTERRUPTED: "interrupted (Ctrl-C)",
+}
+
 # Errors of the system that the user can resolve. They are not bugs of gitorch. The value is the
 # hint, or None if the message alone is enough.
 _NO_MEMORY = "end some programs, or use a smaller -j; see ulimit -v"

@@ -245,6 +245,17 @@ def _dotted(value: Any, without: Iterable[str] = ()) -> Iterator[str]:
             yield str(key)
 
 
+def topics(incomplete: str) -> list[Offer]:
+    from gitorch.cli.topics import TOPICS
+    from gitorch.cli.verbs import VERBS
+
+    offers = [
+        *TOPICS.items(),
+        *((name, verb.summary) for name, verb in VERBS.items()),
+    ]
+    return _shown(offer for offer in offers if offer[0].startswith(incomplete))
+
+
 def words(*choices: str) -> Callable[[str], list[Offer]]:
     """Return a function that offers these words; in a list with commas, the last one."""
 

@@ -13,6 +13,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
+from gitorch.cli.examples import render_examples
+
 
 class Verb(NamedTuple):
     """A command: the module of `gitorch.cli.commands` that defines it, and its first help line."""
@@ -67,6 +69,19 @@ VERBS = {
         "doctor", "Check queue, records, worktrees, locks and large files."
     ),
     "demo": Verb("demo", "Create a repository with real data, run and compare it."),
+    "help": Verb("help", "Show the manual of a topic, or the topics."),
+}
+
+# The groups of `--help`. A command that is in none of them is listed at the end.
+GROUPS = {
+    "Start": ("demo", "init", "check", "ready", "run"),
+    "Look": ("status", "list", "show", "logs", "cat", "outputs", "compare"),
+    "Go back": ("checkout-run", "revert", "rerun"),
+    "Steer": (
+        *("hold", "release", "retry", "kill", "fail", "resubmit"),
+        *("set", "adopt"),
+    ),
+    "Keep house": ("collect", "doctor", "help"),
 }
 
 
@@ -74,7 +89,9 @@ def load_command(name: str) -> Any:
     """Import the command `name` of the table, and return it as a command of typer."""
     module = import_module(f"gitorch.cli.commands.{VERBS[name].module}")
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    app.command(name, epilog=getattr(module, "EPILOG", None))(module.command)
+    more = getattr(module, "EPILOG", "")
+    epilog = f"{more}\n\n{render_examples(name)}".strip()
+    app.command(name, epilog=epilog)(module.command)
     return get_command(app)
 
 
@@ -91,6 +108,19 @@ class VerbGroup(TyperGroup):
             self.add_command(
                 TyperCommand(name, help=verb.summary, rich_markup_mode=None)
             )
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the groups. A summary is not cut: it continues on the next line."""
+        grouped = [name for names in GROUPS.values() for name in names]
+        others = [name for name in VERBS if name not in grouped]
+        formatter.write_paragraph()
+        formatter.write_text("Commands:  (more: gitorch help)")
+        width = max(map(len, VERBS))
+        for title, names in {**GROUPS, "Others": others}.items():
+            rows = [(f"{name:{width}}", VERBS[name].summary) for name in names]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
 
     def resolve_command(
         self, ctx: Any, args: list[str]

@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from gitorch.cli.verbs import VERBS
+from gitorch.cli.examples import EXAMPLES
+from gitorch.cli.verbs import GROUPS, VERBS
 from tests.conftest import gitorch
 
 REFERENCE = Path(__file__).with_name("reference.txt")
@@ -27,6 +28,17 @@ def test_help_prints_the_reference(tmp_path: Path) -> None:
 
 
 def test_no_summary_of_a_command_is_cut_off(tmp_path: Path) -> None:
-    _, _, commands = gitorch(tmp_path, "--help").stdout.partition("Commands:")
-    assert len(commands.strip().splitlines()) == len(VERBS)
-    assert "..." not in commands
+    text = gitorch(tmp_path, "--help", env={"COLUMNS": "80"}).stdout
+    lines = [line.strip() for line in text.splitlines()]
+    for name, verb in VERBS.items():
+        assert f"{name:12}  {verb.summary}" in lines
+
+
+def test_every_command_is_in_one_group_and_has_two_examples(tmp_path: Path) -> None:
+    grouped = [name for names in GROUPS.values() for name in names]
+    assert sorted(grouped) == sorted(VERBS)
+    assert list(EXAMPLES) == list(VERBS)
+    for name, examples in EXAMPLES.items():
+        assert len(examples) == 2, name
+        for example in examples:
+            assert name in example.split(), example

@@ -1,0 +1,66 @@
+"""Two examples for each command, which its `--help` shows. A test runs them all in the demo."""
+
+EXAMPLES = {
+    "init": ("gitorch init", "gitorch -C ../other init"),
+    "check": (
+        "gitorch check",
+        "gitorch check experiments/body-size.yaml -S seed=7",
+    ),
+    "ready": (
+        "gitorch ready",
+        "gitorch ready experiments/body-size.yaml -S learningRate=0.1,0.2",
+    ),
+    "run": ("gitorch run -j 2", "gitorch run experiments/body-size.yaml -S seed=3"),
+    "status": ("gitorch status", "gitorch status --json"),
+    "list": (
+        'gitorch list --where "metrics.accuracy > 0.9" --sort -accuracy',
+        "gitorch list --group name --aggregate mean,std",
+    ),
+    "show": ("gitorch show @", "gitorch show body-size"),
+    "logs": ("gitorch logs @", "gitorch logs body-size --task evaluate"),
+    "cat": ("gitorch cat @ metrics.json", "gitorch cat body-size metrics.json"),
+    "outputs": (
+        "gitorch outputs body-size",
+        'gitorch outputs --where "params.seed == 1" --to ../by-label',
+    ),
+    "compare": (
+        "gitorch compare @~1 @",
+        "gitorch compare body-size bill-shape --metrics",
+    ),
+    "checkout-run": (
+        "gitorch checkout-run body-size",
+        "gitorch checkout-run @ ../look",
+    ),
+    "revert": ("gitorch revert body-size", "gitorch revert @ --detach"),
+    "rerun": ("gitorch rerun body-size --verify", "gitorch rerun @ --queue"),
+    "hold": ("gitorch hold body-size", "gitorch hold --status WAITING --yes"),
+    "release": ("gitorch release body-size", "gitorch release --all --yes"),
+    "kill": (
+        'gitorch kill --yes @ --why "a typo"',
+        'gitorch kill --yes --where "params.seed > 5"',
+    ),
+    "retry": (
+        "gitorch retry body-size --at HEAD",
+        "gitorch retry --status ERROR --yes",
+    ),
+    "fail": ("gitorch fail body-size", "gitorch fail --status ERROR --yes"),
+    "resubmit": ("gitorch resubmit body-size", "gitorch resubmit --all --yes"),
+    "adopt": (
+        "gitorch adopt --where \"name == 'body-size'\"",
+        'gitorch adopt --where "status == \'HOLD\'" --why "that machine is gone"',
+    ),
+    "set": (
+        "gitorch set body-size --priority 5",
+        'gitorch set --where "params.seed == 1" --priority -1',
+    ),
+    "collect": ("gitorch collect --dry-run", "gitorch collect --older-than 7d"),
+    "doctor": ("gitorch doctor", "gitorch doctor --fix"),
+    "demo": ("gitorch demo", "gitorch demo ../another"),
+    "help": ("gitorch help config", "gitorch help run"),
+}
+
+
+def render_examples(name: str) -> str:
+    r"""Return the end of a command's help. After `\b`, lines are not filled."""
+    lines = "\n".join(f"  {example}" for example in EXAMPLES.get(name, ()))
+    return f"\b\nExamples:\n{lines}"

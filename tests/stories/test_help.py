@@ -1,0 +1,212 @@
+"""`gitorch help`: the commands and configs in its topics work, and the examples of all commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from gitorch.actions.demo import create
+from gitorch.cli.boundary import EXIT_CODE_MEANINGS, EXIT_CODES
+from gitorch.cli.examples import EXAMPLES
+from gitorch.cli.topics import TOPICS, render_topic
+from gitorch.model.run.status import Status
+from gitorch.model.settings import SETTINGS
+from tests.conftest import git, gitorch, write
+from tests.terminal import on_terminal
+
+ROOT = Path(__file__).parents[2]
+PROGRAMS = Path(sys.executable).parent
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Path:
+    """Create the demo's repository with its runs."""
+    root = create(tmp_path / "penguins")
+    gitorch(root, "run", "-j", "2", "experiments")
+    return root
+
+
+def commands_of(topic: str) -> list[str]:
+    text = render_topic(topic)
+    return [
+        line.strip()[2:] for line in text.splitlines() if line.startswith("    $ ")
+    ]
+
+
+def shell(root: Path, command: str) -> str:
+    result = subprocess.run(
+        ["bash", "-c", command],
+        cwd=root,
+        env={**os.environ, "PATH": f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, f"$ {command}\n{result.stdout}{result.stderr}"
+    return result.stdout
+
+
+def test_the_commands_and_configs_of_the_topics_work(demo: Path) -> None:
+    for topic in set(TOPICS) - {"files", "sharing"}:
+        text = gitorch(demo, "help", topic).stdout
+        for name, lines in re.findall(
+            r"^    # (\S+\.yaml)\n((?:    .+\n)+)", text, re.M
+        ):
+            (demo / name).write_text(textwrap.dedent(lines))
+        for command in commands_of(topic):
+            shell(demo, command)
+
+
+def test_the_topics_are_short_lines_without_placeholders() -> None:
+    for topic in TOPICS:
+        text = render_topic(topic)
+        assert not re.search(r"^\{[a-z ]+\}$", text, re.M), topic
+        for line in text.splitlines():
+            assert len(line) <= 90 or line.startswith("    $ "), line
+
+
+def test_the_tables_are_complete() -> None:
+    for setting in SETTINGS:
+        assert f"gitorch.{setting.name} " in render_topic("settings")
+    for status in Status:
+        assert f"\n  {status} " in render_topic("states")
+    assert {0, 1, 70, *EXIT_CODES.values()} == set(EXIT_CODE_MEANINGS)
+    schema = json.loads((ROOT / "schemas/config.schema.json").read_text())
+    for place in (schema, *schema["definitions"].values()):
+        if place in (schema, schema["definitions"]["fileSettings"]):
+            for key in place["properties"]:
+                assert f"\n  {key}" in render_topic("config"), key
+    documents = set()
+    for path in ROOT.glob("gitorch/**/*.py"):
+        documents |= set(re.findall(r'"(gitorch/[a-z]+/v1)"', path.read_text()))
+    shown = set(re.findall(r"gitorch/[a-z]+/v1", render_topic("json")))
+    assert documents - {"gitorch/record/v1"} <= shown
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_groups_and_topics_on_a_terminal(tmp_path: Path, columns: int) -> None:
+    seen = on_terminal(tmp_path, "--help", columns=columns)
+    titles = [line for line in seen.lines if re.fullmatch(r"[A-Z][a-z ]+:", line)]
+    assert titles == [
+        "Options:",
+        "Start:",
+        "Look:",
+        "Go back:",
+        "Steer:",
+        "Keep house:",
+    ]
+    assert "..." not in seen.text.partition("Commands:")[2]
+    assert max(map(len, seen.lines)) <= 80
+    seen = on_terminal(tmp_path, "help", columns=columns)
+    listed = [line.split()[0] for line in seen.lines if line.startswith("  ")]
+    assert listed == list(TOPICS)
+
+
+def test_help_shows_the_help_of_a_command_and_corrects_a_topic(
+    tmp_path: Path,
+) -> None:
+    assert (
+        gitorch(tmp_path, "help", "run").stdout
+        == gitorch(tmp_path, "run", "-h").stdout
+    )
+    said = gitorch(tmp_path, "help", "setings", code=2).stderr
+    assert "there is no topic 'setings', did you mean 'settings'?" in said
+
+
+def test_the_commands_of_files_remove_everything(demo: Path) -> None:
+    gitorch(demo, "checkout-run", "body-size")
+    git(demo, "config", "gitorch.jobs", "2")
+    commands = commands_of("files")
+    assert len(commands) == 7
+    for command in commands:
+        shell(demo, command)
+    assert not list(demo.parent.glob("*.gitorch"))
+    assert "gitorch" not in git(demo, "for-each-ref")
+    assert "gitorch" not in git(demo, "worktree", "list").replace(str(demo), "")
+    assert "gitorch" not in (demo / ".git/config").read_text()
+    files = [path for path in (demo / ".git").rglob("*") if path.is_file()]
+    assert not [path for path in files if "gitorch" in str(path.relative_to(demo))]
+    assert git(demo, "status", "--porcelain") == ""
+    assert gitorch(demo, "list").stderr == "no runs yet; next: gitorch ready\n"
+
+
+def test_the_commands_of_sharing_share_results(demo: Path, tmp_path: Path) -> None:
+    shared, other = tmp_path / "shared.git", tmp_path / "other"
+    git(demo, "init", "-q", "--bare", str(shared))
+    git(demo, "remote", "add", "origin", str(shared))
+    git(demo, "push", "-q", "origin", "HEAD")
+    push, *there = commands_of("sharing")
+    shell(demo, push)
+    git(demo, "clone", "-q", str(shared), str(other))
+    look, merge = there[:4], there[4:]
+    for command in look:
+        shell(other, command)
+    assert len(json.loads(shell(other, "gitorch list --json"))["runs"]) == 4
+    # Both have new runs.
+    gitorch(demo, "rerun", "--queue", "body-size")
+    shell(demo, push)
+    for command in merge:
+        shell(other, command)
+    runs = json.loads(shell(other, "gitorch list --json"))["runs"]
+    assert len(runs) == 5
+    assert git(shared, "rev-parse", "gitorch/results") == git(
+        other, "rev-parse", "gitorch/results"
+    )
+    assert git(other, "log", "-1", "--format=%P", "gitorch/results").count(" ") == 1
+
+
+QUEUED = "gitorch ready --again experiments/body-size.yaml"
+FAILING = (
+    "echo 'tasks: [{id: t, command: \"false\"}]' > ../body-size.yaml;"
+    "gitorch ready --again ../body-size.yaml && gitorch run; true"
+)
+# What must have happened before an example can work.
+BEFORE = {
+    "gitorch -C ../other init": "git init -q ../other",
+    "gitorch check": "rm experiments/example.yaml",
+    "gitorch run -j 2": QUEUED,
+    "gitorch checkout-run @ ../look": "rm -rf ../look",
+    "gitorch revert @ --detach": "git switch -q -",
+    "gitorch hold body-size": f"git switch -q -; {QUEUED}",
+    "gitorch hold --status WAITING --yes": QUEUED,
+    "gitorch retry body-size --at HEAD": FAILING,
+    "gitorch retry --status ERROR --yes": "gitorch run; true",
+    "gitorch fail body-size": FAILING,
+    "gitorch set body-size --priority 5": QUEUED,
+    'gitorch kill --yes @ --why "a typo"': QUEUED,
+}
+
+
+# The same names as in the demo, without its work.
+QUICK = """
+    seed: 1
+    learningRate: {rate}
+    tasks:
+      - {{id: evaluate, command: "echo '{{\\"accuracy\\": 0.95}}' > {{outputDir}}/metrics.json"}}
+"""
+
+
+@pytest.mark.timeout(300)
+def test_the_examples_of_all_commands_work(project: Path) -> None:
+    git(project, "config", "gitorch.jobs", "2")
+    for name, rate in (("bill-shape", 0.1), ("body-size", 0.2)):
+        write(project, f"experiments/{name}.yaml", QUICK.format(rate=rate))
+        gitorch(project, "run", f"experiments/{name}.yaml")
+    for command, examples in EXAMPLES.items():
+        if command == "demo":  # see tests/actions/test_demo.py
+            continue
+        for example in examples:
+            if example in BEFORE:
+                shell(project, BEFORE[example])
+            program, *words = shlex.split(example)
+            assert program == "gitorch"
+            gitorch(project, *words)
