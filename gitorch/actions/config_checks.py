@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from gitorch.config.document import KeyPath
 from gitorch.config.params_file import BadParamsFile, overlaid
 from gitorch.config.pipeline import LoadedConfig
@@ -17,6 +19,8 @@ from gitorch.model.problem import Problem, Severity
 from gitorch.model.run.pin import Pin
 from gitorch.model.run.spec import Resources, RunSpec
 from gitorch.model.text.globs import literal_head, matcher
+from gitorch.model.text.masking import Masking
+from gitorch.model.text.secret_values import find_secrets
 from gitorch.model.text.spelling import nearest_path
 from gitorch.storage.contents import Unusable
 from gitorch.storage.inputs import Inputs
@@ -109,6 +113,29 @@ def check_resources(machine: Resources, config: LoadedConfig) -> Iterator[Proble
                 )
                 hint = f"ask for less, or say how much there is: git config gitorch.{name} N"
                 yield config.problem(("tasks", index), message, hint)
+
+
+def check_secrets(masking: Masking, config: LoadedConfig) -> Iterator[Problem]:
+    """Yield a problem for each value that is a secret, because every value is recorded.
+
+    The problem does not show the value.
+    """
+    for position, reason in find_secrets(config.document.value, masking):
+        is_key = isinstance(position[-1], str)
+        problem = config.problem(
+            position,
+            f"{_last_name(position)} is probably a secret ({reason}), and would be recorded",
+            "leave it out of the config, and let the task read it from its environment; "
+            "git config gitorch.secrets allow records such values",
+            key=is_key,
+        )
+        yield replace(problem, excerpt="")
+
+
+def _last_name(position: KeyPath) -> str:
+    """Return the last key of a position: an item of a list has the name of the list."""
+    names = [step for step in position if isinstance(step, str)]
+    return f"'{names[-1]}'"
 
 
 def suggest_links(site: Site, config: LoadedConfig) -> Iterator[Problem]:

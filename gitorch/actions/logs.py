@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing
 from typing import BinaryIO, NamedTuple
 
 from msgspec import Struct
@@ -15,9 +15,9 @@ from gitorch.errors import NotFound, Refused
 from gitorch.model.run.record import Record
 from gitorch.model.run.status import LIVE, Status
 from gitorch.storage.kept_logs import open_kept_log
+from gitorch.storage.live_log import LiveLog, live_masking
 from gitorch.storage.records import read_record
 from gitorch.storage.site import Site
-from gitorch.tools.untrusted import blocks, open_file
 
 _CHUNK = 1 << 16  # bytes
 _PAUSE_S = 0.2
@@ -50,25 +50,26 @@ def logs(
     attempt: int | None = None,
     follow: bool = False,
     lines: int | None = None,
+    environment: Mapping[str, str],
 ) -> Iterator[LogPart]:
-    """Yield the logs of a run's tasks.
+    """Yield the logs of a run's tasks, without secrets.
 
     The default is the last attempt of each task. `task` and `attempt` select one of them.
     With `follow`, continue until the run stops. With `lines`, skip all but so many lines at the end
-    of each log.
+    of each log. `environment` is the caller's.
     Raises NotFound if there is no such run, task or attempt.
     """
     record = find_record(site, reference)
     _require_task(record, task)
     if follow:
-        yield from _follow(site, record.id, task, lines)
+        yield from _follow(site, record.id, task, lines, environment)
         return
     has_log = False
     for task_id, last in _last_attempts(site, record, task).items():
         chosen = last
         if attempt is not None:
             chosen = LoggedAttempt(record.id, task_id, attempt)
-        for part in _read_log(site, record.id, task_id, chosen, lines):
+        for part in _read_log(site, record, task_id, chosen, lines, environment):
             has_log = True
             yield part
     if attempt is not None and not has_log:
@@ -145,31 +146,34 @@ def _running_attempts(site: Site, run_id: str) -> dict[str, LoggedAttempt]:
 
 def _read_log(
     site: Site,
-    run_id: str,
+    record: Record,
     task_id: str,
     logged: LoggedAttempt,
     lines: int | None,
+    environment: Mapping[str, str],
 ) -> Iterator[LogPart]:
     """Yield the committed log, or the live file if the attempt has not been committed.
 
-    `run_id` and `task_id` are the ids that the user asked for.
+    `record` and `task_id` are those that the user asked for.
     """
-    source = None if logged.run_id == run_id else logged.run_id
+    source = None if logged.run_id == record.id else logged.run_id
     begin = LogPart(task_id, logged.number, b"", begins=True, source=source)
     kept = open_kept_log(site, *logged)
     if kept is not None:
         yield begin
         with kept:
             _skip_to_tail(kept, lines)
-            yield from _parts(kept, task_id, logged.number)
+            while data := kept.read(_CHUNK):
+                yield LogPart(task_id, logged.number, data)
         return
-    live = _open_live_log(site, logged)
+    live = _open_live_log(site, record, logged, environment)
     if live is not None:
         yield begin
-        with live:
-            _skip_to_tail(live, lines)
-            for data in blocks(live, _CHUNK):
+        with closing(live):
+            _skip_to_tail(live.file, lines)
+            for data in live.new():
                 yield LogPart(task_id, logged.number, data)
+            yield LogPart(task_id, logged.number, live.rest())
 
 
 def _skip_to_tail(file: BinaryIO, lines: int | None) -> None:
@@ -200,13 +204,12 @@ def _skip_to_tail(file: BinaryIO, lines: int | None) -> None:
     file.seek(0)
 
 
-def _parts(file: BinaryIO, task_id: str, number: int) -> Iterator[LogPart]:
-    while data := file.read(_CHUNK):
-        yield LogPart(task_id, number, data)
-
-
 def _follow(
-    site: Site, run_id: str, only: str | None, lines: int | None
+    site: Site,
+    run_id: str,
+    only: str | None,
+    lines: int | None,
+    environment: Mapping[str, str],
 ) -> Iterator[LogPart]:
     """Yield every attempt from the current one on, while it is written, until the run stops.
 
@@ -214,7 +217,7 @@ def _follow(
     run was removed.
     """
     seen: set[LoggedAttempt] = set()
-    live_files: dict[LoggedAttempt, BinaryIO] = {}
+    live_logs: dict[LoggedAttempt, LiveLog] = {}
     with ExitStack() as opened:
         while True:
             record = find_record(site, run_id)
@@ -223,28 +226,36 @@ def _follow(
                 if shown in seen:
                     continue
                 seen.add(shown)
-                live = (
-                    _open_live_log(site, logged)
-                    if logged.run_id == run_id
-                    else None
-                )
+                live = None
+                if logged.run_id == run_id:
+                    live = _open_live_log(site, record, logged, environment)
                 if live is None:
-                    yield from _read_log(site, run_id, task_id, logged, lines)
+                    yield from _read_log(
+                        site, record, task_id, logged, lines, environment
+                    )
                 else:
-                    live_files[shown] = opened.enter_context(live)
-                    _skip_to_tail(live, lines)
+                    live_logs[shown] = opened.enter_context(closing(live))
+                    _skip_to_tail(live.file, lines)
                     yield LogPart(task_id, logged.number, b"", begins=True)
-            for shown, file in live_files.items():
-                yield from _parts(file, shown.task_id, shown.number)
+            for shown, log in live_logs.items():
+                for data in log.new():
+                    yield LogPart(shown.task_id, shown.number, data)
             if _is_over(record, only):
+                for shown, log in live_logs.items():
+                    yield LogPart(shown.task_id, shown.number, log.rest())
                 return
             time.sleep(_PAUSE_S)
 
 
-def _open_live_log(site: Site, logged: LoggedAttempt) -> BinaryIO | None:
-    attempt = site.directory(logged.run_id).attempt(logged.task_id, logged.number)
+def _open_live_log(
+    site: Site,
+    record: Record,
+    logged: LoggedAttempt,
+    environment: Mapping[str, str],
+) -> LiveLog | None:
+    masking = live_masking(site, record, environment)
     try:
-        return open_file(attempt.log, below=attempt.workspace)
+        return LiveLog.open(site, *logged, masking)
     except FileNotFoundError:
         return None
     except OSError as error:

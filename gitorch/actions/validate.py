@@ -27,6 +27,7 @@ from gitorch.interpreter.probe import Interpreter, probe, source_roots
 from gitorch.model.problem import Problem, has_errors
 from gitorch.model.run.pin import Pin
 from gitorch.model.run.spec import Resources, RunSpec
+from gitorch.model.text.masking import Masking
 from gitorch.storage.contents import Notify, Unusable, ignore_notice
 from gitorch.storage.inputs import Inputs, is_converted
 from gitorch.storage.site import Site
@@ -206,7 +207,13 @@ class _Examination:
             self.interpreters[spec.python] = interpreter.executable
         return self._probed[self.interpreters[spec.python]]
 
+    @cached_property
+    def _masking(self) -> Masking:
+        return Masking(self._environment)
+
     def _check_outside_worktree(self, config: LoadedConfig) -> Iterator[Problem]:
+        if self._site.settings.secrets == "refuse":
+            yield from config_checks.check_secrets(self._masking, config)
         yield from config_checks.check_code_globs(self._site, self._pin, config)
         yield from config_checks.check_params_file(self._site, self._pin, config)
         yield from config_checks.check_inputs(self._inputs_of(config), config)

@@ -28,6 +28,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     branch: str
     jobs: str
     dirty: str
+    secrets: str
     grace_s: int
     large_file_bytes: int
     workspace: str | None
@@ -74,6 +75,12 @@ def _dirty(text: str) -> str:
     return text
 
 
+def _secrets(text: str) -> str:
+    if text not in ("refuse", "allow"):
+        raise ValueError("is neither 'refuse' nor 'allow'")
+    return text
+
+
 def _duration(text: str) -> str:
     """Return the text unchanged if it is a valid duration, since messages repeat it as written.
 
@@ -91,6 +98,10 @@ SETTINGS = (
     Setting(
         "dirty", "dirty", "refuse", _dirty,
         "What `ready` does about uncommitted changes. `snapshot` pins the files as they are.",
+    ),
+    Setting(
+        "secrets", "secrets", "refuse", _secrets,
+        "What `ready` does about a secret in a config. `allow` records it.",
     ),
     Setting(
         "branch", "branch", "gitorch/results", str,

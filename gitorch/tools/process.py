@@ -118,6 +118,17 @@ def command_line(pid: int) -> str:
     return "".join(filter(str.isprintable, shown))[:60].strip() or "unknown"
 
 
+def environment_of(pid: int) -> dict[str, str]:
+    """Return the environment that a process was started with, empty if it cannot be read."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            entries = os.fsdecode(file.read()).split("\0")
+    except OSError:
+        return {}
+    pairs = [entry.partition("=") for entry in entries]
+    return {name: value for name, equals, value in pairs if equals}
+
+
 def process_start(pid: int) -> int:
     """Return the time at which a process started, in clock ticks since boot.
 

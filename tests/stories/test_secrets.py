@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import commit_files, git, gitorch, gitorch_json, write
+from tests.conftest import (
+    commit_files,
+    git,
+    gitorch,
+    gitorch_json,
+    started,
+    wait_for,
+    write,
+)
 
 SECRET = "correct horse battery"
 ENV = {"STORAGE_PAT": SECRET}
@@ -113,3 +122,68 @@ def test_messages_about_addresses_are_masked(project: Path) -> None:
     ):
         result = gitorch(project, *arguments, code=None)
         assert PASSWORD not in result.stdout + result.stderr
+
+
+def test_the_log_of_a_running_attempt_is_masked(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = project.parent / "go"
+    command = f'echo "a $HUB_TOKEN b"; while [ ! -e {go} ]; do sleep 0.05; done'
+    write(
+        project,
+        "experiments/a.yaml",
+        json.dumps({"tasks": [{"id": "t", "command": command}]}),
+    )
+    gitorch(project, "ready")
+    # Only the worker has the secret, and not who reads the log.
+    monkeypatch.setenv("HUB_TOKEN", "s3cr3t-v4lue")
+    worker = started(project, "run")
+    monkeypatch.delenv("HUB_TOKEN")
+    wait_for(lambda: "a " in gitorch(project, "logs", "a").stdout)
+    assert gitorch(project, "logs", "a").stdout == "a ******** b\n"
+    follower = started(project, "logs", "-f", "a")
+    go.touch()
+    assert follower.communicate(timeout=30)[0] == "a ******** b\n"
+    worker.communicate(timeout=30)
+
+
+def test_a_secret_in_a_config_is_refused_unless_it_is_allowed(
+    project: Path,
+) -> None:
+    command = "test {api_key} = 0123456789-abcdef"
+    write(
+        project,
+        "experiments/a.yaml",
+        f"""
+        api_key: none
+        tasks: [{{id: t, command: '{command}'}}]
+        """,
+    )
+    given = "api_key=0123456789-abcdef"
+    for words in (
+        ("ready", "-S", given),
+        ("ready", "-S", given, "--json"),
+        ("check", "-S", given),
+        ("run", "experiments", "-S", given),
+    ):
+        refused = gitorch(project, *words, code=1)
+        text = refused.stdout + refused.stderr
+        assert (
+            "'api_key' is probably a secret (its name is that of a secret)" in text
+        )
+        assert "0123456789" not in text
+    assert gitorch_json(project, "list")["runs"] == []
+    gitorch(
+        project, "ready", "-S", "api_key=s3cr3t-v4lue", env={"HUB": "x"}, code=1
+    )
+    named = gitorch(
+        project,
+        *("ready", "-S", "note=s3cr3t-v4lue"),
+        env={"HUB_TOKEN": "s3cr3t-v4lue"},
+        code=1,
+    )
+    assert "'note' is probably a secret" in named.stdout + named.stderr
+    assert "s3cr3t" not in named.stdout + named.stderr
+    git(project, "config", "gitorch.secrets", "allow")
+    gitorch(project, "run", "experiments", "-S", given)
+    gitorch(project, "rerun", "a")

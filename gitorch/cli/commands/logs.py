@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable
 from itertools import chain, islice
@@ -58,7 +59,15 @@ def command(
     from gitorch.cli.pager import paged
 
     site = site_here()
-    parts = logs(site, run, task=task, attempt=attempt, follow=follow, lines=lines)
+    parts = logs(
+        site,
+        run,
+        task=task,
+        attempt=attempt,
+        follow=follow,
+        lines=lines,
+        environment=os.environ,
+    )
     first = list(islice(parts, 1))  # what is wrong is reported without a pager
     if not first:
         say(in_line(explain_no_log(site, run, task)))

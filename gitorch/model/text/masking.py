@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote
 
@@ -31,7 +31,7 @@ _NO_SECRET_NAME = re.compile(
 # Shorter values, and values that are common in texts, would mask what is not a secret.
 _SHORTEST = 6
 _SHORTEST_NUMBER = 10
-_COMMON = frozenset(
+COMMON = frozenset(
     {
         "default",
         "disabled",
@@ -45,6 +45,8 @@ _COMMON = frozenset(
     }
 )
 
+_PLACE = ("/", "~", ".")  # of a path
+
 # Few commands meet an address: these patterns are compiled where they are used.
 _IN_ADDRESS = (
     r"(?P<begin>://[^\s/:@\"'<>\\]*:)[^\s/@\"'<>\\]+(?=@)"
@@ -52,10 +54,15 @@ _IN_ADDRESS = (
     r"|(?P<slashes>://)[^\s/:@\"'<>\\]{20,}(?=@)"
 )
 _IN_ADDRESS_BYTES = _IN_ADDRESS.encode()
+# The beginning of an address whose end is not known yet.
+_UNFINISHED_ADDRESS = rb":(?:/|//[^\s\"'<>@]{0,500})?\Z"
 _IN_URL = r"://[^\s/:@]*:([^\s/@]+)@"
 _IN_PAIRS = (
     r"(?i)(?:password|pwd|accountkey|sharedaccesskey|secret|token)\s*=\s*([^;\s]+)"
 )
+_SETTING = "GIT_CONFIG_VALUE_"
+# The secret of a header such as `Authorization: Basic …`.
+_IN_HEADER = r"(?i)(?:basic|bearer|token)\s+([^\s'\"]{8,})"
 
 
 def is_secret_name(name: str) -> bool:
@@ -85,16 +92,29 @@ class Masking:
 
     def __init__(self, *environments: Mapping[str, str]) -> None:
         forms = set()
+        self._variables: dict[str, str] = {}  # by secret
         for environment in environments:
-            for name, value in environment.items():
-                if is_secret_name(name):
-                    for secret in _secrets_in(value):
-                        forms |= _forms_of(secret)
+            for name, secret in _secrets_of(environment):
+                self._variables[secret] = name
+                forms |= _forms_of(secret)
         # The longest first: a secret can be a part of another one.
         self._texts = sorted(forms, key=len, reverse=True)
         self._bytes = [
             form.encode("utf-8", "surrogateescape") for form in self._texts
         ]
+
+    @property
+    def secrets(self) -> Sequence[bytes]:
+        """The secrets in all their forms, the longest first."""
+        return self._bytes
+
+    def variable_in(self, text: str) -> str | None:
+        """Return the variable whose value is in the text, if it is not a word or a path."""
+        for secret, name in self._variables.items():
+            is_plain = secret.isalpha() or secret.startswith(_PLACE)
+            if secret in text and not is_plain:
+                return name
+        return None
 
     def text(self, text: str) -> str:
         for secret in self._texts:
@@ -124,8 +144,80 @@ class Masking:
 NOTHING_SECRET = Masking()
 
 
+class MaskedStream:
+    """Masks what is written piece by piece: a secret may begin in one piece and end in the next.
+
+    The end of a piece that may be the beginning of a secret is held back until the next piece.
+    """
+
+    def __init__(self, masking: Masking) -> None:
+        self._masking = masking
+        self._held = b""
+
+    def shown(self, data: bytes) -> bytes:
+        """Return what can be shown now, masked."""
+        data = self._held + data
+        end = self._start_of_unfinished(data)
+        self._held = data[end:]
+        return self._masking.data(data[:end])
+
+    def rest(self) -> bytes:
+        """Return what was held back, since nothing more will be written."""
+        rest, self._held = self._held, b""
+        return self._masking.data(rest)
+
+    def _start_of_unfinished(self, data: bytes) -> int:
+        """Return the index from which `data` may be the beginning of a secret, or its length."""
+        end = len(data)
+        address = re.search(_UNFINISHED_ADDRESS, data)
+        if address:
+            end = address.start()
+        for secret in self._masking.secrets:
+            longest = min(len(secret) - 1, len(data))
+            for length in range(longest, 0, -1):
+                if data.endswith(secret[:length]):
+                    end = min(end, len(data) - length)
+                    break
+        return self._not_within_a_secret(data, end)
+
+    def _not_within_a_secret(self, data: bytes, end: int) -> int:
+        """Return `end`, or the beginning of the whole secret that it cuts in two."""
+        is_cut = True
+        while is_cut:
+            is_cut = False
+            for secret in self._masking.secrets:
+                start = data.find(secret, max(0, end - len(secret) + 1))
+                if 0 <= start < end < start + len(secret):
+                    end = start
+                    is_cut = True
+        return end
+
+
 def _masked_address(found: re.Match[str]) -> str:
     return (found["begin"] or found["slashes"]) + MASK
+
+
+def passwords_in(text: str) -> list[str]:
+    """Return the passwords in the addresses of a text."""
+    return re.findall(_IN_URL, text) if "://" in text else []
+
+
+def _secrets_of(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield the secrets of an environment, each with the name of its variable."""
+    for name, value in environment.items():
+        if is_secret_name(_meaning(name, environment)):
+            for secret in _secrets_in(value):
+                yield name, secret
+        if name.startswith("GIT_CONFIG_"):  # maybe http.extraHeader
+            for secret in re.findall(_IN_HEADER, value):
+                yield name, secret
+
+
+def _meaning(name: str, environment: Mapping[str, str]) -> str:
+    """Return the setting that a GIT_CONFIG_VALUE_n has the value of, or else the name itself."""
+    if not name.startswith(_SETTING):
+        return name
+    return environment.get(f"GIT_CONFIG_KEY_{name.removeprefix(_SETTING)}", "")
 
 
 def _secrets_in(value: str) -> Iterator[str]:
@@ -137,7 +229,7 @@ def _secrets_in(value: str) -> Iterator[str]:
     for candidate in candidates:
         secret = candidate.strip()
         shortest = _SHORTEST_NUMBER if secret.isdigit() else _SHORTEST
-        if len(secret) >= shortest and secret.lower() not in _COMMON:
+        if len(secret) >= shortest and secret.lower() not in COMMON:
             yield secret
 
 

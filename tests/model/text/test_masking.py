@@ -8,6 +8,8 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from gitorch.model.text.masking import (
+    MASK,
+    MaskedStream,
     Masking,
     is_secret_name,
     mask_addresses,
@@ -149,3 +151,41 @@ def test_json_keeps_its_shape() -> None:
         "********": [1, "x ********", None, {"n": 0.5}],
         "t": True,
     }
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+def test_a_stream_is_masked_wherever_it_is_cut(size: int) -> None:
+    masking = Masking({"API_KEY": "abcab-secret", "OTHER_TOKEN": "ab-ab-ab"})
+    text = (
+        b"1 abcab-secret abcab ab-ab-ab-ab https://me:hunter2pass@x/ abcab-secre\n"
+    )
+    stream = MaskedStream(masking)
+    shown = b""
+    for start in range(0, len(text), size):
+        shown += stream.shown(text[start : start + size])
+    assert shown + stream.rest() == masking.data(text)
+    assert b"hunter2" not in shown
+
+
+def test_a_stream_holds_back_only_what_may_be_a_secret() -> None:
+    stream = MaskedStream(Masking({"API_KEY": "xyz-secret"}))
+    assert stream.shown(b"50%\r") == b"50%\r"
+    assert stream.shown(b"an x") == b"an "
+    assert stream.shown(b"y") == b""
+    assert stream.shown(b"lophone") == b"xylophone"
+    assert stream.shown(b"xyz-secret") == MASK.encode()
+
+
+def test_settings_of_git_in_the_environment() -> None:
+    masking = Masking(
+        {
+            "GIT_CONFIG_KEY_0": "http.https://example.org/.extraHeader",
+            "GIT_CONFIG_VALUE_0": "Authorization: Basic QWxhZGRpbjpv",
+            "GIT_CONFIG_KEY_1": "corp.apiToken",
+            "GIT_CONFIG_VALUE_1": "s3cr3t-v4lue",
+            "GIT_CONFIG_KEY_2": "user.name",
+            "GIT_CONFIG_VALUE_2": "Somebody",
+        }
+    )
+    text = "QWxhZGRpbjpv s3cr3t-v4lue Somebody"
+    assert masking.text(text) == f"{MASK} {MASK} Somebody"

@@ -1,0 +1,91 @@
+"""Secrets among the values of a config.
+
+The record of a run has all values of its config, and the results branch is shared. A value is taken
+for a secret only if there is little doubt: numbers, short texts, ordinary words, paths and the
+tokens of language models (`[MASK]`, `<|endoftext|>`) are none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from gitorch.model.text.masking import COMMON, Masking, passwords_in
+
+KeyPath = tuple[str | int, ...]
+
+_SHORTEST = 8
+
+# The last words of the names whose values are secrets, in snake_case, kebab-case or camelCase.
+_NAME = re.compile(
+    r"(?:^|[_.-])(?:"
+    r"password|passwd|passphrase|secret|credentials?|connection_?string|"
+    r"(?:api|access|private|auth|secret|account|encryption|signing|master)[_-]?key|"
+    r"(?:api|access|auth|bearer|refresh|secret|session|github|gitlab|hf|wandb|slack)[_-]?token"
+    r")$"
+)
+# The beginnings with which well-known services mark their secrets.
+_MARKED = re.compile(
+    r"(?<![A-Za-z0-9])(?:sk-[A-Za-z0-9_-]{16,}|gh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{20,}"
+    r"|glpat-[\w-]{16,}|hf_[A-Za-z0-9]{30,}|xox[abposr]-[\w-]{10,}|AKIA[0-9A-Z]{16})"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----"
+)
+# A value that stands for a secret: a variable, its name, a placeholder, a path, a text with blanks.
+_STAND_IN = re.compile(
+    r"[$<{\[%]|.*\s|~|\.{0,2}/|.*\.(?:json|pem|key|txt|ya?ml|env)$"
+    r"|[A-Z][A-Z0-9]*_[A-Z0-9_]*$"
+    r"|(?i:your|example|dummy|change|replace|todo|x{4}|\*{4})"
+)
+
+
+def find_secrets(value: Any, masking: Masking) -> Iterator[tuple[KeyPath, str]]:
+    """Yield the position of each secret in a config, with the reason why it is taken for one.
+
+    `masking` knows the secrets of the environment.
+    """
+    pending: list[tuple[KeyPath, str, Any]] = [((), "", value)]
+    while pending:
+        position, name, inner = pending.pop()
+        match inner:
+            case dict():
+                for key, item in inner.items():
+                    pending.append(((*position, key), key, item))
+            case list() | tuple():
+                for index, item in enumerate(inner):
+                    pending.append(((*position, index), name, item))
+            case str() if len(inner) >= _SHORTEST:
+                reason = _reason(position, name, inner, masking)
+                if reason is not None:
+                    yield position, reason
+
+
+def _reason(
+    position: KeyPath, name: str, text: str, masking: Masking
+) -> str | None:
+    if position[:1] == ("githubRepository",):  # recorded without its password
+        return None
+    variable = masking.variable_in(text)
+    if variable is not None:
+        return f"it has the value of the variable {variable}"
+    if _MARKED.search(text):
+        return "it looks like the key of a service"
+    if any(map(_is_hard_to_guess, passwords_in(text))):
+        return "it is an address with a password"
+    if _NAME.search(_in_snake_case(name)) and not _is_stand_in(text):
+        return "its name is that of a secret"
+    return None
+
+
+def _is_stand_in(text: str) -> bool:
+    return _STAND_IN.match(text) is not None or text.lower() in COMMON
+
+
+def _is_hard_to_guess(text: str) -> bool:
+    """Return True if a text is neither short nor an ordinary word."""
+    is_plain = len(text) < _SHORTEST or text.isalpha()
+    return not is_plain and not _is_stand_in(text)
+
+
+def _in_snake_case(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
