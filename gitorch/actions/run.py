@@ -69,6 +69,9 @@ class Worked(Struct, frozen=True, kw_only=True):
     runs: tuple[RunEnd, ...]
     interrupted: bool
     refused: tuple[AttemptRefused, ...] = ()  # without those of killed runs
+    killed: Mapping[
+        str, str
+    ] = {}  # while they were executed or waited: labels, by id
     failures: tuple[FailureGroup, ...] = ()  # gathered if there were several runs
 
     @property
@@ -78,9 +81,9 @@ class Worked(Struct, frozen=True, kw_only=True):
 
     @property
     def failed(self) -> bool:
-        """Return True if a run failed, or if the end of an attempt was not accepted."""
+        """Return True if a run failed or was killed, or if an end was not accepted."""
         has_error = any(run.status is Status.ERROR for run in self.runs)
-        return has_error or bool(self.refused)
+        return has_error or bool(self.refused) or bool(self.killed)
 
     def to_json(self) -> dict[str, Any]:
         runs = [
@@ -99,11 +102,11 @@ class Worked(Struct, frozen=True, kw_only=True):
                     "files": end.files and str(end.files),
                 }
             )
-        return {
-            "schema": "gitorch/run/v1",
-            "runs": runs,
-            **without_empty({"not_accepted": refused, "failures": failures}),
-        }
+        killed = [
+            {"id": run_id, "label": label} for run_id, label in self.killed.items()
+        ]
+        others = {"not_accepted": refused, "killed": killed, "failures": failures}
+        return {"schema": "gitorch/run/v1", "runs": runs, **without_empty(others)}
 
 
 def run(
@@ -153,7 +156,7 @@ def run(
     _fail_overdue(site, listener)
     summary.runs = recovered.runs | summary.runs
     summary.refused = recovered.refused + summary.refused
-    return _worked(site, summary)
+    return _worked(site, summary, named)
 
 
 def workable(site: Site, run_ids: Sequence[str]) -> list[str]:
@@ -295,26 +298,34 @@ def _fail_overdue(site: Site, listener: Listener) -> None:
         listener(Noticed(message=error.message))
 
 
-def _worked(site: Site, summary: Summary) -> Worked:
-    """Return the result; the status of each run that was stopped before its end is read again."""
-    stopped = [
-        run_id
-        for run_id, (_, status) in summary.runs.items()
-        if status is Status.RUNNING
-    ]
+def _worked(site: Site, summary: Summary, named: Sequence[Row]) -> Worked:
+    """Return the result; the status of each run that was stopped before its end is read again.
+
+    A run that was executed or named and that does not exist any more was killed.
+    """
+    unsettled = {row.id: row.label for row in named}
+    for run_id, (label, status) in summary.runs.items():
+        if status is Status.RUNNING:
+            unsettled[run_id] = label
     current = {}
-    if stopped:
-        current = {row.id: row.status for row in Catalog.of(site).rows(stopped)}
+    if unsettled:
+        rows = Catalog.of(site).rows(list(unsettled))
+        current = {row.id: row.status for row in rows}
+    killed = {end.run_id: end.label for end in summary.refused if end.was_killed}
+    for run_id, label in unsettled.items():
+        if run_id not in current:
+            killed[run_id] = label
     runs = []
     for run_id, (label, status) in summary.runs.items():
-        runs.append(
-            RunEnd(id=run_id, label=label, status=current.get(run_id, status))
-        )
+        if run_id not in killed:
+            status = current.get(run_id, status)
+            runs.append(RunEnd(id=run_id, label=label, status=status))
     refused = [end for end in summary.refused if not end.was_killed]
     return Worked(
         runs=tuple(runs),
         interrupted=summary.interrupted,
         refused=tuple(refused),
+        killed=killed,
         failures=_failures_of(site, runs),
     )
 

@@ -12,7 +12,7 @@ from gitorch.cli.boundary import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
 from gitorch.cli.progress import showing
 from gitorch.cli.style import has_colors, say
 from gitorch.model.run.status import Status
-from gitorch.model.text.phrases import counted
+from gitorch.model.text.phrases import counted, some
 from gitorch.storage.site import Site
 
 
@@ -57,7 +57,13 @@ def say_failures(worked: Worked) -> None:
 def say_summary(worked: Worked) -> None:
     """Say how many runs were executed, how they ended, and why those that failed did so."""
     say_failures(worked)
+    if worked.killed:
+        say(
+            f"{counted(len(worked.killed), 'run')} killed: {some(list(worked.killed))}"
+        )
     if not worked.runs:
+        if worked.killed:
+            return
         say(
             "stopped" if worked.interrupted else "nothing to do: no task can be run"
         )

@@ -179,9 +179,12 @@ ORDER BY sorted, id;
 SELECT duration_s FROM complete_tasks WHERE name = :name AND task = :task AND duration_s IS NOT NULL;
 
 -- name: computed
--- Return the complete tasks with this cache key, newest first.
-SELECT run, task FROM complete_tasks WHERE key = :key ORDER BY ended DESC, run;
+-- Return the complete tasks with this cache key, those of the newest run first. The clocks of two machines can disagree
+-- about which task ended later, so that the order of the runs counts.
+SELECT run, task FROM complete_tasks JOIN runs ON id = run
+WHERE key = :key ORDER BY sorted DESC, id DESC, complete_tasks.ended DESC;
 
 -- name: computed_like
 -- Return the runs of this name in which this task is complete and has a cache key, newest first.
-SELECT run FROM complete_tasks WHERE name = :name AND task = :task AND key IS NOT NULL ORDER BY ended DESC, run;
+SELECT run FROM complete_tasks JOIN runs ON id = run
+WHERE complete_tasks.name = :name AND task = :task AND key IS NOT NULL ORDER BY sorted DESC, id DESC;

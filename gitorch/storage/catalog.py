@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from gitorch.database.connection import DatabaseBroken
 from gitorch.database.run_index import DAMAGED_ROW, IndexUpdate, RunIndex
 from gitorch.database.values import QueuedRun, QueuedTask, Running, Waiting
-from gitorch.errors import Busy
+from gitorch.errors import Busy, NotFound
 from gitorch.model.run.record import Record, RecordBroken
 from gitorch.model.run.status import LIVE, Status
 from gitorch.model.table.overlay import Run, with_queue
@@ -86,7 +86,12 @@ class Catalog:
         """
         run_ids: dict[str, None] = {}
         for reference in references:
-            run_ids[find(reference, self)] = None
+            try:
+                run_ids[find(reference, self)] = None
+            except NotFound as error:
+                from gitorch.storage.killed_runs import explained  # noqa: PLC0415  rare
+
+                raise explained(self._site, reference, error) from None
         return list(run_ids)
 
     def latest_time(self) -> str | None:

@@ -11,7 +11,7 @@ from gitorch.model.branch_layout import ATTEMPT, RunPaths
 from gitorch.model.run.announcement import AttemptRefused
 from gitorch.model.run.record import Record, RecordBroken
 from gitorch.model.run.record_changes import Standing, standing
-from gitorch.model.run.status import Status
+from gitorch.model.run.status import LIVE, Status
 from gitorch.storage.attempt_owner import owner_of
 from gitorch.storage.claimed_attempt import ClaimedAttempt
 from gitorch.storage.recording import Recording, recording
@@ -42,6 +42,8 @@ def refuse(site: Site, attempt: ClaimedAttempt) -> AttemptRefused | None:
         if _is_recorded(changes, record, claim):
             return None
     files = _kept_apart(site, attempt)
+    if files is not None and record.status not in LIVE:
+        _keep_outputs_apart(attempt, files)
     return _announcement(attempt, _reason(record, claim), files=files)
 
 
@@ -108,3 +110,12 @@ def _kept_apart(site: Site, attempt: ClaimedAttempt) -> Path | None:
     except OSError:
         return directory.path if directory.path.exists() else None
     return aside
+
+
+def _keep_outputs_apart(attempt: ClaimedAttempt, aside: Path) -> None:
+    """Move the outputs beside the log, since the directory of a run that is over is removed.
+
+    The outputs of a live run stay where its next attempt continues.
+    """
+    with suppress(OSError):  # they are on another disk, or gone
+        attempt.run.output.rename(aside / "output")

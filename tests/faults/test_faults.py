@@ -189,6 +189,7 @@ ELSEWHERE = {
         "database/test_run_queue.py: test_setting_the_clock_back_does_not_make_a_backoff_longer",
     ),
     "a record from the future; a clock that is set while a worker runs": (
+        "storage/test_catalog.py: test_cached_tasks_are_found_newest_first",
         "storage/test_catalog.py: test_a_run_from_the_future_is_the_latest_only_until_the_next_one",
         "storage/test_catalog.py: test_all_clones_agree_on_the_order",
         "storage/test_catalog.py: "

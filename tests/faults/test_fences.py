@@ -222,6 +222,7 @@ def test_two_workers_with_one_attempt_have_one_end(
     assert "has completed the task" in line
     kept = Path(line.partition("its log is in ")[2])
     assert (kept / "log.txt").exists()
+    assert (kept / "output").is_dir()
     after = gitorch_json(project, "show", "a")["run"]
     assert after == accepted
     assert git(project, "fsck", "--full") == ""

@@ -267,14 +267,21 @@ def test_the_row_of_a_failed_run_says_why_the_run_failed(project: Path) -> None:
 
 
 def test_cached_tasks_are_found_newest_first(done: Path) -> None:
+    """The order is that of the runs, even if a wrong clock says when a task ended."""
     [record] = branch(done).records()
     task_a, task_b = record["tasks"]
     [attempt] = task_a["attempts"]
-    earlier = {**task_a, "cache": CACHE}
-    later_attempt = {**attempt, "ended": "2031-01-01T00:00:00Z"}
-    later = {**earlier, "attempts": [later_attempt]}
-    add_records(done, "a" * 12, tasks=[later, task_b])
-    add_records(done, "b" * 12, tasks=[earlier, task_b])
+    newer = {**task_a, "cache": CACHE}
+    in_future = {**attempt, "ended": "2031-01-01T00:00:00Z"}
+    older = {**newer, "attempts": [in_future]}
+    add_records(
+        done,
+        "a" * 12,
+        tasks=[newer, task_b],
+        created="2025-01-01T00:00:00Z",
+        sorted_at="2031-01-02T00:00:00Z",
+    )
+    add_records(done, "b" * 12, tasks=[older, task_b])
     runs = catalog(done)
     assert runs.computed("k" * 64) == [("a" * 12, "a"), ("b" * 12, "a")]
     assert runs.computed_like("one", "a") == ("a" * 12, "b" * 12)

@@ -5,6 +5,7 @@ Only the transitions of the table TRANSITIONS change a run.
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -213,7 +214,7 @@ def test_kill_ends_all_processes_before_the_record_is_removed(
     )
     git(project, "config", "gitorch.grace", "1")
     gitorch(project, "ready")
-    worker = started(project, "run")
+    worker = started(project, "run", "--json")
     wait_for(mark.exists)
     assert len(daemons(mark)) == 2
     [run_id] = statuses(project)
@@ -223,8 +224,14 @@ def test_kill_ends_all_processes_before_the_record_is_removed(
     assert "not needed" in git(
         project, "log", "-1", "--format=%s", "gitorch/results"
     )
-    worker.communicate(timeout=30)
-    assert worker.returncode == 0
+    printed, said = worker.communicate(timeout=30)
+    assert worker.returncode == 1
+    assert json.loads(printed)["killed"] == [{"id": run_id, "label": "a"}]
+    assert "was not accepted: its run was killed" in said
+    for words in (("show", run_id), ("logs", run_id[:6]), ("retry", run_id)):
+        message = gitorch(project, *words, code=3).stderr
+        assert f"the run {run_id} was killed at 2" in message
+        assert " by A. Researcher: not needed\n" in message
     assert statuses(project) == {}, "the result of a killed run is not accepted"
     assert not (tmp_path / "project.gitorch" / run_id).exists()
 
