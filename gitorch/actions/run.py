@@ -299,10 +299,7 @@ def _fail_overdue(site: Site, listener: Listener) -> None:
 
 
 def _worked(site: Site, summary: Summary, named: Sequence[Row]) -> Worked:
-    """Return the result; the status of each run that was stopped before its end is read again.
-
-    A run that was executed or named and that does not exist any more was killed.
-    """
+    """Return the result; the status of each run that was stopped before its end is read again."""
     unsettled = {row.id: row.label for row in named}
     for run_id, (label, status) in summary.runs.items():
         if status is Status.RUNNING:
@@ -311,10 +308,7 @@ def _worked(site: Site, summary: Summary, named: Sequence[Row]) -> Worked:
     if unsettled:
         rows = Catalog.of(site).rows(list(unsettled))
         current = {row.id: row.status for row in rows}
-    killed = {end.run_id: end.label for end in summary.refused if end.was_killed}
-    for run_id, label in unsettled.items():
-        if run_id not in current:
-            killed[run_id] = label
+    killed = _killed(summary, unsettled, current)
     runs = []
     for run_id, (label, status) in summary.runs.items():
         if run_id not in killed:
@@ -328,6 +322,20 @@ def _worked(site: Site, summary: Summary, named: Sequence[Row]) -> Worked:
         killed=killed,
         failures=_failures_of(site, runs),
     )
+
+
+def _killed(
+    summary: Summary, unsettled: Mapping[str, str], current: Mapping[str, Status]
+) -> dict[str, str]:
+    """Return the labels of the runs that were killed, by id.
+
+    An unsettled run that does not exist any more was killed, too.
+    """
+    killed = {end.run_id: end.label for end in summary.refused if end.was_killed}
+    for run_id, label in unsettled.items():
+        if run_id not in current:
+            killed[run_id] = label
+    return killed
 
 
 def _failures_of(site: Site, runs: Sequence[RunEnd]) -> tuple[FailureGroup, ...]:

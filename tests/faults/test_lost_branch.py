@@ -121,6 +121,25 @@ def test_commits_of_a_checkout_with_old_files_lose_nothing(done: Path) -> None:
     assert git(done, "show", f"{REF}:notes.txt") == "mine"
 
 
+def test_files_that_are_removed_beside_a_record_come_back(done: Path) -> None:
+    checkout = done.parent / "checkout"
+    before = git(done, "ls-tree", "-r", REF)
+    git(done, "worktree", "add", "-q", str(checkout), "gitorch/results")
+    for name in ("outputs", "log.txt", "attempt.json", "config.yaml"):
+        for path in list(checkout.glob(f"runs/**/{name}")):
+            git(checkout, "rm", "-rq", str(path))
+    (checkout / "notes.txt").write_text("mine")
+    git(checkout, "add", "-A")
+    git(checkout, "commit", "-qm", "less")
+    assert "2 runs restored" in gitorch(done, "list").stderr
+    after = git(done, "ls-tree", "-r", REF).splitlines()
+    assert [
+        line for line in after if "notes.txt" not in line
+    ] == before.splitlines()
+    assert git(done, "show", f"{REF}:notes.txt") == "mine"
+    assert gitorch(done, "list").stderr == ""
+
+
 def test_an_older_copy_of_the_queue_repeats_nothing(done: Path) -> None:
     state = done / ".git/gitorch"
     copies = {path.name: path.read_bytes() for path in state.glob("queue.db*")}

@@ -72,6 +72,11 @@ def test_a_run_has_at_most_a_thousand_metrics(project: Path) -> None:
     write(project, "experiments/a.yaml", json.dumps({"tasks": tasks}))
     ended = gitorch(project, "run", "experiments").stderr
     assert "note: 500 values of metrics are left out" in ended
+    of_run = (
+        "1000 metrics left out: the tasks of a run may have at most 1000 together"
+    )
+    assert ended.count(f"note: {of_run}\n") == 1
+    assert of_run in gitorch(project, "show", "a").stdout
     assert len(gitorch_json(project, "show", "a")["run"]["metrics"]) == 1000
 
 

@@ -41,8 +41,8 @@ def unite(tip: bytes, known: bytes, read: Read, choose_known: ChooseKnown) -> Un
     """Return what the tree `tip` lacks of the tree `known`.
 
     All files of a run come from one version of it. If both trees have the same record of a run, the
-    files at the tip stay as they are. `choose_known` decides about records that differ. Everything
-    outside of `runs/` and `killed/` stays as it is at the tip.
+    files at the tip stay, and those that it lacks are added. `choose_known` decides about records
+    that differ. Everything outside of `runs/` and `killed/` stays as it is at the tip.
     """
     edits = Edits()
     restored: list[str] = []
@@ -52,13 +52,15 @@ def unite(tip: bytes, known: bytes, read: Read, choose_known: ChooseKnown) -> Un
             if is_run_id(mark.name):
                 edits.remove(os.fsencode(RunPaths.of(mark.name).directory))
     for run in _differences(RUNS, tip, known, read):
-        if run.known is None or not is_run_id(run.name):
+        if not is_run_id(run.name):
             continue
         mark_path = os.fsencode(killed_mark(run.name))
         if find(mark_path, tip, edits, read) is not None:
             continue
-        if _is_known_better(run, read, choose_known):
-            edits.put(run.path, run.known)
+        lost = _lost_of(run, read, choose_known)
+        for path, entry in lost:
+            edits.put(path, entry)
+        if lost:
             restored.append(run.name)
     return Union(edits, tuple(restored))
 
@@ -72,6 +74,40 @@ def runs_in(tree: bytes, read: Read) -> list[str]:
     ]
 
 
+def _lost_of(
+    run: _Difference, read: Read, choose_known: ChooseKnown
+) -> list[tuple[bytes, TreeEntry]]:
+    """Return what the tip lacks of a run: all of it, files beside the same record, or nothing."""
+    if run.known is None:
+        return []
+    if _has_same_record(run, read):
+        return list(_lacking(run.path, run.at_tip, run.known, read))
+    if _is_known_better(run, read, choose_known):
+        return [(run.path, run.known)]
+    return []
+
+
+def _has_same_record(run: _Difference, read: Read) -> bool:
+    name = RECORD.encode()
+    known = _directory(run.known, read).get(name)
+    return known is not None and _directory(run.at_tip, read).get(name) == known
+
+
+def _lacking(
+    path: bytes, at_tip: TreeEntry | None, known: TreeEntry | None, read: Read
+) -> Iterator[tuple[bytes, TreeEntry]]:
+    """Yield the entries below `path` that the known directory has and that at the tip lacks."""
+    below_tip, below_known = _directory(at_tip, read), _directory(known, read)
+    for name in _differing(below_tip, below_known):
+        entry, inner = below_known.get(name), path + b"/" + name
+        if entry is None:
+            continue
+        if name not in below_tip:
+            yield inner, entry
+        elif below_tip[name].mode == DIRECTORY:
+            yield from _lacking(inner, below_tip[name], entry, read)
+
+
 def _is_known_better(
     run: _Difference, read: Read, choose_known: ChooseKnown
 ) -> bool:
@@ -83,8 +119,6 @@ def _is_known_better(
         return run.at_tip is None
     if at_tip is None:
         return True
-    if at_tip.oid == known.oid:
-        return False
     return choose_known(run.path + b"/" + name, at_tip.oid, known.oid)
 
 

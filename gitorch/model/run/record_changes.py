@@ -30,6 +30,7 @@ from gitorch.model.run.record import (
 )
 from gitorch.model.run.status import Status, run_status, states
 from gitorch.model.table.row import Row
+from gitorch.model.text.phrases import counted
 
 # ---- changes that workers report
 
@@ -112,12 +113,15 @@ def after_attempt(record: Record, collected: AttemptResult, *, by: str) -> Recor
     if record.hold and status is Status.WAITING:
         status = Status.HOLD
     is_complete = status is Status.COMPLETE
+    measured = _metrics_within_limit(record, task, collected.metrics)
+    left_out = len(collected.metrics.keys() - measured.keys())
+    attempt = _with_note_on_metrics(attempt, left_out)
     ended_task = replace(
         task,
         status=status,
         pin=attempt.pin,
         result=collected.result if is_complete else task.result,
-        metrics=_metrics_within_limit(record, task, collected.metrics),
+        metrics=measured,
         attempt_count=max(task.attempt_count, attempt.number),
         attempts=(attempt,),
         earlier_s=task.duration_s or 0.0,
@@ -134,6 +138,17 @@ def after_attempt(record: Record, collected: AttemptResult, *, by: str) -> Recor
     changed = _begun(changed, at=attempt.started, by=by)
     why = None if is_complete else f"{task.id}: {attempt.outcome}"
     return _settled(changed, at=attempt.ended, by=by, why=why)
+
+
+def _with_note_on_metrics(attempt: Attempt, left_out: int) -> Attempt:
+    """Return the attempt with a note that so many of its metrics are left out, if there are any."""
+    if not left_out:
+        return attempt
+    note = (
+        f"{counted(left_out, 'metric')} left out: "
+        f"the tasks of a run may have at most {MOST_NAMES} together"
+    )
+    return replace(attempt, notes=(*attempt.notes, note))
 
 
 def _metrics_within_limit(
