@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import sys
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,8 +15,8 @@ from gitorch.errors import GitorchError, ProgramMissing
 from gitorch.interpreter.choose import BROKEN_HINT, choose
 from gitorch.interpreter.environment import attempt_environment
 from gitorch.interpreter.probe import Interpreter, probe
+from gitorch.interpreter.usage import uses_python
 from gitorch.model.run.payload import Payload
-from gitorch.model.run.spec import RunSpec
 from gitorch.model.text.masking import Masking
 from gitorch.storage.site import Site
 from gitorch.tools import nvidia
@@ -51,6 +50,7 @@ class Surroundings:
         self._site = site
         self._interpreters: dict[str, Interpreter] = {}
         self._maskings: dict[frozenset[tuple[str, str]], Masking] = {}
+        self._used: dict[tuple[object, ...], bool] = {}
         self._lock = threading.Lock()
         self._reports: dict[tuple[object, ...], dict[str, str]] = {}
         self._reports_lock = threading.Lock()
@@ -96,7 +96,7 @@ class Surroundings:
         interpreter = None
         with suppress(GitorchError):
             interpreter = self.interpreter(payload.interpreter, payload.spec.python)
-        if interpreter is not None and _is_used(interpreter, payload.spec):
+        if interpreter is not None and self._is_used(interpreter, payload, tree):
             described["python"] = interpreter.version
             described["packages"] = dict(interpreter.packages)
             if interpreter.executable != payload.interpreter:
@@ -104,6 +104,16 @@ class Surroundings:
         if payload.spec.environment and interpreter is not None and tree.is_dir():
             described["commands"] = self.reported(payload, tree, interpreter)
         return {**described, **self._machine}
+
+    def _is_used(
+        self, interpreter: Interpreter, payload: Payload, tree: Path
+    ) -> bool:
+        """Return True if tasks use the interpreter. Each config is examined once at each pin."""
+        commands = tuple(task.command for task in payload.spec.tasks)
+        key = (payload.pin.commit, commands, interpreter.executable)
+        if key not in self._used:
+            self._used[key] = uses_python(payload.spec, interpreter, tree)
+        return self._used[key]
 
     def reported(
         self, payload: Payload, tree: Path, interpreter: Interpreter
@@ -143,17 +153,6 @@ class Surroundings:
                 if name in self.environment
             },
         }
-
-
-def _is_used(interpreter: Interpreter, spec: RunSpec) -> bool:
-    """Return True if tasks may have run in the interpreter.
-
-    Commands use the interpreter of the project's environment. gitorch's own interpreter only
-    stands in for it, so it counts only if the config says that a task runs in Python.
-    """
-    if spec.names_python:
-        return True
-    return os.path.realpath(interpreter.prefix) != os.path.realpath(sys.prefix)
 
 
 def _require_elsewhere(python: Path, wanted: str | None, main_root: Path) -> None:

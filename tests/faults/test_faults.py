@@ -45,6 +45,8 @@ ELSEWHERE = {
         "stories/test_what_ran.py: test_a_broken_environment_is_refused",
         "stories/test_what_ran.py: test_an_environment_that_breaks_after_ready_is_not_replaced",
         "stories/test_what_ran.py: test_a_project_without_python_has_no_python_in_its_record",
+        "stories/test_what_ran.py: "
+        "test_the_environment_of_the_project_is_in_the_record_if_it_is_used",
         "stories/test_what_ran.py: test_a_command_that_does_not_end_is_bounded",
     ),
     "signals, limits, streams and variables that a caller leaves behind": (

@@ -57,11 +57,37 @@ def test_a_task_in_python_has_its_python_in_the_record(
     assert record["environment"]["python"].startswith("3.")
 
 
-def test_the_environment_of_the_project_is_in_the_record(project: Path) -> None:
+@pytest.mark.parametrize(
+    ("command", "is_used"),
+    [
+        ("echo 1", False),
+        ("./plain.sh", False),
+        ("sh ./trains.sh", True),
+        ("make -v || true", True),
+        ("tool", True),
+    ],
+)
+def test_the_environment_of_the_project_is_in_the_record_if_it_is_used(
+    project: Path, command: str, is_used: bool
+) -> None:
+    """A command uses it if it leads to Python, also in a file that it names."""
     write(project, ".gitignore", ".venv\n")
     virtual_environment(project / ".venv")
-    record = run(project, 'tasks: [{id: a, command: "make -v || true"}]')
-    assert "packages" in record["environment"]
+    tool = write(project, ".venv/bin/tool", "#!/bin/sh\n")
+    script = write(project, "plain.sh", "#!/bin/sh\n")
+    for path in (tool, script):
+        path.chmod(0o755)
+    record = run(
+        project,
+        f'tasks: [{{id: a, command: "{command}"}}]',
+        **{
+            "plain.sh": "#!/bin/sh\ntrue\n",
+            "trains.sh": "test -x 1 || true # python train.py\n",
+            "Makefile": "all:\n\tpython -c 1\n",
+        },
+    )
+    assert record["status"] == "COMPLETE"
+    assert ("packages" in record["environment"]) == is_used
 
 
 def test_what_the_tasks_ran_with_is_in_the_record(project: Path) -> None:
