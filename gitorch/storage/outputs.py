@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from msgspec import Struct
@@ -38,6 +39,7 @@ from gitorch.storage.records import read_record
 from gitorch.storage.site import Site
 from gitorch.storage.unkept import TooDeep, UnkeptNotes
 from gitorch.tools.files import is_replaced
+from gitorch.tools.untrusted import PlainFiles
 
 
 class FoundOutputs(Struct, frozen=True, kw_only=True):
@@ -122,14 +124,16 @@ class _Search:
         self.outputs: list[Output] = []
         self.new: dict[str, Stored] = {}
         self.notes = UnkeptNotes()
+        self._plain = PlainFiles(run.path.parent)
 
     def examine_all(self) -> None:
         """Examine the output directory, and the files of the worktree that `outputs:` takes."""
-        for name, path in self._files().items():
-            try:
-                self._examine(name, path)
-            except (OSError, Unkeepable) as error:
-                self.notes.add(name, error)
+        with closing(self._plain):
+            for name, path in self._files().items():
+                try:
+                    self._examine(name, path)
+                except (OSError, Unkeepable) as error:
+                    self.notes.add(name, error)
 
     def keep_untaken(self) -> None:
         """Keep the outputs that other tasks took from the worktree, even if files are gone.
@@ -188,7 +192,7 @@ class _Search:
             path,
             large=self._site.settings.large_file_bytes,
             spool=self._spool,
-            below=self._run.path.parent,
+            files=self._plain,
         )
         self.new[name] = stored
         output = _output(name, stored, self._task.id)

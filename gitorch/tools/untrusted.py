@@ -55,11 +55,46 @@ def open_plain(path: Path, *, below: Path | None = None) -> int:
         if error.errno == errno.ENXIO:
             raise _wrong_kind(path, "a socket") from error
         raise
-    mode = os.fstat(descriptor).st_mode
-    if stat.S_ISREG(mode):
-        return descriptor
-    os.close(descriptor)
-    raise _wrong_kind(path, _KINDS.get(stat.S_IFMT(mode), "something special"))
+    return _plain(descriptor, path)
+
+
+class PlainFiles:
+    """Opens the files below a directory as `open_plain` does.
+
+    The directory of the last file stays open until `close`: files are mostly read directory by
+    directory, and the way to a small file takes longer than to read it.
+    """
+
+    def __init__(self, below: Path) -> None:
+        self._below = below
+        self._parent = ""
+        self._descriptor = -1
+
+    def open(self, path: Path) -> int:
+        """Return the descriptor of the regular file at `path`. Raises Unacceptable, OSError."""
+        parent, name = os.path.split(path)
+        try:
+            if parent != self._parent:
+                self._enter(parent)
+            descriptor = os.open(
+                name, _OPEN | os.O_NOFOLLOW, dir_fd=self._descriptor
+            )
+        except OSError:
+            # There may be a link on the way. Otherwise this raises the same error.
+            return open_plain(path, below=self._below)
+        return _plain(descriptor, path)
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._parent = ""
+        self._descriptor = -1
+
+    def _enter(self, parent: str) -> None:
+        self.close()
+        names = Path(parent).relative_to(self._below).parts
+        self._descriptor = _directory(self._below, names)
+        self._parent = parent
 
 
 def read_plain(path: Path, limit: int, *, below: Path | None = None) -> bytes:
@@ -162,15 +197,32 @@ def _open_below(below: Path | None, path: Path) -> int:
 
 def _walk(top: Path, names: tuple[str, ...]) -> int:
     """Open the file that is at `names` below `top`, without following a link."""
-    directory = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    directory = _directory(top, names[:-1])
     try:
-        for name in names[:-1]:
-            inner = os.open(name, _ENTER, dir_fd=directory)
-            os.close(directory)
-            directory = inner
         return os.open(names[-1], _OPEN | os.O_NOFOLLOW, dir_fd=directory)
     finally:
         os.close(directory)
+
+
+def _directory(top: Path, names: tuple[str, ...]) -> int:
+    """Open the directory that is at `names` below `top`, without following a link."""
+    directory = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    for name in names:
+        try:
+            inner = os.open(name, _ENTER, dir_fd=directory)
+        finally:
+            os.close(directory)
+        directory = inner
+    return directory
+
+
+def _plain(descriptor: int, path: Path) -> int:
+    """Return the descriptor, or close it and raise Unacceptable if the file is not regular."""
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return descriptor
+    os.close(descriptor)
+    raise _wrong_kind(path, _KINDS.get(stat.S_IFMT(mode), "something special"))
 
 
 def _wrong_kind(path: Path, kind: str) -> Unacceptable:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from gitorch.tools.untrusted import (
     Line,
+    PlainFiles,
     Unacceptable,
     blocks,
     lines,
@@ -71,6 +73,11 @@ def test_a_link_that_stays_inside_is_followed(
 ) -> None:
     (top / place).symlink_to(target)
     assert read_plain(top / path, 100, below=top) == b"inside"
+    with closing(PlainFiles(top)) as files:
+        for name in (path, "in/file", path):
+            descriptor = files.open(top / name)
+            assert os.read(descriptor, 100) == b"inside"
+            os.close(descriptor)
 
 
 @pytest.mark.parametrize(
@@ -88,6 +95,23 @@ def test_a_link_that_leads_out_is_not_followed(
     (top / place).symlink_to(target)
     with pytest.raises(OSError, match=r"leads out of|Too many levels"):
         open_plain(top / path, below=top)
+    with closing(PlainFiles(top)) as files:
+        os.close(files.open(top / "in/file"))
+        with pytest.raises(OSError, match=r"leads out of|Too many levels"):
+            files.open(top / path)
+
+
+def test_files_of_which_some_are_no_files_are_opened_one_after_the_other(
+    top: Path,
+) -> None:
+    os.mkfifo(top / "in/pipe")
+    with closing(PlainFiles(top)) as files:
+        for _ in range(2):
+            with pytest.raises(Unacceptable, match="not a file, but a named pipe"):
+                files.open(top / "in/pipe")
+            with pytest.raises(FileNotFoundError):
+                files.open(top / "gone/file")
+            os.close(files.open(top / "in/file"))
 
 
 def test_a_file_above_the_limit_is_not_read(top: Path) -> None:

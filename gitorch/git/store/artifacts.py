@@ -18,6 +18,7 @@ import re
 import stat
 import time
 from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -38,11 +39,19 @@ from gitorch.tools.files import sync_directory
 from gitorch.tools.locks import lock_within
 from gitorch.tools.random_names import random_hex
 from gitorch.tools.room import FULL_ERRORS, why_too_large
-from gitorch.tools.untrusted import Unacceptable, open_file, open_plain, read_up_to
+from gitorch.tools.untrusted import (
+    PlainFiles,
+    Unacceptable,
+    open_file,
+    open_plain,
+    read_up_to,
+)
 
 _STALE_S = 60.0
 # The bytes that a large file must leave free on its disk, for the records of runs.
 _MARGIN = 16 << 20
+# The free space is examined each time that a spool has grown by so many bytes.
+_EXAMINED = 1 << 20
 _NO_HARD_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP}
 
 
@@ -78,13 +87,14 @@ def store(
     large: int,
     *,
     spool: Spool | None = None,
-    below: Path | None = None,
+    files: PlainFiles | None = None,
 ) -> Stored:
     """Read the file at `path` once, and store a large one durably as an LFS object.
 
     A file is large if it has more than `large` bytes. The content of a large file is never in
-    memory as a whole, and that of a small one need not stay there if there is a `spool`. With
-    `below`, no link that leads out of this directory is followed on the way to the file.
+    memory as a whole, and that of a small one need not stay there if there is a `spool`. `files`
+    are those below the directory that no link on the way to the file may lead out of. The default
+    is the file's own directory.
     Raises TooLarge before anything is copied, Unkeepable, or GitorchError if the LFS store cannot
     be written.
     """
@@ -92,7 +102,8 @@ def store(
         state = path.lstat()
         if stat.S_ISLNK(state.st_mode):
             return _small(os.fsencode(path.readlink()), LINK)
-        descriptor = open_plain(path, below=below or path.parent)
+        opens = files.open if files else partial(open_plain, below=path.parent)
+        descriptor = opens(path)
     except OSError as error:
         raise _unreadable(path, error) from error
     try:
@@ -261,8 +272,9 @@ def _spooled(
     if spool is None:
         return stored
     # The commit copies the spool into a pack.
-    margin = min(_MARGIN, spool.size)
-    _require_space(repo.common_dir, len(data) + spool.size, margin)
+    if not spool.size or spool.size % _EXAMINED + len(data) >= _EXAMINED:
+        margin = min(_MARGIN, spool.size)
+        _require_space(repo.common_dir, len(data) + spool.size, margin)
     with _write_errors_explained(repo.common_dir):
         return replace(stored, data=spool.put(data))
 
