@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -82,9 +82,11 @@ def apply_change(
     change: Callable[[Record, ChangeRequest], Record],
     *,
     why: str | None,
+    files: Mapping[str, Mapping[str, bytes]] | None = None,
 ) -> Changed:
     """Replace the record of each run by the result of `change`: all in one commit, or none.
 
+    `files` are put beside the records, by run id and name.
     A run that this clone has not queued as its record is now is left unchanged. Raises Refused if
     such a run was named, or if a run no longer has the status that it was chosen for.
     """
@@ -111,6 +113,7 @@ def apply_change(
             )
             record = change(current, request)
             changes.put(record)
+            changes.put_files(row.id, (files or {}).get(row.id, {}))
             changed.append(record)
             moved.append((row.id, row.status, record.status))
         if changed:

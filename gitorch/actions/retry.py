@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
@@ -22,7 +22,7 @@ from gitorch.errors import GitorchError, Refused, UsageError
 from gitorch.git import pins
 from gitorch.interpreter.preflight import Complaint, PreflightConfig, PreflightTask
 from gitorch.model.run.identity import run_identity
-from gitorch.model.run.pin import Origin, Pin
+from gitorch.model.run.pin import Pin
 from gitorch.model.run.record import Data, Record
 from gitorch.model.run.record_changes import ChangeRequest, OtherCode, retried
 from gitorch.model.run.spec import task_config
@@ -35,6 +35,9 @@ from gitorch.storage.inputs import is_converted
 from gitorch.storage.recording import catch_up
 from gitorch.storage.site import Site
 from gitorch.worker.surroundings import Surroundings
+
+if TYPE_CHECKING:
+    from gitorch.actions.retry_config import NewConfig
 
 
 class _CodeAt(NamedTuple):
@@ -50,12 +53,14 @@ def retry(
     *,
     environment: Mapping[str, str],
     at: str | None = None,
+    config: bool = False,
     start: str | None = None,
     why: str | None = None,
 ) -> Changed:
     """Let the selected runs continue.
 
-    With `at`, the tasks that are not finished run at that revision. With `start`, that task and all
+    With `at`, the tasks that are not finished run at that revision. With `config`, they run as the
+    config says now, if the parameters are the same. With `start`, that task and all
     tasks that need it run again.
     Raises NotFound, UsageError, and Refused if a task of a named run that is still to run would
     fail the preflight at that revision. In all of these cases nothing is changed. If one of several
@@ -67,29 +72,103 @@ def retry(
     if start is not None:
         chosen, without_task = _split_by_task(chosen, start, selection)
         refused += without_task
-    codes: dict[str, OtherCode] = {}
-    notes: tuple[str, ...] = ()
-    if at is not None:
-        pin = pins.resolve(site.repository, at)
-        # The preflight executes code as the records say, so this clone must have queued them.
-        records = _queued_here(site, selection, chosen)
-        other_commit = [
-            record for record in records if record.pin.commit != pin.commit
-        ]
-        codes, problems = _code_at(site, other_commit, pin, start, environment)
-        if problems and selection.is_named:
-            raise _cannot_continue(pin, problems)
-        chosen = [row for row in chosen if row.id not in problems]
-        records = [record for record in records if record.id not in problems]
-        for run_id, found in problems.items():
-            refused += ((run_id, "; ".join(found)),)
-        notes = (*_notes(site, records, pin), *_texts(problems))
+    news = _News({}, {}, ())
+    if config:
+        news = _configs_now(site, selection, chosen, at, start, environment)
+    elif at is not None:
+        news = _code_now(site, selection, chosen, at, start, environment)
+    chosen = [row for row in chosen if row.id not in news.problems]
+    for run_id, found in news.problems.items():
+        refused += ((run_id, "; ".join(found)),)
 
     def change(record: Record, request: ChangeRequest) -> Record:
-        return retried(record, request, code=codes.get(record.id), start=start)
+        new = news.configs.get(record.id)
+        return retried(
+            record,
+            request,
+            code=news.codes.get(record.id),
+            config=new.config if new else None,
+            start=start,
+        )
 
-    changed = apply_change(site, "retry", selection, chosen, change, why=why)
-    return replace(changed, refused=refused + changed.refused, notes=notes)
+    files = {run_id: new.files for run_id, new in news.configs.items()}
+    changed = apply_change(
+        site, "retry", selection, chosen, change, why=why, files=files
+    )
+    return replace(changed, refused=refused + changed.refused, notes=news.notes)
+
+
+class _News(NamedTuple):
+    """The code and the config with which each run continues, by run id, and notes for the user.
+
+    `problems` are those of the runs that cannot continue.
+    """
+
+    codes: Mapping[str, OtherCode]
+    configs: Mapping[str, NewConfig]
+    notes: tuple[str, ...]
+    problems: Mapping[str, list[str]] = {}
+
+
+def _code_now(
+    site: Site,
+    selection: Selection,
+    chosen: Sequence[Row],
+    at: str,
+    start: str | None,
+    environment: Mapping[str, str],
+) -> _News:
+    pin = _pin_at(site, at)
+    # The preflight executes code as the records say, so this clone must have queued them.
+    records = _queued_here(site, selection, chosen)
+    other_commit = [record for record in records if record.pin.commit != pin.commit]
+    codes, problems = _code_at(site, other_commit, pin, start, environment)
+    if problems and selection.is_named:
+        raise _cannot_continue(pin, problems)
+    records = [record for record in records if record.id not in problems]
+    notes = (*_notes(records, pin), *_texts(problems))
+    return _News(codes, {}, notes, problems)
+
+
+def _configs_now(
+    site: Site,
+    selection: Selection,
+    chosen: Sequence[Row],
+    at: str | None,
+    start: str | None,
+    environment: Mapping[str, str],
+) -> _News:
+    from gitorch.actions.retry_config import (  # noqa: PLC0415  with YAML: 60 ms
+        configs_now,
+    )
+
+    pin = None if at is None else _pin_at(site, at)
+    records = _queued_here(site, selection, chosen)
+    configs = configs_now(site, records, pin, start, environment)
+    if pin is not None:
+        pins.keep(site.repository, pin.commit)
+    codes = {run_id: new.code for run_id, new in configs.items()}
+    return _News(codes, configs, tuple(_notes_on_configs(configs)))
+
+
+def _pin_at(site: Site, revision: str) -> Pin:
+    """Return the pin of a revision. Raises Refused if HEAD lacks uncommitted changes."""
+    pin = pins.resolve(site.repository, revision)
+    if revision in ("HEAD", "@"):
+        changed = uncommitted_code(site)
+        if changed:
+            raise Refused(
+                f"uncommitted changes would not be in the run: {changed}",
+                f"git commit -a, or --at {pin.commit[:12]} to retry without them",
+            )
+    return pin
+
+
+def _notes_on_configs(configs: Mapping[str, NewConfig]) -> Iterator[str]:
+    """Yield a note for a user who may have forgotten to save the config."""
+    for run_id, new in configs.items():
+        if not new.config.changes:
+            yield f"{run_id}: its config says the same as before"
 
 
 def _queued_here(
@@ -130,7 +209,7 @@ def _split_by_task(
     return having, tuple(refused)
 
 
-def _notes(site: Site, records: Sequence[Record], pin: Pin) -> Iterator[str]:
+def _notes(records: Sequence[Record], pin: Pin) -> Iterator[str]:
     """Yield notes for a user who may have forgotten to commit the fix."""
     same = []
     for record in records:
@@ -138,10 +217,6 @@ def _notes(site: Site, records: Sequence[Record], pin: Pin) -> Iterator[str]:
             same.append(record.id)
     if same:
         yield f"{', '.join(same)}: at {pin.commit[:12]} as before, so the code is the same"
-    if pin.origin is Origin.HEAD:
-        changed = uncommitted_code(site)
-        if changed:
-            yield f"uncommitted changes are not in this commit: {changed}"
 
 
 def _code_at(

@@ -12,6 +12,7 @@ from gitorch.model.run.announcement import (
     TaskReused,
 )
 from gitorch.model.run.failures import Failure, Gathering
+from gitorch.model.run.fixes import Fix, fitting_fixes
 from gitorch.model.run.status import Status
 
 
@@ -85,12 +86,27 @@ def render_reason(failure: Failure, *, colors: bool) -> str:
 
 
 def next_commands(failure: Failure, selection: str) -> list[str]:
-    """Return the commands that show the log, and that retry the runs of the selection."""
-    return [
+    """Return the commands that show the log, and that retry the runs of the selection.
+
+    Of the ways to retry with a fix, those are shown that fit the failure.
+    """
+    lines = [
         f"  whole log:  gitorch logs {failure.run_id} --task {failure.task}",
         f"  try again:  gitorch retry {selection} && gitorch run",
-        f"  with a fix: gitorch retry {selection} --at HEAD && gitorch run",
     ]
+    for fix in fitting_fixes(failure.outcome):
+        match fix:
+            case Fix.CODE:
+                lines.append(
+                    f"  with a fix: gitorch retry {selection} --at HEAD && gitorch run"
+                )
+            case Fix.CONFIG:
+                lines.append(
+                    f"  new config: gitorch retry {selection} --config && gitorch run"
+                )
+            case Fix.OUTSIDE:  # `try again` is the way
+                pass
+    return lines
 
 
 def _refused(refused: AttemptRefused) -> str:

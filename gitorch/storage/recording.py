@@ -67,6 +67,12 @@ class Recording:
         self._trailers += _trailers(record, str(record.status))
         self.follow(record.id, record)
 
+    def put_files(self, run_id: str, files: Mapping[str, bytes]) -> None:
+        """Put the files of a config beside the record, by their names."""
+        for name, data in files.items():
+            masked = mask_addresses_in_bytes(data)
+            self.branch.put(RunPaths.of(run_id).file(name), masked)
+
     def remove(self, record: Record, *, mark: bytes) -> None:
         """Remove a killed run with all its files.
 
@@ -197,9 +203,7 @@ def queue_records(
         pins.keep(site.repository, commit)
     with recording(site) as changes:
         for record, kept in zip(records, files, strict=True):
-            for path, data in kept.items():
-                masked = mask_addresses_in_bytes(data)
-                changes.branch.put(RunPaths.of(record.id).file(path), masked)
+            changes.put_files(record.id, kept)
             changes.put(record)
         changes.commit(subject)
 

@@ -278,15 +278,14 @@ class Works:
     )
 
 
-def test_a_retry_with_an_uncommitted_fix_gives_a_note(
+def test_a_retry_with_an_uncommitted_fix_is_refused(
     project: Path, count: Path, failed: str
 ) -> None:
     write(project, "Tasks.py", "# fixed, but not committed\n")
-    notes = gitorch_json(project, "retry", "a", "--at", "HEAD")["notes"]
-    assert [note.partition(": ")[2] for note in notes] == [
-        f"at {failed[:12]} as before, so the code is the same",
-        "Tasks.py",
-    ]
+    refused = gitorch(project, "retry", "a", "--at", "HEAD", code=4).stderr
+    assert "uncommitted changes would not be in the run: Tasks.py" in refused
+    [note] = gitorch_json(project, "retry", "a", "--at", failed)["notes"]
+    assert note.endswith(f"at {failed[:12]} as before, so the code is the same")
 
 
 def test_a_commit_without_the_path_to_the_tasks_is_refused(project: Path) -> None:

@@ -92,6 +92,22 @@ def test_ignored_inputs_are_linked_file_by_file(with_data: Path) -> None:
     assert (tree / "data/a.csv").read_text() == "1\n"
 
 
+def test_what_a_task_links_in_place_of_a_directory_is_not_deleted(
+    with_data: Path,
+) -> None:
+    config(
+        with_data,
+        f"""
+        gitorch: {{inputs: [sets/one/c.csv]}}
+        tasks:
+          - {{id: a, command: "rm -r sets && ln -s {with_data}/sets sets"}}
+          - {{id: b, command: cat sets/one/c.csv}}
+        """,
+    )
+    gitorch(with_data, "run", "experiments")
+    assert (with_data / "sets/one/c.csv").read_text() == "3\n"
+
+
 def test_an_input_with_many_files_is_linked_as_a_directory(with_data: Path) -> None:
     for number in range(250):
         write(with_data, f"sets/images/{number}.png", "")

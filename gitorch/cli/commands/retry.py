@@ -37,6 +37,12 @@ def command(
             autocompletion=offers.revisions,
         ),
     ] = None,
+    config: Annotated[
+        bool,
+        typer.Option(
+            "--config", help="Run the unfinished tasks as the config says now."
+        ),
+    ] = False,
     start: Annotated[
         str | None,
         typer.Option(
@@ -61,6 +67,12 @@ def command(
     selection = selection_of(runs, where, status, name, everything)
     selection = confirm(site, "retry", selection, yes=yes)
     changed = retry(
-        site, selection, environment=os.environ, at=at, start=start, why=why
+        site,
+        selection,
+        environment=os.environ,
+        at=at,
+        config=config,
+        start=start,
+        why=why,
     )
     show_changed(site, "retry", selection, changed, "gitorch run", as_json=as_json)

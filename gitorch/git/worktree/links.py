@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from gitorch.errors import NotFound, Refused
 from gitorch.git.repository import Repository
@@ -40,11 +40,26 @@ def restore_links(repo: Repository, tree: Path, link: Sequence[str]) -> None:
     """
     for name in link:
         target, source = tree / name, link_source(repo, name)
+        _remove_ways_out(tree, name)
         if source is None or not os.path.lexists(target):
             continue
         if not target.is_symlink() or target.readlink() != source:
             delete(target)
     make_links(repo, tree, link)
+
+
+def _remove_ways_out(tree: Path, name: str) -> None:
+    """Remove symlinks above a link through which its path leads out of `tree`.
+
+    What is behind them is not the run's, and must not be deleted in place of the link.
+    """
+    for parent in reversed(PurePosixPath(name).parents):
+        location = tree / parent
+        real = Path(os.path.realpath(location))
+        if location.is_symlink() and not real.is_relative_to(
+            os.path.realpath(tree)
+        ):
+            location.unlink()
 
 
 def make_links(repo: Repository, tree: Path, link: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ verbs. The table in `status.py` has the statuses from which each verb is allowed
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from enum import Enum, auto
 from typing import Any
 
@@ -28,6 +28,7 @@ from gitorch.model.run.record import (
     TaskRecord,
     noted,
 )
+from gitorch.model.run.spec import RunSpec
 from gitorch.model.run.status import Status, run_status, states
 from gitorch.model.table.row import Row
 from gitorch.model.text.phrases import counted
@@ -236,6 +237,15 @@ class OtherCode(Struct, frozen=True, kw_only=True):
     data: tuple[Data, ...]
 
 
+class OtherConfig(Struct, frozen=True, kw_only=True):
+    """What a run takes from its config as it is now; `changes` names what is different."""
+
+    spec: RunSpec
+    interpreter: str
+    bases: tuple[str, ...]
+    changes: tuple[str, ...]
+
+
 def held(record: Record, request: ChangeRequest) -> Record:
     """Hold the waiting tasks. Running tasks continue until they end."""
     changed = _with_status(
@@ -255,13 +265,15 @@ def retried(
     request: ChangeRequest,
     *,
     code: OtherCode | None = None,
+    config: OtherConfig | None = None,
     start: str | None = None,
 ) -> Record:
     """Make tasks in ERROR wait again, or hold them if the run is held.
 
     Complete tasks keep their results. If `code` is given, the tasks that are not complete run at
-    its commit. If `start` names a task, this task and all tasks that need it run again, and their
-    results are removed from the record. The `attempt.json` of each earlier attempt is kept.
+    its commit. If `config` is given, they run as it says. If `start` names a task, this task and
+    all tasks that need it run again, and their results are removed from the record. The
+    `attempt.json` of each earlier attempt is kept.
     """
     target = Status.HOLD if record.hold else Status.WAITING
     pin = code.pin if code else record.pin
@@ -277,16 +289,37 @@ def retried(
         else:
             tasks.append(_retried_task(task, target, pin))
     changed = replace(record, pin=pin, tasks=tuple(tasks), ended=None)
-    reasons = []
-    if request.why:
-        reasons.append(request.why)
     if code:
         changed = replace(changed, identity=code.identity, data=code.data)
-        reasons.append(f"at {pin.commit[:12]} instead of {record.pin.commit[:12]}")
-    if start:
-        reasons.append(f"from {start}")
+    if config:
+        changed = replace(
+            changed,
+            spec=config.spec,
+            interpreter=config.interpreter,
+            bases=config.bases,
+        )
+    reasons = _reasons(record, request, pin, config, start)
     why = "; ".join(reasons) or None
     return _moved(changed, target, replace(request, why=why))
+
+
+def _reasons(
+    record: Record,
+    request: ChangeRequest,
+    pin: Pin,
+    config: OtherConfig | None,
+    start: str | None,
+) -> Iterator[str]:
+    """Yield what the history says about a retry."""
+    if request.why:
+        yield request.why
+    if pin.commit != record.pin.commit:
+        yield f"at {pin.commit[:12]} instead of {record.pin.commit[:12]}"
+    if config:
+        what = ", ".join(config.changes) or "nothing differs"
+        yield f"with the config as it is now: {what}"
+    if start:
+        yield f"from {start}"
 
 
 def failed(record: Record, request: ChangeRequest) -> Record:
