@@ -85,6 +85,7 @@ def checkout_run(
             name for name in record.spec.link if escaped_for_checkout(name) == name
         ],
         lacking=lacking,
+        sparse=record.spec.sparse,
     )
     missing = _read_missing(kept)
     if missing:

@@ -5,6 +5,7 @@ The checks do not run any code of the project.
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -18,11 +19,11 @@ from gitorch.git.pins import ignored_paths
 from gitorch.model.problem import Problem, Severity
 from gitorch.model.run.pin import Pin
 from gitorch.model.run.spec import Resources, RunSpec
-from gitorch.model.text.globs import literal_head, matcher
+from gitorch.model.text.globs import is_in_cone, literal_head, matcher
 from gitorch.model.text.masking import Masking
 from gitorch.model.text.secret_values import find_secrets
 from gitorch.model.text.spelling import nearest_path
-from gitorch.storage.contents import Unusable
+from gitorch.storage.contents import CommittedFile, Unusable
 from gitorch.storage.inputs import Inputs
 from gitorch.storage.missing_files import link_line
 from gitorch.storage.site import Site
@@ -35,9 +36,11 @@ def check_code_globs(
 ) -> Iterator[Problem]:
     """Yield a problem for each glob of code that matches no file of the pinned commit."""
     for position, globs in _code_globs(config).items():
+        # Without `code`, `sparse` says what is code, and `check_sparse` has looked at it.
+        is_written = config.document.node(position) is not None
         for index, glob in enumerate(globs):
             paths = [file.path for file in site.code.files(pin.tree)]
-            if any(map(matcher(glob).fullmatch, paths)):
+            if any(map(matcher(glob).fullmatch, paths)) or not is_written:
                 continue
             message = f"'{glob}' matches nothing in commit {pin.commit[:12]}"
             near = nearest_path(glob, paths)
@@ -69,6 +72,28 @@ def check_params_file(
             yield config.problem(position, f"{name}: {error}")
 
 
+def check_sparse(site: Site, pin: Pin, config: LoadedConfig) -> Iterator[Problem]:
+    """Yield a problem for each path of `sparse` that is not a directory of the pinned commit."""
+    sparse = config.specs[0].sparse
+    if not sparse:
+        return
+    paths = [file.path for file in site.code.files(pin.tree)]
+    for index, directory in enumerate(sparse):
+        if any(path.startswith(f"{directory}/") for path in paths):
+            continue
+        if any(
+            f.path == directory for f in site.code.files(pin.tree) if f.is_submodule
+        ):
+            continue
+        position = ("gitorch", "sparse", index)
+        message = f"there is no directory {directory} in commit {pin.commit[:12]}"
+        hint = "git ls-files lists the committed files"
+        if directory in paths:
+            message = f"{directory} is a file, and sparse names directories"
+            hint = "name its directory; the files beside it come with it"
+        yield config.problem(position, message, hint)
+
+
 def check_inputs(inputs: Inputs, config: LoadedConfig) -> Iterator[Problem]:
     """Yield a problem for each input that is missing, here or in the worktree of a run."""
     for position, pattern in _inputs(config).items():
@@ -77,6 +102,16 @@ def check_inputs(inputs: Inputs, config: LoadedConfig) -> Iterator[Problem]:
         except Unusable as error:
             yield config.problem(position, error.message, error.hint)
             continue
+        outside = [
+            name
+            for name, location in found.files.items()
+            if isinstance(location, CommittedFile)
+            and not is_in_cone(location.path, config.specs[0].sparse)
+        ]
+        if outside:
+            message = f"{outside[0]} is outside sparse, so a run's worktree will not have it"
+            hint = f"add {posixpath.dirname(outside[0])} to sparse"
+            yield config.problem(position, message, hint)
         if found.is_out_of_sight:
             message = (
                 f"{pattern} is neither committed nor linked, "

@@ -94,9 +94,12 @@ def make_links(
     Configs whose links lie in each other's directories share the link to the directory.
     """
     failures: dict[str, tuple[str, str | None]] = {}
+    sparse = configs[0].specs[0].sparse  # the same in all
     for name in links_of(configs):
         try:
-            site.worktrees.materialise(pin.commit, tree, link=(name,))
+            site.worktrees.materialise(
+                pin.commit, tree, link=(name,), sparse=sparse
+            )
         except GitorchError as error:
             failures[name] = error.message.removeprefix("link: "), error.hint
         except OSError as error:

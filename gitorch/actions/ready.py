@@ -235,7 +235,12 @@ def _materialise_first(site: Site, record: Record) -> None:
     pins.keep(site.repository, record.pin.commit)
     tree = site.directory(record.id).tree
     try:
-        site.worktrees.materialise(record.pin.commit, tree, link=record.spec.link)
+        site.worktrees.materialise(
+            record.pin.commit,
+            tree,
+            link=record.spec.link,
+            sparse=record.spec.sparse,
+        )
     except BaseException:
         clear_away(site, record.id)
         raise

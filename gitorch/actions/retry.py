@@ -279,7 +279,9 @@ def _other_code(site: Site, record: Record, pin: Pin) -> OtherCode:
 def _data_at(site: Site, record: Record, pin: Pin) -> tuple[Data, ...]:
     if not (record.data and is_converted(site, pin.tree)):
         return data_at(site, record, pin.tree)
-    with scratch(site, pin.commit, link=record.spec.link) as tree:
+    with scratch(
+        site, pin.commit, link=record.spec.link, sparse=record.spec.sparse
+    ) as tree:
         return data_at(site, record, pin.tree, tree)
 
 
@@ -294,6 +296,7 @@ def _groups(records: Sequence[Record]) -> list[list[Record]]:
             spec.python,
             spec.path_to_tasks,
             spec.link,
+            spec.sparse,
             env,
         )
         groups[group].append(record)
@@ -312,7 +315,7 @@ def _problems(
     Each is the id of the run and the complaint.
     """
     spec = records[0].spec
-    with scratch(site, pin.commit, link=spec.link) as tree:
+    with scratch(site, pin.commit, link=spec.link, sparse=spec.sparse) as tree:
         output = output_in(tree)
         configs = []
         for record in records:

@@ -15,7 +15,9 @@ from gitorch.tools.random_names import random_hex
 
 
 @contextmanager
-def scratch(site: Site, commit: str, *, link: Sequence[str] = ()) -> Iterator[Path]:
+def scratch(
+    site: Site, commit: str, *, link: Sequence[str] = (), sparse: Sequence[str] = ()
+) -> Iterator[Path]:
     """Provide a worktree at `commit` that is removed afterwards.
 
     Raises GitorchError or OSError if the worktree cannot be created.
@@ -24,7 +26,7 @@ def scratch(site: Site, commit: str, *, link: Sequence[str] = ()) -> Iterator[Pa
     private_directory(site.workspace)
     try:
         with taken(tree.parent / SCRATCH_LOCK):
-            site.worktrees.materialise(commit, tree, link=link)
+            site.worktrees.materialise(commit, tree, link=link, sparse=sparse)
             yield tree
     finally:
         site.worktrees.discard(tree)

@@ -124,6 +124,7 @@ class _Group(NamedTuple):
     interpreter: str
     path_to_tasks: str
     env: frozenset[tuple[str, str]]
+    sparse: tuple[str, ...]
 
 
 class _Examination:
@@ -175,19 +176,32 @@ class _Examination:
             if self._needs_worktree(spec, interpreter):
                 env = frozenset(spec.env.items())
                 groups[
-                    _Group(interpreter.executable, spec.path_to_tasks, env)
+                    _Group(
+                        interpreter.executable, spec.path_to_tasks, env, spec.sparse
+                    )
                 ].append(config)
         converted = self._with_converted_inputs(configs)
-        if groups or converted:
-            with scratch(self._site, self._pin.commit) as tree:
+        in_worktrees = {group.sparse for group in groups}
+        in_worktrees.update(config.specs[0].sparse for config in converted)
+        for sparse in sorted(in_worktrees):
+            with scratch(self._site, self._pin.commit, sparse=sparse) as tree:
                 for config in converted:
-                    self._read_inputs(config, tree)
+                    if config.specs[0].sparse == sparse:
+                        self._read_inputs(config, tree)
                 for group, members in groups.items():
-                    for file, found in self._check_in_worktree(
-                        tree, group, members
-                    ).items():
-                        problems[file] += found
+                    if group.sparse == sparse:
+                        self._check_group(tree, group, members, problems)
         return problems
+
+    def _check_group(
+        self,
+        tree: Path,
+        group: _Group,
+        members: Sequence[LoadedConfig],
+        problems: defaultdict[str, list[Problem]],
+    ) -> None:
+        for file, found in self._check_in_worktree(tree, group, members).items():
+            problems[file] += found
 
     def hash_inputs(self, config: LoadedConfig) -> Iterator[Problem]:
         """Hash the inputs of the config; yield a problem for each input that cannot be read."""
@@ -214,6 +228,7 @@ class _Examination:
     def _check_outside_worktree(self, config: LoadedConfig) -> Iterator[Problem]:
         if self._site.settings.secrets == "refuse":
             yield from config_checks.check_secrets(self._masking, config)
+        yield from config_checks.check_sparse(self._site, self._pin, config)
         yield from config_checks.check_code_globs(self._site, self._pin, config)
         yield from config_checks.check_params_file(self._site, self._pin, config)
         yield from config_checks.check_inputs(self._inputs_of(config), config)

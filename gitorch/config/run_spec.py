@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import posixpath
+import re
 from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
@@ -15,7 +17,8 @@ from gitorch.config.reader import Reader
 from gitorch.config.task_specs import read_code, read_tasks
 from gitorch.model.problem import Severity
 from gitorch.model.run.ids import is_id_prefix
-from gitorch.model.run.spec import RunSpec
+from gitorch.model.run.spec import RunSpec, TaskSpec
+from gitorch.model.text.globs import first_match, is_in_cone
 
 LONGEST_NAME = 100
 OUTPUT_HINT = (
@@ -32,6 +35,10 @@ def read_run_spec(reader: Reader, context: ConfigContext) -> RunSpec:
     path_to_tasks = _read_path_to_tasks(reader, context)
     output_dir = _read_output_dir(reader, context)
     tasks = read_tasks(reader)
+    sparse = _read_sparse(reader, path_to_tasks, tasks)
+    code = read_code(reader, ("gitorch", "code"))
+    if code is None and sparse:
+        code = _code_of_cone(sparse, path_to_tasks, tasks)
     return RunSpec(
         name=_read_name(reader),
         document=_resolved_document(reader, path_to_tasks, output_dir),
@@ -41,7 +48,8 @@ def read_run_spec(reader: Reader, context: ConfigContext) -> RunSpec:
         link=_read_link(reader),
         env=_read_env(reader),
         python=_read_python(reader),
-        code=read_code(reader, ("gitorch", "code")),
+        code=code,
+        sparse=sparse,
         environment=_read_environment(reader),
         params_file=_read_params_file(reader, context),
     )
@@ -169,6 +177,38 @@ def _read_link(reader: Reader) -> tuple[str, ...]:
             )
         seen.add(path)
     return tuple(paths.values())
+
+
+def _read_sparse(
+    reader: Reader, path_to_tasks: str, tasks: tuple[TaskSpec, ...]
+) -> tuple[str, ...]:
+    """Return the directories of a sparse worktree. Complain if they leave out Tasks.py."""
+    position = ("gitorch", "sparse")
+    paths = reader.paths(
+        position, "name a directory that is relative to the repository's root"
+    )
+    for index, path in paths.items():
+        if path == ".":
+            message = "'.' is the whole repository"
+            reader.complain((*position, index), message, "leave out sparse")
+    sparse = tuple(dict.fromkeys(paths.values()))
+    has_methods = any(task.method is not None for task in tasks)
+    if has_methods and not is_in_cone(f"{path_to_tasks}/Tasks.py", sparse):
+        message = f"the worktrees will lack {path_to_tasks}/Tasks.py"
+        reader.complain(position, message, f"add {path_to_tasks} to sparse")
+    return sparse
+
+
+def _code_of_cone(
+    sparse: tuple[str, ...], path_to_tasks: str, tasks: tuple[TaskSpec, ...]
+) -> tuple[str, ...]:
+    """Return the code of a config that names none: its directories, and Tasks.py."""
+    globs = [re.sub(r"([*?\[])", r"[\1]", path) for path in sparse]
+    has_methods = any(task.method is not None for task in tasks)
+    program = posixpath.normpath(f"{path_to_tasks}/Tasks.py")
+    if has_methods and first_match(program, globs) is None:
+        globs.append(re.sub(r"([*?\[])", r"[\1]", program))
+    return tuple(globs)
 
 
 def _read_env(reader: Reader) -> dict[str, str]:

@@ -50,6 +50,7 @@ def checkout_run(
     *,
     link: Sequence[str] = (),
     lacking: Lacking,
+    sparse: Sequence[str] = (),
 ) -> Path:
     """Make a worktree at `path` with a directory `run-<id>/`, and return that directory.
 
@@ -64,7 +65,9 @@ def checkout_run(
             f"choose another directory, or git worktree remove -f -f {path}",
         )
     available = [name for name in link if link_source(repo, name)]
-    worktrees.materialise(commit, path, link=available, lacking=lacking)
+    worktrees.materialise(
+        commit, path, link=available, sparse=sparse, lacking=lacking
+    )
     kept = path / f"run-{run_id}"
     with only_one_at(path):
         if not kept.exists():

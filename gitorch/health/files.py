@@ -133,7 +133,10 @@ def _make_again(site: Site, record: Record, *, is_running: bool) -> None:
     pins.require(site.repository, record.pin.commit)
     directory = site.directory(record.id)
     site.worktrees.materialise(
-        record.pin.commit, directory.tree, link=record.spec.link
+        record.pin.commit,
+        directory.tree,
+        link=record.spec.link,
+        sparse=record.spec.sparse,
     )
     if record.started:
         output_restore.bring_back(site, directory, with_tree=True)

@@ -58,8 +58,10 @@ def materialise(site: Site, run_id: str, payload: Payload) -> None:
     directory = site.directory(run_id)
     has_started = directory.log.exists()
     if not has_started and not site.worktrees.is_present(directory.tree):
-        link = payload.spec.link
-        site.worktrees.materialise(payload.pin.commit, directory.tree, link=link)
+        spec = payload.spec
+        site.worktrees.materialise(
+            payload.pin.commit, directory.tree, link=spec.link, sparse=spec.sparse
+        )
 
 
 def has_unkept_files(record: Record) -> bool:

@@ -179,7 +179,10 @@ def _make_exact(site: Site, attempt: ClaimedAttempt, *, must_reset: bool) -> Non
     # Files are not flushed to disk, so a restart of the machine may have emptied them.
     may_be_emptied = state is not None and not state.is_of_this_boot
     if state is None or state.commit != commit:
-        site.worktrees.materialise(commit, run.tree, link=attempt.payload.spec.link)
+        spec = attempt.payload.spec
+        site.worktrees.materialise(
+            commit, run.tree, link=spec.link, sparse=spec.sparse
+        )
     elif may_be_emptied or must_reset:
         site.worktrees.reset(run.tree, commit)
         restore_links(site.repository, run.tree, attempt.payload.spec.link)

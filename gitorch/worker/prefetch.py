@@ -118,7 +118,7 @@ class Prefetch:
         if payload is None:
             return True
         if (
-            not payload.spec.link
+            not (payload.spec.link or payload.spec.sparse)
             and self._finished
             and self._hand_on(run_id, payload.pin.commit)
         ):

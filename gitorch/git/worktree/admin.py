@@ -39,17 +39,18 @@ _NAME = re.compile(r"gitorch-[0-9a-f]{12}")
 class Mark(Struct, frozen=True, kw_only=True):
     """The content of gitorch.json: the commit of a whole worktree, and its submodules' paths.
 
-    Nested submodules are included. `is_partial` is True if something could not be fetched. `target`
-    is set while the worktree is being brought to another commit: the worktree may then hold files
-    of both commits. `boot` identifies the boot of the
-    machine during which the mark was written: the files are not flushed, so a power cut may have
-    emptied any of them.
+    Nested submodules are included. `sparse` are its directories, if it has only some. `is_partial`
+    is True if something could not be fetched. `target` is set while the worktree is being brought
+    to another commit: the worktree may then hold files of both commits. `boot` identifies the boot
+    of the machine during which the mark was written: the files are not flushed, so a power cut may
+    have emptied any of them.
     """
 
     commit: str
     submodules: tuple[str, ...] = ()
     target: str | None = None
     is_partial: bool = False
+    sparse: tuple[str, ...] = ()
     boot: str = field(default_factory=boot_id)
 
     @property
@@ -138,6 +139,7 @@ def read_mark(repo: Repository, path: Path) -> Mark | None:
         submodules=tuple(value["submodules"]),
         target=value["target"],
         is_partial=value.get("is_partial", False),
+        sparse=tuple(value.get("sparse", ())),
         boot=value.get("boot", ""),
     )
 

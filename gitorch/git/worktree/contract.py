@@ -87,11 +87,14 @@ class Worktrees(Protocol):
         *,
         link: Sequence[str] = (),
         lacking: Lacking | None = None,
+        sparse: Sequence[str] = (),
     ) -> None:
         """Make `path` a whole worktree at `commit`, an oid, unless it already is one.
 
         A worktree at another commit is brought to this one; its untracked files stay. `link` names
-        paths of the main worktree that become symlinks. Safe to repeat, also after a crash. Raises
+        paths of the main worktree that become symlinks. With `sparse`, the worktree has only what
+        is below these directories, and the files beside them up to the root. Safe to repeat, also
+        after a crash. Raises
         Refused if something is in the way that gitorch did not make, or if a link cannot be made.
         Raises NotFound if a linked path does not exist. Raises GitFailed if git cannot check out
         the commit, and Refused if it cannot fetch a large file or a submodule. With `lacking`, the

@@ -27,6 +27,8 @@ from gitorch.git.worktree.large_files import (
 )
 from gitorch.tools.files import delete
 
+_LEFT_OUT = "S"  # skip-worktree: outside the cone of a sparse worktree
+
 
 class _Submodule(NamedTuple):
     """A submodule of the work tree `tree`, with the commit that is recorded for it."""
@@ -121,10 +123,10 @@ def _could_fill(
 def _recorded(tree: Path) -> Iterator[_Submodule]:
     """Yield the submodules that both the index and `.gitmodules` list."""
     commits: dict[str, str] = {}
-    for item in call_git_items(tree, "ls-files", "--stage", "-z"):
+    for item in call_git_items(tree, "ls-files", "-t", "--stage", "-z"):
         facts, _, path = item.partition("\t")
-        mode, oid, _ = facts.split(" ")
-        if mode == "160000":
+        tag, mode, oid, _ = facts.split(" ")
+        if mode == "160000" and tag != _LEFT_OUT:
             commits[path] = oid
     if not commits:
         return

@@ -42,6 +42,7 @@ from gitorch.git.worktree.large_files import (
 )
 from gitorch.git.worktree.links import make_links, require_untracked
 from gitorch.git.worktree.patch_size import without_place_in_patch
+from gitorch.git.worktree.sparse import leave_out, sparse_flags, write_patterns
 from gitorch.git.worktree.special_files import remove_special_files
 from gitorch.git.worktree.stat_index import (
     LARGEST_INDEX,
@@ -56,6 +57,7 @@ from gitorch.git.worktree.template import (
     save_template,
 )
 from gitorch.git.worktree.trash import empty_trash, throw_away, throw_away_submodule
+from gitorch.git.worktree.untracked import remove_untracked
 from gitorch.model.text.phrases import some
 from gitorch.tools.faults import boundary
 from gitorch.tools.files import delete, read_small, write_aside
@@ -82,14 +84,15 @@ class FastWorktrees:
         *,
         link: Sequence[str] = (),
         lacking: Lacking | None = None,
+        sparse: Sequence[str] = (),
     ) -> None:
         self._repo.make_workspace()
         _require_no_link(self._repo, path.parent)
         with only_one_at(path) as lock:
             admin.repair(self._repo, path)
             mark = admin.read_mark(self._repo, path)
-            if mark is None:
-                self._build(commit, path, link, lock, lacking)
+            if mark is None or mark.sparse != tuple(sparse):
+                self._build(commit, path, link, sparse, lock, lacking)
                 return
             if mark.commit != commit or mark.target:
                 self._bring_to(path, mark, commit, lock)
@@ -125,7 +128,8 @@ class FastWorktrees:
         kept = self._kept_index(path, commit)
         if untouched(path, kept):
             return UNMODIFIED
-        _require_index(path, kept, commit)
+        mark = admin.read_mark(self._repo, path)
+        _require_index(path, kept, commit, mark.sparse if mark else ())
         remove_special_files(path, kept)
         differing = self._differing(path, kept, commit)
         files = tuple(name for name in differing if name not in but)
@@ -162,7 +166,7 @@ class FastWorktrees:
             if is_left_to_git(self._repo) or os.path.lexists(path):
                 return False
             files = self._files_as_made(source, commit)
-            if files is None or not _remove_untracked(source, files):
+            if files is None or not remove_untracked(source, files):
                 return False
             index = admin_directory(self._repo, source) / "index"
             _replace(index, self._kept_index(source, commit))
@@ -195,20 +199,21 @@ class FastWorktrees:
         commit: str,
         path: Path,
         link: Sequence[str],
+        sparse: Sequence[str],
         lock: int,
         lacking: Lacking | None,
     ) -> None:
         repo = self._repo
         throw_away(repo, path)
         try:
-            unpublished = self._copy_or_add(commit, path, lock, lacking)
+            unpublished = self._copy_or_add(commit, path, sparse, lock, lacking)
             admin.write_git_file(path, admin_directory(repo, path))
             directory = admin.publish(repo, unpublished, path)
             submodules = fill_submodules(repo, path, lock, lacking)
             require_untracked(path, link, commit)
             make_links(repo, path, link)
             _replace(self._kept_index(path, commit), directory / "index")
-            mark = Mark(commit=commit, submodules=submodules)
+            mark = Mark(commit=commit, submodules=submodules, sparse=tuple(sparse))
             replace(mark, is_partial=bool(lacking)).write(directory)
         except BaseException:
             throw_away(repo, path)
@@ -234,32 +239,44 @@ class FastWorktrees:
             raise Refused(f"{path} lacks {some(found.paths)}")
 
     def _copy_or_add(
-        self, commit: str, path: Path, lock: int, lacking: Lacking | None
+        self,
+        commit: str,
+        path: Path,
+        sparse: Sequence[str],
+        lock: int,
+        lacking: Lacking | None,
     ) -> Path:
         """Make the files at `path`; return an administrative directory to be published."""
         repo = self._repo
         try:
-            unpublished = copy_template(repo, commit, path)
+            unpublished = None if sparse else copy_template(repo, commit, path)
         except OSError:  # for example a full disk: git will say so
             throw_away(repo, path)
             unpublished = None
         if unpublished is None:
             with missing_files_named(self._repo, commit):
                 flags = checkout_flags(repo, partly=lacking is not None)
-                unpublished = self._add(commit, path, lock, flags)
+                unpublished = self._add(commit, path, sparse, lock, flags)
             index = unpublished / "index"
             require_content(repo, path, index, commit, lacking)
-            if not lacking:
+            if not (lacking or sparse):
                 save_template(repo, commit, path, index)
         return unpublished
 
     def _add(
-        self, commit: str, path: Path, lock: int, flags: tuple[str, ...]
+        self,
+        commit: str,
+        path: Path,
+        sparse: Sequence[str],
+        lock: int,
+        flags: tuple[str, ...],
     ) -> Path:
         """Run `git worktree add`; return the administrative directory that git chose."""
         repo = self._repo
         # -f twice: also over a locked worktree that was left behind.
-        options = ("--detach", "--lock", "--reason", LOCK_REASON, "-f", "-f")
+        options = ["--detach", "--lock", "--reason", LOCK_REASON, "-f", "-f"]
+        if sparse:
+            options.append("--no-checkout")
         command = (*flags, "worktree", "add", *options)
         for attempt in range(_TRIES):
             try:
@@ -275,6 +292,10 @@ class FastWorktrees:
         (directory / "info" / "sparse-checkout").unlink(missing_ok=True)
         if (directory / "config.worktree").exists():
             call_git(path, "config", "--worktree", "core.sparseCheckout", "false")
+        if sparse:
+            write_patterns(directory, sparse)
+            reset = ("reset", "--hard", "--quiet", commit)
+            call_git(path, *flags, *sparse_flags(sparse), *reset, lock=lock)
         return directory
 
     def _bring_to(self, path: Path, mark: Mark, commit: str, lock: int) -> Mark:
@@ -304,34 +325,40 @@ class FastWorktrees:
         write_aside(
             head, _head_line(commit)
         )  # detached: `reset` would move a branch along
-        _require_index(path, kept, mark.commit)
+        _require_index(path, kept, mark.commit, mark.sparse)
         _replace(directory / "index", kept)
+        write_patterns(directory, mark.sparse)
         remove_special_files(path, kept, everywhere=mark.commit != commit)
-        self._check_out(path, commit, lock)
+        self._check_out(path, commit, mark.sparse, lock)
         submodules = fill_submodules(self._repo, path, lock)
         for gone in set(mark.submodules) - set(submodules):
             throw_away_submodule(self._repo, path / gone)
         _replace(self._kept_index(path, commit), directory / "index")
-        reached = Mark(commit=commit, submodules=submodules)
+        reached = Mark(commit=commit, submodules=submodules, sparse=mark.sparse)
         reached.write(directory)
         if mark.commit != commit:
             kept.unlink(missing_ok=True)
         return reached
 
-    def _check_out(self, path: Path, commit: str, lock: int) -> None:
+    def _check_out(
+        self, path: Path, commit: str, sparse: Sequence[str], lock: int
+    ) -> None:
         """Write the files of `commit` over those that the worktree's index lists."""
         index = admin_directory(self._repo, path) / "index"
-        self._reset_hard(path, commit, lock)
+        self._reset_hard(path, commit, sparse, lock)
         if self._differing(path, index, commit, "--ignore-submodules=all"):
             # git trusted the stat data of files behind a symlink that has replaced a directory.
             index.unlink()
             call_git(path, "read-tree", commit)
-            self._reset_hard(path, commit, lock)
+            self._reset_hard(path, commit, sparse, lock)
         require_content(self._repo, path, index, commit)
 
-    def _reset_hard(self, path: Path, commit: str, lock: int) -> None:
+    def _reset_hard(
+        self, path: Path, commit: str, sparse: Sequence[str], lock: int
+    ) -> None:
         command = (
             *checkout_flags(self._repo),
+            *sparse_flags(sparse),
             "reset",
             "--hard",
             "--quiet",
@@ -364,29 +391,6 @@ class FastWorktrees:
         return admin_directory(self._repo, path) / f"index.{commit}"
 
 
-def _remove_untracked(path: Path, files: StatIndex) -> bool:
-    """Remove everything from the worktree that is not among its tracked files.
-
-    Return False if the permissions of a directory have changed.
-    """
-    tracked = {
-        b".git",
-        *files.directories,
-        *(entry.path for entry in files.entries),
-    }
-    mode = path.stat().st_mode
-    # Paths are bytes, and `os.path` is used: this walks every directory of each worktree that is
-    # handed on.
-    for inside in (b"", *files.directories):
-        directory = os.path.join(os.fsencode(path), inside)  # noqa: PTH118
-        if os.stat(directory).st_mode != mode:  # noqa: PTH116
-            return False
-        for name in os.listdir(directory):  # noqa: PTH208
-            if os.path.join(inside, name) not in tracked:  # noqa: PTH118
-                delete(Path(os.fsdecode(directory), os.fsdecode(name)))
-    return True
-
-
 def _head_line(commit: str) -> bytes:
     return f"{commit}\n".encode()
 
@@ -398,7 +402,9 @@ def _is_at(head: Path, commit: str) -> bool:
         return False
 
 
-def _require_index(path: Path, kept: Path, commit: str) -> None:
+def _require_index(
+    path: Path, kept: Path, commit: str, sparse: Sequence[str]
+) -> None:
     """Make the kept index anew, without stat data, where it is missing or broken."""
     try:
         if is_whole(read_plain(kept, LARGEST_INDEX)):
@@ -409,6 +415,7 @@ def _require_index(path: Path, kept: Path, commit: str) -> None:
         delete(kept)
     kept.unlink(missing_ok=True)
     call_git(path, "read-tree", commit, env={"GIT_INDEX_FILE": str(kept)})
+    leave_out(path, kept, sparse)
 
 
 def _replace(path: Path, source: Path) -> None:

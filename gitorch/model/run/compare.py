@@ -203,6 +203,7 @@ def _config(record: Record) -> dict[str, Any]:
     document["gitorch"] = {
         "env": spec.env,
         "link": list(spec.link),
+        "sparse": list(spec.sparse),
         "python": spec.python,
         "paramsFile": spec.params_file,
     }

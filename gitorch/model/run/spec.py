@@ -159,6 +159,8 @@ class RunSpec(JsonStruct, frozen=True, kw_only=True):
     python: str | None = always(None)  # the interpreter, as written
     # Globs of the files that are part of the run's identity. None: the whole tree.
     code: tuple[str, ...] | None = None
+    # The directories that worktrees have, in cone mode. Empty: all files.
+    sparse: tuple[str, ...] = ()
     # Commands whose output is part of the recorded environment.
     environment: tuple[str, ...] = ()
     # A committed file of the worktree that the parameters are laid over.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import cache
+from pathlib import PurePosixPath
 
 _TOKEN = re.compile(r"\[(!?)(\]?[^\]]*)\]|[*]+|\?|[^*?\[]+|\[")
 
@@ -59,6 +60,19 @@ def literal_head(pattern: str) -> str:
             break
         head.append(name)
     return "/".join(head) or "."
+
+
+def is_in_cone(path: str, sparse: Collection[str]) -> bool:
+    """Return True if a worktree of these directories has the file.
+
+    It has what is in and below them, and the files beside them, up to the root.
+    """
+    directory = PurePosixPath(path).parent
+    for name in sparse:
+        is_beside = PurePosixPath(name).is_relative_to(directory)
+        if is_beside or directory.is_relative_to(name):
+            return True
+    return not sparse
 
 
 def _one_name(pattern: str) -> str:

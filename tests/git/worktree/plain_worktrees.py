@@ -39,7 +39,9 @@ class PlainWorktrees:
         *,
         link: Sequence[str] = (),
         lacking: Lacking | None = None,
+        sparse: Sequence[str] = (),
     ) -> None:
+        assert not sparse
         with only_one_at(path):
             if not self.is_present(path):
                 self._add(commit, path, link)
