@@ -88,7 +88,7 @@ def _changeable(verb: str) -> Callable[[Site, Catalog], list[Row]]:
 
         rows, _ = catalog.standing()
         if Status.FAILED in sources(verb):
-            rows = catalog.newest_rows(_MOST, Status.FAILED)
+            rows = [*rows, *catalog.newest_rows(_MOST, Status.FAILED)]
         return [
             row
             for row in rows

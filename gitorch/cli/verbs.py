@@ -53,7 +53,7 @@ VERBS = {
     ),
     "release": Verb("release", "Let held runs continue."),
     "kill": Verb(
-        "kill", "End waiting, held or running runs; remove their records."
+        "kill", "End runs that are not complete, and remove their records."
     ),
     "retry": Verb("retry", "Continue failed runs at the task that failed."),
     "fail": Verb("fail", "Give up runs in ERROR; their records stay."),

@@ -3,5 +3,5 @@
 from gitorch.cli.change_command import change_command
 
 command = change_command(
-    "kill", help="End waiting, held or running runs; remove their records."
+    "kill", help="End runs that are not complete, and remove their records."
 )

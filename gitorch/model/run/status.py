@@ -43,6 +43,8 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(Status.ERROR, Status.FAILED, "fail"),
     Transition(Status.HOLD, Status.WAITING, "release"),
     Transition(Status.HOLD, None, "kill"),
+    Transition(Status.ERROR, None, "kill"),
+    Transition(Status.FAILED, None, "kill"),
     Transition(Status.ERROR, Status.WAITING, "retry"),
     Transition(Status.RUNNING, Status.WAITING, "requeue"),
     Transition(Status.FAILED, Status.WAITING, "resubmit"),
