@@ -147,7 +147,7 @@ def test_every_command_works_beside_damaged_records_of_every_status(
         ("retry", broken),
         ("hold", broken),
         ("resubmit", given_up),
-        ("kill", given_up),
+        ("kill", "--yes", given_up),
         ("ready",),
         ("collect",),
     ):
