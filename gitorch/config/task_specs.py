@@ -186,7 +186,8 @@ def _read_cache(reader: Reader, position: KeyPath) -> Cache | None:
 def _read_flags(reader: Reader, position: KeyPath) -> Flags:
     booleans = reader.get(*position, "bool", default=BoolStyle.YAML)
     dash = reader.get(*position, "dash", default=False)
-    return Flags(booleans=BoolStyle(booleans), dash=dash)
+    equals = reader.get(*position, "equals", default=False)
+    return Flags(booleans=BoolStyle(booleans), dash=dash, equals=equals)
 
 
 # The fields of a TaskSpec that hold settings: the name of the setting, and its reader.

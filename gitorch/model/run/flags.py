@@ -25,10 +25,15 @@ class BoolStyle(StrEnum):
 
 
 class Flags(JsonStruct, frozen=True, kw_only=True):
-    """How parameters become flags. With `dash`, the names of flags have `-` instead of `_`."""
+    """How parameters become flags.
+
+    With `dash`, the names of flags have `-` instead of `_`. With `equals`, a flag and its value are
+    one word.
+    """
 
     booleans: BoolStyle = always(BoolStyle.YAML, name="bool")
     dash: bool = always(False)
+    equals: bool = False
 
 
 # A text that Hydra reads as itself, unless it looks like a value of another kind.
@@ -55,12 +60,12 @@ def flag_words(params: Mapping[str, Any], flags: Flags) -> Iterator[str]:
     """Yield the words of `--key value` for all parameters.
 
     The parameters in a mapping have dotted keys. null leaves a flag out. The items of a list are
-    words of their own.
+    words of their own, unless `equals` makes one word of the flag and its value.
     """
     for key, value in _leaves(params):
         name = key.replace("_", "-") if flags.dash else key
         match value, flags.booleans:
-            case (None, _):
+            case (None, _) | (dict(), _):  # other mappings have been flattened
                 continue
             case (True, BoolStyle.SWITCH | BoolStyle.NO_PREFIX):
                 yield f"--{name}"
@@ -68,11 +73,11 @@ def flag_words(params: Mapping[str, Any], flags: Flags) -> Iterator[str]:
                 continue
             case (False, BoolStyle.NO_PREFIX):
                 yield f"--no-{name}"
+            case _ if flags.equals:
+                yield f"--{name}={_text(value, flags)}"
             case (list(items), _):
                 yield f"--{name}"
                 yield from (_text(item, flags) for item in items)
-            case (dict(), _):  # an empty one: the others have been flattened
-                continue
             case _:
                 yield from (f"--{name}", _text(value, flags))
 
@@ -103,6 +108,8 @@ def _text(value: Any, flags: Flags) -> str:
         return value
     if isinstance(value, bool):
         return _truth(value, flags)
+    if isinstance(value, list | dict) and flags.booleans is BoolStyle.PYTHON:
+        return repr(value)
     return json.dumps(value, ensure_ascii=False)
 
 

@@ -53,6 +53,31 @@ def test_dashes_in_the_names_of_flags() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("style", "words"),
+    [
+        (BoolStyle.YAML, ["--amp=true", "--ema=false", "--sizes=[64, true, null]"]),
+        (
+            BoolStyle.PYTHON,
+            ["--amp=True", "--ema=False", "--sizes=[64, True, None]"],
+        ),
+        (BoolStyle.SWITCH, ["--amp", "--sizes=[64, true, null]"]),
+        (BoolStyle.NO_PREFIX, ["--amp", "--no-ema", "--sizes=[64, true, null]"]),
+    ],
+)
+def test_a_flag_and_its_value_as_one_word(
+    style: BoolStyle, words: list[str]
+) -> None:
+    flags = Flags(equals=True, booleans=style)
+    params = {"lr": 1e-05, "amp": True, "ema": False, "none": None, "empty": {}}
+    params |= {"sizes": [64, True, None], "train": {"note": "a=b c"}}
+    assert list(flag_words(params, flags)) == [
+        "--lr=1e-05",
+        *words,
+        "--train.note=a=b c",
+    ]
+
+
 def test_overrides_in_the_grammar_of_hydra() -> None:
     texts = {
         "path": "/data/a-b.csv",
