@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 
 from gitorch.actions.configs import DEFAULT_PATH, SCHEMA
+from gitorch.config.schema import schema_for_editors
 from gitorch.errors import Refused
 from gitorch.storage.site import Site
 from gitorch.tools.files import write_aside
@@ -40,7 +40,6 @@ def init(site: Site) -> Path:
             hint="gitorch check validates it, gitorch ready queues it",
         )
     directory.mkdir(exist_ok=True)
-    schema = resources.files("gitorch.schemas").joinpath("config.schema.json")
-    write_aside(directory / SCHEMA, schema.read_bytes())
+    write_aside(directory / SCHEMA, schema_for_editors().encode())
     write_aside(example, _CONFIG.encode())
     return example

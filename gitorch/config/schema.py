@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
@@ -46,6 +47,20 @@ def schema() -> dict[str, Any]:
     text = file.read_text(encoding="utf-8")
     content: dict[str, Any] = json.loads(text)
     return content
+
+
+def schema_for_editors() -> str:
+    """Return the schema as JSON, with null as a value of each setting: it counts as missing.
+
+    gitorch itself removes these settings before it checks the shape of a config. Its own schema
+    thereby tells them from a setting whose value was forgotten.
+    """
+    content = copy.deepcopy(schema())
+    for block in ("fileSettings", "taskSettings"):
+        settings = content["definitions"][block]["properties"]
+        for key, shape in settings.items():
+            settings[key] = {"anyOf": [shape, {"type": "null"}]}
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
 def hint_on(definition: str) -> str:
