@@ -95,7 +95,7 @@ def _section(name: str, compared: Compared, shown: _Shown) -> list[str]:
 def _without_difference(
     comparison: Comparison, sections: Sequence[str]
 ) -> list[str]:
-    """Return what is the same in all runs, and what was not recorded, of which nothing is known."""
+    """Return what is the same in all runs, and what was not recorded or not compared."""
     same = []
     unrecorded = []
     for name in sections:
@@ -113,6 +113,9 @@ def _without_difference(
         notes.append(f"data: not recorded (link: {in_line(', '.join(links))})")
     if unrecorded:
         notes.append(f"not recorded: {', '.join(unrecorded)}")
+    volatile = comparison.outputs.volatile
+    if volatile and "outputs" in sections:
+        notes.append(f"not compared, since volatile: {in_line(some(volatile))}")
     return notes
 
 

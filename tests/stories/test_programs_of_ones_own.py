@@ -6,6 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from jsonschema import Draft7Validator
+
+from gitorch.config.schema import file_settings, task_settings
 from tests.conftest import commit_files, git, gitorch, gitorch_json, write
 
 # Writes its arguments, but `-o FILE`, into that file.
@@ -59,6 +62,20 @@ def test_a_timeout_outside_of_gitorch_is_refused_with_the_line_to_write(
     gitorch(project, "run", config)
     gitorch(project, "run", config, "-S", "timeout=2s", code=1)
     assert gitorch_json(project, "show", "@")["run"]["params"] == {"timeout": "2s"}
+
+
+def test_editors_accept_a_setting_that_is_null(project: Path) -> None:
+    """`init` writes the schema. A value that cannot be meant is still an error."""
+    gitorch(project, "init")
+    text = (project / "experiments/.gitorch.schema.json").read_text()
+    validator = Draft7Validator(json.loads(text))
+    for key in file_settings():
+        config = {key: 1, "tasks": [{"id": "a", "command": "x"}]}
+        assert validator.is_valid({**config, "gitorch": {key: None}})
+        assert not validator.is_valid({**config, "gitorch": {key: [[]]}})
+    for key in task_settings():
+        task = {"id": "a", "command": "x", key: 1, "gitorch": {key: None}}
+        assert validator.is_valid({"tasks": [task]})
 
 
 def test_parameters_as_arguments(project: Path) -> None:
@@ -238,6 +255,13 @@ def test_volatile_outputs_are_kept_but_not_compared(project: Path) -> None:
     assert "by train  volatile" in gitorch(project, "show", "@").stdout
 
     verified = gitorch(project, "rerun", "@", "--verify")
+    screen = gitorch(project, "compare", "@~1", "@").stdout
+    _, _, named = screen.splitlines()[-1].partition(
+        "not compared, since volatile: "
+    )
+    assert {"timing.csv", "worktree/figures/a.svg"} < set(named.split(", "))
+    config_alone = gitorch(project, "compare", "@~1", "@", "--config").stdout
+    assert "volatile" not in config_alone
     assert "all metrics and outputs are the same (volatile, not compared: " in (
         verified.stderr
     )
