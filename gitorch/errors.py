@@ -22,6 +22,9 @@ prints an error or turns it into an exit code. An exception outside this family 
 
 from __future__ import annotations
 
+# What to do where a newer gitorch has written something. It is installed from a clone of it.
+UPGRADE = "upgrade gitorch: git pull && pip install . in a clone of gitorch"
+
 
 class GitorchError(Exception):
     """Something that the user can understand and act on."""

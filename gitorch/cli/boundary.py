@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import functools
 import os
+import shlex
 import signal
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, ParamSpec, cast
 
 import typer
@@ -60,8 +62,8 @@ SYSTEM_ERRORS = {
     errno.ENOSPC: "make room; what was recorded is safe, and gitorch run continues",
     errno.EDQUOT: "make room; what was recorded is safe, and gitorch run continues",
     errno.EROFS: "it is on a file system that cannot be written to",
-    errno.EACCES: "see who owns it: ls -ld",
-    errno.EPERM: "see who owns it: ls -ld",
+    errno.EACCES: None,  # the hint names the path
+    errno.EPERM: None,
     errno.EMFILE: "allow more open files: ulimit -n 4096; or use a smaller -j",
     errno.ENFILE: "end some programs, or use a smaller -j",
     errno.ENOTDIR: None,
@@ -232,11 +234,22 @@ def _report_os_error(error: OSError, *, as_json: bool) -> int:
     as_json = as_json and _is_stdout_writable()
     if error.errno not in SYSTEM_ERRORS:
         return _report_bug(error, as_json=as_json)
-    path = ""
+    hint = SYSTEM_ERRORS[error.errno]
+    message = str(error.strerror)
     if isinstance(error.filename, str | bytes):
-        path = f"{os.fsdecode(error.filename)}: "
-    refused = GitorchError(f"{path}{error.strerror}", SYSTEM_ERRORS[error.errno])
-    return report_error(refused, as_json=as_json)
+        path = os.fsdecode(error.filename)
+        message = f"{path}: {message}"
+        if isinstance(error, PermissionError):
+            hint = f"see who owns it: {_listing(path)}"
+    return report_error(GitorchError(message, hint), as_json=as_json)
+
+
+def _listing(path: str) -> str:
+    """Return the command that shows the owners of `path`, as far as it exists, and its parent."""
+    shown = Path.cwd() / path
+    while not os.path.lexists(shown) and shown != shown.parent:
+        shown = shown.parent
+    return shlex.join(["ls", "-ld", str(shown), str(shown.parent)])
 
 
 def _is_stdout_writable() -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from gitorch.cli.style import plain, say
-from gitorch.errors import GitorchError
+from gitorch.errors import UPGRADE, GitorchError
 from gitorch.model.text.phrases import counted, some
 
 if TYPE_CHECKING:
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from gitorch.storage.site import Site
 
 _NAMED = 3  # more ids than these are only counted
-UPGRADE = "pip install --upgrade gitorch"
 
 
 def say_unreadable(site: Site) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gitorch.database.connection import Database, DatabaseFormat
 from gitorch.database.statements import script
-from gitorch.errors import Refused
+from gitorch.errors import UPGRADE, Refused
 from gitorch.tools.locks import taken
 
 FORMAT = DatabaseFormat(
@@ -78,7 +78,7 @@ def _prepare(database: Database, path: Path, home: str) -> None:
         raise Refused(
             f"{path} was made by a newer gitorch "
             f"(format {version}, this one knows {FORMAT.version})",
-            hint="upgrade gitorch: pip install --upgrade gitorch",
+            hint=UPGRADE,
         )
     if version == FORMAT.version:
         return

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import json
+import shlex
+import subprocess
+from pathlib import Path
 
 import pytest
 import typer
@@ -84,3 +87,25 @@ def test_the_file_that_the_system_refused_is_named(
     assert capsys.readouterr().err.startswith(
         "error: /data/?: Permission denied\nhint: see who"
     )
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM])
+def test_what_the_system_refused_is_listed_as_far_as_it_exists(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], number: int
+) -> None:
+    here = tmp_path / "my data"
+    here.mkdir()
+    run_guarded(PermissionError(number, "no", str(here / "a/b")))
+    *_, hint = capsys.readouterr().err.splitlines()
+    command = hint.removeprefix("hint: see who owns it: ")
+    listed = subprocess.run(
+        shlex.split(command), check=True, capture_output=True, text=True
+    )
+    assert str(here) in listed.stdout
+
+
+def test_a_refusal_without_a_path_has_no_hint(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run_guarded(PermissionError(errno.EPERM, "Operation not permitted"))
+    assert capsys.readouterr().err == "error: Operation not permitted\n"

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from gitorch.cli import commands
-from gitorch.cli.mistaken import _TRIED
 from gitorch.cli.verbs import VERBS, load_command
 from tests.conftest import gitorch
 
@@ -166,9 +165,3 @@ def test_the_names_that_people_try_lead_to_the_right_command(
     assert hinted == [f"gitorch {usage}" for usage in meant]
     document = json.loads(gitorch(tmp_path, tried, "--json", code=2).stdout)
     assert document["error"]["kind"] == "usage"
-
-
-def test_every_command_that_a_name_leads_to_exists() -> None:
-    for usage in _TRIED:
-        verb, *_ = usage.split(" ")
-        assert verb in VERBS or verb.startswith("--") or verb == "help"

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from gitorch.errors import UPGRADE
 from gitorch.git.repository import Repository
 from gitorch.git.store.branch_state import KEPT
 from gitorch.git.store.lock import locked
@@ -185,7 +186,7 @@ def test_a_damaged_queue_is_not_replaced_while_a_worker_uses_it(
 def test_a_queue_of_a_newer_gitorch(root: Path) -> None:
     change_queue(root, "PRAGMA user_version = 99")
     assert found(root, fix=True, code=1) == [("queue-unusable", False)]
-    assert "pip install --upgrade gitorch" in gitorch(root, "doctor", code=1).stdout
+    assert UPGRADE in gitorch(root, "doctor", code=1).stdout
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
 README = """\
 # Results of experiments
 
-This branch is written by [gitorch](https://pypi.org/project/gitorch/). It shares no history with the code: each commit
-records what happened to one or more runs of experiments. You need nothing but git to read it.
+This branch is written by gitorch. It shares no history with the code: each commit records what happened to one or more
+runs of experiments. You need nothing but git to read it.
 
 ## What is where
 

@@ -15,7 +15,7 @@ from typing import Any
 from msgspec import field
 from msgspec.structs import force_setattr, replace
 
-from gitorch.errors import GitorchError
+from gitorch.errors import UPGRADE, GitorchError
 from gitorch.model.json_struct import JsonStruct, always, empty_mapping
 from gitorch.model.numbers import finite, is_finite
 from gitorch.model.run.metrics import Metrics
@@ -28,7 +28,6 @@ from gitorch.model.run.status import Status
 SCHEMA = "gitorch/record/v1"
 NEWER_SCHEMA = re.compile(r"gitorch/record/v(?!0*1$)[0-9]*[1-9][0-9]*")
 HISTORY_KEPT = 50
-UPGRADE = "upgrade gitorch: pip install --upgrade gitorch"
 
 
 class RecordBroken(GitorchError):
