@@ -1,7 +1,8 @@
 """The question before runs are changed: on a terminal it is asked, in a script `--yes` answers it.
 
-What cannot be undone is always asked, or refused without a terminal. What can be undone is asked
-only on a terminal, and only if the user selected the runs by their properties.
+Runs that the user names are those that the user means, and nothing is asked. Runs that are
+selected by their properties can be others than the user thinks: a terminal asks, and without one,
+what cannot be undone needs `--yes`.
 """
 
 from __future__ import annotations
@@ -51,17 +52,16 @@ def confirm(site: Site, verb: str, selection: Selection, *, yes: bool) -> Select
     """
     from gitorch.actions.changeable import select_changeable
 
+    if yes or selection.is_named:
+        return selection
     can_be_undone = EFFECTS[verb].undo is not None
-    if yes or (can_be_undone and (selection.is_named or not _has_terminal())):
+    if can_be_undone and not _has_terminal():
         return selection
     rows, _ = select_changeable(site, verb, selection)
     if not rows:
         return selection
     _ask(verb, _consequence(verb, len(rows)), rows)
-    run_ids = tuple(row.id for row in rows)
-    if selection.is_named:
-        return replace(selection, references=run_ids)
-    return replace(selection, among=frozenset(run_ids))
+    return replace(selection, among=frozenset(row.id for row in rows))
 
 
 def _consequence(verb: str, count: int) -> str:

@@ -36,7 +36,7 @@ EXAMPLES = {
     "hold": ("gitorch hold body-size", "gitorch hold --status WAITING --yes"),
     "release": ("gitorch release body-size", "gitorch release --all --yes"),
     "kill": (
-        'gitorch kill --yes @ --why "a typo"',
+        'gitorch kill @ --why "a typo"',
         'gitorch kill --yes --where "params.seed > 5"',
     ),
     "retry": (

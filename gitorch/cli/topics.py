@@ -110,7 +110,9 @@ def _documents() -> Iterator[str]:
 def _effects() -> Iterator[str]:
     rows = []
     for verb, effect in EFFECTS.items():
-        undo = effect.undo or "cannot be undone: without a terminal it needs --yes"
+        undo = (
+            effect.undo or "cannot be undone: in a script, selected runs need --yes"
+        )
         rows.append((verb, undo))
     return _listed(rows, 8)
 

@@ -63,7 +63,7 @@ def test_the_question_says_what_happens_to_how_many_runs(
 
 
 @pytest.mark.parametrize(
-    "verb", [["kill", "--all"], ["kill", "s"], ["release", "--all"]]
+    "verb", [["kill", "--all"], ["kill", "--name", "s"], ["release", "--all"]]
 )
 @pytest.mark.parametrize(
     ("keys", "code"),
@@ -93,13 +93,15 @@ def test_yes_changes_the_runs(held: Path) -> None:
     assert seen.code == 0
     statuses = {run["status"] for run in gitorch_json(held, "list")["runs"]}
     assert statuses == {"WAITING"}
-    seen = on_terminal(held, "kill", "s a=3", answers=[("it?", "y\n")])
+    seen = on_terminal(
+        held, "kill", "--where", "params.a == 3", answers=[("it?", "y\n")]
+    )
     assert seen.code == 0
     assert len(gitorch_json(held, "list")["runs"]) == 6
 
 
 @pytest.mark.parametrize(
-    "words", [["release", "s"], ["release", "--all", "-y"], ["kill", "s", "--yes"]]
+    "words", [["release", "s"], ["release", "--all", "-y"], ["kill", "s"]]
 )
 def test_nothing_is_asked_of_what_is_named_or_agreed_to(
     held: Path, words: list[str]
@@ -131,31 +133,33 @@ def test_only_the_runs_of_the_question_are_changed(held: Path) -> None:
         gitorch(held, "ready", "later", "--hold")
         return "y\n"
 
-    for words in (["kill", "s"], ["kill", "--all"]):
+    for words in (["kill", "--where", "params.a == 3"], ["kill", "--all"]):
         seen = on_terminal(held, *words, answers=[("[y/N]", queue_another)])
         assert seen.code == 0
         [left, *_] = gitorch_json(held, "list")["runs"]
         assert left["label"] == "s"
-        gitorch(held, "kill", left["id"], "--yes")
+        gitorch(held, "kill", left["id"])
 
 
 def test_without_a_terminal_what_cannot_be_undone_needs_yes(held: Path) -> None:
     before = tip(held)
-    for words in (["kill", "--all"], ["kill", "s a=1", "s a=2"]):
+    for words, count in (
+        (["kill", "--all"], 7),
+        (["kill", "--where", "params.a < 3"], 2),
+    ):
         refused = gitorch(held, *words, code=4).stderr
-        count = 7 if words[1] == "--all" else 2
         assert refused.startswith(
             f"error: kill ends {count} runs and removes their records; "
             "this cannot be undone: s a="
         )
         assert refused.count("s a=") >= min(count, 5)
     assert refused.endswith(
-        "hint: if you mean it: gitorch kill --yes 's a=1' 's a=2'\n"
+        "hint: if you mean it: gitorch kill --yes --where 'params.a < 3'\n"
     )
-    document = gitorch_json(held, "kill", "@", code=4)
+    document = gitorch_json(held, "kill", "--name", "s", code=4)
     assert document["error"]["kind"] == "refused"
     assert tip(held) == before
-    gitorch(held, "kill", "--yes", "s a=1", "s a=2")
+    gitorch(held, "kill", "s a=1", "s a=2")
     assert len(gitorch_json(held, "list")["runs"]) == 5
 
 
