@@ -144,9 +144,12 @@ def _with_originals(catalog: Catalog, selection: Selection) -> Selection:
     run, and the run is a rerun, then the label or name means the run that was repeated: after
     `rerun LABEL`, `compare LABEL @` compares the original with its repetition.
     """
-    run_ids = [catalog.find([reference])[0] for reference in selection.references]
+    meant = []
+    for reference in selection.references:
+        meant += [(reference, run_id) for run_id in catalog.find([reference])]
+    run_ids = [run_id for _, run_id in meant]
     references = []
-    for reference, run_id in zip(selection.references, run_ids, strict=True):
+    for reference, run_id in meant:
         is_shared = run_ids.count(run_id) > 1
         if is_shared and not refers_to_one(reference, run_id):
             references.append(_original(catalog, run_id))

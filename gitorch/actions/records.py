@@ -13,7 +13,8 @@ from gitorch.storage.site import Site
 
 def find_record(site: Site, reference: str) -> Record:
     """Return the record of the run that `reference` means. Raises NotFound, UsageError."""
-    return find_records(site, [reference])[0]
+    catalog = Catalog.of(site)
+    return read_records(site, catalog, [catalog.find_one(reference)])[0]
 
 
 def find_records(site: Site, references: Sequence[str]) -> list[Record]:

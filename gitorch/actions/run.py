@@ -14,6 +14,7 @@ from gitorch.actions.changeable import (
     refusal_of_unqueued_run,
 )
 from gitorch.actions.collect import fail_overdue, retention_of
+from gitorch.actions.run_targets import RUNNABLE
 from gitorch.database.values import Worker
 from gitorch.engines.registry import ENGINES
 from gitorch.errors import Busy, GitorchError, Refused, UsageError
@@ -51,7 +52,6 @@ _CHECKED_OUT = (
 # A program that looks for living workers holds the lock of a worker for a moment.
 _READERS_S = 5.0
 _NAMED = 5  # runs in a message
-_RUNNABLE = (Status.WAITING, Status.RUNNING)
 MOST_JOBS = 1000  # more tasks at a time than the sockets of one worker, and one machine, can handle
 
 
@@ -159,16 +159,6 @@ def run(
     return _worked(site, summary, named)
 
 
-def workable(site: Site, run_ids: Sequence[str]) -> list[str]:
-    """Return the ids of the runs that a worker of this clone can run."""
-    clone = site.repository.clone_id()
-    found = []
-    for row in Catalog.of(site).named(run_ids):
-        if row.clone == clone and row.status in _RUNNABLE:
-            found.append(row.id)
-    return found
-
-
 def jobs_of(text: str | None, site: Site) -> int:
     """Return the number of tasks to run at a time.
 
@@ -190,7 +180,7 @@ def jobs_of(text: str | None, site: Site) -> int:
 def _require_live(named: Sequence[Row]) -> None:
     """Raise Refused if one of these runs cannot be run as it is."""
     for row in named:
-        if row.status in _RUNNABLE:
+        if row.status in RUNNABLE:
             continue
         hints = {
             Status.COMPLETE: f"gitorch rerun {row.id} repeats it as a new run",

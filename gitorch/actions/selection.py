@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from gitorch.errors import UsageError
 from gitorch.model.run.status import Status
+from gitorch.model.table.references import LAST
 from gitorch.model.table.row import Row
 from gitorch.storage.catalog import Catalog
 from gitorch.storage.site import Site
@@ -22,10 +23,11 @@ class Selection(Struct, frozen=True, kw_only=True):
     """A choice of runs, either by reference or by properties.
 
     If a verb cannot change one of the runs that were named, it refuses all of them. If the runs
-    were selected by properties, the verb changes those that it can and reports the others.
+    were selected by properties, the verb changes those that it can and reports the others. That
+    they were queued last (`@last`) is a property.
     """
 
-    references: Sequence[str] = ()  # ids, names, labels, @ or @~1
+    references: Sequence[str] = ()  # see `model/table/references.py`
     where: str | None = None  # an expression, see `model/table/where/`
     status: Status | None = None
     name: str | None = None  # a glob
@@ -36,7 +38,7 @@ class Selection(Struct, frozen=True, kw_only=True):
 
     @property
     def is_named(self) -> bool:
-        return bool(self.references)
+        return any(reference != LAST for reference in self.references)
 
     @property
     def is_empty(self) -> bool:
@@ -56,7 +58,10 @@ def select_rows(catalog: Catalog, selection: Selection, verb: str) -> list[Row]:
         )
     if selection.is_named:
         return catalog.named(selection.references)
-    rows = filter_rows(catalog.rows(), selection.where)
+    candidates = None
+    if selection.references:
+        candidates = catalog.find(selection.references)
+    rows = filter_rows(catalog.rows(candidates), selection.where)
     return [row for row in rows if _matches(row, selection)]
 
 

@@ -46,7 +46,7 @@ class Shown(Struct, frozen=True, kw_only=True):
 def show(site: Site, reference: str) -> Shown:
     """Return the run that `reference` means. Raises NotFound, UsageError."""
     catalog = Catalog.of(site)
-    [record] = read_records(site, catalog, catalog.find([reference]))
+    [record] = read_records(site, catalog, [catalog.find_one(reference)])
     why = None
     if record.status in LIVE:
         row = Row.of(record)

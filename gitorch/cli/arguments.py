@@ -14,6 +14,7 @@ from gitorch.cli.style import ColorUi, masking, plain, say
 from gitorch.cli.unreadable import say_unreadable
 from gitorch.errors import UsageError
 from gitorch.model.run.status import Status
+from gitorch.model.table.references import LAST
 
 if TYPE_CHECKING:
     from gitorch.actions.selection import Selection
@@ -32,7 +33,7 @@ RunArgument = Annotated[
     str,
     typer.Argument(
         metavar="ID",
-        help="A run: its id, a prefix of the id, its name, its label, @ or @~1.",
+        help="A run: its id, a prefix of the id, its name or label, NAME~1, @ or @~1.",
         autocompletion=offers.runs_for_verb,
     ),
 ]
@@ -40,7 +41,7 @@ RunsArgument = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[ID]...",
-        help="Runs: ids, prefixes of ids, names, labels, @ or @~1.",
+        help="Runs: ids, prefixes of ids, names, labels, NAME~1, @, @~1 or @last.",
         autocompletion=offers.runs_for_verb,
     ),
 ]
@@ -70,6 +71,12 @@ NameOption = Annotated[
 AllOption = Annotated[
     bool,
     typer.Option("--all", help="Select every run whose status permits the change."),
+]
+AgainOption = Annotated[
+    bool,
+    typer.Option(
+        "--again", help="Queue the runs again, even if they exist already."
+    ),
 ]
 YesOption = Annotated[
     bool, typer.Option("-y", "--yes", help="Do not ask for confirmation.")
@@ -135,7 +142,7 @@ def selection_of(
     from gitorch.actions.selection import Selection
 
     has_options = where is not None or status or name or everything
-    if references and has_options:
+    if references and has_options and set(references) != {LAST}:
         raise UsageError("name runs or select them with options, not both")
     if status and status.upper() not in Status.__members__:
         raise UsageError(

@@ -17,6 +17,7 @@ import typer
 from gitorch.cli.style import in_line
 from gitorch.errors import GitorchError
 from gitorch.model.run.status import Status, sources
+from gitorch.model.table.references import LAST
 
 if TYPE_CHECKING:
     from gitorch.model.table.row import Row
@@ -38,6 +39,9 @@ def runs_for_verb(ctx: typer.Context, incomplete: str) -> list[Offer]:
 
 def complete_runs(incomplete: str, verb: str | None = None) -> list[Offer]:
     """Offer names and ids of runs; and labels, once a whole name has been typed."""
+    if incomplete.startswith("@"):
+        references = {"@": "the latest run", LAST: "the runs that were queued last"}
+        return [offer for offer in references.items() if incomplete in offer[0]]
     with suppress(GitorchError, OSError):
         site, catalog = _opened()
         takes = _RUNS.get(verb or "")

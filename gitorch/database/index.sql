@@ -146,6 +146,20 @@ SELECT id FROM (
     SELECT * FROM (SELECT id, sorted FROM runs WHERE name = :name ORDER BY sorted DESC, id DESC LIMIT 1)
 ) ORDER BY sorted DESC, id DESC LIMIT 1;
 
+-- name: all_called
+-- Return the runs with this label or name, newest first.
+SELECT id FROM (
+    SELECT id, sorted FROM runs WHERE label = :name UNION SELECT id, sorted FROM runs WHERE name = :name
+) ORDER BY sorted DESC, id DESC;
+
+-- name: unfinished_called
+-- Return the runs of this name that are not over, newest first.
+SELECT id FROM runs WHERE name = :name AND status NOT IN ('COMPLETE', 'FAILED') ORDER BY sorted DESC, id DESC;
+
+-- name: labelled_with
+-- Return the runs whose labels contain these bytes, newest first. This reads all labels.
+SELECT id, name, label, created FROM runs WHERE instr(label, :word) ORDER BY sorted DESC, id DESC;
+
 -- name: beginning
 -- Return the runs whose ids begin with this prefix, newest first. Ids consist of hex digits, which all sort before `g`.
 SELECT id, name, label, created FROM runs WHERE id >= :prefix AND id < :prefix || 'g' ORDER BY sorted DESC, id DESC;

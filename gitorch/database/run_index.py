@@ -142,6 +142,29 @@ class RunIndex:
         run_id = name if name.isascii() else None
         return self._fetch_first("called", id=run_id, name=_encoded(name))
 
+    def all_called(self, name: str) -> list[str]:
+        """Return the ids of the runs with this label or name, newest first."""
+        rows = self._fetch("all_called", name=_encoded(name))
+        return [id for (id,) in rows]
+
+    def unfinished_called(self, name: str) -> list[str]:
+        """Return the ids of the runs of this name that are not over, newest first."""
+        rows = self._fetch("unfinished_called", name=_encoded(name))
+        return [id for (id,) in rows]
+
+    def labelled_with(self, words: Sequence[str]) -> list[Named]:
+        """Return the runs whose labels have all these words, newest first."""
+        longest = max(words, key=len)
+        wanted = set(words)
+        runs = []
+        for id, name, label, created in self._fetch(
+            "labelled_with", word=_encoded(longest)
+        ):
+            run = Named(id, _decoded(name), _decoded(label), created)
+            if wanted <= set(run.label.split()):
+                runs.append(run)
+        return runs
+
     def beginning(self, prefix: str) -> list[Named]:
         """Return the runs whose ids begin with these hexadecimal digits, newest first."""
         runs = []

@@ -19,10 +19,11 @@ from gitorch.errors import Busy, NotFound
 from gitorch.model.run.record import Record, RecordBroken
 from gitorch.model.run.status import LIVE, Status
 from gitorch.model.table.overlay import Run, with_queue
-from gitorch.model.table.references import Named, find
+from gitorch.model.table.references import Named, find, find_all
 from gitorch.model.table.row import Row, complete_tasks
 from gitorch.storage.attempt_owner import start_of
 from gitorch.storage.liveness import living
+from gitorch.storage.queued_last import queued_last
 from gitorch.storage.records import each_record
 from gitorch.storage.site import Site
 
@@ -86,13 +87,27 @@ class Catalog:
         """
         run_ids: dict[str, None] = {}
         for reference in references:
-            try:
-                run_ids[find(reference, self)] = None
-            except NotFound as error:
-                from gitorch.storage.killed_runs import explained  # noqa: PLC0415  rare
-
-                raise explained(self._site, reference, error) from None
+            found = self._explained(find_all, reference)
+            run_ids.update(dict.fromkeys(found))
         return list(run_ids)
+
+    def find_one(self, reference: str) -> str:
+        """Return the id of the only run that `reference` names.
+
+        Raises NotFound, RecordBroken, and UsageError if it names several.
+        """
+        return self._explained(find, reference)
+
+    def _explained(
+        self, search: Callable[[str, Catalog], Answer], reference: str
+    ) -> Answer:
+        """Return what a search finds. If it finds nothing, the error says if a run was killed."""
+        try:
+            return search(reference, self)
+        except NotFound as error:
+            from gitorch.storage.killed_runs import explained  # noqa: PLC0415  rare
+
+            raise explained(self._site, reference, error) from None
 
     def latest_time(self) -> str | None:
         """Return the time of the run that is sorted as the newest, None if there is no run."""
@@ -108,6 +123,11 @@ class Catalog:
             return []
         rows = {row.id: row for row in self.rows(run_ids)}
         return [rows[run_id] for run_id in run_ids if run_id in rows]
+
+    def unfinished_called(self, name: str) -> list[Row]:
+        """Return the rows of the runs of this name that are not over, newest first."""
+        run_ids = self._query(lambda index: index.unfinished_called(name))
+        return self.rows(run_ids) if run_ids else []
 
     def unreadable(self) -> list[RecordBroken]:
         """Return the runs whose records cannot be read, sorted by id."""
@@ -171,6 +191,19 @@ class Catalog:
 
     def called(self, name: str) -> str | None:
         return self._query(lambda index: index.called(name))
+
+    def all_called(self, name: str) -> list[str]:
+        return self._query(lambda index: index.all_called(name))
+
+    def labelled_with(self, words: Sequence[str]) -> list[Named]:
+        return self._query(lambda index: index.labelled_with(words))
+
+    def queued_last(self) -> list[Named]:
+        run_ids = queued_last(self._site)
+        if not run_ids:
+            return []
+        rows = self._query(lambda index: index.rows(run_ids))
+        return [Named(row.id, row.name, row.label, row.created) for row in rows]
 
     def beginning(self, prefix: str) -> list[Named]:
         return self._query(lambda index: index.beginning(prefix))

@@ -32,6 +32,7 @@ from gitorch.model.run.record import Record, RecordBroken, TaskRecord
 from gitorch.model.run.status import LIVE, Status
 from gitorch.model.text.masking import mask_addresses, mask_addresses_in_bytes
 from gitorch.storage import ledger
+from gitorch.storage.queued_last import note_queued_last
 from gitorch.storage.records import read_record
 from gitorch.storage.site import Site
 
@@ -206,6 +207,7 @@ def queue_records(
             changes.put_files(record.id, kept)
             changes.put(record)
         changes.commit(subject)
+    note_queued_last(site, [record.id for record in records])
 
 
 def catch_up(site: Site) -> None:

@@ -27,7 +27,7 @@ RunsArgument = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[A B [C]...]",
-        help="Runs: ids, names, labels, @ or @~1.",
+        help="Runs: ids, names, labels, NAME~1, @, @~1 or @last.",
         autocompletion=runs_for_verb,
     ),
 ]

@@ -9,6 +9,7 @@ import typer
 
 from gitorch.cli import offers
 from gitorch.cli.arguments import (
+    AgainOption,
     JsonOption,
     OverridesOption,
     PathsArgument,
@@ -30,12 +31,6 @@ AtOption = Annotated[
 SnapshotOption = Annotated[
     bool,
     typer.Option("--snapshot", help="Pin the files as they are, committed or not."),
-]
-AgainOption = Annotated[
-    bool,
-    typer.Option(
-        "--again", help="Queue the runs again, even if they exist already."
-    ),
 ]
 HoldOption = Annotated[bool, typer.Option("--hold", help="Queue the runs on hold.")]
 PriorityOption = Annotated[

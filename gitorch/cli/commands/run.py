@@ -10,14 +10,24 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gitorch.cli import offers
-from gitorch.cli.arguments import JsonOption, OverridesOption, site_here
+from gitorch.cli.arguments import (
+    AgainOption,
+    JsonOption,
+    NameOption,
+    OverridesOption,
+    StatusOption,
+    WhereOption,
+    selection_of,
+    site_here,
+)
 from gitorch.cli.boundary import EXIT_FAILED, EXIT_OK, guarded, print_json
-from gitorch.cli.style import say
+from gitorch.cli.style import in_line, say
 from gitorch.errors import NotFound, UsageError
 
 if TYPE_CHECKING:
     from gitorch.actions.ready import Ready
     from gitorch.actions.run import Worked
+    from gitorch.actions.selection import Selection
     from gitorch.storage.site import Site
 
 
@@ -64,34 +74,40 @@ NoCacheOption = Annotated[
 @guarded
 def command(
     targets: TargetsArgument = None,
+    where: WhereOption = None,
+    status: StatusOption = None,
+    name: NameOption = None,
     overrides: OverridesOption = None,
+    again: AgainOption = False,
     jobs: JobsOption = None,
     watch: WatchOption = False,
     stop_after: StopAfterOption = None,
     no_cache: NoCacheOption = False,
     as_json: JsonOption = False,
 ) -> int:
-    """Execute queued tasks until nothing is left to do."""
+    """Execute queued tasks until nothing is left to do.
+
+    A name stands for all waiting runs of that name.
+    """
     from gitorch.cli.execution import execute, exit_code, say_summary
     from gitorch.model.problem import has_errors
 
     site = site_here()
     configs, references = _configs_and_runs(targets or [])
-    if overrides and not configs:
-        raise UsageError(
-            "-S changes a config: name one",
-            hint="gitorch run experiments -S lr=0.1,0.01",
-        )
+    selection_of(targets, where, status, name)  # not both
+    selection = selection_of(references, where, status, name)
+    _require_configs(configs, overrides, again=again)
+    run_ids = [] if selection.is_empty else _named(site, selection)
     has_failed = False
     if configs:
-        readied = _ready(site, configs, overrides or [], quiet=as_json)
+        readied = _ready(site, configs, overrides or [], again=again, quiet=as_json)
         has_failed = has_errors(readied.problems)
-        references += _to_execute(site, readied)
-        if not references:
-            return _end_without_runs(has_failed, as_json=as_json)
+        run_ids += _to_execute(site, readied)
+    if not run_ids and (configs or not selection.is_empty):
+        return _end_without_runs(has_failed, as_json=as_json)
     worked = execute(
         site,
-        references,
+        run_ids,
         jobs,
         stop_after=stop_after,
         watch=watch,
@@ -137,14 +153,52 @@ def _configs_and_runs(targets: Sequence[str]) -> tuple[list[Path], list[str]]:
     return configs, references
 
 
+def _require_configs(
+    configs: Sequence[Path], overrides: Sequence[str] | None, *, again: bool
+) -> None:
+    """Raise UsageError if an option needs a config and none is named."""
+    if overrides and not configs:
+        raise UsageError(
+            "-S changes a config: name one",
+            hint="gitorch run experiments -S lr=0.1,0.01, or gitorch rerun ID -S lr=0.1",
+        )
+    if again and not configs:
+        raise UsageError(
+            "--again queues the runs of a config again: name one",
+            hint="gitorch run experiments --again, or gitorch rerun ID for a run",
+        )
+
+
+def _named(site: Site, selection: Selection) -> list[str]:
+    """Return the ids of the selected runs, and say if a name stands for other runs than one."""
+    from gitorch.actions.run_targets import find_targets
+
+    run_ids, notes = find_targets(site, selection)
+    for note in notes:
+        say(f"note: {in_line(note)}")
+    if not run_ids:
+        say("none of these runs waits to be executed")
+    return run_ids
+
+
 def _ready(
-    site: Site, configs: Sequence[Path], overrides: Sequence[str], *, quiet: bool
+    site: Site,
+    configs: Sequence[Path],
+    overrides: Sequence[str],
+    *,
+    again: bool,
+    quiet: bool,
 ) -> Ready:
     from gitorch.actions.ready import ready  # with YAML: 60 ms
     from gitorch.cli.readiness import show_ready
 
     readied = ready(
-        site, configs, environment=os.environ, overrides=overrides, notify=say
+        site,
+        configs,
+        environment=os.environ,
+        overrides=overrides,
+        again=again,
+        notify=say,
     )
     show_ready(readied, dry_run=False, quiet=quiet)
     return readied
@@ -152,7 +206,7 @@ def _ready(
 
 def _to_execute(site: Site, readied: Ready) -> list[str]:
     """Return the ids of the queued runs, and of the skipped runs that can be executed."""
-    from gitorch.actions.run import workable
+    from gitorch.actions.run_targets import workable
 
     queued = [record.id for record in readied.queued]
     return queued + workable(site, [skipped.id for skipped in readied.skipped])

@@ -1,7 +1,8 @@
 """Finding the run to which a reference refers.
 
-A reference is an id, a prefix of an id, a name, a label, `@` (the latest run) or `@~1` (the one
-before it).
+A reference is an id, a prefix of an id, a name, a label, words of a label (`penguins seed=2`), `@`
+(the latest run) or `@~1` (the one before it). `NAME~1` is the run of that name before the latest.
+`@last` refers to several runs: those that this clone queued last, with one command.
 """
 
 from __future__ import annotations
@@ -13,8 +14,12 @@ from typing import NamedTuple, Protocol
 from gitorch.errors import NotFound, UsageError
 from gitorch.model.run.ids import SHORTEST_PREFIX, is_id_prefix
 from gitorch.model.run.record import RecordBroken
+from gitorch.model.text.phrases import counted
 
+LAST = "@last"
 _LATEST = re.compile(r"@(?:~([0-9]{1,18}))?\Z")
+_EARLIER = re.compile(r"(.+)~([0-9]{1,18})\Z", re.DOTALL)
+_LISTED = 20  # candidates in a message
 
 
 class Named(NamedTuple):
@@ -39,6 +44,18 @@ class RunNames(Protocol):
         """Return the id of the newest run with this id, label or name."""
         ...
 
+    def all_called(self, name: str) -> Sequence[str]:
+        """Return the ids of the runs with this label or name, newest first."""
+        ...
+
+    def labelled_with(self, words: Sequence[str]) -> Sequence[Named]:
+        """Return the runs whose labels have all these words, newest first."""
+        ...
+
+    def queued_last(self) -> Sequence[Named]:
+        """Return the runs that this clone queued last, newest first."""
+        ...
+
     def beginning(self, prefix: str) -> Sequence[Named]:
         """Return the runs whose ids begin with `prefix`, newest first."""
         ...
@@ -54,19 +71,72 @@ def find(reference: str, runs: RunNames) -> str:
     Raises NotFound, RecordBroken if the record of that run cannot be read, and UsageError with the
     candidates if the reference is ambiguous.
     """
+    run_id = _found(reference, runs)
+    if run_id is None:
+        raise _not_found(reference, len(runs))
+    return run_id
+
+
+def find_all(reference: str, runs: RunNames) -> list[str]:
+    """Return the ids of the runs to which `reference` refers, newest first. Raises as `find`."""
+    if reference != LAST:
+        return [find(reference, runs)]
+    queued = runs.queued_last()
+    if not queued:
+        raise _not_found(reference, len(runs))
+    return [run.id for run in queued]
+
+
+def _found(reference: str, runs: RunNames) -> str | None:
+    """Return the id of the run, or None if there is none. Raises as `find`."""
     latest = _LATEST.match(reference)
     if latest:
-        back = int(latest[1] or 0)
-        run_id = runs.newest(back)
-    else:
-        run_id = runs.called(reference)
-    if run_id:
-        return run_id
-    if not latest and is_id_prefix(reference):
+        return runs.newest(int(latest[1] or 0))
+    run_id = runs.called(reference)
+    if run_id is None and is_id_prefix(reference):
         run_id = _with_prefix(reference, runs)
-        if run_id:
-            return run_id
-    raise _not_found(reference, len(runs))
+    if run_id is None and reference == LAST:
+        return _only(reference, runs.queued_last(), "were queued last")
+    if run_id is None:
+        run_id = _earlier(reference, runs)
+    return run_id or _with_words(reference, runs)
+
+
+def _earlier(reference: str, runs: RunNames) -> str | None:
+    """Return the run to which `NAME~N` refers, or None. Raises NotFound if the name has too few."""
+    earlier = _EARLIER.match(reference)
+    if earlier is None:
+        return None
+    name, back = earlier[1], int(earlier[2])
+    called = runs.all_called(name)
+    if called and back >= len(called):
+        count = counted(len(called), "run")
+        raise NotFound(
+            f"there is no {reference}: {count} called {name!r}",
+            hint="gitorch list shows all runs",
+        )
+    return called[back] if called else None
+
+
+def _with_words(reference: str, runs: RunNames) -> str | None:
+    """Return the newest run whose label has the words of `reference`, or None.
+
+    One word must give the value of a parameter. Raises UsageError if several labels have them.
+    """
+    if "=" not in reference:
+        return None
+    newest: dict[str, Named] = {}  # by label
+    for run in runs.labelled_with(reference.split()):
+        newest.setdefault(run.label, run)
+    return _only(reference, list(newest.values()), "have this in their labels")
+
+
+def _only(reference: str, candidates: Sequence[Named], what: str) -> str | None:
+    """Return the id of the only candidate, or None if there is none. Raises UsageError."""
+    if len(candidates) > 1:
+        message = f"{reference} is ambiguous: {len(candidates)} runs {what}"
+        raise _ambiguous(message, candidates, "name one of them by its id")
+    return candidates[0].id if candidates else None
 
 
 def _with_prefix(prefix: str, runs: RunNames) -> str | None:
@@ -80,28 +150,30 @@ def _with_prefix(prefix: str, runs: RunNames) -> str | None:
         raise broken[0]
     candidates = [*readable, *map(_unreadable, broken)]
     if len(candidates) > 1:
-        raise _ambiguous(prefix, candidates)
+        message = f"{prefix} is the beginning of {len(candidates)} runs"
+        raise _ambiguous(message, candidates, "give more of the id")
     return candidates[0].id if candidates else None
 
 
 def refers_to_one(reference: str, run_id: str) -> bool:
     """Return True if `reference`, which means this run, is not the label or name of several."""
     is_prefix = is_id_prefix(reference) and run_id.startswith(reference)
-    return is_prefix or _LATEST.match(reference) is not None
+    if is_prefix or reference == LAST:
+        return True
+    return any(form.match(reference) for form in (_LATEST, _EARLIER))
 
 
 def _unreadable(error: RecordBroken) -> Named:
     return Named(error.run_id, "", "(its record cannot be read)", "")
 
 
-def _ambiguous(reference: str, candidates: Sequence[Named]) -> UsageError:
-    lines = [f"  {run.id}  {run.label}  {run.created}" for run in candidates]
-    return UsageError(
-        "\n".join(
-            [f"{reference} is the beginning of {len(candidates)} runs:", *lines]
-        ),
-        hint="give more of the id",
-    )
+def _ambiguous(message: str, candidates: Sequence[Named], hint: str) -> UsageError:
+    lines = [f"{message}:"]
+    for run in candidates[:_LISTED]:
+        lines.append(f"  {run.id}  {run.label}  {run.created}")
+    if len(candidates) > _LISTED:
+        lines.append(f"  and {len(candidates) - _LISTED} more")
+    return UsageError("\n".join(lines), hint=hint)
 
 
 def _not_found(reference: str, count: int) -> NotFound:
@@ -111,6 +183,8 @@ def _not_found(reference: str, count: int) -> NotFound:
             hint="gitorch ready",
         )
     hint = "gitorch list shows all runs"
+    if reference == LAST:
+        return NotFound("this clone has no run that it queued last", hint=hint)
     if _LATEST.match(reference):
         return NotFound(f"there is no {reference}, only {count} runs", hint=hint)
     if len(reference) < SHORTEST_PREFIX:

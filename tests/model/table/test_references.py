@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from gitorch.errors import NotFound, UsageError
 from gitorch.model.run.record import RecordBroken
-from gitorch.model.table.references import Named, find
+from gitorch.model.table.references import Named, find, find_all
 
 
 class Listed(list[Named]):
@@ -19,6 +21,15 @@ class Listed(list[Named]):
         return next(
             (run.id for run in self if name in (run.id, run.label, run.name)), None
         )
+
+    def all_called(self, name: str) -> list[str]:
+        return [run.id for run in self if name in (run.label, run.name)]
+
+    def labelled_with(self, words: Sequence[str]) -> list[Named]:
+        return [run for run in self if set(words) <= set(run.label.split())]
+
+    def queued_last(self) -> list[Named]:
+        return self[:2]
 
     def beginning(self, prefix: str) -> list[Named]:
         return [run for run in self if run.id.startswith(prefix)]
@@ -50,6 +61,11 @@ RUNS = Listed(
         ("penguins lr=0.2", 1),
         ("@", 0),
         ("@~2", 2),
+        ("penguins~0", 0),
+        ("penguins~1", 1),
+        ("penguins lr=0.2~0", 1),
+        ("lr=0.2", 1),
+        ("lr=0.2 penguins", 1),
     ],
 )
 def test_a_reference_means_a_run(reference: str, found: int) -> None:
@@ -62,6 +78,20 @@ def test_an_ambiguous_prefix_names_the_candidates() -> None:
     assert "abcd99999999  (its record cannot be read)" in str(refused.value)
 
 
+@pytest.mark.parametrize("reference", ["@last", "lr=0.1 penguins"])
+def test_what_means_several_runs_is_ambiguous(reference: str) -> None:
+    runs = Listed(
+        [*RUNS, Named("ef0044444444", "penguins", "penguins lr=0.1 a=1", "")]
+    )
+    with pytest.raises(UsageError, match="is ambiguous: 2 runs"):
+        find(reference, runs)
+
+
+def test_the_runs_that_were_queued_last() -> None:
+    assert find_all("@last", RUNS) == [run.id for run in RUNS[:2]]
+    assert find_all("whales", RUNS) == [RUNS[2].id]
+
+
 @pytest.mark.parametrize("reference", ["abcd9", "dddd", "dddd00000000"])
 def test_a_reference_to_a_record_that_cannot_be_read_says_so(
     reference: str,
@@ -70,7 +100,9 @@ def test_a_reference_to_a_record_that_cannot_be_read_says_so(
         find(reference, RUNS)
 
 
-@pytest.mark.parametrize("reference", ["abc", "ffff", "seals", "@~3", ""])
+@pytest.mark.parametrize(
+    "reference", ["abc", "ffff", "seals", "@~3", "", "penguins~2", "lr=0.3"]
+)
 def test_a_reference_to_no_run_is_an_error(reference: str) -> None:
     with pytest.raises(NotFound):
         find(reference, RUNS)
