@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from gitorch.actions.compare import compare_code
 from gitorch.actions.records import find_record, read_records
+from gitorch.actions.rerun_changes import changed_definitions
 from gitorch.actions.selection import Selection, select_rows
 from gitorch.errors import NotFound
 from gitorch.git import pins
@@ -53,14 +54,26 @@ class Rerun(Struct, frozen=True, kw_only=True):
         }
 
 
+class _Repetition(NamedTuple):
+    """A run to repeat, what the new run does, and the files of its config."""
+
+    original: Record
+    definition: RunDefinition
+    files: dict[str, bytes]
+
+
 def rerun(
     site: Site,
     selection: Selection,
     *,
     environment: Mapping[str, str],
     as_recorded: bool = False,
+    overrides: Sequence[str] = (),
+    why: str | None = None,
 ) -> Rerun:
     """Queue the selected runs again. Runs selected by properties are queued oldest first.
+
+    With `overrides` (`-S`), they are queued with these parameters, once for each point of a sweep.
 
     A run that another clone has queued is repeated with this clone's interpreter and without the
     variables that its config sets, except with `as_recorded`.
@@ -75,20 +88,45 @@ def rerun(
     originals = read_records(site, catalog, [row.id for row in rows])
     for commit in {original.pin.commit for original in originals}:
         pins.require(site.repository, commit)
-    files = _config_files(site, originals)
-    records = []
-    creations = new_creations(site, len(originals))
     own = ledger.queued_here(site, originals)
     foreign = [original for original in originals if original.id not in own]
-    for original, creation in zip(originals, creations, strict=True):
+    adapted = () if as_recorded else foreign
+    repetitions: list[_Repetition] = []
+    notes: list[str] = []
+    for original, files in zip(
+        originals, _config_files(site, originals), strict=True
+    ):
         definition = RunDefinition.of(original)
-        if original.id not in own and not as_recorded:
+        if original in adapted:
             definition = own_definition(site, original, environment)
-        records.append(new_record(definition, creation, rerun_of=original.id))
-    queue_records(site, records, files, _subject(records))
-    notes = [*_notes_on_pins(originals, records)]
+        definitions, found = changed_definitions(site, definition, overrides)
+        notes += found
+        for definition in definitions:
+            repetitions.append(_Repetition(original, definition, files))
+    records = _queue(site, repetitions, why)
+    repeated = [repetition.original for repetition in repetitions]
+    notes = [*dict.fromkeys(notes), *_notes_on_pins(repeated, records)]
     notes += _notes_on_origin(site, foreign, as_recorded=as_recorded)
     return Rerun(runs=tuple(records), notes=tuple(notes), refused=refused)
+
+
+def _queue(
+    site: Site, repetitions: Sequence[_Repetition], why: str | None
+) -> list[Record]:
+    """Queue the new runs, and return their records."""
+    records = []
+    creations = new_creations(site, len(repetitions))
+    for repetition, creation in zip(repetitions, creations, strict=True):
+        record = new_record(
+            repetition.definition,
+            creation,
+            rerun_of=repetition.original.id,
+            why=why,
+        )
+        records.append(record)
+    files = [repetition.files for repetition in repetitions]
+    queue_records(site, records, files, _subject(records))
+    return records
 
 
 def verify(site: Site, rerun_id: str) -> Verdict:

@@ -15,7 +15,8 @@ from gitorch.actions.changeable import (
 )
 from gitorch.actions.selection import Selection, select_rows
 from gitorch.errors import Refused
-from gitorch.model.run.status import LIVE
+from gitorch.model.run.record import Change, Record, noted
+from gitorch.model.run.status import LIVE, Status
 from gitorch.model.table.row import Row
 from gitorch.storage.catalog import Catalog
 from gitorch.storage.recording import (
@@ -24,11 +25,16 @@ from gitorch.storage.recording import (
     repeated_if_runs_change,
 )
 from gitorch.storage.site import Site
+from gitorch.tools.clock import now
 
 
 @repeated_if_runs_change
-def set_priority(site: Site, selection: Selection, priority: int) -> Changed:
+def set_priority(
+    site: Site, selection: Selection, priority: int, *, why: str | None = None
+) -> Changed:
     """Give the selected runs a priority, which replaces the priorities of their tasks.
+
+    If there is a reason, it is in the history of the runs.
 
     Raises NotFound, UsageError, and Refused if one of the runs that were named cannot be changed.
     """
@@ -40,6 +46,7 @@ def set_priority(site: Site, selection: Selection, priority: int) -> Changed:
     if not chosen:
         return Changed(runs=(), refused=refused)
     changed = []
+    by = site.repository.signature().name
     with recording(site) as changes:
         for row in chosen:
             record = changes.record(row.id)
@@ -47,7 +54,10 @@ def set_priority(site: Site, selection: Selection, priority: int) -> Changed:
                 continue
             unqueued = refusal_of_unqueued_run(site, record)
             if unqueued is None:
-                changes.put(replace(record, priority=priority))
+                record = replace(record, priority=priority)
+                if why:
+                    record = _with_reason(record, row.status, by, why)
+                changes.put(record)
                 changed.append(row)
             elif selection.is_named:
                 raise Refused(*unqueued)
@@ -69,6 +79,12 @@ def _refusal(site: Site, row: Row) -> Refusal | None:
             f"set is for runs that are {', '.join(sorted(LIVE))}",
         )
     return None
+
+
+def _with_reason(record: Record, status: Status, by: str, why: str) -> Record:
+    reason = f"priority {record.priority}; {why}"
+    change = Change(at=now(), source=status, target=status, by=by, why=reason)
+    return noted(record, change)
 
 
 def _in_words(rows: Sequence[Row]) -> str:

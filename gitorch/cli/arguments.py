@@ -72,6 +72,15 @@ AllOption = Annotated[
     bool,
     typer.Option("--all", help="Select every run whose status permits the change."),
 ]
+JobsOption = Annotated[
+    str | None,
+    typer.Option(
+        "-j",
+        "--jobs",
+        metavar="N",
+        help="Execute N tasks at a time, or auto. [gitorch.jobs, else 1]",
+    ),
+]
 AgainOption = Annotated[
     bool,
     typer.Option(

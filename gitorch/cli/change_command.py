@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from gitorch.cli.arguments import (
     AllOption,
@@ -18,15 +20,22 @@ from gitorch.cli.arguments import (
     selection_of,
     site_here,
 )
-from gitorch.cli.boundary import guarded, print_json
+from gitorch.cli.boundary import EXIT_OK, guarded, print_json
 from gitorch.cli.confirmation import confirm
 from gitorch.cli.style import in_line, say
+from gitorch.errors import UsageError
+from gitorch.model.run.status import Status
 from gitorch.model.text.phrases import counted
 
 if TYPE_CHECKING:
     from gitorch.actions.change_status import Changed
     from gitorch.actions.selection import Selection
     from gitorch.storage.site import Site
+
+
+RunNowOption = Annotated[
+    bool, typer.Option("--run", help="Execute the changed runs at once.")
+]
 
 
 def change_command(
@@ -67,6 +76,42 @@ def _change(
     if verb == "kill":
         return kill(site, selection, why=why)
     return change_status(site, verb, selection, why=why)
+
+
+def go_on(
+    site: Site,
+    verb: str,
+    selection: Selection,
+    changed: Changed,
+    *,
+    jobs: str | None,
+    as_json: bool,
+) -> int:
+    """Show the changed runs, execute those that wait, and return the exit code."""
+    from gitorch.cli.execution import execute, exit_code, say_summary
+
+    waiting = []
+    for run_id, _, target in changed.runs:
+        if target is Status.WAITING:
+            waiting.append(run_id)
+    if not as_json:
+        show_changed(site, verb, selection, changed, None, as_json=False)
+    if not waiting:
+        if as_json:
+            print_json({**changed.to_json(), "runs": []})
+        return EXIT_OK
+    worked = execute(site, waiting, jobs)
+    if as_json:
+        print_json({**worked.to_json(), **changed.to_json()})
+    else:
+        say_summary(worked)
+    return exit_code(worked)
+
+
+def require_run(jobs: str | None, *, now: bool) -> None:
+    """Raise UsageError if there is a number of jobs, but nothing is executed."""
+    if jobs is not None and not now:
+        raise UsageError("-j is for --run: without it, nothing is executed")
 
 
 def show_changed(

@@ -106,6 +106,7 @@ def new_record(
     hold: bool = False,
     priority: int | None = None,
     rerun_of: str | None = None,
+    why: str | None = None,
 ) -> Record:
     """Return the record of a run that waits for the first time, or is held from the beginning."""
     created = stamp(creation.at, "microseconds")
@@ -131,7 +132,9 @@ def new_record(
         overrides=definition.overrides,
         bases=definition.bases,
         tasks=tuple(tasks),
-        history=(Change(at=created, source=None, target=status, by=creation.by),),
+        history=(
+            Change(at=created, source=None, target=status, by=creation.by, why=why),
+        ),
     )
 
 

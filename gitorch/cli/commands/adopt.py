@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from gitorch.cli.arguments import (
+    AllOption,
     JsonOption,
+    NameOption,
     RunsArgument,
+    StatusOption,
     WhereOption,
     WhyOption,
     selection_of,
@@ -18,6 +21,9 @@ from gitorch.cli.change_command import show_changed
 def command(
     runs: RunsArgument = None,
     where: WhereOption = None,
+    status: StatusOption = None,
+    name: NameOption = None,
+    everything: AllOption = False,
     why: WhyOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -29,6 +35,6 @@ def command(
     from gitorch.actions.adopt import adopt
 
     site = site_here()
-    selection = selection_of(runs, where)
+    selection = selection_of(runs, where, status, name, everything)
     changed = adopt(site, selection, why=why)
     show_changed(site, "adopt", selection, changed, "gitorch run", as_json=as_json)

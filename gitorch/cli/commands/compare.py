@@ -10,6 +10,8 @@ import typer
 
 from gitorch.cli.arguments import (
     JsonOption,
+    NameOption,
+    StatusOption,
     WhereOption,
     selection_of,
     site_here,
@@ -65,6 +67,8 @@ ExitCodeOption = Annotated[
 def command(
     runs: RunsArgument = None,
     where: WhereOption = None,
+    status: StatusOption = None,
+    name: NameOption = None,
     code: CodeOption = False,
     stat: StatOption = False,
     config: ConfigOption = False,
@@ -82,7 +86,7 @@ def command(
     from gitorch.cli.render_comparison import render_comparison
 
     site = site_here()
-    compared = compare(site, selection_of(runs, where))
+    compared = compare(site, selection_of(runs, where, status, name))
     named = {
         "config": config,
         "environment": environment,

@@ -9,9 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gitorch.cli.arguments import (
+    JobsOption,
     JsonOption,
+    NameOption,
+    OverridesOption,
     RunsArgument,
+    StatusOption,
     WhereOption,
+    WhyOption,
     say_none_selected,
     selection_of,
     site_here,
@@ -46,42 +51,40 @@ AsRecordedOption = Annotated[
         help="Use the interpreter and the variables of a record from another clone.",
     ),
 ]
-JobsOption = Annotated[
-    str | None,
-    typer.Option(
-        "-j", "--jobs", metavar="N", help="Execute N tasks at a time, or auto."
-    ),
-]
 
 
 @guarded
 def command(
     runs: RunsArgument = None,
+    overrides: OverridesOption = None,
     where: WhereOption = None,
+    status: StatusOption = None,
+    name: NameOption = None,
     queue: QueueOption = False,
     verify: VerifyOption = False,
     as_recorded: AsRecordedOption = False,
     jobs: JobsOption = None,
+    why: WhyOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Repeat runs as new runs, and compute everything anew.
 
-    The new runs have the same code, config and parameters. A run of another clone is repeated with
-    the interpreter of this clone and without the variables under `env:`, except with --as-recorded.
+    The new runs have the same code, config and parameters, except for those that -S sets. A run of
+    another clone is repeated with the interpreter of this clone and without the variables under
+    `env:`, except with --as-recorded.
     """
     from gitorch.actions.rerun import rerun
     from gitorch.cli.execution import execute, exit_code, say_failures
 
-    if queue and verify:
-        raise UsageError(
-            "--queue and --verify exclude each other: a queued run has no results"
-        )
+    _require_comparable(queue=queue, verify=verify, overrides=overrides)
     site = site_here()
     repeated = rerun(
         site,
-        selection_of(runs, where),
+        selection_of(runs, where, status, name),
         environment=os.environ,
         as_recorded=as_recorded,
+        overrides=overrides or (),
+        why=why,
     )
     _say_notes(repeated.notes)
     if not as_json:
@@ -100,6 +103,21 @@ def command(
     if as_json:
         print_json(document)
     return code
+
+
+def _require_comparable(
+    *, queue: bool, verify: bool, overrides: Sequence[str] | None
+) -> None:
+    """Raise UsageError if the new runs are to be verified, but cannot be."""
+    if queue and verify:
+        raise UsageError(
+            "--queue and --verify exclude each other: a queued run has no results"
+        )
+    if overrides and verify:
+        raise UsageError(
+            "-S and --verify exclude each other: other parameters give other results",
+            "gitorch compare ID @ shows what differs",
+        )
 
 
 def _say_notes(notes: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ import typer
 from gitorch.cli import offers
 from gitorch.cli.arguments import (
     AllOption,
+    JobsOption,
     JsonOption,
     NameOption,
     RunsArgument,
@@ -20,8 +21,13 @@ from gitorch.cli.arguments import (
     selection_of,
     site_here,
 )
-from gitorch.cli.boundary import guarded
-from gitorch.cli.change_command import show_changed
+from gitorch.cli.boundary import EXIT_OK, guarded
+from gitorch.cli.change_command import (
+    RunNowOption,
+    go_on,
+    require_run,
+    show_changed,
+)
 from gitorch.cli.confirmation import confirm
 
 
@@ -52,6 +58,8 @@ def command(
             autocompletion=offers.tasks,
         ),
     ] = None,
+    now: RunNowOption = False,
+    jobs: JobsOption = None,
     where: WhereOption = None,
     status: StatusOption = None,
     name: NameOption = None,
@@ -59,10 +67,11 @@ def command(
     yes: YesOption = False,
     why: WhyOption = None,
     as_json: JsonOption = False,
-) -> None:
+) -> int:
     """Continue failed runs at the task that failed."""
     from gitorch.actions.retry import retry
 
+    require_run(jobs, now=now)
     site = site_here()
     selection = selection_of(runs, where, status, name, everything)
     selection = confirm(site, "retry", selection, yes=yes)
@@ -75,4 +84,7 @@ def command(
         start=start,
         why=why,
     )
+    if now:
+        return go_on(site, "retry", selection, changed, jobs=jobs, as_json=as_json)
     show_changed(site, "retry", selection, changed, "gitorch run", as_json=as_json)
+    return EXIT_OK

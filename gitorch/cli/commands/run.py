@@ -12,6 +12,7 @@ import typer
 from gitorch.cli import offers
 from gitorch.cli.arguments import (
     AgainOption,
+    JobsOption,
     JsonOption,
     NameOption,
     OverridesOption,
@@ -38,15 +39,6 @@ TargetsArgument = Annotated[
         metavar="[ID or PATH]...",
         help="Execute only these runs; a config is readied first.",
         autocompletion=offers.runs_and_configs,
-    ),
-]
-JobsOption = Annotated[
-    str | None,
-    typer.Option(
-        "-j",
-        "--jobs",
-        metavar="N",
-        help="Execute N tasks at a time, or auto. [gitorch.jobs, else 1]",
     ),
 ]
 WatchOption = Annotated[

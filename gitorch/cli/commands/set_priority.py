@@ -7,9 +7,13 @@ from typing import Annotated
 import typer
 
 from gitorch.cli.arguments import (
+    AllOption,
     JsonOption,
+    NameOption,
     RunsArgument,
+    StatusOption,
     WhereOption,
+    WhyOption,
     say_none_selected,
     selection_of,
     site_here,
@@ -34,13 +38,18 @@ def command(
     ],
     runs: RunsArgument = None,
     where: WhereOption = None,
+    status: StatusOption = None,
+    name: NameOption = None,
+    everything: AllOption = False,
+    why: WhyOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Change the priority of unfinished runs."""
     from gitorch.actions.set import set_priority
 
     site = site_here()
-    changed = set_priority(site, selection_of(runs, where), priority)
+    selection = selection_of(runs, where, status, name, everything)
+    changed = set_priority(site, selection, priority, why=why)
     if as_json:
         print_json(changed.to_json())
         return
