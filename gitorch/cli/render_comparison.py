@@ -13,7 +13,6 @@ from gitorch.cli.style import in_line, number, one_line, paint, paint_status, ta
 from gitorch.model.run.compare import (
     ChangedFile,
     CodeDifference,
-    Comparison,
     ValueDifference,
 )
 from gitorch.model.run.spec import render_value
@@ -60,7 +59,7 @@ def render_comparison(
     for name in sections:
         if not getattr(comparison, name).same:
             lines += ["", *_section(name, compared, shown)]
-    notes = _without_difference(comparison, sections)
+    notes = _without_difference(compared, sections)
     if notes:
         lines.append("")
     lines += [paint(note, "dim", on=colors) for note in notes]
@@ -92,17 +91,11 @@ def _section(name: str, compared: Compared, shown: _Shown) -> list[str]:
             return _values(name, getattr(comparison, name), shown)
 
 
-def _without_difference(
-    comparison: Comparison, sections: Sequence[str]
-) -> list[str]:
+def _without_difference(compared: Compared, sections: Sequence[str]) -> list[str]:
     """Return what is the same in all runs, and what was not recorded or not compared."""
-    same = []
-    unrecorded = []
-    for name in sections:
-        if name in comparison.empty:
-            unrecorded.append(name)
-        elif getattr(comparison, name).same:
-            same.append(name)
+    comparison = compared.comparison
+    unrecorded = [name for name in sections if name in comparison.empty]
+    same = _same_kinds(compared, sections)
     notes = []
     if same:
         notes.append(f"the same: {', '.join(same)}")
@@ -117,6 +110,26 @@ def _without_difference(
     if volatile and "outputs" in sections:
         notes.append(f"not compared, since volatile: {in_line(some(volatile))}")
     return notes
+
+
+def _same_kinds(compared: Compared, sections: Sequence[str]) -> list[str]:
+    """Return the kinds of which something was compared, and is the same in all runs."""
+    same = []
+    for name in sections:
+        difference = getattr(compared.comparison, name)
+        if name == "outputs" and _are_all_volatile(compared):
+            continue
+        if difference.same and name not in compared.comparison.empty:
+            same.append(name)
+    return same
+
+
+def _are_all_volatile(compared: Compared) -> bool:
+    volatile = set(compared.comparison.outputs.volatile)
+    for record in compared.records:
+        if any(output.path not in volatile for output in record.outputs):
+            return False
+    return bool(volatile)
 
 
 def _code(code: CodeDifference, shown: _Shown) -> list[str]:
