@@ -46,6 +46,10 @@ def on_terminal(
     leader, follower = pty.openpty()
     size = struct.pack("HHHH", rows, columns, 0, 0)
     fcntl.ioctl(follower, termios.TIOCSWINSZ, size)
+    attributes = termios.tcgetattr(follower)
+    # Otherwise Ctrl-C discards what the program prints before the terminal has handled the key.
+    attributes[3] |= termios.NOFLSH
+    termios.tcsetattr(follower, termios.TCSANOW, attributes)
     process = subprocess.Popen(
         [*program, *map(str, words)],
         cwd=root,
