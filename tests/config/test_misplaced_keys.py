@@ -37,6 +37,7 @@ SHAPES: dict[str, Any] = {
     "resources": {"cpu": 2},
     "retries": 2,
     "shell": "zsh -e",
+    "sparse": ["apps/model"],
     "timeout": "1s",
     "version": 1,
     "volatile": ["timing.csv"],

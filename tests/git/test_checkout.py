@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from gitorch.git.checkout import (
     revert_to_branch,
 )
 from gitorch.git.repository import Repository
+from gitorch.git.worktree.contract import Lacking
 from gitorch.git.worktree.worktrees import FastWorktrees
 from tests.conftest import commit_files, git
 
@@ -71,6 +73,28 @@ each_mode = pytest.mark.parametrize("mode", ["branch", "detach", "files"])
 # checkout-run
 
 
+def check_out(
+    repo: Repository,
+    commit: str,
+    path: Path,
+    fill: Callable[[Path], object],
+    link: Sequence[str] = (),
+) -> Path:
+    lacking = Lacking()
+    kept = checkout_run(
+        repo,
+        FastWorktrees(repo),
+        RUN,
+        commit,
+        path,
+        fill,
+        link=link,
+        lacking=lacking,
+    )
+    assert not lacking
+    return kept
+
+
 def test_a_checkout_has_the_code_and_the_files_of_the_run(
     repo: Repository, old: str
 ) -> None:
@@ -82,7 +106,7 @@ def test_a_checkout_has_the_code_and_the_files_of_the_run(
         (directory / "outputs").mkdir()
         (directory / "outputs/model").write_text("weights")
 
-    kept = checkout_run(repo, FastWorktrees(repo), RUN, old, path, fill)
+    kept = check_out(repo, old, path, fill)
     assert kept == path / f"run-{RUN}"
     assert {
         name: text
@@ -93,7 +117,7 @@ def test_a_checkout_has_the_code_and_the_files_of_the_run(
     assert git(path, "status", "--porcelain") == ""
 
     (kept / "outputs/model").write_text("changed since")
-    assert checkout_run(repo, FastWorktrees(repo), RUN, old, path, fill) == kept
+    assert check_out(repo, old, path, fill) == kept
     assert len(calls) == 1
     assert (kept / "outputs/model").read_text() == "changed since"
 
@@ -102,10 +126,8 @@ def test_a_checkout_leaves_out_links_to_missing_paths(
     repo: Repository, old: str, tmp_path: Path
 ) -> None:
     (repo.root / "data").mkdir()
-    checkout_run(
+    check_out(
         repo,
-        FastWorktrees(repo),
-        RUN,
         old,
         tmp_path / "checkout",
         lambda directory: None,
@@ -123,12 +145,10 @@ def test_a_checkout_that_was_stopped_is_filled_anew(
 
     path = tmp_path / "checkout"
     with pytest.raises(KeyboardInterrupt):
-        checkout_run(repo, FastWorktrees(repo), RUN, old, path, fail)
+        check_out(repo, old, path, fail)
     assert git(path, "status", "--porcelain") == ""
-    checkout_run(
+    check_out(
         repo,
-        FastWorktrees(repo),
-        RUN,
         old,
         path,
         lambda directory: (directory / "whole").touch(),
@@ -146,10 +166,8 @@ def test_a_checkout_never_replaces_other_files(
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken/file").touch()
     with pytest.raises(Refused, match="in the way"):
-        checkout_run(
+        check_out(
             repo,
-            FastWorktrees(repo),
-            RUN,
             old,
             tmp_path / "taken",
             lambda directory: None,
