@@ -62,6 +62,11 @@ def select_rows(catalog: Catalog, selection: Selection, verb: str) -> list[Row]:
     if selection.references:
         candidates = catalog.find(selection.references)
     rows = filter_rows(catalog.rows(candidates), selection.where)
+    return matching_rows(rows, selection)
+
+
+def matching_rows(rows: Sequence[Row], selection: Selection) -> list[Row]:
+    """Return the rows that have the status, the name and the id that were selected."""
     return [row for row in rows if _matches(row, selection)]
 
 

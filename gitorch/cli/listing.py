@@ -24,6 +24,7 @@ from gitorch.model.table.columns import (
 )
 from gitorch.model.table.fields import KINDS, OWN, TITLES
 from gitorch.model.table.row import Row
+from gitorch.model.text.phrases import counted
 from gitorch.model.values import MISSING, are_identical
 
 _COMMIT = 10
@@ -78,7 +79,16 @@ def render_list(
     lines = [*fitted.lines, *dropped_line(fitted, width)]
     if not (listed.columns or is_whole):
         lines += _shared_line(columns, rows, width)
-    return "\n".join(lines)
+    return "\n".join([*lines, *hidden_line(listed)])
+
+
+def hidden_line(listed: Listing) -> list[str]:
+    """Return the line that counts the runs that were left out, if there are any."""
+    if not listed.hidden:
+        return []
+    return [
+        f"not shown, see --status FAILED: {counted(listed.hidden, 'FAILED run')}"
+    ]
 
 
 def _names(columns: Columns, rows: Sequence[Row], *, is_whole: bool) -> list[str]:

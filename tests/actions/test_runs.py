@@ -53,8 +53,8 @@ def test_runs_are_the_plain_values_of_list(swept: Path, tmp_path: Path) -> None:
         run["params"]["lr"]
         for run in gitorch.runs("status == 'COMPLETE'", path=str(swept))
     ] == [0.01, 0.1]
-    with pytest.raises(UsageError, match="no name 'lr'"):
-        gitorch.runs("lr == 1")
+    with pytest.raises(UsageError, match="no name 'lrr'"):
+        gitorch.runs("lrr == 1")
     with pytest.raises(NotFound, match="not in a git repository"):
         gitorch.runs(path=tmp_path)
 

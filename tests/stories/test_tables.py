@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ lr, seed = config["model"]["optimizer"]["lr"], config["seed"]
 if lr == 3:
     sys.exit("diverged")
 out = os.environ["GITORCH_OUTPUT_DIR"]
-metrics = {"accuracy": 1 if lr == 0.1 else lr / 2, "loss": seed, "n": 5}
+metrics = {"accuracy": 1 if lr == 0.1 else lr / 2, "loss": seed, "n": 5, "split/acc": lr}
 json.dump(metrics, open(f"{out}/metrics.json", "w"))
 """
 CONFIG = {
@@ -65,7 +66,8 @@ def test_the_parameters_of_the_sweep_are_shown_whatever_rows_are_chosen(
     commit = git(swept, "rev-parse", "HEAD")[:10]
     assert best.splitlines()[-1] == (
         "the same in all: "
-        f"note='{CONFIG['note']}' model.depth=5 n=5 commit={commit}"
+        f"note='{CONFIG['note']}' model.depth=5 n=5 "
+        f"split/acc=0.1 commit={commit}"
     )
     assert [line.split()[3] for line in best.splitlines()[1:3]] == ["0.1", "0.1"]
     failed = gitorch(swept, "list", "--where", "status == 'ERROR'").stdout
@@ -112,6 +114,96 @@ def test_columns_are_chosen_by_name(swept: Path) -> None:
     assert csv == "params.seed,status\n2,ERROR\n"
     wrong = gitorch(swept, "list", "--columns", "sed", code=2).stderr
     assert "did you mean params.seed?" in wrong
+
+
+def ids(*options: str) -> Callable[[Path], list[str]]:
+    return lambda project: [
+        run["id"]
+        for run in json.loads(gitorch(project, "list", "--json", *options).stdout)[
+            "runs"
+        ]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "others"),
+    [
+        (
+            ("--where", "lr == 0.5 and status == COMPLETE"),
+            (
+                "--where",
+                "params.model.optimizer.lr == 0.5 and status == 'COMPLETE'",
+            ),
+        ),
+        (
+            ("--status", "error", "--name", "sw*", "--where", "seed == 1"),
+            ("--where", "status == 'ERROR' and params.seed == 1"),
+        ),
+        (
+            ("--where", "optimizer.lr in [0.1, 3] and took > 0", "--sort", "took"),
+            (
+                "--where",
+                "params.model.optimizer.lr != 0.5",
+                "--sort",
+                "duration_s",
+            ),
+        ),
+        (
+            ("--where", "split/acc > 0.2", "--sort", "-split/acc"),
+            (
+                "--where",
+                'metrics["split/acc"] > 0.2',
+                "--sort",
+                "-metrics.split/acc",
+            ),
+        ),
+    ],
+)
+def test_all_options_take_the_same_names(
+    swept: Path, options: tuple[str, ...], others: tuple[str, ...]
+) -> None:
+    chosen = ids(*options)(swept)
+    assert chosen == ids(*others)(swept)
+    assert 0 < len(chosen) < 6
+
+
+def test_groups_are_sorted_by_an_aggregate(swept: Path) -> None:
+    for sort in ("-accuracy max", "-accuracy.max", "-metrics.accuracy max"):
+        table = gitorch(swept, "list", "--group", "lr", "--sort", sort).stdout
+        assert [line.split()[0] for line in table.splitlines()[1:]] == [
+            "0.1",
+            "0.5",
+            "3",
+        ]
+        assert "accuracy max" in table
+    gitorch(
+        swept, "run", "experiments", "-S", "model.optimizer.lr=0.5", "-S", "seed=9"
+    )
+    table = gitorch(swept, "list", "--group", "lr", "--sort", "-runs", "-n", "1")
+    assert table.stdout.splitlines()[1].startswith("0.5")
+    wrong = gitorch(swept, "list", "--group", "lr", "--sort", "seed max", code=2)
+    assert "'accuracy max'" in wrong.stderr
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_failed_runs_are_shown_on_request(swept: Path, width: int) -> None:
+    gitorch(swept, "fail", "--status", "error", "--yes")
+    note = "not shown, see --status FAILED: 2 FAILED runs"
+    seen = on_terminal(swept, "list", columns=width, env={"NO_COLOR": "1"})
+    assert seen.lines[-1] == note
+    assert sum("COMPLETE" in line for line in seen.lines) == 4
+    assert not any(line.split()[2:3] == ["FAILED"] for line in seen.lines)
+    seen = on_terminal(
+        swept, "list", "--where", "lr == 3", columns=width, env={"NO_COLOR": "1"}
+    )
+    assert seen.lines == [note]
+    [run_id, _] = ids("--status", "FAILED")(swept)
+    for options in (("--status", "failed"), ("--where", f"id == {run_id!r}")):
+        table = gitorch(swept, "list", *options).stdout
+        assert run_id in table
+        assert "not shown" not in table
+    assert len(ids()(swept)) == 6, "JSON has every run"
+    assert len(gitorch(swept, "list", "--csv").stdout.splitlines()) == 7
 
 
 @pytest.mark.parametrize("width", [80, 120])

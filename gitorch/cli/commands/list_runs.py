@@ -8,9 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gitorch.cli import offers
-from gitorch.cli.arguments import JsonOption, say_none_selected, site_here
+from gitorch.cli.arguments import (
+    JsonOption,
+    NameOption,
+    StatusOption,
+    say_none_selected,
+    selection_of,
+    site_here,
+)
 from gitorch.cli.boundary import print_json, prints
-from gitorch.cli.style import has_colors
+from gitorch.cli.style import has_colors, say
 from gitorch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,9 +25,10 @@ if TYPE_CHECKING:
 
 EPILOG = (
     "EXPR consists of names, values and operators. The names are id, name, label, status, commit, "
-    "created, started, ended, duration_s, rerun_of, params.NAME and metrics.NAME. The values are "
-    "numbers, 'text', true, false and null (rerun_of == null: no reruns). The operators are and, "
-    "or, not, ( ), == != < <= > >=, in [1, 2] and like 'glob*'."
+    "created, started, ended, duration_s, rerun_of, params.NAME and metrics.NAME; also NAME alone, "
+    "where it is unambiguous. The values are numbers, 'text', true, false and null "
+    "(rerun_of == null: no reruns). After == and !=, a word that is no name is text. The operators "
+    "are and, or, not, ( ), == != < <= > >=, in [1, 2] and like 'glob*'."
 )
 
 FilterOption = Annotated[
@@ -29,7 +37,7 @@ FilterOption = Annotated[
         "--where",
         metavar="EXPR",
         help="List the runs for which EXPR is true, for example "
-        "\"metrics.accuracy > 0.9 and status == 'COMPLETE'\".",
+        '"accuracy > 0.9 and status == COMPLETE".',
     ),
 ]
 
@@ -39,7 +47,7 @@ SortOption = Annotated[
     typer.Option(
         "--sort",
         metavar="KEY",
-        help="Sort by a column; -KEY: highest first. Repeatable.",
+        help="Sort by a column, or groups by 'accuracy max'; -KEY: highest first. Repeatable.",
         autocompletion=offers.columns,
     ),
 ]
@@ -90,6 +98,8 @@ AsCsvOption = Annotated[
 @prints
 def command(
     where: FilterOption = None,
+    status: StatusOption = None,
+    name: NameOption = None,
     sort: SortOption = None,
     limit: LimitOption = None,
     group: GroupOption = None,
@@ -109,7 +119,8 @@ def command(
     site = site_here()
     listed = listing(
         site,
-        where=where,
+        selection=selection_of(None, where, status, name),
+        hides_failed=not (as_json or as_csv),
         sort=sort,
         limit=limit,
         group=group,
@@ -118,6 +129,10 @@ def command(
     )
     if as_json:
         print_json(listed.to_json())
+    elif listed.hidden and not listed.runs:
+        from gitorch.cli.listing import hidden_line
+
+        say(*hidden_line(listed))
     elif not listed.runs and not as_csv:
         say_none_selected(site, where)
     else:

@@ -59,36 +59,64 @@ def is_field(path: Path) -> bool:
 
 
 def field(name: str, rows: Iterable[Row], *, prefer: str | None = None) -> Path:
-    """Return the field of `rows` that has this name. A name is a path or an unambiguous end of one.
+    """Return the field of `rows` that has this name (see `named`). Raises UsageError.
 
     `prefer`, one of KINDS, decides between a parameter and a metric of the same name. If the rows
-    have neither params nor metrics, every path that a run may have is a field. Raises UsageError.
+    have neither params nor metrics, every path that a run may have is a field.
     """
-    title = TITLES.get(name, name)
-    if title in OWN:
-        return (title,)
+    if own := own_field(name):
+        return own
     known = known_fields(rows)
     path = tuple(name.split("."))
-    if path in known:
-        return path
     if not known and is_field(path):
         return path
-    if prefer:
-        preferred = (prefer, *path)
-        if preferred in known:
-            return preferred
-    candidates = meant(name, known)
+    candidates = named(name, known)
+    if len(candidates) > 1 and prefer:
+        candidates = [
+            path for path in candidates if path[0] == prefer
+        ] or candidates
     if len(candidates) == 1:
-        [candidate] = candidates
-        if _ends_with(candidate, name):
-            return candidate
+        return candidates[0]
     if candidates:
-        similar = map(render_path, candidates)
-        hint = f"did you mean {' or '.join(similar)}?"
+        raise UsageError(
+            f"the column {name!r} is ambiguous", did_you_mean(candidates)
+        )
+    if similar := meant(name, known):
+        hint = did_you_mean(similar)
     else:
         existing = [*OWN, *map(render_path, known)]
         hint = f"the columns are: {', '.join(existing)}"
     raise UsageError(f"there is no column {name!r}", hint)
+
+
+def own_field(name: str) -> Path | None:
+    """Return the column that every run has by this name or title, None if there is none."""
+    own = TITLES.get(name, name)
+    return (own,) if own in OWN else None
+
+
+def named(name: str, known: Iterable[Path]) -> list[Path]:
+    """Return the params and metrics that `name` names. It is ambiguous if there are several.
+
+    A whole path, such as `params.lr`, takes precedence over a path without its kind, such as `lr`.
+    That takes precedence over the end of a path: `lr` of `optimizer.lr`.
+    """
+    without_kind = []
+    ends = []
+    for path in known:
+        if name == ".".join(path):
+            return [path]
+        dotted_name = ".".join(path[1:])
+        if name == dotted_name:
+            without_kind.append(path)
+        elif dotted_name.endswith(f".{name}"):
+            ends.append(path)
+    return without_kind or ends
+
+
+def did_you_mean(paths: Iterable[Path]) -> str:
+    """Return the hint that asks for one of these fields."""
+    return f"did you mean {' or '.join(map(render_path, paths))}?"
 
 
 def sorted_by(
@@ -135,10 +163,9 @@ def known_fields(rows: Iterable[Row]) -> list[Path]:
 
 
 def meant(name: str, known: Sequence[Path]) -> list[Path]:
-    """Return the fields that `name` may mean: those that end with it, else those spelt like it."""
-    ending = [path for path in known if _ends_with(path, name)]
-    if ending:
-        return ending
+    """Return the fields that `name` may mean: those that it names, else those spelt like it."""
+    if found := named(name, known):
+        return found
     from gitorch.model.text.spelling import similar  # noqa: PLC0415  difflib: only for a wrong name
 
     by_name: dict[str, Path] = {own: (own,) for own in OWN}
@@ -162,18 +189,15 @@ def render_path(path: Path) -> str:
     return text
 
 
-def _ends_with(path: Path, name: str) -> bool:
-    """Return True if `name` is the path, the path without its kind, or its last key."""
-    return name in (path[-1], ".".join(path[1:]), ".".join(path))
-
-
 def _is_plain(key: str) -> bool:
     """Return True if an expression can contain the key without brackets."""
-    for part in key.split("."):
-        is_word = part.replace("-", "_").isidentifier()
-        if not is_word and not part.isalnum():
-            return False
-    return True
+    parts = key.split(".")
+    return all(parts) and all(map(_is_in_word, key.replace(".", "")))
+
+
+def _is_in_word(character: str) -> bool:
+    """Return True if the character can be in a word of an expression (`where/tokens.py`)."""
+    return character.isalnum() or character in "_-/:@%"
 
 
 def _parameter(params: Mapping[str, Any], keys: Sequence[str]) -> Any:

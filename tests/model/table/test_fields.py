@@ -41,6 +41,8 @@ def test_the_columns_of_a_run_are_the_same_in_json() -> None:
         ("first", ("params", "optimizer", "betas", "first")),
         ("test.f1", ("metrics", "test.f1")),
         ("odd key", ("params", "odd key")),
+        ("betas.first", ("params", "optimizer", "betas", "first")),
+        ("f1", ("metrics", "test.f1")),
     ],
 )
 def test_a_column_can_be_named_by_an_unambiguous_end_of_its_path(
@@ -65,6 +67,19 @@ def test_an_unknown_or_ambiguous_column_is_an_error() -> None:
         field("quite else", [ROW])
     assert field("params.lr", []) == ("params", "lr"), (
         "if there are no runs, any parameter may exist"
+    )
+
+
+def test_an_exact_name_takes_precedence_over_the_end_of_another() -> None:
+    params = {"optimizer": {"lr": 1, "eps": 1}, "lr": 2, "scheduler": {"eps": 1}}
+    rows = [with_params(params)]
+    assert field("lr", rows) == ("params", "lr")
+    assert field("optimizer.lr", rows) == ("params", "optimizer", "lr")
+    with pytest.raises(UsageError, match="'eps' is ambiguous") as raised:
+        field("eps", rows)
+    assert (
+        raised.value.hint
+        == "did you mean params.optimizer.eps or params.scheduler.eps?"
     )
 
 

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from gitorch.model.table.fields import KINDS, Path, known_fields, meant, render_path
+from gitorch.model.table.fields import (
+    KINDS,
+    Path,
+    did_you_mean,
+    known_fields,
+    meant,
+    render_path,
+)
 from gitorch.model.table.row import Row
 from gitorch.model.table.where.grammar import parse
 from gitorch.model.table.where.predicates import Predicate, predicate_of
@@ -32,17 +39,15 @@ class Where(NamedTuple):
             message = f"no run has {render_path(path)}"
             similar = meant(path[-1], known)
             if similar:
-                message += (
-                    f"; did you mean {' or '.join(map(render_path, similar))}?"
-                )
+                message += f"; {did_you_mean(similar)}"
             messages.append(message)
         return messages
 
 
-def parse_where(text: str, rows: Iterable[Row] = ()) -> Where:
+def parse_where(text: str, rows: Sequence[Row] = ()) -> Where:
     """Parse an expression. Raises UsageError, which shows the part that is wrong.
 
-    `rows` are read only to suggest a field in place of one that does not exist.
+    `rows` are read only for names without `params.` or `metrics.`.
     """
     condition, fields = parse(text, rows)
     return Where(text, predicate_of(condition), fields)

@@ -5,17 +5,19 @@
     condition   = "not" condition | "(" expression ")" | operand [ comparison ]
     comparison  = ( "==" | "!=" | "<" | "<=" | ">" | ">=" ) operand
                 | [ "not" ] "in" operand | [ "not" ] ( "~" | "like" ) operand
-    operand     = number | text | "true" | "false" | "null" | list | name
+    operand     = number | text | "true" | "false" | "null" | list | name | word
     list        = "[" [ operand { "," operand } ] "]"
-    name        = a field of a run | "params" key { key } | "metrics" key
+    name        = a field of a run | [ "params" ] key { key } | [ "metrics" ] key
     key         = "." word | "[" text "]"
 
-Each rule is a method of the parser, which returns the rule's node.
+Each rule is a method of the parser, which returns the rule's node. A name may be short, as in
+`--sort`. A word that is no name is a text if it is compared with a field: `status == COMPLETE`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from msgspec import Struct
@@ -26,9 +28,13 @@ from gitorch.model.table.fields import (
     KINDS,
     OWN,
     Path,
+    did_you_mean,
+    getter,
     is_field,
     known_fields,
     meant,
+    named,
+    own_field,
     render_path,
 )
 from gitorch.model.table.row import Row
@@ -133,10 +139,10 @@ class Parsed(NamedTuple):
     fields: tuple[Path, ...]
 
 
-def parse(expression: str, rows: Iterable[Row]) -> Parsed:
+def parse(expression: str, rows: Sequence[Row]) -> Parsed:
     """Parse an expression. Raises UsageError, which shows the token that is wrong.
 
-    `rows` are read only to suggest a field in place of one that does not exist.
+    `rows` are read only for names without `params.` or `metrics.`.
     """
     return _Parser(expression, rows).parsed()
 
@@ -151,7 +157,7 @@ class _Placed(NamedTuple):
 class _Parser:
     """A recursive descent over the tokens of one expression."""
 
-    def __init__(self, expression: str, rows: Iterable[Row]) -> None:
+    def __init__(self, expression: str, rows: Sequence[Row]) -> None:
         self._expression_text = expression
         self._rows = rows
         self._tokens = tokens_of(expression)
@@ -217,7 +223,8 @@ class _Parser:
             return self._relation(left, sign)
         is_negated = self._taken("not") is not None
         if self._taken("in"):
-            right = self._operand()
+            beside = left.operand if self._next.text == "[" else None
+            right = self._operand(beside)
             self._check_status(left, right)
             return Membership(left.operand, right.operand, is_negated)
         if self._taken("~") or self._taken("like"):
@@ -229,7 +236,7 @@ class _Parser:
         return Truth(left.operand)
 
     def _relation(self, left: _Placed, sign: str) -> Relation:
-        right = self._operand()
+        right = self._operand(None if sign in ORDERING_SIGNS else left.operand)
         self._check_status(left, right)
         self._check_status(right, left)
         if self._next.text in _RELATION_SIGNS:
@@ -246,10 +253,11 @@ class _Parser:
                 message = "a glob in quotes is needed here"
                 raise self._wrong(wrong.token, message, "name like 'penguins*'")
 
-    def _operand(self) -> _Placed:
+    def _operand(self, left: Operand | None = None) -> _Placed:
+        """Return the next operand. A word can be a text if it is compared with the field `left`."""
         token = self._next
         if token.is_sign_or_keyword("["):
-            return _Placed(self._list(), token)
+            return _Placed(self._list(left), token)
         match token.kind:
             case "number":
                 operand: Operand = Constant(number_of(token))
@@ -258,13 +266,13 @@ class _Parser:
             case "word" if token.text in _CONSTANTS:
                 operand = Constant(_CONSTANTS[token.text])
             case "word":
-                return _Placed(self._field(), token)
+                return _Placed(self._field_or_text(left), token)
             case _:
                 raise self._unexpected(token)
         self._position += 1
         return _Placed(operand, token)
 
-    def _list(self) -> Operand:
+    def _list(self, left: Operand | None) -> Operand:
         opening = self._next
         self._position += 1
         self._descend(opening)
@@ -273,17 +281,33 @@ class _Parser:
             if items and not self._taken(","):
                 message = "a list continues with a comma or ends with a bracket"
                 raise self._wrong(self._next, message)
-            items.append(self._operand().operand)
+            items.append(self._operand(left).operand)
         self._depth -= 1
         values = [item.value for item in items if isinstance(item, Constant)]
         if len(values) == len(items):
             return Constant(values)
         return Items(tuple(items))
 
-    def _field(self) -> Field:
+    def _field_or_text(self, left: Operand | None) -> Field | Constant:
         token = self._next
+        path = self._path()
+        found = self._found(path)
+        if isinstance(left, Field) and path == tuple(token.text.split(".")):
+            if not found:
+                return Constant(token.text)
+            self._check_not_text(token, found, left)
+        if not found:
+            message = f"there is no name {token.text!r}"
+            raise self._wrong(token, message, self._suggestion(path))
+        if len(found) > 1:
+            message = f"the name {token.text!r} is ambiguous"
+            raise self._wrong(token, message, did_you_mean(found))
+        self._fields += found
+        return Field(found[0])
+
+    def _path(self) -> Path:
+        keys = self._next.text.split(".")
         self._position += 1
-        keys = token.text.split(".")
         while True:
             if self._next.kind == "more":
                 keys += self._next.text.split(".")[1:]
@@ -291,13 +315,18 @@ class _Parser:
             elif opening := self._taken("["):
                 keys.append(self._key_in_brackets(opening))
             else:
-                break
-        path = tuple(keys)
-        if not is_field(path):
-            message = f"there is no name {token.text!r}"
-            raise self._wrong(token, message, self._suggestion(path))
-        self._fields.append(path)
-        return Field(path)
+                return tuple(keys)
+
+    def _found(self, path: Path) -> list[Path]:
+        """Return the fields that a path names: at most one of a run's own, or some of others."""
+        if is_field(path):
+            return [path]
+        own = own_field(".".join(path))
+        return [own] if own else named(".".join(path), self._known)
+
+    @cached_property
+    def _known(self) -> list[Path]:
+        return known_fields(self._rows)
 
     def _key_in_brackets(self, opening: Token) -> str:
         quoted = self._next
@@ -342,7 +371,7 @@ class _Parser:
         if token.kind == "end":
             return self._wrong(token, "the expression ends too early")
         hint = None
-        if token.kind in ("word", "more"):
+        if token.kind in ("word", "more", "number"):
             hint = "values that are text are in quotes: name == 'penguins'"
         return self._wrong(token, f"{token.text!r} is not expected here", hint)
 
@@ -360,13 +389,28 @@ class _Parser:
                     given.token, message, f"there are: {', '.join(Status)}"
                 )
 
+    def _check_not_text(
+        self, token: Token, found: Sequence[Path], left: Field
+    ) -> None:
+        """Refuse a short name that is also a value of the field with which it is compared."""
+        text = token.text
+        if text.startswith(tuple(f"{kind}." for kind in KINDS)):
+            return
+        get = getter(left.path)
+        if any(get(row) == text for row in self._rows):
+            fields = " or ".join(map(render_path, found))
+            message = f"{text!r} may be a text or {fields}"
+            hint = f"'{text}' in quotes is the text; the field is {fields}"
+            if found[0] == (text,):
+                hint = f"'{text}' in quotes is the text; the field goes to the left"
+            raise self._wrong(token, message, hint)
+
     def _suggestion(self, path: Path) -> str:
         """Return a hint for a name that is not a field."""
         if len(path) == 1 and path[0].upper() in Status.__members__:
             return f"text is in quotes: '{path[0].upper()}'"
         if path[0] in KINDS:
             return f"{path[0]}.NAME, the name of one of the {path[0]}"
-        similar = meant(".".join(path), known_fields(self._rows))
-        if similar:
-            return f"did you mean {' or '.join(map(render_path, similar))}?"
+        if similar := meant(".".join(path), self._known):
+            return did_you_mean(similar)
         return f"there are: {', '.join(OWN)}, params.NAME, metrics.NAME; text is in quotes"

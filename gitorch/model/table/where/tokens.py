@@ -11,8 +11,8 @@ _TOKENS = re.compile(
     r"""\s*(?:
         (?P<number>[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)
       | (?P<text>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")
-      | (?P<word>[^\W\d][\w-]*(?:\.[\w-]+)*)
-      | (?P<more>(?:\.[^\W\d][\w-]*)+)
+      | (?P<word>[^\W\d][\w/:@%-]*(?:\.[\w/:@%-]+)*)
+      | (?P<more>(?:\.[^\W\d][\w/:@%-]*)+)
       | (?P<sign>==|!=|<=|>=|[<>~()\[\],])
       | (?P<end>\Z)
       | (?P<odd>&&|\|\||[^\s])
@@ -31,8 +31,8 @@ _SHOWN = 60  # characters that an error shows on either side of a token
 class Token(NamedTuple):
     """A part of the expression and where it starts.
 
-    `kind` is number, text (in quotes), word (a name or constant), more (`.key` after a bracket),
-    sign, keyword, or end.
+    `kind` is number, text (in quotes), word (a name, a constant, or text without quotes), more
+    (`.key` after a bracket), sign, keyword, or end.
     """
 
     kind: str

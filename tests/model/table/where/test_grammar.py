@@ -8,8 +8,10 @@ import string
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gitorch.errors import UsageError
+from gitorch.model.table.fields import render_path
 from gitorch.model.table.where.expression import parse_where
 from gitorch.model.table.where.grammar import (
     AllOf,
@@ -58,7 +60,28 @@ def test_an_expression_becomes_a_tree() -> None:
 @pytest.mark.parametrize(
     ("expression", "message", "shown", "hint"),
     [
-        ("lr == 0.1", "there is no name 'lr'", "lr", "did you mean params.lr?"),
+        ("same == 1", "'same' is ambiguous", "same", "params.same or metrics.same"),
+        (
+            "params.kin == kind",
+            "'kind' may be a text or",
+            "kind",
+            "'kind' in quotes",
+        ),
+        (
+            "params.kin in [a, lr]",
+            "'lr' may be a text or",
+            "lr",
+            "field is params.lr",
+        ),
+        (
+            "params.kin == name",
+            "'name' may be a text or",
+            "name",
+            "goes to the left",
+        ),
+        ("params.lr < adam", "there is no name 'adam'", "adam", None),
+        ("params.lr in adam", "there is no name 'adam'", "adam", None),
+        ("1 == adam", "there is no name 'adam'", "adam", None),
         (
             "acuracy > 1",
             "there is no name 'acuracy'",
@@ -66,10 +89,14 @@ def test_an_expression_becomes_a_tree() -> None:
             "did you mean metrics.accuracy?",
         ),
         ("param.lr > 1", "there is no name 'param.lr'", "param.lr", "params.lr"),
-        ("test.f1 > 1", "there is no name 'test.f1'", "test.f1", "metrics.test.f1"),
-        ("kind == 'a'", "there is no name 'kind'", "kind", "params.optimizer.kind"),
         ("staus == 'ERROR'", "there is no name 'staus'", "staus", "status"),
-        ("status == COMPLETE", "no name 'COMPLETE'", "COMPLETE", "'COMPLETE'"),
+        (
+            "status == COMPLETED",
+            "'COMPLETED' is not a status",
+            "COMPLETED",
+            "COMPLETE",
+        ),
+        ("COMPLETE == status", "no name 'COMPLETE'", "COMPLETE", "'COMPLETE'"),
         (
             "status == 'COMPLETED'",
             "'COMPLETED' is not a status",
@@ -89,7 +116,8 @@ def test_an_expression_becomes_a_tree() -> None:
         ("0 < params.lr < 1", "cannot be chained", "<", "a < b and b < c"),
         ("name like params.note", "a glob in quotes", "params.note", None),
         ("params.lr not 3", "after `not`", "3", None),
-        ("name == penguins", "no name 'penguins'", "penguins", "quotes"),
+        ("name == my penguins", "'penguins' is not expected", "penguins", "quotes"),
+        ("created > 2026-01-02", "'-01' is not expected", "-01", "quotes"),
         ("params.x params.y", "'params.y' is not expected", "params.y", None),
         ("params[3] == 1", "in quotes", "3", "params["),
         ("params.lr in [1, 2", "a list continues", "", None),
@@ -102,8 +130,11 @@ def test_an_expression_becomes_a_tree() -> None:
 def test_a_complaint_shows_the_token(
     expression: str, message: str, shown: str, hint: str | None
 ) -> None:
+    ambiguous = replace(ROW, params={"same": 1}, metrics={"same": 1})
+    texts = ["kind", "lr", "name"]
+    rows = [ROW, ambiguous, *(replace(ROW, params={"kin": text}) for text in texts)]
     with pytest.raises(UsageError) as raised:
-        parse_where(expression, [ROW])
+        parse_where(expression, rows)
     said, line, pointer = raised.value.message.split("\n")
     assert message in said
     start = pointer.index("^")
@@ -111,6 +142,40 @@ def test_a_complaint_shows_the_token(
     assert pointer.count("^") == max(len(shown), 1) or shown == "["
     if hint:
         assert hint in (raised.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("expression", "path"),
+    [
+        ("lr == 0.1", ("params", "lr")),
+        ("accuracy > 0.9", ("metrics", "accuracy")),
+        ("took == 12.5", ("duration_s",)),
+        ("kind == adam", ("params", "optimizer", "kind")),
+        ("betas.first == 0.9", ("params", "optimizer", "betas", "first")),
+        ("test.f1 == 0.5", ("metrics", "test.f1")),
+        ("f1 < lr", ("metrics", "test.f1")),
+        ("optimizer['kind'] in [sgd, adam]", ("params", "optimizer", "kind")),
+        ("val/acc@5:top-1% == 1", ("metrics", "val/acc@5:top-1%")),
+        ("status == COMPLETE", ("status",)),
+        ("status in [ERROR, COMPLETE]", ("status",)),
+        ("name != data/v2:a.b@c", ("name",)),
+        ("'adam' == kind", ("params", "optimizer", "kind")),
+    ],
+)
+def test_short_names_and_texts_without_quotes(
+    expression: str, path: tuple[str, ...]
+) -> None:
+    row = replace(ROW, metrics={**ROW.metrics, "val/acc@5:top-1%": 1, "f1 <": 0})
+    where = parse_where(expression, [row])
+    assert where.fields[0] == path
+    assert where.matches(row) is ("f1 <" not in expression)
+
+
+def test_a_rendered_path_is_a_name_in_an_expression() -> None:
+    for key in ("a/b", "top-1%", "a@b:c", "x.1", "a b", "a..b", "ä²", "a#"):
+        path = ("params", key)
+        [found] = parse_where(f"{render_path(path)} == 1", []).fields
+        assert ".".join(found) == f"params.{key}"
 
 
 def test_a_long_expression_is_shown_around_the_token() -> None:
@@ -134,6 +199,8 @@ WORDS = st.sampled_from(
         "like",
         "==",
         "'x'",
+        "lr",
+        "x/y",
         "null",
         "&&",
     ]
