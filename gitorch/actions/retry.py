@@ -18,7 +18,7 @@ from gitorch.actions.preflight import check_tasks
 from gitorch.actions.records import read_records
 from gitorch.actions.scratch import output_in, scratch
 from gitorch.actions.selection import Selection
-from gitorch.errors import GitorchError, Refused, UsageError
+from gitorch.errors import GitorchError, NotFound, Refused, UsageError
 from gitorch.git import pins
 from gitorch.interpreter.preflight import Complaint, PreflightConfig, PreflightTask
 from gitorch.model.run.identity import run_identity
@@ -77,6 +77,9 @@ def retry(
         news = _configs_now(site, selection, chosen, at, start, environment)
     elif at is not None:
         news = _code_now(site, selection, chosen, at, start, environment)
+    if at is None:
+        chosen, without_code = _split_by_code(site, chosen, selection)
+        refused += without_code
     chosen = [row for row in chosen if row.id not in news.problems]
     for run_id, found in news.problems.items():
         refused += ((run_id, "; ".join(found)),)
@@ -206,6 +209,31 @@ def _split_by_task(
         if selection.is_named:
             raise UsageError(message, f"its tasks are: {', '.join(task_ids)}")
         refused.append((row.id, message))
+    return having, tuple(refused)
+
+
+def _split_by_code(
+    site: Site, rows: Sequence[Row], selection: Selection
+) -> tuple[list[Row], tuple[tuple[str, str], ...]]:
+    """Return the rows of runs whose commit this clone has, and pin it; refuse the others.
+
+    Raises NotFound if a run that was named has lost its commit.
+    """
+    having = []
+    refused = []
+    lost: dict[str, NotFound] = {}
+    for commit in {row.commit for row in rows}:
+        try:
+            pins.secure(site.repository, commit)
+        except NotFound as error:
+            if selection.is_named:
+                raise
+            lost[commit] = error
+    for row in rows:
+        if row.commit in lost:
+            refused.append((row.id, lost[row.commit].message))
+        else:
+            having.append(row)
     return having, tuple(refused)
 
 

@@ -98,6 +98,17 @@ def keep(repo: Repository, commit: str) -> None:
             keep_locked(repo, commit)
 
 
+def secure(repo: Repository, commit: str) -> None:
+    """Keep the commit of a run again, if another program has deleted its pin.
+
+    This is cheap if the pin is there. Raises NotFound if the commit was lost with the pin.
+    """
+    if (repo.common_dir / PINS / commit).exists() or is_kept(repo, commit):
+        return
+    require(repo, commit)
+    keep(repo, commit)
+
+
 def keep_locked(repo: Repository, commit: str) -> None:
     """Keep `commit` alive; for a caller that holds the lock."""
     move_ref(repo, PINS + commit, None, commit, "gitorch: pin")

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from gitorch.errors import GitorchError, NotFound
+from gitorch.git import pins
 from gitorch.git.worktree.trash import move_to_trash
 from gitorch.model.run.payload import Payload
 from gitorch.model.run.record import Record
@@ -58,6 +59,7 @@ def materialise(site: Site, run_id: str, payload: Payload) -> None:
     directory = site.directory(run_id)
     has_started = directory.log.exists()
     if not has_started and not site.worktrees.is_present(directory.tree):
+        pins.secure(site.repository, payload.pin.commit)
         spec = payload.spec
         site.worktrees.materialise(
             payload.pin.commit, directory.tree, link=spec.link, sparse=spec.sparse

@@ -10,6 +10,7 @@ from typing import Any
 from gitorch import runner
 from gitorch.database.values import Running, Worker
 from gitorch.engines.contract import Order
+from gitorch.git import pins
 from gitorch.git.worktree.links import restore_links
 from gitorch.interpreter.environment import attempt_environment
 from gitorch.interpreter.probe import Interpreter
@@ -173,6 +174,8 @@ def _make_exact(site: Site, attempt: ClaimedAttempt, *, must_reset: bool) -> Non
     earlier attempts stay. If the workspace has lost them, they are restored from the branch.
     """
     commit = attempt.payload.pin.commit
+    # The worktree alone keeps the commit only until the run ends.
+    pins.secure(site.repository, commit)
     run = attempt.run
     state = site.worktrees.state(run.tree)
     is_missing = state is None

@@ -41,6 +41,11 @@ TESTS = Path(__file__).parents[1]
 
 # The tests of the faults that are tested elsewhere, by fault.
 ELSEWHERE = {
+    "a pin, a pinned commit or the workspace that another program deletes": (
+        "faults/test_lost_pins.py: test_a_run_whose_pin_was_deleted_keeps_its_commit",
+        "faults/test_lost_pins.py: test_verbs_name_a_commit_that_was_lost_with_its_pin",
+        "faults/test_lost_pins.py: test_a_workspace_that_vanished_is_made_again",
+    ),
     "a broken virtual environment, and a record of what did not run": (
         "stories/test_what_ran.py: test_a_broken_environment_is_refused",
         "stories/test_what_ran.py: test_an_environment_that_breaks_after_ready_is_not_replaced",
