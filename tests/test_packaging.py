@@ -156,3 +156,8 @@ def test_the_wheel_contains_every_file_of_the_package(installed: Path) -> None:
         if not (package / path.relative_to(source)).exists():
             missing.append(str(path.relative_to(ROOT)))
     assert missing == []
+
+
+def test_the_wheel_contains_the_man_page(installed: Path) -> None:
+    page = installed.parents[1] / "share/man/man1/git-orch.1"
+    assert page.read_text().startswith(".TH GIT")

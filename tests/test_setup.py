@@ -45,9 +45,10 @@ def test_missing_packages_are_named_to_a_user_who_cannot_install_them(
     result = run_setup(programs, "test")
     assert (result.returncode, result.stdout) == (69, "")
     assert result.stderr == (
-        "setup: missing: git python3-venv git-lfs (Debian's names; Python must be 3.11 or newer)\n"
+        "setup: missing: git python3-venv git-lfs man-db "
+        "(Debian's names; Python must be 3.11 or newer)\n"
         "setup: install them, on Debian and Ubuntu with: "
-        "sudo apt-get install git python3-venv git-lfs \n"
+        "sudo apt-get install git python3-venv git-lfs man-db \n"
     )
     assert not (programs.parent / "venv").exists()
 
@@ -68,13 +69,13 @@ def test_root_with_apt_get_gets_missing_packages_installed(programs: Path) -> No
         programs / "apt-get",
         f'echo "$*" >>{programs}/asked\n'
         'case "$*" in *git-lfs*)\n'
-        f"    for name in git git-lfs python3; do ln -s /bin/true {programs}/$name; done\n"
+        f"    for name in git git-lfs man python3; do ln -s /bin/true {programs}/$name; done\n"
         "esac",
     )
     result = run_setup(programs, "test")
     assert (programs / "asked").read_text().splitlines() == [
         "update -qq",
-        "install -qq -y --no-install-recommends git python3-venv git-lfs",
+        "install -qq -y --no-install-recommends git python3-venv git-lfs man-db",
     ]
     assert "missing" not in result.stderr
 
