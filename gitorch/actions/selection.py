@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from gitorch.errors import UsageError
+from gitorch.model.run.ids import LAST
 from gitorch.model.run.status import Status
-from gitorch.model.table.references import LAST
 from gitorch.model.table.row import Row
 from gitorch.storage.catalog import Catalog
 from gitorch.storage.site import Site

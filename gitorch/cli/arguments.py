@@ -13,8 +13,8 @@ from gitorch.cli.boundary import at_end
 from gitorch.cli.style import ColorUi, masking, plain, say
 from gitorch.cli.unreadable import say_unreadable
 from gitorch.errors import UsageError
+from gitorch.model.run.ids import LAST
 from gitorch.model.run.status import Status
-from gitorch.model.table.references import LAST
 
 if TYPE_CHECKING:
     from gitorch.actions.selection import Selection

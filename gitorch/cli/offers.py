@@ -16,8 +16,8 @@ import typer
 
 from gitorch.cli.style import in_line
 from gitorch.errors import GitorchError
+from gitorch.model.run.ids import LAST
 from gitorch.model.run.status import Status, sources
-from gitorch.model.table.references import LAST
 
 if TYPE_CHECKING:
     from gitorch.model.table.row import Row

@@ -336,7 +336,7 @@ def test_the_cache_key_depends_on_the_data(with_data: Path, tmp_path: Path) -> N
             with_data,
             f"experiments/{name}.yaml",
             f"""
-            name: {name}
+            which: {name}
             gitorch: {{link: [data]}}
             tasks:
               - id: count

@@ -496,7 +496,7 @@ def test_a_task_reads_a_linked_directory_of_the_user(project: Path) -> None:
     )
     assert log_of_run(project) == "not in git\ndeep\n"
     assert (project / "data/in put.txt").read_text() == "not in git\n"
-    for name, link in {"missing": "dta", "tracked": "cache"}.items():
+    for name, link in {"missing": "dta", "tracked": "src"}.items():
         write(
             project,
             f"experiments/{name}.yaml",
@@ -504,7 +504,7 @@ def test_a_task_reads_a_linked_directory_of_the_user(project: Path) -> None:
         )
     commit_files(
         project,
-        {"cache/tracked": "x", "experiments/fine.yaml": config_of("echo fine")},
+        {"src/tracked": "x", "experiments/fine.yaml": config_of("echo fine")},
     )
     result = gitorch_json(project, "ready", code=1)
     assert sorted(run["name"] for run in result["queued"]) == ["a", "fine"], (

@@ -264,14 +264,14 @@ def test_status_and_show_say_why_a_run_waits(project: Path, tmp_path: Path) -> N
         "busy": f"{{command: '{busy}', gitorch: {{resources: {{gpus: 1}}, priority: 9}}}}",
         "again": "{command: exit 1, gitorch: {retries: {max: 1, backoff: 10m}, priority: 8}}",
         "wanting": "{command: 'true', gitorch: {resources: {gpus: 1}}}",
-        "held": "{command: 'true'}",
+        "held": "{command: echo held}",
     }
     for name, task in configs.items():
         with_id = task.replace("{", "{id: t, ", 1)
         write(
             project,
             f"experiments/{name}.yaml",
-            f"name: {name}\ntasks: [{with_id}]\n",
+            f"tasks: [{with_id}]\n",
         )
     gitorch(project, "ready")
     gitorch(project, "hold", "held", "--why", "first a look at busy")

@@ -50,7 +50,10 @@ class Failure(Struct, frozen=True, kw_only=True):
 
 
 class SimilarFailures(Struct, kw_only=True):
-    """Failures with the same cause, in the order in which they were added."""
+    """Failures with the same cause, in the order in which they were added.
+
+    If the first one was taken from another run, one that happened in its own run takes its place.
+    """
 
     failures: list[Failure] = field(default_factory=list)
     location: str | None = None
@@ -83,7 +86,10 @@ class Gathering:
         else:
             similar = SimilarFailures()
             known.append(similar)
-        similar.failures.append(failure)
+        if similar.failures and _is_own(failure) and not _is_own(similar.first):
+            similar.failures.insert(0, failure)
+        else:
+            similar.failures.append(failure)
         similar.location = similar.location or location
         return similar
 
@@ -129,6 +135,11 @@ def having(runs: Sequence[Params], values: Params) -> list[Params]:
         ):
             found.append(params)
     return found
+
+
+def _is_own(failure: Failure) -> bool:
+    """Return False if the failure was taken from another run with the same cache key."""
+    return not re.match(_FROM_ANOTHER_RUN, failure.outcome.message or "")
 
 
 def _reason_of(failure: Failure) -> tuple[str, ...]:

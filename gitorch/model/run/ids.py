@@ -6,6 +6,7 @@ import re
 
 ID_LENGTH = 12
 SHORTEST_PREFIX = 4
+LAST = "@last"  # refers to the runs that this clone queued last
 
 _ID = re.compile(r"[0-9a-f]{12}\Z")
 _PREFIX = re.compile(r"[0-9a-f]{4,12}\Z")

@@ -12,11 +12,10 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from gitorch.errors import NotFound, UsageError
-from gitorch.model.run.ids import SHORTEST_PREFIX, is_id_prefix
+from gitorch.model.run.ids import LAST, SHORTEST_PREFIX, is_id_prefix
 from gitorch.model.run.record import RecordBroken
 from gitorch.model.text.phrases import counted
 
-LAST = "@last"
 _LATEST = re.compile(r"@(?:~([0-9]{1,18}))?\Z")
 _EARLIER = re.compile(r"(.+)~([0-9]{1,18})\Z", re.DOTALL)
 _LISTED = 20  # candidates in a message

@@ -116,7 +116,9 @@ def test_a_failure_without_a_place_agrees_with_every_place() -> None:
         ]
     )
     [first, second] = gathering.gathered()
-    assert (first.run_ids, first.location) == (("a", "b"), "train.py:5")
+    assert (first.run_ids, first.location) == (("b", "a"), "train.py:5"), (
+        "the run in which it happened is first"
+    )
     assert second.run_ids == ("c",)
 
 
