@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import functools
 import os
-import shlex
 import signal
 import sys
 import traceback
@@ -15,7 +14,6 @@ from typing import Any, ParamSpec, cast
 
 import typer
 
-from gitorch.cli.completion import answer
 from gitorch.cli.inherited import shed_inherited_state
 from gitorch.cli.streams import failure_to_print, may_fail, prepare_streams
 from gitorch.cli.style import has_colors, masking, paint, plain, say
@@ -87,7 +85,7 @@ def launch(app: typer.Typer) -> int:
     """
     prepare_streams()
     shed_inherited_state()
-    if answer(app):
+    if _answers_a_shell(app):
         return EXIT_OK
     _interrupt_on_signals()
     waits.listen(say)
@@ -107,6 +105,15 @@ def launch(app: typer.Typer) -> int:
         return _report_unforeseen(error, as_json="--json" in sys.argv)
     finally:
         may_fail(False)  # while Python flushes the streams at its end
+
+
+def _answers_a_shell(app: typer.Typer) -> bool:
+    """Print the completion that a shell asks for. Return False if no shell asks."""
+    if "_GITORCH_COMPLETE" not in os.environ:
+        return False
+    from gitorch.cli.completion import answer
+
+    return answer(app)
 
 
 def _interrupt_on_signals() -> None:
@@ -246,6 +253,8 @@ def _report_os_error(error: OSError, *, as_json: bool) -> int:
 
 def _listing(path: str) -> str:
     """Return the command that shows the owners of `path`, as far as it exists, and its parent."""
+    import shlex
+
     shown = Path.cwd() / path
     while not os.path.lexists(shown) and shown != shown.parent:
         shown = shown.parent

@@ -51,7 +51,7 @@ def stored_id(state: Path) -> str:
         finally:
             drawn.unlink()
         boundary()
-    return path.read_text(encoding="ascii").strip()
+    return path.read_text(encoding="utf-8").strip()
 
 
 def settle(state: Path, common_dir: Path) -> None:

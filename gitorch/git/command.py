@@ -16,7 +16,7 @@ from typing import IO, cast
 
 from gitorch.errors import GitorchError, ProgramMissing
 from gitorch.git.neutral import NEUTRAL, PASSED_ON, VARIABLES, options, values
-from gitorch.tools.programs import run_program
+from gitorch.tools.programs import run_program, standard_input
 
 # The beginnings of the variables that pass on a caller's settings (`git -c`, GIT_CONFIG_COUNT).
 # Only the calls that read settings keep these variables.
@@ -112,24 +112,21 @@ def stream_git(
 
     Raises GitFailed at the end.
     """
-    import tempfile  # noqa: PLC0415  takes 1 ms, and is seldom needed
-
-    # A pipe for the input would fill up while git waits for its output to be read.
-    with tempfile.TemporaryFile() as file:
-        file.write(input)
-        file.seek(0)
-        command = _command(root, arguments)
-        with subprocess.Popen(
+    command = _command(root, arguments)
+    with (
+        standard_input(input) as stdin,
+        subprocess.Popen(
             command,
-            stdin=file,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             env=child_environment(),
-        ) as process:
-            try:
-                yield cast("IO[bytes]", process.stdout)
-            except BaseException:
-                process.kill()
-                raise
+        ) as process,
+    ):
+        try:
+            yield cast("IO[bytes]", process.stdout)
+        except BaseException:
+            process.kill()
+            raise
     if process.returncode:
         raise GitFailed(tuple(map(str, arguments)), process.returncode, "")
 

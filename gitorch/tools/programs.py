@@ -43,7 +43,7 @@ def run_program(
     with its children if the wait is interrupted. `awaited` says what a long wait is for. Raises
     OSError if the program does not start, TookTooLong, UserInterrupted.
     """
-    with _source(input, stdin) as source:
+    with standard_input(input, stdin) as source:
         process = subprocess.Popen(
             command,
             stdin=source,
@@ -70,8 +70,10 @@ def run_program(
 
 
 @contextmanager
-def _source(input: bytes | None, stdin: int) -> Iterator[int]:
-    """Yield the descriptor of the standard input."""
+def standard_input(
+    input: bytes | None, stdin: int = subprocess.DEVNULL
+) -> Iterator[int]:
+    """Yield the standard input of a program: a descriptor that gives `input`, or `stdin`."""
     if input is None:
         yield stdin
         return

@@ -37,7 +37,7 @@ class Flags(JsonStruct, frozen=True, kw_only=True):
 
 
 # A text that Hydra reads as itself, unless it looks like a value of another kind.
-_PLAIN = re.compile(r"[\w/.$%*@?|:+-](?:[\w/.$%*@?|:+ -]*[\w/.$%*@?|:+-])?")
+_PLAIN = r"[\w/.$%*@?|:+-](?:[\w/.$%*@?|:+ -]*[\w/.$%*@?|:+-])?"
 _OTHER_KINDS = frozenset({"null", "true", "false"})
 
 
@@ -138,7 +138,7 @@ def _hydra(value: Any, flags: Flags) -> str:
 
 def _hydra_text(text: str) -> str:
     """Return a text as Hydra reads it, in quotes if it would otherwise be read differently."""
-    if _PLAIN.fullmatch(text) and not _is_of_other_kind(text):
+    if re.fullmatch(_PLAIN, text) and not _is_of_other_kind(text):
         return text
     # A backslash escapes only a quote, and another backslash right before a quote.
     escaped = re.sub(r"(\\*)'", r"\1\1\'", text)
