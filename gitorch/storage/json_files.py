@@ -10,6 +10,8 @@ from gitorch.tools.untrusted import read_plain, reason
 
 DEEPEST = 100  # levels of mappings and lists
 
+LARGEST_METRICS = 4 << 20  # bytes of a JSON file with metrics
+
 
 class JsonReader:
     """Reads JSON files, and notes what is wrong with them."""

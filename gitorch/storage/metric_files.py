@@ -20,14 +20,13 @@ from gitorch.model.run.metrics import Measured
 from gitorch.model.run.spec import MetricSource
 from gitorch.model.text.globs import flaw, matcher
 from gitorch.storage.claimed_attempt import ClaimedAttempt
-from gitorch.storage.json_files import JsonReader
+from gitorch.storage.json_files import LARGEST_METRICS, JsonReader
 from gitorch.storage.output_files import WORKTREE, files_at, files_of_worktree
 from gitorch.tools.files import is_replaced
 from gitorch.tools.globbing import named
 from gitorch.tools.programs import TookTooLong, run_program
 from gitorch.tools.untrusted import open_plain, reason
 
-LARGEST_METRICS = 4 << 20  # bytes
 # Of one attempt. If there are more, those with the last names are read.
 MOST_FILES = 200
 _PROGRAM = Path(runner.__file__).with_name("metrics_program.py")
@@ -53,8 +52,6 @@ def read_declared_metrics(
     declaration without a file.
     """
     sources = attempt.task.declared_metrics
-    if not sources:
-        return []
     files: list[MetricFile] = []
     for source in sources:
         files += _files_of(attempt, source)

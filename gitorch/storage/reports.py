@@ -14,8 +14,7 @@ from gitorch.model.run import metrics
 from gitorch.model.run.metrics import MOST_NAMES, Measured, Metrics
 from gitorch.storage.claimed_attempt import ClaimedAttempt
 from gitorch.storage.events import Events
-from gitorch.storage.json_files import JsonReader
-from gitorch.storage.metric_files import LARGEST_METRICS, read_declared_metrics
+from gitorch.storage.json_files import LARGEST_METRICS, JsonReader
 
 LARGEST_RESULT = 1 << 20  # bytes, as JSON
 
@@ -42,7 +41,12 @@ def read_reports(attempt: ClaimedAttempt, *, has_succeeded: bool) -> Reports:
         output / "metrics.json", output, "metrics.json", LARGEST_METRICS
     )
     sources.append(Measured(metrics.of_file(content)))
-    sources += read_declared_metrics(attempt, reader, has_succeeded=has_succeeded)
+    if attempt.task.declared_metrics:
+        from gitorch.storage.metric_files import read_declared_metrics  # noqa: PLC0415  2 ms, seldom
+
+        sources += read_declared_metrics(
+            attempt, reader, has_succeeded=has_succeeded
+        )
     result = None
     if has_succeeded:
         result = reader.read(

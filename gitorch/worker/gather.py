@@ -39,7 +39,6 @@ from gitorch.model.text.masking import Masking
 from gitorch.storage import log, outputs
 from gitorch.storage.claimed_attempt import ClaimedAttempt
 from gitorch.storage.known_failure import KnownFailure
-from gitorch.storage.missing_files import hint_on_missing
 from gitorch.storage.reports import read_reports
 from gitorch.storage.site import Site
 from gitorch.storage.unkept import UnkeptNotes
@@ -254,6 +253,8 @@ def _hint(site: Site, attempt: ClaimedAttempt, follows: Next) -> str | None:
     reason = follows.outcome.message
     if follows.status is not Status.ERROR or not reason:
         return None
+    from gitorch.storage.missing_files import hint_on_missing  # noqa: PLC0415  only after a failure
+
     with suppress(GitorchError, OSError):  # it is only a hint
         return hint_on_missing(
             site,

@@ -15,7 +15,6 @@ from gitorch.errors import GitorchError, ProgramMissing
 from gitorch.interpreter.choose import BROKEN_HINT, choose
 from gitorch.interpreter.environment import attempt_environment
 from gitorch.interpreter.probe import Interpreter, probe
-from gitorch.interpreter.usage import uses_python
 from gitorch.model.run.payload import Payload
 from gitorch.model.text.masking import Masking
 from gitorch.storage.site import Site
@@ -112,6 +111,8 @@ class Surroundings:
         commands = tuple(task.command for task in payload.spec.tasks)
         key = (payload.pin.commit, commands, interpreter.executable)
         if key not in self._used:
+            from gitorch.interpreter.usage import uses_python  # noqa: PLC0415  for a new config
+
             self._used[key] = uses_python(payload.spec, interpreter, tree)
         return self._used[key]
 
