@@ -127,7 +127,7 @@ import gitorch.actions.listing as listing
 def refuse(*_, **__):
     {statement}
 
-listing.filter_rows = refuse
+listing.matching_rows = refuse
 from gitorch.__main__ import main
 sys.argv = ["gitorch", "list", "--json"]
 main()
