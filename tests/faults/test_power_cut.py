@@ -210,7 +210,7 @@ def test_after_a_verb(disks: Disks, root: Path) -> None:
         write(
             root,
             f"experiments/{name}.yaml",
-            f"name: {name}\ntasks: [{{id: t, command: echo done}}]\n",
+            f"tasks: [{{id: t, command: echo {name}}}]\n",
         )
     gitorch(root, "ready")
     gitorch(root, "hold", "a")
