@@ -34,7 +34,7 @@ _IGNORED = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
 # others. `%` is the escape character itself.
 _GIT_NAME = re.compile(r"\.git|gi[^~]*~|%", re.IGNORECASE)
 # NTFS ignores spaces and dots at the end of a name, and everything after a colon.
-_DOT_GIT = re.compile(r"(?:\.git|git~1)[ .]*(?::.*)?\Z", re.IGNORECASE | re.DOTALL)
+_DOT_GIT = r"(?is)(?:\.git|git~1)[ .]*(?::.*)?\Z"
 _COMPONENT = re.compile(r"[^/\\]+")
 # The two digits before the id are the first of the id.
 _RUN = re.compile(r"runs/(?=(..)/\1)../([0-9a-f]{12})(?=/|\Z)", re.DOTALL)
@@ -147,7 +147,7 @@ def escaped_for_checkout(path: str, *, is_link: bool = False) -> str:
 def _is_dot_git(name: str) -> bool:
     """Return True for `.git` and its other names, also behind the `%` of an escaped name."""
     bare = _IGNORED.sub("", name).lstrip("%")
-    return any(_DOT_GIT.match(part) for part in bare.split("\\"))
+    return any(re.match(_DOT_GIT, part) for part in bare.split("\\"))
 
 
 def _is_git_name(name: str) -> bool:

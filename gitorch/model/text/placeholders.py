@@ -15,6 +15,7 @@ import json
 import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 from gitorch.model.values import MISSING, value_at
@@ -62,11 +63,11 @@ _SELECTION = r"(?:flags|overrides):[^{}\n]*"
 _INSIDE = rf"{_SELECTION}|{_NAME}(?:\.{_NAME})*"
 _HOLE = rf"(?<!\$)\{{(?P<name>{_INSIDE})\}}"
 _DOUBLED = rf"(?<![\$\{{])\{{\{{(?P<doubled>{_INSIDE})\}}\}}(?!\}})"
-_PLACEHOLDER = re.compile(rf"{_DOUBLED}|{_HOLE}")
+_PLACEHOLDER = rf"{_DOUBLED}|{_HOLE}"
 # The parts of the shell's grammar that decide whether a position is inside quotes (POSIX XCU 2.2,
 # 2.6.3 and 2.7.4).
-_UNQUOTED = re.compile(
-    rf"""
+# The patterns are compiled where they are used: many commands load this module and read no command.
+_UNQUOTED = rf"""
       (?P<escape>   \\. )
     | (?P<single>   '[^']*'? )
     | (?P<double>   " )
@@ -77,19 +78,14 @@ _UNQUOTED = re.compile(
     | (?P<document> (?<!<)<<(?!<)-?[ \t]*\\?(?P<mark>['"]?)(?P<delimiter>[\w.-]+)(?P=mark) )
     | (?P<newline>  \n )
     | (?P<hole>     {_DOUBLED}|{_HOLE} )
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-_DOUBLE_QUOTED = re.compile(
-    rf"""
+    """
+_DOUBLE_QUOTED = rf"""
       (?P<escape>   \\. )
     | (?P<double>   " )
     | (?P<open>     \$\( )
     | (?P<backtick> ` )
     | (?P<hole>     {_DOUBLED}|{_HOLE} )
-    """,
-    re.VERBOSE | re.DOTALL,
-)
+    """
 
 
 def placeholders(
@@ -119,6 +115,12 @@ def has_double_braces(command: str | Words) -> bool:
     return any(hole.is_literal for word in words for hole in _holes_of(word))
 
 
+@cache
+def _grammar(in_quotes: bool) -> re.Pattern[str]:
+    grammar = _DOUBLE_QUOTED if in_quotes else _UNQUOTED
+    return re.compile(grammar, re.VERBOSE | re.DOTALL)
+
+
 def placeholders_of(text: str) -> Iterator[Placeholder]:
     """Yield the placeholders of a text that no shell reads, and that has no selections."""
     for hole in map(_as_meant(double_braces=False), _holes_of(text)):
@@ -127,7 +129,7 @@ def placeholders_of(text: str) -> Iterator[Placeholder]:
 
 
 def _holes_of(text: str) -> Iterator[Placeholder]:
-    for match in _PLACEHOLDER.finditer(text):
+    for match in re.finditer(_PLACEHOLDER, text):
         yield _hole(match)
 
 
@@ -285,8 +287,7 @@ class _ShellText:
         """
         while True:
             in_quotes = self._closers[-1:] == ['"']
-            grammar = _DOUBLE_QUOTED if in_quotes else _UNQUOTED
-            token = grammar.search(self._text, self._position)
+            token = _grammar(in_quotes).search(self._text, self._position)
             if token is None:
                 return
             self._position = token.end()
@@ -339,5 +340,5 @@ class _ShellText:
         self._documents.clear()
 
     def _quoted(self, start: int, end: int) -> Iterator[Placeholder]:
-        for match in _PLACEHOLDER.finditer(self._text, start, end):
+        for match in re.compile(_PLACEHOLDER).finditer(self._text, start, end):
             yield _hole(match, quoted=True)

@@ -15,9 +15,7 @@ _MOST_CHARACTERS = 40  # limits the time that it takes to refuse a text
 
 _NUMBER = r"([0-9]+(?:\.[0-9]+)?)"
 _SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
-_DURATION = re.compile(
-    r"\s*".join(f"(?:{_NUMBER}{unit})?" for unit in _SECONDS), re.ASCII
-)
+_DURATION = r"\s*".join(f"(?:{_NUMBER}{unit})?" for unit in _SECONDS)
 
 
 def _units_of_memory() -> dict[str, int]:
@@ -31,7 +29,7 @@ def _units_of_memory() -> dict[str, int]:
 
 
 _BYTES = _units_of_memory()
-_SIZE = re.compile(rf"{_NUMBER}\s*({'|'.join(_BYTES)})?", re.ASCII | re.IGNORECASE)
+_SIZE = rf"{_NUMBER}\s*({'|'.join(_BYTES)})?"
 
 
 def parse_duration(written: str | float) -> float:
@@ -44,7 +42,7 @@ def parse_duration(written: str | float) -> float:
         return float(_checked(written, LONGEST, "is longer than ten years"))
     match = None
     if 0 < len(written) <= _MOST_CHARACTERS:
-        match = _DURATION.fullmatch(written)
+        match = re.fullmatch(_DURATION, written, re.ASCII)
     numbers = match.groups() if match else ()
     if not any(numbers):
         raise ValueError("is not a length of time")
@@ -73,7 +71,7 @@ def _number_and_unit(written: str | float) -> tuple[float, str | None]:
         return _checked(written, LARGEST, "is too much memory"), None
     match = None
     if len(written) <= _MOST_CHARACTERS:
-        match = _SIZE.fullmatch(written)
+        match = re.fullmatch(_SIZE, written, re.ASCII | re.IGNORECASE)
     if match is None:
         raise ValueError("is not an amount of memory")
     return float(match[1]), match[2]
