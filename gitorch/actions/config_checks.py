@@ -153,18 +153,21 @@ def check_resources(machine: Resources, config: LoadedConfig) -> Iterator[Proble
 def check_secrets(masking: Masking, config: LoadedConfig) -> Iterator[Problem]:
     """Yield a problem for each value that is a secret, because every value is recorded.
 
-    The problem does not show the value.
+    What may be a secret gives a warning. The problem does not show the value.
     """
-    for position, reason in find_secrets(config.document.value, masking):
-        is_key = isinstance(position[-1], str)
+    for suspect in find_secrets(config.document.value, masking):
+        name = _last_name(suspect.position)
+        severity, what = Severity.WARNING, "may be a secret"
+        if suspect.is_certain:
+            severity, what = Severity.ERROR, "is a secret"
         problem = config.problem(
-            position,
-            f"{_last_name(position)} is probably a secret ({reason}), and would be recorded",
+            suspect.position,
+            f"{name} {what} ({suspect.reason}), and the record has all values",
             "leave it out of the config, and let the task read it from its environment; "
-            "git config gitorch.secrets allow records such values",
-            key=is_key,
+            "git config gitorch.secrets allow records such values without a word",
+            key=isinstance(suspect.position[-1], str),
         )
-        yield replace(problem, excerpt="")
+        yield replace(problem, excerpt="", severity=severity)
 
 
 def _last_name(position: KeyPath) -> str:

@@ -101,7 +101,7 @@ SETTINGS = (
     ),
     Setting(
         "secrets", "secrets", "refuse", _secrets,
-        "What `ready` does about a secret in a config. `allow` records it.",
+        "What `ready` does about a secret in a config. `allow` records it without a word.",
     ),
     Setting(
         "branch", "branch", "gitorch/results", str,

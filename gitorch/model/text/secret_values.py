@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from gitorch.model.text.masking import COMMON, Masking, passwords_in
 
@@ -39,8 +39,16 @@ _STAND_IN = re.compile(
 )
 
 
-def find_secrets(value: Any, masking: Masking) -> Iterator[tuple[KeyPath, str]]:
-    """Yield the position of each secret in a config, with the reason why it is taken for one.
+class Suspect(NamedTuple):
+    """A value that is taken for a secret, and why. A name or a look alone makes it not certain."""
+
+    position: KeyPath
+    reason: str
+    is_certain: bool = False
+
+
+def find_secrets(value: Any, masking: Masking) -> Iterator[Suspect]:
+    """Yield each value of a config that is taken for a secret.
 
     `masking` knows the secrets of the environment.
     """
@@ -55,25 +63,28 @@ def find_secrets(value: Any, masking: Masking) -> Iterator[tuple[KeyPath, str]]:
                 for index, item in enumerate(inner):
                     pending.append(((*position, index), name, item))
             case str() if len(inner) >= _SHORTEST:
-                reason = _reason(position, name, inner, masking)
-                if reason is not None:
-                    yield position, reason
+                suspect = _suspect(position, name, inner, masking)
+                if suspect is not None:
+                    yield suspect
 
 
-def _reason(
+def _suspect(
     position: KeyPath, name: str, text: str, masking: Masking
-) -> str | None:
+) -> Suspect | None:
     if position[:1] == ("githubRepository",):  # recorded without its password
         return None
     variable = masking.variable_in(text)
     if variable is not None:
-        return f"it has the value of the variable {variable}"
-    if _MARKED.search(text):
-        return "it looks like the key of a service"
+        reason = f"it has the value of the variable {variable}"
+        return Suspect(position, reason, is_certain=True)
     if any(map(_is_hard_to_guess, passwords_in(text))):
-        return "it is an address with a password"
+        return Suspect(
+            position, "it is an address with a password", is_certain=True
+        )
+    if _MARKED.search(text):
+        return Suspect(position, "it looks like the key of a service")
     if _NAME.search(_in_snake_case(name)) and not _is_stand_in(text):
-        return "its name is that of a secret"
+        return Suspect(position, "its name is that of a secret")
     return None
 
 

@@ -17,7 +17,7 @@ ENVIRONMENT = {
 
 
 def positions(value: Any) -> list[tuple[str | int, ...]]:
-    return [position for position, _ in find_secrets(value, Masking(ENVIRONMENT))]
+    return [found.position for found in find_secrets(value, Masking(ENVIRONMENT))]
 
 
 @pytest.mark.parametrize(
