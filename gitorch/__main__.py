@@ -24,10 +24,14 @@ def main() -> None:
     from gitorch.cli.app import app  # noqa: PLC0415  a signal may come meanwhile
     from gitorch.cli.boundary import launch  # noqa: PLC0415
 
-    code = launch(app)
-    # The work is done and printed: a signal while Python ends changes nothing. Python would give
-    # any other handler up before it has ended.
-    _handle_signals(signal.SIG_IGN)
+    try:
+        code = launch(app)
+        # The work is done and printed: a signal while Python ends changes nothing. Python would
+        # give any other handler up before it has ended.
+        _handle_signals(signal.SIG_IGN)
+    except KeyboardInterrupt:  # between these two steps
+        _handle_signals(signal.SIG_IGN)
+        code = _INTERRUPTED
     if sys.flags.inspect:
         # With PYTHONINSPECT, Python would print a traceback and wait for input instead of ending.
         sys.stdout.flush()

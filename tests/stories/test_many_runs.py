@@ -103,9 +103,10 @@ def test_list_selects_and_sorts(swept: Path) -> None:
 
 
 def test_list_explains_an_error_in_an_expression(swept: Path) -> None:
-    wrong = gitorch(swept, "list", "--where", "lr == 0.1", code=2).stderr
+    wrong = gitorch(swept, "list", "--where", "lrr == 0.1", code=2).stderr
     assert wrong == (
-        "error: --where: there is no name 'lr'\n  lr == 0.1\n  ^^\nhint: did you mean params.lr?\n"
+        "error: --where: there is no name 'lrr'\n  lrr == 0.1\n  ^^^\n"
+        "hint: did you mean params.lr?\n"
     )
     assert (
         gitorch_json(swept, "list", "--where", "params.lr = 1", code=2)["error"][
