@@ -1,4 +1,4 @@
-"""What a checkout of a run's code lacks: a warning for each thing, and what to do about it."""
+"""Warnings about the parts of a run's code that a checkout lacks, with what to do about each."""
 
 from __future__ import annotations
 

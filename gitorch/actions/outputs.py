@@ -47,7 +47,7 @@ class RunOutput(NamedTuple):
 
 
 class Placed(NamedTuple):
-    """What became of one output: where it is now, or why it is not there."""
+    """The place of an output that was copied, or the reason why it was not."""
 
     found: RunOutput
     path: Path

@@ -32,7 +32,7 @@ _SAME_RUN = "gitorch ready makes a run of the config as it is now"
 
 
 class NewConfig(Struct, frozen=True, kw_only=True):
-    """What a run takes from its config as it is now. `files` are the config and its bases."""
+    """The parts of the present config that a run takes over. `files`: the config and its bases."""
 
     config: OtherConfig
     code: OtherCode

@@ -27,8 +27,8 @@ EPILOG = (
     "EXPR consists of names, values and operators. The names are id, name, label, status, commit, "
     "created, started, ended, duration_s, rerun_of, params.NAME and metrics.NAME; also NAME alone, "
     "where it is unambiguous. The values are numbers, 'text', true, false and null "
-    "(rerun_of == null: no reruns). After == and !=, a word that is no name is text. The operators "
-    "are and, or, not, ( ), == != < <= > >=, in [1, 2] and like 'glob*'."
+    "(rerun_of == null: no reruns). After == and !=, a word that is not a name is text. The "
+    "operators are and, or, not, ( ), == != < <= > >=, in [1, 2] and like 'glob*'."
 )
 
 FilterOption = Annotated[
@@ -87,7 +87,7 @@ AllColumnsOption = Annotated[
     bool,
     typer.Option(
         "--all-columns",
-        help="Show every column, also where runs do not differ or there is no room.",
+        help="Show every column, even if it is the same in all runs or does not fit.",
     ),
 ]
 AsCsvOption = Annotated[

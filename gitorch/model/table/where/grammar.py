@@ -11,7 +11,7 @@
     key         = "." word | "[" text "]"
 
 Each rule is a method of the parser, which returns the rule's node. A name may be short, as in
-`--sort`. A word that is no name is a text if it is compared with a field: `status == COMPLETE`.
+`--sort`. A word that is not a name is a text if it is compared with a field: `status == COMPLETE`.
 """
 
 from __future__ import annotations
