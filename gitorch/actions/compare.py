@@ -12,7 +12,12 @@ from gitorch.actions.records import read_records
 from gitorch.actions.selection import Selection, select_rows
 from gitorch.errors import UsageError
 from gitorch.git import pins
-from gitorch.git.diff import changes_between, diff_blobs, diff_text
+from gitorch.git.diff import (
+    changes_between,
+    diff_blobs,
+    diff_text,
+    snapshot_changes,
+)
 from gitorch.git.store.objects import has_commit
 from gitorch.model.branch_layout import RunPaths
 from gitorch.model.run.compare import (
@@ -20,6 +25,7 @@ from gitorch.model.run.compare import (
     ChangedFile,
     CodeDifference,
     Comparison,
+    SnapshotChanges,
     commits_of_tasks,
     compare_records,
 )
@@ -60,7 +66,8 @@ def code_diffs(
     """Yield the differences in code between the first run and the others, as git shows them.
 
     There is one difference for each pair of commits. If there are several pairs, each comes with a
-    heading that names the commits and the tasks that ran at them.
+    heading that names the commits and the tasks that ran at them. The uncommitted changes that a
+    snapshot took come last.
     Raises NotFound if a commit is not in this clone.
     """
     pairs = _commit_pairs(records)
@@ -77,6 +84,13 @@ def code_diffs(
             heading,
             diff_text(site.repository, first, other, color=color, stat=stat),
         )
+    for snapshot in _snapshots(site, records):
+        first, other = snapshot.parent, snapshot.commit
+        if (first, other) not in pairs and (other, first) not in pairs:
+            yield (
+                f"{first[:12]} -> {other[:12]}  the uncommitted files of the snapshot",
+                diff_text(site.repository, first, other, color=color, stat=stat),
+            )
 
 
 def log_diffs(
@@ -101,9 +115,10 @@ def compare_code(site: Site, records: Sequence[Record]) -> CodeDifference:
     """
     pairs = _commit_pairs(records)
     tasks = commits_of_tasks(records)
+    snapshots = _snapshots(site, records)
     missing = _missing_commits(site, pairs)
     if missing:
-        return CodeDifference(missing=missing, tasks=tasks)
+        return CodeDifference(missing=missing, tasks=tasks, snapshots=snapshots)
     changes = [
         changes_between(site.repository, first, other) for first, other in pairs
     ]
@@ -116,8 +131,24 @@ def compare_code(site: Site, records: Sequence[Record]) -> CodeDifference:
         for file in change.files:
             files[file.path] = file
     return CodeDifference(
-        commits=tuple(commits), files=tuple(files.values()), tasks=tasks
+        commits=tuple(commits),
+        files=tuple(files.values()),
+        tasks=tasks,
+        snapshots=snapshots,
     )
+
+
+def _snapshots(
+    site: Site, records: Sequence[Record]
+) -> tuple[SnapshotChanges, ...]:
+    """Return the changes of each snapshot that is in this clone."""
+    by_commit = {record.pin.commit: record.pin for record in records}
+    snapshots = []
+    for pin in by_commit.values():
+        changes = snapshot_changes(site.repository, pin)
+        if changes is not None:
+            snapshots.append(changes)
+    return tuple(snapshots)
 
 
 def _rows_to_compare(catalog: Catalog, selection: Selection) -> list[Row]:

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import filterfalse
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gitorch.actions.configs import SCHEMA
 from gitorch.config.discovery import SUFFIXES, is_config, read_config
 from gitorch.config.pipeline import LoadedConfig
 from gitorch.errors import Refused, UsageError
 from gitorch.git import pins
+from gitorch.git.diff import snapshot_changes
 from gitorch.git.hidden import how_to_reveal
 from gitorch.git.repository import Repository
+from gitorch.git.snapshot import ignored_by_git
 from gitorch.git.snapshot import snapshot as take_snapshot
+from gitorch.model.run.compare import SnapshotChanges
 from gitorch.model.run.pin import Origin, Pin
 from gitorch.model.text.phrases import some
 from gitorch.storage.site import Site
@@ -23,11 +26,22 @@ _NAMED = 10  # paths in a message
 _LARGEST_UNTRACKED = 100 << 20  # bytes
 
 
+class Snapshot(NamedTuple):
+    """A new snapshot: the changes that it took, and the ignored paths that it left out."""
+
+    changes: SnapshotChanges
+    ignored: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {**self.changes.to_json(), "ignored": list(self.ignored)}
+
+
 class ChosenPin(NamedTuple):
     """A pin, and notes for the user about changes that it does not contain."""
 
     pin: Pin
     notes: tuple[str, ...] = ()
+    snapshot: Snapshot | None = None
 
 
 class Dirt(NamedTuple):
@@ -51,7 +65,7 @@ def choose_pin(
     if snapshot or repository.settings.dirty == "snapshot":
         if not (dirt.modified or dirt.untracked):
             return ChosenPin(pins.resolve(repository))
-        return ChosenPin(take_snapshot(repository, size_limit=_LARGEST_UNTRACKED))
+        return _pin_snapshot(repository)
     notes = []
     if dirt.untracked:
         notes.append(
@@ -68,6 +82,14 @@ def choose_pin(
         f"UNSAFE_ignoreDirtyCheck: these changes are not in the run: {some(dirt.modified, _NAMED)}"
     )
     return ChosenPin(pins.resolve(repository, origin=Origin.UNSAFE), tuple(notes))
+
+
+def _pin_snapshot(repository: Repository) -> ChosenPin:
+    pin = take_snapshot(repository, size_limit=_LARGEST_UNTRACKED)
+    changes = snapshot_changes(repository, pin)
+    if changes is None:  # nothing differs from HEAD
+        return ChosenPin(pin)
+    return ChosenPin(pin, snapshot=Snapshot(changes, ignored_by_git(repository)))
 
 
 def _commit_hint(repository: Repository, dirt: Dirt) -> str:

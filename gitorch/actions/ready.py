@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import Struct
 
 from gitorch.actions.configs import load_configs, readable_configs
-from gitorch.actions.pinning import choose_pin
+from gitorch.actions.pinning import Snapshot, choose_pin
 from gitorch.actions.ready_plan import (
     AlreadyThere,
     Candidate,
@@ -79,6 +79,7 @@ class Ready(Struct, frozen=True, kw_only=True):
     validated: Validated
     pin: Pin | None  # None if no config was readable
     notes: tuple[str, ...] = ()
+    snapshot: Snapshot | None = None  # if the pin is a snapshot that was just taken
 
     @property
     def queued(self) -> tuple[Record, ...]:
@@ -110,6 +111,7 @@ class Ready(Struct, frozen=True, kw_only=True):
             "skipped": skipped,
             "problems": problems,
             "notes": list(self.notes),
+            "snapshot": self.snapshot.to_json() if self.snapshot else None,
         }
 
 
@@ -164,7 +166,11 @@ def ready(
             _queue(site, plan, records)
     points = tuple(_point(decision, records) for decision in plan.decisions)
     return Ready(
-        points=points, validated=validated, pin=chosen.pin, notes=validated.notes
+        points=points,
+        validated=validated,
+        pin=chosen.pin,
+        notes=validated.notes,
+        snapshot=chosen.snapshot,
     )
 
 

@@ -12,6 +12,8 @@ from msgspec.structs import replace
 from gitorch.actions.explain_cache import explain_cached_tasks
 from gitorch.actions.records import read_records
 from gitorch.actions.waiting import explain_not_running, view_queue
+from gitorch.git.diff import snapshot_changes
+from gitorch.model.run.compare import SnapshotChanges
 from gitorch.model.run.record import Attempt, Record
 from gitorch.model.run.status import LIVE
 from gitorch.model.table.row import Row
@@ -33,6 +35,8 @@ class Shown(Struct, frozen=True, kw_only=True):
     unreadable: tuple[str, ...] = ()
     # True if this clone did not queue the run as its record is: see `ledger.py`.
     is_foreign: bool = False
+    # The changes that the run's snapshot took. None if its code is not a snapshot in this clone.
+    snapshot: SnapshotChanges | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -40,6 +44,7 @@ class Shown(Struct, frozen=True, kw_only=True):
             "run": self.record.to_json(),
             "why": self.why,
             "unreadable": list(self.unreadable),
+            "snapshot": self.snapshot.to_json() if self.snapshot else None,
         }
 
 
@@ -59,6 +64,7 @@ def show(site: Site, reference: str) -> Shown:
         why=why,
         origins=explain_cached_tasks(site, catalog, record),
         is_foreign=not ledger.has_queued(site, record),
+        snapshot=snapshot_changes(site.repository, record.pin),
     )
 
 

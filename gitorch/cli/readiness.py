@@ -6,13 +6,15 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 
+from gitorch.actions.pinning import Snapshot
 from gitorch.actions.ready import Ready, Skipped
 from gitorch.actions.validate import Validated
 from gitorch.cli.problems import render_problem
+from gitorch.cli.render_code import changed_files
 from gitorch.cli.style import has_colors, in_line, put, say, table
 from gitorch.model.run.record import Record
 from gitorch.model.run.spec import render_value
-from gitorch.model.text.phrases import counted
+from gitorch.model.text.phrases import counted, some
 
 _MOST_NAMED = 10  # more skipped runs than these are counted instead of named
 
@@ -25,6 +27,8 @@ def show_ready(readied: Ready, *, dry_run: bool, quiet: bool = False) -> None:
     for problem in readied.problems:
         say(render_problem(problem, colors=has_colors(sys.stderr)))
     say_notes(readied.validated)
+    if readied.snapshot:
+        _say_snapshot(readied.snapshot)
     say_expanded(readied.validated)
     if not dry_run:
         _say_skipped(readied.skipped)
@@ -43,6 +47,19 @@ def say_notes(validated: Validated) -> None:
             say(f"{in_line(file)}: {in_line(line)}")
     for note in validated.notes:
         say(f"note: {in_line(note)}")
+
+
+def _say_snapshot(snapshot: Snapshot) -> None:
+    """Say which changes the snapshot took, and what it left out."""
+    changes = snapshot.changes
+    files = counted(len(changes.files), "changed file")
+    say(f"Took a snapshot of {files} on {changes.parent[:12]}")
+    for line in changed_files(changes.files, _MOST_NAMED):
+        say(line)
+    if snapshot.ignored:
+        say(
+            f"left out, since git ignores them: {in_line(some(snapshot.ignored, _MOST_NAMED))}"
+        )
 
 
 def say_expanded(validated: Validated) -> None:

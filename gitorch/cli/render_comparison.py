@@ -8,13 +8,10 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from gitorch.actions.compare import Compared
+from gitorch.cli.render_code import changed_files
 from gitorch.cli.render_run import size
 from gitorch.cli.style import in_line, number, one_line, paint, paint_status, table
-from gitorch.model.run.compare import (
-    ChangedFile,
-    CodeDifference,
-    ValueDifference,
-)
+from gitorch.model.run.compare import CodeDifference, ValueDifference
 from gitorch.model.run.spec import render_value
 from gitorch.model.text.phrases import counted, some
 
@@ -54,6 +51,8 @@ def render_comparison(
         status = paint_status(record.status, on=colors)
         rows.append([name, record.id, status, in_line(record.label)])
     lines = table(rows, header=["", "id", "status", "run"], colors=colors)
+    if "code" in sections:
+        lines += _snapshots(compared, letters)
     most_keys = _MOST_KEYS if len(sections) > 1 else sys.maxsize
     shown = _Shown(letters, colors, most_keys)
     for name in sections:
@@ -141,9 +140,7 @@ def _code(code: CodeDifference, shown: _Shown) -> list[str]:
     for commit in code.commits[:_MOST_NAMED]:
         lines.append(f"  {commit.oid[:_COMMIT]}  {in_line(commit.subject)}")
     lines += _more(len(code.commits), "commits")
-    files = [_file_cells(file) for file in code.files[:_MOST_NAMED]]
-    lines += table(files, header=["", "", ""], colors=False)[1:]
-    lines += _more(len(code.files), "files")
+    lines += changed_files(code.files, _MOST_NAMED)
     cells = {}
     for task, commits in code.tasks.items():
         cells[task] = list(map(_short_commit, commits))
@@ -152,13 +149,30 @@ def _code(code: CodeDifference, shown: _Shown) -> list[str]:
     return lines
 
 
+def _snapshots(compared: Compared, letters: Sequence[str]) -> list[str]:
+    """Return, for each snapshot, the runs that executed it and its changes.
+
+    The changes are left out if a run of the parent is compared: they are part of the difference.
+    """
+    commits = {record.pin.commit for record in compared.records}
+    lines = []
+    for snapshot in compared.comparison.code.snapshots:
+        runs = []
+        for name, record in zip(letters, compared.records, strict=True):
+            if record.pin.commit == snapshot.commit:
+                runs.append(name)
+        lines += [
+            "",
+            f"{some(runs, _MOST_LETTERS)}: a snapshot of uncommitted files on "
+            f"{_short_commit(snapshot.parent)}",
+        ]
+        if snapshot.parent not in commits:
+            lines += changed_files(snapshot.files, _MOST_NAMED)
+    return lines
+
+
 def _short_commit(commit_id: str | None) -> str:
     return commit_id[:_COMMIT] if commit_id else "-"
-
-
-def _file_cells(file: ChangedFile) -> list[str]:
-    lines = "binary" if file.added is None else f"+{file.added} -{file.deleted}"
-    return [f"  {file.status}", in_line(file.path), lines]
 
 
 def _outputs(compared: Compared, colors: bool) -> list[str]:

@@ -6,6 +6,7 @@ import json
 import shlex
 from collections.abc import Iterable, Mapping
 
+from gitorch.cli.render_code import changed_files
 from gitorch.cli.style import (
     display_width,
     duration,
@@ -19,6 +20,7 @@ from gitorch.cli.style import (
     say,
     table,
 )
+from gitorch.model.run.compare import SnapshotChanges
 from gitorch.model.run.pin import Origin
 from gitorch.model.run.record import (
     Attempt,
@@ -36,6 +38,7 @@ from gitorch.model.text.phrases import counted
 _COMMIT = 10
 _DIGEST = 12  # as many digits tell two contents apart; --json prints all
 
+_MOST_FILES = 20
 _LONGEST_RESULT = 200  # characters
 
 Row = tuple[str, str]
@@ -47,13 +50,14 @@ def render_run(
     origins: Mapping[str, str],
     *,
     is_foreign: bool = False,
+    snapshot: SnapshotChanges | None = None,
     colors: bool,
 ) -> str:
     """Return the description of one run, short enough for a screen.
 
     `why` is the reason why the run waits. `origins` are the origins of the results of cached tasks,
     by task id. If the run `is_foreign`, the description has what it would execute if it were
-    adopted.
+    adopted. `snapshot` has the uncommitted changes that are part of the run's code.
     """
     params = [
         (key, render_value(value)) for key, value in record.spec.params.items()
@@ -62,6 +66,7 @@ def render_run(
     lines = [
         paint(record.id, "bold", on=colors),
         *_aligned(_facts(record, why, colors)),
+        *_snapshot(snapshot, colors),
         *_section("params", params, colors),
         "",
         paint("tasks", "bold", on=colors),
@@ -84,6 +89,14 @@ def say_several_pins(record: Record) -> None:
             "note: the tasks of this run ran at several commits, this is the newest: "
             + record.several_pins
         )
+
+
+def _snapshot(snapshot: SnapshotChanges | None, colors: bool) -> list[str]:
+    if snapshot is None:
+        return []
+    title = f"uncommitted files, on {snapshot.parent[:_COMMIT]}"
+    files = changed_files(snapshot.files, _MOST_FILES)
+    return ["", paint(title, "bold", on=colors), *files]
 
 
 def _facts(record: Record, why: str | None, colors: bool) -> list[Row]:

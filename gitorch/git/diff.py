@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from gitorch.git.command import call_git, call_git_items
+from gitorch.git.command import call_git, call_git_items, call_git_text
 from gitorch.git.repository import Repository
-from gitorch.model.run.compare import ChangedCommit, ChangedFile
+from gitorch.git.store.objects import has_commit
+from gitorch.model.run.compare import ChangedCommit, ChangedFile, SnapshotChanges
+from gitorch.model.run.pin import Origin, Pin
 
 # The output is git's own, whatever the user's settings for diffs are.
 _DIFF = (
@@ -33,6 +35,19 @@ def changes_between(repo: Repository, a: str, b: str) -> Changes:
     commits = _commits(repo, a, b)
     files = changed_files(repo, a, b)
     return Changes(commits, files)
+
+
+def snapshot_changes(repo: Repository, pin: Pin) -> SnapshotChanges | None:
+    """Return the difference between a snapshot and the commit that it was taken on.
+
+    The result is None if the pin is not a snapshot, or if its commit is not in this clone.
+    """
+    commit = pin.commit
+    if pin.origin is not Origin.SNAPSHOT or not has_commit(repo.root, commit):
+        return None
+    parent = call_git_text(repo.root, "rev-parse", "--verify", f"{commit}^1")
+    files = changed_files(repo, parent, commit)
+    return SnapshotChanges(commit=commit, parent=parent, files=files)
 
 
 def diff_text(

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from gitorch.errors import Refused
-from gitorch.git.command import call_git, call_git_text
+from gitorch.git.command import call_git, call_git_items, call_git_text
 from gitorch.git.file_system import comparing_settings
 from gitorch.git.hidden import clear_flags, flagged_files
 from gitorch.git.neutral import options
@@ -56,6 +56,18 @@ def snapshot(repo: Repository, *, size_limit: int) -> Pin:
         commit = call_git_text(repo.root, *command, env=environment)
         _publish(repo, room, environment, commit, head.commit)
     return resolve(repo, commit, Origin.SNAPSHOT)
+
+
+def ignored_by_git(repo: Repository) -> tuple[str, ...]:
+    """Return the paths that a snapshot leaves out, as `git status --ignored` names them.
+
+    A directory in which everything is ignored stands for all files in it.
+    """
+    listing = ("ls-files", "--others", "--ignored", "--exclude-standard", "-z")
+    paths = call_git_items(
+        repo.root, *listing, "--directory", "--no-empty-directory"
+    )
+    return tuple(paths)
 
 
 def _require_capturable(repo: Repository, size_limit: int) -> None:

@@ -34,6 +34,7 @@ def command(run: RunArgument, as_json: JsonOption = False) -> None:
             shown.why,
             shown.origins,
             is_foreign=shown.is_foreign,
+            snapshot=shown.snapshot,
             colors=has_colors(sys.stdout),
         )
         print_paged(site.repository, text)

@@ -29,19 +29,29 @@ class ChangedFile(JsonStruct, frozen=True, kw_only=True):
     deleted: int | None
 
 
+class SnapshotChanges(JsonStruct, frozen=True, kw_only=True):
+    """The changes that a snapshot took from the working tree: its difference from its parent."""
+
+    commit: str
+    parent: str  # the commit that was checked out
+    files: tuple[ChangedFile, ...]
+
+
 class CodeDifference(JsonStruct, frozen=True, kw_only=True):
     """The difference between the code of runs.
 
     `commits` are in the history of only one of two runs, newest first. `missing` are commits of
     runs that are not in this clone: if there are any, nothing else is known. `tasks` has the commit
     of each task in each run, in the order of the runs. It is empty
-    unless a run has several commits.
+    unless a run has several commits. `snapshots` are the runs' commits that are snapshots, as far
+    as they are in this clone.
     """
 
     commits: tuple[ChangedCommit, ...] = always(())
     files: tuple[ChangedFile, ...] = always(())
     missing: tuple[str, ...] = always(())
     tasks: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
+    snapshots: tuple[SnapshotChanges, ...] = always(())
 
     @property
     def same(self) -> bool:
