@@ -363,7 +363,6 @@ def put_odd_entries(
 
 STRAYS = (
     "runs/stray",
-    "runs/ab",
     "runs/a",
     "runs/abc/abcdefabcdef/record.json",
     "runs/00/stray.txt",
@@ -413,6 +412,14 @@ def test_every_command_works_beside_anything_in_the_place_of_files(
     good = {name: record["id"] for name, record in records_of(root).items()}
     run_ids = expand(root, 40)
     gitorch(root, "run", *run_ids)
+    # A file in the place of a directory that none of the runs is in.
+    taken = {run_id[:2] for run_id in (*good.values(), *run_ids)}
+    free = next(
+        prefix
+        for prefix in map("{:02x}".format, range(1, 256))
+        if prefix not in taken
+    )
+    strays = (*STRAYS, f"runs/{free}")
     tree = git(root, "rev-parse", f"gitorch/results:{runs_path(good['whole'])}")
     with branch(root).changing() as edit:
         edit.put("runs/00/stray.txt", b'{"stray": 1}')
@@ -422,7 +429,7 @@ def test_every_command_works_beside_anything_in_the_place_of_files(
         unread = put_odd_entries(
             edit, run_ids, bytes.fromhex(blob), bytes.fromhex(tree)
         )
-        for path in STRAYS:
+        for path in strays:
             edit.put(path, b"stray\n")
         edit.commit("odd entries")
     commands = []
@@ -430,7 +437,7 @@ def test_every_command_works_beside_anything_in_the_place_of_files(
         commands += [(verb, run_id) for verb in ("show", "logs", "checkout-run")]
     assert 70 not in exit_codes(root, commands)
     found = findings(root)
-    for path in STRAYS:
+    for path in strays:
         stray = "/".join(path.split("/")[: 3 if path.count("/") > 1 else 2])
         if path.startswith(("runs/abc/", "runs/ZZ/")):
             stray = "/".join(path.split("/")[:2])
