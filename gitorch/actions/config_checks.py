@@ -12,6 +12,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from gitorch.config.document import KeyPath
+from gitorch.config.dvc_file import SUFFIX
 from gitorch.config.params_file import BadParamsFile, overlaid
 from gitorch.config.pipeline import LoadedConfig
 from gitorch.git.command import call_git
@@ -112,6 +113,10 @@ def check_inputs(inputs: Inputs, config: LoadedConfig) -> Iterator[Problem]:
             message = f"{outside[0]} is outside sparse, so a run's worktree will not have it"
             hint = f"add {posixpath.dirname(outside[0])} to sparse"
             yield config.problem(position, message, hint)
+        if found.is_absent:
+            message = f"{pattern} is not on this machine; {pattern}{SUFFIX} says which data it is"
+            hint = f"dvc pull {pattern}{SUFFIX}, unless the task fetches it"
+            yield config.problem(position, message, hint, Severity.WARNING)
         if found.is_out_of_sight:
             message = (
                 f"{pattern} is neither committed nor linked, "

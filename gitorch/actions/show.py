@@ -44,6 +44,7 @@ class Shown(Struct, frozen=True, kw_only=True):
             "run": self.record.to_json(),
             "why": self.why,
             "unreadable": list(self.unreadable),
+            "not_recorded": list(self.record.spec.unrecorded_links),
             "snapshot": self.snapshot.to_json() if self.snapshot else None,
         }
 

@@ -75,6 +75,7 @@ def render_run(
         *_section("results", _results(record), colors),
         *_section("metrics", metrics, colors),
         *_section("inputs", map(_input, record.data), colors),
+        *_section("linked", _links(record), colors),
         *_section("outputs", map(_output, record.outputs), colors),
         *_section("discarded", map(_discarded, record.discarded), colors),
         *_section("history", map(_change, record.history), colors),
@@ -210,10 +211,14 @@ def _results(record: Record) -> list[Row]:
 
 
 def _input(data: Data) -> Row:
-    return (
-        data.path,
-        f"{_file_count(data.files)}{size(data.size)}  sha256 {data.sha256[:_DIGEST]}",
-    )
+    digest = f"sha256 {data.sha256[:_DIGEST]}"
+    if data.digest:
+        digest = f"{data.digest}, not read"
+    return data.path, f"{_file_count(data.files)}{size(data.size)}  {digest}"
+
+
+def _links(record: Record) -> list[Row]:
+    return [(link, "not recorded") for link in record.spec.unrecorded_links]
 
 
 def _output(output: Output) -> Row:

@@ -15,8 +15,9 @@ from typing import NamedTuple
 from gitorch.database.file_digests import Facts
 from gitorch.errors import GitorchError
 from gitorch.git.store.objects import digests_of_blobs
+from gitorch.git.store.pointers import SIZES_OF_POINTERS, parse_pointer
 from gitorch.storage.site import Site
-from gitorch.tools.untrusted import Unacceptable, open_plain
+from gitorch.tools.untrusted import Unacceptable, open_plain, read_up_to
 
 _READERS = 4
 _BLOCK = 1 << 20
@@ -32,7 +33,14 @@ class CommittedFile(NamedTuple):
     path: str
 
 
-Location = CommittedFile | Path  # a Path is that of a file on this machine
+class PointedContent(NamedTuple):
+    """Data that is not on this machine, with the digest and the size that a pointer file has."""
+
+    digest: str
+    size: int
+
+
+Location = CommittedFile | PointedContent | Path  # a Path: a file on this machine
 Notify = Callable[[str], None]  # receives a message about work that takes long
 
 
@@ -47,10 +55,19 @@ class Unusable(GitorchError):
 
 
 class Content(NamedTuple):
-    """The content of a file, by which it is compared."""
+    """The content of a file, by which it is compared.
+
+    The content of a Git LFS pointer is that of the file that it stands for. `digest` is the one in
+    another pointer. It is given only if the content is not on this machine. `sha256` is then empty.
+    """
 
     size: int
     sha256: str
+    digest: str = ""
+
+    @property
+    def identity(self) -> str:
+        return self.digest or self.sha256
 
 
 def contents_of_blobs(site: Site, blob_ids: Sequence[str]) -> dict[str, Content]:
@@ -75,7 +92,12 @@ def contents_of_files(
             facts[path] = Facts.of(path.stat())
         except OSError as error:
             contents[path] = Unusable(f"{path} cannot be read: {error.strerror}")
-    remembered = site.digests.recall(facts)
+    not_pointers = {
+        path: known
+        for path, known in facts.items()
+        if known.size not in SIZES_OF_POINTERS
+    }
+    remembered = site.digests.recall(not_pointers)
     for path, sha256 in remembered.items():
         contents[path] = Content(facts[path].size, sha256)
     unknown = [path for path in facts if path not in remembered]
@@ -112,16 +134,16 @@ def _read_and_remember(
             if isinstance(result, Unusable):
                 contents[path] = result
                 continue
-            contents[path] = Content(result.facts.size, result.sha256)
+            contents[path] = result.content
             if result.is_settled:
-                settled.append((path, result.facts, result.sha256))
+                settled.append((path, result.facts, result.content.sha256))
     site.digests.remember(settled)
     return contents
 
 
 class _ReadFile(NamedTuple):
     facts: Facts
-    sha256: str
+    content: Content
     is_settled: bool  # True if every later change of the file changes its facts
 
 
@@ -152,6 +174,9 @@ def _read(path: Path, is_interrupted: threading.Event) -> _ReadFile | Unusable:
                     return Unusable(f"{path} was not read to its end")
                 left -= count
                 digest.update(buffer[:count])
+            pointer = None
+            if before.st_size in SIZES_OF_POINTERS:
+                pointer = parse_pointer(read_up_to(file.fileno(), before.st_size))
         facts = Facts.of(path.stat())
     except Unacceptable as error:
         return Unusable(str(error))
@@ -163,4 +188,7 @@ def _read(path: Path, is_interrupted: threading.Event) -> _ReadFile | Unusable:
             "wait until it is complete, and try again",
         )
     age_ns = time.time_ns() - facts.ctime_ns
-    return _ReadFile(facts, digest.hexdigest(), is_settled=age_ns > _RACY_NS)
+    content = Content(facts.size, digest.hexdigest())
+    if pointer is not None:
+        content = Content(pointer.size, pointer.sha256)
+    return _ReadFile(facts, content, is_settled=age_ns > _RACY_NS)

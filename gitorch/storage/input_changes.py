@@ -10,8 +10,9 @@ from gitorch.model.run.inputs import entries_of
 from gitorch.model.run.payload import Payload
 from gitorch.model.run.record import Data, Record
 from gitorch.model.run.spec import TaskSpec
-from gitorch.storage.contents import CommittedFile, Unusable
+from gitorch.storage.contents import CommittedFile, PointedContent, Unusable
 from gitorch.storage.inputs import Inputs, is_converted
+from gitorch.storage.pointed_data import has_arrived
 from gitorch.storage.site import Site
 
 _DIGITS = 12  # of a digest in a message
@@ -47,7 +48,8 @@ def data_at(
     for pattern in record.spec.reads:
         files = inputs.find(pattern).files
         is_committed = any(
-            isinstance(location, CommittedFile) for location in files.values()
+            isinstance(location, CommittedFile | PointedContent)
+            for location in files.values()
         )
         if not is_committed:
             for entry in entries_of(pattern, record.data):
@@ -78,11 +80,13 @@ def require_unchanged(
         if not entries:
             continue  # the run was readied without this input
         try:
-            inputs.find(pattern)
+            found = inputs.find(pattern)
         except Unusable as error:
             raise InputChanged(
                 f"input {pattern} was there when the run was readied: {error.message}"
             ) from None
+        if has_arrived(found.files, entries):
+            continue
         if is_read:
             inputs.hash([pattern], worktree)
         if entries[0].files is None:
@@ -109,7 +113,9 @@ def _require_same_files(
         inputs.hash([pattern])
     for name, location in compared.items():
         _require_same(
-            f"input {name}", before[name].sha256, inputs.content(location).sha256
+            f"input {name}",
+            before[name].identity,
+            inputs.content(location).identity,
         )
 
 
@@ -128,7 +134,7 @@ def _require_same_group(
     ):
         [now] = inputs.data(pattern)
         _require_same(
-            f"input {pattern} ({before.files} files)", before.sha256, now.sha256
+            f"input {pattern} ({before.files} files)", before.identity, now.identity
         )
 
 

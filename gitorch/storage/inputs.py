@@ -15,6 +15,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from gitorch.config.dvc_file import SUFFIX
 from gitorch.git.code_digest import TreeFile
 from gitorch.git.file_system import is_true
 from gitorch.git.store.objects import read_objects
@@ -27,6 +28,7 @@ from gitorch.storage.contents import (
     Content,
     Location,
     Notify,
+    PointedContent,
     Unusable,
     contents_of_blobs,
     contents_of_files,
@@ -41,6 +43,7 @@ from gitorch.storage.input_files import (
     matching_files,
     require_readable_file,
 )
+from gitorch.storage.pointed_data import follow_pointer, stand_in
 from gitorch.storage.site import Site
 from gitorch.tools.globbing import named
 
@@ -53,11 +56,13 @@ _HOPS = 8  # a link in the commit can lead to another link; at most this many ot
 class FoundInputs(Struct, frozen=True, kw_only=True):
     """The files that an input names, by name.
 
-    `is_out_of_sight` is True if they are only in the main worktree.
+    `is_out_of_sight` is True if they are only in the main worktree. `is_absent` is True if only a
+    pointer file is on this machine.
     """
 
     files: Mapping[str, Location]
-    is_out_of_sight: bool
+    is_out_of_sight: bool = False
+    is_absent: bool = False
 
 
 class Inputs:
@@ -113,6 +118,10 @@ class Inputs:
                     continue
                 if isinstance(location, Path):
                     paths[location] = location
+                elif isinstance(location, PointedContent):
+                    self._contents[location] = Content(
+                        location.size, "", location.digest
+                    )
                 elif worktree is not None:
                     paths[worktree / location.path] = location
                 else:
@@ -157,9 +166,8 @@ class Inputs:
             return (_summary(pattern, contents),)
         entries = []
         for name, content in contents.items():
-            entries.append(
-                Data(path=name, size=content.size, sha256=content.sha256)
-            )
+            size, sha256, digest = content
+            entries.append(Data(path=name, size=size, sha256=sha256, digest=digest))
         return tuple(entries)
 
     def _find(self, pattern: str) -> FoundInputs:
@@ -177,10 +185,26 @@ class Inputs:
                 files.update(files_on_disk(self._root, pattern, ""))
                 is_out_of_sight = True
         if not files:
-            raise self._not_found(pattern)
+            pointed = self._stand_in(pattern)
+            if pointed is None:
+                raise self._not_found(pattern)
+            return FoundInputs(files={pattern: pointed}, is_absent=True)
+        for name, location in list(files.items()):
+            if name.endswith(SUFFIX):
+                del files[name]
+                files.update(follow_pointer(self._site, name, location))
         for name, location in files.items():
             require_readable_file(name, location)
         return FoundInputs(files=files, is_out_of_sight=is_out_of_sight)
+
+    def _stand_in(self, pattern: str) -> PointedContent | None:
+        """Return what the pointer file beside a missing file says about the file."""
+        name = f"{pattern}{SUFFIX}"
+        for file in self._site.code.files(self._tree):
+            if file.path == name:
+                committed = CommittedFile(file.oid, name)
+                return stand_in(self._site, pattern, committed)
+        return stand_in(self._site, pattern, self._root / Path(name).expanduser())
 
     def _not_found(self, pattern: str) -> Unusable:
         if is_glob(pattern):
@@ -294,7 +318,7 @@ def _summary(pattern: str, contents: Mapping[str, Content]) -> Data:
     digest = hashlib.sha256()
     for name, content in contents.items():
         size += content.size
-        line = f"{content.sha256}  {name}\n"  # as sha256sum prints it
+        line = f"{content.identity}  {name}\n"  # as sha256sum prints it
         digest.update(os.fsencode(line))
     return Data(
         path=pattern, size=size, sha256=digest.hexdigest(), files=len(contents)

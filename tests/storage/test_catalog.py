@@ -63,9 +63,11 @@ def index_path(root: Path) -> Path:
 
 
 def add_records(root: Path, *run_ids: str, **changed: Any) -> None:
-    """Commit copies of a record that have other ids and the `changed` values."""
+    """Commit copies of the original record that have other ids and the `changed` values."""
     results = branch(root)
-    original = next(results.records())
+    [original] = [
+        record for record in results.records() if record["identity"] != record["id"]
+    ]
     with results.changing() as change:
         for number, run_id in enumerate(run_ids):
             record = {**original, "id": run_id, "identity": run_id}

@@ -16,6 +16,8 @@ _POINTER = re.compile(
     rb"oid sha256:([0-9a-f]{64})\n"
     rb"size (0|[1-9][0-9]*)\n\Z"
 )
+# The sizes of pointers, in bytes: the number of the size has 1 to 19 digits.
+SIZES_OF_POINTERS = range(126, 146)
 # git ignores a line of 2048 characters or more, and fsck complains about such a line.
 _LONGEST_LINE = 2000
 

@@ -189,14 +189,14 @@ def _work(spec: RunSpec, task: TaskSpec) -> dict[str, Any]:
 
 
 def _inputs(record: Record, task: TaskSpec) -> dict[str, str] | None:
-    """Return the SHA-256 of each input by path, or None if the digest of an input is unknown."""
+    """Return the digest of each input by path, or None if the digest of an input is unknown."""
     inputs = {}
     for pattern in task.reads:
         entries = entries_of(pattern, record.data)
         if not entries:
             return None
         for entry in entries:
-            inputs[entry.path] = entry.sha256
+            inputs[entry.path] = entry.identity
     return inputs
 
 

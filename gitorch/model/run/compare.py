@@ -239,7 +239,7 @@ def _task_config(task: TaskSpec) -> dict[str, Any]:
 
 
 def _data(record: Record) -> dict[str, str]:
-    return {entry.path: entry.sha256 for entry in record.data}
+    return {entry.path: entry.identity for entry in record.data}
 
 
 def _empty_kinds(records: Sequence[Record]) -> frozenset[str]:
@@ -255,20 +255,7 @@ def _unrecorded_links(records: Sequence[Record]) -> tuple[str, ...]:
     """Return the linked paths that are not inputs, each once."""
     unrecorded: dict[str, None] = {}
     for record in records:
-        reads = record.spec.reads
-        for link in record.spec.link:
-            path = link.rstrip("/")
-            whole = {path, f"{path}/**", f"{path}/**/*"}
-            is_input = any(
-                pattern.rstrip("/") in whole or path.startswith(f"{pattern}/")
-                for pattern in reads
-            )
-            if is_input:
-                continue
-            inside = [name for name in reads if name.startswith(f"{path}/")]
-            if inside:
-                link = f"{link} except {', '.join(inside)}"
-            unrecorded[link] = None
+        unrecorded |= dict.fromkeys(record.spec.unrecorded_links)
     return tuple(unrecorded)
 
 

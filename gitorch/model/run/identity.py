@@ -44,7 +44,7 @@ def run_identity(spec: RunSpec, code: str, data: Sequence[Data] = ()) -> str:
             computed[key] = value
     computed["document"] = document
     computed["code"] = code
-    digests = [(entry.path, entry.sha256) for entry in data]
+    digests = [(entry.path, entry.identity) for entry in data]
     computed |= without_empty({"data": digests})
     for task in computed["tasks"]:
         for key in _IGNORED_IN_TASKS:

@@ -170,13 +170,21 @@ class Data(JsonStruct, frozen=True, kw_only=True):
     """An input as it was readied: one file, or all `files` of a glob or a directory.
 
     `sha256` is that of the content. For several files it is that of a list with a line
-    `<sha256>  <path>` for each file, in the order of the paths.
+    `<sha256>  <path>` for each file, in the order of the paths. If the content was not on the
+    machine, `sha256` is empty and `digest` is the one in the pointer that stands for the content,
+    such as `md5:…`.
     """
 
     path: str
     size: int  # bytes
     sha256: str
     files: int | None = None  # None: one file
+    digest: str = ""
+
+    @property
+    def identity(self) -> str:
+        """Return the digest by which two inputs are compared."""
+        return self.digest or self.sha256
 
 
 class Change(JsonStruct, frozen=True, kw_only=True):

@@ -215,6 +215,28 @@ class RunSpec(JsonStruct, frozen=True, kw_only=True):
         """Return the paths and globs of all data that the tasks read."""
         return _unique(pattern for task in self.tasks for pattern in task.reads)
 
+    @property
+    def unrecorded_links(self) -> tuple[str, ...]:
+        """Return the linked paths that no input covers: what tasks read there is not recorded.
+
+        An input in a linked directory covers itself alone: it follows the name of the directory.
+        """
+        unrecorded = []
+        for link in self.link:
+            path = link.rstrip("/")
+            whole = {path, f"{path}/**", f"{path}/**/*"}
+            is_input = any(
+                pattern.rstrip("/") in whole or path.startswith(f"{pattern}/")
+                for pattern in self.reads
+            )
+            if is_input:
+                continue
+            inside = [name for name in self.reads if name.startswith(f"{path}/")]
+            if inside:
+                link = f"{link} except {', '.join(inside)}"
+            unrecorded.append(link)
+        return tuple(unrecorded)
+
     def task(self, task_id: str) -> TaskSpec:
         return next(task for task in self.tasks if task.id == task_id)
 
