@@ -33,6 +33,7 @@ from gitorch.model.run.record import Record
 from gitorch.model.table.references import refers_to_one
 from gitorch.model.table.row import Row
 from gitorch.storage.catalog import Catalog
+from gitorch.storage.environments import with_environments
 from gitorch.storage.site import Site
 
 # The commit of the first run and that of another run, with the tasks that ran at them.
@@ -56,6 +57,7 @@ def compare(site: Site, selection: Selection) -> Compared:
     catalog = Catalog.of(site)
     rows = _rows_to_compare(catalog, selection)
     records = read_records(site, catalog, [row.id for row in rows])
+    records = with_environments(site, records)
     comparison = compare_records(records, compare_code(site, records))
     return Compared(records=tuple(records), comparison=comparison)
 

@@ -22,6 +22,7 @@ OF_RECORDS: tuple[Check, ...] = (
     branch.check_checkout,
     branch.check_records,
     branch.check_attempts,
+    branch.check_environments,
     files.check_pins,
     files.check_large_files,
     run_queue.check_file,

@@ -27,6 +27,7 @@ from gitorch.model.table.row import Row
 from gitorch.model.text.phrases import some
 from gitorch.storage import ledger
 from gitorch.storage.catalog import Catalog
+from gitorch.storage.environments import with_environments
 from gitorch.storage.new_record import RunDefinition, new_creations, new_record
 from gitorch.storage.recording import catch_up, queue_records
 from gitorch.storage.site import Site
@@ -134,12 +135,13 @@ def verify(site: Site, rerun_id: str) -> Verdict:
     record = find_record(site, rerun_id)
     if record.rerun_of is None:
         raise NotFound(f"{rerun_id} is not a rerun")
-    records = (find_record(site, record.rerun_of), record)
+    records = with_environments(site, [find_record(site, record.rerun_of), record])
     comparison = compare_records(records, compare_code(site, records))
     lines = {}
     if comparison.outputs.changed:
         lines = _changed_lines(site, records)
-    return verdict_on(*records, comparison, lines)
+    original, repetition = records
+    return verdict_on(original, repetition, comparison, lines)
 
 
 def _changed_lines(site: Site, records: Sequence[Record]) -> dict[str, ChangedFile]:

@@ -13,6 +13,7 @@ from gitorch.actions.explain_cache import explain_cached_tasks
 from gitorch.actions.records import read_records
 from gitorch.actions.waiting import explain_not_running, view_queue
 from gitorch.git.diff import snapshot_changes
+from gitorch.model.branch_layout import environment_path
 from gitorch.model.run.compare import SnapshotChanges
 from gitorch.model.run.record import Attempt, Record
 from gitorch.model.run.status import LIVE
@@ -20,6 +21,7 @@ from gitorch.model.table.row import Row
 from gitorch.storage import ledger
 from gitorch.storage.attempts import EarlierAttempt, earlier_attempts
 from gitorch.storage.catalog import Catalog
+from gitorch.storage.environments import with_environments
 from gitorch.storage.site import Site
 
 
@@ -31,7 +33,7 @@ class Shown(Struct, frozen=True, kw_only=True):
         str | None
     )  # the reason why the run is not running; None if it is running or over
     origins: Mapping[str, str]  # by task with `cache`: where its results come from
-    # The paths of the attempts, on the results branch, that cannot be read.
+    # The paths on the results branch of what belongs to the run and cannot be read.
     unreadable: tuple[str, ...] = ()
     # True if this clone did not queue the run as its record is: see `ledger.py`.
     is_foreign: bool = False
@@ -52,13 +54,17 @@ class Shown(Struct, frozen=True, kw_only=True):
 def show(site: Site, reference: str) -> Shown:
     """Return the run that `reference` means. Raises NotFound, UsageError."""
     catalog = Catalog.of(site)
-    [record] = read_records(site, catalog, [catalog.find_one(reference)])
+    records = read_records(site, catalog, [catalog.find_one(reference)])
+    [record] = with_environments(site, records)
     why = None
     if record.status in LIVE:
         row = Row.of(record)
         why = explain_not_running(row, view_queue(site, catalog))
     earlier = list(earlier_attempts(site, record))
     unreadable = [found.path for found in earlier if found.attempt is None]
+    digest = record.environment_sha256
+    if digest is not None and not record.environment:
+        unreadable.append(environment_path(digest))
     return Shown(
         record=_with_attempts(record, earlier),
         unreadable=tuple(unreadable),

@@ -13,9 +13,11 @@ from gitorch.git.store.branch_state import BranchState
 from gitorch.git.store.lock import is_held, locked
 from gitorch.git.store.refs import old_locks, remove_old_lock
 from gitorch.health.checkup import Checkup, Finding
-from gitorch.model.branch_layout import RECORD, RunPaths
-from gitorch.model.text.phrases import counted
+from gitorch.model.branch_layout import RECORD, RunPaths, environment_path
+from gitorch.model.run.record import Record
+from gitorch.model.text.phrases import counted, some
 from gitorch.storage.attempts import earlier_attempts
+from gitorch.storage.environments import with_environments
 from gitorch.storage.site import Site
 
 _DAMAGES = {
@@ -25,6 +27,9 @@ _DAMAGES = {
     BranchState.BROKEN: "leads nowhere: its reference is damaged",
     BranchState.DIVERGED: "was replaced by another history; what it held was kept",
 }
+
+
+_NAMED = 3  # runs in a finding
 
 
 def check_git_locks(checkup: Checkup) -> Iterator[Finding]:
@@ -117,3 +122,26 @@ def check_attempts(checkup: Checkup) -> Iterator[Finding]:
                 message=f"{found.path} on {results.name} cannot be read; it is left out by show",
                 hint=f"git log {results.name} -- {shlex.quote(found.path)} shows earlier ones",
             )
+
+
+def check_environments(checkup: Checkup) -> Iterator[Finding]:
+    """Find environments that records name and that cannot be read."""
+    results = checkup.site.results
+    for digest, records in _unread_environments(checkup).items():
+        path = environment_path(digest)
+        runs = some([record.id for record in records], _NAMED)
+        yield Finding(
+            what="environment-unreadable",
+            message=f"{path} on {results.name} cannot be read; it is the environment of {runs}",
+            hint=f"git log {results.name} -- {path} shows earlier ones; "
+            f"git checkout COMMIT -- {path} in a worktree of {results.name} brings one back",
+        )
+
+
+def _unread_environments(checkup: Checkup) -> dict[str, list[Record]]:
+    """Return the records whose environment cannot be read, by the digest that they name."""
+    unread: dict[str, list[Record]] = {}
+    for record in with_environments(checkup.site, checkup.sound_records):
+        if record.environment_sha256 is not None and not record.environment:
+            unread.setdefault(record.environment_sha256, []).append(record)
+    return unread

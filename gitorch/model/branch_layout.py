@@ -5,6 +5,7 @@
         tasks/<task>/<attempt>/attempt.json, log.txt, events.jsonl, changes.diff, .gitattributes
         outputs/<path>
     killed/<first 2 of id>/<id>
+    environments/<first 2 of digest>/<digest>.json
 
 The runs are distributed over 256 directories, because an insertion into a flat tree of 20,000
 entries takes 40 times as long.
@@ -17,8 +18,9 @@ from typing import NamedTuple
 
 RUNS = "runs/"
 KILLED = "killed/"
+ENVIRONMENTS = "environments/"
 # The names that belong to gitorch at the top level of the branch.
-OWN_NAMES = frozenset({b"README.md", b"runs", b"killed"})
+OWN_NAMES = frozenset({b"README.md", b"runs", b"killed", b"environments"})
 
 RECORD = "record.json"
 CONFIG = "config.yaml"
@@ -103,6 +105,11 @@ def killed_mark(run_id: str) -> str:
     A merge with another clone's branch does not bring a marked run back.
     """
     return f"{KILLED}{run_id[:2]}/{run_id}"
+
+
+def environment_path(digest: str) -> str:
+    """Return the path of the environment with this SHA-256, which all of its runs share."""
+    return f"{ENVIRONMENTS}{digest[:2]}/{digest}.json"
 
 
 def run_of(path: str) -> str | None:

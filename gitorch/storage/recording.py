@@ -25,8 +25,9 @@ from typing import Any, ParamSpec, TypeVar
 from gitorch.database.values import AttemptEnd, NewRun, NewTask, Tip
 from gitorch.git import pins
 from gitorch.git.store.branch_edit import BranchEdit, RunsChanged
-from gitorch.model.branch_layout import RunPaths, killed_mark
+from gitorch.model.branch_layout import RunPaths, environment_path, killed_mark
 from gitorch.model.numbers import LARGEST_PRIORITY, clamped
+from gitorch.model.run.environment import digest_of, render_environment
 from gitorch.model.run.payload import Payload
 from gitorch.model.run.record import Record, RecordBroken, TaskRecord
 from gitorch.model.run.status import LIVE, Status
@@ -64,9 +65,18 @@ class Recording:
 
     def put(self, record: Record) -> None:
         """Change or add a record."""
-        self.branch.put_record(_without_passwords(record))
+        self.branch.put_record(_as_stored(record))
         self._trailers += _trailers(record, str(record.status))
         self.follow(record.id, record)
+
+    def put_environment(self, environment: Mapping[str, Any]) -> None:
+        """Put an environment that a record names, unless it is unknown or the branch has it."""
+        if not environment:
+            return
+        text = render_environment(environment)
+        path = environment_path(digest_of(text))
+        if self.branch.read(path) != text:
+            self.branch.put(path, text)
 
     def put_files(self, run_id: str, files: Mapping[str, bytes]) -> None:
         """Put the files of a config beside the record, by their names."""
@@ -315,9 +325,15 @@ def _queue_task(record: Record, task: TaskRecord) -> NewTask:
     )
 
 
-def _without_passwords(record: Record) -> dict[str, Any]:
-    """Return the record as it is stored: without the passwords in the address of the repository."""
+def _as_stored(record: Record) -> dict[str, Any]:
+    """Return the record as it is stored.
+
+    It is without the passwords in the address of the repository, and without an environment that
+    the branch has under its digest.
+    """
     document = record.to_json()
+    if record.environment_sha256 is not None:
+        document["environment"] = {}
     own = document["spec"]["document"]
     address = own.get("githubRepository")
     if isinstance(address, str):

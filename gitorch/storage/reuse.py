@@ -237,6 +237,7 @@ def _reuse(
         outputs=tuple(outputs),
         discarded=tuple(discarded),
         environment=record.environment,
+        environment_sha256=record.environment_sha256,
         cache=cache,
     )
 

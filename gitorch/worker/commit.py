@@ -156,6 +156,7 @@ def _put(
             branch.put(paths.file(name), content)
         _put_rules(branch, paths.attributes, _large(ending.files))
         _put_outputs(branch, before, record, ending.outputs)
+        changes.put_environment(ending.collected.environment)
     changes.put(record)
     return record
 

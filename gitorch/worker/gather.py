@@ -25,6 +25,7 @@ from gitorch.git.store.spool import Spool
 from gitorch.git.worktree.contract import UNMODIFIED, Modified
 from gitorch.model.branch_layout import ATTEMPT, CHANGES, EVENTS, LOG
 from gitorch.model.run import policy, record
+from gitorch.model.run.environment import digest_of, render_environment
 from gitorch.model.run.outcome import (
     CouldNotStart,
     ExitCode,
@@ -165,6 +166,7 @@ def _kept_attempt(
     modified: tuple[str, ...] = (),
     location: str | None = None,
     notes: tuple[str, ...] = (),
+    environment_sha256: str | None = None,
     files: Mapping[str, bytes | Stored],
 ) -> record.Attempt:
     stored = {}
@@ -184,6 +186,7 @@ def _kept_attempt(
         notes=notes,
         stored=stored,
         location=location,
+        environment_sha256=environment_sha256,
     )
 
 
@@ -216,6 +219,7 @@ def _gather(
         message = f"{failure}; the files of the run stay in {attempt.run.path}"
         outcome = ExitCode(exit_code=0, message=message)
         follows = Next(status=Status.ERROR, outcome=outcome)
+    environment = surroundings.describe(attempt.payload, attempt.run.tree)
     kept_attempt = _kept_attempt(
         attempt,
         ended,
@@ -223,6 +227,7 @@ def _gather(
         modified=modified.files,
         location=_location_of_failure(follows.outcome, kept_log),
         notes=tuple(masking.value([*found.notes, *notes.shown(), *reports.notes])),
+        environment_sha256=digest_of(render_environment(environment)),
         files=files,
     )
     collected = AttemptResult(
@@ -233,9 +238,7 @@ def _gather(
         metrics=masking.value(reports.metrics),
         outputs=found.outputs,
         discarded=found.discarded,
-        environment=masking.value(
-            surroundings.describe(attempt.payload, attempt.run.tree)
-        ),
+        environment=environment,
     )
     return AttemptFiles(
         attempt=attempt,

@@ -88,8 +88,9 @@ class Surroundings:
     def describe(self, payload: Payload, tree: Path) -> dict[str, Any]:
         """Return what a record says about what a run's tasks ran with, and about the machine.
 
-        An interpreter that no task used, or that does not start, is left out. `interpreter` is in
-        the result if the tasks ran in another interpreter than the record names.
+        It is without secrets. An interpreter that no task used, or that does not start, is left
+        out. `interpreter` is in the result if the tasks ran in another interpreter than the record
+        names.
         """
         described: dict[str, Any] = {}
         interpreter = None
@@ -102,7 +103,10 @@ class Surroundings:
                 described["interpreter"] = interpreter.executable
         if payload.spec.environment and interpreter is not None and tree.is_dir():
             described["commands"] = self.reported(payload, tree, interpreter)
-        return {**described, **self._machine}
+        masked: dict[str, Any] = self.masking(payload.spec.env).value(
+            {**described, **self._machine}
+        )
+        return masked
 
     def _is_used(
         self, interpreter: Interpreter, payload: Payload, tree: Path

@@ -107,6 +107,7 @@ def attempt(outcome: Outcome) -> Attempt:
         left_running=1,
         modified=("Tasks.py",),
         notes=("fifo: not a file",),
+        environment_sha256="b" * 64,
     )
 
 
@@ -157,6 +158,7 @@ def finished(outcome: Outcome) -> Record:
             ),
         ),
         environment={"python": "3.11.7"},
+        environment_sha256="b" * 64,
         history=(
             *NEW.history,
             Change(

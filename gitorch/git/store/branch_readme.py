@@ -15,6 +15,8 @@ runs of experiments. You need nothing but git to read it.
         tasks/<task>/<attempt>/         each attempt at a task: attempt.json, log.txt, events.jsonl
         outputs/                        the files it left
     killed/                             the ids of runs that were removed on purpose
+    environments/                       what the runs ran with: interpreter, packages, machine. A record names its own by
+                                        `environment_sha256`
 
 Files above a megabyte or so are Git LFS pointers; the run's own .gitattributes names them. In `outputs/` a name that
 git would take for its own, as `.gitignore`, has a `%` put before it.
@@ -27,6 +29,7 @@ With `gitorch/results` as the name of this branch and `3f/3f2a5c8e91d0` as a run
     git log gitorch/results -- runs/3f/3f2a5c8e91d0                    the history of one run
     git show gitorch/results:runs/3f/3f2a5c8e91d0/record.json          all about it
     git show gitorch/results:runs/3f/3f2a5c8e91d0/tasks/train/1/log.txt     what a task printed
+    git show gitorch/results:environments/5b/5b0e….json                the environment with this digest
     git diff gitorch/results:runs/3f/3f2a5c8e91d0 gitorch/results:runs/a1/a1b2c3d4e5f6      two runs compared
     git log gitorch/results --grep 'Gitorch-Status: ERROR'             what failed
 

@@ -252,8 +252,10 @@ class BranchKeeper:
             parents = [known, tip]
         elif not union.edits.changes:
             return tip
-        runs = counted(len(union.restored), "run")
-        message = f"{runs} restored after another git program changed the branch\n"
+        what = "environments"
+        if union.restored:
+            what = counted(len(union.restored), "run")
+        message = f"{what} restored after another git program changed the branch\n"
         pack = PackWriter(self._repo.common_dir)
         try:
             add_tree = partial(pack.add, ObjectType.TREE)

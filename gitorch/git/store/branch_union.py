@@ -2,7 +2,8 @@
 
 One content is that of the tip, which another git program may have set to anything. The other one is
 what this clone knows that the branch had. The union has every run of both, apart from the runs that
-have a mark under `killed/` in one of them. Only directories that differ are read.
+have a mark under `killed/` in one of them, and every environment of both. Only directories that
+differ are read.
 """
 
 from __future__ import annotations
@@ -13,7 +14,14 @@ from typing import NamedTuple
 
 from gitorch.git.modes import DIRECTORY
 from gitorch.git.store.trees import Edits, Read, TreeEntry, find, parse_tree
-from gitorch.model.branch_layout import KILLED, RECORD, RUNS, RunPaths, killed_mark
+from gitorch.model.branch_layout import (
+    ENVIRONMENTS,
+    KILLED,
+    RECORD,
+    RUNS,
+    RunPaths,
+    killed_mark,
+)
 from gitorch.model.run.ids import is_run_id
 
 # Return True if the known version of a run replaces the one at the tip. The arguments are the path
@@ -29,7 +37,7 @@ class Union(NamedTuple):
 
 
 class _Difference(NamedTuple):
-    """A name that is two levels below `runs/` or `killed/`, with its two entries."""
+    """A name that is two levels below `runs/`, for example, with its two entries."""
 
     name: str
     path: bytes
@@ -42,10 +50,13 @@ def unite(tip: bytes, known: bytes, read: Read, choose_known: ChooseKnown) -> Un
 
     All files of a run come from one version of it. If both trees have the same record of a run, the
     files at the tip stay, and those that it lacks are added. `choose_known` decides about records
-    that differ. Everything outside of `runs/` and `killed/` stays as it is at the tip.
+    that differ. Everything outside of `runs/`, `killed/` and `environments/` stays as it is at the
+    tip.
     """
     edits = Edits()
     restored: list[str] = []
+    for path, entry in _lost_environments(tip, known, read):
+        edits.put(path, entry)
     for mark in _differences(KILLED, tip, known, read):
         if mark.known is not None and mark.at_tip is None:
             edits.put(mark.path, mark.known)
@@ -63,6 +74,15 @@ def unite(tip: bytes, known: bytes, read: Read, choose_known: ChooseKnown) -> Un
         if lost:
             restored.append(run.name)
     return Union(edits, tuple(restored))
+
+
+def _lost_environments(
+    tip: bytes, known: bytes, read: Read
+) -> Iterator[tuple[bytes, TreeEntry]]:
+    """Yield the environments that the tip lacks. Their names are the digests of their contents."""
+    for environment in _differences(ENVIRONMENTS, tip, known, read):
+        if environment.known is not None and environment.at_tip is None:
+            yield environment.path, environment.known
 
 
 def runs_in(tree: bytes, read: Read) -> list[str]:

@@ -33,7 +33,14 @@ from gitorch.git.store.pointers import Pointer, parse_pointer
 from gitorch.git.store.refs import read_ref
 from gitorch.git.store.run_trees import run_trees, strays
 from gitorch.git.store.trees import parse_tree
-from gitorch.model.branch_layout import ATTRIBUTES, RECORD, RUNS, RunPaths, run_of
+from gitorch.model.branch_layout import (
+    ATTRIBUTES,
+    ENVIRONMENTS,
+    RECORD,
+    RUNS,
+    RunPaths,
+    run_of,
+)
 from gitorch.model.run.record import RecordBroken
 from gitorch.model.run.record_file import LARGEST, parse_record
 from gitorch.tools.files import read_small
@@ -370,7 +377,7 @@ class ResultsBranch:
         ):
             return False
         changes = ("diff-tree", "-r", "--quiet", "--diff-filter=DMT", commit, tip)
-        return call_git_success(self.repo.root, *changes, "--", RUNS)
+        return call_git_success(self.repo.root, *changes, "--", RUNS, ENVIRONMENTS)
 
     def _tree(self, name: str) -> bytes:
         """Return the data of a tree, empty if there is none."""

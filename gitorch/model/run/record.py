@@ -3,7 +3,8 @@
 `record.json` on the results branch is `Record.to_json()`. Fields are only added, so every record
 that was ever written can be read. The size of a record does not depend on the age of its run: the
 record has only the last attempt of each task and the newest `HISTORY_KEPT` changes. Every attempt
-also has an `attempt.json` of its own, stored beside the record.
+also has an `attempt.json` of its own, stored beside the record. The environments of all runs are
+stored once each, see `environment.py`.
 """
 
 from __future__ import annotations
@@ -72,6 +73,8 @@ class Attempt(JsonStruct, frozen=True, kw_only=True):
     stored: Mapping[str, str] | None = None
     # `file:line` in the run's code, where the traceback of a failure ends.
     location: str | None = None
+    # The SHA-256 of what the attempt ran with. None: it is not known.
+    environment_sha256: str | None = None
 
 
 class CacheSource(JsonStruct, frozen=True):
@@ -235,6 +238,7 @@ _KEYS = (
     "bases",
     "output_name",
     "environment",
+    "environment_sha256",
     "interpreter",
     "identity",
     "history",
@@ -275,7 +279,10 @@ class Record(JsonStruct, frozen=True, kw_only=True):
     overrides: tuple[str, ...] = ()
     # The files that the config extends. They are kept in `bases/`, beside the record.
     bases: tuple[str, ...] = ()
+    # What the last attempt ran with. In `record.json` it is empty if there is a digest, under which
+    # the branch has it. The records of earlier versions have no digest.
     environment: Mapping[str, Any] = field(default_factory=empty_mapping)
+    environment_sha256: str | None = None
     history: tuple[Change, ...] = always(())
 
     @property
@@ -379,3 +386,12 @@ def noted(record: Record, change: Change) -> Record:
     """Return `record` with `change` added to its history, which keeps the newest entries."""
     history = (*record.history, change)
     return replace(record, history=history[-HISTORY_KEPT:])
+
+
+def in_environment(
+    record: Record, environment: Mapping[str, Any], digest: str | None
+) -> Record:
+    """Return `record` with this environment, or as it is if the environment is not known."""
+    if not environment and digest is None:
+        return record
+    return replace(record, environment=environment, environment_sha256=digest)

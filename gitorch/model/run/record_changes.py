@@ -26,6 +26,7 @@ from gitorch.model.run.record import (
     Output,
     Record,
     TaskRecord,
+    in_environment,
     noted,
 )
 from gitorch.model.run.spec import RunSpec
@@ -71,6 +72,7 @@ class Reuse(Struct, frozen=True, kw_only=True):
     discarded: tuple[Discarded, ...]
     environment: Mapping[str, Any]
     cache: CacheEntry
+    environment_sha256: str | None = None
 
 
 class Standing(Enum):
@@ -134,8 +136,9 @@ def after_attempt(record: Record, collected: AttemptResult, *, by: str) -> Recor
         started=record.started or attempt.started,
         outputs=record.outputs if collected.outputs is None else collected.outputs,
         discarded=(*_discarded_by_others(record, task), *collected.discarded),
-        environment=collected.environment or record.environment,
     )
+    digest = attempt.environment_sha256
+    changed = in_environment(changed, collected.environment, digest)
     changed = _begun(changed, at=attempt.started, by=by)
     why = None if is_complete else f"{task.id}: {attempt.outcome}"
     return _settled(changed, at=attempt.ended, by=by, why=why)
@@ -206,8 +209,10 @@ def after_reuse(record: Record, reuse: Reuse, *, by: str) -> Record:
         started=record.started or reuse.at,
         outputs=tuple(outputs),
         discarded=tuple(discarded),
-        environment=record.environment or reuse.environment,
     )
+    if not (record.environment or record.environment_sha256):
+        digest = reuse.environment_sha256
+        changed = in_environment(changed, reuse.environment, digest)
     changed = _begun(changed, at=reuse.at, by=by)
     return _settled(changed, at=reuse.at, by=by, why=None)
 

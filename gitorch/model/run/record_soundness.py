@@ -39,6 +39,8 @@ def require_sound(record: Record) -> None:
     for path in ("clone", "identity", "rerun_of"):
         text = getattr(record, path)
         _require(text is None or _is_text(text), "text", path)
+    for path, digest in _environment_digests(record):
+        _require(_SHA256.match(digest) is not None, "a SHA-256", path)
     for number, output in enumerate(record.outputs):
         _require(_is_output(output), "an output", f"outputs[{number}]")
 
@@ -48,6 +50,9 @@ def require_sound_attempt(attempt: Attempt) -> None:
     _require(_is_pin(attempt.pin), "a commit and a tree", "pin")
     for path, text in (("started", attempt.started), ("ended", attempt.ended)):
         _require(_is_time(text), "a time with its zone (RFC 3339)", path)
+    digest = attempt.environment_sha256
+    is_digest = digest is None or _SHA256.match(digest) is not None
+    _require(is_digest, "a SHA-256", "environment_sha256")
 
 
 def _require(is_met: bool, expected: str, path: str) -> None:
@@ -77,6 +82,16 @@ def _require_task(task: TaskRecord, path: str) -> None:
     _require(is_counted, "the number of attempts", f"{path}.attempt_count")
     if task.cache is not None:
         _require(_is_text(task.cache.key), "text", f"{path}.cache.key")
+
+
+def _environment_digests(record: Record) -> Iterator[tuple[str, str]]:
+    if record.environment_sha256 is not None:
+        yield "environment_sha256", record.environment_sha256
+    for number, task in enumerate(record.tasks):
+        for attempt in task.attempts:
+            if attempt.environment_sha256 is not None:
+                path = f"tasks[{number}].attempts.environment_sha256"
+                yield path, attempt.environment_sha256
 
 
 def _pins(record: Record) -> Iterator[tuple[str, Pin]]:
