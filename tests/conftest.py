@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -32,12 +33,26 @@ def pytest_sessionfinish() -> None:
         server.cache_clear()
 
 
+@pytest.fixture(scope="session")
+def rooms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return the directories of this process's rooms, none of which exists yet.
+
+    `mktemp` reads the names of all of its earlier directories, which takes longer with each test.
+    """
+    directory = tmp_path_factory.mktemp("rooms")
+    return (directory / str(number) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
 def sealed_room(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    rooms: Iterator[Path], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Path]:
     """Give the test an empty home and a bare environment. Fail a test that wrote to its home."""
-    home = tmp_path_factory.mktemp("home")
+    room = next(rooms)
+    home = room / "home"
+    ledger = room / "ledger"
+    for directory in (room, home, ledger):
+        directory.mkdir(mode=0o700)
     for name in list(os.environ):
         if name not in KEPT and not name.startswith(("PYTEST_", "COV_", "PIP_")):
             monkeypatch.delenv(name)
@@ -53,7 +68,7 @@ def sealed_room(
         '[protocol "file"]\n\tallow = always\n'
         "[advice]\n\tdetachedHead = false\n"
         # Tests that run side by side must not share the machine's resources.
-        f"[gitorch]\n\tledgerDir = {tmp_path_factory.mktemp('ledger')}\n"
+        f"[gitorch]\n\tledgerDir = {ledger}\n"
     )
     for level in (
         pygit2.enums.ConfigLevel.GLOBAL,
