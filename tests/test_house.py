@@ -56,6 +56,7 @@ DOORS = {
     "pandas": {"actions"},
     "polars": {"actions"},
     "rich": {"cli"},
+    "uv": {"interpreter"},
 }
 FILES = sorted(
     path

@@ -18,6 +18,7 @@ from gitorch.config.pipeline import LoadedConfig
 from gitorch.git.command import call_git
 from gitorch.git.pins import ignored_paths
 from gitorch.model.problem import Problem, Severity
+from gitorch.model.run.locked_python import parse_locked
 from gitorch.model.run.pin import Pin
 from gitorch.model.run.spec import Resources, RunSpec
 from gitorch.model.text.globs import is_in_cone, literal_head, matcher
@@ -205,13 +206,21 @@ def suggest_links(site: Site, config: LoadedConfig) -> Iterator[Problem]:
 def _code_globs(config: LoadedConfig) -> Mapping[KeyPath, Sequence[str]]:
     """Return the lists of globs of code in a config, by their positions."""
     spec = config.specs[0]
-    globs: dict[KeyPath, Sequence[str]] = {("gitorch", "code"): spec.code or ()}
+    written = ("gitorch", "code")
+    globs: dict[KeyPath, Sequence[str]] = {written: _written(spec, spec.code)}
     for index, task in enumerate(spec.tasks):
         if task.cache and task.cache.code:
-            globs[_position_of_setting(config, index, "cache", "code")] = (
-                task.cache.code
+            globs[_position_of_setting(config, index, "cache", "code")] = _written(
+                spec, task.cache.code
             )
     return globs
+
+
+def _written(spec: RunSpec, globs: Sequence[str] | None) -> list[str]:
+    """Return the globs without those of the lock, which the config does not name."""
+    locked = parse_locked(spec.python)
+    of_lock = locked.code if locked else ()
+    return [glob for glob in globs or () if glob not in of_lock]
 
 
 def _inputs(config: LoadedConfig) -> dict[KeyPath, str]:

@@ -30,6 +30,7 @@ def load_configs(
         root=repository.root,
         remotes=repository.remotes(),
         sweep_limit=repository.settings.sweep_limit,
+        python=repository.settings.python,
     )
     loaded: dict[Path, LoadedConfig] = {}  # by resolved path
     for path in paths or [_default_path(repository.root)]:

@@ -15,12 +15,11 @@ from gitorch.actions.selection import Selection, select_rows
 from gitorch.errors import NotFound
 from gitorch.git import pins
 from gitorch.git.diff import changed_files
-from gitorch.interpreter.choose import choose
-from gitorch.interpreter.probe import probe
 from gitorch.model.branch_layout import CONFIG, RunPaths, escaped
 from gitorch.model.json_struct import without_empty
 from gitorch.model.run.compare import ChangedFile, compare_records
 from gitorch.model.run.identity import run_identity
+from gitorch.model.run.locked_python import is_locked
 from gitorch.model.run.record import Record
 from gitorch.model.run.verdict import Verdict, verdict_on
 from gitorch.model.table.row import Row
@@ -28,6 +27,7 @@ from gitorch.model.text.phrases import some
 from gitorch.storage import ledger
 from gitorch.storage.catalog import Catalog
 from gitorch.storage.environments import with_environments
+from gitorch.storage.interpreters import find_interpreter
 from gitorch.storage.new_record import RunDefinition, new_creations, new_record
 from gitorch.storage.recording import catch_up, queue_records
 from gitorch.storage.site import Site
@@ -97,9 +97,10 @@ def rerun(
     for original, files in zip(
         originals, _config_files(site, originals), strict=True
     ):
-        definition = RunDefinition.of(original)
         if original in adapted:
             definition = own_definition(site, original, environment)
+        else:
+            definition = _with_environment(site, original, environment)
         definitions, found = changed_definitions(site, definition, overrides)
         notes += found
         for definition in definitions:
@@ -109,6 +110,23 @@ def rerun(
     notes = [*dict.fromkeys(notes), *_notes_on_pins(repeated, records)]
     notes += _notes_on_origin(site, foreign, as_recorded=as_recorded)
     return Rerun(runs=tuple(records), notes=tuple(notes), refused=refused)
+
+
+def _with_environment(
+    site: Site, original: Record, environment: Mapping[str, str]
+) -> RunDefinition:
+    """Return the definition of a run. The environment of its lock is built if it is gone."""
+    definition = RunDefinition.of(original)
+    if not is_locked(definition.spec.python):
+        return definition
+    interpreter = find_interpreter(
+        site,
+        definition.spec.python,
+        definition.pin,
+        environment,
+        recorded=definition.interpreter,
+    )
+    return replace(definition, interpreter=interpreter.executable)
 
 
 def _queue(
@@ -223,14 +241,10 @@ def own_definition(
     The class tasks run in the interpreter that `ready` would choose here. The variables of `env:`
     are left out, because some of them (PATH, LD_PRELOAD, PYTHONPATH) choose programs too.
     """
-    chosen = choose(None, site.repository.root, environment)
-    interpreter = probe(
-        chosen,
-        cwd=site.repository.main_root,
-        env=environment,
-        memory=site.interpreters,
-    )
-    spec = replace(record.spec, python=None, env={})
+    # A lock is part of the commit, so the record chooses no program with it.
+    python = record.spec.python if is_locked(record.spec.python) else None
+    interpreter = find_interpreter(site, python, record.pin, environment)
+    spec = replace(record.spec, python=python, env={})
     identity = record.identity
     if spec != record.spec:
         code = site.code.of(record.pin.tree, spec.code, frozenset(record.bases))

@@ -16,15 +16,16 @@ from gitorch.actions.changeable import refusal_of_unqueued_run, select_changeabl
 from gitorch.actions.pinning import uncommitted_code
 from gitorch.actions.preflight import check_tasks
 from gitorch.actions.records import read_records
-from gitorch.actions.scratch import output_in, scratch
 from gitorch.actions.selection import Selection
 from gitorch.errors import GitorchError, NotFound, Refused, UsageError
 from gitorch.git import pins
 from gitorch.interpreter.preflight import Complaint, PreflightConfig, PreflightTask
+from gitorch.model.run.continuation import OtherCode
 from gitorch.model.run.identity import run_identity
+from gitorch.model.run.locked_python import is_locked
 from gitorch.model.run.pin import Pin
 from gitorch.model.run.record import Data, Record
-from gitorch.model.run.record_changes import ChangeRequest, OtherCode, retried
+from gitorch.model.run.record_changes import ChangeRequest, retried
 from gitorch.model.run.spec import task_config
 from gitorch.model.run.status import Status
 from gitorch.model.table.row import Row
@@ -33,6 +34,7 @@ from gitorch.storage.catalog import Catalog
 from gitorch.storage.input_changes import data_at
 from gitorch.storage.inputs import is_converted
 from gitorch.storage.recording import catch_up
+from gitorch.storage.scratch import output_in, scratch
 from gitorch.storage.site import Site
 from gitorch.worker.surroundings import Surroundings
 
@@ -266,7 +268,7 @@ def _code_at(
             for run_id, found in _problems(site, group, pin, start, surroundings):
                 problems.setdefault(run_id, []).append(found)
             for record in group:
-                codes[record.id] = _other_code(site, record, pin)
+                codes[record.id] = _other_code(site, record, pin, surroundings)
         except GitorchError as error:
             names = ", ".join(record.id for record in group)
             for record in group:
@@ -292,15 +294,26 @@ def _cannot_continue(pin: Pin, problems: Mapping[str, Sequence[str]]) -> Refused
     )
 
 
-def _other_code(site: Site, record: Record, pin: Pin) -> OtherCode:
+def _other_code(
+    site: Site, record: Record, pin: Pin, surroundings: Surroundings
+) -> OtherCode:
     """Return the code at `pin` with the identity that `ready` would compute there.
 
     A later `ready` at that commit therefore finds that the run already exists.
     """
     data = _data_at(site, record, pin)
     code = site.code.of(pin.tree, record.spec.code, frozenset(record.bases))
+    interpreter = None
+    if is_locked(record.spec.python):
+        found = surroundings.interpreter(
+            record.interpreter, record.spec.python, pin
+        )
+        interpreter = found.executable
     return OtherCode(
-        pin=pin, identity=run_identity(record.spec, code, data), data=data
+        pin=pin,
+        identity=run_identity(record.spec, code, data),
+        data=data,
+        interpreter=interpreter,
     )
 
 
@@ -356,7 +369,7 @@ def _problems(
             spec.path_to_tasks,
             configs,
             interpreter=surroundings.interpreter(
-                records[0].interpreter, spec.python
+                records[0].interpreter, spec.python, pin
             ),
             environment=surroundings.environment,
             declared=spec.env,

@@ -19,10 +19,10 @@ from gitorch.actions.validate import Validated, validate
 from gitorch.errors import Refused
 from gitorch.model.branch_layout import CONFIG
 from gitorch.model.problem import Severity
+from gitorch.model.run.continuation import OtherCode, OtherConfig
 from gitorch.model.run.identity import run_identity
 from gitorch.model.run.pin import Pin
 from gitorch.model.run.record import Data, Record
-from gitorch.model.run.record_changes import OtherCode, OtherConfig
 from gitorch.model.run.shell import default_shell
 from gitorch.model.run.spec import RunSpec
 from gitorch.model.run.status import Status

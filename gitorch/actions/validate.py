@@ -19,17 +19,18 @@ from gitorch.actions.config_links import links_of, make_links, with_links
 from gitorch.actions.configs import readable_configs
 from gitorch.actions.pinning import ChosenPin
 from gitorch.actions.preflight import ConfigPreflight, check_tasks
-from gitorch.actions.scratch import output_in, scratch
 from gitorch.config.pipeline import LoadedConfig
-from gitorch.errors import GitorchError
-from gitorch.interpreter.choose import choose
-from gitorch.interpreter.probe import Interpreter, probe, source_roots
+from gitorch.errors import GitorchError, ProgramMissing, UserInterrupted
+from gitorch.interpreter.probe import Interpreter, source_roots
 from gitorch.model.problem import Problem, has_errors
+from gitorch.model.run.locked_python import is_locked
 from gitorch.model.run.pin import Pin
 from gitorch.model.run.spec import Resources, RunSpec
 from gitorch.model.text.masking import Masking
 from gitorch.storage.contents import Notify, Unusable, ignore_notice
 from gitorch.storage.inputs import Inputs, is_converted
+from gitorch.storage.interpreters import find_interpreter
+from gitorch.storage.scratch import output_in, scratch
 from gitorch.storage.site import Site
 from gitorch.worker.capacity import of_machine
 
@@ -118,6 +119,19 @@ def _unique(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     return tuple(dict.fromkeys(problems))
 
 
+def _problem_of_python(config: LoadedConfig, error: GitorchError) -> Problem:
+    """Return what keeps a config from having its interpreter, as a problem of the config.
+
+    Raises the error itself if it is not about the config.
+    """
+    python = config.specs[0].python
+    is_missing = isinstance(error, ProgramMissing) and is_locked(python)
+    if is_missing or isinstance(error, UserInterrupted):
+        raise error
+    key = "conda" if config.document.node(("gitorch", "conda")) else "python"
+    return config.problem(("gitorch", key), error.message, error.hint)
+
+
 class _Group(NamedTuple):
     """Configs whose tasks can be checked by one process."""
 
@@ -167,10 +181,7 @@ class _Examination:
             try:
                 interpreter = self._interpreter(spec)
             except GitorchError as error:
-                position = ("gitorch", "python")
-                problems[config.file].append(
-                    config.problem(position, error.message, error.hint)
-                )
+                problems[config.file].append(_problem_of_python(config, error))
                 continue
             problems[config.file] += self._check_outside_worktree(config)
             if self._needs_worktree(spec, interpreter):
@@ -210,12 +221,12 @@ class _Examination:
     def _interpreter(self, spec: RunSpec) -> Interpreter:
         """Return the interpreter that a config asks for. Raises GitorchError if it is unusable."""
         if spec.python not in self.interpreters:
-            chosen = choose(
-                spec.python, self._site.repository.root, self._environment
-            )
-            memory = self._site.interpreters
-            interpreter = probe(
-                chosen, cwd=self._main_root, env=self._environment, memory=memory
+            interpreter = find_interpreter(
+                self._site,
+                spec.python,
+                self._pin,
+                self._environment,
+                notify=self._notify,
             )
             self._probed[interpreter.executable] = interpreter
             self.interpreters[spec.python] = interpreter.executable

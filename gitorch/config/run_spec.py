@@ -9,14 +9,18 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
+from msgspec.structs import replace
+
 from gitorch.config.address import parse_address
 from gitorch.config.context import ConfigContext
 from gitorch.config.document import KeyPath
 from gitorch.config.paths import path_in_repository
 from gitorch.config.reader import Reader
 from gitorch.config.task_specs import read_code, read_tasks
+from gitorch.errors import UsageError
 from gitorch.model.problem import Severity
 from gitorch.model.run.ids import is_id_prefix
+from gitorch.model.run.locked_python import LockedPython, parse_locked
 from gitorch.model.run.spec import RunSpec, TaskSpec
 from gitorch.model.text.globs import first_match, is_in_cone
 
@@ -39,6 +43,11 @@ def read_run_spec(reader: Reader, context: ConfigContext) -> RunSpec:
     code = read_code(reader, ("gitorch", "code"))
     if code is None and sparse:
         code = _code_of_cone(sparse, path_to_tasks, tasks)
+    python = _read_python(reader, context)
+    locked = _read_lock(reader, python)
+    if locked is not None:
+        code = code and (*code, *locked.code)
+        tasks = tuple(_with_code(task, locked.code) for task in tasks)
     return RunSpec(
         name=_read_name(reader),
         document=_resolved_document(reader, path_to_tasks, output_dir),
@@ -47,7 +56,7 @@ def read_run_spec(reader: Reader, context: ConfigContext) -> RunSpec:
         output_dir=output_dir,
         link=_read_link(reader),
         env=_read_env(reader),
-        python=_read_python(reader),
+        python=python,
         code=code,
         sparse=sparse,
         environment=_read_environment(reader),
@@ -254,11 +263,38 @@ def _read_params_file(reader: Reader, context: ConfigContext) -> str | None:
     return reader.path(position, written, normalise, hint)
 
 
-def _read_python(reader: Reader) -> str | None:
+def _read_python(reader: Reader, context: ConfigContext) -> str | None:
+    """Return the interpreter, or the words that ask for the environment of a lock."""
     position = ("gitorch", "python")
     python: str | None = reader.get(*position)
-    if python is not None and "\0" in python:
-        reader.complain(
-            position, "'python' holds a NUL character, which no path can"
-        )
-    return python
+    conda: str | None = reader.get("gitorch", "conda")
+    for key, value in (("python", python), ("conda", conda)):
+        if value is not None and "\0" in value:
+            reader.complain(
+                ("gitorch", key),
+                f"'{key}' holds a NUL character, which no path can",
+            )
+    if conda is None:
+        return context.python if python is None else python
+    if python is not None:
+        message = "'conda' and 'python' each choose an interpreter"
+        reader.complain(("gitorch", "conda"), message, "remove one of them")
+    return f"conda {conda}"
+
+
+def _read_lock(reader: Reader, python: str | None) -> LockedPython | None:
+    try:
+        return parse_locked(python)
+    except UsageError as error:
+        is_conda = reader.get("gitorch", "conda") is not None
+        position = ("gitorch", "conda" if is_conda else "python")
+        reader.complain(position, error.message, error.hint)
+        return None
+
+
+def _with_code(task: TaskSpec, globs: tuple[str, ...]) -> TaskSpec:
+    """Return a cached task whose results depend on these files too, if it names its code."""
+    if task.cache is None or task.cache.code is None:
+        return task
+    cache = replace(task.cache, code=(*task.cache.code, *globs))
+    return replace(task, cache=cache)

@@ -47,7 +47,14 @@ _REFTABLE = (
 )
 # The directories that gitorch makes in the workspace beside those of the runs. What is in them may
 # be deleted, so a link to another place must not be followed.
-_IN_WORKSPACE = ("trash", "scratch", "templates", "checkouts", "not-accepted")
+_IN_WORKSPACE = (
+    "trash",
+    "scratch",
+    "templates",
+    "checkouts",
+    "not-accepted",
+    "environments",
+)
 _IN_PROGRESS = {
     "MERGE_HEAD": "merge",
     "CHERRY_PICK_HEAD": "cherry-pick",

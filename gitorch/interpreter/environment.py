@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from gitorch.interpreter.probe import Interpreter, source_roots
+from gitorch.interpreter.probe import Interpreter, source_root, source_roots
 from gitorch.runner import standin
 
 # Git sets GIT_ variables for hooks and aliases. With them, the git commands of a task would use the
@@ -45,8 +45,10 @@ def attempt_environment(
     )
     given_python_path = environment.get("PYTHONPATH", "")
     python_path = [
-        str(tree / root) for root in source_roots(interpreter, main_root)
+        str(source_root(tree / project)) for project in interpreter.not_installed
     ]
+    for root in source_roots(interpreter, main_root):
+        python_path.append(str(tree / root))
     python_path += _moved_entries(given_python_path, main_root, tree)
     python_path.append(STAND_IN)
     without_duplicates = dict.fromkeys(python_path)

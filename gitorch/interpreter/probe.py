@@ -47,6 +47,9 @@ class Interpreter(Struct, frozen=True, kw_only=True, eq=False):
         str, str
     ]  # paths of modules that the finders of editable installs find
     projects: tuple[str, ...]  # directories of editable installs
+    # Projects that are not installed, but are imported from the worktree. The paths are relative to
+    # the root of the repository.
+    not_installed: tuple[str, ...] = ()
 
 
 def probe(
@@ -213,11 +216,13 @@ def _directory_on_path(name: str, path: Path) -> Path:
 def _roots_of_projects(interpreter: Interpreter) -> Iterator[Path]:
     """Yield the usual source root of each editable install, since its finder may be unknown."""
     for project in interpreter.projects:
-        source = Path(project) / "src"
-        if source.is_dir():
-            yield source
-        else:
-            yield Path(project)
+        yield source_root(Path(project))
+
+
+def source_root(project: Path) -> Path:
+    """Return the directory of a project that its modules are usually imported from."""
+    source = project / "src"
+    return source if source.is_dir() else project
 
 
 def _relative_to(path: Path, root: Path) -> str | None:

@@ -30,6 +30,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     dirty: str
     secrets: str
     grace_s: int
+    python: str | None
     large_file_bytes: int
     workspace: str | None
     state_dir: str | None
@@ -102,6 +103,10 @@ SETTINGS = (
     Setting(
         "secrets", "secrets", "refuse", _secrets,
         "What `ready` does about a secret in a config. `allow` records it without a word.",
+    ),
+    Setting(
+        "python", "python", None, str,
+        "The `python:` of configs that name none: a path, a program, or `uv`.",
     ),
     Setting(
         "branch", "branch", "gitorch/results", str,

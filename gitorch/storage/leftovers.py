@@ -15,6 +15,8 @@ from gitorch.model.branch_layout import killed_mark
 from gitorch.model.run.ids import is_run_id
 from gitorch.model.run.record import Record
 from gitorch.model.run.status import LIVE
+from gitorch.storage.catalog import Catalog
+from gitorch.storage.environments import with_environments
 from gitorch.storage.recording import recording
 from gitorch.storage.records import read_sound_records
 from gitorch.storage.run_directories import has_unkept_files
@@ -25,6 +27,8 @@ from gitorch.tools.locks import is_held
 from gitorch.tools.private import change_mode
 from gitorch.tools.random_names import random_hex
 
+# Below the workspace, see `locked_environments.py`.
+ENVIRONMENTS = "environments"
 # Held while `ready` makes runs.
 READY_LOCK = "ready.lock"
 # Held in the directory of a check while it lasts.
@@ -56,12 +60,17 @@ def find(site: Site) -> list[Leftover]:
         *_of_finished_runs(site, records),
         *_of_killed_runs(site, without_record),
         *_of_killed_programs(site),
+        *_environments(site),
     ]
 
 
 def remove(site: Site, leftover: Leftover) -> bool:
     """Move a leftover to the trash. Return False if it is needed again."""
     if leftover.run is None:
+        if leftover.path.parent.name == ENVIRONMENTS:
+            return site.locked_environments.remove(
+                leftover.path, _interpreters(site)
+            )
         if leftover.path.is_relative_to(site.workspace):
             _throw_away(site, leftover.path, leftover.path / "tree")
         else:
@@ -164,6 +173,23 @@ def _of_killed_programs(site: Site) -> Iterator[Leftover]:
             )
             if is_unused or age_s > _ABANDONED_S:
                 yield Leftover(path=path, why=f"{what} that was killed")
+
+
+def _environments(site: Site) -> Iterator[Leftover]:
+    """Yield the environments that no live run needs, if there are any environments."""
+    if not _directories(site.workspace / ENVIRONMENTS):
+        return
+    for path, why in site.locked_environments.unneeded(_interpreters(site)):
+        yield Leftover(path=path, why=why)
+
+
+def _interpreters(site: Site) -> Iterator[str]:
+    """Yield the interpreters of the live runs of this clone, some more than once."""
+    live, _ = Catalog(site).standing()
+    records = read_sound_records(site, [row.id for row in live])
+    for record in with_environments(site, list(records.values())):
+        yield record.interpreter
+        yield str(record.environment.get("interpreter", ""))
 
 
 def _directories(parent: Path) -> list[Path]:

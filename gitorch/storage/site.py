@@ -25,6 +25,7 @@ from gitorch.tools import filesystem
 if TYPE_CHECKING:
     from gitorch.git.store.branch_restoration import Restoration
     from gitorch.git.worktree.contract import Worktrees
+    from gitorch.storage.locked_environments import LockedEnvironments
 
 
 class Site(Struct, frozen=True, dict=True):
@@ -64,6 +65,14 @@ class Site(Struct, frozen=True, dict=True):
         """
         _require_local(self.state)
         return Queue.open(self.queue_path, home=self.home)
+
+    @cached_property
+    def locked_environments(self) -> LockedEnvironments:
+        """The environments that are built from locks."""
+        # With TOML, hashes and the construction: 15 ms, for users of `python: uv` only.
+        from gitorch.storage.locked_environments import LockedEnvironments  # noqa: PLC0415
+
+        return LockedEnvironments(self)
 
     @cached_property
     def code(self) -> CodeDigests:

@@ -66,14 +66,41 @@ def only_one_at(path: Path) -> Iterator[int]:
     killed. Otherwise this git could fail late, clean up, and remove the files that the next holder
     has built. Raises OSError, UserInterrupted.
     """
-    descriptor = _lock_directory(path.parent)
+    descriptor = _lock_directory(path.parent, fcntl.LOCK_EX)
     try:
         yield descriptor
     finally:
         os.close(descriptor)
 
 
-def _lock_directory(directory: Path) -> int:
+def share(path: Path) -> int:
+    """Keep other processes from building, changing or removing `path`; several may do so.
+
+    Returns a descriptor. The lock lasts until it is closed, or until this process ends. It
+    excludes `only_one_at(path)`, also in this process. Raises OSError, UserInterrupted.
+    """
+    return _lock_directory(path.parent, fcntl.LOCK_SH)
+
+
+@contextmanager
+def only_one_at_now(path: Path) -> Iterator[bool]:
+    """Hold the lock of `only_one_at`, if it is free. Yields True if it is held.
+
+    The directory of `path` is not created.
+    """
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path.parent, flags)
+    except (FileNotFoundError, NotADirectoryError):
+        yield False
+        return
+    try:
+        yield _lock(descriptor, fcntl.LOCK_EX)
+    finally:
+        os.close(descriptor)
+
+
+def _lock_directory(directory: Path, kind: int) -> int:
     """Lock a directory, after waiting for other holders, and return its descriptor."""
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
     awaited = f"the lock of {directory}"
@@ -84,7 +111,7 @@ def _lock_directory(directory: Path) -> int:
             create_directory(directory)
             continue
         try:
-            lock_within(descriptor, math.inf, awaited)
+            lock_within(descriptor, math.inf, awaited, kind)
             with suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(descriptor), directory.stat()):
                     return descriptor
@@ -113,16 +140,18 @@ def create_directory(directory: Path) -> None:
                 ) from None
 
 
-def lock_within(descriptor: int, wait_s: float, awaited: str) -> bool:
+def lock_within(
+    descriptor: int, wait_s: float, awaited: str, kind: int = fcntl.LOCK_EX
+) -> bool:
     """Lock an open file. Return False if the lock does not become free within `wait_s` seconds.
 
     Raises UserInterrupted.
     """
-    if _lock(descriptor, fcntl.LOCK_EX):
+    if _lock(descriptor, kind):
         return True
     wait = Wait(awaited, bound_s=wait_s, describe=lambda: _holders(descriptor))
     while wait.pause():
-        if _lock(descriptor, fcntl.LOCK_EX):
+        if _lock(descriptor, kind):
             return True
     return False
 

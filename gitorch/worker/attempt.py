@@ -15,6 +15,7 @@ from gitorch.git.worktree.links import restore_links
 from gitorch.interpreter.environment import attempt_environment
 from gitorch.interpreter.probe import Interpreter
 from gitorch.model.run.command_line import command_line
+from gitorch.model.run.locked_python import is_locked
 from gitorch.model.run.shell import UNRECORDED
 from gitorch.model.run.spec import TaskSpec, seen_params, task_config
 from gitorch.model.workspace import OUTPUT_FROM_TREE
@@ -49,6 +50,10 @@ def is_quick_to_prepare(site: Site, attempt: ClaimedAttempt) -> bool:
         or spec.params_file
     ):
         return False
+    if is_locked(spec.python) and not site.locked_environments.is_held(
+        payload.interpreter
+    ):
+        return False
     return site.worktrees.is_made_for(attempt.run.tree, payload.pin.commit)
 
 
@@ -63,7 +68,9 @@ def prepare(
     run = attempt.run
     directory = attempt.directory
     spec = attempt.payload.spec
-    interpreter = surroundings.interpreter(attempt.payload.interpreter, spec.python)
+    interpreter = surroundings.interpreter(
+        attempt.payload.interpreter, spec.python, attempt.payload.pin
+    )
     is_used = run.log.exists()
     create_directory(run.path)
     require_space(run.path)

@@ -15,8 +15,11 @@ from gitorch.errors import GitorchError, ProgramMissing
 from gitorch.interpreter.choose import BROKEN_HINT, choose
 from gitorch.interpreter.environment import attempt_environment
 from gitorch.interpreter.probe import Interpreter, probe
+from gitorch.model.run.locked_python import is_locked
 from gitorch.model.run.payload import Payload
+from gitorch.model.run.pin import Pin
 from gitorch.model.text.masking import Masking
+from gitorch.storage.interpreters import find_interpreter
 from gitorch.storage.site import Site
 from gitorch.tools import nvidia
 from gitorch.worker.reported import report
@@ -48,20 +51,25 @@ class Surroundings:
         )  # os.environ decodes a variable at every access
         self._site = site
         self._interpreters: dict[str, Interpreter] = {}
+        # The interpreters of locks, with the trees that they were looked up for.
+        self._locked: dict[str, tuple[Interpreter, str]] = {}
         self._maskings: dict[frozenset[tuple[str, str]], Masking] = {}
         self._used: dict[tuple[object, ...], bool] = {}
         self._lock = threading.Lock()
         self._reports: dict[tuple[object, ...], dict[str, str]] = {}
         self._reports_lock = threading.Lock()
 
-    def interpreter(self, python: str, wanted: str | None) -> Interpreter:
-        """Return the interpreter that a run was readied with.
+    def interpreter(self, python: str, wanted: str | None, pin: Pin) -> Interpreter:
+        """Return the interpreter that a run was readied with, to run the code at `pin`.
 
         That interpreter is gone if the repository was moved, or if the record is from another
         machine. It is then replaced by the one that `wanted`, the config's `python:` key, now
         stands for. An interpreter in this repository is not replaced: it was removed or broken.
+        The environment of a lock belongs to the pin, and is built again if it is gone.
         Raises GitorchError if the interpreter cannot be started.
         """
+        if is_locked(wanted):
+            return self._of_lock(python, wanted, pin)
         with self._lock:
             if python not in self._interpreters:
                 repository = self._site.repository
@@ -76,6 +84,20 @@ class Surroundings:
                     memory=self._site.interpreters,
                 )
             return self._interpreters[python]
+
+    def _of_lock(self, python: str, wanted: str | None, pin: Pin) -> Interpreter:
+        """Return the interpreter of a lock's environment. It may be removed between two tasks."""
+        if python in self._locked and self._site.locked_environments.is_held(
+            python
+        ):
+            found, tree = self._locked[python]
+            if tree == pin.tree:
+                return found
+        found = find_interpreter(
+            self._site, wanted, pin, self.environment, recorded=python
+        )
+        self._locked[python] = found, pin.tree
+        return found
 
     def masking(self, declared: Mapping[str, str]) -> Masking:
         """Return what masks the secrets of the environment, and of the variables of a config."""
@@ -95,7 +117,9 @@ class Surroundings:
         described: dict[str, Any] = {}
         interpreter = None
         with suppress(GitorchError):
-            interpreter = self.interpreter(payload.interpreter, payload.spec.python)
+            interpreter = self.interpreter(
+                payload.interpreter, payload.spec.python, payload.pin
+            )
         if interpreter is not None and self._is_used(interpreter, payload, tree):
             described["python"] = interpreter.version
             described["packages"] = dict(interpreter.packages)

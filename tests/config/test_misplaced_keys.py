@@ -18,6 +18,7 @@ from tests.config.complaints import TASKS, complaints, load, said
 SHAPES: dict[str, Any] = {
     "cache": True,
     "code": ["src"],
+    "conda": "environment.yml",
     "discard": ["*.ckpt"],
     "env": {"OMP_NUM_THREADS": 1},
     "environment": ["Rscript --version"],

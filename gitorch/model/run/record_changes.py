@@ -14,13 +14,13 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from gitorch.model.run.continuation import OtherCode, OtherConfig
 from gitorch.model.run.metrics import MOST_NAMES, Metrics
 from gitorch.model.run.pin import Pin
 from gitorch.model.run.record import (
     Attempt,
     CacheEntry,
     Change,
-    Data,
     Discarded,
     Hold,
     Output,
@@ -29,7 +29,6 @@ from gitorch.model.run.record import (
     in_environment,
     noted,
 )
-from gitorch.model.run.spec import RunSpec
 from gitorch.model.run.status import Status, run_status, states
 from gitorch.model.table.row import Row
 from gitorch.model.text.phrases import counted
@@ -234,23 +233,6 @@ class ChangeRequest(Struct, frozen=True, kw_only=True):
     running: Container[str] = ()
 
 
-class OtherCode(Struct, frozen=True, kw_only=True):
-    """The commit at which a run continues, with the run's identity and data at this commit."""
-
-    pin: Pin
-    identity: str
-    data: tuple[Data, ...]
-
-
-class OtherConfig(Struct, frozen=True, kw_only=True):
-    """What a run takes from its config as it is now; `changes` names what is different."""
-
-    spec: RunSpec
-    interpreter: str
-    bases: tuple[str, ...]
-    changes: tuple[str, ...]
-
-
 def held(record: Record, request: ChangeRequest) -> Record:
     """Hold the waiting tasks. Running tasks continue until they end."""
     changed = _with_status(
@@ -295,7 +277,10 @@ def retried(
             tasks.append(_retried_task(task, target, pin))
     changed = replace(record, pin=pin, tasks=tuple(tasks), ended=None)
     if code:
-        changed = replace(changed, identity=code.identity, data=code.data)
+        python = code.interpreter or record.interpreter
+        changed = replace(
+            changed, identity=code.identity, data=code.data, interpreter=python
+        )
     if config:
         changed = replace(
             changed,
