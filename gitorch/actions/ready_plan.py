@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 from msgspec import Struct
@@ -111,9 +112,12 @@ def find_candidates(
     `shell` is the shell of the commands for which the config names none.
     """
     root = site.repository.root
+    resolved = cache(Path.resolve)  # most configs are in the same directory
     candidates = []
     for config in validated.valid:
-        source = _relative_to_root(_absolute(config.file), root)
+        # The path that was given in a subdirectory begins with `..`.
+        file = Path(config.file)
+        source = _relative_to_root(resolved(file.parent) / file.name, root)
         bases = tuple(_relative_to_root(base.path, root) for base in config.bases)
         code = site.code.of(pin.tree, config.specs[0].code, frozenset(bases))
         for spec in config.specs:
@@ -130,12 +134,6 @@ def find_candidates(
             )
             candidates.append(Candidate(definition=definition, config=config))
     return candidates
-
-
-def _absolute(file: str) -> Path:
-    """Return the absolute path; the path that was given in a subdirectory begins with `..`."""
-    path = Path(file)
-    return path.parent.resolve() / path.name
 
 
 def _relative_to_root(path: Path, root: Path) -> str:

@@ -191,10 +191,19 @@ class Document(Struct, frozen=True):
 
     def node(self, position: KeyPath) -> Node | None:
         """Return the node at `position`, or None if there is none."""
-        nodes = self._nodes_along(position)
-        if len(nodes) <= len(position):
-            return None
-        _, node = nodes[-1]
+        node = self.root
+        for step in position:
+            children = node.children if node else None
+            if isinstance(children, dict) and step in children:
+                _, node = children[str(step)]
+            elif (
+                isinstance(children, list)
+                and isinstance(step, int)
+                and step < len(children)
+            ):
+                node = children[step]
+            else:
+                return None
         return node
 
     def _nodes_along(self, position: KeyPath) -> list[tuple[Span | None, Node]]:

@@ -98,6 +98,8 @@ def _relative_to(root: Path | None, text: str) -> str:
 
 
 def _stays_inside(root: Path, path: str) -> bool:
+    if path == ".":
+        return True
     real_path, real_root = _resolved(root / path), _resolved(root)
     if real_path is None or real_root is None:
         return False

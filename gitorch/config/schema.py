@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -69,11 +69,13 @@ def hint_on(definition: str) -> str:
     return hint
 
 
+@cache
 def file_settings() -> Mapping[str, Any]:
     """Return the schemas of the keys under the file's `gitorch:`."""
     return cast("Mapping[str, Any]", _definition("fileSettings")["properties"])
 
 
+@cache
 def task_settings() -> Mapping[str, Any]:
     """Return the schemas of the keys under a task's `gitorch:`, which the file's has, too."""
     return cast("Mapping[str, Any]", _definition("taskSettings")["properties"])
@@ -308,7 +310,7 @@ def _near_misses(document: Document) -> Iterator[Flaw]:
         for key in mapping:
             if key in own_keys:
                 continue
-            near = nearest(key, own_keys)
+            near = _nearest_own_key(key, own_keys)
             if near:
                 key_position = (*position, key)
                 message = (
@@ -319,6 +321,12 @@ def _near_misses(document: Document) -> Iterator[Flaw]:
                     key_position, message, None, severity, key=True
                 )
                 yield Flaw(key_position, problem)
+
+
+@lru_cache
+def _nearest_own_key(key: str, own_keys: frozenset[str]) -> str | None:
+    """Return the own key that is spelt like `key`. The configs of a command have the same keys."""
+    return nearest(key, own_keys)
 
 
 def _own_keys(position: KeyPath) -> frozenset[str]:

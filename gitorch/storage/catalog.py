@@ -330,13 +330,14 @@ class Catalog:
             tip, indexed_tip = results.tip(), update.tip
             if tip == indexed_tip:
                 return
-            if tip and indexed_tip and results.has(indexed_tip):
-                changed = results.changed_runs(indexed_tip, tip)
+            changed = None
+            if tip and indexed_tip:
+                changed = results.changes(indexed_tip, tip)
+            if changed is None:
+                update.forget_all()
+            else:
                 for run_id in changed:
                     update.forget(run_id)
-            else:
-                changed = None
-                update.forget_all()
             _add_records(update, self._site, changed, tip)
             update.set_tip(tip)
 

@@ -15,7 +15,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gitorch.git.command import call_git_items, call_git_success, run_git
+from gitorch.git.command import (
+    GitFailed,
+    call_git_items,
+    call_git_success,
+    run_git,
+)
 from gitorch.git.repository import Repository
 from gitorch.git.store.branch_content import BranchView, missing_record
 from gitorch.git.store.branch_state import (
@@ -190,11 +195,21 @@ class ResultsBranch:
 
         Return all runs if this clone lacks `since`.
         """
-        if since is None or not self.has(since):
-            return self.run_ids(tip)
+        changed = None if since is None else self.changes(since, tip)
+        return self.run_ids(tip) if changed is None else changed
+
+    def changes(self, since: str, tip: str) -> list[str] | None:
+        """Return the runs in which two commits differ, or None if this clone lacks `since`."""
         command = ("diff-tree", "-r", "-z", "--name-only", since, tip, "--", RUNS)
+        try:
+            paths = call_git_items(self.repo.root, *command)
+        except GitFailed:
+            # This is asked afterwards, since it takes a process and the commit is seldom missing.
+            if self.has(since):
+                raise
+            return None
         runs: dict[str, None] = {}
-        for path in call_git_items(self.repo.root, *command):
+        for path in paths:
             run_id = run_of(path)
             if run_id is not None:
                 runs[run_id] = None
@@ -360,22 +375,25 @@ class ResultsBranch:
 
     def _descends_from(self, commit: str, tip: str | None) -> bool:
         """Return True if `tip` descends from `commit`, or if this clone lacks `commit`."""
-        if not self.has(commit):
-            return True
-        command = ("merge-base", "--is-ancestor", commit, str(tip))
-        return call_git_success(self.repo.root, *command)
+        return self._is_ancestor(commit, str(tip)) or not self.has(commit)
+
+    def _is_ancestor(self, commit: str, tip: str) -> bool:
+        """Return False also if this clone lacks `commit`."""
+        command = ("merge-base", "--is-ancestor", commit, tip)
+        try:
+            return call_git_success(self.repo.root, *command)
+        except GitFailed:
+            if self.has(commit):
+                raise
+            return False
 
     def _has_added_to(self, commit: str, tip: str | None) -> bool:
         """Return True if `tip` descends from `commit`, and has only added runs to it.
 
         Return True if this clone does not have `commit` any more.
         """
-        if not self.has(commit):
-            return True
-        if tip is None or not call_git_success(
-            self.repo.root, "merge-base", "--is-ancestor", commit, tip
-        ):
-            return False
+        if tip is None or not self._is_ancestor(commit, tip):
+            return not self.has(commit)
         changes = ("diff-tree", "-r", "--quiet", "--diff-filter=DMT", commit, tip)
         return call_git_success(self.repo.root, *changes, "--", RUNS, ENVIRONMENTS)
 

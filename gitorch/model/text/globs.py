@@ -67,12 +67,14 @@ def is_in_cone(path: str, sparse: Collection[str]) -> bool:
 
     It has what is in and below them, and the files beside them, up to the root.
     """
+    if not sparse:
+        return True
     directory = PurePosixPath(path).parent
     for name in sparse:
         is_beside = PurePosixPath(name).is_relative_to(directory)
         if is_beside or directory.is_relative_to(name):
             return True
-    return not sparse
+    return False
 
 
 def _one_name(pattern: str) -> str:

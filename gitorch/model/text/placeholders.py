@@ -97,7 +97,8 @@ def placeholders(
     """
     found: list[Placeholder] = []
     if isinstance(command, str):
-        found += _ShellText(command).holes()
+        if "{" in command:
+            found += _ShellText(command).holes()
     else:
         for item, word in enumerate(command):
             for hole in _holes_of(word):
@@ -129,8 +130,9 @@ def placeholders_of(text: str) -> Iterator[Placeholder]:
 
 
 def _holes_of(text: str) -> Iterator[Placeholder]:
-    for match in re.finditer(_PLACEHOLDER, text):
-        yield _hole(match)
+    if "{" in text:
+        for match in re.finditer(_PLACEHOLDER, text):
+            yield _hole(match)
 
 
 def _hole(match: re.Match[str], *, quoted: bool = False) -> Placeholder:
