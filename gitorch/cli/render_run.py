@@ -76,6 +76,7 @@ def render_run(
         *_section("metrics", metrics, colors),
         *_section("inputs", map(_input, record.data), colors),
         *_section("linked", _links(record), colors),
+        *_section("read without being declared", _undeclared(record), colors),
         *_section("outputs", map(_output, record.outputs), colors),
         *_section("discarded", map(_discarded, record.discarded), colors),
         *_section("history", map(_change, record.history), colors),
@@ -208,6 +209,16 @@ def _results(record: Record) -> list[Row]:
                 text = f"{text[:_LONGEST_RESULT]}… (--json shows all)"
             rows.append((task.id, text))
     return rows
+
+
+def _undeclared(record: Record) -> list[Row]:
+    """Return the files or directories that no input declares, with the tasks that read them."""
+    readers: dict[str, list[str]] = {}
+    for task in record.tasks:
+        for attempt in task.attempts[-1:]:
+            for path in attempt.undeclared:
+                readers.setdefault(path, []).append(task.id)
+    return [(path, f"by {', '.join(tasks)}") for path, tasks in readers.items()]
 
 
 def _input(data: Data) -> Row:

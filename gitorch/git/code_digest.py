@@ -43,6 +43,13 @@ class TreeFile(NamedTuple):
         )
 
 
+class TreePaths(NamedTuple):
+    """The paths of all files and submodules in a tree, and of the symbolic links among them."""
+
+    files: frozenset[str]
+    links: frozenset[str]
+
+
 class CodeDigests:
     """The code in trees: each tree is listed once, and each digest is computed once.
 
@@ -60,6 +67,7 @@ class CodeDigests:
         self._repo = repo
         self._configs_among = configs_among
         self._files = lru_cache(maxsize=4)(self._list)
+        self.committed = lru_cache(maxsize=4)(self._find_committed)
         self.configs = lru_cache(maxsize=4)(self._find_configs)
         self._digest = lru_cache(maxsize=1024)(self._compute)
 
@@ -116,6 +124,11 @@ class CodeDigests:
         if globs is None:
             return files
         return [file for file in files if first_match(file.path, globs) is not None]
+
+    def _find_committed(self, tree: str) -> TreePaths:
+        files = self._files(tree)
+        links = frozenset(file.path for file in files if file.is_link)
+        return TreePaths(frozenset(file.path for file in files), links)
 
     def _find_configs(self, tree: str) -> frozenset[str]:
         """Return the paths of the configs in the tree, and of the files that they extend."""

@@ -2,7 +2,8 @@
 
     runs/<first 2 of id>/<id>/
         record.json, config.yaml, bases/<n>-<name>, .gitattributes
-        tasks/<task>/<attempt>/attempt.json, log.txt, events.jsonl, changes.diff, .gitattributes
+        tasks/<task>/<attempt>/attempt.json, log.txt, events.jsonl, changes.diff, used.json,
+            .gitattributes
         outputs/<path>
     killed/<first 2 of id>/<id>
     environments/<first 2 of digest>/<digest>.json
@@ -28,6 +29,7 @@ ATTEMPT = "attempt.json"
 LOG = "log.txt"
 EVENTS = "events.jsonl"
 CHANGES = "changes.diff"
+USED = "used.json"
 ATTRIBUTES = ".gitattributes"
 
 # HFS+ ignores these characters in a name, so git refuses a `.git` that contains them.
@@ -54,6 +56,10 @@ class AttemptPaths(NamedTuple):
     @property
     def log(self) -> str:
         return f"{self.directory}/{LOG}"
+
+    @property
+    def used(self) -> str:
+        return f"{self.directory}/{USED}"
 
     @property
     def attributes(self) -> str:

@@ -44,6 +44,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     worktrees_ahead: int
     templates: int
     checkout_workers: int
+    used: bool
 
 
 class Setting(NamedTuple):
@@ -80,6 +81,15 @@ def _secrets(text: str) -> str:
     if text not in ("refuse", "allow"):
         raise ValueError("is neither 'refuse' nor 'allow'")
     return text
+
+
+def _truth(text: str) -> bool:
+    """Parse a boolean of git's configuration. Raises ValueError."""
+    if text.lower() in ("true", "yes", "on", "1"):
+        return True
+    if text.lower() in ("false", "no", "off", "0", ""):
+        return False
+    raise ValueError("is neither 'true' nor 'false'")
 
 
 def _duration(text: str) -> str:
@@ -167,6 +177,10 @@ SETTINGS = (
     Setting(
         "checkoutWorkers", "checkout_workers", "4", _number,
         "The number of processes that git uses to check out a worktree.",
+    ),
+    Setting(
+        "used", "used", "true", _truth,
+        "Record which files a Python task reads. It makes each call of `id` slower.",
     ),
 )  # fmt: skip
 

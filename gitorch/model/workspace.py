@@ -70,6 +70,11 @@ class AttemptDirectory(NamedTuple):
         return self.path / "events.jsonl"
 
     @property
+    def used(self) -> Path:
+        """Return the path of the list of files that the attempt has opened."""
+        return self.path / "used"
+
+    @property
     def config(self) -> Path:
         return self.path / "config.json"
 

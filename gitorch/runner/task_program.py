@@ -31,6 +31,7 @@ class _NotDone(Exception):
 
 def main(tasks_directory: str, method: str, result_path: str) -> None:
     """Run the class `method` of the Tasks.py in `tasks_directory`."""
+    _record_used_files()
     own_directory = os.path.dirname(os.path.abspath(__file__))
     others = [entry for entry in sys.path if entry != own_directory]
     sys.path[:] = [tasks_directory, os.getcwd(), *others]
@@ -58,6 +59,15 @@ def main(tasks_directory: str, method: str, result_path: str) -> None:
         _print_traceback(error)
         sys.exit(1)
     _write_result(result, result_path)
+
+
+def _record_used_files() -> None:
+    """Begin to record which files the task opens, if `sitecustomize` has not begun it."""
+    used = os.environ.get("GITORCH_USED")
+    if used:
+        import gitorch_recorder  # type: ignore[import-not-found]  # on the PYTHONPATH of attempts
+
+        gitorch_recorder.start(used)
 
 
 def _configure_logging() -> None:

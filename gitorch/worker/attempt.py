@@ -108,6 +108,7 @@ def _environment(
     declared = dict(attempt.payload.spec.env)
     if attempt.gpus is not None:
         declared["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, attempt.gpus))
+    recorder = {"GITORCH_USED": str(directory.used)} if site.settings.used else {}
     return attempt_environment(
         surroundings.environment,
         interpreter=interpreter,
@@ -124,6 +125,7 @@ def _environment(
             "GITORCH_OUTPUT_DIR": str(run.output),
             "GITORCH_OUTPUT": OUTPUT_FROM_TREE,
             "GITORCH_EVENTS": str(directory.events),
+            **recorder,
         },
     )
 

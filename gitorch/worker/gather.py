@@ -23,7 +23,7 @@ from gitorch.git.store import artifacts
 from gitorch.git.store.artifacts import Stored, Unkeepable
 from gitorch.git.store.spool import Spool
 from gitorch.git.worktree.contract import UNMODIFIED, Modified
-from gitorch.model.branch_layout import ATTEMPT, CHANGES, EVENTS, LOG
+from gitorch.model.branch_layout import ATTEMPT, CHANGES, EVENTS, LOG, USED
 from gitorch.model.run import policy, record
 from gitorch.model.run.environment import digest_of, render_environment
 from gitorch.model.run.outcome import (
@@ -43,6 +43,7 @@ from gitorch.storage.known_failure import KnownFailure
 from gitorch.storage.reports import read_reports
 from gitorch.storage.site import Site
 from gitorch.storage.unkept import UnkeptNotes
+from gitorch.storage.used_files import read_use
 from gitorch.tools.readable_json import render_json
 from gitorch.tools.untrusted import blocks, open_file
 from gitorch.worker.explanation import explained
@@ -167,6 +168,7 @@ def _kept_attempt(
     location: str | None = None,
     notes: tuple[str, ...] = (),
     environment_sha256: str | None = None,
+    undeclared: tuple[str, ...] = (),
     files: Mapping[str, bytes | Stored],
 ) -> record.Attempt:
     stored = {}
@@ -187,6 +189,7 @@ def _kept_attempt(
         stored=stored,
         location=location,
         environment_sha256=environment_sha256,
+        undeclared=undeclared,
     )
 
 
@@ -199,14 +202,14 @@ def _gather(
     found = outputs.find(site, attempt.run, attempt.payload.spec, task, spool)
     masking = surroundings.masking(attempt.payload.spec.env)
     kept_log = _kept_log(site, attempt, ended.outcome, masking, notes)
-    modified = _modified(site, attempt, ended.outcome, notes)
-    modified = modified._replace(diff=masking.data(modified.diff))
+    modified = _modified(site, attempt, ended.outcome, masking, notes)
     files = _files(site, attempt, kept_log, modified, spool, notes, masking)
+    use = read_use(site, attempt, ended.started, surroundings.environment)
+    if use.used is not None:
+        files[USED] = masking.data(render_json(use.used.to_json()))
     has_succeeded = isinstance(ended.outcome, Succeeded)
     reports = read_reports(attempt, has_succeeded=has_succeeded)
-    outcome = _masked(explained(attempt, ended.outcome, kept_log.lines), masking)
-    if ended.log_error:
-        outcome = without_log(outcome, ended.log_error)
+    outcome = _outcome(attempt, ended, kept_log, masking)
     follows = policy.after(
         outcome,
         task.retries,
@@ -216,18 +219,18 @@ def _gather(
     )
     failure = found.failure or notes.failure
     if failure and has_succeeded:
-        message = f"{failure}; the files of the run stay in {attempt.run.path}"
-        outcome = ExitCode(exit_code=0, message=message)
-        follows = Next(status=Status.ERROR, outcome=outcome)
+        follows = _after_unkept(attempt, failure)
     environment = surroundings.describe(attempt.payload, attempt.run.tree)
+    remarks = [*found.notes, *notes.shown(), *use.notes, *reports.notes]
     kept_attempt = _kept_attempt(
         attempt,
         ended,
         follows.outcome,
         modified=modified.files,
         location=_location_of_failure(follows.outcome, kept_log),
-        notes=tuple(masking.value([*found.notes, *notes.shown(), *reports.notes])),
+        notes=tuple(masking.value(remarks)),
         environment_sha256=digest_of(render_environment(environment)),
+        undeclared=tuple(masking.value(use.undeclared)),
         files=files,
     )
     collected = AttemptResult(
@@ -249,6 +252,13 @@ def _gather(
         tail=kept_log.tail,
         hint=_hint(site, attempt, follows),
     )
+
+
+def _after_unkept(attempt: ClaimedAttempt, failure: str) -> Next:
+    """Return what follows if results of an attempt that succeeded cannot be kept."""
+    message = f"{failure}; the files of the run stay in {attempt.run.path}"
+    outcome = ExitCode(exit_code=0, message=message)
+    return Next(status=Status.ERROR, outcome=outcome)
 
 
 def _hint(site: Site, attempt: ClaimedAttempt, follows: Next) -> str | None:
@@ -313,12 +323,17 @@ def _stored_events(
         )
 
 
-def _masked(outcome: Outcome, masking: Masking) -> Outcome:
-    """Return the outcome without the secrets in its message, which a program can have written."""
+def _outcome(
+    attempt: ClaimedAttempt, ended: Ended, kept_log: _KeptLog, masking: Masking
+) -> Outcome:
+    """Return the explained outcome without secrets, which a program can have written into it."""
+    outcome = explained(attempt, ended.outcome, kept_log.lines)
     message = getattr(outcome, "message", None)
-    if not message:
-        return outcome
-    return replace(outcome, message=masking.text(message))
+    if message:
+        outcome = replace(outcome, message=masking.text(message))
+    if ended.log_error:
+        outcome = without_log(outcome, ended.log_error)
+    return outcome
 
 
 def _rendered(collected: AttemptResult) -> bytes:
@@ -328,9 +343,13 @@ def _rendered(collected: AttemptResult) -> bytes:
 
 
 def _modified(
-    site: Site, attempt: ClaimedAttempt, outcome: Outcome, notes: UnkeptNotes
+    site: Site,
+    attempt: ClaimedAttempt,
+    outcome: Outcome,
+    masking: Masking,
+    notes: UnkeptNotes,
 ) -> Modified:
-    """Return the attempt's changes of tracked files."""
+    """Return the attempt's changes of tracked files, without secrets."""
     if isinstance(outcome, CouldNotStart):
         return UNMODIFIED
     try:
@@ -348,7 +367,7 @@ def _modified(
         return UNMODIFIED
     for name in modified.large:
         notes.add_text(f"{name} was changed, and is too large for a diff")
-    return modified
+    return modified._replace(diff=masking.data(modified.diff))
 
 
 def _kept_log(

@@ -75,6 +75,9 @@ class Attempt(JsonStruct, frozen=True, kw_only=True):
     location: str | None = None
     # The SHA-256 of what the attempt ran with. None: it is not known.
     environment_sha256: str | None = None
+    # The files outside of the worktree that it read and that are no inputs, or their directories,
+    # which end with a `/`.
+    undeclared: tuple[str, ...] = ()
 
 
 class CacheSource(JsonStruct, frozen=True):

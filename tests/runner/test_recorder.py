@@ -1,0 +1,145 @@
+"""The recorder of used files, in processes that end in every way."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from gitorch.interpreter.environment import STAND_IN
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    (tmp_path / "log/task/1").mkdir(parents=True)
+    (tmp_path / "tree").mkdir()
+    return tmp_path / "tree"
+
+
+def recorded(
+    tree: Path, source: str, *, path: str = STAND_IN, code: int = 0
+) -> tuple[set[str], set[str]]:
+    """Return the names of `data-…` files that a program is recorded to have read, and its marks."""
+    for number in range(9):
+        (tree / f"data-{number}").touch()
+    used = tree.parent / "log/task/1/used"
+    used.unlink(missing_ok=True)
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(source)],
+        cwd=tree,
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": path,
+            "GITORCH_USED": str(used),
+        },
+        start_new_session=True,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (code, "")
+    entries = used.read_text().split("\0") if used.exists() else []
+    names = {name.rpartition("/")[2] for name in entries if "data-" in name}
+    marks = {entry[1] for entry in entries if entry[:1] == "\n"} - {"@", "^"}
+    return names, marks
+
+
+def test_files_that_are_only_written_do_not_count(tree: Path) -> None:
+    source = """
+        import os
+        open("data-1"); open(b"data-2"); open("data-3", "r+")
+        os.open("data-4", os.O_RDONLY)
+        open("data-5", "w"); open("data-6", "a"); os.open("data-7", os.O_WRONLY)
+    """
+    read = {"data-1", "data-2", "data-3", "data-4"}
+    assert recorded(tree, source) == (read, {"="})
+
+
+@pytest.mark.parametrize(
+    "end",
+    ["pass", "raise SystemExit(0)", "os._exit(0)", "sys.stdout.close()"],
+)
+def test_every_orderly_end_completes_the_list(tree: Path, end: str) -> None:
+    source = f"import os, sys; open('data-1'); {end}"
+    assert recorded(tree, source) == ({"data-1"}, {"="})
+
+
+def test_a_killed_program_leaves_no_complete_list(tree: Path) -> None:
+    source = "import os; open('data-1'); os.kill(os.getpid(), 9)"
+    assert recorded(tree, source, code=-9) == (set(), set())
+
+
+def test_a_program_that_is_replaced_leaves_no_complete_list(tree: Path) -> None:
+    source = "import os; open('data-1'); os.execlp('true', 'true')"
+    assert recorded(tree, source) == ({"data-1"}, set())
+
+
+def test_forked_processes_are_recorded_however_they_end(tree: Path) -> None:
+    source = """
+        import os
+        ends = [lambda: os._exit(0), lambda: os.kill(os.getpid(), 9), lambda: None]
+        for number, end in enumerate(ends):
+            pid = os.fork()
+            if not pid:
+                open(f"data-{number}")
+                if not os.fork():
+                    open(f"data-{number + 4}")
+                    os._exit(0)
+                os.wait()
+                end()
+                raise SystemExit
+            os.waitpid(pid, 0)
+    """
+    names, marks = recorded(tree, source)
+    assert names == {f"data-{number}" for number in (0, 1, 2, 4, 5, 6)}
+    assert marks == {"+", "-", "="}
+
+
+def test_a_python_that_is_started_is_recorded_as_a_part(tree: Path) -> None:
+    source = """
+        import subprocess, sys
+        for code in ("open('data-1')", "open('data-2'); import os; os.kill(os.getpid(), 9)"):
+            subprocess.run([sys.executable, "-c", code], start_new_session=True)
+    """
+    assert recorded(tree, source) == ({"data-1"}, {"+", "-", "="})
+
+
+def test_a_sitecustomize_of_the_user_is_loaded(tree: Path, tmp_path: Path) -> None:
+    (tmp_path / "site").mkdir()
+    own = tmp_path / "site/sitecustomize.py"
+    own.write_text("import sys; sys.path.append('/added')")
+    check = f"""
+        import sitecustomize, sys
+        assert sitecustomize.__file__ == {str(own)!r}, sitecustomize.__file__
+        assert "/added" in sys.path and {STAND_IN!r} in sys.path
+        open("data-1")
+    """
+    after = os.pathsep.join([STAND_IN, str(own.parent)])
+    assert recorded(tree, check, path=after) == ({"data-1"}, {"="})
+    before = os.pathsep.join([str(own.parent), STAND_IN])
+    assert recorded(tree, check, path=before) == (set(), set())
+
+
+def test_too_many_files_are_named_by_their_directories(
+    tree: Path, tmp_path: Path
+) -> None:
+    source = f"""
+        import os
+        os.makedirs({str(tmp_path / "many")!r})
+        import gitorch_recorder
+        gitorch_recorder._recorders[0].most_raw = 100
+        gitorch_recorder._MOST_OUTSIDE = 50
+        for number in range(300):
+            open({str(tmp_path)!r} + f"/many/data-{{number:03}}", "w").close()
+            open({str(tmp_path)!r} + f"/many/data-{{number:03}}").close()
+        open("data-1")
+    """
+    recorded(tree, source)
+    entries = (tree.parent / "log/task/1/used").read_text().split("\0")
+    named = [entry for entry in entries if "/many/data-" in entry]
+    assert 50 <= len(named) < 300
+    assert f"{tmp_path}/many/" in entries
