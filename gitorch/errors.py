@@ -14,7 +14,8 @@ The other members of the family are defined beside the code that raises them:
 `gitorch.git.store.artifacts.TooLarge`, `gitorch.git.store.branch_edit.RunsChanged`,
 `gitorch.model.run.record.RecordBroken`, `gitorch.storage.attempt_owner.OwnedByAnother`,
 `gitorch.storage.contents.Unusable`, `gitorch.storage.input_changes.InputChanged`,
-`gitorch.storage.unkept.TooDeep` and `gitorch.worker.disk_space.DiskFull`.
+`gitorch.storage.unkept.TooDeep`, `gitorch.tools.download.DownloadFailed` and
+`gitorch.worker.disk_space.DiskFull`.
 
 A message says what happened and where. The hint says what to do next, ready to paste. Only `cli/`
 prints an error or turns it into an exit code. An exception outside this family is a bug of gitorch.

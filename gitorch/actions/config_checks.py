@@ -15,6 +15,7 @@ from gitorch.config.document import KeyPath
 from gitorch.config.dvc_file import SUFFIX
 from gitorch.config.params_file import BadParamsFile, overlaid
 from gitorch.config.pipeline import LoadedConfig
+from gitorch.errors import GitorchError
 from gitorch.git.command import call_git
 from gitorch.git.pins import ignored_paths
 from gitorch.model.problem import Problem, Severity
@@ -25,7 +26,8 @@ from gitorch.model.text.globs import is_in_cone, literal_head, matcher
 from gitorch.model.text.masking import Masking
 from gitorch.model.text.secret_values import find_secrets
 from gitorch.model.text.spelling import nearest_path
-from gitorch.storage.contents import CommittedFile, Unusable
+from gitorch.storage.contents import CommittedFile, Notify, Unusable
+from gitorch.storage.fetched import fetch
 from gitorch.storage.inputs import Inputs
 from gitorch.storage.missing_files import link_line
 from gitorch.storage.site import Site
@@ -136,6 +138,29 @@ def hash_inputs(inputs: Inputs, config: LoadedConfig) -> Iterator[Problem]:
             inputs.data(pattern)
         except Unusable as error:
             yield config.problem(position, error.message, error.hint)
+
+
+def fetch_inputs(
+    site: Site, pin: Pin, config: LoadedConfig, notify: Notify
+) -> Iterator[Problem]:
+    """Fetch the addresses that gitorch is to fetch; yield a problem for each that it cannot."""
+    committed = {file.path for file in site.code.files(pin.tree)}
+    for index, task in enumerate(config.specs[0].tasks):
+        position = _position_of_setting(config, index, "inputs")
+        for address in task.addresses:
+            if not address.fetch:
+                continue
+            if address.path in committed:
+                message = f"commit {pin.commit[:12]} has {address.path} itself"
+                yield config.problem(
+                    position, message, "name another path with 'to'"
+                )
+                continue
+            try:
+                fetch(site, address, notify)
+            except (GitorchError, OSError) as error:
+                hint = getattr(error, "hint", None)
+                yield config.problem(position, str(error), hint)
 
 
 def check_resources(machine: Resources, config: LoadedConfig) -> Iterator[Problem]:

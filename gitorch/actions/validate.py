@@ -215,8 +215,12 @@ class _Examination:
             problems[file] += found
 
     def hash_inputs(self, config: LoadedConfig) -> Iterator[Problem]:
-        """Hash the inputs of the config; yield a problem for each input that cannot be read."""
-        return config_checks.hash_inputs(self.inputs[config.specs[0].link], config)
+        """Hash and fetch the inputs of the config; yield a problem for each that is not there."""
+        inputs = self.inputs[config.specs[0].link]
+        yield from config_checks.hash_inputs(inputs, config)
+        yield from config_checks.fetch_inputs(
+            self._site, self._pin, config, self._notify
+        )
 
     def _interpreter(self, spec: RunSpec) -> Interpreter:
         """Return the interpreter that a config asks for. Raises GitorchError if it is unusable."""

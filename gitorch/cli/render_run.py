@@ -225,6 +225,8 @@ def _input(data: Data) -> Row:
     digest = f"sha256 {data.sha256[:_DIGEST]}"
     if data.digest:
         digest = f"{data.digest}, not read"
+    if "://" in data.path:
+        return data.path, digest
     return data.path, f"{_file_count(data.files)}{size(data.size)}  {digest}"
 
 

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gitorch.config.document import KeyPath
+from gitorch.config.inputs import read_addresses, read_input
 from gitorch.config.metric_sources import read_metric_sources, read_metrics
-from gitorch.config.paths import input_path, relative_glob
+from gitorch.config.paths import relative_glob
 from gitorch.config.reader import Reader
 from gitorch.config.schema import hint_on
 from gitorch.config.task_order import read_needs
@@ -29,7 +30,6 @@ from gitorch.model.text.quantities import parse_duration, parse_size
 
 _IN_REPOSITORY = "name files in the repository, relative to its root"
 _IN_OUTPUT = "name files in the output directory, relative to it"
-_INPUT = "write it relative to the repository's root, or as an absolute path"
 
 
 def read_tasks(reader: Reader) -> tuple[TaskSpec, ...]:
@@ -108,7 +108,13 @@ def _read_settings(reader: Reader, position: KeyPath) -> dict[str, Any]:
 
 
 def _read_inputs(reader: Reader, position: KeyPath) -> tuple[str, ...]:
-    return tuple(reader.paths(position, _INPUT, input_path).values())
+    paths = []
+    for index, written in reader.children(position).items():
+        if isinstance(written, str):
+            path = read_input(reader, (*position, index), written)
+            if path is not None:
+                paths.append(path)
+    return tuple(paths)
 
 
 def _read_outputs(reader: Reader, position: KeyPath) -> tuple[str, ...]:
@@ -193,6 +199,7 @@ def _read_flags(reader: Reader, position: KeyPath) -> Flags:
 # The fields of a TaskSpec that hold settings: the name of the setting, and its reader.
 _SETTINGS: dict[str, tuple[str, Callable[[Reader, KeyPath], Any]]] = {
     "inputs": ("inputs", _read_inputs),
+    "addresses": ("inputs", read_addresses),
     "outputs": ("outputs", _read_outputs),
     "discard": ("discard", _read_discard),
     "volatile": ("volatile", _read_discard),

@@ -79,6 +79,11 @@ class AttemptDirectory(NamedTuple):
         return self.path / "config.json"
 
     @property
+    def inputs(self) -> Path:
+        """Return the file that describes the addresses that the task reads."""
+        return self.path / "inputs.json"
+
+    @property
     def params(self) -> Path:
         """Return the path of a file with the parameters alone, in JSON."""
         return self.path / "params.json"

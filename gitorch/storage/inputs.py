@@ -20,6 +20,7 @@ from gitorch.git.code_digest import TreeFile
 from gitorch.git.file_system import is_true
 from gitorch.git.store.objects import read_objects
 from gitorch.model.run.record import Data
+from gitorch.model.run.remote_input import RemoteInput
 from gitorch.model.run.spec import RunSpec
 from gitorch.model.text.globs import is_glob, matcher
 from gitorch.model.text.spelling import nearest
@@ -148,6 +149,8 @@ class Inputs:
         for pattern in spec.reads:
             for entry in self.data(pattern):
                 entries[entry.path] = entry
+        for address in spec.addresses:
+            entries[address.url] = _address_data(address)
         return tuple(entries.values())
 
     def content(self, location: Location) -> Content:
@@ -310,6 +313,12 @@ def is_converted(site: Site, tree: str) -> bool:
         posixpath.basename(file.path) == ".gitattributes"
         for file in site.code.files(tree)
     )
+
+
+def _address_data(address: RemoteInput) -> Data:
+    """Return the entry of an address in the record. It has no size: gitorch need not read it."""
+    digest = "" if address.sha256 else address.identity
+    return Data(path=address.url, size=0, sha256=address.sha256, digest=digest)
 
 
 def _summary(pattern: str, contents: Mapping[str, Content]) -> Data:

@@ -15,11 +15,12 @@ from gitorch.model.branch_layout import killed_mark
 from gitorch.model.run.ids import is_run_id
 from gitorch.model.run.record import Record
 from gitorch.model.run.status import LIVE
+from gitorch.storage import fetched
 from gitorch.storage.catalog import Catalog
 from gitorch.storage.environments import with_environments
 from gitorch.storage.recording import recording
 from gitorch.storage.records import read_sound_records
-from gitorch.storage.run_directories import has_unkept_files
+from gitorch.storage.run_directories import has_unkept_files, payload_of
 from gitorch.storage.site import Site
 from gitorch.tools import clock
 from gitorch.tools.files import delete
@@ -61,6 +62,7 @@ def find(site: Site) -> list[Leftover]:
         *_of_killed_runs(site, without_record),
         *_of_killed_programs(site),
         *_environments(site),
+        *_unused_data(site),
     ]
 
 
@@ -190,6 +192,19 @@ def _interpreters(site: Site) -> Iterator[str]:
     for record in with_environments(site, list(records.values())):
         yield record.interpreter
         yield str(record.environment.get("interpreter", ""))
+
+
+def _unused_data(site: Site) -> Iterator[Leftover]:
+    """Yield the fetched data that no run in the queue needs, and no run used for a while."""
+    if not fetched.directory_of(site).is_dir():
+        return
+    needed = []
+    for queued in site.queue.runs():
+        payload = payload_of(site, queued.id)
+        if payload is not None:
+            needed.append(payload.spec)
+    for path in fetched.unused(site, needed):
+        yield Leftover(path=path, why="fetched data that was not used lately")
 
 
 def _directories(parent: Path) -> list[Path]:

@@ -22,6 +22,7 @@ from gitorch.model.workspace import OUTPUT_FROM_TREE
 from gitorch.storage import output_files, output_restore
 from gitorch.storage.attempt_owner import become_owner
 from gitorch.storage.claimed_attempt import ClaimedAttempt
+from gitorch.storage.fetched import described_in, place
 from gitorch.storage.input_changes import require_unchanged
 from gitorch.storage.site import Site
 from gitorch.tools.files import write_over
@@ -45,6 +46,7 @@ def is_quick_to_prepare(site: Site, attempt: ClaimedAttempt) -> bool:
     if (
         attempt.claim.number > 1
         or task.reads
+        or task.addresses
         or spec.beside(task)
         or spec.environment
         or spec.params_file
@@ -77,12 +79,16 @@ def prepare(
     become_owner(attempt, worker, site.home)
     _bring_to_pin(site, attempt, is_used=is_used)
     require_unchanged(site, attempt.payload, attempt.task, run.tree)
+    place(site, run.tree, attempt.task.addresses)
     lay_params_over(attempt)
     if spec.environment:
         surroundings.reported(attempt.payload, run.tree, interpreter)
     config = task_config(spec, attempt.task, str(run.output))
     # Only the attempt reads these files, and it starts later. So they need not be written aside.
     directory.config.write_bytes(json.dumps(config, ensure_ascii=False).encode())
+    if attempt.task.addresses:
+        described = described_in(run.tree, attempt.task.addresses)
+        directory.inputs.write_text(json.dumps(described))
     params = seen_params(spec, attempt.task)
     directory.params.write_bytes(json.dumps(params, ensure_ascii=False).encode())
     return Order(
@@ -109,6 +115,8 @@ def _environment(
     if attempt.gpus is not None:
         declared["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, attempt.gpus))
     recorder = {"GITORCH_USED": str(directory.used)} if site.settings.used else {}
+    if attempt.task.addresses:
+        declared["GITORCH_INPUTS"] = str(directory.inputs)
     return attempt_environment(
         surroundings.environment,
         interpreter=interpreter,

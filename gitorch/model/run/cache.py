@@ -197,6 +197,8 @@ def _inputs(record: Record, task: TaskSpec) -> dict[str, str] | None:
             return None
         for entry in entries:
             inputs[entry.path] = entry.identity
+    for address in task.addresses:
+        inputs[address.url] = address.identity
     return inputs
 
 

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from msgspec import field
 
 from gitorch.model.json_struct import JsonStruct, always, empty_mapping
 from gitorch.model.run.flags import Flags
 from gitorch.model.run.outcome_kind import OutcomeKind
+from gitorch.model.run.remote_input import RemoteInput
 from gitorch.model.text.keys import target_of
 from gitorch.model.values import value_at
+
+_Value = TypeVar("_Value", str, RemoteInput)
 
 # The top-level keys of a config that have a meaning for gitorch. Every other key is a parameter.
 OWN_KEYS = frozenset(
@@ -124,6 +127,7 @@ class TaskSpec(JsonStruct, frozen=True, kw_only=True):
     flags: Flags | None = None
     # More files with metrics. They are read after `metrics`.
     metric_sources: tuple[MetricSource, ...] = ()
+    addresses: tuple[RemoteInput, ...] = ()  # more data that the task reads
 
     @property
     def declared_metrics(self) -> tuple[MetricSource, ...]:
@@ -214,6 +218,11 @@ class RunSpec(JsonStruct, frozen=True, kw_only=True):
     def reads(self) -> tuple[str, ...]:
         """Return the paths and globs of all data that the tasks read."""
         return _unique(pattern for task in self.tasks for pattern in task.reads)
+
+    @property
+    def addresses(self) -> tuple[RemoteInput, ...]:
+        """Return the addresses that the tasks read, each once."""
+        return _unique(address for task in self.tasks for address in task.addresses)
 
     @property
     def unrecorded_links(self) -> tuple[str, ...]:
@@ -317,6 +326,6 @@ def render_value(value: Any) -> str:
             return str(value)
 
 
-def _unique(values: Iterable[str]) -> tuple[str, ...]:
+def _unique(values: Iterable[_Value]) -> tuple[_Value, ...]:
     """Return each value once, in the order of its first occurrence."""
     return tuple(dict.fromkeys(values))
