@@ -259,6 +259,10 @@ SELECT value FROM meta WHERE key = :key;
 -- Set the value of a key.
 INSERT INTO meta (key, value) VALUES (:key, :value) ON CONFLICT (key) DO UPDATE SET value = excluded.value;
 
+-- name: raise_latest
+-- Note the time of a new run. The latest time stays unknown as long as no command has set it.
+UPDATE meta SET value = max(value, :time) WHERE key = 'latest';
+
 -- name: advance_tip
 -- Store that the queue agrees with the commit `tip`, if it agreed with the parent of this commit.
 UPDATE meta SET value = :tip WHERE key = 'tip' AND value = :parent;

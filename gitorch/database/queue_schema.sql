@@ -2,7 +2,7 @@
 -- rebuilt from them. A finished task leaves the queue. A run leaves the queue with its last task.
 
 -- `home` identifies the repository to which the file belongs. `tip` is the commit of the results branch up to which the
--- queue agrees with the records.
+-- queue agrees with the records. `latest`, if it is known, is the time by which the newest run of this commit is sorted.
 CREATE TABLE meta (
     key TEXT PRIMARY KEY,
     value TEXT NOT NULL

@@ -26,6 +26,8 @@ from gitorch.database.values import (
     QueuedTask,
     Tip,
     Worker,
+    amounts,
+    outcome_json,
     parse_payload,
 )
 from gitorch.model.run.outcome import Outcome, read_outcome
@@ -74,15 +76,23 @@ class Queue:
     # -- runs
 
     def bring(
-        self, runs: Iterable[NewRun], *, over: Iterable[str] = (), tip: Tip = None
+        self,
+        runs: Iterable[NewRun],
+        *,
+        over: Iterable[str] = (),
+        tip: Tip = None,
+        latest: str | None = None,
     ) -> None:
         """Make the queue agree with the records that `runs` were made from.
 
         Remove the runs in `over`. Add missing runs and tasks, and remove tasks that are COMPLETE in
         the record. RUNNING tasks are not changed. A task that is already queued keeps the number of
-        its attempts. `tip`: see `finish`.
+        its attempts. `tip`: see `finish`. `latest` is the time of the newest run of the change, see
+        `begin_latest`.
         """
         with self._database.transaction() as execute:
+            if latest is not None:
+                execute("raise_latest", time=latest)
             for new in runs:
                 payload = json.dumps(new.payload)
                 added = execute(
@@ -164,7 +174,7 @@ class Queue:
                 only=_json(only),
                 ahead=ahead,
                 above=above,
-                **_amounts(free),
+                **amounts(free),
             ).fetchall()
             if not rows:
                 return None
@@ -270,9 +280,7 @@ class Queue:
     ) -> int:
         """Count the tasks that a machine with the resources `of` can claim, now or later."""
         return int(
-            self._database.fetch("claimable", only=_json(only), **_amounts(of))[0][
-                0
-            ]
+            self._database.fetch("claimable", only=_json(only), **amounts(of))[0][0]
         )
 
     def next_runs(self, limit: int, only: Sequence[str] | None = None) -> list[str]:
@@ -343,6 +351,11 @@ class Queue:
         rows = self._database.fetch("get_meta", key=key)
         return rows[0]["value"] if rows else None
 
+    def begin_latest(self, time: str) -> None:
+        """Note the time of the newest run. `bring` keeps it current from now on."""
+        with self._database.transaction() as execute:
+            execute("set_meta", key="latest", value=time)
+
 
 def _advance(execute: Transaction, tip: Tip) -> None:
     """Store the new tip, unless the queue has missed an earlier commit."""
@@ -366,9 +379,9 @@ def _add_tasks(execute: Transaction, new: NewRun) -> None:
             priority=task.priority,
             status=str(task.status),
             attempts=task.attempts,
-            outcome=_outcome_json(task.outcome),
+            outcome=outcome_json(task.outcome),
             begun=new.begun,
-            **_amounts(task.resources),
+            **amounts(task.resources),
         )
         for needed in unfinished.intersection(task.needs):
             execute("add_need", run=new.id, task=task.id, needed=needed)
@@ -381,7 +394,7 @@ def _bring_tasks(execute: Transaction, new: NewRun) -> None:
     _add_tasks(execute, new)
     execute("hold_tasks" if new.held else "release_tasks", run=new.id)
     for task in new.tasks:
-        outcome = _outcome_json(task.outcome)
+        outcome = outcome_json(task.outcome)
         execute(
             "set_task_status",
             run=new.id,
@@ -404,7 +417,7 @@ def _finish(execute: Transaction, end: AttemptEnd) -> bool:
             task=end.task,
             token=end.token,
             status=str(end.status),
-            outcome=_outcome_json(end.outcome),
+            outcome=outcome_json(end.outcome),
             retries=end.retries,
             losses=end.losses,
             not_before=end.not_before,
@@ -433,17 +446,5 @@ def _current(claim: Claim) -> dict[str, str]:
     return {"run": claim.run, "task": claim.task, "token": claim.token}
 
 
-def _amounts(resources: Resources) -> dict[str, float]:
-    return {
-        "cpus": resources.cpus,
-        "gpus": resources.gpus,
-        "memory": resources.memory_bytes,
-    }
-
-
 def _json(ids: Sequence[str] | None) -> str | None:
     return None if ids is None else json.dumps(list(ids))
-
-
-def _outcome_json(outcome: Outcome | None) -> str | None:
-    return json.dumps(outcome.to_json()) if outcome else None

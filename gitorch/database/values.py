@@ -230,3 +230,16 @@ def _state(row: Row) -> TaskState:
     raise AssertionError(
         row["status"]
     )  # the table's CHECK refuses any other status
+
+
+def amounts(resources: Resources) -> dict[str, float]:
+    """Return the parameters of a statement that compares or stores resources."""
+    return {
+        "cpus": resources.cpus,
+        "gpus": resources.gpus,
+        "memory": resources.memory_bytes,
+    }
+
+
+def outcome_json(outcome: Outcome | None) -> str | None:
+    return json.dumps(outcome.to_json()) if outcome else None

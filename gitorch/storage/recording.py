@@ -55,6 +55,7 @@ class Recording:
         self._site = site
         self._trailers: list[tuple[str, str]] = []
         self._followed: dict[str, Record | None] = {}
+        self._latest: str | None = None
 
     def record(self, run_id: str) -> Record | None:
         """Return the run's record as it is now, uncommitted changes included.
@@ -100,6 +101,12 @@ class Recording:
         None means that the run no longer has a record.
         """
         self._followed[run_id] = record
+        if record is not None:
+            self.note_time(record)
+
+    def note_time(self, record: Record) -> None:
+        """Note the time by which a run is sorted, for the runs that are created after it."""
+        self._latest = max(self._latest or "", record.sorted_at or record.created)
 
     def commit(self, subject: str) -> None:
         """Commit the changed records, then bring the queue to them.
@@ -155,7 +162,9 @@ class Recording:
         """Queue these runs as their records say. The other followed runs leave the queue."""
         over = self._followed.keys() - {record.id for record in live}
         entries = [queue_entry(record) for record in live]
-        self._site.queue.bring(entries, over=sorted(over), tip=tip)
+        self._site.queue.bring(
+            entries, over=sorted(over), tip=tip, latest=self._latest
+        )
 
     def _committed(self, subject: str) -> Tip:
         """Return the new commit, and the commit that it really was made on.
@@ -208,7 +217,7 @@ def queue_records(
 ) -> None:
     """Commit new records with the files of their configs, then queue them.
 
-    Their pins are kept before anything names them.
+    Their pins are kept before anything names them. They are sorted behind all runs on the branch.
     """
     for commit in {record.pin.commit for record in records}:
         pins.keep(site.repository, commit)
@@ -217,6 +226,9 @@ def queue_records(
             changes.put_files(record.id, kept)
             changes.put(record)
         changes.commit(subject)
+        if site.queue.meta("latest") is None:
+            newest = max(record.sorted_at or record.created for record in records)
+            site.queue.begin_latest(newest)
     note_queued_last(site, [record.id for record in records])
 
 
@@ -270,6 +282,8 @@ def _follow(site: Site, changes: Recording, run_id: str) -> None:
     except RecordBroken:
         # A run without a record that can be read is not executed. `gitorch doctor` explains it.
         record = None
+    if record is not None:
+        changes.note_time(record)
     entry = site.queue.run(run_id)
     is_foreign = record is not None and record.clone != site.repository.clone_id()
     if is_foreign and entry is None:

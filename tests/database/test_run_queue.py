@@ -338,6 +338,15 @@ def test_the_runs_of_an_unregistered_worker_are_unassigned(queue: Queue) -> None
     assert queue.runs()[0].worker is None
 
 
+def test_the_latest_time_is_kept_as_soon_as_it_is_known(queue: Queue) -> None:
+    queue.bring([], latest="2026-01-02")
+    assert queue.meta("latest") is None
+    queue.begin_latest("2026-01-03")
+    for time in ("2026-01-04", "2026-01-01", None):
+        queue.bring([], latest=time)
+    assert queue.meta("latest") == "2026-01-04"
+
+
 def test_the_tip_advances_only_without_a_gap(queue: Queue) -> None:
     queue.bring([], tip=(None, "c0"))
     queue.bring([], tip=("c0", "c1"))

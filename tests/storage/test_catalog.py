@@ -393,6 +393,19 @@ def test_a_run_from_the_future_is_the_latest_only_until_the_next_one(
     assert record["sorted_at"] > "2999"
 
 
+def test_a_run_that_was_fetched_from_the_future_is_followed(done: Path) -> None:
+    """The queue remembers the latest time, and the index is not asked."""
+    add_records(
+        done, "aaaaaaaaaaaa", clone="other", created="2999-01-01T00:00:00.000000Z"
+    )
+    gitorch(done, "hold", "--all", code=None)  # it brings the queue to the branch
+    index = index_path(done).read_bytes()
+    gitorch(done, "ready", "--again")
+    assert index_path(done).read_bytes() == index
+    assert "aaaaaaaaaaaa" in listed_ids(done)[1:]
+    assert gitorch_json(done, "show", "@")["run"]["sorted_at"] > "2999"
+
+
 def test_all_clones_agree_on_the_order(done: Path, tmp_path: Path) -> None:
     add_records(done, "aaaaaaaaaaaa", created="2999-01-01T00:00:00.000000Z")
     gitorch(done, "rerun", "--queue", "one")
