@@ -68,7 +68,7 @@ def gather_failures(
     records = read_sound_records(site, failed_ids)
     rows = Catalog.of(site).rows()
     ended_rows = [row for row in rows if row.id in ended]
-    params = _params_of(site, ended_rows, records)
+    params = {row.id: flattened(row.all_params) for row in ended_rows}
     groups = []
     causes = Gathering(_failures(records.values())).gathered()
     for similar in causes[:MOST_EXPLAINED]:
@@ -117,28 +117,6 @@ def _failures(records: Iterable[Record]) -> Iterator[Failure]:
                     outcome=last.outcome,
                     location=last.location,
                 )
-
-
-def _params_of(
-    site: Site, rows: Sequence[Row], records: Mapping[str, Record]
-) -> dict[str, Params]:
-    """Return the parameters of the runs by dotted keys, with those of tasks that were swept.
-
-    A row does not have the parameters of tasks, so a run in which they were swept is read.
-    """
-    params: dict[str, Params] = {}
-    for row in rows:
-        params[row.id] = flattened(row.params)
-    unread = []
-    for row in rows:
-        is_whole = all(key in params[row.id] for key in row.swept)
-        if not is_whole and row.id not in records:
-            unread.append(row.id)
-    for run_id, record in {**records, **read_sound_records(site, unread)}.items():
-        spec = record.spec
-        swept = {key: spec.value(key) for key in spec.swept}
-        params[run_id] = flattened({**spec.params, **swept})
-    return params
 
 
 def _selection(run_ids: Sequence[str], common: Params, rows: Sequence[Row]) -> str:

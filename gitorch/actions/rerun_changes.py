@@ -13,6 +13,7 @@ from gitorch.model.run.identity import run_identity
 from gitorch.model.run.spec import RunSpec
 from gitorch.model.sweep import Sweep, at_point, parse_range
 from gitorch.model.text.keys import Target, target_of
+from gitorch.model.values import are_identical
 from gitorch.storage.new_record import RunDefinition
 from gitorch.storage.site import Site
 
@@ -26,25 +27,31 @@ def changed_definitions(
     """Return a definition for each point of the `options`, and notes on parameters that are new.
 
     Everything that the options do not change is as it was recorded. The label has the parameters
-    that the options set, beside those that were swept.
+    that the options change, beside those that it had.
     Raises UsageError if an option is invalid.
     """
     if not options:
         return [definition], []
     values, notes = _values(definition.spec, options)
     targets = _targets(definition.spec, values)
-    labelled: dict[str, Any] = {}  # a swept key that is set again keeps its place
-    for key in definition.spec.swept:
-        hides = any(_lies_in(targets[key], targets[other]) for other in values)
-        if key in values or not hides:
-            labelled[key] = definition.spec.value(key)
+    kept = _kept_in_label(definition.spec, values, targets)
+    swept = [key for key in definition.spec.swept if key in kept]
+    swept += [key for key, several in values.items() if len(several) > 1]
     code = site.code.of(
         definition.pin.tree, definition.spec.code, frozenset(definition.bases)
     )
     overrides = _merged(definition.overrides, options)
     changed = []
     for point in Sweep(matrix=values).points():
-        spec = at_point(definition.spec, {**labelled, **point}, targets)
+        spec = at_point(definition.spec, point, targets)
+        distinctive = [*kept, *_changed(definition.spec, point)]
+        spec = replace(
+            spec,
+            swept=tuple(dict.fromkeys(swept)),
+            changed=tuple(
+                dict.fromkeys(key for key in distinctive if key not in swept)
+            ),
+        )
         changed.append(
             replace(
                 definition,
@@ -54,6 +61,25 @@ def changed_definitions(
             )
         )
     return changed, notes
+
+
+def _kept_in_label(
+    spec: RunSpec, values: Mapping[str, Any], targets: Mapping[str, Target]
+) -> list[str]:
+    """Return the keys in the label that stay there: those in no mapping that the options set."""
+    kept = []
+    for key in spec.distinctive:
+        hides = any(_lies_in(targets[key], targets[other]) for other in values)
+        if key in values or not hides:
+            kept.append(key)
+    return kept
+
+
+def _changed(spec: RunSpec, point: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the keys to which the options give another value than the recorded one."""
+    for key, value in point.items():
+        if not are_identical((spec.value(key), value)):
+            yield key
 
 
 def _values(
@@ -118,7 +144,7 @@ def _targets(spec: RunSpec, values: Mapping[str, Any]) -> dict[str, Target]:
     task_ids = [task.id for task in spec.tasks]
     return {
         key: target_of(key, spec.document, task_ids)
-        for key in (*spec.swept, *values)
+        for key in (*spec.distinctive, *values)
     }
 
 

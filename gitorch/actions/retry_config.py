@@ -178,6 +178,7 @@ def _with_finished_tasks(
         spec,
         name=record.spec.name,
         swept=record.spec.swept,
+        changed=record.spec.changed,
         output_dir=record.spec.output_dir,
         document={**spec.document, "tasks": texts},
         tasks=tuple(tasks),

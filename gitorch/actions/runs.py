@@ -92,6 +92,7 @@ def _as_dictionary(row: Row) -> dict[str, Any]:
     """Return the run as in JSON, in which every sequence is a list."""
     run: dict[str, Any] = row.to_json()
     run["swept"] = list(row.swept)
+    run["changed"] = list(row.changed)
     return run
 
 
@@ -102,6 +103,7 @@ def _flattened(run: Mapping[str, Any]) -> dict[str, Any]:
         if run[name]:
             flat[name] = datetime.fromisoformat(run[name])
     flat |= flattened(run["params"], "params.")
+    flat |= flattened(run["task_params"], "params.tasks.")
     for name, value in run["metrics"].items():
         flat[f"metrics.{name}"] = value
     return flat

@@ -64,13 +64,21 @@ def _any_runs(catalog: Catalog, incomplete: str) -> Iterator[Offer]:
         yield run.id, run.label
 
 
+def _found(catalog: Catalog, word: str) -> str | None:
+    """Return the run to which a word refers, or None if it refers to none or to several."""
+    try:
+        return catalog.find_one(word)
+    except GitorchError:
+        return None
+
+
 def _these_runs(
     catalog: Catalog, rows: Sequence[Row], incomplete: str
 ) -> Iterator[Offer]:
     """Offer these runs. A name or label that means another run, a later one, is left out."""
 
     def means(word: str, row: Row) -> bool:
-        return word.startswith(incomplete) and catalog.called(word) == row.id
+        return word.startswith(incomplete) and _found(catalog, word) == row.id
 
     for row in rows:
         if means(row.name, row):
@@ -165,7 +173,7 @@ def tasks(ctx: typer.Context, incomplete: str) -> list[Offer]:
     found: dict[str, None] = {}
     with suppress(GitorchError, OSError):
         _, catalog = _opened()
-        named = [word for word in ctx.obj if catalog.called(word)]
+        named = [word for word in ctx.obj if _found(catalog, word)]
         for row in catalog.named(named or ["@"]):
             found |= dict.fromkeys(catalog.complete_tasks_of(row.id))
             found |= dict.fromkeys(task.id for task in row.tasks)

@@ -108,7 +108,9 @@ def _print_expansion(points: Sequence[Record | Skipped]) -> None:
     """Print a table of all runs: the swept values, and whether the run is new."""
     if not points:
         return
-    keys = list(dict.fromkeys(key for point in points for key in point.spec.swept))
+    keys = list(
+        dict.fromkeys(key for point in points for key in point.spec.distinctive)
+    )
     rows = [_expansion_row(point, keys) for point in points]
     header = ["name", *map(in_line, keys), ""]
     put("\n".join(table(rows, header=header, colors=has_colors(sys.stdout))))
@@ -117,7 +119,7 @@ def _print_expansion(points: Sequence[Record | Skipped]) -> None:
 def _expansion_row(point: Record | Skipped, keys: Sequence[str]) -> list[str]:
     cells = [point.spec.name]
     for key in keys:
-        if key in point.spec.swept:
+        if key in point.spec.distinctive:
             cells.append(render_value(point.spec.value(key)))
         else:
             cells.append("")

@@ -20,6 +20,7 @@ from gitorch.config.parameters import KeyRefusal, Parameters
 from gitorch.model.problem import Problem, Severity
 from gitorch.model.sweep import parse_range
 from gitorch.model.text.spelling import did_you_mean
+from gitorch.model.values import are_identical
 
 _EXCLUDE = ("gitorch", "exclude")
 _HOW = "write key=value, key=value,value to sweep it, or ~key to drop it"
@@ -39,6 +40,28 @@ def override(document: Document, options: Sequence[str]) -> Document:
         overrides.apply(Span(start, start + len(option), source))
         start += len(option) + 1
     return overrides.document
+
+
+def changed_keys(
+    before: Document, after: Document, options: Sequence[str]
+) -> tuple[str, ...]:
+    """Return the keys that the options set to one value which differs from the value before.
+
+    Keys that are swept, and those that the options drop, are left out.
+    """
+    parameters = Parameters(after.value)
+    changed: dict[str, None] = {}
+    for option in options:
+        key, equals, _ = option.partition("=")
+        key = key.rstrip()
+        target = parameters.target(key)
+        if not equals or isinstance(target, KeyRefusal):
+            continue
+        position = parameters.position(target)
+        old, new = before.node(position), after.node(position)
+        if new and not (old and are_identical((old.value, new.value))):
+            changed[key] = None
+    return tuple(changed)
 
 
 class _Overrides:

@@ -19,12 +19,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gitorch.config.bases import Base, extend
 from gitorch.config.context import ConfigContext
 from gitorch.config.document import Document, KeyPath, kind_in_words
 from gitorch.config.misplaced_keys import misplaced_keys, without_unset_keys
-from gitorch.config.overrides import override
+from gitorch.config.overrides import changed_keys, override
 from gitorch.config.parameters import Parameters
 from gitorch.config.placeholder_check import check_placeholders
 from gitorch.config.reader import Reader
@@ -93,7 +94,9 @@ def load_config(
         if isinstance(document.value, dict):
             problems += misplaced_keys(document)
             document = without_unset_keys(document)
-            result = _read(document, context, Parameters(extended.document.value))
+            changed = changed_keys(extended.document, document, overrides)
+            written = Parameters(extended.document.value)
+            result = _read(document, context, written, changed)
             problems += result.problems
         elif not problems:
             problems.append(_not_a_mapping(document))
@@ -116,14 +119,18 @@ class _Result(NamedTuple):
 
 
 def _read(
-    document: Document, context: ConfigContext, written: Parameters
+    document: Document,
+    context: ConfigContext,
+    written: Parameters,
+    changed: tuple[str, ...],
 ) -> _Result:
     """Take a mapping through the passes from shape to fill.
 
-    `written` holds the parameters before `-S` was applied.
+    `written` holds the parameters before `-S` was applied, and `changed` the keys of those that it
+    has changed.
     """
     reader = Reader(document)
-    spec = read_run_spec(reader, context)
+    spec = replace(read_run_spec(reader, context), changed=changed)
     expansion = expand(reader, spec, limit=context.sweep_limit, written=written)
     check_placeholders(reader, expansion.samples, context.root)
     return _Result(expansion.specs, expansion.dimensions, reader.problems)

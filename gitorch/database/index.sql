@@ -10,7 +10,7 @@ CREATE TABLE meta (
 -- A run as its record describes it.
 --   sorted       the time by which runs are sorted: `created`, or later if a clock was wrong (see `Record.sorted_at`)
 --   name, label  UTF-8. Bytes of a file name that are not valid text are stored as surrogates
---   summary      JSON: [params, the names of the swept params, metrics]
+--   summary      JSON: [params, the names of the swept params, metrics, the names of the changed params, params of tasks]
 --   live         JSON: [the hold of the run, its tasks]. NULL if the run is over
 CREATE TABLE runs (
     id TEXT PRIMARY KEY,
@@ -137,11 +137,9 @@ SELECT id FROM runs ORDER BY sorted DESC, id DESC LIMIT 1 OFFSET :back;
 SELECT max(sorted) AS sorted FROM runs;
 
 -- name: called
--- Return the newest run with this id, label or name. Each part of the UNION reads one entry of an index.
+-- Return the newest run with this id or name. Each part of the UNION reads one entry of an index.
 SELECT id FROM (
     SELECT id, sorted FROM runs WHERE id = :id
-    UNION ALL
-    SELECT * FROM (SELECT id, sorted FROM runs WHERE label = :name ORDER BY sorted DESC, id DESC LIMIT 1)
     UNION ALL
     SELECT * FROM (SELECT id, sorted FROM runs WHERE name = :name ORDER BY sorted DESC, id DESC LIMIT 1)
 ) ORDER BY sorted DESC, id DESC LIMIT 1;
@@ -156,17 +154,21 @@ SELECT id FROM (
 -- Return the runs of this name that are not over, newest first.
 SELECT id FROM runs WHERE name = :name AND status NOT IN ('COMPLETE', 'FAILED') ORDER BY sorted DESC, id DESC;
 
+-- name: all_labelled
+-- Return the runs with this label, newest first.
+SELECT id, name, label, identity, created FROM runs WHERE label = :label ORDER BY sorted DESC, id DESC;
+
 -- name: labelled_with
 -- Return the runs whose labels contain these bytes, newest first. This reads all labels.
-SELECT id, name, label, created FROM runs WHERE instr(label, :word) ORDER BY sorted DESC, id DESC;
+SELECT id, name, label, identity, created FROM runs WHERE instr(label, :word) ORDER BY sorted DESC, id DESC;
 
 -- name: beginning
 -- Return the runs whose ids begin with this prefix, newest first. Ids consist of hex digits, which all sort before `g`.
-SELECT id, name, label, created FROM runs WHERE id >= :prefix AND id < :prefix || 'g' ORDER BY sorted DESC, id DESC;
+SELECT id, name, label, identity, created FROM runs WHERE id >= :prefix AND id < :prefix || 'g' ORDER BY sorted DESC, id DESC;
 
 -- name: labelled
 -- Return the newest runs whose labels lie between two texts.
-SELECT id, name, label, created FROM runs WHERE label >= :first AND label < :last ORDER BY sorted DESC, id DESC LIMIT :most;
+SELECT id, name, label, identity, created FROM runs WHERE label >= :first AND label < :last ORDER BY sorted DESC, id DESC LIMIT :most;
 
 -- name: newest_rows
 -- Return the newest runs, of one status if `status` is not NULL.

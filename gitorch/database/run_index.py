@@ -31,7 +31,7 @@ from gitorch.tools.locks import taken
 
 FORMAT = DatabaseFormat(
     name="index",
-    version=4,
+    version=5,
     statements="index.sql",
     # In WAL mode with synchronous NORMAL, a power cut may undo whole transactions, the newest ones,
     # but it does not damage the file.
@@ -138,7 +138,7 @@ class RunIndex:
         return rows[0][0] if rows else None
 
     def called(self, name: str) -> str | None:
-        """Return the id of the newest run with this id, label or name."""
+        """Return the id of the newest run with this id or name."""
         run_id = name if name.isascii() else None
         return self._fetch_first("called", id=run_id, name=_encoded(name))
 
@@ -154,23 +154,18 @@ class RunIndex:
 
     def labelled_with(self, words: Sequence[str]) -> list[Named]:
         """Return the runs whose labels have all these words, newest first."""
-        longest = max(words, key=len)
+        longest = _encoded(max(words, key=len))
         wanted = set(words)
-        runs = []
-        for id, name, label, created in self._fetch(
-            "labelled_with", word=_encoded(longest)
-        ):
-            run = Named(id, _decoded(name), _decoded(label), created)
-            if wanted <= set(run.label.split()):
-                runs.append(run)
-        return runs
+        runs = map(_named, self._fetch("labelled_with", word=longest))
+        return [run for run in runs if wanted <= set(run.label.split())]
+
+    def all_labelled(self, label: str) -> list[Named]:
+        """Return the runs with this label, newest first."""
+        return [*map(_named, self._fetch("all_labelled", label=_encoded(label)))]
 
     def beginning(self, prefix: str) -> list[Named]:
         """Return the runs whose ids begin with these hexadecimal digits, newest first."""
-        runs = []
-        for id, name, label, created in self._fetch("beginning", prefix=prefix):
-            runs.append(Named(id, _decoded(name), _decoded(label), created))
-        return runs
+        return [*map(_named, self._fetch("beginning", prefix=prefix))]
 
     def labelled(self, prefix: str, most: int) -> list[Named]:
         """Return the newest runs whose labels begin with `prefix`."""
@@ -179,10 +174,7 @@ class RunIndex:
         found = self._fetch(
             "labelled", first=first, last=first + b"\xff", most=most
         )
-        return [
-            Named(id, _decoded(name), _decoded(label), created)
-            for id, name, label, created in found
-        ]
+        return [*map(_named, found)]
 
     def names(self) -> list[str]:
         """Return the names of runs, each once, the most recently used first."""
@@ -355,7 +347,9 @@ def _values(row: Row) -> dict[str, Any]:
         "label": _encoded(row.label),
         "status": str(row.status),
         "commit": row.commit,
-        "summary": json.dumps([row.params, row.swept, row.metrics]),
+        "summary": json.dumps(
+            [row.params, row.swept, row.metrics, row.changed, row.task_params]
+        ),
         "sorted": row.order[0],
         "created": row.created,
         "started": row.started,
@@ -370,6 +364,12 @@ def _values(row: Row) -> dict[str, Any]:
 
 # `json.loads` takes twice as long for such short texts.
 _parse = json.JSONDecoder().raw_decode
+
+
+def _named(values: Sequence[Any]) -> Named:
+    """Return the Named of a result of a statement that returns the names of runs."""
+    id, name, label, identity, created = values
+    return Named(id, _decoded(name), _decoded(label), identity, created)
 
 
 def _row(values: Sequence[Any]) -> Row:
@@ -391,7 +391,7 @@ def _row(values: Sequence[Any]) -> Row:
         rerun_of,
         live,
     ) = values
-    params, swept, metrics = _parse(summary)[0]
+    params, swept, metrics, changed, task_params = _parse(summary)[0]
     if not (isinstance(params, dict) and isinstance(metrics, dict)):
         raise TypeError("the summary of a run is damaged")
     hold, tasks = _parse(live)[0] if live else (None, ())
@@ -411,6 +411,8 @@ def _row(values: Sequence[Any]) -> Row:
         clone=clone,
         identity=identity,
         rerun_of=rerun_of,
+        changed=tuple(changed),
+        task_params=task_params,
         sorted_at=None if sorted_at == created else sorted_at,
         hold=hold,
         tasks=tuple(map(TaskRow.from_json, tasks)),

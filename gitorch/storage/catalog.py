@@ -195,6 +195,9 @@ class Catalog:
     def all_called(self, name: str) -> list[str]:
         return self._query(lambda index: index.all_called(name))
 
+    def all_labelled(self, label: str) -> list[Named]:
+        return self._query(lambda index: index.all_labelled(label))
+
     def labelled_with(self, words: Sequence[str]) -> list[Named]:
         return self._query(lambda index: index.labelled_with(words))
 
@@ -203,7 +206,10 @@ class Catalog:
         if not run_ids:
             return []
         rows = self._query(lambda index: index.rows(run_ids))
-        return [Named(row.id, row.name, row.label, row.created) for row in rows]
+        return [
+            Named(row.id, row.name, row.label, row.identity, row.created)
+            for row in rows
+        ]
 
     def beginning(self, prefix: str) -> list[Named]:
         return self._query(lambda index: index.beginning(prefix))

@@ -45,6 +45,8 @@ HELD = replace(
     ended=None,
     duration_s=None,
     identity="i2",
+    changed=("tasks.a.b",),
+    task_params={"a": {"b": [1]}},
     hold="held by A: why not",
     tasks=(
         TaskRow(id="a", status=Status.COMPLETE),
@@ -104,12 +106,14 @@ def test_runs_are_found_by_id_label_and_name(index: RunIndex) -> None:
     for name, run in (
         (FIRST.id, FIRST),
         ("penguins", HELD),
-        ("penguins lr=0.1", FIRST),
         (ODD.name, ODD),
-        ("é", ODD),
     ):
         assert index.called(name) == run.id
     assert index.called("whales") is None
+    assert index.called(FIRST.label) is None
+    for run in (FIRST, ODD):
+        [labelled] = index.all_labelled(run.label)
+        assert (labelled.id, labelled.identity) == (run.id, run.identity)
     assert [run.id for run in index.beginning("abcd")] == [HELD.id, FIRST.id]
     assert index.beginning("abcde") == []
 
@@ -167,13 +171,15 @@ def test_questions_about_few_runs_do_not_scan_the_tables(
             "rows_of",
             "newest",
             "called",
+            "all_labelled",
             "beginning",
             "computed",
             "computed_like",
             "durations",
         ):
             values = dict.fromkeys(
-                ("ids", "back", "id", "name", "prefix", "key", "task"), "[]"
+                ("ids", "back", "id", "name", "label", "prefix", "key", "task"),
+                "[]",
             )
             plan = connection.execute(
                 f"EXPLAIN QUERY PLAN {statements(FORMAT.statements)[name]}", values

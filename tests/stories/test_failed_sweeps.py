@@ -109,13 +109,13 @@ def test_json_has_the_gathered_failures(sweep: Path) -> None:
 
 
 def test_runs_that_no_expression_selects_are_named(project: Path) -> None:
-    """Swept parameters of tasks are not in `--where`, and here all runs fail."""
+    """`--where` does not compare lists, and here all runs fail."""
     write(
         project,
         "experiments/a.yaml",
         """
-        gitorch: {matrix: {tasks.t.n: [1, 2, 3], m: [1, 2]}}
-        tasks: [{id: t, n: 0, command: "exit {n}"}]
+        gitorch: {matrix: {tasks.t.n: [[1], [2], [3]], m: [1, 2]}}
+        tasks: [{id: t, n: 0, command: "exit $(echo {n} | tr -dc 0-9)"}]
         """,
     )
     said = gitorch(project, "run", "experiments", code=1).stderr
@@ -124,7 +124,7 @@ def test_runs_that_no_expression_selects_are_named(project: Path) -> None:
     for number, cause in enumerate(causes[:-1], start=1):
         lines = cause.splitlines()
         assert lines[0] == f"2 runs failed in t: exit code {number}"
-        assert lines[1] == f"  all with tasks.t.n={number}, and no other run"
+        assert lines[1] == f"  all with tasks.t.n=[{number}], and no other run"
         ids = [line.split()[0] for line in lines[2:4]]
         assert (
             lines[-2]

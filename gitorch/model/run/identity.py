@@ -19,7 +19,14 @@ _IGNORED_IN_DOCUMENT = (
     "overwriteOutputFine",
     "UNSAFE_ignoreDirtyCheck",
 )
-_IGNORED_IN_SPEC = ("name", "output_dir", "swept", "code", "environment")
+_IGNORED_IN_SPEC = (
+    "name",
+    "output_dir",
+    "swept",
+    "changed",
+    "code",
+    "environment",
+)
 # Settings of a task that say when it runs, with which resources, and which results are kept.
 _IGNORED_IN_TASKS = (
     "timeout_s",

@@ -16,8 +16,8 @@ from gitorch.model.json_struct import JsonStruct, always, empty_mapping
 from gitorch.model.run.flags import Flags
 from gitorch.model.run.outcome_kind import OutcomeKind
 from gitorch.model.run.remote_input import RemoteInput
-from gitorch.model.text.keys import target_of
-from gitorch.model.values import value_at
+from gitorch.model.text.keys import Target, target_of
+from gitorch.model.values import value_at, with_value
 
 _Value = TypeVar("_Value", str, RemoteInput)
 
@@ -154,6 +154,8 @@ class RunSpec(JsonStruct, frozen=True, kw_only=True):
     document: Mapping[str, Any]
     tasks: tuple[TaskSpec, ...]
     swept: tuple[str, ...] = always(())
+    # The parameters that `-S` has set to a value that differs from the file's, without the swept.
+    changed: tuple[str, ...] = ()
     path_to_tasks: str = always(".")
     output_dir: str | None = always(None)  # the logical name, with its placeholders
     link: tuple[str, ...] = always(
@@ -197,20 +199,41 @@ class RunSpec(JsonStruct, frozen=True, kw_only=True):
         return self.document.get("UNSAFE_ignoreDirtyCheck") is True
 
     @property
+    def distinctive(self) -> tuple[str, ...]:
+        """Return the keys of the params that tell the run apart from others of its name."""
+        return _unique((*self.swept, *self.changed))
+
+    @property
     def label(self) -> str:
-        """Return the name and the swept params in one line: `penguins learningRate=0.1 seed=2`."""
+        """Return the name, and the params that were swept or changed, in one line.
+
+        An example is `penguins learningRate=0.1 seed=2`.
+        """
         parts = [self.name]
-        for key in self.swept:
+        for key in self.distinctive:
             parts.append(f"{key}={render_value(self.value(key))}")
         return " ".join(parts).replace("\n", "\\n")
+
+    @property
+    def distinctive_of_tasks(self) -> dict[str, dict[str, Any]]:
+        """Return the distinctive params of tasks, by task."""
+        params: dict[str, dict[str, Any]] = {}
+        for key in self.distinctive:
+            task, path = self._target(key)
+            if task is not None:
+                value = value_at(self.task(task).params, path)
+                params[task] = with_value(params.get(task, {}), path, value)
+        return params
+
+    def _target(self, key: str) -> Target:
+        return target_of(key, self.document, [task.id for task in self.tasks])
 
     def value(self, key: str) -> Any:
         """Return the value of a parameter, None if the parameter does not exist.
 
         The key is dotted if the parameter is in a mapping or in a task.
         """
-        task_ids = [task.id for task in self.tasks]
-        task, path = target_of(key, self.document, task_ids)
+        task, path = self._target(key)
         values = self.document if task is None else self.task(task).params
         return value_at(values, path)
 

@@ -45,7 +45,7 @@ def column_of(path: Path) -> str:
 
 def values_of(row: Row) -> dict[str, Any]:
     """Return the values of a run's parameters and metrics, by column."""
-    values = flattened(row.params, "params.")
+    values = flattened(row.all_params, "params.")
     for name, metric in row.metrics.items():
         values[f"metrics.{name}"] = metric
     return values
@@ -56,17 +56,21 @@ def choose_columns(
 ) -> Columns:
     """Return the columns of `rows`.
 
-    Those in `asked`, the swept parameters, the parameters in which any of `peers` differ, and the
-    metrics in which `rows` differ tell the runs apart. `peers` are all runs of the names in `rows`.
+    Those in `asked`, the parameters that were swept or changed by `-S`, the parameters in which any
+    of `peers` differ, and the metrics in which `rows` differ tell the runs apart. `peers` are all
+    runs of the names in `rows`.
     """
     values = tuple(map(values_of, rows))
     everywhere = values if len(peers) == len(rows) else tuple(map(values_of, peers))
     existing = _names(values)
-    swept = {f"params.{key}": None for row in rows for key in row.swept}
+    distinctive: dict[str, None] = {}
+    for row in rows:
+        for key in (*row.swept, *row.changed):
+            distinctive[f"params.{key}"] = None
     params = [name for name in existing if not _is_metric(name)]
     metrics = list(filter(_is_metric, existing))
     varying = [*_varying(everywhere, params), *_varying(values, metrics)]
-    wanted = dict.fromkeys((*asked, *swept, *varying))
+    wanted = dict.fromkeys((*asked, *distinctive, *varying))
     telling = tuple(name for name in wanted if name in existing)
     return Columns(values=values, every=tuple(existing), telling=telling)
 

@@ -41,6 +41,8 @@ Getter = Callable[[Row], Any]
 def getter(path: Path) -> Getter:
     """Return a function that returns a run's value of a field, or None if the run has none."""
     match path:
+        case ("params", "tasks", *keys):
+            return lambda row: _parameter(row.all_params, ["tasks", *keys])
         case ("params", key):
             return lambda row: row.params.get(key)
         case ("params", *keys):
@@ -157,7 +159,9 @@ def known_fields(rows: Iterable[Row]) -> list[Path]:
     params: dict[Path, None] = {}
     metrics: dict[Path, None] = {}
     for row in rows:
-        params |= dict.fromkeys(("params", *path) for path in _paths(row.params))
+        params |= dict.fromkeys(
+            ("params", *path) for path in _paths(row.all_params)
+        )
         metrics |= dict.fromkeys(("metrics", name) for name in row.metrics)
     return [*params, *metrics]
 

@@ -2,6 +2,8 @@
 
 A reference is an id, a prefix of an id, a name, a label, words of a label (`penguins seed=2`), `@`
 (the latest run) or `@~1` (the one before it). `NAME~1` is the run of that name before the latest.
+A name refers to the latest run of that name. A label refers to the latest of its runs if they are
+repetitions of each other, and is ambiguous otherwise.
 `@last` refers to several runs: those that this clone queued last, with one command.
 """
 
@@ -22,11 +24,12 @@ _LISTED = 20  # candidates in a message
 
 
 class Named(NamedTuple):
-    """The names of a run, and when it was created."""
+    """The names of a run, its identity (see `run_identity`), and when it was created."""
 
     id: str
     name: str
     label: str
+    identity: str
     created: str
 
 
@@ -40,7 +43,11 @@ class RunNames(Protocol):
         ...
 
     def called(self, name: str) -> str | None:
-        """Return the id of the newest run with this id, label or name."""
+        """Return the id of the newest run with this id or name."""
+        ...
+
+    def all_labelled(self, label: str) -> Sequence[Named]:
+        """Return the runs with this label, newest first."""
         ...
 
     def all_called(self, name: str) -> Sequence[str]:
@@ -92,6 +99,9 @@ def _found(reference: str, runs: RunNames) -> str | None:
     if latest:
         return runs.newest(int(latest[1] or 0))
     run_id = runs.called(reference)
+    if run_id is None:
+        labelled = _newest_of_each(runs.all_labelled(reference))
+        run_id = _only(reference, labelled, "have this label")
     if run_id is None and is_id_prefix(reference):
         run_id = _with_prefix(reference, runs)
     if run_id is None and reference == LAST:
@@ -120,14 +130,20 @@ def _earlier(reference: str, runs: RunNames) -> str | None:
 def _with_words(reference: str, runs: RunNames) -> str | None:
     """Return the newest run whose label has the words of `reference`, or None.
 
-    One word must give the value of a parameter. Raises UsageError if several labels have them.
+    One word must give the value of a parameter. Raises UsageError if different runs have them.
     """
     if "=" not in reference:
         return None
-    newest: dict[str, Named] = {}  # by label
-    for run in runs.labelled_with(reference.split()):
-        newest.setdefault(run.label, run)
-    return _only(reference, list(newest.values()), "have this in their labels")
+    labelled = _newest_of_each(runs.labelled_with(reference.split()))
+    return _only(reference, labelled, "have this in their labels")
+
+
+def _newest_of_each(runs: Sequence[Named]) -> list[Named]:
+    """Return the newest of the runs that repeat each other, in the order of `runs`."""
+    newest: dict[tuple[str, str], Named] = {}
+    for run in runs:
+        newest.setdefault((run.label, run.identity), run)
+    return list(newest.values())
 
 
 def _only(reference: str, candidates: Sequence[Named], what: str) -> str | None:
@@ -163,7 +179,7 @@ def refers_to_one(reference: str, run_id: str) -> bool:
 
 
 def _unreadable(error: RecordBroken) -> Named:
-    return Named(error.run_id, "", "(its record cannot be read)", "")
+    return Named(error.run_id, "", "(its record cannot be read)", "", "")
 
 
 def _ambiguous(message: str, candidates: Sequence[Named], hint: str) -> UsageError:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gitorch.model.json_struct import JsonStruct
+from msgspec import field
+
+from gitorch.model.json_struct import JsonStruct, empty_mapping
 from gitorch.model.run.metrics import Metrics
 from gitorch.model.run.spec import Resources
 from gitorch.model.run.status import LIVE, Status
@@ -52,10 +54,26 @@ class Row(JsonStruct, frozen=True, kw_only=True, omit_defaults=False):
     clone: str
     identity: str
     rerun_of: str | None = None
+    # The params that `-S` has changed (see `RunSpec.changed`).
+    changed: tuple[str, ...] = ()
+    # The params of tasks that were swept or changed, by task.
+    task_params: Mapping[str, Mapping[str, Any]] = field(
+        default_factory=empty_mapping
+    )
     # The time by which runs are sorted, if it is not `created` (see `Record.sorted_at`).
     sorted_at: str | None = None
     hold: str | None = None  # who holds it, and why, in words
     tasks: tuple[TaskRow, ...] = ()
+
+    @property
+    def all_params(self) -> Mapping[str, Any]:
+        """Return the params with those of tasks, which have paths such as `tasks.train.epochs`.
+
+        `tasks` is gitorch's own key, so it is not the name of a parameter.
+        """
+        if not self.task_params:
+            return self.params
+        return {**self.params, "tasks": self.task_params}
 
     @property
     def order(self) -> tuple[str, str]:
@@ -91,6 +109,8 @@ class Row(JsonStruct, frozen=True, kw_only=True, omit_defaults=False):
             clone=record.clone,
             identity=record.identity,
             rerun_of=record.rerun_of,
+            changed=record.spec.changed,
+            task_params=record.spec.distinctive_of_tasks,
             sorted_at=record.sorted_at,
             hold=hold,
             tasks=tasks,

@@ -26,7 +26,8 @@ def with_params(params: dict[str, Any]) -> Row:
 
 def test_the_columns_of_a_run_are_the_same_in_json() -> None:
     assert [name for name in ROW.to_json() if name in OWN] == list(OWN)
-    assert set(ROW.to_json()) - set(OWN) == {"params", "swept", "metrics"}
+    others = {"params", "swept", "metrics", "changed", "task_params"}
+    assert set(ROW.to_json()) - set(OWN) == others
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,10 @@ class Listed(list[Named]):
         return self[back].id if back < len(self) else None
 
     def called(self, name: str) -> str | None:
-        return next(
-            (run.id for run in self if name in (run.id, run.label, run.name)), None
-        )
+        return next((run.id for run in self if name in (run.id, run.name)), None)
+
+    def all_labelled(self, label: str) -> list[Named]:
+        return [run for run in self if run.label == label]
 
     def all_called(self, name: str) -> list[str]:
         return [run.id for run in self if name in (run.label, run.name)]
@@ -43,9 +44,9 @@ class Listed(list[Named]):
 
 RUNS = Listed(
     [
-        Named("abcd11111111", "penguins", "penguins lr=0.1", "2026-01-03"),
-        Named("abcd22222222", "penguins", "penguins lr=0.2", "2026-01-02"),
-        Named("ef0033333333", "whales", "whales", "2026-01-01"),
+        Named("abcd11111111", "penguins", "penguins lr=0.1", "0.1", "2026-01-03"),
+        Named("abcd22222222", "penguins", "penguins lr=0.2", "0.2", "2026-01-02"),
+        Named("ef0033333333", "whales", "whales", "w", "2026-01-01"),
     ]
 )
 
@@ -81,10 +82,22 @@ def test_an_ambiguous_prefix_names_the_candidates() -> None:
 @pytest.mark.parametrize("reference", ["@last", "lr=0.1 penguins"])
 def test_what_means_several_runs_is_ambiguous(reference: str) -> None:
     runs = Listed(
-        [*RUNS, Named("ef0044444444", "penguins", "penguins lr=0.1 a=1", "")]
+        [*RUNS, Named("ef0044444444", "penguins", "penguins lr=0.1 a=1", "a", "")]
     )
     with pytest.raises(UsageError, match="is ambiguous: 2 runs"):
         find(reference, runs)
+
+
+def test_a_label_is_ambiguous_unless_its_runs_repeat_each_other() -> None:
+    again = RUNS[0]._replace(id="abcd55555555")
+    runs = Listed([again, *RUNS])
+    for reference in ("penguins lr=0.1", "lr=0.1"):
+        assert find(reference, runs) == again.id
+    other = again._replace(identity="other code")
+    for reference in ("penguins lr=0.1", "lr=0.1"):
+        with pytest.raises(UsageError, match="is ambiguous: 2 runs have this"):
+            find(reference, Listed([other, *RUNS]))
+    assert find("penguins", Listed([other, *RUNS])) == other.id
 
 
 def test_the_runs_that_were_queued_last() -> None:
