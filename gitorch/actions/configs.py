@@ -13,7 +13,6 @@ from gitorch.model.problem import has_errors
 from gitorch.storage.site import Site
 
 DEFAULT_PATH = "experiments"
-SCHEMA = ".gitorch.schema.json"  # beside the configs, so that an editor finds it on every machine
 
 
 def load_configs(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gitorch.actions.configs import DEFAULT_PATH, SCHEMA
+from gitorch.actions.configs import DEFAULT_PATH
 from gitorch.config.schema import schema_for_editors
 from gitorch.errors import Refused
+from gitorch.git.code_digest import SCHEMA
 from gitorch.storage.site import Site
 from gitorch.tools.files import write_aside
 

@@ -7,11 +7,11 @@ from itertools import filterfalse
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gitorch.actions.configs import SCHEMA
 from gitorch.config.discovery import SUFFIXES, is_config, read_config
 from gitorch.config.pipeline import LoadedConfig
 from gitorch.errors import Refused, UsageError
 from gitorch.git import pins
+from gitorch.git.code_digest import SCHEMA
 from gitorch.git.diff import snapshot_changes
 from gitorch.git.hidden import how_to_reveal
 from gitorch.git.repository import Repository

@@ -11,6 +11,7 @@ from typing import Any
 from msgspec import Struct
 
 from gitorch.actions.configs import load_configs, readable_configs
+from gitorch.actions.made_anew import MadeAnew, made_anew
 from gitorch.actions.pinning import Snapshot, choose_pin
 from gitorch.actions.ready_plan import (
     AlreadyThere,
@@ -80,6 +81,7 @@ class Ready(Struct, frozen=True, kw_only=True):
     pin: Pin | None  # None if no config was readable
     notes: tuple[str, ...] = ()
     snapshot: Snapshot | None = None  # if the pin is a snapshot that was just taken
+    made_anew: tuple[MadeAnew, ...] = ()
 
     @property
     def queued(self) -> tuple[Record, ...]:
@@ -111,6 +113,7 @@ class Ready(Struct, frozen=True, kw_only=True):
             "skipped": skipped,
             "problems": problems,
             "notes": list(self.notes),
+            "made_anew": [runs.to_json() for runs in self.made_anew],
             "snapshot": self.snapshot.to_json() if self.snapshot else None,
         }
 
@@ -156,6 +159,7 @@ def ready(
     candidates = find_candidates(site, validated, chosen.pin, shell)
     with _one_at_a_time(site):
         plan = _plan(site, candidates, again=again)
+        anew = () if again else made_anew(site, plan.new)
         records: dict[str, Record] = {}
         for new in plan.new:
             definition = new.candidate.definition
@@ -171,6 +175,7 @@ def ready(
         pin=chosen.pin,
         notes=validated.notes,
         snapshot=chosen.snapshot,
+        made_anew=anew,
     )
 
 

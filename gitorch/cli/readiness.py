@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 
+from gitorch.actions.made_anew import MadeAnew
 from gitorch.actions.pinning import Snapshot
 from gitorch.actions.ready import Ready, Skipped
 from gitorch.actions.validate import Validated
@@ -16,6 +17,7 @@ from gitorch.model.run.record import Record
 from gitorch.model.run.spec import render_value
 from gitorch.model.text.phrases import counted, some
 
+_MOST_FILES = 3  # in a line
 _MOST_NAMED = 10  # more skipped runs than these are counted instead of named
 
 
@@ -85,6 +87,19 @@ def _say_queued(readied: Ready, *, dry_run: bool) -> None:
         verb = "Would queue" if dry_run else "Queued"
         runs = counted(len(readied.queued), "run")
         say(f"{verb} {runs} at {readied.pin.commit[:12]}")
+        _say_made_anew(readied.made_anew)
+
+
+def _say_made_anew(groups: Sequence[MadeAnew]) -> None:
+    """Say which files are the reason that runs which exist at earlier commits are made anew."""
+    for group in groups:
+        queued = "was queued" if group.count == 1 else "were queued"
+        verb = "ran" if group.ran else queued
+        differ = "differs" if len(group.files) == 1 else "differ"
+        files = in_line(some(group.files, _MOST_FILES))
+        say(
+            f"{group.count} of these {verb} at {group.commit[:12]}; {files} {differ}"
+        )
 
 
 def _say_skipped(skipped: Sequence[Skipped]) -> None:

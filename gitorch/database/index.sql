@@ -190,6 +190,12 @@ SELECT identity, id, status, label FROM runs
 WHERE status != 'FAILED' AND (:identities IS NULL OR identity IN (SELECT value FROM json_each(:identities)))
 ORDER BY sorted, id;
 
+-- name: newest_labelled
+-- Return the runs that are not FAILED with one of these labels (a JSON list), newest last.
+SELECT label, identity, "commit", started IS NOT NULL AS ran FROM runs
+WHERE status != 'FAILED' AND label IN (SELECT CAST(value AS BLOB) FROM json_each(:labels))
+ORDER BY sorted, id;
+
 -- name: durations
 -- Return the durations, in seconds, of the complete tasks with this id in the runs with this name.
 SELECT duration_s FROM complete_tasks WHERE name = :name AND task = :task AND duration_s IS NOT NULL;

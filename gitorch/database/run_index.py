@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from gitorch.database.connection import (
     Database,
@@ -44,6 +44,14 @@ FORMAT = DatabaseFormat(
 
 # The errors of reading a row whose values another program has changed.
 DAMAGED_ROW = (ValueError, TypeError, AttributeError, RecursionError)
+
+
+class Earlier(NamedTuple):
+    """The identity of an existing run, its commit, and True if an attempt of it has begun."""
+
+    identity: str
+    commit: str
+    ran: bool
 
 
 class RunIndex:
@@ -201,6 +209,16 @@ class RunIndex:
             "by_identity", identities=wanted
         ):
             newest[identity] = (id, Status(status), _decoded(label))
+        return newest
+
+    def newest_labelled(self, labels: Iterable[str]) -> dict[str, Earlier]:
+        """Return the newest run that is not FAILED of each of these labels, by label."""
+        wanted = json.dumps(list(labels))
+        newest = {}
+        for label, identity, commit, ran in self._fetch(
+            "newest_labelled", labels=wanted
+        ):
+            newest[_decoded(label)] = Earlier(identity, commit, bool(ran))
         return newest
 
     def durations(self, name: str, task: str) -> list[float]:

@@ -12,6 +12,9 @@ from gitorch.git.repository import Repository
 from gitorch.git.store.objects import read_objects
 from gitorch.model.text.globs import first_match
 
+# The schema that `gitorch init` writes beside the configs, so that an editor finds it on every
+# machine. No run depends on it.
+SCHEMA = ".gitorch.schema.json"
 _REGULAR = (b"100644", b"100755")
 
 
@@ -35,6 +38,10 @@ class TreeFile(NamedTuple):
     @property
     def is_submodule(self) -> bool:
         return self.entry.startswith(b"160000")
+
+    @property
+    def is_schema(self) -> bool:
+        return self.entry[:6] in _REGULAR and self.path.endswith(f"/{SCHEMA}")
 
     @property
     def is_yaml(self) -> bool:
@@ -79,9 +86,9 @@ class CodeDigests:
     ) -> str:
         """Return a SHA-256 over path, mode and content of the files that match the globs.
 
-        Without globs all files count. Configs and the paths in `aside` are left out, so the digest
-        stays the same if a config is committed or if a file that does not match is changed. For a
-        submodule, its commit counts.
+        Without globs all files count. Configs, their schema and the paths in `aside` are left out,
+        so the digest stays the same if a config is committed or if a file that does not match is
+        changed. For a submodule, its commit counts.
         """
         return self._digest(tree, globs, aside)
 
@@ -120,7 +127,10 @@ class CodeDigests:
         self, tree: str, globs: tuple[str, ...] | None, aside: frozenset[str]
     ) -> list[TreeFile]:
         left_out = aside | self.configs(tree)
-        files = [file for file in self._files(tree) if file.path not in left_out]
+        files = []
+        for file in self._files(tree):
+            if file.path not in left_out and not file.is_schema:
+                files.append(file)
         if globs is None:
             return files
         return [file for file in files if first_match(file.path, globs) is not None]

@@ -13,7 +13,12 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from gitorch.database.connection import DatabaseBroken
-from gitorch.database.run_index import DAMAGED_ROW, IndexUpdate, RunIndex
+from gitorch.database.run_index import (
+    DAMAGED_ROW,
+    Earlier,
+    IndexUpdate,
+    RunIndex,
+)
 from gitorch.database.values import QueuedRun, QueuedTask, Running, Waiting
 from gitorch.errors import Busy, NotFound
 from gitorch.model.run.record import Record, RecordBroken
@@ -188,6 +193,10 @@ class Catalog:
 
     def newest(self, back: int) -> str | None:
         return self._query(lambda index: index.newest(back))
+
+    def newest_labelled(self, labels: Collection[str]) -> dict[str, Earlier]:
+        """Return the newest run that is not FAILED of each of these labels, by label."""
+        return self._query(lambda index: index.newest_labelled(labels))
 
     def called(self, name: str) -> str | None:
         return self._query(lambda index: index.called(name))

@@ -40,6 +40,15 @@ def test_configs_are_not_code_wherever_they_lie(repo: Repository) -> None:
     assert digest(repo) == before
 
 
+def test_the_schema_of_the_configs_is_not_code(repo: Repository) -> None:
+    before = digest(repo)
+    commit_files(repo.root, {"experiments/.gitorch.schema.json": "{}"})
+    assert digest(repo) == before
+    assert CodeDigests(repo, configs_among).differing("HEAD", "HEAD~1") == ()
+    commit_files(repo.root, {"experiments/schema.json": "{}"})
+    assert digest(repo) != before
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import commit_files, gitorch, gitorch_json, write
+from tests.conftest import commit_files, git, gitorch, gitorch_json, write
 
 TASKS = (
     "class Train:\n"
@@ -82,3 +82,42 @@ def test_a_glob_that_matches_no_file_is_an_error_at_its_position(
             "'source/modle.py' matches nothing in commit "
         )
     assert gitorch_json(project, "list")["runs"] == []
+
+
+def test_ready_names_the_files_for_which_it_makes_runs_anew(project: Path) -> None:
+    write(
+        project,
+        "experiments/e.yaml",
+        """
+        gitorch: {matrix: {seed: [1, 2, 3]}}
+        tasks: [{id: t, command: "true"}]
+        """,
+    )
+    first = git(project, "rev-parse", "HEAD")[:12]
+    assert "of these" not in gitorch(project, "ready").stderr
+    commit_files(project, {"experiments/.gitorch.schema.json": "{}"})
+    assert _ready(project)["queued"] == [], "the schema of configs is not code"
+    gitorch(project, "run", "seed=1")
+    gitorch(project, "kill", "seed=3", "--yes")
+    second = commit_files(project, {"README.md": "unrelated\n"})[:12]
+    said = gitorch(project, "ready", "--dry-run").stderr
+    assert said.splitlines()[-3:] == [
+        f"Would queue 3 runs at {second}",
+        f"1 of these ran at {first}; README.md differs",
+        f"1 of these was queued at {first}; README.md differs",
+    ]
+    assert (
+        "of these" not in gitorch(project, "ready", "--again", "--dry-run").stderr
+    )
+    new_seed = gitorch_json(project, "ready", "--dry-run", "-S", "lr=1")
+    assert new_seed["made_anew"] == [], "no run had this parameter"
+    made = _ready(project)["made_anew"]
+    assert [(runs["ran"], runs["count"]) for runs in made] == [
+        (True, 1),
+        (False, 1),
+    ]
+    assert made[0]["commit"][:12] == first
+    assert made[0]["files"] == ["README.md"]
+    commit_files(project, dict.fromkeys("abcde", ""))
+    said = gitorch(project, "ready").stderr
+    assert f"3 of these were queued at {second}; a, b, c and 2 more differ" in said
