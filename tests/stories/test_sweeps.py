@@ -173,7 +173,7 @@ def test_parameters_are_set_on_the_command_line(swept: Path) -> None:
     options = ("-S", "seed=5", "-S", "tasks.train.epochs=1,2", "-S", "note=a b")
     made = gitorch_json(swept, "ready", *options)["queued"]
     assert [run["label"].removeprefix("penguins ") for run in made] == [
-        f"lr={lr} seed=5 tasks.train.epochs={epochs}"
+        f"lr={lr} seed=5 tasks.train.epochs={epochs} note=a b"
         for lr in (0.5, 2)
         for epochs in (1, 2)
     ]
