@@ -107,13 +107,14 @@ class Ready(Struct, frozen=True, kw_only=True):
         ]
         skipped = [run.to_json() for run in self.skipped]
         problems = [problem.to_json() for problem in self.problems]
+        anew = [runs.to_json() for runs in self.made_anew]
         return {
             "schema": "gitorch/ready/v1",
             "queued": queued,
             "skipped": skipped,
             "problems": problems,
             "notes": list(self.notes),
-            "made_anew": [runs.to_json() for runs in self.made_anew],
+            "made_anew": anew,
             "snapshot": self.snapshot.to_json() if self.snapshot else None,
         }
 
