@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -32,6 +33,7 @@ from gitorch.model.run.compare import (
 from gitorch.model.run.record import Record
 from gitorch.model.table.references import refers_to_one
 from gitorch.model.table.row import Row
+from gitorch.model.text.globs import flaw
 from gitorch.storage.catalog import Catalog
 from gitorch.storage.environments import with_environments
 from gitorch.storage.site import Site
@@ -48,30 +50,45 @@ class Compared(Struct, frozen=True, kw_only=True):
     comparison: Comparison
 
 
-def compare(site: Site, selection: Selection) -> Compared:
+def compare(
+    site: Site, selection: Selection, paths: Sequence[str] = ()
+) -> Compared:
     """Compare the first of the selected runs with each of the others.
 
-    Runs that are selected by properties are compared oldest first.
+    Runs that are selected by properties are compared oldest first. If there are `paths`, only the
+    files that these globs name are compared, of the code and of the outputs.
     Raises NotFound, and UsageError if fewer than two runs are selected.
     """
+    for glob in paths:
+        if reason := flaw(glob):
+            raise UsageError(f"--paths: {glob!r} is not a glob: {reason}")
     catalog = Catalog.of(site)
     rows = _rows_to_compare(catalog, selection)
     records = read_records(site, catalog, [row.id for row in rows])
     records = with_environments(site, records)
-    comparison = compare_records(records, compare_code(site, records))
+    code = compare_code(site, records, paths)
+    comparison = compare_records(records, code, paths)
     return Compared(records=tuple(records), comparison=comparison)
 
 
 def code_diffs(
-    site: Site, records: Sequence[Record], *, color: bool, stat: bool = False
+    site: Site,
+    records: Sequence[Record],
+    *,
+    color: bool,
+    stat: bool = False,
+    paths: Sequence[str] = (),
 ) -> Iterator[tuple[str | None, bytes]]:
     """Yield the differences in code between the first run and the others, as git shows them.
+
+    If there are `paths`, only files that these globs name are shown.
 
     There is one difference for each pair of commits. If there are several pairs, each comes with a
     heading that names the commits and the tasks that ran at them. The uncommitted changes that a
     snapshot took come last.
     Raises NotFound if a commit is not in this clone.
     """
+    diff = partial(diff_text, site.repository, color=color, stat=stat, paths=paths)
     pairs = _commit_pairs(records)
     for pair in pairs:
         for commit in pair:
@@ -82,17 +99,12 @@ def code_diffs(
             heading = (
                 f"{first[:12]} -> {other[:12]}  {', '.join(task_ids)}".rstrip()
             )
-        yield (
-            heading,
-            diff_text(site.repository, first, other, color=color, stat=stat),
-        )
+        yield heading, diff(first, other)
     for snapshot in _snapshots(site, records):
         first, other = snapshot.parent, snapshot.commit
         if (first, other) not in pairs and (other, first) not in pairs:
-            yield (
-                f"{first[:12]} -> {other[:12]}  the uncommitted files of the snapshot",
-                diff_text(site.repository, first, other, color=color, stat=stat),
-            )
+            title = "the uncommitted files of the snapshot"
+            yield f"{first[:12]} -> {other[:12]}  {title}", diff(first, other)
 
 
 def log_diffs(
@@ -110,8 +122,12 @@ def log_diffs(
             yield task.id, diff_blobs(site.repository, old, new, color=color)
 
 
-def compare_code(site: Site, records: Sequence[Record]) -> CodeDifference:
+def compare_code(
+    site: Site, records: Sequence[Record], paths: Sequence[str] = ()
+) -> CodeDifference:
     """Return the difference between the code of the first run and that of the others.
+
+    If there are `paths`, only files that these globs name are compared.
 
     The code is compared task by task if a run has several commits.
     """
@@ -122,7 +138,8 @@ def compare_code(site: Site, records: Sequence[Record]) -> CodeDifference:
     if missing:
         return CodeDifference(missing=missing, tasks=tasks, snapshots=snapshots)
     changes = [
-        changes_between(site.repository, first, other) for first, other in pairs
+        changes_between(site.repository, first, other, paths)
+        for first, other in pairs
     ]
     commits: dict[ChangedCommit, None] = {}
     for change in changes:

@@ -58,10 +58,19 @@ def render_comparison(
     for name in sections:
         if not getattr(comparison, name).same:
             lines += ["", *_section(name, compared, shown)]
-    notes = _without_difference(compared, sections)
+    notes = side_notes(compared, sections)
     if notes:
         lines.append("")
     lines += [paint(note, "dim", on=colors) for note in notes]
+    return "\n".join(lines)
+
+
+def section_text(name: str, compared: Compared) -> str:
+    """Return one kind of differences without its title, "" if there are none."""
+    if getattr(compared.comparison, name).same:
+        return ""
+    letters = list(map(letter, range(len(compared.records))))
+    _, *lines = _section(name, compared, _Shown(letters, False, _MOST_KEYS))
     return "\n".join(lines)
 
 
@@ -90,7 +99,7 @@ def _section(name: str, compared: Compared, shown: _Shown) -> list[str]:
             return _values(name, getattr(comparison, name), shown)
 
 
-def _without_difference(compared: Compared, sections: Sequence[str]) -> list[str]:
+def side_notes(compared: Compared, sections: Sequence[str]) -> list[str]:
     """Return what is the same in all runs, and what was not recorded or not compared."""
     comparison = compared.comparison
     unrecorded = [name for name in sections if name in comparison.empty]
@@ -221,12 +230,15 @@ def _values(title: str, difference: ValueDifference, shown: _Shown) -> list[str]
     """Return a table of the values that differ. Data is shown by the first digits of its digest."""
     cells = {}
     for key, values in list(difference.changed.items())[: shown.most_keys]:
-        cells[key] = [_value(value, is_digest=title == "data") for value in values]
+        cells[key] = [
+            value_text(value, is_digest=title == "data") for value in values
+        ]
     more = _more(len(difference.changed), f"keys: --{title}", shown.most_keys)
     return _by_run(title, cells, shown) + more
 
 
-def _value(value: Any, *, is_digest: bool) -> str:
+def value_text(value: Any, *, is_digest: bool = False) -> str:
+    """Return a value of a run in one line, or a dash if the run has none."""
     if value is None:
         return "-"
     return in_line(render_value(value[:_DIGEST] if is_digest else value))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from gitorch.git.command import call_git, call_git_items, call_git_text
@@ -31,9 +32,12 @@ class Changes(NamedTuple):
     files: tuple[ChangedFile, ...]
 
 
-def changes_between(repo: Repository, a: str, b: str) -> Changes:
-    commits = _commits(repo, a, b)
-    files = changed_files(repo, a, b)
+def changes_between(
+    repo: Repository, a: str, b: str, paths: Sequence[str] = ()
+) -> Changes:
+    """Return the changes between two commits, in the files that the globs `paths` name if given."""
+    commits = _commits(repo, a, b, paths)
+    files = changed_files(repo, a, b, paths)
     return Changes(commits, files)
 
 
@@ -51,9 +55,17 @@ def snapshot_changes(repo: Repository, pin: Pin) -> SnapshotChanges | None:
 
 
 def diff_text(
-    repo: Repository, a: str, b: str, *, color: bool = False, stat: bool = False
+    repo: Repository,
+    a: str,
+    b: str,
+    *,
+    color: bool = False,
+    stat: bool = False,
+    paths: Sequence[str] = (),
 ) -> bytes:
     """Return the diff between two commits as git prints it.
+
+    If there are `paths`, only files that these globs name are shown.
 
     The result is bytes, since paths and lines may have any encoding.
     """
@@ -62,7 +74,7 @@ def diff_text(
         options.append("--color=always")
     if stat:
         options.append("--stat")
-    return call_git(repo.root, *_DIFF, *options, a, b, "--")
+    return call_git(repo.root, *_DIFF, *options, a, b, "--", *_pathspecs(paths))
 
 
 def diff_blobs(repo: Repository, a: str, b: str, *, color: bool = False) -> bytes:
@@ -71,7 +83,20 @@ def diff_blobs(repo: Repository, a: str, b: str, *, color: bool = False) -> byte
     return call_git(repo.root, "diff", "--no-ext-diff", f"--color={when}", a, b)
 
 
-def _commits(repo: Repository, a: str, b: str) -> tuple[ChangedCommit, ...]:
+def _pathspecs(globs: Sequence[str]) -> list[str]:
+    """Return git's form of globs that also name everything below what they match."""
+    specs = []
+    for glob in globs:
+        path = glob.rstrip("/")
+        if path == ".":
+            return []
+        specs += [f":(top,glob){path}", f":(top,glob){path}/**"]
+    return specs
+
+
+def _commits(
+    repo: Repository, a: str, b: str, paths: Sequence[str] = ()
+) -> tuple[ChangedCommit, ...]:
     command = (
         "log",
         "--no-show-signature",
@@ -79,6 +104,7 @@ def _commits(repo: Repository, a: str, b: str) -> tuple[ChangedCommit, ...]:
         "-z",
         f"{a}...{b}",
         "--",
+        *_pathspecs(paths),
     )
     commits = []
     for item in call_git_items(repo.root, *command):
@@ -87,14 +113,16 @@ def _commits(repo: Repository, a: str, b: str) -> tuple[ChangedCommit, ...]:
     return tuple(commits)
 
 
-def changed_files(repo: Repository, a: str, b: str) -> tuple[ChangedFile, ...]:
-    """Return the files that differ between two commits or trees.
+def changed_files(
+    repo: Repository, a: str, b: str, globs: Sequence[str] = ()
+) -> tuple[ChangedFile, ...]:
+    """Return the files that differ between two commits or trees, and that a glob names if given.
 
     git prints two items for each file, its facts and its path (`--raw`). Then it prints one item
     for each of the same files in the same order (`--numstat`).
     """
     command = (*_DIFF, "--no-renames", "--raw", "--numstat", "-z", a, b, "--")
-    items = call_git_items(repo.root, *command)
+    items = call_git_items(repo.root, *command, *_pathspecs(globs))
     count = len(items) // 3
     raw, all_counts = items[: 2 * count], items[2 * count :]
     all_facts = raw[0::2]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from typing import IO, TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -18,9 +19,10 @@ from gitorch.cli.arguments import (
 )
 from gitorch.cli.boundary import EXIT_FAILED, EXIT_OK, print_json, prints
 from gitorch.cli.offers import runs_for_verb
-from gitorch.cli.style import has_colors, in_line, printable, without_controls
+from gitorch.cli.style import has_colors, in_line, printable, say, without_controls
 
 if TYPE_CHECKING:
+    from gitorch.actions.compare import Compared
     from gitorch.model.run.record import Record
     from gitorch.storage.site import Site
 
@@ -42,6 +44,14 @@ StatOption = Annotated[
         "--stat", help="Show the changed files of the code, as git diff --stat."
     ),
 ]
+PathsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--paths",
+        metavar="GLOB",
+        help="Compare only these files of the code and the outputs. May be repeated.",
+    ),
+]
 ConfigOption = Annotated[
     bool, typer.Option("--config", help="Show only the config.")
 ]
@@ -58,9 +68,26 @@ OutputsOption = Annotated[
 LogsOption = Annotated[
     bool, typer.Option("--logs", help="Show the diff of the logs.")
 ]
+HtmlOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--html",
+        metavar="FILE",
+        help="Write all differences, with the diffs of code and logs, as one page.",
+    ),
+]
 ExitCodeOption = Annotated[
     bool, typer.Option("--exit-code", help="Exit with 1 if anything differs.")
 ]
+
+
+class _Diffs(NamedTuple):
+    """The diffs that were asked for. `stat` asks for the changed files of the code alone."""
+
+    code: bool
+    stat: bool
+    logs: bool
+    paths: Sequence[str]
 
 
 @prints
@@ -71,22 +98,23 @@ def command(
     name: NameOption = None,
     code: CodeOption = False,
     stat: StatOption = False,
+    paths: PathsOption = None,
     config: ConfigOption = False,
     environment: EnvironmentOption = False,
     data: DataOption = False,
     metrics: MetricsOption = False,
     outputs: OutputsOption = False,
     logs: LogsOption = False,
+    html: HtmlOption = None,
     as_json: JsonOption = False,
     exit_code: ExitCodeOption = False,
 ) -> int:
     """Show only the differences between runs."""
     from gitorch.actions.compare import compare
-    from gitorch.cli.pager import paged
-    from gitorch.cli.render_comparison import render_comparison
 
     site = site_here()
-    compared = compare(site, selection_of(runs, where, status, name))
+    globs = paths or []
+    compared = compare(site, selection_of(runs, where, status, name), globs)
     named = {
         "config": config,
         "environment": environment,
@@ -95,22 +123,34 @@ def command(
         "outputs": outputs,
     }
     sections = _sections(named, has_diff=code or stat or logs)
+    if html is not None:
+        _write_page(html, site, compared, globs)
     if as_json:
         print_json(compared.comparison.to_json())
-    else:
-        with paged(site.repository) as out:
-            if sections:
-                text = render_comparison(
-                    compared, sections, colors=has_colors(sys.stdout)
-                )
-                out.write(printable(text, sys.stdout).encode() + b"\n")
-            if code or stat:
-                _write_code_diffs(out, site, compared.records, stat=stat)
-            if logs:
-                _write_log_diffs(out, site, compared.records)
+    elif html is None:
+        asked = _Diffs(code=code or stat, stat=stat, logs=logs, paths=globs)
+        _print_text(site, compared, sections, asked)
     if exit_code and not compared.comparison.same:
         return EXIT_FAILED
     return EXIT_OK
+
+
+def _print_text(
+    site: Site, compared: Compared, sections: Sequence[str], diffs: _Diffs
+) -> None:
+    from gitorch.cli.pager import paged
+    from gitorch.cli.render_comparison import render_comparison
+
+    with paged(site.repository) as out:
+        if sections:
+            text = render_comparison(
+                compared, sections, colors=has_colors(sys.stdout)
+            )
+            out.write(printable(text, sys.stdout).encode() + b"\n")
+        if diffs.code:
+            _write_code_diffs(out, site, compared.records, diffs)
+        if diffs.logs:
+            _write_log_diffs(out, site, compared.records)
 
 
 def _sections(named: Mapping[str, bool], *, has_diff: bool) -> Sequence[str]:
@@ -124,12 +164,16 @@ def _sections(named: Mapping[str, bool], *, has_diff: bool) -> Sequence[str]:
 
 
 def _write_code_diffs(
-    out: IO[bytes], site: Site, records: Sequence[Record], *, stat: bool
+    out: IO[bytes], site: Site, records: Sequence[Record], diffs: _Diffs
 ) -> None:
     from gitorch.actions.compare import code_diffs
 
     for tasks, diff in code_diffs(
-        site, records, color=has_colors(sys.stdout), stat=stat
+        site,
+        records,
+        color=has_colors(sys.stdout),
+        stat=diffs.stat,
+        paths=diffs.paths,
     ):
         if tasks:
             out.write(f"{in_line(tasks)}\n".encode())
@@ -143,6 +187,30 @@ def _write_log_diffs(out: IO[bytes], site: Site, records: Sequence[Record]) -> N
         verdict = "the logs differ" if diff else "the same log"
         out.write(f"task {in_line(task)}: {verdict}\n".encode())
         out.write(_shown(diff))
+
+
+def _write_page(
+    file: Path, site: Site, compared: Compared, paths: Sequence[str]
+) -> None:
+    from gitorch.actions.compare import code_diffs, log_diffs
+    from gitorch.cli.comparison_page import Diff, comparison_page
+    from gitorch.errors import Refused
+    from gitorch.tools.files import write_aside
+
+    diffs = []
+    if not compared.comparison.code.missing:
+        for commits, diff in code_diffs(
+            site, compared.records, color=False, paths=paths
+        ):
+            diffs.append(Diff(f"diff of the code {commits or ''}".strip(), diff))
+    for task, diff in log_diffs(site, compared.records, color=False):
+        diffs.append(Diff(f"diff of the log of {task}", diff))
+    page = comparison_page(compared, diffs)
+    try:
+        write_aside(file, page.encode("utf-8", "replace"))
+    except OSError as error:
+        raise Refused(f"{file} cannot be written: {error.strerror}") from None
+    say(f"Wrote {in_line(str(file))}")
 
 
 def _shown(diff: bytes) -> bytes:

@@ -10,6 +10,7 @@ from msgspec import Struct, field
 from gitorch.model.json_struct import JsonStruct, always
 from gitorch.model.run.record import Record
 from gitorch.model.run.spec import TaskSpec
+from gitorch.model.text.globs import first_match
 from gitorch.model.values import are_identical, flattened
 
 
@@ -144,8 +145,13 @@ class Comparison(Struct, frozen=True, kw_only=True):
         }
 
 
-def compare_records(records: Sequence[Record], code: CodeDifference) -> Comparison:
-    """Compare the first record with one or more others. `code` is the difference found by git."""
+def compare_records(
+    records: Sequence[Record], code: CodeDifference, paths: Sequence[str] = ()
+) -> Comparison:
+    """Compare the first record with one or more others. `code` is the difference found by git.
+
+    If there are `paths`, only outputs that these globs name are compared.
+    """
     runs, configs, environments, data, metrics = [], [], [], [], []
     for record in records:
         runs.append(record.id)
@@ -162,7 +168,7 @@ def compare_records(records: Sequence[Record], code: CodeDifference) -> Comparis
             changed=differing(data).changed, not_recorded=_unrecorded_links(records)
         ),
         metrics=differing(metrics),
-        outputs=_output_difference(records),
+        outputs=_output_difference(records, paths),
         empty=_empty_kinds(records),
     )
 
@@ -259,17 +265,12 @@ def _unrecorded_links(records: Sequence[Record]) -> tuple[str, ...]:
     return tuple(unrecorded)
 
 
-def _output_difference(records: Sequence[Record]) -> OutputDifference:
+def _output_difference(
+    records: Sequence[Record], paths: Sequence[str]
+) -> OutputDifference:
     """Compare the outputs of the first record with those of the others, by content and mode."""
     volatile = _volatile_paths(records)
-    contents_by_run = []
-    for record in records:
-        contents = {}
-        for output in record.outputs:
-            if output.path not in volatile:
-                contents[output.path] = output.sha256, output.mode
-        contents_by_run.append(contents)
-    first, *others = contents_by_run
+    first, *others = (_contents(record, volatile, paths) for record in records)
     changed, removed = [], []
     for path, content in first.items():
         if any(other.get(path, content) != content for other in others):
@@ -283,6 +284,18 @@ def _output_difference(records: Sequence[Record]) -> OutputDifference:
         removed=tuple(removed),
         volatile=tuple(volatile),
     )
+
+
+def _contents(
+    record: Record, volatile: Mapping[str, None], paths: Sequence[str]
+) -> dict[str, tuple[str, int]]:
+    """Return digest and mode of each output that is compared."""
+    contents = {}
+    for output in record.outputs:
+        is_named = not paths or first_match(output.path, paths)
+        if is_named and output.path not in volatile:
+            contents[output.path] = output.sha256, output.mode
+    return contents
 
 
 def _volatile_paths(records: Sequence[Record]) -> dict[str, None]:

@@ -1,0 +1,98 @@
+"""`compare --paths` and `compare --html`."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+from tests.conftest import commit_files, gitorch, gitorch_json, write
+
+CONFIG = """
+lr: {lr}
+tasks:
+  - {{id: t, command: "cat src/a.py; cp src/a.py {{outputDir}}/a.txt; cp README.md {{outputDir}}"}}
+"""
+
+
+def two_runs(root: Path) -> None:
+    """Run a config, change code and config, and run it again."""
+    commit_files(
+        root,
+        {
+            "experiments/a.yaml": CONFIG.format(lr=0.1),
+            "src/a.py": "one\n",
+            "src/deep/b.py": "one\n",
+        },
+    )
+    gitorch(root, "run", "experiments")
+    commit_files(root, {"src/a.py": "<b>two</b>\n"})
+    commit_files(root, {"src/deep/b.py": "two\n", "README.md": "changed\n"})
+    write(root, "experiments/a.yaml", CONFIG.format(lr=0.2))
+    gitorch(root, "run", "experiments")
+
+
+def test_paths_limit_the_code_and_the_outputs(project: Path) -> None:
+    two_runs(project)
+    everything = gitorch_json(project, "compare", "@~1", "@")
+    assert len(everything["code"]["files"]) == 3
+    assert everything["outputs"]["changed"] == ["README.md", "a.txt"]
+    for globs, files, commits in (
+        (["src"], ["src/a.py", "src/deep/b.py"], 2),
+        (["src/*.py"], ["src/a.py"], 1),
+        (["s*"], ["src/a.py", "src/deep/b.py"], 2),
+        (["**/b.py", "README.md"], ["README.md", "src/deep/b.py"], 1),
+        (["."], ["README.md", "src/a.py", "src/deep/b.py"], 2),
+        (["nothing"], [], 0),
+    ):
+        options = [word for glob in globs for word in ("--paths", glob)]
+        found = gitorch_json(project, "compare", "@~1", "@", *options)["code"]
+        assert [file["path"] for file in found["files"]] == files, globs
+        assert len(found["commits"]) == commits, globs
+    limited = gitorch_json(project, "compare", "@~1", "@", "--paths", "a.*")
+    assert limited["outputs"]["changed"] == ["a.txt"]
+    diff = gitorch(project, "compare", "@~1", "@", "--code", "--paths", "src/deep")
+    assert "+two" in diff.stdout
+    assert "a.py" not in diff.stdout
+    refused = gitorch(project, "compare", "@~1", "@", "--paths", "[z-a]", code=2)
+    assert "'[z-a]' is not a glob" in refused.stderr
+
+
+class Page(HTMLParser):
+    """The tags of a page, and its text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(
+        self, tag: str, attrs: list[tuple[str, str | None]]
+    ) -> None:
+        self.tags.add(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_a_page_has_all_differences_and_needs_nothing_else(project: Path) -> None:
+    two_runs(project)
+    file = project.parent / "page.html"
+    gitorch(project, "compare", "@~1", "@", "--html", file)
+    page = Page(file.read_text())
+    for part in (
+        "src/deep/b.py",
+        "lr",
+        "0.1",
+        "0.2",
+        "diff of the log of t",
+        "+<b>two</b>",
+        "a.txt",
+    ):
+        assert part in page.text, part
+    assert not page.tags & {"b", "script", "link", "img", "iframe"}
+    assert not re.search(r"(src|href)\s*=|url\(|@import", file.read_text())
+    unwritable = project.parent / "absent" / "page.html"
+    refused = gitorch(project, "compare", "@~1", "@", "--html", unwritable, code=4)
+    assert f"{unwritable} cannot be written" in refused.stderr
