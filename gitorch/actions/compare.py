@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from gitorch.actions.logs import LoggedAttempt, last_log
 from gitorch.actions.records import read_records
+from gitorch.actions.repeated import first_run
 from gitorch.actions.selection import Selection, select_rows
 from gitorch.errors import UsageError
 from gitorch.git import pins
@@ -202,24 +203,12 @@ def _with_originals(catalog: Catalog, selection: Selection) -> Selection:
     for reference, run_id in meant:
         is_shared = run_ids.count(run_id) > 1
         if is_shared and not refers_to_one(reference, run_id):
-            references.append(_original(catalog, run_id))
+            references.append(first_run(catalog, run_id))
         else:
             references.append(run_id)
     if len(set(references)) == 1 and len(set(run_ids)) == 1:
         references = run_ids
     return replace(selection, references=references)
-
-
-def _original(catalog: Catalog, run_id: str) -> str:
-    """Return the run that was repeated first to make this run, or the run itself."""
-    seen: list[str] = []
-    while run_id not in seen:
-        seen.append(run_id)
-        rows = catalog.rows([run_id])
-        if not rows:
-            return seen[-2]
-        run_id = rows[0].rerun_of or run_id
-    return run_id
 
 
 def _too_few(rows: Sequence[Row], selection: Selection) -> UsageError:

@@ -8,25 +8,19 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gitorch.actions.compare import compare_code
-from gitorch.actions.records import find_record, read_records
+from gitorch.actions.records import read_records
 from gitorch.actions.rerun_changes import changed_definitions
 from gitorch.actions.selection import Selection, select_rows
-from gitorch.errors import NotFound
 from gitorch.git import pins
-from gitorch.git.diff import changed_files
-from gitorch.model.branch_layout import CONFIG, RunPaths, escaped
+from gitorch.model.branch_layout import CONFIG, RunPaths
 from gitorch.model.json_struct import without_empty
-from gitorch.model.run.compare import ChangedFile, compare_records
 from gitorch.model.run.identity import run_identity
 from gitorch.model.run.locked_python import is_locked
 from gitorch.model.run.record import Record
-from gitorch.model.run.verdict import Verdict, verdict_on
 from gitorch.model.table.row import Row
 from gitorch.model.text.phrases import some
 from gitorch.storage import ledger
 from gitorch.storage.catalog import Catalog
-from gitorch.storage.environments import with_environments
 from gitorch.storage.interpreters import find_interpreter
 from gitorch.storage.new_record import RunDefinition, new_creations, new_record
 from gitorch.storage.recording import catch_up, queue_records
@@ -146,35 +140,6 @@ def _queue(
     files = [repetition.files for repetition in repetitions]
     queue_records(site, records, files, _subject(records))
     return records
-
-
-def verify(site: Site, rerun_id: str) -> Verdict:
-    """Compare a rerun with the run that it repeats. Raises NotFound."""
-    record = find_record(site, rerun_id)
-    if record.rerun_of is None:
-        raise NotFound(f"{rerun_id} is not a rerun")
-    records = with_environments(site, [find_record(site, record.rerun_of), record])
-    comparison = compare_records(records, compare_code(site, records))
-    lines = {}
-    if comparison.outputs.changed:
-        lines = _changed_lines(site, records)
-    original, repetition = records
-    return verdict_on(original, repetition, comparison, lines)
-
-
-def _changed_lines(site: Site, records: Sequence[Record]) -> dict[str, ChangedFile]:
-    """Return what git says about the outputs that differ, by path. Large files are left out."""
-    trees = [
-        f"{site.results.tip()}:{RunPaths.of(record.id).outputs}"
-        for record in records
-    ]
-    changed = {file.path: file for file in changed_files(site.repository, *trees)}
-    lines = {}
-    for output in records[-1].outputs:
-        name = escaped(output.path)
-        if output.stored == "git" and name in changed:
-            lines[output.path] = changed[name]
-    return lines
 
 
 def _subject(records: Sequence[Record]) -> str:

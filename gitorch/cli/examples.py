@@ -33,6 +33,10 @@ EXAMPLES = {
     ),
     "revert": ("gitorch revert body-size", "gitorch revert @ --detach"),
     "rerun": ("gitorch rerun body-size --verify", "gitorch rerun @ --queue"),
+    "verify": (
+        "gitorch verify body-size",
+        "gitorch verify --sample 5% --tolerance rel=1e-6,abs=1e-9",
+    ),
     "hold": ("gitorch hold body-size", "gitorch hold --status WAITING --yes"),
     "release": ("gitorch release body-size", "gitorch release --all --yes"),
     "kill": (

@@ -25,7 +25,8 @@ _TRIED = {
     "compare A B": "diff cmp difference changes delta vs",
     "checkout-run ID": "checkout worktree fetch",
     "revert ID": "restore reset switch undo back return",
-    "rerun ID": "repeat replay reproduce repro redo again verify",
+    "rerun ID": "repeat replay reproduce repro redo again",
+    "verify ID": "reproduce repro replicate prove confirm",
     "hold ID": "pause suspend stop block freeze",
     "release ID": "unhold resume continue unpause unblock",
     "kill ID": "rm remove del delete cancel stop abort terminate drop discard interrupt "

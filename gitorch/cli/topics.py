@@ -44,6 +44,7 @@ _DOCUMENTS = {
     "show": "show; run is the whole record",
     "compare": "compare",
     "rerun": "rerun",
+    "verify": "verify; verdicts[] has id, of, verdict, differs, also",
     "change": "hold, release, kill, retry, fail, resubmit, adopt, set",
     "outputs": "outputs",
     "collect": "collect",

@@ -48,6 +48,10 @@ VERBS = {
     ),
     "revert": Verb("revert", "Bring your checkout back to the code of a run."),
     "rerun": Verb("rerun", "Repeat runs as new runs, and compute everything anew."),
+    "verify": Verb(
+        "verify",
+        "Repeat complete runs, and compare the results.",
+    ),
     "hold": Verb(
         "hold", "Start no more tasks of these runs; running tasks finish."
     ),
@@ -76,7 +80,7 @@ VERBS = {
 GROUPS = {
     "Start": ("demo", "init", "check", "ready", "run"),
     "Look": ("status", "list", "show", "logs", "cat", "outputs", "compare"),
-    "Go back": ("checkout-run", "revert", "rerun"),
+    "Go back": ("checkout-run", "revert", "rerun", "verify"),
     "Steer": (
         *("hold", "release", "retry", "kill", "fail", "resubmit"),
         *("set", "adopt"),

@@ -145,7 +145,9 @@ def check_ready_and_run(project: Path, count: int) -> None:
 
 def same_again(project: Path, name: str = "@") -> None:
     verdict = gitorch(project, "rerun", name, "--verify").stderr
-    assert "all metrics and outputs are the same" in verdict
+    assert (
+        "identical: all metrics, outputs, results and logs are the same" in verdict
+    )
 
 
 def test_a_script_with_argparse_and_a_progress_bar(project: Path) -> None:

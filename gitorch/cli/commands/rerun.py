@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -22,16 +22,23 @@ from gitorch.cli.arguments import (
     site_here,
 )
 from gitorch.cli.boundary import EXIT_FAILED, EXIT_OK, guarded, print_json
-from gitorch.cli.style import in_line, put, say
+from gitorch.cli.style import put, say
+from gitorch.cli.verification import (
+    ToleranceOption,
+    compare_with_originals,
+    say_notes,
+    say_refused,
+    tolerance_of,
+)
 from gitorch.errors import UsageError
 from gitorch.model.text.phrases import counted
 
 if TYPE_CHECKING:
     from gitorch.actions.rerun import Rerun
+    from gitorch.actions.selection import Selection
+    from gitorch.cli.verification import Verification
+    from gitorch.model.run.tolerance import Tolerance
     from gitorch.storage.site import Site
-
-_MOST_IN_FULL = 3  # verdicts on runs that came out differently
-
 
 QueueOption = Annotated[
     bool,
@@ -41,7 +48,7 @@ VerifyOption = Annotated[
     bool,
     typer.Option(
         "--verify",
-        help="Compare the results with the original ones; exit with 1 if any differs.",
+        help="Compare the results with the original ones, as gitorch verify does.",
     ),
 ]
 AsRecordedOption = Annotated[
@@ -62,6 +69,7 @@ def command(
     name: NameOption = None,
     queue: QueueOption = False,
     verify: VerifyOption = False,
+    tolerance: ToleranceOption = None,
     as_recorded: AsRecordedOption = False,
     jobs: JobsOption = None,
     why: WhyOption = None,
@@ -77,16 +85,20 @@ def command(
     from gitorch.cli.execution import execute, exit_code, say_failures
 
     _require_comparable(queue=queue, verify=verify, overrides=overrides)
+    allowed = _tolerance(tolerance, verify=verify)
     site = site_here()
+    selection = selection_of(runs, where, status, name)
+    if verify:
+        selection = _verifiable(site, selection)
     repeated = rerun(
         site,
-        selection_of(runs, where, status, name),
+        selection,
         environment=os.environ,
         as_recorded=as_recorded,
         overrides=overrides or (),
         why=why,
     )
-    _say_notes(repeated.notes)
+    say_notes(repeated.notes)
     if not as_json:
         _show(site, repeated, where)
     document = repeated.to_json()
@@ -96,10 +108,9 @@ def command(
         say_failures(worked)
         code = exit_code(worked)
         if verify and not worked.interrupted:
-            is_reproduced = _verify(
-                site, repeated, document["runs"], worked.complete
-            )
-            code = code if is_reproduced else EXIT_FAILED
+            verified = compare_with_originals(site, repeated, worked, allowed)
+            _add_verdicts(document["runs"], verified)
+            code = code if verified.is_reproduced else EXIT_FAILED
     if as_json:
         print_json(document)
     return code
@@ -120,9 +131,29 @@ def _require_comparable(
         )
 
 
-def _say_notes(notes: Sequence[str]) -> None:
-    for note in notes:
-        say(f"note: {in_line(note)}")
+def _tolerance(text: str | None, *, verify: bool) -> Tolerance:
+    if text is not None and not verify:
+        raise UsageError("--tolerance is for --verify")
+    return tolerance_of(text)
+
+
+def _verifiable(site: Site, selection: Selection) -> Selection:
+    """Return the selection of the runs whose repetitions can be compared. Raises Refused."""
+    from gitorch.actions.verify import select_verifiable
+
+    verifiable = select_verifiable(site, selection)
+    say_refused(verifiable.refused)
+    return verifiable.selection
+
+
+def _add_verdicts(entries: list[dict[str, Any]], verified: Verification) -> None:
+    """Add the verdict on each run to its entry in the JSON document."""
+    verdicts = {verdict.id: verdict for verdict in verified.verdicts}
+    for entry in entries:
+        verdict = verdicts.get(entry["id"])
+        entry["same"] = verdict is not None and verdict.is_reproduced
+        if verdict is not None:
+            entry |= verdict.to_json()
 
 
 def _show(site: Site, repeated: Rerun, where: str | None) -> None:
@@ -135,30 +166,3 @@ def _show(site: Site, repeated: Rerun, where: str | None) -> None:
         )
     elif not repeated.runs:
         say_none_selected(site, where)
-
-
-def _verify(
-    site: Site,
-    repeated: Rerun,
-    entries: list[dict[str, Any]],
-    complete: Container[str],
-) -> bool:
-    """Compare each new run with the run that it repeats, and return True if all are the same.
-
-    The verdict on each run is added to its entry in the JSON document. A run that did not complete
-    is not compared.
-    """
-    from gitorch.actions.rerun import verify
-    from gitorch.cli.render_verdict import render_verdict
-
-    different = 0
-    for entry, record in zip(entries, repeated.runs, strict=True):
-        if record.id not in complete:
-            entry["same"] = False
-            say(f"{record.id} repeats {record.rerun_of}: it did not complete")
-            continue
-        verdict = verify(site, record.id)
-        entry |= verdict.to_json()
-        different += not verdict.same
-        say(render_verdict(verdict, in_full=different <= _MOST_IN_FULL))
-    return all(entry["same"] for entry in entries)

@@ -18,10 +18,19 @@ def counted(count: int, one: str, many: str | None = None) -> str:
 
 def one_of(names: Sequence[str]) -> str:
     """Return the names as alternatives, such as `a, b or c`."""
+    return _joined(names, "or")
+
+
+def all_of(names: Sequence[str]) -> str:
+    """Return the names as an enumeration, such as `a, b and c`."""
+    return _joined(names, "and")
+
+
+def _joined(names: Sequence[str], word: str) -> str:
     *first, last = names
     if not first:
         return last
-    return f"{', '.join(first)} or {last}"
+    return f"{', '.join(first)} {word} {last}"
 
 
 def some(names: Sequence[str], most: int = 5) -> str:

@@ -8,10 +8,12 @@ import pytest
 from msgspec.structs import replace
 
 from gitorch.cli.render_verdict import render_verdict
+from gitorch.model.run.by_value import ByValue, DifferingPlace, Evidence
 from gitorch.model.run.compare import ChangedFile, CodeDifference, compare_records
-from gitorch.model.run.outcome import Succeeded
+from gitorch.model.run.outcome import ExitCode, Succeeded
 from gitorch.model.run.record import Data, Output, Record, TaskRecord
 from gitorch.model.run.status import Status
+from gitorch.model.run.tolerance import Tolerance, parse_tolerance
 from gitorch.model.run.verdict import Verdict, verdict_on
 from tests.schemas.test_record_schema import NEW, PIN, attempt
 
@@ -40,12 +42,14 @@ def record(**changes: Any) -> Record:
     return replace(NEW, **{**defaults, **changes})
 
 
-def verdict(
-    before: Record, after: Record, lines: dict[str, ChangedFile] | None = None
-) -> Verdict:
+def verdict(before: Record, after: Record, **evidence: Any) -> Verdict:
+    """Return the verdict, as if no value was within the tolerance."""
     records = [replace(before, id="a" * 12), replace(after, id="b" * 12)]
     comparison = compare_records(records, CodeDifference())
-    return verdict_on(*records, comparison, lines or {})
+    beyond = [DifferingPlace(at=name) for name in comparison.metrics.changed]
+    metrics = ByValue(count=len(beyond), beyond=tuple(beyond))
+    found = Evidence(**{"metrics": metrics, **evidence})
+    return verdict_on(records[0], records[1], comparison, found, Tolerance())
 
 
 CAUSES = {
@@ -63,7 +67,12 @@ def test_a_cause_is_what_the_records_differ_in(kind: str) -> None:
     found = verdict(record(), record(**CAUSES[kind], metrics={"loss": 0.6}))
     assert [cause.kind for cause in found.causes] == [kind]
     assert f"  likely cause: the {kind}: " in render_verdict(found)
-    assert found.to_json() == {"same": False, "differs": ["loss"], "also": [kind]}
+    document = found.to_json()
+    assert (document["verdict"], document["differs"], document["also"]) == (
+        "differs",
+        ["loss"],
+        [kind],
+    )
 
 
 def test_a_cause_is_told_in_words() -> None:
@@ -104,7 +113,7 @@ def test_thousands_of_differences_are_a_few_lines_the_largest_first() -> None:
             outputs=tuple(after),
             metrics={**dict.fromkeys(many, 1.001), "m7": 3.0, "loss": 1.0},
         ),
-        {"f42": ChangedFile(path="f42", status="M", added=3, deleted=2)},
+        lines={"f42": ChangedFile(path="f42", status="M", added=3, deleted=2)},
     )
     assert render_verdict(found).splitlines()[:13] == [
         "bbbbbbbbbbbb repeats aaaaaaaaaaaa: 1002 metrics and 5003 outputs differ",
@@ -130,3 +139,62 @@ def test_without_metrics_and_outputs_nothing_is_claimed() -> None:
         "bbbbbbbbbbbb repeats aaaaaaaaaaaa: "
         "nothing to compare, since it has no metrics and no outputs"
     )
+
+
+def test_what_is_within_the_tolerance_is_told_by_how_much() -> None:
+    close = ByValue(
+        within=2, largest_absolute=2e-7, largest_relative=4e-7, largest_at="[1]"
+    )
+    before = record(outputs=(output("a.npy", 90, "1"), output("b.json", 9, "1")))
+    after = record(
+        outputs=(output("a.npy", 90, "2"), output("b.json", 9, "2")),
+        environment=CAUSES["environment"]["environment"],
+    )
+    found = verdict(before, after, outputs={"a.npy": close, "b.json": ByValue()})
+    assert render_verdict(found).splitlines() == [
+        "bbbbbbbbbbbb repeats aaaaaaaaaaaa: within tolerance (rel=1e-06,abs=1e-12)",
+        "  a.npy: 2 numbers by up to 2e-07 (relative 4e-07), the largest at [1]",
+        "  other bytes, but the same values: b.json",
+        "  also differs: the environment: numpy 1.26.0 -> 2.0.1, scipy 1.11.0 -> -",
+    ]
+    document = found.to_json()
+    assert (document["verdict"], document["differs"]) == ("within-tolerance", [])
+    assert document["within"]["a.npy"]["largest_relative"] == 4e-7
+
+
+def test_it_is_told_where_values_differ_first() -> None:
+    place = DifferingPlace(at="line 3", before="seed 1", after="seed 2")
+    differing = ByValue(count=4, beyond=(place,))
+    before = record(outputs=(output("a.json", 9, "1"), output("big.npz", 9, "1")))
+    after = record(outputs=(output("a.json", 9, "2"), output("big.npz", 9, "2")))
+    found = verdict(
+        before,
+        after,
+        outputs={"a.json": differing, "big.npz": ByValue(note="not here")},
+        logs={"prepare": differing},
+    )
+    assert render_verdict(found).splitlines()[:4] == [
+        "bbbbbbbbbbbb repeats aaaaaaaaaaaa: 2 outputs and 1 log differ",
+        "  a.json          9 B, other content, first at line 3: seed 1 -> seed 2",
+        "  big.npz         9 B, other content (not compared by value: not here)",
+        "  log of prepare  at line 3: seed 1 -> seed 2, and 3 more places",
+    ]
+    assert found.differs == ["a.json", "big.npz", "log of prepare"]
+
+
+def test_another_exit_code_is_a_difference() -> None:
+    after = record()
+    failed = replace(after.tasks[0].attempts[0], outcome=ExitCode(exit_code=3))
+    task = replace(after.tasks[0], attempts=(failed,))
+    found = verdict(record(), replace(after, tasks=(task, *after.tasks[1:])))
+    assert found.differs == [f"exit code of {task.id}"]
+
+
+def test_a_tolerance_is_written_as_it_is_shown() -> None:
+    assert parse_tolerance("rel=1e-3, abs=2") == Tolerance(1e-3, 2.0)
+    assert parse_tolerance("abs=2") == Tolerance(0.0, 2.0)
+    assert parse_tolerance("0") == Tolerance(0.0, 0.0)
+    assert parse_tolerance(str(Tolerance())) == Tolerance()
+    for wrong in ("", "1e-3", "rel=-1", "rel=nan", "rel=1,rel=2", "abs=inf"):
+        with pytest.raises(ValueError, match=r"neither|not a number|twice"):
+            parse_tolerance(wrong)
