@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from gitorch.actions.selection import Selection, condition_of, matching_rows
 from gitorch.errors import UsageError
+from gitorch.git.store.remote_runs import count_runs_elsewhere
 from gitorch.model.run.status import Status
 from gitorch.model.table.columns import column_of, leaves_below
 from gitorch.model.table.fields import (
@@ -57,6 +58,12 @@ class Listing(Struct, frozen=True, kw_only=True):
         if self.groups is not None:
             document["groups"] = [group.to_json() for group in self.groups]
         return document
+
+
+def runs_elsewhere(site: Site) -> dict[str, int]:
+    """Return how many runs the fetched branch of each remote has that are not here."""
+    results = site.results
+    return count_runs_elsewhere(site.repository, results.ref, results.tip())
 
 
 class SortKey(Struct, frozen=True):

@@ -17,11 +17,13 @@ from gitorch.cli.arguments import (
     site_here,
 )
 from gitorch.cli.boundary import print_json, prints
-from gitorch.cli.style import has_colors, say
+from gitorch.cli.style import has_colors, in_line, say
 from gitorch.errors import UsageError
+from gitorch.model.text.phrases import counted
 
 if TYPE_CHECKING:
     from gitorch.actions.listing import Listing
+    from gitorch.storage.site import Site
 
 EPILOG = (
     "EXPR consists of names, values and operators. The names are id, name, label, status, commit, "
@@ -138,6 +140,17 @@ def command(
     else:
         text = _csv(listed) if as_csv else _table(listed, all_columns=all_columns)
         print_paged(site.repository, text, is_table=True)
+    if not (as_json or as_csv):
+        _say_elsewhere(site)
+
+
+def _say_elsewhere(site: Site) -> None:
+    """Say which remotes have runs that were fetched, and are not in the list."""
+    from gitorch.actions.listing import runs_elsewhere
+
+    for remote, count in runs_elsewhere(site).items():
+        runs = counted(count, "run that is", "runs that are")
+        say(f"{in_line(remote)} has {runs} not here: gitorch help sharing")
 
 
 def _check_options(

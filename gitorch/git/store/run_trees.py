@@ -37,6 +37,13 @@ def run_trees(root: Path, commit: str) -> dict[str, str]:
     return trees
 
 
+def killed_runs(root: Path, commit: str) -> set[str]:
+    """Return the ids of the runs that have a mark of a kill."""
+    return {
+        named.run_id for named in _entries(root, commit, KILLED) if named.run_id
+    }
+
+
 def strays(root: Path, commit: str) -> list[str]:
     """Return the paths in `runs/` and `killed/` that belong to no run."""
     paths = []
