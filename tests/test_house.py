@@ -39,6 +39,7 @@ GIT_STOREYS = (
         "status",
         "diff",
         "code_digest",
+        "lock_files",
         "checkout",
         "creation",
     },

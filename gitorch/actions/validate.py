@@ -238,7 +238,7 @@ class _Examination:
 
     @cached_property
     def _masking(self) -> Masking:
-        return Masking(self._environment)
+        return Masking(self._environment, globs=self._site.settings.secret)
 
     def _check_outside_worktree(self, config: LoadedConfig) -> Iterator[Problem]:
         if self._site.settings.secrets == "refuse":

@@ -26,7 +26,7 @@ from gitorch.git.state_place import (
     noted_state,
     require_unused,
 )
-from gitorch.model.settings import Settings, parse_settings
+from gitorch.model.settings import Settings, given_value, parse_settings
 from gitorch.tools.private import private_directory, require_fixed, require_private
 
 if TYPE_CHECKING:
@@ -279,10 +279,10 @@ class Repository(Struct, frozen=True, dict=True):
     @cached_property
     def settings(self) -> Settings:
         """The values of `git config gitorch.*`. Raises UsageError."""
-        last_values: dict[str, str] = {}
+        given: dict[str, str] = {}
         for name, values in self.git_config.items():
-            last_values[name] = values[-1]
-        return parse_settings(last_values)
+            given[name] = given_value(name, values)
+        return parse_settings(given)
 
     def remotes(self) -> dict[str, str]:
         """Return the address that git fetches from for each remote, by the remote's name."""

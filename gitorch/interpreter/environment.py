@@ -14,6 +14,10 @@ from gitorch.runner import standin
 # GITORCH_ variables belong to that attempt.
 _DROPPED = ("GIT_", "GITORCH_")
 
+# The values of variables that are not set. Without a fixed seed, the order of a set of texts is
+# another one in every process.
+DEFAULTS = {"PYTHONHASHSEED": "0"}
+
 STAND_IN = str(Path(standin.__file__).parent)
 
 
@@ -28,12 +32,13 @@ def attempt_environment(
 ) -> dict[str, str]:
     """Return the environment of an attempt, which runs the pinned code with the interpreter.
 
-    `base` is the caller's environment. `declared` is the config's `env`, which overrides `base`.
+    `base` is the caller's environment, which overrides DEFAULTS. `declared` is the config's `env`,
+    which overrides `base`.
     `gitorch` holds gitorch's own variables, which override both. The PYTHONPATH of the caller or
     the config follows the pinned code. Its paths in the main tree become paths in `tree`. The
     stand-in is last.
     """
-    environment: dict[str, str] = {}
+    environment = dict(DEFAULTS)
     for name, value in base.items():
         # A caller can pass an entry without a name, which cannot be passed on.
         if name and not name.startswith(_DROPPED):

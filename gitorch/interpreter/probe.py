@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from gitorch import runner
 from gitorch.errors import ProgramMissing, Refused
@@ -50,6 +50,8 @@ class Interpreter(Struct, frozen=True, kw_only=True, eq=False):
     # Projects that are not installed, but are imported from the worktree. The paths are relative to
     # the root of the repository.
     not_installed: tuple[str, ...] = ()
+    # The origins of distributions that do not come from an index: see probe_program.py.
+    sources: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def probe(
@@ -77,6 +79,7 @@ def probe(
         path=tuple(answer["path"]),
         mapped=answer["mapped"],
         projects=tuple(answer["projects"]),
+        sources=answer["sources"],
     )
 
 

@@ -6,7 +6,7 @@ case-insensitive, as in git. `render_settings` generates the table in README.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from msgspec import Struct
@@ -29,6 +29,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     jobs: str
     dirty: str
     secrets: str
+    secret: tuple[str, ...]
+    record_env: tuple[str, ...]
     grace_s: int
     python: str | None
     large_file_bytes: int
@@ -92,6 +94,11 @@ def _truth(text: str) -> bool:
     raise ValueError("is neither 'true' nor 'false'")
 
 
+def _globs(text: str) -> tuple[str, ...]:
+    """Parse globs that are separated by commas or blanks."""
+    return tuple(text.replace(",", " ").split())
+
+
 def _duration(text: str) -> str:
     """Return the text unchanged if it is a valid duration, since messages repeat it as written.
 
@@ -117,6 +124,14 @@ SETTINGS = (
     Setting(
         "python", "python", None, str,
         "The `python:` of configs that name none: a path, a program, or `uv`.",
+    ),
+    Setting(
+        "secret", "secret", "", _globs,
+        "Globs of variables that hold secrets, beside those named `*TOKEN*` and the like.",
+    ),
+    Setting(
+        "recordEnv", "record_env", "", _globs,
+        "Globs of variables whose values are recorded, beside those of threads and libraries.",
     ),
     Setting(
         "branch", "branch", "gitorch/results", str,
@@ -183,6 +198,15 @@ SETTINGS = (
         "Record which files a Python task reads. It makes each call of `id` slower.",
     ),
 )  # fmt: skip
+
+_WITH_GLOBS = ("gitorch.secret", "gitorch.recordenv")
+
+
+def given_value(name: str, values: Sequence[str]) -> str:
+    """Return the value of a setting that is given several times: the last, but globs add up."""
+    if name in _WITH_GLOBS:
+        return " ".join(values)
+    return values[-1]
 
 
 def parse_settings(configured: Mapping[str, str]) -> Settings:

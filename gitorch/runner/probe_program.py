@@ -8,6 +8,7 @@ packages    {normalised name: version}
 path        the entries of sys.path that are directories, including the entries of .pth files
 mapped      {module: file or directory} of the modules that the finders of editable installs find
 projects    directories of editable installs (PEP 610)
+sources     {normalised name: origin} of the distributions that do not come from an index (PEP 610)
 origins     {NAME: file or directory, or null}: the place that each module would be imported from
 depends_on  files and directories, existing or not, that determine the answer; empty if unknown
 
@@ -41,10 +42,11 @@ def main(descriptor: int, names: list[str]) -> None:
     path: list[str] = []
     packages: dict[str, str] = {}
     projects: list[str] = []
+    sources: dict[str, dict[str, Any]] = {}
     for entry in sys.path:
         if entry and os.path.isdir(entry):
             path.append(os.path.abspath(entry))
-            _read_distributions(entry, packages, projects)
+            _read_distributions(entry, packages, projects, sources)
     origins = {}
     for name in names:
         origins[name] = _origin(name)
@@ -58,6 +60,7 @@ def main(descriptor: int, names: list[str]) -> None:
         "path": path,
         "mapped": _mapped_modules(),
         "projects": projects,
+        "sources": sources,
         "origins": origins,
         "depends_on": _dependencies(),
     }
@@ -66,12 +69,16 @@ def main(descriptor: int, names: list[str]) -> None:
 
 
 def _read_distributions(
-    directory: str, packages: dict[str, str], projects: list[str]
+    directory: str,
+    packages: dict[str, str],
+    projects: list[str],
+    sources: dict[str, dict[str, Any]],
 ) -> None:
-    """Add the distributions in a directory to `packages`, and the editable ones to `projects`.
+    """Add the distributions in a directory to `packages`, the editable ones to `projects`.
 
-    The name and the version are read from the name of the distribution's directory. Reading the
-    metadata of all distributions would take a hundred times as long.
+    `sources` gets the origins of those that do not come from an index. The name and the version are
+    read from the name of the distribution's directory. Reading the metadata of all distributions
+    would take a hundred times as long.
     """
     for entry in sorted(_entries(directory)):
         match = _DISTRIBUTION.match(entry)
@@ -79,20 +86,54 @@ def _read_distributions(
             continue
         name, version = match.group("name", "version")
         normalised_name = re.sub(r"[-_.]+", "-", name).lower()
+        is_shadowed = normalised_name in packages
         packages.setdefault(normalised_name, version)
         path = os.path.join(directory, entry, "direct_url.json")
         try:
             with open(path, encoding="utf-8") as file:
-                source = json.load(file)
-        except (OSError, ValueError):
+                source = _source(json.load(file))
+        except (OSError, ValueError, AttributeError, TypeError):
             continue
-        url = source.get("url", "")
-        is_editable = source.get("dir_info", {}).get("editable")
-        if is_editable and url.startswith("file://"):
+        if not is_shadowed:
+            sources[normalised_name] = source
+        url = source["url"]
+        if source.get("editable") and url.startswith("file://"):
             from urllib.parse import unquote, urlsplit
 
-            project = urlsplit(url).path
-            projects.append(unquote(project))
+            projects.append(unquote(urlsplit(url).path))
+
+
+def _source(document: Any) -> dict[str, Any]:
+    """Return what a direct_url.json says about the origin of a distribution."""
+    vcs = document.get("vcs_info", {})
+    archive = document.get("archive_info", {})
+    found = {
+        "url": _without_password(document.get("url", "")),
+        "editable": document.get("dir_info", {}).get("editable") or None,
+        "vcs": vcs.get("vcs"),
+        "commit": vcs.get("commit_id"),
+        "revision": vcs.get("requested_revision"),
+        "sha256": _sha256(archive),
+        "subdirectory": document.get("subdirectory"),
+    }
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def _without_password(url: str) -> str:
+    """Return the address without its password. The name of a user stays only for ssh."""
+
+    def kept(match: re.Match[str]) -> str:
+        scheme, user = match.group("scheme", "user")
+        return f"{scheme}://{user}@" if scheme.endswith("ssh") else f"{scheme}://"
+
+    return re.sub(r"^(?P<scheme>[^:/]+)://(?P<user>[^/@:]*)(:[^/@]*)?@", kept, url)
+
+
+def _sha256(archive: dict[str, Any]) -> str | None:
+    digest: str | None = archive.get("hashes", {}).get("sha256")
+    if digest is None and archive.get("hash", "").startswith("sha256="):
+        digest = archive["hash"][len("sha256=") :]
+    return digest
 
 
 def _entries(directory: str) -> list[str]:

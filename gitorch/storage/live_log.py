@@ -57,4 +57,4 @@ def live_masking(
         for task in queued.tasks:
             if isinstance(task.state, Running) and task.state.worker in workers:
                 environments.append(environment_of(workers[task.state.worker].pid))
-    return Masking(*environments)
+    return Masking(*environments, globs=site.settings.secret)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from functools import lru_cache
 
@@ -18,16 +19,32 @@ def gpus() -> tuple[str, ...]:
     Return an empty tuple if nvidia-smi is missing or fails. The program is called only once, since
     it starts slowly on machines that do not keep the driver loaded.
     """
+    answer = _ask("--query-gpu=name,driver_version", "--format=csv,noheader")
+    return tuple(answer.splitlines())
+
+
+@lru_cache
+def cuda_version() -> str | None:
+    """Return the version of CUDA that the driver has, or None if there is no GPU."""
+    if not gpus():
+        return None
+    # No field of --query-gpu has the version. It is at the head of every other answer.
+    found = re.search(r"CUDA Version\s*:\s*([\d.]+)", _ask("-q", "-d", "COMPUTE"))
+    return found[1] if found else None
+
+
+def _ask(*arguments: str) -> str:
+    """Return the answer of nvidia-smi, empty if it is missing or fails."""
     program = shutil.which("nvidia-smi")
     if program is None:
-        return ()
-    command = [program, "--query-gpu=name,driver_version", "--format=csv,noheader"]
+        return ""
     try:
         answer = run_program(
-            command, env=os.environ, awaited="nvidia-smi", bound_s=_ANSWER_S
+            [program, *arguments],
+            env=os.environ,
+            awaited="nvidia-smi",
+            bound_s=_ANSWER_S,
         )
     except (OSError, TookTooLong):
-        return ()
-    if answer.returncode:
-        return ()
-    return tuple(answer.stdout.decode("utf-8", "replace").splitlines())
+        return ""
+    return "" if answer.returncode else answer.stdout.decode("utf-8", "replace")

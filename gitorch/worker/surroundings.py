@@ -12,34 +12,20 @@ from pathlib import Path
 from typing import Any
 
 from gitorch.errors import GitorchError, ProgramMissing
+from gitorch.git.lock_files import lock_files
 from gitorch.interpreter.choose import BROKEN_HINT, choose
-from gitorch.interpreter.environment import attempt_environment
+from gitorch.interpreter.environment import DEFAULTS, attempt_environment
 from gitorch.interpreter.probe import Interpreter, probe
+from gitorch.model.run.environment import recorded_variables
 from gitorch.model.run.locked_python import is_locked
 from gitorch.model.run.payload import Payload
 from gitorch.model.run.pin import Pin
+from gitorch.model.run.spec import RunSpec
 from gitorch.model.text.masking import Masking
 from gitorch.storage.interpreters import find_interpreter
 from gitorch.storage.site import Site
-from gitorch.tools import nvidia
+from gitorch.tools import machine, nvidia
 from gitorch.worker.reported import report
-
-# Only variables that change the results of programs are recorded, because others may be secrets.
-RECORDED_VARIABLES = (
-    "CUBLAS_WORKSPACE_CONFIG",
-    "CUDA_VISIBLE_DEVICES",
-    "JAX_PLATFORMS",
-    "LANG",
-    "LC_ALL",
-    "MKL_NUM_THREADS",
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "PYTHONHASHSEED",
-    "PYTHONPATH",
-    "TF_DETERMINISTIC_OPS",
-    "TZ",
-    "XLA_FLAGS",
-)
 
 
 class Surroundings:
@@ -56,6 +42,7 @@ class Surroundings:
         self._maskings: dict[frozenset[tuple[str, str]], Masking] = {}
         self._used: dict[tuple[object, ...], bool] = {}
         self._lock = threading.Lock()
+        self._lock_files: dict[tuple[str, str], dict[str, str]] = {}
         self._reports: dict[tuple[object, ...], dict[str, str]] = {}
         self._reports_lock = threading.Lock()
 
@@ -104,7 +91,9 @@ class Surroundings:
         key = frozenset(declared.items())
         with self._lock:
             if key not in self._maskings:
-                self._maskings[key] = Masking(self.environment, declared)
+                self._maskings[key] = Masking(
+                    self.environment, declared, globs=self._site.settings.secret
+                )
             return self._maskings[key]
 
     def describe(self, payload: Payload, tree: Path) -> dict[str, Any]:
@@ -114,23 +103,61 @@ class Surroundings:
         out. `interpreter` is in the result if the tasks ran in another interpreter than the record
         names.
         """
+        spec = payload.spec
         described: dict[str, Any] = {}
         interpreter = None
         with suppress(GitorchError):
             interpreter = self.interpreter(
-                payload.interpreter, payload.spec.python, payload.pin
+                payload.interpreter, spec.python, payload.pin
             )
         if interpreter is not None and self._is_used(interpreter, payload, tree):
-            described["python"] = interpreter.version
-            described["packages"] = dict(interpreter.packages)
-            if interpreter.executable != payload.interpreter:
-                described["interpreter"] = interpreter.executable
-        if payload.spec.environment and interpreter is not None and tree.is_dir():
+            described = _python(interpreter, payload.interpreter)
+        if spec.environment and interpreter is not None and tree.is_dir():
             described["commands"] = self.reported(payload, tree, interpreter)
-        masked: dict[str, Any] = self.masking(payload.spec.env).value(
-            {**described, **self._machine}
+        if locks := self._locks(payload.pin.commit, spec.path_to_tasks):
+            described["locks"] = locks
+        return self._with_machine(described, spec)
+
+    def describe_now(
+        self, spec: RunSpec, python: str, pin: Pin, *, with_python: bool
+    ) -> dict[str, Any]:
+        """Return what `describe` would say if a task of this config started now.
+
+        The facts that depend on the pinned code are left out. Raises GitorchError if the
+        interpreter cannot be started.
+        """
+        described = {}
+        if with_python:
+            interpreter = self.interpreter(python, spec.python, pin)
+            described = _python(interpreter, python)
+        return self._with_machine(described, spec)
+
+    def _with_machine(
+        self, described: Mapping[str, Any], spec: RunSpec
+    ) -> dict[str, Any]:
+        variables = {**DEFAULTS, **self.environment, **spec.env}
+        allowed = self._site.settings.record_env
+        process = {
+            "variables": recorded_variables(
+                variables, allowed, self._site.settings.secret
+            ),
+            "locale": machine.locale_name(variables),
+            "timezone": machine.timezone_name(variables),
+        }
+        masked: dict[str, Any] = self.masking(spec.env).value(
+            {**described, **self._machine, **process}
         )
         return masked
+
+    def _locks(self, commit: str, directory: str) -> dict[str, str]:
+        """Return the digests of the lock files that a run's code has."""
+        key = (commit, directory)
+        with self._lock:
+            if key not in self._lock_files:
+                self._lock_files[key] = lock_files(
+                    self._site.repository, commit, directory
+                )
+            return self._lock_files[key]
 
     def _is_used(
         self, interpreter: Interpreter, payload: Payload, tree: Path
@@ -169,19 +196,32 @@ class Surroundings:
 
     @cached_property
     def _machine(self) -> dict[str, Any]:
-        return {
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        facts = {
             "platform": platform.platform(),
             "machine": platform.machine(),
+            "cpu": machine.cpu_model(),
             "cpus": os.cpu_count(),
-            "memory_bytes": os.sysconf("SC_PAGE_SIZE")
-            * os.sysconf("SC_PHYS_PAGES"),
+            "memory_bytes": memory,
             "gpus": list(nvidia.gpus()),
-            "variables": {
-                name: self.environment[name]
-                for name in RECORDED_VARIABLES
-                if name in self.environment
-            },
+            "cuda": nvidia.cuda_version(),
+            "umask": machine.umask(),
         }
+        return {name: fact for name, fact in facts.items() if fact is not None}
+
+
+def _python(interpreter: Interpreter, recorded: str) -> dict[str, Any]:
+    """Return the facts about an interpreter, with its path if the record has another one."""
+    described: dict[str, Any] = {
+        "python": interpreter.version,
+        "implementation": interpreter.implementation,
+        "packages": dict(interpreter.packages),
+    }
+    if interpreter.sources:
+        described["sources"] = dict(interpreter.sources)
+    if interpreter.executable != recorded:
+        described["interpreter"] = interpreter.executable
+    return described
 
 
 def _require_elsewhere(python: Path, wanted: str | None, main_root: Path) -> None:

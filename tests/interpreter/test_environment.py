@@ -54,6 +54,7 @@ def test_the_whole_environment() -> None:
         "HOME": "/home/me",
         "PATH": "/venv/bin:/usr/bin:/bin",
         "PYTHONPATH": f"/tree/src:/tree:/tree/lib:/elsewhere:relative:{STAND_IN}",
+        "PYTHONHASHSEED": "0",
         "PYTHONUNBUFFERED": "1",
         "VIRTUAL_ENV": "/venv",
         "GITORCH_TOKEN": "ours",

@@ -123,6 +123,50 @@ def test_an_interpreter_describes_itself(root: Path) -> None:
     assert source_roots(interpreter, root) == ()
 
 
+def test_the_origins_of_distributions_are_without_passwords(root: Path) -> None:
+    documents: dict[str, object] = {
+        "a-1.0": {"url": root.as_uri(), "dir_info": {"editable": True}},
+        "B_b-2.0": {
+            "url": "https://me:pw@example.org/b.git",
+            "vcs_info": {
+                "vcs": "git",
+                "commit_id": "c" * 40,
+                "requested_revision": "main",
+            },
+            "subdirectory": "python",
+        },
+        "c-1.0": {
+            "url": "ssh://git:pw@example.org/c.git",
+            "vcs_info": {"vcs": "git", "commit_id": "d" * 40},
+        },
+        "d-1.0": {
+            "url": "https://example.org/d-1.0.tar.gz",
+            "archive_info": {"hash": "sha256=" + "e" * 64},
+        },
+        "e-1.0": ["not an object"],
+    }
+    for name, document in documents.items():
+        info = site_packages(root) / f"{name}.dist-info"
+        info.mkdir()
+        (info / "direct_url.json").write_text(json.dumps(document))
+    assert ask(root).sources == {
+        "a": {"url": root.as_uri(), "editable": True},
+        "b-b": {
+            "url": "https://example.org/b.git",
+            "vcs": "git",
+            "commit": "c" * 40,
+            "revision": "main",
+            "subdirectory": "python",
+        },
+        "c": {
+            "url": "ssh://git@example.org/c.git",
+            "vcs": "git",
+            "commit": "d" * 40,
+        },
+        "d": {"url": "https://example.org/d-1.0.tar.gz", "sha256": "e" * 64},
+    }
+
+
 def test_a_directory_that_cannot_be_listed_is_ignored(root: Path) -> None:
     locked = root / "locked"
     locked.mkdir()

@@ -183,3 +183,21 @@ def test_a_secret_in_a_config_is_refused_unless_it_is_allowed(
     allowed = gitorch(project, "run", "experiments", "--again", "-S", given)
     assert "secret" not in allowed.stderr
     gitorch(project, "rerun", "a")
+
+
+def test_the_setting_secret_names_more_variables(project: Path) -> None:
+    git(project, "config", "gitorch.secret", "LAB_*")
+    git(project, "config", "--add", "gitorch.secret", "*_PIN")
+    git(project, "config", "gitorch.recordEnv", "LAB_*")
+    env = {"LAB_DOOR": "open-sesame-1", "CARD_PIN": "very-secret-2"}
+    config = "tasks: [{id: t, command: 'echo $LAB_DOOR; echo https://$CARD_PIN@host/x'}]\n"
+    commit_files(project, {"experiments/a.yaml": config})
+    gitorch(project, "run", "experiments", env=env)
+    objects = git(project, "rev-list", "--objects", "gitorch/results").splitlines()
+    texts = [git(project, "cat-file", "-p", line.split()[0]) for line in objects]
+    assert len(texts) > 5
+    assert not [text for text in texts if "sesame" in text or "very-secret" in text]
+    variables = gitorch_json(project, "show", "@")["run"]["environment"][
+        "variables"
+    ]
+    assert variables["LAB_DOOR"] == "********"

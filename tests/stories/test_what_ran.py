@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from gitorch.worker import reported
-from tests.conftest import commit_files, gitorch, gitorch_json, write
+from tests.conftest import commit_files, git, gitorch, gitorch_json, write
 
 
 def run(project: Path, config: str, **files: str) -> dict[str, Any]:
@@ -109,6 +110,67 @@ def test_what_the_tasks_ran_with_is_in_the_record(project: Path) -> None:
     assert 10_000 < len(commands["head -c 100000 /dev/zero | tr '\\0' x"]) < 20_000
     again = run(project, config.replace("cat v", "cat  v"))
     assert again["id"] == record["id"], "the commands do not make another run"
+
+
+def test_the_machine_the_process_and_the_locks_are_in_the_record(
+    project: Path,
+) -> None:
+    git(project, "config", "gitorch.recordEnv", "DATA_*, MODE")
+    git(project, "config", "--add", "gitorch.recordEnv", "AWS_*")
+    given = {
+        "OMP_NUM_THREADS": "3",
+        "DATA_ROOT": "/data",
+        "MODE": "fast",
+        "AWS_REGION": "eu-1",
+        "AWS_SECRET_ACCESS_KEY": "abc",
+        "OTHER": "other",
+        "TZ": "Europe/Berlin",
+        "LC_ALL": "C.UTF-8",
+    }
+    config = """
+        gitorch: {env: {OMP_NUM_THREADS: "2"}}
+        pathToTasks: part
+        tasks: [{id: a, command: 'test $PYTHONHASHSEED = 0'}]
+    """
+    write(project, "experiments/e.yaml", config)
+    files = {
+        "uv.lock": "version = 1\n",
+        "part/requirements-dev.txt": "a==1\n",
+        "other/poetry.lock": "",
+        "unlocked.txt": "",
+    }
+    commit_files(project, dict(files))
+    gitorch(project, "run", "experiments", env=given)
+    environment = gitorch_json(project, "show", "@")["run"]["environment"]
+    variables = environment["variables"]
+    variables.pop("LANG", None)
+    assert variables == {
+        "AWS_REGION": "eu-1",
+        "AWS_SECRET_ACCESS_KEY": "********",
+        "DATA_ROOT": "/data",
+        "LC_ALL": "C.UTF-8",
+        "MODE": "fast",
+        "OMP_NUM_THREADS": "2",
+        "PYTHONHASHSEED": "0",
+        "TZ": "Europe/Berlin",
+    }
+    locks = {}
+    for name in ("part/requirements-dev.txt", "uv.lock"):
+        locks[name] = hashlib.sha256(files[name].encode()).hexdigest()
+    assert environment["locks"] == locks
+    assert environment["locale"] == "C.UTF-8"
+    assert environment["timezone"] == "Europe/Berlin"
+    assert int(environment["umask"], 8) < 0o1000
+
+
+def test_a_hash_seed_of_ones_own_stays(project: Path) -> None:
+    config = """
+        gitorch: {env: {PYTHONHASHSEED: "7"}}
+        tasks: [{id: a, command: 'test $PYTHONHASHSEED = 7'}]
+    """
+    record = run(project, config)
+    assert record["status"] == "COMPLETE"
+    assert record["environment"]["variables"]["PYTHONHASHSEED"] == "7"
 
 
 def test_a_command_that_does_not_end_is_bounded(

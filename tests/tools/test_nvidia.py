@@ -13,9 +13,14 @@ from tests.conftest import write
 
 @pytest.fixture(autouse=True)
 def _nothing_remembered() -> Iterator[None]:
-    nvidia.gpus.cache_clear()
+    _forget()
     yield
+    _forget()
+
+
+def _forget() -> None:
     nvidia.gpus.cache_clear()
+    nvidia.cuda_version.cache_clear()
 
 
 def install(directory: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -42,6 +47,18 @@ def test_without_nvidia_smi_there_are_no_gpus(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert nvidia.gpus() == ()
+    assert nvidia.cuda_version() is None
+
+
+def test_the_version_of_cuda_is_that_of_the_driver(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As nvidia-smi 535 prints it.
+    head = "Driver Version                            : 535.183.01"
+    line = "CUDA Version                              : 12.2"
+    script = f'test "$1" = -q && echo "{head}\n{line}" || echo "A100, 535.1"'
+    install(tmp_path, script, monkeypatch)
+    assert nvidia.cuda_version() == "12.2"
 
 
 def test_failing_nvidia_smi_means_no_gpus(

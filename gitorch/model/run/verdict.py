@@ -25,7 +25,7 @@ _NOT_COMPARED = ByValue(
     note=""
 )  # the content of a file that is of no kind with values
 _INTERPRETER = ("python", "interpreter")
-_MACHINE = ("platform", "machine", "cpus", "memory_bytes", "gpus")
+_MACHINE = ("platform", "machine", "cpu", "cpus", "memory_bytes", "gpus", "cuda")
 
 
 class MetricDifference(Struct, frozen=True, kw_only=True):

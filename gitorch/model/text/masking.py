@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote
 
@@ -90,11 +91,14 @@ def mask_addresses_in_bytes(data: bytes) -> bytes:
 class Masking:
     """Replaces the secrets of environments, and the passwords in addresses."""
 
-    def __init__(self, *environments: Mapping[str, str]) -> None:
+    def __init__(
+        self, *environments: Mapping[str, str], globs: Sequence[str] = ()
+    ) -> None:
+        """`globs` name more variables that have secrets (`gitorch.secret`)."""
         forms = set()
         self._variables: dict[str, str] = {}  # by secret
         for environment in environments:
-            for name, secret in _secrets_of(environment):
+            for name, secret in _secrets_of(environment, globs):
                 self._variables[secret] = name
                 forms |= _forms_of(secret)
         # The longest first: a secret can be a part of another one.
@@ -202,10 +206,18 @@ def passwords_in(text: str) -> list[str]:
     return re.findall(_IN_URL, text) if "://" in text else []
 
 
-def _secrets_of(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def is_named(name: str, globs: Sequence[str]) -> bool:
+    """Return True if a glob of `gitorch.secret` names the variable."""
+    return any(fnmatchcase(name, glob) for glob in globs)
+
+
+def _secrets_of(
+    environment: Mapping[str, str], globs: Sequence[str]
+) -> Iterator[tuple[str, str]]:
     """Yield the secrets of an environment, each with the name of its variable."""
     for name, value in environment.items():
-        if is_secret_name(_meaning(name, environment)):
+        is_secret = is_secret_name(_meaning(name, environment))
+        if is_secret or is_named(name, globs):
             for secret in _secrets_in(value):
                 yield name, secret
         if name.startswith("GIT_CONFIG_"):  # maybe http.extraHeader
