@@ -8,7 +8,6 @@ from functools import partial
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gitorch.actions.logs import LoggedAttempt, last_log
 from gitorch.actions.records import read_records
 from gitorch.actions.repeated import first_run
 from gitorch.actions.selection import Selection, select_rows
@@ -16,12 +15,10 @@ from gitorch.errors import UsageError
 from gitorch.git import pins
 from gitorch.git.diff import (
     changes_between,
-    diff_blobs,
     diff_text,
     snapshot_changes,
 )
 from gitorch.git.store.objects import has_commit
-from gitorch.model.branch_layout import RunPaths
 from gitorch.model.run.compare import (
     ChangedCommit,
     ChangedFile,
@@ -106,21 +103,6 @@ def code_diffs(
         if (first, other) not in pairs and (other, first) not in pairs:
             title = "the uncommitted files of the snapshot"
             yield f"{first[:12]} -> {other[:12]}  {title}", diff(first, other)
-
-
-def log_diffs(
-    site: Site, records: Sequence[Record], *, color: bool
-) -> Iterator[tuple[str, bytes]]:
-    """Yield, by task, the difference between its last log in the first run and in the last run.
-
-    A task without a log in one of the two runs is left out.
-    """
-    tip = site.results.tip()
-    for task in records[0].tasks:
-        old = _log_object(tip, _last_log_if_any(site, records[0], task.id))
-        new = _log_object(tip, _last_log_if_any(site, records[-1], task.id))
-        if old is not None and new is not None:
-            yield task.id, diff_blobs(site.repository, old, new, color=color)
 
 
 def compare_code(
@@ -253,19 +235,3 @@ def _missing_commits(
     return tuple(
         commit for commit in commits if not has_commit(site.repository.root, commit)
     )
-
-
-def _last_log_if_any(
-    site: Site, record: Record, task_id: str
-) -> LoggedAttempt | None:
-    """Return the last logged attempt of the task, or None if the run has no such task or log."""
-    if all(task.id != task_id for task in record.tasks):
-        return None
-    return last_log(site, record, task_id)
-
-
-def _log_object(tip: str | None, logged: LoggedAttempt | None) -> str | None:
-    """Return the name by which git finds the log in the commit `tip` of the results branch."""
-    if logged is None:
-        return None
-    return f"{tip}:{RunPaths.of(logged.run_id).attempt(logged.task_id, logged.number).log}"

@@ -41,7 +41,7 @@ def gather_evidence(
         if results[0] != results[1]:
             pairs["result", task_id] = json_pair(*results)
         try:
-            logs = [_normal_log(site, record, task_id) for record in records]
+            logs = [normal_log(site, record, task_id) for record in records]
         except NotFound:
             notes[task_id] = ByValue(note="its log is not in this clone")
             continue
@@ -77,7 +77,7 @@ def _remainder(result: Any) -> Any:
     return {key: value for key, value in result.items() if not is_number(value)}
 
 
-def _normal_log(site: Site, record: Record, task_id: str) -> bytes:
+def normal_log(site: Site, record: Record, task_id: str) -> bytes:
     """Return the normalised log of the last attempt at a task. Raises NotFound."""
     logged = last_log(site, record, task_id)
     kept = None if logged is None else open_kept_log(site, *logged)

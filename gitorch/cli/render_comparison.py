@@ -11,6 +11,7 @@ from gitorch.actions.compare import Compared
 from gitorch.cli.render_code import changed_files
 from gitorch.cli.render_run import size
 from gitorch.cli.style import in_line, number, one_line, paint, paint_status, table
+from gitorch.model.run.by_value import ByValue
 from gitorch.model.run.compare import CodeDifference, ValueDifference
 from gitorch.model.run.spec import render_value
 from gitorch.model.text.phrases import counted, some
@@ -209,6 +210,21 @@ def _outputs(compared: Compared, colors: bool) -> list[str]:
             lines.append(line)
         lines += _more(len(paths), kind)
     return lines
+
+
+def places(found: ByValue) -> list[str]:
+    """Return a line for each of the first places at which two files differ in value."""
+    if found.note is not None:
+        return [f"  not compared by value: {in_line(found.note)}"]
+    if not found.count:
+        return ["  the same values"]
+    lines = []
+    for place in found.beyond[:_MOST_VALUES]:
+        at = in_line(place.at) or "the value"
+        lines.append(
+            f"  {at}: {value_text(place.before)} -> {value_text(place.after)}"
+        )
+    return lines + _more(found.count, "places", len(lines))
 
 
 def _sizes(compared: Compared) -> dict[str, int]:

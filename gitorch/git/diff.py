@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
-from gitorch.git.command import call_git, call_git_items, call_git_text
+from gitorch.git.command import call_git, call_git_items, call_git_text, run_git
 from gitorch.git.repository import Repository
 from gitorch.git.store.objects import has_commit
 from gitorch.model.run.compare import ChangedCommit, ChangedFile, SnapshotChanges
@@ -92,6 +93,23 @@ def _pathspecs(globs: Sequence[str]) -> list[str]:
             return []
         specs += [f":(top,glob){path}", f":(top,glob){path}/**"]
     return specs
+
+
+def diff_texts(name: str, a: bytes, b: bytes, *, color: bool = False) -> bytes:
+    """Return git's diff between two texts that are called `name`."""
+    import tempfile  # noqa: PLC0415  with its random numbers: few commands need it
+
+    when = "always" if color else "never"
+    with tempfile.TemporaryDirectory(prefix="gitorch-") as directory:
+        sides = []
+        for side, text in (("A", a), ("B", b)):
+            path = Path(directory, side, name)
+            path.parent.mkdir()
+            path.write_bytes(text)
+            sides.append(f"{side}/{name}")
+        command = ("diff", "--no-index", "--no-prefix", "--no-ext-diff")
+        result = run_git(Path(directory), *command, f"--color={when}", *sides)
+    return result.stdout
 
 
 def _commits(

@@ -1,4 +1,4 @@
-"""`compare --paths` and `compare --html`."""
+"""`compare` with `--paths`, `--outputs`, `--logs` and `--html`."""
 
 from __future__ import annotations
 
@@ -96,3 +96,42 @@ def test_a_page_has_all_differences_and_needs_nothing_else(project: Path) -> Non
     unwritable = project.parent / "absent" / "page.html"
     refused = gitorch(project, "compare", "@~1", "@", "--html", unwritable, code=4)
     assert f"{unwritable} cannot be written" in refused.stderr
+
+
+PROGRAM = """
+import json, pathlib, sys, time
+out, run = pathlib.Path(sys.argv[1]), int(pathlib.Path("run.txt").read_text())
+json.dump({"loss": [0.5, 0.25 * run], "name": "x"}, (out / "m.json").open("w"))
+(out / "notes.txt").write_text("first\\nrun %d\\n" % run)
+(out / "same.json").write_text('{"a":  1}' if run == 1 else '{"a": 1}')
+print("took", time.time(), "s in", out)
+print("loss", 0.25 * run)
+"""
+
+
+def test_outputs_are_compared_by_value_and_logs_without_times(
+    project: Path,
+) -> None:
+    commit_files(
+        project,
+        {
+            "train.py": PROGRAM,
+            "run.txt": "1",
+            "experiments/a.yaml": "tasks: [{id: t, command: 'python3 train.py {outputDir}'}]\n",
+        },
+    )
+    gitorch(project, "run", "experiments")
+    gitorch(project, "rerun", "@")
+    commit_files(project, {"run.txt": "2"})
+    gitorch(project, "run", "experiments")
+    outputs = gitorch(project, "compare", "@~1", "@", "--outputs").stdout
+    assert "m.json\n  loss[1]: 0.25 -> 0.5\n" in outputs
+    assert "notes.txt\n" in outputs
+    assert "-run 1\n+run 2\n" in outputs
+    assert "same.json\n  the same values\n" in outputs
+    logs = gitorch(project, "compare", "@~1", "@", "--logs").stdout
+    assert "task t: the logs differ" in logs
+    assert "-loss 0.25\n+loss 0.5\n" in logs
+    assert "-took" not in logs
+    repeated = gitorch(project, "compare", "@~2", "@~1", "--logs").stdout
+    assert repeated == "task t: the same log, except for times, paths and ids\n"

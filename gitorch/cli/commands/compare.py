@@ -63,10 +63,16 @@ MetricsOption = Annotated[
     bool, typer.Option("--metrics", help="Show only the metrics.")
 ]
 OutputsOption = Annotated[
-    bool, typer.Option("--outputs", help="Show only the outputs.")
+    bool,
+    typer.Option(
+        "--outputs", help="Show only the outputs, and what differs in them."
+    ),
 ]
 LogsOption = Annotated[
-    bool, typer.Option("--logs", help="Show the diff of the logs.")
+    bool,
+    typer.Option(
+        "--logs", help="Show the diff of the logs, without times, paths and ids."
+    ),
 ]
 HtmlOption = Annotated[
     Path | None,
@@ -81,12 +87,16 @@ ExitCodeOption = Annotated[
 ]
 
 
+_MOST_OUTPUTS = 50  # of which the contents are compared
+
+
 class _Diffs(NamedTuple):
     """The diffs that were asked for. `stat` asks for the changed files of the code alone."""
 
     code: bool
     stat: bool
     logs: bool
+    outputs: bool
     paths: Sequence[str]
 
 
@@ -128,7 +138,9 @@ def command(
     if as_json:
         print_json(compared.comparison.to_json())
     elif html is None:
-        asked = _Diffs(code=code or stat, stat=stat, logs=logs, paths=globs)
+        asked = _Diffs(
+            code=code or stat, stat=stat, logs=logs, outputs=outputs, paths=globs
+        )
         _print_text(site, compared, sections, asked)
     if exit_code and not compared.comparison.same:
         return EXIT_FAILED
@@ -149,6 +161,8 @@ def _print_text(
             out.write(printable(text, sys.stdout).encode() + b"\n")
         if diffs.code:
             _write_code_diffs(out, site, compared.records, diffs)
+        if diffs.outputs:
+            _write_output_diffs(out, site, compared)
         if diffs.logs:
             _write_log_diffs(out, site, compared.records)
 
@@ -181,18 +195,39 @@ def _write_code_diffs(
 
 
 def _write_log_diffs(out: IO[bytes], site: Site, records: Sequence[Record]) -> None:
-    from gitorch.actions.compare import log_diffs
+    from gitorch.actions.compare_contents import log_diffs
 
-    for task, diff in log_diffs(site, records, color=has_colors(sys.stdout)):
-        verdict = "the logs differ" if diff else "the same log"
-        out.write(f"task {in_line(task)}: {verdict}\n".encode())
-        out.write(_shown(diff))
+    for found in log_diffs(site, records, color=has_colors(sys.stdout)):
+        verdict = "the logs differ"
+        if found.is_same:
+            verdict = "the same log"
+        elif not found.diff:
+            verdict = "the same log, except for times, paths and ids"
+        out.write(f"task {in_line(found.task)}: {verdict}\n".encode())
+        out.write(_shown(found.diff))
+
+
+def _write_output_diffs(out: IO[bytes], site: Site, compared: Compared) -> None:
+    """Write the differences inside the outputs that the first run and the last run have."""
+    from gitorch.actions.compare_contents import output_diffs
+    from gitorch.cli.render_comparison import places
+
+    changed = compared.comparison.outputs.changed[:_MOST_OUTPUTS]
+    color = has_colors(sys.stdout)
+    for output in output_diffs(site, compared.records, changed, color=color):
+        if output.found is not None:
+            lines = [f"{in_line(output.path)}", *places(output.found)]
+            out.write(printable("\n".join(lines), sys.stdout).encode() + b"\n")
+        elif output.diff:
+            out.write(f"{in_line(output.path)}\n".encode())
+            out.write(_shown(output.diff))
 
 
 def _write_page(
     file: Path, site: Site, compared: Compared, paths: Sequence[str]
 ) -> None:
-    from gitorch.actions.compare import code_diffs, log_diffs
+    from gitorch.actions.compare import code_diffs
+    from gitorch.actions.compare_contents import log_diffs
     from gitorch.cli.comparison_page import Diff, comparison_page
     from gitorch.errors import Refused
     from gitorch.tools.files import write_aside
@@ -203,8 +238,8 @@ def _write_page(
             site, compared.records, color=False, paths=paths
         ):
             diffs.append(Diff(f"diff of the code {commits or ''}".strip(), diff))
-    for task, diff in log_diffs(site, compared.records, color=False):
-        diffs.append(Diff(f"diff of the log of {task}", diff))
+    for found in log_diffs(site, compared.records, color=False):
+        diffs.append(Diff(f"diff of the log of {found.task}", found.diff))
     page = comparison_page(compared, diffs)
     try:
         write_aside(file, page.encode("utf-8", "replace"))
