@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 from msgspec.structs import replace
 
+from gitorch.actions.environment_check import Restart, check_environments
 from gitorch.actions.records import read_records
 from gitorch.actions.rerun_changes import changed_definitions
 from gitorch.actions.selection import Selection, select_rows
@@ -56,6 +57,11 @@ class _Repetition(NamedTuple):
     definition: RunDefinition
     files: dict[str, bytes]
 
+    @property
+    def restart(self) -> Restart:
+        spec, python = self.definition.spec, self.definition.interpreter
+        return Restart(self.original, spec, python, self.original.pin)
+
 
 def rerun(
     site: Site,
@@ -63,6 +69,7 @@ def rerun(
     *,
     environment: Mapping[str, str],
     as_recorded: bool = False,
+    strict: bool = False,
     overrides: Sequence[str] = (),
     why: str | None = None,
 ) -> Rerun:
@@ -72,6 +79,8 @@ def rerun(
 
     A run that another clone has queued is repeated with this clone's interpreter and without the
     variables that its config sets, except with `as_recorded`.
+    The notes say how the environment differs from the recorded one. With `strict`, Refused is
+    raised if it does.
     Raises UsageError, and NotFound if a named run, or the commit that it is pinned to, is not in
     this clone.
     """
@@ -86,6 +95,29 @@ def rerun(
     own = ledger.queued_here(site, originals)
     foreign = [original for original in originals if original.id not in own]
     adapted = () if as_recorded else foreign
+    repetitions, notes = _repetitions(
+        site, originals, adapted, environment, overrides
+    )
+    restarts = [repetition.restart for repetition in repetitions]
+    notes += check_environments(site, restarts, environment, strict=strict)
+    records = _queue(site, repetitions, why)
+    repeated = [repetition.original for repetition in repetitions]
+    notes = [*dict.fromkeys(notes), *_notes_on_pins(repeated, records)]
+    notes += _notes_on_origin(site, foreign, as_recorded=as_recorded)
+    return Rerun(runs=tuple(records), notes=tuple(notes), refused=refused)
+
+
+def _repetitions(
+    site: Site,
+    originals: Sequence[Record],
+    adapted: Sequence[Record],
+    environment: Mapping[str, str],
+    overrides: Sequence[str],
+) -> tuple[list[_Repetition], list[str]]:
+    """Return the runs to make of each original, and notes.
+
+    Those in `adapted` get the interpreter and the variables of this clone.
+    """
     repetitions: list[_Repetition] = []
     notes: list[str] = []
     for original, files in zip(
@@ -99,11 +131,7 @@ def rerun(
         notes += found
         for definition in definitions:
             repetitions.append(_Repetition(original, definition, files))
-    records = _queue(site, repetitions, why)
-    repeated = [repetition.original for repetition in repetitions]
-    notes = [*dict.fromkeys(notes), *_notes_on_pins(repeated, records)]
-    notes += _notes_on_origin(site, foreign, as_recorded=as_recorded)
-    return Rerun(runs=tuple(records), notes=tuple(notes), refused=refused)
+    return repetitions, notes
 
 
 def _with_environment(

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from gitorch.actions.change_status import Changed, apply_change
 from gitorch.actions.changeable import refusal_of_unqueued_run, select_changeable
+from gitorch.actions.environment_check import Restart, check_environments
 from gitorch.actions.pinning import uncommitted_code
 from gitorch.actions.preflight import check_tasks
 from gitorch.actions.records import read_records
@@ -57,13 +58,15 @@ def retry(
     at: str | None = None,
     config: bool = False,
     start: str | None = None,
+    strict: bool = False,
     why: str | None = None,
 ) -> Changed:
     """Let the selected runs continue.
 
-    With `at`, the tasks that are not finished run at that revision. With `config`, they run as the
-    config says now, if the parameters are the same. With `start`, that task and all
-    tasks that need it run again.
+    The notes say how the environment differs from that of the earlier attempts. With `strict`,
+    Refused is raised if it does. With `at`, the tasks that are not finished run at that revision.
+    With `config`, they run as the config says now, if the parameters are the same. With `start`,
+    that task and all tasks that need it run again.
     Raises NotFound, UsageError, and Refused if a task of a named run that is still to run would
     fail the preflight at that revision. In all of these cases nothing is changed. If one of several
     named runs cannot be retried, none is. Of runs that were selected by properties, those that can
@@ -85,6 +88,7 @@ def retry(
     chosen = [row for row in chosen if row.id not in news.problems]
     for run_id, found in news.problems.items():
         refused += ((run_id, "; ".join(found)),)
+    notes = (*news.notes, *_on_environments(site, chosen, environment, strict))
 
     def change(record: Record, request: ChangeRequest) -> Record:
         new = news.configs.get(record.id)
@@ -100,7 +104,20 @@ def retry(
     changed = apply_change(
         site, "retry", selection, chosen, change, why=why, files=files
     )
-    return replace(changed, refused=refused + changed.refused, notes=news.notes)
+    return replace(changed, refused=refused + changed.refused, notes=notes)
+
+
+def _on_environments(
+    site: Site,
+    rows: Sequence[Row],
+    environment: Mapping[str, str],
+    strict: bool,
+) -> list[str]:
+    """Return notes on how the environment differs from that of the earlier attempts."""
+    starts = []
+    for record in read_records(site, Catalog(site), [row.id for row in rows]):
+        starts.append(Restart(record, record.spec, record.interpreter, record.pin))
+    return check_environments(site, starts, environment, strict=strict)
 
 
 class _News(NamedTuple):

@@ -99,6 +99,13 @@ WhyOption = Annotated[
         callback=_masked,
     ),
 ]
+StrictOption = Annotated[
+    bool,
+    typer.Option(
+        "--strict",
+        help="Refuse if the environment differs from the recorded one.",
+    ),
+]
 OverridesOption = Annotated[
     list[str] | None,
     typer.Option(

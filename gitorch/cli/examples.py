@@ -23,6 +23,7 @@ EXAMPLES = {
         "gitorch outputs body-size",
         'gitorch outputs --where "params.seed == 1" --to ../by-label',
     ),
+    "env": ("gitorch env @", "gitorch env @ --as requirements"),
     "compare": (
         "gitorch compare @~1 @",
         "gitorch compare body-size bill-shape --metrics",

@@ -43,6 +43,7 @@ _DOCUMENTS = {
     "list": "list; runs[] has id, name, label, status, params, metrics",
     "show": "show; run is the whole record",
     "compare": "compare",
+    "env": "env",
     "rerun": "rerun",
     "verify": "verify; verdicts[] has id, of, verdict, differs, also",
     "change": "hold, release, kill, retry, fail, resubmit, adopt, set",

@@ -42,6 +42,7 @@ VERBS = {
     "outputs": Verb(
         "outputs", "List the outputs of runs, or copy them into directories."
     ),
+    "env": Verb("env", "Show what a run ran with."),
     "compare": Verb("compare", "Show only the differences between runs."),
     "checkout-run": Verb(
         "checkout_run", "Create a worktree with a run's code, logs and outputs."
@@ -79,7 +80,7 @@ VERBS = {
 # The groups of `--help`. A command that is in none of them is listed at the end.
 GROUPS = {
     "Start": ("demo", "init", "check", "ready", "run"),
-    "Look": ("status", "list", "show", "logs", "cat", "outputs", "compare"),
+    "Look": ("status", "list", "show", "logs", "cat", "outputs", "env", "compare"),
     "Go back": ("checkout-run", "revert", "rerun", "verify"),
     "Steer": (
         *("hold", "release", "retry", "kill", "fail", "resubmit"),

@@ -15,6 +15,7 @@ from gitorch.cli.arguments import (
     OverridesOption,
     RunsArgument,
     StatusOption,
+    StrictOption,
     WhereOption,
     WhyOption,
     say_none_selected,
@@ -71,6 +72,7 @@ def command(
     verify: VerifyOption = False,
     tolerance: ToleranceOption = None,
     as_recorded: AsRecordedOption = False,
+    strict: StrictOption = False,
     jobs: JobsOption = None,
     why: WhyOption = None,
     as_json: JsonOption = False,
@@ -80,6 +82,11 @@ def command(
     The new runs have the same code, config and parameters, except for those that -S sets. A run of
     another clone is repeated with the interpreter of this clone and without the variables under
     `env:`, except with --as-recorded.
+
+    Notes say how the environment differs from the recorded one: packages and their origins,
+    interpreter, C library, GPU, variables, locale, time zone and umask. With --strict, such a
+    difference is refused. Another CPU, memory or kernel is only noted: the machines of a cluster
+    differ in these, mostly without an effect on results.
     """
     from gitorch.actions.rerun import rerun
     from gitorch.cli.execution import execute, exit_code, say_failures
@@ -95,6 +102,7 @@ def command(
         selection,
         environment=os.environ,
         as_recorded=as_recorded,
+        strict=strict,
         overrides=overrides or (),
         why=why,
     )

@@ -15,6 +15,7 @@ from gitorch.cli.arguments import (
     NameOption,
     RunsArgument,
     StatusOption,
+    StrictOption,
     WhereOption,
     WhyOption,
     YesOption,
@@ -29,6 +30,16 @@ from gitorch.cli.change_command import (
     show_changed,
 )
 from gitorch.cli.confirmation import confirm
+
+FromOption = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="TASK",
+        help="Repeat this task and all that need it.",
+        autocompletion=offers.tasks,
+    ),
+]
 
 
 @guarded
@@ -49,15 +60,8 @@ def command(
             "--config", help="Run the unfinished tasks as the config says now."
         ),
     ] = False,
-    start: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            metavar="TASK",
-            help="Repeat this task and all that need it.",
-            autocompletion=offers.tasks,
-        ),
-    ] = None,
+    start: FromOption = None,
+    strict: StrictOption = False,
     now: RunNowOption = False,
     jobs: JobsOption = None,
     where: WhereOption = None,
@@ -68,13 +72,16 @@ def command(
     why: WhyOption = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Continue failed runs at the task that failed."""
+    """Continue failed runs at the task that failed.
+
+    Differences from the environment of the earlier attempts are noted. See `gitorch rerun --help`.
+    """
     from gitorch.actions.retry import retry
 
     require_run(jobs, now=now)
     site = site_here()
-    selection = selection_of(runs, where, status, name, everything)
-    selection = confirm(site, "retry", selection, yes=yes)
+    named = selection_of(runs, where, status, name, everything)
+    selection = confirm(site, "retry", named, yes=yes)
     changed = retry(
         site,
         selection,
@@ -82,6 +89,7 @@ def command(
         at=at,
         config=config,
         start=start,
+        strict=strict,
         why=why,
     )
     if now:

@@ -22,9 +22,9 @@ def command(run: RunArgument, as_json: JsonOption = False) -> None:
     site = site_here()
     shown = show(site, run)
     if shown.unreadable:
-        count = counted(len(shown.unreadable), "earlier attempt")
+        count = counted(len(shown.unreadable), "file")
         say(
-            f"{count} cannot be read, and left out: {some(shown.unreadable, _NAMED)}"
+            f"{count} of the run cannot be read, and left out: {some(shown.unreadable, _NAMED)}"
         )
     if as_json:
         print_json(shown.to_json())

@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from gitorch.model.json_struct import JsonStruct, always
+from gitorch.model.run.environment_changes import comparable
 from gitorch.model.run.record import Record
 from gitorch.model.run.spec import TaskSpec
 from gitorch.model.text.globs import first_match
@@ -156,14 +157,14 @@ def compare_records(
     for record in records:
         runs.append(record.id)
         configs.append(_config(record))
-        environments.append(flattened(record.environment))
+        environments.append(record.environment)
         data.append(_data(record))
         metrics.append(record.metrics)
     return Comparison(
         runs=tuple(runs),
         code=code,
         config=differing(configs),
-        environment=differing(environments),
+        environment=differing(comparable(environments)),
         data=DataDifference(
             changed=differing(data).changed, not_recorded=_unrecorded_links(records)
         ),
