@@ -325,7 +325,7 @@ def _require_hashes(path: str, data: bytes) -> None:
     """Raise Refused if a line of a requirements file names a package without a hash."""
     count = 0
     for number, line in _logical_lines(data.decode("utf-8", "replace")):
-        if line.split("=")[0].split()[0] in _OPTIONS:
+        if re.split(r"[\s=]", line)[0] in _OPTIONS:
             continue
         count += 1
         if "--hash" not in line and _project_path(line) is None:

@@ -61,9 +61,17 @@ def find(site: Site) -> list[Leftover]:
         *_of_finished_runs(site, records),
         *_of_killed_runs(site, without_record),
         *_of_killed_programs(site),
-        *_environments(site),
+        *_environments(site, are_complete=False),
         *_unused_data(site),
     ]
+
+
+def unneeded_environments(site: Site) -> list[Leftover]:
+    """Return the environments of locks that no live run needs.
+
+    They are sound, and the next run with the same lock would save the time to build them.
+    """
+    return list(_environments(site, are_complete=True))
 
 
 def remove(site: Site, leftover: Leftover) -> bool:
@@ -177,12 +185,13 @@ def _of_killed_programs(site: Site) -> Iterator[Leftover]:
                 yield Leftover(path=path, why=f"{what} that was killed")
 
 
-def _environments(site: Site) -> Iterator[Leftover]:
-    """Yield the environments that no live run needs, if there are any environments."""
+def _environments(site: Site, *, are_complete: bool) -> Iterator[Leftover]:
+    """Yield the complete, or the half-built, environments that no live run needs."""
     if not _directories(site.workspace / ENVIRONMENTS):
         return
-    for path, why in site.locked_environments.unneeded(_interpreters(site)):
-        yield Leftover(path=path, why=why)
+    for found in site.locked_environments.unneeded(_interpreters(site)):
+        if found.is_complete == are_complete:
+            yield Leftover(path=found.path, why=found.why)
 
 
 def _interpreters(site: Site) -> Iterator[str]:

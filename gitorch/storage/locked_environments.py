@@ -66,10 +66,16 @@ class LockedEnvironment(Struct, frozen=True, kw_only=True):
 
 
 class Unneeded(NamedTuple):
-    """An environment that no live run needs, or one whose build was killed."""
+    """An environment that no live run needs. It is not complete if its build was killed."""
 
     path: Path
-    why: str
+    is_complete: bool
+
+    @property
+    def why(self) -> str:
+        if self.is_complete:
+            return "no live run needs this environment"
+        return "an environment whose build was killed"
 
 
 class LockedEnvironments:
@@ -129,10 +135,7 @@ class LockedEnvironments:
             with only_one_at_now(directory / _ABOUT) as is_free:
                 if not is_free:
                     continue
-            why = "no live run needs this environment"
-            if not _is_complete(directory):
-                why = "an environment whose build was killed"
-            yield Unneeded(directory, why)
+            yield Unneeded(directory, _is_complete(directory))
 
     def remove(self, directory: Path, needed: Iterable[str]) -> bool:
         """Move an environment to the trash. Return False if it is needed again.

@@ -54,6 +54,10 @@ ELSEWHERE = {
         "test_the_environment_of_the_project_is_in_the_record_if_it_is_used",
         "stories/test_what_ran.py: test_a_command_that_does_not_end_is_bounded",
     ),
+    "the environment of a lock: a build that is killed, and two at once": (
+        "stories/test_locked_environments.py: test_a_build_that_was_killed_is_never_used",
+        "stories/test_locked_environments.py: test_two_at_once_build_an_environment_once",
+    ),
     "signals, limits, streams and variables that a caller leaves behind": (
         "faults/test_inherited.py: test_state_of_the_process",
         "faults/test_inherited.py: test_variables_do_not_reach_a_task",

@@ -220,6 +220,7 @@ def test_collect_keeps_an_environment_as_long_as_a_live_run_needs_it(
             "why": "no live run needs this environment",
         }
     ]
+    gitorch(locked, "doctor")
     gitorch(locked, "collect")
     assert environments(locked) == []
     # `rerun` takes the environment of the lock, too.
