@@ -84,7 +84,7 @@ def collect(
     overdue = _overdue(site, _records_in_error(site), retention)
     if not dry_run:
         _fail(site, overdue, retention)
-    removed = [*leftovers.find(site), *leftovers.unneeded_environments(site)]
+    removed = [*leftovers.find(site), *leftovers.unneeded_caches(site)]
     if not dry_run:
         removed = [
             leftover for leftover in removed if leftovers.remove(site, leftover)

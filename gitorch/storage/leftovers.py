@@ -62,16 +62,15 @@ def find(site: Site) -> list[Leftover]:
         *_of_killed_runs(site, without_record),
         *_of_killed_programs(site),
         *_environments(site, are_complete=False),
-        *_unused_data(site),
     ]
 
 
-def unneeded_environments(site: Site) -> list[Leftover]:
-    """Return the environments of locks that no live run needs.
+def unneeded_caches(site: Site) -> list[Leftover]:
+    """Return the environments of locks and the fetched data that no live run needs.
 
-    They are sound, and the next run with the same lock would save the time to build them.
+    They are sound, and the next run that needs them would save the time to make them again.
     """
-    return list(_environments(site, are_complete=True))
+    return [*_environments(site, are_complete=True), *_unused_data(site)]
 
 
 def remove(site: Site, leftover: Leftover) -> bool:
