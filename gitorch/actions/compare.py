@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 from msgspec import Struct
@@ -29,12 +29,14 @@ from gitorch.model.run.compare import (
     compare_records,
 )
 from gitorch.model.run.record import Record
+from gitorch.model.run.used import usage
 from gitorch.model.table.references import refers_to_one
 from gitorch.model.table.row import Row
 from gitorch.model.text.globs import flaw
 from gitorch.storage.catalog import Catalog
 from gitorch.storage.environments import with_environments
 from gitorch.storage.site import Site
+from gitorch.storage.used_lists import read_used_lists
 
 # The commit of the first run and that of another run, with the tasks that ran at them.
 # The task "" stands for the whole run.
@@ -134,7 +136,7 @@ def compare_code(
             files[file.path] = file
     return CodeDifference(
         commits=tuple(commits),
-        files=tuple(files.values()),
+        files=_used_first(site, records, files),
         tasks=tasks,
         snapshots=snapshots,
     )
@@ -151,6 +153,18 @@ def _snapshots(
         if changes is not None:
             snapshots.append(changes)
     return tuple(snapshots)
+
+
+def _used_first(
+    site: Site, records: Sequence[Record], files: Mapping[str, ChangedFile]
+) -> tuple[ChangedFile, ...]:
+    """Return the files with their use, those first that a run used, then those that it may have."""
+    if not files:
+        return ()
+    use = usage(files, read_used_lists(site, records).values())
+    order = (True, None, False)
+    known = [replace(file, used=use[path]) for path, file in files.items()]
+    return tuple(sorted(known, key=lambda file: order.index(file.used)))
 
 
 def _rows_to_compare(catalog: Catalog, selection: Selection) -> list[Row]:

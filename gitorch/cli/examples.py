@@ -28,6 +28,7 @@ EXAMPLES = {
         "gitorch compare @~1 @",
         "gitorch compare body-size bill-shape --metrics",
     ),
+    "stale": ("gitorch stale", "gitorch stale HEAD~1 --name body-size"),
     "checkout-run": (
         "gitorch checkout-run body-size",
         "gitorch checkout-run @ ../look",

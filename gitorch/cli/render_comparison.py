@@ -142,7 +142,10 @@ def _are_all_volatile(compared: Compared) -> bool:
 
 
 def _code(code: CodeDifference, shown: _Shown) -> list[str]:
-    lines = [paint("code", "bold", on=shown.colors)]
+    title = "code"
+    if any(file.used is not None for file in code.files):
+        title = f"code: {_files_used(code)}"
+    lines = [paint(title, "bold", on=shown.colors)]
     for commit_id in code.missing:
         lines.append(
             f"  differs; commit {commit_id[:_COMMIT]} is not in this clone"
@@ -157,6 +160,16 @@ def _code(code: CodeDifference, shown: _Shown) -> list[str]:
     if cells:
         lines += _by_run("  at", cells, shown._replace(colors=False))
     return lines
+
+
+def _files_used(code: CodeDifference) -> str:
+    """Return how many of the changed files the runs used."""
+    used = sum(file.used is True for file in code.files)
+    unknown = sum(file.used is None for file in code.files)
+    text = f"{counted(len(code.files), 'file')} changed, {used} used by these runs"
+    if unknown:
+        text += f", {unknown} perhaps"
+    return text
 
 
 def _snapshots(compared: Compared, letters: Sequence[str]) -> list[str]:

@@ -44,6 +44,9 @@ VERBS = {
     ),
     "env": Verb("env", "Show what a run ran with."),
     "compare": Verb("compare", "Show only the differences between runs."),
+    "stale": Verb(
+        "stale", "List the runs that used files which have changed since."
+    ),
     "checkout-run": Verb(
         "checkout_run", "Create a worktree with a run's code, logs and outputs."
     ),
@@ -80,7 +83,10 @@ VERBS = {
 # The groups of `--help`. A command that is in none of them is listed at the end.
 GROUPS = {
     "Start": ("demo", "init", "check", "ready", "run"),
-    "Look": ("status", "list", "show", "logs", "cat", "outputs", "env", "compare"),
+    "Look": (
+        *("status", "list", "show", "logs", "cat", "outputs", "env"),
+        *("compare", "stale"),
+    ),
     "Go back": ("checkout-run", "revert", "rerun", "verify"),
     "Steer": (
         *("hold", "release", "retry", "kill", "fail", "resubmit"),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from gitorch.git.command import call_git, call_git_items, call_git_text, run_git
 from gitorch.git.repository import Repository
-from gitorch.git.store.objects import has_commit
+from gitorch.git.store.objects import has_commit, read_objects
 from gitorch.model.run.compare import ChangedCommit, ChangedFile, SnapshotChanges
 from gitorch.model.run.pin import Origin, Pin
 
@@ -156,6 +157,36 @@ def changed_files(
         )
         files.append(file)
     return tuple(files)
+
+
+def changed_paths(
+    repo: Repository, trees: Sequence[str], other: str
+) -> dict[str, dict[str, str]]:
+    """Return the files that differ in the tree `other`, with git's letter, by tree and path.
+
+    Trees that are not in this clone are left out.
+    """
+    objects = [f"{tree}^{{tree}}" for tree in trees]
+    there = [
+        tree
+        for tree, data in zip(
+            trees, read_objects(repo.root, objects, "tree"), strict=True
+        )
+        if data is not None
+    ]
+    pairs = "".join(f"{tree} {other}\n" for tree in there)
+    command = ("diff-tree", "--stdin", "-r", "-z", "--no-renames", "--name-status")
+    output = call_git(repo.root, *command, input=pairs.encode())
+    changed: dict[str, dict[str, str]] = {tree: {} for tree in there}
+    changes: dict[str, str] = {}
+    items = iter(os.fsdecode(output).split("\0")[:-1])
+    for item in items:
+        # Each pair of trees that differ begins with a line of its own.
+        heading, newline, letter = item.rpartition("\n")
+        if newline:
+            changes = changed[heading.split(" ")[0]]
+        changes[next(items)] = letter
+    return changed
 
 
 def _count(text: str) -> int | None:

@@ -110,3 +110,89 @@ def _used(project: Path, run_id: str, task: str) -> Any:
     if path not in names.split():
         return None
     return json.loads(git(project, "show", f"gitorch/results:{path}"))
+
+
+def test_compare_shows_used_files_first(project: Path) -> None:
+    task = """
+        import part
+        class Task:
+            def __init__(self, c): pass
+            def run(self): open("z.ini")
+    """
+    shell = "echo 1; python script.py"
+    config = """
+        gitorch: {matrix: {seed: [1]}}
+        tasks: [{id: a, method: Task}]
+    """
+    write(project, "experiments/e.yaml", config)
+    mixed = f"tasks: [{{id: a, command: '{shell}'}}, {{id: b, method: Task}}]"
+    write(project, "experiments/f.yaml", mixed)
+    files = ("a.md", "part.py", "script.py", "z.ini")
+    for name in ("Tasks.py", *files):
+        write(project, name, task if name == "Tasks.py" else "")
+    commit_files(project, {}, "one")
+    gitorch(project, "run", "experiments")
+    for name in files:
+        write(project, name, "# changed")
+    commit_files(project, {}, "two")
+    gitorch(project, "run", "experiments")
+
+    text = gitorch(project, "compare", "e~1", "e").stdout
+    assert "code: 4 files changed, 2 used by these runs\n" in text
+    changed = gitorch_json(project, "compare", "e~1", "e")["code"]["files"]
+    assert [(file["path"], file["used"]) for file in changed] == [
+        ("part.py", True),
+        ("z.ini", True),
+        ("a.md", False),
+        ("script.py", False),
+    ]
+    text = gitorch(project, "compare", "f~1", "f").stdout
+    assert "4 files changed, 3 used by these runs, 1 perhaps\n" in text
+
+
+def test_stale_runs(project: Path) -> None:
+    task = """
+        class Task:
+            def __init__(self, config): self.name = config["reads"]
+            def run(self): open(self.name)
+    """
+    config = """
+        gitorch: {matrix: {reads: [a.txt, b.txt]}, cache: true}
+        tasks: [{id: one, method: Task}]
+    """
+    write(project, "experiments/e.yaml", config)
+    write(project, "experiments/f.yaml", "tasks: [{id: one, command: 'cat a.txt'}]")
+    write(project, "Tasks.py", task)
+    commit_files(project, {"a.txt": "", "b.txt": "", "c.txt": ""}, "one")
+    gitorch(project, "run", "experiments")
+    gitorch(project, "rerun", "e reads=a.txt", "--queue")
+    gitorch(project, "run")
+    of_a = [
+        run["id"]
+        for run in gitorch_json(project, "list", "--where", "reads == 'a.txt'")[
+            "runs"
+        ]
+    ]
+    [of_f] = [
+        run["id"] for run in gitorch_json(project, "list", "--name", "f")["runs"]
+    ]
+    before = gitorch_json(project, "stale")
+    assert (before["runs"], before["unknown"], before["examined"]) == ([], [], 4)
+
+    commit_files(project, {"a.txt": "changed", "c.txt": "changed"}, "two")
+    stale = gitorch_json(project, "stale")
+    assert [(run["id"], run["files"]) for run in stale["runs"]] == [
+        (run_id, ["a.txt"]) for run_id in of_a
+    ]
+    assert (stale["unknown"], stale["lost"]) == ([of_f], [])
+    assert gitorch_json(project, "stale", "HEAD~1")["runs"] == []
+    assert gitorch_json(project, "stale", "--name", "f")["examined"] == 1
+    done = gitorch(project, "stale")
+    assert "a.txt    used by 2 runs\n" in done.stdout
+    assert "2 of 4 runs used files that differ in " in done.stderr
+    assert "of 1 it is not known" in done.stderr
+
+    write(project, "experiments/f.yaml", "tasks: [{id: two, command: 'cat a.txt'}]")
+    write(project, "a.txt", "")
+    commit_files(project, {"c.txt": ""}, "only a config is changed")
+    assert gitorch_json(project, "stale")["unknown"] == []

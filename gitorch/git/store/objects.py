@@ -57,6 +57,20 @@ def read_objects(
     return objects
 
 
+def oids_of_blobs(root: Path, names: Sequence[str]) -> list[str | None]:
+    """Return the oid of each named blob, or None if there is no such blob. Raises GitFailed."""
+    if not names:
+        return []
+    input = b"\0".join(map(os.fsencode, names)) + b"\0"
+    options = ("--batch-check=%(objecttype) %(objectname)", "--buffer", "-z")
+    output = call_git(root, "cat-file", *options, input=input)
+    oids: list[str | None] = []
+    for line in output.decode(errors="surrogateescape").splitlines():
+        kind, _, oid = line.partition(" ")
+        oids.append(oid if kind == "blob" else None)
+    return oids
+
+
 def read_bounded(
     root: Path, names: Sequence[str], largest: int
 ) -> Iterator[bytes | None]:

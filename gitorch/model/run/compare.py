@@ -29,6 +29,8 @@ class ChangedFile(JsonStruct, frozen=True, kw_only=True):
     status: str  # git's letter: A, D, M or T
     added: int | None  # lines; None for a binary file
     deleted: int | None
+    # True if one of the compared runs used the file, False if none did, None: it is not known.
+    used: bool | None = None
 
 
 class SnapshotChanges(JsonStruct, frozen=True, kw_only=True):
@@ -60,7 +62,11 @@ class CodeDifference(JsonStruct, frozen=True, kw_only=True):
         return not (self.files or self.missing)
 
     def to_json(self) -> dict[str, Any]:
-        return {"same": self.same, **super().to_json()}
+        document = super().to_json()
+        document["files"] = [
+            {**file.to_json(), "used": file.used} for file in self.files
+        ]
+        return {"same": self.same, **document}
 
 
 class ValueDifference(JsonStruct, frozen=True, kw_only=True):

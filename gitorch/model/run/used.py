@@ -6,7 +6,7 @@ the lists of runs that used the same files once.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from gitorch.model.json_struct import JsonStruct, always
@@ -29,11 +29,22 @@ class Used(JsonStruct, frozen=True, kw_only=True):
     def to_json(self) -> dict[str, Any]:
         return {"schema": SCHEMA, **super().to_json()}
 
-    def uses(self, path: str) -> bool | None:
-        """Return True if the file was used, False if it was not, None if that is not known."""
-        if path in self.files:
-            return True
-        return False if self.complete else None
+
+def usage(
+    paths: Collection[str], lists: Iterable[Used | None]
+) -> dict[str, bool | None]:
+    """Return for each path if one of the lists has it, None if that is not known."""
+    used: set[str] = set()
+    is_complete = True
+    seen: set[int] = set()
+    for one in lists:
+        if one is None or not one.complete:
+            is_complete = False
+        if one is not None and id(one) not in seen:
+            seen.add(id(one))  # runs share their lists
+            used.update(one.files)
+    unused = False if is_complete else None
+    return {path: path in used or unused for path in paths}
 
 
 def summarised(paths: Collection[str], most: int = MOST_NAMED) -> tuple[str, ...]:
