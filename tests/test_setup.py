@@ -45,10 +45,10 @@ def test_missing_packages_are_named_to_a_user_who_cannot_install_them(
     result = run_setup(programs, "test")
     assert (result.returncode, result.stdout) == (69, "")
     assert result.stderr == (
-        "setup: missing: git python3-venv git-lfs man-db zsh fish "
+        "setup: missing: git python3-venv git-lfs openssl man-db zsh fish "
         "(Debian's names; Python must be 3.11 or newer)\n"
         "setup: install them, on Debian and Ubuntu with: "
-        "sudo apt-get install git python3-venv git-lfs man-db zsh fish \n"
+        "sudo apt-get install git python3-venv git-lfs openssl man-db zsh fish \n"
     )
     assert not (programs.parent / "venv").exists()
 
@@ -69,7 +69,7 @@ def test_root_with_apt_get_gets_missing_packages_installed(programs: Path) -> No
         programs / "apt-get",
         f'echo "$*" >>{programs}/asked\n'
         'case "$*" in *git-lfs*)\n'
-        "    for name in git git-lfs man zsh fish python3; do\n"
+        "    for name in git git-lfs openssl man zsh fish python3; do\n"
         f"        ln -s /bin/true {programs}/$name\n"
         "    done\n"
         "esac",
@@ -77,7 +77,7 @@ def test_root_with_apt_get_gets_missing_packages_installed(programs: Path) -> No
     result = run_setup(programs, "test")
     assert (programs / "asked").read_text().splitlines() == [
         "update -qq",
-        "install -qq -y --no-install-recommends git python3-venv git-lfs man-db zsh fish",
+        "install -qq -y --no-install-recommends git python3-venv git-lfs openssl man-db zsh fish",
     ]
     assert "missing" not in result.stderr
 

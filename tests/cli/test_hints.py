@@ -27,8 +27,8 @@ OPTION = re.compile(r"(?<!\S)(?:--[a-z][a-z-]*|-[a-zA-Z])(?![\w-])")
 SETTING = re.compile(r"\bgit config (?:--\S+ )?gitorch\.(\w+)")
 # The words that follow `gitorch` or `git` in sentences, where no command is meant.
 SENTENCES = """
-    cannot compares did directory does fills found has ignores in is itself program reads refused
-    refuses repository says that to uses would wrote
+    can cannot compares did directory does fetches fills found has ignores in is itself program puts
+    reads refused refuses repository says that to uses would wrote
 """
 # git refs: git 2.46 and newer. git lfs: a program of its own.
 NEWER_OR_APART = {"refs", "lfs"}

@@ -21,8 +21,14 @@ from gitorch.cli.offers import complete_runs
 from gitorch.cli.style import without_controls
 from gitorch.git.modes import FILE, LINK
 from gitorch.git.repository import Repository
+from gitorch.git.store.branch_edit import BranchEdit
 from gitorch.git.store.results import ResultsBranch
-from gitorch.model.branch_layout import RunPaths, escaped_for_checkout
+from gitorch.model.branch_layout import (
+    RunPaths,
+    environment_path,
+    escaped_for_checkout,
+)
+from gitorch.model.run.environment import digest_of, render_environment
 from tests.conftest import git, gitorch, gitorch_json, write
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202e\u2066\u200f\u061c\x08\x7f\r\x00\n\tid  FAKE"
@@ -38,6 +44,7 @@ KEPT = {
     "commit",
     "tree",
     "sha256",
+    "environment_sha256",
     "mode",
     "stored",
     "kind",
@@ -80,6 +87,19 @@ def poisoned(value: Any, key: str = "") -> Any:
     return value
 
 
+def poison_environment(edit: BranchEdit, record: dict[str, Any]) -> None:
+    """Let the record and its attempts name a hostile environment, if they name one."""
+    for holder in (record, *record["tasks"][0]["attempts"]):
+        digest = holder.get("environment_sha256")
+        if digest is None:
+            continue
+        stored = edit.read(environment_path(digest))
+        assert stored is not None
+        text = render_environment(poisoned(json.loads(stored), "environment"))
+        holder["environment_sha256"] = digest_of(text)
+        edit.put(environment_path(holder["environment_sha256"]), text)
+
+
 @pytest.fixture
 def hostile(project: Path) -> str:
     """Make hostile runs in several statuses. Return the id of one that is COMPLETE."""
@@ -111,6 +131,7 @@ def hostile(project: Path) -> str:
             record["metrics"] = record["tasks"][0]["metrics"] = {"acc": 0.5}
             evil = {**poisoned(record), "id": run_id}
             evil["tasks"][0]["id"] = evil["spec"]["tasks"][0]["id"] = "t"
+            poison_environment(edit, evil)
             evil["tasks"][0]["metrics"] = {f"acc{EVIL}": 0.5}
             edit.put(RunPaths.of(run_id).record, json.dumps(evil).encode())
             if record["status"] == "COMPLETE":
