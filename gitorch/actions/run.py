@@ -33,6 +33,7 @@ from gitorch.storage.catalog import Catalog
 from gitorch.storage.liveness import WorkerLocks, this_worker
 from gitorch.storage.records import read_sound_records
 from gitorch.storage.site import Site
+from gitorch.storage.worker_secrets import keep_secrets
 from gitorch.tools import clock
 from gitorch.tools.locks import taken
 from gitorch.tools.random_names import random_hex
@@ -139,7 +140,7 @@ def run(
     _warn_of_checkout(site, listener)
     _warn_of_unqueued(site, listener)
     worker = this_worker(random_hex(6))
-    with _registered(site, worker) as locks:
+    with _registered(site, worker, surroundings) as locks:
         pool = Pool(
             site,
             ENGINES[engine](jobs, locks.slots),
@@ -242,7 +243,9 @@ def _warn_of_unqueued(site: Site, listener: Listener) -> None:
 
 
 @contextmanager
-def _registered(site: Site, worker: Worker) -> Iterator[WorkerLocks]:
+def _registered(
+    site: Site, worker: Worker, surroundings: Surroundings
+) -> Iterator[WorkerLocks]:
     """Register the worker while it works, and hold the lock that shows that it is alive.
 
     The worker stays registered if tasks are still marked as running by it: recovery needs its
@@ -255,6 +258,7 @@ def _registered(site: Site, worker: Worker) -> Iterator[WorkerLocks]:
                 f"another program holds the new lock of this worker: {locks.alive}",
                 hint=f"see which it is: fuser -v {locks.alive}",
             )
+        keep_secrets(locks, surroundings.secrets)
         site.queue.register(worker)
         try:
             yield locks

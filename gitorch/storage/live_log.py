@@ -8,7 +8,10 @@ from typing import BinaryIO, Self
 from gitorch.database.values import Running
 from gitorch.model.run.record import Record
 from gitorch.model.text.masking import MaskedStream, Masking
+from gitorch.model.text.secret_values import secret_texts
+from gitorch.storage.liveness import WorkerLocks
 from gitorch.storage.site import Site
+from gitorch.storage.worker_secrets import kept_secrets
 from gitorch.tools.process import environment_of
 from gitorch.tools.untrusted import blocks, open_file
 
@@ -48,13 +51,17 @@ def live_masking(
 ) -> Masking:
     """Return what masks the secrets in the live logs of a run.
 
-    These are the secrets of the caller, of the config, and of the workers that execute the tasks.
+    These are the secrets of the caller, of the config, and of the workers that execute the tasks,
+    also of those that have died.
     """
     environments = [environment, record.spec.env]
+    secrets = secret_texts(record.spec.values)
     queued = site.queue.run(record.id) if site.queue_path.exists() else None
     if queued is not None:
         workers = {worker.id: worker for worker in site.queue.workers()}
         for task in queued.tasks:
             if isinstance(task.state, Running) and task.state.worker in workers:
-                environments.append(environment_of(workers[task.state.worker].pid))
-    return Masking(*environments, globs=site.settings.secret)
+                worker = workers[task.state.worker]
+                environments.append(environment_of(worker.pid))
+                secrets += kept_secrets(WorkerLocks.of(site.state, worker.id))
+    return Masking(*environments, globs=site.settings.secret, secrets=secrets)

@@ -24,19 +24,23 @@ from gitorch.tools.process import boot_id, process_of, process_start
 
 
 class WorkerLocks(Struct, frozen=True):
-    """The two lock files of one worker."""
+    """The two lock files of one worker, and the file of what it masks."""
 
     alive: Path
     slots: Path
+    secrets: Path
 
     @classmethod
     def of(cls, state: Path, worker_id: str) -> WorkerLocks:
         directory = state / "workers"
         return cls(
-            directory / f"{worker_id}.lock", directory / f"{worker_id}.slots"
+            directory / f"{worker_id}.lock",
+            directory / f"{worker_id}.slots",
+            directory / f"{worker_id}.secrets",
         )
 
     def remove(self) -> None:
+        self.secrets.unlink(missing_ok=True)
         self.slots.unlink(missing_ok=True)
         self.alive.unlink(missing_ok=True)
 

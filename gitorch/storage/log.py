@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from gitorch.model.text.masking import NOTHING_SECRET, Masking
+from gitorch.model.text.masking import NOTHING_SECRET, MaskedStream, Masking
 
 # A line is cut into pieces of at most this size, so that output without a line end needs little
 # memory.
@@ -22,8 +22,16 @@ def clean(
 
     Text that a carriage return makes a terminal overwrite is removed. Secrets are masked.
     """
-    for block in line_blocks(chunks):
-        yield masking.data(_last_written(block))
+    yield from masked_blocks(map(_last_written, line_blocks(chunks)), masking)
+
+
+def masked_blocks(chunks: Iterable[bytes], masking: Masking) -> Iterator[bytes]:
+    """Yield blocks without secrets. A very long line is cut, perhaps in the middle of a secret."""
+    stream = MaskedStream(masking)
+    for block in chunks:
+        yield stream.shown(block)
+    if rest := stream.rest():
+        yield rest
 
 
 def line_blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:

@@ -200,7 +200,7 @@ def _gather(
     spool = Spool(site.repository.common_dir)
     notes = UnkeptNotes()
     found = outputs.find(site, attempt.run, attempt.payload.spec, task, spool)
-    masking = surroundings.masking(attempt.payload.spec.env)
+    masking = surroundings.masking(attempt.payload.spec)
     kept_log = _kept_log(site, attempt, ended.outcome, masking, notes)
     modified = _modified(site, attempt, ended.outcome, masking, notes)
     files = _files(site, attempt, kept_log, modified, spool, notes, masking)
@@ -313,10 +313,10 @@ def _stored_events(
     """Store the events without secrets. Large ones are not held in memory."""
     directory = attempt.directory
     with open_file(directory.events, below=directory.workspace) as live:
-        masked = map(masking.data, log.line_blocks(blocks(live, _CHUNK)))
+        lines = log.line_blocks(blocks(live, _CHUNK))
         return artifacts.store_text(
             site.repository,
-            masked,
+            log.masked_blocks(lines, masking),
             large=site.settings.large_file_bytes,
             size=os.fstat(live.fileno()).st_size,
             spool=spool,

@@ -23,6 +23,7 @@ from gitorch.storage.liveness import WorkerLocks, is_alive, void_copied
 from gitorch.storage.recording import catch_up
 from gitorch.storage.reuse import recorded_reuse
 from gitorch.storage.site import Site
+from gitorch.storage.worker_secrets import kept_secrets
 from gitorch.tools.locks import taken
 from gitorch.tools.process import boot_id
 from gitorch.worker.commit import commit
@@ -77,6 +78,7 @@ def _recover_from(
             ClaimedAttempt.of(site, claim)
             for claim in site.queue.running_of(worker.id)
         ]
+        surroundings.remember(kept_secrets(locks))
         sweep({attempt.claim.token: attempt.directory.path for attempt in attempts})
         for attempt in attempts:
             reuse = recorded_reuse(site, attempt)

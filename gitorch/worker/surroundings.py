@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,7 @@ from gitorch.model.run.payload import Payload
 from gitorch.model.run.pin import Pin
 from gitorch.model.run.spec import RunSpec
 from gitorch.model.text.masking import Masking
+from gitorch.model.text.secret_values import secret_texts
 from gitorch.storage.interpreters import find_interpreter
 from gitorch.storage.site import Site
 from gitorch.tools import machine, nvidia
@@ -39,7 +40,8 @@ class Surroundings:
         self._interpreters: dict[str, Interpreter] = {}
         # The interpreters of locks, with the trees that they were looked up for.
         self._locked: dict[str, tuple[Interpreter, str]] = {}
-        self._maskings: dict[frozenset[tuple[str, str]], Masking] = {}
+        self._maskings: dict[frozenset[object], Masking] = {}
+        self._secrets_of_others: tuple[str, ...] = ()
         self._used: dict[tuple[object, ...], bool] = {}
         self._lock = threading.Lock()
         self._lock_files: dict[tuple[str, str], dict[str, str]] = {}
@@ -86,13 +88,30 @@ class Surroundings:
         self._locked[python] = found, pin.tree
         return found
 
-    def masking(self, declared: Mapping[str, str]) -> Masking:
-        """Return what masks the secrets of the environment, and of the variables of a config."""
-        key = frozenset(declared.items())
+    @property
+    def secrets(self) -> list[str]:
+        """Return the secrets of the environment."""
+        return Masking(
+            self.environment, globs=self._site.settings.secret
+        ).of_variables
+
+    def remember(self, secrets: Iterable[str]) -> None:
+        """Mask the secrets of another worker too, whose attempts this process gathers."""
+        with self._lock:
+            self._secrets_of_others += tuple(secrets)
+            self._maskings.clear()
+
+    def masking(self, spec: RunSpec) -> Masking:
+        """Return what masks the secrets of the environment, and of a config."""
+        own = secret_texts(spec.values)
+        key: frozenset[object] = frozenset((*spec.env.items(), *own))
         with self._lock:
             if key not in self._maskings:
                 self._maskings[key] = Masking(
-                    self.environment, declared, globs=self._site.settings.secret
+                    self.environment,
+                    spec.env,
+                    globs=self._site.settings.secret,
+                    secrets=(*own, *self._secrets_of_others),
                 )
             return self._maskings[key]
 
@@ -144,7 +163,7 @@ class Surroundings:
             "locale": machine.locale_name(variables),
             "timezone": machine.timezone_name(variables),
         }
-        masked: dict[str, Any] = self.masking(spec.env).value(
+        masked: dict[str, Any] = self.masking(spec).value(
             {**described, **self._machine, **process}
         )
         return masked

@@ -44,3 +44,11 @@ def test_the_values_of_secret_variables_are_masked() -> None:
     )
     masked = cleaned(b"key=0123456789", b"abcdef!\n", masking=masking)
     assert masked == b"key=********!\n"
+
+
+def test_a_secret_is_masked_where_a_very_long_line_is_cut() -> None:
+    masking = Masking({"WANDB_API_KEY": "0123456789abcdef"})
+    for before in range(LONGEST_PIECE - 18, LONGEST_PIECE + 2):
+        line = b"x" * before + b"0123456789abcdef" + b"y" * 40
+        pieces = (line[: LONGEST_PIECE + 1], line[LONGEST_PIECE + 1 :])
+        assert cleaned(*pieces, masking=masking).strip(b"xy") == b"********"

@@ -181,6 +181,11 @@ class RunSpec(JsonStruct, frozen=True, kw_only=True):
         return params
 
     @property
+    def values(self) -> list[Mapping[str, Any]]:
+        """Return the keys of the config, and the params of each task."""
+        return [self.document, *(task.params for task in self.tasks)]
+
+    @property
     def names_python(self) -> bool:
         """Return True if the config says that a task runs in Python."""
         if self.python is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote
@@ -92,10 +92,19 @@ class Masking:
     """Replaces the secrets of environments, and the passwords in addresses."""
 
     def __init__(
-        self, *environments: Mapping[str, str], globs: Sequence[str] = ()
+        self,
+        *environments: Mapping[str, str],
+        globs: Sequence[str] = (),
+        secrets: Iterable[str] = (),
     ) -> None:
-        """`globs` name more variables that have secrets (`gitorch.secret`)."""
+        """`globs` name more variables that have secrets (`gitorch.secret`).
+
+        `secrets` are secrets from elsewhere.
+        """
         forms = set()
+        for given in secrets:
+            for secret in _secrets_in(given):
+                forms |= _forms_of(secret)
         self._variables: dict[str, str] = {}  # by secret
         for environment in environments:
             for name, secret in _secrets_of(environment, globs):
@@ -111,6 +120,11 @@ class Masking:
     def secrets(self) -> Sequence[bytes]:
         """The secrets in all their forms, the longest first."""
         return self._bytes
+
+    @property
+    def of_variables(self) -> list[str]:
+        """Return the secrets of the environments, as they are."""
+        return list(self._variables)
 
     def variable_in(self, text: str) -> str | None:
         """Return the variable whose value is in the text, if it is not a word or a path."""
@@ -246,7 +260,7 @@ def _secrets_in(value: str) -> Iterator[str]:
 
 
 def _forms_of(secret: str) -> set[str]:
-    """Return the secret as it is, in addresses and in JSON."""
+    """Return the secret as it is, in addresses, in JSON and as Python shows it."""
     encodable = secret.encode("utf-8", "surrogateescape")
     return {
         secret,
@@ -255,4 +269,5 @@ def _forms_of(secret: str) -> set[str]:
         quote_plus(encodable),
         json.dumps(secret)[1:-1],
         json.dumps(secret, ensure_ascii=False)[1:-1],
+        repr(secret)[1:-1],
     }

@@ -11,7 +11,12 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from gitorch.model.text.masking import COMMON, Masking, passwords_in
+from gitorch.model.text.masking import (
+    COMMON,
+    NOTHING_SECRET,
+    Masking,
+    passwords_in,
+)
 
 KeyPath = tuple[str | int, ...]
 
@@ -40,9 +45,13 @@ _STAND_IN = re.compile(
 
 
 class Suspect(NamedTuple):
-    """A value that is taken for a secret, and why. A name or a look alone makes it not certain."""
+    """A value that is, or contains, what is taken for a secret, and why.
+
+    A name or a look alone makes it not certain.
+    """
 
     position: KeyPath
+    secret: str
     reason: str
     is_certain: bool = False
 
@@ -68,6 +77,18 @@ def find_secrets(value: Any, masking: Masking) -> Iterator[Suspect]:
                     yield suspect
 
 
+def secret_texts(value: Any) -> list[str]:
+    """Return the values of a config whose name or look is that of a secret.
+
+    The record has them, but no log, result or metric needs to repeat them.
+    """
+    texts = []
+    for suspect in find_secrets(value, NOTHING_SECRET):
+        if not suspect.is_certain:
+            texts.append(suspect.secret)
+    return texts
+
+
 def _suspect(
     position: KeyPath, name: str, text: str, masking: Masking
 ) -> Suspect | None:
@@ -76,15 +97,16 @@ def _suspect(
     variable = masking.variable_in(text)
     if variable is not None:
         reason = f"it has the value of the variable {variable}"
-        return Suspect(position, reason, is_certain=True)
+        return Suspect(position, text, reason, is_certain=True)
     if any(map(_is_hard_to_guess, passwords_in(text))):
-        return Suspect(
-            position, "it is an address with a password", is_certain=True
-        )
-    if _MARKED.search(text):
-        return Suspect(position, "it looks like the key of a service")
+        reason = "it is an address with a password"
+        return Suspect(position, text, reason, is_certain=True)
+    marked = _MARKED.search(text)
+    if marked:
+        secret = text if marked[0].startswith("-") else marked[0]
+        return Suspect(position, secret, "it looks like the key of a service")
     if _NAME.search(_in_snake_case(name)) and not _is_stand_in(text):
-        return Suspect(position, "its name is that of a secret")
+        return Suspect(position, text, "its name is that of a secret")
     return None
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gitorch.model.text.masking import Masking
-from gitorch.model.text.secret_values import find_secrets
+from gitorch.model.text.secret_values import find_secrets, secret_texts
 
 ENVIRONMENT = {
     "HUB_TOKEN": "s3cr3t-v4lue",
@@ -76,3 +76,12 @@ def test_a_secret(config: dict[str, Any]) -> None:
 )
 def test_no_secret(config: dict[str, Any]) -> None:
     assert positions(config) == []
+
+
+def test_only_the_key_itself_is_the_secret_in_a_longer_text() -> None:
+    key = "ghp_0123456789abcdefghijABCDEFGHIJ012345"
+    config = {
+        "tasks": [{"command": f"curl -u me:{key} x"}],
+        "api_key": "hunter2-and-more",
+    }
+    assert sorted(secret_texts(config)) == [key, "hunter2-and-more"]
