@@ -15,6 +15,7 @@ from gitorch.cli.unreadable import say_unreadable
 from gitorch.errors import UsageError
 from gitorch.model.run.ids import LAST
 from gitorch.model.run.status import Status
+from gitorch.model.text.quantities import parse_duration
 
 if TYPE_CHECKING:
     from gitorch.actions.selection import Selection
@@ -24,6 +25,15 @@ if TYPE_CHECKING:
 def _masked(text: str | None) -> str | None:
     """Return a text that will be recorded, without secrets."""
     return None if text is None else masking().text(text)
+
+
+def _seconds(text: str) -> float:
+    """Return a length of time in seconds. A number alone is in seconds. Raises BadParameter."""
+    is_number = text.isascii() and text.isdecimal()
+    try:
+        return parse_duration(f"{text}s" if is_number else text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} {error}") from None
 
 
 JsonOption = Annotated[
@@ -85,6 +95,15 @@ AgainOption = Annotated[
     bool,
     typer.Option(
         "--again", help="Queue the runs again, even if they exist already."
+    ),
+]
+TimeoutOption = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout",
+        metavar="TIME",
+        help="Give up after this time, such as 90s or 2h, with exit code 5.",
+        parser=_seconds,
     ),
 ]
 YesOption = Annotated[
