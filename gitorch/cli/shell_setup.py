@@ -84,6 +84,7 @@ def _add_line(path: Path, line: str) -> None:
         return
     if written and not written.endswith("\n"):
         line = f"\n{line}"
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         file.write(f"{line}\n")
     say(f"Added a line to {path}")

@@ -286,6 +286,13 @@ def test_installing_adds_one_line_and_nothing_else(
     assert gitorch(tmp_path, "--show-completion", env=env).stdout == script(name)
 
 
+def test_installing_makes_the_directory_of_the_startup_file(tmp_path: Path) -> None:
+    home = tmp_path / "new" / "home"
+    env = {"HOME": str(home), "SHELL": "/bin/bash", "XDG_DATA_HOME": ""}
+    gitorch(tmp_path, "--install-completion", env=env)
+    assert "completion.bash" in (home / ".bashrc").read_text()
+
+
 def test_an_unknown_shell_is_an_error(tmp_path: Path) -> None:
     said = gitorch(
         tmp_path, "--install-completion", env={"SHELL": "/bin/ksh"}, code=2

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -19,7 +20,7 @@ from gitorch.cli.examples import EXAMPLES
 from gitorch.cli.topics import TOPICS, render_topic
 from gitorch.model.run.status import Status
 from gitorch.model.settings import SETTINGS
-from tests.conftest import git, gitorch, write
+from tests.conftest import git, gitorch, gitorch_json, write
 from tests.terminal import on_terminal
 
 ROOT = Path(__file__).parents[2]
@@ -80,20 +81,70 @@ def shell(root: Path, command: str) -> str:
     return result.stdout
 
 
-def test_the_commands_and_configs_of_the_topics_work(demo: Path) -> None:
+def blocks_of(topic: str) -> list[str]:
+    """Return the indented blocks of a topic: examples, which begin four columns from the left."""
+    text = gitorch(ROOT, "help", topic).stdout
+    found = re.findall(r"^(?:    \S.*\n(?:     *\S.*\n)*)+", text, re.M)
+    return [textwrap.dedent(block) for block in found]
+
+
+def run_block(root: Path, block: str) -> list[Path]:
+    """Do what the block is an example of. Return the files that it needed."""
+    if block.startswith("$ "):
+        for command in block.splitlines():
+            assert command.startswith("$ "), command
+            shell(root, command[2:])
+    elif match := re.match(r"# (\S+\.yaml)\n", block):
+        path = root / match[1]
+        path.write_text(block)
+        return [path]
+    elif block.startswith("import "):
+        subprocess.run([sys.executable, "-c", block], cwd=root, check=True)
+    elif block.startswith("{"):
+        report_events(root, block)
+    else:
+        raise AssertionError(f"nobody runs this block:\n{block}")
+    return []
+
+
+def report_events(root: Path, block: str) -> None:
+    """Let a task report these events. Its run must have what they say."""
+    events = [json.loads(line) for line in block.splitlines()]
+    write(
+        root,
+        "reporting.yaml",
+        f"""
+        gitorch: {{shell: sh}}
+        tasks:
+          - id: report
+            command: [sh, -c, 'echo "$0" >>"$GITORCH_EVENTS"', {json.dumps(block)}]
+        """,
+    )
+    gitorch(root, "run", "reporting.yaml")
+    run = gitorch_json(root, "show", "@")["run"]
+    measured = {
+        event["metric"]: event["value"] for event in events if "metric" in event
+    }
+    assert measured
+    assert run["metrics"] == measured
+    (root / "reporting.yaml").unlink()
+
+
+def test_the_blocks_of_the_topics_work(demo: Path) -> None:
     for topic in sorted(set(TOPICS) - {"files", "sharing"}):
-        text = gitorch(demo, "help", topic).stdout
-        written = []
-        for name, lines in re.findall(
-            r"^    # (\S+\.yaml)\n((?:    .+\n)+)", text, re.M
-        ):
-            written.append(demo / name)
-            written[-1].write_text(textwrap.dedent(lines))
-        for command in commands_of(topic):
-            shell(demo, command)
+        needed = []
+        for block in blocks_of(topic):
+            needed += run_block(demo, block)
         # A config of this topic may need what the demo does not have, a lock for example.
-        for path in written:
+        for path in needed:
             path.unlink()
+
+
+def test_the_other_topics_have_only_commands() -> None:
+    """Tests of their own run these, in one order and in several repositories."""
+    for topic in ("files", "sharing"):
+        lines = "".join(blocks_of(topic)).splitlines()
+        assert [line.removeprefix("$ ") for line in lines] == commands_of(topic)
 
 
 def test_the_topics_are_short_lines_without_placeholders() -> None:
@@ -174,24 +225,31 @@ def test_the_commands_of_sharing_share_results(quick: Path, tmp_path: Path) -> N
     git(quick, "init", "-q", "--bare", str(shared))
     git(quick, "remote", "add", "origin", str(shared))
     git(quick, "push", "-q", "origin", "HEAD")
+    git(quick, "config", "gitorch.largeFile", "10")
+    large = gitorch(quick, "rerun", "body-size").stdout.strip()
     push, *there = commands_of("sharing")
     shell(quick, push)
     git(quick, "clone", "-q", str(shared), str(other))
-    look, merge = there[:4], there[4:]
+    look, merge, (lfs_push, lfs_fetch) = there[:4], there[4:-2], there[-2:]
     for command in look:
         shell(other, command)
-    assert len(json.loads(shell(other, "gitorch list --json"))["runs"]) == 3
+    assert len(json.loads(shell(other, "gitorch list --json"))["runs"]) == 4
     # Both have new runs.
     gitorch(quick, "rerun", "--queue", "body-size")
     shell(quick, push)
     for command in merge:
         shell(other, command)
     runs = json.loads(shell(other, "gitorch list --json"))["runs"]
-    assert len(runs) == 4
+    assert len(runs) == 5
     assert git(shared, "rev-parse", "gitorch/results") == git(
         other, "rev-parse", "gitorch/results"
     )
     assert git(other, "log", "-1", "--format=%P", "gitorch/results").count(" ") == 1
+    if shutil.which("git-lfs") is not None:
+        gitorch(other, "cat", large, "metrics.json", code=3)
+        shell(quick, lfs_push)
+        shell(other, lfs_fetch)
+        gitorch(other, "cat", large, "metrics.json")
 
 
 QUEUED = "gitorch ready --again experiments/body-size.yaml"
