@@ -62,7 +62,9 @@ def select_rows(catalog: Catalog, selection: Selection, verb: str) -> list[Row]:
     if selection.references:
         candidates = catalog.find(selection.references)
     rows = filter_rows(catalog.rows(candidates), selection.where)
-    return matching_rows(rows, selection)
+    selected = matching_rows(rows, selection)
+    catalog.note_selected(selected)
+    return selected
 
 
 def matching_rows(rows: Sequence[Row], selection: Selection) -> list[Row]:

@@ -1,7 +1,7 @@
 """`gitorch verify` and `rerun --verify`: runs are repeated, and compared with the first of them.
 
 The repetition is an ordinary rerun, which computes everything anew. A program that dies before the
-verdict was recorded leaves a complete rerun without one, and `verify` repeats the run again.
+verdict is recorded leaves a complete rerun without one, and `verify` repeats the run again.
 """
 
 from __future__ import annotations
@@ -21,13 +21,17 @@ from gitorch.actions.repeated import first_alike
 from gitorch.actions.selection import Selection, select_rows
 from gitorch.errors import Refused, UsageError
 from gitorch.model.run.compare import compare_records
+from gitorch.model.run.labels import VERDICTS_KEPT, RecordedVerdict
+from gitorch.model.run.record import Record
 from gitorch.model.run.status import Status
 from gitorch.model.run.tolerance import Tolerance
 from gitorch.model.run.verdict import Verdict, verdict_on
 from gitorch.model.table.row import Row
 from gitorch.storage.catalog import Catalog
 from gitorch.storage.environments import with_environments
+from gitorch.storage.recording import recording, repeated_if_runs_change
 from gitorch.storage.site import Site
+from gitorch.tools.clock import now
 
 _SAMPLE = re.compile(r"([0-9]+(?:\.[0-9]+)?)(%?)")
 
@@ -138,3 +142,45 @@ def verify(site: Site, rerun_id: str, tolerance: Tolerance) -> Verdict:
     comparison = compare_records(records, compare_code(site, records))
     evidence = gather_evidence(site, records, comparison, tolerance)
     return verdict_on(original, repetition, comparison, evidence, tolerance)
+
+
+@repeated_if_runs_change
+def record_verdicts(site: Site, verdicts: Sequence[Verdict]) -> None:
+    """Commit the verdicts to the records of the repetitions and of the runs that they repeat.
+
+    A run that was removed meanwhile gets no verdict.
+    """
+    if not verdicts:
+        return
+    at = now()
+    by = site.repository.signature().name
+    with recording(site) as changes:
+        for verdict in verdicts:
+            recorded = RecordedVerdict(
+                id=verdict.id,
+                of=verdict.of,
+                verdict=str(verdict.kind),
+                at=at,
+                by=by,
+                differs=len(verdict.differs),
+                also=tuple(cause.kind for cause in verdict.causes),
+            )
+            for run_id in (verdict.of, verdict.id):
+                record = changes.record(run_id)
+                if record is not None:
+                    changes.put(_with_verdict(record, recorded))
+        changes.commit(_subject(verdicts))
+
+
+def _with_verdict(record: Record, verdict: RecordedVerdict) -> Record:
+    verdicts = (*record.verdicts, verdict)
+    return replace(record, verdicts=verdicts[-VERDICTS_KEPT:])
+
+
+def _subject(verdicts: Sequence[Verdict]) -> str:
+    """Return the subject of the commit that records the verdicts."""
+    if len(verdicts) == 1:
+        [verdict] = verdicts
+        return f"verify: {verdict.id} repeats {verdict.of}, {verdict.kind}"
+    reproduced = sum(verdict.is_reproduced for verdict in verdicts)
+    return f"verify: {reproduced} of {len(verdicts)} runs reproduced"

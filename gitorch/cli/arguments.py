@@ -10,6 +10,7 @@ import typer
 
 from gitorch.cli import offers
 from gitorch.cli.boundary import at_end
+from gitorch.cli.invalid import say_invalid
 from gitorch.cli.style import ColorUi, masking, plain, say
 from gitorch.cli.unreadable import say_unreadable
 from gitorch.errors import UsageError
@@ -147,7 +148,8 @@ PathsArgument = Annotated[
 def site_here() -> Site:
     """Return the site of the current directory, and warn of settings that do not exist.
 
-    After the command, the records that cannot be read are counted on stderr.
+    After the command, the records that cannot be read are counted on stderr, and the runs that
+    were named and that are not to be trusted are listed there.
 
     Raises NotFound, Refused or UsageError.
     """
@@ -156,6 +158,7 @@ def site_here() -> Site:
 
     site = Site.at(Path.cwd(), warn=_warn)
     at_end(partial(say_unreadable, site))
+    at_end(partial(say_invalid, site))
     ColorUi.value = site.repository.git_config.get("color.ui", ["auto"])[-1].lower()
     for message in unknown_settings(site.repository.git_config):
         _warn(message)

@@ -40,6 +40,10 @@ EXAMPLES = {
         "gitorch verify body-size",
         "gitorch verify --sample 5% --tolerance rel=1e-6,abs=1e-9",
     ),
+    "invalidate": (
+        'gitorch invalidate body-size --why "the labels were shifted"',
+        "gitorch invalidate body-size --undo",
+    ),
     "hold": ("gitorch hold body-size", "gitorch hold --status WAITING --yes"),
     "release": ("gitorch release body-size", "gitorch release --all --yes"),
     "kill": (

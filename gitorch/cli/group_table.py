@@ -61,6 +61,9 @@ def _left_out(groups: Sequence[Group]) -> list[str]:
     if not left_out:
         return []
     runs = counted(left_out, "run")
+    invalid = sum(group.invalid for group in groups)
+    if invalid:
+        runs += f", {invalid} of them invalid"
     return [
         f"left out: {runs}; of runs that are the same, the first that is COMPLETE counts"
     ]

@@ -15,6 +15,7 @@ from gitorch.cli.style import (
     number,
     paint_status,
     plain,
+    text_or_nothing,
 )
 from gitorch.model.run.spec import render_value
 from gitorch.model.table.columns import (
@@ -39,12 +40,15 @@ _RENDERERS: Mapping[str, Callable[[Any], str]] = {
     "started": local_time,
     "ended": local_time,
     "duration_s": duration,
-    "rerun_of": lambda run_id: run_id or "",
+    "rerun_of": text_or_nothing,
+    "verified": text_or_nothing,
+    "invalid": text_or_nothing,
 }
 _LEADING = ("id", "name", "status")
+_LABELS = ("invalid", "verified")  # shown if a run has one
 _TRAILING = ("created", "duration_s")
 # The importance of the columns that every run has. The parameters and metrics are between them.
-_RANKS = {"id": 0, "name": 2, "status": 3}
+_RANKS = {"id": 0, "name": 2, "status": 3, "invalid": 3}
 _RANK_OF_VALUES = 4
 _LAST = 1_000_000
 
@@ -97,7 +101,11 @@ def _names(columns: Columns, rows: Sequence[Row], *, is_whole: bool) -> list[str
     values = columns.every
     if not is_whole:
         values = tuple(name for name in values if name in columns.telling)
-    return [*_LEADING, *commit, *values, *_TRAILING]
+    labels = []
+    for name in _LABELS:
+        if any(getattr(row, name) is not None for row in rows):
+            labels.append(name)
+    return [*_LEADING, *commit, *labels, *values, *_TRAILING]
 
 
 def _has_one_commit(rows: Sequence[Row]) -> bool:
@@ -106,7 +114,13 @@ def _has_one_commit(rows: Sequence[Row]) -> bool:
 
 def _ranks(asked: Iterable[str], columns: Columns) -> dict[str, int]:
     """Return the rank of each column: those asked for, names, values, and then the others."""
-    by_importance = [*columns.telling, "duration_s", "created", "commit"]
+    by_importance = [
+        *columns.telling,
+        "verified",
+        "duration_s",
+        "created",
+        "commit",
+    ]
     ranks = {name: rank for rank, name in enumerate(by_importance, _RANK_OF_VALUES)}
     return ranks | dict.fromkeys(asked, 1) | _RANKS
 
@@ -120,7 +134,7 @@ def _values(name: str, rows: Sequence[Row], values: Sequence[Values]) -> list[An
 def _is_text(name: str, values: Sequence[Any]) -> bool:
     """Return True if the values may be cut: half a number or id would be another one."""
     if name in OWN:
-        return name in ("name", "label")
+        return name in ("name", "label", "invalid")
     return any(isinstance(value, str | list | dict) for value in values)
 
 

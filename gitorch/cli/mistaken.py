@@ -27,6 +27,7 @@ _TRIED = {
     "revert ID": "restore reset switch undo back return",
     "rerun ID": "repeat replay reproduce repro redo again",
     "verify ID": "reproduce repro replicate prove confirm",
+    "invalidate ID": "distrust discredit taint retract doubt",
     "hold ID": "pause suspend stop block freeze",
     "release ID": "unhold resume continue unpause unblock",
     "kill ID": "rm remove del delete cancel stop abort terminate drop discard interrupt "

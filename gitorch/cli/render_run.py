@@ -109,6 +109,8 @@ def _facts(record: Record, why: str | None, colors: bool) -> list[Row]:
         commit += " (a snapshot of uncommitted files)"
     facts = [
         ("why", why or ""),
+        ("invalid", _invalid(record)),
+        ("verified", _verified(record)),
         ("name", record.label),
         ("config", record.source),
         ("extends", ", ".join(record.bases)),
@@ -124,6 +126,33 @@ def _facts(record: Record, why: str | None, colors: bool) -> list[Row]:
     ]
     status = ("status", paint_status(record.status, on=colors))
     return [status, *((name, in_line(value)) for name, value in facts if value)]
+
+
+def _invalid(record: Record) -> str:
+    """Return why the results are not to be trusted, "" if they are."""
+    invalidation = record.invalidation
+    if invalidation is None:
+        return ""
+    at = local_time(invalidation.at)
+    return f"{invalidation.why}  ({invalidation.by}, {at})"
+
+
+def _verified(record: Record) -> str:
+    """Return the newest verdict on a repetition, "" if there is none."""
+    if not record.verdicts:
+        return ""
+    verdict = record.verdicts[-1]
+    words = verdict.verdict
+    if verdict.differs:
+        words = f"{counted(verdict.differs, 'difference')}"
+    if verdict.also:
+        words += f", and {', '.join(verdict.also)}"
+    other = (
+        f"by {verdict.id}" if verdict.of == record.id else f"repeats {verdict.of}"
+    )
+    earlier = len(record.verdicts) - 1
+    more = f"; {counted(earlier, 'earlier verdict')}" if earlier else ""
+    return f"{words}  ({other}, {local_time(verdict.at)}){more}"
 
 
 def _python(record: Record) -> str:

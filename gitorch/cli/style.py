@@ -69,6 +69,10 @@ _WIDEST = 200  # cells of a terminal
 _ZERO_WIDTH = {"Mn", "Me", "Cf"}
 
 
+def text_or_nothing(text: str | None) -> str:
+    return text or ""
+
+
 def plain(text: str) -> str:
     """Return `text` without control sequences.
 

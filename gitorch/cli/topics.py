@@ -48,7 +48,7 @@ _DOCUMENTS = {
     "stale": "stale; runs[] has id, label, commit, files",
     "rerun": "rerun",
     "verify": "verify; verdicts[] has id, of, verdict, differs, also",
-    "change": "hold, release, kill, retry, fail, resubmit, adopt, set",
+    "change": "hold, release, kill, retry, fail, resubmit, adopt, set, invalidate",
     "outputs": "outputs",
     "collect": "collect",
     "doctor": "doctor",

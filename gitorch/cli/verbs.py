@@ -57,6 +57,7 @@ VERBS = {
         "verify",
         "Repeat complete runs, and compare the results.",
     ),
+    "invalidate": Verb("invalidate", "Mark complete runs as not to be trusted."),
     "hold": Verb(
         "hold", "Start no more tasks of these runs; running tasks finish."
     ),
@@ -88,7 +89,7 @@ GROUPS = {
         *("status", "list", "show", "logs", "cat", "outputs", "env"),
         *("compare", "stale"),
     ),
-    "Go back": ("checkout-run", "revert", "rerun", "verify"),
+    "Go back": ("checkout-run", "revert", "rerun", "verify", "invalidate"),
     "Steer": (
         *("hold", "release", "retry", "kill", "fail", "resubmit"),
         *("set", "adopt"),

@@ -75,9 +75,9 @@ def compare_with_originals(
 ) -> Verification:
     """Compare each new run with the run that it repeats, and say what came out differently.
 
-    A run that did not complete is not compared.
+    The verdicts are recorded. A run that did not complete is not compared.
     """
-    from gitorch.actions.verify import verify
+    from gitorch.actions.verify import record_verdicts, verify
     from gitorch.cli.render_verdict import render_verdict
 
     different = 0
@@ -93,4 +93,5 @@ def compare_with_originals(
         verification.verdicts.append(verdict)
         different += not verdict.is_reproduced
         say(render_verdict(verdict, in_full=different <= _MOST_IN_FULL))
+    record_verdicts(site, verification.verdicts)
     return verification

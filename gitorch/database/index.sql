@@ -11,6 +11,8 @@ CREATE TABLE meta (
 --   sorted       the time by which runs are sorted: `created`, or later if a clock was wrong (see `Record.sorted_at`)
 --   name, label  UTF-8. Bytes of a file name that are not valid text are stored as surrogates
 --   summary      JSON: [params, the names of the swept params, metrics, the names of the changed params, params of tasks]
+--   verified     the newest verdict on a repetition. NULL if there is none
+--   invalid      why the results of the run are not to be trusted. NULL if they are
 --   live         JSON: [the hold of the run, its tasks]. NULL if the run is over
 CREATE TABLE runs (
     id TEXT PRIMARY KEY,
@@ -27,6 +29,8 @@ CREATE TABLE runs (
     clone TEXT NOT NULL,
     identity TEXT NOT NULL,
     rerun_of TEXT,
+    verified TEXT,
+    invalid TEXT,
     live TEXT
 ) STRICT;
 
@@ -48,7 +52,7 @@ CREATE TABLE unreadable (
 -- A complete task.
 --   name        the name of its run
 --   duration_s  how many seconds it took. NULL if it reuses the results of another run
---   key         its cache key. NULL if the task is not cached
+--   key         its cache key. NULL if the task is not cached, or if its results are not to be trusted
 CREATE TABLE complete_tasks (
     run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
     task TEXT NOT NULL,
@@ -101,8 +105,8 @@ SELECT id, reason, is_newer FROM unreadable ORDER BY id;
 
 -- name: add
 -- Add a run that is not in the index.
-INSERT INTO runs (id, name, label, status, "commit", summary, sorted, created, started, ended, duration_s, clone, identity, rerun_of, live)
-VALUES (:id, :name, :label, :status, :commit, :summary, :sorted, :created, :started, :ended, :duration_s, :clone, :identity, :rerun_of, :live);
+INSERT INTO runs (id, name, label, status, "commit", summary, sorted, created, started, ended, duration_s, clone, identity, rerun_of, verified, invalid, live)
+VALUES (:id, :name, :label, :status, :commit, :summary, :sorted, :created, :started, :ended, :duration_s, :clone, :identity, :rerun_of, :verified, :invalid, :live);
 
 -- name: add_complete
 -- Add a complete task of a run that is in the index.
@@ -111,17 +115,17 @@ VALUES (:run, :task, :name, :duration_s, :ended, :key);
 
 -- name: rows
 -- Return all runs, newest first.
-SELECT id, name, label, status, "commit", summary, sorted, created, started, ended, duration_s, clone, identity, rerun_of, live
+SELECT id, name, label, status, "commit", summary, sorted, created, started, ended, duration_s, clone, identity, rerun_of, verified, invalid, live
 FROM runs ORDER BY sorted DESC, id DESC;
 
 -- name: rows_of
 -- Return the runs with these ids, newest first.
-SELECT id, name, label, status, "commit", summary, sorted, created, started, ended, duration_s, clone, identity, rerun_of, live
+SELECT id, name, label, status, "commit", summary, sorted, created, started, ended, duration_s, clone, identity, rerun_of, verified, invalid, live
 FROM runs WHERE id IN (SELECT value FROM json_each(:ids)) ORDER BY sorted DESC, id DESC;
 
 -- name: live_rows
 -- Return the runs that are not over, newest first.
-SELECT id, name, label, status, "commit", summary, sorted, created, started, ended, duration_s, clone, identity, rerun_of, live
+SELECT id, name, label, status, "commit", summary, sorted, created, started, ended, duration_s, clone, identity, rerun_of, verified, invalid, live
 FROM runs WHERE status NOT IN ('COMPLETE', 'FAILED') ORDER BY sorted DESC, id DESC;
 
 -- name: counts
@@ -172,7 +176,7 @@ SELECT id, name, label, identity, created FROM runs WHERE label >= :first AND la
 
 -- name: newest_rows
 -- Return the newest runs, of one status if `status` is not NULL.
-SELECT id, name, label, status, "commit", summary, sorted, created, started, ended, duration_s, clone, identity, rerun_of, live
+SELECT id, name, label, status, "commit", summary, sorted, created, started, ended, duration_s, clone, identity, rerun_of, verified, invalid, live
 FROM runs WHERE :status IS NULL OR status = :status ORDER BY sorted DESC, id DESC LIMIT :most;
 
 -- name: complete_tasks_of
@@ -184,16 +188,16 @@ SELECT task FROM complete_tasks WHERE run = :run ORDER BY ended;
 SELECT name FROM runs GROUP BY name ORDER BY max(sorted) DESC;
 
 -- name: by_identity
--- Return the runs that are not FAILED, newest last. If `identities` (a JSON list) is not NULL, return only runs with
+-- Return the runs that are neither FAILED nor invalid, newest last. If `identities` (a JSON list) is not NULL, return only runs with
 -- one of these identities.
 SELECT identity, id, status, label FROM runs
-WHERE status != 'FAILED' AND (:identities IS NULL OR identity IN (SELECT value FROM json_each(:identities)))
+WHERE status != 'FAILED' AND invalid IS NULL AND (:identities IS NULL OR identity IN (SELECT value FROM json_each(:identities)))
 ORDER BY sorted, id;
 
 -- name: newest_labelled
--- Return the runs that are not FAILED with one of these labels (a JSON list), newest last.
+-- Return the runs with one of these labels (a JSON list) that are neither FAILED nor invalid, newest last.
 SELECT label, identity, "commit", started IS NOT NULL AS ran FROM runs
-WHERE status != 'FAILED' AND label IN (SELECT CAST(value AS BLOB) FROM json_each(:labels))
+WHERE status != 'FAILED' AND invalid IS NULL AND label IN (SELECT CAST(value AS BLOB) FROM json_each(:labels))
 ORDER BY sorted, id;
 
 -- name: durations

@@ -21,17 +21,24 @@ from gitorch.database.connection import (
     DatabaseFormat,
     Transaction,
 )
+from gitorch.database.index_values import (
+    decoded,
+    encoded,
+    named_of,
+    row_of,
+    row_values,
+)
 from gitorch.database.statements import statements
 from gitorch.errors import Busy
 from gitorch.model.run.record import RecordBroken
 from gitorch.model.run.status import Status
 from gitorch.model.table.references import Named
-from gitorch.model.table.row import Complete, Row, TaskRow
+from gitorch.model.table.row import Complete, Row
 from gitorch.tools.locks import taken
 
 FORMAT = DatabaseFormat(
     name="index",
-    version=5,
+    version=6,
     statements="index.sql",
     # In WAL mode with synchronous NORMAL, a power cut may undo whole transactions, the newest ones,
     # but it does not damage the file.
@@ -116,16 +123,16 @@ class RunIndex:
         else:
             wanted = json.dumps(list(ids))
             rows = self._fetch("rows_of", ids=wanted)
-        return [_row(values) for values in rows]
+        return [row_of(values) for values in rows]
 
     def live_rows(self) -> list[Row]:
         """Return the runs that are not over, newest first."""
-        return [_row(values) for values in self._fetch("live_rows")]
+        return [row_of(values) for values in self._fetch("live_rows")]
 
     def newest_rows(self, most: int, status: Status | None = None) -> list[Row]:
         """Return the newest runs, or the newest of those whose records have this status."""
         rows = self._fetch("newest_rows", most=most, status=status)
-        return [_row(values) for values in rows]
+        return [row_of(values) for values in rows]
 
     def complete_tasks_of(self, run_id: str) -> list[str]:
         """Return the complete tasks of a run, in the order in which they ended."""
@@ -148,58 +155,60 @@ class RunIndex:
     def called(self, name: str) -> str | None:
         """Return the id of the newest run with this id or name."""
         run_id = name if name.isascii() else None
-        return self._fetch_first("called", id=run_id, name=_encoded(name))
+        return self._fetch_first("called", id=run_id, name=encoded(name))
 
     def all_called(self, name: str) -> list[str]:
         """Return the ids of the runs with this label or name, newest first."""
-        rows = self._fetch("all_called", name=_encoded(name))
+        rows = self._fetch("all_called", name=encoded(name))
         return [id for (id,) in rows]
 
     def unfinished_called(self, name: str) -> list[str]:
         """Return the ids of the runs of this name that are not over, newest first."""
-        rows = self._fetch("unfinished_called", name=_encoded(name))
+        rows = self._fetch("unfinished_called", name=encoded(name))
         return [id for (id,) in rows]
 
     def labelled_with(self, words: Sequence[str]) -> list[Named]:
         """Return the runs whose labels have all these words, newest first."""
-        longest = _encoded(max(words, key=len))
+        longest = encoded(max(words, key=len))
         wanted = set(words)
-        runs = map(_named, self._fetch("labelled_with", word=longest))
+        runs = map(named_of, self._fetch("labelled_with", word=longest))
         return [run for run in runs if wanted <= set(run.label.split())]
 
     def all_labelled(self, label: str) -> list[Named]:
         """Return the runs with this label, newest first."""
-        return [*map(_named, self._fetch("all_labelled", label=_encoded(label)))]
+        return [*map(named_of, self._fetch("all_labelled", label=encoded(label)))]
 
     def beginning(self, prefix: str) -> list[Named]:
         """Return the runs whose ids begin with these hexadecimal digits, newest first."""
-        return [*map(_named, self._fetch("beginning", prefix=prefix))]
+        return [*map(named_of, self._fetch("beginning", prefix=prefix))]
 
     def labelled(self, prefix: str, most: int) -> list[Named]:
         """Return the newest runs whose labels begin with `prefix`."""
-        first = _encoded(prefix)
+        first = encoded(prefix)
         # No byte of UTF-8 is 0xff.
         found = self._fetch(
             "labelled", first=first, last=first + b"\xff", most=most
         )
-        return [*map(_named, found)]
+        return [*map(named_of, found)]
 
     def names(self) -> list[str]:
         """Return the names of runs, each once, the most recently used first."""
-        return [_decoded(name) for (name,) in self._fetch("names")]
+        return [decoded(name) for (name,) in self._fetch("names")]
 
     def unreadable(self) -> list[RecordBroken]:
         """Return the runs whose records cannot be read, sorted by id."""
         runs = []
         for id, data, is_newer in self._fetch("unreadable"):
-            reason = _decoded(data)
+            reason = decoded(data)
             runs.append(RecordBroken(id, reason, is_newer=bool(is_newer)))
         return runs
 
     def by_identity(
         self, identities: Iterable[str] | None = None
     ) -> dict[str, tuple[str, Status, str]]:
-        """Return id, status and label of the newest run that is not FAILED, by identity.
+        """Return id, status and label of the newest run of each identity.
+
+        Runs that are FAILED or invalid do not count.
 
         `identities` restricts the result to these identities.
         """
@@ -208,17 +217,20 @@ class RunIndex:
         for identity, id, status, label in self._fetch(
             "by_identity", identities=wanted
         ):
-            newest[identity] = (id, Status(status), _decoded(label))
+            newest[identity] = (id, Status(status), decoded(label))
         return newest
 
     def newest_labelled(self, labels: Iterable[str]) -> dict[str, Earlier]:
-        """Return the newest run that is not FAILED of each of these labels, by label."""
+        """Return the newest run of each of these labels, by label.
+
+        Runs that are FAILED or invalid do not count.
+        """
         wanted = json.dumps(list(labels))
         newest = {}
         for label, identity, commit, ran in self._fetch(
             "newest_labelled", labels=wanted
         ):
-            newest[_decoded(label)] = Earlier(identity, commit, bool(ran))
+            newest[decoded(label)] = Earlier(identity, commit, bool(ran))
         return newest
 
     def durations(self, name: str, task: str) -> list[float]:
@@ -226,7 +238,7 @@ class RunIndex:
         return [
             seconds
             for (seconds,) in self._fetch(
-                "durations", name=_encoded(name), task=task
+                "durations", name=encoded(name), task=task
             )
         ]
 
@@ -236,7 +248,7 @@ class RunIndex:
 
     def computed_like(self, name: str, task: str) -> tuple[str, ...]:
         """Return the runs of this name in which a task is complete and cached, newest first."""
-        rows = self._fetch("computed_like", name=_encoded(name), task=task)
+        rows = self._fetch("computed_like", name=encoded(name), task=task)
         return tuple(run for (run,) in rows)
 
     def _fetch_first(self, statement: str, /, **values: Any) -> str | None:
@@ -303,18 +315,18 @@ class IndexUpdate:
         self._execute(
             "add_unreadable",
             id=broken.run_id,
-            reason=_encoded(broken.reason),
+            reason=encoded(broken.reason),
             is_newer=broken.is_newer,
         )
 
     def add(self, row: Row, complete: Iterable[Complete]) -> None:
         """Add a run that is not in the index, with its complete tasks."""
-        self._execute("add", **_values(row))
+        self._execute("add", **row_values(row))
         for task in complete:
             self._execute(
                 "add_complete",
                 run=row.id,
-                name=_encoded(row.name),
+                name=encoded(row.name),
                 **task._asdict(),
             )
 
@@ -349,98 +361,3 @@ def _created(path: Path | None, home: str) -> Database:
         execute("set_meta", key="home", value=home)
         execute.set_version()
     return database
-
-
-# -- between Python's values and SQLite's
-
-
-def _values(row: Row) -> dict[str, Any]:
-    live = None
-    if row.tasks:
-        tasks = [task.to_json() for task in row.tasks]
-        live = json.dumps([row.hold, tasks])
-    return {
-        "id": row.id,
-        "name": _encoded(row.name),
-        "label": _encoded(row.label),
-        "status": str(row.status),
-        "commit": row.commit,
-        "summary": json.dumps(
-            [row.params, row.swept, row.metrics, row.changed, row.task_params]
-        ),
-        "sorted": row.order[0],
-        "created": row.created,
-        "started": row.started,
-        "ended": row.ended,
-        "duration_s": row.duration_s,
-        "clone": row.clone,
-        "identity": row.identity,
-        "rerun_of": row.rerun_of,
-        "live": live,
-    }
-
-
-# `json.loads` takes twice as long for such short texts.
-_parse = json.JSONDecoder().raw_decode
-
-
-def _named(values: Sequence[Any]) -> Named:
-    """Return the Named of a result of a statement that returns the names of runs."""
-    id, name, label, identity, created = values
-    return Named(id, _decoded(name), _decoded(label), identity, created)
-
-
-def _row(values: Sequence[Any]) -> Row:
-    """Return the Row of a result of a statement that returns runs."""
-    (
-        id,
-        name,
-        label,
-        status,
-        commit,
-        summary,
-        sorted_at,
-        created,
-        started,
-        ended,
-        duration_s,
-        clone,
-        identity,
-        rerun_of,
-        live,
-    ) = values
-    params, swept, metrics, changed, task_params = _parse(summary)[0]
-    if not (isinstance(params, dict) and isinstance(metrics, dict)):
-        raise TypeError("the summary of a run is damaged")
-    hold, tasks = _parse(live)[0] if live else (None, ())
-    return Row(
-        id=id,
-        name=_decoded(name),
-        label=_decoded(label),
-        status=Status(status),
-        commit=commit,
-        params=params,
-        swept=tuple(swept),
-        metrics=metrics,
-        created=created,
-        started=started,
-        ended=ended,
-        duration_s=duration_s,
-        clone=clone,
-        identity=identity,
-        rerun_of=rerun_of,
-        changed=tuple(changed),
-        task_params=task_params,
-        sorted_at=None if sorted_at == created else sorted_at,
-        hold=hold,
-        tasks=tuple(map(TaskRow.from_json, tasks)),
-    )
-
-
-def _encoded(text: str) -> bytes:
-    """Encode a name that may contain surrogates: a file name that is not UTF-8 does (PEP 383)."""
-    return text.encode("utf-8", "surrogatepass")
-
-
-def _decoded(data: bytes) -> str:
-    return data.decode("utf-8", "surrogatepass")

@@ -94,6 +94,7 @@ class Catalog:
         for reference in references:
             found = self._explained(find_all, reference)
             run_ids.update(dict.fromkeys(found))
+        self._site.named_runs.update(run_ids)
         return list(run_ids)
 
     def find_one(self, reference: str) -> str:
@@ -101,7 +102,9 @@ class Catalog:
 
         Raises NotFound, RecordBroken, and UsageError if it names several.
         """
-        return self._explained(find, reference)
+        run_id = self._explained(find, reference)
+        self._site.named_runs.add(run_id)
+        return run_id
 
     def _explained(
         self, search: Callable[[str, Catalog], Answer], reference: str
@@ -128,6 +131,10 @@ class Catalog:
             return []
         rows = {row.id: row for row in self.rows(run_ids)}
         return [rows[run_id] for run_id in run_ids if run_id in rows]
+
+    def note_selected(self, rows: Iterable[Row]) -> None:
+        """Note that the user has selected these runs for a command."""
+        self._site.named_runs.update(row.id for row in rows)
 
     def unfinished_called(self, name: str) -> list[Row]:
         """Return the rows of the runs of this name that are not over, newest first."""
@@ -161,7 +168,8 @@ class Catalog:
     ) -> dict[str, tuple[str, Status, str]]:
         """Return the id, status and label of the newest run with each identity.
 
-        If `identities` is given, other identities are left out. FAILED runs do not count.
+        If `identities` is given, other identities are left out. Runs that are FAILED or invalid do
+        not count.
         """
         newest = self._query(lambda index: index.by_identity(identities))
         queued = []
@@ -195,7 +203,10 @@ class Catalog:
         return self._query(lambda index: index.newest(back))
 
     def newest_labelled(self, labels: Collection[str]) -> dict[str, Earlier]:
-        """Return the newest run that is not FAILED of each of these labels, by label."""
+        """Return the newest run of each of these labels, by label.
+
+        Runs that are FAILED or invalid do not count.
+        """
         return self._query(lambda index: index.newest_labelled(labels))
 
     def called(self, name: str) -> str | None:

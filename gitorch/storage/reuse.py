@@ -145,11 +145,13 @@ class Reuser:
         """Return the results of `source`, or None if they cannot be reused."""
         try:
             record = read_record(view, source.run)
-            if record is None:
+            if record is None or record.invalidation is not None:
                 return None
             task = record.task(source.task)
             cache = _usable_entry(record, task, depends.key)
-            if cache is None or not all(_is_inside(path) for path in cache.removed):
+            if cache is None or _is_invalid(view, cache.source):
+                return None
+            if not all(_is_inside(path) for path in cache.removed):
                 return None
             files = self._intact_files(
                 view, source.run, outputs_of(record, task.id)
@@ -217,6 +219,14 @@ def _usable_entry(record: Record, task: TaskRecord, key: str) -> CacheEntry | No
         return None
     has_all_outputs = digest_of(outputs_of(record, task.id)) == entry.produced
     return entry if has_all_outputs else None
+
+
+def _is_invalid(view: BranchView, source: CacheSource | None) -> bool:
+    """Return True if the run that computed the results is marked as not to be trusted."""
+    if source is None:
+        return False
+    record = read_record(view, source.run)
+    return record is not None and record.invalidation is not None
 
 
 def _reuse(

@@ -94,6 +94,11 @@ class Site(Struct, frozen=True, dict=True):
         path = self.index_path if is_local else None
         return RunIndex(path, home=self.home)
 
+    @cached_property
+    def named_runs(self) -> set[str]:
+        """The ids of the runs that the user has named or selected for a command."""
+        return set()
+
     @property
     def index_path(self) -> Path:
         return self.state / "index.db"

@@ -135,7 +135,7 @@ def test_missing_values_are_empty_cells_of_a_csv() -> None:
 def test_a_csv_without_rows_has_a_header() -> None:
     assert (
         render_csv(Listing(runs=()))
-        == "id,name,label,status,commit,created,started,ended,duration_s,rerun_of"
+        == "id,name,label,status,commit,created,started,ended,duration_s,rerun_of,verified,invalid"
     )
     assert render_groups_csv([]) == "runs,count,left_out"
 

@@ -203,7 +203,7 @@ def test_attempts_that_cannot_be_read_are_named(root: Path) -> None:
         f"{directory}/{number}/attempt.json"
         for number in range(1, len(NOT_RECORDS) + 1)
     }
-    note = f"{len(unreadable)} earlier attempts cannot be read, and left out: {directory}/1/"
+    note = f"{len(unreadable)} files of the run cannot be read, and left out: {directory}/1/"
     assert note in gitorch(root, "show", run_id).stderr
     found = [finding["what"] for finding in findings(root).values()]
     assert found.count("attempt-unreadable") == len(unreadable)

@@ -10,6 +10,7 @@ import jsonschema
 import pytest
 from msgspec.structs import replace
 
+from gitorch.model.run.labels import Invalidation, RecordedVerdict, Undone
 from gitorch.model.run.outcome import (
     CouldNotStart,
     ExitCode,
@@ -159,6 +160,26 @@ def finished(outcome: Outcome) -> Record:
         ),
         environment={"python": "3.11.7"},
         environment_sha256="b" * 64,
+        verdicts=(
+            RecordedVerdict(
+                id="0123456789ab",
+                of="3f2a9c04b7d1",
+                verdict="differs",
+                at=NOON,
+                by="ada",
+                differs=2,
+                also=("environment",),
+            ),
+        ),
+        invalidations=(
+            Invalidation(at=NOON, by="ada", why="wrong labels"),
+            Invalidation(
+                at=NOON,
+                by="ada",
+                why="a typo",
+                undone=Undone(at=NOON, by="ada", why="it was right"),
+            ),
+        ),
         history=(
             *NEW.history,
             Change(
@@ -216,6 +237,8 @@ def test_every_property_that_a_record_writes_is_required() -> None:
         "data": (),
         "overrides": (),
         "bases": (),
+        "verdicts": (),
+        "invalidations": (),
     }  # written where there is something
     written = as_json(replace(NEW, **since_later))
     assert sorted(SCHEMA["required"]) == sorted(written)

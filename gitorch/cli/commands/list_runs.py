@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 EPILOG = (
     "EXPR consists of names, values and operators. The names are id, name, label, status, commit, "
-    "created, started, ended, duration_s, rerun_of, params.NAME and metrics.NAME; also NAME alone, "
-    "where it is unambiguous. The values are numbers, 'text', true, false and null "
-    "(rerun_of == null: no reruns). After == and !=, a word that is not a name is text. The "
-    "operators are and, or, not, ( ), == != < <= > >=, in [1, 2] and like 'glob*'."
+    "created, started, ended, duration_s, rerun_of, verified, invalid, params.NAME and "
+    "metrics.NAME; also NAME alone, where it is unambiguous. The values are numbers, 'text', true, "
+    "false and null (rerun_of == null: no reruns). After == and !=, a word that is not a name is "
+    "text. The operators are and, or, not, ( ), == != < <= > >=, in [1, 2] and like 'glob*'."
 )
 
 FilterOption = Annotated[

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from gitorch.errors import Busy, Refused
 from gitorch.git.command import call_git_lines
+from gitorch.git.modes import FILE
 from gitorch.git.repository import Repository
 from gitorch.git.store.branch_content import render_commit
 from gitorch.git.store.branch_state import (
@@ -26,7 +27,7 @@ from gitorch.git.store.branch_state import (
     require_ours,
     starting_commit,
 )
-from gitorch.git.store.branch_union import Union, runs_in, unite
+from gitorch.git.store.branch_union import Choice, Union, runs_in, unite
 from gitorch.git.store.branch_versions import (
     Versions,
     contains,
@@ -36,6 +37,7 @@ from gitorch.git.store.branch_versions import (
 )
 from gitorch.git.store.pack import KeptPack, ObjectType, PackWriter
 from gitorch.git.store.refs import move_ref, read_ref
+from gitorch.git.store.trees import TreeEntry
 from gitorch.model.text.phrases import counted
 
 # A program that moves the branch again and again is given up on after this time.
@@ -234,11 +236,12 @@ class BranchKeeper:
         return contains(self._repo, tip, known) or is_ours(self._repo, tip)
 
     def _union(self, tip: str, known: str) -> Union:
+        versions = Versions(self._repo, tip, known)
         return unite(
             tree_at(self._repo, tip),
             tree_at(self._repo, known),
             self._read,
-            Versions(self._repo, tip, known).is_known_better,
+            Choice(versions.is_known_better, versions.with_all_labels),
         )
 
     def _union_commit(self, tip: str, known: str) -> str:
@@ -250,14 +253,17 @@ class BranchKeeper:
         parents = [tip]
         if not contains(self._repo, tip, known):
             parents = [known, tip]
-        elif not union.edits.changes:
+        elif not (union.edits.changes or union.records):
             return tip
-        what = "environments"
+        what = "labels" if union.records else "environments"
         if union.restored:
             what = counted(len(union.restored), "run")
         message = f"{what} restored after another git program changed the branch\n"
         pack = PackWriter(self._repo.common_dir)
         try:
+            for path, text in union.records.items():
+                oid = pack.add(ObjectType.BLOB, text)
+                union.edits.put(path, TreeEntry(FILE, oid))
             add_tree = partial(pack.add, ObjectType.TREE)
             base = tree_at(self._repo, tip)
             tree = union.edits.apply(base, self._read, add_tree) or add_tree(b"")

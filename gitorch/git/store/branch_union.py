@@ -2,8 +2,8 @@
 
 One content is that of the tip, which another git program may have set to anything. The other one is
 what this clone knows that the branch had. The union has every run of both, apart from the runs that
-have a mark under `killed/` in one of them, and every environment of both. Only directories that
-differ are read.
+have a mark under `killed/` in one of them, every label of both, and every environment of both. Only
+directories that differ are read.
 """
 
 from __future__ import annotations
@@ -27,13 +27,27 @@ from gitorch.model.run.ids import is_run_id
 # Return True if the known version of a run replaces the one at the tip. The arguments are the path
 # of the run's record and the oids of the record at the tip and of the known record.
 ChooseKnown = Callable[[bytes, bytes, bytes], bool]
+# Return the text of a record with the labels that only another version of it has, None if there are
+# none. The arguments are the oids of the two.
+UniteLabels = Callable[[bytes, bytes], bytes | None]
+
+
+class Choice(NamedTuple):
+    """The rules for records that differ."""
+
+    known: ChooseKnown
+    labels: UniteLabels
 
 
 class Union(NamedTuple):
-    """The edits that make the tip's content the union, and the runs that they restore."""
+    """The edits that make the tip's content the union, and the runs that they restore.
+
+    `records` has the records, by their paths, that are to be put after the edits.
+    """
 
     edits: Edits
     restored: tuple[str, ...]
+    records: dict[bytes, bytes]
 
 
 class _Difference(NamedTuple):
@@ -45,16 +59,17 @@ class _Difference(NamedTuple):
     known: TreeEntry | None
 
 
-def unite(tip: bytes, known: bytes, read: Read, choose_known: ChooseKnown) -> Union:
+def unite(tip: bytes, known: bytes, read: Read, choice: Choice) -> Union:
     """Return what the tree `tip` lacks of the tree `known`.
 
     All files of a run come from one version of it. If both trees have the same record of a run, the
-    files at the tip stay, and those that it lacks are added. `choose_known` decides about records
+    files at the tip stay, and those that it lacks are added. `choice` decides about records
     that differ. Everything outside of `runs/`, `killed/` and `environments/` stays as it is at the
     tip.
     """
     edits = Edits()
     restored: list[str] = []
+    records: dict[bytes, bytes] = {}
     for path, entry in _lost_environments(tip, known, read):
         edits.put(path, entry)
     for mark in _differences(KILLED, tip, known, read):
@@ -68,12 +83,47 @@ def unite(tip: bytes, known: bytes, read: Read, choose_known: ChooseKnown) -> Un
         mark_path = os.fsencode(killed_mark(run.name))
         if find(mark_path, tip, edits, read) is not None:
             continue
-        lost = _lost_of(run, read, choose_known)
-        for path, entry in lost:
-            edits.put(path, entry)
-        if lost:
+        if _restore(run, read, choice, edits, records):
             restored.append(run.name)
-    return Union(edits, tuple(restored))
+    return Union(edits, tuple(restored), records)
+
+
+def _restore(
+    run: _Difference,
+    read: Read,
+    choice: Choice,
+    edits: Edits,
+    records: dict[bytes, bytes],
+) -> bool:
+    """Add what the tip lacks of a run to the edits and records.
+
+    Return True if it lacks more than labels.
+    """
+    lost = _lost_of(run, read, choice.known)
+    text = _united_record(run, read, choice.labels, is_known_better=bool(lost))
+    if text is not None:
+        records[run.path + b"/" + RECORD.encode()] = text
+        if lost:
+            # The directory is put file by file, so that its record can be replaced.
+            edits.remove(run.path)
+            lost = list(_files_of(run, read))
+    for path, entry in lost:
+        edits.put(path, entry)
+    return bool(lost)
+
+
+def _united_record(
+    run: _Difference, read: Read, labels: UniteLabels, *, is_known_better: bool
+) -> bytes | None:
+    """Return the record of a run with the labels of its other version, if it lacks some."""
+    name = RECORD.encode()
+    better = _directory(run.at_tip, read).get(name)
+    other = _directory(run.known, read).get(name)
+    if better is None or other is None or better.oid == other.oid:
+        return None
+    if is_known_better:
+        better, other = other, better
+    return labels(better.oid, other.oid)
 
 
 def _lost_environments(
@@ -105,6 +155,12 @@ def _lost_of(
     if _is_known_better(run, read, choose_known):
         return [(run.path, run.known)]
     return []
+
+
+def _files_of(run: _Difference, read: Read) -> Iterator[tuple[bytes, TreeEntry]]:
+    """Yield what is directly below the directory that is known of a run."""
+    for name, entry in _directory(run.known, read).items():
+        yield run.path + b"/" + name, entry
 
 
 def _has_same_record(run: _Difference, read: Read) -> bool:

@@ -11,8 +11,10 @@ from gitorch.git.command import call_git_items, run_git
 from gitorch.git.repository import Repository
 from gitorch.git.store.branch_content import tree_of_commit
 from gitorch.model.branch_layout import RECORD, RUNS
+from gitorch.model.run.labels import with_labels_of
 from gitorch.model.run.record_file import parse_record
 from gitorch.model.run.record_order import is_further
+from gitorch.tools.readable_json import render_json
 
 # The number of commits that are searched for earlier versions of records.
 _LONGEST_SEARCH = 10_000
@@ -76,6 +78,20 @@ class Versions:
         if (path, known.hex()) in self._before_tip:
             return False
         return is_further(self._record(known), self._record(at_tip))
+
+    def with_all_labels(self, record: bytes, other: bytes) -> bytes | None:
+        """Return the text of a record with the labels that only the other version has.
+
+        Return None if there are none, or if somebody has changed the known version: what was
+        removed from it stays removed.
+        """
+        if contains(self._repo, self._tip, self._known):
+            return None
+        records = self._record(record), self._record(other)
+        if None in records:
+            return None
+        merged = with_labels_of(*records)
+        return None if merged is None else render_json(merged)
 
     @cached_property
     def _before_known(self) -> frozenset[tuple[bytes, str]]:

@@ -19,6 +19,7 @@ from msgspec.structs import force_setattr, replace
 from gitorch.errors import UPGRADE, GitorchError
 from gitorch.model.json_struct import JsonStruct, always, empty_mapping
 from gitorch.model.numbers import finite, is_finite
+from gitorch.model.run.labels import Invalidation, RecordedVerdict
 from gitorch.model.run.metrics import Metrics
 from gitorch.model.run.outcome import Outcome
 from gitorch.model.run.pin import Pin
@@ -244,6 +245,8 @@ _KEYS = (
     "environment_sha256",
     "interpreter",
     "identity",
+    "verdicts",
+    "invalidations",
     "history",
     "spec",
 )
@@ -286,6 +289,9 @@ class Record(JsonStruct, frozen=True, kw_only=True):
     # the branch has it. The records of earlier versions have no digest.
     environment: Mapping[str, Any] = field(default_factory=empty_mapping)
     environment_sha256: str | None = None
+    # Labels, oldest first. They can be added after the run is over: see `labels.py`.
+    verdicts: tuple[RecordedVerdict, ...] = ()
+    invalidations: tuple[Invalidation, ...] = ()
     history: tuple[Change, ...] = always(())
 
     @property
@@ -317,6 +323,19 @@ class Record(JsonStruct, frozen=True, kw_only=True):
             name = path.rsplit("/", 1)[-1]
             kept_at[path] = f"bases/{number}-{name}"
         return kept_at
+
+    @property
+    def verified(self) -> str | None:
+        """Return the newest verdict on a repetition of the run, None if there is no verdict."""
+        return self.verdicts[-1].verdict if self.verdicts else None
+
+    @property
+    def invalidation(self) -> Invalidation | None:
+        """Return the newest invalidation that was not undone, None if there is none."""
+        for invalidation in reversed(self.invalidations):
+            if invalidation.undone is None:
+                return invalidation
+        return None
 
     @property
     def metrics(self) -> Metrics:

@@ -39,6 +39,8 @@ def require_sound(record: Record) -> None:
     for path in ("clone", "identity", "rerun_of"):
         text = getattr(record, path)
         _require(text is None or _is_text(text), "text", path)
+    for path, text in _texts_of_labels(record):
+        _require(_is_text(text), "text", path)
     for path, digest in _environment_digests(record):
         _require(_SHA256.match(digest) is not None, "a SHA-256", path)
     for number, output in enumerate(record.outputs):
@@ -84,6 +86,14 @@ def _require_task(task: TaskRecord, path: str) -> None:
         _require(_is_text(task.cache.key), "text", f"{path}.cache.key")
 
 
+def _texts_of_labels(record: Record) -> Iterator[tuple[str, str]]:
+    """Yield the texts of labels that the index holds, with their paths."""
+    for number, verdict in enumerate(record.verdicts):
+        yield f"verdicts[{number}].verdict", verdict.verdict
+    for number, invalidation in enumerate(record.invalidations):
+        yield f"invalidations[{number}].why", invalidation.why
+
+
 def _environment_digests(record: Record) -> Iterator[tuple[str, str]]:
     if record.environment_sha256 is not None:
         yield "environment_sha256", record.environment_sha256
@@ -114,6 +124,10 @@ def _times(record: Record) -> Iterator[tuple[str, str]]:
         yield "ended", record.ended
     for number, change in enumerate(record.history):
         yield f"history[{number}].at", change.at
+    for number, verdict in enumerate(record.verdicts):
+        yield f"verdicts[{number}].at", verdict.at
+    for number, invalidation in enumerate(record.invalidations):
+        yield f"invalidations[{number}].at", invalidation.at
     for number, task in enumerate(record.tasks):
         for index, attempt in enumerate(task.attempts):
             path = f"tasks[{number}].attempts[{index}]"

@@ -21,6 +21,8 @@ OWN = (
     *TIMES,
     "duration_s",
     "rerun_of",
+    "verified",
+    "invalid",
 )
 KINDS = ("params", "metrics")
 

@@ -40,16 +40,17 @@ AGGREGATES: Mapping[str, Callable[[Sequence[float]], float | None]] = {
 class Group(Struct, frozen=True, kw_only=True):
     """The runs that have identical values in the fields `by`.
 
-    `runs` is the number of runs. `count` is the number of those that count: the COMPLETE runs, and
-    of COMPLETE runs with the same identity only the first. `left_out` is the number of the others,
-    which are reruns and verifications. `metrics` holds the aggregates of each metric over the runs
-    that count.
+    `runs` is the number of runs. `count` is the number of those that count: the COMPLETE runs that
+    are not invalid, and of those with the same identity only the first. `left_out` is the number of
+    the other COMPLETE runs, which are reruns and verifications, or invalid. `metrics` holds the
+    aggregates of each metric over the runs that count.
     """
 
     by: Mapping[str, Any]
     runs: int
     count: int
     left_out: int
+    invalid: int  # of those that are left out
     metrics: Mapping[str, Mapping[str, float | None]]
 
     def to_json(self) -> dict[str, Any]:
@@ -59,6 +60,7 @@ class Group(Struct, frozen=True, kw_only=True):
             "runs": self.runs,
             "count": self.count,
             "left_out": self.left_out,
+            "invalid": self.invalid,
             "metrics": metrics,
         }
 
@@ -91,7 +93,8 @@ def _group(
     by: Mapping[str, Any], rows: Sequence[Row], aggregates: Sequence[str]
 ) -> Group:
     complete = [row for row in rows if row.status is Status.COMPLETE]
-    counted = _first_of_each(complete)
+    trusted = [row for row in complete if row.invalid is None]
+    counted = _first_of_each(trusted)
     metrics: dict[str, dict[str, float | None]] = {}
     for name, numbers in _numbers_by_metric(counted).items():
         metrics[name] = {
@@ -102,6 +105,7 @@ def _group(
         runs=len(rows),
         count=len(counted),
         left_out=len(complete) - len(counted),
+        invalid=len(complete) - len(trusted),
         metrics=metrics,
     )
 

@@ -54,6 +54,8 @@ class Row(JsonStruct, frozen=True, kw_only=True, omit_defaults=False):
     clone: str
     identity: str
     rerun_of: str | None = None
+    verified: str | None = None  # the newest verdict on a repetition
+    invalid: str | None = None  # why its results are not to be trusted
     # The params that `-S` has changed (see `RunSpec.changed`).
     changed: tuple[str, ...] = ()
     # The params of tasks that were swept or changed, by task.
@@ -90,6 +92,7 @@ class Row(JsonStruct, frozen=True, kw_only=True, omit_defaults=False):
         """Return the row of a record."""
         hold = None
         tasks: tuple[TaskRow, ...] = ()
+        invalidation = record.invalidation
         if record.status in LIVE:
             hold = _hold_in_words(record.hold)
             tasks = tuple(map(_task, record.tasks, record.spec.tasks))
@@ -109,6 +112,8 @@ class Row(JsonStruct, frozen=True, kw_only=True, omit_defaults=False):
             clone=record.clone,
             identity=record.identity,
             rerun_of=record.rerun_of,
+            verified=record.verified,
+            invalid=None if invalidation is None else invalidation.why,
             changed=record.spec.changed,
             task_params=record.spec.distinctive_of_tasks,
             sorted_at=record.sorted_at,
@@ -128,7 +133,7 @@ class Complete(NamedTuple):
     """A complete task.
 
     `duration_s` is None if its results were reused from another run, and `key` is None if the task
-    is not cached.
+    is not cached, or if its results are not to be trusted.
     """
 
     task: str
@@ -146,7 +151,7 @@ def complete_tasks(record: Record) -> list[Complete]:
         key = None
         is_reused = False
         if task.cache is not None:
-            key = task.cache.key
+            key = None if record.invalidation else task.cache.key
             is_reused = task.cache.source is not None
         duration_s = ended = None
         if task.attempts:

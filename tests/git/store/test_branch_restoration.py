@@ -407,3 +407,40 @@ def test_an_incomplete_witness_is_not_used(project: Path, known: Witnessed) -> N
     known.settle()
     assert known.run_ids() == [RUN, OTHER]
     assert git(project, "rev-parse", KEPT) == known.tip() != incomplete
+
+
+MARK = {"at": "2026-01-01T00:00:00Z", "by": "ada", "why": "shifted labels"}
+
+
+def test_the_labels_of_both_versions_of_a_record_are_kept(
+    project: Path, known: Witnessed
+) -> None:
+    """Two clones have labelled a run; then the branch of one is moved to that of the other."""
+    base = known.acknowledged[-1]
+    verdict = {
+        "id": OTHER,
+        "of": RUN,
+        "verdict": "identical",
+        "at": "2",
+        "by": "ada",
+    }
+    undone = {**MARK, "undone": {"at": "3", "by": "eve"}}
+    theirs = put(known, RUN, history=[{"at": "1"}], invalidations=[undone])
+    known.acknowledged.append(theirs)
+    git(project, "update-ref", KEPT, base)
+    update_ref(project, base)
+    known.acknowledged.append(base)
+    ours = put(
+        known, RUN, history=[{"at": "1"}], verdicts=[verdict], invalidations=[MARK]
+    )
+    for tip, acknowledged in ((theirs, ours), (ours, theirs)):
+        update_ref(project, tip)
+        git(project, "update-ref", KEPT, acknowledged)
+        known.acknowledged.append(acknowledged)
+        put(known, THIRD)
+        record = json.loads(
+            git(project, "show", f"{REF}:{RunPaths.of(RUN).record}")
+        )
+        assert record["verdicts"] == [verdict]
+        assert record["invalidations"] == [undone]
+        assert_sound(project)

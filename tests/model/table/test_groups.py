@@ -46,6 +46,7 @@ def test_groups_of_complete_runs() -> None:
             "runs": 1,
             "count": 1,
             "left_out": 0,
+            "invalid": 0,
             "metrics": {"loss": {"mean": 2, "std": None, "count": 1}},
         },
         {
@@ -53,6 +54,7 @@ def test_groups_of_complete_runs() -> None:
             "runs": 3,
             "count": 2,
             "left_out": 0,
+            "invalid": 0,
             "metrics": {
                 "loss": {
                     "mean": 2.5,
@@ -67,6 +69,7 @@ def test_groups_of_complete_runs() -> None:
             "runs": 1,
             "count": 0,
             "left_out": 0,
+            "invalid": 0,
             "metrics": {},
         },
         {
@@ -74,6 +77,7 @@ def test_groups_of_complete_runs() -> None:
             "runs": 1,
             "count": 1,
             "left_out": 0,
+            "invalid": 0,
             "metrics": {"loss": {"mean": 3, "std": None, "count": 1}},
         },
     ]
