@@ -30,7 +30,7 @@ from gitorch.model.table.row import Row
 from gitorch.model.text.phrases import counted, some
 from gitorch.storage import ledger
 from gitorch.storage.catalog import Catalog
-from gitorch.storage.liveness import WorkerLocks, this_worker
+from gitorch.storage.liveness import WorkerFiles, this_worker
 from gitorch.storage.records import read_sound_records
 from gitorch.storage.site import Site
 from gitorch.storage.worker_secrets import keep_secrets
@@ -140,15 +140,15 @@ def run(
     _warn_of_checkout(site, listener)
     _warn_of_unqueued(site, listener)
     worker = this_worker(random_hex(6))
-    with _registered(site, worker, surroundings) as locks:
+    with _registered(site, worker, surroundings) as files:
         pool = Pool(
             site,
-            ENGINES[engine](jobs, locks.slots),
+            ENGINES[engine](jobs, files.slots),
             worker,
             listener,
             surroundings=surroundings,
             by=f"worker {worker.host}:{worker.pid}",
-            holder=locks.slots,
+            files=files,
             options=PoolOptions(
                 only=only, stop_after=stop_after, watch=watch, reuse=reuse
             ),
@@ -245,27 +245,27 @@ def _warn_of_unqueued(site: Site, listener: Listener) -> None:
 @contextmanager
 def _registered(
     site: Site, worker: Worker, surroundings: Surroundings
-) -> Iterator[WorkerLocks]:
+) -> Iterator[WorkerFiles]:
     """Register the worker while it works, and hold the lock that shows that it is alive.
 
     The worker stays registered if tasks are still marked as running by it: recovery needs its
     entry.
     """
-    locks = WorkerLocks.of(site.state, worker.id)
-    with taken(locks.alive, wait_s=_READERS_S) as is_taken:
+    files = WorkerFiles.of(site.state, worker.id)
+    with taken(files.alive, wait_s=_READERS_S) as is_taken:
         if not is_taken:
             raise Busy(
-                f"another program holds the new lock of this worker: {locks.alive}",
-                hint=f"see which it is: fuser -v {locks.alive}",
+                f"another program holds the new lock of this worker: {files.alive}",
+                hint=f"see which it is: fuser -v {files.alive}",
             )
-        keep_secrets(locks, surroundings.secrets)
+        keep_secrets(files, surroundings.secrets)
         site.queue.register(worker)
         try:
-            yield locks
+            yield files
         finally:
             if not site.queue.running_of(worker.id):
                 site.queue.unregister(worker.id)
-                locks.remove()
+                files.remove()
 
 
 def _fail_overdue(site: Site, listener: Listener) -> None:

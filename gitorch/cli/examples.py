@@ -11,6 +11,7 @@ EXAMPLES = {
         "gitorch ready experiments/body-size.yaml -S learningRate=0.1,0.2",
     ),
     "run": ("gitorch run -j 2", "gitorch run experiments/body-size.yaml -S seed=3"),
+    "stop": ("gitorch stop", "gitorch stop --now --no-wait"),
     "wait": ("gitorch wait", "gitorch wait @last --exit-status --timeout 8h"),
     "status": ("gitorch status", "gitorch status --json"),
     "list": (

@@ -137,6 +137,22 @@ _RUNS: dict[str, Callable[[Site, Catalog], list[Row]]] = {
 }
 
 
+def workers(ctx: typer.Context, incomplete: str) -> list[Offer]:
+    """Offer the pids of the living workers, except those named already."""
+    from gitorch.storage.liveness import living
+
+    offers = []
+    with suppress(GitorchError, OSError):
+        site = _site()
+        registered = site.queue.workers() if site.queue_path.exists() else []
+        alive = living(site.state, registered)
+        for worker in registered:
+            pid = str(worker.pid)
+            if worker.id in alive and pid.startswith(incomplete):
+                offers.append((pid, f"since {worker.since}"))
+    return _shown(offer for offer in offers if offer[0] not in ctx.obj)
+
+
 def configs(incomplete: str) -> list[Offer]:
     """Offer configs and directories."""
     parent = Path(

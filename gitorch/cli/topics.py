@@ -39,6 +39,7 @@ _DOCUMENTS = {
     "check": "check",
     "ready": "ready",
     "run": "run",
+    "stop": "stop; workers[] has host, pid, since, ended",
     "wait": "wait; runs[] has id, label, status",
     "status": "status",
     "list": "list; runs[] has id, name, label, status, params, metrics",

@@ -28,6 +28,9 @@ VERBS = {
     "check": Verb("check", "Validate configs and change nothing."),
     "ready": Verb("ready", "Validate configs, pin the code and queue the runs."),
     "run": Verb("run", "Execute queued tasks until nothing is left to do."),
+    "stop": Verb(
+        "stop", "Let workers end after their running tasks, as Ctrl-C does."
+    ),
     "wait": Verb("wait", "Wait until runs have ended."),
     "status": Verb(
         "status", "Show the progress of running runs, and why the others wait."
@@ -84,7 +87,7 @@ VERBS = {
 
 # The groups of `--help`. A command that is in none of them is listed at the end.
 GROUPS = {
-    "Start": ("demo", "init", "check", "ready", "run", "wait"),
+    "Start": ("demo", "init", "check", "ready", "run", "stop", "wait"),
     "Look": (
         *("status", "list", "show", "logs", "cat", "outputs", "env"),
         *("compare", "stale"),

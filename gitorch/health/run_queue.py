@@ -18,7 +18,7 @@ from gitorch.model.run.status import LIVE, Status
 from gitorch.model.text.phrases import counted
 from gitorch.storage import ledger
 from gitorch.storage.claimed_attempt import ClaimedAttempt
-from gitorch.storage.liveness import WorkerLocks, living, void_copied
+from gitorch.storage.liveness import WorkerFiles, living, void_copied
 from gitorch.storage.recording import catch_up, queue_entry, recording
 from gitorch.storage.run_directories import payload_of
 from gitorch.storage.site import Site
@@ -206,7 +206,7 @@ def _give_back(site: Site, claim: Claim) -> None:
 
 
 def _remove_locks(site: Site, path: Path) -> None:
-    locks = WorkerLocks.of(site.state, path.stem)
+    locks = WorkerFiles.of(site.state, path.stem)
     with taken(locks.alive) as is_dead:
         if is_dead:
             locks.remove()

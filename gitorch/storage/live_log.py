@@ -9,7 +9,7 @@ from gitorch.database.values import Running
 from gitorch.model.run.record import Record
 from gitorch.model.text.masking import MaskedStream, Masking
 from gitorch.model.text.secret_values import secret_texts
-from gitorch.storage.liveness import WorkerLocks
+from gitorch.storage.liveness import WorkerFiles
 from gitorch.storage.site import Site
 from gitorch.storage.worker_secrets import kept_secrets
 from gitorch.tools.process import environment_of
@@ -63,5 +63,5 @@ def live_masking(
             if isinstance(task.state, Running) and task.state.worker in workers:
                 worker = workers[task.state.worker]
                 environments.append(environment_of(worker.pid))
-                secrets += kept_secrets(WorkerLocks.of(site.state, worker.id))
+                secrets += kept_secrets(WorkerFiles.of(site.state, worker.id))
     return Masking(*environments, globs=site.settings.secret, secrets=secrets)

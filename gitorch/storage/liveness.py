@@ -23,23 +23,26 @@ from gitorch.tools.locks import is_held
 from gitorch.tools.process import boot_id, process_of, process_start
 
 
-class WorkerLocks(Struct, frozen=True):
-    """The two lock files of one worker, and the file of what it masks."""
+class WorkerFiles(Struct, frozen=True):
+    """The files of one worker: its two locks, what it masks, and the request that it stops."""
 
     alive: Path
     slots: Path
     secrets: Path
+    stop: Path
 
     @classmethod
-    def of(cls, state: Path, worker_id: str) -> WorkerLocks:
+    def of(cls, state: Path, worker_id: str) -> WorkerFiles:
         directory = state / "workers"
         return cls(
             directory / f"{worker_id}.lock",
             directory / f"{worker_id}.slots",
             directory / f"{worker_id}.secrets",
+            directory / f"{worker_id}.stop",
         )
 
     def remove(self) -> None:
+        self.stop.unlink(missing_ok=True)
         self.secrets.unlink(missing_ok=True)
         self.slots.unlink(missing_ok=True)
         self.alive.unlink(missing_ok=True)
@@ -87,7 +90,7 @@ def is_alive(state: Path, worker: Worker) -> bool:
     If the file of the lock was removed, the worker may still hold the lock. Then the worker is
     alive if its process is.
     """
-    path = WorkerLocks.of(state, worker.id).alive
+    path = WorkerFiles.of(state, worker.id).alive
     if is_held(path):
         return True
     if path.exists() or worker.boot != boot_id():

@@ -191,6 +191,11 @@ def send(process: Process, number: int) -> bool:
     return True
 
 
+def resume(process: Process) -> None:
+    """Let exactly this process continue, if it is suspended."""
+    send(process, signal.SIGCONT)
+
+
 def end(
     find: Callable[[], Iterable[Process]],
     grace_s: float,

@@ -19,7 +19,6 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 from typing import assert_never
 
 from gitorch.database.values import Worker
@@ -44,9 +43,10 @@ from gitorch.storage.attempt_owner import (
 )
 from gitorch.storage.claimed_attempt import ClaimedAttempt
 from gitorch.storage.known_failure import KnownFailure
-from gitorch.storage.liveness import living
+from gitorch.storage.liveness import WorkerFiles, living
 from gitorch.storage.reuse import Reused, Reuser
 from gitorch.storage.site import Site
+from gitorch.storage.stop_requests import Stops, requested_stops
 from gitorch.tools import waits
 from gitorch.worker.attempt import is_quick_to_prepare, prepare
 from gitorch.worker.commit import commit
@@ -112,10 +112,10 @@ class Pool:
         *,
         surroundings: Surroundings,
         by: str,
-        holder: Path,
+        files: WorkerFiles,
         options: PoolOptions,
     ) -> None:
-        """`holder` is the file that the engine's processes keep locked; `by` names the worker."""
+        """`files` are those of the worker; `by` names the worker."""
         self._site = site
         self._engine = engine
         self._worker = worker
@@ -124,7 +124,7 @@ class Pool:
         self._by = by
         self._options = options
         self._scheduler = Scheduler(engine.slots, options)
-        self._shares = Shares(site, holder)
+        self._shares = Shares(site, files.slots)
         self._reuser = Reuser(site, is_enabled=options.reuse)
         self._inbox: Inbox[Event | Announcement] = Inbox()
         # Finished runs hand their worktrees on in batches of this size, so as many suffice ahead.
@@ -140,6 +140,8 @@ class Pool:
         )
         self._preparers = ThreadPoolExecutor(PREPARERS, "preparer")
         self._stops = 0  # counted by the signal handler
+        self._requested_stops = Stops.NONE  # by `gitorch stop`
+        self._stop_file = files.stop
         self._next_look = time.monotonic() + DEAD_S
         self._queue_version = -1
         self._summary = Summary()
@@ -162,7 +164,7 @@ class Pool:
             self._loop()
         self._receive_all()
         self._inbox.close()
-        self._summary.interrupted = self._stops > 0
+        self._summary.interrupted = max(self._stops, self._requested_stops) > 0
         if self._scheduler.error is not None:
             raise self._scheduler.error
         return self._summary
@@ -243,8 +245,13 @@ class Pool:
                     self._handle(message)
 
     def _handle_stops(self) -> None:
-        if self._stops > 0:
-            self._handle(StopRequested(self._stops))
+        requested = requested_stops(self._stop_file)
+        if requested > self._requested_stops:
+            self._requested_stops = requested
+            self._end_waits(requested)
+        stops = max(self._stops, requested)
+        if stops > 0:
+            self._handle(StopRequested(stops))
 
     def _rejoin_replaced_queue(self) -> None:
         if self._scheduler.error is None and self._site.queue.is_replaced():
@@ -425,11 +432,15 @@ class Pool:
 
         def stop(number: int) -> None:
             self._stops += 1 if number == signal.SIGINT else 2
-            if self._stops > 1 or self._engine.free() == self._engine.slots:
-                waits.request_stop()
+            self._end_waits(self._stops)
 
         with caught(stop, self._inbox.waker):
             try:
                 yield
             finally:
                 waits.forget_stop()
+
+    def _end_waits(self, stops: int) -> None:
+        """End the waits for other processes, unless tasks are to be finished first."""
+        if stops > 1 or self._engine.free() == self._engine.slots:
+            waits.request_stop()

@@ -19,7 +19,7 @@ from gitorch.model.run.outcome import Lost
 from gitorch.storage import output_restore, outputs
 from gitorch.storage.attempt_owner import give_up_ownership, start_of
 from gitorch.storage.claimed_attempt import ClaimedAttempt
-from gitorch.storage.liveness import WorkerLocks, is_alive, void_copied
+from gitorch.storage.liveness import WorkerFiles, is_alive, void_copied
 from gitorch.storage.recording import catch_up
 from gitorch.storage.reuse import recorded_reuse
 from gitorch.storage.site import Site
@@ -46,7 +46,7 @@ def recover(site: Site, surroundings: Surroundings, listener: Listener) -> None:
     for worker in site.queue.workers():
         if is_alive(site.state, worker):
             continue
-        locks = WorkerLocks.of(site.state, worker.id)
+        locks = WorkerFiles.of(site.state, worker.id)
         with taken(locks.alive, wait_s=_READERS_S) as dead:
             if dead:
                 _recover_from(site, worker, locks, surroundings, listener)
@@ -59,7 +59,7 @@ def recover(site: Site, surroundings: Surroundings, listener: Listener) -> None:
 def _recover_from(
     site: Site,
     worker: Worker,
-    locks: WorkerLocks,
+    locks: WorkerFiles,
     surroundings: Surroundings,
     listener: Listener,
 ) -> None:

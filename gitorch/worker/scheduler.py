@@ -22,6 +22,7 @@ from gitorch.model.run.announcement import (
 )
 from gitorch.model.run.outcome import Interrupted, Killed
 from gitorch.model.run.status import Status
+from gitorch.model.text.phrases import counted
 from gitorch.storage.claimed_attempt import ClaimedAttempt
 from gitorch.storage.known_failure import KnownFailure
 from gitorch.storage.reuse import Reused
@@ -428,7 +429,7 @@ class Scheduler:
 
 
 def _waiting_for(count: int) -> Noticed:
-    tasks = "1 running task" if count == 1 else f"{count} running tasks"
     return Noticed(
-        message=f"taking no more, waiting for {tasks}; once more ends them"
+        message=f"taking no more, waiting for {counted(count, 'running task')}; "
+        "Ctrl-C once more, or gitorch stop --now, sends them back to the queue"
     )

@@ -299,7 +299,7 @@ def test_ctrl_c_once_finishes_running_tasks_and_starts_no_more(
     worker.send_signal(signal.SIGINT)
     _, stderr = worker.communicate(timeout=20)
     assert worker.returncode == 130, stderr
-    assert "waiting for 1 running task; once more ends them" in stderr
+    assert "waiting for 1 running task; Ctrl-C once more" in stderr
     assert statuses_of(project) == {"one": "COMPLETE", "two": "WAITING"}
 
 

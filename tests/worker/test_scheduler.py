@@ -382,7 +382,8 @@ def test_the_first_stop_waits_for_running_attempts(play: Play) -> None:
     [notice, given_back] = play.on(StopRequested(1))
     assert isinstance(notice, Announce)
     assert notice.announcement == Noticed(
-        message="taking no more, waiting for 2 running tasks; once more ends them"
+        message="taking no more, waiting for 2 running tasks; "
+        "Ctrl-C once more, or gitorch stop --now, sends them back to the queue"
     )
     assert given_back == GiveBack(three)
     assert play.on(StopRequested(1)) == [], "it is announced once"
