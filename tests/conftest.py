@@ -190,6 +190,29 @@ def started(root: Path, *arguments: str | Path) -> subprocess.Popen[str]:
     )
 
 
+# A process inherits the peak of the one that starts it. The tests need more than a worker does, so
+# a small process starts the worker.
+_WATCH = """
+import resource, subprocess, sys
+subprocess.run(
+    [sys.executable, "-m", "gitorch", "run"],
+    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True,
+)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+
+
+def peak_of_a_worker(root: Path) -> int:
+    """Execute what is queued, and return the largest memory of the processes, in KiB."""
+    watched = subprocess.run(
+        [sys.executable, "-c", _WATCH],
+        cwd=root,
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    return int(watched.stdout)
+
+
 def wait_for(condition: Callable[[], object], seconds: float = 20.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():

@@ -32,6 +32,7 @@ from tests.conftest import (
     git,
     gitorch,
     gitorch_json,
+    peak_of_a_worker,
     started,
     wait_for,
     write,
@@ -863,15 +864,7 @@ def test_a_log_flood_of_a_gibibyte_leaves_the_workers_memory_flat(
     def peak(name: str) -> int:
         """Run this config in a worker, and return the worker's peak memory in KiB."""
         gitorch(project, "ready", f"experiments/{name}.yaml")
-        worker = subprocess.Popen(
-            [sys.executable, "-m", "gitorch", "run"],
-            cwd=project,
-            stderr=subprocess.DEVNULL,
-        )
-        _, status, usage = os.wait4(worker.pid, 0)
-        worker.returncode = os.waitstatus_to_exitcode(status)
-        assert worker.returncode == 0
-        return usage.ru_maxrss
+        return peak_of_a_worker(project)
 
     small_log = peak("b")
     assert peak("a") - small_log < 60_000

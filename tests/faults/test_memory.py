@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import git, gitorch, gitorch_json, started, write
+from tests.conftest import git, gitorch, gitorch_json, peak_of_a_worker, write
 
 MIB = 1 << 20
 # In MiB. A worker needs about 50, and each of these tasks writes at least 100.
@@ -44,11 +43,7 @@ def test_the_memory_of_the_worker_is_bounded(project: Path, what: str) -> None:
     task = {"id": "t", "command": COMMANDS[what]}
     write(project, "experiments/a.yaml", json.dumps({"tasks": [task]}))
     gitorch(project, "ready")
-    worker = started(project, "run")
-    _, status, usage = os.wait4(worker.pid, 0)
-    worker.communicate()
-    assert status == 0
-    assert usage.ru_maxrss * 1024 / MIB < MOST
+    assert peak_of_a_worker(project) * 1024 / MIB < MOST
     [attempt] = gitorch_json(project, "show", "a")["run"]["tasks"][0]["attempts"]
     if what == "large diffs":
         assert len(attempt["notes"]) == 21
