@@ -18,8 +18,8 @@ from gitorch.actions.waiting import (
     view_queue,
 )
 from gitorch.database.values import QueuedTask, Running, Worker
+from gitorch.model.estimate.estimate import Estimate
 from gitorch.model.run.estimate import (
-    Estimate,
     from_durations,
     from_progress,
     in_turn,

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from gitorch.actions.status import LiveRun, SiteStatus
 from gitorch.cli.fit import Column, fitted_table
 from gitorch.cli.style import duration, in_line, local_time, paint_status
-from gitorch.model.run.estimate import Estimate
+from gitorch.model.estimate.estimate import Estimate
 from gitorch.model.run.failures import same_reason
 from gitorch.model.run.status import Status
 from gitorch.model.text.phrases import counted

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
+from gitorch.model.estimate.estimate import Estimate
 from gitorch.model.run.estimate import (
-    Estimate,
     from_durations,
     from_progress,
     in_turn,

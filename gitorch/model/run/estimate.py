@@ -4,20 +4,9 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
-from typing import NamedTuple
 
+from gitorch.model.estimate.estimate import Estimate
 from gitorch.model.text.quantities import LONGEST
-
-
-class Estimate(NamedTuple):
-    """The seconds left: p50 is enough in half of all cases, and p80 in four cases out of five."""
-
-    p50: float
-    p80: float
-
-    def to_json(self) -> dict[str, float]:
-        return {"p50": round(self.p50, 1), "p80": round(self.p80, 1)}
-
 
 # Progress is rarely even. Four runs out of five take at most this many times the time that a
 # straight line through the work done predicts.
@@ -72,14 +61,14 @@ def in_turn(
         if own is None or not is_known:
             over.append(None)
             continue
-        ends = []
+        ends: list[float] = []
         for busy_until, takes in ((p50s, own.p50), (p80s, own.p80)):
             starts = 0.0
             if len(busy_until) >= at_once:
                 starts = heapq.heappop(busy_until)
             heapq.heappush(busy_until, starts + takes)
             ends.append(starts + takes)
-        over.append(Estimate(*ends))
+        over.append(Estimate(ends[0], ends[1]))
     return over
 
 
