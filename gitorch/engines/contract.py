@@ -11,10 +11,11 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 from gitorch.model.json_struct import JsonStruct, always
 from gitorch.model.run.outcome import Outcome
+from gitorch.model.run.spec import Resources
 from gitorch.model.workspace import AttemptDirectory
 from gitorch.tools import clock
 from gitorch.tools.untrusted import read_plain
@@ -37,6 +38,14 @@ class Order(NamedTuple):
     timeout_s: float | None = None
     # The time between SIGTERM and SIGKILL when the attempt is ended.
     grace_s: float = 3.0
+    # What an engine of several machines has to ask for. The local engine does not count them: the
+    # worker has taken them already.
+    resources: Resources = Resources()
+    engine: str = "local"
+    options: Mapping[
+        str, Any
+    ] = {}  # the engine's own, from the config and settings
+    title: str = ""  # for people who look at the engine's list of jobs
 
 
 class Ended(JsonStruct, frozen=True, kw_only=True):
@@ -94,12 +103,47 @@ def recorded_end(directory: Path, token: str) -> Ended | None:
     return ended
 
 
+class Submission(JsonStruct, frozen=True, kw_only=True):
+    """What an engine has submitted for an attempt, noted in the attempt's directory.
+
+    The engine finds it again by `name`, which no other submission ever has. `job` is what the
+    engine's own commands call it, and is for people: such numbers are used again.
+    """
+
+    token: str
+    engine: str
+    name: str
+    index: int | None = None  # in an array
+    job: str | None = None
+    note: str | None = None  # why it does not begin
+
+
+def submission_of(directory: Path, token: str) -> Submission | None:
+    """Return the submission of the attempt with this token, or None if there is none."""
+    try:
+        path = AttemptDirectory(directory).submission
+        record = read_plain(path, LARGEST_STATUS, below=directory)
+        submission = Submission.from_json(json.loads(record))
+    except (OSError, ValueError, RecursionError):
+        return None
+    if submission.token != token:
+        return None
+    return submission
+
+
 class Engine(Protocol):
     """An engine, which executes several orders at a time.
 
-    An engine is a context manager, and leaving the context ends the attempts that still run. Only
-    one thread may use an engine.
+    An engine is a context manager, and leaving the context ends the attempts that still run, unless
+    the engine `outlives` its worker. Only one thread may use an engine.
     """
+
+    @property
+    def outlives(self) -> bool:
+        """Return True if attempts continue when the context is left, or the worker is killed.
+
+        The engine notes a `Submission` of each attempt before it submits it.
+        """
 
     @property
     def slots(self) -> int:
@@ -143,6 +187,15 @@ class Engine(Protocol):
         `poll` later returns its end with this outcome. If the attempt ended by itself just before,
         the outcome is the attempt's own. If no attempt with this token runs, the call is ignored.
         """
+
+    def take_over(self, token: str, directory: Path) -> bool:
+        """Continue with an attempt that an engine of an earlier worker has submitted.
+
+        `poll` later returns its end. Return False if the engine cannot find such attempts.
+        """
+
+    def notices(self) -> list[str]:
+        """Return what the user should know about the attempts, each sentence once."""
 
     def free(self) -> int:
         """Return the number of orders that the engine can accept now."""

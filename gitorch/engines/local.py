@@ -113,6 +113,7 @@ class LocalEngine:
     """
 
     poll_interval_s: float | None = None
+    outlives = False
 
     def __init__(self, slots: int, lock: Path) -> None:
         self.slots = slots
@@ -169,6 +170,12 @@ class LocalEngine:
     def cancel(self, token: str, outcome: Outcome) -> None:
         for slot in self._slots:
             slot.cancel(token, outcome)
+
+    def take_over(self, token: str, directory: Path) -> bool:
+        return False
+
+    def notices(self) -> list[str]:
+        return []
 
     def free(self) -> int:
         return sum(1 for slot in self._slots if slot.submitted is None)

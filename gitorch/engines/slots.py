@@ -72,7 +72,7 @@ def supervise(lock: int, ends: Sequence[int]) -> None:
     `lock` is the descriptor of the lock that is held until then.
     """
     os.set_inheritable(lock, False)
-    _become_subreaper()
+    become_subreaper()
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
     sockets = [socket.socket(fileno=end) for end in ends]
@@ -120,7 +120,7 @@ def _fork_slot(
             if other is not end:
                 other.close()
         os.setsid()
-        _become_subreaper()
+        become_subreaper()
         if _SlotProcess(end, generation).work():
             code = 0
     except Exception:
@@ -129,7 +129,7 @@ def _fork_slot(
         os._exit(code)
 
 
-def _become_subreaper() -> None:
+def become_subreaper() -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
@@ -150,6 +150,7 @@ class _SlotProcess:
         self._poll = select.poll()
         self._poll.register(self._children, select.POLLIN)
         self._poll.register(end, select.POLLIN)
+        self._grace_s = 0.0  # of the current attempt
 
     def work(self) -> bool:
         """Execute orders until the worker is gone, and return True.
@@ -188,6 +189,7 @@ class _SlotProcess:
         """
         started = clock.now()
         began = time.monotonic()
+        self._grace_s = order["grace_s"]
         oom_kills_before = _oom_kills()
         left_running = 0
         survivors: list[process.Process] = []
@@ -211,7 +213,7 @@ class _SlotProcess:
                         outcome = {"kind": OutcomeKind.OUT_OF_MEMORY}
                 survivors = process.end(
                     self._remaining,
-                    order["grace_s"],
+                    self._grace_s,
                     by_group=True,
                     sleep=log.drain_for,
                 )
@@ -257,6 +259,7 @@ class _SlotProcess:
                     return None
                 message, _ = received
                 if message.get("cancel") == order["token"]:
+                    self._grace_s = message.get("grace_s", self._grace_s)
                     outcome: _Outcome = message["outcome"]
                     return outcome
         return {"kind": OutcomeKind.TIMEOUT, "message": f"after {timeout:g} s"}
@@ -316,7 +319,8 @@ class _SlotProcess:
         aside = f"{order['directory']}/.status.json"
         with suppress(OSError):  # the attempt may have put anything there
             os.unlink(aside)
-        if _write(aside, _CREATE, json.dumps(ended)):
+        is_durable = order.get("is_durable", False)
+        if _write(aside, _CREATE, json.dumps(ended), is_durable=is_durable):
             with suppress(OSError):
                 os.rename(aside, record)
                 boundary()
@@ -424,13 +428,19 @@ def _oom_kills() -> int:
         return 0
 
 
-def _write(path: str, flags: int, text: str) -> bool:
-    """Write `text` to a file. Return False if the disk is full or the directory is gone."""
+def _write(path: str, flags: int, text: str, *, is_durable: bool = False) -> bool:
+    """Write `text` to a file. Return False if the disk is full or the directory is gone.
+
+    With `is_durable`, flush the file to the disk: it then survives a crash of the machine.
+    """
     data = text.encode("utf-8", "backslashreplace")
     try:
         descriptor = os.open(path, flags, 0o600)
         try:
-            return os.write(descriptor, data) == len(data)
+            is_whole = os.write(descriptor, data) == len(data)
+            if is_durable:
+                os.fsync(descriptor)
+            return is_whole
         finally:
             os.close(descriptor)
     except OSError:

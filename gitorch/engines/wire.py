@@ -3,7 +3,8 @@
 A message is a JSON object. The socket preserves the boundaries of messages.
 
     worker to slot           {"generation": n} with an order
-                             {"cancel": token, "outcome": Outcome as JSON}
+                             {"cancel": token, "outcome": Outcome as JSON}, and perhaps the
+                             "grace_s" that the attempt has to end by itself
     slot to worker           {"up": generation}
                              {"ended": Ended as JSON, "generation": the slot's for the next order}
     supervisor to worker     {"died": generation, "code": its exit code, or minus the signal}

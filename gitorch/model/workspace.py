@@ -61,6 +61,29 @@ class AttemptDirectory(NamedTuple):
         return self.path / "log.txt"
 
     @property
+    def order(self) -> Path:
+        """Return the order, until the program that carries it out on another machine has it."""
+        return self.path / "order.json"
+
+    @property
+    def submission(self) -> Path:
+        """Return the file in which an engine notes what it submitted, to find it again."""
+        return self.path / "submission.json"
+
+    @property
+    def began(self) -> Path:
+        """Return the file that says where the order is carried out.
+
+        It changes as long as this goes on.
+        """
+        return self.path / "began.json"
+
+    @property
+    def cancellation(self) -> Path:
+        """Return the file with the outcome with which the attempt is to be ended."""
+        return self.path / "cancel.json"
+
+    @property
     def pipe(self) -> Path:
         """Return the path of a file with the number of the inode of the attempt's pipe."""
         return self.path / "pipe"

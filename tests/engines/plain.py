@@ -35,6 +35,7 @@ class _Running:
 
 class PlainEngine:
     poll_interval_s: float | None = 0.01
+    outlives = False
 
     def __init__(self, slots: int) -> None:
         self.slots = slots
@@ -101,6 +102,12 @@ class PlainEngine:
         if (running := self._running.get(token)) and running.process.poll() is None:
             running.cancelled = running.cancelled or outcome
             os.killpg(running.process.pid, signal.SIGKILL)
+
+    def take_over(self, *_: Any) -> bool:
+        return False
+
+    def notices(self) -> list[str]:
+        return []
 
     def free(self) -> int:
         return self.slots - len(self._running) - len(self._unstarted)
