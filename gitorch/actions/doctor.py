@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from gitorch.health import branch, files, run_queue
+from gitorch.health import branch, files, moved, run_queue
 from gitorch.health.checkup import Checkup, Finding
 from gitorch.storage.site import Site
 
@@ -31,6 +31,7 @@ OF_RECORDS: tuple[Check, ...] = (
 OF_THE_QUEUE: tuple[Check, ...] = (
     run_queue.check_workers,
     run_queue.check_agreement,
+    moved.check_moved,
     files.check_worktrees,
     files.check_leftovers,
 )

@@ -2,6 +2,7 @@
 
     <state>/clone-id      the id
     <state>/clone-home    the device, inode and path of the git directory that the id was drawn for
+    <state>/moved-from    the paths of the git directory before it was moved, one a line
 
 The device and the inode tell a copy from the original, and the path says where the original was. A
 repository whose original is gone was moved, or restored from a backup: it keeps its id. A copy
@@ -23,6 +24,7 @@ from gitorch.tools.random_names import random_hex
 
 _ID = "clone-id"
 _HOME = "clone-home"
+_FORMER = "moved-from"
 _PATIENCE_S = 10.0
 
 
@@ -80,16 +82,33 @@ def home_in(state: Path) -> Home | None:
     return Home(os.fsdecode(number), Path(os.fsdecode(path.rstrip(b"\n"))))
 
 
+def former_homes(state: Path) -> list[Path]:
+    """Return the paths that the repository was moved from, the oldest first."""
+    try:
+        lines = read_small(state / _FORMER).splitlines()
+    except OSError:
+        return []
+    return [Path(os.fsdecode(line)) for line in lines]
+
+
 def _settle(state: Path, home: Home) -> None:
     noted = home_in(state)
     if noted == home:
         return
-    if noted is not None and noted.number != home.number:
+    if noted is not None:
         original = noted.path / "gitorch"
-        if _is_same_clone(original, state, home):
+        if noted.number != home.number and _is_same_clone(original, state, home):
             _drawn(state / _ID).replace(state / _ID)
+        elif noted.path != home.path:
+            _note_former(state, noted.path)
     line = b"%s %s\n" % (home.number.encode(), os.fsencode(home.path))
     write_aside(state / _HOME, line, mode=0o600)
+
+
+def _note_former(state: Path, path: Path) -> None:
+    former = [*former_homes(state), path]
+    lines = b"".join(os.fsencode(path) + b"\n" for path in dict.fromkeys(former))
+    write_aside(state / _FORMER, lines, mode=0o600)
 
 
 def _is_same_clone(original: Path, state: Path, home: Home) -> bool:

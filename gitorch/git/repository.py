@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec import Struct
 
 from gitorch.errors import NotFound, Refused
-from gitorch.git.clone_identity import settle, stored_id
+from gitorch.git.clone_identity import former_homes, settle, stored_id
 from gitorch.git.command import (
     SETTING_VARIABLES,
     call_git_items,
@@ -177,7 +177,9 @@ class Repository(Struct, frozen=True, dict=True):
 
     @property
     def _chosen_state(self) -> Path:
-        path = self._own_directory_in(Path(self.settings.state_dir or ""))
+        path = self._own_directory_in(
+            Path(self.settings.state_dir or ""), self.home
+        )
         _require_utf8(str(path))
         require_fixed(path.parent)
         before = noted_state(self.store_dir) or self.store_dir
@@ -196,7 +198,7 @@ class Repository(Struct, frozen=True, dict=True):
         This property does not create the directory; see `make_workspace`. Raises Refused if another
         user could have put files there, or if a link is in its place.
         """
-        path = self._workspace_path()
+        path = self.workspace_at(self.home)
         if os.path.lexists(path):
             require_private(path)
             for name in _IN_WORKSPACE:
@@ -208,18 +210,23 @@ class Repository(Struct, frozen=True, dict=True):
         """Create the workspace if it is missing. Raises Refused as `workspace` does."""
         private_directory(self.workspace)
 
-    def _workspace_path(self) -> Path:
+    def former_homes(self) -> list[Path]:
+        """Return the git directories that the repository had before it was moved."""
+        return former_homes(self._settled_state)
+
+    def workspace_at(self, home: Path) -> Path:
+        """Return the workspace that the repository would have if its home were `home`."""
         chosen = os.environ.get("GITORCH_WORKSPACE") or self.settings.workspace
         if chosen:
-            path = self._own_directory_in(Path(chosen))
+            path = self._own_directory_in(Path(chosen), home)
             _require_utf8(str(path))
             require_fixed(path.parent)
             return path
-        sibling = self.home.with_name(f"{self.home.name}.gitorch")
+        sibling = home.with_name(f"{home.name}.gitorch")
         if _is_writable(sibling) and not _is_in_work_tree(sibling):
             return sibling
         data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
-        return self._own_directory_in(Path(data) / "gitorch")
+        return self._own_directory_in(Path(data) / "gitorch", home)
 
     @property
     def lfs_dir(self) -> Path:
@@ -238,12 +245,11 @@ class Repository(Struct, frozen=True, dict=True):
             Path("/etc/gitattributes"),
         )
 
-    def _own_directory_in(self, parent: Path) -> Path:
+    def _own_directory_in(self, parent: Path, home: Path) -> Path:
         import hashlib  # noqa: PLC0415  loads OpenSSL in 4 ms, which listing does not need
 
-        home = os.fsencode(self.home)
-        digest = hashlib.sha256(home).hexdigest()[:8]
-        return self.home / parent.expanduser() / f"{self.home.name}-{digest}"
+        digest = hashlib.sha256(os.fsencode(home)).hexdigest()[:8]
+        return home / parent.expanduser() / f"{home.name}-{digest}"
 
     def clone_id(self) -> str:
         """Return the random id that distinguishes this clone from all others.

@@ -54,5 +54,11 @@ def require_unused(before: Path, state: Path, common_dir: Path) -> None:
 
 
 def _belongs_to(state: Path, common_dir: Path) -> bool:
+    """Return True if `state` is that of this repository, or of one whose original is gone.
+
+    A repository that was moved to another file system has another number.
+    """
     home = home_in(state)
-    return home is not None and home.number == Home.of(common_dir).number
+    if home is None:
+        return False
+    return home.number == Home.of(common_dir).number or not home.path.exists()
