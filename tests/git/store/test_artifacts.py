@@ -9,6 +9,8 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -156,11 +158,21 @@ def test_the_objects_are_where_git_lfs_looks_for_them(
     ).read_bytes() == b"weights"
 
 
-@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no second file system")
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Iterator[Path]:
+    """Give a directory on another file system than that of the other files."""
+    own = tmp_path.stat().st_dev
+    for place in (Path("/dev/shm"), Path("/var/tmp"), Path.home()):
+        if place.is_dir() and place.stat().st_dev != own:
+            with tempfile.TemporaryDirectory(dir=place) as directory:
+                yield Path(directory) / "store"
+            return
+    pytest.skip("no second file system")
+
+
 def test_a_store_on_another_file_system_is_a_copy(
-    project: Path, tmp_path: Path
+    project: Path, tmp_path: Path, elsewhere: Path
 ) -> None:
-    elsewhere = Path("/dev/shm") / tmp_path.name / str(os.getpid())
     git(project, "config", "lfs.storage", str(elsewhere))
     repo = Repository.discover(project)
     (tmp_path / "model").write_bytes(b"weights" * 99)
