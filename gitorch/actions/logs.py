@@ -60,12 +60,12 @@ def logs(
     Raises NotFound if there is no such run, task or attempt.
     """
     record = find_record(site, reference)
-    _require_task(record, task)
+    require_task(record, task)
     if follow:
         yield from _follow(site, record.id, task, lines, environment)
         return
     has_log = False
-    for task_id, last in _last_attempts(site, record, task).items():
+    for task_id, last in last_attempts(site, record, task).items():
         chosen = last
         if attempt is not None:
             chosen = LoggedAttempt(record.id, task_id, attempt)
@@ -109,7 +109,7 @@ def last_log(site: Site, record: Record, task_id: str) -> LoggedAttempt | None:
     return None if original is None else last_log(site, original, source.task)
 
 
-def _require_task(record: Record, task_id: str | None) -> None:
+def require_task(record: Record, task_id: str | None) -> None:
     task_ids = [task.id for task in record.tasks]
     if task_id not in (None, *task_ids):
         raise NotFound(
@@ -118,7 +118,7 @@ def _require_task(record: Record, task_id: str | None) -> None:
         )
 
 
-def _last_attempts(
+def last_attempts(
     site: Site, record: Record, only: str | None
 ) -> dict[str, LoggedAttempt]:
     """Return the last attempt of each task, or of the task `only`, if the task was attempted."""
@@ -221,7 +221,7 @@ def _follow(
     with ExitStack() as opened:
         while True:
             record = find_record(site, run_id)
-            for task_id, logged in _last_attempts(site, record, only).items():
+            for task_id, logged in last_attempts(site, record, only).items():
                 shown = LoggedAttempt(logged.run_id, task_id, logged.number)
                 if shown in seen:
                     continue

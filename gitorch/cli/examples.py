@@ -25,6 +25,7 @@ EXAMPLES = {
         "gitorch outputs body-size",
         'gitorch outputs --where "params.seed == 1" --to ../by-label',
     ),
+    "metrics": ("gitorch metrics @", "gitorch metrics body-size loss --csv"),
     "env": ("gitorch env @", "gitorch env @ --as requirements"),
     "compare": (
         "gitorch compare @~1 @",

@@ -46,6 +46,7 @@ _DOCUMENTS = {
     "show": "show; run is the whole record",
     "compare": "compare; code.files[] has used: true, false or null",
     "env": "env",
+    "metrics": "metrics; series is NAME: [[step, value, seconds], …]",
     "stale": "stale; runs[] has id, label, commit, files",
     "rerun": "rerun",
     "verify": "verify; verdicts[] has id, of, verdict, differs, also",

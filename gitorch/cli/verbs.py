@@ -46,6 +46,7 @@ VERBS = {
     "outputs": Verb(
         "outputs", "List the outputs of runs, or copy them into directories."
     ),
+    "metrics": Verb("metrics", "Print the metrics of a run, with every value."),
     "env": Verb("env", "Show what a run ran with."),
     "compare": Verb("compare", "Show only the differences between runs."),
     "stale": Verb(
@@ -89,8 +90,8 @@ VERBS = {
 GROUPS = {
     "Start": ("demo", "init", "check", "ready", "run", "stop", "wait"),
     "Look": (
-        *("status", "list", "show", "logs", "cat", "outputs", "env"),
-        *("compare", "stale"),
+        *("status", "list", "show", "logs", "cat", "outputs", "metrics"),
+        *("env", "compare", "stale"),
     ),
     "Go back": ("checkout-run", "revert", "rerun", "verify", "invalidate"),
     "Steer": (

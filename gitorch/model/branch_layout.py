@@ -2,8 +2,8 @@
 
     runs/<first 2 of id>/<id>/
         record.json, config.yaml, bases/<n>-<name>, .gitattributes
-        tasks/<task>/<attempt>/attempt.json, log.txt, events.jsonl, changes.diff, used.json,
-            .gitattributes
+        tasks/<task>/<attempt>/attempt.json, log.txt, events.jsonl, series.jsonl,
+            changes.diff, used.json, .gitattributes
         outputs/<path>
     killed/<first 2 of id>/<id>
     environments/<first 2 of digest>/<digest>.json
@@ -28,6 +28,7 @@ CONFIG = "config.yaml"
 ATTEMPT = "attempt.json"
 LOG = "log.txt"
 EVENTS = "events.jsonl"
+SERIES = "series.jsonl"
 CHANGES = "changes.diff"
 USED = "used.json"
 ATTRIBUTES = ".gitattributes"

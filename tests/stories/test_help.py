@@ -32,7 +32,9 @@ QUICK = """
     seed: 1
     learningRate: {rate}
     tasks:
-      - {{id: evaluate, command: "echo '{{\\"accuracy\\": 0.95}}' > {{outputDir}}/metrics.json"}}
+      - id: evaluate
+        command: |
+          echo '{{"accuracy": 0.95, "loss": 0.5}}' > {{outputDir}}/metrics.json
 """
 
 

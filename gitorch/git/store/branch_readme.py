@@ -12,7 +12,8 @@ runs of experiments. You need nothing but git to read it.
         record.json                     everything about it: status, commit, parameters, metrics, tasks, outputs
         config.yaml                     the config, byte for byte as it was written
         bases/                          what it extends, likewise
-        tasks/<task>/<attempt>/         each attempt at a task: attempt.json, log.txt, events.jsonl
+        tasks/<task>/<attempt>/         each attempt at a task: attempt.json, log.txt, events.jsonl,
+                                        series.jsonl (the series of files with metrics, reduced)
         outputs/                        the files it left
     killed/                             the ids of runs that were removed on purpose
     environments/                       what the runs ran with: interpreter, packages, machine. A record names its own by

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from abc import ABC, abstractmethod
 
 __all__ = ["TaskBase", "metric", "progress"]
@@ -52,11 +53,12 @@ def progress(done: float, total: float) -> None:
 def metric(name: str, value: float, step: float | None = None) -> None:
     """Report a value of the metric `name`.
 
-    The last value that is reported is the value of the metric. All values are its curve.
+    The last value that is reported is the value of the metric. All values are its series.
     """
     event = {"metric": str(name), "value": _number(value)}
     if step is not None:
         event["step"] = _number(step)
+    event["time"] = round(time.time(), 3)
     _report(event)
 
 
