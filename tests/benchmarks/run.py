@@ -363,17 +363,20 @@ def fill(root: Path, count: int) -> None:
     """
     branch = ResultsBranch(Repository.discover(root))
     record = next(branch.records())
+    (task,) = record["tasks"]
     start = datetime(2026, 1, 1, tzinfo=UTC)
     with branch.changing() as edit:
         for number in range(count):
             params = {"lr": 10.0 ** -(number % 3), "seed": number, "model": "small"}
+            metrics = {"loss": number / count, "accuracy": 1 - number / count}
             made = {
                 **record,
                 "id": run_id(os.urandom(6)),
                 "identity": os.urandom(32).hex(),
                 "created": stamp(start + timedelta(seconds=number), "microseconds"),
                 "params": params,
-                "metrics": {"loss": number / count, "accuracy": 1 - number / count},
+                "metrics": metrics,
+                "tasks": [{**task, "metrics": metrics}],
             }
             document = {**record["spec"]["document"], **params}
             made["spec"] = {**record["spec"], "document": document}
