@@ -9,8 +9,6 @@ import posixpath
 import re
 from typing import NamedTuple
 
-from gitorch.config.yaml_parser import parse_document
-
 SUFFIX = ".dvc"
 LARGEST = 1 << 16  # bytes; a pointer to one file or directory is shorter
 _MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
@@ -34,6 +32,10 @@ class DvcPointer(NamedTuple):
 
 def parse_dvc_file(data: bytes) -> DvcPointer | None:
     """Return the pointer in `data`, or None if it is not a pointer to exactly one path."""
+    from gitorch.config.yaml_parser import (  # noqa: PLC0415  with YAML: 20 ms
+        parse_document,
+    )
+
     document = parse_document(data, "")
     match document.value if document.root else None:
         case {"outs": [{"md5": str(md5), "path": str(path), **facts}]}:

@@ -6,10 +6,12 @@ import hashlib
 import posixpath
 import re
 from collections.abc import Iterator
-
-import pygit2
+from typing import TYPE_CHECKING
 
 from gitorch.git.repository import Repository
+
+if TYPE_CHECKING:
+    import pygit2
 
 _LOCK_FILE = re.compile(
     r"uv\.lock|pylock(?:\.[^.]+)?\.toml|poetry\.lock|pdm\.lock|pixi\.lock|Pipfile\.lock"
@@ -24,6 +26,8 @@ def lock_files(repo: Repository, commit: str, directory: str) -> dict[str, str]:
     The files are those in `directory` and in the directories above it. A commit or a directory that
     this clone does not have has none.
     """
+    import pygit2  # noqa: PLC0415  takes 40 ms, and a worker without tasks needs none
+
     found = {}
     try:
         tree = repo.pygit[commit].peel(pygit2.Tree)
@@ -46,6 +50,8 @@ def _with_parents(directory: str) -> Iterator[str]:
 
 
 def _files_in(tree: pygit2.Tree, path: str) -> Iterator[pygit2.Blob]:
+    import pygit2  # noqa: PLC0415  takes 40 ms, and a worker without tasks needs none
+
     node = tree / path if path else tree
     for entry in node if isinstance(node, pygit2.Tree) else ():
         if isinstance(entry, pygit2.Blob):

@@ -6,7 +6,6 @@ The unnamed file vanishes when nothing refers to it any more, even if the proces
 from __future__ import annotations
 
 import os
-import tempfile
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +19,8 @@ class _UnnamedFile:
     """A file that exists as long as this object."""
 
     def __init__(self, directory: Path) -> None:
+        import tempfile  # noqa: PLC0415  takes 2 ms, and is seldom needed
+
         with tempfile.TemporaryFile(dir=directory) as file:
             self.descriptor = os.dup(file.fileno())
 

@@ -11,7 +11,6 @@ import re
 import shlex
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -157,6 +156,8 @@ def _filtered(tree: Path, names: Sequence[str]) -> list[str]:
     """Return those files that the attributes, or those of the commit alone, give to LFS."""
     if not names:
         return []
+    import tempfile  # noqa: PLC0415  takes 2 ms, and is seldom needed
+
     found = _with_filter(tree, names, {})
     with tempfile.TemporaryDirectory() as bare:
         # Attributes in the repository (info/attributes) cannot be switched off: use another one.

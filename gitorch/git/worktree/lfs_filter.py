@@ -15,7 +15,6 @@ import hashlib
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -82,6 +81,8 @@ class LfsFilter:
 
     def _clean(self, start: bytes, content: Iterator[bytes]) -> None:
         """Put the content into the first store, and answer with its pointer."""
+        import tempfile  # noqa: PLC0415  takes 2 ms, and is seldom needed
+
         store = self._stores[0]
         store.mkdir(parents=True, exist_ok=True)
         digest = hashlib.sha256(start)
