@@ -14,11 +14,35 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
+    from typing import NoReturn
 
 _INTERRUPTED = 130
 
 
-def main() -> None:
+def program() -> NoReturn:
+    """Run the program, and end the process without freeing what the process has.
+
+    Python would free every module and object on its own, which takes 10 ms, a sixth of a short
+    command. Before, the functions registered with `atexit` are called and the streams are written.
+    If a thread still works or somebody measures the program, Python itself ends the process.
+    """
+    try:
+        main()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 0
+    import atexit  # noqa: PLC0415  a signal may come before `main`
+    import threading  # noqa: PLC0415
+
+    is_observed = sys.gettrace() is not None or sys.getprofile() is not None
+    if is_observed or threading.active_count() > 1:
+        sys.exit(code)
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def main() -> NoReturn:
     """Run the program and exit."""
     _handle_signals(_end_at_once)
     from gitorch.cli.app import app  # noqa: PLC0415  a signal may come meanwhile
@@ -54,4 +78,4 @@ def _handle_signals(
 
 
 if __name__ == "__main__":
-    main()
+    program()
