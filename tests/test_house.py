@@ -23,6 +23,7 @@ STOREYS = (
     {"worker"},
     {"health"},
     {"actions"},
+    {"page"},
     {"cli"},
 )
 # The storeys within git/: the object database and the worktrees do not know each other.
@@ -42,6 +43,7 @@ GIT_STOREYS = (
         "lock_files",
         "checkout",
         "creation",
+        "commit_text",
     },
 )
 LEVEL = {
@@ -57,6 +59,9 @@ DOORS = {
     "pandas": {"actions"},
     "polars": {"actions"},
     "rich": {"cli"},
+    "jinja2": {"cli", "page"},
+    "starlette": {"page"},
+    "uvicorn": {"page"},
     "uv": {"interpreter"},
 }
 FILES = sorted(
@@ -141,7 +146,14 @@ def test_imports_within_git_only_go_down(path: Path) -> None:
 
 
 # These read files that a task or another person may have made, and so open no file themselves.
-WARY = ("storage/", "worker/", "config/", "actions/", "engines/contract.py")
+WARY = (
+    "storage/",
+    "worker/",
+    "config/",
+    "actions/",
+    "page/",
+    "engines/contract.py",
+)
 # These read files of gitorch's own installation.
 OWN_FILES = ("config/schema.py", "actions/init.py", "actions/demo.py")
 OPENING = {"read_bytes", "read_text", "open"}

@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 SETUP = Path(__file__).parents[1] / ".ci" / "setup"
+DEBIAN = (
+    "git python3-venv git-lfs openssl man-db zsh fish chromium fonts-dejavu-core"
+)
 NEEDED_BY_SETUP = ("cat", "cksum", "dirname", "ln", "tr")
 
 
@@ -45,10 +48,10 @@ def test_missing_packages_are_named_to_a_user_who_cannot_install_them(
     result = run_setup(programs, "test")
     assert (result.returncode, result.stdout) == (69, "")
     assert result.stderr == (
-        "setup: missing: git python3-venv git-lfs openssl man-db zsh fish "
+        f"setup: missing: {DEBIAN} "
         "(Debian's names; Python must be 3.11 or newer)\n"
         "setup: install them, on Debian and Ubuntu with: "
-        "sudo apt-get install git python3-venv git-lfs openssl man-db zsh fish \n"
+        f"sudo apt-get install {DEBIAN} \n"
     )
     assert not (programs.parent / "venv").exists()
 
@@ -69,7 +72,7 @@ def test_root_with_apt_get_gets_missing_packages_installed(programs: Path) -> No
         programs / "apt-get",
         f'echo "$*" >>{programs}/asked\n'
         'case "$*" in *git-lfs*)\n'
-        "    for name in git git-lfs openssl man zsh fish python3; do\n"
+        "    for name in git git-lfs openssl man zsh fish chromium python3; do\n"
         f"        ln -s /bin/true {programs}/$name\n"
         "    done\n"
         "esac",
@@ -77,7 +80,7 @@ def test_root_with_apt_get_gets_missing_packages_installed(programs: Path) -> No
     result = run_setup(programs, "test")
     assert (programs / "asked").read_text().splitlines() == [
         "update -qq",
-        "install -qq -y --no-install-recommends git python3-venv git-lfs openssl man-db zsh fish",
+        f"install -qq -y --no-install-recommends {DEBIAN}",
     ]
     assert "missing" not in result.stderr
 

@@ -98,7 +98,30 @@ def listing(
     number of their runs, or by an aggregate of a metric: `accuracy max`, or the first without one.
     Raises UsageError.
     """
-    every = Catalog.of(site).rows()
+    return listing_among(
+        Catalog.of(site).rows(),
+        selection=selection,
+        hides_failed=hides_failed,
+        sort=sort,
+        limit=limit,
+        group=group,
+        aggregates=aggregates,
+        columns=columns,
+    )
+
+
+def listing_among(
+    every: list[Row],
+    *,
+    selection: Selection = _EVERYTHING,
+    hides_failed: bool = False,
+    sort: Sequence[str] | None = None,
+    limit: int | None = None,
+    group: Sequence[str] | None = None,
+    aggregates: Sequence[str] | None = None,
+    columns: Sequence[str] | None = None,
+) -> Listing:
+    """Return those of `every` run that are selected, as `listing` does. Raises UsageError."""
     rows, asked, means_failed = _selected(every, selection)
     if group:
         grouped_by = []

@@ -122,7 +122,7 @@ def last_attempts(
     site: Site, record: Record, only: str | None
 ) -> dict[str, LoggedAttempt]:
     """Return the last attempt of each task, or of the task `only`, if the task was attempted."""
-    running = _running_attempts(site, record.id)
+    running = running_attempts(site, record.id)
     attempts = {}
     for task in record.tasks:
         if only not in (None, task.id):
@@ -133,7 +133,7 @@ def last_attempts(
     return attempts
 
 
-def _running_attempts(site: Site, run_id: str) -> dict[str, LoggedAttempt]:
+def running_attempts(site: Site, run_id: str) -> dict[str, LoggedAttempt]:
     queued = site.queue.run(run_id) if site.queue_path.exists() else None
     if queued is None:
         return {}

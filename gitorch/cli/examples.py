@@ -27,6 +27,7 @@ EXAMPLES = {
     ),
     "metrics": ("gitorch metrics @", "gitorch metrics body-size loss --csv"),
     "env": ("gitorch env @", "gitorch env @ --as requirements"),
+    "ui": ("gitorch ui --open", "gitorch ui --port 8080 --read-only"),
     "compare": (
         "gitorch compare @~1 @",
         "gitorch compare body-size bill-shape --metrics",

@@ -12,6 +12,10 @@ from functools import cache
 from typing import TYPE_CHECKING, TextIO
 
 from gitorch.model.run.status import Status
+from gitorch.model.text.shown import CONTROLS
+from gitorch.model.text.shown import duration as duration
+from gitorch.model.text.shown import number as number
+from gitorch.model.text.shown import visible as visible
 
 if TYPE_CHECKING:
     from gitorch.model.text.masking import Masking
@@ -36,15 +40,10 @@ _STATUS_COLORS = {
     Status.HOLD: "yellow",
     Status.WAITING: "dim",
 }
-# Characters that control a terminal: C0 except tab and line feed, DEL, C1, and the characters that
-# change the direction of text, with which a text can look like another one (CVE-2021-42574).
-_CONTROLS = (
-    "\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
-)
 # Escape sequences (CSI, OSC and the two-byte sequences), then every character that controls.
 _ESCAPES = re.compile(
     r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])"
-    rf"|[{_CONTROLS}]"
+    rf"|[{CONTROLS}]"
 )
 # `re` compiles these two where they are used, which is seldom: they take a millisecond.
 _COLOR_OR_ESCAPE = rf"(\x1b\[[0-9;:]*m)|{_ESCAPES.pattern}"
@@ -55,7 +54,6 @@ _RAW_CONTROLS = (
     rb"|[\x00-\x07\x0b\x0c\x0e-\x1f\x7f]"
     rb"|\xc2[\x80-\x9f]|\xd8\x9c|\xe2\x80[\x8e\x8f\xaa-\xae]|\xe2\x81[\xa6-\xa9]"
 )
-_UNSHOWN = re.compile(rf"[{_CONTROLS}\ud800-\udfff]")
 _NEVER = (
     "never",
     "false",
@@ -81,18 +79,6 @@ def plain(text: str) -> str:
     if text.isprintable():
         return text  # true of nearly every text, and many times faster than the substitution
     return _ESCAPES.sub("", text).encode("utf-8", "replace").decode()
-
-
-def visible(text: str) -> str:
-    r"""Return `text` with escapes, such as `\x1b`, in place of control characters."""
-    if text.isprintable():
-        return text
-    return _UNSHOWN.sub(_escape, text)
-
-
-def _escape(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}"
 
 
 def one_line(text: str) -> str:
@@ -192,42 +178,11 @@ def padded(text: str, width: int) -> str:
     return text + " " * (width - display_width(text))
 
 
-def duration(seconds: float | None) -> str:
-    """Return a duration as `0.4s`, `12s`, `3m20s`, `2h05m` or `3d04h`; an unknown one is empty.
-
-    The duration is rounded to its smallest unit before the unit is chosen: 239.7 is `4m00s`.
-    """
-    if seconds is None:
-        return ""
-    if seconds < 9.95:
-        return f"{seconds:.1f}s"
-    whole_seconds = round(seconds)
-    if whole_seconds < 60:
-        return f"{whole_seconds}s"
-    if whole_seconds < 3600:
-        return f"{whole_seconds // 60}m{whole_seconds % 60:02}s"
-    minutes = round(seconds / 60)
-    if minutes < 24 * 60:
-        return f"{minutes // 60}h{minutes % 60:02}m"
-    hours = round(seconds / 3600)
-    return f"{hours // 24}d{hours % 24:02}h"
-
-
 def local_time(stamp: str | None) -> str:
     """Return a recorded time in the local time zone; an unknown one is empty."""
     if not stamp:
         return ""
     return f"{datetime.fromisoformat(stamp).astimezone():%Y-%m-%d %H:%M:%S}"
-
-
-def number(value: object) -> str:
-    """Return a metric as text: floats with up to six significant digits, integers whole.
-
-    The value of a metric that was NaN is `null`, as in JSON.
-    """
-    if value is None:
-        return "null"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def say(text: str = "", *, end: str = "\n") -> None:

@@ -48,6 +48,7 @@ VERBS = {
     ),
     "metrics": Verb("metrics", "Print the metrics of a run, with every value."),
     "env": Verb("env", "Show what a run ran with."),
+    "ui": Verb("ui", "Show the runs in the browser, live, and steer them."),
     "compare": Verb("compare", "Show only the differences between runs."),
     "stale": Verb(
         "stale", "List the runs that used files which have changed since."
@@ -91,7 +92,7 @@ GROUPS = {
     "Start": ("demo", "init", "check", "ready", "run", "stop", "wait"),
     "Look": (
         *("status", "list", "show", "logs", "cat", "outputs", "metrics"),
-        *("env", "compare", "stale"),
+        *("env", "compare", "stale", "ui"),
     ),
     "Go back": ("checkout-run", "revert", "rerun", "verify", "invalidate"),
     "Steer": (

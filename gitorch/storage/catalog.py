@@ -60,6 +60,10 @@ class Catalog:
         recorded = self._query(lambda index: index.rows(run_ids))
         return [self.current(row) for row in recorded]
 
+    def recorded(self, run_ids: Sequence[str] | None = None) -> list[Row]:
+        """Return the rows of all runs, or of `run_ids`, as their records are, newest first."""
+        return self._query(lambda index: index.rows(run_ids))
+
     def standing(self) -> tuple[list[Row], dict[Status, int]]:
         """Return the unfinished runs, newest first, and the number of runs in each status."""
         self._read_queue()

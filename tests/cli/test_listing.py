@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from gitorch.actions.listing import Listing
+from gitorch.actions.listing_csv import render_csv, render_groups_csv
 from gitorch.cli.commands.list_runs import EPILOG
 from gitorch.cli.group_table import render_groups
 from gitorch.cli.listing import render_list
-from gitorch.cli.listing_csv import render_csv, render_groups_csv
 from gitorch.model.run.status import Status
 from gitorch.model.table.fields import OWN
 from gitorch.model.table.groups import Group, grouped

@@ -280,7 +280,10 @@ BEFORE = {
 def test_the_examples_of_all_commands_work(quick: Path) -> None:
     git(quick, "config", "gitorch.jobs", "2")
     for command, examples in EXAMPLES.items():
-        if command == "demo":  # see tests/actions/test_demo.py
+        if command in (
+            "demo",  # see tests/actions/test_demo.py
+            "ui",  # see tests/page/
+        ):
             continue
         for example in examples:
             for before in BEFORE.get(example, ()):

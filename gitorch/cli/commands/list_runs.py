@@ -165,7 +165,7 @@ def _check_options(
 
 
 def _csv(listed: Listing) -> str:
-    from gitorch.cli.listing_csv import render_csv, render_groups_csv
+    from gitorch.actions.listing_csv import render_csv, render_groups_csv
 
     if listed.groups is None:
         return render_csv(listed)

@@ -153,11 +153,21 @@ def _sorted_by_one(
     return [item for _, item in with_value] + without_value
 
 
+class KnownRows(list[Row]):
+    """Rows with the fields that they have, which takes long to find out for many rows."""
+
+    def __init__(self, rows: Iterable[Row], fields: Iterable[Path]) -> None:
+        super().__init__(rows)
+        self.fields = list(fields)
+
+
 def known_fields(rows: Iterable[Row]) -> list[Path]:
     """Return the path of each param and metric that at least one of these runs has.
 
     A mapping in params has a path, and so has each of its values.
     """
+    if isinstance(rows, KnownRows):
+        return rows.fields
     params: dict[Path, None] = {}
     metrics: dict[Path, None] = {}
     for row in rows:

@@ -179,6 +179,11 @@ class MaskedStream:
         self._held = data[end:]
         return self._masking.data(data[:end])
 
+    @property
+    def held(self) -> int:
+        """Return how many bytes are held back."""
+        return len(self._held)
+
     def rest(self) -> bytes:
         """Return what was held back, since nothing more will be written."""
         rest, self._held = self._held, b""

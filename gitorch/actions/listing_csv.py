@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from gitorch.actions.listing import Listing
-from gitorch.cli.style import visible
 from gitorch.model.run.spec import render_value
 from gitorch.model.table.columns import values_of
 from gitorch.model.table.fields import OWN
 from gitorch.model.table.groups import Group
 from gitorch.model.table.row import Row
+from gitorch.model.text.shown import visible
 
 _FIRST = ("id", "name", "label", "status", "commit")  # the others follow the values
 
