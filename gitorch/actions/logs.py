@@ -162,7 +162,7 @@ def _read_log(
     if kept is not None:
         yield begin
         with kept:
-            _skip_to_tail(kept, lines)
+            skip_to_tail(kept, lines)
             while data := kept.read(_CHUNK):
                 yield LogPart(task_id, logged.number, data)
         return
@@ -170,13 +170,13 @@ def _read_log(
     if live is not None:
         yield begin
         with closing(live):
-            _skip_to_tail(live.file, lines)
+            skip_to_tail(live.file, lines)
             for data in live.new():
                 yield LogPart(task_id, logged.number, data)
             yield LogPart(task_id, logged.number, live.rest())
 
 
-def _skip_to_tail(file: BinaryIO, lines: int | None) -> None:
+def skip_to_tail(file: BinaryIO, lines: int | None) -> None:
     """Move to the start of the last lines of a file, unless `lines` is None."""
     if lines is None:
         return
@@ -235,7 +235,7 @@ def _follow(
                     )
                 else:
                     live_logs[shown] = opened.enter_context(closing(live))
-                    _skip_to_tail(live.file, lines)
+                    skip_to_tail(live.file, lines)
                     yield LogPart(task_id, logged.number, b"", begins=True)
             for shown, log in live_logs.items():
                 for data in log.new():

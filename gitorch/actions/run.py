@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,7 @@ from gitorch.storage.worker_secrets import keep_secrets
 from gitorch.tools import clock
 from gitorch.tools.locks import taken
 from gitorch.tools.random_names import random_hex
+from gitorch.worker.capacity import of_machine
 from gitorch.worker.pool import Pool
 from gitorch.worker.recover import recover
 from gitorch.worker.scheduler import PoolOptions
@@ -121,11 +122,13 @@ def run(
     stop_after: int | None = None,
     watch: bool = False,
     reuse: bool = True,
+    begin: Callable[[Worker], object] = id,
 ) -> Worked:
     """Run the queue, or only the named runs.
 
     Attempts of dead workers are committed first, and their runs are in the result. Without `reuse`,
-    no result is taken from the cache.
+    no result is taken from the cache. `begin` is called with the worker before it takes its first
+    task, unless there is nothing to do.
     Raises Refused if a named run cannot be run, Busy, and other subclasses of GitorchError.
     """
     retention_of(site)  # reports an invalid setting before the work, not after it
@@ -153,6 +156,8 @@ def run(
                 only=only, stop_after=stop_after, watch=watch, reuse=reuse
             ),
         )
+        if watch or site.queue.claimable(only, of_machine(site.repository)):
+            begin(worker)
         summary = pool.work()
     _fail_overdue(site, listener)
     summary.runs = recovered.runs | summary.runs

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from gitorch.model.table.row import Row
 from gitorch.storage.catalog import Catalog
 from gitorch.storage.events import read_progress
 from gitorch.storage.site import Site
+from gitorch.storage.worker_logs import worker_logs
 from gitorch.tools.clock import parse
 
 _UNFINISHED = (Status.WAITING, Status.RUNNING)
@@ -73,17 +73,26 @@ class LiveRun(Struct, frozen=True, kw_only=True):
 
 
 class LiveWorker(Struct, frozen=True, kw_only=True):
-    """A living worker and the number of tasks that it is running."""
+    """A living worker and what it is running: run id and task of each attempt.
+
+    A worker in the background has a log.
+    """
 
     worker: Worker
-    tasks: int
+    tasks: tuple[tuple[str, str], ...]
+    log: Path | None
 
     def to_json(self) -> dict[str, Any]:
         return {
             "host": self.worker.host,
             "pid": self.worker.pid,
             "since": self.worker.since,
-            "tasks": self.tasks,
+            "tasks": len(self.tasks),
+            "running": [
+                {"id": run_id, "task": task} for run_id, task in self.tasks
+            ],
+            "detached": self.log is not None,
+            "log": self.log and str(self.log),
         }
 
 
@@ -119,11 +128,11 @@ def status(site: Site, *, moment: datetime | None = None) -> SiteStatus:
     live.sort(key=lambda row: (view.runs_ahead.get(row.id, not_queued), row.order))
     runs = tuple(_live_run(site, row, view, history, moment) for row in live)
     tasks = _tasks_by_worker(site, view)
-    at_once = max(1, tasks.total())
+    at_once = max(1, sum(map(len, tasks.values())))
     return SiteStatus(
         counts={status: counts.get(status, 0) for status in Status},
         runs=_in_turn(runs, at_once, has_worker=bool(view.alive)),
-        workers=_live_workers(view, tasks),
+        workers=_live_workers(site, view, tasks),
         eta=_total_eta(runs, at_once),
     )
 
@@ -256,27 +265,36 @@ def _total_eta(runs: Sequence[LiveRun], at_once: int) -> Estimate | None:
     return together(estimates, at_once)
 
 
-def _live_workers(view: QueueView, tasks: Counter[str]) -> tuple[LiveWorker, ...]:
+def _live_workers(
+    site: Site, view: QueueView, tasks: Mapping[str, Sequence[tuple[str, str]]]
+) -> tuple[LiveWorker, ...]:
+    logs = {log.worker_id: log.path for log in worker_logs(site)}
     workers = []
     for worker in view.workers:
         if worker.id in view.alive:
-            workers.append(LiveWorker(worker=worker, tasks=tasks[worker.id]))
+            running = tuple(tasks.get(worker.id, ()))
+            log = logs.get(worker.id)
+            workers.append(LiveWorker(worker=worker, tasks=running, log=log))
     return tuple(workers)
 
 
-def _tasks_by_worker(site: Site, view: QueueView) -> Counter[str]:
-    """Return the number of running tasks of each worker.
+def _tasks_by_worker(
+    site: Site, view: QueueView
+) -> dict[str, list[tuple[str, str]]]:
+    """Return the running tasks of each worker.
 
     A task whose attempt has ended does not count, although it is RUNNING until it is committed.
     """
-    counts: Counter[str] = Counter()
+    tasks: dict[str, list[tuple[str, str]]] = {}
     for run in view.queued.values():
         for task in run.tasks:
             if isinstance(task.state, Running):
                 attempt = site.directory(task.run).attempt(task.id, task.attempts)
-                has_ended = attempt.status.exists() or not attempt.log.exists()
-                counts[task.state.worker] += not has_ended
-    return counts
+                if attempt.log.exists() and not attempt.status.exists():
+                    tasks.setdefault(task.state.worker, []).append(
+                        (task.run, task.id)
+                    )
+    return tasks
 
 
 def _events_of(site: Site, task: QueuedTask) -> Path:

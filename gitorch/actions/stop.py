@@ -15,6 +15,7 @@ from gitorch.storage.catalog import Catalog
 from gitorch.storage.liveness import WorkerFiles, is_alive, living
 from gitorch.storage.site import Site
 from gitorch.storage.stop_requests import Stops, request_stop_of
+from gitorch.storage.worker_logs import WorkerLog
 from gitorch.tools import process
 from gitorch.tools.locks import is_held
 
@@ -146,7 +147,11 @@ def _wait(
 
 
 def _lives(site: Site, worker: Worker) -> bool:
-    if is_alive(site.state, worker):
+    """Return True if the worker works, prints its summary, or has processes of tasks left."""
+    if (
+        is_alive(site.state, worker)
+        or WorkerLog.of(site.state, worker).is_written()
+    ):
         return True
     return is_held(WorkerFiles.of(site.state, worker.id).slots)
 

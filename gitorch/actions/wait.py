@@ -239,7 +239,7 @@ class _Wait:
         if self._timeout_s == math.inf and without_worker_s >= self._patience_s:
             raise Busy(
                 f"no worker is running, and {self._left()}",
-                hint="gitorch run executes what is queued",
+                hint="gitorch run --detach starts one; then gitorch wait again",
             )
 
     def _left(self) -> str:

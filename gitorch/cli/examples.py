@@ -19,7 +19,10 @@ EXAMPLES = {
         "gitorch list --group name --aggregate mean,std",
     ),
     "show": ("gitorch show @", "gitorch show body-size"),
-    "logs": ("gitorch logs @", "gitorch logs body-size --task evaluate"),
+    "logs": (
+        "gitorch logs @ -n 20",
+        "gitorch logs body-size --task evaluate",
+    ),
     "cat": ("gitorch cat @ metrics.json", "gitorch cat body-size metrics.json"),
     "outputs": (
         "gitorch outputs body-size",

@@ -6,6 +6,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from gitorch.actions.run import Worked, jobs_of, run
 from gitorch.cli.boundary import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
@@ -14,6 +15,10 @@ from gitorch.cli.style import has_colors, say
 from gitorch.model.run.status import Status
 from gitorch.model.text.phrases import counted, some
 from gitorch.storage.site import Site
+
+if TYPE_CHECKING:
+    from gitorch.cli.background import BackgroundWorker
+    from gitorch.database.values import Worker
 
 
 def execute(
@@ -24,10 +29,20 @@ def execute(
     stop_after: int | None = None,
     watch: bool = False,
     reuse: bool = True,
+    background: BackgroundWorker | None = None,
 ) -> Worked:
-    """Execute queued tasks, of these runs only if any are named, and show their progress."""
+    """Execute queued tasks, of these runs only if any are named, and show their progress.
+
+    A worker in the background leaves the terminal when it begins to work.
+    """
     count = jobs_of(jobs, site)
-    with showing() as listener:
+    shown = showing() if background is None else background.showing()
+
+    def begin(worker: Worker) -> None:
+        if background is not None:
+            background.begin(site, worker)
+
+    with shown as listener:
         return run(
             site,
             references,
@@ -37,6 +52,7 @@ def execute(
             stop_after=stop_after,
             watch=watch,
             reuse=reuse,
+            begin=begin,
         )
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from gitorch.actions.status import LiveRun, SiteStatus
+from gitorch.actions.status import LiveRun, LiveWorker, SiteStatus
 from gitorch.cli.fit import Column, fitted_table
 from gitorch.cli.style import duration, in_line, local_time, paint_status
 from gitorch.model.estimate.estimate import Estimate
 from gitorch.model.run.failures import same_reason
 from gitorch.model.run.status import Status
-from gitorch.model.text.phrases import counted
+from gitorch.model.text.phrases import counted, some
 
 _COLUMNS = [
     Column("id", 0),
@@ -28,6 +28,7 @@ _COLUMNS = [
 _MOST_WAITING = 5
 _MOST_SIMILAR = 3
 _MOST_CAUSES = 10
+_MOST_TASKS = 2
 
 
 def render_status(
@@ -40,12 +41,8 @@ def render_status(
     on one.
     """
     lines = _live_runs(status.runs, width, colors)
-    for live in status.workers:
-        worker = live.worker
-        lines.append(
-            f"worker {worker.host}:{worker.pid}, since {local_time(worker.since)}, "
-            f"{counted(live.tasks, 'task')}"
-        )
+    labels = {run.id: in_line(run.label) for run in status.runs}
+    lines += [_worker_line(live, labels) for live in status.workers]
     if status.workers:
         lines.append("")
     counts = []
@@ -57,6 +54,21 @@ def render_status(
         summary += f"; about {render_estimate(status.eta)} left"
     lines.append(summary)
     return "\n".join(lines)
+
+
+def _worker_line(live: LiveWorker, labels: Mapping[str, str]) -> str:
+    worker = live.worker
+    where = " in the background" if live.log else ""
+    line = (
+        f"worker {in_line(worker.host)}:{worker.pid}{where}, "
+        f"since {local_time(worker.since)}, {counted(len(live.tasks), 'task')}"
+    )
+    if not live.tasks:
+        return line
+    tasks = [
+        f"{task} of {labels.get(run_id, run_id)}" for run_id, task in live.tasks
+    ]
+    return f"{line}: {some(tasks, _MOST_TASKS)}"
 
 
 def _live_runs(

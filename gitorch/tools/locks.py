@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from gitorch.errors import Busy, Refused
 from gitorch.tools.process import command_line, table
@@ -19,6 +20,8 @@ from gitorch.tools.waits import Wait
 
 # A directory that other processes keep removing is created this many times.
 _TRIES = 1000
+# A process that asks if a lock is held holds it for a moment.
+_READERS_S = 5.0
 
 
 @contextmanager
@@ -55,6 +58,29 @@ def is_held(path: Path) -> bool:
         return not _lock(descriptor, fcntl.LOCK_SH)
     finally:
         os.close(descriptor)
+
+
+class LockedFile(NamedTuple):
+    """A new file: descriptors for appending to it, and for its lock.
+
+    The lock has an open file of its own, since programs that inherit the other one would keep it.
+    """
+
+    output: int
+    lock: int
+
+
+def create_locked(path: Path) -> LockedFile:
+    """Create a file that only its owner can read, and lock it until this process ends.
+
+    Raises OSError, Busy.
+    """
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    output = os.open(path, flags, 0o600)
+    lock = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    if not lock_within(lock, _READERS_S, f"the lock {path}"):
+        raise Busy(f"another program holds the lock of {path}")
+    return LockedFile(output, lock)
 
 
 @contextmanager

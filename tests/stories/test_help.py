@@ -209,7 +209,7 @@ def test_the_commands_of_files_remove_everything(quick: Path) -> None:
     gitorch(quick, "checkout-run", "body-size")
     git(quick, "config", "gitorch.jobs", "2")
     commands = commands_of("files")
-    assert len(commands) == 7
+    assert len(commands) == 8
     for command in commands:
         shell(quick, command)
     assert not list(quick.parent.glob("*.gitorch"))

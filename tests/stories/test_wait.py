@@ -88,7 +88,7 @@ def test_a_killed_run_and_a_held_run_end_the_wait(project: Path, go: Path) -> No
     waiting = started(project, "wait", "--json", "--exit-status")
     assert waiting.stderr is not None
     assert waiting.stderr.readline() == (
-        "waiting for 2 queued runs, but no worker is running: gitorch run\n"
+        "waiting for 2 queued runs, but no worker is running: gitorch run --detach\n"
     )
     gitorch(project, "kill", "good")
     gitorch(project, "hold", "bad")

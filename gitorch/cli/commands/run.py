@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from gitorch.actions.ready import Ready
     from gitorch.actions.run import Worked
     from gitorch.actions.selection import Selection
+    from gitorch.cli.background import BackgroundWorker
     from gitorch.storage.site import Site
 
 
@@ -63,6 +64,15 @@ NoCacheOption = Annotated[
 ]
 
 
+DetachOption = Annotated[
+    bool,
+    typer.Option(
+        "--detach",
+        help="Work in the background, also when this terminal is closed.",
+    ),
+]
+
+
 @guarded
 def command(
     targets: TargetsArgument = None,
@@ -75,43 +85,94 @@ def command(
     watch: WatchOption = False,
     stop_after: StopAfterOption = None,
     no_cache: NoCacheOption = False,
+    detach: DetachOption = False,
     as_json: JsonOption = False,
 ) -> int:
     """Execute queued tasks until nothing is left to do.
 
     A name stands for all waiting runs of that name.
     """
-    from gitorch.cli.execution import execute, exit_code, say_summary
-    from gitorch.model.problem import has_errors
+    background = None
+    if detach:
+        from gitorch.cli.background import start_worker
+
+        # Before anything is opened that two processes must not share.
+        started = start_worker(as_json=as_json)
+        if isinstance(started, int):
+            return started
+        background = started
+    from gitorch.cli.execution import execute
 
     site = site_here()
     configs, references = _configs_and_runs(targets or [])
     selection_of(targets, where, status, name)  # not both
     selection = selection_of(references, where, status, name)
     _require_configs(configs, overrides, again=again)
-    run_ids = [] if selection.is_empty else _named(site, selection)
-    has_failed = False
-    if configs:
-        readied = _ready(site, configs, overrides or [], again=again, quiet=as_json)
-        has_failed = has_errors(readied.problems)
-        run_ids += _to_execute(site, readied)
-    if not run_ids and (configs or not selection.is_empty):
-        return _end_without_runs(has_failed, as_json=as_json)
+    chosen = _chosen(
+        site, configs, selection, overrides or [], again, quiet=as_json
+    )
+    if not chosen.run_ids and (configs or not selection.is_empty):
+        return _end_without_runs(chosen.has_problems, as_json=as_json)
     worked = execute(
         site,
-        run_ids,
+        chosen.run_ids,
         jobs,
         stop_after=stop_after,
         watch=watch,
         reuse=not no_cache,
+        background=background,
     )
-    if as_json:
+    return _end(site, worked, chosen, background, as_json=as_json)
+
+
+class _Chosen(NamedTuple):
+    """The runs to execute: all that are queued if none are named. Some configs have problems."""
+
+    run_ids: list[str]
+    has_problems: bool
+
+
+def _chosen(
+    site: Site,
+    configs: Sequence[Path],
+    selection: Selection,
+    overrides: Sequence[str],
+    again: bool,
+    *,
+    quiet: bool,
+) -> _Chosen:
+    """Return the runs that are named, and those of the configs, which are readied."""
+    from gitorch.model.problem import has_errors
+
+    run_ids = [] if selection.is_empty else _named(site, selection)
+    if not configs:
+        return _Chosen(run_ids, has_problems=False)
+    readied = _ready(site, configs, overrides, again=again, quiet=quiet)
+    run_ids += _to_execute(site, readied)
+    return _Chosen(run_ids, has_errors(readied.problems))
+
+
+def _end(
+    site: Site,
+    worked: Worked,
+    chosen: _Chosen,
+    background: BackgroundWorker | None,
+    *,
+    as_json: bool,
+) -> int:
+    """Say how the runs ended, and return the exit code."""
+    from gitorch.cli.execution import exit_code, say_summary
+
+    is_in_background = background is not None and background.has_begun
+    if background is not None:
+        background.say_end()
+    if as_json and not is_in_background:
         print_json(worked.to_json())
     else:
         say_summary(worked)
         _say_way_on(site, worked)
     code = exit_code(worked)
-    if has_failed and code == EXIT_OK:
+    if chosen.has_problems and code == EXIT_OK:
         return EXIT_FAILED
     return code
 

@@ -76,7 +76,7 @@ def _say_news(news: AwaitedRun | Awaiting) -> None:
     elif news.has_worker:
         say(f"waiting for {news}")
     else:
-        say(f"waiting for {news}, but no worker is running: gitorch run")
+        say(f"waiting for {news}, but no worker is running: gitorch run --detach")
 
 
 def _say_summary(waited: Waited) -> None:
