@@ -23,7 +23,7 @@ from typing import Any
 from gitorch.tools.files import write_aside
 
 _YOUNG_NS = 2_000_000_000
-_VERSION = 2
+_VERSION = 3
 
 Answer = dict[str, Any]
 _Stamp = list[int] | None

@@ -20,9 +20,17 @@ from msgspec import Struct, field
 from gitorch import runner
 from gitorch.errors import ProgramMissing, Refused
 from gitorch.interpreter.answer_cache import clock_ns, load_answer, save_answer
+from gitorch.interpreter.installed_project import (
+    Copy,
+    copies,
+    only_in_copy,
+    own_name,
+    roots_of_copy,
+)
 from gitorch.tools.programs import TookTooLong, run_program
 
 _PROGRAM = Path(runner.__file__).with_name("probe_program.py")
+_MODULES = (".py", ".so")
 _TIME_LIMIT_S = 60.0
 _START_HINT = (
     "try to start it by hand, or name another with `python:` under `gitorch:`"
@@ -92,7 +100,9 @@ def source_roots(interpreter: Interpreter, main_root: Path) -> tuple[str, ...]:
     candidates = list(map(Path, interpreter.path))
     for name, module_path in interpreter.mapped.items():
         candidates.append(_directory_on_path(name, Path(module_path)))
-    candidates += _roots_of_projects(interpreter)
+    candidates += _roots_of_projects(interpreter, main_root)
+    for copy in _copies(interpreter, main_root):
+        candidates += roots_of_copy(copy, main_root)
     roots: dict[str, None] = {}
     for path in candidates:
         root = _relative_to(path, main_root)
@@ -108,8 +118,10 @@ def verify(
 ) -> None:
     """Check that the code in `tree`, run with `env`, imports no modules of the main tree.
 
-    Raises Refused otherwise. The interpreter is started only if the project is installed editable.
+    Modules of a copy of the project that is installed are not imported either. Raises Refused
+    otherwise. The interpreter is started only if the project is installed.
     """
+    _require_no_copy(interpreter, tree, main_root)
     roots = source_roots(interpreter, main_root)
     if not roots:
         return
@@ -137,7 +149,7 @@ def verify(
             more = f" (and {len(wrong_origins) - 1} more)"
         raise Refused(
             f"the pinned code would import {name!r} from the working tree, {origin}{more}",
-            hint=_hint(name, name in only_in_main, interpreter),
+            hint=_hint(name, origin, is_uncommitted=name in only_in_main),
         )
 
 
@@ -152,15 +164,38 @@ def _is_in_main(
     return not _is_in_environment(path, interpreter)
 
 
-def _hint(name: str, is_uncommitted: bool, interpreter: Interpreter) -> str:
+def _hint(name: str, origin: str, *, is_uncommitted: bool) -> str:
     if is_uncommitted:
         return (
             f"commit {name!r}, or remove it: it is not in the commit, "
             "but the project is installed editable"
         )
+    path = Path(origin)
+    directory = path.parent if path.name == "__init__.py" else path
     return (
-        f"install the project without -e: {interpreter.executable} -m pip install ."
+        f"gitorch can only redirect a module to the commit if its path ends with its name: "
+        f"rename {directory}, or move it"
     )
+
+
+@lru_cache(maxsize=8)
+def _copies(interpreter: Interpreter, main_root: Path) -> list[Copy]:
+    return copies(
+        interpreter.packages, interpreter.sources, interpreter.path, main_root
+    )
+
+
+def _require_no_copy(interpreter: Interpreter, tree: Path, main_root: Path) -> None:
+    """Raise Refused if code of the project would come from an installed copy of it."""
+    for copy in _copies(interpreter, main_root):
+        name = only_in_copy(copy, tree)
+        if name is not None:
+            raise Refused(
+                f"the run would import {copy.site / name} from an installed copy of "
+                f"{copy.name}, because the commit has no such module",
+                hint="commit it; or build it in the working tree (pip install -e .), and name it "
+                "under `gitorch:` `link:`",
+            )
 
 
 def _ask(
@@ -216,10 +251,17 @@ def _directory_on_path(name: str, path: Path) -> Path:
     return path.parents[depth]
 
 
-def _roots_of_projects(interpreter: Interpreter) -> Iterator[Path]:
-    """Yield the usual source root of each editable install, since its finder may be unknown."""
+def _roots_of_projects(interpreter: Interpreter, main_root: Path) -> Iterator[Path]:
+    """Yield the usual source root of each editable install, since its finder may be unknown.
+
+    If this project is installed editable from another clone, its source root is that of this one.
+    """
     for project in interpreter.projects:
         yield source_root(Path(project))
+    if interpreter.projects:
+        own = interpreter.sources.get(own_name(main_root), {})
+        if own.get("editable"):
+            yield source_root(main_root)
 
 
 def source_root(project: Path) -> Path:
@@ -254,8 +296,10 @@ def _modules_in(directory: Path) -> Iterator[str]:
     except OSError:
         return
     for entry in entries:
-        if entry.suffix == ".py" and entry.stem.isidentifier():
-            yield entry.stem
+        module, _, suffix = entry.name.partition(".")
+        if entry.suffix in _MODULES and module.isidentifier():
+            if suffix == "py" or entry.suffix == ".so":
+                yield module
         elif entry.name.isidentifier() and (entry / "__init__.py").is_file():
             yield entry.name
 

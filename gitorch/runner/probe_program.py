@@ -6,7 +6,8 @@ used, because the interpreter's start-up files and its exit handlers may print t
 executable, version, implementation, prefix
 packages    {normalised name: version}
 path        the entries of sys.path that are directories, including the entries of .pth files
-mapped      {module: file or directory} of the modules that the finders of editable installs find
+mapped      {module: file or directory} of the modules that the finders of editable installs find,
+            or that are links in a directory of sys.path
 projects    directories of editable installs (PEP 610)
 sources     {normalised name: origin} of the distributions that do not come from an index (PEP 610)
 origins     {NAME: file or directory, or null}: the place that each module would be imported from
@@ -43,10 +44,12 @@ def main(descriptor: int, names: list[str]) -> None:
     packages: dict[str, str] = {}
     projects: list[str] = []
     sources: dict[str, dict[str, Any]] = {}
+    linked: dict[str, str] = {}
     for entry in sys.path:
         if entry and os.path.isdir(entry):
             path.append(os.path.abspath(entry))
             _read_distributions(entry, packages, projects, sources)
+            _read_links(entry, linked)
     origins = {}
     for name in names:
         origins[name] = _origin(name)
@@ -58,7 +61,7 @@ def main(descriptor: int, names: list[str]) -> None:
         "prefix": sys.prefix,
         "packages": packages,
         "path": path,
-        "mapped": _mapped_modules(),
+        "mapped": {**linked, **_mapped_modules()},
         "projects": projects,
         "sources": sources,
         "origins": origins,
@@ -101,6 +104,18 @@ def _read_distributions(
             from urllib.parse import unquote, urlsplit
 
             projects.append(unquote(urlsplit(url).path))
+
+
+def _read_links(directory: str, linked: dict[str, str]) -> None:
+    """Add the modules in a directory that are links, with the paths that they lead to."""
+    try:
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                name = entry.name[:-3] if entry.name.endswith(".py") else entry.name
+                if entry.is_symlink() and name.isidentifier():
+                    linked.setdefault(name, os.path.realpath(entry.path))
+    except OSError:
+        pass
 
 
 def _source(document: Any) -> dict[str, Any]:
