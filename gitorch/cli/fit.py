@@ -31,12 +31,13 @@ class Column(NamedTuple):
     """How a column behaves where there is no room for all of them.
 
     The column with the highest `rank` is dropped first, and one of rank 0 never. A column of texts
-    may be cut.
+    may be cut. With `keeps_end`, the end of a text is shown, as the end of a path says the most.
     """
 
     title: str
     rank: int
     is_text: bool = False
+    keeps_end: bool = False
 
 
 class Fitted(NamedTuple):
@@ -85,19 +86,26 @@ def fitted_table(
     widths = _shared_out(extents, kept, width)
     shown = []
     for row in cells[1:]:
-        shown.append([cut(row[index], widths[index]) for index in kept])
+        shown.append(
+            [_cell(row[index], columns[index], widths[index]) for index in kept]
+        )
     titles = [title_cut(cells[0][index], widths[index]) for index in kept]
     dropped = [header[index] for index in range(len(columns)) if index not in kept]
     return Fitted(table(shown, header=titles, colors=colors), dropped)
 
 
-def dropped_line(fitted: Fitted, width: int | None) -> list[str]:
+def _cell(text: str, column: Column, width: int) -> str:
+    return title_cut(text, width) if column.keeps_end else cut(text, width)
+
+
+def dropped_line(
+    fitted: Fitted, width: int | None, *, option: str = "--all-columns"
+) -> list[str]:
     """Return the line that names the columns for which there was no room, if there are any."""
     if not fitted.dropped:
         return []
-    return [
-        joined_within("not shown, see --all-columns: ", fitted.dropped, ", ", width)
-    ]
+    start = f"not shown, see {option}: " if option else "not shown: "
+    return [joined_within(start, fitted.dropped, ", ", width)]
 
 
 def joined_within(

@@ -10,9 +10,10 @@ from gitorch.actions.made_anew import MadeAnew
 from gitorch.actions.pinning import Snapshot
 from gitorch.actions.ready import Ready, Skipped
 from gitorch.actions.validate import Validated
+from gitorch.cli.fit import Column, dropped_line, fitted_table, room
 from gitorch.cli.problems import render_problem
 from gitorch.cli.render_code import changed_files
-from gitorch.cli.style import has_colors, in_line, put, say, table
+from gitorch.cli.style import has_colors, in_line, put, say
 from gitorch.model.run.record import Record
 from gitorch.model.run.spec import render_value
 from gitorch.model.text.phrases import counted, some
@@ -127,8 +128,15 @@ def _print_expansion(points: Sequence[Record | Skipped]) -> None:
         dict.fromkeys(key for point in points for key in point.spec.distinctive)
     )
     rows = [_expansion_row(point, keys) for point in points]
-    header = ["name", *map(in_line, keys), ""]
-    put("\n".join(table(rows, header=header, colors=has_colors(sys.stdout))))
+    columns = [
+        Column("name", 0, is_text=True),
+        *(Column(in_line(key), 1, is_text=True) for key in keys),
+        Column("", 0, is_text=True),
+    ]
+    width = room(sys.stdout)
+    fitted = fitted_table(rows, columns, width=width, colors=has_colors(sys.stdout))
+    for line in (*fitted.lines, *dropped_line(fitted, width, option="")):
+        put(line)
 
 
 def _expansion_row(point: Record | Skipped, keys: Sequence[str]) -> list[str]:

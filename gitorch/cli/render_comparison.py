@@ -10,7 +10,15 @@ from typing import Any, NamedTuple
 from gitorch.actions.compare import Compared
 from gitorch.cli.render_code import changed_files
 from gitorch.cli.render_run import size
-from gitorch.cli.style import in_line, number, one_line, paint, paint_status, table
+from gitorch.cli.style import (
+    display_width,
+    in_line,
+    number,
+    one_line,
+    paint,
+    paint_status,
+    table,
+)
 from gitorch.model.run.by_value import ByValue
 from gitorch.model.run.compare import CodeDifference, ValueDifference
 from gitorch.model.run.spec import render_value
@@ -35,6 +43,7 @@ class _Shown(NamedTuple):
     letters: Sequence[str]
     colors: bool
     most_keys: int
+    width: int | None = None
 
     @property
     def is_wide(self) -> bool:
@@ -42,9 +51,16 @@ class _Shown(NamedTuple):
 
 
 def render_comparison(
-    compared: Compared, sections: Sequence[str], *, colors: bool
+    compared: Compared,
+    sections: Sequence[str],
+    *,
+    colors: bool,
+    width: int | None = None,
 ) -> str:
-    """Return the `sections` in which the runs differ, and the names of the others."""
+    """Return the `sections` in which the runs differ, and the names of the others.
+
+    `width` is that of the terminal. None: lines may be as long as they have to be.
+    """
     comparison = compared.comparison
     letters = list(map(letter, range(len(compared.records))))
     rows = []
@@ -55,7 +71,7 @@ def render_comparison(
     if "code" in sections:
         lines += _snapshots(compared, letters)
     most_keys = _MOST_KEYS if len(sections) > 1 else sys.maxsize
-    shown = _Shown(letters, colors, most_keys)
+    shown = _Shown(letters, colors, most_keys, width)
     for name in sections:
         if not getattr(comparison, name).same:
             lines += ["", *_section(name, compared, shown)]
@@ -281,7 +297,7 @@ def _by_run(
     if not shown.is_wide:
         for key, values in cells.items():
             rows.append([f"  {in_line(key)}", *values])
-        return table(rows, header=[title, *shown.letters], colors=shown.colors)
+        return _side_by_side(rows, [title, *shown.letters], shown)
     for key, values in cells.items():
         runs: dict[str, list[str]] = {}
         for name, value in zip(shown.letters, values, strict=True):
@@ -302,6 +318,27 @@ def _by_run(
     return table(rows, header=[title, "", ""], colors=shown.colors)
 
 
+def _side_by_side(
+    rows: Sequence[Sequence[str]], header: Sequence[str], shown: _Shown
+) -> list[str]:
+    """Return a table. A row that does not fit on the terminal follows it, a line for each run."""
+    narrow, broad = list(rows), []
+    while narrow and shown.width is not None:
+        lines = table(narrow, header=header, colors=False)
+        widths = list(map(display_width, lines[1:]))
+        if max(widths) <= shown.width:
+            break
+        broad.append(narrow.pop(widths.index(max(widths))))
+    lines = table(narrow, header=header, colors=shown.colors)
+    if not narrow:
+        lines = [paint(header[0], "bold", on=shown.colors)]
+    for key, *values in sorted(broad, key=rows.index):
+        lines.append(key)
+        for name, value in zip(header[1:], values, strict=True):
+            lines.append(f"    {name}  {value}")
+    return lines
+
+
 def _metrics(difference: ValueDifference, shown: _Shown) -> list[str]:
     """Return a table of the metrics that differ, with the change from the first run to the last."""
     rows = []
@@ -310,7 +347,7 @@ def _metrics(difference: ValueDifference, shown: _Shown) -> list[str]:
         rows.append([f"  {in_line(key)}", *cells, change(values[0], values[-1])])
     header = ["metrics", *shown.letters, "change"]
     more = _more(len(difference.changed), "keys: --metrics", shown.most_keys)
-    return table(rows, header=header, colors=shown.colors) + more
+    return _side_by_side(rows, header, shown) + more
 
 
 def _ranges(difference: ValueDifference, shown: _Shown) -> list[str]:

@@ -38,6 +38,7 @@ from gitorch.model.text.phrases import counted
 _COMMIT = 10
 _DIGEST = 12  # as many digits tell two contents apart; --json prints all
 
+_WIDEST = 48  # cells
 _MOST_FILES = 20
 _LONGEST_RESULT = 200  # characters
 
@@ -307,7 +308,11 @@ def _section(title: str, rows: Iterable[Row], colors: bool) -> list[str]:
 
 
 def _aligned(rows: Iterable[Row]) -> list[str]:
-    """Return each row as one line, with the values below each other."""
+    """Return each row as one line, with the values below each other.
+
+    A key that is wider than `_WIDEST` shifts only its own value.
+    """
     cells = [(one_line(key), one_line(value)) for key, value in rows]
-    width = max((display_width(key) for key, _ in cells), default=0)
+    widths = [display_width(key) for key, _ in cells]
+    width = min(max(widths, default=0), _WIDEST)
     return [f"  {padded(key, width)}  {value}".rstrip() for key, value in cells]

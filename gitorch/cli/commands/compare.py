@@ -150,14 +150,18 @@ def command(
 def _print_text(
     site: Site, compared: Compared, sections: Sequence[str], diffs: _Diffs
 ) -> None:
+    from gitorch.cli.fit import room
+    from gitorch.cli.fold import folded
     from gitorch.cli.pager import paged
     from gitorch.cli.render_comparison import render_comparison
 
+    width = room(sys.stdout)
     with paged(site.repository) as out:
         if sections:
             text = render_comparison(
-                compared, sections, colors=has_colors(sys.stdout)
+                compared, sections, colors=has_colors(sys.stdout), width=width
             )
+            text = folded(text, width)
             out.write(printable(text, sys.stdout).encode() + b"\n")
         if diffs.code:
             _write_code_diffs(out, site, compared.records, diffs)

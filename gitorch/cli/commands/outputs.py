@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,11 +19,12 @@ from gitorch.cli.arguments import (
     site_here,
 )
 from gitorch.cli.boundary import EXIT_FAILED, EXIT_OK, guarded, print_json
-from gitorch.cli.style import in_line, put, say, table
+from gitorch.cli.style import has_colors, in_line, say
 from gitorch.model.text.phrases import counted
 
 if TYPE_CHECKING:
     from gitorch.actions.outputs import Placed, RunOutput
+    from gitorch.storage.site import Site
 
 EPILOG = (
     "Examples: gitorch outputs @ '**/*.png' lists the pictures of the latest run. gitorch outputs "
@@ -64,11 +66,11 @@ def command(
     if as_json:
         print_json(_document(found, placed))
     elif to is None:
-        _print_list(found)
+        _print_list(site, found)
     else:
         _say_placed(placed, to)
     if not found:
-        say("no output matches; `**/*.png` matches in all directories")
+        _say_none(words or (), selects=bool(where or status or name))
     has_problem = any(entry.problem for entry in placed)
     return EXIT_FAILED if has_problem else EXIT_OK
 
@@ -83,25 +85,41 @@ def _document(
     return {"schema": "gitorch/outputs/v1", "outputs": outputs}
 
 
-def _print_list(found: Sequence[RunOutput]) -> None:
+def _print_list(site: Site, found: Sequence[RunOutput]) -> None:
+    """Print a table. On a terminal, the runs are not named in each line if there is only one."""
+    from gitorch.cli.fit import Column, cut, fitted_table, room
+    from gitorch.cli.pager import print_paged
     from gitorch.cli.render_run import size
 
+    if not found:
+        return
+    width = room(sys.stdout)
+    columns = [
+        Column("id", 0),
+        Column("run", 0, is_text=True, keeps_end=True),
+        Column("size", 0),
+        Column("output", 0, is_text=True, keeps_end=True),
+    ]
     rows = []
     for record, output in found:
-        rows.append(
-            [
-                record.id,
-                in_line(record.label),
-                size(output.size),
-                in_line(output.path),
-            ]
-        )
-    if rows:
-        put(
-            "\n".join(
-                table(rows, header=["id", "run", "size", "output"], colors=False)
-            )
-        )
+        label = in_line(record.label)
+        rows.append([record.id, label, size(output.size), in_line(output.path)])
+    title = []
+    if width is not None and len({row[0] for row in rows}) == 1:
+        run, label, *_ = rows[0]
+        title = [cut(f"{run}  {label}", width)]
+        columns = columns[2:]
+        rows = [row[2:] for row in rows]
+    fitted = fitted_table(rows, columns, width=width, colors=has_colors(sys.stdout))
+    print_paged(site.repository, "\n".join([*title, *fitted.lines]), is_table=True)
+
+
+def _say_none(words: Sequence[str], *, selects: bool) -> None:
+    """Say that nothing was found. A single word that follows no option names a run."""
+    if len(words) > (0 if selects else 1):
+        say("no output matches; `**/*.png` matches in all directories")
+    else:
+        say("no outputs")
 
 
 def _say_placed(placed: Sequence[Placed], directory: Path) -> None:

@@ -16,6 +16,8 @@ _NAMED = 3  # more paths than these are only counted
 def command(run: RunArgument, as_json: JsonOption = False) -> None:
     """Show a run with its tasks, metrics, outputs and history."""
     from gitorch.actions.show import show
+    from gitorch.cli.fit import room
+    from gitorch.cli.fold import folded
     from gitorch.cli.pager import print_paged
     from gitorch.cli.render_run import render_run
 
@@ -37,4 +39,4 @@ def command(run: RunArgument, as_json: JsonOption = False) -> None:
             snapshot=shown.snapshot,
             colors=has_colors(sys.stdout),
         )
-        print_paged(site.repository, text)
+        print_paged(site.repository, folded(text, room(sys.stdout)))
