@@ -59,6 +59,7 @@ DOORS = {
     "pandas": {"actions"},
     "polars": {"actions"},
     "rich": {"cli"},
+    "plotext": {"cli"},
     "jinja2": {"cli", "page"},
     "starlette": {"page"},
     "uvicorn": {"page"},

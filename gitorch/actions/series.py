@@ -120,9 +120,13 @@ class SeriesReader:
         self._live: dict[LoggedAttempt, LiveEvents] = {}
         self._masking: Masking | None = None
 
-    def read(self) -> RunSeries:
-        """Return the series as they are now. Raises NotFound if the run is gone."""
-        record = find_record(self._site, self._run_id)
+    def read(self, record: Record | None = None) -> RunSeries:
+        """Return the series as they are now. `record` is the current one, if it is known.
+
+        Raises NotFound if the run is gone.
+        """
+        if record is None:
+            record = find_record(self._site, self._run_id)
         tasks = []
         for task_id, last in last_attempts(self._site, record, self._task).items():
             logged = last
@@ -212,7 +216,7 @@ def find_series(
         attempt=attempt,
         points=points,
     )
-    found = reader.read()
+    found = reader.read(record)
     if attempt is not None and not found.tasks:
         of_task = f" of {task}" if task else ""
         raise NotFound(f"{record.label} has no attempt {attempt}{of_task}")
@@ -229,7 +233,7 @@ def _no_metric(
     tasks: Iterable[TaskSeries],
     environment: Mapping[str, str],
 ) -> NotFound:
-    known = SeriesReader(site, record.id, environment).read().series
+    known = SeriesReader(site, record.id, environment).read(record).series
     hint = f"gitorch metrics {record.id} lists its metrics"
     if not known:
         hint = "it has none"

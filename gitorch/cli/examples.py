@@ -29,6 +29,10 @@ EXAMPLES = {
         'gitorch outputs --where "params.seed == 1" --to ../by-label',
     ),
     "metrics": ("gitorch metrics @", "gitorch metrics body-size loss --csv"),
+    "plot": (
+        "gitorch plot body-size --metric loss --svg loss.svg",
+        "gitorch plot --where \"name == 'body-size'\" --log y --svg loss.svg",
+    ),
     "env": ("gitorch env @", "gitorch env @ --as requirements"),
     "ui": ("gitorch ui --open", "gitorch ui --port 8080 --read-only"),
     "compare": (

@@ -47,6 +47,9 @@ VERBS = {
         "outputs", "List the outputs of runs, or copy them into directories."
     ),
     "metrics": Verb("metrics", "Print the metrics of a run, with every value."),
+    "plot": Verb(
+        "plot", "Draw the curves of metrics, in the terminal or as a picture."
+    ),
     "env": Verb("env", "Show what a run ran with."),
     "ui": Verb("ui", "Show the runs in the browser, live, and steer them."),
     "compare": Verb("compare", "Show only the differences between runs."),
@@ -91,7 +94,7 @@ VERBS = {
 GROUPS = {
     "Start": ("demo", "init", "check", "ready", "run", "stop", "wait"),
     "Look": (
-        *("status", "list", "show", "logs", "cat", "outputs", "metrics"),
+        *("status", "list", "show", "logs", "cat", "outputs", "metrics", "plot"),
         *("env", "compare", "stale", "ui"),
     ),
     "Go back": ("checkout-run", "revert", "rerun", "verify", "invalidate"),

@@ -1,0 +1,1 @@
+"""Plots as values: the axes with their ticks, and curves as SVG."""
