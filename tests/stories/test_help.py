@@ -34,7 +34,10 @@ QUICK = """
     tasks:
       - id: evaluate
         command: |
-          echo '{{"accuracy": 0.95, "loss": 0.5}}' > {{outputDir}}/metrics.json
+          echo '{{"accuracy": 0.95}}' > {{outputDir}}/metrics.json
+          for loss in 2 1; do
+            echo '{{"metric": "loss", "value": '$loss'}}' >> $GITORCH_EVENTS
+          done
 """
 
 
