@@ -22,12 +22,14 @@ from starlette.staticfiles import StaticFiles
 from gitorch.errors import GitorchError
 from gitorch.page.acts import act
 from gitorch.page.code import code
+from gitorch.page.compare import compare
 from gitorch.page.guard import HEADERS, TOKEN, Guard
 from gitorch.page.live import Watch, stream
 from gitorch.page.overview import overview
 from gitorch.page.run import run
 from gitorch.page.run_files import download, log, preview
 from gitorch.page.runs import runs
+from gitorch.page.series import series
 from gitorch.page.view import HERE, Desk, Query, View, ViewFunction
 from gitorch.storage.site import Site
 
@@ -36,11 +38,12 @@ Handler = Callable[[Request], Awaitable[Response]]
 VIEWS: dict[str, ViewFunction] = {
     "/overview": overview,
     "/runs": runs,
+    "/compare": compare,
     "/runs/{id}/code": code,
     "/runs/{id}": run,
 }
 # The ends of the paths whose answers are not pages.
-_DATA = (".json", ".csv", ".live", "/log", "/preview", "/file")
+_DATA = (".json", ".csv", ".live", "/log", "/series", "/preview", "/file")
 _STATUSES = {"usage": 400, "not-found": 404, "refused": 409, "busy": 503}
 
 
@@ -56,6 +59,8 @@ def application(site: Site, guard: Guard, *, read_only: bool) -> Guarded:
             Route(f"{path}.live", _live(desk, view, watch)),
         ]
     routes += [
+        Route("/runs/{id}/series", _answer(desk, series)),
+        Route("/series", _answer(desk, series)),
         Route("/runs/{id}/log", _answer(desk, log)),
         Route("/runs/{id}/preview", _answer(desk, preview)),
         Route("/runs/{id}/file", _answer(desk, download)),

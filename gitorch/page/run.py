@@ -59,6 +59,7 @@ def run(desk: Desk, query: Query) -> View:
         "related": related,
         "unreadable": shown.unreadable,
         "is_foreign": shown.is_foreign,
+        "log_task": _log_task(record),
         "has_log": was_attempted or record.status is Status.RUNNING,
     }
     return View(
@@ -72,6 +73,18 @@ def run(desk: Desk, query: Query) -> View:
 
 def _document(shown: Shown) -> dict[str, Any]:
     return shown.to_json()
+
+
+def _log_task(record: Record) -> str | None:
+    """Return the task whose log is shown first: the running or failed one, else the longest."""
+    for wanted in (Status.RUNNING, Status.ERROR):
+        for task in record.tasks:
+            if task.status is wanted:
+                return task.id
+    attempted = [task for task in record.tasks if task.attempts]
+    if not attempted:
+        return None
+    return max(attempted, key=lambda task: task.duration_s or 0.0).id
 
 
 def _params(record: Record) -> list[tuple[str, str]]:

@@ -72,7 +72,8 @@ async function load(start) {
     log.start = piece.start;
     shown(piece);
     append(piece.text);
-    showPlace();
+    if (!log.size) at("log-place").textContent = "The log is empty.";
+    else showPlace();
   } catch (error) {
     at("log-text").textContent = error.message;
   }
@@ -160,6 +161,7 @@ async function go(place) {
 
 export function setUpLog() {
   log.address = at("log").dataset.logOf;
+  log.task = at("log").dataset.task;
   load(null).then(toEnd);
   at("log-text").addEventListener("scroll", (event) => {
     const pre = event.target;

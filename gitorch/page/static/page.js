@@ -23,21 +23,33 @@ function follow() {
   });
   source.addEventListener("part", (event) => {
     // The server has escaped every value, and the policy of the page runs no script in it.
-    const next = new DOMParser().parseFromString(JSON.parse(event.data), "text/html");
-    morphChildren(part, next.body);
+    // The element around it keeps the white space before it, so that all nodes match.
+    const html = `<div>${JSON.parse(event.data)}</div>`;
+    const next = new DOMParser().parseFromString(html, "text/html");
+    morphChildren(part, next.body.firstChild);
     document.dispatchEvent(new CustomEvent("changed"));
   });
   addEventListener("pagehide", () => source.close());
 }
 
-async function setUp() {
-  setUpActs();
-  if (document.getElementById("chosen")) setUpChoice();
-  if (document.getElementById("log")) (await import("./log.js")).setUpLog();
-  if (document.querySelector("[data-preview]")) (await import("./preview.js")).setUpPreviews();
-  if (document.querySelector("[data-curves]")) (await import("./curves.js")).setUpCurves();
-  if (document.getElementById("explore")) (await import("./explore.js")).setUpExplore();
-  if (part.dataset.section && !document.querySelector("[data-still]")) follow();
+// The modules that parts of a view need, by the selector of the part. A part may come later.
+const modules = new Map([
+  ["#chosen", async () => setUpChoice()],
+  ["#log", async () => (await import("./log.js")).setUpLog()],
+  ["[data-preview]", async () => (await import("./preview.js")).setUpPreviews()],
+  ["[data-curves]", async () => (await import("./curves.js")).setUpCurves()],
+  ["#explore", async () => (await import("./explore.js")).setUpExplore()],
+]);
+
+function setUpParts() {
+  for (const [selector, start] of modules) {
+    if (!document.querySelector(selector)) continue;
+    modules.delete(selector);
+    start();
+  }
 }
 
-setUp();
+setUpActs();
+setUpParts();
+document.addEventListener("changed", setUpParts);
+if (part.dataset.section && !document.querySelector("[data-still]")) follow();
