@@ -12,13 +12,16 @@ from gitorch.actions.run import Worked, jobs_of, run
 from gitorch.cli.boundary import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
 from gitorch.cli.progress import showing
 from gitorch.cli.style import has_colors, say
+from gitorch.errors import UsageError
 from gitorch.model.run.status import Status
 from gitorch.model.text.phrases import counted, some
 from gitorch.storage.site import Site
 
 if TYPE_CHECKING:
     from gitorch.cli.background import BackgroundWorker
+    from gitorch.cli.notifications import Notifier
     from gitorch.database.values import Worker
+    from gitorch.model.run.announcement import Listener
 
 
 def execute(
@@ -30,30 +33,50 @@ def execute(
     watch: bool = False,
     reuse: bool = True,
     background: BackgroundWorker | None = None,
+    notify: str | None = None,
 ) -> Worked:
     """Execute queued tasks, of these runs only if any are named, and show their progress.
 
-    A worker in the background leaves the terminal when it begins to work.
+    A worker in the background leaves the terminal when it begins to work. The command `notify` is
+    run at each failure and at the end.
     """
     count = jobs_of(jobs, site)
     shown = showing() if background is None else background.showing()
-
-    def begin(worker: Worker) -> None:
-        if background is not None:
-            background.begin(site, worker)
-
     with shown as listener:
-        return run(
-            site,
-            references,
-            listener,
-            jobs=count,
-            environment=os.environ,
-            stop_after=stop_after,
-            watch=watch,
-            reuse=reuse,
-            begin=begin,
-        )
+        notifier = _notifier(site, notify, listener)
+
+        def begin(worker: Worker) -> None:
+            if background is not None:
+                background.begin(site, worker)
+            if notifier is not None:
+                notifier.begin()
+
+        def work() -> Worked:
+            return run(
+                site,
+                references,
+                listener if notifier is None else notifier.listen,
+                jobs=count,
+                environment=os.environ,
+                stop_after=stop_after,
+                watch=watch,
+                reuse=reuse,
+                begin=begin,
+            )
+
+        return work() if notifier is None else notifier.accompany(work)
+
+
+def _notifier(
+    site: Site, command: str | None, listener: Listener
+) -> Notifier | None:
+    if command is None:
+        return None
+    if not command.strip():
+        raise UsageError("--notify needs a command")
+    from gitorch.cli.notifications import Notifier  # with tempfile
+
+    return Notifier(site, command, listener)
 
 
 def exit_code(worked: Worked) -> int:

@@ -113,6 +113,12 @@ def _documents() -> Iterator[str]:
     return _listed(rows, 18)
 
 
+def _notify_variables() -> Iterator[str]:
+    from gitorch.cli.notifications import VARIABLES
+
+    return _listed(VARIABLES.items(), 18)
+
+
 def _effects() -> Iterator[str]:
     rows = []
     for verb, effect in EFFECTS.items():
@@ -150,6 +156,7 @@ _TABLES: dict[str, Callable[[], Iterator[str]]] = {
     "exit codes": _exit_codes,
     "documents": _documents,
     "effects": _effects,
+    "notify": _notify_variables,
     "keys of the file": _keys(),
     "keys of gitorch": _keys("definitions", "fileSettings"),
     "keys of a task": _keys("definitions", "task"),

@@ -72,6 +72,16 @@ DetachOption = Annotated[
     ),
 ]
 
+NotifyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--notify",
+        metavar="CMD",
+        help="Run this command at each failure and at the end; "
+        "see gitorch help from-scripts.",
+    ),
+]
+
 
 @guarded
 def command(
@@ -86,6 +96,7 @@ def command(
     stop_after: StopAfterOption = None,
     no_cache: NoCacheOption = False,
     detach: DetachOption = False,
+    notify: NotifyOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Execute queued tasks until nothing is left to do.
@@ -121,6 +132,7 @@ def command(
         watch=watch,
         reuse=not no_cache,
         background=background,
+        notify=notify,
     )
     return _end(site, worked, chosen, background, as_json=as_json)
 
