@@ -30,7 +30,7 @@ from gitorch.model.table.row import Row
 from gitorch.model.text.phrases import counted, some
 from gitorch.storage import ledger
 from gitorch.storage.catalog import Catalog
-from gitorch.storage.liveness import WorkerFiles, this_worker
+from gitorch.storage.liveness import WorkerFiles, note_jobs, this_worker
 from gitorch.storage.records import read_sound_records
 from gitorch.storage.site import Site
 from gitorch.storage.worker_secrets import keep_secrets
@@ -143,7 +143,7 @@ def run(
     _warn_of_checkout(site, listener)
     _warn_of_unqueued(site, listener)
     worker = this_worker(random_hex(6))
-    with _registered(site, worker, surroundings) as files:
+    with _registered(site, worker, surroundings, jobs) as files:
         pool = Pool(
             site,
             ENGINES[engine](jobs, files.slots),
@@ -249,7 +249,7 @@ def _warn_of_unqueued(site: Site, listener: Listener) -> None:
 
 @contextmanager
 def _registered(
-    site: Site, worker: Worker, surroundings: Surroundings
+    site: Site, worker: Worker, surroundings: Surroundings, jobs: int
 ) -> Iterator[WorkerFiles]:
     """Register the worker while it works, and hold the lock that shows that it is alive.
 
@@ -264,6 +264,7 @@ def _registered(
                 hint=f"see which it is: fuser -v {files.alive}",
             )
         keep_secrets(files, surroundings.secrets)
+        note_jobs(files, jobs)
         site.queue.register(worker)
         try:
             yield files

@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
-from msgspec.structs import replace
 
-from gitorch.actions.waiting import (
-    QueueView,
-    explain_not_running,
-    running_task,
-    view_queue,
-)
-from gitorch.database.values import QueuedTask, Running, Worker
+from gitorch.actions.time_left import Forecast, RunningTask, forecast
+from gitorch.actions.waiting import QueueView, explain_not_running, view_queue
+from gitorch.database.values import Running, Worker
 from gitorch.model.estimate.estimate import Estimate
-from gitorch.model.run.estimate import (
-    from_durations,
-    from_progress,
-    in_turn,
-    together,
-)
+from gitorch.model.run.progress import LastMetric, Progress
 from gitorch.model.run.status import Status
 from gitorch.model.table.row import Row
 from gitorch.storage.catalog import Catalog
-from gitorch.storage.events import read_progress
+from gitorch.storage.liveness import noted_jobs
 from gitorch.storage.site import Site
 from gitorch.storage.worker_logs import worker_logs
-from gitorch.tools.clock import parse
+from gitorch.tools.clock import stamp
 
-_UNFINISHED = (Status.WAITING, Status.RUNNING)
 # The order in which `status` chooses the task that it names, if no task of a run is running.
 _ATTENTION = {Status.ERROR: 0, Status.WAITING: 1, Status.HOLD: 2}
 
@@ -41,7 +32,8 @@ class LiveRun(Struct, frozen=True, kw_only=True):
     """A run that is not over.
 
     `task` is the running task. If no task is running, it is the task in ERROR, the next task or the
-    held task.
+    held task. `share` is the part of the running task that is done, from 0 to 1, by its progress or
+    by earlier durations.
     """
 
     id: str
@@ -49,23 +41,23 @@ class LiveRun(Struct, frozen=True, kw_only=True):
     label: str
     status: Status
     task: str | None
-    progress: tuple[float, float] | None  # done, total
+    progress: Progress | None
+    share: float | None
+    metric: LastMetric | None
     elapsed_s: float | None
     eta: Estimate | None
     why: str | None  # the reason why the run is not running
 
     def to_json(self) -> dict[str, Any]:
-        progress = None
-        if self.progress is not None:
-            done, total = self.progress
-            progress = {"done": done, "total": total}
         return {
             "id": self.id,
             "name": self.name,
             "label": self.label,
             "status": str(self.status),
             "task": self.task,
-            "progress": progress,
+            "progress": self.progress and self.progress.to_json(),
+            "share": None if self.share is None else round(self.share, 4),
+            "metric": self.metric and self.metric.to_json(),
             "elapsed_s": self.elapsed_s,
             "eta_s": self.eta and self.eta.to_json(),
             "why": self.why,
@@ -96,13 +88,41 @@ class LiveWorker(Struct, frozen=True, kw_only=True):
         }
 
 
+class Totals(Struct, frozen=True, kw_only=True):
+    """The runs that are at work: the unfinished ones, and those that ended while a worker lives.
+
+    `ends` is the time at which they are probably over, None if it is unknown.
+    """
+
+    done: int
+    failed: int
+    running: int
+    waiting: int
+    ends: str | None = None
+
+    @property
+    def all(self) -> int:
+        return self.done + self.failed + self.running + self.waiting
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "runs": self.all,
+            "done": self.done,
+            "failed": self.failed,
+            "running": self.running,
+            "waiting": self.waiting,
+            "ends": self.ends,
+        }
+
+
 class SiteStatus(Struct, frozen=True, kw_only=True):
     """The state of all runs and workers; `eta` is the time until nothing is left to run."""
 
-    counts: dict[Status, int]
+    counts: dict[Status, int]  # of all statuses
     runs: tuple[LiveRun, ...]
     workers: tuple[LiveWorker, ...]
     eta: Estimate | None
+    totals: Totals
 
     def to_json(self) -> dict[str, Any]:
         counts = {str(status): count for status, count in self.counts.items()}
@@ -114,87 +134,69 @@ class SiteStatus(Struct, frozen=True, kw_only=True):
             "runs": runs,
             "workers": workers,
             "eta_s": self.eta and self.eta.to_json(),
+            "totals": self.totals.to_json(),
         }
 
 
-def status(site: Site, *, moment: datetime | None = None) -> SiteStatus:
-    """Return the state of all runs and workers at `moment`, by default now."""
+def status(
+    site: Site, *, moment: datetime | None = None, since: str | None = None
+) -> SiteStatus:
+    """Return the state of all runs and workers at `moment`, by default now.
+
+    The totals count the runs that ended since the oldest living worker began, or since `since`.
+    """
     moment = moment or datetime.now(UTC)
     catalog = Catalog.of(site)
     live, counts = catalog.standing()
     view = view_queue(site, catalog)
-    history = DurationHistory(catalog)
     not_queued = len(view.queued)  # sorted behind all queued runs
     live.sort(key=lambda row: (view.runs_ahead.get(row.id, not_queued), row.order))
-    runs = tuple(_live_run(site, row, view, history, moment) for row in live)
     tasks = _tasks_by_worker(site, view)
-    at_once = max(1, sum(map(len, tasks.values())))
+    slots = _slots(site, view, tasks)
+    expected = forecast(site, catalog, live, view, slots=slots, moment=moment)
     return SiteStatus(
-        counts={status: counts.get(status, 0) for status in Status},
-        runs=_in_turn(runs, at_once, has_worker=bool(view.alive)),
+        counts={**dict.fromkeys(Status, 0), **counts},
+        runs=tuple(_live_run(row, view, expected) for row in live),
         workers=_live_workers(site, view, tasks),
-        eta=_total_eta(runs, at_once),
+        eta=expected.total,
+        totals=_totals(catalog, live, view, expected, since, moment),
     )
 
 
-def progress_of(events: Path) -> tuple[float, float] | None:
-    """Return the progress that a running attempt reported last: (done, total)."""
-    return read_progress(events)
-
-
-class DurationHistory:
-    """The durations of successful tasks, read from the catalog once for each kind of task."""
-
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
-        self._durations: dict[tuple[str, str], list[float]] = {}
-        self._estimates: dict[tuple[str, str], Estimate | None] = {}
-
-    def estimate(
-        self, name: str, task_id: str, elapsed_s: float | None
-    ) -> Estimate | None:
-        """Return the remaining time of a task, or None if no such task has succeeded yet.
-
-        `elapsed_s` is None for a task that has not started.
-        """
-        kind = (name, task_id)
-        if kind not in self._durations:
-            self._durations[kind] = self._catalog.durations(name, task_id)
-            self._estimates[kind] = from_durations(self._durations[kind])
-        if elapsed_s is None:
-            return self._estimates[kind]
-        return from_durations(self._durations[kind], elapsed_s)
-
-
-def _live_run(
-    site: Site,
-    row: Row,
-    view: QueueView,
-    history: DurationHistory,
-    moment: datetime,
-) -> LiveRun:
-    task_id = _task_to_name(row)
-    progress = None
-    elapsed_s = None
-    running = running_task(view.queued.get(row.id))
-    if running is not None and isinstance(running.state, Running):
-        task_id = running.id
-        progress = read_progress(_events_of(site, running))
-        # Negative if the clock was set back.
-        elapsed_s = max(
-            0.0, (moment - parse(running.state.started)).total_seconds()
+def _live_run(row: Row, view: QueueView, expected: Forecast) -> LiveRun:
+    running = _first(expected.running.get(row.id, ()))
+    eta = expected.runs.get(row.id)
+    if row.status is Status.WAITING and not view.alive:
+        eta = None
+    common: dict[str, Any] = {
+        "id": row.id,
+        "name": row.name,
+        "label": row.label,
+        "status": row.status,
+        "eta": eta,
+        "why": explain_not_running(row, view),
+    }
+    if running is None:
+        return LiveRun(
+            **common,
+            task=_task_to_name(row),
+            progress=None,
+            share=None,
+            metric=None,
+            elapsed_s=None,
         )
     return LiveRun(
-        id=row.id,
-        name=row.name,
-        label=row.label,
-        status=row.status,
-        task=task_id,
-        progress=progress,
-        elapsed_s=None if elapsed_s is None else round(elapsed_s, 3),
-        eta=_eta(row, running, progress, elapsed_s or 0.0, history),
-        why=explain_not_running(row, view),
+        **common,
+        task=running.id,
+        progress=running.progress,
+        share=running.share,
+        metric=running.metric,
+        elapsed_s=round(running.elapsed_s, 3),
     )
+
+
+def _first(running: Sequence[RunningTask]) -> RunningTask | None:
+    return running[0] if running else None
 
 
 def _task_to_name(row: Row) -> str | None:
@@ -204,65 +206,69 @@ def _task_to_name(row: Row) -> str | None:
     return min(unfinished, key=lambda task: _ATTENTION[task.status]).id
 
 
-def _eta(
-    row: Row,
-    running: QueuedTask | None,
-    progress: tuple[float, float] | None,
-    elapsed_s: float,
-    history: DurationHistory,
-) -> Estimate | None:
-    """Return the time until the run is over, or None if it cannot be estimated.
-
-    The estimate of the running task is based on its progress, that of the others on earlier runs.
-    """
-    parts: list[Estimate] = []
-    for task in row.tasks:
-        if task.status is Status.COMPLETE:
-            continue
-        if task.status not in _UNFINISHED:
-            return None
-        if running is not None and task.id == running.id:
-            estimate = from_progress(*progress, elapsed_s) if progress else None
-            estimate = estimate or history.estimate(row.name, task.id, elapsed_s)
-        else:
-            estimate = history.estimate(row.name, task.id, None)
-        if estimate is None:
-            return None
-        parts.append(estimate)
-    return _in_sequence(parts)
-
-
-def _in_sequence(parts: Sequence[Estimate]) -> Estimate | None:
-    if not parts:
-        return None
-    p50 = sum(part.p50 for part in parts)
-    p80 = sum(part.p80 for part in parts)
-    return Estimate(p50, p80)
+def _totals(
+    catalog: Catalog,
+    live: Sequence[Row],
+    view: QueueView,
+    expected: Forecast,
+    since: str | None,
+    moment: datetime,
+) -> Totals:
+    if since is None:
+        since = _oldest_start(view)
+    ended: dict[Status, int] = {}
+    failed = 0
+    if since is not None:
+        ended = catalog.counts_since(since)
+        failed = ended.get(Status.FAILED, 0) + _failed_since(live, since)
+    statuses = Counter(row.status for row in live)
+    waiting = statuses[Status.WAITING]
+    for row in live:
+        if row.status is Status.WAITING and row.id not in view.runs_ahead:
+            waiting -= 1  # it is another clone's
+    ends = None
+    if expected.total is not None and view.alive:
+        ends = stamp(moment + timedelta(seconds=expected.total.p50))
+    return Totals(
+        done=ended.get(Status.COMPLETE, 0),
+        failed=failed,
+        running=statuses[Status.RUNNING],
+        waiting=waiting,
+        ends=ends,
+    )
 
 
-def _in_turn(
-    runs: Sequence[LiveRun], at_once: int, *, has_worker: bool
-) -> tuple[LiveRun, ...]:
-    """Return the runs with the time until each waiting one is over, unknown without a worker."""
-    running = [run.eta for run in runs if run.status is Status.RUNNING]
-    waiting = [run for run in runs if run.status is Status.WAITING]
-    over: list[Estimate | None] = [None] * len(waiting)
-    if has_worker:
-        over = in_turn(running, [run.eta for run in waiting], at_once)
-    etas = {run.id: eta for run, eta in zip(waiting, over, strict=True)}
-    return tuple(replace(run, eta=etas.get(run.id, run.eta)) for run in runs)
+def _oldest_start(view: QueueView) -> str | None:
+    """Return since when the oldest living worker lives."""
+    begun = [worker.since for worker in view.workers if worker.id in view.alive]
+    return min(begun, default=None)
 
 
-def _total_eta(runs: Sequence[LiveRun], at_once: int) -> Estimate | None:
-    """Return the time until all runs are over, or None if one of them has no estimate."""
-    estimates = []
-    for run in runs:
-        if run.status not in _UNFINISHED:
-            continue
-        if run.eta is None:
-            return None
-        estimates.append(run.eta)
-    return together(estimates, at_once)
+def _failed_since(live: Sequence[Row], since: str) -> int:
+    """Return the number of runs in ERROR whose last attempt ended at `since` or later."""
+    failed = 0
+    for row in live:
+        if row.status is Status.ERROR:
+            ends = [task.ended for task in row.tasks if task.ended is not None]
+            failed += max(ends, default="") >= since
+    return failed
+
+
+def _slots(
+    site: Site, view: QueueView, tasks: Mapping[str, Sequence[tuple[str, str]]]
+) -> int:
+    """Return the number of tasks that all workers run at a time, or that one would."""
+    slots = 0
+    for worker in view.workers:
+        if worker.id in view.alive:
+            running = len(tasks.get(worker.id, ()))
+            slots += max(noted_jobs(site.state, worker), running, 1)
+    if slots:
+        return slots
+    setting = site.repository.settings.jobs
+    if setting == "auto":
+        return os.cpu_count() or 1
+    return int(setting) if setting.isdecimal() else 1
 
 
 def _live_workers(
@@ -295,7 +301,3 @@ def _tasks_by_worker(
                         (task.run, task.id)
                     )
     return tasks
-
-
-def _events_of(site: Site, task: QueuedTask) -> Path:
-    return site.directory(task.run).attempt(task.id, task.attempts).events

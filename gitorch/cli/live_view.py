@@ -14,9 +14,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from gitorch.actions.status import progress_of
 from gitorch.cli.announcements import Announcements
+from gitorch.cli.render_status import render_progress
 from gitorch.cli.style import duration, has_colors, in_line, masking
+from gitorch.cli.totals import render_estimate
 from gitorch.model.run.announcement import (
     Announcement,
     AttemptEnded,
@@ -24,6 +25,8 @@ from gitorch.model.run.announcement import (
     AttemptStarted,
     Listener,
 )
+from gitorch.model.workspace import AttemptDirectory
+from gitorch.storage.progress import read_progress
 
 _REDRAWS_PER_SECOND = 4
 
@@ -86,15 +89,16 @@ class _LiveView:
 
 
 def _cells(attempt: AttemptStarted, elapsed_s: float) -> list[RenderableType]:
-    progress = progress_of(attempt.events)
+    directory = AttemptDirectory(attempt.events.parent)
+    progress = read_progress(
+        directory, started_s=time.time() - elapsed_s, steps=None
+    ).progress
     bar: RenderableType = ""
     count = left = ""
     if progress:
-        done, total = progress
-        bar = ProgressBar(total=total, completed=done, width=24)
-        count = f"{done:g}/{total:g}"
-        if done:
-            left = f"{duration(elapsed_s * (total - done) / done)} left"
+        bar = ProgressBar(total=progress.total, completed=progress.done, width=24)
+        count = render_progress(progress)
+        left = f"{render_estimate(progress.estimate(elapsed_s))} left"
     return [
         Text(in_line(attempt.label)),
         Text(attempt.task, "cyan"),

@@ -8,8 +8,9 @@ from typing import NamedTuple
 from gitorch.actions.status import LiveRun, LiveWorker, SiteStatus
 from gitorch.cli.fit import Column, fitted_table
 from gitorch.cli.style import duration, in_line, local_time, paint_status
-from gitorch.model.estimate.estimate import Estimate
+from gitorch.cli.totals import render_estimate, totals_line
 from gitorch.model.run.failures import same_reason
+from gitorch.model.run.progress import Progress
 from gitorch.model.run.status import Status
 from gitorch.model.text.phrases import counted, some
 
@@ -50,9 +51,9 @@ def render_status(
         if count:
             counts.append(f"{count} {paint_status(state, on=colors)}")
     summary = ", ".join(counts) or "no runs yet"
-    if status.eta:
-        summary += f"; about {render_estimate(status.eta)} left"
     lines.append(summary)
+    if status.totals.running or status.totals.waiting:
+        lines.append(totals_line(status, colors=colors))
     return "\n".join(lines)
 
 
@@ -134,31 +135,27 @@ def _by_cause(runs: Sequence[LiveRun]) -> list[list[LiveRun]]:
     return sorted(causes.values(), key=len, reverse=True)
 
 
-def render_estimate(estimate: Estimate) -> str:
-    """Return an estimate as `2m10s to 3m00s`.
-
-    The time is less than the first figure in one case out of two, and less than the second in four
-    cases out of five.
-    """
-    half, most = duration(estimate.p50), duration(estimate.p80)
-    if half == most:
-        return half
-    return f"{half} to {most}"
-
-
 def _live_cells(run: LiveRun, colors: bool) -> list[str]:
-    progress = ""
-    if run.progress:
-        done, total = run.progress
-        progress = f"{done:g}/{total:g}"
-    left = render_estimate(run.eta) if run.eta else ""
+    left = why = ""
+    if run.status is Status.RUNNING or run.eta is not None:
+        left = render_estimate(run.eta)
+    if run.why is not None:
+        why = in_line(run.why)
+    elif run.eta is not None and run.eta.source is not None:
+        why = f"time left {run.eta.source}"
     return [
         run.id,
         in_line(run.label),
         paint_status(run.status, on=colors),
         run.task or "",
-        progress,
+        render_progress(run.progress),
         duration(run.elapsed_s),
         left,
-        in_line(run.why or ""),
+        why,
     ]
+
+
+def render_progress(progress: Progress | None) -> str:
+    if progress is None:
+        return ""
+    return f"{progress.done:g}/{progress.total:g}"

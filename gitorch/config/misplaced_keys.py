@@ -17,6 +17,8 @@ from gitorch.model.problem import Problem
 from gitorch.model.sweep import parse_range
 
 _OWN: KeyPath = ("gitorch",)
+# Also a common name of a parameter, so that it is one outside of `gitorch:`.
+_AMBIGUOUS = {"steps"}
 _LONGEST_LINE = 200  # characters of a line that a hint shows
 
 
@@ -80,7 +82,7 @@ def _is_misplaced(
     document: Document, place: KeyPath, key: str, values: Sequence[Any]
 ) -> bool:
     """Return True if a key outside of `gitorch:` is one of gitorch's, and not a parameter."""
-    if key not in file_settings():
+    if key not in file_settings() or key in _AMBIGUOUS:
         return False
     if key in _mapping_at(document, (*place, *_OWN)):
         return False

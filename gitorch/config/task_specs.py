@@ -13,6 +13,7 @@ from gitorch.config.paths import relative_glob
 from gitorch.config.reader import Reader
 from gitorch.config.schema import hint_on
 from gitorch.config.task_order import read_needs
+from gitorch.model.numbers import LARGEST_INTEGER, is_number
 from gitorch.model.run.command_line import names_words
 from gitorch.model.run.flags import BoolStyle, Flags
 from gitorch.model.run.shell import parse_shell
@@ -196,6 +197,26 @@ def _read_flags(reader: Reader, position: KeyPath) -> Flags:
     return Flags(booleans=BoolStyle(booleans), dash=dash, equals=equals)
 
 
+def _read_steps(reader: Reader, position: KeyPath) -> int | None:
+    """Return the number of steps of a task: the number itself, or the value of a parameter."""
+    written = reader.get(*position)
+    if not isinstance(written, str):
+        return None if written is None else int(written)
+    name = written.removeprefix("{").removesuffix("}")
+    places: list[KeyPath] = [()]
+    if position[0] == "tasks":
+        places.insert(0, position[:2])
+    for place in places:
+        value = reader.get(*place, *name.split("."))
+        if is_number(value) and 1 <= value <= LARGEST_INTEGER:
+            return int(value)
+    message = (
+        f"'steps' names '{name}', which is not a parameter with a number of steps"
+    )
+    reader.complain(position, message, "write a number, or the name of a parameter")
+    return None
+
+
 # The fields of a TaskSpec that hold settings: the name of the setting, and its reader.
 _SETTINGS: dict[str, tuple[str, Callable[[Reader, KeyPath], Any]]] = {
     "inputs": ("inputs", _read_inputs),
@@ -212,4 +233,5 @@ _SETTINGS: dict[str, tuple[str, Callable[[Reader, KeyPath], Any]]] = {
     "cache": ("cache", _read_cache),
     "shell": ("shell", _read_shell),
     "flags": ("flags", _read_flags),
+    "steps": ("steps", _read_steps),
 }

@@ -38,6 +38,7 @@ CREATE INDEX runs_newest ON runs (sorted, id);
 CREATE INDEX runs_by_name ON runs (name, sorted, id);
 CREATE INDEX runs_by_label ON runs (label, sorted, id);
 CREATE INDEX runs_by_status ON runs (status);
+CREATE INDEX runs_by_end ON runs (ended, status);
 CREATE INDEX runs_by_identity ON runs (identity);
 
 -- A run whose record cannot be read.
@@ -53,6 +54,8 @@ CREATE TABLE unreadable (
 --   name        the name of its run
 --   duration_s  how many seconds it took. NULL if it reuses the results of another run
 --   key         its cache key. NULL if the task is not cached, or if its results are not to be trusted
+--   host        the machine that it ran on
+--   kind        UTF-8. The same for tasks with the same method or command
 CREATE TABLE complete_tasks (
     run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
     task TEXT NOT NULL,
@@ -60,10 +63,12 @@ CREATE TABLE complete_tasks (
     duration_s REAL,
     ended TEXT,
     key TEXT,
+    host TEXT,
+    kind BLOB NOT NULL,
     PRIMARY KEY (run, task)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX complete_by_kind ON complete_tasks (name, task, duration_s);
+CREATE INDEX complete_by_kind ON complete_tasks (kind, ended) WHERE duration_s IS NOT NULL;
 CREATE INDEX complete_by_key ON complete_tasks (key, ended) WHERE key IS NOT NULL;
 CREATE INDEX complete_with_key ON complete_tasks (name, task, ended) WHERE key IS NOT NULL;
 
@@ -110,8 +115,8 @@ VALUES (:id, :name, :label, :status, :commit, :summary, :sorted, :created, :star
 
 -- name: add_complete
 -- Add a complete task of a run that is in the index.
-INSERT INTO complete_tasks (run, task, name, duration_s, ended, key)
-VALUES (:run, :task, :name, :duration_s, :ended, :key);
+INSERT INTO complete_tasks (run, task, name, duration_s, ended, key, host, kind)
+VALUES (:run, :task, :name, :duration_s, :ended, :key, :host, :kind);
 
 -- name: rows
 -- Return all runs, newest first.
@@ -131,6 +136,10 @@ FROM runs WHERE status NOT IN ('COMPLETE', 'FAILED') ORDER BY sorted DESC, id DE
 -- name: counts
 -- Count the runs in each status.
 SELECT status, count(*) AS count FROM runs GROUP BY status;
+
+-- name: counts_since
+-- Count the runs in each status that ended at a time or later.
+SELECT status, count(*) AS count FROM runs WHERE ended >= :since GROUP BY status;
 
 -- name: newest
 -- Return the latest run (0), the one before it (1), and so on.
@@ -201,8 +210,9 @@ WHERE status != 'FAILED' AND invalid IS NULL AND label IN (SELECT CAST(value AS 
 ORDER BY sorted, id;
 
 -- name: durations
--- Return the durations, in seconds, of the complete tasks with this id in the runs with this name.
-SELECT duration_s FROM complete_tasks WHERE name = :name AND task = :task AND duration_s IS NOT NULL;
+-- Return the durations, in seconds, of the newest complete tasks of a kind, with their ids, machines and params.
+SELECT complete_tasks.duration_s, task, host, summary FROM complete_tasks JOIN runs ON id = run
+WHERE kind = :kind AND complete_tasks.duration_s IS NOT NULL ORDER BY complete_tasks.ended DESC LIMIT :most;
 
 -- name: computed
 -- Return the complete tasks with this cache key, those of the newest run first. The clocks of two machines can disagree

@@ -6,9 +6,11 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from gitorch.model.estimate.history import EarlierDuration
 from gitorch.model.run.status import Status
 from gitorch.model.table.references import Named
 from gitorch.model.table.row import Row, TaskRow
+from gitorch.model.values import flattened
 
 
 def row_values(row: Row) -> dict[str, Any]:
@@ -48,6 +50,14 @@ def named_of(values: Sequence[Any]) -> Named:
     """Return the Named of a result of a statement that returns the names of runs."""
     id, name, label, identity, created = values
     return Named(id, decoded(name), decoded(label), identity, created)
+
+
+def duration_of(values: Sequence[Any]) -> EarlierDuration:
+    """Return the EarlierDuration of a result of the statement `durations`."""
+    seconds, task, host, summary = values
+    params, _, _, _, task_params = _parse(summary)[0]
+    seen = {**params, **task_params.get(task, {})}
+    return EarlierDuration(seconds, flattened(seen), host)
 
 
 def row_of(values: Sequence[Any]) -> Row:

@@ -23,6 +23,7 @@ from gitorch.database.connection import (
 )
 from gitorch.database.index_values import (
     decoded,
+    duration_of,
     encoded,
     named_of,
     row_of,
@@ -30,6 +31,7 @@ from gitorch.database.index_values import (
 )
 from gitorch.database.statements import statements
 from gitorch.errors import Busy
+from gitorch.model.estimate.history import EarlierDuration
 from gitorch.model.run.record import RecordBroken
 from gitorch.model.run.status import Status
 from gitorch.model.table.references import Named
@@ -38,7 +40,7 @@ from gitorch.tools.locks import taken
 
 FORMAT = DatabaseFormat(
     name="index",
-    version=6,
+    version=7,
     statements="index.sql",
     # In WAL mode with synchronous NORMAL, a power cut may undo whole transactions, the newest ones,
     # but it does not damage the file.
@@ -143,6 +145,11 @@ class RunIndex:
         """Return the number of runs in each status."""
         return {Status(status): count for status, count in self._fetch("counts")}
 
+    def counts_since(self, since: str) -> dict[Status, int]:
+        """Return the number of runs in each status that ended at `since` or later."""
+        counts = self._fetch("counts_since", since=since)
+        return {Status(status): count for status, count in counts}
+
     def newest(self, back: int) -> str | None:
         """Return the id of the latest run (0), of the one before it (1), and so on."""
         return self._fetch_first("newest", back=min(back, _LARGEST_INTEGER))
@@ -233,14 +240,10 @@ class RunIndex:
             newest[decoded(label)] = Earlier(identity, commit, bool(ran))
         return newest
 
-    def durations(self, name: str, task: str) -> list[float]:
-        """Return how many seconds a task took, in each run of this name in which it is complete."""
-        return [
-            seconds
-            for (seconds,) in self._fetch(
-                "durations", name=encoded(name), task=task
-            )
-        ]
+    def durations(self, kind: str, most: int) -> list[EarlierDuration]:
+        """Return how long the newest complete tasks of a kind took, the newest first."""
+        rows = self._fetch("durations", kind=encoded(kind), most=most)
+        return [duration_of(values) for values in rows]
 
     def computed(self, key: str) -> list[tuple[str, str]]:
         """Return run and task of the complete tasks with this cache key, newest first."""
@@ -327,7 +330,7 @@ class IndexUpdate:
                 "add_complete",
                 run=row.id,
                 name=encoded(row.name),
-                **task._asdict(),
+                **{**task._asdict(), "kind": encoded(task.kind)},
             )
 
 

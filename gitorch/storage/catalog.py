@@ -21,6 +21,7 @@ from gitorch.database.run_index import (
 )
 from gitorch.database.values import QueuedRun, QueuedTask, Running, Waiting
 from gitorch.errors import Busy, NotFound
+from gitorch.model.estimate.history import EarlierDuration
 from gitorch.model.run.record import Record, RecordBroken
 from gitorch.model.run.status import LIVE, Status
 from gitorch.model.table.overlay import Run, with_queue
@@ -78,6 +79,10 @@ class Catalog:
                 totals[status] = count
         totals.update(row.status for row in live)
         return live, totals
+
+    def counts_since(self, since: str) -> dict[Status, int]:
+        """Return the number of runs in each status that ended at `since` or later."""
+        return self._query(lambda index: index.counts_since(since))
 
     def not_queued(self) -> list[Row]:
         """Return the live runs that the queue does not have, newest first."""
@@ -186,9 +191,9 @@ class Catalog:
                 newest[identity] = run_id, statuses.get(run_id, status), label
         return newest
 
-    def durations(self, name: str, task: str) -> list[float]:
-        """Return the durations in seconds of a task in the runs of a name that completed it."""
-        return self._query(lambda index: index.durations(name, task))
+    def durations(self, kind: str, most: int) -> list[EarlierDuration]:
+        """Return how long the newest complete tasks of a kind took, the newest first."""
+        return self._query(lambda index: index.durations(kind, most))
 
     def computed(self, key: str) -> list[tuple[str, str]]:
         """Return run and task of the complete tasks with this cache key, newest first."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from gitorch.model.run.metrics import last_progress
 from gitorch.model.workspace import AttemptDirectory
 from gitorch.tools.untrusted import (
     in_mebibytes,
@@ -22,6 +22,7 @@ LONGEST_EVENT = 1 << 20  # bytes
 # In bytes. If a task reports more, only the newest events are read.
 MOST_EVENTS = 1 << 28
 _TAIL = 64 << 10  # bytes; enough for the newest report of any task
+_HEAD = 4 << 10
 
 
 class Events:
@@ -64,20 +65,38 @@ class Events:
             )
 
 
-def read_progress(path: Path) -> tuple[float, float] | None:
-    """Return the newest (done, total), read from the end of the file only."""
+def first_and_newest(directory: AttemptDirectory) -> tuple[list[Any], list[Any]]:
+    """Return the first and the newest events of a running attempt; the others are not read.
+
+    A file that cannot be read has no events.
+    """
+    head, tail, _ = ends_of(
+        directory.events, _HEAD, _TAIL, below=directory.workspace
+    )
+    return list(_parsed(head.splitlines())), list(_parsed(tail.splitlines()))
+
+
+def ends_of(
+    path: Path, head: int, tail: int, *, below: Path
+) -> tuple[bytes, bytes, float]:
+    """Return the first and the last bytes of a file that may be untrusted, and its age in seconds.
+
+    They are empty if the file cannot be read.
+    """
     try:
-        descriptor = open_plain(path, below=AttemptDirectory(path.parent).workspace)
+        descriptor = open_plain(path, below=below)
     except OSError:
-        return None
+        return b"", b"", 0.0
     try:
-        start = max(0, os.fstat(descriptor).st_size - _TAIL)
-        tail = os.pread(descriptor, _TAIL, start)
+        state = os.fstat(descriptor)
+        start = max(0, state.st_size - tail)
+        end = os.pread(descriptor, tail, start)
+        begin = end[:head] if start == 0 else os.pread(descriptor, head, 0)
     except OSError:
-        return None
+        return b"", b"", 0.0
     finally:
         os.close(descriptor)
-    return last_progress(_parsed(tail.splitlines()))
+    return begin, end, max(0.0, time.time() - state.st_mtime)
 
 
 def _parsed(lines: Iterable[bytes]) -> Iterator[Any]:

@@ -21,6 +21,10 @@ from gitorch.storage.site import Site
 from gitorch.tools.clock import now
 from gitorch.tools.locks import is_held
 from gitorch.tools.process import boot_id, process_of, process_start
+from gitorch.tools.untrusted import read_plain
+
+_LONGEST_NOTE = 20  # bytes
+_MOST_JOBS = 100_000  # of one worker, whatever its file says
 
 
 class WorkerFiles(Struct, frozen=True):
@@ -46,6 +50,20 @@ class WorkerFiles(Struct, frozen=True):
         self.secrets.unlink(missing_ok=True)
         self.slots.unlink(missing_ok=True)
         self.alive.unlink(missing_ok=True)
+
+
+def note_jobs(files: WorkerFiles, jobs: int) -> None:
+    """Note how many tasks a worker runs at a time, in the file whose lock it holds."""
+    files.alive.write_text(f"{jobs}\n")
+
+
+def noted_jobs(state: Path, worker: Worker) -> int:
+    """Return how many tasks a worker runs at a time, 0 if it has not noted it."""
+    try:
+        text = read_plain(WorkerFiles.of(state, worker.id).alive, _LONGEST_NOTE)
+        return min(int(text), _MOST_JOBS)
+    except (OSError, ValueError):
+        return 0
 
 
 def this_worker(worker_id: str) -> Worker:

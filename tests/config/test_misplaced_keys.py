@@ -46,7 +46,13 @@ SHAPES: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("key", sorted(file_settings()))
+def test_steps_outside_of_gitorch_are_a_parameter() -> None:
+    loaded = load(f"steps: 100\n{TASKS}")
+    assert loaded.problems == ()
+    assert loaded.specs[0].params == {"steps": 100}
+
+
+@pytest.mark.parametrize("key", sorted(set(file_settings()) - {"steps"}))
 def test_every_key_of_gitorch_is_an_error_outside_of_it(key: str) -> None:
     written = flow_text(SHAPES[key])
     (problem,) = load(f"{key}: {written}\n{TASKS}").problems

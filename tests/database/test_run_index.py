@@ -80,7 +80,9 @@ def filled(path: Path | None, *rows: Row) -> RunIndex:
         for row in rows or (HELD, ODD, FIRST):
             update.add(
                 row,
-                [Complete("a", 2.0, row.created, "key")] if row is not ODD else [],
+                [Complete("a", 2.0, row.created, "key", "here", "train")]
+                if row is not ODD
+                else [],
             )
         update.set_tip("t" * 40)
     return index
@@ -126,7 +128,11 @@ def test_runs_are_found_by_identity_and_tasks_by_key(index: RunIndex) -> None:
     assert index.by_identity(["i2", "i3"]) == {
         "i2": (HELD.id, Status.HOLD, HELD.label)
     }
-    assert index.durations("penguins", "a") == [2.0, 2.0]
+    earlier = index.durations("train", 9)
+    assert [(each.seconds, each.host) for each in earlier] == [(2.0, "here")] * 2
+    assert earlier[0].params["lr"] == HELD.params["lr"]
+    assert len(index.durations("train", 1)) == 1
+    assert index.durations("other", 9) == []
     assert index.computed("key") == [(HELD.id, "a"), (FIRST.id, "a")]
     assert index.computed("other") == []
     assert index.computed_like("penguins", "a") == (HELD.id, FIRST.id)
@@ -176,9 +182,22 @@ def test_questions_about_few_runs_do_not_scan_the_tables(
             "computed",
             "computed_like",
             "durations",
+            "counts_since",
         ):
             values = dict.fromkeys(
-                ("ids", "back", "id", "name", "label", "prefix", "key", "task"),
+                (
+                    "ids",
+                    "back",
+                    "id",
+                    "name",
+                    "label",
+                    "prefix",
+                    "key",
+                    "task",
+                    "kind",
+                    "most",
+                    "since",
+                ),
                 "[]",
             )
             plan = connection.execute(

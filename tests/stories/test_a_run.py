@@ -358,7 +358,8 @@ def test_status_shows_running_tasks_and_their_progress(
     worker.communicate(timeout=20)
     first, second = during["runs"]
     assert (first["status"], first["task"]) == ("RUNNING", "t")
-    assert first["progress"] == {"done": 3, "total": 10}
+    assert first["progress"] == {"done": 3, "total": 10, "source": "events"}
+    assert first["share"] == 0.3
     assert first["eta_s"]["p80"] >= first["eta_s"]["p50"] > 0
     assert second["why"] == f"behind 1 run, the first is {first['id']}"
     assert during["counts"] == {

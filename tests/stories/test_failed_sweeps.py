@@ -158,5 +158,6 @@ def test_status_shows_what_needs_a_look_and_counts_the_rest(sweep: Path) -> None
             "… and 11 more held",
             "… and 11 more waiting",
         ]
-        assert lines[-1].startswith("16 WAITING, 8 COMPLETE, 8 ERROR, 16 HOLD")
+        assert lines[-2] == "16 WAITING, 8 COMPLETE, 8 ERROR, 16 HOLD"
+        assert re.fullmatch(r"0 of 16 done, about \d+ s of work", lines[-1])
     assert len(gitorch_json(sweep, "status")["runs"]) == 40

@@ -140,6 +140,11 @@ class History:
             remaining = list(left)
         self._distribution, self._error = _spread(remaining, weights)
 
+    @property
+    def uses_params(self) -> bool:
+        """Return True if the durations differ by the params."""
+        return bool(self._effects or self._same)
+
     def predict(self, params: Mapping[str, Any]) -> Prediction:
         """Return the duration of the task in a run with these params."""
         logarithm = self._mean + self._same.get(_key(params), 0.0)

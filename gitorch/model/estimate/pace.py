@@ -14,7 +14,7 @@ from typing import NamedTuple
 from gitorch.model.estimate.estimate import Estimate
 from gitorch.model.text.quantities import LONGEST
 
-SOURCE = "its own progress"
+SOURCE = "from its own progress"
 # A straight line through the work done, from one report: four tasks out of five take at most this
 # many times the time.
 _UNEVEN = 1.25

@@ -36,6 +36,7 @@ _IGNORED_IN_TASKS = (
     "cache",
     "discard",
     "volatile",
+    "steps",
 )
 
 

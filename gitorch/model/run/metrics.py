@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from gitorch.model.numbers import is_finite, is_number, measured
+from gitorch.model.numbers import is_number, measured
 
 # Of one task. A record has the metrics of all its tasks.
 MOST_NAMES = 1000
@@ -97,15 +97,3 @@ def of_events(events: Iterable[Any]) -> Measured:
         else:
             metrics[name] = measured(value)
     return Measured(metrics, left_out)
-
-
-def last_progress(events: Iterable[Any]) -> tuple[float, float] | None:
-    """Return the newest valid (done, total), None if there is none."""
-    progress = None
-    for event in events:
-        match event:
-            case {"progress": [done, total]} if (
-                is_finite(done) and is_finite(total) and total > 0
-            ):
-                progress = (done, total)
-    return progress

@@ -50,6 +50,9 @@ RETRIABLE = (
 )
 
 
+_LONGEST_KIND = 300  # characters; nobody's commands differ only after that
+
+
 class Retries(JsonStruct, frozen=True, kw_only=True):
     """At most `max` automatic retries, each `backoff_s` after an outcome of a kind in `on`."""
 
@@ -128,6 +131,8 @@ class TaskSpec(JsonStruct, frozen=True, kw_only=True):
     # More files with metrics. They are read after `metrics`.
     metric_sources: tuple[MetricSource, ...] = ()
     addresses: tuple[RemoteInput, ...] = ()  # more data that the task reads
+    # The number of steps. The step of a metric is then the progress. None: it is not declared.
+    steps: int | None = None
 
     @property
     def declared_metrics(self) -> tuple[MetricSource, ...]:
@@ -309,6 +314,20 @@ class RunSpec(JsonStruct, frozen=True, kw_only=True):
                 needed.add(task_id)
                 pending += self.task(task_id).needs
         return needed
+
+
+def kind_of(spec: RunSpec, task: TaskSpec) -> str:
+    """Return the text that tasks share if they run the same method or command.
+
+    The durations of such tasks are comparable.
+    """
+    if task.method is not None:
+        kind = f"{spec.path_to_tasks}:{task.method}"
+    elif isinstance(task.command, str):
+        kind = task.command
+    else:
+        kind = "\0".join(task.command or ())
+    return kind[:_LONGEST_KIND]
 
 
 def task_config(spec: RunSpec, task: TaskSpec, output_dir: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from msgspec import field
 
 from gitorch.model.json_struct import JsonStruct, empty_mapping
 from gitorch.model.run.metrics import Metrics
-from gitorch.model.run.spec import Resources
+from gitorch.model.run.spec import Resources, kind_of
 from gitorch.model.run.status import LIVE, Status
 
 if TYPE_CHECKING:
@@ -28,6 +28,10 @@ class TaskRow(
     resources: Resources | None = None  # None: the task asks for none
     # How the last attempt of a task in ERROR ended, in words.
     failure: str | None = None
+    # See `kind_of`; empty in rows of earlier versions.
+    kind: str = ""
+    steps: int | None = None  # as declared
+    ended: str | None = None  # when the last attempt of a task in ERROR ended
 
 
 _NOT_SHOWN = ("clone", "identity", "sorted_at", "hold", "tasks")
@@ -95,7 +99,8 @@ class Row(JsonStruct, frozen=True, kw_only=True, omit_defaults=False):
         invalidation = record.invalidation
         if record.status in LIVE:
             hold = _hold_in_words(record.hold)
-            tasks = tuple(map(_task, record.tasks, record.spec.tasks))
+            pairs = zip(record.tasks, record.spec.tasks, strict=False)
+            tasks = tuple(_task(record, *pair) for pair in pairs)
         return cls(
             id=record.id,
             name=record.name,
@@ -140,12 +145,14 @@ class Complete(NamedTuple):
     duration_s: float | None
     ended: str | None
     key: str | None
+    host: str | None = None
+    kind: str = ""  # see `kind_of`
 
 
 def complete_tasks(record: Record) -> list[Complete]:
     """Return the complete tasks of a record."""
     complete = []
-    for task in record.tasks:
+    for task, spec in zip(record.tasks, record.spec.tasks, strict=False):
         if task.status is not Status.COMPLETE:
             continue
         key = None
@@ -153,21 +160,24 @@ def complete_tasks(record: Record) -> list[Complete]:
         if task.cache is not None:
             key = None if record.invalidation else task.cache.key
             is_reused = task.cache.source is not None
-        duration_s = ended = None
+        duration_s = ended = host = None
         if task.attempts:
             last = task.attempts[-1]
             duration_s = None if is_reused else last.duration_s
             ended = last.ended
-        complete.append(Complete(task.id, duration_s, ended, key))
+            host = last.host
+        kind = kind_of(record.spec, spec)
+        complete.append(Complete(task.id, duration_s, ended, key, host, kind))
     return complete
 
 
-def _task(task: TaskRecord, spec: TaskSpec) -> TaskRow:
-    failure = None
+def _task(record: Record, task: TaskRecord, spec: TaskSpec) -> TaskRow:
+    failure = ended = None
     if task.status is Status.ERROR:
         failure = "it failed"
         if task.attempts:
             failure = str(task.attempts[-1].outcome)
+            ended = task.attempts[-1].ended
     resources = spec.resources
     return TaskRow(
         id=task.id,
@@ -175,6 +185,9 @@ def _task(task: TaskRecord, spec: TaskSpec) -> TaskRow:
         needs=spec.needs,
         resources=None if resources == Resources() else resources,
         failure=failure,
+        kind=kind_of(record.spec, spec),
+        steps=spec.steps,
+        ended=ended,
     )
 
 

@@ -21,7 +21,7 @@ def test_the_newest_part_of_the_work_counts_most() -> None:
     assert estimate is not None
     assert 30 <= estimate.p50 < 60, "1 s a step now; 4 s a step on the average"
     assert estimate.p50 < estimate.p80
-    assert estimate.source == "its own progress"
+    assert estimate.source == "from its own progress"
 
 
 def test_a_single_pause_is_not_expected_again() -> None:
@@ -36,7 +36,7 @@ def test_a_single_pause_is_not_expected_again() -> None:
 
 def test_one_report_is_a_straight_line() -> None:
     estimate = from_progress([ProgressPoint(10.0, 1)], 4, 10.0)
-    assert estimate == Estimate(30.0, 37.5, "its own progress")
+    assert estimate == Estimate(30.0, 37.5, "from its own progress")
 
 
 def test_the_count_begins_again_after_a_restart() -> None:
