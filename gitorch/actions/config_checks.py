@@ -163,9 +163,16 @@ def fetch_inputs(
                 yield config.problem(position, str(error), hint)
 
 
-def check_resources(machine: Resources, config: LoadedConfig) -> Iterator[Problem]:
-    """Yield a problem for each task that wants more of a resource than this machine has."""
+def check_resources(
+    machine: Resources, config: LoadedConfig, engine: str
+) -> Iterator[Problem]:
+    """Yield a problem for each task that wants more of a resource than this machine has.
+
+    `engine` executes the tasks that name none. Other engines than `local` have other machines.
+    """
     for index, task in enumerate(config.specs[0].tasks):
+        if (task.engine or engine) != "local":
+            continue
         wanted = task.resources
         for name, wanted_amount, total in (
             ("cpus", wanted.cpus, machine.cpus),

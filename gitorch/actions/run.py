@@ -16,7 +16,8 @@ from gitorch.actions.changeable import (
 from gitorch.actions.collect import fail_overdue, retention_of
 from gitorch.actions.run_targets import RUNNABLE
 from gitorch.database.values import Worker
-from gitorch.engines.registry import ENGINES
+from gitorch.engines.registry import engine_named, most_at_once
+from gitorch.engines.several import Engines
 from gitorch.errors import Busy, GitorchError, Refused, UsageError
 from gitorch.model.json_struct import without_empty
 from gitorch.model.run.announcement import (
@@ -39,8 +40,8 @@ from gitorch.tools.locks import taken
 from gitorch.tools.random_names import random_hex
 from gitorch.worker.capacity import of_machine
 from gitorch.worker.pool import Pool
+from gitorch.worker.pool_options import LOCAL, PoolOptions
 from gitorch.worker.recover import recover
-from gitorch.worker.scheduler import PoolOptions
 from gitorch.worker.summary import Summary
 from gitorch.worker.surroundings import Surroundings
 
@@ -118,7 +119,7 @@ def run(
     *,
     jobs: int,
     environment: Mapping[str, str],
-    engine: str = "local",
+    engine: str = LOCAL,
     stop_after: int | None = None,
     watch: bool = False,
     reuse: bool = True,
@@ -146,14 +147,20 @@ def run(
     with _registered(site, worker, surroundings, jobs) as files:
         pool = Pool(
             site,
-            ENGINES[engine](jobs, files.slots),
+            Engines(
+                jobs, engine, lambda name: engine_named(name)(jobs, files.slots)
+            ),
             worker,
             listener,
             surroundings=surroundings,
             by=f"worker {worker.host}:{worker.pid}",
             files=files,
             options=PoolOptions(
-                only=only, stop_after=stop_after, watch=watch, reuse=reuse
+                only=only,
+                stop_after=stop_after,
+                watch=watch,
+                reuse=reuse,
+                engine=engine,
             ),
         )
         if watch or site.queue.claimable(only, of_machine(site.repository)):
@@ -165,12 +172,16 @@ def run(
     return _worked(site, summary, named)
 
 
-def jobs_of(text: str | None, site: Site) -> int:
+def jobs_of(text: str | None, site: Site, *, engine: str = LOCAL) -> int:
     """Return the number of tasks to run at a time.
 
-    `text` is from the command line. The default is the setting `gitorch.jobs`.
-    Raises UsageError if it is neither a valid number nor `auto`.
+    `text` is from the command line. The default is the setting `gitorch.jobs`, or what the engine
+    allows. Raises UsageError if it is neither a valid number nor `auto`.
     """
+    if text is None and "gitorch.jobs" not in site.repository.git_config:
+        most = most_at_once(engine)
+        if most is not None:
+            return min(most, MOST_JOBS)
     chosen = site.repository.settings.jobs if text is None else text
     if chosen == "auto":
         return os.cpu_count() or 1

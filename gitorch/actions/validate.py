@@ -248,7 +248,9 @@ class _Examination:
         yield from config_checks.check_params_file(self._site, self._pin, config)
         yield from config_checks.check_inputs(self._inputs_of(config), config)
         yield from config_checks.suggest_links(self._site, config)
-        yield from config_checks.check_resources(self._machine, config)
+        yield from config_checks.check_resources(
+            self._machine, config, self._site.settings.engine
+        )
 
     def _with_converted_inputs(
         self, configs: Sequence[LoadedConfig]

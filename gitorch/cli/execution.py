@@ -40,7 +40,8 @@ def execute(
     A worker in the background leaves the terminal when it begins to work. The command `notify` is
     run at each failure and at the end.
     """
-    count = jobs_of(jobs, site)
+    engine = site.settings.engine
+    count = jobs_of(jobs, site, engine=engine)
     shown = showing() if background is None else background.showing()
     with shown as listener:
         notifier = _notifier(site, notify, listener)
@@ -58,6 +59,7 @@ def execute(
                 listener if notifier is None else notifier.listen,
                 jobs=count,
                 environment=os.environ,
+                engine=engine,
                 stop_after=stop_after,
                 watch=watch,
                 reuse=reuse,

@@ -62,6 +62,10 @@ def without_unset_keys(document: Document) -> Document:
     return document
 
 
+# Other values of a key `engine` are likely to be those of a parameter.
+_ENGINES = ("local", "slurm")
+
+
 def _places(document: Document) -> list[KeyPath]:
     """Return the positions of the mappings that hold parameters: the file and its tasks."""
     places: list[KeyPath] = [()]
@@ -83,6 +87,8 @@ def _is_misplaced(
 ) -> bool:
     """Return True if a key outside of `gitorch:` is one of gitorch's, and not a parameter."""
     if key not in file_settings() or key in _AMBIGUOUS:
+        return False
+    if key == "engine" and not any(value in _ENGINES for value in values):
         return False
     if key in _mapping_at(document, (*place, *_OWN)):
         return False

@@ -12,6 +12,7 @@ from gitorch.config.metric_sources import read_metric_sources, read_metrics
 from gitorch.config.paths import relative_glob
 from gitorch.config.reader import Reader
 from gitorch.config.schema import hint_on
+from gitorch.config.slurm_options import read_slurm
 from gitorch.config.task_order import read_needs
 from gitorch.model.numbers import LARGEST_INTEGER, is_number
 from gitorch.model.run.command_line import names_words
@@ -72,6 +73,10 @@ def _read_task(
     params = {key: value for key, value in task.items() if key not in OWN_TASK_KEYS}
     own_settings = _read_settings(reader, ("tasks", index, "gitorch"))
     settings = {**defaults, **own_settings}
+    settings["slurm"] = {
+        **defaults.get("slurm", {}),
+        **own_settings.get("slurm", {}),
+    }
     if not isinstance(command, str):
         settings.pop("shell", None)
     settings["flags"] = _flags_used(command, settings.get("flags"))
@@ -217,6 +222,11 @@ def _read_steps(reader: Reader, position: KeyPath) -> int | None:
     return None
 
 
+def _read_engine(reader: Reader, position: KeyPath) -> str | None:
+    engine: str | None = reader.get(*position)
+    return engine
+
+
 # The fields of a TaskSpec that hold settings: the name of the setting, and its reader.
 _SETTINGS: dict[str, tuple[str, Callable[[Reader, KeyPath], Any]]] = {
     "inputs": ("inputs", _read_inputs),
@@ -234,4 +244,6 @@ _SETTINGS: dict[str, tuple[str, Callable[[Reader, KeyPath], Any]]] = {
     "shell": ("shell", _read_shell),
     "flags": ("flags", _read_flags),
     "steps": ("steps", _read_steps),
+    "engine": ("engine", _read_engine),
+    "slurm": ("slurm", read_slurm),
 }

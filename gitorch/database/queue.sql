@@ -226,10 +226,11 @@ DELETE FROM workers WHERE id = :id;
 SELECT id, host, pid, boot, process_start, since FROM workers ORDER BY since, id;
 
 -- name: entrust
--- Note a worker's attempt that was claimed in another queue.db. It is the current attempt of its task.
+-- Note a worker's attempt that was claimed in another queue.db, or by a worker that is dead. It is the current attempt
+-- of its task.
 UPDATE tasks
 SET status = 'RUNNING', token = :token, worker = :worker, started = :started, attempts = :number, outcome = NULL,
-    not_before = NULL, ended = NULL, key = NULL
+    not_before = NULL, ended = NULL, key = CASE WHEN token = :token THEN key END
 WHERE run = :run AND id = :task;
 
 -- name: void

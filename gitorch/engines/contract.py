@@ -166,7 +166,7 @@ class Engine(Protocol):
     ) -> None: ...
 
     def submit(self, order: Order) -> None:
-        """Start an attempt.
+        """Start an attempt, at the next `poll` or before.
 
         There must be a free slot. An order whose token was submitted before is ignored.
         """

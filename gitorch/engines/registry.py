@@ -1,4 +1,4 @@
-"""The engines by name."""
+"""The engines by name: those of gitorch, and plug-ins (entry point group `gitorch.engines`)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,46 @@ from pathlib import Path
 
 from gitorch.engines.contract import Engine
 from gitorch.engines.local import LocalEngine
+from gitorch.errors import UsageError
 
+GROUP = "gitorch.engines"
 # The arguments are the number of slots, and the path of the lock that the engine's processes hold.
-ENGINES: dict[str, Callable[[int, Path], Engine]] = {"local": LocalEngine}
+Maker = Callable[[int, Path], Engine]
+
+
+def _slurm(slots: int, lock: Path) -> Engine:
+    # 10 ms, for users of Slurm only.
+    from gitorch.engines.slurm import SlurmEngine  # noqa: PLC0415
+
+    return SlurmEngine(slots, lock)
+
+
+ENGINES: dict[str, Maker] = {"local": LocalEngine, "slurm": _slurm}
+
+
+def engine_named(name: str) -> Maker:
+    """Return what makes an engine. Raises UsageError if there is none with this name."""
+    if name in ENGINES:
+        return ENGINES[name]
+    # 20 ms, for users of plug-ins only.
+    from importlib.metadata import entry_points  # noqa: PLC0415
+
+    found = entry_points(group=GROUP)
+    for entry in found:
+        if entry.name == name:
+            maker: Maker = entry.load()
+            return maker
+    names = [*ENGINES, *sorted(entry.name for entry in found)]
+    raise UsageError(
+        f"there is no engine {name!r}",
+        hint=f"choose one of: {', '.join(names)}",
+    )
+
+
+def most_at_once(name: str) -> int | None:
+    """Return how many attempts an engine executes at a time by default, None if it does not say."""
+    if name != "slurm":
+        return None
+    from gitorch.engines.slurm_calls import limits_of_site  # noqa: PLC0415  as above
+
+    return limits_of_site().jobs

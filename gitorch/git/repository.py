@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gitorch.errors import NotFound, Refused
 from gitorch.git.clone_identity import former_homes, settle, stored_id
@@ -289,6 +290,10 @@ class Repository(Struct, frozen=True, dict=True):
         for name, values in self.git_config.items():
             given[name] = given_value(name, values)
         return parse_settings(given)
+
+    def prefer(self, **chosen: object) -> None:
+        """Let options of the command line replace settings, by the names of their fields."""
+        self.__dict__["settings"] = replace(self.settings, **chosen)
 
     def remotes(self) -> dict[str, str]:
         """Return the address that git fetches from for each remote, by the remote's name."""

@@ -47,6 +47,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     templates: int
     checkout_workers: int
     used: bool
+    engine: str
+    slurm: Mapping[str, Any]
 
 
 class Setting(NamedTuple):
@@ -197,13 +199,30 @@ SETTINGS = (
         "used", "used", "true", _truth,
         "Record which files a Python task reads. It makes each call of `id` slower.",
     ),
+    Setting(
+        "engine", "engine", "local", str,
+        "What executes the tasks that name no `engine`: `local`, `slurm`, or a plug-in.",
+    ),
+    Setting(
+        "slurm.*", "slurm", None, str,
+        "Options of all jobs in Slurm, such as `gitorch.slurm.partition`: `gitorch help clusters`.",
+    ),
 )  # fmt: skip
 
 _WITH_GLOBS = ("gitorch.secret", "gitorch.recordenv")
 
 
+_SLURM = "gitorch.slurm."
+_SETUP = f"{_SLURM}setup"
+
+
 def given_value(name: str, values: Sequence[str]) -> str:
-    """Return the value of a setting that is given several times: the last, but globs add up."""
+    """Return the value of a setting that is given several times: the last, but globs add up.
+
+    The lines of the setup of a job add up too.
+    """
+    if name == _SETUP:
+        return "\n".join(values)
     if name in _WITH_GLOBS:
         return " ".join(values)
     return values[-1]
@@ -223,7 +242,18 @@ def parse_settings(configured: Mapping[str, str]) -> Settings:
         if text is None or is_blank:
             text = setting.default
         values[setting.field] = None if text is None else _parsed(setting, text)
+    values["slurm"] = _slurm_options(configured)
     return Settings(**values)
+
+
+def _slurm_options(configured: Mapping[str, str]) -> dict[str, Any]:
+    """Return the options of sbatch by name. `true` stands for an option without a value."""
+    options: dict[str, Any] = {}
+    for name, text in configured.items():
+        if name.startswith(_SLURM):
+            words: dict[str, Any] = {"true": True, "false": False}
+            options[name.removeprefix(_SLURM)] = words.get(text, text)
+    return options
 
 
 def unknown_settings(names: Iterable[str]) -> list[str]:
@@ -234,7 +264,7 @@ def unknown_settings(names: Iterable[str]) -> list[str]:
     known = {setting.name.lower(): setting.name for setting in SETTINGS}
     unknown = []
     for name in names:
-        if not name.startswith(_PREFIX):
+        if not name.startswith(_PREFIX) or name.startswith(_SLURM):
             continue
         if name.removeprefix(_PREFIX) not in known:
             unknown.append(name)

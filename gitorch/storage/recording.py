@@ -30,6 +30,7 @@ from gitorch.model.numbers import LARGEST_PRIORITY, clamped
 from gitorch.model.run.environment import digest_of, render_environment
 from gitorch.model.run.payload import Payload
 from gitorch.model.run.record import Record, RecordBroken, TaskRecord
+from gitorch.model.run.spec import Resources, TaskSpec
 from gitorch.model.run.status import LIVE, Status
 from gitorch.model.text.masking import mask_addresses, mask_addresses_in_bytes
 from gitorch.storage import ledger
@@ -333,10 +334,16 @@ def _queue_task(record: Record, task: TaskRecord) -> NewTask:
         needs=spec.needs,
         status=status,
         priority=clamped(priority, LARGEST_PRIORITY),
-        resources=spec.resources,
+        resources=_counted(spec),
         attempts=task.attempt_count,
         outcome=outcome,
     )
+
+
+def _counted(spec: TaskSpec) -> Resources:
+    """Return the resources that a task takes of the worker's own machine."""
+    is_local = spec.engine in (None, "local")
+    return spec.resources if is_local else Resources()
 
 
 def _as_stored(record: Record) -> dict[str, Any]:

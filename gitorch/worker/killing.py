@@ -10,17 +10,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gitorch.database.values import Claim
+from gitorch.engines.contract import Engine, Submission, recorded_end, submission_of
+from gitorch.engines.registry import engine_named
+from gitorch.engines.several import Engines
 from gitorch.engines.sweep import sweep
+from gitorch.errors import Busy
+from gitorch.model.run.outcome import Killed
 from gitorch.model.run.record import Record
 from gitorch.model.run.status import Status
+from gitorch.model.text.phrases import counted
 from gitorch.storage.claimed_attempt import ClaimedAttempt
 from gitorch.storage.liveness import living, void_copied
 from gitorch.storage.recording import recording, repeated_if_runs_change
 from gitorch.storage.run_directories import clear_away
 from gitorch.storage.site import Site
 from gitorch.tools.clock import now
+from gitorch.tools.random_names import random_hex
 from gitorch.tools.waits import Wait
 
+# Beyond that, what is executed elsewhere may take this long to end.
+_ELSEWHERE_S = 120.0
 # A living worker may take this long, beyond the grace of its processes. After that, its processes
 # are ended without it.
 _WORKER_S = 5.0
@@ -70,12 +79,65 @@ def _end_processes(site: Site, run_id: str) -> None:
         f"the worker of {run_id} to end it",
         bound_s=site.settings.grace_s + _WORKER_S,
     )
+    elsewhere = Wait(
+        f"the worker of {run_id} to end it", bound_s=wait.remaining_s + _ELSEWHERE_S
+    )
     while claims := site.queue.running_in(run_id):
         alive = living(site.state, site.queue.workers())
         has_worker = any(worker in alive for _, worker in claims)
-        if not has_worker or not wait.pause():
-            _sweep(site, [claim for claim, _ in claims])
-            return
+        own = [claim for claim, _ in claims]
+        is_elsewhere = bool(_submitted(site, own))
+        if has_worker and (elsewhere if is_elsewhere else wait).pause():
+            continue
+        _end_elsewhere(site, own)
+        _sweep(site, own)
+        return
+
+
+def _submitted(
+    site: Site, claims: Sequence[Claim]
+) -> list[tuple[ClaimedAttempt, Submission]]:
+    """Return the attempts that an engine executes elsewhere."""
+    found = []
+    for claim in claims:
+        attempt = ClaimedAttempt.of(site, claim)
+        directory = attempt.directory.path
+        submission = submission_of(directory, claim.token)
+        is_over = recorded_end(directory, claim.token) is not None
+        if submission is not None and not is_over:
+            found.append((attempt, submission))
+    return found
+
+
+def _end_elsewhere(site: Site, claims: Sequence[Claim]) -> None:
+    """End the attempts that continue without a worker, through their engines.
+
+    Raises GitorchError if their engine cannot be used on this machine, and Busy.
+    """
+    submitted = _submitted(site, claims)
+    if not submitted:
+        return
+    lock = site.state / "workers" / f"{random_hex(6)}.killing"
+
+    def make(name: str) -> Engine:
+        return engine_named(name)(len(submitted), lock)
+
+    pending = set()
+    wait = Wait("the submitted tasks to end", bound_s=_ELSEWHERE_S)
+    with Engines(len(submitted), None, make) as engines:
+        for attempt, submission in submitted:
+            token = attempt.claim.token
+            if engines.take_over(token, attempt.directory.path, submission.engine):
+                engines.cancel(token, Killed())
+                pending.add(token)
+        while pending:
+            for ended in engines.poll():
+                pending.discard(ended.token)
+            if pending and not wait.pause():
+                raise Busy(
+                    f"{counted(len(pending), 'submitted task')} did not end",
+                    hint="try again: gitorch kill ends them when their engine answers",
+                )
 
 
 def _sweep(site: Site, claims: Sequence[Claim]) -> None:

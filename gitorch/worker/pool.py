@@ -22,8 +22,9 @@ from contextlib import contextmanager
 from typing import assert_never
 
 from gitorch.database.values import Worker
-from gitorch.engines.contract import Ended, Engine
-from gitorch.errors import GitorchError, UserInterrupted
+from gitorch.engines.contract import Ended
+from gitorch.engines.several import Engines
+from gitorch.errors import GitorchError
 from gitorch.model.run.announcement import (
     Announcement,
     AttemptEnded,
@@ -34,13 +35,7 @@ from gitorch.model.run.announcement import (
     Noticed,
     TaskReused,
 )
-from gitorch.model.run.outcome import CouldNotStart
-from gitorch.storage.attempt_owner import (
-    OwnedByAnother,
-    Owner,
-    give_up_ownership,
-    note_start,
-)
+from gitorch.storage.attempt_owner import give_up_ownership, note_start
 from gitorch.storage.claimed_attempt import ClaimedAttempt
 from gitorch.storage.known_failure import KnownFailure
 from gitorch.storage.liveness import WorkerFiles, living
@@ -48,14 +43,16 @@ from gitorch.storage.reuse import Reused, Reuser
 from gitorch.storage.site import Site
 from gitorch.storage.stop_requests import Stops, requested_stops
 from gitorch.tools import waits
-from gitorch.worker.attempt import is_quick_to_prepare, prepare
+from gitorch.worker.attempt import is_quick_to_prepare
 from gitorch.worker.commit import commit
 from gitorch.worker.committer import Committer, EndedAttempt, Ending
-from gitorch.worker.disk_space import disk_full
 from gitorch.worker.gather import AttemptFiles, gather, not_executed
+from gitorch.worker.heirs import Heirs
 from gitorch.worker.inbox import Inbox
-from gitorch.worker.ownership import rejoin, yield_to
+from gitorch.worker.ownership import rejoin
+from gitorch.worker.pool_options import LOCAL, PoolOptions
 from gitorch.worker.prefetch import Prefetch
+from gitorch.worker.preparation import Preparation
 from gitorch.worker.protocol import (
     Announce,
     Cancel,
@@ -63,14 +60,12 @@ from gitorch.worker.protocol import (
     ClearAway,
     Commit,
     DeadWorkersFound,
-    Deferred,
+    Detached,
     Event,
     GiveBack,
     Instruction,
     KillRequested,
-    OutOfSpace,
     Prepare,
-    Prepared,
     PrepareNextRuns,
     Recover,
     Recovered,
@@ -79,12 +74,12 @@ from gitorch.worker.protocol import (
     StopRequested,
     Stuck,
     Superseded,
+    TakenOver,
     Ticked,
-    Unprepared,
     WorkerInstruction,
 )
 from gitorch.worker.recover import recover
-from gitorch.worker.scheduler import PoolOptions, Scheduler
+from gitorch.worker.scheduler import Scheduler
 from gitorch.worker.shares import Shares
 from gitorch.worker.stop_signals import caught
 from gitorch.worker.summary import Summary
@@ -106,7 +101,7 @@ class Pool:
     def __init__(
         self,
         site: Site,
-        engine: Engine,
+        engine: Engines,
         worker: Worker,
         listener: Listener,
         *,
@@ -124,8 +119,14 @@ class Pool:
         self._by = by
         self._options = options
         self._scheduler = Scheduler(engine.slots, options)
-        self._shares = Shares(site, files.slots)
-        self._reuser = Reuser(site, is_enabled=options.reuse)
+        self._shares = Shares(site, files.slots, is_local=options.engine == LOCAL)
+        self._preparation = Preparation(
+            site,
+            Reuser(site, is_enabled=options.reuse),
+            surroundings,
+            worker,
+            engine=options.engine,
+        )
         self._inbox: Inbox[Event | Announcement] = Inbox()
         # Finished runs hand their worktrees on in batches of this size, so as many suffice ahead.
         enough = max(FEW, 2 * engine.slots)
@@ -138,6 +139,7 @@ class Pool:
             self._inbox.post,
             enough=enough,
         )
+        self._heirs = Heirs(site, worker, self._inbox.post, only=options.only)
         self._preparers = ThreadPoolExecutor(PREPARERS, "preparer")
         self._stops = 0  # counted by the signal handler
         self._requested_stops = Stops.NONE  # by `gitorch stop`
@@ -170,14 +172,14 @@ class Pool:
         return self._summary
 
     def _loop(self) -> None:
+        self._look_for_dead_workers()
         while True:
             self._claim_tasks()
             if self._is_done():
                 return
             self._wait()
             self._receive_all()
-            for ended in self._engine.poll():
-                self._handle(ended)
+            self._receive_from_engine()
             self._handle_stops()
             self._rejoin_replaced_queue()
             self._handle_kills()
@@ -241,8 +243,17 @@ class Pool:
                     self._announce(message)
                 case AttemptStarted():
                     self._announce(message)
+                case TakenOver(attempt, engine):
+                    self._take_over(attempt, engine)
                 case _:
                     self._handle(message)
+
+    def _receive_from_engine(self) -> None:
+        for ended in self._engine.poll():
+            if self._scheduler.is_running(ended.token):
+                self._handle(ended)
+        for notice in self._engine.notices():
+            self._announce(Noticed(message=notice))
 
     def _handle_stops(self) -> None:
         requested = requested_stops(self._stop_file)
@@ -269,11 +280,7 @@ class Pool:
         self._next_look = time.monotonic() + DEAD_S
         if not self._scheduler.may_look_for_dead_workers:
             return False
-        others = [
-            worker
-            for worker in self._site.queue.workers()
-            if worker.id != self._worker.id
-        ]
+        others = self._heirs.others()
         if len(living(self._site.state, others)) == len(others):
             return False
         self._handle(DeadWorkersFound())
@@ -291,7 +298,7 @@ class Pool:
             case Prepare(attempt, in_thread=True):
                 self._preparers.submit(self._prepare_and_post, attempt)
             case Prepare(attempt):
-                self._handle(self._prepare(attempt))
+                self._handle(self._preparation.prepare(attempt))
             case Start():
                 self._start(instruction)
             case Cancel(token, outcome):
@@ -336,6 +343,8 @@ class Pool:
             return
         note_start(attempt)
         self._engine.submit(instruction.order)
+        if self._engine.continues(instruction.order.engine):
+            self._handle(Detached(claim.token))
         self._committer.warm_up()
         self._listener(
             AttemptStarted(
@@ -347,56 +356,32 @@ class Pool:
             )
         )
 
+    def _take_over(self, attempt: ClaimedAttempt, engine: str) -> None:
+        claim = attempt.claim
+        try:
+            is_found = self._engine.take_over(
+                claim.token, attempt.directory.path, engine
+            )
+        except GitorchError as error:
+            self._announce(Noticed(message=f"{claim.run} goes on: {error.message}"))
+            return
+        if is_found:
+            self._handle(TakenOver(attempt, engine))
+
     # -- the other threads
 
-    def _prepare(
-        self, attempt: ClaimedAttempt
-    ) -> Prepared | Unprepared | Reused | Deferred | OutOfSpace | Stuck:
-        try:
-            match self._reuser.settle(attempt):
-                case Reused() as reused:
-                    return reused
-                case KnownFailure() as failure:
-                    return Unprepared(attempt, failure)
-                case None:
-                    return Deferred(attempt)
-                case settled:
-                    return Prepared(
-                        settled,
-                        prepare(
-                            self._site, settled, self._surroundings, self._worker
-                        ),
-                    )
-        except UserInterrupted as error:
-            # The recovery gives the task back.
-            return Stuck([attempt], error)
-        except OwnedByAnother as error:
-            return self._yield_to(error.owner, attempt)
-        except (GitorchError, OSError) as error:
-            full = disk_full(self._site.workspace, error)
-            if full is not None:
-                return OutOfSpace(attempt, full)
-            outcome = CouldNotStart(message=str(error))
-            return Unprepared(
-                attempt, Ended.unrecorded(attempt.claim.token, outcome)
-            )
-        except BaseException as error:
-            return Stuck([attempt], error)
-
-    def _yield_to(self, owner: Owner, attempt: ClaimedAttempt) -> Deferred | Stuck:
-        try:
-            yield_to(self._site, attempt, owner)
-        except BaseException as error:
-            return Stuck([attempt], error)
-        return Deferred(attempt)
-
     def _prepare_and_post(self, attempt: ClaimedAttempt) -> None:
-        self._inbox.post(self._prepare(attempt))
+        self._inbox.post(self._preparation.prepare(attempt))
 
     def _recover(self) -> None:
         is_complete = False
         try:
-            recover(self._site, self._surroundings, self._inbox.post)
+            recover(
+                self._site,
+                self._surroundings,
+                self._inbox.post,
+                adopt=self._heirs.adopt,
+            )
             is_complete = True
         except (GitorchError, OSError) as error:
             self._inbox.post(Noticed(message=str(error)))

@@ -11,7 +11,8 @@ Each attempt takes one of these ways. Names in capitals are events, the others a
                       ├─ OUT OF SPACE ───────────────────┘
                       └─ STUCK ────────────────────────────── Release
 
-An attempt that is being committed can become STUCK, too.
+An attempt that is being committed can become STUCK, too. An attempt that is TAKEN OVER from a dead
+worker begins at ENDED. An attempt that is DETACHED is released when the worker stops.
 """
 
 from __future__ import annotations
@@ -56,6 +57,19 @@ class Deferred(Struct, frozen=True):
     """Another task computes the same results; this one waits for them in the queue."""
 
     attempt: ClaimedAttempt
+
+
+class Detached(Struct, frozen=True):
+    """The attempt was given to an engine in which it continues when this worker ends."""
+
+    token: str
+
+
+class TakenOver(Struct, frozen=True):
+    """The attempt of a dead worker, which continues in an engine, is now one of this worker."""
+
+    attempt: ClaimedAttempt
+    engine: str
 
 
 class OutOfSpace(Struct, frozen=True):
@@ -123,6 +137,8 @@ AttemptEvent = (
     | Superseded
     | Reused
     | Ended
+    | Detached
+    | TakenOver
 )
 WorkerEvent = (
     Committed

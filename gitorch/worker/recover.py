@@ -8,10 +8,16 @@ a pid may name another process by now.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from gitorch.database.values import Worker
-from gitorch.engines.contract import Ended, recorded_end
+from gitorch.engines.contract import (
+    Ended,
+    Submission,
+    recorded_end,
+    submission_of,
+)
 from gitorch.engines.sweep import sweep
 from gitorch.errors import Busy, GitorchError
 from gitorch.model.run.announcement import Listener
@@ -37,10 +43,21 @@ _SUPERVISORS_S = 10.0
 _READERS_S = 0.05
 
 
-def recover(site: Site, surroundings: Surroundings, listener: Listener) -> None:
+# Lets a living worker have the attempt of a dead one, unless it does not want it.
+Adopter = Callable[[Worker, ClaimedAttempt, Submission], bool]
+
+
+def recover(
+    site: Site,
+    surroundings: Surroundings,
+    listener: Listener,
+    *,
+    adopt: Adopter | None = None,
+) -> None:
     """Bring the queue to the state of the records, and of the attempts of dead workers.
 
-    Safe to repeat, and beside living workers. Raises Busy if a dead worker's processes do not end.
+    Attempts that are still executed elsewhere are adopted, or stay those of the dead worker. Safe
+    to repeat, and beside living workers. Raises Busy if a dead worker's processes do not end.
     """
     void_copied(site)
     for worker in site.queue.workers():
@@ -49,7 +66,7 @@ def recover(site: Site, surroundings: Surroundings, listener: Listener) -> None:
         locks = WorkerFiles.of(site.state, worker.id)
         with taken(locks.alive, wait_s=_READERS_S) as dead:
             if dead:
-                _recover_from(site, worker, locks, surroundings, listener)
+                _recover_from(site, worker, locks, surroundings, listener, adopt)
     run_ids = sorted(site.queue.kill_requests())
     if run_ids:
         finish_killing(site, run_ids, by="recovery")
@@ -62,6 +79,7 @@ def _recover_from(
     locks: WorkerFiles,
     surroundings: Surroundings,
     listener: Listener,
+    adopt: Adopter | None,
 ) -> None:
     """Commit the attempts that a dead worker started, give back the others, and remove it."""
     with taken(
@@ -74,10 +92,7 @@ def _recover_from(
                 f"the processes of a dead worker (pid {worker.pid}) do not end",
                 hint=f"see which they are: fuser -v {locks.slots}",
             )
-        attempts = [
-            ClaimedAttempt.of(site, claim)
-            for claim in site.queue.running_of(worker.id)
-        ]
+        attempts, continuing = _parted(site, worker)
         surroundings.remember(kept_secrets(locks))
         sweep({attempt.claim.token: attempt.directory.path for attempt in attempts})
         for attempt in attempts:
@@ -93,8 +108,40 @@ def _recover_from(
             ending = reuse or _gathered(site, attempt, worker, surroundings)
             for announcement in commit(site, [ending], by="recovery"):
                 listener(announcement)
+        if not _have_heirs(worker, continuing, adopt):
+            return
         site.queue.unregister(worker.id)
     locks.remove()
+
+
+def _have_heirs(
+    worker: Worker,
+    continuing: Sequence[tuple[ClaimedAttempt, Submission]],
+    adopt: Adopter | None,
+) -> bool:
+    """Have attempts adopted that are executed elsewhere. Return True if none is left."""
+    left = 0
+    for attempt, submission in continuing:
+        if adopt is None or not adopt(worker, attempt, submission):
+            left += 1
+    return left == 0
+
+
+def _parted(
+    site: Site, worker: Worker
+) -> tuple[list[ClaimedAttempt], list[tuple[ClaimedAttempt, Submission]]]:
+    """Return the attempts of a dead worker that have ended with it, and those that continue."""
+    over = []
+    continuing = []
+    for claim in site.queue.running_of(worker.id):
+        attempt = ClaimedAttempt.of(site, claim)
+        directory = attempt.directory.path
+        submission = submission_of(directory, claim.token)
+        if submission is None or recorded_end(directory, claim.token) is not None:
+            over.append(attempt)
+        else:
+            continuing.append((attempt, submission))
+    return over, continuing
 
 
 def _has_started(attempt: ClaimedAttempt) -> bool:

@@ -18,14 +18,13 @@ from gitorch.model.run.announcement import (
     AttemptEnded,
     AttemptRefused,
     Committal,
-    Noticed,
 )
 from gitorch.model.run.outcome import Interrupted, Killed
 from gitorch.model.run.status import Status
-from gitorch.model.text.phrases import counted
 from gitorch.storage.claimed_attempt import ClaimedAttempt
 from gitorch.storage.known_failure import KnownFailure
 from gitorch.storage.reuse import Reused
+from gitorch.worker.pool_options import PoolOptions
 from gitorch.worker.protocol import (
     Announce,
     AttemptEvent,
@@ -36,6 +35,7 @@ from gitorch.worker.protocol import (
     Committed,
     DeadWorkersFound,
     Deferred,
+    Detached,
     Event,
     GiveBack,
     Instruction,
@@ -51,23 +51,16 @@ from gitorch.worker.protocol import (
     StopRequested,
     Stuck,
     Superseded,
+    TakenOver,
     Ticked,
     Unprepared,
 )
+from gitorch.worker.stop_notices import continuing, waiting_for
 
 # While attempts take less time than this, a second task is claimed for each slot, so that it is
 # prepared when the slot becomes free. A prepared task waits no longer than this for a slot, because
 # it is shown as running although it is not.
 SHORT_S = 0.25
-
-
-class PoolOptions(Struct, frozen=True, kw_only=True):
-    """The user's options for this worker."""
-
-    only: Sequence[str] | None = None  # the ids of the runs to work on; None: all
-    stop_after: int | None = None  # claim no more after this number of failures
-    watch: bool = False  # wait for new tasks when the queue has none
-    reuse: bool = True  # take results from the cache
 
 
 class _Waiting(Struct, frozen=True):
@@ -88,6 +81,8 @@ class Scheduler:
         self._attempts: dict[str, ClaimedAttempt] = {}  # all of them, by token
         self._waiting: deque[_Waiting] = deque()
         self._running: set[str] = set()
+        # Those of them that continue when this worker ends.
+        self._detached: set[str] = set()
         self._cancelled: set[str] = set()
         self._committing: set[str] = set()
         # The priority of the task that may follow each attempt that is being committed, by token.
@@ -172,6 +167,9 @@ class Scheduler:
         """Return the attempts that are not committed or given back yet."""
         return self._attempts.values()
 
+    def is_running(self, token: str) -> bool:
+        return token in self._running
+
     @property
     def is_idle(self) -> bool:
         """Return True if there is no attempt, and no recovery that could free tasks."""
@@ -211,6 +209,7 @@ class Scheduler:
                 self.error = self.error or error
                 for attempt in attempts:
                     yield Release(attempt)
+                yield from self._leave_detached()
             case StopRequested(times):
                 yield from self._stop(times)
             case KillRequested(runs):
@@ -238,10 +237,16 @@ class Scheduler:
                 yield from self._keep_slot(event.attempt)
             case Ended():
                 attempt = self._attempts[event.token]
-                self._running.remove(event.token)
+                self._running.discard(event.token)
                 self._last_duration_s = event.duration_s
                 yield self._commit(attempt, event)
                 yield from self._keep_slot(attempt)
+            case Detached(token):
+                self._detached.add(token)
+            case TakenOver(attempt):
+                self._attempts[attempt.claim.token] = attempt
+                self._running.add(attempt.claim.token)
+                self._detached.add(attempt.claim.token)
             case Deferred() | OutOfSpace() | Superseded():
                 yield self._return(event)
             case _:
@@ -369,6 +374,7 @@ class Scheduler:
             del self._attempts[attempt.claim.token]
             self._committing.discard(attempt.claim.token)
             self._unwanted.discard(attempt.claim.token)
+            self._detached.discard(attempt.claim.token)
             self._followed.pop(attempt.claim.token, None)
 
     def _committed(self, announcement: Committal) -> Iterator[Instruction]:
@@ -402,10 +408,21 @@ class Scheduler:
         """
         is_first = self._stops == 0
         self._stops = times
+        yield from self._leave_detached()
         if times > 1:
             yield from self._cancel(self._running, Interrupted())
         elif is_first and self._running:
-            yield Announce(_waiting_for(len(self._running)))
+            yield Announce(waiting_for(len(self._running)))
+
+    def _leave_detached(self) -> Iterator[Instruction]:
+        """Leave the attempts that continue without this worker to the next one."""
+        left = [self._attempts[token] for token in self._detached & self._running]
+        self._running -= self._detached
+        self._forget(left)
+        for attempt in left:
+            yield Release(attempt)
+        if left:
+            yield Announce(continuing(len(left)))
 
     def _kill(self, runs: frozenset[str]) -> Iterator[Instruction]:
         """Cancel the running attempts of these runs, and give back those that wait for a slot."""
@@ -426,10 +443,3 @@ class Scheduler:
         for token in tokens - self._cancelled:
             self._cancelled.add(token)
             yield Cancel(token, outcome)
-
-
-def _waiting_for(count: int) -> Noticed:
-    return Noticed(
-        message=f"taking no more, waiting for {counted(count, 'running task')}; "
-        "Ctrl-C once more, or gitorch stop --now, sends them back to the queue"
-    )

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from gitorch.database.values import Claim
+from gitorch.database.values import UNLIMITED, Claim
 from gitorch.errors import Busy, NotFound
 from gitorch.model.run.record import RecordBroken
 from gitorch.model.run.spec import Resources
@@ -31,15 +31,19 @@ class Shares:
     `holder` is a file that is locked for as long as any process of the worker lives.
     """
 
-    def __init__(self, site: Site, holder: Path) -> None:
+    def __init__(self, site: Site, holder: Path, *, is_local: bool = True) -> None:
+        """If `is_local` is False, tasks use the resources of other machines, which have enough."""
         self._site = site
         self._holder = holder
+        self._is_local = is_local
         self._taken: set[str] = set()
         # Tokens whose entries could not be removed, since another process held the ledger.
         self._unreturned: set[str] = set()
 
     @cached_property
     def total(self) -> Resources:
+        if not self._is_local:
+            return UNLIMITED
         return capacity.of_machine(self._site.repository)
 
     def claim(
@@ -57,7 +61,7 @@ class Shares:
         task with a higher priority is claimed. The ledger is locked only if any task counts
         resources.
         """
-        if not self._site.queue.counts_resources():
+        if not self._is_local or not self._site.queue.counts_resources():
             claim = self._claim(worker, only, self.total, ahead=ahead, above=above)
             if claim is None:
                 return None

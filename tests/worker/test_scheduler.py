@@ -23,6 +23,7 @@ from gitorch.model.run.status import Status
 from gitorch.model.workspace import RunDirectory
 from gitorch.storage.claimed_attempt import ClaimedAttempt
 from gitorch.storage.reuse import Reused
+from gitorch.worker.pool_options import PoolOptions
 from gitorch.worker.protocol import (
     Announce,
     Cancel,
@@ -49,7 +50,7 @@ from gitorch.worker.protocol import (
     Ticked,
     Unprepared,
 )
-from gitorch.worker.scheduler import SHORT_S, PoolOptions, Scheduler
+from gitorch.worker.scheduler import SHORT_S, Scheduler
 
 LONG_S = 100 * SHORT_S
 

@@ -42,6 +42,14 @@ TargetsArgument = Annotated[
         autocompletion=offers.runs_and_configs,
     ),
 ]
+EngineOption = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        metavar="NAME",
+        help="Execute tasks by this engine: local, slurm, or a plug-in.",
+    ),
+]
 WatchOption = Annotated[
     bool,
     typer.Option("--watch", help="Stay, and wait for more runs to be queued."),
@@ -92,6 +100,7 @@ def command(
     overrides: OverridesOption = None,
     again: AgainOption = False,
     jobs: JobsOption = None,
+    engine: EngineOption = None,
     watch: WatchOption = False,
     stop_after: StopAfterOption = None,
     no_cache: NoCacheOption = False,
@@ -115,6 +124,8 @@ def command(
     from gitorch.cli.execution import execute
 
     site = site_here()
+    if engine is not None:
+        site.repository.prefer(engine=engine)
     configs, references = _configs_and_runs(targets or [])
     selection_of(targets, where, status, name)  # not both
     selection = selection_of(references, where, status, name)

@@ -27,7 +27,7 @@ _IGNORED_IN_SPEC = (
     "code",
     "environment",
 )
-# Settings of a task that say when it runs, with which resources, and which results are kept.
+# Settings of a task that say when and where it runs, with which resources, and what is kept.
 _IGNORED_IN_TASKS = (
     "timeout_s",
     "retries",
@@ -37,6 +37,8 @@ _IGNORED_IN_TASKS = (
     "discard",
     "volatile",
     "steps",
+    "engine",
+    "slurm",
 )
 
 

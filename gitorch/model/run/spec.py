@@ -133,6 +133,8 @@ class TaskSpec(JsonStruct, frozen=True, kw_only=True):
     addresses: tuple[RemoteInput, ...] = ()  # more data that the task reads
     # The number of steps. The step of a metric is then the progress. None: it is not declared.
     steps: int | None = None
+    engine: str | None = None  # None: the worker's
+    slurm: Mapping[str, Any] = {}  # options of its jobs in Slurm
 
     @property
     def declared_metrics(self) -> tuple[MetricSource, ...]:

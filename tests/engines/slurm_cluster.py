@@ -1,0 +1,216 @@
+"""A private Slurm on loopback, without systemd: munged, slurmctld and slurmd, on one node.
+
+The node says that it has eight CPUs and two GPUs, which are plain files. The daemons are children
+of this process and are ended with it.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from gitorch.tools import process
+
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel")
+_UP_S = 30.0
+_CONFIGURATION = """\
+ClusterName=gitorchtests
+SlurmctldHost={host}(127.0.0.1)
+SlurmUser=root
+SlurmdUser=root
+SlurmctldPort={control_port}
+SlurmdPort={node_port}
+AuthType=auth/munge
+AuthInfo=socket={home}/munge.socket
+CryptoType=crypto/munge
+CommunicationParameters=NoInAddrAny
+StateSaveLocation={home}/state
+SlurmdSpoolDir={home}/spool
+SlurmctldPidFile={home}/slurmctld.pid
+SlurmdPidFile={home}/slurmd.pid
+SlurmdParameters=config_overrides
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+JobAcctGatherType=jobacct_gather/none
+AccountingStorageType=accounting_storage/none
+JobCompType=jobcomp/none
+MpiDefault=none
+SwitchType=switch/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+SchedulerType=sched/backfill
+SchedulerParameters=sched_min_interval=0,batch_sched_delay=0,bf_interval=1,sched_interval=1
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+ReturnToService=2
+SlurmdTimeout=5
+SlurmctldTimeout=10
+KillWait=2
+MessageTimeout=3
+MinJobAge=300
+InactiveLimit=0
+JobRequeue=1
+GresTypes=gpu
+NodeName={host} NodeAddr=127.0.0.1 CPUs=8 RealMemory=4000 Gres=gpu:2 State=UNKNOWN
+PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP PriorityTier=1
+PartitionName=urgent Nodes={host} MaxTime=INFINITE State=UP PriorityTier=9
+"""
+
+
+def reason_against() -> str | None:
+    """Return why a private Slurm cannot run here, or None if it can."""
+    for program in PROGRAMS:
+        if shutil.which(program, path=_PATH) is None:
+            return f"there is no {program}: apt-get install slurm-wlm munge"
+    if os.geteuid() != 0:
+        return "slurmd starts jobs only as root"
+    return None
+
+
+class SlurmCluster:
+    """The daemons and their files, in one directory."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.environment = {
+            **os.environ,
+            "PATH": _PATH,
+            "SLURM_CONF": str(home / "slurm.conf"),
+        }
+        self._daemons: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self) -> None:
+        """Start the daemons, and wait until the node is idle."""
+        host = platform.node().partition(".")[0]
+        for name in ("state", "spool"):
+            (self.home / name).mkdir()
+        key = self.home / "munge.key"
+        key.write_bytes(secrets.token_bytes(128))
+        key.chmod(0o400)
+        (self.home / "gpu0").touch()
+        (self.home / "gpu1").touch()
+        gres = f"NodeName={host} Name=gpu File={self.home}/gpu[0-1]\n"
+        (self.home / "gres.conf").write_text(gres)
+        constraints = (
+            "ConstrainCores=no\nConstrainRAMSpace=no\nConstrainDevices=no\n"
+        )
+        (self.home / "cgroup.conf").write_text(
+            f"CgroupPlugin=cgroup/v1\n{constraints}"
+        )
+        control_port, node_port = _free_ports()
+        configuration = _CONFIGURATION.format(
+            host=host,
+            home=self.home,
+            control_port=control_port,
+            node_port=node_port,
+        )
+        (self.home / "slurm.conf").write_text(configuration)
+        self._start(
+            "munged",
+            "--foreground",
+            "--force",
+            f"--key-file={key}",
+            f"--socket={self.home}/munge.socket",
+            f"--pid-file={self.home}/munged.pid",
+            f"--log-file={self.home}/munged.log",
+            f"--seed-file={self.home}/munged.seed",
+        )
+        _wait_until((self.home / "munge.socket").exists)
+        self.start_controller()
+        self.start_node()
+        self.wait_until_idle()
+
+    def start_controller(self) -> None:
+        self._start("slurmctld", "-D", "-L", f"{self.home}/slurmctld.log")
+
+    def start_node(self) -> None:
+        self._start("slurmd", "-D", "-L", f"{self.home}/slurmd.log")
+
+    def wait_until_idle(self) -> None:
+        _wait_until(
+            lambda: set(self.ask("sinfo", "-h", "-o", "%T").split()) == {"idle"}
+        )
+
+    def kill(self, daemon: str) -> None:
+        """Kill a daemon with SIGKILL."""
+        self._daemons[daemon].kill()
+        self._daemons.pop(daemon).wait()
+
+    def ask(self, *command: str) -> str:
+        """Return the output of a command of Slurm, empty if it fails."""
+        done = subprocess.run(
+            command,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        return done.stdout.strip()
+
+    def jobs(self, *options: str) -> list[str]:
+        """Return the ids of the jobs that wait or run."""
+        return self.ask("squeue", "-h", "-r", "-o", "%i", *options).split()
+
+    def end_jobs(self) -> None:
+        """Cancel all jobs and wait until none is left."""
+        self.ask("scancel", "--user=root")
+        _wait_until(lambda: not self.jobs())
+
+    def stop(self) -> None:
+        """End the daemons, and all processes that belong to jobs."""
+        if "slurmctld" in self._daemons:
+            self.ask("scancel", "--user=root")
+        for daemon in list(self._daemons):
+            self.kill(daemon)
+        for pid in self.leftovers():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def leftovers(self) -> list[int]:
+        """Return the processes that were started with this configuration."""
+        mark = str(self.home / "slurm.conf")
+        found = []
+        for one in process.table():
+            variables = process.environment_of(one.pid)
+            if variables.get("SLURM_CONF") == mark and one.pid != os.getpid():
+                found.append(one.pid)
+        return found
+
+    def _start(self, program: str, *options: str) -> None:
+        with (self.home / f"{program}.out").open("ab") as output:
+            self._daemons[program] = subprocess.Popen(
+                [program, *options],
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+
+_PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+
+
+def _free_ports() -> tuple[int, int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    first, second = (one.getsockname()[1] for one in sockets)
+    for one in sockets:
+        one.close()
+    return first, second
+
+
+def _wait_until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + _UP_S
+    while not condition():
+        assert time.monotonic() < deadline, condition
+        time.sleep(0.05)
