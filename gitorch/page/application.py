@@ -23,6 +23,7 @@ from gitorch.errors import GitorchError
 from gitorch.page.acts import act
 from gitorch.page.code import code
 from gitorch.page.compare import compare
+from gitorch.page.explore import explore
 from gitorch.page.guard import HEADERS, TOKEN, Guard
 from gitorch.page.live import Watch, stream
 from gitorch.page.overview import overview
@@ -39,6 +40,7 @@ VIEWS: dict[str, ViewFunction] = {
     "/overview": overview,
     "/runs": runs,
     "/compare": compare,
+    "/explore": explore,
     "/runs/{id}/code": code,
     "/runs/{id}": run,
 }

@@ -26,7 +26,10 @@ PAGE = 100  # rows
 _LEADING = ("status", "id", "name")
 _TRAILING = ("created", "duration_s")
 _TITLES = {name: title for title, name in TITLES.items()}
-_ASKED = ("where", "sort", "group", "aggregate", "columns", "all", "page")
+_ASKED = (
+    *("where", "sort", "group", "aggregate", "columns", "all", "page"),
+    *("metric", "param"),
+)
 
 
 class Cell(Struct, frozen=True, kw_only=True):

@@ -76,6 +76,7 @@ def test_every_view_shows_its_part_of_a_sweep(
         the_list_filters_sorts_groups_and_pages(visit)
         a_run_shows_code_curves_log_and_outputs(visit)
         chosen_runs_are_compared(visit)
+        params_are_explored(visit)
 
 
 def the_list_filters_sorts_groups_and_pages(visit) -> None:
@@ -145,6 +146,27 @@ def chosen_runs_are_compared(visit) -> None:
     expect(page.locator("figure .line")).to_have_count(2)
 
 
+def params_are_explored(visit) -> None:
+    """What is brushed on an axis is chosen in all plots, and in the table."""
+    page = visit.page
+    visit.go("/explore?metric=metrics.loss")
+    expect(page.locator("#parallel .lines path")).to_have_count(3)
+    expect(page.locator("#scatter circle")).to_have_count(3)
+    expect(page.locator("#explore-table tbody tr")).to_have_count(3)
+    box = page.locator("#parallel .grip").first.bounding_box()
+    middle = box["x"] + box["width"] / 2
+    page.mouse.move(middle, box["y"] + box["height"] - 2)
+    page.mouse.down()
+    page.mouse.move(middle, box["y"] + box["height"] * 0.6)
+    page.mouse.up()
+    expect(page.locator("#explore-count")).to_have_text("2 of 3 runs are chosen.")
+    expect(page.locator("#parallel .lines .off")).to_have_count(1)
+    expect(page.locator("#scatter .off")).to_have_count(1)
+    expect(page.locator("#explore-table tbody tr")).to_have_count(2)
+    page.get_by_role("button", name="Choose all").click()
+    expect(page.locator("#explore-table tbody tr")).to_have_count(3)
+
+
 def test_an_open_page_follows_a_run_and_changes_it(
     project: Path, browser: Browser, tmp_path: Path
 ) -> None:
@@ -187,7 +209,7 @@ def test_an_open_page_follows_a_run_and_changes_it(
                 )
                 delays.append(time.monotonic() - begin)
                 shown = gitorch_json(project, "status")["runs"][0]["progress"]
-                assert shown == {"done": step + 1, "total": 5}
+                assert (shown["done"], shown["total"]) == (step + 1, 5)
                 assert progress.get_attribute("value") == str(step + 1)
         expect(page.locator(".headline")).to_contain_text("1 of 1 done")
         assert min(delays) < 1, delays  # of several, since the machine may be busy
@@ -270,7 +292,14 @@ def the_browser_only_saves(server, run: str, path: str) -> None:
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-VIEWS = ("/", "/runs", "/runs/@", "/runs/@/code", "/compare?run=@&run=@~1")
+VIEWS = (
+    "/",
+    "/runs",
+    "/explore",
+    "/runs/@",
+    "/runs/@/code",
+    "/compare?run=@&run=@~1",
+)
 
 
 def test_axe_finds_nothing_and_nothing_is_wider_than_the_window(
@@ -283,7 +312,9 @@ def test_axe_finds_nothing_and_nothing_is_wider_than_the_window(
         page = visit.page
         for path in VIEWS:
             visit.go(path)
-            expect(page.locator("#connection")).to_have_text("live")
+            expect(
+                page.locator("#explore-table table, .connection.live")
+            ).to_be_visible()
             for width in (1280, 320):
                 page.set_viewport_size({"width": width, "height": 900})
                 wide = page.evaluate("document.documentElement.scrollWidth")
