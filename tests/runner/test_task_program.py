@@ -380,3 +380,25 @@ def test_logging_works_as_in_every_program_and_prints_once(
         for line in lines
     )
     assert (done.code, log) == (0, LOGGING[body])
+
+
+def test_the_program_starts_where_python_adds_no_directory_of_its_own(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = """
+class Task:
+    def __init__(self, config): pass
+    def run(self): return 1
+"""
+    monkeypatch.setenv("PYTHONSAFEPATH", "1")
+    (tree / "code/Tasks.py").write_text(source)
+    config = tree.parent / "config.json"
+    config.write_text("{}")
+    result = tree.parent / "result.json"
+    subprocess.run(
+        [sys.executable, PROGRAM, tree / "code", "Task", result],
+        cwd=tree,
+        env={**os.environ, "PYTHONPATH": STAND_IN, "GITORCH_CONFIG": str(config)},
+        check=True,
+    )
+    assert json.loads(result.read_text()) == 1
