@@ -7,6 +7,7 @@ from itertools import chain
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gitorch.actions.logs import LoggedAttempt, last_attempts, require_task
 from gitorch.actions.records import find_record
@@ -15,11 +16,10 @@ from gitorch.model.run.record import Record
 from gitorch.model.run.series import Series
 from gitorch.model.text.masking import Masking
 from gitorch.model.text.spelling import did_you_mean
-from gitorch.storage.event_series import LiveEvents
 from gitorch.storage.live_log import live_masking
-from gitorch.storage.series import FoundSeries, read_kept_series, selected
+from gitorch.storage.live_series import LiveSeries
+from gitorch.storage.series import FoundSeries, read_kept_series
 from gitorch.storage.site import Site
-from gitorch.tools.untrusted import reason
 
 # Enough for any screen.
 POINTS = 1000
@@ -117,7 +117,7 @@ class SeriesReader:
         self._attempt = attempt
         self._points = points
         self._kept: dict[LoggedAttempt, FoundSeries] = {}
-        self._live: dict[LoggedAttempt, LiveEvents] = {}
+        self._live: dict[LoggedAttempt, LiveSeries] = {}
         self._masking: Masking | None = None
 
     def read(self, record: Record | None = None) -> RunSeries:
@@ -165,22 +165,22 @@ class SeriesReader:
         self, record: Record, logged: LoggedAttempt
     ) -> FoundSeries | None:
         """Return the series of an attempt that is not on the branch, None if it has no files."""
-        directory = self._site.directory(logged.run_id).attempt(
-            logged.task_id, logged.number
-        )
-        if not directory.path.is_dir():
+        if logged.run_id != record.id:
             return None
         if logged not in self._live:
-            self._live[logged] = LiveEvents(directory, self._points, self._names)
+            self._live[logged] = LiveSeries(
+                self._site,
+                record,
+                logged.task_id,
+                logged.number,
+                points=self._points,
+                names=self._names,
+            )
         live = self._live[logged]
-        notes: tuple[str, ...] = ()
-        try:
-            live.update()
-        except OSError as error:
-            notes = (f"the events are not read: {reason(error)}",)
-        notes += tuple(live.read.notes)
-        found = _masked(live.read.series, self._mask(record))
-        return FoundSeries(selected(found, self._names, self._points), notes)
+        if not live.exists:
+            return None
+        found = live.read()
+        return found._replace(series=_masked(found.series, self._mask(record)))
 
     def _mask(self, record: Record) -> Masking:
         if self._masking is None:
@@ -248,6 +248,6 @@ def _masked(found: Mapping[str, Series], masking: Masking) -> dict[str, Series]:
     for name, series in found.items():
         shown = masking.text(name)
         if shown != name:
-            series = Series.of(shown, series.points, total=series.total)
+            series = replace(series, name=shown)
         masked[shown] = series
     return masked

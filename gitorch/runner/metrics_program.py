@@ -6,12 +6,13 @@ files are open already: the request on stdin names their descriptors. The answer
 line of JSON for each file that was read.
 
 The functions with `points` in their name yield the whole series. The answer has the last point of
-each metric.
+each metric, and its series reduced to few points.
 """
 
 from __future__ import annotations
 
 import csv
+import importlib.util
 import io
 import json
 import os
@@ -136,9 +137,10 @@ def log_points(file: BinaryIO, expression: str) -> Iterator[Point]:
     search = re.compile(expression).finditer
     for line in _text_lines(file, "log"):
         # A progress bar writes its next state after a carriage return.
-        for part in _COLOURS.sub("", line[:LONGEST_LINE]).splitlines():
-            for match in search(part):
-                yield from _groups_of(match)
+        for state in line.split("\r"):
+            for part in _COLOURS.sub("", state[:LONGEST_LINE]).splitlines():
+                for match in search(part):
+                    yield from _groups_of(match)
 
 
 def _groups_of(match: re.Match[str]) -> Iterator[Point]:
@@ -356,14 +358,39 @@ class _OutOfTime(Exception):
     pass
 
 
+def _sibling(name: str) -> Any:
+    """Import a module beside this program, which runs without any search path."""
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), name + ".py")
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(name)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+reduction = _sibling("reduction")
+
+
 def last_points(points: Iterator[Point], answer: Dict[str, Any]) -> None:
-    """Put the last point of each metric into the answer, and the number of points left out."""
+    """Put the last point and the series of each metric into the answer.
+
+    The number of points of metrics that are left out is in the answer as well.
+    """
     last: Dict[str, Any] = answer["points"]
-    for name, value, step, seconds in points:
-        if name in last or (len(last) < MOST_NAMES and len(name) <= LONGEST_NAME):
-            last[name] = (value, step, seconds)
-        else:
-            answer["left_out"] += 1
+    collected = reduction.Collected()
+    try:
+        for point in points:
+            name = point.name
+            if name in last or (
+                len(last) < MOST_NAMES and len(name) <= LONGEST_NAME
+            ):
+                last[name] = (point.value, point.step, point.seconds)
+                collected.add(name, point)
+            else:
+                answer["left_out"] += 1
+    finally:
+        answer["series"] = collected.series()
 
 
 POINTS: Dict[str, Callable[..., Iterator[Point]]] = {
@@ -376,7 +403,12 @@ POINTS: Dict[str, Callable[..., Iterator[Point]]] = {
 
 def read_points(request: Dict[str, Any]) -> Dict[str, Any]:
     """Return the last points of one file, and in `note` what of it was not read."""
-    answer: Dict[str, Any] = {"points": {}, "left_out": 0, "note": None}
+    answer: Dict[str, Any] = {
+        "points": {},
+        "series": {},
+        "left_out": 0,
+        "note": None,
+    }
     with io.open(request["descriptor"], "rb") as file:
         longest = LONGEST_READ.get(request["kind"])
         if longest and os.fstat(file.fileno()).st_size > longest:

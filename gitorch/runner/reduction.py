@@ -13,6 +13,9 @@ from typing import Any, Dict, List, Sequence
 MOST_NAMES = 1000  # as in gitorch/model/run/metrics.py
 LONGEST_NAME = 500  # characters
 FEWEST_POINTS = 16
+KEPT_POINTS = 1000  # of one series that is kept
+MOST_KEPT = 20_000  # points of all kept series, unless there are very many
+_AT_ONCE = 5000  # points
 _KEPT_ASIDE = 5  # the first and the last point, and the bucket that is not full
 
 
@@ -142,3 +145,42 @@ class Reductions:
             self._current = current
             for series in self.by_name.values():
                 series.limit(current)
+
+
+class Collected:
+    """The series of a file that is read point by point."""
+
+    def __init__(self) -> None:
+        self._reductions = Reductions(KEPT_POINTS, MOST_KEPT)
+        self._pending: Dict[str, List[Any]] = {}
+        self._count = 0
+
+    def add(self, name: str, point: Any) -> None:
+        """Add a point, a NamedTuple of `value`, `step` and `seconds`."""
+        if point.value - point.value != 0:  # NaN or infinite
+            point = point._replace(value=None)
+        pending = self._pending.get(name)
+        if pending is None:
+            pending = self._pending[name] = []
+        pending.append(point)
+        self._count += 1
+        if self._count % _AT_ONCE == 0:
+            self._reduce()
+
+    def series(self) -> Dict[str, Any]:
+        """Return the number of points, the steps, the times and the values of each series."""
+        self._reduce()
+        found = {}
+        for name, series in self._reductions.by_name.items():
+            points = series.points
+            steps = [point.step for point in points]
+            times = [point.seconds for point in points]
+            values = [point.value for point in points]
+            found[name] = (series.total, steps, times, values)
+        return found
+
+    def _reduce(self) -> None:
+        for name, points in self._pending.items():
+            if points:
+                self._reductions.add(name, points)
+                self._pending[name] = []

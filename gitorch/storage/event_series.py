@@ -18,13 +18,14 @@ from msgspec import Struct
 from gitorch.model.numbers import is_number
 from gitorch.model.run.series import Number, Series, SeriesPoint, bounded
 from gitorch.model.workspace import AttemptDirectory
-from gitorch.runner.reduction import Reductions
+from gitorch.runner.reduction import KEPT_POINTS, Reductions
 from gitorch.storage.events import LONGEST_EVENT, MOST_EVENTS
 from gitorch.tools.untrusted import blocks, in_mebibytes, open_file
 
 # Points of all series of one attempt together, if they are reduced.
 MOST_POINTS = 100_000
 _BLOCK = 1 << 20
+_LARGE = 1 << 20  # bytes
 
 
 class MetricEvent(Struct, gc=False):
@@ -152,6 +153,23 @@ class LiveEvents:
             self.read.read(file)
             self._position = file.tell()
         return True
+
+
+def large_series(directory: AttemptDirectory) -> dict[str, Series]:
+    """Return the series of an attempt whose events are a large file, reduced; else none.
+
+    A large file takes a second to read, and a clone may lack it: its series are kept beside it.
+    """
+    try:
+        with open_file(directory.events, below=directory.workspace) as file:
+            if os.fstat(file.fileno()).st_size <= _LARGE:
+                return {}
+            read = EventSeries(KEPT_POINTS)
+            read.read(file)
+            read.end()
+            return read.series
+    except OSError:
+        return {}
 
 
 def _events(lines: bytes) -> Iterable[MetricEvent]:

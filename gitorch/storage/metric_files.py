@@ -17,6 +17,7 @@ from gitorch import runner
 from gitorch.model.numbers import measured
 from gitorch.model.run import metrics
 from gitorch.model.run.metrics import Measured
+from gitorch.model.run.series import Series, SeriesPoint, bounded
 from gitorch.model.run.spec import MetricSource
 from gitorch.model.text.globs import flaw, matcher
 from gitorch.storage.claimed_attempt import ClaimedAttempt
@@ -43,9 +44,16 @@ class MetricFile(NamedTuple):
     below: Path
 
 
+class DeclaredMetrics(NamedTuple):
+    """The last values in each file, and the series of all files by name."""
+
+    measured: list[Measured]
+    series: dict[str, Series]
+
+
 def read_declared_metrics(
     attempt: ClaimedAttempt, reader: JsonReader, *, has_succeeded: bool
-) -> list[Measured]:
+) -> DeclaredMetrics:
     """Return the metrics of each file that the task declares, in the order of the declarations.
 
     What is not read becomes a note of the reader. If the attempt `has_succeeded`, so does each
@@ -73,7 +81,31 @@ def read_declared_metrics(
         for source in sources:
             if _is_missed(source, measured_by_file) and _is_due(attempt, source):
                 reader.notes.append(f"metrics: {_missing(source)}")
-    return list(measured_by_file.values())
+    return DeclaredMetrics(list(measured_by_file.values()), _series(answers))
+
+
+def _series(answers: Mapping[MetricFile, dict[str, Any]]) -> dict[str, Series]:
+    """Return the series of all files. If several files have a metric, the last file's counts.
+
+    The event files in one directory are parts of one series: TensorBoard begins a new file when a
+    program continues.
+    """
+    found: dict[str, Series] = {}
+    directories: dict[str, str] = {}
+    for file, answer in answers.items():
+        directory = f"{file.kind}:{file.name.rpartition('/')[0]}"
+        for name, (total, steps, times, values) in answer["series"].items():
+            parts = zip(steps, values, times, strict=True)
+            points = [SeriesPoint(*map(bounded, part)) for part in parts]
+            is_part = directories.get(name) == directory
+            if is_part and file.kind == "tensorboard":
+                before = found[name]
+                points = [*before.points, *points]
+                total += before.total
+            directories[name] = directory
+            if name in found or len(found) < metrics.MOST_NAMES:
+                found[name] = Series.of(name, points, total=total, source=file.kind)
+    return found
 
 
 def _is_missed(
@@ -112,7 +144,7 @@ def _ask(
     return answers
 
 
-_NOTHING: dict[str, Any] = {"points": {}, "left_out": 0, "note": None}
+_NOTHING: dict[str, Any] = {"points": {}, "series": {}, "left_out": 0, "note": None}
 
 
 def _answers(opened: Mapping[MetricFile, int]) -> dict[MetricFile, dict[str, Any]]:

@@ -12,19 +12,26 @@ from msgspec import Struct
 from gitorch.model.numbers import finite
 from gitorch.model.run import metrics
 from gitorch.model.run.metrics import MOST_NAMES, Measured, Metrics
+from gitorch.model.run.series import Series
 from gitorch.storage.claimed_attempt import ClaimedAttempt
+from gitorch.storage.event_series import large_series
 from gitorch.storage.events import Events
 from gitorch.storage.json_files import LARGEST_METRICS, JsonReader
+from gitorch.storage.kept_series import kept_reduced
 
 LARGEST_RESULT = 1 << 20  # bytes, as JSON
 
 
 class Reports(Struct, frozen=True):
-    """A task's result and metrics. `notes` says what of them is left out, and why."""
+    """A task's result and metrics. `notes` says what of them is left out, and why.
+
+    `series` are those that are kept in `series.jsonl`.
+    """
 
     result: Any
     metrics: Metrics
     notes: tuple[str, ...]
+    series: tuple[Series, ...] = ()
 
 
 def read_reports(attempt: ClaimedAttempt, *, has_succeeded: bool) -> Reports:
@@ -41,12 +48,15 @@ def read_reports(attempt: ClaimedAttempt, *, has_succeeded: bool) -> Reports:
         output / "metrics.json", output, "metrics.json", LARGEST_METRICS
     )
     sources.append(Measured(metrics.of_file(content)))
+    kept = large_series(directory)
     if attempt.task.declared_metrics:
         from gitorch.storage.metric_files import read_declared_metrics  # noqa: PLC0415  2 ms, seldom
 
-        sources += read_declared_metrics(
+        declared = read_declared_metrics(
             attempt, reader, has_succeeded=has_succeeded
         )
+        sources += declared.measured
+        kept |= declared.series
     result = None
     if has_succeeded:
         result = reader.read(
@@ -60,4 +70,9 @@ def read_reports(attempt: ClaimedAttempt, *, has_succeeded: bool) -> Reports:
             f"{measured.left_out} values of metrics are left out: "
             f"a task may have at most {MOST_NAMES} metrics, with names of normal length"
         )
-    return Reports(finite(result), measured.metrics, tuple(notes))
+    return Reports(
+        finite(result),
+        measured.metrics,
+        tuple(notes),
+        tuple(kept_reduced(kept).values()),
+    )

@@ -9,16 +9,17 @@ which is its last value.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from gitorch.errors import GitorchError
 from gitorch.git.store import artifacts
 from gitorch.model.branch_layout import EVENTS, SERIES, RunPaths
-from gitorch.model.run.series import Series, SeriesPoint, bounded
-from gitorch.runner.reduction import Reduction
+from gitorch.model.run.series import EVENT_SOURCE, Series, SeriesPoint, bounded
+from gitorch.runner.reduction import KEPT_POINTS
 from gitorch.storage.event_series import EventSeries
 from gitorch.storage.kept_logs import stored_as
+from gitorch.storage.kept_series import parse_series, reduce_series
 from gitorch.storage.site import Site
 
 _BLOCK = 1 << 20
@@ -54,16 +55,28 @@ def read_kept_series(
     notes: list[str] = []
     stored = {series.name: series for series in parse_series(kept or b"")}
     found = final_values(description)
-    if events is not None:
+    has_read = False
+    if events is not None and not _are_enough(stored, points):
         try:
             read = _read_events(site, events, description, points, names)
         except (GitorchError, OSError) as error:
             notes.append(f"the events are not read: {error}")
         else:
+            has_read = True
             found |= read.series
             notes += read.notes
-    found |= stored
+    for name, series in stored.items():
+        # The events themselves have more points than what is kept of them.
+        if not has_read or series.source != EVENT_SOURCE:
+            found[name] = series
     return FoundSeries(selected(found, names, points), tuple(notes))
+
+
+def _are_enough(stored: Mapping[str, Series], points: int | None) -> bool:
+    """Return True if the kept series of large events have as many points as are wanted."""
+    if points is None or points > KEPT_POINTS:
+        return False
+    return any(series.source == EVENT_SOURCE for series in stored.values())
 
 
 def _read_events(
@@ -96,16 +109,6 @@ def selected(
     return chosen
 
 
-def reduce_series(series: Series, points: int | None) -> Series:
-    if points is None or len(series.values) <= points:
-        return series
-    reduction = Reduction(points)
-    reduction.extend(list(series.points))
-    return Series.of(
-        series.name, reduction.points, total=series.total, source=series.source
-    )
-
-
 def final_values(description: bytes) -> dict[str, Series]:
     """Return the last value of each metric of an attempt as a series, from its description."""
     try:
@@ -121,24 +124,4 @@ def last_values(metrics: Mapping[str, Any]) -> dict[str, Series]:
     for name, value in metrics.items():
         point = SeriesPoint(None, bounded(value), None)
         found[name] = Series.of(name, [point], source=FINAL)
-    return found
-
-
-def render_series(series: Iterable[Series]) -> bytes:
-    """Return the content of `series.jsonl`: one line of JSON for each series."""
-    lines = []
-    for one in series:
-        text = json.dumps(one.to_json(), allow_nan=False, separators=(",", ":"))
-        lines.append(f"{text}\n")
-    return "".join(lines).encode()
-
-
-def parse_series(data: bytes) -> list[Series]:
-    """Return the series in a `series.jsonl`. Lines that cannot be read are left out."""
-    found = []
-    for line in data.splitlines():
-        try:
-            found.append(Series.from_json(json.loads(line)))
-        except (ValueError, RecursionError):
-            continue
     return found

@@ -23,7 +23,7 @@ from gitorch.git.store import artifacts
 from gitorch.git.store.artifacts import Stored, Unkeepable
 from gitorch.git.store.spool import Spool
 from gitorch.git.worktree.contract import UNMODIFIED, Modified
-from gitorch.model.branch_layout import ATTEMPT, CHANGES, EVENTS, LOG, USED
+from gitorch.model.branch_layout import ATTEMPT, CHANGES, EVENTS, LOG, SERIES, USED
 from gitorch.model.run import policy, record
 from gitorch.model.run.environment import digest_of, render_environment
 from gitorch.model.run.outcome import (
@@ -39,8 +39,9 @@ from gitorch.model.run.status import Status
 from gitorch.model.text.masking import Masking
 from gitorch.storage import log, outputs
 from gitorch.storage.claimed_attempt import ClaimedAttempt
+from gitorch.storage.kept_series import render_series
 from gitorch.storage.known_failure import KnownFailure
-from gitorch.storage.reports import read_reports
+from gitorch.storage.reports import Reports, read_reports
 from gitorch.storage.site import Site
 from gitorch.storage.unkept import UnkeptNotes
 from gitorch.storage.used_files import read_use
@@ -209,6 +210,7 @@ def _gather(
         files[USED] = masking.data(render_json(use.used.to_json()))
     has_succeeded = isinstance(ended.outcome, Succeeded)
     reports = read_reports(attempt, has_succeeded=has_succeeded)
+    files |= _kept_series(reports, masking)
     outcome = _outcome(attempt, ended, kept_log, masking)
     follows = policy.after(
         outcome,
@@ -321,6 +323,12 @@ def _stored_events(
             size=os.fstat(live.fileno()).st_size,
             spool=spool,
         )
+
+
+def _kept_series(reports: Reports, masking: Masking) -> dict[str, bytes]:
+    if not reports.series:
+        return {}
+    return {SERIES: masking.data(render_series(reports.series))}
 
 
 def _outcome(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from tests.conftest import (
     wait_for,
     write,
 )
+from tests.event_file import event_file, scalar
 
 TASKS = """
 import gitorch
@@ -166,3 +168,123 @@ def test_a_large_file_of_events_is_reduced(project: Path) -> None:
     assert few["totals"] == {"loss": 30_000}
     assert few["series"]["loss"][-1][0] == 29_999
     assert "30000   0-29999" in gitorch(project, "metrics", "a").stdout
+
+
+HYDRA_LIKE = """
+import os, sys, time
+os.chdir(os.environ["GITORCH_OUTPUT_DIR"])
+attempt = int(os.environ["GITORCH_ATTEMPT"])
+secret = os.environ.get("MY_TOKEN", "")
+with open("metrics.csv", "w") as file:
+    print("epoch,val_loss,lr" + secret, file=file)
+    for epoch in (2, 1, 3):
+        print(f"{epoch},{'nan' if epoch == 3 else epoch * attempt},0.5", file=file)
+os.makedirs("dvclive/plots/metrics/eval", exist_ok=True)
+with open("dvclive/plots/metrics/eval/map.tsv", "w") as file:
+    print("timestamp", "step", "eval/map", sep="\\t", file=file)
+    for step in range(3):
+        print(1700000000000 + step * 500, step, step / 4, sep="\\t", file=file)
+os.makedirs("tb", exist_ok=True)
+for number in (1, 2):
+    with open(f"tb/events.out.tfevents.{number}", "wb") as file:
+        file.write(open(f"{sys.argv[1]}/{number}", "rb").read())
+for step in range(3000):
+    print(f"\\rstep {step} loss: {step % 9}", end="")
+print()
+if len(sys.argv) > 2:
+    while not os.path.exists(sys.argv[2]):
+        time.sleep(0.02)
+sys.exit(attempt == 1)
+"""
+DECLARED = r"""
+gitorch:
+  discard: ["*"]
+  retries: 1
+  metrics:
+    - {csv: metrics.csv, step: epoch}
+    - {dvclive: dvclive}
+    - "tb/*tfevents*"
+    - {log: 'step (?P<step>\d+) loss: (?P<loss>[\d.]+)'}
+"""
+
+
+@pytest.fixture
+def declared(project: Path, tmp_path: Path) -> Path:
+    first = [scalar("train/acc", step / 4, step, 100.0 + step) for step in (1, 2)]
+    again = [scalar("train/acc", step / 4, step, 200.0 + step) for step in (2, 3)]
+    (tmp_path / "1").write_bytes(event_file(*first))
+    (tmp_path / "2").write_bytes(event_file(*again))
+    commit_files(project, {"train.py": HYDRA_LIKE})
+    return project
+
+
+def test_the_series_of_files_are_kept_for_each_attempt(
+    declared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The files are discarded, the second attempt overwrites them, and the log is shortened."""
+    monkeypatch.setenv("MY_TOKEN", "s3cr3t-of-mine")
+    task = f'tasks: [{{id: t, command: "python3 train.py {tmp_path}"}}]'
+    write(declared, "experiments/a.yaml", DECLARED + task)
+    gitorch(declared, "run", "experiments")
+    found = gitorch_json(declared, "metrics", "a")
+    series = found["series"]
+    assert series["val_loss"] == [[2, 4, None], [1, 2, None], [3, None, None]]
+    assert series["eval.map"] == [
+        [0, 0.0, 1700000000.0],
+        [1, 0.25, 1700000000.5],
+        [2, 0.5, 1700000001.0],
+    ]
+    assert series["train/acc"] == [
+        *([1, 0.25, 101.0], [2, 0.5, 102.0]),
+        *([2, 0.5, 202.0], [3, 0.75, 203.0]),
+    ]
+    assert "lr********" in series
+    assert len(series["loss"]) <= 1000
+    assert found["totals"]["loss"] == 3000
+    assert series["loss"][-1] == [2999, 2, None]
+    sources = found["sources"]
+    assert (sources["val_loss"], sources["loss"]) == ("csv", "log")
+    assert (sources["eval.map"], sources["train/acc"]) == ("dvclive", "tensorboard")
+    first = gitorch_json(declared, "metrics", "a", "val_loss", "--attempt", "1")
+    assert first["series"] == {
+        "val_loss": [[2, 2, None], [1, 1, None], [3, None, None]]
+    }
+
+
+def test_the_files_of_a_run_that_runs(declared: Path, tmp_path: Path) -> None:
+    flag = tmp_path / "go-on"
+    task = f'tasks: [{{id: t, command: "python3 train.py {tmp_path} {flag}"}}]'
+    write(declared, "experiments/a.yaml", DECLARED + task)
+    worker = started(declared, "run", "experiments", "--json")
+
+    def are_there() -> bool:
+        listed = gitorch(declared, "metrics", "a", "--json", code=None)
+        return (
+            listed.returncode == 0 and "loss" in json.loads(listed.stdout)["series"]
+        )
+
+    wait_for(are_there)
+    found = series(declared, "a")
+    assert len(found["train/acc"]) == 4
+    assert [point[0] for point in found["val_loss"]] == [2, 1, 3]
+    flag.touch()
+    worker.communicate(timeout=60)
+
+
+def test_large_events_are_also_kept_reduced(project: Path) -> None:
+    """A clone without the large file has the curve."""
+    commit_files(project, {"report.py": REPORT})
+    write(
+        project,
+        "experiments/a.yaml",
+        'tasks: [{id: t, command: "python3 report.py 30000"}]',
+    )
+    gitorch(project, "run", "experiments")
+    for directory in ("lfs", "gitorch/objects"):
+        shutil.rmtree(project / ".git" / directory)
+    found = gitorch_json(project, "metrics", "a", "--points", "500")
+    assert found["totals"] == {"loss": 30_000}
+    assert found["series"]["loss"][-1][0] == 29_999
+    whole = gitorch(project, "metrics", "a", "--json")
+    assert "note: the events are not read: the large file" in whole.stderr
+    assert json.loads(whole.stdout)["totals"] == {"loss": 30_000}

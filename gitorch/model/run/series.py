@@ -12,6 +12,8 @@ from typing import Any, NamedTuple, Self
 from gitorch.model.json_struct import JsonStruct, always
 from gitorch.model.numbers import is_number, measured
 
+EVENT_SOURCE = "events"
+
 Number = int | float | None
 
 
@@ -35,7 +37,7 @@ class Series(JsonStruct, frozen=True, kw_only=True):
     steps: tuple[Number, ...]
     times: tuple[Number, ...]
     values: tuple[Number, ...]
-    source: str = always("events")  # or the kind of the file: csv, log, …
+    source: str = always(EVENT_SOURCE)  # or the kind of the file: csv, log, …
 
     @classmethod
     def of(
@@ -44,7 +46,7 @@ class Series(JsonStruct, frozen=True, kw_only=True):
         points: Iterable[SeriesPoint],
         *,
         total: int | None = None,
-        source: str = "events",
+        source: str = EVENT_SOURCE,
     ) -> Self:
         steps, values, times = [], [], []
         for step, value, seconds in points:
