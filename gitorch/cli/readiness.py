@@ -96,11 +96,25 @@ def _say_made_anew(groups: Sequence[MadeAnew]) -> None:
     for group in groups:
         queued = "was queued" if group.count == 1 else "were queued"
         verb = "ran" if group.ran else queued
-        differ = "differs" if len(group.files) == 1 else "differ"
-        files = in_line(some(group.files, _MOST_FILES))
         say(
-            f"{group.count} of these {verb} at {group.commit[:12]}; {files} {differ}"
+            f"{group.count} of these {verb} at {group.commit[:12]}; "
+            f"{_difference(group)}"
         )
+
+
+def _difference(group: MadeAnew) -> str:
+    """Say which files differ: those that the earlier runs used, if it is known that any did."""
+    files = group.used or group.files
+    named = in_line(some(files, _MOST_FILES))
+    differ = "differs" if len(files) == 1 else "differ"
+    if group.used is None:
+        return f"{named} {differ}"
+    if not group.used:
+        what = "it" if len(files) == 1 else "them"
+        return f"{named} {differ}; no task read {what}: `code:` says what counts"
+    unused = len(group.files) - len(files)
+    others = f", and {counted(unused, 'unused file')}" if unused else ""
+    return f"{named} {differ}{others}"
 
 
 def _say_skipped(skipped: Sequence[Skipped]) -> None:

@@ -205,7 +205,7 @@ ORDER BY sorted, id;
 
 -- name: newest_labelled
 -- Return the runs with one of these labels (a JSON list) that are neither FAILED nor invalid, newest last.
-SELECT label, identity, "commit", started IS NOT NULL AS ran FROM runs
+SELECT label, id, identity, "commit", started IS NOT NULL AS ran FROM runs
 WHERE status != 'FAILED' AND invalid IS NULL AND label IN (SELECT CAST(value AS BLOB) FROM json_each(:labels))
 ORDER BY sorted, id;
 

@@ -56,8 +56,9 @@ DAMAGED_ROW = (ValueError, TypeError, AttributeError, RecursionError)
 
 
 class Earlier(NamedTuple):
-    """The identity of an existing run, its commit, and True if an attempt of it has begun."""
+    """An existing run: its identity, its commit, and True if an attempt of it has begun."""
 
+    run: str
     identity: str
     commit: str
     ran: bool
@@ -234,10 +235,10 @@ class RunIndex:
         """
         wanted = json.dumps(list(labels))
         newest = {}
-        for label, identity, commit, ran in self._fetch(
+        for label, run, identity, commit, ran in self._fetch(
             "newest_labelled", labels=wanted
         ):
-            newest[decoded(label)] = Earlier(identity, commit, bool(ran))
+            newest[decoded(label)] = Earlier(run, identity, commit, bool(ran))
         return newest
 
     def durations(self, kind: str, most: int) -> list[EarlierDuration]:

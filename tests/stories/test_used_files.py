@@ -196,3 +196,33 @@ def test_stale_runs(project: Path) -> None:
     write(project, "a.txt", "")
     commit_files(project, {"c.txt": ""}, "only a config is changed")
     assert gitorch_json(project, "stale")["unknown"] == []
+
+
+def test_ready_says_that_no_task_read_what_has_changed(project: Path) -> None:
+    tasks = (
+        "class Read:\n"
+        "    def __init__(self, config): pass\n"
+        "    def run(self): return len(open('data.txt').read())\n"
+    )
+    files = {"Tasks.py": tasks, "data.txt": "1\n", "notes.md": ""}
+    config = "gitorch: {matrix: {seed: [1, 2]}}\ntasks: [{id: t, method: Read}]\n"
+    commit_files(project, {**files, "experiments/a.yaml": config})
+    gitorch(project, "run", "experiments")
+    commit = git(project, "rev-parse", "--short=12", "HEAD")
+    commit_files(project, {"README.md": "unrelated\n"})
+    said = gitorch(project, "ready", "--dry-run").stderr
+    assert said.splitlines()[-1] == (
+        f"2 of these ran at {commit}; README.md differs; "
+        "no task read it: `code:` says what counts"
+    )
+    commit_files(project, {"notes.md": "more\n"})
+    said = gitorch(project, "ready", "--dry-run").stderr
+    assert "README.md, notes.md differ; no task read them: `code:`" in said
+    commit_files(project, {"data.txt": "22\n"})
+    said = gitorch(project, "ready", "--dry-run").stderr
+    assert said.splitlines()[-1] == (
+        f"2 of these ran at {commit}; data.txt differs, and 2 unused files"
+    )
+    [anew] = gitorch_json(project, "ready", "--dry-run")["made_anew"]
+    assert anew["files"] == ["README.md", "data.txt", "notes.md"]
+    assert anew["used"] == ["data.txt"]
