@@ -1,8 +1,9 @@
 """The cost of recording the files that a task uses: `python -m tests.benchmarks.used [ROUNDS]`.
 
 Each workload runs as a class task, in pairs with and without the recorder, in alternating order.
-The figures are CPU times of the whole process, the shortest of all rounds, since other programs can
-only lengthen them.
+The figures are CPU times of the whole process: the medians of all rounds, their ratio, and the
+ratio of the shortest, which other programs have lengthened least. An empty hook in Python alone
+costs 1 to 3 % of opening and reading 10,000 files of 200 bytes, which take 11 µs each.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import tempfile
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import median
 
 from gitorch import runner
 from gitorch.interpreter.environment import STAND_IN
@@ -38,6 +40,13 @@ TASKS = """
     class Files(Task):
         def run(self):
             for number in range(10000): read(f"data/{number}.txt")
+
+    class Parsed(Task):
+        def run(self):
+            import json
+            for number in range(10000):
+                with open(f"data/{number}.json") as file:
+                    json.load(file)
 
     class Forked(Task):
         def run(self):
@@ -81,6 +90,7 @@ def make_project(root: Path) -> Path:
     (tree / "Tasks.py").write_text(textwrap.dedent(TASKS))
     for number in range(FILES):
         (tree / f"data/{number}.txt").write_text(f"{number}\n" * 50)
+        (tree / f"data/{number}.json").write_text(json.dumps([number / 7] * 100))
     (tree / "tree").mkdir()
     imports = []
     for number in range(MODULES):
@@ -127,6 +137,7 @@ def commands(tree: Path) -> Mapping[str, list[str]]:
         "python -c pass": [sys.executable, "-c", "pass"],
         "a class task that does nothing": task("Nothing"),
         f"{FILES} files opened and read": task("Files"),
+        f"{FILES} files of 100 numbers parsed": task("Parsed"),
         f"{FILES} files read by a forked process": task("Forked"),
         f"{MODULES} modules imported": task("Modules"),
         "deepcopy, which calls id()": task("Copies"),
@@ -144,10 +155,10 @@ def main(rounds: int) -> None:
                 for is_recorded in order:
                     taken = cpu_ms(command, tree, is_recorded=is_recorded)
                     (recorded if is_recorded else plain).append(taken)
-            without, with_it = min(plain), min(recorded)
+            without, with_it = median(plain), median(recorded)
             print(
                 f"{name:40} {without:8.1f} ms  {with_it:8.1f} ms  "
-                f"{with_it / without - 1:+7.1%}",
+                f"{with_it / without - 1:+7.1%}  {min(recorded) / min(plain) - 1:+7.1%}",
                 flush=True,
             )
 
