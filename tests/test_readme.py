@@ -23,7 +23,12 @@ PROGRAMS = Path(sys.executable).parent
 # The directory in which the commands under a heading are run. A new heading must be added here.
 IN_THE_CLONE = ("Try it",)
 IN_THE_DEMO = ("Look around", "Penguins")
-IN_A_PROJECT = ("Your own project", "A script of your own", "Many runs")
+IN_A_PROJECT = (
+    "Your own project",
+    "A script of your own",
+    "Many runs",
+    "Leave it running",
+)
 # Commands that .ci/run and test_packaging.py run.
 BY_CI = ("./demo/run", "./tests/run")
 BY_PACKAGING = ("pip install .",)

@@ -19,8 +19,9 @@ from gitorch.model.run.progress import LastMetric, Progress
 from gitorch.model.run.status import Status
 from gitorch.model.table.row import Row
 from gitorch.storage.catalog import Catalog
-from gitorch.storage.liveness import noted_jobs
+from gitorch.storage.liveness import WorkerFiles, noted_jobs
 from gitorch.storage.site import Site
+from gitorch.storage.stop_requests import Stops, requested_stops
 from gitorch.storage.worker_logs import worker_logs
 from gitorch.tools.clock import stamp
 
@@ -67,12 +68,13 @@ class LiveRun(Struct, frozen=True, kw_only=True):
 class LiveWorker(Struct, frozen=True, kw_only=True):
     """A living worker and what it is running: run id and task of each attempt.
 
-    A worker in the background has a log.
+    A worker in the background has a log. A worker that `is_stopping` takes no more tasks.
     """
 
     worker: Worker
     tasks: tuple[tuple[str, str], ...]
     log: Path | None
+    is_stopping: bool = False
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -84,6 +86,7 @@ class LiveWorker(Struct, frozen=True, kw_only=True):
                 {"id": run_id, "task": task} for run_id, task in self.tasks
             ],
             "detached": self.log is not None,
+            "stopping": self.is_stopping,
             "log": self.log and str(self.log),
         }
 
@@ -280,7 +283,15 @@ def _live_workers(
         if worker.id in view.alive:
             running = tuple(tasks.get(worker.id, ()))
             log = logs.get(worker.id)
-            workers.append(LiveWorker(worker=worker, tasks=running, log=log))
+            stop = WorkerFiles.of(site.state, worker.id).stop
+            workers.append(
+                LiveWorker(
+                    worker=worker,
+                    tasks=running,
+                    log=log,
+                    is_stopping=requested_stops(stop) > Stops.NONE,
+                )
+            )
     return tuple(workers)
 
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from gitorch.actions.status import LiveRun, LiveWorker, SiteStatus
-from gitorch.cli.fit import Column, fitted_table
+from gitorch.cli.fit import Column, fitted_table, joined_within
 from gitorch.cli.style import duration, in_line, local_time, paint_status
 from gitorch.cli.totals import render_estimate, totals_line
 from gitorch.model.run.failures import same_reason
 from gitorch.model.run.progress import Progress
 from gitorch.model.run.status import Status
-from gitorch.model.text.phrases import counted, some
+from gitorch.model.text.phrases import counted
 
 _COLUMNS = [
     Column("id", 0),
@@ -29,7 +29,8 @@ _COLUMNS = [
 _MOST_WAITING = 5
 _MOST_SIMILAR = 3
 _MOST_CAUSES = 10
-_MOST_TASKS = 2
+# The line of a worker's tasks, without a terminal; the table above it has all of them.
+_WIDTH = 200
 
 
 def render_status(
@@ -43,7 +44,8 @@ def render_status(
     """
     lines = _live_runs(status.runs, width, colors)
     labels = {run.id: in_line(run.label) for run in status.runs}
-    lines += [_worker_line(live, labels) for live in status.workers]
+    for live in status.workers:
+        lines += _worker_lines(live, labels, width)
     if status.workers:
         lines.append("")
     counts = []
@@ -57,19 +59,22 @@ def render_status(
     return "\n".join(lines)
 
 
-def _worker_line(live: LiveWorker, labels: Mapping[str, str]) -> str:
+def _worker_lines(
+    live: LiveWorker, labels: Mapping[str, str], width: int | None
+) -> Iterator[str]:
+    """Yield a line about the worker, and one that says what it runs."""
     worker = live.worker
     where = " in the background" if live.log else ""
-    line = (
+    stopping = ", stopping" if live.is_stopping else ""
+    yield (
         f"worker {in_line(worker.host)}:{worker.pid}{where}, "
-        f"since {local_time(worker.since)}, {counted(len(live.tasks), 'task')}"
+        f"since {local_time(worker.since)}, {counted(len(live.tasks), 'task')}{stopping}"
     )
-    if not live.tasks:
-        return line
-    tasks = [
-        f"{task} of {labels.get(run_id, run_id)}" for run_id, task in live.tasks
-    ]
-    return f"{line}: {some(tasks, _MOST_TASKS)}"
+    if live.tasks:
+        tasks = [
+            f"{task} of {labels.get(run_id, run_id)}" for run_id, task in live.tasks
+        ]
+        yield joined_within("  ", tasks, ", ", width or _WIDTH)
 
 
 def _live_runs(

@@ -64,6 +64,9 @@ def test_stop_waits_for_running_tasks_and_starts_no_more(scene: Scene) -> None:
     stop = started(scene.project, "stop")
     name = next_line(stop).split()[1]
     assert name.endswith(f":{worker.pid}")
+    assert ", 1 task, stopping\n" in gitorch(scene.project, "status").stdout
+    [live] = gitorch_json(scene.project, "status")["workers"]
+    assert (live["stopping"], live["detached"], live["log"]) == (True, False, None)
     scene.go()
     _, said = stop.communicate(timeout=20)
     assert stop.returncode == 0
