@@ -11,10 +11,12 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
 
 _BLOCK = 1 << 12
+_STDERR = 2
 _SIGNALLED = (
     128  # more than this: the exit code of a program that was ended by a signal
 )
@@ -95,6 +97,7 @@ def _launch(foreground: int) -> Background:
     if process == 0:
         os.close(ours)
         _close_input()
+        _close_inherited()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPTS)
         return Background(foreground, theirs)
     try:
@@ -115,6 +118,19 @@ def _close_input() -> None:
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
+
+
+def _close_inherited() -> None:
+    """Close what the caller has left open, except the standard streams: a pipe, or a locked file.
+
+    The caller, or its reader, could otherwise wait until this process ends. The files of this
+    process are not inheritable.
+    """
+    for path in Path("/proc/self/fd").iterdir():
+        descriptor = int(path.name)
+        with suppress(OSError):  # the directory itself is closed by now
+            if descriptor > _STDERR and os.get_inheritable(descriptor):
+                os.close(descriptor)
 
 
 def _read_patiently(pipe: int, launcher: int) -> bytes:

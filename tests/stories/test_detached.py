@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from gitorch.tools.locks import is_held
 from gitorch.tools.process import environment_of, process_of, table
 from tests.conftest import (
     commit_files,
@@ -213,6 +214,29 @@ def test_json_names_the_worker(scene: Scene) -> None:
     assert worker.keys() == {"host", "pid", "since", "log"}
     wait_for(lambda: process_of(worker["pid"]) is None)
     assert Path(worker["log"]).read_text().endswith("\n2 runs: 2 COMPLETE\n")
+    scene.assert_nothing_is_left()
+
+
+def test_files_and_pipes_of_the_caller_are_not_kept_open(scene: Scene) -> None:
+    ours, theirs = os.pipe()
+    lock = os.open(scene.directory / "lock", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    done = subprocess.run(
+        [sys.executable, "-m", "gitorch", "run", "--detach"],
+        cwd=scene.project,
+        capture_output=True,  # ends only when no process has the pipes
+        pass_fds=(theirs, lock),
+        timeout=20,
+        check=True,
+    )
+    assert BEGAN.search(done.stderr.decode())
+    os.close(theirs)
+    os.close(lock)
+    assert os.read(ours, 1) == b""
+    os.close(ours)
+    assert not is_held(scene.directory / "lock")
+    scene.wait_for("a")
+    gitorch(scene.project, "stop", "--now")
     scene.assert_nothing_is_left()
 
 
