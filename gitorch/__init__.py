@@ -26,6 +26,8 @@ def runs(where: str | None = None, *, path: str | os.PathLike[str] = ".") -> Run
         best = gitorch.runs("metrics.accuracy > 0.9 and status == 'COMPLETE'")
         best[0]["params"]["lr"]
         best.to_pandas().groupby("params.lr")["metrics.accuracy"].mean()
+        best.series("loss").to_pandas()             # every value, with its step and time
+        best[0].outputs["model.json"].read_bytes()  # also read_text() and open()
 
     Raises subclasses of `gitorch.errors.GitorchError`.
     """

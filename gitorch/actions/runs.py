@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from gitorch.actions.found_run import FoundRun
+from gitorch.actions.notebook_table import render_html
+from gitorch.actions.records import read_records
 from gitorch.actions.selection import filter_rows
+from gitorch.actions.series import SeriesReader
 from gitorch.errors import ProgramMissing
 from gitorch.model.table.fields import OWN, TIMES
 from gitorch.model.table.row import Row
@@ -23,12 +28,12 @@ if TYPE_CHECKING:
     import polars
 
 
-class Runs(list[dict[str, Any]]):
-    """Runs as in `gitorch list --json`, newest first: a list of dictionaries.
+Entry = TypeVar("Entry", bound=dict[str, Any])
+_POINT_COLUMNS = ("id", "label", "step", "value", "seconds")
 
-    A table has one column for each parameter and metric, such as `params.lr` and
-    `metrics.accuracy`. Nested parameters have dotted names. Times are in UTC.
-    """
+
+class Table(list[Entry]):
+    """A list of dictionaries that can become a data frame."""
 
     def to_pandas(self) -> pandas.DataFrame:
         """Return a data frame. Raises ProgramMissing if pandas is not installed."""
@@ -37,7 +42,7 @@ class Runs(list[dict[str, Any]]):
         except ImportError:
             raise _not_installed("pandas") from None
         frame = pandas.DataFrame(self._columns())
-        for name in TIMES:
+        for name in frame.columns.intersection(TIMES):
             frame[name] = pandas.to_datetime(frame[name], utc=True)
         return frame
 
@@ -56,7 +61,67 @@ class Runs(list[dict[str, Any]]):
         types: dict[str, Any] = dict.fromkeys(OWN, polars.String)
         types |= dict.fromkeys(TIMES, polars.Datetime("us", "UTC"))
         types["duration_s"] = polars.Float64
-        return polars.DataFrame(columns, schema_overrides=types)
+        known = {name: types[name] for name in columns if name in types}
+        return polars.DataFrame(columns, schema_overrides=known)
+
+    def _columns(self) -> dict[str, list[Any]]:
+        """Return the values of each column."""
+        columns: dict[str, list[Any]] = {}
+        for name in dict.fromkeys(name for row in self for name in row):
+            columns[name] = [row.get(name) for row in self]
+        return columns
+
+
+class Points(Table[dict[str, Any]]):
+    """The values of a metric in runs, in the order in which they were measured.
+
+    A row has the `id` and the `label` of the run, and `step`, `value` and `seconds` (Unix time),
+    each None if it is not known. The `value` of NaN is None.
+    """
+
+    def _columns(self) -> dict[str, list[Any]]:
+        columns: dict[str, list[Any]] = {name: [] for name in _POINT_COLUMNS}
+        return columns | super()._columns()
+
+
+class Runs(Table[FoundRun]):
+    """Runs as in `gitorch list --json`, newest first: a list of dictionaries.
+
+    A table has one column for each parameter and metric, such as `params.lr` and
+    `metrics.accuracy`. Nested parameters have dotted names. Times are in UTC.
+    """
+
+    def series(self, metric: str, *, points: int | None = None) -> Points:
+        """Return all values of a metric in these runs, run by run.
+
+        With `points`, each run has at most so many, among them the lowest and the highest. A run
+        without the metric has none. Raises NotFound if a run is gone.
+        """
+        rows = Points()
+        if not self:
+            return rows
+        site = Site.at(self[0].path)
+        run_ids = [run["id"] for run in self]
+        for record in read_records(site, Catalog.of(site), run_ids):
+            reader = SeriesReader(
+                site, record.id, os.environ, names=[metric], points=points
+            )
+            series = reader.read(record).series.get(metric)
+            for step, value, seconds in series.points if series else ():
+                rows.append(
+                    {
+                        "id": record.id,
+                        "label": record.label,
+                        "step": step,
+                        "value": value,
+                        "seconds": seconds,
+                    }
+                )
+        return rows
+
+    def _repr_html_(self) -> str:
+        """Return the table that a notebook shows."""
+        return render_html(self, self._columns())
 
     def _columns(self) -> dict[str, list[Any]]:
         """Return the values of each column, None for a run without a value in it."""
@@ -85,12 +150,12 @@ def runs(where: str | None, path: Path) -> Runs:
             "gitorch doctor says why",
             stacklevel=3,
         )
-    return Runs(map(_as_dictionary, rows))
+    return Runs(_found_run(row, path) for row in rows)
 
 
-def _as_dictionary(row: Row) -> dict[str, Any]:
+def _found_run(row: Row, path: Path) -> FoundRun:
     """Return the run as in JSON, in which every sequence is a list."""
-    run: dict[str, Any] = row.to_json()
+    run = FoundRun(row.to_json(), path.absolute())
     run["swept"] = list(row.swept)
     run["changed"] = list(row.changed)
     return run

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import pickle
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -11,7 +13,7 @@ import pytest
 
 import gitorch
 from gitorch.actions.runs import Runs
-from gitorch.errors import NotFound, ProgramMissing, UsageError
+from gitorch.errors import NotFound, ProgramMissing, Refused, UsageError
 from tests.conftest import gitorch as run_gitorch
 from tests.conftest import gitorch_json, write
 
@@ -129,3 +131,57 @@ def test_importing_gitorch_imports_nothing_else() -> None:
         "gitorch.runner.standin.gitorch",
     }
     assert set(eval(imported)) <= expected
+
+
+def test_the_series_of_runs(swept: Path) -> None:
+    found = gitorch.runs("status == 'COMPLETE'").series("loss")
+    assert [(row["label"], row["step"], row["value"]) for row in found] == [
+        ("sweep lr=0.01", None, 1),
+        ("sweep lr=0.1", None, 1),
+    ]
+    assert list(found.to_pandas().columns) == [
+        *("id", "label", "step", "value", "seconds")
+    ]
+    assert gitorch.runs().series("no such").to_polars().shape == (0, 5)
+    assert gitorch.runs("lr == 9").series("loss") == []
+
+
+def test_the_outputs_of_a_run(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(
+        project,
+        "experiments/a.yaml",
+        "tasks: [{id: t, command: 'printf aä > {outputDir}/x.txt; ln -s x.txt {outputDir}/l'}]",
+    )
+    run_gitorch(project, "run", "experiments")
+    monkeypatch.chdir(project)
+    run = pickle.loads(pickle.dumps(gitorch.runs()[0]))
+    assert json.loads(json.dumps(run)) == dict(run)
+    assert list(run.outputs) == ["l", "x.txt"]
+    file = run.outputs["x.txt"]
+    assert file.read_bytes() == "aä".encode()
+    assert file.read_text() == "aä"
+    assert (file.size, len(file.sha256)) == (3, 64)
+    with file.open() as opened:
+        assert opened.read(1) == b"a"
+    with pytest.raises(KeyError, match="no output 'y'"):
+        run.outputs["y"]
+    assert "y" not in run.outputs
+    with pytest.raises(Refused, match="symbolic link"):
+        run.outputs["l"].read_bytes()
+
+
+def test_a_notebook_shows_an_escaped_table(swept: Path) -> None:
+    shown = gitorch.runs()._repr_html_()
+    assert "<th>params.lr</th>" in shown
+    assert "params.seed" in shown
+    assert "commit" not in shown
+    found = gitorch.runs()
+    found[0]["params"]["lr"] = "<script>\x1b[31m"
+    many = Runs(found * 100)
+    html = many._repr_html_()
+    assert "<td>&lt;script&gt;[31m</td>" in html
+    assert html.count("<tr>") == 101
+    assert html.endswith("<p>… and 200 more</p>")
+    assert Runs()._repr_html_().startswith("<table>")
