@@ -91,6 +91,19 @@ def gather_failures(
     return tuple(groups)
 
 
+def recent_failures(site: Site, since: str) -> tuple[FailureGroup, ...]:
+    """Return the failures of the runs that ended at `since` or later, gathered."""
+    ended: dict[str, Status] = {}
+    for row in Catalog.of(site).rows():
+        if row.status is Status.COMPLETE and (row.ended or "") >= since:
+            ended[row.id] = row.status
+        elif row.status is Status.ERROR:
+            ends = [task.ended for task in row.tasks if task.ended is not None]
+            if max(ends, default="") >= since:
+                ended[row.id] = row.status
+    return gather_failures(site, ended)
+
+
 def _runs_beside(
     similar: SimilarFailures, rows: Sequence[Row], ended: Mapping[str, Status]
 ) -> list[str]:

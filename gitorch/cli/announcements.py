@@ -17,10 +17,14 @@ from gitorch.model.run.status import Status
 
 
 class Announcements:
-    """The lines for each announcement. Of similar failures, only the first has the whole block."""
+    """The lines for each announcement. Of similar failures, only the first has the whole block.
 
-    def __init__(self, *, colors: bool) -> None:
+    With `once`, the others have no reason: the display counts them.
+    """
+
+    def __init__(self, *, colors: bool, once: bool = False) -> None:
         self._colors = colors
+        self._once = once
         self._failures = Gathering()
 
     def render(self, announcement: Announcement) -> str:
@@ -68,6 +72,8 @@ class Announcements:
         )
         first = self._failures.add(failure).first
         reason = render_reason(failure, colors=self._colors)
+        if first is not failure and self._once:
+            return []
         if first is not failure:
             return [f"  {reason}, as {first.run_id}"]
         bar = paint("|", "dim", on=self._colors)

@@ -42,7 +42,7 @@ def execute(
     """
     engine = site.settings.engine
     count = jobs_of(jobs, site, engine=engine)
-    shown = showing() if background is None else background.showing()
+    shown = showing(site) if background is None else background.showing()
     with shown as listener:
         notifier = _notifier(site, notify, listener)
 

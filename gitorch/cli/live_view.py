@@ -1,109 +1,144 @@
-"""A table of the running attempts, redrawn below the lines that `run` prints on a terminal."""
+"""The display of `run` on a terminal: what is at work, below the lines of ended attempts."""
 
 from __future__ import annotations
 
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from rich.console import Console, RenderableType
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-from rich.text import Text
-
+from gitorch.actions.failures import FailureGroup, recent_failures
+from gitorch.actions.status import SiteStatus, status
 from gitorch.cli.announcements import Announcements
-from gitorch.cli.render_status import render_progress
-from gitorch.cli.style import duration, has_colors, in_line, masking
-from gitorch.cli.totals import render_estimate
+from gitorch.cli.overview import overview_lines
+from gitorch.cli.screen import Screen, messages_above
+from gitorch.cli.style import has_colors, masking, printable
+from gitorch.cli.suspension import suspendable
+from gitorch.errors import GitorchError
 from gitorch.model.run.announcement import (
     Announcement,
-    AttemptEnded,
-    AttemptRefused,
     AttemptStarted,
     Listener,
 )
-from gitorch.model.workspace import AttemptDirectory
-from gitorch.storage.progress import read_progress
+from gitorch.storage.site import Site
+from gitorch.tools.clock import now
 
-_REDRAWS_PER_SECOND = 4
+# An attempt is shown when it has run for this long: a display of shorter ones would only flicker.
+_FIRST_LOOK_S = 0.4
+_TICK_S = 0.25
+# A look at the state takes a part of the time of at most one in this many.
+_REST = 20.0
+_LEAST_BETWEEN_S = 1.0
+
+
+class Outlook:
+    """The state that is shown. It looks again when time has passed, and not too often."""
+
+    def __init__(self, site: Site, since: str) -> None:
+        # Of its own, since the site of the command is used by other threads.
+        self._site = Site.at(site.repository.root)
+        self._since = since
+        self._failed = 0
+        self._last_look = 0.0
+        self._took_s = 0.0
+        self._next_failures = 0.0
+        self.status: SiteStatus | None = None
+        self.failures: Sequence[FailureGroup] = ()
+
+    def look(self, *, has_news: bool = False) -> bool:
+        """Read the state if it is time to, with news sooner. Return True if it was."""
+        begun = time.monotonic()
+        wait_s = max(_LEAST_BETWEEN_S, self._took_s * _REST)
+        if has_news:
+            wait_s = max(_TICK_S, self._took_s * _REST / 4)
+        if begun < self._last_look + wait_s:
+            return False
+        try:
+            self.status = status(self._site, since=self._since)
+            self._look_at_failures(self.status.totals.failed)
+        except (GitorchError, OSError):
+            pass  # busy: the next look will do
+        self._last_look = time.monotonic()
+        self._took_s = self._last_look - begun
+        return True
+
+    def _look_at_failures(self, failed: int) -> None:
+        """Gather the failures if there are others. It takes a look at all runs."""
+        begun = time.monotonic()
+        if failed == self._failed or begun < self._next_failures:
+            return
+        self.failures = recent_failures(self._site, self._since)
+        self._failed = failed
+        took = time.monotonic() - begun
+        self._next_failures = time.monotonic() + took * _REST
+
+    def lines(self, screen: Screen, *, colors: bool) -> list[str]:
+        """Return the lines that fit on the screen."""
+        if self.status is None:
+            return []
+        lines = overview_lines(
+            self.status,
+            self.failures,
+            columns=screen.size.columns,
+            rows=screen.most_lines,
+            colors=colors,
+        )
+        return [masking().text(line) for line in lines]
 
 
 @contextmanager
-def live_view() -> Iterator[Listener]:
-    """Provide a listener that prints ended attempts, with a table of running attempts below."""
-    console = _Console(
-        stderr=True, highlight=False, no_color=not has_colors(sys.stderr)
-    )
-    view = _LiveView(console)
-    live = Live(
-        get_renderable=view.draw,
-        console=console,
-        refresh_per_second=_REDRAWS_PER_SECOND,
-        transient=True,
-    )
-    with live:
-        yield view.listen
-
-
-class _Console(Console):
-    """A console with a cursor that stays visible.
-
-    rich hides it while it draws. Ctrl-Z and `kill -9` would leave the user's shell without one.
-    """
-
-    def show_cursor(self, show: bool = True) -> bool:
-        return False
+def live_view(site: Site) -> Iterator[Listener]:
+    """Provide a listener that prints ended attempts, with the state of all below."""
+    screen = Screen(sys.stderr)
+    view = _LiveView(site, screen)
+    with messages_above(screen), suspendable(screen):
+        view.start()
+        try:
+            yield view.listen
+        finally:
+            view.stop()
+            screen.erase()
 
 
 class _LiveView:
-    """The running attempts. rich draws them in its own thread, so access needs the lock."""
+    """Draws in a thread of its own, so that the worker waits for nothing."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._lines = Announcements(colors=has_colors(sys.stderr))
-        self._lock = threading.Lock()
-        self._running: dict[tuple[str, str], tuple[AttemptStarted, float]] = {}
+    def __init__(self, site: Site, screen: Screen) -> None:
+        self._site = site
+        self._screen = screen
+        self._colors = has_colors(sys.stderr)
+        self._lines = Announcements(colors=self._colors, once=True)
+        self._since = now()
+        self._over = threading.Event()
+        self._news = 0  # announcements
+        self._thread = threading.Thread(
+            target=self._draw, name="live view", daemon=True
+        )
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._over.set()
+        self._thread.join()
 
     def listen(self, announcement: Announcement) -> None:
         if isinstance(announcement, AttemptStarted):
-            with self._lock:
-                key = announcement.run_id, announcement.task
-                self._running[key] = announcement, time.monotonic()
+            self._news += 1
             return
-        if isinstance(announcement, AttemptEnded | AttemptRefused):
-            with self._lock:
-                self._running.pop((announcement.run_id, announcement.task), None)
-        line = self._lines.render(announcement)
-        self._console.print(Text.from_ansi(masking().text(line)), soft_wrap=True)
+        self._news += 1
+        text = self._lines.render(announcement)
+        self._screen.print_above(printable(masking().text(text), sys.stderr))
 
-    def draw(self) -> Table:
-        with self._lock:
-            running = list(self._running.values())
-        grid = Table.grid(padding=(0, 2))
-        for attempt, started in running:
-            grid.add_row(*_cells(attempt, time.monotonic() - started))
-        return grid
-
-
-def _cells(attempt: AttemptStarted, elapsed_s: float) -> list[RenderableType]:
-    directory = AttemptDirectory(attempt.events.parent)
-    progress = read_progress(
-        directory, started_s=time.time() - elapsed_s, steps=None
-    ).progress
-    bar: RenderableType = ""
-    count = left = ""
-    if progress:
-        bar = ProgressBar(total=progress.total, completed=progress.done, width=24)
-        count = render_progress(progress)
-        left = f"{render_estimate(progress.estimate(elapsed_s))} left"
-    return [
-        Text(in_line(attempt.label)),
-        Text(attempt.task, "cyan"),
-        bar,
-        Text(count),
-        Text(duration(elapsed_s)),
-        Text(left, "dim"),
-    ]
+    def _draw(self) -> None:
+        if self._over.wait(_FIRST_LOOK_S):
+            return
+        outlook = Outlook(self._site, self._since)
+        seen = 0
+        while not self._over.is_set():
+            news = self._news
+            if outlook.look(has_news=news != seen):
+                seen = news
+            self._screen.draw(outlook.lines(self._screen, colors=self._colors))
+            self._over.wait(_TICK_S)

@@ -17,18 +17,19 @@ from gitorch.model.run.announcement import (
     AttemptStarted,
     Listener,
 )
+from gitorch.storage.site import Site
 
 HEARTBEAT_S = 30.0
 
 
 @contextmanager
-def showing() -> Iterator[Listener]:
+def showing(site: Site) -> Iterator[Listener]:
     """Provide a listener that shows every announcement on stderr."""
     view: AbstractContextManager[Listener]
     if sys.stderr.isatty():
-        from gitorch.cli.live_view import live_view  # with rich: 40 ms
+        from gitorch.cli.live_view import live_view  # what it shows is loaded late
 
-        view = live_view()
+        view = live_view(site)
     else:
         view = _lines()
     with view as listener:
