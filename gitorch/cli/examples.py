@@ -35,6 +35,10 @@ EXAMPLES = {
     ),
     "env": ("gitorch env @", "gitorch env @ --as requirements"),
     "ui": ("gitorch ui --open", "gitorch ui --port 8080 --read-only"),
+    "report": (
+        "gitorch report ../report.html",
+        'gitorch report --md --where "metrics.accuracy > 0.9"',
+    ),
     "compare": (
         "gitorch compare @~1 @",
         "gitorch compare body-size bill-shape --metrics",

@@ -52,6 +52,7 @@ VERBS = {
     ),
     "env": Verb("env", "Show what a run ran with."),
     "ui": Verb("ui", "Show the runs in the browser, live, and steer them."),
+    "report": Verb("report", "Write runs, plots and failures into one file."),
     "compare": Verb("compare", "Show only the differences between runs."),
     "stale": Verb(
         "stale", "List the runs that used files which have changed since."
@@ -95,7 +96,7 @@ GROUPS = {
     "Start": ("demo", "init", "check", "ready", "run", "stop", "wait"),
     "Look": (
         *("status", "list", "show", "logs", "cat", "outputs", "metrics", "plot"),
-        *("env", "compare", "stale", "ui"),
+        *("env", "compare", "stale", "ui", "report"),
     ),
     "Go back": ("checkout-run", "revert", "rerun", "verify", "invalidate"),
     "Steer": (

@@ -7,7 +7,9 @@ from typing import Any
 
 from gitorch.actions.failures import FailureGroup, gather_failures
 from gitorch.actions.status import SiteStatus, status
+from gitorch.actions.totals_words import time_left
 from gitorch.model.run.status import Status
+from gitorch.model.text.phrases import counted
 from gitorch.page.view import Desk, Query, View
 
 _MOST_WAITING = 50
@@ -27,8 +29,8 @@ def overview(desk: Desk, query: Query) -> View:
     running = by_status[Status.RUNNING]
     context = {
         "counts": document["counts"],
-        "total": sum(document["counts"].values()),
-        "eta": document["eta_s"],
+        "headline": _headline(current),
+        "strip": _strip(current),
         "running": running[:_MOST_RUNNING],
         "more_running": max(0, len(running) - _MOST_RUNNING),
         "waiting": waiting[:_MOST_WAITING],
@@ -44,6 +46,34 @@ def overview(desk: Desk, query: Query) -> View:
         context=context,
         document=lambda: document,
     )
+
+
+def _headline(current: SiteStatus) -> list[str]:
+    """Return the totals in the words of the terminal, in parts."""
+    totals = current.totals
+    if not totals.running and not totals.waiting:
+        complete = current.counts[Status.COMPLETE]
+        return [f"{counted(complete, 'run')} complete"]
+    parts = [f"{totals.done} of {totals.all} done"]
+    if totals.failed:
+        parts.append(f"{totals.failed} failed")
+    if totals.running:
+        parts.append(f"{totals.running} running")
+    return parts + time_left(current)
+
+
+def _strip(current: SiteStatus) -> list[tuple[str, int]]:
+    """Return the shares of the runs that are at work, or of all runs if none is."""
+    totals = current.totals
+    shares = {
+        "complete": totals.done,
+        "running": totals.running,
+        "error": totals.failed,
+        "waiting": totals.waiting,
+    }
+    if not totals.running and not totals.waiting:
+        shares = {str(name).lower(): n for name, n in current.counts.items()}
+    return [(name, count) for name, count in shares.items() if count]
 
 
 def _causes(desk: Desk, current: SiteStatus) -> Sequence[FailureGroup]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 HERE = Path(__file__).parent
+_MOST_REMEMBERED = 64  # answers
 
 
 class Query(Struct, frozen=True, kw_only=True):
@@ -86,10 +87,12 @@ class Desk(Struct, frozen=True, kw_only=True, dict=True):
 
     def remembered(self, name: str, source: Any, make: Callable[[], Any]) -> Any:
         """Return the answer `name`, made anew if it was made from another `source`."""
-        held = self.memory.get(name)
+        held = self.memory.pop(name, None)
         if held is None or held[0] != source:
             held = source, make()
-            self.memory[name] = held
+        self.memory[name] = held
+        while len(self.memory) > _MOST_REMEMBERED:
+            self.memory.pop(next(iter(self.memory)), None)
         return held[1]
 
 

@@ -88,7 +88,7 @@ def loaded_by(root: Path, *arguments: str) -> list[str]:
     [
         (
             "gitorch re",
-            ["ready", "revert", "rerun", "release", "retry", "resubmit"],
+            ["ready", "report", "revert", "rerun", "release", "retry", "resubmit"],
         ),
         ("gitorch ready --sn", ["--snapshot"]),
         ("gitorch checkout-", ["checkout-run"]),
