@@ -52,6 +52,7 @@ def render_run(
     *,
     is_foreign: bool = False,
     snapshot: SnapshotChanges | None = None,
+    curves: Mapping[str, str] | None = None,
     colors: bool,
 ) -> str:
     """Return the description of one run, short enough for a screen.
@@ -59,11 +60,11 @@ def render_run(
     `why` is the reason why the run waits. `origins` are the origins of the results of cached tasks,
     by task id. If the run `is_foreign`, the description has what it would execute if it were
     adopted. `snapshot` has the uncommitted changes that are part of the run's code.
+    `curves` are the sparklines of metrics by name.
     """
     params = [
         (key, render_value(value)) for key, value in record.spec.params.items()
     ]
-    metrics = [(key, number(value)) for key, value in record.metrics.items()]
     lines = [
         paint(record.id, "bold", on=colors),
         *_aligned(_facts(record, why, colors)),
@@ -74,7 +75,7 @@ def render_run(
         *_tasks(record, origins, colors),
         *_section("executes", _executed(record) if is_foreign else [], colors),
         *_section("results", _results(record), colors),
-        *_section("metrics", metrics, colors),
+        *_section("metrics", _metrics(record, curves or {}), colors),
         *_section("inputs", map(_input, record.data), colors),
         *_section("linked", _links(record), colors),
         *_section("read without being declared", _undeclared(record), colors),
@@ -83,6 +84,17 @@ def render_run(
         *_section("history", map(_change, record.history), colors),
     ]
     return "\n".join(lines)
+
+
+def _metrics(record: Record, curves: Mapping[str, str]) -> list[Row]:
+    """Return the last value of each metric, and its sparkline if it has one."""
+    values = {name: number(value) for name, value in record.metrics.items()}
+    width = max((len(value) for value in values.values()), default=0)
+    rows = []
+    for name, value in values.items():
+        curve = curves.get(name, "")
+        rows.append((name, f"{value:{width}}  {curve}".rstrip()))
+    return rows
 
 
 def say_several_pins(record: Record) -> None:

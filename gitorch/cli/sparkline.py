@@ -62,7 +62,8 @@ def _mean(values: Sequence[float | None]) -> float | None:
 def _block(value: float | None, low: float, high: float) -> str:
     if value is None:
         return " "
-    if low == high:
+    half_span = high / 2 - low / 2  # the whole may not be finite
+    if half_span <= 0:
         return _BLOCKS[len(_BLOCKS) // 2 - 1]
-    share = value / 2 - low / 2
-    return _BLOCKS[int(share / (high / 2 - low / 2) * (len(_BLOCKS) - 1) + 0.5)]
+    share = (value / 2 - low / 2) / half_span
+    return _BLOCKS[int(share * (len(_BLOCKS) - 1) + 0.5)]

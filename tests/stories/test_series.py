@@ -21,6 +21,7 @@ from tests.conftest import (
     write,
 )
 from tests.event_file import event_file, scalar
+from tests.terminal import on_terminal
 
 TASKS = """
 import gitorch
@@ -288,3 +289,22 @@ def test_large_events_are_also_kept_reduced(project: Path) -> None:
     whole = gitorch(project, "metrics", "a", "--json")
     assert "note: the events are not read: the large file" in whole.stderr
     assert json.loads(whole.stdout)["totals"] == {"loss": 30_000}
+
+
+def test_show_has_sparklines_on_a_terminal_only(project: Path) -> None:
+    commit_files(project, {"report.py": REPORT})
+    write(
+        project,
+        "experiments/a.yaml",
+        'tasks: [{id: t, command: "python3 report.py 7"}]',
+    )
+    gitorch(project, "run", "experiments")
+    assert "\n  loss  6\n" in gitorch(project, "show", "a").stdout
+    for words in (("show", "a"), ("metrics", "a")):
+        seen = on_terminal(project, *words, env={"GIT_PAGER": "cat"})
+        [line] = [line for line in seen.lines if line.strip().startswith("loss")]
+        assert line.rstrip().endswith("  ▁▂▃▅▆▇█")
+    plain = on_terminal(
+        project, "show", "a", env={"GIT_PAGER": "cat", "PYTHONIOENCODING": "ascii"}
+    )
+    assert "loss  6\n" in plain.text.replace("\r", "")
