@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 from gitorch.actions.compare import Compared
 from gitorch.cli.render_comparison import (
     SECTIONS,
+    difference_of,
     letter,
     section_text,
     side_notes,
     value_text,
+    with_machine,
 )
 from gitorch.cli.style import local_time, without_controls
 from gitorch.model.run.compare import ValueDifference
@@ -71,8 +73,8 @@ def _runs(compared: Compared) -> list[dict[str, str]]:
 def _sections(compared: Compared) -> list[dict[str, Any]]:
     """Return the kinds of differences: those of values as rows of a table, others as text."""
     sections: list[dict[str, Any]] = []
-    for name in SECTIONS:
-        difference = getattr(compared.comparison, name)
+    for name in with_machine(SECTIONS):
+        difference = difference_of(compared.comparison, name)
         if difference.same:
             continue
         section: dict[str, Any] = {"title": name, "text": "", "rows": []}

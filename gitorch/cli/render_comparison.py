@@ -20,9 +20,17 @@ from gitorch.cli.style import (
     table,
 )
 from gitorch.model.run.by_value import ByValue
-from gitorch.model.run.compare import CodeDifference, ValueDifference
+from gitorch.model.run.compare import (
+    CodeDifference,
+    Comparison,
+    EnvironmentDifference,
+    OutputDifference,
+    ValueDifference,
+)
 from gitorch.model.run.spec import render_value
 from gitorch.model.text.phrases import counted, some
+
+Difference = CodeDifference | ValueDifference | OutputDifference
 
 SECTIONS = ("code", "config", "environment", "data", "metrics", "outputs")
 
@@ -72,8 +80,8 @@ def render_comparison(
         lines += _snapshots(compared, letters)
     most_keys = _MOST_KEYS if len(sections) > 1 else sys.maxsize
     shown = _Shown(letters, colors, most_keys, width)
-    for name in sections:
-        if not getattr(comparison, name).same:
+    for name in with_machine(sections):
+        if not difference_of(comparison, name).same:
             lines += ["", *_section(name, compared, shown)]
     notes = side_notes(compared, sections)
     if notes:
@@ -84,11 +92,27 @@ def render_comparison(
 
 def section_text(name: str, compared: Compared) -> str:
     """Return one kind of differences without its title, "" if there are none."""
-    if getattr(compared.comparison, name).same:
+    if difference_of(compared.comparison, name).same:
         return ""
     letters = list(map(letter, range(len(compared.records))))
     _, *lines = _section(name, compared, _Shown(letters, False, _MOST_KEYS))
     return "\n".join(lines)
+
+
+def with_machine(sections: Sequence[str]) -> list[str]:
+    """Return the sections, with that of the machine after that of the environment."""
+    names = list(sections)
+    if "environment" in names:
+        names.insert(names.index("environment") + 1, "machine")
+    return names
+
+
+def difference_of(comparison: Comparison, name: str) -> Difference:
+    """Return the difference that a section shows."""
+    if name == "environment":
+        return comparison.environment.software
+    difference: Difference = getattr(comparison, name)
+    return difference
 
 
 def letter(position: int) -> str:
@@ -112,8 +136,20 @@ def _section(name: str, compared: Compared, shown: _Shown) -> list[str]:
             return _ranges(comparison.metrics, shown)
         case "metrics":
             return _metrics(comparison.metrics, shown)
+        case "environment":
+            lines = _values(name, comparison.environment.software, shown)
+            return lines + _packages(comparison.environment)
         case _:
             return _values(name, getattr(comparison, name), shown)
+
+
+def _packages(environment: EnvironmentDifference) -> list[str]:
+    """Return a line with the number of packages that are changed, added and removed."""
+    counts = []
+    for kind, names in environment.packages.items():
+        if names:
+            counts.append(f"{len(names)} {kind}")
+    return [f"  packages: {', '.join(counts)}"] if counts else []
 
 
 def side_notes(compared: Compared, sections: Sequence[str]) -> list[str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 
 from tests.conftest import commit_files, gitorch, gitorch_json, write
+from tests.stories.test_environment_differs import virtual_environment
 
 CONFIG = """
 lr: {lr}
@@ -135,3 +137,53 @@ def test_outputs_are_compared_by_value_and_logs_without_times(
     assert "-took" not in logs
     repeated = gitorch(project, "compare", "@~2", "@~1", "--logs").stdout
     assert repeated == "task t: the same log, except for times, paths and ids\n"
+
+
+def test_packages_and_the_machine_are_compared_apart(project: Path) -> None:
+    commit_files(
+        project, {"experiments/a.yaml": "tasks: [{id: t, command: python -V}]\n"}
+    )
+    place = project.parent / "place"
+    site = virtual_environment(place, numpy="1.26.4", scipy="1.11.0")
+    env = {"VIRTUAL_ENV": str(place)}
+    gitorch(project, "run", "experiments", env=env)
+    (site / "numpy-1.26.4.dist-info").rename(site / "numpy-2.0.1.dist-info")
+    (site / "scipy-1.11.0.dist-info").rename(site / "torch-2.4.dist-info")
+    script = '#!/bin/sh\ntest "$1" = -q && echo "CUDA Version : 12.2" || echo "H200, 550.54"\n'
+    program = write(project.parent, "bin/nvidia-smi", script)
+    program.chmod(0o755)
+    env["PATH"] = f"{program.parent}{os.pathsep}{os.environ['PATH']}"
+    env["OMP_NUM_THREADS"] = "2"
+    gitorch(project, "rerun", "@", env=env)
+    gitorch(project, "rerun", "@", env=env)
+
+    shown = gitorch(project, "compare", "@~2", "@", "--environment").stdout
+    _, _, sections = shown.partition("\nenvironment")
+    assert [line.split() for line in sections.splitlines()] == [
+        ["A", "B"],
+        ["variables.OMP_NUM_THREADS", "-", "2"],
+        ["packages.numpy", "1.26.4", "2.0.1"],
+        ["packages.torch", "-", "2.4"],
+        ["packages.scipy", "1.11.0", "-"],
+        ["packages:", "1", "changed,", "1", "added,", "1", "removed"],
+        [],
+        ["machine", "A", "B"],
+        ["gpus", "[]", "[H200,", "550.54]"],
+        ["cuda", "-", "12.2"],
+    ]
+    three = gitorch(project, "compare", "@~2", "@~1", "@").stdout
+    assert re.search(r"cuda +- +12\.2 +12\.2\n", three)
+    compared = gitorch_json(project, "compare", "@~2", "@")
+    assert compared["environment"]["packages"] == {
+        "changed": ["numpy"],
+        "added": ["torch"],
+        "removed": ["scipy"],
+    }
+    assert compared["machine"] == {
+        "same": False,
+        "changed": {"gpus": [[], ["H200, 550.54"]], "cuda": [None, "12.2"]},
+    }
+    gitorch(project, "compare", "@~2", "@", "--html", "page.html")
+    page = (project / "page.html").read_text()
+    assert "<h2>machine</h2>" in page
+    assert '<td class="value">12.2</td>' in page

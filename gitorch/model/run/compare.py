@@ -14,6 +14,11 @@ from gitorch.model.run.spec import TaskSpec
 from gitorch.model.text.globs import first_match
 from gitorch.model.values import are_identical, flattened
 
+# The facts of a recorded environment that are about the machine and its drivers.
+_OF_MACHINE = frozenset(
+    {"cpu", "cpus", "memory_bytes", "gpus", "cuda", "machine", "platform"}
+)
+
 
 class ChangedCommit(JsonStruct, frozen=True, kw_only=True):
     """A commit that is in the history of only one of two runs."""
@@ -85,6 +90,41 @@ class ValueDifference(JsonStruct, frozen=True, kw_only=True):
         return {"same": self.same, **super().to_json()}
 
 
+class EnvironmentDifference(ValueDifference, frozen=True, kw_only=True):
+    """The facts about the environments that differ, those of the machine included."""
+
+    @property
+    def software(self) -> ValueDifference:
+        """Return the facts that are not of the machine: changed packages, then new, then gone."""
+        keys = [key for key in self.changed if _top(key) not in _OF_MACHINE]
+        kinds: dict[str, str] = {}
+        for kind, names in self._packages().items():
+            kinds |= dict.fromkeys(names, kind)
+        order = ["", "changed", "added", "removed"]
+        keys.sort(key=lambda key: order.index(kinds.get(key, "")))
+        return ValueDifference(changed={key: self.changed[key] for key in keys})
+
+    @property
+    def packages(self) -> dict[str, list[str]]:
+        """Return the names of the packages that other runs have `added`, and so on."""
+        names = {}
+        for kind, keys in self._packages().items():
+            names[kind] = [key.partition(".")[2] for key in keys]
+        return names
+
+    def _packages(self) -> dict[str, list[str]]:
+        kinds: dict[str, list[str]] = {"changed": [], "added": [], "removed": []}
+        for key, (first, *others) in self.changed.items():
+            if _top(key) != "packages":
+                continue
+            kind = "removed" if None in others else "changed"
+            kinds["added" if first is None else kind].append(key)
+        return kinds
+
+    def to_json(self) -> dict[str, Any]:
+        return {**super().to_json(), "packages": self.packages}
+
+
 class DataDifference(ValueDifference, frozen=True, kw_only=True):
     """The inputs that differ, and the paths of `link` that no input covers.
 
@@ -120,10 +160,11 @@ class Comparison(Struct, frozen=True, kw_only=True):
     runs: tuple[str, ...]
     code: CodeDifference
     config: ValueDifference
-    environment: ValueDifference
+    environment: EnvironmentDifference
     data: DataDifference
     metrics: ValueDifference
     outputs: OutputDifference
+    machine: ValueDifference  # with the hosts, which do not count as a difference
     empty: frozenset[str] = frozenset()  # the kinds of which no run has anything
 
     @property
@@ -146,6 +187,7 @@ class Comparison(Struct, frozen=True, kw_only=True):
             "code": self.code.to_json(),
             "config": self.config.to_json(),
             "environment": self.environment.to_json(),
+            "machine": self.machine.to_json(),
             "data": self.data.to_json(),
             "metrics": self.metrics.to_json(),
             "outputs": self.outputs.to_json(),
@@ -166,11 +208,13 @@ def compare_records(
         environments.append(record.environment)
         data.append(_data(record))
         metrics.append(record.metrics)
+    compared = comparable(environments)
     return Comparison(
         runs=tuple(runs),
         code=code,
         config=differing(configs),
-        environment=differing(comparable(environments)),
+        environment=EnvironmentDifference(changed=differing(compared).changed),
+        machine=differing([*map(_machine, records, compared)]),
         data=DataDifference(
             changed=differing(data).changed, not_recorded=_unrecorded_links(records)
         ),
@@ -178,6 +222,22 @@ def compare_records(
         outputs=_output_difference(records, paths),
         empty=_empty_kinds(records),
     )
+
+
+def _top(key: str) -> str:
+    return key.partition(".")[0]
+
+
+def _machine(record: Record, environment: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the facts about the machine, and the hosts of the last attempts."""
+    hosts = {task.attempts[-1].host for task in record.tasks if task.attempts}
+    facts: dict[str, Any] = {}
+    if hosts:
+        facts["host"] = ", ".join(sorted(hosts))
+    for key, value in environment.items():
+        if _top(key) in _OF_MACHINE:
+            facts[key] = value
+    return facts
 
 
 def commits_of_tasks(
