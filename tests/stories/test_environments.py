@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.resources
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from tests.conftest import commit_files, git, gitorch, gitorch_json
@@ -128,3 +130,27 @@ def test_a_record_of_an_earlier_version_keeps_its_environment(done: Path) -> Non
     assert shown(done, "@")["environment"]["python"] == "3.8.1"
     compared = gitorch_json(done, "compare", "@~1", "@")["environment"]
     assert list(compared["changed"]) == ["python"]
+
+
+def test_the_stored_document_is_what_the_schema_describes(done: Path) -> None:
+    file = importlib.resources.files("gitorch.schemas") / "record.schema.json"
+    schema = json.loads(file.read_text())["properties"]["environment"]
+    [path] = stored(done)
+    document = json.loads(git(done, "cat-file", "blob", f"{BRANCH}:{path}"))
+    assert {"python", "packages", "cpus", "platform", "variables"} <= set(document)
+    jsonschema.validate(document, {**schema, "additionalProperties": False})
+
+
+@pytest.mark.parametrize(("later", "files"), [("Asia/Tokyo", 2), ("Asia/Seoul", 3)])
+def test_the_union_of_two_branches_has_the_environments_of_both(
+    done: Path, later: str, files: int
+) -> None:
+    before = git(done, "rev-parse", BRANCH)
+    [lost] = gitorch(done, "rerun", "@", env={"TZ": "Asia/Tokyo"}).stdout.split()
+    # Another program moves the branch back. What was on it comes back by a union.
+    git(done, "update-ref", f"refs/heads/{BRANCH}", before)
+    [run_id] = gitorch(done, "rerun", "@~1", env={"TZ": later}).stdout.split()
+    assert len(stored(done)) == files
+    assert shown(done, lost)["environment"]["timezone"] == "Asia/Tokyo"
+    assert shown(done, run_id)["environment"]["timezone"] == later
+    assert gitorch(done, "doctor").stderr == "all is well\n"
