@@ -79,6 +79,7 @@ from gitorch.worker.protocol import (
     WorkerInstruction,
 )
 from gitorch.worker.recover import recover
+from gitorch.worker.refusal import killed_before_start
 from gitorch.worker.scheduler import Scheduler
 from gitorch.worker.shares import Shares
 from gitorch.worker.stop_signals import caught
@@ -340,6 +341,9 @@ class Pool:
         claim = attempt.claim
         if not self._site.queue.is_current(claim.run, claim.task, claim.token):
             self._handle(Superseded(attempt))
+            killed = killed_before_start(self._site, attempt)
+            if killed is not None:
+                self._announce(killed)
             return
         note_start(attempt)
         self._engine.submit(instruction.order)

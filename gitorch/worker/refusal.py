@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from gitorch.database.values import Claim
-from gitorch.model.branch_layout import ATTEMPT, RunPaths
+from gitorch.model.branch_layout import ATTEMPT, RunPaths, killed_mark
 from gitorch.model.run.announcement import AttemptRefused
 from gitorch.model.run.record import Record, RecordBroken
 from gitorch.model.run.record_changes import Standing, standing
@@ -45,6 +45,20 @@ def refuse(site: Site, attempt: ClaimedAttempt) -> AttemptRefused | None:
     if files is not None and record.status not in LIVE:
         _keep_outputs_apart(attempt, files)
     return _announcement(attempt, _reason(record, claim), files=files)
+
+
+def killed_before_start(
+    site: Site, attempt: ClaimedAttempt
+) -> AttemptRefused | None:
+    """Return the announcement that the run of an attempt was killed before the attempt began.
+
+    Return None if it was not killed, but another worker has it.
+    """
+    run_id = attempt.claim.run
+    is_being_killed = run_id in site.queue.kill_requests()
+    if not is_being_killed and site.results.read(killed_mark(run_id)) is None:
+        return None
+    return _announcement(attempt, _KILLED, was_killed=True)
 
 
 def _announcement(
