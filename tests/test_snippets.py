@@ -44,7 +44,14 @@ NAMED = (
         "literal_eval",
     ),
     *("run()", "metric(…)", "file://", "--key=value", "lr", "*TOKEN*", "schema"),
-    *("features", "NA", "--key value", "tasks.train.epochs"),
+    *(
+        "train/loss",
+        "validation/loss",
+        "features",
+        "NA",
+        "--key value",
+        "tasks.train.epochs",
+    ),
 )
 
 

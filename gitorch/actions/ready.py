@@ -40,7 +40,7 @@ from gitorch.storage.new_record import new_creations, new_record
 from gitorch.storage.recording import catch_up, queue_records
 from gitorch.storage.run_directories import clear_away, materialise_next
 from gitorch.storage.site import Site
-from gitorch.tools.locks import taken
+from gitorch.tools.locks import how_to_free, taken
 
 _PATIENCE_S = 60.0
 
@@ -193,7 +193,7 @@ def _one_at_a_time(site: Site) -> Iterator[None]:
         if not held:
             raise Busy(
                 f"another gitorch ready has been queueing for {_PATIENCE_S:.0f} s",
-                hint=f"fuser {path} shows its process",
+                hint=how_to_free(path),
             )
         yield
 

@@ -36,7 +36,7 @@ from gitorch.storage.records import read_sound_records
 from gitorch.storage.site import Site
 from gitorch.storage.worker_secrets import keep_secrets
 from gitorch.tools import clock
-from gitorch.tools.locks import taken
+from gitorch.tools.locks import how_to_free, taken
 from gitorch.tools.random_names import random_hex
 from gitorch.worker.capacity import of_machine
 from gitorch.worker.pool import Pool
@@ -272,7 +272,7 @@ def _registered(
         if not is_taken:
             raise Busy(
                 f"another program holds the new lock of this worker: {files.alive}",
-                hint=f"see which it is: fuser -v {files.alive}",
+                hint=how_to_free(files.alive),
             )
         keep_secrets(files, surroundings.secrets)
         note_jobs(files, jobs)

@@ -23,7 +23,7 @@ from gitorch.storage.recording import catch_up, queue_entry, recording
 from gitorch.storage.run_directories import payload_of
 from gitorch.storage.site import Site
 from gitorch.tools.clock import now
-from gitorch.tools.locks import is_held, taken
+from gitorch.tools.locks import how_to_free, is_held, taken
 from gitorch.worker.recover import recover
 from gitorch.worker.surroundings import Surroundings
 
@@ -172,7 +172,7 @@ def _rebuild(site: Site) -> None:
         lock for lock in (site.state / "workers").glob("*.lock") if is_held(lock)
     ]
     if held:
-        raise Busy("a worker is using it", f"end it first: fuser -v {held[0]}")
+        raise Busy("a worker is using it", how_to_free(held[0]))
     aside = f"{site.queue_path}.damaged-{now().replace(':', '')}"
     for ending in reversed(_FILES):
         file = Path(f"{site.queue_path}{ending}")

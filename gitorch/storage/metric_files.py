@@ -69,7 +69,7 @@ def read_declared_metrics(
             f"metrics: {left_out} files are not read: at most {MOST_FILES} are"
         )
         files = files[-MOST_FILES:]
-    answers = _ask(files, reader)
+    answers = _told_apart(_ask(files, reader))
     measured_by_file = {}
     for file in files:
         if file.kind == "json":
@@ -82,6 +82,48 @@ def read_declared_metrics(
             if _is_missed(source, measured_by_file) and _is_due(attempt, source):
                 reader.notes.append(f"metrics: {_missing(source)}")
     return DeclaredMetrics(list(measured_by_file.values()), _series(answers))
+
+
+def _told_apart(
+    answers: Mapping[MetricFile, dict[str, Any]],
+) -> dict[MetricFile, dict[str, Any]]:
+    """Return the answers, with the directory before a name that several directories have.
+
+    Keras, for example, writes `epoch_loss` to event files in `train` and in `validation`.
+    TensorBoard names them by their directories, too.
+    """
+    directories: dict[MetricSource, set[str]] = {}
+    places: dict[tuple[MetricSource, str], set[str]] = {}
+    for file, answer in answers.items():
+        if file.kind == "tensorboard":
+            directory = str(Path(file.name).parent)
+            directories.setdefault(file.source, set()).add(directory)
+            for name in answer["points"]:
+                places.setdefault((file.source, name), set()).add(directory)
+    told_apart = dict(answers)
+    for file, answer in answers.items():
+        if file.source not in directories:
+            continue
+        prefix = _prefix(file, directories[file.source])
+        new_names = {}
+        for name in answer["points"]:
+            is_shared = len(places.get((file.source, name), ())) > 1
+            new_names[name] = f"{prefix}{name}" if is_shared else name
+        told_apart[file] = answer | {
+            part: _renamed(answer[part], new_names) for part in ("points", "series")
+        }
+    return told_apart
+
+
+def _prefix(file: MetricFile, directories: Iterable[str]) -> str:
+    """Return the directory of a file, below the one that all directories share."""
+    common = os.path.commonpath(list(directories))
+    below = os.path.relpath(Path(file.name).parent, common)
+    return "" if below == "." else f"{below}/"
+
+
+def _renamed(values: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    return {names.get(name, name): value for name, value in values.items()}
 
 
 def _series(answers: Mapping[MetricFile, dict[str, Any]]) -> dict[str, Series]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -191,14 +191,51 @@ def _lock(descriptor: int, kind: int) -> bool:
     return True
 
 
+def how_to_free(path: Path) -> str:
+    """Return a hint that names the processes which hold the lock at `path`, and how to end them."""
+    pids: list[int] = []
+    with suppress(FileNotFoundError):
+        pids = _holding(path.stat())
+    if not pids:
+        return (
+            f"repeat this: no process that can be seen here holds {path} any more"
+        )
+    numbers = " ".join(map(str, pids))
+    return f"wait for {_described(pids)}, or end it: kill {numbers}"
+
+
 def _holders(descriptor: int) -> str:
     """Return which processes hold a lock on an open file, as an addition to a sentence."""
-    held = os.fstat(descriptor)
-    holders = []
-    for process in table():
-        if _has_lock(process.pid, held):
-            holders.append(f"pid {process.pid} ({command_line(process.pid)})")
-    return f", held by {', '.join(holders)}" if holders else ""
+    pids = _holding(os.fstat(descriptor))
+    return f", held by {_described(pids)}" if pids else ""
+
+
+def _described(pids: Sequence[int]) -> str:
+    return ", ".join(f"pid {pid} ({command_line(pid)})" for pid in pids)
+
+
+def _holding(held: os.stat_result) -> list[int]:
+    """Return the processes that hold a lock on a file.
+
+    The descriptors of another user's processes cannot be read, but the kernel's list of locks can.
+    """
+    pids = [process.pid for process in table() if _has_lock(process.pid, held)]
+    return pids or _listed_holders(held)
+
+
+def _listed_holders(held: os.stat_result) -> list[int]:
+    """Return who took the lock on a file according to /proc/locks; see proc(5)."""
+    file = f"{os.major(held.st_dev):02x}:{os.minor(held.st_dev):02x}:{held.st_ino}"
+    try:
+        lines = Path("/proc/locks").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return []
+    pids = []
+    for line in lines:
+        _, kind, *rest = line.split()
+        if kind == "FLOCK" and file in rest and int(rest[2]) > 0:
+            pids.append(int(rest[2]))
+    return pids
 
 
 def _has_lock(pid: int, held: os.stat_result) -> bool:

@@ -22,7 +22,7 @@ from gitorch.git.repository import Repository
 from gitorch.model.run.spec import Resources
 from gitorch.tools import nvidia
 from gitorch.tools.files import write_aside
-from gitorch.tools.locks import is_held, lock_within
+from gitorch.tools.locks import how_to_free, is_held, lock_within
 from gitorch.tools.untrusted import read_plain
 
 # A worker does something else in between, and tries again.
@@ -108,7 +108,7 @@ def opened(repository: Repository, total: Resources) -> Iterator[Ledger]:
         if not lock_within(descriptor, _PATIENCE_S, f"the ledger {directory}"):
             raise Busy(
                 f"another process has been using the ledger {directory} for {_PATIENCE_S:.0f} s",
-                hint=f"fuser -v {directory}/lock names it",
+                hint=how_to_free(directory / "lock"),
             )
         path = directory / "taken.json"
         before = _read(path)

@@ -30,7 +30,7 @@ from gitorch.storage.recording import catch_up
 from gitorch.storage.reuse import recorded_reuse
 from gitorch.storage.site import Site
 from gitorch.storage.worker_secrets import kept_secrets
-from gitorch.tools.locks import taken
+from gitorch.tools.locks import how_to_free, taken
 from gitorch.tools.process import boot_id
 from gitorch.worker.commit import commit
 from gitorch.worker.gather import AttemptFiles, gather
@@ -90,7 +90,7 @@ def _recover_from(
         if not gone:
             raise Busy(
                 f"the processes of a dead worker (pid {worker.pid}) do not end",
-                hint=f"see which they are: fuser -v {locks.slots}",
+                hint=how_to_free(locks.slots),
             )
         attempts, continuing = _parted(site, worker)
         surroundings.remember(kept_secrets(locks))

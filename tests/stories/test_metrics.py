@@ -220,3 +220,28 @@ def test_the_config_of_the_readme_is_valid(project: Path) -> None:
     _, _, example = (ROOT / "README.md").read_text().partition("_measured.yaml\n")
     write(project, "experiments/a.yaml", example.partition("```")[0])
     assert gitorch_json(project, "check")["problems"] == []
+
+
+def test_event_files_of_the_same_name_are_told_apart(project: Path) -> None:
+    """Keras writes the same names for training and validation, each into a directory."""
+    files: dict[str, str | bytes] = {}
+    for directory, loss in (("train", 0.25), ("validation", 0.5)):
+        files[f"logs/{directory}/events.out.tfevents.1.host"] = event_file(
+            scalar("epoch_loss", loss, 1), scalar(f"only_{directory}", 1.0, 1)
+        )
+    files["logs/train/events.out.tfevents.2.host"] = event_file(
+        scalar("epoch_loss", 0.125, 2)
+    )
+    commit_files(project, files)
+    config = """
+        gitorch: {metrics: ["**/*tfevents*"]}
+        tasks: [{id: a, command: "cp -r logs {outputDir}/logs"}]
+        """
+    write(project, "experiments/a.yaml", config)
+    gitorch(project, "run", "experiments")
+    assert gitorch_json(project, "show", "@")["run"]["metrics"] == {
+        "train/epoch_loss": 0.125,
+        "only_train": 1.0,
+        "validation/epoch_loss": 0.5,
+        "only_validation": 1.0,
+    }

@@ -265,6 +265,7 @@ def test_volatile_outputs_are_kept_but_not_compared(project: Path) -> None:
     assert "logs are the same (volatile, not compared: " in (verified.stderr)
     compared = gitorch_json(project, "compare", "@~1", "@")
     assert compared["outputs"]["same"]
+    assert compared["outputs"]["compared"] == 2
     assert {"timing.csv", "worktree/figures/a.svg"} < set(
         compared["outputs"]["volatile"]
     )
@@ -336,4 +337,21 @@ def test_check_names_a_params_file_that_cannot_be_used(project: Path) -> None:
     assert complaint("params.yaml", beside) == (
         "1:23 the tasks 'a' and 'b' have different parameters, "
         "and may run at the same time with one params.yaml"
+    )
+
+
+def test_a_comparison_of_volatile_outputs_alone_says_that_it_compared_none(
+    project: Path,
+) -> None:
+    text = "gitorch: {volatile: ['*']}\ntasks: [{id: a, command: 'mktemp -u > {output}/a'}]\n"
+    write(project, "experiments/a.yaml", text)
+    gitorch(project, "run", "experiments")
+    gitorch(project, "rerun", "a")
+    outputs = gitorch_json(project, "compare", "@~1", "@")["outputs"]
+    assert outputs["compared"] == 0
+    assert outputs["volatile"] == ["a"]
+    lines = gitorch(project, "compare", "@~1", "@").stdout.splitlines()
+    assert lines[-1] == "not compared, since volatile: a"
+    assert not any(
+        line.startswith("the same:") and "outputs" in line for line in lines
     )

@@ -27,7 +27,7 @@ def locked(repo: Repository) -> Iterator[None]:
         if not held:
             raise Busy(
                 f"another gitorch has been writing to this repository for {_PATIENCE_S:.0f} s",
-                f"fuser {path} names it",
+                locks.how_to_free(path),
             )
         sweep_packs(repo.common_dir)
         yield

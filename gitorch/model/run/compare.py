@@ -138,13 +138,15 @@ class DataDifference(ValueDifference, frozen=True, kw_only=True):
 class OutputDifference(JsonStruct, frozen=True, kw_only=True):
     """The paths of the outputs in which other runs differ from the first run.
 
-    `volatile` are the outputs of any run that are not compared.
+    `volatile` are the outputs of any run that are not compared. If there are any, `compared` is the
+    number of the others; if it is 0, "same" says nothing.
     """
 
     changed: tuple[str, ...]  # another run has other content or another mode
     added: tuple[str, ...]  # the first run does not have this output
     removed: tuple[str, ...]  # another run does not have this output
     volatile: tuple[str, ...] = ()
+    compared: int | None = None
 
     @property
     def same(self) -> bool:
@@ -350,6 +352,7 @@ def _output_difference(
         added=tuple(added),
         removed=tuple(removed),
         volatile=tuple(volatile),
+        compared=len(first) + len(added) if volatile else None,
     )
 
 
