@@ -33,6 +33,7 @@ KEYS = {*file_settings(), *task_settings(), "tasks", "needs", "gitorch"}
 SOURCES = "".join(path.read_text() for path in (ROOT / "gitorch").rglob("*.py"))
 # Programs and Python of which the README only tells what they do.
 NAMED = (
+    *("gitorch.progress(done, total)", '{"progress": [done, total]}'),
     *(
         "python",
         "yaml",
@@ -88,7 +89,10 @@ def fragment(piece: str) -> Any:
 def is_usage(piece: str) -> bool:
     """Return True for a row of the table of commands; test_readme.py tests its options."""
     table = README.partition("\n## Commands\n")[2].partition("\n## ")[0]
-    return f"| `{piece}` |" in table
+    is_pattern = re.search(r"\[-|…|\b[A-Z]+\]|FILE", piece) is not None
+    return f"| `{piece}` |" in table or (
+        piece.split()[0] in EXAMPLES and is_pattern
+    )
 
 
 def is_command(piece: str) -> bool:
@@ -218,6 +222,7 @@ FILES = {
     ".python-version": "tests/stories/test_locked_environments.py",
     "requirements*.txt": "tests/stories/test_locked_environments.py",
     'pip install ".[uv]"': "tests/test_packaging.py",
+    'pip install ".[plot]"': "tests/test_packaging.py",
     "/tmp/gitorch-<uid>": "tests/stories/test_help.py",
 }
 
@@ -245,7 +250,10 @@ PROJECT = {
         gitorch: {matrix: {seed: [1, 2], tasks.train.epochs: [5]}}
         tasks:
           - id: train
-            command: "echo '{\\"accuracy\\": 0.95}' > {outputDir}/metrics.json"
+            command: |
+              echo '{"accuracy": 0.95}' > {outputDir}/metrics.json
+              echo '{"metric": "loss", "value": 1, "step": 1}' >> $GITORCH_EVENTS
+              echo '{"metric": "loss", "value": 0, "step": 2}' >> $GITORCH_EVENTS
     """,
     "experiments/broken.yaml": """
         lr: 0.1
@@ -262,6 +270,9 @@ BEFORE = {
     "gitorch retry ID --from TASK": ["gitorch run broken"],
     "gitorch run --no-cache": ["gitorch kill broken"],
     "rerun ID --verify": ["git config gitorch.python --unset"],
+    "logs --worker": [
+        "gitorch rerun --queue body-size && gitorch run --detach; gitorch wait"
+    ],
 }
 # The pieces that are only a part of a command, with the words that make it whole.
 WHOLE = {
@@ -273,6 +284,11 @@ WHOLE = {
     "rerun --verify": "gitorch rerun --verify body-size",
     "rerun ID --verify": "gitorch rerun body-size --verify",
     "doctor --fix": "gitorch doctor --fix",
+    "gitorch plot": "gitorch plot --svg ../plot.svg",
+    "logs --worker": "gitorch logs --worker",
+    "run --detach": "gitorch run --detach",
+    "gitorch metrics ID [NAME]": "gitorch metrics body-size accuracy",
+    "gitorch metrics": "gitorch metrics body-size",
 }
 
 
@@ -320,6 +336,8 @@ def test_the_commands_work(runs: Path, tmp_path: Path) -> None:
         words = [VALUES.get(word, word) for word in shlex.split(piece)]
         for before in BEFORE.get(piece, ()):
             shell(runs, before, code=None)
+        if words[0] in EXAMPLES:
+            words.insert(0, "gitorch")
         command = WHOLE.get(piece, shlex.join(words))
         shell(runs, command, home if "--install-completion" in piece else {})
 
@@ -371,7 +389,7 @@ def whole_config(piece: str, root: Path) -> dict[str, Any]:
     text = piece.replace("/sets/", f"{root}/sets/")
     tasks: list[dict[str, Any]] = [
         {"id": "ids", "command": "true"},
-        {"id": "train", "command": "echo {seed} > {outputDir}/a.txt"},
+        {"id": "train", "command": "echo {seed} > {outputDir}/a.txt", "epochs": 2},
     ]
     settings: dict[str, Any] = {}
     for key, value in yaml.safe_load(text).items():
@@ -379,6 +397,8 @@ def whole_config(piece: str, root: Path) -> dict[str, Any]:
             settings["flags"] = {key: value}
         elif key == "gitorch":
             settings |= value
+        elif key == "steps":
+            tasks[1]["gitorch"] = {key: value}
         elif key == "needs":
             tasks[1][key] = value
         else:

@@ -32,6 +32,13 @@ _UNDER_LOCK = ("sh", "-c", '"$@" </dev/null; exit $?', "sh")
 _NEUTRAL = options(values(NEUTRAL))
 
 
+_PROMISOR = "promisor remote"
+_OF_PARTIAL_CLONE = (
+    "this is a partial clone, which fetches files when they are needed: try again when its remote "
+    "can be reached (git remote -v)"
+)
+
+
 class GitFailed(GitorchError):
     """git ended with an error. `stderr` is git's message."""
 
@@ -42,7 +49,8 @@ class GitFailed(GitorchError):
         self.code = code
         self.stderr = stderr
         reason = stderr.strip().removeprefix("fatal: ") or f"exit code {code}"
-        super().__init__(f"git {_verb(arguments)}: {reason}")
+        hint = _OF_PARTIAL_CLONE if _PROMISOR in stderr else None
+        super().__init__(f"git {_verb(arguments)}: {reason}", hint)
 
 
 def child_environment() -> dict[str, str]:
