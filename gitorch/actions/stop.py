@@ -82,6 +82,8 @@ def stop(
     ended = dict.fromkeys((worker.id for worker in chosen), False)
     if waits:
         _wait(site, chosen, ended, listener)
+    else:
+        _forget_requests_to_the_dead(site, chosen)
     stopped = [_stopped(site, worker, ended[worker.id]) for worker in chosen]
     return Stopped(workers=tuple(stopped), queued=_queued(site))
 
@@ -144,6 +146,13 @@ def _wait(
                 listener(Stopping(worker=worker, tasks=tasks))
         time.sleep(pause_s)
         pause_s = min(pause_s * 1.5, _LONGEST_PAUSE_S)
+
+
+def _forget_requests_to_the_dead(site: Site, workers: Sequence[Worker]) -> None:
+    """Remove the requests to workers that have ended before they could read them."""
+    for worker in workers:
+        if not is_alive(site.state, worker):
+            WorkerFiles.of(site.state, worker.id).stop.unlink(missing_ok=True)
 
 
 def _lives(site: Site, worker: Worker) -> bool:

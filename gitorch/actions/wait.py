@@ -214,6 +214,9 @@ class _Wait:
         self._next_look = ended + (ended - began) * _REST
 
     def _has_changed(self) -> bool:
+        """Return True if the queue has changed. A queue that does not exist is not created."""
+        if not self._site.queue_path.exists():
+            return True
         queue = self._site.queue
         if queue.is_replaced():
             queue.reopen()
@@ -225,6 +228,8 @@ class _Wait:
         return True
 
     def _is_any_alive(self) -> bool:
+        if not self._site.queue_path.exists():
+            return False
         return bool(living(self._site.state, self._site.queue.workers()))
 
     def _awaiting(self) -> Awaiting:

@@ -39,7 +39,7 @@ _MEANINGS = {
 _DOCUMENTS = {
     "check": "check",
     "ready": "ready",
-    "run": "run",
+    "run": "run; with --detach, worker has host, pid, since and log",
     "stop": "stop; workers[] has host, pid, since, ended",
     "wait": "wait; runs[] has id, label, status",
     "status": "status",

@@ -153,6 +153,17 @@ def test_a_run_of_another_clone_is_not_waited_for(
     refused = gitorch(tmp_path / "copy", "wait", "good", code=4)
     assert "belongs to another clone" in refused.stderr
     assert gitorch_json(tmp_path / "copy", "wait")["runs"] == []
+    go.touch()
+    gitorch(project, "run", code=1)
+    git(
+        tmp_path / "copy",
+        "fetch",
+        "-q",
+        "origin",
+        "+refs/heads/gitorch/*:refs/heads/gitorch/*",
+    )
+    gitorch(tmp_path / "copy", "wait", "good", "--exit-status")
+    assert not (tmp_path / "copy/.git/gitorch/queue.db").exists()
 
 
 def test_it_costs_next_to_nothing(project: Path, go: Path) -> None:
