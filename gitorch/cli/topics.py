@@ -55,6 +55,8 @@ _DOCUMENTS = {
     "outputs": "outputs",
     "collect": "collect",
     "doctor": "doctor",
+    "explore": "the page of ui, at /explore.json",
+    "curves": "the page of ui, the curves of runs",
     "error": "every command: error has kind, message and hint",
 }
 

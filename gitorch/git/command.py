@@ -136,7 +136,11 @@ def stream_git(
             process.kill()
             raise
     if process.returncode:
-        raise GitFailed(tuple(map(str, arguments)), process.returncode, "")
+        failed = GitFailed(tuple(map(str, arguments)), process.returncode, "")
+        promisors = ("config", "--get-regexp", r"^remote\..*\.promisor$")
+        if run_git(root, *promisors).returncode == 0:
+            failed.hint = _OF_PARTIAL_CLONE
+        raise failed
 
 
 def call_git_text(
