@@ -24,6 +24,10 @@ EXAMPLES = {
         "gitorch logs body-size --task evaluate",
     ),
     "cat": ("gitorch cat @ metrics.json", "gitorch cat body-size metrics.json"),
+    "open": (
+        "gitorch open @ metrics.json",
+        "gitorch open body-size metrics.json",
+    ),
     "outputs": (
         "gitorch outputs body-size",
         'gitorch outputs --where "params.seed == 1" --to ../by-label',

@@ -43,6 +43,9 @@ VERBS = {
     ),
     "logs": Verb("logs", "Print the raw output of a run."),
     "cat": Verb("cat", "Print an output of a run."),
+    "open": Verb(
+        "open_output", "Open an output of a run with the program of your desktop."
+    ),
     "outputs": Verb(
         "outputs", "List the outputs of runs, or copy them into directories."
     ),
@@ -95,7 +98,17 @@ VERBS = {
 GROUPS = {
     "Start": ("demo", "init", "check", "ready", "run", "stop", "wait"),
     "Look": (
-        *("status", "list", "show", "logs", "cat", "outputs", "metrics", "plot"),
+        *(
+            "status",
+            "list",
+            "show",
+            "logs",
+            "cat",
+            "open",
+            "outputs",
+            "metrics",
+            "plot",
+        ),
         *("env", "compare", "stale", "ui", "report"),
     ),
     "Go back": ("checkout-run", "revert", "rerun", "verify", "invalidate"),

@@ -48,6 +48,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     checkout_workers: int
     used: bool
     engine: str
+    opener: str | None
     slurm: Mapping[str, Any]
 
 
@@ -202,6 +203,10 @@ SETTINGS = (
     Setting(
         "engine", "engine", "local", str,
         "What executes the tasks that name no `engine`: `local`, `slurm`, or a plug-in.",
+    ),
+    Setting(
+        "opener", "opener", None, str,
+        "The command that `gitorch open` opens files with. Default: `xdg-open`; on macOS, `open`.",
     ),
     Setting(
         "slurm.*", "slurm", None, str,

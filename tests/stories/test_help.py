@@ -282,6 +282,7 @@ BEFORE = {
 
 def test_the_examples_of_all_commands_work(quick: Path) -> None:
     git(quick, "config", "gitorch.jobs", "2")
+    git(quick, "config", "gitorch.opener", "true")
     for command, examples in EXAMPLES.items():
         if command in (
             "demo",  # see tests/actions/test_demo.py
