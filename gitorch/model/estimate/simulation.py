@@ -277,8 +277,8 @@ def _ends(
     free: Resources | None,
 ) -> list[float]:
     """Return when each task ends. A task that never starts ends at infinity."""
-    if free is None and len({task.run for task in tasks}) == len(tasks):
-        return _ends_in_order(tasks, durations, slots)
+    if free is None and _are_chains(tasks):
+        return _ends_of_chains(tasks, durations, slots)
     ends = [math.inf] * len(tasks)
     waits_for = [len(task.needs) for task in tasks]
     dependents = _dependents(tasks)
@@ -313,26 +313,43 @@ def _dependents(tasks: Sequence[SimulatedTask]) -> dict[int, list[int]]:
     return dependents
 
 
-def _ends_in_order(
+def _are_chains(tasks: Sequence[SimulatedTask]) -> bool:
+    """Return True if the tasks of each run follow one another, all with the same priority.
+
+    A run that has begun then keeps its slot, since its next task goes first.
+    """
+    last: dict[int, int] = {}
+    for index, task in enumerate(tasks):
+        before = last.get(task.run)
+        needs = () if before is None else (before,)
+        if tuple(task.needs) != needs or task.priority != tasks[0].priority:
+            return False
+        if task.is_running and before is not None:
+            return False
+        last[task.run] = index
+    return True
+
+
+def _ends_of_chains(
     tasks: Sequence[SimulatedTask], durations: Sequence[float], slots: int
 ) -> list[float]:
-    """Return when each task ends, if every run has one task and no resource is counted."""
-    ends = list(durations)
-    is_running = [task.is_running for task in tasks]
-    busy_until = [
-        end for end, is_busy in zip(ends, is_running, strict=True) if is_busy
-    ]
+    """Return when the run of each task ends, if the tasks of a run follow one another."""
+    lengths: dict[int, float] = defaultdict(float)
+    first: dict[int, SimulatedTask] = {}
+    for task, seconds in zip(tasks, durations, strict=True):
+        lengths[task.run] += seconds
+        first.setdefault(task.run, task)
+    running = [run for run, task in first.items() if task.is_running]
+    # A worker that is stopping has more running tasks than slots.
+    busy_until = sorted(lengths[run] for run in running)[-slots:]
     busy_until += [0.0] * (slots - len(busy_until))
     heapq.heapify(busy_until)
-    # A worker that is stopping has more running tasks than slots.
-    for _ in range(len(busy_until) - slots):
-        heapq.heappop(busy_until)
-    waiting = [index for index, is_busy in enumerate(is_running) if not is_busy]
-    waiting.sort(key=lambda index: _rank(tasks[index], index))
-    for index in waiting:
-        ends[index] += busy_until[0]
-        heapq.heapreplace(busy_until, ends[index])
-    return ends
+    waiting = [run for run, task in first.items() if not task.is_running]
+    waiting.sort(key=lambda run: not first[run].has_begun)
+    for run in waiting:
+        lengths[run] += busy_until[0]
+        heapq.heapreplace(busy_until, lengths[run])
+    return [lengths[task.run] for task in tasks]
 
 
 def _start(

@@ -182,6 +182,16 @@ def test_behind_an_unknown_task_all_is_unknown() -> None:
     assert simulate([], 1).total is None
 
 
+def test_runs_of_several_tasks_keep_their_slots() -> None:
+    """The short way for runs whose tasks follow one another is as good as the long one."""
+    tasks = []
+    for run in range(6):
+        tasks += [_task(run, 2 + run), _task(run, 1, needs=(2 * run,))]
+    short = _p50s(tasks, 2)
+    unlimited = Resources(cpus=99)
+    assert short == _p50s(tasks, 2, unlimited) == [3, 4, 8, 10, 15, 18]
+
+
 def test_a_long_queue_is_played_through_quickly() -> None:
     history = History([EarlierDuration(9.0 + seed % 3, {}) for seed in range(50)])
     prediction = history.predict({})
