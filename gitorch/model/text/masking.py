@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote
 
@@ -20,14 +21,14 @@ _LONG = (
     "TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|WEBHOOK|COOKIE|CONNECTION_?STRING|CONNSTR|"
     "DATABASE_URL|(API|ACCESS|PRIVATE|AUTH|ACCOUNT|ENCRYPTION|SIGNING|MASTER)_?KEY"
 )
+# Few commands meet a variable: the patterns are compiled where they are used.
 # Words that mean a secret only as a whole word of the name: MONKEY and KEYBOARD are not keys.
 _WORDS = "KEY|KEYS|PAT|PWD|PASS|AUTH|DSN|PRIVATE|CREDS|BEARER|JWT"
-_SECRET_NAME = re.compile(rf"{_LONG}|(?<![A-Z])({_WORDS})(?![A-Z])", re.IGNORECASE)
+_SECRET_NAME = rf"{_LONG}|(?<![A-Z])({_WORDS})(?![A-Z])"
 # The values of these variables are places, or are known to be no secrets.
-_NO_SECRET_NAME = re.compile(
+_HARMLESS_NAME = (
     r"^(PWD|OLDPWD|XAUTHORITY|GITORCH_TOKEN|TOKENIZERS_PARALLELISM|GIT_CONFIG_KEY_\d+)$"
-    r"|_(FILE|PATH|DIR|SOCK|SOCKET|HOME|TYPE|NAME|TIMEOUT|LIMIT)$",
-    re.IGNORECASE,
+    r"|_(FILE|PATH|DIR|SOCK|SOCKET|HOME|TYPE|NAME|TIMEOUT|LIMIT)$"
 )
 # Shorter values, and values that are common in texts, would mask what is not a secret.
 _SHORTEST = 6
@@ -66,9 +67,12 @@ _SETTING = "GIT_CONFIG_VALUE_"
 _IN_HEADER = r"(?i)(?:basic|bearer|token)\s+([^\s'\"]{8,})"
 
 
+@lru_cache(maxsize=4096)
 def is_secret_name(name: str) -> bool:
     """Return True if a variable of this name probably has a secret as its value."""
-    return bool(_SECRET_NAME.search(name)) and not _NO_SECRET_NAME.search(name)
+    if not re.search(_SECRET_NAME, name, re.IGNORECASE):
+        return False
+    return not re.search(_HARMLESS_NAME, name, re.IGNORECASE)
 
 
 def mask_addresses(text: str) -> str:

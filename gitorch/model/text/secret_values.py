@@ -22,8 +22,9 @@ KeyPath = tuple[str | int, ...]
 
 _SHORTEST = 8
 
+# Few commands look for secrets: these patterns are compiled where they are used.
 # The last words of the names whose values are secrets, in snake_case, kebab-case or camelCase.
-_NAME = re.compile(
+_NAME = (
     r"(?:^|[_.-])(?:"
     r"password|passwd|passphrase|secret|credentials?|connection_?string|"
     r"(?:api|access|private|auth|secret|account|encryption|signing|master)[_-]?key|"
@@ -31,13 +32,13 @@ _NAME = re.compile(
     r")$"
 )
 # The beginnings with which well-known services mark their secrets.
-_MARKED = re.compile(
+_MARKED = (
     r"(?<![A-Za-z0-9])(?:sk-[A-Za-z0-9_-]{16,}|gh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{20,}"
     r"|glpat-[\w-]{16,}|hf_[A-Za-z0-9]{30,}|xox[abposr]-[\w-]{10,}|AKIA[0-9A-Z]{16})"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----"
 )
 # A value that stands for a secret: a variable, its name, a placeholder, a path, a text with blanks.
-_STAND_IN = re.compile(
+_STAND_IN = (
     r"[$<{\[%]|.*\s|~|\.{0,2}/|.*\.(?:json|pem|key|txt|ya?ml|env)$"
     r"|[A-Z][A-Z0-9]*_[A-Z0-9_]*$"
     r"|(?i:your|example|dummy|change|replace|todo|x{4}|\*{4})"
@@ -101,17 +102,17 @@ def _suspect(
     if any(map(_is_hard_to_guess, passwords_in(text))):
         reason = "it is an address with a password"
         return Suspect(position, text, reason, is_certain=True)
-    marked = _MARKED.search(text)
+    marked = re.search(_MARKED, text)
     if marked:
         secret = text if marked[0].startswith("-") else marked[0]
         return Suspect(position, secret, "it looks like the key of a service")
-    if _NAME.search(_in_snake_case(name)) and not _is_stand_in(text):
+    if re.search(_NAME, _in_snake_case(name)) and not _is_stand_in(text):
         return Suspect(position, text, "its name is that of a secret")
     return None
 
 
 def _is_stand_in(text: str) -> bool:
-    return _STAND_IN.match(text) is not None or text.lower() in COMMON
+    return re.match(_STAND_IN, text) is not None or text.lower() in COMMON
 
 
 def _is_hard_to_guess(text: str) -> bool:
