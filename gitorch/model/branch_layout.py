@@ -38,6 +38,8 @@ _IGNORED = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
 # Names that must be escaped. `gi…~` are the short names that NTFS gives to .git, .gitmodules and
 # others. `%` is the escape character itself.
 _GIT_NAME = re.compile(r"\.git|gi[^~]*~|%", re.IGNORECASE)
+# Found in every ASCII path with such a name, and in few others.
+_MAY_NEED_ESCAPE = re.compile(r"[%~]|\.git", re.IGNORECASE)
 # NTFS ignores spaces and dots at the end of a name, and everything after a colon.
 _DOT_GIT = r"(?is)(?:\.git|git~1)[ .]*(?::.*)?\Z"
 _COMPONENT = re.compile(r"[^/\\]+")
@@ -132,6 +134,8 @@ def output_name(path: str) -> str:
 
 def escaped(path: str) -> str:
     """Return `path` with a `%` before each component that git would refuse or treat as its own."""
+    if path.isascii() and not _MAY_NEED_ESCAPE.search(path):
+        return path
 
     def escape(component: re.Match[str]) -> str:
         name = component[0]

@@ -89,7 +89,7 @@ def files_at(path: Path, name: str) -> Iterator[tuple[str, Path]]:
 
 
 def _is_of_git(name: str) -> bool:
-    return ".git" in Path(name).parts
+    return ".git" in name.split("/")
 
 
 def _files_below(directory: Path, prefix: str) -> Iterator[tuple[str, Path]]:

@@ -7,6 +7,7 @@ slower but gives the same outputs.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -35,7 +36,7 @@ Fingerprint = list[int]
 
 def fingerprint_of(path: Path) -> Fingerprint:
     """Return the fingerprint of the file at `path`. Raises OSError."""
-    status = path.lstat()
+    status = os.lstat(path)
     return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
 
 

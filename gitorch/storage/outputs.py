@@ -195,8 +195,9 @@ class _Search:
             files=self._plain,
         )
         self.new[name] = stored
-        output = _output(name, stored, self._task.id)
-        output = replace(output, volatile=is_volatile(name, self._volatile))
+        output = _output(
+            name, stored, self._task.id, is_volatile(name, self._volatile)
+        )
         if file is not None:
             as_own = replace(
                 file.output, task=self._task.id, volatile=output.volatile
@@ -239,7 +240,7 @@ def _discarding_writers(spec: RunSpec, task: TaskSpec) -> list[TaskSpec]:
     return [writer for writer in (task, *spec.beside(task)) if writer.discard]
 
 
-def _output(name: str, stored: Stored, task_id: str) -> Output:
+def _output(name: str, stored: Stored, task_id: str, volatile: bool) -> Output:
     return Output(
         path=name,
         size=stored.size,
@@ -247,6 +248,7 @@ def _output(name: str, stored: Stored, task_id: str) -> Output:
         stored=stored.kind,
         task=task_id,
         octal_mode=f"{stored.mode:o}",
+        volatile=volatile,
     )
 
 

@@ -99,7 +99,7 @@ def store(
     be written.
     """
     try:
-        state = path.lstat()
+        state = os.lstat(path)
         if stat.S_ISLNK(state.st_mode):
             return _small(os.fsencode(path.readlink()), LINK)
         opens = files.open if files else partial(open_plain, below=path.parent)
