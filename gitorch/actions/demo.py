@@ -10,7 +10,7 @@ from gitorch.errors import Refused
 from gitorch.git.creation import commit_everything, create_repository
 
 # Files in demo/ that are not part of the project.
-_NOT_COPIED = frozenset({"__init__.py", "__pycache__", "run"})
+_NOT_COPIED = frozenset({"__init__.py", "__pycache__", "pictures", "run"})
 
 
 def create(directory: Path) -> Path:
