@@ -11,7 +11,9 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ from gitorch.tools.programs import TookTooLong, run_program
 
 _PROGRAM = Path(runner.__file__).with_name("probe_program.py")
 _MODULES = (".py", ".so")
+_MOST_EXAMINED = 10_000  # entries; a directory of data can look like a package
 _TIME_LIMIT_S = 60.0
 _START_HINT = (
     "try to start it by hand, or name another with `python:` under `gitorch:`"
@@ -134,6 +137,8 @@ def verify(
         if _relative_to(Path(path), main_root) is not None:
             in_tree.add(name)
     only_in_main = in_main - in_tree
+    for root in roots:
+        only_in_main.update(_only_in_main(main_root / root, tree / root))
     imported = in_tree | _imported_by(tree, only_in_main)
     answer = _ask(interpreter.executable, sorted(imported), cwd=tree, env=env)
     wrong_origins: dict[str, str] = {}
@@ -304,12 +309,43 @@ def _modules_in(directory: Path) -> Iterator[str]:
             yield entry.name
 
 
+def _only_in_main(main: Path, tree: Path, package: str = "") -> Iterator[str]:
+    """Yield the modules that only the main tree has in packages without `__init__.py`.
+
+    The modules of such a package can be in several directories of sys.path at once. Both trees have
+    the directories of the packages. Of a directory with very many files, some are examined.
+    """
+    entries: list[os.DirEntry[str]] = []
+    with suppress(OSError), os.scandir(main) as found:
+        entries = list(islice(found, _MOST_EXAMINED))
+    for entry in entries:
+        module, _, _ = entry.name.partition(".")
+        in_tree = tree / entry.name
+        if not module.isidentifier():
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            is_link = in_tree.is_symlink()
+            if (
+                not is_link
+                and in_tree.is_dir()
+                and not (in_tree / "__init__.py").exists()
+            ):
+                yield from _only_in_main(
+                    main / entry.name, in_tree, f"{package}{module}."
+                )
+        elif package and entry.name.endswith(_MODULES) and not in_tree.exists():
+            yield f"{package}{module}"
+
+
 def _imported_by(tree: Path, names: set[str]) -> set[str]:
     """Return those `names` for which a Python file in `tree` contains an import statement."""
     if not names:
         return set()
     any_name = "|".join(map(re.escape, sorted(names)))
     statement = re.compile(rf"^\s*(?:import|from)\s+({any_name})\b", re.MULTILINE)
+    from_package = re.compile(
+        r"^\s*from\s+([\w.]+)\s+import\s+(\([^)]*\)|.*)", re.MULTILINE
+    )
     imported: set[str] = set()
     for path in tree.rglob("*.py"):
         try:
@@ -317,4 +353,7 @@ def _imported_by(tree: Path, names: set[str]) -> set[str]:
         except OSError:
             continue
         imported.update(statement.findall(source))
-    return imported
+        for package, words in from_package.findall(source):
+            for word in re.findall(r"\w+", words):
+                imported.add(f"{package}.{word}")
+    return imported & names

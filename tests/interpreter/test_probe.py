@@ -337,3 +337,22 @@ def test_an_uncommitted_compiled_module_is_refused_if_it_is_imported(
     interpreter = ask(root)
     with pytest.raises(Refused, match="would import 'fast' from the working tree"):
         verify(interpreter, tree, root, environment(interpreter, tree, root))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["import space.forgotten", "from space import (known,\n  forgotten)"],
+)
+def test_an_uncommitted_module_of_a_namespace_package_is_refused(
+    root: Path, tree: Path, statement: str
+) -> None:
+    for project, names in ((root, ("known", "forgotten")), (tree, ("known",))):
+        (project / "src/space").mkdir()
+        for name in names:
+            (project / f"src/space/{name}.py").write_text("")
+    (site_packages(root) / "proj.pth").write_text(f"{root}/src\n")
+    interpreter = ask(root)
+    verify(interpreter, tree, root, environment(interpreter, tree, root))
+    (tree / "src/pkg/inner.py").write_text(f"{statement}\n")
+    with pytest.raises(Refused, match=r"would import 'space\.forgotten'"):
+        verify(interpreter, tree, root, environment(interpreter, tree, root))

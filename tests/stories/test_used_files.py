@@ -226,3 +226,19 @@ def test_ready_says_that_no_task_read_what_has_changed(project: Path) -> None:
     [anew] = gitorch_json(project, "ready", "--dry-run")["made_anew"]
     assert anew["files"] == ["README.md", "data.txt", "notes.md"]
     assert anew["used"] == ["data.txt"]
+
+
+def test_the_directory_of_many_files_that_were_not_declared(
+    project: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "elsewhere"
+    for number in range(12):
+        write(data, f"{number}.csv", "1\n")
+    script = f"import glob\nfor name in glob.glob('{data}/*'): open(name).read()\n"
+    config = "tasks: [{id: t, command: python read.py}]\n"
+    commit_files(project, {"read.py": script, "experiments/a.yaml": config})
+    gitorch(project, "run", "experiments")
+    shown = gitorch(project, "show", "@").stdout
+    assert f"read without being declared\n  {data}/  by t\n" in shown
+    [task] = gitorch_json(project, "show", "@")["run"]["tasks"]
+    assert task["attempts"][0]["undeclared"] == [f"{data}/"]
