@@ -29,7 +29,7 @@ import traceback
 
 control = socket.socket(fileno=int(sys.argv[1]))
 sys.path.insert(0, sys.argv[2])
-import gitorch, jsonschema, pygit2, rich, yaml
+import gitorch, jsonschema, pygit2, yaml
 for module in pkgutil.walk_packages(gitorch.__path__, "gitorch."):
     if not module.name.startswith(("gitorch.runner.", "gitorch.__main__")):
         importlib.import_module(module.name)

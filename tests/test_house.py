@@ -58,7 +58,6 @@ DOORS = {
     "typer": {"cli"},
     "pandas": {"actions"},
     "polars": {"actions"},
-    "rich": {"cli"},
     "plotext": {"cli"},
     "jinja2": {"cli", "page"},
     "starlette": {"page"},

@@ -139,7 +139,7 @@ def test_no_text_of_a_run_controls_the_terminal_or_breaks_a_line(
 
 
 def test_everything_is_printed_by_the_functions_of_style() -> None:
-    """Other files print JSON, the path of a checkout, and Rich's console alone."""
+    """Other files print JSON and the path of a checkout alone."""
     printing = set()
     for path in Path(cli.__file__).parent.rglob("*.py"):
         if re.search(r"(?<![\w.])print\(", path.read_text()):
