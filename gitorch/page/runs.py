@@ -26,6 +26,7 @@ from gitorch.page.words import cell, metric, seconds, time
 PAGE = 100  # rows
 _LEADING = ("status", "id", "name")
 _TRAILING = ("created", "duration_s")
+_MARKS = ("verified", "invalid")  # shown if a run has one
 _TITLES = {name: title for title, name in TITLES.items()}
 _ASKED = (
     *("where", "sort", "group", "aggregate", "columns", "all", "page"),
@@ -254,7 +255,16 @@ def column_names(
         leading.remove("name")
     commits = {row.commit for row in listed.runs[:1000]}
     middle = ["commit"] if whole or len(commits) > 1 else []
-    return [*leading, *middle, *ordered, *_TRAILING]
+    return [*leading, *_marks(listed.runs), *middle, *ordered, *_TRAILING]
+
+
+def _marks(rows: Sequence[Row]) -> list[str]:
+    """Return the columns of the marks that at least one of the runs has."""
+    marks = []
+    for name in _MARKS:
+        if any(getattr(row, name) for row in rows):
+            marks.append(name)
+    return marks
 
 
 # How the columns that every run has are shown, and of which kind they are.
@@ -277,6 +287,8 @@ def cell_of(name: str, row: Row, values: Values) -> Cell:
     if name in _OWN_CELLS:
         render, kind = _OWN_CELLS[name]
         return Cell(text=render(getattr(row, name)), kind=kind)
+    if name in OWN:
+        return Cell(text=cell(getattr(row, name) or ""))
     if name not in values:
         return Cell(text="")
     value = values[name]

@@ -327,6 +327,28 @@ def test_axe_finds_nothing_and_nothing_is_wider_than_the_window(
     assert found == {}
 
 
+def test_verdicts_and_marks_are_shown(project: Path, browser: Browser) -> None:
+    write(
+        project,
+        "experiments/a.yaml",
+        "tasks: [{id: t, command: 'echo a > {outputDir}/a'}]\n",
+    )
+    gitorch(project, "ready", "--snapshot")
+    gitorch(project, "run")
+    gitorch(project, "verify", "a")
+    gitorch(project, "invalidate", "a~1", "--why", "a <b>wrong</b> file")
+    with serving(project) as server, visiting(browser, server) as visit:
+        page = visit.page
+        visit.go("/runs/a~1")
+        expect(page.locator("#invalid")).to_contain_text("a <b>wrong</b> file")
+        expect(page.locator("#verdicts tbody tr")).to_contain_text(
+            "identicalrepeated by"
+        )
+        visit.go("/runs")
+        expect(page.locator("tbody")).to_contain_text("a <b>wrong</b> file")
+        expect(page.get_by_role("columnheader", name="verified")).to_be_visible()
+
+
 def test_the_keyboard_is_enough(swept: Path, browser: Browser) -> None:
     with serving(swept) as server, visiting(browser, server) as visit:
         page = visit.page
