@@ -31,7 +31,7 @@ control = socket.socket(fileno=int(sys.argv[1]))
 sys.path.insert(0, sys.argv[2])
 import gitorch, jsonschema, pygit2, yaml
 for module in pkgutil.walk_packages(gitorch.__path__, "gitorch."):
-    if not module.name.startswith(("gitorch.runner.", "gitorch.__main__")):
+    if not module.name.startswith(("gitorch.runner.", "gitorch.__main__", "gitorch.engines.dask")):
         importlib.import_module(module.name)
 from gitorch.__main__ import main
 from gitorch.engines import local

@@ -63,6 +63,8 @@ DOORS = {
     "starlette": {"page"},
     "uvicorn": {"page"},
     "uv": {"interpreter"},
+    "distributed": {"engines"},
+    "cloudpickle": {"engines"},
 }
 FILES = sorted(
     path

@@ -11,7 +11,7 @@ import pytest
 SETUP = Path(__file__).parents[1] / ".ci" / "setup"
 DEBIAN = (
     "git python3-venv git-lfs openssl man-db zsh fish chromium fonts-dejavu-core "
-    "slurm-wlm munge"
+    "slurm-wlm munge iproute2"
 )
 NEEDED_BY_SETUP = ("cat", "cksum", "dirname", "ln", "tr")
 
@@ -73,7 +73,7 @@ def test_root_with_apt_get_gets_missing_packages_installed(programs: Path) -> No
         programs / "apt-get",
         f'echo "$*" >>{programs}/asked\n'
         'case "$*" in *git-lfs*)\n'
-        "    for name in git git-lfs openssl man zsh fish chromium sbatch munge python3; do\n"
+        "    for name in git git-lfs openssl man zsh fish chromium sbatch munge ip python3; do\n"
         f"        ln -s /bin/true {programs}/$name\n"
         "    done\n"
         "esac",

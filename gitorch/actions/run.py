@@ -179,7 +179,7 @@ def jobs_of(text: str | None, site: Site, *, engine: str = LOCAL) -> int:
     allows. Raises UsageError if it is neither a valid number nor `auto`.
     """
     if text is None and "gitorch.jobs" not in site.repository.git_config:
-        most = most_at_once(engine)
+        most = most_at_once(engine, site.settings.dask)
         if most is not None:
             return min(most, MOST_JOBS)
     chosen = site.repository.settings.jobs if text is None else text

@@ -24,7 +24,7 @@ TOPICS = {
     "sharing": "results in several clones, with plain git",
     "exit-codes": "what the exit code says",
     "json": "the documents that --json prints",
-    "clusters": "more than one machine: Slurm, and plug-ins",
+    "clusters": "more than one machine: Slurm, Dask, and plug-ins",
     "from-scripts": "gitorch in scripts, and in tasks",
 }
 _WIDTH = 80

@@ -63,7 +63,7 @@ def without_unset_keys(document: Document) -> Document:
 
 
 # Other values of a key `engine` are likely to be those of a parameter.
-_ENGINES = ("local", "slurm")
+_ENGINES = ("local", "slurm", "dask")
 
 
 def _places(document: Document) -> list[KeyPath]:

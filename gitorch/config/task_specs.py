@@ -246,4 +246,5 @@ _SETTINGS: dict[str, tuple[str, Callable[[Reader, KeyPath], Any]]] = {
     "steps": ("steps", _read_steps),
     "engine": ("engine", _read_engine),
     "slurm": ("slurm", read_slurm),
+    "ship": ("ship", _read_outputs),
 }

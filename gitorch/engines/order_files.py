@@ -52,7 +52,17 @@ def write_order(
 ) -> None:
     """Write the order. `base` is the environment in which the program will start."""
     files = AttemptDirectory(order.directory)
-    document = {
+    aside = files.path / ".order.json"
+    document = order_document(order, base, beat_s=beat_s, checkpoint_s=checkpoint_s)
+    _write(aside, document)
+    aside.rename(files.order)
+
+
+def order_document(
+    order: Order, base: Mapping[str, str], *, beat_s: float, checkpoint_s: float
+) -> dict[str, Any]:
+    """Return the JSON of an order, see `write_order`."""
+    return {
         "token": order.token,
         "directory": str(order.directory.absolute()),
         "argv": list(order.argv),
@@ -64,9 +74,6 @@ def write_order(
         "checkpoint_s": checkpoint_s,
         "is_durable": True,
     }
-    aside = files.path / ".order.json"
-    _write(aside, document)
-    aside.rename(files.order)
 
 
 def withdraw_order(directory: Path) -> bool:

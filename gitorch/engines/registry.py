@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from gitorch.engines.contract import Engine
 from gitorch.engines.local import LocalEngine
-from gitorch.errors import UsageError
+from gitorch.errors import ProgramMissing, UsageError
 
 GROUP = "gitorch.engines"
 # The arguments are the number of slots, and the path of the lock that the engine's processes hold.
@@ -21,7 +22,22 @@ def _slurm(slots: int, lock: Path) -> Engine:
     return SlurmEngine(slots, lock)
 
 
-ENGINES: dict[str, Maker] = {"local": LocalEngine, "slurm": _slurm}
+def _dask(slots: int, lock: Path) -> Engine:
+    try:
+        # 200 ms, for users of Dask only.
+        from gitorch.engines.dask import DaskEngine  # noqa: PLC0415
+    except ImportError:
+        raise ProgramMissing(
+            "the engine dask needs dask.distributed", "pip install 'gitorch[dask]'"
+        ) from None
+    return DaskEngine(slots, lock)
+
+
+ENGINES: dict[str, Maker] = {
+    "local": LocalEngine,
+    "slurm": _slurm,
+    "dask": _dask,
+}
 
 
 def engine_named(name: str) -> Maker:
@@ -43,8 +59,15 @@ def engine_named(name: str) -> Maker:
     )
 
 
-def most_at_once(name: str) -> int | None:
-    """Return how many attempts an engine executes at a time by default, None if it does not say."""
+def most_at_once(name: str, options: Mapping[str, Any]) -> int | None:
+    """Return how many attempts an engine executes at a time by default, None if it does not say.
+
+    `options` are those of the engine.
+    """
+    if name == "dask":
+        from gitorch.engines.dask_cluster import threads_of  # noqa: PLC0415  as above
+
+        return threads_of(options)
     if name != "slurm":
         return None
     from gitorch.engines.slurm_calls import limits_of_site  # noqa: PLC0415  as above

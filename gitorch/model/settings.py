@@ -50,6 +50,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     engine: str
     opener: str | None
     slurm: Mapping[str, Any]
+    dask: Mapping[str, Any]
 
 
 class Setting(NamedTuple):
@@ -202,7 +203,7 @@ SETTINGS = (
     ),
     Setting(
         "engine", "engine", "local", str,
-        "What executes the tasks that name no `engine`: `local`, `slurm`, or a plug-in.",
+        "What executes the tasks that name no `engine`: `local`, `slurm`, `dask`, or a plug-in.",
     ),
     Setting(
         "opener", "opener", None, str,
@@ -212,12 +213,18 @@ SETTINGS = (
         "slurm.*", "slurm", None, str,
         "Options of all jobs in Slurm, such as `gitorch.slurm.partition`: `gitorch help clusters`.",
     ),
+    Setting(
+        "dask.*", "dask", None, str,
+        "`gitorch.dask.scheduler`: the address of the scheduler. `gitorch.dask.lease`: "
+        "how many seconds a host may be silent (30).",
+    ),
 )  # fmt: skip
 
 _WITH_GLOBS = ("gitorch.secret", "gitorch.recordenv")
 
 
 _SLURM = "gitorch.slurm."
+_DASK = "gitorch.dask."
 _SETUP = f"{_SLURM}setup"
 
 
@@ -247,17 +254,18 @@ def parse_settings(configured: Mapping[str, str]) -> Settings:
         if text is None or is_blank:
             text = setting.default
         values[setting.field] = None if text is None else _parsed(setting, text)
-    values["slurm"] = _slurm_options(configured)
+    values["slurm"] = _options_below(_SLURM, configured)
+    values["dask"] = _options_below(_DASK, configured)
     return Settings(**values)
 
 
-def _slurm_options(configured: Mapping[str, str]) -> dict[str, Any]:
-    """Return the options of sbatch by name. `true` stands for an option without a value."""
+def _options_below(prefix: str, configured: Mapping[str, str]) -> dict[str, Any]:
+    """Return the options of an engine by name. `true` stands for an option without a value."""
     options: dict[str, Any] = {}
     for name, text in configured.items():
-        if name.startswith(_SLURM):
+        if name.startswith(prefix):
             words: dict[str, Any] = {"true": True, "false": False}
-            options[name.removeprefix(_SLURM)] = words.get(text, text)
+            options[name.removeprefix(prefix)] = words.get(text, text)
     return options
 
 
@@ -269,7 +277,7 @@ def unknown_settings(names: Iterable[str]) -> list[str]:
     known = {setting.name.lower(): setting.name for setting in SETTINGS}
     unknown = []
     for name in names:
-        if not name.startswith(_PREFIX) or name.startswith(_SLURM):
+        if not name.startswith(_PREFIX) or name.startswith((_SLURM, _DASK)):
             continue
         if name.removeprefix(_PREFIX) not in known:
             unknown.append(name)

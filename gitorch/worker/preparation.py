@@ -88,6 +88,8 @@ class Preparation:
         options = {}
         if engine == "slurm":
             options = {**self._site.settings.slurm, **task.slurm}
+        elif engine == "dask":
+            options = {**self._site.settings.dask, "ship": task.ship}
         return order._replace(
             engine=engine,
             resources=task.resources,

@@ -39,6 +39,7 @@ SHAPES: dict[str, Any] = {
     "resources": {"cpu": 2},
     "retries": 2,
     "shell": "zsh -e",
+    "ship": ["data/*"],
     "slurm": {"partition": "gpu"},
     "sparse": ["apps/model"],
     "timeout": "1s",

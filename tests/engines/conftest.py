@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.engines.dask_site import DaskSite, dask_site
 from tests.engines.slurm_cluster import SlurmCluster, reason_against
 
 
@@ -34,3 +35,19 @@ def slurm(
         monkeypatch.setenv(name, slurm_daemons.environment[name])
     yield slurm_daemons
     slurm_daemons.end_jobs()
+
+
+@pytest.fixture(scope="session")
+def dask_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskSite]:
+    """Two workers of Dask, which share the file system."""
+    with dask_site(tmp_path_factory.mktemp("dask")) as site:
+        site.worker("one")
+        site.worker("two")
+        yield site
+
+
+@pytest.fixture
+def dask(dask_workers: DaskSite, monkeypatch: pytest.MonkeyPatch) -> DaskSite:
+    """The cluster, known to the engines that a test makes."""
+    monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", dask_workers.address)
+    return dask_workers

@@ -46,8 +46,8 @@ MADE: dict[str, Callable[[int, Path], Engine]] = {
 
 @pytest.fixture(params=MADE)
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
-    if request.param == "slurm":
-        request.getfixturevalue("slurm")
+    if request.param in ("slurm", "dask"):
+        request.getfixturevalue(request.param)
     with MADE[request.param](2, tmp_path / "lock") as engine:
         yield engine
 

@@ -47,7 +47,15 @@ EngineOption = Annotated[
     typer.Option(
         "--engine",
         metavar="NAME",
-        help="Execute tasks by this engine: local, slurm, or a plug-in.",
+        help="Execute tasks by this engine: local, slurm, dask, or a plug-in.",
+    ),
+]
+SchedulerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="The scheduler of the engine dask. [gitorch.dask.scheduler]",
     ),
 ]
 WatchOption = Annotated[
@@ -101,6 +109,7 @@ def command(
     again: AgainOption = False,
     jobs: JobsOption = None,
     engine: EngineOption = None,
+    scheduler: SchedulerOption = None,
     watch: WatchOption = False,
     stop_after: StopAfterOption = None,
     no_cache: NoCacheOption = False,
@@ -126,6 +135,9 @@ def command(
     site = site_here()
     if engine is not None:
         site.repository.prefer(engine=engine)
+    if scheduler is not None:
+        dask = {**site.settings.dask, "scheduler": scheduler}
+        site.repository.prefer(dask=dask)
     configs, references = _configs_and_runs(targets or [])
     selection_of(targets, where, status, name)  # not both
     selection = selection_of(references, where, status, name)

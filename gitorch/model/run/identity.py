@@ -39,6 +39,7 @@ _IGNORED_IN_TASKS = (
     "steps",
     "engine",
     "slurm",
+    "ship",
 )
 
 

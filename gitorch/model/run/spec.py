@@ -135,6 +135,8 @@ class TaskSpec(JsonStruct, frozen=True, kw_only=True):
     steps: int | None = None
     engine: str | None = None  # None: the worker's
     slurm: Mapping[str, Any] = {}  # options of its jobs in Slurm
+    # Globs, in the worktree, of linked data that is sent to hosts without a shared file system.
+    ship: tuple[str, ...] = ()
 
     @property
     def declared_metrics(self) -> tuple[MetricSource, ...]:
