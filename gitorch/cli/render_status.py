@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import compress
 from typing import NamedTuple
 
 from gitorch.actions.status import LiveRun, LiveWorker, SiteStatus
@@ -16,7 +17,7 @@ from gitorch.model.text.phrases import counted
 
 _COLUMNS = [
     Column("id", 0),
-    Column("run", 1, is_text=True),
+    Column("run", 1, is_text=True, keeps_end=True),
     Column("status", 2),
     Column("task", 5, is_text=True),
     Column("progress", 3),
@@ -24,6 +25,7 @@ _COLUMNS = [
     Column("left", 4),
     Column("why", 6, is_text=True),
 ]
+_TASK = 3  # its column
 
 # Runs in the table; `--json` has all of them.
 _MOST_WAITING = 5
@@ -89,7 +91,10 @@ def _live_runs(
             more[len(rows)] = f"… and {part.more} more {part.what}"
     if not rows:
         return []
-    fitted = fitted_table(rows, _COLUMNS, width=width, colors=colors)
+    columns = _COLUMNS
+    if width is not None:
+        columns, rows = _concise(rows)
+    fitted = fitted_table(rows, columns, width=width, colors=colors)
     header, *aligned = fitted.lines
     lines = [header]
     for number, line in enumerate(aligned, start=1):
@@ -100,6 +105,21 @@ def _live_runs(
         shown_by = "gitorch status | cat"
         lines.append(f"not shown, see {shown_by}: {', '.join(fitted.dropped)}")
     return [*lines, ""]
+
+
+def _concise(
+    rows: Sequence[Sequence[str]],
+) -> tuple[list[Column], list[list[str]]]:
+    """Return the columns in which a run has something, which leaves more room for the reasons.
+
+    A reason does not repeat the name of the task, which has a column.
+    """
+    shown = []
+    for *cells, why in rows:
+        shown.append([*cells, why.removeprefix(f"{cells[_TASK]}: ")])
+    filled = [any(cells) for cells in zip(*shown, strict=True)]
+    kept = [list(compress(row, filled)) for row in shown]
+    return list(compress(_COLUMNS, filled)), kept
 
 
 class _Part(NamedTuple):

@@ -146,3 +146,16 @@ def test_a_dry_run_cuts_long_values_and_drops_columns(
     assert dropped.startswith("not shown: ")
     for line in (header, *rows, dropped):
         assert display_width(line) <= columns
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_status_of_failed_runs_shows_their_values_and_their_causes(
+    trained: Path, columns: int
+) -> None:
+    lines = screen(trained, columns, "status")
+    assert lines[0].split() == ["id", "run", "status", "task", "why"]
+    assert "learning_rate=0.9 " in lines[1]
+    assert " exit code 1" in lines[1]
+    assert lines[-1] == "2 COMPLETE, 1 ERROR"
+    piped = gitorch(trained, "status").stdout
+    assert f"train-the-classifier: exit code 1: ValueError: {MISTAKE}" in piped
