@@ -59,7 +59,9 @@ def check_moved(checkup: Checkup) -> Iterator[Finding]:
     gone = _gone_worktrees(site)
     if gone:
         trees = some([str(tree) for tree in gone.values()], _NAMED)
-        message = f"git lists worktrees of a former path that are gone: {trees}"
+        message = (
+            f"worktrees of a former path are gone, and still listed by git: {trees}"
+        )
         forget = partial(_forget, gone)
         yield checkup.repairable("worktree-entry", message, repair=forget)
 
