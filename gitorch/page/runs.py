@@ -362,7 +362,8 @@ def _group_table(listed: Listing, query: Query) -> dict[str, Any]:
     current = ",".join(query.all("sort")).split(",")[0].strip()
     headings = []
     for name in [*keys, "runs"]:
-        headings.append(_group_heading(name, name, current, query))
+        title = name.removeprefix("params.")
+        headings.append(_group_heading(title, name, current, query))
     for name in metrics:
         for aggregate in listed.aggregates:
             title = f"{name} {aggregate}"

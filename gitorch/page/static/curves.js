@@ -33,6 +33,8 @@ function gathered(answer) {
   const byName = new Map();
   answer.runs.forEach((run, place) => {
     for (const [name, series] of Object.entries(run.series)) {
+      // A single value is not a curve: it is among the metrics.
+      if (series.total < 2) continue;
       if (!byName.has(name)) byName.set(name, []);
       byName.get(name).push({ name: run.label, color: `k${(place % 8) + 1}`, points: pointsOf(series.points), total: series.total });
     }
