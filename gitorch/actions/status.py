@@ -12,8 +12,14 @@ from typing import Any
 from msgspec import Struct
 
 from gitorch.actions.time_left import Forecast, RunningTask, forecast
-from gitorch.actions.waiting import QueueView, explain_not_running, view_queue
-from gitorch.database.values import Running, Worker
+from gitorch.actions.waiting import (
+    QueueView,
+    explain_not_running,
+    running_task,
+    view_queue,
+)
+from gitorch.database.values import QueuedRun, QueuedTask, Running, Worker
+from gitorch.engines.order_files import ExecutionPlace, place_of
 from gitorch.model.estimate.estimate import Estimate
 from gitorch.model.run.progress import LastMetric, Progress
 from gitorch.model.run.status import Status
@@ -47,7 +53,8 @@ class LiveRun(Struct, frozen=True, kw_only=True):
     metric: LastMetric | None
     elapsed_s: float | None
     eta: Estimate | None
-    why: str | None  # the reason why the run is not running
+    why: str | None  # the reason why the run is not running, or where it is
+    place: ExecutionPlace | None  # of the running task, if it is not this machine
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -62,6 +69,7 @@ class LiveRun(Struct, frozen=True, kw_only=True):
             "elapsed_s": self.elapsed_s,
             "eta_s": self.eta and self.eta.to_json(),
             "why": self.why,
+            "where": self.place and self.place.to_json(),
         }
 
 
@@ -157,16 +165,26 @@ def status(
     tasks = _tasks_by_worker(site, view)
     slots = _slots(site, view, tasks)
     expected = forecast(site, catalog, live, view, slots=slots, moment=moment)
+    shown = []
+    for row in live:
+        queued = catalog.queued.get(row.id)
+        shown.append(_live_run(site, row, view, queued, expected))
     return SiteStatus(
         counts={**dict.fromkeys(Status, 0), **counts},
-        runs=tuple(_live_run(row, view, expected) for row in live),
+        runs=tuple(shown),
         workers=_live_workers(site, view, tasks),
         eta=expected.total,
         totals=_totals(catalog, live, view, expected, since, moment),
     )
 
 
-def _live_run(row: Row, view: QueueView, expected: Forecast) -> LiveRun:
+def _live_run(
+    site: Site,
+    row: Row,
+    view: QueueView,
+    queued: QueuedRun | None,
+    expected: Forecast,
+) -> LiveRun:
     running = _first(expected.running.get(row.id, ()))
     eta = expected.runs.get(row.id)
     if row.status is Status.WAITING and not view.alive:
@@ -178,7 +196,16 @@ def _live_run(row: Row, view: QueueView, expected: Forecast) -> LiveRun:
         "status": row.status,
         "eta": eta,
         "why": explain_not_running(row, view),
+        "place": None,
     }
+    # A task that waits in its engine is shown as WAITING.
+    submitted = running_task(queued)
+    if submitted is not None and isinstance(submitted.state, Running):
+        place = _place(site, submitted, submitted.state.token)
+        is_left = submitted.state.worker not in view.alive
+        if place is not None:
+            collected = "; gitorch run collects the results" if is_left else ""
+            common |= {"place": place, "why": f"{place}{collected}"}
     if running is None:
         return LiveRun(
             **common,
@@ -196,6 +223,12 @@ def _live_run(row: Row, view: QueueView, expected: Forecast) -> LiveRun:
         metric=running.metric,
         elapsed_s=round(running.elapsed_s, 3),
     )
+
+
+def _place(site: Site, task: QueuedTask, token: str) -> ExecutionPlace | None:
+    """Return where a claimed task is executed, None if on a worker's machine."""
+    directory = site.directory(task.run).attempt(task.id, task.attempts)
+    return place_of(directory.path, token)
 
 
 def _first(running: Sequence[RunningTask]) -> RunningTask | None:

@@ -16,7 +16,6 @@ RESERVED = frozenset(
 )  # fmt: skip
 _FROM_RESOURCES = {
     "cpus-per-task": "resources: {cpus: 4}",
-    "time": "timeout: 2h",
 }
 
 

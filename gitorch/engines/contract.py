@@ -116,6 +116,7 @@ class Submission(JsonStruct, frozen=True, kw_only=True):
     index: int | None = None  # in an array
     job: str | None = None
     note: str | None = None  # why it does not begin
+    heartbeat_s: float = 5.0  # how often it shows that it is alive
 
 
 def submission_of(directory: Path, token: str) -> Submission | None:

@@ -14,8 +14,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 import gitorch
-from gitorch.engines.contract import LARGEST_STATUS, Order
+from gitorch.engines.contract import LARGEST_STATUS, Order, submission_of
 from gitorch.model.json_struct import JsonStruct
 from gitorch.model.run.outcome import Outcome
 from gitorch.model.workspace import AttemptDirectory
@@ -36,6 +38,21 @@ class Began(JsonStruct, frozen=True, kw_only=True):
     host: str
     pid: int
     job: str
+
+
+class ExecutionPlace(JsonStruct, frozen=True, kw_only=True):
+    """Where an attempt is executed, or waits to be."""
+
+    engine: str
+    job: str | None
+    host: str | None = None  # None: it has not begun
+    note: str | None = None  # why it has not
+
+    def __str__(self) -> str:
+        job = f"{self.engine} job {self.job}" if self.job else self.engine
+        if self.host is not None:
+            return f"{job} on {self.host}"
+        return f"{job} waits: {self.note}" if self.note else f"{job} waits"
 
 
 def keeper_command(python: str = sys.executable) -> tuple[str, ...]:
@@ -108,6 +125,18 @@ def began(directory: Path, token: str) -> Began | None:
     except (OSError, ValueError, RecursionError):
         return None
     return found if found.token == token else None
+
+
+def place_of(directory: Path, token: str) -> ExecutionPlace | None:
+    """Return where the attempt with this token is executed, None if on the worker's machine."""
+    submission = submission_of(directory, token)
+    if submission is None:
+        return None
+    found = began(directory, token)
+    place = ExecutionPlace(engine=submission.engine, job=submission.job)
+    if found is None:
+        return replace(place, note=submission.note)
+    return replace(place, host=found.host)
 
 
 def last_beat(directory: Path) -> int | None:

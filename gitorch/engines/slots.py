@@ -22,8 +22,8 @@ is not part of this, so no output is lost when it dies.
 An order names the generation of the slot that it is meant for. The next generation ignores it,
 because the supervisor's report already tells the worker that the order is lost.
 
-This module runs with `python -I -S`, so it uses the standard library only. It therefore writes
-outcomes and ends as the JSON that `model/run/outcome.py` and `contract.Ended` read.
+This module runs with `python -I -S`: it uses the standard library only, and writes outcomes and
+ends as the JSON that `model/run/outcome.py` and `contract.Ended` read.
 """
 
 from __future__ import annotations
@@ -151,6 +151,7 @@ class _SlotProcess:
         self._poll.register(self._children, select.POLLIN)
         self._poll.register(end, select.POLLIN)
         self._grace_s = 0.0  # of the current attempt
+        self._may_save = False
 
     def work(self) -> bool:
         """Execute orders until the worker is gone, and return True.
@@ -190,7 +191,8 @@ class _SlotProcess:
         started = clock.now()
         began = time.monotonic()
         self._grace_s = order["grace_s"]
-        oom_kills_before = _oom_kills()
+        self._may_save = False
+        oom_kills_before = process.oom_kills()
         left_running = 0
         survivors: list[process.Process] = []
         log_error = None
@@ -209,8 +211,16 @@ class _SlotProcess:
                 outcome = self._wait(order, program, log)
                 if outcome is not None and outcome["kind"] in _BY_ITSELF:
                     left_running = self._settle(log)
-                    if _is_killed(outcome) and _oom_kills() > oom_kills_before:
+                    if (
+                        _is_killed(outcome)
+                        and process.oom_kills() > oom_kills_before
+                    ):
                         outcome = {"kind": OutcomeKind.OUT_OF_MEMORY}
+                if self._may_save:
+                    process.ask_to_end(
+                        self._remaining, self._grace_s, log.drain_for
+                    )
+                    self._grace_s = 0.0
                 survivors = process.end(
                     self._remaining,
                     self._grace_s,
@@ -259,9 +269,12 @@ class _SlotProcess:
                     return None
                 message, _ = received
                 if message.get("cancel") == order["token"]:
+                    self._may_save = "grace_s" in message
                     self._grace_s = message.get("grace_s", self._grace_s)
                     outcome: _Outcome = message["outcome"]
                     return outcome
+        self._may_save = "checkpoint_s" in order
+        self._grace_s = order.get("checkpoint_s", self._grace_s)
         return {"kind": OutcomeKind.TIMEOUT, "message": f"after {timeout:g} s"}
 
     def _status_of(self, program: int) -> int | None:
@@ -410,22 +423,6 @@ def _is_killed(outcome: _Outcome) -> bool:
         return bool(outcome["signal"] == signal.SIGKILL)
     exit_code_of_shell = 128 + signal.SIGKILL
     return bool(outcome.get("exit_code") == exit_code_of_shell)
-
-
-def _oom_kills() -> int:
-    """Return the number of processes on this machine that the kernel has killed to free memory.
-
-    The number covers all control groups. An attempt that is killed for another reason while the
-    kernel kills another process is therefore reported as out of memory. Only the kernel's log says
-    which process the kernel has killed.
-    """
-    try:
-        with open("/proc/vmstat", "rb") as file:
-            _, _, rest = file.read().partition(b"\noom_kill ")
-        number, _, _ = rest.partition(b"\n")
-        return int(number)
-    except (OSError, ValueError):
-        return 0
 
 
 def _write(path: str, flags: int, text: str, *, is_durable: bool = False) -> bool:

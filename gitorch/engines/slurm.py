@@ -17,7 +17,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from gitorch.engines import order_files
@@ -35,6 +34,7 @@ from gitorch.engines.slurm_files import (
     tail_of,
 )
 from gitorch.engines.slurm_flight import (
+    Batch,
     Flight,
     Resubmit,
     explained,
@@ -65,23 +65,11 @@ _LARGEST_ARRAY = 500
 _CHECKS = 2000
 # Between two questions to the controller, at least.
 _LOOKS_S = 1.0
-# The pauses before a refused batch is submitted again.
-_FIRST_PAUSE_S = 1.0
+# The longest pause before a refused batch is submitted again.
 _LONGEST_PAUSE_S = 60.0
 _RESUBMISSIONS = 3
 # The cause of SIGTERM is asked for during this time.
 _CAUSE_S = 5.0
-
-
-class _Batch(Struct):
-    """Attempts with equal requests, which are submitted as one array."""
-
-    request: Request
-    flights: list[Flight]
-    since: float
-    latest: float
-    not_before: float = 0.0
-    pause_s: float = _FIRST_PAUSE_S
 
 
 class SlurmEngine:
@@ -97,8 +85,8 @@ class SlurmEngine:
         self._calls = Calls(self._base)
         self._flights: dict[str, Flight] = {}
         self._known: set[str] = set()
-        self._batches: deque[_Batch] = deque()
-        self._sent: dict[int, _Batch] = {}
+        self._batches: deque[Batch] = deque()
+        self._sent: dict[int, Batch] = {}
         self._ends: list[Ended] = []
         # Names of jobs whose attempts have ended, to be removed if Slurm still has them.
         self._leftovers: dict[str, set[int]] = {}
@@ -162,6 +150,7 @@ class SlurmEngine:
                 directory=str(directory),
                 order=None,
                 submission=submission,
+                heartbeat_s=submission.heartbeat_s,
             )
             flight.feel(order_files.last_beat(directory), now)
             self._flights[token] = flight
@@ -220,7 +209,7 @@ class SlurmEngine:
                 batch.flights.append(flight)
                 batch.latest = now
                 return
-        self._batches.append(_Batch(request, [flight], since=now, latest=now))
+        self._batches.append(Batch(request, [flight], since=now, latest=now))
 
     def _send_batches(self, now: float) -> None:
         for batch in list(self._batches):
@@ -230,7 +219,7 @@ class SlurmEngine:
             if now >= batch.not_before and (is_full or is_quiet or is_old):
                 self._submit_batch(batch)
 
-    def _submit_batch(self, batch: _Batch) -> None:
+    def _submit_batch(self, batch: Batch) -> None:
         """Write the orders, note the name of the jobs, and have them submitted."""
         self._batches.remove(batch)
         ready = []
@@ -252,7 +241,11 @@ class SlurmEngine:
         for index, flight in enumerate(ready):
             flight.submissions = first.submissions
             flight.submission = Submission(
-                token=flight.token, engine=self.name, name=name, index=index
+                token=flight.token,
+                engine=self.name,
+                name=name,
+                index=index,
+                heartbeat_s=flight.heartbeat_s,
             )
             note_submission(flight)
         title = ready[0].order.title if ready[0].order else ""

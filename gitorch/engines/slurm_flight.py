@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from msgspec import Struct
 
 from gitorch.engines.contract import Order, Submission
-from gitorch.engines.slurm_tables import Job, JobState
+from gitorch.engines.slurm_tables import Job, JobState, Request
 from gitorch.model.run.outcome import (
     CouldNotStart,
     ExitCode,
@@ -32,6 +32,8 @@ _SIGTERM = 15
 GONE_S = 5.0
 # After the end of a job, its files may appear late on a network file system.
 LATE_S = 2.0
+# The pause before a refused batch is submitted again.
+_FIRST_PAUSE_S = 1.0
 # After this time, a job that was asked to end is ended.
 _INSISTS_S = 10.0
 # A sign of life that is missed this many times in a row has stopped.
@@ -87,7 +89,19 @@ class Flight(Struct, kw_only=True):
         if self.gone_since is None:
             return False
         patience_s = GONE_S if self.job is None else LATE_S
+        patience_s = min(patience_s, 2 * BEATS * self.heartbeat_s)
         return now - self.gone_since >= patience_s
+
+
+class Batch(Struct):
+    """Attempts with equal requests, which are submitted as one array."""
+
+    request: Request
+    flights: list[Flight]
+    since: float
+    latest: float
+    not_before: float = 0.0
+    pause_s: float = _FIRST_PAUSE_S
 
 
 def jobs_to_cancel(
@@ -198,7 +212,11 @@ def explained(outcome: Outcome, flight: Flight) -> Outcome | None:
         return flight.cancelled
     job = flight.job
     is_old = flight.ended_since is None or flight.asked < flight.ended_since
-    if is_old or job is None or job.meaning is JobState.RUNNING:
+    if is_old:
+        return None
+    if job is None:
+        return Lost(message="Slurm did not know its job any more, and ended it")
+    if job.meaning is JobState.RUNNING:
         return None
     if job.meaning is JobState.WAITING:
         return Interrupted(message="its job was preempted and requeued")

@@ -60,7 +60,9 @@ class Request(NamedTuple):
 def request_of(order: Order) -> Request:
     """Return the request of an order. Raises ValueError if one of its options is invalid."""
     given = {str(name): value for name, value in order.options.items()}
-    options = {**_DEFAULTS, **_wanted(order, given)}
+    warning_s = _warning_s(str(given.get("signal", _DEFAULTS["signal"])))
+    checkpoint_s = max(1.0, warning_s - 10.0)
+    options = {**_DEFAULTS, **_wanted(order, given, checkpoint_s)}
     if given.get("requeue"):
         del options["no-requeue"]
     words = []
@@ -70,11 +72,12 @@ def request_of(order: Order) -> Request:
     lines = given.get(SETUP) or ()
     setup = (lines,) if isinstance(lines, str) else tuple(map(str, lines))
     heartbeat_s = parse_duration(given.get(HEARTBEAT, "5s"))
-    warning_s = _warning_s(str(given.get("signal", _DEFAULTS["signal"])))
-    return Request(tuple(words), setup, heartbeat_s, max(1.0, warning_s - 10.0))
+    return Request(tuple(words), setup, heartbeat_s, checkpoint_s)
 
 
-def _wanted(order: Order, given: Mapping[str, Any]) -> dict[str, Any]:
+def _wanted(
+    order: Order, given: Mapping[str, Any], checkpoint_s: float
+) -> dict[str, Any]:
     """Return the options that follow from the resources and the time limit of a task."""
     resources = order.resources
     options: dict[str, Any] = {}
@@ -87,8 +90,9 @@ def _wanted(order: Order, given: Mapping[str, Any]) -> dict[str, Any]:
     ):
         options["mem"] = f"{math.ceil(resources.memory_bytes / (1 << 20))}M"
     if order.timeout_s is not None:
-        # The slot ends the attempt in time. Slurm's own limit must not be reached before.
-        whole_s = order.timeout_s + order.grace_s + _MARGIN_S
+        # The slot ends the attempt in time, and the attempt may write a checkpoint then. Slurm's
+        # own limit must not be reached before.
+        whole_s = order.timeout_s + checkpoint_s + order.grace_s + _MARGIN_S
         options["time"] = math.ceil(whole_s / 60)
     return options
 

@@ -104,6 +104,22 @@ def boot_id() -> str:
         return ""
 
 
+def oom_kills() -> int:
+    """Return the number of processes on this machine that the kernel has killed to free memory.
+
+    The number covers all control groups. An attempt that is killed for another reason while the
+    kernel kills another process is therefore reported as out of memory. Only the kernel's log says
+    which process the kernel has killed.
+    """
+    try:
+        with open("/proc/vmstat", "rb") as file:
+            _, _, rest = file.read().partition(b"\noom_kill ")
+        number, _, _ = rest.partition(b"\n")
+        return int(number)
+    except (OSError, ValueError):
+        return 0
+
+
 def command_line(pid: int) -> str:
     """Return the name of a process's program with its first argument, to be shown to people."""
     try:
@@ -194,6 +210,24 @@ def send(process: Process, number: int) -> bool:
 def resume(process: Process) -> None:
     """Let exactly this process continue, if it is suspended."""
     send(process, signal.SIGCONT)
+
+
+def ask_to_end(
+    find: Callable[[], Iterable[Process]],
+    grace_s: float,
+    sleep: Callable[[float], None],
+) -> None:
+    """Ask the processes that `find` returns now to end, and wait until it returns none.
+
+    Wait no longer than `grace_s` seconds. Programs that are started in this time are not asked to
+    end: they may write a checkpoint.
+    """
+    deadline = time.monotonic() + grace_s
+    for process in find():
+        send(process, signal.SIGTERM)
+        send(process, signal.SIGCONT)
+    while time.monotonic() < deadline and list(find()):
+        sleep(_LONGEST_PAUSE_S)
 
 
 def end(

@@ -21,7 +21,7 @@ from pathlib import Path
 from gitorch.tools import process
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel")
-_UP_S = 30.0
+_UP_S = 50.0
 _CONFIGURATION = """\
 ClusterName=gitorchtests
 SlurmctldHost={host}(127.0.0.1)
@@ -52,7 +52,7 @@ SchedulerParameters=sched_min_interval=0,batch_sched_delay=0,bf_interval=1,sched
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 ReturnToService=2
-SlurmdTimeout=5
+SlurmdTimeout=2
 SlurmctldTimeout=10
 KillWait=2
 MessageTimeout=3
@@ -162,9 +162,61 @@ class SlurmCluster:
         return self.ask("squeue", "-h", "-r", "-o", "%i", *options).split()
 
     def end_jobs(self) -> None:
-        """Cancel all jobs and wait until none is left."""
+        """Start what a test has killed, cancel all jobs and wait until none is left."""
+        if "slurmctld" not in self._daemons:
+            self.start_controller()
+        if "slurmd" not in self._daemons:
+            self.start_node()
         self.ask("scancel", "--user=root")
         _wait_until(lambda: not self.jobs())
+
+    def forget_jobs(self, *, next_number: int) -> None:
+        """Let the controller lose its state, and give the next job this number."""
+        self.kill("slurmctld")
+        shutil.rmtree(self.home / "state")
+        (self.home / "state").mkdir()
+        path = self.home / "slurm.conf"
+        lines = path.read_text().splitlines()
+        kept = [line for line in lines if not line.startswith("FirstJobId=")]
+        path.write_text("\n".join([*kept, f"FirstJobId={next_number}", ""]))
+        self.start_controller()
+        self.wait_until_idle()
+
+    def lose_node(self) -> None:
+        """Kill everything that belongs to the node, as if its machine were gone."""
+        self.kill("slurmd")
+        self.kill_steps()
+        self.kill_jobs()
+
+    def kill_jobs(self) -> None:
+        """Kill the processes of all jobs at one moment."""
+        found = []
+        for pid in self.leftovers():
+            if "SLURM_JOB_ID" in process.environment_of(pid):
+                found.append(pid)
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in found:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, number)
+
+    def kill_steps(self) -> None:
+        """Kill the daemons of the steps of jobs."""
+        for one in process.table():
+            with suppress(OSError):
+                name = Path(f"/proc/{one.pid}/comm").read_text()
+                if name.startswith("slurmstepd") and self._has_configuration(
+                    one.pid
+                ):
+                    os.kill(one.pid, signal.SIGKILL)
+
+    def repair_node(self) -> None:
+        """Let the node work again after it was drained or has lost a step."""
+        self.kill("slurmd")
+        self.start_node()
+        node = platform.node().partition(".")[0]
+        for state in ("down", "resume"):
+            change = (f"nodename={node}", f"state={state}", "reason=test")
+            self.ask("scontrol", "update", *change)
 
     def stop(self) -> None:
         """End the daemons, and all processes that belong to jobs."""
@@ -178,13 +230,16 @@ class SlurmCluster:
 
     def leftovers(self) -> list[int]:
         """Return the processes that were started with this configuration."""
-        mark = str(self.home / "slurm.conf")
         found = []
         for one in process.table():
-            variables = process.environment_of(one.pid)
-            if variables.get("SLURM_CONF") == mark and one.pid != os.getpid():
+            if self._has_configuration(one.pid):
                 found.append(one.pid)
         return found
+
+    def _has_configuration(self, pid: int) -> bool:
+        variables = process.environment_of(pid)
+        is_ours = variables.get("SLURM_CONF") == str(self.home / "slurm.conf")
+        return is_ours and pid != os.getpid()
 
     def _start(self, program: str, *options: str) -> None:
         with (self.home / f"{program}.out").open("ab") as output:

@@ -87,7 +87,7 @@ def test_its_sign_of_life_changes_while_it_runs(tmp_path: Path) -> None:
 def test_before_the_time_limit_of_the_job_a_checkpoint_can_be_written(
     tmp_path: Path,
 ) -> None:
-    script = "trap 'sleep 0.5; echo saved >checkpoint; exit' TERM; echo up; sleep 60 & wait"
+    script = "trap 'sleep 0.5; echo saved >checkpoint; exit' TERM; sleep 60 & echo up; wait"
     wanted = shell(tmp_path, script)
     write(wanted)
     keeper = start(wanted)

@@ -19,6 +19,7 @@ from tests.engines.slurm_cluster import SlurmCluster
 def cluster(slurm: SlurmCluster, project: Path) -> SlurmCluster:
     """A project on a cluster, where jobs show often that they are alive."""
     git(project, "config", "gitorch.slurm.heartbeat", "0.1s")
+    git(project, "config", "gitorch.engine", "slurm")
     return slurm
 
 
@@ -87,7 +88,7 @@ def test_ctrl_c_leaves_the_jobs_and_the_next_run_collects_them(
         f"echo {{seed}} >> {tmp_path}/starts; sleep 2; echo 1 > {{output}}/a",
         seeds=3,
     )
-    worker = started(project, "run", "--engine", "slurm")
+    worker = started(project, "run")
     wait_for(lambda: len(cluster.jobs()) == 3)
     worker.send_signal(signal.SIGINT)
     _, errors = worker.communicate(timeout=20)
@@ -102,11 +103,11 @@ def test_kill_9_of_the_worker_with_twenty_jobs(
     cluster: SlurmCluster, project: Path, tmp_path: Path
 ) -> None:
     ready(project, f"echo {{seed}} >> {tmp_path}/starts; sleep 1", seeds=20)
-    worker = started(project, "run", "--engine", "slurm")
+    worker = started(project, "run")
     wait_for(lambda: len(cluster.jobs()) == 20)
     worker.kill()
     worker.communicate(timeout=20)
-    gitorch(project, "run", "--engine", "slurm")
+    gitorch(project, "run")
     assert statuses(project) == {"COMPLETE": 20}
     starts = (tmp_path / "starts").read_text().split()
     assert sorted(map(int, starts)) == list(range(20))
