@@ -19,7 +19,7 @@ from starlette.responses import (
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from gitorch.errors import GitorchError
+from gitorch.errors import GitorchError, NotFound
 from gitorch.page.acts import act
 from gitorch.page.code import code
 from gitorch.page.compare import compare
@@ -197,7 +197,10 @@ def _live(desk: Desk, view: ViewFunction, watch: Watch) -> Handler:
         query = _query(request)
 
         def make() -> bytes:
-            return fragment(desk, view(desk, query))
+            try:
+                return fragment(desk, view(desk, query))
+            except NotFound as error:  # the run was killed while its page was open
+                return _render(desk, "error.html", **_explained(error))
 
         return StreamingResponse(
             stream(watch, make), media_type="text/event-stream"
@@ -252,6 +255,14 @@ def _error(desk: Desk) -> Any:
         return Response(data, status, media_type="application/json")
 
     return handler
+
+
+def _explained(error: GitorchError) -> dict[str, Any]:
+    return {
+        "title": "Not found",
+        "message": error.message,
+        "hint": error.hint,
+    }
 
 
 def _missing(desk: Desk) -> Any:

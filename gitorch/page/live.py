@@ -87,7 +87,7 @@ async def stream(watch: Watch, make: Callable[[], bytes]) -> AsyncIterator[bytes
             state, made_at = current, now
             data = await asyncio.to_thread(_made, make)
             digest = sha256(data).digest()
-            if digest != sent:
+            if data and digest != sent:
                 sent, spoke_at = digest, now
                 yield _event(data)
         if now - spoke_at >= _KEEP_ALIVE_S:
@@ -97,7 +97,7 @@ async def stream(watch: Watch, make: Callable[[], bytes]) -> AsyncIterator[bytes
 
 
 def _made(make: Callable[[], bytes]) -> bytes:
-    """Return the fragment, or nothing if it cannot be made, as after a run was killed."""
+    """Return the fragment, or nothing if it cannot be made now."""
     try:
         return make()
     except (

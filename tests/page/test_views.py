@@ -218,6 +218,12 @@ def test_an_open_page_follows_a_run_and_changes_it(
         page.get_by_role("button", name="Rerun").click()
         page.locator("#ask-go").click()
         expect(page.locator("#toast")).to_have_text("1 run queued as new runs")
+        repeated = gitorch_json(project, "list")["runs"][0]["id"]
+        visit.go(f"/runs/{repeated}")
+        expect(page.locator("#connection")).to_have_text("live")
+        page.get_by_role("button", name="Kill").click()
+        page.locator("#ask-go").click()
+        expect(page.locator(".message")).to_contain_text("Not found")
     history = gitorch_json(project, "show", run["id"])["run"]["history"]
     assert [entry.get("why") for entry in history[1:3]] == ["not <i>yet</i>", None]
 
