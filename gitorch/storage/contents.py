@@ -176,7 +176,8 @@ def _read(path: Path, is_interrupted: threading.Event) -> _ReadFile | Unusable:
                 digest.update(buffer[:count])
             pointer = None
             if before.st_size in SIZES_OF_POINTERS:
-                pointer = parse_pointer(read_up_to(file.fileno(), before.st_size))
+                size = before.st_size
+                pointer = parse_pointer(read_up_to(file.fileno(), size, size))
         facts = Facts.of(path.stat())
     except Unacceptable as error:
         return Unusable(str(error))

@@ -108,7 +108,7 @@ def read_plain(path: Path, limit: int, *, below: Path | None = None) -> bytes:
         # One byte more than the size: a second `read` would be needed to see the end of the file.
         data = b""
         if size <= limit:
-            data = read_up_to(descriptor, min(size, limit) + 1)
+            data = read_up_to(descriptor, min(size, limit) + 1, size)
         if size > limit or len(data) > limit:
             raise Unacceptable(
                 errno.EFBIG,
@@ -121,11 +121,16 @@ def read_plain(path: Path, limit: int, *, below: Path | None = None) -> bytes:
         os.close(descriptor)
 
 
-def read_up_to(descriptor: int, limit: int) -> bytes:
-    """Return up to `limit` bytes from the start. The position of the descriptor does not move."""
-    data = os.pread(descriptor, limit, 0)
+def read_up_to(descriptor: int, limit: int, size: int) -> bytes:
+    """Return up to `limit` bytes from the start. The position of the descriptor does not move.
+
+    `size` is that of the file, which may grow meanwhile. A request allocates all that it asks for,
+    so none asks for much more than the file has.
+    """
+    data = os.pread(descriptor, min(limit, size + 1), 0)
     while data and len(data) < limit:
-        more = os.pread(descriptor, limit - len(data), len(data))
+        wanted = size + 1 if len(data) <= size else limit
+        more = os.pread(descriptor, min(wanted, limit) - len(data), len(data))
         if not more:
             break
         data += more

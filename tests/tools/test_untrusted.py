@@ -18,6 +18,7 @@ from gitorch.tools.untrusted import (
     open_file,
     open_plain,
     read_plain,
+    read_up_to,
 )
 
 
@@ -154,3 +155,14 @@ def test_a_line_that_is_too_long_is_skipped(
     (top / "lines").write_bytes(content)
     with open_file(top / "lines") as file:
         assert list(lines(file, 4)) == found
+
+
+@pytest.mark.parametrize(("limit", "length"), [(3, 3), (10, 10), (30, 20)])
+@pytest.mark.parametrize("size", [0, 5, 20, 100])
+def test_a_file_that_has_not_its_size_any_more_is_read_up_to_the_limit(
+    top: Path, limit: int, length: int, size: int
+) -> None:
+    content = bytes(range(20))
+    (top / "file").write_bytes(content)
+    with (top / "file").open("rb") as file:
+        assert read_up_to(file.fileno(), limit, size) == content[:length]

@@ -110,7 +110,7 @@ def store(
         state = os.fstat(descriptor)
         mode = EXECUTABLE if state.st_mode & stat.S_IXUSR else FILE
         if state.st_size <= large:
-            data = read_up_to(descriptor, large + 1)
+            data = read_up_to(descriptor, large + 1, state.st_size)
             if len(data) <= large:  # the file may have grown since `lstat`
                 return _spooled(repo, data, mode, spool)
         with _new_object(repo, state.st_size) as new:
