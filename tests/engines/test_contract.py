@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,9 +39,21 @@ from tests.engines.bench import (
 )
 from tests.engines.plain import PlainEngine
 
+
+def plug_in() -> Callable[[int, Path], Engine]:
+    """Return the engine that CONTRIBUTING.md shows."""
+    page = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text()
+    code = page.partition("```python\n")[2].partition("```")[0]
+    names: dict[str, Any] = {}
+    exec(code, names)
+    made: Callable[[int, Path], Engine] = names["ExecutorEngine"]
+    return made
+
+
 MADE: dict[str, Callable[[int, Path], Engine]] = {
     **ENGINES,
     "plain": lambda slots, _: PlainEngine(slots),
+    "plug-in": plug_in(),
 }
 
 
