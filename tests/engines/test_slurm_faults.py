@@ -285,11 +285,10 @@ def test_a_job_reaches_its_time_limit(
 ) -> None:
     """Slurm looks at the limits twice a minute, so the test sends the signal of `--signal`."""
     save = f"save() ( sleep 0.3; echo saved > {tmp_path}/checkpoint )"
+    count = counted(starts, "wait || true")
     ready(
         project,
-        counted(
-            starts, f"{save}; trap 'save; exit 0' TERM; sleep 60 & wait || true"
-        ),
+        f"{save}; trap 'save; exit 0' TERM; sleep 60 & {count}",
         settings="slurm: {time: 1}",
     )
     worker = started_attempt(project, starts)
