@@ -1,4 +1,4 @@
-"""What two runs have beside their records, compared by value: metrics, outputs, results, logs."""
+"""The comparison by value of what two runs have: metrics, outputs, results and logs."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ _SAMPLE = re.compile(r"([0-9]+(?:\.[0-9]+)?)(%?)")
 
 
 class Sample(Struct, frozen=True):
-    """How many of the selected runs are drawn: a share of them, or a number; at least one.
+    """The number of selected runs to draw: a share of them, or a number; at least one.
 
     The choice is reproducible: the runs with the smallest SHA-256 of `seed` and id are drawn.
     Runs that are added later do not change the order of the others.

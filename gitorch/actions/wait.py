@@ -68,7 +68,7 @@ class Waited(Struct, frozen=True, kw_only=True):
 
 
 class Awaiting(Struct, frozen=True, kw_only=True):
-    """What is still waited for. `has_worker` is True if a worker is alive."""
+    """The runs that are still waited for. `has_worker` is True if a worker is alive."""
 
     counts: dict[Status, int]
     has_worker: bool

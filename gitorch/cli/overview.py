@@ -1,4 +1,4 @@
-"""What `run` and `status --watch` show on a terminal: running tasks, failures and the totals."""
+"""The display of `run` and `status --watch` on a terminal: running tasks, failures, totals."""
 
 from __future__ import annotations
 

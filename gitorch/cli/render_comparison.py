@@ -46,7 +46,7 @@ _MOST_LETTERS = 5  # runs with the same value
 
 
 class _Shown(NamedTuple):
-    """What all sections need: the letters of the runs, and how much is shown."""
+    """The parts that all sections need: the letters of the runs, and how much is shown."""
 
     letters: Sequence[str]
     colors: bool

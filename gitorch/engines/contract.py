@@ -104,7 +104,7 @@ def recorded_end(directory: Path, token: str) -> Ended | None:
 
 
 class Submission(JsonStruct, frozen=True, kw_only=True):
-    """What an engine has submitted for an attempt, noted in the attempt's directory.
+    """A note, in an attempt's directory, of what an engine has submitted for it.
 
     The engine finds it again by `name`, which no other submission ever has. `job` is what the
     engine's own commands call it, and is for people: such numbers are used again.

@@ -1,4 +1,4 @@
-"""What the Dask engine does on the hosts of Dask's workers.
+"""The functions of the Dask engine on the hosts of Dask's workers.
 
 gitorch is not installed there: Dask transports these functions by value, and the programs of an
 attempt as an archive. A host keeps everything in one directory, `$GITORCH_HOST_CACHE` or below the

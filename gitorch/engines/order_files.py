@@ -32,7 +32,7 @@ sys.exit(main(sys.argv[2], sys.argv[3]))
 
 
 class Began(JsonStruct, frozen=True, kw_only=True):
-    """Where an order is carried out, in the words of the program that does it."""
+    """The place where an order is carried out, as the program that does it says."""
 
     token: str
     host: str
@@ -41,7 +41,7 @@ class Began(JsonStruct, frozen=True, kw_only=True):
 
 
 class ExecutionPlace(JsonStruct, frozen=True, kw_only=True):
-    """Where an attempt is executed, or waits to be."""
+    """The place where an attempt is executed, or waits to be."""
 
     engine: str
     job: str | None

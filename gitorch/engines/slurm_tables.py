@@ -49,7 +49,7 @@ NO_DIRECTORY = 66
 
 
 class Request(NamedTuple):
-    """What a job asks for. Attempts with equal requests are submitted together, as one array."""
+    """The request of a job. Attempts with equal requests are submitted together, as one array."""
 
     options: tuple[str, ...]
     setup: tuple[str, ...]
@@ -150,7 +150,7 @@ exec {shlex.join(program)} "$directory" "$SLURM_JOB_ID"
 
 
 class Answer(Enum):
-    """What an answer of sbatch means."""
+    """The meaning of an answer of sbatch."""
 
     SUBMITTED = auto()
     LATER = auto()  # a limit is reached, or the controller is busy
@@ -209,7 +209,7 @@ _COLUMNS = {
 
 
 class JobState(Enum):
-    """What a state of Slurm means for an attempt."""
+    """The meaning of a state of Slurm for an attempt."""
 
     WAITING = auto()
     RUNNING = auto()

@@ -82,7 +82,7 @@ def python_for(lock: Lock, chosen: str, version: str) -> Python:
 
 
 class Construction(NamedTuple):
-    """What the construction of an environment depends on.
+    """The facts on which the construction of an environment depends.
 
     `target` does not exist yet. `tree` is a worktree of the pin; a file may be added beside the
     lock. `projects` are not installed, and `options` are words for `uv sync`.

@@ -36,7 +36,7 @@ class Axes(Struct, frozen=True, kw_only=True):
 
 
 class Influence(Struct, frozen=True, kw_only=True):
-    """How monotonically a metric goes with a param: the rank correlation of some runs."""
+    """The rank correlation of a metric with a param, over some runs."""
 
     param: str
     rho: float | None

@@ -22,7 +22,7 @@ _MOST_REMEMBERED = 64  # answers
 
 
 class Query(Struct, frozen=True, kw_only=True):
-    """What a request asks for: the parts of its path by name, and its parameters in order."""
+    """A request: the parts of its path by name, and its parameters in order."""
 
     path: Mapping[str, str] = {}
     parameters: tuple[tuple[str, str], ...] = ()
@@ -60,7 +60,7 @@ class View(Struct, frozen=True, kw_only=True):
 
 
 class Desk(Struct, frozen=True, kw_only=True, dict=True):
-    """What all views of one server share."""
+    """The parts that all views of one server share."""
 
     site: Site
     guard: Guard

@@ -56,7 +56,7 @@ class NotComparable(Exception):
 
 
 class Bounds(NamedTuple):
-    """How much two numbers may differ: by `absolute`, or by `relative` times the larger one.
+    """The most by which two numbers may differ: by `absolute`, or `relative` times the larger.
 
     The relative tolerance does not apply to two whole numbers, which are counts and names.
     """
@@ -75,7 +75,7 @@ class Bounds(NamedTuple):
 
 
 class Tally:
-    """What the comparison of one pair has found so far.
+    """The findings so far of the comparison of one pair.
 
     `largest_absolute` and `largest_relative` are those of all numbers that differ, and `largest_at`
     is the place of the latter. `beyond` has the first places that differ by more than the

@@ -13,7 +13,7 @@ from gitorch.tools.files import read_small, write_aside
 
 
 class Stops(IntEnum):
-    """How a worker is asked to stop, as the number of Ctrl-C that ask for the same."""
+    """The requests to stop a worker, as the number of Ctrl-C that ask for the same."""
 
     NONE = 0
     FINISH = 1  # its running tasks end first

@@ -31,7 +31,7 @@ _SYSTEM = (
 
 
 class Use(Struct, frozen=True, kw_only=True):
-    """What is known about the files that an attempt used. `used` is None if nothing is known."""
+    """The known facts about the files that an attempt used. `used` is None if there are none."""
 
     used: Used | None = None
     undeclared: tuple[str, ...] = ()  # see `summarised`

@@ -1,4 +1,4 @@
-"""How a worker takes over the attempts of dead workers that are still executed elsewhere."""
+"""Takes over the attempts of dead workers that are still executed elsewhere."""
 
 from __future__ import annotations
 

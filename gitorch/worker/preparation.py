@@ -25,7 +25,7 @@ from gitorch.worker.surroundings import Surroundings
 
 
 class Preparation:
-    """What a worker needs to prepare attempts."""
+    """The preparation of attempts by one worker."""
 
     def __init__(
         self,

@@ -16,7 +16,7 @@ from gitorch.model.text.phrases import counted
 
 
 class Form(StrEnum):
-    """What `--as` may be."""
+    """The values of `--as`."""
 
     REQUIREMENTS = "requirements"
 

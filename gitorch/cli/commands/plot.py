@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
 
 class Across(StrEnum):
-    """What `--x` may be."""
+    """The values of `--x`."""
 
     STEP = "step"
     TIME = "time"
 
 
 class LogScale(StrEnum):
-    """What `--log` may be."""
+    """The values of `--log`."""
 
     X = "x"
     Y = "y"

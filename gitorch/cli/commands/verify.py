@@ -45,7 +45,7 @@ SampleOption = Annotated[
     typer.Option(
         "--sample",
         metavar="N[%]",
-        help="Verify so many of the selected runs, or this share of them; at least one. "
+        help="Verify this number of the selected runs, or this share of them; at least one. "
         "Without a selection: of all complete runs.",
     ),
 ]

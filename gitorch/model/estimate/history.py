@@ -1,4 +1,4 @@
-"""What earlier runs of the same task say about a run: their durations, and how params change them.
+"""The durations of earlier runs of the same task, and the influence of params on them.
 
 The logarithm of a duration is modelled as a sum: a mean, a power of each numeric parameter and a
 shift for each value of a parameter that are seen to matter, and a shift for exactly the same

@@ -1,4 +1,4 @@
-"""What a comparison of two runs by value has found, beyond what their records say."""
+"""The findings of a comparison of two runs by value, beyond their records."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class ByValue(JsonStruct, frozen=True, kw_only=True):
 
 
 class Evidence(Struct, frozen=True, kw_only=True):
-    """What was found in the values of two runs, beside their records.
+    """The findings in the values of two runs, beside their records.
 
     `lines` has the changed lines of outputs, if git knows them. `outputs` are the outputs that
     differ and could have the same values. `results` and `logs` are those that differ, by task.

@@ -19,7 +19,7 @@ class OtherCode(Struct, frozen=True, kw_only=True):
 
 
 class OtherConfig(Struct, frozen=True, kw_only=True):
-    """What a run takes from its config as it is now; `changes` names what is different."""
+    """The parts that a run takes from its config as it is now; `changes` names the differences."""
 
     spec: RunSpec
     interpreter: str

@@ -68,7 +68,7 @@ class LastMetric(NamedTuple):
 
 
 class ReportedProgress(NamedTuple):
-    """What the events of a running task say: its progress, its metric and the metric's steps.
+    """The progress, the newest metric and its steps, as the events of a running task say.
 
     `steps` are the steps with their seconds since the start.
     """

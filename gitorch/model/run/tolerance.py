@@ -1,4 +1,4 @@
-"""How much two numbers may differ before they count as different."""
+"""The tolerance within which two numbers count as equal."""
 
 from __future__ import annotations
 

@@ -190,7 +190,7 @@ class _Recorder:
             paths.clear()
 
     def note(self, event: str, arguments: tuple[Any, ...]) -> None:
-        """Heed an event other than `open`."""
+        """Handle an event other than `open`."""
         if event == "sqlite3.connect":
             path = arguments[0]
             self.seen.add(os.fsdecode(path))
