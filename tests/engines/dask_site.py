@@ -15,8 +15,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from gitorch.engines.contract import Order
+from gitorch.engines.dask import DaskEngine
 from gitorch.model.run.spec import Resources
-from tests.conftest import commit_files, git
+from tests.conftest import commit_files, git, wait_for
 
 PATIENCE_S = 30.0
 
@@ -149,6 +150,10 @@ class Runs:
             engine="dask",
         )
 
+    def endless(self, run: str) -> Order:
+        """Return an order for an attempt that does not end by itself."""
+        return self.shell(run, "echo began; sleep 60 & wait")
+
     def shell(self, run: str, script: str, **how: object) -> Order:
         return self.order(run, "sh", "-ec", script, **how)  # type: ignore[arg-type]
 
@@ -172,3 +177,15 @@ def living(order: Order) -> list[int]:
         if marker in environment:
             found.append(int(process.name))
     return found
+
+
+def begun(engine: DaskEngine, order: Order) -> Order:
+    """Submit an order whose command says `began` first, and wait until it has begun."""
+    engine.submit(order)
+    wait_until_begun(order)
+    return order
+
+
+def wait_until_begun(order: Order) -> None:
+    log = order.directory / "log.txt"
+    wait_for(lambda: log.exists() and log.read_text() == "began\n")

@@ -28,7 +28,14 @@ from gitorch.model.run.outcome import (
 from gitorch.model.run.spec import Resources
 from tests.conftest import commit_files, wait_for
 from tests.engines.bench import carry_out, log_of, next_ends
-from tests.engines.dask_site import DaskSite, Runs, dask_site, living
+from tests.engines.dask_site import (
+    DaskSite,
+    Runs,
+    begun,
+    dask_site,
+    living,
+    wait_until_begun,
+)
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -184,14 +191,7 @@ def test_cancel_of_a_running_attempt_frees_its_worker(
 ) -> None:
     runs = Runs(tmp_path, dask_workers.address)
     with engine(tmp_path) as dask:
-        order = runs.shell("a" * 12, "echo began; sleep 60 & wait")
-        dask.submit(order)
-        wait_for(
-            lambda: (
-                (order.directory / "log.txt").exists()
-                and log_of(order) == "began\n"
-            )
-        )
+        order = begun(dask, runs.endless("a" * 12))
         dask.cancel(order.token, Killed())
         [ended] = next_ends(dask, 1)
         assert ended.outcome == Killed()
@@ -207,14 +207,7 @@ def test_a_worker_that_is_killed_loses_its_attempt(
     own_site.worker("one")
     runs = Runs(tmp_path, own_site.address)
     with engine(tmp_path) as dask:
-        order = runs.shell("a" * 12, "echo began; sleep 60 & wait")
-        dask.submit(order)
-        wait_for(
-            lambda: (
-                (order.directory / "log.txt").exists()
-                and log_of(order) == "began\n"
-            )
-        )
+        order = begun(dask, runs.endless("a" * 12))
         own_site.worker("two")
         own_site.kill("one")
         [ended] = next_ends(dask, 1)
@@ -232,14 +225,7 @@ def test_a_scheduler_that_is_killed_leaves_nothing_behind(
     own_site.worker("one")
     runs = Runs(tmp_path, own_site.address)
     with engine(tmp_path) as dask:
-        order = runs.shell("a" * 12, "echo began; sleep 60 & wait")
-        dask.submit(order)
-        wait_for(
-            lambda: (
-                (order.directory / "log.txt").exists()
-                and log_of(order) == "began\n"
-            )
-        )
+        order = begun(dask, runs.endless("a" * 12))
         own_site.kill("scheduler")
         [ended] = next_ends(dask, 1)
         assert isinstance(ended.outcome, Lost)
@@ -251,14 +237,7 @@ def test_a_worker_that_pauses_goes_on(own_site: DaskSite, tmp_path: Path) -> Non
     worker = own_site.worker("one")
     runs = Runs(tmp_path, own_site.address)
     with engine(tmp_path) as dask:
-        order = runs.shell("a" * 12, "echo began; sleep 2; echo ended")
-        dask.submit(order)
-        wait_for(
-            lambda: (
-                (order.directory / "log.txt").exists()
-                and log_of(order) == "began\n"
-            )
-        )
+        order = begun(dask, runs.shell("a" * 12, "echo began; sleep 2; echo ended"))
         worker.send_signal(signal.SIGSTOP)
         time.sleep(1)
         worker.send_signal(signal.SIGCONT)
@@ -272,7 +251,7 @@ def test_an_attempt_ends_when_its_worker_here_is_gone(
 ) -> None:
     own_site.worker("one")
     runs = Runs(tmp_path, own_site.address)
-    order = runs.shell("a" * 12, "echo began; sleep 60 & wait")
+    order = runs.endless("a" * 12)
     pid = os.fork()
     if pid == 0:
         try:
@@ -283,11 +262,7 @@ def test_an_attempt_ends_when_its_worker_here_is_gone(
                 time.sleep(0.1)
         finally:
             os._exit(1)
-    wait_for(
-        lambda: (
-            (order.directory / "log.txt").exists() and log_of(order) == "began\n"
-        )
-    )
+    wait_until_begun(order)
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     wait_for(lambda: living(order) == [], 15)

@@ -17,7 +17,7 @@ from gitorch.engines.dask import DaskEngine
 from gitorch.model.run.outcome import Lost, Succeeded
 from tests.conftest import commit_files, wait_for
 from tests.engines.bench import carry_out, log_of, next_ends
-from tests.engines.dask_site import DaskSite, Runs, dask_site, living
+from tests.engines.dask_site import DaskSite, Runs, begun, dask_site, living
 from tests.engines.hosts import Hosts, why_not
 
 pytestmark = [
@@ -115,14 +115,7 @@ def test_a_host_that_is_powered_off_loses_its_attempt(cluster: Cluster) -> None:
     cluster.add("host1")
     runs = cluster.runs
     with cluster.engine() as dask:
-        order = runs.shell("a" * 12, "echo began; sleep 60 & wait")
-        dask.submit(order)
-        wait_for(
-            lambda: (
-                (order.directory / "log.txt").exists()
-                and log_of(order) == "began\n"
-            )
-        )
+        order = begun(dask, runs.endless("a" * 12))
         cluster.add("host2")
         cluster.hosts.power_off("host1")
         assert living(order) == []
@@ -138,14 +131,7 @@ def test_a_partition_and_its_end_leave_one_result(cluster: Cluster) -> None:
     cluster.add("host1")
     runs = cluster.runs
     with cluster.engine() as dask:
-        order = runs.shell("a" * 12, "echo began; sleep 60 & wait")
-        dask.submit(order)
-        wait_for(
-            lambda: (
-                (order.directory / "log.txt").exists()
-                and log_of(order) == "began\n"
-            )
-        )
+        order = begun(dask, runs.endless("a" * 12))
         cluster.add("host2")
         cluster.hosts.cut("host1")
         [ended] = next_ends(dask, 1)
