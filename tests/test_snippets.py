@@ -44,7 +44,16 @@ NAMED = (
         "copy.deepcopy",
         "literal_eval",
     ),
-    *("run()", "metric(…)", "file://", "--key=value", "lr", "*TOKEN*", "schema"),
+    *(
+        "run()",
+        "metric(…)",
+        "file://",
+        "loginctl enable-linger",
+        "--key=value",
+        "lr",
+        "*TOKEN*",
+        "schema",
+    ),
     *(
         "train/loss",
         "validation/loss",
@@ -206,6 +215,7 @@ CLASSES: dict[str, Callable[[str], object]] = {
     "expression": is_expression,
     "printed": is_printed,
     "fragment": fragment,
+    "tested elsewhere": lambda piece: piece in ELSEWHERE,
     "command": is_command,
     "address": is_address,
     "option and its value": lambda piece: piece in OPTIONS,
@@ -215,6 +225,11 @@ CLASSES: dict[str, Callable[[str], object]] = {
 }
 OPTIONS = {"--sort '-accuracy max'": ("list", "--group", "name")}
 ENVIRONMENT = ("PYTHONHASHSEED=0", "GITORCH_WORKSPACE")
+# Commands that need more than a repository, and the tests of them.
+ELSEWHERE = {
+    "gitorch run --engine dask --scheduler tcp://HOST:8786": "tests/stories/test_dask.py",
+    "pip install 'gitorch[dask]'": "tests/test_packaging.py",
+}
 # Files of a user's project that a sentence names as an example, and what gitorch does with them.
 FILES = {
     "data.csv.dvc": "tests/stories/test_pointed_data.py",
@@ -289,6 +304,8 @@ WHOLE = {
     "run --detach": "gitorch run --detach",
     "gitorch metrics ID [NAME]": "gitorch metrics body-size accuracy",
     "gitorch metrics": "gitorch metrics body-size",
+    "gitorch open": "GITORCH_OPENER=true gitorch open body-size metrics.json",
+    "gitorch ui": "timeout --signal INT 3 gitorch ui; test $? = 124",
 }
 
 

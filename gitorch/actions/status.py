@@ -304,7 +304,9 @@ def _slots(
     setting = site.repository.settings.jobs
     if setting == "auto":
         return os.cpu_count() or 1
-    return int(setting) if setting.isdecimal() else 1
+    if not (setting.isascii() and setting.isdecimal()):
+        return 1
+    return max(1, int(setting[:4]))  # `run` takes up to 1,000
 
 
 def _live_workers(

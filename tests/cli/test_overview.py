@@ -34,6 +34,7 @@ def _run(number: int, **changed: Any) -> LiveRun:
         "elapsed_s": 125.0,
         "eta": Estimate(250.0, 300.0, "from its own progress"),
         "why": None,
+        "place": None,
     }
     return LiveRun(**{**values, **changed})
 

@@ -214,7 +214,7 @@ def test_all_problems_are_reported_at_once_and_in_order() -> None:
 9:3: error: unknown key 'liink' under 'gitorch', did you mean 'link'?
   known here: version, name, extends, matrix, zip, exclude, include, code, link, sparse, env, python, conda, paramsFile, \
 environment, inputs, outputs, discard, metrics, timeout, retries, priority, resources, cache, shell, flags, volatile, \
-steps; \
+steps, engine, slurm, ship; \
 parameters belong outside of 'gitorch'
 10:9: error: '1X' is not the name of a variable: it must consist of letters, digits and '_'
 10:21: error: 'B' must be text, a number or true or false, not a list

@@ -21,6 +21,7 @@ from gitorch.cli.topics import TOPICS, render_topic
 from gitorch.model.run.status import Status
 from gitorch.model.settings import SETTINGS
 from tests.conftest import git, gitorch, gitorch_json, write
+from tests.engines.dask_site import dask_site
 from tests.terminal import on_terminal
 
 ROOT = Path(__file__).parents[2]
@@ -107,9 +108,23 @@ def run_block(root: Path, block: str) -> list[Path]:
         subprocess.run([sys.executable, "-c", block], cwd=root, check=True)
     elif block.startswith("{"):
         report_events(root, block)
+    elif block.startswith("pip install 'gitorch[dask]'"):
+        run_on_dask(root, block)
     else:
         raise AssertionError(f"nobody runs this block:\n{block}")
     return []
+
+
+def run_on_dask(root: Path, block: str) -> None:
+    """Execute a run as the last line says, with the scheduler and the worker of the others."""
+    _, scheduler, worker, command = block.splitlines()
+    assert scheduler.startswith("dask scheduler ")
+    words = worker.partition("#")[0].split()
+    assert words[:3] == ["dask", "worker", "tcp://HOST:8786"]
+    with dask_site(root.parent / "dask") as site:
+        site.worker("host", *words[3:])
+        gitorch(root, "rerun", "body-size", "--queue")
+        shell(root, command.replace("tcp://HOST:8786", site.address))
 
 
 def report_events(root: Path, block: str) -> None:
