@@ -33,6 +33,9 @@ _MOST_EFFECTS = 3
 _LEAST_TREND = 8  # durations in which a trend is looked for
 _DOUBT = 0.3  # of the effect beyond the values that were seen
 _EVIDENCE = 12.0  # the square of the t-value of a power that counts
+_TIED = (
+    0.03  # shares of the variance that differ less do not tell two parameters apart
+)
 _EXPLAINED = 0.3  # the least share of the variance that is explained by what counts
 
 
@@ -255,20 +258,33 @@ def _strongest(
     left: Sequence[float],
     weights: Sequence[float],
 ) -> _Effect | None:
-    """Return the parameter that explains most of what is left, None if none explains enough."""
+    """Return the parameter that explains most of what is left, None if none explains enough.
+
+    Of parameters that explain about the same, such as those that have always changed together, the
+    most plausible one is taken.
+    """
     if _average([value * value for value in left], weights) < _LEAST_WIDTH**2:
         return None
-    best: _Effect | None = None
+    effects = []
     for name, values in columns.items():
         for effect in (
             _power(name, values, left, weights),
             _shifts(name, values, left),
         ):
-            if effect is None:
-                continue
-            if best is None or effect.explained > best.explained:
-                best = effect
-    return best
+            if effect is not None:
+                effects.append(effect)
+    if not effects:
+        return None
+    most = max(effect.explained for effect in effects)
+    tied = [effect for effect in effects if effect.explained >= most - _TIED]
+    return min(tied, key=_implausibility)
+
+
+def _implausibility(effect: _Effect) -> float:
+    """Return how unusual an effect is. Most durations are proportional to a number, if to any."""
+    if effect.shifts:
+        return 1.0
+    return abs(effect.slope - 1)
 
 
 def _power(

@@ -88,6 +88,19 @@ def test_a_parameter_that_does_not_matter_changes_nothing() -> None:
     assert 55 < history.predict({"seed": 10**6}).estimate.p50 < 65
 
 
+def test_of_params_that_changed_together_the_plausible_one_counts() -> None:
+    """A short trial was made with another learning rate: the epochs are what takes time."""
+    trial = EarlierDuration(0.4, {"epochs": 60, "lr": 1.0})
+    long = [
+        EarlierDuration(8.0 + 0.1 * n, {"epochs": 4000, "lr": 0.1})
+        for n in range(4)
+    ]
+    history = History([*long, trial, trial, trial])
+    for lr in (0.3, 1.0):
+        predicted = history.predict({"epochs": 4000, "lr": lr})
+        assert 6 < predicted.estimate.p50 < 11
+
+
 def test_a_task_that_runs_longer_than_all_before_it_is_unknown() -> None:
     prediction = History(
         [EarlierDuration(10.0, {}), EarlierDuration(11.0, {})]
