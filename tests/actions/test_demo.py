@@ -44,7 +44,12 @@ def test_the_repository_contains_the_project_in_one_clean_commit(
 
 
 def test_every_file_of_the_demo_is_copied_or_known_not_to_be() -> None:
-    not_copied = ["__init__.py", "pictures/page.png", "run"]
+    not_copied = [
+        "__init__.py",
+        "pictures/page.png",
+        "pictures/terminal.png",
+        "run",
+    ]
     tracked = git(DEMO, "ls-files").splitlines()
     assert sorted(tracked) == sorted(PROJECT + not_copied)
 
