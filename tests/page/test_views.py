@@ -224,6 +224,8 @@ def test_an_open_page_follows_a_run_and_changes_it(
         page.get_by_role("button", name="Kill").click()
         page.locator("#ask-go").click()
         expect(page.locator(".message")).to_contain_text("Not found")
+        page.goto("about:blank")  # the browser asks for the run no more
+        visit.expect_missing()
     history = gitorch_json(project, "show", run["id"])["run"]["history"]
     assert [entry.get("why") for entry in history[1:3]] == ["not <i>yet</i>", None]
 
