@@ -30,8 +30,6 @@ from gitorch.storage.site import Site
 from gitorch.tools.clock import parse
 
 _UNFINISHED = (Status.WAITING, Status.RUNNING)
-# With fewer earlier runs than this, the running tasks that report their progress count too.
-_FEW = 3
 
 
 class RunningTask(Struct, frozen=True, kw_only=True):
@@ -188,11 +186,11 @@ class _Histories:
             self._catalog.durations(kind, MOST_EARLIER), self._host
         )
         source = None
-        if len(earlier) < _FEW:
-            going_to_take = self._going_to_take.get(kind, [])
-            if going_to_take and not earlier:
-                source = f"from {counted(len(going_to_take), 'running task')}"
-            earlier = [*going_to_take, *earlier]
+        # They come first, as the newest: parameters may be others than ever before.
+        going_to_take = self._going_to_take.get(kind, [])
+        if going_to_take and not earlier:
+            source = f"from {counted(len(going_to_take), 'running task')}"
+        earlier = [*going_to_take, *earlier]
         return History(earlier, source=source) if earlier else None
 
 
