@@ -181,6 +181,8 @@ def test_an_open_page_follows_a_run_and_changes_it(
         page = visit.page
         expect(page.locator("#queue tbody tr")).to_have_count(1)
         page.locator("#queue .label").click()
+        # The scripts of the page have been loaded.
+        expect(page.locator("#connection")).to_have_text("live")
         page.get_by_role("button", name="Hold").click()
         page.get_by_label("Reason").fill("not <i>yet</i>")
         page.locator("#ask-go").click()
@@ -215,6 +217,7 @@ def test_an_open_page_follows_a_run_and_changes_it(
         assert min(delays) < 1, delays  # of several, since the machine may be busy
         worker.communicate(timeout=20)
         visit.go(f"/runs/{run['id']}")
+        expect(page.locator("#connection")).to_have_text("live")
         page.get_by_role("button", name="Rerun").click()
         page.locator("#ask-go").click()
         expect(page.locator("#toast")).to_have_text("1 run queued as new runs")
