@@ -138,6 +138,7 @@ def a_run_shows_code_curves_log_and_outputs(visit) -> None:
 def chosen_runs_are_compared(visit) -> None:
     page = visit.page
     visit.go("/runs?where=status+%3D%3D+COMPLETE")
+    expect(page.locator("#connection")).to_have_text("live")
     page.get_by_label("Choose all runs on this page").check()
     expect(page.locator("#chosen-count")).to_have_text("2 chosen")
     page.get_by_role("button", name="Compare").click()
@@ -277,6 +278,7 @@ def test_hostile_names_and_logs_are_shown_as_text(
         expect(page.locator("#params")).to_contain_text("\\u202egnp.exe")
         log = page.locator("#log-text")
         expect(log).to_contain_text("the end")
+        expect(page.locator("#connection")).to_have_text("live")
         page.get_by_role("button", name="Start").click()
         expect(log).to_contain_text("<img src=x onerror=alert(3)>")
         expect(log).to_contain_text("red \\u202edlrow")
