@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -161,3 +162,16 @@ def test_the_wheel_contains_every_file_of_the_package(installed: Path) -> None:
 def test_the_wheel_contains_the_man_page(installed: Path) -> None:
     page = installed.parents[1] / "share/man/man1/git-orch.1"
     assert page.read_text().startswith(".TH GIT")
+
+
+def test_the_extras_that_the_texts_name_exist() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    texts = [(ROOT / "README.md").read_text()]
+    texts += [
+        path.read_text() for path in (ROOT / "gitorch/cli/manual").glob("*.txt")
+    ]
+    named = set(
+        re.findall(r"pip install [\"'](?:gitorch|\.)\[(\w+)\]", "\n".join(texts))
+    )
+    assert named == {"dask", "plot", "uv"}
+    assert named <= set(project["optional-dependencies"])

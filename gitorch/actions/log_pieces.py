@@ -121,7 +121,7 @@ def search_log(
     A secret is not found: the search would tell whether it is there.
     """
     if not text:
-        raise UsageError("there is no text to search")
+        raise UsageError("the text to search for is empty")
     record = find_record(site, reference)
     logged = _attempt(site, record, task, attempt)
     # The case of other letters than ASCII is not ignored, since bytes are compared.

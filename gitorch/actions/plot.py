@@ -84,7 +84,7 @@ def _chosen(
     names: Sequence[str],
     notes: list[str],
 ) -> Sequence[str]:
-    """Return the names of the metrics to draw. Raises NotFound if there is no curve of one."""
+    """Return the names of the metrics to draw. Raises NotFound if one has no curve."""
     drawable: dict[str, None] = {}
     for _, series in found:
         for name, one in series.items():

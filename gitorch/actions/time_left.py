@@ -159,7 +159,7 @@ class _Histories:
         self._catalog = catalog
         self._host = socket.gethostname()
         self._histories: dict[str, History | None] = {}
-        # What the running tasks are going to take, by their own progress.
+        # The durations that the progress of the running tasks predicts.
         self._going_to_take: dict[str, list[EarlierDuration]] = {}
         for row in rows:
             for task in running.get(row.id, ()):

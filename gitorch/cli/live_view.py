@@ -36,7 +36,7 @@ class Outlook:
     """The state that is shown. It looks again when time has passed, and not too often."""
 
     def __init__(self, site: Site, since: str) -> None:
-        # Of its own, since the site of the command is used by other threads.
+        # A separate site, since other threads use the one of the command.
         self._site = Site.at(site.repository.root)
         self._since = since
         self._failed = 0

@@ -38,7 +38,7 @@ class Order(NamedTuple):
     timeout_s: float | None = None
     # The time between SIGTERM and SIGKILL when the attempt is ended.
     grace_s: float = 3.0
-    # What an engine of several machines has to ask for. The local engine does not count them: the
+    # The request to an engine of several machines. The local engine does not count them: the
     # worker has taken them already.
     resources: Resources = Resources()
     engine: str = "local"

@@ -380,7 +380,7 @@ class SlurmEngine:
     # -- ending
 
     def _check(self, flight: Flight, now: float) -> None:
-        """End an attempt that has recorded its end, or of which nothing will come."""
+        """End an attempt that has recorded its end, or that will never record one."""
         if flight.submission is None:
             return
         directory = Path(flight.directory)
