@@ -10,7 +10,7 @@
 
 The other members of the family are defined beside the code that raises them:
 `gitorch.database.connection.DatabaseBroken`, `gitorch.database.connection.DatabaseDamaged`,
-`gitorch.engines.dask_cluster.HostRefused`, `gitorch.engines.dask_cluster.Unreachable`,
+`gitorch.engines.dask.cluster.HostRefused`, `gitorch.engines.dask.cluster.Unreachable`,
 `gitorch.git.command.GitFailed`, `gitorch.git.store.artifacts.Unkeepable`,
 `gitorch.git.store.artifacts.TooLarge`, `gitorch.git.store.branch_edit.RunsChanged`,
 `gitorch.model.run.record.RecordBroken`, `gitorch.storage.attempt_owner.OwnedByAnother`,

@@ -17,7 +17,7 @@ Maker = Callable[[int, Path], Engine]
 
 def _slurm(slots: int, lock: Path) -> Engine:
     # 10 ms, for users of Slurm only.
-    from gitorch.engines.slurm import SlurmEngine  # noqa: PLC0415
+    from gitorch.engines.slurm.engine import SlurmEngine  # noqa: PLC0415
 
     return SlurmEngine(slots, lock)
 
@@ -25,7 +25,7 @@ def _slurm(slots: int, lock: Path) -> Engine:
 def _dask(slots: int, lock: Path) -> Engine:
     try:
         # 200 ms, for users of Dask only.
-        from gitorch.engines.dask import DaskEngine  # noqa: PLC0415
+        from gitorch.engines.dask.engine import DaskEngine  # noqa: PLC0415
     except ImportError:
         raise ProgramMissing(
             "the engine dask needs dask.distributed", "pip install 'gitorch[dask]'"
@@ -65,11 +65,11 @@ def most_at_once(name: str, options: Mapping[str, Any]) -> int | None:
     `options` are those of the engine.
     """
     if name == "dask":
-        from gitorch.engines.dask_cluster import threads_of  # noqa: PLC0415  as above
+        from gitorch.engines.dask.cluster import threads_of  # noqa: PLC0415  as above
 
         return threads_of(options)
     if name != "slurm":
         return None
-    from gitorch.engines.slurm_calls import limits_of_site  # noqa: PLC0415  as above
+    from gitorch.engines.slurm.calls import limits_of_site  # noqa: PLC0415  as above
 
     return limits_of_site().jobs

@@ -15,7 +15,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from gitorch.engines.contract import Order
-from gitorch.engines.dask import DaskEngine
+from gitorch.engines.dask.engine import DaskEngine
 from gitorch.model.run.spec import Resources
 from tests.conftest import commit_files, git, wait_for
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from gitorch.engines import dask_transfer
 from gitorch.engines.contract import Ended
-from gitorch.engines.dask import DaskEngine
+from gitorch.engines.dask import transfer as dask_transfer
+from gitorch.engines.dask.engine import DaskEngine
 from gitorch.model.run.outcome import (
     CouldNotStart,
     ExitCode,

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from gitorch.engines import dask_transfer
-from gitorch.engines.dask import DaskEngine
+from gitorch.engines.dask import transfer as dask_transfer
+from gitorch.engines.dask.engine import DaskEngine
 from gitorch.model.run.outcome import Lost, Succeeded
 from tests.conftest import commit_files, wait_for
 from tests.engines.bench import carry_out, log_of, next_ends

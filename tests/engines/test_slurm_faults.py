@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from gitorch.engines.slurm_flight import Flight, judge
-from gitorch.engines.slurm_tables import Job
+from gitorch.engines.slurm.flight import Flight, judge
+from gitorch.engines.slurm.tables import Job
 from gitorch.model.run.outcome import OutOfMemory
 from tests.conftest import gitorch, gitorch_json, started
 from tests.conftest import wait_for as wait_for_some_time

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gitorch.engines.contract import Order
-from gitorch.engines.slurm_tables import (
+from gitorch.engines.slurm.tables import (
     Answer,
     Job,
     JobState,

@@ -28,7 +28,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from gitorch.engines.dask_files import (
+from gitorch.engines.dask.files import (
     Entry,
     Tree,
     call_git,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from gitorch.engines.slurm_flight import Flight
+from gitorch.engines.slurm.flight import Flight
 from gitorch.model.workspace import AttemptDirectory
 from gitorch.tools.files import write_over
 from gitorch.tools.untrusted import read_plain

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import cloudpickle
 from distributed import Client
 
-from gitorch.engines import dask_files, dask_host
+from gitorch.engines.dask import files, host
 from gitorch.errors import Busy, GitorchError, UsageError
 
 # A call that takes longer is given up on: the host is probably cut off.
@@ -83,7 +83,7 @@ class Cluster:
         self._taken: Counter[str] = Counter()
         self._used: dict[str, Counter[str]] = {}
         self._silent: dict[str, float] = {}  # workers that did not answer, and when
-        for module in (dask_files, dask_host):
+        for module in (files, host):
             cloudpickle.register_pickle_by_value(module)
         try:
             connect: Any = Client  # without types
@@ -161,7 +161,7 @@ class Cluster:
             self._used[worker.address].subtract(wanted)
 
     def ask(self, worker: DaskWorker, function: str, *arguments: Any) -> Any:
-        """Call a function of `dask_host` on a worker's host, and return what it returns.
+        """Call a function of `host` on a worker's host, and return what it returns.
 
         Raises HostRefused, and Unreachable if the worker is gone or does not answer.
         """
@@ -170,7 +170,7 @@ class Cluster:
             try:
                 answers = self.client.sync(
                     self.client._run,
-                    dask_host.call,
+                    host.call,
                     function,
                     *arguments,
                     workers=[worker.address],
@@ -197,7 +197,7 @@ class Cluster:
     ) -> Any:
         """Let Dask execute an attempt on this worker and on no other."""
         return self.client.submit(
-            dask_host.carry_out,
+            host.carry_out,
             *arguments,
             key=f"gitorch-{token}",
             workers=[worker.address],

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gitorch.engines.contract import Ended, Order, recorded_end
-from gitorch.engines.dask_cluster import (
+from gitorch.engines.dask.cluster import (
     Cluster,
     DaskWorker,
     HostRefused,
     Unreachable,
 )
-from gitorch.engines.dask_transfer import PROGRAMS, Place, Transfer, order_there
+from gitorch.engines.dask.transfer import PROGRAMS, Place, Transfer, order_there
 from gitorch.engines.order_files import order_document, request_end
 from gitorch.model.run.outcome import Outcome
 

@@ -27,13 +27,13 @@ from gitorch.engines.contract import (
     recorded_end,
     submission_of,
 )
-from gitorch.engines.slurm_calls import Calls, Listed, Sent
-from gitorch.engines.slurm_files import (
+from gitorch.engines.slurm.calls import Calls, Listed, Sent
+from gitorch.engines.slurm.files import (
     note_submission,
     slurm_environment,
     tail_of,
 )
-from gitorch.engines.slurm_flight import (
+from gitorch.engines.slurm.flight import (
     Batch,
     Flight,
     Resubmit,
@@ -41,7 +41,7 @@ from gitorch.engines.slurm_flight import (
     jobs_to_cancel,
     judge,
 )
-from gitorch.engines.slurm_tables import (
+from gitorch.engines.slurm.tables import (
     Answer,
     Job,
     JobState,

@@ -14,7 +14,7 @@ from queue import Empty, SimpleQueue
 
 from msgspec import Struct
 
-from gitorch.engines.slurm_tables import (
+from gitorch.engines.slurm.tables import (
     Answer,
     Job,
     Limits,

@@ -1,8 +1,8 @@
 """The engine that executes attempts on the workers of a Dask cluster.
 
 No shared file system is needed. Each attempt is led by a thread of its own: it chooses a worker of
-Dask (`dask_cluster`), transfers what the worker's host lacks (`dask_transfer`), lets Dask execute
-the keeper there (`dask_host`), and fetches log, events and results (`dask_attempt`). If the host
+Dask (`cluster`), transfers what the worker's host lacks (`transfer`), lets Dask execute
+the keeper there (`host`), and fetches log, events and results (`attempt`). If the host
 sees the attempt's directory, the file system is shared, and nothing is transferred.
 
 An attempt is executed on the worker that was chosen and on no other. Dask itself would repeat it
@@ -27,8 +27,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from gitorch.engines.contract import Ended, Order, recorded_end
-from gitorch.engines.dask_attempt import LOOK_S, DaskAttempt, repository_id, run_of
-from gitorch.engines.dask_cluster import (
+from gitorch.engines.dask.attempt import LOOK_S, DaskAttempt, repository_id, run_of
+from gitorch.engines.dask.cluster import (
     Cluster,
     DaskWorker,
     Unreachable,

@@ -22,16 +22,16 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any, NamedTuple
 
 import gitorch
-from gitorch.engines import dask_files
-from gitorch.engines.dask_cluster import Cluster, DaskWorker, HostRefused
-from gitorch.engines.dask_files import Entry, Tree
+from gitorch.engines.dask import files
+from gitorch.engines.dask.cluster import Cluster, DaskWorker, HostRefused
+from gitorch.engines.dask.files import Entry, Tree
 from gitorch.model.run.outcome import Outcome
 
 PART = 4 << 20  # bytes
 _PACKAGE = Path(gitorch.__file__).parent
 PROGRAMS = str(_PACKAGE.parent)  # on a host that shares the file system
 # The parts of gitorch that an attempt needs.
-_PARTS = ("*.py", "engines/*.py", "model/**/*.py", "tools/*.py", "runner/**/*")
+_PARTS = ("*.py", "engines/**/*.py", "model/**/*.py", "tools/*.py", "runner/**/*")
 # The files that describe an attempt to its task, in which paths are those of the host.
 _DESCRIPTIONS = ("config.json", "inputs.json", "params.json")
 # The files that grow while an attempt runs.
@@ -129,8 +129,8 @@ class Transfer:
         """
         run = self._place.run
         sources: dict[str, Path | bytes] = {}
-        tree = self._with_shipped(dask_files.delta(run / "tree"), ship, sources)
-        output = dask_files.walk(run / "output")
+        tree = self._with_shipped(files.delta(run / "tree"), ship, sources)
+        output = files.walk(run / "output")
         for name, entries in (("tree", tree), ("output", output)):
             for path, entry in entries.items():
                 if entry[0] == "file":
@@ -245,11 +245,11 @@ class Transfer:
         trees = self.ask("results", self._place.id, self._place.attempt)
         tree = self._without_shipped(trees["tree"])
         self._replace(
-            "tree", tree, self._without_shipped(dask_files.delta(run / "tree"))
+            "tree", tree, self._without_shipped(files.delta(run / "tree"))
         )
-        self._replace("output", trees["output"], dask_files.walk(run / "output"))
+        self._replace("output", trees["output"], files.walk(run / "output"))
         attempt = self._place.attempt
-        own = dask_files.walk(run / attempt)
+        own = files.walk(run / attempt)
         kept = {}
         for path, entry in trees["attempt"].items():
             if path not in _DESCRIPTIONS and not path.startswith("taken."):
@@ -328,8 +328,8 @@ def order_there(transfer: Transfer, document: Mapping[str, Any]) -> Any:
 def data_at(target: Path) -> Tree:
     """Return the files at the end of a link: one with the path ".", or those of a directory."""
     if target.is_dir():
-        return dask_files.walk(target)
-    entry = dask_files.entry_of(target.resolve()) if target.exists() else None
+        return files.walk(target)
+    entry = files.entry_of(target.resolve()) if target.exists() else None
     return {} if entry is None else {".": entry}
 
 

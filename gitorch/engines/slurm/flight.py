@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from msgspec import Struct
 
 from gitorch.engines.contract import Order, Submission
-from gitorch.engines.slurm_tables import Job, JobState, Request
+from gitorch.engines.slurm.tables import Job, JobState, Request
 from gitorch.model.run.outcome import (
     CouldNotStart,
     ExitCode,

@@ -1,0 +1,1 @@
+"""The engine of Slurm, an adapter over sbatch, squeue and scancel."""
