@@ -14,6 +14,7 @@ from gitorch.errors import NotFound
 from gitorch.model.plot.curves import Curve, Panel, curve_of, has_curve
 from gitorch.model.run.record import Record
 from gitorch.model.run.series import Series
+from gitorch.model.table.fields import metric_named
 from gitorch.model.text.phrases import some
 from gitorch.model.text.spelling import did_you_mean
 from gitorch.storage.catalog import Catalog
@@ -84,22 +85,28 @@ def _chosen(
     names: Sequence[str],
     notes: list[str],
 ) -> Sequence[str]:
-    """Return the names of the metrics to draw. Raises NotFound if one has no curve."""
+    """Return the names of the metrics to draw. A name may be the end of one, as in `list --sort`.
+
+    Raises NotFound if one has no curve, and UsageError if one is ambiguous.
+    """
     drawable: dict[str, None] = {}
     for _, series in found:
         for name, one in series.items():
             if has_curve(one):
                 drawable[name] = None
+    whole_names: dict[str, None] = {}
     for name in names:
-        if name not in drawable:
+        whole = metric_named(name, drawable)
+        if whole is None:
             hint = f"there are curves of {some(list(drawable))}"
             if not drawable:
                 hint = "a curve needs two values: see gitorch help from-scripts"
             raise NotFound(
                 f"there is no curve of {name!r}{did_you_mean(name, drawable)}", hint
             )
-    if names:
-        return list(dict.fromkeys(names))
+        whole_names[whole] = None
+    if whole_names:
+        return list(whole_names)
     if found and not drawable:
         raise NotFound(
             "no metric of these runs has a curve",

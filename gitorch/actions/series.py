@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -14,6 +14,7 @@ from gitorch.actions.records import find_record
 from gitorch.errors import NotFound
 from gitorch.model.run.record import Record
 from gitorch.model.run.series import Series
+from gitorch.model.table.fields import metric_named
 from gitorch.model.text.masking import Masking
 from gitorch.model.text.spelling import did_you_mean
 from gitorch.storage.live_log import live_masking
@@ -203,41 +204,43 @@ def find_series(
     The series are those of the last attempt at each task, or of the `attempt` and of the `task`
     that are given. Each has at most `points` points, which keep the lowest and the highest values;
     None keeps all. `environment` is the caller's.
-    Raises NotFound if there is no such run, task, attempt or metric.
+    A name may be the end of a metric's name, as in `list --sort`.
+    Raises NotFound if there is no such run, task, attempt or metric, and UsageError if a name is
+    ambiguous.
     """
     record = find_record(site, reference)
     require_task(record, task)
-    reader = SeriesReader(
-        site,
-        record.id,
-        environment,
-        names=frozenset(names) or None,
-        task=task,
-        attempt=attempt,
-        points=points,
-    )
-    found = reader.read(record)
+
+    def read(of: Collection[str]) -> RunSeries:
+        reader = SeriesReader(
+            site,
+            record.id,
+            environment,
+            names=frozenset(of) or None,
+            task=task,
+            attempt=attempt,
+            points=points,
+        )
+        return reader.read(record)
+
+    found = read(names)
     if attempt is not None and not found.tasks:
         of_task = f" of {task}" if task else ""
         raise NotFound(f"{record.label} has no attempt {attempt}{of_task}")
-    missing = [name for name in names if name not in found.series]
-    if missing:
-        raise _no_metric(site, record, missing[0], found.tasks, environment)
-    return found
+    if all(name in found.series for name in names):
+        return found
+    known = read(()).series
+    return read([_whole_name(record, name, known) for name in names])
 
 
-def _no_metric(
-    site: Site,
-    record: Record,
-    name: str,
-    tasks: Iterable[TaskSeries],
-    environment: Mapping[str, str],
-) -> NotFound:
-    known = SeriesReader(site, record.id, environment).read(record).series
+def _whole_name(record: Record, name: str, known: Collection[str]) -> str:
+    """Return the metric that `name` names. Raises NotFound, and UsageError if it is ambiguous."""
+    if whole := metric_named(name, known):
+        return whole
     hint = f"gitorch metrics {record.id} lists its metrics"
     if not known:
         hint = "it has none"
-    return NotFound(
+    raise NotFound(
         f"{record.label} has no metric {name!r}{did_you_mean(name, known)}", hint
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -20,6 +21,7 @@ class Train(gitorch.TaskBase):
     def run(self):
         for step in range(1, 30):
             gitorch.metric("loss", self.rate / step, step)
+            gitorch.metric("train/rate", self.rate, step)
             gitorch.metric("</svg><script>", step, step)
 """
 
@@ -49,14 +51,23 @@ def test_a_picture_of_several_runs(swept: Path) -> None:
     titles = [
         found.text for found in root.iter("{http://www.w3.org/2000/svg}title")
     ]
-    assert sorted(map(str, titles)) == [
-        *("a rate=1", "a rate=1", "a rate=2", "a rate=2"),
-    ]
+    assert sorted(map(str, titles)) == ["a rate=1"] * 3 + ["a rate=2"] * 3
     one = gitorch(
         swept, "plot", "a rate=1", "--metric", "loss", "--log", "xy", "--svg", "-"
     ).stdout
     assert one.startswith("<svg ")
     assert "script" not in one
+
+
+def test_the_end_of_a_name_is_enough_where_it_is_unambiguous(swept: Path) -> None:
+    printed = gitorch(swept, "metrics", "a rate=1", "rate", "loss").stdout
+    assert re.findall(r"^step +(\S+)", printed, re.M) == ["train/rate", "loss"]
+    drawn = gitorch(
+        swept, "plot", "a rate=1", "--metric", "rate", "--svg", "-"
+    ).stdout
+    assert ">train/rate<" in drawn
+    missing = gitorch(swept, "metrics", "a", "ate", code=3).stderr
+    assert "has no metric 'ate'" in missing
 
 
 def test_what_cannot_be_drawn_is_said(swept: Path) -> None:

@@ -167,6 +167,19 @@ def test_all_options_take_the_same_names(
     assert 0 < len(chosen) < 6
 
 
+def test_the_last_part_of_a_name_with_slashes_is_enough(swept: Path) -> None:
+    whole = ids("--where", "split/acc > 0.2", "--sort", "-split/acc")(swept)
+    assert ids("--where", "acc > 0.2", "--sort", "-acc")(swept) == whole
+    chosen = ("--columns", "acc", "--sort", "acc", "--csv", "-n", "1")
+    assert gitorch(swept, "list", *chosen).stdout == "metrics.split/acc\n0.1\n"
+    groups = ("list", "--group", "acc", "--sort", "-acc max", "--csv")
+    lines = gitorch(swept, *groups).stdout.splitlines()
+    assert lines[0].startswith("metrics.split/acc,runs")
+    assert lines[1].startswith("0.5,2,")
+    for option in ("--where", "--sort", "--group", "--columns"):
+        gitorch(swept, "list", option, "plit/acc", code=2)
+
+
 def test_groups_are_sorted_by_an_aggregate(swept: Path) -> None:
     for sort in ("-accuracy max", "-accuracy.max", "-metrics.accuracy max"):
         table = gitorch(swept, "list", "--group", "lr", "--sort", sort).stdout

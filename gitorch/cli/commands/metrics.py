@@ -100,14 +100,16 @@ def _texts(
         render_points,
         render_series_csv,
     )
+    from gitorch.model.table.fields import metric_named
 
+    series = found.series
     if as_csv:
-        return render_series_csv(found.series.values())
+        return render_series_csv(series.values())
     colors = has_colors(sys.stdout)
     if not names:
-        return [render_overview(found.series, colors=colors), "\n"]
-    chosen = [found.series[name] for name in dict.fromkeys(names)]
-    return render_points(chosen, colors=colors)
+        return [render_overview(series, colors=colors), "\n"]
+    chosen = dict.fromkeys(metric_named(name, series) or name for name in names)
+    return render_points([series[name] for name in chosen], colors=colors)
 
 
 def _print(texts: Iterable[str]) -> None:

@@ -103,7 +103,7 @@ def named(name: str, known: Iterable[Path]) -> list[Path]:
     """Return the params and metrics that `name` names. It is ambiguous if there are several.
 
     A whole path, such as `params.lr`, takes precedence over a path without its kind, such as `lr`.
-    That takes precedence over the end of a path: `lr` of `optimizer.lr`.
+    That takes precedence over the end of a path: `lr` of `optimizer.lr`, `acc` of `validation/acc`.
     """
     without_kind = []
     ends = []
@@ -113,9 +113,17 @@ def named(name: str, known: Iterable[Path]) -> list[Path]:
         dotted_name = ".".join(path[1:])
         if name == dotted_name:
             without_kind.append(path)
-        elif dotted_name.endswith(f".{name}"):
+        elif dotted_name.endswith((f".{name}", f"/{name}")):
             ends.append(path)
     return without_kind or ends
+
+
+def metric_named(name: str, metrics: Iterable[str]) -> str | None:
+    """Return the metric that `name` names, None if there is none. Raises UsageError."""
+    found = named(name, [("metrics", metric) for metric in metrics])
+    if len(found) > 1:
+        raise UsageError(f"the metric {name!r} is ambiguous", did_you_mean(found))
+    return found[0][1] if found else None
 
 
 def did_you_mean(paths: Iterable[Path]) -> str:

@@ -84,6 +84,26 @@ def test_an_exact_name_takes_precedence_over_the_end_of_another() -> None:
     )
 
 
+def test_the_end_of_a_name_with_slashes_is_a_name_too() -> None:
+    metrics = {
+        "validation/accuracy": 1,
+        "train/loss": 1,
+        "test/loss": 1,
+        "e/f.g": 1,
+    }
+    rows = [replace(ROW, params={"loss": 1}, metrics=metrics)]
+    assert field("accuracy", rows) == ("metrics", "validation/accuracy")
+    assert field("loss", rows) == ("params", "loss"), "a whole name"
+    assert field("f.g", rows) == field("g", rows) == ("metrics", "e/f.g")
+    with pytest.raises(UsageError, match="'loss' is ambiguous") as raised:
+        field("loss", [replace(ROW, params={}, metrics=metrics)])
+    hint = "did you mean metrics.train/loss or metrics.test/loss?"
+    assert raised.value.hint == hint
+    for part in ("curacy", "validation", "s", ""):
+        with pytest.raises(UsageError, match="there is no column"):
+            field(part, rows)
+
+
 def test_a_path_is_rendered_as_an_expression_has_it() -> None:
     assert render_path(("params", "optimizer", "kind")) == "params.optimizer.kind"
     assert render_path(("params", "odd key")) == 'params["odd key"]'
