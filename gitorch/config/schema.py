@@ -10,6 +10,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from gitorch.config.document import Document, KeyPath, kind_in_words
+from gitorch.config.flow_text import flow_text
 from gitorch.model.problem import Problem, Severity
 from gitorch.model.run.spec import OWN_KEYS, OWN_TASK_KEYS
 from gitorch.model.text.spelling import did_you_mean, nearest
@@ -210,7 +211,11 @@ def _missing_key(
     match missing:
         case "tasks":
             message = "there are no 'tasks'"
-            hint = "list at least one:\n  tasks:\n    - {id: train, method: Train}"
+            does = {"method": "Train"}
+            if isinstance(value.get("command"), str):
+                does = {"command": value["command"]}
+            task = flow_text({"id": "train", **does})
+            hint = f"list at least one:\n  tasks:\n    - {task}"
         case "command":
             message = "the task does nothing"
             hint = "give it a 'method' (a class in Tasks.py) or a 'command'"
@@ -235,11 +240,27 @@ def _unknown_key(
     elif key in file_settings():
         message = f"'{key}' is a setting of the whole file"
         hint = "move it to the 'gitorch' key at the top level"
+    elif key in _definition("task")["properties"]:
+        message = f"'{key}' is a key of a task, not of 'gitorch'"
+        hint = _line_of_task(document, position)
+    elif key in schema()["properties"]:
+        message = f"'{key}' is a key of the file, not of 'gitorch'"
+        hint = "move it to the top level"
     else:
         message = f"unknown key '{key}' under 'gitorch'{did_you_mean(key, known)}"
         hint = f"known here: {', '.join(known)}; parameters belong outside of 'gitorch'"
     problem = document.problem(position, message, hint, key=True)
     return Flaw(position, problem)
+
+
+def _line_of_task(document: Document, position: KeyPath) -> str:
+    """Return the hint for a task's key that stands under `gitorch`."""
+    if len(position) > len(("gitorch", "command")):
+        return "move it to the task itself, beside its 'id'"
+    node = document.node(position)
+    value = None if node is None else node.value
+    task = flow_text({"id": "train", str(position[-1]): value})
+    return f"write it there:\n  tasks:\n    - {task}"
 
 
 _KINDS = {

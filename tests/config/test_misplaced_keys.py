@@ -216,3 +216,36 @@ def test_null_in_a_base_holds_for_the_files_that_extend_it(tmp_path: Path) -> No
 def test_flow_text_is_read_as_the_same_value(value: Any) -> None:
     text = flow_text(value)
     assert parse_document(f"k: {text}".encode(), "").value == {"k": value}
+
+
+def test_a_command_outside_of_tasks_is_shown_as_a_task() -> None:
+    command = "command: python sim.py | tee log"
+    task = '{id: train, command: "python sim.py | tee log"}'
+    beside = f"""\
+1:1: error: there are no 'tasks'
+  list at least one:
+  tasks:
+    - {task}"""
+    assert complaints(f"{command}\n") == beside
+    below = f"""\
+2:3: error: 'command' is a key of a task, not of 'gitorch'
+  write it there:
+  tasks:
+    - {task}"""
+    assert below in complaints(f"gitorch:\n  {command}\n")
+
+
+def test_keys_of_tasks_and_of_the_file_do_not_belong_under_gitorch() -> None:
+    text = """\
+        tasks:
+          - {id: train, gitorch: {method: Train}, command: "true"}
+        gitorch:
+          outputDir: results
+        """
+    assert complaints(text) == (
+        """\
+2:27: error: 'method' is a key of a task, not of 'gitorch'
+  move it to the task itself, beside its 'id'
+4:3: error: 'outputDir' is a key of the file, not of 'gitorch'
+  move it to the top level"""
+    )
