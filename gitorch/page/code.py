@@ -43,9 +43,12 @@ def marked_lines(diff: bytes) -> tuple[Sequence[tuple[str, str]], int]:
     while lines and not lines[-1]:
         lines.pop()
     marked = []
+    is_head = True
     for line in lines[:_MOST_LINES]:
         shown = line
         if len(line) > _LONGEST_LINE:
             shown = f"{line[:_LONGEST_LINE]}…"
-        marked.append((_KINDS.get(line[:1], ""), shown))
+        # The names of a file before and after the change begin with the marks of lines.
+        is_head = not line.startswith("@") and (is_head or line.startswith("diff "))
+        marked.append(("head" if is_head else _KINDS.get(line[:1], ""), shown))
     return marked, len(lines) - len(marked)

@@ -52,14 +52,25 @@ def _headline(current: SiteStatus) -> list[str]:
     """Return the totals in the words of the terminal, in parts."""
     totals = current.totals
     if not totals.running and not totals.waiting:
-        complete = current.counts[Status.COMPLETE]
-        return [f"{counted(complete, 'run')} complete"]
+        return _outcome(current)
     parts = [f"{totals.done} of {totals.all} done"]
     if totals.failed:
         parts.append(f"{totals.failed} failed")
     if totals.running:
         parts.append(f"{totals.running} running")
     return parts + time_left(current)
+
+
+def _outcome(current: SiteStatus) -> list[str]:
+    """Return how the runs ended, for a queue in which none is at work."""
+    counts = current.counts
+    if not any(counts.values()):
+        return ["No runs yet"]
+    parts = [f"{counted(counts[Status.COMPLETE], 'run')} complete"]
+    failed = counts[Status.ERROR] + counts[Status.FAILED]
+    if failed:
+        parts.append(f"{failed} failed")
+    return parts
 
 
 def _strip(current: SiteStatus) -> list[tuple[str, int]]:

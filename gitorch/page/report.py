@@ -20,6 +20,7 @@ from gitorch.model.run.record import Record
 from gitorch.model.run.status import Status
 from gitorch.model.table.columns import Columns, choose_columns
 from gitorch.model.table.row import Row
+from gitorch.model.text.phrases import counted
 from gitorch.page.explore import document, explored
 from gitorch.page.runs import cell_of, column_names, column_title
 from gitorch.page.view import HERE, environment
@@ -32,12 +33,13 @@ from gitorch.tools.untrusted import read_plain
 MOST_ROWS = 2_000
 _MOST_DETAILED = 100  # runs
 _MOST_CURVES = 30  # runs
+_MOST_READ = 300  # runs, to find the curves
 _POINTS = 300  # of each curve
 _MOST_IN_MARKDOWN = (
     50  # runs; a comment on a pull request may have 65,536 characters
 )
 _LARGEST_SCRIPT = 1 << 20
-_SCRIPTS = ("plot", "curves", "explore")
+_SCRIPTS = ("plot", "curves", "explore", "sort")
 
 
 def html_report(site: Site, where: str | None, caller: Mapping[str, str]) -> str:
@@ -119,8 +121,12 @@ def _table(listed: Listing) -> dict[str, Any]:
     columns = choose_columns(shown, listed.peers, listed.asked)
     names = column_names(listed, columns)
     cells = _cells(shown, columns, names)
+    headings = []
+    for place, name in enumerate(names):
+        is_number = any(cells_of[place].kind == "number" for cells_of in cells)
+        headings.append((column_title(name, columns), is_number))
     return {
-        "headings": [column_title(name, columns) for name in names],
+        "headings": headings,
         "rows": list(zip(shown, cells, strict=True)),
         "more_rows": len(listed.runs) - len(shown),
     }
@@ -138,9 +144,13 @@ def _cells(
 def _curves(
     site: Site, listed: Listing, caller: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Return the curves of the newest runs that have any."""
-    runs = []
-    for row in listed.runs[: 3 * _MOST_CURVES]:
+    """Return the curves of the newest runs that have any, and a note if runs are left out."""
+    runs: list[dict[str, Any]] = []
+    read = 0
+    for row in listed.runs[:_MOST_READ]:
+        if len(runs) >= _MOST_CURVES:
+            break
+        read += 1
         found = SeriesReader(site, row.id, caller, points=_POINTS).read().series
         series = {}
         for name, one in found.items():
@@ -149,9 +159,9 @@ def _curves(
                 series[name] = {"points": points, "total": one.total}
         if series:
             runs.append({"id": row.id, "label": row.label, "series": series})
-        if len(runs) >= _MOST_CURVES:
-            break
-    return {"runs": runs, "notes": []}
+    rest = len(listed.runs) - read
+    notes = [f"{counted(rest, 'older run')} left out"] if rest else []
+    return {"runs": runs, "notes": notes}
 
 
 def _embedded(value: Any) -> str:
@@ -195,6 +205,7 @@ def _bundle() -> str:
             f"return {{ {', '.join(exports)} }};\n}})();"
         )
     parts += [
+        "modules.sort.setUpSort();",
         'if (document.querySelector("[data-curves]")) modules.curves.setUpCurves();',
         'if (document.getElementById("explore")) modules.explore.setUpExplore();',
     ]

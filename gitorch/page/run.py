@@ -17,7 +17,7 @@ from gitorch.model.table.row import Row
 from gitorch.page.acts import possible
 from gitorch.page.graph import TaskGraph, task_graph
 from gitorch.page.view import Desk, Query, View
-from gitorch.page.words import cell
+from gitorch.page.words import UNKNOWN, cell, size, text
 
 _MOST_OUTPUTS = 200
 _MOST_PACKAGES = 1_000
@@ -88,7 +88,9 @@ def _log_task(record: Record) -> str | None:
 
 
 def _params(record: Record) -> list[tuple[str, str]]:
-    return [(key, cell(value)) for key, value in record.params.items()]
+    """Return the params in words, those that the sweep varies first."""
+    params = [(key, cell(value)) for key, value in record.params.items()]
+    return sorted(params, key=lambda pair: pair[0] not in record.swept)
 
 
 def _live(desk: Desk, record: Record) -> Mapping[str, Any] | None:
@@ -143,9 +145,22 @@ def _environment(record: Record) -> list[tuple[str, str]]:
     """Return what the last attempt ran with, except for its packages."""
     facts = []
     for key, value in record.environment.items():
-        if key not in ("packages", "modules"):
-            facts.append((key, cell(value)))
+        if key == "memory_bytes" and isinstance(value, int):
+            facts.append(("memory", size(value)))
+        elif key not in ("packages", "modules"):
+            facts.append((key, _in_words(value)))
     return facts
+
+
+def _in_words(value: Any) -> str:
+    """Return a value, a mapping or a list with one entry a line."""
+    if isinstance(value, Mapping):
+        entries = [f"{text(key)}: {cell(entry)}" for key, entry in value.items()]
+    elif isinstance(value, list):
+        entries = [cell(entry) for entry in value]
+    else:
+        return cell(value)
+    return "\n".join(entries) or UNKNOWN
 
 
 def _packages(record: Record) -> list[tuple[str, str]]:

@@ -35,10 +35,14 @@ _ASKED = (
 
 
 class Cell(Struct, frozen=True, kw_only=True):
-    """One value of a table. `kind` says how it is shown."""
+    """One value of a table. `kind` says how it is shown.
+
+    `value` is set if the text does not sort as the value does.
+    """
 
     text: str
     kind: str = ""
+    value: float | None = None
 
 
 class Heading(Struct, frozen=True, kw_only=True):
@@ -286,7 +290,9 @@ def cell_of(name: str, row: Row, values: Values) -> Cell:
     """Return a run's cell in a column."""
     if name in _OWN_CELLS:
         render, kind = _OWN_CELLS[name]
-        return Cell(text=render(getattr(row, name)), kind=kind)
+        value = getattr(row, name)
+        order = value if name == "duration_s" else None
+        return Cell(text=render(value), kind=kind, value=order)
     if name in OWN:
         return Cell(text=cell(getattr(row, name) or ""))
     if name not in values:

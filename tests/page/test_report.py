@@ -58,6 +58,15 @@ def test_the_file_opens_without_a_server(
     expect(page.locator("#curves figure .line")).to_have_count(6)
     expect(page.locator("#explore-table tbody tr")).to_have_count(6)
     expect(page.locator("#failures")).to_contain_text("all with lr=0.9")
+    heading = page.locator("#table th", has_text="loss")
+    heading.get_by_role("button").click()
+    expect(heading).to_have_attribute("aria-sort", "ascending")
+    losses = [
+        float(text)
+        for text in page.locator("#table td:nth-child(5)").all_inner_texts()
+    ]
+    assert losses == sorted(losses)
+    assert losses[0] < losses[-1]
     page.locator("#details summary").first.click()
     expect(page.locator("#details details[open] dl").first).to_be_visible()
     assert Axe().run(page).response["violations"] == []

@@ -68,7 +68,7 @@ def test_every_view_shows_its_part_of_a_sweep(
     with serving(swept) as server, visiting(browser, server) as visit:
         page = visit.page
         assert page.url == f"{server.origin}/"
-        expect(page.locator(".headline")).to_have_text("2 runs complete")
+        expect(page.locator(".headline")).to_have_text("2 runs complete, 1 failed")
         expect(page.locator(".cause")).to_contain_text("the rate is too high")
         expect(page.locator(".cause")).to_contain_text("rate=0.9")
         expect(page.locator("#connection")).to_have_text("live")
@@ -315,10 +315,21 @@ VIEWS = (
 )
 
 
+LONG = """
+    NAME: 1
+    gitorch: {name: NAME, matrix: {NAME: [1, 2]}}
+    tasks:
+      - {id: NAME, command: "cat steps.py > {outputDir}/NAME; echo NAME=NAME; exit {NAME}"}
+"""
+
+
 def test_axe_finds_nothing_and_nothing_is_wider_than_the_window(
     swept: Path, browser: Browser
 ) -> None:
     gitorch(swept, "ready", "-S", "rate=0.3", "--hold")
+    name = "a_name_that_is_much_longer_than_a_small_window_is_wide"
+    write(swept, "long.yaml", LONG.replace("NAME", name))
+    gitorch(swept, "run", "long.yaml", code=1)
     axe = Axe()
     found = {}
     with serving(swept) as server, visiting(browser, server) as visit:
@@ -362,6 +373,24 @@ def test_verdicts_and_marks_are_shown(project: Path, browser: Browser) -> None:
         expect(page.get_by_role("columnheader", name="verified")).to_be_visible()
 
 
+def test_buttons_that_need_scripts_are_disabled_without_them(
+    swept: Path, browser: Browser
+) -> None:
+    with serving(swept) as server:
+        context = browser.new_context(java_script_enabled=False)
+        page = context.new_page()
+        page.goto(server.link)
+        expect(page.get_by_role("button", name="Retry")).to_be_disabled()
+        page.goto(f"{server.origin}/runs/sweep%20rate=0.1")
+        for name in ("Preview", "Rerun", "Start"):
+            expect(page.get_by_role("button", name=name).first).to_be_disabled()
+        page.goto(f"{server.origin}/runs")
+        page.get_by_label("Where").fill("rate < 0.2")
+        page.get_by_role("button", name="Apply").click()
+        expect(page.locator("tbody tr")).to_have_count(1)
+        context.close()
+
+
 def test_the_keyboard_is_enough(swept: Path, browser: Browser) -> None:
     with serving(swept) as server, visiting(browser, server) as visit:
         page = visit.page
@@ -372,6 +401,7 @@ def test_the_keyboard_is_enough(swept: Path, browser: Browser) -> None:
         assert page.evaluate("document.activeElement.closest('main') !== null")
         visit.go("/runs/@")
         expect(page.locator("#connection")).to_have_text("live")
+        expect(page.get_by_role("button", name="Rerun")).to_be_enabled()
         page.get_by_role("button", name="Rerun").focus()
         page.keyboard.press("Enter")
         expect(page.locator("#ask-why")).to_be_focused()

@@ -10,9 +10,8 @@ function update() {
   const all = at("all");
   if (!all) return;
   at("toolbar").hidden = count === 0;
-  at("chosen-count").textContent = `${count} chosen`;
+  at("chosen-count").textContent = count > 6 ? `${count} chosen, up to 6 can be compared` : `${count} chosen`;
   at("compare").disabled = count < 2 || count > 6;
-  at("compare").title = count > 6 ? "Up to 6 runs can be compared" : "";
   all.checked = count > 0 && count === boxes().length;
   all.indeterminate = count > 0 && !all.checked;
   for (const button of document.querySelectorAll("#toolbar [data-chosen]")) {

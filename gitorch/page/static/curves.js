@@ -1,8 +1,10 @@
 // The curves of one run or of several, drawn again while a run continues.
-import { format, legend, linePlot, pointsOf, withPointer } from "./plot.js";
+import { colorOf, format, legend, linePlot, onWidth, pointsOf, withPointer } from "./plot.js";
 
 const PAUSE_MS = 700;
 const MOST_FIGURES = 60;
+const MARGINS = 26; // of a figure, in pixels
+const LEAST = 200;
 let section = null;
 let shown = "";
 
@@ -36,7 +38,7 @@ function gathered(answer) {
       // A single value is not a curve: it is among the metrics.
       if (series.total < 2) continue;
       if (!byName.has(name)) byName.set(name, []);
-      byName.get(name).push({ name: run.label, color: `k${(place % 8) + 1}`, points: pointsOf(series.points), total: series.total });
+      byName.get(name).push({ name: run.label, color: colorOf(place), points: pointsOf(series.points), total: series.total });
     }
   });
   return byName;
@@ -53,7 +55,7 @@ function description(name, curves) {
   return `${name}. ${parts.join(". ")}`;
 }
 
-function figure(name, curves) {
+function figure(name, curves, width) {
   const figure = document.createElement("figure");
   const caption = document.createElement("figcaption");
   const value = document.createElement("span");
@@ -66,6 +68,7 @@ function figure(name, curves) {
   title.textContent = name;
   caption.append(title, value);
   const svg = linePlot(curves, {
+    width,
     log: document.getElementById("log-scale").checked,
     weight: Number(document.getElementById("smooth").value),
     label: description(name, curves),
@@ -83,7 +86,10 @@ function draw(answer) {
   const byName = gathered(answer);
   section.hidden = byName.size === 0;
   const box = section.querySelector(".figures");
-  const figures = [...byName].slice(0, MOST_FIGURES).map(([name, curves]) => figure(name, curves));
+  // The width of a column, NaN if there is none.
+  const column = Number.parseFloat(getComputedStyle(box).gridTemplateColumns);
+  const width = column > LEAST ? column - MARGINS : undefined;
+  const figures = [...byName].slice(0, MOST_FIGURES).map(([name, curves]) => figure(name, curves, width));
   box.replaceChildren(...figures);
   section.querySelector(".legend")?.remove();
   if (answer.runs.length > 1) box.before(legend(answer.runs.map((run) => run.label)));
@@ -123,7 +129,11 @@ export function setUpCurves() {
   const bar = controls();
   section.append(bar, box, note);
   bar.addEventListener("input", () => section.redraw?.());
+  onWidth(() => section.redraw?.());
   const fixed = section.querySelector("script[type='application/json']");
-  if (fixed) draw(JSON.parse(fixed.textContent));
-  else update();
+  if (fixed) {
+    const answer = JSON.parse(fixed.textContent);
+    section.redraw = () => draw(answer);
+    section.redraw();
+  } else update();
 }

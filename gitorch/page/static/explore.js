@@ -1,5 +1,5 @@
 // Params against a metric. What is brushed in one plot is chosen in all of them, and in the table.
-import { axes, boxOf, element, format, scale } from "./plot.js";
+import { axes, boxOf, element, format, onWidth, scale, within } from "./plot.js";
 
 const FIRST = 3; // the place of the first value in a run: id, label and status come before
 const RAMP = 7;
@@ -92,14 +92,16 @@ function axis(svg, name, place, x, top, bottom) {
   const at = view.scales[place];
   const group = element("g", { class: "column" });
   group.append(element("line", { class: "axis", x1: x, x2: x, y1: top, y2: bottom }));
-  const title = element("text", { class: "title", x, y: 16, "text-anchor": "middle" }, cut(titleOf(name), 18));
+  const short = cut(titleOf(name), 18);
+  const title = element("text", { class: "title", x: within(x, short, svg.viewBox.baseVal.width), y: 16, "text-anchor": "middle" }, short);
+  title.append(element("title", {}, titleOf(name)));
   group.append(title);
   if (at.isLog) group.append(element("text", { x, y: 30, "text-anchor": "middle" }, "log"));
   const ticks = at.ticks(6);
   const each = Math.ceil(ticks.length / 14);
   ticks.filter((_, number) => number % each === 0).forEach((tick) => {
     const text = at.words ? cut(tick, 14) : format(tick);
-    group.append(element("text", { class: "tick", x: x + 6, y: at(tick) + 4 }, text));
+    group.append(element("text", { class: "tick", x: x + 5, y: at(tick) + 4 }, text));
   });
   const brush = element("rect", { class: "brush", x: x - 8, width: 16, y: top, height: 0, visibility: "hidden" });
   const grip = element("rect", { class: "grip", x: x - 14, width: 28, y: top - 8, height: bottom - top + 16 });
@@ -145,11 +147,17 @@ function setBrush(place, brush, start, end, top, bottom) {
   choose();
 }
 
+// The box of a plot in the size in which its figure is shown.
+function figureBox(figure) {
+  const width = Math.max(240, figure.clientWidth - 24);
+  return boxOf(width, Math.min(320, Math.round(width * 0.75)), { left: 60, top: 14 });
+}
+
 function drawScatter() {
   const metric = view.columns.length - 1;
   const param = view.columns.indexOf(byId("param")?.value ?? view.param);
   const figure = byId("scatter");
-  const box = boxOf(560, 320, { left: 60, top: 14 });
+  const box = figureBox(figure);
   const x = columnScale(param, box.left + 8, box.right - 8);
   const y = columnScale(metric, box.bottom - 6, box.top);
   const svg = element("svg", {
@@ -197,7 +205,7 @@ function axesOf(x, y, box, xName) {
   const numbers = () => 0;
   numbers.ticks = () => [];
   const group = axes(numbers, y, box, { xName });
-  const each = Math.ceil(x.words.length / 8);
+  const each = Math.ceil((x.words.length * 70) / (box.right - box.left));
   x.words.filter((_, place) => place % each === 0).forEach((word) => {
     group.append(element("text", { x: x(word), y: box.bottom + 17, "text-anchor": "middle" }, cut(word, 12)));
   });
@@ -226,7 +234,7 @@ function drawMeans(chosen) {
     return { key, mean, deviation, count: values.length };
   });
   rows.sort((a, b) => (isNumber(a.key) && isNumber(b.key) ? a.key - b.key : String(a.key).localeCompare(String(b.key), "en", { numeric: true })));
-  const box = boxOf(560, 320, { left: 60, top: 14 });
+  const box = figureBox(figure);
   const step = (box.right - box.left) / rows.length;
   const y = scale(rows.flatMap(({ mean, deviation }) => [mean - deviation, mean + deviation]), box.bottom - 6, box.top);
   const across = () => 0;
@@ -236,7 +244,7 @@ function drawMeans(chosen) {
     "aria-label": rows.map((row) => `${row.key}: ${format(row.mean)} ± ${format(row.deviation)}, ${row.count} runs`).join("; "),
   });
   svg.append(axes(across, y, box, { xName: titleOf(view.columns[param]) }));
-  const each = Math.ceil(rows.length / 10);
+  const each = Math.ceil((rows.length * 45) / (box.right - box.left));
   rows.forEach((row, place) => {
     const x = box.left + (place + 0.5) * step;
     if (row.count > 1) {
@@ -319,6 +327,7 @@ function show(data) {
   draw();
   byId("log-axes").addEventListener("change", draw);
   byId("explore-clear").addEventListener("click", draw);
+  onWidth(draw);
   byId("param")?.addEventListener("change", () => {
     const address = new URL(location.href);
     address.searchParams.set("param", byId("param").value);

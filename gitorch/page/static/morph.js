@@ -15,6 +15,8 @@ function copyAttributes(old, next) {
     if (!next.hasAttribute(name) && name !== "open") old.removeAttribute(name);
   }
   for (const { name, value } of next.attributes) {
+    // The server does not know that the scripts are loaded.
+    if (name === "disabled" && old.hasAttribute("data-scripted")) continue;
     if (old.getAttribute(name) !== value) old.setAttribute(name, value);
   }
 }

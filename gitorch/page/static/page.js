@@ -41,12 +41,16 @@ const modules = new Map([
   ["#explore", async () => (await import("./explore.js")).setUpExplore()],
 ]);
 
-function setUpParts() {
+// What needs a script is disabled until it has been loaded.
+async function setUpParts() {
+  const started = [];
   for (const [selector, start] of modules) {
     if (!document.querySelector(selector)) continue;
     modules.delete(selector);
-    start();
+    started.push(start());
   }
+  await Promise.all(started);
+  for (const control of document.querySelectorAll("[data-scripted]")) control.disabled = false;
 }
 
 setUpActs();

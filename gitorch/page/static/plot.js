@@ -10,7 +10,8 @@ export function element(name, attributes = {}, ...children) {
   return node;
 }
 
-export const colorOf = (place) => `k${(place % COLORS) + 1}`;
+// The classes of a line: a colour, and a kind of dashes when all colours are taken.
+export const colorOf = (place) => `k${(place % COLORS) + 1} d${Math.floor(place / COLORS) % 4}`;
 
 export function format(value) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
@@ -96,6 +97,22 @@ export function smoothed(points, weight) {
   });
 }
 
+// The place of the middle of a text, so that it is not cut at an edge of the plot.
+export function within(place, text, width) {
+  const half = text.length * 3.7 + 2;
+  return Math.max(half, Math.min(place, width - half));
+}
+
+// Calls `draw` when the window has another width: plots are drawn in the size in which they are shown.
+export function onWidth(draw) {
+  let width = innerWidth;
+  addEventListener("resize", () => {
+    if (innerWidth === width) return;
+    width = innerWidth;
+    draw();
+  });
+}
+
 export function axes(x, y, box, { xName = "", yName = "" } = {}) {
   const group = element("g", { "aria-hidden": "true" });
   for (const tick of y.ticks(Math.max(2, Math.round((box.bottom - box.top) / 32)))) {
@@ -103,9 +120,14 @@ export function axes(x, y, box, { xName = "", yName = "" } = {}) {
     group.append(element("line", { class: "grid", x1: box.left, x2: box.right, y1: place, y2: place }));
     group.append(element("text", { x: box.left - 6, y: place + 4, "text-anchor": "end" }, format(tick)));
   }
-  for (const tick of x.ticks(Math.max(2, Math.round((box.right - box.left) / 90)))) {
+  let free = 0; // where the next label may begin
+  for (const tick of x.ticks(Math.max(2, Math.round((box.right - box.left) / 75)))) {
     group.append(element("line", { class: "axis", x1: x(tick), x2: x(tick), y1: box.bottom, y2: box.bottom + 4 }));
-    group.append(element("text", { x: x(tick), y: box.bottom + 17, "text-anchor": "middle" }, format(tick)));
+    const text = format(tick);
+    const middle = within(x(tick), text, box.width);
+    if (middle - text.length * 3.7 < free) continue;
+    free = middle + text.length * 3.7 + 8;
+    group.append(element("text", { x: middle, y: box.bottom + 17, "text-anchor": "middle" }, text));
   }
   group.append(element("line", { class: "axis", x1: box.left, x2: box.right, y1: box.bottom, y2: box.bottom }));
   if (xName) group.append(element("text", { x: box.right, y: box.bottom + 32, "text-anchor": "end" }, xName));
