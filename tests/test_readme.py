@@ -13,6 +13,7 @@ from typing import NamedTuple
 import pytest
 
 from gitorch.actions.demo import create
+from gitorch.cli.topics import TOPICS
 from tests.conftest import git
 
 ROOT = Path(__file__).parents[1]
@@ -199,6 +200,12 @@ def test_the_table_names_every_command() -> None:
     _, _, listing = result.stdout.partition("Commands:")
     commands = re.findall(r"^  ([a-z][a-z-]*)", listing, re.M)
     assert sorted(commands) == sorted(row[0] for row in ROWS)
+
+
+def test_the_table_names_every_topic_of_the_manual() -> None:
+    descriptions = {command: text for command, _, text in ROWS}
+    named = re.findall(r"`([a-z-]+)`", descriptions["help"])
+    assert named == list(TOPICS)
 
 
 def test_the_files_that_the_pages_link_to_exist() -> None:
