@@ -155,7 +155,7 @@ def test_linked_data_is_shipped_or_required(
     assert "ship: [GLOB]" in str(refused.outcome)
 
 
-def test_resources_that_no_worker_has_are_refused_at_once(
+def test_resources_that_can_never_be_met(
     dask_workers: DaskSite, tmp_path: Path
 ) -> None:
     runs = Runs(tmp_path, dask_workers.address)
@@ -186,9 +186,7 @@ def test_workers_are_asked_for_resources(
         assert log_of(order).endswith("/gpu\n")
 
 
-def test_cancel_of_a_running_attempt_frees_its_worker(
-    dask_workers: DaskSite, tmp_path: Path
-) -> None:
+def test_cancel_of_a_running_task(dask_workers: DaskSite, tmp_path: Path) -> None:
     runs = Runs(tmp_path, dask_workers.address)
     with engine(tmp_path) as dask:
         order = begun(dask, runs.endless("a" * 12))
@@ -201,9 +199,7 @@ def test_cancel_of_a_running_attempt_frees_its_worker(
         assert ended.outcome == Succeeded()
 
 
-def test_a_worker_that_is_killed_loses_its_attempt(
-    own_site: DaskSite, tmp_path: Path
-) -> None:
+def test_worker_killed(own_site: DaskSite, tmp_path: Path) -> None:
     own_site.worker("one")
     runs = Runs(tmp_path, own_site.address)
     with engine(tmp_path) as dask:
@@ -219,9 +215,7 @@ def test_a_worker_that_is_killed_loses_its_attempt(
     assert log_of(again).endswith("/two\n")
 
 
-def test_a_scheduler_that_is_killed_leaves_nothing_behind(
-    own_site: DaskSite, tmp_path: Path
-) -> None:
+def test_scheduler_killed(own_site: DaskSite, tmp_path: Path) -> None:
     own_site.worker("one")
     runs = Runs(tmp_path, own_site.address)
     with engine(tmp_path) as dask:

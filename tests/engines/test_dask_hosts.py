@@ -111,7 +111,7 @@ def test_a_cable_that_is_cut_during_a_transfer_and_healed(
     assert cuts == [during]
 
 
-def test_a_host_that_is_powered_off_loses_its_attempt(cluster: Cluster) -> None:
+def test_host_powered_off(cluster: Cluster) -> None:
     cluster.add("host1")
     runs = cluster.runs
     with cluster.engine() as dask:
@@ -127,7 +127,7 @@ def test_a_host_that_is_powered_off_loses_its_attempt(cluster: Cluster) -> None:
     assert log_of(again) == "host2\n"
 
 
-def test_a_partition_and_its_end_leave_one_result(cluster: Cluster) -> None:
+def test_partition_then_heal(cluster: Cluster) -> None:
     cluster.add("host1")
     runs = cluster.runs
     with cluster.engine() as dask:

@@ -9,15 +9,13 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from gitorch.engines.slurm.flight import Flight, judge
-from gitorch.engines.slurm.tables import Job
-from gitorch.model.run.outcome import OutOfMemory
 from tests.conftest import gitorch, gitorch_json, started
 from tests.conftest import wait_for as wait_for_some_time
 from tests.engines.slurm_cluster import SlurmCluster
@@ -89,7 +87,7 @@ def put_in_the_way(
     monkeypatch.setenv("PATH", f"{directory}:{os.environ['PATH']}")
 
 
-def test_the_answer_of_sbatch_is_lost(
+def test_answer_of_sbatch_lost(
     cluster: SlurmCluster,
     project: Path,
     tmp_path: Path,
@@ -119,7 +117,7 @@ def test_a_submission_that_is_lost_is_repeated(
     require_clean(cluster, project, "COMPLETE")
 
 
-def test_slurm_takes_no_more_jobs_for_a_while(
+def test_limit_of_submitted_jobs_reached(
     cluster: SlurmCluster,
     project: Path,
     tmp_path: Path,
@@ -136,7 +134,7 @@ def test_slurm_takes_no_more_jobs_for_a_while(
     require_clean(cluster, project, "COMPLETE")
 
 
-def test_slurmctld_is_unavailable(
+def test_slurmctld_unavailable_for_a_minute(
     cluster: SlurmCluster, project: Path, starts: Path
 ) -> None:
     ready(project, counted(starts, "sleep 1"))
@@ -150,7 +148,7 @@ def test_slurmctld_is_unavailable(
     require_clean(cluster, project, "COMPLETE")
 
 
-def test_slurmctld_is_killed_right_after_a_start(
+def test_slurmctld_killed_right_after_a_start(
     cluster: SlurmCluster, project: Path, starts: Path
 ) -> None:
     ready(project, counted(starts, "sleep 2"))
@@ -164,9 +162,7 @@ def test_slurmctld_is_killed_right_after_a_start(
     require_clean(cluster, project, "COMPLETE")
 
 
-def test_slurmd_is_killed(
-    cluster: SlurmCluster, project: Path, starts: Path
-) -> None:
+def test_slurmd_killed(cluster: SlurmCluster, project: Path, starts: Path) -> None:
     ready(project, counted(starts, "sleep 1"))
     worker = started_attempt(project, starts)
     cluster.kill("slurmd")
@@ -176,9 +172,7 @@ def test_slurmd_is_killed(
     require_clean(cluster, project, "COMPLETE")
 
 
-def test_slurmstepd_is_killed(
-    cluster: SlurmCluster, project: Path, starts: Path
-) -> None:
+def test_stepd_killed(cluster: SlurmCluster, project: Path, starts: Path) -> None:
     """The attempt goes on, although Slurm has lost it."""
     ready(project, counted(starts, "sleep 1"))
     worker = started_attempt(project, starts)
@@ -189,7 +183,7 @@ def test_slurmstepd_is_killed(
     require_clean(cluster, project, "COMPLETE")
 
 
-def test_a_job_number_is_used_again(
+def test_job_number_used_again(
     cluster: SlurmCluster, project: Path, starts: Path, tmp_path: Path
 ) -> None:
     """The worker is gone, and so is its job. Another job has the number by then."""
@@ -212,7 +206,7 @@ def test_a_job_number_is_used_again(
     assert outcomes(project) == [("lost", message), ("succeeded", None)]
 
 
-def test_a_node_is_lost(
+def test_node_lost(
     cluster: SlurmCluster, project: Path, starts: Path, tmp_path: Path
 ) -> None:
     """The machine of the job is gone: the daemon, the step daemon and the processes."""
@@ -229,7 +223,7 @@ def test_a_node_is_lost(
     require_clean(cluster, project, "COMPLETE")
 
 
-def test_a_job_is_preempted_and_requeued(
+def test_preempted_and_requeued(
     cluster: SlurmCluster, project: Path, starts: Path, tmp_path: Path
 ) -> None:
     """The requeued job does not carry out its order again. The task is tried again."""
@@ -248,7 +242,7 @@ def test_a_job_is_preempted_and_requeued(
     require_clean(cluster, project, "COMPLETE")
 
 
-def test_a_job_is_cancelled_by_an_admin(
+def test_cancelled_by_somebody_else(
     cluster: SlurmCluster, project: Path, starts: Path, tmp_path: Path
 ) -> None:
     ready(project, counted(starts, f"test -e {tmp_path}/again || sleep 60"))
@@ -265,13 +259,21 @@ def test_a_job_is_cancelled_by_an_admin(
     require_clean(cluster, project, "COMPLETE")
 
 
-def test_a_job_is_out_of_memory(cluster: SlurmCluster, project: Path) -> None:
-    """Slurm limits memory with cgroups, which tests cannot use. It says so by the job's state."""
-    flight = Flight(token="t", directory="/d", order=None)
-    flight.job = Job("1", "gitorch-t", "OUT_OF_MEMORY", "OutOfMemory", "n1")
-    flight.beat = 1
-    flight.gone_since = 0.0
-    assert isinstance(judge(flight, 100.0, tail=str), OutOfMemory)
+def test_out_of_memory(cluster: SlurmCluster, project: Path) -> None:
+    """This Slurm watches the memory of jobs itself, and kills all processes of one at once."""
+    program = "import time; a = bytearray(200 << 20); time.sleep(60)"
+    ready(
+        project,
+        f'{sys.executable} -c "{program}"',
+        settings="resources: {memory: 100MiB}",
+    )
+    run_slurm(project, code=1)
+    message = "Slurm killed its job, probably because it took more memory than it asked for"
+    assert outcomes(project) == [("out-of-memory", message)]
+    require_clean(cluster, project, "ERROR")
+
+
+def test_more_memory_than_a_node_has(cluster: SlurmCluster, project: Path) -> None:
     ready(project, "true", settings="resources: {memory: 100GiB}")
     run_slurm(project, code=1)
     ((kind, message),) = outcomes(project)
@@ -280,7 +282,7 @@ def test_a_job_is_out_of_memory(cluster: SlurmCluster, project: Path) -> None:
     assert message.startswith("sbatch: Memory specification can not be satisfied")
 
 
-def test_a_job_reaches_its_time_limit(
+def test_time_limit(
     cluster: SlurmCluster, project: Path, starts: Path, tmp_path: Path
 ) -> None:
     """Slurm looks at the limits twice a minute, so the test sends the signal of `--signal`."""
@@ -302,7 +304,7 @@ def test_a_job_reaches_its_time_limit(
     require_clean(cluster, project, "ERROR")
 
 
-def test_a_job_is_held(cluster: SlurmCluster, project: Path, starts: Path) -> None:
+def test_held(cluster: SlurmCluster, project: Path, starts: Path) -> None:
     ready(project, counted(starts, "true"), settings="slurm: {hold: true}")
     worker = started(project, "run")
     wait_for(lambda: "JobHeldUser" in where(project))
@@ -316,7 +318,7 @@ def test_a_job_is_held(cluster: SlurmCluster, project: Path, starts: Path) -> No
     require_clean(cluster, project, "COMPLETE")
 
 
-def test_a_dependency_is_never_satisfied(
+def test_dependency_never_satisfied(
     cluster: SlurmCluster, project: Path, starts: Path
 ) -> None:
     wrap = "--wrap=exit 1"

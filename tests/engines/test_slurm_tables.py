@@ -140,7 +140,7 @@ def test_the_answer_of_sbatch(
 
 
 def a_line(number: str, name: str, state: str, reason: str, nodes: str) -> str:
-    return f"{number:40}{name:80}{state:24}{reason:60}{0:<12}{nodes:60}\n"
+    return f"{number:40}{name:80}{state:24}{reason:60}{0:<12}{nodes:60}{'0':12}\n"
 
 
 def test_the_answer_of_squeue() -> None:

@@ -15,10 +15,12 @@ from queue import Empty, SimpleQueue
 from msgspec import Struct
 
 from gitorch.engines.slurm.tables import (
+    CONFIGURATION_COMMAND,
     Answer,
     Job,
     Limits,
     limits_commands,
+    parse_kills_over_memory,
     parse_limits,
     parse_sbatch,
     parse_squeue,
@@ -30,20 +32,30 @@ _LIMITS_S = 5.0
 
 def limits_of_site() -> Limits:
     """Return the limits of the site, as far as its programs say within a few seconds."""
-    texts = []
-    for command in limits_commands(getpass.getuser()):
-        try:
-            done = subprocess.run(
-                command,
-                capture_output=True,
-                text=True,
-                timeout=_LIMITS_S,
-                check=False,
-            )
-            texts.append(done.stdout)
-        except (OSError, subprocess.TimeoutExpired):
-            texts.append("")
-    return parse_limits(*texts)
+    return parse_limits(*map(_said, limits_commands(getpass.getuser())))
+
+
+def kills_over_memory() -> bool:
+    """Return True if Slurm itself kills jobs that take more memory than they asked for.
+
+    Return False if it does not say so within a few seconds.
+    """
+    return parse_kills_over_memory(_said(CONFIGURATION_COMMAND))
+
+
+def _said(command: Sequence[str]) -> str:
+    """Return the output of a command, empty if it fails."""
+    try:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=_LIMITS_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout
 
 
 class Sent(Struct, frozen=True, kw_only=True):
@@ -103,6 +115,10 @@ class Calls:
             if isinstance(answer, Listed):
                 self._looks -= 1
             answers.append(answer)
+
+    def settle(self) -> None:
+        """Wait until all calls have their answers."""
+        self._thread.submit(int).result()
 
     def close(self) -> None:
         """Wait for the calls that have not ended."""

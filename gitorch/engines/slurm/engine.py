@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Collection
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -27,7 +28,12 @@ from gitorch.engines.contract import (
     recorded_end,
     submission_of,
 )
-from gitorch.engines.slurm.calls import Calls, Listed, Sent
+from gitorch.engines.slurm.calls import (
+    Calls,
+    Listed,
+    Sent,
+    kills_over_memory,
+)
 from gitorch.engines.slurm.files import (
     note_submission,
     slurm_environment,
@@ -36,11 +42,13 @@ from gitorch.engines.slurm.files import (
 from gitorch.engines.slurm.flight import (
     Batch,
     Flight,
+    LastTraces,
     Resubmit,
     explained,
     jobs_to_cancel,
     judge,
 )
+from gitorch.engines.slurm.leftovers import Leftovers
 from gitorch.engines.slurm.tables import (
     Answer,
     Job,
@@ -88,8 +96,7 @@ class SlurmEngine:
         self._batches: deque[Batch] = deque()
         self._sent: dict[int, Batch] = {}
         self._ends: list[Ended] = []
-        # Names of jobs whose attempts have ended, to be removed if Slurm still has them.
-        self._leftovers: dict[str, set[int]] = {}
+        self._leftovers = Leftovers()
         self._next_look = 0.0
         self._next_check = 0.0
         self._notices: list[str] = []
@@ -110,15 +117,20 @@ class SlurmEngine:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Submit what is not submitted yet, and leave the jobs to the next worker."""
+        """Submit what is not submitted yet, and leave the jobs to the next worker.
+
+        The jobs of ended attempts are not left.
+        """
         try:
             for batch in list(self._batches):
                 self._submit_batch(batch)
+            names = self._leftovers.names()
+            if names:
+                self._calls.look(squeue_command(sorted(names), os.getuid()))
+            self._calls.settle()
+            self._note_answers()
         finally:
             self._calls.close()
-        for answer in self._calls.answers():
-            if isinstance(answer, Sent):
-                self._note_answer(answer)
 
     def submit(self, order: Order) -> None:
         if order.token in self._known:
@@ -159,12 +171,7 @@ class SlurmEngine:
 
     def poll(self) -> list[Ended]:
         now = time.monotonic()
-        for answer in self._calls.answers():
-            match answer:
-                case Sent():
-                    self._note_answer(answer)
-                case Listed():
-                    self._note_jobs(answer, now)
+        self._note_answers()
         self._send_batches(now)
         self._look(now)
         if now >= self._next_check:
@@ -266,6 +273,14 @@ class SlurmEngine:
             checkpoint_s=request.checkpoint_s,
         )
 
+    def _note_answers(self) -> None:
+        for answer in self._calls.answers():
+            match answer:
+                case Sent():
+                    self._note_answer(answer)
+                case Listed():
+                    self._note_jobs(answer, time.monotonic())
+
     def _note_answer(self, answer: Sent) -> None:
         batch = self._sent.pop(answer.number)
         now = time.monotonic()
@@ -310,10 +325,9 @@ class SlurmEngine:
 
     def _look(self, now: float) -> None:
         """Ask Slurm about the jobs, if it is time."""
-        is_idle = not self._flights and not self._leftovers
-        if now < self._next_look or self._calls.is_looking or is_idle:
+        if now < self._next_look or self._calls.is_looking:
             return
-        names = set(self._leftovers)
+        names = self._leftovers.names()
         for flight in self._flights.values():
             if flight.submission is not None:
                 names.add(flight.submission.name)
@@ -364,14 +378,7 @@ class SlurmEngine:
     def _cancel_jobs(self, jobs: Collection[Job], now: float) -> None:
         """Cancel the jobs that are to be ended, and those that attempts have left behind."""
         gently, at_once = jobs_to_cancel(self._flights.values(), now)
-        listed = set()
-        for job in jobs:
-            is_left = job.array_index in self._leftovers.get(job.name, ())
-            if is_left and job.meaning is not JobState.OVER:
-                listed.add(job.name)
-                at_once.append(job)
-        for name in self._leftovers.keys() - listed:
-            del self._leftovers[name]
+        at_once += self._leftovers.take_from(jobs)
         for command in scancel_commands(gently, at_once=False):
             self._calls.cancel(command)
         for command in scancel_commands(at_once, at_once=True):
@@ -390,7 +397,8 @@ class SlurmEngine:
                 self._take(flight, ended, now)
                 return
         flight.feel(order_files.last_beat(directory), now)
-        match judge(flight, now, tail=lambda: tail_of(directory)):
+        traces = LastTraces(partial(tail_of, directory), kills_over_memory)
+        match judge(flight, now, traces):
             case None:
                 return
             case Resubmit():
@@ -417,10 +425,8 @@ class SlurmEngine:
     def _finish(self, flight: Flight, ended: Ended) -> None:
         del self._flights[flight.token]
         self._ends.append(ended)
-        submission = flight.submission
-        if submission is not None:
-            indices = self._leftovers.setdefault(submission.name, set())
-            indices.add(submission.index or 0)
+        if flight.submission is not None:
+            self._leftovers.add(flight.submission)
 
     def _resubmit(self, flight: Flight) -> None:
         """Submit an order once more that Slurm does not know, unless it has begun after all."""

@@ -11,6 +11,7 @@ believe that it waits although it runs. The truth is in the files of the attempt
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -28,6 +29,12 @@ from gitorch.model.run.outcome import (
 )
 
 _SIGTERM = 15
+_SIGKILL = 9
+_SHELL_SIGNALS = 128  # added to a signal's number in an exit code
+_OVER_MEMORY = "its job took more memory than it asked for"
+_KILLED = (
+    "Slurm killed its job, probably because it took more memory than it asked for"
+)
 # A job that Slurm does not list is looked for again during this time.
 GONE_S = 5.0
 # After the end of a job, its files may appear late on a network file system.
@@ -92,6 +99,13 @@ class Flight(Struct, kw_only=True):
         patience_s = min(patience_s, 2 * BEATS * self.heartbeat_s)
         return now - self.gone_since >= patience_s
 
+    @property
+    def is_seen_after_end(self) -> bool:
+        """Return True if Slurm was asked after the recorded end, and the job does not run."""
+        if self.ended_since is None or self.asked < self.ended_since:
+            return False
+        return self.job is None or self.job.meaning is not JobState.RUNNING
+
 
 class Batch(Struct):
     """Attempts with equal requests, which are submitted as one array."""
@@ -130,15 +144,23 @@ class Resubmit(Struct, frozen=True):
 Verdict = Outcome | Resubmit | None
 
 
-def judge(flight: Flight, now: float, *, tail: Callable[[], str]) -> Verdict:
-    """Return how an attempt without a recorded end has ended, or None if it goes on.
+class LastTraces(NamedTuple):
+    """What is asked for only if an attempt has left no record of its end.
 
-    `tail` returns the end of the output of the job's own script.
+    `tail` returns the end of the output of the job's own script. `kills_over_memory` returns True
+    if Slurm itself kills jobs that take more memory than they asked for.
     """
+
+    tail: Callable[[], str]
+    kills_over_memory: Callable[[], bool]
+
+
+def judge(flight: Flight, now: float, traces: LastTraces) -> Verdict:
+    """Return how an attempt without a recorded end has ended, or None if it goes on."""
     if flight.is_alive(now):
         return None
     if flight.has_begun:
-        return _judge_silent(flight, now)
+        return _judge_silent(flight, now, traces)
     if flight.job is not None and flight.job.meaning is JobState.WAITING:
         reason = flight.job.never_starts
         return CouldNotStart(message=reason) if reason else None
@@ -148,10 +170,10 @@ def judge(flight: Flight, now: float, *, tail: Callable[[], str]) -> Verdict:
         return flight.cancelled
     if flight.job is None:
         return Resubmit()
-    return _judge_unbegun(flight.job, tail())
+    return _judge_unbegun(flight.job, traces.tail())
 
 
-def _judge_silent(flight: Flight, now: float) -> Verdict:
+def _judge_silent(flight: Flight, now: float, traces: LastTraces) -> Verdict:
     """Judge an attempt that has begun, and whose sign of life has stopped.
 
     If Slurm says that the job runs, it may be suspended, or its node may be cut off: Slurm decides.
@@ -165,6 +187,8 @@ def _judge_silent(flight: Flight, now: float) -> Verdict:
         return flight.cancelled
     if job is None:
         return Lost(message="Slurm does not know its job any more")
+    if job.was_killed and traces.kills_over_memory():
+        return OutOfMemory(message=_KILLED)
     return outcome_of(job)
 
 
@@ -184,7 +208,7 @@ def outcome_of(job: Job) -> Outcome:
         case "TIMEOUT" | "DEADLINE":
             return TimedOut(message="its job reached the time limit in Slurm")
         case "OUT_OF_MEMORY":
-            return OutOfMemory(message="its job took more memory than it asked for")
+            return OutOfMemory(message=_OVER_MEMORY)
         case "CANCELLED":
             return Signalled(signal=_SIGTERM, message=cancelled_by(job))
         case "PREEMPTED":
@@ -206,29 +230,37 @@ def explained(outcome: Outcome, flight: Flight) -> Outcome | None:
     Slurm signals all processes of a job, so the program may end before the slot is asked to end it.
     Return None as long as the cause is not known.
     """
-    if not _is_by_sigterm(outcome):
+    number = _signal_of(outcome)
+    if number not in (_SIGTERM, _SIGKILL):
         return outcome
-    if flight.cancelled is not None:
+    if number == _SIGTERM and flight.cancelled is not None:
         return flight.cancelled
-    job = flight.job
-    is_old = flight.ended_since is None or flight.asked < flight.ended_since
-    if is_old:
+    if not flight.is_seen_after_end:
         return None
+    if number == _SIGTERM:
+        return _cause_of_sigterm(flight.job) or outcome
+    if flight.job is not None and flight.job.state == "OUT_OF_MEMORY":
+        return outcome_of(flight.job)
+    return outcome
+
+
+def _cause_of_sigterm(job: Job | None) -> Outcome | None:
+    """Return why Slurm has sent SIGTERM to a job that does not run any more, None if it has not."""
     if job is None:
         return Lost(message="Slurm did not know its job any more, and ended it")
-    if job.meaning is JobState.RUNNING:
-        return None
     if job.meaning is JobState.WAITING:
         return Interrupted(message="its job was preempted and requeued")
     if job.state in ("CANCELLED", "PREEMPTED", "TIMEOUT", "NODE_FAIL"):
         return outcome_of(job)
-    return outcome
+    return None
 
 
-def _is_by_sigterm(outcome: Outcome) -> bool:
-    """Return True if SIGTERM has ended the program, or a program that a shell waited for."""
+def _signal_of(outcome: Outcome) -> int | None:
+    """Return the signal that has ended the program, or a program that a shell waited for."""
     match outcome:
-        case Signalled(signal=15) | ExitCode(exit_code=143):
-            return True
+        case Signalled(signal=number):
+            return number
+        case ExitCode(exit_code=code) if code > _SHELL_SIGNALS:
+            return code - _SHELL_SIGNALS
         case _:
-            return False
+            return None

@@ -205,6 +205,7 @@ _COLUMNS = {
     "Reason": 60,
     "RestartCnt": 12,
     "NodeList": 60,
+    "exit_code": 12,
 }
 
 
@@ -235,6 +236,7 @@ _STATES = {
     "REVOKED": JobState.OVER,
     "TIMEOUT": JobState.OVER,
 }
+_SIGKILLED = ("9", "0:9")
 # The reasons for which a job never starts, in words.
 _NEVER = {
     "DependencyNeverSatisfied": "its dependency is never satisfied",
@@ -250,6 +252,7 @@ class Job(NamedTuple):
     state: str
     reason: str
     nodes: str
+    exit_code: str = "0"  # of the job's script, as wait(2) has it or as in 0:9
 
     @property
     def array_index(self) -> int:
@@ -264,6 +267,11 @@ class Job(NamedTuple):
     def never_starts(self) -> str | None:
         """Return why the job never starts, or None if it may."""
         return _NEVER.get(self.reason)
+
+    @property
+    def was_killed(self) -> bool:
+        """Return True if the job has failed by SIGKILL, and not by a request to cancel it."""
+        return self.state == "FAILED" and self.exit_code in _SIGKILLED
 
     @property
     def is_held(self) -> bool:
@@ -306,6 +314,7 @@ def parse_squeue(output: str) -> list[Job]:
             state=cells["State"].partition(" ")[0],
             reason=cells["Reason"],
             nodes=cells["NodeList"],
+            exit_code=cells["exit_code"],
         )
         jobs.append(job)
     return jobs
@@ -340,12 +349,14 @@ def scancel_commands(jobs: Sequence[Job], *, at_once: bool) -> list[list[str]]:
 
 # -- the limits of the site
 
+CONFIGURATION_COMMAND = ("scontrol", "show", "config")
 
-def limits_commands(user: str) -> tuple[list[str], list[str]]:
+
+def limits_commands(user: str) -> tuple[Sequence[str], Sequence[str]]:
     """Return the commands that ask for the configuration and for the user's own limits."""
     fields = "format=MaxSubmitJobs"
     associations = ["sacctmgr", "-n", "-P", "show", "assoc", f"user={user}", fields]
-    return ["scontrol", "show", "config"], associations
+    return CONFIGURATION_COMMAND, associations
 
 
 class Limits(NamedTuple):
@@ -362,3 +373,10 @@ def parse_limits(configuration: str, associations: str) -> Limits:
     jobs = int(found.get("MaxJobCount", 10_000))
     own = [int(line) for line in associations.split() if line.isdecimal()]
     return Limits(array=max(1, array - 1), jobs=max(1, min([jobs, *own])))
+
+
+def parse_kills_over_memory(configuration: str) -> bool:
+    """Return True if Slurm itself kills jobs that take more memory than they asked for."""
+    pattern = r"^JobAcctGatherParams\s*=.*\bOverMemoryKill\b"
+    flags = re.IGNORECASE | re.MULTILINE
+    return re.search(pattern, configuration, flags) is not None
