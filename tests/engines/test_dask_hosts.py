@@ -118,7 +118,7 @@ def test_host_powered_off(cluster: Cluster) -> None:
         order = begun(dask, runs.endless("a" * 12))
         cluster.add("host2")
         cluster.hosts.power_off("host1")
-        assert living(order) == []
+        wait_for(lambda: living(order) == [])
         [ended] = next_ends(dask, 1)
         assert isinstance(ended.outcome, Lost)
         again = runs.shell("a" * 12, "hostname", number=2)

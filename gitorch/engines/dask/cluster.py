@@ -5,20 +5,25 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
 import cloudpickle
+import dask
 from distributed import Client
 
-from gitorch.engines.dask import files, host
+from gitorch.engines.dask import execution, files, host, run_files, stub
+from gitorch.engines.dask.programs import programs
 from gitorch.errors import Busy, GitorchError, UsageError
 
 # A call that takes longer is given up on: the host is probably cut off.
 _CALL_S = 10.0
 _CONNECT_S = 10.0
 _PAUSE_S = 0.5
+# The workers change rarely. A call to one that is gone fails, and says so.
+_WORKERS_S = 1.0
 
 
 class Unreachable(Busy):
@@ -80,11 +85,14 @@ class Cluster:
         self.scheduler = scheduler
         self.lease_s = lease_s
         self._lock = threading.Lock()
-        self._taken: Counter[str] = Counter()
-        self._used: dict[str, Counter[str]] = {}
-        self._silent: dict[str, float] = {}  # workers that did not answer, and when
-        for module in (files, host):
-            cloudpickle.register_pickle_by_value(module)
+        self._supplies: defaultdict[str, threading.Lock] = defaultdict(
+            threading.Lock
+        )
+        self._workers: list[DaskWorker] = []
+        self._workers_at = float("-inf")
+        cloudpickle.register_pickle_by_value(stub)
+        # Dask would collect the source of our functions with each task.
+        dask.config.set({"distributed.diagnostics.computations.nframes": 0})
         try:
             connect: Any = Client  # without types
             self.client = connect(
@@ -96,6 +104,11 @@ class Cluster:
                 "start one with: dask scheduler; or name another: --scheduler tcp://HOST:8786",
             ) from None
 
+    def supply_of(self, worker: DaskWorker) -> threading.Lock:
+        """Return the lock under which a host is sent what several attempts lack there."""
+        with self._lock:
+            return self._supplies[worker.host]
+
     def close(self) -> None:
         self.client.close(timeout=2)
 
@@ -104,7 +117,14 @@ class Cluster:
         return bool(self.client.status == "running")
 
     def workers(self) -> list[DaskWorker]:
-        """Return the workers that the scheduler has. Raises Unreachable."""
+        """Return the workers that the scheduler has or had a moment ago. Raises Unreachable."""
+        with self._lock:
+            if time.monotonic() - self._workers_at > _WORKERS_S:
+                self._workers = self._current_workers()
+                self._workers_at = time.monotonic()
+            return self._workers
+
+    def _current_workers(self) -> list[DaskWorker]:
         try:
             info = self.client.scheduler_info(n_workers=-1)["workers"]
         except (OSError, TimeoutError, RuntimeError) as error:
@@ -117,88 +137,53 @@ class Cluster:
             )
         return workers
 
-    def take(
-        self, wanted: Mapping[str, float], prefer: str | None
-    ) -> DaskWorker | None:
-        """Return a worker that has room, with which its place is taken. None if all are busy.
-
-        A worker on the host `prefer` comes first. Raises HostRefused if no worker could ever have
-        the resources, and Unreachable.
-        """
-        workers = self.workers()
-        suitable = [worker for worker in workers if worker.suits(wanted)]
-        if workers and not suitable:
-            needs = ", ".join(
-                f"{name}={amount:g}" for name, amount in wanted.items()
-            )
-            raise HostRefused(
-                f"no worker of {self.scheduler} has the resources {needs}",
-                f'start one with: dask worker {self.scheduler} --resources "{needs}"',
-            )
-        with self._lock:
-            free = [worker for worker in suitable if self._has_room(worker, wanted)]
-            if not free:
-                return None
-            free.sort(
-                key=lambda worker: (
-                    worker.host != prefer,
-                    self._taken[worker.address],
-                )
-            )
-            chosen = free[0]
-            self._taken[chosen.address] += 1
-            self._used.setdefault(chosen.address, Counter()).update(wanted)
-            return chosen
-
-    def avoid(self, worker: DaskWorker) -> None:
-        """Give a worker that did not answer no attempt for the time of two leases."""
-        with self._lock:
-            self._silent[worker.address] = time.monotonic()
-
-    def give_back(self, worker: DaskWorker, wanted: Mapping[str, float]) -> None:
-        with self._lock:
-            self._taken[worker.address] -= 1
-            self._used[worker.address].subtract(wanted)
-
     def ask(self, worker: DaskWorker, function: str, *arguments: Any) -> Any:
-        """Call a function of `host` on a worker's host, and return what it returns.
+        """Call a function on a worker's host, and return what it returns.
 
         Raises HostRefused, and Unreachable if the worker is gone or does not answer.
         """
         deadline = time.monotonic() + self.lease_s
+        key, _ = programs()
         while True:
-            try:
-                answers = self.client.sync(
-                    self.client._run,
-                    host.call,
-                    function,
-                    *arguments,
-                    workers=[worker.address],
-                    on_error="return",
-                    callback_timeout=min(_CALL_S, self.lease_s),
-                )
-            except (OSError, TimeoutError, RuntimeError, ValueError) as error:
-                answers = {worker.address: error}
-            answer = answers.get(worker.address)
-            if isinstance(answer, dict) and "value" in answer:
-                return answer["value"]
+            answer = self._call(worker, stub.call, key, function, *arguments)
+            if answer == {}:
+                answer = self._call(worker, stub.install, key, _functions())
+                if answer is None:
+                    continue
             if isinstance(answer, dict):
-                raise HostRefused(f"{worker.host}: {answer['refused']}")
+                return _value(worker, answer)
             if time.monotonic() > deadline or not self._has(worker):
                 raise self._unreachable(answer)
             time.sleep(_PAUSE_S)
+
+    def _call(self, worker: DaskWorker, function: Any, *arguments: Any) -> Any:
+        """Call a function of `stub` on a worker, and return its answer or an error."""
+        try:
+            answers = self.client.sync(
+                self.client._run,
+                function,
+                *arguments,
+                workers=[worker.address],
+                on_error="return",
+                callback_timeout=min(_CALL_S, self.lease_s),
+            )
+        except (OSError, TimeoutError, RuntimeError, ValueError) as error:
+            return error
+        return answers.get(worker.address, KeyError(worker.address))
 
     def start(
         self,
         worker: DaskWorker,
         token: str,
         wanted: Mapping[str, float],
-        *arguments: Any,
+        request: execution.Execution,
     ) -> Any:
-        """Let Dask execute an attempt on this worker and on no other."""
+        """Let Dask execute an attempt on this worker and on no other. Return its future."""
+        key, _ = programs()
         return self.client.submit(
-            host.carry_out,
-            *arguments,
+            stub.execute,
+            key,
+            *request,
             key=f"gitorch-{token}",
             workers=[worker.address],
             allow_other_workers=False,
@@ -206,6 +191,22 @@ class Cluster:
             retries=0,
             pure=False,
         )
+
+    def result(self, worker: DaskWorker, future: Any) -> dict[str, Any]:
+        """Return what the execution of an attempt has returned.
+
+        Raises HostRefused, and Unreachable if it has not returned.
+        """
+        if future.status == "error":
+            raise HostRefused(f"{worker.host}: {future.exception()}")
+        if future.status != "finished":
+            raise Unreachable(f"{worker.host} or {self.scheduler} was lost")
+        try:
+            answer = future.result(timeout=self.lease_s)
+        except (OSError, TimeoutError, RuntimeError) as error:
+            raise self._unreachable(error) from None
+        value: dict[str, Any] = _value(worker, answer)
+        return value
 
     def _has(self, worker: DaskWorker) -> bool:
         """Return True if the scheduler knows the worker."""
@@ -216,20 +217,28 @@ class Cluster:
         except Unreachable:
             return True  # we do not know
 
-    def _has_room(self, worker: DaskWorker, wanted: Mapping[str, float]) -> bool:
-        if self._taken[worker.address] >= worker.threads:
-            return False
-        silent = self._silent.get(worker.address)
-        if silent is not None and time.monotonic() < silent + 2 * self.lease_s:
-            return False
-        used = self._used.get(worker.address, Counter())
-        for name, amount in wanted.items():
-            if used[name] + amount > worker.resources.get(name, 0):
-                return False
-        return True
-
     def _unreachable(self, cause: object) -> Unreachable:
         reason = f": {cause}" if cause is not None and str(cause) else ""
         return Unreachable(
             f"{self.scheduler} or its worker does not answer{reason}"
         )
+
+
+def _value(worker: DaskWorker, answer: Mapping[str, Any]) -> Any:
+    if "refused" in answer:
+        raise HostRefused(f"{worker.host}: {answer['refused']}")
+    return answer["value"]
+
+
+@cache
+def _functions() -> bytes:
+    """Return the functions for hosts, pickled by value: gitorch is not installed there."""
+    modules = (files, host, run_files, execution)
+    for module in modules:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        pickled: bytes = cloudpickle.dumps(execution.FUNCTIONS)
+        return pickled
+    finally:
+        for module in modules:
+            cloudpickle.unregister_pickle_by_value(module)

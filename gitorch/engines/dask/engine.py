@@ -1,9 +1,10 @@
 """The engine that executes attempts on the workers of a Dask cluster.
 
 No shared file system is needed. Each attempt is led by a thread of its own: it chooses a worker of
-Dask (`cluster`), transfers what the worker's host lacks (`transfer`), lets Dask execute
-the keeper there (`host`), and fetches log, events and results (`attempt`). If the host
-sees the attempt's directory, the file system is shared, and nothing is transferred.
+Dask (`placement`), brings the files to the worker's host (`transfer`), lets Dask execute the
+attempt there (`execution`), and fetches the results (`attempt`). Another thread fetches the logs of
+all attempts on a worker (`watch`). If the host sees the attempt's directory, the file system is
+shared, and nothing is transferred.
 
 An attempt is executed on the worker that was chosen and on no other. Dask itself would repeat it
 elsewhere when the worker is lost, while its processes may go on. Here the attempt is lost then. Its
@@ -20,25 +21,28 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from functools import partial
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from gitorch.engines.contract import Ended, Order, recorded_end
-from gitorch.engines.dask.attempt import LOOK_S, DaskAttempt, repository_id, run_of
+from gitorch.engines.dask.attempt import DaskAttempt, run_of
 from gitorch.engines.dask.cluster import (
     Cluster,
     DaskWorker,
     Unreachable,
     address_of_scheduler,
 )
+from gitorch.engines.dask.placement import Placement
+from gitorch.engines.dask.transfer import Place
+from gitorch.engines.dask.watch import WorkerWatch
 from gitorch.errors import GitorchError
 from gitorch.model.run.outcome import CouldNotStart, Interrupted, Lost, Outcome
 from gitorch.tools import clock
 
 _LEASE_S = 30.0
+_LOOK_S = 0.2  # between two looks at whether an attempt is cancelled
 
 
 class DaskEngine:
@@ -49,16 +53,14 @@ class DaskEngine:
 
     def __init__(self, slots: int, lock: Path) -> None:
         self.slots = slots
-        self._lock_path = lock
-        self._cluster: Cluster | None = None
         self._leaders = ThreadPoolExecutor(slots, "dask")
         self._lock = threading.Lock()
-        self._running: dict[str, Order] = {}
-        self._cancelled: dict[str, Outcome] = {}
+        self._connection: _Connection | None = None
+        self._running: dict[str, _Led] = {}
         self._known: set[str] = set()
         self._ends: list[Ended] = []
         self._notices: dict[str, bool] = {}  # True: the user has seen it
-        self._hosts: dict[Path, DaskWorker] = {}  # by run: where its files are
+        self._places: dict[Path, Place] = {}  # by run: where its files are
         self._one_at_a_time: defaultdict[Path, threading.Lock] = defaultdict(
             threading.Lock
         )
@@ -77,11 +79,9 @@ class DaskEngine:
         for token in list(self._running):
             self.cancel(token, Interrupted())
         self._leaders.shutdown()
-        if self._cluster is not None:
-            for run in self._hosts:
-                self._forget(run)
-            with suppress(OSError, TimeoutError):
-                self._cluster.close()
+        if self._connection is not None:
+            self._forget_runs(self._connection)
+            self._connection.close()
         os.close(self._reader)
         os.close(self._writer)
 
@@ -89,8 +89,9 @@ class DaskEngine:
         if order.token in self._known:
             return
         self._known.add(order.token)
-        self._running[order.token] = order
-        self._leaders.submit(self._lead, order)
+        led = _Led(order)
+        self._running[order.token] = led
+        self._leaders.submit(self._lead, led)
 
     def poll(self) -> list[Ended]:
         with suppress(BlockingIOError):
@@ -99,15 +100,19 @@ class DaskEngine:
             ends, self._ends = self._ends, []
         for ended in ends:
             del self._running[ended.token]
-            self._cancelled.pop(ended.token, None)
         return ends
 
     def descriptors(self) -> list[int]:
         return [self._reader]
 
     def cancel(self, token: str, outcome: Outcome) -> None:
-        if token in self._running:
-            self._cancelled.setdefault(token, outcome)
+        led = self._running.get(token)
+        if led is None or led.outcome is not None:
+            return
+        led.outcome = outcome
+        led.woken.set()
+        if self._connection is not None:
+            self._connection.placement.wake()
 
     def take_over(self, token: str, directory: Path) -> bool:
         return False
@@ -123,10 +128,11 @@ class DaskEngine:
 
     # -- one attempt, in a thread of its own
 
-    def _lead(self, order: Order) -> None:
+    def _lead(self, led: _Led) -> None:
+        order = led.order
         began = clock.now(), time.monotonic()
         try:
-            ended = self._execute(order)
+            ended = self._execute(led)
         except Unreachable as error:
             ended = _unrecorded(order, Lost(message=error.message), *began)
         except (GitorchError, OSError, subprocess.CalledProcessError) as error:
@@ -139,61 +145,162 @@ class DaskEngine:
             self._ends.append(ended)
         os.write(self._writer, b".")
 
-    def _execute(self, order: Order) -> Ended:
-        cluster = self._connected(order.options)
-        wanted = _wanted(order)
-        worker = self._placed(cluster, order, wanted)
-        if worker is None:
-            return Ended.unrecorded(order.token, self._cancelled[order.token])
-        outcome_asked = partial(self._cancelled.get, order.token)
-        attempt = DaskAttempt(cluster, worker, wanted, order, outcome_asked)
+    def _execute(self, led: _Led) -> Ended:
+        """Execute an attempt on the first worker that has room for it."""
+        connection = self._connected(led.order.options)
+        placement, wanted = connection.placement, _wanted(led.order)
+        with ExitStack() as files:
+            while not led.is_cancelled():
+                worker = placement.choose(
+                    wanted, self._host_of(led), led.is_cancelled, self._note
+                )
+                if worker is None:
+                    break
+                attempt = self._prepared(connection, led, worker, files)
+                if attempt is None:
+                    self._wait_for_files(led, files)
+                    continue
+                if not placement.enter(worker, wanted, led.is_cancelled):
+                    continue
+                try:
+                    return attempt.execute(wanted, connection.watch(worker))
+                except Unreachable:
+                    placement.avoid(worker)
+                    raise
+                finally:
+                    placement.leave(worker, wanted)
+        return Ended.unrecorded(led.order.token, led.outcome or Interrupted())
+
+    def _host_of(self, led: _Led) -> str | None:
+        """Return the host that has the files of the run, if there is one."""
+        place = self._places.get(run_of(led.order))
+        return None if place is None else place.worker.host
+
+    def _prepared(
+        self,
+        connection: _Connection,
+        led: _Led,
+        worker: DaskWorker,
+        files: ExitStack,
+    ) -> DaskAttempt | None:
+        """Bring the files of an attempt to a worker, on which it waits.
+
+        Return None if another attempt has the files of the run. The attempt is on no worker then.
+        """
+        order = led.order
+        attempt = DaskAttempt(
+            connection.cluster, worker, order, led.woken, lambda: led.outcome
+        )
+        is_prepared = False
         try:
-            if attempt.sees_its_files():
-                return attempt.execute_in_place()
-            run = run_of(order)
-            with self._one_at_a_time[run]:
-                self._hosts[run] = worker
-                return attempt.execute_there()
+            there = connection.directory_on(worker, order)
+            if there is None:
+                is_prepared = True
+            elif self._has_files(led, files, wait_s=0):
+                place = attempt.place_in(there)
+                self._places[run_of(order)] = place
+                attempt.prepare(place)
+                is_prepared = True
         except Unreachable:
-            cluster.avoid(worker)
+            connection.placement.avoid(worker)
             raise
         finally:
-            cluster.give_back(worker, wanted)
+            if not is_prepared:
+                connection.placement.withdraw(worker)
+        return attempt if is_prepared else None
 
-    def _placed(
-        self, cluster: Cluster, order: Order, wanted: Mapping[str, float]
-    ) -> DaskWorker | None:
-        """Return a worker with room for the attempt, or None if the attempt was cancelled."""
-        last = self._hosts.get(run_of(order))
-        while order.token not in self._cancelled:
-            worker = cluster.take(wanted, None if last is None else last.host)
-            if worker is not None:
-                return worker
-            if not cluster.workers():
-                self._note(
-                    f"{cluster.scheduler} has no workers: tasks wait for one"
-                )
-            time.sleep(LOOK_S)
-        return None
+    def _wait_for_files(self, led: _Led, files: ExitStack) -> None:
+        """Wait until no other attempt has the files of the run, or the attempt is cancelled."""
+        while not led.is_cancelled() and not self._has_files(led, files, _LOOK_S):
+            pass
 
-    def _connected(self, options: Mapping[str, Any]) -> Cluster:
+    def _has_files(self, led: _Led, files: ExitStack, wait_s: float) -> bool:
+        """Return True if the attempt has the files of its run for itself, as long as `files`.
+
+        On a host of its own they are transferred as a whole, so attempts take turns with them.
+        """
+        if led.has_files:
+            return True
+        lock = self._one_at_a_time[run_of(led.order)]
+        led.has_files = lock.acquire(timeout=wait_s)
+        if led.has_files:
+            files.callback(lock.release)
+        return led.has_files
+
+    def _connected(self, options: Mapping[str, Any]) -> _Connection:
         with self._lock:
-            if self._cluster is None:
+            if self._connection is None:
                 lease_s = float(options.get("lease", _LEASE_S))
-                self._cluster = Cluster(address_of_scheduler(options), lease_s)
-            return self._cluster
+                address = address_of_scheduler(options)
+                self._connection = _Connection(Cluster(address, lease_s))
+            return self._connection
 
     def _note(self, text: str) -> None:
         with self._lock:
             self._notices.setdefault(text, False)
 
-    def _forget(self, run: Path) -> None:
-        """Remove the files of a run from its host."""
-        worker = self._hosts[run]
-        if self._cluster is not None and (run / "tree").is_dir():
-            with suppress(GitorchError, OSError, subprocess.CalledProcessError):
-                repository = repository_id(run / "tree")
-                self._cluster.ask(worker, "forget", repository, run.name)
+    def _forget_runs(self, connection: _Connection) -> None:
+        """Remove the files of the runs from their hosts."""
+        places: defaultdict[tuple[str, str], list[Place]] = defaultdict(list)
+        for place in self._places.values():
+            key = (place.worker.address, place.repository)
+            places[key].append(place)
+        for places_there in places.values():
+            place, names = places_there[0], [place.id for place in places_there]
+            with suppress(GitorchError):
+                connection.cluster.ask(
+                    place.worker, "forget", place.repository, names
+                )
+
+
+class _Led:
+    """An order that a thread leads to its end."""
+
+    def __init__(self, order: Order) -> None:
+        self.order = order
+        self.outcome: Outcome | None = None  # with which it is to end
+        self.woken = threading.Event()
+        self.has_files = False
+
+    def is_cancelled(self) -> bool:
+        return self.outcome is not None
+
+
+class _Connection:
+    """A cluster, and what is known of its workers. For several threads."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.placement = Placement(cluster)
+        self._lock = threading.Lock()
+        self._watches: dict[str, WorkerWatch] = {}
+        self._greeted: dict[tuple[str, Path], str | None] = {}
+
+    def watch(self, worker: DaskWorker) -> WorkerWatch:
+        with self._lock:
+            if worker.address not in self._watches:
+                self._watches[worker.address] = WorkerWatch(self.cluster, worker)
+            return self._watches[worker.address]
+
+    def directory_on(self, worker: DaskWorker, order: Order) -> str | None:
+        """Return the directory of gitorch on a host, None if it shares the file system."""
+        key = (worker.address, run_of(order).parent)
+        if key not in self._greeted:
+            marker = order.directory / f".{order.token}"
+            marker.touch()
+            try:
+                there, is_seen = self.cluster.ask(worker, "greet", str(marker))
+            finally:
+                marker.unlink()
+            is_shared = is_seen and not order.options.get("private")
+            self._greeted[key] = None if is_shared else there
+        return self._greeted[key]
+
+    def close(self) -> None:
+        for watch in self._watches.values():
+            watch.close()
+        with suppress(OSError, TimeoutError):
+            self.cluster.close()
 
 
 def _wanted(order: Order) -> dict[str, float]:

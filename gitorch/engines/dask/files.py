@@ -11,7 +11,9 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import stat
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,6 +23,25 @@ Entry = tuple[Any, ...]
 Tree = dict[str, Entry]
 
 _CHUNK = 1 << 20
+_MOST_REMEMBERED = 100_000
+# The digests of files by identity, size and times. A file that has just been written is not
+# remembered: it may change again within the resolution of the times.
+_remembered: dict[tuple[int, ...], str] = {}
+_SETTLED_NS = 100_000_000
+
+
+def remembered_digest_of(path: Path, status: os.stat_result) -> str:
+    """Return the SHA-256 of a file, which is read again only if it may have changed."""
+    times = status.st_mtime_ns, status.st_ctime_ns
+    key = (status.st_dev, status.st_ino, status.st_size, *times)
+    digest = _remembered.get(key)
+    if digest is None:
+        digest = digest_of(path)
+        if time.time_ns() - max(times) > _SETTLED_NS:
+            if len(_remembered) >= _MOST_REMEMBERED:
+                _remembered.clear()
+            _remembered[key] = digest
+    return digest
 
 
 def digest_of(path: Path) -> str:
@@ -34,12 +55,13 @@ def digest_of(path: Path) -> str:
 
 def entry_of(path: Path) -> Entry | None:
     """Return the description of a file or a link, None for anything else."""
-    if path.is_symlink():
+    status = path.lstat()
+    if stat.S_ISLNK(status.st_mode):
         return "link", str(path.readlink())
-    if not path.is_file():
+    if not stat.S_ISREG(status.st_mode):
         return None
-    status = path.stat()
-    return "file", status.st_mode & 0o777, status.st_size, digest_of(path)
+    digest = remembered_digest_of(path, status)
+    return "file", status.st_mode & 0o777, status.st_size, digest
 
 
 def walk(directory: Path) -> Tree:
@@ -58,15 +80,20 @@ def walk(directory: Path) -> Tree:
 
 
 def delta(tree: Path) -> Tree:
-    """Return the files of a worktree that git does not have in HEAD, and those that are gone."""
-    changed = call_git(
-        tree, "diff", "--name-only", "-z", "--no-renames", "HEAD"
-    ).split("\0")
-    others = call_git(tree, "ls-files", "-z", "--others").split("\0")
+    """Return the files of a worktree that git does not have in HEAD, and those that are gone.
+
+    An empty directory that git does not have is an entry ("directory",).
+    """
+    listed = call_git(tree, "diff", "--name-only", "-z", "--no-renames", "HEAD")
+    changed = listed.split("\0")
+    listed = call_git(tree, "ls-files", "-z", "--others", "--directory")
     found: Tree = {}
-    for name in (*changed, *others):
+    for name in (*changed, *listed.split("\0")):
         path = tree / name
         if not name:
+            continue
+        if name.endswith("/"):
+            found.update(_walk_below(tree, name.rstrip("/")))
             continue
         if not os.path.lexists(path):
             found[name] = ("gone",)
@@ -75,6 +102,13 @@ def delta(tree: Path) -> Tree:
         if entry is not None:
             found[name] = entry
     return found
+
+
+def _walk_below(tree: Path, name: str) -> Tree:
+    below = walk(tree / name)
+    if not below:
+        return {name: ("directory",)}
+    return {f"{name}/{path}": entry for path, entry in below.items()}
 
 
 def call_git(directory: Path, *words: str, stdin: Any = subprocess.DEVNULL) -> str:
@@ -105,11 +139,15 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def try_lock(path: Path) -> int | None:
-    """Return the descriptor of a locked file, None if another process has the lock."""
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    """Return the descriptor of a locked file.
+
+    Return None if another process has the lock, or has just removed the file or its directory.
+    """
+    with suppress(FileNotFoundError):
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        with suppress(BlockingIOError, FileNotFoundError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(descriptor), path.stat()):
+                return descriptor
         os.close(descriptor)
-        return None
-    return descriptor
+    return None

@@ -1,8 +1,7 @@
 """The transfer of code and files to a host without a shared file system, and back.
 
 What a host has is transferred once: commits, programs and the contents of files are known there by
-their digests. Everything goes in parts of `PART` bytes, so that neither side needs the memory for a
-whole file.
+their digests. Large files go in parts, so that neither side needs the memory for a whole file.
 """
 
 from __future__ import annotations
@@ -14,28 +13,24 @@ import json
 import os
 import secrets
 import subprocess
-import tarfile
 import tempfile
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, NamedTuple
 
-import gitorch
 from gitorch.engines.dask import files
 from gitorch.engines.dask.cluster import Cluster, DaskWorker, HostRefused
 from gitorch.engines.dask.files import Entry, Tree
-from gitorch.model.run.outcome import Outcome
+from gitorch.engines.dask.programs import PROGRAMS, programs
+from gitorch.engines.dask.watch import GROWING, PART, append, opened, size_of
 
-PART = 4 << 20  # bytes
-_PACKAGE = Path(gitorch.__file__).parent
-PROGRAMS = str(_PACKAGE.parent)  # on a host that shares the file system
-# The parts of gitorch that an attempt needs.
-_PARTS = ("*.py", "engines/**/*.py", "model/**/*.py", "tools/*.py", "runner/**/*")
 # The files that describe an attempt to its task, in which paths are those of the host.
 _DESCRIPTIONS = ("config.json", "inputs.json", "params.json")
-# The files that grow while an attempt runs.
-GROWING = ("log.txt", "events.jsonl")
+# Files up to this size go with the request for which the host needs them.
+_SMALL = 64 << 10
+_MOST_SMALL = 1 << 20  # bytes of all those
+# A host that lacks something lacks first the commit, and then the contents of files.
+_ROUNDS = 4
 
 
 class Place(NamedTuple):
@@ -55,54 +50,94 @@ class Place(NamedTuple):
         return self.run.name
 
 
-@lru_cache(maxsize=1)
-def programs() -> tuple[str, bytes]:
-    """Return the programs of attempts as an archive, and its digest."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=6) as tar:
-        for pattern in _PARTS:
-            for path in sorted(_PACKAGE.glob(pattern)):
-                if path.is_file() and path.suffix != ".pyc":
-                    tar.add(path, f"gitorch/{path.relative_to(_PACKAGE)}")
-    digest = hashlib.sha256()
-    with tarfile.open(fileobj=io.BytesIO(buffer.getvalue())) as tar:
-        for member in tar.getmembers():
-            file = tar.extractfile(member)
-            digest.update(member.name.encode() + b"\0")
-            digest.update(b"" if file is None else file.read())
-    return digest.hexdigest()[:32], buffer.getvalue()
-
-
 class Transfer:
-    """Transfers between this machine and one place."""
+    """Transfers of one attempt between this machine and one place."""
 
     def __init__(self, cluster: Cluster, place: Place) -> None:
         self._cluster = cluster
-        self._place = place
-        self._shipped: set[str] = (
-            set()
-        )  # the links that are data itself on the host
+        self.place = place
+        # The links that are data itself on the host.
+        self._shipped: set[str] = set()
+        # The files before the attempt, as they are here.
+        self._before: dict[str, Tree] = {}
+
+    @property
+    def directory(self) -> str:
+        """Return the attempt's directory on the host."""
+        return f"{self.place.there}/{self.place.attempt}"
+
+    @property
+    def programs(self) -> str:
+        """Return the directory of the programs on the host."""
+        return self.here_to_there(PROGRAMS)
 
     def ask(self, function: str, *arguments: Any) -> Any:
         return self._cluster.ask(
-            self._place.worker, function, self._place.repository, *arguments
+            self.place.worker, function, self.place.repository, *arguments
         )
 
     # -- to the host
 
-    def send_programs(self) -> str:
-        """Send the programs of attempts, if the host lacks them. Return their directory there."""
-        digest, archive = programs()
-        if not self.ask("has_program", digest):
-            name = self._send(io.BytesIO(archive))
-            self.ask("take_program", name, digest)
-        return self.here_to_there(PROGRAMS)
+    def prepare(self, commit: str, ship: Sequence[str]) -> None:
+        """Bring the files of the run on the host to the state that they have here.
 
-    def send_commit(self, tree: Path, commit: str) -> None:
-        """Send the objects of a commit that the host lacks, without its history."""
-        theirs = self.ask("commits")
-        if commit in theirs:
+        Raises HostRefused if data that is linked is neither on the host nor shipped.
+        """
+        run = self.place.run
+        sources: dict[str, Path | bytes] = {}
+        self._before = {
+            "tree": files.delta(run / "tree"),
+            "output": files.walk(run / "output"),
+        }
+        tree, expected = self._with_shipped(self._before["tree"], ship, sources)
+        trees = {
+            "tree": tree,
+            "output": self._before["output"],
+            "attempt": self._descriptions(sources),
+        }
+        for name in ("tree", "output"):
+            for path, entry in trees[name].items():
+                if entry[0] == "file":
+                    sources.setdefault(entry[3], run / name / path)
+        digest, _ = programs()
+        names = (self.place.id, self.place.attempt)
+        small = _small_contents(trees, sources)
+        request = (*names, digest, commit, trees, small, expected)
+        lacking = self.ask("prepare", *request)
+        if not lacking:
             return
+        with self._cluster.supply_of(self.place.worker):
+            # Another attempt may have brought it meanwhile.
+            for _ in range(_ROUNDS):
+                lacking = self.ask("prepare", *request)
+                if not lacking:
+                    return
+                self._supply(lacking, commit, sources)
+        raise HostRefused(f"{self.place.worker.host}: files were lost on the way")
+
+    def _supply(
+        self,
+        lacking: Mapping[str, Any],
+        commit: str,
+        sources: Mapping[str, Path | bytes],
+    ) -> None:
+        """Send what the host lacks."""
+        host = self.place.worker.host
+        if "missing" in lacking:
+            raise HostRefused(
+                f"{host} does not have {lacking['missing']} as it is here",
+                "copy it there, or have it sent: gitorch: {ship: [GLOB]}",
+            )
+        if "programs" in lacking:
+            digest, archive = programs()
+            self.ask("take_program", self._send(io.BytesIO(archive)), digest)
+        if "commits" in lacking:
+            self._send_commit(self.place.run / "tree", commit, lacking["commits"])
+        for digest in lacking.get("contents", ()):
+            self._send_content(digest, sources[digest])
+
+    def _send_commit(self, tree: Path, commit: str, theirs: Sequence[str]) -> None:
+        """Send the objects of a commit that the host lacks, without its history."""
         known = [
             other
             for other in theirs
@@ -122,44 +157,17 @@ class Transfer:
             name = self._send(pack)
         self.ask("take_pack", name, commit)
 
-    def lay_out(self, commit: str, ship: Sequence[str]) -> None:
-        """Bring the files of the run on the host to the state that they have here.
-
-        Raises HostRefused if data that is linked is neither on the host nor shipped.
-        """
-        run = self._place.run
-        sources: dict[str, Path | bytes] = {}
-        tree = self._with_shipped(files.delta(run / "tree"), ship, sources)
-        output = files.walk(run / "output")
-        for name, entries in (("tree", tree), ("output", output)):
-            for path, entry in entries.items():
-                if entry[0] == "file":
-                    sources.setdefault(entry[3], run / name / path)
-        trees = {
-            "tree": tree,
-            "output": output,
-            "attempt": self._descriptions(sources),
-        }
-        arguments = (self._place.id, self._place.attempt, commit, trees)
-        lacking = self.ask("lay_out", *arguments)
-        for digest in lacking:
-            self._send_content(digest, sources[digest])
-        if lacking and self.ask("lay_out", *arguments):
-            raise HostRefused(
-                f"{self._place.worker.host}: files were lost on the way"
-            )
-
     def here_to_there(self, text: str) -> str:
         """Return a text with the paths of the host."""
-        text = text.replace(str(self._place.run), self._place.there)
+        text = text.replace(str(self.place.run), self.place.there)
         digest, _ = programs()
-        base = self._place.there.split("/runs/")[0]
+        base = self.place.there.split("/runs/")[0]
         return text.replace(PROGRAMS, f"{base}/programs/{digest}")
 
     def _descriptions(self, sources: dict[str, Path | bytes]) -> Tree:
         described: Tree = {}
         for name in _DESCRIPTIONS:
-            path = self._place.run / self._place.attempt / name
+            path = self.place.run / self.place.attempt / name
             if path.exists():
                 data = self.here_to_there(path.read_text()).encode()
                 digest = hashlib.sha256(data).hexdigest()
@@ -169,8 +177,12 @@ class Transfer:
 
     def _with_shipped(
         self, tree: Tree, ship: Sequence[str], sources: dict[str, Path | bytes]
-    ) -> Tree:
-        """Return the tree with the data itself in place of links to shipped data."""
+    ) -> tuple[Tree, Tree]:
+        """Return the tree with the data itself in place of links to shipped data.
+
+        Return also the files, by absolute path, to which the other links lead: the host must have
+        them.
+        """
         found: Tree = {}
         expected: Tree = {}
         for path, entry in tree.items():
@@ -188,13 +200,7 @@ class Transfer:
                 found[path] = entry
                 for below, data in data_at(target).items():
                     expected[str(target / below)] = data
-        missing = self._cluster.ask(self._place.worker, "lacks", expected)
-        if missing:
-            raise HostRefused(
-                f"{self._place.worker.host} does not have {missing[0]} as it is here",
-                "copy it there, or have it sent: gitorch: {ship: [GLOB]}",
-            )
-        return found
+        return found, expected
 
     def _send_content(self, digest: str, source: Path | bytes) -> None:
         if isinstance(source, bytes):
@@ -217,47 +223,46 @@ class Transfer:
             if not data:
                 return name
 
-    def request_end(self, token: str, outcome: Outcome) -> None:
-        """Ask the attempt to end with this outcome."""
-        place = self._place
-        self.ask("request_end", place.id, place.attempt, token, outcome.to_json())
-
     # -- back
 
-    def fetch_news(self) -> None:
-        """Fetch what was added to the log and the events of the attempt."""
-        directory = self._place.run / self._place.attempt
-        while True:
-            offsets = {name: _size(directory / name) for name in GROWING}
-            added = self.ask(
-                "news", self._place.id, self._place.attempt, offsets, PART
-            )
-            for name, data in added.items():
-                if data:
-                    with _opened(directory / name, os.O_APPEND) as file:
-                        file.write(data)
-            if not any(len(data) == PART for data in added.values()):
-                return
-
-    def fetch_results(self) -> None:
-        """Bring the files of the run here to the state that the attempt has left on the host."""
-        run = self._place.run
-        trees = self.ask("results", self._place.id, self._place.attempt)
+    def fetch_results(self, left: Mapping[str, Any]) -> None:
+        """Bring the files of the run here to the state that the attempt has `left` on the host."""
+        run, attempt = self.place.run, self.place.attempt
+        trees, contents = left["trees"], left["contents"]
+        before = self._without_shipped(self._before["tree"])
         tree = self._without_shipped(trees["tree"])
-        self._replace(
-            "tree", tree, self._without_shipped(files.delta(run / "tree"))
-        )
-        self._replace("output", trees["output"], files.walk(run / "output"))
-        attempt = self._place.attempt
-        own = files.walk(run / attempt)
-        kept = {}
-        for path, entry in trees["attempt"].items():
-            if path not in _DESCRIPTIONS and not path.startswith("taken."):
-                kept[path] = entry
+        self._replace("tree", tree, before, contents)
+        self._replace("output", trees["output"], self._before["output"], contents)
+        kept = dict(trees["attempt"])
         status = {"status.json": kept.pop("status.json", ("gone",))}
-        self._fetch(attempt, kept, own)
+        for name in GROWING:
+            self._complete(name, kept.get(name), contents)
+        own = files.walk(run / attempt)
+        self._fetch(attempt, kept, own, contents)
         self._translate_used(run / attempt / "used")
-        self._fetch(attempt, status, {})  # last: it says that the others are whole
+        # Last: it says that the others are whole.
+        self._fetch(attempt, status, {}, contents)
+
+    def _complete(
+        self, name: str, entry: Entry | None, contents: Mapping[str, bytes]
+    ) -> None:
+        """Fetch the end of a file that has grown, of which the beginning is here."""
+        if entry is None or entry[0] != "file":
+            return
+        path = self.place.run / self.place.attempt / name
+        _, _, size, digest = entry
+        offset = size_of(path)
+        while offset < size:
+            if digest in contents:
+                data = contents[digest][offset:]
+            else:
+                there = f"{self.place.attempt}/{name}"
+                part = min(PART, size - offset)
+                data = self.ask("read", self.place.id, there, offset, part)
+            if not data:
+                return  # the comparison of the digests finds it
+            append(path, offset, data)
+            offset += len(data)
 
     def _without_shipped(self, tree: Tree) -> Tree:
         """Return the tree without data that was shipped: it stays a link here."""
@@ -268,44 +273,57 @@ class Transfer:
                 found[path] = entry
         return found
 
-    def _replace(self, name: str, entries: Tree, before: Tree) -> None:
+    def _replace(
+        self, name: str, entries: Tree, before: Tree, contents: Mapping[str, bytes]
+    ) -> None:
         """Bring the files in a directory of the run to this state."""
-        self._fetch(name, entries, before)
+        self._fetch(name, entries, before, contents)
         for path in before.keys() - entries.keys():
-            if before[path][0] != "gone":
-                (self._place.run / name / path).unlink(missing_ok=True)
+            if before[path][0] in ("file", "link"):
+                (self.place.run / name / path).unlink(missing_ok=True)
 
     def _translate_used(self, path: Path) -> None:
         """Give the list of used files the paths of this machine."""
         if path.is_file() and not path.is_symlink():
             data = path.read_bytes()
-            there, here = self._place.there.encode(), str(self._place.run).encode()
+            there, here = self.place.there.encode(), str(self.place.run).encode()
             path.write_bytes(data.replace(there, here))
 
-    def _fetch(self, name: str, entries: Tree, before: Mapping[str, Entry]) -> None:
-        base = self._place.run / name
+    def _fetch(
+        self,
+        name: str,
+        entries: Tree,
+        before: Mapping[str, Entry],
+        contents: Mapping[str, bytes],
+    ) -> None:
+        base = self.place.run / name
         for path, entry in entries.items():
             if before.get(path) == tuple(entry):
                 continue
             place = _inside(base, path)
             if entry[0] == "gone":
                 place.unlink(missing_ok=True)
+            elif entry[0] == "directory":
+                place.mkdir(exist_ok=True)
             elif entry[0] == "link":
                 place.unlink(missing_ok=True)
                 place.symlink_to(entry[1])
             else:
-                self._fetch_file(f"{name}/{path}", place, entry)
+                self._fetch_file(f"{name}/{path}", place, entry, contents)
 
-    def _fetch_file(self, path: str, place: Path, entry: Entry) -> None:
+    def _fetch_file(
+        self, path: str, place: Path, entry: Entry, contents: Mapping[str, bytes]
+    ) -> None:
         _, mode, size, digest = entry
         aside = place.with_name(f".{secrets.token_hex(4)}.part")
         received = hashlib.sha256()
-        with _opened(aside, os.O_EXCL) as file:
+        with opened(aside, os.O_EXCL) as file:
             offset = 0
             while offset < size:
-                data = self.ask(
-                    "read", self._place.id, path, offset, min(PART, size - offset)
-                )
+                data = contents.get(digest, b"")
+                if digest not in contents:
+                    part = min(PART, size - offset)
+                    data = self.ask("read", self.place.id, path, offset, part)
                 if not data:
                     break
                 file.write(data)
@@ -314,10 +332,27 @@ class Transfer:
         if received.hexdigest() != digest:
             aside.unlink()
             raise HostRefused(
-                f"{self._place.worker.host}: {path} changed on the way"
+                f"{self.place.worker.host}: {path} changed on the way"
             )
         aside.chmod(mode)
         aside.rename(place)
+
+
+def _small_contents(
+    trees: Mapping[str, Tree], sources: Mapping[str, Path | bytes]
+) -> dict[str, bytes]:
+    """Return the contents of small files by their digests."""
+    contents: dict[str, bytes] = {}
+    room = _MOST_SMALL
+    for entries in trees.values():
+        for entry in entries.values():
+            if entry[0] != "file" or entry[2] > min(_SMALL, room):
+                continue
+            source = sources[entry[3]]
+            data = source if isinstance(source, bytes) else source.read_bytes()
+            contents[entry[3]] = data
+            room -= len(data)
+    return contents
 
 
 def order_there(transfer: Transfer, document: Mapping[str, Any]) -> Any:
@@ -345,22 +380,6 @@ def _inside(base: Path, path: str) -> Path:
             place.unlink()
         place.mkdir(exist_ok=True)
     return place / parts[-1]
-
-
-def _opened(path: Path, flags: int) -> IO[bytes]:
-    whole = (
-        os.O_WRONLY
-        | os.O_CREAT
-        | os.O_NOFOLLOW
-        | os.O_NONBLOCK
-        | os.O_CLOEXEC
-        | flags
-    )
-    return os.fdopen(os.open(path, whole, 0o600), "wb")
-
-
-def _size(path: Path) -> int:
-    return path.lstat().st_size if os.path.lexists(path) else 0
 
 
 def _git(directory: Path, *words: str) -> bytes:
