@@ -29,7 +29,7 @@ STOREYS = (
 # The storeys within git/: the object database and the worktrees do not know each other.
 GIT_STOREYS = (
     {"modes", "neutral", "clone_identity"},
-    {"command", "state_place"},
+    {"command", "libgit2", "state_place"},
     {"repository"},
     {"file_system", "fetching"},
     {"store", "worktree"},

@@ -26,7 +26,7 @@ def lock_files(repo: Repository, commit: str, directory: str) -> dict[str, str]:
     The files are those in `directory` and in the directories above it. A commit or a directory that
     this clone does not have has none.
     """
-    import pygit2  # noqa: PLC0415  takes 40 ms, and a worker without tasks needs none
+    from gitorch.git.libgit2 import pygit2  # noqa: PLC0415  a worker without tasks needs none
 
     found = {}
     try:
@@ -50,7 +50,7 @@ def _with_parents(directory: str) -> Iterator[str]:
 
 
 def _files_in(tree: pygit2.Tree, path: str) -> Iterator[pygit2.Blob]:
-    import pygit2  # noqa: PLC0415  takes 40 ms, and a worker without tasks needs none
+    from gitorch.git.libgit2 import pygit2  # noqa: PLC0415  a worker without tasks needs none
 
     node = tree / path if path else tree
     for entry in node if isinstance(node, pygit2.Tree) else ():

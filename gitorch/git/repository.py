@@ -147,7 +147,7 @@ class Repository(Struct, frozen=True, dict=True):
 
         pygit2 flushes each write to a reference, so that the write survives a power cut.
         """
-        import pygit2  # noqa: PLC0415  takes 50 ms, which listing and showing do not need
+        from gitorch.git.libgit2 import pygit2  # noqa: PLC0415  not for listing and showing
 
         pygit2.settings.enable_fsync_gitdir(True)
         return pygit2.Repository(str(self.root))

@@ -51,7 +51,7 @@ def move_ref(
     Return False if the reference holds something else by now. Raises Busy if a lock stays, or if
     the reference cannot be written.
     """
-    import pygit2  # noqa: PLC0415  takes 50 ms, which readers of the branch do not need
+    from gitorch.git.libgit2 import pygit2  # noqa: PLC0415  not for readers of the branch
 
     # A lost race, and a lock that another process holds, raise any of these.
     collisions = (pygit2.GitError, OSError, ValueError, KeyError)
