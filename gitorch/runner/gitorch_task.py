@@ -4,19 +4,19 @@ The working directory is the root of the worktree, and $GITORCH_CONFIG is the pa
 <result.json> says that the work is done: it has the value that `run` returns, or null if that is
 not JSON. If the work is not done, `error.json` beside it has the reason. An exception also prints a
 traceback to stderr, which is the attempt's log, and the exit code is then 1.
+
+Short tasks are mostly the start of this program, so it imports only what every task needs: `json`
+and `logging` would double its time.
 """
 
 from __future__ import annotations
 
-import importlib
-import json
-import logging
-import math
 import os
 import sys
 
 TYPE_CHECKING = False  # `typing` itself takes milliseconds to import
 if TYPE_CHECKING:
+    from types import ModuleType
     from typing import Any
 
 _FORMAT = "%(asctime)s %(levelname)s %(message)s"
@@ -36,10 +36,8 @@ def main(tasks_directory: str, method: str, result_path: str) -> None:
     others = [entry for entry in sys.path if entry != own_directory]
     sys.path[:] = [tasks_directory, os.getcwd(), *others]
     sys.argv[:] = [os.path.join(tasks_directory, "Tasks.py")]
-    _configure_logging()
-    config_path = os.environ["GITORCH_CONFIG"]
-    with open(config_path, encoding="utf-8") as file:
-        config = json.load(file)
+    _configure_logging_when_imported()
+    config = _read_json(os.environ["GITORCH_CONFIG"])
     _check_direct_exits(result_path)
     error_path = os.path.join(os.path.dirname(result_path), "error.json")
     task = None
@@ -70,7 +68,73 @@ def _record_used_files() -> None:
         gitorch_recorder.start(used)
 
 
-def _configure_logging() -> None:
+def _read_json(path: str) -> Any:
+    """Return the value in a JSON file.
+
+    The scanner in C reads what gitorch writes. `json` itself loads the regular expressions.
+    """
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    try:
+        from _json import make_scanner
+
+        settings: Any = _ScannerSettings
+        value, end = make_scanner(settings)(text, 0)
+    except (ImportError, AttributeError, TypeError, ValueError, StopIteration):
+        end = 0
+    if end and not text[end:].strip():
+        return value
+    import json
+
+    return json.loads(text)
+
+
+class _ScannerSettings:
+    """The attributes of a `json.JSONDecoder` that its scanner reads."""
+
+    strict = True
+    object_hook = None
+    object_pairs_hook = None
+    parse_float = float
+    parse_int = int
+    parse_constant = float  # NaN, Infinity and -Infinity
+
+
+class _LoggingFinder:
+    """Finds `logging` as Python does, and has it configured when it is imported."""
+
+    def find_spec(self, name: str, *arguments: Any) -> Any:
+        if name != "logging":
+            return None
+        sys.meta_path.remove(self)
+        for finder in sys.meta_path:
+            find_spec: Any = getattr(finder, "find_spec", None)
+            spec = find_spec and find_spec(name, *arguments)
+            if spec:
+                _configure_after(spec.loader)
+                return spec
+        return None
+
+
+def _configure_after(loader: Any) -> None:
+    load = loader.exec_module
+
+    def exec_module(module: ModuleType) -> None:
+        load(module)
+        _configure_logging(module)
+
+    loader.exec_module = exec_module
+
+
+def _configure_logging_when_imported() -> None:
+    logging = sys.modules.get("logging")  # if a start-up file has imported it
+    if logging is None:
+        sys.meta_path.insert(0, _LoggingFinder())
+    else:
+        _configure_logging(logging)
+
+
+def _configure_logging(logging: Any) -> None:
     """Log everything from INFO on to stderr, until the task configures logging itself.
 
     The root logger has no handler, so `logging.basicConfig` and `addHandler` work as in every
@@ -109,8 +173,7 @@ def _byte(code: int) -> int:
 
 
 def _task(method: str, config: dict[str, Any]) -> Any:
-    module = importlib.import_module("Tasks")
-    task_class = getattr(module, method)
+    task_class = getattr(__import__("Tasks"), method)
     return task_class(config)
 
 
@@ -178,7 +241,7 @@ def _reason(error: BaseException) -> str:
 
 
 def _write_reason(reason: str, path: str) -> None:
-    text = json.dumps({"reason": reason[:_LONGEST_REASON]})
+    text = _json_text({"reason": reason[:_LONGEST_REASON]})
     try:
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
@@ -210,8 +273,10 @@ def _write_result(result: Any, path: str) -> None:
     """
     text = "null"
     try:
-        text = json.dumps(_to_json(result))
+        text = _json_text(_to_json(result))
     except Exception as error:
+        import logging
+
         logging.info(
             "the result of the task is not kept, since it is not JSON: %s", error
         )
@@ -222,6 +287,14 @@ def _write_result(result: Any, path: str) -> None:
     with open(temporary, "w", encoding="utf-8") as file:
         file.write(text)
     os.replace(temporary, path)
+
+
+def _json_text(value: Any) -> str:
+    if value is None:
+        return "null"
+    import json
+
+    return json.dumps(value)
 
 
 def _to_json(value: Any) -> Any:
@@ -256,4 +329,4 @@ def _number(value: float) -> float:
     try:
         return float(value)
     except OverflowError:
-        return math.inf
+        return float("inf")
