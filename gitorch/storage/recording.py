@@ -55,6 +55,7 @@ class Recording:
         self.branch = branch
         self._site = site
         self._trailers: list[tuple[str, str]] = []
+        self._environments: list[Mapping[str, Any]] = []
         self._followed: dict[str, Record | None] = {}
         self._latest: str | None = None
 
@@ -73,8 +74,9 @@ class Recording:
 
     def put_environment(self, environment: Mapping[str, Any]) -> None:
         """Put an environment that a record names, unless it is unknown or the branch has it."""
-        if not environment:
+        if not environment or environment in self._environments:
             return
+        self._environments.append(environment)
         text = render_environment(environment)
         path = environment_path(digest_of(text))
         if self.branch.read(path) != text:

@@ -185,6 +185,9 @@ def reason(error: OSError) -> str:
 def _open_below(below: Path | None, path: Path) -> int:
     if below is None:
         return os.open(path, _OPEN)
+    os.lstat(
+        path
+    )  # most files that a task may write are not there, which is soon seen
     try:
         return _walk(below, path.relative_to(below).parts)
     except OSError as error:

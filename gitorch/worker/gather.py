@@ -222,7 +222,7 @@ def _gather(
     failure = found.failure or notes.failure
     if failure and has_succeeded:
         follows = _after_unkept(attempt, failure)
-    environment = surroundings.describe(attempt.payload, attempt.run.tree)
+    environment = surroundings.describe(attempt.payload, attempt.run.tree, masking)
     remarks = [*found.notes, *notes.shown(), *use.notes, *reports.notes]
     kept_attempt = _kept_attempt(
         attempt,

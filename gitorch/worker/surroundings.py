@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from gitorch.errors import GitorchError, ProgramMissing
 from gitorch.git.lock_files import lock_files
@@ -27,6 +27,14 @@ from gitorch.storage.interpreters import find_interpreter
 from gitorch.storage.site import Site
 from gitorch.tools import machine, nvidia
 from gitorch.worker.reported import report
+
+
+class _Masked(NamedTuple):
+    """The facts of an attempt, and the same facts without secrets."""
+
+    facts: dict[str, Any]
+    masking: Masking
+    masked: dict[str, Any]
 
 
 class Surroundings:
@@ -47,6 +55,8 @@ class Surroundings:
         self._lock_files: dict[tuple[str, str], dict[str, str]] = {}
         self._reports: dict[tuple[object, ...], dict[str, str]] = {}
         self._reports_lock = threading.Lock()
+        self._processes: dict[frozenset[tuple[str, str]], dict[str, Any]] = {}
+        self._last_masked: _Masked | None = None
 
     def interpreter(self, python: str, wanted: str | None, pin: Pin) -> Interpreter:
         """Return the interpreter that a run was readied with, to run the code at `pin`.
@@ -115,12 +125,14 @@ class Surroundings:
                 )
             return self._maskings[key]
 
-    def describe(self, payload: Payload, tree: Path) -> dict[str, Any]:
+    def describe(
+        self, payload: Payload, tree: Path, masking: Masking
+    ) -> dict[str, Any]:
         """Return what a record says about what a run's tasks ran with, and about the machine.
 
-        It is without secrets. An interpreter that no task used, or that does not start, is left
-        out. `interpreter` is in the result if the tasks ran in another interpreter than the record
-        names.
+        `masking` removes the secrets. An interpreter that no task used, or that does not start, is
+        left out. `interpreter` is in the result if the tasks ran in another interpreter than the
+        record names.
         """
         spec = payload.spec
         described: dict[str, Any] = {}
@@ -135,7 +147,7 @@ class Surroundings:
             described["commands"] = self.reported(payload, tree, interpreter)
         if locks := self._locks(payload.pin.commit, spec.path_to_tasks):
             described["locks"] = locks
-        return self._with_machine(described, spec)
+        return self._with_machine(described, spec, masking)
 
     def describe_now(
         self, spec: RunSpec, python: str, pin: Pin, *, with_python: bool
@@ -149,24 +161,34 @@ class Surroundings:
         if with_python:
             interpreter = self.interpreter(python, spec.python, pin)
             described = _python(interpreter, python)
-        return self._with_machine(described, spec)
+        return self._with_machine(described, spec, self.masking(spec))
 
     def _with_machine(
-        self, described: Mapping[str, Any], spec: RunSpec
+        self, described: Mapping[str, Any], spec: RunSpec, masking: Masking
     ) -> dict[str, Any]:
-        variables = {**DEFAULTS, **self.environment, **spec.env}
-        allowed = self._site.settings.record_env
-        process = {
-            "variables": recorded_variables(
-                variables, allowed, self._site.settings.secret
-            ),
-            "locale": machine.locale_name(variables),
-            "timezone": machine.timezone_name(variables),
-        }
-        masked: dict[str, Any] = self.masking(spec).value(
-            {**described, **self._machine, **process}
-        )
-        return masked
+        """Add the facts about the machine and the process. Most attempts have the same facts."""
+        facts = {**described, **self._machine, **self._process(spec)}
+        last = self._last_masked
+        if last is None or last.masking is not masking or last.facts != facts:
+            last = _Masked(facts, masking, masking.value(facts))
+            self._last_masked = last
+        return last.masked
+
+    def _process(self, spec: RunSpec) -> dict[str, Any]:
+        """Return the facts that depend on the variables. Each environment is examined once."""
+        key = frozenset(spec.env.items())
+        if key not in self._processes:
+            variables = {**DEFAULTS, **self.environment, **spec.env}
+            settings = self._site.settings
+            recorded = recorded_variables(
+                variables, settings.record_env, settings.secret
+            )
+            self._processes[key] = {
+                "variables": recorded,
+                "locale": machine.locale_name(variables),
+                "timezone": machine.timezone_name(variables),
+            }
+        return self._processes[key]
 
     def _locks(self, commit: str, directory: str) -> dict[str, str]:
         """Return the digests of the lock files that a run's code has."""
