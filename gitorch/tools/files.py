@@ -17,7 +17,7 @@ _ENTER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MOST_LEVELS = 100_000
 
 
-def read_small(path: Path) -> bytes:
+def read_small(path: Path | str) -> bytes:
     """Return the content of a file of at most 64 KiB.
 
     This needs a third of the system calls of `Path.read_bytes`.

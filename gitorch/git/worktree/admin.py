@@ -71,13 +71,13 @@ def write_names(admin: Path, path: Path, commit: str) -> None:
 
 def admin_directory(repo: Repository, path: Path) -> Path:
     """Return the administrative directory for a worktree at `path`, whether or not it exists."""
-    return repo.common_dir / "worktrees" / _name(path)
+    return _admin_directory(repo.common_dir, path)
 
 
 @lru_cache(maxsize=256)  # asked a dozen times for each run
-def _name(path: Path) -> str:
+def _admin_directory(common: Path, path: Path) -> Path:
     digest = hashlib.sha256(os.fsencode(real_path(path))).hexdigest()
-    return f"gitorch-{digest[:12]}"
+    return common / "worktrees" / f"gitorch-{digest[:12]}"
 
 
 def real_path(path: Path) -> Path:
@@ -126,7 +126,7 @@ def read_mark(repo: Repository, path: Path) -> Mark | None:
     None means that the worktree is not whole, or is not this repository's.
     """
     admin = admin_directory(repo, path)
-    if read_git_file(path) != admin:
+    if not _names(path, admin):
         return None
     try:
         value = json.loads(read_small(admin / _MARK))
@@ -142,6 +142,15 @@ def read_mark(repo: Repository, path: Path) -> Mark | None:
         sparse=tuple(value.get("sparse", ())),
         boot=value.get("boot", ""),
     )
+
+
+def _names(path: Path, admin: Path) -> bool:
+    """Return True if the `.git` file in `path` names `admin`."""
+    try:
+        line = read_small(os.path.join(path, ".git"))  # noqa: PTH118  asked as often
+    except OSError:
+        return False
+    return line == _git_file_line(admin) or read_git_file(path) == admin
 
 
 def publish(repo: Repository, aside: Path, path: Path) -> Path:

@@ -97,6 +97,9 @@ def _levels_at_most(data: bytes) -> int:
     Each round removes the innermost brackets. Brackets within texts can only leave a remainder, so
     a text with more than DEEPEST unpaired brackets counts as too deep.
     """
+    opening = data.count(b"[") + data.count(b"{")
+    if opening <= DEEPEST:
+        return opening
     brackets = data.translate(None, _NOT_BRACKETS)
     for levels in range(DEEPEST + 1):
         if not brackets:
