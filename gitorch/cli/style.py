@@ -41,12 +41,12 @@ _STATUS_COLORS = {
     Status.WAITING: "dim",
 }
 # Escape sequences (CSI, OSC and the two-byte sequences), then every character that controls.
-_ESCAPES = re.compile(
+# `re` compiles these where they are used, which is seldom: they take a millisecond.
+_ESCAPES = (
     r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])"
     rf"|[{CONTROLS}]"
 )
-# `re` compiles these two where they are used, which is seldom: they take a millisecond.
-_COLOR_OR_ESCAPE = rf"(\x1b\[[0-9;:]*m)|{_ESCAPES.pattern}"
+_COLOR_OR_ESCAPE = rf"(\x1b\[[0-9;:]*m)|{_ESCAPES}"
 # The same in UTF-8, with the characters of C1 and those that change the direction of text.
 _RAW_CONTROLS = (
     rb"(\x1b\[[0-9;:]*m)"
@@ -78,7 +78,7 @@ def plain(text: str) -> str:
     """
     if text.isprintable():
         return text  # true of nearly every text, and many times faster than the substitution
-    return _ESCAPES.sub("", text).encode("utf-8", "replace").decode()
+    return re.sub(_ESCAPES, "", text).encode("utf-8", "replace").decode()
 
 
 def one_line(text: str) -> str:
@@ -160,7 +160,7 @@ def display_width(text: str) -> int:
     """
     if text.isascii() and text.isprintable():
         return len(text)
-    visible = _ESCAPES.sub("", text)
+    visible = re.sub(_ESCAPES, "", text)
     return sum(map(character_width, unicodedata.normalize("NFC", visible)))
 
 
@@ -205,7 +205,7 @@ def printable(text: str, stream: TextIO) -> str:
     """
     if has_colors(stream):
         return re.sub(_COLOR_OR_ESCAPE, lambda match: match[1] or "", text)
-    return _ESCAPES.sub("", text)
+    return re.sub(_ESCAPES, "", text)
 
 
 def without_controls(data: bytes) -> bytes:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 SUFFIX = ".dvc"
 LARGEST = 1 << 16  # bytes; a pointer to one file or directory is shorter
-_MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
+_MD5 = r"[0-9a-f]{32}(\.dir)?"
 
 
 class DvcPointer(NamedTuple):
@@ -41,6 +41,6 @@ def parse_dvc_file(data: bytes) -> DvcPointer | None:
         case {"outs": [{"md5": str(md5), "path": str(path), **facts}]}:
             size = facts.get("size", 0)
             is_inside = not path.startswith(("/", "..")) and "\0" not in path
-            if is_inside and isinstance(size, int) and _MD5.fullmatch(md5):
+            if is_inside and isinstance(size, int) and re.fullmatch(_MD5, md5):
                 return DvcPointer(posixpath.normpath(path), md5, max(size, 0))
     return None

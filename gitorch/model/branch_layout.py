@@ -34,7 +34,8 @@ USED = "used.json"
 ATTRIBUTES = ".gitattributes"
 
 # HFS+ ignores these characters in a name, so git refuses a `.git` that contains them.
-_IGNORED = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
+# Compiled where it is used, which is seldom.
+_IGNORED = "[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]"
 # Names that must be escaped. `gi…~` are the short names that NTFS gives to .git, .gitmodules and
 # others. `%` is the escape character itself.
 _GIT_NAME = re.compile(r"\.git|gi[^~]*~|%", re.IGNORECASE)
@@ -139,7 +140,7 @@ def escaped(path: str) -> str:
 
     def escape(component: re.Match[str]) -> str:
         name = component[0]
-        name_for_git = _IGNORED.sub("", name)
+        name_for_git = re.sub(_IGNORED, "", name)
         if _GIT_NAME.match(name_for_git):
             return f"%{name}"
         return name
@@ -164,12 +165,12 @@ def escaped_for_checkout(path: str, *, is_link: bool = False) -> str:
 
 def _is_dot_git(name: str) -> bool:
     """Return True for `.git` and its other names, also behind the `%` of an escaped name."""
-    bare = _IGNORED.sub("", name).lstrip("%")
+    bare = re.sub(_IGNORED, "", name).lstrip("%")
     return any(re.match(_DOT_GIT, part) for part in bare.split("\\"))
 
 
 def _is_git_name(name: str) -> bool:
-    return _GIT_NAME.match(_IGNORED.sub("", name).lstrip("%")) is not None
+    return _GIT_NAME.match(re.sub(_IGNORED, "", name).lstrip("%")) is not None
 
 
 def unescaped(stored: str) -> str:

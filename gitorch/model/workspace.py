@@ -49,7 +49,7 @@ class AttemptDirectory(NamedTuple):
     @property
     def workspace(self) -> Path:
         """Return the workspace. No link that leads out of it is followed to read these files."""
-        return self.path.parents[3]
+        return _workspace_of(self.path)
 
     @property
     def owner(self) -> Path:
@@ -127,3 +127,8 @@ class AttemptDirectory(NamedTuple):
     @property
     def status(self) -> Path:
         return self.path / "status.json"
+
+
+@lru_cache(maxsize=256)  # asked for each file of an attempt
+def _workspace_of(path: Path) -> Path:
+    return path.parents[3]

@@ -7,7 +7,6 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -125,6 +124,8 @@ def _read_and_remember(
 
     def read(path: Path) -> _ReadFile | Unusable:
         return _read(path, is_interrupted)
+
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  takes 5 ms
 
     with (
         ThreadPoolExecutor(_READERS, "hasher") as readers,

@@ -17,7 +17,6 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import assert_never
 
@@ -53,6 +52,7 @@ from gitorch.worker.ownership import rejoin
 from gitorch.worker.pool_options import LOCAL, PoolOptions
 from gitorch.worker.prefetch import Prefetch
 from gitorch.worker.preparation import Preparation
+from gitorch.worker.preparers import Preparers
 from gitorch.worker.protocol import (
     Announce,
     Cancel,
@@ -87,7 +87,6 @@ from gitorch.worker.summary import Summary
 from gitorch.worker.surroundings import Surroundings
 
 FEW = 4  # prefetched worktrees, and ends in a batch, for a worker with one slot or two
-PREPARERS = 4
 SWITCH_S = 0.0005  # a free slot must not wait 5 ms, Python's default, for a thread that commits
 # The number of new objects after which Python looks for garbage. Its default of 700 took 7 % of a
 # worker's time.
@@ -141,7 +140,7 @@ class Pool:
             enough=enough,
         )
         self._heirs = Heirs(site, worker, self._inbox.post, only=options.only)
-        self._preparers = ThreadPoolExecutor(PREPARERS, "preparer")
+        self._preparers = Preparers()
         self._stops = 0  # counted by the signal handler
         self._requested_stops = Stops.NONE  # by `gitorch stop`
         self._stop_file = files.stop

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-_POINTER = re.compile(
+_POINTER = (  # compiled where it is used, which is seldom
     rb"version https://git-lfs\.github\.com/spec/v1\n(?:ext-.*\n)*"
     rb"oid sha256:([0-9a-f]{64})\nsize (\d+)\n"
 )
@@ -51,7 +51,7 @@ class LfsFilter:
                 start += packet
                 if len(start) >= _LONGEST_POINTER:
                     break
-            pointer = _POINTER.fullmatch(start)
+            pointer = re.fullmatch(_POINTER, start)
             if b"command=smudge\n" in request:
                 self._smudge(start, content, pointer)
             elif pointer or not start:

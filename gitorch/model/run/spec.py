@@ -37,9 +37,8 @@ OWN_KEYS = frozenset(
 OWN_TASK_KEYS = frozenset({"id", "method", "command", "needs", "gitorch"})
 
 # The programs of Python, in a command.
-_PYTHON = re.compile(
-    r"\bpython|\.py\b|\b(?:pip|pytest|ipython|jupyter|papermill|torchrun|accelerate|uv)\b"
-)
+# Compiled where it is used: most commands load this module and examine no command.
+_PYTHON = r"\bpython|\.py\b|\b(?:pip|pytest|ipython|jupyter|papermill|torchrun|accelerate|uv)\b"
 
 # The outcomes after which a task can be retried automatically: errors after the task had started.
 RETRIABLE = (
@@ -204,7 +203,7 @@ class RunSpec(JsonStruct, frozen=True, kw_only=True):
             if command is None:
                 return True
             words = command if isinstance(command, str) else " ".join(command)
-            if _PYTHON.search(words):
+            if re.search(_PYTHON, words):
                 return True
         return False
 

@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterable
 from functools import cache
 from pathlib import PurePosixPath
 
-_TOKEN = re.compile(r"\[(!?)(\]?[^\]]*)\]|[*]+|\?|[^*?\[]+|\[")
+# Compiled where it is used: most commands load this module and match nothing.
+_PIECE = r"\[(!?)(\]?[^\]]*)\]|[*]+|\?|[^*?\[]+|\["
 
 
 @cache
@@ -78,7 +79,7 @@ def is_in_cone(path: str, sparse: Collection[str]) -> bool:
 
 
 def _one_name(pattern: str) -> str:
-    return "".join(_translated(token) for token in _TOKEN.finditer(pattern))
+    return "".join(_translated(token) for token in re.finditer(_PIECE, pattern))
 
 
 def _translated(token: re.Match[str]) -> str:

@@ -197,6 +197,9 @@ def fill(
             words += _filled_words(word, values, as_meant, expand)
         return tuple(words)
 
+    if "{" not in command:
+        return command
+
     def quoted(hole: Placeholder) -> str:
         if hole.quoted and not _is_value(hole, values):
             return command[hole.start : hole.end]

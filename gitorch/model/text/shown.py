@@ -8,14 +8,15 @@ import re
 # change the direction of text, with which a text can look like another one (CVE-2021-42574).
 CONTROLS = "\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 # The same, with the halves of characters that UTF-8 cannot encode.
-_UNSHOWN = re.compile(rf"[{CONTROLS}\ud800-\udfff]")
+# Compiled where it is used, which is seldom.
+_UNSHOWN = rf"[{CONTROLS}\ud800-\udfff]"
 
 
 def visible(text: str) -> str:
     r"""Return `text` with escapes, such as `\x1b`, in place of control characters."""
     if text.isprintable():
         return text
-    return _UNSHOWN.sub(_escape, text)
+    return re.sub(_UNSHOWN, _escape, text)
 
 
 def _escape(match: re.Match[str]) -> str:
