@@ -66,14 +66,16 @@ def locked(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     return project
 
 
-def make_wheel(directory: Path, version: str) -> Path:
-    """Write a wheel of the package `dep`. Equal versions have equal bytes."""
+def make_wheel(directory: Path, version: str, name: str = "dep") -> Path:
+    """Write a wheel of a package. Equal versions have equal bytes."""
     directory.mkdir(exist_ok=True)
-    path = directory / f"dep-{version}-py3-none-any.whl"
-    about = f"dep-{version}.dist-info"
+    path = directory / f"{name}-{version}-py3-none-any.whl"
+    about = f"{name}-{version}.dist-info"
     files = {
-        "dep.py": f"VERSION = {version!r}\n",
-        f"{about}/METADATA": f"Metadata-Version: 2.1\nName: dep\nVersion: {version}\n",
+        f"{name}.py": f"VERSION = {version!r}\n",
+        f"{about}/METADATA": (
+            f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        ),
         f"{about}/WHEEL": (
             "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\n"
             "Tag: py3-none-any\n"

@@ -22,9 +22,13 @@ import yaml
 from gitorch.cli.examples import EXAMPLES
 from gitorch.cli.topics import TOPICS, render_topic
 from gitorch.config.schema import file_settings, task_settings
-from gitorch.model.run.locked_python import parse_locked
 from gitorch.model.settings import SETTINGS
 from tests.conftest import commit_files, git, gitorch, gitorch_json, write
+from tests.locked_project import locked, make_wheel, uv
+from tests.stories.test_locked_environments import CONDA
+from tests.test_installation import installations
+
+__all__ = ["locked"]  # a fixture
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -48,7 +52,6 @@ NAMED = (
         "run()",
         "metric(…)",
         "file://",
-        "loginctl enable-linger",
         "--key=value",
         "lr",
         "*TOKEN*",
@@ -214,30 +217,28 @@ CLASSES: dict[str, Callable[[str], object]] = {
     "shell": is_shell,
     "expression": is_expression,
     "printed": is_printed,
+    "run elsewhere": lambda piece: piece in ELSEWHERE,
     "fragment": fragment,
-    "tested elsewhere": lambda piece: piece in ELSEWHERE,
     "command": is_command,
     "address": is_address,
-    "option and its value": lambda piece: piece in OPTIONS,
+    "option and its value": lambda piece: piece in (*OPTIONS, NOTIFY),
     "environment": lambda piece: piece in ENVIRONMENT,
     "name": is_name,
     "file": lambda piece: piece in FILES,
 }
 OPTIONS = {"--sort '-accuracy max'": ("list", "--group", "name")}
+NOTIFY = """--notify 'mail -s "$GITORCH_SUMMARY" me </dev/null'"""
 ENVIRONMENT = ("PYTHONHASHSEED=0", "GITORCH_WORKSPACE")
-# Commands that need more than a repository, and the tests of them.
-ELSEWHERE = {
-    "gitorch run --engine dask --scheduler tcp://HOST:8786": "tests/stories/test_dask.py",
-    "pip install 'gitorch[dask]'": "tests/test_packaging.py",
-}
+# What needs more than a repository. `test_what_is_run_elsewhere` says which tests run it.
+ON_DASK = "gitorch run --engine dask --scheduler tcp://HOST:8786"
+WITH_CONDA = "conda: environment.yml"
+ELSEWHERE = {ON_DASK, WITH_CONDA, *installations()}
 # Files of a user's project that a sentence names as an example, and what gitorch does with them.
 FILES = {
     "data.csv.dvc": "tests/stories/test_pointed_data.py",
     "data/.gitkeep": "tests/stories/test_ignored_files.py",
     ".python-version": "tests/stories/test_locked_environments.py",
     "requirements*.txt": "tests/stories/test_locked_environments.py",
-    'pip install ".[uv]"': "tests/test_packaging.py",
-    'pip install ".[plot]"': "tests/test_packaging.py",
     "/tmp/gitorch-<uid>": "tests/stories/test_help.py",
 }
 
@@ -372,9 +373,6 @@ NAMED_FILES: dict[str, str | bytes] = {
     "apps/model/uv.lock": 'version = 1\nrequires-python = ">=3.11"\n',
     ".gitignore": "/data\n*.so\n/sets\n",
 }
-# Fragments that need programs which are not everywhere. They are run in
-# tests/stories/test_locked_environments.py and tests/stories/test_shells.py.
-WITH_PROGRAMS = ("python:", "conda:", "shell: zsh")
 
 
 def test_the_fragments_of_configs_are_valid_and_run(project: Path) -> None:
@@ -386,7 +384,7 @@ def test_the_fragments_of_configs_are_valid_and_run(project: Path) -> None:
     git(project, "config", "gitorch.memory", "8GiB")
     pieces = of_class("fragment")
     assert len(pieces) >= 25
-    runnable = [piece for piece in pieces if not piece.startswith(WITH_PROGRAMS)]
+    runnable = [piece for piece in pieces if not piece.startswith("python:")]
     for number, piece in enumerate(runnable):
         path = project / "experiments" / f"piece{number}.yaml"
         config = whole_config(piece, project) | {"number": number}
@@ -394,11 +392,45 @@ def test_the_fragments_of_configs_are_valid_and_run(project: Path) -> None:
     assert gitorch_json(project, "check")["problems"] == []
     runs = gitorch_json(project, "run", "-j", "2", "experiments")["runs"]
     assert len(runs) == len(runnable)
-    for piece in set(pieces) - set(runnable):
-        key, value = yaml.safe_load(piece).popitem()
-        if key != "shell":
-            python = value if key == "python" else f"{key} {value}"
-            assert parse_locked(python), piece
+
+
+PACKAGES = "print(*sorted(d.name for d in importlib.metadata.distributions()))"
+MODEL = """
+dependency-groups = {eval = ["score"]}
+tool.uv = {find-links = ["../../wheels"], no-index = true}
+
+[project]
+name = "model"
+version = "1"
+requires-python = ">=3.11"
+dependencies = ["dep==2.0"]
+optional-dependencies.gpu = ["cuda"]
+"""
+
+
+def test_the_locks_of_the_fragments_are_used(locked: Path) -> None:
+    for name in ("cuda", "score"):
+        make_wheel(locked / "wheels", "1.0", name)
+    write(locked, "apps/model/pyproject.toml", MODEL)
+    uv(locked / "apps/model", "lock", "--offline")
+    commit_files(locked, {"names.py": f"import importlib.metadata\n{PACKAGES}\n"})
+    packages = {}
+    for piece in of_class("fragment"):
+        if piece.startswith("python:"):
+            here = f"--python {sys.version_info.major}.{sys.version_info.minor}"
+            settings = piece.replace("--python 3.11", here)
+            tasks = "tasks: [{id: t, command: python names.py}]\n"
+            write(locked, "a.yaml", f"gitorch: {{{settings}}}\n{tasks}")
+            gitorch(locked, "run", "a.yaml")
+            packages[piece] = gitorch(locked, "logs", "a").stdout.split()
+    assert list(packages.values()) == [["dep"], ["cuda", "dep", "score"]]
+
+
+def test_what_is_run_elsewhere() -> None:
+    """test_help.py runs the blocks of `help clusters`, and test_installation.py all of its list."""
+    assert f"\n    {ON_DASK}\n" in render_topic("clusters")
+    assert WITH_CONDA in CONDA, "test_locked_environments.py runs this config"
+    assert set(of_class("run elsewhere")) == ELSEWHERE - {"pip install ."}
 
 
 def whole_config(piece: str, root: Path) -> dict[str, Any]:
@@ -491,6 +523,17 @@ def test_the_expressions_and_addresses_find_runs(runs: Path) -> None:
     for piece, words in OPTIONS.items():
         assert piece in PIECES
         gitorch(runs, *words, *shlex.split(piece))
+
+
+def test_the_mail_is_sent(runs: Path, tmp_path: Path) -> None:
+    """The program `mail` of this test writes its arguments into a file."""
+    assert NOTIFY in PIECES
+    mail = f'#!/bin/sh\nprintf "%s|" "$@" > {tmp_path}/mail\n'
+    write(tmp_path, "programs/mail", mail).chmod(0o755)
+    path = f"PATH={tmp_path}/programs:$PATH"
+    shell(runs, f"gitorch rerun --queue body-size; {path} gitorch run {NOTIFY}")
+    sent = (tmp_path / "mail").read_text()
+    assert sent == "-s|done: 1 run, 1 COMPLETE|me|"
 
 
 def test_the_files_of_the_examples_have_tests() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,21 @@ def _slurm(slots: int, lock: Path) -> Engine:
     return SlurmEngine(slots, lock)
 
 
-def _dask(slots: int, lock: Path) -> Engine:
+@contextmanager
+def _dask_installed() -> Iterator[None]:
+    """Raise ProgramMissing if a module of Dask cannot be imported here."""
     try:
-        # 200 ms, for users of Dask only.
-        from gitorch.engines.dask.engine import DaskEngine  # noqa: PLC0415
+        yield
     except ImportError:
         raise ProgramMissing(
             "the engine dask needs dask.distributed", "pip install 'gitorch[dask]'"
         ) from None
+
+
+def _dask(slots: int, lock: Path) -> Engine:
+    with _dask_installed():
+        # 200 ms, for users of Dask only.
+        from gitorch.engines.dask.engine import DaskEngine  # noqa: PLC0415
     return DaskEngine(slots, lock)
 
 
@@ -65,8 +73,8 @@ def most_at_once(name: str, options: Mapping[str, Any]) -> int | None:
     `options` are those of the engine.
     """
     if name == "dask":
-        from gitorch.engines.dask.cluster import threads_of  # noqa: PLC0415  as above
-
+        with _dask_installed():
+            from gitorch.engines.dask.cluster import threads_of  # noqa: PLC0415  as above
         return threads_of(options)
     if name != "slurm":
         return None

@@ -215,11 +215,29 @@ def test_a_config_that_declares_metrics_wrongly(project: Path) -> None:
     ]
 
 
-def test_the_config_of_the_readme_is_valid(project: Path) -> None:
-    """It is only checked, since it names files of programs that are not installed."""
+def test_the_config_of_the_readme_reads_what_a_program_writes(
+    project: Path,
+) -> None:
+    program = HYDRA_LIKE
+    for made, wanted in (("mine", "scores"), ("dvclive", "dvclive")):
+        program += f'os.rename("{made}", f"{{out}}/../../{wanted}")\n'
+    events = event_file(scalar("train/loss", 0.3, 2))
+    commit_files(project, {"train.py": program, "events": events})
     _, _, example = (ROOT / "README.md").read_text().partition("_measured.yaml\n")
     write(project, "experiments/a.yaml", example.partition("```")[0])
-    assert gitorch_json(project, "check")["problems"] == []
+    gitorch(project, "run", "experiments")
+    run = gitorch_json(project, "show", "a")["run"]
+    expected = {
+        "train/loss",
+        "test.f1",
+        "acc",
+        "val_loss",
+        "lr",
+        "eval.map",
+        "loss",
+    }
+    assert expected < set(run["metrics"])
+    assert notes(run) == [[]]
 
 
 def test_event_files_of_the_same_name_are_told_apart(project: Path) -> None:
