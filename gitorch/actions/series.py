@@ -108,8 +108,14 @@ class SeriesReader:
         task: str | None = None,
         attempt: int | None = None,
         points: int | None = POINTS,
+        patience: float | None = None,
     ) -> None:
-        """`environment` is the caller's. The other parameters are those of `find_series`."""
+        """`environment` is the caller's. The other parameters are those of `find_series`.
+
+        One call of `read` reads the events of a running attempt for at most `patience` seconds. The
+        next call continues.
+        """
+        self._patience = patience
         self._site = site
         self._run_id = run_id
         self._environment = environment
@@ -176,6 +182,7 @@ class SeriesReader:
                 logged.number,
                 points=self._points,
                 names=self._names,
+                patience=self._patience,
             )
         live = self._live[logged]
         if not live.exists:

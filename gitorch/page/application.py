@@ -25,7 +25,7 @@ from gitorch.page.code import code
 from gitorch.page.compare import compare
 from gitorch.page.explore import explore
 from gitorch.page.guard import HEADERS, TOKEN, Guard
-from gitorch.page.live import Watch, stream
+from gitorch.page.live import Parts, stream
 from gitorch.page.overview import overview
 from gitorch.page.run import run
 from gitorch.page.run_files import download, log, preview
@@ -52,13 +52,13 @@ _STATUSES = {"usage": 400, "not-found": 404, "refused": 409, "busy": 503}
 def application(site: Site, guard: Guard, *, read_only: bool) -> Guarded:
     """Return the application. With `read_only`, it has no actions."""
     desk = Desk(site=site, guard=guard, read_only=read_only)
-    watch = Watch(site)
+    parts = Parts(site)
     routes: list[Any] = [Route("/", _page(desk, overview))]
     for path, view in VIEWS.items():
         routes += [
             Route(f"{path}.json", _json(desk, view)),
             Route(f"{path}.csv", _csv(desk, view)),
-            Route(f"{path}.live", _live(desk, view, watch)),
+            Route(f"{path}.live", _live(desk, view, parts)),
         ]
     routes += [
         Route("/runs/{id}/series", _answer(desk, series)),
@@ -192,7 +192,7 @@ def _csv(desk: Desk, view: ViewFunction) -> Handler:
     return _threaded(make)
 
 
-def _live(desk: Desk, view: ViewFunction, watch: Watch) -> Handler:
+def _live(desk: Desk, view: ViewFunction, parts: Parts) -> Handler:
     async def handler(request: Request) -> Response:
         query = _query(request)
 
@@ -202,8 +202,9 @@ def _live(desk: Desk, view: ViewFunction, watch: Watch) -> Handler:
             except NotFound as error:  # the run was killed while its page was open
                 return _render(desk, "error.html", **_explained(error))
 
+        address = f"{request.url.path}?{request.url.query}"
         return StreamingResponse(
-            stream(watch, make), media_type="text/event-stream"
+            stream(parts, address, make), media_type="text/event-stream"
         )
 
     return handler

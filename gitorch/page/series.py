@@ -19,6 +19,7 @@ from gitorch.storage.site import Site
 MOST_RUNS = 6
 _MOST_READERS = 32
 _MOST_SERIES = 200  # of one run
+_PATIENCE_S = 0.1  # the page asks again while a run goes on
 
 
 class SeriesShelf:
@@ -34,7 +35,9 @@ class SeriesShelf:
         with self._lock:
             held = self._readers.pop(run_id, None)
             if held is None:
-                reader = SeriesReader(self._site, run_id, os.environ)
+                reader = SeriesReader(
+                    self._site, run_id, os.environ, patience=_PATIENCE_S
+                )
                 held = reader, Lock()
             self._readers[run_id] = held
             while len(self._readers) > _MOST_READERS:

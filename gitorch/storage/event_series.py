@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from typing import BinaryIO
@@ -56,16 +57,23 @@ class EventSeries:
         self._line = b""  # the beginning of a line
         self._is_skipping = False  # the rest of a line that is too long
 
-    def read(self, file: BinaryIO) -> None:
-        """Read the rest of a file up to its current end."""
+    def read(self, file: BinaryIO, patience: float | None = None) -> bool:
+        """Read the rest of a file up to its current end, or for `patience` seconds.
+
+        Return True if it was read to the end.
+        """
         unread = os.fstat(file.fileno()).st_size - file.tell() - MOST_EVENTS
         if unread > 0:
             self.notes.append(
                 f"the first {in_mebibytes(unread)} of the events are not read"
             )
             file.seek(unread, os.SEEK_CUR)
+        started = time.monotonic()
         for block in blocks(file, _BLOCK):
             self.add(block)
+            if patience is not None and time.monotonic() - started >= patience:
+                return len(block) < _BLOCK
+        return True
 
     def add(self, data: bytes) -> None:
         """Add the next bytes of the file."""
@@ -115,15 +123,22 @@ class EventSeries:
 
 
 class LiveEvents:
-    """The events of an attempt that runs, read as they are written."""
+    """The events of an attempt that runs, read as they are written.
+
+    `patience` is the longest time of one call in seconds, None for no limit. `is_behind` tells that
+    the next call continues.
+    """
 
     def __init__(
         self,
         directory: AttemptDirectory,
         points: int | None,
         names: Collection[str] | None = None,
+        patience: float | None = None,
     ) -> None:
         self.read = EventSeries(points, names)
+        self.is_behind = False
+        self._patience = patience
         self._directory = directory
         self._points = points
         self._names = names
@@ -150,7 +165,7 @@ class LiveEvents:
             if state.st_size == self._position:
                 return False
             file.seek(self._position)
-            self.read.read(file)
+            self.is_behind = not self.read.read(file, self._patience)
             self._position = file.tell()
         return True
 

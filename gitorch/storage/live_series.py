@@ -32,7 +32,9 @@ class LiveSeries:
         *,
         points: int | None,
         names: Collection[str] | None,
+        patience: float | None = None,
     ) -> None:
+        """`patience` is the longest time in seconds that one reading of the events takes."""
         run = site.directory(record.id)
         claim = Claim(
             run=record.id,
@@ -48,7 +50,7 @@ class LiveSeries:
             run=run,
             directory=run.attempt(task_id, number),
         )
-        self._events = LiveEvents(self._attempt.directory, points, names)
+        self._events = LiveEvents(self._attempt.directory, points, names, patience)
         self._points = points
         self._names = names
         self._declared: Mapping[str, Series] = {}
@@ -67,6 +69,8 @@ class LiveSeries:
         except OSError as error:
             notes.append(f"the events are not read: {reason(error)}")
         notes += self._events.read.notes
+        if self._events.is_behind:
+            notes.append("the rest of the events is being read")
         now = time.monotonic()
         is_due = now - self._declared_at >= _PAUSE_S
         if self._attempt.task.declared_metrics and is_due:

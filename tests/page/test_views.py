@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from urllib.parse import quote
 
@@ -171,7 +170,6 @@ def params_are_explored(visit) -> None:
 def test_an_open_page_follows_a_run_and_changes_it(
     project: Path, browser: Browser, tmp_path: Path
 ) -> None:
-    """An event reaches the page in less than a second."""
     gates = tmp_path / "gates"
     gates.mkdir()
     commit_files(project, {"steps.py": STEPS})
@@ -202,20 +200,16 @@ def test_an_open_page_follows_a_run_and_changes_it(
         visit.go("/")
         expect(page.locator("#running .amount")).to_have_text("1 of 5")
         progress = page.locator("progress").element_handle()
-        delays = []
         for step in range(1, 5):
-            begin = time.monotonic()
             (gates / str(step)).touch()
             if step < 4:
                 expect(page.locator("#running .amount")).to_have_text(
                     f"{step + 1} of 5"
                 )
-                delays.append(time.monotonic() - begin)
                 shown = gitorch_json(project, "status")["runs"][0]["progress"]
                 assert (shown["done"], shown["total"]) == (step + 1, 5)
                 assert progress.get_attribute("value") == str(step + 1)
         expect(page.locator(".headline")).to_have_text("1 run complete")
-        assert min(delays) < 1, delays  # of several, since the machine may be busy
         worker.communicate(timeout=20)
         visit.go(f"/runs/{run['id']}")
         expect(page.locator("#connection")).to_have_text("live")
@@ -234,6 +228,74 @@ def test_an_open_page_follows_a_run_and_changes_it(
     assert [entry.get("why") for entry in history[1:3]] == ["not <i>yet</i>", None]
 
 
+TICKING = """\
+import json, os, sys, time
+events = open(os.environ["GITORCH_EVENTS"], "a", buffering=1)
+with open(sys.argv[1], "a") as times:
+    for step in range(1, 16):
+        time.sleep(0.15)
+        times.write(f"{time.time()}\\n")
+        events.write(json.dumps({"progress": [step, 15]}) + "\\n")
+"""
+# Notes when the page shows a step for the first time.
+WATCHER = """() => {
+    window.seen = {};
+    new MutationObserver(() => {
+        const amount = document.querySelector("#running .amount");
+        if (amount) window.seen[parseInt(amount.textContent)] ??= Date.now() / 1000;
+    }).observe(document.body, {subtree: true, childList: true, characterData: true});
+}"""
+
+
+def test_an_event_reaches_an_open_page_in_less_than_a_second(
+    project: Path, browser: Browser, tmp_path: Path
+) -> None:
+    """Half of the delays are below half a second, and all but one are below a second.
+
+    A step that the page does not show since the next one has come is the next one's.
+    """
+    times = tmp_path / "times"
+    commit_files(project, {"tick.py": TICKING})
+    write(
+        project,
+        "experiments/a.yaml",
+        f"tasks: [{{id: tick, command: 'python3 tick.py {times}'}}]\n",
+    )
+    gitorch(project, "ready", "--snapshot")
+    with serving(project) as server, visiting(browser, server) as visit:
+        page = visit.page
+        expect(page.locator("#connection")).to_have_text("live")
+        page.evaluate(WATCHER)
+        gitorch(project, "run")
+        expect(page.locator(".headline")).to_have_text("1 run complete")
+        seen = {int(step): at for step, at in page.evaluate("seen").items()}
+    delays = []
+    for step, sent in enumerate(map(float, times.read_text().split()), start=1):
+        shown = [at for other, at in seen.items() if other >= step]
+        if shown:  # the run may end before its last step is shown
+            delays.append(min(shown) - sent)
+    delays.sort()
+    assert len(delays) >= 10, seen
+    assert delays[len(delays) // 2] < 0.5, delays
+    assert delays[-2] < 1, delays
+
+
+def test_a_hidden_page_does_not_keep_a_connection(
+    project: Path, browser: Browser
+) -> None:
+    """A browser allows six of them for all pages of a server."""
+    with serving(project) as server, visiting(browser, server) as visit:
+        connection = visit.page.locator("#connection")
+        for state, words in ((True, ""), (False, "live")):
+            expect(connection).to_have_text("live" if state else "")
+            visit.page.evaluate(HIDE, state)
+            expect(connection).to_have_text(words)
+
+
+HIDE = """(is_hidden) => {
+    Object.defineProperty(document, "hidden", {value: is_hidden, configurable: true});
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
 HOSTILE = "<script>alert(1)</script>"
 NAME = "<img src=x onerror=alert(7)>"
 TURNED = "\u202egnp.exe"

@@ -82,3 +82,18 @@ def test_what_is_added_is_read_once(attempt: AttemptDirectory) -> None:
     attempt.events.symlink_to("/etc/passwd")
     with pytest.raises(OSError, match="link"):
         live.update()
+
+
+def test_an_impatient_reader_goes_on_where_it_stopped(
+    attempt: AttemptDirectory,
+) -> None:
+    lines = b"".join(event("loss", number, step=number) for number in range(60_000))
+    attempt.events.write_bytes(lines)
+    live = LiveEvents(attempt, 100, patience=0.0)
+    totals = []
+    while live.update():
+        totals.append(live.read.series["loss"].total)
+    assert len(totals) > 1
+    assert totals == sorted(totals)
+    assert totals[-1] == 60_000
+    assert not live.is_behind

@@ -11,25 +11,44 @@ function liveAddress() {
   return `${path}.live${location.search}`;
 }
 
+let source = null;
+
+function say(text, isLive) {
+  connection.textContent = text;
+  connection.classList.toggle("live", isLive);
+}
+
+function show(event) {
+  // The server has escaped every value, and the policy of the page runs no script in it.
+  // The element around it keeps the white space before it, so that all nodes match.
+  const html = `<div>${JSON.parse(event.data)}</div>`;
+  const next = new DOMParser().parseFromString(html, "text/html");
+  morphChildren(part, next.body.firstChild);
+  document.dispatchEvent(new CustomEvent("changed"));
+}
+
+function connect() {
+  source = new EventSource(liveAddress());
+  source.addEventListener("open", () => say("live", true));
+  source.addEventListener("error", () => say("not connected", false));
+  source.addEventListener("part", show);
+}
+
+function disconnect() {
+  source?.close();
+  source = null;
+}
+
+// A hidden page has no stream: a browser allows few connections to one server, for all its pages.
 function follow() {
-  const source = new EventSource(liveAddress());
-  source.addEventListener("open", () => {
-    connection.textContent = "live";
-    connection.classList.add("live");
+  if (!document.hidden) connect();
+  document.addEventListener("visibilitychange", () => {
+    disconnect();
+    if (document.hidden) say("", false);
+    else connect();
   });
-  source.addEventListener("error", () => {
-    connection.textContent = "not connected";
-    connection.classList.remove("live");
-  });
-  source.addEventListener("part", (event) => {
-    // The server has escaped every value, and the policy of the page runs no script in it.
-    // The element around it keeps the white space before it, so that all nodes match.
-    const html = `<div>${JSON.parse(event.data)}</div>`;
-    const next = new DOMParser().parseFromString(html, "text/html");
-    morphChildren(part, next.body.firstChild);
-    document.dispatchEvent(new CustomEvent("changed"));
-  });
-  addEventListener("pagehide", () => source.close());
+  addEventListener("pagehide", disconnect);
+  addEventListener("pageshow", (event) => { if (event.persisted && !document.hidden) connect(); });
 }
 
 // The modules that parts of a view need, by the selector of the part. A part may come later.
