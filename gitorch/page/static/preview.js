@@ -34,6 +34,7 @@ function content(answer, file, name) {
   }
   const pre = document.createElement("pre");
   pre.tabIndex = 0;
+  pre.setAttribute("role", "region");
   pre.setAttribute("aria-label", name);
   pre.textContent = answer.kind === "binary" ? "This file is not a text." : answer.text;
   return pre;
