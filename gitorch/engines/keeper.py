@@ -102,6 +102,7 @@ class _Keeper:
         self._beat_s: float = order["beat_s"]
         self._next_beat = 0.0
         self._is_cancelled = False
+        self._is_abandoned = False
         self._signals: list[int] = []
         self._started = clock.now()
         self._monotonic = time.monotonic()
@@ -151,12 +152,20 @@ class _Keeper:
         self._signals.append(number)
 
     def _beat(self) -> None:
-        """Change `began.json`, if it is time, so that others know that the attempt goes on."""
+        """Change `began.json`, if it is time, so that others know that the attempt goes on.
+
+        If the attempt's directory was removed, the attempt was given up meanwhile.
+        """
         now = time.monotonic()
-        if now >= self._next_beat:
-            self._next_beat = now + self._beat_s
-            with suppress(OSError):
-                os.utime(self._began)
+        if now < self._next_beat:
+            return
+        self._next_beat = now + self._beat_s
+        try:
+            os.utime(self._began)
+        except FileNotFoundError:
+            self._is_abandoned = not os.path.isdir(self._directory)
+        except OSError:
+            pass
 
     def _end_if_asked(self, slot: socket.socket) -> None:
         """Ask the slot to end the attempt, once, if the worker or a signal asks for it."""
@@ -167,6 +176,8 @@ class _Keeper:
         message = {"cancel": self._order["token"], "outcome": outcome}
         if outcome["kind"] == OutcomeKind.TIMEOUT:
             message["grace_s"] = self._order["checkpoint_s"]
+        elif outcome["kind"] == OutcomeKind.LOST:
+            message["grace_s"] = 0.0  # the next attempt may run already
         with suppress(ConnectionError):
             send(slot, message)
 
@@ -177,6 +188,9 @@ class _Keeper:
             if request["token"] == self._order["token"]:
                 outcome: dict[str, Any] = request["outcome"]
                 return outcome
+        if self._is_abandoned:
+            message = "its directory was removed"
+            return {"kind": OutcomeKind.LOST, "message": message}
         if signal.SIGUSR1 in self._signals:
             message = "the time limit of its job was near"
             return {"kind": OutcomeKind.TIMEOUT, "message": message}
@@ -202,12 +216,13 @@ class _Keeper:
             "log_error": None,
         }
         aside = os.path.join(self._directory, ".status.json")
-        with open(aside, "w", encoding="utf-8") as file:
-            json.dump(ended, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.rename(aside, os.path.join(self._directory, "status.json"))
-        _flush(self._directory)
+        with suppress(FileNotFoundError):  # the attempt was given up meanwhile
+            with open(aside, "w", encoding="utf-8") as file:
+                json.dump(ended, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.rename(aside, os.path.join(self._directory, "status.json"))
+            _flush(self._directory)
         return ended
 
 

@@ -116,6 +116,16 @@ def request_end(directory: Path, token: str, outcome: Outcome) -> None:
     aside.rename(path)
 
 
+def give_up(directory: Path, token: str, outcome: Outcome) -> None:
+    """Withdraw the order, or have its program end the attempt as soon as it can read its files.
+
+    The program may be on a machine that hangs, for example, and continue later.
+    """
+    if not withdraw_order(directory):
+        with suppress(OSError):
+            request_end(directory, token, outcome)
+
+
 def began(directory: Path, token: str) -> Began | None:
     """Return where the attempt with this token runs or ran, or None if it has not begun."""
     try:

@@ -11,7 +11,10 @@ import signal
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+
+from gitorch.tools import process
 
 PATIENCE_S = 30.0
 
@@ -50,14 +53,17 @@ class Hosts:
         """Return the address of this machine."""
         return f"{self._net}.254"
 
+    def address_of(self, host: str) -> str:
+        number = self._numbers.setdefault(host, len(self._numbers) + 1)
+        return f"{self._net}.{number}"
+
     def start(self, host: str, log: Path, ready: str, *argv: str) -> str:
         """Start a host with one program, and wait until the program's log says `ready`.
 
         Return the host's address.
         """
-        number = self._numbers.setdefault(host, len(self._numbers) + 1)
-        space = f"{self._name}-{number}"
-        cable = self._cable(host)
+        address = self.address_of(host)
+        space, cable = self._space(host), self._cable(host)
         _ip("netns", "add", space)
         _ip(
             "link",
@@ -72,7 +78,6 @@ class Hosts:
             space,
         )
         _ip("link", "set", cable, "master", self._name, "up")
-        address = f"{self._net}.{number}"
         _ip("-n", space, "addr", "add", f"{address}/24", "dev", "eth0")
         _ip("-n", space, "link", "set", "eth0", "up")
         _ip("-n", space, "link", "set", "lo", "up")
@@ -84,7 +89,7 @@ class Hosts:
         )
         argv = tuple(word.replace("{address}", address) for word in argv)
         with log.open("wb") as file:
-            process = subprocess.Popen(
+            started = subprocess.Popen(
                 [
                     *(
                         "ip",
@@ -111,10 +116,10 @@ class Hosts:
                 stdout=file,
                 stderr=subprocess.STDOUT,
             )
-        self._processes[host] = process
+        self._processes[host] = started
         deadline = time.monotonic() + PATIENCE_S
         while ready not in log.read_text():
-            assert process.poll() is None, log.read_text()
+            assert started.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.02)
         return address
@@ -125,19 +130,36 @@ class Hosts:
     def heal(self, host: str) -> None:
         _ip("link", "set", self._cable(host), "master", self._name)
 
+    def freeze(self, host: str) -> None:
+        """Stop all processes of a host, as if it waited for its file system."""
+        self._signal_all(host, signal.SIGSTOP)
+
+    def thaw(self, host: str) -> None:
+        self._signal_all(host, signal.SIGCONT)
+
+    def _signal_all(self, host: str, number: int) -> None:
+        namespace = Path(f"/proc/{self._processes[host].pid}/ns/pid_for_children")
+        identity = namespace.readlink()
+        for one in process.table():
+            with suppress(OSError):
+                if Path(f"/proc/{one.pid}/ns/pid").readlink() == identity:
+                    os.kill(one.pid, number)
+
     def power_off(self, host: str) -> None:
         """End all processes of a host at once."""
-        process = self._processes.pop(host)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        init = self._processes.pop(host)
+        init.send_signal(signal.SIGKILL)
+        init.wait()
         _ip("link", "del", self._cable(host), check=False)
+        _ip("netns", "del", self._space(host))
 
     def close(self) -> None:
         for host in list(self._processes):
             self.power_off(host)
-        for number in self._numbers.values():
-            _ip("netns", "del", f"{self._name}-{number}", check=False)
         _ip("link", "del", self._name, check=False)
+
+    def _space(self, host: str) -> str:
+        return f"{self._name}-{self._numbers[host]}"
 
     def _cable(self, host: str) -> str:
         return f"{self._name}v{self._numbers[host]}"

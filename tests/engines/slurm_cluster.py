@@ -24,7 +24,7 @@ PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel")
 _UP_S = 50.0
 _CONFIGURATION = """\
 ClusterName=gitorchtests
-SlurmctldHost={host}(127.0.0.1)
+SlurmctldHost={host}({address})
 SlurmUser=root
 SlurmdUser=root
 SlurmctldPort={control_port}
@@ -32,11 +32,11 @@ SlurmdPort={node_port}
 AuthType=auth/munge
 AuthInfo=socket={home}/munge.socket
 CryptoType=crypto/munge
-CommunicationParameters=NoInAddrAny
+{listening}
 StateSaveLocation={home}/state
-SlurmdSpoolDir={home}/spool
+SlurmdSpoolDir={home}/spool.%n
 SlurmctldPidFile={home}/slurmctld.pid
-SlurmdPidFile={home}/slurmd.pid
+SlurmdPidFile={home}/slurmd.%n.pid
 SlurmdParameters=config_overrides
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
@@ -63,10 +63,17 @@ MinJobAge=300
 InactiveLimit=0
 JobRequeue=1
 GresTypes=gpu
-NodeName={host} NodeAddr=127.0.0.1 CPUs=8 RealMemory=40000 Gres=gpu:2 State=UNKNOWN
-PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP PriorityTier=1
-PartitionName=gpu Nodes={host} MaxTime=INFINITE State=UP PriorityTier=1
-PartitionName=urgent Nodes={host} MaxTime=INFINITE State=UP PriorityTier=9
+{nodes}
+PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=1
+PartitionName=gpu Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=1
+PartitionName=urgent Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=9
+"""
+_NODE = "NodeName={} NodeAddr={} CPUs=8 RealMemory=40000 Gres=gpu:2 State=UNKNOWN"
+_CONTROL_GROUPS = """\
+CgroupPlugin=cgroup/v1
+ConstrainCores=no
+ConstrainRAMSpace=no
+ConstrainDevices=no
 """
 
 
@@ -83,6 +90,9 @@ def reason_against() -> str | None:
 class SlurmCluster:
     """The daemons and their files, in one directory."""
 
+    address = "127.0.0.1"  # of this machine
+    listening = "CommunicationParameters=NoInAddrAny"  # not on all addresses
+
     def __init__(self, home: Path) -> None:
         self.home = home
         self.environment = {
@@ -94,28 +104,26 @@ class SlurmCluster:
 
     def start(self) -> None:
         """Start the daemons, and wait until the node is idle."""
-        host = platform.node().partition(".")[0]
-        for name in ("state", "spool"):
-            (self.home / name).mkdir()
+        (self.home / "state").mkdir()
         key = self.home / "munge.key"
         key.write_bytes(secrets.token_bytes(128))
         key.chmod(0o400)
         (self.home / "gpu0").touch()
         (self.home / "gpu1").touch()
-        gres = f"NodeName={host} Name=gpu File={self.home}/gpu[0-1]\n"
-        (self.home / "gres.conf").write_text(gres)
-        constraints = (
-            "ConstrainCores=no\nConstrainRAMSpace=no\nConstrainDevices=no\n"
+        (self.home / "gres.conf").write_text(
+            f"Name=gpu File={self.home}/gpu[0-1]\n"
         )
-        (self.home / "cgroup.conf").write_text(
-            f"CgroupPlugin=cgroup/v1\n{constraints}"
-        )
+        (self.home / "cgroup.conf").write_text(_CONTROL_GROUPS)
         control_port, node_port = _free_ports()
+        nodes = [_NODE.format(*node) for node in self.nodes().items()]
         configuration = _CONFIGURATION.format(
-            host=host,
+            host=_own_name(),
+            address=self.address,
+            listening=self.listening,
             home=self.home,
             control_port=control_port,
             node_port=node_port,
+            nodes="\n".join(nodes),
         )
         (self.home / "slurm.conf").write_text(configuration)
         self._start(
@@ -132,6 +140,10 @@ class SlurmCluster:
         self.start_controller()
         self.start_node()
         self.wait_until_idle()
+
+    def nodes(self) -> dict[str, str]:
+        """Return the names of the nodes, and their addresses."""
+        return {_own_name(): self.address}
 
     def start_controller(self) -> None:
         self._start("slurmctld", "-D", "-L", f"{self.home}/slurmctld.log")
@@ -186,12 +198,6 @@ class SlurmCluster:
         self.start_controller()
         self.wait_until_idle()
 
-    def lose_node(self) -> None:
-        """Kill everything that belongs to the node, as if its machine were gone."""
-        self.kill("slurmd")
-        self.kill_steps()
-        self.kill_jobs()
-
     def kill_jobs(self) -> None:
         """Kill the processes of all jobs at one moment."""
         found = []
@@ -217,9 +223,8 @@ class SlurmCluster:
         """Let the node work again after it was drained or has lost a step."""
         self.kill("slurmd")
         self.start_node()
-        node = platform.node().partition(".")[0]
         for state in ("down", "resume"):
-            change = (f"nodename={node}", f"state={state}", "reason=test")
+            change = (f"nodename={_own_name()}", f"state={state}", "reason=test")
             self.ask("scontrol", "update", *change)
 
     def stop(self) -> None:
@@ -258,6 +263,10 @@ class SlurmCluster:
 
 
 _PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+
+
+def _own_name() -> str:
+    return platform.node().partition(".")[0]
 
 
 def _free_ports() -> tuple[int, int]:

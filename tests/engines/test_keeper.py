@@ -156,3 +156,15 @@ def test_what_the_setup_of_a_job_adds_to_a_path_is_kept(tmp_path: Path) -> None:
     ended = recorded_end(wanted.directory, wanted.token)
     assert ended is not None
     assert ended.outcome == Succeeded()
+
+
+def test_an_attempt_whose_directory_was_removed_ends(tmp_path: Path) -> None:
+    """Its machine had hung, for example, and another attempt has replaced it meanwhile."""
+    wanted = shell(tmp_path, "trap '' TERM; echo $$; while :; do sleep 1; done")
+    write(wanted)
+    keeper = start(wanted)
+    log = wanted.directory / "log.txt"
+    pid = int(eventually(lambda: log.exists() and log.read_text()))
+    wanted.directory.rename(tmp_path / "removed")
+    assert keeper.wait(20) == UNSUCCESSFUL
+    assert living([pid]) == []

@@ -404,7 +404,7 @@ class SlurmEngine:
             case Resubmit():
                 self._resubmit(flight)
             case outcome:
-                order_files.withdraw_order(directory)
+                order_files.give_up(directory, flight.token, outcome)
                 self._end(flight, outcome)
 
     def _take(self, flight: Flight, ended: Ended, now: float) -> None:
