@@ -74,8 +74,8 @@ def most_at_once(name: str, options: Mapping[str, Any]) -> int | None:
     """
     if name == "dask":
         with _dask_installed():
-            from gitorch.engines.dask.cluster import threads_of  # noqa: PLC0415  as above
-        return threads_of(options)
+            from gitorch.engines.dask.cluster import room_of  # noqa: PLC0415  as above
+        return room_of(options)
     if name != "slurm":
         return None
     from gitorch.engines.slurm.calls import limits_of_site  # noqa: PLC0415  as above

@@ -22,6 +22,8 @@ from gitorch.errors import Busy, GitorchError, UsageError
 _CALL_S = 10.0
 _CONNECT_S = 10.0
 _PAUSE_S = 0.5
+# So many attempts more than a worker has threads are prepared there, and start at once later.
+_AHEAD = 1
 # The workers change rarely. A call to one that is gone fails, and says so.
 _WORKERS_S = 1.0
 
@@ -44,6 +46,11 @@ class DaskWorker(NamedTuple):
     threads: int
     resources: Mapping[str, float]
 
+    @property
+    def room(self) -> int:
+        """Return the number of attempts that are executed or prepared here at the same time."""
+        return self.threads + _AHEAD
+
     def suits(self, wanted: Mapping[str, float]) -> bool:
         return all(
             self.resources.get(name, 0) >= amount for name, amount in wanted.items()
@@ -62,14 +69,14 @@ def address_of_scheduler(options: Mapping[str, Any]) -> str:
     return str(address)
 
 
-def threads_of(options: Mapping[str, Any]) -> int:
-    """Return the number of threads that the workers have together, at least 1.
+def room_of(options: Mapping[str, Any]) -> int:
+    """Return the number of attempts for which the workers have room together, at least 1.
 
     Raises UsageError and Unreachable.
     """
     cluster = Cluster(address_of_scheduler(options), lease_s=1)
     try:
-        return max(1, sum(worker.threads for worker in cluster.workers()))
+        return max(1, sum(worker.room for worker in cluster.workers()))
     finally:
         cluster.close()
 

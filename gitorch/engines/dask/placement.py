@@ -9,8 +9,6 @@ from collections.abc import Callable, Mapping
 
 from gitorch.engines.dask.cluster import Cluster, DaskWorker, HostRefused
 
-# So many attempts more than a worker has threads are prepared there, and start at once later.
-_AHEAD = 1
 _LOOK_S = 0.2  # between two looks at whether there are other workers
 
 
@@ -137,7 +135,7 @@ class Placement:
         for worker in workers:
             if self._is_silent(worker):
                 continue
-            if self._attempts(worker) < worker.threads + _AHEAD:
+            if self._attempts(worker) < worker.room:
                 open_ones.append(worker)
         return min(open_ones, key=rank, default=None)
 
