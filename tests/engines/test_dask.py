@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from gitorch.engines.contract import Ended
+from gitorch.engines.contract import Ended, Order
 from gitorch.engines.dask import transfer as dask_transfer
 from gitorch.engines.dask.engine import DaskEngine
 from gitorch.model.run.outcome import (
@@ -26,7 +26,7 @@ from gitorch.model.run.outcome import (
     Succeeded,
 )
 from gitorch.model.run.spec import Resources
-from tests.conftest import commit_files, wait_for
+from tests.conftest import commit_files, git, wait_for
 from tests.engines.bench import carry_out, log_of, next_ends
 from tests.engines.dask_site import (
     DaskSite,
@@ -125,6 +125,51 @@ def test_only_what_a_host_lacks_is_transferred(
     assert before > len(big)
     assert stored() - before < 2000
     assert len([*own_site.cache("one").glob("*/programs/*")]) == 1
+
+
+def test_a_host_has_submodules_and_filtered_files_and_no_more_than_a_sparse_tree(
+    own_site: DaskSite, tmp_path: Path
+) -> None:
+    """Git has no content of a submodule, and a pointer in place of a file of Git LFS."""
+    own_site.worker("one")
+    runs = Runs(tmp_path, own_site.address)
+    root = runs.root
+    git(root, "config", "filter.large.clean", "sed s/content/pointer/")
+    git(root, "config", "filter.large.smudge", "sed s/pointer/content/")
+    commit_files(root, {".gitattributes": "*.bin filter=large\n"})
+    commit_files(root, {"model.bin": "content\n", "left/out.txt": "outside\n"})
+    head = git(root, "rev-parse", "HEAD")
+    git(root, "update-index", "--add", "--cacheinfo", f"160000,{head},lib")
+    git(root, "commit", "-q", "-m", "a submodule")
+    assert git(root, "show", "HEAD:model.bin") == "pointer"
+
+    def filled(run: str, number: int, script: str) -> Order:
+        tree = runs.workspace / (run * 12) / "tree"
+        order = runs.shell(run * 12, script, number=number)
+        if number == 1:
+            git(tree, "sparse-checkout", "set", "--skip-checks", "lib")
+            (tree / "lib/deep").mkdir(parents=True)
+            (tree / "lib/.git").write_text("gitdir: elsewhere\n")
+            (tree / "lib/deep/code.py").write_text("print(2)\n")
+        return order
+
+    script = "cat model.bin lib/deep/code.py; ls -A . lib"
+    changing = "echo print 3 > lib/deep/code.py; echo content 2 > model.bin"
+    with engine(tmp_path) as dask:
+        first = filled("a", 1, f"{script}; {changing}")
+        carry_out(dask, [first])
+        second = filled("a", 2, script)
+        third = filled("b", 1, script)
+        for order in (second, third):
+            carry_out(dask, [order])
+    listed = ".:\n.git\n.gitattributes\ncode.py\ndata.txt\nlib\nmodel.bin\n\nlib:\ndeep\n"
+    assert log_of(first) == f"content\nprint(2)\n{listed}"
+    assert log_of(second) == f"content 2\nprint 3\n{listed}"
+    assert log_of(third) == log_of(first)
+    tree = runs.workspace / ("a" * 12) / "tree"
+    assert (tree / "lib/deep/code.py").read_text() == "print 3\n"
+    assert (tree / "lib/.git").exists()
+    assert (tree / "model.bin").read_text() == "content 2\n"
 
 
 def test_linked_data_is_shipped_or_required(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gitorch.engines.contract import Ended, Order
+from gitorch.engines.dask.beyond_git import beyond_git
 from gitorch.engines.dask.cluster import Cluster, DaskWorker, HostRefused
 from gitorch.engines.dask.execution import Execution
 from gitorch.engines.dask.programs import PROGRAMS
@@ -55,8 +56,11 @@ class DaskAttempt:
     def prepare(self, place: Place) -> None:
         """Bring the files of the run to a host that does not share the file system."""
         order = self._order
+        admin = _admin_directory(order.cwd)
+        commit = (admin / "HEAD").read_text().strip()  # it is detached
+        beyond = beyond_git(order.cwd, admin, commit)
         self._transfer = Transfer(self._cluster, place)
-        self._transfer.prepare(head_of(order.cwd), order.options.get("ship", ()))
+        self._transfer.prepare(commit, beyond, order.options.get("ship", ()))
 
     def execute(self, wanted: Mapping[str, float], watch: WorkerWatch) -> Ended:
         """Execute the attempt, fetch all of it, and return its end."""
@@ -141,11 +145,6 @@ class DaskAttempt:
 def run_of(order: Order) -> Path:
     """Return the directory of the run: the attempt's is `log/<task>/<number>` in it."""
     return order.directory.parents[2]
-
-
-def head_of(tree: Path) -> str:
-    """Return the commit of a worktree, whose HEAD is detached."""
-    return (_admin_directory(tree) / "HEAD").read_text().strip()
 
 
 def repository_id(tree: Path) -> str:

@@ -155,11 +155,13 @@ def carry_out(*fields: Any) -> dict[str, Any]:
     try:
         (run / "prepared").unlink(missing_ok=True)
         state = take_state(run)
+        if state is None:
+            raise HostError("the files of the run were removed")
         _keep(request, [lock])
         ended = _ended(request)
-        left = results(request.repository, run.name, request.attempt)
-        if state is not None:
-            write_state(run, state["commit"], left["trees"]["tree"])
+        names = (request.repository, run.name, request.attempt)
+        left = results(*names, state.submodules)
+        write_state(run, state._replace(tree=left["trees"]["tree"]))
         os.utime(run / "lock")
     finally:
         os.close(lock)

@@ -79,12 +79,22 @@ def walk(directory: Path) -> Tree:
     return found
 
 
+def walk_submodule(tree: Path, path: str) -> Tree:
+    """Return the files of a submodule of a worktree, without those of git."""
+    found: Tree = {}
+    for name, entry in walk(tree / path).items():
+        if ".git" not in name.split("/"):
+            found[f"{path}/{name}"] = entry
+    return found
+
+
 def delta(tree: Path) -> Tree:
     """Return the files of a worktree that git does not have in HEAD, and those that are gone.
 
-    An empty directory that git does not have is an entry ("directory",).
+    An empty directory that git does not have is an entry ("directory",). Submodules are left out.
     """
-    listed = call_git(tree, "diff", "--name-only", "-z", "--no-renames", "HEAD")
+    how = ("--name-only", "-z", "--no-renames", "--ignore-submodules", "HEAD")
+    listed = call_git(tree, "diff", *how)
     changed = listed.split("\0")
     listed = call_git(tree, "ls-files", "-z", "--others", "--directory")
     found: Tree = {}

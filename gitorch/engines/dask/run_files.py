@@ -24,7 +24,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from gitorch.engines.dask.files import (
     Entry,
@@ -35,6 +35,7 @@ from gitorch.engines.dask.files import (
     locked,
     try_lock,
     walk,
+    walk_submodule,
 )
 from gitorch.engines.dask.host import (
     HostError,
@@ -60,12 +61,24 @@ _SMALL = 64 << 10  # bytes of a file that is returned with the list of results
 _MOST_SMALL = 1 << 20  # bytes of all those
 
 
+class State(NamedTuple):
+    """The commit of a worktree, the paths of its submodules, and its differences from the commit.
+
+    All files of submodules count as differences.
+    """
+
+    commit: str
+    submodules: tuple[str, ...]
+    tree: Tree
+
+
 def prepare(
     repository: str,
     run: str,
     attempt: str,
     programs: str,
     commit: str,
+    submodules: Sequence[str],
     trees: Mapping[str, Tree],
     contents: Mapping[str, bytes],
     expected: Mapping[str, Entry],
@@ -89,7 +102,8 @@ def prepare(
     with _locked_run(directory, attempt):
         (directory / "prepared").touch()
         tree, output = directory / "tree", directory / "output"
-        _bring_to_state(base, directory, commit, trees["tree"])
+        wanted = State(commit, tuple(submodules), trees["tree"])
+        _bring_to_state(base, directory, wanted)
         for path in walk(output).keys() - trees["output"].keys():
             (output / path).unlink()
         digests: dict[str, None] = {}
@@ -100,7 +114,7 @@ def prepare(
                 if not _put(base, places[name] / path, entry, contents):
                     digests[entry[3]] = None
         if not digests:
-            write_state(directory, commit, trees["tree"])
+            write_state(directory, wanted)
     if digests:
         lacking["contents"] = list(digests)
     return lacking
@@ -115,6 +129,8 @@ def _put(
     match tuple(entry):
         case ("gone",):
             path.unlink(missing_ok=True)
+            with suppress(OSError):
+                os.removedirs(path.parent)  # those that are empty now
         case ("directory",):
             path.mkdir(exist_ok=True)
         case ("link", target):
@@ -197,27 +213,28 @@ def end(directory: Path, token: str, outcome: Mapping[str, Any]) -> None:
 # ---- worktrees
 
 
-def _bring_to_state(base: Path, directory: Path, commit: str, wanted: Tree) -> None:
+def _bring_to_state(base: Path, directory: Path, wanted: State) -> None:
     """Bring the worktree of a run to a commit, unless it is already as wanted."""
     tree = directory / "tree"
     if not tree.is_dir():
         _take_worktree(base, directory)
     state = take_state(directory)
-    exact = {"commit": commit, "tree": {}, "boot": _boot()}
-    if state is not None and state in (exact, {**exact, "tree": _as_json(wanted)}):
+    if state in (wanted, wanted._replace(tree={})):
         return
     if tree.is_dir():
         with suppress(subprocess.CalledProcessError):
-            call_git(tree, "reset", "-q", "--hard", commit)
+            call_git(tree, "reset", "-q", "--hard", wanted.commit)
             call_git(tree, "clean", "-ffdxq")
+            # Git leaves files in the directories of submodules that it does not know.
+            for submodule in wanted.submodules:
+                shutil.rmtree(tree / submodule, ignore_errors=True)
             return
         shutil.rmtree(tree)
     code = base / "code.git"
     with locked(base / "code.lock"):
         call_git(code, "worktree", "prune")
-        call_git(
-            code, "worktree", "add", "-q", "--detach", "--force", str(tree), commit
-        )
+        how = ("-q", "--detach", "--force")
+        call_git(code, "worktree", "add", *how, str(tree), wanted.commit)
 
 
 def _take_worktree(base: Path, directory: Path) -> None:
@@ -278,25 +295,23 @@ def _last_used(run: Path) -> float:
     return 0.0
 
 
-def write_state(directory: Path, commit: str, tree: Tree) -> None:
-    """Note that the worktree of a run differs from the commit by `tree`."""
-    state = {"commit": commit, "tree": tree, "boot": _boot()}
-    (directory / "state").write_text(json.dumps(state))
+def write_state(directory: Path, state: State) -> None:
+    """Note what the worktree of a run holds."""
+    document = {**state._asdict(), "boot": _boot()}
+    (directory / "state").write_text(json.dumps(document))
 
 
-def take_state(directory: Path) -> dict[str, Any] | None:
+def take_state(directory: Path) -> State | None:
     """Return what the worktree holds, None if that is not known, as from now on."""
     path = directory / "state"
-    with suppress(OSError, ValueError):
-        state: dict[str, Any] = json.loads(path.read_text())
+    with suppress(OSError, ValueError, KeyError):
+        found = json.loads(path.read_text())
         path.unlink()
-        return state
+        if found.pop("boot") == _boot():
+            tree = {name: tuple(entry) for name, entry in found["tree"].items()}
+            return State(found["commit"], tuple(found["submodules"]), tree)
     path.unlink(missing_ok=True)
     return None
-
-
-def _as_json(tree: Tree) -> dict[str, Any]:
-    return {path: list(entry) for path, entry in tree.items()}
 
 
 def _boot() -> str:
@@ -307,16 +322,21 @@ def _boot() -> str:
 # ---- results
 
 
-def results(repository: str, run: str, attempt: str) -> dict[str, Any]:
+def results(
+    repository: str, run: str, attempt: str, submodules: Sequence[str]
+) -> dict[str, Any]:
     """Return the `trees` that an attempt has left, as `prepare` gets them, and small `contents`."""
     directory = root(repository) / "runs" / run
     kept = walk(directory / attempt)
     for name in list(kept):
         if name in _STEERING or name.startswith("taken."):
             del kept[name]
+    tree = delta(directory / "tree")
+    for submodule in submodules:
+        tree.update(walk_submodule(directory / "tree", submodule))
     trees = {
         "attempt": kept,
-        "tree": delta(directory / "tree"),
+        "tree": tree,
         "output": walk(directory / "output"),
     }
     contents: dict[str, bytes] = {}

@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any, NamedTuple
 
 from gitorch.engines.dask import files
+from gitorch.engines.dask.beyond_git import BeyondGit
 from gitorch.engines.dask.cluster import Cluster, DaskWorker, HostRefused
 from gitorch.engines.dask.files import Entry, Tree
 from gitorch.engines.dask.programs import PROGRAMS, programs
@@ -78,7 +79,7 @@ class Transfer:
 
     # -- to the host
 
-    def prepare(self, commit: str, ship: Sequence[str]) -> None:
+    def prepare(self, commit: str, beyond: BeyondGit, ship: Sequence[str]) -> None:
         """Bring the files of the run on the host to the state that they have here.
 
         Raises HostRefused if data that is linked is neither on the host nor shipped.
@@ -86,7 +87,7 @@ class Transfer:
         run = self.place.run
         sources: dict[str, Path | bytes] = {}
         self._before = {
-            "tree": files.delta(run / "tree"),
+            "tree": {**files.delta(run / "tree"), **beyond.files(run / "tree")},
             "output": files.walk(run / "output"),
         }
         tree, expected = self._with_shipped(self._before["tree"], ship, sources)
@@ -102,7 +103,8 @@ class Transfer:
         digest, _ = programs()
         names = (self.place.id, self.place.attempt)
         small = _small_contents(trees, sources)
-        request = (*names, digest, commit, trees, small, expected)
+        code = (digest, commit, beyond.submodules)
+        request = (*names, *code, trees, small, expected)
         lacking = self.ask("prepare", *request)
         if not lacking:
             return
@@ -382,26 +384,28 @@ def _pack(tree: Path, commit: str, theirs: Sequence[str], pack: IO[bytes]) -> No
     if not known:
         how.append("--window=0")
     with tempfile.NamedTemporaryFile("w") as shallow:
-        shallow.writelines(f"{oid}\n" for oid in [commit, *known])
+        shallow.write(_lines([commit, *known]))
         shallow.flush()
         git = ["git", "-C", str(tree), "--shallow-file", shallow.name]
-        wanted = "".join(
-            f"{oid}\n" for oid in [commit, *(f"^{oid}" for oid in known)]
-        )
+        without = [f"^{oid}" for oid in known]
         subprocess.run(
             [*git, "pack-objects", *how],
-            input=wanted.encode(),
+            input=_lines([commit, *without]).encode(),
             stdout=pack,
             stderr=subprocess.PIPE,
             check=True,
         )
 
 
+def _lines(words: Sequence[str]) -> str:
+    return "".join(f"{word}\n" for word in words)
+
+
 def _known_commits(tree: Path, commits: Sequence[str]) -> list[str]:
     """Return those of the commits that are in this repository."""
     done = subprocess.run(
         ["git", "-C", str(tree), "cat-file", "--batch-check=%(objectname)"],
-        input="".join(f"{oid}\n" for oid in commits).encode(),
+        input=_lines(commits).encode(),
         capture_output=True,
         check=True,
     )
