@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -20,12 +20,14 @@ class RunEnvironment(Struct, frozen=True, kw_only=True):
     id: str
     label: str
     interpreter: str  # the path of the Python that ran
+    hosts: Sequence[str]
     environment: Mapping[str, Any]
 
     def to_json(self) -> dict[str, Any]:
         return {
             "schema": "gitorch/env/v1",
             "id": self.id,
+            "hosts": self.hosts,
             "environment": self.environment,
         }
 
@@ -52,5 +54,6 @@ def env(site: Site, reference: str) -> RunEnvironment:
         id=record.id,
         label=record.label,
         interpreter=str(environment.get("interpreter", record.interpreter)),
+        hosts=record.hosts,
         environment=environment,
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from gitorch.engines.order_files import MachineFacts
 from gitorch.errors import GitorchError, Refused
 from gitorch.model.run.environment_changes import (
     EnvironmentChange,
@@ -14,7 +15,7 @@ from gitorch.model.run.environment_changes import (
 )
 from gitorch.model.run.pin import Pin
 from gitorch.model.run.record import Record
-from gitorch.model.run.spec import RunSpec
+from gitorch.model.run.spec import RunSpec, TaskSpec
 from gitorch.model.text.phrases import some
 from gitorch.storage.environments import with_environments
 from gitorch.storage.site import Site
@@ -22,7 +23,9 @@ from gitorch.worker.surroundings import Surroundings
 
 _NAMED = 3  # runs in a note
 # Facts of the pinned code, which stays the same, and the place of the interpreter.
-_NOT_COMPARED = ("locks", "commands", "interpreter")
+_NOT_COMPARED: tuple[str, ...] = ("locks", "commands", "interpreter")
+# Facts of the machine, which are not known yet if another one will execute the tasks.
+_OF_MACHINE = MachineFacts.__struct_fields__
 
 
 class Restart(NamedTuple):
@@ -58,7 +61,10 @@ def check_environments(
     records = with_environments(site, [start.record for start in starts])
     runs: dict[_Note, list[str]] = {}
     for start, record in zip(starts, records, strict=True):
-        for note in _notes(start, record.environment, surroundings):
+        ignored = _NOT_COMPARED
+        if any(_is_elsewhere(site, task) for task in start.spec.tasks):
+            ignored += _OF_MACHINE
+        for note in _notes(start, record.environment, surroundings, ignored):
             runs.setdefault(note, []).append(record.id)
     texts = []
     obstacles = []
@@ -76,7 +82,10 @@ def check_environments(
 
 
 def _notes(
-    start: Restart, recorded: Mapping[str, Any], surroundings: Surroundings
+    start: Restart,
+    recorded: Mapping[str, Any],
+    surroundings: Surroundings,
+    ignored: Sequence[str],
 ) -> Iterator[_Note]:
     if not recorded:
         # A run that has not ended a task has no environment: there is nothing to keep to.
@@ -93,7 +102,8 @@ def _notes(
         return
     if has_python:
         yield from _on_interpreter(start, recorded, now)
-    changes = environment_changes(_compared(recorded), _compared(now))
+    before, after = _without(recorded, ignored), _without(now, ignored)
+    changes = environment_changes(before, after)
     for kind, line in lines_by_kind(changes).items():
         yield _Note(
             "environment differs from",
@@ -120,8 +130,14 @@ def _counts(changes: Sequence[EnvironmentChange], kind: str) -> bool:
     return any(change.counts for change in changes if change.kind == kind)
 
 
-def _compared(environment: Mapping[str, Any]) -> dict[str, Any]:
+def _is_elsewhere(site: Site, task: TaskSpec) -> bool:
+    return (task.engine or site.settings.engine) != "local"
+
+
+def _without(
+    environment: Mapping[str, Any], names: Sequence[str]
+) -> dict[str, Any]:
     kept = dict(environment)
-    for name in _NOT_COMPARED:
+    for name in names:
         kept.pop(name, None)
     return kept

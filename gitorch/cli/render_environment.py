@@ -20,6 +20,8 @@ def render_environment(found: RunEnvironment, *, colors: bool) -> str:
     if "python" in environment:
         version = f"{environment['python']} {found.interpreter}"
         rows.append(["python", version])
+    if found.hosts:
+        rows.append(["host", ", ".join(found.hosts)])
     for name, value in environment.items():
         if name not in (*_SECTIONS, "python", "interpreter"):
             rows.append([name, _fact(name, value)])

@@ -134,6 +134,7 @@ def _facts(record: Record, why: str | None, colors: bool) -> list[Row]:
         ("ended", local_time(record.ended)),
         ("took", duration(record.duration_s)),
         ("rerun of", record.rerun_of or ""),
+        ("host", ", ".join(record.hosts)),
         ("python", _python(record)),
         ("output", record.output_name or ""),
     ]

@@ -9,7 +9,8 @@ It reads and writes plain files in the attempt's directory, which the worker rea
     order.json    the order, as `order_files.write_order` writes it
     taken.<job>   the order, renamed by the one program that carries it out. A second one, such as
                   a job that was requeued or submitted twice, finds no order and ends at once.
-    began.json    where the attempt runs. The file is touched regularly while it does.
+    began.json    where the attempt runs, with the facts about the machine that its record gets.
+                  The file is touched regularly while the attempt runs.
     cancel.json   the outcome with which the worker wants the attempt to end
     status.json   the end, flushed to the disk
 
@@ -36,7 +37,7 @@ from typing import Any
 from gitorch.engines.slots import become_subreaper, supervise
 from gitorch.engines.wire import receive, send
 from gitorch.model.run.outcome_kind import OutcomeKind
-from gitorch.tools import clock, process
+from gitorch.tools import clock, machine, process
 from gitorch.tools.untrusted import read_plain
 
 # The exit codes: the attempt did not succeed; the order belongs to another program.
@@ -111,6 +112,7 @@ class _Keeper:
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "job": job,
+            "machine": _machine(order["env"]),
         }
         with open(self._began, "w", encoding="utf-8") as file:
             json.dump(facts, file)
@@ -241,6 +243,15 @@ def _start_supervisor(ours: socket.socket, theirs: socket.socket) -> None:
         sys.excepthook(*sys.exc_info())
     finally:
         os._exit(code)
+
+
+def _machine(variables: Mapping[str, str]) -> dict[str, Any]:
+    """Return the facts about this machine, for a program with these variables."""
+    process_facts = {
+        "locale": machine.locale_name(variables),
+        "timezone": machine.timezone_name(variables),
+    }
+    return {**machine.facts(), **process_facts}
 
 
 def _flush(directory: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -18,7 +19,7 @@ from msgspec.structs import replace
 
 import gitorch
 from gitorch.engines.contract import LARGEST_STATUS, Order, submission_of
-from gitorch.model.json_struct import JsonStruct
+from gitorch.model.json_struct import JsonStruct, always
 from gitorch.model.run.outcome import Outcome
 from gitorch.model.workspace import AttemptDirectory
 from gitorch.tools.untrusted import read_plain
@@ -31,6 +32,21 @@ sys.exit(main(sys.argv[2], sys.argv[3]))
 """
 
 
+class MachineFacts(JsonStruct, frozen=True, kw_only=True):
+    """The facts about a machine that a record has, see `gitorch.tools.machine`."""
+
+    platform: str | None = None
+    machine: str | None = None
+    cpu: str | None = None
+    cpus: int | None = None
+    memory_bytes: int | None = None
+    gpus: tuple[str, ...] = always(())
+    cuda: str | None = None
+    umask: str | None = None
+    locale: str | None = None
+    timezone: str | None = None
+
+
 class Began(JsonStruct, frozen=True, kw_only=True):
     """The place where an order is carried out, as the program that does it says."""
 
@@ -38,6 +54,7 @@ class Began(JsonStruct, frozen=True, kw_only=True):
     host: str
     pid: int
     job: str
+    machine: MachineFacts | None = None  # None: the program has not said it
 
 
 class ExecutionPlace(JsonStruct, frozen=True, kw_only=True):
@@ -135,6 +152,12 @@ def began(directory: Path, token: str) -> Began | None:
     except (OSError, ValueError, RecursionError):
         return None
     return found if found.token == token else None
+
+
+def host_of(directory: Path, token: str) -> str:
+    """Return the name of the host on which the attempt with this token ran, by default this one."""
+    found = began(directory, token)
+    return socket.gethostname() if found is None else found.host
 
 
 def place_of(directory: Path, token: str) -> ExecutionPlace | None:

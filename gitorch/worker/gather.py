@@ -7,17 +7,14 @@ from __future__ import annotations
 
 import errno
 import os
-import re
-import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
-from typing import BinaryIO, NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from gitorch.engines.contract import Ended
+from gitorch.engines.order_files import began, host_of
 from gitorch.errors import GitorchError
 from gitorch.git.store import artifacts
 from gitorch.git.store.artifacts import Stored, Unkeepable
@@ -48,19 +45,15 @@ from gitorch.storage.used_files import read_use
 from gitorch.tools.readable_json import render_json
 from gitorch.tools.untrusted import blocks, open_file
 from gitorch.worker.explanation import explained
+from gitorch.worker.kept_log import KeptLog, read_log
 from gitorch.worker.params_file import unchanged_params_file
 from gitorch.worker.surroundings import Surroundings
 
-TAIL_LINES = 20
-_LONGEST_TAIL_LINE = 2000
-_TAIL_BYTES = 64 << 10
 # Errors of the disk or the system. They say nothing about the attempt.
 _SYSTEM_ERRORS = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
 )
 _CHUNK = 1 << 20
-# The last line of a traceback entry: `  File "/…/Tasks.py", line 12, in run`.
-_TRACEBACK_ENTRY = re.compile(r'^\s*File "(.+)", line (\d+)')
 
 
 class AttemptFiles(Struct, frozen=True, kw_only=True):
@@ -77,15 +70,6 @@ class AttemptFiles(Struct, frozen=True, kw_only=True):
     outputs: Mapping[str, Stored]
     tail: tuple[str, ...]
     hint: str | None = None
-
-
-class _KeptLog(NamedTuple):
-    """A log as it is committed, its last lines, and the location that a traceback ends in."""
-
-    content: bytes | Stored
-    tail: tuple[str, ...]
-    location: str | None
-    lines: Sequence[str] = ()  # more than the tail
 
 
 def gather(
@@ -181,7 +165,7 @@ def _kept_attempt(
         started=ended.started,
         ended=ended.ended,
         duration_s=ended.duration_s,
-        host=socket.gethostname(),
+        host=host_of(attempt.directory.path, ended.token),
         outcome=outcome,
         pin=attempt.payload.pin,
         left_running=ended.left_running,
@@ -197,12 +181,13 @@ def _kept_attempt(
 def _gather(
     site: Site, attempt: ClaimedAttempt, ended: Ended, surroundings: Surroundings
 ) -> AttemptFiles:
-    task = attempt.task
     spool = Spool(site.repository.common_dir)
     notes = UnkeptNotes()
-    found = outputs.find(site, attempt.run, attempt.payload.spec, task, spool)
+    found = outputs.find(
+        site, attempt.run, attempt.payload.spec, attempt.task, spool
+    )
     masking = surroundings.masking(attempt.payload.spec)
-    kept_log = _kept_log(site, attempt, ended.outcome, masking, notes)
+    kept_log = read_log(site, attempt, ended.outcome, masking, notes)
     modified = _modified(site, attempt, ended.outcome, masking, notes)
     files = _files(site, attempt, kept_log, modified, spool, notes, masking)
     use = read_use(site, attempt, ended.started, surroundings.environment)
@@ -212,17 +197,14 @@ def _gather(
     reports = read_reports(attempt, has_succeeded=has_succeeded)
     files |= _kept_series(reports, masking)
     outcome = _outcome(attempt, ended, kept_log, masking)
-    follows = policy.after(
-        outcome,
-        task.retries,
-        retries=attempt.claim.retries,
-        losses=attempt.claim.losses,
-        lost_limit=site.settings.lost_limit,
-    )
+    follows = _next(site, attempt, outcome)
     failure = found.failure or notes.failure
     if failure and has_succeeded:
         follows = _after_unkept(attempt, failure)
-    environment = surroundings.describe(attempt.payload, attempt.run.tree, masking)
+    place = began(attempt.directory.path, ended.token)
+    environment = surroundings.describe(
+        attempt.payload, attempt.run.tree, masking, place
+    )
     remarks = [*found.notes, *notes.shown(), *use.notes, *reports.notes]
     kept_attempt = _kept_attempt(
         attempt,
@@ -236,7 +218,7 @@ def _gather(
         files=files,
     )
     collected = AttemptResult(
-        task=task.id,
+        task=attempt.task.id,
         status=follows.status,
         attempt=kept_attempt,
         result=masking.value(reports.result),
@@ -253,6 +235,16 @@ def _gather(
         outputs=found.new,
         tail=kept_log.tail,
         hint=_hint(site, attempt, follows),
+    )
+
+
+def _next(site: Site, attempt: ClaimedAttempt, outcome: Outcome) -> Next:
+    return policy.after(
+        outcome,
+        attempt.task.retries,
+        retries=attempt.claim.retries,
+        losses=attempt.claim.losses,
+        lost_limit=site.settings.lost_limit,
     )
 
 
@@ -281,14 +273,14 @@ def _hint(site: Site, attempt: ClaimedAttempt, follows: Next) -> str | None:
     return None
 
 
-def _location_of_failure(outcome: Outcome, kept_log: _KeptLog) -> str | None:
+def _location_of_failure(outcome: Outcome, kept_log: KeptLog) -> str | None:
     return None if isinstance(outcome, Succeeded) else kept_log.location
 
 
 def _files(
     site: Site,
     attempt: ClaimedAttempt,
-    kept_log: _KeptLog,
+    kept_log: KeptLog,
     modified: Modified,
     spool: Spool,
     notes: UnkeptNotes,
@@ -332,7 +324,7 @@ def _kept_series(reports: Reports, masking: Masking) -> dict[str, bytes]:
 
 
 def _outcome(
-    attempt: ClaimedAttempt, ended: Ended, kept_log: _KeptLog, masking: Masking
+    attempt: ClaimedAttempt, ended: Ended, kept_log: KeptLog, masking: Masking
 ) -> Outcome:
     """Return the explained outcome without secrets, which a program can have written into it."""
     outcome = explained(attempt, ended.outcome, kept_log.lines)
@@ -376,69 +368,3 @@ def _modified(
     for name in modified.large:
         notes.add_text(f"{name} was changed, and is too large for a diff")
     return modified._replace(diff=masking.data(modified.diff))
-
-
-def _kept_log(
-    site: Site,
-    attempt: ClaimedAttempt,
-    outcome: Outcome,
-    masking: Masking,
-    notes: UnkeptNotes,
-) -> _KeptLog:
-    """Return the log without secrets, its last lines, and where a traceback ends."""
-    if isinstance(outcome, CouldNotStart) and not attempt.directory.log.exists():
-        return _KeptLog(
-            masking.data(f"gitorch: {outcome}\n".encode(errors="surrogateescape")),
-            (),
-            None,
-        )
-    try:
-        content, end = _read_log(site, attempt, masking)
-    except (OSError, Unkeepable) as error:
-        notes.add("the log", error)
-        return _KeptLog(
-            f"gitorch: the log could not be kept: {error}\n".encode(), (), None
-        )
-    lines = [
-        line[:_LONGEST_TAIL_LINE]
-        for line in end.decode("utf-8", "replace").split("\n")
-    ]
-    location = _location(attempt, lines)
-    if lines[-1] == "":  # the log ends with a newline
-        lines.pop()
-    tail = tuple(lines[-TAIL_LINES:])
-    return _KeptLog(content, tail, location, lines)
-
-
-def _read_log(
-    site: Site, attempt: ClaimedAttempt, masking: Masking
-) -> tuple[bytes | Stored, bytes]:
-    """Return the log without secrets, and its last bytes. A large log is not held in memory."""
-    end = b""
-    directory = attempt.directory
-
-    def stored_blocks(live: BinaryIO) -> Iterator[bytes]:
-        nonlocal end
-        for block in log.clean(blocks(live, _CHUNK), masking):
-            end = (end + block)[-_TAIL_BYTES:]
-            yield block
-
-    with open_file(directory.log, below=directory.workspace) as live:
-        stored = artifacts.store_text(
-            site.repository,
-            stored_blocks(live),
-            large=site.settings.large_file_bytes,
-            size=os.fstat(live.fileno()).st_size,
-        )
-    return stored, end
-
-
-def _location(attempt: ClaimedAttempt, lines: Sequence[str]) -> str | None:
-    """Return `file:line` of the last traceback entry whose file is in the run's worktree."""
-    for line in reversed(lines):
-        entry = _TRACEBACK_ENTRY.match(line)
-        if entry is None:
-            continue
-        with suppress(ValueError):  # not in the worktree
-            return f"{Path(entry[1]).relative_to(attempt.run.tree)}:{entry[2]}"
-    return None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import threading
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -11,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from gitorch.engines.order_files import Began
 from gitorch.errors import GitorchError, ProgramMissing
 from gitorch.git.lock_files import lock_files
 from gitorch.interpreter.choose import BROKEN_HINT, choose
@@ -25,7 +24,7 @@ from gitorch.model.text.masking import Masking
 from gitorch.model.text.secret_values import secret_texts
 from gitorch.storage.interpreters import find_interpreter
 from gitorch.storage.site import Site
-from gitorch.tools import machine, nvidia
+from gitorch.tools import machine
 from gitorch.worker.reported import report
 
 
@@ -126,13 +125,17 @@ class Surroundings:
             return self._maskings[key]
 
     def describe(
-        self, payload: Payload, tree: Path, masking: Masking
+        self,
+        payload: Payload,
+        tree: Path,
+        masking: Masking,
+        place: Began | None = None,
     ) -> dict[str, Any]:
         """Return what a record says about what a run's tasks ran with, and about the machine.
 
-        `masking` removes the secrets. An interpreter that no task used, or that does not start, is
-        left out. `interpreter` is in the result if the tasks ran in another interpreter than the
-        record names.
+        `place` is where they ran, None if here. `masking` removes the secrets. An interpreter that
+        no task used, or that does not start, is left out. `interpreter` is in the result if the
+        tasks ran in another interpreter than the record names.
         """
         spec = payload.spec
         described: dict[str, Any] = {}
@@ -147,7 +150,7 @@ class Surroundings:
             described["commands"] = self.reported(payload, tree, interpreter)
         if locks := self._locks(payload.pin.commit, spec.path_to_tasks):
             described["locks"] = locks
-        return self._with_machine(described, spec, masking)
+        return self._with_machine(described, spec, masking, place)
 
     def describe_now(
         self, spec: RunSpec, python: str, pin: Pin, *, with_python: bool
@@ -164,10 +167,18 @@ class Surroundings:
         return self._with_machine(described, spec, self.masking(spec))
 
     def _with_machine(
-        self, described: Mapping[str, Any], spec: RunSpec, masking: Masking
+        self,
+        described: Mapping[str, Any],
+        spec: RunSpec,
+        masking: Masking,
+        place: Began | None = None,
     ) -> dict[str, Any]:
         """Add the facts about the machine and the process. Most attempts have the same facts."""
-        facts = {**described, **self._machine, **self._process(spec)}
+        if place is not None and place.machine is not None:
+            of_machine = place.machine.to_json()
+        else:
+            of_machine = self._machine
+        facts = {**described, **self._process(spec), **of_machine}
         last = self._last_masked
         if last is None or last.masking is not masking or last.facts != facts:
             last = _Masked(facts, masking, masking.value(facts))
@@ -237,18 +248,7 @@ class Surroundings:
 
     @cached_property
     def _machine(self) -> dict[str, Any]:
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        facts = {
-            "platform": platform.platform(),
-            "machine": platform.machine(),
-            "cpu": machine.cpu_model(),
-            "cpus": os.cpu_count(),
-            "memory_bytes": memory,
-            "gpus": list(nvidia.gpus()),
-            "cuda": nvidia.cuda_version(),
-            "umask": machine.umask(),
-        }
-        return {name: fact for name, fact in facts.items() if fact is not None}
+        return machine.facts()
 
 
 def _python(interpreter: Interpreter, recorded: str) -> dict[str, Any]:

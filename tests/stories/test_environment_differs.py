@@ -118,6 +118,7 @@ def test_env_prints_what_was_recorded(project: Path, first: dict[str, str]) -> N
     assert document == {
         "schema": "gitorch/env/v1",
         "id": record["id"],
+        "hosts": [record["tasks"][0]["attempts"][0]["host"]],
         "environment": record["environment"],
     }
     text = gitorch(project, "env", "@").stdout

@@ -232,10 +232,9 @@ def _top(key: str) -> str:
 
 def _machine(record: Record, environment: Mapping[str, Any]) -> dict[str, Any]:
     """Return the facts about the machine, and the hosts of the last attempts."""
-    hosts = {task.attempts[-1].host for task in record.tasks if task.attempts}
     facts: dict[str, Any] = {}
-    if hosts:
-        facts["host"] = ", ".join(sorted(hosts))
+    if record.hosts:
+        facts["host"] = ", ".join(sorted(record.hosts))
     for key, value in environment.items():
         if _top(key) in _OF_MACHINE:
             facts[key] = value

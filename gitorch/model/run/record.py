@@ -295,6 +295,12 @@ class Record(JsonStruct, frozen=True, kw_only=True):
     history: tuple[Change, ...] = always(())
 
     @property
+    def hosts(self) -> list[str]:
+        """Return the hosts that executed the last attempts of the tasks, in their order."""
+        hosts = [task.attempts[-1].host for task in self.tasks if task.attempts]
+        return list(dict.fromkeys(hosts))
+
+    @property
     def name(self) -> str:
         return self.spec.name
 

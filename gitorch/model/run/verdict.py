@@ -311,7 +311,7 @@ def _causes(
     if not is_named and original.interpreter != repetition.interpreter:
         words = f"{original.interpreter} -> {repetition.interpreter}"
         yield Cause(kind="interpreter", words=words)
-    hosts = _hosts(original), _hosts(repetition)
+    hosts = original.hosts, repetition.hosts
     if hosts[0] and hosts[1] and hosts[0] != hosts[1]:
         yield Cause(kind="machine", words=f"{some(hosts[0])} -> {some(hosts[1])}")
     if comparison.data.changed:
@@ -338,10 +338,6 @@ def _causes_in_environment(
 
 def _value(value: Any) -> str:
     return "-" if value is None else render_value(value)
-
-
-def _hosts(record: Record) -> list[str]:
-    return _unique(task.attempts[-1].host for task in record.tasks if task.attempts)
 
 
 def _unique(values: Iterable[str]) -> list[str]:
