@@ -237,9 +237,18 @@ def _value(worker: DaskWorker, answer: Mapping[str, Any]) -> Any:
     return answer["value"]
 
 
-@cache
 def _functions() -> bytes:
     """Return the functions for hosts, pickled by value: gitorch is not installed there."""
+    with _pickling:
+        return _pickled()
+
+
+# cloudpickle's list of modules that are pickled by value is one for all threads.
+_pickling = threading.Lock()
+
+
+@cache
+def _pickled() -> bytes:
     modules = (files, host, run_files, execution)
     for module in modules:
         cloudpickle.register_pickle_by_value(module)
