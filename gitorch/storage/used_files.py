@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from gitorch import runner
+import gitorch
 from gitorch.model.run.used import Used, summarised
 from gitorch.model.text.globs import matcher
 from gitorch.storage.claimed_attempt import ClaimedAttempt
@@ -26,7 +26,7 @@ _LARGEST = 32 << 20  # bytes of a list
 # The files in these directories belong to the system or to gitorch.
 _SYSTEM = (
     *("/bin", "/etc", "/lib", "/lib32", "/lib64", "/proc", "/sbin", "/sys"),
-    *("/usr", str(Path(runner.__file__).parent)),
+    *("/usr", str(Path(gitorch.__file__).parent)),
 )
 
 

@@ -1,13 +1,13 @@
 """The cost of recording the files that a task uses: `python -m tests.benchmarks.used [ROUNDS]`.
 
-Each workload runs as a class task, in pairs with and without the recorder, in alternating order.
-The figures are CPU times of the whole process: the medians of all rounds, their ratio, and the
-ratio of the shortest, which other programs have lengthened least. An empty hook in Python alone
-costs 1 to 3 % of opening and reading 10,000 files of 200 bytes, which take 11 µs each.
+Each workload runs as a class task without an audit hook, with an empty one, and with the recorder,
+in every round. The figures are CPU times of the whole process: the median without a hook, and for
+each hook the ratio of the medians and that of the shortest, which other programs lengthened least.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -18,17 +18,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
 
+import numpy as np
+
 from gitorch import runner
 from gitorch.interpreter.environment import STAND_IN
 
 PROGRAM = str(Path(runner.__file__).with_name("task_program.py"))
+HOOKS = ("none", "empty", "recorder")
 FILES = 10_000
 MODULES = 2000
 TASKS = """
     import sys
 
-    def read(name):
-        with open(name) as file:
+    def read(name, mode="r"):
+        with open(name, mode) as file:
             return len(file.read())
 
     class Task:
@@ -37,21 +40,17 @@ TASKS = """
     class Nothing(Task):
         def run(self): pass
 
-    class Files(Task):
-        def run(self):
-            for number in range(10000): read(f"data/{number}.txt")
-
     class Parsed(Task):
         def run(self):
             import json
             for number in range(10000):
-                with open(f"data/{number}.json") as file:
+                with open(f"json/{number}") as file:
                     json.load(file)
 
     class Forked(Task):
         def run(self):
             import multiprocessing
-            names = [f"data/{number}.txt" for number in range(10000)]
+            names = [f"200/{number}" for number in range(10000)]
             with multiprocessing.get_context("fork").Pool(1) as pool:
                 pool.map(read, names, chunksize=500)
 
@@ -63,6 +62,24 @@ TASKS = """
         def run(self):
             import copy
             copy.deepcopy([{"a": [1, (2, 3)], "b": {"c": n}} for n in range(50000)])
+"""
+# Ways to open 10,000 files: the content of a class, by a description.
+READS = {
+    "of 0 bytes": "read(f'0/{number}')",
+    "of 200 bytes": "read(f'200/{number}')",
+    "of 200 bytes, binary": "read(f'200/{number}', 'rb')",
+    "of 200 bytes, Path.read_bytes": "Path(f'200/{number}').read_bytes()",
+    "of 4,000 bytes": "read(f'4000/{number}')",
+    "of 100,000 bytes, binary": "read(f'100000/{number}', 'rb')",
+    "that are one file": "read('200/0')",
+    "loaded by NumPy": "numpy.load(f'npy/{number}')",
+}
+TRAIN = READS["of 200 bytes"]
+READ = """
+    class Read{place}(Task):
+        def run(self):
+            {imports}
+            for number in range(10000): {read}
 """
 MODULE = """
     import os, functools, collections
@@ -85,12 +102,24 @@ MODULE = """
 def make_project(root: Path) -> Path:
     """Write a worktree, with the layout of an attempt around it, and return its directory."""
     tree = root / "run/tree"
-    (tree / "data").mkdir(parents=True)
+    tree.mkdir(parents=True)
     (root / "run/log/task/1").mkdir(parents=True)
-    (tree / "Tasks.py").write_text(textwrap.dedent(TASKS))
-    for number in range(FILES):
-        (tree / f"data/{number}.txt").write_text(f"{number}\n" * 50)
-        (tree / f"data/{number}.json").write_text(json.dumps([number / 7] * 100))
+    (root / "run/empty").mkdir()
+    empty = "import sys\nsys.addaudithook(lambda event, arguments: None)\n"
+    (root / "run/empty/sitecustomize.py").write_text(empty)
+    texts = [textwrap.dedent(TASKS)]
+    for place, read in enumerate(READS.values()):
+        needed = "import numpy" if "numpy" in read else "from pathlib import Path"
+        text = READ.format(place=place, imports=needed, read=read)
+        texts.append(textwrap.dedent(text))
+    (tree / "Tasks.py").write_text("".join(texts))
+    (tree / "train.py").write_text(
+        f"{texts[0]}\nfor number in range(10000): {TRAIN}\n"
+    )
+    for size in (0, 200, 4000, 100_000):
+        _write_copies(tree / str(size), b"0123456\n" * (size // 8))
+    _write_copies(tree / "json", json.dumps([1 / 7] * 100).encode())
+    _write_copies(tree / "npy", _array())
     (tree / "tree").mkdir()
     imports = []
     for number in range(MODULES):
@@ -101,7 +130,22 @@ def make_project(root: Path) -> Path:
     return tree
 
 
-def cpu_ms(command: list[str], tree: Path, *, is_recorded: bool) -> float:
+def _write_copies(directory: Path, content: bytes) -> None:
+    """Write files with one content, which are links to one so that they take little room."""
+    directory.mkdir()
+    first = directory / "0"
+    first.write_bytes(content)
+    for number in range(1, FILES):
+        os.link(first, directory / str(number))
+
+
+def _array() -> bytes:
+    file = io.BytesIO()
+    np.save(file, np.arange(25.0))
+    return file.getvalue()
+
+
+def cpu_ms(command: list[str], tree: Path, *, hook: str) -> float:
     """Run a command in the worktree, and return the CPU time of it and of its children."""
     attempt = tree.parent / "log/task/1"
     used = attempt / "used"
@@ -112,7 +156,9 @@ def cpu_ms(command: list[str], tree: Path, *, is_recorded: bool) -> float:
         "PYTHONPATH": STAND_IN,
         "GITORCH_CONFIG": str(attempt / "config.json"),
     }
-    if is_recorded:
+    if hook == "empty":
+        environment["PYTHONPATH"] = f"{tree.parent / 'empty'}:{STAND_IN}"
+    elif hook == "recorder":
         environment["GITORCH_USED"] = str(used)
     process = subprocess.Popen(
         command, cwd=tree, env=environment, start_new_session=True
@@ -121,7 +167,7 @@ def cpu_ms(command: list[str], tree: Path, *, is_recorded: bool) -> float:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"{command} failed")
-    if is_recorded and not used.read_bytes().endswith(b"\n=\0"):
+    if hook == "recorder" and not used.read_bytes().endswith(b"\n=\0"):
         raise SystemExit(f"{command} has not recorded its files")
     return (usage.ru_utime + usage.ru_stime) * 1000
 
@@ -133,10 +179,14 @@ def commands(tree: Path) -> Mapping[str, list[str]]:
     def task(name: str) -> list[str]:
         return [sys.executable, PROGRAM, str(tree), name, result]
 
+    reads = {}
+    for place, description in enumerate(READS):
+        reads[f"{FILES} files {description}"] = task(f"Read{place}")
     return {
         "python -c pass": [sys.executable, "-c", "pass"],
         "a class task that does nothing": task("Nothing"),
-        f"{FILES} files opened and read": task("Files"),
+        **reads,
+        f"a command: {FILES} files of 200 bytes": [sys.executable, "train.py"],
         f"{FILES} files of 100 numbers parsed": task("Parsed"),
         f"{FILES} files read by a forked process": task("Forked"),
         f"{MODULES} modules imported": task("Modules"),
@@ -148,19 +198,23 @@ def main(rounds: int) -> None:
     with tempfile.TemporaryDirectory() as directory:
         tree = make_project(Path(directory))
         for name, command in commands(tree).items():
-            plain, recorded = [], []
-            cpu_ms(command, tree, is_recorded=True)  # compiles the modules
-            for number in range(rounds):
-                order = (False, True) if number % 2 else (True, False)
-                for is_recorded in order:
-                    taken = cpu_ms(command, tree, is_recorded=is_recorded)
-                    (recorded if is_recorded else plain).append(taken)
-            without, with_it = median(plain), median(recorded)
-            print(
-                f"{name:40} {without:8.1f} ms  {with_it:8.1f} ms  "
-                f"{with_it / without - 1:+7.1%}  {min(recorded) / min(plain) - 1:+7.1%}",
-                flush=True,
-            )
+            measure(name, command, tree, rounds)
+
+
+def measure(name: str, command: list[str], tree: Path, rounds: int) -> None:
+    """Run a command with each hook in every round, and print the costs."""
+    taken: dict[str, list[float]] = {hook: [] for hook in HOOKS}
+    cpu_ms(command, tree, hook="recorder")  # compiles the modules
+    for number in range(rounds):
+        order = HOOKS if number % 2 else reversed(HOOKS)
+        for hook in order:
+            taken[hook].append(cpu_ms(command, tree, hook=hook))
+    line = f"{name:45} {median(taken['none']):8.1f} ms"
+    for hook in HOOKS[1:]:
+        of_medians = median(taken[hook]) / median(taken["none"]) - 1
+        of_shortest = min(taken[hook]) / min(taken["none"]) - 1
+        line += f"   {hook} {of_medians:+6.1%} {of_shortest:+6.1%}"
+    print(line, flush=True)
 
 
 if __name__ == "__main__":

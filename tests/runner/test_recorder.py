@@ -99,6 +99,57 @@ def test_forked_processes_are_recorded_however_they_end(tree: Path) -> None:
     assert marks == {"+", "-", "="}
 
 
+def test_a_path_is_kept_when_many_files_are_opened_after_it(tree: Path) -> None:
+    source = """
+        open("data-1"); open(b"data-2")
+        for _ in range(40_000):
+            open("data-3").close()
+    """
+    assert recorded(tree, source) == ({"data-1", "data-2", "data-3"}, {"="})
+
+
+def test_a_forked_process_may_change_its_directory(tree: Path) -> None:
+    source = """
+        import os
+        os.mkdir("below")
+        if not os.fork():
+            open("data-1")
+            os.chdir("below")
+            open("data-2", "w"); open("../data-3")
+            os.kill(os.getpid(), 9)
+        os.wait()
+    """
+    recorded(tree, source)
+    entries = (tree.parent / "log/task/1/used").read_text().split("\0")
+    start = entries.index("data-1")
+    above = tree.resolve()
+    assert entries[start - 1 : start + 3] == [
+        f"\n@{above}/",
+        "data-1",
+        f"\n@{above}/below/",
+        "../data-3",
+    ]
+
+
+def test_a_forked_process_appends_what_its_shared_memory_has_no_room_for(
+    tree: Path,
+) -> None:
+    source = """
+        import os
+        if not os.fork():
+            for number in range(3000):
+                try:
+                    open(f"data-{number:0150}")
+                except FileNotFoundError:
+                    pass
+            os._exit(0)
+        os.wait()
+    """
+    names, marks = recorded(tree, source)
+    assert names == {f"data-{number:0150}" for number in range(3000)}
+    assert marks == {"+", "-", "="}
+
+
 def test_a_python_that_is_started_is_recorded_as_a_part(tree: Path) -> None:
     source = """
         import subprocess, sys
@@ -124,6 +175,14 @@ def test_a_sitecustomize_of_the_user_is_loaded(tree: Path, tmp_path: Path) -> No
     assert recorded(tree, check, path=before) == (set(), set())
 
 
+def test_directories_of_packages_are_marked(tree: Path, tmp_path: Path) -> None:
+    packages = tmp_path / "elsewhere/site-packages"
+    path = os.pathsep.join([STAND_IN, str(packages)])
+    recorded(tree, "", path=path)
+    entries = (tree.parent / "log/task/1/used").read_text().split("\0")
+    assert f"\n^{packages}/" in entries
+
+
 def test_too_many_files_are_named_by_their_directories(
     tree: Path, tmp_path: Path
 ) -> None:
@@ -131,11 +190,11 @@ def test_too_many_files_are_named_by_their_directories(
         import os
         os.makedirs({str(tmp_path / "many")!r})
         import gitorch_recorder
-        gitorch_recorder._recorders[0].most_raw = 100
         gitorch_recorder._MOST_OUTSIDE = 50
         for number in range(300):
             open({str(tmp_path)!r} + f"/many/data-{{number:03}}", "w").close()
             open({str(tmp_path)!r} + f"/many/data-{{number:03}}").close()
+        os.chdir(".")
         open("data-1")
     """
     recorded(tree, source)

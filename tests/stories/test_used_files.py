@@ -54,7 +54,7 @@ def test_the_files_that_a_task_reads(project: Path, tmp_path: Path) -> None:
         "package/__init__.py": "",
         "package/part.py": "",
         "package/other.py": "",
-        "script.py": "open('by-script.txt')",
+        "script.py": "import gitorch; open('by-script.txt')",
         "real.py": "",
         **dict.fromkeys(
             ("written.txt", "settings/a.ini", "by-worker.txt", "by-script.txt"), ""

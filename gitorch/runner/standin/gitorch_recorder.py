@@ -1,8 +1,8 @@
 """Records which files the Python processes of an attempt open for reading, with an audit hook.
 
-The hook (PEP 578) adds each path to a set. At its end a process appends its paths to the file
-named by $GITORCH_USED, which gitorch reads after the attempt. An entry ends with a NUL. It is a
-path, of a directory if its files are too many (with a `/` at its end), or a newline and a mark:
+The hook (PEP 578) keeps each path as it is given. At its end a process appends its paths to the
+file named by $GITORCH_USED, which gitorch reads after the attempt. An entry ends with a NUL. It is
+a path, of a directory if its files are too many (with a `/` at its end), or a newline and a mark:
 
     @<path> the directory that the relative paths after this mark are relative to
     ^<path> a directory with files of the interpreter or its packages
@@ -22,7 +22,9 @@ from __future__ import annotations
 import atexit
 import os
 import sys
+from _collections import deque  # type: ignore[import-not-found]  # loads faster
 from _thread import get_ident
+from _weakref import ref
 
 TYPE_CHECKING = False  # `typing` itself takes milliseconds to import
 if TYPE_CHECKING:
@@ -31,21 +33,23 @@ if TYPE_CHECKING:
     from typing import Any
 
 _NOT_READING = os.O_WRONLY | os.O_TRUNC | os.O_EXCL
-_MOST_RAW = 20_000  # paths, before those that do not count are dropped
+_MOST_RECENT = 1 << 14  # opened files
+_MOST_RAW = 50_000  # paths, before those that do not count are dropped
 _MOST = 100_000  # paths in the worktree
 _MOST_OUTSIDE = 1000  # paths outside of the worktree, then as many directories
 _MOST_AREAS = 128  # forked processes with shared memory
 _AREA = 256 << 10  # bytes
-_LENGTH = 4  # bytes: an area begins with the position of its end
 _BELOW = "GITORCH_USED_BELOW"
 _NOWHERE = "/proc/"
+_PACKAGES = ("/site-packages", "/dist-packages")
 
 
 class _Recorder:
     """The paths that this process has opened.
 
-    `seen` are the latest, as they were given. `inside` and `outside` are absolute. `areas` are
-    shared with forked processes, and `area` is the one shared with the process that forked this.
+    `recent` are the latest, as they were given, and `raw` are those before them, each once.
+    `inside` and `outside` are absolute. `areas` are shared with forked processes, and `area` is the
+    one shared with the process that forked this. The hook calls `keep` with each path.
     """
 
     def __init__(self, path: str) -> None:
@@ -55,10 +59,11 @@ class _Recorder:
         is_below = os.environ.get(_BELOW) == path
         self.is_root = os.getsid(0) == self.pid and not is_below
         os.environ[_BELOW] = path
-        self.seen: set[str] = set()
-        self.most_raw = _MOST_RAW
-        self.trees: tuple[str, ...] = ()
-        self.own: tuple[str, ...] = ()
+        tree = os.path.normpath(os.path.join(path, *[os.pardir] * 4, "tree"))
+        self.tree = tree
+        self.recent: deque[Any] = deque(maxlen=_MOST_RECENT)
+        self.keep: Callable[[Any], object] = self.recent.append
+        self.raw: set[Any] = set()
         self.inside: set[str] = set()
         self.outside: set[str] = set()
         self.is_cut = False
@@ -67,83 +72,112 @@ class _Recorder:
         self.areas: list[mmap.mmap] = []
         self.next_areas: dict[int, mmap.mmap] = {}  # by thread
         self.area: mmap.mmap | None = None
-        self.shared_until = _LENGTH
+        self.alarm: ref[Any] | None = None
+        self.ignored: tuple[str, ...] = ()
+
+    def watch(self) -> None:
+        """Have `overflow` called before `recent` drops a path.
+
+        A full deque drops its first element, which a weak reference reports. To look at its length
+        for each file would take half as long as to keep the path.
+        """
+        first: set[object] = set()
+        self.recent.append(first)
+        self.alarm = ref(first, self.overflow)
+
+    def overflow(self, _: object) -> None:
+        """Make room in `recent`, and in `raw` if that has many paths."""
+        self.alarm = None
+        try:
+            self.settle()
+            self.watch()
+            if len(self.raw) > _MOST_RAW:
+                self.sort()
+        except Exception:
+            return  # the program goes on in any case
 
     def settle(self) -> None:
-        """Make the paths of `seen` absolute, and drop those that do not count."""
-        seen = list(self.seen)
-        self.seen.difference_update(seen)
-        if not self.trees:
-            tree = os.path.normpath(
-                os.path.join(self.path, *[os.pardir] * 4, "tree")
-            )
-            self.trees = (tree + os.sep, os.path.realpath(tree) + os.sep)
-            self.own = (_NOWHERE, "/sys/", *_own_directories())
-        trees = self.trees
-        own = self.own
-        here = ""
-        for path in seen:
+        """Move the paths of `recent` to `raw`."""
+        self._ignore_first()
+        paths = []
+        try:
+            while True:  # another thread may add some
+                paths.append(self.recent.popleft())
+        except IndexError:
+            pass
+        try:
+            self.raw.update(paths)
+        except TypeError:
+            self.raw.update(_texts(paths))
+
+    def _ignore_first(self) -> None:
+        if self.alarm is not None:
+            self.alarm = None
+            self.recent.popleft()
+
+    def sort(self) -> None:
+        """Make the paths of `raw` absolute, and drop those that do not count."""
+        raw = self.raw
+        self.raw = set()
+        trees = (self.tree + os.sep, os.path.realpath(self.tree) + os.sep)
+        own = _ignored()
+        here = _here()
+        for path in _texts(raw):
             if path[:1] != "/":
-                here = here or _here()
                 path = here + path
             if path.startswith(trees):
-                self._keep(path, self.inside)
+                self._add(path, self.inside)
             elif not path.startswith(own):
-                self._keep_outside(path)
+                self._add_outside(path)
 
-    def _keep_outside(self, path: str) -> None:
+    def _add_outside(self, path: str) -> None:
         if len(self.outside) >= _MOST_OUTSIDE and path not in self.outside:
             path = path.rpartition(os.sep)[0] + os.sep
         if len(self.outside) < 2 * _MOST_OUTSIDE:
-            self._keep(path, self.outside)
+            self._add(path, self.outside)
 
-    def _keep(self, path: str, kept: set[str]) -> None:
-        if path in kept:
-            return
-        if len(kept) >= _MOST:
+    def _add(self, path: str, kept: set[str]) -> None:
+        if len(kept) < _MOST:
+            kept.add(path)
+        elif path not in kept:
             self.is_cut = True
-            return
-        kept.add(path)
-        if self.is_forked and not self.must_append and not self._share(path):
-            self.begin()
-
-    def _share(self, path: str) -> bool:
-        """Put a path into the shared memory. Return False if there is no room."""
-        area = self.area
-        entry = os.fsencode(path) + b"\0"
-        if area is None:
-            return False
-        start = self.shared_until
-        end = start + len(entry)
-        if end > _AREA:
-            return False
-        area[start:end] = entry
-        area[:_LENGTH] = end.to_bytes(_LENGTH, sys.byteorder)
-        self.shared_until = end
-        return True
 
     def begin(self) -> None:
-        """Announce the list of this process, which the list of the attempt then needs."""
+        """Begin a list, and announce it unless it is that of the attempt itself."""
         self.must_append = True
-        self._append(_entries([f"\n+{self.pid}"]))
+        self.keep = self.recent.append
+        self.watch()
+        if not self.is_root:
+            self._append(_entries([f"\n+{self.pid}"]))
 
     def finish(self, is_end: bool = True) -> None:
         """Append the paths of this process to the file, if they are not shared already."""
         if os.getpid() != self.pid or not self.must_append:
             return
+        if self.is_root:
+            self._ignore_first()
+        else:
+            self.settle()  # a task may start thousands of processes that open the same files
         if not self.is_forked:
-            self.seen.update(_files_of_modules())
-        paths = [*self.inside, *self.outside, "\n@" + _here(), *self.seen]
+            self.raw.update(_files_of_modules())
+        kept = [*self.inside, *self.outside]
+        paths = [*kept, "\n@" + _here(), *self.raw, *self.recent]
         marks = ["\n^" + directory for directory in _own_directories()]
         if self.is_cut:
             marks.append("\n!")
-        if is_end and not self.is_forked and self.is_root:
+        if is_end and self.is_root:
             marks.append("\n=")
         elif is_end:
             marks.append(f"\n-{self.pid}")
         shared = b"".join(map(_content, self.areas))
         self._append(_entries(paths) + shared + _entries(marks))
-        for kept in (self.seen, self.inside, self.outside):
+        self._forget()
+        if not is_end:
+            self.watch()
+
+    def _forget(self) -> None:
+        self._ignore_first()
+        for kept in (self.recent, self.raw, self.inside, self.outside):
             kept.clear()
 
     def _append(self, data: bytes) -> None:
@@ -181,23 +215,57 @@ class _Recorder:
         """Begin a list of its own in a forked process."""
         self.pid = os.getpid()
         self.is_forked = True
+        self.is_root = False
         self.is_cut = False
         self.must_append = False
-        self.most_raw = 0  # each path is shared at once: the process may be killed
         self.area = self.next_areas.get(get_ident())
         self.areas = []
-        for paths in (self.seen, self.inside, self.outside):
-            paths.clear()
+        self._forget()
+        self.keep = self._share_first
+
+    def _share_first(self, path: Any) -> None:
+        """Share the directory that relative paths are relative to, and a path."""
+        self.ignored = _ignored()
+        self.raw.clear()
+        self.keep = self._share
+        if not self._write("\n@" + _here()):
+            self.begin()
+        self.keep(path)
+
+    def _share(self, path: Any) -> None:
+        """Share a path at once, since the process may be killed."""
+        raw = self.raw
+        if path in raw:
+            return
+        raw.add(path)
+        for text in _texts([path]):
+            is_kept = text.startswith(self.ignored) or self._write(text)
+            if not is_kept or len(raw) > _MOST_RAW:
+                self.begin()
+
+    def _write(self, text: str) -> bool:
+        """Put a text into the shared memory. Return False if there is no room."""
+        if self.area is None:
+            return False
+        try:
+            self.area.write(_entries([text]))
+        except ValueError:
+            return False
+        return True
 
     def note(self, event: str, arguments: tuple[Any, ...]) -> None:
         """Handle an event other than `open`."""
         if event == "sqlite3.connect":
             path = arguments[0]
-            self.seen.add(os.fsdecode(path))
+            self.keep(os.fsdecode(path))
         elif event == "os.exec":
             self.finish(is_end=False)
-        else:  # relative paths are those of the directory until now
+        elif self.must_append:
             self.settle()
+            self.watch()
+            self.sort()  # while the directory is the one that they are relative to
+        else:
+            self.keep = self._share_first
 
 
 _OTHER_EVENTS = frozenset({"os.chdir", "os.exec", "sqlite3.connect"})
@@ -210,8 +278,7 @@ def start(path: str) -> None:
         return
     recorder = _Recorder(path)
     _recorders.append(recorder)
-    if not recorder.is_root:
-        recorder.begin()
+    recorder.begin()
     sys.addaudithook(_hook(recorder))
     atexit.register(recorder.finish)
     os.register_at_fork(
@@ -228,21 +295,14 @@ def start(path: str) -> None:
 
 def _hook(recorder: _Recorder) -> Callable[[str, Any], None]:
     """Return the function that Python calls for every event, for example for each call of `id`."""
-    seen = recorder.seen
-    add = seen.add
 
     def hook(event: str, arguments: Any) -> None:
         if event == "open":
             try:
                 path, _, flags = arguments
-                if flags & _NOT_READING:
-                    return
-                if type(path) is str:
-                    add(path)
-                elif type(path) is bytes:
-                    add(os.fsdecode(path))
-                if len(seen) > recorder.most_raw:
-                    recorder.settle()
+                if not flags & _NOT_READING:
+                    keep = recorder.keep
+                    keep(path)
             except Exception:
                 return  # the program goes on in any case
         elif event in _OTHER_EVENTS:
@@ -254,13 +314,20 @@ def _hook(recorder: _Recorder) -> Callable[[str, Any], None]:
     return hook
 
 
+def _ignored() -> tuple[str, ...]:
+    return (_NOWHERE, "/sys/", *_own_directories())
+
+
 def _own_directories() -> set[str]:
-    """Return the directories of the interpreter and of its packages."""
+    """Return the directories of the interpreter and of packages."""
     own = set()
     prefixes = (sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix)
     for prefix in prefixes:
         if prefix.rstrip(os.sep):
             own.add(prefix.rstrip(os.sep) + os.sep)
+    for entry in sys.path:
+        if type(entry) is str and entry.endswith(_PACKAGES):
+            own.add(entry + os.sep)
     return own
 
 
@@ -291,13 +358,29 @@ def _here() -> str:
 
 
 def _content(area: mmap.mmap) -> bytes:
-    """Return what a forked process has put into the memory that it shares."""
-    end = int.from_bytes(area[:_LENGTH], sys.byteorder)
-    return area[_LENGTH:end]
+    """Return the entries that a forked process has put into the memory that it shares."""
+    if not area[0]:
+        return b""
+    end = area.find(b"\0\0") + 1
+    return area[:end] if end else area[:]
 
 
-def _entries(texts: Iterable[str]) -> bytes:
-    text = "\0".join(texts) + "\0"
+def _texts(paths: Iterable[Any]) -> list[str]:
+    """Return the paths as texts, without other values that Python accepts as a file."""
+    texts = []
+    for path in paths:
+        if type(path) is bytes:
+            path = os.fsdecode(path)
+        if type(path) is str:
+            texts.append(path)
+    return texts
+
+
+def _entries(texts: Iterable[Any]) -> bytes:
+    try:
+        text = "\0".join(texts) + "\0"
+    except TypeError:
+        text = "\0".join(_texts(texts)) + "\0"
     try:
         return os.fsencode(text)
     except UnicodeEncodeError:
