@@ -62,7 +62,7 @@ def test_no_config_is_left_out() -> None:
 def test_the_first_config(project: Path) -> None:
     run(project, "experiments/first.yaml")
     report = gitorch(project, "logs", "first seed=2", "--task", "report").stdout
-    assert report == "rate 0.1 seed 2\n"
+    assert report == "0.1 2\n"
 
 
 def test_the_config_with_a_lock(locked: Path) -> None:

@@ -50,14 +50,15 @@ def test_nothing_is_claimed_about_data_that_was_not_examined(
         path = f"experiments/{x}.yaml"
         write(project, path, text.format(x=x, inputs=inputs))
     gitorch(project, "ready")
-    lines = gitorch(project, "compare", "1", "2").stdout.splitlines()
-    same = next(line for line in lines if line.startswith("the same"))
-    if inputs == "[]":
-        assert "data" not in same
-    else:
-        assert same.endswith("data")
-    claims = [line for line in lines if line.startswith("data: ")]
-    assert claims == ([expected] if expected else [])
+    for columns in COLUMNS:
+        lines = shown(project, columns, "compare", "1", "2").splitlines()
+        same = next(line for line in lines if line.startswith("the same"))
+        if inputs == "[]":
+            assert "data" not in same
+        else:
+            assert same.endswith("data")
+        claims = [line for line in lines if line.startswith("data: ")]
+        assert claims == ([expected] if expected else [])
     document = gitorch_json(project, "compare", "1", "2")
     assert ("not_recorded" in document["data"]) == bool(expected)
 
@@ -96,7 +97,10 @@ def test_more_runs_than_letters(sweep: Path, columns: int | None) -> None:
     assert "and 20 more values" in config[12]
 
 
-def test_thousands_of_changed_outputs_are_a_few_lines(project: Path) -> None:
+@pytest.mark.parametrize("width", [80, 120])
+def test_thousands_of_changed_outputs_are_a_few_lines(
+    project: Path, width: int
+) -> None:
     script = (
         'awk -v id="$GITORCH_RUN_ID" -v dir={outputDir} '
         "'BEGIN {for (i = 0; i < 1200; i++) "
@@ -107,7 +111,7 @@ def test_thousands_of_changed_outputs_are_a_few_lines(project: Path) -> None:
     tasks = f"tasks:\n  - id: t\n    command: |\n      {script}\n"
     write(project, "experiments/a.yaml", tasks)
     gitorch(project, "run", "experiments")
-    text = shown(project, 80, "rerun", "a", "--verify", code=1)
+    text = shown(project, width, "rerun", "a", "--verify", code=1)
     verdict = text[text.index(" repeats ") :].splitlines()
     assert re.fullmatch(
         " repeats [0-9a-f]{12}: 1 metric and 1202 outputs differ", verdict[0]
@@ -118,7 +122,7 @@ def test_thousands_of_changed_outputs_are_a_few_lines(project: Path) -> None:
     assert verdict[-3].startswith("  nothing else that is recorded differs: code")
     assert verdict[-2].startswith("  likely cause: the clock, random numbers")
     command = verdict[-1].removeprefix("  all differences: gitorch ").split()
-    for columns in COLUMNS:
+    for columns in (None, width):
         lines = shown(project, columns, *command).splitlines()
         start = lines.index("outputs: 1202 changed, the largest first")
         assert lines[start + 1].split()[:2] == ["changed", "large"]

@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import commit_files, gitorch, gitorch_json, write
+from tests.conftest import (
+    commit_files,
+    gitorch,
+    gitorch_json,
+    started,
+    wait_for,
+    write,
+)
 from tests.terminal import on_terminal
 
 PROGRAM = r"""
@@ -129,7 +136,7 @@ def test_runs_that_no_expression_selects_are_named(project: Path) -> None:
         assert lines[1] == f"  all with tasks.t.n=[{number}], and no other run"
         ids = [line.split()[0] for line in lines[2:4]]
         assert (
-            lines[-2]
+            lines[-3]
             == f"  try again:  gitorch retry {' '.join(ids)} && gitorch run"
         )
 
@@ -139,6 +146,38 @@ def test_one_run_is_not_told_twice(project: Path) -> None:
     said = gitorch(project, "run", "experiments", code=1).stderr
     assert said.count("exit code 3") == 1
     assert said.endswith("\n1 run: 1 ERROR\n")
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_status_begins_with_what_runs_and_ends_with_the_totals(
+    project: Path, tmp_path: Path, columns: int
+) -> None:
+    go = tmp_path / "go"
+    write(
+        project,
+        "experiments/a.yaml",
+        f"""
+        gitorch: {{matrix: {{n: "range(125)"}}}}
+        tasks: [{{id: t, command: "test {{n}} != 0; while test ! -f {go}; do sleep 0.1; done"}}]
+        """,
+    )
+    gitorch(project, "ready")
+    worker = started(project, "run", "-j", "2")
+
+    def counts() -> dict[str, int]:
+        found: dict[str, int] = gitorch_json(project, "status")["counts"]
+        return found
+
+    wait_for(lambda: (counts()["RUNNING"], counts()["ERROR"]) == (2, 1))
+    seen = on_terminal(project, "status", columns=columns, env={"NO_COLOR": "1"})
+    worker.terminate()
+    worker.communicate()
+    statuses = re.findall(r"^[0-9a-f]{12}  a n=\S+ +([A-Z]+)", seen.text, re.M)
+    assert statuses == ["RUNNING"] * 2 + ["ERROR"] + ["WAITING"] * 5
+    assert "… and 117 more waiting" in seen.lines
+    assert seen.lines[-2] == "122 WAITING, 2 RUNNING, 1 ERROR"
+    assert seen.lines[-1].startswith("0 of 125 done, 1 failed, 2 running")
+    assert max(map(len, seen.lines)) <= columns
 
 
 def test_status_shows_what_needs_a_look_and_counts_the_rest(sweep: Path) -> None:

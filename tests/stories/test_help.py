@@ -172,7 +172,7 @@ def test_the_topics_are_short_lines_without_placeholders() -> None:
         text = render_topic(topic)
         assert not re.search(r"^\{[a-z ]+\}$", text, re.M), topic
         for line in text.splitlines():
-            assert len(line) <= 90 or line.startswith("    $ "), line
+            assert len(line) <= 80 or line.startswith("    $ "), line
 
 
 def test_the_tables_are_complete() -> None:
@@ -210,6 +210,24 @@ def test_the_groups_and_topics_on_a_terminal(tmp_path: Path, columns: int) -> No
     seen = on_terminal(tmp_path, "help", columns=columns)
     listed = [line.split()[0] for line in seen.lines if line.startswith("  ")]
     assert listed == list(TOPICS)
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+@pytest.mark.parametrize("words", [("list", "--help"), ("help", "config")])
+def test_the_help_fits_on_a_terminal(
+    tmp_path: Path, words: tuple[str, ...], columns: int
+) -> None:
+    seen = on_terminal(tmp_path, *words, columns=columns)
+    assert max(map(len, seen.lines)) <= columns
+    assert len(seen.lines) > 30
+
+
+def test_the_help_of_each_command_ends_with_its_two_examples(
+    tmp_path: Path,
+) -> None:
+    for command, examples in EXAMPLES.items():
+        shown = gitorch(tmp_path, command, "--help").stdout.rstrip().splitlines()
+        assert [line.strip() for line in shown[-2:]] == [*examples], command
 
 
 def test_help_shows_the_help_of_a_command_and_corrects_a_topic(

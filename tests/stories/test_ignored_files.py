@@ -16,6 +16,7 @@ IGNORED = """\
 /sets/
 *.so
 _build.py
+_version.py
 """
 
 
@@ -171,13 +172,16 @@ def test_a_glob_of_links_is_expanded_when_the_run_is_readied(
 def test_a_failed_command_is_answered_with_the_line_to_write(
     with_data: Path,
 ) -> None:
-    write(with_data, "src/pkg/_build.py", "")
+    for name in ("_build.py", "_version.py", "_fast.abi3.so"):
+        write(with_data, f"src/pkg/{name}", "")
     write(with_data, "notes.txt", "")
     expected = {
         "cat data/a.csv": "{link: [data/a.csv]} makes it a symbolic link to yours",
         "cat sets/one/c.csv": "{link: [sets]} makes it a symbolic link to yours",
         """python3 -c "open('data/raw/b.csv')" """: "{link: [data/raw]} makes",
         "PYTHONPATH=src python3 -c 'import pkg.core'": "{link: [src/pkg/_build.py]}",
+        "PYTHONPATH=src python3 -c 'import pkg._fast'": "{link: [src/pkg/_fast.abi3.so]}",
+        "PYTHONPATH=src python3 -c 'from pkg import _version'": "[src/pkg/_version.py]",
         "PYTHONPATH=src python3 -m pkg._build": "{link: [src/pkg/_build.py]} makes",
         "python3 -c 'import nosuch.module'": "install nosuch there",
         "cat notes.txt": "notes.txt is not committed",

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import git, gitorch, gitorch_json, write
+from tests.conftest import commit_files, git, gitorch, gitorch_json, write
+from tests.event_file import event_file, scalar
 from tests.stories.test_records_from_elsewhere import commit_record, record_of
+from tests.terminal import on_terminal
 
 LARGE = 3_000_000
 
@@ -68,6 +70,42 @@ def test_the_last_lines_of_a_log(swept: Path) -> None:
     assert lines("1") == "6"
     assert lines("0") == ""
     assert lines("99") == "1\n2\n3\n4\n5\n6"
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_outputs_and_logs_on_a_terminal(swept: Path, columns: int) -> None:
+    def screen(*words: str) -> list[str]:
+        return on_terminal(swept, *words, columns=columns).lines
+
+    assert screen("cat", "a lr=0.2", "x/lr.txt") == ["0.2"]
+    assert screen("logs", "@", "-n", "2")[-2:] == ["5", "6"]
+    gitorch(swept, "rerun", "--queue", "@")
+    [said] = screen("logs", "@")
+    assert said.startswith("a lr=0.2 has not begun: it is WAITING")
+
+
+def test_event_files_are_where_tensorboard_looks_for_them(project: Path) -> None:
+    """The directories of the runs are named by label, and each has its event files."""
+    events = event_file(scalar("loss", 0.5, 1))
+    commit_files(project, {"events": events})
+    write(
+        project,
+        "experiments/a.yaml",
+        """
+        gitorch: {matrix: {lr: [0.1, 0.2]}}
+        tasks:
+          - id: t
+            command: mkdir {output}/tb; cp events {output}/tb/events.out.tfevents.1.host
+        """,
+    )
+    gitorch(project, "run", "experiments")
+    gitorch(project, "outputs", "--name", "a", "**/*tfevents*", "--to", "tb")
+    assert files_below(project / "tb") == [
+        "a_lr=0.1/tb/events.out.tfevents.1.host",
+        "a_lr=0.2/tb/events.out.tfevents.1.host",
+    ]
+    for path in (project / "tb").rglob("*tfevents*"):
+        assert path.read_bytes() == events
 
 
 def test_a_run_that_has_not_begun_has_no_log(project: Path) -> None:

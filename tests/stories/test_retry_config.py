@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -50,6 +52,43 @@ def test_the_runs_go_on_with_the_new_config(failed: Path) -> None:
     path = f"runs/{run['id'][:2]}/{run['id']}/config.yaml"
     stored = git(failed, "show", f"gitorch/results:{path}")
     assert stored == (failed / "experiments/e.yaml").read_text().rstrip("\n")
+
+
+def test_settings_of_the_config_are_taken_over(failed: Path) -> None:
+    new = "link: [data], timeout: 5m, retries: 2, resources: {cpus: 1}, env: {A: b}"
+    text = LINKED.replace("link: [data], timeout: 5m", new)
+    write(failed, "experiments/e.yaml", text.replace("cat ", "test $A = b; cat "))
+    done = gitorch_json(failed, "retry", "e seed=1", "--config", "--run")
+    assert [run["status"] for run in done["runs"]] == ["COMPLETE"]
+    run = gitorch_json(failed, "show", "e seed=1")["run"]
+    notes = [
+        change["why"] for change in run["history"] if change["from"] == "ERROR"
+    ]
+    assert notes == [
+        "with the config as it is now: "
+        "env, link, b.command, b.resources, b.retries, b.timeout"
+    ]
+    task = run["spec"]["tasks"][1]
+    assert (task["retries"]["max"], task["timeout_s"]) == (2, 300)
+    assert task["resources"]["cpus"] == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "ways"),
+    [
+        ("python3 -c 'raise ValueError(1)'", ["try again", "with a fix"]),
+        ("cat nosuch", ["try again", "new config", "with a fix"]),
+        ("exit 3", ["try again", "with a fix", "new config"]),
+        ("echo 'No space left on device' >&2; exit 1", ["try again"]),
+    ],
+)
+def test_hints_name_the_fix_that_fits(
+    project: Path, command: str, ways: list[str]
+) -> None:
+    task = {"id": "t", "command": command}
+    write(project, "experiments/a.yaml", json.dumps({"tasks": [task]}))
+    said = gitorch(project, "run", "experiments", code=1).stderr
+    assert re.findall(r"^  (\w+ \w+ ?\w*): +gitorch retry", said, re.M) == ways
 
 
 def test_a_retried_run_is_the_run_that_ready_would_make(failed: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import commit_files, git, gitorch, gitorch_json, started, write
+from tests.stories.test_records_from_elsewhere import commit_record, record_of
 from tests.terminal import on_terminal
 
 
@@ -31,6 +32,26 @@ def test_every_error_has_one_style(
     for columns in (80, 120):
         seen = on_terminal(project, *words, columns=columns)
         assert seen.text.startswith("\x1b[1;31merror:\x1b[0m ")
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_no_duration_has_sixty_seconds(project: Path, columns: int) -> None:
+    write(project, "experiments/a.yaml", "tasks: [{id: t, command: 'true'}]\n")
+    gitorch(project, "run", "experiments")
+    record = record_of(project, gitorch_json(project, "show", "a")["run"]["id"])
+    record["tasks"][0]["attempts"][0]["duration_s"] = 239.7
+    commit_record(project, record)
+    for words in (("list",), ("show", "a")):
+        seen = on_terminal(project, *words, columns=columns)
+        assert "4m00s" in seen.text
+        assert "60s" not in seen.text
+
+
+def test_the_schema_says_that_nested_numbers_count(project: Path) -> None:
+    gitorch(project, "init")
+    said = (project / "experiments/.gitorch.schema.json").read_text()
+    assert "The names of numbers in nested mappings are dotted" in said
+    assert "top-level" not in said
 
 
 def test_the_cursor_stays_when_run_is_suspended(project: Path) -> None:

@@ -74,6 +74,24 @@ def test_the_parameters_of_the_sweep_are_shown_whatever_rows_are_chosen(
     assert columns(failed)[3:5] == ["model.optimizer.lr", "seed"]
 
 
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_answer_is_on_the_screen(swept: Path, width: int) -> None:
+    def screen(*words: str) -> list[str]:
+        seen = on_terminal(swept, *words, columns=width, env={"NO_COLOR": "1"})
+        assert max(map(display_width, seen.lines)) <= width
+        return seen.lines
+
+    best = screen("list", "--sort", "-accuracy", "-n", "2")
+    assert {"model.optimizer.lr", "seed", "accuracy"} < {*columns(best[0])}
+    assert [line.split()[3] for line in best[1:3]] == ["0.1", "0.1"]
+    assert best[-1].startswith("the same in all: ")
+    assert sum("the same in all" in line for line in best) == 1
+    failed = screen("list", "--where", "status == 'ERROR'")
+    assert columns(failed[0])[3:5] == ["model.optimizer.lr", "seed"]
+    chosen = screen("list", "--columns", "depth,lr")
+    assert columns(chosen[0]) == ["model.depth", "model.optimizer.lr"]
+
+
 def test_a_parameter_that_other_runs_of_the_name_changed_is_shown(
     swept: Path,
 ) -> None:
@@ -256,7 +274,8 @@ def test_long_output_goes_through_the_pager(swept: Path, tmp_path: Path) -> None
         (("show", "@"), "FRX"),
         (("logs", "@"), "FRX"),
     ]:
-        seen = on_terminal(swept, *words, env=env)
+        width = 120 if words == ("show", "@") else 80
+        seen = on_terminal(swept, *words, columns=width, env=env)
         assert seen.lines[0] == f"LESS={less}", words
         assert all(line.startswith("paged: ") for line in seen.lines[1:]), words
         dumb = on_terminal(swept, *words, env={**env, "TERM": "dumb"})

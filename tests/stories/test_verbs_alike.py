@@ -113,6 +113,30 @@ def test_set_takes_selectors_and_a_reason(swept: Path) -> None:
     assert "seed" in compared.stdout
 
 
+@pytest.mark.parametrize(
+    "verb",
+    [
+        *("hold", "release", "kill", "retry", "fail", "resubmit", "set", "adopt"),
+        *("rerun", "invalidate", "verify"),
+    ],
+)
+def test_every_verb_takes_selectors_a_reason_and_json(
+    swept: Path, verb: str
+) -> None:
+    """They change nothing: no run has this name."""
+    tip = git(swept, "rev-parse", "gitorch/results")
+    words = ["--where", "lr > 0", "--status", "waiting", "--name", "no such name"]
+    words += {"set": ["--priority", "1"], "rerun": ["--queue"]}.get(verb, [])
+    if verb != "verify":
+        words += ["--why", "to see"]
+    document = gitorch_json(swept, verb, *words)
+    lists = [value for value in document.values() if isinstance(value, list)]
+    assert lists
+    assert not any(lists)
+    assert git(swept, "rev-parse", "gitorch/results") == tip
+    assert gitorch(swept, verb, *words).stderr == "no run matches\n"
+
+
 @pytest.mark.parametrize("verb", ["retry", "resubmit"])
 def test_a_run_that_goes_on_is_executed_at_once(
     project: Path, tmp_path: Path, verb: str

@@ -45,4 +45,6 @@ def fitting_fixes(outcome: Outcome) -> tuple[Fix, ...]:
         return (Fix.OUTSIDE, Fix.CODE)
     if re.search(_CONFIG, message):
         return (Fix.CONFIG, Fix.CODE)
+    if not message:
+        return (Fix.CODE, Fix.CONFIG)
     return (Fix.CODE,)

@@ -21,7 +21,7 @@ from gitorch.model.run.outcome import (
         (OutOfMemory(), (Fix.OUTSIDE, Fix.CODE)),
         (CouldNotStart(message="no python"), (Fix.OUTSIDE, Fix.CONFIG)),
         (ExitCode(exit_code=1, message="ValueError: lr"), (Fix.CODE,)),
-        (ExitCode(exit_code=1), (Fix.CODE,)),
+        (ExitCode(exit_code=1), (Fix.CODE, Fix.CONFIG)),
         (
             ExitCode(exit_code=127, message="bash: tpyo: command not found"),
             (Fix.CONFIG, Fix.CODE),
