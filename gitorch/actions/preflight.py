@@ -42,11 +42,12 @@ def check_tasks(
     environment: Mapping[str, str],
     declared: Mapping[str, str],
     link: Sequence[str],
+    sparse: Sequence[str],
 ) -> dict[str, Findings]:
     """Return the complaints about the tasks of these configs, by the key of the config.
 
-    `tree` is a worktree of `commit`, with the links `link`. `declared` are the environment
-    variables that the configs set.
+    `tree` is a worktree of `commit`, with the links `link` and the directories `sparse`. `declared`
+    are the environment variables that the configs set.
     Raises GitorchError if the interpreter imports the project's code from another directory.
     """
     misplaced = _complain_about_path(tree, commit, path_to_tasks)
@@ -78,6 +79,7 @@ def check_tasks(
             message,
             tree=tree,
             link=link,
+            sparse=sparse,
             interpreter=interpreter.executable,
         )
 

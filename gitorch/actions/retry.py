@@ -391,6 +391,7 @@ def _problems(
             environment=surroundings.environment,
             declared=spec.env,
             link=spec.link,
+            sparse=spec.sparse,
         )
     for record in records:
         for complaint in findings[record.id].complaints:

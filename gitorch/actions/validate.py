@@ -323,6 +323,7 @@ class _Examination:
             environment=self._environment,
             declared=configs[0].specs[0].env,
             link=links_of(configs),
+            sparse=configs[0].specs[0].sparse,
         )
         problems = {}
         for preflight in preflights:

@@ -1,7 +1,7 @@
 """The likely reason why a program did not find a file or a module that it needs.
 
-A worktree has the files of its commit only. What git ignores, such as data or generated modules, is
-there only if the config links it.
+A worktree has the files of its commit only, or those that `sparse` names. What git ignores, such as
+data or generated modules, is there only if the config links it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from gitorch.git.command import call_git_items
 from gitorch.git.pins import ignored_paths
+from gitorch.model.text.globs import is_in_cone
 from gitorch.storage.links import any_is_above
 from gitorch.storage.site import Site
 
@@ -37,23 +38,25 @@ def hint_on_missing(
     *,
     tree: Path,
     link: Sequence[str],
+    sparse: Sequence[str],
     interpreter: str,
 ) -> str | None:
     """Return what to do if `reason` says that a file or a module is missing, or None.
 
-    `tree` is the worktree in which the program ran, with the links `link`.
+    `tree` is the worktree in which the program ran, with the links `link` and the directories
+    `sparse`.
     """
     module = re.search(_NO_MODULE, reason)
     if module:
         name = module[1].strip(".")
-        return _of_module(site, name, link) or how_to_choose_python(
+        return _of_module(site, name, link, sparse) or how_to_choose_python(
             name, interpreter
         )
     imported = re.search(_NO_NAME, reason)
     if imported:
-        return _of_module(site, f"{imported[2]}.{imported[1]}", link)
+        return _of_module(site, f"{imported[2]}.{imported[1]}", link, sparse)
     if re.search(_NO_FILE, reason):
-        return _of_file(site, _paths_in(reason, tree), link)
+        return _of_file(site, _paths_in(reason, tree), link, sparse)
     return None
 
 
@@ -73,7 +76,9 @@ def link_line(path: str) -> str:
     return f"gitorch: {{link: [{path}]}} makes it a symbolic link to yours"
 
 
-def _of_file(site: Site, paths: Iterable[str], link: Sequence[str]) -> str | None:
+def _of_file(
+    site: Site, paths: Iterable[str], link: Sequence[str], sparse: Sequence[str]
+) -> str | None:
     root = site.repository.main_root
     there = []
     for path in paths:
@@ -84,6 +89,12 @@ def _of_file(site: Site, paths: Iterable[str], link: Sequence[str]) -> str | Non
     for path in there:
         if call_git_items(root, "ls-files", "--others", "-z", "--", f"./{path}"):
             return f"{path} is not committed, so a run does not have it: git add {path}"
+        if not is_in_cone(path, sparse):
+            directories = ", ".join([*sparse, posixpath.dirname(path)])
+            return (
+                f"{path} is outside of sparse, so a run does not have it; "
+                f"write gitorch: {{sparse: [{directories}]}}"
+            )
     return None
 
 
@@ -112,8 +123,10 @@ def _paths_in(reason: str, tree: Path) -> Iterator[str]:
             yield path
 
 
-def _of_module(site: Site, module: str, link: Sequence[str]) -> str | None:
-    """Return a hint if git ignores, or does not have, the file of a module of the project."""
+def _of_module(
+    site: Site, module: str, link: Sequence[str], sparse: Sequence[str]
+) -> str | None:
+    """Return a hint if a run does not have the file of a module of the project."""
     root = site.repository.main_root
     inner = module.replace(".", "/")
     last = posixpath.basename(inner)
@@ -123,7 +136,12 @@ def _of_module(site: Site, module: str, link: Sequence[str]) -> str | None:
     for path in call_git_items(root, "ls-files", "--others", "-z", "--", *globs):
         if _is_module(path, inner) and not any_is_above(link, path):
             found.append(path)
-    return _of_file(site, sorted(found, key=len)[:1], link)
+    for path in (
+        call_git_items(root, "ls-files", "-z", "--", *globs) if sparse else ()
+    ):
+        if _is_module(path, inner) and not is_in_cone(path, sparse):
+            found.append(path)
+    return _of_file(site, sorted(found, key=len)[:1], link, sparse)
 
 
 def _is_module(path: str, inner: str) -> bool:

@@ -268,6 +268,7 @@ def _hint(site: Site, attempt: ClaimedAttempt, follows: Next) -> str | None:
             reason,
             tree=attempt.run.tree,
             link=attempt.payload.spec.link,
+            sparse=attempt.payload.spec.sparse,
             interpreter=attempt.payload.interpreter,
         )
     return None

@@ -9,6 +9,7 @@ from typing import Any
 from jsonschema import Draft7Validator
 
 from gitorch.config.schema import file_settings, task_settings
+from tests.config.test_misplaced_keys import SHAPES
 from tests.conftest import commit_files, git, gitorch, gitorch_json, write
 
 # Writes its arguments, but `-o FILE`, into that file.
@@ -62,6 +63,20 @@ def test_a_timeout_outside_of_gitorch_is_refused_with_the_line_to_write(
     gitorch(project, "run", config)
     gitorch(project, "run", config, "-S", "timeout=2s", code=1)
     assert gitorch_json(project, "show", "@")["run"]["params"] == {"timeout": "2s"}
+
+
+def test_every_key_of_gitorch_is_refused_at_the_top_and_in_a_task(
+    project: Path,
+) -> None:
+    keys = {key: SHAPES[key] for key in file_settings() if key != "steps"}
+    task = {"id": "a", "command": "x"}
+    for key in set(task_settings()) - {"steps"}:
+        task[key] = SHAPES[key]
+    write(project, "experiments/a.yaml", json.dumps({**keys, "tasks": [task]}))
+    problems = gitorch_json(project, "check", code=1)["problems"]
+    named = [problem["message"].split("'")[1] for problem in problems]
+    assert sorted(named) == sorted([*keys, *(set(task) - {"id", "command"})])
+    assert all("write '" in problem["hint"] for problem in problems)
 
 
 def test_editors_accept_a_setting_that_is_null(project: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +167,26 @@ def test_what_cannot_be_in_the_worktree_is_an_error(
     errors = [item["message"] for item in problems if item["severity"] == "error"]
     assert len(errors) == 1
     assert message in errors[0]
+
+
+def test_a_task_that_lacks_a_file_outside_is_answered_with_the_line_to_write(
+    large: Path,
+) -> None:
+    """Files of the commit that `sparse` leaves out are missing as much as ignored ones."""
+    commands = {
+        "cat data/big.bin": "data/big.bin is outside of sparse, so a run does not have it; "
+        "write gitorch: {sparse: [apps/model, data]}",
+        "python3 -c 'import shared'": "{sparse: [apps/model, libs/common]}",
+        "cat apps/model/nosuch": "",
+    }
+    commit_files(large, {"libs/common/shared.py": ""})
+    for command, expected in commands.items():
+        task = {"id": "t", "command": command}
+        config = {"gitorch": {"sparse": ["apps/model"]}, "tasks": [task]}
+        write(large, "a.yaml", json.dumps(config))
+        said = gitorch(large, "run", "a.yaml", code=1).stderr
+        assert ("hint: " in said) == bool(expected)
+        assert expected in said
 
 
 def test_submodules_outside_the_directories_are_not_filled(

@@ -234,7 +234,7 @@ def _configs_and_runs(targets: Sequence[str]) -> tuple[list[Path], list[str]]:
         elif path.suffix in _SUFFIXES:
             raise NotFound(
                 f"there is no file {target}",
-                "gitorch ready --dry-run shows the runs of experiments/",
+                "name a config, or a directory of configs",
             )
         else:
             references.append(target)
