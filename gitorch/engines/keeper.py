@@ -112,6 +112,7 @@ class _Keeper:
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "job": job,
+            "engine": order.get("engine"),
             "machine": _machine(order["env"]),
         }
         with open(self._began, "w", encoding="utf-8") as file:

@@ -54,6 +54,7 @@ class Began(JsonStruct, frozen=True, kw_only=True):
     host: str
     pid: int
     job: str
+    engine: str | None = None  # None: an engine of an earlier version
     machine: MachineFacts | None = None  # None: the program has not said it
 
 
@@ -98,6 +99,7 @@ def order_document(
     """Return the JSON of an order, see `write_order`."""
     return {
         "token": order.token,
+        "engine": order.engine,
         "directory": str(order.directory.absolute()),
         "argv": list(order.argv),
         "cwd": str(order.cwd.absolute()),
@@ -163,9 +165,11 @@ def host_of(directory: Path, token: str) -> str:
 def place_of(directory: Path, token: str) -> ExecutionPlace | None:
     """Return where the attempt with this token is executed, None if on the worker's machine."""
     submission = submission_of(directory, token)
-    if submission is None:
-        return None
     found = began(directory, token)
+    if submission is None:
+        if found is None or found.engine is None:
+            return None
+        return ExecutionPlace(engine=found.engine, job=None, host=found.host)
     place = ExecutionPlace(engine=submission.engine, job=submission.job)
     if found is None:
         return replace(place, note=submission.note)

@@ -29,8 +29,12 @@ class DaskSite:
         self.directory = directory
         self.address = f"tcp://{listen}:{_free_port()}"
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._listen = listen
+        self.start_scheduler()
+
+    def start_scheduler(self) -> None:
         port = self.address.rsplit(":", 1)[1]
-        self.start("scheduler", "scheduler", "--host", listen, "--port", port)
+        self.start("scheduler", "scheduler", "--host", self._listen, "--port", port)
 
     def start(self, name: str, *words: str) -> subprocess.Popen[bytes]:
         """Start a process of the cluster and return when it is ready."""

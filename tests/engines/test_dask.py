@@ -1,7 +1,6 @@
 """Attempts on hosts that share no file system, with a real scheduler and workers of Dask.
 
-The faults are those of list A: a worker or the scheduler that is killed, a worker that does not
-answer and then does again, resources that no worker has, and the cancellation of a running attempt.
+The faults of list A are in `test_dask_faults`.
 """
 
 from __future__ import annotations
@@ -21,8 +20,6 @@ from gitorch.engines.dask.engine import DaskEngine
 from gitorch.model.run.outcome import (
     CouldNotStart,
     ExitCode,
-    Killed,
-    Lost,
     Succeeded,
 )
 from gitorch.model.run.spec import Resources
@@ -200,18 +197,6 @@ def test_linked_data_is_shipped_or_required(
     assert "ship: [GLOB]" in str(refused.outcome)
 
 
-def test_resources_that_can_never_be_met(
-    dask_workers: DaskSite, tmp_path: Path
-) -> None:
-    runs = Runs(tmp_path, dask_workers.address)
-    with engine(tmp_path) as dask:
-        order = runs.shell("a" * 12, "true", resources=Resources(gpus=2))
-        [ended] = carry_out(dask, [order]).values()
-    assert isinstance(ended.outcome, CouldNotStart)
-    assert "has the resources gpus=2" in str(ended.outcome)
-    assert '--resources "gpus=2"' in str(ended.outcome)
-
-
 def test_workers_are_asked_for_resources(
     own_site: DaskSite, tmp_path: Path
 ) -> None:
@@ -229,46 +214,6 @@ def test_workers_are_asked_for_resources(
         carry_out(dask, orders)
     for order in orders:
         assert log_of(order).endswith("/gpu\n")
-
-
-def test_cancel_of_a_running_task(dask_workers: DaskSite, tmp_path: Path) -> None:
-    runs = Runs(tmp_path, dask_workers.address)
-    with engine(tmp_path) as dask:
-        order = begun(dask, runs.endless("a" * 12))
-        dask.cancel(order.token, Killed())
-        [ended] = next_ends(dask, 1)
-        assert ended.outcome == Killed()
-        assert living(order) == []
-        after = runs.shell("b" * 12, "true")
-        [ended] = carry_out(dask, [after]).values()
-        assert ended.outcome == Succeeded()
-
-
-def test_worker_killed(own_site: DaskSite, tmp_path: Path) -> None:
-    own_site.worker("one")
-    runs = Runs(tmp_path, own_site.address)
-    with engine(tmp_path) as dask:
-        order = begun(dask, runs.endless("a" * 12))
-        own_site.worker("two")
-        own_site.kill("one")
-        [ended] = next_ends(dask, 1)
-        assert isinstance(ended.outcome, Lost)
-        wait_for(lambda: living(order) == [])
-        again = runs.shell("a" * 12, "echo $HOME", number=2)
-        [ended] = carry_out(dask, [again]).values()
-    assert ended.outcome == Succeeded()
-    assert log_of(again).endswith("/two\n")
-
-
-def test_scheduler_killed(own_site: DaskSite, tmp_path: Path) -> None:
-    own_site.worker("one")
-    runs = Runs(tmp_path, own_site.address)
-    with engine(tmp_path) as dask:
-        order = begun(dask, runs.endless("a" * 12))
-        own_site.kill("scheduler")
-        [ended] = next_ends(dask, 1)
-        assert isinstance(ended.outcome, Lost)
-        wait_for(lambda: living(order) == [])
 
 
 def test_a_worker_that_pauses_goes_on(own_site: DaskSite, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -129,17 +130,26 @@ class DaskAttempt:
         where = (self._transfer.directory, order.token, outcome.to_json())
         self._cluster.ask(self._worker, "request_end", *where)
 
+    def give_up(self, outcome: Outcome) -> None:
+        """Let the attempt end if its host can still see its files. Otherwise its lease expires."""
+        if self._transfer is None:
+            with suppress(OSError):
+                request_end(self._order.directory, self._order.token, outcome)
+
     def _note_start(self) -> None:
-        """Note for `status` where the attempt runs, until the host's own note is there."""
+        """Note for `status` where the attempt runs, until the host's own notes are there."""
         facts = {
             "token": self._order.token,
             "host": self._worker.host,
             "pid": 0,
             "job": self._worker.address,
+            "engine": self._order.engine,
         }
         began = self._order.directory / "began.json"
         if not began.exists():
             began.write_text(json.dumps(facts))
+        # A slot opens the log first. The host sends the log only when there is something in it.
+        (self._order.directory / "log.txt").touch()
 
 
 def run_of(order: Order) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple
 
 import cloudpickle
 import dask
-from distributed import Client
+from distributed import Client, KilledWorker
 
 from gitorch.engines.dask import execution, files, host, run_files, stub
 from gitorch.engines.dask.programs import programs
@@ -20,12 +21,14 @@ from gitorch.errors import Busy, GitorchError, UsageError
 
 # A call that takes longer is given up on: the host is probably cut off.
 _CALL_S = 10.0
-_CONNECT_S = 10.0
+_CONNECT_S = 5.0
 _PAUSE_S = 0.5
 # So many attempts more than a worker has threads are prepared there, and start at once later.
 _AHEAD = 1
 # The workers change rarely. A call to one that is gone fails, and says so.
 _WORKERS_S = 1.0
+# Dask's client raises these when its connection breaks meanwhile.
+_BROKEN = (OSError, TimeoutError, RuntimeError, KeyError, AttributeError)
 
 
 class Unreachable(Busy):
@@ -88,7 +91,7 @@ class Cluster:
     """
 
     def __init__(self, scheduler: str, lease_s: float) -> None:
-        """Connect. Raises Unreachable."""
+        """`workers` connects, also again after the connection was lost."""
         self.scheduler = scheduler
         self.lease_s = lease_s
         self._lock = threading.Lock()
@@ -100,16 +103,9 @@ class Cluster:
         cloudpickle.register_pickle_by_value(stub)
         # Dask would collect the source of our functions with each task.
         dask.config.set({"distributed.diagnostics.computations.nframes": 0})
-        try:
-            connect: Any = Client  # without types
-            self.client = connect(
-                scheduler, timeout=_CONNECT_S, set_as_default=False, name="gitorch"
-            )
-        except (OSError, TimeoutError, ValueError) as error:
-            raise Unreachable(
-                f"there is no Dask scheduler at {scheduler}: {error}",
-                "start one with: dask scheduler; or name another: --scheduler tcp://HOST:8786",
-            ) from None
+        # What Dask logs when a connection breaks, the engine says itself.
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        self._client: Any = None
 
     def supply_of(self, worker: DaskWorker) -> threading.Lock:
         """Return the lock under which a host is sent what several attempts lack there."""
@@ -117,11 +113,12 @@ class Cluster:
             return self._supplies[worker.host]
 
     def close(self) -> None:
-        self.client.close(timeout=2)
+        if self._client is not None:
+            self._client.close(timeout=2)
 
     @property
     def is_connected(self) -> bool:
-        return bool(self.client.status == "running")
+        return self._client is not None and self._client.status == "running"
 
     def workers(self) -> list[DaskWorker]:
         """Return the workers that the scheduler has or had a moment ago. Raises Unreachable."""
@@ -132,9 +129,13 @@ class Cluster:
             return self._workers
 
     def _current_workers(self) -> list[DaskWorker]:
+        if self._client is None or self._client.status == "closed":
+            self._client = self._connect()
+        if not self.is_connected:
+            raise self._unreachable(None)
         try:
-            info = self.client.scheduler_info(n_workers=-1)["workers"]
-        except (OSError, TimeoutError, RuntimeError) as error:
+            info = self._client.scheduler_info(n_workers=-1)["workers"]
+        except _BROKEN as error:
             raise self._unreachable(error) from None
         workers = []
         for address, facts in info.items():
@@ -143,6 +144,19 @@ class Cluster:
                 DaskWorker(address, facts["host"], facts["nthreads"], resources)
             )
         return workers
+
+    def _connect(self) -> Any:
+        connect: Any = Client  # without types
+        address, timeout = self.scheduler, _CONNECT_S
+        try:
+            return connect(
+                address, timeout=timeout, set_as_default=False, name="gitorch"
+            )
+        except (OSError, TimeoutError, ValueError) as error:
+            raise Unreachable(
+                f"there is no Dask scheduler at {address}: {error}",
+                "start one with: dask scheduler; or name another: --scheduler tcp://HOST:8786",
+            ) from None
 
     def ask(self, worker: DaskWorker, function: str, *arguments: Any) -> Any:
         """Call a function on a worker's host, and return what it returns.
@@ -166,15 +180,15 @@ class Cluster:
     def _call(self, worker: DaskWorker, function: Any, *arguments: Any) -> Any:
         """Call a function of `stub` on a worker, and return its answer or an error."""
         try:
-            answers = self.client.sync(
-                self.client._run,
+            answers = self._client.sync(
+                self._client._run,
                 function,
                 *arguments,
                 workers=[worker.address],
                 on_error="return",
                 callback_timeout=min(_CALL_S, self.lease_s),
             )
-        except (OSError, TimeoutError, RuntimeError, ValueError) as error:
+        except (*_BROKEN, ValueError) as error:
             return error
         return answers.get(worker.address, KeyError(worker.address))
 
@@ -187,7 +201,7 @@ class Cluster:
     ) -> Any:
         """Let Dask execute an attempt on this worker and on no other. Return its future."""
         key, _ = programs()
-        return self.client.submit(
+        return self._client.submit(
             stub.execute,
             key,
             *request,
@@ -205,12 +219,15 @@ class Cluster:
         Raises HostRefused, and Unreachable if it has not returned.
         """
         if future.status == "error":
-            raise HostRefused(f"{worker.host}: {future.exception()}")
+            error = future.exception()
+            if isinstance(error, KilledWorker):
+                raise Unreachable(f"the worker of Dask on {worker.host} was killed")
+            raise HostRefused(f"{worker.host}: {error}")
         if future.status != "finished":
             raise Unreachable(f"{worker.host} or {self.scheduler} was lost")
         try:
             answer = future.result(timeout=self.lease_s)
-        except (OSError, TimeoutError, RuntimeError) as error:
+        except _BROKEN as error:
             raise self._unreachable(error) from None
         value: dict[str, Any] = _value(worker, answer)
         return value

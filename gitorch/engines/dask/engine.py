@@ -164,7 +164,8 @@ class DaskEngine:
                     continue
                 try:
                     return attempt.execute(wanted, connection.watch(worker))
-                except Unreachable:
+                except Unreachable as error:
+                    attempt.give_up(Lost(message=error.message))
                     placement.avoid(worker)
                     raise
                 finally:
@@ -185,7 +186,8 @@ class DaskEngine:
     ) -> DaskAttempt | None:
         """Bring the files of an attempt to a worker, on which it waits.
 
-        Return None if another attempt has the files of the run. The attempt is on no worker then.
+        Return None if another attempt has the files of the run, or if the scheduler is gone. The
+        attempt is on no worker then.
         """
         order = led.order
         attempt = DaskAttempt(
@@ -202,8 +204,9 @@ class DaskEngine:
                 attempt.prepare(place)
                 is_prepared = True
         except Unreachable:
-            connection.placement.avoid(worker)
-            raise
+            if connection.cluster.is_connected:
+                connection.placement.avoid(worker)
+                raise
         finally:
             if not is_prepared:
                 connection.placement.withdraw(worker)

@@ -6,8 +6,14 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
-from gitorch.engines.dask.cluster import Cluster, DaskWorker, HostRefused
+from gitorch.engines.dask.cluster import (
+    Cluster,
+    DaskWorker,
+    HostRefused,
+    Unreachable,
+)
 
 _LOOK_S = 0.2  # between two looks at whether there are other workers
 
@@ -37,12 +43,18 @@ class Placement:
         """Wait for a worker, and return it. The attempt then waits there, and can be prepared.
 
         A worker on the host `prefer` comes first. Return None if the attempt is cancelled. Raises
-        HostRefused if no worker could ever have the resources, and Unreachable.
+        HostRefused if no worker could ever have the resources.
         """
+        scheduler = self._cluster.scheduler
         while not is_cancelled():
-            workers = self._cluster.workers()
-            if not workers:
-                say(f"{self._cluster.scheduler} has no workers: tasks wait for one")
+            workers = []
+            try:
+                workers = self._cluster.workers()
+            except Unreachable:
+                say(f"{scheduler} does not answer: tasks wait for it")
+            else:
+                if not workers:
+                    say(f"{scheduler} has no workers: tasks wait for one")
             suitable = self._suitable(workers, wanted)
             with self._changed:
                 chosen = self._best(suitable, wanted, prefer)
@@ -60,13 +72,15 @@ class Placement:
     ) -> bool:
         """Wait until the worker has room for the attempt, which is then executed there.
 
-        Return False if the attempt is cancelled, or another worker has room earlier. The attempt is
-        on no worker then.
+        Return False if the attempt is cancelled, or another worker has room earlier, or the worker
+        is gone. The attempt is on no worker then.
         """
         while True:
-            workers = self._suitable(self._cluster.workers(), wanted)
+            workers: list[DaskWorker] = []
+            with suppress(Unreachable):
+                workers = self._suitable(self._cluster.workers(), wanted)
             with self._changed:
-                if self._has_room(worker, wanted):
+                if worker in workers and self._has_room(worker, wanted):
                     self._waiting[worker.address] -= 1
                     self._executed[worker.address] += 1
                     self._used[worker.address].update(wanted)
@@ -145,7 +159,7 @@ class Placement:
         workers: list[DaskWorker],
         wanted: Mapping[str, float],
     ) -> bool:
-        if self._is_silent(worker):
+        if self._is_silent(worker) or worker not in workers:
             return True
         for other in workers:
             has_room = self._has_room(other, wanted)
