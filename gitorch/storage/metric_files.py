@@ -57,7 +57,7 @@ def read_declared_metrics(
     """Return the metrics of each file that the task declares, in the order of the declarations.
 
     What is not read becomes a note of the reader. If the attempt `has_succeeded`, so does each
-    declaration without a file.
+    declaration without a file or a number.
     """
     sources = attempt.task.declared_metrics
     files: list[MetricFile] = []
@@ -79,8 +79,9 @@ def read_declared_metrics(
             measured_by_file[file] = _measured(answers.get(file, _NOTHING))
     if has_succeeded:
         for source in sources:
-            if _is_missed(source, measured_by_file) and _is_due(attempt, source):
-                reader.notes.append(f"metrics: {_missing(source)}")
+            lack = _lack(source, measured_by_file)
+            if lack and _is_due(attempt, source):
+                reader.notes.append(f"metrics: {lack}")
     return DeclaredMetrics(list(measured_by_file.values()), _series(answers))
 
 
@@ -150,14 +151,22 @@ def _series(answers: Mapping[MetricFile, dict[str, Any]]) -> dict[str, Series]:
     return found
 
 
-def _is_missed(
+def _lack(
     source: MetricSource, measured_by_file: Mapping[MetricFile, Measured]
-) -> bool:
-    """Return True if the source has no file, or if it is a log without a match."""
+) -> str | None:
+    """Return what is missing if the source has no metric."""
     files = [file for file in measured_by_file if file.source == source]
-    if source.kind == "log":
-        return not any(measured_by_file[file].metrics for file in files)
-    return not files
+    if any(measured_by_file[file].metrics for file in files):
+        return None
+    match source.kind:
+        case "log":
+            return f"no line of the log matches {source.pattern}"
+        case _ if files:
+            return f"there is no number in {source.pattern}"
+        case "dvclive":
+            return f"there is no directory {source.pattern} with files of DVCLive"
+        case _:
+            return f"there is no file {source.pattern}"
 
 
 def _ask(
@@ -224,16 +233,6 @@ def _measured(answer: dict[str, Any]) -> Measured:
     for name, (value, _, _) in answer["points"].items():
         values[name] = measured(value)
     return Measured(values, answer["left_out"])
-
-
-def _missing(source: MetricSource) -> str:
-    match source.kind:
-        case "log":
-            return f"no line of the log matches {source.pattern}"
-        case "dvclive":
-            return f"there is no directory {source.pattern} with files of DVCLive"
-        case _:
-            return f"there is no file {source.pattern}"
 
 
 def _is_due(attempt: ClaimedAttempt, source: MetricSource) -> bool:

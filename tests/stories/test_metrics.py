@@ -141,6 +141,28 @@ def test_what_is_declared_and_missing_is_said(project: Path) -> None:
         assert note in gitorch(project, "show", "a").stdout
 
 
+def test_a_declared_file_without_a_number_is_said(project: Path) -> None:
+    """A decimal comma is text, as is a number in quotes in JSON."""
+    files: dict[str, str | bytes] = {
+        "comma.csv": "epoch;acc\none;0,5\n",
+        "header.csv": "epoch,acc\n",
+        "text.json": '{"acc": "0.5", "list": [1]}',
+        "good.csv": "epoch;acc\n1;0.5\n",
+    }
+    commit_files(project, files)
+    names = ", ".join(files)
+    task = f'{{id: t, command: "cp *.csv *.json {{output}}", gitorch: {{metrics: [{names}]}}}}'
+    write(project, "experiments/a.yaml", f"tasks: [{task}]\n")
+    gitorch(project, "run", "experiments")
+    run = gitorch_json(project, "show", "a")["run"]
+    assert run["metrics"] == {"epoch": 1, "acc": 0.5}
+    [said] = notes(run)
+    assert said == [
+        f"metrics: there is no number in {name}"
+        for name in ("comma.csv", "header.csv", "text.json")
+    ]
+
+
 def test_files_that_are_no_files_with_metrics(
     project: Path, tmp_path: Path
 ) -> None:

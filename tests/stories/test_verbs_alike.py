@@ -127,8 +127,7 @@ def test_every_verb_takes_selectors_a_reason_and_json(
     tip = git(swept, "rev-parse", "gitorch/results")
     words = ["--where", "lr > 0", "--status", "waiting", "--name", "no such name"]
     words += {"set": ["--priority", "1"], "rerun": ["--queue"]}.get(verb, [])
-    if verb != "verify":
-        words += ["--why", "to see"]
+    words += ["--why", "to see"]
     document = gitorch_json(swept, verb, *words)
     lists = [value for value in document.values() if isinstance(value, list)]
     assert lists
