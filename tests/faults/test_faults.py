@@ -94,6 +94,12 @@ ELSEWHERE = {
         "test_commits_of_a_checkout_with_old_files_lose_nothing",
         "faults/test_lost_branch.py: "
         "test_files_that_are_removed_beside_a_record_come_back",
+        "faults/test_lost_branch.py: test_a_damaged_reference_is_restored",
+        "faults/test_lost_branch.py: "
+        "test_a_branch_without_its_commit_is_refused_until_it_is_repaired",
+        "faults/test_lost_branch.py: test_a_broken_reference_of_the_user_hides_nothing",
+        "faults/test_lost_branch.py: "
+        "test_a_branch_in_the_way_is_named_by_every_verb",
     ),
     "queue.db, index.db or the large files vanish or go back": (
         "faults/test_lost_branch.py: test_an_older_copy_of_the_queue_repeats_nothing",

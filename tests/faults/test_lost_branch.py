@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,92 @@ def test_a_mirror_that_deletes_all_references_of_gitorch_loses_nothing(
     gitorch(done, "run")
     assert statuses(done) == {"a": "COMPLETE", "b": "COMPLETE"}
     assert gitorch(done, "doctor").stderr == "all is well\n"
+
+
+def empty(project: Path, *references: str) -> None:
+    for reference in references:
+        (project / ".git" / reference).write_bytes(b"")
+
+
+def lead_to_a_tree(project: Path, *references: str) -> None:
+    tree = git(project, "rev-parse", "main^{tree}")
+    for reference in references:
+        write(project, f".git/{reference}", f"{tree}\n")
+
+
+@pytest.mark.parametrize("damage", [empty, lead_to_a_tree])
+@pytest.mark.parametrize(
+    "references", [(REF,), (KEPT,), (REF, KEPT)], ids=["branch", "kept", "both"]
+)
+def test_a_damaged_reference_is_restored(
+    done: Path, damage: Callable[..., None], references: tuple[str, ...]
+) -> None:
+    tip = git(done, "rev-parse", REF)
+
+    damage(done, *references)
+    found = statuses(done)
+    gitorch(done, "run")
+    gitorch(done, "doctor")
+
+    assert found == {"a": "COMPLETE", "b": "WAITING"}
+    assert statuses(done) == {"a": "COMPLETE", "b": "COMPLETE"}
+    git(done, "merge-base", "--is-ancestor", tip, REF)
+    assert git(done, "rev-parse", REF) == git(done, "rev-parse", KEPT)
+
+
+@pytest.mark.parametrize("is_packed", [True, False])
+def test_a_branch_without_its_commit_is_refused_until_it_is_repaired(
+    done: Path, is_packed: bool
+) -> None:
+    gitorch(done, "run")
+    lost = "deadbeef" * 5
+    if is_packed:
+        git(done, "pack-refs", "--all")
+        packed = done / ".git/packed-refs"
+        tip = git(done, "rev-parse", REF)
+        packed.write_text(
+            packed.read_text().replace(f"{tip} {REF}", f"{lost} {REF}")
+        )
+    else:
+        write(done, f".git/{REF}", f"{lost}\n")
+
+    listed = gitorch(done, "list", code=4)
+    found = gitorch(done, "doctor", code=1)
+    gitorch(done, "doctor", "--fix")
+    gitorch(done, "doctor")
+
+    assert (
+        "is not a commit of this clone\nhint: gitorch doctor --fix" in listed.stderr
+    )
+    assert "leads nowhere" in found.stdout
+    assert statuses(done) == {"a": "COMPLETE", "b": "COMPLETE"}
+    (aside,) = (done / ".git/gitorch").glob("broken-reference.*")
+    assert lost in aside.read_text()
+
+
+def test_a_broken_reference_of_the_user_hides_nothing(done: Path) -> None:
+    write(done, ".git/refs/heads/theirs", "")
+    git(done, "update-ref", "-d", REF)
+    git(done, "update-ref", "-d", KEPT)
+
+    assert statuses(done) == {"a": "COMPLETE", "b": "WAITING"}
+
+
+@pytest.mark.parametrize("other", ["gitorch", "gitorch/results/more"])
+def test_a_branch_in_the_way_is_named_by_every_verb(done: Path, other: str) -> None:
+    git(done, "branch", "-m", "gitorch/results", "old")
+    git(done, "branch", other)
+
+    refused = [
+        gitorch(done, *verb, code=None) for verb in (["run"], ["doctor", "--fix"])
+    ]
+    git(done, "branch", "-D", other)
+    gitorch(done, "run")
+
+    for result in refused:
+        assert result.returncode
+        assert f"'{other}' leaves no room" in result.stdout + result.stderr
+    assert statuses(done) == {"a": "COMPLETE", "b": "COMPLETE"}
 
 
 def test_main_forced_onto_the_branch_is_reported_and_undone(done: Path) -> None:

@@ -22,6 +22,8 @@ from gitorch.git.store.branch_content import render_commit
 from gitorch.git.store.branch_state import (
     KEPT,
     KEPT_ASIDE,
+    BranchState,
+    branch_state,
     is_ours,
     require_free_name,
     require_ours,
@@ -36,7 +38,7 @@ from gitorch.git.store.branch_versions import (
     tree_at,
 )
 from gitorch.git.store.pack import KeptPack, ObjectType, PackWriter
-from gitorch.git.store.refs import move_ref, read_ref
+from gitorch.git.store.refs import is_commit, move_aside, move_ref, read_ref
 from gitorch.git.store.trees import TreeEntry
 from gitorch.model.text.phrases import counted
 
@@ -106,6 +108,23 @@ class BranchKeeper:
             f"another program keeps moving {self._ref}", "end it, then try again"
         )
 
+    def discard_broken(self) -> None:
+        """Move the reference of the branch aside, if it is broken and can be restored.
+
+        Raises Refused if there is nothing to restore it from.
+        """
+        if branch_state(self._repo, self._ref) is not BranchState.BROKEN:
+            return
+        kept = read_ref(self._repo, KEPT)
+        if not self._known(None, kept, None) and not starting_commit(
+            self._repo, self._ref
+        ):
+            raise Refused(
+                f"{self._ref} leads nowhere, and nothing was kept of it",
+                "git fsck --lost-found",
+            )
+        move_aside(self._repo, self._ref)
+
     def lost_runs(self, seen: str | None = None) -> tuple[str, ...]:
         """Return the runs that a look would restore. Nothing is changed."""
         tip = read_ref(self._repo, self._ref)
@@ -130,13 +149,16 @@ class BranchKeeper:
         """Return what the branch holds, or None if another program has moved it meanwhile."""
         kept = read_ref(self._repo, KEPT)
         tip = read_ref(self._repo, self._ref)
-        if tip is not None and tip == kept and seen in (None, tip):
-            return Looked(tip, kept)
         if tip is not None and not self._has(tip):
+            if tip in self._repo.pygit and self._known(None, kept, seen):
+                move_aside(self._repo, self._ref)
+                return None
             raise Refused(
-                f"{self._ref} leads to {tip[:12]}, which this clone does not have",
+                f"{self._ref} leads to {tip[:12]}, which is not a commit of this clone",
                 "gitorch doctor --fix",
             )
+        if tip is not None and tip == kept and seen in (None, tip):
+            return Looked(tip, kept)
         known = self._known(tip, kept, seen)
         if not known:
             return self._begin(tip, kept)
@@ -150,9 +172,9 @@ class BranchKeeper:
         Return what it holds then, or None if another program has moved it meanwhile.
         """
         lost_references = kept is None
-        if kept is None:
+        if kept is None or not self._has(kept):
+            self.keep(kept, known[0])  # before a gc can remove its objects
             kept = known[0]
-            self.keep(None, kept)  # before a gc can remove its objects
         for commit in known:
             restored = self._unite(tip, commit, lost_references=lost_references)
             if restored is None:
@@ -212,6 +234,8 @@ class BranchKeeper:
                 united = self._union_commit(tip, known)
             else:
                 aside = self._put_aside(tip)
+        if tip is None:
+            require_free_name(self._repo, self._ref)
         if united != tip and not move_ref(
             self._repo, self._ref, tip, united, "gitorch: restore"
         ):
@@ -285,7 +309,7 @@ class BranchKeeper:
         return aside
 
     def _has(self, commit: str) -> bool:
-        return commit in self._repo.pygit
+        return is_commit(self._repo, commit)
 
     def _read(self, oid: bytes) -> bytes:
         return read_object(self._repo, oid)

@@ -12,9 +12,9 @@ from gitorch.errors import Refused
 from gitorch.git.command import call_git_lines, call_git_success, run_git
 from gitorch.git.repository import Repository
 from gitorch.git.store.branch_content import tree_of_commit
+from gitorch.git.store.objects import has_commit
 from gitorch.git.store.trees import parse_tree
 from gitorch.model.branch_layout import OWN_NAMES
-from gitorch.tools.random_names import random_hex
 
 KEPT_ASIDE = "refs/gitorch/kept/"
 KEPT = f"{KEPT_ASIDE}results"
@@ -34,7 +34,7 @@ def branch_state(repo: Repository, ref: str) -> BranchState:
     """Compare the branch `ref` with what it held when this clone last saw it. Raises GitFailed."""
     kept = _commit_at(repo, KEPT)
     tip = _commit_at(repo, ref)
-    if tip is None and (repo.common_dir / ref).is_file():
+    if tip is None and _is_there(repo, ref):
         return BranchState.BROKEN
     if kept is None or kept == tip:
         return BranchState.WHOLE
@@ -47,22 +47,6 @@ def branch_state(repo: Repository, ref: str) -> BranchState:
         if _is_ancestor(repo, tip, kept)
         else BranchState.DIVERGED
     )
-
-
-def move_broken_aside(repo: Repository, ref: str) -> None:
-    """Move the reference away if it leads nowhere; to be called under the lock.
-
-    Raises Refused if nothing was kept.
-    """
-    if branch_state(repo, ref) is not BranchState.BROKEN:
-        return
-    if _commit_at(repo, KEPT) is None:
-        raise Refused(
-            f"{ref} leads nowhere, and nothing was kept of it",
-            "git fsck --lost-found",
-        )
-    aside = repo.state_dir / f"broken-reference.{random_hex(4)}"
-    (repo.common_dir / ref).rename(aside)
 
 
 def former_histories(repo: Repository, ref: str) -> dict[str, str]:
@@ -96,7 +80,7 @@ def starting_commit(repo: Repository, ref: str) -> str | None:
         ref, oid = line.split(" ")
         oids[ref] = oid
     for ref in (*preferred, *oids):
-        if ref in oids:
+        if ref in oids and has_commit(repo.root, oids[ref]):
             return oids[ref]
     return None
 
@@ -151,6 +135,15 @@ def _commit_at(repo: Repository, ref: str) -> str | None:
         repo.root, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}"
     )
     return result.stdout.decode().strip() if result.returncode == 0 else None
+
+
+def _is_there(repo: Repository, ref: str) -> bool:
+    """Return True if there is a reference with this name, whatever it leads to."""
+    if (repo.common_dir / ref).is_file():
+        return True
+    return bool(
+        call_git_lines(repo.root, "for-each-ref", "--format=%(refname)", ref)
+    )
 
 
 def _is_ancestor(repo: Repository, older: str, newer: str) -> bool:

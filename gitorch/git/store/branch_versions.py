@@ -41,7 +41,7 @@ def is_complete(repo: Repository, commit: str) -> bool:
 
     A commit that no reference leads to may be half removed by a gc.
     """
-    options = ("--objects", "--quiet", commit, "--not", "--all")
+    options = ("--ignore-missing", "--objects", "--quiet", commit, "--not", "--all")
     return run_git(repo.root, "rev-list", *options).returncode == 0
 
 

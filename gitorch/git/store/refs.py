@@ -14,6 +14,7 @@ from gitorch.errors import Busy, Refused
 from gitorch.git.repository import Repository
 from gitorch.tools import clock
 from gitorch.tools.faults import boundary
+from gitorch.tools.random_names import random_hex
 from gitorch.tools.waits import Wait
 
 _PATIENCE_S = 15.0
@@ -27,9 +28,15 @@ _OLD_S = 60.0
 def read_ref(repo: Repository, name: str) -> str | None:
     """Return the oid that a reference holds, or None if there is no such reference.
 
-    Raises Refused if it stands for another reference, which would be changed through it.
+    A reference whose file is damaged, for example emptied by a power cut, counts as missing. Raises
+    Refused if the reference stands for another one, which would be changed through it.
     """
-    reference = repo.pygit.references.get(name)
+    import pygit2  # noqa: PLC0415  takes 50 ms, which readers of the branch do not need
+
+    try:
+        reference = repo.pygit.references.get(name)
+    except pygit2.GitError:
+        return None
     if reference is None:
         return None
     target = str(reference.target)
@@ -39,6 +46,27 @@ def read_ref(repo: Repository, name: str) -> str | None:
             f"git symbolic-ref --delete {name}; what it held is brought back",
         )
     return target
+
+
+def is_commit(repo: Repository, oid: str) -> bool:
+    """Return True if this clone has a commit with this oid."""
+    import pygit2  # noqa: PLC0415  takes 50 ms, which readers of the branch do not need
+
+    return isinstance(repo.pygit.get(oid), pygit2.Commit)
+
+
+def move_aside(repo: Repository, name: str) -> None:
+    """Remove a damaged reference. What it held is kept in a file of the state directory."""
+    aside = repo.state_dir / f"broken-reference.{random_hex(4)}"
+    held = read_ref(repo, name)
+    path = repo.common_dir / name
+    if path.is_file():
+        path.rename(aside)
+        held = read_ref(repo, name)  # what packed-refs has
+    if held is not None:
+        with aside.open("a") as file:
+            file.write(f"{held} {name}\n")
+        repo.pygit.references.delete(name)
 
 
 def move_ref(
@@ -67,6 +95,9 @@ def move_ref(
                     return False
                 transaction.set_target(name, new, message=why)
         except collisions as error:
+            if old is None and _is_damaged(repo, name):
+                move_aside(repo, name)
+                continue
             if not wait.remaining_s:
                 raise Busy(
                     f"{name} cannot be moved: {error}",
@@ -98,10 +129,15 @@ def remove_old_lock(lock: Path) -> None:
         lock.unlink(missing_ok=True)
 
 
+def _is_damaged(repo: Repository, name: str) -> bool:
+    is_there = (repo.common_dir / name).is_file()
+    return is_there and read_ref(repo, name) is None
+
+
 def _age_s(lock: Path) -> float:
     try:
         return time.time() - lock.stat().st_mtime
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return 0.0
 
 
@@ -120,7 +156,7 @@ class _WatchedLock:
     def remove_if_stale(self) -> None:
         try:
             status = self._path.stat()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             self._facts = None
             return
         facts = (status.st_ino, status.st_mtime_ns)

@@ -28,14 +28,13 @@ from gitorch.git.store.branch_state import (
     BranchState,
     branch_state,
     former_histories,
-    move_broken_aside,
     starting_commit,
 )
 from gitorch.git.store.lock import locked
 from gitorch.git.store.object_cache import ObjectCache
 from gitorch.git.store.objects import has_commit, read_bounded, read_objects
 from gitorch.git.store.pointers import Pointer, parse_pointer
-from gitorch.git.store.refs import read_ref
+from gitorch.git.store.refs import is_commit, read_ref
 from gitorch.git.store.run_trees import run_trees, strays
 from gitorch.git.store.trees import parse_tree
 from gitorch.model.branch_layout import (
@@ -268,7 +267,9 @@ class ResultsBranch:
         is_own = tip is not None and tip == kept
         has = self._descends_from if is_own else self._has_added_to
         has_runs = all(has(commit, tip) for commit in known - {tip})
-        if has_references and has_runs:
+        # Otherwise nothing has been compared with the tip, which may be damaged.
+        is_sound = tip is None or bool(known - {tip}) or self.has(tip)
+        if has_references and has_runs and is_sound:
             return
         with locked(self.repo):
             self._keeper.look()
@@ -279,7 +280,7 @@ class ResultsBranch:
         A broken reference is moved aside. Raises Refused and Busy.
         """
         with locked(self.repo):
-            move_broken_aside(self.repo, self.ref)
+            self._keeper.discard_broken()
             self._keeper.look()
             for commit in former_histories(self.repo, self.ref).values():
                 self._keeper.look(commit)
@@ -318,7 +319,9 @@ class ResultsBranch:
 
         This is for workers, because it loads pygit2, but starts no program.
         """
-        tip = read_ref(self.repo, self.ref) or starting_commit(self.repo, self.ref)
+        tip = read_ref(self.repo, self.ref)
+        if tip is None or not is_commit(self.repo, tip):
+            tip = starting_commit(self.repo, self.ref)
         return BranchView(self.repo, tip) if tip else None
 
     @contextlib.contextmanager
@@ -383,7 +386,7 @@ class ResultsBranch:
         try:
             return call_git_success(self.repo.root, *command)
         except GitFailed:
-            if self.has(commit):
+            if self.has(commit) and self.has(tip):
                 raise
             return False
 
