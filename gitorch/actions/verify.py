@@ -53,7 +53,7 @@ class Sample(Struct, frozen=True):
         match = _SAMPLE.fullmatch(text.strip())
         amount = float(match[1]) if match else 0.0
         is_share = bool(match and match[2])
-        is_whole = is_share or amount == int(amount)
+        is_whole = is_share or amount.is_integer()
         if not is_whole or amount <= 0 or (is_share and amount > 100):
             raise UsageError(
                 f"--sample {text!r} is neither a share nor a number of runs",

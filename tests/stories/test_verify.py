@@ -126,7 +126,7 @@ def test_a_sample_is_the_same_each_time(project: Path) -> None:
     assert [verdict["of"] for verdict in one] == [verdict["of"] for verdict in two]
     assert len(one) == 1
     assert len({verdict["of"] for verdict in other}) == 2
-    for wrong in ("0", "101%", "1.5", "-1", "x"):
+    for wrong in ("0", "101%", "1.5", "-1", "x", "9" * 400):
         gitorch(project, "verify", "--sample", wrong, code=2)
 
 

@@ -263,13 +263,7 @@ class ResultsBranch:
         tip = self.tip()
         known = {commit for commit in (kept, *self._witnesses()) if commit}
         has_references = kept is not None or not has_written or not known
-        # gitorch itself made this tip, from a look at everything that was known.
-        is_own = tip is not None and tip == kept
-        has = self._descends_from if is_own else self._has_added_to
-        has_runs = all(has(commit, tip) for commit in known - {tip})
-        # Otherwise nothing has been compared with the tip, which may be damaged.
-        is_sound = tip is None or bool(known - {tip}) or self.has(tip)
-        if has_references and has_runs and is_sound:
+        if has_references and self._has_all(known, tip, is_own=tip == kept):
             return
         with locked(self.repo):
             self._keeper.look()
@@ -376,9 +370,9 @@ class ResultsBranch:
             return None
         return result.stdout.decode().strip()
 
-    def _descends_from(self, commit: str, tip: str | None) -> bool:
+    def _descends_from(self, commit: str, tip: str) -> bool:
         """Return True if `tip` descends from `commit`, or if this clone lacks `commit`."""
-        return self._is_ancestor(commit, str(tip)) or not self.has(commit)
+        return self._is_ancestor(commit, tip) or not self.has(commit)
 
     def _is_ancestor(self, commit: str, tip: str) -> bool:
         """Return False also if this clone lacks `commit`."""
@@ -390,12 +384,25 @@ class ResultsBranch:
                 raise
             return False
 
-    def _has_added_to(self, commit: str, tip: str | None) -> bool:
+    def _has_all(self, known: set[str], tip: str | None, *, is_own: bool) -> bool:
+        """Return True if the commit `tip` has all runs of `known`.
+
+        `is_own` is true if gitorch itself made `tip`, from a look at everything that was known.
+        """
+        if tip is None:
+            return not any(self.has(commit) for commit in known)
+        others = known - {tip}
+        if not others:
+            return self.has(tip)
+        has = self._descends_from if is_own else self._has_added_to
+        return all(has(commit, tip) for commit in others)
+
+    def _has_added_to(self, commit: str, tip: str) -> bool:
         """Return True if `tip` descends from `commit`, and has only added runs to it.
 
         Return True if this clone does not have `commit` any more.
         """
-        if tip is None or not self._is_ancestor(commit, tip):
+        if not self._is_ancestor(commit, tip):
             return not self.has(commit)
         changes = ("diff-tree", "-r", "--quiet", "--diff-filter=DMT", commit, tip)
         return call_git_success(self.repo.root, *changes, "--", RUNS, ENVIRONMENTS)
