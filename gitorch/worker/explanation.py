@@ -13,6 +13,8 @@ from gitorch.storage.claimed_attempt import ClaimedAttempt
 from gitorch.tools.untrusted import read_plain
 
 _LARGEST_REASON = 64 << 10
+# The exit code of a shell for a program that SIGPIPE has ended. Such a program prints nothing.
+_BROKEN_PIPE = 141
 
 
 def explained(
@@ -32,6 +34,10 @@ def explained(
     if not isinstance(outcome, ExitCode) or outcome.message:
         return outcome
     reason = _stated_reason(attempt) if is_class else None
+    if isinstance(attempt.task.command, str) and outcome.exit_code == _BROKEN_PIPE:
+        reason = (
+            "a program wrote to a pipe whose reader had ended, as in yes | head -1"
+        )
     if reason is None:
         reason = failure_reason(lines)
     return replace(outcome, message=reason)

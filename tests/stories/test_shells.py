@@ -47,11 +47,17 @@ def test_a_failure_in_any_line_or_part_of_a_pipe_fails_the_task(
         project, "tested", "if false; then true; fi; false || true; ! true | false"
     )
     config(project, "assigned", "x=$(false); true")
+    config(project, "cut", "yes | head -1")
     config(project, "sh", "false | cat; false; true", shell="sh")
     config(project, "lax", "set +e; false | cat; true")
-    gitorch(project, "run", "experiments", code=1)
+    run = gitorch(project, "run", "experiments", code=1)
+    assert (
+        "exit code 141: a program wrote to a pipe whose reader had ended"
+        in run.stderr
+    )
     assert statuses(project) == {
         "pipe": "ERROR",
+        "cut": "ERROR",
         "line": "ERROR",
         "function": "ERROR",
         "tested": "COMPLETE",

@@ -7,7 +7,7 @@ on how to get more details, a list of calls, a summary by the program that start
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 # How far before the end of the log the error is searched for.
 _NEAR_THE_END = 60
@@ -27,6 +27,7 @@ _NOTES = (
     r"|exit status \d+$|goroutine \d+ |srun: error: .* Exited with exit code"
     r"|Error: Process completed with exit code|in expression starting at"
     r"|During handling of the above exception|The above exception was the direct cause"
+    r"|-- Configuring incomplete|See also "
     r"|\[?(rank|Rank) ?\d+\]?:?\s*$|Traceback \(most recent call last\)"
 )
 # Lines that state an error, in the forms that programs and their runtimes use.
@@ -37,7 +38,7 @@ _ERRORS = (
     rf"( \[\w+\])?(: {_NUMBER}|:?$)"
     # gcc, clang, rustc, Julia, Octave and most others.
     rf"|\b(fatal )?error(\[\w+\])?: {_NUMBER}|^ERROR\b:?{_NUMBER}"
-    r"|^Error in |^Exception in thread |^Caused by: |^fatal: |\bFATAL\b"
+    r"|^CMake Error\b|^Error in |^Exception in thread |^Caused by: |^fatal: |\bFATAL\b"
     r"|panicked at |^panic: |^terminate called after |^\s+what\(\): "
     r"|undefined reference to |Assertion .* failed|Segmentation fault|Out of memory"
     # A shell, and the programs that a shell starts.
@@ -47,8 +48,11 @@ _ERRORS = (
 # Lines that only say that a step failed: they count if nothing else states the error.
 _SUMMARIES = r"^make(\[\d+\])?: \*\*\*|^FAILED\b|\(core dumped\)|returned non-zero"
 # The message is in the next line: R's `Error in f(x) :`, Rust's `panicked at src/main.rs:2:5:`.
-_CONTINUED = r"^Error in .*:\s*$|panicked at .*:\s*$|^\S*Error:\s*$"
+_CONTINUED = r"^(CMake )?Error (in|at) .*:\s*$|panicked at .*:\s*$|^\S*Error:\s*$"
 _TRACEBACK = "Traceback (most recent call last):"
+_GROUP = f"+ Exception Group {_TRACEBACK}"
+# Python prints this for an exception that ends nothing, mostly when the program has failed already.
+_IGNORED = "Exception ignored "
 
 
 def failure_reason(lines: Sequence[str]) -> str | None:
@@ -56,7 +60,10 @@ def failure_reason(lines: Sequence[str]) -> str | None:
 
     Without such a line, return the last line that is not a note. Return None if there is no text.
     """
-    near = [line.rstrip() for line in lines[-_NEAR_THE_END:]]
+    near = [line.rstrip() for line in _without_ignored(lines[-_NEAR_THE_END:])]
+    group = _exception_group(near)
+    if group is not None:
+        return group[:_LONGEST]
     found = _end_of_traceback(near)
     if found is None:
         found = _last(near, _ERRORS)
@@ -70,6 +77,31 @@ def failure_reason(lines: Sequence[str]) -> str | None:
     if re.search(_CONTINUED, near[found]) and found + 1 < len(near):
         reason = f"{reason} {near[found + 1].strip()}"
     return reason[:_LONGEST]
+
+
+def _without_ignored(lines: Sequence[str]) -> Iterator[str]:
+    """Yield the lines without the exceptions that Python has ignored, and their tracebacks."""
+    is_ignored = False
+    for line in lines:
+        if line.startswith(_IGNORED):
+            is_ignored = True
+        elif not is_ignored:
+            yield line
+        else:
+            # The exception itself comes last, and is not indented.
+            is_ignored = line.startswith((" ", "\t", _TRACEBACK))
+
+
+def _exception_group(lines: Sequence[str]) -> str | None:
+    """Return the message of a group of exceptions in whose traceback the lines end, if they do."""
+    starts = [number for number, line in enumerate(lines) if line.strip() == _GROUP]
+    if not starts or not lines[-1].startswith(" "):
+        return None
+    for line in lines[starts[-1] + 1 :]:
+        message = line.strip().removeprefix("| ")
+        if not message.startswith(" "):
+            return message
+    return None
 
 
 def _end_of_traceback(lines: Sequence[str]) -> int | None:

@@ -30,6 +30,36 @@ Traceback (most recent call last):
     raise Broken("the model")
 »__main__.Broken: the model
 """,
+    "python, with an exception that is ignored later": """
+Traceback (most recent call last):
+  File "a.py", line 2, in <module>
+»ValueError: the shapes differ
+Exception ignored in: <function Pool.__del__ at 0x7f>
+Traceback (most recent call last):
+  File "pool.py", line 268, in __del__
+TypeError: 'NoneType' object is not callable
+""",
+    "python, a group of exceptions": """
+starting
+  + Exception Group Traceback (most recent call last):
+  |   File "a.py", line 1, in <module>
+»  | ExceptionGroup: two workers (2 sub-exceptions)
+  +-+---------------- 1 ----------------
+    | Traceback (most recent call last):
+    |   File "a.py", line 1, in <module>
+    | ValueError: one
+    +---------------- 2 ----------------
+    | TypeError: two
+    +------------------------------------
+""",
+    "cmake": """
+»CMake Error at CMakeLists.txt:3 (find_package):
+»  By not providing "FindX.cmake" this project has asked for it.
+
+
+-- Configuring incomplete, errors occurred!
+See also "/tmp/CMakeFiles/CMakeOutput.log".
+""",
     "torchrun": """
 [rank0]: Traceback (most recent call last):
 [rank0]:   File "train.py", line 10, in <module>
@@ -199,7 +229,7 @@ def test_the_line_that_states_the_error(program: str) -> None:
     for line in marked:
         if line.startswith("»"):
             line = line.removeprefix("»")
-            expected.append(line.strip())
+            expected.append(line.strip().removeprefix("| "))
         lines.append(line)
     assert failure_reason(lines) == " ".join(expected)
 
