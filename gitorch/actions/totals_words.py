@@ -15,12 +15,17 @@ def time_left(status: SiteStatus) -> list[str]:
     """Return `about 4 min left` and `until 15:42`, as far as they are known."""
     if status.eta is None:
         return [f"{UNKNOWN} left"]
-    about = about_words(status.eta.p50)
     if status.totals.ends is None:
-        return [f"{about} of work"]
-    ends = datetime.fromisoformat(status.totals.ends).astimezone()
-    now = ends - timedelta(seconds=status.eta.p50)
-    return [f"{about} left", f"until {_clock(ends, now)}"]
+        return [f"{about_words(status.eta.p50)} of work"]
+    ends = datetime.fromisoformat(status.totals.ends)
+    return time_until(ends, status.eta)
+
+
+def time_until(ends: datetime, eta: Estimate) -> list[str]:
+    """Return `about 4 min left` and `until 15:42` for what ends at `ends`, in `eta` from now."""
+    ends = ends.astimezone()
+    now = ends - timedelta(seconds=eta.p50)
+    return [f"{about_words(eta.p50)} left", f"until {_clock(ends, now)}"]
 
 
 def _clock(ends: datetime, now: datetime) -> str:

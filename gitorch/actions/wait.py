@@ -6,14 +6,18 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gitorch.actions.changeable import refusal_of_foreign_run
 from gitorch.actions.run_targets import find_targets
 from gitorch.actions.selection import Selection, select_rows
+from gitorch.actions.status import status
 from gitorch.errors import Busy, Refused
+from gitorch.model.estimate.estimate import Estimate
 from gitorch.model.run.status import Status
 from gitorch.model.table.row import Row
 from gitorch.model.text.phrases import all_of
@@ -68,20 +72,24 @@ class Waited(Struct, frozen=True, kw_only=True):
 
 
 class Awaiting(Struct, frozen=True, kw_only=True):
-    """The runs that are still waited for. `has_worker` is True if a worker is alive."""
+    """The runs that are still waited for. `has_worker` is True if a worker is alive.
+
+    `left` is the time until the last of them has ended, None if it is unknown.
+    """
 
     counts: dict[Status, int]
     has_worker: bool
+    left: Estimate | None = None
 
     def __str__(self) -> str:
         """Return a phrase such as `1 running and 3 queued runs`."""
         parts = []
-        for status, word in (
+        for each, word in (
             (Status.RUNNING, "running"),
             (Status.WAITING, "queued"),
         ):
-            if self.counts.get(status):
-                parts.append(f"{self.counts[status]} {word}")
+            if self.counts.get(each):
+                parts.append(f"{self.counts[each]} {word}")
         return f"{all_of(parts)} {'run' if self.total == 1 else 'runs'}"
 
     @property
@@ -187,7 +195,7 @@ class _Wait:
                     worker_seen = now
             if now >= next_word:
                 next_word = now + _HEARTBEAT_S
-                self._listener(self._awaiting())
+                self._listener(replace(self._awaiting(), left=self._time_left()))
             self._require_time(now - began, now - worker_seen)
             time.sleep(min(_LOOK_S, max(0.0, began + self._timeout_s - now)))
 
@@ -203,12 +211,12 @@ class _Wait:
         }
         self._counts.clear()
         for run_id, label in list(self._pending.items()):
-            status = rows[run_id].status if run_id in rows else None
-            if status in _MOVING:
-                self._counts[status] += 1
+            current = rows[run_id].status if run_id in rows else None
+            if current in _MOVING:
+                self._counts[current] += 1
                 continue
             del self._pending[run_id]
-            self._ended.append(AwaitedRun(id=run_id, label=label, status=status))
+            self._ended.append(AwaitedRun(id=run_id, label=label, status=current))
             self._listener(self._ended[-1])
         ended = time.monotonic()
         self._next_look = ended + (ended - began) * _REST
@@ -234,6 +242,18 @@ class _Wait:
 
     def _awaiting(self) -> Awaiting:
         return Awaiting(counts=dict(self._counts), has_worker=self._has_worker)
+
+    def _time_left(self) -> Estimate | None:
+        if not self._has_worker:
+            return None
+        last: Estimate | None = None
+        for run in status(self._site).runs:
+            if run.id not in self._pending:
+                continue
+            if run.eta is None:
+                return None
+            last = max(last or run.eta, run.eta, key=attrgetter("p50"))
+        return last
 
     def _require_time(self, waited_s: float, without_worker_s: float) -> None:
         if waited_s >= self._timeout_s:

@@ -126,7 +126,9 @@ def test_the_terminal_closes_while_the_worker_works(scene: Scene) -> None:
     assert (worker["pid"], worker["detached"], worker["tasks"]) == (pid, True, 1)
     waiting = started(scene.project, "wait")
     assert waiting.stderr is not None
-    assert waiting.stderr.readline() == "waiting for 1 running and 1 queued runs\n"
+    assert waiting.stderr.readline() == (
+        "waiting for 1 running and 1 queued runs, – left\n"
+    )
     scene.go()
     waiting.communicate(timeout=20)
     assert scene.statuses() == {"a": "COMPLETE", "b": "COMPLETE"}

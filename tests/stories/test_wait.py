@@ -84,6 +84,39 @@ def test_runs_that_have_ended_are_not_waited_for(project: Path, go: Path) -> Non
         gitorch(project, "wait", *selection, "--exit-status", code=1)
 
 
+SLOW = """
+    tasks:
+      - id: t
+        command: |
+          for step in 1 2 3 4; do
+            echo '{"progress": ['$step', 400]}' >> $GITORCH_EVENTS; sleep 0.1
+          done
+          until test -f %s; do sleep 0.02; done
+"""
+
+
+def test_it_says_how_long_that_will_take(project: Path, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    write(project, "experiments/slow.yaml", SLOW % go)
+    gitorch(project, "ready")
+    worker = started(project, "run")
+
+    def has_time_left() -> bool:
+        [run] = gitorch_json(project, "status")["runs"]
+        return run["eta_s"] is not None
+
+    wait_for(has_time_left)
+    waiting = started(project, "wait")
+    assert waiting.stderr is not None
+    assert re.fullmatch(
+        r"waiting for 1 running run, about \d+ (s|min) left, until \d\d:\d\d\n",
+        waiting.stderr.readline(),
+    )
+    go.touch()
+    ends_of(waiting, 0)
+    ends_of(worker, 0)
+
+
 def test_a_killed_run_and_a_held_run_end_the_wait(project: Path, go: Path) -> None:
     waiting = started(project, "wait", "--json", "--exit-status")
     assert waiting.stderr is not None
@@ -127,7 +160,7 @@ def test_it_notices_that_the_worker_was_killed(project: Path, go: Path) -> None:
     wait_for(lambda: is_running(project))
     waiting = started(project, "wait")
     assert waiting.stderr is not None
-    assert waiting.stderr.readline() == "waiting for 2 running runs\n"
+    assert waiting.stderr.readline() == "waiting for 2 running runs, – left\n"
     worker.kill()
     worker.communicate()
     assert "but no worker is running" in waiting.stderr.readline()

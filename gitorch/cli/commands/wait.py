@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -74,9 +75,18 @@ def _say_news(news: AwaitedRun | Awaiting) -> None:
     if isinstance(news, AwaitedRun):
         say(f"{news.id}  {in_line(news.label)}: {_status(news.status)}")
     elif news.has_worker:
-        say(f"waiting for {news}")
+        say(f"waiting for {news}, {_time_left(news)}")
     else:
         say(f"waiting for {news}, but no worker is running: gitorch run --detach")
+
+
+def _time_left(awaiting: Awaiting) -> str:
+    from gitorch.actions.totals_words import UNKNOWN, time_until
+
+    if awaiting.left is None:
+        return f"{UNKNOWN} left"
+    ends = datetime.now(UTC) + timedelta(seconds=awaiting.left.p50)
+    return ", ".join(time_until(ends, awaiting.left))
 
 
 def _say_summary(waited: Waited) -> None:
