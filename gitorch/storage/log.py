@@ -54,8 +54,9 @@ def line_blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 # The text that a carriage return makes a terminal overwrite. The carriage returns at the end of a
-# line overwrite nothing: they belong to the line end.
-_OVERWRITTEN = re.compile(rb"[^\r\n]*\r+(?=[^\r\n])")
+# line overwrite nothing: they belong to the line end. The search begins only where a line does: one
+# that begins at each character reads a line of 1 MiB a million times.
+_OVERWRITTEN = re.compile(rb"^[^\n]*\r(?=[^\r\n])", re.MULTILINE)
 _AT_THE_END = re.compile(rb"\r+(?=\n|\Z)")
 
 

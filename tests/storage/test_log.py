@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import pytest
+
 from gitorch.model.text.masking import NOTHING_SECRET, Masking
 from gitorch.storage.log import LONGEST_PIECE, clean
 
@@ -36,6 +38,26 @@ def test_a_very_long_line_is_cut_into_pieces() -> None:
     sizes = [len(piece) for piece in clean(chunks())]
     assert sum(sizes) == 8 * LONGEST_PIECE
     assert max(sizes) <= 2 * LONGEST_PIECE
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        (
+            b"y" * LONGEST_PIECE + b"\n10%\r100%\n",
+            b"y" * LONGEST_PIECE + b"\n100%\n",
+        ),
+        (b"\r" * LONGEST_PIECE + b"end\n", b"end\n"),
+        (b"://" * LONGEST_PIECE, b"://" * LONGEST_PIECE),
+    ],
+    ids=["a long line beside a progress bar", "carriage returns", "addresses"],
+)
+@pytest.mark.timeout(20)
+def test_a_long_line_takes_no_longer_than_short_ones(
+    text: bytes, kept: bytes
+) -> None:
+    """A search that is begun anew at each character takes hours."""
+    assert cleaned(text) == kept
 
 
 def test_the_values_of_secret_variables_are_masked() -> None:

@@ -58,6 +58,7 @@ _IN_ADDRESS = (
 _IN_ADDRESS_BYTES = _IN_ADDRESS.encode()
 # The beginning of an address whose end is not known yet.
 _UNFINISHED_ADDRESS = rb":(?:/|//[^\s\"'<>@]{0,500})?\Z"
+_LONGEST_UNFINISHED = 503
 _IN_URL = r"://[^\s/:@]*:([^\s/@]+)@"
 _IN_PAIRS = (
     r"(?i)(?:password|pwd|accountkey|sharedaccesskey|secret|token)\s*=\s*([^;\s]+)"
@@ -196,7 +197,8 @@ class MaskedStream:
     def _start_of_unfinished(self, data: bytes) -> int:
         """Return the index from which `data` may be the beginning of a secret, or its length."""
         end = len(data)
-        address = re.search(_UNFINISHED_ADDRESS, data)
+        begin = max(0, end - _LONGEST_UNFINISHED)
+        address = re.compile(_UNFINISHED_ADDRESS).search(data, begin)
         if address:
             end = address.start()
         for secret in self._masking.secrets:
