@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from typing import BinaryIO
 
@@ -217,6 +217,13 @@ def _attempt(
         task_ids = [task_id]
         if number is not None:
             return LoggedAttempt(record.id, task_id, number)
+    newest = _newest_attempt(site, record, task_ids)
+    return newest if number is None else newest._replace(number=number)
+
+
+def _newest_attempt(
+    site: Site, record: Record, task_ids: Sequence[str]
+) -> LoggedAttempt:
     running = running_attempts(site, record.id)
     for known in task_ids:
         if known in running:

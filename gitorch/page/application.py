@@ -172,7 +172,7 @@ def _page(desk: Desk, view: ViewFunction) -> Handler:
 
 def _json(desk: Desk, view: ViewFunction) -> Handler:
     def make(query: Query) -> Any:
-        document = view(desk, query).document()
+        document = _sound(view(desk, query)).document()
         data = json.dumps(document, indent=1, allow_nan=False)
         return Response(
             data.encode("utf-8", "replace"), media_type="application/json"
@@ -181,9 +181,15 @@ def _json(desk: Desk, view: ViewFunction) -> Handler:
     return _threaded(make)
 
 
+def _sound(view: View) -> View:
+    if view.problem is not None:
+        raise view.problem
+    return view
+
+
 def _csv(desk: Desk, view: ViewFunction) -> Handler:
     def make(query: Query) -> Any:
-        table = view(desk, query).table
+        table = _sound(view(desk, query)).table
         if table is None:
             return PlainTextResponse("This view is not a table.\n", 404)
         data = f"{table()}\n".encode("utf-8", "replace")

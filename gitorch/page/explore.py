@@ -68,6 +68,7 @@ def explore(desk: Desk, query: Query) -> View:
         section="explore",
         context=context,
         document=lambda: document(data),
+        problem=problem,
     )
 
 

@@ -129,6 +129,7 @@ def runs(desk: Desk, query: Query) -> View:
         section="runs",
         context=context,
         document=listed.to_json,
+        problem=problem,
         table=lambda: _csv(listed),
     )
 

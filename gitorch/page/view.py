@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from gitorch.actions.run_table import RunTable
+from gitorch.errors import UsageError
 from gitorch.page.guard import Guard
 from gitorch.page.words import FILTERS
 from gitorch.storage.site import Site
@@ -47,7 +48,8 @@ class View(Struct, frozen=True, kw_only=True):
     """One view of the results.
 
     `template` renders the part of the page that changes, from `context`. `document` is the same as
-    JSON, and `table` as CSV.
+    JSON, and `table` as CSV. A page explains the `problem` of its expression, and a program gets it
+    as an error.
     """
 
     template: str
@@ -57,6 +59,7 @@ class View(Struct, frozen=True, kw_only=True):
     table: Callable[[], str] | None = None
     # The part of the navigation that the view belongs to.
     section: str = ""
+    problem: UsageError | None = None
 
 
 class Desk(Struct, frozen=True, kw_only=True, dict=True):

@@ -69,6 +69,7 @@ def test_a_log_of_any_length_is_read_by_pieces(talked: Path) -> None:
         nothing = server.ask("/runs/@/log?task=talk&search=nowhere").json
         assert nothing == {"offsets": [], "searched": None}
 
+        assert server.ask("/runs/@/log?attempt=99").status == 404
         missing = server.ask("/runs/@/log?task=nothing")
         assert missing.status == 404
         assert "no task 'nothing'" in missing.json["error"]["message"]
@@ -107,6 +108,10 @@ def test_outputs_are_previewed_by_their_kind_and_nothing_else_is_read(
 
 def test_wrong_addresses_and_the_formats_of_views(talked: Path) -> None:
     with serving(talked) as server:
+        for path in ("/runs.json", "/runs.csv", "/explore.json"):
+            wrong = server.ask(f"{path}?where=loss+%3C")
+            assert wrong.status == 400, path
+            assert "loss <" in wrong.json["error"]["message"]
         page = server.ask("/nothing-here")
         assert page.status == 404
         assert "there is no such page" in page.text
@@ -115,4 +120,3 @@ def test_wrong_addresses_and_the_formats_of_views(talked: Path) -> None:
         assert server.ask("/runs.csv?where=name+==+a").text.startswith("id,name")
         assert server.ask("/runs/@.csv").status == 404
         assert server.ask("/runs/@.json").json["schema"] == "gitorch/show/v1"
-        assert server.ask("/runs.json?where=%2B").status == 200
