@@ -141,6 +141,7 @@ def ready(
     """
     site.repository.require_commit()
     site.repository.require_no_merge()
+    _ = site.state  # Refused on a machine that does not have the queue
     configs = load_configs(site, paths, overrides)
     if not readable_configs(configs):
         return Ready(points=(), validated=Validated.by_text(configs), pin=None)

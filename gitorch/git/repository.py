@@ -184,10 +184,11 @@ class Repository(Struct, frozen=True, dict=True):
         _require_utf8(str(path))
         require_fixed(path.parent)
         before = noted_state(self.store_dir) or self.store_dir
-        if before != path and not path.exists():
+        is_missing = not path.exists()
+        if is_missing:
             follow_move(before, path, self.common_dir)
         private_directory(path)
-        if before != path:
+        if is_missing or before != path:
             private_directory(self.store_dir)
             note_state(self.store_dir, path)
         return path
