@@ -6,6 +6,7 @@ The checks do not run any code of the project.
 from __future__ import annotations
 
 import posixpath
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -66,7 +67,11 @@ def check_params_file(
     if name not in files:
         message = f"commit {pin.commit[:12]} does not contain {name}"
         near = nearest_path(name, files)
-        hint = f"did you mean '{near}'?" if near else f"git add {name}; git commit"
+        hint = (
+            f"did you mean '{near}'?"
+            if near
+            else f"git add {shlex.quote(name)}; git commit"
+        )
         yield config.problem(position, message, hint)
     elif not files[name].is_link:
         data = call_git(site.repository.root, "cat-file", "blob", files[name].oid)
@@ -118,7 +123,7 @@ def check_inputs(inputs: Inputs, config: LoadedConfig) -> Iterator[Problem]:
             yield config.problem(position, message, hint)
         if found.is_absent:
             message = f"{pattern} is not on this machine; {pattern}{SUFFIX} says which data it is"
-            hint = f"dvc pull {pattern}{SUFFIX}, unless the task fetches it"
+            hint = f"dvc pull {shlex.quote(pattern + SUFFIX)}, unless the task fetches it"
             yield config.problem(position, message, hint, Severity.WARNING)
         if found.is_out_of_sight:
             message = (

@@ -81,7 +81,7 @@ def check_checkout(checkup: Checkup) -> Iterator[Finding]:
             what="branch-checked-out",
             message=f"the results branch is checked out at {path}, "
             "where new results look like staged changes",
-            hint=f"git -C {path} switch -  (git worktree list shows all)",
+            hint=f"git -C {shlex.quote(str(path))} switch -  (git worktree list shows all)",
         )
 
 

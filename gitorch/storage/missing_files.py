@@ -6,12 +6,15 @@ data or generated modules, is there only if the config links it.
 
 from __future__ import annotations
 
+import glob
 import os
 import posixpath
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
+from gitorch.config.flow_text import flow_text
 from gitorch.git.command import call_git_items
 from gitorch.git.pins import ignored_paths
 from gitorch.model.text.globs import is_in_cone
@@ -73,7 +76,8 @@ def how_to_choose_python(module: str, interpreter: str) -> str:
 
 def link_line(path: str) -> str:
     """Return the line of a config that links a path."""
-    return f"gitorch: {{link: [{path}]}} makes it a symbolic link to yours"
+    line = flow_text({"link": [glob.escape(path)]})
+    return f"gitorch: {line} makes it a symbolic link to yours"
 
 
 def _of_file(
@@ -88,12 +92,13 @@ def _of_file(
         return _is_ignored(site, path)
     for path in there:
         if call_git_items(root, "ls-files", "--others", "-z", "--", f"./{path}"):
-            return f"{path} is not committed, so a run does not have it: git add {path}"
+            command = f"git add {shlex.quote(path)}"
+            return f"{path} is not committed, so a run does not have it: {command}"
         if not is_in_cone(path, sparse):
-            directories = ", ".join([*sparse, posixpath.dirname(path)])
+            line = flow_text({"sparse": [*sparse, posixpath.dirname(path)]})
             return (
                 f"{path} is outside of sparse, so a run does not have it; "
-                f"write gitorch: {{sparse: [{directories}]}}"
+                f"write gitorch: {line}"
             )
     return None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -136,7 +137,7 @@ def _directory(repository: Repository) -> Path:
     if not _is_private(path):
         raise Refused(
             f"{path} is not a directory that only you can access",
-            hint=f"see its owner and its mode: ls -ld {path}",
+            hint=f"see its owner and its mode: ls -ld {shlex.quote(str(path))}",
         )
     return path
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 import pytest
 
 from gitorch.actions.demo import create
 from gitorch.errors import Refused
-from tests.conftest import AUTHOR, git
+from tests.conftest import AUTHOR, git, gitorch
 
 DEMO = Path(__file__).parents[2] / "demo"
 PROJECT = [
@@ -131,3 +132,10 @@ def test_a_user_without_a_name_in_git_gets_a_commit_too(
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     root = create(tmp_path / "penguins")
     assert committed(root) == PROJECT
+
+
+def test_the_next_commands_work_for_any_directory(tmp_path: Path) -> None:
+    said = gitorch(tmp_path, "demo", "my penguins; here").stderr
+    [line] = [line for line in said.splitlines() if line.strip().startswith("cd ")]
+    assert shlex.split(line)[0] == "cd"
+    assert Path(tmp_path, shlex.split(line)[1]) == tmp_path / "my penguins; here"

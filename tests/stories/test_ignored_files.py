@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import commit_files, gitorch, gitorch_json, write
+from tests.conftest import commit_files, git, gitorch, gitorch_json, write
 
 IGNORED = """\
 /data/*
@@ -227,6 +229,22 @@ class Train:
     config(with_data, "{gitorch: {link: [sets]}, tasks: [{id: a, method: Train}]}")
     stderr = gitorch(with_data, "run", "experiments", code=1).stderr
     assert "  hint: src/pkg/_build.py is ignored by git" in stderr
+
+
+@pytest.mark.parametrize("name", ["a b.csv", "a, b: c.csv", "[x]*.csv", "it's.csv"])
+def test_the_line_to_write_works_for_any_name(with_data: Path, name: str) -> None:
+    write(with_data, f"data/raw/{name}", "1\n")
+    write(with_data, "data/raw/.gitkeep", "")
+    git(with_data, "add", "-f", "data/raw/.gitkeep")
+    git(with_data, "commit", "-qm", "a directory")
+    words = ["python3", "-c", "import sys; open(sys.argv[1])", f"data/raw/{name}"]
+    task = f"tasks: [{{id: a, command: {json.dumps(words)}}}]"
+    config(with_data, task)
+    said = gitorch(with_data, "run", "experiments", code=1).stderr
+    [line] = re.findall(r"(gitorch: \{link: .*\}) makes it", said)
+    config(with_data, f"{line}\n{task}")
+    gitorch(with_data, "run", "experiments")
+    assert links_of(with_data) == [f"data/raw/{name}"]
 
 
 def test_a_module_that_is_not_installed_is_answered_with_the_interpreter(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -87,8 +88,8 @@ def _commands_to_try(path: Path, worst: str, best: str) -> list[str]:
 
 
 def _shortest(path: Path) -> str:
-    """Return the path relative to the directory of the user's shell, if `path` lies in it."""
+    """Return the path as a word for the user's shell, relative if its directory contains it."""
     shell_directory = os.environ.get("PWD")
     if shell_directory and path.is_relative_to(shell_directory):
         path = path.relative_to(shell_directory)
-    return str(path)
+    return shlex.quote(str(path))

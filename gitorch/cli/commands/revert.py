@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated
 
 import typer
@@ -60,7 +61,7 @@ def command(
         else:
             say(
                 f"note: {in_line(config.path)} stays as it is; the run had another: "
-                f"git show {in_line(config.stored)}"
+                f"git show {shlex.quote(in_line(config.stored))}"
             )
     say_several_pins(record)
     say_missing(restored.warnings, restored.hints)

@@ -17,6 +17,7 @@ cannot be trusted:
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -442,6 +443,6 @@ def _require_no_link(repo: Repository, directory: Path) -> None:
         if directory.is_symlink():
             raise Refused(
                 f"{directory} is a link to {directory.readlink()}, which gitorch did not make",
-                f"rm {directory}",
+                f"rm {shlex.quote(str(directory))}",
             )
         directory = directory.parent
