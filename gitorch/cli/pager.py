@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, Protocol
 
-from gitorch.cli.style import printable
+from gitorch.cli.style import moves_cursor, printable
 
 # The defaults that git sets: the pager ends at once if the output fits on one screen, and it passes
 # colours on. In a table, lines are not wrapped: the arrow keys scroll to the right.
@@ -63,7 +63,7 @@ def paged(repository: _HasPager, *, is_table: bool = False) -> Iterator[IO[bytes
 
 def _pager(repository: _HasPager) -> str | None:
     """Return the command of the pager. None: there is none, or it is not wanted here."""
-    if not sys.stdout.isatty() or os.environ.get("TERM") == "dumb":
+    if not moves_cursor(sys.stdout):
         return None
     import shutil
 

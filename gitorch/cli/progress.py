@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from gitorch.cli.announcements import Announcements
-from gitorch.cli.style import duration, has_colors, say
+from gitorch.cli.style import duration, has_colors, moves_cursor, say
 from gitorch.model.run.announcement import (
     Announcement,
     AttemptEnded,
@@ -26,7 +26,7 @@ HEARTBEAT_S = 30.0
 def showing(site: Site) -> Iterator[Listener]:
     """Provide a listener that shows every announcement on stderr."""
     view: AbstractContextManager[Listener]
-    if sys.stderr.isatty():
+    if moves_cursor(sys.stderr):
         from gitorch.cli.live_view import live_view  # what it shows is loaded late
 
         view = live_view(site)

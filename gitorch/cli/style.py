@@ -117,7 +117,12 @@ def has_colors(stream: TextIO) -> bool:
         return True
     if ColorUi.value in _NEVER or environ.get("CLICOLOR") == "0":
         return False
-    return stream.isatty() and environ.get("TERM") != "dumb"
+    return moves_cursor(stream)
+
+
+def moves_cursor(stream: TextIO) -> bool:
+    """Return True if `stream` is a terminal on which a view can be drawn again and again."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 class ColorUi:

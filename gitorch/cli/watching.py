@@ -8,7 +8,7 @@ import time
 from gitorch.actions.status import SiteStatus, Totals, status
 from gitorch.cli.live_view import Outlook
 from gitorch.cli.screen import Screen
-from gitorch.cli.style import has_colors, put
+from gitorch.cli.style import has_colors, moves_cursor, put
 from gitorch.cli.suspension import suspendable
 from gitorch.cli.totals import totals_line
 from gitorch.storage.site import Site
@@ -22,7 +22,7 @@ _HEARTBEAT_S = 30.0
 def watch(site: Site) -> None:
     """Show the state until the user presses Ctrl-C. The last state stays on the terminal."""
     try:
-        if sys.stdout.isatty():
+        if moves_cursor(sys.stdout):
             _on_terminal(site)
         else:
             _in_lines(site)

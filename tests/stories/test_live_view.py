@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tests.conftest import gitorch, started, write
 from tests.live_terminal import gitorch_on, live_terminal
+from tests.terminal import on_terminal
 
 SCRIPT = """
 import json, os, sys, time
@@ -91,6 +92,13 @@ def test_run_shows_running_tasks_failures_and_the_totals(
         assert end[-1] == "3 runs: 2 COMPLETE, 1 ERROR"
         assert not any("░" in line for line in end[-8:])
         assert b"\x1b[?25l" not in terminal.raw
+
+
+def test_a_terminal_without_a_cursor_gets_lines(project: Path) -> None:
+    write(project, "a.yaml", "tasks: [{id: t, command: 'sleep 0.5'}]\n")
+    seen = on_terminal(project, "run", "a.yaml", env={"TERM": "dumb"})
+    assert "a: t COMPLETE in" in seen.text
+    assert "\x1b" not in seen.text
 
 
 def test_a_killed_run_leaves_a_usable_terminal(
