@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -14,11 +13,11 @@ from gitorch.actions.changeable import (
     refusal_of_unqueued_run,
 )
 from gitorch.actions.collect import fail_overdue, retention_of
+from gitorch.actions.jobs import Jobs
 from gitorch.actions.run_targets import RUNNABLE
 from gitorch.database.values import Worker
-from gitorch.engines.registry import engine_named, most_at_once
 from gitorch.engines.several import Engines
-from gitorch.errors import Busy, GitorchError, Refused, UsageError
+from gitorch.errors import Busy, GitorchError, Refused
 from gitorch.model.json_struct import without_empty
 from gitorch.model.run.announcement import (
     Announcement,
@@ -55,7 +54,6 @@ _CHECKED_OUT = (
 # A program that looks for living workers holds the lock of a worker for a moment.
 _READERS_S = 5.0
 _NAMED = 5  # runs in a message
-MOST_JOBS = 1000  # more tasks at a time than the sockets of one worker, and one machine, can handle
 
 
 class RunEnd(Struct, frozen=True, kw_only=True):
@@ -117,7 +115,7 @@ def run(
     references: Sequence[str],
     listener: Listener,
     *,
-    jobs: int,
+    jobs: Jobs,
     environment: Mapping[str, str],
     engine: str = LOCAL,
     stop_after: int | None = None,
@@ -144,11 +142,11 @@ def run(
     _warn_of_checkout(site, listener)
     _warn_of_unqueued(site, listener)
     worker = this_worker(random_hex(6))
-    with _registered(site, worker, surroundings, jobs) as files:
+    with _registered(site, worker, surroundings, jobs.total) as files:
         pool = Pool(
             site,
             Engines(
-                jobs, engine, lambda name: engine_named(name)(jobs, files.slots)
+                jobs.total, engine, lambda name: jobs.engine(name, files.slots)
             ),
             worker,
             listener,
@@ -161,6 +159,7 @@ def run(
                 watch=watch,
                 reuse=reuse,
                 engine=engine,
+                slots_of=jobs.of_engine,
             ),
         )
         if watch or site.queue.claimable(only, of_machine(site.repository)):
@@ -170,28 +169,6 @@ def run(
     summary.runs = recovered.runs | summary.runs
     summary.refused = recovered.refused + summary.refused
     return _worked(site, summary, named)
-
-
-def jobs_of(text: str | None, site: Site, *, engine: str = LOCAL) -> int:
-    """Return the number of tasks to run at a time.
-
-    `text` is from the command line. The default is the setting `gitorch.jobs`, or what the engine
-    allows. Raises UsageError if it is neither a valid number nor `auto`.
-    """
-    if text is None and "gitorch.jobs" not in site.repository.git_config:
-        most = most_at_once(engine, site.settings.dask)
-        if most is not None:
-            return min(most, MOST_JOBS)
-    chosen = site.repository.settings.jobs if text is None else text
-    if chosen == "auto":
-        return os.cpu_count() or 1
-    is_number = chosen.isascii() and chosen.isdecimal()
-    if not is_number or not 1 <= int(chosen[:20]) <= MOST_JOBS:
-        raise UsageError(
-            f"-j takes a number from 1 to {MOST_JOBS}, or auto; not {chosen!r}",
-            hint="gitorch run -j 2",
-        )
-    return int(chosen)
 
 
 def _require_live(named: Sequence[Row]) -> None:

@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from gitorch.actions.run import Worked, jobs_of, run
+from gitorch.actions.jobs import jobs_of
+from gitorch.actions.run import Worked, run
 from gitorch.cli.boundary import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
 from gitorch.cli.progress import showing
 from gitorch.cli.style import has_colors, say

@@ -28,7 +28,8 @@ INSERT INTO needs (run, task, needed) VALUES (:run, :task, :needed) ON CONFLICT 
 
 -- name: claim
 -- Claim the first task that can run, in one statement. Runs that have begun go on first. If `ahead` is true, skip the runs
--- that have a RUNNING task. If `above` is not NULL, skip the tasks that do not have a higher priority.
+-- that have a RUNNING task. If `above` is not NULL, skip the tasks that do not have a higher priority. If `full` is not
+-- NULL, skip the tasks of these engines.
 UPDATE tasks
 SET status = 'RUNNING', token = :token, worker = :worker, started = :now, attempts = attempts + 1, outcome = NULL,
     not_before = NULL, ended = NULL, key = NULL
@@ -39,6 +40,10 @@ WHERE rowid = (
       AND (key IS NULL OR key NOT IN (SELECT key FROM computing))
       AND cpus <= :cpus AND gpus <= :gpus AND memory <= :memory
       AND (:above IS NULL OR priority > :above)
+      AND (:full IS NULL OR coalesce((
+          SELECT task.value ->> 'engine' FROM runs, json_each(payload, '$.spec.tasks') AS task
+          WHERE runs.id = claimable.run AND json_valid(payload) AND task.value ->> 'id' = claimable.id
+      ), '') NOT IN (SELECT value FROM json_each(:full)))
       AND (NOT :ahead OR NOT EXISTS (
           SELECT 1 FROM tasks AS other WHERE other.run = claimable.run AND other.status = 'RUNNING'))
     ORDER BY priority DESC, begun DESC, seq, position
@@ -147,6 +152,13 @@ SELECT id FROM runs WHERE doomed;
 UPDATE tasks
 SET status = :status, outcome = :outcome, retries = 0, losses = 0, not_before = NULL, ended = NULL
 WHERE run = :run AND id = :task AND status NOT IN ('RUNNING', :status);
+
+-- name: engines
+-- Return the engines that the tasks of queued runs name. Most payloads do not have the word, and are not parsed.
+SELECT DISTINCT task.value ->> 'engine' AS engine
+FROM (SELECT * FROM runs WHERE instr(payload, '"engine"') > 0 AND json_valid(payload)) AS named,
+    json_each(named.payload, '$.spec.tasks') AS task
+WHERE (:only IS NULL OR named.id IN (SELECT value FROM json_each(:only))) AND task.value ->> 'engine' IS NOT NULL;
 
 -- name: counts_resources
 -- Return a row if any task uses counted resources.

@@ -17,6 +17,7 @@ from msgspec import structs
 from gitorch.database import queue_file
 from gitorch.database.connection import Database, Transaction
 from gitorch.database.queue_file import FileId
+from gitorch.database.queued_tasks import add_tasks, bring_tasks
 from gitorch.database.values import (
     UNLIMITED,
     AttemptEnd,
@@ -99,10 +100,10 @@ class Queue:
                     "add_run", id=new.id, payload=payload, held=new.held
                 ).rowcount
                 if added:
-                    _add_tasks(execute, new)
+                    add_tasks(execute, new)
                 else:
                     execute("bring_run", id=new.id, payload=payload, held=new.held)
-                    _bring_tasks(execute, new)
+                    bring_tasks(execute, new)
             for run_id in over:
                 execute("remove_run", run=run_id)
             _advance(execute, tip)
@@ -156,13 +157,15 @@ class Queue:
         free: Resources = UNLIMITED,
         ahead: bool = False,
         above: int | None = None,
+        full: Sequence[str] = (),
     ) -> Claim | None:
         """Claim the first task that can run for `worker`. Return None if there is none.
 
         `only` restricts the claim to these runs. Tasks that need more than the `free` resources are
         skipped. `ahead` means that the attempt will begin later. In this case, runs with a RUNNING
         task are skipped, since that task may change files in the shared worktree. `above` skips
-        the tasks that do not have a higher priority.
+        the tasks that do not have a higher priority. `full` skips the tasks of these engines; "" is
+        the engine of tasks that name none.
         """
         with self._database.transaction() as execute:
             # Fetching all rows finishes the statement before the transaction ends.
@@ -174,6 +177,7 @@ class Queue:
                 only=_json(only),
                 ahead=ahead,
                 above=above,
+                full=_json(full or None),
                 **amounts(free),
             ).fetchall()
             if not rows:
@@ -271,6 +275,11 @@ class Queue:
         """Return True if any task asks for resources."""
         return bool(self._database.fetch("counts_resources"))
 
+    def engines(self, only: Sequence[str] | None = None) -> list[str]:
+        """Return the engines that unfinished tasks name."""
+        rows = self._database.fetch("engines", only=_json(only))
+        return [row["engine"] for row in rows]
+
     def changes(self) -> int:
         """Return a number that differs after another connection has changed anything."""
         return int(self._database.query("PRAGMA data_version")[0][0])
@@ -366,44 +375,6 @@ def _advance(execute: Transaction, tip: Tip) -> None:
             execute("set_meta", key="tip", value=after)
         case (before, after):
             execute("advance_tip", parent=before, tip=after)
-
-
-def _add_tasks(execute: Transaction, new: NewRun) -> None:
-    unfinished = {task.id for task in new.tasks}
-    for position, task in enumerate(new.tasks):
-        execute(
-            "add_task",
-            run=new.id,
-            id=task.id,
-            position=position,
-            priority=task.priority,
-            status=str(task.status),
-            attempts=task.attempts,
-            outcome=outcome_json(task.outcome),
-            begun=new.begun,
-            **amounts(task.resources),
-        )
-        for needed in unfinished.intersection(task.needs):
-            execute("add_need", run=new.id, task=task.id, needed=needed)
-
-
-def _bring_tasks(execute: Transaction, new: NewRun) -> None:
-    """Make the tasks of a queued run agree with its record."""
-    unfinished = _json([task.id for task in new.tasks])
-    execute("forget_finished_tasks", run=new.id, unfinished=unfinished)
-    _add_tasks(execute, new)
-    execute("hold_tasks" if new.held else "release_tasks", run=new.id)
-    for task in new.tasks:
-        outcome = outcome_json(task.outcome)
-        execute(
-            "set_task_status",
-            run=new.id,
-            task=task.id,
-            status=str(task.status),
-            outcome=outcome,
-        )
-    execute("unassign_stuck_run", run=new.id)
-    execute("drop_emptied_run", run=new.id)
 
 
 def _finish(execute: Transaction, end: AttemptEnd) -> bool:

@@ -45,6 +45,7 @@ from gitorch.tools import waits
 from gitorch.worker.attempt import is_quick_to_prepare
 from gitorch.worker.commit import commit
 from gitorch.worker.committer import Committer, EndedAttempt, Ending
+from gitorch.worker.engine_slots import full_engines
 from gitorch.worker.gather import AttemptFiles, gather, not_executed
 from gitorch.worker.heirs import Heirs
 from gitorch.worker.inbox import Inbox
@@ -196,6 +197,7 @@ class Pool:
                 self._options.only,
                 ahead=not self._scheduler.has_idle_slot,
                 above=self._scheduler.claim_above,
+                full=full_engines(self._options, self._scheduler),
             )
             if attempt is None:
                 break

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 LOCAL = "local"
 
@@ -17,3 +17,5 @@ class PoolOptions(Struct, frozen=True, kw_only=True):
     watch: bool = False  # wait for new tasks when the queue has none
     reuse: bool = True  # take results from the cache
     engine: str = LOCAL  # of the tasks that name none
+    # How many tasks engines execute at a time. The others have all slots of the worker.
+    slots_of: Mapping[str, int] = field(default_factory=dict)

@@ -170,6 +170,9 @@ class Scheduler:
     def is_running(self, token: str) -> bool:
         return token in self._running
 
+    def has_ended(self, token: str) -> bool:
+        return token in self._committing
+
     @property
     def is_idle(self) -> bool:
         """Return True if there is no attempt, and no recovery that could free tasks."""

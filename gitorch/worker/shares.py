@@ -53,16 +53,19 @@ class Shares:
         *,
         ahead: bool = False,
         above: int | None = None,
+        full: Sequence[str] = (),
     ) -> ClaimedAttempt | None:
         """Claim the next task that fits, with the GPUs that it may use, or return None.
 
         With `ahead` the task is claimed before a slot is free. None is then returned if any task
         counts resources, because others could use them until the slot is free. With `above`, only a
-        task with a higher priority is claimed. The ledger is locked only if any task counts
-        resources.
+        task with a higher priority is claimed, and no task of the engines in `full`. The ledger is
+        locked only if any task counts resources.
         """
         if not self._is_local or not self._site.queue.counts_resources():
-            claim = self._claim(worker, only, self.total, ahead=ahead, above=above)
+            claim = self._claim(
+                worker, only, self.total, ahead=ahead, above=above, full=full
+            )
             if claim is None:
                 return None
             return self._described(claim)
@@ -70,7 +73,7 @@ class Shares:
             return None
         try:
             with self._ledger() as ledger:
-                return self._claim_from(ledger, worker, only, above)
+                return self._claim_from(ledger, worker, only, above, full)
         except Busy:
             # The caller tries again. It keeps its other tasks running in the meantime.
             return None
@@ -81,8 +84,9 @@ class Shares:
         worker: str,
         only: Sequence[str] | None,
         above: int | None,
+        full: Sequence[str],
     ) -> ClaimedAttempt | None:
-        claim = self._claim(worker, only, ledger.free, above=above)
+        claim = self._claim(worker, only, ledger.free, above=above, full=full)
         if claim is None:
             return None
         attempt = self._described(claim)
@@ -127,6 +131,7 @@ class Shares:
         *,
         ahead: bool = False,
         above: int | None = None,
+        full: Sequence[str] = (),
     ) -> Claim | None:
         return self._site.queue.claim(
             worker,
@@ -136,4 +141,5 @@ class Shares:
             free=free,
             ahead=ahead,
             above=above,
+            full=full,
         )

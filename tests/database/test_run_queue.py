@@ -143,6 +143,21 @@ def test_a_run_that_had_begun_goes_on_first_after_the_queue_was_made_anew(
     assert queue.claim("w", "2", now="now", above=0) is None
 
 
+def test_tasks_of_engines_without_a_free_slot_are_not_claimed(queue: Queue) -> None:
+    def run(name: str, engine: str | None) -> NewRun:
+        payload = {"spec": {"tasks": [{"id": "t", "engine": engine}]}}
+        return replace(new_run(name), payload=payload)
+
+    queue.bring([run("one", None), run("two", "slurm"), new_run("three")])
+    assert queue.engines() == ["slurm"]
+    assert queue.engines(["one", "three"]) == []
+    claim = queue.claim("w", "1", now="now", full=["local", ""])
+    assert claim is not None
+    assert claim.run == "two"
+    assert queue.claim("w", "2", now="now", full=["local", ""]) is None
+    assert claimed(queue, "3").run == "one"
+
+
 def test_a_run_leaves_the_queue_with_its_last_task(queue: Queue) -> None:
     queue.bring([new_run("one")])
     queue.claim("w", "token", now="now")
@@ -500,9 +515,10 @@ def test_the_schema_and_the_model_have_the_same_statuses() -> None:
 
 
 def test_every_statement_is_explained_and_used() -> None:
-    source = (
-        Path(__file__).parents[2] / "gitorch/database/run_queue.py"
-    ).read_text()
+    database = Path(__file__).parents[2] / "gitorch/database"
+    source = ""
+    for name in ("run_queue.py", "queued_tasks.py"):
+        source += (database / name).read_text()
     named = statements(FORMAT.statements)
     assert [name for name in named if f'"{name}"' not in source] == [], "unused"
     assert [

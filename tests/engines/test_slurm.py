@@ -80,6 +80,33 @@ def test_runs_are_executed_by_jobs(cluster: SlurmCluster, project: Path) -> None
     assert name.startswith("gitorch-")
 
 
+def test_each_engine_executes_as_many_tasks_as_it_allows(
+    cluster: SlurmCluster, project: Path, tmp_path: Path
+) -> None:
+    """On the login node, one task at a time; of Slurm, all that the site allows."""
+    git(project, "config", "--unset", "gitorch.engine")
+    gate = tmp_path / "gate"
+    compiling = f"mkdir {tmp_path}/alone; sleep 0.2; rmdir {tmp_path}/alone"
+    write(
+        project,
+        "experiments/mixed.yaml",
+        f"""
+        gitorch: {{matrix: {{seed: 'range(0, 4)'}}}}
+        tasks:
+          - {{id: compile, command: '{compiling}'}}
+          - id: train
+            command: 'until test -e {gate}; do sleep 0.1; done'
+            needs: [compile]
+            gitorch: {{engine: slurm}}
+        """,
+    )
+    worker = started(project, "run", "experiments/mixed.yaml")
+    wait_for(lambda: len(cluster.jobs()) == 4)
+    gate.touch()
+    worker.communicate(timeout=40)
+    assert statuses(project) == {"COMPLETE": 4}
+
+
 def test_ctrl_c_leaves_the_jobs_and_the_next_run_collects_them(
     cluster: SlurmCluster, project: Path, tmp_path: Path
 ) -> None:
