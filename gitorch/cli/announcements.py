@@ -118,7 +118,8 @@ def next_commands(failure: Failure, selection: str) -> list[str]:
 def _refused(refused: AttemptRefused) -> str:
     kept = ""
     if refused.files is not None:
-        kept = f"; its log is in {in_line(str(refused.files))}"
+        what = "log and outputs are" if refused.has_outputs else "log is"
+        kept = f"; its {what} in {in_line(str(refused.files))}"
     return (
         f"{_task(refused)}: the end of attempt {refused.number} was not accepted: "
         f"{in_line(refused.why)}{kept}"

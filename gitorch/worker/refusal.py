@@ -1,4 +1,4 @@
-"""Ends of attempts that are not accepted: the reason, and where the log is kept."""
+"""Ends of attempts that are not accepted: the reason, and where log and outputs are kept."""
 
 from __future__ import annotations
 
@@ -42,9 +42,12 @@ def refuse(site: Site, attempt: ClaimedAttempt) -> AttemptRefused | None:
         if _is_recorded(changes, record, claim):
             return None
     files = _kept_apart(site, attempt)
+    has_outputs = False
     if files is not None and record.status not in LIVE:
-        _keep_outputs_apart(attempt, files)
-    return _announcement(attempt, _reason(record, claim), files=files)
+        has_outputs = _keep_outputs_apart(attempt, files)
+    return _announcement(
+        attempt, _reason(record, claim), files=files, has_outputs=has_outputs
+    )
 
 
 def killed_before_start(
@@ -66,6 +69,7 @@ def _announcement(
     why: str,
     *,
     files: Path | None = None,
+    has_outputs: bool = False,
     was_killed: bool = False,
 ) -> AttemptRefused:
     return AttemptRefused(
@@ -75,6 +79,7 @@ def _announcement(
         number=attempt.claim.number,
         why=why,
         files=files,
+        has_outputs=has_outputs,
         was_killed=was_killed,
     )
 
@@ -126,10 +131,13 @@ def _kept_apart(site: Site, attempt: ClaimedAttempt) -> Path | None:
     return aside
 
 
-def _keep_outputs_apart(attempt: ClaimedAttempt, aside: Path) -> None:
+def _keep_outputs_apart(attempt: ClaimedAttempt, aside: Path) -> bool:
     """Move the outputs beside the log, since the directory of a run that is over is removed.
 
-    The outputs of a live run stay where its next attempt continues.
+    The outputs of a live run stay where its next attempt continues. Return False if there are none.
     """
-    with suppress(OSError):  # they are on another disk, or gone
+    try:
         attempt.run.output.rename(aside / "output")
+    except OSError:  # they are on another disk, or gone
+        return False
+    return True

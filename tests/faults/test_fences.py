@@ -220,7 +220,7 @@ def test_two_workers_with_one_attempt_have_one_end(
         f"{accepted['id']}  a: first: the end of attempt 1 was not"
     )
     assert "has completed the task" in line
-    kept = Path(line.partition("its log is in ")[2])
+    kept = Path(line.partition("its log and outputs are in ")[2])
     assert (kept / "log.txt").exists()
     assert (kept / "output").is_dir()
     after = gitorch_json(project, "show", "a")["run"]

@@ -56,8 +56,9 @@ class TaskReused(Struct, frozen=True, kw_only=True):
 class AttemptRefused(Struct, frozen=True, kw_only=True):
     """The end of an attempt that was not accepted, and why.
 
-    `files` is the directory in which its log is kept, None if nothing is kept. `was_killed` is True
-    if the run was killed, so that the end was not wanted.
+    `files` is the directory in which its log is kept, None if nothing is kept. `has_outputs` is
+    True if its outputs are there too. `was_killed` is True if the run was killed, so that the end
+    was not wanted.
     """
 
     run_id: str
@@ -66,6 +67,7 @@ class AttemptRefused(Struct, frozen=True, kw_only=True):
     number: int
     why: str
     files: Path | None = None
+    has_outputs: bool = False
     was_killed: bool = False
 
 
