@@ -64,7 +64,7 @@ class Lock(Struct, frozen=True, kw_only=True):
 
     `digest` is that of everything in the pin that decides what is installed. `python` is the
     version that the pin or the config asks for. `requires` is the range of versions that the lock
-    was made for.
+    was made for. `is_of_project`: it lies beside the file that describes a project.
     """
 
     path: str
@@ -73,6 +73,7 @@ class Lock(Struct, frozen=True, kw_only=True):
     digest: str
     python: str | None = None
     requires: str | None = None
+    is_of_project: bool = False
 
     @property
     def directory(self) -> str:
@@ -93,7 +94,13 @@ def find_lock(locked: LockedPython, files: PinnedFiles) -> Lock:
         if path not in files.oids:
             raise _missing(path, files, "commit it, or name another: conda: FILE")
         data = files.read(path)
-        return Lock(path=path, kind="conda", data=data, digest=_digest([data]))
+        return Lock(
+            path=path,
+            kind="conda",
+            data=data,
+            digest=_digest([data]),
+            is_of_project=_has_project(posixpath.dirname(path), files),
+        )
     path = _path_of_lock(locked, files)
     kind = _kind(path)
     if kind != "uv" and locked.options:
@@ -120,6 +127,7 @@ def find_lock(locked: LockedPython, files: PinnedFiles) -> Lock:
         digest=_digest(considered),
         python=locked.python or asked,
         requires=requires[1].decode() if requires else None,
+        is_of_project=_has_project(directory, files),
     )
 
 
@@ -236,6 +244,16 @@ def _python_version(directory: str, files: PinnedFiles) -> str | None:
                 )
             return word
     return None
+
+
+def _has_project(directory: str, files: PinnedFiles) -> bool:
+    """Return True if a file in the directory describes a Python project."""
+    path = posixpath.join(directory, "pyproject.toml")
+    if path in files.oids:
+        tables = _toml(path, files.read(path))
+        if "project" in tables or "build-system" in tables:
+            return True
+    return posixpath.join(directory, "setup.py") in files.oids
 
 
 def _settings_of_uv(directory: str, files: PinnedFiles) -> list[Any]:

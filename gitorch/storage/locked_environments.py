@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gitorch.errors import Refused
 from gitorch.git.store.objects import read_objects
@@ -113,7 +114,7 @@ class LockedEnvironments:
                 directory = self._directory(lock, chosen)
             for _ in range(_TRIES):
                 if self._hold(directory):
-                    return self._about(directory)
+                    return _with_project(self._about(directory), lock)
                 chosen = chosen or self._python(lock, environ)
                 self._build(directory, lock, locked, pin, chosen, environ, notify)
             raise OSError(f"other programs remove {directory} again and again")
@@ -291,6 +292,13 @@ class LockedEnvironments:
                 lock, program, python, [project.path for project in projects]
             )
             write_aside(directory / _ABOUT, about, durable=True)
+
+
+def _with_project(environment: LockedEnvironment, lock: Lock) -> LockedEnvironment:
+    """Add the project that the lock belongs to, which only a uv.lock always names."""
+    if not lock.is_of_project or lock.directory in environment.projects:
+        return environment
+    return replace(environment, projects=(*environment.projects, lock.directory))
 
 
 def _description(

@@ -18,6 +18,7 @@ from gitorch.config.flow_text import flow_text
 from gitorch.git.command import call_git_items
 from gitorch.git.pins import ignored_paths
 from gitorch.model.text.globs import is_in_cone
+from gitorch.storage.leftovers import ENVIRONMENTS
 from gitorch.storage.links import any_is_above
 from gitorch.storage.site import Site
 
@@ -52,9 +53,8 @@ def hint_on_missing(
     module = re.search(_NO_MODULE, reason)
     if module:
         name = module[1].strip(".")
-        return _of_module(site, name, link, sparse) or how_to_choose_python(
-            name, interpreter
-        )
+        of_module = _of_module(site, name, link, sparse)
+        return of_module or _of_package(site, name, interpreter)
     imported = re.search(_NO_NAME, reason)
     if imported:
         return _of_module(site, f"{imported[2]}.{imported[1]}", link, sparse)
@@ -63,9 +63,14 @@ def hint_on_missing(
     return None
 
 
-def how_to_choose_python(module: str, interpreter: str) -> str:
+def _of_package(site: Site, module: str, interpreter: str) -> str:
     """Return how to give tasks a Python that has the module."""
     package = module.partition(".")[0]
+    if Path(interpreter).is_relative_to(site.workspace / ENVIRONMENTS):
+        return (
+            f"the tasks run with the environment of a lock, which has no {package}: "
+            "add it to the lock, and commit the lock"
+        )
     return (
         f"the tasks run with {interpreter}: "
         f"install {package} there ({interpreter} -m pip install …), "

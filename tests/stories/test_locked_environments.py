@@ -13,6 +13,7 @@ from uv import find_uv_bin
 from tests.conftest import commit_files, git, gitorch, gitorch_json, started, write
 from tests.locked_project import (
     CONFIG,
+    TASKS,
     environments,
     hash_of,
     lock,
@@ -140,6 +141,14 @@ def test_other_locks_and_the_order_in_which_they_are_looked_for(
     ]
 
     git(locked, "rm", "-q", "pylock.toml")
+    without_project = requirements.format(hash_of(wheel)).replace("-e .\n", "")
+    commit_files(locked, {"requirements.txt": without_project})
+    gitorch(locked, "run", "experiments")
+    assert results(locked)[2] == {"dep": "2.0", "mine": "committed"}
+    commit_files(locked, {"Tasks.py": "import nowhere\n" + TASKS})
+    missing = gitorch(locked, "run", "experiments", code=1).stderr
+    assert "the environment of a lock, which has no nowhere: add it" in missing
+
     commit_files(locked, {"requirements.txt": "dep==2.0\n"})
     (problem,) = gitorch_json(locked, "ready", code=1)["problems"]
     assert "requirements.txt:1: 'dep==2.0' has no hash" in problem["message"]
