@@ -1,4 +1,4 @@
-"""Reads arrays of plain numbers from `.npy` files, without NumPy. Nothing is ever unpickled.
+"""Reads arrays of numbers and of texts from `.npy` files, without NumPy. Nothing is ever unpickled.
 
 The format is described at https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html.
 """
@@ -12,6 +12,7 @@ import struct
 from typing import Any, BinaryIO, Iterator, List, NamedTuple, Tuple
 
 _BLOCK = 1 << 16  # elements that are read together
+_LARGEST_BLOCK = 1 << 20  # bytes
 _LONGEST_HEADER = 1 << 16  # bytes
 _LONGEST_SHOWN = 40  # characters of a type
 # The letter of `struct` for each kind and size in bytes. A complex number is two numbers.
@@ -32,16 +33,21 @@ _CODES = {
     ("c", 16): "d",
 }
 
+_TEXTS = {"U": 4, "S": 1}  # bytes of a character, by kind
+
 # The keys of a value, and the value in each of two arrays.
 Difference = Tuple[Tuple[Any, ...], Any, Any]
 
 
 class NotAnArray(Exception):
-    """The file is not an array of plain numbers. The text says why."""
+    """The file is not an array of numbers or texts. The text says why."""
 
 
 class Header(NamedTuple):
-    """The type and shape of an array. `kind` is the letter of NumPy, `order` that of `struct`."""
+    """The type and shape of an array. `kind` is the letter of NumPy, `order` that of `struct`.
+
+    `size` is that of an element in bytes.
+    """
 
     order: str
     kind: str
@@ -54,10 +60,24 @@ class Header(NamedTuple):
         """Return how many numbers an element consists of."""
         return 2 if self.kind == "c" else 1
 
+    @property
+    def type(self) -> str:
+        return "%s%d" % (self.kind, self.size // _TEXTS.get(self.kind, 1))
+
     def elements(self, data: bytes) -> Tuple[Any, ...]:
+        if self.kind in _TEXTS:
+            return tuple(self._texts(data))
         count = len(data) // self.size * self.width
         code = _CODES[self.kind, self.size]
         return struct.unpack("%s%d%s" % (self.order, count, code), data)
+
+    def _texts(self, data: bytes) -> Iterator[str]:
+        codec = "latin-1"
+        if self.kind == "U":
+            codec = "utf-32-be" if self.order == ">" else "utf-32-le"
+        for start in range(0, len(data), self.size):
+            element = data[start : start + self.size]
+            yield element.decode(codec, "replace").rstrip("\0")
 
     def indices(self, position: int) -> Tuple[int, ...]:
         """Return the indices, along each axis, of the element at a position in the file."""
@@ -85,15 +105,26 @@ def read_header(file: BinaryIO) -> Header:
         Exception
     ) as error:  # of the parser: SyntaxError, RecursionError and others
         raise NotAnArray("its header is damaged") from error
-    match = re.fullmatch(r"([<>|=])([a-zA-Z])([0-9]{1,3})", described)
-    if match is None or (match[2], int(match[3])) not in _CODES:
-        raise NotAnArray(
-            "its elements are not plain numbers: %s" % described[:_LONGEST_SHOWN]
-        )
-    if any(size < 0 for size in shape):
+    if any(length < 0 for length in shape):
         raise NotAnArray("its header is damaged")
-    order = ">" if match[1] == ">" else "<"
-    return Header(order, match[2], int(match[3]), is_fortran, shape)
+    order, kind, size = _element(described)
+    return Header(order, kind, size, is_fortran, shape)
+
+
+def _element(described: str) -> Tuple[str, str, int]:
+    """Return order, kind and size of the elements. Raises NotAnArray."""
+    match = re.fullmatch(r"([<>|=])([a-zA-Z])([1-9][0-9]{0,5})", described)
+    if match is not None:
+        order = ">" if match[1] == ">" else "<"
+        kind, size = match[2], int(match[3])
+        if kind in _TEXTS:
+            return order, kind, size * _TEXTS[kind]
+        if (kind, size) in _CODES:
+            return order, kind, size
+    raise NotAnArray(
+        "its elements are neither numbers nor texts: %s"
+        % described[:_LONGEST_SHOWN]
+    )
 
 
 def differences(before: BinaryIO, after: BinaryIO) -> Iterator[Difference]:
@@ -102,9 +133,8 @@ def differences(before: BinaryIO, after: BinaryIO) -> Iterator[Difference]:
     Raises NotAnArray.
     """
     one, other = read_header(before), read_header(after)
-    types = [header.kind + str(header.size) for header in (one, other)]
-    if types[0] != types[1]:
-        yield ("type",), types[0], types[1]
+    if one.type != other.type:
+        yield ("type",), one.type, other.type
         return
     if one.shape != other.shape:
         yield ("shape",), str(one.shape), str(other.shape)
@@ -112,8 +142,9 @@ def differences(before: BinaryIO, after: BinaryIO) -> Iterator[Difference]:
     if one.is_fortran != other.is_fortran and len(one.shape) > 1:
         raise NotAnArray("its elements are in another order")
     total = math.prod(one.shape)
-    for start in range(0, total, _BLOCK):
-        size = min(total - start, _BLOCK) * one.size
+    block = max(1, min(_BLOCK, _LARGEST_BLOCK // one.size))
+    for start in range(0, total, block):
+        size = min(total - start, block) * one.size
         data = _exactly(before, size), _exactly(after, size)
         if data[0] != data[1] or one.order != other.order:
             numbers = one.elements(data[0]), other.elements(data[1])

@@ -75,6 +75,23 @@ def test_arrays_of_all_plain_types() -> None:
     assert first(compared("npy", complex_before, complex_after)) == ("[1]", 5, 6)
 
 
+def test_arrays_of_texts_have_the_same_texts() -> None:
+    names = "".join(name.ljust(3, "\0") for name in ("ab", "ä€c", ""))
+    wide = npy(list(names.encode("utf-32-le")), "B", "<U3", shape=(3,))
+    turned = npy(list(names.encode("utf-32-be")), "B", ">U3", shape=(3,))
+    assert compared("npy", wide, turned) == ByValue()
+    other = npy(list(names[::-1].encode("utf-32-le")), "B", "<U3", shape=(3,))
+    assert first(compared("npy", wide, other)) == ("[0]", "ab", "")
+    short = npy(list(b"abcd"), "B", "|S2", shape=(2,))
+    found = compared("npy", short, npy(list(b"abcx"), "B", "|S2", shape=(2,)))
+    assert first(found) == ("[1]", "cd", "cx")
+    longer = npy(list(b"abcd"), "B", "|S1", shape=(4,))
+    assert first(compared("npy", short, longer)) == ("type", "S2", "S1")
+    close = npz(x=npy([1.0 + 1e-12]), labels=wide)
+    found = compared("npz", npz(x=npy([1.0]), labels=wide), close)
+    assert (found.count, found.within, found.note) == (0, 1, None)
+
+
 def test_the_place_in_an_array_of_several_axes() -> None:
     before = npy([0.0] * 6, shape=(2, 3))
     after = npy([0.0] * 5 + [1.0], shape=(2, 3))
