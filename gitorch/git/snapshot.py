@@ -63,11 +63,25 @@ def ignored_by_git(repo: Repository) -> tuple[str, ...]:
 
     A directory in which everything is ignored stands for all files in it.
     """
+    # With --no-empty-directory, git leaves out ignored files in untracked directories (2.39).
     listing = ("ls-files", "--others", "--ignored", "--exclude-standard", "-z")
-    paths = call_git_items(
-        repo.root, *listing, "--directory", "--no-empty-directory"
-    )
-    return tuple(paths)
+    named: list[str] = []
+    for path in sorted(call_git_items(repo.root, *listing, "--directory")):
+        is_in_last = (
+            named and named[-1].endswith("/") and path.startswith(named[-1])
+        )
+        if is_in_last or (path.endswith("/") and not _has_files(repo.root / path)):
+            continue
+        named.append(path)
+    return tuple(named)
+
+
+def _has_files(directory: Path) -> bool:
+    for parent, directories, files in os.walk(directory):
+        links = (Path(parent, name).is_symlink() for name in directories)
+        if files or any(links):
+            return True
+    return False
 
 
 def _require_capturable(repo: Repository, size_limit: int) -> None:
@@ -75,8 +89,9 @@ def _require_capturable(repo: Repository, size_limit: int) -> None:
     conflicts: list[str] = []
     nested: list[str] = []
     submodules: list[str] = []
+    with_untracked: list[str] = []
     untracked: list[str] = []
-    for item in read_status(repo, ignore_submodules="untracked"):
+    for item in read_status(repo, ignore_submodules="none"):
         match item:
             case StatusItem(StatusKind.UNMERGED, path):
                 conflicts.append(path)
@@ -88,6 +103,10 @@ def _require_capturable(repo: Repository, size_limit: int) -> None:
                 submodule[2:3] == "M"
             ):
                 submodules.append(path)
+            case StatusItem(StatusKind.CHANGED, path, submodule) if (
+                submodule[3:4] == "U"
+            ):
+                with_untracked.append(path)
     if conflicts:
         raise Refused(
             f"{some(conflicts)} is in conflict", "resolve it, then git add it"
@@ -101,6 +120,12 @@ def _require_capturable(repo: Repository, size_limit: int) -> None:
         raise Refused(
             f"a snapshot cannot hold the changes inside the submodule {some(submodules)}",
             "commit them there first",
+        )
+    if with_untracked:
+        raise Refused(
+            "a snapshot cannot hold the untracked files inside the submodule "
+            f"{some(with_untracked)}",
+            "commit them there first, or add them to the .gitignore there",
         )
     _require_small(repo, untracked, size_limit)
 

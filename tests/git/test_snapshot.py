@@ -13,7 +13,7 @@ from gitorch.errors import Refused
 from gitorch.git.command import call_git_items
 from gitorch.git.pins import is_kept
 from gitorch.git.repository import Repository
-from gitorch.git.snapshot import snapshot
+from gitorch.git.snapshot import ignored_by_git, snapshot
 from gitorch.model.run.pin import Origin
 from tests.conftest import commit_files, git
 
@@ -290,6 +290,26 @@ def test_a_nested_repository_is_refused(repo: Repository) -> None:
     assert_refused(repo, "cannot hold nested/: a git repository of its own")
 
 
+def test_what_is_ignored_is_named_also_in_untracked_directories(
+    repo: Repository,
+) -> None:
+    commit_files(repo.root, {".gitignore": "out/\n*.tmp\n"})
+    for path in (
+        "new/out/a",
+        "new/code.py",
+        "new/b.tmp",
+        "only/out/c",
+        "d/e/f.tmp",
+    ):
+        (repo.root / path).parent.mkdir(parents=True, exist_ok=True)
+        (repo.root / path).touch()
+    (repo.root / "empty/out").mkdir(parents=True)
+    (repo.root / "linked/out").mkdir(parents=True)
+    (repo.root / "linked/out/link").symlink_to(repo.root / "new")
+    named = ["d/", "linked/", "new/b.tmp", "new/out/", "only/"]
+    assert sorted(ignored_by_git(repo)) == named
+
+
 def test_changes_inside_a_submodule_are_refused(
     repo: Repository, tmp_path: Path
 ) -> None:
@@ -300,6 +320,10 @@ def test_changes_inside_a_submodule_are_refused(
     assert snapshot(repo, size_limit=ROOMY).origin is Origin.HEAD
     (repo.root / "the lib" / "lib.py").write_text("2")
     assert_refused(repo, "changes inside the submodule the lib")
+    git(repo.root / "the lib", "checkout", "-q", "lib.py")
+    (repo.root / "the lib" / "new.py").write_text("4")
+    assert_refused(repo, "untracked files inside the submodule the lib")
+    (repo.root / "the lib" / "new.py").unlink()
     moved = commit_files(repo.root / "the lib", {"lib.py": "3"})
     assert (
         git(
