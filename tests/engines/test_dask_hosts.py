@@ -90,25 +90,57 @@ def cut_at(
     return cuts
 
 
-@pytest.mark.parametrize("during", ["receive", "read"])
-def test_a_cable_that_is_cut_during_a_transfer_and_healed(
+def test_cable_cut_during_fetch(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host fetches the code when its cable is cut, which is then healed."""
+    carry_out_with_a_cut(cluster, monkeypatch, "receive")
+
+
+def test_cable_cut_during_the_return_of_results(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    carry_out_with_a_cut(cluster, monkeypatch, "read")
+
+
+def carry_out_with_a_cut(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch, during: str
 ) -> None:
-    """The transfers are those of the code to the host, and of the results back."""
     cluster.add("host1")
     commit_files(cluster.runs.root, {"large": "x" * 9_000_000})
     cuts = cut_at(monkeypatch, cluster, during, 1.0)
+    script = "hostname; wc -c < large; seq 1000000 | tee $GITORCH_OUTPUT_DIR/copy | wc -c"
     with cluster.engine() as dask:
-        order = cluster.runs.shell(
-            "a" * 12, "hostname; wc -c < large; cp large $GITORCH_OUTPUT_DIR/copy"
-        )
+        order = cluster.runs.shell("a" * 12, script)
         [ended] = carry_out(dask, [order]).values()
     assert ended.outcome == Succeeded()
-    assert log_of(order) == "host1\n9000000\n"
-    assert (
-        cluster.runs.workspace / ("a" * 12) / "output/copy"
-    ).stat().st_size == 9_000_000
+    assert log_of(order) == "host1\n9000000\n6888896\n"
+    copy = cluster.runs.workspace / ("a" * 12) / "output/copy"
+    assert copy.stat().st_size == 6_888_896
     assert cuts == [during]
+    wait_for(lambda: living(order) == [])
+
+
+def test_two_hosts_racing(cluster: Cluster) -> None:
+    """A host that was given up has a result too, and comes back while the other one works."""
+    cluster.add("host1")
+    runs = cluster.runs
+    script = "echo began; sleep 1; hostname > $GITORCH_OUTPUT_DIR/winner"
+    with cluster.engine() as dask:
+        order = begun(dask, runs.shell("a" * 12, script))
+        cluster.hosts.cut("host1")
+        cluster.add("host2")
+        [ended] = next_ends(dask, 1)
+        assert isinstance(ended.outcome, Lost)
+        wait_for(lambda: living(order) == [])
+        again = begun(dask, runs.shell("a" * 12, script, number=2))
+        cluster.hosts.heal("host1")
+        [ended] = next_ends(dask, 1)
+        assert (ended.token, ended.outcome) == (again.token, Succeeded())
+        assert dask.poll() == []
+    winner = runs.workspace / ("a" * 12) / "output/winner"
+    assert winner.read_text() == "host2\n"
+    assert living(again) == []
 
 
 def test_host_powered_off(cluster: Cluster) -> None:

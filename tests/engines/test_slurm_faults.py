@@ -124,21 +124,59 @@ def test_a_submission_that_is_lost_is_repeated(
     require_clean(cluster, project, "COMPLETE")
 
 
-def test_limit_of_submitted_jobs_reached(
+REFUSAL = """\
+sbatch: error: AssocMaxSubmitJobLimit
+sbatch: error: Batch job submission failed: Job violates accounting/QOS policy \
+(job submit limit, user's size and/or time limits)
+"""
+
+
+def test_limit_max_submit_jobs_reached(
     cluster: SlurmCluster,
     project: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    refusal = 'echo "sbatch: error: AssocMaxSubmitJobLimit" >&2; exit 1'
+    refusal = f"cat {tmp_path}/refusal >&2; exit 1"
+    (tmp_path / "refusal").write_text(REFUSAL)
     script = (
         f'mkdir {tmp_path}/a 2>/dev/null && {{ {refusal}; }}; exec "$REAL" "$@"'
     )
     put_in_the_way(monkeypatch, tmp_path, "sbatch", script)
     ready(project, "true")
-    notice = "Slurm takes no more jobs now (AssocMaxSubmitJobLimit)"
+    notice = "Slurm takes no more jobs now (AssocMaxSubmitJobLimit; Job violates"
     assert notice in run_slurm(project)
     require_clean(cluster, project, "COMPLETE")
+
+
+# A minute, scaled as the sign of life is: it comes fifty times as often as usual.
+OUTAGE_S = 2.0
+
+
+def test_squeue_unavailable_for_60_s(
+    cluster: SlurmCluster,
+    project: Path,
+    tmp_path: Path,
+    starts: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One task runs meanwhile, and the other one is given to Slurm and ends."""
+    failure = "squeue: error: Unable to contact slurm controller (connect failure)"
+    fails = f'test -e {tmp_path}/down && {{ echo "{failure}" >&2; exit 1; }}'
+    put_in_the_way(monkeypatch, tmp_path, "squeue", f'{fails}; exec "$REAL" "$@"')
+    waits = f"while test -e {tmp_path}/down; do sleep 0.1; done"
+    ready(
+        project,
+        counted(starts, f"test {{seed}} = 1 || {waits}"),
+        seeds=2,
+    )
+    (tmp_path / "down").touch()
+    worker = started_attempt(project, starts)
+    time.sleep(OUTAGE_S)
+    (tmp_path / "down").unlink()
+    assert "Slurm does not answer (squeue: error: Unable" in end_of(worker)
+    assert starts.read_text().split() == ["1", "1"]
+    require_clean(cluster, project, "COMPLETE", runs=2)
 
 
 def test_slurmctld_unavailable_for_a_minute(
@@ -148,7 +186,7 @@ def test_slurmctld_unavailable_for_a_minute(
     worker = started_attempt(project, starts)
     time.sleep(1.5)  # slurmctld saves its state
     cluster.kill("slurmctld")
-    time.sleep(2)
+    time.sleep(OUTAGE_S)
     cluster.start_controller()
     end_of(worker)
     assert starts.read_text().split() == ["1"]

@@ -122,6 +122,18 @@ def test_the_script_runs_the_setup_in_the_directory_of_its_index(
         (
             1,
             "",
+            "sbatch: error: QOSMaxWallDurationPerJobLimit\nsbatch: error: Batch job submission "
+            "failed: Job violates accounting/QOS policy (job submit limit, user's size and/or "
+            "time limits)",
+            (
+                Answer.REFUSED,
+                "QOSMaxWallDurationPerJobLimit; Job violates accounting/QOS policy "
+                "(job submit limit, user's size and/or time limits)",
+            ),
+        ),
+        (
+            1,
+            "",
             "sbatch: error: invalid partition specified: nope\n",
             (Answer.REFUSED, "invalid partition specified: nope"),
         ),

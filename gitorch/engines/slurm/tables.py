@@ -164,6 +164,8 @@ _LATER = re.compile(
     r"controller is .*(?:standby|backup)",
     re.IGNORECASE,
 )
+# Slurm names the limit, and then says the same of all limits.
+_LIMIT = re.compile(r"\b(?:Assoc|QOS)\w*Limit\b")
 _LOST = re.compile(
     r"Unable to contact|timed out|Connection (?:refused|reset)|connect failure"
     r"|Zero Bytes|Communication|Transport|Unexpected message|Munge|Protocol authentication",
@@ -178,6 +180,11 @@ def parse_sbatch(exit_code: int, output: str, errors: str) -> tuple[Answer, str]
     if exit_code == 0 and number.isdecimal():
         return Answer.SUBMITTED, number
     reason = _reason(errors)
+    limits = _LIMIT.findall(errors)
+    if any("Submit" in name for name in limits):
+        return Answer.LATER, reason
+    if limits:
+        return Answer.REFUSED, reason
     if _LATER.search(errors):
         return Answer.LATER, reason
     if _LOST.search(errors) or not _REFUSED.search(errors):
