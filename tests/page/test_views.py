@@ -344,6 +344,8 @@ def test_hostile_names_and_logs_are_shown_as_text(
         page.get_by_role("button", name="Start").click()
         expect(log).to_contain_text("<img src=x onerror=alert(3)>")
         expect(log).to_contain_text("red \\u202edlrow")
+        page.get_by_role("button", name="More").click()
+        expect(log).to_contain_text("xxx")
         expect(log.locator(".a31")).to_have_text("red")
         expect(page.locator("#outputs tbody tr")).to_have_count(3)
         for button in page.get_by_role("button", name="Preview").all():

@@ -36,6 +36,7 @@ function showPlace() {
   at("log-place").textContent = log.size
     ? `${size(log.start)} to ${size(log.end)} of ${size(log.size)}` : "";
   at("log-name").textContent = log.name ?? "";
+  at("log-more").hidden = log.end >= log.size;
 }
 
 // Adds the piece after what is shown. A line without its end is continued by the next piece.
@@ -72,8 +73,8 @@ async function load(start) {
     log.start = piece.start;
     shown(piece);
     append(piece.text);
+    showPlace();
     if (!log.size) at("log-place").textContent = "The log is empty.";
-    else showPlace();
   } catch (error) {
     at("log-text").textContent = error.message;
   }
@@ -167,6 +168,8 @@ export function setUpLog() {
     const pre = event.target;
     if (pre.scrollTop + pre.clientHeight > pre.scrollHeight - 200) more();
   });
+  // Lines that do not fill the window cannot be scrolled.
+  at("log-more").addEventListener("click", more);
   at("log-start").addEventListener("click", () => { at("log-follow").checked = false; load(0); });
   at("log-end").addEventListener("click", () => { at("log-follow").checked = true; load(null).then(toEnd); });
   at("log-search").addEventListener("change", search);

@@ -23,6 +23,7 @@ function content(answer, file, name) {
     const image = document.createElement("img");
     image.src = file;
     image.alt = name;
+    image.addEventListener("error", () => image.replaceWith("The browser cannot show this image."));
     return image;
   }
   if (answer.kind === "table") {
