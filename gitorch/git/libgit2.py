@@ -1,30 +1,60 @@
-"""The library pygit2, loaded without a second reading of all certificates of TLS.
+"""The library pygit2, loaded without TLS.
 
-libgit2 reads the file with all certificates of the system at its start, and pygit2 makes it read
-the file again, which is an eighth of the time of the import. gitorch has no use for them, since it
-speaks to other repositories through the git program alone. A directory of certificates is read only
-as far as it is needed, so pygit2 gets that. The import takes 40 ms. This module is therefore
-imported where it is needed.
+At its import, pygit2 loads `ssl`, only to tell libgit2 where the certificates of the system are;
+libgit2 then reads them all. Together this takes a quarter of the time of the import. gitorch has no
+use for them, since it speaks to other repositories through the git program alone. Therefore the
+module of pygit2 that does this gets a stand-in for `ssl`, and libgit2 gets a directory, which it
+reads when it needs a certificate. The import takes 40 ms, so this module is imported where it is
+needed.
 """
 
 from __future__ import annotations
 
-import ssl
+import builtins
+import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
-_find = ssl.get_default_verify_paths
+_USER_OF_SSL = "pygit2.settings"
+_CERTIFICATES = SimpleNamespace(cafile=None, capath="/etc/ssl/certs")
+_STAND_IN = SimpleNamespace(
+    DefaultVerifyPaths=object, get_default_verify_paths=lambda: _CERTIFICATES
+)
 
 
-def _find_directory() -> ssl.DefaultVerifyPaths:
-    found = _find()
-    if found.capath is None:
-        return found
-    return found._replace(cafile=None)  # type: ignore[arg-type]
+class _Finder:
+    """Finds the module that uses `ssl`, and changes the imports of this module alone."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: object = None
+    ) -> ModuleSpec | None:
+        if name != _USER_OF_SSL:
+            return None
+        spec = PathFinder.find_spec(name, path)
+        if spec is None or spec.loader is None:
+            return None
+        load = spec.loader.exec_module
+
+        def exec_module(module: ModuleType) -> None:
+            own = {**vars(builtins), "__import__": _import}
+            vars(module)["__builtins__"] = own
+            load(module)
+
+        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec
 
 
-ssl.get_default_verify_paths = _find_directory
+def _import(name: str, *arguments: Any) -> Any:
+    return _STAND_IN if name == "ssl" else __import__(name, *arguments)
+
+
+_finder = _Finder()
+sys.meta_path.insert(0, _finder)
 try:
     import pygit2
 finally:
-    ssl.get_default_verify_paths = _find
+    sys.meta_path.remove(_finder)
 
 __all__ = ["pygit2"]
