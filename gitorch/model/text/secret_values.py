@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from gitorch.model.text.masking import (
@@ -106,7 +107,7 @@ def _suspect(
     if marked:
         secret = text if marked[0].startswith("-") else marked[0]
         return Suspect(position, secret, "it looks like the key of a service")
-    if re.search(_NAME, _in_snake_case(name)) and not _is_stand_in(text):
+    if _is_name_of_secret(name) and not _is_stand_in(text):
         return Suspect(position, text, "its name is that of a secret")
     return None
 
@@ -121,5 +122,7 @@ def _is_hard_to_guess(text: str) -> bool:
     return not is_plain and not _is_stand_in(text)
 
 
-def _in_snake_case(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+@lru_cache(maxsize=4096)  # the runs of a sweep have the same names
+def _is_name_of_secret(name: str) -> bool:
+    snake_case = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    return re.search(_NAME, snake_case) is not None
