@@ -40,7 +40,6 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
 
 from gitorch.engines.log_pipe import LogPipe
 from gitorch.engines.wire import receive, send
@@ -48,13 +47,18 @@ from gitorch.model.run.outcome_kind import OutcomeKind
 from gitorch.tools import clock, process
 from gitorch.tools.faults import boundary
 
+TYPE_CHECKING = False  # `typing` itself takes milliseconds to import
+if TYPE_CHECKING:
+    from typing import Any
+
+    _Outcome = dict[str, Any]  # as JSON
+
 # Processes that end within this time after their program do not count as left running, since they
 # were about to end by themselves.
 SETTLE_S = 0.1
 _LOOKS = 2000
 LONGEST_POLL_MS = 24 * 3600 * 1000  # poll(2) takes an int
 
-_Outcome = dict[str, Any]  # as JSON
 _BY_ITSELF = (OutcomeKind.SUCCEEDED, OutcomeKind.EXIT_CODE, OutcomeKind.SIGNAL)
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)

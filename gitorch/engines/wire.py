@@ -19,7 +19,10 @@ import json
 import os
 import socket
 from collections.abc import Mapping
-from typing import Any
+
+TYPE_CHECKING = False  # `typing` itself takes milliseconds to import
+if TYPE_CHECKING:
+    from typing import Any
 
 LARGEST_MESSAGE = 64 * 1024
 

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from functools import lru_cache
-from typing import NamedTuple
 
 _SHORTEST_PAUSE_S = 0.001
 _LONGEST_PAUSE_S = 0.05
@@ -20,28 +19,41 @@ _LONGEST_PAUSE_S = 0.05
 _UNKILLABLE_S = 30.0
 
 
-class Process(NamedTuple):
+class Process:
     """A process.
 
     `start` is in clock ticks since boot. It distinguishes the process from a later process with
-    the same pid.
+    the same pid. `parent` changes when the parent ends. `has_ended` is True for a process that has
+    ended, but is not reaped yet.
     """
 
-    pid: int
-    start: int
-    parent: int  # changes when the parent ends
-    group: int = 0
-    # True for a process that has ended, but is not reaped yet.
-    has_ended: bool = False
+    __slots__ = ("group", "has_ended", "parent", "pid", "start")
+
+    # Not a named tuple: `typing` would be an eighth of what the supervisor of the slots loads.
+    def __init__(
+        self,
+        pid: int,
+        start: int,
+        parent: int,
+        group: int = 0,
+        has_ended: bool = False,
+    ) -> None:
+        self.pid = pid
+        self.start = start
+        self.parent = parent
+        self.group = group
+        self.has_ended = has_ended
+
+    def __repr__(self) -> str:
+        return f"Process({self.pid}, {self.start}, {self.parent})"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Process) and self[:2] == other[:2]
-
-    def __ne__(self, other: object) -> bool:
-        return not self == other
+        if not isinstance(other, Process):
+            return False
+        return (self.pid, self.start) == (other.pid, other.start)
 
     def __hash__(self) -> int:
-        return hash(self[:2])
+        return hash((self.pid, self.start))
 
 
 def table() -> list[Process]:
