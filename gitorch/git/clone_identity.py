@@ -14,7 +14,8 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from gitorch.errors import Refused
 from gitorch.tools.faults import boundary
@@ -28,7 +29,7 @@ _FORMER = "moved-from"
 _PATIENCE_S = 10.0
 
 
-class Home(NamedTuple):
+class Home(Struct, frozen=True):
     """A git directory: its device and inode, and its path."""
 
     number: str

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from gitorch.git.command import call_git
 from gitorch.git.repository import Repository
@@ -18,7 +19,7 @@ SCHEMA = ".gitorch.schema.json"
 _REGULAR = (b"100644", b"100755")
 
 
-class TreeFile(NamedTuple):
+class TreeFile(Struct, frozen=True):
     """A file or submodule in a tree.
 
     `entry` is the line of `git ls-tree -z`: mode, kind, oid, path.
@@ -50,7 +51,7 @@ class TreeFile(NamedTuple):
         )
 
 
-class TreePaths(NamedTuple):
+class TreePaths(Struct, frozen=True):
     """The paths of all files and submodules in a tree, and of the symbolic links among them."""
 
     files: frozenset[str]

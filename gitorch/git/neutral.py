@@ -9,10 +9,11 @@ worktree overrides those of `CHECKOUT` as well. The settings of `KEPT` stay as t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+
+from msgspec import Struct
 
 
-class Neutral(NamedTuple):
+class Neutral(Struct, frozen=True):
     """The value that gitorch gives to a setting, and the reason."""
 
     value: str

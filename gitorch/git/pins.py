@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from gitorch.errors import NotFound
 from gitorch.git.command import call_git_items, call_git_lines, run_git
@@ -19,7 +20,7 @@ from gitorch.model.run.pin import Origin, Pin
 PINS = "refs/gitorch/pins/"
 
 
-class DirtyState(NamedTuple):
+class DirtyState(Struct, frozen=True):
     """The uncommitted changes of the working tree.
 
     The paths are relative to the root and sorted. A directory's path ends with a slash. A submodule

@@ -15,7 +15,8 @@ entries takes 40 times as long.
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+
+from msgspec import Struct
 
 RUNS = "runs/"
 KILLED = "killed/"
@@ -48,7 +49,7 @@ _COMPONENT = re.compile(r"[^/\\]+")
 _RUN = re.compile(r"runs/(?=(..)/\1)../([0-9a-f]{12})(?=/|\Z)", re.DOTALL)
 
 
-class AttemptPaths(NamedTuple):
+class AttemptPaths(Struct, frozen=True):
     """The paths of one attempt at a task."""
 
     directory: str
@@ -73,7 +74,7 @@ class AttemptPaths(NamedTuple):
         return f"{self.directory}/{name}"
 
 
-class RunPaths(NamedTuple):
+class RunPaths(Struct, frozen=True):
     """The paths of one run."""
 
     directory: str

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+
+from msgspec import Struct
 
 # The output directory of every run, as its tasks see it: they begin in the worktree.
 OUTPUT_FROM_TREE = "../output"
 
 
-class RunDirectory(NamedTuple):
+class RunDirectory(Struct, frozen=True):
     """`<workspace>/<id>`, the directory of one run.
 
     `log` is the directory with the logs of all attempts. It exists once an attempt has started.
@@ -41,7 +42,7 @@ class RunDirectory(NamedTuple):
         return AttemptDirectory(self.log / task / str(number))
 
 
-class AttemptDirectory(NamedTuple):
+class AttemptDirectory(Struct, frozen=True):
     """`<workspace>/<id>/log/<task>/<number>`, to which the attempt itself writes."""
 
     path: Path

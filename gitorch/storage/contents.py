@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from gitorch.database.file_digests import Facts
 from gitorch.errors import GitorchError
 from gitorch.git.store.objects import digests_of_blobs
@@ -25,7 +27,7 @@ _LONG = 1 << 30  # bytes; reading them takes a second or two
 _RACY_NS = 2_000_000_000
 
 
-class CommittedFile(NamedTuple):
+class CommittedFile(Struct, frozen=True):
     """A committed file: its blob, and its path in the worktree of a run."""
 
     blob_id: str
@@ -142,7 +144,7 @@ def _read_and_remember(
     return contents
 
 
-class _ReadFile(NamedTuple):
+class _ReadFile(Struct, frozen=True):
     facts: Facts
     content: Content
     is_settled: bool  # True if every later change of the file changes its facts

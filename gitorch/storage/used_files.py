@@ -10,7 +10,6 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -38,7 +37,7 @@ class Use(Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
-class _Opened(NamedTuple):
+class _Opened(Struct, frozen=True):
     """The content of a list.
 
     `own` are the directories of interpreters. `is_complete`: the attempt was a Python program, and

@@ -12,7 +12,8 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from gitorch.errors import Busy, Refused
 from gitorch.tools.process import command_line, table
@@ -60,7 +61,7 @@ def is_held(path: Path) -> bool:
         os.close(descriptor)
 
 
-class LockedFile(NamedTuple):
+class LockedFile(Struct, frozen=True):
     """A new file: descriptors for appending to it, and for its lock.
 
     The lock has an open file of its own, since programs that inherit the other one would keep it.

@@ -16,7 +16,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
+
+from msgspec import Struct
 
 # O_NONBLOCK: the opening of a pipe does not wait for a writer. It has no effect on a regular file.
 _OPEN = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -38,7 +40,7 @@ class Unacceptable(OSError):
         return f"{self.filename}: {self.strerror}"
 
 
-class Line(NamedTuple):
+class Line(Struct, frozen=True):
     """A line of a file with its line end. `data` is empty if the line was too long."""
 
     data: bytes

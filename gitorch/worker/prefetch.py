@@ -10,7 +10,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Self
+
+from msgspec import Struct
 
 from gitorch.errors import GitorchError
 from gitorch.git.worktree.trash import empty_trash_later, move_to_trash
@@ -19,7 +21,7 @@ from gitorch.storage.run_directories import clear_away, materialise, payload_of
 from gitorch.storage.site import Site
 
 
-class _Finished(NamedTuple):
+class _Finished(Struct, frozen=True):
     """A finished run, whose worktree can be handed on to another run."""
 
     run_id: str

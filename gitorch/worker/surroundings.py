@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+from msgspec import Struct
 
 from gitorch.engines.order_files import Began
 from gitorch.errors import GitorchError, ProgramMissing
@@ -28,7 +30,7 @@ from gitorch.tools import machine
 from gitorch.worker.reported import report
 
 
-class _Masked(NamedTuple):
+class _Masked(Struct, frozen=True):
     """The facts of an attempt, and the same facts without secrets."""
 
     facts: dict[str, Any]

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from gitorch.errors import Busy, Refused
 from gitorch.git.command import call_git_lines
 from gitorch.git.modes import FILE
@@ -53,7 +55,7 @@ class Looked(NamedTuple):
     kept: str | None
 
 
-class Restoration(NamedTuple):
+class Restoration(Struct, frozen=True):
     """What a look has restored."""
 
     runs: tuple[str, ...]

@@ -12,6 +12,8 @@ import os
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from gitorch.git.modes import DIRECTORY
 from gitorch.git.store.trees import Edits, Read, TreeEntry, find, parse_tree
 from gitorch.model.branch_layout import (
@@ -39,7 +41,7 @@ class Choice(NamedTuple):
     labels: UniteLabels
 
 
-class Union(NamedTuple):
+class Union(Struct, frozen=True):
     """The edits that make the tip's content the union, and the runs that they restore.
 
     `records` has the records, by their paths, that are to be put after the edits.
@@ -50,7 +52,7 @@ class Union(NamedTuple):
     records: dict[bytes, bytes]
 
 
-class _Difference(NamedTuple):
+class _Difference(Struct, frozen=True):
     """A name that is two levels below `runs/`, for example, with its two entries."""
 
     name: str

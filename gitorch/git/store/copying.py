@@ -6,7 +6,8 @@ import errno
 import hashlib
 import os
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from gitorch.git.store.pointers import Pointer
 
@@ -22,7 +23,7 @@ _NO_REFLINK = {
 _BYTES_OF_BLOCK = 512  # the unit of `st_blocks`, on every file system
 
 
-class _Range(NamedTuple):
+class _Range(Struct, frozen=True):
     start: int
     size: int
     is_hole: bool = False

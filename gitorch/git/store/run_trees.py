@@ -9,7 +9,8 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from gitorch.git.modes import DIRECTORY
 from gitorch.git.store.objects import read_objects
@@ -20,7 +21,7 @@ from gitorch.model.run.ids import is_run_id
 _PREFIX = re.compile(rb"[0-9a-f]{2}\Z")
 
 
-class _Named(NamedTuple):
+class _Named(Struct, frozen=True):
     """An entry in `runs/` or `killed/`, or in one of their directories."""
 
     path: str

@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from gitorch.git.store.pack import ObjectType, PackedObject, packed_object
 
@@ -28,7 +29,7 @@ class _UnnamedFile:
         os.close(self.descriptor)
 
 
-class SpooledBlob(NamedTuple):
+class SpooledBlob(Struct, frozen=True):
     """A blob in a spool. `start` and `length` are its place, in bytes."""
 
     file: _UnnamedFile

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from msgspec import Struct
+
 from gitorch.errors import GitorchError
 
 # In bytes: a larger changed file is listed, but is not part of the patch.
@@ -60,7 +62,7 @@ class Lacking:
             self.submodules[f"{below}/{path}".rstrip("/")] = reason
 
 
-class WorktreeState(NamedTuple):
+class WorktreeState(Struct, frozen=True):
     """The state of a whole worktree.
 
     `commit` is None while the worktree is being brought from one commit to another: the worktree

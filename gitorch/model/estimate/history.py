@@ -13,6 +13,8 @@ from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from msgspec import Struct
+
 from gitorch.model.estimate.distribution import Distribution
 from gitorch.model.estimate.estimate import Estimate
 from gitorch.model.text.phrases import counted
@@ -176,7 +178,7 @@ def _trend(left: Sequence[float], weights: Sequence[float]) -> float:
     return line.slope * (1 - _EVIDENCE / line.evidence / 4)
 
 
-class _Line(NamedTuple):
+class _Line(Struct, frozen=True):
     """A weighted straight line, its share of the variance, and the square of its t-value."""
 
     slope: float
@@ -222,7 +224,7 @@ def _columns(earlier: Sequence[EarlierDuration]) -> dict[str, list[Any]]:
     return columns
 
 
-class _Effect(NamedTuple):
+class _Effect(Struct, frozen=True):
     """The change of the logarithm by a parameter: a power of a number, or a shift per value."""
 
     name: str

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+from msgspec import Struct
 
 
 class Status(StrEnum):
@@ -23,7 +25,7 @@ QUEUED = (Status.WAITING, Status.RUNNING, Status.ERROR, Status.HOLD)
 LIVE = frozenset(QUEUED)
 
 
-class Transition(NamedTuple):
+class Transition(Struct, frozen=True):
     """A permitted change. `source` is None for a new run, `target` for a killed one."""
 
     source: Status | None
