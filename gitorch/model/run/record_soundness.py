@@ -33,106 +33,121 @@ def require_sound(record: Record) -> None:
     """Raise ValidationError with the path of the part that is wrong, if there is one."""
     _require_tasks(record)
     for path, pin in _pins(record):
-        _require(_is_pin(pin), "a commit and a tree", path)
+        if not _is_pin(pin):
+            raise _wrong(path, "a commit and a tree")
     for path, text in _times(record):
-        _require(_is_time(text), "a time with its zone (RFC 3339)", path)
-    for path in ("clone", "identity", "rerun_of"):
-        text = getattr(record, path)
-        _require(text is None or _is_text(text), "text", path)
-    for path, text in _texts_of_labels(record):
-        _require(_is_text(text), "text", path)
+        if not _is_time(text):
+            raise _wrong(path, "a time with its zone (RFC 3339)")
+    for path, text in _texts(record):
+        if not _is_text(text):
+            raise _wrong(path, "text")
     for path, digest in _environment_digests(record):
-        _require(_SHA256.match(digest) is not None, "a SHA-256", path)
+        if not _SHA256.match(digest):
+            raise _wrong(path, "a SHA-256")
     for number, output in enumerate(record.outputs):
-        _require(_is_output(output), "an output", f"outputs[{number}]")
+        if not _is_output(output):
+            raise _wrong(("outputs", number), "an output")
 
 
 def require_sound_attempt(attempt: Attempt) -> None:
     """Raise ValidationError if the attempt, which has a file of its own, is not sound."""
-    _require(_is_pin(attempt.pin), "a commit and a tree", "pin")
-    for path, text in (("started", attempt.started), ("ended", attempt.ended)):
-        _require(_is_time(text), "a time with its zone (RFC 3339)", path)
+    if not _is_pin(attempt.pin):
+        raise _wrong(("pin",), "a commit and a tree")
+    for name, text in (("started", attempt.started), ("ended", attempt.ended)):
+        if not _is_time(text):
+            raise _wrong((name,), "a time with its zone (RFC 3339)")
     digest = attempt.environment_sha256
-    is_digest = digest is None or _SHA256.match(digest) is not None
-    _require(is_digest, "a SHA-256", "environment_sha256")
+    if digest is not None and not _SHA256.match(digest):
+        raise _wrong(("environment_sha256",), "a SHA-256")
 
 
-def _require(is_met: bool, expected: str, path: str) -> None:
-    if not is_met:
-        raise ValidationError(f"Expected {expected} - at `$.{path}`")
+# The way from a record to one of its parts: names and indices. It becomes a text only if the part
+# is wrong, because an index is made from thousands of records.
+_Path = tuple[str | int, ...]
+
+
+def _wrong(path: _Path, expected: str) -> ValidationError:
+    shown = "$"
+    for part in path:
+        shown += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return ValidationError(f"Expected {expected} - at `{shown}`")
 
 
 def _require_tasks(record: Record) -> None:
     recorded = [task.id for task in record.tasks]
-    specified = [task.id for task in record.spec.tasks]
-    _require(recorded == specified, "the tasks of `$.spec.tasks`", "tasks")
-    _require(len(set(recorded)) == len(recorded), "different ids", "tasks")
-    earlier: set[str] = set()
+    if recorded != [task.id for task in record.spec.tasks]:
+        raise _wrong(("tasks",), "the tasks of `$.spec.tasks`")
+    if len(set(recorded)) != len(recorded):
+        raise _wrong(("tasks",), "different ids")
     for number, task in enumerate(record.tasks):
-        _require_task(task, f"tasks[{number}]")
-        earlier.add(task.id)
+        _require_task(task, number)
+    earlier = set(recorded)
     for number, spec in enumerate(record.spec.tasks):
-        known = earlier.issuperset(spec.needs)
-        _require(known, "the ids of tasks", f"spec.tasks[{number}].needs")
+        if not earlier.issuperset(spec.needs):
+            raise _wrong(("spec", "tasks", number, "needs"), "the ids of tasks")
 
 
-def _require_task(task: TaskRecord, path: str) -> None:
-    _require(_is_task_id(task.id), "the id of a task", f"{path}.id")
-    is_possible = task.status is not Status.FAILED
-    _require(is_possible, "the status of a task", f"{path}.status")
-    is_counted = len(task.attempts) <= task.attempt_count <= MOST_ATTEMPTS
-    _require(is_counted, "the number of attempts", f"{path}.attempt_count")
-    if task.cache is not None:
-        _require(_is_text(task.cache.key), "text", f"{path}.cache.key")
+def _require_task(task: TaskRecord, number: int) -> None:
+    if not _is_task_id(task.id):
+        raise _wrong(("tasks", number, "id"), "the id of a task")
+    if task.status is Status.FAILED:
+        raise _wrong(("tasks", number, "status"), "the status of a task")
+    if not len(task.attempts) <= task.attempt_count <= MOST_ATTEMPTS:
+        raise _wrong(("tasks", number, "attempt_count"), "the number of attempts")
+    if task.cache is not None and not _is_text(task.cache.key):
+        raise _wrong(("tasks", number, "cache", "key"), "text")
 
 
-def _texts_of_labels(record: Record) -> Iterator[tuple[str, str]]:
-    """Yield the texts of labels that the index holds, with their paths."""
+def _texts(record: Record) -> Iterator[tuple[_Path, str]]:
+    """Yield the texts that the index holds, with their paths."""
+    yield ("clone",), record.clone
+    yield ("identity",), record.identity
+    if record.rerun_of is not None:
+        yield ("rerun_of",), record.rerun_of
     for number, verdict in enumerate(record.verdicts):
-        yield f"verdicts[{number}].verdict", verdict.verdict
+        yield ("verdicts", number, "verdict"), verdict.verdict
     for number, invalidation in enumerate(record.invalidations):
-        yield f"invalidations[{number}].why", invalidation.why
+        yield ("invalidations", number, "why"), invalidation.why
 
 
-def _environment_digests(record: Record) -> Iterator[tuple[str, str]]:
+def _environment_digests(record: Record) -> Iterator[tuple[_Path, str]]:
     if record.environment_sha256 is not None:
-        yield "environment_sha256", record.environment_sha256
+        yield ("environment_sha256",), record.environment_sha256
     for number, task in enumerate(record.tasks):
         for attempt in task.attempts:
-            if attempt.environment_sha256 is not None:
-                path = f"tasks[{number}].attempts.environment_sha256"
-                yield path, attempt.environment_sha256
+            digest = attempt.environment_sha256
+            if digest is not None and digest != record.environment_sha256:
+                yield ("tasks", number, "attempts", "environment_sha256"), digest
 
 
-def _pins(record: Record) -> Iterator[tuple[str, Pin]]:
-    yield "pin", record.pin
+def _pins(record: Record) -> Iterator[tuple[_Path, Pin]]:
+    yield ("pin",), record.pin
     for number, task in enumerate(record.tasks):
         if task.pin != record.pin:
-            yield f"tasks[{number}].pin", task.pin
+            yield ("tasks", number, "pin"), task.pin
         for index, attempt in enumerate(task.attempts):
             if attempt.pin != record.pin:
-                yield f"tasks[{number}].attempts[{index}].pin", attempt.pin
+                yield ("tasks", number, "attempts", index, "pin"), attempt.pin
 
 
-def _times(record: Record) -> Iterator[tuple[str, str]]:
-    yield "created", record.created
+def _times(record: Record) -> Iterator[tuple[_Path, str]]:
+    yield ("created",), record.created
     if record.sorted_at is not None:
-        yield "sorted_at", record.sorted_at
+        yield ("sorted_at",), record.sorted_at
     if record.started is not None:
-        yield "started", record.started
+        yield ("started",), record.started
     if record.ended is not None:
-        yield "ended", record.ended
+        yield ("ended",), record.ended
     for number, change in enumerate(record.history):
-        yield f"history[{number}].at", change.at
+        yield ("history", number, "at"), change.at
     for number, verdict in enumerate(record.verdicts):
-        yield f"verdicts[{number}].at", verdict.at
+        yield ("verdicts", number, "at"), verdict.at
     for number, invalidation in enumerate(record.invalidations):
-        yield f"invalidations[{number}].at", invalidation.at
+        yield ("invalidations", number, "at"), invalidation.at
     for number, task in enumerate(record.tasks):
         for index, attempt in enumerate(task.attempts):
-            path = f"tasks[{number}].attempts[{index}]"
-            yield f"{path}.started", attempt.started
-            yield f"{path}.ended", attempt.ended
+            yield ("tasks", number, "attempts", index, "started"), attempt.started
+            yield ("tasks", number, "attempts", index, "ended"), attempt.ended
 
 
 def _is_pin(pin: Pin) -> bool:
