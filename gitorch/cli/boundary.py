@@ -189,7 +189,14 @@ def _say_end_notes() -> None:
 def print_json(document: dict[str, Any]) -> None:
     import json  # 2 ms, which help and completion do not need
 
-    print(json.dumps(document, indent=1, allow_nan=False))
+    import msgspec
+
+    # With `indent`, json encodes in Python, which takes five times as long.
+    compact = json.dumps(document, allow_nan=False)
+    try:
+        print(msgspec.json.format(compact, indent=1))
+    except msgspec.MsgspecError:  # a value that is not UTF-8 is a lone surrogate
+        print(json.dumps(document, indent=1))
 
 
 def report_error(error: GitorchError, *, as_json: bool) -> int:
