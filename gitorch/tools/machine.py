@@ -9,6 +9,7 @@ import os
 import platform
 import time
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ def _platform() -> str:
     return f"{name}-with-{library}" if library else name
 
 
+@cache
 def _gpus() -> dict[str, Any]:
     """Return the GPUs and their version of CUDA, with an import that most machines do not need."""
     if not has_program("nvidia-smi"):

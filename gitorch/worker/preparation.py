@@ -82,6 +82,7 @@ class Preparation:
 
     def _order(self, attempt: ClaimedAttempt) -> Order:
         """Bring the worktree to the pin, and return the order with what its engine needs."""
+        is_pristine = _is_pristine(attempt)
         order = prepare(self._site, attempt, self._surroundings, self._worker)
         task = attempt.task
         engine = task.engine or self._engine
@@ -89,10 +90,19 @@ class Preparation:
         if engine == "slurm":
             options = {**self._site.settings.slurm, **task.slurm}
         elif engine == "dask":
-            options = {**self._site.settings.dask, "ship": task.ship}
+            own = {"ship": task.ship, "pristine": is_pristine}
+            options = {**self._site.settings.dask, **own}
         return order._replace(
             engine=engine,
             resources=task.resources,
             options=options,
             title=f"gitorch {attempt.payload.spec.label} {task.id}",
         )
+
+
+def _is_pristine(attempt: ClaimedAttempt) -> bool:
+    """Return True if the worktree, when it is prepared, has the files of its commit alone."""
+    spec = attempt.payload.spec
+    is_used = attempt.run.log.exists()
+    has_more = spec.link or spec.params_file or attempt.task.addresses
+    return not (is_used or has_more)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gitorch.engines.contract import Ended, Order
+from gitorch.engines.dask import files
 from gitorch.engines.dask.beyond_git import beyond_git
 from gitorch.engines.dask.cluster import Cluster, DaskWorker, HostRefused
 from gitorch.engines.dask.execution import Execution
@@ -61,7 +62,11 @@ class DaskAttempt:
         commit = (admin / "HEAD").read_text().strip()  # it is detached
         beyond = beyond_git(order.cwd, admin, commit)
         self._transfer = Transfer(self._cluster, place)
-        self._transfer.prepare(commit, beyond, order.options.get("ship", ()))
+        tree = beyond.files(order.cwd)
+        if not order.options.get("pristine"):  # git need not be asked then
+            tree.update(files.delta(order.cwd))
+        code = (commit, beyond.submodules)
+        self._transfer.prepare(*code, tree, order.options.get("ship", ()))
 
     def execute(self, wanted: Mapping[str, float], watch: WorkerWatch) -> Ended:
         """Execute the attempt, fetch all of it, and return its end."""

@@ -15,8 +15,14 @@ import cloudpickle
 import dask
 from distributed import Client, KilledWorker
 
-from gitorch.engines.dask import execution, files, host, run_files, stub
-from gitorch.engines.dask.programs import programs
+from gitorch.engines.dask import (
+    execution,
+    files,
+    host,
+    programs,
+    run_files,
+    stub,
+)
 from gitorch.errors import Busy, GitorchError, UsageError
 
 # A call that takes longer is given up on: the host is probably cut off.
@@ -94,6 +100,7 @@ class Cluster:
         """`workers` connects, also again after the connection was lost."""
         self.scheduler = scheduler
         self.lease_s = lease_s
+        self._key = programs.digest()  # of our functions on hosts
         self._lock = threading.Lock()
         self._supplies: defaultdict[str, threading.Lock] = defaultdict(
             threading.Lock
@@ -164,7 +171,7 @@ class Cluster:
         Raises HostRefused, and Unreachable if the worker is gone or does not answer.
         """
         deadline = time.monotonic() + self.lease_s
-        key, _ = programs()
+        key = self._key
         while True:
             answer = self._call(worker, stub.call, key, function, *arguments)
             if answer == {}:
@@ -200,10 +207,9 @@ class Cluster:
         request: execution.Execution,
     ) -> Any:
         """Let Dask execute an attempt on this worker and on no other. Return its future."""
-        key, _ = programs()
         return self._client.submit(
             stub.execute,
-            key,
+            self._key,
             *request,
             key=f"gitorch-{token}",
             workers=[worker.address],

@@ -26,6 +26,7 @@ import sys
 from contextlib import suppress
 
 from gitorch.engines import keeper
+from gitorch.tools import machine
 
 IDLE_S = 60.0  # without an attempt for so long, the launcher ends
 _LARGEST_REQUEST = 64 * 1024
@@ -35,6 +36,7 @@ _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 def launch(end: socket.socket) -> None:
     """Fork a keeper for each request, until Dask's worker is gone."""
+    machine.facts()  # which keepers need: to look for GPUs takes longer than all else
     reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)

@@ -77,7 +77,7 @@ class Placement:
         """
         while True:
             workers: list[DaskWorker] = []
-            with suppress(Unreachable):
+            with suppress(Unreachable, HostRefused):  # `choose` says it
                 workers = self._suitable(self._cluster.workers(), wanted)
             with self._changed:
                 if worker in workers and self._has_room(worker, wanted):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -16,18 +17,25 @@ _PARTS = ("*.py", "engines/**/*.py", "model/**/*.py", "tools/*.py", "runner/**/*
 
 
 @cache
-def programs() -> tuple[str, bytes]:
-    """Return the programs of attempts as an archive, and its digest."""
+def digest() -> str:
+    """Return the digest of the programs, which is their name on hosts."""
+    found = hashlib.sha256()
+    for name, path in _files():
+        found.update(name.encode() + b"\0" + path.read_bytes())
+    return found.hexdigest()[:32]
+
+
+def archive() -> bytes:
+    """Return the programs as an archive."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=6) as tar:
-        for pattern in _PARTS:
-            for path in sorted(_PACKAGE.glob(pattern)):
-                if path.is_file() and path.suffix != ".pyc":
-                    tar.add(path, f"gitorch/{path.relative_to(_PACKAGE)}")
-    digest = hashlib.sha256()
-    with tarfile.open(fileobj=io.BytesIO(buffer.getvalue())) as tar:
-        for member in tar.getmembers():
-            file = tar.extractfile(member)
-            digest.update(member.name.encode() + b"\0")
-            digest.update(b"" if file is None else file.read())
-    return digest.hexdigest()[:32], buffer.getvalue()
+        for name, path in _files():
+            tar.add(path, name)
+    return buffer.getvalue()
+
+
+def _files() -> Iterator[tuple[str, Path]]:
+    for pattern in _PARTS:
+        for path in sorted(_PACKAGE.glob(pattern)):
+            if path.is_file() and path.suffix != ".pyc":
+                yield f"gitorch/{path.relative_to(_PACKAGE)}", path

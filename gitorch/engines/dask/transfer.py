@@ -18,11 +18,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, NamedTuple
 
-from gitorch.engines.dask import files
-from gitorch.engines.dask.beyond_git import BeyondGit
+from gitorch.engines.dask import files, programs
 from gitorch.engines.dask.cluster import Cluster, DaskWorker, HostRefused
 from gitorch.engines.dask.files import Entry, Tree
-from gitorch.engines.dask.programs import PROGRAMS, programs
+from gitorch.engines.dask.programs import PROGRAMS
 from gitorch.engines.dask.watch import GROWING, PART, append, opened, size_of
 
 # The files that describe an attempt to its task, in which paths are those of the host.
@@ -79,18 +78,22 @@ class Transfer:
 
     # -- to the host
 
-    def prepare(self, commit: str, beyond: BeyondGit, ship: Sequence[str]) -> None:
+    def prepare(
+        self,
+        commit: str,
+        submodules: Sequence[str],
+        before: Tree,
+        ship: Sequence[str],
+    ) -> None:
         """Bring the files of the run on the host to the state that they have here.
 
-        Raises HostRefused if data that is linked is neither on the host nor shipped.
+        `before` has the differences of the worktree here from the commit. Raises HostRefused if
+        data that is linked is neither on the host nor shipped.
         """
         run = self.place.run
         sources: dict[str, Path | bytes] = {}
-        self._before = {
-            "tree": {**files.delta(run / "tree"), **beyond.files(run / "tree")},
-            "output": files.walk(run / "output"),
-        }
-        tree, expected = self._with_shipped(self._before["tree"], ship, sources)
+        self._before = {"tree": before, "output": files.walk(run / "output")}
+        tree, expected = self._with_shipped(before, ship, sources)
         trees = {
             "tree": tree,
             "output": self._before["output"],
@@ -100,10 +103,9 @@ class Transfer:
             for path, entry in trees[name].items():
                 if entry[0] == "file":
                     sources.setdefault(entry[3], run / name / path)
-        digest, _ = programs()
         names = (self.place.id, self.place.attempt)
         small = _small_contents(trees, sources)
-        code = (digest, commit, beyond.submodules)
+        code = (programs.digest(), commit, submodules)
         request = (*names, *code, trees, small, expected)
         lacking = self.ask("prepare", *request)
         if not lacking:
@@ -131,8 +133,8 @@ class Transfer:
                 "copy it there, or have it sent: gitorch: {ship: [GLOB]}",
             )
         if "programs" in lacking:
-            digest, archive = programs()
-            self.ask("take_program", self._send(io.BytesIO(archive)), digest)
+            name = self._send(io.BytesIO(programs.archive()))
+            self.ask("take_program", name, programs.digest())
         if "commits" in lacking:
             self._send_commit(self.place.run / "tree", commit, lacking["commits"])
         for digest in lacking.get("contents", ()):
@@ -149,9 +151,8 @@ class Transfer:
     def here_to_there(self, text: str) -> str:
         """Return a text with the paths of the host."""
         text = text.replace(str(self.place.run), self.place.there)
-        digest, _ = programs()
         base = self.place.there.split("/runs/")[0]
-        return text.replace(PROGRAMS, f"{base}/programs/{digest}")
+        return text.replace(PROGRAMS, f"{base}/programs/{programs.digest()}")
 
     def _descriptions(self, sources: dict[str, Path | bytes]) -> Tree:
         described: Tree = {}
