@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from gitorch.engines.contract import Ended, Order
+from gitorch.engines.dask import run_files as dask_run_files
 from gitorch.engines.dask import transfer as dask_transfer
 from gitorch.engines.dask.engine import DaskEngine
 from gitorch.model.run.outcome import (
@@ -97,6 +98,29 @@ def test_a_later_task_has_what_an_earlier_one_made(
         [ended] = carry_out(dask, [second]).values()
     assert ended.outcome == Succeeded()
     assert log_of(second) == "3\n1\n2\n"
+
+
+def test_what_an_attempt_commits_comes_back_and_reaches_no_other_run(
+    own_site: DaskSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dask_run_files, "_KEPT", 1)
+    own_site.worker("one")
+    runs = Runs(tmp_path, own_site.address)
+    script = """
+        echo changed > data.txt; rm code.py; mkdir code.py; echo new > code.py/inner
+        git add --all; git checkout -q -b mine
+        git -c user.name=A -c user.email=a@example.org commit -q -m mine
+    """
+    with engine(tmp_path) as dask:
+        carry_out(dask, [runs.shell("a" * 12, script)])
+        again = runs.shell("a" * 12, "cat data.txt code.py/inner", number=2)
+        carry_out(dask, [again])
+        [kept] = own_site.cache("one").glob("*/runs/*/tree")
+        other = runs.shell("b" * 12, "cat data.txt code.py; git status --short")
+        carry_out(dask, [other])
+    assert log_of(again) == "changed\nnew\n"
+    assert log_of(other) == "committed\nprint(1)\n"
+    assert not kept.exists(), "the other run has its worktree"
 
 
 def test_only_what_a_host_lacks_is_transferred(

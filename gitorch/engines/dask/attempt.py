@@ -64,7 +64,7 @@ class DaskAttempt:
         self._transfer = Transfer(self._cluster, place)
         tree = beyond.files(order.cwd)
         if not order.options.get("pristine"):  # git need not be asked then
-            tree.update(files.delta(order.cwd))
+            tree.update(files.delta(order.cwd, commit))
         code = (commit, beyond.submodules)
         self._transfer.prepare(*code, tree, order.options.get("ship", ()))
 

@@ -27,7 +27,6 @@ from gitorch.engines.dask.run_files import (
     read_part,
     results,
     take_state,
-    write_state,
 )
 
 _LOOK_S = 0.2  # between two looks at whether somebody still cares
@@ -160,8 +159,7 @@ def carry_out(*fields: Any) -> dict[str, Any]:
         _keep(request, [lock])
         ended = _ended(request)
         names = (request.repository, run.name, request.attempt)
-        left = results(*names, state.submodules)
-        write_state(run, state._replace(tree=left["trees"]["tree"]))
+        left = results(*names, state)
         os.utime(run / "lock")
     finally:
         os.close(lock)

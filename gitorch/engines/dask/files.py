@@ -88,12 +88,12 @@ def walk_submodule(tree: Path, path: str) -> Tree:
     return found
 
 
-def delta(tree: Path) -> Tree:
-    """Return the files of a worktree that git does not have in HEAD, and those that are gone.
+def delta(tree: Path, commit: str) -> Tree:
+    """Return the files of a worktree that are not as in a commit, and those that are gone.
 
     An empty directory that git does not have is an entry ("directory",). Submodules are left out.
     """
-    how = ("--name-only", "-z", "--no-renames", "--ignore-submodules", "HEAD")
+    how = ("--name-only", "-z", "--no-renames", "--ignore-submodules", commit)
     listed = call_git(tree, "diff", *how)
     changed = listed.split("\0")
     listed = call_git(tree, "ls-files", "-z", "--others", "--directory")
@@ -102,7 +102,7 @@ def delta(tree: Path) -> Tree:
         path = tree / name
         if not name:
             continue
-        if name.endswith("/"):
+        if path.is_dir() and not path.is_symlink():
             found.update(_walk_below(tree, name.rstrip("/")))
             continue
         if not os.path.lexists(path):

@@ -110,7 +110,9 @@ def prepare(
         places = {"tree": tree, "output": output, "attempt": directory / attempt}
         for name, entries in trees.items():
             places[name].mkdir(parents=True, exist_ok=True)
-            for path, entry in entries.items():
+            # First those that are gone: a file may have taken the place of their directory.
+            for path, entry in sorted(entries.items(), key=_is_there):
+                _make_parents(places[name], places[name] / path)
                 if not _put(base, places[name] / path, entry, contents):
                     digests[entry[3]] = None
         if not digests:
@@ -120,11 +122,14 @@ def prepare(
     return lacking
 
 
+def _is_there(item: tuple[str, Entry]) -> bool:
+    return bool(item[1][0] != "gone")
+
+
 def _put(
     base: Path, path: Path, entry: Entry, contents: Mapping[str, bytes]
 ) -> bool:
     """Bring a path to the state of an entry. Return False if the host lacks the content."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     found = entry_of(path) if os.path.lexists(path) else None
     match tuple(entry):
         case ("gone",):
@@ -143,6 +148,16 @@ def _put(
                 return False
             path.chmod(mode)
     return True
+
+
+def _make_parents(top: Path, path: Path) -> None:
+    """Make the directories between, also where an attempt has put a file or a link."""
+    parent = top
+    for name in path.parent.relative_to(top).parts:
+        parent /= name
+        if parent.is_symlink() or (parent.exists() and not parent.is_dir()):
+            parent.unlink()
+        parent.mkdir(exist_ok=True)
 
 
 def _put_content(
@@ -223,7 +238,7 @@ def _bring_to_state(base: Path, directory: Path, wanted: State) -> None:
         return
     if tree.is_dir():
         with suppress(subprocess.CalledProcessError):
-            call_git(tree, "reset", "-q", "--hard", wanted.commit)
+            call_git(tree, "checkout", "-q", "--force", "--detach", wanted.commit)
             call_git(tree, "clean", "-ffdxq")
             # Git leaves files in the directories of submodules that it does not know.
             for submodule in wanted.submodules:
@@ -319,21 +334,35 @@ def _boot() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
+def _head_of(tree: Path) -> str | None:
+    """Return the commit of a worktree, None if an attempt has put it on a branch."""
+    with suppress(OSError):
+        admin = (tree / ".git").read_text().removeprefix("gitdir: ").strip()
+        head = Path(tree, admin, "HEAD").read_text().strip()
+        return None if head.startswith("ref:") else head
+    return None
+
+
 # ---- results
 
 
 def results(
-    repository: str, run: str, attempt: str, submodules: Sequence[str]
+    repository: str, run: str, attempt: str, state: State
 ) -> dict[str, Any]:
-    """Return the `trees` that an attempt has left, as `prepare` gets them, and small `contents`."""
+    """Return the `trees` that an attempt has left, as `prepare` gets them, and small `contents`.
+
+    `state` is that of the worktree before the attempt.
+    """
     directory = root(repository) / "runs" / run
     kept = walk(directory / attempt)
     for name in list(kept):
         if name in _STEERING or name.startswith("taken."):
             del kept[name]
-    tree = delta(directory / "tree")
-    for submodule in submodules:
+    tree = delta(directory / "tree", state.commit)
+    for submodule in state.submodules:
         tree.update(walk_submodule(directory / "tree", submodule))
+    if _head_of(directory / "tree") == state.commit:
+        write_state(directory, state._replace(tree=tree))
     trees = {
         "attempt": kept,
         "tree": tree,
