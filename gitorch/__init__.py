@@ -6,15 +6,25 @@ programs that evaluate results use `runs`.
 
 from __future__ import annotations
 
-from gitorch.runner.standin.gitorch import TaskBase, metric, progress
-
 __all__ = ["TaskBase", "metric", "progress", "runs"]
 
 TYPE_CHECKING = False  # `typing` itself takes milliseconds to import
 if TYPE_CHECKING:
     import os
+    from typing import Any
 
     from gitorch.actions.runs import Runs
+    from gitorch.runner.standin.gitorch import TaskBase, metric, progress
+
+
+def __getattr__(name: str) -> Any:
+    """Return what tasks use. The program does not import it, so that it handles Ctrl-C sooner."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from gitorch.runner.standin import gitorch as standin  # noqa: PLC0415  tasks alone need it
+
+    globals()[name] = getattr(standin, name)
+    return globals()[name]
 
 
 def runs(where: str | None = None, *, path: str | os.PathLike[str] = ".") -> Runs:

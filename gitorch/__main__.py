@@ -30,6 +30,8 @@ def program() -> NoReturn:
         main()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 0
+    except KeyboardInterrupt:  # before `main` handles signals
+        os._exit(_INTERRUPTED)
     import atexit  # noqa: PLC0415  a signal may come before `main`
     import threading  # noqa: PLC0415
 

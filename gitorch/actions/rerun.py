@@ -264,10 +264,10 @@ def _notes_on_origin(
         left_out = [f"interpreter ({record.interpreter})"]
         if record.spec.env:
             left_out.append(f"variables ({', '.join(record.spec.env)})")
-        if as_recorded:
-            note += f": its {' and '.join(left_out)} are used"
-        else:
-            note += f": its {' and '.join(left_out)} are not used; --as-recorded uses them"
+        taken = "used as recorded"
+        if not as_recorded:
+            taken = "not used without --as-recorded"
+        note += f"; {taken}: its {' and '.join(left_out)}"
         yield note
 
 

@@ -147,7 +147,7 @@ def _lock_directory(directory: Path, kind: int) -> int:
             raise
         # The previous holder of the lock has removed the directory.
         os.close(descriptor)
-    raise Busy(f"other programs remove {directory} again and again")
+    raise Busy(f"{directory} cannot be made, or other programs remove it at once")
 
 
 def create_directory(directory: Path) -> None:

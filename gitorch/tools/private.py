@@ -15,11 +15,20 @@ _MODE = 0o700
 def private_directory(path: Path) -> None:
     """Create a directory that only its owner can access, or make an existing one such a directory.
 
-    Raises Refused if a link, a file or another user's directory is at `path`.
+    Raises Refused if a link, a file or another user's directory is at `path`, or if no directory
+    can be there.
     """
     with suppress(FileExistsError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.mkdir(mode=_MODE)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.mkdir(mode=_MODE)
+        except (
+            FileNotFoundError
+        ) as error:  # /proc, and directories that were removed
+            raise Refused(
+                f"no directory can be made at {path}",
+                "choose another place: git config gitorch.workspace DIRECTORY",
+            ) from error
     require_private(path)
 
 
@@ -54,7 +63,8 @@ def require_fixed(parent: Path) -> None:
         mode = parent.stat().st_mode
     except FileNotFoundError:
         return
-    if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+    is_open = mode & stat.S_IWOTH and not mode & stat.S_ISVTX
+    if stat.S_ISDIR(mode) and is_open:
         raise Refused(
             f"any user can rename and replace what is in {parent}",
             f"chmod +t {parent}",

@@ -59,6 +59,27 @@ def test_a_signal_during_the_imports(readied: Path, sent: signal.Signals) -> Non
     assert_clean(errors)
 
 
+def test_a_signal_before_signals_are_handled(tmp_path: Path) -> None:
+    """Replace the function that handles signals by one in which Ctrl-C arrives."""
+    source = """
+from gitorch import __main__ as program
+
+def interrupted(handler):
+    raise KeyboardInterrupt
+
+program._handle_signals = interrupted
+program.program()
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", source],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (130, "")
+
+
 def test_a_signal_at_any_moment(readied: Path) -> None:
     begun = time.monotonic()
     subprocess.run(program("list"), cwd=readied, capture_output=True, check=True)

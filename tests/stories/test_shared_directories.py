@@ -119,6 +119,22 @@ def test_a_shared_directory_without_the_sticky_bit_is_refused(
     assert list(shared.iterdir()) == []
 
 
+@pytest.mark.parametrize("place", ["/proc/x", "/dev/full", "/etc/passwd/x"])
+@pytest.mark.parametrize("task", ["command: 'true'", "method: Train"])
+def test_a_place_that_can_hold_no_workspace_is_named(
+    project: Path, place: str, task: str
+) -> None:
+    tasks = "class Train:\n def __init__(self, c): pass\n def run(self): pass\n"
+    config = f"tasks: [{{id: one, {task}}}]\n"
+    commit_files(project, {"Tasks.py": tasks, "a.yaml": config})
+    env = {"GITORCH_WORKSPACE": place}
+    refused = gitorch(project, "run", "a.yaml", code=None, env=env)
+    assert refused.returncode in (1, 4, 5)
+    assert place.removesuffix("/x") in refused.stderr
+    assert "bug" not in refused.stderr
+    assert "chmod" not in refused.stderr
+
+
 @pytest.mark.parametrize("name", ["trash", "scratch", "templates"])
 def test_a_link_that_a_task_left_in_the_workspace_is_not_followed(
     project: Path, shared: Path, tmp_path: Path, name: str
