@@ -80,6 +80,7 @@ def in_shell(
             "PATH": f"{programs}:/usr/bin:/bin",
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
             "XDG_CACHE_HOME": str(root.parent / "cache"),
+            # pip takes 0 as "no isolation": the build uses the setuptools that is there.
             "PIP_NO_BUILD_ISOLATION": "0",
             "PIP_NO_COMPILE": "1",
             "PIP_ROOT_USER_ACTION": "ignore",
@@ -90,7 +91,7 @@ def in_shell(
     )
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 def test_the_installations_of_the_texts(project: Path, tmp_path: Path) -> None:
     """They are executed in the order of the texts. Each extra is missing until it is installed."""
     source = tmp_path / "gitorch"

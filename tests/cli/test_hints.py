@@ -29,7 +29,7 @@ SETTING = re.compile(r"\bgit config (?:--\S+ )?gitorch\.(\w+)")
 SENTENCES = """
     can cannot compares did directory does fetches fills found has ignores in is itself lists
     program puts
-    reads refused refuses repository says that to uses would wrote
+    reads refused refuses repository says that there to uses would wrote
 """
 # git refs: git 2.46 and newer. git lfs: a program of its own.
 NEWER_OR_APART = {"refs", "lfs"}
