@@ -8,6 +8,7 @@ from __future__ import annotations
 import posixpath
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -268,15 +269,26 @@ def _inputs(config: LoadedConfig) -> dict[KeyPath, str]:
     patterns: dict[KeyPath, str] = {}
     for index, task in enumerate(config.specs[0].tasks):
         position = _position_of_setting(config, index, "inputs")
-        patterns |= _with_positions(position, task.inputs)
+        patterns |= _with_positions(config, position, task.inputs)
         if task.cache:
             position = _position_of_setting(config, index, "cache", "inputs")
-            patterns |= _with_positions(position, task.cache.inputs)
+            patterns |= _with_positions(config, position, task.cache.inputs)
     return patterns
 
 
-def _with_positions(position: KeyPath, items: Iterable[str]) -> dict[KeyPath, str]:
-    return {(*position, index): item for index, item in enumerate(items)}
+def _with_positions(
+    config: LoadedConfig, position: KeyPath, items: Iterable[str]
+) -> dict[KeyPath, str]:
+    """Return the paths and globs of a list by their positions. Addresses may be between them."""
+    node = config.document.node(position)
+    written = node.value if node is not None else None
+    addresses = set()
+    if isinstance(written, list):
+        for index, entry in enumerate(written):
+            if isinstance(entry, Mapping):
+                addresses.add(index)
+    places = (index for index in count() if index not in addresses)
+    return {(*position, next(places)): item for item in items}
 
 
 def _position_of_setting(config: LoadedConfig, index: int, *path: str) -> KeyPath:

@@ -233,6 +233,24 @@ FLAWED: tuple[tuple[Any, str], ...] = (
 )
 
 
+def test_a_missing_file_after_an_address_has_its_own_position(
+    project: Path,
+) -> None:
+    config = """
+        gitorch:
+          inputs:
+            - {url: "s3://bucket/x", etag: abc}
+            - missing.csv
+        tasks:
+          - {id: t, command: "true"}
+    """
+    write(project, "experiments/e.yaml", config)
+    (problem,) = gitorch_json(project, "check", code=1)["problems"]
+    lines = (project / "experiments/e.yaml").read_text().splitlines()
+    assert "missing.csv" in lines[problem["line"] - 1]
+    assert "missing.csv" in problem["message"]
+
+
 def test_a_flawed_address_is_explained(project: Path) -> None:
     for number, (entry, _) in enumerate(FLAWED):
         write(project, f"experiments/{number}.yaml", config_with(entry))
