@@ -3,6 +3,27 @@
 Each workload runs as a class task without an audit hook, with an empty one, and with the recorder,
 in every round. The figures are CPU times of the whole process: the median without a hook, and for
 each hook the ratio of the medians and that of the shortest, which other programs lengthened least.
+
+CPython 3.11 built without PGO, 17 rounds on a loaded machine, by the shortest (a file takes 11 us):
+
+    10,000 files                      empty hook  recorder
+    of 0 bytes                             2.1 %     3.7 %
+    of 200 bytes                           1.8 %     3.9 %
+    of 200 bytes, binary                   2.9 %     6.2 %
+    of 200 bytes, Path.read_bytes          3.9 %     6.7 %
+    of 4,000 bytes                         4.2 %     3.5 %
+    of 100,000 bytes, binary               2.2 %     3.3 %
+    that are one file                      2.2 %     3.8 %
+    of 200 bytes, in a command             2.1 %     4.8 %
+    of 100 numbers, parsed as JSON         0.8 %     1.3 %
+    loaded by NumPy                        4.7 %     5.3 %
+    of 200 bytes, by a forked process          -     9.7 %
+
+Two runs of this program differ by 1 to 3 %. callgrind is without that noise: it counts 2,600
+instructions for each file with an empty hook, and 3,000 with the recorder, its start and its end,
+which are 5.5 % of those outside of the kernel. Python makes a string and a tuple for each event
+before it calls a hook, so no hook costs less than the empty one. A program that does nothing but
+read tiny files therefore loses more than 3 %.
 """
 
 from __future__ import annotations
