@@ -5,6 +5,8 @@ without end; a link to a file that does not belong there; a file that another pr
 it is read. The functions accept regular files only, and read no more than the size at the time of
 opening, or a limit. The errors are of the class OSError, so that callers treat them like files that
 cannot be read.
+
+Standard library only, since the program that carries out an order elsewhere reads files of tasks.
 """
 
 from __future__ import annotations
@@ -16,9 +18,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
-
-from msgspec import Struct
+from typing import BinaryIO, NamedTuple
 
 # O_NONBLOCK: the opening of a pipe does not wait for a writer. It has no effect on a regular file.
 _OPEN = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -40,7 +40,7 @@ class Unacceptable(OSError):
         return f"{self.filename}: {self.strerror}"
 
 
-class Line(Struct, frozen=True):
+class Line(NamedTuple):
     """A line of a file with its line end. `data` is empty if the line was too long."""
 
     data: bytes
