@@ -45,6 +45,8 @@ class Order(NamedTuple):
     options: Mapping[
         str, Any
     ] = {}  # the engine's own, from the config and settings
+    # The commands whose output the record gets, from the machine that executes the attempt.
+    reports: Sequence[str] = ()
     title: str = ""  # for people who look at the engine's list of jobs
 
 

@@ -114,6 +114,7 @@ class _Keeper:
             "job": job,
             "engine": order.get("engine"),
             "machine": _machine(order["env"]),
+            "commands": _reported(order),
         }
         with open(self._began, "w", encoding="utf-8") as file:
             json.dump(facts, file)
@@ -253,6 +254,16 @@ def _machine(variables: Mapping[str, str]) -> dict[str, Any]:
         "timezone": machine.timezone_name(variables),
     }
     return {**machine.facts(), **process_facts}
+
+
+def _reported(order: Mapping[str, Any]) -> dict[str, str]:
+    """Return the output of the commands of `environment:`, which need what a job's setup loads."""
+    commands = order.get("reports", ())
+    if not commands:
+        return {}
+    from gitorch.tools.reported import report  # noqa: PLC0415  it takes 5 ms
+
+    return report(commands, tree=Path(order["cwd"]), env=order["env"])
 
 
 def _flush(directory: str) -> None:

@@ -56,6 +56,7 @@ class Began(JsonStruct, frozen=True, kw_only=True):
     job: str
     engine: str | None = None  # None: an engine of an earlier version
     machine: MachineFacts | None = None  # None: the program has not said it
+    commands: Mapping[str, str] = {}  # the output of the commands of `environment:`
 
 
 class ExecutionPlace(JsonStruct, frozen=True, kw_only=True):
@@ -104,6 +105,7 @@ def order_document(
         "argv": list(order.argv),
         "cwd": str(order.cwd.absolute()),
         "env": _changes(order.env, base),
+        "reports": list(order.reports),
         "timeout_s": order.timeout_s,
         "grace_s": order.grace_s,
         "beat_s": beat_s,

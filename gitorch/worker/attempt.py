@@ -60,9 +60,16 @@ def is_quick_to_prepare(site: Site, attempt: ClaimedAttempt) -> bool:
 
 
 def prepare(
-    site: Site, attempt: ClaimedAttempt, surroundings: Surroundings, worker: Worker
+    site: Site,
+    attempt: ClaimedAttempt,
+    surroundings: Surroundings,
+    worker: Worker,
+    *,
+    is_elsewhere: bool = False,
 ) -> Order:
     """Create the attempt's directory, bring the worktree to the pin, and return the order.
+
+    `is_elsewhere`: an engine executes it on another machine, where `environment:` is examined.
 
     Raises OwnedByAnother if another worker executes the attempt, and GitorchError or OSError if the
     attempt cannot start.
@@ -81,7 +88,7 @@ def prepare(
     require_unchanged(site, attempt.payload, attempt.task, run.tree)
     place(site, run.tree, attempt.task.addresses)
     lay_params_over(attempt)
-    if spec.environment:
+    if spec.environment and not is_elsewhere:
         surroundings.reported(attempt.payload, run.tree, interpreter)
     config = task_config(spec, attempt.task, str(run.output))
     # Only the attempt reads these files, and it starts later. So they need not be written aside.
@@ -97,6 +104,7 @@ def prepare(
         argv=_argv(attempt, interpreter, config),
         cwd=run.tree,
         env=_environment(site, attempt, surroundings, interpreter),
+        reports=spec.environment,
         timeout_s=attempt.task.timeout_s,
         grace_s=site.settings.grace_s,
     )

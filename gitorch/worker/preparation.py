@@ -14,6 +14,7 @@ from gitorch.storage.site import Site
 from gitorch.worker.attempt import prepare
 from gitorch.worker.disk_space import disk_full
 from gitorch.worker.ownership import yield_to
+from gitorch.worker.pool_options import LOCAL
 from gitorch.worker.protocol import (
     Deferred,
     OutOfSpace,
@@ -83,9 +84,15 @@ class Preparation:
     def _order(self, attempt: ClaimedAttempt) -> Order:
         """Bring the worktree to the pin, and return the order with what its engine needs."""
         is_pristine = _is_pristine(attempt)
-        order = prepare(self._site, attempt, self._surroundings, self._worker)
         task = attempt.task
         engine = task.engine or self._engine
+        order = prepare(
+            self._site,
+            attempt,
+            self._surroundings,
+            self._worker,
+            is_elsewhere=engine != LOCAL,
+        )
         options = {}
         if engine == "slurm":
             options = {**self._site.settings.slurm, **task.slurm}

@@ -27,7 +27,7 @@ from gitorch.model.text.secret_values import secret_texts
 from gitorch.storage.interpreters import find_interpreter
 from gitorch.storage.site import Site
 from gitorch.tools import machine
-from gitorch.worker.reported import report
+from gitorch.tools.reported import report
 
 
 class _Masked(Struct, frozen=True):
@@ -148,7 +148,9 @@ class Surroundings:
             )
         if interpreter is not None and self._is_used(interpreter, payload, tree):
             described = _python(interpreter, payload.interpreter)
-        if spec.environment and interpreter is not None and tree.is_dir():
+        if place is not None and place.commands:
+            described["commands"] = dict(place.commands)
+        elif spec.environment and interpreter is not None and tree.is_dir():
             described["commands"] = self.reported(payload, tree, interpreter)
         if locks := self._locks(payload.pin.commit, spec.path_to_tasks):
             described["locks"] = locks

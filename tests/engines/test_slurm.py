@@ -67,7 +67,8 @@ def test_runs_are_executed_by_jobs(cluster: SlurmCluster, project: Path) -> None
         project,
         "echo $SLURM_JOB_NAME $SLURM_CPUS_PER_TASK {seed} > {output}/a",
         seeds=3,
-        settings="resources: {cpus: 2}",
+        settings="resources: {cpus: 2}, environment: ['echo $MODULE'], "
+        "slurm: {setup: [export MODULE=gcc]}",
     )
     done = gitorch(project, "run", "--engine", "slurm")
     assert statuses(project) == {"COMPLETE": 3}, done.stderr
@@ -76,6 +77,8 @@ def test_runs_are_executed_by_jobs(cluster: SlurmCluster, project: Path) -> None
         name, cpus, _ = gitorch(project, "cat", row["id"], "a").stdout.split()
         names.add(name)
         assert cpus == "2"
+        described = gitorch_json(project, "env", row["id"])["environment"]
+        assert described["commands"] == {"echo $MODULE": "gcc"}
     (name,) = names
     assert name.startswith("gitorch-")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gitorch.worker import reported
+from gitorch.tools import reported
 from tests.conftest import commit_files, git, gitorch, gitorch_json, write
 
 
