@@ -313,18 +313,16 @@ def test_more_memory_than_a_node_has(cluster: SlurmCluster, project: Path) -> No
 def test_time_limit(
     cluster: SlurmCluster, project: Path, starts: Path, tmp_path: Path
 ) -> None:
-    """Slurm looks at the limits twice a minute, so the test sends the signal of `--signal`."""
+    """Slurm itself sends the signal of `--signal`. It looks at the limits twice a minute."""
     save = f"save() ( sleep 0.3; echo saved > {tmp_path}/checkpoint )"
     count = counted(starts, "wait || true")
     ready(
         project,
-        f"{save}; trap 'save; exit 0' TERM; sleep 60 & {count}",
+        f"{save}; trap 'save; exit 0' TERM; sleep 100 & {count}",
         settings="slurm: {time: 1}",
     )
     worker = started_attempt(project, starts)
-    (number,) = cluster.jobs()
     assert cluster.ask("squeue", "-h", "-o", "%l") == "1:00"
-    cluster.ask("scancel", "--batch", "--signal=USR1", number)
     end_of(worker, code=1)
     message = "the time limit of its job was near"
     assert outcomes(project) == [("timeout", message)]
