@@ -6,6 +6,7 @@ Modules import only from lower storeys, and one package alone imports each third
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -239,3 +240,12 @@ def test_code_is_unfolded(path: Path) -> None:
     counts = count(path)
     assert counts.offenders == []
     assert counts.lines <= BIGGEST_FILE
+
+
+@pytest.mark.parametrize("program", ["keeper", "slots", "dask.execution"])
+def test_programs_of_attempts_need_the_standard_library_only(program: str) -> None:
+    """They start on machines where nothing else is installed."""
+    script = f"import sys; sys.path.insert(0, sys.argv[1]); import gitorch.engines.{program}"
+    command = [sys.executable, "-I", "-S", "-c", script, str(ROOT.parent)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
