@@ -49,10 +49,15 @@ _DATA = (".json", ".csv", ".live", "/log", "/series", "/preview", "/file")
 _STATUSES = {"usage": 400, "not-found": 404, "refused": 409, "busy": 503}
 
 
-def application(site: Site, guard: Guard, *, read_only: bool) -> Guarded:
-    """Return the application. With `read_only`, it has no actions."""
+def application(
+    site: Site, guard: Guard, *, read_only: bool, is_ending: Callable[[], bool]
+) -> Guarded:
+    """Return the application. With `read_only`, it has no actions.
+
+    `is_ending` tells if the server ends.
+    """
     desk = Desk(site=site, guard=guard, read_only=read_only)
-    parts = Parts(site)
+    parts = Parts(site, is_ending)
     routes: list[Any] = [Route("/", _page(desk, overview))]
     for path, view in VIEWS.items():
         routes += [

@@ -75,10 +75,14 @@ class MadePart(Struct, frozen=True, kw_only=True):
 
 
 class Parts:
-    """The newest parts of the views that are open. Pages that show the same view share its part."""
+    """The newest parts of the views that are open. Pages that show the same view share its part.
 
-    def __init__(self, site: Site) -> None:
+    `is_ending` tells if the server ends, which ends all streams.
+    """
+
+    def __init__(self, site: Site, is_ending: Callable[[], bool]) -> None:
         self.watch = Watch(site)
+        self.is_ending = is_ending
         self._lock = Lock()
         self._locks: dict[str, Lock] = {}
         self._made: dict[str, MadePart] = {}
@@ -90,10 +94,10 @@ class Parts:
         with lock:
             made = self._made.get(view)
             now = time.monotonic()
-            is_old = made is None or now - made.began >= _LONGEST_S / 2
-            if made is None or made.state != state or is_old:
-                made = MadePart(state=state, began=now, data=_made(make))
-                self._keep(view, made)
+            if made and made.state == state and now - made.began < _LONGEST_S / 2:
+                return made.data
+            made = MadePart(state=state, began=now, data=_made(make))
+            self._keep(view, made)
             return made.data
 
     def _keep(self, view: str, made: MadePart) -> None:
@@ -125,7 +129,7 @@ async def stream(
     sent = b""
     made_at = spoke_at = 0.0
     yield b"retry: 1000\n\n"
-    while True:
+    while not parts.is_ending():
         pause = _PAUSE_S
         now = time.monotonic()
         current = await asyncio.to_thread(parts.watch.state)

@@ -10,7 +10,7 @@ from gitorch.page.guard import TOKEN, Guard, Keys
 from gitorch.storage.site import Site
 
 _BACKLOG = 128
-_GRACE_S = 1  # an open page always has a stream open, which would hold up the end
+_GRACE_S = 1  # the stream of an open page ends after its pause
 
 
 def serve(
@@ -37,7 +37,12 @@ def serve(
     with _listening(port) as listener:
         guard = Guard(keys=Keys.new(), port=listener.getsockname()[1])
         config = uvicorn.Config(
-            application(site, guard, read_only=read_only),
+            application(
+                site,
+                guard,
+                read_only=read_only,
+                is_ending=lambda: server.should_exit,
+            ),
             log_config=None,
             access_log=False,
             server_header=False,
@@ -45,8 +50,9 @@ def serve(
             lifespan="off",
             timeout_graceful_shutdown=_GRACE_S,
         )
+        server = uvicorn.Server(config)
         announce(f"http://127.0.0.1:{guard.port}/?{TOKEN}={guard.keys.token}")
-        uvicorn.Server(config).run(sockets=[listener])
+        server.run(sockets=[listener])
 
 
 def _listening(port: int) -> socket.socket:

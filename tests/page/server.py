@@ -107,4 +107,5 @@ def serving(root: Path, *options: str) -> Iterator[Server]:
         yield Server(link, cookie, process)
     finally:
         process.send_signal(2)
-        process.communicate(timeout=20)
+        _, complaints = process.communicate(timeout=20)
+        assert "Traceback" not in complaints, complaints
