@@ -19,11 +19,13 @@ CPython 3.11 built without PGO, 17 rounds on a loaded machine, by the shortest (
     loaded by NumPy                        4.7 %     5.3 %
     of 200 bytes, by a forked process          -     9.7 %
 
-Two runs of this program differ by 1 to 3 %. callgrind is without that noise: it counts 2,600
+Two runs of this program differ by 1 to 3 %. In 60 rounds, 200 bytes cost 1.9 % with an empty hook
+and 4.7 % with the recorder, by the medians. callgrind is without that noise: it counts 2,600
 instructions for each file with an empty hook, and 3,000 with the recorder, its start and its end,
-which are 5.5 % of those outside of the kernel. Python makes a string and a tuple for each event
-before it calls a hook, so no hook costs less than the empty one. A program that does nothing but
-read tiny files therefore loses more than 3 %.
+which are 5.5 % of those outside of the kernel. For 2,000 modules, they are 2.9 %.
+
+Python makes a string and a tuple for each event before it calls a hook, so no hook costs less than
+the empty one. A program that does nothing but read tiny files therefore loses more than 3 %.
 """
 
 from __future__ import annotations
