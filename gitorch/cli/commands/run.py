@@ -119,7 +119,8 @@ def command(
 ) -> int:
     """Execute queued tasks until nothing is left to do.
 
-    A name stands for all waiting runs of that name.
+    A name stands for all waiting runs of that name. How to begin on a cluster: gitorch help
+    clusters.
     """
     background = None
     if detach:
