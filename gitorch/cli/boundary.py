@@ -65,6 +65,7 @@ SYSTEM_ERRORS = {
     errno.EMFILE: "allow more open files: ulimit -n 4096; or use a smaller -j",
     errno.ENFILE: "end some programs, or use a smaller -j",
     errno.ENOTDIR: None,
+    errno.EISDIR: "a file belongs there: move the directory away",
     errno.ENAMETOOLONG: None,
     errno.EIO: "the disk may be failing: see dmesg",
 }

@@ -42,7 +42,10 @@ class Home(Struct, frozen=True):
 
 
 def stored_id(state: Path) -> str:
-    """Return the id in a state directory. The first call draws it."""
+    """Return the id in a state directory. The first call draws it.
+
+    Raises Refused if the file of the id is damaged.
+    """
     path = state / _ID
     if not path.exists():
         drawn = _drawn(path)
@@ -54,7 +57,13 @@ def stored_id(state: Path) -> str:
         finally:
             drawn.unlink()
         boundary()
-    return path.read_text(encoding="utf-8").strip()
+    found = read_small(path).strip()
+    if not found.isalnum():
+        raise Refused(
+            f"{path} does not hold the id of this clone any more",
+            f"mv {path} {path}.damaged; then gitorch adopt takes over the runs that wait",
+        )
+    return found.decode("ascii")
 
 
 def settle(state: Path, common_dir: Path) -> None:
@@ -75,10 +84,15 @@ def settle(state: Path, common_dir: Path) -> None:
 
 
 def home_in(state: Path) -> Home | None:
-    """Return the repository that a state directory belongs to, None if it is not known."""
+    """Return the repository that a state directory belongs to, None if it is not known.
+
+    A damaged file says nothing.
+    """
     try:
         number, _, path = read_small(state / _HOME).partition(b" ")
     except OSError:
+        return None
+    if not path.startswith(b"/"):
         return None
     return Home(os.fsdecode(number), Path(os.fsdecode(path.rstrip(b"\n"))))
 

@@ -143,14 +143,16 @@ class Repository(Struct, frozen=True, dict=True):
 
     @cached_property
     def pygit(self) -> pygit2.Repository:
-        """The repository for objects and references.
-
-        pygit2 flushes each write to a reference, so that the write survives a power cut.
-        """
+        """The repository for objects and references. Raises Refused if it is damaged."""
         from gitorch.git.libgit2 import pygit2  # noqa: PLC0415  not for listing and showing
 
+        # pygit2 flushes each write to a reference, so that the write survives a power cut.
         pygit2.settings.enable_fsync_gitdir(True)
-        return pygit2.Repository(str(self.root))
+        try:
+            return pygit2.Repository(str(self.root))
+        except pygit2.GitError as error:
+            message = f"the repository cannot be opened: {error}"
+            raise Refused(message, "git fsck shows what is damaged") from error
 
     # Paths
 

@@ -100,6 +100,8 @@ ELSEWHERE = {
         "faults/test_lost_branch.py: test_a_broken_reference_of_the_user_hides_nothing",
         "faults/test_lost_branch.py: "
         "test_a_branch_in_the_way_is_named_by_every_verb",
+        "faults/test_lost_branch.py: test_a_damaged_id_of_the_clone_is_named",
+        "faults/test_lost_branch.py: test_a_damaged_file_of_git_is_not_a_bug",
     ),
     "queue.db, index.db or the large files vanish or go back": (
         "faults/test_lost_branch.py: test_an_older_copy_of_the_queue_repeats_nothing",

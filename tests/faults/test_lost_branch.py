@@ -354,3 +354,44 @@ def test_a_verb_is_repeated_if_its_run_changes_meanwhile(
     assert (record.output_name, record.priority) == ("theirs", 7)
     [row] = Catalog.of(site).rows()
     assert row.status is Status.WAITING
+
+
+@pytest.mark.parametrize("data", [b"\xff\0{", b""])
+def test_a_damaged_id_of_the_clone_is_named(done: Path, data: bytes) -> None:
+    (done / ".git/gitorch/clone-id").write_bytes(data)
+
+    refused = gitorch(done, "run", code=4)
+
+    assert "does not hold the id of this clone" in refused.stderr
+
+
+@pytest.mark.parametrize("verb", ["status", "run", "collect"])
+def test_a_damaged_file_of_git_is_not_a_bug(done: Path, verb: str) -> None:
+    write(done, ".git/shallow", "garbage\n")
+    (done / ".git/gitorch/index.db").unlink()
+
+    failed = gitorch(done, verb, code=None)
+
+    assert failed.returncode in (1, 4)
+    assert "bug" not in failed.stderr
+
+
+def test_a_damaged_note_of_the_path_is_written_again(done: Path) -> None:
+    home = done / ".git/gitorch/clone-home"
+    noted = home.read_bytes()
+    home.write_bytes(b"\xff\0{")
+
+    gitorch(done, "run")
+    gitorch(done, "doctor")
+
+    assert home.read_bytes() == noted
+
+
+def test_a_directory_in_the_place_of_a_lock_is_named(done: Path) -> None:
+    lock = done / ".git/gitorch/lock"
+    lock.unlink()
+    lock.mkdir()
+
+    refused = gitorch(done, "run", code=1)
+
+    assert f"{lock}: Is a directory\nhint: a file belongs there" in refused.stderr

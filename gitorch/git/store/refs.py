@@ -31,7 +31,7 @@ def read_ref(repo: Repository, name: str) -> str | None:
     A reference whose file is damaged, for example emptied by a power cut, counts as missing. Raises
     Refused if the reference stands for another one, which would be changed through it.
     """
-    import pygit2  # noqa: PLC0415  takes 50 ms, which readers of the branch do not need
+    from gitorch.git.libgit2 import pygit2  # noqa: PLC0415  not for readers of the branch
 
     try:
         reference = repo.pygit.references.get(name)
@@ -50,7 +50,7 @@ def read_ref(repo: Repository, name: str) -> str | None:
 
 def is_commit(repo: Repository, oid: str) -> bool:
     """Return True if this clone has a commit with this oid."""
-    import pygit2  # noqa: PLC0415  takes 50 ms, which readers of the branch do not need
+    from gitorch.git.libgit2 import pygit2  # noqa: PLC0415  not for readers of the branch
 
     return isinstance(repo.pygit.get(oid), pygit2.Commit)
 
