@@ -72,5 +72,9 @@ def test_dask_needs_a_scheduler(project: Path) -> None:
         project, "run", "experiments/a.yaml", "--engine", "dask", code=2
     ).stderr
     assert "the engine dask needs the address of a scheduler" in refused
+    for address in ("nonsense", "http://localhost:8786", "tcp://localhost:port"):
+        wrong = ("--engine", "dask", "--scheduler", address)
+        refused = gitorch(project, "run", "a", *wrong, code=2).stderr
+        assert f"{address!r} is not the address of a scheduler" in refused
     nobody = ("--scheduler", "tcp://127.0.0.1:9")
     gitorch(project, "run", "a", "--engine", "dask", *nobody, code=5)

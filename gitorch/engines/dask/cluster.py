@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import cloudpickle
 import dask
 from distributed import Client, KilledWorker
+from distributed.comm.addressing import parse_address, parse_host_port
+from distributed.comm.registry import get_backend
 
 from gitorch.engines.dask import (
     execution,
@@ -67,7 +69,7 @@ class DaskWorker(NamedTuple):
 
 
 def address_of_scheduler(options: Mapping[str, Any]) -> str:
-    """Return the address of the scheduler. Raises UsageError if none is configured."""
+    """Return the address of the scheduler. Raises UsageError if there is none, or no such one."""
     address = options.get("scheduler") or os.environ.get("DASK_SCHEDULER_ADDRESS")
     if not address:
         raise UsageError(
@@ -75,6 +77,15 @@ def address_of_scheduler(options: Mapping[str, Any]) -> str:
             "gitorch run --engine dask --scheduler tcp://HOST:8786, or "
             "git config gitorch.dask.scheduler tcp://HOST:8786",
         )
+    try:
+        protocol, location = parse_address(str(address))
+        get_backend(protocol)
+        parse_host_port(location)
+    except ValueError as error:
+        raise UsageError(
+            f"{address!r} is not the address of a scheduler: {error}",
+            "write it as dask scheduler prints it, like tcp://HOST:8786",
+        ) from None
     return str(address)
 
 
