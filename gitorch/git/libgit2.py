@@ -19,9 +19,21 @@ from typing import Any
 
 _USER_OF_SSL = "pygit2.settings"
 _CERTIFICATES = SimpleNamespace(cafile=None, capath="/etc/ssl/certs")
-_STAND_IN = SimpleNamespace(
-    DefaultVerifyPaths=object, get_default_verify_paths=lambda: _CERTIFICATES
-)
+
+
+class _StandIn:
+    """Stands in for `ssl`, from which anything else comes that pygit2 may use."""
+
+    DefaultVerifyPaths = object
+
+    @staticmethod
+    def get_default_verify_paths() -> SimpleNamespace:
+        return _CERTIFICATES
+
+    def __getattr__(self, name: str) -> Any:
+        import ssl  # noqa: PLC0415  takes 6 ms
+
+        return getattr(ssl, name)
 
 
 class _Finder:
@@ -47,7 +59,7 @@ class _Finder:
 
 
 def _import(name: str, *arguments: Any) -> Any:
-    return _STAND_IN if name == "ssl" else __import__(name, *arguments)
+    return _StandIn() if name == "ssl" else __import__(name, *arguments)
 
 
 _finder = _Finder()

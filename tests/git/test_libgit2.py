@@ -1,7 +1,11 @@
 """pygit2 is loaded without `ssl`, and libgit2 gets a directory of certificates."""
 
+import json
+import ssl
 import subprocess
 import sys
+
+from gitorch.git import libgit2
 
 LOADING = """
 import sys
@@ -17,3 +21,9 @@ assert ssl.get_default_verify_paths().openssl_cafile
 def test_pygit2_gets_a_directory_of_certificates_without_ssl() -> None:
     loaded = subprocess.check_output([sys.executable, "-c", LOADING], text=True)
     assert loaded.split() == ["False", "None", "/etc/ssl/certs"]
+
+
+def test_anything_else_of_ssl_is_that_of_ssl() -> None:
+    stand_in = libgit2._import("ssl")
+    assert stand_in.CERT_REQUIRED is ssl.CERT_REQUIRED
+    assert libgit2._import("json") is json

@@ -80,7 +80,7 @@ class WorkerWatch:
             self._changed.notify_all()
 
     def remove(self, attempt: Watched) -> None:
-        """WorkerWatch an attempt no more. Its files are not written when this returns."""
+        """Stop watching an attempt. Its files are not written when this returns."""
         with self._changed:
             self._attempts.pop(attempt.token, None)
         attempt.stop()
