@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import Protocol
-
-from msgspec import Struct
+from typing import NamedTuple, Protocol
 
 
 class Status(StrEnum):
@@ -25,7 +23,8 @@ QUEUED = (Status.WAITING, Status.RUNNING, Status.ERROR, Status.HOLD)
 LIVE = frozenset(QUEUED)
 
 
-class Transition(Struct, frozen=True):
+# `gitorch --help` loads this module. A struct would have it load msgspec, which takes 15 ms.
+class Transition(NamedTuple):
     """A permitted change. `source` is None for a new run, `target` for a killed one."""
 
     source: Status | None
