@@ -39,6 +39,7 @@ from gitorch.git.store.branch_versions import (
     read_object,
     tree_at,
 )
+from gitorch.git.store.objects import has_commit
 from gitorch.git.store.pack import KeptPack, ObjectType, PackWriter
 from gitorch.git.store.refs import is_commit, move_aside, move_ref, read_ref
 from gitorch.git.store.trees import TreeEntry
@@ -137,14 +138,14 @@ class BranchKeeper:
         return tuple(lost)
 
     def keep(self, kept: str | None, tip: str) -> None:
-        """Move the reference KEPT from `kept` to `tip`, which descends from it.
+        """Move the reference KEPT from `kept` to `tip`, which has all runs of `kept`.
 
-        If KEPT has moved meanwhile to a commit that `tip` does not contain, it stays there. The
-        next look unites the two.
+        If KEPT has meanwhile moved to another commit, it stays there, even if `tip` descends from
+        that commit: a descendant may lack runs. The next look unites the two.
         """
         while not move_ref(self._repo, KEPT, kept, tip, "gitorch"):
             kept = read_ref(self._repo, KEPT)
-            if kept and self._has(kept) and not contains(self._repo, tip, kept):
+            if kept is not None and self._has(kept):
                 return
 
     def _look_once(self, seen: str | None) -> Looked | None:
@@ -185,7 +186,7 @@ class BranchKeeper:
             lost_references = False
         if tip is not None and kept != tip:
             self.keep(kept, tip)
-        return Looked(tip, read_ref(self._repo, KEPT))
+        return self._as_kept(tip)
 
     def _begin(self, tip: str | None, kept: str | None) -> Looked | None:
         """Return the tip of a branch about which this clone knows nothing.
@@ -202,7 +203,12 @@ class BranchKeeper:
         ):
             return None
         self.keep(kept, start)
-        return Looked(start, read_ref(self._repo, KEPT))
+        return self._as_kept(start)
+
+    def _as_kept(self, tip: str | None) -> Looked | None:
+        """Return the tip, or None if KEPT is elsewhere: then its runs may not be in the tip."""
+        kept = read_ref(self._repo, KEPT)
+        return Looked(tip, kept) if kept == tip else None
 
     def _known(
         self, tip: str | None, kept: str | None, seen: str | None
@@ -311,7 +317,11 @@ class BranchKeeper:
         return aside
 
     def _has(self, commit: str) -> bool:
-        return is_commit(self._repo, commit)
+        """Return True if this clone has the commit.
+
+        A repack can hide it from libgit2 for a moment, so git is asked as well.
+        """
+        return is_commit(self._repo, commit) or has_commit(self._repo.root, commit)
 
     def _read(self, oid: bytes) -> bytes:
         return read_object(self._repo, oid)

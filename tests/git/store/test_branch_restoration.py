@@ -395,6 +395,21 @@ def test_two_gitorchs_without_a_common_lock_lose_nothing(
     assert_sound(project)
 
 
+def test_what_is_kept_never_moves_past_a_commit_without_being_united_with_it(
+    project: Path, known: Witnessed
+) -> None:
+    """A process that has misread KEPT comes after a user who committed an out-of-date worktree."""
+    older, kept = known.acknowledged
+    tree = write_tree(project, older)
+    out_of_date = git(project, "commit-tree", "-m", "notes", "-p", kept, tree)
+    update_ref(project, out_of_date)
+    for misread in (older, None):
+        known._keeper.keep(misread, out_of_date)
+        assert git(project, "rev-parse", KEPT) == kept
+    put(known, THIRD)
+    assert set(known.run_ids()) == {RUN, OTHER, THIRD}
+
+
 def test_an_incomplete_witness_is_not_used(project: Path, known: Witnessed) -> None:
     """A gc may have removed a part of a commit to which no reference led."""
     commit_files(project, {"file": "which a gc removes"})
