@@ -219,3 +219,13 @@ def test_a_record_of_an_earlier_version_differs_only_in_what_it_has(
     assert "note" not in gitorch(project, "rerun", "@", "--strict", env=env).stderr
     compared = gitorch_json(project, "compare", "@~1", "@")["environment"]
     assert compared["changed"] == {}
+
+
+def test_the_requirements_of_a_run_without_python(project: Path) -> None:
+    commit_files(
+        project, {"experiments/e.yaml": "tasks: [{id: t, command: [echo]}]"}
+    )
+    gitorch(project, "run", "experiments")
+    [run] = gitorch_json(project, "list")["runs"]
+    printed = gitorch(project, "env", "@", "--as", "requirements").stdout
+    assert printed == f"# gitorch env {run['id']}: no Python is recorded\n"

@@ -21,7 +21,9 @@ def requirements(environment: Mapping[str, Any], run_id: str) -> str:
 
     What pip cannot install is a comment with the reason.
     """
-    lines = [f"# gitorch env {run_id}: Python {environment.get('python')}"]
+    python = environment.get("python")
+    used = f"Python {python}" if python else "no Python is recorded"
+    lines = [f"# gitorch env {run_id}: {used}"]
     packages = environment.get("packages", {})
     sources = environment.get("sources", {})
     for name in sorted(packages):
