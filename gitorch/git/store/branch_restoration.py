@@ -89,6 +89,9 @@ class BranchKeeper:
         self._witnesses = witnesses
         self._report = report
         self._packs: list[KeptPack] = []
+        # The newest tip that this process has written. To look for it would have libgit2 open its
+        # pack: see `object_cache`.
+        self._written: str | None = None
 
     def look(self, seen: str | None = None) -> Looked:
         """Make the branch hold at least what it is known to have held.
@@ -147,12 +150,13 @@ class BranchKeeper:
             kept = read_ref(self._repo, KEPT)
             if kept is not None and self._has(kept):
                 return
+        self._written = tip
 
     def _look_once(self, seen: str | None) -> Looked | None:
         """Return what the branch holds, or None if another program has moved it meanwhile."""
         kept = read_ref(self._repo, KEPT)
         tip = read_ref(self._repo, self._ref)
-        if tip is not None and not self._has(tip):
+        if tip is not None and tip != self._written and not self._has(tip):
             if tip in self._repo.pygit and self._known(None, kept, seen):
                 move_aside(self._repo, self._ref)
                 return None
