@@ -212,8 +212,9 @@ def find_series(
     that are given. Each has at most `points` points, which keep the lowest and the highest values;
     None keeps all. `environment` is the caller's.
     A name may be the end of a metric's name, as in `list --sort`.
-    Raises NotFound if there is no such run, task, attempt or metric, and UsageError if a name is
-    ambiguous.
+
+    Raises NotFound if the run, the task, the attempt or a metric does not exist. Raises UsageError
+    if a name is ambiguous.
     """
     record = find_record(site, reference)
     require_task(record, task)

@@ -162,7 +162,7 @@ def _lack(
         case "log":
             return f"no line of the log matches {source.pattern}"
         case _ if files:
-            return f"there is no number in {source.pattern}"
+            return f"{source.pattern} has no number"
         case "dvclive":
             return f"there is no directory {source.pattern} with files of DVCLive"
         case _:

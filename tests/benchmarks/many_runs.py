@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+GITORCH = str(Path(sys.executable).with_name("gitorch"))
 REF = "refs/heads/gitorch/results"
 
 
@@ -24,7 +25,7 @@ def main() -> None:
 
 def multiply(root: Path, count: int) -> None:
     """Add `count` copies of the newest complete run of the repository at `root`."""
-    listed = json.loads(_output(root, "gitorch", "list", "--json"))
+    listed = json.loads(_output(root, GITORCH, "list", "--json"))
     [original, *_] = [run for run in listed["runs"] if run["status"] == "COMPLETE"]
     id = original["id"]
     record = json.loads(

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.benchmarks.many_runs import multiply
+from tests.benchmarks.many_runs import GITORCH, multiply
 from tests.page.server import Server, request
 
 LOG_BYTES = 1 << 30
@@ -78,18 +78,18 @@ def make(root: Path, runs: int) -> None:
         (root / f"{kind}.yaml").write_text(CONFIG.format(name=kind))
     for command in (("init", "-q"), ("add", "-A"), ("commit", "-qm", "Tasks")):
         subprocess.run(("git", *command), cwd=root, check=True)
-    subprocess.run(("gitorch", "run", "short.yaml"), cwd=root, check=True)
+    subprocess.run((GITORCH, "run", "short.yaml"), cwd=root, check=True)
     multiply(root, runs)
     for kind in ENDED:
-        subprocess.run(("gitorch", "run", f"{kind}.yaml"), cwd=root, check=True)
+        subprocess.run((GITORCH, "run", f"{kind}.yaml"), cwd=root, check=True)
 
 
 @contextmanager
 def running(root: Path) -> Iterator[None]:
     """Start the runs that go on after they have written their log or their series."""
     configs = [f"{kind}.yaml" for kind in RUNNING]
-    subprocess.run(("gitorch", "ready", "--again", *configs), cwd=root, check=True)
-    worker = subprocess.Popen(("gitorch", "run", "-j", "2"), cwd=root)
+    subprocess.run((GITORCH, "ready", "--again", *configs), cwd=root, check=True)
+    worker = subprocess.Popen((GITORCH, "run", "-j", "2"), cwd=root)
     try:
         for kind in RUNNING:
             _wait_for(root, _newest(root, kind), kind)
@@ -98,7 +98,7 @@ def running(root: Path) -> Iterator[None]:
         worker.terminate()
         worker.wait(60)
         for kind in RUNNING:
-            command = ("gitorch", "kill", "--yes", _newest(root, kind))
+            command = (GITORCH, "kill", "--yes", _newest(root, kind))
             subprocess.run(command, cwd=root, check=True)
 
 
@@ -112,7 +112,7 @@ def measure(root: Path) -> None:
     ids = {kind: _newest(root, kind) for kind in KINDS}
     began = time.monotonic()
     process = subprocess.Popen(
-        ("gitorch", "ui"), cwd=root, stdout=subprocess.PIPE, text=True
+        (GITORCH, "ui"), cwd=root, stdout=subprocess.PIPE, text=True
     )
     try:
         assert process.stdout is not None
@@ -177,7 +177,7 @@ def _entered(link: str, process: subprocess.Popen[str]) -> Server:
 
 def _newest(root: Path, name: str) -> str:
     command = (
-        "gitorch",
+        GITORCH,
         "list",
         "--json",
         "--where",

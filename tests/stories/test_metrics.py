@@ -158,7 +158,7 @@ def test_a_declared_file_without_a_number_is_said(project: Path) -> None:
     assert run["metrics"] == {"epoch": 1, "acc": 0.5}
     [said] = notes(run)
     assert said == [
-        f"metrics: there is no number in {name}"
+        f"metrics: {name} has no number"
         for name in ("comma.csv", "header.csv", "text.json")
     ]
 

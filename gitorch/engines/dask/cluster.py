@@ -121,7 +121,7 @@ class Cluster:
         cloudpickle.register_pickle_by_value(stub)
         # Dask would collect the source of our functions with each task.
         dask.config.set({"distributed.diagnostics.computations.nframes": 0})
-        # What Dask logs when a connection breaks, the engine says itself.
+        # The engine itself reports broken connections, so Dask need not log them.
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
         self._client: Any = None
 

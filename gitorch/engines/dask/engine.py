@@ -270,7 +270,7 @@ class _Led:
 
 
 class _Connection:
-    """A cluster, and what is known of its workers. For several threads."""
+    """A cluster and facts about its workers. Several threads may use it."""
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster

@@ -1,4 +1,4 @@
-"""What a host of Dask's workers keeps for gitorch, and how it gets there.
+"""The store of gitorch on a host: what it keeps, and the functions that fill it.
 
 gitorch is not installed there: Dask transports these functions by value (see `stub`), and the
 programs of an attempt as an archive. A host keeps everything in one directory,

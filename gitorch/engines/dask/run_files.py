@@ -288,9 +288,9 @@ def _is_prepared(run: Path) -> bool:
 
 
 def _move_worktree(run: Path, directory: Path) -> None:
-    """Move a worktree from a run to another, with what is known of its state.
+    """Move a worktree and the notes on its state from one run to another.
 
-    It stays where it is if it is not one any more.
+    A directory that is not a worktree any more stays where it is.
     """
     tree = directory / "tree"
     with suppress(OSError, ValueError):

@@ -236,7 +236,7 @@ class Transfer:
     def _complete(
         self, name: str, entry: Entry | None, contents: Mapping[str, bytes]
     ) -> None:
-        """Fetch the end of a file that has grown, of which the beginning is here."""
+        """Fetch what was added to a file whose beginning is here already."""
         if entry is None or entry[0] != "file":
             return
         path = self.place.run / self.place.attempt / name

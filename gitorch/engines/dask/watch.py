@@ -22,8 +22,8 @@ _LATE_S = 1.0
 class Watched:
     """An attempt that is executed: its directory here and on the host.
 
-    `there` is None if the host shares the file system: then there is no news to fetch. `woken` is
-    set, and there is a `failure`, if the host cannot be asked any more.
+    If the host shares the file system, `there` is None, and nothing needs to be fetched. When the
+    host cannot be asked any more, `failure` says why, and `woken` is set.
     """
 
     def __init__(

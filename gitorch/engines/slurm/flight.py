@@ -145,7 +145,7 @@ Verdict = Outcome | Resubmit | None
 
 
 class LastTraces(NamedTuple):
-    """What is asked for only if an attempt has left no record of its end.
+    """Sources that are consulted only if an attempt has left no record of its end.
 
     `tail` returns the end of the output of the job's own script. `kills_over_memory` returns True
     if Slurm itself kills jobs that take more memory than they asked for.

@@ -260,10 +260,10 @@ def _strongest(
     left: Sequence[float],
     weights: Sequence[float],
 ) -> _Effect | None:
-    """Return the parameter that explains most of what is left, None if none explains enough.
+    """Return the parameter that explains the most of the remaining spread, or None.
 
-    Of parameters that explain about the same, such as those that have always changed together, the
-    most plausible one is taken.
+    If several parameters explain about the same, such as those that have always changed together,
+    the most plausible one is taken.
     """
     if _average([value * value for value in left], weights) < _LEAST_WIDTH**2:
         return None

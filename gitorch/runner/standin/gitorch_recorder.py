@@ -244,7 +244,7 @@ class _Recorder:
                 self.begin()
 
     def _write(self, text: str) -> bool:
-        """Put a text into the shared memory. Return False if there is no room."""
+        """Put a text into the shared memory. Return False if it does not fit."""
         if self.area is None:
             return False
         try:
