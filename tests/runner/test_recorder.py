@@ -108,6 +108,43 @@ def test_a_path_is_kept_when_many_files_are_opened_after_it(tree: Path) -> None:
     assert recorded(tree, source) == ({"data-1", "data-2", "data-3"}, {"="})
 
 
+@pytest.mark.parametrize("count", [494, 495, 496, 2000, 40_000])
+def test_no_file_is_left_out_however_many_there_are(tree: Path, count: int) -> None:
+    source = f"""
+        for number in range({count}):
+            try:
+                open(f"data-{{number}}")
+            except FileNotFoundError:
+                pass  # to try is enough
+    """
+    names, marks = recorded(tree, source)
+    assert names == {f"data-{number}" for number in range(count)}
+    assert marks == {"="}
+
+
+def test_files_that_threads_open_at_once_are_recorded(tree: Path) -> None:
+    source = """
+        import sys, threading
+
+        def read(thread):
+            for number in range(2000):
+                try:
+                    open(f"data-{thread}-{number}")
+                except FileNotFoundError:
+                    pass
+
+        sys.setswitchinterval(1e-6)
+        threads = [threading.Thread(target=read, args=[name]) for name in range(8)]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+    """
+    names, _ = recorded(tree, source)
+    read = {
+        f"data-{thread}-{number}" for thread in range(8) for number in range(2000)
+    }
+    assert names == read
+
+
 def test_a_forked_process_may_change_its_directory(tree: Path) -> None:
     source = """
         import os

@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 _NOT_READING = os.O_WRONLY | os.O_TRUNC | os.O_EXCL
-_MOST_RECENT = 1 << 14  # opened files
+_MOST_RECENT = 512  # opened files
+_SPARE = 16  # files that other threads may open while room is made
+_MOST_ENCODED = 32  # times that recent paths are encoded, before each is kept once
 _MOST_RAW = 50_000  # paths, before those that do not count are dropped
 _MOST = 100_000  # paths in the worktree
 _MOST_OUTSIDE = 1000  # paths outside of the worktree, then as many directories
@@ -44,12 +46,17 @@ _NOWHERE = "/proc/"
 _PACKAGES = ("/site-packages", "/dist-packages")
 
 
+class _First(str):
+    """The empty text that is the first of the recent paths. A weak reference can be made to it."""
+
+
 class _Recorder:
     """The paths that this process has opened.
 
-    `recent` are the latest, as they were given, and `raw` are those before them, each once.
-    `inside` and `outside` are absolute. `areas` are shared with forked processes, and `area` is the
-    one shared with the process that forked this. The hook calls `keep` with each path.
+    `recent` are the latest, as they were given. `encoded` are the entries of those before them, and
+    `raw` are those before these, each once. `inside` and `outside` are absolute. `areas` are
+    shared with forked processes, and `area` is the one shared with the process that forked this.
+    The hook calls `keep` with each path.
     """
 
     def __init__(self, path: str) -> None:
@@ -61,8 +68,9 @@ class _Recorder:
         os.environ[_BELOW] = path
         tree = os.path.normpath(os.path.join(path, *[os.pardir] * 4, "tree"))
         self.tree = tree
-        self.recent: deque[Any] = deque(maxlen=_MOST_RECENT)
+        self.recent: deque[Any] = deque()
         self.keep: Callable[[Any], object] = self.recent.append
+        self.encoded: list[bytes] = []
         self.raw: set[Any] = set()
         self.inside: set[str] = set()
         self.outside: set[str] = set()
@@ -76,44 +84,45 @@ class _Recorder:
         self.ignored: tuple[str, ...] = ()
 
     def watch(self) -> None:
-        """Have `overflow` called before `recent` drops a path.
+        """Begin new recent paths, and have `overflow` called before they drop one.
 
         A full deque drops its first element, which a weak reference reports. To look at its length
         for each file would take half as long as to keep the path.
         """
-        first: set[object] = set()
-        self.recent.append(first)
+        first = _First()
         self.alarm = ref(first, self.overflow)
+        self.recent = deque([first, *[""] * _SPARE], _MOST_RECENT)
+        self.keep = self.recent.append
 
     def overflow(self, _: object) -> None:
-        """Make room in `recent`, and in `raw` if that has many paths."""
-        self.alarm = None
+        """Make room for recent paths.
+
+        Few paths are kept as objects of their own, since memory that is new to the process takes
+        longer to write than memory that was used just before.
+        """
         try:
-            self.settle()
-            self.watch()
+            self.gather()
+            if len(self.encoded) >= _MOST_ENCODED:
+                self.settle()
             if len(self.raw) > _MOST_RAW:
                 self.sort()
         except Exception:
             return  # the program goes on in any case
 
-    def settle(self) -> None:
-        """Move the paths of `recent` to `raw`."""
-        self._ignore_first()
-        paths = []
-        try:
-            while True:  # another thread may add some
-                paths.append(self.recent.popleft())
-        except IndexError:
-            pass
-        try:
-            self.raw.update(paths)
-        except TypeError:
-            self.raw.update(_texts(paths))
+    def gather(self) -> None:
+        """Move the recent paths to `encoded`."""
+        full = self.recent
+        self.watch()
+        entries = _entries(full).lstrip(b"\0")
+        if entries:
+            self.encoded.append(entries)
 
-    def _ignore_first(self) -> None:
-        if self.alarm is not None:
-            self.alarm = None
-            self.recent.popleft()
+    def settle(self) -> None:
+        """Move the paths of `encoded` to `raw`."""
+        encoded = self.encoded
+        self.encoded = []  # another thread may add to it
+        for entries in encoded:
+            self.raw.update(os.fsdecode(entries[:-1]).split("\0"))
 
     def sort(self) -> None:
         """Make the paths of `raw` absolute, and drop those that do not count."""
@@ -145,7 +154,6 @@ class _Recorder:
     def begin(self) -> None:
         """Begin a list, and announce it unless it is that of the attempt itself."""
         self.must_append = True
-        self.keep = self.recent.append
         self.watch()
         if not self.is_root:
             self._append(_entries([f"\n+{self.pid}"]))
@@ -154,14 +162,12 @@ class _Recorder:
         """Append the paths of this process to the file, if they are not shared already."""
         if os.getpid() != self.pid or not self.must_append:
             return
-        if self.is_root:
-            self._ignore_first()
-        else:
+        self.gather()
+        if not self.is_root:
             self.settle()  # a task may start thousands of processes that open the same files
         if not self.is_forked:
             self.raw.update(_files_of_modules())
-        kept = [*self.inside, *self.outside]
-        paths = [*kept, "\n@" + _here(), *self.raw, *self.recent]
+        paths = [*self.inside, *self.outside, "\n@" + _here(), *self.raw]
         marks = ["\n^" + directory for directory in _own_directories()]
         if self.is_cut:
             marks.append("\n!")
@@ -169,15 +175,14 @@ class _Recorder:
             marks.append("\n=")
         elif is_end:
             marks.append(f"\n-{self.pid}")
-        shared = b"".join(map(_content, self.areas))
-        self._append(_entries(paths) + shared + _entries(marks))
+        shared = map(_content, self.areas)
+        # The paths stay after the mark of the directory that they are relative to.
+        parts = [_entries(paths), *self.encoded, *shared, _entries(marks)]
+        self._append(b"".join(parts))
         self._forget()
-        if not is_end:
-            self.watch()
 
     def _forget(self) -> None:
-        self._ignore_first()
-        for kept in (self.recent, self.raw, self.inside, self.outside):
+        for kept in (self.encoded, self.raw, self.inside, self.outside):
             kept.clear()
 
     def _append(self, data: bytes) -> None:
@@ -221,6 +226,7 @@ class _Recorder:
         self.area = self.next_areas.get(get_ident())
         self.areas = []
         self._forget()
+        self.watch()
         self.keep = self._share_first
 
     def _share_first(self, path: Any) -> None:
@@ -261,14 +267,13 @@ class _Recorder:
         elif event == "os.exec":
             self.finish(is_end=False)
         elif self.must_append:
+            self.gather()
             self.settle()
-            self.watch()
             self.sort()  # while the directory is the one that they are relative to
         else:
             self.keep = self._share_first
 
 
-_OTHER_EVENTS = frozenset({"os.chdir", "os.exec", "sqlite3.connect"})
 _recorders: list[_Recorder] = []
 
 
@@ -305,7 +310,7 @@ def _hook(recorder: _Recorder) -> Callable[[str, Any], None]:
                     keep(path)
             except Exception:
                 return  # the program goes on in any case
-        elif event in _OTHER_EVENTS:
+        elif event in ("os.chdir", "os.exec", "sqlite3.connect"):
             try:
                 recorder.note(event, arguments)
             except Exception:
@@ -376,11 +381,11 @@ def _texts(paths: Iterable[Any]) -> list[str]:
     return texts
 
 
-def _entries(texts: Iterable[Any]) -> bytes:
+def _entries(paths: Iterable[Any]) -> bytes:
     try:
-        text = "\0".join(texts) + "\0"
+        text = "\0".join(paths) + "\0"
     except TypeError:
-        text = "\0".join(_texts(texts)) + "\0"
+        text = "\0".join(_texts(paths)) + "\0"
     try:
         return os.fsencode(text)
     except UnicodeEncodeError:
