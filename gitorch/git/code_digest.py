@@ -111,9 +111,10 @@ class CodeDigests:
             self._repo.root, "ls-tree", "-r", "-z", "--full-tree", tree
         )
         files: list[TreeFile] = []
-        for entry in output.split(b"\0")[:-1]:
-            path = entry[entry.index(b"\t") + 1 :]
-            files.append(TreeFile(entry, os.fsdecode(path)))
+        *entries, _ = output.split(b"\0")
+        *texts, _ = os.fsdecode(output).split("\0")
+        for entry, text in zip(entries, texts, strict=True):
+            files.append(TreeFile(entry, text.partition("\t")[2]))
         return tuple(files)
 
     def _compute(

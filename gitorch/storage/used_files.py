@@ -94,16 +94,17 @@ def _parsed(data: bytes) -> _Opened:
     own = set()
     marks = []
     here = "/"
-    for entry in entries:
-        match entry[:2]:
-            case "\n@":
-                here = entry[2:]
-            case "\n^":
-                own.add(entry[2:])
-            case "\n+" | "\n-" | "\n!" | "\n=":
-                marks.append(entry[1])
-            case _:
-                paths.add(os.path.join(here, entry))  # noqa: PTH118  there may be thousands
+    for entry in entries:  # there may be thousands
+        if entry[:1] == "/":
+            paths.add(entry)
+        elif entry[:1] != "\n":
+            paths.add(here + entry)
+        elif entry[1:2] == "@":
+            here = f"{entry[2:].rstrip('/')}/"
+        elif entry[1:2] == "^":
+            own.add(entry[2:])
+        else:
+            marks.append(entry[1:2])
     has_all = marks.count("+") == marks.count("-") and "!" not in marks
     return _Opened(paths, tuple(own), has_all and "=" in marks)
 
@@ -151,6 +152,13 @@ def _tracked(
     used = set()
     targets = set()
     for name in names:
+        if (
+            name in committed.files
+            and name not in committed.links
+            and not name.endswith(".pyc")
+        ):
+            used.add(name)  # at once, since there may be thousands
+            continue
         source = _source(name)
         for candidate in (source, *_above(source)):
             if candidate not in committed.files:
