@@ -66,6 +66,13 @@ ODD = replace(
     label="é",
     status=Status.FAILED,
     created="2026-01-03",
+    params={
+        "file": "caf\udce9",
+        "huge": 10**400,
+        "infinite": float("inf"),
+        "zero": -0.0,
+        "integer": 2**64,
+    },
 )
 
 

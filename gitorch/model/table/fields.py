@@ -176,14 +176,22 @@ def known_fields(rows: Iterable[Row]) -> list[Path]:
     """
     if isinstance(rows, KnownRows):
         return rows.fields
-    params: dict[Path, None] = {}
-    metrics: dict[Path, None] = {}
+    params: dict[str, object] = {}
+    metrics: dict[str, object] = {}
+    deeper: dict[str, dict[Path, None]] = {}
     for row in rows:
-        params |= dict.fromkeys(
-            ("params", *path) for path in _paths(row.all_params)
-        )
-        metrics |= dict.fromkeys(("metrics", name) for name in row.metrics)
-    return [*params, *metrics]
+        row_params = row.all_params
+        params.update(row_params)
+        metrics.update(row.metrics)
+        if dict in map(type, row_params.values()):
+            for path in _paths(row_params):
+                deeper.setdefault(path[0], {})[path] = None
+    fields: list[Path] = []
+    for key in params:
+        for path in deeper.get(key, [(key,)]):
+            fields.append(("params", *path))
+    fields += [("metrics", name) for name in metrics]
+    return fields
 
 
 def meant(name: str, known: Sequence[Path]) -> list[Path]:

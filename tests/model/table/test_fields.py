@@ -12,6 +12,7 @@ from gitorch.model.table.fields import (
     OWN,
     field,
     getter,
+    known_fields,
     meant,
     render_path,
     sorted_by,
@@ -22,6 +23,27 @@ from tests.model.table.sample import ROW
 
 def with_params(params: dict[str, Any]) -> Row:
     return replace(ROW, params=params, metrics={})
+
+
+def test_fields_are_those_of_any_run_with_the_values_in_mappings_after_them() -> (
+    None
+):
+    rows = [
+        with_params({"lr": 0.1, "model": {"depth": 1}}),
+        with_params({"model": "small", "seed": 1}),
+        replace(
+            ROW, params={"model": {"width": {"first": 2}}}, metrics={"loss": 1}
+        ),
+    ]
+    assert list(map(render_path, known_fields(rows))) == [
+        "params.lr",
+        "params.model",
+        "params.model.depth",
+        "params.model.width",
+        "params.model.width.first",
+        "params.seed",
+        "metrics.loss",
+    ]
 
 
 def test_the_columns_of_a_run_are_the_same_in_json() -> None:
