@@ -20,9 +20,6 @@ from gitorch.model.text.shown import visible as visible
 if TYPE_CHECKING:
     from gitorch.model.text.masking import Masking
 
-if TYPE_CHECKING:
-    from gitorch.model.text.masking import Masking
-
 _CODES = {
     "bold": "1",
     "dim": "2",
@@ -208,6 +205,8 @@ def printable(text: str, stream: TextIO) -> str:
     functions that render a field apply `plain` to it, since only they can tell the colours of
     gitorch from those in a field.
     """
+    if text.isprintable():
+        return text
     if has_colors(stream):
         return re.sub(_COLOR_OR_ESCAPE, lambda match: match[1] or "", text)
     return re.sub(_ESCAPES, "", text)

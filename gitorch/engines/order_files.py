@@ -158,10 +158,9 @@ def began(directory: Path, token: str) -> Began | None:
     return found if found.token == token else None
 
 
-def host_of(directory: Path, token: str) -> str:
-    """Return the name of the host on which the attempt with this token ran, by default this one."""
-    found = began(directory, token)
-    return socket.gethostname() if found is None else found.host
+def host_of(place: Began | None) -> str:
+    """Return the name of the host on which an attempt ran, by default this one."""
+    return socket.gethostname() if place is None else place.host
 
 
 def place_of(directory: Path, token: str) -> ExecutionPlace | None:

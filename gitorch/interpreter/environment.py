@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 
 from gitorch.interpreter.probe import Interpreter, source_root, source_roots
@@ -38,12 +39,7 @@ def attempt_environment(
     the config follows the pinned code. Its paths in the main tree become paths in `tree`. The
     stand-in is last.
     """
-    environment = dict(DEFAULTS)
-    for name, value in base.items():
-        # A caller can pass an entry without a name, which cannot be passed on.
-        if name and not name.startswith(_DROPPED):
-            environment[name] = value
-    environment.update(declared)
+    environment = {**_inherited(tuple(base.items())), **declared}
     environment.update(_interpreter_variables(interpreter, environment))
     environment["PYTHONUNBUFFERED"] = (
         "1"  # so that output is in the log even after kill -9
@@ -59,6 +55,17 @@ def attempt_environment(
     without_duplicates = dict.fromkeys(python_path)
     environment["PYTHONPATH"] = os.pathsep.join(without_duplicates)
     environment.update(gitorch)
+    return environment
+
+
+@lru_cache(maxsize=4)  # the attempts of a worker have the same
+def _inherited(base: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
+    """Return the variables of the caller that an attempt gets, and the DEFAULTS."""
+    environment = dict(DEFAULTS)
+    for name, value in base:
+        # A caller can pass an entry without a name, which cannot be passed on.
+        if name and not name.startswith(_DROPPED):
+            environment[name] = value
     return environment
 
 

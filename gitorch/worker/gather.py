@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gitorch.engines.contract import Ended
-from gitorch.engines.order_files import began, host_of
+from gitorch.engines.order_files import Began, began, host_of
 from gitorch.errors import GitorchError
 from gitorch.git.store import artifacts
 from gitorch.git.store.artifacts import Stored, Unkeepable
@@ -125,7 +125,14 @@ def _without_files(
 ) -> AttemptFiles:
     """Return the end of an attempt in ERROR without files. Its log has only the message."""
     files = {LOG: f"gitorch: {message}\n".encode(errors="replace")}
-    kept_attempt = _kept_attempt(attempt, ended, outcome, notes=notes, files=files)
+    kept_attempt = _kept_attempt(
+        attempt,
+        ended,
+        outcome,
+        place=began(attempt.directory.path, ended.token),
+        notes=notes,
+        files=files,
+    )
     return AttemptFiles(
         attempt=attempt,
         follows=Next(status=Status.ERROR, outcome=outcome),
@@ -149,6 +156,7 @@ def _kept_attempt(
     ended: Ended,
     outcome: Outcome,
     *,
+    place: Began | None,
     modified: tuple[str, ...] = (),
     location: str | None = None,
     notes: tuple[str, ...] = (),
@@ -165,7 +173,7 @@ def _kept_attempt(
         started=ended.started,
         ended=ended.ended,
         duration_s=ended.duration_s,
-        host=host_of(attempt.directory.path, ended.token),
+        host=host_of(place),
         outcome=outcome,
         pin=attempt.payload.pin,
         left_running=ended.left_running,
@@ -210,6 +218,7 @@ def _gather(
         attempt,
         ended,
         follows.outcome,
+        place=place,
         modified=modified.files,
         location=_location_of_failure(follows.outcome, kept_log),
         notes=tuple(masking.value(remarks)),

@@ -94,6 +94,9 @@ SWITCH_S = 0.0005  # a free slot must not wait 5 ms, Python's default, for a thr
 GARBAGE = 20_000
 DEAD_S = 2.0  # the time between two looks for dead workers
 KILL_REQUESTS_S = 0.2  # the time between two looks for runs to be killed
+STOP_REQUESTS_S = (
+    0.1  # the least time between two looks at the file of `gitorch stop`
+)
 
 
 class Pool:
@@ -145,6 +148,7 @@ class Pool:
         self._stops = 0  # counted by the signal handler
         self._requested_stops = Stops.NONE  # by `gitorch stop`
         self._stop_file = files.stop
+        self._next_stop_look = 0.0
         self._next_look = time.monotonic() + DEAD_S
         self._queue_version = -1
         self._summary = Summary()
@@ -258,11 +262,14 @@ class Pool:
             self._announce(Noticed(message=notice))
 
     def _handle_stops(self) -> None:
-        requested = requested_stops(self._stop_file)
-        if requested > self._requested_stops:
-            self._requested_stops = requested
-            self._end_waits(requested)
-        stops = max(self._stops, requested)
+        now = time.monotonic()
+        if now >= self._next_stop_look:
+            self._next_stop_look = now + STOP_REQUESTS_S
+            requested = requested_stops(self._stop_file)
+            if requested > self._requested_stops:
+                self._requested_stops = requested
+                self._end_waits(requested)
+        stops = max(self._stops, self._requested_stops)
         if stops > 0:
             self._handle(StopRequested(stops))
 

@@ -314,14 +314,14 @@ class Scheduler:
 
         A slot is also kept for each attempt that was claimed earlier and is still being prepared.
         """
-        kept = 0
-        for priority in self._followed.values():
-            if priority >= attempt.claim.priority:
-                kept += 1
-        for earlier in self._preparing_before(attempt):
-            if earlier.claim.priority >= attempt.claim.priority:
-                kept += 1
-        return len(self._running) + kept < self._slots
+        least = attempt.claim.priority
+        free = self._slots - len(self._running)
+        if free > 0:
+            free -= sum(priority >= least for priority in self._followed.values())
+        if free > 0:
+            earlier = self._preparing_before(attempt)
+            free -= sum(other.claim.priority >= least for other in earlier)
+        return free > 0
 
     def _preparing_before(
         self, attempt: ClaimedAttempt

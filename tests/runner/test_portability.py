@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,16 +30,27 @@ def test_python_3_8_and_the_standard_library(path: Path) -> None:
     # Beside the program, or on the PYTHONPATH of attempts.
     own = {"gitorch_task", "gitorch_recorder", "sitecustomize"}
     assert imported <= own | set(sys.stdlib_module_names)
-    has_functions = any(
-        isinstance(node, ast.FunctionDef | ast.AnnAssign)
-        for node in ast.walk(parsed)
+    is_postponed = "annotations" in {
+        alias.name
+        for node in parsed.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    # The annotations of later Pythons do no harm where they are not evaluated.
+    assert is_postponed or all(
+        isinstance(annotation, ast.Constant | ast.Name | None)
+        for annotation in _evaluated(parsed)
     )
-    if (
-        has_functions
-    ):  # annotations of later Pythons do no harm where they are not evaluated
-        assert "annotations" in {
-            alias.name
-            for node in parsed.body
-            if isinstance(node, ast.ImportFrom)
-            for alias in node.names
-        }
+
+
+def _evaluated(parsed: ast.Module) -> Iterator[ast.expr | None]:
+    """Yield the annotations that Python evaluates, unless that is postponed (PEP 563)."""
+    for node in ast.walk(parsed):
+        match node:
+            case ast.FunctionDef():
+                yield node.returns
+            case ast.arg():
+                yield node.annotation
+    for node in parsed.body:
+        if isinstance(node, ast.AnnAssign):
+            yield node.annotation
