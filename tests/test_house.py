@@ -41,6 +41,7 @@ GIT_STOREYS = (
         "status",
         "diff",
         "code_digest",
+        "committed_files",
         "lock_files",
         "checkout",
         "creation",

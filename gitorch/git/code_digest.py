@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from msgspec import Struct
 
 from gitorch.git.command import call_git
+from gitorch.git.committed_files import CommittedFiles
 from gitorch.git.repository import Repository
 from gitorch.git.store.objects import read_objects
 from gitorch.model.text.globs import first_match
@@ -51,13 +52,6 @@ class TreeFile(Struct, frozen=True):
         )
 
 
-class TreePaths(Struct, frozen=True):
-    """The paths of all files and submodules in a tree, and of the symbolic links among them."""
-
-    files: frozenset[str]
-    links: frozenset[str]
-
-
 class CodeDigests:
     """The code in trees: each tree is listed once, and each digest is computed once.
 
@@ -75,7 +69,7 @@ class CodeDigests:
         self._repo = repo
         self._configs_among = configs_among
         self._files = lru_cache(maxsize=4)(self._list)
-        self.committed = lru_cache(maxsize=4)(self._find_committed)
+        self.committed = lru_cache(maxsize=4)(partial(CommittedFiles, repo))
         self.configs = lru_cache(maxsize=4)(self._find_configs)
         self._digest = lru_cache(maxsize=1024)(self._compute)
 
@@ -136,11 +130,6 @@ class CodeDigests:
         if globs is None:
             return files
         return [file for file in files if first_match(file.path, globs) is not None]
-
-    def _find_committed(self, tree: str) -> TreePaths:
-        files = self._files(tree)
-        links = frozenset(file.path for file in files if file.is_link)
-        return TreePaths(frozenset(file.path for file in files), links)
 
     def _find_configs(self, tree: str) -> frozenset[str]:
         """Return the paths of the configs in the tree, and of the files that they extend."""

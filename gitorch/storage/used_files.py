@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from msgspec import Struct
 
 import gitorch
+from gitorch.git.modes import LINK
 from gitorch.model.run.used import Used, summarised
 from gitorch.model.text.globs import matcher
 from gitorch.storage.claimed_attempt import ClaimedAttempt
@@ -152,21 +153,16 @@ def _tracked(
     used = set()
     targets = set()
     for name in names:
-        if (
-            name in committed.files
-            and name not in committed.links
-            and not name.endswith(".pyc")
-        ):
-            used.add(name)  # at once, since there may be thousands
-            continue
         source = _source(name)
-        for candidate in (source, *_above(source)):
-            if candidate not in committed.files:
-                continue
-            used.add(candidate)
-            if candidate in committed.links:
-                targets.add(os.path.realpath(attempt.run.tree / source))
-            break
+        committed_name = source
+        mode = committed.mode(committed_name)
+        while mode is None and "/" in committed_name:
+            committed_name = committed_name.rpartition("/")[0]
+            mode = committed.mode(committed_name)
+        if mode is not None:
+            used.add(committed_name)
+        if mode == LINK:
+            targets.add(os.path.realpath(attempt.run.tree / source))
     return used, targets
 
 
@@ -175,19 +171,14 @@ def _source(name: str) -> str:
 
     Any other name is returned as it is (https://peps.python.org/pep-3147/).
     """
+    if not name.endswith(".pyc"):
+        return name
     directory, _, file = name.rpartition("/")
     package, _, last = directory.rpartition("/")
-    if last != "__pycache__" or not file.endswith(".pyc"):
+    if last != "__pycache__":
         return name
     module = file.partition(".")[0]
     return f"{package}/{module}.py".lstrip("/")
-
-
-def _above(name: str) -> Iterator[str]:
-    """Yield the directories above a name, the nearest first."""
-    while "/" in name:
-        name = name.rpartition("/")[0]
-        yield name
 
 
 def _undeclared(

@@ -132,6 +132,11 @@ def parse_tree(data: bytes) -> dict[bytes, TreeEntry]:
     return _parsed(data).copy()
 
 
+def each_entry(data: bytes) -> list[tuple[bytes, bytes, bytes]]:
+    """Return mode, name and oid of each entry of a tree object. The mode is in octal digits."""
+    return _ENTRY.findall(data)
+
+
 def render_tree(entries: dict[bytes, TreeEntry]) -> bytes:
     """Return the data of a tree object.
 
@@ -150,8 +155,7 @@ def render_tree(entries: dict[bytes, TreeEntry]) -> bytes:
 @lru_cache(maxsize=64)
 def _parsed(data: bytes) -> dict[bytes, TreeEntry]:
     return {
-        name: TreeEntry(int(mode, 8), oid)
-        for mode, name, oid in _ENTRY.findall(data)
+        name: TreeEntry(int(mode, 8), oid) for mode, name, oid in each_entry(data)
     }
 
 
