@@ -22,7 +22,6 @@ from gitorch.git.store.spool import Spool
 from gitorch.git.worktree.contract import UNMODIFIED, Modified
 from gitorch.model.branch_layout import ATTEMPT, CHANGES, EVENTS, LOG, SERIES, USED
 from gitorch.model.run import policy, record
-from gitorch.model.run.environment import digest_of, render_environment
 from gitorch.model.run.outcome import (
     CouldNotStart,
     ExitCode,
@@ -210,7 +209,7 @@ def _gather(
     if failure and has_succeeded:
         follows = _after_unkept(attempt, failure)
     place = began(attempt.directory.path, ended.token)
-    environment = surroundings.describe(
+    described = surroundings.describe(
         attempt.payload, attempt.run.tree, masking, place
     )
     remarks = [*found.notes, *notes.shown(), *use.notes, *reports.notes]
@@ -222,7 +221,7 @@ def _gather(
         modified=modified.files,
         location=_location_of_failure(follows.outcome, kept_log),
         notes=tuple(masking.value(remarks)),
-        environment_sha256=digest_of(render_environment(environment)),
+        environment_sha256=described.digest,
         undeclared=tuple(masking.value(use.undeclared)),
         files=files,
     )
@@ -234,7 +233,7 @@ def _gather(
         metrics=masking.value(reports.metrics),
         outputs=found.outputs,
         discarded=found.discarded,
-        environment=environment,
+        environment=described.environment,
     )
     return AttemptFiles(
         attempt=attempt,

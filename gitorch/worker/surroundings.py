@@ -17,7 +17,11 @@ from gitorch.git.lock_files import lock_files
 from gitorch.interpreter.choose import BROKEN_HINT, choose
 from gitorch.interpreter.environment import DEFAULTS, attempt_environment
 from gitorch.interpreter.probe import Interpreter, probe
-from gitorch.model.run.environment import recorded_variables
+from gitorch.model.run.environment import (
+    digest_of,
+    recorded_variables,
+    render_environment,
+)
 from gitorch.model.run.locked_python import is_locked
 from gitorch.model.run.payload import Payload
 from gitorch.model.run.pin import Pin
@@ -30,12 +34,16 @@ from gitorch.tools import machine
 from gitorch.tools.reported import report
 
 
-class _Masked(Struct, frozen=True):
-    """The facts of an attempt, and the same facts without secrets."""
+class Described(Struct, frozen=True):
+    """What tasks ran with, as a record has it: without secrets, and under the digest of its text.
 
+    It was made from these facts with this masking.
+    """
+
+    environment: dict[str, Any]
+    digest: str
     facts: dict[str, Any]
     masking: Masking
-    masked: dict[str, Any]
 
 
 class Surroundings:
@@ -57,7 +65,7 @@ class Surroundings:
         self._reports: dict[tuple[object, ...], dict[str, str]] = {}
         self._reports_lock = threading.Lock()
         self._processes: dict[frozenset[tuple[str, str]], dict[str, Any]] = {}
-        self._last_masked: _Masked | None = None
+        self._last_described: Described | None = None
 
     def interpreter(self, python: str, wanted: str | None, pin: Pin) -> Interpreter:
         """Return the interpreter that a run was readied with, to run the code at `pin`.
@@ -132,7 +140,7 @@ class Surroundings:
         tree: Path,
         masking: Masking,
         place: Began | None = None,
-    ) -> dict[str, Any]:
+    ) -> Described:
         """Return what a record says about what a run's tasks ran with, and about the machine.
 
         `place` is where they ran, None if here. `masking` removes the secrets. An interpreter that
@@ -168,7 +176,8 @@ class Surroundings:
         if with_python:
             interpreter = self.interpreter(python, spec.python, pin)
             described = _python(interpreter, python)
-        return self._with_machine(described, spec, self.masking(spec))
+        masking = self.masking(spec)
+        return self._with_machine(described, spec, masking).environment
 
     def _with_machine(
         self,
@@ -176,18 +185,20 @@ class Surroundings:
         spec: RunSpec,
         masking: Masking,
         place: Began | None = None,
-    ) -> dict[str, Any]:
+    ) -> Described:
         """Add the facts about the machine and the process. Most attempts have the same facts."""
         if place is not None and place.machine is not None:
             of_machine = place.machine.to_json()
         else:
             of_machine = self._machine
         facts = {**described, **self._process(spec), **of_machine}
-        last = self._last_masked
+        last = self._last_described
         if last is None or last.masking is not masking or last.facts != facts:
-            last = _Masked(facts, masking, masking.value(facts))
-            self._last_masked = last
-        return last.masked
+            environment = masking.value(facts)
+            digest = digest_of(render_environment(environment))
+            last = Described(environment, digest, facts, masking)
+            self._last_described = last
+        return last
 
     def _process(self, spec: RunSpec) -> dict[str, Any]:
         """Return the facts that depend on the variables. Each environment is examined once."""

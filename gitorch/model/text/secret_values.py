@@ -103,12 +103,19 @@ def _suspect(
     if any(map(_is_hard_to_guess, passwords_in(text))):
         reason = "it is an address with a password"
         return Suspect(position, text, reason, is_certain=True)
+    found = _by_name_or_look(name, text)
+    return None if found is None else Suspect(position, *found)
+
+
+@lru_cache(maxsize=4096)  # the runs of a sweep have mostly the same values
+def _by_name_or_look(name: str, text: str) -> tuple[str, str] | None:
+    """Return the secret in a text, and the reason to take it for one."""
     marked = re.search(_MARKED, text)
     if marked:
         secret = text if marked[0].startswith("-") else marked[0]
-        return Suspect(position, secret, "it looks like the key of a service")
+        return secret, "it looks like the key of a service"
     if _is_name_of_secret(name) and not _is_stand_in(text):
-        return Suspect(position, text, "its name is that of a secret")
+        return text, "its name is that of a secret"
     return None
 
 
@@ -122,7 +129,6 @@ def _is_hard_to_guess(text: str) -> bool:
     return not is_plain and not _is_stand_in(text)
 
 
-@lru_cache(maxsize=4096)  # the runs of a sweep have the same names
 def _is_name_of_secret(name: str) -> bool:
     snake_case = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
     return re.search(_NAME, snake_case) is not None
