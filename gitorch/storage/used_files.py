@@ -72,8 +72,10 @@ def read_use(
     opened = _parsed(data)
     inside, outside = _divided(attempt, opened.paths)
     used, targets = _tracked(site, attempt, inside)
-    inside_targets, outside_targets = _divided(attempt, targets)
-    used |= _tracked(site, attempt, inside_targets)[0]
+    outside_targets: set[str] = set()
+    if targets:
+        inside_targets, outside_targets = _divided(attempt, targets)
+        used |= _tracked(site, attempt, inside_targets)[0]
     is_complete = opened.is_complete and not _has_other_programs(attempt)
     if not (used or is_complete):
         return Use()

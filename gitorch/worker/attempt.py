@@ -25,7 +25,7 @@ from gitorch.storage.claimed_attempt import ClaimedAttempt
 from gitorch.storage.fetched import described_in, place
 from gitorch.storage.input_changes import require_unchanged
 from gitorch.storage.site import Site
-from gitorch.tools.files import write_over
+from gitorch.tools.files import write_over, write_small
 from gitorch.tools.locks import create_directory, only_one_at
 from gitorch.tools.untrusted import read_plain
 from gitorch.worker.disk_space import require_space
@@ -92,12 +92,12 @@ def prepare(
         surroundings.reported(attempt.payload, run.tree, interpreter)
     config = task_config(spec, attempt.task, str(run.output))
     # Only the attempt reads these files, and it starts later. So they need not be written aside.
-    directory.config.write_bytes(json.dumps(config, ensure_ascii=False).encode())
+    write_small(directory.config, json.dumps(config, ensure_ascii=False).encode())
     if attempt.task.addresses:
         described = described_in(run.tree, attempt.task.addresses)
         directory.inputs.write_text(json.dumps(described))
     params = seen_params(spec, attempt.task)
-    directory.params.write_bytes(json.dumps(params, ensure_ascii=False).encode())
+    write_small(directory.params, json.dumps(params, ensure_ascii=False).encode())
     return Order(
         token=attempt.claim.token,
         directory=directory.path,

@@ -47,10 +47,6 @@ _NOWHERE = "/proc/"
 _PACKAGES = ("/site-packages", "/dist-packages")
 
 
-class _First(str):
-    """The empty text that is the first of the recent paths. A weak reference can be made to it."""
-
-
 class _Recorder:
     """The paths that this process has opened.
 
@@ -90,7 +86,7 @@ class _Recorder:
         A full deque drops its first element, which a weak reference reports. To look at its length
         for each file would take half as long as to keep the path.
         """
-        first = _First()
+        first: "set[object]" = set()
         self.alarm = ref(first, self.overflow)
         self.recent = deque([first, *[""] * _SPARE], _MOST_RECENT)
         self.keep = self.recent.append
@@ -114,6 +110,8 @@ class _Recorder:
         """Move the recent paths to `encoded`."""
         full = self.recent
         self.watch()
+        if type(full[0]) is set:
+            full.popleft()
         entries = _entries(full).lstrip(b"\0")
         if entries:
             self.encoded.append(entries)
