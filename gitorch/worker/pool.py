@@ -93,10 +93,9 @@ SWITCH_S = 0.0005  # a free slot must not wait 5 ms, Python's default, for a thr
 # worker's time.
 GARBAGE = 20_000
 DEAD_S = 2.0  # the time between two looks for dead workers
-KILL_REQUESTS_S = 0.2  # the time between two looks for runs to be killed
-STOP_REQUESTS_S = (
-    0.1  # the least time between two looks at the file of `gitorch stop`
-)
+# The least and the greatest time between two looks at what other commands ask for.
+REQUESTS_S = 0.1
+WAIT_S = 0.2
 
 
 class Pool:
@@ -148,7 +147,7 @@ class Pool:
         self._stops = 0  # counted by the signal handler
         self._requested_stops = Stops.NONE  # by `gitorch stop`
         self._stop_file = files.stop
-        self._next_stop_look = 0.0
+        self._next_requests = 0.0
         self._next_look = time.monotonic() + DEAD_S
         self._queue_version = -1
         self._summary = Summary()
@@ -186,8 +185,7 @@ class Pool:
             self._receive_all()
             self._receive_from_engine()
             self._handle_stops()
-            self._rejoin_replaced_queue()
-            self._handle_kills()
+            self._handle_requests()
             self._handle(Ticked())
             if time.monotonic() > self._next_look:
                 self._look_for_dead_workers()
@@ -232,14 +230,14 @@ class Pool:
     def _wait(self) -> None:
         """Wait for a message, for news of the engine or for a signal.
 
-        The wait is short, since a request to kill a run wakes no worker.
+        The wait is short, since no request of another command wakes a worker.
         """
         with (
             selectors.PollSelector() as selector
         ):  # made and used with one system call
             for source in (self._inbox.fileno(), *self._engine.descriptors()):
                 selector.register(source, selectors.EVENT_READ)
-            selector.select(self._engine.poll_interval_s or KILL_REQUESTS_S)
+            selector.select(self._engine.poll_interval_s or WAIT_S)
 
     def _receive_all(self) -> None:
         for message in self._inbox.drain():
@@ -261,14 +259,21 @@ class Pool:
         for notice in self._engine.notices():
             self._announce(Noticed(message=notice))
 
-    def _handle_stops(self) -> None:
+    def _handle_requests(self) -> None:
+        """Look at what other commands ask for, unless the last look was a moment ago."""
         now = time.monotonic()
-        if now >= self._next_stop_look:
-            self._next_stop_look = now + STOP_REQUESTS_S
-            requested = requested_stops(self._stop_file)
-            if requested > self._requested_stops:
-                self._requested_stops = requested
-                self._end_waits(requested)
+        if now < self._next_requests:
+            return
+        self._next_requests = now + REQUESTS_S
+        requested = requested_stops(self._stop_file)
+        if requested > self._requested_stops:
+            self._requested_stops = requested
+            self._end_waits(requested)
+        self._handle_stops()
+        self._rejoin_replaced_queue()
+        self._handle_kills()
+
+    def _handle_stops(self) -> None:
         stops = max(self._stops, self._requested_stops)
         if stops > 0:
             self._handle(StopRequested(stops))
