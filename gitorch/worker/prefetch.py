@@ -108,14 +108,14 @@ class Prefetch:
 
         Return True if the run has everything that can be prepared for it.
         """
+        has_enough = len(self._ready) >= self._enough
+        if has_enough and not self._finished:
+            return False
         directory = self._site.directory(run_id)
         if directory.log.exists() or self._site.worktrees.is_present(
             directory.tree
         ):
             return True
-        has_enough = len(self._ready) >= self._enough
-        if has_enough and not self._finished:
-            return False
         payload = payload_of(self._site, run_id)
         if payload is None:
             return True
