@@ -23,6 +23,7 @@ from gitorch.tools.untrusted import read_plain, reason
 
 _OF_SHELL = frozenset(";&|<`(\n")
 _LARGEST = 32 << 20  # bytes of a list
+_MARKS = frozenset({"\n@", "\n^", "\n+", "\n-", "\n!", "\n="})
 # The files in these directories belong to the system or to gitorch.
 _SYSTEM = (
     *("/bin", "/etc", "/lib", "/lib32", "/lib64", "/proc", "/sbin", "/sys"),
@@ -100,14 +101,14 @@ def _parsed(data: bytes) -> _Opened:
     for entry in entries:  # there may be thousands
         if entry[:1] == "/":
             paths.add(entry)
-        elif entry[:1] != "\n":
+        elif entry[:2] not in _MARKS:
             paths.add(here + entry)
-        elif entry[1:2] == "@":
+        elif entry[1] == "@":
             here = f"{entry[2:].rstrip('/')}/"
-        elif entry[1:2] == "^":
+        elif entry[1] == "^":
             own.add(entry[2:])
         else:
-            marks.append(entry[1:2])
+            marks.append(entry[1])
     has_all = marks.count("+") == marks.count("-") and "!" not in marks
     return _Opened(paths, tuple(own), has_all and "=" in marks)
 

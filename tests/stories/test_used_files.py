@@ -22,6 +22,7 @@ TASKS = """
         def run(self):
             open("own.txt", "w").write("mine")
             lines("own.txt")
+            lines("\\nodd")
             with open("written.txt", "w"): pass
             os.chdir("settings")
             lines("a.ini")
@@ -57,7 +58,14 @@ def test_the_files_that_a_task_reads(project: Path, tmp_path: Path) -> None:
         "script.py": "import gitorch; open('by-script.txt')",
         "real.py": "",
         **dict.fromkeys(
-            ("written.txt", "settings/a.ini", "by-worker.txt", "by-script.txt"), ""
+            (
+                "\nodd",
+                "written.txt",
+                "settings/a.ini",
+                "by-worker.txt",
+                "by-script.txt",
+            ),
+            "",
         ),
     }
     for name, text in files.items():
@@ -70,7 +78,8 @@ def test_the_files_that_a_task_reads(project: Path, tmp_path: Path) -> None:
     assert _used(project, run["id"], "one") == {
         "schema": "gitorch/used/v1",
         "files": [
-            *("Tasks.py", "by-script.txt", "by-worker.txt", "helper.py", "link.py"),
+            *("\nodd", "Tasks.py", "by-script.txt", "by-worker.txt"),
+            *("helper.py", "link.py"),
             *("package/__init__.py", "package/part.py", "real.py"),
             *("script.py", "settings/a.ini"),
         ],
