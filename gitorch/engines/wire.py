@@ -2,15 +2,15 @@
 
 A message is a JSON object. The socket preserves the boundaries of messages.
 
-    worker to slot           {"generation": n} with an order
+    worker to slot           {"generation": n, "order": Order as JSON}
                              {"cancel": token, "outcome": Outcome as JSON}, and perhaps the
                              "grace_s" that the attempt has to end by itself
     slot to worker           {"up": generation}
                              {"ended": Ended as JSON, "generation": the slot's for the next order}
     supervisor to worker     {"died": generation, "code": its exit code, or minus the signal}
 
-An order is sent as the descriptor of a file in memory, because the environment in the order can
-make it too long for a message.
+The environment in an order can make it too long for a message. The order is then sent as the
+descriptor of a file in memory, which takes longer.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TYPE_CHECKING = False  # `typing` itself takes milliseconds to import
 if TYPE_CHECKING:
     from typing import Any
 
-LARGEST_MESSAGE = 64 * 1024
+LARGEST_MESSAGE = 64 * 1024  # bytes
 
 
 def send(
@@ -33,15 +33,16 @@ def send(
     order: Mapping[str, Any] | None = None,
 ) -> None:
     """Send a message, together with an order if there is one."""
-    data = json.dumps(message).encode()
-    if order is None:
+    whole = message if order is None else {**message, "order": order}
+    data = json.dumps(whole).encode()
+    if order is None or len(data) <= LARGEST_MESSAGE:
         end.send(data)
         return
     memory = os.memfd_create("order", os.MFD_CLOEXEC)
     try:
         with os.fdopen(memory, "wb", closefd=False) as file:
             file.write(json.dumps(order).encode())
-        socket.send_fds(end, [data], [memory])
+        socket.send_fds(end, [json.dumps(message).encode()], [memory])
     finally:
         os.close(memory)
 
@@ -59,9 +60,10 @@ def receive(
         return None
     if not data:
         return None
-    order = None
+    message = json.loads(data)
+    order = message.pop("order", None)
     for descriptor in descriptors:
         with os.fdopen(descriptor, "rb") as file:
             file.seek(0)
             order = json.loads(file.read())
-    return json.loads(data), order
+    return message, order
