@@ -156,6 +156,7 @@ class _SlotProcess:
         self._poll.register(end, select.POLLIN)
         self._grace_s = 0.0  # of the current attempt
         self._may_save = False
+        self._oom_kills = process.OomKills()
 
     def work(self) -> bool:
         """Execute orders until the worker is gone, and return True.
@@ -196,7 +197,7 @@ class _SlotProcess:
         began = time.monotonic()
         self._grace_s = order["grace_s"]
         self._may_save = False
-        oom_kills_before = process.oom_kills()
+        self._oom_kills.note()
         left_running = 0
         survivors: list[process.Process] = []
         log_error = None
@@ -215,10 +216,7 @@ class _SlotProcess:
                 outcome = self._wait(order, program, log)
                 if outcome is not None and outcome["kind"] in _BY_ITSELF:
                     left_running = self._settle(log)
-                    if (
-                        _is_killed(outcome)
-                        and process.oom_kills() > oom_kills_before
-                    ):
+                    if _is_killed(outcome) and self._oom_kills.have_risen():
                         outcome = {"kind": OutcomeKind.OUT_OF_MEMORY}
                 if self._may_save:
                     process.ask_to_end(

@@ -116,13 +116,32 @@ def boot_id() -> str:
         return ""
 
 
-def oom_kills() -> int:
-    """Return the number of processes on this machine that the kernel has killed to free memory.
+class OomKills:
+    """The number of processes on this machine that the kernel has killed to free memory.
 
     The number covers all control groups. An attempt that is killed for another reason while the
     kernel kills another process is therefore reported as out of memory. Only the kernel's log says
     which process the kernel has killed.
     """
+
+    def __init__(self) -> None:
+        self._noted = 0
+        self._next_s = 0.0
+
+    def note(self) -> None:
+        """Note the number, unless that was done within the last second: it takes 30 us."""
+        now = time.monotonic()
+        if now >= self._next_s:
+            self._next_s = now + 1.0
+            self._noted = _oom_kills()
+
+    def have_risen(self) -> bool:
+        """Return True if the number is higher than the one that was noted, and forget that one."""
+        self._next_s = 0.0
+        return _oom_kills() > self._noted
+
+
+def _oom_kills() -> int:
     try:
         with open("/proc/vmstat", "rb") as file:
             _, _, rest = file.read().partition(b"\noom_kill ")
