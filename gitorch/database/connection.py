@@ -5,6 +5,7 @@ The queue, the index of runs and the file digests differ in their `DatabaseForma
 
 from __future__ import annotations
 
+import atexit
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 from urllib.parse import quote
+from weakref import WeakSet
 
 from gitorch.database.statements import split, statements
 from gitorch.errors import Busy, GitorchError
@@ -133,6 +135,7 @@ class Database:
         self._translated = format.translated(path)
         # Reentrant, since a thread that holds the lock for a transaction also fetches within it.
         self._lock = threading.RLock()
+        _open.add(self)
 
     @classmethod
     def open(cls, path: Path | None, format: DatabaseFormat) -> Self:
@@ -178,6 +181,7 @@ class Database:
         return cls(connection, format, path)
 
     def close(self) -> None:
+        """Close the connection. The last one to a file moves what is in its -wal file to it."""
         self._connection.close()
 
     def version(self) -> int:
@@ -273,3 +277,15 @@ class Transaction:
     def set_version(self) -> None:
         """Mark the file as one of the current version of its format."""
         self._connection.execute(f"PRAGMA user_version = {self._format.version}")
+
+
+# The process may end without freeing its objects. The -wal files would then stay, and grow, and the
+# next process would have to read them from the beginning to the end.
+_open: WeakSet[Database] = WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    for database in list(_open):
+        with suppress(sqlite3.Error):
+            database.close()

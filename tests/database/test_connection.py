@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from gitorch.database.connection import (
     DatabaseFormat,
 )
 from gitorch.errors import Busy
+from tests.conftest import commit_files
 
 FORMAT = DatabaseFormat(
     name="file digests",
@@ -127,3 +130,32 @@ def test_a_path_may_have_any_characters(tmp_path: Path) -> None:
     path = tmp_path / "a b?c#d%20.db"
     Database.open(path, FORMAT).close()
     assert Database.open_read_only(path, FORMAT).version() == 0
+
+
+def test_the_end_of_a_process_leaves_no_file_beside_a_database(
+    tmp_path: Path,
+) -> None:
+    program = """if True:
+        import atexit, os
+        from pathlib import Path
+        from gitorch.database.queue_file import opened
+        databases = [opened(Path("queue.db"), "home") for _ in range(3)]
+        assert Path("queue.db-wal").exists()
+        atexit._run_exitfuncs()
+        os._exit(0)
+    """
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
+    assert [path.name for path in tmp_path.glob("*.db*")] == ["queue.db"]
+
+
+def test_a_command_leaves_no_file_beside_the_databases(project: Path) -> None:
+    commit_files(project, {"experiments/e.yaml": "tasks: [{id: a, command: echo}]"})
+    state = project / ".git/gitorch"
+    for words in (["ready"], ["run"], ["list"], ["status"]):
+        subprocess.run(
+            [sys.executable, "-m", "gitorch", *words], cwd=project, check=True
+        )
+        assert sorted(path.name for path in state.glob("*.db*")) == [
+            "index.db",
+            "queue.db",
+        ], words
