@@ -62,7 +62,7 @@ def _widened(values: list[float], *, is_log: bool) -> tuple[float, float]:
     low, high = float(min(values)), float(max(values))
     if is_log:
         if math.log10(high) - math.log10(low) < 1e-9:
-            low, high = max(low / 2, sys.float_info.min), high * 2
+            low, high = low / 2 or low, high * 2  # half of the least float is 0
         return low, min(high, _LARGEST)
     if high / 2 - low / 2 <= abs(high) * 1e-12:
         margin = max(abs(low) * 0.1, sys.float_info.min * 1e16)

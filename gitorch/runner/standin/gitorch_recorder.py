@@ -23,9 +23,7 @@ evaluated: `from __future__ import annotations` loads one more module, in a tent
 import atexit
 import os
 import sys
-from _collections import deque  # type: ignore[import-not-found]  # loads faster
 from _thread import get_ident
-from _weakref import ref
 
 TYPE_CHECKING = False  # `typing` itself takes milliseconds to import
 if TYPE_CHECKING:
@@ -35,7 +33,6 @@ if TYPE_CHECKING:
 
 _NOT_READING = os.O_WRONLY | os.O_TRUNC | os.O_EXCL
 _MOST_RECENT = 512  # opened files
-_SPARE = 16  # files that other threads may open while room is made
 _MOST_ENCODED = 32  # times that recent paths are encoded, before each is kept once
 _MOST_RAW = 50_000  # paths, before those that do not count are dropped
 _MOST = 100_000  # paths in the worktree
@@ -65,7 +62,7 @@ class _Recorder:
         os.environ[_BELOW] = path
         tree = os.path.normpath(os.path.join(path, *[os.pardir] * 4, "tree"))
         self.tree = tree
-        self.recent: deque[Any] = deque()
+        self.recent: list[Any] = []
         self.keep: Callable[[Any], object] = self.recent.append
         self.encoded: list[bytes] = []
         self.raw: set[Any] = set()
@@ -77,51 +74,42 @@ class _Recorder:
         self.areas: list[mmap.mmap] = []
         self.next_areas: dict[int, mmap.mmap] = {}  # by thread
         self.area: mmap.mmap | None = None
-        self.alarm: ref[Any] | None = None
         self.ignored: tuple[str, ...] = ()
 
-    def watch(self) -> None:
-        """Begin new recent paths, and have `overflow` called before they drop one.
-
-        A full deque drops its first element, which a weak reference reports. To look at its length
-        for each file would take half as long as to keep the path.
-        """
-        first: "set[object]" = set()
-        self.alarm = ref(first, self.overflow)
-        self.recent = deque([first, *[""] * _SPARE], _MOST_RECENT)
-        self.keep = self.recent.append
-
-    def overflow(self, _: object) -> None:
+    def overflow(self) -> None:
         """Make room for recent paths.
 
         Few paths are kept as objects of their own, since memory that is new to the process takes
         longer to write than memory that was used just before.
         """
-        try:
-            self.gather()
-            if len(self.encoded) >= _MOST_ENCODED:
-                self.settle()
-            if len(self.raw) > _MOST_RAW:
-                self.sort()
-        except Exception:
-            return  # the program goes on in any case
+        self.gather()
+        if len(self.encoded) >= _MOST_ENCODED:
+            self.settle()
+        if len(self.raw) > _MOST_RAW:
+            self.sort()
 
     def gather(self) -> None:
         """Move the recent paths to `encoded`."""
-        full = self.recent
-        self.watch()
-        if type(full[0]) is set:
-            full.popleft()
-        entries = _entries(full).lstrip(b"\0")
-        if entries:
-            self.encoded.append(entries)
+        full = self.renew()
+        if full:
+            self.encoded.append(_entries(full))
+
+    def renew(self) -> "list[Any]":
+        """Begin new recent paths, and return those before them.
+
+        These lines call nothing, so no other thread runs between them.
+        """
+        before, self.recent = self.recent, []
+        self.keep = self.recent.append
+        return before
 
     def settle(self) -> None:
         """Move the paths of `encoded` to `raw`."""
         encoded = self.encoded
         self.encoded = []  # another thread may add to it
         for entries in encoded:
-            self.raw.update(os.fsdecode(entries[:-1]).split("\0"))
+            paths = os.fsdecode(entries[:-1]).split("\0")
+            self.raw.update(paths)  # at once: another thread may replace `raw`
 
     def sort(self) -> None:
         """Make the paths of `raw` absolute, and drop those that do not count."""
@@ -153,7 +141,7 @@ class _Recorder:
     def begin(self) -> None:
         """Begin a list, and announce it unless it is that of the attempt itself."""
         self.must_append = True
-        self.watch()
+        self.renew()
         if not self.is_root:
             self._append(_entries([f"\n+{self.pid}"]))
 
@@ -225,7 +213,7 @@ class _Recorder:
         self.area = self.next_areas.get(get_ident())
         self.areas = []
         self._forget()
-        self.watch()
+        self.renew()
         self.keep = self._share_first
 
     def _share_first(self, path: "Any") -> None:
@@ -305,8 +293,9 @@ def _hook(recorder: "_Recorder") -> "Callable[[str, Any], None]":
             try:
                 path, _, flags = arguments
                 if not flags & _NOT_READING:
-                    keep = recorder.keep
-                    keep(path)
+                    recorder.keep(path)
+                    if len(recorder.recent) > _MOST_RECENT:
+                        recorder.overflow()
             except Exception:
                 return  # the program goes on in any case
         elif event in ("os.chdir", "os.exec", "sqlite3.connect"):

@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as some
 
 from gitorch.model.plot.axis import Axis
@@ -47,6 +47,9 @@ def test_ticks_of_a_logarithmic_axis() -> None:
     assert Axis.of([-1.0], is_log=True).low == 1
 
 
+@example([1.1125369292536007e-308], True)
+@example([5e-324], True)
+@example([1e-323, 5e-324], True)
 @given(
     some.lists(some.floats(allow_nan=False, allow_infinity=False), max_size=4),
     some.booleans(),
