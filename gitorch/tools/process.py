@@ -189,15 +189,16 @@ def process_start(pid: int) -> int:
 
 
 def descendants(ancestor: int) -> list[Process]:
-    """Return the descendants of a process, without the process itself."""
+    """Return the descendants of a process without the process itself, parents before children."""
     return with_descendants(table(), [ancestor], include=False)
 
 
 def with_descendants(
     processes: Collection[Process], roots: Iterable[int], *, include: bool = True
 ) -> list[Process]:
-    """Return the `processes` that descend from `roots`.
+    """Return the `processes` that descend from `roots`, parents before their children.
 
+    A signal to all of them then reaches a program before it sees that its children have ended.
     With `include`, the result contains the roots too. Processes that have ended are followed and
     returned, since they may still be the parents of other processes in the table.
     """
@@ -205,14 +206,14 @@ def with_descendants(
     for process in processes:
         children.setdefault(process.parent, []).append(process)
     roots = set(roots)
-    found = set()
+    found: dict[Process, None] = {}
     if include:
-        found = {process for process in processes if process.pid in roots}
+        found = {process: None for process in processes if process.pid in roots}
     pending = list(roots)
     while pending:
         for child in children.get(pending.pop(), ()):
             if child not in found and child.pid not in roots:
-                found.add(child)
+                found[child] = None
                 pending.append(child.pid)
     return list(found)
 

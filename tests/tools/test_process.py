@@ -69,6 +69,19 @@ def test_descendants_are_found_below_a_process_that_has_ended() -> None:
     } == {4}
 
 
+def test_parents_come_before_their_children() -> None:
+    """A program must not see its children end before it gets the signal itself."""
+    parents = {2: 1, 9: 2, 3: 9, 8: 3, 4: 2, 7: 4}
+    read = []
+    for pid, parent in parents.items():
+        read.append(Process(pid, start=0, parent=parent, group=1, has_ended=False))
+    for processes in (read, read[::-1]):
+        found = [one.pid for one in process.with_descendants(processes, [2])]
+        assert sorted(found) == sorted(parents)
+        for pid in found[1:]:
+            assert found.index(parents[pid]) < found.index(pid)
+
+
 def test_a_process_whose_main_thread_has_ended_runs() -> None:
     script = (
         "import ctypes, threading, time\n"
