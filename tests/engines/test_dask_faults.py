@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -124,8 +125,15 @@ def test_cancel_of_a_running_task(
     """The only worker of Dask is free for the next task, which waits meanwhile."""
     ready(project, counted(starts, "test {seed} = 1 || sleep 60"), seeds=2)
     worker = started_attempt(project, starts)
-    runs = gitorch_json(project, "status")["runs"]
-    (running,) = (run for run in runs if run["where"])
+
+    def sleeping() -> list[dict[str, Any]]:
+        runs = gitorch_json(project, "status")["runs"]
+        return [
+            run for run in runs if run["where"] and "seed=1" not in run["label"]
+        ]
+
+    wait_for(lambda: bool(sleeping()))  # the other run may be executed first
+    (running,) = sleeping()
     assert running["status"] == "RUNNING"
     assert running["why"] == "dask on 127.0.0.1"
     gitorch(project, "kill", running["id"])
