@@ -35,9 +35,9 @@ from gitorch.tools.reported import report
 
 
 class Described(Struct, frozen=True):
-    """What tasks ran with, as a record has it: without secrets, and under the digest of its text.
+    """The environment that a record has, and the digest of its text.
 
-    It was made from these facts with this masking.
+    `masking` has removed the secrets from `facts`, which gives `environment`.
     """
 
     environment: dict[str, Any]
