@@ -199,8 +199,8 @@ def with_descendants(
     """Return the `processes` that descend from `roots`, parents before their children.
 
     A signal to all of them then reaches a program before it sees that its children have ended.
-    With `include`, the roots are in the result too, before all others. Processes that have ended are followed and
-    returned, since they may still be the parents of other processes in the table.
+    With `include`, the roots are in the result too, before all others. Processes that have ended
+    are followed and returned, since they may still be the parents of other processes in the table.
     """
     children: dict[int, list[Process]] = {}
     for process in processes:
