@@ -25,6 +25,7 @@ from gitorch.errors import GitorchError
 from gitorch.model.run.outcome import Lost, Outcome
 from gitorch.tools import clock
 from gitorch.tools.locks import lock_within
+from gitorch.tools.pidfd import end_of
 from gitorch.tools.waits import Wait
 
 _SUPERVISOR = """
@@ -297,10 +298,7 @@ def _wait_for_end(process: subprocess.Popen[bytes], wait: Wait) -> None:
     """Wait until a process has ended, and learn of its end at once."""
     if process.poll() is not None:
         return
-    death = os.pidfd_open(process.pid)
-    try:
+    with end_of(process.pid) as death:
         while process.poll() is None:
             wait.check()
             select.select([death], [], [], _LOOK_S)
-    finally:
-        os.close(death)

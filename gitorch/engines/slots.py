@@ -29,7 +29,6 @@ ends as the JSON that `model/run/outcome.py` and `contract.Ended` read.
 from __future__ import annotations
 
 import ctypes
-import errno
 import json
 import math
 import os
@@ -42,6 +41,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from gitorch.engines.log_pipe import LogPipe
+from gitorch.engines.spawn import start_program
 from gitorch.engines.wire import receive, send
 from gitorch.model.run.outcome_kind import OutcomeKind
 from gitorch.tools import clock, process
@@ -62,8 +62,6 @@ LONGEST_POLL_MS = 24 * 3600 * 1000  # poll(2) takes an int
 _BY_ITSELF = (OutcomeKind.SUCCEEDED, OutcomeKind.EXIT_CODE, OutcomeKind.SIGNAL)
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-# Attempts have the default action for all signals, whatever the caller of gitorch ignores.
-_DEFAULT_IN_ATTEMPTS = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
 # O_NONBLOCK: if a task has put a pipe in place of the file, opening it must not wait for a reader.
 _OPEN = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _APPEND = _OPEN | os.O_APPEND
@@ -208,7 +206,7 @@ class _SlotProcess:
             outcome = _could_not_start(error)
         else:
             try:
-                program = _start(order, self._null, log.writer)
+                program = start_program(order, self._null, log.writer)
             except (OSError, ValueError) as error:
                 outcome = _could_not_start(error)
             else:
@@ -341,50 +339,6 @@ class _SlotProcess:
                 boundary()
         with suppress(ConnectionError):
             send(self._end, {"ended": ended, "generation": following})
-
-
-def _start(order: Mapping[str, Any], null: int, output: int) -> int:
-    """Start the order's program and return its pid.
-
-    The program has a session of its own, and an empty standard input.
-    """
-    # posix_spawn(3) cannot set a working directory. The slot may change its own, since it executes
-    # only one attempt at a time.
-    os.chdir(order["cwd"])
-    try:
-        program = _program(order["argv"][0], order["env"])
-        return os.posix_spawn(
-            program,
-            order["argv"],
-            order["env"],
-            file_actions=[
-                (os.POSIX_SPAWN_DUP2, null, 0),
-                (os.POSIX_SPAWN_DUP2, output, 1),
-                (os.POSIX_SPAWN_DUP2, output, 2),
-            ],
-            setsid=True,
-            setsigmask=(),
-            setsigdef=_DEFAULT_IN_ATTEMPTS,
-        )
-    finally:
-        os.chdir("/")
-
-
-def _program(name: str, env: Mapping[str, str]) -> str:
-    """Return the path of a program, searched on the PATH of `env`.
-
-    posix_spawnp(3) would search the PATH of this process. Raises FileNotFoundError.
-    """
-    if "/" in name:
-        return name
-    search_path = env.get("PATH", os.defpath)
-    for directory in search_path.split(os.pathsep):
-        path = os.path.join(directory, name)
-        if os.path.isdir(path):
-            continue
-        if os.access(path, os.X_OK):
-            return path
-    raise FileNotFoundError(errno.ENOENT, "no such program on PATH", name)
 
 
 def _could_not_start(error: OSError | ValueError) -> _Outcome:

@@ -20,6 +20,8 @@ import os
 import socket
 from collections.abc import Mapping
 
+from gitorch.tools.anonymous import anonymous_file
+
 TYPE_CHECKING = False  # `typing` itself takes milliseconds to import
 if TYPE_CHECKING:
     from typing import Any
@@ -38,7 +40,7 @@ def send(
     if order is None or len(data) <= LARGEST_MESSAGE:
         end.send(data)
         return
-    memory = os.memfd_create("order", os.MFD_CLOEXEC)
+    memory = anonymous_file("order")
     try:
         with os.fdopen(memory, "wb", closefd=False) as file:
             file.write(json.dumps(order).encode())

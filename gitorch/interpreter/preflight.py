@@ -29,6 +29,7 @@ from msgspec import Struct, field
 
 from gitorch import runner
 from gitorch.interpreter.probe import Interpreter
+from gitorch.tools.pidfd import end_of
 from gitorch.tools.process import Process, end, table, with_descendants
 from gitorch.tools.untrusted import open_file
 from gitorch.tools.waits import Wait
@@ -392,8 +393,7 @@ def _answers(
     """Yield the answers of a process until it ends; yield None if it is silent for `patience_s`."""
     # A forked process may keep the pipe of the answers open, so the end of the pipe does not show
     # the end of the process.
-    death = os.pidfd_open(process.pid)
-    try:
+    with end_of(process.pid) as death:
         pending = b""
         wait = Wait("validate() of the tasks", bound_s=patience_s)
         while True:
@@ -415,8 +415,6 @@ def _answers(
                 wait = Wait("validate() of the tasks", bound_s=patience_s)
             for line in lines:
                 yield json.loads(line)
-    finally:
-        os.close(death)
 
 
 def _read_output(path: Path) -> str:

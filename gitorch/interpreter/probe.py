@@ -29,6 +29,7 @@ from gitorch.interpreter.installed_project import (
     own_name,
     roots_of_copy,
 )
+from gitorch.tools.anonymous import anonymous_file
 from gitorch.tools.programs import TookTooLong, run_program
 
 _PROGRAM = Path(runner.__file__).with_name("probe_program.py")
@@ -210,7 +211,7 @@ def _ask(
 
     Raises ProgramMissing if there is no answer.
     """
-    answered = os.memfd_create("answer", os.MFD_CLOEXEC)
+    answered = anonymous_file("answer")
     try:
         completed = run_program(
             [python, str(_PROGRAM), str(answered), *names],

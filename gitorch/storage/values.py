@@ -24,6 +24,7 @@ from gitorch.model.run.by_value import ByValue
 from gitorch.model.run.record import Output, Record
 from gitorch.model.run.tolerance import Tolerance
 from gitorch.storage.site import Site
+from gitorch.tools.anonymous import anonymous_file
 from gitorch.tools.programs import TookTooLong, run_program
 
 MOST_FILES = 200  # of one run; more are compared by their digests alone
@@ -183,7 +184,7 @@ def _descriptor(content: bytes | BinaryIO) -> int:
             return os.dup(content.fileno())
         except OSError:  # a file in memory
             content = content.read()
-    descriptor = os.memfd_create("value")
+    descriptor = anonymous_file("value")
     with open(descriptor, "wb", closefd=False) as file:
         file.write(content)
     os.lseek(descriptor, 0, os.SEEK_SET)

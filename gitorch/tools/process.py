@@ -13,6 +13,8 @@ from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from functools import lru_cache
 
+from gitorch.tools.pidfd import open_process, send_signal
+
 _SHORTEST_PAUSE_S = 0.001
 _LONGEST_PAUSE_S = 0.05
 # A killed process that waits for a broken disk or GPU does not end. It is given up after this time.
@@ -224,18 +226,19 @@ def send(process: Process, number: int) -> bool:
     If the process has ended, return True.
     """
     try:
-        descriptor = os.pidfd_open(process.pid)
+        descriptor = open_process(process.pid)
     except ProcessLookupError:
         return True
     try:
         now = process_of(process.pid)
         if now is not None and now.start == process.start:
             with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(descriptor, number)
+                send_signal(process.pid, descriptor, number)
     except PermissionError:
         return False
     finally:
-        os.close(descriptor)
+        if descriptor is not None:
+            os.close(descriptor)
     return True
 
 

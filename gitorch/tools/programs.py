@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from gitorch.tools.anonymous import anonymous_file
+from gitorch.tools.pidfd import end_of
 from gitorch.tools.waits import Wait
 
 _CHUNK = 1 << 18
@@ -78,7 +80,7 @@ def standard_input(
         yield stdin
         return
     # A pipe would fill up while the program waits for its output to be read.
-    descriptor = os.memfd_create("input")
+    descriptor = anonymous_file("input")
     with os.fdopen(descriptor, "wb") as file:
         file.write(input)
         file.flush()
@@ -91,8 +93,7 @@ def _read_until_exit(
 ) -> list[bytes]:
     """Return what the process writes to each of the pipes until it ends."""
     chunks: dict[int, list[bytes]] = {pipe: [] for pipe in pipes}
-    death = os.pidfd_open(process.pid)
-    try:
+    with end_of(process.pid) as death:
         poll = select.poll()
         poll.register(death, select.POLLIN)
         for pipe in pipes:
@@ -111,8 +112,6 @@ def _read_until_exit(
                 if (pipe in ready or has_ended) and _drain(pipe, chunks[pipe]):
                     poll.unregister(pipe)
                     open_pipes.discard(pipe)
-    finally:
-        os.close(death)
     return [b"".join(chunks[pipe]) for pipe in pipes]
 
 

@@ -27,6 +27,7 @@ from contextlib import suppress
 
 from gitorch.engines import keeper
 from gitorch.tools import machine
+from gitorch.tools.anonymous import anonymous_file
 
 IDLE_S = 60.0  # without an attempt for so long, the launcher ends
 _LARGEST_REQUEST = 64 * 1024
@@ -71,7 +72,7 @@ def _start_next(end: socket.socket, keepers: dict[int, tuple[str, int]]) -> bool
     if not data:
         return False
     request = json.loads(data)
-    printed = os.memfd_create("stderr", os.MFD_CLOEXEC)
+    printed = anonymous_file("stderr")
     launcher = os.getpid()
     pid = os.fork()
     if pid == 0:

@@ -17,6 +17,7 @@ _NO_REFLINK = {
     errno.EXDEV,
     errno.EINVAL,
     errno.ENOSYS,
+    errno.EPERM,  # some containers
     errno.EOPNOTSUPP,
     errno.EBADF,
 }
@@ -97,11 +98,13 @@ def _copy_chunk(source: int, target: int, start: int, count: int) -> int:
     """
     try:
         return os.copy_file_range(source, target, count, start, start)
+    except AttributeError:  # Python was built with glibc before 2.27
+        pass
     except OSError as error:
         if error.errno not in _NO_REFLINK:
             raise
-        os.lseek(target, start, os.SEEK_SET)
-        return os.sendfile(target, source, start, count)
+    os.lseek(target, start, os.SEEK_SET)
+    return os.sendfile(target, source, start, count)
 
 
 def _hash_range(
