@@ -29,7 +29,10 @@ def gitorch(
         cwd=root,
         capture_output=True,
         text=True,
-        env={**os.environ, "LONG": "x" * 100_000},  # too long for a message to a slot
+        env={
+            **os.environ,
+            "LONG": "x" * 100_000,
+        },  # too long for a message to a slot
         check=False,
     )
     assert ended.returncode == code, ended.stdout + ended.stderr
@@ -62,7 +65,9 @@ def test_the_main_job(python: str, project: Path) -> None:
     gitorch(python, project, "run", "-j", "2")
     gitorch(python, project, "rerun", "@")
     gitorch(python, project, "run")
-    shown = json.loads(gitorch(python, project, "show", "@", "--json").stdout)["run"]
+    shown = json.loads(gitorch(python, project, "show", "@", "--json").stdout)[
+        "run"
+    ]
     assert shown["metrics"]["loss"] == 0.25
     stored = {output["path"]: output for output in shown["outputs"]}
     assert stored["model.bin"]["stored"] == "lfs"

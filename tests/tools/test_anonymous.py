@@ -12,7 +12,9 @@ from gitorch.tools.anonymous import anonymous_file
 
 
 @pytest.fixture(params=["in memory", "no function", errno.ENOSYS, errno.EPERM])
-def _system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def _system(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(name: str, flags: int) -> int:
         raise OSError(request.param, os.strerror(request.param))
 
@@ -38,7 +40,9 @@ def test_it_keeps_what_is_written_and_leaves_nothing(
     assert not list(tmp_path.iterdir())
 
 
-def test_an_error_of_the_system_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_the_system_is_not_hidden(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def fail(name: str, flags: int) -> int:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 

@@ -10,11 +10,13 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from gitorch.tools import pidfd
 from gitorch.tools.process import process_of, send
+from tests.conftest import wait_for
 
 
 def without_attribute(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,13 +40,17 @@ def failing(number: int) -> Callable[[int], int]:
 
 
 @pytest.fixture(params=[None, without_attribute, without_system_call, denied])
-def _system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def _system(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if request.param is not None:
         request.param(monkeypatch)
 
 
 @pytest.mark.usefixtures("_system")
-def test_the_end_of_a_child_is_seen_at_once_and_the_child_stays_to_be_reaped() -> None:
+def test_the_end_of_a_child_is_seen_at_once_and_the_child_stays_to_be_reaped() -> (
+    None
+):
     child = subprocess.Popen(["sleep", "0.2"])
     with pidfd.end_of(child.pid) as end:
         assert select.select([end], [], [], 0)[0] == []
@@ -64,18 +70,20 @@ def test_an_end_before_the_wait_is_seen_too() -> None:
     assert child.wait() == 0
 
 
+def held() -> tuple[int, int]:
+    """Return the number of open descriptors and of threads."""
+    return len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
+
+
 @pytest.mark.usefixtures("_system")
 def test_nothing_is_left_when_the_wait_is_given_up() -> None:
-    before = len(os.listdir("/proc/self/fd"))
+    before = held()
     child = subprocess.Popen(["sleep", "600"])
     with pidfd.end_of(child.pid):
         pass
     child.kill()
     child.wait()
-    deadline = time.monotonic() + 10
-    while len(os.listdir("/proc/self/fd")) > before or threading.active_count() > 1:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_for(lambda: held() == before)
 
 
 @pytest.mark.usefixtures("_system")
