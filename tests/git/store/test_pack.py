@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import zlib
 from pathlib import Path
@@ -28,7 +29,9 @@ def cat(project: Path, oid: bytes) -> bytes:
     ).stdout
 
 
-@pytest.mark.parametrize("size", [0, 1, 15, 16, 2047, 2048, 300_000, 5_000_000])
+@pytest.mark.parametrize(
+    "size", [0, 1, 15, 16, 2047, 2048, 4096, 4097, 300_000, 5_000_000]
+)
 def test_git_reads_a_published_pack(project: Path, size: int) -> None:
     data = (b"line %d\n" * (size // 8 + 1))[:size]
     writer = PackWriter(project / ".git")
@@ -48,6 +51,16 @@ def test_git_reads_a_published_pack(project: Path, size: int) -> None:
     kept.release()
     assert not list(index.parent.glob("*.keep"))
     assert not list((project / ".git" / "gitorch" / "packing").iterdir())
+
+
+@pytest.mark.parametrize("size", [100, 4096, 4097, 100_000])
+def test_git_reads_what_cannot_be_compressed(project: Path, size: int) -> None:
+    data = random.Random(size).randbytes(size)
+    writer = PackWriter(project / ".git")
+    oid = writer.add(ObjectType.BLOB, data)
+    assert writer.read(oid) == data
+    writer.publish()
+    assert cat(project, oid) == data
 
 
 def test_git_follows_offsets_beyond_31_bits(
