@@ -4,13 +4,14 @@ At its import, pygit2 loads `ssl`, only to tell libgit2 where the certificates o
 libgit2 then reads them all. Together this takes a quarter of the time of the import. gitorch has no
 use for them, since it speaks to other repositories through the git program alone. Therefore the
 module of pygit2 that does this gets a stand-in for `ssl`, and libgit2 gets a directory, which it
-reads when it needs a certificate. The import takes 40 ms, so this module is imported where it is
-needed.
+reads when it needs a certificate. libgit2 also reads the file that $SSL_CERT_FILE names, so it does
+not see this variable. The import takes 40 ms, so this module is imported where it is needed.
 """
 
 from __future__ import annotations
 
 import builtins
+import os
 import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec, PathFinder
@@ -18,6 +19,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 _USER_OF_SSL = "pygit2.settings"
+_CERTIFICATE_FILE = "SSL_CERT_FILE"
 _CERTIFICATES = SimpleNamespace(cafile=None, capath="/etc/ssl/certs")
 
 
@@ -64,9 +66,12 @@ def _import(name: str, *arguments: Any) -> Any:
 
 _finder = _Finder()
 sys.meta_path.insert(0, _finder)
+os.unsetenv(_CERTIFICATE_FILE)  # `os.environ`, which programs get, still has it
 try:
     import pygit2
 finally:
     sys.meta_path.remove(_finder)
+    if _CERTIFICATE_FILE in os.environ:
+        os.putenv(_CERTIFICATE_FILE, os.environ[_CERTIFICATE_FILE])
 
 __all__ = ["pygit2"]
