@@ -5,7 +5,6 @@ The queue, the index of runs and the file digests differ in their `DatabaseForma
 
 from __future__ import annotations
 
-import atexit
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 from urllib.parse import quote
-from weakref import WeakSet
+from weakref import finalize
 
 from gitorch.database.statements import split, statements
 from gitorch.errors import Busy, GitorchError
@@ -135,7 +134,9 @@ class Database:
         self._translated = format.translated(path)
         # Reentrant, since a thread that holds the lock for a transaction also fetches within it.
         self._lock = threading.RLock()
-        _open.add(self)
+        # Also if the process ends without freeing its objects: the -wal files would stay, and grow,
+        # and the next process would have to read them from the beginning to the end.
+        finalize(self, _close, connection)
 
     @classmethod
     def open(cls, path: Path | None, format: DatabaseFormat) -> Self:
@@ -279,13 +280,6 @@ class Transaction:
         self._connection.execute(f"PRAGMA user_version = {self._format.version}")
 
 
-# The process may end without freeing its objects. The -wal files would then stay, and grow, and the
-# next process would have to read them from the beginning to the end.
-_open: WeakSet[Database] = WeakSet()
-
-
-@atexit.register
-def _close_all() -> None:
-    for database in list(_open):
-        with suppress(sqlite3.Error):
-            database.close()
+def _close(connection: sqlite3.Connection) -> None:
+    with suppress(sqlite3.Error):
+        connection.close()

@@ -159,3 +159,16 @@ def test_a_command_leaves_no_file_beside_the_databases(project: Path) -> None:
             "index.db",
             "queue.db",
         ], words
+
+
+def test_a_database_that_is_not_used_any_more_is_closed(
+    database: Database, tmp_path: Path
+) -> None:
+    directory = tmp_path / "other"
+    directory.mkdir()
+    other = Database.open(directory / "digests.db", FORMAT)
+    with other.transaction() as execute:
+        execute("create")
+    assert (directory / "digests.db-wal").exists()
+    del other, execute
+    assert [path.name for path in directory.iterdir()] == ["digests.db"]
