@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 _INTERRUPTED = 130
+_TOOLS = 6  # that `sys.monitoring` can have
 
 
 def program() -> NoReturn:
@@ -35,13 +36,20 @@ def program() -> NoReturn:
     import atexit  # noqa: PLC0415  a signal may come before `main`
     import threading  # noqa: PLC0415
 
-    is_observed = sys.gettrace() is not None or sys.getprofile() is not None
-    if is_observed or threading.active_count() > 1:
+    if _is_observed() or threading.active_count() > 1:
         sys.exit(code)
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+def _is_observed() -> bool:
+    """Return True if a debugger, a profiler or a measurement of coverage observes the program."""
+    if sys.gettrace() is not None or sys.getprofile() is not None:
+        return True
+    monitoring = getattr(sys, "monitoring", None)  # from Python 3.12 on
+    return monitoring is not None and any(map(monitoring.get_tool, range(_TOOLS)))
 
 
 def main() -> NoReturn:
