@@ -11,6 +11,7 @@ from gitorch.config.pipeline import ConfigContext, LoadedConfig, load_config
 from gitorch.errors import NotFound
 from gitorch.model.problem import has_errors
 from gitorch.storage.site import Site
+from gitorch.tools.files import resolved
 
 DEFAULT_PATH = "experiments"
 
@@ -34,9 +35,9 @@ def load_configs(
     loaded: dict[Path, LoadedConfig] = {}  # by resolved path
     for path in paths or [_default_path(repository.root)]:
         for file in find_configs(path):
-            resolved = file.resolve()
-            if resolved not in loaded:
-                loaded[resolved] = load_config(
+            real = resolved(file)
+            if real not in loaded:
+                loaded[real] = load_config(
                     read_config(file),
                     file=str(file),
                     context=context,
@@ -44,11 +45,11 @@ def load_configs(
                 )
     bases: set[Path] = set()
     for config in loaded.values():
-        bases.update(base.path.resolve() for base in config.bases)
-    bases.difference_update(path.resolve() for path in paths)
+        bases.update(resolved(base.path) for base in config.bases)
+    bases.difference_update(resolved(path) for path in paths)
     configs = []
-    for resolved, config in loaded.items():
-        if resolved not in bases or is_config(config.source):
+    for real, config in loaded.items():
+        if real not in bases or is_config(config.source):
             configs.append(config)
     return tuple(configs)
 

@@ -21,6 +21,7 @@ from gitorch.model.run.compare import SnapshotChanges
 from gitorch.model.run.pin import Origin, Pin
 from gitorch.model.text.phrases import some
 from gitorch.storage.site import Site
+from gitorch.tools.files import resolved
 
 _NAMED = 10  # paths in a message
 _LARGEST_UNTRACKED = 100 << 20  # bytes
@@ -134,12 +135,12 @@ def _dirt(site: Site, configs: Sequence[LoadedConfig]) -> Dirt:
     repository = site.repository
     given: set[Path] = set()
     for config in configs:
-        given.add(Path(config.file).resolve())
-        given.update(base.path.resolve() for base in config.bases)
+        given.add(resolved(Path(config.file)))
+        given.update(resolved(base.path) for base in config.bases)
 
     def is_config_path(path: str) -> bool:
         absolute = repository.root / path
-        if _is_config_file(absolute) or absolute.resolve() in given:
+        if _is_config_file(absolute) or resolved(absolute) in given:
             return True
         return was_committed_config(path)
 

@@ -26,6 +26,7 @@ from gitorch.model.problem import Problem
 from gitorch.model.run.spec import RunSpec, task_config
 from gitorch.storage.missing_files import hint_on_missing
 from gitorch.storage.site import Site
+from gitorch.tools.files import resolved
 
 _MOST_COMPLAINTS = 20  # different complaints about one task that are shown
 _VALIDATE_LIMIT_S = 60.0
@@ -105,7 +106,7 @@ def _complain_about_path(
 ) -> Complaint | None:
     """Return a complaint if pathToTasks cannot be used in the commit."""
     directory = tree / path_to_tasks
-    if not directory.resolve().is_relative_to(tree.resolve()):
+    if not resolved(directory).is_relative_to(resolved(tree)):
         message = "pathToTasks leads out of the repository through a symbolic link"
         return Complaint(None, message, None, where="pathToTasks")
     if not directory.is_dir():

@@ -26,6 +26,7 @@ from gitorch.git.command import call_git_items
 from gitorch.model.branch_layout import CONFIG, RunPaths
 from gitorch.model.run.record import Record
 from gitorch.storage.site import Site
+from gitorch.tools.files import resolved
 from gitorch.tools.untrusted import read_plain
 
 
@@ -144,8 +145,8 @@ def _write_configs(
 def _may_write(root: Path, name: str) -> bool:
     """Return True if no content is lost: nothing is there, or a file as it is in the commit."""
     path = root / name
-    if path.is_symlink() or not path.parent.resolve().is_relative_to(
-        root.resolve()
+    if path.is_symlink() or not resolved(path.parent).is_relative_to(
+        resolved(root)
     ):
         return False
     if not os.path.lexists(path):

@@ -19,6 +19,7 @@ from gitorch.config.document import (
 )
 from gitorch.config.yaml_parser import parse_document
 from gitorch.model.problem import Problem
+from gitorch.tools.files import resolved
 from gitorch.tools.untrusted import read_plain
 
 SUFFIXES = (".yaml", ".yml")
@@ -256,4 +257,4 @@ def _path_by_name(file: Path) -> Path:
 
     The paths of bases are relative to the directory of the link, not to that of its target.
     """
-    return file.parent.resolve() / file.name
+    return resolved(file.parent) / file.name

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import posixpath
 from pathlib import Path, PurePosixPath
 
 from gitorch.model.text.globs import flaw
+from gitorch.tools.files import resolved
 
 
 class BadPath(ValueError):
@@ -107,8 +109,13 @@ def _stays_inside(root: Path, path: str) -> bool:
 
 
 def _resolved(path: Path) -> Path | None:
+    """Return the path without links, or None if it has links that lead to themselves."""
     try:
-        return path.resolve()
-    # A loop of links raises RuntimeError up to Python 3.12. A NUL character raises ValueError.
-    except (OSError, RuntimeError, ValueError):
+        real = resolved(path)
+    except ValueError:  # a NUL character
         return None
+    try:
+        real.stat()
+    except OSError as error:
+        return None if error.errno == errno.ELOOP else real
+    return real

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from gitorch.model.text.globs import matcher
 from gitorch.storage.contents import Location, Unusable
+from gitorch.tools.files import resolved
 from gitorch.tools.globbing import named
 
 _FileId = tuple[int, int]
@@ -94,7 +95,7 @@ def _leads_up(path: Path) -> bool:
     """Return True if `path` is a link to a directory that contains the link."""
     if not path.is_symlink():
         return False
-    return path.parent.resolve().is_relative_to(path.resolve())
+    return resolved(path.parent).is_relative_to(resolved(path))
 
 
 def is_in(path: str, directory: str) -> bool:

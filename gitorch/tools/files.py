@@ -17,6 +17,14 @@ _ENTER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MOST_LEVELS = 100_000
 
 
+def resolved(path: Path) -> Path:
+    """Return the absolute path without symbolic links. A link that leads to itself stays.
+
+    `Path.resolve` raises RuntimeError for such a link up to Python 3.12.
+    """
+    return Path(os.path.realpath(path))
+
+
 def read_small(path: Path | str) -> bytes:
     """Return the content of a file of at most 64 KiB.
 

@@ -323,6 +323,30 @@ def test_a_config_file_name_that_cannot_name_a_run_is_reported(
 # -- unusual places from which gitorch is called
 
 
+def test_links_that_lead_to_themselves(project: Path) -> None:
+    write(project, "experiments/a.yaml", "tasks: [{id: t, command: 'true'}]\n")
+    (project / "tracked").symlink_to("tracked")
+    git(project, "add", "-A")
+    git(project, "commit", "-qm", "a link")
+    (project / "experiments/b.yaml").symlink_to("b.yaml")
+    (project / "one").symlink_to("other")
+    (project / "other").symlink_to("one/below")
+    gitorch(project, "check", "experiments")
+    gitorch(project, "run", "experiments")
+    gitorch(project, "ready", "--snapshot", "experiments")
+    gitorch(project, "run")
+    tree = Path(gitorch(project, "checkout-run", "@").stdout.strip())
+    for name in ("tracked", "one", "other", "experiments/b.yaml"):
+        assert (tree / name).is_symlink(), name
+    for name in ("one", "other"):
+        (project / name).unlink()
+    (project / "experiments/b.yaml").unlink()
+    gitorch(project, "revert", "@", "--files")
+    assert (project / "one").readlink() == Path("other")
+    written = gitorch(project, "ready", "experiments/b.yaml", code=None)
+    assert "does not exist" in written.stderr
+
+
 def test_from_a_subdirectory(project: Path) -> None:
     commit_files(
         project,

@@ -21,6 +21,7 @@ from gitorch.engines.dask.transfer import Place, Transfer, order_there
 from gitorch.engines.dask.watch import Watched, WorkerWatch
 from gitorch.engines.order_files import order_document, request_end
 from gitorch.model.run.outcome import Outcome
+from gitorch.tools.files import resolved
 
 _BEAT_S = 5.0
 
@@ -165,7 +166,7 @@ def run_of(order: Order) -> Path:
 def repository_id(tree: Path) -> str:
     """Return the name of a worktree's repository on hosts."""
     admin = _admin_directory(tree)
-    common = Path(admin, (admin / "commondir").read_text().strip()).resolve()
+    common = resolved(Path(admin, (admin / "commondir").read_text().strip()))
     whole = f"{os.uname().nodename}:{common}"
     return hashlib.sha256(whole.encode()).hexdigest()[:16]
 

@@ -23,6 +23,7 @@ from gitorch.engines.dask.cluster import Cluster, DaskWorker, HostRefused
 from gitorch.engines.dask.files import Entry, Tree
 from gitorch.engines.dask.programs import PROGRAMS
 from gitorch.engines.dask.watch import GROWING, PART, append, opened, size_of
+from gitorch.tools.files import resolved
 
 # The files that describe an attempt to its task, in which paths are those of the host.
 _DESCRIPTIONS = ("config.json", "inputs.json", "params.json")
@@ -354,7 +355,7 @@ def data_at(target: Path) -> Tree:
     """Return the files at the end of a link: one with the path ".", or those of a directory."""
     if target.is_dir():
         return files.walk(target)
-    entry = files.entry_of(target.resolve()) if target.exists() else None
+    entry = files.entry_of(resolved(target)) if target.exists() else None
     return {} if entry is None else {".": entry}
 
 
