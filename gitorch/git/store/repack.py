@@ -19,8 +19,9 @@ _PACKS_BEFORE_REPACK = 50
 _REPACK = ("repack", "-d", "-q", "-n", "--geometric=2")
 # A shell that starts another one in the background and leaves at once. The other one has the lock
 # as its standard input, and waits for the rest of the arguments, which do not inherit the lock.
+# They have the lowest priority, since the tasks may need all processors.
 _WAITING = 'exec >/dev/null 2>&1; { "$@" </dev/null; exit $?; } <&3 3<&- &'
-_IN_BACKGROUND = ("sh", "-c", f"exec 3<&0; {_WAITING}", "sh")
+_IN_BACKGROUND = ("sh", "-c", f"exec 3<&0; {_WAITING}", "sh", "nice", "-n", "19")
 
 
 def maybe_repack(repo: Repository) -> bool:

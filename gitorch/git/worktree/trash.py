@@ -110,7 +110,10 @@ def _forget_if_abandoned(repo: Repository, admin: Path) -> None:
 
 
 def empty_trash_later(repo: Repository) -> None:
-    """Start a process that deletes the content of the trash, and return at once."""
+    """Start a process that deletes the content of the trash, and return at once.
+
+    The process has the lowest priority, since tasks may need all processors.
+    """
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         descriptor = os.open(repo.workspace / "trash", flags)
@@ -118,7 +121,7 @@ def empty_trash_later(repo: Repository) -> None:
         return  # nothing was thrown away, or a link is there, whose target is not gitorch's
     try:
         subprocess.run(
-            ["sh", "-c", "rm -rf -- ./* >/dev/null 2>&1 </dev/null &"],
+            ["sh", "-c", "nice -n 19 rm -rf -- ./* >/dev/null 2>&1 </dev/null &"],
             cwd=f"/proc/self/fd/{descriptor}",
             start_new_session=True,
             check=False,

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import os
 from pathlib import Path
+
+import pytest
 
 from gitorch.git.store import repack
 from gitorch.git.store.results import ResultsBranch
@@ -26,6 +29,24 @@ def test_packs_are_merged_in_the_background(
     put(branch, "e" * 12)  # by the same process, whose open packs have been deleted
     assert branch.run_ids() == [*RUNS, "e" * 12, "f" * 12]
     assert git(project, "fsck", "--full", "--strict", "--no-dangling") == ""
+
+
+def test_merging_in_the_background_has_the_lowest_priority(
+    branch: ResultsBranch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for run in RUNS:
+        put(branch, run)
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    shown = tmp_path / "niceness"
+    (programs / "git").write_text(
+        f"#!/bin/sh\nnice > {shown}.new; mv {shown}.new {shown}\n"
+    )
+    (programs / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
+    assert repack.maybe_repack(branch.repo)
+    wait_for(shown.exists)
+    assert shown.read_text() == "19\n"
 
 
 def test_only_one_process_merges_packs_at_a_time(
