@@ -1,11 +1,13 @@
-"""Pythons as they are on older systems, for the programs that a test starts.
+"""Python and git as they are on older systems, for the programs that a test starts.
 
 `old_python` writes a program that behaves like this Python without what is missing there. It starts
-all its own Pythons by way of itself.
+all its own Pythons by way of itself. `old_git` writes a git without the options of newer ones.
 """
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -88,3 +90,39 @@ def old_python(directory: Path, system: str) -> str:
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{start}" "$@"\n')
     program.chmod(0o755)
     return str(program)
+
+
+# Options that git 2.34, the oldest that gitorch works with, does not have: of Ubuntu 22.04.
+_OF_NEWER_GITS = (
+    "cat-file*\\ -[zZ]\\ ",
+    "worktree\\ list*\\ -z\\ ",
+    "ls-tree*\\ --format",
+    "ls-tree*\\ --object-only",
+    "ls-files*\\ --format",
+    "for-each-ref*\\ --exclude",
+    "for-each-ref*\\ --include-root-refs",
+    "fetch*\\ --porcelain",
+    "merge-tree*\\ --write-tree",
+    "check-attr*\\ --source",
+    "rev-parse*\\ --show-ref-format",
+    "worktree\\ add*\\ --orphan",
+    "diff-tree*\\ --merge-base",
+    "hook\\ run",
+    "repack*\\ --cruft",
+)
+
+
+def old_git(directory: Path) -> str:
+    """Write a `git` that refuses options as git 2.34 does, and return a PATH with it."""
+    directory.mkdir()
+    patterns = "|".join(
+        f"*\\ {option}*" for option in (*_OF_NEWER_GITS, "--attr-source")
+    )
+    program = directory / "git"
+    program.write_text(
+        "#!/bin/sh\n"
+        f'case " $* " in {patterns}) echo "error: unknown option: $*" >&2; exit 129;; esac\n'
+        f'exec {shutil.which("git")} "$@"\n'
+    )
+    program.chmod(0o755)
+    return f"{directory}:{os.environ['PATH']}"

@@ -8,6 +8,7 @@ with a leaked `GIT_DIR`, for example inside a hook, `git -C plain` acts on anoth
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -30,6 +31,8 @@ SETTING_VARIABLES = (
 # child does not inherit.
 _UNDER_LOCK = ("sh", "-c", '"$@" </dev/null; exit $?', "sh")
 _NEUTRAL = options(values(NEUTRAL))
+_OLDEST = (2, 34)  # that of Ubuntu 22.04
+_UNKNOWN_OPTION = 129  # git's exit code
 
 
 _PROMISOR = "promisor remote"
@@ -207,9 +210,25 @@ def _command(root: Path, arguments: tuple[str | Path, ...]) -> list[str]:
 
 def _failure(
     arguments: tuple[str | Path, ...], result: subprocess.CompletedProcess[bytes]
-) -> GitFailed:
+) -> GitorchError:
+    if result.returncode == _UNKNOWN_OPTION and (error := too_old()):
+        return error
     return GitFailed(
         tuple(map(str, arguments)), result.returncode, os.fsdecode(result.stderr)
+    )
+
+
+def too_old() -> ProgramMissing | None:
+    """Return the error that explains what git does not know, or None if git is new enough."""
+    ended = subprocess.run(
+        ["git", "--version"], capture_output=True, text=True, check=False
+    )
+    version = re.search(r"(\d+)\.(\d+)", ended.stdout)
+    if version is None or tuple(map(int, version.groups())) >= _OLDEST:
+        return None
+    oldest = ".".join(map(str, _OLDEST))
+    return ProgramMissing(
+        f"{ended.stdout.strip()} is too old", f"install git {oldest} or newer"
     )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gitorch.errors import NotFound, Refused
+from gitorch.errors import GitorchError, NotFound, Refused
 from gitorch.git.clone_identity import former_homes, settle, stored_id
 from gitorch.git.command import (
     SETTING_VARIABLES,
@@ -20,6 +20,7 @@ from gitorch.git.command import (
     call_git_lines,
     call_git_text,
     run_git,
+    too_old,
 )
 from gitorch.git.state_place import (
     follow_move,
@@ -33,10 +34,11 @@ from gitorch.tools.private import private_directory, require_fixed, require_priv
 if TYPE_CHECKING:
     import pygit2
 
+_PATHS = "--path-format=absolute"  # git before 2.31 gives unknown options back
 _QUESTIONS = (
     "--is-bare-repository",
     "--show-object-format",
-    "--path-format=absolute",
+    _PATHS,
     "--absolute-git-dir",
     "--git-common-dir",
     # Last: it fails where there is no work tree, and the other answers still tell why.
@@ -94,7 +96,7 @@ class Repository(Struct, frozen=True, dict=True):
             raise NotFound(f"no such directory: {start}")
         result = run_git(start, "rev-parse", *_QUESTIONS, env={"LC_ALL": "C"})
         answers = os.fsdecode(result.stdout).removesuffix("\n").split("\n")
-        if len(answers) < 4:
+        if len(answers) < 4 or _PATHS in answers:
             raise _unreadable(start, os.fsdecode(result.stderr))
         if answers[0] == "true":
             raise Refused(
@@ -397,7 +399,7 @@ def _require_utf8(path: str) -> None:
         ) from None
 
 
-def _unreadable(start: Path, stderr: str) -> NotFound | Refused:
+def _unreadable(start: Path, stderr: str) -> GitorchError:
     """Return the error that explains why git finds no repository at `start`."""
     if "refstorage" in stderr.lower():
         return Refused(*_REFTABLE)
@@ -408,7 +410,7 @@ def _unreadable(start: Path, stderr: str) -> NotFound | Refused:
             f"{start} is not in a git repository",
             "cd to your project, or make it one with: git init",
         )
-    return Refused(
+    return too_old() or Refused(
         f"git cannot read the repository at {start}: {stderr.strip().removeprefix('fatal: ')}"
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from gitorch.git.command import (
     call_git_text,
     child_environment,
 )
-from tests.conftest import commit_files
+from tests.conftest import commit_files, gitorch
 
 
 def test_every_variable_that_git_calls_local_is_stripped(
@@ -72,3 +73,43 @@ def test_without_git_the_message_says_how_to_install_it(
     monkeypatch.setenv("PATH", str(project))
     with pytest.raises(ProgramMissing, match="git is not installed"):
         call_git(project, "status")
+
+
+def old_git(directory: Path, version: str, answer: str) -> str:
+    """Write a `git` of this version that answers everything else so; return a PATH with it."""
+    directory.mkdir()
+    program = directory / "git"
+    program.write_text(
+        f"#!/bin/sh\n[ $1 = --version ] && echo git version {version} || {{ {answer}; }}\n"
+    )
+    program.chmod(0o755)
+    return f"{directory}:{os.environ['PATH']}"
+
+
+@pytest.mark.parametrize(
+    ("version", "answer"),
+    [
+        ("2.33.8", "exit 129"),
+        (
+            "2.30.2",
+            r"printf 'false\nsha1\n--path-format=absolute\n/r/.git\n.git\n/r\n'",
+        ),
+        (
+            "1.8.3.1",
+            r"printf 'false\n--show-object-format\n--path-format=absolute\n'",
+        ),
+    ],
+)
+def test_a_git_that_is_too_old_is_named(
+    project: Path, tmp_path: Path, version: str, answer: str
+) -> None:
+    path = old_git(tmp_path / "old", version, answer)
+    for words in (["list"], ["run"], ["doctor"]):
+        shown = gitorch(project, *words, env={"PATH": path}, code=69).stderr
+        assert f"git version {version} is too old" in shown
+        assert "install git 2.34 or newer" in shown
+
+
+def test_an_unknown_option_of_a_new_git_is_its_own_error(project: Path) -> None:
+    with pytest.raises(GitFailed, match="unknown option"):
+        call_git(project, "cat-file", "--no-such-option")

@@ -1,4 +1,4 @@
-"""gitorch with a Python, a kernel or a container that lacks what newer ones have."""
+"""gitorch with a Python, a git, a kernel or a container that lacks what newer ones have."""
 
 from __future__ import annotations
 
@@ -7,18 +7,24 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import commit_files, git, wait_for, write
-from tests.old_systems import SYSTEMS, old_python
+from tests.old_systems import SYSTEMS, old_git, old_python
 
 
-@pytest.fixture(params=SYSTEMS.values(), ids=SYSTEMS)
-def python(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return old_python(tmp_path / "old", request.param)
+@pytest.fixture(params=[*SYSTEMS, "git 2.34"])
+def python(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> str:
+    if request.param in SYSTEMS:
+        return old_python(tmp_path / "old", SYSTEMS[request.param])
+    monkeypatch.setenv("PATH", old_git(tmp_path / "old"))
+    return sys.executable
 
 
 def gitorch(

@@ -12,6 +12,7 @@ from pathlib import Path
 from gitorch.git.command import call_git, run_git, stream_git
 
 _BLOCK = 1 << 20
+_NO_OBJECT = "0" * 40
 _WORDS = 3  # of the line before an object: oid, kind and size
 
 
@@ -29,9 +30,9 @@ def read_objects(
     """
     if not names:
         return []
-    requests = [os.fsencode(name) for name in names]
-    input = b"\0".join(requests) + b"\0"
-    output = call_git(root, "cat-file", "--batch", "--buffer", "-z", input=input)
+    requests = _requests(root, names)
+    input = b"\n".join(requests) + b"\n"
+    output = call_git(root, "cat-file", "--batch", "--buffer", input=input)
     objects: list[bytes | None] = []
     position = 0
     for request in requests:
@@ -61,14 +62,26 @@ def oids_of_blobs(root: Path, names: Sequence[str]) -> list[str | None]:
     """Return the oid of each named blob, or None if there is no such blob. Raises GitFailed."""
     if not names:
         return []
-    input = b"\0".join(map(os.fsencode, names)) + b"\0"
-    options = ("--batch-check=%(objecttype) %(objectname)", "--buffer", "-z")
+    input = b"\n".join(_requests(root, names)) + b"\n"
+    options = ("--batch-check=%(objecttype) %(objectname)", "--buffer")
     output = call_git(root, "cat-file", *options, input=input)
     oids: list[str | None] = []
     for line in output.decode(errors="surrogateescape").splitlines():
         kind, _, oid = line.partition(" ")
         oids.append(oid if kind == "blob" else None)
     return oids
+
+
+def _requests(root: Path, names: Sequence[str]) -> list[bytes]:
+    """Return a line for each name. git reads names that end with NUL (-z) since 2.38 only."""
+    requests = []
+    for name in names:
+        line = name
+        if "\n" in name or name.endswith("\r"):
+            result = run_git(root, "rev-parse", "--verify", "--quiet", name)
+            line = os.fsdecode(result.stdout).strip() or _NO_OBJECT
+        requests.append(os.fsencode(line))
+    return requests
 
 
 def read_bounded(

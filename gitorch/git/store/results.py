@@ -19,6 +19,7 @@ from gitorch.git.command import (
     GitFailed,
     call_git_items,
     call_git_success,
+    call_git_text,
     run_git,
 )
 from gitorch.git.repository import Repository
@@ -223,10 +224,11 @@ class ResultsBranch:
         tip = self.tip()
         if tip is None:
             return
-        options = ("-r", "-z", "--full-tree", "--format=%(objectsize) %(path)")
+        options = ("-r", "-z", "-l", "--full-tree")
         candidates: list[str] = []
         for item in call_git_items(self.repo.root, "ls-tree", *options, tip, RUNS):
-            size, path = item.split(" ", 1)
+            facts, _, path = item.partition("\t")
+            size = facts.split()[-1]
             if path.endswith(_NEVER_POINTERS):
                 continue
             if size.isdecimal() and int(size) <= _LONGEST_POINTER:
@@ -297,15 +299,12 @@ class ResultsBranch:
 
         There, new commits show as staged changes.
         """
-        path = None
-        for item in call_git_items(
-            self.repo.root, "worktree", "list", "--porcelain", "-z"
-        ):
-            name, _, value = item.partition(" ")
-            if name == "worktree":
-                path = Path(value)
-            elif item == f"branch {self.ref}":
-                return path
+        # git ends the lines with NUL (-z) since 2.36 only. A path may contain line ends.
+        listed = call_git_text(self.repo.root, "worktree", "list", "--porcelain")
+        for item in listed.split("\n\n"):
+            path, _, facts = item.removeprefix("worktree ").rpartition("\nHEAD ")
+            if f"branch {self.ref}" in facts.split("\n"):
+                return Path(path)
         return None
 
     def view(self) -> BranchView | None:
