@@ -21,7 +21,8 @@ class Neutral(Struct, frozen=True):
 
 
 NEUTRAL = {
-    "core.fsmonitor": Neutral("false", "a hook or daemon may overlook an edit"),
+    # Empty: git before 2.36 would run a program called `false`.
+    "core.fsmonitor": Neutral("", "a hook or daemon may overlook an edit"),
     "core.untrackedCache": Neutral(
         "false", "it may overlook new files in a copied repository"
     ),
