@@ -136,9 +136,8 @@ class Repository(Struct, frozen=True, dict=True):
         """
         if self.common_dir.name == ".git":
             return self.common_dir.parent
-        work_tree = self.git_config.get(
-            "core.worktree"
-        )  # set in a submodule, for example
+        # A submodule has this setting, for example.
+        work_tree = self.git_config.get("core.worktree")
         if not work_tree:
             return self.common_dir
         return Path(os.path.normpath(self.common_dir / work_tree[-1]))
@@ -182,9 +181,8 @@ class Repository(Struct, frozen=True, dict=True):
 
     @property
     def _chosen_state(self) -> Path:
-        path = self._own_directory_in(
-            Path(self.settings.state_dir or ""), self.home
-        )
+        chosen = Path(self.settings.state_dir or "")
+        path = self._own_directory_in(chosen, self.home)
         _require_utf8(str(path))
         require_fixed(path.parent)
         before = noted_state(self.store_dir) or self.store_dir

@@ -70,12 +70,16 @@ def test_an_edit_is_one_commit_that_people_can_read(
         f"{name} {email}|{name}|penguins 3f2a5c8e91d0: train COMPLETE in 12.3s\n"
         "Gitorch-Run: 3f2a5c8e91d0\nGitorch-Status: COMPLETE\nGitorch-Why: two lines\n"
     ).rstrip("\n")
-    assert git(project, "ls-tree", "-r", "--format=%(objectmode) %(path)", tip) == (
-        "100644 README.md\n"
-        "100644 runs/3f/3f2a5c8e91d0/record.json\n"
-        "100755 runs/3f/3f2a5c8e91d0/run me\n"
-        "100644 runs/3f/3f2a5c8e91d0/tasks/train/1/log.txt"
-    )
+    listed = {}
+    for line in git(project, "ls-tree", "-r", tip).split("\n"):
+        facts, _, path = line.partition("\t")
+        listed[path] = facts.split()[0]
+    assert listed == {
+        "README.md": "100644",
+        "runs/3f/3f2a5c8e91d0/record.json": "100644",
+        "runs/3f/3f2a5c8e91d0/run me": "100755",
+        "runs/3f/3f2a5c8e91d0/tasks/train/1/log.txt": "100644",
+    }
     assert git(project, "log", "--format=%p", "-1", f"{tip}~1") == ""  # an orphan
     assert "git log gitorch/results" in git(project, "show", f"{tip}:README.md")
     assert git(project, "status", "--porcelain") == ""

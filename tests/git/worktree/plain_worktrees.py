@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gitorch.errors import NotFound, Refused
-from gitorch.git.command import call_git, call_git_items
+from gitorch.git.command import call_git, call_git_items, call_git_lines
 from gitorch.git.repository import Repository
 from gitorch.git.worktree.contract import (
     LARGEST_DIFF,
@@ -56,9 +56,7 @@ class PlainWorktrees:
         return self.state(path) == WorktreeState(commit, True)
 
     def is_registered(self, path: Path) -> bool:
-        listed = call_git_items(
-            self._repo.root, "worktree", "list", "--porcelain", "-z"
-        )
+        listed = call_git_lines(self._repo.root, "worktree", "list", "--porcelain")
         return f"worktree {path}" in listed
 
     def state(self, path: Path) -> WorktreeState | None:

@@ -138,8 +138,8 @@ def test_git_treats_a_copy_like_any_worktree(
     repo: Repository, pinned: str, copied: Path, tmp_path: Path
 ) -> None:
     directory = admin_directory(repo, copied)
-    listed = git(repo.root, "worktree", "list", "--porcelain", "-z")
-    assert f"worktree {copied}\0HEAD {pinned}\0detached\0locked gitorch\0" in listed
+    listed = git(repo.root, "worktree", "list", "--porcelain")
+    assert f"worktree {copied}\nHEAD {pinned}\ndetached\nlocked gitorch" in listed
     git(repo.root, "worktree", "prune", "--expire=now")
     git(repo.root, "worktree", "unlock", str(copied))
     git(repo.root, "worktree", "lock", str(copied))
