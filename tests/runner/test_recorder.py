@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -226,8 +227,8 @@ def test_too_many_files_are_named_by_their_directories(
     source = f"""
         import os
         os.makedirs({str(tmp_path / "many")!r})
-        import gitorch_recorder
-        gitorch_recorder._MOST_OUTSIDE = 50
+        import gitorch_kept_paths
+        gitorch_kept_paths._MOST_OUTSIDE = 50
         for number in range(300):
             open({str(tmp_path)!r} + f"/many/data-{{number:03}}", "w").close()
             open({str(tmp_path)!r} + f"/many/data-{{number:03}}").close()
@@ -239,3 +240,52 @@ def test_too_many_files_are_named_by_their_directories(
     named = [entry for entry in entries if "/many/data-" in entry]
     assert 50 <= len(named) < 300
     assert f"{tmp_path}/many/" in entries
+
+
+MANY = """
+    for number in range(20_000):
+        open(f"data-{number % 9}")
+"""
+FORKING = """
+    import os
+    if os.fork() == 0:
+        open("data-1")
+        os._exit(0)
+    os.wait()
+"""
+
+
+@pytest.mark.parametrize("source", [MANY, FORKING])
+def test_the_recorder_needs_nothing_of_the_search_path(
+    tree: Path, source: str
+) -> None:
+    emptied = "import sys; sys.path[:] = []; sys.meta_path[:] = []"
+    expected = {f"data-{number}" for number in range(9)}
+    names, marks = recorded(tree, f"{emptied}\n{textwrap.dedent(source)}")
+    assert names == (expected if source is MANY else {"data-1"})
+    assert "=" in marks
+
+
+@pytest.mark.parametrize("source", [MANY, FORKING])
+def test_the_program_goes_on_if_the_recorder_is_removed_meanwhile(
+    tree: Path, tmp_path: Path, source: str
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(STAND_IN, copy)
+    removed = f"import shutil; shutil.rmtree({str(copy)!r})"
+    names, _ = recorded(
+        tree, f"{removed}\n{textwrap.dedent(source)}", path=str(copy)
+    )
+    assert "data-1" in names
+
+
+def test_a_started_python_records_each_of_many_files_once(tree: Path) -> None:
+    source = f"""
+        import subprocess, sys
+        subprocess.run([sys.executable, "-c", {textwrap.dedent(MANY)!r}], check=True)
+    """
+    names, marks = recorded(tree, source)
+    assert names == {f"data-{number}" for number in range(9)}
+    assert marks == {"+", "-", "="}
+    entries = (tree.parent / "log/task/1/used").read_text().split("\0")
+    assert len(entries) < 200
