@@ -238,7 +238,8 @@ def test_too_many_files_are_named_by_their_directories(
     recorded(tree, source)
     entries = (tree.parent / "log/task/1/used").read_text().split("\0")
     named = [entry for entry in entries if "/many/data-" in entry]
-    assert 50 <= len(named) < 300
+    # The file of the module that this test changes is one of the 50, too.
+    assert 45 <= len(named) < 300
     assert f"{tmp_path}/many/" in entries
 
 

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -27,6 +26,9 @@ def python(
     return sys.executable
 
 
+LONG = {"LONG": "x" * 100_000}  # too much for one message to a slot
+
+
 def gitorch(
     python: str, root: Path, *arguments: str, code: int = 0
 ) -> subprocess.CompletedProcess[str]:
@@ -35,10 +37,7 @@ def gitorch(
         cwd=root,
         capture_output=True,
         text=True,
-        env={
-            **os.environ,
-            "LONG": "x" * 100_000,
-        },  # too long for a message to a slot
+        env={**os.environ, **LONG},
         check=False,
     )
     assert ended.returncode == code, ended.stdout + ended.stderr
@@ -105,38 +104,15 @@ def test_what_cannot_start_is_explained(python: str, project: Path) -> None:
     assert "Permission denied" in printed
 
 
-def test_a_run_is_killed_with_its_children(
-    python: str, project: Path, tmp_path: Path
-) -> None:
+def started(python: str, project: Path, script: str) -> subprocess.Popen[str]:
+    """Start a worker that executes the script, and return once it says so."""
     write(
         project,
         "experiments/all.yaml",
         f"""
         tasks:
-          - {{id: t, command: 'sleep 600 & echo $! > {tmp_path}/child; sleep 600'}}
+          - {{id: t, command: '{script}'}}
         """,
-    )
-    gitorch(python, project, "ready", "experiments")
-    worker = subprocess.Popen(
-        [python, "-m", "gitorch", "run"],
-        cwd=project,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    child = tmp_path / "child"
-    wait_for(lambda: child.exists() and child.read_text())
-    gitorch(python, project, "kill", "@")
-    assert worker.wait(20) == 1
-    assert not Path(f"/proc/{int(child.read_text())}").exists()
-
-
-def test_a_worker_ends_when_it_is_asked_to(
-    python: str, project: Path, tmp_path: Path
-) -> None:
-    write(
-        project,
-        "experiments/all.yaml",
-        f"tasks: [{{id: t, command: 'touch {tmp_path}/began; sleep 600'}}]\n",
     )
     gitorch(python, project, "ready", "experiments")
     worker = subprocess.Popen(
@@ -146,9 +122,30 @@ def test_a_worker_ends_when_it_is_asked_to(
         stderr=subprocess.PIPE,
         text=True,
     )
-    wait_for((tmp_path / "began").exists)
+    await_line(worker, "t started")
+    return worker
+
+
+def await_line(worker: subprocess.Popen[str], text: str) -> None:
+    assert worker.stderr is not None
+    assert any(text in line for line in worker.stderr), text
+
+
+def test_a_run_is_killed_with_its_children(
+    python: str, project: Path, tmp_path: Path
+) -> None:
+    child = tmp_path / "child"
+    worker = started(python, project, f"sleep 600 & echo $! > {child}; sleep 600")
+    wait_for(lambda: child.exists() and child.read_text())
+    gitorch(python, project, "kill", "@")
+    assert worker.wait(20) == 1
+    assert not Path(f"/proc/{int(child.read_text())}").exists()
+
+
+def test_a_worker_ends_when_it_is_asked_to(python: str, project: Path) -> None:
+    worker = started(python, project, "sleep 600")
     worker.send_signal(signal.SIGINT)
-    time.sleep(0.5)  # two signals at once count as one
+    await_line(worker, "taking no more")
     worker.send_signal(signal.SIGINT)
     _, errors = worker.communicate(timeout=20)
     assert "Traceback" not in errors
