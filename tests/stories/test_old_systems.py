@@ -138,7 +138,8 @@ def test_a_run_is_killed_with_its_children(
     worker = started(python, project, f"sleep 600 & echo $! > {child}; sleep 600")
     wait_for(lambda: child.exists() and child.read_text())
     gitorch(python, project, "kill", "@")
-    assert worker.wait(20) == 1
+    worker.communicate(timeout=20)
+    assert worker.returncode == 1
     assert not Path(f"/proc/{int(child.read_text())}").exists()
 
 
