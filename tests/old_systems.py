@@ -58,7 +58,7 @@ SYSTEMS = {
     "kernel without the system calls": OLD_KERNEL,
     "container that denies the system calls": OLD_CONTAINER,
 }
-# What `python [-I] [-S] -c TEXT | -m MODULE | FILE` does.
+# Runs the program that the arguments of a Python name: a text (-c), a module (-m) or a file.
 _RUN = """
 sys.executable = EXECUTABLE
 arguments = [word for word in sys.argv[1:]]

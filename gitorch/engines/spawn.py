@@ -27,29 +27,26 @@ def start_program(order: Mapping[str, Any], null: int, output: int) -> int:
     # only one attempt at a time.
     os.chdir(order["cwd"])
     try:
-        argv, env = order["argv"], order["env"]
-        program = _program(argv[0], env)
+        program = _program(order["argv"][0], order["env"])
+        streams = (null, output, output)
         try:
-            return _spawn(program, argv, env, (null, output, output))
-        except NotImplementedError:  # Python was built with glibc before 2.26
-            return _fork(program, argv, env, (null, output, output))
+            return _spawn(program, order, streams)
+        except (
+            NotImplementedError
+        ):  # posix_spawn(3) of glibc before 2.26 has no `setsid`
+            return _fork(program, order, streams)
     finally:
         os.chdir("/")
 
 
-def _spawn(
-    program: str,
-    argv: list[str],
-    env: Mapping[str, str],
-    streams: tuple[int, ...],
-) -> int:
+def _spawn(program: str, order: Mapping[str, Any], streams: tuple[int, ...]) -> int:
     actions = []
     for target, stream in enumerate(streams):
         actions.append((os.POSIX_SPAWN_DUP2, stream, target))
     return os.posix_spawn(
         program,
-        argv,
-        env,
+        order["argv"],
+        order["env"],
         file_actions=actions,
         setsid=True,
         setsigmask=(),
@@ -57,17 +54,12 @@ def _spawn(
     )
 
 
-def _fork(
-    program: str,
-    argv: list[str],
-    env: Mapping[str, str],
-    streams: tuple[int, ...],
-) -> int:
+def _fork(program: str, order: Mapping[str, Any], streams: tuple[int, ...]) -> int:
     """Start a program as `_spawn` does, in ten times the time."""
     reader, writer = os.pipe()  # the new program does not inherit them
     pid = os.fork()
     if pid == 0:
-        _become(program, argv, env, streams, writer)
+        _become(program, order, streams, writer)
     os.close(writer)
     with os.fdopen(reader, "rb") as file:
         number = file.read()
@@ -78,11 +70,7 @@ def _fork(
 
 
 def _become(
-    program: str,
-    argv: list[str],
-    env: Mapping[str, str],
-    streams: tuple[int, ...],
-    failed: int,
+    program: str, order: Mapping[str, Any], streams: tuple[int, ...], failed: int
 ) -> NoReturn:
     """Execute a program in this process, or write the number of the error to `failed`."""
     number = errno.EINVAL
@@ -93,7 +81,7 @@ def _become(
         for caught in _DEFAULT_IN_ATTEMPTS:
             signal.signal(caught, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        os.execve(program, argv, env)  # noqa: S606
+        os.execve(program, order["argv"], order["env"])  # noqa: S606
     except OSError as error:
         number = error.errno or number
     finally:

@@ -19,7 +19,7 @@ _DENIED = {errno.ENOSYS, errno.EPERM}
 def open_process(pid: int) -> int | None:
     """Return a descriptor of a process, or None if this system has no such descriptors.
 
-    Raises ProcessLookupError if there is no such process.
+    Raises ProcessLookupError if the process does not exist.
     """
     try:
         return os.pidfd_open(pid)
