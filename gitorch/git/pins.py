@@ -104,7 +104,8 @@ def secure(repo: Repository, commit: str) -> None:
 
     This is cheap if the pin is there. Raises NotFound if the commit was lost with the pin.
     """
-    if (repo.common_dir / PINS / commit).exists() or is_kept(repo, commit):
+    loose = f"{repo.common_dir}/{PINS}{commit}"
+    if os.path.exists(loose) or is_kept(repo, commit):  # noqa: PTH110  asked for each attempt
         return
     require(repo, commit)
     keep(repo, commit)

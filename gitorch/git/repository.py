@@ -237,7 +237,7 @@ class Repository(Struct, frozen=True, dict=True):
         """The directory in which git-lfs keeps its files."""
         return self.common_dir / self.git_config.get("lfs.storage", ["lfs"])[-1]
 
-    @property
+    @cached_property
     def attributes_files(self) -> tuple[Path, ...]:
         """The files, existing or not, that give attributes to files besides `.gitattributes`."""
         config_home = os.environ.get("XDG_CONFIG_HOME") or "~/.config"

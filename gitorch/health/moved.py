@@ -24,7 +24,7 @@ from gitorch.model.run.status import LIVE
 from gitorch.model.text.phrases import some
 from gitorch.storage.run_directories import has_unkept_files
 from gitorch.storage.site import Site
-from gitorch.tools.files import delete
+from gitorch.tools.files import delete, resolved
 from gitorch.tools.locks import is_held
 from gitorch.tools.private import private_directory, require_private
 from gitorch.tools.random_names import random_hex
@@ -90,7 +90,7 @@ def _former_workspaces(site: Site) -> Iterator[Former]:
 
 def _registered(site: Site) -> dict[Path, Path]:
     """Return the worktrees of other workspaces, by their administrative directories."""
-    current = Path(os.path.realpath(site.workspace))
+    current = resolved(site.workspace)
     trees = {}
     for entry in sorted((site.repository.common_dir / "worktrees").glob("*")):
         tree = admin.tree_of(site.repository, entry)

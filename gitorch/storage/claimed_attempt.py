@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from msgspec import Struct
 
 from gitorch.database.values import Claim
@@ -12,7 +14,7 @@ from gitorch.storage.run_directories import read_payload
 from gitorch.storage.site import Site
 
 
-class ClaimedAttempt(Struct, frozen=True, kw_only=True):
+class ClaimedAttempt(Struct, frozen=True, kw_only=True, dict=True):
     """A claim with its payload and directories. The order for the engine is made from it."""
 
     claim: Claim
@@ -38,7 +40,7 @@ class ClaimedAttempt(Struct, frozen=True, kw_only=True):
             directory=run.attempt(claim.task, claim.number),
         )
 
-    @property
+    @cached_property
     def task(self) -> TaskSpec:
         return self.payload.spec.task(self.claim.task)
 

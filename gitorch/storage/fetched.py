@@ -15,6 +15,7 @@ from gitorch.model.run.remote_input import RemoteInput
 from gitorch.model.run.spec import RunSpec
 from gitorch.storage.contents import Notify, ignore_notice
 from gitorch.storage.site import Site
+from gitorch.tools.files import resolved
 from gitorch.tools.locks import taken
 
 _PATIENCE_S = 24 * 3600.0  # while another process fetches the same address
@@ -58,8 +59,8 @@ def place(site: Site, tree: Path, addresses: Sequence[RemoteInput]) -> None:
         if not address.fetch:
             continue
         target = tree / address.path
-        parent = Path(os.path.realpath(target.parent))
-        if not parent.is_relative_to(os.path.realpath(tree)):
+        parent = resolved(target.parent)
+        if not parent.is_relative_to(resolved(tree)):
             raise Refused(f"inputs: {address.path} leads out of the worktree")
         source = fetch(site, address)
         if target.is_symlink() and target.readlink() == source:

@@ -19,6 +19,7 @@ from gitorch.model.run.used import Used, summarised
 from gitorch.model.text.globs import matcher
 from gitorch.storage.claimed_attempt import ClaimedAttempt
 from gitorch.storage.site import Site
+from gitorch.tools.files import real_path
 from gitorch.tools.untrusted import read_plain, reason
 
 _OF_SHELL = frozenset(";&|<`(\n")
@@ -127,7 +128,7 @@ def _divided(
 ) -> tuple[set[str], set[str]]:
     """Return the paths in the worktree, relative to it, and the other paths."""
     tree = str(attempt.run.tree)
-    roots = tuple({f"{tree}/", f"{os.path.realpath(tree)}/"})
+    roots = tuple({f"{tree}/", f"{real_path(tree)}/"})
     inside = set()
     outside = set()
     for path in paths:
@@ -165,7 +166,7 @@ def _tracked(
         if mode is not None:
             used.add(committed_name)
         if mode == LINK:
-            targets.add(os.path.realpath(attempt.run.tree / source))
+            targets.add(real_path(attempt.run.tree / source))
     return used, targets
 
 
@@ -198,7 +199,7 @@ def _undeclared(
     in the user's home, and are older than the attempt, which therefore has not made them.
     """
     own = [str(attempt.run.path), str(site.repository.common_dir), *_SYSTEM]
-    own += [os.path.realpath(attempt.run.path)]
+    own += [real_path(attempt.run.path)]
     own += _linked(site, attempt)
     prefixes = [f"{directory}/" for directory in own]
     if home and home != "/":
@@ -222,7 +223,7 @@ def _linked(site: Site, attempt: ClaimedAttempt) -> Iterator[str]:
     for name in attempt.payload.spec.link:
         for root in {site.repository.main_root, site.repository.root}:
             yield str(root / name)
-            yield os.path.realpath(root / name)
+            yield real_path(root / name)
 
 
 def _inputs(site: Site, attempt: ClaimedAttempt) -> Iterator[str]:
@@ -232,7 +233,7 @@ def _inputs(site: Site, attempt: ClaimedAttempt) -> Iterator[str]:
         for root in {site.repository.main_root, attempt.run.tree}:
             path = str(root / Path(name).expanduser())
             yield str(PurePosixPath(path))
-            yield os.path.realpath(path)
+            yield real_path(path)
 
 
 def _is_older(path: str, began: float) -> bool:

@@ -13,6 +13,8 @@ from gitorch.tools.private import change_mode
 from gitorch.tools.random_names import random_hex
 
 _SMALL = 64 << 10
+_FIND = os.O_PATH | os.O_CLOEXEC
+_GONE = " (deleted)"  # the system adds this to the path of a file that was deleted
 _ENTER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MOST_LEVELS = 100_000
 
@@ -22,7 +24,32 @@ def resolved(path: Path) -> Path:
 
     `Path.resolve` raises RuntimeError for such a link up to Python 3.12.
     """
-    return Path(os.path.realpath(path))
+    return Path(real_path(path))
+
+
+def real_path(path: Path | str) -> str:
+    """Return the same as `os.path.realpath`, in a fifth of the time if something is at the path.
+
+    The system then follows the links. `os.path.realpath` examines each directory on the way.
+    """
+    real = _path_in_system(path)
+    if real is None or not real.startswith("/") or real.endswith(_GONE):
+        return os.path.realpath(path)
+    return real
+
+
+def _path_in_system(path: Path | str) -> str | None:
+    """Return where the system has found `path`, or None. See proc_pid_fd(5)."""
+    try:
+        found = os.open(path, _FIND)
+    except OSError:
+        return None
+    try:
+        return os.readlink(f"/proc/self/fd/{found}")  # noqa: PTH115  asked often
+    except OSError:  # there is no /proc
+        return None
+    finally:
+        os.close(found)
 
 
 def read_small(path: Path | str) -> bytes:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable
-from functools import lru_cache
 from typing import NamedTuple
 
 from msgspec import Struct, field
@@ -18,12 +18,20 @@ Write = Callable[[bytes], bytes]
 
 _ENTRY = re.compile(rb"([0-7]+) ([^\0]+)\0(.{20})", re.DOTALL)
 
+_MOST_REMEMBERED = 64  # trees
+
 
 class TreeEntry(NamedTuple):
     """The mode and the oid that a tree has for a name."""
 
     mode: int
     oid: bytes
+
+
+# The entries of the newest trees, by the data of the tree. The tree `runs`, with up to 256
+# directories, is on the path of every run, and would be parsed again for each file.
+_newest: dict[bytes, dict[bytes, TreeEntry]] = {}
+_lock = threading.Lock()
 
 
 class Edits(Struct):
@@ -75,7 +83,12 @@ class Edits(Struct):
                 entries[name] = entry
             else:
                 entries.pop(name, None)
-        return write(render_tree(entries)) if entries else None
+        if not entries:
+            return None
+        ordered = _in_order(entries)
+        data = _rendered(ordered)
+        _remember(data, ordered)
+        return write(data)
 
     def _apply_to_entry(
         self, before: TreeEntry | None, read: Read, write: Write
@@ -138,25 +151,43 @@ def each_entry(data: bytes) -> list[tuple[bytes, bytes, bytes]]:
 
 
 def render_tree(entries: dict[bytes, TreeEntry]) -> bytes:
-    """Return the data of a tree object.
+    """Return the data of a tree object."""
+    return _rendered(_in_order(entries))
 
-    git sorts a directory as if its name ended with a slash.
-    """
-    rendered: list[tuple[bytes, bytes]] = []
+
+def _rendered(entries: dict[bytes, TreeEntry]) -> bytes:
+    rendered = []
     for name, (mode, oid) in entries.items():
-        sort_key = name + b"/" if mode == DIRECTORY else name
-        rendered.append((sort_key, b"%o %s\0%s" % (mode, name, oid)))
-    rendered.sort()
-    return b"".join([data for _, data in rendered])
+        rendered.append(b"%o %s\0%s" % (mode, name, oid))
+    return b"".join(rendered)
 
 
-# The tree `runs`, with up to 256 directories, is on the path of every run. Without this cache it
-# would be parsed again for each file.
-@lru_cache(maxsize=64)
+def _in_order(entries: dict[bytes, TreeEntry]) -> dict[bytes, TreeEntry]:
+    """Return the entries in the order of a tree: a directory as if its name ended with a slash."""
+    names = []
+    for name, entry in entries.items():
+        key = name + b"/" if entry.mode == DIRECTORY else name
+        names.append((key, name))
+    names.sort()
+    return {name: entries[name] for _, name in names}
+
+
 def _parsed(data: bytes) -> dict[bytes, TreeEntry]:
-    return {
-        name: TreeEntry(int(mode, 8), oid) for mode, name, oid in each_entry(data)
-    }
+    entries = _newest.get(data)
+    if entries is None:
+        entries = {}
+        for mode, name, oid in each_entry(data):
+            entries[name] = TreeEntry(int(mode, 8), oid)
+        _remember(data, entries)
+    return entries
+
+
+def _remember(data: bytes, entries: dict[bytes, TreeEntry]) -> None:
+    """Remember the entries of a tree, which nothing changes from now on, in place of the oldest."""
+    with _lock:
+        _newest[data] = entries
+        if len(_newest) > _MOST_REMEMBERED:
+            del _newest[next(iter(_newest))]
 
 
 def _components(path: bytes) -> list[bytes]:

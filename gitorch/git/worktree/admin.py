@@ -24,7 +24,13 @@ from msgspec.structs import asdict
 
 from gitorch.git.repository import Repository
 from gitorch.tools.faults import boundary
-from gitorch.tools.files import delete, read_small, write_aside
+from gitorch.tools.files import (
+    delete,
+    read_small,
+    resolved,
+    write_aside,
+    write_small,
+)
 from gitorch.tools.process import boot_id
 
 LOCK_REASON = "gitorch"
@@ -63,10 +69,10 @@ class Mark(Struct, frozen=True, kw_only=True):
 
 def write_names(admin: Path, path: Path, commit: str) -> None:
     """Write all files that git reads in an administrative directory, except the index."""
-    (admin / "HEAD").write_text(f"{commit}\n")
-    (admin / "commondir").write_text("../..\n")
-    (admin / "gitdir").write_bytes(_gitdir_line(path))
-    (admin / "locked").write_text(f"{LOCK_REASON}\n")
+    write_small(admin / "HEAD", f"{commit}\n".encode())
+    write_small(admin / "commondir", b"../..\n")
+    write_small(admin / "gitdir", _gitdir_line(path))
+    write_small(admin / "locked", f"{LOCK_REASON}\n".encode())
 
 
 def admin_directory(repo: Repository, path: Path) -> Path:
@@ -76,19 +82,19 @@ def admin_directory(repo: Repository, path: Path) -> Path:
 
 @lru_cache(maxsize=256)  # asked a dozen times for each run
 def _admin_directory(common: Path, path: Path) -> Path:
-    digest = hashlib.sha256(os.fsencode(real_path(path))).hexdigest()
+    digest = hashlib.sha256(os.fsencode(_with_real_parent(path))).hexdigest()
     return common / "worktrees" / f"gitorch-{digest[:12]}"
 
 
-def real_path(path: Path) -> Path:
+def _with_real_parent(path: Path) -> Path:
     """Return `path` with the symlinks of its parent resolved."""
-    return Path(os.path.realpath(path.parent), path.name)
+    return resolved(path.parent) / path.name
 
 
 def read_git_file(path: Path) -> Path | None:
     """Return the administrative directory that the `.git` file in `path` names."""
     try:
-        line = read_small(path / ".git")
+        line = read_small(f"{path}/.git")
     except OSError:
         return None
     if not line.startswith(b"gitdir: "):
@@ -102,13 +108,14 @@ def write_git_file(path: Path, admin: Path) -> None:
     A new `.git` file is written before the other files of the worktree, and an existing one is
     replaced by a rename. Therefore no reader sees an empty `.git` file next to other files.
     """
+    file = path / ".git"
     line = _git_file_line(admin)
     pointed = read_git_file(path)
     if pointed is None:
-        delete(path / ".git")  # a pipe or a directory, if a task made one
-        (path / ".git").write_bytes(line)
+        delete(file)  # a pipe or a directory, if a task made one
+        write_small(file, line)
     elif pointed != admin:
-        write_aside(path / ".git", line)
+        write_aside(file, line)
 
 
 def _git_file_line(admin: Path) -> bytes:
@@ -117,7 +124,7 @@ def _git_file_line(admin: Path) -> bytes:
 
 def _gitdir_line(path: Path) -> bytes:
     """Return the line by which the administrative directory names its worktree."""
-    return os.fsencode(real_path(path) / ".git") + b"\n"
+    return os.fsencode(_with_real_parent(path) / ".git") + b"\n"
 
 
 def read_mark(repo: Repository, path: Path) -> Mark | None:
@@ -129,7 +136,7 @@ def read_mark(repo: Repository, path: Path) -> Mark | None:
     if not _names(path, admin):
         return None
     try:
-        value = json.loads(read_small(admin / _MARK))
+        value = json.loads(read_small(f"{admin}/{_MARK}"))
     except FileNotFoundError:
         return None
     except ValueError:  # a power cut can leave the file empty
@@ -147,7 +154,7 @@ def read_mark(repo: Repository, path: Path) -> Mark | None:
 def _names(path: Path, admin: Path) -> bool:
     """Return True if the `.git` file in `path` names `admin`."""
     try:
-        line = read_small(os.path.join(path, ".git"))  # noqa: PTH118  asked as often
+        line = read_small(f"{path}/.git")
     except OSError:
         return False
     return line == _git_file_line(admin) or read_git_file(path) == admin
@@ -237,7 +244,7 @@ def is_ours(repo: Repository, path: Path) -> bool:
     pointed = read_git_file(path)
     if pointed == admin:
         return True
-    in_workspace = real_path(path).is_relative_to(os.path.realpath(repo.workspace))
+    in_workspace = _with_real_parent(path).is_relative_to(resolved(repo.workspace))
     if pointed is not None:
         return is_admin(repo, pointed) or _is_former(pointed, admin, in_workspace)
     # The `.git` file cannot be read: a run has removed it, or a power cut has emptied it.

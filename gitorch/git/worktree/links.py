@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from gitorch.errors import NotFound, Refused
 from gitorch.git.repository import Repository
-from gitorch.tools.files import delete
+from gitorch.tools.files import delete, resolved
 
 
 def link_source(repo: Repository, name: str) -> Path | None:
@@ -55,10 +55,8 @@ def _remove_ways_out(tree: Path, name: str) -> None:
     """
     for parent in reversed(PurePosixPath(name).parents):
         location = tree / parent
-        real = Path(os.path.realpath(location))
-        if location.is_symlink() and not real.is_relative_to(
-            os.path.realpath(tree)
-        ):
+        real = resolved(location)
+        if location.is_symlink() and not real.is_relative_to(resolved(tree)):
             location.unlink()
 
 
@@ -77,8 +75,8 @@ def make_links(repo: Repository, tree: Path, link: Sequence[str]) -> None:
                 f"link: {name}: no such path in {repo.main_root}",
                 "create it, or leave it out of link",
             )
-        parent = Path(os.path.realpath(target.parent))
-        if not parent.is_relative_to(os.path.realpath(tree)):
+        parent = resolved(target.parent)
+        if not parent.is_relative_to(resolved(tree)):
             raise Refused(
                 f"link: {name}: leads out of the worktree",
                 "name a path inside the repository",

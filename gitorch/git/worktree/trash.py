@@ -20,7 +20,7 @@ from gitorch.git.worktree.admin import (
 )
 from gitorch.tools import clock
 from gitorch.tools.faults import boundary
-from gitorch.tools.files import delete
+from gitorch.tools.files import delete, resolved
 from gitorch.tools.locks import only_one_at
 from gitorch.tools.private import change_mode, private_directory
 from gitorch.tools.random_names import random_hex
@@ -99,7 +99,7 @@ def empty_trash(repo: Repository) -> None:
 def _forget_if_abandoned(repo: Repository, admin: Path) -> None:
     """Delete an administrative directory of gitorch whose worktree in the workspace is gone."""
     tree = tree_of(repo, admin)
-    if tree is None or not tree.is_relative_to(os.path.realpath(repo.workspace)):
+    if tree is None or not tree.is_relative_to(resolved(repo.workspace)):
         return
     if not tree.parent.exists():
         delete(admin)
