@@ -28,11 +28,13 @@ from gitorch.tools.locks import lock_within
 from gitorch.tools.pidfd import end_of
 from gitorch.tools.waits import Wait
 
+# `os._exit`: the worker waits for the supervisor, and Python would free all objects first.
 _SUPERVISOR = """
-import sys
+import os, sys
 sys.path.insert(0, sys.argv[1])
 from gitorch.engines.slots import supervise
 supervise(int(sys.argv[2]), [int(end) for end in sys.argv[3:]])
+os._exit(0)
 """
 
 
