@@ -11,7 +11,7 @@ from gitorch.actions.pinning import Snapshot
 from gitorch.actions.ready import Ready, Skipped
 from gitorch.actions.validate import Validated
 from gitorch.cli.fit import Column, dropped_line, fitted_table, room
-from gitorch.cli.problems import render_problem
+from gitorch.cli.problems import render_problems
 from gitorch.cli.render_code import changed_files
 from gitorch.cli.style import has_colors, in_line, put, say
 from gitorch.model.run.record import Record
@@ -27,8 +27,8 @@ def show_ready(readied: Ready, *, dry_run: bool, quiet: bool = False) -> None:
 
     `quiet` prints nothing on stdout.
     """
-    for problem in readied.problems:
-        say(render_problem(problem, colors=has_colors(sys.stderr)))
+    for text in render_problems(readied.problems, colors=has_colors(sys.stderr)):
+        say(text)
     say_notes(readied.validated)
     if readied.snapshot:
         _say_snapshot(readied.snapshot)

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from gitorch.cli.problems import render_counts, render_github, render_problem
+from gitorch.cli.problems import (
+    render_counts,
+    render_github,
+    render_problem,
+    render_problems,
+)
 from gitorch.model.problem import Problem, Severity
 
 TYPO = Problem(
@@ -27,6 +32,25 @@ def test_a_problem_points_at_its_position() -> None:
         "   |   ^^^^^^\n"
         "   = help: did you mean 'command'?\n"
     )
+
+
+def test_a_problem_of_many_files_is_shown_once() -> None:
+    files = [f"experiments/{number}.yaml" for number in range(100)]
+    problems = [replace(TYPO, file=file) for file in files]
+    other = replace(TYPO, column=4)
+    texts = list(render_problems([*problems, other], colors=False))
+    assert len(texts) == 2
+    assert texts[0] == (
+        "error: unknown key 'comand'\n"
+        "  --> experiments/0.yaml:13:3\n"
+        "   |\n"
+        "13 |   comand: python train.py\n"
+        "   |   ^^^^^^\n"
+        "   = help: did you mean 'command'?\n"
+        "   = note: the same at experiments/1.yaml:13:3, experiments/2.yaml:13:3, "
+        "experiments/3.yaml:13:3 and 96 more\n"
+    )
+    assert texts[1] == render_problem(other, colors=False)
 
 
 def test_a_problem_after_wide_characters_is_underlined_where_it_is() -> None:

@@ -58,11 +58,11 @@ def command(
 
 
 def _show(validated: Validated) -> None:
-    from gitorch.cli.problems import render_counts, render_problem
+    from gitorch.cli.problems import render_counts, render_problems
     from gitorch.cli.readiness import say_expanded, say_notes
 
-    for problem in validated.problems:
-        text = render_problem(problem, colors=has_colors(sys.stdout))
+    colors = has_colors(sys.stdout)
+    for text in render_problems(validated.problems, colors=colors):
         put(masking().text(text))
     say_notes(validated)
     say_expanded(validated)
