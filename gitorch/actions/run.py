@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -132,22 +132,23 @@ def run(
     """
     retention_of(site)  # reports an invalid setting before the work, not after it
     surroundings = Surroundings(site, environment)
-    named = Catalog.of(site).named(references)
-    _require_live(named)  # before the recovery, which may end some of these runs
-    _require_own(site, named)
+    named: list[Row] = []
     only = None
-    if references:
+    if references:  # before the recovery, which may end some of these runs
+        named = _runnable(site, references)
         only = [row.id for row in named]
     recovered = _recover(site, surroundings, listener)
-    _warn_of_checkout(site, listener)
-    _warn_of_unqueued(site, listener)
+    has_work = watch or _has_work(site, only)
     worker = this_worker(random_hex(6))
-    with _registered(site, worker, surroundings, jobs.total) as files:
+    with (
+        _registered(site, worker, surroundings, jobs.total) as files,
+        closing(_engines(jobs, engine, files, has_work)) as engines,
+    ):
+        _warn_of_checkout(site, listener)
+        _warn_of_unqueued(site, listener)
         pool = Pool(
             site,
-            Engines(
-                jobs.total, engine, lambda name: jobs.engine(name, files.slots)
-            ),
+            engines,
             worker,
             listener,
             surroundings=surroundings,
@@ -162,13 +163,21 @@ def run(
                 slots_of=jobs.of_engine,
             ),
         )
-        if watch or site.queue.claimable(only, of_machine(site.repository)):
+        if has_work:
             begin(worker)
         summary = pool.work()
     _fail_overdue(site, listener)
     summary.runs = recovered.runs | summary.runs
     summary.refused = recovered.refused + summary.refused
     return _worked(site, summary, named)
+
+
+def _runnable(site: Site, references: Sequence[str]) -> list[Row]:
+    """Return the runs with these names. Raises Refused if one of them cannot be run."""
+    named = Catalog.of(site).named(references)
+    _require_live(named)
+    _require_own(site, named)
+    return named
 
 
 def _require_live(named: Sequence[Row]) -> None:
@@ -260,6 +269,27 @@ def _registered(
             if not site.queue.running_of(worker.id):
                 site.queue.unregister(worker.id)
                 files.remove()
+
+
+def _has_work(site: Site, only: Sequence[str] | None) -> bool:
+    return site.queue.claimable(only, of_machine(site.repository)) > 0
+
+
+def _engines(
+    jobs: Jobs, engine: str, files: WorkerFiles, has_work: bool
+) -> Engines:
+    """Return the engines of a worker.
+
+    The local one starts only if there is something to do, and then at once: it takes some time, in
+    which the worker reads new records.
+    """
+    default = None if engine == LOCAL else engine
+    engines = Engines(
+        jobs.total, default, lambda name: jobs.engine(name, files.slots)
+    )
+    if has_work and engine == LOCAL:
+        engines.named(LOCAL)
+    return engines
 
 
 def _fail_overdue(site: Site, listener: Listener) -> None:

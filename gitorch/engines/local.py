@@ -110,7 +110,7 @@ class _SlotConnection:
 
 
 class LocalEngine:
-    """An engine whose slots are processes on this machine. They start with the first order.
+    """An engine whose slots are processes on this machine.
 
     `lock` is a file that stays locked as long as the engine or one of its processes lives.
     """
@@ -131,6 +131,7 @@ class LocalEngine:
         self._lock = self._open_lock()
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._start_supervisor(self.slots)
         except BaseException:
             os.close(self._lock)
             raise
@@ -156,8 +157,6 @@ class LocalEngine:
     def submit(self, order: Order) -> None:
         if order.token in self._submitted:
             return
-        if not self._supervisors:
-            self._start_supervisor(self.slots)
         free_slot = next(slot for slot in self._slots if slot.submitted is None)
         free_slot.take(order)
         self._submitted.add(order.token)
@@ -182,8 +181,6 @@ class LocalEngine:
         return []
 
     def free(self) -> int:
-        if not self._supervisors:
-            return self.slots
         return sum(1 for slot in self._slots if slot.submitted is None)
 
     def _news(self, slot: _SlotConnection) -> list[Ended]:

@@ -24,7 +24,10 @@ class Engines:
     def __init__(
         self, slots: int, default: str | None, make: Callable[[str], Engine]
     ) -> None:
-        """`make` returns the engine with a name. The engine `default` is started at once."""
+        """`make` returns the engine with a name.
+
+        The engine `default` starts when the context is entered, if there is one.
+        """
         self.slots = slots
         self._default = default
         self._make = make
@@ -48,6 +51,10 @@ class Engines:
         traceback: TracebackType | None,
     ) -> None:
         self._stack.__exit__(kind, error, traceback)
+
+    def close(self) -> None:
+        """Leave the engines that have started. A second call has no effect."""
+        self._stack.close()
 
     def named(self, name: str) -> Engine:
         """Return the engine with a name, started. Raises GitorchError if it cannot be used here."""

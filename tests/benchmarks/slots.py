@@ -79,6 +79,8 @@ def execute(
     began = time.perf_counter()
     ended = 0
     with selectors.DefaultSelector() as selector:
+        for descriptor in engine.descriptors():
+            selector.register(descriptor, selectors.EVENT_READ)
         while ended < attempts:
             while directories and engine.free():
                 directory = directories.pop()
@@ -91,11 +93,6 @@ def execute(
                         env=dict(os.environ),
                     )
                 )
-            for (
-                descriptor
-            ) in engine.descriptors():  # the first order starts the slots
-                if descriptor not in selector.get_map():
-                    selector.register(descriptor, selectors.EVENT_READ)
             selector.select()
             ended += len(engine.poll())
     return time.perf_counter() - began
