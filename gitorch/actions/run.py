@@ -122,15 +122,17 @@ def run(
     watch: bool = False,
     reuse: bool = True,
     begin: Callable[[Worker], object] = id,
+    detaches: bool = False,
 ) -> Worked:
     """Run the queue, or only the named runs.
 
     Attempts of dead workers are committed first, and their runs are in the result. Without `reuse`,
     no result is taken from the cache. `begin` is called with the worker before it takes its first
-    task, unless there is nothing to do.
+    task, unless there is nothing to do. With `detaches`, it closes the streams of the terminal, so
+    no process that would keep them open starts before.
     Raises Refused if a named run cannot be run, Busy, and other subclasses of GitorchError.
     """
-    retention_of(site)  # reports an invalid setting before the work, not after it
+    retention_of(site)  # reports an invalid setting before the work
     surroundings = Surroundings(site, environment)
     named: list[Row] = []
     only = None
@@ -139,13 +141,11 @@ def run(
         only = [row.id for row in named]
     recovered = _recover(site, surroundings, listener)
     has_work = watch or _has_work(site, only)
-    worker = this_worker(random_hex(6))
     with (
-        _registered(site, worker, surroundings, jobs.total) as files,
-        closing(_engines(jobs, engine, files, has_work)) as engines,
+        _registered(site, surroundings, jobs.total) as (worker, files),
+        _engines(jobs, engine, files, has_work and not detaches) as engines,
     ):
-        _warn_of_checkout(site, listener)
-        _warn_of_unqueued(site, listener)
+        _warn(site, listener)
         pool = Pool(
             site,
             engines,
@@ -221,6 +221,11 @@ def _recover(site: Site, surroundings: Surroundings, listener: Listener) -> Summ
     return recovered
 
 
+def _warn(site: Site, listener: Listener) -> None:
+    _warn_of_checkout(site, listener)
+    _warn_of_unqueued(site, listener)
+
+
 def _warn_of_checkout(site: Site, listener: Listener) -> None:
     path = site.results.checked_out_at()
     if path:
@@ -246,13 +251,14 @@ def _warn_of_unqueued(site: Site, listener: Listener) -> None:
 
 @contextmanager
 def _registered(
-    site: Site, worker: Worker, surroundings: Surroundings, jobs: int
-) -> Iterator[WorkerFiles]:
-    """Register the worker while it works, and hold the lock that shows that it is alive.
+    site: Site, surroundings: Surroundings, jobs: int
+) -> Iterator[tuple[Worker, WorkerFiles]]:
+    """Register this process as a worker, and hold the lock that shows that it is alive.
 
     The worker stays registered if tasks are still marked as running by it: recovery needs its
     entry.
     """
+    worker = this_worker(random_hex(6))
     files = WorkerFiles.of(site.state, worker.id)
     with taken(files.alive, wait_s=_READERS_S) as is_taken:
         if not is_taken:
@@ -264,7 +270,7 @@ def _registered(
         note_jobs(files, jobs)
         site.queue.register(worker)
         try:
-            yield files
+            yield worker, files
         finally:
             if not site.queue.running_of(worker.id):
                 site.queue.unregister(worker.id)
@@ -275,21 +281,23 @@ def _has_work(site: Site, only: Sequence[str] | None) -> bool:
     return site.queue.claimable(only, of_machine(site.repository)) > 0
 
 
+@contextmanager
 def _engines(
-    jobs: Jobs, engine: str, files: WorkerFiles, has_work: bool
-) -> Engines:
-    """Return the engines of a worker.
+    jobs: Jobs, engine: str, files: WorkerFiles, is_needed: bool
+) -> Iterator[Engines]:
+    """Yield the engines of a worker.
 
-    The local one starts only if there is something to do, and then at once: it takes some time, in
-    which the worker reads new records.
+    The local one starts at once if it is needed: it takes some time, in which the worker reads new
+    records. Otherwise it starts with the first order.
     """
     default = None if engine == LOCAL else engine
     engines = Engines(
         jobs.total, default, lambda name: jobs.engine(name, files.slots)
     )
-    if has_work and engine == LOCAL:
-        engines.named(LOCAL)
-    return engines
+    with closing(engines):
+        if is_needed and engine == LOCAL:
+            engines.named(LOCAL)
+        yield engines
 
 
 def _fail_overdue(site: Site, listener: Listener) -> None:

@@ -65,6 +65,7 @@ def execute(
                 watch=watch,
                 reuse=reuse,
                 begin=begin,
+                detaches=background is not None,
             )
 
         return work() if notifier is None else notifier.accompany(work)

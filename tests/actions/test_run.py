@@ -40,13 +40,14 @@ def events(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return events
 
 
-def _run(root: Path) -> action.Worked:
+def _run(root: Path, **options: Any) -> action.Worked:
     return action.run(
         Site.at(root),
         [],
         lambda announcement: None,
         jobs=Jobs(2),
         environment=os.environ,
+        **options,
     )
 
 
@@ -63,6 +64,18 @@ def test_the_slots_start_while_the_index_is_read(
     worked = _run(project)
     assert len(worked.complete) == 1
     assert events == ["2 slots", "index", "end"]
+
+
+def test_the_slots_start_after_the_terminal_is_left(
+    project: Path, events: list[str]
+) -> None:
+    write(project, "experiments/a.yaml", "tasks: [{id: t, command: 'true'}]\n")
+    gitorch(project, "ready")
+    worked = _run(
+        project, begin=lambda worker: events.append("begin"), detaches=True
+    )
+    assert len(worked.complete) == 1
+    assert events == ["index", "begin", "2 slots", "end"]
 
 
 def test_the_slots_end_if_the_work_cannot_begin(

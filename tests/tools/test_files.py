@@ -40,10 +40,13 @@ def _closed_directory(path: Path) -> None:
 
 
 def _socket(path: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as end:
-        end.bind(
-            os.path.relpath(path)
-        )  # the absolute path may be too long for a socket
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        # The path itself may be too long for a socket.
+        with socket.socket(socket.AF_UNIX) as end:
+            end.bind(f"/proc/self/fd/{directory}/{path.name}")
+    finally:
+        os.close(directory)
 
 
 @pytest.mark.parametrize(
