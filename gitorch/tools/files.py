@@ -28,9 +28,10 @@ def resolved(path: Path) -> Path:
 
 
 def real_path(path: Path | str) -> str:
-    """Return the same as `os.path.realpath`, in a fifth of the time if something is at the path.
+    """Return the same as `os.path.realpath`, faster if something is at the path.
 
-    The system then follows the links. `os.path.realpath` examines each directory on the way.
+    The system then follows the links, in three calls. `os.path.realpath` examines each directory on
+    the way, which takes three times as long with seven directories.
     """
     real = _path_in_system(path)
     if real is None or not real.startswith("/") or real.endswith(_GONE):

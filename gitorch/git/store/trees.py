@@ -86,7 +86,7 @@ class Edits(Struct):
         if not entries:
             return None
         ordered = _in_order(entries)
-        data = _rendered(ordered)
+        data = render_tree(ordered)
         _remember(data, ordered)
         return write(data)
 
@@ -151,11 +151,7 @@ def each_entry(data: bytes) -> list[tuple[bytes, bytes, bytes]]:
 
 
 def render_tree(entries: dict[bytes, TreeEntry]) -> bytes:
-    """Return the data of a tree object."""
-    return _rendered(_in_order(entries))
-
-
-def _rendered(entries: dict[bytes, TreeEntry]) -> bytes:
+    """Return the data of a tree object with these entries, which are in the order of a tree."""
     rendered = []
     for name, (mode, oid) in entries.items():
         rendered.append(b"%o %s\0%s" % (mode, name, oid))
